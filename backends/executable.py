@@ -1,0 +1,35 @@
+"""What a backend gives: a program that can be called, and the interpreter, which is one."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fdl.core.array import Array
+from fdl.core.graph import Graph, interpret
+
+
+class Executable(abc.ABC):
+    """A program that takes arrays of the graph's input types and gives arrays of its output types."""
+
+    graph: Graph
+
+    @abc.abstractmethod
+    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run it."""
+
+    def entry(self, captured: Sequence[Array], single: bool, unflatten: Callable[[Sequence[Array]], Any]) -> Callable[..., Any] | None:
+        """A callable for plain array arguments that returns NotImplemented for another signature; None where there is none."""
+        return None
+
+
+class Interpreted(Executable):
+    """The graph on NumPy arrays with the reference implementations."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+        values = interpret(self.graph, [a._numpy() for a in arrays])
+        return [Array(aval, value) for aval, value in zip(self.graph.out_avals, values, strict=True)]

@@ -1,0 +1,56 @@
+"""fdl: functional autodiff in JAX's style, compiled to C.
+
+`import fdl`, `import fdl.numpy as jnp`, `from fdl import lax`.  Names are imported on first use, so that `import fdl` stays cheap.
+"""
+
+import importlib as _importlib
+from pathlib import Path as _Path
+from typing import Any as _Any
+
+__version__ = "0.1.0"
+
+# With a non-editable install, Python started at a checkout's root finds `./fdl` without its mapped siblings.
+_root = _Path(__file__).resolve().parent.parent
+if (_root / "pyproject.toml").exists() and str(_root) not in __path__:
+    __path__.append(str(_root))
+
+_HOME = {
+    "fdl.transforms": """checkpoint custom_jvp custom_vjp eval_shape float0 grad graph_function hessian jacfwd jacrev jit jvp linear_transpose linearize
+        make_graph value_and_grad vjp vmap""",
+    "fdl.core": "Array Graph ShapedArray ShapeDtypeStruct SymDim",
+    "fdl.core.config": "num_threads set_num_threads",
+    "fdl.core.errors": "FdlError",
+    "fdl.inspection": "explain",
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
+_MODULES = ("core", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim", "random", "stateful", "testing", "transforms", "tree", "tree_util")
+
+__all__ = [*sorted(_WHERE), *_MODULES, "__version__", "block_until_ready", "remat"]
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _MODULES:
+        return _importlib.import_module(f"fdl.{name}")
+    if name == "remat":
+        return __getattr__("checkpoint")
+    if name not in _WHERE:
+        raise AttributeError(f"module 'fdl' has no attribute {name!r}")
+    value = getattr(_importlib.import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def block_until_ready(tree: _Any) -> _Any:
+    """The tree itself: results are ready when a call returns."""
+    return tree
+
+
+def _load_methods() -> None:
+    _importlib.import_module("fdl.numpy")
+
+
+_importlib.import_module("fdl.core.array").METHODS.load = _load_methods

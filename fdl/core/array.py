@@ -1,0 +1,274 @@
+"""The array: immutable, concrete, with or without a compiler.
+
+Its data is a read-only ndarray, or a buffer of the runtime library that becomes one when it is looked at.
+Operators and methods are looked up in `METHODS`, which `fdl.numpy` fills; tracers share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import Dim, Shape, ShapedArray, shaped
+from fdl.core.dtypes import DType
+from fdl.core.errors import DtypeError, ImmutableError, ShapeError
+
+
+class _MethodTable(dict[str, Callable[..., Any]]):
+    """Operators and methods by name.  `load` imports who fills it, when the first one is asked for; the facade sets it."""
+
+    load: Callable[[], Any] | None = None
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        if self.load is not None:
+            self.load()
+        if name not in self:
+            raise AttributeError(f"array has no method {name!r}")
+        return self[name]
+
+
+METHODS = _MethodTable()
+
+
+def _operator(name: str, reflected: bool = False) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        if not is_operand(other):
+            return NotImplemented
+        f = METHODS[name]
+        return f(other, self) if reflected else f(self, other)
+
+    method.__name__ = f"__{'r' if reflected else ''}{name}__"
+    return method
+
+
+def _unary(name: str) -> Callable[..., Any]:
+    return lambda self: METHODS[name](self)
+
+
+class ArrayMethods:
+    """What arrays and tracers have in common: all that follows from `aval` and from operations."""
+
+    __slots__ = ()
+    aval: ShapedArray
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the axes."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> DType:
+        """Type of the elements."""
+        return self.aval.dtype
+
+    @property
+    def weak_type(self) -> bool:
+        """True where the dtype comes from Python numbers alone and yields to others."""
+        return self.aval.weak_type
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.aval.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.aval.size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return self.aval.nbytes
+
+    @property
+    def T(self) -> Any:
+        """The array with its axes reversed."""
+        return METHODS["transpose"](self)
+
+    @property
+    def mT(self) -> Any:
+        """The array with its last two axes swapped."""
+        return METHODS["matrix_transpose"](self)
+
+    @property
+    def at(self) -> Any:
+        """`x.at[index].set(v)`, `.add(v)` and their kin: a changed copy."""
+        return METHODS["at"](self)
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        return METHODS["__array_namespace__"]()
+
+    def __len__(self) -> Dim:
+        if not self.aval.shape:
+            raise TypeError("len() of a 0-d array")
+        return self.aval.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.aval.shape:
+            raise TypeError("iteration over a 0-d array")
+        return iter([self[i] for i in range(self.aval.shape[0])])
+
+    def __getitem__(self, index: Any) -> Any:
+        return METHODS["getitem"](self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise ImmutableError("arrays are immutable: `x[i] = v` is not possible", why="transforms and the compiler rely on values that never change", hint="x = x.at[i].set(v), or .add, .multiply, .min, .max")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            method = METHODS[name]
+        except AttributeError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+        return lambda *args, **kwargs: method(self, *args, **kwargs)
+
+    __add__, __radd__ = _operator("add"), _operator("add", True)
+    __sub__, __rsub__ = _operator("subtract"), _operator("subtract", True)
+    __mul__, __rmul__ = _operator("multiply"), _operator("multiply", True)
+    __truediv__, __rtruediv__ = _operator("true_divide"), _operator("true_divide", True)
+    __floordiv__, __rfloordiv__ = _operator("floor_divide"), _operator("floor_divide", True)
+    __mod__, __rmod__ = _operator("remainder"), _operator("remainder", True)
+    __divmod__ = _operator("divmod")
+    __pow__, __rpow__ = _operator("power"), _operator("power", True)
+    __matmul__, __rmatmul__ = _operator("matmul"), _operator("matmul", True)
+    __and__, __rand__ = _operator("bitwise_and"), _operator("bitwise_and", True)
+    __or__, __ror__ = _operator("bitwise_or"), _operator("bitwise_or", True)
+    __xor__, __rxor__ = _operator("bitwise_xor"), _operator("bitwise_xor", True)
+    __lshift__, __rlshift__ = _operator("left_shift"), _operator("left_shift", True)
+    __rshift__, __rrshift__ = _operator("right_shift"), _operator("right_shift", True)
+    __lt__, __le__, __gt__, __ge__ = _operator("less"), _operator("less_equal"), _operator("greater"), _operator("greater_equal")
+    __eq__, __ne__ = _operator("equal"), _operator("not_equal")
+    __neg__, __pos__, __abs__, __invert__ = _unary("negative"), _unary("positive"), _unary("abs"), _unary("bitwise_not")
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Array(ArrayMethods):
+    """An immutable n-dimensional array; made by `fdl.numpy.array` and by operations.
+
+    >>> import fdl.numpy as jnp
+    >>> jnp.array([1.0, 2.0]) * 2
+    Array([2., 4.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "_data", "aval")
+    __array_priority__ = 100
+
+    def __init__(self, aval: ShapedArray, data: Any) -> None:
+        self.aval = aval
+        self._data = data
+
+    def _numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a read-only ndarray that shares memory."""
+        data = self._data
+        if type(data) is not np.ndarray:
+            data = np.frombuffer(data, self.aval.dtype, self.aval.size).reshape(self.aval.shape) if self.aval.size else np.empty(self.aval.shape, self.aval.dtype)
+            data.flags.writeable = False
+            self._data = data
+        return data
+
+    @property
+    def device(self) -> str:
+        """Where the values lie."""
+        return "cpu"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self._numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return np.array(self._numpy()).__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._numpy().__dlpack_device__()
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        return self._numpy().item()
+
+    def tolist(self) -> Any:
+        """Nested Python lists of the elements."""
+        return self._numpy().tolist()
+
+    def block_until_ready(self) -> Array:
+        """The array itself: results are ready when a call returns."""
+        return self
+
+    def _scalar(self) -> Any:
+        if self.aval.size != 1:
+            raise ShapeError(f"only an array of one element is a Python number, not {self.aval.describe()}", hint="x.sum(), x[0], jnp.any(x) or jnp.all(x)")
+        return self._numpy().reshape(())[()]
+
+    def __bool__(self) -> bool:
+        return bool(self._scalar())
+
+    def __int__(self) -> int:
+        return int(self._scalar())
+
+    def __float__(self) -> float:
+        return float(self._scalar())
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar())
+
+    def __index__(self) -> int:
+        if not dtypes.is_integer(self.dtype) or self.ndim:
+            raise TypeError(f"only 0-d integer arrays can be an index, not {self.aval.describe()}")
+        return int(self._scalar())
+
+    def __format__(self, spec: str) -> str:
+        return format(self._scalar(), spec) if spec and not self.ndim else str(self)
+
+    def __repr__(self) -> str:
+        values = np.array2string(self._numpy(), separator=", ", prefix="Array(", threshold=1000)
+        weak = ", weak_type=True" if self.aval.weak_type else ""
+        return f"Array({values}, dtype={self.dtype.name}{weak})"
+
+    def __str__(self) -> str:
+        return str(self._numpy())
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (np.array(self._numpy()), self.aval.weak_type)
+
+    def __deepcopy__(self, memo: Any) -> Array:
+        return self
+
+    def __copy__(self) -> Array:
+        return self
+
+
+def _rebuild(value: np.ndarray[Any, Any], weak_type: bool) -> Array:
+    return from_numpy(value, weak_type)
+
+
+_OPERANDS = (ArrayMethods, int, float, np.generic, np.ndarray)
+
+
+def is_operand(x: Any) -> bool:
+    """Whether an operator may take `x`: arrays, tracers, numbers and ndarrays, not lists."""
+    return isinstance(x, _OPERANDS)
+
+
+def from_numpy(value: np.ndarray[Any, Any], weak_type: bool = False) -> Array:
+    """An array that owns a copy of `value`: memory that is not ours is copied at the call."""
+    data = np.array(value, dtype=dtypes.canonical(value.dtype), order="C", copy=True)
+    data.flags.writeable = False
+    return Array(shaped(data.shape, data.dtype, weak_type), data)
+
+
+def as_array(x: Any) -> Array:
+    """An array of an array, a scalar (weak where Python's) or an ndarray; DtypeError for anything else."""
+    if isinstance(x, Array):
+        return x
+    found = dtypes.scalar_type(x)
+    if found is not None:
+        dtype, weak = found
+        return Array(shaped((), dtype, weak), np.asarray(x).astype(dtype))
+    if isinstance(x, np.ndarray):
+        return from_numpy(x)
+    if hasattr(x, "__array__") and not isinstance(x, ArrayMethods):
+        return from_numpy(np.asarray(x))
+    raise DtypeError(f"expected an array or a number, got {type(x).__name__}", hint="jnp.array(x) for lists" if isinstance(x, (list, tuple)) else "")

@@ -1,0 +1,113 @@
+"""Abstract values: what is known of an array while a program is recorded.
+
+Invariant: nothing here or in a shape rule assumes that a dimension is a plain int; a `SymDim` passes through.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+from fdl.core import dtypes
+from fdl.core.dtypes import DType
+
+
+class SymDim:
+    """A dimension whose size is not known yet; equal to itself by name.
+
+    >>> n = SymDim("n")
+    >>> ShapedArray((n, 3), "float32")
+    float32[n,3]
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SymDim) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash((SymDim, self.name))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+Dim = Any  # int | SymDim; `Any` keeps shape arithmetic of concrete programs free of casts
+Shape = tuple[Dim, ...]
+
+
+class ShapedArray:
+    """Shape, dtype and whether the dtype is weak.  Immutable and interned by `shaped`, so that equal ones are mostly identical.
+
+    >>> ShapedArray((2, 3), "float32")
+    float32[2,3]
+    """
+
+    __slots__ = ("_hash", "dtype", "shape", "weak_type")
+    shape: Shape
+    dtype: DType
+    weak_type: bool
+
+    def __init__(self, shape: Shape, dtype: Any, weak_type: bool = False) -> None:
+        self.shape = tuple(shape)
+        self.dtype = dtypes.canonical(dtype)
+        self.weak_type = weak_type
+        self._hash = hash((self.shape, self.dtype, weak_type))
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, ShapedArray):
+            return NotImplemented
+        return self.shape == other.shape and self.dtype == other.dtype and self.weak_type == other.weak_type
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return self.size * self.dtype.itemsize
+
+    def update(self, shape: Shape | None = None, dtype: DType | None = None, weak_type: bool | None = None) -> ShapedArray:
+        """A copy with some fields changed."""
+        return shaped(
+            self.shape if shape is None else shape,
+            self.dtype if dtype is None else dtype,
+            self.weak_type if weak_type is None else weak_type,
+        )
+
+    def matches(self, other: ShapedArray) -> bool:
+        """Equal but for weakness."""
+        return self.shape == other.shape and self.dtype == other.dtype
+
+    def __repr__(self) -> str:
+        dims = ",".join(map(str, self.shape))
+        return f"{self.dtype.name}{'*' if self.weak_type else ''}[{dims}]"
+
+    def describe(self) -> str:
+        """As errors name it: weakness is no news to a user."""
+        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+
+
+ShapeDtypeStruct = ShapedArray
+
+
+@functools.lru_cache(maxsize=8192)
+def shaped(shape: Shape, dtype: DType, weak_type: bool = False) -> ShapedArray:
+    """The interned `ShapedArray`."""
+    return ShapedArray(shape, dtype, weak_type)

@@ -1,0 +1,175 @@
+"""Dtypes and their one promotion lattice.
+
+Dtypes are NumPy's (bool, integers, floats) plus bfloat16 and two float8s from `ml_dtypes`.  Promotion is JAX's lattice with float64
+and int64 present when explicit: nothing is ever narrowed silently and there is no global switch.  A Python number is *weak*: it takes
+the dtype of what it meets.  Source of the lattice: "Design of Type Promotion Semantics" in JAX's documentation (JEP 9407).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from fdl.core.errors import DtypeError
+
+DType = np.dtype[Any]
+
+bool_ = np.dtype(np.bool_)
+int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
+uint8, uint16, uint32, uint64 = (np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64))
+float16, float32, float64 = (np.dtype(f"float{bits}") for bits in (16, 32, 64))
+bfloat16 = np.dtype(ml_dtypes.bfloat16)
+float8_e4m3fn = np.dtype(ml_dtypes.float8_e4m3fn)
+float8_e5m2 = np.dtype(ml_dtypes.float8_e5m2)
+
+SIGNED = (int8, int16, int32, int64)
+UNSIGNED = (uint8, uint16, uint32, uint64)
+INTEGERS = SIGNED + UNSIGNED
+NARROW_FLOATS = (float8_e4m3fn, float8_e5m2, bfloat16, float16)
+FLOATS = (*NARROW_FLOATS, float32, float64)
+NUMBERS = INTEGERS + FLOATS
+ALL = (bool_, *NUMBERS)
+
+_ALL_SET = frozenset(ALL)
+_FLOAT_SET = frozenset(FLOATS)
+_INTEGER_SET = frozenset(INTEGERS)
+
+# The lattice: each node with what stands directly above it.  `int*` and `float*` are weak.
+_ABOVE: dict[Any, tuple[Any, ...]] = {
+    bool_: ("int*",),
+    "int*": (uint8, int8),
+    uint8: (int16, uint16),
+    uint16: (int32, uint32),
+    uint32: (int64, uint64),
+    uint64: ("float*",),
+    int8: (int16,),
+    int16: (int32,),
+    int32: (int64,),
+    int64: ("float*",),
+    "float*": (float8_e4m3fn, float8_e5m2, bfloat16, float16),
+    float8_e4m3fn: (),
+    float8_e5m2: (),
+    bfloat16: (float32,),
+    float16: (float32,),
+    float32: (float64,),
+    float64: (),
+}
+_WEAK_DEFAULT = {"int*": int32, "float*": float32}
+
+
+def _closure() -> dict[Any, frozenset[Any]]:
+    above: dict[Any, frozenset[Any]] = {}
+
+    def visit(node: Any) -> frozenset[Any]:
+        if node not in above:
+            above[node] = frozenset({node}).union(*(visit(up) for up in _ABOVE[node]))
+        return above[node]
+
+    for node in _ABOVE:
+        visit(node)
+    return above
+
+
+_UPPER = _closure()
+
+
+def canonical(dtype: Any) -> DType:
+    """The supported dtype that `dtype` names: a NumPy dtype, its name, a scalar type, or Python's bool, int and float.
+
+    Python's `int` and `float` mean the functional defaults int32 and float32.  Raises DtypeError for what is not supported.
+    """
+    if dtype is float:
+        return float32
+    if dtype is int:
+        return int32
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found not in _ALL_SET:
+        names = ", ".join(d.name for d in ALL)
+        raise DtypeError(f"dtype {dtype!r} is not supported", hint=f"one of {names}")
+    return found
+
+
+def is_float(dtype: DType) -> bool:
+    """True for floating-point dtypes, the narrow ones included."""
+    return dtype in _FLOAT_SET
+
+
+def is_integer(dtype: DType) -> bool:
+    """True for signed and unsigned integers, not for bool."""
+    return dtype in _INTEGER_SET
+
+
+def compute_dtype(dtype: DType) -> DType:
+    """The dtype in which one operation on `dtype` is worked out before it is rounded back: float32 for the narrow floats."""
+    return float32 if dtype in NARROW_FLOATS else dtype
+
+
+def _node(dtype: DType, weak: bool) -> Any:
+    if not weak or dtype == bool_:
+        return dtype
+    return "float*" if is_float(dtype) else "int*"
+
+
+@functools.lru_cache(maxsize=4096)
+def _join(nodes: frozenset[Any]) -> tuple[DType, bool]:
+    common = frozenset.intersection(*(_UPPER[node] for node in nodes))
+    least = [node for node in common if common <= _UPPER[node]]
+    if not least:
+        names = " and ".join(sorted(str(node) for node in nodes))
+        raise DtypeError(f"{names} have no common dtype", why="float8 dtypes are for storage and are never converted implicitly", hint="x.astype(jnp.float32)")
+    node = least[0]
+    return (_WEAK_DEFAULT[node], True) if isinstance(node, str) else (node, False)
+
+
+def promote(types: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
+    """The least dtype, and whether it is weak, that holds all `(dtype, weak)`.
+
+    >>> promote([(int32, False), (float32, True)])
+    (dtype('float32'), True)
+    >>> promote([(bfloat16, False), (float32, True)])
+    (dtype(bfloat16), False)
+    """
+    pairs = list(types)
+    first = pairs[0]
+    if all(pair == first for pair in pairs):  # same dtype all over, also a weak one that is not the default
+        return first
+    dtype, weak = _join(frozenset(_node(dtype, weak) for dtype, weak in pairs))
+    if weak:  # among weak types of one kind the widest is kept
+        same = [d for d, _ in pairs if is_float(d) == is_float(dtype) and d != bool_]
+        dtype = max([dtype, *(d for d in same if d.itemsize > dtype.itemsize)], key=lambda d: d.itemsize)
+    return dtype, weak
+
+
+def scalar_type(value: Any) -> tuple[DType, bool] | None:
+    """(dtype, weak) of a Python or NumPy scalar, None for anything else.
+
+    NumPy scalars of default width (`np.float64`, `np.int64`, `np.bool_`) are weak, since that is what Python arithmetic on NumPy values gives.
+    A Python int beyond int32 is int64, so that it stays exact.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return bool_, False
+    if isinstance(value, (int, np.int64)):
+        if -(2**31) <= value < 2**31:
+            return int32, True
+        if -(2**63) <= value < 2**63:
+            return int64, True
+        if value < 2**64:
+            return uint64, True
+        raise OverflowError(f"the integer {value} does not fit into 64 bits")
+    if isinstance(value, float):  # np.float64 is a float
+        return float32, True
+    if isinstance(value, np.generic):
+        return canonical(value.dtype), False
+    return None
+
+
+def default_float(dtype: DType) -> DType:
+    """`dtype` if it is floating, else float32: what an integer turns into where a float is needed."""
+    return dtype if is_float(dtype) else float32

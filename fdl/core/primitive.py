@@ -1,0 +1,116 @@
+"""Primitives and the rule tables: one table a transform, so that anybody can add an operation or a transform from outside.
+
+| rule | signature |
+|---|---|
+| `shape` | `(*avals, **params) -> aval(s)`; raises the user-facing error |
+| `impl` | `(*ndarrays, **params) -> ndarray(s)`; the oracle for all backends |
+| `jvp` | `(primals, tangents, **params) -> (out(s), tangent(s))`; a tangent may be a symbolic `Zero` |
+| `linearize` | `(primals, nonzero, **params) -> (outs, linear)`; `linear(tangents that are not zero) -> tangents or Zeros`; only where graphs or functions are held |
+| `transpose` | `(cotangent(s), operands, **params) -> one cotangent or None an operand`; linear operands come as `Linear` |
+| `batch` | `(axis, args, batched, **params) -> (out(s), batched)`; the batch axis is always the leading one, `batched` says which operands and results have it |
+| `lower` | `(builder, *operands, **params) -> value(s)`: what one output element is |
+| `evaluate` | `(*arrays, **params) -> arrays`: how the base trace runs what holds graphs or functions; others have `shape` and `impl` |
+| `stage` | `(operands, **params) -> (operands, params)`: functions in params made Graphs, before the equation is recorded |
+| `effects` | `(**params) -> frozenset of names`; absent where there are none |
+| `samples` | a list of `Sample`s, from which the property tests are generated |
+
+A primitive with `multiple_results` takes and gives lists where the others have a single value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core.avals import ShapedArray
+from fdl.core.errors import MissingRuleError
+
+Rule = Any
+RULES: dict[str, dict[Primitive, Rule]] = {kind: {} for kind in ("shape", "impl", "jvp", "linearize", "transpose", "batch", "lower", "evaluate", "stage", "effects", "samples")}
+REGISTRY: dict[str, Primitive] = {}
+
+# Filled by `trace.py`, which knows the current trace: (primitive, operands, params) -> results.
+_process: Callable[[Primitive, Sequence[Any], Mapping[str, Any]], Sequence[Any]]
+
+
+def on_bind(process: Callable[[Primitive, Sequence[Any], Mapping[str, Any]], Sequence[Any]]) -> None:
+    """Say who answers `bind`; called once, by the trace module."""
+    global _process
+    _process = process
+
+
+class Primitive:
+    """A name; its rules lie in `RULES`.
+
+    >>> double_p = Primitive("double").define(shape=lambda x: x, impl=lambda x: 2 * x)
+    >>> double_p.has("jvp")
+    False
+    """
+
+    __slots__ = ("multiple_results", "name")
+
+    def __init__(self, name: str, multiple_results: bool = False) -> None:
+        self.name = name
+        self.multiple_results = multiple_results
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __lt__(self, other: Primitive) -> bool:
+        return self.name < other.name
+
+    def define(self, **rules: Rule) -> Primitive:
+        """Enter rules into their tables and return the primitive."""
+        for kind, rule in rules.items():
+            RULES[kind][self] = rule
+        return self
+
+    def register(self) -> Primitive:
+        """Join the closed set that the meta-tests walk; for primitives of fdl itself."""
+        assert self.name not in REGISTRY, self.name
+        REGISTRY[self.name] = self
+        return self
+
+    def has(self, kind: str) -> bool:
+        """Whether the table `kind` has a rule for this primitive."""
+        return self in RULES[kind]
+
+    def rule(self, kind: str) -> Rule:
+        """The rule, or MissingRuleError."""
+        try:
+            return RULES[kind][self]
+        except KeyError:
+            raise MissingRuleError(
+                f"primitive `{self.name}` has no `{kind}` rule",
+                why=f"the transform that runs here needs the `{kind}` rule of every primitive it meets",
+                hint=f"{self.name}_p.define({kind}=...), see `fdl.core.primitive` for its signature",
+            ) from None
+
+    def bind(self, *operands: Any, **params: Any) -> Any:
+        """Apply under the current trace: one result, or a list with `multiple_results`."""
+        outs = _process(self, operands, params)
+        return list(outs) if self.multiple_results else outs[0]
+
+    def bind_list(self, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+        """As `bind`, always with a sequence of results."""
+        return _process(self, operands, params)
+
+    def as_list(self, result: Any) -> list[Any]:
+        """A rule's result as a list."""
+        return list(result) if self.multiple_results else [result]
+
+    def infer(self, avals: Sequence[ShapedArray], params: Mapping[str, Any]) -> list[ShapedArray]:
+        """Types of the results."""
+        return self.as_list(self.rule("shape")(*avals, **params))
+
+    def reference(self, operands: Sequence[Any], params: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
+        """The results on NumPy arrays."""
+        with np.errstate(all="ignore"):
+            return [np.asarray(out) for out in self.as_list(self.rule("impl")(*operands, **params))]
+
+    def effects(self, params: Mapping[str, Any]) -> frozenset[str]:
+        """What a pass must not remove, merge or reorder."""
+        rule = RULES["effects"].get(self)
+        return rule(**params) if rule else frozenset()

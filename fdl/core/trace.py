@@ -1,0 +1,192 @@
+"""Traces: who interprets an operation.
+
+Stackless: each transform makes a `Trace` that knows its parent; a `Tracer` knows its trace; only the *current* trace is context-local.  A
+trace handles operations on its own tracers and passes all others to its parent, under which it also runs its rules.  So nesting needs no
+levels, and a tracer of an outer trace is simply a constant to an inner one.  The outermost trace here is `EvalTrace`, the plain interpreter.
+Read next: `array.py`; then `transforms/stage.py`, `jvp.py`, `linearize.py`, `vmap.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, NoReturn
+
+import numpy as np
+
+from fdl.core import source
+from fdl.core.array import Array, ArrayMethods, as_array
+from fdl.core.avals import ShapedArray
+from fdl.core.errors import AxisNameError, LeakedTracerError, TracedBoolError, TracedValueError
+from fdl.core.graph import Literal
+from fdl.core.primitive import Primitive, on_bind
+
+
+class Trace:
+    """Interprets primitives: subclasses say how.  `name` is what errors call the transform, e.g. `jit(step)`."""
+
+    def __init__(self, name: str, parent: Trace | None) -> None:
+        self.name = name
+        self.parent = parent
+        self.alive = True
+
+    def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+        """Results of the primitive on operands that are arrays, literals, or tracers of this or an outer trace."""
+        raise NotImplementedError(self)
+
+    def axis_size(self, axis_name: Any, what: str) -> int:
+        """Size of the innermost mapped axis of this name; AxisNameError if there is none."""
+        if self.parent is None:
+            raise AxisNameError(f"{what}: no axis named {axis_name!r} is bound here", hint=f"fdl.vmap(f, axis_name={axis_name!r})")
+        return self.parent.axis_size(axis_name, what)
+
+    def axis_env(self) -> tuple[tuple[Any, int], ...]:
+        """All bound axis names with their sizes: part of every cache key."""
+        return self.parent.axis_env() if self.parent is not None else ()
+
+    def describe(self) -> str:
+        """The chain of transforms from the innermost outwards."""
+        return self.name if self.parent is None or not self.parent.name else f"{self.name} in {self.parent.describe()}"
+
+
+class Tracer(ArrayMethods):
+    """A value that a trace follows; behaves like an array, but for its value."""
+
+    __slots__ = ("_trace", "source")
+    __array_priority__ = 1000
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self.source = source.user_location() if not trace.name.startswith("~") else None
+
+    @property
+    def aval(self) -> ShapedArray:
+        """Type of the value."""
+        raise NotImplementedError(self)
+
+    def concrete(self) -> Array | None:
+        """The underlying array where there is one, so that Python may branch on it."""
+        return None
+
+    def _value(self, use: str, error: type[TracedValueError] = TracedValueError) -> Array:
+        array = self.concrete()
+        if array is None:
+            self._refuse(use, error)
+        return array
+
+    def _refuse(self, use: str, error: type[TracedValueError]) -> NoReturn:
+        inside = f"{self.aval.describe()} inside {self._trace.describe()}"
+        if error is TracedBoolError:
+            raise error(
+                f"`{use}` needs a value, but x is traced: {inside}",
+                why=f"{self._trace.name} records the program once for all values of x, so Python cannot choose a branch",
+                hint='jnp.where(x > 0, a, b), lax.cond for whole branches, or jit(f, static_argnames="x")',
+            )
+        raise error(
+            f"`{use}` needs a value, but x is traced: {inside}",
+            why=f"{self._trace.name} records the program once for all values of x",
+            hint='return the value and look at it outside, or jit(f, static_argnames="x") if it shapes the program',
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._value("if x", TracedBoolError))
+
+    def __int__(self) -> int:
+        return int(self._value("int(x)"))
+
+    def __float__(self) -> float:
+        return float(self._value("float(x)"))
+
+    def __index__(self) -> int:
+        return self._value("range(x)").__index__()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self._value("np.asarray(x)").__array__(dtype, copy)
+
+    def item(self) -> Any:
+        """The Python number, where the value is known."""
+        return self._value("x.item()").item()
+
+    def tolist(self) -> Any:
+        """Nested Python lists, where the value is known."""
+        return self._value("x.tolist()").tolist()
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}<{self.aval.describe()} in {self._trace.describe()}>"
+
+
+class EvalTrace(Trace):
+    """The base trace: runs each operation at once on its reference implementation."""
+
+    def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+        values = [self._operand(x) for x in operands]
+        if primitive.has("evaluate"):
+            arrays: list[Array] = primitive.rule("evaluate")(*[as_array(v.value) if isinstance(v, Literal) else v for v in values], **params)
+            return arrays
+        avals = primitive.infer([v.aval for v in values], params)
+        results = primitive.reference([v.value if isinstance(v, Literal) else v._numpy() for v in values], params)
+        return [Array(aval, np.asarray(result)) for aval, result in zip(avals, results, strict=True)]
+
+    @staticmethod
+    def _operand(x: Any) -> Array | Literal:
+        if isinstance(x, Tracer):
+            raise_leaked(x)
+        return x if isinstance(x, Literal) else as_array(x)
+
+
+def raise_leaked(x: Tracer) -> NoReturn:
+    """A tracer met a trace outside of its own."""
+    made = f", made at {x.source}" if x.source else ""
+    raise LeakedTracerError(
+        f"a traced value {x.aval.describe()} left {x._trace.name}{made}",
+        why="it stands for a value inside of the transform and means nothing once that has returned",
+        hint="return it from the function; do not store it in a global, an attribute or a list",
+    )
+
+
+EVAL = EvalTrace("", None)
+_CURRENT: ContextVar[Trace] = ContextVar("fdl_trace", default=EVAL)
+current_trace = _CURRENT.get
+
+
+@contextlib.contextmanager
+def set_trace(trace: Trace) -> Iterator[None]:
+    """Make `trace` current; undone however the block ends."""
+    token = _CURRENT.set(trace)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+@contextlib.contextmanager
+def live_trace(trace: Trace) -> Iterator[None]:
+    """Run a user's function under a new trace.  Afterwards the trace is dead, and a tracer of it that is met again has leaked."""
+    token = _CURRENT.set(trace)
+    try:
+        yield
+    except Exception as error:
+        notes = getattr(error, "__notes__", [])
+        if trace.name and not any(trace.name in note for note in notes) and not trace.name.startswith("~"):
+            error.add_note(f"while running {trace.describe()}")
+        raise
+    finally:
+        _CURRENT.reset(token)
+        trace.alive = False
+
+
+def aval_of(x: Any) -> ShapedArray:
+    """Type of an operand: array, tracer, literal, scalar or ndarray."""
+    aval = getattr(x, "aval", None)
+    return aval if isinstance(aval, ShapedArray) else as_array(x).aval
+
+
+def _process(primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+    return _CURRENT.get().process(primitive, operands, params)
+
+
+on_bind(_process)

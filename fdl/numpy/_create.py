@@ -1,0 +1,283 @@
+"""Making arrays."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.array import ArrayMethods, as_array, from_numpy
+from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.graph import Literal
+from fdl.core.trace import aval_of
+from fdl.ops.promotion import as_operand
+
+
+class ScalarType:
+    """A dtype that also makes 0-d arrays: `jnp.float32(1)`; equal to the dtype it names."""
+
+    def __init__(self, dtype: dtypes.DType) -> None:
+        self.dtype = dtype
+        self.__name__ = dtype.name
+
+    def __call__(self, value: Any) -> Any:
+        return array(value, self.dtype)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ScalarType) and self.dtype == other.dtype or self.dtype == other
+
+    def __hash__(self) -> int:
+        return hash(self.dtype)
+
+    def __repr__(self) -> str:
+        return f"fdl.numpy.{self.dtype.name}"
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    if isinstance(shape, (int, np.integer)):
+        return (int(shape),)
+    return tuple(d if not hasattr(d, "__index__") else d.__index__() for d in shape)
+
+
+def array(obj: Any, dtype: Any = None, copy: bool = True) -> Any:
+    """An array of a number, an ndarray, an array, or nested lists of them.
+
+    Python numbers become float32, int32 or bool, unless `dtype` says otherwise; ndarrays keep their dtype and are copied.
+
+    >>> array([[1, 2], [3, 4]])
+    Array([[1, 2],
+           [3, 4]], dtype=int32)
+    """
+    target = None if dtype is None else dtypes.canonical(dtype)
+    if isinstance(obj, Literal):
+        obj = obj.value
+    if isinstance(obj, (list, tuple)):
+        return _from_nested(obj, target)
+    x = obj if isinstance(obj, ArrayMethods) else as_array(obj)
+    found = dtypes.scalar_type(obj)
+    if found is not None and target is not None:
+        return from_numpy(np.asarray(Literal(obj, target).value))
+    wanted = target or x.dtype
+    return ops.convert(x, wanted) if wanted != x.dtype or x.weak_type else x
+
+
+def asarray(obj: Any, dtype: Any = None) -> Any:
+    """As `array`, but a number stays weak and an array is itself.
+
+    >>> asarray(2.0)
+    Array(2., dtype=float32, weak_type=True)
+    """
+    if dtype is None and not isinstance(obj, (list, tuple)):
+        return obj if isinstance(obj, ArrayMethods) else as_array(obj)
+    return array(obj, dtype)
+
+
+def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Any:
+    leaves: list[Any] = []
+
+    def collect(x: Any) -> None:
+        if isinstance(x, (list, tuple)):
+            for item in x:
+                collect(item)
+        else:
+            leaves.append(x)
+
+    collect(obj)
+    if not leaves:
+        return from_numpy(np.zeros(np.shape(obj), dtype or dtypes.float32))
+    types = [dtypes.scalar_type(x) or (aval_of(x).dtype, aval_of(x).weak_type) for x in leaves]
+    target = dtype or dtypes.promote(types)[0]
+    if any(isinstance(x, ArrayMethods) for x in leaves):
+        return _stack_nested(obj, target)
+    try:
+        values = np.array(obj)
+    except ValueError as error:
+        raise ShapeError(f"array: the lists are ragged: {error}", hint="lists of one length at each depth") from None
+    if values.dtype == object:
+        raise DtypeError("array: the lists hold objects that are no numbers, or lengths that differ")
+    return from_numpy(values.astype(target))
+
+
+def _stack_nested(obj: Any, dtype: dtypes.DType) -> Any:
+    if not isinstance(obj, (list, tuple)):
+        return array(obj, dtype)
+    parts = [ops.expand_dims(_stack_nested(x, dtype), (0,)) for x in obj]
+    shapes = {aval_of(p).shape for p in parts}
+    if len(shapes) > 1:
+        raise ShapeError(f"array: elements have shapes {sorted(shapes)}", hint="arrays of one shape")
+    return ops.concatenate(parts, 0)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """An array filled with one value; float32 or int32 for a Python number.
+
+    >>> full((2,), 7).tolist()
+    [7, 7]
+    """
+    value = as_operand(fill_value)
+    target = value.aval.dtype if dtype is None else dtypes.canonical(dtype)
+    value = ops.cast(value, target)
+    return ops.broadcast_to(value, _shape(shape)) if value.aval.shape or isinstance(value, ArrayMethods) else ops.full(_shape(shape), value, target)
+
+
+def zeros(shape: Any, dtype: Any = dtypes.float32) -> Any:
+    """An array of zeros.
+
+    >>> zeros((1, 2)).tolist()
+    [[0.0, 0.0]]
+    """
+    return ops.full(_shape(shape), 0, dtypes.canonical(dtype or dtypes.float32))
+
+
+def ones(shape: Any, dtype: Any = dtypes.float32) -> Any:
+    """An array of ones.
+
+    >>> ones(2).tolist()
+    [1.0, 1.0]
+    """
+    return ops.full(_shape(shape), 1, dtypes.canonical(dtype or dtypes.float32))
+
+
+empty = zeros
+
+
+def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """An array like `x`, filled with one value.
+
+    >>> full_like(zeros(2), 3).tolist()
+    [3.0, 3.0]
+    """
+    aval = aval_of(x)
+    return full(aval.shape if shape is None else shape, fill_value, dtype or aval.dtype)
+
+
+def zeros_like(x: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """Zeros like `x`.
+
+    >>> zeros_like(ones(2)).tolist()
+    [0.0, 0.0]
+    """
+    return full_like(x, 0, dtype, shape)
+
+
+def ones_like(x: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """Ones like `x`.
+
+    >>> ones_like(zeros(2)).tolist()
+    [1.0, 1.0]
+    """
+    return full_like(x, 1, dtype, shape)
+
+
+empty_like = zeros_like
+
+
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+    """Evenly spaced values from `start` below `stop`; int32 for whole bounds, else float32.
+
+    >>> arange(1, 7, 2).tolist()
+    [1, 3, 5]
+    """
+    if stop is None:
+        start, stop = 0, start
+    step = 1 if step is None else step
+    bounds = [x.item() if hasattr(x, "item") else x for x in (start, stop, step)]
+    target = dtypes.canonical(dtype) if dtype is not None else dtypes.promote([dtypes.scalar_type(x) or (dtypes.float32, True) for x in bounds])[0]
+    count = max(0, int(np.ceil((bounds[1] - bounds[0]) / bounds[2])))
+    if bounds[0] == 0 and bounds[2] == 1:
+        return ops.iota((count,), 0, target)
+    return from_numpy((bounds[0] + np.arange(count) * bounds[2]).astype(target))
+
+
+def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
+    """`num` evenly spaced values from `start` to `stop`.
+
+    >>> linspace(0, 1, 5).tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    target = dtypes.canonical(dtype or dtypes.float32)
+    if not (isinstance(start, ArrayMethods) or isinstance(stop, ArrayMethods)):
+        return from_numpy(np.linspace(start, stop, num, endpoint=endpoint).astype(target))
+    steps = from_numpy((np.arange(num) / max(num - 1 if endpoint else num, 1)).astype(target))
+    return ops.add(start, ops.mul(ops.sub(stop, start), steps))
+
+
+def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -> Any:
+    """Ones on the k-th diagonal, zeros elsewhere.
+
+    >>> eye(2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    shape = (n, n if m is None else m)
+    return ops.convert(ops.equal(ops.add(ops.iota(shape, 0), k), ops.iota(shape, 1)), dtype)
+
+
+def identity(n: int, dtype: Any = dtypes.float32) -> Any:
+    """The identity matrix.
+
+    >>> identity(1).tolist()
+    [[1.0]]
+    """
+    return eye(n, dtype=dtype)
+
+
+def _triangle(x: Any, k: int, keep: Callable[[Any, Any], Any]) -> Any:
+    aval = aval_of(x)
+    if aval.ndim < 2:
+        raise ShapeError(f"a triangle needs a matrix, not {aval.describe()}")
+    shape = aval.shape[-2:]
+    mask = ops.broadcast_to(keep(ops.iota(shape, 1), ops.add(ops.iota(shape, 0), k)), aval.shape)
+    return ops.select(mask, x, zeros_like(x))
+
+
+def tril(x: Any, k: int = 0) -> Any:
+    """The lower triangle of the last two axes, zeros above the k-th diagonal.
+
+    >>> tril(ones((2, 2))).tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
+    return _triangle(x, k, ops.less_equal)
+
+
+def triu(x: Any, k: int = 0) -> Any:
+    """The upper triangle of the last two axes, zeros below the k-th diagonal.
+
+    >>> triu(ones((2, 2))).tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
+    return _triangle(x, k, ops.greater_equal)
+
+
+def diag(x: Any, k: int = 0) -> Any:
+    """The k-th diagonal of a matrix, or a matrix with a vector on it.
+
+    >>> diag(array([1, 2])).tolist()
+    [[1, 0], [0, 2]]
+    """
+    aval = aval_of(x)
+    if aval.ndim == 1:
+        n = aval.shape[0] + builtins.abs(k)
+        padded = ops.pad(x, Literal(0, aval.dtype), [(max(k, 0), max(-k, 0), 0)])
+        return ops.select(ops.equal(ops.add(ops.iota((n, n), 0), k), ops.iota((n, n), 1)), ops.broadcast(padded, (n, n), (1,)), full((n, n), 0, aval.dtype))
+    rows, cols = aval.shape
+    count = max(0, min(rows - max(-k, 0), cols - max(k, 0)))
+    place = ops.iota((count,), 0)
+    return ops.gather(x, [ops.add(place, max(-k, 0)), ops.add(place, max(k, 0))], (0, 1))
+
+
+def meshgrid(*xs: Any, indexing: str = "xy") -> list[Any]:
+    """Coordinate arrays of a grid.
+
+    >>> [g.tolist() for g in meshgrid(arange(2), arange(1))]
+    [[[0, 1]], [[0, 0]]]
+    """
+    sizes = [aval_of(x).shape[0] for x in xs]
+    order = list(range(len(xs)))
+    if indexing == "xy" and len(xs) > 1:
+        order[0], order[1] = 1, 0
+    shape: Sequence[int] = [sizes[i] for i in order]
+    return [ops.broadcast(x, tuple(shape), (order.index(i),)) for i, x in enumerate(xs)]

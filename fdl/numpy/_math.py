@@ -1,0 +1,594 @@
+"""Elementwise functions and reductions with NumPy's names."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.errors import ShapeError
+from fdl.core.graph import Literal
+from fdl.core.trace import aval_of
+from fdl.ops.promotion import as_operand, promote
+
+Axis = int | Sequence[int] | None
+
+add, subtract, multiply = ops.add, ops.sub, ops.mul
+negative, exp, expm1, log, log1p = ops.neg, ops.exp, ops.expm1, ops.log, ops.log1p
+sin, cos, tan, arctan2, tanh, sqrt = ops.sin, ops.cos, ops.tan, ops.atan2, ops.tanh, ops.sqrt
+floor, ceil, trunc, isfinite = ops.floor, ops.ceil, ops.trunc, ops.is_finite
+maximum, minimum, sign = ops.maximum, ops.minimum, ops.sign
+equal, not_equal, less, less_equal, greater, greater_equal = ops.equal, ops.not_equal, ops.less, ops.less_equal, ops.greater, ops.greater_equal
+bitwise_and, bitwise_or, bitwise_xor, bitwise_not, invert = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor, ops.bitwise_not, ops.bitwise_not
+left_shift, right_shift = ops.shift_left, ops.shift_right
+
+
+def true_divide(a: Any, b: Any) -> Any:
+    """`a / b` in floating point, also for integers.
+
+    >>> float(true_divide(1, 2))
+    0.5
+    """
+    return ops.div(*promote(a, b, to_float=True))
+
+
+divide = true_divide
+
+
+def positive(x: Any) -> Any:
+    """`+x`.
+
+    >>> int(positive(3))
+    3
+    """
+    return ops.add(x, 0)
+
+
+def abs(x: Any) -> Any:
+    """The absolute value.
+
+    >>> int(abs(-3))
+    3
+    """
+    return ops.abs(x)
+
+
+absolute = abs
+
+
+def round(x: Any, decimals: int = 0) -> Any:
+    """Rounded to decimals; halves go to the even neighbour.
+
+    >>> float(round(2.5))
+    2.0
+    """
+    operand = as_operand(x)
+    if not dtypes.is_float(operand.aval.dtype):
+        return x
+    return ops.round_even(x) if decimals == 0 else ops.div(ops.round_even(ops.mul(x, 10.0**decimals)), 10.0**decimals)
+
+
+def floor_divide(a: Any, b: Any) -> Any:
+    """The largest whole number not above `a / b`.
+
+    >>> int(floor_divide(-7, 2))
+    -4
+    """
+    a, b = promote(a, b)
+    if dtypes.is_float(a.aval.dtype):
+        return ops.floor(ops.div(a, b))
+    quotient = ops.div(a, b)
+    if a.aval.dtype in dtypes.UNSIGNED:
+        return quotient
+    inexact = ops.bitwise_and(ops.not_equal(ops.rem(a, b), 0), ops.not_equal(ops.less(a, 0), ops.less(b, 0)))
+    return ops.sub(quotient, ops.convert(inexact, quotient.aval.dtype, quotient.aval.weak_type))
+
+
+def remainder(a: Any, b: Any) -> Any:
+    """The remainder with the sign of `b`, as Python's `%`.
+
+    >>> int(remainder(-7, 3))
+    2
+    """
+    a, b = promote(a, b)
+    rest = ops.rem(a, b)
+    if a.aval.dtype in dtypes.UNSIGNED:
+        return rest
+    wrong = ops.bitwise_and(ops.not_equal(rest, 0), ops.not_equal(ops.less(rest, 0), ops.less(b, 0)))
+    return ops.select(wrong, ops.add(rest, b), rest)
+
+
+mod = remainder
+
+
+def divmod(a: Any, b: Any) -> tuple[Any, Any]:
+    """(floor_divide(a, b), remainder(a, b)).
+
+    >>> [int(v) for v in divmod(7, 2)]
+    [3, 1]
+    """
+    return floor_divide(a, b), remainder(a, b)
+
+
+def power(a: Any, b: Any) -> Any:
+    """`a ** b`; a Python integer as exponent is exact and differentiable everywhere.
+
+    >>> float(power(2.0, 3))
+    8.0
+    """
+    if isinstance(b, int) and not isinstance(b, bool):
+        base = as_operand(a)
+        if base.aval.dtype != dtypes.bool_ and (b >= 0 or dtypes.is_float(base.aval.dtype)):
+            return ops.integer_pow(base, b)
+    return ops.pow(a, b)
+
+
+def square(x: Any) -> Any:
+    """`x * x`.
+
+    >>> float(square(3.0))
+    9.0
+    """
+    return ops.integer_pow(x, 2)
+
+
+def reciprocal(x: Any) -> Any:
+    """`1 / x`.
+
+    >>> float(reciprocal(4.0))
+    0.25
+    """
+    return true_divide(1, x)
+
+
+def exp2(x: Any) -> Any:
+    """2 to the power of x.
+
+    >>> float(exp2(3.0))
+    8.0
+    """
+    return ops.pow(2.0, x)
+
+
+def log2(x: Any) -> Any:
+    """Logarithm to base 2.
+
+    >>> float(log2(8.0))
+    3.0
+    """
+    return ops.div(ops.log(x), math.log(2))
+
+
+def log10(x: Any) -> Any:
+    """Logarithm to base 10.
+
+    >>> float(round(log10(1000.0), 5))
+    3.0
+    """
+    return ops.div(ops.log(x), math.log(10))
+
+
+def sinh(x: Any) -> Any:
+    """Hyperbolic sine.
+
+    >>> float(sinh(0.0))
+    0.0
+    """
+    (x,) = promote(x, to_float=True)
+    e = ops.expm1(ops.abs(x))
+    return ops.mul(ops.sign(x), ops.mul(0.5, ops.add(e, ops.div(e, ops.add(e, 1)))))
+
+
+def cosh(x: Any) -> Any:
+    """Hyperbolic cosine.
+
+    >>> float(cosh(0.0))
+    1.0
+    """
+    return ops.mul(0.5, ops.add(ops.exp(x), ops.exp(ops.neg(x))))
+
+
+def arctan(x: Any) -> Any:
+    """Inverse tangent.
+
+    >>> float(arctan(0.0))
+    0.0
+    """
+    return ops.atan2(x, 1.0)
+
+
+def arcsin(x: Any) -> Any:
+    """Inverse sine.
+
+    >>> float(arcsin(0.0))
+    0.0
+    """
+    (x,) = promote(x, to_float=True)
+    return ops.atan2(x, ops.sqrt(ops.mul(ops.sub(1, x), ops.add(1, x))))
+
+
+def arccos(x: Any) -> Any:
+    """Inverse cosine.
+
+    >>> float(arccos(1.0))
+    0.0
+    """
+    (x,) = promote(x, to_float=True)
+    return ops.atan2(ops.sqrt(ops.mul(ops.sub(1, x), ops.add(1, x))), x)
+
+
+def hypot(a: Any, b: Any) -> Any:
+    """`sqrt(a**2 + b**2)`.
+
+    >>> float(hypot(3.0, 4.0))
+    5.0
+    """
+    return ops.sqrt(ops.add(square(a), square(b)))
+
+
+def logaddexp(a: Any, b: Any) -> Any:
+    """`log(exp(a) + exp(b))` without overflow.
+
+    >>> float(logaddexp(1000.0, -1000.0))
+    1000.0
+    """
+    a, b = promote(a, b, to_float=True)
+    high = ops.stop_gradient(ops.maximum(a, b))
+    safe = ops.select(ops.is_finite(high), high, 0.0)
+    return ops.add(safe, ops.log(ops.add(ops.exp(ops.sub(a, safe)), ops.exp(ops.sub(b, safe)))))
+
+
+def isnan(x: Any) -> Any:
+    """Whether x is NaN.
+
+    >>> bool(isnan(float("nan")))
+    True
+    """
+    return ops.not_equal(x, x)
+
+
+def isinf(x: Any) -> Any:
+    """Whether x is infinite.
+
+    >>> bool(isinf(float("-inf")))
+    True
+    """
+    return ops.equal(ops.abs(x), float("inf"))
+
+
+def _as_bool(x: Any) -> Any:
+    return x if as_operand(x).aval.dtype == dtypes.bool_ else ops.not_equal(x, 0)
+
+
+def logical_not(x: Any) -> Any:
+    """Whether x is zero or False.
+
+    >>> bool(logical_not(0))
+    True
+    """
+    return ops.bitwise_not(_as_bool(x))
+
+
+def logical_and(a: Any, b: Any) -> Any:
+    """Whether both are non-zero.
+
+    >>> bool(logical_and(1, 0))
+    False
+    """
+    return ops.bitwise_and(_as_bool(a), _as_bool(b))
+
+
+def logical_or(a: Any, b: Any) -> Any:
+    """Whether one is non-zero.
+
+    >>> bool(logical_or(1, 0))
+    True
+    """
+    return ops.bitwise_or(_as_bool(a), _as_bool(b))
+
+
+def logical_xor(a: Any, b: Any) -> Any:
+    """Whether exactly one is non-zero.
+
+    >>> bool(logical_xor(1, 0))
+    True
+    """
+    return ops.bitwise_xor(_as_bool(a), _as_bool(b))
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """`x` where the condition holds, else `y`.
+
+    >>> from fdl.numpy import array
+    >>> where(array([True, False]), 1, 2).tolist()
+    [1, 2]
+    """
+    return ops.select(condition, x, y)
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """x moved into the interval from `min` to `max`; None leaves a side open.
+
+    >>> float(clip(3.0, 0, 1))
+    1.0
+    """
+    x = x if min is None else ops.maximum(x, min)
+    return x if max is None else ops.minimum(x, max)
+
+
+def nan_to_num(x: Any, nan: float = 0.0) -> Any:
+    """x with NaN replaced.
+
+    >>> float(nan_to_num(float("nan")))
+    0.0
+    """
+    return where(isnan(x), nan, x)
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
+    """Whether `|a - b| <= atol + rtol * |b|`.
+
+    >>> bool(isclose(1.0, 1.0 + 1e-7))
+    True
+    """
+    return logical_or(ops.equal(a, b), ops.less_equal(ops.abs(ops.sub(a, b)), ops.add(atol, ops.mul(rtol, ops.abs(b)))))
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
+    """Whether all elements are close.
+
+    >>> bool(allclose(1.0, 1.0))
+    True
+    """
+    return all(isclose(a, b, rtol, atol))
+
+
+# Reductions
+
+
+def axes_of(x: Any, axis: Axis, what: str) -> tuple[int, ...]:
+    """Axes as non-negative numbers; ShapeError for one that is not there."""
+    ndim = aval_of(x).ndim
+    chosen = tuple(range(ndim)) if axis is None else tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    if builtins.any(not -ndim <= a < ndim for a in chosen):
+        raise ShapeError(f"{what}: axis {axis} is out of bounds for {aval_of(x).describe()}", hint=f"from {-ndim} to {ndim - 1}")
+    return tuple(sorted(a % ndim for a in chosen))
+
+
+def _kept(out: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    return ops.expand_dims(out, axes) if keepdims else out
+
+
+def _operand(x: Any) -> Any:
+    operand = as_operand(x)
+    return ops.broadcast(operand, (), ()) if isinstance(operand, Literal) else operand
+
+
+def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+    """The sum over axes, or over all; bool and small integers are counted in int32.
+
+    >>> from fdl.numpy import ones
+    >>> sum(ones((2, 3)), axis=0).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    x = _operand(x)
+    if where is not None:
+        x = ops.select(where, x, 0)
+    if dtype is not None:
+        x = ops.cast(x, dtypes.canonical(dtype))
+    elif x.aval.dtype in (dtypes.bool_, dtypes.int8, dtypes.int16):
+        x = ops.convert(x, dtypes.int32)
+    elif x.aval.dtype in (dtypes.uint8, dtypes.uint16):
+        x = ops.convert(x, dtypes.uint32)
+    axes = axes_of(x, axis, "sum")
+    return _kept(ops.reduce_sum(x, axes), x, axes, keepdims)
+
+
+def _count(x: Any, axes: Sequence[int]) -> int:
+    return math.prod(aval_of(x).shape[a] for a in axes)
+
+
+def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    """The mean over axes, or over all; narrow floats are averaged in float32.
+
+    >>> from fdl.numpy import array
+    >>> float(mean(array([1.0, 2.0, 6.0])))
+    3.0
+    """
+    x = _operand(x)
+    target = dtypes.canonical(dtype) if dtype is not None else dtypes.default_float(x.aval.dtype)
+    wide = ops.cast(x, dtypes.compute_dtype(target), x.aval.weak_type)
+    axes = axes_of(x, axis, "mean")
+    out = ops.div(ops.reduce_sum(wide, axes), float(_count(x, axes)))
+    return _kept(ops.cast(out, target, out.aval.weak_type), x, axes, keepdims)
+
+
+def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """The mean squared distance from the mean; `ddof` is subtracted from the count.
+
+    >>> from fdl.numpy import array
+    >>> float(var(array([1.0, 3.0])))
+    1.0
+    """
+    x = _operand(x)
+    axes = axes_of(x, axis, "var")
+    squares = square(ops.sub(x, mean(x, axes, keepdims=True)))
+    total = ops.div(sum(squares, axes), float(_count(x, axes) - ddof))
+    return _kept(total, x, axes, keepdims)
+
+
+def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """The square root of the variance.
+
+    >>> from fdl.numpy import array
+    >>> float(std(array([1.0, 3.0])))
+    1.0
+    """
+    return ops.sqrt(var(x, axis, ddof, keepdims))
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """The largest element over axes, or over all; NaN where there is one.
+
+    >>> from fdl.numpy import array
+    >>> int(max(array([1, 5, 2])))
+    5
+    """
+    x = _operand(x)
+    axes = axes_of(x, axis, "max")
+    if initial is not None and _count(x, axes) == 0:
+        shape = [d for i, d in enumerate(x.aval.shape) if i not in axes]
+        return _kept(ops.full(tuple(shape), ops.cast(as_operand(initial), x.aval.dtype), x.aval.dtype), x, axes, keepdims)
+    out = _kept(ops.reduce_max(x, axes), x, axes, keepdims)
+    return out if initial is None else ops.maximum(out, initial)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """The smallest element over axes, or over all; NaN where there is one.
+
+    >>> from fdl.numpy import array
+    >>> int(min(array([1, 5, 2])))
+    1
+    """
+    x = _operand(x)
+    axes = axes_of(x, axis, "min")
+    if initial is not None and _count(x, axes) == 0:
+        return max(x, axes, keepdims, initial)
+    out = _kept(ops.reduce_min(x, axes), x, axes, keepdims)
+    return out if initial is None else ops.minimum(out, initial)
+
+
+amax, amin = max, min
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether some element is non-zero.
+
+    >>> from fdl.numpy import array
+    >>> bool(any(array([0, 1])))
+    True
+    """
+    return max(_as_bool(_operand(x)), axis, keepdims, initial=False)
+
+
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether all elements are non-zero.
+
+    >>> from fdl.numpy import array
+    >>> bool(all(array([0, 1])))
+    False
+    """
+    return min(_as_bool(_operand(x)), axis, keepdims, initial=True)
+
+
+def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The number of elements that are not zero.
+
+    >>> from fdl.numpy import array
+    >>> int(count_nonzero(array([0, 1, 2])))
+    2
+    """
+    return sum(_as_bool(_operand(x)), axis, keepdims=keepdims)
+
+
+def _arg(f: Any, x: Any, axis: int | None, keepdims: bool, what: str) -> Any:
+    x = _operand(x)
+    if axis is None:
+        out = f(ops.reshape(x, (x.aval.size,)), 0)
+        return ops.reshape(out, (1,) * x.aval.ndim) if keepdims else out
+    (place,) = axes_of(x, axis, what)
+    return _kept(f(x, place), x, (place,), keepdims)
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """The first place of the largest element, int32; over the flat array for None.
+
+    >>> from fdl.numpy import array
+    >>> int(argmax(array([1, 5, 5])))
+    1
+    """
+    return _arg(ops.argmax, x, axis, keepdims, "argmax")
+
+
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """The first place of the smallest element, int32; over the flat array for None.
+
+    >>> from fdl.numpy import array
+    >>> int(argmin(array([5, 1, 1])))
+    1
+    """
+    return _arg(ops.argmin, x, axis, keepdims, "argmin")
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The product over axes, or over all, multiplied pairwise.
+
+    >>> from fdl.numpy import array
+    >>> int(prod(array([2, 3, 4])))
+    24
+    """
+    x = _operand(x)
+    if x.aval.dtype == dtypes.bool_:
+        x = ops.convert(x, dtypes.int32)
+    axes = axes_of(x, axis, "prod")
+    out = x
+    for a in reversed(axes):
+        while (n := aval_of(out).shape[a]) > 1:
+            half = (n + 1) // 2
+            config = [(0, 2 * half - n if i == a else 0, 0) for i in range(aval_of(out).ndim)]
+            padded = ops.pad(out, Literal(1, x.aval.dtype), config)
+            out = ops.mul(ops.slice_in_dim(padded, 0, half, a), ops.slice_in_dim(padded, half, 2 * half, a))
+        shape = tuple(d for i, d in enumerate(aval_of(out).shape) if i != a)
+        out = ops.full(shape, 1, x.aval.dtype) if n == 0 else ops.reshape(out, shape)
+    return _kept(out, x, axes, keepdims)
+
+
+def _cumulate(x: Any, axis: int | None, combine: Any, neutral: int) -> Any:
+    """Prefix results in a logarithmic number of steps (Hillis and Steele, 1986)."""
+    x = _operand(x)
+    if x.aval.dtype == dtypes.bool_:
+        x = ops.convert(x, dtypes.int32)
+    if axis is None:
+        x, axis = ops.reshape(x, (x.aval.size,)), 0
+    (place,) = axes_of(x, axis, "cumsum")
+    n, shift = x.aval.shape[place], 1
+    while shift < n:
+        config = [(shift, -shift, 0) if i == place else (0, 0, 0) for i in range(x.aval.ndim)]
+        x = combine(x, ops.pad(x, Literal(neutral, aval_of(x).dtype), config))
+        shift *= 2
+    return x
+
+
+def cumsum(x: Any, axis: int | None = None) -> Any:
+    """Sums of the elements so far.
+
+    >>> from fdl.numpy import array
+    >>> cumsum(array([1, 2, 3])).tolist()
+    [1, 3, 6]
+    """
+    return _cumulate(x, axis, ops.add, 0)
+
+
+def cumprod(x: Any, axis: int | None = None) -> Any:
+    """Products of the elements so far.
+
+    >>> from fdl.numpy import array
+    >>> cumprod(array([1, 2, 3])).tolist()
+    [1, 2, 6]
+    """
+    return _cumulate(x, axis, ops.mul, 1)
+
+
+def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
+    """The weighted mean.
+
+    >>> from fdl.numpy import array
+    >>> float(average(array([1.0, 3.0]), weights=array([3.0, 1.0])))
+    1.5
+    """
+    if weights is None:
+        return mean(x, axis)
+    return ops.div(sum(ops.mul(x, weights), axis), sum(weights, axis))

@@ -1,0 +1,464 @@
+"""Rearranging and joining arrays, and products of them, with NumPy's names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.errors import ShapeError
+from fdl.core.graph import Literal
+from fdl.core.trace import aval_of
+from fdl.numpy._create import array, asarray
+from fdl.numpy._math import _operand, axes_of
+from fdl.numpy._math import sum as _sum
+from fdl.ops.promotion import promote
+
+
+def astype(x: Any, dtype: Any, copy: bool = True) -> Any:
+    """`x` with another dtype.
+
+    >>> astype(1.9, "int32").tolist()
+    1
+    """
+    return array(_operand(x), dtype)
+
+
+def reshape(x: Any, *shape: Any, order: str = "C") -> Any:
+    """The elements of `x` in row-major order under another shape; one size may be -1.
+
+    >>> reshape(array([1, 2, 3, 4]), (2, -1)).tolist()
+    [[1, 2], [3, 4]]
+    """
+    x = _operand(x)
+    target = list(shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+    target = [int(d) for d in target]
+    if target.count(-1) > 1:
+        raise ShapeError(f"reshape: {tuple(target)} has more than one -1")
+    if -1 in target:
+        known = math.prod(d for d in target if d != -1)
+        if known == 0 or x.aval.size % known:
+            raise ShapeError(f"reshape: {x.aval.describe()} has {x.aval.size} elements, which is no multiple of {known}", hint="a shape of the same size")
+        target[target.index(-1)] = x.aval.size // known
+    return ops.reshape(x, tuple(target))
+
+
+def ravel(x: Any) -> Any:
+    """The elements in one row.
+
+    >>> ravel(array([[1, 2], [3, 4]])).tolist()
+    [1, 2, 3, 4]
+    """
+    return reshape(x, -1) if aval_of(x).size else reshape(x, 0)
+
+
+def transpose(x: Any, *axes: Any) -> Any:
+    """The axes in another order; reversed by default.
+
+    >>> transpose(array([[1, 2], [3, 4]])).tolist()
+    [[1, 3], [2, 4]]
+    """
+    x = _operand(x)
+    order = axes[0] if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))) else axes or None
+    return ops.transpose(x, tuple(reversed(range(x.aval.ndim))) if order is None else tuple(a % x.aval.ndim for a in order))
+
+
+def matrix_transpose(x: Any) -> Any:
+    """The last two axes swapped.
+
+    >>> matrix_transpose(array([[1, 2]])).shape
+    (2, 1)
+    """
+    return swapaxes(x, -1, -2)
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged.
+
+    >>> swapaxes(array([[1, 2]]), 0, 1).shape
+    (2, 1)
+    """
+    ndim = aval_of(x).ndim
+    order = list(range(ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return ops.transpose(_operand(x), order)
+
+
+def moveaxis(x: Any, source: Any, destination: Any) -> Any:
+    """Axes moved to other places.
+
+    >>> moveaxis(array([[[1, 2]]]), 2, 0).shape
+    (2, 1, 1)
+    """
+    x = _operand(x)
+    ndim = x.aval.ndim
+    moved = [a % ndim for a in ([source] if isinstance(source, int) else source)]
+    places = [a % ndim for a in ([destination] if isinstance(destination, int) else destination)]
+    order = [a for a in range(ndim) if a not in moved]
+    for place, axis in sorted(zip(places, moved, strict=True)):
+        order.insert(place, axis)
+    return ops.transpose(x, order)
+
+
+def squeeze(x: Any, axis: Any = None) -> Any:
+    """Axes of size 1 removed.
+
+    >>> squeeze(array([[1, 2]])).shape
+    (2,)
+    """
+    x = _operand(x)
+    chosen = tuple(i for i, d in enumerate(x.aval.shape) if d == 1) if axis is None else axes_of(x, axis, "squeeze")
+    if any(x.aval.shape[a] != 1 for a in chosen):
+        raise ShapeError(f"squeeze: axis {axis} of {x.aval.describe()} is not of size 1")
+    return ops.reshape(x, tuple(d for i, d in enumerate(x.aval.shape) if i not in chosen))
+
+
+def expand_dims(x: Any, axis: Any) -> Any:
+    """New axes of size 1.
+
+    >>> expand_dims(array([1, 2]), 0).shape
+    (1, 2)
+    """
+    return ops.expand_dims(_operand(x), (axis,) if isinstance(axis, int) else tuple(axis))
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """`x` repeated to a shape.
+
+    >>> broadcast_to(array([1, 2]), (2, 2)).tolist()
+    [[1, 2], [1, 2]]
+    """
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    x = _operand(x)
+    if len(shape) < x.aval.ndim:
+        raise ShapeError(f"broadcast_to: {x.aval.describe()} has more axes than {shape}")
+    return ops.broadcast_to(x, shape)
+
+
+def broadcast_arrays(*xs: Any) -> list[Any]:
+    """Arrays repeated to their common shape.
+
+    >>> [a.shape for a in broadcast_arrays(array([1, 2]), array([[3]]))]
+    [(1, 2), (1, 2)]
+    """
+    operands = [_operand(x) for x in xs]
+    shape = ops.broadcast_shapes([x.aval.shape for x in operands], "broadcast_arrays")
+    return [ops.broadcast_to(x, shape) for x in operands]
+
+
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+    """Arrays joined along an axis; flat for None.
+
+    >>> concatenate([array([1]), array([2, 3])]).tolist()
+    [1, 2, 3]
+    """
+    if not len(arrays):
+        raise ShapeError("concatenate: there is no array")
+    operands = promote(*[asarray(x) for x in arrays])
+    if axis is None:
+        return ops.concatenate([ravel(x) for x in operands], 0)
+    (place,) = axes_of(operands[0], axis, "concatenate")
+    return ops.concatenate(operands, place)
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of one shape joined along a new axis.
+
+    >>> stack([array([1, 2]), array([3, 4])]).tolist()
+    [[1, 2], [3, 4]]
+    """
+    return concatenate([expand_dims(x, axis) for x in arrays], axis)
+
+
+def vstack(arrays: Sequence[Any]) -> Any:
+    """Arrays joined as rows.
+
+    >>> vstack([array([1, 2]), array([3, 4])]).shape
+    (2, 2)
+    """
+    return concatenate([atleast_2d(x) for x in arrays], 0)
+
+
+def hstack(arrays: Sequence[Any]) -> Any:
+    """Arrays joined as columns; vectors end to end.
+
+    >>> hstack([array([1, 2]), array([3])]).tolist()
+    [1, 2, 3]
+    """
+    parts = [atleast_1d(x) for x in arrays]
+    return concatenate(parts, 0 if aval_of(parts[0]).ndim == 1 else 1)
+
+
+def atleast_1d(x: Any) -> Any:
+    """`x` with one axis at least.
+
+    >>> atleast_1d(3).shape
+    (1,)
+    """
+    x = _operand(x)
+    return x if x.aval.ndim else ops.reshape(x, (1,))
+
+
+def atleast_2d(x: Any) -> Any:
+    """`x` with two axes at least.
+
+    >>> atleast_2d(array([1, 2])).shape
+    (1, 2)
+    """
+    x = atleast_1d(x)
+    return x if aval_of(x).ndim > 1 else ops.expand_dims(x, (0,))
+
+
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Parts of equal size, or cut at indices.
+
+    >>> [p.tolist() for p in split(array([1, 2, 3, 4]), 2)]
+    [[1, 2], [3, 4]]
+    """
+    x = _operand(x)
+    (place,) = axes_of(x, axis, "split")
+    n = x.aval.shape[place]
+    if isinstance(indices_or_sections, int):
+        if n % indices_or_sections:
+            raise ShapeError(f"split: axis {axis} of {x.aval.describe()} does not split into {indices_or_sections} equal parts", hint="a list of indices")
+        step = n // indices_or_sections
+        cuts = [i * step for i in range(1, indices_or_sections)]
+    else:
+        cuts = [min(max(int(i) + (n if int(i) < 0 else 0), 0), n) for i in indices_or_sections]
+    edges = [0, *cuts, n]
+    return [ops.slice_in_dim(x, a, max(a, b), place) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def tile(x: Any, reps: Any) -> Any:
+    """`x` repeated as a block along each axis.
+
+    >>> tile(array([1, 2]), 2).tolist()
+    [1, 2, 1, 2]
+    """
+    x = _operand(x)
+    counts = (reps,) if isinstance(reps, int) else tuple(reps)
+    ndim = max(x.aval.ndim, len(counts))
+    shape = (1,) * (ndim - x.aval.ndim) + x.aval.shape
+    counts = (1,) * (ndim - len(counts)) + counts
+    pairs = [d for c, n in zip(counts, shape, strict=True) for d in (c, n)]
+    whole = ops.broadcast(ops.reshape(x, shape), tuple(pairs), tuple(range(1, 2 * ndim, 2)))
+    return ops.reshape(whole, tuple(c * n for c, n in zip(counts, shape, strict=True)))
+
+
+def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
+    """Each element repeated.
+
+    >>> repeat(array([1, 2]), 2).tolist()
+    [1, 1, 2, 2]
+    """
+    x = _operand(x)
+    if axis is None:
+        x, axis = ravel(x), 0
+    (place,) = axes_of(x, axis, "repeat")
+    shape = x.aval.shape
+    wide = ops.broadcast(x, (*shape[: place + 1], repeats, *shape[place + 1 :]), [i + (i > place) for i in range(len(shape))])
+    return ops.reshape(wide, (*shape[:place], shape[place] * repeats, *shape[place + 1 :]))
+
+
+def flip(x: Any, axis: Any = None) -> Any:
+    """The order along axes turned round.
+
+    >>> flip(array([1, 2, 3])).tolist()
+    [3, 2, 1]
+    """
+    x = _operand(x)
+    return ops.reverse(x, axes_of(x, axis, "flip"))
+
+
+def roll(x: Any, shift: int, axis: int | None = None) -> Any:
+    """Elements moved along an axis, those pushed out coming in at the other end.
+
+    >>> roll(array([1, 2, 3]), 1).tolist()
+    [3, 1, 2]
+    """
+    x = _operand(x)
+    if axis is None:
+        return ops.reshape(roll(ravel(x), shift, 0), x.aval.shape)
+    (place,) = axes_of(x, axis, "roll")
+    n = x.aval.shape[place]
+    cut = (-shift) % n if n else 0
+    return ops.concatenate([ops.slice_in_dim(x, cut, n, place), ops.slice_in_dim(x, 0, cut, place)], place)
+
+
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
+    """`x` with a border of one value; `pad_width` as NumPy's.
+
+    >>> pad(array([1, 2]), (1, 2)).tolist()
+    [0, 1, 2, 0, 0]
+    """
+    if mode != "constant":
+        raise NotImplementedError(f"pad: mode {mode!r}; only 'constant' is there so far")
+    x = _operand(x)
+    widths = np.broadcast_to(np.asarray(pad_width), (x.aval.ndim, 2)).tolist()
+    return ops.pad(x, Literal(constant_values, x.aval.dtype), [(a, b, 0) for a, b in widths])
+
+
+# Products
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """The matrix product over the last two axes; leading axes broadcast, a vector is a row or a column.
+
+    >>> matmul(array([[1, 2]]), array([[3], [4]])).tolist()
+    [[11]]
+    """
+    a, b = (_operand(x) for x in promote(a, b))
+    x, y = aval_of(a), aval_of(b)
+    if not x.ndim or not y.ndim:
+        raise ShapeError(f"matmul: {x.describe()} and {y.describe()}", why="a matrix product needs one axis at least on both sides", hint="*")
+    if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        raise ShapeError(f"matmul: shapes {x.shape} and {y.shape} do not fit", why=f"the last axis of the left side has size {x.shape[-1]}, the rows of the right side {y.shape[-2 if y.ndim > 1 else 0]}", hint="x.T or reshape on one side")
+    if x.ndim <= 2 or y.ndim <= 2:  # no batch axis on one side: one product
+        out = ops.dot_general(a, b, (((x.ndim - 1,), (max(y.ndim - 2, 0),)), ((), ())))
+        if y.ndim > 2 and x.ndim > 1:  # axes are (m, batch, n)
+            out = ops.move_axis(out, 0, y.ndim - 2)
+        return out
+    lead = ops.broadcast_shapes([x.shape[:-2], y.shape[:-2]], "matmul")
+    a, b = ops.broadcast_to(a, (*lead, *x.shape[-2:])), ops.broadcast_to(b, (*lead, *y.shape[-2:]))
+    batch = tuple(range(len(lead)))
+    return ops.dot_general(a, b, (((len(lead) + 1,), (len(lead),)), (batch, batch)))
+
+
+def dot(a: Any, b: Any) -> Any:
+    """The sum of products over the last axis of `a` and the last but one of `b`.
+
+    >>> int(dot(array([1, 2]), array([3, 4])))
+    11
+    """
+    a, b = (_operand(x) for x in promote(a, b))
+    x, y = aval_of(a), aval_of(b)
+    if not x.ndim or not y.ndim:
+        return ops.mul(a, b)
+    if x.shape[-1] != y.shape[max(y.ndim - 2, 0)]:
+        raise ShapeError(f"dot: shapes {x.shape} and {y.shape} do not fit")
+    return ops.dot_general(a, b, (((x.ndim - 1,), (max(y.ndim - 2, 0),)), ((), ())))
+
+
+def vdot(a: Any, b: Any) -> Any:
+    """The sum of products of all elements.
+
+    >>> int(vdot(array([1, 2]), array([3, 4])))
+    11
+    """
+    return dot(ravel(a), ravel(b))
+
+
+def inner(a: Any, b: Any) -> Any:
+    """The sum of products over both last axes.
+
+    >>> int(inner(array([1, 2]), array([3, 4])))
+    11
+    """
+    a, b = (_operand(x) for x in promote(a, b))
+    return ops.dot_general(a, b, (((aval_of(a).ndim - 1,), (aval_of(b).ndim - 1,)), ((), ())))
+
+
+def outer(a: Any, b: Any) -> Any:
+    """All products of an element of each.
+
+    >>> outer(array([1, 2]), array([3, 4])).tolist()
+    [[3, 4], [6, 8]]
+    """
+    return ops.mul(expand_dims(ravel(a), 1), expand_dims(ravel(b), 0))
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """The sum of products over given axes.
+
+    >>> tensordot(array([[1, 2]]), array([[3], [4]]), 1).tolist()
+    [[11]]
+    """
+    a, b = (_operand(x) for x in promote(a, b))
+    x, y = aval_of(a).ndim, aval_of(b).ndim
+    if isinstance(axes, int):
+        left, right = list(range(x - axes, x)), list(range(axes))
+    else:
+        left, right = ([v] if isinstance(v, int) else list(v) for v in axes)
+    return ops.dot_general(a, b, ((tuple(v % x for v in left), tuple(v % y for v in right)), ((), ())))
+
+
+def trace(x: Any) -> Any:
+    """The sum of the diagonal of a matrix.
+
+    >>> int(trace(array([[1, 2], [3, 4]])))
+    5
+    """
+    n, m = aval_of(x).shape
+    return _sum(ops.select(ops.equal(ops.iota((n, m), 0), ops.iota((n, m), 1)), x, 0))
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Einstein's summation, as NumPy's; operands are contracted from left to right.
+
+    >>> einsum("ij,jk->ik", array([[1, 2]]), array([[3], [4]])).tolist()
+    [[11]]
+    """
+    left, _, output = subscripts.replace(" ", "").partition("->")
+    terms = _expand_ellipsis(left.split(","), [aval_of(asarray(x)).ndim for x in operands])
+    if len(terms) != len(operands):
+        raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(operands)}")
+    letters = "".join(terms)
+    dots = "".join(sorted({c for c in letters if c.isupper() and ord(c) >= 192}))
+    target = output.replace("...", dots) if "->" in subscripts else dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
+    parts = [_without_repeats(x, t) for x, t in zip(promote(*operands), terms, strict=True)]
+    x, names = parts[0]
+    for k, (y, other) in enumerate(parts[1:], 2):
+        later = set(target).union(*(t for _, t in parts[k:]))
+        x, names = _contract_pair(x, names, y, other, later)
+    summed = [i for i, c in enumerate(names) if c not in target]
+    x, names = ops.reduce_sum(x, summed), "".join(c for c in names if c in target)
+    return ops.transpose(x, [names.index(c) for c in target])
+
+
+def _expand_ellipsis(terms: Sequence[str], ndims: Sequence[int]) -> list[str]:
+    """`...` replaced by letters that a user cannot write."""
+    out = []
+    for term, ndim in zip(terms, ndims, strict=False):
+        count = ndim - len(term.replace("...", ""))
+        if "..." not in term and count:
+            raise ShapeError(f"einsum: {term!r} names {len(term)} axes, the operand has {ndim}")
+        out.append(term.replace("...", "".join(chr(192 + 20 - i) for i in range(count, 0, -1))))
+    return out
+
+
+def _without_repeats(x: Any, term: str) -> tuple[Any, str]:
+    """The diagonal of axes that share a letter."""
+    x = _operand(x)
+    for c in dict.fromkeys(term):
+        while term.count(c) > 1:
+            i, j = term.index(c), term.rindex(c)
+            shape = aval_of(x).shape
+            x = ops.reduce_sum(ops.select(ops.equal(ops.iota(shape, i), ops.iota(shape, j)), x, Literal(0, aval_of(x).dtype)), (j,))
+            term = term[:j] + term[j + 1 :]
+    return x, term
+
+
+def _contract_pair(x: Any, a: str, y: Any, b: str, later: set[str]) -> tuple[Any, str]:
+    """One product of two operands, summed over letters that nobody needs later."""
+    x = ops.reduce_sum(x, [i for i, c in enumerate(a) if c not in b and c not in later])
+    y = ops.reduce_sum(y, [i for i, c in enumerate(b) if c not in a and c not in later])
+    a, b = "".join(c for c in a if c in b or c in later), "".join(c for c in b if c in a or c in later)
+    batch = [c for c in a if c in b and c in later]
+    contracted = [c for c in a if c in b and c not in later]
+    pick = [tuple(t.index(c) for c in group) for group in (contracted, batch) for t in (a, b)]
+    out = ops.dot_general(x, y, ((pick[0], pick[1]), (pick[2], pick[3])))
+    shared = {*batch, *contracted}
+    return out, "".join(batch) + "".join(c for c in a if c not in shared) + "".join(c for c in b if c not in shared)
+
+
+def result_type(*xs: Any) -> dtypes.DType:
+    """The dtype to which operands are promoted.
+
+    >>> result_type(array([1]), 2.0)
+    dtype('float32')
+    """
+    return dtypes.promote([(np.dtype(x), False) if isinstance(x, (str, type, np.dtype)) else (aval_of(asarray(x)).dtype, aval_of(asarray(x)).weak_type) for x in xs])[0]

@@ -1,0 +1,20 @@
+"""Every primitive that holds no graph, one file a family, all rules of one primitive side by side.
+
+Read `axes.py` first, then `elementwise.py`; `sample.py` says what the tests are generated from.
+"""
+
+from fdl.ops.axes import broadcast, broadcast_to, convert, expand_dims, full, instantiate, match, move_axis, reduce_sum, sum_to, transpose, zeros_like
+from fdl.ops.collective import axis_index, axis_size, pmean, psum
+from fdl.ops.dot import dot_general
+from fdl.ops.elementwise import (
+    abs, add, atan2, barrier, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, ceil, cos, div, elementwise, equal, erf, exp, expm1, floor, greater,
+    greater_equal, integer_pow, is_finite, less, less_equal, log, log1p, logistic, maximum, minimum, mul, neg, not_equal, pow, rem, round_even, rsqrt,
+    select, shift_left, shift_right, sign, sin, sqrt, stop_gradient, sub, tan, tanh, trunc,
+)  # fmt: skip
+from fdl.ops.indexing import gather, scatter_add
+from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote
+from fdl.ops.random import random_bits
+from fdl.ops.reduction import argmax, argmin, reduce_max, reduce_min
+from fdl.ops.shape import concatenate, iota, pad, reshape, reverse, slice, slice_in_dim
+
+__all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,0 +1,112 @@
+"""Operations over a named axis of `vmap`: the sum, and the index.  The batching rule of the `vmap` that binds the name resolves them."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from fdl.core import dtypes
+from fdl.core.avals import ShapedArray, shaped
+from fdl.core.errors import AxisNameError
+from fdl.core.primitive import Primitive
+from fdl.core.tangents import Zero
+from fdl.core.trace import aval_of, current_trace
+from fdl.ops.axes import reduce_sum
+from fdl.ops.elementwise import div, mul
+from fdl.ops.promotion import as_operand
+from fdl.ops.shape import iota
+
+
+def _unbound(*operands: Any, axis_name: Any, **params: Any) -> NoReturn:
+    raise AxisNameError(f"no axis named {axis_name!r} is bound here", hint=f"fdl.vmap(f, axis_name={axis_name!r})")
+
+
+# psum
+
+
+def psum(x: Any, axis_name: Any) -> Any:
+    """The sum over the elements of a named mapped axis.
+
+    >>> import fdl, fdl.numpy as jnp
+    >>> fdl.vmap(lambda x: x / psum(x, "i"), axis_name="i")(jnp.array([1.0, 3.0])).tolist()
+    [0.25, 0.75]
+    """
+    current_trace().axis_size(axis_name, "psum")
+    return psum_p.bind(as_operand(x), axis_name=axis_name)
+
+
+def pmean(x: Any, axis_name: Any) -> Any:
+    """The mean over the elements of a named mapped axis.
+
+    >>> import fdl, fdl.numpy as jnp
+    >>> fdl.vmap(lambda x: x - pmean(x, "i"), axis_name="i")(jnp.array([1.0, 3.0])).tolist()
+    [-1.0, 1.0]
+    """
+    return div(psum(x, axis_name), float(current_trace().axis_size(axis_name, "pmean")))
+
+
+def _psum_batch(axis: Any, args: Any, batched: Any, *, axis_name: Any) -> Any:
+    if axis.name != axis_name:
+        return psum_p.bind(*args, axis_name=axis_name), True
+    return reduce_sum(args[0], (0,)), False
+
+
+def psum_unbatched(x: Any, size: int) -> Any:
+    """The sum over a named axis of what does not vary along it."""
+    return mul(x, size)
+
+
+psum_p = Primitive("psum")
+psum_p.define(
+    shape=lambda x, *, axis_name: x,
+    impl=_unbound,
+    jvp=lambda primals, tangents, **params: (psum_p.bind(*primals, **params), psum_p.bind(*tangents, **params)),
+    transpose=lambda ct, operands, **params: [psum_p.bind(ct, **params)],
+    batch=_psum_batch,
+    lower=_unbound,
+    samples=[],
+).register()
+
+# axis_index
+
+
+def axis_index(axis_name: Any) -> Any:
+    """The place along a named mapped axis, int32.
+
+    >>> import fdl, fdl.numpy as jnp
+    >>> fdl.vmap(lambda x: x + axis_index("i"), axis_name="i")(jnp.array([10, 20])).tolist()
+    [10, 21]
+    """
+    current_trace().axis_size(axis_name, "axis_index")
+    return axis_index_p.bind(axis_name=axis_name)
+
+
+def axis_size(axis_name: Any) -> int:
+    """The size of a named mapped axis.
+
+    >>> import fdl, fdl.numpy as jnp
+    >>> fdl.vmap(lambda x: x * axis_size("i"), axis_name="i")(jnp.array([1, 2])).tolist()
+    [2, 4]
+    """
+    return current_trace().axis_size(axis_name, "axis_size")
+
+
+def _axis_index_shape(*, axis_name: Any) -> ShapedArray:
+    return shaped((), dtypes.int32)
+
+
+def _axis_index_jvp(primals: Any, tangents: Any, *, axis_name: Any) -> Any:
+    out = axis_index_p.bind(axis_name=axis_name)
+    return out, Zero(aval_of(out))
+
+
+axis_index_p = Primitive("axis_index")
+axis_index_p.define(
+    shape=_axis_index_shape,
+    impl=_unbound,
+    jvp=_axis_index_jvp,
+    batch=lambda axis, args, batched, *, axis_name: (iota((axis.size,), 0), True) if axis.name == axis_name else (axis_index_p.bind(axis_name=axis_name), False),
+    lower=_unbound,
+    samples=[],
+).register()
+
+COLLECTIVES = (psum_p, axis_index_p)

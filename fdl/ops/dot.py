@@ -1,0 +1,154 @@
+"""The contraction of two arrays, in full generality: products of matrices, batches of them, inner and outer products."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import ShapedArray, shaped
+from fdl.core.dtypes import DType
+from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.primitive import Primitive
+from fdl.core.tangents import Zero, is_linear
+from fdl.core.trace import aval_of
+from fdl.ops.axes import convert, match, transpose
+from fdl.ops.elementwise import add
+from fdl.ops.promotion import promote
+from fdl.ops.sample import Sample, f32, f64, i32, of
+
+Axes = tuple[int, ...]
+Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
+
+
+def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, preferred_element_type: Any = None) -> Any:
+    """Sum of products over contracted axes; `dimension_numbers` is `((lhs_contract, rhs_contract), (lhs_batch, rhs_batch))`.
+
+    The result has the batch axes, then lhs's other axes, then rhs's.  Narrow floats are accumulated in float32.
+
+    >>> import fdl.numpy as jnp
+    >>> dot_general(jnp.ones((5, 2, 3)), jnp.ones((5, 3, 4)), (((2,), (1,)), ((0,), (0,)))).shape
+    (5, 2, 4)
+    """
+    lhs, rhs = promote(lhs, rhs)
+    contract, batch = dimension_numbers
+    numbers = tuple(tuple(tuple(int(a) for a in side) for side in pair) for pair in (contract, batch))
+    dtype = aval_of(lhs).dtype if preferred_element_type is None else dtypes.canonical(preferred_element_type)
+    return dot_general_p.bind(lhs, rhs, numbers=numbers, dtype=dtype)
+
+
+def _free(ndim: int, *used: Sequence[int]) -> list[int]:
+    taken = {a for axes in used for a in axes}
+    return [a for a in range(ndim) if a not in taken]
+
+
+def _dot_shape(lhs: ShapedArray, rhs: ShapedArray, *, numbers: Numbers, dtype: DType) -> ShapedArray:
+    (lc, rc), (lb, rb) = numbers
+    for what, la, ra in (("contracted", lc, rc), ("batch", lb, rb)):
+        inside = all(0 <= a < lhs.ndim for a in la) and all(0 <= a < rhs.ndim for a in ra)
+        sizes = ([lhs.shape[a] for a in la], [rhs.shape[a] for a in ra]) if inside else ([], [None])
+        if sizes[0] != sizes[1]:
+            raise ShapeError(f"dot_general: {lhs.describe()} and {rhs.describe()} do not fit", why=f"the {what} axes {la} and {ra} have different sizes", hint="x.T, or other axes")
+    if len({*lc, *lb}) != len(lc) + len(lb) or len({*rc, *rb}) != len(rc) + len(rb):
+        raise ShapeError(f"dot_general: an axis stands twice in {numbers}")
+    if lhs.dtype != rhs.dtype or lhs.dtype == dtypes.bool_:
+        raise DtypeError(f"dot_general: dtypes {lhs.dtype.name} and {rhs.dtype.name}", why="both must be the same number type", hint="x.astype(...)")
+    shape = [lhs.shape[a] for a in lb] + [lhs.shape[a] for a in _free(lhs.ndim, lc, lb)] + [rhs.shape[a] for a in _free(rhs.ndim, rc, rb)]
+    return shaped(tuple(shape), dtype, lhs.weak_type and rhs.weak_type and dtype == lhs.dtype)
+
+
+def _dot_impl(lhs: np.ndarray[Any, Any], rhs: np.ndarray[Any, Any], *, numbers: Numbers, dtype: DType) -> Any:
+    (lc, rc), (lb, rb) = numbers
+    wide = max((dtypes.compute_dtype(lhs.dtype), dtypes.compute_dtype(dtype)), key=lambda d: d.itemsize) if dtypes.is_float(dtype) == dtypes.is_float(lhs.dtype) else dtypes.compute_dtype(dtype)
+    lf, rf = _free(lhs.ndim, lc, lb), _free(rhs.ndim, rc, rb)
+    batch = [lhs.shape[a] for a in lb]
+    a = lhs.transpose([*lb, *lf, *lc]).reshape([*batch, math.prod(lhs.shape[i] for i in lf), math.prod(lhs.shape[i] for i in lc)])
+    b = rhs.transpose([*rb, *rc, *rf]).reshape([*batch, math.prod(rhs.shape[i] for i in rc), math.prod(rhs.shape[i] for i in rf)])
+    out = np.matmul(a.astype(wide), b.astype(wide))
+    return out.astype(dtype).reshape([*batch, *(lhs.shape[i] for i in lf), *(rhs.shape[i] for i in rf)])
+
+
+def _dot_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    (a, b), (ta, tb) = primals, tangents
+    out = dot_general_p.bind(a, b, **params)
+    terms = [] if type(ta) is Zero else [dot_general_p.bind(match(ta, aval_of(a)), b, **params)]
+    terms += [] if type(tb) is Zero else [dot_general_p.bind(a, match(tb, aval_of(b)), **params)]
+    if not terms or not dtypes.is_float(aval_of(out).dtype):
+        return out, Zero(aval_of(out))
+    return out, terms[0] if len(terms) == 1 else add(*terms)
+
+
+def _dot_transpose(ct: Any, operands: Any, *, numbers: Numbers, dtype: DType) -> Any:
+    a, b = operands
+    (ac, bc), (ab, bb) = numbers
+    ct_a = _transpose_side(ct, a.aval, b, (ac, ab), (bc, bb), left=True) if is_linear(a) else None
+    ct_b = _transpose_side(ct, b.aval, a, (bc, bb), (ac, ab), left=False) if is_linear(b) else None
+    return [ct_a, ct_b]
+
+
+def _transpose_side(ct: Any, aval: ShapedArray, other: Any, own: tuple[Axes, Axes], others: tuple[Axes, Axes], left: bool) -> Any:
+    """Cotangent of one side: `ct` contracted with the other one over the other one's free axes, axes then put in place."""
+    contract, batch = own
+    other_contract, other_batch = others
+    other_ndim, n_batch = aval_of(other).ndim, len(batch)
+    own_free, other_free = _free(aval.ndim, contract, batch), _free(other_ndim, other_contract, other_batch)
+    first = n_batch if not left else n_batch + len(own_free)
+    ct_axes = tuple(range(first, first + len(other_free)))
+    numbers = ((ct_axes, tuple(other_free)), (tuple(range(n_batch)), other_batch))
+    if aval_of(ct).dtype != aval.dtype:
+        ct = convert(ct, aval.dtype)
+    out = dot_general_p.bind(ct, other, numbers=numbers, dtype=aval.dtype)
+    # axes of `out`: batch, own free, and the contracted ones in the other side's order
+    remaining = [contract[other_contract.index(a)] for a in sorted(other_contract)]
+    places = [*batch, *own_free, *remaining]
+    return match(transpose(out, [int(i) for i in np.argsort(places)]), aval)
+
+
+def _dot_batch(axis: Any, args: Any, batched: Any, *, numbers: Numbers, dtype: DType) -> Any:
+    (lc, rc), (lb, rb) = numbers
+    left, right = (tuple(a + 1 for a in axes) for axes in (lc, lb)), (tuple(a + 1 for a in axes) for axes in (rc, rb))
+    a, b = args
+    if all(batched):
+        (lc, lb), (rc, rb) = left, right
+        return dot_general_p.bind(a, b, numbers=((lc, rc), ((0, *lb), (0, *rb))), dtype=dtype), True
+    if batched[0]:
+        lc, lb = left
+        place = len(lb)  # the batch axis is now lhs's first free one
+    else:
+        rc, rb = right
+        place = aval_of(a).ndim - len(lc)
+    out = dot_general_p.bind(a, b, numbers=((lc, rc), (lb, rb)), dtype=dtype)
+    ndim = aval_of(out).ndim
+    return transpose(out, [place, *(i for i in range(ndim) if i != place)]), True
+
+
+dot_general_p = (
+    Primitive("dot_general")
+    .define(
+        shape=_dot_shape,
+        impl=_dot_impl,
+        jvp=_dot_jvp,
+        transpose=_dot_transpose,
+        batch=_dot_batch,
+        lower=lambda b, lhs, rhs, *, numbers, dtype: b.dot(lhs, rhs, numbers, dtype),
+        samples=[
+            Sample((f32(3, 4), f32(4, 5)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
+            Sample((f32(37, 50), f32(50, 70)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
+            Sample((f64(20, 33), f64(47, 33)), {"numbers": (((1,), (1,)), ((), ())), "dtype": dtypes.float64}),
+            Sample((f32(4, 3), f32(4, 5)), {"numbers": (((0,), (0,)), ((), ())), "dtype": dtypes.float32}),
+            Sample((f32(2, 3, 4), f32(4, 2, 5)), {"numbers": (((2,), (0,)), ((0,), (1,))), "dtype": dtypes.float32}),
+            Sample((f32(2, 3, 4, 5), f32(5, 3, 6)), {"numbers": (((3, 1), (0, 1)), ((), ())), "dtype": dtypes.float32}),
+            Sample((f32(4), f32(4)), {"numbers": (((0,), (0,)), ((), ())), "dtype": dtypes.float32}),
+            Sample((f32(3), f32(2)), {"numbers": (((), ()), ((), ())), "dtype": dtypes.float32}),
+            Sample((f32(3, 0), f32(0, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
+            Sample((i32(3, 4), i32(4, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.int32}),
+            Sample((of("bfloat16", 3, 4), of("bfloat16", 4, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
+            Sample((of("bfloat16", 3, 40), of("bfloat16", 40, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.bfloat16}),
+            Sample((f32(3, 4), f32(3, 4)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}, fails=ShapeError),
+        ],
+    )
+    .register()
+)

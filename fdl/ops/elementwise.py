@@ -1,0 +1,422 @@
+"""Elementwise operations: one declarative row each.
+
+A row is a NumPy function, the dtypes it takes, and a derivative for each operand; shape, jvp, transpose, batching, lowering and the public
+function are derived from it.  To add one: add its row here and, where its formula is new, its spelling in `lowering/spellings.py`.
+Derivatives are written with the functions of this file, so that they differentiate in turn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import ShapedArray
+from fdl.core.dtypes import DType
+from fdl.core.errors import DtypeError
+from fdl.core.graph import Literal
+from fdl.core.primitive import Primitive
+from fdl.core.tangents import Zero, is_linear
+from fdl.core.trace import aval_of
+from fdl.ops.axes import broadcast, broadcast_to, match, reduce_sum, sum_to
+from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote, same_or_scalar
+from fdl.ops.sample import Sample, Spec, f32, i32, of
+
+# tangent of one operand, given its tangent, the result and all operands; None where it does not depend on it
+Derivative = Callable[..., Any]
+
+_SAMPLE_DTYPES = {dtypes.FLOATS: ("float32", "float64", "bfloat16", "float16"), dtypes.NUMBERS: ("float32", "float64", "bfloat16", "int32", "uint8"), dtypes.INTEGERS: ("int32", "uint8", "int64")}
+
+
+def elementwise(
+    name: str,
+    impl: Callable[..., Any],
+    takes: Sequence[DType],
+    *derivatives: Derivative | None,
+    arity: int = 1,
+    result: DType | None = None,
+    linear: tuple[int, ...] = (),
+    domain: tuple[float, float] = (-2.0, 2.0),
+    doc: str,
+) -> Callable[..., Any]:
+    """Declare one operation and return its public function, which promotes and broadcasts.
+
+    `takes` are the dtypes of the operands, `result` is the result's where it differs, `linear` names the operands that the operation is
+    linear in (jointly, if `add`-like; one at a time, if product-like), `domain` is where samples lie.
+    """
+    primitive = Primitive(name)
+    derivatives = derivatives or (None,) * arity
+
+    def shape(*avals: ShapedArray) -> ShapedArray:
+        out = same_or_scalar(name, avals)
+        if out.dtype not in takes:
+            names = ", ".join(d.name for d in takes)
+            raise DtypeError(f"{name}: dtype {out.dtype.name} is not supported", why=f"it takes {names}", hint="x.astype(...)")
+        return out if result is None else out.update(dtype=result, weak_type=False)
+
+    def reference(*xs: Any) -> Any:
+        out = impl(*xs)
+        return np.asarray(out, result or xs[0].dtype)
+
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        out = primitive.bind(*primals)
+        terms = [d(t, out, *primals) for d, t in zip(derivatives, tangents, strict=True) if d is not None and type(t) is not Zero]
+        if not terms:
+            return out, Zero(aval_of(out))
+        tangent = terms[0] if len(terms) == 1 else add(*terms)
+        return out, match(tangent, aval_of(out))
+
+    def transpose(ct: Any, operands: Sequence[Any]) -> list[Any]:
+        cts: list[Any] = []
+        for d, x in zip(derivatives, operands, strict=True):
+            if not is_linear(x):
+                cts.append(None)
+                continue
+            assert d is not None, name
+            out = d(ct, None, *operands)
+            cts.append(out if aval_of(out).shape == x.aval.shape else reduce_sum(out, range(aval_of(out).ndim)))
+        return cts
+
+    def batch(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> Any:
+        rank = max(aval_of(x).ndim - b for x, b in zip(args, batched, strict=True))
+        full = next((aval_of(x).shape[b:] for x, b in zip(args, batched, strict=True) if aval_of(x).ndim - b == rank), ())
+        return primitive.bind(*[_align(x, b, (axis.size, *full)) for x, b in zip(args, batched, strict=True)]), True
+
+    primitive.define(shape=shape, impl=reference, jvp=jvp, batch=batch, lower=lambda b, *xs: b.map(name, *xs, dtype=result), samples=_samples(name, takes, arity, domain))
+    if linear:
+        primitive.define(transpose=transpose)
+    primitive.register()
+
+    def function(*xs: Any) -> Any:
+        if len(xs) != arity:
+            raise TypeError(f"{name}: expected {arity} operands, got {len(xs)}")
+        operands = promote(*xs, to_float=takes is dtypes.FLOATS)
+        shapes = [x.aval.shape for x in operands]
+        if any(s and s != shapes[0] for s in shapes) or (arity > 1 and not shapes[0]):
+            target = broadcast_shapes(shapes, name)
+            operands = [x if x.aval.shape == () else broadcast_to(x, target) for x in operands]
+        return primitive.bind(*operands)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    function.primitive = primitive  # type: ignore[attr-defined]
+    return function
+
+
+def _align(x: Any, is_batched: bool, shape: tuple[Any, ...]) -> Any:
+    """An operand for the batched operation: whole, or 0-d where it is an unbatched scalar."""
+    if not is_batched:
+        return x if aval_of(x).ndim == 0 else broadcast(x, shape, range(1, len(shape)))
+    return broadcast(x, shape, (0,)) if aval_of(x).ndim == 1 < len(shape) else x
+
+
+def _samples(name: str, takes: Sequence[DType], arity: int, domain: tuple[float, float]) -> list[Sample]:
+    names = _SAMPLE_DTYPES.get(takes, tuple(d.name for d in takes))  # type: ignore[call-overload]
+    low, high = domain
+    samples = []
+    for dtype in map(dtypes.canonical, names):
+        lo = max(low, 0) if dtype in dtypes.UNSIGNED else low
+        samples.append(Sample(tuple(Spec((3, 5), dtype, lo, high + 0.25 * i) for i in range(arity))))
+    first = dtypes.canonical(names[0])
+    samples.append(Sample(tuple(Spec((0,), first, low, high) for _ in range(arity))))
+    if arity == 2:
+        samples.append(Sample((Spec((4,), first, low, high), Spec((), first, low, high))))
+        samples.append(Sample((Spec((), first, low, high), Spec((2, 1), first, low, high))))
+        samples.append(Sample((Spec((3,), first), Spec((4,), first)), fails=TypeError))
+    return samples
+
+
+F, N, I = dtypes.FLOATS, dtypes.NUMBERS, dtypes.INTEGERS
+B = (dtypes.bool_, *dtypes.INTEGERS)
+A = dtypes.ALL
+
+# arithmetic
+
+add = elementwise("add", np.add, N, lambda t, y, a, b: t, lambda t, y, a, b: t, arity=2, linear=(0, 1), doc="`a + b`.")
+sub = elementwise("sub", np.subtract, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(t), arity=2, linear=(0, 1), doc="`a - b`.")
+mul = elementwise("mul", np.multiply, N, lambda t, y, a, b: mul(t, b), lambda t, y, a, b: mul(a, t), arity=2, linear=(0, 1), doc="`a * b`.")
+neg = elementwise("neg", np.negative, N, lambda t, y, x: neg(t), linear=(0,), doc="`-x`; unsigned integers wrap.")
+
+
+def _div(a: Any, b: Any) -> Any:
+    if dtypes.is_float(a.dtype):
+        return np.divide(a, b)
+    info = np.iinfo(a.dtype)
+    if info.min == 0:
+        return np.where(b == 0, info.max, np.floor_divide(a, np.where(b == 0, 1, b).astype(a.dtype)))
+    overflow = (a == info.min) & (b == -1)
+    safe = np.where((b == 0) | overflow, 1, b).astype(a.dtype)
+    return np.where(b == 0, -1, np.where(overflow, a, _trunc_div(a, safe)))
+
+
+def _trunc_div(a: Any, b: Any) -> Any:
+    """Integer quotient rounded towards zero."""
+    floor = np.floor_divide(a, b)
+    return floor + ((np.remainder(a, b) != 0) & ((a < 0) != (b < 0)))
+
+
+def _rem(a: Any, b: Any) -> Any:
+    if dtypes.is_float(a.dtype):
+        return np.fmod(a, b)
+    safe = np.where(b == 0, 1, b).astype(a.dtype)
+    if np.iinfo(a.dtype).min:  # by -1 nothing remains, and the machine's division would overflow
+        safe = np.where(safe == -1, 1, safe)
+    return np.where(b == 0, a, np.fmod(a, safe))
+
+
+div = elementwise(
+    "div", _div, N, lambda t, y, a, b: div(t, b), lambda t, y, a, b: neg(div(mul(t, y), b)), arity=2, linear=(0,), domain=(0.5, 3.0),
+    doc="`a / b`; integers truncate towards zero, and a quotient by 0 is -1, or the largest value where unsigned.",
+)  # fmt: skip
+rem = elementwise(
+    "rem", _rem, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(mul(t, trunc(div(a, b)))), arity=2, domain=(0.5, 3.0),
+    doc="The remainder of `a / b` with the sign of `a`, as C's fmod; integers: `a` where `b` is 0.",
+)  # fmt: skip
+
+
+def _power(a: Any, b: Any) -> Any:
+    if dtypes.is_float(a.dtype):
+        return np.power(a, b)
+    if not np.iinfo(a.dtype).min:
+        return np.power(a, b)
+    return np.where(b >= 0, np.power(a, np.maximum(b, 0)), np.where(a == 1, 1, np.where(a == -1, 1 - 2 * (b & 1), 0)))
+
+
+pow = elementwise(
+    "pow", _power, N,
+    lambda t, y, a, b: mul(t, mul(b, pow(a, select(equal(b, 0), 1, sub(b, 1))))),
+    lambda t, y, a, b: mul(t, mul(y, log(select(equal(a, 0), 1, a)))),
+    arity=2, domain=(0.3, 2.5), doc="`a ** b`; integers: exact modulo 2 to the bits, and 0 for a negative power of anything but 1 and -1.",
+)  # fmt: skip
+maximum = elementwise("max", np.maximum, A, lambda t, y, a, b: mul(t, _share(a, b, y)), lambda t, y, a, b: mul(t, _share(b, a, y)), arity=2, doc="The larger one; NaN where either is. At a tie both get half of the gradient.")
+minimum = elementwise("min", np.minimum, A, lambda t, y, a, b: mul(t, _share(a, b, y)), lambda t, y, a, b: mul(t, _share(b, a, y)), arity=2, doc="The smaller one; NaN where either is. At a tie both get half of the gradient.")
+abs = elementwise("abs", np.abs, N, lambda t, y, x: mul(t, sign(x)), doc="The absolute value; its derivative at 0 is 0.")
+sign = elementwise("sign", np.sign, N, None, doc="-1, 0 or 1; NaN for NaN.")
+
+
+def _share(a: Any, b: Any, y: Any) -> Any:
+    """Share of the gradient that `a` gets where `y` is max or min of a and b."""
+    dtype = aval_of(y).dtype
+    one, half, zero = (cast(as_operand(v), dtype) for v in (1.0, 0.5, 0.0))
+    return select(equal(a, b), half, select(equal(a, y), one, zero))
+
+
+# exponentials, logarithms, trigonometry
+
+exp = elementwise("exp", np.exp, F, lambda t, y, x: mul(t, y), doc="e to the power of x.")
+expm1 = elementwise("expm1", np.expm1, F, lambda t, y, x: mul(t, add(y, 1)), doc="`exp(x) - 1`, accurate near 0.")
+log = elementwise("log", np.log, F, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm.")
+log1p = elementwise("log1p", np.log1p, F, lambda t, y, x: div(t, add(x, 1)), domain=(-0.7, 3.0), doc="`log(1 + x)`, accurate near 0.")
+sqrt = elementwise("sqrt", np.sqrt, F, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root.")
+rsqrt = elementwise("rsqrt", lambda x: 1 / np.sqrt(x), F, lambda t, y, x: mul(t, mul(div(y, x), -0.5)), domain=(0.2, 4.0), doc="`1 / sqrt(x)`.")
+sin = elementwise("sin", np.sin, F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians.")
+cos = elementwise("cos", np.cos, F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians.")
+tan = elementwise("tan", np.tan, F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians.")
+atan2 = elementwise(
+    "atan2", np.arctan2, F,
+    lambda t, y, a, b: mul(t, div(b, add(mul(a, a), mul(b, b)))), lambda t, y, a, b: mul(t, neg(div(a, add(mul(a, a), mul(b, b))))),
+    arity=2, domain=(0.3, 2.0), doc="The angle of the point (b, a) in radians.",
+)  # fmt: skip
+tanh = elementwise("tanh", np.tanh, F, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent.")
+
+
+def _logistic(x: Any) -> Any:
+    small = np.exp(-np.abs(x.astype(dtypes.compute_dtype(x.dtype))))
+    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+logistic = elementwise("logistic", _logistic, F, lambda t, y, x: mul(t, mul(y, sub(1, y))), doc="`1 / (1 + exp(-x))`.")
+erf = elementwise("erf", lambda x: np.vectorize(math.erf, otypes=[np.float64])(x.astype(np.float64)), F, lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), 2 / math.sqrt(math.pi))), doc="The error function.")
+floor = elementwise("floor", np.floor, F, None, doc="The largest whole number not above x.")
+ceil = elementwise("ceil", np.ceil, F, None, doc="The smallest whole number not below x.")
+trunc = elementwise("trunc", np.trunc, F, None, doc="x without its fraction.")
+round_even = elementwise("round", np.rint, F, None, doc="The nearest whole number; halves go to the even one.")
+is_finite = elementwise("is_finite", np.isfinite, F, None, result=dtypes.bool_, doc="Whether x is neither infinite nor NaN.")
+
+# comparison
+
+equal = elementwise("eq", np.equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a == b`.")
+not_equal = elementwise("ne", np.not_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a != b`.")
+less = elementwise("lt", np.less, A, None, None, arity=2, result=dtypes.bool_, doc="`a < b`.")
+less_equal = elementwise("le", np.less_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a <= b`.")
+greater = elementwise("gt", np.greater, A, None, None, arity=2, result=dtypes.bool_, doc="`a > b`.")
+greater_equal = elementwise("ge", np.greater_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a >= b`.")
+
+# bits
+
+
+def _shift(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A shift that gives all zeros (or signs) for amounts beyond the width, where C and NumPy leave it open."""
+
+    def shift(a: Any, b: Any) -> Any:
+        bits = a.dtype.itemsize * 8
+        outside = (b < 0) | (b >= bits)
+        inside = f(a, np.where(outside, 0, b).astype(a.dtype))
+        beyond = np.where(a < 0, -1, 0) if f is np.right_shift and np.iinfo(a.dtype).min else 0
+        return np.where(outside, beyond, inside)
+
+    return shift
+
+
+bitwise_and = elementwise("and", np.bitwise_and, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
+bitwise_or = elementwise("or", np.bitwise_or, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
+bitwise_xor = elementwise("xor", np.bitwise_xor, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
+bitwise_not = elementwise("not", np.invert, B, None, doc="Bitwise, or logical for bool.")
+shift_left = elementwise("shift_left", _shift(np.left_shift), I, None, None, arity=2, domain=(0, 9), doc="`a << b`; 0 where b is outside of the width.")
+shift_right = elementwise("shift_right", _shift(np.right_shift), I, None, None, arity=2, domain=(0, 9), doc="`a >> b`, keeping the sign of signed integers.")
+
+
+# select, integer power, identities that derivatives or passes see
+
+
+def select(condition: Any, on_true: Any, on_false: Any) -> Any:
+    """`on_true` where the condition holds, else `on_false`.
+
+    >>> import fdl.numpy as jnp
+    >>> select(jnp.array([True, False]), 1.0, 2.0).tolist()
+    [1.0, 2.0]
+    """
+    condition = as_operand(condition)
+    if aval_of(condition).dtype != dtypes.bool_:
+        condition = not_equal(condition, 0)
+    values = promote(on_true, on_false)
+    operands = [condition, *values]
+    shapes = [x.aval.shape for x in operands]
+    target = broadcast_shapes(shapes, "where")
+    return select_p.bind(*[x if x.aval.shape == () else broadcast_to(x, target) for x in operands])
+
+
+def _select_shape(condition: ShapedArray, a: ShapedArray, b: ShapedArray) -> ShapedArray:
+    if condition.dtype != dtypes.bool_:
+        raise DtypeError(f"select: the condition has dtype {condition.dtype.name}, not bool", hint="x != 0")
+    values = same_or_scalar("select", [a, b])
+    shape = same_or_scalar("select", [condition, values.update(dtype=dtypes.bool_)]).shape
+    return values.update(shape=shape)
+
+
+def _select_jvp(primals: Any, tangents: Any) -> Any:
+    out = select_p.bind(*primals)
+    aval = aval_of(out)
+    if not dtypes.is_float(aval.dtype):
+        return out, Zero(aval)
+    zero = Literal(0, aval.dtype, aval.weak_type)
+    a, b = (zero if type(t) is Zero else match(t, aval) for t in tangents[1:])
+    return out, match(select_p.bind(primals[0], a, b), aval)
+
+
+def _select_transpose(ct: Any, operands: Any) -> Any:
+    condition, a, b = operands
+    zero = Literal(0, aval_of(ct).dtype, aval_of(ct).weak_type)
+    cts = [select_p.bind(condition, ct, zero) if is_linear(a) else None, select_p.bind(condition, zero, ct) if is_linear(b) else None]
+    return [None, *(None if c is None else sum_to(c, x.aval.shape) for c, x in zip(cts, (a, b), strict=True))]
+
+
+def _select_batch(axis: Any, args: Any, batched: Any) -> Any:
+    rank = max(aval_of(x).ndim - b for x, b in zip(args, batched, strict=True))
+    full = next((aval_of(x).shape[b:] for x, b in zip(args, batched, strict=True) if aval_of(x).ndim - b == rank), ())
+    return select_p.bind(*[_align(x, b, (axis.size, *full)) for x, b in zip(args, batched, strict=True)]), True
+
+
+select_p = (
+    Primitive("select")
+    .define(
+        shape=_select_shape,
+        impl=lambda condition, a, b: np.where(condition, a, b).astype(a.dtype),
+        jvp=_select_jvp,
+        transpose=_select_transpose,
+        batch=_select_batch,
+        lower=lambda b, c, x, y: b.map("select", c, x, y, dtype=x.dtype),
+        samples=[
+            Sample((of(bool, 3, 2), f32(3, 2), f32(3, 2))),
+            Sample((of(bool), f32(3), f32(3))),
+            Sample((of(bool, 4), f32(4), f32())),
+            Sample((of(bool, 4), i32(4), i32(4))),
+            Sample((i32(3), f32(3), f32(3)), fails=DtypeError),
+        ],
+    )
+    .register()
+)
+
+
+def integer_pow(x: Any, exponent: int) -> Any:
+    """`x ** exponent` for a Python integer, by repeated squaring; a negative exponent is a reciprocal.
+
+    >>> float(integer_pow(2.0, -2))
+    0.25
+    """
+    (x,) = promote(x, to_float=exponent < 0)
+    return integer_pow_p.bind(x, exponent=exponent)
+
+
+def _integer_pow_jvp(primals: Any, tangents: Any, *, exponent: int) -> Any:
+    (x,), out = primals, integer_pow_p.bind(*primals, exponent=exponent)
+    if exponent == 0:
+        return out, Zero(aval_of(out))
+    slope = x if exponent == 2 else integer_pow_p.bind(x, exponent=exponent - 1)
+    return out, match(mul(tangents[0], mul(slope, exponent) if exponent != 1 else 1), aval_of(out))
+
+
+def _integer_pow_impl(x: np.ndarray[Any, Any], *, exponent: int) -> Any:
+    """The same products in the same order as the compiled kernels."""
+    wide = x.astype(dtypes.compute_dtype(x.dtype))
+    result, square, n = np.ones_like(wide), wide, -exponent if exponent < 0 else exponent
+    while n:
+        if n & 1:
+            result = result * square
+        square, n = square * square, n >> 1
+    return (1 / result if exponent < 0 else result).astype(x.dtype)
+
+
+def _integer_pow_shape(x: ShapedArray, *, exponent: int) -> ShapedArray:
+    if x.dtype == dtypes.bool_ or (exponent < 0 and not dtypes.is_float(x.dtype)):
+        raise DtypeError(f"integer_pow: {x.dtype.name} to the power of {exponent} is not supported", hint="x.astype(jnp.float32)")
+    return x
+
+
+integer_pow_p = (
+    Primitive("integer_pow")
+    .define(
+        shape=_integer_pow_shape,
+        impl=_integer_pow_impl,
+        jvp=_integer_pow_jvp,
+        batch=lambda axis, args, batched, **params: (integer_pow_p.bind(*args, **params), True),
+        lower=lambda b, x, *, exponent: b.map("integer_pow", x, exponent=exponent),
+        samples=[Sample((f32(3, 2),), {"exponent": n}) for n in (0, 1, 2, 3, 7)]
+        + [Sample((f32(4, low=0.5),), {"exponent": -2}), Sample((i32(4),), {"exponent": 3}), Sample((i32(4),), {"exponent": -1}, fails=DtypeError)],
+    )
+    .register()
+)
+
+
+def _identity(name: str, jvp: Callable[..., Any], transpose: Callable[..., Any] | None, doc: str) -> Callable[[Any], Any]:
+    """An operation that gives its operand back, and that derivatives or passes treat in a way of its own."""
+    primitive = Primitive(name).define(
+        shape=lambda x: x,
+        impl=lambda x: x,
+        jvp=jvp,
+        batch=lambda axis, args, batched: (primitive.bind(*args), True),
+        lower=lambda b, x: x,
+        samples=[Sample((f32(3, 2),)), Sample((i32(2),))],
+    )
+    if transpose:
+        primitive.define(transpose=transpose)
+    primitive.register()
+
+    def function(x: Any) -> Any:
+        return primitive.bind(as_operand(x))
+
+    function.__name__, function.__doc__ = name, doc
+    function.primitive = primitive  # type: ignore[attr-defined]
+    return function
+
+
+stop_gradient = _identity("stop_gradient", lambda primals, tangents: (primals[0], Zero(aval_of(primals[0]))), None, "x, as a constant to all derivatives.")
+barrier = _identity(
+    "barrier",
+    lambda primals, tangents: (barrier(primals[0]), barrier(tangents[0])),
+    lambda ct, operands: [barrier(ct)],
+    "x, which no pass merges with another computation of it: what `checkpoint` computes again stays computed again.",
+)

@@ -1,0 +1,238 @@
+"""Indexing by arrays: gather, and scatter-add, its transpose.
+
+One form serves NumPy's advanced indexing, embeddings, cross entropy and dynamic slices, and is closed under batching.  The operand has shape
+`B + S` with `batch` leading axes B; the k index arrays have one shape `B + I`; array j indexes the operand's axis `axes[j]`.  The result has shape
+`B + I + R`, R being the axes of S that are not indexed.  An index outside is moved to the nearest inside (`mode="clip"`), or reads zero and writes
+nothing (`mode="drop"`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import Shape, ShapedArray
+from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.primitive import Primitive
+from fdl.core.tangents import Zero, is_linear
+from fdl.core.trace import aval_of
+from fdl.ops.axes import broadcast, instantiate, zeros_like
+from fdl.ops.sample import Sample, f32, i32
+
+
+def _rest(shape: Shape, axes: tuple[int, ...], batch: int) -> list[int]:
+    return [a for a in range(batch, len(shape)) if a not in axes]
+
+
+def _gathered_shape(what: str, x: ShapedArray, indices: Sequence[ShapedArray], axes: tuple[int, ...], batch: int, mode: str) -> Shape:
+    """`B + I + R`, after checking all operands."""
+    if any(not dtypes.is_integer(i.dtype) for i in indices):
+        raise DtypeError(f"{what}: indices must be integers, not {' and '.join(i.describe() for i in indices)}", hint="x[mask.nonzero()] or jnp.where for a mask")
+    ok = indices and len(axes) == len(indices) == len(set(axes)) and all(batch <= a < x.ndim for a in axes) and mode in ("clip", "drop")
+    if not ok or any(i.shape != indices[0].shape for i in indices) or indices[0].shape[:batch] != x.shape[:batch]:
+        raise ShapeError(f"{what}: {x.describe()} with indices {' '.join(i.describe() for i in indices)} on axes {axes}, {batch} batch axes, mode {mode}", why="indices need one shape that starts with the batch axes, and an axis each")
+    if mode == "clip" and indices[0].size and any(x.shape[a] == 0 for a in axes):
+        raise ShapeError(f"{what}: {x.describe()} has no element to index along {axes}")
+    return (*indices[0].shape, *(x.shape[a] for a in _rest(x.shape, axes, batch)))
+
+
+def _positions(shape: Shape, indices: Sequence[Any], axes: tuple[int, ...], batch: int, mode: str) -> tuple[Any, Any]:
+    """NumPy index arrays for all axes, and where all indices lie inside."""
+    index_ndim = indices[0].ndim
+    rest = _rest(shape, axes, batch)
+    ndim = index_ndim + len(rest)
+
+    def along(n: int, place: int) -> Any:
+        return np.arange(n).reshape([-1 if i == place else 1 for i in range(ndim)])
+
+    where: list[Any] = [None] * len(shape)
+    for b in range(batch):
+        where[b] = along(shape[b], b)
+    for place, a in enumerate(rest, index_ndim):
+        where[a] = along(shape[a], place)
+    inside: Any = np.ones((1,) * ndim, bool)
+    for a, index in zip(axes, indices, strict=True):
+        spread = index.reshape(index.shape + (1,) * len(rest))
+        inside = inside & (spread >= 0) & (spread < shape[a])
+        where[a] = np.clip(spread, 0, max(shape[a] - 1, 0)).astype(np.int64)
+    return tuple(where), inside
+
+
+def _batch_all(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+    """All operands with a leading batch axis."""
+    return [x if b else broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1)) for x, b in zip(args, batched, strict=True)]
+
+
+def _lowered_source(b: Any, shape: Shape, indices: Sequence[Any], index: Any, axes: tuple[int, ...], batch: int) -> tuple[list[Any], list[Any]]:
+    """Place in the operand of one element of the result, and the conditions of lying inside."""
+    index_ndim = len(indices[0].shape)
+    source: list[Any] = [None] * len(shape)
+    source[:batch] = index[:batch]
+    for place, a in enumerate(_rest(shape, axes, batch), index_ndim):
+        source[a] = index[place]
+    conditions = []
+    for a, x in zip(axes, indices, strict=True):
+        at = x.at(tuple(index[:index_ndim]))
+        source[a] = b.clipped(at, shape[a])
+        conditions.append(b.inside(at, shape[a]))
+    return source, conditions
+
+
+# gather
+
+
+def gather(x: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "clip") -> Any:
+    """Elements of `x` at index arrays; see the module's docstring for the shapes.
+
+    >>> import fdl.numpy as jnp
+    >>> gather(jnp.array([[1, 2], [3, 4]]), [jnp.array([1, 0, 1])], (0,)).tolist()
+    [[3, 4], [1, 2], [3, 4]]
+    """
+    return gather_p.bind(x, *indices, axes=tuple(axes), batch=batch, mode=mode)
+
+
+def _gather_impl(x: np.ndarray[Any, Any], *indices: Any, axes: Any, batch: int, mode: str) -> Any:
+    where, inside = _positions(x.shape, indices, axes, batch, mode)
+    shape = (*indices[0].shape, *(x.shape[a] for a in _rest(x.shape, axes, batch)))
+    if 0 in shape or 0 in x.shape:
+        return np.zeros(shape, x.dtype)
+    out = np.broadcast_to(x[where], shape)
+    return out if mode == "clip" else np.where(inside, out, np.zeros((), x.dtype))
+
+
+def _gather_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    x, *indices = primals
+    out = gather_p.bind(x, *indices, **params)
+    return out, Zero(aval_of(out)) if type(tangents[0]) is Zero else gather_p.bind(tangents[0], *indices, **params)
+
+
+def _gather_transpose(ct: Any, operands: Any, **params: Any) -> Any:
+    x, *indices = operands
+    return [scatter_add_p.bind(zeros_like(x.aval), ct, *indices, **params), *(None for _ in indices)]
+
+
+def _gather_batch(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
+    shifted = tuple(a + 1 for a in axes)
+    if not batched[0] and batch == 0:  # the batch axis joins the index axes: nothing is copied
+        x, *indices = args[0], *_batch_all(axis, args[1:], batched[1:])
+        return gather(x, indices, axes, 0, mode), True
+    x, *indices = _batch_all(axis, args, batched)
+    return gather(x, indices, shifted, batch + 1, mode), True
+
+
+def _gather_lower(b: Any, x: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
+    shape = (*indices[0].shape, *(x.shape[a] for a in _rest(x.shape, axes, batch)))
+
+    def at(index: Any) -> Any:
+        source, conditions = _lowered_source(b, x.shape, indices, index, axes, batch)
+        if mode == "clip":
+            return x.at(tuple(source))
+        return b.choose(conditions, lambda: x.at(tuple(source)), lambda: b.const(0, x.dtype))
+
+    return b.compute(shape, x.dtype, at, [x, *indices], random_access=[x])
+
+
+_INDICES = np.array([[2, 0], [1, 9], [-3, 1]], np.int32)
+_SCALED = np.array([1, 0, 1, 2, 1], np.int32)
+
+gather_p = (
+    Primitive("gather")
+    .define(
+        shape=lambda x, *indices, axes, batch, mode: x.update(shape=_gathered_shape("gather", x, indices, axes, batch, mode)),
+        impl=_gather_impl,
+        jvp=_gather_jvp,
+        transpose=_gather_transpose,
+        batch=_gather_batch,
+        lower=_gather_lower,
+        samples=[
+            Sample((f32(3, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "clip"}),
+            Sample((f32(3, 4), _INDICES), {"axes": (1,), "batch": 0, "mode": "drop"}),
+            Sample((f32(3, 4, 2), _SCALED, _SCALED), {"axes": (2, 0), "batch": 0, "mode": "clip"}),
+            Sample((f32(3, 4), _INDICES), {"axes": (1,), "batch": 1, "mode": "clip"}),
+            Sample((i32(5), np.int32(3)), {"axes": (0,), "batch": 0, "mode": "clip"}),
+            Sample((f32(3, 4), i32(0)), {"axes": (0,), "batch": 0, "mode": "clip"}),
+            Sample((f32(3, 4), f32(2)), {"axes": (0,), "batch": 0, "mode": "clip"}, fails=DtypeError),
+        ],
+    )
+    .register()
+)
+
+# scatter_add
+
+
+def scatter_add(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop") -> Any:
+    """`x` with `updates` added at index arrays, in row-major order of the updates, so that sums are the same in every run.
+
+    >>> import fdl.numpy as jnp
+    >>> scatter_add(jnp.zeros(3), jnp.array([1.0, 2.0, 4.0]), [jnp.array([0, 2, 0])], (0,)).tolist()
+    [5.0, 0.0, 2.0]
+    """
+    return scatter_add_p.bind(x, updates, *indices, axes=tuple(axes), batch=batch, mode=mode)
+
+
+def _scatter_add_shape(x: ShapedArray, updates: ShapedArray, *indices: ShapedArray, axes: Any, batch: int, mode: str) -> ShapedArray:
+    shape = _gathered_shape("scatter_add", x, indices, axes, batch, mode)
+    if updates.shape != shape or updates.dtype != x.dtype:
+        raise ShapeError(f"scatter_add: updates are {updates.describe()}", why=f"these indices into {x.describe()} need {x.update(shape=shape).describe()}")
+    return x
+
+
+def _scatter_add_impl(x: np.ndarray[Any, Any], updates: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
+    out = np.array(x)
+    where, inside = _positions(x.shape, indices, axes, batch, mode)
+    if updates.size == 0 or x.size == 0:
+        return out
+    every = [np.broadcast_to(w, updates.shape)[np.broadcast_to(inside, updates.shape)] if mode == "drop" else w for w in where]
+    np.add.at(out, tuple(every), updates[np.broadcast_to(inside, updates.shape)] if mode == "drop" else updates)
+    return out
+
+
+def _scatter_add_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    x, updates, *indices = primals
+    out = scatter_add_p.bind(x, updates, *indices, **params)
+    if all(type(t) is Zero for t in tangents[:2]):
+        return out, Zero(aval_of(out))
+    return out, scatter_add_p.bind(instantiate(tangents[0]), instantiate(tangents[1]), *indices, **params)
+
+
+def _scatter_add_transpose(ct: Any, operands: Any, **params: Any) -> Any:
+    x, updates, *indices = operands
+    return [ct if is_linear(x) else None, gather_p.bind(ct, *indices, **params) if is_linear(updates) else None, *(None for _ in indices)]
+
+
+def _scatter_add_batch(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
+    x, updates, *indices = _batch_all(axis, args, batched)
+    return scatter_add(x, updates, indices, [a + 1 for a in axes], batch + 1, mode), True
+
+
+def _scatter_add_lower(b: Any, x: Any, updates: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
+    def target(index: Any) -> Any:
+        source, conditions = _lowered_source(b, x.shape, indices, index, axes, batch)
+        return tuple(source), conditions if mode == "drop" else []
+
+    return b.scatter_add(x, updates, target)
+
+
+scatter_add_p = (
+    Primitive("scatter_add")
+    .define(
+        shape=_scatter_add_shape,
+        impl=_scatter_add_impl,
+        jvp=_scatter_add_jvp,
+        transpose=_scatter_add_transpose,
+        batch=_scatter_add_batch,
+        lower=_scatter_add_lower,
+        samples=[
+            Sample((f32(3, 4), f32(3, 2, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "drop"}),
+            Sample((f32(3, 4), f32(3, 2, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "clip"}),
+            Sample((f32(3, 4), f32(3, 2), _INDICES), {"axes": (1,), "batch": 1, "mode": "clip"}),
+            Sample((f32(3, 4, 2), f32(5, 4), _SCALED, _SCALED), {"axes": (2, 0), "batch": 0, "mode": "drop"}),
+            Sample((i32(4), i32(5), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}),
+            Sample((f32(3), f32(4), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}, fails=ShapeError),
+        ],
+    )
+    .register()
+)

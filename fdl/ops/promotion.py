@@ -1,0 +1,80 @@
+"""Operands of public functions: promoted to one dtype, Python numbers made literals, shapes broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.array import ArrayMethods, as_array
+from fdl.core.avals import Shape, ShapedArray
+from fdl.core.dtypes import DType
+from fdl.core.errors import ShapeError
+from fdl.core.graph import Literal
+from fdl.ops.axes import convert
+
+
+def as_operand(x: Any) -> Any:
+    """Arrays and tracers as they are, Python and NumPy scalars as literals, ndarrays as arrays."""
+    if isinstance(x, (ArrayMethods, Literal)):
+        return x
+    found = dtypes.scalar_type(x)
+    return as_array(x) if found is None else Literal(x, *found)
+
+
+def promote(*xs: Any, to_float: bool = False) -> list[Any]:
+    """Operands of one dtype; converting what is an array, re-typing what is a number."""
+    operands = [as_operand(x) for x in xs]
+    dtype, weak = dtypes.promote([(x.aval.dtype, x.aval.weak_type) for x in operands])
+    if to_float and not dtypes.is_float(dtype):
+        dtype, weak = dtypes.promote([(dtype, weak), (dtypes.float32, True)])
+    return [cast(x, dtype, weak) for x in operands]
+
+
+def cast(x: Any, dtype: DType, weak_type: bool = False) -> Any:
+    """`x` with this dtype; a literal is re-typed, without an operation."""
+    if isinstance(x, Literal):
+        return Literal(_exact(x.value, dtype), dtype, weak_type)
+    if x.aval.dtype == dtype and (x.aval.weak_type == weak_type or weak_type):
+        return x
+    return convert(x, dtype, weak_type)
+
+
+def _exact(value: Any, dtype: DType) -> Any:
+    """The literal's Python value; an int that does not fit raises here, at the user's line."""
+    if dtypes.is_integer(dtype) and dtypes.is_integer(np.asarray(value).dtype):
+        info = np.iinfo(dtype)
+        if not info.min <= int(value) <= info.max:
+            raise OverflowError(f"the number {value} does not fit into {dtype.name}")
+    return value
+
+
+def broadcast_shapes(shapes: Sequence[Shape], what: str) -> Shape:
+    """NumPy's broadcasting; ShapeError names the operation and the shapes."""
+    rank = max((len(s) for s in shapes), default=0)
+    out: list[Any] = [1] * rank
+    for shape in shapes:
+        for i, d in enumerate(shape, rank - len(shape)):
+            if out[i] == 1:
+                out[i] = d
+            elif not (d == 1 or d == out[i]):
+                text = " and ".join(str(s) for s in shapes)
+                raise ShapeError(f"{what}: shapes {text} do not broadcast", why=f"axis {i - rank} has sizes {out[i]} and {d}, which are neither equal nor 1", hint="x[:, None], x.reshape(...) or jnp.broadcast_to")
+    return tuple(out)
+
+
+def same_or_scalar(what: str, avals: Sequence[ShapedArray]) -> ShapedArray:
+    """Type of an elementwise result: operands have one dtype, and one shape or none."""
+    shape: Shape = ()
+    for a in avals:
+        if a.shape:
+            if shape and a.shape != shape:
+                raise ShapeError(f"{what}: shapes {' and '.join(str(b.shape) for b in avals)} differ", why="an elementwise primitive takes operands of one shape, or 0-d", hint=f"jnp.{what}, which broadcasts")
+            shape = a.shape
+    first = avals[0]
+    if any(a.dtype != first.dtype for a in avals):
+        raise ShapeError(f"{what}: dtypes {' and '.join(a.dtype.name for a in avals)} differ", hint=f"jnp.{what}, which promotes")
+    return first.update(shape=shape, weak_type=all(a.weak_type for a in avals))
+

@@ -1,0 +1,150 @@
+"""Reductions that are not linear: the largest element and where it stands.  `reduce_sum` is in `axes.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import ShapedArray
+from fdl.core.dtypes import DType
+from fdl.core.errors import ShapeError
+from fdl.core.primitive import Primitive
+from fdl.core.tangents import Zero
+from fdl.core.trace import aval_of
+from fdl.ops.axes import broadcast, convert, reduce_sum, reduced_shape
+from fdl.ops.elementwise import bitwise_not, div, equal, mul, neg
+from fdl.ops.sample import Sample, f32, i32, of
+
+
+def lowest(dtype: DType) -> Any:
+    """The value that no other one is below: what the maximum of nothing would be."""
+    if dtype == dtypes.bool_:
+        return False
+    if not dtypes.is_float(dtype):
+        return int(np.iinfo(dtype).min)
+    return -float("inf") if dtype != dtypes.float8_e4m3fn else -448.0
+
+
+# reduce_max
+
+
+def reduce_max(x: Any, axes: Sequence[int]) -> Any:
+    """The largest element over some axes; NaN where there is one.  Equal maxima share the gradient.
+
+    >>> import fdl.numpy as jnp
+    >>> reduce_max(jnp.array([[1, 5], [7, 2]]), (1,)).tolist()
+    [5, 7]
+    """
+    return reduce_max_p.bind(x, axes=tuple(axes)) if axes else x
+
+
+def _opposite(x: Any) -> Any:
+    """An order-reversing map that is its own inverse; for integers `~`, which has no overflow."""
+    return neg(x) if dtypes.is_float(aval_of(x).dtype) else bitwise_not(x)
+
+
+def reduce_min(x: Any, axes: Sequence[int]) -> Any:
+    """The smallest element over some axes, as `reduce_max` of the reversed order.
+
+    >>> import fdl.numpy as jnp
+    >>> reduce_min(jnp.array([[1, 5], [7, 2]]), (0,)).tolist()
+    [1, 2]
+    """
+    return _opposite(reduce_max(_opposite(x), axes)) if axes else x
+
+
+def _reduce_max_shape(x: ShapedArray, *, axes: tuple[int, ...]) -> ShapedArray:
+    shape = reduced_shape("reduce_max", x, axes)
+    if any(x.shape[a] == 0 for a in axes):
+        raise ShapeError(f"reduce_max: {x.describe()} has no element along {axes}", why="nothing is the maximum of nothing", hint="jnp.max(x, initial=...), or a check of x.size")
+    return x.update(shape=shape)
+
+
+def _reduce_max_jvp(primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> Any:
+    (x,), (t,) = primals, tangents
+    out = reduce_max_p.bind(x, axes=axes)
+    aval = aval_of(x)
+    kept = [i for i in range(aval.ndim) if i not in axes]
+    where = convert(equal(x, broadcast(out, aval.shape, kept)), aval.dtype, aval.weak_type)
+    return out, div(reduce_sum(mul(t, where), axes), reduce_sum(where, axes))
+
+
+reduce_max_p = (
+    Primitive("reduce_max")
+    .define(
+        shape=_reduce_max_shape,
+        impl=lambda x, *, axes: np.max(x, axes),
+        jvp=_reduce_max_jvp,
+        batch=lambda axis, args, batched, *, axes: (reduce_max(args[0], [a + 1 for a in axes]), True),
+        lower=lambda b, x, *, axes: b.reduce("max", x, axes),
+        samples=[
+            Sample((f32(3, 4),), {"axes": (1,)}),
+            Sample((f32(19, 2),), {"axes": (0,)}),
+            Sample((f32(2, 40),), {"axes": (0, 1)}),
+            Sample((i32(5, 3),), {"axes": (0,)}),
+            Sample((of(bool, 5, 3),), {"axes": (1,)}),
+            Sample((of("bfloat16", 5, 20),), {"axes": (1,)}),
+            Sample((np.array([[1.0, np.nan], [np.inf, 2.0]], np.float32),), {"axes": (1,)}),
+            Sample((f32(0, 3),), {"axes": (0,)}, fails=ShapeError),
+        ],
+    )
+    .register()
+)
+
+# argmax
+
+
+def argmax(x: Any, axis: int, dtype: Any = dtypes.int32) -> Any:
+    """The first place of the largest element along one axis; the first NaN, where there is one.
+
+    >>> import fdl.numpy as jnp
+    >>> int(argmax(jnp.array([1.0, 3.0, 3.0]), 0))
+    1
+    """
+    return argmax_p.bind(x, axis=axis, dtype=dtypes.canonical(dtype))
+
+
+def argmin(x: Any, axis: int, dtype: Any = dtypes.int32) -> Any:
+    """The first place of the smallest element along one axis.
+
+    >>> import fdl.numpy as jnp
+    >>> int(argmin(jnp.array([3.0, 1.0, 1.0]), 0))
+    1
+    """
+    return argmax(_opposite(x), axis, dtype)
+
+
+def _argmax_shape(x: ShapedArray, *, axis: int, dtype: DType) -> ShapedArray:
+    shape = reduced_shape("argmax", x, (axis,))
+    if x.shape[axis] == 0:
+        raise ShapeError(f"argmax: {x.describe()} has no element along axis {axis}")
+    return x.update(shape=shape, dtype=dtype, weak_type=False)
+
+
+def _argmax_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    out = argmax_p.bind(*primals, **params)
+    return out, Zero(aval_of(out))
+
+
+argmax_p = (
+    Primitive("argmax")
+    .define(
+        shape=_argmax_shape,
+        impl=lambda x, *, axis, dtype: np.argmax(x, axis).astype(dtype),
+        jvp=_argmax_jvp,
+        batch=lambda axis_, args, batched, *, axis, dtype: (argmax(args[0], axis + 1, dtype), True),
+        lower=lambda b, x, *, axis, dtype: b.argmax(x, axis, dtype),
+        samples=[
+            Sample((f32(3, 4),), {"axis": 1, "dtype": dtypes.int32}),
+            Sample((f32(20, 3),), {"axis": 0, "dtype": dtypes.int64}),
+            Sample((i32(7),), {"axis": 0, "dtype": dtypes.int32}),
+            Sample((np.array([1.0, np.nan, 3.0, np.nan], np.float32),), {"axis": 0, "dtype": dtypes.int32}),
+            Sample((of(bool, 7),), {"axis": 0, "dtype": dtypes.int32}),
+            Sample((f32(3),), {"axis": 1, "dtype": dtypes.int32}, fails=ShapeError),
+        ],
+    )
+    .register()
+)

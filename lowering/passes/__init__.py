@@ -1,0 +1,1 @@
+"""Graph-to-Graph passes, each a pure function in a file of its own."""

@@ -1,0 +1,351 @@
+"""Derivatives as users call them: `jvp`, `linearize`, `vjp`, `grad` and the Jacobians, for functions of trees."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureError
+from fdl.core.graph import Graph, bind_graph
+from fdl.core.pytree import TreeDef, tree_flatten, tree_map, tree_paths
+from fdl.core.tangents import Linear, Zero, has_tangent
+from fdl.core.trace import aval_of
+from fdl.ops.axes import convert, full, instantiate, match
+from fdl.ops.elementwise import add, equal
+from fdl.ops.shape import iota, reshape, slice_in_dim
+from fdl.transforms.jvp import jvp_flat
+from fdl.transforms.linearize import backward_pass, linearize_flat, varying_mask
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.vmap import vmap
+
+float0 = np.dtype([("float0", np.void, 0)])
+
+
+def zero_tangent(x: Any) -> np.ndarray[Any, Any]:
+    """The tangent of an integer or a bool at the API: an array of `float0`, which holds nothing."""
+    return np.zeros(aval_of(x).shape, float0)
+
+
+def _tangent_leaves(primals: Sequence[Any], tangents: Any, tree: TreeDef, what: str) -> list[Any]:
+    """Tangents that fit their primals; DtypeError or ShapeError name the one that does not."""
+    out: list[Any] = []
+    for i, (p, t) in enumerate(zip(primals, tree.flatten_up_to(tangents), strict=True)):
+        aval = aval_of(p)
+        if not has_tangent(aval):
+            out.append(Zero(aval))
+            continue
+        (t,) = check_leaves([t], t, what)
+        if aval_of(t).shape != aval.shape:
+            raise ShapeError(f"{what}: value {i} has shape {aval.shape}, its tangent {aval_of(t).shape}")
+        if aval_of(t).dtype != aval.dtype and not aval_of(t).weak_type:
+            raise DtypeError(f"{what}: value {i} has dtype {aval.dtype.name}, its tangent {aval_of(t).dtype.name}", hint=f"t.astype({aval.dtype.name!r})")
+        out.append(match(t, aval))
+    return out
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> tuple[Any, ...]:
+    """(f(*primals), its derivative in the direction of `tangents`): forward mode.
+
+    >>> import fdl.numpy as jnp
+    >>> value, slope = jvp(lambda x: x * x, (3.0,), (1.0,))
+    >>> float(value), float(slope)
+    (9.0, 6.0)
+    """
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        raise StructureError("jvp: primals and tangents must be tuples or lists", hint="jvp(f, (x,), (t,))")
+    leaves, in_tree = tree_flatten((tuple(primals), {}))
+    leaves = check_leaves(leaves, tuple(primals), "jvp")
+    flat = FlatFunction(f, in_tree, "jvp")
+    outs, out_tangents = jvp_flat(flat, leaves, _tangent_leaves(leaves, (tuple(tangents), {}), in_tree, "jvp"), f"jvp({function_name(f)})")
+    wrapped = [_outer_tangent(t) for t in out_tangents]
+    if has_aux:
+        value, aux = flat.unflatten(outs)
+        return value, flat.unflatten(wrapped)[0], aux
+    return flat.unflatten(outs), flat.unflatten(wrapped)
+
+
+def _outer_tangent(t: Any) -> Any:
+    """A tangent as the user sees it: no symbolic zeros."""
+    return (instantiate(t) if has_tangent(t.aval) else np.zeros(t.aval.shape, float0)) if type(t) is Zero else t
+
+
+class _Linearization:
+    """A function linearized at a point: results, and its linear graph."""
+
+    def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool, varying: Sequence[bool] | None = None) -> None:
+        self.leaves = list(leaves)
+        self.flat = FlatFunction(f, in_tree, what)
+        self.varying = [v and (varying is None or varying[i]) for i, v in enumerate(varying_mask([aval_of(x) for x in leaves]))]
+        outs, self.graph, nonzero_out = linearize_flat(self.flat, self.leaves, self.varying, f"{what}({function_name(f)})")
+        self.nonzero_out = list(nonzero_out)
+        assert self.flat.out_tree is not None
+        self.out_tree: TreeDef = self.flat.out_tree
+        self.outs, self.aux = outs, None
+        self.aux = None
+        if has_aux:
+            result = self.flat.unflatten(outs)
+            if not (isinstance(result, tuple) and len(result) == 2):
+                raise StructureError(f"{what}: with has_aux=True the function must return (value, aux), got {type(result).__name__}")
+            self.outs, self.out_tree = tree_flatten(result[0])
+            self.aux = result[1]
+            self._drop_aux_tangents()
+
+    def _drop_aux_tangents(self) -> None:
+        """Keep of the linear graph what leads to the value."""
+        kept = sum(self.nonzero_out[: len(self.outs)])
+        self.graph = Graph(self.graph.inputs, self.graph.equations, self.graph.outputs[:kept], self.graph.constants)
+        self.nonzero_out = self.nonzero_out[: len(self.outs)]
+
+    def result(self) -> Any:
+        return self.out_tree.unflatten(self.outs)
+
+    def push(self, tangents: Sequence[Any]) -> list[Any]:
+        """Tangents of the results for tangents of the inputs."""
+        given = [instantiate(t) for t, v in zip(tangents, self.varying, strict=True) if v]
+        outs = iter(bind_graph(self.graph, given))
+        return [next(outs) if nz else Zero(aval_of(o)) for o, nz in zip(self.outs, self.nonzero_out, strict=True)]
+
+    def pull(self, cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the inputs for cotangents of the results; None for inputs that do not vary."""
+        operands = [Linear(aval_of(x)) for x, v in zip(self.leaves, self.varying, strict=True) if v]
+        cts = iter(backward_pass(self.graph, operands, [ct for ct, nz in zip(cotangents, self.nonzero_out, strict=True) if nz]))
+        return [match(instantiate(next(cts)), aval_of(x)) if v else None for x, v in zip(self.leaves, self.varying, strict=True)]
+
+
+def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """(f(*primals), the linear function from tangents to tangents there): forward mode, with the primal work done once.
+
+    >>> value, push = linearize(lambda x: x**3, 2.0)
+    >>> float(push(1.0)), float(push(10.0))
+    (12.0, 120.0)
+    """
+    leaves, in_tree = tree_flatten((primals, {}))
+    lin = _Linearization(f, check_leaves(leaves, primals, "linearize"), in_tree, "linearize", has_aux)
+
+    def push(*tangents: Any) -> Any:
+        given = _tangent_leaves(lin.leaves, (tangents, {}), in_tree, "linearize")
+        return lin.out_tree.unflatten([_outer_tangent(t) for t in lin.push(given)])
+
+    return (lin.result(), push, lin.aux) if has_aux else (lin.result(), push)
+
+
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """(f(*primals), the function from cotangents of the result to a tuple of cotangents of the primals): reverse mode.
+
+    >>> import fdl.numpy as jnp
+    >>> value, pull = vjp(lambda a, b: a @ b, jnp.ones((2, 3)), jnp.ones((3, 4)))
+    >>> [ct.shape for ct in pull(value)]
+    [(2, 3), (3, 4)]
+    """
+    leaves, in_tree = tree_flatten((primals, {}))
+    lin = _Linearization(f, check_leaves(leaves, primals, "vjp"), in_tree, "vjp", has_aux)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        cts = _tangent_leaves(lin.outs, cotangent, lin.out_tree, "vjp")
+        results = [zero_tangent(x) if ct is None else ct for x, ct in zip(lin.leaves, lin.pull(cts), strict=True)]
+        args: tuple[Any, ...] = in_tree.unflatten(results)[0]
+        return args
+
+    return (lin.result(), pull, lin.aux) if has_aux else (lin.result(), pull)
+
+
+def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """The transpose of a linear function; of `primals` only types matter.
+
+    >>> import fdl.numpy as jnp
+    >>> (ct,) = linear_transpose(lambda x: 3 * x, 0.0)(2.0)
+    >>> float(ct)
+    6.0
+    """
+    leaves, in_tree = tree_flatten((primals, {}))
+    avals = [getattr(x, "aval", x) if hasattr(x, "aval") or hasattr(x, "describe") else aval_of(x) for x in leaves]
+    flat = FlatFunction(f, in_tree, "linear_transpose")
+    graph = stage(flat, avals, f"linear_transpose({function_name(f)})")
+
+    def transposed(cotangent: Any) -> tuple[Any, ...]:
+        assert flat.out_tree is not None
+        cts = check_leaves(flat.out_tree.flatten_up_to(cotangent), cotangent, "linear_transpose")
+        results = backward_pass(graph, [Linear(a) for a in avals], [match(ct, a) for ct, a in zip(cts, graph.out_avals, strict=True)])
+        args: tuple[Any, ...] = in_tree.unflatten([instantiate(ct) for ct in results])[0]
+        return args
+
+    return transposed
+
+
+# grad
+
+
+def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kwargs: Any, what: str) -> tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]:
+    """`f` as a function of the chosen arguments alone, those arguments, and their numbers."""
+    count = len(args)
+    chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if any(not -count <= i < count for i in chosen):
+        raise StructureError(f"{what}: argnums={argnums}, but the call has {count} positional arguments")
+    chosen = tuple(i % count for i in chosen)
+
+    def of_parts(*inner: Any) -> Any:
+        full_args = list(args)
+        for i, value in zip(chosen, inner, strict=True):
+            full_args[i] = value
+        return f(*full_args, **kwargs)
+
+    of_parts.__name__ = function_name(f)
+    return of_parts, tuple(args[i] for i in chosen), chosen
+
+
+def _grad_linearization(f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Any, kwargs: Any) -> _Linearization:
+    of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "grad")
+    leaves, in_tree = tree_flatten((parts, {}))
+    leaves = check_leaves(leaves, parts, "grad")
+    for x, (path, _) in zip(leaves, tree_paths(parts), strict=True):
+        if not has_tangent(aval_of(x)):
+            number, rest = path[1:].split("]", 1)
+            where = f"argument {chosen[int(number)]}{' at ' + rest if rest else ''}"
+            raise DtypeError(f"grad: {where} has dtype {aval_of(x).dtype.name}, which has no derivative", hint="a float argument, x.astype(jnp.float32), or other argnums")
+    lin = _Linearization(of_parts, leaves, in_tree, "grad", has_aux)
+    if len(lin.outs) != 1 or aval_of(lin.outs[0]).shape != () or not dtypes.is_float(aval_of(lin.outs[0]).dtype):
+        found = ", ".join(aval_of(o).describe() for o in lin.outs) or "nothing"
+        raise NonScalarError(f"grad: the function returned {found}, not a scalar float", why="a gradient is the derivative of one real number", hint=".sum() or .mean(), jacrev for arrays, has_aux=True for more results")
+    return lin
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns `(f(...), gradient)`, or `((value, aux), gradient)` with `has_aux`.
+
+    The gradient has the structure of the argument that `argnums` names, or is a tuple where that names several.
+    Raises NonScalarError unless the value is a scalar float, DtypeError for an argument that is not float.
+
+    >>> value, gradient = value_and_grad(lambda p: p["a"] * p["b"])({"a": 2.0, "b": 5.0})
+    >>> float(value), float(gradient["a"]), float(gradient["b"])
+    (10.0, 5.0, 2.0)
+    """
+
+    @functools.wraps(f)
+    def with_grad(*args: Any, **kwargs: Any) -> Any:
+        lin = _grad_linearization(f, argnums, has_aux, args, kwargs)
+        one = full((), 1, aval_of(lin.outs[0]).dtype)
+        grads = lin.flat.in_tree.unflatten(lin.pull([one]))[0]
+        value = lin.result()
+        return ((value, lin.aux) if has_aux else value), grads[0] if isinstance(argnums, int) else grads
+
+    return with_grad
+
+
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The gradient function of a scalar function; with `has_aux` it returns `(gradient, aux)`.  See `value_and_grad`.
+
+    >>> float(grad(lambda x: x**2 + 2 * x + 1)(3.0))
+    8.0
+    """
+    with_value = value_and_grad(f, argnums, has_aux)
+
+    @functools.wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, grads = with_value(*args, **kwargs)
+        return (grads, value[1]) if has_aux else grads
+
+    return gradient
+
+
+# Jacobians
+
+
+def _basis(leaves: Sequence[Any]) -> list[Any]:
+    """For each leaf the unit vectors of all leaves along a leading axis."""
+    sizes = [aval_of(x).size for x in leaves]
+    total, start, out = sum(sizes), 0, []
+    for x, n in zip(leaves, sizes, strict=True):
+        aval = aval_of(x)
+        columns = convert(equal(iota((total, n), 0), add(iota((total, n), 1), start)), aval.dtype)
+        out.append(reshape(columns, (total, *aval.shape)))
+        start += n
+    return out
+
+
+def _split_rows(stacked: Any, leaves: Sequence[Any]) -> list[Any]:
+    """A leading axis over all elements of all leaves, cut and shaped by leaf."""
+    out, start = [], 0
+    for x in leaves:
+        aval = aval_of(x)
+        part = slice_in_dim(stacked, start, start + aval.size)
+        out.append(reshape(part, (*aval.shape, *aval_of(stacked).shape[1:])))
+        start += aval.size
+    return out
+
+
+def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """The Jacobian by forward mode, one pass an input element: best for few inputs.
+
+    The result has the structure of f's result; in the place of each leaf stands the structure of the argument, with shape `out.shape + in.shape`.
+
+    >>> import fdl.numpy as jnp
+    >>> jacfwd(lambda x: x * x)(jnp.array([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+
+    @functools.wraps(f)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        of_parts, parts, _ = _of_parts(f, argnums, args, kwargs, "jacfwd")
+        leaves, in_tree = tree_flatten(parts)
+        leaves = check_leaves(leaves, parts, "jacfwd")
+
+        def push(*unit: Any) -> Any:
+            return jvp(of_parts, in_tree.unflatten(leaves), in_tree.unflatten(unit))[1]
+
+        columns = vmap(push, out_axes=-1)(*_basis(leaves))
+
+        def leaf(stacked: Any) -> Any:
+            shape, start, per_leaf = aval_of(stacked).shape[:-1], 0, []
+            for x in leaves:
+                aval = aval_of(x)
+                per_leaf.append(reshape(slice_in_dim(stacked, start, start + aval.size, len(shape)), (*shape, *aval.shape)))
+                start += aval.size
+            tree = in_tree.unflatten(per_leaf)
+            return tree[0] if isinstance(argnums, int) else tree
+
+        return tree_map(leaf, columns)
+
+    return jacobian
+
+
+def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """The Jacobian by reverse mode, one pass an output element: best for few outputs.  The result is as `jacfwd`'s.
+
+    >>> import fdl.numpy as jnp
+    >>> jacrev(lambda x: x * x)(jnp.array([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+
+    @functools.wraps(f)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        of_parts, parts, _ = _of_parts(f, argnums, args, kwargs, "jacrev")
+        value, pull = vjp(of_parts, *parts)
+        leaves, out_tree = tree_flatten(value)
+        rows = vmap(lambda *unit: pull(out_tree.unflatten(unit)))(*_basis(leaves))
+        per_part = [tree_map(lambda stacked: _split_rows(stacked, leaves), row) for row in rows]
+        results = []
+        for i in range(len(leaves)):
+            tree = tuple(tree_map(lambda split, i=i: split[i], part, is_leaf=_is_split) for part in per_part)
+            results.append(tree[0] if isinstance(argnums, int) else tree)
+        return out_tree.unflatten(results)
+
+    return jacobian
+
+
+def _is_split(x: Any) -> bool:
+    return isinstance(x, list) and all(hasattr(v, "aval") for v in x)
+
+
+def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """Second derivatives, forward over reverse.
+
+    >>> import fdl.numpy as jnp
+    >>> hessian(lambda x: x[0] ** 2 * x[1])(jnp.array([1.0, 2.0])).tolist()
+    [[4.0, 2.0], [2.0, 0.0]]
+    """
+    return jacfwd(jacrev(f, argnums), argnums)
+

@@ -1,0 +1,1 @@
+"""The primitives that hold graphs: `call`, `cond`, `scan`, `while`, with their rules.  Read `call.py` first."""

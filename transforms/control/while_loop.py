@@ -1,0 +1,170 @@
+"""`while_loop`: a loop that runs until its condition fails; and the loops made of it and of `scan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fdl.core import dtypes
+from fdl.core.array import as_array
+from fdl.core.avals import ShapedArray
+from fdl.core.errors import MissingRuleError, ShapeError
+from fdl.core.graph import Graph, bind_graph, interpret
+from fdl.core.primitive import Primitive
+from fdl.core.pytree import tree_flatten
+from fdl.core.tangents import Zero
+from fdl.core.trace import Tracer, aval_of
+from fdl.ops.axes import broadcast, instantiate
+from fdl.ops.elementwise import add, less, select
+from fdl.ops.promotion import promote
+from fdl.ops.reduction import reduce_max
+from fdl.transforms.control.call import fill
+from fdl.transforms.control.scan import fixed_point, scan, settle
+from fdl.transforms.jvp import jvp_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.vmap import batch_graph, with_axis
+
+# The user's functions
+
+
+def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
+    """`while cond_fun(value): value = body_fun(value)`; the value keeps its structure, shapes and dtypes.
+
+    Forward mode works; reverse mode does not, since the number of steps is not known: use `scan`.
+
+    >>> int(while_loop(lambda n: n < 10, lambda n: n * 2 + 1, 0))
+    15
+    """
+    leaves, tree = tree_flatten(init)
+    leaves = check_leaves(leaves, init, "while_loop")
+    in_tree = tree_flatten(((init,), {}))[1]
+
+    def record(avals: Any) -> tuple[Graph, FlatFunction]:
+        flat = FlatFunction(body_fun, in_tree, "while_loop")
+        return stage(flat, avals, f"while_loop({function_name(body_fun)})"), flat
+
+    body, _, leaves = fixed_point("while_loop", record, leaves, init, lambda result: result)
+    test = stage(FlatFunction(cond_fun, in_tree, "while_loop"), [aval_of(x) for x in leaves], f"while_loop({function_name(cond_fun)})")
+    if [(a.shape, a.dtype) for a in test.out_avals] != [((), dtypes.bool_)]:
+        raise ShapeError(f"while_loop: the condition returned {', '.join(a.describe() for a in test.out_avals)}, not one bool", hint="jnp.any or jnp.all")
+    test, test_consts = test.lift()
+    body, body_consts = body.lift()
+    outs = while_p.bind(*test_consts, *body_consts, *leaves, test=test, body=body, num_test=len(test_consts), num_body=len(body_consts))
+    return tree.unflatten(outs)
+
+
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init: Any) -> Any:
+    """`for i in range(lower, upper): value = body_fun(i, value)`.
+
+    With Python numbers as bounds it is a `scan`, which reverse mode runs through; with traced bounds a `while_loop`.
+
+    >>> int(fori_loop(0, 10, lambda i, total: total + i, 0))
+    45
+    """
+    if not isinstance(lower, Tracer) and not isinstance(upper, Tracer):
+        start, steps = int(lower), max(int(upper) - int(lower), 0)
+
+        def step(carry: Any, _: Any) -> tuple[Any, None]:
+            i, value = carry
+            return (add(i, 1), body_fun(i, value)), None
+
+        return scan(step, (as_array(start), init), length=steps)[0][1]
+    low, high = promote(lower, upper)
+    return while_loop(lambda c: less(c[0], c[1]), lambda c: (add(c[0], 1), c[1], body_fun(c[0], c[2])), (low, high, init))[2]
+
+
+def map_(f: Callable[[Any], Any], xs: Any) -> Any:
+    """`f` on each element along the leading axis, one after the other; `vmap` does them at once.
+
+    >>> import fdl.numpy as jnp
+    >>> map_(lambda row: row.sum(), jnp.ones((3, 4))).tolist()
+    [4.0, 4.0, 4.0]
+    """
+    return scan(lambda _, x: (None, f(x)), None, xs)[1]
+
+
+# Rules
+
+
+def _shape(*avals: ShapedArray, test: Graph, body: Graph, num_test: int, num_body: int) -> list[ShapedArray]:
+    return body.out_avals
+
+
+def _impl(*values: Any, test: Graph, body: Graph, num_test: int, num_body: int) -> Any:
+    test_consts, body_consts = values[:num_test], values[num_test : num_test + num_body]
+    carry = list(values[num_test + num_body :])
+    while interpret(test, [*test_consts, *carry])[0]:
+        carry = interpret(body, [*body_consts, *carry])
+    return carry
+
+
+def _jvp(primals: Any, tangents: Any, *, test: Graph, body: Graph, num_test: int, num_body: int) -> Any:
+    n = num_test + num_body
+    nonzero = [type(t) is not Zero for t in tangents]
+    consts = tuple(nonzero[num_test:n])
+    mask = settle(nonzero[n:], lambda m: jvp_graph(body, consts + m, (False,) * len(m))[1])
+    derived, _ = jvp_graph(body, consts + mask, mask)
+    t_consts = [t for t, m in zip(tangents[num_test:n], consts, strict=True) if m]
+    t_carry = [instantiate(t) for t, m in zip(tangents[n:], mask, strict=True) if m]
+    n_carry, n_tangents = len(mask), len(t_consts)
+
+    def body_with_tangents(*xs: Any) -> list[Any]:
+        own, t_own, rest = xs[:num_body], xs[num_body : num_body + n_tangents], xs[num_body + n_tangents :]
+        return bind_graph(derived, [*own, *rest[:n_carry], *t_own, *rest[n_carry:]])
+
+    avals = [*body.in_avals[:num_body], *map(aval_of, t_consts), *body.in_avals[num_body:], *map(aval_of, t_carry)]
+    wide_body = stage_derived(body_with_tangents, avals)
+    wide_test = stage_derived(lambda *xs: bind_graph(test, xs[: num_test + n_carry]), [*test.in_avals, *map(aval_of, t_carry)])
+    outs = while_p.bind(*primals[:n], *t_consts, *primals[n:], *t_carry, test=wide_test, body=wide_body, num_test=num_test, num_body=num_body + n_tangents)
+    return outs[:n_carry], fill(outs[n_carry:], mask, body.out_avals)
+
+
+def _linearize(primals: Any, nonzero: Any, **params: Any) -> Any:
+    raise MissingRuleError(
+        "while_loop cannot be differentiated in reverse",
+        why="the number of its steps is not known while it is recorded, so there is no place for what the way back needs",
+        hint="lax.scan, or lax.fori_loop with Python numbers as bounds; jvp and jacfwd work",
+    )
+
+
+def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_test: int, num_body: int) -> Any:
+    n = num_test + num_body
+    test_consts, body_consts = tuple(batched[:num_test]), tuple(batched[num_test:n])
+
+    def step(mask: tuple[bool, ...]) -> tuple[bool, ...]:
+        by_lane = batch_graph(test, axis, test_consts + mask)[1][0]
+        return tuple(by_lane or b for b in batch_graph(body, axis, body_consts + mask, mask)[1])
+
+    mask = settle(batched[n:], step)
+    test_graph, (by_lane,) = batch_graph(test, axis, test_consts + mask)
+    body_graph, _ = batch_graph(body, axis, body_consts + mask, mask)
+    carry = [with_axis(x, axis) if m and not b else x for x, m, b in zip(args[n:], mask, batched[n:], strict=True)]
+    if not by_lane:
+        return while_p.bind(*args[:n], *carry, test=test_graph, body=body_graph, num_test=num_test, num_body=num_body), mask
+
+    def any_lane(*xs: Any) -> list[Any]:
+        return [reduce_max(bind_graph(test_graph, xs)[0], (0,))]
+
+    def masked_body(*xs: Any) -> list[Any]:
+        own_test, own_body, values = xs[:num_test], xs[num_test:n], xs[n:]
+        (running,) = bind_graph(test_graph, [*own_test, *values])
+        new = bind_graph(body_graph, [*own_body, *values])
+        return [select(broadcast(running, aval_of(a).shape, (0,)), a, b) for a, b in zip(new, values, strict=True)]
+
+    carry_avals = [aval_of(x) for x in carry]
+    wide_test = stage_derived(any_lane, [*map(aval_of, args[:num_test]), *carry_avals])
+    wide_body = stage_derived(masked_body, [*map(aval_of, args[:n]), *carry_avals])
+    outs = while_p.bind(*args[:num_test], *args[:n], *carry, test=wide_test, body=wide_body, num_test=num_test, num_body=n)
+    return outs, mask
+
+
+def _lower(b: Any, *xs: Any, test: Graph, body: Graph, num_test: int, num_body: int) -> Any:
+    n = num_test + num_body
+    return b.while_loop(xs[:num_test], xs[num_test:n], xs[n:], test, body)
+
+
+while_p = (
+    Primitive("while", multiple_results=True)
+    .define(shape=_shape, impl=_impl, jvp=_jvp, linearize=_linearize, batch=_batch, lower=_lower, samples=[])
+    .register()
+)

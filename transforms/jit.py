@@ -1,0 +1,160 @@
+"""`jit`: a function recorded once a signature and run as one compiled program.
+
+The call is fast where it can be: the base trace is current and all arguments are arrays of a known signature, then generated code checks types and runs.
+Anything else takes the general path: flatten, look the signature up, record on a miss, and bind a `call`, which other transforms see.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from fdl.backends.dispatch import executable
+from fdl.backends.executable import Executable
+from fdl.core.array import Array
+from fdl.core.errors import StructureError
+from fdl.core.graph import Graph
+from fdl.core.pytree import LEAF, TreeDef, tree_flatten
+from fdl.core.trace import EVAL, Tracer, aval_of, current_trace
+from fdl.transforms.control.call import call
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+
+
+class _Entry(NamedTuple):
+    """One signature: the graph, what it captured, the structure of the result, and the inputs that are donated."""
+
+    graph: Graph
+    captured: list[Any]
+    out_tree: TreeDef
+    donated: tuple[int, ...]
+
+
+class Jitted:
+    """A function under `jit`."""
+
+    def __init__(self, f: Callable[..., Any], static: Sequence[int], static_names: Sequence[str], donate: Sequence[int]) -> None:
+        functools.update_wrapper(self, f)
+        self.f, self.static, self.static_names, self.donate = f, tuple(static), frozenset(static_names), tuple(donate)
+        self.name = function_name(f)
+        self.cache: dict[Any, _Entry] = {}
+        self._fast: Callable[..., Any] | None = None
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._fast is not None and not kwargs and current_trace() is EVAL:
+            out = self._fast(*args)
+            if out is not NotImplemented:
+                return out
+        return self._general(args, kwargs)
+
+    def _general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        entry, leaves = self._lookup(args, kwargs)
+        if current_trace() is not EVAL or any(isinstance(x, Tracer) for x in leaves):
+            return entry.out_tree.unflatten(call(entry.graph, [*entry.captured, *leaves], self.name, "jit"))
+        program = executable(entry.graph, self.name)
+        outs = program([*entry.captured, *leaves])
+        for i in entry.donated:
+            leaves[i]._data = _DONATED
+        self._adopt(program, entry, args, kwargs)
+        return entry.out_tree.unflatten(outs)
+
+    def _lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, list[Any]]:
+        """The entry of this signature, recorded if need be, and the dynamic leaves."""
+        fixed = tuple((i, args[i]) for i in self.static if i < len(args))
+        fixed_names = tuple(sorted((k, v) for k, v in kwargs.items() if k in self.static_names))
+        dynamic = tuple(x for i, x in enumerate(args) if i not in self.static)
+        named = {k: v for k, v in kwargs.items() if k not in self.static_names}
+        leaves, in_tree = tree_flatten((dynamic, named))
+        leaves = check_leaves(leaves, (dynamic, named), f"jit({self.name})")
+        key = in_tree, tuple([x.aval for x in leaves]), fixed, fixed_names, current_trace().axis_env()
+        try:
+            entry = self.cache.get(key)
+        except TypeError as error:
+            raise StructureError(f"jit({self.name}): a static argument is not hashable: {error}", why="static arguments are part of the key that finds the compiled program", hint="a tuple instead of a list, a frozen dataclass, or a dynamic argument") from None
+        return entry or self._record(key, leaves, in_tree, dict(fixed), dict(fixed_names), len(args)), leaves
+
+    def _record(self, key: Any, leaves: Sequence[Any], in_tree: TreeDef, fixed: dict[int, Any], fixed_names: dict[str, Any], count: int) -> _Entry:
+        def with_static(*dynamic: Any, **named: Any) -> Any:
+            given = iter(dynamic)
+            return self.f(*[fixed[i] if i in fixed else next(given) for i in range(count)], **named, **fixed_names)
+
+        flat = FlatFunction(with_static, in_tree, f"jit({self.name})")
+        graph, captured = stage(flat, [aval_of(x) for x in leaves], f"jit({self.name})").lift()
+        assert flat.out_tree is not None
+        entry = _Entry(graph, captured, flat.out_tree, self._donated_leaves(in_tree, [i for i in range(count) if i not in fixed]))
+        if not any(isinstance(x, Tracer) for x in captured):  # what closed over a tracer holds for this call alone
+            self.cache[key] = entry
+        return entry
+
+    def _donated_leaves(self, in_tree: TreeDef, positions: Sequence[int]) -> tuple[int, ...]:
+        """Numbers of the leaves that belong to donated arguments."""
+        numbers: list[int] = []
+        start = 0
+        for position, sub in zip(positions, in_tree.children[0].children, strict=True):
+            if position in self.donate:
+                numbers.extend(range(start, start + sub.num_leaves))
+            start += sub.num_leaves
+        return tuple(numbers)
+
+    def _adopt(self, program: Executable, entry: _Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Let the compiled entry answer calls of this signature from now on."""
+        plain = not kwargs and not self.static and not entry.donated and all(type(x) is Array for x in args)
+        self._fast = program.entry(entry.captured, entry.out_tree is LEAF, entry.out_tree.unflatten) if plain else None
+
+    def lower(self, *args: Any, **kwargs: Any) -> Graph:
+        """The graph that is compiled for these arguments."""
+        return self._lookup(args, kwargs)[0].graph
+
+    def clear_cache(self) -> None:
+        """Forget all signatures."""
+        self.cache.clear()
+        self._fast = None
+
+
+class _Donated:
+    """In the place of the data of an array that was given away."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("this array was donated to a jitted function, which has used its memory; use the function's result")
+
+
+_DONATED = _Donated()
+
+
+def jit(
+    f: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Iterable[int] = (),
+    static_argnames: str | Iterable[str] = (),
+    donate_argnums: int | Iterable[int] = (),
+) -> Any:
+    """`f`, recorded once for each signature and run as one compiled program.
+
+    The signature is the structure, shapes and dtypes of the arguments and the values of static ones, which are Python values while recording and must be
+    hashable.  Memory of donated arguments may be reused; they are gone afterwards.  Inside other transforms, and with others inside, it changes no result.
+
+    >>> double = jit(lambda x: x * 2)
+    >>> float(double(3.0))
+    6.0
+    """
+    if f is None:
+        return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums)
+    names = [static_argnames] if isinstance(static_argnames, str) else list(static_argnames)
+    numbers = [static_argnums] if isinstance(static_argnums, int) else list(static_argnums)
+    donate = [donate_argnums] if isinstance(donate_argnums, int) else list(donate_argnums)
+    parameters = _parameters(f)
+    numbers += [parameters.index(n) for n in names if n in parameters and parameters.index(n) not in numbers]
+    names += [parameters[i] for i in numbers if i < len(parameters) and parameters[i] not in names]
+    return Jitted(f, sorted(i % len(parameters) if parameters and i < 0 else i for i in numbers), names, donate)
+
+
+def _parameters(f: Callable[..., Any]) -> list[str]:
+    try:
+        return [p.name for p in inspect.signature(f).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    except (TypeError, ValueError):  # a builtin
+        return []
+

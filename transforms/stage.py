@@ -1,0 +1,183 @@
+"""Recording: a function becomes a Graph.  `StageTrace` records every operation; what it meets from outside it captures as a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fdl.core import dtypes
+from fdl.core.array import as_array
+from fdl.core.avals import ShapedArray
+from fdl.core.errors import DtypeError, GraphError
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var
+from fdl.core.primitive import Primitive
+from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
+from fdl.core.source import user_location
+from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, raise_leaked
+from fdl.lowering.passes.prune import prune
+
+
+class StageTracer(Tracer):
+    """A variable of the graph that is being recorded."""
+
+    __slots__ = ("var",)
+
+    def __init__(self, trace: Trace, var: Var) -> None:
+        super().__init__(trace)
+        self.var = var
+
+    @property
+    def aval(self) -> ShapedArray:
+        return self.var.aval
+
+
+class StageTrace(Trace):
+    """Records operations as equations."""
+
+    def __init__(self, name: str, parent: Trace | None) -> None:
+        super().__init__(name, parent)
+        self.equations: list[Equation] = []
+        self.captured: dict[int, tuple[Var, Any]] = {}
+
+    def input(self, aval: ShapedArray) -> StageTracer:
+        """A fresh variable."""
+        return StageTracer(self, Var(aval))
+
+    def atom(self, x: Any) -> Atom:
+        """The variable or literal that stands for an operand; arrays and outer tracers are captured."""
+        if isinstance(x, StageTracer) and x._trace is self:
+            return x.var
+        if isinstance(x, Literal):
+            return x
+        if not isinstance(x, Tracer):
+            found = dtypes.scalar_type(x)
+            if found is not None:
+                return Literal(x, *found)
+            x = as_array(x)
+        elif not x._trace.alive:
+            raise_leaked(x)
+        if id(x) not in self.captured:
+            self.captured[id(x)] = (Var(x.aval), x)
+        return self.captured[id(x)][0]
+
+    def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+        if primitive.has("stage"):
+            operands, params = primitive.rule("stage")(operands, **params)
+        inputs = tuple([self.atom(x) for x in operands])
+        outputs = tuple([Var(aval) for aval in primitive.infer([a.aval for a in inputs], params)])
+        self.equations.append(Equation(primitive, inputs, params, outputs, primitive.effects(params), user_location()))
+        return [StageTracer(self, v) for v in outputs]
+
+    def graph(self, inputs: Sequence[StageTracer], outputs: Sequence[Any]) -> Graph:
+        """What was recorded between these inputs and outputs, without equations that nothing needs."""
+        atoms = tuple([self.atom(x) for x in outputs])
+        constants = tuple(self.captured.values())
+        return prune(Graph(tuple([t.var for t in inputs]), tuple(self.equations), atoms, constants))
+
+
+def stage(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str) -> Graph:
+    """Record a flat function, list to list."""
+    trace = StageTrace(name, current_trace())
+    with live_trace(trace):
+        inputs = [trace.input(aval) for aval in avals]
+        graph = trace.graph(inputs, f(*inputs))
+    return graph
+
+
+def derive(graph: Graph, key: Any, make: Callable[[], Any]) -> Any:
+    """A derived graph, made once for as long as `graph` lives."""
+    if key not in graph.memo:
+        graph.memo[key] = make()
+    return graph.memo[key]
+
+
+def stage_derived(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]) -> Graph:
+    """Record a function that rules were applied to; it captures nothing."""
+    graph = stage(f, avals, "~derived")
+    if graph.constants:
+        raise GraphError(f"a rule captured {[value for _, value in graph.constants]} while a graph was derived", hint="make constants with fdl.ops.full or Literal")
+    return graph
+
+
+class FlatFunction:
+    """A function of trees as one of flat lists; the structure of its last result is kept in `out_tree`."""
+
+    def __init__(self, f: Callable[..., Any], in_tree: TreeDef, name: str) -> None:
+        self.f, self.in_tree, self.name = f, in_tree, name
+        self.out_tree: TreeDef | None = None
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        args, kwargs = self.in_tree.unflatten(leaves)
+        result = self.f(*args, **kwargs)
+        outs, self.out_tree = tree_flatten(result)
+        for path, leaf in zip([path for path, _ in tree_paths(result)] if _any_invalid(outs) else [""] * len(outs), outs, strict=True):
+            if not is_arraylike(leaf):
+                raise DtypeError(f"{self.name}: the function returned {type(leaf).__name__} at `result{path}`", why="transforms need arrays, numbers, or containers of them", hint="return it beside, with has_aux=True, or not at all")
+        return outs
+
+    def unflatten(self, outs: Sequence[Any]) -> Any:
+        """A result of the function's structure."""
+        assert self.out_tree is not None
+        return self.out_tree.unflatten(outs)
+
+
+def _any_invalid(outs: Sequence[Any]) -> bool:
+    return not all(is_arraylike(x) for x in outs)
+
+
+def is_arraylike(x: Any) -> bool:
+    """Whether a transform may take `x` as a leaf: an array, a tracer or a number."""
+    return isinstance(getattr(x, "aval", None), ShapedArray) or dtypes.scalar_type(x) is not None or (hasattr(x, "dtype") and hasattr(x, "__array__"))
+
+
+def check_leaves(leaves: Sequence[Any], tree: Any, what: str) -> list[Any]:
+    """Arguments as arrays or tracers; DtypeError names the path of what is neither."""
+    if _any_invalid(leaves):
+        path, leaf = next((p, x) for p, x in tree_paths(tree) if not is_arraylike(x))
+        raise DtypeError(f"{what}: argument {path} is {type(leaf).__name__}, not an array or a number", hint="jit(f, static_argnames=...), or close over it with functools.partial")
+    return [x if isinstance(getattr(x, "aval", None), ShapedArray) else as_array(x) for x in leaves]
+
+
+def function_name(f: Any) -> str:
+    """What errors call a function."""
+    return str(getattr(f, "__name__", None) or getattr(getattr(f, "func", None), "__name__", None) or type(f).__name__)
+
+
+def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
+    """`make_graph(f)(*args)` is the Graph that `f` records for arguments of these types.
+
+    Arrays and `ShapedArray`s may be given.  Captured arrays are the graph's `constants`.
+
+    >>> print(make_graph(lambda x: x * 2 + 1)(1.0))
+    graph (a:float32*[]) {
+      b:float32*[] = mul a 2.0:float32*
+      c:float32*[] = add b 1.0:float32*
+      return c
+    }
+    """
+
+    def graph_of(*args: Any, **kwargs: Any) -> Graph:
+        leaves, in_tree = tree_flatten((args, kwargs))
+        return stage(FlatFunction(f, in_tree, "make_graph"), _avals(leaves, (args, kwargs), "make_graph"), f"make_graph({function_name(f)})")
+
+    return graph_of
+
+
+def eval_shape(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The types of `f`'s results, without computing anything.
+
+    >>> import fdl.numpy as jnp
+    >>> eval_shape(lambda a, b: a @ b, jnp.ones((2, 3)), ShapedArray((3, 5), "float32"))
+    float32[2,5]
+    """
+    leaves, in_tree = tree_flatten((args, kwargs))
+    flat = FlatFunction(f, in_tree, "eval_shape")
+    graph = stage(flat, _avals(leaves, (args, kwargs), "eval_shape"), f"eval_shape({function_name(f)})")
+    return flat.unflatten(graph.out_avals)
+
+
+def _avals(leaves: Sequence[Any], tree: Any, what: str) -> list[ShapedArray]:
+    if all(isinstance(x, ShapedArray) for x in leaves):
+        return list(leaves)
+    rest = iter(check_leaves([x for x in leaves if not isinstance(x, ShapedArray)], tree, what))
+    return [x if isinstance(x, ShapedArray) else aval_of(next(rest)) for x in leaves]
