@@ -266,11 +266,21 @@ def _linear_body(lin: LinearizedGraph, kinds: Sequence[str], counts: Sequence[in
     return stage_derived(f, [*const_avals, *tangent_avals[:split], *step_avals, *tangent_avals[split:]])
 
 
+def _depends(graph: Graph, linear: Sequence[bool]) -> list[bool]:
+    """Which results depend on a linear input."""
+    reached: set[Any] = {v for v, lin in zip(graph.inputs, linear, strict=True) if lin}
+    for e in graph.equations:
+        if any(a in reached for a in e.inputs):
+            reached.update(e.outputs)
+    return [a in reached for a in graph.outputs]
+
+
 def _transpose(cts: Any, operands: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool) -> Any:
     """The loop run backwards: cotangents of the carry are carried, those of linear constants summed up, those of xs stacked."""
     linear = _parts([is_linear(x) for x in operands], num_consts, num_carry)
     parts, avals = _parts(operands, num_consts, num_carry), _parts(graph.in_avals, num_consts, num_carry)
-    if not all(linear.carry):
+    # a linear carry that starts at a constant starts at zero: else the loop would not be linear
+    if not all(settle(linear.carry, lambda m: _depends(graph, (*linear.consts, *m, *linear.xs))[:num_carry])):
         raise StructureError("scan: a loop whose carry is only partly linear cannot be transposed", hint="linearize it first: vjp does")
     y_mask = [type(ct) is not Zero for ct in cts[num_carry:]]
     ct_carry = [instantiate(ct) for ct in cts[:num_carry]]
@@ -303,7 +313,8 @@ def _transpose(cts: Any, operands: Any, *, graph: Graph, num_consts: int, num_ca
         graph=body, num_consts=len(values_c), num_carry=len(sums_avals) + num_carry, length=length, reverse=not reverse,
     )  # fmt: skip
     d_consts, d_carry, d_xs = (iter(group) for group in _parts(outs, len(sums_avals), num_carry))
-    return [*(next(d_consts) if lin else None for lin in linear.consts), *d_carry, *(next(d_xs) if lin else None for lin in linear.xs)]
+    d_init = [d if lin else None for d, lin in zip(d_carry, linear.carry, strict=True)]
+    return [*(next(d_consts) if lin else None for lin in linear.consts), *d_init, *(next(d_xs) if lin else None for lin in linear.xs)]
 
 
 def _batch(axis: Any, args: Any, batched: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool) -> Any:

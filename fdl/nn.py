@@ -1,0 +1,206 @@
+"""Functions of neural networks.  Each is a graph function: one node to record, differentiate and batch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.errors import ShapeError
+from fdl.core.trace import aval_of
+from fdl.numpy import mean, where
+from fdl.numpy._math import axes_of
+from fdl.transforms.control.call import graph_function
+
+
+@graph_function
+def relu(x: Any) -> Any:
+    """`max(x, 0)`; its derivative at 0 is 0.
+
+    >>> relu(-1.0).tolist()
+    0.0
+    """
+    return ops.select(ops.greater(x, 0), x, 0)
+
+
+@graph_function
+def sigmoid(x: Any) -> Any:
+    """`1 / (1 + exp(-x))`.
+
+    >>> sigmoid(0.0).tolist()
+    0.5
+    """
+    return ops.logistic(x)
+
+
+@graph_function
+def silu(x: Any) -> Any:
+    """`x * sigmoid(x)`.
+
+    >>> silu(0.0).tolist()
+    0.0
+    """
+    return ops.mul(x, ops.logistic(x))
+
+
+@graph_function
+def softplus(x: Any) -> Any:
+    """`log(1 + exp(x))` without overflow.
+
+    >>> round(softplus(0.0).tolist(), 4)
+    0.6931
+    """
+    return ops.add(ops.select(ops.greater(x, 0), x, 0), ops.log1p(ops.exp(ops.neg(ops.abs(x)))))
+
+
+@graph_function
+def gelu(x: Any, *, approximate: bool = True) -> Any:
+    """Gaussian error linear unit; with tanh when `approximate` (Hendrycks and Gimpel, 2016).
+
+    >>> gelu(0.0).tolist()
+    0.0
+    """
+    if not approximate:
+        return ops.mul(ops.mul(x, 0.5), ops.add(1, ops.erf(ops.mul(x, 1 / math.sqrt(2)))))
+    inner = ops.mul(math.sqrt(2 / math.pi), ops.add(x, ops.mul(0.044715, ops.integer_pow(x, 3))))
+    return ops.mul(ops.mul(x, 0.5), ops.add(1, ops.tanh(inner)))
+
+
+@graph_function
+def leaky_relu(x: Any, *, negative_slope: float = 0.01) -> Any:
+    """x above 0, `negative_slope * x` below.
+
+    >>> leaky_relu(-1.0, negative_slope=0.5).tolist()
+    -0.5
+    """
+    return ops.select(ops.greater(x, 0), x, ops.mul(x, negative_slope))
+
+
+@graph_function
+def elu(x: Any, *, alpha: float = 1.0) -> Any:
+    """x above 0, `alpha * (exp(x) - 1)` below.
+
+    >>> elu(0.0).tolist()
+    0.0
+    """
+    return ops.select(ops.greater(x, 0), x, ops.mul(alpha, ops.expm1(ops.select(ops.greater(x, 0), 0, x))))
+
+
+tanh = ops.tanh
+
+
+def _shifted(x: Any, axis: Any, what: str) -> tuple[Any, Any, tuple[int, ...], list[int]]:
+    """x less its maximum over axes, that maximum, the axes, and those that are kept."""
+    (x,) = ops.promote(x, to_float=True)
+    axes = axes_of(x, axis, what)
+    kept = [i for i in range(aval_of(x).ndim) if i not in axes]
+    high = ops.stop_gradient(ops.reduce_max(x, axes))
+    high = ops.select(ops.is_finite(high), high, 0)
+    return ops.sub(x, ops.broadcast(high, aval_of(x).shape, kept)), high, axes, kept
+
+
+@graph_function
+def logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """`log(sum(exp(x)))` over axes without overflow.
+
+    >>> round(logsumexp(ops.full((4,), 0.0, "float32")).tolist(), 4)
+    1.3863
+    """
+    shifted, high, axes, _ = _shifted(x, axis, "logsumexp")
+    out = ops.add(ops.log(ops.reduce_sum(ops.exp(shifted), axes)), high)
+    return ops.expand_dims(out, axes) if keepdims else out
+
+
+@graph_function(static=(1,))
+def softmax(x: Any, axis: int = -1) -> Any:
+    """`exp(x) / sum(exp(x))` along an axis.
+
+    >>> softmax(ops.full((2,), 0.0, "float32")).tolist()
+    [0.5, 0.5]
+    """
+    shifted, _, axes, kept = _shifted(x, axis, "softmax")
+    e = ops.exp(shifted)
+    return ops.div(e, ops.broadcast(ops.reduce_sum(e, axes), aval_of(e).shape, kept))
+
+
+@graph_function(static=(1,))
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """`log(softmax(x))` without overflow.
+
+    >>> [round(v, 4) for v in log_softmax(ops.full((2,), 0.0, "float32")).tolist()]
+    [-0.6931, -0.6931]
+    """
+    shifted, _, axes, kept = _shifted(x, axis, "log_softmax")
+    total = ops.log(ops.reduce_sum(ops.exp(shifted), axes))
+    return ops.sub(shifted, ops.broadcast(total, aval_of(shifted).shape, kept))
+
+
+def one_hot(x: Any, num_classes: int, dtype: Any = dtypes.float32) -> Any:
+    """Integers as rows with a one at their place; zeros for a number outside.
+
+    >>> one_hot(ops.iota((2,), 0), 3).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    shape = (*aval_of(x).shape, num_classes)
+    places = ops.broadcast(x, shape, range(len(shape) - 1))
+    return ops.convert(ops.equal(places, ops.iota(shape, len(shape) - 1, aval_of(x).dtype)), dtype)
+
+
+@graph_function
+def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
+    """x less its mean over its standard deviation along the last axis, then scaled and shifted (Ba, Kiros, Hinton, 2016).
+
+    >>> [round(v, 3) for v in layer_norm(ops.iota((3,), 0, "float32")).tolist()]
+    [-1.225, 0.0, 1.225]
+    """
+    centred = ops.sub(x, mean(x, -1, keepdims=True))
+    variance = mean(ops.integer_pow(centred, 2), -1, keepdims=True)
+    out = ops.mul(centred, ops.rsqrt(ops.add(variance, eps)))
+    out = out if weight is None else ops.mul(out, weight)
+    return out if bias is None else ops.add(out, bias)
+
+
+@graph_function
+def _picked(log_probabilities: Any, labels: Any) -> Any:
+    ndim = aval_of(labels).ndim
+    return ops.gather(log_probabilities, [labels], (ndim,), ndim)
+
+
+def cross_entropy(logits: Any, labels: Any) -> Any:
+    """The mean of `-log(softmax(logits))` at integer labels; logits are `labels.shape + (classes,)`.
+
+    >>> round(float(cross_entropy(ops.full((3, 2), 0.0, "float32"), ops.full((3,), 1, "int32"))), 4)
+    0.6931
+    """
+    return mean(softmax_cross_entropy(logits, labels))
+
+
+def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
+    """`-log(softmax(logits))` at integer labels, one number for each label.
+
+    >>> softmax_cross_entropy(ops.full((3, 2), 0.0, "float32"), ops.full((3,), 1, "int32")).shape
+    (3,)
+    """
+    x, y = aval_of(logits), aval_of(labels)
+    if x.shape[:-1] != y.shape or not dtypes.is_integer(y.dtype):
+        raise ShapeError(f"cross_entropy: logits {x.describe()} and labels {y.describe()}", why="labels are integers, with the shape of the logits but for the last axis", hint="one label a row, labels.astype(jnp.int32)")
+    return ops.neg(_picked(log_softmax(logits), labels))
+
+
+def dropout(x: Any, rate: float, key: Any) -> Any:
+    """x with each element zero with probability `rate`, the others scaled up to keep the mean.
+
+    >>> from fdl import random
+    >>> sorted(set(dropout(ops.full((50,), 1.0, "float32"), 0.5, random.key(0)).tolist()))
+    [0.0, 2.0]
+    """
+    from_uniform = ops.random_bits(key, ops.full((2,), 0, dtypes.uint32), aval_of(x).shape)
+    keep = ops.greater_equal(ops.mul(ops.convert(ops.shift_right(from_uniform, 8), dtypes.float32), 2.0**-24), rate)
+    return where(keep, ops.div(x, 1.0 - rate), 0)
+
+
+__all__ = [
+    "cross_entropy", "dropout", "elu", "gelu", "layer_norm", "leaky_relu", "log_softmax", "logsumexp", "one_hot", "relu", "sigmoid", "silu", "softmax",
+    "softmax_cross_entropy", "softplus", "tanh",
+]  # fmt: skip

@@ -1,0 +1,207 @@
+"""Random numbers from explicit keys, as in JAX: the same key gives the same numbers everywhere.
+
+A key is a uint32 array of two words (and more axes in front for a batch of keys); bits come from Philox 4x32-10, see `fdl.ops.random`.
+The upper counter words separate what a key is used for: numbers, splitting, folding in.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.trace import aval_of
+from fdl.numpy import array, broadcast_to, stack
+from fdl.ops.random import random_bits
+from fdl.transforms.control.scan import scan
+
+_NUMBERS, _SPLIT, _FOLD = 0, 1, 2
+
+
+def _counter(key: Any, low: Any, use: int) -> Any:
+    words = stack([ops.convert(array(low), dtypes.uint32), array(use, dtypes.uint32)])
+    return broadcast_to(words, aval_of(key).shape)
+
+
+def _checked(key: Any, what: str) -> Any:
+    aval = aval_of(key)
+    if aval.dtype != dtypes.uint32 or aval.ndim < 1 or aval.shape[-1] != 2:
+        raise DtypeError(f"random.{what}: {aval.describe()} is no key", hint="key = fdl.random.key(0)")
+    return key
+
+
+def key(seed: Any) -> Any:
+    """A key from an integer seed.
+
+    >>> key(7).tolist()
+    [7, 0]
+    """
+    if isinstance(seed, (int, np.integer)):
+        return array(np.array([int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF], np.uint32))
+    return stack([ops.convert(seed, dtypes.uint32), array(0, dtypes.uint32)])
+
+
+PRNGKey = key
+
+
+def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
+    """`num` new keys, uint32[num, 2]; the old one should not be used again.
+
+    >>> first, second = split(key(0))
+    >>> first.shape
+    (2,)
+    """
+    shape = (num,) if isinstance(num, int) else tuple(num)
+    return random_bits(_checked(key, "split"), _counter(key, 0, _SPLIT), (*shape, 2))
+
+
+def fold_in(key: Any, data: Any) -> Any:
+    """A new key from a key and an integer, such as a step number.
+
+    >>> bool((fold_in(key(0), 1) == fold_in(key(0), 2)).all())
+    False
+    """
+    return random_bits(_checked(key, "fold_in"), _counter(key, data, _FOLD), (2,))
+
+
+def bits(key: Any, shape: Any = (), dtype: Any = dtypes.uint32) -> Any:
+    """Random bits, uint32 or uint64.
+
+    >>> bits(key(0), (3,)).dtype
+    dtype('uint32')
+    """
+    shape, target = _shape(shape), dtypes.canonical(dtype)
+    _checked(key, "bits")
+    if target == dtypes.uint64:
+        words = ops.convert(random_bits(key, _counter(key, 0, _NUMBERS), (*shape, 2)), dtypes.uint64)
+        low, high = (ops.reshape(ops.slice_in_dim(words, i, i + 1, aval_of(words).ndim - 1), aval_of(words).shape[:-1]) for i in (0, 1))
+        return ops.bitwise_or(low, ops.shift_left(high, 32))
+    return ops.cast(random_bits(key, _counter(key, 0, _NUMBERS), shape), target)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def _float_dtype(dtype: Any, what: str) -> dtypes.DType:
+    target = dtypes.canonical(dtype)
+    if not dtypes.is_float(target):
+        raise DtypeError(f"random.{what}: dtype {target.name} is not floating", hint="randint for integers")
+    return target
+
+
+def uniform(key: Any, shape: Any = (), dtype: Any = dtypes.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Any:
+    """Uniform in [minval, maxval): 24 random bits a number, 53 for float64.
+
+    >>> x = uniform(key(0), (100,), minval=2.0, maxval=3.0)
+    >>> bool((x >= 2).all() & (x < 3).all())
+    True
+    """
+    target = _float_dtype(dtype, "uniform")
+    if target == dtypes.float64:
+        unit = ops.mul(ops.convert(ops.shift_right(bits(key, shape, dtypes.uint64), 11), dtypes.float64), 2.0**-53)
+    else:
+        unit = ops.mul(ops.convert(ops.shift_right(bits(key, shape), 8), dtypes.float32), 2.0**-24)
+    low, high = (ops.cast(array(v), aval_of(unit).dtype) for v in (minval, maxval))
+    scaled = ops.add(ops.mul(unit, ops.sub(high, low)), low)
+    inside = ops.select(ops.less(scaled, high), scaled, low) if minval != 0.0 or maxval != 1.0 else unit  # rounding may reach maxval
+    return ops.cast(inside, target)
+
+
+def normal(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
+    """Standard normal, by the inverse of the error function.
+
+    >>> abs(float(normal(key(0), (1000,)).mean())) < 0.1
+    True
+    """
+    target = _float_dtype(dtype, "normal")
+    wide = dtypes.float64 if target == dtypes.float64 else dtypes.float32
+    low = float(np.nextafter(np.asarray(-1, wide), np.asarray(0, wide)))
+    u = uniform(key, shape, wide, low, 1.0)
+    return ops.cast(ops.mul(_erf_inv(u), math.sqrt(2)), target)
+
+
+# Coefficients: M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2010; central part and tail, single precision.
+_CENTRAL = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941)
+_TAIL = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682)
+
+
+def _erf_inv(x: Any) -> Any:
+    """The inverse error function; float64 is polished by two Newton steps."""
+    w = ops.neg(ops.log(ops.mul(ops.sub(1, x), ops.add(1, x))))
+    central, tail = ops.sub(w, 2.5), ops.sub(ops.sqrt(w), 3.0)
+    is_central = ops.less(w, 5.0)
+    at = ops.select(is_central, central, tail)
+    p = ops.select(is_central, _CENTRAL[0], _TAIL[0])
+    for a, b in zip(_CENTRAL[1:], _TAIL[1:], strict=True):
+        p = ops.add(ops.mul(p, at), ops.select(is_central, a, b))
+    y = ops.mul(p, x)
+    if aval_of(x).dtype == dtypes.float64:
+        for _ in range(2):
+            error = ops.sub(ops.erf(y), x)
+            y = ops.sub(y, ops.div(error, ops.mul(2 / math.sqrt(math.pi), ops.exp(ops.neg(ops.mul(y, y))))))
+    return y
+
+
+def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Any:
+    """True with probability p.
+
+    >>> bernoulli(key(0), 0.3, (4,)).dtype
+    dtype('bool')
+    """
+    p = array(p)
+    return ops.less(uniform(key, aval_of(p).shape if shape is None else shape), p)
+
+
+def randint(key: Any, shape: Any, minval: int, maxval: int, dtype: Any = dtypes.int32) -> Any:
+    """Integers in [minval, maxval), by multiplication of 32 random bits; the bias is below (maxval - minval) / 2**32.
+
+    >>> x = randint(key(0), (100,), -1, 2)
+    >>> int(x.min()), int(x.max())
+    (-1, 1)
+    """
+    span = int(maxval) - int(minval)
+    if not 0 < span <= 2**32:
+        raise ShapeError(f"random.randint: [{minval}, {maxval}) is empty or wider than 2**32")
+    wide = ops.mul(ops.convert(bits(key, shape), dtypes.uint64), array(span, dtypes.uint64))
+    place = ops.convert(ops.shift_right(wide, 32), dtypes.int64)
+    return ops.cast(ops.add(place, array(int(minval), dtypes.int64)), dtypes.canonical(dtype))
+
+
+def permutation(key: Any, x: Any) -> Any:
+    """The numbers below `x`, or the elements of `x` along its first axis, in random order: Fisher and Yates' shuffle (Knuth 3.4.2, P).
+
+    >>> sorted(permutation(key(0), 5).tolist())
+    [0, 1, 2, 3, 4]
+    """
+    n = int(x) if isinstance(x, (int, np.integer)) else aval_of(x).shape[0]
+    words = bits(key, (n,))
+    order = ops.iota((n,), 0)
+
+    def swap(order: Any, step: Any) -> tuple[Any, None]:
+        i, word = step
+        room = ops.convert(ops.sub(n, i), dtypes.uint64)
+        j = ops.add(i, ops.convert(ops.shift_right(ops.mul(ops.convert(word, dtypes.uint64), room), 32), dtypes.int32))
+        places = ops.iota((n,), 0)
+        at_i, at_j = (ops.gather(order, [k], (0,)) for k in (i, j))
+        return ops.select(ops.equal(places, i), at_j, ops.select(ops.equal(places, j), at_i, order)), None
+
+    order, _ = scan(swap, order, (ops.iota((n,), 0), words))
+    return order if isinstance(x, (int, np.integer)) else ops.gather(x, [order], (0,))
+
+
+def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Any:
+    """A place along `axis`, drawn with probabilities softmax(logits), by the largest of logits plus Gumbel noise.
+
+    >>> int(categorical(key(0), array([0.0, 50.0])))
+    1
+    """
+    aval = aval_of(logits)
+    place = axis % aval.ndim
+    lead = () if shape is None else tuple(shape)[: len(tuple(shape)) - (aval.ndim - 1)]
+    noise = ops.neg(ops.log(ops.neg(ops.log(uniform(key, (*lead, *aval.shape), minval=float(np.finfo(np.float32).tiny))))))
+    return ops.argmax(ops.add(noise, logits), len(lead) + place)
