@@ -1,3 +1,36 @@
-tmp = 1
-from fdl.backends.executable import Interpreted
-def executable(graph, name): return Interpreted(graph)
+"""Who runs a graph: the compiler where there is one and the tier allows it, else the interpreter."""
+
+from __future__ import annotations
+
+import warnings
+
+from fdl.backends.c import CExecutable
+from fdl.backends.executable import Executable, Interpreted
+from fdl.backends.toolchain import find_compiler
+from fdl.core.config import config
+from fdl.core.errors import CompileError, NoCompilerWarning
+from fdl.core.graph import Graph
+
+_warned: list[bool] = []
+
+
+def executable(graph: Graph, name: str) -> Executable:
+    """The program of a graph without constants, made once for as long as the graph lives."""
+    compiler = None if config.tier == "interpreted" else find_compiler()
+    key = "executable", compiler
+    if key not in graph.memo:
+        if compiler is not None:
+            graph.memo[key] = CExecutable(graph, compiler)
+        elif config.tier == "compiled":
+            raise CompileError(f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint="install gcc or clang, or set FDL_CC")
+        else:
+            _warn_once()
+            graph.memo[key] = Interpreted(graph)
+    program: Executable = graph.memo[key]
+    return program
+
+
+def _warn_once() -> None:
+    if config.tier == "auto" and not _warned:
+        _warned.append(True)
+        warnings.warn("no C compiler was found: jitted functions run on the interpreter; install gcc or clang, or set FDL_CC", NoCompilerWarning, stacklevel=2)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -44,9 +45,21 @@ class Config:
     """All settings of the process; tests replace fields and put them back."""
 
     tier: Tier = dataclasses.field(default_factory=_default_tier)
-    num_threads: int = dataclasses.field(default_factory=_default_threads)
+    threads: int = dataclasses.field(default_factory=_default_threads)
     cache_dir: Path = dataclasses.field(default_factory=_default_cache_dir)
     compiler: str = dataclasses.field(default_factory=lambda: os.environ.get("FDL_CC", ""))
+    listeners: list[Callable[[int], object]] = dataclasses.field(default_factory=list)
+
+    def on_threads(self, listener: Callable[[int], object]) -> None:
+        """Tell `listener` the number of threads, now and at each change."""
+        self.listeners.append(listener)
+        listener(self.threads)
+
+    def set_threads(self, count: int) -> None:
+        """Change the number of threads."""
+        self.threads = count
+        for listener in self.listeners:
+            listener(count)
 
 
 config = Config()
@@ -62,7 +75,7 @@ def set_num_threads(count: int) -> None:
     """
     if count < 1:
         raise ValueError(f"set_num_threads: expected at least 1, got {count}")
-    config.num_threads = count
+    config.set_threads(count)
 
 
 def num_threads() -> int:
@@ -72,4 +85,4 @@ def num_threads() -> int:
     >>> fdl.num_threads() >= 1
     True
     """
-    return config.num_threads
+    return config.threads

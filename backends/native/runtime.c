@@ -1,0 +1,428 @@
+/* The runtime library: thread pool, buffer pool, and the entry from Python.
+ *
+ * Built once a machine.  It declares what it uses of Python's stable ABI itself, so that no Python.h is needed.  Invariants: workers only touch `region`
+ * between two values of its epoch; a buffer's memory belongs to one object; the fast entry answers with a given object, and changes nothing, where a
+ * call is not of the signature that it was made for.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <dlfcn.h>
+#include "fdl_runtime.h"
+
+void fdl_gemm_f32(FDL_GEMM_ARGS(float));
+void fdl_gemm_f64(FDL_GEMM_ARGS(double));
+
+/* ---- Denormals are flushed to zero for the time of a call ---- */
+
+#if defined(__x86_64__) || defined(__i386__)
+static unsigned flush_denormals(void) { unsigned old = __builtin_ia32_stmxcsr(); __builtin_ia32_ldmxcsr(old | 0x8040u); return old; }
+static void restore_denormals(unsigned old) { __builtin_ia32_ldmxcsr(old); }
+static inline void pause_cpu(void) { __builtin_ia32_pause(); }
+#elif defined(__aarch64__)
+static unsigned flush_denormals(void) { unsigned long old; __asm__ volatile("mrs %0, fpcr" : "=r"(old)); __asm__ volatile("msr fpcr, %0" :: "r"(old | (1ul << 24))); return (unsigned)old; }
+static void restore_denormals(unsigned old) { __asm__ volatile("msr fpcr, %0" :: "r"((unsigned long)old)); }
+static inline void pause_cpu(void) { __asm__ volatile("yield"); }
+#else
+static unsigned flush_denormals(void) { return 0; }
+static void restore_denormals(unsigned old) { (void)old; }
+static inline void pause_cpu(void) {}
+#endif
+
+/* ---- Threads ---- */
+
+enum { MAX_THREADS = 256, SPINS = 4000 };
+
+typedef struct { _Alignas(64) atomic_int arrived; _Alignas(64) atomic_int generation; int threads; } team_t;
+
+static struct {
+  _Alignas(64) atomic_ulong epoch; /* count of regions * 2^16 + threads of the current one: a worker judges by one read */
+  _Alignas(64) atomic_int running;
+  fdl_program_fn program;
+  void *const *io;
+  char *arena;
+  team_t team;
+  int workers; /* threads that exist besides callers */
+  pthread_mutex_t entry, sleep;
+  pthread_cond_t wake;
+} region = {.entry = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+static void barrier(void *team_) {
+  team_t *team = team_;
+  if (team->threads == 1) return;
+  const int generation = atomic_load_explicit(&team->generation, memory_order_relaxed);
+  if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == team->threads - 1) {
+    atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+    atomic_store_explicit(&team->generation, generation + 1, memory_order_release);
+    return;
+  }
+  for (int spins = 0; atomic_load_explicit(&team->generation, memory_order_acquire) == generation; spins++)
+    if (spins < SPINS) pause_cpu(); else sched_yield();
+}
+
+static const fdl_runtime table = {barrier, fdl_gemm_f32, fdl_gemm_f64};
+
+static long nanoseconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
+/* Spin for some milliseconds, then sleep until the epoch moves on */
+static unsigned long next_epoch(unsigned long seen) {
+  unsigned long now;
+  const long until = nanoseconds() + 4000000L;
+  for (int spins = 1; (now = atomic_load_explicit(&region.epoch, memory_order_acquire)) == seen; spins++) {
+    pause_cpu();
+    if (spins % 2048 == 0) {
+      sched_yield();
+      if (nanoseconds() > until) break;
+    }
+  }
+  if (now != seen) return now;
+  pthread_mutex_lock(&region.sleep);
+  while ((now = atomic_load_explicit(&region.epoch, memory_order_acquire)) == seen) pthread_cond_wait(&region.wake, &region.sleep);
+  pthread_mutex_unlock(&region.sleep);
+  return now;
+}
+
+static unsigned long born[MAX_THREADS]; /* the epoch at each worker's start: it joins the next one */
+
+static void *work(void *number) {
+  const int tid = (int)(long)number;
+  unsigned long seen = born[tid];
+  flush_denormals();
+  for (;;) {
+    seen = next_epoch(seen);
+    const int threads = (int)(seen & 0xFFFF);
+    if (tid < threads) {
+      region.program(&table, &region.team, region.io, region.arena, tid, threads);
+      atomic_fetch_sub_explicit(&region.running, 1, memory_order_acq_rel);
+    }
+  }
+  return 0;
+}
+
+/* A forked child has none of its parent's workers */
+static void after_fork(void) {
+  region.workers = 0;
+  atomic_store(&region.running, 0);
+  pthread_mutex_init(&region.entry, 0);
+  pthread_mutex_init(&region.sleep, 0);
+  pthread_cond_init(&region.wake, 0);
+}
+
+static int start_workers(int threads) {
+  while (region.workers < threads - 1) {
+    pthread_t thread;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    born[region.workers + 1] = atomic_load(&region.epoch);
+    const int failed = pthread_create(&thread, &attr, work, (void *)(long)(region.workers + 1));
+    pthread_attr_destroy(&attr);
+    if (failed) break;
+    region.workers++;
+  }
+  return region.workers + 1 < threads ? region.workers + 1 : threads;
+}
+
+static void run_region(fdl_program_fn program, void *const *io, char *arena, int threads) {
+  const unsigned saved = flush_denormals();
+  team_t alone = {.threads = 1};
+  if (threads > MAX_THREADS) threads = MAX_THREADS;
+  if (threads == 1) {
+    program(&table, &alone, io, arena, 0, 1);
+    restore_denormals(saved);
+    return;
+  }
+  pthread_mutex_lock(&region.entry);
+  threads = start_workers(threads);
+  region.program = program;
+  region.io = io;
+  region.arena = arena;
+  region.team.threads = threads;
+  atomic_store(&region.team.arrived, 0);
+  atomic_store_explicit(&region.running, threads - 1, memory_order_relaxed);
+  pthread_mutex_lock(&region.sleep);
+  const unsigned long count = atomic_load_explicit(&region.epoch, memory_order_relaxed) >> 16;
+  atomic_store_explicit(&region.epoch, (count + 1) << 16 | (unsigned long)threads, memory_order_release);
+  pthread_cond_broadcast(&region.wake);
+  pthread_mutex_unlock(&region.sleep);
+  program(&table, &region.team, io, arena, 0, threads);
+  for (int spins = 0; atomic_load_explicit(&region.running, memory_order_acquire) > 0; spins++)
+    if (spins < SPINS) pause_cpu(); else sched_yield();
+  pthread_mutex_unlock(&region.entry);
+  restore_denormals(saved);
+}
+
+/* ---- What is used of Python's stable ABI ---- */
+
+typedef struct PyObject { long refcount; struct PyTypeObject *type; } PyObject;
+typedef struct PyTypeObject PyTypeObject;
+typedef PyObject *(*fastcall_fn)(PyObject *, PyObject *const *, long);
+typedef struct { const char *name; void *function; int flags; const char *doc; } PyMethodDef;
+typedef struct { int slot; void *function; } PyType_Slot;
+typedef struct { const char *name; int basicsize, itemsize; unsigned flags; PyType_Slot *slots; } PyType_Spec;
+typedef struct { void *buf; PyObject *obj; long len, itemsize; int readonly, ndim; char *format; long *shape, *strides, *suboffsets; void *internal; } Py_buffer;
+typedef struct { PyObject base; void *init; long index; PyObject *copy; } PyModuleDef_Base;
+typedef struct { PyModuleDef_Base base; const char *name, *doc; long size; PyMethodDef *methods; void *slots, *traverse, *clear, *free; } PyModuleDef;
+enum { METH_FASTCALL = 0x80, METH_O = 0x8, Py_bf_getbuffer = 1, Py_tp_dealloc = 52, PyBUF_SIMPLE = 0 };
+
+extern PyObject *PyExc_RuntimeError, *PyExc_TypeError, *PyExc_MemoryError;
+void Py_IncRef(PyObject *), Py_DecRef(PyObject *), PyErr_SetString(PyObject *, const char *), PyErr_Clear(void), PyBuffer_Release(Py_buffer *);
+PyObject *PyType_FromSpec(PyType_Spec *), *PyType_GenericAlloc(PyTypeObject *, long), *PyModule_Create2(PyModuleDef *, int), *PyList_New(long);
+PyObject *PyObject_GetAttr(PyObject *, PyObject *), *PyUnicode_InternFromString(const char *), *PyTuple_GetItem(PyObject *, long), *PyLong_FromLong(long);
+PyObject *PyCFunction_NewEx(PyMethodDef *, PyObject *, PyObject *), *PyCapsule_New(void *, const char *, void (*)(PyObject *)), *PyTuple_New(long);
+void *PyCapsule_GetPointer(PyObject *, const char *), *PyEval_SaveThread(void);
+void PyEval_RestoreThread(void *), PyObject_Free(void *);
+int PyObject_SetAttr(PyObject *, PyObject *, PyObject *), PyObject_GetBuffer(PyObject *, Py_buffer *, int), PyBuffer_FillInfo(Py_buffer *, PyObject *, void *, long, int, int);
+int PyList_SetItem(PyObject *, long, PyObject *), PyModule_AddObject(PyObject *, const char *, PyObject *), PyTuple_SetItem(PyObject *, long, PyObject *);
+long PyTuple_Size(PyObject *), PyLong_AsLong(PyObject *), PyList_Size(PyObject *);
+PyObject *PyList_GetItem(PyObject *, long);
+const char *PyUnicode_AsUTF8AndSize(PyObject *, long *);
+PyObject *PyErr_NoMemory(void);
+
+/* ---- Buffers: memory by size classes, kept when it is given back (all under the GIL) ---- */
+
+enum { CLASSES = 48, KEPT = 16, HEADER = 64 };
+static void *kept[CLASSES][KEPT];
+static int kept_count[CLASSES];
+
+static int size_class(long bytes) { /* powers of two, and their middles */
+  if (bytes <= 64) return 0;
+  const int power = 63 - __builtin_clzl((unsigned long)(bytes - 1));
+  return 2 * (power - 5) - (bytes <= (3L << (power - 1)));
+}
+static long class_bytes(int c) { return c == 0 ? 64 : c % 2 ? 3L << (c / 2 + 4 + 1) : 64L << (c / 2); }
+
+static void *take_memory(long bytes) {
+  const int c = size_class(bytes);
+  if (c < CLASSES && kept_count[c]) return kept[c][--kept_count[c]];
+  void *memory = 0;
+  return posix_memalign(&memory, 64, (size_t)(c < CLASSES ? class_bytes(c) : bytes)) ? 0 : memory;
+}
+static void give_memory(void *memory, long bytes) {
+  const int c = size_class(bytes);
+  if (c < CLASSES && kept_count[c] < (c > 40 ? 1 : c > 34 ? 4 : KEPT)) kept[c][kept_count[c]++] = memory;
+  else free(memory);
+}
+
+typedef struct { PyObject base; void *memory; long bytes; } Buffer;
+static PyTypeObject *BufferType;
+
+static Buffer *new_buffer(long bytes) {
+  Buffer *b = (Buffer *)PyType_GenericAlloc(BufferType, 0);
+  if (!b) return 0;
+  b->bytes = bytes;
+  b->memory = take_memory(bytes);
+  if (!b->memory) { Py_DecRef(&b->base); PyErr_NoMemory(); return 0; }
+  return b;
+}
+static void buffer_dealloc(PyObject *self) {
+  PyTypeObject *type = self->type;
+  Buffer *b = (Buffer *)self;
+  if (b->memory) give_memory(b->memory, b->bytes);
+  PyObject_Free(self);
+  Py_DecRef((PyObject *)type);
+}
+static int buffer_get(PyObject *self, Py_buffer *view, int flags) {
+  Buffer *b = (Buffer *)self;
+  return PyBuffer_FillInfo(view, self, b->memory, b->bytes, 1, flags);
+}
+
+/* ---- Programs ---- */
+
+typedef struct {
+  fdl_program_fn function;
+  int inputs, outputs, parallel, captured, single;
+  long arena, *out_bytes;
+  PyObject *array_type, *in_avals, *out_avals, *captures, *declined;
+} Program;
+
+static int max_threads = 1;
+static PyObject *s_aval, *s_data;
+
+static PyObject *set_threads(PyObject *self, PyObject *count) {
+  (void)self;
+  max_threads = (int)PyLong_AsLong(count);
+  return PyLong_FromLong(max_threads);
+}
+
+static PyObject *fail(const char *message) { PyErr_SetString(PyExc_RuntimeError, message); return 0; }
+
+/* The address of an array's data; a view is opened where it is not one of our buffers.  0 and a Python error where there is none. */
+static void *data_of(PyObject *data, Py_buffer *view) {
+  if (data->type == BufferType) return ((Buffer *)data)->memory;
+  return PyObject_GetBuffer(data, view, PyBUF_SIMPLE) ? 0 : view->buf;
+}
+
+/* Runs a program on `io`, whose last entries are filled with fresh buffers; the caller owns them */
+static int launch(Program *p, void **io, Buffer **outs) {
+  for (int i = 0; i < p->outputs; i++) {
+    outs[i] = new_buffer(p->out_bytes[i]);
+    if (!outs[i]) { while (i--) Py_DecRef(&outs[i]->base); return 0; }
+    io[p->inputs + i] = outs[i]->memory;
+  }
+  char *arena = p->arena ? take_memory(p->arena) : 0;
+  if (p->arena && !arena) { for (int i = 0; i < p->outputs; i++) Py_DecRef(&outs[i]->base); PyErr_NoMemory(); return 0; }
+  if (p->parallel) { /* long enough to let other Python threads run */
+    void *state = PyEval_SaveThread();
+    run_region(p->function, io, arena, max_threads);
+    PyEval_RestoreThread(state);
+  } else {
+    run_region(p->function, io, arena, 1);
+  }
+  if (arena) give_memory(arena, p->arena);
+  return 1;
+}
+
+static PyObject *new_array(Program *p, int i, Buffer *data) {
+  PyObject *array = PyType_GenericAlloc((PyTypeObject *)p->array_type, 0);
+  if (array) {
+    PyObject_SetAttr(array, s_aval, PyTuple_GetItem(p->out_avals, i));
+    PyObject_SetAttr(array, s_data, &data->base);
+  }
+  Py_DecRef(&data->base);
+  return array;
+}
+
+/* run(list of data objects) -> list of buffers */
+static PyObject *program_run(PyObject *self, PyObject *data) {
+  Program *p = PyCapsule_GetPointer(self, "fdl");
+  if (PyList_Size(data) != p->inputs) return fail("a compiled program got a wrong number of inputs");
+  void *io[p->inputs + p->outputs + 1];
+  Py_buffer views[p->inputs + 1];
+  Buffer *outs[p->outputs + 1];
+  int opened = 0, ok = 1;
+  for (; opened < p->inputs && ok; opened++) {
+    views[opened].obj = 0;
+    io[opened] = data_of(PyList_GetItem(data, opened), &views[opened]);
+    ok = io[opened] != 0 || views[opened].obj != 0 || ((Buffer *)PyList_GetItem(data, opened))->base.type == BufferType;
+  }
+  ok = ok && launch(p, io, outs);
+  for (int i = 0; i < opened; i++) if (views[i].obj) PyBuffer_Release(&views[i]);
+  if (!ok) return 0;
+  PyObject *list = PyList_New(p->outputs);
+  for (int i = 0; i < p->outputs; i++) PyList_SetItem(list, i, &outs[i]->base);
+  return list;
+}
+
+/* fast(*arrays) -> array, or tuple of arrays, or the `declined` object for another signature */
+static PyObject *program_fast(PyObject *self, PyObject *const *args, long count) {
+  Program *p = PyCapsule_GetPointer(self, "fdl");
+  const int own = p->inputs - p->captured;
+  if (count != own) goto declined;
+  for (long i = 0; i < count; i++) {
+    if ((PyObject *)args[i]->type != p->array_type) goto declined;
+    PyObject *aval = PyObject_GetAttr(args[i], s_aval);
+    if (!aval) return 0;
+    Py_DecRef(aval); /* the array keeps it */
+    if (aval != PyTuple_GetItem(p->in_avals, i)) goto declined;
+  }
+  {
+    void *io[p->inputs + p->outputs + 1];
+    Py_buffer views[p->inputs + 1];
+    PyObject *held[p->inputs + 1];
+    Buffer *outs[p->outputs + 1];
+    int n = 0, ok = 1;
+    for (; n < p->inputs && ok; n++) {
+      PyObject *array = n < p->captured ? PyTuple_GetItem(p->captures, n) : args[n - p->captured];
+      views[n].obj = 0;
+      held[n] = PyObject_GetAttr(array, s_data);
+      io[n] = held[n] ? data_of(held[n], &views[n]) : 0;
+      ok = held[n] && (held[n]->type == BufferType || views[n].obj);
+    }
+    const int readable = ok;
+    ok = ok && launch(p, io, outs);
+    for (int i = 0; i < n; i++) {
+      if (views[i].obj) PyBuffer_Release(&views[i]);
+      if (held[i]) Py_DecRef(held[i]);
+    }
+    if (!readable) { PyErr_Clear(); goto declined; }
+    if (!ok) return 0;
+    if (p->single) return new_array(p, 0, outs[0]);
+    PyObject *tuple = PyTuple_New(p->outputs);
+    for (int i = 0; i < p->outputs; i++) PyTuple_SetItem(tuple, i, new_array(p, i, outs[i]));
+    return tuple;
+  }
+declined:
+  Py_IncRef(p->declined);
+  return p->declined;
+}
+
+static PyMethodDef run_method = {"run", (void *)program_run, METH_O, 0};
+static PyMethodDef fast_method = {"fast", (void *)program_fast, METH_FASTCALL, 0};
+
+static void program_free(PyObject *capsule) {
+  Program *p = PyCapsule_GetPointer(capsule, "fdl");
+  PyObject *owned[] = {p->array_type, p->in_avals, p->out_avals, p->captures, p->declined};
+  for (int i = 0; i < 5; i++) Py_DecRef(owned[i]);
+  free(p->out_bytes);
+  free(p);
+}
+
+static PyObject *keep(PyObject *x) { Py_IncRef(x); return x; }
+
+static PyObject *method_of(Program *p, PyMethodDef *method) {
+  PyObject *capsule = PyCapsule_New(p, "fdl", program_free);
+  if (!capsule) return 0;
+  PyObject *function = PyCFunction_NewEx(method, capsule, 0);
+  Py_DecRef(capsule);
+  return function;
+}
+
+/* load(path) -> address of the program function; libraries stay loaded */
+static PyObject *load(PyObject *self, PyObject *path) {
+  (void)self;
+  void *library = dlopen(PyUnicode_AsUTF8AndSize(path, 0), RTLD_NOW | RTLD_LOCAL);
+  void *function = library ? dlsym(library, "fdl_program") : 0;
+  return function ? PyLong_FromLong((long)function) : fail(dlerror());
+}
+
+/* program(address, inputs, out_bytes, arena, parallel, array_type, in_avals, out_avals, captures, single, declined, fast) -> callable */
+static PyObject *make_program(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 12) return fail("program: expected 12 arguments");
+  Program *p = calloc(1, sizeof *p);
+  if (!p) return PyErr_NoMemory();
+  p->function = (fdl_program_fn)PyLong_AsLong(args[0]);
+  p->inputs = (int)PyLong_AsLong(args[1]);
+  p->outputs = (int)PyTuple_Size(args[2]);
+  p->out_bytes = calloc((size_t)p->outputs + 1, sizeof(long));
+  for (int i = 0; i < p->outputs; i++) p->out_bytes[i] = PyLong_AsLong(PyTuple_GetItem(args[2], i));
+  p->arena = PyLong_AsLong(args[3]);
+  p->parallel = (int)PyLong_AsLong(args[4]);
+  p->array_type = keep(args[5]);
+  p->in_avals = keep(args[6]);
+  p->out_avals = keep(args[7]);
+  p->captures = keep(args[8]);
+  p->captured = (int)PyTuple_Size(args[8]);
+  p->single = (int)PyLong_AsLong(args[9]);
+  p->declined = keep(args[10]);
+  return method_of(p, PyLong_AsLong(args[11]) ? &fast_method : &run_method);
+}
+
+static PyMethodDef methods[] = {
+  {"load", (void *)load, METH_O, 0},
+  {"program", (void *)make_program, METH_FASTCALL, 0},
+  {"set_threads", (void *)set_threads, METH_O, 0},
+  {0, 0, 0, 0},
+};
+static PyModuleDef module = {.base = {.base = {.refcount = 1}}, .name = "fdl_native", .size = -1, .methods = methods};
+
+__attribute__((visibility("default"))) PyObject *PyInit_fdl_native(void) {
+  static PyType_Slot slots[] = {{Py_tp_dealloc, (void *)buffer_dealloc}, {Py_bf_getbuffer, (void *)buffer_get}, {0, 0}};
+  static PyType_Spec spec = {"fdl_native.Buffer", sizeof(Buffer), 0, 0, slots};
+  PyObject *m = PyModule_Create2(&module, 1013);
+  if (!m) return 0;
+  BufferType = (PyTypeObject *)PyType_FromSpec(&spec);
+  s_aval = PyUnicode_InternFromString("aval");
+  s_data = PyUnicode_InternFromString("_data");
+  if (!BufferType || PyModule_AddObject(m, "Buffer", keep((PyObject *)BufferType))) return 0;
+  pthread_atfork(0, 0, after_fork);
+  return m;
+}

@@ -1,0 +1,70 @@
+"""The runtime library: built once a machine, loaded as an extension module; see `native/runtime.c`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.machinery
+import importlib.util
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import jinja2
+
+from fdl.backends import cache
+from fdl.backends.toolchain import PRODUCT_FLAGS, Compiler, rows_of_tile
+from fdl.core.config import config
+
+_NATIVE = Path(__file__).resolve().parent / "native"
+_LOCK = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True)
+class ElementType:
+    """An element type of matrix products."""
+
+    name: str
+    suffix: str
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class GemmConfig:
+    """What the product's template gets: sizes that follow from the machine's vectors."""
+
+    vector_bytes: int
+    rows: int
+    columns: int = 2
+    depth: int = 256
+    types: tuple[ElementType, ...] = (ElementType("float", "f32", 4), ElementType("double", "f64", 8))
+
+
+def gemm_source(vector_bytes: int) -> str:
+    """The source of the matrix products for a machine."""
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string((_NATIVE / "gemm.c.j2").read_text())
+    return template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes)))
+
+
+@functools.cache
+def load(compiler: Compiler) -> ModuleType:
+    """The library as a module: `load`, `program`, `set_threads`."""
+    with _LOCK:
+        path = cache.folder("runtime") / f"fdl_native-{cache.key_of(cache.own_digest(), compiler.identity())}.so"
+        if not path.exists():
+            cache.publish(path, lambda target: _build(compiler, target))
+        spec = importlib.util.spec_from_loader("fdl_native", importlib.machinery.ExtensionFileLoader("fdl_native", str(path)))
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        config.on_threads(module.set_threads)
+        return module
+
+
+def _build(compiler: Compiler, target: Path) -> None:
+    gemm = target.with_suffix(".gemm.c")
+    try:
+        gemm.write_text(gemm_source(compiler.vector_bytes))
+        compiler.build([_NATIVE / "runtime.c", gemm], target, PRODUCT_FLAGS, ("-lm", "-lpthread", "-ldl"))
+    finally:
+        gemm.unlink(missing_ok=True)

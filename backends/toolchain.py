@@ -1,0 +1,84 @@
+"""The C compiler: found once, asked once what the machine can do."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from fdl.core.config import config
+from fdl.core.errors import CompileError
+
+INCLUDE = Path(__file__).resolve().parent.parent / "lowering" / "templates"
+
+# No flag lets the compiler change what is computed; those that say "no" drop side effects (errno, traps) that keep loops from vectorising.
+_COMMON = ("-std=gnu11", "-fPIC", "-shared", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=default", "-w")
+PROGRAM_FLAGS = (*_COMMON, "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-ffp-contract=off")
+PRODUCT_FLAGS = (*_COMMON, "-O2", "-ffp-contract=fast")
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiler:
+    """A C compiler, its version, and the macros that it defines for this machine."""
+
+    path: str
+    version: str
+    vector_bytes: int
+    machine_flags: tuple[str, ...]
+
+    def identity(self) -> str:
+        """What of compiler and machine changes the binary."""
+        text = "\n".join([self.path, self.version, *self.machine_flags, str(self.vector_bytes), platform.machine(), *PROGRAM_FLAGS, *PRODUCT_FLAGS])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def build(self, sources: Sequence[Path], target: Path, flags: Sequence[str], libraries: Sequence[str] = ("-lm",)) -> None:
+        """Compile and link a shared library; CompileError with the compiler's words where it fails."""
+        command = [self.path, *flags, *self.machine_flags, f"-I{INCLUDE}", "-o", str(target), *map(str, sources), *libraries]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if result.returncode:
+            raise CompileError(f"{self.path} failed with status {result.returncode}", why=result.stderr.strip()[-2000:] or "it said nothing")
+
+
+def find_compiler() -> Compiler | None:
+    """The compiler of `FDL_CC`, else cc, gcc or clang in PATH; None without one."""
+    return _find(config.compiler, os.environ.get("PATH", ""))
+
+
+@functools.cache
+def _find(wanted: str, path: str) -> Compiler | None:
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return None  # objects have another layout there than the runtime library declares
+    for name in [wanted] if wanted else ["cc", "gcc", "clang"]:
+        found = shutil.which(name, path=path)
+        if found is not None:
+            described = _describe(found)
+            if described is not None:
+                return described
+    return None
+
+
+def _describe(path: str) -> Compiler | None:
+    """Ask for version and macros; None if the compiler does not run."""
+    for flags in (("-march=native",), ("-mcpu=native",), ()):
+        result = subprocess.run([path, *flags, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if result.returncode == 0:
+            macros = result.stdout
+            break
+    else:
+        return None
+    wide = "__AVX512F__ 1" in macros
+    vector = 64 if wide else 32 if "__AVX__ 1" in macros else 16
+    version = "\n".join(sorted(line for line in macros.splitlines() if "__VERSION__" in line or " 1" in line))
+    return Compiler(path, version, vector, (*flags, *(("-mprefer-vector-width=512",) if wide else ())))
+
+
+def rows_of_tile(vector_bytes: int) -> int:
+    """Rows of a tile of matrix product that fill the vector registers with two columns of vectors."""
+    return 14 if vector_bytes == 64 else 6 if vector_bytes == 32 else 4

@@ -1,0 +1,490 @@
+"""The builder: what `lower` rules are handed.  It turns a Graph into a loop program.
+
+A value is lazy: a function from an index to an expression.  It becomes a buffer (a kernel is emitted) where several readers need it, where it would be
+computed again and again (broadcast, random access), or where a node needs memory.  So chains fuse by themselves; `schedule.py` merges what is left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.dtypes import DType
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var
+from fdl.core.source import Location
+from fdl.lowering.loop_ir import (
+    ZERO,
+    Argmax,
+    Branch,
+    Buffer,
+    Dot,
+    Expr,
+    Index,
+    Interner,
+    Loop,
+    LoopVar,
+    Map,
+    Node,
+    Operand,
+    Program,
+    Reduce,
+    Scatter,
+    Store,
+    row_major,
+    space_vars,
+    step_var,
+)
+
+_MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
+_SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
+
+Place = tuple[Index, ...]
+
+
+class Value:
+    """A lazy array: `at(index)` is the expression of one element."""
+
+    __slots__ = ("_at", "_memo", "buffer", "depth", "dtype", "expensive", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: DType, at: Callable[[Place], Expr], depth: int = 0, buffer: Buffer | None = None, expensive: bool = False) -> None:
+        self.shape, self.dtype, self._at, self.depth, self.buffer = tuple(shape), dtype, at, depth, buffer
+        self.expensive = expensive  # whether an element costs more than its address
+        self._memo: dict[Place, Expr] = {}
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def at(self, index: Sequence[Index]) -> Expr:
+        """The expression of the element at an index."""
+        place = tuple(index)
+        if place not in self._memo:
+            self._memo[place] = self._at(place)
+        return self._memo[place]
+
+
+class Builder:
+    """Makes the nodes of one program.  Methods are the vocabulary of `lower` rules."""
+
+    zero = ZERO
+
+    def __init__(self) -> None:
+        self.exprs = Interner()
+        self.buffers: list[Buffer] = []
+        self.nodes: list[Node] = []
+        self.depth = 0
+        self.source: Location | None = None
+
+    # Memory
+
+    def new_buffer(self, dtype: DType, size: int, kind: str = "temp") -> Buffer:
+        buffer = Buffer(len(self.buffers), dtype, size, kind)
+        self.buffers.append(buffer)
+        return buffer
+
+    def loaded(self, buffer: Buffer, shape: Sequence[int], base: Index = ZERO) -> Value:
+        """The contiguous array in a buffer, from an offset on."""
+        shape = tuple(shape)
+
+        def at(index: Place) -> Expr:
+            return self.exprs.make("load", (), buffer.dtype, (buffer, base + row_major(index, shape)))
+
+        return Value(shape, buffer.dtype, at, buffer=buffer if base == ZERO else None)
+
+    def emit(self, node: Node) -> None:
+        if self.source is not None:
+            node.sources.append(self.source)
+        self.nodes.append(node)
+
+    def store(self, value: Value, buffer: Buffer, base: Index = ZERO) -> None:
+        """Emit the kernel that computes a value into a buffer."""
+        index = space_vars(len(value.shape))
+        self.emit(Map(value.shape, [Store(buffer, base + row_major(index, value.shape), value.at(index))]))
+
+    def materialize(self, value: Value) -> Value:
+        """The value in a buffer of its own."""
+        if value.buffer is not None and value.buffer.size == value.size:
+            return value
+        buffer = self.new_buffer(value.dtype, value.size)
+        self.store(value, buffer)
+        return self.loaded(buffer, value.shape)
+
+    # Scalars
+
+    def const(self, value: Any, dtype: DType) -> Expr:
+        return self.exprs.make("const", (), dtype, np.asarray(value).astype(dtype)[()])
+
+    def number(self, index: Index, dtype: DType) -> Expr:
+        """An index as a number."""
+        exact = self.exprs.make("number", (), dtypes.int64, index)
+        return exact if dtype == dtypes.int64 else self.apply("convert", dtype, exact)
+
+    def apply(self, op: str, dtype: DType, *args: Expr, attr: Any = None) -> Expr:
+        return self.exprs.make(op, args, dtype, attr)
+
+    def flat(self, index: Sequence[Index], shape: Sequence[int]) -> Index:
+        return row_major(index, shape)
+
+    def _index_of(self, e: Expr) -> Index:
+        return Index(0, ((e, 1),))
+
+    def _int(self, value: int) -> Expr:
+        return self.const(value, dtypes.int64)
+
+    def at_least(self, index: Index, limit: int) -> Expr:
+        return self.apply("ge", dtypes.bool_, self.number(index, dtypes.int64), self._int(limit))
+
+    def below(self, index: Index, limit: int) -> Expr:
+        return self.apply("lt", dtypes.bool_, self.number(index, dtypes.int64), self._int(limit))
+
+    def divides(self, step: int, index: Index) -> Expr:
+        rest = self.apply("rem", dtypes.int64, self.number(index, dtypes.int64), self._int(step))
+        return self.apply("eq", dtypes.bool_, rest, self._int(0))
+
+    def quotient(self, index: Index, step: int) -> Index:
+        return self._index_of(self.apply("div", dtypes.int64, self.number(index, dtypes.int64), self._int(step)))
+
+    def _wide(self, e: Expr) -> Expr:
+        """An index value in int64; uint64 beyond it saturates."""
+        if e.dtype == dtypes.int64:
+            return e
+        if e.dtype == dtypes.uint64:
+            e = self.apply("min", dtypes.uint64, e, self.const(2**63 - 1, dtypes.uint64))
+        return self.apply("convert", dtypes.int64, e)
+
+    def clipped(self, e: Expr, size: int) -> Index:
+        """A computed index moved into the array."""
+        low = self.apply("max", dtypes.int64, self._wide(e), self._int(0))
+        return self._index_of(self.apply("min", dtypes.int64, low, self._int(max(size - 1, 0))))
+
+    def inside(self, e: Expr, size: int) -> Expr:
+        wide = self._wide(e)
+        return self.apply("and", dtypes.bool_, self.apply("ge", dtypes.bool_, wide, self._int(0)), self.apply("lt", dtypes.bool_, wide, self._int(size)))
+
+    def choose(self, conditions: Sequence[Expr], yes: Callable[[], Expr], no: Callable[[], Expr]) -> Expr:
+        """The first value where all conditions hold, else the second; only the chosen one is evaluated."""
+        if not conditions:
+            return yes()
+        a, b = yes(), no()
+        return self.exprs.make("choose", (*conditions, a, b), a.dtype)
+
+    # Values
+
+    def compute(self, shape: Sequence[int], dtype: DType, at: Callable[[Place], Expr], operands: Sequence[Value], random_access: Sequence[Value] = ()) -> Value:
+        """A value given by its elements."""
+        for x in random_access:
+            if x.expensive:
+                self._settle(x)
+        depth = 1 + max((x.depth for x in operands), default=0)
+        return self._bounded(Value(tuple(shape), dtype, at, depth, expensive=True))
+
+    def view(self, shape: Sequence[int], x: Value, source: Callable[[Place], Sequence[Index]], repeats: bool = False) -> Value:
+        """The elements of `x` at other places; with `repeats` each at many."""
+        if repeats and x.expensive and math.prod(shape) > x.size:
+            self._settle(x)
+        return self._bounded(Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive))
+
+    def _settle(self, x: Value) -> None:
+        """Put a value into memory, for all its readers."""
+        stored = self.materialize(x)
+        x._at, x._memo, x.buffer, x.depth, x.expensive = stored._at, {}, stored.buffer, 0, False
+
+    def _bounded(self, x: Value) -> Value:
+        if x.depth > _MAX_DEPTH:
+            self._settle(x)
+        return x
+
+    def map(self, op: str, *xs: Value, dtype: DType | None = None, **attrs: Any) -> Value:
+        """An elementwise operation on operands of one shape, or 0-d."""
+        shape = max((x.shape for x in xs), key=len)
+        out = dtype or xs[-1].dtype
+        attr = next(iter(attrs.values())) if attrs else None
+        for x in xs:
+            if shape and not x.shape and x.expensive:
+                self._settle(x)
+        return self.compute(shape, out, lambda index: self.apply(op, out, *[x.at(index if x.shape else ()) for x in xs], attr=attr), xs)
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
+        """Axes of size 1 come and go and one axis splits as a view; anything else is another look at the same memory."""
+        kept_old, kept_new = [d for d in x.shape if d != 1], [d for d in shape if d != 1]
+        if kept_old == kept_new:
+
+            def at(index: Place) -> Sequence[Index]:
+                given = iter([i for i, d in zip(index, shape, strict=True) if d != 1])
+                return [ZERO if d == 1 else next(given) for d in x.shape]
+
+            return self.view(shape, x, at)
+        stored = self.materialize(x)
+        assert stored.buffer is not None
+        return self.loaded(stored.buffer, shape)
+
+    def reduce(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
+        """The sum or the maximum over axes; narrow floats are added in float32."""
+        if not axes:
+            return x
+        kept = [i for i in range(len(x.shape)) if i not in axes]
+        space = tuple(x.shape[i] for i in kept)
+        wide = dtypes.compute_dtype(x.dtype)
+        place = self._spread(len(x.shape), kept, axes)
+        value = x.at(place)
+        if value.dtype != wide:
+            value = self.apply("convert", wide, value)
+        buffer = self.new_buffer(wide, math.prod(space))
+        rows = len(x.shape) - 1 in axes
+        over = tuple(x.shape[a] for a in sorted(axes))
+        self.emit(Reduce(space, over, kind, value, buffer, row_major(space_vars(len(space)), space), rows))
+        out = self.loaded(buffer, space)
+        return out if wide == x.dtype else self.map("convert", out, dtype=x.dtype)
+
+    def _spread(self, ndim: int, kept: Sequence[int], axes: Sequence[int]) -> Place:
+        """The operand's index: kept axes run over the space, the others over the inner loops."""
+        order = [*kept, *sorted(axes)]
+        variables = space_vars(ndim)
+        return tuple(variables[order.index(i)] for i in range(ndim))
+
+    def argmax(self, x: Value, axis: int, dtype: DType) -> Value:
+        kept = [i for i in range(len(x.shape)) if i != axis]
+        space = tuple(x.shape[i] for i in kept)
+        buffer = self.new_buffer(dtype, math.prod(space))
+        value = x.at(self._spread(len(x.shape), kept, [axis]))
+        self.emit(Argmax(space, x.shape[axis], value, buffer, row_major(space_vars(len(space)), space)))
+        return self.loaded(buffer, space)
+
+    def scatter_add(self, x: Value, updates: Value, target: Callable[[Place], tuple[Place, list[Expr]]]) -> Value:
+        """A copy of `x` with updates added at computed places, in order."""
+        buffer = self.new_buffer(x.dtype, x.size)
+        self.store(x, buffer)
+        index = space_vars(len(updates.shape))
+        place, conditions = target(tuple(index))
+        if updates.size and x.size:
+            self.emit(Scatter(updates.shape, buffer, row_major(place, x.shape), updates.at(index), conditions))
+        return self.loaded(buffer, x.shape)
+
+    # Products
+
+    def dot(self, lhs: Value, rhs: Value, numbers: Any, dtype: DType) -> Value:
+        """A contraction: matrix products over a batch space, or plain loops where it is small or not float32 or float64."""
+        (lc, rc), (lb, rb) = numbers
+        lf = [a for a in range(len(lhs.shape)) if a not in (*lc, *lb)]
+        rf = [a for a in range(len(rhs.shape)) if a not in (*rc, *rb)]
+        batch = [lhs.shape[a] for a in lb]
+        shape = (*batch, *(lhs.shape[a] for a in lf), *(rhs.shape[a] for a in rf))
+        m, n, k = (math.prod(v.shape[a] for a in axes) for v, axes in ((lhs, lf), (rhs, rf), (lhs, lc)))
+        wide = self._product_dtype(lhs.dtype, dtype)
+        if 0 in (m, n, k, *batch) or m * n * k <= _SMALL_DOT or wide not in (dtypes.float32, dtypes.float64):
+            return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
+        a = self._matrix(self._cast(lhs, wide), lb, lf, lc)
+        b = self._matrix(self._cast(rhs, wide), rb, rc, rf)
+        buffer = self.new_buffer(wide, math.prod(shape))
+        out = Operand(buffer, row_major(space_vars(len(batch)), batch) * (m * n), n, 1)
+        self.emit(Dot(tuple(batch), m, n, k, a, b, out, wide))
+        return self._cast(self.loaded(buffer, shape), dtype)
+
+    @staticmethod
+    def _product_dtype(operand: DType, result: DType) -> DType:
+        a, b = dtypes.compute_dtype(operand), dtypes.compute_dtype(result)
+        if dtypes.is_float(a) != dtypes.is_float(b):
+            return b
+        return a if a.itemsize >= b.itemsize else b
+
+    def _cast(self, x: Value, dtype: DType) -> Value:
+        return x if x.dtype == dtype else self.map("convert", x, dtype=dtype)
+
+    def _matrix(self, x: Value, batch: Sequence[int], rows: Sequence[int], cols: Sequence[int]) -> Operand:
+        """An operand as a matrix in memory: in place where its groups of axes have one stride each, else as a copy."""
+        order = [*batch, *rows, *cols]
+        index = space_vars(len(order))
+        place = tuple(index[order.index(a)] for a in range(len(order)))
+        if not x.expensive:
+            e = x.at(place)
+            found = self._strides(e, [x.shape[a] for a in order], len(batch), len(rows))
+            if found is not None:
+                return found
+        shape = tuple(x.shape[a] for a in order)
+        copy = self.materialize(Value(shape, x.dtype, lambda at: x.at(tuple(at[order.index(a)] for a in range(len(order))))))
+        found = self._strides(copy.at(index), shape, len(batch), len(rows))
+        assert found is not None
+        return found
+
+    def _strides(self, e: Expr, sizes: Sequence[int], n_batch: int, n_rows: int) -> Operand | None:
+        """Offset, row and column stride of a load, if rows and columns each move by one stride."""
+        if e.op != "load":
+            return None
+        buffer, offset = e.attr
+        variables = [v.terms[0][0] for v in space_vars(len(sizes))]
+        if any(not isinstance(atom, LoopVar) for atom, _ in offset.terms):
+            return None
+
+        def stride(group: range) -> int | None:
+            found = None
+            for i in reversed(group):
+                c = offset.coefficient(variables[i])
+                if sizes[i] == 1:
+                    continue
+                if found is None:
+                    found, reach = c, c * sizes[i]
+                elif c != reach:
+                    return None
+                else:
+                    reach *= sizes[i]
+            return 0 if found is None else found
+
+        row, col = stride(range(n_batch, n_batch + n_rows)), stride(range(n_batch + n_rows, len(sizes)))
+        if row is None or col is None:
+            return None
+        return Operand(buffer, offset.without(variables[n_batch:]), row, col)
+
+    def _plain_dot(self, lhs: Value, rhs: Value, numbers: Any, shape: Sequence[int], wide: DType, dtype: DType) -> Value:
+        """Loops over the result with a sum inside."""
+        (lc, rc), (lb, rb) = numbers
+        lf = [a for a in range(len(lhs.shape)) if a not in (*lc, *lb)]
+        rf = [a for a in range(len(rhs.shape)) if a not in (*rc, *rb)]
+        for x in (lhs, rhs):
+            if x.expensive:
+                self._settle(x)
+
+        def at(index: Place) -> Expr:
+            batch, left, right, inner = index[: len(lb)], index[len(lb) : len(lb) + len(lf)], index[len(lb) + len(lf) : len(shape)], index[len(shape) :]
+            pick_l = {**dict(zip(lb, batch, strict=True)), **dict(zip(lf, left, strict=True)), **dict(zip(lc, inner, strict=True))}
+            pick_r = {**dict(zip(rb, batch, strict=True)), **dict(zip(rf, right, strict=True)), **dict(zip(rc, inner, strict=True))}
+            a, b = (x.at([pick[i] for i in range(len(x.shape))]) for x, pick in ((lhs, pick_l), (rhs, pick_r)))
+            a, b = (e if e.dtype == wide else self.apply("convert", wide, e) for e in (a, b))
+            return self.apply("mul", wide, a, b)
+
+        products = Value((*shape, *(lhs.shape[a] for a in lc)), wide, at, expensive=True)
+        summed = self.reduce("add", products, range(len(shape), len(shape) + len(lc)))
+        return self._cast(summed, dtype)
+
+    # Graphs
+
+    def inline(self, graph: Graph, args: Sequence[Value]) -> list[Value]:
+        """The results of a graph for these inputs."""
+        uses = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Var))
+        uses.update(a for a in graph.outputs if isinstance(a, Var))
+        env: dict[Var, Value] = dict(zip(graph.inputs, args, strict=True))
+
+        def read(atom: Atom) -> Value:
+            return self.literal(atom) if isinstance(atom, Literal) else env[atom]
+
+        for e in graph.equations:
+            env.update(zip(e.outputs, self.equation(e, [read(a) for a in e.inputs]), strict=True))
+            for v in e.outputs:
+                if uses[v] > 1 and env[v].expensive and env[v].buffer is None:
+                    self._settle(env[v])
+        return [read(a) for a in graph.outputs]
+
+    def equation(self, e: Equation, operands: Sequence[Value]) -> list[Value]:
+        outer, self.source = self.source, e.source or self.source
+        results = e.primitive.as_list(e.primitive.rule("lower")(self, *operands, **e.params))
+        self.source = outer
+        return results
+
+    def literal(self, atom: Literal) -> Value:
+        return Value((), atom.aval.dtype, lambda index: self.const(atom.value, atom.aval.dtype))
+
+    # Control
+
+    def _nested(self, make: Callable[[], None]) -> list[Node]:
+        """Nodes that `make` emits."""
+        outer, self.nodes = self.nodes, []
+        make()
+        nodes, self.nodes = self.nodes, outer
+        return nodes
+
+    def _owned(self, value: Value) -> Buffer:
+        """A fresh buffer with a copy of a value."""
+        buffer = self.new_buffer(value.dtype, value.size)
+        self.store(value, buffer)
+        return buffer
+
+    def _in_memory(self, values: Sequence[Value]) -> list[Value]:
+        """Values that a loop reads at every step: computed once, before it."""
+        for x in values:
+            if x.expensive:
+                self._settle(x)
+        return list(values)
+
+    def scan(self, consts: Sequence[Value], init: Sequence[Value], xs: Sequence[Value], graph: Graph, length: int, reverse: bool) -> list[Value]:
+        consts, xs = self._in_memory(consts), self._in_memory(xs)
+        carry = [self._owned(v) for v in init]
+        avals = graph.out_avals
+        n_carry = len(init)
+        stacked = [self.new_buffer(a.dtype, length * a.size) for a in avals[n_carry:]]
+        step = Index(0, ((step_var(self.depth), 1),))
+        pairs: list[tuple[Buffer, Buffer]] = []
+
+        def make() -> None:
+            self.depth += 1
+            slices = [self.view(x.shape[1:], x, lambda index: (step, *index)) for x in xs]
+            current = [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
+            outs = self.inline(graph, [*consts, *current, *slices])
+            for y, buffer in zip(outs[n_carry:], stacked, strict=True):
+                self.store(y, buffer, step * y.size)
+            pairs.extend((self._owned(new), old) for new, old in zip(outs[:n_carry], carry, strict=True) if not self._unchanged(new, old))
+            self.depth -= 1
+
+        body = self._nested(make)
+        if length:
+            self.emit(Loop(self.depth, length, reverse, body, pairs))
+        return [self.loaded(b, a.shape) for b, a in zip(carry, avals, strict=False)] + [self.loaded(b, (length, *a.shape)) for b, a in zip(stacked, avals[n_carry:], strict=True)]
+
+    @staticmethod
+    def _unchanged(new: Value, old: Buffer) -> bool:
+        return new.buffer is old and new.size == old.size
+
+    def while_loop(self, test_consts: Sequence[Value], body_consts: Sequence[Value], init: Sequence[Value], test: Graph, body: Graph) -> list[Value]:
+        test_consts, body_consts = self._in_memory(test_consts), self._in_memory(body_consts)
+        carry = [self._owned(v) for v in init]
+        current = [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
+        result = self.new_buffer(dtypes.bool_, 1)
+        pairs: list[tuple[Buffer, Buffer]] = []
+
+        def make_test() -> None:
+            self.store(self.inline(test, [*test_consts, *current])[0], result)
+
+        def make_body() -> None:
+            outs = self.inline(body, [*body_consts, *current])
+            pairs.extend((self._owned(new), old) for new, old in zip(outs, carry, strict=True) if not self._unchanged(new, old))
+
+        self.depth += 1
+        tests, nodes = self._nested(make_test), self._nested(make_body)
+        self.depth -= 1
+        self.emit(Loop(self.depth, 0, False, nodes, pairs, tests, result))
+        return current
+
+    def cond(self, index: Value, operands: Sequence[Value], branches: Sequence[Graph]) -> list[Value]:
+        operands = self._in_memory(operands)
+        (index,) = self._in_memory([index])
+        results = [self.new_buffer(a.dtype, a.size) for a in branches[0].out_avals]
+
+        def make(graph: Graph) -> Callable[[], None]:
+            def body() -> None:
+                for value, buffer in zip(self.inline(graph, operands), results, strict=True):
+                    self.store(value, buffer)
+
+            return body
+
+        self.emit(Branch(index.at(()), [self._nested(make(g)) for g in branches]))
+        return [self.loaded(b, a.shape) for b, a in zip(results, branches[0].out_avals, strict=True)]
+
+
+def build(graph: Graph) -> Program:
+    """The loop program of a graph without constants."""
+    b = Builder()
+    inputs = [b.new_buffer(a.dtype, a.size, "input") for a in graph.in_avals]
+    values = b.inline(graph, [b.loaded(buffer, a.shape) for buffer, a in zip(inputs, graph.in_avals, strict=True)])
+    outputs = []
+    for value in values:
+        buffer = value.buffer
+        if buffer is not None and buffer.kind == "temp" and buffer.size == value.size:
+            buffer.kind = "output"  # computed in place, not copied
+        else:
+            buffer = b.new_buffer(value.dtype, value.size, "output")
+            b.store(value, buffer)
+        outputs.append(buffer)
+    return Program(b.nodes, b.buffers, inputs, outputs, b.exprs)

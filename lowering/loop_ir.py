@@ -1,0 +1,555 @@
+"""The loop IR: what each element of a buffer is, as a scalar expression at an index.
+
+A `Program` is a list of nodes over buffers.  `Map` stores expressions over an index space, `Reduce` and `Argmax` fold one over inner loops, `Scatter` adds at
+computed places, `Dot` is a matrix product, `Loop` and `Branch` hold nested programs.  Addresses are affine in loop variables and in integer
+expressions (indirect access).  Expressions are interned by their maker, so that equal ones are one object.
+Renderers turn it into C, CUDA and Metal; `interpret.py` runs it.  Invariants are in `check`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from fdl.core.dtypes import DType
+from fdl.core.errors import GraphError
+from fdl.core.source import Location
+
+# Addresses
+
+
+class LoopVar:
+    """A loop's counter: number `rank` of a kernel's index space, or the step of an enclosing loop (`step=True`) at depth `rank`."""
+
+    __slots__ = ("rank", "step")
+
+    def __init__(self, rank: int, step: bool = False) -> None:
+        self.rank, self.step = rank, step
+
+    def __repr__(self) -> str:
+        return f"{'t' if self.step else 'i'}{self.rank}"
+
+
+_SPACE = [LoopVar(rank) for rank in range(64)]
+_STEPS = [LoopVar(depth, True) for depth in range(16)]
+
+
+def space_vars(count: int, start: int = 0) -> list[Index]:
+    """Indices of a kernel's loops."""
+    return [Index(0, ((_SPACE[start + k], 1),)) for k in range(count)]
+
+
+def step_var(depth: int) -> LoopVar:
+    """The step counter of an enclosing loop."""
+    return _STEPS[depth]
+
+
+class Index:
+    """`const + sum of coefficient * atom`; an atom is a loop variable or an integer expression."""
+
+    __slots__ = ("_hash", "const", "terms")
+
+    def __init__(self, const: int, terms: tuple[tuple[Any, int], ...]) -> None:
+        self.const, self.terms = const, terms
+        self._hash = hash((const, terms))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Index) and self.const == other.const and self.terms == other.terms
+
+    def __add__(self, other: Index | int) -> Index:
+        if isinstance(other, int):
+            return Index(self.const + other, self.terms)
+        merged = dict(self.terms)
+        for atom, c in other.terms:
+            merged[atom] = merged.get(atom, 0) + c
+        return Index(self.const + other.const, tuple(sorted(((a, c) for a, c in merged.items() if c), key=_order)))
+
+    def __sub__(self, other: Index | int) -> Index:
+        return self + (-other if isinstance(other, int) else other * -1)
+
+    def __mul__(self, factor: int) -> Index:
+        return Index(self.const * factor, tuple((a, c * factor) for a, c in self.terms) if factor else ())
+
+    def coefficient(self, atom: Any) -> int:
+        """How far one step of the atom moves."""
+        return next((c for a, c in self.terms if a is atom), 0)
+
+    def without(self, atoms: Sequence[Any]) -> Index:
+        """The part that does not depend on these atoms."""
+        return Index(self.const, tuple((a, c) for a, c in self.terms if a not in atoms))
+
+    def __repr__(self) -> str:
+        parts = [f"{c}*{a}" if c != 1 else str(a) for a, c in self.terms]
+        return " + ".join([*parts, str(self.const)] if self.const or not parts else parts)
+
+
+def _order(term: tuple[Any, int]) -> tuple[int, int]:
+    atom = term[0]
+    return (0, atom.rank + 100 * atom.step) if isinstance(atom, LoopVar) else (1, atom.number)
+
+
+ZERO = Index(0, ())
+
+
+def row_major(index: Sequence[Index], shape: Sequence[int]) -> Index:
+    """The place of an index in a contiguous array."""
+    place, stride = ZERO, 1
+    for i, d in zip(reversed(index), reversed(shape), strict=True):
+        if d != 1:
+            place = place + i * stride
+        stride *= d
+    return place
+
+
+# Buffers and expressions
+
+
+class Buffer:
+    """A contiguous run of elements.  `kind` is input, output or temp; `number` is its place in the program."""
+
+    __slots__ = ("dtype", "kind", "number", "size")
+
+    def __init__(self, number: int, dtype: DType, size: int, kind: str) -> None:
+        self.number, self.dtype, self.size, self.kind = number, dtype, size, kind
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return self.size * self.dtype.itemsize
+
+    def __repr__(self) -> str:
+        return f"{self.kind[0]}{self.number}"
+
+
+class Expr:
+    """A scalar expression: `op` on `args`, with `attr` for what is no expression.
+
+    Ops besides the elementwise primitives: `const` (attr: value), `load` (attr: (buffer, Index)), `number` (attr: Index), `choose` (args: conditions, then
+    the value where all hold, then the other; only the chosen one is evaluated), `philox` (a random word).
+    """
+
+    __slots__ = ("args", "attr", "cost", "dtype", "number", "op")
+
+    def __init__(self, number: int, op: str, args: tuple[Expr, ...], dtype: DType, attr: Any) -> None:
+        self.number, self.op, self.args, self.dtype, self.attr = number, op, args, dtype, attr
+        own = {"const": 0, "load": 0, "number": 0, "choose": 1}.get(op, 10 if op in EXPENSIVE else 1)
+        self.cost: int = own + sum(a.cost for a in args)
+
+    def indices(self) -> list[Index]:
+        """Addresses in this node."""
+        if self.op == "load":
+            return [self.attr[1]]
+        return [self.attr] if self.op == "number" else []
+
+    def __repr__(self) -> str:
+        if self.op == "const":
+            return f"{self.attr}"
+        if self.op == "load":
+            return f"{self.attr[0]}[{self.attr[1]}]"
+        if self.op == "number":
+            return f"({self.attr})"
+        extra = f"[{self.attr}]" if self.attr is not None else ""
+        return f"{self.op}{extra}:{self.dtype.name}({', '.join(map(repr, self.args))})"
+
+
+EXPENSIVE = frozenset("exp expm1 log log1p sin cos tan tanh logistic erf pow atan2 philox rem".split())
+
+
+def children(e: Expr) -> Iterator[Expr]:
+    """Direct sub-expressions, those inside of addresses included."""
+    yield from e.args
+    for index in e.indices():
+        for atom, _ in index.terms:
+            if isinstance(atom, Expr):
+                yield atom
+
+
+def walk(roots: Sequence[Expr]) -> list[Expr]:
+    """All sub-expressions, each once, operands first; without recursion."""
+    done: set[Expr] = set()
+    order: list[Expr] = []
+    stack: list[tuple[Expr, bool]] = [(e, False) for e in reversed(roots)]
+    while stack:
+        e, expanded = stack.pop()
+        if e in done:
+            continue
+        if expanded:
+            done.add(e)
+            order.append(e)
+        else:
+            stack.append((e, True))
+            stack.extend((c, False) for c in children(e) if c not in done)
+    return order
+
+
+# Nodes
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Node:
+    """One stage of a program; `sources` are the user's lines that it computes, outside of its rendered text."""
+
+    sources: list[Location] = dataclasses.field(default_factory=list, kw_only=True)
+
+    def expressions(self) -> list[Expr]:
+        """Root expressions."""
+        return []
+
+    def indices(self) -> list[Index]:
+        """Addresses outside of expressions."""
+        return []
+
+    def writes(self) -> list[Buffer]:
+        """Buffers that it stores to."""
+        return []
+
+    def reads(self) -> list[Buffer]:
+        """Buffers that it loads from."""
+        roots = self.expressions() + [a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr)]
+        return list(dict.fromkeys(e.attr[0] for e in walk(roots) if e.op == "load"))
+
+    def nested(self) -> list[list[Node]]:
+        """Programs inside."""
+        return []
+
+    def work(self) -> int:
+        """Scalar operations, roughly."""
+        return 0
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Store:
+    """`buffer[offset] = value`."""
+
+    buffer: Buffer
+    offset: Index
+    value: Expr
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Map(Node):
+    """Stores over an index space, in any order."""
+
+    space: tuple[int, ...]
+    stores: list[Store]
+
+    def expressions(self) -> list[Expr]:
+        return [s.value for s in self.stores]
+
+    def indices(self) -> list[Index]:
+        return [s.offset for s in self.stores]
+
+    def writes(self) -> list[Buffer]:
+        return [s.buffer for s in self.stores]
+
+    def work(self) -> int:
+        return math.prod(self.space) * sum(s.value.cost + 1 for s in self.stores)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Reduce(Node):
+    """For each index of `space`, `value` folded over the loops `over`, whose variables follow those of the space.
+
+    `kind` is add or max.  The order is fixed by the shape: `rows` says that the innermost loop folds blocks of consecutive elements with lanes and a
+    tree, else each column is folded in order of the loops.
+    """
+
+    space: tuple[int, ...]
+    over: tuple[int, ...]
+    kind: str
+    value: Expr
+    store: Buffer
+    offset: Index
+    rows: bool
+
+    def expressions(self) -> list[Expr]:
+        return [self.value]
+
+    def indices(self) -> list[Index]:
+        return [self.offset]
+
+    def writes(self) -> list[Buffer]:
+        return [self.store]
+
+    def work(self) -> int:
+        return math.prod(self.space) * math.prod(self.over) * (self.value.cost + 1)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Argmax(Node):
+    """For each index of `space`, the first place of the largest value over one loop of size `over`."""
+
+    space: tuple[int, ...]
+    over: int
+    value: Expr
+    store: Buffer
+    offset: Index
+
+    def expressions(self) -> list[Expr]:
+        return [self.value]
+
+    def indices(self) -> list[Index]:
+        return [self.offset]
+
+    def writes(self) -> list[Buffer]:
+        return [self.store]
+
+    def work(self) -> int:
+        return math.prod(self.space) * self.over * (self.value.cost + 2)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Scatter(Node):
+    """`store[offset] += value` over an index space in row-major order, where the conditions hold."""
+
+    space: tuple[int, ...]
+    store: Buffer
+    offset: Index
+    value: Expr
+    conditions: list[Expr]
+
+    def expressions(self) -> list[Expr]:
+        return [*self.conditions, self.value]
+
+    def indices(self) -> list[Index]:
+        return [self.offset]
+
+    def writes(self) -> list[Buffer]:
+        return [self.store]
+
+    def work(self) -> int:
+        return math.prod(self.space) * (self.value.cost + 4)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Operand:
+    """A matrix in a buffer: `buffer[offset + row * i + col * j]`."""
+
+    buffer: Buffer
+    offset: Index
+    row: int
+    col: int
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Dot(Node):
+    """`out[m, n] = sum over k of lhs[m, k] * rhs[k, n]`, for each index of the batch space; float32 or float64, k in order."""
+
+    space: tuple[int, ...]
+    m: int
+    n: int
+    k: int
+    lhs: Operand
+    rhs: Operand
+    out: Operand
+    dtype: DType
+
+    def indices(self) -> list[Index]:
+        return [self.lhs.offset, self.rhs.offset, self.out.offset]
+
+    def reads(self) -> list[Buffer]:
+        return [self.lhs.buffer, self.rhs.buffer]
+
+    def writes(self) -> list[Buffer]:
+        return [self.out.buffer]
+
+    def work(self) -> int:
+        return math.prod(self.space) * self.m * self.n * self.k // 4 + self.m * self.n
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Loop(Node):
+    """`body` run `length` times, or, with `test`, while the bool in `test_result` holds after `test`.
+
+    The step counter of `depth` counts up, or down with `reverse`.  After each run the pairs in `carry` are copied: (from, to).
+    """
+
+    depth: int
+    length: int
+    reverse: bool
+    body: list[Node]
+    carry: list[tuple[Buffer, Buffer]]
+    test: list[Node] | None = None
+    test_result: Buffer | None = None
+
+    def nested(self) -> list[list[Node]]:
+        return [self.body] if self.test is None else [self.test, self.body]
+
+    def reads(self) -> list[Buffer]:
+        found = [b for nodes in self.nested() for n in nodes for b in n.reads()]
+        return list(dict.fromkeys([*found, *(b for b, _ in self.carry)]))
+
+    def writes(self) -> list[Buffer]:
+        found = [b for nodes in self.nested() for n in nodes for b in n.writes()]
+        return list(dict.fromkeys([*found, *(b for _, b in self.carry)]))
+
+    def work(self) -> int:
+        """Of one step: a long loop of tiny steps is not worth threads."""
+        return max((n.work() for nodes in self.nested() for n in nodes), default=0)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Branch(Node):
+    """One of several programs, chosen by the int32 in `index`."""
+
+    index: Expr
+    bodies: list[list[Node]]
+
+    def expressions(self) -> list[Expr]:
+        return [self.index]
+
+    def nested(self) -> list[list[Node]]:
+        return self.bodies
+
+    def reads(self) -> list[Buffer]:
+        own = [e.attr[0] for e in walk([self.index]) if e.op == "load"]
+        return list(dict.fromkeys([*own, *(b for nodes in self.bodies for n in nodes for b in n.reads())]))
+
+    def writes(self) -> list[Buffer]:
+        return list(dict.fromkeys(b for nodes in self.bodies for n in nodes for b in n.writes()))
+
+    def work(self) -> int:
+        return max((n.work() for nodes in self.bodies for n in nodes), default=0)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Program:
+    """Nodes in order; buffers by number; which buffers are inputs and outputs."""
+
+    nodes: list[Node]
+    buffers: list[Buffer]
+    inputs: list[Buffer]
+    outputs: list[Buffer]
+    exprs: Interner
+
+    def __str__(self) -> str:
+        head = f"program ({' '.join(_declared(b) for b in self.inputs)}) -> ({' '.join(_declared(b) for b in self.outputs)})"
+        return "\n".join([head, *_print(self.nodes, "  ")])
+
+    def check(self) -> None:
+        """Raise GraphError where a temp is read before it is written or an address lies outside of its buffer."""
+        _check(self.nodes, {b for b in self.buffers if b.kind == "input"}, {})
+
+
+def _declared(b: Buffer) -> str:
+    return f"{b}:{b.dtype.name}[{b.size}]"
+
+
+def _print(nodes: Sequence[Node], indent: str) -> list[str]:
+    lines: list[str] = []
+    for n in nodes:
+        if isinstance(n, Map):
+            lines.append(f"{indent}map {n.space}")
+            lines += [f"{indent}  {s.buffer}[{s.offset}] = {s.value}" for s in n.stores]
+        elif isinstance(n, Reduce):
+            lines.append(f"{indent}reduce {n.space} over {n.over}: {n.store}[{n.offset}] = {n.kind} of {n.value}")
+        elif isinstance(n, Argmax):
+            lines.append(f"{indent}argmax {n.space} over {n.over}: {n.store}[{n.offset}] = argmax of {n.value}")
+        elif isinstance(n, Scatter):
+            lines.append(f"{indent}scatter {n.space}: {n.store}[{n.offset}] += {n.value} if {n.conditions}")
+        elif isinstance(n, Dot):
+            lines.append(f"{indent}dot {n.space} {n.m}x{n.k}x{n.n}: {n.out.buffer} = {n.lhs.buffer} @ {n.rhs.buffer}")
+        elif isinstance(n, Loop):
+            lines.append(f"{indent}loop t{n.depth} {'while ' + str(n.test_result) if n.test is not None else n.length}{' reversed' if n.reverse else ''}, carry {n.carry}")
+            for nested in n.nested():
+                lines += [*_print(nested, indent + "  "), indent + "  --"]
+        elif isinstance(n, Branch):
+            lines.append(f"{indent}branch on {n.index}")
+            for nested in n.bodies:
+                lines += [*_print(nested, indent + "  "), indent + "  --"]
+    return lines
+
+
+def bounds(index: Index, extents: Mapping[Any, int]) -> tuple[int, int] | None:
+    """The least and the largest value of an address, None where it is computed."""
+    low = high = index.const
+    for atom, c in index.terms:
+        if atom not in extents:
+            return None
+        reach = c * (extents[atom] - 1)
+        low, high = low + min(reach, 0), high + max(reach, 0)
+    return low, high
+
+
+def _inside(buffer: Buffer, index: Index, extents: Mapping[Any, int]) -> None:
+    found = bounds(index, extents)
+    if found is not None and not (found[0] >= 0 and found[1] < buffer.size):
+        raise GraphError(f"loop program: {buffer}[{index}] reaches from {found[0]} to {found[1]}, the buffer has {buffer.size} elements")
+
+
+def _check(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -> None:
+    for n in nodes:
+        for b in n.reads() if not n.nested() else []:
+            if b not in written:
+                raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")
+        sizes = getattr(n, "space", ())
+        over = getattr(n, "over", ())
+        all_sizes = (*sizes, *(over if isinstance(over, tuple) else (over,)))
+        extents = {**steps, **{_SPACE[k]: d for k, d in enumerate(all_sizes)}}
+        if 0 not in all_sizes:
+            _check_addresses(n, extents)
+        if isinstance(n, Loop):
+            inner = {**steps, _STEPS[n.depth]: n.length} if n.test is None else dict(steps)
+            for nested in n.nested():
+                _check(nested, written, inner)
+        for nested in n.nested() if isinstance(n, Branch) else []:
+            _check(nested, written, steps)
+        written.update(n.writes())
+
+
+def _check_addresses(n: Node, extents: Mapping[Any, int]) -> None:
+    guarded = {c for e in walk(n.expressions()) if e.op == "choose" for c in walk(e.args[-2:])}
+    for e in walk(n.expressions()):
+        if e.op == "load" and e not in guarded:
+            _inside(e.attr[0], e.attr[1], extents)
+    if isinstance(n, Map):
+        for s in n.stores:
+            _inside(s.buffer, s.offset, extents)
+    if isinstance(n, (Reduce, Argmax)):
+        _inside(n.store, n.offset, extents)
+
+
+class Interner:
+    """Makes expressions; equal ones are one object."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, Expr] = {}
+
+    def make(self, op: str, args: tuple[Expr, ...], dtype: DType, attr: Any = None) -> Expr:
+        """The expression."""
+        identity = attr.tobytes() if op == "const" else attr
+        key = op, args, dtype, identity
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = Expr(len(self.known), op, args, dtype, attr)
+        return found
+
+    def rebuild(self, roots: Sequence[Expr], replace: Callable[[Expr], Expr | None]) -> dict[Expr, Expr]:
+        """Each sub-expression with what `replace` answers put in its place, from the leaves up."""
+        new: dict[Expr, Expr] = {}
+        for e in walk(roots):
+            other = replace(e)
+            if other is not None:
+                new[e] = other
+                continue
+            args = tuple(new[a] for a in e.args)
+            attr = e.attr
+            if e.op == "load":
+                attr = (e.attr[0], rebuilt_index(e.attr[1], new))
+            elif e.op == "number":
+                attr = rebuilt_index(e.attr, new)
+            new[e] = e if args == e.args and attr == e.attr else self.make(e.op, args, e.dtype, attr)
+        return new
+
+
+def rebuilt_index(index: Index, new: Mapping[Expr, Expr]) -> Index:
+    """The address with its expressions replaced."""
+    out = Index(index.const, ())
+    for atom, c in index.terms:
+        out = out + Index(0, ((new[atom] if isinstance(atom, Expr) else atom, c),))
+    return out

@@ -1,0 +1,56 @@
+"""Calls become the equations of their graphs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var
+
+
+def called_graph(e: Equation) -> Graph | None:
+    """The graph that an equation calls once, whole: of `call` and of functions with custom rules."""
+    if e.primitive.name == "call":
+        graph: Graph = e.params["graph"]
+        return graph
+    rule: Any = e.params.get("rule")
+    return rule.graph if e.primitive.name in ("custom_jvp", "custom_vjp") else None
+
+
+def inline(graph: Graph) -> Graph:
+    """The graph without calls, at any depth; sub-graphs of loops and branches are inlined too."""
+    equations: list[Equation] = []
+    env: dict[Var, Atom] = {}
+    _splice(graph, env, equations, None)
+    return Graph(graph.inputs, tuple(equations), tuple(_read(a, env) for a in graph.outputs), graph.constants)
+
+
+def _read(a: Atom, env: dict[Var, Atom]) -> Atom:
+    return a if isinstance(a, Literal) else env.get(a, a)
+
+
+def _splice(graph: Graph, env: dict[Var, Atom], out: list[Equation], line: Any) -> None:
+    """Append the equations of a graph, renamed where it was called."""
+    renamed = line is not None
+    for e in graph.equations:
+        inputs = tuple(_read(a, env) for a in e.inputs)
+        inner = called_graph(e)
+        if inner is not None:
+            inner_env: dict[Var, Atom] = dict(zip(inner.inputs, inputs, strict=True))
+            _splice(inner, inner_env, out, line or e.source or True)
+            env.update({v: _read(a, inner_env) for v, a in zip(e.outputs, inner.outputs, strict=True)})
+            continue
+        outputs = tuple(Var(v.aval) for v in e.outputs) if renamed else e.outputs
+        env.update(zip(e.outputs, outputs, strict=True))
+        source = line if line not in (None, True) else e.source
+        out.append(e.replace(inputs=inputs, outputs=outputs, params=inlined_params(e), source=source))
+
+
+def inlined_params(e: Equation) -> dict[str, Any]:
+    """Params with sub-graphs inlined."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, Graph):
+            return inline(value)
+        return tuple(map(convert, value)) if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value) else value
+
+    return {k: convert(v) for k, v in e.params.items()}

@@ -1,0 +1,118 @@
+"""Algebra that changes no bit, constant folding of scalars, and common subexpressions.
+
+Only identities that hold for every operand, NaN, infinities and signed zeros included: `x * 1`, `x / 1`, conversions to the same dtype, views that change
+nothing, views of views, double negation.  Not `x + 0`, which turns -0 into 0, and not `x * 0`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fdl.core import dtypes
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var
+
+_NEVER_MERGED = frozenset({"barrier"})
+
+
+def simplify(graph: Graph) -> Graph:
+    """One sweep: each equation is replaced by something simpler, by an equal one before it, or stays."""
+    env: dict[Var, Atom] = {}
+    made: dict[Var, Equation] = {}
+    known: dict[Any, tuple[Var, ...]] = {}
+    out: list[Equation] = []
+
+    def read(a: Atom) -> Atom:
+        return a if isinstance(a, Literal) else env.get(a, a)
+
+    for e in graph.equations:
+        params = {k: _in_subgraphs(v, simplify) for k, v in e.params.items()}
+        e = e.replace(inputs=tuple(read(a) for a in e.inputs), params=params)
+        simpler = _simpler(e, made)
+        if simpler is not None and simpler.aval.matches(e.outputs[0].aval):
+            env[e.outputs[0]] = simpler
+            continue
+        e = _view_of_view(e, made)
+        key = _identity(e)
+        if key in known:
+            env.update(zip(e.outputs, known[key], strict=True))
+            continue
+        if key is not None:
+            known[key] = e.outputs
+        made.update(dict.fromkeys(e.outputs, e))
+        out.append(e)
+    return Graph(graph.inputs, tuple(out), tuple(read(a) for a in graph.outputs), graph.constants)
+
+
+def _in_subgraphs(value: Any, f: Callable[[Graph], Graph]) -> Any:
+    if isinstance(value, Graph):
+        return f(value)
+    return tuple(_in_subgraphs(v, f) for v in value) if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value) else value
+
+
+def _identity(e: Equation) -> Any:
+    """Equal for equations that compute the same; None for what must not be merged."""
+    if e.effects or e.primitive.name in _NEVER_MERGED:
+        return None
+    inputs = tuple(a.key() if isinstance(a, Literal) else a for a in e.inputs)
+    return e.primitive, inputs, tuple(sorted(e.params.items(), key=lambda item: item[0]))
+
+
+def _simpler(e: Equation, made: dict[Var, Equation]) -> Atom | None:
+    """An operand or a literal that equals the only result."""
+    name, inputs = e.primitive.name, e.inputs
+    if name == "stop_gradient":
+        return inputs[0]
+    if len(e.outputs) == 1 and inputs and all(isinstance(a, Literal) for a in inputs) and not e.outputs[0].aval.shape and name != "barrier":
+        return _folded(e)
+    x = inputs[0] if inputs else None
+    if name in ("reshape", "convert", "broadcast") and x is not None and x.aval.matches(e.outputs[0].aval):
+        return x
+    if name in ("mul", "div") and _is_one(inputs[1]):
+        return inputs[0]
+    if name == "mul" and _is_one(inputs[0]):
+        return inputs[1]
+    if name == "integer_pow" and e.params["exponent"] == 1:
+        return x
+    if name == "neg" and isinstance(x, Var) and x in made and made[x].primitive.name == "neg":
+        return made[x].inputs[0]
+    if name == "select" and inputs[1] is inputs[2]:
+        return inputs[1]
+    return None
+
+
+def _is_one(a: Atom) -> bool:
+    return isinstance(a, Literal) and bool(a.value == 1)
+
+
+def _folded(e: Equation) -> Literal | None:
+    """The value of an operation on literals, by the reference; not what a compiler's mathematics may round otherwise."""
+    exact = {"add", "sub", "mul", "neg", "convert", "select", "and", "or", "xor", "not", "eq", "ne", "lt", "le", "gt", "ge", "max", "min", "abs", "sign", "div", "rem"}
+    if e.primitive.name not in exact:
+        return None
+    aval = e.outputs[0].aval
+    (value,) = e.primitive.reference([a.value for a in e.inputs], e.params)  # type: ignore[union-attr]
+    return Literal(value, aval.dtype, aval.weak_type)
+
+
+def _view_of_view(e: Equation, made: dict[Var, Equation]) -> Equation:
+    """Two transposes or two reshapes in a row are one; a conversion back from a wider dtype undoes itself."""
+    x = e.inputs[0] if e.inputs else None
+    before = made.get(x) if isinstance(x, Var) else None
+    if before is None:
+        return e
+    if e.primitive.name == before.primitive.name == "transpose":
+        first, second = before.params["permutation"], e.params["permutation"]
+        return e.replace(inputs=before.inputs, params={"permutation": tuple(first[i] for i in second)})
+    if e.primitive.name == before.primitive.name == "reshape":
+        return e.replace(inputs=before.inputs)
+    if e.primitive.name == before.primitive.name == "convert" and _widens(before):
+        return e.replace(inputs=before.inputs)
+    return e
+
+
+def _widens(e: Equation) -> bool:
+    """Whether a conversion loses nothing."""
+    source, target = e.inputs[0].aval.dtype, e.outputs[0].aval.dtype
+    both = dtypes.is_float(source) and dtypes.is_float(target)
+    return both and source in dtypes.NARROW_FLOATS and target in (dtypes.float32, dtypes.float64) or (source, target) == (dtypes.float32, dtypes.float64)

@@ -1,0 +1,467 @@
+"""From loop program to text: expressions become statements, nodes become kernels, equal kernels one function.
+
+Templates hold the shape of kernels and programs; this file decides names and fills frozen dataclasses.  The text carries no user lines, and is the same from
+run to run.  `Expressions` serves C, CUDA and Metal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+
+from fdl.core import dtypes
+from fdl.core.source import Location
+from fdl.lowering import spellings
+from fdl.lowering.loop_ir import (
+    Argmax,
+    Branch,
+    Buffer,
+    Dot,
+    Expr,
+    Index,
+    Loop,
+    LoopVar,
+    Map,
+    Node,
+    Operand,
+    Program,
+    Reduce,
+    Scatter,
+)
+from fdl.lowering.schedule import Arena, Barriers, is_parallel
+from fdl.ops.reduction import lowest
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The one Jinja environment: templates of this package, undefined names are errors."""
+    return jinja2.Environment(loader=jinja2.PackageLoader("fdl.lowering", "templates"), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
+
+
+# Expressions
+
+
+class Expressions:
+    """Writes expressions as statements of a kernel; collects the buffers and steps that it refers to."""
+
+    def __init__(self, table: dict[str, str] | None = None, integer: str = "long") -> None:
+        self.table = table or {}
+        self.integer = integer
+        self.buffers: dict[Buffer, str] = {}
+        self.steps: dict[LoopVar, str] = {}
+        self.scopes: list[dict[Expr, str]] = [{}]
+        self.lines: list[list[str]] = [[]]
+        self.count = 0
+
+    def buffer(self, b: Buffer) -> str:
+        return self.buffers.setdefault(b, f"a{len(self.buffers)}")
+
+    def _variable(self, v: LoopVar) -> str:
+        return self.steps.setdefault(v, f"s{len(self.steps)}") if v.step else f"i{v.rank}"
+
+    def index(self, index: Index) -> str:
+        """An address as text."""
+        parts = []
+        for atom, c in index.terms:
+            name = self._variable(atom) if isinstance(atom, LoopVar) else self.emit(atom)
+            parts.append(name if c == 1 else f"{name} * {c}")
+        if index.const or not parts:
+            parts.append(str(index.const))
+        return " + ".join(parts).replace("+ -", "- ")
+
+    def load(self, b: Buffer, index: Index) -> str:
+        text = f"{self.buffer(b)}[{self.index(index)}]"
+        return f"fdl_load_{spellings.SUFFIX[b.dtype]}({text})" if b.dtype in dtypes.NARROW_FLOATS else text
+
+    def store(self, b: Buffer, index: Index, value: str) -> str:
+        """The statement that stores a value."""
+        if b.dtype in dtypes.NARROW_FLOATS:
+            value = f"fdl_store_{spellings.SUFFIX[b.dtype]}({value})"
+        return f"{self.buffer(b)}[{self.index(index)}] = {value};"
+
+    def emit(self, e: Expr) -> str:
+        """The name or literal of an expression, after the statements that it needs."""
+        for scope in reversed(self.scopes):
+            if e in scope:
+                return scope[e]
+        if e.op == "const":
+            return spellings.literal(e.attr, e.dtype)
+        name = self._choose(e) if e.op == "choose" else self._statement(e)
+        self.scopes[-1][e] = name
+        return name
+
+    def _statement(self, e: Expr) -> str:
+        if e.op == "load":
+            text = self.load(*e.attr)
+        elif e.op == "number":
+            text = self.index(e.attr)
+        else:
+            args = [self.emit(a) for a in e.args]
+            operand = e.args[-1].dtype if e.op == "select" else e.args[0].dtype
+            text = spellings.spell(e.op, operand, e.dtype, args, e.attr, self.table)
+        name = self._name()
+        self.lines[-1].append(f"const {spellings.register_type(e.dtype)} {name} = {text};")
+        return name
+
+    def _name(self) -> str:
+        self.count += 1
+        return f"x{self.count}"
+
+    def _choose(self, e: Expr) -> str:
+        """An if with two blocks, so that only the chosen value is evaluated."""
+        conditions = [self.emit(c) for c in e.args[:-2]]
+        name = self._name()
+        self.lines[-1].append(f"{spellings.register_type(e.dtype)} {name};")
+        for head, value in ((f"if ({' && '.join(conditions)}) {{", e.args[-2]), ("} else {", e.args[-1])):
+            self.scopes.append({})
+            self.lines.append([])
+            text = self.emit(value)
+            block = [*self.lines.pop(), f"{name} = {text};"]
+            self.scopes.pop()
+            self.lines[-1] += [head, *("  " + line for line in block)]
+        self.lines[-1].append("}")
+        return name
+
+
+# Kernels
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoopText:
+    """One `for` of a template."""
+
+    name: str
+    start: str
+    stop: str
+    indent: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kernel:
+    """What a kernel template gets."""
+
+    kind: str
+    name: str
+    comment: str
+    params: tuple[str, ...]
+    loops: tuple[LoopText, ...]
+    indent: str
+    lines: tuple[str, ...]
+    stores: tuple[str, ...] = ()
+    over: tuple[LoopText, ...] = ()
+    inner: LoopText | None = None
+    column: LoopText | None = None
+    type: str = ""
+    value: str = ""
+    neutral: str = ""
+    combine: str = ""
+    fold: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KernelCall:
+    """A kernel's text, with the buffers and steps that one call hands to it."""
+
+    kernel: Kernel
+    buffers: tuple[Buffer, ...]
+    steps: tuple[LoopVar, ...]
+
+
+def _loops(space: Sequence[int], depth: int = 1, first: int = 0, ranged: bool = True) -> tuple[LoopText, ...]:
+    out = []
+    for k, d in enumerate(space):
+        bounded = ranged and k == 0
+        out.append(LoopText(f"i{first + k}", "lo" if bounded else "0", "hi" if bounded else str(d), "  " * (depth + k)))
+    return tuple(out)
+
+
+def _params(text: Expressions, written: Sequence[Buffer]) -> tuple[str, ...]:
+    out = []
+    for b, name in text.buffers.items():
+        const = "" if b in written else "const "
+        out.append(f"{const}{spellings.storage_type(b.dtype)} *restrict {name}")
+    return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
+
+
+def render_kernel(n: Node) -> KernelCall:
+    """The kernel of a node; its name is filled in when equal ones have been found."""
+    text = Expressions()
+    make = {Map: _map, Reduce: _reduce, Argmax: _argmax, Scatter: _scatter}[type(n)]
+    kernel = dataclasses.replace(make(n, text), params=_params(text, n.writes()))  # type: ignore[operator]
+    return KernelCall(kernel, tuple(text.buffers), tuple(text.steps))
+
+
+def _map(n: Map, text: Expressions) -> Kernel:
+    stores = []
+    for s in n.stores:
+        value = text.emit(s.value)
+        stores.append(text.store(s.buffer, s.offset, value))
+    loops = _loops(n.space)
+    ops = sorted({e.op for e in _all_ops(n)})
+    return Kernel("map", "", f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}", (), loops, "  " * (len(loops) + 1), (*text.lines[0], *stores))
+
+
+def _all_ops(n: Node) -> list[Expr]:
+    from_roots = n.expressions()
+    seen: dict[Expr, None] = {}
+    stack = list(from_roots)
+    while stack:
+        e = stack.pop()
+        if e not in seen:
+            seen[e] = None
+            stack.extend(e.args)
+    return [e for e in seen if e.op not in ("const", "load", "number")]
+
+
+def _dims(space: Sequence[int]) -> str:
+    return "x".join(map(str, space)) or "scalar"
+
+
+def _reduce(n: Reduce, text: Expressions) -> Kernel:
+    dtype, first = n.value.dtype, len(n.space)
+    suffix, kind = spellings.SUFFIX[dtype], n.kind
+    combine = "FDL_PLUS" if kind == "add" else f"fdl_max_{suffix}"
+    neutral = "0" if kind == "add" else spellings.literal(lowest(dtype), dtype)
+    value = text.emit(n.value)
+    lines, text.lines = tuple(text.lines[0]), [[]]
+    common = {"type": spellings.register_type(dtype), "value": value, "neutral": neutral, "combine": combine, "fold": f"{kind}_{suffix}"}
+    last = n.over[-1]
+    comment = f"{kind} {_dims(n.space)} over {_dims(n.over)}"
+    if n.rows:
+        loops = _loops(n.space)
+        over = _loops(n.over[:-1], len(loops) + 1, first, False)
+        inner = LoopText(f"i{first + len(n.over) - 1}", "0", str(last), "  " * (len(loops) + len(over) + 1))
+        stores = (*text.lines[0], text.store(n.store, n.offset, "total"))
+        return Kernel("rows", "", comment, (), loops, "  " * (len(loops) + 1), lines, stores, over, inner, **common)  # type: ignore[arg-type]
+    loops = _loops(n.space[:-1])
+    depth = len(loops) + 1
+    whole = len(n.space) <= 1
+    column = LoopText(f"i{first - 1}" if n.space else "only", "lo" if whole else "0", "hi" if whole else str(n.space[-1]), "  " * depth)
+    over = _loops(n.over[:-1], depth + 1, first, False)
+    inner = LoopText(f"i{first + len(n.over) - 1}", "0", str(last), "  " * (depth + len(over) + 1))
+    stores = (*text.lines[0], *(() if n.space else ("(void)only;",)), text.store(n.store, n.offset, "total[lane]"))
+    if not n.space:
+        lines = ("(void)only;", *lines)
+    return Kernel("columns", "", comment, (), loops, "  " * depth, lines, stores, over, inner, column, **common)  # type: ignore[arg-type]
+
+
+def _argmax(n: Argmax, text: Expressions) -> Kernel:
+    value = text.emit(n.value)
+    lines, text.lines = tuple(text.lines[0]), [[]]
+    loops = _loops(n.space)
+    indent = "  " * (len(loops) + 1)
+    inner = LoopText(f"i{len(n.space)}", "0", str(n.over), indent)
+    cast = f"({spellings.register_type(n.store.dtype)})where"
+    stores = (*text.lines[0], text.store(n.store, n.offset, cast))
+    return Kernel("argmax", "", f"argmax {_dims(n.space)} over {n.over}", (), loops, indent, lines, stores, inner=inner, type=spellings.register_type(n.value.dtype), value=value)
+
+
+def _scatter(n: Scatter, text: Expressions) -> Kernel:
+    conditions = [text.emit(c) for c in n.conditions]
+    value = text.emit(n.value)
+    place = text.index(n.offset)
+    target = f"{text.buffer(n.store)}[place]"
+    dtype = n.store.dtype
+    old = f"fdl_load_{spellings.SUFFIX[dtype]}({target})" if dtype in dtypes.NARROW_FLOATS else target
+    total = spellings.spell("add", dtype, dtype, [old, value], None, {})
+    new = f"fdl_store_{spellings.SUFFIX[dtype]}({total})" if dtype in dtypes.NARROW_FLOATS else total
+    guard = f"if ({' && '.join(conditions)}) " if conditions else ""
+    loops = _loops(n.space)
+    lines = (*text.lines[0], f"const long place = {place};", f"{guard}{target} = {new};")
+    return Kernel("scatter", "", f"scatter-add {_dims(n.space)}", (), loops, "  " * (len(loops) + 1), lines)
+
+
+# Programs
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BufferText:
+    """A pointer of the program function."""
+
+    name: str
+    type: str
+    where: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CopyText:
+    """A carry that is handed on."""
+
+    source: str
+    target: str
+    nbytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KernelText:
+    """A kernel's call."""
+
+    name: str
+    args: tuple[str, ...]
+    extent: int
+    parallel: bool
+    barrier: bool
+    kind: str = "kernel"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DotText:
+    """A call of the runtime's matrix product."""
+
+    type: str
+    m: int
+    n: int
+    k: int
+    lhs: str
+    lhs_row: int
+    lhs_col: int
+    rhs: str
+    rhs_row: int
+    rhs_col: int
+    out: str
+    loops: tuple[LoopText, ...]
+    parallel: bool
+    barrier: bool
+    kind: str = "dot"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoopNodeText:
+    """A scan (with a length) or a while loop (with a test)."""
+
+    depth: int
+    length: int | None
+    reverse: bool
+    body: tuple[Any, ...]
+    carry: tuple[CopyText, ...]
+    test: tuple[Any, ...]
+    test_result: str
+    serial: bool
+    barrier: bool
+    kind: str = "loop"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BranchText:
+    """A choice among programs."""
+
+    number: int
+    args: tuple[str, ...]
+    bodies: tuple[tuple[Any, ...], ...]
+    serial: bool
+    barrier: bool
+    kind: str = "branch"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProgramText:
+    """What the program template gets."""
+
+    kernels: tuple[str, ...]
+    buffers: tuple[BufferText, ...]
+    nodes: tuple[Any, ...]
+    serial: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rendered:
+    """Source text, whether it wants a parallel region, and each kernel's user lines."""
+
+    source: str
+    parallel: bool
+    lines: dict[str, list[Location]]
+
+
+class ProgramRenderer:
+    """Renders one program."""
+
+    def __init__(self, program: Program, arena: Arena) -> None:
+        self.program, self.arena = program, arena
+        self.kernels: dict[str, str] = {}  # text with a placeholder for the name -> name
+        self.branches = 0
+        self.lines: dict[str, list[Location]] = {}
+        self.used: set[Buffer] = set()
+
+    def render(self) -> Rendered:
+        """All of it."""
+        serial = not any(is_parallel(n) for n in self.program.nodes)
+        nodes = self._nodes(self.program.nodes, Barriers(self.arena))
+        kernels = tuple(text.replace("KERNEL_NAME", name) for text, name in self.kernels.items())
+        text = ProgramText(kernels, tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used), nodes, serial)
+        source = environment().get_template("program.c.j2").render(p=text)
+        return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines)
+
+    def _buffer_text(self, b: Buffer) -> BufferText:
+        if b in self.arena.offsets:
+            where = f"arena + {self.arena.offsets[b]}"
+        elif b in self.program.inputs:
+            where = f"io[{self.program.inputs.index(b)}]"
+        else:
+            where = f"io[{len(self.program.inputs) + self.program.outputs.index(b)}]"
+        return BufferText(self._name(b), spellings.storage_type(b.dtype), where)
+
+    def _name(self, b: Buffer) -> str:
+        self.used.add(b)
+        return f"b{b.number}"
+
+    def _nodes(self, nodes: Sequence[Node], barriers: Barriers) -> tuple[Any, ...]:
+        return tuple(self._node(n, barriers.before(n)) for n in nodes)
+
+    def _node(self, n: Node, barrier: bool) -> Any:
+        if isinstance(n, Dot):
+            loops = tuple(LoopText(f"i{k}", "0", str(d), "") for k, d in enumerate(n.space))
+            parts = [self._address(x) for x in (n.lhs, n.rhs, n.out)]
+            return DotText(spellings.SUFFIX[n.dtype], n.m, n.n, n.k, parts[0], n.lhs.row, n.lhs.col, parts[1], n.rhs.row, n.rhs.col, parts[2], loops, is_parallel(n), barrier)
+        if isinstance(n, Loop):
+            serial = not is_parallel(n)
+            inner = Barriers(self.arena)
+            test = () if n.test is None else self._nodes(n.test, inner)
+            inner.meet()
+            body = self._nodes(n.body, inner)
+            carry = tuple(CopyText(self._name(a), self._name(b), b.nbytes) for a, b in n.carry)
+            result = "" if n.test_result is None else self._name(n.test_result)
+            return LoopNodeText(n.depth, None if n.test is not None else n.length, n.reverse, body, carry, test, result, serial, barrier)
+        if isinstance(n, Branch):
+            return self._branch(n, barrier)
+        return self._kernel(n, barrier)
+
+    def _address(self, x: Operand) -> str:
+        text = Expressions()
+        place = text.index(x.offset)
+        for v, name in text.steps.items():
+            place = re.sub(rf"\b{name}\b", f"t{v.rank}", place)
+        return f"{self._name(x.buffer)} + {place}"
+
+    def _kernel(self, n: Node, barrier: bool) -> KernelText:
+        call = render_kernel(n)
+        text = environment().get_template("kernel.c.j2").render(k=dataclasses.replace(call.kernel, name="KERNEL_NAME"))
+        name = self.kernels.setdefault(text, f"k{len(self.kernels)}")
+        known = self.lines.setdefault(name, [])
+        known += [s for s in n.sources if s not in known]
+        args = (*(self._name(b) for b in call.buffers), *(f"t{v.rank}" for v in call.steps))
+        space: tuple[int, ...] = getattr(n, "space", ())
+        return KernelText(name, args, space[0] if space else 1, is_parallel(n), barrier)
+
+    def _branch(self, n: Branch, barrier: bool) -> BranchText:
+        text = Expressions()
+        index = text.emit(n.index)
+        params = [f"const {spellings.storage_type(b.dtype)} *{name}" for b, name in text.buffers.items()] + [f"long {s}" for s in text.steps.values()]
+        lines = "\n".join(f"  {line}" for line in text.lines[0])
+        number = self.branches
+        self.branches += 1
+        self.kernels[f"static fdl_i32 fdl_branch_{number}({', '.join(params) or 'void'}) {{\n{lines}\n  return {index};\n}}"] = f"fdl_branch_{number}"
+        args = (*(self._name(b) for b in text.buffers), *(f"t{v.rank}" for v in text.steps))
+        bodies = tuple(self._nodes(body, Barriers(self.arena)) for body in n.bodies)
+        return BranchText(number, args, bodies, not is_parallel(n), barrier)
+
+
+def render_program(program: Program, arena: Arena) -> Rendered:
+    """The C source of a scheduled program."""
+    return ProgramRenderer(program, arena).render()
+
+

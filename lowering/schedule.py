@@ -1,0 +1,327 @@
+"""The schedule: which nodes share a loop nest, which run on all threads, where barriers stand, and where each temp lies in the arena.
+
+Each step is a function from Program to Program, or from Program to a plan; none changes what a number is made of, so none changes bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fdl.lowering.loop_ir import (
+    Argmax,
+    Branch,
+    Buffer,
+    Expr,
+    Index,
+    Interner,
+    Loop,
+    Map,
+    Node,
+    Program,
+    Reduce,
+    Scatter,
+    Store,
+    rebuilt_index,
+    space_vars,
+    walk,
+)
+
+PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
+_MAX_STORES, _MAX_EXPRS = 16, 300
+_ALIGN = 64
+
+
+def schedule(program: Program) -> Program:
+    """All steps in order."""
+    for step in (drop_empty, merge_maps, drop_dead, collapse_loops):
+        program = step(program)
+    return program
+
+
+def _with_nodes(program: Program, nodes: list[Node]) -> Program:
+    return dataclasses.replace(program, nodes=nodes)
+
+
+def _mapped(nodes: Sequence[Node], f: Any) -> list[Node]:
+    """`f(list of nodes) -> list of nodes`, applied to nested programs first."""
+    out: list[Node] = []
+    for n in nodes:
+        if isinstance(n, Loop):
+            n = dataclasses.replace(n, body=_mapped(n.body, f), test=None if n.test is None else _mapped(n.test, f))
+        elif isinstance(n, Branch):
+            n = dataclasses.replace(n, bodies=[_mapped(body, f) for body in n.bodies])
+        out.append(n)
+    result: list[Node] = f(out)
+    return result
+
+
+# Empty and dead nodes
+
+
+def drop_empty(program: Program) -> Program:
+    """Nodes over no index go; a fold of nothing stays, since it stores the neutral element."""
+    return _with_nodes(program, _mapped(program.nodes, lambda nodes: [n for n in nodes if 0 not in getattr(n, "space", ())]))
+
+
+def all_nodes(nodes: Iterable[Node]) -> Iterable[Node]:
+    """Every node, nested ones included."""
+    for n in nodes:
+        yield n
+        for nested in n.nested():
+            yield from all_nodes(nested)
+
+
+def _used(nodes: Iterable[Node]) -> Counter[Buffer]:
+    """How often each buffer is read, by nodes or as carry and condition of loops."""
+    used: Counter[Buffer] = Counter()
+    for n in all_nodes(nodes):
+        if isinstance(n, Loop):
+            used.update(b for pair in n.carry for b in pair)
+            used.update([n.test_result] if n.test_result is not None else [])
+        elif isinstance(n, Branch):
+            used.update(e.attr[0] for e in walk([n.index]) if e.op == "load")
+        else:
+            used.update(n.reads())
+            used.update([n.store] if isinstance(n, Scatter) else [])
+    return used
+
+
+def drop_dead(program: Program) -> Program:
+    """Stores to temps that nothing reads go, until none is left."""
+    while True:
+        used = _used(program.nodes)
+
+        def alive(b: Buffer, used: Counter[Buffer] = used) -> bool:
+            return b.kind != "temp" or used[b] > 0
+
+        def keep(nodes: list[Node], alive: Any = alive) -> list[Node]:
+            out: list[Node] = []
+            for n in nodes:
+                if isinstance(n, Map):
+                    stores = [s for s in n.stores if alive(s.buffer)]
+                    if stores:
+                        out.append(n if len(stores) == len(n.stores) else dataclasses.replace(n, stores=stores))
+                elif n.nested() or isinstance(n, Scatter) or any(alive(b) for b in n.writes()):
+                    out.append(n)
+            return out
+
+        nodes = _mapped(program.nodes, keep)
+        if _count(nodes) == _count(program.nodes):
+            return _with_nodes(program, nodes)
+        program = _with_nodes(program, nodes)
+
+
+def _count(nodes: Iterable[Node]) -> int:
+    return sum(len(n.stores) if isinstance(n, Map) else 1 for n in all_nodes(nodes))
+
+
+# Merging
+
+
+def merge_maps(program: Program) -> Program:
+    """Maps over one index space become one loop nest, where a reader reads exactly what its own iteration has stored."""
+    return _with_nodes(program, _mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs)))
+
+
+def _merge(nodes: list[Node], exprs: Interner) -> list[Node]:
+    out: list[Node] = []
+    writer: dict[Buffer, int] = {}  # place in `out` of the last node that writes a buffer
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for n in nodes:
+        place = _place_of(n, out, writer, groups) if isinstance(n, Map) else None
+        if place is None:
+            place = len(out)
+            out.append(n)
+            if isinstance(n, Map):
+                groups.setdefault(n.space, []).append(place)
+        else:
+            assert isinstance(n, Map)
+            out[place] = _joined(out[place], n, exprs)  # type: ignore[arg-type]
+        for b in n.writes():
+            writer[b] = place
+    return out
+
+
+def _place_of(n: Map, out: list[Node], writer: dict[Buffer, int], groups: dict[tuple[int, ...], list[int]]) -> int | None:
+    """The group that a map may join: one at or after all that it reads."""
+    reads = n.reads()
+    earliest = max((writer[b] for b in reads if b in writer), default=-1)
+    for place in reversed(groups.get(n.space, [])):
+        if place < earliest:
+            return None
+        group = out[place]
+        assert isinstance(group, Map)
+        if len(group.stores) + len(n.stores) > _MAX_STORES or len(walk(group.expressions())) + len(walk(n.expressions())) > _MAX_EXPRS:
+            continue
+        if place == earliest and not _reads_own(n, group):
+            continue
+        if any(s.buffer in writer and writer[s.buffer] > place for s in n.stores):
+            continue
+        return place
+    return None
+
+
+def _reads_own(n: Map, group: Map) -> bool:
+    """Whether each load of what the group stores has the store's own address, outside of anything conditional."""
+    stored = {s.buffer: s.offset for s in group.stores}
+    roots = n.expressions() + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)]
+    return all(e.attr[1] == stored[e.attr[0]] for e in walk(roots) if e.op == "load" and e.attr[0] in stored)
+
+
+def _joined(group: Map, n: Map, exprs: Interner) -> Map:
+    values = {s.buffer: s.value for s in group.stores}
+    roots = n.expressions() + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)]
+    new = exprs.rebuild(roots, lambda e: values.get(e.attr[0]) if e.op == "load" else None)
+    stores = [Store(s.buffer, rebuilt_index(s.offset, new), new[s.value]) for s in n.stores]
+    return Map(group.space, [*group.stores, *stores], sources=list(dict.fromkeys([*group.sources, *n.sources])))
+
+
+# Loops
+
+
+def collapse_loops(program: Program) -> Program:
+    """Neighbouring loops that all addresses walk through as one become one; loops of one step go."""
+
+    def collapse(nodes: list[Node]) -> list[Node]:
+        return [_collapsed(n, program.exprs) if isinstance(n, (Map, Reduce, Argmax)) else n for n in nodes]
+
+    return _with_nodes(program, _mapped(program.nodes, collapse))
+
+
+def _collapsed(n: Any, exprs: Interner) -> Node:
+    """The node over fewer loops; the loops of a fold are not touched, since they say its order."""
+    inner = len(n.over) if isinstance(n, Reduce) else 1 if isinstance(n, Argmax) else 0
+    count = len(n.space)
+    old = [v.terms[0][0] for v in space_vars(count + inner)]
+    roots = n.expressions()
+    found = [i for e in walk(roots + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)]) for i in e.indices()] + n.indices()
+    groups: list[list[int]] = []
+    for k in range(count):
+        if n.space[k] == 1:
+            continue
+        if groups and all(i.coefficient(old[groups[-1][-1]]) == i.coefficient(old[k]) * n.space[k] for i in found):
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    if len(groups) == count:
+        return n  # type: ignore[no-any-return]
+    fresh = space_vars(len(groups) + inner)
+    target = {old[g[-1]]: fresh[k] for k, g in enumerate(groups)}  # the innermost of a group walks for all
+    target.update({old[count + j]: fresh[len(groups) + j] for j in range(inner)})
+
+    def moved(index: Index, new: dict[Expr, Expr]) -> Index:
+        result = Index(index.const, ())
+        for atom, c in index.terms:
+            if isinstance(atom, Expr):
+                result = result + Index(0, ((new[atom], c),))
+            elif atom in old:
+                result = result + target[atom] * c if atom in target else result
+            else:
+                result = result + Index(0, ((atom, c),))
+        return result
+
+    new = _reindexed(exprs, roots + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)], moved)
+    space = tuple(math.prod(n.space[k] for k in g) for g in groups)
+    if isinstance(n, Map):
+        return dataclasses.replace(n, space=space, stores=[Store(s.buffer, moved(s.offset, new), new[s.value]) for s in n.stores])
+    return dataclasses.replace(n, space=space, value=new[n.value], offset=moved(n.offset, new))  # type: ignore[no-any-return]
+
+
+def _reindexed(exprs: Interner, roots: Sequence[Expr], moved: Any) -> dict[Expr, Expr]:
+    new: dict[Expr, Expr] = {}
+    for e in walk(roots):
+        attr = e.attr
+        if e.op == "load":
+            attr = (attr[0], moved(attr[1], new))
+        elif e.op == "number":
+            attr = moved(attr, new)
+        new[e] = exprs.make(e.op, tuple(new[a] for a in e.args), e.dtype, attr)
+    return new
+
+
+# Plans
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Arena:
+    """Byte offset of each temp, and the size of it all."""
+
+    offsets: dict[Buffer, int]
+    size: int
+
+
+def plan_arena(program: Program) -> Arena:
+    """Temps that are never alive together share memory; first fit by first use."""
+    first: dict[Buffer, int] = {}
+    last: dict[Buffer, int] = {}
+    for place, n in enumerate(program.nodes):
+        for m in all_nodes([n]):
+            touched = [*m.reads(), *m.writes(), *([m.test_result] if isinstance(m, Loop) and m.test_result is not None else [])]
+            for b in touched:
+                if b.kind == "temp":
+                    first.setdefault(b, place)
+                    last[b] = place
+    live: list[tuple[int, int, int]] = []  # (start, end, last use)
+    offsets: dict[Buffer, int] = {}
+    size = 0
+    for b in sorted(first, key=lambda b: (first[b], b.number)):
+        live = sorted(block for block in live if block[2] >= first[b])
+        need, at = -(-max(b.nbytes, 1) // _ALIGN) * _ALIGN, 0
+        for start, end, _ in live:
+            if at + need <= start:
+                break
+            at = max(at, end)
+        offsets[b] = at
+        live.append((at, at + need, last[b]))
+        size = max(size, at + need)
+    return Arena(offsets, size)
+
+
+def is_parallel(n: Node) -> bool:
+    """Whether a node is worth all threads, and can be split among them."""
+    if isinstance(n, Scatter) or n.work() < PARALLEL_WORK:
+        return False
+    if isinstance(n, (Loop, Branch)):
+        return any(is_parallel(m) for nested in n.nested() for m in nested)
+    return bool(getattr(n, "space", ())) or not isinstance(n, (Reduce, Argmax, Map))
+
+
+class Barriers:
+    """Says before which node threads must meet: where it touches memory that another thread may have written or read since they last met."""
+
+    def __init__(self, arena: Arena) -> None:
+        self.arena = arena
+        self.touched: list[tuple[Any, int, int, bool, bool]] = []  # (space, start, end, written, by all threads)
+
+    def _ranges(self, n: Node) -> list[tuple[Any, int, int, bool]]:
+        extra = [n.test_result] if isinstance(n, Loop) and n.test_result is not None else []
+        pairs = itertools.chain(((b, False) for b in [*n.reads(), *extra]), ((b, True) for b in n.writes()))
+        return [self._range(b, written) for b, written in pairs]
+
+    def _range(self, b: Buffer, written: bool) -> tuple[Any, int, int, bool]:
+        if b in self.arena.offsets:
+            start = self.arena.offsets[b]
+            return "arena", start, start + b.nbytes, written
+        return b, 0, 1, written
+
+    def before(self, n: Node) -> bool:
+        """Whether a barrier stands before this node; the node counts as run afterwards."""
+        parallel, mine = is_parallel(n), self._ranges(n)
+        needed = any(
+            space == other and start < stop and begin < end and (written or wrote) and (parallel or by_all)
+            for space, start, end, written in mine
+            for other, begin, stop, wrote, by_all in self.touched
+        )
+        if needed:
+            self.touched = []
+        self.touched += [(*r, parallel) for r in mine]
+        return needed
+
+    def meet(self) -> None:
+        """All threads have met."""
+        self.touched = []

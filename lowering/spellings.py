@@ -1,0 +1,109 @@
+"""How each operation and each dtype is written in C, CUDA and Metal: meaning stands in `fdl/ops`, spelling here.
+
+One row serves all three languages; `METAL` lists what Metal writes otherwise.  `{0}`, `{1}` are operands, `{T}` is the operands' type suffix.
+"""
+
+from __future__ import annotations
+
+from fdl.core import dtypes
+from fdl.core.dtypes import DType
+
+_CALLS = "exp expm1 log log1p sqrt rsqrt sin cos tan atan2 tanh logistic erf floor ceil trunc round is_finite abs sign max min rem pow shift_left shift_right"
+
+C: dict[str, str] = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "neg": "-{0}",
+    "eq": "{0} == {1}",
+    "ne": "{0} != {1}",
+    "lt": "{0} < {1}",
+    "le": "{0} <= {1}",
+    "gt": "{0} > {1}",
+    "ge": "{0} >= {1}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "xor": "{0} ^ {1}",
+    "select": "{0} ? {1} : {2}",
+    "integer_pow": "fdl_integer_pow_{T}({0}, {attr})",
+    "philox": "fdl_philox({0}, {1}, {2}, {3}, {4})",
+    "div:float": "{0} / {1}",
+    "div:int": "fdl_div_{T}({0}, {1})",
+    "not:int": "~{0}",
+    "not:bool": "!{0}",
+    **{name: f"fdl_{name}_{{T}}({{args}})" for name in _CALLS.split()},
+}
+METAL: dict[str, str] = {name: f"{name}({{args}})" for name in "exp log sqrt rsqrt sin cos tan atan2 tanh floor ceil trunc".split()}
+METAL |= {"round": "rint({args})", "is_finite": "isfinite({args})", "abs": "abs({args})"}
+
+# Results that need no rounding in a narrow dtype: they are among the operands' values, or a sign away.
+EXACT = frozenset("neg abs sign max min select floor ceil trunc round stop_gradient".split())
+
+SUFFIX: dict[DType, str] = {
+    dtypes.bool_: "b8",
+    **{d: f"{'u' if d in dtypes.UNSIGNED else 'i'}{d.itemsize * 8}" for d in dtypes.INTEGERS},
+    dtypes.float32: "f32",
+    dtypes.float64: "f64",
+    dtypes.bfloat16: "bf16",
+    dtypes.float16: "f16",
+    dtypes.float8_e4m3fn: "f8e4m3fn",
+    dtypes.float8_e5m2: "f8e5m2",
+}
+
+
+def storage_type(dtype: DType) -> str:
+    """The type of an element in memory."""
+    if dtype in (dtypes.float32, dtypes.float64):
+        return "float" if dtype == dtypes.float32 else "double"
+    return f"fdl_u{dtype.itemsize * 8}" if dtype in dtypes.NARROW_FLOATS else f"fdl_{SUFFIX[dtype]}"
+
+
+def register_type(dtype: DType) -> str:
+    """The type of a value in a kernel: narrow floats are computed in float."""
+    return storage_type(dtypes.compute_dtype(dtype))
+
+
+def spell(op: str, operand: DType, result: DType, args: list[str], attr: object, table: dict[str, str]) -> str:
+    """The expression of one operation on operands that are names or literals."""
+    if op == "convert":
+        return _convert(operand, result, args[0])
+    kind = "float" if dtypes.is_float(operand) else "bool" if operand == dtypes.bool_ else "int"
+    row = table.get(op) or table.get(f"{op}:{kind}") or C.get(f"{op}:{kind}") or C[op]
+    text = row.format(*args, T=SUFFIX[dtypes.compute_dtype(operand)], args=", ".join(args), attr=attr)
+    if dtypes.is_integer(result) and result.itemsize < 8:
+        return f"({register_type(result)})({text})"
+    if result in dtypes.NARROW_FLOATS and op not in EXACT:
+        return f"fdl_round_{SUFFIX[result]}({text})"
+    return text
+
+
+def _convert(source: DType, target: DType, x: str) -> str:
+    wide = dtypes.compute_dtype(source)
+    if target == dtypes.bool_:
+        return f"{x} != 0"
+    if dtypes.is_float(source) and dtypes.is_integer(target):
+        return f"fdl_{SUFFIX[wide]}_to_{SUFFIX[target]}({x})"
+    if target in dtypes.NARROW_FLOATS:
+        return f"fdl_round_{SUFFIX[target]}((float){x})"
+    return f"({register_type(target)}){x}"
+
+
+def literal(value: object, dtype: DType) -> str:
+    """A constant that reads back as the same bits."""
+    if dtype == dtypes.bool_:
+        return "1" if value else "0"
+    if not dtypes.is_float(dtype):
+        number = int(value)  # type: ignore[call-overload]
+        if dtype == dtypes.uint64:
+            return f"{number}ull"
+        if number == -(2**63):
+            return "(-9223372036854775807ll - 1)"
+        return f"{number}ll" if dtype == dtypes.int64 else f"(-{-number - 1} - 1)" if number == -(2**31) else f"{number}u" if dtype == dtypes.uint32 else str(number)
+    number_ = float(value)  # type: ignore[arg-type]
+    if number_ != number_:
+        return '__builtin_nanf("")' if dtype != dtypes.float64 else '__builtin_nan("")'
+    if number_ in (float("inf"), float("-inf")):
+        return ("-" if number_ < 0 else "") + ("__builtin_inff()" if dtype != dtypes.float64 else "__builtin_inf()")
+    text = repr(number_) if dtype == dtypes.float64 else f"{number_:.9g}"
+    text = text if any(c in text for c in ".e") else text + ".0"
+    return f"({text})" if dtype == dtypes.float64 else f"({text}f)"

@@ -1,0 +1,251 @@
+/* Scalar functions that generated kernels call, for C and CUDA.
+ *
+ * Branch-free where a loop around them should vectorise.  Errors against the exact result, over the whole range: exp_f32 and logistic_f32 2 ulp,
+ * log_f32 2 ulp, tanh_f32 3 ulp (held by tests/lowering/test_math.py); the others are the C library's.  Narrow floats live in `float` registers and are
+ * rounded after each operation.  No function depends on the rounding of a fused multiply-add.
+ */
+#ifndef FDL_MATH_H
+#define FDL_MATH_H
+
+#ifdef __CUDACC__
+#define FDL_FN __device__ static __forceinline__
+#else
+#define FDL_FN static inline __attribute__((always_inline, unused))
+#endif
+
+typedef signed char fdl_i8;
+typedef short fdl_i16;
+typedef int fdl_i32;
+typedef long long fdl_i64;
+typedef unsigned char fdl_u8;
+typedef unsigned short fdl_u16;
+typedef unsigned int fdl_u32;
+typedef unsigned long long fdl_u64;
+typedef unsigned char fdl_b8;
+
+FDL_FN fdl_u32 fdl_bits(float x) { union { float f; fdl_u32 u; } v; v.f = x; return v.u; }
+FDL_FN float fdl_float(fdl_u32 u) { union { float f; fdl_u32 u; } v; v.u = u; return v.f; }
+
+#ifndef __CUDACC__
+#define FDL_M1(name) float name##f(float); double name(double);
+#define FDL_M2(name) float name##f(float, float); double name(double, double);
+FDL_M1(exp) FDL_M1(expm1) FDL_M1(log) FDL_M1(log1p) FDL_M1(sin) FDL_M1(cos) FDL_M1(tan) FDL_M1(tanh) FDL_M1(erf) FDL_M1(sqrt)
+FDL_M1(floor) FDL_M1(ceil) FDL_M1(trunc) FDL_M1(rint) FDL_M1(fabs)
+FDL_M2(pow) FDL_M2(fmod) FDL_M2(atan2)
+#endif
+
+/* Functions of the C library under one naming scheme */
+#define FDL_LIB1(op, f32, f64) \
+  FDL_FN float fdl_##op##_f32(float x) { return f32(x); } \
+  FDL_FN double fdl_##op##_f64(double x) { return f64(x); }
+#define FDL_LIB2(op, f32, f64) \
+  FDL_FN float fdl_##op##_f32(float x, float y) { return f32(x, y); } \
+  FDL_FN double fdl_##op##_f64(double x, double y) { return f64(x, y); }
+FDL_LIB1(expm1, expm1f, expm1) FDL_LIB1(log1p, log1pf, log1p) FDL_LIB1(sin, sinf, sin) FDL_LIB1(cos, cosf, cos) FDL_LIB1(tan, tanf, tan)
+FDL_LIB1(erf, erff, erf) FDL_LIB1(sqrt, sqrtf, sqrt) FDL_LIB1(floor, floorf, floor) FDL_LIB1(ceil, ceilf, ceil) FDL_LIB1(trunc, truncf, trunc)
+FDL_LIB1(round, rintf, rint) FDL_LIB1(abs, fabsf, fabs)
+FDL_LIB2(pow, powf, pow) FDL_LIB2(rem, fmodf, fmod) FDL_LIB2(atan2, atan2f, atan2)
+FDL_FN double fdl_exp_f64(double x) { return exp(x); }
+FDL_FN double fdl_log_f64(double x) { return log(x); }
+FDL_FN double fdl_tanh_f64(double x) { return tanh(x); }
+
+/* exp: Cody and Waite's reduction with two constants, the polynomial of Cephes' expf, scaling in two steps so that the ends of the range round once */
+FDL_FN float fdl_exp_f32(float x) {
+  float c = x < -104.0f ? -104.0f : x; /* NaN passes both bounds */
+  c = c > 89.0f ? 89.0f : c;
+  float shifted = c * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: the fraction falls off */
+  float n = shifted - 12582912.0f;
+  float r = c - n * 0.693359375f;
+  r = r - n * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  fdl_i32 k = (fdl_i32)(fdl_bits(shifted) - 0x4B400000u);
+  fdl_i32 half = k >> 1;
+  float low = fdl_float((fdl_u32)(half + 127) << 23), high = fdl_float((fdl_u32)(k - half + 127) << 23);
+  return p * low * high;
+}
+
+/* log: exponent and mantissa in [sqrt(1/2), sqrt(2)), the polynomial of Cephes' logf; denormals count as zero */
+FDL_FN float fdl_log_f32(float x) {
+  fdl_u32 u = fdl_bits(x);
+  fdl_i32 e = (fdl_i32)(u >> 23) - 126;
+  float m = fdl_float((u & 0x007FFFFFu) | 0x3F000000u);
+  fdl_i32 small = m < 0.70710678f;
+  float t = small ? m + m - 1.0f : m - 1.0f;
+  float n = (float)(e - small);
+  float z = t * t;
+  float p = 7.0376836292e-2f;
+  p = p * t - 1.1514610310e-1f;
+  p = p * t + 1.1676998740e-1f;
+  p = p * t - 1.2420140846e-1f;
+  p = p * t + 1.4249322787e-1f;
+  p = p * t - 1.6668057665e-1f;
+  p = p * t + 2.0000714765e-1f;
+  p = p * t - 2.4999993993e-1f;
+  p = p * t + 3.3333331174e-1f;
+  float y = t * z * p;
+  y = y + n * -2.12194440e-4f;
+  y = y - 0.5f * z;
+  float out = t + y + n * 0.693359375f;
+  out = x == __builtin_inff() ? x : out;
+  out = x < 1.17549435e-38f ? -__builtin_inff() : out;
+  out = x < 0.0f ? __builtin_nanf("") : out;
+  return x != x ? x : out;
+}
+
+/* tanh: by exp, and by the polynomial of Cephes' tanhf below 0.625 */
+FDL_FN float fdl_tanh_f32(float x) {
+  float a = fabsf(x), z = x * x;
+  float large = 1.0f - 2.0f / (fdl_exp_f32(a + a) + 1.0f);
+  large = x < 0.0f ? -large : large;
+  float p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  float small = p * z * x + x;
+  return a < 0.625f ? small : (x != x ? x : large);
+}
+
+#define FDL_LOGISTIC(T, type, fabs_) \
+  FDL_FN type fdl_logistic_##T(type x) { \
+    type t = fdl_exp_##T(-fabs_(x)); \
+    type s = 1 / (1 + t); \
+    return x < 0 ? t * s : s; \
+  }
+FDL_LOGISTIC(f32, float, fabsf)
+FDL_LOGISTIC(f64, double, fabs)
+
+#define FDL_FLOATING(T, type) \
+  FDL_FN type fdl_rsqrt_##T(type x) { return 1 / fdl_sqrt_##T(x); } \
+  FDL_FN type fdl_sign_##T(type x) { return x > 0 ? (type)1 : (x < 0 ? (type)-1 : x); } \
+  FDL_FN fdl_b8 fdl_is_finite_##T(type x) { return x - x == 0; } \
+  FDL_FN type fdl_max_##T(type a, type b) { type m = a > b ? a : b; return a != a ? a : m; } \
+  FDL_FN type fdl_min_##T(type a, type b) { type m = a < b ? a : b; return a != a ? a : m; }
+FDL_FLOATING(f32, float)
+FDL_FLOATING(f64, double)
+
+/* Integer operations, defined where C leaves them open */
+#define FDL_INTEGRAL(T, type, bits, is_signed) \
+  FDL_FN type fdl_div_##T(type a, type b) { \
+    if (b == 0) return (type)-1; \
+    if (is_signed && b == (type)-1) return (type)(0 - a); \
+    return (type)(a / b); \
+  } \
+  FDL_FN type fdl_rem_##T(type a, type b) { \
+    if (b == 0) return a; \
+    if (is_signed && b == (type)-1) return 0; \
+    return (type)(a % b); \
+  } \
+  FDL_FN type fdl_pow_##T(type a, type b) { \
+    if (is_signed && b < 0) return a == 1 ? (type)1 : (a == (type)-1 ? ((b & 1) ? (type)-1 : (type)1) : (type)0); \
+    type out = 1; \
+    for (; b; b = (type)(b >> 1)) { if (b & 1) out = (type)(out * a); a = (type)(a * a); } \
+    return out; \
+  } \
+  FDL_FN type fdl_max_##T(type a, type b) { return a > b ? a : b; } \
+  FDL_FN type fdl_min_##T(type a, type b) { return a < b ? a : b; } \
+  FDL_FN type fdl_abs_##T(type a) { return a < 0 ? (type)(0 - a) : a; } \
+  FDL_FN type fdl_sign_##T(type a) { return (type)((a > 0) - (a < 0)); } \
+  FDL_FN type fdl_shift_left_##T(type a, type b) { return b < 0 || b >= bits ? (type)0 : (type)((fdl_u64)a << b); } \
+  FDL_FN type fdl_shift_right_##T(type a, type b) { return b < 0 || b >= bits ? (type)(a < 0 ? -1 : 0) : (type)(a >> b); }
+FDL_INTEGRAL(i8, fdl_i8, 8, 1) FDL_INTEGRAL(i16, fdl_i16, 16, 1) FDL_INTEGRAL(i32, fdl_i32, 32, 1) FDL_INTEGRAL(i64, fdl_i64, 64, 1)
+FDL_INTEGRAL(u8, fdl_u8, 8, 0) FDL_INTEGRAL(u16, fdl_u16, 16, 0) FDL_INTEGRAL(u32, fdl_u32, 32, 0) FDL_INTEGRAL(u64, fdl_u64, 64, 0)
+FDL_FN fdl_b8 fdl_max_b8(fdl_b8 a, fdl_b8 b) { return a | b; }
+FDL_FN fdl_b8 fdl_min_b8(fdl_b8 a, fdl_b8 b) { return a & b; }
+
+/* Powers with a constant exponent: the loop unrolls */
+#define FDL_INTEGER_POW(T, type) \
+  FDL_FN type fdl_integer_pow_##T(type x, int n) { \
+    type out = 1; \
+    int left = n < 0 ? -n : n; \
+    for (; left; left >>= 1) { if (left & 1) out = (type)(out * x); x = (type)(x * x); } \
+    return n < 0 ? (type)(1 / out) : out; \
+  }
+FDL_INTEGER_POW(f32, float) FDL_INTEGER_POW(f64, double)
+FDL_INTEGER_POW(i8, fdl_i8) FDL_INTEGER_POW(i16, fdl_i16) FDL_INTEGER_POW(i32, fdl_i32) FDL_INTEGER_POW(i64, fdl_i64)
+FDL_INTEGER_POW(u8, fdl_u8) FDL_INTEGER_POW(u16, fdl_u16) FDL_INTEGER_POW(u32, fdl_u32) FDL_INTEGER_POW(u64, fdl_u64)
+
+/* Float to integer: truncates, saturates, NaN is 0 */
+#define FDL_TO_INT(S, stype, T, type, low, high) \
+  FDL_FN type fdl_##S##_to_##T(stype x) { \
+    if (x != x) return 0; \
+    if (x >= (stype)(high)) return (type)(high); \
+    if (x <= (stype)(low)) return (type)(low); \
+    return (type)x; \
+  }
+#define FDL_TO_INTS(S, stype) \
+  FDL_TO_INT(S, stype, i8, fdl_i8, -128, 127) FDL_TO_INT(S, stype, i16, fdl_i16, -32768, 32767) \
+  FDL_TO_INT(S, stype, i32, fdl_i32, -2147483647 - 1, 2147483647) \
+  FDL_TO_INT(S, stype, i64, fdl_i64, -9223372036854775807LL - 1, 9223372036854775807LL) \
+  FDL_TO_INT(S, stype, u8, fdl_u8, 0, 255) FDL_TO_INT(S, stype, u16, fdl_u16, 0, 65535) \
+  FDL_TO_INT(S, stype, u32, fdl_u32, 0, 4294967295u) FDL_TO_INT(S, stype, u64, fdl_u64, 0, 18446744073709551615ULL)
+FDL_TO_INTS(f32, float)
+FDL_TO_INTS(f64, double)
+
+/* Narrow floats: decode, encode with rounding to nearest even */
+FDL_FN float fdl_load_bf16(fdl_u16 h) { return fdl_float((fdl_u32)h << 16); }
+FDL_FN fdl_u16 fdl_store_bf16(float x) {
+  fdl_u32 u = fdl_bits(x);
+  fdl_u32 rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
+  return (fdl_u16)(x != x ? 0x7FC0u | (u >> 16 & 0x8000u) : rounded);
+}
+
+/* A float with `e` exponent and `m` mantissa bits; `finite_only`: all ones is the only NaN, and overflow goes to it */
+FDL_FN float fdl_decode(fdl_u32 h, int e, int m, int finite_only) {
+  fdl_u32 sign = h >> (e + m) & 1u, exponent = h >> m & ((1u << e) - 1u), mantissa = h & ((1u << m) - 1u);
+  int bias = (1 << (e - 1)) - 1;
+  float value;
+  if (exponent == (1u << e) - 1u && (!finite_only || mantissa == (1u << m) - 1u))
+    value = !finite_only && mantissa == 0 ? __builtin_inff() : __builtin_nanf("");
+  else if (exponent == 0)
+    value = (float)mantissa * fdl_float((fdl_u32)(127 + 1 - bias - m) << 23);
+  else
+    value = fdl_float((exponent + (fdl_u32)(127 - bias)) << 23 | mantissa << (23 - m));
+  return sign ? -value : value;
+}
+FDL_FN fdl_u32 fdl_encode(float x, int e, int m, int finite_only) {
+  fdl_u32 u = fdl_bits(x), sign = u >> 31 << (e + m), magnitude = u & 0x7FFFFFFFu;
+  int bias = (1 << (e - 1)) - 1;
+  fdl_u32 top = ((1u << e) - 1u) << m, infinity = finite_only ? top | ((1u << m) - 1u) : top;
+  if (magnitude > 0x7F800000u) return sign | (finite_only ? infinity : top | 1u << (m - 1));
+  int exponent = (int)(magnitude >> 23) - 127;
+  if (exponent < 1 - bias - m - 1) return sign;
+  int shift = 23 - m + (exponent < 1 - bias ? 1 - bias - exponent : 0);
+  fdl_u32 mantissa = (magnitude & 0x7FFFFFu) | 0x800000u;
+  fdl_u32 kept = mantissa >> shift, rest = mantissa & ((1u << shift) - 1u), half = 1u << (shift - 1);
+  kept += rest > half || (rest == half && (kept & 1u));
+  fdl_u32 out = exponent < 1 - bias ? kept : ((fdl_u32)(exponent + bias - 1) << m) + kept;
+  return sign | (out >= infinity ? infinity : out);
+}
+FDL_FN float fdl_load_f16(fdl_u16 h) { return fdl_decode(h, 5, 10, 0); }
+FDL_FN fdl_u16 fdl_store_f16(float x) { return (fdl_u16)fdl_encode(x, 5, 10, 0); }
+FDL_FN float fdl_load_f8e4m3fn(fdl_u8 h) { return fdl_decode(h, 4, 3, 1); }
+FDL_FN fdl_u8 fdl_store_f8e4m3fn(float x) { return (fdl_u8)fdl_encode(x, 4, 3, 1); }
+FDL_FN float fdl_load_f8e5m2(fdl_u8 h) { return fdl_decode(h, 5, 2, 0); }
+FDL_FN fdl_u8 fdl_store_f8e5m2(float x) { return (fdl_u8)fdl_encode(x, 5, 2, 0); }
+#define FDL_ROUND(T) FDL_FN float fdl_round_##T(float x) { return fdl_load_##T(fdl_store_##T(x)); }
+FDL_ROUND(bf16) FDL_ROUND(f16) FDL_ROUND(f8e4m3fn) FDL_ROUND(f8e5m2)
+
+/* Philox 4x32-10 (Salmon et al., SC 2011): word `place % 4` of block `place / 4` */
+FDL_FN fdl_u32 fdl_philox(fdl_i64 place, fdl_u32 c2, fdl_u32 c3, fdl_u32 k0, fdl_u32 k1) {
+  fdl_u64 block = (fdl_u64)place >> 2;
+  fdl_u32 c0 = (fdl_u32)block, c1 = (fdl_u32)(block >> 32);
+  for (int round = 0; round < 10; round++) {
+    fdl_u64 p0 = 0xD2511F53ull * c0, p1 = 0xCD9E8D57ull * c2;
+    c0 = (fdl_u32)(p1 >> 32) ^ c1 ^ k0;
+    c1 = (fdl_u32)p1;
+    c2 = (fdl_u32)(p0 >> 32) ^ c3 ^ k1;
+    c3 = (fdl_u32)p0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  int word = (int)(place & 3);
+  return word == 0 ? c0 : word == 1 ? c1 : word == 2 ? c2 : c3;
+}
+#endif
