@@ -86,11 +86,12 @@ def _adam_step(learning_rate: float, b1: float, b2: float, eps: float, weight_de
         t = ops.convert(count, dtype)
         m = ops.add(ops.mul(m, b1), ops.mul(g, 1 - b1))
         v = ops.add(ops.mul(v, b2), ops.mul(ops.integer_pow(g, 2), 1 - b2))
-        m_hat = ops.div(m, ops.sub(1, ops.pow(b1, t)))
-        v_hat = ops.div(v, ops.sub(1, ops.pow(b2, t)))
-        move = ops.div(m_hat, ops.add(ops.sqrt(v_hat), eps))
+        # the bias corrections are scalars: one division and one root an element remain
+        rate = ops.div(learning_rate, ops.sub(1, ops.pow(b1, t)))
+        correction = ops.div(1, ops.sub(1, ops.pow(b2, t)))
+        move = ops.div(ops.mul(m, rate), ops.add(ops.sqrt(ops.mul(v, correction)), eps))
         p = ops.sub(p, ops.mul(p, learning_rate * weight_decay)) if weight_decay else p
-        return ops.sub(p, ops.mul(move, learning_rate)), m, v
+        return ops.sub(p, move), m, v
 
     return step
 

@@ -124,8 +124,8 @@ class Builder:
         exact = self.exprs.make("number", (), dtypes.int64, index)
         return exact if dtype == dtypes.int64 else self.apply("convert", dtype, exact)
 
-    def apply(self, op: str, dtype: DType, *args: Expr, attr: Any = None) -> Expr:
-        return self.exprs.make(op, args, dtype, attr)
+    def apply(self, op: str, dtype: DType, *args: Expr) -> Expr:
+        return self.exprs.make(op, args, dtype)
 
     def flat(self, index: Sequence[Index], shape: Sequence[int]) -> Index:
         return row_major(index, shape)
@@ -199,15 +199,33 @@ class Builder:
             self._settle(x)
         return x
 
-    def map(self, op: str, *xs: Value, dtype: DType | None = None, **attrs: Any) -> Value:
+    def map(self, op: str, *xs: Value, dtype: DType | None = None) -> Value:
         """An elementwise operation on operands of one shape, or 0-d."""
         shape = max((x.shape for x in xs), key=len)
         out = dtype or xs[-1].dtype
-        attr = next(iter(attrs.values())) if attrs else None
         for x in xs:
             if shape and not x.shape and x.expensive:
                 self._settle(x)
-        return self.compute(shape, out, lambda index: self.apply(op, out, *[x.at(index if x.shape else ()) for x in xs], attr=attr), xs)
+        return self.compute(shape, out, lambda index: self.apply(op, out, *[x.at(index if x.shape else ()) for x in xs]), xs)
+
+    def power(self, x: Value, exponent: int) -> Value:
+        """A power by repeated squaring, in float32 for narrow floats."""
+        wide = dtypes.compute_dtype(x.dtype)
+
+        def at(index: Place) -> Expr:
+            square = x.at(index)
+            square = square if square.dtype == wide else self.apply("convert", wide, square)
+            result, n = self.const(1, wide), abs(exponent)
+            while n:
+                if n & 1:
+                    result = square if result.op == "const" else self.apply("mul", wide, result, square)
+                n >>= 1
+                square = self.apply("mul", wide, square, square) if n else square
+            if exponent < 0:
+                result = self.apply("div", wide, self.const(1, wide), result)
+            return result if wide == x.dtype else self.apply("convert", x.dtype, result)
+
+        return self.compute(x.shape, x.dtype, at, [x])
 
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
         """Axes of size 1 come and go and one axis splits as a view; anything else is another look at the same memory."""

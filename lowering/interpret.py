@@ -116,7 +116,7 @@ def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: dict[Buffer, 
         return np.where(holds, args[-2], args[-1])
     if e.op == "philox":
         return philox_word(*args)
-    params: dict[str, Any] = {"convert": {"dtype": e.dtype, "weak_type": False}, "integer_pow": {"exponent": e.attr}}.get(e.op, {})
+    params: dict[str, Any] = {"dtype": e.dtype, "weak_type": False} if e.op == "convert" else {}
     return REGISTRY[e.op].reference([np.asarray(a) for a in args], params)[0]
 
 

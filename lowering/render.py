@@ -103,7 +103,7 @@ class Expressions:
         else:
             args = [self.emit(a) for a in e.args]
             operand = e.args[-1].dtype if e.op == "select" else e.args[0].dtype
-            text = spellings.spell(e.op, operand, e.dtype, args, e.attr, self.table)
+            text = spellings.spell(e.op, operand, e.dtype, args, self.table)
         name = self._name()
         self.lines[-1].append(f"const {spellings.register_type(e.dtype)} {name} = {text};")
         return name
@@ -268,7 +268,7 @@ def _scatter(n: Scatter, text: Expressions) -> Kernel:
     target = f"{text.buffer(n.store)}[place]"
     dtype = n.store.dtype
     old = f"fdl_load_{spellings.SUFFIX[dtype]}({target})" if dtype in dtypes.NARROW_FLOATS else target
-    total = spellings.spell("add", dtype, dtype, [old, value], None, {})
+    total = spellings.spell("add", dtype, dtype, [old, value], {})
     new = f"fdl_store_{spellings.SUFFIX[dtype]}({total})" if dtype in dtypes.NARROW_FLOATS else total
     guard = f"if ({' && '.join(conditions)}) " if conditions else ""
     loops = _loops(n.space)

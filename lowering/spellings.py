@@ -25,7 +25,6 @@ C: dict[str, str] = {
     "or": "{0} | {1}",
     "xor": "{0} ^ {1}",
     "select": "{0} ? {1} : {2}",
-    "integer_pow": "fdl_integer_pow_{T}({0}, {attr})",
     "philox": "fdl_philox({0}, {1}, {2}, {3}, {4})",
     "div:float": "{0} / {1}",
     "div:int": "fdl_div_{T}({0}, {1})",
@@ -63,13 +62,13 @@ def register_type(dtype: DType) -> str:
     return storage_type(dtypes.compute_dtype(dtype))
 
 
-def spell(op: str, operand: DType, result: DType, args: list[str], attr: object, table: dict[str, str]) -> str:
+def spell(op: str, operand: DType, result: DType, args: list[str], table: dict[str, str]) -> str:
     """The expression of one operation on operands that are names or literals."""
     if op == "convert":
         return _convert(operand, result, args[0])
     kind = "float" if dtypes.is_float(operand) else "bool" if operand == dtypes.bool_ else "int"
     row = table.get(op) or table.get(f"{op}:{kind}") or C.get(f"{op}:{kind}") or C[op]
-    text = row.format(*args, T=SUFFIX[dtypes.compute_dtype(operand)], args=", ".join(args), attr=attr)
+    text = row.format(*args, T=SUFFIX[dtypes.compute_dtype(operand)], args=", ".join(args))
     if dtypes.is_integer(result) and result.itemsize < 8:
         return f"({register_type(result)})({text})"
     if result in dtypes.NARROW_FLOATS and op not in EXACT:

@@ -15,7 +15,7 @@ from typing import Any
 from fdl.core.array import Array, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import MissingRuleError, StructureError
-from fdl.core.graph import Graph, bind_graph
+from fdl.core.graph import Graph, bind_graph, interpret
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import tree_flatten
 from fdl.core.tangents import Zero, has_tangent, is_linear
@@ -83,6 +83,11 @@ def _shape(*avals: ShapedArray, rule: CustomRule) -> list[ShapedArray]:
     return graph.out_avals
 
 
+def _impl(*values: Any, rule: CustomRule) -> list[Any]:
+    assert rule.graph is not None, "an equation holds a recorded rule"
+    return interpret(rule.graph, values)
+
+
 def _evaluate(*arrays: Array, rule: CustomRule) -> list[Array]:
     with set_trace(EVAL):
         return [as_array(x) for x in rule.fun(*arrays)]
@@ -130,7 +135,7 @@ def _custom_jvp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -
 
 custom_jvp_p = (
     Primitive("custom_jvp", multiple_results=True)
-    .define(shape=_shape, impl=None, evaluate=_evaluate, stage=_stage, jvp=_custom_jvp_jvp, batch=_custom_jvp_batch, lower=_lower, samples=[])
+    .define(shape=_shape, impl=_impl, evaluate=_evaluate, stage=_stage, jvp=_custom_jvp_jvp, batch=_custom_jvp_batch, lower=_lower, samples=[])
     .register()
 )
 
@@ -272,7 +277,7 @@ def _custom_vjp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -
 custom_vjp_p = (
     Primitive("custom_vjp", multiple_results=True)
     .define(
-        shape=_shape, impl=None, evaluate=_evaluate, stage=_stage, jvp=_custom_vjp_jvp, linearize=_custom_vjp_linearize,
+        shape=_shape, impl=_impl, evaluate=_evaluate, stage=_stage, jvp=_custom_vjp_jvp, linearize=_custom_vjp_linearize,
         batch=_custom_vjp_batch, lower=_lower, samples=[],
     )  # fmt: skip
     .register()

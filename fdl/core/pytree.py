@@ -186,16 +186,27 @@ class TreeDef:
 LEAF = TreeDef(None, None, ())
 
 
-def _flatten(tree: Tree, leaves: list[Leaf], is_leaf: Callable[[Any], bool] | None) -> TreeDef:
-    if is_leaf is not None and is_leaf(tree):
+# A structure as nested tuples (class, aux, children), None for a leaf: hashed and compared in C, and made a TreeDef once.
+_INTERNED: dict[Any, TreeDef] = {None: LEAF}
+
+
+def _structure(tree: Tree, leaves: list[Leaf], is_leaf: Callable[[Any], bool] | None) -> Any:
+    """Append the leaves and return the structure."""
+    cls = type(tree)
+    kind = _KINDS.get(cls) or _kind(cls)
+    if kind is None or (is_leaf is not None and is_leaf(tree)):
         leaves.append(tree)
-        return LEAF
-    kind = _kind(type(tree))
-    if kind is None:
-        leaves.append(tree)
-        return LEAF
+        return None
     children, aux = kind.flatten(tree)
-    return TreeDef(type(tree), aux, tuple([_flatten(c, leaves, is_leaf) for c in children]))
+    return cls, aux, tuple([_structure(c, leaves, is_leaf) for c in children])
+
+
+def _interned(structure: Any) -> TreeDef:
+    found = _INTERNED.get(structure)
+    if found is None:
+        cls, aux, children = structure
+        found = _INTERNED[structure] = TreeDef(cls, aux, tuple(map(_interned, children)))
+    return found
 
 
 def tree_flatten(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Leaf], TreeDef]:
@@ -205,7 +216,7 @@ def tree_flatten(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> tu
     ([1, 2], TreeDef([*, {'a': *}]))
     """
     leaves: list[Leaf] = []
-    return leaves, _flatten(tree, leaves, is_leaf)
+    return leaves, _interned(_structure(tree, leaves, is_leaf))
 
 
 def tree_unflatten(treedef: TreeDef, leaves: Iterable[Leaf]) -> Tree:

@@ -159,18 +159,6 @@ FDL_INTEGRAL(u8, fdl_u8, 8, 0) FDL_INTEGRAL(u16, fdl_u16, 16, 0) FDL_INTEGRAL(u3
 FDL_FN fdl_b8 fdl_max_b8(fdl_b8 a, fdl_b8 b) { return a | b; }
 FDL_FN fdl_b8 fdl_min_b8(fdl_b8 a, fdl_b8 b) { return a & b; }
 
-/* Powers with a constant exponent: the loop unrolls */
-#define FDL_INTEGER_POW(T, type) \
-  FDL_FN type fdl_integer_pow_##T(type x, int n) { \
-    type out = 1; \
-    int left = n < 0 ? -n : n; \
-    for (; left; left >>= 1) { if (left & 1) out = (type)(out * x); x = (type)(x * x); } \
-    return n < 0 ? (type)(1 / out) : out; \
-  }
-FDL_INTEGER_POW(f32, float) FDL_INTEGER_POW(f64, double)
-FDL_INTEGER_POW(i8, fdl_i8) FDL_INTEGER_POW(i16, fdl_i16) FDL_INTEGER_POW(i32, fdl_i32) FDL_INTEGER_POW(i64, fdl_i64)
-FDL_INTEGER_POW(u8, fdl_u8) FDL_INTEGER_POW(u16, fdl_u16) FDL_INTEGER_POW(u32, fdl_u32) FDL_INTEGER_POW(u64, fdl_u64)
-
 /* Float to integer: truncates, saturates, NaN is 0 */
 #define FDL_TO_INT(S, stype, T, type, low, high) \
   FDL_FN type fdl_##S##_to_##T(stype x) { \

@@ -1,0 +1,31 @@
+"""Fixtures of all tests: a private cache of compiled programs, settings put back, and no trace left open."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+os.environ.setdefault("FDL_CACHE_DIR", tempfile.mkdtemp(prefix="fdl-tests-"))
+
+from fdl.backends.toolchain import find_compiler  # noqa: E402
+from fdl.core.config import config  # noqa: E402
+from fdl.core.trace import EVAL, current_trace  # noqa: E402
+
+settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+ROOT = Path(__file__).resolve().parent.parent
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C compiler")
+
+
+@pytest.fixture(autouse=True)
+def _undisturbed():
+    """Each test leaves no trace open and all settings as they were."""
+    saved = config.tier, config.threads, config.compiler, config.cache_dir
+    yield
+    config.tier, _, config.compiler, config.cache_dir = saved
+    config.set_threads(saved[1])
+    assert current_trace() is EVAL, "a trace was left open"
