@@ -5,17 +5,20 @@ from __future__ import annotations
 import warnings
 
 from fdl.backends.c import CExecutable
+from fdl.backends.cuda import CudaExecutable
 from fdl.backends.executable import Executable, Interpreted
 from fdl.backends.toolchain import find_compiler
 from fdl.core.config import config
-from fdl.core.errors import CompileError, NoCompilerWarning
+from fdl.core.errors import CompileError, DeviceError, NoCompilerWarning
 from fdl.core.graph import Graph
 
 _warned: list[bool] = []
 
 
-def executable(graph: Graph, name: str) -> Executable:
-    """The program of a graph without constants, made once for as long as the graph lives."""
+def executable(graph: Graph, name: str, device: str = "cpu") -> Executable:
+    """The program of a graph without constants on a device, "cpu" or "cuda", made once for as long as the graph lives."""
+    if device != "cpu":
+        return _on_device(graph, device)
     compiler = None if config.tier == "interpreted" else find_compiler()
     key = "executable", compiler
     if key not in graph.memo:
@@ -27,6 +30,15 @@ def executable(graph: Graph, name: str) -> Executable:
             _warn_once()
             graph.memo[key] = Interpreted(graph)
     program: Executable = graph.memo[key]
+    return program
+
+
+def _on_device(graph: Graph, device: str) -> Executable:
+    if device != "cuda":
+        raise DeviceError(f"there is no device {device!r}", hint='"cpu" or "cuda"')
+    if device not in graph.memo:
+        graph.memo[device] = CudaExecutable(graph)
+    program: Executable = graph.memo[device]
     return program
 
 

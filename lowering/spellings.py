@@ -99,10 +99,11 @@ def literal(value: object, dtype: DType) -> str:
             return "(-9223372036854775807ll - 1)"
         return f"{number}ll" if dtype == dtypes.int64 else f"(-{-number - 1} - 1)" if number == -(2**31) else f"{number}u" if dtype == dtypes.uint32 else str(number)
     number_ = float(value)  # type: ignore[arg-type]
+    width = "F64" if dtype == dtypes.float64 else "F32"
     if number_ != number_:
-        return '__builtin_nanf("")' if dtype != dtypes.float64 else '__builtin_nan("")'
+        return f"FDL_NAN_{width}"
     if number_ in (float("inf"), float("-inf")):
-        return ("-" if number_ < 0 else "") + ("__builtin_inff()" if dtype != dtypes.float64 else "__builtin_inf()")
+        return f"{'-' if number_ < 0 else ''}FDL_INF_{width}"
     text = repr(number_) if dtype == dtypes.float64 else f"{number_:.9g}"
     text = text if any(c in text for c in ".e") else text + ".0"
     return f"({text})" if dtype == dtypes.float64 else f"({text}f)"

@@ -191,6 +191,19 @@ class GraphError(FdlError, AssertionError):
     """
 
 
+class DeviceError(FdlError, ValueError):
+    """A device that does not exist, or is not there on this machine.
+
+    >>> import fdl
+    >>> fdl.jit(lambda x: x, device="abacus")(1.0)  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.core.errors.DeviceError: there is no device 'abacus'...
+    >>> float(fdl.jit(lambda x: x, device="cpu")(1.0))  # right
+    1.0
+    """
+
+
 class CompileError(FdlError, RuntimeError):
     """A program could not be compiled: no compiler under `FDL_TIER=compiled`, or one that failed.
 

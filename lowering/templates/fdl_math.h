@@ -26,6 +26,18 @@ typedef unsigned char fdl_b8;
 FDL_FN fdl_u32 fdl_bits(float x) { union { float f; fdl_u32 u; } v; v.f = x; return v.u; }
 FDL_FN float fdl_float(fdl_u32 u) { union { float f; fdl_u32 u; } v; v.u = u; return v.f; }
 
+#ifdef __CUDACC__
+#define FDL_INF_F32 fdl_float(0x7F800000u)
+#define FDL_NAN_F32 fdl_float(0x7FC00000u)
+#define FDL_INF_F64 __longlong_as_double(0x7FF0000000000000ll)
+#define FDL_NAN_F64 __longlong_as_double(0x7FF8000000000000ll)
+#else
+#define FDL_INF_F32 __builtin_inff()
+#define FDL_NAN_F32 __builtin_nanf("")
+#define FDL_INF_F64 __builtin_inf()
+#define FDL_NAN_F64 __builtin_nan("")
+#endif
+
 #ifndef __CUDACC__
 #define FDL_M1(name) float name##f(float); double name(double);
 #define FDL_M2(name) float name##f(float, float); double name(double, double);
@@ -92,9 +104,9 @@ FDL_FN float fdl_log_f32(float x) {
   y = y + n * -2.12194440e-4f;
   y = y - 0.5f * z;
   float out = t + y + n * 0.693359375f;
-  out = x == __builtin_inff() ? x : out;
-  out = x < 1.17549435e-38f ? -__builtin_inff() : out;
-  out = x < 0.0f ? __builtin_nanf("") : out;
+  out = x == FDL_INF_F32 ? x : out;
+  out = x < 1.17549435e-38f ? -FDL_INF_F32 : out;
+  out = x < 0.0f ? FDL_NAN_F32 : out;
   return x != x ? x : out;
 }
 
@@ -190,7 +202,7 @@ FDL_FN float fdl_decode(fdl_u32 h, int e, int m, int finite_only) {
   int bias = (1 << (e - 1)) - 1;
   float value;
   if (exponent == (1u << e) - 1u && (!finite_only || mantissa == (1u << m) - 1u))
-    value = !finite_only && mantissa == 0 ? __builtin_inff() : __builtin_nanf("");
+    value = !finite_only && mantissa == 0 ? FDL_INF_F32 : FDL_NAN_F32;
   else if (exponent == 0)
     value = (float)mantissa * fdl_float((fdl_u32)(127 + 1 - bias - m) << 23);
   else
