@@ -47,7 +47,7 @@ def folder(kind: str) -> Path:
     return path
 
 
-def publish(path: Path, write: Callable[[Path], None]) -> None:
+def publish(path: Path, write: Callable[[Path], object]) -> None:
     """Make a file whole or not at all: written beside under another name, then renamed."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     os.close(handle)
@@ -79,4 +79,4 @@ def read_plan(key: str) -> dict[str, Any] | None:
 
 def write_plan(key: str, plan: dict[str, Any]) -> None:
     """Keep the plan of a program."""
-    publish(folder("plans") / f"{key}.json", lambda path: path.write_text(json.dumps(plan)) and None)
+    publish(folder("plans") / f"{key}.json", lambda path: path.write_text(json.dumps(plan)))

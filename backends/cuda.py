@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from fdl.backends.executable import Executable
 from fdl.backends.toolchain import INCLUDE
-from fdl.core.array import Array
-from fdl.core.errors import CompileError
-from fdl.core.graph import Graph
 from fdl.lowering.builder import build
 from fdl.lowering.devices import CUDA, DeviceProgram, render_device
 from fdl.lowering.passes import run_passes
 from fdl.lowering.schedule import schedule
+
+from fdl.core.array import Array
+from fdl.core.errors import CompileError
+from fdl.core.graph import Graph
 
 OPTIONS = ("--std=c++14", "--fmad=false", "--disable-warnings", f"-I{INCLUDE}")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 import jinja2
-
 from fdl.backends import cache
 from fdl.backends.toolchain import PRODUCT_FLAGS, Compiler, rows_of_tile
+
 from fdl.core.config import config
 
 _NATIVE = Path(__file__).resolve().parent / "native"

@@ -27,10 +27,7 @@ BATCH = 64
 def init(key):
     """He-initialised weights and zero biases."""
     keys = random.split(key, len(SIZES) - 1)
-    return [
-        {"w": random.normal(k, (fan_in, fan_out)) * (2 / fan_in) ** 0.5, "b": jnp.zeros(fan_out)}
-        for k, fan_in, fan_out in zip(keys, SIZES, SIZES[1:], strict=False)
-    ]
+    return [{"w": random.normal(k, (fan_in, fan_out)) * (2 / fan_in) ** 0.5, "b": jnp.zeros(fan_out)} for k, fan_in, fan_out in zip(keys, SIZES, SIZES[1:], strict=False)]
 
 
 def predict(params, x):

@@ -184,7 +184,11 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     """
     x, y = aval_of(logits), aval_of(labels)
     if x.shape[:-1] != y.shape or not dtypes.is_integer(y.dtype):
-        raise ShapeError(f"cross_entropy: logits {x.describe()} and labels {y.describe()}", why="labels are integers, with the shape of the logits but for the last axis", hint="one label a row, labels.astype(jnp.int32)")
+        raise ShapeError(
+            f"cross_entropy: logits {x.describe()} and labels {y.describe()}",
+            why="labels are integers, with the shape of the logits but for the last axis",
+            hint="one label a row, labels.astype(jnp.int32)",
+        )
     return ops.neg(_picked(log_softmax(logits), labels))
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from fdl.core import dtypes
-from fdl.core.errors import CompileError
 from fdl.lowering import spellings
 from fdl.lowering.loop_ir import Buffer, Dot, Map, Node, Operand, Program, Reduce
 from fdl.lowering.render import Expressions, environment
+
+from fdl.core import dtypes
+from fdl.core.errors import CompileError
 from fdl.ops.reduction import lowest
 
 TILE = 16
@@ -130,7 +132,7 @@ def _reduce(n: Reduce, text: Expressions) -> DeviceKernel:
     over = tuple(DeviceLoop(f"i{len(n.space) + j}", d) for j, d in enumerate(n.over))
     combine = "FDL_PLUS" if n.kind == "add" else f"fdl_max_{spellings.SUFFIX[dtype]}"
     neutral = "0" if n.kind == "add" else spellings.literal(lowest(dtype), dtype)
-    common = {"type": spellings.register_type(dtype), "value": value, "neutral": neutral, "combine": combine}
+    common: dict[str, Any] = {"type": spellings.register_type(dtype), "value": value, "neutral": neutral, "combine": combine}
     return DeviceKernel("reduce", "", _params(text, n), math.prod(n.space), _dims(n.space), over, lines, stores, **common)
 
 

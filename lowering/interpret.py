@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from fdl.core.dtypes import DType
-from fdl.core.primitive import REGISTRY
 from fdl.lowering.loop_ir import (
     Argmax,
     Branch,
@@ -31,6 +28,9 @@ from fdl.lowering.loop_ir import (
     step_var,
     walk,
 )
+
+from fdl.core.dtypes import DType
+from fdl.core.primitive import REGISTRY
 from fdl.ops.random import philox_word
 from fdl.ops.reduction import lowest
 
@@ -50,8 +50,8 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
     for n in nodes:
         if isinstance(n, Map):
             grid = _grid(n.space, steps)
-            values = [_evaluate(s.value, memory, grid) for s in n.stores]
-            for s, value in zip(n.stores, values, strict=True):
+            stored = [_evaluate(s.value, memory, grid) for s in n.stores]
+            for s, value in zip(n.stores, stored, strict=True):
                 place = _address(s.offset, memory, grid)
                 memory[s.buffer][np.broadcast_to(place, n.space)] = np.broadcast_to(value, n.space)
         elif isinstance(n, Reduce):
@@ -169,5 +169,3 @@ def _loop(n: Loop, memory: dict[Buffer, Any], steps: Grid) -> None:
 def _carry(n: Loop, memory: dict[Buffer, Any]) -> None:
     for value, (_, target) in zip([memory[source].copy() for source, _ in n.carry], n.carry, strict=True):
         memory[target][:] = value
-
-

@@ -13,9 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jinja2
-
-from fdl.core import dtypes
-from fdl.core.source import Location
 from fdl.lowering import spellings
 from fdl.lowering.loop_ir import (
     Argmax,
@@ -34,6 +31,9 @@ from fdl.lowering.loop_ir import (
     Scatter,
 )
 from fdl.lowering.schedule import Arena, Barriers, is_parallel
+
+from fdl.core import dtypes
+from fdl.core.source import Location
 from fdl.ops.reduction import lowest
 
 
@@ -463,5 +463,3 @@ class ProgramRenderer:
 def render_program(program: Program, arena: Arena) -> Rendered:
     """The C source of a scheduled program."""
     return ProgramRenderer(program, arena).render()
-
-

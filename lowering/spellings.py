@@ -32,11 +32,11 @@ C: dict[str, str] = {
     "not:bool": "!{0}",
     **{name: f"fdl_{name}_{{T}}({{args}})" for name in _CALLS.split()},
 }
-METAL: dict[str, str] = {name: f"{name}({{args}})" for name in "exp log sqrt rsqrt sin cos tan atan2 tanh floor ceil trunc".split()}
+METAL: dict[str, str] = {name: f"{name}({{args}})" for name in ["exp", "log", "sqrt", "rsqrt", "sin", "cos", "tan", "atan2", "tanh", "floor", "ceil", "trunc"]}
 METAL |= {"round": "rint({args})", "is_finite": "isfinite({args})", "abs": "abs({args})"}
 
 # Results that need no rounding in a narrow dtype: they are among the operands' values, or a sign away.
-EXACT = frozenset("neg abs sign max min select floor ceil trunc round stop_gradient".split())
+EXACT = frozenset(["neg", "abs", "sign", "max", "min", "select", "floor", "ceil", "trunc", "round", "stop_gradient"])
 
 SUFFIX: dict[DType, str] = {
     dtypes.bool_: "b8",

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("FDL_CACHE_DIR", tempfile.mkdtemp(prefix="fdl-tests-"))
 
-from fdl.backends.toolchain import find_compiler  # noqa: E402
-from fdl.core.config import config  # noqa: E402
-from fdl.core.trace import EVAL, current_trace  # noqa: E402
+from fdl.backends.toolchain import find_compiler
+
+from fdl.core.config import config
+from fdl.core.trace import EVAL, current_trace
 
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,8 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from fdl.transforms.jvp import jvp_flat
+from fdl.transforms.linearize import backward_pass, linearize_flat, varying_mask
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.vmap import vmap
 
 from fdl.core import dtypes
+from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph
 from fdl.core.pytree import TreeDef, tree_flatten, tree_map, tree_paths
@@ -17,10 +22,6 @@ from fdl.core.trace import aval_of
 from fdl.ops.axes import convert, full, instantiate, match
 from fdl.ops.elementwise import add, equal
 from fdl.ops.shape import iota, reshape, slice_in_dim
-from fdl.transforms.jvp import jvp_flat
-from fdl.transforms.linearize import backward_pass, linearize_flat, varying_mask
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
-from fdl.transforms.vmap import vmap
 
 float0 = np.dtype([("float0", np.void, 0)])
 
@@ -162,7 +163,7 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tu
     6.0
     """
     leaves, in_tree = tree_flatten((primals, {}))
-    avals = [getattr(x, "aval", x) if hasattr(x, "aval") or hasattr(x, "describe") else aval_of(x) for x in leaves]
+    avals = [x if isinstance(x, ShapedArray) else aval_of(x) for x in leaves]
     flat = FlatFunction(f, in_tree, "linear_transpose")
     graph = stage(flat, avals, f"linear_transpose({function_name(f)})")
 
@@ -209,7 +210,11 @@ def _grad_linearization(f: Callable[..., Any], argnums: int | Sequence[int], has
     lin = _Linearization(of_parts, leaves, in_tree, "grad", has_aux)
     if len(lin.outs) != 1 or aval_of(lin.outs[0]).shape != () or not dtypes.is_float(aval_of(lin.outs[0]).dtype):
         found = ", ".join(aval_of(o).describe() for o in lin.outs) or "nothing"
-        raise NonScalarError(f"grad: the function returned {found}, not a scalar float", why="a gradient is the derivative of one real number", hint=".sum() or .mean(), jacrev for arrays, has_aux=True for more results")
+        raise NonScalarError(
+            f"grad: the function returned {found}, not a scalar float",
+            why="a gradient is the derivative of one real number",
+            hint=".sum() or .mean(), jacrev for arrays, has_aux=True for more results",
+        )
     return lin
 
 
@@ -348,4 +353,3 @@ def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable
     [[4.0, 2.0], [2.0, 0.0]]
     """
     return jacfwd(jacrev(f, argnums), argnums)
-

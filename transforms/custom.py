@@ -12,6 +12,9 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.vmap import batch_flat, with_axis
+
 from fdl.core.array import Array, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import MissingRuleError, StructureError
@@ -21,8 +24,6 @@ from fdl.core.pytree import tree_flatten
 from fdl.core.tangents import Zero, has_tangent, is_linear
 from fdl.core.trace import EVAL, aval_of, set_trace
 from fdl.ops.axes import instantiate, match, reduce_sum
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
-from fdl.transforms.vmap import batch_flat, with_axis
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,14 +64,21 @@ class CustomRule:
             assert self.bwd is not None
             return [None] * n + self.bwd(residuals, cts)
 
-        return dataclasses.replace(
-            self, fun=lambda *xs: bind_graph(graph, xs), jvp=self.jvp and jvp, fwd=self.fwd and (lambda *xs: self.fwd(*xs[n:])), bwd=self.bwd and bwd, graph=graph, captured=n
-        ), captured  # fmt: skip
+        def fwd(*primals: Any) -> tuple[list[Any], list[Any]]:
+            assert self.fwd is not None
+            return self.fwd(*primals[n:])
+
+        recorded = CustomRule(self.name, lambda *xs: bind_graph(graph, xs), self.jvp and jvp, self.fwd and fwd, self.bwd and bwd, graph, n)
+        return recorded, captured
 
 
 def _refuse_captured(name: str, tangents: Sequence[Any]) -> None:
     if any(type(t) is not Zero for t in tangents):
-        raise MissingRuleError(f"{name}: a function with a custom rule closed over a value that is being differentiated", why="its rule knows the derivative for arguments only", hint="pass the value as an argument")
+        raise MissingRuleError(
+            f"{name}: a function with a custom rule closed over a value that is being differentiated",
+            why="its rule knows the derivative for arguments only",
+            hint="pass the value as an argument",
+        )
 
 
 def _stage(operands: Sequence[Any], *, rule: CustomRule) -> tuple[list[Any], dict[str, Any]]:
@@ -223,7 +231,11 @@ def _split_static(f: Callable[..., Any], args: tuple[Any, ...], static: Sequence
 
 
 def _custom_vjp_jvp(primals: Any, tangents: Any, *, rule: CustomRule) -> Any:
-    raise MissingRuleError(f"{rule.name}: forward mode meets a custom reverse rule", why="custom_vjp gives the derivative of cotangents only", hint="custom_jvp, which serves both modes, or reverse mode")
+    raise MissingRuleError(
+        f"{rule.name}: forward mode meets a custom reverse rule",
+        why="custom_vjp gives the derivative of cotangents only",
+        hint="custom_jvp, which serves both modes, or reverse mode",
+    )
 
 
 def _custom_vjp_linearize(primals: Any, nonzero: Any, *, rule: CustomRule) -> Any:
@@ -277,9 +289,16 @@ def _custom_vjp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -
 custom_vjp_p = (
     Primitive("custom_vjp", multiple_results=True)
     .define(
-        shape=_shape, impl=_impl, evaluate=_evaluate, stage=_stage, jvp=_custom_vjp_jvp, linearize=_custom_vjp_linearize,
-        batch=_custom_vjp_batch, lower=_lower, samples=[],
-    )  # fmt: skip
+        shape=_shape,
+        impl=_impl,
+        evaluate=_evaluate,
+        stage=_stage,
+        jvp=_custom_vjp_jvp,
+        linearize=_custom_vjp_linearize,
+        batch=_custom_vjp_batch,
+        lower=_lower,
+        samples=[],
+    )
     .register()
 )
 

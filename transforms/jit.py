@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
+from fdl.transforms.control.call import call
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+
 from fdl.core.array import Array
 from fdl.core.errors import StructureError
 from fdl.core.graph import Graph
 from fdl.core.pytree import LEAF, TreeDef, tree_flatten
 from fdl.core.trace import EVAL, Tracer, aval_of, current_trace
-from fdl.transforms.control.call import call
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
 
 
 class _Entry(NamedTuple):
@@ -75,7 +76,11 @@ class Jitted:
         try:
             entry = self.cache.get(key)
         except TypeError as error:
-            raise StructureError(f"jit({self.name}): a static argument is not hashable: {error}", why="static arguments are part of the key that finds the compiled program", hint="a tuple instead of a list, a frozen dataclass, or a dynamic argument") from None
+            raise StructureError(
+                f"jit({self.name}): a static argument is not hashable: {error}",
+                why="static arguments are part of the key that finds the compiled program",
+                hint="a tuple instead of a list, a frozen dataclass, or a dynamic argument",
+            ) from None
         return entry or self._record(key, leaves, in_tree, dict(fixed), dict(fixed_names), len(args)), leaves
 
     def _record(self, key: Any, leaves: Sequence[Any], in_tree: TreeDef, fixed: dict[int, Any], fixed_names: dict[str, Any], count: int) -> _Entry:
@@ -136,8 +141,9 @@ def jit(
 ) -> Any:
     """`f`, recorded once for each signature and run as one compiled program.
 
-    The signature is the structure, shapes and dtypes of the arguments and the values of static ones, which are Python values while recording and must be
-    hashable.  `device` is "cpu", or "cuda" for elementwise work, sums and products with CuPy and a GPU.  Memory of donated arguments may be reused; they are gone afterwards.  Inside other transforms, and with others inside, it changes no result.
+    The signature is the structure, shapes and dtypes of the arguments and the values of static ones, which are Python values while recording and must
+    be hashable.  Memory of donated arguments may be reused; they are gone afterwards.  `device` is "cpu", or "cuda" for elementwise work, sums and
+    products with CuPy and a GPU.  Inside other transforms, and with others inside, `jit` changes no result.
 
     >>> double = jit(lambda x: x * 2)
     >>> float(double(3.0))
@@ -159,4 +165,3 @@ def _parameters(f: Callable[..., Any]) -> list[str]:
         return [p.name for p in inspect.signature(f).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     except (TypeError, ValueError):  # a builtin
         return []
-

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fdl.transforms.jvp import concrete_of
+from fdl.transforms.stage import StageTrace, StageTracer, derive, stage_derived
+
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import MissingRuleError
@@ -19,8 +22,6 @@ from fdl.core.tangents import Linear, Zero, has_tangent
 from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import instantiate, match
 from fdl.ops.elementwise import add, barrier
-from fdl.transforms.jvp import concrete_of
-from fdl.transforms.stage import StageTrace, StageTracer, derive, stage_derived
 
 # Linearize
 

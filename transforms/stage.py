@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fdl.lowering.passes.prune import prune
+
 from fdl.core import dtypes
 from fdl.core.array import as_array
 from fdl.core.avals import ShapedArray
@@ -14,7 +16,6 @@ from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
 from fdl.core.source import user_location
 from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, raise_leaked
-from fdl.lowering.passes.prune import prune
 
 
 class StageTracer(Tracer):
@@ -112,7 +113,11 @@ class FlatFunction:
         outs, self.out_tree = tree_flatten(result)
         for path, leaf in zip([path for path, _ in tree_paths(result)] if _any_invalid(outs) else [""] * len(outs), outs, strict=True):
             if not is_arraylike(leaf):
-                raise DtypeError(f"{self.name}: the function returned {type(leaf).__name__} at `result{path}`", why="transforms need arrays, numbers, or containers of them", hint="return it beside, with has_aux=True, or not at all")
+                raise DtypeError(
+                    f"{self.name}: the function returned {type(leaf).__name__} at `result{path}`",
+                    why="transforms need arrays, numbers, or containers of them",
+                    hint="return it beside, with has_aux=True, or not at all",
+                )
         return outs
 
     def unflatten(self, outs: Sequence[Any]) -> Any:

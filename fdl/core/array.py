@@ -52,7 +52,11 @@ class ArrayMethods:
     """What arrays and tracers have in common: all that follows from `aval` and from operations."""
 
     __slots__ = ()
-    aval: ShapedArray
+
+    @property
+    def aval(self) -> ShapedArray:
+        """Type: shape, dtype, weakness."""
+        raise NotImplementedError(self)
 
     @property
     def shape(self) -> Shape:
@@ -116,7 +120,11 @@ class ArrayMethods:
         return METHODS["getitem"](self, index)
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise ImmutableError("arrays are immutable: `x[i] = v` is not possible", why="transforms and the compiler rely on values that never change", hint="x = x.at[i].set(v), or .add, .multiply, .min, .max")
+        raise ImmutableError(
+            "arrays are immutable: `x[i] = v` is not possible",
+            why="transforms and the compiler rely on values that never change",
+            hint="x = x.at[i].set(v), or .add, .multiply, .min, .max",
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -157,6 +165,8 @@ class Array(ArrayMethods):
 
     __slots__ = ("__weakref__", "_data", "aval")
     __array_priority__ = 100
+    aval: ShapedArray
+    _data: Any
 
     def __init__(self, aval: ShapedArray, data: Any) -> None:
         self.aval = aval
@@ -164,12 +174,13 @@ class Array(ArrayMethods):
 
     def _numpy(self) -> np.ndarray[Any, Any]:
         """The values as a read-only ndarray that shares memory."""
-        data = self._data
+        data: Any = self._data
         if type(data) is not np.ndarray:
             data = np.frombuffer(data, self.aval.dtype, self.aval.size).reshape(self.aval.shape) if self.aval.size else np.empty(self.aval.shape, self.aval.dtype)
             data.flags.writeable = False
             self._data = data
-        return data
+        array: np.ndarray[Any, Any] = data
+        return array
 
     @property
     def device(self) -> str:

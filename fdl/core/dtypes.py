@@ -93,7 +93,8 @@ def canonical(dtype: Any) -> DType:
     if found is None or found not in _ALL_SET:
         names = ", ".join(d.name for d in ALL)
         raise DtypeError(f"dtype {dtype!r} is not supported", hint=f"one of {names}")
-    return found
+    dtype_: DType = found
+    return dtype_
 
 
 def is_float(dtype: DType) -> bool:

@@ -252,7 +252,7 @@ def evaluate(graph: Graph, args: Sequence[Any], apply: Callable[[Equation, list[
     """Run a graph with `apply(equation, operands) -> results`, dropping each value after its last use."""
     if len(args) != len(graph.inputs):
         raise GraphError(f"evaluate: the graph has {len(graph.inputs)} inputs, got {len(args)}")
-    env: dict[Var, Any] = {v: value for v, value in graph.constants}
+    env: dict[Var, Any] = dict(graph.constants)
     env.update(zip(graph.inputs, args, strict=True))
 
     def read(atom: Atom) -> Any:

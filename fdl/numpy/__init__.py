@@ -6,22 +6,193 @@ import sys as _sys
 from fdl.core import dtypes as _dtypes
 from fdl.core.array import METHODS as _METHODS
 from fdl.core.array import Array as ndarray
-from fdl.numpy import _create, _index, _math, _shape
-from fdl.numpy._create import *  # noqa: F403
+from fdl.numpy import _index, _math, _shape
 from fdl.numpy._create import ScalarType as _ScalarType
-from fdl.numpy._index import take, take_along_axis
-from fdl.numpy._math import *  # noqa: F403
-from fdl.numpy._shape import *  # noqa: F403
+from fdl.numpy._create import (
+    arange,
+    array,
+    asarray,
+    diag,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    identity,
+    linspace,
+    meshgrid,
+    ones,
+    ones_like,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
+from fdl.numpy._index import (
+    take,
+    take_along_axis,
+)
+from fdl.numpy._math import (
+    abs,
+    absolute,
+    add,
+    all,
+    allclose,
+    amax,
+    amin,
+    any,
+    arccos,
+    arcsin,
+    arctan,
+    arctan2,
+    argmax,
+    argmin,
+    average,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    ceil,
+    clip,
+    cos,
+    cosh,
+    count_nonzero,
+    cumprod,
+    cumsum,
+    divide,
+    divmod,
+    equal,
+    exp,
+    exp2,
+    expm1,
+    floor,
+    floor_divide,
+    greater,
+    greater_equal,
+    hypot,
+    invert,
+    isclose,
+    isfinite,
+    isinf,
+    isnan,
+    left_shift,
+    less,
+    less_equal,
+    log,
+    log1p,
+    log2,
+    log10,
+    logaddexp,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    mod,
+    multiply,
+    nan_to_num,
+    negative,
+    not_equal,
+    positive,
+    power,
+    prod,
+    reciprocal,
+    remainder,
+    right_shift,
+    round,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    std,
+    subtract,
+    sum,
+    tan,
+    tanh,
+    true_divide,
+    trunc,
+    var,
+    where,
+)
+from fdl.numpy._shape import (
+    astype,
+    atleast_1d,
+    atleast_2d,
+    broadcast_arrays,
+    broadcast_to,
+    concatenate,
+    dot,
+    einsum,
+    expand_dims,
+    flip,
+    hstack,
+    inner,
+    matmul,
+    matrix_transpose,
+    moveaxis,
+    outer,
+    pad,
+    ravel,
+    repeat,
+    reshape,
+    result_type,
+    roll,
+    split,
+    squeeze,
+    stack,
+    swapaxes,
+    tensordot,
+    tile,
+    trace,
+    transpose,
+    vdot,
+    vstack,
+)
 
-for _dtype in _dtypes.ALL:
-    globals()[_dtype.name if _dtype != _dtypes.bool_ else "bool_"] = _ScalarType(_dtype)
+bool_ = _ScalarType(_dtypes.bool_)
+int8 = _ScalarType(_dtypes.int8)
+int16 = _ScalarType(_dtypes.int16)
+int32 = _ScalarType(_dtypes.int32)
+int64 = _ScalarType(_dtypes.int64)
+uint8 = _ScalarType(_dtypes.uint8)
+uint16 = _ScalarType(_dtypes.uint16)
+uint32 = _ScalarType(_dtypes.uint32)
+uint64 = _ScalarType(_dtypes.uint64)
+float8_e4m3fn = _ScalarType(_dtypes.float8_e4m3fn)
+float8_e5m2 = _ScalarType(_dtypes.float8_e5m2)
+bfloat16 = _ScalarType(_dtypes.bfloat16)
+float16 = _ScalarType(_dtypes.float16)
+float32 = _ScalarType(_dtypes.float32)
+float64 = _ScalarType(_dtypes.float64)
 dtype = _dtypes.canonical
 pi, e, inf, nan, newaxis = _stdlib_math.pi, _stdlib_math.e, _stdlib_math.inf, _stdlib_math.nan, None
 
-_FUNCTIONS = """add subtract multiply true_divide floor_divide remainder divmod power bitwise_and bitwise_or bitwise_xor bitwise_not
-left_shift right_shift less less_equal greater greater_equal equal not_equal negative positive abs
-sum mean var std max min any all argmax argmin prod cumsum cumprod round clip""".split()
-_SHAPES = "astype reshape ravel transpose matrix_transpose swapaxes squeeze dot matmul repeat trace".split()
+_FUNCTIONS = [
+    "add", "subtract", "multiply", "true_divide", "floor_divide", "remainder", "divmod", "power", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift",
+    "right_shift", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "negative", "positive", "abs", "sum", "mean", "var",
+    "std", "max", "min", "any", "all", "argmax", "argmin", "prod", "cumsum", "cumprod", "round", "clip",
+]  # fmt: skip
+_SHAPES = ["astype", "reshape", "ravel", "transpose", "matrix_transpose", "swapaxes", "squeeze", "dot", "matmul", "repeat", "trace"]
 _METHODS.update({name: getattr(_math, name) for name in _FUNCTIONS})
 _METHODS.update({name: getattr(_shape, name) for name in _SHAPES})
 _METHODS.update(getitem=_index.getitem, at=_index.at, take=take, flatten=_shape.ravel, __array_namespace__=lambda: _sys.modules[__name__])
+
+__all__ = [
+    "abs", "absolute", "add", "all", "allclose", "amax", "amin", "any", "arange", "arccos", "arcsin", "arctan", "arctan2", "argmax", "argmin",
+    "array", "asarray", "astype", "atleast_1d", "atleast_2d", "average", "bfloat16", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
+    "bool_", "broadcast_arrays", "broadcast_to", "ceil", "clip", "concatenate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "diag", "divide",
+    "divmod", "dot", "dtype", "e", "einsum", "empty", "empty_like", "equal", "exp", "exp2", "expand_dims", "expm1", "eye", "flip", "float16",
+    "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floor", "floor_divide", "full", "full_like", "greater", "greater_equal", "hstack", "hypot",
+    "identity", "inf", "inner", "int16", "int32", "int64", "int8", "invert", "isclose", "isfinite", "isinf", "isnan", "left_shift", "less",
+    "less_equal", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "matmul",
+    "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum", "mod", "moveaxis", "multiply", "nan", "nan_to_num", "ndarray",
+    "negative", "newaxis", "not_equal", "ones", "ones_like", "outer", "pad", "pi", "positive", "power", "prod", "ravel", "reciprocal", "remainder",
+    "repeat", "reshape", "result_type", "right_shift", "roll", "round", "sign", "sin", "sinh", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "tril", "triu", "true_divide",
+    "trunc", "uint16", "uint32", "uint64", "uint8", "var", "vdot", "vstack", "where", "zeros", "zeros_like",
+]  # fmt: skip

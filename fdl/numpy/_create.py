@@ -28,7 +28,7 @@ class ScalarType:
         return array(value, self.dtype)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ScalarType) and self.dtype == other.dtype or self.dtype == other
+        return (isinstance(other, ScalarType) and self.dtype == other.dtype) or self.dtype == other
 
     def __hash__(self) -> int:
         return hash(self.dtype)

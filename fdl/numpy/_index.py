@@ -96,7 +96,9 @@ def _resolve_static(shape: Sequence[int], items: Sequence[Any]) -> _Basic:
             b = max(a, b)
         else:
             a, b, s = 0, n, 1
-        start.append(a), limit.append(b), strides.append(s)
+        start.append(a)
+        limit.append(b)
+        strides.append(s)
         axis += 1
     return _Basic(start, limit, strides, reverse)
 
@@ -147,7 +149,9 @@ def _wrapped(index: Any, n: int) -> Any:
     if isinstance(index, Array):
         values = index._numpy()
         if values.size and (values.min() < -n or values.max() >= n):
-            raise IndexBoundsError(f"an index array has values from {values.min()} to {values.max()}, out of bounds for an axis of size {n}", hint="jnp.clip, or x.at[i].get(mode='clip')")
+            raise IndexBoundsError(
+                f"an index array has values from {values.min()} to {values.max()}, out of bounds for an axis of size {n}", hint="jnp.clip, or x.at[i].get(mode='clip')"
+            )
     if aval_of(index).dtype in dtypes.UNSIGNED:
         return index
     return ops.select(ops.less(index, 0), ops.add(index, n), index)
@@ -169,7 +173,7 @@ def _gathered(x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], mode:
         return out, [*lead, *rest]
     before = sum(1 for item in items[:first] if item is not None)  # axes in front of the indexed ones
     order = [*range(len(shape), len(shape) + before), *range(len(shape)), *range(len(shape) + before, aval_of(out).ndim)]
-    front = [item for item in items[:first]]
+    front = items[:first]
     return ops.transpose(out, order), [*front, *lead, *rest[len(front) :]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -230,7 +231,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     else:
         cuts = [min(max(int(i) + (n if int(i) < 0 else 0), 0), n) for i in indices_or_sections]
     edges = [0, *cuts, n]
-    return [ops.slice_in_dim(x, a, max(a, b), place) for a, b in zip(edges, edges[1:], strict=False)]
+    return [ops.slice_in_dim(x, a, max(a, b), place) for a, b in itertools.pairwise(edges)]
 
 
 def tile(x: Any, reps: Any) -> Any:
@@ -316,7 +317,11 @@ def matmul(a: Any, b: Any) -> Any:
     if not x.ndim or not y.ndim:
         raise ShapeError(f"matmul: {x.describe()} and {y.describe()}", why="a matrix product needs one axis at least on both sides", hint="*")
     if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
-        raise ShapeError(f"matmul: shapes {x.shape} and {y.shape} do not fit", why=f"the last axis of the left side has size {x.shape[-1]}, the rows of the right side {y.shape[-2 if y.ndim > 1 else 0]}", hint="x.T or reshape on one side")
+        raise ShapeError(
+            f"matmul: shapes {x.shape} and {y.shape} do not fit",
+            why=f"the last axis of the left side has size {x.shape[-1]}, the rows of the right side {y.shape[-2 if y.ndim > 1 else 0]}",
+            hint="x.T or reshape on one side",
+        )
     if x.ndim <= 2 or y.ndim <= 2:  # no batch axis on one side: one product
         out = ops.dot_general(a, b, (((x.ndim - 1,), (max(y.ndim - 2, 0),)), ((), ())))
         if y.ndim > 2 and x.ndim > 1:  # axes are (m, batch, n)

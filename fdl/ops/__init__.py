@@ -7,9 +7,52 @@ from fdl.ops.axes import broadcast, broadcast_to, convert, expand_dims, full, in
 from fdl.ops.collective import axis_index, axis_size, pmean, psum
 from fdl.ops.dot import dot_general
 from fdl.ops.elementwise import (
-    abs, add, atan2, barrier, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, ceil, cos, div, elementwise, equal, erf, exp, expm1, floor, greater,
-    greater_equal, integer_pow, is_finite, less, less_equal, log, log1p, logistic, maximum, minimum, mul, neg, not_equal, pow, rem, round_even, rsqrt,
-    select, shift_left, shift_right, sign, sin, sqrt, stop_gradient, sub, tan, tanh, trunc,
+    abs,
+    add,
+    atan2,
+    barrier,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    ceil,
+    cos,
+    div,
+    elementwise,
+    equal,
+    erf,
+    exp,
+    expm1,
+    floor,
+    greater,
+    greater_equal,
+    integer_pow,
+    is_finite,
+    less,
+    less_equal,
+    log,
+    log1p,
+    logistic,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    not_equal,
+    pow,
+    rem,
+    round_even,
+    rsqrt,
+    select,
+    shift_left,
+    shift_right,
+    sign,
+    sin,
+    sqrt,
+    stop_gradient,
+    sub,
+    tan,
+    tanh,
+    trunc,
 )  # fmt: skip
 from fdl.ops.indexing import gather, scatter_add
 from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote
@@ -17,4 +60,12 @@ from fdl.ops.random import random_bits
 from fdl.ops.reduction import argmax, argmin, reduce_max, reduce_min
 from fdl.ops.shape import concatenate, iota, pad, reshape, reverse, slice, slice_in_dim
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [
+    "abs", "add", "argmax", "argmin", "as_operand", "atan2", "axis_index", "axis_size", "barrier", "bitwise_and", "bitwise_not", "bitwise_or",
+    "bitwise_xor", "broadcast", "broadcast_shapes", "broadcast_to", "cast", "ceil", "concatenate", "convert", "cos", "div", "dot_general",
+    "elementwise", "equal", "erf", "exp", "expand_dims", "expm1", "floor", "full", "gather", "greater", "greater_equal", "instantiate", "integer_pow",
+    "iota", "is_finite", "less", "less_equal", "log", "log1p", "logistic", "match", "maximum", "minimum", "move_axis", "mul", "neg", "not_equal",
+    "pad", "pmean", "pow", "promote", "psum", "random_bits", "reduce_max", "reduce_min", "reduce_sum", "rem", "reshape", "reverse", "round_even",
+    "rsqrt", "scatter_add", "select", "shift_left", "shift_right", "sign", "sin", "slice", "slice_in_dim", "sqrt", "stop_gradient", "sub", "sum_to",
+    "tan", "tanh", "transpose", "trunc", "zeros_like",
+]  # fmt: skip

@@ -55,7 +55,7 @@ def _convert_transpose(ct: Any, operands: Any, *, dtype: DType, weak_type: bool)
     return [convert_p.bind(ct, dtype=aval.dtype, weak_type=aval.weak_type)]
 
 
-convert_p = (
+convert_p: Primitive = (
     Primitive("convert")
     .define(
         shape=lambda x, *, dtype, weak_type: x.update(dtype=dtype, weak_type=weak_type),
@@ -116,7 +116,7 @@ def _transpose_lower(b: Any, x: Any, *, permutation: tuple[int, ...]) -> Any:
     return b.view(tuple(x.shape[i] for i in permutation), x, lambda index: tuple(index[i] for i in inverse))
 
 
-transpose_p = (
+transpose_p: Primitive = (
     Primitive("transpose")
     .define(
         shape=_transpose_shape,
@@ -200,7 +200,9 @@ def match(x: Any, aval: ShapedArray) -> Any:
 def _broadcast_shape(x: ShapedArray, *, shape: Shape, axes: tuple[int, ...]) -> ShapedArray:
     fits = len(axes) == x.ndim and list(axes) == sorted(set(axes)) and all(0 <= a < len(shape) for a in axes)
     if not fits or any(d not in (1, shape[a]) for a, d in zip(axes, x.shape, strict=True)):
-        raise ShapeError(f"broadcast: {x.describe()} does not broadcast to {shape}", why=f"its axes {x.shape} stand at {axes} and must be 1 or equal there", hint="x[:, None] or x.reshape(...)")
+        raise ShapeError(
+            f"broadcast: {x.describe()} does not broadcast to {shape}", why=f"its axes {x.shape} stand at {axes} and must be 1 or equal there", hint="x[:, None] or x.reshape(...)"
+        )
     return x.update(shape=shape)
 
 
@@ -227,7 +229,7 @@ def _broadcast_lower(b: Any, x: Any, *, shape: Shape, axes: tuple[int, ...]) -> 
     return b.view(shape, x, lambda index: tuple(b.zero if d == 1 else index[a] for a, d in zip(axes, x.shape, strict=True)), repeats=True)
 
 
-broadcast_p = (
+broadcast_p: Primitive = (
     Primitive("broadcast")
     .define(
         shape=_broadcast_shape,
@@ -293,7 +295,7 @@ def _reduce_sum_transpose(ct: Any, operands: Any, *, axes: tuple[int, ...]) -> A
     return [broadcast(ct, shape, [i for i in range(len(shape)) if i not in axes])]
 
 
-reduce_sum_p = (
+reduce_sum_p: Primitive = (
     Primitive("reduce_sum")
     .define(
         shape=_reduce_sum_shape,
@@ -307,7 +309,14 @@ reduce_sum_p = (
             Sample((f32(3, 4, 5),), {"axes": (0, 2)}),
             Sample((f32(37, 3),), {"axes": (0,)}),
             Sample((f32(0, 3),), {"axes": (0,)}),
-            Sample((f32(300,),), {"axes": (0,)}),
+            Sample(
+                (
+                    f32(
+                        300,
+                    ),
+                ),
+                {"axes": (0,)},
+            ),
             Sample((of("bfloat16", 40),), {"axes": (0,)}),
             Sample((i32(4, 2),), {"axes": (0, 1)}),
             Sample((f32(3),), {"axes": (1,)}, fails=ShapeError),
@@ -315,4 +324,3 @@ reduce_sum_p = (
     )
     .register()
 )
-

@@ -62,7 +62,11 @@ def _dot_shape(lhs: ShapedArray, rhs: ShapedArray, *, numbers: Numbers, dtype: D
 
 def _dot_impl(lhs: np.ndarray[Any, Any], rhs: np.ndarray[Any, Any], *, numbers: Numbers, dtype: DType) -> Any:
     (lc, rc), (lb, rb) = numbers
-    wide = max((dtypes.compute_dtype(lhs.dtype), dtypes.compute_dtype(dtype)), key=lambda d: d.itemsize) if dtypes.is_float(dtype) == dtypes.is_float(lhs.dtype) else dtypes.compute_dtype(dtype)
+    wide = (
+        max((dtypes.compute_dtype(lhs.dtype), dtypes.compute_dtype(dtype)), key=lambda d: d.itemsize)
+        if dtypes.is_float(dtype) == dtypes.is_float(lhs.dtype)
+        else dtypes.compute_dtype(dtype)
+    )
     lf, rf = _free(lhs.ndim, lc, lb), _free(rhs.ndim, rc, rb)
     batch = [lhs.shape[a] for a in lb]
     a = lhs.transpose([*lb, *lf, *lc]).reshape([*batch, math.prod(lhs.shape[i] for i in lf), math.prod(lhs.shape[i] for i in lc)])
@@ -125,7 +129,7 @@ def _dot_batch(axis: Any, args: Any, batched: Any, *, numbers: Numbers, dtype: D
     return transpose(out, [place, *(i for i in range(ndim) if i != place)]), True
 
 
-dot_general_p = (
+dot_general_p: Primitive = (
     Primitive("dot_general")
     .define(
         shape=_dot_shape,

@@ -28,7 +28,11 @@ from fdl.ops.sample import Sample, Spec, f32, i32, of
 # tangent of one operand, given its tangent, the result and all operands; None where it does not depend on it
 Derivative = Callable[..., Any]
 
-_SAMPLE_DTYPES = {dtypes.FLOATS: ("float32", "float64", "bfloat16", "float16"), dtypes.NUMBERS: ("float32", "float64", "bfloat16", "int32", "uint8"), dtypes.INTEGERS: ("int32", "uint8", "int64")}
+_SAMPLE_DTYPES = {
+    dtypes.FLOATS: ("float32", "float64", "bfloat16", "float16"),
+    dtypes.NUMBERS: ("float32", "float64", "bfloat16", "int32", "uint8"),
+    dtypes.INTEGERS: ("int32", "uint8", "int64"),
+}
 
 
 def elementwise(
@@ -135,10 +139,10 @@ A = dtypes.ALL
 
 # arithmetic
 
-add = elementwise("add", np.add, N, lambda t, y, a, b: t, lambda t, y, a, b: t, arity=2, linear=(0, 1), doc="`a + b`.")
-sub = elementwise("sub", np.subtract, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(t), arity=2, linear=(0, 1), doc="`a - b`.")
-mul = elementwise("mul", np.multiply, N, lambda t, y, a, b: mul(t, b), lambda t, y, a, b: mul(a, t), arity=2, linear=(0, 1), doc="`a * b`.")
-neg = elementwise("neg", np.negative, N, lambda t, y, x: neg(t), linear=(0,), doc="`-x`; unsigned integers wrap.")
+add: Callable[..., Any] = elementwise("add", np.add, N, lambda t, y, a, b: t, lambda t, y, a, b: t, arity=2, linear=(0, 1), doc="`a + b`.")
+sub: Callable[..., Any] = elementwise("sub", np.subtract, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(t), arity=2, linear=(0, 1), doc="`a - b`.")
+mul: Callable[..., Any] = elementwise("mul", np.multiply, N, lambda t, y, a, b: mul(t, b), lambda t, y, a, b: mul(a, t), arity=2, linear=(0, 1), doc="`a * b`.")
+neg: Callable[..., Any] = elementwise("neg", np.negative, N, lambda t, y, x: neg(t), linear=(0,), doc="`-x`; unsigned integers wrap.")
 
 
 def _div(a: Any, b: Any) -> Any:
@@ -167,11 +171,11 @@ def _rem(a: Any, b: Any) -> Any:
     return np.where(b == 0, a, np.fmod(a, safe))
 
 
-div = elementwise(
+div: Callable[..., Any] = elementwise(
     "div", _div, N, lambda t, y, a, b: div(t, b), lambda t, y, a, b: neg(div(mul(t, y), b)), arity=2, linear=(0,), domain=(0.5, 3.0),
     doc="`a / b`; integers truncate towards zero, and a quotient by 0 is -1, or the largest value where unsigned.",
 )  # fmt: skip
-rem = elementwise(
+rem: Callable[..., Any] = elementwise(
     "rem", _rem, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(mul(t, trunc(div(a, b)))), arity=2, domain=(0.5, 3.0),
     doc="The remainder of `a / b` with the sign of `a`, as C's fmod; integers: `a` where `b` is 0.",
 )  # fmt: skip
@@ -185,16 +189,32 @@ def _power(a: Any, b: Any) -> Any:
     return np.where(b >= 0, np.power(a, np.maximum(b, 0)), np.where(a == 1, 1, np.where(a == -1, 1 - 2 * (b & 1), 0)))
 
 
-pow = elementwise(
+pow: Callable[..., Any] = elementwise(
     "pow", _power, N,
     lambda t, y, a, b: mul(t, mul(b, pow(a, select(equal(b, 0), 1, sub(b, 1))))),
     lambda t, y, a, b: mul(t, mul(y, log(select(equal(a, 0), 1, a)))),
     arity=2, domain=(0.3, 2.5), doc="`a ** b`; integers: exact modulo 2 to the bits, and 0 for a negative power of anything but 1 and -1.",
 )  # fmt: skip
-maximum = elementwise("max", np.maximum, A, lambda t, y, a, b: mul(t, _share(a, b, y)), lambda t, y, a, b: mul(t, _share(b, a, y)), arity=2, doc="The larger one; NaN where either is. At a tie both get half of the gradient.")
-minimum = elementwise("min", np.minimum, A, lambda t, y, a, b: mul(t, _share(a, b, y)), lambda t, y, a, b: mul(t, _share(b, a, y)), arity=2, doc="The smaller one; NaN where either is. At a tie both get half of the gradient.")
-abs = elementwise("abs", np.abs, N, lambda t, y, x: mul(t, sign(x)), doc="The absolute value; its derivative at 0 is 0.")
-sign = elementwise("sign", np.sign, N, None, doc="-1, 0 or 1; NaN for NaN.")
+maximum: Callable[..., Any] = elementwise(
+    "max",
+    np.maximum,
+    A,
+    lambda t, y, a, b: mul(t, _share(a, b, y)),
+    lambda t, y, a, b: mul(t, _share(b, a, y)),
+    arity=2,
+    doc="The larger one; NaN where either is. At a tie both get half of the gradient.",
+)
+minimum: Callable[..., Any] = elementwise(
+    "min",
+    np.minimum,
+    A,
+    lambda t, y, a, b: mul(t, _share(a, b, y)),
+    lambda t, y, a, b: mul(t, _share(b, a, y)),
+    arity=2,
+    doc="The smaller one; NaN where either is. At a tie both get half of the gradient.",
+)
+abs: Callable[..., Any] = elementwise("abs", np.abs, N, lambda t, y, x: mul(t, sign(x)), doc="The absolute value; its derivative at 0 is 0.")
+sign: Callable[..., Any] = elementwise("sign", np.sign, N, None, doc="-1, 0 or 1; NaN for NaN.")
 
 
 def _share(a: Any, b: Any, y: Any) -> Any:
@@ -206,21 +226,21 @@ def _share(a: Any, b: Any, y: Any) -> Any:
 
 # exponentials, logarithms, trigonometry
 
-exp = elementwise("exp", np.exp, F, lambda t, y, x: mul(t, y), doc="e to the power of x.")
-expm1 = elementwise("expm1", np.expm1, F, lambda t, y, x: mul(t, add(y, 1)), doc="`exp(x) - 1`, accurate near 0.")
-log = elementwise("log", np.log, F, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm.")
-log1p = elementwise("log1p", np.log1p, F, lambda t, y, x: div(t, add(x, 1)), domain=(-0.7, 3.0), doc="`log(1 + x)`, accurate near 0.")
-sqrt = elementwise("sqrt", np.sqrt, F, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root.")
-rsqrt = elementwise("rsqrt", lambda x: 1 / np.sqrt(x), F, lambda t, y, x: mul(t, mul(div(y, x), -0.5)), domain=(0.2, 4.0), doc="`1 / sqrt(x)`.")
-sin = elementwise("sin", np.sin, F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians.")
-cos = elementwise("cos", np.cos, F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians.")
-tan = elementwise("tan", np.tan, F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians.")
-atan2 = elementwise(
+exp: Callable[..., Any] = elementwise("exp", np.exp, F, lambda t, y, x: mul(t, y), doc="e to the power of x.")
+expm1: Callable[..., Any] = elementwise("expm1", np.expm1, F, lambda t, y, x: mul(t, add(y, 1)), doc="`exp(x) - 1`, accurate near 0.")
+log: Callable[..., Any] = elementwise("log", np.log, F, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm.")
+log1p: Callable[..., Any] = elementwise("log1p", np.log1p, F, lambda t, y, x: div(t, add(x, 1)), domain=(-0.7, 3.0), doc="`log(1 + x)`, accurate near 0.")
+sqrt: Callable[..., Any] = elementwise("sqrt", np.sqrt, F, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root.")
+rsqrt: Callable[..., Any] = elementwise("rsqrt", lambda x: 1 / np.sqrt(x), F, lambda t, y, x: mul(t, mul(div(y, x), -0.5)), domain=(0.2, 4.0), doc="`1 / sqrt(x)`.")
+sin: Callable[..., Any] = elementwise("sin", np.sin, F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians.")
+cos: Callable[..., Any] = elementwise("cos", np.cos, F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians.")
+tan: Callable[..., Any] = elementwise("tan", np.tan, F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians.")
+atan2: Callable[..., Any] = elementwise(
     "atan2", np.arctan2, F,
     lambda t, y, a, b: mul(t, div(b, add(mul(a, a), mul(b, b)))), lambda t, y, a, b: mul(t, neg(div(a, add(mul(a, a), mul(b, b))))),
     arity=2, domain=(0.3, 2.0), doc="The angle of the point (b, a) in radians.",
 )  # fmt: skip
-tanh = elementwise("tanh", np.tanh, F, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent.")
+tanh: Callable[..., Any] = elementwise("tanh", np.tanh, F, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent.")
 
 
 def _logistic(x: Any) -> Any:
@@ -228,22 +248,28 @@ def _logistic(x: Any) -> Any:
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
 
 
-logistic = elementwise("logistic", _logistic, F, lambda t, y, x: mul(t, mul(y, sub(1, y))), doc="`1 / (1 + exp(-x))`.")
-erf = elementwise("erf", lambda x: np.vectorize(math.erf, otypes=[np.float64])(x.astype(np.float64)), F, lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), 2 / math.sqrt(math.pi))), doc="The error function.")
-floor = elementwise("floor", np.floor, F, None, doc="The largest whole number not above x.")
-ceil = elementwise("ceil", np.ceil, F, None, doc="The smallest whole number not below x.")
-trunc = elementwise("trunc", np.trunc, F, None, doc="x without its fraction.")
-round_even = elementwise("round", np.rint, F, None, doc="The nearest whole number; halves go to the even one.")
-is_finite = elementwise("is_finite", np.isfinite, F, None, result=dtypes.bool_, doc="Whether x is neither infinite nor NaN.")
+logistic: Callable[..., Any] = elementwise("logistic", _logistic, F, lambda t, y, x: mul(t, mul(y, sub(1, y))), doc="`1 / (1 + exp(-x))`.")
+erf: Callable[..., Any] = elementwise(
+    "erf",
+    lambda x: np.vectorize(math.erf, otypes=[np.float64])(x.astype(np.float64)),
+    F,
+    lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), 2 / math.sqrt(math.pi))),
+    doc="The error function.",
+)
+floor: Callable[..., Any] = elementwise("floor", np.floor, F, None, doc="The largest whole number not above x.")
+ceil: Callable[..., Any] = elementwise("ceil", np.ceil, F, None, doc="The smallest whole number not below x.")
+trunc: Callable[..., Any] = elementwise("trunc", np.trunc, F, None, doc="x without its fraction.")
+round_even: Callable[..., Any] = elementwise("round", np.rint, F, None, doc="The nearest whole number; halves go to the even one.")
+is_finite: Callable[..., Any] = elementwise("is_finite", np.isfinite, F, None, result=dtypes.bool_, doc="Whether x is neither infinite nor NaN.")
 
 # comparison
 
-equal = elementwise("eq", np.equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a == b`.")
-not_equal = elementwise("ne", np.not_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a != b`.")
-less = elementwise("lt", np.less, A, None, None, arity=2, result=dtypes.bool_, doc="`a < b`.")
-less_equal = elementwise("le", np.less_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a <= b`.")
-greater = elementwise("gt", np.greater, A, None, None, arity=2, result=dtypes.bool_, doc="`a > b`.")
-greater_equal = elementwise("ge", np.greater_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a >= b`.")
+equal: Callable[..., Any] = elementwise("eq", np.equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a == b`.")
+not_equal: Callable[..., Any] = elementwise("ne", np.not_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a != b`.")
+less: Callable[..., Any] = elementwise("lt", np.less, A, None, None, arity=2, result=dtypes.bool_, doc="`a < b`.")
+less_equal: Callable[..., Any] = elementwise("le", np.less_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a <= b`.")
+greater: Callable[..., Any] = elementwise("gt", np.greater, A, None, None, arity=2, result=dtypes.bool_, doc="`a > b`.")
+greater_equal: Callable[..., Any] = elementwise("ge", np.greater_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a >= b`.")
 
 # bits
 
@@ -261,12 +287,12 @@ def _shift(f: Callable[..., Any]) -> Callable[..., Any]:
     return shift
 
 
-bitwise_and = elementwise("and", np.bitwise_and, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
-bitwise_or = elementwise("or", np.bitwise_or, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
-bitwise_xor = elementwise("xor", np.bitwise_xor, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
-bitwise_not = elementwise("not", np.invert, B, None, doc="Bitwise, or logical for bool.")
-shift_left = elementwise("shift_left", _shift(np.left_shift), I, None, None, arity=2, domain=(0, 9), doc="`a << b`; 0 where b is outside of the width.")
-shift_right = elementwise("shift_right", _shift(np.right_shift), I, None, None, arity=2, domain=(0, 9), doc="`a >> b`, keeping the sign of signed integers.")
+bitwise_and: Callable[..., Any] = elementwise("and", np.bitwise_and, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
+bitwise_or: Callable[..., Any] = elementwise("or", np.bitwise_or, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
+bitwise_xor: Callable[..., Any] = elementwise("xor", np.bitwise_xor, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
+bitwise_not: Callable[..., Any] = elementwise("not", np.invert, B, None, doc="Bitwise, or logical for bool.")
+shift_left: Callable[..., Any] = elementwise("shift_left", _shift(np.left_shift), I, None, None, arity=2, domain=(0, 9), doc="`a << b`; 0 where b is outside of the width.")
+shift_right: Callable[..., Any] = elementwise("shift_right", _shift(np.right_shift), I, None, None, arity=2, domain=(0, 9), doc="`a >> b`, keeping the sign of signed integers.")
 
 
 # select, integer power, identities that derivatives or passes see
@@ -320,11 +346,11 @@ def _select_batch(axis: Any, args: Any, batched: Any) -> Any:
     return select_p.bind(*[_align(x, b, (axis.size, *full)) for x, b in zip(args, batched, strict=True)]), True
 
 
-select_p = (
+select_p: Primitive = (
     Primitive("select")
     .define(
         shape=_select_shape,
-        impl=lambda condition, a, b: np.where(condition, a, b).astype(a.dtype),
+        impl=lambda condition, a, b: np.asarray(np.where(condition, a, b), a.dtype),
         jvp=_select_jvp,
         transpose=_select_transpose,
         batch=_select_batch,
@@ -376,7 +402,7 @@ def _integer_pow_shape(x: ShapedArray, *, exponent: int) -> ShapedArray:
     return x
 
 
-integer_pow_p = (
+integer_pow_p: Primitive = (
     Primitive("integer_pow")
     .define(
         shape=_integer_pow_shape,
@@ -393,7 +419,7 @@ integer_pow_p = (
 
 def _identity(name: str, jvp: Callable[..., Any], transpose: Callable[..., Any] | None, doc: str) -> Callable[[Any], Any]:
     """An operation that gives its operand back, and that derivatives or passes treat in a way of its own."""
-    primitive = Primitive(name).define(
+    primitive: Primitive = Primitive(name).define(
         shape=lambda x: x,
         impl=lambda x: x,
         jvp=jvp,
@@ -413,8 +439,8 @@ def _identity(name: str, jvp: Callable[..., Any], transpose: Callable[..., Any] 
     return function
 
 
-stop_gradient = _identity("stop_gradient", lambda primals, tangents: (primals[0], Zero(aval_of(primals[0]))), None, "x, as a constant to all derivatives.")
-barrier = _identity(
+stop_gradient: Callable[[Any], Any] = _identity("stop_gradient", lambda primals, tangents: (primals[0], Zero(aval_of(primals[0]))), None, "x, as a constant to all derivatives.")
+barrier: Callable[[Any], Any] = _identity(
     "barrier",
     lambda primals, tangents: (barrier(primals[0]), barrier(tangents[0])),
     lambda ct, operands: [barrier(ct)],

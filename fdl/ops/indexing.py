@@ -33,7 +33,10 @@ def _gathered_shape(what: str, x: ShapedArray, indices: Sequence[ShapedArray], a
         raise DtypeError(f"{what}: indices must be integers, not {' and '.join(i.describe() for i in indices)}", hint="x[mask.nonzero()] or jnp.where for a mask")
     ok = indices and len(axes) == len(indices) == len(set(axes)) and all(batch <= a < x.ndim for a in axes) and mode in ("clip", "drop")
     if not ok or any(i.shape != indices[0].shape for i in indices) or indices[0].shape[:batch] != x.shape[:batch]:
-        raise ShapeError(f"{what}: {x.describe()} with indices {' '.join(i.describe() for i in indices)} on axes {axes}, {batch} batch axes, mode {mode}", why="indices need one shape that starts with the batch axes, and an axis each")
+        raise ShapeError(
+            f"{what}: {x.describe()} with indices {' '.join(i.describe() for i in indices)} on axes {axes}, {batch} batch axes, mode {mode}",
+            why="indices need one shape that starts with the batch axes, and an axis each",
+        )
     if mode == "clip" and indices[0].size and any(x.shape[a] == 0 for a in axes):
         raise ShapeError(f"{what}: {x.describe()} has no element to index along {axes}")
     return (*indices[0].shape, *(x.shape[a] for a in _rest(x.shape, axes, batch)))
@@ -138,7 +141,7 @@ def _gather_lower(b: Any, x: Any, *indices: Any, axes: Any, batch: int, mode: st
 _INDICES = np.array([[2, 0], [1, 9], [-3, 1]], np.int32)
 _SCALED = np.array([1, 0, 1, 2, 1], np.int32)
 
-gather_p = (
+gather_p: Primitive = (
     Primitive("gather")
     .define(
         shape=lambda x, *indices, axes, batch, mode: x.update(shape=_gathered_shape("gather", x, indices, axes, batch, mode)),
@@ -216,7 +219,7 @@ def _scatter_add_lower(b: Any, x: Any, updates: Any, *indices: Any, axes: Any, b
     return b.scatter_add(x, updates, target)
 
 
-scatter_add_p = (
+scatter_add_p: Primitive = (
     Primitive("scatter_add")
     .define(
         shape=_scatter_add_shape,

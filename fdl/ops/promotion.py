@@ -61,7 +61,11 @@ def broadcast_shapes(shapes: Sequence[Shape], what: str) -> Shape:
                 out[i] = d
             elif not (d == 1 or d == out[i]):
                 text = " and ".join(str(s) for s in shapes)
-                raise ShapeError(f"{what}: shapes {text} do not broadcast", why=f"axis {i - rank} has sizes {out[i]} and {d}, which are neither equal nor 1", hint="x[:, None], x.reshape(...) or jnp.broadcast_to")
+                raise ShapeError(
+                    f"{what}: shapes {text} do not broadcast",
+                    why=f"axis {i - rank} has sizes {out[i]} and {d}, which are neither equal nor 1",
+                    hint="x[:, None], x.reshape(...) or jnp.broadcast_to",
+                )
     return tuple(out)
 
 
@@ -71,10 +75,13 @@ def same_or_scalar(what: str, avals: Sequence[ShapedArray]) -> ShapedArray:
     for a in avals:
         if a.shape:
             if shape and a.shape != shape:
-                raise ShapeError(f"{what}: shapes {' and '.join(str(b.shape) for b in avals)} differ", why="an elementwise primitive takes operands of one shape, or 0-d", hint=f"jnp.{what}, which broadcasts")
+                raise ShapeError(
+                    f"{what}: shapes {' and '.join(str(b.shape) for b in avals)} differ",
+                    why="an elementwise primitive takes operands of one shape, or 0-d",
+                    hint=f"jnp.{what}, which broadcasts",
+                )
             shape = a.shape
     first = avals[0]
     if any(a.dtype != first.dtype for a in avals):
         raise ShapeError(f"{what}: dtypes {' and '.join(a.dtype.name for a in avals)} differ", hint=f"jnp.{what}, which promotes")
     return first.update(shape=shape, weak_type=all(a.weak_type for a in avals))
-

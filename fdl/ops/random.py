@@ -92,7 +92,7 @@ def _random_bits_jvp(primals: Any, tangents: Any, *, shape: Shape) -> Any:
 _KEY = np.array([0xA4093822, 0x299F31D0], np.uint32)
 _KEYS = np.array([[0, 0], [1, 2], [0xFFFFFFFF, 7]], np.uint32)
 
-random_bits_p = (
+random_bits_p: Primitive = (
     Primitive("random_bits")
     .define(
         shape=_random_bits_shape,

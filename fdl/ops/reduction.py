@@ -72,7 +72,7 @@ def _reduce_max_jvp(primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> An
     return out, div(reduce_sum(mul(t, where), axes), reduce_sum(where, axes))
 
 
-reduce_max_p = (
+reduce_max_p: Primitive = (
     Primitive("reduce_max")
     .define(
         shape=_reduce_max_shape,
@@ -129,7 +129,7 @@ def _argmax_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
     return out, Zero(aval_of(out))
 
 
-argmax_p = (
+argmax_p: Primitive = (
     Primitive("argmax")
     .define(
         shape=_argmax_shape,

@@ -124,10 +124,39 @@ slice_p.define(
     ),
     samples=[
         Sample((f32(5, 6),), {"start": (1, 0), "limit": (4, 6), "strides": (1, 1)}),
-        Sample((f32(7,),), {"start": (1,), "limit": (6,), "strides": (2,)}),
-        Sample((f32(8,),), {"start": (0,), "limit": (7,), "strides": (3,)}),
-        Sample((i32(5,),), {"start": (2,), "limit": (2,), "strides": (1,)}),
-        Sample((f32(5,),), {"start": (2,), "limit": (6,), "strides": (1,)}, fails=ShapeError),
+        Sample(
+            (
+                f32(
+                    7,
+                ),
+            ),
+            {"start": (1,), "limit": (6,), "strides": (2,)},
+        ),
+        Sample(
+            (
+                f32(
+                    8,
+                ),
+            ),
+            {"start": (0,), "limit": (7,), "strides": (3,)},
+        ),
+        Sample(
+            (
+                i32(
+                    5,
+                ),
+            ),
+            {"start": (2,), "limit": (2,), "strides": (1,)},
+        ),
+        Sample(
+            (
+                f32(
+                    5,
+                ),
+            ),
+            {"start": (2,), "limit": (6,), "strides": (1,)},
+            fails=ShapeError,
+        ),
     ],
 ).register()
 
@@ -297,7 +326,7 @@ def _concatenate_lower(b: Any, *xs: Any, axis: int) -> Any:
     return b.compute(tuple(shape), xs[0].dtype, at, xs)
 
 
-concatenate_p = (
+concatenate_p: Primitive = (
     Primitive("concatenate")
     .define(
         shape=_concatenate_shape,
@@ -368,7 +397,7 @@ def _iota_shape(*, shape: Shape, axis: int, dtype: DType) -> ShapedArray:
     return shaped(shape, dtype)
 
 
-iota_p = (
+iota_p: Primitive = (
     Primitive("iota")
     .define(
         shape=_iota_shape,

@@ -115,4 +115,4 @@ def _widens(e: Equation) -> bool:
     """Whether a conversion loses nothing."""
     source, target = e.inputs[0].aval.dtype, e.outputs[0].aval.dtype
     both = dtypes.is_float(source) and dtypes.is_float(target)
-    return both and source in dtypes.NARROW_FLOATS and target in (dtypes.float32, dtypes.float64) or (source, target) == (dtypes.float32, dtypes.float64)
+    return (both and source in dtypes.NARROW_FLOATS and target in (dtypes.float32, dtypes.float64)) or (source, target) == (dtypes.float32, dtypes.float64)

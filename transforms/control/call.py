@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 from fdl.backends.dispatch import executable
+from fdl.transforms.jvp import jvp_graph
+from fdl.transforms.linearize import linearize_graph, recomputed_graph, transpose_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.vmap import batch_graph
+
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import GraphError
@@ -18,10 +23,6 @@ from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import Tracer, aval_of, current_trace
-from fdl.transforms.jvp import jvp_graph
-from fdl.transforms.linearize import linearize_graph, recomputed_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
-from fdl.transforms.vmap import batch_graph
 
 
 def call(graph: Graph, args: Sequence[Any], name: str, mode: str = "inline") -> list[Any]:
@@ -141,6 +142,10 @@ class GraphFunction:
         return entry
 
 
+@overload
+def graph_function(f: Callable[..., Any]) -> GraphFunction: ...
+@overload
+def graph_function(*, static: Sequence[int]) -> Callable[[Callable[..., Any]], GraphFunction]: ...
 def graph_function(f: Callable[..., Any] | None = None, *, static: Sequence[int] = ()) -> Any:
     """Make a library function one node of every graph: recorded once a signature, differentiated and batched once a mask.
 
@@ -173,5 +178,3 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         return flat.unflatten(call(graph, [*captured, *leaves], function_name(f), "checkpoint"))
 
     return checkpointed
-
-

@@ -6,6 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from fdl.transforms.control.call import fill
+from fdl.transforms.jvp import jvp_graph
+from fdl.transforms.linearize import linearize_graph, transpose_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.vmap import batch_graph
 
 from fdl.core import dtypes
 from fdl.core.avals import ShapedArray
@@ -17,11 +22,6 @@ from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, convert, match, zeros_like
 from fdl.ops.elementwise import equal, maximum, minimum, select
-from fdl.transforms.control.call import fill
-from fdl.transforms.jvp import jvp_graph
-from fdl.transforms.linearize import linearize_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
-from fdl.transforms.vmap import batch_graph
 
 # The user's functions
 
@@ -36,7 +36,9 @@ def record_branches(what: str, branches: Sequence[Callable[..., Any]], leaves: S
             raise StructureError(f"{what}: branch {k} returns {flat.out_tree}, branch 0 returns {out_tree}", why="both branches stand for one result")
         for a, b in zip(graph.out_avals, graphs[0].out_avals, strict=True):
             if a.shape != b.shape or (a.dtype != b.dtype and not (a.weak_type or b.weak_type)):
-                raise ShapeError(f"{what}: branch {k} returns {a.describe()}, branch 0 returns {b.describe()}", why="both branches stand for one result", hint="astype or reshape in one of them")
+                raise ShapeError(
+                    f"{what}: branch {k} returns {a.describe()}, branch 0 returns {b.describe()}", why="both branches stand for one result", hint="astype or reshape in one of them"
+                )
     merged, captured = merge_captured(graphs)
     joined = [_strongest([g.out_avals[i] for g in merged]) for i in range(len(merged[0].outputs))]
     return tuple(stage_derived(lambda *xs, g=g: [match(o, a) for o, a in zip(bind_graph(g, xs), joined, strict=True)], g.in_avals) for g in merged), captured, out_tree
@@ -68,7 +70,9 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
     """
     (predicate,) = check_leaves([predicate], (predicate,), "cond")
     if aval_of(predicate).shape != ():
-        raise ShapeError(f"cond: the predicate has shape {aval_of(predicate).shape}", why="one branch is chosen for the whole call", hint="jnp.where for a choice by element, jnp.any or jnp.all")
+        raise ShapeError(
+            f"cond: the predicate has shape {aval_of(predicate).shape}", why="one branch is chosen for the whole call", hint="jnp.where for a choice by element, jnp.any or jnp.all"
+        )
     chosen = predicate if aval_of(predicate).dtype == dtypes.bool_ else convert(predicate, dtypes.bool_)
     return _switch("cond", convert(chosen, dtypes.int32), [false_fun, true_fun], operands)
 
@@ -123,7 +127,7 @@ def _linearize(primals: Any, nonzero: Any, *, branches: tuple[Graph, ...]) -> An
     varies = [linearize_graph(g, mask).nonzero_out for g in branches]
     wanted = tuple(any(column) for column in zip(*varies, strict=True))
     lins = [linearize_graph(g, mask, wanted) for g in branches]
-    saved = [[a for a in lin.primal.out_avals[count:]] for lin in lins]
+    saved = [lin.primal.out_avals[count:] for lin in lins]
     starts = [sum(map(len, saved[:k])) for k in range(len(saved))]
 
     def primal(k: int) -> Graph:
@@ -194,4 +198,3 @@ cond_p = (
     )
     .register()
 )
-

@@ -10,6 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from fdl.transforms.control.call import fill
+from fdl.transforms.jvp import jvp_flat
+from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.vmap import batch_graph, with_axis
 
 from fdl.core import dtypes
 from fdl.core.avals import ShapedArray
@@ -21,11 +26,6 @@ from fdl.core.tangents import Linear, Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import instantiate, match, move_axis, zeros_like
 from fdl.ops.elementwise import add
-from fdl.transforms.control.call import fill
-from fdl.transforms.jvp import jvp_flat
-from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
-from fdl.transforms.vmap import batch_graph, with_axis
 
 
 class Parts(NamedTuple):
@@ -55,10 +55,8 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
     >>> float(total), sums.tolist()
     (6.0, [0.0, 1.0, 3.0, 6.0])
     """
-    init_leaves, init_tree = tree_flatten(init)
-    init_leaves = check_leaves(init_leaves, init, "scan")
-    xs_leaves, xs_tree = tree_flatten(xs)
-    xs_leaves = check_leaves(xs_leaves, xs, "scan")
+    init_leaves = check_leaves(tree_flatten(init)[0], init, "scan")
+    xs_leaves = check_leaves(tree_flatten(xs)[0], xs, "scan")
     length = _length(xs_leaves, xs, length)
     x_avals = [aval_of(x).update(shape=aval_of(x).shape[1:]) for x in xs_leaves]
     in_tree = tree_flatten(((init, xs), {}))[1]
@@ -88,7 +86,9 @@ def _length(leaves: Sequence[Any], xs: Any, length: int | None) -> int:
             raise ShapeError(f"scan: xs{path} is 0-d and has no leading axis to run along")
         sizes.setdefault(aval_of(x).shape[0], f"xs{path}")
     if len(sizes) != 1:
-        raise ShapeError("scan: " + ("the length is not known" if not sizes else ", ".join(f"{path} has {n} steps" for n, path in sizes.items())), hint="xs with one leading size, or length=n")
+        raise ShapeError(
+            "scan: " + ("the length is not known" if not sizes else ", ".join(f"{path} has {n} steps" for n, path in sizes.items())), hint="xs with one leading size, or length=n"
+        )
     return next(iter(sizes))
 
 
@@ -108,7 +108,11 @@ def fixed_point(what: str, record: Callable[..., Any], init: Sequence[Any], tree
                 raise ShapeError(f"{what}: carry{path} starts as {before.describe()} and becomes {after.describe()}", why="each step takes what the last one returned")
             dtype, weak = dtypes.promote([(before.dtype, before.weak_type), (after.dtype, after.weak_type)])
             if not before.weak_type and dtype != before.dtype:
-                raise DtypeError(f"{what}: carry{path} starts as {before.describe()} and becomes {after.describe()}", why="each step takes what the last one returned", hint=f"start with dtype {after.dtype.name}, or astype in the body")
+                raise DtypeError(
+                    f"{what}: carry{path} starts as {before.describe()} and becomes {after.describe()}",
+                    why="each step takes what the last one returned",
+                    hint=f"start with dtype {after.dtype.name}, or astype in the body",
+                )
             if before != after:
                 init[i] = match(init[i], before.update(dtype=dtype, weak_type=weak and after.weak_type))
         if [aval_of(x) for x in init] == avals:  # the body returns a weak value for a strong carry
@@ -226,7 +230,9 @@ def _linearize(primals: Any, nonzero: Any, *, graph: Graph, num_consts: int, num
         t_consts = [next(given) for m in vary.consts if m]
         t_carry = [next(given) if v else None for v, m in zip(vary.carry, mask, strict=True) if m]
         t_carry = [zeros_like(a) if t is None else t for t, a in zip(t_carry, carry_avals, strict=True)]
-        t_outs = scan_p.bind(*consts_r, *t_consts, *t_carry, *xs_r, *given, graph=linear_body, num_consts=len(consts_r) + len(t_consts), num_carry=len(t_carry), length=length, reverse=reverse)
+        t_outs = scan_p.bind(
+            *consts_r, *t_consts, *t_carry, *xs_r, *given, graph=linear_body, num_consts=len(consts_r) + len(t_consts), num_carry=len(t_carry), length=length, reverse=reverse
+        )
         return fill(t_outs, lin.nonzero_out, out_avals)
 
     return outs[:n_out], linear

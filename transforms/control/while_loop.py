@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fdl.transforms.control.call import fill
+from fdl.transforms.control.scan import fixed_point, scan, settle
+from fdl.transforms.jvp import jvp_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.vmap import batch_graph, with_axis
+
 from fdl.core import dtypes
 from fdl.core.array import as_array
 from fdl.core.avals import ShapedArray
@@ -18,11 +24,6 @@ from fdl.ops.axes import broadcast, instantiate
 from fdl.ops.elementwise import add, less, select
 from fdl.ops.promotion import promote
 from fdl.ops.reduction import reduce_max
-from fdl.transforms.control.call import fill
-from fdl.transforms.control.scan import fixed_point, scan, settle
-from fdl.transforms.jvp import jvp_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
-from fdl.transforms.vmap import batch_graph, with_axis
 
 # The user's functions
 
@@ -163,8 +164,4 @@ def _lower(b: Any, *xs: Any, test: Graph, body: Graph, num_test: int, num_body: 
     return b.while_loop(xs[:num_test], xs[num_test:n], xs[n:], test, body)
 
 
-while_p = (
-    Primitive("while", multiple_results=True)
-    .define(shape=_shape, impl=_impl, jvp=_jvp, linearize=_linearize, batch=_batch, lower=_lower, samples=[])
-    .register()
-)
+while_p = Primitive("while", multiple_results=True).define(shape=_shape, impl=_impl, jvp=_jvp, linearize=_linearize, batch=_batch, lower=_lower, samples=[]).register()
