@@ -11,6 +11,8 @@ from fdl.lowering.schedule import all_nodes
 from fdl.transforms.jit import Jitted
 from fdl.transforms.stage import make_graph
 
+__all__ = ["Explanation", "explain"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:

@@ -17,6 +17,8 @@ from fdl.core.trace import aval_of
 from fdl.ops.axes import full, zeros_like
 from fdl.transforms.control.call import GraphFunction
 
+__all__ = ["Optimizer", "adam", "adamw", "momentum", "sgd"]
+
 
 class Optimizer(NamedTuple):
     """`init(params) -> state` and `update(grads, state, params) -> (params, state)`."""

@@ -19,6 +19,8 @@ from fdl.numpy import array, broadcast_to, stack
 from fdl.ops.random import random_bits
 from fdl.transforms.control.scan import scan
 
+__all__ = ["PRNGKey", "bernoulli", "bits", "categorical", "fold_in", "key", "normal", "permutation", "randint", "split", "uniform"]
+
 _NUMBERS, _SPLIT, _FOLD = 0, 1, 2
 
 

@@ -14,6 +14,8 @@ from fdl.core.array import from_numpy
 from fdl.core.pytree import tree_flatten
 from fdl.transforms import jvp, vjp, vmap
 
+__all__ = ["assert_max_traces", "check_batching", "check_grads", "count_compilations"]
+
 
 def _leaves(tree: Any) -> list[np.ndarray[Any, Any]]:
     return [np.asarray(x) for x in tree_flatten(tree)[0]]

@@ -16,6 +16,7 @@ from typing import Any
 from fdl.core.dtypes import DType
 from fdl.core.errors import GraphError
 from fdl.core.source import Location
+from fdl.lowering.spellings import COSTLY
 
 # Addresses
 
@@ -137,7 +138,7 @@ class Expr:
 
     def __init__(self, number: int, op: str, args: tuple[Expr, ...], dtype: DType, attr: Any) -> None:
         self.number, self.op, self.args, self.dtype, self.attr = number, op, args, dtype, attr
-        own = {"const": 0, "load": 0, "number": 0, "choose": 1}.get(op, 10 if op in EXPENSIVE else 1)
+        own = 0 if op in ("const", "load", "number") else 10 if op in COSTLY else 1
         self.cost: int = own + sum(a.cost for a in args)
 
     def indices(self) -> list[Index]:
@@ -155,9 +156,6 @@ class Expr:
             return f"({self.attr})"
         extra = f"[{self.attr}]" if self.attr is not None else ""
         return f"{self.op}{extra}:{self.dtype.name}({', '.join(map(repr, self.args))})"
-
-
-EXPENSIVE = frozenset(["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh", "logistic", "erf", "pow", "atan2", "philox", "rem"])
 
 
 def children(e: Expr) -> Iterator[Expr]:

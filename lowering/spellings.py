@@ -35,6 +35,9 @@ C: dict[str, str] = {
 METAL: dict[str, str] = {name: f"{name}({{args}})" for name in ["exp", "log", "sqrt", "rsqrt", "sin", "cos", "tan", "atan2", "tanh", "floor", "ceil", "trunc"]}
 METAL |= {"round": "rint({args})", "is_finite": "isfinite({args})", "abs": "abs({args})"}
 
+# Calls that cost as much as ten additions or so, which the schedule weighs.
+COSTLY = frozenset(_CALLS.split()) - frozenset("sqrt rsqrt floor ceil trunc round is_finite abs sign max min shift_left shift_right".split()) | {"philox"}
+
 # Results that need no rounding in a narrow dtype: they are among the operands' values, or a sign away.
 EXACT = frozenset(["neg", "abs", "sign", "max", "min", "select", "floor", "ceil", "trunc", "round", "stop_gradient"])
 

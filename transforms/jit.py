@@ -16,7 +16,7 @@ from fdl.backends.executable import Executable
 from fdl.transforms.control.call import call
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
 
-from fdl.core.array import Array
+from fdl.core.array import DONATED, Array
 from fdl.core.errors import StructureError
 from fdl.core.graph import Graph
 from fdl.core.pytree import LEAF, TreeDef, tree_flatten
@@ -60,7 +60,7 @@ class Jitted:
         program = executable(entry.graph, self.name, self.device)
         outs = program([*entry.captured, *leaves])
         for i in entry.donated:
-            leaves[i]._data = _DONATED
+            leaves[i]._data = DONATED
         self._adopt(program, entry, args, kwargs)
         return entry.out_tree.unflatten(outs)
 
@@ -119,16 +119,6 @@ class Jitted:
         """Forget all signatures."""
         self.cache.clear()
         self._fast = None
-
-
-class _Donated:
-    """In the place of the data of an array that was given away."""
-
-    def __getattribute__(self, name: str) -> Any:
-        raise RuntimeError("this array was donated to a jitted function, which has used its memory; use the function's result")
-
-
-_DONATED = _Donated()
 
 
 def jit(

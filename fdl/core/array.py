@@ -14,7 +14,7 @@ import numpy as np
 from fdl.core import dtypes
 from fdl.core.avals import Dim, Shape, ShapedArray, shaped
 from fdl.core.dtypes import DType
-from fdl.core.errors import DtypeError, ImmutableError, ShapeError
+from fdl.core.errors import DonatedError, DtypeError, ImmutableError, ShapeError
 
 
 class _MethodTable(dict[str, Callable[..., Any]]):
@@ -155,6 +155,9 @@ class ArrayMethods:
     __hash__ = None  # type: ignore[assignment]
 
 
+DONATED = object()  # in the place of the data of an array that was given away
+
+
 class Array(ArrayMethods):
     """An immutable n-dimensional array; made by `fdl.numpy.array` and by operations.
 
@@ -176,6 +179,12 @@ class Array(ArrayMethods):
         """The values as a read-only ndarray that shares memory."""
         data: Any = self._data
         if type(data) is not np.ndarray:
+            if data is DONATED:
+                raise DonatedError(
+                    f"an array {self.aval.describe()} was donated to a jitted function",
+                    why="its memory has been used again",
+                    hint="use the result of the function, or jit without donate_argnums",
+                )
             data = np.frombuffer(data, self.aval.dtype, self.aval.size).reshape(self.aval.shape) if self.aval.size else np.empty(self.aval.shape, self.aval.dtype)
             data.flags.writeable = False
             self._data = data

@@ -81,6 +81,9 @@ def canonical(dtype: Any) -> DType:
     """The supported dtype that `dtype` names: a NumPy dtype, its name, a scalar type, or Python's bool, int and float.
 
     Python's `int` and `float` mean the functional defaults int32 and float32.  Raises DtypeError for what is not supported.
+
+    >>> canonical("bfloat16"), canonical(float)
+    (dtype(bfloat16), dtype('float32'))
     """
     if dtype is float:
         return float32

@@ -136,6 +136,21 @@ class ImmutableError(FdlError, TypeError):
     """
 
 
+class DonatedError(FdlError, RuntimeError):
+    """An array was used after it had been donated to a jitted function.
+
+    >>> import fdl, fdl.numpy as jnp
+    >>> x = jnp.zeros(3)
+    >>> y = fdl.jit(lambda x: x + 1, donate_argnums=0)(x)
+    >>> x + 1  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.core.errors.DonatedError: an array float32[3] was donated to a jitted function...
+    >>> (y + 1).tolist()  # right
+    [2.0, 2.0, 2.0]
+    """
+
+
 class MissingRuleError(FdlError, NotImplementedError):
     """A primitive lacks the rule that a transform needs.
 

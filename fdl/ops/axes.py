@@ -162,7 +162,12 @@ def broadcast_to(x: Any, shape: Shape) -> Any:
 
 
 def expand_dims(x: Any, axes: Sequence[int]) -> Any:
-    """`x` with new axes of size 1 at these places of the result."""
+    """`x` with new axes of size 1 at these places of the result.
+
+    >>> import fdl.numpy as jnp
+    >>> expand_dims(jnp.ones(3), (0, 2)).shape
+    (1, 3, 1)
+    """
     aval = aval_of(x)
     ndim = aval.ndim + len(axes)
     new = {a % ndim for a in axes}
@@ -174,7 +179,11 @@ def expand_dims(x: Any, axes: Sequence[int]) -> Any:
 
 
 def full(shape: Shape, value: Any, dtype: Any, weak_type: bool = False) -> Any:
-    """An array of `shape` filled with a scalar; under a transform it is recorded, not made."""
+    """An array of `shape` filled with a scalar; under a transform it is recorded, not made.
+
+    >>> full((2,), 7, "int32").tolist()
+    [7, 7]
+    """
     scalar = value if hasattr(value, "aval") else Literal(value, dtype, weak_type)
     return broadcast(scalar, shape, ())
 

@@ -1,0 +1,136 @@
+"""Meta-tests: the rules that keep the house in shape."""
+
+import ast
+import importlib
+import inspect
+import io
+import tokenize
+
+import pytest
+
+from fdl.core.primitive import REGISTRY
+from fdl.lowering import spellings
+from fdl.ops.sample import Sample
+from tests.conftest import ROOT
+
+FOLDERS = {"core": "fdl/core", "ops": "fdl/ops", "lowering": "lowering", "backends": "backends", "transforms": "transforms", "stateful": "stateful"}
+FLOOR = ["core", "ops", "lowering", "backends", "transforms", "user", "stateful"]
+SOURCES = sorted(p for folder in ("fdl", "transforms", "lowering", "backends", "stateful") for p in (ROOT / folder).rglob("*.py"))
+
+
+def floor_of(path):
+    relative = path.relative_to(ROOT).as_posix()
+    return next((name for name, folder in FOLDERS.items() if relative.startswith(folder + "/")), "user")
+
+
+def floor_of_module(module):
+    part = module.split(".")[1] if "." in module else "user"
+    return part if part in FOLDERS else "user"
+
+
+def code_lines(path):
+    """Lines with code: docstrings, comments and blank lines not counted."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    docs = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                docs.update(range(first.lineno, first.end_lineno + 1))
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return lines - docs
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_run_one_way(path):
+    own = FLOOR.index(floor_of(path))
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fdl":
+            assert node.module != "fdl" or path.name == "__init__.py" or all(a.name in ("ops", "lax") or a.name in FOLDERS for a in node.names), f"{path} imports the facade"
+            module = node.module if node.module != "fdl" else f"fdl.{node.names[0].name}"
+            assert FLOOR.index(floor_of_module(module)) <= own, f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p != ROOT / "fdl" / "__init__.py"], ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_no_import_hides_in_a_function(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            for inner in ast.walk(node):
+                assert not (isinstance(inner, ast.ImportFrom) and (inner.module or "").startswith("fdl")), f"{path}:{inner.lineno}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_files_and_functions_are_short(path):
+    lines = code_lines(path)
+    assert len(lines) <= 500, f"{path} has {len(lines)} code lines"
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            inside = lines & set(range(node.lineno, node.end_lineno + 1))
+            assert len(inside) <= 60, f"{path}: {node.name} has {len(inside)} code lines"
+
+
+def test_budgets():
+    def total(*folders, without=()):
+        return sum(len(code_lines(p)) for p in SOURCES if any(p.is_relative_to(ROOT / f) for f in folders) and not any(p.is_relative_to(ROOT / w) for w in without))
+
+    assert total("fdl/core", "transforms", without=("transforms/control", "transforms/lazy")) <= 2500
+    assert total("transforms/control") <= 900
+
+
+NEEDED = {"shape", "batch", "lower", "samples"}
+EXEMPT = {
+    "custom_linear": {"batch", "lower", "impl", "jvp"},  # exists between linearize and transpose alone
+}
+
+
+@pytest.mark.parametrize("primitive", REGISTRY.values(), ids=lambda p: p.name)
+def test_rules_are_complete(primitive):
+    missing = {kind for kind in NEEDED | {"impl", "jvp"} if not primitive.has(kind)}
+    assert missing <= EXEMPT.get(primitive.name, set()), f"{primitive} lacks {missing}"
+    samples = primitive.rule("samples")
+    assert all(isinstance(s, Sample) for s in samples)
+    holds_graph = primitive.has("evaluate") or primitive.name in ("cond", "scan", "while", "psum", "axis_index", "custom_linear")
+    assert samples or holds_graph, f"{primitive} has no samples"
+
+
+def test_every_elementwise_operation_is_spelled():
+    rows = [p for p in REGISTRY.values() if p.has("lower") and "elementwise.<locals>" in getattr(p.rule("lower"), "__qualname__", "")]
+    assert len(rows) > 40
+    for p in rows:
+        assert any(key.split(":")[0] == p.name for key in spellings.C), f"{p} has no spelling"
+
+
+def public_objects():
+    for part in ("lax", "nn", "numpy", "optim", "random", "testing", "transforms", "tree", "inspection"):
+        module = importlib.import_module(f"fdl.{part}")
+        for name in getattr(module, "__all__", [n for n in vars(module) if not n.startswith("_")]):
+            value = getattr(module, name)
+            if inspect.isfunction(value) and value.__module__.startswith("fdl"):
+                yield f"fdl.{part}.{name}", value
+
+
+def test_public_functions_have_docstrings_with_examples():
+    without = [name for name, value in public_objects() if not (value.__doc__ or "").strip()]
+    assert not without, without
+    rows = {"fdl.ops.elementwise"}  # one-line rows share their example in the README
+    no_example = [name for name, value in public_objects() if ">>>" not in value.__doc__ and value.__module__ not in rows]
+    assert not no_example, "\n".join(no_example)
+
+
+def test_adding_an_elementwise_operation_is_one_section_and_one_spelling():
+    """No other file of the package names an elementwise operation that could be left out."""
+    for name in ("logistic", "expm1", "atan2"):
+        users = [
+            p.relative_to(ROOT).as_posix() for p in SOURCES if f'"{name}"' in p.read_text() and p.name not in ("elementwise.py", "spellings.py") and "__all__" not in p.read_text()
+        ]
+        assert not users, (name, users)
+
+
+def test_nothing_apologises():
+    words = ("TO" + "DO", "FIX" + "ME", "HA" + "CK", "XX" + "X")
+    for path in SOURCES:
+        assert not any(word in path.read_text() for word in words), path
