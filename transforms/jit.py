@@ -40,6 +40,7 @@ class Jitted:
         self.f, self.static, self.static_names, self.donate = f, tuple(static), frozenset(static_names), tuple(donate)
         self.device = device
         self.name = function_name(f)
+        self.parameters = dict(enumerate(_parameters(f)))
         self.cache: dict[Any, _Entry] = {}
         self._fast: Callable[..., Any] | None = None
 
@@ -72,7 +73,8 @@ class Jitted:
         named = {k: v for k, v in kwargs.items() if k not in self.static_names}
         leaves, in_tree = tree_flatten((dynamic, named))
         leaves = check_leaves(leaves, (dynamic, named), f"jit({self.name})")
-        key = in_tree, tuple([x.aval for x in leaves]), fixed, fixed_names, current_trace().axis_env()
+        by_name = tuple(sorted([*((self.parameters.get(i, str(i)), v) for i, v in fixed), *fixed_names])) if fixed or fixed_names else ()
+        key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().axis_env()
         try:
             entry = self.cache.get(key)
         except TypeError as error:

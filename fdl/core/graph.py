@@ -34,12 +34,16 @@ class Var:
 
 
 class Literal:
-    """A Python number as an operand: a 0-d value with the dtype that promotion gave it."""
+    """A Python number as an operand: a 0-d value with the dtype that promotion gave it.
 
-    __slots__ = ("aval", "value")
+    `number` is what the user wrote, so that 0.1 is still 0.1 when it meets float64.
+    """
+
+    __slots__ = ("aval", "number", "value")
 
     def __init__(self, value: Any, dtype: DType, weak_type: bool = False) -> None:
         self.aval = shaped((), dtype, weak_type)
+        self.number = value
         self.value = np.asarray(value).astype(dtype)[()]
 
     def key(self) -> tuple[bytes, ShapedArray]:

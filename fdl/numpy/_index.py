@@ -45,8 +45,10 @@ def _normalised(index: Any, ndim: int) -> list[Any]:
             out.extend(as_array(part) for part in np.nonzero(np.asarray(as_list)))
         elif _is_array_index(item):
             out.append(_as_index(item))
-        else:
+        elif item is None or item is Ellipsis or isinstance(item, slice) or _static_int(item) is not None:
             out.append(item)
+        else:
+            raise DtypeError(f"an index cannot be {type(item).__name__} {item!r}", hint="integers, slices, None, ... or integer arrays")
     used = sum(item is not None and item is not Ellipsis for item in out)
     if used > ndim:
         raise IndexBoundsError(f"{used} indices for an array of {ndim} axes")
@@ -163,13 +165,13 @@ def _gathered(x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], mode:
     shape = ops.broadcast_shapes([aval_of(i).shape for _, i in arrays], "indexing")
     indices = [ops.broadcast_to(_wrapped(i, aval_of(x).shape[axis]), shape) for axis, i in arrays]
     out = ops.gather(x, indices, axes, 0, mode)
-    positions = [p for p, item in enumerate(items) if isinstance(item, ArrayMethods) or _static_int(item) is not None]
-    first = next(p for p, item in enumerate(items) if isinstance(item, ArrayMethods))
-    last = max(p for p, item in enumerate(items) if isinstance(item, ArrayMethods))
-    together = all(item is not None and not isinstance(item, slice) for item in items[first : last + 1])
+    # beside an array a number counts as an array too: NumPy's rule for where the indexed axes go
+    advanced = [p for p, item in enumerate(items) if isinstance(item, ArrayMethods) or _static_int(item) is not None]
+    first, last = advanced[0], advanced[-1]
+    together = not any(item is None or isinstance(item, slice) for item in items[first : last + 1])
     rest = [item for item in items if not isinstance(item, ArrayMethods)]
     lead: list[Any] = [slice(None)] * len(shape)
-    if not together or not positions:
+    if not together:
         return out, [*lead, *rest]
     before = sum(1 for item in items[:first] if item is not None)  # axes in front of the indexed ones
     order = [*range(len(shape), len(shape) + before), *range(len(shape)), *range(len(shape) + before, aval_of(out).ndim)]

@@ -36,7 +36,7 @@ def promote(*xs: Any, to_float: bool = False) -> list[Any]:
 def cast(x: Any, dtype: DType, weak_type: bool = False) -> Any:
     """`x` with this dtype; a literal is re-typed, without an operation."""
     if isinstance(x, Literal):
-        return Literal(_exact(x.value, dtype), dtype, weak_type)
+        return Literal(_exact(x.number, dtype), dtype, weak_type)
     if x.aval.dtype == dtype and (x.aval.weak_type == weak_type or weak_type):
         return x
     return convert(x, dtype, weak_type)
