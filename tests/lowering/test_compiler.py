@@ -1,0 +1,215 @@
+"""What the compiler makes: kernels counted, passes alone, mathematics in ulp, sources of devices."""
+
+import re
+
+import numpy as np
+import pytest
+
+import fdl
+import fdl.numpy as jnp
+from fdl import lax, nn
+from fdl.backends.c import lower
+from fdl.backends.cuda import compile_ptx, cuda_available, lower_cuda, nvrtc_available
+from fdl.core.graph import interpret
+from fdl.lowering.devices import METAL, render_device
+from fdl.lowering.loop_ir import Dot, Index, Loop, Map, Program, Reduce, Store, space_vars
+from fdl.lowering.passes.inline import inline
+from fdl.lowering.passes.orient import orient
+from fdl.lowering.passes.prune import prune
+from fdl.lowering.passes.simplify import simplify
+from fdl.lowering.schedule import all_nodes
+from tests.conftest import ROOT, needs_compiler
+
+X = jnp.ones((8, 16))
+
+
+def lowered(f, *args):
+    graph, _ = fdl.make_graph(f)(*args).lift()
+    return lower(graph)
+
+
+def kinds(f, *args):
+    return [type(n).__name__ for n in all_nodes(lowered(f, *args).program.nodes)]
+
+
+def names(graph):
+    return [e.primitive.name for e in graph.equations]
+
+
+def test_chains_fuse():
+    assert kinds(lambda x: jnp.tanh(x) * nn.sigmoid(x) + jnp.exp(-x * x), X) == ["Map"]
+    assert kinds(lambda x: (jnp.sin(x) + 1, jnp.sin(x) * 2), X) == ["Map"]
+    assert kinds(lambda x: jnp.sum(jnp.exp(x * 2) + 1), X) == ["Reduce"]
+    assert kinds(lambda x: x.T[::-1, 1:].reshape(-1), X) == ["Map"]
+    assert kinds(lambda x: jnp.pad(x, 1) + 1, X) == ["Map"]
+    assert kinds(lambda x: nn.softmax(x), X).count("Reduce") == 2
+    assert kinds(lambda x: x.T @ x, jnp.ones((64, 64))) == ["Dot"]
+    assert kinds(lambda x: lax.scan(lambda c, r: (c + r, None), x[0], x)[0], X).count("Loop") == 1
+    assert kinds(lambda x: jnp.sum(x, axis=1), jnp.ones((0, 3))) == []
+
+
+def test_gradient_of_a_weight_is_computed_in_its_layout():
+    p = lowered(fdl.grad(lambda w: jnp.sum(jnp.tanh(jnp.ones((64, 32)) @ w))), jnp.ones((32, 48))).program
+    assert sum(isinstance(n, Dot) for n in p.nodes) == 2
+    last = p.nodes[-1]
+    assert isinstance(last, Dot) and (last.m, last.n) == (32, 48)
+
+
+def test_equal_kernels_are_one_function():
+    source = lowered(lambda a, b: (jnp.tanh(a) + 1, jnp.tanh(b) + 1), jnp.ones((4, 3)), jnp.ones((3, 4))).source
+    assert source.count("static void") == 1
+    repeated = lowered(lambda x: jnp.sum(jnp.exp(x), 1) + jnp.sum(jnp.exp(x[::1] * 1), 1), X)
+    assert repeated.source.count("fdl_exp_f32(") == 1
+
+
+def test_source_is_the_same_from_run_to_run_and_carries_no_lines():
+    f = lambda x: nn.softmax(x) @ x.T
+    a, b = lowered(f, X), lowered(lambda x: nn.softmax(x) @ x.T, X)
+    assert a.source == b.source and "test_compiler" not in a.source
+    assert any("test_compiler.py" in str(line) for lines in a.lines.values() for line in lines)
+    text = str(fdl.explain(f)(X))
+    assert all(part in text for part in ("== graph", "== stages", "== kernels", "arena", "== C source", "test_compiler.py"))
+
+
+def test_arena_is_shared_by_lifetime():
+    chain = lowered(lambda x: jnp.sum(jnp.sum(jnp.sum(x[:, None] * x[None], 1)[:, None] * x, 1)[:, None] * x), jnp.ones((64, 64)))
+    total = sum(b.nbytes for b in chain.arena.offsets)
+    assert chain.arena.size <= total
+    deep = lambda x: [x := jnp.tanh(x @ x) for _ in range(10)][-1]
+    assert lowered(deep, jnp.ones((64, 64))).arena.size <= 3 * 64 * 64 * 4
+
+
+def test_passes_alone():
+    x = jnp.ones((2, 3))
+    calls = fdl.make_graph(lambda x: nn.relu(nn.relu(x)))(x)
+    assert names(calls) == ["call", "call"] and "call" not in names(inline(calls))
+    dead = fdl.make_graph(lambda x: x)(x)
+    assert names(prune(dead)) == []
+    twice = fdl.make_graph(lambda x: jnp.sin(x) + jnp.sin(x))(x)
+    assert names(simplify(twice)) == ["sin", "add"]
+    assert names(simplify(fdl.make_graph(lambda x: (x * 1.0) / 1.0)(x))) == []
+    assert names(simplify(fdl.make_graph(lambda x: x + 0.0)(x))) == ["add"]  # -0.0 + 0.0 is 0.0
+    assert names(simplify(fdl.make_graph(lambda x: x * 0.0)(x))) == ["mul"]  # NaN * 0 is NaN
+    assert names(simplify(fdl.make_graph(lambda x: x.T.T)(x)))[-1:] in ([], ["transpose"])
+    product = fdl.make_graph(lambda x: (x @ x.T).T)(x)
+    assert names(orient(simplify(product))).count("transpose") == 1
+    inner = simplify(inline(fdl.make_graph(lambda x: lax.scan(lambda c, r: (jnp.sin(c) + jnp.sin(c), None), x[0], x)[0])(x)))
+    scan = next(e for e in inner.equations if e.primitive.name == "scan")
+    assert names(scan.params["graph"]).count("sin") == 1
+
+
+def test_barrier_keeps_recomputation():
+    f = lambda x: jnp.sin(jnp.sin(x))
+    graph = fdl.make_graph(fdl.grad(lambda x: fdl.checkpoint(f)(x).sum() + f(x).sum()))(jnp.ones(3))
+    optimized = lower(graph.lift()[0]).graph
+    assert names(optimized).count("sin") == 1 + 2 or names(optimized).count("sin") >= 2
+
+
+def test_loop_program_checker_finds_faults():
+    program = lowered(lambda x: x * 2, jnp.ones(4)).program
+    (node,) = program.nodes
+    assert isinstance(node, Map)
+    store = node.stores[0]
+    outside = Program([Map((5,), [Store(store.buffer, store.offset, store.value)])], program.buffers, program.inputs, program.outputs, program.exprs)
+    with pytest.raises(AssertionError):
+        outside.check()
+    unwritten = lowered(lambda x: jnp.sum(x @ x), jnp.ones((20, 20))).program
+    unwritten.nodes = unwritten.nodes[1:]
+    with pytest.raises(AssertionError):
+        unwritten.check()
+
+
+def test_indices_are_affine():
+    i, j = space_vars(2)
+    assert (i * 3 + j - i * 3 + 2).terms == j.terms and (i * 0).terms == () and Index(0, ()) + i == i
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "name, reference, low, high, ulp",
+    [("exp", np.exp, -103, 88.7, 2), ("log", np.log, 1.2e-38, 3e38, 2), ("tanh", np.tanh, -12, 12, 3), ("logistic", lambda x: 1 / (1 + np.exp(-x)), -80, 88, 3)],
+)
+def test_mathematics_in_ulp(name, reference, low, high, ulp):
+    """Errors of our own functions against float64, over the range where results are normal numbers."""
+    f = {"exp": jnp.exp, "log": jnp.log, "tanh": jnp.tanh, "logistic": nn.sigmoid}[name]
+    x = np.linspace(low, high, 2_000_003).astype(np.float32)
+    if name == "log":
+        x = np.exp(np.linspace(np.log(low), np.log(high), 2_000_003)).astype(np.float32)
+    got = np.asarray(fdl.jit(f)(x), np.float64)
+    want = reference(x.astype(np.float64))
+    normal = np.abs(want) > 1.3e-38
+    error = np.abs(got - want)[normal] / np.spacing(np.abs(want[normal]).astype(np.float32))
+    assert error.max() <= ulp, error.max()
+
+
+@needs_compiler
+def test_special_values():
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e30, -1e30, 90.0, -110.0], np.float32)
+    with np.errstate(all="ignore"):
+        for f, reference in ((jnp.exp, np.exp), (jnp.log, np.log), (jnp.tanh, np.tanh), (jnp.sqrt, np.sqrt), (nn.sigmoid, lambda v: 1 / (1 + np.exp(-v)))):
+            np.testing.assert_allclose(np.asarray(fdl.jit(f)(x)), reference(x), rtol=1e-6)
+    assert np.signbit(np.asarray(fdl.jit(lambda x: x + 0.0)(np.float32(-0.0)))) == False  # noqa: E712
+    assert np.signbit(np.asarray(fdl.jit(lambda x: x * 1.0)(np.float32(-0.0))))
+
+
+@needs_compiler
+def test_long_chains_and_programs():
+    def deep(x):
+        for _ in range(1500):
+            x = jnp.sin(x) + 0.1
+        return x
+
+    x = jnp.ones(4)
+    np.testing.assert_allclose(np.asarray(fdl.jit(deep)(x)), np.asarray(interpret(fdl.make_graph(deep)(x), [np.ones(4, np.float32)])[0]), rtol=1e-4)
+
+
+# Devices
+
+
+def network(x, w, b):
+    return jnp.max(nn.relu(x @ w + b), axis=1) + jnp.sum(jnp.tanh(x), axis=1)
+
+
+ARGS = (jnp.ones((20, 30)), jnp.ones((30, 40)), jnp.ones(40))
+
+
+def device_sources():
+    device_program, program = lower_cuda(fdl.make_graph(network)(*ARGS))
+    return {"cuda": device_program.source, "metal": render_device(program, METAL).source}
+
+
+@pytest.mark.parametrize("name", ["cuda", "metal"])
+def test_golden_device_source(name):
+    """To renew after a wanted change: python -m tests.lowering.test_compiler"""
+    golden = ROOT / "tests" / "lowering" / f"golden.{name}.txt"
+    assert device_sources()[name] == golden.read_text()
+
+
+@pytest.mark.skipif(not nvrtc_available(), reason="NVRTC is not installed")
+def test_cuda_compiles_to_ptx():
+    ptx = compile_ptx(device_sources()["cuda"])
+    assert len(re.findall(r"\.entry k\d+", ptx)) == device_sources()["cuda"].count("__global__")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not cuda_available(), reason="no CuPy or no GPU")
+def test_cuda_runs():
+    got = fdl.jit(network, device="cuda")(*ARGS)
+    np.testing.assert_allclose(np.asarray(got), np.asarray(network(*ARGS)), rtol=1e-5)
+
+
+@pytest.mark.skipif(cuda_available(), reason="there is a GPU")
+def test_cuda_without_gpu_is_a_clear_error():
+    with pytest.raises(fdl.FdlError, match="CuPy or a GPU is missing"):
+        fdl.jit(network, device="cuda")(*ARGS)
+
+
+def test_devices_say_what_they_lack():
+    with pytest.raises(fdl.FdlError, match="loop has no kernel"):
+        lower_cuda(fdl.make_graph(lambda x: lax.scan(lambda c, r: (c + r, None), x[0], x)[0])(X))
+    assert isinstance(Loop, type) and isinstance(Reduce, type)
+
+
+if __name__ == "__main__":
+    for kind, text in device_sources().items():
+        (ROOT / "tests" / "lowering" / f"golden.{kind}.txt").write_text(text)
