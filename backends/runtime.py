@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 from types import ModuleType
 
-import jinja2
 from fdl.backends import cache
 from fdl.backends.toolchain import PRODUCT_FLAGS, Compiler, rows_of_tile
+from fdl.lowering.render import environment
 
 from fdl.core.config import config
 
@@ -42,8 +42,9 @@ class GemmConfig:
 
 def gemm_source(vector_bytes: int) -> str:
     """The source of the matrix products for a machine."""
-    template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string((_NATIVE / "gemm.c.j2").read_text())
-    return template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes)))
+    template = environment().from_string((_NATIVE / "gemm.c.j2").read_text())
+    text: str = template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes)))
+    return text
 
 
 @functools.cache

@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import jinja2
 from fdl.lowering import spellings
 from fdl.lowering.loop_ir import (
     Argmax,
@@ -38,8 +37,10 @@ from fdl.ops.reduction import lowest
 
 
 @functools.cache
-def environment() -> jinja2.Environment:
+def environment() -> Any:
     """The one Jinja environment: templates of this package, undefined names are errors."""
+    import jinja2  # a program from the disk cache renders nothing, and starts faster without it
+
     return jinja2.Environment(loader=jinja2.PackageLoader("fdl.lowering", "templates"), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
 
 

@@ -36,7 +36,8 @@ METAL: dict[str, str] = {name: f"{name}({{args}})" for name in ["exp", "log", "s
 METAL |= {"round": "rint({args})", "is_finite": "isfinite({args})", "abs": "abs({args})"}
 
 # Calls that cost as much as ten additions or so, which the schedule weighs.
-COSTLY = frozenset(_CALLS.split()) - frozenset("sqrt rsqrt floor ceil trunc round is_finite abs sign max min shift_left shift_right".split()) | {"philox"}
+_CHEAP = "sqrt rsqrt floor ceil trunc round is_finite abs sign max min shift_left shift_right"
+COSTLY = frozenset(_CALLS.split()) - frozenset(_CHEAP.split()) | {"philox"}
 
 # Results that need no rounding in a narrow dtype: they are among the operands' values, or a sign away.
 EXACT = frozenset(["neg", "abs", "sign", "max", "min", "select", "floor", "ceil", "trunc", "round", "stop_gradient"])

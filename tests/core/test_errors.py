@@ -6,8 +6,7 @@ import pytest
 
 import fdl
 import fdl.numpy as jnp
-from fdl.core import Primitive
-from fdl.core import errors
+from fdl.core import Primitive, errors
 
 
 def python_if():
