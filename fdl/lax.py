@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fdl.core.pytree import tree_map
 from fdl.ops import (
     abs,
     add,
@@ -53,7 +54,6 @@ from fdl.ops import (
     slice,
     slice_in_dim,
     sqrt,
-    stop_gradient,
     sub,
     tan,
     tanh,
@@ -72,6 +72,7 @@ from fdl.ops import minimum as min
 from fdl.ops import not_equal as ne
 from fdl.ops import reverse as rev
 from fdl.ops import round_even as round
+from fdl.ops import stop_gradient as _stop_gradient
 from fdl.ops import shift_right as shift_right_arithmetic
 from fdl.transforms import cond, fori_loop, scan, switch, while_loop
 from fdl.transforms import map_ as map
@@ -93,6 +94,16 @@ def broadcasted_iota(dtype: Any, shape: Any, dimension: int) -> Any:
     [[0, 1], [0, 1]]
     """
     return _iota(shape, dimension, dtype)
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x`, any tree of arrays, as a constant to all derivatives.
+
+    >>> import fdl
+    >>> float(fdl.grad(lambda x: stop_gradient(x) * x)(3.0))
+    3.0
+    """
+    return tree_map(_stop_gradient, x)
 
 
 def clamp(min: Any, x: Any, max: Any) -> Any:

@@ -29,7 +29,7 @@ from fdl.lowering.loop_ir import (
     Reduce,
     Scatter,
 )
-from fdl.lowering.schedule import Arena, Barriers, is_parallel
+from fdl.lowering.schedule import Arena, Barriers, all_nodes, is_parallel
 
 from fdl.core import dtypes
 from fdl.core.source import Location
@@ -43,6 +43,8 @@ def environment() -> Any:
 
     return jinja2.Environment(loader=jinja2.PackageLoader("fdl.lowering", "templates"), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
 
+
+_LARGE = 150  # nodes from which a program's calls are not optimised across
 
 # Expressions
 
@@ -162,6 +164,7 @@ class Kernel:
     neutral: str = ""
     combine: str = ""
     fold: str = ""
+    apart: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -367,6 +370,7 @@ class ProgramText:
     buffers: tuple[BufferText, ...]
     nodes: tuple[Any, ...]
     serial: bool
+    large: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -387,13 +391,14 @@ class ProgramRenderer:
         self.branches = 0
         self.lines: dict[str, list[Location]] = {}
         self.used: set[Buffer] = set()
+        self.large = sum(1 for _ in all_nodes(program.nodes)) > _LARGE
 
     def render(self) -> Rendered:
         """All of it."""
         serial = not any(is_parallel(n) for n in self.program.nodes)
         nodes = self._nodes(self.program.nodes, Barriers(self.arena))
         kernels = tuple(text.replace("KERNEL_NAME", name) for text, name in self.kernels.items())
-        text = ProgramText(kernels, tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used), nodes, serial)
+        text = ProgramText(kernels, tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used), nodes, serial, self.large)
         source = environment().get_template("program.c.j2").render(p=text)
         return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines)
 
@@ -440,7 +445,7 @@ class ProgramRenderer:
 
     def _kernel(self, n: Node, barrier: bool) -> KernelText:
         call = render_kernel(n)
-        text = environment().get_template("kernel.c.j2").render(k=dataclasses.replace(call.kernel, name="KERNEL_NAME"))
+        text = environment().get_template("kernel.c.j2").render(k=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
         name = self.kernels.setdefault(text, f"k{len(self.kernels)}")
         known = self.lines.setdefault(name, [])
         known += [s for s in n.sources if s not in known]

@@ -296,7 +296,7 @@ class Barriers:
 
     def __init__(self, arena: Arena) -> None:
         self.arena = arena
-        self.touched: list[tuple[Any, int, int, bool, bool]] = []  # (space, start, end, written, by all threads)
+        self.meet()
 
     def _ranges(self, n: Node) -> list[tuple[Any, int, int, bool]]:
         extra = [n.test_result] if isinstance(n, Loop) and n.test_result is not None else []
@@ -312,16 +312,20 @@ class Barriers:
     def before(self, n: Node) -> bool:
         """Whether a barrier stands before this node; the node counts as run afterwards."""
         parallel, mine = is_parallel(n), self._ranges(n)
+        # what one thread did, the same thread may follow without meeting the others
+        others = [self.by_all, self.by_one] if parallel else [self.by_all]
         needed = any(
-            space == other and start < stop and begin < end and (written or wrote) and (parallel or by_all)
+            space == other and start < stop and begin < end and (written or wrote)
+            for touched in others
+            for other, begin, stop, wrote in touched
             for space, start, end, written in mine
-            for other, begin, stop, wrote, by_all in self.touched
         )
         if needed:
-            self.touched = []
-        self.touched += [(*r, parallel) for r in mine]
+            self.meet()
+        (self.by_all if parallel else self.by_one).update(mine)
         return needed
 
     def meet(self) -> None:
-        """All threads have met."""
-        self.touched = []
+        """All threads have met: what they touched before is settled."""
+        self.by_all: set[tuple[Any, int, int, bool]] = set()  # (space, start, end, written)
+        self.by_one: set[tuple[Any, int, int, bool]] = set()

@@ -76,7 +76,8 @@ def test_reference_with_a_wrong_value(monkeypatch):
 
 
 @needs_compiler
-def test_wrong_spelling(monkeypatch):
+def test_wrong_spelling(monkeypatch, tmp_path):
+    config.cache_dir = tmp_path  # where the right program is not there already
     monkeypatch.setitem(spellings.C, "sub", "{1} - {0}")
     from fdl.ops.elementwise import sub
 

@@ -154,6 +154,9 @@ class ArrayMethods:
     __neg__, __pos__, __abs__, __invert__ = _unary("negative"), _unary("positive"), _unary("abs"), _unary("bitwise_not")
     __hash__ = None  # type: ignore[assignment]
 
+    def __round__(self, ndigits: int = 0) -> Any:
+        return METHODS["round"](self, ndigits)
+
 
 DONATED = object()  # in the place of the data of an array that was given away
 

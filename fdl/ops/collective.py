@@ -8,6 +8,7 @@ from fdl.core import dtypes
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import AxisNameError
 from fdl.core.primitive import Primitive
+from fdl.core.pytree import tree_map
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of, current_trace
 from fdl.ops.axes import reduce_sum
@@ -24,24 +25,25 @@ def _unbound(*operands: Any, axis_name: Any, **params: Any) -> NoReturn:
 
 
 def psum(x: Any, axis_name: Any) -> Any:
-    """The sum over the elements of a named mapped axis.
+    """The sum over the elements of a named mapped axis, leaf by leaf.
 
     >>> import fdl, fdl.numpy as jnp
     >>> fdl.vmap(lambda x: x / psum(x, "i"), axis_name="i")(jnp.array([1.0, 3.0])).tolist()
     [0.25, 0.75]
     """
     current_trace().axis_size(axis_name, "psum")
-    return psum_p.bind(as_operand(x), axis_name=axis_name)
+    return tree_map(lambda leaf: psum_p.bind(as_operand(leaf), axis_name=axis_name), x)
 
 
 def pmean(x: Any, axis_name: Any) -> Any:
-    """The mean over the elements of a named mapped axis.
+    """The mean over the elements of a named mapped axis, leaf by leaf.
 
     >>> import fdl, fdl.numpy as jnp
     >>> fdl.vmap(lambda x: x - pmean(x, "i"), axis_name="i")(jnp.array([1.0, 3.0])).tolist()
     [-1.0, 1.0]
     """
-    return div(psum(x, axis_name), float(current_trace().axis_size(axis_name, "pmean")))
+    size = float(current_trace().axis_size(axis_name, "pmean"))
+    return tree_map(lambda leaf: div(leaf, size), psum(x, axis_name))
 
 
 def _psum_batch(axis: Any, args: Any, batched: Any, *, axis_name: Any) -> Any:

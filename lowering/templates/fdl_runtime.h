@@ -12,5 +12,13 @@ typedef struct {
   void (*gemm_f64)(FDL_GEMM_ARGS(double));
 } fdl_runtime;
 
+/* For programs of hundreds of calls: optimising one long list of calls takes seconds and gains nothing */
+#define FDL_APART __attribute__((noinline))
+#ifdef __clang__
+#define FDL_PLAIN __attribute__((optnone, noinline))
+#else
+#define FDL_PLAIN __attribute__((optimize("O0")))
+#endif
+
 typedef void (*fdl_program_fn)(const fdl_runtime *rt, void *team, void *const *io, char *arena, int tid, int threads);
 #endif
