@@ -72,8 +72,8 @@ from fdl.ops import minimum as min
 from fdl.ops import not_equal as ne
 from fdl.ops import reverse as rev
 from fdl.ops import round_even as round
-from fdl.ops import stop_gradient as _stop_gradient
 from fdl.ops import shift_right as shift_right_arithmetic
+from fdl.ops import stop_gradient as _stop_gradient
 from fdl.transforms import cond, fori_loop, scan, switch, while_loop
 from fdl.transforms import map_ as map
 

@@ -231,7 +231,9 @@ expm1: Callable[..., Any] = elementwise("expm1", np.expm1, F, lambda t, y, x: mu
 log: Callable[..., Any] = elementwise("log", np.log, F, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm.")
 log1p: Callable[..., Any] = elementwise("log1p", np.log1p, F, lambda t, y, x: div(t, add(x, 1)), domain=(-0.7, 3.0), doc="`log(1 + x)`, accurate near 0.")
 sqrt: Callable[..., Any] = elementwise("sqrt", np.sqrt, F, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root.")
-rsqrt: Callable[..., Any] = elementwise("rsqrt", lambda x: 1 / np.sqrt(x), F, lambda t, y, x: mul(t, mul(div(y, x), -0.5)), domain=(0.2, 4.0), doc="`1 / sqrt(x)`.")
+rsqrt: Callable[..., Any] = elementwise(
+    "rsqrt", lambda x: 1 / np.sqrt(x.astype(dtypes.compute_dtype(x.dtype))), F, lambda t, y, x: mul(t, mul(div(y, x), -0.5)), domain=(0.2, 4.0), doc="`1 / sqrt(x)`."
+)
 sin: Callable[..., Any] = elementwise("sin", np.sin, F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians.")
 cos: Callable[..., Any] = elementwise("cos", np.cos, F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians.")
 tan: Callable[..., Any] = elementwise("tan", np.tan, F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians.")
