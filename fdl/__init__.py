@@ -25,14 +25,16 @@ _HOME = {
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = ("core", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim", "random", "stateful", "testing", "transforms", "tree", "tree_util")
 
-__all__ = [*sorted(_WHERE), *_MODULES, "__version__", "block_until_ready", "remat"]
+_ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
+
+__all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_ready"]
 
 
 def __getattr__(name: str) -> _Any:
     if name in _MODULES:
         return _importlib.import_module(f"fdl.{name}")
-    if name == "remat":
-        return __getattr__("checkpoint")
+    if name in _ALIASES:
+        return __getattr__(_ALIASES[name])
     if name not in _WHERE:
         raise AttributeError(f"module 'fdl' has no attribute {name!r}")
     value = getattr(_importlib.import_module(_WHERE[name]), name)

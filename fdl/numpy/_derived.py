@@ -1,0 +1,455 @@
+"""More of NumPy's names, each a few lines on those of the other files."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.array import Array, from_numpy
+from fdl.core.errors import ShapeError, TracedValueError
+from fdl.core.trace import aval_of
+from fdl.numpy._create import array, asarray, linspace, ones, tril
+from fdl.numpy._math import Axis, _operand, all, equal, isnan, max, mean, min, multiply, square, subtract, sum, true_divide, where
+from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, outer, reshape, stack, transpose
+from fdl.ops.promotion import promote
+
+# Elementwise
+
+
+def fabs(x: Any) -> Any:
+    """The absolute value as a float.
+
+    >>> float(fabs(-2))
+    2.0
+    """
+    return ops.abs(*promote(x, to_float=True))
+
+
+def rint(x: Any) -> Any:
+    """The nearest whole number; halves go to the even one.
+
+    >>> float(rint(1.5))
+    2.0
+    """
+    return ops.round_even(x)
+
+
+def fmod(a: Any, b: Any) -> Any:
+    """The remainder with the sign of `a`.
+
+    >>> float(fmod(-7.0, 3.0))
+    -1.0
+    """
+    return ops.rem(a, b)
+
+
+def cbrt(x: Any) -> Any:
+    """The cube root, also of negative numbers.
+
+    >>> round(float(cbrt(-27.0)), 4)
+    -3.0
+    """
+    return ops.mul(ops.sign(x), ops.pow(ops.abs(x), 1 / 3))
+
+
+def arcsinh(x: Any) -> Any:
+    """Inverse hyperbolic sine.
+
+    >>> round(float(arcsinh(1.0)), 4)
+    0.8814
+    """
+    (x,) = promote(x, to_float=True)
+    a = ops.abs(x)
+    root = ops.sqrt(ops.add(square(a), 1))
+    return ops.mul(ops.sign(x), ops.log1p(ops.add(a, ops.div(square(a), ops.add(root, 1)))))
+
+
+def arccosh(x: Any) -> Any:
+    """Inverse hyperbolic cosine.
+
+    >>> float(arccosh(1.0))
+    0.0
+    """
+    (x,) = promote(x, to_float=True)
+    return ops.log(ops.add(x, ops.sqrt(ops.mul(ops.sub(x, 1), ops.add(x, 1)))))
+
+
+def arctanh(x: Any) -> Any:
+    """Inverse hyperbolic tangent.
+
+    >>> round(float(arctanh(0.5)), 4)
+    0.5493
+    """
+    return ops.mul(0.5, ops.sub(ops.log1p(x), ops.log1p(ops.neg(x))))
+
+
+def deg2rad(x: Any) -> Any:
+    """Degrees as radians.
+
+    >>> round(float(deg2rad(180.0)), 4)
+    3.1416
+    """
+    return ops.mul(*promote(x, math.pi / 180, to_float=True))
+
+
+def rad2deg(x: Any) -> Any:
+    """Radians as degrees.
+
+    >>> round(float(rad2deg(math.pi)))
+    180
+    """
+    return ops.mul(*promote(x, 180 / math.pi, to_float=True))
+
+
+def sinc(x: Any) -> Any:
+    """`sin(pi x) / (pi x)`, 1 at 0.
+
+    >>> float(sinc(0.0))
+    1.0
+    """
+    (x,) = promote(x, to_float=True)
+    angle = ops.mul(x, math.pi)
+    safe = where(equal(x, 0), 1, angle)
+    return where(equal(x, 0), 1, ops.div(ops.sin(safe), safe))
+
+
+def heaviside(x: Any, at_zero: Any) -> Any:
+    """0 below zero, 1 above, `at_zero` at it.
+
+    >>> float(heaviside(-1.0, 0.5))
+    0.0
+    """
+    x, at_zero = promote(x, at_zero, to_float=True)
+    return where(equal(x, 0), at_zero, where(ops.greater(x, 0), 1, 0))
+
+
+def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) -> Any:
+    """The choice of the first condition that holds.
+
+    >>> select([array([True, False])], [array([1, 1])], 5).tolist()
+    [1, 5]
+    """
+    out = default
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        out = where(condition, choice, out)
+    return out
+
+
+# Reductions
+
+
+def ptp(x: Any, axis: Axis = None) -> Any:
+    """The largest less the smallest element.
+
+    >>> int(ptp(array([3, 1, 7])))
+    6
+    """
+    return subtract(max(x, axis), min(x, axis))
+
+
+def nansum(x: Any, axis: Axis = None) -> Any:
+    """The sum of what is not NaN.
+
+    >>> float(nansum(array([1.0, float("nan")])))
+    1.0
+    """
+    return sum(where(isnan(x), 0, x), axis)
+
+
+def nanmean(x: Any, axis: Axis = None) -> Any:
+    """The mean of what is not NaN.
+
+    >>> float(nanmean(array([1.0, float("nan"), 3.0])))
+    2.0
+    """
+    return true_divide(nansum(x, axis), sum(ops.bitwise_not(isnan(x)), axis))
+
+
+def array_equal(a: Any, b: Any) -> Any:
+    """Whether shapes and all elements are equal.
+
+    >>> bool(array_equal(array([1, 2]), array([1, 2])))
+    True
+    """
+    a, b = _operand(asarray(a)), _operand(asarray(b))
+    return all(equal(a, b)) if a.aval.shape == b.aval.shape else array(False)
+
+
+def diff(x: Any, n: int = 1, axis: int = -1) -> Any:
+    """Differences of neighbours, n times.
+
+    >>> diff(array([1, 4, 9])).tolist()
+    [3, 5]
+    """
+    x = _operand(x)
+    place = axis % x.aval.ndim
+    for _ in range(n):
+        size = aval_of(x).shape[place]
+        x = ops.sub(ops.slice_in_dim(x, 1, size, place), ops.slice_in_dim(x, 0, size - 1, place))
+    return x
+
+
+def trapezoid(y: Any, x: Any = None, dx: float = 1.0) -> Any:
+    """The integral along the last axis by the trapezoidal rule.
+
+    >>> float(trapezoid(array([0.0, 1.0, 2.0])))
+    2.0
+    """
+    y = _operand(y)
+    size = y.aval.shape[-1]
+    last = y.aval.ndim - 1
+    middles = ops.add(ops.slice_in_dim(y, 1, size, last), ops.slice_in_dim(y, 0, size - 1, last))
+    return ops.mul(0.5, sum(multiply(middles, dx if x is None else diff(x)), -1))
+
+
+def cov(x: Any, ddof: int = 1) -> Any:
+    """The covariance matrix of variables in rows.
+
+    >>> cov(array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])).tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
+    """
+    centred = subtract(x, mean(x, 1, keepdims=True))
+    n = aval_of(centred).shape[1]
+    return ops.div(ops.dot_general(centred, centred, (((1,), (1,)), ((), ()))), float(n - ddof))
+
+
+def polyval(p: Any, x: Any) -> Any:
+    """The polynomial with coefficients `p`, highest power first, at `x` (Horner's scheme).
+
+    >>> float(polyval(array([1.0, 0.0, 2.0]), 3.0))
+    11.0
+    """
+    out: Any = 0.0
+    for c in asarray(p):
+        out = ops.add(ops.mul(out, x), c)
+    return out
+
+
+# Shapes
+
+
+def shape(x: Any) -> Any:
+    """The sizes of the axes.
+
+    >>> shape(ones((2, 3)))
+    (2, 3)
+    """
+    return aval_of(asarray(x)).shape
+
+
+def ndim(x: Any) -> int:
+    """The number of axes.
+
+    >>> ndim(ones((2, 3)))
+    2
+    """
+    return aval_of(asarray(x)).ndim
+
+
+def size(x: Any) -> Any:
+    """The number of elements.
+
+    >>> size(ones((2, 3)))
+    6
+    """
+    return aval_of(asarray(x)).size
+
+
+def fliplr(x: Any) -> Any:
+    """Columns in reverse order.
+
+    >>> fliplr(array([[1, 2]])).tolist()
+    [[2, 1]]
+    """
+    return flip(x, 1)
+
+
+def flipud(x: Any) -> Any:
+    """Rows in reverse order.
+
+    >>> flipud(array([[1], [2]])).tolist()
+    [[2], [1]]
+    """
+    return flip(x, 0)
+
+
+def rot90(x: Any, k: int = 1) -> Any:
+    """A matrix turned by k quarters, counterclockwise.
+
+    >>> rot90(array([[1, 2]])).tolist()
+    [[2], [1]]
+    """
+    for _ in range(k % 4):
+        x = flip(transpose(x), 0)
+    return x
+
+
+def column_stack(arrays: Sequence[Any]) -> Any:
+    """Vectors as the columns of a matrix.
+
+    >>> column_stack([array([1, 2]), array([3, 4])]).tolist()
+    [[1, 3], [2, 4]]
+    """
+    return concatenate([expand_dims(x, 1) if ndim(x) == 1 else x for x in arrays], 1)
+
+
+def append(x: Any, values: Any, axis: int | None = None) -> Any:
+    """`x` with values after it; flat for None.
+
+    >>> append(array([1]), array([2])).tolist()
+    [1, 2]
+    """
+    return concatenate([x, values], axis)
+
+
+def diagonal(x: Any, offset: int = 0) -> Any:
+    """The diagonal of the last two axes.
+
+    >>> diagonal(array([[1, 2], [3, 4]])).tolist()
+    [1, 4]
+    """
+    x = _operand(x)
+    rows, cols = x.aval.shape[-2:]
+    count = builtins.max(0, builtins.min(rows - builtins.max(-offset, 0), cols - builtins.max(offset, 0)))
+    place = ops.iota((count,), 0)
+    n = x.aval.ndim
+    found = ops.gather(x, [ops.add(place, builtins.max(-offset, 0)), ops.add(place, builtins.max(offset, 0))], (n - 2, n - 1))
+    return moveaxis(found, 0, -1)
+
+
+def kron(a: Any, b: Any) -> Any:
+    """The Kronecker product of two matrices.
+
+    >>> kron(array([[1, 2]]), array([[1], [1]])).tolist()
+    [[1, 2], [1, 2]]
+    """
+    (m, n), (p, q) = aval_of(asarray(a)).shape, aval_of(asarray(b)).shape
+    products = reshape(outer(a, b), (m, n, p, q))
+    return reshape(transpose(products, (0, 2, 1, 3)), (m * p, n * q))
+
+
+def cross(a: Any, b: Any) -> Any:
+    """The vector product along the last axis of size 3.
+
+    >>> cross(array([1, 0, 0]), array([0, 1, 0])).tolist()
+    [0, 0, 1]
+    """
+    a, b = broadcast_arrays(a, b)
+    if a.aval.shape[-1:] != (3,):
+        raise ShapeError(f"cross: the last axis of {a.aval.describe()} is not of size 3")
+    x, y = ([v[..., i] for i in range(3)] for v in (a, b))
+    return stack([ops.sub(ops.mul(x[i - 2], y[i - 1]), ops.mul(x[i - 1], y[i - 2])) for i in range(3)], -1)
+
+
+def tri(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -> Any:
+    """Ones at and below the k-th diagonal.
+
+    >>> tri(2).tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
+    return tril(ones((n, n if m is None else m), dtype), k)
+
+
+def vander(x: Any, n: int) -> Any:
+    """Powers of `x` in columns, highest first.
+
+    >>> vander(array([2, 3]), 3).tolist()
+    [[4, 2, 1], [9, 3, 1]]
+    """
+    return stack([ops.integer_pow(x, n - 1 - i) for i in range(n)], 1)
+
+
+def logspace(start: float, stop: float, num: int = 50, base: float = 10.0) -> Any:
+    """Powers of `base` with evenly spaced exponents.
+
+    >>> [round(v) for v in logspace(0, 2, 3).tolist()]
+    [1, 10, 100]
+    """
+    return ops.pow(base, linspace(start, stop, num))
+
+
+def tril_indices(n: int, k: int = 0) -> tuple[Any, Any]:
+    """Rows and columns at and below the k-th diagonal.
+
+    >>> [i.tolist() for i in tril_indices(2)]
+    [[0, 1, 1], [0, 0, 1]]
+    """
+    rows, cols = np.tril_indices(n, k)
+    return from_numpy(rows.astype(np.int32)), from_numpy(cols.astype(np.int32))
+
+
+def triu_indices(n: int, k: int = 0) -> tuple[Any, Any]:
+    """Rows and columns at and above the k-th diagonal.
+
+    >>> [i.tolist() for i in triu_indices(2)]
+    [[0, 0, 1], [0, 1, 1]]
+    """
+    rows, cols = np.triu_indices(n, k)
+    return from_numpy(rows.astype(np.int32)), from_numpy(cols.astype(np.int32))
+
+
+def nonzero(x: Any) -> tuple[Any, ...]:
+    """Indices of elements that are not zero; the values must be known, since the result's size depends on them.
+
+    >>> [i.tolist() for i in nonzero(array([0, 3, 0, 4]))]
+    [[1, 3]]
+    """
+    if not isinstance(x, (Array, np.ndarray)):
+        raise TracedValueError(f"nonzero needs a value, but x is traced: {aval_of(x).describe()}", why="the size of the result depends on it", hint="jnp.where(mask, x, 0)")
+    return tuple(from_numpy(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
+
+
+# Types
+
+
+def finfo(dtype: Any) -> Any:
+    """Limits of a floating-point dtype.
+
+    >>> float(finfo("float32").eps) == 2.0**-23
+    True
+    """
+    return ml_dtypes.finfo(dtypes.canonical(dtype))  # type: ignore[no-untyped-call]
+
+
+def iinfo(dtype: Any) -> Any:
+    """Limits of an integer dtype.
+
+    >>> int(iinfo("int8").max)
+    127
+    """
+    return np.iinfo(dtypes.canonical(dtype))
+
+
+def promote_types(a: Any, b: Any) -> dtypes.DType:
+    """The dtype to which two are promoted.
+
+    >>> promote_types("int8", "float16")
+    dtype('float16')
+    """
+    return dtypes.promote([(dtypes.canonical(a), False), (dtypes.canonical(b), False)])[0]
+
+
+def issubdtype(a: Any, b: Any) -> bool:
+    """Whether a dtype belongs to a kind, as NumPy's; bfloat16 and float8 are floating.
+
+    >>> issubdtype("bfloat16", np.floating)
+    True
+    """
+    found = dtypes.canonical(a)
+    if isinstance(b, type) and issubclass(np.floating, b) and dtypes.is_float(found):
+        return True
+    return bool(np.issubdtype(found, b))
+
+
+__all__ = [
+    "append", "arccosh", "arcsinh", "arctanh", "array_equal", "cbrt", "column_stack", "cov", "cross", "deg2rad", "diagonal", "diff", "fabs", "finfo", "fliplr",
+    "flipud", "fmod", "heaviside", "iinfo", "issubdtype", "kron", "logspace", "nanmean", "nansum", "ndim", "nonzero", "polyval", "promote_types", "ptp",
+    "rad2deg", "rint", "rot90", "select", "shape", "sinc", "size", "trapezoid", "tri", "tril_indices", "triu_indices", "vander",
+]  # fmt: skip
