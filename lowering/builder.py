@@ -255,7 +255,7 @@ class Builder:
         buffer = self.new_buffer(wide, math.prod(space))
         rows = len(x.shape) - 1 in axes
         over = tuple(x.shape[a] for a in sorted(axes))
-        self.emit(Reduce(space, over, kind, value, buffer, row_major(space_vars(len(space)), space), rows))
+        self.emit(Reduce(space, value, buffer, row_major(space_vars(len(space)), space), over, kind, rows))
         out = self.loaded(buffer, space)
         return out if wide == x.dtype else self.map("convert", out, dtype=x.dtype)
 
@@ -270,17 +270,17 @@ class Builder:
         space = tuple(x.shape[i] for i in kept)
         buffer = self.new_buffer(dtype, math.prod(space))
         value = x.at(self._spread(len(x.shape), kept, [axis]))
-        self.emit(Argmax(space, x.shape[axis], value, buffer, row_major(space_vars(len(space)), space)))
+        self.emit(Argmax(space, value, buffer, row_major(space_vars(len(space)), space), x.shape[axis]))
         return self.loaded(buffer, space)
 
-    def scatter_add(self, x: Value, updates: Value, target: Callable[[Place], tuple[Place, list[Expr]]]) -> Value:
-        """A copy of `x` with updates added at computed places, in order."""
+    def scatter(self, kind: str, x: Value, updates: Value, target: Callable[[Place], tuple[Place, list[Expr]]]) -> Value:
+        """A copy of `x` with updates set or added at computed places, in order."""
         buffer = self.new_buffer(x.dtype, x.size)
         self.store(x, buffer)
         index = space_vars(len(updates.shape))
         place, conditions = target(tuple(index))
         if updates.size and x.size:
-            self.emit(Scatter(updates.shape, buffer, row_major(place, x.shape), updates.at(index), conditions))
+            self.emit(Scatter(updates.shape, updates.at(index), buffer, row_major(place, x.shape), kind, conditions))
         return self.loaded(buffer, x.shape)
 
     # Products

@@ -136,7 +136,10 @@ def _scatter(n: Scatter, memory: dict[Buffer, Any], steps: Grid) -> None:
     if n.conditions:
         holds = np.broadcast_to(np.logical_and.reduce(np.broadcast_arrays(*[_evaluate(c, memory, grid) for c in n.conditions])), n.space)
         value, place = value[holds], place[holds]
-    np.add.at(memory[n.store], place.reshape(-1), value.reshape(-1))
+    if n.kind == "add":
+        np.add.at(memory[n.store], place.reshape(-1), value.reshape(-1))
+    else:
+        memory[n.store][place.reshape(-1)] = value.reshape(-1)  # the last one stays
 
 
 def _dot(n: Dot, memory: dict[Buffer, Any], steps: Grid) -> None:

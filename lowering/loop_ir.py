@@ -251,69 +251,16 @@ class Map(Node):
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Reduce(Node):
-    """For each index of `space`, `value` folded over the loops `over`, whose variables follow those of the space.
-
-    `kind` is add or max.  The order is fixed by the shape: `rows` says that the innermost loop folds blocks of consecutive elements with lanes and a
-    tree, else each column is folded in order of the loops.
-    """
+class OneStore(Node):
+    """What the nodes with a single result have in common: `store[offset]`, from `value`, over an index space."""
 
     space: tuple[int, ...]
-    over: tuple[int, ...]
-    kind: str
-    value: Expr
-    store: Buffer
-    offset: Index
-    rows: bool
-
-    def expressions(self) -> list[Expr]:
-        return [self.value]
-
-    def indices(self) -> list[Index]:
-        return [self.offset]
-
-    def writes(self) -> list[Buffer]:
-        return [self.store]
-
-    def work(self) -> int:
-        return math.prod(self.space) * math.prod(self.over) * (self.value.cost + 1)
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class Argmax(Node):
-    """For each index of `space`, the first place of the largest value over one loop of size `over`."""
-
-    space: tuple[int, ...]
-    over: int
     value: Expr
     store: Buffer
     offset: Index
 
     def expressions(self) -> list[Expr]:
         return [self.value]
-
-    def indices(self) -> list[Index]:
-        return [self.offset]
-
-    def writes(self) -> list[Buffer]:
-        return [self.store]
-
-    def work(self) -> int:
-        return math.prod(self.space) * self.over * (self.value.cost + 2)
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class Scatter(Node):
-    """`store[offset] += value` over an index space in row-major order, where the conditions hold."""
-
-    space: tuple[int, ...]
-    store: Buffer
-    offset: Index
-    value: Expr
-    conditions: list[Expr]
-
-    def expressions(self) -> list[Expr]:
-        return [*self.conditions, self.value]
 
     def indices(self) -> list[Index]:
         return [self.offset]
@@ -323,6 +270,43 @@ class Scatter(Node):
 
     def work(self) -> int:
         return math.prod(self.space) * (self.value.cost + 4)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Reduce(OneStore):
+    """For each index of `space`, `value` folded over the loops `over`, whose variables follow those of the space.
+
+    `kind` is add or max.  The order is fixed by the shape: `rows` says that the innermost loop folds blocks of consecutive elements with lanes and a
+    tree, else each column is folded in order of the loops.
+    """
+
+    over: tuple[int, ...]
+    kind: str
+    rows: bool
+
+    def work(self) -> int:
+        return math.prod(self.space) * math.prod(self.over) * (self.value.cost + 1)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Argmax(OneStore):
+    """For each index of `space`, the first place of the largest value over one loop of size `over`."""
+
+    over: int
+
+    def work(self) -> int:
+        return math.prod(self.space) * self.over * (self.value.cost + 2)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Scatter(OneStore):
+    """`store[offset] = value`, or `+= value` with kind add, over an index space in row-major order, where the conditions hold."""
+
+    kind: str
+    conditions: list[Expr]
+
+    def expressions(self) -> list[Expr]:
+        return [*self.conditions, self.value]
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -450,7 +434,7 @@ def _print(nodes: Sequence[Node], indent: str) -> list[str]:
         elif isinstance(n, Argmax):
             lines.append(f"{indent}argmax {n.space} over {n.over}: {n.store}[{n.offset}] = argmax of {n.value}")
         elif isinstance(n, Scatter):
-            lines.append(f"{indent}scatter {n.space}: {n.store}[{n.offset}] += {n.value} if {n.conditions}")
+            lines.append(f"{indent}scatter {n.space}: {n.store}[{n.offset}] {'+' if n.kind == 'add' else ''}= {n.value} if {n.conditions}")
         elif isinstance(n, Dot):
             lines.append(f"{indent}dot {n.space} {n.m}x{n.k}x{n.n}: {n.out.buffer} = {n.lhs.buffer} @ {n.rhs.buffer}")
         elif isinstance(n, Loop):

@@ -271,13 +271,14 @@ def _scatter(n: Scatter, text: Expressions) -> Kernel:
     place = text.index(n.offset)
     target = f"{text.buffer(n.store)}[place]"
     dtype = n.store.dtype
-    old = f"fdl_load_{spellings.SUFFIX[dtype]}({target})" if dtype in dtypes.NARROW_FLOATS else target
-    total = spellings.spell("add", dtype, dtype, [old, value], {})
-    new = f"fdl_store_{spellings.SUFFIX[dtype]}({total})" if dtype in dtypes.NARROW_FLOATS else total
+    if n.kind == "add":
+        old = f"fdl_load_{spellings.SUFFIX[dtype]}({target})" if dtype in dtypes.NARROW_FLOATS else target
+        value = spellings.spell("add", dtype, dtype, [old, value], {})
+    new = f"fdl_store_{spellings.SUFFIX[dtype]}({value})" if dtype in dtypes.NARROW_FLOATS else value
     guard = f"if ({' && '.join(conditions)}) " if conditions else ""
     loops = _loops(n.space)
     lines = (*text.lines[0], f"const long place = {place};", f"{guard}{target} = {new};")
-    return Kernel("scatter", "", f"scatter-add {_dims(n.space)}", (), loops, "  " * (len(loops) + 1), lines)
+    return Kernel("scatter", "", f"scatter-{n.kind} {_dims(n.space)}", (), loops, "  " * (len(loops) + 1), lines)
 
 
 # Programs

@@ -23,8 +23,8 @@ def concrete_of(x: Any) -> Array | None:
     return x.concrete() if isinstance(x, Tracer) else None
 
 
-class JVPTracer(Tracer):
-    """A primal value with its tangent."""
+class DualTracer(Tracer):
+    """A primal value with its tangent: a value in forward mode, a variable of the linear graph under linearization."""
 
     __slots__ = ("primal", "tangent")
 
@@ -40,18 +40,22 @@ class JVPTracer(Tracer):
         return concrete_of(self.primal)
 
 
-class JVPTrace(Trace):
-    """Runs each operation's jvp rule under the parent."""
+class DualTrace(Trace):
+    """A trace of values with tangents."""
 
     parent: Trace
 
     def split(self, x: Any) -> tuple[Any, Any]:
         """(primal, tangent) of an operand."""
-        return (x.primal, x.tangent) if isinstance(x, JVPTracer) and x._trace is self else (x, Zero(aval_of(x)))
+        return (x.primal, x.tangent) if isinstance(x, DualTracer) and x._trace is self else (x, Zero(aval_of(x)))
 
     def join(self, primal: Any, tangent: Any) -> Any:
         """A tracer, or the primal alone where the tangent is zero."""
-        return primal if type(tangent) is Zero else JVPTracer(self, primal, tangent)
+        return primal if type(tangent) is Zero else DualTracer(self, primal, tangent)
+
+
+class JVPTrace(DualTrace):
+    """Runs each operation's jvp rule under the parent."""
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
         primals, tangents = zip(*map(self.split, operands), strict=True) if operands else ((), ())

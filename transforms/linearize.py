@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fdl.transforms.jvp import concrete_of
+from fdl.transforms.jvp import DualTrace
 from fdl.transforms.stage import StageTrace, StageTracer, derive, stage_derived
 
-from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import MissingRuleError
 from fdl.core.graph import Equation, Graph, Literal, Var, bind_graph
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Linear, Zero, has_tangent
-from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, set_trace
+from fdl.core.trace import Trace, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import instantiate, match
 from fdl.ops.elementwise import add, barrier
 
@@ -37,35 +36,12 @@ class LinearTrace(StageTrace):
         return self.parent.process(primitive, operands, params)
 
 
-class LinearizeTracer(Tracer):
-    """A primal value, with its tangent as a variable of the linear graph."""
-
-    __slots__ = ("primal", "tangent")
-
-    def __init__(self, trace: Trace, primal: Any, tangent: StageTracer) -> None:
-        super().__init__(trace)
-        self.primal, self.tangent = primal, tangent
-
-    @property
-    def aval(self) -> ShapedArray:
-        return aval_of(self.primal)
-
-    def concrete(self) -> Array | None:
-        return concrete_of(self.primal)
-
-
-class LinearizeTrace(Trace):
+class LinearizeTrace(DualTrace):
     """Runs primals, records tangents."""
-
-    parent: Trace
 
     def __init__(self, name: str, parent: Trace) -> None:
         super().__init__(name, parent)
         self.linear = LinearTrace("~linear", parent)
-
-    def split(self, x: Any) -> tuple[Any, Any]:
-        """(primal, tangent) of an operand."""
-        return (x.primal, x.tangent) if isinstance(x, LinearizeTracer) and x._trace is self else (x, Zero(aval_of(x)))
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
         primals, tangents = zip(*map(self.split, operands), strict=True) if operands else ((), ())
@@ -85,12 +61,9 @@ class LinearizeTrace(Trace):
         return [self.join(p, t) for p, t in zip(outs, out_tangents, strict=True)]
 
     def join(self, primal: Any, tangent: Any) -> Any:
-        """A tracer, or the primal alone where its tangent is zero or no part of the linear graph."""
-        if type(tangent) is Zero:
-            return primal
-        if not isinstance(tangent, StageTracer) or tangent._trace is not self.linear:  # a tangent that depends on no input: an instantiated zero
-            return primal
-        return LinearizeTracer(self, primal, tangent)
+        """A tracer, or the primal alone where its tangent is no part of the linear graph: an instantiated zero depends on no input."""
+        linear = isinstance(tangent, StageTracer) and tangent._trace is self.linear
+        return super().join(primal, tangent) if linear else primal
 
 
 class Linearized(NamedTuple):

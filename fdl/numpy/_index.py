@@ -284,7 +284,7 @@ class _AtIndex:
         return ops.reshape(self.x, (self.x.aval.size,)), ops.reshape(update, (count,)), [ops.reshape(places, (count,))], (0,)
 
     def _write(self, value: Any, combine: Callable[[Any, Any], Any], what: str) -> Any:
-        """A static region is put in place by padding; indices in arrays must be distinct and go through a scatter of places."""
+        """A static region is put in place by padding; with indices in arrays by a scatter, where the last write to a place stays."""
         items = _normalised(self.index, self.x.aval.ndim)
         old = getitem(self.x, self.index)
         shape = aval_of(old).shape
@@ -293,7 +293,7 @@ class _AtIndex:
             raise ShapeError(f"at[...].{what}: the value has shape {aval_of(value).shape}, the place has {shape}")
         new = combine(old, ops.broadcast_to(value, shape))
         if _arrays(items):
-            return self._write_distinct(new, what)
+            return ops.reshape(ops.scatter(*self._flat_scatter(new)), self.x.aval.shape)
         return self._write_static(new, items)
 
     def _write_static(self, new: Any, items: Sequence[Any]) -> Any:
@@ -307,18 +307,6 @@ class _AtIndex:
             config.append((a, d - reached, s - 1))
         inside = ops.pad(full(sizes, True), Literal(False, dtypes.bool_), config)
         return ops.select(inside, ops.pad(block, Literal(0, self.x.aval.dtype), config), self.x)
-
-    def _write_distinct(self, new: Any, what: str) -> Any:
-        """Each place that is written takes the last value written to it: the largest number of an update wins by a scatter of ranks."""
-        flat, update, (places,), axes = self._flat_scatter(new)
-        count, size = aval_of(places).size, self.x.aval.size
-        rank = ops.iota((count,), 0)
-        later = ops.bitwise_and(ops.equal(ops.expand_dims(places, (1,)), ops.expand_dims(places, (0,))), ops.less(ops.expand_dims(rank, (1,)), ops.expand_dims(rank, (0,))))
-        last = ops.bitwise_not(ops.reduce_max(later, (1,))) if count else full((0,), True)
-        zeros = full((size,), 0, self.x.aval.dtype)
-        written = ops.scatter_add(zeros, ops.select(last, update, Literal(0, self.x.aval.dtype)), [places], axes)
-        hit = ops.scatter_add(full((size,), 0, dtypes.int32), ops.convert(last, dtypes.int32), [places], axes)
-        return ops.reshape(ops.select(ops.greater(hit, 0), written, flat), self.x.aval.shape)
 
 
 def at(x: Any) -> _At:

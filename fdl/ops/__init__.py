@@ -54,7 +54,7 @@ from fdl.ops.elementwise import (
     tanh,
     trunc,
 )  # fmt: skip
-from fdl.ops.indexing import gather, scatter_add
+from fdl.ops.indexing import gather, scatter, scatter_add
 from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote
 from fdl.ops.random import random_bits
 from fdl.ops.reduction import argmax, argmin, reduce_max, reduce_min
@@ -66,6 +66,6 @@ __all__ = [
     "elementwise", "equal", "erf", "exp", "expand_dims", "expm1", "floor", "full", "gather", "greater", "greater_equal", "instantiate", "integer_pow",
     "iota", "is_finite", "less", "less_equal", "log", "log1p", "logistic", "match", "maximum", "minimum", "move_axis", "mul", "neg", "not_equal",
     "pad", "pmean", "pow", "promote", "psum", "random_bits", "reduce_max", "reduce_min", "reduce_sum", "rem", "reshape", "reverse", "round_even",
-    "rsqrt", "scatter_add", "select", "shift_left", "shift_right", "sign", "sin", "slice", "slice_in_dim", "sqrt", "stop_gradient", "sub", "sum_to",
+    "rsqrt", "scatter", "scatter_add", "select", "shift_left", "shift_right", "sign", "sin", "slice", "slice_in_dim", "sqrt", "stop_gradient", "sub", "sum_to",
     "tan", "tanh", "transpose", "trunc", "zeros_like",
 ]  # fmt: skip

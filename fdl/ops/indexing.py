@@ -1,4 +1,4 @@
-"""Indexing by arrays: gather, and scatter-add, its transpose.
+"""Indexing by arrays: gather, scatter-add, which is its transpose, and scatter, which sets.
 
 One form serves NumPy's advanced indexing, embeddings, cross entropy and dynamic slices, and is closed under batching.  The operand has shape
 `B + S` with `batch` leading axes B; the k index arrays have one shape `B + I`; array j indexes the operand's axis `axes[j]`.  The result has shape
@@ -19,8 +19,10 @@ from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
-from fdl.ops.axes import broadcast, instantiate, zeros_like
+from fdl.ops.axes import broadcast, full, instantiate, zeros_like
+from fdl.ops.elementwise import equal, select
 from fdl.ops.sample import Sample, f32, i32
+from fdl.ops.shape import iota, reshape
 
 
 def _rest(shape: Shape, axes: tuple[int, ...], batch: int) -> list[int]:
@@ -176,29 +178,60 @@ def scatter_add(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int
     return scatter_add_p.bind(x, updates, *indices, axes=tuple(axes), batch=batch, mode=mode)
 
 
-def _scatter_add_shape(x: ShapedArray, updates: ShapedArray, *indices: ShapedArray, axes: Any, batch: int, mode: str) -> ShapedArray:
-    shape = _gathered_shape("scatter_add", x, indices, axes, batch, mode)
+def _scatter_shape(x: ShapedArray, updates: ShapedArray, *indices: ShapedArray, axes: Any, batch: int, mode: str) -> ShapedArray:
+    shape = _gathered_shape("scatter", x, indices, axes, batch, mode)
     if updates.shape != shape or updates.dtype != x.dtype:
-        raise ShapeError(f"scatter_add: updates are {updates.describe()}", why=f"these indices into {x.describe()} need {x.update(shape=shape).describe()}")
+        raise ShapeError(f"scatter: updates are {updates.describe()}", why=f"these indices into {x.describe()} need {x.update(shape=shape).describe()}")
     return x
 
 
-def _scatter_add_impl(x: np.ndarray[Any, Any], updates: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
-    out = np.array(x)
-    where, inside = _positions(x.shape, indices, axes, batch, mode)
-    if updates.size == 0 or x.size == 0:
+def _scatter_impl(kind: str) -> Any:
+    def impl(x: np.ndarray[Any, Any], updates: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
+        out = np.array(x)
+        where, inside = _positions(x.shape, indices, axes, batch, mode)
+        if updates.size == 0 or x.size == 0:
+            return out
+        chosen = np.broadcast_to(inside if mode == "drop" else np.True_, updates.shape)
+        places = tuple(np.broadcast_to(w, updates.shape)[chosen] for w in where)
+        if kind == "add":
+            np.add.at(out, places, updates[chosen])
+        else:
+            out[places] = updates[chosen]
         return out
-    every = [np.broadcast_to(w, updates.shape)[np.broadcast_to(inside, updates.shape)] if mode == "drop" else w for w in where]
-    np.add.at(out, tuple(every), updates[np.broadcast_to(inside, updates.shape)] if mode == "drop" else updates)
-    return out
+
+    return impl
 
 
-def _scatter_add_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
-    x, updates, *indices = primals
-    out = scatter_add_p.bind(x, updates, *indices, **params)
-    if all(type(t) is Zero for t in tangents[:2]):
-        return out, Zero(aval_of(out))
-    return out, scatter_add_p.bind(instantiate(tangents[0]), instantiate(tangents[1]), *indices, **params)
+def _scatter_jvp(primitive: Primitive) -> Any:
+    """Both scatters are linear in what they change and in the updates."""
+
+    def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+        x, updates, *indices = primals
+        out = primitive.bind(x, updates, *indices, **params)
+        if all(type(t) is Zero for t in tangents[:2]):
+            return out, Zero(aval_of(out))
+        return out, primitive.bind(instantiate(tangents[0]), instantiate(tangents[1]), *indices, **params)
+
+    return jvp
+
+
+def _scatter_batch(primitive: Primitive) -> Any:
+    def batch_rule(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
+        out = primitive.bind(*_batch_all(axis, args, batched), axes=tuple(a + 1 for a in axes), batch=batch + 1, mode=mode)
+        return out, True
+
+    return batch_rule
+
+
+def _scatter_lower(kind: str) -> Any:
+    def lower(b: Any, x: Any, updates: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
+        def target(index: Any) -> Any:
+            source, conditions = _lowered_source(b, x.shape, indices, index, axes, batch)
+            return tuple(source), conditions if mode == "drop" else []
+
+        return b.scatter(kind, x, updates, target)
+
+    return lower
 
 
 def _scatter_add_transpose(ct: Any, operands: Any, **params: Any) -> Any:
@@ -206,36 +239,59 @@ def _scatter_add_transpose(ct: Any, operands: Any, **params: Any) -> Any:
     return [ct if is_linear(x) else None, gather_p.bind(ct, *indices, **params) if is_linear(updates) else None, *(None for _ in indices)]
 
 
-def _scatter_add_batch(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
-    x, updates, *indices = _batch_all(axis, args, batched)
-    return scatter_add(x, updates, indices, [a + 1 for a in axes], batch + 1, mode), True
+_SCATTERS = [
+    ((f32(3, 4), f32(3, 2, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "drop"}),
+    ((f32(3, 4), f32(3, 2, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "clip"}),
+    ((f32(3, 4), f32(3, 2), _INDICES), {"axes": (1,), "batch": 1, "mode": "clip"}),
+    ((f32(3, 4, 2), f32(5, 4), _SCALED, _SCALED), {"axes": (2, 0), "batch": 0, "mode": "drop"}),
+    ((i32(4), i32(5), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}),
+]
+_BAD_SCATTER = Sample((f32(3), f32(4), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}, fails=ShapeError)
+
+scatter_add_p = Primitive("scatter_add")
+scatter_add_p.define(
+    shape=_scatter_shape,
+    impl=_scatter_impl("add"),
+    jvp=_scatter_jvp(scatter_add_p),
+    transpose=_scatter_add_transpose,
+    batch=_scatter_batch(scatter_add_p),
+    lower=_scatter_lower("add"),
+    samples=[*(Sample(args, params) for args, params in _SCATTERS), _BAD_SCATTER],
+).register()
+
+# scatter
 
 
-def _scatter_add_lower(b: Any, x: Any, updates: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
-    def target(index: Any) -> Any:
-        source, conditions = _lowered_source(b, x.shape, indices, index, axes, batch)
-        return tuple(source), conditions if mode == "drop" else []
+def scatter(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop") -> Any:
+    """`x` with elements at index arrays replaced; of several updates of one place the last in row-major order stays.
 
-    return b.scatter_add(x, updates, target)
+    >>> import fdl.numpy as jnp
+    >>> scatter(jnp.zeros(3), jnp.array([1.0, 2.0, 4.0]), [jnp.array([0, 2, 0])], (0,)).tolist()
+    [4.0, 0.0, 2.0]
+    """
+    return scatter_p.bind(x, updates, *indices, axes=tuple(axes), batch=batch, mode=mode)
 
 
-scatter_add_p: Primitive = (
-    Primitive("scatter_add")
-    .define(
-        shape=_scatter_add_shape,
-        impl=_scatter_add_impl,
-        jvp=_scatter_add_jvp,
-        transpose=_scatter_add_transpose,
-        batch=_scatter_add_batch,
-        lower=_scatter_add_lower,
-        samples=[
-            Sample((f32(3, 4), f32(3, 2, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "drop"}),
-            Sample((f32(3, 4), f32(3, 2, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "clip"}),
-            Sample((f32(3, 4), f32(3, 2), _INDICES), {"axes": (1,), "batch": 1, "mode": "clip"}),
-            Sample((f32(3, 4, 2), f32(5, 4), _SCALED, _SCALED), {"axes": (2, 0), "batch": 0, "mode": "drop"}),
-            Sample((i32(4), i32(5), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}),
-            Sample((f32(3), f32(4), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}, fails=ShapeError),
-        ],
-    )
-    .register()
-)
+def _scatter_transpose(ct: Any, operands: Any, **params: Any) -> Any:
+    x, updates, *indices = operands
+    shape = aval_of(ct).update(shape=aval_of(updates).shape)
+    ct_x = scatter_p.bind(ct, zeros_like(shape), *indices, **params) if is_linear(x) else None
+    ct_updates = None
+    if is_linear(updates):  # an update that a later one has overwritten gets nothing: each place remembers the number of its last one
+        number = reshape(iota((shape.size,), 0), shape.shape)
+        last = scatter_p.bind(full(aval_of(ct).shape, -1, dtypes.int32), number, *indices, **params)
+        stays = equal(gather_p.bind(last, *indices, **params), number)
+        ct_updates = select(stays, gather_p.bind(ct, *indices, **params), 0)
+    return [ct_x, ct_updates, *(None for _ in indices)]
+
+
+scatter_p = Primitive("scatter")
+scatter_p.define(
+    shape=_scatter_shape,
+    impl=_scatter_impl("set"),
+    jvp=_scatter_jvp(scatter_p),
+    transpose=_scatter_transpose,
+    batch=_scatter_batch(scatter_p),
+    lower=_scatter_lower("set"),
+    samples=[*(Sample(args, params) for args, params in _SCATTERS), _BAD_SCATTER],
+).register()
