@@ -6,10 +6,12 @@ So a hit on the first skips passes and rendering, and equal sources share a bina
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -42,9 +44,34 @@ def key_of(*parts: str) -> str:
 
 def folder(kind: str) -> Path:
     """The cache's folder for a kind of file, private to the user."""
-    path = config.cache_dir / kind
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
+    return _folder(config.cache_dir, kind)
+
+
+@functools.cache
+def _folder(root: Path, kind: str) -> Path:
+    path = root / kind
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if _is_private(path) and os.access(path, os.W_OK):
+            return path
+    except OSError:
+        pass
+    # code that others may write is not loaded, and a home that cannot be written to is no reason to fail
+    return _folder(_process_root(), kind)
+
+
+def _is_private(path: Path) -> bool:
+    """Whether nobody but the user may write there."""
+    status = path.stat()
+    return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+
+
+@functools.cache
+def _process_root() -> Path:
+    """A cache for this process alone, removed when it ends."""
+    root = tempfile.mkdtemp(prefix="fdl-")
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return Path(root)
 
 
 def publish(path: Path, write: Callable[[Path], object]) -> None:

@@ -7,10 +7,10 @@ import warnings
 from fdl.backends.c import CExecutable
 from fdl.backends.cuda import CudaExecutable
 from fdl.backends.executable import Executable, Interpreted
-from fdl.backends.toolchain import find_compiler
+from fdl.backends.toolchain import Compiler, find_compiler
 
 from fdl.core.config import config
-from fdl.core.errors import CompileError, DeviceError, NoCompilerWarning
+from fdl.core.errors import CompileError, CompileWarning, DeviceError, NoCompilerWarning
 from fdl.core.graph import Graph
 
 _warned: list[bool] = []
@@ -23,15 +23,27 @@ def executable(graph: Graph, name: str, device: str = "cpu") -> Executable:
     compiler = None if config.tier == "interpreted" else find_compiler()
     key = "executable", compiler
     if key not in graph.memo:
-        if compiler is not None:
-            graph.memo[key] = CExecutable(graph, compiler)
-        elif config.tier == "compiled":
-            raise CompileError(f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint="install gcc or clang, or set FDL_CC")
-        else:
-            _warn_once()
-            graph.memo[key] = Interpreted(graph)
+        graph.memo[key] = _compiled(graph, name, compiler) if compiler is not None else _without_compiler(graph, name)
     program: Executable = graph.memo[key]
     return program
+
+
+def _compiled(graph: Graph, name: str, compiler: Compiler) -> Executable:
+    """Compiled; where the compiler fails, slower but not broken, unless the tier forbids it."""
+    try:
+        return CExecutable(graph, compiler)
+    except CompileError as error:
+        if config.tier == "compiled":
+            raise
+        warnings.warn(f"jit({name}) runs on the interpreter: {error}", CompileWarning, stacklevel=2)
+        return Interpreted(graph)
+
+
+def _without_compiler(graph: Graph, name: str) -> Executable:
+    if config.tier == "compiled":
+        raise CompileError(f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint="install gcc or clang, or set FDL_CC")
+    _warn_once()
+    return Interpreted(graph)
 
 
 def _on_device(graph: Graph, device: str) -> Executable:

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,8 @@ class Compiler:
 
     def build(self, sources: Sequence[Path], target: Path, flags: Sequence[str], libraries: Sequence[str] = ("-lm",)) -> None:
         """Compile and link a shared library; CompileError with the compiler's words where it fails."""
+        if sys.platform == "darwin":  # Python's symbols are found when the library is loaded
+            libraries = ("-undefined", "dynamic_lookup")
         command = [self.path, *flags, *self.machine_flags, f"-I{INCLUDE}", "-o", str(target), *map(str, sources), *libraries]
         result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if result.returncode:

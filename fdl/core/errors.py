@@ -227,5 +227,9 @@ class CompileError(FdlError, RuntimeError):
     """
 
 
+class CompileWarning(UserWarning):
+    """The compiler failed on a program, which runs on the slower interpreter."""
+
+
 class NoCompilerWarning(UserWarning):
     """No C compiler was found: programs run on the slower interpreter."""

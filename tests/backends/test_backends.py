@@ -15,7 +15,7 @@ import fdl.numpy as jnp
 from fdl import lax
 from fdl.core.array import Array
 from fdl.core.config import config
-from fdl.core.errors import CompileError, NoCompilerWarning
+from fdl.core.errors import CompileError, CompileWarning, NoCompilerWarning
 from fdl.testing import count_compilations
 from tests.conftest import ROOT, needs_compiler
 
@@ -208,6 +208,29 @@ def test_control_flow_compiles():
     for count in (1, 2, 7):
         fdl.set_num_threads(count)
         np.testing.assert_allclose(np.asarray(loop(big))[0, 0], np.tanh(np.tanh(np.tanh(1) + 0.1) + 0.1) + 0.1, rtol=1e-5)
+
+
+@needs_compiler
+def test_unwritable_or_foreign_cache_is_not_used(tmp_path):
+    shared = tmp_path / "shared"
+    (shared / "programs").mkdir(parents=True)
+    (shared / "programs").chmod(0o777)
+    for root in (shared, tmp_path / "file" / "below"):
+        (tmp_path / "file").touch()
+        config.cache_dir = root
+        assert fdl.jit(lambda x, n=root: x * 2.125)(jnp.ones(3)).tolist() == [2.125] * 3
+        assert not list(shared.rglob("*.so")) or root != shared
+
+
+def test_failing_compiler_is_slower_but_not_broken(monkeypatch, tmp_path):
+    broken = toolchain.Compiler("/bin/false", "", 16, ())
+    monkeypatch.setattr(dispatch, "find_compiler", lambda: broken)
+    config.cache_dir = tmp_path
+    with pytest.warns(CompileWarning, match="/bin/false failed"):
+        assert float(fdl.jit(lambda x: x * 3)(2.0)) == 6
+    config.tier = "compiled"
+    with pytest.raises(CompileError):
+        fdl.jit(lambda x: x * 3)(2.0)
 
 
 def test_failed_compiler_speaks(tmp_path):

@@ -278,6 +278,51 @@ def test_eval_shape_runs_nothing():
     assert out["y"].shape == (2, 5)
 
 
+XS = jnp.asarray(np.random.default_rng(7).normal(size=(5, 3)))
+W = jnp.asarray(np.random.default_rng(8).normal(size=(3, 3)))
+
+
+def backwards(w):
+    return lax.scan(lambda c, x: (jnp.tanh(w @ c + x), c.sum()), XS[0], XS, reverse=True)[1].sum()
+
+
+def with_checkpoints(w):
+    return lax.scan(lambda c, x: (fdl.checkpoint(lambda c: jnp.tanh(w @ c + x))(c), c.sum()), XS[0], XS, reverse=True)[1].sum()
+
+
+def growth(a):
+    return lax.while_loop(lambda c: c < 10.0, lambda c: c * a, a)
+
+
+IDENTITIES = {
+    "checkpoint in scan": lambda: (fdl.grad(with_checkpoints)(W), fdl.grad(backwards)(W)),
+    "forward and reverse over scan": lambda: (fdl.jacfwd(backwards)(W), fdl.jacrev(backwards)(W)),
+    "jitted hessian of scan": lambda: (fdl.jit(fdl.hessian(backwards))(W), fdl.jacrev(fdl.jacrev(backwards))(W)),
+    "linearize and jvp of scan": lambda: (fdl.linearize(backwards, W)[1](W), fdl.jvp(backwards, (W,), (W,))[1]),
+    "transpose of a linear scan": lambda: (fdl.linear_transpose(lambda x: lax.scan(lambda c, a: (c + a, c), jnp.zeros(()), x)[1], jnp.ones(3))(jnp.ones(3))[0], [2, 1, 0]),
+    "psum in scan": lambda: (fdl.vmap(lambda a: lax.scan(lambda c, _: (c + lax.psum(c, "i"), None), a, None, length=3)[0], axis_name="i")(jnp.array([1.0, 2.0])), [40, 41]),
+    "psum in cond": lambda: (fdl.vmap(lambda a: lax.cond(True, lambda b: lax.psum(b, "i"), lambda b: b, a), axis_name="i")(jnp.array([1.0, 2.0])), [3, 3]),
+    "jitted jvp of while": lambda: (fdl.jit(lambda a: fdl.jvp(growth, (a,), (1.0,))[1])(2.0), 32.0),
+    "while with lanes": lambda: (fdl.vmap(lambda n: lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, s[1] * 2), (0, 1.0)))(jnp.array([0, 3, 5]))[1], [1, 8, 32]),
+    "integers beside the carry": lambda: (fdl.grad(lambda x: lax.scan(lambda c, i: (c * x + i, None), 1.0, jnp.arange(3))[0])(2.0), fdl.grad(lambda x: (x * x + 1) * x + 2)(2.0)),
+    "a branch that is constant": lambda: (fdl.grad(lambda x: lax.cond(x > 0, lambda u: u**3, lambda u: 1.0, x))(2.0), 12.0),
+    "branches that close over tracers": lambda: (fdl.grad(lambda a: lax.cond(True, lambda: a**2, lambda: a))(3.0), 6.0),
+    "recursive jit": lambda: (_recursive(6)(1.0), 128.0),
+    "gather of argmax": lambda: (fdl.grad(lambda x: x[jnp.argmax(x)])(jnp.array([1.0, 3.0, 2.0])), [0, 1, 0]),
+    "set, then read": lambda: (fdl.grad(lambda x: (jnp.zeros(3).at[jnp.array([0, 2, 0])].set(x) * jnp.arange(1.0, 4)).sum())(jnp.ones(3)), [0, 3, 1]),
+}
+
+
+def _recursive(n):
+    return fdl.jit(lambda x: x + 1 if n == 0 else _recursive(n - 1)(x) * 2)
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_identities(name):
+    got, want = IDENTITIES[name]()
+    close(got, want, 1e-6)
+
+
 @given(st.lists(st.sampled_from(["sin", "mul", "where", "sum", "sort_free", "dot", "scan", "softmax"]), min_size=1, max_size=5), st.integers(0, 10))
 def test_random_compositions_have_right_derivatives(names, seed):
     table = {
