@@ -87,7 +87,47 @@ def elu(x: Any, *, alpha: float = 1.0) -> Any:
     return ops.select(ops.greater(x, 0), x, ops.mul(alpha, ops.expm1(ops.select(ops.greater(x, 0), 0, x))))
 
 
-tanh = ops.tanh
+@graph_function
+def log_sigmoid(x: Any) -> Any:
+    """`log(sigmoid(x))` without overflow.
+
+    >>> round(log_sigmoid(0.0).tolist(), 4)
+    -0.6931
+    """
+    return ops.neg(softplus(ops.neg(x)))
+
+
+@graph_function
+def selu(x: Any) -> Any:
+    """Scaled exponential linear unit (Klambauer et al., 2017).
+
+    >>> selu(0.0).tolist()
+    0.0
+    """
+    return ops.mul(1.0507009873554805, elu(x, alpha=1.6732632423543772))
+
+
+@graph_function
+def relu6(x: Any) -> Any:
+    """x limited to [0, 6].
+
+    >>> relu6(7.0).tolist()
+    6.0
+    """
+    return ops.minimum(ops.maximum(x, 0), 6)
+
+
+@graph_function
+def hard_tanh(x: Any) -> Any:
+    """x limited to [-1, 1].
+
+    >>> hard_tanh(2.0).tolist()
+    1.0
+    """
+    return ops.minimum(ops.maximum(x, -1), 1)
+
+
+tanh, swish = ops.tanh, silu
 
 
 def _shifted(x: Any, axis: Any, what: str) -> tuple[Any, Any, tuple[int, ...], list[int]]:
@@ -205,6 +245,6 @@ def dropout(x: Any, rate: float, key: Any) -> Any:
 
 
 __all__ = [
-    "cross_entropy", "dropout", "elu", "gelu", "layer_norm", "leaky_relu", "log_softmax", "logsumexp", "one_hot", "relu", "sigmoid", "silu", "softmax",
-    "softmax_cross_entropy", "softplus", "tanh",
+    "cross_entropy", "dropout", "elu", "gelu", "hard_tanh", "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp",
+    "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmax_cross_entropy", "softplus", "swish", "tanh",
 ]  # fmt: skip

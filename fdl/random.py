@@ -19,7 +19,24 @@ from fdl.numpy import array, broadcast_to, stack
 from fdl.ops.random import random_bits
 from fdl.transforms.control.scan import scan
 
-__all__ = ["PRNGKey", "bernoulli", "bits", "categorical", "fold_in", "key", "normal", "permutation", "randint", "split", "uniform"]
+__all__ = [
+    "PRNGKey",
+    "bernoulli",
+    "bits",
+    "categorical",
+    "choice",
+    "exponential",
+    "fold_in",
+    "gumbel",
+    "key",
+    "laplace",
+    "normal",
+    "permutation",
+    "rademacher",
+    "randint",
+    "split",
+    "uniform",
+]
 
 _NUMBERS, _SPLIT, _FOLD = 0, 1, 2
 
@@ -196,6 +213,60 @@ def permutation(key: Any, x: Any) -> Any:
     return order if isinstance(x, (int, np.integer)) else ops.gather(x, [order], (0,))
 
 
+def exponential(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
+    """Exponential with rate 1.
+
+    >>> bool((exponential(key(0), (9,)) >= 0).all())
+    True
+    """
+    return ops.neg(ops.log1p(ops.neg(uniform(key, shape, dtype))))
+
+
+def gumbel(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
+    """Standard Gumbel: `-log(-log(u))`.
+
+    >>> gumbel(key(0), (2,)).shape
+    (2,)
+    """
+    return ops.neg(ops.log(ops.neg(ops.log(uniform(key, shape, dtype, float(np.finfo(np.float32).tiny), 1.0)))))
+
+
+def laplace(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
+    """Laplace with mean 0 and scale 1.
+
+    >>> laplace(key(0), (2,)).shape
+    (2,)
+    """
+    u = uniform(key, shape, dtype, -1.0 + 2.0**-23, 1.0)
+    return ops.neg(ops.mul(ops.sign(u), ops.log1p(ops.neg(ops.abs(u)))))
+
+
+def rademacher(key: Any, shape: Any = (), dtype: Any = dtypes.int32) -> Any:
+    """-1 or 1, each with probability 1/2.
+
+    >>> sorted(set(rademacher(key(0), (20,)).tolist()))
+    [-1, 1]
+    """
+    return ops.cast(ops.sub(ops.mul(2, ops.convert(bernoulli(key, 0.5, _shape(shape)), dtypes.int32)), 1), dtypes.canonical(dtype))
+
+
+def choice(key: Any, x: Any, shape: Any = (), replace: bool = True) -> Any:
+    """Elements of `x` along its first axis, or numbers below the integer `x`, with or without replacement.
+
+    >>> len(set(choice(key(0), 5, (5,), replace=False).tolist()))
+    5
+    """
+    n = int(x) if isinstance(x, (int, np.integer)) else aval_of(x).shape[0]
+    count = math.prod(_shape(shape))
+    if replace:
+        places = randint(key, _shape(shape), 0, n)
+    elif count > n:
+        raise ShapeError(f"random.choice: {count} of {n} without replacement", hint="replace=True")
+    else:
+        places = ops.reshape(ops.slice_in_dim(permutation(key, n), 0, count), _shape(shape))
+    return places if isinstance(x, (int, np.integer)) else ops.gather(x, [places], (0,))
+
+
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Any:
     """A place along `axis`, drawn with probabilities softmax(logits), by the largest of logits plus Gumbel noise.
 
@@ -205,5 +276,4 @@ def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Any
     aval = aval_of(logits)
     place = axis % aval.ndim
     lead = () if shape is None else tuple(shape)[: len(tuple(shape)) - (aval.ndim - 1)]
-    noise = ops.neg(ops.log(ops.neg(ops.log(uniform(key, (*lead, *aval.shape), minval=float(np.finfo(np.float32).tiny))))))
-    return ops.argmax(ops.add(noise, logits), len(lead) + place)
+    return ops.argmax(ops.add(gumbel(key, (*lead, *aval.shape)), logits), len(lead) + place)

@@ -1,5 +1,10 @@
 """Functions on nested containers, under `jax.tree`'s names."""
 
+import builtins
+import functools
+from collections.abc import Callable
+from typing import Any
+
 from fdl.core.pytree import (
     TreeDef,
     register_node,
@@ -13,4 +18,23 @@ from fdl.core.pytree import (
 
 flatten, leaves, map, paths, structure, unflatten = tree_flatten, tree_leaves, tree_map, tree_paths, tree_structure, tree_unflatten
 
-__all__ = ["TreeDef", "flatten", "leaves", "map", "paths", "register_node", "structure", "unflatten"]
+
+def reduce(f: Callable[[Any, Any], Any], tree: Any, *initial: Any) -> Any:
+    """The leaves combined from left to right.
+
+    >>> reduce(lambda a, b: a + b, {"x": 1, "y": [2, 3]})
+    6
+    """
+    return functools.reduce(f, tree_leaves(tree), *initial)
+
+
+def all(tree: Any) -> bool:
+    """Whether all leaves are true.
+
+    >>> all({"x": True, "y": [1]})
+    True
+    """
+    return builtins.all(tree_leaves(tree))
+
+
+__all__ = ["TreeDef", "all", "flatten", "leaves", "map", "paths", "reduce", "register_node", "structure", "unflatten"]

@@ -6,7 +6,7 @@ import sys as _sys
 from fdl.core import dtypes as _dtypes
 from fdl.core.array import METHODS as _METHODS
 from fdl.core.array import Array as ndarray
-from fdl.numpy import _index, _math, _shape
+from fdl.numpy import _create, _derived, _index, _math, _shape, linalg
 from fdl.numpy._create import ScalarType as _ScalarType
 from fdl.numpy._create import (
     arange,
@@ -223,6 +223,7 @@ _FUNCTIONS = [
 _SHAPES = ["astype", "reshape", "ravel", "transpose", "matrix_transpose", "swapaxes", "squeeze", "dot", "matmul", "repeat", "trace"]
 _METHODS.update({name: getattr(_math, name) for name in _FUNCTIONS})
 _METHODS.update({name: getattr(_shape, name) for name in _SHAPES})
+_METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, nonzero=_derived.nonzero, copy=_create.array)
 _METHODS.update(getitem=_index.getitem, at=_index.at, take=take, flatten=_shape.ravel, __array_namespace__=lambda: _sys.modules[__name__])
 
 __all__ = [
@@ -233,7 +234,7 @@ __all__ = [
     "dot", "dtype", "e", "einsum", "empty", "empty_like", "equal", "exp", "exp2", "expand_dims", "expm1", "eye", "fabs", "finfo", "flip", "fliplr",
     "flipud", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floor", "floor_divide", "fmod", "full", "full_like", "greater",
     "greater_equal", "heaviside", "hstack", "hypot", "identity", "iinfo", "inf", "inner", "int16", "int32", "int64", "int8", "invert", "isclose",
-    "isfinite", "isinf", "isnan", "issubdtype", "kron", "left_shift", "less", "less_equal", "linspace", "log", "log10", "log1p", "log2", "logaddexp",
+    "isfinite", "isinf", "isnan", "issubdtype", "kron", "left_shift", "less", "less_equal", "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp",
     "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "matmul", "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min",
     "minimum", "mod", "moveaxis", "multiply", "nan", "nan_to_num", "nanmean", "nansum", "ndarray", "ndim", "negative", "newaxis", "nonzero",
     "not_equal", "ones", "ones_like", "outer", "pad", "pi", "polyval", "positive", "power", "prod", "promote_types", "ptp", "rad2deg", "ravel",

@@ -257,3 +257,29 @@ def test_optimizers():
         velocity = 0.9 * velocity + g
         p = p - 0.1 * velocity
     np.testing.assert_allclose(run(optim.momentum(0.1)), p, rtol=1e-9)
+
+
+@pytest.mark.parametrize("ord, axis", [(None, None), (None, 1), (2, 0), (1, 0), (np.inf, 1), (-np.inf, 1), (3, 1), ("fro", None), (1, None), (np.inf, None), (0, 1)])
+def test_norms(ord, axis):
+    close(jnp.linalg.norm(X, ord, axis), np.linalg.norm(X, ord, axis))
+
+
+DERIVED = [
+    ("cbrt", (X,)), ("arcsinh", (X,)), ("arccosh", (POSITIVE + 1,)), ("arctanh", (X / 3,)), ("deg2rad", (X,)), ("rad2deg", (X,)), ("sinc", (X,)), ("heaviside", (X, 0.5)),
+    ("ptp", (X,)), ("nansum", (X,)), ("nanmean", (X,)), ("diff", (X,)), ("trapezoid", (X,)), ("cov", (X,)), ("fliplr", (X,)), ("rot90", (X,)), ("kron", (X, X)),
+    ("cross", (X[:, :3], X[:, 1:])), ("diagonal", (X,)), ("column_stack", ([X, X],)), ("append", (X, X)), ("fmod", (X, 0.7)), ("rint", (X,)), ("tri", (3, 4)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, args", DERIVED, ids=[name for name, _ in DERIVED])
+def test_derived_functions(name, args):
+    close(getattr(jnp, name)(*args), getattr(np, name)(*args), 1e-4)
+
+
+def test_more_distributions():
+    key = random.key(5)
+    for sample, mean, std in [(random.exponential(key, (20000,)), 1, 1), (random.gumbel(key, (20000,)), 0.5772, 1.2825), (random.laplace(key, (20000,)), 0, 2**0.5)]:
+        assert abs(float(sample.mean()) - mean) < 0.05 and abs(float(sample.std()) - std) < 0.05
+    assert sorted(random.choice(key, jnp.arange(5) * 2, (5,), replace=False).tolist()) == [0, 2, 4, 6, 8]
+    with pytest.raises(ValueError):
+        random.choice(key, 3, (5,), replace=False)
