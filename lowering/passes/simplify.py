@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from fdl.core import dtypes
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 
@@ -92,6 +94,8 @@ def _folded(e: Equation) -> Literal | None:
         return None
     aval = e.outputs[0].aval
     (value,) = e.primitive.reference([a.value for a in e.inputs], e.params)  # type: ignore[union-attr]
+    if aval.dtype in (dtypes.float32, dtypes.float64) and abs(value) < np.finfo(aval.dtype).tiny:
+        value = value * 0  # a compiled call flushes denormals
     return Literal(value, aval.dtype, aval.weak_type)
 
 

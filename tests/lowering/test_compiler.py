@@ -153,6 +153,18 @@ def test_special_values():
 
 
 @needs_compiler
+@pytest.mark.parametrize("name", ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh", "sqrt", "power", "arctan2", "remainder"])
+def test_constants_have_the_bits_of_variables(name):
+    """What the compiler could work out beforehand rounds as at run time."""
+    f, values = getattr(jnp, name), [0.1, 0.7, 1.3, 2.0, 3.0, 11.7]
+    pairs = [(a, b) for a in values for b in (0.5, 2.0, 2.5)] if name in ("power", "arctan2", "remainder") else [(a,) for a in values]
+    as_constants = fdl.jit(lambda: [f(*(np.float32(v) for v in pair)) for pair in pairs])()
+    columns = [np.array(column, np.float32) for column in zip(*pairs, strict=True)]
+    as_variables = np.asarray(fdl.jit(f)(*columns))
+    assert np.array([np.asarray(v) for v in as_constants], np.float32).tobytes() == as_variables.tobytes()
+
+
+@needs_compiler
 def test_long_chains_and_programs():
     def deep(x):
         for _ in range(1500):
