@@ -108,7 +108,7 @@ def _launch(name: str, k: DeviceKernel, buffers: tuple[Buffer, ...]) -> DeviceLa
 
 
 def _kernel(n: Node, dialect: Dialect) -> tuple[DeviceKernel, tuple[Buffer, ...]]:
-    text = Expressions(dialect.table, "int")
+    text = Expressions(dialect.table)
     if isinstance(n, Map):
         stores = [(s, text.emit(s.value)) for s in n.stores]
         lines = [*text.lines[0]]

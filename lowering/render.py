@@ -52,9 +52,8 @@ _LARGE = 150  # nodes from which a program's calls are not optimised across
 class Expressions:
     """Writes expressions as statements of a kernel; collects the buffers and steps that it refers to."""
 
-    def __init__(self, table: dict[str, str] | None = None, integer: str = "long") -> None:
+    def __init__(self, table: dict[str, str] | None = None) -> None:
         self.table = table or {}
-        self.integer = integer
         self.buffers: dict[Buffer, str] = {}
         self.steps: dict[LoopVar, str] = {}
         self.scopes: list[dict[Expr, str]] = [{}]

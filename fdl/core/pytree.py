@@ -188,6 +188,7 @@ LEAF = TreeDef(None, None, ())
 
 # A structure as nested tuples (class, aux, children), None for a leaf: hashed and compared in C, and made a TreeDef once.
 _INTERNED: dict[Any, TreeDef] = {None: LEAF}
+_MAX_INTERNED = 10_000
 
 
 def _structure(tree: Tree, leaves: list[Leaf], is_leaf: Callable[[Any], bool] | None) -> Any:
@@ -204,6 +205,9 @@ def _structure(tree: Tree, leaves: list[Leaf], is_leaf: Callable[[Any], bool] | 
 def _interned(structure: Any) -> TreeDef:
     found = _INTERNED.get(structure)
     if found is None:
+        if len(_INTERNED) > _MAX_INTERNED:
+            _INTERNED.clear()
+            _INTERNED[None] = LEAF
         cls, aux, children = structure
         found = _INTERNED[structure] = TreeDef(cls, aux, tuple(map(_interned, children)))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,6 @@ class Sample:
     args: tuple[Any, ...]
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     fails: type[Exception] | None = None
-    reference: Callable[..., Any] | None = None
 
     def make(self, seed: str = "") -> list[np.ndarray[Any, Any]]:
         """The operands, the same in every run."""
