@@ -1,14 +1,18 @@
-"""`jax.lax`'s names: control flow, collectives, and the operations under the names that JAX gives them."""
+"""`jax.lax`'s names and signatures: operations, control flow, collectives."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import Any
 
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.errors import ShapeError
 from fdl.core.pytree import tree_map
+from fdl.core.trace import aval_of
 from fdl.ops import (
     abs,
     add,
-    argmax,
-    argmin,
-    atan2,
     axis_index,
     axis_size,
     bitwise_and,
@@ -16,27 +20,18 @@ from fdl.ops import (
     bitwise_or,
     bitwise_xor,
     ceil,
-    concatenate,
     cos,
     div,
-    dot_general,
     erf,
     exp,
-    expand_dims,
     expm1,
     floor,
-    full,
-    gather,
-    integer_pow,
     is_finite,
     log,
     log1p,
     logistic,
-    maximum,
-    minimum,
     mul,
     neg,
-    pad,
     pmean,
     pow,
     psum,
@@ -44,56 +39,77 @@ from fdl.ops import (
     reduce_min,
     reduce_sum,
     rem,
-    reshape,
     rsqrt,
-    scatter_add,
     select,
     shift_left,
     sign,
     sin,
-    slice,
-    slice_in_dim,
     sqrt,
     sub,
     tan,
     tanh,
-    transpose,
 )  # fmt: skip
-from fdl.ops import broadcast as broadcast_in_dim
-from fdl.ops import convert as convert_element_type
+from fdl.ops import atan2 as atan2
 from fdl.ops import equal as eq
 from fdl.ops import greater as gt
 from fdl.ops import greater_equal as ge
-from fdl.ops import iota as _iota
 from fdl.ops import less as lt
 from fdl.ops import less_equal as le
 from fdl.ops import maximum as max
 from fdl.ops import minimum as min
 from fdl.ops import not_equal as ne
-from fdl.ops import reverse as rev
 from fdl.ops import round_even as round
 from fdl.ops import shift_right as shift_right_arithmetic
-from fdl.ops import stop_gradient as _stop_gradient
+from fdl.ops.promotion import as_operand
 from fdl.transforms import cond, fori_loop, scan, switch, while_loop
 from fdl.transforms import map_ as map
 
+# Elementwise
 
-def iota(dtype: Any, size: int) -> Any:
-    """0 to `size` - 1.
 
-    >>> iota("int32", 3).tolist()
-    [0, 1, 2]
+def integer_pow(x: Any, y: int) -> Any:
+    """`x ** y` for a Python integer.
+
+    >>> float(integer_pow(2.0, 3))
+    8.0
     """
-    return _iota((size,), 0, dtype)
+    return ops.integer_pow(x, y)
 
 
-def broadcasted_iota(dtype: Any, shape: Any, dimension: int) -> Any:
-    """Each element's index along one axis.
+def square(x: Any) -> Any:
+    """`x * x`.
 
-    >>> broadcasted_iota("int32", (2, 2), 1).tolist()
-    [[0, 1], [0, 1]]
+    >>> float(square(3.0))
+    9.0
     """
-    return _iota(shape, dimension, dtype)
+    return ops.integer_pow(x, 2)
+
+
+def reciprocal(x: Any) -> Any:
+    """`1 / x`.
+
+    >>> float(reciprocal(4.0))
+    0.25
+    """
+    return ops.integer_pow(x, -1)
+
+
+def clamp(min: Any, x: Any, max: Any) -> Any:
+    """`x` moved into the interval.
+
+    >>> float(clamp(0.0, 2.0, 1.0))
+    1.0
+    """
+    return ops.minimum(ops.maximum(x, min), max)
+
+
+def convert_element_type(operand: Any, new_dtype: Any) -> Any:
+    """`operand` with another dtype.
+
+    >>> convert_element_type(1.7, "int32").tolist()
+    1
+    """
+    return ops.convert(as_operand(operand), dtypes.canonical(new_dtype))
 
 
 def stop_gradient(x: Any) -> Any:
@@ -103,32 +119,300 @@ def stop_gradient(x: Any) -> Any:
     >>> float(fdl.grad(lambda x: stop_gradient(x) * x)(3.0))
     3.0
     """
-    return tree_map(_stop_gradient, x)
+    return tree_map(ops.stop_gradient, x)
 
 
-def clamp(min: Any, x: Any, max: Any) -> Any:
-    """`x` moved into the interval.
+# Making arrays
 
-    >>> float(clamp(0.0, 2.0, 1.0))
-    1.0
+
+def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
+    """An array filled with one value.
+
+    >>> full((2,), 1.5).tolist()
+    [1.5, 1.5]
     """
-    return minimum(maximum(x, min), max)
+    value = as_operand(fill_value)
+    return ops.full(tuple(shape), ops.cast(value, value.aval.dtype if dtype is None else dtypes.canonical(dtype)), value.aval.dtype)
 
 
-def square(x: Any) -> Any:
-    """`x * x`.
+def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Sequence[int] | None = None) -> Any:
+    """An array like `x`, filled with one value.
 
-    >>> float(square(3.0))
-    9.0
+    >>> full_like(full((2,), 1), 7).tolist()
+    [7, 7]
     """
-    return integer_pow(x, 2)
+    aval = aval_of(x)
+    return full(aval.shape if shape is None else shape, fill_value, aval.dtype if dtype is None else dtype)
+
+
+def iota(dtype: Any, size: int) -> Any:
+    """0 to `size` - 1.
+
+    >>> iota("int32", 3).tolist()
+    [0, 1, 2]
+    """
+    return ops.iota((size,), 0, dtype)
+
+
+def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
+    """Each element's index along one axis.
+
+    >>> broadcasted_iota("int32", (2, 2), 1).tolist()
+    [[0, 1], [0, 1]]
+    """
+    return ops.iota(tuple(shape), dimension, dtype)
+
+
+# Shapes
+
+
+def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
+    """New leading axes of these sizes.
+
+    >>> broadcast(iota("int32", 2), (3,)).shape
+    (3, 2)
+    """
+    shape = aval_of(operand).shape
+    return ops.broadcast(as_operand(operand), (*sizes, *shape), range(len(sizes), len(sizes) + len(shape)))
+
+
+def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
+    """`operand` repeated to `shape`, its axis i standing at `broadcast_dimensions[i]`.
+
+    >>> broadcast_in_dim(iota("int32", 2), (2, 3), (0,)).tolist()
+    [[0, 0, 0], [1, 1, 1]]
+    """
+    return ops.broadcast(as_operand(operand), tuple(shape), broadcast_dimensions)
+
+
+def reshape(operand: Any, new_sizes: Sequence[int]) -> Any:
+    """The elements in row-major order under another shape.
+
+    >>> reshape(iota("int32", 4), (2, 2)).tolist()
+    [[0, 1], [2, 3]]
+    """
+    return ops.reshape(operand, tuple(new_sizes))
+
+
+def transpose(operand: Any, permutation: Sequence[int]) -> Any:
+    """The axes in another order.
+
+    >>> transpose(reshape(iota("int32", 4), (2, 2)), (1, 0)).tolist()
+    [[0, 2], [1, 3]]
+    """
+    return ops.transpose(operand, permutation)
+
+
+def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
+    """New axes of size 1.
+
+    >>> expand_dims(iota("int32", 2), (0,)).shape
+    (1, 2)
+    """
+    return ops.expand_dims(array, dimensions)
+
+
+def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
+    """Axes of size 1 removed.
+
+    >>> squeeze(expand_dims(iota("int32", 2), (0,)), (0,)).shape
+    (2,)
+    """
+    shape = aval_of(array).shape
+    gone = {d % len(shape) for d in dimensions}
+    if any(shape[d] != 1 for d in gone):
+        raise ShapeError(f"squeeze: axes {tuple(dimensions)} of {aval_of(array).describe()} are not all of size 1")
+    return ops.reshape(array, tuple(d for i, d in enumerate(shape) if i not in gone))
+
+
+def rev(operand: Any, dimensions: Sequence[int]) -> Any:
+    """The order along some axes turned round.
+
+    >>> rev(iota("int32", 3), (0,)).tolist()
+    [2, 1, 0]
+    """
+    return ops.reverse(operand, dimensions)
+
+
+def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Any:
+    """`(before, after, between)` copies of a scalar along each axis; negative edges cut.
+
+    >>> pad(iota("int32", 2), 9, [(1, 0, 1)]).tolist()
+    [9, 0, 9, 1]
+    """
+    return ops.pad(operand, ops.cast(as_operand(padding_value), aval_of(operand).dtype), padding_config)
+
+
+def concatenate(operands: Sequence[Any], dimension: int) -> Any:
+    """Arrays joined along an axis.
+
+    >>> concatenate([iota("int32", 2), iota("int32", 1)], 0).tolist()
+    [0, 1, 0]
+    """
+    return ops.concatenate(ops.promote(*operands), dimension)
+
+
+def slice(operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None) -> Any:
+    """Elements from starts below limits in steps.
+
+    >>> slice(iota("int32", 6), (1,), (6,), (2,)).tolist()
+    [1, 3, 5]
+    """
+    return ops.slice(operand, start_indices, limit_indices, strides)
+
+
+def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0) -> Any:
+    """Elements from `start_index` below `limit_index` along one axis; None and negative numbers as in Python.
+
+    >>> slice_in_dim(iota("int32", 6), 1, None, 2).tolist()
+    [1, 3, 5]
+    """
+    shape = aval_of(operand).shape
+    axis %= len(shape)
+    size = shape[axis]
+    start = 0 if start_index is None else start_index + size * (start_index < 0)
+    limit = size if limit_index is None else limit_index + size * (limit_index < 0)
+    at = [start if i == axis else 0 for i in range(len(shape))]
+    ends = [limit if i == axis else d for i, d in enumerate(shape)]
+    return ops.slice(operand, at, ends, [stride if i == axis else 1 for i in range(len(shape))])
+
+
+def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Any:
+    """The slice at one index along an axis.
+
+    >>> index_in_dim(iota("int32", 6), 2).tolist()
+    [2]
+    """
+    size = aval_of(operand).shape[axis]
+    place = index + size * (index < 0)
+    part = slice_in_dim(operand, place, place + 1, 1, axis)
+    return part if keepdims else squeeze(part, (axis,))
+
+
+# Places that are computed
+
+
+def _block(shape: Sequence[int], starts: Sequence[Any], sizes: Sequence[int]) -> list[Any]:
+    """Index arrays of a block; its start is moved so that it fits."""
+    if not len(shape) == len(starts) == len(sizes) or any(n > d for n, d in zip(sizes, shape, strict=True)):
+        raise ShapeError(f"dynamic slice: a block of {tuple(sizes)} with {len(starts)} starts does not fit into {tuple(shape)}")
+    block = tuple(sizes)
+    places = []
+    for axis, (start, n, d) in enumerate(zip(starts, sizes, shape, strict=True)):
+        wrapped = ops.select(ops.less(start, 0), ops.add(start, d), start)
+        inside = ops.convert(ops.maximum(ops.minimum(wrapped, d - n), 0), dtypes.int32)
+        places.append(ops.add(ops.iota(block, axis), inside))
+    return places
+
+
+def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Any:
+    """A block of fixed sizes at computed starts, which are moved so that it fits.
+
+    >>> dynamic_slice(iota("int32", 5), (4,), (2,)).tolist()
+    [3, 4]
+    """
+    shape = aval_of(operand).shape
+    return ops.gather(operand, _block(shape, start_indices, slice_sizes), range(len(shape))) if shape else operand
+
+
+def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]) -> Any:
+    """`operand` with a block replaced at computed starts, which are moved so that it fits.
+
+    >>> dynamic_update_slice(iota("int32", 4), full((2,), 9), (1,)).tolist()
+    [0, 9, 9, 3]
+    """
+    shape = aval_of(operand).shape
+    places = _block(shape, start_indices, aval_of(update).shape)
+    return ops.scatter(operand, ops.cast(as_operand(update), aval_of(operand).dtype), places, range(len(shape))) if shape else update
+
+
+def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
+    """`dynamic_slice` along one axis.
+
+    >>> dynamic_slice_in_dim(iota("int32", 5), 1, 2).tolist()
+    [1, 2]
+    """
+    shape = aval_of(operand).shape
+    axis %= len(shape)
+    return dynamic_slice(operand, [start_index if i == axis else 0 for i in range(len(shape))], [slice_size if i == axis else d for i, d in enumerate(shape)])
+
+
+def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
+    """The slice at a computed index along an axis.
+
+    >>> dynamic_index_in_dim(iota("int32", 5), 3).tolist()
+    [3]
+    """
+    part = dynamic_slice_in_dim(operand, index, 1, axis)
+    return part if keepdims else squeeze(part, (axis,))
+
+
+def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
+    """`dynamic_update_slice` along one axis.
+
+    >>> dynamic_update_slice_in_dim(iota("int32", 4), full((2,), 9), 2, 0).tolist()
+    [0, 1, 9, 9]
+    """
+    ndim = aval_of(operand).ndim
+    return dynamic_update_slice(operand, update, [start_index if i == axis % ndim else 0 for i in range(ndim)])
+
+
+# Reductions and products
+
+
+def argmax(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Any:
+    """The first place of the largest element along an axis.
+
+    >>> int(argmax(iota("int32", 3), 0))
+    2
+    """
+    return ops.argmax(operand, axis, index_dtype)
+
+
+def argmin(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Any:
+    """The first place of the smallest element along an axis.
+
+    >>> int(argmin(iota("int32", 3), 0))
+    0
+    """
+    return ops.argmin(operand, axis, index_dtype)
+
+
+def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """Sum of products over contracted axes; see `fdl.ops.dot_general`.  `precision` is accepted: products are exact to their dtype.
+
+    >>> int(dot_general(iota("int32", 3), iota("int32", 3), (((0,), (0,)), ((), ()))))
+    5
+    """
+    return ops.dot_general(lhs, rhs, dimension_numbers, preferred_element_type)
+
+
+def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """The product of vectors and matrices.
+
+    >>> int(dot(iota("int32", 3), iota("int32", 3)))
+    5
+    """
+    return ops.dot_general(lhs, rhs, (((aval_of(lhs).ndim - 1,), (0,)), ((), ())), preferred_element_type)
+
+
+def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
+    """Products of matrices over equal leading axes.
+
+    >>> batch_matmul(full((2, 3, 4), 1.0), full((2, 4, 5), 1.0)).shape
+    (2, 3, 5)
+    """
+    n = aval_of(lhs).ndim
+    lead = tuple(range(n - 2))
+    return ops.dot_general(lhs, rhs, (((n - 1,), (n - 2,)), (lead, lead)))
 
 
 __all__ = [
-    "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
-    "broadcast_in_dim", "broadcasted_iota", "ceil", "clamp", "concatenate", "cond", "convert_element_type", "cos", "div", "dot_general", "eq", "erf",
-    "exp", "expand_dims", "expm1", "floor", "fori_loop", "full", "gather", "ge", "gt", "integer_pow", "iota", "is_finite", "le", "log", "log1p",
-    "logistic", "lt", "map", "max", "maximum", "min", "minimum", "mul", "ne", "neg", "pad", "pmean", "pow", "psum", "reduce_max", "reduce_min",
-    "reduce_sum", "rem", "reshape", "rev", "round", "rsqrt", "scan", "scatter_add", "select", "shift_left", "shift_right_arithmetic", "sign", "sin",
-    "slice", "slice_in_dim", "sqrt", "square", "stop_gradient", "sub", "switch", "tan", "tanh", "transpose", "while_loop",
+    "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size", "batch_matmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast",
+    "broadcast_in_dim", "broadcasted_iota", "ceil", "clamp", "concatenate", "cond", "convert_element_type", "cos", "div", "dot", "dot_general",
+    "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "exp", "expand_dims",
+    "expm1", "floor", "fori_loop", "full", "full_like", "ge", "gt", "index_in_dim", "integer_pow", "iota", "is_finite", "le", "log", "log1p", "logistic", "lt",
+    "map", "max", "min", "mul", "ne", "neg", "pad", "pmean", "pow", "psum", "reciprocal", "reduce_max", "reduce_min", "reduce_sum", "rem", "reshape", "rev",
+    "round", "rsqrt", "scan", "select", "shift_left", "shift_right_arithmetic", "sign", "sin", "slice", "slice_in_dim", "sqrt", "square", "squeeze",
+    "stop_gradient", "sub", "switch", "tan", "tanh", "transpose", "while_loop",
 ]  # fmt: skip

@@ -38,11 +38,17 @@ FDL_FN float fdl_float(fdl_u32 u) { union { float f; fdl_u32 u; } v; v.u = u; re
 #define FDL_NAN_F64 __builtin_nan("")
 #endif
 
+/* Functions with one right result are instructions; the others are calls, never worked out by the compiler */
+#ifdef __CUDACC__
+#define FDL_EXACT(name) name
+#else
+#define FDL_EXACT(name) __builtin_##name
+#endif
+
 #ifndef __CUDACC__
 #define FDL_M1(name) float name##f(float); double name(double);
 #define FDL_M2(name) float name##f(float, float); double name(double, double);
-FDL_M1(exp) FDL_M1(expm1) FDL_M1(log) FDL_M1(log1p) FDL_M1(sin) FDL_M1(cos) FDL_M1(tan) FDL_M1(tanh) FDL_M1(erf) FDL_M1(sqrt)
-FDL_M1(floor) FDL_M1(ceil) FDL_M1(trunc) FDL_M1(rint) FDL_M1(fabs)
+FDL_M1(exp) FDL_M1(expm1) FDL_M1(log) FDL_M1(log1p) FDL_M1(sin) FDL_M1(cos) FDL_M1(tan) FDL_M1(tanh) FDL_M1(erf)
 FDL_M2(pow) FDL_M2(fmod) FDL_M2(atan2)
 #endif
 
@@ -54,8 +60,10 @@ FDL_M2(pow) FDL_M2(fmod) FDL_M2(atan2)
   FDL_FN float fdl_##op##_f32(float x, float y) { return f32(x, y); } \
   FDL_FN double fdl_##op##_f64(double x, double y) { return f64(x, y); }
 FDL_LIB1(expm1, expm1f, expm1) FDL_LIB1(log1p, log1pf, log1p) FDL_LIB1(sin, sinf, sin) FDL_LIB1(cos, cosf, cos) FDL_LIB1(tan, tanf, tan)
-FDL_LIB1(erf, erff, erf) FDL_LIB1(sqrt, sqrtf, sqrt) FDL_LIB1(floor, floorf, floor) FDL_LIB1(ceil, ceilf, ceil) FDL_LIB1(trunc, truncf, trunc)
-FDL_LIB1(round, rintf, rint) FDL_LIB1(abs, fabsf, fabs)
+FDL_LIB1(erf, erff, erf)
+FDL_LIB1(sqrt, FDL_EXACT(sqrtf), FDL_EXACT(sqrt)) FDL_LIB1(abs, FDL_EXACT(fabsf), FDL_EXACT(fabs))
+FDL_LIB1(floor, FDL_EXACT(floorf), FDL_EXACT(floor)) FDL_LIB1(ceil, FDL_EXACT(ceilf), FDL_EXACT(ceil))
+FDL_LIB1(trunc, FDL_EXACT(truncf), FDL_EXACT(trunc)) FDL_LIB1(round, FDL_EXACT(rintf), FDL_EXACT(rint))
 FDL_LIB2(pow, powf, pow) FDL_LIB2(rem, fmodf, fmod) FDL_LIB2(atan2, atan2f, atan2)
 FDL_FN double fdl_exp_f64(double x) { return exp(x); }
 FDL_FN double fdl_log_f64(double x) { return log(x); }
@@ -112,7 +120,7 @@ FDL_FN float fdl_log_f32(float x) {
 
 /* tanh: by exp, and by the polynomial of Cephes' tanhf below 0.625 */
 FDL_FN float fdl_tanh_f32(float x) {
-  float a = fabsf(x), z = x * x;
+  float a = fdl_abs_f32(x), z = x * x;
   float large = 1.0f - 2.0f / (fdl_exp_f32(a + a) + 1.0f);
   large = x < 0.0f ? -large : large;
   float p = -5.70498872745e-3f;
@@ -124,14 +132,14 @@ FDL_FN float fdl_tanh_f32(float x) {
   return a < 0.625f ? small : (x != x ? x : large);
 }
 
-#define FDL_LOGISTIC(T, type, fabs_) \
+#define FDL_LOGISTIC(T, type) \
   FDL_FN type fdl_logistic_##T(type x) { \
-    type t = fdl_exp_##T(-fabs_(x)); \
+    type t = fdl_exp_##T(-fdl_abs_##T(x)); \
     type s = 1 / (1 + t); \
     return x < 0 ? t * s : s; \
   }
-FDL_LOGISTIC(f32, float, fabsf)
-FDL_LOGISTIC(f64, double, fabs)
+FDL_LOGISTIC(f32, float)
+FDL_LOGISTIC(f64, double)
 
 #define FDL_FLOATING(T, type) \
   FDL_FN type fdl_rsqrt_##T(type x) { return 1 / fdl_sqrt_##T(x); } \
