@@ -17,7 +17,7 @@ from fdl.lowering.passes import run_passes
 from fdl.lowering.render import render_program
 from fdl.lowering.schedule import Arena, plan_arena, schedule
 
-from fdl.core.array import DONATED, Array
+from fdl.core.array import Array
 from fdl.core.graph import Graph
 from fdl.core.source import Location
 
@@ -105,8 +105,11 @@ class CExecutable(Executable):
         return program
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        buffers = self.run([_exported(a) for a in arrays])
-        return [Array(aval, buffer) for aval, buffer in zip(self.out_avals, buffers, strict=True)]
+        outs = self.run(list(arrays))
+        if outs is NotImplemented:
+            outs = self.run([_contiguous(a) for a in arrays])
+        results: list[Array] = outs
+        return results
 
     def entry(self, captured: Sequence[Array], single: bool, unflatten: Callable[[Sequence[Array]], Any]) -> Callable[..., Any]:
         fast = self._native_program(captured, single, True)
@@ -120,9 +123,6 @@ class CExecutable(Executable):
         return with_structure
 
 
-def _exported(array: Array) -> Any:
-    """What the runtime can read: its own buffer, or contiguous bytes."""
-    data = array._data
-    if type(data) is np.ndarray or data is DONATED:
-        return np.ascontiguousarray(array._numpy()).reshape(-1).view(np.uint8)
-    return data
+def _contiguous(array: Array) -> Array:
+    """The array with its data as bytes in order, which is what the runtime reads besides its own buffers."""
+    return Array(array.aval, np.ascontiguousarray(array._numpy()).reshape(-1).view(np.uint8))

@@ -8,7 +8,7 @@ from typing import Any
 from fdl.lowering.passes.prune import prune
 
 from fdl.core import dtypes
-from fdl.core.array import as_array
+from fdl.core.array import Array, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, GraphError
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
@@ -137,6 +137,8 @@ def is_arraylike(x: Any) -> bool:
 
 def check_leaves(leaves: Sequence[Any], tree: Any, what: str) -> list[Any]:
     """Arguments as arrays or tracers; DtypeError names the path of what is neither."""
+    if set(map(type, leaves)) == {Array}:
+        return list(leaves)
     if _any_invalid(leaves):
         path, leaf = next((p, x) for p, x in tree_paths(tree) if not is_arraylike(x))
         raise DtypeError(f"{what}: argument {path} is {type(leaf).__name__}, not an array or a number", hint="jit(f, static_argnames=...), or close over it with functools.partial")

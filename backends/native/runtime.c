@@ -290,68 +290,68 @@ static PyObject *new_array(Program *p, int i, Buffer *data) {
   return array;
 }
 
-/* run(list of data objects) -> list of buffers */
-static PyObject *program_run(PyObject *self, PyObject *data) {
-  Program *p = PyCapsule_GetPointer(self, "fdl");
-  if (PyList_Size(data) != p->inputs) return fail("a compiled program got a wrong number of inputs");
+/* Runs a program on arrays; `io` and `outs` are filled.  1, or 0 with an error, or -1 where an array's data is not ours and not contiguous bytes */
+static int run_arrays(Program *p, PyObject *const *arrays, Buffer **outs) {
   void *io[p->inputs + p->outputs + 1];
   Py_buffer views[p->inputs + 1];
-  Buffer *outs[p->outputs + 1];
-  int opened = 0, ok = 1;
-  for (; opened < p->inputs && ok; opened++) {
-    views[opened].obj = 0;
-    io[opened] = data_of(PyList_GetItem(data, opened), &views[opened]);
-    ok = io[opened] != 0 || views[opened].obj != 0 || ((Buffer *)PyList_GetItem(data, opened))->base.type == BufferType;
+  PyObject *held[p->inputs + 1];
+  int n = 0, readable = 1, ok = 0;
+  for (; n < p->inputs && readable; n++) {
+    views[n].obj = 0;
+    held[n] = PyObject_GetAttr(arrays[n], s_data);
+    io[n] = held[n] ? data_of(held[n], &views[n]) : 0;
+    readable = held[n] && (held[n]->type == BufferType || views[n].obj);
   }
-  ok = ok && launch(p, io, outs);
-  for (int i = 0; i < opened; i++) if (views[i].obj) PyBuffer_Release(&views[i]);
-  if (!ok) return 0;
-  PyObject *list = PyList_New(p->outputs);
-  for (int i = 0; i < p->outputs; i++) PyList_SetItem(list, i, &outs[i]->base);
-  return list;
+  if (readable) ok = launch(p, io, outs);
+  for (int i = 0; i < n; i++) {
+    if (views[i].obj) PyBuffer_Release(&views[i]);
+    if (held[i]) Py_DecRef(held[i]);
+  }
+  if (readable) return ok;
+  PyErr_Clear();
+  return -1;
+}
+
+static PyObject *declined(Program *p) {
+  Py_IncRef(p->declined);
+  return p->declined;
+}
+
+/* run(list of arrays) -> list of arrays, or the `declined` object where an array has to be made contiguous first */
+static PyObject *program_run(PyObject *self, PyObject *list) {
+  Program *p = PyCapsule_GetPointer(self, "fdl");
+  if (PyList_Size(list) != p->inputs) return fail("a compiled program got a wrong number of inputs");
+  PyObject *arrays[p->inputs + 1];
+  Buffer *outs[p->outputs + 1];
+  for (int i = 0; i < p->inputs; i++) arrays[i] = PyList_GetItem(list, i);
+  const int ok = run_arrays(p, arrays, outs);
+  if (ok <= 0) return ok ? declined(p) : 0;
+  PyObject *results = PyList_New(p->outputs);
+  for (int i = 0; i < p->outputs; i++) PyList_SetItem(results, i, new_array(p, i, outs[i]));
+  return results;
 }
 
 /* fast(*arrays) -> array, or tuple of arrays, or the `declined` object for another signature */
 static PyObject *program_fast(PyObject *self, PyObject *const *args, long count) {
   Program *p = PyCapsule_GetPointer(self, "fdl");
-  const int own = p->inputs - p->captured;
-  if (count != own) goto declined;
+  if (count != p->inputs - p->captured) return declined(p);
+  PyObject *arrays[p->inputs + 1];
+  Buffer *outs[p->outputs + 1];
+  for (int i = 0; i < p->captured; i++) arrays[i] = PyTuple_GetItem(p->captures, i);
   for (long i = 0; i < count; i++) {
-    if ((PyObject *)args[i]->type != p->array_type) goto declined;
+    if ((PyObject *)args[i]->type != p->array_type) return declined(p);
     PyObject *aval = PyObject_GetAttr(args[i], s_aval);
     if (!aval) return 0;
     Py_DecRef(aval); /* the array keeps it */
-    if (aval != PyTuple_GetItem(p->in_avals, i)) goto declined;
+    if (aval != PyTuple_GetItem(p->in_avals, i)) return declined(p);
+    arrays[p->captured + i] = args[i];
   }
-  {
-    void *io[p->inputs + p->outputs + 1];
-    Py_buffer views[p->inputs + 1];
-    PyObject *held[p->inputs + 1];
-    Buffer *outs[p->outputs + 1];
-    int n = 0, ok = 1;
-    for (; n < p->inputs && ok; n++) {
-      PyObject *array = n < p->captured ? PyTuple_GetItem(p->captures, n) : args[n - p->captured];
-      views[n].obj = 0;
-      held[n] = PyObject_GetAttr(array, s_data);
-      io[n] = held[n] ? data_of(held[n], &views[n]) : 0;
-      ok = held[n] && (held[n]->type == BufferType || views[n].obj);
-    }
-    const int readable = ok;
-    ok = ok && launch(p, io, outs);
-    for (int i = 0; i < n; i++) {
-      if (views[i].obj) PyBuffer_Release(&views[i]);
-      if (held[i]) Py_DecRef(held[i]);
-    }
-    if (!readable) { PyErr_Clear(); goto declined; }
-    if (!ok) return 0;
-    if (p->single) return new_array(p, 0, outs[0]);
-    PyObject *tuple = PyTuple_New(p->outputs);
-    for (int i = 0; i < p->outputs; i++) PyTuple_SetItem(tuple, i, new_array(p, i, outs[i]));
-    return tuple;
-  }
-declined:
-  Py_IncRef(p->declined);
-  return p->declined;
+  const int ok = run_arrays(p, arrays, outs);
+  if (ok <= 0) return ok ? declined(p) : 0;
+  if (p->single) return new_array(p, 0, outs[0]);
+  PyObject *tuple = PyTuple_New(p->outputs);
+  for (int i = 0; i < p->outputs; i++) PyTuple_SetItem(tuple, i, new_array(p, i, outs[i]));
+  return tuple;
 }
 
 static PyMethodDef run_method = {"run", (void *)program_run, METH_O, 0};

@@ -145,7 +145,8 @@ class TreeDef:
     def _build(self, leaves: Any) -> Tree:
         if self.cls is None:
             return next(leaves)
-        return _KINDS[self.cls].unflatten(self.aux, [child._build(leaves) for child in self.children])
+        children = [next(leaves) if child.cls is None else child._build(leaves) for child in self.children]
+        return _KINDS[self.cls].unflatten(self.aux, children)
 
     def flatten_up_to(self, tree: Tree) -> list[Tree]:
         """The subtrees of `tree` that stand where this structure has leaves."""
@@ -194,6 +195,12 @@ _MAX_INTERNED = 10_000
 def _structure(tree: Tree, leaves: list[Leaf], is_leaf: Callable[[Any], bool] | None) -> Any:
     """Append the leaves and return the structure."""
     cls = type(tree)
+    if is_leaf is None:  # the containers and leaves that arguments are mostly made of
+        if cls is tuple or cls is list:
+            return cls, None, tuple([_structure(c, leaves, None) for c in tree])
+        if cls in _LEAF_CLASSES:
+            leaves.append(tree)
+            return None
     kind = _KINDS.get(cls) or _kind(cls)
     if kind is None or (is_leaf is not None and is_leaf(tree)):
         leaves.append(tree)
