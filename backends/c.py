@@ -17,7 +17,7 @@ from fdl.lowering.passes import run_passes
 from fdl.lowering.render import render_program
 from fdl.lowering.schedule import Arena, plan_arena, schedule
 
-from fdl.core.array import Array
+from fdl.core.array import DONATED, Array
 from fdl.core.graph import Graph
 from fdl.core.source import Location
 
@@ -38,11 +38,11 @@ class Lowered:
     lines: dict[str, list[Location]]
 
 
-def lower(graph: Graph) -> Lowered:
-    """All steps before the compiler."""
+def lower(graph: Graph, donated: Sequence[int] = ()) -> Lowered:
+    """All steps before the compiler; `donated` are inputs whose memory outputs may take."""
     optimized = run_passes(graph)
     program = schedule(build(optimized))
-    arena = plan_arena(program)
+    arena = plan_arena(program, donated)
     rendered = render_program(program, arena)
     return Lowered(optimized, program, arena, rendered.source, rendered.parallel, rendered.lines)
 
@@ -59,13 +59,15 @@ def compile_source(source: str, compiler: Compiler) -> str:
     return str(path)
 
 
-def _plan(graph: Graph, compiler: Compiler) -> dict[str, Any]:
+def _plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> dict[str, Any]:
     """Library, arena and mode of a graph: from the cache, else lowered and compiled."""
-    key = cache.key_of(graph.digest(), cache.own_digest(), compiler.identity())
+    key = cache.key_of(graph.digest(), str(tuple(donated)), cache.own_digest(), compiler.identity())
     plan = cache.read_plan(key)
     if plan is None or not _exists(plan):
-        lowered = lower(graph)
-        plan = {"library": compile_source(lowered.source, compiler), "arena": lowered.arena.size, "parallel": lowered.parallel}
+        lowered = lower(graph, donated)
+        in_place = lowered.arena.in_place
+        places = [lowered.program.inputs.index(in_place[b]) if b in in_place else -1 for b in lowered.program.outputs]
+        plan = {"library": compile_source(lowered.source, compiler), "arena": lowered.arena.size, "parallel": lowered.parallel, "in_place": places}
         cache.write_plan(key, plan)
     return plan
 
@@ -74,7 +76,7 @@ def _exists(plan: dict[str, Any]) -> bool:
     """Whether a plan is whole and names a library of this cache."""
     library = plan.get("library")
     inside = isinstance(library, str) and library.startswith(str(cache.folder("programs")))
-    return inside and isinstance(plan.get("arena"), int) and _is_file(library)
+    return inside and isinstance(plan.get("arena"), int) and isinstance(plan.get("in_place"), list) and _is_file(library)
 
 
 def _is_file(path: Any) -> bool:
@@ -84,15 +86,15 @@ def _is_file(path: Any) -> bool:
 class CExecutable(Executable):
     """A graph compiled to a library."""
 
-    def __init__(self, graph: Graph, compiler: Compiler) -> None:
+    def __init__(self, graph: Graph, compiler: Compiler, donated: Sequence[int] = ()) -> None:
         self.graph = graph
         self.in_avals, self.out_avals = tuple(graph.in_avals), tuple(graph.out_avals)
         self.native = runtime.load(compiler)
-        plan = _plan(graph, compiler)
+        plan = _plan(graph, compiler, donated)
         with _LOCK:
             if plan["library"] not in _LOADED:
                 _LOADED[plan["library"]] = self.native.load(plan["library"])
-        self.arena, self.parallel = plan["arena"], bool(plan["parallel"])
+        self.arena, self.parallel, self.in_place = plan["arena"], bool(plan["parallel"]), tuple(plan["in_place"])
         self.address = _LOADED[plan["library"]]
         self.run = self._native_program((), False, False)
 
@@ -100,14 +102,26 @@ class CExecutable(Executable):
         sizes = tuple(max(a.nbytes, 1) for a in self.out_avals)
         own = self.in_avals[len(captured) :]
         program: Callable[..., Any] = self.native.program(
-            self.address, len(self.in_avals), sizes, self.arena, int(self.parallel), Array, own, self.out_avals, tuple(captured), int(single), NotImplemented, int(fast)
+            self.address,
+            len(self.in_avals),
+            sizes,
+            self.arena,
+            int(self.parallel),
+            Array,
+            own,
+            self.out_avals,
+            tuple(captured),
+            int(single),
+            NotImplemented,
+            int(fast),
+            self.in_place,
         )
         return program
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         outs = self.run(list(arrays))
         if outs is NotImplemented:
-            outs = self.run([_contiguous(a) for a in arrays])
+            outs = self.run([_readable(a) for a in arrays])
         results: list[Array] = outs
         return results
 
@@ -123,6 +137,13 @@ class CExecutable(Executable):
         return with_structure
 
 
-def _contiguous(array: Array) -> Array:
-    """The array with its data as bytes in order, which is what the runtime reads besides its own buffers."""
-    return Array(array.aval, np.ascontiguousarray(array._numpy()).reshape(-1).view(np.uint8))
+def _readable(array: Array) -> Array:
+    """The array with data that the runtime reads: its own buffer, or bytes in order.  A view is made whole once, for all later calls."""
+    data = array._data
+    if type(data) is not np.ndarray and data is not DONATED:
+        return array
+    whole = np.ascontiguousarray(array._numpy()).reshape(array.shape)
+    if whole is not data:
+        whole.flags.writeable = False
+        array._data = whole
+    return Array(array.aval, whole.reshape(-1).view(np.uint8))

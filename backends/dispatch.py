@@ -16,22 +16,25 @@ from fdl.core.graph import Graph
 _warned: list[bool] = []
 
 
-def executable(graph: Graph, name: str, device: str = "cpu") -> Executable:
-    """The program of a graph without constants on a device, "cpu" or "cuda", made once for as long as the graph lives."""
+def executable(graph: Graph, name: str, device: str = "cpu", donated: tuple[int, ...] = ()) -> Executable:
+    """The program of a graph without constants on a device, "cpu" or "cuda", made once for as long as the graph lives.
+
+    The caller gives up the arrays of `donated` inputs: results may be written over them.
+    """
     if device != "cpu":
         return _on_device(graph, device)
     compiler = None if config.tier == "interpreted" else find_compiler()
-    key = "executable", compiler
+    key = "executable", compiler, donated
     if key not in graph.memo:
-        graph.memo[key] = _compiled(graph, name, compiler) if compiler is not None else _without_compiler(graph, name)
+        graph.memo[key] = _compiled(graph, name, compiler, donated) if compiler is not None else _without_compiler(graph, name)
     program: Executable = graph.memo[key]
     return program
 
 
-def _compiled(graph: Graph, name: str, compiler: Compiler) -> Executable:
+def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, ...]) -> Executable:
     """Compiled; where the compiler fails, slower but not broken, unless the tier forbids it."""
     try:
-        return CExecutable(graph, compiler)
+        return CExecutable(graph, compiler, donated)
     except CompileError as error:
         if config.tier == "compiled":
             raise

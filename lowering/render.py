@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fdl.lowering import spellings
@@ -164,6 +164,7 @@ class Kernel:
     combine: str = ""
     fold: str = ""
     apart: bool = False
+    overlaps: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -183,19 +184,24 @@ def _loops(space: Sequence[int], depth: int = 1, first: int = 0, ranged: bool = 
     return tuple(out)
 
 
-def _params(text: Expressions, written: Sequence[Buffer]) -> tuple[str, ...]:
+def _params(text: Expressions, written: Sequence[Buffer], overlapping: Collection[Buffer] = ()) -> tuple[str, ...]:
     out = []
     for b, name in text.buffers.items():
         const = "" if b in written else "const "
-        out.append(f"{const}{spellings.storage_type(b.dtype)} *restrict {name}")
+        out.append(f"{const}{spellings.storage_type(b.dtype)} *{'' if b in overlapping else 'restrict '}{name}")
     return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
 
 
-def render_kernel(n: Node) -> KernelCall:
-    """The kernel of a node; its name is filled in when equal ones have been found."""
+def render_kernel(n: Node, in_place: Mapping[Buffer, Buffer]) -> KernelCall:
+    """The kernel of a node; its name is filled in when equal ones have been found.
+
+    Where an output may lie on an input, both pointers lose `restrict`: each iteration loads before it stores, and no two share an element.
+    """
     text = Expressions()
     make = {Map: _map, Reduce: _reduce, Argmax: _argmax, Scatter: _scatter}[type(n)]
-    kernel = dataclasses.replace(make(n, text), params=_params(text, n.writes()))  # type: ignore[operator]
+    pairs = [(b, in_place[b]) for b in n.writes() if b in in_place]
+    overlapping = {b for pair in pairs for b in pair}
+    kernel = dataclasses.replace(make(n, text), params=_params(text, n.writes(), overlapping), overlaps=bool(pairs))  # type: ignore[operator]
     return KernelCall(kernel, tuple(text.buffers), tuple(text.steps))
 
 
@@ -444,7 +450,7 @@ class ProgramRenderer:
         return f"{self._name(x.buffer)} + {place}"
 
     def _kernel(self, n: Node, barrier: bool) -> KernelText:
-        call = render_kernel(n)
+        call = render_kernel(n, self.arena.in_place)
         text = environment().get_template("kernel.c.j2").render(k=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
         name = self.kernels.setdefault(text, f"k{len(self.kernels)}")
         known = self.lines.setdefault(name, [])

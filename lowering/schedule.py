@@ -249,13 +249,39 @@ def _reindexed(exprs: Interner, roots: Sequence[Expr], moved: Any) -> dict[Expr,
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Arena:
-    """Byte offset of each temp, and the size of it all."""
+    """Byte offset of each temp, and the size of it all; outputs that are written over a donated input."""
 
     offsets: dict[Buffer, int]
     size: int
+    in_place: dict[Buffer, Buffer] = dataclasses.field(default_factory=dict)
 
 
-def plan_arena(program: Program) -> Arena:
+def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buffer]:
+    """Outputs that may take the memory of a donated input: one map writes the output, reads the input just where it writes, and is its last reader."""
+    free = [program.inputs[i] for i in donated]
+    last_read = {b: place for place, n in enumerate(program.nodes) for b in _touched(n)}
+    chosen: dict[Buffer, Buffer] = {}
+    for place, n in enumerate(program.nodes):
+        if not isinstance(n, Map):
+            continue
+        for s in n.stores:
+            fits = [b for b in free if b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and _reads_only_at(n, b, s.offset)]
+            if s.buffer.kind == "output" and fits and s.buffer not in chosen and sum(s.buffer in m.writes() for m in all_nodes(program.nodes)) == 1:
+                chosen[s.buffer] = fits[0]
+                free.remove(fits[0])
+    return chosen
+
+
+def _touched(n: Node) -> set[Buffer]:
+    return {b for m in all_nodes([n]) for b in [*m.reads(), *m.writes()]}
+
+
+def _reads_only_at(n: Map, b: Buffer, offset: Index) -> bool:
+    loads = [e for e in walk(n.expressions()) if e.op == "load" and e.attr[0] is b]
+    return bool(loads) and all(e.attr[1] == offset for e in loads)
+
+
+def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
     """Temps that are never alive together share memory; first fit by first use."""
     first: dict[Buffer, int] = {}
     last: dict[Buffer, int] = {}
@@ -279,7 +305,7 @@ def plan_arena(program: Program) -> Arena:
         offsets[b] = at
         live.append((at, at + need, last[b]))
         size = max(size, at + need)
-    return Arena(offsets, size)
+    return Arena(offsets, size, plan_in_place(program, donated))
 
 
 def is_parallel(n: Node) -> bool:
@@ -307,7 +333,7 @@ class Barriers:
         if b in self.arena.offsets:
             start = self.arena.offsets[b]
             return "arena", start, start + b.nbytes, written
-        return b, 0, 1, written
+        return self.arena.in_place.get(b, b), 0, 1, written
 
     def before(self, n: Node) -> bool:
         """Whether a barrier stands before this node; the node counts as run afterwards."""

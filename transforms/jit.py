@@ -58,7 +58,8 @@ class Jitted:
         entry, leaves = self._lookup(args, kwargs)
         if current_trace() is not EVAL or any(isinstance(x, Tracer) for x in leaves):
             return entry.out_tree.unflatten(call(entry.graph, [*entry.captured, *leaves], self.name, "jit"))
-        program = executable(entry.graph, self.name, self.device)
+        shift = len(entry.captured)
+        program = executable(entry.graph, self.name, self.device, tuple([i + shift for i in entry.donated]))
         outs = program([*entry.captured, *leaves])
         for i in entry.donated:
             leaves[i]._data = DONATED

@@ -240,6 +240,7 @@ typedef struct {
   fdl_program_fn function;
   int inputs, outputs, parallel, captured, single;
   long arena, *out_bytes;
+  int *in_place; /* for each output the donated input whose memory it may take, or -1 */
   PyObject *array_type, *in_avals, *out_avals, *captures, *declined;
 } Program;
 
@@ -260,10 +261,20 @@ static void *data_of(PyObject *data, Py_buffer *view) {
   return PyObject_GetBuffer(data, view, PyBUF_SIMPLE) ? 0 : view->buf;
 }
 
-/* Runs a program on `io`, whose last entries are filled with fresh buffers; the caller owns them */
-static int launch(Program *p, void **io, Buffer **outs) {
+/* The memory of a donated input, where nobody holds it but its array and this call; else a fresh buffer */
+static Buffer *output_buffer(Program *p, int i, PyObject *const *held) {
+  const int from = p->in_place[i];
+  if (from >= 0 && held[from]->type == BufferType && held[from]->refcount == 2 && ((Buffer *)held[from])->bytes == p->out_bytes[i]) {
+    Py_IncRef(held[from]);
+    return (Buffer *)held[from];
+  }
+  return new_buffer(p->out_bytes[i]);
+}
+
+/* Runs a program on `io`, whose last entries are filled with the results' buffers; the caller owns them */
+static int launch(Program *p, void **io, PyObject *const *held, Buffer **outs) {
   for (int i = 0; i < p->outputs; i++) {
-    outs[i] = new_buffer(p->out_bytes[i]);
+    outs[i] = output_buffer(p, i, held);
     if (!outs[i]) { while (i--) Py_DecRef(&outs[i]->base); return 0; }
     io[p->inputs + i] = outs[i]->memory;
   }
@@ -302,7 +313,7 @@ static int run_arrays(Program *p, PyObject *const *arrays, Buffer **outs) {
     io[n] = held[n] ? data_of(held[n], &views[n]) : 0;
     readable = held[n] && (held[n]->type == BufferType || views[n].obj);
   }
-  if (readable) ok = launch(p, io, outs);
+  if (readable) ok = launch(p, io, held, outs);
   for (int i = 0; i < n; i++) {
     if (views[i].obj) PyBuffer_Release(&views[i]);
     if (held[i]) Py_DecRef(held[i]);
@@ -362,6 +373,7 @@ static void program_free(PyObject *capsule) {
   PyObject *owned[] = {p->array_type, p->in_avals, p->out_avals, p->captures, p->declined};
   for (int i = 0; i < 5; i++) Py_DecRef(owned[i]);
   free(p->out_bytes);
+  free(p->in_place);
   free(p);
 }
 
@@ -383,10 +395,10 @@ static PyObject *load(PyObject *self, PyObject *path) {
   return function ? PyLong_FromLong((long)function) : fail(dlerror());
 }
 
-/* program(address, inputs, out_bytes, arena, parallel, array_type, in_avals, out_avals, captures, single, declined, fast) -> callable */
+/* program(address, inputs, out_bytes, arena, parallel, array_type, in_avals, out_avals, captures, single, declined, fast, in_place) -> callable */
 static PyObject *make_program(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 12) return fail("program: expected 12 arguments");
+  if (count != 13) return fail("program: expected 13 arguments");
   Program *p = calloc(1, sizeof *p);
   if (!p) return PyErr_NoMemory();
   p->function = (fdl_program_fn)PyLong_AsLong(args[0]);
@@ -394,6 +406,8 @@ static PyObject *make_program(PyObject *self, PyObject *const *args, long count)
   p->outputs = (int)PyTuple_Size(args[2]);
   p->out_bytes = calloc((size_t)p->outputs + 1, sizeof(long));
   for (int i = 0; i < p->outputs; i++) p->out_bytes[i] = PyLong_AsLong(PyTuple_GetItem(args[2], i));
+  p->in_place = calloc((size_t)p->outputs + 1, sizeof(int));
+  for (int i = 0; i < p->outputs; i++) p->in_place[i] = (int)PyLong_AsLong(PyTuple_GetItem(args[12], i));
   p->arena = PyLong_AsLong(args[3]);
   p->parallel = (int)PyLong_AsLong(args[4]);
   p->array_type = keep(args[5]);

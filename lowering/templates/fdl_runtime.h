@@ -20,5 +20,12 @@ typedef struct {
 #define FDL_PLAIN __attribute__((optimize("O0")))
 #endif
 
+/* No iteration reads what another one writes, though pointers may be equal */
+#ifdef __clang__
+#define FDL_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define FDL_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 typedef void (*fdl_program_fn)(const fdl_runtime *rt, void *team, void *const *io, char *arena, int tid, int threads);
 #endif

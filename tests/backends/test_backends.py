@@ -143,6 +143,45 @@ def test_donated_arrays_are_gone():
 
 
 @needs_compiler
+def test_donated_memory_is_written_in_place_where_nobody_else_holds_it():
+    def update(p, m, g):
+        m = 0.9 * m + g
+        return p - 0.1 * m, m, (g * g).sum()
+
+    plain, donating = fdl.jit(update), fdl.jit(update, donate_argnums=(0, 1))
+    fresh = fdl.jit(lambda k: (jnp.arange(60_000.0) * k, jnp.ones(60_000) * k))
+    g = fresh(0.5)[0]
+    for held in (False, True):
+        p, m = fresh(2.0)
+        want = [np.asarray(v).tobytes() for v in plain(p, m, g)]
+        places, holders = {id(p._data), id(m._data)}, [p._data, m._data] if held else []
+        out = donating(p, m, g)
+        assert ({id(v._data) for v in out[:2]} == places) is not held
+        assert [np.asarray(v).tobytes() for v in out] == want
+        holders.clear()
+    p, m = fresh(2.0)
+    view = np.asarray(p)  # a reader outside: its memory must not change
+    kept = view.tobytes()
+    donating(p, m, g)
+    assert view.tobytes() == kept
+    p, _ = fresh(2.0)
+    twice = fdl.jit(lambda a, b: (a * 2, a + b[::-1]), donate_argnums=0)
+    want = np.asarray(p) * 2, np.asarray(p) + np.asarray(p)[::-1]
+    for got, expected in zip(twice(p, p), want, strict=True):
+        np.testing.assert_array_equal(np.asarray(got), expected)
+
+
+@needs_compiler
+def test_memory_that_is_read_elsewhere_is_not_given_to_a_result():
+    f = lambda x, y: (x * 2, x[::-1] + y)  # the second result reads x in another order
+    x, y = jnp.arange(30_000.0), jnp.ones(30_000)
+    want = [np.asarray(v) for v in fdl.jit(f)(x, y)]
+    made = fdl.jit(lambda: jnp.arange(30_000.0))()
+    for got, expected in zip(fdl.jit(f, donate_argnums=0)(made, y), want, strict=True):
+        np.testing.assert_array_equal(np.asarray(got), expected)
+
+
+@needs_compiler
 def test_runtime_survives_fork_and_threads():
     code = """
 import os, sys, threading
