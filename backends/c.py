@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from fdl.backends import cache, runtime
 from fdl.backends.executable import Executable
 from fdl.backends.toolchain import PROGRAM_FLAGS, Compiler
+from fdl.core.array import DONATED, Array
+from fdl.core.graph import Graph
+from fdl.core.source import Location
 from fdl.lowering.builder import build
 from fdl.lowering.loop_ir import Program
 from fdl.lowering.passes import run_passes
 from fdl.lowering.render import render_program
 from fdl.lowering.schedule import Arena, plan_arena, schedule
-
-from fdl.core.array import DONATED, Array
-from fdl.core.graph import Graph
-from fdl.core.source import Location
 
 _LOADED: dict[str, int] = {}  # address of the program function by library
 _LOCK = threading.Lock()

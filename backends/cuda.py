@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fdl.backends.executable import Executable
 from fdl.backends.toolchain import INCLUDE
+from fdl.core.array import Array
+from fdl.core.errors import CompileError
+from fdl.core.graph import Graph
 from fdl.lowering.builder import build
 from fdl.lowering.devices import CUDA, DeviceProgram, render_device
 from fdl.lowering.passes import run_passes
 from fdl.lowering.schedule import schedule
-
-from fdl.core.array import Array
-from fdl.core.errors import CompileError
-from fdl.core.graph import Graph
 
 OPTIONS = ("--std=c++14", "--fmad=false", "--disable-warnings", f"-I{INCLUDE}")
 
@@ -61,6 +61,8 @@ class CudaExecutable(Executable):
         for b, a in zip(self.program.inputs, arrays, strict=True):
             memory[b] = cupy.asarray(np.ascontiguousarray(a._numpy()).reshape(-1).view(np.uint8))
         for launch in self.device_program.launches:
+            if 0 in launch.grid:
+                continue
             self.module.get_function(launch.name)(launch.grid, launch.block, tuple(memory[b] for b in launch.buffers))
         results = []
         for b, aval in zip(self.program.outputs, self.graph.out_avals, strict=True):

@@ -8,7 +8,6 @@ from fdl.backends.c import CExecutable
 from fdl.backends.cuda import CudaExecutable
 from fdl.backends.executable import Executable, Interpreted
 from fdl.backends.toolchain import Compiler, find_compiler
-
 from fdl.core.config import config
 from fdl.core.errors import CompileError, CompileWarning, DeviceError, NoCompilerWarning
 from fdl.core.graph import Graph

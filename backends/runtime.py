@@ -12,9 +12,8 @@ from types import ModuleType
 
 from fdl.backends import cache
 from fdl.backends.toolchain import PRODUCT_FLAGS, Compiler, rows_of_tile
-from fdl.lowering.render import environment
-
 from fdl.core.config import config
+from fdl.lowering.render import environment
 
 _NATIVE = Path(__file__).resolve().parent / "native"
 _LOCK = threading.Lock()

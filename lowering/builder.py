@@ -12,6 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.dtypes import DType
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var
+from fdl.core.source import Location
 from fdl.lowering.loop_ir import (
     ZERO,
     Argmax,
@@ -34,11 +39,6 @@ from fdl.lowering.loop_ir import (
     space_vars,
     step_var,
 )
-
-from fdl.core import dtypes
-from fdl.core.dtypes import DType
-from fdl.core.graph import Atom, Equation, Graph, Literal, Var
-from fdl.core.source import Location
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops

@@ -10,12 +10,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from fdl.core import dtypes
+from fdl.core.errors import CompileError
 from fdl.lowering import spellings
 from fdl.lowering.loop_ir import Buffer, Dot, Map, Node, Operand, Program, Reduce
 from fdl.lowering.render import Expressions, environment
-
-from fdl.core import dtypes
-from fdl.core.errors import CompileError
 from fdl.ops.reduction import lowest
 
 TILE = 16

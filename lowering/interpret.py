@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from fdl.core.dtypes import DType
+from fdl.core.primitive import REGISTRY
 from fdl.lowering.loop_ir import (
     Argmax,
     Branch,
@@ -28,9 +31,6 @@ from fdl.lowering.loop_ir import (
     step_var,
     walk,
 )
-
-from fdl.core.dtypes import DType
-from fdl.core.primitive import REGISTRY
 from fdl.ops.random import philox_word
 from fdl.ops.reduction import lowest
 

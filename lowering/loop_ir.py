@@ -13,11 +13,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.spellings import COSTLY
-
 from fdl.core.dtypes import DType
 from fdl.core.errors import GraphError
 from fdl.core.source import Location
+from fdl.lowering.spellings import COSTLY
 
 # Addresses
 

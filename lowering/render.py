@@ -12,6 +12,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from fdl.core import dtypes
+from fdl.core.source import Location
 from fdl.lowering import spellings
 from fdl.lowering.loop_ir import (
     Argmax,
@@ -30,9 +32,6 @@ from fdl.lowering.loop_ir import (
     Scatter,
 )
 from fdl.lowering.schedule import Arena, Barriers, all_nodes, is_parallel
-
-from fdl.core import dtypes
-from fdl.core.source import Location
 from fdl.ops.reduction import lowest
 
 

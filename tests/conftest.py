@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("FDL_CACHE_DIR", tempfile.mkdtemp(prefix="fdl-tests-"))
 
 from fdl.backends.toolchain import find_compiler
-
 from fdl.core.config import config
 from fdl.core.trace import EVAL, current_trace
 

@@ -7,9 +7,9 @@ import io
 import tokenize
 
 import pytest
-from fdl.lowering import spellings
 
 from fdl.core.primitive import REGISTRY
+from fdl.lowering import spellings
 from fdl.ops.sample import Sample
 from tests.conftest import ROOT
 

@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from fdl.backends.dispatch import executable
-from fdl.lowering import passes, spellings
-from fdl.lowering.builder import build
-from fdl.lowering.interpret import interpret_program
 
 import fdl
 import fdl.numpy as jnp
+from fdl.backends.dispatch import executable
 from fdl.core.array import from_numpy
 from fdl.core.config import config
 from fdl.core.primitive import RULES
+from fdl.lowering import passes, spellings
+from fdl.lowering.builder import build
+from fdl.lowering.interpret import interpret_program
 from fdl.ops.axes import convert_p, reduce_sum_p
 from fdl.ops.elementwise import exp, mul, sin
 from fdl.ops.shape import pad_p, slice_p

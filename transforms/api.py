@@ -7,10 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from fdl.transforms.jvp import jvp_flat
-from fdl.transforms.linearize import backward_pass, linearize_flat, varying_mask
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
-from fdl.transforms.vmap import vmap
 
 from fdl.core import dtypes
 from fdl.core.avals import ShapedArray
@@ -22,6 +18,10 @@ from fdl.core.trace import aval_of
 from fdl.ops.axes import convert, full, instantiate, match
 from fdl.ops.elementwise import add, equal
 from fdl.ops.shape import iota, reshape, slice_in_dim
+from fdl.transforms.jvp import jvp_flat
+from fdl.transforms.linearize import backward_pass, linearize_flat, varying_mask
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.vmap import vmap
 
 float0 = np.dtype([("float0", np.void, 0)])
 

@@ -12,9 +12,6 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
-from fdl.transforms.vmap import batch_flat, with_axis
-
 from fdl.core.array import Array, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import MissingRuleError, StructureError
@@ -24,6 +21,8 @@ from fdl.core.pytree import tree_flatten
 from fdl.core.tangents import Zero, has_tangent, is_linear
 from fdl.core.trace import EVAL, aval_of, set_trace
 from fdl.ops.axes import instantiate, match, reduce_sum
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.vmap import batch_flat, with_axis
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 
 from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
-from fdl.transforms.control.call import call
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
-
 from fdl.core.array import DONATED, Array
 from fdl.core.errors import StructureError
 from fdl.core.graph import Graph
 from fdl.core.pytree import LEAF, TreeDef, tree_flatten
 from fdl.core.trace import EVAL, Tracer, aval_of, current_trace
+from fdl.transforms.control.call import call
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
 
 
 class _Entry(NamedTuple):

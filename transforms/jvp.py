@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fdl.transforms.stage import derive, stage_derived
-
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph, bind_graph
@@ -14,6 +12,7 @@ from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import instantiate
+from fdl.transforms.stage import derive, stage_derived
 
 
 def concrete_of(x: Any) -> Array | None:

@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fdl.transforms.jvp import DualTrace
-from fdl.transforms.stage import StageTrace, StageTracer, derive, stage_derived
-
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import MissingRuleError
 from fdl.core.graph import Equation, Graph, Literal, Var, bind_graph
@@ -21,6 +18,8 @@ from fdl.core.tangents import Linear, Zero, has_tangent
 from fdl.core.trace import Trace, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import instantiate, match
 from fdl.ops.elementwise import add, barrier
+from fdl.transforms.jvp import DualTrace
+from fdl.transforms.stage import StageTrace, StageTracer, derive, stage_derived
 
 # Linearize
 

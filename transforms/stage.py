@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.passes.prune import prune
-
 from fdl.core import dtypes
 from fdl.core.array import Array, as_array
 from fdl.core.avals import ShapedArray
@@ -16,6 +14,7 @@ from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
 from fdl.core.source import user_location
 from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, raise_leaked
+from fdl.lowering.passes.prune import prune
 
 
 class StageTracer(Tracer):

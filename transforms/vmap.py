@@ -6,8 +6,6 @@ import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fdl.transforms.stage import FlatFunction, check_leaves, derive, function_name, stage_derived
-
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph
@@ -16,6 +14,7 @@ from fdl.core.pytree import broadcast_prefix, tree_flatten, tree_paths
 from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import broadcast, move_axis
 from fdl.ops.collective import COLLECTIVES, psum_p, psum_unbatched
+from fdl.transforms.stage import FlatFunction, check_leaves, derive, function_name, stage_derived
 
 
 class BatchAxis(NamedTuple):

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
+from fdl.core.graph import Graph
 from fdl.lowering.passes.inline import inline
 from fdl.lowering.passes.orient import orient
 from fdl.lowering.passes.prune import prune
 from fdl.lowering.passes.simplify import simplify
-
-from fdl.core.graph import Graph
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (inline, prune, simplify, prune, orient)
 

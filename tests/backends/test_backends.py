@@ -8,11 +8,11 @@ import warnings
 
 import numpy as np
 import pytest
-from fdl.backends import cache, dispatch, toolchain
 
 import fdl
 import fdl.numpy as jnp
 from fdl import lax
+from fdl.backends import cache, dispatch, toolchain
 from fdl.core.array import Array
 from fdl.core.config import config
 from fdl.core.errors import CompileError, CompileWarning, NoCompilerWarning

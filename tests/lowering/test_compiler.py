@@ -4,8 +4,13 @@ import re
 
 import numpy as np
 import pytest
+
+import fdl
+import fdl.numpy as jnp
+from fdl import lax, nn
 from fdl.backends.c import lower
 from fdl.backends.cuda import compile_ptx, cuda_available, lower_cuda, nvrtc_available
+from fdl.core.graph import interpret
 from fdl.lowering.devices import METAL, render_device
 from fdl.lowering.loop_ir import Dot, Index, Loop, Map, Program, Reduce, Store, space_vars
 from fdl.lowering.passes.inline import inline
@@ -13,11 +18,6 @@ from fdl.lowering.passes.orient import orient
 from fdl.lowering.passes.prune import prune
 from fdl.lowering.passes.simplify import simplify
 from fdl.lowering.schedule import all_nodes
-
-import fdl
-import fdl.numpy as jnp
-from fdl import lax, nn
-from fdl.core.graph import interpret
 from tests.conftest import ROOT, needs_compiler
 
 X = jnp.ones((8, 16))

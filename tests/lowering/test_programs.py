@@ -1,20 +1,20 @@
 """Random programs: compiled against interpreted within tolerance, and on 1, 2 and 7 threads bit for bit."""
 
 import numpy as np
-from fdl.backends.dispatch import executable
-from fdl.lowering.builder import build
-from fdl.lowering.interpret import interpret_program
-from fdl.lowering.passes import PASSES
-from fdl.lowering.schedule import schedule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
+from fdl.backends.dispatch import executable
 from fdl.core.config import config
 from fdl.core.graph import interpret
 from fdl.core.pytree import tree_leaves
+from fdl.lowering.builder import build
+from fdl.lowering.interpret import interpret_program
+from fdl.lowering.passes import PASSES
+from fdl.lowering.schedule import schedule
 from tests.conftest import needs_compiler
 
 UNARY = [jnp.sin, jnp.tanh, jnp.exp, nn.sigmoid, jnp.abs, lambda x: x * 0.5 - 1, lambda x: -x, jnp.square, nn.relu, jnp.floor, lambda x: jnp.log1p(jnp.abs(x))]

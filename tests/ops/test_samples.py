@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
-from fdl.backends.dispatch import executable
-from fdl.lowering.builder import build
-from fdl.lowering.interpret import interpret_program
-from fdl.lowering.schedule import schedule
-from fdl.transforms.stage import stage
 
 import fdl
 import fdl.numpy as jnp
+from fdl.backends.dispatch import executable
 from fdl.core import dtypes, interpret
 from fdl.core.array import from_numpy
 from fdl.core.config import config
 from fdl.core.primitive import REGISTRY
 from fdl.core.pytree import tree_leaves
+from fdl.lowering.builder import build
+from fdl.lowering.interpret import interpret_program
+from fdl.lowering.schedule import schedule
+from fdl.transforms.stage import stage
 from tests.conftest import needs_compiler
 from tests.tolerances import assert_close
 

@@ -4,7 +4,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from fdl.transforms.control.call import graph_function
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn, random
 from fdl.testing import assert_max_traces, check_batching, check_grads
+from fdl.transforms.control.call import graph_function
 
 
 def close(a, b, tol=1e-5):

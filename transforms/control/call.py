@@ -10,11 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from fdl.backends.dispatch import executable
-from fdl.transforms.jvp import jvp_graph
-from fdl.transforms.linearize import linearize_graph, recomputed_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
-from fdl.transforms.vmap import batch_graph
-
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import GraphError
@@ -23,6 +18,10 @@ from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import Tracer, aval_of, current_trace
+from fdl.transforms.jvp import jvp_graph
+from fdl.transforms.linearize import linearize_graph, recomputed_graph, transpose_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.vmap import batch_graph
 
 
 def call(graph: Graph, args: Sequence[Any], name: str, mode: str = "inline") -> list[Any]:

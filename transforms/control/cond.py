@@ -6,11 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from fdl.transforms.control.call import fill
-from fdl.transforms.jvp import jvp_graph
-from fdl.transforms.linearize import linearize_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
-from fdl.transforms.vmap import batch_graph
 
 from fdl.core import dtypes
 from fdl.core.avals import ShapedArray
@@ -22,6 +17,11 @@ from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, convert, match, zeros_like
 from fdl.ops.elementwise import equal, maximum, minimum, select
+from fdl.transforms.control.call import fill
+from fdl.transforms.jvp import jvp_graph
+from fdl.transforms.linearize import linearize_graph, transpose_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.vmap import batch_graph
 
 # The user's functions
 

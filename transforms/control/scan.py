@@ -10,11 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from fdl.transforms.control.call import fill
-from fdl.transforms.jvp import jvp_flat
-from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
-from fdl.transforms.vmap import batch_graph, with_axis
 
 from fdl.core import dtypes
 from fdl.core.avals import ShapedArray
@@ -26,6 +21,11 @@ from fdl.core.tangents import Linear, Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import instantiate, match, move_axis, zeros_like
 from fdl.ops.elementwise import add
+from fdl.transforms.control.call import fill
+from fdl.transforms.jvp import jvp_flat
+from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.vmap import batch_graph, with_axis
 
 
 class Parts(NamedTuple):

@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fdl.transforms.control.call import fill
-from fdl.transforms.control.scan import fixed_point, scan, settle
-from fdl.transforms.jvp import jvp_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
-from fdl.transforms.vmap import batch_graph, with_axis
-
 from fdl.core import dtypes
 from fdl.core.array import as_array
 from fdl.core.avals import ShapedArray
@@ -24,6 +18,11 @@ from fdl.ops.axes import broadcast, instantiate
 from fdl.ops.elementwise import add, less, select
 from fdl.ops.promotion import promote
 from fdl.ops.reduction import reduce_max
+from fdl.transforms.control.call import fill
+from fdl.transforms.control.scan import fixed_point, scan, settle
+from fdl.transforms.jvp import jvp_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.vmap import batch_graph, with_axis
 
 # The user's functions
 
