@@ -32,7 +32,7 @@ from fdl.lowering.loop_ir import (
 )
 
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
-_MAX_STORES, _MAX_EXPRS = 16, 300
+_MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its expressions
 _ALIGN = 64
 
 

@@ -3,6 +3,8 @@
 import math as _stdlib_math
 import sys as _sys
 
+import numpy as _np
+
 from fdl.core import dtypes as _dtypes
 from fdl.core.array import METHODS as _METHODS
 from fdl.core.array import Array as ndarray
@@ -213,6 +215,9 @@ float16 = _ScalarType(_dtypes.float16)
 float32 = _ScalarType(_dtypes.float32)
 float64 = _ScalarType(_dtypes.float64)
 dtype = _dtypes.canonical
+floating, integer, inexact, number, generic, signedinteger, unsignedinteger = (
+    _np.floating, _np.integer, _np.inexact, _np.number, _np.generic, _np.signedinteger, _np.unsignedinteger,
+)  # fmt: skip
 pi, e, inf, nan, newaxis = _stdlib_math.pi, _stdlib_math.e, _stdlib_math.inf, _stdlib_math.nan, None
 
 _FUNCTIONS = [
@@ -232,14 +237,15 @@ __all__ = [
     "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bool_", "broadcast_arrays", "broadcast_to", "cbrt", "ceil", "clip", "column_stack",
     "concatenate", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "deg2rad", "diag", "diagonal", "diff", "divide", "divmod",
     "dot", "dtype", "e", "einsum", "empty", "empty_like", "equal", "exp", "exp2", "expand_dims", "expm1", "eye", "fabs", "finfo", "flip", "fliplr",
-    "flipud", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floor", "floor_divide", "fmod", "full", "full_like", "greater",
-    "greater_equal", "heaviside", "hstack", "hypot", "identity", "iinfo", "inf", "inner", "int16", "int32", "int64", "int8", "invert", "isclose",
-    "isfinite", "isinf", "isnan", "issubdtype", "kron", "left_shift", "less", "less_equal", "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "matmul", "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min",
-    "minimum", "mod", "moveaxis", "multiply", "nan", "nan_to_num", "nanmean", "nansum", "ndarray", "ndim", "negative", "newaxis", "nonzero",
-    "not_equal", "ones", "ones_like", "outer", "pad", "pi", "polyval", "positive", "power", "prod", "promote_types", "ptp", "rad2deg", "ravel",
-    "reciprocal", "remainder", "repeat", "reshape", "result_type", "right_shift", "rint", "roll", "rot90", "round", "select", "shape", "sign", "sin",
-    "sinc", "sinh", "size", "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan",
-    "tanh", "tensordot", "tile", "trace", "transpose", "trapezoid", "tri", "tril", "tril_indices", "triu", "triu_indices", "true_divide", "trunc",
-    "uint16", "uint32", "uint64", "uint8", "vander", "var", "vdot", "vstack", "where", "zeros", "zeros_like",
+    "flipud", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floating", "floor", "floor_divide", "fmod", "full", "full_like",
+    "generic", "greater", "greater_equal", "heaviside", "hstack", "hypot", "identity", "iinfo", "inexact", "inf", "inner", "int16", "int32", "int64",
+    "int8", "integer", "invert", "isclose", "isfinite", "isinf", "isnan", "issubdtype", "kron", "left_shift", "less", "less_equal", "linalg",
+    "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "matmul",
+    "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum", "mod", "moveaxis", "multiply", "nan", "nan_to_num", "nanmean",
+    "nansum", "ndarray", "ndim", "negative", "newaxis", "nonzero", "not_equal", "number", "ones", "ones_like", "outer", "pad", "pi", "polyval",
+    "positive", "power", "prod", "promote_types", "ptp", "rad2deg", "ravel", "reciprocal", "remainder", "repeat", "reshape", "result_type",
+    "right_shift", "rint", "roll", "rot90", "round", "select", "shape", "sign", "signedinteger", "sin", "sinc", "sinh", "size", "split", "sqrt",
+    "square", "squeeze", "stack", "std", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace",
+    "transpose", "trapezoid", "tri", "tril", "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8",
+    "unsignedinteger", "vander", "var", "vdot", "vstack", "where", "zeros", "zeros_like",
 ]  # fmt: skip
