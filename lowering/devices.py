@@ -20,7 +20,7 @@ from fdl.ops.reduction import lowest
 TILE = 16
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dialect:
     """What the two languages name differently."""
 
@@ -33,7 +33,7 @@ CUDA = Dialect("cuda", "kernel.cu.j2", {})
 METAL = Dialect("metal", "kernel.metal.j2", spellings.METAL)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DeviceLoop:
     """An inner loop."""
 
@@ -41,7 +41,7 @@ class DeviceLoop:
     stop: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DeviceKernel:
     """What a device template gets."""
 
@@ -66,7 +66,7 @@ class DeviceKernel:
     tile: int = TILE
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DeviceLaunch:
     """One launch: kernel name, its buffers, and the shape of the grid in groups and of a group in threads."""
 
@@ -76,7 +76,7 @@ class DeviceLaunch:
     block: tuple[int, int, int]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DeviceProgram:
     """A module's source and its launches in order."""
 

@@ -188,7 +188,7 @@ def walk(roots: Sequence[Expr]) -> list[Expr]:
 # Nodes
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Node:
     """One stage of a program; `sources` are the user's lines that it computes, outside of its rendered text."""
 
@@ -220,7 +220,7 @@ class Node:
         return 0
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Store:
     """`buffer[offset] = value`."""
 
@@ -229,7 +229,7 @@ class Store:
     value: Expr
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Map(Node):
     """Stores over an index space, in any order."""
 
@@ -249,7 +249,7 @@ class Map(Node):
         return math.prod(self.space) * sum(s.value.cost + 1 for s in self.stores)
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class OneStore(Node):
     """What the nodes with a single result have in common: `store[offset]`, from `value`, over an index space."""
 
@@ -271,7 +271,7 @@ class OneStore(Node):
         return math.prod(self.space) * (self.value.cost + 4)
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Reduce(OneStore):
     """For each index of `space`, `value` folded over the loops `over`, whose variables follow those of the space.
 
@@ -287,7 +287,7 @@ class Reduce(OneStore):
         return math.prod(self.space) * math.prod(self.over) * (self.value.cost + 1)
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Argmax(OneStore):
     """For each index of `space`, the first place of the largest value over one loop of size `over`."""
 
@@ -297,7 +297,7 @@ class Argmax(OneStore):
         return math.prod(self.space) * self.over * (self.value.cost + 2)
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Scatter(OneStore):
     """`store[offset] = value`, or `+= value` with kind add, over an index space in row-major order, where the conditions hold."""
 
@@ -308,7 +308,7 @@ class Scatter(OneStore):
         return [*self.conditions, self.value]
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Operand:
     """A matrix in a buffer: `buffer[offset + row * i + col * j]`."""
 
@@ -318,7 +318,7 @@ class Operand:
     col: int
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Dot(Node):
     """`out[m, n] = sum over k of lhs[m, k] * rhs[k, n]`, for each index of the batch space; float32 or float64, k in order."""
 
@@ -344,7 +344,7 @@ class Dot(Node):
         return math.prod(self.space) * self.m * self.n * self.k // 4 + self.m * self.n
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Loop(Node):
     """`body` run `length` times, or, with `test`, while the bool in `test_result` holds after `test`.
 
@@ -375,7 +375,7 @@ class Loop(Node):
         return max((n.work() for nodes in self.nested() for n in nodes), default=0)
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Branch(Node):
     """One of several programs, chosen by the int32 in `index`."""
 
@@ -399,7 +399,7 @@ class Branch(Node):
         return max((n.work() for nodes in self.bodies for n in nodes), default=0)
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Program:
     """Nodes in order; buffers by number; which buffers are inputs and outputs."""
 

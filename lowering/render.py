@@ -1,6 +1,7 @@
 """From loop program to text: expressions become statements, nodes become kernels, equal kernels one function.
 
-Templates hold the shape of kernels and programs; this file decides names and fills frozen dataclasses.  The text carries no user lines, and is the same from
+Templates hold the shape of kernels and programs; this file decides names and fills frozen dataclasses (with no generated
+methods but the constructor: each costs time at import).  The text carries no user lines, and is the same from
 run to run.  `Expressions` serves C, CUDA and Metal.
 """
 
@@ -132,7 +133,7 @@ class Expressions:
 # Kernels
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LoopText:
     """One `for` of a template."""
 
@@ -142,7 +143,7 @@ class LoopText:
     indent: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Kernel:
     """What a kernel template gets."""
 
@@ -166,7 +167,7 @@ class Kernel:
     overlaps: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KernelCall:
     """A kernel's text, with the buffers and steps that one call hands to it."""
 
@@ -288,7 +289,7 @@ def _scatter(n: Scatter, text: Expressions) -> Kernel:
 # Programs
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BufferText:
     """A pointer of the program function."""
 
@@ -297,7 +298,7 @@ class BufferText:
     where: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CopyText:
     """A carry that is handed on."""
 
@@ -306,7 +307,7 @@ class CopyText:
     nbytes: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KernelText:
     """A kernel's call."""
 
@@ -318,7 +319,7 @@ class KernelText:
     kind: str = "kernel"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DotText:
     """A call of the runtime's matrix product."""
 
@@ -339,7 +340,7 @@ class DotText:
     kind: str = "dot"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LoopNodeText:
     """A scan (with a length) or a while loop (with a test)."""
 
@@ -355,7 +356,7 @@ class LoopNodeText:
     kind: str = "loop"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BranchText:
     """A choice among programs."""
 
@@ -367,7 +368,7 @@ class BranchText:
     kind: str = "branch"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ProgramText:
     """What the program template gets."""
 
@@ -378,7 +379,7 @@ class ProgramText:
     large: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rendered:
     """Source text, whether it wants a parallel region, and each kernel's user lines."""
 

@@ -247,7 +247,7 @@ def _reindexed(exprs: Interner, roots: Sequence[Expr], moved: Any) -> dict[Expr,
 # Plans
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Arena:
     """Byte offset of each temp, and the size of it all; outputs that are written over a donated input."""
 
