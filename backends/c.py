@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,33 @@ def lower(graph: Graph, donated: Sequence[int] = ()) -> Lowered:
     return Lowered(optimized, program, arena, rendered.source, rendered.parallel, rendered.lines)
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What running a program takes, as the disk cache keeps it: a file name in the cache, bytes of the arena, whether it wants a region, results in place."""
+
+    library: str
+    arena: int
+    parallel: bool
+    in_place: list[int]
+
+    @classmethod
+    def read(cls, key: str) -> Plan | None:
+        """The plan in the cache, None where it is missing, damaged, or without its library."""
+        found = cache.read_plan(key) or {}
+        try:
+            plan = cls(str(found["library"]), int(found["arena"]), bool(found["parallel"]), [int(i) for i in found["in_place"]])
+        except (KeyError, TypeError, ValueError):
+            return None
+        return plan if Path(plan.library).name == plan.library and plan.path.is_file() else None
+
+    @property
+    def path(self) -> Path:
+        """The library in this cache."""
+        return cache.folder("programs") / self.library
+
+
 def compile_source(source: str, compiler: Compiler) -> str:
-    """Path of the library with this source, built if need be."""
+    """Name of the library with this source, built if need be."""
     global compilations
     path = cache.folder("programs") / f"{cache.key_of(source, cache.own_digest(), compiler.identity())}.so"
     if not path.exists():
@@ -56,31 +82,20 @@ def compile_source(source: str, compiler: Compiler) -> str:
         cache.publish(text, lambda target: target.write_text(source))
         compilations += 1
         cache.publish(path, lambda target: compiler.build([text], target, PROGRAM_FLAGS))
-    return str(path)
+    return path.name
 
 
-def _plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> dict[str, Any]:
-    """Library, arena and mode of a graph: from the cache, else lowered and compiled."""
+def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
+    """The plan of a graph: from the cache, else lowered and compiled."""
     key = cache.key_of(graph.digest(), str(tuple(donated)), cache.own_digest(), compiler.identity())
-    plan = cache.read_plan(key)
-    if plan is None or not _exists(plan):
+    plan = Plan.read(key)
+    if plan is None:
         lowered = lower(graph, donated)
-        in_place = lowered.arena.in_place
-        places = [lowered.program.inputs.index(in_place[b]) if b in in_place else -1 for b in lowered.program.outputs]
-        plan = {"library": compile_source(lowered.source, compiler), "arena": lowered.arena.size, "parallel": lowered.parallel, "in_place": places}
-        cache.write_plan(key, plan)
+        program, in_place = lowered.program, lowered.arena.in_place
+        places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs]
+        plan = Plan(compile_source(lowered.source, compiler), lowered.arena.size, lowered.parallel, places)
+        cache.write_plan(key, dataclasses.asdict(plan))
     return plan
-
-
-def _exists(plan: dict[str, Any]) -> bool:
-    """Whether a plan is whole and names a library of this cache."""
-    library = plan.get("library")
-    inside = isinstance(library, str) and library.startswith(str(cache.folder("programs")))
-    return inside and isinstance(plan.get("arena"), int) and isinstance(plan.get("in_place"), list) and _is_file(library)
-
-
-def _is_file(path: Any) -> bool:
-    return (cache.folder("programs") / str(path).rsplit("/", 1)[-1]).is_file()
 
 
 class CExecutable(Executable):
@@ -90,12 +105,12 @@ class CExecutable(Executable):
         self.graph = graph
         self.in_avals, self.out_avals = tuple(graph.in_avals), tuple(graph.out_avals)
         self.native = runtime.load(compiler)
-        plan = _plan(graph, compiler, donated)
+        self.plan = make_plan(graph, compiler, donated)
+        library = str(self.plan.path)
         with _LOCK:
-            if plan["library"] not in _LOADED:
-                _LOADED[plan["library"]] = self.native.load(plan["library"])
-        self.arena, self.parallel, self.in_place = plan["arena"], bool(plan["parallel"]), tuple(plan["in_place"])
-        self.address = _LOADED[plan["library"]]
+            if library not in _LOADED:
+                _LOADED[library] = self.native.load(library)
+        self.address = _LOADED[library]
         self.run = self._native_program((), False, False)
 
     def _native_program(self, captured: Sequence[Array], single: bool, fast: bool) -> Callable[..., Any]:
@@ -105,8 +120,8 @@ class CExecutable(Executable):
             self.address,
             len(self.in_avals),
             sizes,
-            self.arena,
-            int(self.parallel),
+            self.plan.arena,
+            int(self.plan.parallel),
             Array,
             own,
             self.out_avals,
@@ -114,7 +129,7 @@ class CExecutable(Executable):
             int(single),
             NotImplemented,
             int(fast),
-            self.in_place,
+            tuple(self.plan.in_place),
         )
         return program
 
