@@ -10,6 +10,7 @@ from fdl.core import dtypes
 from fdl.core.errors import ShapeError
 from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
+from fdl.numpy import square
 from fdl.ops import (
     abs,
     add,
@@ -74,15 +75,6 @@ def integer_pow(x: Any, y: int) -> Any:
     8.0
     """
     return ops.integer_pow(x, y)
-
-
-def square(x: Any) -> Any:
-    """`x * x`.
-
-    >>> float(square(3.0))
-    9.0
-    """
-    return ops.integer_pow(x, 2)
 
 
 def reciprocal(x: Any) -> Any:

@@ -248,16 +248,22 @@ _SCATTERS = [
 ]
 _BAD_SCATTER = Sample((f32(3), f32(4), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}, fails=ShapeError)
 
+
+def _define_scatter(primitive: Primitive, kind: str, transpose: Any) -> None:
+    """The rules that both scatters share, with a transpose of their own."""
+    primitive.define(
+        shape=_scatter_shape,
+        impl=_scatter_impl(kind),
+        jvp=_scatter_jvp(primitive),
+        transpose=transpose,
+        batch=_scatter_batch(primitive),
+        lower=_scatter_lower(kind),
+        samples=[*(Sample(args, params) for args, params in _SCATTERS), _BAD_SCATTER],
+    ).register()
+
+
 scatter_add_p = Primitive("scatter_add")
-scatter_add_p.define(
-    shape=_scatter_shape,
-    impl=_scatter_impl("add"),
-    jvp=_scatter_jvp(scatter_add_p),
-    transpose=_scatter_add_transpose,
-    batch=_scatter_batch(scatter_add_p),
-    lower=_scatter_lower("add"),
-    samples=[*(Sample(args, params) for args, params in _SCATTERS), _BAD_SCATTER],
-).register()
+_define_scatter(scatter_add_p, "add", _scatter_add_transpose)
 
 # scatter
 
@@ -286,12 +292,4 @@ def _scatter_transpose(ct: Any, operands: Any, **params: Any) -> Any:
 
 
 scatter_p = Primitive("scatter")
-scatter_p.define(
-    shape=_scatter_shape,
-    impl=_scatter_impl("set"),
-    jvp=_scatter_jvp(scatter_p),
-    transpose=_scatter_transpose,
-    batch=_scatter_batch(scatter_p),
-    lower=_scatter_lower("set"),
-    samples=[*(Sample(args, params) for args, params in _SCATTERS), _BAD_SCATTER],
-).register()
+_define_scatter(scatter_p, "set", _scatter_transpose)

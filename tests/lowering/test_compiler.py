@@ -102,7 +102,7 @@ def test_barrier_keeps_recomputation():
     f = lambda x: jnp.sin(jnp.sin(x))
     graph = fdl.make_graph(fdl.grad(lambda x: fdl.checkpoint(f)(x).sum() + f(x).sum()))(jnp.ones(3))
     optimized = lower(graph.lift()[0]).graph
-    assert names(optimized).count("sin") == 1 + 2 or names(optimized).count("sin") >= 2
+    assert names(optimized).count("sin") == 2  # once for the plain function, once again for the checkpointed one
 
 
 def test_loop_program_checker_finds_faults():
