@@ -39,6 +39,7 @@ from fdl.lowering.loop_ir import (
     space_vars,
     step_var,
 )
+from fdl.ops.dot import product_dtype
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
@@ -293,7 +294,7 @@ class Builder:
         batch = [lhs.shape[a] for a in lb]
         shape = (*batch, *(lhs.shape[a] for a in lf), *(rhs.shape[a] for a in rf))
         m, n, k = (math.prod(v.shape[a] for a in axes) for v, axes in ((lhs, lf), (rhs, rf), (lhs, lc)))
-        wide = self._product_dtype(lhs.dtype, dtype)
+        wide = product_dtype(lhs.dtype, dtype)
         if 0 in (m, n, k, *batch) or m * n * k <= _SMALL_DOT or wide not in (dtypes.float32, dtypes.float64):
             return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
         a = self._matrix(self._cast(lhs, wide), lb, lf, lc)
@@ -302,13 +303,6 @@ class Builder:
         out = Operand(buffer, row_major(space_vars(len(batch)), batch) * (m * n), n, 1)
         self.emit(Dot(tuple(batch), m, n, k, a, b, out, wide))
         return self._cast(self.loaded(buffer, shape), dtype)
-
-    @staticmethod
-    def _product_dtype(operand: DType, result: DType) -> DType:
-        a, b = dtypes.compute_dtype(operand), dtypes.compute_dtype(result)
-        if dtypes.is_float(a) != dtypes.is_float(b):
-            return b
-        return a if a.itemsize >= b.itemsize else b
 
     def _cast(self, x: Value, dtype: DType) -> Value:
         return x if x.dtype == dtype else self.map("convert", x, dtype=dtype)

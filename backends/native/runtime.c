@@ -163,7 +163,6 @@ static void run_region(fdl_program_fn program, void *const *io, char *arena, int
 
 typedef struct PyObject { long refcount; struct PyTypeObject *type; } PyObject;
 typedef struct PyTypeObject PyTypeObject;
-typedef PyObject *(*fastcall_fn)(PyObject *, PyObject *const *, long);
 typedef struct { const char *name; void *function; int flags; const char *doc; } PyMethodDef;
 typedef struct { int slot; void *function; } PyType_Slot;
 typedef struct { const char *name; int basicsize, itemsize; unsigned flags; PyType_Slot *slots; } PyType_Spec;
@@ -172,7 +171,7 @@ typedef struct { PyObject base; void *init; long index; PyObject *copy; } PyModu
 typedef struct { PyModuleDef_Base base; const char *name, *doc; long size; PyMethodDef *methods; void *slots, *traverse, *clear, *free; } PyModuleDef;
 enum { METH_FASTCALL = 0x80, METH_O = 0x8, Py_bf_getbuffer = 1, Py_tp_dealloc = 52, PyBUF_SIMPLE = 0 };
 
-extern PyObject *PyExc_RuntimeError, *PyExc_TypeError, *PyExc_MemoryError;
+extern PyObject *PyExc_RuntimeError;
 void Py_IncRef(PyObject *), Py_DecRef(PyObject *), PyErr_SetString(PyObject *, const char *), PyErr_Clear(void), PyBuffer_Release(Py_buffer *);
 PyObject *PyType_FromSpec(PyType_Spec *), *PyType_GenericAlloc(PyTypeObject *, long), *PyModule_Create2(PyModuleDef *, int), *PyList_New(long);
 PyObject *PyObject_GetAttr(PyObject *, PyObject *), *PyUnicode_InternFromString(const char *), *PyTuple_GetItem(PyObject *, long), *PyLong_FromLong(long);
@@ -188,7 +187,7 @@ PyObject *PyErr_NoMemory(void);
 
 /* ---- Buffers: memory by size classes, kept when it is given back (all under the GIL) ---- */
 
-enum { CLASSES = 48, KEPT = 16, HEADER = 64 };
+enum { CLASSES = 48, KEPT = 16 };
 static void *kept[CLASSES][KEPT];
 static int kept_count[CLASSES];
 

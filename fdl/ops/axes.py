@@ -318,14 +318,7 @@ reduce_sum_p: Primitive = (
             Sample((f32(3, 4, 5),), {"axes": (0, 2)}),
             Sample((f32(37, 3),), {"axes": (0,)}),
             Sample((f32(0, 3),), {"axes": (0,)}),
-            Sample(
-                (
-                    f32(
-                        300,
-                    ),
-                ),
-                {"axes": (0,)},
-            ),
+            Sample((f32(300),), {"axes": (0,)}),
             Sample((of("bfloat16", 40),), {"axes": (0,)}),
             Sample((i32(4, 2),), {"axes": (0, 1)}),
             Sample((f32(3),), {"axes": (1,)}, fails=ShapeError),

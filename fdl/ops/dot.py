@@ -60,13 +60,15 @@ def _dot_shape(lhs: ShapedArray, rhs: ShapedArray, *, numbers: Numbers, dtype: D
     return shaped(tuple(shape), dtype, lhs.weak_type and rhs.weak_type and dtype == lhs.dtype)
 
 
+def product_dtype(operand: DType, result: DType) -> DType:
+    """The dtype in which products are made and summed up: the wider one of operand and result, the result's where one of them is an integer."""
+    a, b = dtypes.compute_dtype(operand), dtypes.compute_dtype(result)
+    return a if dtypes.is_float(a) == dtypes.is_float(b) and a.itemsize >= b.itemsize else b
+
+
 def _dot_impl(lhs: np.ndarray[Any, Any], rhs: np.ndarray[Any, Any], *, numbers: Numbers, dtype: DType) -> Any:
     (lc, rc), (lb, rb) = numbers
-    wide = (
-        max((dtypes.compute_dtype(lhs.dtype), dtypes.compute_dtype(dtype)), key=lambda d: d.itemsize)
-        if dtypes.is_float(dtype) == dtypes.is_float(lhs.dtype)
-        else dtypes.compute_dtype(dtype)
-    )
+    wide = product_dtype(lhs.dtype, dtype)
     lf, rf = _free(lhs.ndim, lc, lb), _free(rhs.ndim, rc, rb)
     batch = [lhs.shape[a] for a in lb]
     a = lhs.transpose([*lb, *lf, *lc]).reshape([*batch, math.prod(lhs.shape[i] for i in lf), math.prod(lhs.shape[i] for i in lc)])

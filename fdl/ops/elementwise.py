@@ -85,9 +85,7 @@ def elementwise(
         return cts
 
     def batch(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> Any:
-        rank = max(aval_of(x).ndim - b for x, b in zip(args, batched, strict=True))
-        full = next((aval_of(x).shape[b:] for x, b in zip(args, batched, strict=True) if aval_of(x).ndim - b == rank), ())
-        return primitive.bind(*[_align(x, b, (axis.size, *full)) for x, b in zip(args, batched, strict=True)]), True
+        return primitive.bind(*_aligned(axis, args, batched)), True
 
     primitive.define(shape=shape, impl=reference, jvp=jvp, batch=batch, lower=lambda b, *xs: b.map(name, *xs, dtype=result), samples=_samples(name, takes, arity, domain))
     if linear:
@@ -108,6 +106,13 @@ def elementwise(
     function.__doc__ = doc
     function.primitive = primitive  # type: ignore[attr-defined]
     return function
+
+
+def _aligned(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+    """Operands for the batched operation: each of the one batched shape, or 0-d."""
+    element_shapes = [aval_of(x).shape[b:] for x, b in zip(args, batched, strict=True)]
+    full = max(element_shapes, key=len)
+    return [_align(x, b, (axis.size, *full)) for x, b in zip(args, batched, strict=True)]
 
 
 def _align(x: Any, is_batched: bool, shape: tuple[Any, ...]) -> Any:
@@ -342,12 +347,6 @@ def _select_transpose(ct: Any, operands: Any) -> Any:
     return [None, *(None if c is None else sum_to(c, x.aval.shape) for c, x in zip(cts, (a, b), strict=True))]
 
 
-def _select_batch(axis: Any, args: Any, batched: Any) -> Any:
-    rank = max(aval_of(x).ndim - b for x, b in zip(args, batched, strict=True))
-    full = next((aval_of(x).shape[b:] for x, b in zip(args, batched, strict=True) if aval_of(x).ndim - b == rank), ())
-    return select_p.bind(*[_align(x, b, (axis.size, *full)) for x, b in zip(args, batched, strict=True)]), True
-
-
 select_p: Primitive = (
     Primitive("select")
     .define(
@@ -355,7 +354,7 @@ select_p: Primitive = (
         impl=lambda condition, a, b: np.asarray(np.where(condition, a, b), a.dtype),
         jvp=_select_jvp,
         transpose=_select_transpose,
-        batch=_select_batch,
+        batch=lambda axis, args, batched: (select_p.bind(*_aligned(axis, args, batched)), True),
         lower=lambda b, c, x, y: b.map("select", c, x, y, dtype=x.dtype),
         samples=[
             Sample((of(bool, 3, 2), f32(3, 2), f32(3, 2))),
