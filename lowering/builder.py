@@ -39,7 +39,7 @@ from fdl.lowering.loop_ir import (
     space_vars,
     step_var,
 )
-from fdl.ops.dot import product_dtype
+from fdl.ops.dot import free_axes, product_dtype
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
@@ -229,7 +229,7 @@ class Builder:
         return self.compute(x.shape, x.dtype, at, [x])
 
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
-        """Axes of size 1 come and go and one axis splits as a view; anything else is another look at the same memory."""
+        """Axes of size 1 come and go as a view; anything else is another look at the same memory."""
         kept_old, kept_new = [d for d in x.shape if d != 1], [d for d in shape if d != 1]
         if kept_old == kept_new:
 
@@ -289,8 +289,7 @@ class Builder:
     def dot(self, lhs: Value, rhs: Value, numbers: Any, dtype: DType) -> Value:
         """A contraction: matrix products over a batch space, or plain loops where it is small or not float32 or float64."""
         (lc, rc), (lb, rb) = numbers
-        lf = [a for a in range(len(lhs.shape)) if a not in (*lc, *lb)]
-        rf = [a for a in range(len(rhs.shape)) if a not in (*rc, *rb)]
+        lf, rf = free_axes(len(lhs.shape), lc, lb), free_axes(len(rhs.shape), rc, rb)
         batch = [lhs.shape[a] for a in lb]
         shape = (*batch, *(lhs.shape[a] for a in lf), *(rhs.shape[a] for a in rf))
         m, n, k = (math.prod(v.shape[a] for a in axes) for v, axes in ((lhs, lf), (rhs, rf), (lhs, lc)))
@@ -354,8 +353,7 @@ class Builder:
     def _plain_dot(self, lhs: Value, rhs: Value, numbers: Any, shape: Sequence[int], wide: DType, dtype: DType) -> Value:
         """Loops over the result with a sum inside."""
         (lc, rc), (lb, rb) = numbers
-        lf = [a for a in range(len(lhs.shape)) if a not in (*lc, *lb)]
-        rf = [a for a in range(len(rhs.shape)) if a not in (*rc, *rb)]
+        lf, rf = free_axes(len(lhs.shape), lc, lb), free_axes(len(rhs.shape), rc, rb)
         for x in (lhs, rhs):
             if x.expensive:
                 self._settle(x)

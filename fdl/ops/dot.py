@@ -40,7 +40,8 @@ def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, preferred_element_ty
     return dot_general_p.bind(lhs, rhs, numbers=numbers, dtype=dtype)
 
 
-def _free(ndim: int, *used: Sequence[int]) -> list[int]:
+def free_axes(ndim: int, *used: Sequence[int]) -> list[int]:
+    """Axes that are neither contracted nor batch axes."""
     taken = {a for axes in used for a in axes}
     return [a for a in range(ndim) if a not in taken]
 
@@ -56,7 +57,7 @@ def _dot_shape(lhs: ShapedArray, rhs: ShapedArray, *, numbers: Numbers, dtype: D
         raise ShapeError(f"dot_general: an axis stands twice in {numbers}")
     if lhs.dtype != rhs.dtype or lhs.dtype == dtypes.bool_:
         raise DtypeError(f"dot_general: dtypes {lhs.dtype.name} and {rhs.dtype.name}", why="both must be the same number type", hint="x.astype(...)")
-    shape = [lhs.shape[a] for a in lb] + [lhs.shape[a] for a in _free(lhs.ndim, lc, lb)] + [rhs.shape[a] for a in _free(rhs.ndim, rc, rb)]
+    shape = [lhs.shape[a] for a in lb] + [lhs.shape[a] for a in free_axes(lhs.ndim, lc, lb)] + [rhs.shape[a] for a in free_axes(rhs.ndim, rc, rb)]
     return shaped(tuple(shape), dtype, lhs.weak_type and rhs.weak_type and dtype == lhs.dtype)
 
 
@@ -69,7 +70,7 @@ def product_dtype(operand: DType, result: DType) -> DType:
 def _dot_impl(lhs: np.ndarray[Any, Any], rhs: np.ndarray[Any, Any], *, numbers: Numbers, dtype: DType) -> Any:
     (lc, rc), (lb, rb) = numbers
     wide = product_dtype(lhs.dtype, dtype)
-    lf, rf = _free(lhs.ndim, lc, lb), _free(rhs.ndim, rc, rb)
+    lf, rf = free_axes(lhs.ndim, lc, lb), free_axes(rhs.ndim, rc, rb)
     batch = [lhs.shape[a] for a in lb]
     a = lhs.transpose([*lb, *lf, *lc]).reshape([*batch, math.prod(lhs.shape[i] for i in lf), math.prod(lhs.shape[i] for i in lc)])
     b = rhs.transpose([*rb, *rc, *rf]).reshape([*batch, math.prod(rhs.shape[i] for i in rc), math.prod(rhs.shape[i] for i in rf)])
@@ -100,7 +101,7 @@ def _transpose_side(ct: Any, aval: ShapedArray, other: Any, own: tuple[Axes, Axe
     contract, batch = own
     other_contract, other_batch = others
     other_ndim, n_batch = aval_of(other).ndim, len(batch)
-    own_free, other_free = _free(aval.ndim, contract, batch), _free(other_ndim, other_contract, other_batch)
+    own_free, other_free = free_axes(aval.ndim, contract, batch), free_axes(other_ndim, other_contract, other_batch)
     first = n_batch if not left else n_batch + len(own_free)
     ct_axes = tuple(range(first, first + len(other_free)))
     numbers = ((ct_axes, tuple(other_free)), (tuple(range(n_batch)), other_batch))
