@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from fdl.backends import cache, runtime
-from fdl.backends.executable import Executable
+from fdl.backends.executable import Executable, as_operand_array
 from fdl.backends.toolchain import PROGRAM_FLAGS, Compiler
+from fdl.core import dtypes
 from fdl.core.array import DONATED, Array
+from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph
 from fdl.core.source import Location
 from fdl.lowering.builder import build
@@ -111,9 +113,10 @@ class CExecutable(Executable):
             if library not in _LOADED:
                 _LOADED[library] = self.native.load(library)
         self.address = _LOADED[library]
-        self.run = self._native_program((), False, False)
+        self.run = self._native_program((), False, "run")
+        self.into = self._native_program((), False, "fill")
 
-    def _native_program(self, captured: Sequence[Array], single: bool, fast: bool) -> Callable[..., Any]:
+    def _native_program(self, captured: Sequence[Array], single: bool, kind: str) -> Callable[..., Any]:
         sizes = tuple(max(a.nbytes, 1) for a in self.out_avals)
         own = self.in_avals[len(captured) :]
         program: Callable[..., Any] = self.native.program(
@@ -128,8 +131,9 @@ class CExecutable(Executable):
             tuple(captured),
             int(single),
             NotImplemented,
-            int(fast),
+            ("run", "fast", "fill").index(kind),
             tuple(self.plan.in_place),
+            "".join(map(number_code, self.in_avals)),
         )
         return program
 
@@ -140,8 +144,13 @@ class CExecutable(Executable):
         results: list[Array] = outs
         return results
 
+    def fill(self, inputs: Sequence[Any], outs: Sequence[Array | None]) -> None:
+        inputs, outs = list(inputs), list(outs)
+        if self.into(inputs, outs) is NotImplemented:
+            self.into([_readable(as_operand_array(x, aval)) for x, aval in zip(inputs, self.in_avals, strict=True)], outs)
+
     def entry(self, captured: Sequence[Array], single: bool, unflatten: Callable[[Sequence[Array]], Any]) -> Callable[..., Any]:
-        fast = self._native_program(captured, single, True)
+        fast = self._native_program(captured, single, "fast")
         if single:
             return fast
 
@@ -152,9 +161,17 @@ class CExecutable(Executable):
         return with_structure
 
 
+_NUMBER_CODES = {dtypes.float32: "f", dtypes.float64: "d", dtypes.int32: "i", dtypes.int64: "l", dtypes.uint32: "I", dtypes.bool_: "?"}
+
+
+def number_code(aval: ShapedArray) -> str:
+    """How the runtime stores a Python number that is given for an input of this type; `-` where it does not."""
+    return "-" if aval.shape else _NUMBER_CODES.get(aval.dtype, "-")
+
+
 def _readable(array: Array) -> Array:
     """The array with data that the runtime reads: its own buffer, or bytes in order.  A view is made whole once, for all later calls."""
-    data = array._data
+    data = array.block_until_ready()._data
     if type(data) is not np.ndarray and data is not DONATED:
         return array
     whole = np.ascontiguousarray(array._numpy()).reshape(array.shape)

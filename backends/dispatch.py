@@ -30,6 +30,14 @@ def executable(graph: Graph, name: str, device: str = "cpu", donated: tuple[int,
     return program
 
 
+def can_compile() -> bool:
+    """Whether there is a compiler; without one, says so once."""
+    if find_compiler() is None:
+        _warn_once()
+        return False
+    return True
+
+
 def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, ...]) -> Executable:
     """Compiled; where the compiler fails, slower but not broken, unless the tier forbids it."""
     try:

@@ -6,7 +6,10 @@ import abc
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from fdl.core.array import Array
+from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph, interpret
 
 
@@ -19,9 +22,21 @@ class Executable(abc.ABC):
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run it."""
 
+    def fill(self, inputs: Sequence[Any], outs: Sequence[Array | None]) -> None:
+        """Run it on arrays and Python numbers; the results become the data of the arrays that are given for them."""
+        arrays = [as_operand_array(x, v.aval) for x, v in zip(inputs, self.graph.inputs, strict=True)]
+        for out, result in zip(outs, self(arrays), strict=True):
+            if out is not None:
+                out._data = result._data
+
     def entry(self, captured: Sequence[Array], single: bool, unflatten: Callable[[Sequence[Array]], Any]) -> Callable[..., Any] | None:
         """A callable for plain array arguments that returns NotImplemented for another signature; None where there is none."""
         return None
+
+
+def as_operand_array(x: Any, aval: ShapedArray) -> Array:
+    """An input as an array: a Python number gets the dtype of the input that it is given for."""
+    return x if type(x) is Array else Array(aval, np.asarray(x).astype(aval.dtype))
 
 
 class Interpreted(Executable):

@@ -11,7 +11,7 @@ os.environ.setdefault("FDL_CACHE_DIR", tempfile.mkdtemp(prefix="fdl-tests-"))
 
 from fdl.backends.toolchain import find_compiler
 from fdl.core.config import config
-from fdl.core.trace import EVAL, current_trace
+from fdl.core.trace import transforming
 
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -39,4 +39,4 @@ def _undisturbed():
     yield
     config.tier, _, config.compiler, config.cache_dir = saved
     config.set_threads(saved[1])
-    assert current_trace() is EVAL, "a trace was left open"
+    assert not transforming(), "a trace was left open"

@@ -19,7 +19,7 @@ from fdl.core.graph import Graph, bind_graph, interpret
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import tree_flatten
 from fdl.core.tangents import Zero, has_tangent, is_linear
-from fdl.core.trace import EVAL, aval_of, set_trace
+from fdl.core.trace import aval_of, base_trace, set_trace
 from fdl.ops.axes import instantiate, match, reduce_sum
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
 from fdl.transforms.vmap import batch_flat, with_axis
@@ -96,7 +96,7 @@ def _impl(*values: Any, rule: CustomRule) -> list[Any]:
 
 
 def _evaluate(*arrays: Array, rule: CustomRule) -> list[Array]:
-    with set_trace(EVAL):
+    with set_trace(base_trace()):
         return [as_array(x) for x in rule.fun(*arrays)]
 
 

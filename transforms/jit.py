@@ -1,6 +1,6 @@
 """`jit`: a function recorded once a signature and run as one compiled program.
 
-The call is fast where it can be: the base trace is current and all arguments are arrays of a known signature, then generated code checks types and runs.
+The call is fast where it can be: no transform is running and all arguments are arrays of a known signature, then generated code checks types and runs.
 Anything else takes the general path: flatten, look the signature up, record on a miss, and bind a `call`, which other transforms see.
 """
 
@@ -17,7 +17,7 @@ from fdl.core.array import DONATED, Array
 from fdl.core.errors import StructureError
 from fdl.core.graph import Graph
 from fdl.core.pytree import LEAF, TreeDef, tree_flatten
-from fdl.core.trace import EVAL, Tracer, aval_of, current_trace
+from fdl.core.trace import Tracer, aval_of, current_trace, transforming
 from fdl.transforms.control.call import call
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
 
@@ -47,7 +47,7 @@ class Jitted:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._fast is not None and not kwargs and current_trace() is EVAL:
+        if self._fast is not None and not kwargs and not transforming():
             out = self._fast(*args)
             if out is not NotImplemented:
                 return out
@@ -55,7 +55,7 @@ class Jitted:
 
     def _general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         entry, leaves = self._lookup(args, kwargs)
-        if current_trace() is not EVAL or any(isinstance(x, Tracer) for x in leaves):
+        if transforming() or any(isinstance(x, Tracer) for x in leaves):
             return entry.out_tree.unflatten(call(entry.graph, [*entry.captured, *leaves], self.name, "jit"))
         shift = len(entry.captured)
         program = executable(entry.graph, self.name, self.device, tuple([i + shift for i in entry.donated]))

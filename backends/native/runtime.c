@@ -181,6 +181,11 @@ void PyEval_RestoreThread(void *), PyObject_Free(void *);
 int PyObject_SetAttr(PyObject *, PyObject *, PyObject *), PyObject_GetBuffer(PyObject *, Py_buffer *, int), PyBuffer_FillInfo(Py_buffer *, PyObject *, void *, long, int, int);
 int PyList_SetItem(PyObject *, long, PyObject *), PyModule_AddObject(PyObject *, const char *, PyObject *), PyTuple_SetItem(PyObject *, long, PyObject *);
 long PyTuple_Size(PyObject *), PyLong_AsLong(PyObject *), PyList_Size(PyObject *);
+long long PyLong_AsLongLong(PyObject *);
+unsigned long long PyLong_AsUnsignedLongLongMask(PyObject *);
+double PyFloat_AsDouble(PyObject *);
+PyObject *PyErr_Occurred(void);
+extern PyObject _Py_NoneStruct;
 PyObject *PyList_GetItem(PyObject *, long);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, long *);
 PyObject *PyErr_NoMemory(void);
@@ -240,11 +245,14 @@ typedef struct {
   int inputs, outputs, parallel, captured, single;
   long arena, *out_bytes;
   int *in_place; /* for each output the donated input whose memory it may take, or -1 */
+  char *codes; /* for each 0-d input how a Python number is stored, see `number_code` in c.py */
   PyObject *array_type, *in_avals, *out_avals, *captures, *declined;
 } Program;
 
+static PyObject *keep(PyObject *x) { Py_IncRef(x); return x; }
+
 static int max_threads = 1;
-static PyObject *s_aval, *s_data;
+static PyObject *s_aval, *s_data, *s_mark, *no_mark;
 
 static PyObject *set_threads(PyObject *self, PyObject *count) {
   (void)self;
@@ -295,19 +303,41 @@ static PyObject *new_array(Program *p, int i, Buffer *data) {
   if (array) {
     PyObject_SetAttr(array, s_aval, PyTuple_GetItem(p->out_avals, i));
     PyObject_SetAttr(array, s_data, &data->base);
+    PyObject_SetAttr(array, s_mark, no_mark);
   }
   Py_DecRef(&data->base);
   return array;
 }
 
-/* Runs a program on arrays; `io` and `outs` are filled.  1, or 0 with an error, or -1 where an array's data is not ours and not contiguous bytes */
+/* Stores a Python number as a 0-d input; 0 where it is none, or of a dtype that has no code */
+static int store_number(char code, PyObject *x, void *to) {
+  switch (code) {
+    case 'f': *(float *)to = (float)PyFloat_AsDouble(x); break;
+    case 'd': *(double *)to = PyFloat_AsDouble(x); break;
+    case 'i': *(int *)to = (int)PyLong_AsLongLong(x); break;
+    case 'l': *(long long *)to = PyLong_AsLongLong(x); break;
+    case 'I': *(unsigned *)to = (unsigned)PyLong_AsUnsignedLongLongMask(x); break;
+    case '?': *(char *)to = (char)PyLong_AsLongLong(x); break;
+    default: return 0;
+  }
+  return !PyErr_Occurred();
+}
+
+/* Runs a program on arrays and numbers; `outs` are filled.  1, or 0 with an error, or -1 where an array's data is not ours and not contiguous bytes */
 static int run_arrays(Program *p, PyObject *const *arrays, Buffer **outs) {
   void *io[p->inputs + p->outputs + 1];
+  double numbers[p->inputs + 1];
   Py_buffer views[p->inputs + 1];
   PyObject *held[p->inputs + 1];
   int n = 0, readable = 1, ok = 0;
   for (; n < p->inputs && readable; n++) {
     views[n].obj = 0;
+    if ((PyObject *)arrays[n]->type != p->array_type) {
+      held[n] = keep(arrays[n]);
+      io[n] = &numbers[n];
+      readable = store_number(p->codes[n], arrays[n], io[n]);
+      continue;
+    }
     held[n] = PyObject_GetAttr(arrays[n], s_data);
     io[n] = held[n] ? data_of(held[n], &views[n]) : 0;
     readable = held[n] && (held[n]->type == BufferType || views[n].obj);
@@ -364,6 +394,24 @@ static PyObject *program_fast(PyObject *self, PyObject *const *args, long count)
   return tuple;
 }
 
+/* fill(list of arrays and numbers, list of arrays or None) -> None, or the `declined` object: results become the data of the arrays that are given */
+static PyObject *program_fill(PyObject *self, PyObject *const *args, long count) {
+  Program *p = PyCapsule_GetPointer(self, "fdl");
+  if (count != 2 || PyList_Size(args[0]) != p->inputs || PyList_Size(args[1]) != p->outputs) return fail("a compiled program got a wrong number of inputs or results");
+  PyObject *arrays[p->inputs + 1];
+  Buffer *outs[p->outputs + 1];
+  for (int i = 0; i < p->inputs; i++) arrays[i] = PyList_GetItem(args[0], i);
+  const int ok = run_arrays(p, arrays, outs);
+  if (ok <= 0) return ok ? declined(p) : 0;
+  for (int i = 0; i < p->outputs; i++) {
+    PyObject *out = PyList_GetItem(args[1], i);
+    if (out != &_Py_NoneStruct) PyObject_SetAttr(out, s_data, &outs[i]->base);
+    Py_DecRef(&outs[i]->base);
+  }
+  return keep(&_Py_NoneStruct);
+}
+
+static PyMethodDef fill_method = {"fill", (void *)program_fill, METH_FASTCALL, 0};
 static PyMethodDef run_method = {"run", (void *)program_run, METH_O, 0};
 static PyMethodDef fast_method = {"fast", (void *)program_fast, METH_FASTCALL, 0};
 
@@ -373,10 +421,9 @@ static void program_free(PyObject *capsule) {
   for (int i = 0; i < 5; i++) Py_DecRef(owned[i]);
   free(p->out_bytes);
   free(p->in_place);
+  free(p->codes);
   free(p);
 }
-
-static PyObject *keep(PyObject *x) { Py_IncRef(x); return x; }
 
 static PyObject *method_of(Program *p, PyMethodDef *method) {
   PyObject *capsule = PyCapsule_New(p, "fdl", program_free);
@@ -394,10 +441,10 @@ static PyObject *load(PyObject *self, PyObject *path) {
   return function ? PyLong_FromLong((long)function) : fail(dlerror());
 }
 
-/* program(address, inputs, out_bytes, arena, parallel, array_type, in_avals, out_avals, captures, single, declined, fast, in_place) -> callable */
+/* program(address, inputs, out_bytes, arena, parallel, array_type, in_avals, out_avals, captures, single, declined, kind, in_place, codes) -> callable: run, fast or fill */
 static PyObject *make_program(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 13) return fail("program: expected 13 arguments");
+  if (count != 14) return fail("program: expected 14 arguments");
   Program *p = calloc(1, sizeof *p);
   if (!p) return PyErr_NoMemory();
   p->function = (fdl_program_fn)PyLong_AsLong(args[0]);
@@ -407,6 +454,8 @@ static PyObject *make_program(PyObject *self, PyObject *const *args, long count)
   for (int i = 0; i < p->outputs; i++) p->out_bytes[i] = PyLong_AsLong(PyTuple_GetItem(args[2], i));
   p->in_place = calloc((size_t)p->outputs + 1, sizeof(int));
   for (int i = 0; i < p->outputs; i++) p->in_place[i] = (int)PyLong_AsLong(PyTuple_GetItem(args[12], i));
+  p->codes = calloc((size_t)p->inputs + 1, 1);
+  memcpy(p->codes, PyUnicode_AsUTF8AndSize(args[13], 0), (size_t)p->inputs);
   p->arena = PyLong_AsLong(args[3]);
   p->parallel = (int)PyLong_AsLong(args[4]);
   p->array_type = keep(args[5]);
@@ -416,7 +465,8 @@ static PyObject *make_program(PyObject *self, PyObject *const *args, long count)
   p->captured = (int)PyTuple_Size(args[8]);
   p->single = (int)PyLong_AsLong(args[9]);
   p->declined = keep(args[10]);
-  return method_of(p, PyLong_AsLong(args[11]) ? &fast_method : &run_method);
+  PyMethodDef *kinds[] = {&run_method, &fast_method, &fill_method};
+  return method_of(p, kinds[PyLong_AsLong(args[11])]);
 }
 
 static PyMethodDef methods[] = {
@@ -435,6 +485,8 @@ __attribute__((visibility("default"))) PyObject *PyInit_fdl_native(void) {
   BufferType = (PyTypeObject *)PyType_FromSpec(&spec);
   s_aval = PyUnicode_InternFromString("aval");
   s_data = PyUnicode_InternFromString("_data");
+  s_mark = PyUnicode_InternFromString("_mark");
+  no_mark = PyLong_FromLong(0);
   if (!BufferType || PyModule_AddObject(m, "Buffer", keep((PyObject *)BufferType))) return 0;
   pthread_atfork(0, 0, after_fork);
   return m;

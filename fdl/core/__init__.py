@@ -8,9 +8,9 @@ from fdl.core.avals import ShapedArray, ShapeDtypeStruct, SymDim, shaped
 from fdl.core.config import config
 from fdl.core.graph import Equation, Graph, Literal, Var, bind_graph, interpret
 from fdl.core.primitive import REGISTRY, RULES, Primitive
-from fdl.core.trace import EVAL, Trace, Tracer, aval_of, current_trace, live_trace, set_trace
+from fdl.core.trace import Trace, Tracer, aval_of, base_trace, current_trace, live_trace, set_trace
 
 __all__ = [
-    "EVAL", "METHODS", "REGISTRY", "RULES", "Array", "Equation", "Graph", "Literal", "Primitive", "ShapeDtypeStruct", "ShapedArray", "SymDim",
-    "Trace", "Tracer", "Var", "as_array", "aval_of", "bind_graph", "config", "current_trace", "from_numpy", "interpret", "live_trace", "set_trace", "shaped",
+    "METHODS", "REGISTRY", "RULES", "Array", "Equation", "Graph", "Literal", "Primitive", "ShapeDtypeStruct", "ShapedArray", "SymDim",
+    "Trace", "Tracer", "Var", "as_array", "aval_of", "base_trace", "bind_graph", "config", "current_trace", "from_numpy", "interpret", "live_trace", "set_trace", "shaped",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
-"""The array: immutable, concrete, with or without a compiler.
+"""The array: immutable, with or without a compiler.
 
-Its data is a read-only ndarray, or a buffer of the runtime library that becomes one when it is looked at.
+Its data is a read-only ndarray, or a buffer of the runtime library that becomes one when it is looked at, or a `Deferred` of the base trace where the
+array is recorded but not computed yet.
 Operators and methods are looked up in `METHODS`, which `fdl.numpy` fills; tracers share them.
 """
 
@@ -159,6 +160,17 @@ class ArrayMethods:
 
 
 DONATED = object()  # in the place of the data of an array that was given away
+VOLATILE = -1  # the mark of an array whose memory somebody outside may write: what reads it runs at once
+
+
+class Deferred:
+    """Stands in the place of the data of an array that is recorded but not computed yet."""
+
+    __slots__ = ()
+
+    def force(self, array: Array) -> None:
+        """Compute the data of `array`; raises what the computation raises."""
+        raise NotImplementedError(self)
 
 
 class Array(ArrayMethods):
@@ -169,19 +181,24 @@ class Array(ArrayMethods):
     Array([2., 4.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_data", "aval")
+    __slots__ = ("__weakref__", "_data", "_mark", "aval")
     __array_priority__ = 100
     aval: ShapedArray
     _data: Any
+    _mark: int  # the number of this array in the program that is being recorded, epoch and slot in one; written by the base trace alone
 
-    def __init__(self, aval: ShapedArray, data: Any) -> None:
+    def __init__(self, aval: ShapedArray, data: Any, mark: int = 0) -> None:
         self.aval = aval
         self._data = data
+        self._mark = mark
 
     def _numpy(self) -> np.ndarray[Any, Any]:
         """The values as a read-only ndarray that shares memory."""
         data: Any = self._data
         if type(data) is not np.ndarray:
+            if isinstance(data, Deferred):
+                data.force(self)
+                return self._numpy()
             if data is DONATED:
                 raise DonatedError(
                     f"an array {self.aval.describe()} was donated to a jitted function",
@@ -217,7 +234,9 @@ class Array(ArrayMethods):
         return self._numpy().tolist()
 
     def block_until_ready(self) -> Array:
-        """The array itself: results are ready when a call returns."""
+        """The array itself, computed."""
+        if isinstance(self._data, Deferred):
+            self._data.force(self)
         return self
 
     def _scalar(self) -> Any:

@@ -2,7 +2,8 @@
 
 | variable | meaning |
 |---|---|
-| `FDL_TIER` | `auto` (compile what is under `jit`), `compiled` (raise where it cannot be), `interpreted` (never compile) |
+| `FDL_TIER` | `auto` (compile what is under `jit` and what keeps coming back), `compiled` (all, and raise where it cannot be), `interpreted` (nothing) |
+| `FDL_EAGER` | `1`: each operation outside of transforms runs when its line is reached, one by one |
 | `FDL_NUM_THREADS` | threads of a compiled program (else `OMP_NUM_THREADS`, else the cores that the process may use) |
 | `FDL_CACHE_DIR` | folder of compiled programs (default: `fdl` in the user's cache folder) |
 | `FDL_CC` | the C compiler to use |
@@ -45,6 +46,7 @@ class Config:
     """All settings of the process; tests replace fields and put them back."""
 
     tier: Tier = dataclasses.field(default_factory=_default_tier)
+    eager: bool = dataclasses.field(default_factory=lambda: os.environ.get("FDL_EAGER", "0") not in ("", "0"))
     threads: int = dataclasses.field(default_factory=_default_threads)
     cache_dir: Path = dataclasses.field(default_factory=_default_cache_dir)
     compiler: str = dataclasses.field(default_factory=lambda: os.environ.get("FDL_CC", ""))

@@ -151,6 +151,14 @@ class DonatedError(FdlError, RuntimeError):
     """
 
 
+class DeferredError(FdlError, RuntimeError):
+    """A value was asked for whose program had failed before.
+
+    Wrong: catching the error of a failed computation, then looking at what depended on it.
+    Right: computing it again; everything that was changed in place since the last computation stands as it was before.
+    """
+
+
 class MissingRuleError(FdlError, NotImplementedError):
     """A primitive lacks the rule that a transform needs.
 

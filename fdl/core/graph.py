@@ -39,12 +39,19 @@ class Literal:
     `number` is what the user wrote, so that 0.1 is still 0.1 when it meets float64.
     """
 
-    __slots__ = ("aval", "number", "value")
+    __slots__ = ("_value", "aval", "number")
 
     def __init__(self, value: Any, dtype: DType, weak_type: bool = False) -> None:
         self.aval = shaped((), dtype, weak_type)
         self.number = value
-        self.value = np.asarray(value).astype(dtype)[()]
+        self._value: Any = None
+
+    @property
+    def value(self) -> Any:
+        """The number as a NumPy scalar of this dtype; made when it is first asked for, since recording a number needs no value."""
+        if self._value is None:
+            self._value = np.asarray(self.number).astype(self.aval.dtype)[()]
+        return self._value
 
     def key(self) -> tuple[bytes, ShapedArray]:
         """Equal for equal bits: 0.0 is not -0.0, and NaN is NaN."""

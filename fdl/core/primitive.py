@@ -9,7 +9,7 @@
 | `transpose` | `(cotangent(s), operands, **params) -> one cotangent or None an operand`; linear operands come as `Linear` |
 | `batch` | `(axis, args, batched, **params) -> (out(s), batched)`; the batch axis is always the leading one, `batched` says which operands and results have it |
 | `lower` | `(builder, *operands, **params) -> value(s)`: what one output element is |
-| `evaluate` | `(*arrays, **params) -> arrays`: how the base trace runs what holds graphs or functions; others have `shape` and `impl` |
+| `evaluate` | `(*arrays, **params) -> arrays`: what the base trace runs at once, and does not record; None where it may record |
 | `stage` | `(operands, **params) -> (operands, params)`: functions in params made Graphs, before the equation is recorded |
 | `effects` | `(**params) -> frozenset of names`; absent where there are none |
 | `samples` | a list of `Sample`s, from which the property tests are generated |

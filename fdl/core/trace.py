@@ -2,7 +2,8 @@
 
 Stackless: each transform makes a `Trace` that knows its parent; a `Tracer` knows its trace; only the *current* trace is context-local.  A
 trace handles operations on its own tracers and passes all others to its parent, under which it also runs its rules.  So nesting needs no
-levels, and a tracer of an outer trace is simply a constant to an inner one.  The outermost trace here is `EvalTrace`, the plain interpreter.
+levels, and a tracer of an outer trace is simply a constant to an inner one.  The outermost trace, the *base*, is `EvalTrace` here, the plain
+interpreter, until `transforms` installs the one that records.
 Read next: `array.py`; then `transforms/stage.py`, `jvp.py`, `linearize.py`, `vmap.py`.
 """
 
@@ -120,22 +121,20 @@ class Tracer(ArrayMethods):
 
 
 class EvalTrace(Trace):
-    """The base trace: runs each operation at once on its reference implementation."""
+    """Runs each operation at once on its reference implementation."""
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
-        values = [self._operand(x) for x in operands]
-        if primitive.has("evaluate"):
-            arrays: list[Array] = primitive.rule("evaluate")(*[as_array(v.value) if isinstance(v, Literal) else v for v in values], **params)
-            return arrays
+        values = [base_operand(x) for x in operands]
         avals = primitive.infer([v.aval for v in values], params)
         results = primitive.reference([v.value if isinstance(v, Literal) else v._numpy() for v in values], params)
         return [Array(aval, np.asarray(result)) for aval, result in zip(avals, results, strict=True)]
 
-    @staticmethod
-    def _operand(x: Any) -> Array | Literal:
-        if isinstance(x, Tracer):
-            raise_leaked(x)
-        return x if isinstance(x, Literal) else as_array(x)
+
+def base_operand(x: Any) -> Array | Literal:
+    """An operand of the base trace; LeakedTracerError for what belongs inside of a transform."""
+    if isinstance(x, Tracer):
+        raise_leaked(x)
+    return x if isinstance(x, Literal) else as_array(x)
 
 
 def raise_leaked(x: Tracer) -> NoReturn:
@@ -148,15 +147,35 @@ def raise_leaked(x: Tracer) -> NoReturn:
     )
 
 
-EVAL = EvalTrace("", None)
-_CURRENT: ContextVar[Trace] = ContextVar("fdl_trace", default=EVAL)
-current_trace = _CURRENT.get
+_base: Trace = EvalTrace("", None)
+_CURRENT: ContextVar[Trace | None] = ContextVar("fdl_trace", default=None)  # None: no transform is running
+
+
+def install_base(trace: Trace) -> None:
+    """Let `trace` answer outside of all transforms; called once, by the package that records."""
+    global _base
+    _base = trace
+
+
+def current_trace() -> Trace:
+    """The trace of the innermost transform, or the base."""
+    return _CURRENT.get() or _base
+
+
+def transforming() -> bool:
+    """Whether a transform is running."""
+    return _CURRENT.get() is not None
+
+
+def base_trace() -> Trace:
+    """The outermost trace."""
+    return _base
 
 
 @contextlib.contextmanager
 def set_trace(trace: Trace) -> Iterator[None]:
     """Make `trace` current; undone however the block ends."""
-    token = _CURRENT.set(trace)
+    token = _CURRENT.set(None if trace is _base else trace)
     try:
         yield
     finally:
@@ -186,7 +205,7 @@ def aval_of(x: Any) -> ShapedArray:
 
 
 def _process(primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
-    return _CURRENT.get().process(primitive, operands, params)
+    return (_CURRENT.get() or _base).process(primitive, operands, params)
 
 
 on_bind(_process)

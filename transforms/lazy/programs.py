@@ -1,0 +1,153 @@
+"""Who runs a recorded program.
+
+A `Program` is a graph by structure: it counts how often it came, and is compiled when that has cost about a tenth of what compiling costs.  Both costs are
+estimates from the graph alone, so that runs repeat.  An `Ending` is a place in the trie where programs end: it chooses one for the results that are
+still alive and the inputs that are not.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.backends.dispatch import can_compile, executable
+from fdl.backends.executable import Interpreted
+from fdl.core.array import Array
+from fdl.core.avals import ShapedArray
+from fdl.core.config import config
+from fdl.core.graph import Equation, Graph, subgraphs
+
+KEPT = 512  # programs in memory
+EARLY = 0.1  # a program is compiled when its sightings have cost this part of what compiling it costs
+
+calls = 0  # compiled programs run, for `fdl.testing`
+sighted = 0  # programs first seen, for `fdl.testing`
+
+
+def _equations(graph: Graph) -> list[Equation]:
+    """All equations, those of sub-graphs included."""
+    found: list[Equation] = []
+    todo = [graph]
+    while todo:
+        for e in todo.pop().equations:
+            inner = list(subgraphs(e.params))
+            todo += inner
+            if not inner:
+                found.append(e)
+    return found
+
+
+def _multiplications(e: Equation) -> float:
+    if e.primitive.name != "dot_general":
+        return 0.0
+    (contracted, _), _ = e.params["numbers"]
+    return float(e.outputs[0].aval.size * np.prod([e.inputs[0].aval.shape[a] for a in contracted]))
+
+
+class Program:
+    """A graph that came back or may do so, with its sightings."""
+
+    def __init__(self, graph: Graph) -> None:
+        global sighted
+        sighted += 1
+        self.graph = graph
+        self.sightings = 0
+        self.interpreted = Interpreted(graph)
+        self.compiled: dict[tuple[int, ...], Any] = {}
+        equations = _equations(graph)
+        moved = sum(v.aval.nbytes for e in equations for v in e.outputs)
+        self.interpreting = 5e-6 * len(equations) + moved / 2e9 + sum(map(_multiplications, equations)) / 2e10  # seconds a run
+        self.compiling = 0.06 + 1.5e-3 * len(equations)
+
+    def pays(self) -> bool:
+        """Whether it has come back often enough to be compiled."""
+        return self.sightings >= 2 and self.sightings * self.interpreting >= EARLY * self.compiling
+
+    def run(self, inputs: Sequence[Any], outs: Sequence[Array | None], donated: tuple[int, ...]) -> None:
+        """Run it on arrays and Python numbers; the results become the data of `outs`."""
+        global calls
+        self.sightings += 1
+        native = self.compiled.get(donated)
+        if native is None:
+            if config.tier != "compiled" and (config.tier == "interpreted" or not self.pays() or not can_compile()):
+                self.interpreted.fill(inputs, outs)
+                return
+            native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
+        if config.tier == "interpreted":
+            self.interpreted.fill(inputs, outs)
+            return
+        calls += 1
+        native.fill(inputs, outs)
+
+
+_PROGRAMS: OrderedDict[Graph, Program] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+def program_of(graph: Graph) -> Program:
+    """The program with this structure; the least recently made ones are forgotten."""
+    with _LOCK:
+        found = _PROGRAMS.get(graph)
+        if found is None:
+            found = _PROGRAMS[graph] = Program(graph)
+            if len(_PROGRAMS) > KEPT:
+                _PROGRAMS.popitem(last=False)
+        else:
+            _PROGRAMS.move_to_end(graph)
+        return found
+
+
+class Choice:
+    """A program with the slots that it fills, and the positions of inputs over which it may write."""
+
+    __slots__ = ("donated", "outputs", "program")
+
+    def __init__(self, program: Program, outputs: tuple[int, ...], donated: tuple[int, ...]) -> None:
+        self.program, self.outputs, self.donated = program, outputs, donated
+
+
+class Ending:
+    """A node at which programs end.
+
+    `leaves` and `results` are slots; `checks` the places among the results of predicates that must be looked at.  What is alive may differ from run to run (garbage collection, a traceback, a notebook): a choice serves where all that is alive is among
+    its results and all that it overwrites is dead.  After two of them the next one is made for the union of results and the intersection of dead
+    inputs, so their number is small, and so is what it costs to be wrong.
+    """
+
+    def __init__(self, leaves: list[int], results: list[int], checks: list[int], leaf_avals: list[ShapedArray], graph: Callable[[Sequence[int]], Graph]) -> None:
+        self.leaves, self.results, self.checks = leaves, results, checks
+        self.arrays = [i for i, a in enumerate(leaf_avals) if a.nbytes >= 256]  # inputs worth writing over
+        self.graph = graph
+        self.choices: list[tuple[frozenset[int], frozenset[int], Choice]] = []
+        self.known: dict[Any, Choice] = {}
+
+    def choose(self, live: tuple[bool, ...], dead: tuple[bool, ...]) -> Choice:
+        """The program for results that are alive and inputs (of `arrays`) that are dead."""
+        choice = self.known.get((live, dead))
+        if choice is None:
+            if len(self.known) > 64:
+                self.known.clear()
+            wanted = frozenset([i for i, alive in enumerate(live) if alive])
+            free = frozenset([i for i, d in zip(self.arrays, dead, strict=True) if d]) if not self.checks else frozenset()
+            choice = self.known[live, dead] = self._find(wanted, free)
+        return choice
+
+    def _find(self, wanted: frozenset[int], free: frozenset[int]) -> Choice:
+        for outputs, donated, choice in self.choices:
+            if wanted <= outputs and donated <= free:
+                return choice
+        before = 0
+        if len(self.choices) >= 2:
+            wanted = wanted.union(*(o for o, _, _ in self.choices))
+            free = free.intersection(*(d for _, d, _ in self.choices))
+            before = max(c.program.sightings for _, _, c in self.choices)
+        slots = tuple([self.results[i] for i in sorted(wanted)])
+        program = program_of(self.graph(slots))
+        program.sightings = max(program.sightings, before)
+        choice = Choice(program, slots, tuple(sorted(free)))
+        self.choices.append((wanted, free, choice))
+        return choice

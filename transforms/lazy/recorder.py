@@ -1,0 +1,311 @@
+"""The recorder: a walk through the trie, and the flush at its end.
+
+Invariants.  The node alone says where the walk is: `values` may be longer than `node.slots` for the time of a `bind`, and is cut back if that fails.
+A `bind` commits by one assignment.  User code (forcing of foreign values, tracing) runs before anything is committed, and the bind starts again if the
+walk has moved.  A recorder that is met while busy (signal handler, `__del__`) lets a spare one take the operation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fdl.core.array import VOLATILE, Array, Deferred
+from fdl.core.avals import ShapedArray, shaped
+from fdl.core.config import config
+from fdl.core.dtypes import bool_, float64, int64, scalar_type
+from fdl.core.errors import DeferredError
+from fdl.core.graph import Literal
+from fdl.core.primitive import Primitive
+from fdl.transforms.lazy.programs import program_of
+from fdl.transforms.lazy.trie import Node, Operation
+
+SOFT_OPERATIONS, SOFT_BYTES = 1000, 1 << 28  # past one of these a program is cut before an operation like its first; past twice as much anywhere
+TRIE_NODES = 10_000
+
+_EPOCHS = itertools.count(1)
+_SLOTS = 1 << 32  # a mark is epoch * _SLOTS + slot
+
+_FLOAT, _INT, _BOOL = shaped((), float64, True), shaped((), int64, True), shaped((), bool_)
+_refs = sys.getrefcount
+
+
+def _held(values: Sequence[Any], slots: Sequence[int], limit: int) -> tuple[bool, ...]:
+    """Whether somebody besides `values` holds each of these."""
+    return tuple([_refs(values[s]) > limit for s in slots])
+
+
+# What the count is where nobody else holds the value, measured with the same code.  On builds whose counts mean nothing all is taken to be alive.
+_ALONE = next(n for n in range(10) if not _held([object()], [0], n)[0]) if getattr(sys, "_is_gil_enabled", lambda: True)() else -1
+
+
+class Segment(Deferred):
+    """The pending part of a recorder: what stands in the place of the data of its results until they are computed."""
+
+    __slots__ = ("base", "error", "node", "owner", "recorder", "values")
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.owner = threading.get_ident()
+        self.base = next(_EPOCHS) * _SLOTS
+        self.values: list[Any] = []  # leaves (arrays, Python numbers) and results by slot
+        self.node: Node = recorder.root
+        self.error: BaseException | None = None
+
+    def force(self, array: Array) -> None:
+        if self.error is not None:
+            raise DeferredError(
+                f"an array {array.aval.describe()} was never computed",
+                why=f"the recorded program that it belongs to failed: {type(self.error).__name__}",
+                hint="see the error above",
+            ) from self.error
+        if self.owner == threading.get_ident() and not self.recorder.busy and self.recorder.segment is self:
+            self.recorder.flush()
+        else:
+            self._run_prefix(array)
+
+    def _run_prefix(self, array: Array) -> None:
+        """Compute one value for another thread, or in the midst of a bind, and leave the walk as it is."""
+        with self.recorder.lock:
+            if array._data is self:
+                slot, node = array._mark - self.base, self.node
+                while node.first > slot and node.parent is not None:
+                    node = node.parent
+                inputs = [self.values[s] for s in node.end().leaves]
+                program_of(node.graph([slot])).run(inputs, [array], ())
+
+
+class Recorder:
+    """Records the operations of one thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.busy = False
+        self.wanted = False  # the program is complete but for values that are about to die
+        self.root = Node(None, None, (), ())
+        self.nodes = 0
+        self.journal: dict[Any, Any] = {}  # cells rebound since the last flush, with what they held
+        self.checks: list[Callable[[], BaseException]] = []
+        self.first: Any = None  # key of the program's first operation
+        self._spare: Recorder | None = None
+        self._restart()
+
+    def _restart(self) -> None:
+        self.segment = Segment(self)
+        self.table: dict[int, int] = {}  # slots of leaves whose mark another recorder may have taken
+        self.journal.clear()
+        self.checks.clear()
+        self.wanted = self.volatile = False
+
+    @property
+    def spare(self) -> Recorder:
+        """Who records while this one is busy."""
+        if self._spare is None:
+            self._spare = Recorder()
+        return self._spare.spare if self._spare.busy else self._spare
+
+    # Recording
+
+    def bind(self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> tuple[list[Array], Any]:
+        """Record an operation: its results, pending, and the `info` of the operation.
+
+        `head` is hashable and names it with its static parameters; `resolve(head, avals)` checks types and says what it is, on a miss alone.
+        Operands are arrays, Literals, and Python numbers, which are inputs of the program whatever their values.
+        """
+        if self.busy:
+            return self.spare.bind(head, operands, resolve)
+        if (reached := self.segment.node).count >= SOFT_OPERATIONS or reached.bytes >= SOFT_BYTES:
+            self._limit(reached, head, operands)
+        self.busy = True
+        foreign = None
+        segment = self.segment
+        node, base, values = segment.node, segment.base, segment.values
+        try:
+            key: list[Any] = [head]
+            for x in operands:
+                if type(x) is Array:
+                    slot = x._mark - base
+                    key.append(slot if 0 <= slot < len(values) else self._leaf(x))
+                else:
+                    key.append(_number(x, values))
+            items = tuple(key)
+            child = node.children.get(items) or self._grow(node, items, resolve)
+            if node.operation is None:
+                self.first = items
+            mark = base + child.first
+            outs = [Array(aval, segment, mark + i) for i, aval in enumerate(child.out_avals)]
+            values += outs
+            segment.node = child
+        except _Foreign as found:
+            foreign = found.array
+        finally:
+            if segment.node is node:
+                self._roll_back(segment)
+            self.busy = False
+        if foreign is not None:
+            foreign.block_until_ready()
+            return self.bind(head, operands, resolve)
+        if config.eager or self.volatile:
+            self.flush()
+        return outs, child.info
+
+    def _leaf(self, x: Array) -> Any:
+        """The key's item for an array that has no slot here by its mark."""
+        slot = self.table.get(id(x))
+        if slot is not None:
+            return slot
+        if isinstance(x._data, Deferred):
+            raise _Foreign(x)
+        values = self.segment.values
+        self.table[id(x)] = len(values)
+        if x._mark == VOLATILE:
+            self.volatile = True
+        else:
+            x._mark = self.segment.base + len(values)
+        values.append(x)
+        return x.aval
+
+    def _roll_back(self, segment: Segment) -> None:
+        """After a bind that did not commit: forget its leaves."""
+        known = segment.node.slots
+        for x in segment.values[known:]:
+            if type(x) is Array:
+                self.table.pop(id(x), None)
+                if x._mark != VOLATILE:
+                    x._mark = 0
+        del segment.values[known:]
+
+    def _grow(self, node: Node, key: tuple[Any, ...], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> Node:
+        """A miss: check the operation and make its node."""
+        values = self.segment.values
+        slots: list[int] = []
+        avals: list[ShapedArray] = []
+        leaves: list[ShapedArray] = []
+        for item in key[1:]:
+            if type(item) is int:
+                slots.append(item)
+                avals.append(values[item].aval)
+            else:
+                slots.append(node.slots + len(leaves))
+                avals.append(item)
+                leaves.append(item)
+        operation = resolve(key[0], avals)
+        child = node.children[key] = Node(node, operation, tuple(slots), tuple(leaves))
+        self.nodes += 1
+        return child
+
+    def _limit(self, node: Node, head: Any, operands: Sequence[Any]) -> None:
+        """Cut a long program where it would begin again, so that a loop that nobody looks at repeats one program."""
+        if node.count >= 2 * SOFT_OPERATIONS or node.bytes >= 2 * SOFT_BYTES or self.first == self._key_at_root(head, operands):
+            self.flush()
+
+    @staticmethod
+    def _key_at_root(head: Any, operands: Sequence[Any]) -> Any:
+        key: list[Any] = [head]
+        numbers: dict[int, int] = {}
+        slot = 0
+        for x in operands:
+            if type(x) is Array and id(x) in numbers:
+                key.append(numbers[id(x)])
+                continue
+            numbers[id(x)] = slot
+            slot += 1
+            key.append(x.aval if type(x) is Array else _number(x, []))
+        return tuple(key)
+
+    def check(self, failed: Array, error: Callable[[], BaseException]) -> None:
+        """Join to the program that the 0-d bool `failed` is false; else `error()` is raised at the flush and nothing of the program stays."""
+        self.checks.append(error)
+        try:
+            self.bind(_CHECK, [failed], _resolve_check)
+        except BaseException:
+            self.checks.pop()
+            raise
+
+    # Flushing
+
+    def flush(self) -> None:
+        """Run the program up to here for all results that are alive."""
+        if self.busy:
+            return
+        with self.lock:
+            self.busy = True
+            segment = self.segment
+            try:
+                if segment.node.operation is not None:
+                    self._run(segment)
+            except BaseException as error:
+                segment.error = error
+                for cell, old in self.journal.items():
+                    cell.restore(segment.values[old] if type(old) is int else old)
+                raise
+            finally:
+                segment.values = []
+                if self.nodes > TRIE_NODES:
+                    self.root, self.nodes = Node(None, None, (), ()), 0
+                self._restart()
+                self.busy = False
+
+    def _run(self, segment: Segment) -> None:
+        values, node = segment.values, segment.node
+        if self.journal:  # cells that nobody else holds are dead, and must not keep their arrays alive
+            self.journal = {cell: old for cell, old in self.journal.items() if _refs(cell) > 3}
+        ending = node.ending or node.end()
+        live = _held(values, ending.results, _ALONE)
+        dead = tuple([not held for held in _held(values, [ending.leaves[i] for i in ending.arrays], _ALONE)])
+        if ending.checks:
+            live = tuple([alive or i in ending.checks for i, alive in enumerate(live)])
+        if True not in live:
+            return
+        choice = ending.choose(live, dead)
+        outs = [values[s] for s in choice.outputs]
+        choice.program.run([values[s] for s in ending.leaves], outs, choice.donated)
+        for place, error in zip(ending.checks, self.checks, strict=True):
+            if values[ending.results[place]]._numpy():
+                for out in outs:
+                    out._data = segment
+                raise error()
+
+    def rebound(self, cell: Any, old: Array) -> None:
+        """Remember what a mutable cell held before it got a pending array: a failed flush restores it by `cell.restore(old)`."""
+        if cell not in self.journal:
+            slot = old._mark - self.segment.base
+            self.journal[cell] = slot if 0 <= slot < len(self.segment.values) else old
+
+
+class _Foreign(Exception):
+    """An operand is pending elsewhere and must be computed first."""
+
+    def __init__(self, array: Array) -> None:
+        super().__init__()
+        self.array = array
+
+
+def _number(x: Any, values: list[Any]) -> ShapedArray:
+    """The key's item for a number, which becomes a leaf; ints stay exact."""
+    kind = type(x)
+    if kind is float:
+        item = _FLOAT
+    elif kind is int and -(1 << 63) <= x < 1 << 63:
+        item = _INT
+    elif kind is bool:
+        item = _BOOL
+    elif kind is Literal:
+        item, x = x.aval, x.number
+    else:
+        found = scalar_type(x)
+        assert found is not None, x
+        item = shaped((), *found)
+    values.append(x)
+    return item
+
+
+check_p = Primitive("check", multiple_results=True).define(effects=lambda: frozenset({"check"}))
+_CHECK = check_p, ()
+
+
+def _resolve_check(head: Any, avals: list[ShapedArray]) -> Operation:
+    return Operation(check_p, {}, ())

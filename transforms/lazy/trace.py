@@ -1,0 +1,70 @@
+"""The base trace: hands the operations of a thread to its recorder.  Recorders are thread-local; only transforms live in the context variable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fdl.core.array import Array, as_array
+from fdl.core.avals import ShapedArray
+from fdl.core.graph import Literal
+from fdl.core.primitive import Primitive
+from fdl.core.trace import Trace, base_operand, install_base
+from fdl.transforms.lazy.recorder import Recorder
+from fdl.transforms.lazy.trie import Operation
+
+
+class _Local(threading.local):
+    """Each thread's recorder."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+
+
+_LOCAL = _Local()
+
+
+def recorder() -> Recorder:
+    """The recorder of this thread."""
+    found: Recorder = _LOCAL.recorder
+    return found
+
+
+def flush() -> None:
+    """Run what this thread has recorded, for all results that are alive."""
+    recorder().flush()
+
+
+def want() -> None:
+    """Mark what is recorded as a complete step: it runs at the next `cut`, when values that are about to die have died."""
+    recorder().wanted = True
+
+
+def cut() -> None:
+    """Run what was marked by `want`."""
+    found = recorder()
+    if found.wanted:
+        found.flush()
+
+
+class LazyTrace(Trace):
+    """Records operations outside of all transforms."""
+
+    def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+        values = [x if type(x) is Array else base_operand(x) for x in operands]
+        if primitive.has("evaluate"):
+            results: Sequence[Any] | None = primitive.rule("evaluate")(*[as_array(x.value) if isinstance(x, Literal) else x for x in values], **params)
+            if results is not None:
+                return results
+        outs, _ = recorder().bind((primitive, tuple(params.items())), values, _resolve)
+        return outs
+
+
+def _resolve(head: tuple[Primitive, tuple[tuple[str, Any], ...]], avals: list[ShapedArray]) -> Operation:
+    primitive, items = head
+    params = dict(items)
+    return Operation(primitive, params, tuple(primitive.infer(avals, params)))
+
+
+install_base(LazyTrace("", None))
