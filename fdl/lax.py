@@ -7,6 +7,7 @@ from typing import Any
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.array import ArrayMethods
 from fdl.core.errors import ShapeError
 from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
@@ -284,17 +285,11 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
 # Places that are computed
 
 
-def _block(shape: Sequence[int], starts: Sequence[Any], sizes: Sequence[int]) -> list[Any]:
-    """Index arrays of a block; its start is moved so that it fits."""
-    if not len(shape) == len(starts) == len(sizes) or any(n > d for n, d in zip(sizes, shape, strict=True)):
-        raise ShapeError(f"dynamic slice: a block of {tuple(sizes)} with {len(starts)} starts does not fit into {tuple(shape)}")
-    block = tuple(sizes)
-    places = []
-    for axis, (start, n, d) in enumerate(zip(starts, sizes, shape, strict=True)):
-        wrapped = ops.select(ops.less(start, 0), ops.add(start, d), start)
-        inside = ops.convert(ops.maximum(ops.minimum(wrapped, d - n), 0), dtypes.int32)
-        places.append(ops.add(ops.iota(block, axis), inside))
-    return places
+def _wrapped_starts(shape: Sequence[int], starts: Sequence[Any]) -> list[Any]:
+    """Negative starts count from the end, as in JAX."""
+    if len(shape) != len(starts):
+        raise ShapeError(f"dynamic slice: {len(starts)} starts for an array of shape {tuple(shape)}", hint="one an axis")
+    return [ops.select(ops.less(s, 0), ops.add(s, d), s) if isinstance(s, ArrayMethods) else s + d if s < 0 else s for s, d in zip(starts, shape, strict=True)]
 
 
 def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Any:
@@ -304,7 +299,7 @@ def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Seque
     [3, 4]
     """
     shape = aval_of(operand).shape
-    return ops.gather(operand, _block(shape, start_indices, slice_sizes), range(len(shape))) if shape else operand
+    return ops.dynamic_slice(operand, [as_operand(s) for s in _wrapped_starts(shape, start_indices)], slice_sizes)
 
 
 def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]) -> Any:
@@ -314,8 +309,7 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]
     [0, 9, 9, 3]
     """
     shape = aval_of(operand).shape
-    places = _block(shape, start_indices, aval_of(update).shape)
-    return ops.scatter(operand, ops.cast(as_operand(update), aval_of(operand).dtype), places, range(len(shape))) if shape else update
+    return ops.dynamic_update_slice(operand, ops.cast(as_operand(update), aval_of(operand).dtype), [as_operand(s) for s in _wrapped_starts(shape, start_indices)])
 
 
 def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
@@ -347,6 +341,15 @@ def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axi
     """
     ndim = aval_of(operand).ndim
     return dynamic_update_slice(operand, update, [start_index if i == axis % ndim else 0 for i in range(ndim)])
+
+
+def top_k(operand: Any, k: int) -> list[Any]:
+    """The k largest elements along the last axis, and where they stand.
+
+    >>> [part.tolist() for part in top_k(iota("int32", 5), 2)]
+    [[4, 3], [4, 3]]
+    """
+    return ops.top_k(operand, k)
 
 
 # Reductions and products
@@ -406,5 +409,5 @@ __all__ = [
     "expm1", "floor", "fori_loop", "full", "full_like", "ge", "gt", "index_in_dim", "integer_pow", "iota", "is_finite", "le", "log", "log1p", "logistic", "lt",
     "map", "max", "min", "mul", "ne", "neg", "pad", "pmean", "pow", "psum", "reciprocal", "reduce_max", "reduce_min", "reduce_sum", "rem", "reshape", "rev",
     "round", "rsqrt", "scan", "select", "shift_left", "shift_right_arithmetic", "sign", "sin", "slice", "slice_in_dim", "sqrt", "square", "squeeze",
-    "stop_gradient", "sub", "switch", "tan", "tanh", "transpose", "while_loop",
+    "stop_gradient", "sub", "switch", "tan", "tanh", "top_k", "transpose", "while_loop",
 ]  # fmt: skip

@@ -180,24 +180,24 @@ class Builder:
         """A value given by its elements."""
         for x in random_access:
             if x.expensive:
-                self._settle(x)
+                self.settle(x)
         depth = 1 + max((x.depth for x in operands), default=0)
         return self._bounded(Value(tuple(shape), dtype, at, depth, expensive=True))
 
     def view(self, shape: Sequence[int], x: Value, source: Callable[[Place], Sequence[Index]], repeats: bool = False) -> Value:
         """The elements of `x` at other places; with `repeats` each at many."""
         if repeats and x.expensive and math.prod(shape) > x.size:
-            self._settle(x)
+            self.settle(x)
         return self._bounded(Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive))
 
-    def _settle(self, x: Value) -> None:
+    def settle(self, x: Value) -> None:
         """Put a value into memory, for all its readers."""
         stored = self.materialize(x)
         x._at, x._memo, x.buffer, x.depth, x.expensive = stored._at, {}, stored.buffer, 0, False
 
     def _bounded(self, x: Value) -> Value:
         if x.depth > _MAX_DEPTH:
-            self._settle(x)
+            self.settle(x)
         return x
 
     def map(self, op: str, *xs: Value, dtype: DType | None = None) -> Value:
@@ -206,7 +206,7 @@ class Builder:
         out = dtype or xs[-1].dtype
         for x in xs:
             if shape and not x.shape and x.expensive:
-                self._settle(x)
+                self.settle(x)
         return self.compute(shape, out, lambda index: self.apply(op, out, *[x.at(index if x.shape else ()) for x in xs]), xs)
 
     def power(self, x: Value, exponent: int) -> Value:
@@ -356,7 +356,7 @@ class Builder:
         lf, rf = free_axes(len(lhs.shape), lc, lb), free_axes(len(rhs.shape), rc, rb)
         for x in (lhs, rhs):
             if x.expensive:
-                self._settle(x)
+                self.settle(x)
 
         def at(index: Place) -> Expr:
             batch, left, right, inner = index[: len(lb)], index[len(lb) : len(lb) + len(lf)], index[len(lb) + len(lf) : len(shape)], index[len(shape) :]
@@ -385,7 +385,7 @@ class Builder:
             env.update(zip(e.outputs, self.equation(e, [read(a) for a in e.inputs]), strict=True))
             for v in e.outputs:
                 if uses[v] > 1 and env[v].expensive and env[v].buffer is None:
-                    self._settle(env[v])
+                    self.settle(env[v])
         return [read(a) for a in graph.outputs]
 
     def equation(self, e: Equation, operands: Sequence[Value]) -> list[Value]:
@@ -416,7 +416,7 @@ class Builder:
         """Values that a loop reads at every step: computed once, before it."""
         for x in values:
             if x.expensive:
-                self._settle(x)
+                self.settle(x)
         return list(values)
 
     def scan(self, consts: Sequence[Value], init: Sequence[Value], xs: Sequence[Value], graph: Graph, length: int, reverse: bool) -> list[Value]:

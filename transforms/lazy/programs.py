@@ -113,9 +113,9 @@ class Choice:
 class Ending:
     """A node at which programs end.
 
-    `leaves` and `results` are slots; `checks` the places among the results of predicates that must be looked at.  What is alive may differ from run to run (garbage collection, a traceback, a notebook): a choice serves where all that is alive is among
-    its results and all that it overwrites is dead.  After two of them the next one is made for the union of results and the intersection of dead
-    inputs, so their number is small, and so is what it costs to be wrong.
+    `leaves` and `results` are slots; `checks` the places among the results of predicates that must be looked at.  What is alive may differ from run
+    to run (garbage collection, a traceback, a notebook): a choice serves where all that is alive is among its results and all that it overwrites is
+    dead.  After two of them the next one is made for the union of results and the intersection of dead inputs.  What has checks overwrites nothing.
     """
 
     def __init__(self, leaves: list[int], results: list[int], checks: list[int], leaf_avals: list[ShapedArray], graph: Callable[[Sequence[int]], Graph]) -> None:

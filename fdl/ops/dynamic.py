@@ -1,0 +1,289 @@
+"""Operations at places that are computed: a block of fixed sizes at computed starts, read or replaced, and the k largest elements.
+
+`dynamic_slice` and `dynamic_update_slice` are each other's transpose.  A start is moved so that the block fits, as in XLA; negative starts are for
+the caller to wrap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import Shape, ShapedArray
+from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.primitive import Primitive
+from fdl.core.tangents import Zero, is_linear
+from fdl.core.trace import aval_of
+from fdl.ops.axes import broadcast, convert, instantiate, zeros_like
+from fdl.ops.elementwise import add, maximum, minimum
+from fdl.ops.indexing import gather, scatter
+from fdl.ops.reduction import lowest
+from fdl.ops.sample import Sample, f32, i32, of
+from fdl.ops.shape import iota
+
+
+def _check_block(what: str, x: ShapedArray, starts: Sequence[ShapedArray], sizes: Shape) -> None:
+    if not x.ndim == len(starts) == len(sizes) or any(not 0 <= n <= d for n, d in zip(sizes, x.shape, strict=True)):
+        raise ShapeError(f"{what}: a block of {tuple(sizes)} with {len(starts)} starts does not fit into {x.describe()}", hint="a start and a size for each axis")
+    if any(s.shape or not dtypes.is_integer(s.dtype) for s in starts):
+        raise DtypeError(f"{what}: starts must be 0-d integers, not {' and '.join(s.describe() for s in starts)}")
+
+
+def _block(shape: Shape, starts: Sequence[Any], sizes: Shape) -> tuple[Any, ...]:
+    return tuple(np.s_[a : a + n] for a, n in ((int(np.clip(s, 0, d - n)), n) for s, n, d in zip(starts, sizes, shape, strict=True)))
+
+
+def _index_arrays(shape: Shape, starts: Sequence[Any], sizes: Shape) -> list[Any]:
+    """Index arrays `(B,) + sizes` of one block for each of B starts."""
+    count = aval_of(starts[0]).shape[0]
+    block = (count, *sizes)
+    inside = [convert(maximum(minimum(s, d - n), 0), dtypes.int32) for s, n, d in zip(starts, sizes, shape, strict=True)]
+    return [add(iota(block, axis + 1), broadcast(s, block, (0,))) for axis, s in enumerate(inside)]
+
+
+def _with_batch(axis: Any, x: Any, batched: bool) -> Any:
+    return x if batched else broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1))
+
+
+# dynamic_slice
+
+
+def dynamic_slice(x: Any, starts: Sequence[Any], sizes: Sequence[int]) -> Any:
+    """The block of these sizes at computed starts, 0-d integers, one an axis.
+
+    >>> import fdl.numpy as jnp
+    >>> dynamic_slice(jnp.arange(5), (3,), (2,)).tolist(), dynamic_slice(jnp.arange(5), (9,), (2,)).tolist()
+    ([3, 4], [3, 4])
+    """
+    return dynamic_slice_p.bind(x, *starts, sizes=tuple(sizes)) if aval_of(x).ndim else x
+
+
+def _slice_shape(x: ShapedArray, *starts: ShapedArray, sizes: Shape) -> ShapedArray:
+    _check_block("dynamic_slice", x, starts, sizes)
+    return x.update(shape=sizes)
+
+
+def _slice_jvp(primals: Any, tangents: Any, *, sizes: Shape) -> Any:
+    x, *starts = primals
+    out = dynamic_slice_p.bind(x, *starts, sizes=sizes)
+    return out, Zero(aval_of(out)) if type(tangents[0]) is Zero else dynamic_slice_p.bind(tangents[0], *starts, sizes=sizes)
+
+
+def _slice_batch(axis: Any, args: Any, batched: Any, *, sizes: Shape) -> Any:
+    x, *starts = args
+    if not any(batched[1:]):
+        return dynamic_slice_p.bind(x, convert(0, dtypes.int32), *starts, sizes=(axis.size, *sizes)), True
+    x = _with_batch(axis, x, batched[0])
+    starts = [_with_batch(axis, s, b) for s, b in zip(starts, batched[1:], strict=True)]
+    return gather(x, _index_arrays(aval_of(x).shape[1:], starts, sizes), range(1, aval_of(x).ndim), 1), True
+
+
+def _moved(b: Any, index: Any, starts: Sequence[Any], sizes: Shape, shape: Shape) -> tuple[Any, ...]:
+    """The place in the whole of a place in the block."""
+    return tuple([i + b.clipped(s.at(()), d - n + 1) for i, s, n, d in zip(index, starts, sizes, shape, strict=True)])
+
+
+def _slice_lower(b: Any, x: Any, *starts: Any, sizes: Shape) -> Any:
+    return b.compute(sizes, x.dtype, lambda index: x.at(_moved(b, index, starts, sizes, x.shape)), [x, *starts], random_access=[x, *starts])
+
+
+dynamic_slice_p: Primitive = (
+    Primitive("dynamic_slice")
+    .define(
+        shape=_slice_shape,
+        impl=lambda x, *starts, sizes: x[_block(x.shape, starts, sizes)],
+        jvp=_slice_jvp,
+        transpose=lambda ct, operands, *, sizes: [dynamic_update_slice_p.bind(zeros_like(operands[0].aval), ct, *operands[1:]), *(None for _ in operands[1:])],
+        batch=_slice_batch,
+        lower=_slice_lower,
+        samples=[
+            Sample((f32(5, 6), np.int32(1), np.int32(3)), {"sizes": (2, 3)}),
+            Sample((f32(5, 6), np.int32(-4), np.int64(9)), {"sizes": (3, 4)}),
+            Sample((i32(7), np.int32(2)), {"sizes": (0,)}),
+            Sample((f32(5), np.int32(0)), {"sizes": (6,)}, fails=ShapeError),
+            Sample((f32(5), f32()), {"sizes": (2,)}, fails=DtypeError),
+        ],
+    )
+    .register()
+)
+
+# dynamic_update_slice
+
+
+def dynamic_update_slice(x: Any, update: Any, starts: Sequence[Any]) -> Any:
+    """`x` with the block at computed starts replaced by `update`.
+
+    >>> import fdl.numpy as jnp
+    >>> dynamic_update_slice(jnp.arange(4), jnp.array([9, 9]), (1,)).tolist()
+    [0, 9, 9, 3]
+    """
+    return dynamic_update_slice_p.bind(x, update, *starts) if aval_of(x).ndim else update
+
+
+def _update_shape(x: ShapedArray, update: ShapedArray, *starts: ShapedArray) -> ShapedArray:
+    _check_block("dynamic_update_slice", x, starts, update.shape)
+    if x.dtype != update.dtype:
+        raise DtypeError(f"dynamic_update_slice: {x.describe()} with an update {update.describe()}", hint="update.astype(x.dtype)")
+    return x
+
+
+def _update_impl(x: np.ndarray[Any, Any], update: Any, *starts: Any) -> Any:
+    out = np.array(x)
+    out[_block(x.shape, starts, update.shape)] = update
+    return out
+
+
+def _update_jvp(primals: Any, tangents: Any) -> Any:
+    x, update, *starts = primals
+    out = dynamic_update_slice_p.bind(x, update, *starts)
+    if all(type(t) is Zero for t in tangents[:2]):
+        return out, Zero(aval_of(out))
+    return out, dynamic_update_slice_p.bind(instantiate(tangents[0]), instantiate(tangents[1]), *starts)
+
+
+def _update_transpose(ct: Any, operands: Any) -> Any:
+    x, update, *starts = operands
+    shape = aval_of(update)
+    ct_x = dynamic_update_slice_p.bind(ct, zeros_like(aval_of(ct).update(shape=shape.shape)), *starts) if is_linear(x) else None
+    ct_update = dynamic_slice_p.bind(ct, *starts, sizes=shape.shape) if is_linear(update) else None
+    return [ct_x, ct_update, *(None for _ in starts)]
+
+
+def _update_batch(axis: Any, args: Any, batched: Any) -> Any:
+    x, update, *starts = args
+    x, update = _with_batch(axis, x, batched[0]), _with_batch(axis, update, batched[1])
+    if not any(batched[2:]):
+        return dynamic_update_slice_p.bind(x, update, convert(0, dtypes.int32), *starts), True
+    starts = [_with_batch(axis, s, b) for s, b in zip(starts, batched[2:], strict=True)]
+    return scatter(x, update, _index_arrays(aval_of(x).shape[1:], starts, aval_of(update).shape[1:]), range(1, aval_of(x).ndim), 1), True
+
+
+def _update_lower(b: Any, x: Any, update: Any, *starts: Any) -> Any:
+    return b.scatter("set", x, update, lambda index: (_moved(b, index, starts, update.shape, x.shape), []))
+
+
+dynamic_update_slice_p: Primitive = (
+    Primitive("dynamic_update_slice")
+    .define(
+        shape=_update_shape,
+        impl=_update_impl,
+        jvp=_update_jvp,
+        transpose=_update_transpose,
+        batch=_update_batch,
+        lower=_update_lower,
+        samples=[
+            Sample((f32(5, 6), f32(2, 3), np.int32(1), np.int32(3))),
+            Sample((f32(5, 6), f32(3, 4), np.int32(-4), np.int64(9))),
+            Sample((i32(4), i32(0), np.int32(1))),
+            Sample((f32(3), f32(4), np.int32(0)), fails=ShapeError),
+            Sample((f32(3), i32(2), np.int32(0)), fails=DtypeError),
+        ],
+    )
+    .register()
+)
+
+# top_k
+
+
+def top_k(x: Any, k: int) -> list[Any]:
+    """The k largest elements along the last axis, largest first, and where they stand (int32); of equal ones the first comes first.
+
+    NaN counts as infinity.
+
+    >>> import fdl.numpy as jnp
+    >>> [part.tolist() for part in top_k(jnp.array([1.0, 5.0, 3.0]), 2)]
+    [[5.0, 3.0], [1, 2]]
+    """
+    return top_k_p.bind(x, k=k)
+
+
+def _top_k_shape(x: ShapedArray, *, k: int) -> list[ShapedArray]:
+    if not x.ndim or not 0 <= k <= x.shape[-1]:
+        raise ShapeError(f"top_k: {x.describe()} has no {k} elements along its last axis", hint="a smaller k")
+    shape = (*x.shape[:-1], k)
+    return [x.update(shape=shape), x.update(shape=shape, dtype=dtypes.int32, weak_type=False)]
+
+
+def _top_k_impl(x: np.ndarray[Any, Any], *, k: int) -> Any:
+    key = np.where(np.isnan(x), np.inf, x) if dtypes.is_float(x.dtype) else x
+    order = key.shape[-1] - 1 - np.argsort(key[..., ::-1], axis=-1, kind="stable")[..., ::-1][..., :k]
+    return [np.take_along_axis(x, order, -1), order.astype(np.int32)]
+
+
+def _along_last(x: Any, indices: Any) -> Any:
+    batch = aval_of(x).ndim - 1
+    return gather(x, [indices], (batch,), batch)
+
+
+def _top_k_jvp(primals: Any, tangents: Any, *, k: int) -> Any:
+    values, indices = top_k_p.bind(*primals, k=k)
+    return [values, indices], [_along_last(tangents[0], indices), Zero(aval_of(indices))]
+
+
+def _top_k_lower(b: Any, x: Any, *, k: int) -> Any:
+    """k passes: the largest of those that come after the last one found, by value and then by place; its first place; its value."""
+    b.settle(x)
+    *rows, n = x.shape
+    last, low = len(rows), b.const(lowest(x.dtype), x.dtype)
+
+    def key(index: Any) -> Any:
+        value = x.at(index)
+        if not dtypes.is_float(x.dtype):
+            return value
+        return b.apply("select", x.dtype, b.apply("ne", dtypes.bool_, value, value), b.const(-lowest(x.dtype), x.dtype), value)
+
+    found: list[Any] = []
+    for j in range(k):
+
+        def follows(index: Any, j: int = j) -> Any:
+            if not j:
+                return b.const(True, dtypes.bool_)
+            value, place = found[j - 1][0].at(tuple(index[:last])), found[j - 1][1].at(tuple(index[:last]))
+            ties = b.apply("and", dtypes.bool_, b.apply("eq", dtypes.bool_, key(index), value), b.apply("gt", dtypes.bool_, b.number(index[last], dtypes.int32), place))
+            return b.apply("or", dtypes.bool_, b.apply("lt", dtypes.bool_, key(index), value), ties)
+
+        best = b.reduce("max", b.compute(x.shape, x.dtype, lambda i, f=follows: b.apply("select", x.dtype, f(i), key(i), low), [x]), [last])
+
+        def negative_place(index: Any, best: Any = best, f: Any = follows) -> Any:
+            hit = b.apply("and", dtypes.bool_, f(index), b.apply("eq", dtypes.bool_, key(index), best.at(tuple(index[:last]))))
+            place = b.apply("neg", dtypes.int32, b.number(index[last], dtypes.int32))
+            return b.apply("select", dtypes.int32, hit, place, b.const(-n, dtypes.int32))
+
+        place = b.map("neg", b.reduce("max", b.compute(x.shape, dtypes.int32, negative_place, [x, best]), [last]))
+        b.settle(best)
+        b.settle(place)
+        found.append((best, place))
+
+    def chosen(index: Any) -> Any:
+        value = b.const(0, dtypes.int32)
+        for j in reversed(range(k)):
+            value = b.apply("select", dtypes.int32, b.below(index[last], j + 1), found[j][1].at(tuple(index[:last])), value)
+        return value
+
+    indices = b.compute((*rows, k), dtypes.int32, chosen, [p for _, p in found])
+    return [b.compute((*rows, k), x.dtype, lambda i: x.at((*i[:last], b.clipped(indices.at(tuple(i)), n))), [x, indices], random_access=[x]), indices]
+
+
+top_k_p: Primitive = (
+    Primitive("top_k", multiple_results=True)
+    .define(
+        shape=_top_k_shape,
+        impl=_top_k_impl,
+        jvp=_top_k_jvp,
+        batch=lambda axis, args, batched, *, k: (top_k_p.bind(*args, k=k), [True, True]),
+        lower=_top_k_lower,
+        samples=[
+            Sample((f32(3, 7),), {"k": 3}),
+            Sample((f32(5),), {"k": 5}),
+            Sample((np.array([1, 3, 3, -1, 3], np.int32),), {"k": 4}),
+            Sample((np.array([-np.inf, np.nan, 2.0, -np.inf, np.inf], np.float32),), {"k": 5}),
+            Sample((of(bool, 2, 6),), {"k": 2}),
+            Sample((f32(4),), {"k": 0}),
+            Sample((f32(3),), {"k": 4}, fails=ShapeError),
+        ],
+    )
+    .register()
+)
