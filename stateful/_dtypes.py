@@ -1,0 +1,164 @@
+"""PyTorch's dtypes and devices, and its rule for the type of a result.
+
+Source of the rule: "Tensor Attributes", section "torch.dtype", of PyTorch's documentation: among operands with dimensions, 0-d ones and Python numbers,
+a lower class counts only where its category (bool, integer, float) is higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import ShapedArray
+from fdl.core.trace import aval_of
+
+
+class dtype:
+    """The type of a tensor's elements.
+
+    >>> import fdl.stateful as torch
+    >>> torch.float32, torch.float32.is_floating_point, torch.int64.itemsize
+    (torch.float32, True, 8)
+    """
+
+    __slots__ = ("np",)
+
+    def __init__(self, np_dtype: dtypes.DType) -> None:
+        self.np = np_dtype
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether this is a float type."""
+        return dtypes.is_float(self.np)
+
+    @property
+    def is_complex(self) -> bool:
+        """False: there are no complex types."""
+        return False
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return self.np.itemsize
+
+    def __repr__(self) -> str:
+        return f"torch.{self.np.name}"
+
+    def __reduce__(self) -> Any:
+        return of, (self.np,)
+
+
+_ALL = {d: dtype(d) for d in dtypes.ALL}
+
+
+def of(np_dtype: Any) -> dtype:
+    """The dtype of a NumPy dtype."""
+    return _ALL[np.dtype(np_dtype)]
+
+
+def to_numpy(x: Any) -> dtypes.DType:
+    """The NumPy dtype of a dtype, also Python's `float`, `int` and `bool`; TypeError for anything else."""
+    if isinstance(x, dtype):
+        return x.np
+    if x in _PYTHON:
+        return _PYTHON[x]
+    try:
+        return dtypes.canonical(x)
+    except TypeError:
+        raise TypeError(f"dtype must be torch.dtype, not {type(x).__name__}") from None
+
+
+_PYTHON: dict[Any, dtypes.DType] = {float: dtypes.float32, int: dtypes.int64, bool: dtypes.bool_}
+
+NAMES = {
+    **{d.np.name: d for d in _ALL.values()},
+    "float": of("float32"), "double": of("float64"), "half": of("float16"), "long": of("int64"), "int": of("int32"), "short": of("int16"),
+}  # fmt: skip
+
+
+class device:
+    """Where a tensor lies: `device("cpu")`.  Only the CPU is there for tensors; RuntimeError for others.
+
+    >>> device("cpu"), device("cpu").type
+    (device(type='cpu'), 'cpu')
+    """
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: Any, index: int | None = None) -> None:
+        name, _, number = str(type.type if isinstance(type, device) else type).partition(":")
+        if name not in ("cpu", "cuda", "mps", "meta"):
+            raise RuntimeError(f"Expected one of cpu, cuda, mps device type at start of device string: {name}")
+        self.type = name
+        self.index = int(number) if number else index
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self) -> str:
+        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+
+
+CPU = device("cpu")
+
+
+def check_device(x: Any) -> None:
+    """RuntimeError unless tensors can lie there."""
+    if x is not None and device(x).type != "cpu":
+        raise RuntimeError(f"Tensors on {device(x)} are not available: fdl.stateful runs on the CPU; use device='cpu' or ask torch.cuda.is_available() first")
+
+
+def _category(d: dtypes.DType) -> int:
+    return 0 if d == dtypes.bool_ else 2 if dtypes.is_float(d) else 1
+
+
+def promote_types(a: dtypes.DType, b: dtypes.DType) -> dtypes.DType:
+    """The common type of two operands with dimensions."""
+    if a == b:
+        return a
+    if _category(a) != _category(b):
+        return a if _category(a) > _category(b) else b
+    if _category(a) == 2:
+        return dtypes.float32 if a.itemsize == b.itemsize else max(a, b, key=lambda d: d.itemsize)
+    return np.promote_types(a, b)
+
+
+def _combine(high: dtypes.DType | None, low: dtypes.DType | None) -> dtypes.DType | None:
+    """The type of a class of operands and a lower class: the lower one's only where its category is higher."""
+    if high is None or low is None:
+        return high or low
+    if _category(low) > _category(high):
+        return low
+    return high if _category(high) else promote_types(high, low)
+
+
+def result_type(avals: Sequence[ShapedArray]) -> dtypes.DType:
+    """The type of a result by PyTorch's rule; weak avals are Python numbers."""
+    with_dims: dtypes.DType | None = None
+    zero_dim: dtypes.DType | None = None
+    number: dtypes.DType | None = None
+    for a in avals:
+        if a.weak_type:
+            kind = dtypes.float32 if dtypes.is_float(a.dtype) else dtypes.int64
+            number = promote_types(number, kind) if number is not None else kind
+        elif a.shape:
+            with_dims = promote_types(with_dims, a.dtype) if with_dims is not None else a.dtype
+        else:
+            zero_dim = promote_types(zero_dim, a.dtype) if zero_dim is not None else a.dtype
+    found = _combine(with_dims, _combine(zero_dim, number))
+    assert found is not None
+    return found
+
+
+def result_dtype(*xs: Any) -> dtypes.DType:
+    """`result_type` of operands."""
+    return result_type([aval_of(x) for x in xs])

@@ -1,0 +1,110 @@
+"""How tensors print: as PyTorch prints them.
+
+Integers are padded to one width; floats have four decimals, or a dot alone where all are whole, or an exponent where they span far; more than 1,000
+elements are summarised by three at each end; lines have 80 characters.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fdl.stateful._dtypes import of
+from fdl.stateful._tape import Leaf
+from fdl.stateful._tensor import Tensor, method
+
+_PRECISION, _THRESHOLD, _EDGE, _WIDTH = 4, 1000, 3, 80
+
+
+class _Formatter:
+    """One style for all elements."""
+
+    def __init__(self, values: np.ndarray[Any, Any]) -> None:
+        self.floating = values.dtype.kind == "f"
+        self.whole = self.scientific = False
+        if self.floating:
+            finite = np.abs(values[np.isfinite(values) & (values != 0)]).astype(np.float64)
+            if finite.size:
+                high, low = finite.max(), finite.min()
+                self.whole = bool((finite == np.ceil(finite)).all())
+                self.scientific = bool(high / low > 1000.0 or high > 1e8 or (not self.whole and low < 1e-4))
+            elif values.size:
+                self.whole = bool(np.isfinite(values).all()) or False
+        self.width = max([len(self.plain(x)) for x in values.reshape(-1).tolist()], default=1)
+
+    def plain(self, x: Any) -> str:
+        if not self.floating:
+            return str(x)
+        if not math.isfinite(x):
+            return str(x)
+        if self.scientific:
+            return f"{x:.{_PRECISION}e}"
+        return f"{x:.0f}." if self.whole else f"{x:.{_PRECISION}f}"
+
+    def __call__(self, x: Any) -> str:
+        return self.plain(x).rjust(self.width)
+
+
+def _vector(values: list[Any], indent: int, summarize: bool, f: _Formatter) -> str:
+    per_line = max(1, (_WIDTH - indent) // (f.width + 2))
+    shown = [f(x) for x in values]
+    if summarize and len(values) > 2 * _EDGE:
+        shown = [*map(f, values[:_EDGE]), " ...", *map(f, values[-_EDGE:])]
+    lines = [shown[i : i + per_line] for i in range(0, len(shown), per_line)] or [[]]
+    return "[" + (",\n" + " " * (indent + 1)).join(", ".join(line) for line in lines) + "]"
+
+
+def _nested(values: np.ndarray[Any, Any], indent: int, summarize: bool, f: _Formatter) -> str:
+    if values.ndim == 0:
+        return f(values.item())
+    if values.ndim == 1:
+        return _vector(values.tolist(), indent, summarize, f)
+    if summarize and len(values) > 2 * _EDGE:
+        parts = [_nested(v, indent + 1, summarize, f) for v in values[:_EDGE]] + ["..."] + [_nested(v, indent + 1, summarize, f) for v in values[-_EDGE:]]
+    else:
+        parts = [_nested(v, indent + 1, summarize, f) for v in values]
+    return "[" + ("," + "\n" * (values.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+
+
+def _edges(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The elements that a summary shows."""
+    for axis, n in enumerate(values.shape):
+        if n > 2 * _EDGE:
+            values = np.concatenate([np.take(values, range(_EDGE), axis), np.take(values, range(n - _EDGE, n), axis)], axis)
+    return values
+
+
+def text_of(t: Tensor, prefix: str = "tensor(") -> str:
+    """`repr` of a tensor."""
+    array = t._value()
+    values = np.asarray(array._numpy())
+    wide = values.astype(np.float32) if values.dtype.itemsize < 4 and of(values.dtype).is_floating_point else values
+    summarize = values.size > _THRESHOLD
+    formatter = _Formatter(_edges(wide) if summarize else wide)
+    notes = []
+    if values.size == 0:
+        body = "[]"
+        if values.ndim != 1:
+            notes.append(f"size={tuple(values.shape)}")
+    else:
+        body = _nested(wide, len(prefix), summarize, formatter)
+    defaults = ("float32", "bool") if values.size == 0 else ("float32", "int64", "bool")
+    if values.dtype.name not in defaults:
+        notes.append(f"dtype={of(values.dtype)}")
+    node = t._node()
+    if type(node) is Leaf:
+        notes.append("requires_grad=True")
+    elif node is not None:
+        notes.append(f"grad_fn=<{node.name()}>")
+    text = prefix + body
+    for note in notes:
+        last = len(text) - text.rfind("\n") - 1
+        text += (",\n" + " " * len(prefix) if last + len(note) + 3 > _WIDTH else ", ") + note
+    return text + ")"
+
+
+@method("__repr__", "__str__")
+def _repr(self: Tensor) -> str:
+    return text_of(self)

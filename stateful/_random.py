@@ -1,0 +1,241 @@
+"""The generator: a seed and a count of draws, both numbers of the program, so that a draw never makes a new one.
+
+A draw's key is the word pair of the seed's stream at the draw's number; so results depend on seed and order of draws alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fdl.random
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.array import from_numpy
+from fdl.extend import Function
+from fdl.stateful._dtypes import to_numpy
+from fdl.stateful._tensor import Tensor, apply, check_cast, method, wrap
+
+__all__ = [
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal", "rand", "rand_like",
+    "randint", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+]  # fmt: skip
+
+_INITIAL = 67280421310721  # what PyTorch starts with
+
+
+class Generator:
+    """A stream of random numbers: `manual_seed` starts it, each draw moves it on."""
+
+    def __init__(self, device: Any = "cpu") -> None:
+        self._seed, self._draws = _INITIAL, 0
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream of a seed."""
+        self._seed, self._draws = int(seed) & 0x7FFFFFFFFFFFFFFF, 0
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed."""
+        return self._seed
+
+    def seed(self) -> int:
+        """Start at a seed that the system gives."""
+        return self.manual_seed(int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1))._seed
+
+    def get_state(self) -> Tensor:
+        """Seed and number of draws."""
+        return wrap(from_numpy(np.array([self._seed, self._draws], np.int64)))
+
+    def set_state(self, state: Tensor) -> Generator:
+        """Go on from what `get_state` gave."""
+        self._seed, self._draws = state.tolist()
+        return self
+
+    def next(self) -> tuple[int, int]:
+        """Seed and number of a new draw: the numbers from which a program makes its key."""
+        self._draws += 1
+        return self._seed, self._draws
+
+    def numpy(self) -> np.random.Generator:
+        """A NumPy generator for work outside of programs, such as the order of a dataset."""
+        return np.random.default_rng(self.next())
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator at a seed.
+
+    >>> import fdl.stateful as torch
+    >>> _ = torch.manual_seed(0); a = torch.rand(3)
+    >>> _ = torch.manual_seed(0); bool((a == torch.rand(3)).all())
+    True
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Start the default generator at a seed that the system gives."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The state of the default generator."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: Tensor) -> None:
+    """Put the default generator into a state."""
+    default_generator.set_state(state)
+
+
+def key_of(seed: Any, draw: Any) -> Any:
+    """The key of a draw, in a program."""
+
+    def words(x: Any) -> Any:
+        low = ops.bitwise_and(ops.cast(x, dtypes.int64), 0xFFFFFFFF)
+        high = ops.shift_right(ops.cast(x, dtypes.int64), 32)
+        return ops.concatenate([ops.broadcast(ops.convert(w, dtypes.uint32), (1,), ()) for w in (low, high)], 0)
+
+    return ops.random_bits(words(seed), words(draw), (2,))
+
+
+def draw(function: Function, operands: tuple[Any, ...], static: tuple[Any, ...], generator: Generator | None = None) -> Any:
+    """Record a random function `f(*operands, seed, draw, *static)`."""
+    return apply(function, (*operands, *(generator or default_generator).next()), static)
+
+
+def shape_of(size: tuple[Any, ...]) -> tuple[int, ...]:
+    """A shape given as numbers or as one sequence."""
+    given = size[0] if len(size) == 1 and not isinstance(size[0], (int, np.integer)) else size
+    return tuple([int(d) for d in given])
+
+
+_uniform = Function(lambda low, high, s, d, shape, t: _scaled(fdl.random.uniform(key_of(s, d), shape, t), low, high), "rand")
+_normal = Function(lambda mean, std, s, d, shape, t: ops.add(ops.mul(fdl.random.normal(key_of(s, d), shape, t), ops.cast(std, t)), ops.cast(mean, t)), "randn")
+_randint = Function(lambda low, high, s, d, shape, t: _whole(fdl.random.uniform(key_of(s, d), shape, dtypes.float64), low, high, t), "randint")
+_bernoulli = Function(lambda p, s, d, shape, t: ops.convert(ops.less(fdl.random.uniform(key_of(s, d), shape, t), ops.cast(p, t)), t), "bernoulli")
+
+
+def _scaled(unit: Any, low: Any, high: Any) -> Any:
+    low, high = (ops.cast(v, unit.dtype) for v in (low, high))
+    scaled = ops.add(ops.mul(unit, ops.sub(high, low)), low)
+    return ops.select(ops.less(scaled, high), scaled, low)  # rounding may reach the upper end
+
+
+def _whole(unit: Any, low: Any, high: Any, t: Any) -> Any:
+    low, high = (ops.cast(v, dtypes.int64) for v in (low, high))
+    offset = ops.convert(ops.mul(unit, ops.convert(ops.sub(high, low), dtypes.float64)), dtypes.int64)
+    return ops.convert(ops.add(ops.minimum(offset, ops.sub(ops.sub(high, low), 1)), low), t)
+
+
+def _finished(t: Tensor, requires_grad: bool) -> Tensor:
+    return t.requires_grad_() if requires_grad else t
+
+
+def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1)."""
+    return _finished(draw(_uniform, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
+
+
+def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal numbers."""
+    return _finished(draw(_normal, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
+
+
+def randint(*args: Any, low: int = 0, high: int | None = None, size: Any = None, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
+    """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`."""
+    given = list(args)
+    size = given.pop() if size is None else size
+    low, high = (given[0], given[1]) if len(given) == 2 else (low, given[0]) if given else (low, high)
+    if high is None or high <= low:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    return draw(_randint, (int(low), int(high)), (shape_of((size,)), to_numpy(dtype or int)), generator)  # type: ignore[no-any-return]
+
+
+def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """`rand` of this shape and dtype."""
+    return rand(*input.shape, dtype=dtype or input.dtype)
+
+
+def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """`randn` of this shape and dtype."""
+    return randn(*input.shape, dtype=dtype or input.dtype)
+
+
+def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
+    """The numbers below n in random order."""
+    return wrap(from_numpy((generator or default_generator).numpy().permutation(n).astype(to_numpy(dtype or int))))
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None) -> Tensor:
+    """Normal numbers with this mean and standard deviation."""
+    if size is not None:
+        return draw(_normal, (mean, std), (shape_of((size,)), dtypes.float32), generator)  # type: ignore[no-any-return]
+    shape = tuple((mean if isinstance(mean, Tensor) else std).shape)
+    return randn(*shape, generator=generator) * std + mean  # type: ignore[no-any-return, operator]
+
+
+def bernoulli(input: Tensor, *, generator: Any = None) -> Tensor:
+    """Ones with these probabilities, else zeros."""
+    return draw(_bernoulli, (input.detach(),), (tuple(input.shape), input.dtype.np), generator)  # type: ignore[no-any-return]
+
+
+_gumbel_topk = Function(lambda p, s, d, k: ops.convert(ops.top_k(ops.add(ops.log(p), _gumbel(s, d, p)), k)[1], dtypes.int64), "multinomial")
+_gumbel_each = Function(lambda p, s, d, k: _draws(p, s, d, k), "multinomial")
+
+
+def _gumbel(s: Any, d: Any, like: Any) -> Any:
+    return fdl.random.gumbel(key_of(s, d), like.shape, like.dtype)
+
+
+def _draws(p: Any, s: Any, d: Any, k: int) -> Any:
+    """k independent draws a row: the largest of log p plus Gumbel noise."""
+    shape = (*p.shape[:-1], k, p.shape[-1])
+    wide = ops.broadcast(ops.log(p), shape, (*range(p.ndim - 1), p.ndim))
+    return ops.argmax(ops.add(wide, fdl.random.gumbel(key_of(s, d), shape, p.dtype)), p.ndim, dtypes.int64)
+
+
+@method()
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+    """Indices drawn by weight along the last dimension."""
+    if not replacement and num_samples > input.shape[-1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    return draw(_gumbel_each if replacement else _gumbel_topk, (input.detach(),), (num_samples,), generator)  # type: ignore[no-any-return]
+
+
+# Filling in place
+
+
+def _filling(function: Function, self: Tensor, numbers: tuple[Any, ...], generator: Any) -> Tensor:
+    aval = self._aval
+    return self._overwrite(check_cast(self, draw(function, numbers, (aval.shape, aval.dtype), generator)))
+
+
+@method("uniform_")
+def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Any = None) -> Tensor:
+    return _filling(_uniform, self, (float(a), float(b)), generator)
+
+
+@method("normal_")
+def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
+    return _filling(_normal, self, (float(mean), float(std)), generator)
+
+
+@method("bernoulli_")
+def _bernoulli_(self: Tensor, p: float = 0.5, *, generator: Any = None) -> Tensor:
+    return _filling(_bernoulli, self, (float(p),), generator)
+
+
+@method("random_")
+def _random_(self: Tensor, low: int = 0, high: int | None = None, *, generator: Any = None) -> Tensor:
+    low, high = (0, low) if high is None and low else (low, high if high is not None else 1 << 24)
+    return _filling(_randint, self, (low, high), generator)

@@ -1,0 +1,119 @@
+"""`save` and `load`: tensors as safetensors, the containers around them as JSON in its metadata.  Nothing in a file is executed.
+
+Format: 8 bytes with the length of a JSON header, the header (name → dtype, shape, offsets), the data.  Source: the safetensors format, Hugging Face.
+A file of a flat dictionary can be read by any safetensors reader, and theirs by `load`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.array import from_numpy
+from fdl.stateful._dtypes import dtype, of
+from fdl.stateful._tensor import Size, Tensor, wrap
+
+_CODES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
+    "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "bool": "BOOL", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+}  # fmt: skip
+_DTYPES = {code: name for name, code in _CODES.items()}
+
+
+def _described(x: Any, tensors: dict[str, np.ndarray[Any, Any]], path: str) -> Any:
+    """JSON that says how to build `x` from the tensors, which are gathered."""
+    if isinstance(x, Tensor):
+        name = path or "tensor"
+        tensors[name] = np.ascontiguousarray(x.detach()._value()._numpy()).reshape(x.shape)
+        return {"tensor": name, "requires_grad": bool(x.is_leaf and x.requires_grad)}
+    if isinstance(x, np.ndarray):
+        tensors[path or "array"] = np.ascontiguousarray(x).reshape(x.shape)
+        return {"ndarray": path or "array"}
+    if x is None or isinstance(x, (bool, int, float, str)):
+        return {"value": x if not isinstance(x, float) else x.hex()} if isinstance(x, float) else {"plain": x}
+    if isinstance(x, dtype):
+        return {"dtype": x.np.name}
+    if isinstance(x, dict):
+        items = [[_described(k, tensors, ""), _described(v, tensors, f"{path}.{k}" if path else str(k))] for k, v in x.items()]
+        return {"dict": items, "ordered": isinstance(x, OrderedDict)}
+    if isinstance(x, (list, tuple)):
+        kind = "size" if isinstance(x, Size) else "tuple" if isinstance(x, tuple) else "list"
+        return {kind: [_described(v, tensors, f"{path}.{i}" if path else str(i)) for i, v in enumerate(x)]}
+    if isinstance(x, np.generic):
+        return _described(x.item(), tensors, path)
+    raise TypeError(f"save: cannot store {type(x).__name__} at {path or 'the top'}; tensors, numbers, strings, lists, tuples and dicts can be stored: save a module's state_dict()")
+
+
+def _built(spec: Any, tensors: dict[str, np.ndarray[Any, Any]]) -> Any:
+    (kind,) = [k for k in spec if k not in ("ordered", "requires_grad")]
+    value = spec[kind]
+    if kind == "tensor":
+        return wrap(from_numpy(tensors[value])).requires_grad_(bool(spec["requires_grad"]))
+    if kind == "ndarray":
+        return np.array(tensors[value])
+    if kind == "dict":
+        pairs = [(_built(k, tensors), _built(v, tensors)) for k, v in value]
+        return OrderedDict(pairs) if spec["ordered"] else dict(pairs)
+    if kind in ("list", "tuple", "size"):
+        return {"list": list, "tuple": tuple, "size": Size}[kind]([_built(v, tensors) for v in value])
+    return {"plain": lambda v: v, "value": float.fromhex, "dtype": of}[kind](value)
+
+
+def save(obj: Any, f: Any) -> None:
+    """Write tensors in nested dicts, lists and tuples to a path or a binary file.  TypeError for what cannot be stored; then nothing is written.
+
+    >>> import io, fdl.stateful as torch
+    >>> file = io.BytesIO()
+    >>> torch.save({"w": torch.ones(2)}, file); _ = file.seek(0)
+    >>> torch.load(file)
+    {'w': tensor([1., 1.])}
+    """
+    tensors: dict[str, np.ndarray[Any, Any]] = {}
+    spec = _described(obj, tensors, "")
+    header: dict[str, Any] = {"__metadata__": {"fdl": json.dumps(spec)}}
+    offset = 0
+    for name, values in tensors.items():
+        header[name] = {"dtype": _CODES[values.dtype.name], "shape": list(values.shape), "data_offsets": [offset, offset + values.nbytes]}
+        offset += values.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    parts = [struct.pack("<Q", len(text)), text, *[v.tobytes() for v in tensors.values()]]
+    if hasattr(f, "write"):
+        f.write(b"".join(parts))
+        return
+    path = Path(f)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(b"".join(parts))
+        temporary.replace(path)  # a reader sees the old file or the whole new one
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(f: Any, map_location: Any = None, *, weights_only: bool = True, **kwargs: Any) -> Any:
+    """Read what `save` wrote, or any safetensors file, from a path or a binary file.  RuntimeError for anything else; nothing is executed."""
+    data = f.read() if hasattr(f, "read") else Path(f).read_bytes()
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8 : 8 + length])
+        metadata = header.pop("__metadata__", {})
+        tensors = {name: _tensor_in(data[8 + length :], entry) for name, entry in header.items()}
+        spec = json.loads(metadata["fdl"]) if "fdl" in metadata else None
+    except (struct.error, ValueError, KeyError, TypeError) as error:
+        raise RuntimeError("load: this is no file that save wrote, and no safetensors file") from error
+    return _built(spec, tensors) if spec is not None else {name: wrap(from_numpy(v)) for name, v in tensors.items()}
+
+
+def _tensor_in(data: bytes, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
+    start, end = entry["data_offsets"]
+    np_dtype = dtypes.canonical(_DTYPES[entry["dtype"]])
+    if not 0 <= start <= end <= len(data):
+        raise ValueError("data offsets lie outside of the file")
+    return np.frombuffer(data[start:end], np_dtype).reshape([int(d) for d in entry["shape"]])

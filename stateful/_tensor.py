@@ -1,0 +1,638 @@
+"""The tensor: a mutable handle on immutable arrays.
+
+Storage (a cell with an array) + view (steps from the base tensor's value to this one) + autograd record (edge to a tape node).  A tensor without steps
+is a base: it owns the record.  A view owns none: its value and its edge are the base's value and edge after its steps, refreshed when either has
+changed; writing to a view writes the base.  `detach` and `.data` are bases of their own on the same storage: they share values, not history.
+Operations are `Function`s, recorded by `apply`; their public names stand in `functions/` and become methods there, by `method`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.array import Array, from_numpy
+from fdl.core.avals import ShapedArray, shaped
+from fdl.core.errors import FdlError, IndexBoundsError
+from fdl.extend import Function, Storage, recorder
+from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
+from fdl.stateful._tape import HookHandle, Leaf, Node, grad_mode, walk
+
+
+class TensorError(FdlError, RuntimeError):
+    """A tensor operation that cannot be: what PyTorch raises as RuntimeError, with the reason and a way out."""
+
+
+def translated(error: FdlError) -> Exception:
+    """The error that PyTorch's users expect: RuntimeError, but for bounds of indices."""
+    if isinstance(error, (TensorError, IndexBoundsError)):
+        return error
+    found = TensorError.__new__(TensorError)
+    found.args, found.at = error.args, error.at
+    return found
+
+
+class Step(NamedTuple):
+    """A view's step: `read(x, *numbers, *static)`, `write(x, value, *numbers, *static)`, and the same view of an ndarray."""
+
+    read: Function
+    write: Function
+    numpy: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
+    static: tuple[Any, ...] = ()
+    numbers: tuple[Any, ...] = ()
+
+
+class View:
+    """Steps from a base, and the value and edge that they gave last."""
+
+    __slots__ = ("array", "base", "index", "node", "seen", "steps", "version")
+
+    def __init__(self, base: Tensor, steps: tuple[Step, ...]) -> None:
+        self.base, self.steps = base, steps
+        self.version = -1
+        self.seen: Any = None
+        self.array: Any = None
+        self.node: Any = None
+        self.index = 0
+
+
+class Size(tuple[int, ...]):
+    """A shape, printed as PyTorch does.
+
+    >>> Size((2, 3)), Size((2, 3)).numel()
+    (torch.Size([2, 3]), 6)
+    """
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return math.prod(self)
+
+    def __repr__(self) -> str:
+        return f"torch.Size([{', '.join(map(str, self))}])"
+
+
+class Tensor:
+    """PyTorch's tensor on fdl's arrays; made by `tensor`, `zeros` and their kin."""
+
+    _storage: Storage
+    _view: View | None = None
+    _edge: Any = None  # tape node or leaf; of a base
+    _result: int = 0
+    _retained: bool = False
+    grad: Any = None
+    name: str | None = None
+    __array_priority__ = 1000
+    __hash__ = object.__hash__
+
+    def __init__(self, data: Any = (), *sizes: int) -> None:
+        if isinstance(data, Tensor):
+            self._storage = data._storage
+        elif sizes or isinstance(data, (int, Size)):
+            shape = (data, *sizes) if isinstance(data, int) else tuple(data)
+            self._storage = Storage(ops.full(shape, 0.0, np.float32))
+        else:
+            self._storage = Storage(from_numpy(np.asarray(data, np.float32)))
+
+    # Values
+
+    def _value(self) -> Any:
+        """The array of now."""
+        return self._storage.array if self._view is None else self._refreshed().array
+
+    def _node(self) -> Any:
+        """The tape node of now, None where no gradient is wanted."""
+        return self._edge if self._view is None else self._refreshed().node
+
+    def _refreshed(self) -> View:
+        view = self._view
+        assert view is not None
+        base = view.base
+        if view.version != self._storage.version or view.seen is not base._edge:
+            value, node, index = self._storage.array, base._edge, base._result
+            for step in view.steps:
+                value, node, index = _taped_step(step.read, [value, *step.numbers], step.static, [(node, index)])
+            view.array, view.node, view.index = value, node, index
+            view.version, view.seen = self._storage.version, base._edge
+        return view
+
+    @property
+    def _aval(self) -> ShapedArray:
+        found: ShapedArray = self._value().aval
+        return found
+
+    @property
+    def shape(self) -> Size:
+        """Sizes of the dimensions."""
+        return Size(self._value().aval.shape)
+
+    @property
+    def dtype(self) -> dtype:
+        """Type of the elements."""
+        return of(self._value().aval.dtype)
+
+    @property
+    def device(self) -> device:
+        """Where the values lie."""
+        return CPU
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self._value().aval.shape)
+
+    # Autograd
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to or through this tensor."""
+        return self._node() is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self.requires_grad_(wanted)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for gradients, of a leaf; RuntimeError for integers, and for what was computed."""
+        if not self.is_leaf:
+            if not requires_grad:
+                raise RuntimeError("you can only change requires_grad flags of leaf variables: use x.detach() where a computed value is wanted without its history")
+            return self
+        if requires_grad and not self.dtype.is_floating_point:
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        if self._view is not None:  # a leaf of its own on the same memory
+            view, self._view = self._view, None
+            self._storage = Storage(self._storage.array if view is None else view.array)
+        if requires_grad != (self._edge is not None):
+            self._edge, self._result = (Leaf(self) if requires_grad else None), 0
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this was made by the user, or wants no gradient."""
+        node = self._node()
+        return node is None or type(node) is Leaf
+
+    @property
+    def grad_fn(self) -> Any:
+        """The tape node that made this; None for a leaf."""
+        node = self._node()
+        return None if type(node) is Leaf else node
+
+    def detach(self) -> Tensor:
+        """The same values without history."""
+        base = self if self._view is None else self._view.base
+        alias = wrap_storage(base._storage)
+        return alias if self._view is None else _with_steps(alias, self._view.steps)
+
+    @property
+    def data(self) -> Tensor:
+        """The same values without history; assigning puts other values in place."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._storage = value._storage if value._view is None else Storage(value._value())
+        self._view = None
+
+    def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+        """Add the gradient of this tensor to `.grad` of the leaves that it came from.
+
+        `gradient` is needed unless there is one element.  RuntimeError where nothing requires grad, or residuals are gone.
+        """
+        backward([self], None if gradient is None else [gradient], retain_graph, create_graph, inputs)
+
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> HookHandle:
+        """Call `hook(gradient)` when the gradient of this tensor is known; what it returns, if anything, replaces it."""
+        node = self._node()
+        if node is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        return HookHandle(node.hooks if type(node) is Leaf else node.hooks_of(self._index()), hook)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of a tensor that is no leaf in `.grad`."""
+        if self.is_leaf or self._retained:
+            return
+        self._retained = True
+
+        def keep(gradient: Tensor) -> None:
+            self.grad = gradient.detach()
+
+        self.register_hook(keep)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called."""
+        return self._retained
+
+    def _index(self) -> int:
+        return self._result if self._view is None else self._refreshed().index
+
+    # Changes in place
+
+    def _overwrite(self, value: Any) -> Tensor:
+        """Put `value`, a tensor of this shape or an array, in the place of this tensor's values; history follows in grad mode."""
+        view = self._view
+        base = self if view is None else view.base
+        node, index, array = (value._node(), value._index(), value._value()) if isinstance(value, Tensor) else (None, 0, value)
+        tracked = grad_mode.enabled
+        if tracked and type(base._edge) is Leaf:
+            what = "a leaf Variable that requires grad" if view is None else "a view of a leaf Variable that requires grad"
+            raise RuntimeError(f"{what} is being used in an in-place operation.")
+        if array.aval != self._aval:
+            array, node, index = self._fitted(array, node, index)
+        if view is not None:
+            edge = (base._edge, base._result) if tracked else (None, 0)
+            chain = [(base._storage.array, *edge)]
+            for step in view.steps[:-1]:
+                chain.append(_taped_step(step.read, [chain[-1][0], *step.numbers], step.static, [chain[-1][1:]]))
+            for step, (whole, *whole_edge) in zip(reversed(view.steps), reversed(chain), strict=True):
+                array, node, index = _taped_step(step.write, [whole, array, *step.numbers], step.static, [tuple(whole_edge), (node, index)])
+        if tracked:
+            base._edge, base._result = node, index
+        self._storage.set(array)
+        return self
+
+    def _fitted(self, array: Any, node: Any, index: int) -> tuple[Any, Any, int]:
+        """A value for this tensor with its dtype and shape; RuntimeError where it does not fit."""
+        own, got = self._aval, array.aval
+        if ops.broadcast_shapes([own.shape, got.shape], "copy") != own.shape:
+            raise RuntimeError(f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(got.shape)}")
+        return _taped_step(_fit, [array], (own.shape, own.dtype), [(node, index)])
+
+    # Looking at values
+
+    def item(self) -> Any:
+        """The one element as a Python number; RuntimeError for more."""
+        array = self._value()
+        if array.aval.size != 1:
+            raise RuntimeError(f"a Tensor with {array.aval.size} elements cannot be converted to Scalar")
+        return array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self._value().tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """An ndarray that shares memory: writing to either changes both."""
+        if self.requires_grad and not force:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        memory = self._storage.export()
+        for step in self._view.steps if self._view is not None else ():
+            memory = step.numpy(memory)
+        return memory
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.numpy().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    def __bool__(self) -> bool:
+        array = self._value()
+        if array.aval.size != 1:
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous" if array.aval.size else "Boolean value of Tensor with no values is ambiguous")
+        return bool(array._numpy())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.is_floating_point:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self.ndim else str(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.")
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update({k: v for k, v in self.__dict__.items() if k not in ("_storage", "_view", "_edge", "grad")})
+        memo[id(self)] = copied
+        copied._storage = Storage(self._value())
+        if self.requires_grad:
+            copied._edge = Leaf(copied)
+        if self.grad is not None:
+            copied.grad = self.grad.__deepcopy__(memo)
+        return copied
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (np.array(self._value()._numpy()), self.requires_grad)
+
+
+def _rebuilt(values: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
+    return wrap(from_numpy(values)).requires_grad_(requires_grad)
+
+
+def _cast_and_broadcast(x: Any, shape: tuple[int, ...], np_dtype: Any) -> Any:
+    return ops.broadcast_to(ops.cast(x, np_dtype), shape)
+
+
+_fit = Function(_cast_and_broadcast, "copy")
+
+
+# Operations
+
+_new = Tensor.__new__
+
+
+def wrap(array: Any, node: Any = None, index: int = 0) -> Tensor:
+    """A tensor that holds an array."""
+    t: Tensor = _new(Tensor)
+    t._storage = Storage(array)
+    if node is not None:
+        t._edge, t._result = node, index
+    return t
+
+
+def wrap_storage(storage: Storage) -> Tensor:
+    """A base on a storage, without history."""
+    t: Tensor = _new(Tensor)
+    t._storage = storage
+    return t
+
+
+def apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...] = ()) -> Any:
+    """Record a call on tensors, arrays and numbers, taped where an operand requires grad: a tensor, or a tuple of them."""
+    values, edges, varying, bit = [], [], 0, 1
+    for x in operands:
+        if isinstance(x, Tensor):
+            if x._view is None:
+                values.append(x._storage.array)
+                node, index = x._edge, x._result
+            else:
+                view = x._refreshed()
+                values.append(view.array)
+                node, index = view.node, view.index
+            if node is not None:
+                varying |= bit
+                edges.append((node, index))
+        else:
+            values.append(x)
+        bit <<= 1
+    tracked = grad_mode.enabled
+    try:
+        if tracked:
+            if (current := recorder()).wanted:
+                current.flush()
+            outs, info = function.record(values, static, varying)
+        else:
+            varying = 0
+            outs, info = function.record(values, static)
+    except FdlError as error:
+        raise translated(error) from None
+    if not varying:
+        return wrap(outs[0]) if info.single else tuple(map(wrap, outs))
+    node = Node(info, edges, values, outs)
+    if info.single:
+        return wrap(outs[0], node if info.varies[0] else None)
+    return tuple([wrap(outs[i], node if varies else None, i) for i, varies in enumerate(info.varies)])
+
+
+def _taped_step(function: Function, operands: Sequence[Any], static: tuple[Any, ...], edges: Sequence[tuple[Any, int]]) -> tuple[Any, Any, int]:
+    """A call on arrays with given edges, in any grad mode: (value, node, result).  The first operands are those that edges are given for."""
+    varying = sum(1 << i for i, (node, _) in enumerate(edges) if node is not None)
+    try:
+        outs, info = function.record(operands, static, varying)
+    except FdlError as error:
+        raise translated(error) from None
+    if not varying or not info.varies[0]:
+        return outs[0], None, 0
+    return outs[0], Node(info, [e for e in edges if e[0] is not None], operands, outs), 0
+
+
+def view_of(x: Tensor, step: Step) -> Tensor:
+    """`x` seen through one more step; without grad mode, a view of the values alone."""
+    base = x if x._view is None else x._view.base
+    steps = (*(x._view.steps if x._view is not None else ()), step)
+    if base._edge is not None and not grad_mode.enabled:
+        base = wrap_storage(base._storage)
+    found = _with_steps(base, steps)
+    found._refreshed()  # errors belong to this line
+    return found
+
+
+def _with_steps(base: Tensor, steps: tuple[Step, ...]) -> Tensor:
+    t: Tensor = _new(Tensor)
+    t._storage = base._storage
+    t._view = View(base, steps)
+    return t
+
+
+def method(*names: str, inplace: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which overwrites the tensor."""
+
+    def register(f: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names or (f.__name__.strip("_"),):
+            setattr(Tensor, name, f)
+            if inplace:
+
+                def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+                    return self._overwrite(check_cast(self, f(self, *args, **kwargs)))
+
+                changed.__name__ = f"{name}_"
+                setattr(Tensor, f"{name}_", changed)
+        return f
+
+    return register
+
+
+def check_cast(x: Tensor, result: Tensor) -> Tensor:
+    """RuntimeError where a result cannot be stored in `x`."""
+    if result.dtype.is_floating_point and not x.dtype.is_floating_point:
+        names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool"}
+        got, wanted = (names.get(t.dtype.np.name, t.dtype.np.name) for t in (result, x))
+        raise RuntimeError(f"result type {got} can't be cast to the desired output type {wanted}")
+    return result
+
+
+def typed(x: Any) -> ShapedArray:
+    """The aval of an operand as a program sees it: Python numbers are weak."""
+    if isinstance(x, Tensor):
+        return x._aval
+    return shaped((), dtypes.bool_) if isinstance(x, bool) else shaped((), dtypes.float64 if isinstance(x, float) else dtypes.int64, True)
+
+
+def as_tensor_operand(x: Any) -> Any:
+    """Tensors and Python numbers as they are; NumPy scalars as numbers, ndarrays as tensors; TypeError for others."""
+    if isinstance(x, (Tensor, int, float)):
+        return x
+    if isinstance(x, np.generic):
+        return x.item()
+    if isinstance(x, np.ndarray):
+        return wrap(from_numpy(x))
+    if isinstance(x, Array):
+        return wrap(x)
+    raise TypeError(f"unsupported operand type: expected a Tensor or a number, got {type(x).__name__}")
+
+
+def converted(x: Tensor, np_dtype: Any = None, to_device: Any = None) -> Tensor:
+    """`x` with another dtype, itself where nothing changes."""
+    check_device(to_device)
+    if np_dtype is None or to_numpy(np_dtype) == x._aval.dtype:
+        return x
+    return apply(_convert, (x,), (to_numpy(np_dtype),))  # type: ignore[no-any-return]
+
+
+_convert = Function(lambda x, np_dtype: ops.cast(x, np_dtype), "to")
+_sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
+
+
+# Backward
+
+
+class _OfArrays:
+    """Cotangents as arrays: nothing is taped."""
+
+    def add(self, a: Any, b: Any) -> Any:
+        return _sum_of_two.record((a, b))[0][0]
+
+    def pull(self, node: Any, cotangents: list[Any]) -> list[Any]:
+        found: list[Any] = node.pull(cotangents)
+        return found
+
+    def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:
+        t = wrap(cotangent)
+        for hook in hooks:
+            replaced = hook(t)
+            t = t if replaced is None else replaced
+        return t._value()
+
+    def gather(self, leaf: Leaf, cotangent: Any) -> None:
+        tensor = leaf.tensor()
+        if tensor is None:
+            return
+        if tensor.grad is None:
+            tensor.grad = wrap(cotangent)
+        else:
+            tensor.grad._storage.set(self.add(tensor.grad._value(), cotangent)) if tensor.grad._view is None else tensor.grad.add_(wrap(cotangent))
+
+
+class _OfTensors:
+    """Cotangents as tensors: the way back is taped, for second derivatives."""
+
+    def add(self, a: Any, b: Any) -> Any:
+        return apply(_sum_of_two, (a, b))
+
+    def pull(self, node: Any, cotangents: list[Any]) -> list[Any]:
+        if not isinstance(node, Node):
+            found: list[Any] = node.pull_tensors(cotangents)
+            return found
+        if node.operands is None:
+            return node.pull(cotangents)  # raises
+        taped = node.taped
+        given = tuple([ct is not None for ct, varies in zip(cotangents, taped.varies, strict=True) if varies])
+        if True not in given:
+            return [None] * len(taped.differentiated)
+        function, nonzero = taped.differentiable_pull(given)
+        edges = dict(zip(taped.differentiated, node.edges, strict=True))
+        operands = [wrap(x, *edges[i]) if i in edges else x for i, x in enumerate(node.operands)]
+        outs = iter(apply(function, [*operands, *[ct for ct, v in zip(cotangents, taped.varies, strict=True) if v and ct is not None]]))
+        return [next(outs) if nz else None for nz in nonzero]
+
+    def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:
+        for hook in hooks:
+            replaced = hook(cotangent)
+            cotangent = cotangent if replaced is None else replaced
+        return cotangent
+
+    def gather(self, leaf: Leaf, cotangent: Any) -> None:
+        tensor = leaf.tensor()
+        if tensor is not None:
+            tensor.grad = cotangent if tensor.grad is None else self.add(tensor.grad, cotangent)
+
+
+def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any] | None, create_graph: bool) -> list[tuple[Any, int, Any]]:
+    roots = []
+    for i, t in enumerate(tensors):
+        node = t._node()
+        if node is None:
+            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+        given = gradients[i] if gradients is not None else None
+        aval = t._aval
+        if given is None:
+            if aval.size != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            given = wrap(_ones.record((), (aval.shape, aval.dtype))[0][0])
+        elif given.shape != t.shape:
+            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape of {t.shape}.")
+        roots.append((node, t._index(), given if create_graph else given._value()))
+    return roots
+
+
+_ones = Function(lambda shape, np_dtype: ops.full(shape, 1, np_dtype), "ones")
+
+
+def backward(tensors: Sequence[Tensor], gradients: Sequence[Any] | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+    """Add gradients of the sum of `tensors`, weighted by `gradients`, to `.grad` of leaves, or of `inputs` alone."""
+    retain = create_graph if retain_graph is None else retain_graph
+    roots = _roots(tensors, gradients, create_graph)
+    algebra = _OfTensors() if create_graph else _OfArrays()
+    saved, grad_mode.enabled = grad_mode.enabled, create_graph
+    try:
+        if inputs is None:
+            walk(roots, algebra, not retain)
+            return
+        targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
+        walk(roots, algebra, not retain, wanted)
+        for t in targets:
+            ct = wanted[t._node(), t._index()]
+            if ct is not None:
+                algebra.gather(Leaf(t), ct)
+    finally:
+        grad_mode.enabled = saved
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """Gradients of the sum of `outputs` with respect to `inputs`, as a tuple; `.grad` stays as it is.
+
+    RuntimeError where an input was not used, unless `allow_unused`.
+    """
+    sources = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    gradients = None if grad_outputs is None else [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    retain = create_graph if retain_graph is None else retain_graph
+    for t in targets:
+        if t._node() is None:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
+    saved, grad_mode.enabled = grad_mode.enabled, create_graph
+    try:
+        walk(_roots(sources, gradients, create_graph), _OfTensors() if create_graph else _OfArrays(), not retain, wanted)
+    finally:
+        grad_mode.enabled = saved
+    found = []
+    for t in targets:
+        ct = wanted[t._node(), t._index()]
+        if ct is None and not (allow_unused or materialize_grads):
+            raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
+        if ct is None and materialize_grads:
+            ct = _ones.record((), (t._aval.shape, t._aval.dtype))[0][0] * 0
+        found.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
+    return tuple(found)

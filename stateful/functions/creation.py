@@ -1,0 +1,216 @@
+"""Functions that make tensors: from data, from a size, like another tensor."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.array import Array
+from fdl.core.array import from_numpy as array_of
+from fdl.core.trace import Tracer
+from fdl.extend import Function
+from fdl.stateful._dtypes import check_device, of, to_numpy
+from fdl.stateful._dtypes import dtype as dtype_type
+from fdl.stateful._random import shape_of
+from fdl.stateful._tensor import Tensor, apply, converted, method, wrap
+from fdl.stateful.functions.shapes import stack
+
+__all__ = [
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like", "get_default_dtype",
+    "linspace", "meshgrid", "ones", "ones_like", "set_default_dtype", "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
+_DEFAULT = [dtypes.float32]
+
+
+def get_default_dtype() -> dtype_type:
+    """The dtype of tensors made from Python floats."""
+    return of(_DEFAULT[0])
+
+
+def set_default_dtype(d: Any) -> None:
+    """Change the dtype of tensors made from Python floats."""
+    _DEFAULT[0] = to_numpy(d)
+
+
+def _finished(t: Tensor, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    t = converted(t, dtype, device)
+    return t.requires_grad_() if requires_grad else t
+
+
+def _holds_tensors(data: Any) -> bool:
+    return isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) or _holds_tensors(x) for x in data)
+
+
+def _nested(data: Any) -> Tensor:
+    return stack([_nested(x) for x in data]) if isinstance(data, (list, tuple)) else data if isinstance(data, Tensor) else tensor(data)
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor that copies numbers, nested lists or an ndarray.  Floats are float32, ints int64, an ndarray keeps its dtype.
+
+    >>> import fdl.stateful as torch
+    >>> torch.tensor([1.5, 2.0]), torch.tensor([1, 2]).dtype
+    (tensor([1.5000, 2.0000]), torch.int64)
+    """
+    if isinstance(data, Tensor):
+        return _finished(wrap(data.detach()._value()), dtype, device, requires_grad)
+    if isinstance(data, (Array, Tracer)):
+        return _finished(wrap(data), dtype, device, requires_grad)
+    if _holds_tensors(data):
+        return _finished(wrap(_nested(data).detach()._value()), dtype, device, requires_grad)
+    if isinstance(data, (np.ndarray, np.generic)):
+        values = np.asarray(data)
+    else:
+        try:
+            values = np.asarray(data)
+        except ValueError as error:
+            raise ValueError(f"expected sequence of equal length: {error}") from None
+        if values.dtype == np.float64:
+            values = values.astype(_DEFAULT[0]) if dtype is None else values
+    if values.dtype == object:
+        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+    if dtype is not None:  # NumPy converts exactly, before anything is rounded
+        values = values.astype(to_numpy(dtype)) if not (values.dtype.kind == "f" and dtypes.is_integer(to_numpy(dtype))) else np.trunc(values).astype(to_numpy(dtype))
+    return _finished(wrap(array_of(values)), None, device, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """A tensor as it is, anything else as `tensor`."""
+    return converted(data, dtype, device) if isinstance(data, Tensor) else tensor(data, dtype=dtype, device=device)
+
+
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """`as_tensor`."""
+    return as_tensor(obj, dtype, device)
+
+
+def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor with the values of an ndarray.  It copies: a write to the ndarray later does not show, unlike in PyTorch."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    return wrap(array_of(ndarray))
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor with the values of anything that speaks DLPack."""
+    return ext_tensor if isinstance(ext_tensor, Tensor) else wrap(array_of(np.from_dlpack(ext_tensor)))
+
+
+_full = Function(lambda value, shape, t: ops.broadcast(ops.cast(value, t), shape, ()), "full")
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of one value."""
+    check_device(device)
+    inferred = bool if isinstance(fill_value, bool) else int if isinstance(fill_value, int) else fill_value.dtype if isinstance(fill_value, Tensor) else _DEFAULT[0]
+    return _finished(apply(_full, (fill_value,), (shape_of((size,)), to_numpy(dtype if dtype is not None else inferred))), None, device, requires_grad)
+
+
+def _filled(size: tuple[Any, ...], value: int, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    return full(shape_of(size), value, dtype=dtype if dtype is not None else _DEFAULT[0], device=device, requires_grad=requires_grad)
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros."""
+    return _filled(size, 0, dtype, device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones."""
+    return _filled(size, 1, dtype, device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor to be filled; zeros, as nothing is left undefined."""
+    return _filled(size, 0, dtype, device, requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of one value with this shape and dtype."""
+    return full(tuple(input.shape), fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    """Zeros with this shape and dtype."""
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    """Ones with this shape and dtype."""
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    """A tensor to be filled, with this shape and dtype."""
+    return zeros_like(input, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+@method("new_zeros")
+def _new_zeros(self: Tensor, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    return zeros(*size, dtype=dtype or self.dtype)
+
+
+@method("new_ones")
+def _new_ones(self: Tensor, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    return ones(*size, dtype=dtype or self.dtype)
+
+
+@method("new_full")
+def _new_full(self: Tensor, size: Any, fill_value: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    return full(size, fill_value, dtype=dtype or self.dtype)
+
+
+@method("new_tensor")
+def _new_tensor(self: Tensor, data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    return tensor(data, dtype=dtype or self.dtype)
+
+
+@method("new_empty")
+def _new_empty(self: Tensor, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    return zeros(*size, dtype=dtype or self.dtype)
+
+
+_arange = Function(lambda start, step, n, t: _steps(start, step, n, t), "arange")
+
+
+def _steps(start: Any, step: Any, n: int, t: Any) -> Any:
+    wide = dtypes.float64 if dtypes.is_float(t) else dtypes.int64
+    return ops.cast(ops.add(ops.mul(ops.iota((n,), 0, wide), ops.cast(step, wide)), ops.cast(start, wide)), t)
+
+
+def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Numbers from `start` below `end` in steps: int64 of ints, else float32."""
+    start, end = (0, start) if end is None else (start, end)
+    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    if step == 0 or (end - start) * step < 0:
+        raise RuntimeError("step must be nonzero" if step == 0 else "upper bound and larger bound inconsistent with step sign")
+    whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
+    kind = to_numpy(dtype) if dtype is not None else dtypes.int64 if whole else _DEFAULT[0]
+    t = apply(_arange, (start, step), (math.ceil((end - start) / step), kind))
+    return _finished(t, None, device, requires_grad)
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`steps` numbers from `start` to `end` at equal distances, both ends included."""
+    values = np.linspace(float(start), float(end), steps).astype(to_numpy(dtype) if dtype is not None else _DEFAULT[0])
+    return _finished(wrap(array_of(values)), None, device, requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """The identity matrix."""
+    return _finished(wrap(array_of(np.eye(n, m, dtype=to_numpy(dtype) if dtype is not None else _DEFAULT[0]))), None, device, requires_grad)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Coordinates of a grid from those of its axes."""
+    given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+    if indexing == "xy" and len(given) > 1:
+        found = list(meshgrid(given[1], given[0], *given[2:]))
+        return (found[1], found[0], *found[2:])
+    shape = [x.numel() for x in given]
+    return tuple([x.view(*[n if j == i else 1 for j, n in enumerate(shape)]).expand(*shape) for i, x in enumerate(given)])

@@ -1,0 +1,311 @@
+"""Functions that work on each element: arithmetic, comparisons, logic, and the elementary functions.
+
+Each is a `Function` whose body computes PyTorch's result type and casts; so types cost nothing once a signature is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import fdl.numpy as jnp
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.trace import aval_of
+from fdl.extend import Function
+from fdl.stateful._dtypes import result_dtype
+from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, check_cast, method
+
+__all__ = [
+    "abs", "acos", "add", "addcdiv", "addcmul", "allclose", "asin", "atan", "atan2", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil",
+    "clamp", "cos", "cosh", "div", "eq", "equal", "erf", "exp", "expm1", "floor", "floor_divide", "fmod", "ge", "gt", "isclose", "isfinite", "isinf",
+    "isnan", "le", "lerp", "log", "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill", "maximum",
+    "minimum", "mul", "ne", "neg", "pow", "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "sub",
+    "tan", "tanh", "trunc", "where",
+]  # fmt: skip
+
+# One operand
+
+
+def _floating(x: Any) -> Any:
+    return ops.cast(x, dtypes.default_float(result_dtype(x)))
+
+
+def _unary(name: str, body: Callable[[Any], Any], doc: str) -> Callable[[Tensor], Any]:
+    function = Function(body, name)
+
+    def public(input: Tensor) -> Any:
+        return apply(function, (input,))
+
+    public.__name__, public.__doc__ = name, doc
+    return method(name, inplace=True)(public)
+
+
+def _of_float(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Integers are taken as float32."""
+    return lambda x: f(_floating(x))
+
+
+exp = _unary("exp", _of_float(ops.exp), "e to the power of each element.")
+expm1 = _unary("expm1", _of_float(ops.expm1), "`exp(x) - 1`, exact near 0.")
+log = _unary("log", _of_float(ops.log), "The natural logarithm.")
+log1p = _unary("log1p", _of_float(ops.log1p), "`log(1 + x)`, exact near 0.")
+log2 = _unary("log2", _of_float(jnp.log2), "The logarithm to base 2.")
+log10 = _unary("log10", _of_float(jnp.log10), "The logarithm to base 10.")
+sqrt = _unary("sqrt", _of_float(ops.sqrt), "The square root.")
+rsqrt = _unary("rsqrt", _of_float(ops.rsqrt), "One over the square root.")
+sin = _unary("sin", _of_float(ops.sin), "The sine of radians.")
+cos = _unary("cos", _of_float(ops.cos), "The cosine of radians.")
+tan = _unary("tan", _of_float(ops.tan), "The tangent of radians.")
+asin = _unary("asin", _of_float(jnp.arcsin), "The inverse sine, in radians.")
+acos = _unary("acos", _of_float(jnp.arccos), "The inverse cosine, in radians.")
+atan = _unary("atan", _of_float(jnp.arctan), "The inverse tangent, in radians.")
+sinh = _unary("sinh", _of_float(jnp.sinh), "The hyperbolic sine.")
+cosh = _unary("cosh", _of_float(jnp.cosh), "The hyperbolic cosine.")
+tanh = _unary("tanh", _of_float(ops.tanh), "The hyperbolic tangent.")
+sigmoid = _unary("sigmoid", _of_float(ops.logistic), "`1 / (1 + exp(-x))`.")
+erf = _unary("erf", _of_float(ops.erf), "The error function.")
+reciprocal = _unary("reciprocal", _of_float(lambda x: ops.div(1, x)), "One over each element.")
+neg = _unary("neg", ops.neg, "Minus each element.")
+abs = _unary("abs", jnp.abs, "The absolute value.")
+sign = _unary("sign", ops.sign, "-1, 0 or 1.")
+square = _unary("square", lambda x: ops.integer_pow(x, 2), "Each element times itself.")
+floor = _unary("floor", lambda x: ops.floor(x) if dtypes.is_float(aval_of(x).dtype) else x, "The largest integer not above.")
+ceil = _unary("ceil", lambda x: ops.ceil(x) if dtypes.is_float(aval_of(x).dtype) else x, "The smallest integer not below.")
+trunc = _unary("trunc", lambda x: ops.trunc(x) if dtypes.is_float(aval_of(x).dtype) else x, "The integer part.")
+relu = _unary("relu", lambda x: ops.select(ops.greater(x, 0), x, 0), "`max(x, 0)`; its derivative at 0 is 0.")
+logical_not = _unary("logical_not", jnp.logical_not, "Whether each element is zero.")
+bitwise_not = _unary("bitwise_not", ops.bitwise_not, "All bits turned round; of bools, not.")
+isnan = _unary("isnan", jnp.isnan, "Whether each element is NaN.")
+isinf = _unary("isinf", jnp.isinf, "Whether each element is infinite.")
+isfinite = _unary("isfinite", lambda x: ops.is_finite(_floating(x)), "Whether each element is neither infinite nor NaN.")
+
+_round = Function(lambda x, decimals: jnp.round(x, decimals), "round")
+
+
+@method(inplace=True)
+def round(input: Tensor, *, decimals: int = 0) -> Any:
+    """The nearest number with some decimals; halves to even."""
+    return apply(_round, (input,), (decimals,))
+
+
+# Two operands
+
+
+def _binary(name: str, op: Callable[[Any, Any], Any], doc: str, to_float: bool = False, methods: tuple[str, ...] = ()) -> Callable[[Any, Any], Any]:
+    def body(a: Any, b: Any) -> Any:
+        dtype = result_dtype(a, b)
+        dtype = dtypes.default_float(dtype) if to_float else dtype
+        return op(ops.cast(a, dtype), ops.cast(b, dtype))
+
+    function = Function(body, name)
+
+    def public(input: Any, other: Any) -> Any:
+        if type(other) is not Tensor:
+            other = as_tensor_operand(other)
+        return apply(function, (input, other))
+
+    public.__name__, public.__doc__ = name, doc
+    return method(name, *methods, inplace=True)(public)
+
+
+_plus = _binary("_plus", lambda a, b: ops.add(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_or(a, b), "The sum.")
+_minus = _binary("_minus", ops.sub, "The difference.")
+mul = _binary("mul", lambda a, b: ops.mul(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_and(a, b), "The product.", methods=("multiply",))
+_true_div = _binary("_true_div", ops.div, "The quotient.", to_float=True)
+atan2 = _binary("atan2", ops.atan2, "The angle of the point (other, input).", to_float=True)
+maximum = _binary("maximum", ops.maximum, "The larger one; NaN where one is NaN.")
+minimum = _binary("minimum", ops.minimum, "The smaller one; NaN where one is NaN.")
+fmod = _binary("fmod", jnp.fmod, "The remainder with the sign of `input`.")
+remainder = _binary("remainder", jnp.remainder, "The remainder with the sign of `other`.")
+floor_divide = _binary("floor_divide", jnp.floor_divide, "The quotient rounded down.")
+_trunc_divide = _binary("_trunc_divide", lambda a, b: ops.trunc(ops.div(a, b)) if dtypes.is_float(aval_of(a).dtype) else ops.div(a, b), "The quotient rounded to zero.")
+eq = _binary("eq", ops.equal, "Whether elements are equal.")
+ne = _binary("ne", ops.not_equal, "Whether elements differ.")
+lt = _binary("lt", ops.less, "Whether `input` is less.")
+le = _binary("le", ops.less_equal, "Whether `input` is less or equal.")
+gt = _binary("gt", ops.greater, "Whether `input` is greater.")
+ge = _binary("ge", ops.greater_equal, "Whether `input` is greater or equal.")
+logical_and = _binary("logical_and", jnp.logical_and, "Whether both are not zero.")
+logical_or = _binary("logical_or", jnp.logical_or, "Whether one is not zero.")
+logical_xor = _binary("logical_xor", jnp.logical_xor, "Whether exactly one is not zero.")
+bitwise_and = _binary("bitwise_and", ops.bitwise_and, "Bits that both have.")
+bitwise_or = _binary("bitwise_or", ops.bitwise_or, "Bits that one has.")
+bitwise_xor = _binary("bitwise_xor", ops.bitwise_xor, "Bits that exactly one has.")
+
+
+@method("add", inplace=True)
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """`input + alpha * other`."""
+    return _plus(input, other if alpha == 1 else mul(other, alpha) if isinstance(other, Tensor) else other * alpha)
+
+
+@method("sub", "subtract", inplace=True)
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """`input - alpha * other`."""
+    return _minus(input, other if alpha == 1 else mul(other, alpha) if isinstance(other, Tensor) else other * alpha)
+
+
+@method("div", "divide", "true_divide", inplace=True)
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """The quotient: of floats; or rounded, `"floor"` or `"trunc"`."""
+    if rounding_mode is None:
+        return _true_div(input, other)
+    if rounding_mode not in ("floor", "trunc"):
+        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+    return (floor_divide if rounding_mode == "floor" else _trunc_divide)(input, other)
+
+
+def _pow_body(a: Any, b: Any) -> Any:
+    dtype = result_dtype(a, b)
+    return jnp.power(ops.cast(a, dtype), ops.cast(b, dtype))
+
+
+_pow = Function(_pow_body, "pow")
+_integer_pow = Function(lambda x, n: ops.integer_pow(_floating(x) if n < 0 else x, n), "pow")
+
+
+@method(inplace=True)
+def pow(input: Any, exponent: Any) -> Any:
+    """`input` to the power of `exponent`; a small integer is part of the program, any other number an input."""
+    if isinstance(input, Tensor) and type(exponent) is int and -16 <= exponent <= 16:
+        if exponent < 0 and not input.dtype.is_floating_point:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        return apply(_integer_pow, (input,), (exponent,))
+    if isinstance(input, Tensor) and isinstance(exponent, float) and exponent == 0.5:
+        return sqrt(input)
+    return apply(_pow, (as_tensor_operand(input), as_tensor_operand(exponent)))
+
+
+# Three operands
+
+
+def _where_body(condition: Any, a: Any, b: Any) -> Any:
+    dtype = result_dtype(a, b)
+    return jnp.where(condition, ops.cast(a, dtype), ops.cast(b, dtype))
+
+
+_where = Function(_where_body, "where")
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition holds, `other` elsewhere; with the condition alone, where it holds."""
+    if input is None:
+        return condition.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+    return apply(_where, (condition, as_tensor_operand(input), as_tensor_operand(other)))
+
+
+@method("where")
+def _where_method(self: Tensor, condition: Tensor, other: Any) -> Any:
+    return where(condition, self, other)
+
+
+def _masked_fill_body(x: Any, mask: Any, value: Any) -> Any:
+    return jnp.where(mask, ops.cast(value, aval_of(x).dtype), x)
+
+
+_masked_fill = Function(_masked_fill_body, "masked_fill")
+
+
+@method(inplace=True)
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Any:
+    """`value` where the mask holds."""
+    return apply(_masked_fill, (input, mask, as_tensor_operand(value)))
+
+
+def _clamp_body(x: Any, *limits: Any) -> Any:
+    *given, which = limits
+    bounds = iter(given)
+    low, high = (next(bounds) if has else None for has in which)
+    dtype = result_dtype(x, *given)
+    x = ops.cast(x, dtype)
+    if low is not None:
+        x = jnp.where(ops.less(x, ops.cast(low, dtype)), ops.cast(low, dtype), x)
+    return x if high is None else jnp.where(ops.greater(x, ops.cast(high, dtype)), ops.cast(high, dtype), x)
+
+
+_clamp = Function(_clamp_body, "clamp")
+
+
+@method("clamp", "clip", inplace=True)
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
+    """Each element moved into [min, max]; the derivative is 1 on the limits."""
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    return apply(_clamp, (input, *(as_tensor_operand(b) for b in (min, max) if b is not None)), ((min is not None, max is not None),))
+
+
+_lerp = Function(lambda a, b, w: ops.add(a, ops.mul(w, ops.sub(b, a))), "lerp")
+_addcmul = Function(lambda x, a, b, value: ops.add(x, ops.mul(value, ops.mul(a, b))), "addcmul")
+_addcdiv = Function(lambda x, a, b, value: ops.add(x, ops.mul(value, ops.div(a, b))), "addcdiv")
+
+
+@method(inplace=True)
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Any:
+    """`input + weight * (end - input)`."""
+    return apply(_lerp, (input, end, as_tensor_operand(weight)))
+
+
+@method(inplace=True)
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Any:
+    """`input + value * tensor1 * tensor2`."""
+    return apply(_addcmul, (input, tensor1, tensor2, value))
+
+
+@method(inplace=True)
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Any:
+    """`input + value * tensor1 / tensor2`."""
+    return apply(_addcdiv, (input, tensor1, tensor2, value))
+
+
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+    """Whether elements differ by at most `atol + rtol * |other|`."""
+    near = le(abs(sub(input, other)), add(mul(abs(other), rtol), atol))
+    near = logical_or(near, eq(input, other))
+    return logical_or(near, logical_and(isnan(input), isnan(other))) if equal_nan else near
+
+
+@method()
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether `isclose` holds for all elements, as a Python bool."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+@method()
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether shapes and all elements are equal, as a Python bool."""
+    return input.shape == other.shape and bool(eq(input, other).all())
+
+
+# Operators
+
+
+def _reflected(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda self, other: f(other, self)
+
+
+def _operator(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def operator(self: Any, other: Any) -> Any:
+        try:
+            return f(self, other)
+        except TypeError:
+            if isinstance(other, Tensor):
+                raise
+            return NotImplemented
+
+    return operator
+
+
+for _name, _f in {
+    "add": _plus, "sub": _minus, "mul": mul, "truediv": _true_div, "floordiv": floor_divide, "mod": remainder, "pow": pow, "and": bitwise_and,
+    "or": bitwise_or, "xor": bitwise_xor,
+}.items():  # fmt: skip
+    method(f"__{_name}__")(_operator(_f))
+    method(f"__r{_name}__")(_reflected(_f))
+    method(f"__i{_name}__")(lambda self, other, f=_f: self._overwrite(check_cast(self, f(self, other))))
+for _name, _f in {"lt": lt, "le": le, "gt": gt, "ge": ge, "eq": eq, "ne": ne}.items():
+    method(f"__{_name}__")(_operator(_f))
+method("__neg__")(neg)
+method("__abs__")(abs)
+method("__pos__")(lambda self: self)
+method("__invert__")(bitwise_not)

@@ -1,0 +1,455 @@
+"""Indexing: `x[...]` read and written, and the functions that gather and scatter.
+
+An index of integers, slices, None and `...` is a view whose starts are numbers of the program, not part of it, so that a loop over batches repeats one
+program.  With tensors, lists or masks in it, reading copies.  Bounds are checked at the line where indices are known, else with the program.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import fdl.numpy as jnp
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.array import Deferred, from_numpy
+from fdl.core.errors import IndexBoundsError
+from fdl.core.trace import aval_of, transforming
+from fdl.extend import Function, recorder
+from fdl.stateful._tensor import Step, Tensor, apply, as_tensor_operand, method, view_of, wrap
+from fdl.stateful.functions.reductions import dim_of
+
+__all__ = [
+    "chunk", "diag", "gather", "index_add", "index_select", "masked_select", "narrow", "nonzero", "one_hot", "scatter", "scatter_add", "select", "split",
+    "unbind",
+]  # fmt: skip
+
+# Bounds
+
+_outside = Function(lambda i, low, high: ops.reduce_max(ops.bitwise_or(ops.less(i, low), ops.greater(i, high)), range(aval_of(i).ndim)), "check_bounds")
+
+
+def check_bounds(indices: Tensor, low: int, high: int, what: str) -> None:
+    """IndexError unless low <= indices <= high: here where they are known, else when the program runs."""
+    array = indices._value()
+    if transforming() or not array.aval.size:
+        return
+    if not isinstance(array._data, Deferred):
+        values = array._numpy()
+        if values.min() < low or values.max() > high:
+            raise IndexBoundsError(f"{what}: index {values.min() if values.min() < low else values.max()} is out of bounds, it must be from {low} to {high}")
+        return
+    (failed,), _ = _outside.record((array, low, high))
+    error = IndexBoundsError(f"{what}: an index is out of bounds, it must be from {low} to {high}")
+    recorder().check(failed, lambda: error)
+
+
+# Views
+
+
+class _Cut(tuple[Any, ...]):
+    """Static part of a basic index: an item for each dimension of input or result; hashable."""
+
+
+def _parse(x: Tensor, items: Sequence[Any]) -> tuple[_Cut, list[int]]:
+    """(static items, starts) of a basic index: ("all",), ("pick",), ("cut", size, step), ("new",)."""
+    static: list[Any] = []
+    starts: list[int] = []
+    axis = 0
+    for item in items:
+        if item is None:
+            static.append(("new",))
+            continue
+        n = x.shape[axis]
+        if isinstance(item, slice):
+            start, stop, step = item.indices(n)
+            if step <= 0:
+                raise ValueError("step must be greater than zero")
+            size = max(0, (stop - start + step - 1) // step)
+            if (start, size, step) == (0, n, 1):
+                static.append(("all",))
+            else:
+                static.append(("cut", size, step))
+                starts.append(start if size else 0)
+        else:
+            if not -n <= item < n:
+                raise IndexError(f"index {item} is out of bounds for dimension {axis} with size {n}")
+            static.append(("pick",))
+            starts.append(item % n)
+        axis += 1
+    return _Cut(static), starts
+
+
+def _block_of(shape: tuple[int, ...], starts: Sequence[Any], static: _Cut) -> tuple[list[Any], list[int], list[int]]:
+    """Starts, sizes and steps of the block that an index touches."""
+    given, axis = iter(starts), 0
+    begin: list[Any] = []
+    sizes, steps = [], []
+    for item in static:
+        if item[0] == "new":
+            continue
+        n = shape[axis]
+        axis += 1
+        count, step = (n, 1) if item[0] == "all" else (1, 1) if item[0] == "pick" else item[1:]
+        begin.append(ops.full((), 0, dtypes.int64) if item[0] == "all" else next(given))
+        sizes.append(max(0, (count - 1) * step + 1))
+        steps.append(step)
+    return begin, sizes, steps
+
+
+def _result_shape(static: _Cut, shape: tuple[int, ...]) -> tuple[int, ...]:
+    given = iter(shape)
+    out = []
+    for item in static:
+        n = 1 if item[0] == "new" else next(given)
+        if item[0] != "pick":
+            out.append(item[1] if item[0] == "cut" else n)
+    return tuple(out)
+
+
+def _read_body(x: Any, *args: Any) -> Any:
+    *starts, static = args
+    shape = aval_of(x).shape
+    begin, sizes, steps = _block_of(shape, starts, static)
+    block = ops.dynamic_slice(x, begin, sizes) if starts else x
+    if any(s != 1 for s in steps):
+        block = ops.slice(block, [0] * len(sizes), sizes, steps)
+    return ops.reshape(block, _result_shape(static, shape))
+
+
+def _write_body(x: Any, value: Any, *args: Any) -> Any:
+    *starts, static = args
+    begin, sizes, steps = _block_of(aval_of(x).shape, starts, static)
+    inner = [-(-n // s) for n, s in zip(sizes, steps, strict=True)]
+    block = ops.reshape(value, tuple(inner))
+    if any(s != 1 for s in steps):
+        config = [(0, n - ((m - 1) * s + 1 if m else 0), s - 1) for n, m, s in zip(sizes, inner, steps, strict=True)]
+        inside = ops.pad(ops.full(inner, True, dtypes.bool_), ops.full((), False, dtypes.bool_), config)
+        spread = ops.pad(block, ops.full((), 0, aval_of(x).dtype), config)
+        block = ops.select(inside, spread, ops.dynamic_slice(x, begin, sizes))
+    return ops.dynamic_update_slice(x, block, begin) if starts else block
+
+
+_read, _write = Function(_read_body, "select"), Function(_write_body, "select")
+
+
+def basic_view(x: Tensor, items: Sequence[Any]) -> Tensor:
+    """The view of a basic index, an item for each dimension and None for new ones."""
+    static, starts = _parse(x, items)
+    index = tuple(items)
+    return view_of(x, Step(_read, _write, lambda a: a[index], (static,), tuple(starts)))
+
+
+# Indices of all kinds
+
+
+def _items(x: Tensor, index: Any) -> list[Any]:
+    """Items with `...` filled up and masks of several dimensions left whole."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    plain: list[Any] = []
+    for item in items:
+        if isinstance(item, (list, range, np.ndarray)):
+            item = wrap(from_numpy(np.asarray(item) if len(item) else np.zeros(0, np.int64)))
+        if isinstance(item, Tensor) and not item.ndim and item.dtype.np != dtypes.bool_ and not item.dtype.is_floating_point:
+            item = item if isinstance(item._value()._data, Deferred) else int(item)
+        if isinstance(item, (bool, np.bool_)):
+            item = wrap(from_numpy(np.asarray(item)))
+        if isinstance(item, np.integer):
+            item = int(item)
+        if not (item is None or item is Ellipsis or isinstance(item, (int, slice, Tensor))):
+            raise TypeError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})")
+        plain.append(item)
+    used = builtins.sum([item.ndim if _is_mask(item) else item is not None and item is not Ellipsis for item in plain])
+    if used > x.ndim:
+        raise IndexError(f"too many indices for tensor of dimension {x.ndim}")
+    rest = [slice(None)] * (x.ndim - used)
+    place = next((i for i, item in enumerate(plain) if item is Ellipsis), len(plain))
+    return [*plain[:place], *rest, *[item for item in plain[place + 1 :] if item is not Ellipsis]]
+
+
+def _is_mask(item: Any) -> bool:
+    return isinstance(item, Tensor) and item.dtype.np == dtypes.bool_
+
+
+def _without_masks(items: Sequence[Any]) -> list[Any]:
+    """Masks made index tensors: their size depends on values, so they are looked at."""
+    out: list[Any] = []
+    for item in items:
+        if _is_mask(item):
+            places = np.nonzero(item._value()._numpy().reshape(item.shape or (1,)))
+            out += [wrap(from_numpy(p)) for p in places] if item.ndim else [None]
+        else:
+            out.append(item)
+    return out
+
+
+_Static = tuple[Any, ...]
+
+
+def _advanced(x: Tensor, items: Sequence[Any]) -> tuple[list[Tensor], _Static]:
+    """(index tensors, static items) of an index with tensors; bounds are checked."""
+    tensors, static, axis = [], [], 0
+    for item in items:
+        if item is None:
+            static.append(("new",))
+            continue
+        n = x.shape[axis]
+        if isinstance(item, Tensor):
+            if item.dtype.is_floating_point:
+                raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+            check_bounds(item, -n, n - 1, f"index for dimension {axis}")
+            tensors.append(item)
+            static.append(("tensor",))
+        elif isinstance(item, int):
+            if not -n <= item < n:
+                raise IndexError(f"index {item} is out of bounds for dimension {axis} with size {n}")
+            static.append(("int", item))
+        else:
+            if item.step is not None and item.step <= 0:
+                raise ValueError("step must be greater than zero")
+            static.append(("slice", item.start, item.stop, item.step))
+        axis += 1
+    return tensors, tuple(static)
+
+
+def _rebuilt(static: _Static, tensors: Sequence[Any]) -> tuple[Any, ...]:
+    given = iter(tensors)
+    kinds = {"new": lambda i: None, "tensor": lambda i: next(given), "int": lambda i: i[1], "slice": lambda i: slice(*i[1:])}
+    return tuple([kinds[item[0]](item) for item in static])
+
+
+_take = Function(lambda x, *args: jnp.asarray(x)[_rebuilt(args[-1], args[:-1])], "index")
+_put = Function(lambda x, value, *args: x.at[_rebuilt(args[-1], args[:-1])].set(ops.cast(value, aval_of(x).dtype)), "index_put")
+_put_add = Function(lambda x, value, *args: x.at[_rebuilt(args[-1], args[:-1])].add(ops.cast(value, aval_of(x).dtype)), "index_put")
+
+
+@method("__getitem__")
+def _getitem(self: Tensor, index: Any) -> Tensor:
+    items = _items(self, index)
+    if not any(isinstance(item, Tensor) for item in items):
+        return basic_view(self, items)
+    tensors, static = _advanced(self, _without_masks(items))
+    return apply(_take, (self, *tensors), (static,)) if tensors else basic_view(self, _without_masks(items))
+
+
+@method("__setitem__")
+def _setitem(self: Tensor, index: Any, value: Any) -> None:
+    items = _items(self, index)
+    value = as_tensor_operand(value)
+    if not any(isinstance(item, Tensor) for item in items):
+        place = basic_view(self, items)
+        place._overwrite(value if isinstance(value, Tensor) else _filled(place, value))
+        return
+    if len(items) == 1 and _is_mask(items[0]) and items[0].shape == self.shape and (not isinstance(value, Tensor) or not value.ndim):
+        self.masked_fill_(items[0], value)  # type: ignore[attr-defined]
+        return
+    tensors, static = _advanced(self, _without_masks(items))
+    self._overwrite(apply(_put, (self, value, *tensors), (static,)))
+
+
+_fill_body = Function(lambda value, shape, np_dtype: ops.broadcast_to(ops.cast(value, np_dtype), shape), "fill")
+
+
+def _filled(x: Tensor, value: Any) -> Tensor:
+    aval = x._aval
+    return apply(_fill_body, (value,), (aval.shape, aval.dtype))  # type: ignore[no-any-return]
+
+
+@method("fill_")
+def _fill_(self: Tensor, value: Any) -> Tensor:
+    return self._overwrite(_filled(self, value))
+
+
+@method("zero_")
+def _zero_(self: Tensor) -> Tensor:
+    return self._overwrite(_filled(self, 0))
+
+
+@method("__iter__")
+def _iter(self: Tensor) -> Any:
+    return iter(unbind(self))
+
+
+# Parts as views
+
+
+def _along(x: Tensor, dim: int, item: Any) -> Tensor:
+    return basic_view(x, [item if i == dim else slice(None) for i in range(x.ndim)])
+
+
+@method()
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """The part at an index along a dimension; a view."""
+    return _along(input, dim_of(input, dim), index)
+
+
+@method()
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """`length` elements from `start` on along a dimension; a view."""
+    return _along(input, dim_of(input, dim), slice(start, start + length))
+
+
+@method()
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """All parts along a dimension, as views."""
+    if not input.ndim:
+        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions") if dim else TypeError("iteration over a 0-d tensor")
+    d = dim_of(input, dim)
+    return tuple([_along(input, d, i) for i in range(input.shape[d])])
+
+
+@method()
+def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Consecutive parts along a dimension, of one size (the last may be smaller) or of given sizes; views."""
+    d = dim_of(input, dim)
+    n = input.shape[d]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        sizes = [min(size, n - i) for i in range(0, n, size)] or [0]
+    else:
+        sizes = list(split_size_or_sections)
+        if builtins.sum(sizes) != n:
+            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got split_sizes={sizes}")
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    return tuple([_along(input, d, slice(a, a + s)) for a, s in zip(starts, sizes, strict=True)])
+
+
+@method()
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` parts of equal size along a dimension; views."""
+    n = input.shape[dim_of(input, dim)]
+    return split(input, max(1, -(-n // chunks)), dim)
+
+
+def _diagonal_body(x: Any, offset: int) -> Any:
+    return jnp.diagonal(x, offset)
+
+
+_diag_read = Function(_diagonal_body, "diagonal")
+_diag_make = Function(lambda x, k: jnp.diag(x, k), "diag")
+
+
+@method()
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The diagonal of a matrix, or the matrix with this diagonal."""
+    return apply(_diag_read if input.ndim == 2 else _diag_make, (input,), (diagonal,))  # type: ignore[no-any-return]
+
+
+# Gathering and scattering
+
+
+def _gather_body(x: Any, index: Any, axis: int) -> Any:
+    shape = aval_of(index).shape
+    whole = tuple([d if i == axis else n for i, (n, d) in enumerate(zip(shape, aval_of(x).shape, strict=True))])
+    return jnp.take_along_axis(ops.slice(x, [0] * len(whole), whole), index, axis)
+
+
+_gather = Function(_gather_body, "gather")
+
+
+@method()
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Elements along a dimension, at an index for each place."""
+    d = dim_of(input, dim)
+    check_bounds(index, 0, input.shape[d] - 1, "gather")
+    return apply(_gather, (input, index), (d,))  # type: ignore[no-any-return]
+
+
+def _scatter_places(x: Any, index: Any, axis: int) -> tuple[list[Any], tuple[int, ...]]:
+    shape = aval_of(index).shape
+    return [index if i == axis else ops.iota(shape, i, aval_of(index).dtype) for i in range(len(shape))], tuple(range(len(shape)))
+
+
+def _scatter_body(kind: Any) -> Any:
+    def body(x: Any, index: Any, source: Any, axis: int) -> Any:
+        shape = aval_of(index).shape
+        source = ops.cast(source, aval_of(x).dtype)
+        source = ops.slice(source, [0] * len(shape), shape) if aval_of(source).ndim else ops.broadcast_to(source, shape)
+        return kind(x, source, *_scatter_places(x, index, axis))
+
+    return body
+
+
+_scatter, _scatter_add = Function(_scatter_body(ops.scatter), "scatter"), Function(_scatter_body(ops.scatter_add), "scatter_add")
+
+
+@method(inplace=True)
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
+    """`input` with elements of `src` put along a dimension, at an index for each place."""
+    d = dim_of(input, dim)
+    check_bounds(index, 0, input.shape[d] - 1, "scatter")
+    return apply(_scatter, (input, index, as_tensor_operand(value if src is None else src)), (d,))  # type: ignore[no-any-return]
+
+
+@method(inplace=True)
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """`input` with elements of `src` added along a dimension, at an index for each place."""
+    d = dim_of(input, dim)
+    check_bounds(index, 0, input.shape[d] - 1, "scatter_add")
+    return apply(_scatter_add, (input, index, src), (d,))  # type: ignore[no-any-return]
+
+
+_index_select = Function(lambda x, index, axis: jnp.take(x, index, axis), "index_select")
+
+
+@method()
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Parts along a dimension at an index vector; a copy."""
+    d = dim_of(input, dim)
+    check_bounds(index, 0, input.shape[d] - 1, "index_select")
+    return apply(_index_select, (input, index), (d,))  # type: ignore[no-any-return]
+
+
+def _index_add_body(x: Any, index: Any, source: Any, alpha: Any, axis: int) -> Any:
+    where = (slice(None),) * axis + (index,)
+    return x.at[where].add(ops.mul(ops.cast(source, aval_of(x).dtype), ops.cast(alpha, aval_of(x).dtype)))
+
+
+_index_add = Function(_index_add_body, "index_add")
+
+
+@method(inplace=True)
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+    """`input` with parts of `source` added at an index vector along a dimension."""
+    d = dim_of(input, dim)
+    check_bounds(index, 0, input.shape[d] - 1, "index_add")
+    return apply(_index_add, (input, index, source, alpha), (d,))  # type: ignore[no-any-return]
+
+
+@method("index_put_")
+def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Tensor:
+    tensors, static = _advanced(self, _without_masks(_items(self, tuple(indices))))
+    return self._overwrite(apply(_put_add if accumulate else _put, (self, as_tensor_operand(values), *tensors), (static,)))
+
+
+@method()
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where the mask holds, as a vector."""
+    return input[mask.expand(*input.shape)]  # type: ignore[no-any-return, attr-defined, index]
+
+
+@method()
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """Where elements are not zero: a row of indices each, or a tensor a dimension."""
+    places = [wrap(from_numpy(p.astype(np.int64))) for p in np.nonzero(input._value()._numpy())]
+    if as_tuple:
+        return tuple(places)
+    return wrap(from_numpy(np.argwhere(input._value()._numpy()).astype(np.int64)))
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Integers as rows with a one at their place; int64.  Without `num_classes` the largest is looked at."""
+    size = int(tensor._value()._numpy().max()) + 1 if num_classes == -1 else num_classes
+    check_bounds(tensor, 0, size - 1, "one_hot")
+    return apply(_one_hot, (tensor,), (size,))  # type: ignore[no-any-return]
+
+
+def _one_hot_body(x: Any, size: int) -> Any:
+    shape = (*aval_of(x).shape, size)
+    return ops.convert(ops.equal(ops.broadcast(x, shape, range(len(shape) - 1)), ops.iota(shape, len(shape) - 1, aval_of(x).dtype)), dtypes.int64)
+
+
+_one_hot = Function(_one_hot_body, "one_hot")

@@ -1,0 +1,323 @@
+"""Functions that reduce dimensions: sums, extremes and where they stand, norms, and softmax, which sums along one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import fdl.numpy as jnp
+from fdl import nn, ops
+from fdl.core import dtypes
+from fdl.core.trace import aval_of
+from fdl.extend import Function
+from fdl.stateful._dtypes import result_dtype, to_numpy
+from fdl.stateful._tensor import Tensor, apply, method
+
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "bincount", "count_nonzero", "cumsum", "log_softmax", "logsumexp", "max", "max_result", "mean",
+    "min", "norm", "prod", "softmax", "std", "sum", "topk", "topk_result", "var",
+]  # fmt: skip
+
+Dims = int | Sequence[int] | None
+
+
+def dims_of(x: Tensor, dim: Dims) -> tuple[int, ...]:
+    """Dimensions as numbers from 0; all for None; IndexError outside."""
+    ndim = x.ndim
+    given = list(range(ndim)) if dim is None else [dim] if isinstance(dim, int) else list(dim) or list(range(ndim))
+    width = ndim or 1
+    for d in given:
+        if not -width <= d < width:
+            raise IndexError(f"Dimension out of range (expected to be in range of [{-width}, {width - 1}], but got {d})")
+    return tuple([d % ndim for d in given]) if ndim else ()
+
+
+def dim_of(x: Tensor, dim: int) -> int:
+    """One dimension as a number from 0."""
+    found = dims_of(x, dim)
+    return found[0] if found else 0
+
+
+def _kept(out: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+    return ops.expand_dims(out, sorted(axes)) if keepdim and axes else out
+
+
+def _sum_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
+    own = aval_of(x).dtype
+    dtype = dtype or (own if dtypes.is_float(own) else dtypes.int64)
+    return _kept(ops.reduce_sum(ops.cast(x, dtype), axes), axes, keepdim)
+
+
+def _mean_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
+    x = ops.cast(x, dtype) if dtype else x
+    if not dtypes.is_float(aval_of(x).dtype):
+        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {aval_of(x).dtype.name}")
+    return jnp.mean(x, axes, keepdims=keepdim) if axes else x
+
+
+_sum, _mean = Function(_sum_body, "sum"), Function(_mean_body, "mean")
+
+
+@method()
+def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The sum over dimensions; integers and bools in int64."""
+    return apply(_sum, (input,), (dims_of(input, dim), keepdim, dtype and to_numpy(dtype)))
+
+
+@method()
+def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean over dimensions, of floats."""
+    return apply(_mean, (input,), (dims_of(input, dim), keepdim, dtype and to_numpy(dtype)))
+
+
+def _var_body(x: Any, axes: tuple[int, ...], correction: float, keepdim: bool) -> Any:
+    return jnp.var(x, axes, ddof=correction, keepdims=keepdim)
+
+
+_var = Function(_var_body, "var")
+_std = Function(lambda *args: ops.sqrt(_var_body(*args)), "std")
+
+
+def _correction(unbiased: Any, correction: Any) -> Any:
+    return correction if correction is not None else 1 if unbiased in (True, None) else 0
+
+
+@method()
+def var(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+    """The variance over dimensions, divided by n - 1 unless told otherwise."""
+    dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
+    return apply(_var, (input,), (dims_of(input, dim), _correction(unbiased, correction), keepdim))
+
+
+@method()
+def std(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+    """The root of `var`."""
+    dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
+    return apply(_std, (input,), (dims_of(input, dim), _correction(unbiased, correction), keepdim))
+
+
+_prod = Function(lambda x, axis, keepdim: jnp.prod(ops.cast(x, aval_of(x).dtype if dtypes.is_float(aval_of(x).dtype) else dtypes.int64), axis, keepdims=keepdim), "prod")
+
+
+@method()
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The product of all elements, or along a dimension."""
+    return apply(_prod, (input,), (None if dim is None else dim_of(input, dim), keepdim))
+
+
+# Extremes
+
+
+class max_result(NamedTuple):
+    """Values along a dimension and where they stand."""
+
+    values: Any
+    indices: Any
+
+
+class topk_result(NamedTuple):
+    """The largest values and where they stand."""
+
+    values: Any
+    indices: Any
+
+
+min_result = max_result
+
+
+def _extreme_body(sign: int) -> Any:
+    def body(x: Any, axis: int, keepdim: bool) -> Any:
+        if not aval_of(x).ndim:
+            return x, ops.full((), 0, dtypes.int64)
+        indices = (ops.argmax if sign > 0 else ops.argmin)(x, axis, dtypes.int64)
+        values = jnp.take_along_axis(x, ops.expand_dims(indices, (axis,)), axis)
+        return (values, ops.expand_dims(indices, (axis,))) if keepdim else (ops.reshape(values, aval_of(indices).shape), indices)
+
+    return body
+
+
+def _all_extreme_body(sign: int) -> Any:
+    return lambda x, axes, keepdim: _kept((ops.reduce_max if sign > 0 else ops.reduce_min)(x, axes), axes, keepdim)
+
+
+_max, _min = Function(_extreme_body(1), "max"), Function(_extreme_body(-1), "min")
+_amax, _amin = Function(_all_extreme_body(1), "amax"), Function(_all_extreme_body(-1), "amin")
+
+
+def _extreme(input: Tensor, dim: Any, keepdim: bool, along: Function, over_all: Function, pairwise: str) -> Any:
+    if isinstance(dim, Tensor):
+        return getattr(input, pairwise)(dim)
+    if dim is None:
+        if not input.numel():  # type: ignore[attr-defined]
+            raise RuntimeError(f"{along.name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
+        return apply(over_all, (input,), (dims_of(input, None), False))
+    return max_result(*apply(along, (input,), (dim_of(input, dim), keepdim)))
+
+
+@method("max")
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element; along a dimension (values, indices); or elementwise of two tensors."""
+    return _extreme(input, dim, keepdim, _max, _amax, "maximum")
+
+
+@method("min")
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element; along a dimension (values, indices); or elementwise of two tensors."""
+    return _extreme(input, dim, keepdim, _min, _amin, "minimum")
+
+
+@method()
+def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
+    """The largest element over dimensions; equal ones share the gradient."""
+    return apply(_amax, (input,), (dims_of(input, dim), keepdim))
+
+
+@method()
+def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
+    """The smallest element over dimensions; equal ones share the gradient."""
+    return apply(_amin, (input,), (dims_of(input, dim), keepdim))
+
+
+def _arg_body(find: Any) -> Any:
+    def body(x: Any, axis: int | None, keepdim: bool) -> Any:
+        shape = aval_of(x).shape
+        if axis is None or not shape:
+            found = find(ops.reshape(x, (math.prod(shape),)), 0, dtypes.int64)
+            return ops.reshape(found, (1,) * len(shape)) if keepdim else found
+        return _kept(find(x, axis, dtypes.int64), (axis,), keepdim)
+
+    return body
+
+
+_argmax, _argmin = Function(_arg_body(ops.argmax), "argmax"), Function(_arg_body(ops.argmin), "argmin")
+
+
+@method()
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Where the largest element stands, along a dimension or in the flat tensor; int64."""
+    return apply(_argmax, (input,), (None if dim is None else dim_of(input, dim), keepdim))
+
+
+@method()
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Where the smallest element stands, along a dimension or in the flat tensor; int64."""
+    return apply(_argmin, (input,), (None if dim is None else dim_of(input, dim), keepdim))
+
+
+def _topk_body(x: Any, k: int, axis: int, largest: bool) -> Any:
+    last = aval_of(x).ndim - 1
+    moved = ops.move_axis(x, axis, last)
+    key = moved if largest else ops.neg(moved) if dtypes.is_float(aval_of(x).dtype) else ops.bitwise_not(moved)
+    _, indices = ops.top_k(ops.stop_gradient(key), k)
+    values = jnp.take_along_axis(moved, indices, last)
+    return ops.move_axis(values, last, axis), ops.move_axis(ops.convert(indices, dtypes.int64), last, axis)
+
+
+_topk = Function(_topk_body, "topk")
+
+
+@method()
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """The k largest (or smallest) elements along a dimension, in order, and where they stand."""
+    d = dim_of(input, dim)
+    if not 0 <= k <= (input.shape[d] if input.ndim else 1):
+        raise RuntimeError(f"selected index k out of range: k={k}, the dimension has size {input.shape[d]}")
+    return topk_result(*apply(_topk, (input,), (k, d, largest)))
+
+
+# Logic
+
+
+_any, _all = Function(lambda x, axes, keepdim: jnp.any(x, axes, keepdims=keepdim), "any"), Function(lambda x, axes, keepdim: jnp.all(x, axes, keepdims=keepdim), "all")
+
+
+@method()
+def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
+    """Whether an element is not zero."""
+    return apply(_any, (input,), (dims_of(input, dim), keepdim))
+
+
+@method()
+def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
+    """Whether all elements are not zero."""
+    return apply(_all, (input,), (dims_of(input, dim), keepdim))
+
+
+@method()
+def count_nonzero(input: Tensor, dim: Dims = None) -> Any:
+    """How many elements are not zero; int64."""
+    return sum(input != 0, dim)
+
+
+# Norms and softmax
+
+
+def _norm_body(x: Any, p: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+    if p == 2:
+        out = ops.sqrt(ops.reduce_sum(ops.integer_pow(x, 2), axes))
+    elif p == math.inf:
+        out = ops.reduce_max(ops.abs(x), axes)
+    elif p == -math.inf:
+        out = ops.reduce_min(ops.abs(x), axes)
+    elif p == 0:
+        out = ops.reduce_sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), axes)
+    elif p == 1:
+        out = ops.reduce_sum(ops.abs(x), axes)
+    else:
+        out = ops.pow(ops.reduce_sum(ops.pow(ops.abs(x), p), axes), 1 / p)
+    return _kept(out, axes, keepdim)
+
+
+_norm = Function(_norm_body, "norm")
+
+
+@method()
+def norm(input: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False) -> Any:
+    """The p-norm of the elements, over dimensions; Euclidean by default."""
+    order = 2.0 if p in ("fro", None) else float(p)
+    return apply(_norm, (input,), (order, dims_of(input, dim), keepdim))
+
+
+_logsumexp = Function(lambda x, axes, keepdim: nn.logsumexp(x, axis=axes, keepdims=keepdim), "logsumexp")
+_softmax = Function(lambda x, axis, dtype: nn.softmax(ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis), "softmax")
+_log_softmax = Function(lambda x, axis, dtype: nn.log_softmax(ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis), "log_softmax")
+
+
+@method()
+def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Any:
+    """`log(sum(exp(x)))` over dimensions, without overflow."""
+    return apply(_logsumexp, (input,), (dims_of(input, dim), keepdim))
+
+
+@method()
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Any:
+    """`exp(x) / sum(exp(x))` along a dimension."""
+    return apply(_softmax, (input,), (dim_of(input, dim), dtype and to_numpy(dtype)))
+
+
+@method()
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Any:
+    """`log(softmax(x))` along a dimension, without overflow."""
+    return apply(_log_softmax, (input,), (dim_of(input, dim), dtype and to_numpy(dtype)))
+
+
+_cumsum = Function(lambda x, axis: jnp.cumsum(ops.cast(x, aval_of(x).dtype if dtypes.is_float(aval_of(x).dtype) else dtypes.int64), axis), "cumsum")
+
+
+@method()
+def cumsum(input: Tensor, dim: int) -> Any:
+    """Sums of all elements up to each one along a dimension."""
+    return apply(_cumsum, (input,), (dim_of(input, dim),))
+
+
+_bincount = Function(lambda x, size: ops.scatter_add(ops.full((size,), 0, dtypes.int64), ops.full(aval_of(x).shape, 1, dtypes.int64), [x], (0,)), "bincount")
+
+
+@method()
+def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Any:
+    """How often each number from 0 on occurs."""
+    size = int(np.max(input._value()._numpy(), initial=-1)) + 1
+    return apply(_bincount, (input,), (size if size > minlength else minlength,))

@@ -1,0 +1,451 @@
+"""Functions that rearrange elements.  What PyTorch returns as a view is a view here: it reads from its base, and writes to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl import ops
+from fdl.core.trace import aval_of
+from fdl.extend import Function
+from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
+from fdl.stateful._dtypes import device as device_type
+from fdl.stateful._tensor import Step, Tensor, apply, converted, method, view_of, wrap
+from fdl.stateful.functions.reductions import dim_of
+
+__all__ = [
+    "broadcast_tensors", "broadcast_to", "cat", "clone", "contiguous", "expand", "flatten", "flip", "is_floating_point", "movedim", "numel", "permute",
+    "repeat", "repeat_interleave", "reshape", "roll", "squeeze", "stack", "t", "tile", "transpose", "tril", "triu", "unflatten", "unsqueeze", "view",
+]  # fmt: skip
+
+# Views: each step says how it is read, how a value is written through it, and what it is on an ndarray
+
+
+def _sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
+    given = args[0] if len(args) == 1 and not isinstance(args[0], int) and not isinstance(args[0], Tensor) else args
+    return tuple([int(d) for d in given])
+
+
+def _resolved(x: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape whose -1 is worked out; RuntimeError where the number of elements differs."""
+    total = math.prod(x.shape)
+    if -1 in shape:
+        rest = math.prod(d for d in shape if d != -1)
+        if shape.count(-1) > 1:
+            raise RuntimeError("only one dimension can be inferred")
+        if rest == 0 or total % rest:
+            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {total}")
+        shape = tuple([total // rest if d == -1 else d for d in shape])
+    if math.prod(shape) != total:
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {total}")
+    return shape
+
+
+_read_reshape = Function(lambda x, shape, back: ops.reshape(x, shape), "view")
+_write_reshape = Function(lambda x, value, shape, back: ops.reshape(value, back), "view")
+
+
+def _inverse(order: Sequence[int]) -> tuple[int, ...]:
+    return tuple([int(i) for i in np.argsort(order)])
+
+
+_read_permute = Function(lambda x, order: ops.transpose(x, order), "permute")
+_write_permute = Function(lambda x, value, order: ops.transpose(value, _inverse(order)), "permute")
+
+
+def _write_expand_body(x: Any, value: Any, shape: tuple[int, ...]) -> Any:
+    """Of elements that share a place the last one stays, as a loop over them would leave it."""
+    own = aval_of(x).shape
+    lead = len(shape) - len(own)
+    start = [d - 1 for d in shape[:lead]] + [n - 1 if d == 1 else 0 for d, n in zip(own, shape[lead:], strict=True)]
+    size = [1] * lead + list(own)
+    return ops.reshape(ops.slice(value, start, [a + n for a, n in zip(start, size, strict=True)]), own)
+
+
+_read_expand = Function(lambda x, shape: ops.broadcast_to(x, shape), "expand")
+_write_expand = Function(_write_expand_body, "expand")
+
+
+@method("view", "view_as")
+def view(input: Tensor, *shape: Any) -> Tensor:
+    """The same elements in another shape; a view.  `x.view(dtype)` is not supported."""
+    if len(shape) == 1 and isinstance(shape[0], dtype):
+        raise RuntimeError("view(dtype) is not supported; x.to(dtype) converts")
+    if len(shape) == 1 and isinstance(shape[0], Tensor):
+        shape = tuple(shape[0].shape)
+    new = _resolved(input, _sizes(shape))
+    return view_of(input, Step(_read_reshape, _write_reshape, lambda a: a.reshape(new), (new, tuple(input.shape))))
+
+
+@method()
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """The same elements in another shape; a view."""
+    return view(input, *shape)
+
+
+@method("reshape_as")
+def _reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    return view(input, tuple(other.shape))
+
+
+@method()
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions from `start_dim` to `end_dim` made one."""
+    if not input.ndim:
+        return view(input, 1)
+    a, b = dim_of(input, start_dim), dim_of(input, end_dim)
+    shape = tuple(input.shape)
+    if a == b:
+        return input
+    return view(input, (*shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :]))
+
+
+@method()
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """One dimension made several."""
+    d = dim_of(input, dim)
+    rest = math.prod(n for n in sizes if n != -1)
+    whole = [input.shape[d] // rest if n == -1 else n for n in sizes]
+    return view(input, (*input.shape[:d], *whole, *input.shape[d + 1 :]))
+
+
+@method()
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+    """Without dimensions of size 1: all, or the given ones."""
+    dims = range(input.ndim) if dim is None else [dim_of(input, d) for d in ([dim] if isinstance(dim, int) else dim)]
+    return view(input, tuple([n for i, n in enumerate(input.shape) if not (n == 1 and i in dims)]))
+
+
+@method()
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """With a new dimension of size 1."""
+    ndim = input.ndim + 1
+    if not -ndim <= dim < ndim:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})")
+    shape = list(input.shape)
+    shape.insert(dim % ndim, 1)
+    return view(input, tuple(shape))
+
+
+@method()
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """The dimensions in another order; a view."""
+    order = tuple([dim_of(input, d) for d in _sizes(dims)])
+    if sorted(order) != list(range(input.ndim)):
+        raise RuntimeError(f"permute: {order} is no order of the dimensions of a tensor with {input.ndim} of them")
+    return view_of(input, Step(_read_permute, _write_permute, lambda a: a.transpose(order), (order,)))
+
+
+@method("transpose", "swapaxes", "swapdims")
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Two dimensions exchanged; a view."""
+    order = list(range(input.ndim))
+    if order:
+        a, b = dim_of(input, dim0), dim_of(input, dim1)
+        order[a], order[b] = order[b], order[a]
+    return permute(input, order)
+
+
+@method()
+def t(input: Tensor) -> Tensor:
+    """The transpose of a matrix; a vector as it is."""
+    if input.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
+    return permute(input, tuple(range(input.ndim))[::-1])
+
+
+@method()
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """Dimensions moved to other places, the others in order."""
+    src = [dim_of(input, d) for d in ([source] if isinstance(source, int) else source)]
+    dst = [dim_of(input, d) for d in ([destination] if isinstance(destination, int) else destination)]
+    order = [i for i in range(input.ndim) if i not in src]
+    for d, s in sorted(zip(dst, src, strict=True)):
+        order.insert(d, s)
+    return permute(input, order)
+
+
+@method()
+def expand(input: Tensor, *sizes: Any) -> Tensor:
+    """Dimensions of size 1 repeated, and new ones in front; a view.  -1 keeps a size."""
+    given = _sizes(sizes)
+    lead = len(given) - input.ndim
+    shape = tuple([input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(given)])
+    if lead < 0 or any(d not in (1, n) for d, n in zip(input.shape, shape[lead:], strict=True)):
+        raise RuntimeError(f"The expanded size of the tensor {list(given)} must match the existing size {list(input.shape)} at each dimension that is not 1.")
+    return view_of(input, Step(_read_expand, _write_expand, lambda a: np.broadcast_to(a, shape), (shape,)))
+
+
+@method("expand_as")
+def _expand_as(input: Tensor, other: Tensor) -> Tensor:
+    return expand(input, *other.shape)
+
+
+def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+    """`expand`."""
+    return expand(input, *size)
+
+
+# Copies
+
+
+@method()
+def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself, or a copy of a view."""
+    return input if input._view is None else clone(input)
+
+
+_clone = Function(lambda x: ops.barrier(x), "clone")
+
+
+@method()
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy, with history."""
+    if input._node() is None:
+        return wrap(input._value())  # arrays never change: a cell of its own is a copy
+    return apply(_clone, (input,))  # type: ignore[no-any-return]
+
+
+def _cat_body(*args: Any) -> Any:
+    *xs, axis = args
+    dtype_ = result_dtype(*xs)
+    return ops.concatenate([ops.cast(x, dtype_) for x in xs], axis)
+
+
+def _stack_body(*args: Any) -> Any:
+    *xs, axis = args
+    dtype_ = result_dtype(*xs)
+    return ops.concatenate([ops.expand_dims(ops.cast(x, dtype_), (axis,)) for x in xs], axis)
+
+
+_cat, _stack = Function(_cat_body, "cat"), Function(_stack_body, "stack")
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors one after another along a dimension."""
+    given = list(tensors)
+    if not given:
+        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+    given = [x for x in given if tuple(x.shape) != (0,)] or given[:1]  # as in PyTorch, an empty vector fits everything
+    return apply(_cat, given, (dim_of(given[0], dim),))  # type: ignore[no-any-return]
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape side by side along a new dimension."""
+    given = list(tensors)
+    if not given:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    for x in given:
+        if x.shape != given[0].shape:
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and {list(x.shape)} at entry {given.index(x)}")
+    return apply(_stack, given, (dim % (given[0].ndim + 1),))  # type: ignore[no-any-return]
+
+
+_repeat = Function(lambda x, reps: _tiled(x, reps), "repeat")
+
+
+def _tiled(x: Any, reps: tuple[int, ...]) -> Any:
+    shape = (1,) * (len(reps) - aval_of(x).ndim) + aval_of(x).shape
+    wide = tuple([n for pair in zip(reps, shape, strict=True) for n in pair])
+    spread = ops.broadcast(ops.reshape(x, shape), wide, range(1, 2 * len(shape), 2))
+    return ops.reshape(spread, tuple([r * n for r, n in zip(reps, shape, strict=True)]))
+
+
+@method()
+def repeat(input: Tensor, *repeats: Any) -> Tensor:
+    """Copies side by side along each dimension."""
+    reps = _sizes(repeats)
+    if len(reps) < input.ndim:
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+    return apply(_repeat, (input,), (reps,))  # type: ignore[no-any-return]
+
+
+def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
+    """`repeat`, with ones for the dimensions that are not given."""
+    return repeat(input, *((1,) * (input.ndim - len(tuple(dims)))), *dims)
+
+
+def _interleave_body(x: Any, n: int, axis: int) -> Any:
+    places = [i if i <= axis else i + 1 for i in range(aval_of(x).ndim)]
+    return ops.reshape(ops.broadcast(x, _spread(x, n, axis), places), _times(x, n, axis))
+
+
+_repeat_interleave = Function(_interleave_body, "repeat_interleave")
+
+
+def _spread(x: Any, n: int, axis: int) -> tuple[int, ...]:
+    shape = aval_of(x).shape
+    return (*shape[: axis + 1], n, *shape[axis + 1 :])
+
+
+def _times(x: Any, n: int, axis: int) -> tuple[int, ...]:
+    shape = aval_of(x).shape
+    return (*shape[:axis], shape[axis] * n, *shape[axis + 1 :])
+
+
+@method()
+def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Tensor:
+    """Each element repeated along a dimension; of the flat tensor for None."""
+    x = flatten(input) if dim is None else input
+    return apply(_repeat_interleave, (x,), (int(repeats), dim_of(x, dim or 0)))  # type: ignore[no-any-return]
+
+
+_flip = Function(lambda x, axes: ops.reverse(x, axes), "flip")
+_tril = Function(lambda x, k: _triangle(x, k, ops.greater_equal), "tril")
+_triu = Function(lambda x, k: _triangle(x, k, ops.less_equal), "triu")
+
+
+def _triangle(x: Any, k: Any, keep: Any) -> Any:
+    shape = aval_of(x).shape
+    row, column = ops.iota(shape, len(shape) - 2, np.int64), ops.iota(shape, len(shape) - 1, np.int64)
+    return ops.select(keep(ops.add(row, ops.cast(k, np.dtype(np.int64))), column), x, 0)
+
+
+@method()
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """Elements in reverse order along dimensions."""
+    return apply(_flip, (input,), (tuple([dim_of(input, d) for d in _sizes(dims)]),))  # type: ignore[no-any-return]
+
+
+@method(inplace=True)
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangle of matrices, zeros elsewhere."""
+    return apply(_tril, (input, diagonal))  # type: ignore[no-any-return]
+
+
+@method(inplace=True)
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangle of matrices, zeros elsewhere."""
+    return apply(_triu, (input, diagonal))  # type: ignore[no-any-return]
+
+
+def _roll_body(x: Any, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    for shift, axis in zip(shifts, axes, strict=True):
+        n = aval_of(x).shape[axis]
+        cut = -shift % n if n else 0
+        x = ops.concatenate([ops.slice_in_dim(x, cut, n, axis), ops.slice_in_dim(x, 0, cut, axis)], axis) if cut else x
+    return x
+
+
+_roll = Function(_roll_body, "roll")
+
+
+@method()
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """Elements moved along dimensions, those that leave coming back in."""
+    if dims is None:
+        return view(roll(flatten(input), shifts, 0), tuple(input.shape))
+    amounts, axes = ([shifts], [dims]) if isinstance(shifts, int) else (shifts, dims)
+    return apply(_roll, (input,), (tuple(amounts), tuple([dim_of(input, d) for d in axes])))  # type: ignore[no-any-return]
+
+
+def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Tensors expanded to their common shape."""
+    shape = np.broadcast_shapes(*[tuple(x.shape) for x in tensors])
+    return tuple([expand(x, *shape) for x in tensors])
+
+
+# Attributes and conversions
+
+
+@method("size")
+def _size(self: Tensor, dim: int | None = None) -> Any:
+    return self.shape if dim is None else self.shape[dim_of(self, dim)]
+
+
+@method("dim", "ndimension")
+def _dim(self: Tensor) -> int:
+    return self.ndim
+
+
+@method("numel", "nelement")
+def numel(input: Tensor) -> int:
+    """Number of elements."""
+    return math.prod(input.shape)
+
+
+@method("element_size")
+def _element_size(self: Tensor) -> int:
+    return self.dtype.itemsize
+
+
+@method("is_floating_point")
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is a float type."""
+    return input.dtype.is_floating_point
+
+
+@method("is_contiguous")
+def _is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
+    return self._view is None
+
+
+@method("to")
+def _to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False, memory_format: Any = None) -> Tensor:
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype = a.dtype
+        elif isinstance(a, (str, device_type)):
+            device = a
+        elif not isinstance(a, bool) and a is not None:
+            dtype = a
+    out = converted(self, dtype, device)
+    return clone(out) if copy and out is self else out
+
+
+@method("type_as")
+def _type_as(self: Tensor, other: Tensor) -> Tensor:
+    return converted(self, other.dtype)
+
+
+@method("type")
+def _type(self: Tensor, dtype: Any = None) -> Any:
+    names = {"float32": "FloatTensor", "float64": "DoubleTensor", "int64": "LongTensor", "int32": "IntTensor", "bool": "BoolTensor"}
+    return f"torch.{names.get(self.dtype.np.name, self.dtype.np.name)}" if dtype is None else converted(self, dtype)
+
+
+_CONVERSIONS = {
+    "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32", "short": "int16", "bool": "bool",
+}  # fmt: skip
+for _name, _dtype in _CONVERSIONS.items():
+    method(_name)(lambda self, d=to_numpy(_dtype): converted(self, d))
+
+
+@method("cpu")
+def _cpu(self: Tensor) -> Tensor:
+    return self
+
+
+@method("cuda")
+def _cuda(self: Tensor, device: Any = None) -> Tensor:
+    check_device("cuda")
+    return self
+
+
+@method("pin_memory", "share_memory_")
+def _unchanged(self: Tensor) -> Tensor:
+    return self
+
+
+@method("copy_")
+def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
+    return self._overwrite(source if isinstance(source, Tensor) else wrap(np.asarray(source)))
+
+
+@method("detach_")
+def _detach_(self: Tensor) -> Tensor:
+    self._edge = None
+    return self
+
+
+@method("data_ptr")
+def _data_ptr(self: Tensor) -> int:
+    return id(self._storage)
+
+
+Tensor.T = property(lambda self: permute(self, tuple(range(self.ndim))[::-1]))  # type: ignore[attr-defined]
+Tensor.mT = property(lambda self: transpose(self, -1, -2))  # type: ignore[attr-defined]
+Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = False  # type: ignore[attr-defined]

@@ -1,0 +1,112 @@
+"""`torch.nn.init`: fill a tensor in place with initial values; nothing is taped."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fdl.core.array import from_numpy
+from fdl.stateful._random import default_generator
+from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.autograd import no_grad
+
+__all__ = [
+    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_",
+    "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip
+
+
+@no_grad()
+def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Any:
+    """Uniform in [a, b)."""
+    return tensor.uniform_(a, b, generator=generator)
+
+
+@no_grad()
+def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Any:
+    """Normal."""
+    return tensor.normal_(mean, std, generator=generator)
+
+
+@no_grad()
+def constant_(tensor: Any, val: float) -> Any:
+    """One value."""
+    return tensor.fill_(val)
+
+
+def zeros_(tensor: Any) -> Any:
+    """Zeros."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Any) -> Any:
+    """Ones."""
+    return constant_(tensor, 1.0)
+
+
+@no_grad()
+def eye_(tensor: Any) -> Any:
+    """The identity matrix."""
+    return tensor.copy_(wrap(from_numpy(np.eye(*tensor.shape, dtype=tensor.dtype.np))))
+
+
+@no_grad()
+def trunc_normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None) -> Any:
+    """Normal within [a, b]: values outside are drawn again."""
+    rng = (generator or default_generator).numpy()
+    values = rng.normal(mean, std, tuple(tensor.shape))
+    while (outside := (values < a) | (values > b)).any():
+        values[outside] = rng.normal(mean, std, int(outside.sum()))
+    return tensor.copy_(wrap(from_numpy(values.astype(tensor.dtype.np))))
+
+
+@no_grad()
+def orthogonal_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:
+    """Orthogonal rows or columns (Saxe, McClelland, Ganguli, 2014)."""
+    rows = tensor.shape[0]
+    flat = (generator or default_generator).numpy().normal(size=(rows, math.prod(tensor.shape[1:])))
+    q, r = np.linalg.qr(flat.T if rows < flat.shape[1] else flat)
+    q = q * np.sign(np.diag(r))
+    values = gain * (q.T if rows < flat.shape[1] else q)
+    return tensor.copy_(wrap(from_numpy(values.reshape(tuple(tensor.shape)).astype(tensor.dtype.np))))
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor that keeps the variance through a nonlinearity."""
+    known = {"tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4, "linear": 1.0, "sigmoid": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0}
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in known:
+        raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
+    return known[nonlinearity]
+
+
+def _fans(tensor: Tensor) -> tuple[int, int]:
+    if tensor.ndim < 2:
+        raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def xavier_uniform_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:
+    """Uniform with variance 2 / (fan in + fan out) (Glorot and Bengio, 2010)."""
+    bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:
+    """Normal with variance 2 / (fan in + fan out) (Glorot and Bengio, 2010)."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
+
+
+def kaiming_uniform_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Any:
+    """Uniform with variance gain² / fan (He et al., 2015)."""
+    bound = math.sqrt(3.0) * calculate_gain(nonlinearity, a) / math.sqrt(_fans(tensor)[mode == "fan_out"])
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Any:
+    """Normal with variance gain² / fan (He et al., 2015)."""
+    return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fans(tensor)[mode == "fan_out"]), generator)

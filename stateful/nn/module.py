@@ -1,0 +1,379 @@
+"""The module: a tree of parameters, buffers and modules, with a `forward`.
+
+Values live in the instance's `__dict__`, so that reading one costs nothing; `_registered` says which names are what, in order.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from fdl.extend import cut
+from fdl.stateful._dtypes import check_device, to_numpy
+from fdl.stateful._dtypes import device as device_type
+from fdl.stateful._tape import HookHandle, grad_mode
+from fdl.stateful._tensor import Tensor, converted
+from fdl.stateful.nn.parameter import Parameter
+
+_PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
+
+
+class IncompatibleKeys(NamedTuple):
+    """Keys that a state lacked, and keys that it had and nobody wanted."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+class Module:
+    """Base of all layers and models: assign parameters and modules as attributes after `super().__init__()`, and write `forward`.
+
+    >>> import fdl.stateful as torch
+    >>> class Net(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.fc = torch.nn.Linear(2, 3)
+    ...     def forward(self, x):
+    ...         return self.fc(x)
+    >>> Net()(torch.ones(1, 2)).shape
+    torch.Size([1, 3])
+    """
+
+    training: bool
+    _registered: dict[str, str]
+    _hooks: dict[str, dict[int, Any]] | None = None  # by kind; None where there never was one
+
+    def __init__(self) -> None:
+        self.__dict__["_registered"] = {}
+        self.__dict__["_transient"] = set()
+        self.__dict__["training"] = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What calling the module computes; subclasses write it."""
+        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return self._call_with_hooks(args, kwargs)
+
+    # Registration
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        registered = self.__dict__.get("_registered")
+        kind = _PARAMETER if isinstance(value, Parameter) else _MODULE if isinstance(value, Module) else None
+        if kind is not None:
+            if registered is None:
+                raise AttributeError(f"cannot assign {kind}s before Module.__init__() call")
+            registered[name] = kind
+        elif registered is not None and value is not None and name in registered and not (registered[name] == _BUFFER and isinstance(value, Tensor)):
+            wanted = {_PARAMETER: "torch.nn.Parameter", _BUFFER: "torch.Tensor", _MODULE: "torch.nn.Module"}[registered[name]]
+            raise TypeError(f"cannot assign '{type(value).__name__}' as {registered[name]} '{name}' ({wanted} or None expected)")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._registered.pop(name, None)
+        object.__delattr__(self, name)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def _own(self, kind: str) -> dict[str, Any]:
+        own = self.__dict__
+        return {name: own[name] for name, k in self._registered.items() if k == kind}
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return self._own(_PARAMETER)
+
+    @property
+    def _buffers(self) -> dict[str, Any]:
+        return self._own(_BUFFER)
+
+    @property
+    def _modules(self) -> dict[str, Any]:
+        return self._own(_MODULE)
+
+    def _register(self, name: str, value: Any, kind: str) -> None:
+        if "." in name or not name:
+            raise KeyError(f'{kind} name can\'t contain "." or be empty, got "{name}"')
+        if hasattr(self, name) and name not in self._registered:
+            raise KeyError(f"attribute '{name}' already exists")
+        self._registered[name] = kind
+        self.__dict__[name] = value
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter, or None for one that is not there."""
+        self._register(name, param, _PARAMETER)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor of the state that is not trained; in the state dict if persistent."""
+        self._register(name, tensor, _BUFFER)
+        self.__dict__["_transient"].discard(name)
+        if not persistent:
+            self.__dict__["_transient"].add(name)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Add a module."""
+        self._register(name, module, _MODULE)
+
+    add_module = register_module
+
+    # Walking
+
+    def named_modules(self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """This module and all below with their names, parents first."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below, with their names."""
+        seen: set[int] = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below."""
+        for _, module in self.named_children():
+            yield module
+
+    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        for path, module in self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]:
+            for name, value in module._own(kind).items():
+                if value is not None and not (remove_duplicate and id(value) in seen):
+                    seen.add(id(value))
+                    yield f"{path}.{name}" if path else name, value
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """Parameters with their names; one that is shared comes once."""
+        return self._named(_PARAMETER, prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters; one that is shared comes once."""
+        for _, p in self._named(_PARAMETER, "", recurse, True):
+            yield p
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """Buffers with their names."""
+        return self._named(_BUFFER, prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers."""
+        for _, b in self._named(_BUFFER, "", recurse, True):
+            yield b
+
+    def get_submodule(self, target: str) -> Module:
+        """The module with a dotted name."""
+        found = self
+        for part in filter(None, target.split(".")):
+            found = getattr(found, part)
+            if not isinstance(found, Module):
+                raise AttributeError(f"`{part}` is not an nn.Module")
+        return found
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter with a dotted name."""
+        path, _, name = target.rpartition(".")
+        found: Parameter = getattr(self.get_submodule(path), name)
+        return found
+
+    def apply(self, fn: Callable[[Module], Any]) -> Module:
+        """Call `fn` on all modules, children first."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    # Modes and conversions
+
+    def train(self, mode: bool = True) -> Module:
+        """Training mode, for layers such as dropout."""
+        for module in self.modules():
+            module.__dict__["training"] = mode
+        return self
+
+    def eval(self) -> Module:
+        """Evaluation mode."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Ask for gradients of all parameters, or not."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of all parameters."""
+        drop_gradients(self.parameters(), set_to_none)
+
+    def _converted(self, np_dtype: Any) -> Module:
+        for tensor in [*self.parameters(), *self.buffers()]:
+            if tensor.dtype.is_floating_point:
+                tensor.data = converted(tensor.detach(), np_dtype)
+                if tensor.grad is not None:
+                    tensor.grad = converted(tensor.grad, np_dtype)
+        return self
+
+    def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Module:
+        """Floating parameters and buffers with another dtype, in place; a device must be the CPU."""
+        for a in args:
+            if isinstance(a, (str, device_type)):
+                device = a
+            elif isinstance(a, Tensor):
+                dtype = a.dtype
+            elif not isinstance(a, bool) and a is not None:
+                dtype = a
+        check_device(device)
+        return self if dtype is None else self._converted(to_numpy(dtype))
+
+    def float(self) -> Module:
+        """`to(float32)`."""
+        return self._converted("float32")
+
+    def double(self) -> Module:
+        """`to(float64)`."""
+        return self._converted("float64")
+
+    def half(self) -> Module:
+        """`to(float16)`."""
+        return self._converted("float16")
+
+    def bfloat16(self) -> Module:
+        """`to(bfloat16)`."""
+        return self._converted("bfloat16")
+
+    def cpu(self) -> Module:
+        """The module itself."""
+        return self
+
+    def cuda(self, device: Any = None) -> Module:
+        """RuntimeError: tensors live on the CPU."""
+        return self.to("cuda")
+
+    # Hooks
+
+    def _add_hook(self, kind: str, hook: Any) -> HookHandle:
+        if self._hooks is None:
+            self.__dict__["_hooks"] = {"pre": {}, "post": {}}
+        assert self._hooks is not None
+        return HookHandle(self._hooks[kind], hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> HookHandle:
+        """Call `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output."""
+        return self._add_hook("post", (lambda m, a, k, o: hook(m, a, k, o)) if with_kwargs else (lambda m, a, k, o: hook(m, a, o)))
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> HookHandle:
+        """Call `hook(module, args)` before `forward`; what it returns, if anything, replaces the arguments."""
+
+        def plain(module: Module, args: Any, kwargs: Any) -> Any:
+            found = hook(module, args)
+            return None if found is None else (found if isinstance(found, tuple) else (found,), kwargs)
+
+        return self._add_hook("pre", hook if with_kwargs else plain)
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        assert self._hooks is not None
+        for hook in list(self._hooks["pre"].values()):
+            found = hook(self, args, kwargs)
+            args, kwargs = (args, kwargs) if found is None else found
+        out = self.forward(*args, **kwargs)
+        for hook in list(self._hooks["post"].values()):
+            found = hook(self, args, kwargs, out)
+            out = out if found is None else found
+        return out
+
+    # State
+
+    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
+        """Parameters and persistent buffers by dotted name, as tensors that share their values."""
+        found = OrderedDict() if destination is None else destination
+        for name, kind in self._registered.items():
+            value = self.__dict__[name]
+            if kind != _MODULE and value is not None and name not in self.__dict__["_transient"]:
+                found[prefix + name] = value if keep_vars else value.detach()
+        for name, module in self._modules.items():
+            if module is not None:
+                module.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        return found
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
+        """Put values into parameters and buffers by name.
+
+        RuntimeError lists all shapes that differ and, if strict, all names that are missing or unexpected; then nothing has changed.
+        """
+        own = self.state_dict(keep_vars=True)
+        missing, unexpected = [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
+        problems = []
+        if strict and unexpected:
+            problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". ")
+        if strict and missing:
+            problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ". ")
+        for name, value in state_dict.items():
+            if name not in own:
+                continue
+            if not isinstance(value, Tensor):
+                problems.append(f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object from checkpoint but received {type(value)}')
+            elif value.shape != own[name].shape:
+                problems.append(f"size mismatch for {name}: copying a param with shape {value.shape} from checkpoint, the shape in current model is {own[name].shape}.")
+        if problems:
+            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
+        saved, grad_mode.enabled = grad_mode.enabled, False
+        try:
+            for name, value in state_dict.items():
+                if name in own:
+                    own[name]._overwrite(value)
+        finally:
+            grad_mode.enabled = saved
+        return IncompatibleKeys(missing, unexpected)
+
+    # Printing
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of `repr`."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr().split("\n") if self.extra_repr() else []
+        children = [f"({name}): " + repr(module).replace("\n", "\n  ") for name, module in self._modules.items()]
+        if not children and len(extra) <= 1:
+            return f"{self._get_name()}({extra[0] if extra else ''})"
+        return f"{self._get_name()}(\n  " + "\n  ".join([*extra, *children]) + "\n)"
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *self._registered})
+
+
+def drop_gradients(parameters: Any, set_to_none: bool) -> None:
+    """Gradients to None, or to zeros.  A step that is complete runs now: nobody wants its gradients any more."""
+    for p in parameters:
+        if p.grad is not None:
+            if set_to_none:
+                p.grad = None
+            else:
+                p.grad = p.grad.detach()
+                p.grad.zero_()
+    cut()

@@ -1,0 +1,47 @@
+"""Parameters and buffers of modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fdl.core.array import from_numpy
+from fdl.extend import Storage
+from fdl.stateful._format import text_of
+from fdl.stateful._tape import Leaf
+from fdl.stateful._tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A tensor that a module trains: assigning one to an attribute of a module registers it.
+
+    >>> import fdl.stateful as torch
+    >>> torch.nn.Parameter(torch.zeros(2))
+    Parameter containing:
+    tensor([0., 0.], requires_grad=True)
+    """
+
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
+        if data is None:
+            self._storage = Storage(from_numpy(np.zeros(0, np.float32)))
+        else:
+            self._storage = data._storage if data._view is None else Storage(data._value())
+        if requires_grad:
+            if not self.dtype.is_floating_point:
+                raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+            self._edge = Leaf(self)
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + text_of(self)
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (np.array(self._value()._numpy()), self.requires_grad)
+
+
+def _rebuilt(values: Any, requires_grad: bool) -> Parameter:
+    found = Parameter(None, requires_grad)
+    found._storage = Storage(from_numpy(values))
+    return found

@@ -1,0 +1,132 @@
+"""The optimizer: parameter groups and state; one recorded function updates all parameters of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core.array import from_numpy
+from fdl.extend import Function, Storage, want
+from fdl.stateful._tape import grad_mode
+from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.autograd import enable_grad
+from fdl.stateful.nn.module import drop_gradients
+
+
+class Optimizer:
+    """Base of optimizers: `param_groups`, `state`, `zero_grad`, `state_dict`; subclasses write `_update(group, parameters)`."""
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor")
+        self.defaults = defaults
+        self.state: dict[Any, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list")
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with settings of their own; ValueError where one is in a group already or is no leaf."""
+        group = {**self.defaults, **param_group}
+        given = group["params"]
+        group["params"] = [given] if isinstance(given, Tensor) else [p[1] if isinstance(p, tuple) else p for p in given]
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        for p in group["params"]:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
+            if not p.is_leaf:
+                raise ValueError("can't optimize a non-leaf Tensor")
+            if id(p) in known:
+                raise ValueError("some parameters appear in more than one parameter group")
+        self.param_groups.append({"params": group.pop("params"), **group})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients."""
+        drop_gradients([p for group in self.param_groups for p in group["params"]], set_to_none)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all parameters that have a gradient; `closure`, if given, computes the loss first and is returned."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        saved, grad_mode.enabled = grad_mode.enabled, False
+        try:
+            for group in self.param_groups:
+                parameters = [p for p in group["params"] if p.grad is not None]
+                if parameters:
+                    self._update(group, parameters)
+        finally:
+            grad_mode.enabled = saved
+        want()
+        return loss
+
+    def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
+        raise NotImplementedError(self)
+
+    def _state_of(self, p: Any, names: Sequence[str]) -> dict[str, Any]:
+        """State of a parameter, zeros at first: concrete leaves, so that the first step is the same program as the second."""
+        found = self.state.get(p)
+        if found is None:
+            found = self.state[p] = {"step": 0}
+        for name in names:
+            if name not in found:
+                found[name] = wrap(from_numpy(np.zeros(tuple(p.shape), p.dtype.np)))
+        return found
+
+    # State
+
+    def state_dict(self) -> dict[str, Any]:
+        """State by number of the parameter, and groups with numbers in the place of parameters: PyTorch's layout."""
+        numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
+        groups = [{**{k: v for k, v in g.items() if k != "params"}, "params": [numbers[id(p)] for p in g["params"]]} for g in self.param_groups]
+        state = {numbers[id(p)]: {k: _exported(k, v) for k, v in s.items()} for p, s in self.state.items() if id(p) in numbers}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave; ValueError where groups do not fit."""
+        groups = state_dict["param_groups"]
+        if len(groups) != len(self.param_groups):
+            raise ValueError("loaded state dict has a different number of parameter groups")
+        if any(len(new["params"]) != len(own["params"]) for new, own in zip(groups, self.param_groups, strict=True)):
+            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
+        parameters = {n: p for new, own in zip(groups, self.param_groups, strict=True) for n, p in zip(new["params"], own["params"], strict=True)}
+        self.state = {parameters[int(n)]: {k: _imported(k, v) for k, v in s.items()} for n, s in state_dict["state"].items() if int(n) in parameters}
+        for new, own in zip(groups, self.param_groups, strict=True):
+            own.update({k: v for k, v in new.items() if k != "params"})
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines += [f"Parameter Group {i}", *(f"    {k}: {group[k]}" for k in sorted(group) if k != "params")]
+        return "\n".join([*lines, ")"])
+
+
+def _exported(name: str, value: Any) -> Any:
+    return wrap(from_numpy(np.asarray(float(value), np.float32))) if name == "step" else value
+
+
+def _imported(name: str, value: Any) -> Any:
+    if name == "step":
+        return int(value)
+    return wrap(value._value()) if isinstance(value, Tensor) else value
+
+
+def update(function: Function, cells: Iterable[Any], others: Sequence[Any], numbers: Sequence[Any], static: tuple[Any, ...]) -> None:
+    """Record `function(*cells, *others, *numbers, *static)` and put its results into the cells, in order."""
+    storages: list[Storage] = []
+    values = []
+    for t in cells:
+        if t._view is None:
+            storages.append(t._storage)
+            values.append(t._storage.array)
+        else:
+            raise ValueError("can't optimize a view of another tensor")
+    outs, _ = function.record([*values, *[g._value() for g in others], *numbers], static)
+    for storage, out in zip(storages, outs, strict=True):
+        storage.set(out)

@@ -1,0 +1,5 @@
+"""`torch.utils`."""
+
+from fdl.stateful.utils import data
+
+__all__ = ["data"]

@@ -1,0 +1,324 @@
+"""`torch.utils.data`: datasets, samplers, and the loader that makes batches of them.
+
+Batches are concrete when they are handed out: a loader's work never joins the program of a training step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from fdl.core.array import Array
+from fdl.core.avals import shaped
+from fdl.stateful._random import Generator, default_generator
+from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.functions.creation import tensor
+
+T = TypeVar("T")
+
+__all__ = [
+    "BatchSampler", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset", "RandomSampler", "Sampler", "SequentialSampler", "Subset",
+    "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "default_collate", "random_split",
+]  # fmt: skip
+
+# Datasets
+
+
+class Dataset(Generic[T]):
+    """Samples by number: subclasses write `__getitem__` and `__len__`."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
+
+    def __add__(self, other: Any) -> ConcatDataset:
+        return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset[T]):
+    """Samples in a row: subclasses write `__iter__`."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
+
+
+class TensorDataset(Dataset[Any]):
+    """Rows of tensors of one length.
+
+    >>> import fdl.stateful as torch
+    >>> data = torch.utils.data.TensorDataset(torch.arange(3), torch.ones(3))
+    >>> data[1]
+    (tensor(1), tensor(1.))
+    """
+
+    def __init__(self, *tensors: Any) -> None:
+        if any(t.shape[0] != tensors[0].shape[0] for t in tensors):
+            raise AssertionError("Size mismatch between tensors")
+        self.tensors = tensors
+
+    def __getitem__(self, index: Any) -> Any:
+        return tuple([t[index] for t in self.tensors])
+
+    def __len__(self) -> int:
+        return int(self.tensors[0].shape[0])
+
+
+class ConcatDataset(Dataset[Any]):
+    """Datasets one after another."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        self.cumulative_sizes = np.cumsum([len(d) for d in self.datasets]).tolist()
+
+    def __len__(self) -> int:
+        return int(self.cumulative_sizes[-1])
+
+    def __getitem__(self, index: int) -> Any:
+        if not -len(self) <= index < len(self):
+            raise IndexError("index out of range")
+        index %= len(self)
+        which = int(np.searchsorted(self.cumulative_sizes, index, "right"))
+        return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
+
+
+class Subset(Dataset[Any]):
+    """Some samples of a dataset."""
+
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.dataset[[self.indices[i] for i in index] if isinstance(index, list) else self.indices[index]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset]:
+    """Parts of these sizes, or shares that add up to 1, at random."""
+    sizes = [int(n) for n in lengths]
+    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
+        sizes = [math.floor(len(dataset) * share) for share in lengths]
+        for i in range(len(dataset) - sum(sizes)):
+            sizes[i % len(sizes)] += 1
+    if sum(sizes) != len(dataset):
+        raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
+    order = (generator or default_generator).numpy().permutation(len(dataset)).tolist()
+    ends = np.cumsum(sizes).tolist()
+    return [Subset(dataset, order[end - n : end]) for end, n in zip(ends, sizes, strict=True)]
+
+
+# Samplers
+
+
+class Sampler(Generic[T]):
+    """An order of sample numbers."""
+
+    def __init__(self, data_source: Any = None) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(self)
+
+
+class SequentialSampler(Sampler[int]):
+    """In order."""
+
+    def __init__(self, data_source: Any) -> None:
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class RandomSampler(Sampler[int]):
+    """In random order, or with replacement."""
+
+    def __init__(self, data_source: Any, replacement: bool = False, num_samples: int | None = None, generator: Generator | None = None) -> None:
+        self.data_source, self.replacement, self.generator = data_source, replacement, generator
+        self._count = num_samples
+
+    @property
+    def num_samples(self) -> int:
+        """How many samples are drawn."""
+        return len(self.data_source) if self._count is None else self._count
+
+    def __iter__(self) -> Iterator[int]:
+        rng, n = (self.generator or default_generator).numpy(), len(self.data_source)
+        if self.replacement:
+            return iter(rng.integers(0, n, self.num_samples).tolist())
+        rounds = [rng.permutation(n) for _ in range(-(-self.num_samples // n) if n else 0)]
+        return iter(np.concatenate(rounds)[: self.num_samples].tolist() if rounds else [])
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """Given numbers in random order."""
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        self.indices, self.generator = indices, generator
+
+    def __iter__(self) -> Iterator[int]:
+        order = (self.generator or default_generator).numpy().permutation(len(self.indices)).tolist()
+        return iter([self.indices[i] for i in order])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler[int]):
+    """Numbers drawn by weight."""
+
+    def __init__(self, weights: Any, num_samples: int, replacement: bool = True, generator: Generator | None = None) -> None:
+        self.weights = np.asarray(weights.tolist() if isinstance(weights, Tensor) else list(weights), np.float64)
+        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
+
+    def __iter__(self) -> Iterator[int]:
+        rng = (self.generator or default_generator).numpy()
+        return iter(rng.choice(len(self.weights), self.num_samples, self.replacement, self.weights / self.weights.sum()).tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class BatchSampler(Sampler[list[int]]):
+    """Lists of numbers from another sampler."""
+
+    def __init__(self, sampler: Any, batch_size: int, drop_last: bool) -> None:
+        if batch_size <= 0:
+            raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size}")
+        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batch: list[int] = []
+        for i in self.sampler:
+            batch.append(i)
+            if len(batch) == self.batch_size:
+                yield batch
+                batch = []
+        if batch and not self.drop_last:
+            yield batch
+
+    def __len__(self) -> int:
+        n = len(self.sampler)
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+
+# Batches
+
+
+def _owned(values: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor that takes an ndarray nobody else holds."""
+    values.flags.writeable = False
+    return wrap(Array(shaped(values.shape, values.dtype), values))
+
+
+def default_collate(batch: Sequence[Any]) -> Any:
+    """Samples as one batch: tensors, arrays and numbers are stacked, containers are kept."""
+    first = batch[0]
+    if isinstance(first, Tensor):
+        return _owned(np.stack([x.detach()._value()._numpy() for x in batch]))
+    if isinstance(first, np.ndarray):
+        return _owned(np.stack(batch))
+    if isinstance(first, (int, float, np.generic)):
+        return tensor([x.item() if isinstance(x, np.generic) else x for x in batch], dtype="float64" if isinstance(first, float) else None)
+    if isinstance(first, (str, bytes)):
+        return list(batch)
+    if isinstance(first, Mapping):
+        return {k: default_collate([x[k] for x in batch]) for k in first}
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*[default_collate(column) for column in zip(*batch, strict=True)])
+    if isinstance(first, (tuple, list)):
+        return [default_collate(column) for column in zip(*batch, strict=True)]
+    raise TypeError(f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}")
+
+
+def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
+    """A batch of a `TensorDataset` at once."""
+    count = len(indices)
+    ordered = count and indices[-1] - indices[0] == count - 1 and list(indices) == list(range(indices[0], indices[0] + count))
+    where: Any = np.s_[indices[0] : indices[0] + count] if ordered else np.asarray(indices)
+    return [_owned(np.array(t.detach()._value()._numpy()[where])) for t in dataset.tensors]
+
+
+class DataLoader(Generic[T]):
+    """Batches of a dataset.
+
+    Sampling and collation as in PyTorch.  Work is done in the process of the caller; `num_workers` and `pin_memory` are accepted and change nothing.
+    With `shuffle`, the order comes from `generator`, or the default one.
+
+    >>> import fdl.stateful as torch
+    >>> data = torch.utils.data.TensorDataset(torch.arange(5))
+    >>> [batch.tolist() for (batch,) in torch.utils.data.DataLoader(data, batch_size=2)]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Any = None,
+        batch_sampler: Any = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[Any], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Any = None,
+        multiprocessing_context: Any = None,
+        generator: Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+    ) -> None:
+        self.dataset, self.batch_size, self.drop_last, self.generator = dataset, batch_size, drop_last, generator
+        self.num_workers, self.pin_memory = num_workers, pin_memory
+        self.iterable = isinstance(dataset, IterableDataset)
+        if sampler is not None and shuffle:
+            raise ValueError("sampler option is mutually exclusive with shuffle")
+        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
+            raise ValueError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
+        if self.iterable and (shuffle or sampler is not None):
+            raise ValueError("DataLoader with IterableDataset: expected unspecified shuffle and sampler options")
+        if not self.iterable:
+            self.sampler = sampler if sampler is not None else RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+            self.batch_sampler = batch_sampler if batch_sampler is not None else BatchSampler(self.sampler, batch_size, drop_last) if batch_size else None
+        self.collate_fn = collate_fn if collate_fn is not None else default_collate if batch_size or batch_sampler else lambda x: x
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.iterable:
+            yield from self._of_stream()
+        elif self.batch_sampler is None:
+            for i in self.sampler:
+                yield self.collate_fn(self.dataset[i])
+        else:
+            at_once = type(self.dataset) is TensorDataset and self.collate_fn is default_collate
+            for indices in self.batch_sampler:
+                yield _rows(self.dataset, indices) if at_once else self.collate_fn([self.dataset[i] for i in indices])
+
+    def _of_stream(self) -> Iterator[Any]:
+        if self.batch_size is None:
+            yield from map(self.collate_fn, self.dataset)
+            return
+        batch = []
+        for sample in self.dataset:
+            batch.append(sample)
+            if len(batch) == self.batch_size:
+                yield self.collate_fn(batch)
+                batch = []
+        if batch and not self.drop_last:
+            yield self.collate_fn(batch)
+
+    def __len__(self) -> int:
+        if self.iterable:
+            return -(-len(self.dataset) // (self.batch_size or 1))
+        return len(self.batch_sampler if self.batch_sampler is not None else self.sampler)
