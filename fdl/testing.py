@@ -13,8 +13,9 @@ from fdl.core import dtypes
 from fdl.core.array import from_numpy
 from fdl.core.pytree import tree_flatten
 from fdl.transforms import jvp, vjp, vmap
+from fdl.transforms.lazy import flush, programs
 
-__all__ = ["assert_max_traces", "check_batching", "check_grads", "count_compilations"]
+__all__ = ["assert_max_traces", "check_batching", "check_grads", "count_compilations", "count_native_calls", "count_programs"]
 
 
 def _leaves(tree: Any) -> list[np.ndarray[Any, Any]]:
@@ -115,3 +116,35 @@ def count_compilations() -> Iterator[Callable[[], int]]:
     """
     before = c.compilations
     yield lambda: c.compilations - before
+
+
+@contextlib.contextmanager
+def count_native_calls() -> Iterator[Callable[[], int]]:
+    """Yields a function that says how many compiled programs the recorder has run in the block; what was recorded before runs first.
+
+    Calls of jitted functions are not counted.
+
+    >>> with count_native_calls() as ran:
+    ...     pass
+    >>> ran()
+    0
+    """
+    flush()
+    before = programs.calls
+    yield lambda: programs.calls - before
+
+
+@contextlib.contextmanager
+def count_programs() -> Iterator[Callable[[], int]]:
+    """Yields a function that says how many programs, different by structure, were recorded and run for the first time in the block.
+
+    >>> import fdl.numpy as jnp
+    >>> with count_programs() as seen:
+    ...     for step in range(3):
+    ...         _ = float(jnp.float32(step) * 0.25 - step)
+    >>> seen() <= 1
+    True
+    """
+    flush()
+    before = programs.sighted
+    yield lambda: programs.sighted - before

@@ -186,6 +186,10 @@ unsigned long long PyLong_AsUnsignedLongLongMask(PyObject *);
 double PyFloat_AsDouble(PyObject *);
 PyObject *PyErr_Occurred(void);
 extern PyObject _Py_NoneStruct;
+extern PyTypeObject PyFloat_Type, PyLong_Type, PyBool_Type;
+PyObject *PyDict_GetItemWithError(PyObject *, PyObject *), *PySequence_GetItem(PyObject *, long), *PyLong_FromLongLong(long long), *PyTuple_Pack(long, ...);
+long PySequence_Size(PyObject *);
+int PyList_Append(PyObject *, PyObject *), PyList_SetSlice(PyObject *, long, long, PyObject *);
 PyObject *PyList_GetItem(PyObject *, long);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, long *);
 PyObject *PyErr_NoMemory(void);
@@ -469,8 +473,114 @@ static PyObject *make_program(PyObject *self, PyObject *const *args, long count)
   return method_of(p, kinds[PyLong_AsLong(args[11])]);
 }
 
+/* ---- Recording: the hit path of `Recorder.bind`, see transforms/lazy/recorder.py, which says what it means ---- */
+
+static struct { PyObject *array, *ndarray, *literal, *float_token, *int_token, *bool_token; } known;
+static PyObject *s_node, *s_base, *s_values, *s_children, *s_over, *s_first, *s_out_avals, *s_info, *s_token, *s_number;
+
+static PyObject *get(PyObject *x, PyObject *name) { /* borrowed: the owner keeps it */
+  PyObject *found = PyObject_GetAttr(x, name);
+  if (found) Py_DecRef(found);
+  return found;
+}
+
+static int set_mark(PyObject *array, long long mark) {
+  PyObject *number = PyLong_FromLongLong(mark);
+  const int failed = PyObject_SetAttr(array, s_mark, number);
+  Py_DecRef(number);
+  return failed;
+}
+
+static void forget(PyObject *values, long from) {
+  const long end = PyList_Size(values);
+  for (long i = from; i < end; i++)
+    if ((PyObject *)PyList_GetItem(values, i)->type == known.array) set_mark(PyList_GetItem(values, i), 0);
+  PyList_SetSlice(values, from, end, 0);
+}
+
+/* The key's item for an operand (a new reference); what is new joins `values`.  0 where Python has to look at it */
+static PyObject *item_of(PyObject *x, long long base, PyObject *values) {
+  PyObject *number = x, *token = 0;
+  if ((PyObject *)x->type == known.array) {
+    const long long mark = PyLong_AsLongLong(get(x, s_mark)), slot = mark - base, count = PyList_Size(values);
+    if (slot >= 0 && slot < count) return PyLong_FromLongLong(slot);
+    PyObject *data = get(x, s_data);
+    if (slot >= 0 || mark < 0 || !data || (data->type != BufferType && (PyObject *)data->type != known.ndarray)) return 0;
+    PyObject *aval = get(x, s_aval);
+    if (!aval || set_mark(x, base + count)) return 0;
+    if (PyList_Append(values, x)) { set_mark(x, 0); return 0; }
+    return PyObject_GetAttr(aval, s_token);
+  }
+  if (x->type == &PyFloat_Type) token = known.float_token;
+  else if (x->type == &PyBool_Type) token = known.bool_token;
+  else if (x->type == &PyLong_Type) {
+    if (PyLong_AsLongLong(x) == -1 && PyErr_Occurred()) { PyErr_Clear(); return 0; }
+    token = known.int_token;
+  } else if ((PyObject *)x->type == known.literal) {
+    number = get(x, s_number);
+    token = get(get(x, s_aval), s_token);
+  }
+  return !token || PyList_Append(values, number) ? 0 : keep(token);
+}
+
+static PyObject *pending(PyObject *segment, PyObject *aval, long long mark) {
+  PyObject *array = PyType_GenericAlloc((PyTypeObject *)known.array, 0);
+  if (!array) return 0;
+  PyObject_SetAttr(array, s_aval, aval);
+  PyObject_SetAttr(array, s_data, segment);
+  set_mark(array, mark);
+  return array;
+}
+
+static PyObject *nothing(void) { return PyErr_Occurred() ? 0 : keep(&_Py_NoneStruct); }
+
+/* bind(segment, head, operands) -> (results, info), or None, and nothing has changed, where this is no hit or not plain */
+static PyObject *bind(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 3) return fail("bind: expected 3 arguments");
+  PyObject *segment = args[0], *operands = args[2], *node = get(segment, s_node), *values = get(segment, s_values);
+  if (!node || !values || PyLong_AsLong(get(node, s_over))) return nothing();
+  const long long base = PyLong_AsLongLong(get(segment, s_base));
+  const long known_values = PyList_Size(values), n = PySequence_Size(operands);
+  PyObject *key = PyTuple_New(n + 1);
+  PyTuple_SetItem(key, 0, keep(args[1]));
+  for (long i = 0; i < n; i++) {
+    PyObject *x = PySequence_GetItem(operands, i), *item = x ? item_of(x, base, values) : 0;
+    if (x) Py_DecRef(x);
+    if (!item) { Py_DecRef(key); forget(values, known_values); return nothing(); }
+    PyTuple_SetItem(key, i + 1, item);
+  }
+  PyObject *child = PyDict_GetItemWithError(get(node, s_children), key);
+  Py_DecRef(key);
+  if (!child) { forget(values, known_values); return nothing(); }
+  PyObject *out_avals = get(child, s_out_avals);
+  const long long mark = base + PyLong_AsLongLong(get(child, s_first));
+  const long outputs = PyTuple_Size(out_avals);
+  PyObject *outs = PyList_New(outputs);
+  for (long i = 0; i < outputs; i++) {
+    PyObject *array = pending(segment, PyTuple_GetItem(out_avals, i), mark + i);
+    PyList_Append(values, array);
+    PyList_SetItem(outs, i, array);
+  }
+  PyObject_SetAttr(segment, s_node, child);
+  PyObject *result = PyTuple_Pack(2, outs, get(child, s_info));
+  Py_DecRef(outs);
+  return result;
+}
+
+/* recording(array type, ndarray type, literal type, tokens of float, int, bool) -> None: what `bind` has to know */
+static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 6) return fail("recording: expected 6 arguments");
+  known.array = keep(args[0]), known.ndarray = keep(args[1]), known.literal = keep(args[2]);
+  known.float_token = keep(args[3]), known.int_token = keep(args[4]), known.bool_token = keep(args[5]);
+  return keep(&_Py_NoneStruct);
+}
+
 static PyMethodDef methods[] = {
   {"load", (void *)load, METH_O, 0},
+  {"bind", (void *)bind, METH_FASTCALL, 0},
+  {"recording", (void *)recording, METH_FASTCALL, 0},
   {"program", (void *)make_program, METH_FASTCALL, 0},
   {"set_threads", (void *)set_threads, METH_O, 0},
   {0, 0, 0, 0},
@@ -487,6 +597,9 @@ __attribute__((visibility("default"))) PyObject *PyInit_fdl_native(void) {
   s_data = PyUnicode_InternFromString("_data");
   s_mark = PyUnicode_InternFromString("_mark");
   no_mark = PyLong_FromLong(0);
+  PyObject **names[] = {&s_node, &s_base, &s_values, &s_children, &s_over, &s_first, &s_out_avals, &s_info, &s_token, &s_number};
+  const char *texts[] = {"node", "base", "values", "children", "over", "first", "out_avals", "info", "token", "number"};
+  for (int i = 0; i < 10; i++) *names[i] = PyUnicode_InternFromString(texts[i]);
   if (!BufferType || PyModule_AddObject(m, "Buffer", keep((PyObject *)BufferType))) return 0;
   pthread_atfork(0, 0, after_fork);
   return m;

@@ -6,6 +6,7 @@ Invariant: nothing here or in a shape rule assumes that a dimension is a plain i
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import Any
 
@@ -40,33 +41,38 @@ Dim = Any  # int | SymDim; `Any` keeps shape arithmetic of concrete programs fre
 Shape = tuple[Dim, ...]
 
 
+_TOKENS: dict[tuple[Any, ...], int] = {}  # a negative number for each type that was met
+_NEXT = itertools.count(-1, -1)
+
+
 class ShapedArray:
-    """Shape, dtype and whether the dtype is weak.  Immutable and interned by `shaped`, so that equal ones are mostly identical.
+    """Shape, dtype and whether the dtype is weak.  Immutable and interned by `shaped`; equal ones have the same `token`, a negative number.
 
     >>> ShapedArray((2, 3), "float32")
     float32[2,3]
     """
 
-    __slots__ = ("_hash", "dtype", "shape", "weak_type")
+    __slots__ = ("dtype", "shape", "token", "weak_type")
     shape: Shape
     dtype: DType
     weak_type: bool
+    token: int
 
     def __init__(self, shape: Shape, dtype: Any, weak_type: bool = False) -> None:
         self.shape = tuple(shape)
         self.dtype = dtypes.canonical(dtype)
         self.weak_type = weak_type
-        self._hash = hash((self.shape, self.dtype, weak_type))
+        self.token = _TOKENS.setdefault((self.shape, self.dtype, weak_type), next(_NEXT))
 
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
         if not isinstance(other, ShapedArray):
             return NotImplemented
-        return self.shape == other.shape and self.dtype == other.dtype and self.weak_type == other.weak_type
+        return self.token == other.token
 
     def __hash__(self) -> int:
-        return self._hash
+        return hash(self.token)
 
     @property
     def ndim(self) -> int:

@@ -174,6 +174,10 @@ def scalar_type(value: Any) -> tuple[DType, bool] | None:
     return None
 
 
+# (dtype, weak) of Python numbers that are inputs of a program: wide enough to be exact in whatever they turn into
+PYTHON_FLOAT, PYTHON_INT, PYTHON_BOOL = (float64, True), (int64, True), (bool_, False)
+
+
 def default_float(dtype: DType) -> DType:
     """`dtype` if it is floating, else float32: what an integer turns into where a float is needed."""
     return dtype if is_float(dtype) else float32

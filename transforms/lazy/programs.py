@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fdl.backends.c import CExecutable
 from fdl.backends.dispatch import can_compile, executable
 from fdl.backends.executable import Interpreted
 from fdl.core.array import Array
@@ -26,6 +27,15 @@ EARLY = 0.1  # a program is compiled when its sightings have cost this part of w
 
 calls = 0  # compiled programs run, for `fdl.testing`
 sighted = 0  # programs first seen, for `fdl.testing`
+
+
+class Native:
+    """What the runtime library gives the recorder, once it is loaded: the hit path of `Recorder.bind`, in C."""
+
+    bind: Callable[..., Any] | None = None
+
+
+NATIVE = Native()
 
 
 def _equations(graph: Graph) -> list[Equation]:
@@ -77,6 +87,8 @@ class Program:
                 self.interpreted.fill(inputs, outs)
                 return
             native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
+            if NATIVE.bind is None and isinstance(native, CExecutable):
+                NATIVE.bind = native.native.bind
         if config.tier == "interpreted":
             self.interpreted.fill(inputs, outs)
             return

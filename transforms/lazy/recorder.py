@@ -13,23 +13,22 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fdl.core.array import VOLATILE, Array, Deferred
+from fdl.core.array import DONATED, VOLATILE, Array, Deferred
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.config import config
-from fdl.core.dtypes import bool_, float64, int64, scalar_type
+from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT, scalar_type
 from fdl.core.errors import DeferredError
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive
-from fdl.transforms.lazy.programs import program_of
-from fdl.transforms.lazy.trie import Node, Operation
+from fdl.transforms.lazy.programs import NATIVE, program_of
+from fdl.transforms.lazy.trie import SOFT_BYTES, SOFT_OPERATIONS, Node, Operation
 
-SOFT_OPERATIONS, SOFT_BYTES = 1000, 1 << 28  # past one of these a program is cut before an operation like its first; past twice as much anywhere
 TRIE_NODES = 10_000
 
 _EPOCHS = itertools.count(1)
 _SLOTS = 1 << 32  # a mark is epoch * _SLOTS + slot
 
-_FLOAT, _INT, _BOOL = shaped((), float64, True), shaped((), int64, True), shaped((), bool_)
+_FLOAT, _INT, _BOOL = (shaped((), *kind) for kind in (PYTHON_FLOAT, PYTHON_INT, PYTHON_BOOL))
 _refs = sys.getrefcount
 
 
@@ -85,17 +84,15 @@ class Recorder:
         self.lock = threading.RLock()
         self.busy = False
         self.wanted = False  # the program is complete but for values that are about to die
-        self.root = Node(None, None, (), ())
+        self.root = Node()
         self.nodes = 0
         self.journal: dict[Any, Any] = {}  # cells rebound since the last flush, with what they held
         self.checks: list[Callable[[], BaseException]] = []
-        self.first: Any = None  # key of the program's first operation
         self._spare: Recorder | None = None
         self._restart()
 
     def _restart(self) -> None:
         self.segment = Segment(self)
-        self.table: dict[int, int] = {}  # slots of leaves whose mark another recorder may have taken
         self.journal.clear()
         self.checks.clear()
         self.wanted = self.volatile = False
@@ -117,24 +114,34 @@ class Recorder:
         """
         if self.busy:
             return self.spare.bind(head, operands, resolve)
-        if (reached := self.segment.node).count >= SOFT_OPERATIONS or reached.bytes >= SOFT_BYTES:
-            self._limit(reached, head, operands)
+        if NATIVE.bind is not None and not config.eager:
+            self.busy = True
+            try:
+                hit: tuple[list[Array], Any] | None = NATIVE.bind(self.segment, head, operands)
+            finally:
+                self.busy = False
+            if hit is not None:
+                return hit
+        if self.segment.node.over:
+            self._limit(head, operands)
+        return self._bind(head, operands, resolve)
+
+    def _bind(self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> tuple[list[Array], Any]:
+        """`bind` in full; the hit path of the runtime library does the same, and nothing where it cannot."""
         self.busy = True
         foreign = None
         segment = self.segment
         node, base, values = segment.node, segment.base, segment.values
+        fresh: list[ShapedArray] = []
         try:
             key: list[Any] = [head]
             for x in operands:
-                if type(x) is Array:
-                    slot = x._mark - base
-                    key.append(slot if 0 <= slot < len(values) else self._leaf(x))
-                else:
-                    key.append(_number(x, values))
+                slot = x._mark - base if type(x) is Array else -1
+                if not 0 <= slot < len(values):
+                    slot = self._leaf(x, fresh)
+                key.append(slot)
             items = tuple(key)
-            child = node.children.get(items) or self._grow(node, items, resolve)
-            if node.operation is None:
-                self.first = items
+            child = node.children.get(items) or self._grow(node, items, fresh, resolve)
             mark = base + child.first
             outs = [Array(aval, segment, mark + i) for i, aval in enumerate(child.out_avals)]
             values += outs
@@ -152,69 +159,56 @@ class Recorder:
             self.flush()
         return outs, child.info
 
-    def _leaf(self, x: Array) -> Any:
-        """The key's item for an array that has no slot here by its mark."""
-        slot = self.table.get(id(x))
-        if slot is not None:
-            return slot
-        if isinstance(x._data, Deferred):
-            raise _Foreign(x)
+    def _leaf(self, x: Any, fresh: list[ShapedArray]) -> int:
+        """The key's item for an operand that has no slot here by its mark: a new leaf's token, or a slot where another recorder took the mark."""
         values = self.segment.values
-        self.table[id(x)] = len(values)
-        if x._mark == VOLATILE:
-            self.volatile = True
+        if type(x) is not Array:
+            aval = _number(x, values)
         else:
-            x._mark = self.segment.base + len(values)
-        values.append(x)
-        return x.aval
+            if x._mark > self.segment.base:  # a later epoch: another recorder met this array, after us perhaps
+                for slot, known in enumerate(values):
+                    if known is x:
+                        return slot
+            if isinstance(x._data, Deferred):
+                raise _Foreign(x)
+            if x._data is DONATED:
+                x._numpy()
+            if x._mark == VOLATILE:
+                self.volatile = True
+            else:
+                x._mark = self.segment.base + len(values)
+            values.append(x)
+            aval = x.aval
+        fresh.append(aval)
+        return aval.token
 
     def _roll_back(self, segment: Segment) -> None:
         """After a bind that did not commit: forget its leaves."""
         known = segment.node.slots
         for x in segment.values[known:]:
-            if type(x) is Array:
-                self.table.pop(id(x), None)
-                if x._mark != VOLATILE:
-                    x._mark = 0
+            if type(x) is Array and x._mark != VOLATILE:
+                x._mark = 0
         del segment.values[known:]
 
-    def _grow(self, node: Node, key: tuple[Any, ...], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> Node:
+    def _grow(self, node: Node, key: tuple[Any, ...], fresh: Sequence[ShapedArray], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> Node:
         """A miss: check the operation and make its node."""
-        values = self.segment.values
-        slots: list[int] = []
+        values, leaves = self.segment.values, iter(enumerate(fresh, node.slots))
+        operands: list[int] = []
         avals: list[ShapedArray] = []
-        leaves: list[ShapedArray] = []
         for item in key[1:]:
-            if type(item) is int:
-                slots.append(item)
-                avals.append(values[item].aval)
-            else:
-                slots.append(node.slots + len(leaves))
-                avals.append(item)
-                leaves.append(item)
+            slot, aval = (item, values[item].aval) if item >= 0 else next(leaves)
+            operands.append(slot)
+            avals.append(aval)
         operation = resolve(key[0], avals)
-        child = node.children[key] = Node(node, operation, tuple(slots), tuple(leaves))
+        child = node.children[key] = Node(node, key, operation, tuple(operands), tuple(fresh))
         self.nodes += 1
         return child
 
-    def _limit(self, node: Node, head: Any, operands: Sequence[Any]) -> None:
+    def _limit(self, head: Any, operands: Sequence[Any]) -> None:
         """Cut a long program where it would begin again, so that a loop that nobody looks at repeats one program."""
-        if node.count >= 2 * SOFT_OPERATIONS or node.bytes >= 2 * SOFT_BYTES or self.first == self._key_at_root(head, operands):
+        node = self.segment.node
+        if node.count >= 2 * SOFT_OPERATIONS or node.bytes >= 2 * SOFT_BYTES or node.origin.key == _key_at_root(head, operands):
             self.flush()
-
-    @staticmethod
-    def _key_at_root(head: Any, operands: Sequence[Any]) -> Any:
-        key: list[Any] = [head]
-        numbers: dict[int, int] = {}
-        slot = 0
-        for x in operands:
-            if type(x) is Array and id(x) in numbers:
-                key.append(numbers[id(x)])
-                continue
-            numbers[id(x)] = slot
-            slot += 1
-            key.append(x.aval if type(x) is Array else _number(x, []))
-        return tuple(key)
 
     def check(self, failed: Array, error: Callable[[], BaseException]) -> None:
         """Join to the program that the 0-d bool `failed` is false; else `error()` is raised at the flush and nothing of the program stays."""
@@ -245,7 +239,7 @@ class Recorder:
             finally:
                 segment.values = []
                 if self.nodes > TRIE_NODES:
-                    self.root, self.nodes = Node(None, None, (), ()), 0
+                    self.root, self.nodes = Node(), 0
                 self._restart()
                 self.busy = False
 
@@ -284,8 +278,18 @@ class _Foreign(Exception):
         self.array = array
 
 
+def _key_at_root(head: Any, operands: Sequence[Any]) -> tuple[Any, ...]:
+    """The key that an operation would have at the start of a program."""
+    key: list[Any] = [head]
+    slots: dict[int, int] = {}
+    for x in operands:
+        key.append(slots[id(x)] if id(x) in slots else x.aval.token if type(x) is Array else _number(x, []).token)
+        slots.setdefault(id(x), len(slots))
+    return tuple(key)
+
+
 def _number(x: Any, values: list[Any]) -> ShapedArray:
-    """The key's item for a number, which becomes a leaf; ints stay exact."""
+    """The type of a number, which becomes a leaf; ints stay exact."""
     kind = type(x)
     if kind is float:
         item = _FLOAT

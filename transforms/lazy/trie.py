@@ -1,7 +1,8 @@
 """The trie of recorded programs: a node is an operation after all operations on the path from the root.
 
 Values of a path are numbered by *slots*: an operation's new leaves first, then its results, so that equal programs get equal numbers.  An edge is keyed
-by (operation with its static parameters, one item an operand): the slot of what the path already knows, or the type of a new leaf.  A Python number is
+by (operation with its static parameters, one item an operand): the slot of what the
+path already knows, or the token of a new leaf's type.  A Python number is
 a new leaf each time, never part of a key.  So a hit proves that the operation is the recorded one, and nothing is replayed on trust.
 """
 
@@ -17,6 +18,8 @@ from fdl.core.source import Location, user_location
 from fdl.lowering.passes.prune import prune
 from fdl.transforms.lazy.programs import Ending
 
+SOFT_OPERATIONS, SOFT_BYTES = 1000, 1 << 28  # past one of these a program is cut before an operation like its first; past twice as much anywhere
+
 
 class Operation(NamedTuple):
     """What an edge stands for: an equation but for its operands.  `info` is for who recorded it, e.g. how to transpose it."""
@@ -30,10 +33,16 @@ class Operation(NamedTuple):
 class Node:
     """A place in the trie; `slots` values are known here, of which this operation's results start at `first`."""
 
-    __slots__ = ("bytes", "children", "count", "ending", "first", "info", "leaves", "operands", "operation", "out_avals", "parent", "slots", "source")
+    __slots__ = (
+        "bytes", "children", "count", "ending", "first", "info", "key", "leaves", "operands", "operation", "origin", "out_avals", "over", "parent", "slots", "source",
+    )  # fmt: skip
 
-    def __init__(self, parent: Node | None, operation: Operation | None, operands: tuple[int, ...], leaves: tuple[ShapedArray, ...]) -> None:
+    def __init__(
+        self, parent: Node | None = None, key: Any = None, operation: Operation | None = None, operands: tuple[int, ...] = (), leaves: tuple[ShapedArray, ...] = ()
+    ) -> None:
         self.parent = parent
+        self.key = key
+        self.origin: Node = parent.origin if parent is not None and parent.operation is not None else self
         self.operation = operation
         self.operands = operands
         self.leaves = leaves
@@ -45,6 +54,7 @@ class Node:
         self.slots: int = self.first + len(self.out_avals)
         self.count: int = parent.count + 1 if parent is not None else 0
         self.bytes: int = (parent.bytes if parent is not None else 0) + sum(a.nbytes for a in self.out_avals)
+        self.over: bool = self.count >= SOFT_OPERATIONS or self.bytes >= SOFT_BYTES
         self.source: Location | None = user_location() if operation is not None else None
 
     def path(self) -> list[Node]:
