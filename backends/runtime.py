@@ -10,15 +10,9 @@ import threading
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-
 from fdl.backends import cache
 from fdl.backends.toolchain import PRODUCT_FLAGS, Compiler, rows_of_tile
-from fdl.core.array import Array
-from fdl.core.avals import shaped
 from fdl.core.config import config
-from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT
-from fdl.core.graph import Literal
 from fdl.lowering.render import environment
 
 _NATIVE = Path(__file__).resolve().parent / "native"
@@ -64,8 +58,6 @@ def load(compiler: Compiler) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         config.on_threads(module.set_threads)
-        numbers = [shaped((), dtype, weak).token for dtype, weak in (PYTHON_FLOAT, PYTHON_INT, PYTHON_BOOL)]
-        module.recording(Array, np.ndarray, Literal, *numbers)
         return module
 
 

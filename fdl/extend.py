@@ -12,6 +12,7 @@ There is no second reverse mode: both come from `linearize_graph` and `transpose
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -25,12 +26,12 @@ from fdl.core.graph import Atom, Graph, Literal, bind_graph
 from fdl.core.tangents import has_tangent
 from fdl.core.trace import aval_of, transforming
 from fdl.transforms.control.call import call, call_p
-from fdl.transforms.lazy import cut, flush, recorder, want
+from fdl.transforms.lazy import cut, flush, recorder, recorders, want
 from fdl.transforms.lazy.trie import Operation
 from fdl.transforms.linearize import LinearizedGraph, linearize_graph, transpose_graph
 from fdl.transforms.stage import stage
 
-__all__ = ["Function", "Signature", "Storage", "Taped", "cut", "flush", "recorder", "residuals_of", "want"]
+__all__ = ["Function", "Signature", "Storage", "Taped", "cut", "flush", "put", "recorder", "recorders", "residuals_of", "want"]
 
 
 class Signature:
@@ -53,11 +54,11 @@ class Signature:
 class Taped:
     """A signature linearized: calls of it return results and then residuals.
 
-    `differentiated` numbers the operands that have cotangents, `varies` says which results have a derivative, `sources` where residuals are found: (True,
-    i) is operand i, (False, i) is value i of the call.
+    `differentiated` numbers the operands that have cotangents, `varies` says which results have a derivative, `sources` where residuals are found among
+    the operands and then the values of the call.
     """
 
-    __slots__ = ("_pulls", "count", "differentiated", "lin", "name", "signature", "single", "sources", "varies")
+    __slots__ = ("_pulls", "count", "differentiated", "lin", "name", "pick", "signature", "single", "sources", "varies")
 
     def __init__(self, signature: Signature, varying: int) -> None:
         graph = signature.graph
@@ -67,22 +68,33 @@ class Taped:
         self.differentiated = tuple([i for i, m in enumerate(mask) if m])
         self.count = len(graph.outputs)
         self.varies = tuple(self.lin.nonzero_out)
-        self.sources = tuple([(where == "in", i) for where, i in self.lin.residuals])
+        self.sources = tuple([i if where == "in" else len(graph.inputs) + i for where, i in self.lin.residuals])
+        # of (operands, values) the residuals, as fast as it can be
+        self.pick: Callable[[Sequence[Any]], Sequence[Any]] = operator.itemgetter(*self.sources) if len(self.sources) > 1 else lambda pool: [pool[i] for i in self.sources]
         self._pulls: dict[tuple[bool, ...], Function] = {}
 
     def pull(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the differentiated operands, None where they vanish, from one for each result, None where it is zero."""
-        given = tuple([ct is not None for ct, varies in zip(cotangents, self.varies, strict=True) if varies])
-        operands = [*residuals, *[ct for ct, varies in zip(cotangents, self.varies, strict=True) if varies and ct is not None]]
-        if True not in given:
+        given, present = self.given(cotangents)
+        if not present:
             return [None] * len(self.differentiated)
+        operands = [*residuals, *present]
         if transforming():
             derived, nonzero = self.transposed(given)
             outs: Sequence[Any] = call(derived, operands, f"backward({self.name})")
         else:
-            outs, nonzero = recorder().bind((self, given), operands, _resolve_pull)
+            outs, nonzero = recorders.recorder.bind((self, given), operands, _resolve_pull)
+        if False not in nonzero:
+            return outs  # type: ignore[return-value]
         results = iter(outs)
         return [next(results) if nz else None for nz in nonzero]
+
+    def given(self, cotangents: Sequence[Any]) -> tuple[tuple[bool, ...], list[Any]]:
+        """Which results that vary have a cotangent, and those."""
+        if len(cotangents) == 1 and cotangents[0] is not None and self.varies == (True,):
+            return (True,), [cotangents[0]]
+        of_varying = [ct for ct, varies in zip(cotangents, self.varies, strict=True) if varies]
+        return tuple([ct is not None for ct in of_varying]), [ct for ct in of_varying if ct is not None]
 
     def transposed(self, given: tuple[bool, ...]) -> tuple[Graph, tuple[bool, ...]]:
         """The graph of (residuals, cotangents that are given), and which of its results do not vanish."""
@@ -103,9 +115,9 @@ class Taped:
         return self._pulls[given], nonzero
 
 
-def residuals_of(taped: Taped, operands: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+def residuals_of(taped: Taped, operands: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
     """Residuals of a call from its operands and all values that it returned."""
-    return [operands[i] if is_operand else values[i] for is_operand, i in taped.sources]
+    return taped.pick([*operands, *values])
 
 
 class Function:
@@ -130,7 +142,7 @@ class Function:
         if transforming():
             operation = _resolve((self, static, varying), [aval_of(x) for x in operands])
             return call(operation.params["graph"], operands, self.name), operation.info
-        return recorder().bind((self, static, varying), operands, _resolve)
+        return recorders.recorder.bind((self, static, varying), operands, _resolve)
 
     def signature(self, avals: Sequence[ShapedArray], static: tuple[Hashable, ...]) -> Signature:
         """The graph for these types; raises the errors of `f`."""
@@ -216,3 +228,18 @@ class Storage:
         np.copyto(self.exported, array._numpy())
         self.version += 1
         return True
+
+
+def put(cells: Sequence[Storage], arrays: Sequence[Any]) -> None:
+    """`set` of many cells, after one call that computed all of their values."""
+    current = recorders.recorder
+    journal, base, known = current.journal, current.segment.base, len(current.segment.values)
+    for cell, array in zip(cells, arrays, strict=True):
+        if cell.exported is not None or not isinstance(array._data, Deferred):
+            cell.set(array)
+            continue
+        if cell not in journal:
+            slot = cell.array._mark - base
+            journal[cell] = slot if 0 <= slot < known else cell.array
+        cell.array = array
+        cell.version += 1

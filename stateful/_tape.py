@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from fdl.extend import Taped, residuals_of
 
-_ORDER = itertools.count()
+_ORDER = itertools.count(0, -1)
 
 
 class GradMode(threading.local):
@@ -47,20 +47,15 @@ class Leaf:
 class Node:
     """A taped call."""
 
-    __slots__ = ("__weakref__", "edges", "hooks", "operands", "order", "residuals", "taped")
+    __slots__ = ("__weakref__", "edges", "hooks", "operands", "order", "taped", "values")
 
     def __init__(self, taped: Taped, edges: Sequence[tuple[Any, int]], operands: Sequence[Any], values: Sequence[Any]) -> None:
         self.taped = taped
         self.edges = edges
-        self.operands: Sequence[Any] | None = operands  # for second derivatives
-        self.residuals: Sequence[Any] | None = residuals_of(taped, operands, values)
+        self.operands: Sequence[Any] | None = operands  # also for second derivatives
+        self.values = values
         self.order = next(_ORDER)
         self.hooks: dict[int, dict[int, Any]] | None = None
-
-    @property
-    def count(self) -> int:
-        """Number of results."""
-        return self.taped.count
 
     def name(self) -> str:
         """As PyTorch calls it."""
@@ -68,18 +63,17 @@ class Node:
 
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the operands that have edges."""
-        if self.residuals is None:
+        if self.operands is None and self.taped.sources:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
                 "Specify retain_graph=True if you need to backward through the graph a second time."
             )
-        return self.taped.pull(self.residuals, cotangents)
+        return self.taped.pull(residuals_of(self.taped, self.operands or (), self.values), cotangents)
 
     def release(self) -> None:
         """Let go of residuals, so that what they hold can be updated in place."""
-        if self.residuals:
-            self.residuals = None
         self.operands = None
+        self.values = ()
 
     def hooks_of(self, index: int) -> dict[int, Any]:
         """Hooks on the gradient of a result."""
@@ -118,47 +112,56 @@ class HookHandle:
         self.hooks.pop(self.key, None)
 
 
+def _run_hooks(hooks: dict[int, dict[int, Any]], cotangents: list[Any], algebra: Algebra) -> None:
+    """Let hooks see, and perhaps replace, the cotangents of a node's results."""
+    for index, some in hooks.items():
+        if cotangents[index] is not None:
+            cotangents[index] = algebra.hooked(cotangents[index], list(some.values()))
+
+
 def walk(roots: Sequence[tuple[Any, int, Any]], algebra: Algebra, release: bool, wanted: dict[tuple[Any, int], Any] | None = None) -> None:
     """Reverse mode from `(node, result, cotangent)` roots.
 
     Leaves gather their gradients; or, with `wanted`, the cotangents of these (node, result) pairs are put there and leaves stay as they are.
     """
     waiting: dict[Any, list[Any]] = {}
+    leaves: dict[Leaf, Any] = {}
     heap: list[tuple[int, Any]] = []
 
     def give(node: Any, index: int, ct: Any) -> None:
+        if type(node) is Leaf:
+            leaves[node] = algebra.add(leaves[node], ct) if node in leaves else ct
+            return
         found = waiting.get(node)
         if found is None:
-            found = waiting[node] = [None] * (1 if type(node) is Leaf else node.count)
-            heapq.heappush(heap, (-node.order, node))
+            found = waiting[node] = [None] * node.taped.count
+            heapq.heappush(heap, (node.order, node))
         found[index] = ct if found[index] is None else algebra.add(found[index], ct)
 
     for node, index, ct in roots:
         give(node, index, ct)
     done = []
+    pull = algebra.pull
     while heap:
         node = heapq.heappop(heap)[1]
         cotangents = waiting.pop(node)
-        hooks = node.hooks
-        if hooks:
-            if type(node) is Leaf:
-                cotangents[0] = algebra.hooked(cotangents[0], list(hooks.values()))
-            else:
-                for index, some in hooks.items():
-                    if cotangents[index] is not None:
-                        cotangents[index] = algebra.hooked(cotangents[index], list(some.values()))
+        if node.hooks:
+            _run_hooks(node.hooks, cotangents, algebra)
         if wanted is not None:
             for index, ct in enumerate(cotangents):
                 if (node, index) in wanted:
                     wanted[node, index] = ct
-        if type(node) is Leaf:
-            if wanted is None:
-                algebra.gather(node, cotangents[0])
-            continue
-        for (producer, index), ct in zip(node.edges, algebra.pull(node, cotangents), strict=True):
+        for (producer, index), ct in zip(node.edges, pull(node, cotangents), strict=True):
             if ct is not None:
                 give(producer, index, ct)
         done.append(node)
+    for leaf, ct in leaves.items():
+        if leaf.hooks:
+            ct = algebra.hooked(ct, list(leaf.hooks.values()))
+        if wanted is None:
+            algebra.gather(leaf, ct)
+        elif (leaf, 0) in wanted:
+            wanted[leaf, 0] = ct
     if release:  # when all is recorded: a failure in between leaves the tape whole
         for node in done:
             node.release()

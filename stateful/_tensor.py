@@ -19,7 +19,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array, from_numpy
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import FdlError, IndexBoundsError
-from fdl.extend import Function, Storage, recorder
+from fdl.extend import Function, Storage, recorders
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
 from fdl.stateful._tape import HookHandle, Leaf, Node, grad_mode, walk
 
@@ -390,8 +390,8 @@ def apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...] =
     tracked = grad_mode.enabled
     try:
         if tracked:
-            if (current := recorder()).wanted:
-                current.flush()
+            if recorders.recorder.wanted:
+                recorders.recorder.flush()
             outs, info = function.record(values, static, varying)
         else:
             varying = 0
@@ -538,13 +538,13 @@ class _OfTensors:
         if node.operands is None:
             return node.pull(cotangents)  # raises
         taped = node.taped
-        given = tuple([ct is not None for ct, varies in zip(cotangents, taped.varies, strict=True) if varies])
-        if True not in given:
+        given, present = taped.given(cotangents)
+        if not present:
             return [None] * len(taped.differentiated)
         function, nonzero = taped.differentiable_pull(given)
         edges = dict(zip(taped.differentiated, node.edges, strict=True))
         operands = [wrap(x, *edges[i]) if i in edges else x for i, x in enumerate(node.operands)]
-        outs = iter(apply(function, [*operands, *[ct for ct, v in zip(cotangents, taped.varies, strict=True) if v and ct is not None]]))
+        outs = iter(apply(function, [*operands, *present]))
         return [next(outs) if nz else None for nz in nonzero]
 
     def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from fdl.ops import zeros_like
@@ -130,7 +131,7 @@ class _FunctionNode:
         self.function, self.context, self.edges = function, context, [e for e in edges if e is not None]
         self.given = [e is not None for e in edges]
         self.avals = [t._aval for t in outs]
-        self.count = len(outs)
+        self.taped = SimpleNamespace(count=len(outs))
         self.order = next(_ORDER)
         self.hooks: dict[int, dict[int, Any]] = {}
         self.released = False

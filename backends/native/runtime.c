@@ -185,7 +185,7 @@ long long PyLong_AsLongLong(PyObject *);
 unsigned long long PyLong_AsUnsignedLongLongMask(PyObject *);
 double PyFloat_AsDouble(PyObject *);
 PyObject *PyErr_Occurred(void);
-extern PyObject _Py_NoneStruct;
+extern PyObject _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct;
 extern PyTypeObject PyFloat_Type, PyLong_Type, PyBool_Type;
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *), *PySequence_GetItem(PyObject *, long), *PyLong_FromLongLong(long long), *PyTuple_Pack(long, ...);
 long PySequence_Size(PyObject *);
@@ -476,25 +476,33 @@ static PyObject *make_program(PyObject *self, PyObject *const *args, long count)
 /* ---- Recording: the hit path of `Recorder.bind`, see transforms/lazy/recorder.py, which says what it means ---- */
 
 static struct { PyObject *array, *ndarray, *literal, *float_token, *int_token, *bool_token; } known;
-static PyObject *s_node, *s_base, *s_values, *s_children, *s_over, *s_first, *s_out_avals, *s_info, *s_token, *s_number;
+static struct { long node, base, values, children, over, first, out_avals, info, token, number, literal_aval, aval, data, mark; } at; /* offsets of slots */
 
-static PyObject *get(PyObject *x, PyObject *name) { /* borrowed: the owner keeps it */
-  PyObject *found = PyObject_GetAttr(x, name);
-  if (found) Py_DecRef(found);
+#define FIELD(x, slot) (*(PyObject **)((char *)(x) + at.slot))
+
+/* Where the instance keeps an attribute: the word that holds its value.  The instance has a value of its own for each slot */
+static long offset_of(PyObject *instance, long size, const char *attribute) {
+  PyObject *name = PyUnicode_InternFromString(attribute), *value = PyObject_GetAttr(instance, name);
+  long found = 0;
+  for (long offset = sizeof(PyObject); value && offset + (long)sizeof(void *) <= size; offset += sizeof(void *))
+    if (*(PyObject **)((char *)instance + offset) == value) found = offset;
+  Py_DecRef(name);
+  if (value) Py_DecRef(value);
   return found;
 }
 
-static int set_mark(PyObject *array, long long mark) {
-  PyObject *number = PyLong_FromLongLong(mark);
-  const int failed = PyObject_SetAttr(array, s_mark, number);
-  Py_DecRef(number);
-  return failed;
+static void put(PyObject **field, PyObject *value) { /* takes the reference */
+  PyObject *old = *field;
+  *field = value;
+  if (old) Py_DecRef(old);
 }
 
 static void forget(PyObject *values, long from) {
   const long end = PyList_Size(values);
-  for (long i = from; i < end; i++)
-    if ((PyObject *)PyList_GetItem(values, i)->type == known.array) set_mark(PyList_GetItem(values, i), 0);
+  for (long i = from; i < end; i++) {
+    PyObject *x = PyList_GetItem(values, i);
+    if ((PyObject *)x->type == known.array) put(&FIELD(x, mark), keep(no_mark));
+  }
   PyList_SetSlice(values, from, end, 0);
 }
 
@@ -502,14 +510,13 @@ static void forget(PyObject *values, long from) {
 static PyObject *item_of(PyObject *x, long long base, PyObject *values) {
   PyObject *number = x, *token = 0;
   if ((PyObject *)x->type == known.array) {
-    const long long mark = PyLong_AsLongLong(get(x, s_mark)), slot = mark - base, count = PyList_Size(values);
+    const long long mark = PyLong_AsLongLong(FIELD(x, mark)), slot = mark - base, count = PyList_Size(values);
     if (slot >= 0 && slot < count) return PyLong_FromLongLong(slot);
-    PyObject *data = get(x, s_data);
-    if (slot >= 0 || mark < 0 || !data || (data->type != BufferType && (PyObject *)data->type != known.ndarray)) return 0;
-    PyObject *aval = get(x, s_aval);
-    if (!aval || set_mark(x, base + count)) return 0;
-    if (PyList_Append(values, x)) { set_mark(x, 0); return 0; }
-    return PyObject_GetAttr(aval, s_token);
+    PyObject *data = FIELD(x, data);
+    if (slot >= 0 || mark < 0 || (data->type != BufferType && (PyObject *)data->type != known.ndarray)) return 0;
+    if (PyList_Append(values, x)) return 0;
+    put(&FIELD(x, mark), PyLong_FromLongLong(base + count));
+    return keep(FIELD(FIELD(x, aval), token));
   }
   if (x->type == &PyFloat_Type) token = known.float_token;
   else if (x->type == &PyBool_Type) token = known.bool_token;
@@ -517,19 +524,10 @@ static PyObject *item_of(PyObject *x, long long base, PyObject *values) {
     if (PyLong_AsLongLong(x) == -1 && PyErr_Occurred()) { PyErr_Clear(); return 0; }
     token = known.int_token;
   } else if ((PyObject *)x->type == known.literal) {
-    number = get(x, s_number);
-    token = get(get(x, s_aval), s_token);
+    number = FIELD(x, number);
+    token = FIELD(FIELD(x, literal_aval), token);
   }
   return !token || PyList_Append(values, number) ? 0 : keep(token);
-}
-
-static PyObject *pending(PyObject *segment, PyObject *aval, long long mark) {
-  PyObject *array = PyType_GenericAlloc((PyTypeObject *)known.array, 0);
-  if (!array) return 0;
-  PyObject_SetAttr(array, s_aval, aval);
-  PyObject_SetAttr(array, s_data, segment);
-  set_mark(array, mark);
-  return array;
 }
 
 static PyObject *nothing(void) { return PyErr_Occurred() ? 0 : keep(&_Py_NoneStruct); }
@@ -538,9 +536,9 @@ static PyObject *nothing(void) { return PyErr_Occurred() ? 0 : keep(&_Py_NoneStr
 static PyObject *bind(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 3) return fail("bind: expected 3 arguments");
-  PyObject *segment = args[0], *operands = args[2], *node = get(segment, s_node), *values = get(segment, s_values);
-  if (!node || !values || PyLong_AsLong(get(node, s_over))) return nothing();
-  const long long base = PyLong_AsLongLong(get(segment, s_base));
+  PyObject *segment = args[0], *operands = args[2], *node = FIELD(segment, node), *values = FIELD(segment, values);
+  if (PyLong_AsLong(FIELD(node, over))) return nothing();
+  const long long base = PyLong_AsLongLong(FIELD(segment, base));
   const long known_values = PyList_Size(values), n = PySequence_Size(operands);
   PyObject *key = PyTuple_New(n + 1);
   PyTuple_SetItem(key, 0, keep(args[1]));
@@ -550,37 +548,65 @@ static PyObject *bind(PyObject *self, PyObject *const *args, long count) {
     if (!item) { Py_DecRef(key); forget(values, known_values); return nothing(); }
     PyTuple_SetItem(key, i + 1, item);
   }
-  PyObject *child = PyDict_GetItemWithError(get(node, s_children), key);
+  PyObject *child = PyDict_GetItemWithError(FIELD(node, children), key);
   Py_DecRef(key);
   if (!child) { forget(values, known_values); return nothing(); }
-  PyObject *out_avals = get(child, s_out_avals);
-  const long long mark = base + PyLong_AsLongLong(get(child, s_first));
+  PyObject *out_avals = FIELD(child, out_avals);
+  const long long mark = base + PyLong_AsLongLong(FIELD(child, first));
   const long outputs = PyTuple_Size(out_avals);
   PyObject *outs = PyList_New(outputs);
   for (long i = 0; i < outputs; i++) {
-    PyObject *array = pending(segment, PyTuple_GetItem(out_avals, i), mark + i);
+    PyObject *array = PyType_GenericAlloc((PyTypeObject *)known.array, 0);
+    if (!array) { Py_DecRef(outs); forget(values, known_values); return 0; }
+    FIELD(array, aval) = keep(PyTuple_GetItem(out_avals, i));
+    FIELD(array, data) = keep(segment);
+    FIELD(array, mark) = PyLong_FromLongLong(mark + i);
     PyList_Append(values, array);
     PyList_SetItem(outs, i, array);
   }
-  PyObject_SetAttr(segment, s_node, child);
-  PyObject *result = PyTuple_Pack(2, outs, get(child, s_info));
+  put(&FIELD(segment, node), keep(child));
+  PyObject *result = PyTuple_Pack(2, outs, FIELD(child, info));
   Py_DecRef(outs);
   return result;
 }
 
-/* recording(array type, ndarray type, literal type, tokens of float, int, bool) -> None: what `bind` has to know */
+/* held(values, slots, limit) -> tuple of bools: which of these values somebody holds besides `limit` references */
+static PyObject *held(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 3) return fail("held: expected 3 arguments");
+  const long n = PyList_Size(args[1]), limit = PyLong_AsLong(args[2]);
+  PyObject *result = PyTuple_New(n);
+  for (long i = 0; i < n; i++) {
+    PyObject *x = PyList_GetItem(args[0], PyLong_AsLong(PyList_GetItem(args[1], i)));
+    PyTuple_SetItem(result, i, keep(x && x->refcount > limit ? &_Py_TrueStruct : &_Py_FalseStruct));
+  }
+  return result;
+}
+
+/* recording(ndarray type, tokens of float, int, bool, probes of array, segment, node, aval, literal with their sizes) -> whether `bind` can be used */
 static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 6) return fail("recording: expected 6 arguments");
-  known.array = keep(args[0]), known.ndarray = keep(args[1]), known.literal = keep(args[2]);
-  known.float_token = keep(args[3]), known.int_token = keep(args[4]), known.bool_token = keep(args[5]);
-  return keep(&_Py_NoneStruct);
+  if (count != 14) return fail("recording: expected 14 arguments");
+  known.ndarray = keep(args[0]), known.float_token = keep(args[1]), known.int_token = keep(args[2]), known.bool_token = keep(args[3]);
+  PyObject *array = args[4], *segment = args[6], *node = args[8], *aval = args[10], *literal = args[12];
+  long size[5];
+  for (int i = 0; i < 5; i++) size[i] = PyLong_AsLong(args[5 + 2 * i]);
+  known.array = keep((PyObject *)array->type), known.literal = keep((PyObject *)literal->type);
+  at.aval = offset_of(array, size[0], "aval"), at.data = offset_of(array, size[0], "_data"), at.mark = offset_of(array, size[0], "_mark");
+  at.node = offset_of(segment, size[1], "node"), at.base = offset_of(segment, size[1], "base"), at.values = offset_of(segment, size[1], "values");
+  at.children = offset_of(node, size[2], "children"), at.over = offset_of(node, size[2], "over"), at.first = offset_of(node, size[2], "first");
+  at.out_avals = offset_of(node, size[2], "out_avals"), at.info = offset_of(node, size[2], "info"), at.token = offset_of(aval, size[3], "token");
+  at.number = offset_of(literal, size[4], "number"), at.literal_aval = offset_of(literal, size[4], "aval");
+  long all = 1;
+  for (unsigned i = 0; i < sizeof at / sizeof(long); i++) all = all && ((long *)&at)[i];
+  return PyLong_FromLong(all);
 }
 
 static PyMethodDef methods[] = {
   {"load", (void *)load, METH_O, 0},
   {"bind", (void *)bind, METH_FASTCALL, 0},
   {"recording", (void *)recording, METH_FASTCALL, 0},
+  {"held", (void *)held, METH_FASTCALL, 0},
   {"program", (void *)make_program, METH_FASTCALL, 0},
   {"set_threads", (void *)set_threads, METH_O, 0},
   {0, 0, 0, 0},
@@ -597,9 +623,6 @@ __attribute__((visibility("default"))) PyObject *PyInit_fdl_native(void) {
   s_data = PyUnicode_InternFromString("_data");
   s_mark = PyUnicode_InternFromString("_mark");
   no_mark = PyLong_FromLong(0);
-  PyObject **names[] = {&s_node, &s_base, &s_values, &s_children, &s_over, &s_first, &s_out_avals, &s_info, &s_token, &s_number};
-  const char *texts[] = {"node", "base", "values", "children", "over", "first", "out_avals", "info", "token", "number"};
-  for (int i = 0; i < 10; i++) *names[i] = PyUnicode_InternFromString(texts[i]);
   if (!BufferType || PyModule_AddObject(m, "Buffer", keep((PyObject *)BufferType))) return 0;
   pthread_atfork(0, 0, after_fork);
   return m;

@@ -381,27 +381,29 @@ _bad_labels = Function(_bad_labels_body, "check_labels")
 
 def _check_labels(input: Tensor, target: Tensor, ignore: int) -> None:
     """Shapes, dtype and range of class labels: range here where they are known, else when the program runs."""
-    shape = tuple(input.shape)
+    array = target._value()
+    shape, labels, kind = input._value().aval.shape, array.aval.shape, array.aval.dtype
     classes = 0 if len(shape) == 1 else 1
-    if tuple(target.shape) != shape[:classes] + shape[classes + 1 :]:
-        if input.ndim and target.ndim and input.shape[0] != target.shape[0]:
-            raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]}).")
-        raise RuntimeError(f"Expected target size {list(shape[:classes] + shape[classes + 1 :])}, got {list(target.shape)}")
-    if target.dtype.is_floating_point or target.dtype.np == dtypes.bool_:
+    if labels != shape[:classes] + shape[classes + 1 :]:
+        if shape and labels and shape[0] != labels[0]:
+            raise ValueError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({labels[0]}).")
+        raise RuntimeError(f"Expected target size {list(shape[:classes] + shape[classes + 1 :])}, got {list(labels)}")
+    if not dtypes.is_integer(kind):
         raise RuntimeError(f"expected scalar type Long but found {target.dtype}")
-    array, count = target._value(), shape[classes]
-    error = IndexBoundsError(f"Target is out of bounds: labels must be from 0 to {count - 1}") if isinstance(array._data, Deferred) else None
     if transforming() or not array.aval.size:
         return
-    if error is not None:
+    count = shape[classes]
+    if isinstance(array._data, Deferred):
+        error = IndexBoundsError(f"Target is out of bounds: labels must be from 0 to {count - 1}")
         (failed,), _ = _bad_labels.record((array, ignore, count))
         recorder().check(failed, lambda: error)
         return
     values = array._numpy()
-    if values.min() < 0 or values.max() >= count:
-        bad = values[((values < 0) | (values >= count)) & (values != ignore)]
-        if bad.size:
-            raise IndexBoundsError(f"Target {bad.reshape(-1)[0]} is out of bounds: labels must be from 0 to {count - 1}")
+    if kind == dtypes.int64 and values.view(np.uint64).max() < count:  # one pass: a negative number is a large one
+        return
+    bad = values[((values < 0) | (values >= count)) & (values != ignore)]
+    if bad.size:
+        raise IndexBoundsError(f"Target {bad.reshape(-1)[0]} is out of bounds: labels must be from 0 to {count - 1}")
 
 
 def cross_entropy(
@@ -420,7 +422,7 @@ def cross_entropy(
     """
     given = () if weight is None else (weight,)
     _checked_reduction(reduction)
-    if target.shape == input.shape and target.dtype.is_floating_point:
+    if dtypes.is_float(target._value().aval.dtype) and target.shape == input.shape:
         return apply(_soft_cross_entropy, (input, target, *given, float(label_smoothing)), (reduction,))
     _check_labels(input, target, ignore_index)
     return apply(_cross_entropy, (input, target, *given, ignore_index, float(label_smoothing)), (reduction, label_smoothing != 0.0))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fdl.core.array import from_numpy
-from fdl.extend import Function, Storage, want
+from fdl.extend import Function, Storage, put, want
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import enable_grad
@@ -117,16 +117,9 @@ def _imported(name: str, value: Any) -> Any:
     return wrap(value._value()) if isinstance(value, Tensor) else value
 
 
-def update(function: Function, cells: Iterable[Any], others: Sequence[Any], numbers: Sequence[Any], static: tuple[Any, ...]) -> None:
+def update(function: Function, cells: Sequence[Any], others: Sequence[Any], numbers: Sequence[Any], static: tuple[Any, ...]) -> None:
     """Record `function(*cells, *others, *numbers, *static)` and put its results into the cells, in order."""
-    storages: list[Storage] = []
-    values = []
-    for t in cells:
-        if t._view is None:
-            storages.append(t._storage)
-            values.append(t._storage.array)
-        else:
-            raise ValueError("can't optimize a view of another tensor")
-    outs, _ = function.record([*values, *[g._value() for g in others], *numbers], static)
-    for storage, out in zip(storages, outs, strict=True):
-        storage.set(out)
+    storages: list[Storage] = [t._storage for t in cells]
+    gradients = [g._storage.array if g._view is None else g._value() for g in others]
+    outs, _ = function.record([*[s.array for s in storages], *gradients, *numbers], static)
+    put(storages, outs)

@@ -30,9 +30,11 @@ sighted = 0  # programs first seen, for `fdl.testing`
 
 
 class Native:
-    """What the runtime library gives the recorder, once it is loaded: the hit path of `Recorder.bind`, in C."""
+    """What the runtime library gives the recorder, once it is loaded: the hit path of `Recorder.bind`, and the counts of who is alive, in C."""
 
     bind: Callable[..., Any] | None = None
+    held: Callable[..., tuple[bool, ...]] | None = None
+    adopt: Callable[[Any], None] = lambda module: None  # set by the recorder, which knows what the library has to know
 
 
 NATIVE = Native()
@@ -88,7 +90,7 @@ class Program:
                 return
             native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
             if NATIVE.bind is None and isinstance(native, CExecutable):
-                NATIVE.bind = native.native.bind
+                Native.adopt(native.native)
         if config.tier == "interpreted":
             self.interpreted.fill(inputs, outs)
             return
@@ -133,19 +135,20 @@ class Ending:
     def __init__(self, leaves: list[int], results: list[int], checks: list[int], leaf_avals: list[ShapedArray], graph: Callable[[Sequence[int]], Graph]) -> None:
         self.leaves, self.results, self.checks = leaves, results, checks
         self.arrays = [i for i, a in enumerate(leaf_avals) if a.nbytes >= 256]  # inputs worth writing over
+        self.candidates = [leaves[i] for i in self.arrays]
         self.graph = graph
         self.choices: list[tuple[frozenset[int], frozenset[int], Choice]] = []
         self.known: dict[Any, Choice] = {}
 
-    def choose(self, live: tuple[bool, ...], dead: tuple[bool, ...]) -> Choice:
-        """The program for results that are alive and inputs (of `arrays`) that are dead."""
-        choice = self.known.get((live, dead))
+    def choose(self, live: tuple[bool, ...], kept: tuple[bool, ...]) -> Choice:
+        """The program for results that are alive and inputs (of `arrays`) that somebody keeps."""
+        choice = self.known.get((live, kept))
         if choice is None:
             if len(self.known) > 64:
                 self.known.clear()
             wanted = frozenset([i for i, alive in enumerate(live) if alive])
-            free = frozenset([i for i, d in zip(self.arrays, dead, strict=True) if d]) if not self.checks else frozenset()
-            choice = self.known[live, dead] = self._find(wanted, free)
+            free = frozenset([i for i, d in zip(self.arrays, kept, strict=True) if not d]) if not self.checks else frozenset()
+            choice = self.known[live, kept] = self._find(wanted, free)
         return choice
 
     def _find(self, wanted: frozenset[int], free: frozenset[int]) -> Choice:

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from fdl.core.array import DONATED, VOLATILE, Array, Deferred
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.config import config
@@ -20,7 +22,7 @@ from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT, scalar_type
 from fdl.core.errors import DeferredError
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive
-from fdl.transforms.lazy.programs import NATIVE, program_of
+from fdl.transforms.lazy.programs import NATIVE, Native, program_of
 from fdl.transforms.lazy.trie import SOFT_BYTES, SOFT_OPERATIONS, Node, Operation
 
 TRIE_NODES = 10_000
@@ -246,15 +248,18 @@ class Recorder:
     def _run(self, segment: Segment) -> None:
         values, node = segment.values, segment.node
         if self.journal:  # cells that nobody else holds are dead, and must not keep their arrays alive
-            self.journal = {cell: old for cell, old in self.journal.items() if _refs(cell) > 3}
+            for cell in [cell for cell in self.journal if _refs(cell) <= 3]:
+                del self.journal[cell]
         ending = node.ending or node.end()
-        live = _held(values, ending.results, _ALONE)
-        dead = tuple([not held for held in _held(values, [ending.leaves[i] for i in ending.arrays], _ALONE)])
+        if NATIVE.held is not None:
+            live, kept = NATIVE.held(values, ending.results, 1), NATIVE.held(values, ending.candidates, 1)
+        else:
+            live, kept = _held(values, ending.results, _ALONE), _held(values, ending.candidates, _ALONE)
         if ending.checks:
             live = tuple([alive or i in ending.checks for i, alive in enumerate(live)])
         if True not in live:
             return
-        choice = ending.choose(live, dead)
+        choice = ending.choose(live, kept)
         outs = [values[s] for s in choice.outputs]
         choice.program.run([values[s] for s in ending.leaves], outs, choice.donated)
         for place, error in zip(ending.checks, self.checks, strict=True):
@@ -268,6 +273,28 @@ class Recorder:
         if cell not in self.journal:
             slot = old._mark - self.segment.base
             self.journal[cell] = slot if 0 <= slot < len(self.segment.values) else old
+
+
+def _probe(cls: Any) -> tuple[Any, int]:
+    """An instance with a value of its own in each slot, from which the library learns where slots lie; and its size."""
+    instance = cls.__new__(cls)
+    for slots in [getattr(c, "__slots__", ()) for c in cls.__mro__]:
+        for name in slots if not isinstance(slots, str) else (slots,):
+            if name != "__weakref__":
+                setattr(instance, name, object())
+    return instance, cls.__basicsize__
+
+
+def _adopt(module: Any) -> None:
+    """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
+    if _ALONE < 0:
+        return
+    probes = [x for cls in (Array, Segment, Node, ShapedArray, Literal) for x in _probe(cls)]
+    if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, *probes):
+        NATIVE.bind, NATIVE.held = module.bind, module.held
+
+
+Native.adopt = staticmethod(_adopt)
 
 
 class _Foreign(Exception):

@@ -15,19 +15,19 @@ from fdl.transforms.lazy.recorder import Recorder
 from fdl.transforms.lazy.trie import Operation
 
 
-class _Local(threading.local):
+class Recorders(threading.local):
     """Each thread's recorder."""
 
     def __init__(self) -> None:
         self.recorder = Recorder()
 
 
-_LOCAL = _Local()
+recorders = Recorders()  # `recorders.recorder` is this thread's
 
 
 def recorder() -> Recorder:
     """The recorder of this thread."""
-    found: Recorder = _LOCAL.recorder
+    found: Recorder = recorders.recorder
     return found
 
 
