@@ -130,13 +130,13 @@ def hard_tanh(x: Any) -> Any:
 tanh, swish = ops.tanh, silu
 
 
-def _shifted(x: Any, axis: Any, what: str) -> tuple[Any, Any, tuple[int, ...], list[int]]:
-    """x less its maximum over axes, that maximum, the axes, and those that are kept."""
+def _shifted(x: Any, axis: Any, what: str, finite: bool = False) -> tuple[Any, Any, tuple[int, ...], list[int]]:
+    """x less its maximum over axes, that maximum (0 in the place of an infinite one where it has to be finite), the axes, and those that are kept."""
     (x,) = ops.promote(x, to_float=True)
     axes = axes_of(x, axis, what)
     kept = [i for i in range(aval_of(x).ndim) if i not in axes]
     high = ops.stop_gradient(ops.reduce_max(x, axes))
-    high = ops.select(ops.is_finite(high), high, 0)
+    high = ops.select(ops.is_finite(high), high, 0) if finite else high
     return ops.sub(x, ops.broadcast(high, aval_of(x).shape, kept)), high, axes, kept
 
 
@@ -147,7 +147,7 @@ def logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     >>> round(logsumexp(ops.full((4,), 0.0, "float32")).tolist(), 4)
     1.3863
     """
-    shifted, high, axes, _ = _shifted(x, axis, "logsumexp")
+    shifted, high, axes, _ = _shifted(x, axis, "logsumexp", finite=True)
     out = ops.add(ops.log(ops.reduce_sum(ops.exp(shifted), axes)), high)
     return ops.expand_dims(out, axes) if keepdims else out
 

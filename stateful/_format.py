@@ -32,7 +32,8 @@ class _Formatter:
                 self.scientific = bool(high / low > 1000.0 or high > 1e8 or (not self.whole and low < 1e-4))
             elif values.size:
                 self.whole = bool(np.isfinite(values).all()) or False
-        self.width = max([len(self.plain(x)) for x in values.reshape(-1).tolist()], default=1)
+        shown = values[np.isfinite(values) & (values != 0)] if self.floating else values
+        self.width = max([len(self.plain(x)) for x in shown.reshape(-1).tolist()], default=1)
 
     def plain(self, x: Any) -> str:
         if not self.floating:

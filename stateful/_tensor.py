@@ -112,7 +112,7 @@ class Tensor:
         view = self._view
         assert view is not None
         base = view.base
-        if view.version != self._storage.version or view.seen is not base._edge:
+        if view.version != self._storage.version or view.seen is not base._edge or self._storage.exported is not None:
             value, node, index = self._storage.array, base._edge, base._result
             for step in view.steps:
                 value, node, index = _taped_step(step.read, [value, *step.numbers], step.static, [(node, index)])
@@ -301,11 +301,16 @@ class Tensor:
             raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous" if array.aval.size else "Boolean value of Tensor with no values is ambiguous")
         return bool(array._numpy())
 
+    def _number(self) -> Any:
+        if self._value().aval.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self.item()
+
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number())
 
     def __index__(self) -> int:
         if self.dtype.is_floating_point:

@@ -16,6 +16,7 @@ from fdl.core.array import Deferred
 from fdl.core.errors import IndexBoundsError, ShapeError
 from fdl.core.trace import aval_of, transforming
 from fdl.extend import Function, recorder
+from fdl.ops.promotion import as_operand
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.elementwise import relu as relu_function
@@ -196,7 +197,7 @@ def _activation(name: str, body: Callable[..., Any], doc: str, **defaults: Any) 
 
 
 def _limited(x: Any, low: Any, high: Any) -> Any:
-    low, high = (ops.cast(v, aval_of(x).dtype) for v in (low, high))
+    low, high = (ops.cast(as_operand(v), aval_of(x).dtype) for v in (low, high))
     return ops.select(ops.greater(x, high), high, ops.select(ops.less(x, low), low, x))
 
 
