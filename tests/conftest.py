@@ -35,8 +35,8 @@ needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C compil
 @pytest.fixture(autouse=True)
 def _undisturbed():
     """Each test leaves no trace open and all settings as they were."""
-    saved = config.tier, config.threads, config.compiler, config.cache_dir
+    saved = config.tier, config.threads, config.compiler, config.cache_dir, config.eager
     yield
-    config.tier, _, config.compiler, config.cache_dir = saved
+    config.tier, _, config.compiler, config.cache_dir, config.eager = saved
     config.set_threads(saved[1])
     assert not transforming(), "a trace was left open"
