@@ -26,12 +26,12 @@ from fdl.core.graph import Atom, Graph, Literal, bind_graph
 from fdl.core.tangents import has_tangent
 from fdl.core.trace import aval_of, transforming
 from fdl.transforms.control.call import call, call_p
-from fdl.transforms.lazy import cut, flush, recorder, recorders, want
+from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
 from fdl.transforms.lazy.trie import Operation
 from fdl.transforms.linearize import LinearizedGraph, linearize_graph, transpose_graph
 from fdl.transforms.stage import stage
 
-__all__ = ["Function", "Signature", "Storage", "Taped", "cut", "flush", "put", "recorder", "recorders", "residuals_of", "want"]
+__all__ = ["Function", "Signature", "Storage", "Taped", "cut", "flush", "current_recorder", "put", "recorders", "residuals_of", "want"]
 
 
 class Signature:
@@ -201,7 +201,7 @@ class Storage:
         if self.exported is not None and self._write_through(array):
             return
         if type(array) is Array and isinstance(array._data, Deferred):
-            recorder().rebound(self, self.array)
+            current_recorder().rebound(self, self.array)
         self.array = array
         self.version += 1
 

@@ -18,7 +18,7 @@ from fdl.core import dtypes
 from fdl.core.array import Deferred, from_numpy
 from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of, transforming
-from fdl.extend import Function, recorder
+from fdl.extend import Function, current_recorder
 from fdl.stateful._tensor import Step, Tensor, apply, as_tensor_operand, method, view_of, wrap
 from fdl.stateful.functions.reductions import dim_of
 
@@ -44,7 +44,7 @@ def check_bounds(indices: Tensor, low: int, high: int, what: str) -> None:
         return
     (failed,), _ = _outside.record((array, low, high))
     error = IndexBoundsError(f"{what}: an index is out of bounds, it must be from {low} to {high}")
-    recorder().check(failed, lambda: error)
+    current_recorder().check(failed, lambda: error)
 
 
 # Views

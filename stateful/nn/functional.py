@@ -15,7 +15,7 @@ from fdl.core import dtypes
 from fdl.core.array import Deferred
 from fdl.core.errors import IndexBoundsError, ShapeError
 from fdl.core.trace import aval_of, transforming
-from fdl.extend import Function, recorder
+from fdl.extend import Function, current_recorder
 from fdl.ops.promotion import as_operand
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
@@ -397,7 +397,7 @@ def _check_labels(input: Tensor, target: Tensor, ignore: int) -> None:
     if isinstance(array._data, Deferred):
         error = IndexBoundsError(f"Target is out of bounds: labels must be from 0 to {count - 1}")
         (failed,), _ = _bad_labels.record((array, ignore, count))
-        recorder().check(failed, lambda: error)
+        current_recorder().check(failed, lambda: error)
         return
     values = array._numpy()
     if kind == dtypes.int64 and values.view(np.uint64).max() < count:  # one pass: a negative number is a large one

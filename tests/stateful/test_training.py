@@ -1,6 +1,7 @@
 """Loops that run compiled after their first steps compute what line-by-line execution computes."""
 
 import gc
+import itertools
 import threading
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_edited_loops_agree_with_torch(spec):
 def mlp(dropout=0.0, sizes=(20, 16, 8, 4)):
     torch.manual_seed(0)
     layers = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         layers += [nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers[:-2])
 

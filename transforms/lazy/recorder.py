@@ -264,8 +264,9 @@ class Recorder:
         choice.program.run([values[s] for s in ending.leaves], outs, choice.donated)
         for place, error in zip(ending.checks, self.checks, strict=True):
             if values[ending.results[place]]._numpy():
-                for out in outs:
-                    out._data = segment
+                for slot, out in zip(choice.outputs, outs, strict=True):
+                    if slot > ending.results[place]:  # what was recorded before the check stands, as if lines had run one by one
+                        out._data = segment
                 raise error()
 
     def rebound(self, cell: Any, old: Array) -> None:

@@ -25,7 +25,7 @@ class Recorders(threading.local):
 recorders = Recorders()  # `recorders.recorder` is this thread's
 
 
-def recorder() -> Recorder:
+def current_recorder() -> Recorder:
     """The recorder of this thread."""
     found: Recorder = recorders.recorder
     return found
@@ -33,17 +33,17 @@ def recorder() -> Recorder:
 
 def flush() -> None:
     """Run what this thread has recorded, for all results that are alive."""
-    recorder().flush()
+    current_recorder().flush()
 
 
 def want() -> None:
     """Mark what is recorded as a complete step: it runs at the next `cut`, when values that are about to die have died."""
-    recorder().wanted = True
+    current_recorder().wanted = True
 
 
 def cut() -> None:
     """Run what was marked by `want`."""
-    found = recorder()
+    found = current_recorder()
     if found.wanted:
         found.flush()
 
@@ -57,7 +57,7 @@ class LazyTrace(Trace):
             results: Sequence[Any] | None = primitive.rule("evaluate")(*[as_array(x.value) if isinstance(x, Literal) else x for x in values], **params)
             if results is not None:
                 return results
-        outs, _ = recorder().bind((primitive, tuple(params.items())), values, _resolve)
+        outs, _ = current_recorder().bind((primitive, tuple(params.items())), values, _resolve)
         return outs
 
 
