@@ -27,11 +27,13 @@ from fdl.core.tangents import has_tangent
 from fdl.core.trace import aval_of, transforming
 from fdl.transforms.control.call import call, call_p
 from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
+from fdl.transforms.lazy.programs import NATIVE
+from fdl.transforms.lazy.recorder import on_native, probe
 from fdl.transforms.lazy.trie import Operation
 from fdl.transforms.linearize import LinearizedGraph, linearize_graph, transpose_graph
 from fdl.transforms.stage import stage
 
-__all__ = ["Function", "Signature", "Storage", "Taped", "cut", "flush", "current_recorder", "put", "recorders", "residuals_of", "want"]
+__all__ = ["NATIVE", "Function", "Signature", "Storage", "Taped", "cut", "current_recorder", "flush", "native_tape", "put", "recorders", "residuals_of", "want"]
 
 
 class Signature:
@@ -243,3 +245,17 @@ def put(cells: Sequence[Storage], arrays: Sequence[Any]) -> None:
             journal[cell] = slot if 0 <= slot < known else cell.array
         cell.array = array
         cell.version += 1
+
+
+def native_tape(node: type, leaf: type) -> None:
+    """Let the runtime library, once it is loaded, take the plain steps of reverse mode over a tape of these types.
+
+    A node has slots `taped, edges, operands, values, order, hooks`; `NATIVE.steps(recorder, heap, waiting, leaves, done, add)` goes on from the state that
+    `walk` of the tape keeps in these containers, and stops where something is not plain.
+    """
+
+    def adopt(module: Any) -> None:
+        if module.taping(*probe(node), *probe(Taped), leaf):
+            NATIVE.steps = module.steps
+
+    on_native(adopt)

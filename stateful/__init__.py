@@ -4,6 +4,7 @@ Loops written for PyTorch run with only their import lines changed; operations a
 Read `_tensor.py` and `_tape.py` first, then `functions/`, `nn/`, `optim/`, `utils/data.py`.
 """
 
+import builtins as _builtins
 from math import e, inf, nan, pi
 
 from fdl.core.config import num_threads as get_num_threads
@@ -28,14 +29,14 @@ from fdl.stateful.functions.reductions import *
 from fdl.stateful.functions.shapes import *
 
 globals().update(_NAMES)
-uint8, bool = of("uint8"), of("bool")
+uint8, bool = of("uint8"), of("bool")  # after all that means the builtin
 FloatTensor = Tensor
 concat = concatenate = cat
 absolute, multiply, subtract, divide, true_divide, clip, swapaxes, arctan = abs, mul, sub, div, div, clamp, transpose, atan
 strided, contiguous_format, preserve_format = "strided", "contiguous_format", "preserve_format"
 
 
-def is_tensor(obj: object) -> bool:
+def is_tensor(obj: object) -> _builtins.bool:
     """Whether `obj` is a tensor.
 
     >>> is_tensor(1)

@@ -89,10 +89,10 @@ class device:
     __slots__ = ("index", "type")
 
     def __init__(self, type: Any, index: int | None = None) -> None:
-        name, _, number = str(type.type if isinstance(type, device) else type).partition(":")
+        name, _, number = str(type).partition(":")
         if name not in ("cpu", "cuda", "mps", "meta"):
             raise RuntimeError(f"Expected one of cpu, cuda, mps device type at start of device string: {name}")
-        self.type = name
+        self.type: str = name
         self.index = int(number) if number else index
 
     def __eq__(self, other: object) -> bool:

@@ -8,16 +8,16 @@ for cotangents that are tensors themselves (`create_graph`): an `Algebra` says h
 
 from __future__ import annotations
 
-import heapq
+import bisect
 import itertools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from fdl.extend import Taped, residuals_of
+from fdl.extend import NATIVE, Taped, native_tape, recorders, residuals_of
 
-_ORDER = itertools.count(0, -1)
+_ORDER = itertools.count()
 
 
 class GradMode(threading.local):
@@ -83,7 +83,9 @@ class Node:
 
 
 class Algebra(Protocol):
-    """How cotangents are handled."""
+    """How cotangents are handled; `plain` where they are arrays and nobody looks on."""
+
+    plain: bool
 
     def add(self, a: Any, b: Any) -> Any:
         """The sum."""
@@ -135,15 +137,19 @@ def walk(roots: Sequence[tuple[Any, int, Any]], algebra: Algebra, release: bool,
         found = waiting.get(node)
         if found is None:
             found = waiting[node] = [None] * node.taped.count
-            heapq.heappush(heap, (node.order, node))
+            bisect.insort(heap, (node.order, node))
         found[index] = ct if found[index] is None else algebra.add(found[index], ct)
 
     for node, index, ct in roots:
         give(node, index, ct)
-    done = []
-    pull = algebra.pull
+    done: list[Any] = []
+    pull, plain = algebra.pull, NATIVE.steps if algebra.plain and wanted is None else None
     while heap:
-        node = heapq.heappop(heap)[1]
+        if plain is not None:
+            plain(recorders.recorder, heap, waiting, leaves, done, algebra.add)
+            if not heap:
+                break
+        node = heap.pop()[1]
         cotangents = waiting.pop(node)
         if node.hooks:
             _run_hooks(node.hooks, cotangents, algebra)
@@ -165,3 +171,6 @@ def walk(roots: Sequence[tuple[Any, int, Any]], algebra: Algebra, release: bool,
     if release:  # when all is recorded: a failure in between leaves the tape whole
         for node in done:
             node.release()
+
+
+native_tape(Node, Leaf)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.extend import Function, Storage, recorders
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
 from fdl.stateful._tape import HookHandle, Leaf, Node, grad_mode, walk
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class TensorError(FdlError, RuntimeError):
@@ -441,10 +443,10 @@ def _with_steps(base: Tensor, steps: tuple[Step, ...]) -> Tensor:
     return t
 
 
-def method(*names: str, inplace: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def method(*names: str, inplace: bool = False) -> Callable[[F], F]:
     """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which overwrites the tensor."""
 
-    def register(f: Callable[..., Any]) -> Callable[..., Any]:
+    def register(f: F) -> F:
         for name in names or (f.__name__.strip("_"),):
             setattr(Tensor, name, f)
             if inplace:
@@ -506,6 +508,8 @@ _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
 class _OfArrays:
     """Cotangents as arrays: nothing is taped."""
 
+    plain = True
+
     def add(self, a: Any, b: Any) -> Any:
         return _sum_of_two.record((a, b))[0][0]
 
@@ -532,6 +536,8 @@ class _OfArrays:
 
 class _OfTensors:
     """Cotangents as tensors: the way back is taped, for second derivatives."""
+
+    plain = False
 
     def add(self, a: Any, b: Any) -> Any:
         return apply(_sum_of_two, (a, b))

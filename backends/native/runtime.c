@@ -189,7 +189,9 @@ extern PyObject _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct;
 extern PyTypeObject PyFloat_Type, PyLong_Type, PyBool_Type;
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *), *PySequence_GetItem(PyObject *, long), *PyLong_FromLongLong(long long), *PyTuple_Pack(long, ...);
 long PySequence_Size(PyObject *);
-int PyList_Append(PyObject *, PyObject *), PyList_SetSlice(PyObject *, long, long, PyObject *);
+int PyList_Append(PyObject *, PyObject *), PyList_SetSlice(PyObject *, long, long, PyObject *), PyList_Insert(PyObject *, long, PyObject *);
+int PyDict_SetItem(PyObject *, PyObject *, PyObject *), PyDict_DelItem(PyObject *, PyObject *);
+PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...);
 PyObject *PyList_GetItem(PyObject *, long);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, long *);
 PyObject *PyErr_NoMemory(void);
@@ -256,7 +258,13 @@ typedef struct {
 static PyObject *keep(PyObject *x) { Py_IncRef(x); return x; }
 
 static int max_threads = 1;
-static PyObject *s_aval, *s_data, *s_mark, *no_mark;
+static PyObject *s_aval, *s_data, *s_mark, *no_mark, *s_order, *s_taped, *s_count;
+
+static PyObject *get(PyObject *x, PyObject *name) { /* borrowed: the owner keeps it */
+  PyObject *found = PyObject_GetAttr(x, name);
+  if (found) Py_DecRef(found);
+  return found;
+}
 
 static PyObject *set_threads(PyObject *self, PyObject *count) {
   (void)self;
@@ -583,6 +591,104 @@ static PyObject *held(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
+/* ---- The plain steps of reverse mode, see `walk` in stateful/_tape.py, which says what they mean ---- */
+
+static struct { PyObject *node, *leaf, *given, *busy, *segment; } tape;
+static struct { long edges, hooks, operands, order, taped, values, sources, count, varies; } on; /* offsets of slots of tape nodes and of taped functions */
+
+#define ON(x, slot) (*(PyObject **)((char *)(x) + on.slot))
+
+/* Residuals and the cotangent, or 0 where the node is not plain: one result that varies, no hooks, nothing released */
+static PyObject *pulled_operands(PyObject *node, PyObject *cotangents) {
+  if ((PyObject *)node->type != tape.node || ON(node, hooks) != &_Py_NoneStruct) return 0;
+  PyObject *taped = ON(node, taped), *operands = ON(node, operands), *values = ON(node, values), *sources = ON(taped, sources);
+  if (PyLong_AsLong(ON(taped, count)) != 1 || PyTuple_GetItem(ON(taped, varies), 0) != &_Py_TrueStruct || operands == &_Py_NoneStruct) return 0;
+  const long n = PyTuple_Size(sources), split = PyList_Size(operands);
+  PyObject *list = PyList_New(n + 1);
+  for (long i = 0; i < n; i++) {
+    const long place = PyLong_AsLong(PyTuple_GetItem(sources, i));
+    PyList_SetItem(list, i, keep(place < split ? PyList_GetItem(operands, place) : PyList_GetItem(values, place - split)));
+  }
+  PyList_SetItem(list, n, keep(PyList_GetItem(cotangents, 0)));
+  return list;
+}
+
+/* Hand a cotangent to (producer, index); 0 with an error */
+static int give(PyObject *producer, PyObject *index, PyObject *ct, PyObject *heap, PyObject *waiting, PyObject *leaves, PyObject *add) {
+  const int leaf = (PyObject *)producer->type == tape.leaf;
+  PyObject *found = PyDict_GetItemWithError(leaf ? leaves : waiting, producer);
+  if (leaf || found) {
+    const long place = leaf ? 0 : PyLong_AsLong(index);
+    PyObject *old = leaf ? found : PyList_GetItem(found, place);
+    PyObject *sum = old && old != &_Py_NoneStruct ? PyObject_CallFunctionObjArgs(add, old, ct, NULL) : keep(ct);
+    if (!sum) return 0;
+    if (!leaf) return !PyList_SetItem(found, place, sum);
+    const int failed = PyDict_SetItem(leaves, producer, sum);
+    Py_DecRef(sum);
+    return !failed;
+  }
+  PyObject *order = PyObject_GetAttr(producer, s_order), *taped = PyObject_GetAttr(producer, s_taped), *count = taped ? PyObject_GetAttr(taped, s_count) : 0;
+  if (!order || !count) return 0;
+  const long n = PyLong_AsLong(count), when = PyLong_AsLong(order);
+  PyObject *slots = PyList_New(n), *entry = PyTuple_Pack(2, order, producer);
+  for (long i = 0; i < n; i++) PyList_SetItem(slots, i, keep(i == PyLong_AsLong(index) ? ct : &_Py_NoneStruct));
+  long place = PyList_Size(heap);
+  while (place && PyLong_AsLong(PyTuple_GetItem(PyList_GetItem(heap, place - 1), 0)) > when) place--;
+  const int failed = PyDict_SetItem(waiting, producer, slots) || PyList_Insert(heap, place, entry);
+  Py_DecRef(slots), Py_DecRef(entry), Py_DecRef(order), Py_DecRef(taped), Py_DecRef(count);
+  return !failed;
+}
+
+/* steps(recorder, heap, waiting, leaves, done, add) -> None: pulls nodes from the end of the heap for as long as they are plain and their pull is a hit */
+static PyObject *steps(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 6) return fail("steps: expected 6 arguments");
+  PyObject *recorder = args[0], *heap = args[1], *waiting = args[2], *leaves = args[3], *done = args[4];
+  for (long top; (top = PyList_Size(heap) - 1) >= 0;) {
+    PyObject *node = PyTuple_GetItem(PyList_GetItem(heap, top), 1), *cotangents = PyDict_GetItemWithError(waiting, node);
+    PyObject *operands = cotangents ? pulled_operands(node, cotangents) : 0;
+    if (!operands) return nothing();
+    PyObject *segment = get(recorder, tape.segment), *head = PyTuple_Pack(2, ON(node, taped), tape.given);
+    PyObject *const arguments[] = {segment, head, operands};
+    PyObject_SetAttr(recorder, tape.busy, &_Py_TrueStruct);
+    PyObject *hit = bind(0, arguments, 3);
+    PyObject_SetAttr(recorder, tape.busy, &_Py_FalseStruct);
+    Py_DecRef(head), Py_DecRef(operands);
+    if (!hit) return 0;
+    if (hit == &_Py_NoneStruct) return hit;
+    keep(node);
+    PyList_SetSlice(heap, top, top + 1, 0);
+    PyDict_DelItem(waiting, node);
+    PyObject *outs = PyTuple_GetItem(hit, 0), *nonzero = PyTuple_GetItem(hit, 1), *edges = ON(node, edges);
+    int ok = 1;
+    for (long i = 0, out = 0; ok && i < PyTuple_Size(nonzero); i++)
+      if (PyTuple_GetItem(nonzero, i) == &_Py_TrueStruct) {
+        PyObject *edge = PyList_GetItem(edges, i);
+        ok = give(PyTuple_GetItem(edge, 0), PyTuple_GetItem(edge, 1), PyList_GetItem(outs, out++), heap, waiting, leaves, args[5]);
+      }
+    ok = ok && !PyList_Append(done, node);
+    Py_DecRef(hit), Py_DecRef(node);
+    if (!ok) return 0;
+  }
+  return nothing();
+}
+
+/* taping(probes of node and taped function with their sizes, leaf type) -> whether `steps` can be used */
+static PyObject *taping(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 5) return fail("taping: expected 5 arguments");
+  const long node = PyLong_AsLong(args[1]), taped = PyLong_AsLong(args[3]);
+  tape.node = keep((PyObject *)args[0]->type), tape.leaf = keep(args[4]), tape.given = PyTuple_Pack(1, &_Py_TrueStruct);
+  tape.busy = PyUnicode_InternFromString("busy"), tape.segment = PyUnicode_InternFromString("segment");
+  s_order = PyUnicode_InternFromString("order"), s_taped = PyUnicode_InternFromString("taped"), s_count = PyUnicode_InternFromString("count");
+  on.edges = offset_of(args[0], node, "edges"), on.hooks = offset_of(args[0], node, "hooks"), on.operands = offset_of(args[0], node, "operands");
+  on.order = offset_of(args[0], node, "order"), on.taped = offset_of(args[0], node, "taped"), on.values = offset_of(args[0], node, "values");
+  on.sources = offset_of(args[2], taped, "sources"), on.count = offset_of(args[2], taped, "count"), on.varies = offset_of(args[2], taped, "varies");
+  long all = 1;
+  for (unsigned i = 0; i < sizeof on / sizeof(long); i++) all = all && ((long *)&on)[i];
+  return PyLong_FromLong(all);
+}
+
 /* recording(ndarray type, tokens of float, int, bool, probes of array, segment, node, aval, literal with their sizes) -> whether `bind` can be used */
 static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
   (void)self;
@@ -607,6 +713,8 @@ static PyMethodDef methods[] = {
   {"bind", (void *)bind, METH_FASTCALL, 0},
   {"recording", (void *)recording, METH_FASTCALL, 0},
   {"held", (void *)held, METH_FASTCALL, 0},
+  {"steps", (void *)steps, METH_FASTCALL, 0},
+  {"taping", (void *)taping, METH_FASTCALL, 0},
   {"program", (void *)make_program, METH_FASTCALL, 0},
   {"set_threads", (void *)set_threads, METH_O, 0},
   {0, 0, 0, 0},

@@ -197,7 +197,8 @@ def top_k(x: Any, k: int) -> list[Any]:
     >>> [part.tolist() for part in top_k(jnp.array([1.0, 5.0, 3.0]), 2)]
     [[5.0, 3.0], [1, 2]]
     """
-    return top_k_p.bind(x, k=k)
+    values, indices = top_k_p.bind(x, k=k)
+    return [values, indices]
 
 
 def _top_k_shape(x: ShapedArray, *, k: int) -> list[ShapedArray]:

@@ -127,7 +127,7 @@ def _write_body(x: Any, value: Any, *args: Any) -> Any:
     block = ops.reshape(value, tuple(inner))
     if any(s != 1 for s in steps):
         config = [(0, n - ((m - 1) * s + 1 if m else 0), s - 1) for n, m, s in zip(sizes, inner, steps, strict=True)]
-        inside = ops.pad(ops.full(inner, True, dtypes.bool_), ops.full((), False, dtypes.bool_), config)
+        inside = ops.pad(ops.full(tuple(inner), True, dtypes.bool_), ops.full((), False, dtypes.bool_), config)
         spread = ops.pad(block, ops.full((), 0, aval_of(x).dtype), config)
         block = ops.select(inside, spread, ops.dynamic_slice(x, begin, sizes))
     return ops.dynamic_update_slice(x, block, begin) if starts else block
@@ -191,7 +191,9 @@ _Static = tuple[Any, ...]
 
 def _advanced(x: Tensor, items: Sequence[Any]) -> tuple[list[Tensor], _Static]:
     """(index tensors, static items) of an index with tensors; bounds are checked."""
-    tensors, static, axis = [], [], 0
+    tensors: list[Tensor] = []
+    static: list[tuple[Any, ...]] = []
+    axis = 0
     for item in items:
         if item is None:
             static.append(("new",))
@@ -217,8 +219,11 @@ def _advanced(x: Tensor, items: Sequence[Any]) -> tuple[list[Tensor], _Static]:
 
 def _rebuilt(static: _Static, tensors: Sequence[Any]) -> tuple[Any, ...]:
     given = iter(tensors)
-    kinds = {"new": lambda i: None, "tensor": lambda i: next(given), "int": lambda i: i[1], "slice": lambda i: slice(*i[1:])}
-    return tuple([kinds[item[0]](item) for item in static])
+
+    def item_of(kind: str, *rest: Any) -> Any:
+        return None if kind == "new" else next(given) if kind == "tensor" else rest[0] if kind == "int" else slice(*rest)
+
+    return tuple([item_of(*item) for item in static])
 
 
 _take = Function(lambda x, *args: jnp.asarray(x)[_rebuilt(args[-1], args[:-1])], "index")

@@ -73,7 +73,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
     return apply(_mean, (input,), (dims_of(input, dim), keepdim, dtype and to_numpy(dtype)))
 
 
-def _var_body(x: Any, axes: tuple[int, ...], correction: float, keepdim: bool) -> Any:
+def _var_body(x: Any, axes: tuple[int, ...], correction: int, keepdim: bool) -> Any:
     return jnp.var(x, axes, ddof=correction, keepdims=keepdim)
 
 
@@ -246,10 +246,13 @@ def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
     return apply(_all, (input,), (dims_of(input, dim), keepdim))
 
 
+_count = Function(lambda x, axes: ops.reduce_sum(ops.convert(ops.not_equal(x, 0), dtypes.int64), axes), "count_nonzero")
+
+
 @method()
 def count_nonzero(input: Tensor, dim: Dims = None) -> Any:
     """How many elements are not zero; int64."""
-    return sum(input != 0, dim)
+    return apply(_count, (input,), (dims_of(input, dim),))
 
 
 # Norms and softmax

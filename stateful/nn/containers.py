@@ -18,6 +18,11 @@ class _Indexed(Module):
     def __iter__(self) -> Iterator[Any]:
         return iter(self._children())
 
+    @classmethod
+    def _of(cls, children: list[Any]) -> Any:
+        """A container of the same kind."""
+        return cls().extend(children)
+
     def _children(self) -> list[Any]:
         own = self.__dict__
         return [own[name] for name in self._registered]
@@ -30,7 +35,7 @@ class _Indexed(Module):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(*self._children()[index]) if isinstance(self, Sequential) else type(self)(self._children()[index])
+            return self._of(self._children()[index])
         return self.__dict__[self._name(index)]
 
     def __setitem__(self, index: int, value: Any) -> None:

@@ -19,8 +19,8 @@ from fdl.extend import Function, current_recorder
 from fdl.ops.promotion import as_operand
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.functions.elementwise import mul, sigmoid, tanh
 from fdl.stateful.functions.elementwise import relu as relu_function
-from fdl.stateful.functions.elementwise import sigmoid, tanh
 from fdl.stateful.functions.indexing import check_bounds, one_hot
 from fdl.stateful.functions.reductions import dim_of, log_softmax, softmax
 
@@ -134,7 +134,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0.0:
         return input
-    out = input * 0.0 if p == 1.0 else draw(_dropout, (input, float(p)), ())
+    out = mul(input, 0.0) if p == 1.0 else draw(_dropout, (input, float(p)), ())
     return input._overwrite(out) if inplace else out
 
 

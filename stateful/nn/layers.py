@@ -69,7 +69,8 @@ class Embedding(Module):
     @classmethod
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
         """From a matrix of rows, not trained unless `freeze` is false."""
-        found = cls(*embeddings.shape, padding_idx=padding_idx, _weight=embeddings)
+        rows, width = embeddings.shape
+        found = cls(rows, width, padding_idx, embeddings)
         found.weight.requires_grad = not freeze
         return found
 

@@ -166,8 +166,10 @@ class Adam(Optimizer):
         states = [self._state_of(p, names) for p in parameters]
         (b1, b2), lr, decay = group["betas"], float(group["lr"]), float(group["weight_decay"])
         flags = bool(group["amsgrad"]), decay != 0, self._decoupled, bool(group["maximize"])
-        for count in sorted({s["step"] for s in states}):  # one, unless some parameters came later
-            chosen = [i for i, s in enumerate(states) if s["step"] == count]
+        by_count: dict[int, list[int]] = {}  # one, unless some parameters came later or were frozen for a while
+        for i, s in enumerate(states):
+            by_count.setdefault(s["step"], []).append(i)
+        for count, chosen in by_count.items():
             size, root = lr / (1 - b1 ** (count + 1)), 1 / math.sqrt(1 - b2 ** (count + 1))
             cells = [parameters[i] for i in chosen] + [states[i][name] for name in names for i in chosen]
             numbers = [lr, float(b1), float(b2), float(group["eps"]), decay, size, root]

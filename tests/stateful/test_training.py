@@ -63,7 +63,18 @@ def test_edited_loops_agree_with_torch(spec):
     assert_near(in_mode(spec, "interpreted", False), loops.run(peer, spec), 2e-3)
 
 
-# The issue's own examples
+@pytest.mark.peers
+@pytest.mark.parametrize("optimizer", ["SGD", "momentum", "Adam", "AdamW"])
+@pytest.mark.parametrize(
+    "edits", [["none", "freeze", "thaw", "none"], ["print", "second", "freeze", "accumulate", "thaw", "rebuild", "clip"], ["zero", "freeze", "zero", "thaw", "double"]]
+)
+def test_frozen_parameters_keep_counts_of_their_own(optimizer, edits):
+    peer = pytest.importorskip("torch")
+    spec = {"seed": 1, "widths": (6, 4), "activation": "Tanh", "norm": True, "dropout": 0.0, "optimizer": optimizer, "loss": "cross", "edits": edits}
+    assert_near(in_mode(spec, "interpreted", False), loops.run(peer, spec), 1e-4)
+
+
+# Counts: programs, native calls, compilations, memory
 
 
 def mlp(dropout=0.0, sizes=(20, 16, 8, 4)):

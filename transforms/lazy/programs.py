@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,7 +34,9 @@ class Native:
 
     bind: Callable[..., Any] | None = None
     held: Callable[..., tuple[bool, ...]] | None = None
-    adopt: Callable[[Any], None] = lambda module: None  # set by the recorder, which knows what the library has to know
+    steps: Callable[..., Any] | None = None
+    module: Any = None
+    listeners: ClassVar[list[Callable[[Any], None]]] = []  # who gets the library's module, once it is there
 
 
 NATIVE = Native()
@@ -89,8 +91,10 @@ class Program:
                 self.interpreted.fill(inputs, outs)
                 return
             native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
-            if NATIVE.bind is None and isinstance(native, CExecutable):
-                Native.adopt(native.native)
+            if NATIVE.module is None and isinstance(native, CExecutable):
+                NATIVE.module = native.native
+                for listener in NATIVE.listeners:
+                    listener(native.native)
         if config.tier == "interpreted":
             self.interpreted.fill(inputs, outs)
             return

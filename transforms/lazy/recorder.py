@@ -22,7 +22,7 @@ from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT, scalar_type
 from fdl.core.errors import DeferredError
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive
-from fdl.transforms.lazy.programs import NATIVE, Native, program_of
+from fdl.transforms.lazy.programs import NATIVE, program_of
 from fdl.transforms.lazy.trie import SOFT_BYTES, SOFT_OPERATIONS, Node, Operation
 
 TRIE_NODES = 10_000
@@ -276,7 +276,7 @@ class Recorder:
             self.journal[cell] = slot if 0 <= slot < len(self.segment.values) else old
 
 
-def _probe(cls: Any) -> tuple[Any, int]:
+def probe(cls: Any) -> tuple[Any, int]:
     """An instance with a value of its own in each slot, from which the library learns where slots lie; and its size."""
     instance = cls.__new__(cls)
     for slots in [getattr(c, "__slots__", ()) for c in cls.__mro__]:
@@ -288,14 +288,20 @@ def _probe(cls: Any) -> tuple[Any, int]:
 
 def _adopt(module: Any) -> None:
     """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
-    if _ALONE < 0:
-        return
-    probes = [x for cls in (Array, Segment, Node, ShapedArray, Literal) for x in _probe(cls)]
+    probes = [x for cls in (Array, Segment, Node, ShapedArray, Literal) for x in probe(cls)]
     if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, *probes):
         NATIVE.bind, NATIVE.held = module.bind, module.held
 
 
-Native.adopt = staticmethod(_adopt)
+def on_native(listener: Callable[[Any], None]) -> None:
+    """Call `listener(module)` when the runtime library is there, now or later; never where reference counts mean nothing."""
+    if _ALONE >= 0:
+        NATIVE.listeners.append(listener)
+        if NATIVE.module is not None:
+            listener(NATIVE.module)
+
+
+on_native(_adopt)
 
 
 class _Foreign(Exception):

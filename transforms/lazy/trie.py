@@ -43,7 +43,7 @@ class Node:
         self.parent = parent
         self.key = key
         self.origin: Node = parent.origin if parent is not None and parent.operation is not None else self
-        self.operation = operation
+        self.operation: Operation | None = operation
         self.operands = operands
         self.leaves = leaves
         self.children: dict[Any, Node] = {}
