@@ -33,7 +33,7 @@ from fdl.transforms.lazy.trie import Operation
 from fdl.transforms.linearize import LinearizedGraph, linearize_graph, transpose_graph
 from fdl.transforms.stage import stage
 
-__all__ = ["NATIVE", "Function", "Signature", "Storage", "Taped", "cut", "current_recorder", "flush", "native_tape", "put", "recorders", "residuals_of", "want"]
+__all__ = ["NATIVE", "Function", "Signature", "Storage", "Taped", "cut", "current_recorder", "flush", "native_tape", "native_tensors", "put", "recorders", "residuals_of", "want"]
 
 
 class Signature:
@@ -235,16 +235,9 @@ class Storage:
 def put(cells: Sequence[Storage], arrays: Sequence[Any]) -> None:
     """`set` of many cells, after one call that computed all of their values."""
     current = recorders.recorder
-    journal, base, known = current.journal, current.segment.base, len(current.segment.values)
-    for cell, array in zip(cells, arrays, strict=True):
-        if cell.exported is not None or not isinstance(array._data, Deferred):
-            cell.set(array)
-            continue
-        if cell not in journal:
-            slot = cell.array._mark - base
-            journal[cell] = slot if 0 <= slot < known else cell.array
-        cell.array = array
-        cell.version += 1
+    start = NATIVE.put(current.segment, current.journal, cells, arrays) if NATIVE.put is not None else 0
+    for cell, array in zip(cells[start:], arrays[start:], strict=True):
+        cell.set(array)
 
 
 def native_tape(node: type, leaf: type) -> None:
@@ -257,5 +250,20 @@ def native_tape(node: type, leaf: type) -> None:
     def adopt(module: Any) -> None:
         if module.taping(*probe(node), *probe(Taped), leaf):
             NATIVE.steps = module.steps
+
+    on_native(adopt)
+
+
+def native_tensors(tensor: type) -> None:
+    """Let the runtime library, once it is loaded, apply functions to tensors of this type where the call is a hit: `NATIVE.apply`; and
+    fill many storages at once: `NATIVE.put`.
+
+    A tensor has slots `_storage, _view, _edge, _result`: a `Storage`, None but for views, the node of the tape that `native_tape` was told of or None, and the
+    number of its result.
+    """
+
+    def adopt(module: Any) -> None:
+        if module.tensors(*probe(tensor), *probe(Storage)):
+            NATIVE.apply, NATIVE.put = module.apply, module.put
 
     on_native(adopt)

@@ -18,10 +18,12 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, from_numpy
 from fdl.core.avals import ShapedArray, shaped
+from fdl.core.config import config
 from fdl.core.errors import FdlError, IndexBoundsError
-from fdl.extend import Function, Storage, recorders
+from fdl.core.trace import transforming
+from fdl.extend import NATIVE, Function, Storage, native_tensors, recorders
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
-from fdl.stateful._tape import HookHandle, Leaf, Node, grad_mode, walk
+from fdl.stateful._tape import _ORDER, HookHandle, Leaf, Node, grad_mode, walk
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,10 +83,11 @@ class Size(tuple[int, ...]):
 class Tensor:
     """PyTorch's tensor on fdl's arrays; made by `tensor`, `zeros` and their kin."""
 
+    __slots__ = ("__dict__", "__weakref__", "_edge", "_result", "_storage", "_view")
     _storage: Storage
-    _view: View | None = None
-    _edge: Any = None  # tape node or leaf; of a base
-    _result: int = 0
+    _view: View | None
+    _edge: Any  # tape node or leaf; of a base
+    _result: int
     _retained: bool = False
     grad: Any = None
     name: str | None = None
@@ -92,6 +95,8 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __init__(self, data: Any = (), *sizes: int) -> None:
+        self._view = self._edge = None
+        self._result = 0
         if isinstance(data, Tensor):
             self._storage = data._storage
         elif sizes or isinstance(data, (int, Size)):
@@ -331,11 +336,10 @@ class Tensor:
         if not self.is_leaf:
             raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.")
         copied = type(self).__new__(type(self))
-        copied.__dict__.update({k: v for k, v in self.__dict__.items() if k not in ("_storage", "_view", "_edge", "grad")})
+        copied.__dict__.update({k: v for k, v in self.__dict__.items() if k != "grad"})
         memo[id(self)] = copied
-        copied._storage = Storage(self._value())
-        if self.requires_grad:
-            copied._edge = Leaf(copied)
+        copied._storage, copied._view, copied._result = Storage(self._value()), None, 0
+        copied._edge = Leaf(copied) if self.requires_grad else None
         if self.grad is not None:
             copied.grad = self.grad.__deepcopy__(memo)
         return copied
@@ -363,21 +367,29 @@ _new = Tensor.__new__
 def wrap(array: Any, node: Any = None, index: int = 0) -> Tensor:
     """A tensor that holds an array."""
     t: Tensor = _new(Tensor)
-    t._storage = Storage(array)
-    if node is not None:
-        t._edge, t._result = node, index
+    t._storage, t._view, t._edge, t._result = Storage(array), None, node, index
     return t
 
 
 def wrap_storage(storage: Storage) -> Tensor:
     """A base on a storage, without history."""
     t: Tensor = _new(Tensor)
-    t._storage = storage
+    t._storage, t._view, t._edge, t._result = storage, None, None, 0
     return t
 
 
 def apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...] = ()) -> Any:
     """Record a call on tensors, arrays and numbers, taped where an operand requires grad: a tensor, or a tuple of them."""
+    tracked, current = grad_mode.enabled, recorders.recorder
+    if NATIVE.apply is not None and not (current.busy or (tracked and current.wanted) or config.eager or transforming()):
+        done = NATIVE.apply(current, function, operands, static, tracked, _ORDER)
+        if done is not None:
+            return done
+    return _apply(function, operands, static)
+
+
+def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:
+    """`apply` in full; the runtime library does the same where the call was recorded before and nothing is special."""
     values, edges, varying, bit = [], [], 0, 1
     for x in operands:
         if isinstance(x, Tensor):
@@ -438,8 +450,7 @@ def view_of(x: Tensor, step: Step) -> Tensor:
 
 def _with_steps(base: Tensor, steps: tuple[Step, ...]) -> Tensor:
     t: Tensor = _new(Tensor)
-    t._storage = base._storage
-    t._view = View(base, steps)
+    t._storage, t._view, t._edge, t._result = base._storage, View(base, steps), None, 0
     return t
 
 
@@ -647,3 +658,6 @@ def grad(
             ct = _ones.record((), (t._aval.shape, t._aval.dtype))[0][0] * 0
         found.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
     return tuple(found)
+
+
+native_tensors(Tensor)

@@ -191,7 +191,8 @@ PyObject *PyDict_GetItemWithError(PyObject *, PyObject *), *PySequence_GetItem(P
 long PySequence_Size(PyObject *);
 int PyList_Append(PyObject *, PyObject *), PyList_SetSlice(PyObject *, long, long, PyObject *), PyList_Insert(PyObject *, long, PyObject *);
 int PyDict_SetItem(PyObject *, PyObject *, PyObject *), PyDict_DelItem(PyObject *, PyObject *);
-PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...);
+PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...), *PyIter_Next(PyObject *);
+int PyType_IsSubtype(PyTypeObject *, PyTypeObject *);
 PyObject *PyList_GetItem(PyObject *, long);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, long *);
 PyObject *PyErr_NoMemory(void);
@@ -673,6 +674,119 @@ static PyObject *steps(PyObject *self, PyObject *const *args, long count) {
   return nothing();
 }
 
+/* ---- Operations of tensors whose record is a hit, see `apply` in stateful/_tensor.py, which says what they mean ---- */
+
+static struct { PyObject *tensor, *storage, *zero, *single, *varies; } eager;
+static struct { long storage, view, edge, result, array, version, exported; } of; /* offsets of slots of tensors and storages */
+
+#define OF(x, slot) (*(PyObject **)((char *)(x) + of.slot))
+
+static PyObject *wrapped(PyObject *array, PyObject *node, long result) {
+  PyObject *tensor = PyType_GenericAlloc((PyTypeObject *)eager.tensor, 0), *storage = PyType_GenericAlloc((PyTypeObject *)eager.storage, 0);
+  OF(storage, array) = keep(array), OF(storage, version) = keep(eager.zero), OF(storage, exported) = keep(&_Py_NoneStruct);
+  OF(tensor, storage) = storage, OF(tensor, view) = keep(&_Py_NoneStruct);
+  OF(tensor, edge) = keep(node), OF(tensor, result) = PyLong_FromLong(result);
+  return tensor;
+}
+
+static PyObject *new_node(PyObject *info, PyObject *edges, PyObject *operands, PyObject *values, PyObject *order) {
+  PyObject *node = PyType_GenericAlloc((PyTypeObject *)tape.node, 0);
+  ON(node, taped) = keep(info), ON(node, edges) = keep(edges), ON(node, operands) = keep(operands), ON(node, values) = keep(values);
+  ON(node, hooks) = keep(&_Py_NoneStruct), ON(node, order) = PyIter_Next(order);
+  return node;
+}
+
+/* Arrays and numbers of the operands, and the edges of those that require grad; 0 where one is a view.  `varying` gets their bits */
+static PyObject *operand_values(PyObject *operands, int tracked, PyObject *edges, long *varying) {
+  const long n = PySequence_Size(operands);
+  PyObject *values = PyList_New(n);
+  for (long i = 0; i < n; i++) {
+    PyObject *x = PySequence_GetItem(operands, i), *value = x;
+    if (PyType_IsSubtype(x->type, (PyTypeObject *)eager.tensor)) {
+      if (OF(x, view) != &_Py_NoneStruct || n > 60) { Py_DecRef(x); Py_DecRef(values); return 0; }
+      value = keep(OF(OF(x, storage), array));
+      if (tracked && OF(x, edge) != &_Py_NoneStruct) {
+        PyObject *edge = PyTuple_Pack(2, OF(x, edge), OF(x, result));
+        PyList_Append(edges, edge);
+        Py_DecRef(edge);
+        *varying |= 1L << i;
+      }
+      Py_DecRef(x);
+    }
+    PyList_SetItem(values, i, value);
+  }
+  return values;
+}
+
+/* apply(recorder, function, operands, static, tracked, order) -> tensor, or tuple of tensors, or None where Python has to do it */
+static PyObject *apply(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 6) return fail("apply: expected 6 arguments");
+  PyObject *recorder = args[0], *edges = PyList_New(0);
+  long varying = 0;
+  PyObject *values = operand_values(args[2], args[4] == &_Py_TrueStruct, edges, &varying);
+  if (!values) { Py_DecRef(edges); return nothing(); }
+  PyObject *bits = PyLong_FromLong(varying), *head = PyTuple_Pack(3, args[1], args[3], bits);
+  PyObject *const arguments[] = {get(recorder, tape.segment), head, values};
+  PyObject_SetAttr(recorder, tape.busy, &_Py_TrueStruct);
+  PyObject *hit = bind(0, arguments, 3), *result = 0;
+  PyObject_SetAttr(recorder, tape.busy, &_Py_FalseStruct);
+  Py_DecRef(bits), Py_DecRef(head);
+  if (hit == &_Py_NoneStruct) result = keep(hit);
+  if (hit && hit != &_Py_NoneStruct) {
+    PyObject *outs = PyTuple_GetItem(hit, 0), *info = PyTuple_GetItem(hit, 1), *varies = varying ? get(info, eager.varies) : 0;
+    PyObject *node = varying ? new_node(info, edges, values, outs, args[5]) : keep(&_Py_NoneStruct);
+    const long n = varies ? PyTuple_Size(varies) : PyList_Size(outs);
+    PyObject *tensors = PyTuple_New(n);
+    for (long i = 0; i < n; i++)
+      PyTuple_SetItem(tensors, i, wrapped(PyList_GetItem(outs, i), varies && PyTuple_GetItem(varies, i) == &_Py_TrueStruct ? node : &_Py_NoneStruct, i));
+    result = get(info, eager.single) == &_Py_TrueStruct ? keep(PyTuple_GetItem(tensors, 0)) : keep(tensors);
+    Py_DecRef(tensors), Py_DecRef(node);
+  }
+  Py_DecRef(values), Py_DecRef(edges);
+  if (hit) Py_DecRef(hit);
+  return result;
+}
+
+/* put(segment, journal, cells, arrays) -> how many cells, from the first, got their array: it stops at one that Python has to look at */
+static PyObject *put_all(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 4) return fail("put: expected 4 arguments");
+  PyObject *segment = args[0], *journal = args[1];
+  const long n = PyList_Size(args[2]), values = PyList_Size(FIELD(segment, values));
+  const long long base = PyLong_AsLongLong(FIELD(segment, base));
+  long i = 0;
+  for (; i < n; i++) {
+    PyObject *cell = PyList_GetItem(args[2], i), *array = PyList_GetItem(args[3], i), *old = OF(cell, array);
+    if (OF(cell, exported) != &_Py_NoneStruct || FIELD(array, data) != segment || (PyObject *)old->type != known.array) break;
+    if (!PyDict_GetItemWithError(journal, cell)) {
+      const long long slot = PyLong_AsLongLong(FIELD(old, mark)) - base;
+      PyObject *entry = slot >= 0 && slot < values ? PyLong_FromLongLong(slot) : keep(old);
+      const int failed = PyDict_SetItem(journal, cell, entry);
+      Py_DecRef(entry);
+      if (failed) return 0;
+    }
+    put(&OF(cell, array), keep(array));
+    put(&OF(cell, version), PyLong_FromLongLong(PyLong_AsLongLong(OF(cell, version)) + 1));
+  }
+  return PyErr_Occurred() ? 0 : PyLong_FromLong(i);
+}
+
+/* tensors(probes of tensor and storage with their sizes) -> whether `apply` can be used */
+static PyObject *tensors(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 4) return fail("tensors: expected 4 arguments");
+  const long tensor = PyLong_AsLong(args[1]), storage = PyLong_AsLong(args[3]);
+  eager.tensor = keep((PyObject *)args[0]->type), eager.storage = keep((PyObject *)args[2]->type), eager.zero = PyLong_FromLong(0);
+  eager.single = PyUnicode_InternFromString("single"), eager.varies = PyUnicode_InternFromString("varies");
+  of.storage = offset_of(args[0], tensor, "_storage"), of.view = offset_of(args[0], tensor, "_view"), of.edge = offset_of(args[0], tensor, "_edge");
+  of.result = offset_of(args[0], tensor, "_result"), of.array = offset_of(args[2], storage, "array"), of.version = offset_of(args[2], storage, "version");
+  of.exported = offset_of(args[2], storage, "exported");
+  long all = tape.node != 0;
+  for (unsigned i = 0; i < sizeof of / sizeof(long); i++) all = all && ((long *)&of)[i];
+  return PyLong_FromLong(all);
+}
+
 /* taping(probes of node and taped function with their sizes, leaf type) -> whether `steps` can be used */
 static PyObject *taping(PyObject *self, PyObject *const *args, long count) {
   (void)self;
@@ -715,6 +829,9 @@ static PyMethodDef methods[] = {
   {"held", (void *)held, METH_FASTCALL, 0},
   {"steps", (void *)steps, METH_FASTCALL, 0},
   {"taping", (void *)taping, METH_FASTCALL, 0},
+  {"apply", (void *)apply, METH_FASTCALL, 0},
+  {"tensors", (void *)tensors, METH_FASTCALL, 0},
+  {"put", (void *)put_all, METH_FASTCALL, 0},
   {"program", (void *)make_program, METH_FASTCALL, 0},
   {"set_threads", (void *)set_threads, METH_O, 0},
   {0, 0, 0, 0},

@@ -23,6 +23,8 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
+        self._view = self._edge = None
+        self._result = 0
         if data is None:
             self._storage = Storage(from_numpy(np.zeros(0, np.float32)))
         else:

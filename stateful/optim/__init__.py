@@ -97,7 +97,7 @@ class SGD(Optimizer):
             flags = False, False, group["weight_decay"] != 0, False, group["maximize"]
             update(_plain_sgd, parameters, grads, numbers, (len(parameters), flags))
             return
-        states = [self._state_of(p, ["momentum_buffer"]) for p in parameters]
+        states = self._states_of(parameters, ["momentum_buffer"])
         fresh = [s["step"] == 0 for s in states]
         for start in (True, False) if dampening else (None,):  # without dampening, the first buffer is momentum * 0 + g
             chosen = [i for i, f in enumerate(fresh) if start is None or f == start]
@@ -163,15 +163,14 @@ class Adam(Optimizer):
 
     def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
         names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
-        states = [self._state_of(p, names) for p in parameters]
+        states = self._states_of(parameters, names)
         (b1, b2), lr, decay = group["betas"], float(group["lr"]), float(group["weight_decay"])
         flags = bool(group["amsgrad"]), decay != 0, self._decoupled, bool(group["maximize"])
-        by_count: dict[int, list[int]] = {}  # one, unless some parameters came later or were frozen for a while
-        for i, s in enumerate(states):
-            by_count.setdefault(s["step"], []).append(i)
-        for count, chosen in by_count.items():
+        for count, chosen in self._by_count(states).items():
             size, root = lr / (1 - b1 ** (count + 1)), 1 / math.sqrt(1 - b2 ** (count + 1))
-            cells = [parameters[i] for i in chosen] + [states[i][name] for name in names for i in chosen]
+            cells = [parameters[i] for i in chosen]
+            for name in names:
+                cells += [states[i][name] for i in chosen]
             numbers = [lr, float(b1), float(b2), float(group["eps"]), decay, size, root]
             update(_amsgrad if flags[0] else _plain_adam, cells, [parameters[i].grad for i in chosen], numbers, (len(chosen), flags))
             for i in chosen:

@@ -69,15 +69,26 @@ class Optimizer:
     def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
         raise NotImplementedError(self)
 
-    def _state_of(self, p: Any, names: Sequence[str]) -> dict[str, Any]:
-        """State of a parameter, zeros at first: concrete leaves, so that the first step is the same program as the second."""
-        found = self.state.get(p)
-        if found is None:
-            found = self.state[p] = {"step": 0}
-        for name in names:
-            if name not in found:
-                found[name] = wrap(from_numpy(np.zeros(tuple(p.shape), p.dtype.np)))
-        return found
+    def _states_of(self, parameters: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]]:
+        """States of parameters, zeros at first: concrete leaves, so that the first step is the same program as the second."""
+        state, last = self.state, names[-1]
+        for p in parameters:
+            if p not in state or last not in state[p]:
+                own = state.setdefault(p, {"step": 0})
+                for name in names:
+                    own.setdefault(name, wrap(from_numpy(np.zeros(tuple(p.shape), p.dtype.np))))
+        return [state[p] for p in parameters]
+
+    @staticmethod
+    def _by_count(states: Sequence[dict[str, Any]]) -> dict[int, Sequence[int]]:
+        """Numbers of the states by their count of steps: one, unless some parameters came later or were frozen for a while."""
+        counts = [s["step"] for s in states]
+        if counts.count(counts[0]) == len(counts):
+            return {counts[0]: range(len(counts))}
+        found: dict[int, list[int]] = {}
+        for i, count in enumerate(counts):
+            found.setdefault(count, []).append(i)
+        return dict(found)
 
     # State
 

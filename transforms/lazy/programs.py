@@ -35,6 +35,8 @@ class Native:
     bind: Callable[..., Any] | None = None
     held: Callable[..., tuple[bool, ...]] | None = None
     steps: Callable[..., Any] | None = None
+    apply: Callable[..., Any] | None = None
+    put: Callable[..., int] | None = None
     module: Any = None
     listeners: ClassVar[list[Callable[[Any], None]]] = []  # who gets the library's module, once it is there
 

@@ -281,7 +281,7 @@ def probe(cls: Any) -> tuple[Any, int]:
     instance = cls.__new__(cls)
     for slots in [getattr(c, "__slots__", ()) for c in cls.__mro__]:
         for name in slots if not isinstance(slots, str) else (slots,):
-            if name != "__weakref__":
+            if not name.startswith("__"):
                 setattr(instance, name, object())
     return instance, cls.__basicsize__
 
