@@ -60,9 +60,11 @@ class View:
         self.base, self.steps = base, steps
         self.version = -1
         self.seen: Any = None
-        self.array: Any = None
-        self.node: Any = None
-        self.index = 0
+
+    def keep(self, array: Any, node: Any, index: int) -> None:
+        """Remember value and edge, for as long as the base stays as it is."""
+        self.array, self.node, self.index = array, node, index
+        self.version, self.seen = self.base._storage.version, self.base._edge
 
 
 class Size(tuple[int, ...]):
@@ -116,15 +118,15 @@ class Tensor:
         return self._edge if self._view is None else self._refreshed().node
 
     def _refreshed(self) -> View:
-        view = self._view
+        view, storage = self._view, self._storage
         assert view is not None
         base = view.base
-        if view.version != self._storage.version or view.seen is not base._edge or self._storage.exported is not None:
-            value, node, index = self._storage.array, base._edge, base._result
-            for step in view.steps:
-                value, node, index = _taped_step(step.read, [value, *step.numbers], step.static, [(node, index)])
-            view.array, view.node, view.index = value, node, index
-            view.version, view.seen = self._storage.version, base._edge
+        if view.version == storage.version and view.seen is base._edge and storage.exported is None:
+            return view
+        value, node, index = storage.array, base._edge, base._result
+        for step in view.steps:
+            value, node, index = _taped_step(step.read, [value, *step.numbers], step.static, [(node, index)])
+        view.keep(value, node, index)
         return view
 
     @property
@@ -427,7 +429,10 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
 
 def _taped_step(function: Function, operands: Sequence[Any], static: tuple[Any, ...], edges: Sequence[tuple[Any, int]]) -> tuple[Any, Any, int]:
     """A call on arrays with given edges, in any grad mode: (value, node, result).  The first operands are those that edges are given for."""
-    varying = sum(1 << i for i, (node, _) in enumerate(edges) if node is not None)
+    varying, bit = 0, 1
+    for node, _ in edges:
+        varying |= bit if node is not None else 0
+        bit <<= 1
     try:
         outs, info = function.record(operands, static, varying)
     except FdlError as error:
@@ -439,12 +444,18 @@ def _taped_step(function: Function, operands: Sequence[Any], static: tuple[Any, 
 
 def view_of(x: Tensor, step: Step) -> Tensor:
     """`x` seen through one more step; without grad mode, a view of the values alone."""
-    base = x if x._view is None else x._view.base
-    steps = (*(x._view.steps if x._view is not None else ()), step)
-    if base._edge is not None and not grad_mode.enabled:
-        base = wrap_storage(base._storage)
+    if x._view is None:
+        base, steps = x, (step,)
+        value, node, index = x._storage.array, x._edge, x._result
+    else:
+        view = x._refreshed()
+        base, steps = view.base, (*view.steps, step)
+        value, node, index = view.array, view.node, view.index
+    if node is not None and not grad_mode.enabled:
+        base, node = wrap_storage(base._storage), None
     found = _with_steps(base, steps)
-    found._refreshed()  # errors belong to this line
+    assert found._view is not None
+    found._view.keep(*_taped_step(step.read, [value, *step.numbers], step.static, [(node, index)]))
     return found
 
 
@@ -660,4 +671,4 @@ def grad(
     return tuple(found)
 
 
-native_tensors(Tensor)
+native_tensors(Tensor, View)

@@ -677,7 +677,7 @@ static PyObject *steps(PyObject *self, PyObject *const *args, long count) {
 /* ---- Operations of tensors whose record is a hit, see `apply` in stateful/_tensor.py, which says what they mean ---- */
 
 static struct { PyObject *tensor, *storage, *zero, *single, *varies; } eager;
-static struct { long storage, view, edge, result, array, version, exported; } of; /* offsets of slots of tensors and storages */
+static struct { long storage, view, edge, result, array, version, exported, base, seen, seen_version, seen_array, seen_node, seen_index; } of; /* offsets of slots */
 
 #define OF(x, slot) (*(PyObject **)((char *)(x) + of.slot))
 
@@ -703,10 +703,17 @@ static PyObject *operand_values(PyObject *operands, int tracked, PyObject *edges
   for (long i = 0; i < n; i++) {
     PyObject *x = PySequence_GetItem(operands, i), *value = x;
     if (PyType_IsSubtype(x->type, (PyTypeObject *)eager.tensor)) {
-      if (OF(x, view) != &_Py_NoneStruct || n > 60) { Py_DecRef(x); Py_DecRef(values); return 0; }
-      value = keep(OF(OF(x, storage), array));
-      if (tracked && OF(x, edge) != &_Py_NoneStruct) {
-        PyObject *edge = PyTuple_Pack(2, OF(x, edge), OF(x, result));
+      PyObject *storage = OF(x, storage), *view = OF(x, view), *node = OF(x, edge), *result = OF(x, result), *array = OF(storage, array);
+      int fresh = n <= 60;
+      if (view != &_Py_NoneStruct) {
+        fresh = fresh && PyLong_AsLongLong(OF(view, seen_version)) == PyLong_AsLongLong(OF(storage, version)) && OF(view, seen) == OF(OF(view, base), edge) &&
+                OF(storage, exported) == &_Py_NoneStruct;
+        if (fresh) node = OF(view, seen_node), result = OF(view, seen_index), array = OF(view, seen_array);
+      }
+      if (!fresh) { Py_DecRef(x); Py_DecRef(values); return 0; }
+      value = keep(array);
+      if (tracked && node != &_Py_NoneStruct) {
+        PyObject *edge = PyTuple_Pack(2, node, result);
         PyList_Append(edges, edge);
         Py_DecRef(edge);
         *varying |= 1L << i;
@@ -772,10 +779,13 @@ static PyObject *put_all(PyObject *self, PyObject *const *args, long count) {
   return PyErr_Occurred() ? 0 : PyLong_FromLong(i);
 }
 
-/* tensors(probes of tensor and storage with their sizes) -> whether `apply` can be used */
+/* tensors(probes of tensor, storage and view with their sizes) -> whether `apply` can be used */
 static PyObject *tensors(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 4) return fail("tensors: expected 4 arguments");
+  if (count != 6) return fail("tensors: expected 6 arguments");
+  const long view = PyLong_AsLong(args[5]);
+  of.base = offset_of(args[4], view, "base"), of.seen = offset_of(args[4], view, "seen"), of.seen_version = offset_of(args[4], view, "version");
+  of.seen_array = offset_of(args[4], view, "array"), of.seen_node = offset_of(args[4], view, "node"), of.seen_index = offset_of(args[4], view, "index");
   const long tensor = PyLong_AsLong(args[1]), storage = PyLong_AsLong(args[3]);
   eager.tensor = keep((PyObject *)args[0]->type), eager.storage = keep((PyObject *)args[2]->type), eager.zero = PyLong_FromLong(0);
   eager.single = PyUnicode_InternFromString("single"), eager.varies = PyUnicode_InternFromString("varies");

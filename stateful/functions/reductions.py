@@ -37,6 +37,9 @@ def dims_of(x: Tensor, dim: Dims) -> tuple[int, ...]:
 
 def dim_of(x: Tensor, dim: int) -> int:
     """One dimension as a number from 0."""
+    ndim = x.ndim
+    if -ndim <= dim < ndim:
+        return dim % ndim
     found = dims_of(x, dim)
     return found[0] if found else 0
 

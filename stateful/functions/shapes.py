@@ -136,7 +136,11 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     order = tuple([dim_of(input, d) for d in _sizes(dims)])
     if sorted(order) != list(range(input.ndim)):
         raise RuntimeError(f"permute: {order} is no order of the dimensions of a tensor with {input.ndim} of them")
-    return view_of(input, Step(_read_permute, _write_permute, lambda a: a.transpose(order), (order,)))
+    return _permuted(input, order)
+
+
+def _permuted(x: Tensor, order: tuple[int, ...]) -> Tensor:
+    return view_of(x, Step(_read_permute, _write_permute, lambda a: a.transpose(order), (order,)))
 
 
 @method("transpose", "swapaxes", "swapdims")
@@ -146,7 +150,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     if order:
         a, b = dim_of(input, dim0), dim_of(input, dim1)
         order[a], order[b] = order[b], order[a]
-    return permute(input, order)
+    return _permuted(input, tuple(order))
 
 
 @method()
