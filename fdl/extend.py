@@ -255,16 +255,17 @@ def native_tape(node: type, leaf: type) -> None:
 
 
 def native_tensors(tensor: type, view: type) -> None:
-    """Let the runtime library, once it is loaded, apply functions to tensors of this type where the call is a hit: `NATIVE.apply`; and
+    """Let the runtime library, once it is loaded, apply functions to tensors of this type where the call is a hit: `NATIVE.apply`, see
+    them through a further step: `NATIVE.see`, and
     fill many storages at once: `NATIVE.put`.
 
     A tensor has slots `_storage, _view, _edge, _result`: a `Storage`, None or a view, the node of the tape that `native_tape` was told of or None, and
-    the number of its result; a view has slots `base, version, seen, array, node, index`: a tensor, the version of its storage and the edge that were seen,
+    the number of its result; a view has slots `base, steps, version, seen, array, node, index`: a tensor, the version of its storage and the edge that were seen,
     and the value and edge that followed.
     """
 
     def adopt(module: Any) -> None:
         if module.tensors(*probe(tensor), *probe(Storage), *probe(view)):
-            NATIVE.apply, NATIVE.put = module.apply, module.put
+            NATIVE.apply, NATIVE.see, NATIVE.put = module.apply, module.see, module.put
 
     on_native(adopt)

@@ -18,7 +18,6 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, from_numpy
 from fdl.core.avals import ShapedArray, shaped
-from fdl.core.config import config
 from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import transforming
 from fdl.extend import NATIVE, Function, Storage, native_tensors, recorders
@@ -383,7 +382,7 @@ def wrap_storage(storage: Storage) -> Tensor:
 def apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...] = ()) -> Any:
     """Record a call on tensors, arrays and numbers, taped where an operand requires grad: a tensor, or a tuple of them."""
     tracked, current = grad_mode.enabled, recorders.recorder
-    if NATIVE.apply is not None and not (current.busy or (tracked and current.wanted) or config.eager or transforming()):
+    if current.plain and NATIVE.apply is not None and not transforming():
         done = NATIVE.apply(current, function, operands, static, tracked, _ORDER)
         if done is not None:
             return done
@@ -444,6 +443,16 @@ def _taped_step(function: Function, operands: Sequence[Any], static: tuple[Any, 
 
 def view_of(x: Tensor, step: Step) -> Tensor:
     """`x` seen through one more step; without grad mode, a view of the values alone."""
+    tracked, current = grad_mode.enabled, recorders.recorder
+    if current.plain and NATIVE.see is not None and not transforming():
+        done: Tensor | None = NATIVE.see(current, x, step, tracked, _ORDER)
+        if done is not None:
+            return done
+    return _view_of(x, step)
+
+
+def _view_of(x: Tensor, step: Step) -> Tensor:
+    """`view_of` in full; the runtime library does the same where the step was recorded before and nothing is special."""
     if x._view is None:
         base, steps = x, (step,)
         value, node, index = x._storage.array, x._edge, x._result

@@ -12,6 +12,7 @@ os.environ.setdefault("FDL_CACHE_DIR", tempfile.mkdtemp(prefix="fdl-tests-"))
 from fdl.backends.toolchain import find_compiler
 from fdl.core.config import config
 from fdl.core.trace import transforming
+from fdl.transforms.lazy import set_eager
 
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -37,6 +38,7 @@ def _undisturbed():
     """Each test leaves no trace open and all settings as they were."""
     saved = config.tier, config.threads, config.compiler, config.cache_dir, config.eager
     yield
-    config.tier, _, config.compiler, config.cache_dir, config.eager = saved
+    config.tier, _, config.compiler, config.cache_dir, eager = saved
+    set_eager(eager)
     config.set_threads(saved[1])
     assert not transforming(), "a trace was left open"

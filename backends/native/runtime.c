@@ -191,7 +191,7 @@ PyObject *PyDict_GetItemWithError(PyObject *, PyObject *), *PySequence_GetItem(P
 long PySequence_Size(PyObject *);
 int PyList_Append(PyObject *, PyObject *), PyList_SetSlice(PyObject *, long, long, PyObject *), PyList_Insert(PyObject *, long, PyObject *);
 int PyDict_SetItem(PyObject *, PyObject *, PyObject *), PyDict_DelItem(PyObject *, PyObject *);
-PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...), *PyIter_Next(PyObject *);
+PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...), *PyIter_Next(PyObject *), *PySequence_Concat(PyObject *, PyObject *);
 int PyType_IsSubtype(PyTypeObject *, PyTypeObject *);
 PyObject *PyList_GetItem(PyObject *, long);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, long *);
@@ -676,8 +676,8 @@ static PyObject *steps(PyObject *self, PyObject *const *args, long count) {
 
 /* ---- Operations of tensors whose record is a hit, see `apply` in stateful/_tensor.py, which says what they mean ---- */
 
-static struct { PyObject *tensor, *storage, *zero, *single, *varies; } eager;
-static struct { long storage, view, edge, result, array, version, exported, base, seen, seen_version, seen_array, seen_node, seen_index; } of; /* offsets of slots */
+static struct { PyObject *tensor, *storage, *view, *zero, *single, *varies; } eager;
+static struct { long storage, view, edge, result, array, version, exported, base, steps, seen, seen_version, seen_array, seen_node, seen_index; } of; /* offsets of slots */
 
 #define OF(x, slot) (*(PyObject **)((char *)(x) + of.slot))
 
@@ -696,24 +696,31 @@ static PyObject *new_node(PyObject *info, PyObject *edges, PyObject *operands, P
   return node;
 }
 
-/* Arrays and numbers of the operands, and the edges of those that require grad; 0 where one is a view.  `varying` gets their bits */
+/* What a tensor is now: its array, its node (None where it needs no gradient) and the number of its result, all borrowed */
+typedef struct { PyObject *array, *node, *index; } Now;
+
+/* 0 for a view whose base has changed since it was looked at */
+static int now(PyObject *x, Now *state) {
+  PyObject *storage = OF(x, storage), *view = OF(x, view);
+  *state = (Now){OF(storage, array), OF(x, edge), OF(x, result)};
+  if (view == &_Py_NoneStruct) return 1;
+  *state = (Now){OF(view, seen_array), OF(view, seen_node), OF(view, seen_index)};
+  return PyLong_AsLongLong(OF(view, seen_version)) == PyLong_AsLongLong(OF(storage, version)) && OF(view, seen) == OF(OF(view, base), edge) &&
+         OF(storage, exported) == &_Py_NoneStruct;
+}
+
+/* Arrays and numbers of the operands, and the edges of those that require grad; 0 where one has to be refreshed.  `varying` gets their bits */
 static PyObject *operand_values(PyObject *operands, int tracked, PyObject *edges, long *varying) {
   const long n = PySequence_Size(operands);
   PyObject *values = PyList_New(n);
   for (long i = 0; i < n; i++) {
     PyObject *x = PySequence_GetItem(operands, i), *value = x;
     if (PyType_IsSubtype(x->type, (PyTypeObject *)eager.tensor)) {
-      PyObject *storage = OF(x, storage), *view = OF(x, view), *node = OF(x, edge), *result = OF(x, result), *array = OF(storage, array);
-      int fresh = n <= 60;
-      if (view != &_Py_NoneStruct) {
-        fresh = fresh && PyLong_AsLongLong(OF(view, seen_version)) == PyLong_AsLongLong(OF(storage, version)) && OF(view, seen) == OF(OF(view, base), edge) &&
-                OF(storage, exported) == &_Py_NoneStruct;
-        if (fresh) node = OF(view, seen_node), result = OF(view, seen_index), array = OF(view, seen_array);
-      }
-      if (!fresh) { Py_DecRef(x); Py_DecRef(values); return 0; }
-      value = keep(array);
-      if (tracked && node != &_Py_NoneStruct) {
-        PyObject *edge = PyTuple_Pack(2, node, result);
+      Now state;
+      if (n > 60 || !now(x, &state)) { Py_DecRef(x); Py_DecRef(values); return 0; }
+      value = keep(state.array);
+      if (tracked && state.node != &_Py_NoneStruct) {
+        PyObject *edge = PyTuple_Pack(2, state.node, state.index);
         PyList_Append(edges, edge);
         Py_DecRef(edge);
         *varying |= 1L << i;
@@ -725,20 +732,27 @@ static PyObject *operand_values(PyObject *operands, int tracked, PyObject *edges
   return values;
 }
 
+/* A hit of `function(*values, *static)` as (results, info), else None or an error */
+static PyObject *recorded(PyObject *recorder, PyObject *function, PyObject *statics, PyObject *values, long varying) {
+  if (get(recorder, tape.busy) != &_Py_FalseStruct) return nothing();
+  PyObject *bits = PyLong_FromLong(varying), *head = PyTuple_Pack(3, function, statics, bits);
+  PyObject *const arguments[] = {get(recorder, tape.segment), head, values};
+  PyObject_SetAttr(recorder, tape.busy, &_Py_TrueStruct);
+  PyObject *hit = bind(0, arguments, 3);
+  PyObject_SetAttr(recorder, tape.busy, &_Py_FalseStruct);
+  Py_DecRef(bits), Py_DecRef(head);
+  return hit;
+}
+
 /* apply(recorder, function, operands, static, tracked, order) -> tensor, or tuple of tensors, or None where Python has to do it */
 static PyObject *apply(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 6) return fail("apply: expected 6 arguments");
-  PyObject *recorder = args[0], *edges = PyList_New(0);
+  PyObject *edges = PyList_New(0), *result = 0;
   long varying = 0;
   PyObject *values = operand_values(args[2], args[4] == &_Py_TrueStruct, edges, &varying);
   if (!values) { Py_DecRef(edges); return nothing(); }
-  PyObject *bits = PyLong_FromLong(varying), *head = PyTuple_Pack(3, args[1], args[3], bits);
-  PyObject *const arguments[] = {get(recorder, tape.segment), head, values};
-  PyObject_SetAttr(recorder, tape.busy, &_Py_TrueStruct);
-  PyObject *hit = bind(0, arguments, 3), *result = 0;
-  PyObject_SetAttr(recorder, tape.busy, &_Py_FalseStruct);
-  Py_DecRef(bits), Py_DecRef(head);
+  PyObject *hit = recorded(args[0], args[1], args[3], values, varying);
   if (hit == &_Py_NoneStruct) result = keep(hit);
   if (hit && hit != &_Py_NoneStruct) {
     PyObject *outs = PyTuple_GetItem(hit, 0), *info = PyTuple_GetItem(hit, 1), *varies = varying ? get(info, eager.varies) : 0;
@@ -751,6 +765,48 @@ static PyObject *apply(PyObject *self, PyObject *const *args, long count) {
     Py_DecRef(tensors), Py_DecRef(node);
   }
   Py_DecRef(values), Py_DecRef(edges);
+  if (hit) Py_DecRef(hit);
+  return result;
+}
+
+/* The view of `x` through a further step, of which `array` is the value and `node` the edge; takes the reference to `node` */
+static PyObject *seen_through(PyObject *x, PyObject *step, PyObject *array, PyObject *node) {
+  PyObject *parent = OF(x, view), *base = parent == &_Py_NoneStruct ? x : OF(parent, base), *storage = OF(x, storage), *last = PyTuple_Pack(1, step);
+  PyObject *view = PyType_GenericAlloc((PyTypeObject *)eager.view, 0), *tensor = PyType_GenericAlloc((PyTypeObject *)eager.tensor, 0);
+  OF(view, steps) = parent == &_Py_NoneStruct ? keep(last) : PySequence_Concat(OF(parent, steps), last);
+  OF(view, base) = keep(base), OF(view, seen_version) = keep(OF(storage, version)), OF(view, seen) = keep(OF(base, edge));
+  OF(view, seen_array) = keep(array), OF(view, seen_node) = node, OF(view, seen_index) = keep(eager.zero);
+  OF(tensor, storage) = keep(storage), OF(tensor, view) = view, OF(tensor, edge) = keep(&_Py_NoneStruct), OF(tensor, result) = keep(eager.zero);
+  Py_DecRef(last);
+  return tensor;
+}
+
+/* see(recorder, tensor, step, tracked, order) -> view of a tensor through a step (read, write, numpy, static, numbers), or None where Python has to do it */
+static PyObject *see(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 5) return fail("see: expected 5 arguments");
+  PyObject *x = args[1], *step = args[2], *numbers = PyTuple_GetItem(step, 4), *result = 0;
+  Now state;
+  if (!now(x, &state)) return nothing();
+  const long varying = state.node != &_Py_NoneStruct, n = PyTuple_Size(numbers);
+  if (varying && args[3] != &_Py_TrueStruct) return nothing();
+  PyObject *values = PyList_New(n + 1);
+  PyList_SetItem(values, 0, keep(state.array));
+  for (long i = 0; i < n; i++) PyList_SetItem(values, i + 1, keep(PyTuple_GetItem(numbers, i)));
+  PyObject *hit = recorded(args[0], PyTuple_GetItem(step, 0), PyTuple_GetItem(step, 3), values, varying);
+  if (hit == &_Py_NoneStruct) result = keep(hit);
+  if (hit && hit != &_Py_NoneStruct) {
+    PyObject *outs = PyTuple_GetItem(hit, 0), *info = PyTuple_GetItem(hit, 1), *node = keep(&_Py_NoneStruct);
+    if (varying && PyTuple_GetItem(get(info, eager.varies), 0) == &_Py_TrueStruct) {
+      PyObject *edge = PyTuple_Pack(2, state.node, state.index), *edges = PyList_New(1);
+      PyList_SetItem(edges, 0, edge);
+      Py_DecRef(node);
+      node = new_node(info, edges, values, outs, args[4]);
+      Py_DecRef(edges);
+    }
+    result = seen_through(x, step, PyList_GetItem(outs, 0), node);
+  }
+  Py_DecRef(values);
   if (hit) Py_DecRef(hit);
   return result;
 }
@@ -784,6 +840,7 @@ static PyObject *tensors(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 6) return fail("tensors: expected 6 arguments");
   const long view = PyLong_AsLong(args[5]);
+  eager.view = keep((PyObject *)args[4]->type), of.steps = offset_of(args[4], view, "steps");
   of.base = offset_of(args[4], view, "base"), of.seen = offset_of(args[4], view, "seen"), of.seen_version = offset_of(args[4], view, "version");
   of.seen_array = offset_of(args[4], view, "array"), of.seen_node = offset_of(args[4], view, "node"), of.seen_index = offset_of(args[4], view, "index");
   const long tensor = PyLong_AsLong(args[1]), storage = PyLong_AsLong(args[3]);
@@ -840,6 +897,7 @@ static PyMethodDef methods[] = {
   {"steps", (void *)steps, METH_FASTCALL, 0},
   {"taping", (void *)taping, METH_FASTCALL, 0},
   {"apply", (void *)apply, METH_FASTCALL, 0},
+  {"see", (void *)see, METH_FASTCALL, 0},
   {"tensors", (void *)tensors, METH_FASTCALL, 0},
   {"put", (void *)put_all, METH_FASTCALL, 0},
   {"program", (void *)make_program, METH_FASTCALL, 0},

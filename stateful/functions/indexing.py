@@ -7,6 +7,7 @@ program.  With tensors, lists or masks in it, reading copies.  Bounds are checke
 from __future__ import annotations
 
 import builtins
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,27 +51,33 @@ def check_bounds(indices: Tensor, low: int, high: int, what: str) -> None:
 # Views
 
 
+_WHOLE, _ALL = slice(None), ("all",)
+
+
 class _Cut(tuple[Any, ...]):
     """Static part of a basic index: an item for each dimension of input or result; hashable."""
 
 
-def _parse(x: Tensor, items: Sequence[Any]) -> tuple[_Cut, list[int]]:
+def _parse(shape: tuple[int, ...], items: Sequence[Any]) -> tuple[_Cut, list[int]]:
     """(static items, starts) of a basic index: ("all",), ("pick",), ("cut", size, step), ("new",)."""
     static: list[Any] = []
     starts: list[int] = []
-    axis = 0
-    for item in items:
+    sizes = iter(shape)
+    for axis, item in enumerate(items):
         if item is None:
             static.append(("new",))
             continue
-        n = x.shape[axis]
-        if isinstance(item, slice):
+        n = next(sizes)
+        if type(item) is slice:
+            if item == _WHOLE:
+                static.append(_ALL)
+                continue
             start, stop, step = item.indices(n)
             if step <= 0:
                 raise ValueError("step must be greater than zero")
             size = max(0, (stop - start + step - 1) // step)
-            if (start, size, step) == (0, n, 1):
-                static.append(("all",))
+            if size == n and step == 1:
+                static.append(_ALL)
             else:
                 static.append(("cut", size, step))
                 starts.append(start if size else 0)
@@ -79,7 +86,6 @@ def _parse(x: Tensor, items: Sequence[Any]) -> tuple[_Cut, list[int]]:
                 raise IndexError(f"index {item} is out of bounds for dimension {axis} with size {n}")
             static.append(("pick",))
             starts.append(item % n)
-        axis += 1
     return _Cut(static), starts
 
 
@@ -138,9 +144,13 @@ _read, _write = Function(_read_body, "select"), Function(_write_body, "select")
 
 def basic_view(x: Tensor, items: Sequence[Any]) -> Tensor:
     """The view of a basic index, an item for each dimension and None for new ones."""
-    static, starts = _parse(x, items)
+    return view_of(x, _step(x._value().aval.shape, items))
+
+
+def _step(shape: tuple[int, ...], items: Sequence[Any]) -> Step:
+    static, starts = _parse(shape, items)
     index = tuple(items)
-    return view_of(x, Step(_read, _write, lambda a: a[index], (static,), tuple(starts)))
+    return Step(_read, _write, lambda a: a[index], (static,), tuple(starts))
 
 
 # Indices of all kinds
@@ -149,6 +159,8 @@ def basic_view(x: Tensor, items: Sequence[Any]) -> Tensor:
 def _items(x: Tensor, index: Any) -> list[Any]:
     """Items with `...` filled up and masks of several dimensions left whole."""
     items = list(index) if isinstance(index, tuple) else [index]
+    if len(items) <= x.ndim and all(type(item) is int or type(item) is slice for item in items):
+        return items + [_WHOLE] * (x.ndim - len(items))
     plain: list[Any] = []
     for item in items:
         if isinstance(item, (list, range, np.ndarray)):
@@ -282,7 +294,9 @@ def _iter(self: Tensor) -> Any:
 
 
 def _along(x: Tensor, dim: int, item: Any) -> Tensor:
-    return basic_view(x, [item if i == dim else slice(None) for i in range(x.ndim)])
+    items = [_WHOLE] * x.ndim
+    items[dim] = item
+    return basic_view(x, items)
 
 
 @method()
@@ -309,17 +323,19 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 @method()
 def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Consecutive parts along a dimension, of one size (the last may be smaller) or of given sizes; views."""
-    d = dim_of(input, dim)
-    n = input.shape[d]
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
-        sizes = [min(size, n - i) for i in range(0, n, size)] or [0]
-    else:
-        sizes = list(split_size_or_sections)
-        if builtins.sum(sizes) != n:
-            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got split_sizes={sizes}")
+    sizes = split_size_or_sections if isinstance(split_size_or_sections, int) else tuple(split_size_or_sections)
+    steps = _split_steps(input._value().aval.shape, sizes, dim_of(input, dim))
+    return tuple([view_of(input, step) for step in steps])
+
+
+@functools.lru_cache(maxsize=1024)
+def _split_steps(shape: tuple[int, ...], size: int | tuple[int, ...], dim: int) -> list[Step]:
+    n = shape[dim]
+    sizes = [min(size, n - i) for i in range(0, n, size)] or [0] if isinstance(size, int) else list(size)
+    if builtins.sum(sizes) != n:
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but got split_sizes={sizes}")
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
-    return tuple([_along(input, d, slice(a, a + s)) for a, s in zip(starts, sizes, strict=True)])
+    return [_step(shape, [slice(a, a + s) if i == dim else _WHOLE for i in range(len(shape))]) for a, s in zip(starts, sizes, strict=True)]
 
 
 @method()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -25,13 +26,13 @@ __all__ = [
 
 
 def _sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
-    given = args[0] if len(args) == 1 and not isinstance(args[0], int) and not isinstance(args[0], Tensor) else args
+    given = args[0] if len(args) == 1 and not isinstance(args[0], (int, Tensor)) else args
     return tuple([int(d) for d in given])
 
 
-def _resolved(x: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _resolved(own: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     """A shape whose -1 is worked out; RuntimeError where the number of elements differs."""
-    total = math.prod(x.shape)
+    total = math.prod(own)
     if -1 in shape:
         rest = math.prod(d for d in shape if d != -1)
         if shape.count(-1) > 1:
@@ -76,8 +77,13 @@ def view(input: Tensor, *shape: Any) -> Tensor:
         raise RuntimeError("view(dtype) is not supported; x.to(dtype) converts")
     if len(shape) == 1 and isinstance(shape[0], Tensor):
         shape = tuple(shape[0].shape)
-    new = _resolved(input, _sizes(shape))
-    return view_of(input, Step(_read_reshape, _write_reshape, lambda a: a.reshape(new), (new, tuple(input.shape))))
+    return view_of(input, _view_step(input._value().aval.shape, _sizes(shape)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _view_step(own: tuple[int, ...], shape: tuple[int, ...]) -> Step:
+    new = _resolved(own, shape)
+    return Step(_read_reshape, _write_reshape, lambda a: a.reshape(new), (new, own))
 
 
 @method()
@@ -136,21 +142,27 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     order = tuple([dim_of(input, d) for d in _sizes(dims)])
     if sorted(order) != list(range(input.ndim)):
         raise RuntimeError(f"permute: {order} is no order of the dimensions of a tensor with {input.ndim} of them")
-    return _permuted(input, order)
+    return view_of(input, _permute_step(order))
 
 
-def _permuted(x: Tensor, order: tuple[int, ...]) -> Tensor:
-    return view_of(x, Step(_read_permute, _write_permute, lambda a: a.transpose(order), (order,)))
+@functools.lru_cache(maxsize=4096)
+def _permute_step(order: tuple[int, ...]) -> Step:
+    return Step(_read_permute, _write_permute, lambda a: a.transpose(order), (order,))
+
+
+@functools.lru_cache(maxsize=4096)
+def _exchanged(ndim: int, a: int, b: int) -> tuple[int, ...]:
+    order = list(range(ndim))
+    order[a], order[b] = order[b], order[a]
+    return tuple(order)
 
 
 @method("transpose", "swapaxes", "swapdims")
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged; a view."""
-    order = list(range(input.ndim))
-    if order:
-        a, b = dim_of(input, dim0), dim_of(input, dim1)
-        order[a], order[b] = order[b], order[a]
-    return _permuted(input, tuple(order))
+    ndim = input.ndim
+    order = _exchanged(ndim, dim_of(input, dim0), dim_of(input, dim1)) if ndim else ()
+    return view_of(input, _permute_step(order))
 
 
 @method()

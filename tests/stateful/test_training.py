@@ -12,6 +12,7 @@ import fdl.stateful as torch
 from fdl.core.config import config
 from fdl.extend import flush
 from fdl.testing import count_compilations, count_native_calls, count_programs
+from fdl.transforms.lazy import set_eager
 from tests.conftest import needs_compiler
 from tests.stateful import loops
 
@@ -19,11 +20,12 @@ nn, F = torch.nn, torch.nn.functional
 
 
 def in_mode(spec, tier, eager):
-    config.tier, config.eager = tier, eager
+    config.tier = tier
+    set_eager(eager)
     try:
         return loops.run(torch, spec)
     finally:
-        config.eager = False
+        set_eager(False)
 
 
 def assert_bits(got, want):
@@ -252,7 +254,7 @@ def test_gan_style_loops_with_two_optimizers():
             seen.append(loss.item())
         return seen
 
-    config.eager = True
+    set_eager(True)
     want = loop(torch)
-    config.eager = False
+    set_eager(False)
     np.testing.assert_allclose(loop(torch), want, rtol=1e-6)

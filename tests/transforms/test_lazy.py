@@ -17,7 +17,7 @@ from fdl.core.array import Array, Deferred
 from fdl.core.config import config
 from fdl.core.errors import DeferredError, ShapeError
 from fdl.testing import count_compilations, count_native_calls, count_programs
-from fdl.transforms.lazy import current_recorder, flush, programs, trie
+from fdl.transforms.lazy import current_recorder, flush, programs, set_eager, trie
 from fdl.transforms.lazy.recorder import Recorder
 from tests.conftest import needs_compiler
 
@@ -358,11 +358,8 @@ def test_memory_that_is_not_ours_is_copied_at_the_call():
 
 
 def test_eager_runs_each_line():
-    config.eager = True
-    try:
-        assert not pending(jnp.ones(3) * 2)
-    finally:
-        config.eager = False
+    set_eager(True)
+    assert not pending(jnp.ones(3) * 2)
 
 
 @needs_compiler
@@ -424,7 +421,7 @@ OPERATIONS = {
 @given(st.lists(st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, 3), st.integers(0, 3), st.sampled_from(["keep", "look", "drop", "flush"])), max_size=25))
 def test_random_walks_agree_with_eager_execution(steps):
     def run(eager):
-        config.eager = eager
+        set_eager(eager)
         values = [jnp.arange(4.0) * (i + 1) * 0.25 for i in range(4)]
         seen = []
         for name, i, j, then in steps:
@@ -438,10 +435,7 @@ def test_random_walks_agree_with_eager_execution(steps):
         return seen, [v.tolist() for v in values]
 
     config.tier = "interpreted"
-    try:
-        want = run(True)
-    finally:
-        config.eager = False
+    want = run(True)
     assert run(False) == want
 
 

@@ -5,6 +5,6 @@ Read in this order: `trie.py` (what was recorded before, as a tree of operations
 """
 
 from fdl.transforms.lazy.recorder import Recorder, Segment
-from fdl.transforms.lazy.trace import LazyTrace, current_recorder, cut, flush, recorders, want
+from fdl.transforms.lazy.trace import LazyTrace, current_recorder, cut, flush, recorders, set_eager, want
 
-__all__ = ["LazyTrace", "Recorder", "Segment", "current_recorder", "cut", "flush", "recorders", "want"]
+__all__ = ["LazyTrace", "Recorder", "Segment", "current_recorder", "cut", "flush", "recorders", "set_eager", "want"]

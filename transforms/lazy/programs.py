@@ -36,6 +36,7 @@ class Native:
     held: Callable[..., tuple[bool, ...]] | None = None
     steps: Callable[..., Any] | None = None
     apply: Callable[..., Any] | None = None
+    see: Callable[..., Any] | None = None
     put: Callable[..., int] | None = None
     module: Any = None
     listeners: ClassVar[list[Callable[[Any], None]]] = []  # who gets the library's module, once it is there

@@ -98,6 +98,7 @@ class Recorder:
         self.journal.clear()
         self.checks.clear()
         self.wanted = self.volatile = False
+        self.plain = not config.eager  # nothing is special about the next operation, but that the recorder may be busy
 
     @property
     def spare(self) -> Recorder:

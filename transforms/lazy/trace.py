@@ -8,6 +8,7 @@ from typing import Any
 
 from fdl.core.array import Array, as_array
 from fdl.core.avals import ShapedArray
+from fdl.core.config import config
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive
 from fdl.core.trace import Trace, base_operand, install_base
@@ -36,9 +37,16 @@ def flush() -> None:
     current_recorder().flush()
 
 
+def set_eager(eager: bool) -> None:
+    """Run each operation of this thread when its line is reached, or record it; `FDL_EAGER=1` starts so."""
+    config.eager = eager
+    flush()
+
+
 def want() -> None:
     """Mark what is recorded as a complete step: it runs at the next `cut`, when values that are about to die have died."""
-    current_recorder().wanted = True
+    found = current_recorder()
+    found.wanted, found.plain = True, False
 
 
 def cut() -> None:
