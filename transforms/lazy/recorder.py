@@ -256,8 +256,9 @@ class Recorder:
             live, kept = NATIVE.held(values, ending.results, 1), NATIVE.held(values, ending.candidates, 1)
         else:
             live, kept = _held(values, ending.results, _ALONE), _held(values, ending.candidates, _ALONE)
-        if ending.checks:
-            live = tuple([alive or i in ending.checks for i, alive in enumerate(live)])
+        if ending.checks:  # predicates are looked at, and what cells held before is what they get back
+            before = {old for old in self.journal.values() if type(old) is int}
+            live = tuple([alive or i in ending.checks or slot in before for i, (slot, alive) in enumerate(zip(ending.results, live, strict=True))])
         if True not in live:
             return
         choice = ending.choose(live, kept)
