@@ -56,4 +56,5 @@ WORKLOADS = [
     Workload("scan.lorenz.gradient", "lorenz", lorenz, {"gradient": True}, rtol=2e-2),
     Workload("scan.scalars3.gradient", "scalars", lambda: scalars(3), rtol=2e-3),
     *(Workload(f"mlp.batch{b}", "mlp", lambda b=b: mlp(b), check=5) for b in (64, 1024)),
+    *(Workload(f"userloop.mlp.batch{b}{'.item' if item else ''}", "userloop", lambda b=b: mlp(b), {"item": item}, check=5) for b, item in ((64, False), (64, True), (1024, False))),
 ]

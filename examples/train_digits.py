@@ -1,11 +1,13 @@
 """Train a network on scikit-learn's handwritten digits: 1,797 real images, no network access needed.
 
-    python examples/train_digits.py [--epochs 30] [--seed 0] [--no-jit] [--output digits.png]
+    python examples/train_digits.py [--face functional|stateful] [--epochs 30] [--seed 0] [--no-jit] [--output digits.png]
 
-The train step is one pure function under `fdl.jit`: forward, backward and Adam become one compiled program.
+Functional: the train step is one pure function under `fdl.jit`.  Stateful: a plain PyTorch loop, of which only the import lines differ.  Either way
+forward, backward and Adam become one compiled program.
 """
 
 import argparse
+import itertools
 import time
 
 import matplotlib
@@ -18,7 +20,9 @@ from tqdm import tqdm
 
 import fdl
 import fdl.numpy as jnp
+import fdl.stateful as torch
 from fdl import nn, optim, random
+from fdl.stateful.utils.data import DataLoader, TensorDataset
 
 SIZES = (64, 128, 64, 10)
 BATCH = 64
@@ -65,15 +69,9 @@ def plot(path, losses, images, predicted, labels):
     figure.savefig(path, dpi=110)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-jit", action="store_true", help="run every operation by itself, on the interpreter")
-    parser.add_argument("--output", default="digits.png")
-    options = parser.parse_args()
-
-    train_x, train_y, test_x, test_y = load(options.seed)
+def train_functional(data, options):
+    """Losses of all steps, and predictions for the test images: pure functions, one jitted step."""
+    train_x, train_y, test_x, _ = data
     optimizer = optim.adam(2e-3)
     params = init(random.key(options.seed))
     state = optimizer.init(params)
@@ -88,7 +86,7 @@ def main():
         step, predict_fn = fdl.jit(step, donate_argnums=(0, 1)), fdl.jit(predict)
 
     shuffle = np.random.default_rng(options.seed + 1)
-    losses, start = [], time.perf_counter()
+    losses = []
     for _ in (progress := tqdm(range(options.epochs), unit="epoch")):
         order = shuffle.permutation(len(train_y))
         for i in range(0, len(order) - BATCH + 1, BATCH):
@@ -96,11 +94,50 @@ def main():
             params, state, loss = step(params, state, train_x[batch], train_y[batch])
             losses.append(float(loss))
         progress.set_postfix(loss=f"{np.mean(losses[-20:]):.4f}")
+    return losses, np.asarray(jnp.argmax(predict_fn(params, test_x), axis=1))
+
+
+def train_stateful(data, options):
+    """The same as PyTorch's users write it: nobody asks to compile, and after some steps each one is a native call."""
+    train_x, train_y, test_x, _ = (torch.tensor(part) for part in data)
+    torch.manual_seed(options.seed)
+    layers = [torch.nn.Linear(SIZES[0], SIZES[1])]
+    for fan_in, fan_out in itertools.pairwise(SIZES[1:]):
+        layers += [torch.nn.ReLU(), torch.nn.Linear(fan_in, fan_out)]
+    model = torch.nn.Sequential(*layers)
+    loader = DataLoader(TensorDataset(train_x, train_y.long()), batch_size=BATCH, shuffle=True, drop_last=True)
+    criterion = torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+
+    losses = []
+    for _ in (progress := tqdm(range(options.epochs), unit="epoch")):
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        progress.set_postfix(loss=f"{np.mean(losses[-20:]):.4f}")
+    with torch.no_grad():
+        return losses, model(test_x).argmax(dim=1).numpy()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--face", choices=["functional", "stateful"], default="functional")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-jit", action="store_true", help="functional face: record each operation by itself")
+    parser.add_argument("--output", default="digits.png")
+    options = parser.parse_args()
+
+    data = load(options.seed)
+    start = time.perf_counter()
+    losses, predicted = (train_stateful if options.face == "stateful" else train_functional)(data, options)
     seconds = time.perf_counter() - start
 
-    predicted = np.asarray(jnp.argmax(predict_fn(params, test_x), axis=1))
-    accuracy = float((predicted == test_y).mean())
-    plot(options.output, losses, test_x, predicted, test_y)
+    accuracy = float((predicted == data[3]).mean())
+    plot(options.output, losses, data[2], predicted, data[3])
     print(f"{len(losses)} steps in {seconds:.2f} s, test accuracy {accuracy:.1%}, picture in {options.output}")
     return accuracy
 

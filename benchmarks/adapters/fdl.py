@@ -1,9 +1,11 @@
 """fdl, functional face."""
 
 from adapters.functional import Functional
+from adapters.userloop import userloop
 
 import fdl
 import fdl.numpy
+import fdl.stateful
 from fdl import lax, nn
 
 
@@ -13,3 +15,9 @@ class Adapter(Functional):
 
     def __init__(self, threads):
         fdl.set_num_threads(threads)
+
+    def results(self, out):
+        return [out.detach().numpy()] if isinstance(out, fdl.stateful.Tensor) else super().results(out)
+
+    def userloop(self, d, item):
+        return userloop(fdl.stateful, d, item)

@@ -1,7 +1,7 @@
 """PyTorch, eager, with its fused Adam."""
 
 import torch
-from torch.nn import functional as F
+from adapters.userloop import userloop
 
 
 class Adapter:
@@ -33,20 +33,7 @@ class Adapter:
         return (lambda: torch.autograd.grad(f().sum(), x)[0]) if gradient else f
 
     def mlp(self, d):
-        layers = []
-        for i, (w, b) in enumerate(d["params"]):
-            layer = torch.nn.Linear(*w.shape)
-            layer.weight.data, layer.bias.data = torch.tensor(w.T.copy()), torch.tensor(b)
-            layers += [layer, torch.nn.ReLU()] if i < len(d["params"]) - 1 else [layer]
-        model = torch.nn.Sequential(*layers)
-        optimizer = torch.optim.Adam(model.parameters(), lr=d["rate"], fused=True)
-        x, y = torch.tensor(d["x"]), torch.tensor(d["y"], dtype=torch.long)
+        return self.userloop(d, False)
 
-        def step():
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            return loss
-
-        return step
+    def userloop(self, d, item):
+        return userloop(torch, d, item, fused=True)
