@@ -453,6 +453,7 @@ def view_of(x: Tensor, step: Step) -> Tensor:
 
 def _view_of(x: Tensor, step: Step) -> Tensor:
     """`view_of` in full; the runtime library does the same where the step was recorded before and nothing is special."""
+    steps: tuple[Step, ...]
     if x._view is None:
         base, steps = x, (step,)
         value, node, index = x._storage.array, x._edge, x._result
