@@ -16,12 +16,12 @@ from fdl.transforms.control.call import graph_function
 
 @graph_function
 def relu(x: Any) -> Any:
-    """`max(x, 0)`; its derivative at 0 is 0.
+    """`max(x, 0)`; its derivative at 0 is 0, and NaN stays.
 
     >>> relu(-1.0).tolist()
     0.0
     """
-    return ops.select(ops.greater(x, 0), x, 0)
+    return ops.select(ops.less_equal(x, 0), 0, x)
 
 
 @graph_function
