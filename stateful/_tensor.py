@@ -16,10 +16,10 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import Array, from_numpy
+from fdl.core.array import Array, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import FdlError, IndexBoundsError
-from fdl.core.trace import transforming
+from fdl.core.trace import Tracer, transforming
 from fdl.extend import NATIVE, Function, Storage, native_tensors, recorders
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
 from fdl.stateful._tape import _ORDER, HookHandle, Leaf, Node, grad_mode, walk
@@ -111,6 +111,13 @@ class Tensor:
     def _value(self) -> Any:
         """The array of now."""
         return self._storage.array if self._view is None else self._refreshed().array
+
+    def _known(self) -> np.ndarray[Any, Any] | None:
+        """Values among which all of this tensor's are, where they are computed already: its own, or its base's."""
+        array = self._value()
+        if isinstance(array._data, Deferred):
+            array = self._storage.array
+        return None if isinstance(array, Tracer) or isinstance(array._data, Deferred) else array._numpy()
 
     def _node(self) -> Any:
         """The tape node of now, None where no gradient is wanted."""
