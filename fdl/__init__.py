@@ -55,4 +55,10 @@ def _load_methods() -> None:
     _importlib.import_module("fdl.numpy")
 
 
+def _load_base() -> None:
+    _importlib.import_module("fdl.transforms.lazy")
+
+
 _importlib.import_module("fdl.core.array").METHODS.load = _load_methods
+_trace = _importlib.import_module("fdl.core.trace")
+_trace.install_base(_trace.LoadingTrace(_load_base))

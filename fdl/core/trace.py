@@ -3,14 +3,14 @@
 Stackless: each transform makes a `Trace` that knows its parent; a `Tracer` knows its trace; only the *current* trace is context-local.  A
 trace handles operations on its own tracers and passes all others to its parent, under which it also runs its rules.  So nesting needs no
 levels, and a tracer of an outer trace is simply a constant to an inner one.  The outermost trace, the *base*, is `EvalTrace` here, the plain
-interpreter, until `transforms` installs the one that records.
+interpreter; the facade lets the first operation load the one that records.
 Read next: `array.py`; then `transforms/stage.py`, `jvp.py`, `linearize.py`, `vmap.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -130,6 +130,19 @@ class EvalTrace(Trace):
         return [Array(aval, np.asarray(result)) for aval, result in zip(avals, results, strict=True)]
 
 
+class LoadingTrace(Trace):
+    """Stands for a base that is not imported yet: the first operation calls `load`, which installs it."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        super().__init__("", None)
+        self.load = load
+
+    def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+        self.load()
+        assert _base is not self, "load installs a base"
+        return _base.process(primitive, operands, params)
+
+
 def base_operand(x: Any) -> Array | Literal:
     """An operand of the base trace; LeakedTracerError for what belongs inside of a transform."""
     if isinstance(x, Tracer):
@@ -152,7 +165,7 @@ _CURRENT: ContextVar[Trace | None] = ContextVar("fdl_trace", default=None)  # No
 
 
 def install_base(trace: Trace) -> None:
-    """Let `trace` answer outside of all transforms; called once, by the package that records."""
+    """Let `trace` answer outside of all transforms; called by the facade and by the package that records."""
     global _base
     _base = trace
 

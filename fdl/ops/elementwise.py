@@ -22,7 +22,7 @@ from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, broadcast_to, match, reduce_sum, sum_to
-from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote, same_or_scalar
+from fdl.ops.promotion import aligned, as_operand, broadcast_shapes, cast, promote, same_or_scalar
 from fdl.ops.sample import Sample, Spec, f32, i32, of
 
 # tangent of one operand, given its tangent, the result and all operands; None where it does not depend on it
@@ -95,12 +95,7 @@ def elementwise(
     def function(*xs: Any) -> Any:
         if len(xs) != arity:
             raise TypeError(f"{name}: expected {arity} operands, got {len(xs)}")
-        operands = promote(*xs, to_float=takes is dtypes.FLOATS)
-        shapes = [x.aval.shape for x in operands]
-        if any(s and s != shapes[0] for s in shapes) or (arity > 1 and not shapes[0]):
-            target = broadcast_shapes(shapes, name)
-            operands = [x if x.aval.shape == () else broadcast_to(x, target) for x in operands]
-        return primitive.bind(*operands)
+        return primitive.bind(*aligned(name, xs, takes is dtypes.FLOATS))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

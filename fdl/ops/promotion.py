@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
-from fdl.core.array import ArrayMethods, as_array
+from fdl.core.array import Array, ArrayMethods, as_array
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
 from fdl.core.graph import Literal
-from fdl.ops.axes import convert
+from fdl.ops.axes import broadcast_to, convert
 
 
 def as_operand(x: Any) -> Any:
@@ -31,6 +31,28 @@ def promote(*xs: Any, to_float: bool = False) -> list[Any]:
     if to_float and not dtypes.is_float(dtype):
         dtype, weak = dtypes.promote([(dtype, weak), (dtypes.float32, True)])
     return [cast(x, dtype, weak) for x in operands]
+
+
+_ALIGNED: dict[tuple[Any, ...], tuple[DType, bool, Shape | None]] = {}  # by types of operands: dtype, weakness, and the shape to broadcast to
+
+
+def aligned(what: str, xs: Sequence[Any], to_float: bool) -> list[Any]:
+    """Operands of an elementwise operation: of one dtype, and of one shape or 0-d.  What follows from types is worked out once."""
+    operands = [x if type(x) is Array else as_operand(x) for x in xs]
+    key = (to_float, *[x.aval.token for x in operands])
+    plan = _ALIGNED.get(key)
+    if plan is None:
+        dtype, weak = dtypes.promote([(x.aval.dtype, x.aval.weak_type) for x in operands])
+        if to_float and not dtypes.is_float(dtype):
+            dtype, weak = dtypes.promote([(dtype, weak), (dtypes.float32, True)])
+        shapes = [x.aval.shape for x in operands]
+        target = broadcast_shapes(shapes, what)
+        if len(_ALIGNED) > 8192:
+            _ALIGNED.clear()
+        plan = _ALIGNED[key] = dtype, weak, target if any(s and s != target for s in shapes) else None
+    dtype, weak, shape = plan
+    operands = [cast(x, dtype, weak) for x in operands]
+    return operands if shape is None else [broadcast_to(x, shape) if x.aval.shape else x for x in operands]
 
 
 def cast(x: Any, dtype: DType, weak_type: bool = False) -> Any:

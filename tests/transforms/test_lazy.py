@@ -2,6 +2,8 @@
 
 import gc
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -19,7 +21,7 @@ from fdl.core.errors import DeferredError, ShapeError
 from fdl.testing import count_compilations, count_native_calls, count_programs
 from fdl.transforms.lazy import current_recorder, flush, programs, set_eager, trie
 from fdl.transforms.lazy.recorder import Recorder
-from tests.conftest import needs_compiler
+from tests.conftest import ROOT, needs_compiler
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +40,12 @@ def test_operations_are_recorded_and_run_when_looked_at():
     y = x * 2 + 1
     assert pending(y)
     assert y.tolist() == [3.0, 5.0] and not pending(y)
+
+
+def test_importing_the_numpy_module_is_enough():
+    code = "import fdl.numpy as jnp; y = jnp.ones(3) * 2; print(type(y._data).__name__, y.tolist())"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert out.split()[0] == "Segment"
 
 
 def test_errors_come_at_the_line_and_change_nothing():
