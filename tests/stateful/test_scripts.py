@@ -133,7 +133,7 @@ SCRIPTS["frozen_two_opts"] = """
 a=nn.Linear(3,3); b=nn.Linear(3,2); fill(a); fill(b)
 o1=torch.optim.SGD(a.parameters(),lr=0.1); o2=torch.optim.Adam(b.parameters(),lr=0.05)
 for i in range(40):
-    x=torch.tensor(W(4,3)); 
+    x=torch.tensor(W(4,3));
     for p in a.parameters(): p.requires_grad=(i//10)%2==0
     l=b(torch.relu(a(x))).pow(2).sum(); o1.zero_grad(); o2.zero_grad(); l.backward()
     if i%2: o1.step()
