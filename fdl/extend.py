@@ -31,9 +31,25 @@ from fdl.transforms.lazy.programs import NATIVE
 from fdl.transforms.lazy.recorder import on_native, probe
 from fdl.transforms.lazy.trie import Operation
 from fdl.transforms.linearize import LinearizedGraph, linearize_graph, transpose_graph
-from fdl.transforms.stage import stage
+from fdl.transforms.stage import note_cell, stage
 
-__all__ = ["NATIVE", "Function", "Signature", "Storage", "Taped", "cut", "current_recorder", "flush", "native_tape", "native_tensors", "put", "recorders", "residuals_of", "want"]
+__all__ = [
+    "NATIVE",
+    "Function",
+    "Signature",
+    "Storage",
+    "Taped",
+    "cut",
+    "current_recorder",
+    "flush",
+    "native_tape",
+    "native_tensors",
+    "note_cell",
+    "put",
+    "recorders",
+    "residuals_of",
+    "want",
+]
 
 
 class Signature:

@@ -20,7 +20,7 @@ from fdl.core.array import Array, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import Tracer, transforming
-from fdl.extend import NATIVE, Function, Storage, native_tensors, recorders
+from fdl.extend import NATIVE, Function, Storage, native_tensors, note_cell, recorders
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
 from fdl.stateful._tape import _ORDER, HookHandle, Leaf, Node, grad_mode, walk
 
@@ -133,6 +133,9 @@ class Tensor:
         for step in view.steps:
             value, node, index = _taped_step(step.read, [value, *step.numbers], step.static, [(node, index)])
         view.keep(value, node, index)
+        if transforming():  # the value belongs to the transform
+            note_cell(storage)
+            view.version = -1
         return view
 
     @property
@@ -398,6 +401,10 @@ def apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...] =
 
 def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:
     """`apply` in full; the runtime library does the same where the call was recorded before and nothing is special."""
+    if transforming():
+        for x in operands:
+            if isinstance(x, Tensor):
+                note_cell(x._storage)
     values, edges, varying, bit = [], [], 0, 1
     for x in operands:
         if isinstance(x, Tensor):
@@ -473,6 +480,8 @@ def _view_of(x: Tensor, step: Step) -> Tensor:
     found = _with_steps(base, steps)
     assert found._view is not None
     found._view.keep(*_taped_step(step.read, [value, *step.numbers], step.static, [(node, index)]))
+    if transforming():
+        note_cell(base._storage)
     return found
 
 

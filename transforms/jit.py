@@ -13,22 +13,36 @@ from typing import Any, NamedTuple
 
 from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
-from fdl.core.array import DONATED, Array
+from fdl.core.array import DONATED, Array, ArrayMethods
 from fdl.core.errors import StructureError
 from fdl.core.graph import Graph
 from fdl.core.pytree import LEAF, TreeDef, tree_flatten
 from fdl.core.trace import Tracer, aval_of, current_trace, transforming
 from fdl.transforms.control.call import call
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, note_cell, noting_cells, stage
 
 
 class _Entry(NamedTuple):
-    """One signature: the graph, what it captured, the structure of the result, and the inputs that are donated."""
+    """One signature: the graph, what it captured (arrays, and mutable cells that are read at each call), the structure of the result, and the inputs that are donated."""
 
     graph: Graph
     captured: list[Any]
     out_tree: TreeDef
     donated: tuple[int, ...]
+    cells: bool
+
+    def values(self) -> list[Any]:
+        """The captured arrays of now."""
+        if not self.cells:
+            return self.captured
+        for x in self.captured:
+            if not isinstance(x, ArrayMethods):
+                note_cell(x)
+        return [x if isinstance(x, ArrayMethods) else x.array for x in self.captured]
+
+    def fits(self) -> bool:
+        """Whether all cells still hold the types that were recorded."""
+        return not self.cells or all(aval_of(x) == aval for x, aval in zip(self.values(), self.graph.in_avals, strict=False))
 
 
 class Jitted:
@@ -56,10 +70,10 @@ class Jitted:
     def _general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         entry, leaves = self._lookup(args, kwargs)
         if transforming() or any(isinstance(x, Tracer) for x in leaves):
-            return entry.out_tree.unflatten(call(entry.graph, [*entry.captured, *leaves], self.name, "jit"))
+            return entry.out_tree.unflatten(call(entry.graph, [*entry.values(), *leaves], self.name, "jit"))
         shift = len(entry.captured)
         program = executable(entry.graph, self.name, self.device, tuple([i + shift for i in entry.donated]))
-        outs = program([*entry.captured, *leaves])
+        outs = program([*entry.values(), *leaves])
         for i in entry.donated:
             leaves[i]._data = DONATED
         self._adopt(program, entry, args, kwargs)
@@ -83,7 +97,8 @@ class Jitted:
                 why="static arguments are part of the key that finds the compiled program",
                 hint="a tuple instead of a list, a frozen dataclass, or a dynamic argument",
             ) from None
-        return entry or self._record(key, leaves, in_tree, dict(fixed), dict(fixed_names), len(args)), leaves
+        found = entry if entry is not None and entry.fits() else None
+        return found or self._record(key, leaves, in_tree, dict(fixed), dict(fixed_names), len(args)), leaves
 
     def _record(self, key: Any, leaves: Sequence[Any], in_tree: TreeDef, fixed: dict[int, Any], fixed_names: dict[str, Any], count: int) -> _Entry:
         def with_static(*dynamic: Any, **named: Any) -> Any:
@@ -91,9 +106,12 @@ class Jitted:
             return self.f(*[fixed[i] if i in fixed else next(given) for i in range(count)], **named, **fixed_names)
 
         flat = FlatFunction(with_static, in_tree, f"jit({self.name})")
-        graph, captured = stage(flat, [aval_of(x) for x in leaves], f"jit({self.name})").lift()
+        with noting_cells() as cells:
+            graph, arrays = stage(flat, [aval_of(x) for x in leaves], f"jit({self.name})").lift()
         assert flat.out_tree is not None
-        entry = _Entry(graph, captured, flat.out_tree, self._donated_leaves(in_tree, [i for i in range(count) if i not in fixed]))
+        captured = [cells.get(id(x), x) for x in arrays]
+        donated = self._donated_leaves(in_tree, [i for i in range(count) if i not in fixed])
+        entry = _Entry(graph, captured, flat.out_tree, donated, any(not isinstance(x, ArrayMethods) for x in captured))
         if not any(isinstance(x, Tracer) for x in captured):  # what closed over a tracer holds for this call alone
             self.cache[key] = entry
         return entry
@@ -110,7 +128,7 @@ class Jitted:
 
     def _adopt(self, program: Executable, entry: _Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Let the compiled entry answer calls of this signature from now on."""
-        plain = not kwargs and not self.static and not entry.donated and all(type(x) is Array for x in args)
+        plain = not kwargs and not self.static and not entry.donated and not entry.cells and all(type(x) is Array for x in args)
         self._fast = program.entry(entry.captured, entry.out_tree is LEAF, entry.out_tree.unflatten) if plain else None
 
     def lower(self, *args: Any, **kwargs: Any) -> Graph:

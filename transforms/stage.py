@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from fdl.core import dtypes
@@ -73,6 +75,27 @@ class StageTrace(Trace):
         atoms = tuple([self.atom(x) for x in outputs])
         constants = tuple(self.captured.values())
         return prune(Graph(tuple([t.var for t in inputs]), tuple(self.equations), atoms, constants))
+
+
+_CELLS: ContextVar[dict[int, Any] | None] = ContextVar("fdl_cells", default=None)
+
+
+@contextlib.contextmanager
+def noting_cells() -> Iterator[dict[int, Any]]:
+    """Collects the mutable cells that are read in the block, by the identity of the array that they hold."""
+    found: dict[int, Any] = {}
+    token = _CELLS.set(found)
+    try:
+        yield found
+    finally:
+        _CELLS.reset(token)
+
+
+def note_cell(cell: Any) -> None:
+    """Say that `cell.array` is read under a transform: who caches the recording reads the cell again at each call."""
+    found = _CELLS.get()
+    if found is not None:
+        found[id(cell.array)] = cell
 
 
 def stage(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str) -> Graph:

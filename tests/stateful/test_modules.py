@@ -472,3 +472,30 @@ def test_modules_run_under_transforms():
     assert gradient.shape == (2, 3)
     np.testing.assert_allclose(np.asarray(gradient)[0], net.weight.detach().numpy()[0], rtol=1e-6)
     assert float(fdl.jit(loss)(fdl.numpy.ones((2, 3)))) == pytest.approx(float(loss(fdl.numpy.ones((2, 3)))), rel=1e-5)
+
+
+def test_a_jitted_function_reads_captured_tensors_again():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Flatten())
+    weight = net[0].weight
+    f = fdl.jit(lambda x: (net(torch.tensor(x)) + weight[0].sum() * 0)._value())
+    x = fdl.numpy.ones((1, 2))
+    for value in (1.0, 2.0, 3.0):
+        with torch.no_grad():
+            weight.fill_(value)
+            net[0].bias.zero_()
+        assert f(x).tolist() == [[2 * value, 2 * value]]
+    assert net(torch.ones(1, 2)).tolist() == [[6.0, 6.0]]  # nothing of the transform stayed behind
+    outer = fdl.jit(lambda x: f(x) * 2)
+    assert outer(x).tolist() == [[12.0, 12.0]]
+    with torch.no_grad():
+        weight.fill_(5.0)
+    assert outer(x).tolist() == [[20.0, 20.0]]
+    net.double()
+    assert f(x.astype("float64")).tolist() == [[10.0, 10.0]]
+
+
+def test_views_that_were_read_under_a_transform_are_read_again_outside():
+    base = torch.arange(4.0)
+    part = base[1:]
+    assert fdl.jit(lambda x: (part * torch.tensor(x)).sum()._value())(2.0).tolist() == 12.0
+    assert part.tolist() == [1.0, 2.0, 3.0] and (part + 1).tolist() == [2.0, 3.0, 4.0]
