@@ -144,10 +144,12 @@ class CExecutable(Executable):
         results: list[Array] = outs
         return results
 
-    def fill(self, inputs: Sequence[Any], outs: Sequence[Array | None]) -> None:
-        inputs, outs = list(inputs), list(outs)
-        if self.into(inputs, outs) is NotImplemented:
-            self.into([_readable(as_operand_array(x, aval)) for x, aval in zip(inputs, self.in_avals, strict=True)], outs)
+    def fill(self, values: list[Any], leaves: list[int], outputs: list[int]) -> None:
+        if self.into(values, leaves, outputs) is NotImplemented:
+            readable = [_readable(as_operand_array(values[s], aval)) for s, aval in zip(leaves, self.in_avals, strict=True)]
+            outs = [values[s] for s in outputs]
+            n = len(readable)
+            self.into(readable + outs, list(range(n)), list(range(n, n + len(outs))))
 
     def entry(self, captured: Sequence[Array], single: bool, unflatten: Callable[[Sequence[Array]], Any]) -> Callable[..., Any]:
         fast = self._native_program(captured, single, "fast")

@@ -22,12 +22,11 @@ class Executable(abc.ABC):
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run it."""
 
-    def fill(self, inputs: Sequence[Any], outs: Sequence[Array | None]) -> None:
-        """Run it on arrays and Python numbers; the results become the data of the arrays that are given for them."""
-        arrays = [as_operand_array(x, v.aval) for x, v in zip(inputs, self.graph.inputs, strict=True)]
-        for out, result in zip(outs, self(arrays), strict=True):
-            if out is not None:
-                out._data = result._data
+    def fill(self, values: list[Any], leaves: list[int], outputs: list[int]) -> None:
+        """Run it on the arrays and Python numbers in some slots of `values`; the results become the data of the arrays in others."""
+        arrays = [as_operand_array(values[s], v.aval) for s, v in zip(leaves, self.graph.inputs, strict=True)]
+        for slot, result in zip(outputs, self(arrays), strict=True):
+            values[slot]._data = result._data
 
     def entry(self, captured: Sequence[Array], single: bool, unflatten: Callable[[Sequence[Array]], Any]) -> Callable[..., Any] | None:
         """A callable for plain array arguments that returns NotImplemented for another signature; None where there is none."""

@@ -68,13 +68,13 @@ def without_arithmetic(step, rounds):
     """The best time of a step whose programs are not run: results are buffers of an earlier step."""
     buffers, run = {}, programs.Program.run
 
-    def remember(program, inputs, outs, donated):
-        run(program, inputs, outs, donated)
-        buffers.update((out.aval.token, out._data) for out in outs)
+    def remember(program, values, leaves, outputs, donated):
+        run(program, values, leaves, outputs, donated)
+        buffers.update((values[s].aval.token, values[s]._data) for s in outputs)
 
-    def stub(program, inputs, outs, donated):
-        for out in outs:
-            out._data = buffers[out.aval.token]
+    def stub(program, values, leaves, outputs, donated):
+        for s in outputs:
+            values[s]._data = buffers[values[s].aval.token]
 
     try:
         for _ in range(60):  # compiled, so that the runtime library is there

@@ -190,7 +190,7 @@ extern PyTypeObject PyFloat_Type, PyLong_Type, PyBool_Type;
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *), *PySequence_GetItem(PyObject *, long), *PyLong_FromLongLong(long long), *PyTuple_Pack(long, ...);
 long PySequence_Size(PyObject *);
 int PyList_Append(PyObject *, PyObject *), PyList_SetSlice(PyObject *, long, long, PyObject *), PyList_Insert(PyObject *, long, PyObject *);
-int PyDict_SetItem(PyObject *, PyObject *, PyObject *), PyDict_DelItem(PyObject *, PyObject *);
+int PyDict_Next(PyObject *, long *, PyObject **, PyObject **), PyDict_SetItem(PyObject *, PyObject *, PyObject *), PyDict_DelItem(PyObject *, PyObject *);
 PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...), *PyIter_Next(PyObject *), *PySequence_Concat(PyObject *, PyObject *);
 int PyType_IsSubtype(PyTypeObject *, PyTypeObject *);
 PyObject *PyList_GetItem(PyObject *, long);
@@ -407,18 +407,17 @@ static PyObject *program_fast(PyObject *self, PyObject *const *args, long count)
   return tuple;
 }
 
-/* fill(list of arrays and numbers, list of arrays or None) -> None, or the `declined` object: results become the data of the arrays that are given */
+/* fill(values, slots of inputs, slots of results) -> None, or the `declined` object: runs on arrays and numbers, and results become the data of the arrays */
 static PyObject *program_fill(PyObject *self, PyObject *const *args, long count) {
   Program *p = PyCapsule_GetPointer(self, "fdl");
-  if (count != 2 || PyList_Size(args[0]) != p->inputs || PyList_Size(args[1]) != p->outputs) return fail("a compiled program got a wrong number of inputs or results");
+  if (count != 3 || PyList_Size(args[1]) != p->inputs || PyList_Size(args[2]) != p->outputs) return fail("a compiled program got a wrong number of inputs or results");
   PyObject *arrays[p->inputs + 1];
   Buffer *outs[p->outputs + 1];
-  for (int i = 0; i < p->inputs; i++) arrays[i] = PyList_GetItem(args[0], i);
+  for (int i = 0; i < p->inputs; i++) arrays[i] = PyList_GetItem(args[0], PyLong_AsLong(PyList_GetItem(args[1], i)));
   const int ok = run_arrays(p, arrays, outs);
   if (ok <= 0) return ok ? declined(p) : 0;
   for (int i = 0; i < p->outputs; i++) {
-    PyObject *out = PyList_GetItem(args[1], i);
-    if (out != &_Py_NoneStruct) PyObject_SetAttr(out, s_data, &outs[i]->base);
+    PyObject_SetAttr(PyList_GetItem(args[0], PyLong_AsLong(PyList_GetItem(args[2], i))), s_data, &outs[i]->base);
     Py_DecRef(&outs[i]->base);
   }
   return keep(&_Py_NoneStruct);
@@ -590,6 +589,17 @@ static PyObject *held(PyObject *self, PyObject *const *args, long count) {
     PyTuple_SetItem(result, i, keep(x && x->refcount > limit ? &_Py_TrueStruct : &_Py_FalseStruct));
   }
   return result;
+}
+
+/* prune(dict) -> None: forgets keys that nobody else holds */
+static PyObject *prune(PyObject *self, PyObject *dict) {
+  (void)self;
+  PyObject *key, *value, *dead = PyList_New(0);
+  for (long position = 0; PyDict_Next(dict, &position, &key, &value);)
+    if (key->refcount == 1) PyList_Append(dead, key);
+  for (long i = 0; i < PyList_Size(dead); i++) PyDict_DelItem(dict, PyList_GetItem(dead, i));
+  Py_DecRef(dead);
+  return nothing();
 }
 
 /* ---- The plain steps of reverse mode, see `walk` in stateful/_tape.py, which says what they mean ---- */
@@ -894,6 +904,7 @@ static PyMethodDef methods[] = {
   {"bind", (void *)bind, METH_FASTCALL, 0},
   {"recording", (void *)recording, METH_FASTCALL, 0},
   {"held", (void *)held, METH_FASTCALL, 0},
+  {"prune", (void *)prune, METH_O, 0},
   {"steps", (void *)steps, METH_FASTCALL, 0},
   {"taping", (void *)taping, METH_FASTCALL, 0},
   {"apply", (void *)apply, METH_FASTCALL, 0},

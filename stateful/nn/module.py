@@ -224,8 +224,9 @@ class Module:
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the gradients of all parameters."""
+        """Drop the gradients of all parameters; a step that is complete runs now, since nobody wants its gradients any more."""
         drop_gradients(self.parameters(), set_to_none)
+        cut()
 
     def _converted(self, np_dtype: Any) -> Module:
         for tensor in [*self.parameters(), *self.buffers()]:
@@ -368,7 +369,7 @@ class Module:
 
 
 def drop_gradients(parameters: Any, set_to_none: bool) -> None:
-    """Gradients to None, or to zeros.  A step that is complete runs now: nobody wants its gradients any more."""
+    """Gradients to None, or to zeros."""
     for p in parameters:
         if p.grad is not None:
             if set_to_none:
@@ -376,4 +377,3 @@ def drop_gradients(parameters: Any, set_to_none: bool) -> None:
             else:
                 p.grad = p.grad.detach()
                 p.grad.zero_()
-    cut()

@@ -168,13 +168,14 @@ class Adam(Optimizer):
         flags = bool(group["amsgrad"]), decay != 0, self._decoupled, bool(group["maximize"])
         for count, chosen in self._by_count(states).items():
             size, root = lr / (1 - b1 ** (count + 1)), 1 / math.sqrt(1 - b2 ** (count + 1))
+            own = [states[i] for i in chosen]
             cells = [parameters[i] for i in chosen]
             for name in names:
-                cells += [states[i][name] for i in chosen]
+                cells += [s[name] for s in own]
             numbers = [lr, float(b1), float(b2), float(group["eps"]), decay, size, root]
             update(_amsgrad if flags[0] else _plain_adam, cells, [parameters[i].grad for i in chosen], numbers, (len(chosen), flags))
-            for i in chosen:
-                states[i]["step"] = count + 1
+            for s in own:
+                s["step"] = count + 1
 
 
 class AdamW(Adam):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core.array import from_numpy
-from fdl.extend import Function, Storage, put, want
+from fdl.extend import Function, Storage, cut, put, want
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import enable_grad
@@ -47,7 +47,9 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients."""
-        drop_gradients([p for group in self.param_groups for p in group["params"]], set_to_none)
+        for group in self.param_groups:
+            drop_gradients(group["params"], set_to_none)
+        cut()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient; `closure`, if given, computes the loss first and is returned."""

@@ -16,8 +16,7 @@ import numpy as np
 
 from fdl.backends.c import CExecutable
 from fdl.backends.dispatch import can_compile, executable
-from fdl.backends.executable import Interpreted
-from fdl.core.array import Array
+from fdl.backends.executable import Executable, Interpreted
 from fdl.core.avals import ShapedArray
 from fdl.core.config import config
 from fdl.core.graph import Equation, Graph, subgraphs
@@ -34,6 +33,7 @@ class Native:
 
     bind: Callable[..., Any] | None = None
     held: Callable[..., tuple[bool, ...]] | None = None
+    prune: Callable[..., None] | None = None
     steps: Callable[..., Any] | None = None
     apply: Callable[..., Any] | None = None
     see: Callable[..., Any] | None = None
@@ -74,7 +74,7 @@ class Program:
         self.graph = graph
         self.sightings = 0
         self.interpreted = Interpreted(graph)
-        self.compiled: dict[tuple[int, ...], Any] = {}
+        self.compiled: dict[tuple[int, ...], Executable] = {}
         equations = _equations(graph)
         moved = sum(v.aval.nbytes for e in equations for v in e.outputs)
         self.interpreting = 5e-6 * len(equations) + moved / 2e9 + sum(map(_multiplications, equations)) / 2e10  # seconds a run
@@ -84,25 +84,27 @@ class Program:
         """Whether it has come back often enough to be compiled."""
         return self.sightings >= 2 and self.sightings * self.interpreting >= EARLY * self.compiling
 
-    def run(self, inputs: Sequence[Any], outs: Sequence[Array | None], donated: tuple[int, ...]) -> None:
-        """Run it on arrays and Python numbers; the results become the data of `outs`."""
+    def run(self, values: list[Any], leaves: list[int], outputs: list[int], donated: tuple[int, ...]) -> None:
+        """Run it on the arrays and numbers in the slots `leaves`; the results become the data of the arrays in the slots `outputs`."""
         global calls
         self.sightings += 1
-        native = self.compiled.get(donated)
-        if native is None:
-            if config.tier != "compiled" and (config.tier == "interpreted" or not self.pays() or not can_compile()):
-                self.interpreted.fill(inputs, outs)
-                return
-            native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
-            if NATIVE.module is None and isinstance(native, CExecutable):
-                NATIVE.module = native.native
-                for listener in NATIVE.listeners:
-                    listener(native.native)
-        if config.tier == "interpreted":
-            self.interpreted.fill(inputs, outs)
+        native = self.compiled.get(donated) or self._compiled(donated)
+        if native is None or config.tier == "interpreted":
+            self.interpreted.fill(values, leaves, outputs)
             return
         calls += 1
-        native.fill(inputs, outs)
+        native.fill(values, leaves, outputs)
+
+    def _compiled(self, donated: tuple[int, ...]) -> Executable | None:
+        """The compiled program, if it is time for one."""
+        if config.tier != "compiled" and (config.tier == "interpreted" or not self.pays() or not can_compile()):
+            return None
+        native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
+        if NATIVE.module is None and isinstance(native, CExecutable):
+            NATIVE.module = native.native
+            for listener in NATIVE.listeners:
+                listener(native.native)
+        return native
 
 
 _PROGRAMS: OrderedDict[Graph, Program] = OrderedDict()
@@ -127,7 +129,7 @@ class Choice:
 
     __slots__ = ("donated", "outputs", "program")
 
-    def __init__(self, program: Program, outputs: tuple[int, ...], donated: tuple[int, ...]) -> None:
+    def __init__(self, program: Program, outputs: list[int], donated: tuple[int, ...]) -> None:
         self.program, self.outputs, self.donated = program, outputs, donated
 
 
@@ -167,7 +169,7 @@ class Ending:
             wanted = wanted.union(*(o for o, _, _ in self.choices))
             free = free.intersection(*(d for _, d, _ in self.choices))
             before = max(c.program.sightings for _, _, c in self.choices)
-        slots = tuple([self.results[i] for i in sorted(wanted)])
+        slots = [self.results[i] for i in sorted(wanted)]
         program = program_of(self.graph(slots))
         program.sightings = max(program.sightings, before)
         choice = Choice(program, slots, tuple(sorted(free)))

@@ -22,7 +22,7 @@ from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT, scalar_type
 from fdl.core.errors import DeferredError
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive
-from fdl.transforms.lazy.programs import NATIVE, program_of
+from fdl.transforms.lazy.programs import NATIVE, Ending, program_of
 from fdl.transforms.lazy.trie import SOFT_BYTES, SOFT_OPERATIONS, Node, Operation
 
 TRIE_NODES = 10_000
@@ -75,8 +75,7 @@ class Segment(Deferred):
                 slot, node = array._mark - self.base, self.node
                 while node.first > slot and node.parent is not None:
                     node = node.parent
-                inputs = [self.values[s] for s in node.end().leaves]
-                program_of(node.graph([slot])).run(inputs, [array], ())
+                program_of(node.graph([slot])).run(self.values, node.end().leaves, [slot], ())
 
 
 class Recorder:
@@ -248,13 +247,13 @@ class Recorder:
 
     def _run(self, segment: Segment) -> None:
         values, node = segment.values, segment.node
-        if self.journal:  # cells that nobody else holds are dead, and must not keep their arrays alive
-            for cell in [cell for cell in self.journal if _refs(cell) <= 3]:
-                del self.journal[cell]
         ending = node.ending or node.end()
-        if NATIVE.held is not None:
+        if NATIVE.held is not None and NATIVE.prune is not None:
+            NATIVE.prune(self.journal)  # cells that nobody else holds are dead, and must not keep their arrays alive
             live, kept = NATIVE.held(values, ending.results, 1), NATIVE.held(values, ending.candidates, 1)
         else:
+            for cell in [cell for cell in self.journal if _refs(cell) <= 3]:
+                del self.journal[cell]
             live, kept = _held(values, ending.results, _ALONE), _held(values, ending.candidates, _ALONE)
         if ending.checks:  # predicates are looked at, and what cells held before is what they get back
             before = {old for old in self.journal.values() if type(old) is int}
@@ -262,13 +261,16 @@ class Recorder:
         if True not in live:
             return
         choice = ending.choose(live, kept)
-        outs = [values[s] for s in choice.outputs]
-        choice.program.run([values[s] for s in ending.leaves], outs, choice.donated)
+        choice.program.run(values, ending.leaves, choice.outputs, choice.donated)
+        if ending.checks:
+            self._look_at_checks(segment, ending, choice.outputs)
+
+    def _look_at_checks(self, segment: Segment, ending: Ending, outputs: Sequence[int]) -> None:
         for place, error in zip(ending.checks, self.checks, strict=True):
-            if values[ending.results[place]]._numpy():
-                for slot, out in zip(choice.outputs, outs, strict=True):
+            if segment.values[ending.results[place]]._numpy():
+                for slot in outputs:
                     if slot > ending.results[place]:  # what was recorded before the check stands, as if lines had run one by one
-                        out._data = segment
+                        segment.values[slot]._data = segment
                 raise error()
 
     def rebound(self, cell: Any, old: Array) -> None:
@@ -292,7 +294,7 @@ def _adopt(module: Any) -> None:
     """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
     probes = [x for cls in (Array, Segment, Node, ShapedArray, Literal) for x in probe(cls)]
     if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, *probes):
-        NATIVE.bind, NATIVE.held = module.bind, module.held
+        NATIVE.bind, NATIVE.held, NATIVE.prune = module.bind, module.held, module.prune
 
 
 def on_native(listener: Callable[[Any], None]) -> None:
