@@ -112,12 +112,20 @@ class Tensor:
         """The array of now."""
         return self._storage.array if self._view is None else self._refreshed().array
 
-    def _known(self) -> np.ndarray[Any, Any] | None:
-        """Values among which all of this tensor's are, where they are computed already: its own, or its base's."""
+    def _lies_within(self, low: int, high: int) -> bool:
+        """Whether all integers of this tensor, or of its base, are known already and from `low` to `high`."""
         array = self._value()
-        if isinstance(array._data, Deferred):
+        if isinstance(array, Tracer) or isinstance(array._data, Deferred):
             array = self._storage.array
-        return None if isinstance(array, Tracer) or isinstance(array._data, Deferred) else array._numpy()
+            if isinstance(array, Tracer) or isinstance(array._data, Deferred):
+                return False
+        aval = array.aval
+        if NATIVE.within is not None and aval.dtype in dtypes.SIGNED and aval.size:
+            answer = NATIVE.within(array._data, aval.dtype.itemsize, low, high)
+            if answer is not None:
+                return answer
+        values = array._numpy()
+        return bool(values.size and values.min() >= low and values.max() <= high)
 
     def _node(self) -> Any:
         """The tape node of now, None where no gradient is wanted."""

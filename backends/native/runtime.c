@@ -591,6 +591,24 @@ static PyObject *held(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
+/* within(data, bytes of an element, low, high) -> whether all signed integers are from low to high; None where the data is not ours and not contiguous */
+static PyObject *within(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 4) return fail("within: expected 4 arguments");
+  Py_buffer view = {.obj = 0};
+  const void *data = data_of(args[0], &view);
+  const long width = PyLong_AsLong(args[1]), bytes = view.obj ? view.len : ((Buffer *)args[0])->bytes;
+  const long long low = PyLong_AsLongLong(args[2]), high = PyLong_AsLongLong(args[3]);
+  if (!data || (width != 4 && width != 8)) { if (view.obj) PyBuffer_Release(&view); PyErr_Clear(); return keep(&_Py_NoneStruct); }
+  int inside = 1;
+  for (long i = 0; inside && i < bytes / width; i++) {
+    const long long x = width == 8 ? ((const long long *)data)[i] : ((const int *)data)[i];
+    inside = x >= low && x <= high;
+  }
+  if (view.obj) PyBuffer_Release(&view);
+  return keep(inside ? &_Py_TrueStruct : &_Py_FalseStruct);
+}
+
 /* prune(dict) -> None: forgets keys that nobody else holds */
 static PyObject *prune(PyObject *self, PyObject *dict) {
   (void)self;
@@ -905,6 +923,7 @@ static PyMethodDef methods[] = {
   {"recording", (void *)recording, METH_FASTCALL, 0},
   {"held", (void *)held, METH_FASTCALL, 0},
   {"prune", (void *)prune, METH_O, 0},
+  {"within", (void *)within, METH_FASTCALL, 0},
   {"steps", (void *)steps, METH_FASTCALL, 0},
   {"taping", (void *)taping, METH_FASTCALL, 0},
   {"apply", (void *)apply, METH_FASTCALL, 0},

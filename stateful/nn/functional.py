@@ -21,7 +21,7 @@ from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.elementwise import mul, sigmoid, tanh
 from fdl.stateful.functions.elementwise import relu as relu_function
-from fdl.stateful.functions.indexing import check_bounds, inside, one_hot
+from fdl.stateful.functions.indexing import check_bounds, one_hot
 from fdl.stateful.functions.reductions import dim_of, log_softmax, softmax
 
 __all__ = [
@@ -393,8 +393,8 @@ def _check_labels(input: Tensor, target: Tensor, ignore: int) -> None:
         raise RuntimeError(f"expected scalar type Long but found {target.dtype}")
     if transforming() or not array.aval.size:
         return
-    count, known = shape[classes], target._known()
-    if known is not None and inside(known, 0, count - 1):
+    count = shape[classes]
+    if target._lies_within(0, count - 1):
         return
     if isinstance(array._data, Deferred):
         error = IndexBoundsError(f"Target is out of bounds: labels must be from 0 to {count - 1}")

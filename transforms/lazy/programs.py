@@ -34,6 +34,7 @@ class Native:
     bind: Callable[..., Any] | None = None
     held: Callable[..., tuple[bool, ...]] | None = None
     prune: Callable[..., None] | None = None
+    within: Callable[..., bool | None] | None = None
     steps: Callable[..., Any] | None = None
     apply: Callable[..., Any] | None = None
     see: Callable[..., Any] | None = None
