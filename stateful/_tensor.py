@@ -22,7 +22,7 @@ from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import Tracer, transforming
 from fdl.extend import NATIVE, Function, Storage, native_tensors, note_cell, recorders
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
-from fdl.stateful._tape import _ORDER, HookHandle, Leaf, Node, grad_mode, walk
+from fdl.stateful._tape import _ORDER, HookHandle, Leaf, Node, grad_mode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -224,13 +224,6 @@ class Tensor:
     def data(self, value: Tensor) -> None:
         self._storage = value._storage if value._view is None else Storage(value._value())
         self._view = None
-
-    def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
-        """Add the gradient of this tensor to `.grad` of the leaves that it came from.
-
-        `gradient` is needed unless there is one element.  RuntimeError where nothing requires grad, or residuals are gone.
-        """
-        backward([self], None if gradient is None else [gradient], retain_graph, create_graph, inputs)
 
     def register_hook(self, hook: Callable[[Tensor], Any]) -> HookHandle:
         """Call `hook(gradient)` when the gradient of this tensor is known; what it returns, if anything, replaces it."""
@@ -555,154 +548,6 @@ def converted(x: Tensor, np_dtype: Any = None, to_device: Any = None) -> Tensor:
 
 
 _convert = Function(lambda x, np_dtype: ops.cast(x, np_dtype), "to")
-_sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
-
-
-# Backward
-
-
-class _OfArrays:
-    """Cotangents as arrays: nothing is taped."""
-
-    plain = True
-
-    def add(self, a: Any, b: Any) -> Any:
-        return _sum_of_two.record((a, b))[0][0]
-
-    def pull(self, node: Any, cotangents: list[Any]) -> list[Any]:
-        found: list[Any] = node.pull(cotangents)
-        return found
-
-    def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:
-        t = wrap(cotangent)
-        for hook in hooks:
-            replaced = hook(t)
-            t = t if replaced is None else replaced
-        return t._value()
-
-    def gather(self, leaf: Leaf, cotangent: Any) -> None:
-        tensor = leaf.tensor()
-        if tensor is None:
-            return
-        if tensor.grad is None:
-            tensor.grad = wrap(cotangent)
-        else:
-            tensor.grad._storage.set(self.add(tensor.grad._value(), cotangent)) if tensor.grad._view is None else tensor.grad.add_(wrap(cotangent))
-
-
-class _OfTensors:
-    """Cotangents as tensors: the way back is taped, for second derivatives."""
-
-    plain = False
-
-    def add(self, a: Any, b: Any) -> Any:
-        return apply(_sum_of_two, (a, b))
-
-    def pull(self, node: Any, cotangents: list[Any]) -> list[Any]:
-        if not isinstance(node, Node):
-            found: list[Any] = node.pull_tensors(cotangents)
-            return found
-        if node.operands is None:
-            return node.pull(cotangents)  # raises
-        taped = node.taped
-        given, present = taped.given(cotangents)
-        if not present:
-            return [None] * len(taped.differentiated)
-        function, nonzero = taped.differentiable_pull(given)
-        edges = dict(zip(taped.differentiated, node.edges, strict=True))
-        operands = [wrap(x, *edges[i]) if i in edges else x for i, x in enumerate(node.operands)]
-        outs = iter(apply(function, [*operands, *present]))
-        return [next(outs) if nz else None for nz in nonzero]
-
-    def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:
-        for hook in hooks:
-            replaced = hook(cotangent)
-            cotangent = cotangent if replaced is None else replaced
-        return cotangent
-
-    def gather(self, leaf: Leaf, cotangent: Any) -> None:
-        tensor = leaf.tensor()
-        if tensor is not None:
-            tensor.grad = cotangent if tensor.grad is None else self.add(tensor.grad, cotangent)
-
-
-def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any] | None, create_graph: bool) -> list[tuple[Any, int, Any]]:
-    roots = []
-    for i, t in enumerate(tensors):
-        node = t._node()
-        if node is None:
-            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
-        given = gradients[i] if gradients is not None else None
-        aval = t._aval
-        if given is None:
-            if aval.size != 1:
-                raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            given = wrap(_ones.record((), (aval.shape, aval.dtype))[0][0])
-        elif given.shape != t.shape:
-            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape of {t.shape}.")
-        roots.append((node, t._index(), given if create_graph else given._value()))
-    return roots
-
-
-_ones = Function(lambda shape, np_dtype: ops.full(shape, 1, np_dtype), "ones")
-
-
-def backward(tensors: Sequence[Tensor], gradients: Sequence[Any] | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
-    """Add gradients of the sum of `tensors`, weighted by `gradients`, to `.grad` of leaves, or of `inputs` alone."""
-    retain = create_graph if retain_graph is None else retain_graph
-    roots = _roots(tensors, gradients, create_graph)
-    algebra = _OfTensors() if create_graph else _OfArrays()
-    saved, grad_mode.enabled = grad_mode.enabled, create_graph
-    try:
-        if inputs is None:
-            walk(roots, algebra, not retain)
-            return
-        targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-        wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
-        walk(roots, algebra, not retain, wanted)
-        for t in targets:
-            ct = wanted[t._node(), t._index()]
-            if ct is not None:
-                algebra.gather(Leaf(t), ct)
-    finally:
-        grad_mode.enabled = saved
-
-
-def grad(
-    outputs: Any,
-    inputs: Any,
-    grad_outputs: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    allow_unused: bool | None = None,
-    materialize_grads: bool = False,
-) -> tuple[Any, ...]:
-    """Gradients of the sum of `outputs` with respect to `inputs`, as a tuple; `.grad` stays as it is.
-
-    RuntimeError where an input was not used, unless `allow_unused`.
-    """
-    sources = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    gradients = None if grad_outputs is None else [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
-    retain = create_graph if retain_graph is None else retain_graph
-    for t in targets:
-        if t._node() is None:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-    wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
-    saved, grad_mode.enabled = grad_mode.enabled, create_graph
-    try:
-        walk(_roots(sources, gradients, create_graph), _OfTensors() if create_graph else _OfArrays(), not retain, wanted)
-    finally:
-        grad_mode.enabled = saved
-    found = []
-    for t in targets:
-        ct = wanted[t._node(), t._index()]
-        if ct is None and not (allow_unused or materialize_grads):
-            raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
-        if ct is None and materialize_grads:
-            ct = _ones.record((), (t._aval.shape, t._aval.dtype))[0][0] * 0
-        found.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
-    return tuple(found)
 
 
 native_tensors(Tensor, View)

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from fdl.ops import zeros_like
+from fdl.stateful._backward import backward, grad
 from fdl.stateful._dtypes import of
 from fdl.stateful._tape import _ORDER, grad_mode
-from fdl.stateful._tensor import Tensor, backward, grad, wrap
+from fdl.stateful._tensor import Tensor, wrap
 
 __all__ = ["Function", "Variable", "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 

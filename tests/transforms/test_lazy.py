@@ -250,11 +250,12 @@ def test_operations_in_the_midst_of_an_operation_are_recorded_aside():
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timer")
 def test_signal_handlers_that_compute_disturb_nothing():
-    seen = []
+    seen, running = [], [True]
 
     def handler(*_):
         seen.append(float((jnp.arange(4.0) * 2).sum()))
-        signal.setitimer(signal.ITIMER_REAL, 0.002)  # the next one, so that handlers never pile up
+        if running:
+            signal.setitimer(signal.ITIMER_REAL, 0.002)  # the next one, so that handlers never pile up
 
     old = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 0.002)
@@ -267,7 +268,9 @@ def test_signal_handlers_that_compute_disturb_nothing():
             if count % 5 == 0:
                 assert np.isfinite(x.tolist()).all()
     finally:
+        running.clear()
         signal.setitimer(signal.ITIMER_REAL, 0)
+        time.sleep(0.01)
         signal.signal(signal.SIGALRM, old)
     assert seen and set(seen) == {12.0}
 
