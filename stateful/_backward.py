@@ -16,6 +16,14 @@ from fdl.stateful._tensor import Tensor, apply, method, wrap
 _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
 
 
+def _after_hooks(t: Tensor, hooks: Sequence[Callable[[Any], Any]]) -> Tensor:
+    """A gradient after hooks have seen it, and perhaps replaced it."""
+    for hook in hooks:
+        replaced = hook(t)
+        t = t if replaced is None else replaced
+    return t
+
+
 class _OfArrays:
     """Cotangents as arrays: nothing is taped."""
 
@@ -29,11 +37,7 @@ class _OfArrays:
         return found
 
     def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:
-        t = wrap(cotangent)
-        for hook in hooks:
-            replaced = hook(t)
-            t = t if replaced is None else replaced
-        return t._value()
+        return _after_hooks(wrap(cotangent), hooks)._value()
 
     def gather(self, leaf: Leaf, cotangent: Any) -> None:
         tensor = leaf.tensor()
@@ -42,7 +46,7 @@ class _OfArrays:
         if tensor.grad is None:
             tensor.grad = wrap(cotangent)
         else:
-            tensor.grad._storage.set(self.add(tensor.grad._value(), cotangent)) if tensor.grad._view is None else tensor.grad.add_(wrap(cotangent))
+            tensor.grad._overwrite(self.add(tensor.grad._value(), cotangent))
 
 
 class _OfTensors:
@@ -70,10 +74,7 @@ class _OfTensors:
         return [next(outs) if nz else None for nz in nonzero]
 
     def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:
-        for hook in hooks:
-            replaced = hook(cotangent)
-            cotangent = cotangent if replaced is None else replaced
-        return cotangent
+        return _after_hooks(cotangent, hooks)
 
     def gather(self, leaf: Leaf, cotangent: Any) -> None:
         tensor = leaf.tensor()
@@ -155,7 +156,7 @@ def grad(
         if ct is None and not (allow_unused or materialize_grads):
             raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
         if ct is None and materialize_grads:
-            ct = _ones.record((), (t._aval.shape, t._aval.dtype))[0][0] * 0
+            ct = ops.zeros_like(t._aval)
         found.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
     return tuple(found)
 

@@ -44,6 +44,11 @@ class dtype:
         """Bytes an element."""
         return self.np.itemsize
 
+    @property
+    def legacy_name(self) -> str:
+        """What older texts call it: `Float` for float32."""
+        return {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool"}.get(self.np.name, self.np.name)
+
     def __repr__(self) -> str:
         return f"torch.{self.np.name}"
 

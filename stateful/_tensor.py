@@ -22,6 +22,7 @@ from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import Tracer, transforming
 from fdl.extend import NATIVE, Function, Storage, native_tensors, note_cell, recorders
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
+from fdl.stateful._dtypes import device as device_type
 from fdl.stateful._tape import _ORDER, HookHandle, Leaf, Node, grad_mode
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -111,6 +112,13 @@ class Tensor:
     def _value(self) -> Any:
         """The array of now."""
         return self._storage.array if self._view is None else self._refreshed().array
+
+    def _now(self) -> tuple[Any, Any, int]:
+        """Array, tape node and number of its result, as they are now."""
+        if self._view is None:
+            return self._storage.array, self._edge, self._result
+        view = self._refreshed()
+        return view.array, view.node, view.index
 
     def _lies_within(self, low: int, high: int) -> bool:
         """Whether all integers of this tensor, or of its base, are known already and from `low` to `high`."""
@@ -257,7 +265,7 @@ class Tensor:
         """Put `value`, a tensor of this shape or an array, in the place of this tensor's values; history follows in grad mode."""
         view = self._view
         base = self if view is None else view.base
-        node, index, array = (value._node(), value._index(), value._value()) if isinstance(value, Tensor) else (None, 0, value)
+        array, node, index = value._now() if isinstance(value, Tensor) else (value, None, 0)
         tracked = grad_mode.enabled
         if tracked and type(base._edge) is Leaf:
             what = "a leaf Variable that requires grad" if view is None else "a view of a leaf Variable that requires grad"
@@ -409,13 +417,8 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
     values, edges, varying, bit = [], [], 0, 1
     for x in operands:
         if isinstance(x, Tensor):
-            if x._view is None:
-                values.append(x._storage.array)
-                node, index = x._edge, x._result
-            else:
-                view = x._refreshed()
-                values.append(view.array)
-                node, index = view.node, view.index
+            value, node, index = x._now()
+            values.append(value)
             if node is not None:
                 varying |= bit
                 edges.append((node, index))
@@ -468,14 +471,8 @@ def view_of(x: Tensor, step: Step) -> Tensor:
 
 def _view_of(x: Tensor, step: Step) -> Tensor:
     """`view_of` in full; the runtime library does the same where the step was recorded before and nothing is special."""
-    steps: tuple[Step, ...]
-    if x._view is None:
-        base, steps = x, (step,)
-        value, node, index = x._storage.array, x._edge, x._result
-    else:
-        view = x._refreshed()
-        base, steps = view.base, (*view.steps, step)
-        value, node, index = view.array, view.node, view.index
+    value, node, index = x._now()
+    base, steps = (x, (step,)) if x._view is None else (x._view.base, (*x._view.steps, step))
     if node is not None and not grad_mode.enabled:
         base, node = wrap_storage(base._storage), None
     found = _with_steps(base, steps)
@@ -513,9 +510,7 @@ def method(*names: str, inplace: bool = False) -> Callable[[F], F]:
 def check_cast(x: Tensor, result: Tensor) -> Tensor:
     """RuntimeError where a result cannot be stored in `x`."""
     if result.dtype.is_floating_point and not x.dtype.is_floating_point:
-        names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool"}
-        got, wanted = (names.get(t.dtype.np.name, t.dtype.np.name) for t in (result, x))
-        raise RuntimeError(f"result type {got} can't be cast to the desired output type {wanted}")
+        raise RuntimeError(f"result type {result.dtype.legacy_name} can't be cast to the desired output type {x.dtype.legacy_name}")
     return result
 
 
@@ -537,6 +532,18 @@ def as_tensor_operand(x: Any) -> Any:
     if isinstance(x, Array):
         return wrap(x)
     raise TypeError(f"unsupported operand type: expected a Tensor or a number, got {type(x).__name__}")
+
+
+def dtype_and_device(args: Sequence[Any], dtype: Any, device: Any) -> tuple[Any, Any]:
+    """What the arguments of `to` mean, in whatever order they come: a dtype, a device, a tensor that has both, and flags."""
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype = a.dtype
+        elif isinstance(a, (str, device_type)):
+            device = a
+        elif not isinstance(a, bool) and a is not None:
+            dtype = a
+    return dtype, device
 
 
 def converted(x: Tensor, np_dtype: Any = None, to_device: Any = None) -> Tensor:

@@ -17,9 +17,9 @@ from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
-from fdl.ops.axes import broadcast, convert, instantiate, zeros_like
+from fdl.ops.axes import broadcast, convert, zeros_like
 from fdl.ops.elementwise import add, maximum, minimum
-from fdl.ops.indexing import gather, scatter
+from fdl.ops.indexing import batch_all, gather, jvp_in_first, jvp_in_first_two, scatter
 from fdl.ops.reduction import lowest
 from fdl.ops.sample import Sample, f32, i32, of
 from fdl.ops.shape import iota
@@ -44,10 +44,6 @@ def _index_arrays(shape: Shape, starts: Sequence[Any], sizes: Shape) -> list[Any
     return [add(iota(block, axis + 1), broadcast(s, block, (0,))) for axis, s in enumerate(inside)]
 
 
-def _with_batch(axis: Any, x: Any, batched: bool) -> Any:
-    return x if batched else broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1))
-
-
 # dynamic_slice
 
 
@@ -66,18 +62,11 @@ def _slice_shape(x: ShapedArray, *starts: ShapedArray, sizes: Shape) -> ShapedAr
     return x.update(shape=sizes)
 
 
-def _slice_jvp(primals: Any, tangents: Any, *, sizes: Shape) -> Any:
-    x, *starts = primals
-    out = dynamic_slice_p.bind(x, *starts, sizes=sizes)
-    return out, Zero(aval_of(out)) if type(tangents[0]) is Zero else dynamic_slice_p.bind(tangents[0], *starts, sizes=sizes)
-
-
 def _slice_batch(axis: Any, args: Any, batched: Any, *, sizes: Shape) -> Any:
     x, *starts = args
     if not any(batched[1:]):
         return dynamic_slice_p.bind(x, convert(0, dtypes.int32), *starts, sizes=(axis.size, *sizes)), True
-    x = _with_batch(axis, x, batched[0])
-    starts = [_with_batch(axis, s, b) for s, b in zip(starts, batched[1:], strict=True)]
+    x, *starts = batch_all(axis, args, batched)
     return gather(x, _index_arrays(aval_of(x).shape[1:], starts, sizes), range(1, aval_of(x).ndim), 1), True
 
 
@@ -90,25 +79,22 @@ def _slice_lower(b: Any, x: Any, *starts: Any, sizes: Shape) -> Any:
     return b.compute(sizes, x.dtype, lambda index: x.at(_moved(b, index, starts, sizes, x.shape)), [x, *starts], random_access=[x, *starts])
 
 
-dynamic_slice_p: Primitive = (
-    Primitive("dynamic_slice")
-    .define(
-        shape=_slice_shape,
-        impl=lambda x, *starts, sizes: x[_block(x.shape, starts, sizes)],
-        jvp=_slice_jvp,
-        transpose=lambda ct, operands, *, sizes: [dynamic_update_slice_p.bind(zeros_like(operands[0].aval), ct, *operands[1:]), *(None for _ in operands[1:])],
-        batch=_slice_batch,
-        lower=_slice_lower,
-        samples=[
-            Sample((f32(5, 6), np.int32(1), np.int32(3)), {"sizes": (2, 3)}),
-            Sample((f32(5, 6), np.int32(-4), np.int64(9)), {"sizes": (3, 4)}),
-            Sample((i32(7), np.int32(2)), {"sizes": (0,)}),
-            Sample((f32(5), np.int32(0)), {"sizes": (6,)}, fails=ShapeError),
-            Sample((f32(5), f32()), {"sizes": (2,)}, fails=DtypeError),
-        ],
-    )
-    .register()
-)
+dynamic_slice_p = Primitive("dynamic_slice")
+dynamic_slice_p.define(
+    shape=_slice_shape,
+    impl=lambda x, *starts, sizes: x[_block(x.shape, starts, sizes)],
+    jvp=jvp_in_first(dynamic_slice_p),
+    transpose=lambda ct, operands, *, sizes: [dynamic_update_slice_p.bind(zeros_like(operands[0].aval), ct, *operands[1:]), *(None for _ in operands[1:])],
+    batch=_slice_batch,
+    lower=_slice_lower,
+    samples=[
+        Sample((f32(5, 6), np.int32(1), np.int32(3)), {"sizes": (2, 3)}),
+        Sample((f32(5, 6), np.int32(-4), np.int64(9)), {"sizes": (3, 4)}),
+        Sample((i32(7), np.int32(2)), {"sizes": (0,)}),
+        Sample((f32(5), np.int32(0)), {"sizes": (6,)}, fails=ShapeError),
+        Sample((f32(5), f32()), {"sizes": (2,)}, fails=DtypeError),
+    ],
+).register()
 
 # dynamic_update_slice
 
@@ -136,14 +122,6 @@ def _update_impl(x: np.ndarray[Any, Any], update: Any, *starts: Any) -> Any:
     return out
 
 
-def _update_jvp(primals: Any, tangents: Any) -> Any:
-    x, update, *starts = primals
-    out = dynamic_update_slice_p.bind(x, update, *starts)
-    if all(type(t) is Zero for t in tangents[:2]):
-        return out, Zero(aval_of(out))
-    return out, dynamic_update_slice_p.bind(instantiate(tangents[0]), instantiate(tangents[1]), *starts)
-
-
 def _update_transpose(ct: Any, operands: Any) -> Any:
     x, update, *starts = operands
     shape = aval_of(update)
@@ -153,11 +131,10 @@ def _update_transpose(ct: Any, operands: Any) -> Any:
 
 
 def _update_batch(axis: Any, args: Any, batched: Any) -> Any:
-    x, update, *starts = args
-    x, update = _with_batch(axis, x, batched[0]), _with_batch(axis, update, batched[1])
+    x, update = batch_all(axis, args[:2], batched[:2])
     if not any(batched[2:]):
-        return dynamic_update_slice_p.bind(x, update, convert(0, dtypes.int32), *starts), True
-    starts = [_with_batch(axis, s, b) for s, b in zip(starts, batched[2:], strict=True)]
+        return dynamic_update_slice_p.bind(x, update, convert(0, dtypes.int32), *args[2:]), True
+    starts = batch_all(axis, args[2:], batched[2:])
     return scatter(x, update, _index_arrays(aval_of(x).shape[1:], starts, aval_of(update).shape[1:]), range(1, aval_of(x).ndim), 1), True
 
 
@@ -165,25 +142,22 @@ def _update_lower(b: Any, x: Any, update: Any, *starts: Any) -> Any:
     return b.scatter("set", x, update, lambda index: (_moved(b, index, starts, update.shape, x.shape), []))
 
 
-dynamic_update_slice_p: Primitive = (
-    Primitive("dynamic_update_slice")
-    .define(
-        shape=_update_shape,
-        impl=_update_impl,
-        jvp=_update_jvp,
-        transpose=_update_transpose,
-        batch=_update_batch,
-        lower=_update_lower,
-        samples=[
-            Sample((f32(5, 6), f32(2, 3), np.int32(1), np.int32(3))),
-            Sample((f32(5, 6), f32(3, 4), np.int32(-4), np.int64(9))),
-            Sample((i32(4), i32(0), np.int32(1))),
-            Sample((f32(3), f32(4), np.int32(0)), fails=ShapeError),
-            Sample((f32(3), i32(2), np.int32(0)), fails=DtypeError),
-        ],
-    )
-    .register()
-)
+dynamic_update_slice_p = Primitive("dynamic_update_slice")
+dynamic_update_slice_p.define(
+    shape=_update_shape,
+    impl=_update_impl,
+    jvp=jvp_in_first_two(dynamic_update_slice_p),
+    transpose=_update_transpose,
+    batch=_update_batch,
+    lower=_update_lower,
+    samples=[
+        Sample((f32(5, 6), f32(2, 3), np.int32(1), np.int32(3))),
+        Sample((f32(5, 6), f32(3, 4), np.int32(-4), np.int64(9))),
+        Sample((i32(4), i32(0), np.int32(1))),
+        Sample((f32(3), f32(4), np.int32(0)), fails=ShapeError),
+        Sample((f32(3), i32(2), np.int32(0)), fails=DtypeError),
+    ],
+).register()
 
 # top_k
 

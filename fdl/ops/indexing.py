@@ -66,7 +66,7 @@ def _positions(shape: Shape, indices: Sequence[Any], axes: tuple[int, ...], batc
     return tuple(where), inside
 
 
-def _batch_all(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+def batch_all(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
     """All operands with a leading batch axis."""
     return [x if b else broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1)) for x, b in zip(args, batched, strict=True)]
 
@@ -108,10 +108,15 @@ def _gather_impl(x: np.ndarray[Any, Any], *indices: Any, axes: Any, batch: int, 
     return out if mode == "clip" else np.where(inside, out, np.zeros((), x.dtype))
 
 
-def _gather_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
-    x, *indices = primals
-    out = gather_p.bind(x, *indices, **params)
-    return out, Zero(aval_of(out)) if type(tangents[0]) is Zero else gather_p.bind(tangents[0], *indices, **params)
+def jvp_in_first(primitive: Primitive) -> Any:
+    """The jvp of what is linear in its first operand, the others being indices."""
+
+    def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+        x, *indices = primals
+        out = primitive.bind(x, *indices, **params)
+        return out, Zero(aval_of(out)) if type(tangents[0]) is Zero else primitive.bind(tangents[0], *indices, **params)
+
+    return jvp
 
 
 def _gather_transpose(ct: Any, operands: Any, **params: Any) -> Any:
@@ -122,9 +127,9 @@ def _gather_transpose(ct: Any, operands: Any, **params: Any) -> Any:
 def _gather_batch(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
     shifted = tuple(a + 1 for a in axes)
     if not batched[0] and batch == 0:  # the batch axis joins the index axes: nothing is copied
-        x, *indices = args[0], *_batch_all(axis, args[1:], batched[1:])
+        x, *indices = args[0], *batch_all(axis, args[1:], batched[1:])
         return gather(x, indices, axes, 0, mode), True
-    x, *indices = _batch_all(axis, args, batched)
+    x, *indices = batch_all(axis, args, batched)
     return gather(x, indices, shifted, batch + 1, mode), True
 
 
@@ -143,27 +148,24 @@ def _gather_lower(b: Any, x: Any, *indices: Any, axes: Any, batch: int, mode: st
 _INDICES = np.array([[2, 0], [1, 9], [-3, 1]], np.int32)
 _SCALED = np.array([1, 0, 1, 2, 1], np.int32)
 
-gather_p: Primitive = (
-    Primitive("gather")
-    .define(
-        shape=lambda x, *indices, axes, batch, mode: x.update(shape=_gathered_shape("gather", x, indices, axes, batch, mode)),
-        impl=_gather_impl,
-        jvp=_gather_jvp,
-        transpose=_gather_transpose,
-        batch=_gather_batch,
-        lower=_gather_lower,
-        samples=[
-            Sample((f32(3, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "clip"}),
-            Sample((f32(3, 4), _INDICES), {"axes": (1,), "batch": 0, "mode": "drop"}),
-            Sample((f32(3, 4, 2), _SCALED, _SCALED), {"axes": (2, 0), "batch": 0, "mode": "clip"}),
-            Sample((f32(3, 4), _INDICES), {"axes": (1,), "batch": 1, "mode": "clip"}),
-            Sample((i32(5), np.int32(3)), {"axes": (0,), "batch": 0, "mode": "clip"}),
-            Sample((f32(3, 4), i32(0)), {"axes": (0,), "batch": 0, "mode": "clip"}),
-            Sample((f32(3, 4), f32(2)), {"axes": (0,), "batch": 0, "mode": "clip"}, fails=DtypeError),
-        ],
-    )
-    .register()
-)
+gather_p = Primitive("gather")
+gather_p.define(
+    shape=lambda x, *indices, axes, batch, mode: x.update(shape=_gathered_shape("gather", x, indices, axes, batch, mode)),
+    impl=_gather_impl,
+    jvp=jvp_in_first(gather_p),
+    transpose=_gather_transpose,
+    batch=_gather_batch,
+    lower=_gather_lower,
+    samples=[
+        Sample((f32(3, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "clip"}),
+        Sample((f32(3, 4), _INDICES), {"axes": (1,), "batch": 0, "mode": "drop"}),
+        Sample((f32(3, 4, 2), _SCALED, _SCALED), {"axes": (2, 0), "batch": 0, "mode": "clip"}),
+        Sample((f32(3, 4), _INDICES), {"axes": (1,), "batch": 1, "mode": "clip"}),
+        Sample((i32(5), np.int32(3)), {"axes": (0,), "batch": 0, "mode": "clip"}),
+        Sample((f32(3, 4), i32(0)), {"axes": (0,), "batch": 0, "mode": "clip"}),
+        Sample((f32(3, 4), f32(2)), {"axes": (0,), "batch": 0, "mode": "clip"}, fails=DtypeError),
+    ],
+).register()
 
 # scatter_add
 
@@ -202,8 +204,8 @@ def _scatter_impl(kind: str) -> Any:
     return impl
 
 
-def _scatter_jvp(primitive: Primitive) -> Any:
-    """Both scatters are linear in what they change and in the updates."""
+def jvp_in_first_two(primitive: Primitive) -> Any:
+    """The jvp of what is linear in what it changes and in the updates, the others being indices."""
 
     def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
         x, updates, *indices = primals
@@ -217,7 +219,7 @@ def _scatter_jvp(primitive: Primitive) -> Any:
 
 def _scatter_batch(primitive: Primitive) -> Any:
     def batch_rule(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
-        out = primitive.bind(*_batch_all(axis, args, batched), axes=tuple(a + 1 for a in axes), batch=batch + 1, mode=mode)
+        out = primitive.bind(*batch_all(axis, args, batched), axes=tuple(a + 1 for a in axes), batch=batch + 1, mode=mode)
         return out, True
 
     return batch_rule
@@ -254,7 +256,7 @@ def _define_scatter(primitive: Primitive, kind: str, transpose: Any) -> None:
     primitive.define(
         shape=_scatter_shape,
         impl=_scatter_impl(kind),
-        jvp=_scatter_jvp(primitive),
+        jvp=jvp_in_first_two(primitive),
         transpose=transpose,
         batch=_scatter_batch(primitive),
         lower=_scatter_lower(kind),

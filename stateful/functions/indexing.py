@@ -56,8 +56,7 @@ def check_bounds(indices: Tensor, low: int, high: int, what: str) -> None:
 _WHOLE, _ALL = slice(None), ("all",)
 
 
-class _Cut(tuple[Any, ...]):
-    """Static part of a basic index: an item for each dimension of input or result; hashable."""
+_Cut = tuple[tuple[Any, ...], ...]  # static part of a basic index: an item for each dimension of input or result
 
 
 def _parse(shape: tuple[int, ...], items: Sequence[Any]) -> tuple[_Cut, list[int]]:
@@ -88,7 +87,7 @@ def _parse(shape: tuple[int, ...], items: Sequence[Any]) -> tuple[_Cut, list[int
                 raise IndexError(f"index {item} is out of bounds for dimension {axis} with size {n}")
             static.append(("pick",))
             starts.append(item % n)
-    return _Cut(static), starts
+    return tuple(static), starts
 
 
 def _block_of(shape: tuple[int, ...], starts: Sequence[Any], static: _Cut) -> tuple[list[Any], list[int], list[int]]:

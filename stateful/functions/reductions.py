@@ -48,10 +48,13 @@ def _kept(out: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
     return ops.expand_dims(out, sorted(axes)) if keepdim and axes else out
 
 
+def _summable(x: Any) -> Any:
+    """Floats as they are, integers and bools in int64."""
+    return ops.cast(x, aval_of(x).dtype if dtypes.is_float(aval_of(x).dtype) else dtypes.int64)
+
+
 def _sum_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
-    own = aval_of(x).dtype
-    dtype = dtype or (own if dtypes.is_float(own) else dtypes.int64)
-    return _kept(ops.reduce_sum(ops.cast(x, dtype), axes), axes, keepdim)
+    return _kept(ops.reduce_sum(ops.cast(x, dtype) if dtype else _summable(x), axes), axes, keepdim)
 
 
 def _mean_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
@@ -102,7 +105,7 @@ def std(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: b
     return apply(_std, (input,), (dims_of(input, dim), _correction(unbiased, correction), keepdim))
 
 
-_prod = Function(lambda x, axis, keepdim: jnp.prod(ops.cast(x, aval_of(x).dtype if dtypes.is_float(aval_of(x).dtype) else dtypes.int64), axis, keepdims=keepdim), "prod")
+_prod = Function(lambda x, axis, keepdim: jnp.prod(_summable(x), axis, keepdims=keepdim), "prod")
 
 
 @method()
@@ -126,9 +129,6 @@ class topk_result(NamedTuple):
 
     values: Any
     indices: Any
-
-
-min_result = max_result
 
 
 def _extreme_body(sign: int) -> Any:
@@ -310,7 +310,7 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Any:
     return apply(_log_softmax, (input,), (dim_of(input, dim), dtype and to_numpy(dtype)))
 
 
-_cumsum = Function(lambda x, axis: jnp.cumsum(ops.cast(x, aval_of(x).dtype if dtypes.is_float(aval_of(x).dtype) else dtypes.int64), axis), "cumsum")
+_cumsum = Function(lambda x, axis: jnp.cumsum(_summable(x), axis), "cumsum")
 
 
 @method()

@@ -13,8 +13,7 @@ from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
-from fdl.stateful._dtypes import device as device_type
-from fdl.stateful._tensor import Step, Tensor, apply, converted, method, view_of, wrap
+from fdl.stateful._tensor import Step, Tensor, apply, converted, dtype_and_device, method, view_of, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -401,13 +400,7 @@ def _is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
 
 @method("to")
 def _to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False, memory_format: Any = None) -> Tensor:
-    for a in args:
-        if isinstance(a, Tensor):
-            dtype = a.dtype
-        elif isinstance(a, (str, device_type)):
-            device = a
-        elif not isinstance(a, bool) and a is not None:
-            dtype = a
+    dtype, device = dtype_and_device(args, dtype, device)
     out = converted(self, dtype, device)
     return clone(out) if copy and out is self else out
 
@@ -419,8 +412,10 @@ def _type_as(self: Tensor, other: Tensor) -> Tensor:
 
 @method("type")
 def _type(self: Tensor, dtype: Any = None) -> Any:
-    names = {"float32": "FloatTensor", "float64": "DoubleTensor", "int64": "LongTensor", "int32": "IntTensor", "bool": "BoolTensor"}
-    return f"torch.{names.get(self.dtype.np.name, self.dtype.np.name)}" if dtype is None else converted(self, dtype)
+    if dtype is not None:
+        return converted(self, dtype)
+    own = self.dtype
+    return repr(own) if own.legacy_name == own.np.name else f"torch.{own.legacy_name}Tensor"
 
 
 _CONVERSIONS = {

@@ -19,12 +19,9 @@ class _Activation(Module):
 
     def __init__(self, *args: Any, inplace: bool = False, **kwargs: Any) -> None:
         super().__init__()
-        names = list(self.defaults)
-        if len(args) > len(names):
+        if len(args) > len(self.defaults):
             inplace, args = args[-1], args[:-1]
-        settings = {**self.defaults, **dict(zip(names, args, strict=False)), **kwargs}
-        if len(settings) > len(names):
-            raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {next(k for k in settings if k not in names)!r}")
+        settings = F.settings_of(f"{type(self).__name__}.__init__", self.defaults, args, kwargs)
         self.settings, self.inplace = settings, inplace
         for name, value in settings.items():
             self.__dict__[name] = value
@@ -74,9 +71,7 @@ class _Loss(Module):
 
     def __init__(self, *args: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean", **kwargs: Any) -> None:
         super().__init__()
-        settings = {**self.defaults, **dict(zip(self.defaults, args, strict=False)), **kwargs}
-        if len(settings) > len(self.defaults):
-            raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {next(k for k in settings if k not in self.defaults)!r}")
+        settings = F.settings_of(f"{type(self).__name__}.__init__", self.defaults, args, kwargs)
         self.reduction, self.settings = reduction, settings
         for name, value in settings.items():
             if name == "weight":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -180,16 +180,20 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 # Activations
 
 
+def settings_of(what: str, defaults: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults, changed by arguments in their order and by name; TypeError for a name that is none of theirs."""
+    found = {**defaults, **dict(zip(defaults, args, strict=False)), **kwargs}
+    if len(found) > len(defaults):
+        raise TypeError(f"{what}() got an unexpected keyword argument {next(k for k in found if k not in defaults)!r}")
+    return found
+
+
 def _activation(name: str, body: Callable[..., Any], doc: str, **defaults: Any) -> Callable[..., Any]:
     """An activation whose further parameters are numbers, given by position or name."""
     function = Function(body, name)
-    names = tuple(defaults)
 
     def public(input: Tensor, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
-        given = {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
-        if len(given) > len(names):
-            raise TypeError(f"{name}() got an unexpected keyword argument {next(k for k in given if k not in names)!r}")
-        out = apply(function, (input, *given.values()))
+        out = apply(function, (input, *settings_of(name, defaults, args, kwargs).values()))
         return input._overwrite(out) if inplace else out
 
     public.__name__, public.__doc__ = name, doc
@@ -273,13 +277,9 @@ def _checked_reduction(reduction: str) -> str:
 def _loss(name: str, body: Callable[..., Any], doc: str, **defaults: Any) -> Callable[..., Any]:
     """A loss of input and target, elementwise and then reduced; further parameters are numbers."""
     function = Function(lambda x, y, *args: _reduced(body(x, y, *args[:-1]), args[-1]), name)
-    names = tuple(defaults)
 
     def public(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean", **kwargs: Any) -> Any:
-        numbers = {**defaults, **kwargs}
-        if len(numbers) > len(names):
-            raise TypeError(f"{name}() got an unexpected keyword argument {next(k for k in numbers if k not in names)!r}")
-        return apply(function, (input, target, *numbers.values()), (_checked_reduction(reduction),))
+        return apply(function, (input, target, *settings_of(name, defaults, (), kwargs).values()), (_checked_reduction(reduction),))
 
     public.__name__, public.__doc__ = name, doc
     return public

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 from fdl.extend import cut
 from fdl.stateful._dtypes import check_device, to_numpy
-from fdl.stateful._dtypes import device as device_type
 from fdl.stateful._tape import HookHandle, grad_mode
-from fdl.stateful._tensor import Tensor, converted
+from fdl.stateful._tensor import Tensor, converted, dtype_and_device
 from fdl.stateful.nn.parameter import Parameter
 
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
@@ -238,13 +237,7 @@ class Module:
 
     def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Module:
         """Floating parameters and buffers with another dtype, in place; a device must be the CPU."""
-        for a in args:
-            if isinstance(a, (str, device_type)):
-                device = a
-            elif isinstance(a, Tensor):
-                dtype = a.dtype
-            elif not isinstance(a, bool) and a is not None:
-                dtype = a
+        dtype, device = dtype_and_device(args, dtype, device)
         check_device(device)
         return self if dtype is None else self._converted(to_numpy(dtype))
 
