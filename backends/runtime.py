@@ -34,6 +34,7 @@ class GemmConfig:
 
     vector_bytes: int
     rows: int
+    wide: tuple[int, ...]  # by rows: vectors of columns where all of C's rows fit
     columns: int = 2
     depth: int = 256
     types: tuple[ElementType, ...] = (ElementType("float", "f32", 4), ElementType("double", "f64", 8))
@@ -42,7 +43,9 @@ class GemmConfig:
 def gemm_source(vector_bytes: int) -> str:
     """The source of the matrix products for a machine."""
     template = environment().from_string((_NATIVE / "gemm.c.j2").read_text())
-    text: str = template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes)))
+    registers = 32 if vector_bytes == 64 else 16
+    wide = (0, *(min(8, (registers - 2) // (rows + 1)) for rows in range(1, 5)))
+    text: str = template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes), wide))
     return text
 
 

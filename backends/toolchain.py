@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fdl.core.config import config
@@ -44,8 +45,19 @@ class Compiler:
         """Compile and link a shared library; CompileError with the compiler's words where it fails."""
         if sys.platform == "darwin":  # Python's symbols are found when the library is loaded
             libraries = ("-undefined", "dynamic_lookup")
-        command = [self.path, *flags, *self.machine_flags, f"-I{INCLUDE}", "-o", str(target), *map(str, sources), *libraries]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if len(sources) < 2:
+            return self._run([*flags, f"-I{INCLUDE}", "-o", str(target), *map(str, sources), *libraries])
+        objects = [target.with_suffix(f".{i}.o") for i in range(len(sources))]
+        try:
+            with ThreadPoolExecutor(len(sources)) as pool:  # units compile at the same time
+                list(pool.map(lambda unit, out: self._run([*flags, f"-I{INCLUDE}", "-c", "-o", str(out), str(unit)]), sources, objects))
+            self._run([*flags, "-o", str(target), *map(str, objects), *libraries])
+        finally:
+            for unit in objects:
+                unit.unlink(missing_ok=True)
+
+    def _run(self, arguments: Sequence[str]) -> None:
+        result = subprocess.run([self.path, *self.machine_flags, *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if result.returncode:
             raise CompileError(f"{self.path} failed with status {result.returncode}", why=result.stderr.strip()[-2000:] or "it said nothing")
 

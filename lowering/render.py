@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -334,7 +335,8 @@ class DotText:
     rhs_row: int
     rhs_col: int
     out: str
-    loops: tuple[LoopText, ...]
+    batch: int
+    loops: tuple[LoopText, ...]  # of the batch: start is how many products one step of the loop takes
     parallel: bool
     barrier: bool
     kind: str = "dot"
@@ -426,9 +428,9 @@ class ProgramRenderer:
 
     def _node(self, n: Node, barrier: bool) -> Any:
         if isinstance(n, Dot):
-            loops = tuple(LoopText(f"i{k}", "0", str(d), "") for k, d in enumerate(n.space))
+            loops = tuple(LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space))
             parts = [self._address(x) for x in (n.lhs, n.rhs, n.out)]
-            return DotText(spellings.SUFFIX[n.dtype], n.m, n.n, n.k, parts[0], n.lhs.row, n.lhs.col, parts[1], n.rhs.row, n.rhs.col, parts[2], loops, is_parallel(n), barrier)
+            return DotText(spellings.SUFFIX[n.dtype], n.m, n.n, n.k, parts[0], n.lhs.row, n.lhs.col, parts[1], n.rhs.row, n.rhs.col, parts[2], math.prod(n.space), loops, is_parallel(n), barrier)
         if isinstance(n, Loop):
             serial = not is_parallel(n)
             inner = Barriers(self.arena)

@@ -1,5 +1,7 @@
 """fdl, functional face."""
 
+import contextlib
+
 from adapters.functional import Functional
 from adapters.userloop import userloop
 
@@ -15,6 +17,9 @@ class Adapter(Functional):
 
     def __init__(self, threads):
         fdl.set_num_threads(threads)
+
+    def wide(self):
+        return contextlib.nullcontext()
 
     def results(self, out):
         return [out.detach().numpy()] if isinstance(out, fdl.stateful.Tensor) else super().results(out)

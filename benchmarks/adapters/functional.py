@@ -1,9 +1,10 @@
 """The adapter that fdl and JAX share: their functional faces are one."""
 
 import numpy as np
+from adapters.models import Models
 
 
-class Functional:
+class Functional(Models):
     """Written for modules `jax`, `jnp`, `lax` and `nn`, which a subclass names."""
 
     def results(self, out):
@@ -27,6 +28,9 @@ class Functional:
 
     def eager_add(self, d):
         return self.repeated(lambda x, y: x + y, self.jnp.asarray(d["x"]), self.jnp.asarray(d["y"]))
+
+    def eager_gradient(self, d):
+        return self.repeated(self.jax.grad(lambda x: (self.jnp.tanh(x) * x).sum()), self.jnp.asarray(d["x"]))
 
     def elementwise(self, d, gradient):
         jnp, nn = self.jnp, self.nn
@@ -69,35 +73,63 @@ class Functional:
 
         return self.repeated(self.jax.jit(self.jax.grad(loss, (0, 1, 2))), *(self.jnp.asarray(d[name]) for name in ("a", "b", "x")))
 
-    def mlp(self, d):
-        jnp, nn, rate = self.jnp, self.nn, d["rate"]
-        params = [(jnp.asarray(w), jnp.asarray(b)) for w, b in d["params"]]
-        zeros = lambda: [(jnp.zeros_like(w), jnp.zeros_like(b)) for w, b in params]
-        x, y = jnp.asarray(d["x"]), jnp.asarray(d["y"])
+    def rows(self, d, op, gradient):
+        x, c, row, w, b = (self.jnp.asarray(d[name]) for name in ("x", "c", "row", "w", "b"))
+        if op == "layer_norm":
+            f, args, weight = self.layer_norm, (x, w, b), c
+        else:
+            f, args, weight = (lambda x: getattr(self.nn, op)(x, axis=-1)), (x,), c if op == "softmax" else row
+        if gradient:
+            loss = lambda weight, *args: (f(*args) * weight).sum()
+            return self.repeated(self.jax.jit(self.jax.grad(loss, tuple(range(1, len(args) + 1)))), weight, *args)
+        return self.repeated(self.jax.jit(f), *args)
 
-        def loss(params, x, y):
-            for w, b in params[:-1]:
-                x = nn.relu(x @ w + b)
-            logits = x @ params[-1][0] + params[-1][1]
-            return -jnp.take_along_axis(nn.log_softmax(logits), y[:, None], 1).mean()
+    def reduce(self, d, op, axis):
+        return self.repeated(self.jax.jit(lambda x: getattr(self.jnp, op)(x, axis=axis)), self.jnp.asarray(d["x"]))
 
-        def adam(p, g, m, v, t):
-            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-            return p - rate / (1 - 0.9**t) * m / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8), m, v
+    def hessian(self, d):
+        sizes = d["sizes"]
 
-        def step(state, x, y):
-            params, m, v, t = state
-            value, grads = self.jax.value_and_grad(loss)(params, x, y)
-            new = [[adam(*leaf, t) for leaf in zip(*layer, strict=True)] for layer in zip(params, grads, m, v, strict=True)]
-            pick = lambda i: [tuple(leaf[i] for leaf in layer) for layer in new]
-            return (pick(0), pick(1), pick(2), t + 1), value
+        def loss(theta, x, y):
+            at = 0
+            for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+                w, bias = theta[at : at + a * b].reshape(a, b), theta[at + a * b : at + a * b + b]
+                at += a * b + b
+                x = x @ w + bias
+                x = self.jnp.tanh(x) if i < len(sizes) - 2 else x
+            return ((x - y) ** 2).mean()
 
-        f = self.jax.jit(step, donate_argnums=0)
-        state = (params, zeros(), zeros(), jnp.float32(1))
+        return self.repeated(self.jax.jit(self.jax.hessian(loss)), *(self.jnp.asarray(d[name]) for name in ("theta", "x", "y")))
 
-        def run():
-            nonlocal state
-            state, value = f(state, x, y)
-            return self.wait(value)
+    def matrices(self, d):
+        def run(a, b, m):
+            return self.lax.scan(lambda m, b: (a @ m + b, None), m, b)[0]
 
-        return run
+        with self.wide():
+            args = [self.jnp.asarray(d[name]) for name in ("a", "b", "m")]
+            f = self.jax.jit(run)
+            f(*args)
+
+        def step():
+            with self.wide():
+                return self.wait(f(*args))
+
+        return step
+
+    def gathers(self, d):
+        trips = d["trips"]
+
+        def run(v, index):
+            return self.lax.fori_loop(0, trips, lambda i, v: 0.9 * v + 0.1 * v[(index + i) & 63] * (1 - v * v), v)
+
+        return self.repeated(self.jax.jit(run), self.jnp.asarray(d["v"]), self.jnp.asarray(d["index"]))
+
+    def maxima(self, d):
+        jnp = self.jnp
+
+        def run(x):
+            top = x.max()
+            start = (jnp.int32(0), jnp.int32(0))
+            return self.lax.while_loop(lambda c: c[0] < top, lambda c: (jnp.maximum(c[0], x[c[1]]), c[1] + 1), start)[1]
+
+        return self.repeated(self.jax.jit(run), jnp.asarray(d["x"]))

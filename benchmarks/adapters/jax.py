@@ -19,3 +19,6 @@ class Adapter(Functional):
 
     def wait(self, out):
         return jax.block_until_ready(out)
+
+    def wide(self):
+        return jax.enable_x64(True)
