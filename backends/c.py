@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph
 from fdl.core.source import Location
 from fdl.lowering.builder import build
-from fdl.lowering.loop_ir import Program
+from fdl.lowering.loop_ir import Node, Program
 from fdl.lowering.passes import run_passes
 from fdl.lowering.render import render_program
 from fdl.lowering.schedule import Arena, plan_arena, schedule
@@ -39,15 +40,16 @@ class Lowered:
     source: str
     parallel: bool
     lines: dict[str, list[Location]]
+    clocks: list[tuple[str, Node]]
 
 
-def lower(graph: Graph, donated: Sequence[int] = ()) -> Lowered:
-    """All steps before the compiler; `donated` are inputs whose memory outputs may take."""
+def lower(graph: Graph, donated: Sequence[int] = (), timed: bool = False) -> Lowered:
+    """All steps before the compiler; `donated` are inputs whose memory outputs may take, `timed` programs measure their stages."""
     optimized = run_passes(graph)
     program = schedule(build(optimized))
     arena = plan_arena(program, donated)
-    rendered = render_program(program, arena)
-    return Lowered(optimized, program, arena, rendered.source, rendered.parallel, rendered.lines)
+    rendered = render_program(program, arena, timed)
+    return Lowered(optimized, program, arena, rendered.source, rendered.parallel, rendered.lines, rendered.clocks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,15 +89,19 @@ def compile_source(source: str, compiler: Compiler) -> str:
     return path.name
 
 
+def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
+    """What a lowered program takes to run, its library built if need be."""
+    program, in_place = lowered.program, lowered.arena.in_place
+    places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs]
+    return Plan(compile_source(lowered.source, compiler), lowered.arena.size, lowered.parallel, places)
+
+
 def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
     """The plan of a graph: from the cache, else lowered and compiled."""
     key = cache.key_of(graph.digest(), str(tuple(donated)), cache.own_digest(), compiler.identity())
     plan = Plan.read(key)
     if plan is None:
-        lowered = lower(graph, donated)
-        program, in_place = lowered.program, lowered.arena.in_place
-        places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs]
-        plan = Plan(compile_source(lowered.source, compiler), lowered.arena.size, lowered.parallel, places)
+        plan = plan_of(lower(graph, donated), compiler)
         cache.write_plan(key, dataclasses.asdict(plan))
     return plan
 
@@ -103,11 +109,11 @@ def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
 class CExecutable(Executable):
     """A graph compiled to a library."""
 
-    def __init__(self, graph: Graph, compiler: Compiler, donated: Sequence[int] = ()) -> None:
+    def __init__(self, graph: Graph, compiler: Compiler, donated: Sequence[int] = (), plan: Plan | None = None) -> None:
         self.graph = graph
         self.in_avals, self.out_avals = tuple(graph.in_avals), tuple(graph.out_avals)
         self.native = runtime.load(compiler)
-        self.plan = make_plan(graph, compiler, donated)
+        self.plan = plan or make_plan(graph, compiler, donated)
         library = str(self.plan.path)
         with _LOCK:
             if library not in _LOADED:
@@ -136,6 +142,10 @@ class CExecutable(Executable):
             "".join(map(number_code, self.in_avals)),
         )
         return program
+
+    def table(self, name: str, count: int) -> Any:
+        """Numbers that the program keeps under a name, as doubles that can be read and set."""
+        return (ctypes.c_double * count).in_dll(ctypes.CDLL(str(self.plan.path)), name)
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         outs = self.run(list(arrays))

@@ -20,7 +20,7 @@ _HOME = {
     "fdl.core": "Array Graph ShapedArray ShapeDtypeStruct SymDim",
     "fdl.core.config": "num_threads set_num_threads",
     "fdl.core.errors": "FdlError",
-    "fdl.inspection": "explain",
+    "fdl.inspection": "explain profile",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = ("core", "extend", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim", "random", "stateful", "testing", "transforms", "tree", "tree_util")

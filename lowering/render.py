@@ -317,6 +317,7 @@ class KernelText:
     extent: int
     parallel: bool
     barrier: bool
+    clock: int
     kind: str = "kernel"
 
 
@@ -339,6 +340,7 @@ class DotText:
     loops: tuple[LoopText, ...]  # of the batch: start is how many products one step of the loop takes
     parallel: bool
     barrier: bool
+    clock: int
     kind: str = "dot"
 
 
@@ -379,22 +381,25 @@ class ProgramText:
     nodes: tuple[Any, ...]
     serial: bool
     large: bool
+    clocks: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rendered:
-    """Source text, whether it wants a parallel region, and each kernel's user lines."""
+    """Source text, whether it wants a parallel region, each kernel's user lines, and the stages by clock."""
 
     source: str
     parallel: bool
     lines: dict[str, list[Location]]
+    clocks: list[tuple[str, Node]]
 
 
 class ProgramRenderer:
-    """Renders one program."""
+    """Renders one program; with `timed`, each stage adds the time it takes on the first thread to a clock."""
 
-    def __init__(self, program: Program, arena: Arena) -> None:
-        self.program, self.arena = program, arena
+    def __init__(self, program: Program, arena: Arena, timed: bool = False) -> None:
+        self.program, self.arena, self.timed = program, arena, timed
+        self.clocks: list[tuple[str, Node]] = []
         self.kernels: dict[str, str] = {}  # text with a placeholder for the name -> name
         self.branches = 0
         self.lines: dict[str, list[Location]] = {}
@@ -406,9 +411,9 @@ class ProgramRenderer:
         serial = not any(is_parallel(n) for n in self.program.nodes)
         nodes = self._nodes(self.program.nodes, Barriers(self.arena))
         kernels = tuple(text.replace("KERNEL_NAME", name) for text, name in self.kernels.items())
-        text = ProgramText(kernels, tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used), nodes, serial, self.large)
+        text = ProgramText(kernels, tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used), nodes, serial, self.large, len(self.clocks) if self.timed else 0)
         source = environment().get_template("program.c.j2").render(p=text)
-        return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines)
+        return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines, self.clocks)
 
     def _buffer_text(self, b: Buffer) -> BufferText:
         if b in self.arena.offsets:
@@ -430,7 +435,7 @@ class ProgramRenderer:
         if isinstance(n, Dot):
             loops = tuple(LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space))
             parts = [self._address(x) for x in (n.lhs, n.rhs, n.out)]
-            return DotText(spellings.SUFFIX[n.dtype], n.m, n.n, n.k, parts[0], n.lhs.row, n.lhs.col, parts[1], n.rhs.row, n.rhs.col, parts[2], math.prod(n.space), loops, is_parallel(n), barrier)
+            return DotText(spellings.SUFFIX[n.dtype], n.m, n.n, n.k, parts[0], n.lhs.row, n.lhs.col, parts[1], n.rhs.row, n.rhs.col, parts[2], math.prod(n.space), loops, is_parallel(n), barrier, self._clock("product", n))
         if isinstance(n, Loop):
             serial = not is_parallel(n)
             inner = Barriers(self.arena)
@@ -459,7 +464,11 @@ class ProgramRenderer:
         known += [s for s in n.sources if s not in known]
         args = (*(self._name(b) for b in call.buffers), *(f"t{v.rank}" for v in call.steps))
         space: tuple[int, ...] = getattr(n, "space", ())
-        return KernelText(name, args, space[0] if space else 1, is_parallel(n), barrier)
+        return KernelText(name, args, space[0] if space else 1, is_parallel(n), barrier, self._clock(name, n))
+
+    def _clock(self, name: str, n: Node) -> int:
+        self.clocks.append((name, n))
+        return len(self.clocks) - 1
 
     def _branch(self, n: Branch, barrier: bool) -> BranchText:
         text = Expressions()
@@ -474,6 +483,6 @@ class ProgramRenderer:
         return BranchText(number, args, bodies, not is_parallel(n), barrier)
 
 
-def render_program(program: Program, arena: Arena) -> Rendered:
+def render_program(program: Program, arena: Arena, timed: bool = False) -> Rendered:
     """The C source of a scheduled program."""
-    return ProgramRenderer(program, arena).render()
+    return ProgramRenderer(program, arena, timed).render()

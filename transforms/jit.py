@@ -68,7 +68,7 @@ class Jitted:
         return self._general(args, kwargs)
 
     def _general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        entry, leaves = self._lookup(args, kwargs)
+        entry, leaves = self.lookup(args, kwargs)
         if transforming() or any(isinstance(x, Tracer) for x in leaves):
             return entry.out_tree.unflatten(call(entry.graph, [*entry.values(), *leaves], self.name, "jit"))
         shift = len(entry.captured)
@@ -79,7 +79,7 @@ class Jitted:
         self._adopt(program, entry, args, kwargs)
         return entry.out_tree.unflatten(outs)
 
-    def _lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, list[Any]]:
+    def lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, list[Any]]:
         """The entry of this signature, recorded if need be, and the dynamic leaves."""
         fixed = tuple((i, args[i]) for i in self.static if i < len(args))
         fixed_names = tuple(sorted((k, v) for k, v in kwargs.items() if k in self.static_names))
@@ -133,7 +133,7 @@ class Jitted:
 
     def lower(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that is compiled for these arguments."""
-        return self._lookup(args, kwargs)[0].graph
+        return self.lookup(args, kwargs)[0].graph
 
     def clear_cache(self) -> None:
         """Forget all signatures."""
