@@ -40,7 +40,7 @@ def cuda_available() -> bool:
 
 def lower_cuda(graph: Graph) -> tuple[DeviceProgram, Any]:
     """The CUDA module of a graph, and its loop program."""
-    program = schedule(build(run_passes(graph)))
+    program = schedule(build(run_passes(graph)), nests=False)
     return render_device(program, CUDA), program
 
 

@@ -1,6 +1,7 @@
 """What is measured: seeded NumPy data by family, with the tolerance within which frameworks must agree."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -157,7 +158,7 @@ def attention() -> dict[str, Any]:
 def hessian() -> dict[str, Any]:
     r = np.random.default_rng(12)
     sizes = (10, 20, 10, 5)
-    count = sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+    count = sum(a * b + b for a, b in itertools.pairwise(sizes))
     return {"theta": (0.3 * r.normal(size=count)).astype("f"), "x": r.normal(size=(32, 10)).astype("f"), "y": r.normal(size=(32, 5)).astype("f"), "sizes": sizes}
 
 

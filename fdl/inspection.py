@@ -12,7 +12,7 @@ from fdl.backends.c import CExecutable, Lowered, lower, plan_of
 from fdl.backends.toolchain import find_compiler
 from fdl.core.errors import CompileError
 from fdl.lowering.loop_ir import Dot, Node
-from fdl.lowering.schedule import all_nodes
+from fdl.lowering.reindex import all_nodes
 from fdl.transforms.jit import Jitted, jit
 from fdl.transforms.stage import make_graph
 

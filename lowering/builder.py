@@ -42,6 +42,7 @@ from fdl.lowering.loop_ir import (
 from fdl.ops.dot import free_axes, product_dtype
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
+ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
 
 Place = tuple[Index, ...]
@@ -246,19 +247,50 @@ class Builder:
         """The sum or the maximum over axes; narrow floats are added in float32."""
         if not axes:
             return x
-        kept = [i for i in range(len(x.shape)) if i not in axes]
-        space = tuple(x.shape[i] for i in kept)
         wide = dtypes.compute_dtype(x.dtype)
-        place = self._spread(len(x.shape), kept, axes)
-        value = x.at(place)
-        if value.dtype != wide:
-            value = self.apply("convert", wide, value)
-        buffer = self.new_buffer(wide, math.prod(space))
-        rows = len(x.shape) - 1 in axes
-        over = tuple(x.shape[a] for a in sorted(axes))
-        self.emit(Reduce(space, value, buffer, row_major(space_vars(len(space)), space), over, kind, rows))
-        out = self.loaded(buffer, space)
+        out = self._fold(kind, self._cast(x, wide), sorted(axes))
         return out if wide == x.dtype else self.map("convert", out, dtype=x.dtype)
+
+    def _fold(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
+        """Folds of bounded length, then folds of their results: so the order follows from the shape, and there is work for all threads."""
+        rows = len(x.shape) - 1 in axes
+        limit = ROW if rows else COLUMN
+        inner = list(axes)
+        while len(inner) > 1 and math.prod(x.shape[a] for a in inner) > limit:
+            inner.pop(0)
+        if len(inner) == 1 and x.shape[inner[0]] > limit:
+            parts = self._in_parts(kind, x, inner[0], limit, rows)
+        elif len(inner) < len(axes):
+            parts = self._fold_at_once(kind, x, inner, rows)
+        else:
+            return self._fold_at_once(kind, x, axes, rows)
+        # what was folded is gone, or stands where it was as the axis of parts
+        left = [a for a in axes if a not in inner] + ([inner[0]] if len(parts.shape) == len(x.shape) else [])
+        kept = [a for a in range(len(x.shape)) if a not in inner or a in left]
+        return self._fold(kind, parts, sorted(kept.index(a) for a in left))
+
+    def _fold_at_once(self, kind: str, x: Value, axes: Sequence[int], rows: bool) -> Value:
+        kept = [a for a in range(len(x.shape)) if a not in axes]
+        space = tuple(x.shape[a] for a in kept)
+        buffer = self.new_buffer(x.dtype, math.prod(space))
+        value = x.at(self._spread(len(x.shape), kept, axes))
+        self.emit(Reduce(space, value, buffer, row_major(space_vars(len(space)), space), tuple(x.shape[a] for a in axes), kind, rows))
+        return self.loaded(buffer, space)
+
+    def _in_parts(self, kind: str, x: Value, axis: int, limit: int, rows: bool) -> Value:
+        """One axis folded piece by piece: `limit` elements each, and the rest."""
+        whole, rest = divmod(x.shape[axis], limit)
+        parts = tuple(whole + (rest > 0) if a == axis else d for a, d in enumerate(x.shape))
+        buffer = self.new_buffer(x.dtype, math.prod(parts))
+        variables = space_vars(len(x.shape) + 1)
+        for count, length, first in ((whole, limit, 0), (1, rest, whole)):
+            if length:
+                space = tuple(count if a == axis else d for a, d in enumerate(x.shape))
+                index = list(variables[:-1])
+                target = tuple(v + first if a == axis else v for a, v in enumerate(index))
+                index[axis] = index[axis] * limit + variables[-1] + first * limit
+                self.emit(Reduce(space, x.at(index), buffer, row_major(target, parts), (length,), kind, rows))
+        return self.loaded(buffer, parts)
 
     def _spread(self, ndim: int, kept: Sequence[int], axes: Sequence[int]) -> Place:
         """The operand's index: kept axes run over the space, the others over the inner loops."""

@@ -22,6 +22,7 @@ from fdl.lowering.loop_ir import (
     Loop,
     LoopVar,
     Map,
+    Nest,
     Node,
     Operand,
     Program,
@@ -54,6 +55,8 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
             for s, value in zip(n.stores, stored, strict=True):
                 place = _address(s.offset, memory, grid)
                 memory[s.buffer][np.broadcast_to(place, n.space)] = np.broadcast_to(value, n.space)
+        elif isinstance(n, Nest):
+            _run(n.body, memory, steps)
         elif isinstance(n, Reduce):
             _reduce(n, memory, steps)
         elif isinstance(n, Argmax):

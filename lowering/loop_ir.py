@@ -288,6 +288,36 @@ class Reduce(OneStore):
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Nest(Node):
+    """Nodes whose first loops are one loop over rows: what one stores in a row, the next reads in the same row.
+
+    Read one after another the nodes of `body` mean the same.  With `chunk`, folds of so many rows, over (chunk, column), are totals that are kept while
+    rows pass; `space` is then the number of chunks.  `locals` are buffers that only the nest sees: one row of them is kept, with so many elements.
+    """
+
+    space: tuple[int, ...]
+    body: list[Node]
+    rows: int
+    chunk: int
+    locals: dict[Buffer, int] = dataclasses.field(default_factory=dict)
+
+    def expressions(self) -> list[Expr]:
+        return [e for n in self.body for e in n.expressions()]
+
+    def indices(self) -> list[Index]:
+        return [i for n in self.body for i in n.indices()]
+
+    def writes(self) -> list[Buffer]:
+        return [b for n in self.body for b in n.writes() if b not in self.locals]
+
+    def reads(self) -> list[Buffer]:
+        return list(dict.fromkeys(b for n in self.body for b in n.reads() if b not in self.locals))
+
+    def work(self) -> int:
+        return sum(n.work() for n in self.body)
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Argmax(OneStore):
     """For each index of `space`, the first place of the largest value over one loop of size `over`."""
 
@@ -430,6 +460,8 @@ def _print(nodes: Sequence[Node], indent: str) -> list[str]:
             lines += [f"{indent}  {s.buffer}[{s.offset}] = {s.value}" for s in n.stores]
         elif isinstance(n, Reduce):
             lines.append(f"{indent}reduce {n.space} over {n.over}: {n.store}[{n.offset}] = {n.kind} of {n.value}")
+        elif isinstance(n, Nest):
+            lines += [f"{indent}nest of {n.rows} rows{f', {n.chunk} at a time' if n.chunk else ''}, locals {list(n.locals)}", *_print(n.body, indent + "  ")]
         elif isinstance(n, Argmax):
             lines.append(f"{indent}argmax {n.space} over {n.over}: {n.store}[{n.offset}] = argmax of {n.value}")
         elif isinstance(n, Scatter):
@@ -466,6 +498,9 @@ def _inside(buffer: Buffer, index: Index, extents: Mapping[Any, int]) -> None:
 
 def _check(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -> None:
     for n in nodes:
+        if isinstance(n, Nest):
+            _check(n.body, written, steps)
+            continue
         for b in n.reads() if not n.nested() else []:
             if b not in written:
                 raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")

@@ -17,6 +17,7 @@ from typing import Any
 from fdl.core import dtypes
 from fdl.core.source import Location
 from fdl.lowering import spellings
+from fdl.lowering.fusion import row_value
 from fdl.lowering.loop_ir import (
     Argmax,
     Branch,
@@ -24,16 +25,20 @@ from fdl.lowering.loop_ir import (
     Dot,
     Expr,
     Index,
+    Interner,
     Loop,
     LoopVar,
     Map,
+    Nest,
     Node,
     Operand,
     Program,
     Reduce,
     Scatter,
+    space_vars,
 )
-from fdl.lowering.schedule import Arena, Barriers, all_nodes, is_parallel
+from fdl.lowering.reindex import all_nodes
+from fdl.lowering.schedule import Arena, Barriers, is_parallel
 from fdl.ops.reduction import lowest
 
 
@@ -45,6 +50,7 @@ def environment() -> Any:
     return jinja2.Environment(loader=jinja2.PackageLoader("fdl.lowering", "templates"), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
 
 
+_ROW = space_vars(1)[0].terms[0][0]  # the loop over rows of a nest
 _LARGE = 150  # nodes from which a program's calls are not optimised across
 
 # Expressions
@@ -53,8 +59,9 @@ _LARGE = 150  # nodes from which a program's calls are not optimised across
 class Expressions:
     """Writes expressions as statements of a kernel; collects the buffers and steps that it refers to."""
 
-    def __init__(self, table: dict[str, str] | None = None) -> None:
+    def __init__(self, table: dict[str, str] | None = None, rows: Mapping[Buffer, str] | None = None) -> None:
         self.table = table or {}
+        self.rows = rows or {}  # buffers of which one row is kept, with its name
         self.buffers: dict[Buffer, str] = {}
         self.steps: dict[LoopVar, str] = {}
         self.scopes: list[dict[Expr, str]] = [{}]
@@ -78,14 +85,20 @@ class Expressions:
         return " + ".join(parts).replace("+ -", "- ")
 
     def load(self, b: Buffer, index: Index) -> str:
-        text = f"{self.buffer(b)}[{self.index(index)}]"
+        text = self.element(b, index)
         return f"fdl_load_{spellings.SUFFIX[b.dtype]}({text})" if b.dtype in dtypes.NARROW_FLOATS else text
+
+    def element(self, b: Buffer, index: Index) -> str:
+        """The lvalue at an address."""
+        if b in self.rows:
+            return f"{self.rows[b]}[{self.index(index.without([_ROW]))}]"
+        return f"{self.buffer(b)}[{self.index(index)}]"
 
     def store(self, b: Buffer, index: Index, value: str) -> str:
         """The statement that stores a value."""
         if b.dtype in dtypes.NARROW_FLOATS:
             value = f"fdl_store_{spellings.SUFFIX[b.dtype]}({value})"
-        return f"{self.buffer(b)}[{self.index(index)}] = {value};"
+        return f"{self.element(b, index)} = {value};"
 
     def emit(self, e: Expr) -> str:
         """The name or literal of an expression, after the statements that it needs."""
@@ -145,13 +158,11 @@ class LoopText:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Kernel:
-    """What a kernel template gets."""
+class Part:
+    """One loop nest of a kernel."""
 
     kind: str
-    name: str
     comment: str
-    params: tuple[str, ...]
     loops: tuple[LoopText, ...]
     indent: str
     lines: tuple[str, ...]
@@ -163,9 +174,39 @@ class Kernel:
     value: str = ""
     neutral: str = ""
     combine: str = ""
-    fold: str = ""
-    apart: bool = False
+    fold: str = ""  # of floats: accumulators of vectors
+    direct: str = ""  # where a row lies in memory as it is folded
+    steps: tuple[int, ...] = ()  # rows at a time
     overlaps: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Total:
+    """A fold down columns that a nest keeps while its rows pass."""
+
+    name: str
+    type: str
+    width: int
+    neutral: str
+    combine: str
+    lines: tuple[str, ...]
+    value: str
+    stores: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Kernel:
+    """What the kernel template gets: one part, or with `nested` several over the same rows."""
+
+    comment: str
+    params: tuple[str, ...]
+    parts: tuple[Part, ...]
+    nested: bool = False
+    chunk: int = 0
+    totals: tuple[Total, ...] = ()
+    locals: tuple[str, ...] = ()
+    name: str = ""
+    apart: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -193,27 +234,61 @@ def _params(text: Expressions, written: Sequence[Buffer], overlapping: Collectio
     return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
 
 
-def render_kernel(n: Node, in_place: Mapping[Buffer, Buffer]) -> KernelCall:
+def render_kernel(n: Node, in_place: Mapping[Buffer, Buffer], exprs: Interner) -> KernelCall:
     """The kernel of a node; its name is filled in when equal ones have been found.
 
     Where an output may lie on an input, both pointers lose `restrict`: each iteration loads before it stores, and no two share an element.
     """
+    if isinstance(n, Nest):
+        return _nest(n, exprs)
     text = Expressions()
-    make = {Map: _map, Reduce: _reduce, Argmax: _argmax, Scatter: _scatter}[type(n)]
     pairs = [(b, in_place[b]) for b in n.writes() if b in in_place]
-    overlapping = {b for pair in pairs for b in pair}
-    kernel = dataclasses.replace(make(n, text), params=_params(text, n.writes(), overlapping), overlaps=bool(pairs))  # type: ignore[operator]
-    return KernelCall(kernel, tuple(text.buffers), tuple(text.steps))
+    part = dataclasses.replace(_part(n, text, 0), overlaps=bool(pairs))
+    return KernelCall(Kernel(part.comment, _params(text, n.writes(), {b for pair in pairs for b in pair}), (part,)), tuple(text.buffers), tuple(text.steps))
 
 
-def _map(n: Map, text: Expressions) -> Kernel:
+def _part(n: Node, text: Expressions, outer: int) -> Part:
+    """The loops of a node, but for the `outer` ones that stand around it."""
+    make = {Map: _map, Reduce: _reduce, Argmax: _argmax, Scatter: _scatter}[type(n)]
+    return make(n, text, outer)  # type: ignore[operator]
+
+
+def _nest(n: Nest, exprs: Interner) -> KernelCall:
+    names = {b: f"l{k}" for k, b in enumerate(n.locals)}
+    text = Expressions(rows=names)
+    parts, totals = [], []
+    for m in n.body:
+        text.scopes, text.lines = [{}], [[]]
+        if isinstance(m, Reduce) and not m.rows:
+            totals.append(_total(m, text, exprs, len(totals)))
+        else:
+            parts.append(_part(m, text, 1))
+    rows = tuple(f"{spellings.storage_type(b.dtype)} {names[b]}[{size}];" for b, size in n.locals.items())
+    comment = f"nest of {n.rows} rows: {', '.join(type(m).__name__.lower() for m in n.body)}"
+    return KernelCall(Kernel(comment, _params(text, n.writes()), tuple(parts), True, n.chunk, tuple(totals), rows), tuple(text.buffers), tuple(text.steps))
+
+
+def _total(n: Reduce, text: Expressions, exprs: Interner, number: int) -> Total:
+    per_row = row_value(n, exprs)
+    assert per_row is not None
+    value = text.emit(per_row)
+    lines = tuple(text.lines[0])
+    text.scopes, text.lines = [{}], [[]]
+    name = f"total{number}"
+    store = text.store(n.store, n.offset, f"{name}[i1]")
+    _, neutral, combine = _folding(n)
+    chunk = ("const long i0 = chunk;", "(void)i0;", *text.lines[0], store)
+    return Total(name, spellings.register_type(n.value.dtype), n.space[1], neutral, combine, lines, value, chunk)
+
+
+def _map(n: Map, text: Expressions, outer: int) -> Part:
     stores = []
     for s in n.stores:
         value = text.emit(s.value)
         stores.append(text.store(s.buffer, s.offset, value))
-    loops = _loops(n.space)
+    loops = _loops(n.space[outer:], 1 + 3 * outer, outer, not outer)
     ops = sorted({e.op for e in _all_ops(n)})
-    return Kernel("map", "", f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}", (), loops, "  " * (len(loops) + 1), (*text.lines[0], *stores))
+    return Part("map", f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}", loops, "  " * (len(loops) + 1 + 3 * outer), (*text.lines[0], *stores))
 
 
 def _all_ops(n: Node) -> list[Expr]:
@@ -232,46 +307,65 @@ def _dims(space: Sequence[int]) -> str:
     return "x".join(map(str, space)) or "scalar"
 
 
-def _reduce(n: Reduce, text: Expressions) -> Kernel:
-    dtype, first = n.value.dtype, len(n.space)
-    suffix, kind = spellings.SUFFIX[dtype], n.kind
-    combine = "FDL_PLUS" if kind == "add" else f"fdl_max_{suffix}"
-    neutral = "0" if kind == "add" else spellings.literal(lowest(dtype), dtype)
+def _folding(n: Reduce) -> tuple[str, str, str]:
+    """Suffix of the fold's vector functions (of floats alone), its neutral element, and what joins two scalars."""
+    dtype, add = n.value.dtype, n.kind == "add"
+    suffix = spellings.SUFFIX[dtype]
+    fold = f"{n.kind}_{suffix}" if dtype in (dtypes.float32, dtypes.float64) else ""
+    return fold, "0" if add else spellings.literal(lowest(dtype), dtype), "FDL_PLUS" if add else f"fdl_max_{suffix}"
+
+
+def _reduce(n: Reduce, text: Expressions, outer: int) -> Part:
+    first, base = len(n.space), 1 + 3 * outer
+    fold, neutral, combine = _folding(n)
     value = text.emit(n.value)
     lines, text.lines = tuple(text.lines[0]), [[]]
-    common = {"type": spellings.register_type(dtype), "value": value, "neutral": neutral, "combine": combine, "fold": f"{kind}_{suffix}"}
-    last = n.over[-1]
-    comment = f"{kind} {_dims(n.space)} over {_dims(n.over)}"
+    common = {"type": spellings.register_type(n.value.dtype), "value": value, "neutral": neutral, "combine": combine}
+    name, last = f"i{first + len(n.over) - 1}", str(n.over[-1])
+    comment = f"{n.kind} {_dims(n.space)} over {_dims(n.over)}"
     if n.rows:
-        loops = _loops(n.space)
-        over = _loops(n.over[:-1], len(loops) + 1, first, False)
-        inner = LoopText(f"i{first + len(n.over) - 1}", "0", str(last), "  " * (len(loops) + len(over) + 1))
+        loops = _loops(n.space[outer:], base, outer, not outer)
+        over = _loops(n.over[:-1], base + len(loops), first, False)
+        inner = LoopText(name, "0", last, "  " * (base + len(loops) + len(over)))
+        direct = _direct(n, text) if fold else ""
         stores = (*text.lines[0], text.store(n.store, n.offset, "total"))
-        return Kernel("rows", "", comment, (), loops, "  " * (len(loops) + 1), lines, stores, over, inner, **common)  # type: ignore[arg-type]
+        return Part("rows", comment, loops, "  " * (base + len(loops)), lines, stores, over, inner, fold=fold, direct=direct, **common)  # type: ignore[arg-type]
     loops = _loops(n.space[:-1])
-    depth = len(loops) + 1
     whole = len(n.space) <= 1
-    column = LoopText(f"i{first - 1}" if n.space else "only", "lo" if whole else "0", "hi" if whole else str(n.space[-1]), "  " * depth)
-    over = _loops(n.over[:-1], depth + 1, first, False)
-    inner = LoopText(f"i{first + len(n.over) - 1}", "0", str(last), "  " * (depth + len(over) + 1))
+    column = LoopText(f"i{first - 1}" if n.space else "only", "lo" if whole else "0", "hi" if whole else str(n.space[-1]), "  " * (base + len(loops)))
+    over = _loops(n.over[:-1], base + len(loops) + 1, first, False)
+    inner = LoopText(name, "0", last, "  " * (base + len(loops) + len(over) + 1))
     stores = (*text.lines[0], *(() if n.space else ("(void)only;",)), text.store(n.store, n.offset, "total[lane]"))
     if not n.space:
         lines = ("(void)only;", *lines)
-    return Kernel("columns", "", comment, (), loops, "  " * depth, lines, stores, over, inner, column, **common)  # type: ignore[arg-type]
+    steps = (4, 1) if len(lines) < 30 and n.over[-1] >= 4 else (1,)
+    return Part("columns", comment, loops, "  " * (base + len(loops)), lines, stores, over, inner, column, steps=steps, **common)  # type: ignore[arg-type]
 
 
-def _argmax(n: Argmax, text: Expressions) -> Kernel:
+def _direct(n: Reduce, text: Expressions) -> str:
+    """The address of a row that is folded as it lies in memory."""
+    if n.value.op != "load":
+        return ""
+    buffer, index = n.value.attr
+    variable = space_vars(len(n.space) + len(n.over))[-1].terms[0][0]
+    if index.coefficient(variable) != 1 or not all(isinstance(a, LoopVar) for a, _ in index.terms):
+        return ""
+    return f"&{text.element(buffer, index.without([variable]))}"
+
+
+def _argmax(n: Argmax, text: Expressions, outer: int) -> Part:
+    base = 1 + 3 * outer
     value = text.emit(n.value)
     lines, text.lines = tuple(text.lines[0]), [[]]
-    loops = _loops(n.space)
-    indent = "  " * (len(loops) + 1)
+    loops = _loops(n.space[outer:], base, outer, not outer)
+    indent = "  " * (len(loops) + base)
     inner = LoopText(f"i{len(n.space)}", "0", str(n.over), indent)
     cast = f"({spellings.register_type(n.store.dtype)})where"
     stores = (*text.lines[0], text.store(n.store, n.offset, cast))
-    return Kernel("argmax", "", f"argmax {_dims(n.space)} over {n.over}", (), loops, indent, lines, stores, inner=inner, type=spellings.register_type(n.value.dtype), value=value)
+    return Part("argmax", f"argmax {_dims(n.space)} over {n.over}", loops, indent, lines, stores, inner=inner, type=spellings.register_type(n.value.dtype), value=value)
 
 
-def _scatter(n: Scatter, text: Expressions) -> Kernel:
+def _scatter(n: Scatter, text: Expressions, outer: int) -> Part:
     conditions = [text.emit(c) for c in n.conditions]
     value = text.emit(n.value)
     place = text.index(n.offset)
@@ -284,7 +378,7 @@ def _scatter(n: Scatter, text: Expressions) -> Kernel:
     guard = f"if ({' && '.join(conditions)}) " if conditions else ""
     loops = _loops(n.space)
     lines = (*text.lines[0], f"const long place = {place};", f"{guard}{target} = {new};")
-    return Kernel("scatter", "", f"scatter-{n.kind} {_dims(n.space)}", (), loops, "  " * (len(loops) + 1), lines)
+    return Part("map", f"scatter-{n.kind} {_dims(n.space)}", loops, "  " * (len(loops) + 1), lines)
 
 
 # Programs
@@ -435,7 +529,24 @@ class ProgramRenderer:
         if isinstance(n, Dot):
             loops = tuple(LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space))
             parts = [self._address(x) for x in (n.lhs, n.rhs, n.out)]
-            return DotText(spellings.SUFFIX[n.dtype], n.m, n.n, n.k, parts[0], n.lhs.row, n.lhs.col, parts[1], n.rhs.row, n.rhs.col, parts[2], math.prod(n.space), loops, is_parallel(n), barrier, self._clock("product", n))
+            return DotText(
+                spellings.SUFFIX[n.dtype],
+                n.m,
+                n.n,
+                n.k,
+                parts[0],
+                n.lhs.row,
+                n.lhs.col,
+                parts[1],
+                n.rhs.row,
+                n.rhs.col,
+                parts[2],
+                math.prod(n.space),
+                loops,
+                is_parallel(n),
+                barrier,
+                self._clock("product", n),
+            )
         if isinstance(n, Loop):
             serial = not is_parallel(n)
             inner = Barriers(self.arena)
@@ -457,8 +568,8 @@ class ProgramRenderer:
         return f"{self._name(x.buffer)} + {place}"
 
     def _kernel(self, n: Node, barrier: bool) -> KernelText:
-        call = render_kernel(n, self.arena.in_place)
-        text = environment().get_template("kernel.c.j2").render(k=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
+        call = render_kernel(n, self.arena.in_place, self.program.exprs)
+        text = environment().get_template("kernel.c.j2").render(kernel=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
         name = self.kernels.setdefault(text, f"k{len(self.kernels)}")
         known = self.lines.setdefault(name, [])
         known += [s for s in n.sources if s not in known]

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fdl.lowering.fusion import fuse_rows
 from fdl.lowering.loop_ir import (
+    ZERO,
     Argmax,
     Branch,
     Buffer,
@@ -30,15 +32,16 @@ from fdl.lowering.loop_ir import (
     space_vars,
     walk,
 )
+from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
 _MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its expressions
 _ALIGN = 64
 
 
-def schedule(program: Program) -> Program:
-    """All steps in order."""
-    for step in (drop_empty, merge_maps, drop_dead, collapse_loops):
+def schedule(program: Program, nests: bool = True) -> Program:
+    """All steps in order; row fusion only for backends that render nests."""
+    for step in (drop_empty, merge_maps, drop_dead, collapse_loops, *([fuse_rows] if nests else [])):
         program = step(program)
     return program
 
@@ -47,57 +50,21 @@ def _with_nodes(program: Program, nodes: list[Node]) -> Program:
     return dataclasses.replace(program, nodes=nodes)
 
 
-def _mapped(nodes: Sequence[Node], f: Any) -> list[Node]:
-    """`f(list of nodes) -> list of nodes`, applied to nested programs first."""
-    out: list[Node] = []
-    for n in nodes:
-        if isinstance(n, Loop):
-            n = dataclasses.replace(n, body=_mapped(n.body, f), test=None if n.test is None else _mapped(n.test, f))
-        elif isinstance(n, Branch):
-            n = dataclasses.replace(n, bodies=[_mapped(body, f) for body in n.bodies])
-        out.append(n)
-    result: list[Node] = f(out)
-    return result
-
-
 # Empty and dead nodes
 
 
 def drop_empty(program: Program) -> Program:
     """Nodes over no index go; a fold of nothing stays, since it stores the neutral element."""
-    return _with_nodes(program, _mapped(program.nodes, lambda nodes: [n for n in nodes if 0 not in getattr(n, "space", ())]))
-
-
-def all_nodes(nodes: Iterable[Node]) -> Iterable[Node]:
-    """Every node, nested ones included."""
-    for n in nodes:
-        yield n
-        for nested in n.nested():
-            yield from all_nodes(nested)
-
-
-def _used(nodes: Iterable[Node]) -> Counter[Buffer]:
-    """How often each buffer is read, by nodes or as carry and condition of loops."""
-    used: Counter[Buffer] = Counter()
-    for n in all_nodes(nodes):
-        if isinstance(n, Loop):
-            used.update(b for pair in n.carry for b in pair)
-            used.update([n.test_result] if n.test_result is not None else [])
-        elif isinstance(n, Branch):
-            used.update(e.attr[0] for e in walk([n.index]) if e.op == "load")
-        else:
-            used.update(n.reads())
-            used.update([n.store] if isinstance(n, Scatter) else [])
-    return used
+    return _with_nodes(program, mapped(program.nodes, lambda nodes: [n for n in nodes if 0 not in getattr(n, "space", ())]))
 
 
 def drop_dead(program: Program) -> Program:
     """Stores to temps that nothing reads go, until none is left."""
     while True:
-        used = _used(program.nodes)
+        count = used(program.nodes)
 
-        def alive(b: Buffer, used: Counter[Buffer] = used) -> bool:
-            return b.kind != "temp" or used[b] > 0
+        def alive(b: Buffer, count: Counter[Buffer] = count) -> bool:
+            return b.kind != "temp" or count[b] > 0
 
         def keep(nodes: list[Node], alive: Any = alive) -> list[Node]:
             out: list[Node] = []
@@ -110,7 +77,7 @@ def drop_dead(program: Program) -> Program:
                     out.append(n)
             return out
 
-        nodes = _mapped(program.nodes, keep)
+        nodes = mapped(program.nodes, keep)
         if _count(nodes) == _count(program.nodes):
             return _with_nodes(program, nodes)
         program = _with_nodes(program, nodes)
@@ -125,7 +92,7 @@ def _count(nodes: Iterable[Node]) -> int:
 
 def merge_maps(program: Program) -> Program:
     """Maps over one index space become one loop nest, where a reader reads exactly what its own iteration has stored."""
-    return _with_nodes(program, _mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs)))
+    return _with_nodes(program, mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs)))
 
 
 def _merge(nodes: list[Node], exprs: Interner) -> list[Node]:
@@ -190,7 +157,7 @@ def collapse_loops(program: Program) -> Program:
     def collapse(nodes: list[Node]) -> list[Node]:
         return [_collapsed(n, program.exprs) if isinstance(n, (Map, Reduce, Argmax)) else n for n in nodes]
 
-    return _with_nodes(program, _mapped(program.nodes, collapse))
+    return _with_nodes(program, mapped(program.nodes, collapse))
 
 
 def _collapsed(n: Any, exprs: Interner) -> Node:
@@ -214,34 +181,12 @@ def _collapsed(n: Any, exprs: Interner) -> Node:
     target = {old[g[-1]]: fresh[k] for k, g in enumerate(groups)}  # the innermost of a group walks for all
     target.update({old[count + j]: fresh[len(groups) + j] for j in range(inner)})
 
-    def moved(index: Index, new: dict[Expr, Expr]) -> Index:
-        result = Index(index.const, ())
-        for atom, c in index.terms:
-            if isinstance(atom, Expr):
-                result = result + Index(0, ((new[atom], c),))
-            elif atom in old:
-                result = result + target[atom] * c if atom in target else result
-            else:
-                result = result + Index(0, ((atom, c),))
-        return result
-
-    new = _reindexed(exprs, roots + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)], moved)
+    target.update({old[k]: ZERO for k in range(count) if old[k] not in target})
+    new, moved = reindexed(exprs, roots + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)], target)
     space = tuple(math.prod(n.space[k] for k in g) for g in groups)
     if isinstance(n, Map):
-        return dataclasses.replace(n, space=space, stores=[Store(s.buffer, moved(s.offset, new), new[s.value]) for s in n.stores])
-    return dataclasses.replace(n, space=space, value=new[n.value], offset=moved(n.offset, new))  # type: ignore[no-any-return]
-
-
-def _reindexed(exprs: Interner, roots: Sequence[Expr], moved: Any) -> dict[Expr, Expr]:
-    new: dict[Expr, Expr] = {}
-    for e in walk(roots):
-        attr = e.attr
-        if e.op == "load":
-            attr = (attr[0], moved(attr[1], new))
-        elif e.op == "number":
-            attr = moved(attr, new)
-        new[e] = exprs.make(e.op, tuple(new[a] for a in e.args), e.dtype, attr)
-    return new
+        return dataclasses.replace(n, space=space, stores=[Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores])
+    return dataclasses.replace(n, space=space, value=new[n.value], offset=moved(n.offset))  # type: ignore[no-any-return]
 
 
 # Plans

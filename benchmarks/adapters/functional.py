@@ -1,5 +1,7 @@
 """The adapter that fdl and JAX share: their functional faces are one."""
 
+import itertools
+
 import numpy as np
 from adapters.models import Models
 
@@ -92,7 +94,7 @@ class Functional(Models):
 
         def loss(theta, x, y):
             at = 0
-            for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+            for i, (a, b) in enumerate(itertools.pairwise(sizes)):
                 w, bias = theta[at : at + a * b].reshape(a, b), theta[at + a * b : at + a * b + b]
                 at += a * b + b
                 x = x @ w + bias

@@ -1,69 +1,83 @@
-/* Folds of a block of consecutive elements, in an order that depends on the block's length alone: 16 lanes, four sums each, a tree, then the tail. */
+/* Folds along a row, in an order that depends on lengths alone: element i of a block of 256 goes to lane i % 16 of accumulator i / 16 % 4; the last vector of a
+ * block is filled up with the neutral element; a tree joins accumulators and lanes when all blocks are in. */
 #ifndef FDL_FOLD_H
 #define FDL_FOLD_H
 #include "fdl_math.h"
 
-#define FDL_BLOCK 256 /* elements of the innermost loop that are folded at once */
-#define FDL_CHUNK 128 /* steps of a column's fold before they join the total */
+#define FDL_BLOCK 256 /* elements of the innermost loop that are computed, then folded */
+#define FDL_ACROSS 1024 /* neighbouring columns that are folded together */
+#define FDL_PLUS(a, b) ((a) + (b))
 
 typedef float fdl_f32x16 __attribute__((vector_size(64), aligned(4), may_alias));
 typedef double fdl_f64x16 __attribute__((vector_size(128), aligned(8), may_alias));
+typedef float fdl_f32x8 __attribute__((vector_size(32)));
+typedef double fdl_f64x8 __attribute__((vector_size(64)));
+typedef float fdl_f32x4 __attribute__((vector_size(16)));
+typedef double fdl_f64x4 __attribute__((vector_size(32)));
+typedef int fdl_f32x16_mask __attribute__((vector_size(64)));
+typedef long long fdl_f64x16_mask __attribute__((vector_size(128)));
 
-#define FDL_FOLD_SUM(T, type, vector) \
-  FDL_FN type fdl_fold_add_##T(const type *x, long n) { \
-    type total = 0; \
+#define FDL_JOIN_ADD(T, a, b) ((a) + (b))
+/* The larger one, or the first NaN */
+#define FDL_JOIN_MAX(T, a, b) fdl_larger_##T(a, b)
+#define FDL_LARGER(T, vector) \
+  FDL_FN vector fdl_larger_##T(vector a, vector b) { \
+    const vector##_mask take = (b > a) | ((b != b) & (a == a)); \
+    return (vector)(((vector##_mask)b & take) | ((vector##_mask)a & ~take)); \
+  }
+FDL_LARGER(f32, fdl_f32x16)
+FDL_LARGER(f64, fdl_f64x16)
+
+#define FDL_ROW(op, T, type, join, tree, neutral) \
+  typedef struct { fdl_##T##x16 s0, s1, s2, s3; } fdl_row_##op##_##T; \
+  FDL_FN fdl_row_##op##_##T fdl_begin_##op##_##T(void) { \
+    const fdl_##T##x16 zero = {0}, v = zero + (neutral); \
+    fdl_row_##op##_##T r = {v, v, v, v}; \
+    return r; \
+  } \
+  FDL_FN fdl_row_##op##_##T fdl_block_##op##_##T(fdl_row_##op##_##T r, const type *x, long n) { \
     long i = 0; \
-    if (n >= 16) { \
-      vector s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}; \
-      for (; i + 64 <= n; i += 64) { \
-        s0 += *(const vector *)(x + i); \
-        s1 += *(const vector *)(x + i + 16); \
-        s2 += *(const vector *)(x + i + 32); \
-        s3 += *(const vector *)(x + i + 48); \
-      } \
-      for (; i + 16 <= n; i += 16) s0 += *(const vector *)(x + i); \
-      s0 = (s0 + s1) + (s2 + s3); \
-      total = (((s0[0] + s0[8]) + (s0[4] + s0[12])) + ((s0[2] + s0[10]) + (s0[6] + s0[14]))) \
-            + (((s0[1] + s0[9]) + (s0[5] + s0[13])) + ((s0[3] + s0[11]) + (s0[7] + s0[15]))); \
+    for (; i + 64 <= n; i += 64) { \
+      r.s0 = join(T, r.s0, *(const fdl_##T##x16 *)(x + i)); \
+      r.s1 = join(T, r.s1, *(const fdl_##T##x16 *)(x + i + 16)); \
+      r.s2 = join(T, r.s2, *(const fdl_##T##x16 *)(x + i + 32)); \
+      r.s3 = join(T, r.s3, *(const fdl_##T##x16 *)(x + i + 48)); \
     } \
-    for (; i < n; i++) total += x[i]; \
-    return total; \
-  }
-FDL_FOLD_SUM(f32, float, fdl_f32x16)
-FDL_FOLD_SUM(f64, double, fdl_f64x16)
-
-/* The order of a maximum, or of wrapping integers, changes no bit: any loop will do */
-#define FDL_FOLD_PLAIN(op, T, type, combine) \
-  FDL_FN type fdl_fold_##op##_##T(const type *x, long n) { \
-    type total = x[0]; \
-    for (long i = 1; i < n; i++) total = (type)combine(total, x[i]); \
-    return total; \
-  }
-#define FDL_PLUS(a, b) ((a) + (b))
-#define FDL_FOLD_INT(T, type) \
-  FDL_FOLD_PLAIN(add, T, type, FDL_PLUS) \
-  FDL_FOLD_PLAIN(max, T, type, fdl_max_##T)
-FDL_FOLD_INT(i8, fdl_i8) FDL_FOLD_INT(i16, fdl_i16) FDL_FOLD_INT(i32, fdl_i32) FDL_FOLD_INT(i64, fdl_i64)
-FDL_FOLD_INT(u8, fdl_u8) FDL_FOLD_INT(u16, fdl_u16) FDL_FOLD_INT(u32, fdl_u32) FDL_FOLD_INT(u64, fdl_u64)
-FDL_FOLD_PLAIN(max, b8, fdl_b8, fdl_max_b8)
-
-#define FDL_FOLD_MAX(T, type) \
-  FDL_FN type fdl_fold_max_##T(const type *x, long n) { \
-    type m[16], total; \
-    long i = 16; \
-    if (n < 16) { \
-      total = x[0]; \
-      for (i = 1; i < n; i++) total = fdl_max_##T(total, x[i]); \
-      return total; \
+    if (i < n) { \
+      type tail[64]; \
+      for (long j = 0; j < 64; j++) tail[j] = (neutral); \
+      for (long j = 0; i + j < n; j++) tail[j] = x[i + j]; \
+      r.s0 = join(T, r.s0, *(const fdl_##T##x16 *)tail); \
+      if (n - i > 16) r.s1 = join(T, r.s1, *(const fdl_##T##x16 *)(tail + 16)); \
+      if (n - i > 32) r.s2 = join(T, r.s2, *(const fdl_##T##x16 *)(tail + 32)); \
+      if (n - i > 48) r.s3 = join(T, r.s3, *(const fdl_##T##x16 *)(tail + 48)); \
     } \
-    for (long l = 0; l < 16; l++) m[l] = x[l]; \
-    for (; i + 16 <= n; i += 16) \
-      for (long l = 0; l < 16; l++) m[l] = fdl_max_##T(m[l], x[i + l]); \
-    total = m[0]; \
-    for (long l = 1; l < 16; l++) total = fdl_max_##T(total, m[l]); \
-    for (; i < n; i++) total = fdl_max_##T(total, x[i]); \
-    return total; \
+    return r; \
+  } \
+  FDL_FN type fdl_end_##op##_##T(fdl_row_##op##_##T r) { \
+    const fdl_##T##x16 s = join(T, join(T, r.s0, r.s1), join(T, r.s2, r.s3)); \
+    return tree(T, type, s); \
   }
-FDL_FOLD_MAX(f32, float)
-FDL_FOLD_MAX(f64, double)
+#define FDL_TREE_ADD(T, type, s) fdl_tree_##T(s)
+#define FDL_TREE(T, type) \
+  FDL_FN type fdl_tree_##T(fdl_##T##x16 s) { \
+    const fdl_##T##x8 a = __builtin_shufflevector(s, s, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(s, s, 8, 9, 10, 11, 12, 13, 14, 15); \
+    const fdl_##T##x4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7); \
+    return (b[0] + b[2]) + (b[1] + b[3]); \
+  }
+FDL_TREE(f32, float)
+FDL_TREE(f64, double)
+#define FDL_TREE_MAX(T, type, s) fdl_highest_##T(s)
+#define FDL_HIGHEST(T, type) \
+  FDL_FN type fdl_highest_##T(fdl_##T##x16 s) { \
+    type m = s[0]; \
+    for (long l = 1; l < 16; l++) m = fdl_max_##T(m, s[l]); \
+    return m; \
+  }
+FDL_HIGHEST(f32, float)
+FDL_HIGHEST(f64, double)
+FDL_ROW(add, f32, float, FDL_JOIN_ADD, FDL_TREE_ADD, 0.0f)
+FDL_ROW(add, f64, double, FDL_JOIN_ADD, FDL_TREE_ADD, 0.0)
+FDL_ROW(max, f32, float, FDL_JOIN_MAX, FDL_TREE_MAX, -FDL_INF_F32)
+FDL_ROW(max, f64, double, FDL_JOIN_MAX, FDL_TREE_MAX, -FDL_INF_F64)
 #endif

@@ -1,0 +1,185 @@
+"""Row fusion: nodes that walk the same rows become one loop over them, so that a row is worked on from end to end while it is in cache.
+
+A softmax, a layer norm or a cross entropy is a chain of folds along rows and maps over them; as one nest it reads its operand once and writes its result once, and
+what lies in between is a local array of one row.  Folds of 128 rows, the first step of a fold down columns, join as totals that are kept while their rows pass.
+Every element is computed by the same operations in the same order as before: fusion changes no bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from fdl.lowering.loop_ir import Argmax, Buffer, Expr, Index, Interner, LoopVar, Map, Nest, Node, OneStore, Program, Reduce, Store, bounds, space_vars, walk
+from fdl.lowering.reindex import mapped, reindexed, used
+
+_MIN_ROWS = 8
+_MAX_BODY = 24
+_MIN_WIDTH = 16
+_MAX_LOCAL = 16384  # elements of a row that may be a local array
+
+
+def fuse_rows(program: Program) -> Program:
+    """Neighbours over the same rows become nests."""
+    counts = used(program.nodes)
+    fused = dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _Fusion(program).run(nodes)))
+    for n in _nests(fused.nodes):
+        inner = used(n.body)
+        n.locals = {b: r for b, r in _rows_of(n.body, n.rows).items() if b.kind == "temp" and inner[b] == counts[b] and r <= _MAX_LOCAL}
+    return fused
+
+
+def _nests(nodes: Sequence[Node]) -> list[Nest]:
+    out = []
+    for n in nodes:
+        out += [n] if isinstance(n, Nest) else [m for nested in n.nested() for m in _nests(nested)]
+    return out
+
+
+class _Fusion:
+    """One list of nodes on its way to fewer."""
+
+    def __init__(self, program: Program) -> None:
+        self.exprs = program.exprs
+        self.out: list[Node] = []
+        self.writer: dict[Buffer, int] = {}  # place of the last node that writes a buffer
+        self.reader: dict[Buffer, int] = {}  # place of the last node that reads it
+
+    def run(self, nodes: Sequence[Node]) -> list[Node]:
+        for n in nodes:
+            place = self._join(n)
+            if place is None:
+                place = len(self.out)
+                self.out.append(n)
+            for b in n.reads():
+                self.reader[b] = max(place, self.reader.get(b, -1))
+            for b in n.writes():
+                self.writer[b] = place
+        return self.out
+
+    def _join(self, n: Node) -> int | None:
+        """The place of the nest that the node has become a part of."""
+        if not isinstance(n, (Map, Reduce, Argmax)):
+            return None
+        reads = n.reads()
+        place = max((self.writer[b] for b in reads if b in self.writer), default=-1)
+        if place < 0 or any(self.writer.get(b, -1) >= place or self.reader.get(b, -1) >= place for b in n.writes()):
+            return None
+        before = self.out[place]
+        for rows in _row_counts(before, n):
+            nest = before if isinstance(before, Nest) else self._as_nest(before, rows)
+            if nest is None or nest.rows != rows or len(nest.body) >= _MAX_BODY:
+                continue
+            joined = self._joined(nest, n)
+            if joined is not None:
+                self.out[place] = joined
+                return place
+        return None
+
+    def _as_nest(self, n: Node, rows: int) -> Nest | None:
+        own = self._by_rows(n, rows) if isinstance(n, (Map, Reduce, Argmax)) else None
+        return None if own is None else Nest((rows,), [own], rows, 0, sources=list(n.sources))
+
+    def _joined(self, nest: Nest, n: Node) -> Nest | None:
+        rows, chunk, space = nest.rows, nest.chunk, nest.space
+        if isinstance(n, Reduce) and not n.rows:
+            height = n.over[0]
+            if len(n.over) != 1 or len(n.space) != 2 or n.space[0] * height != rows or chunk not in (0, height) or n.space[1] > _MAX_LOCAL // 4:
+                return None
+            value = row_value(n, self.exprs)
+            if value is None or not self._local(nest, [value], [], (rows, n.space[1])):
+                return None
+            own: Node | None = n
+            chunk, space = height, (rows // height,)
+        else:
+            own = self._by_rows(n, rows)
+            if own is None or not self._local(nest, own.expressions(), own.indices(), _extents(own)):
+                return None
+        assert own is not None
+        return Nest(space, [*nest.body, own], rows, chunk, sources=list(dict.fromkeys([*nest.sources, *n.sources])))
+
+    def _by_rows(self, n: Node, rows: int) -> Node | None:
+        """The node with a first loop over rows, if its first loop splits so."""
+        assert isinstance(n, (Map, Reduce, Argmax))
+        if not n.space or n.space[0] % rows or any(not _plain(i) for i in n.indices()) or (isinstance(n, Reduce) and not n.rows):
+            return None
+        inner = n.space[0] // rows
+        if inner == 1:
+            return n
+        if isinstance(n, Map) and len(n.space) == 1 and inner < _MIN_WIDTH:
+            return None  # one long loop is better than many short ones
+        count = len(_extents(n))
+        old, new = space_vars(count), space_vars(count + 1)
+        target = {v.terms[0][0]: new[k + 1] for k, v in enumerate(old)}
+        target[old[0].terms[0][0]] = new[0] * inner + new[1]
+        changed, move = reindexed(self.exprs, n.expressions(), target)
+        space = (rows, inner, *n.space[1:])
+        if isinstance(n, Map):
+            return dataclasses.replace(n, space=space, stores=[Store(s.buffer, move(s.offset), changed[s.value]) for s in n.stores])
+        return dataclasses.replace(n, space=space, value=changed[n.value], offset=move(n.offset))
+
+    def _local(self, nest: Nest, values: Sequence[Expr], indices: Sequence[Index], extents: Sequence[int]) -> bool:
+        """Whether what the nest stores is read in the row where it was stored only, and totals not at all."""
+        sizes = _rows_of(nest.body, nest.rows)
+        totals = {m.store for m in nest.body if isinstance(m, Reduce) and not m.rows}
+        written = {b for m in nest.body for b in m.writes()}
+        for e in walk([*values, *(a for i in indices for a, _ in i.terms if isinstance(a, Expr))]):
+            if e.op == "load" and e.attr[0] in written and (e.attr[0] in totals or not _in_row(e.attr[1], sizes.get(e.attr[0], 0), extents)):
+                return False
+        return True
+
+
+def row_value(n: Reduce, exprs: Interner) -> Expr | None:
+    """What a fold of whole chunks of rows adds for one row: over (row, column) instead of (chunk, column, row in the chunk)."""
+    chunk, column, row = (v.terms[0][0] for v in space_vars(3))
+    height = n.over[0]
+    for e in walk([n.value]):
+        if any(i.coefficient(chunk) != height * i.coefficient(row) for i in e.indices()):
+            return None
+    target = {chunk: Index(0, ()), column: space_vars(2)[1], row: space_vars(1)[0]}
+    return reindexed(exprs, [n.value], target)[0][n.value]
+
+
+def _row_counts(before: Node, n: Node) -> list[int]:
+    """Numbers of rows that both might walk."""
+    if isinstance(before, Nest):
+        return [before.rows]
+    found = []
+    for m in (n, before):
+        if isinstance(m, (Reduce, Argmax, Map)) and len(m.space) >= 1:
+            if isinstance(m, Reduce) and not m.rows:
+                found += [math.prod(m.space[:1]) * m.over[0]]
+            else:
+                found.append(m.space[0])
+    return [r for r in dict.fromkeys(found) if r >= _MIN_ROWS]
+
+
+def _plain(index: Index) -> bool:
+    return all(isinstance(a, LoopVar) for a, _ in index.terms)
+
+
+def _extents(n: Node) -> tuple[int, ...]:
+    """Sizes of all loops of a node."""
+    over = n.over if isinstance(n, Reduce) else (n.over,) if isinstance(n, Argmax) else ()
+    return (*n.space, *over)  # type: ignore[attr-defined]
+
+
+def _rows_of(body: Sequence[Node], rows: int) -> dict[Buffer, int]:
+    """Elements a row of what nodes store, where each row is a run of its own."""
+    out: dict[Buffer, int] = {}
+    for n in body:
+        if isinstance(n, Reduce) and not n.rows:
+            continue
+        stores = [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)] if isinstance(n, OneStore) else []
+        out |= {b: b.size // rows for b, offset in stores if b.size % rows == 0 and _in_row(offset, b.size // rows, n.space)}  # type: ignore[attr-defined]
+    return out
+
+
+def _in_row(index: Index, size: int, extents: Sequence[int]) -> bool:
+    """Whether an address lies in the current one of rows of `size` elements."""
+    row, *others = (v.terms[0][0] for v in space_vars(len(extents)))
+    if size == 0 or index.coefficient(row) != size:
+        return False
+    found = bounds(index.without([row]), dict(zip(others, extents[1:], strict=True)))
+    return found is not None and found[0] >= 0 and found[1] < size

@@ -1,0 +1,66 @@
+"""Walks over loop programs, and expressions at other indices: what the steps of the schedule share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from fdl.lowering.loop_ir import Branch, Buffer, Expr, Index, Interner, Loop, Node, Scatter, walk
+
+
+def mapped(nodes: Sequence[Node], f: Any) -> list[Node]:
+    """`f(list of nodes) -> list of nodes`, applied to nested programs first."""
+    out: list[Node] = []
+    for n in nodes:
+        if isinstance(n, Loop):
+            n = dataclasses.replace(n, body=mapped(n.body, f), test=None if n.test is None else mapped(n.test, f))
+        elif isinstance(n, Branch):
+            n = dataclasses.replace(n, bodies=[mapped(body, f) for body in n.bodies])
+        out.append(n)
+    result: list[Node] = f(out)
+    return result
+
+
+def all_nodes(nodes: Iterable[Node]) -> Iterable[Node]:
+    """Every node, nested ones included."""
+    for n in nodes:
+        yield n
+        for nested in n.nested():
+            yield from all_nodes(nested)
+
+
+def used(nodes: Iterable[Node]) -> Counter[Buffer]:
+    """How often each buffer is read, by nodes or as carry and condition of loops."""
+    count: Counter[Buffer] = Counter()
+    for n in all_nodes(nodes):
+        if isinstance(n, Loop):
+            count.update(b for pair in n.carry for b in pair)
+            count.update([n.test_result] if n.test_result is not None else [])
+        elif isinstance(n, Branch):
+            count.update(e.attr[0] for e in walk([n.index]) if e.op == "load")
+        else:
+            count.update(n.reads())
+            count.update([n.store] if isinstance(n, Scatter) else [])
+    return count
+
+
+def reindexed(exprs: Interner, roots: Sequence[Expr], target: Mapping[Any, Index]) -> tuple[dict[Expr, Expr], Callable[[Index], Index]]:
+    """Each sub-expression with loop variables replaced by indices, and the same for addresses made of these expressions."""
+    new: dict[Expr, Expr] = {}
+
+    def moved(index: Index) -> Index:
+        result = Index(index.const, ())
+        for atom, c in index.terms:
+            result = result + (Index(0, ((new[atom], c),)) if isinstance(atom, Expr) else target[atom] * c if atom in target else Index(0, ((atom, c),)))
+        return result
+
+    for e in walk(roots):
+        attr = e.attr
+        if e.op == "load":
+            attr = (attr[0], moved(attr[1]))
+        elif e.op == "number":
+            attr = moved(attr)
+        new[e] = exprs.make(e.op, tuple(new[a] for a in e.args), e.dtype, attr)
+    return new, moved
