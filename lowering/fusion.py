@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from fdl.lowering.loop_ir import Argmax, Buffer, Expr, Index, Interner, LoopVar, Map, Nest, Node, OneStore, Program, Reduce, Store, bounds, space_vars, walk
+from fdl.lowering.loop_ir import ZERO, Argmax, Buffer, Expr, Index, Interner, LoopVar, Map, Nest, Node, OneStore, Program, Reduce, Store, bounds, space_vars, walk
 from fdl.lowering.reindex import mapped, reindexed, used
 
 _MIN_ROWS = 8
@@ -26,7 +26,7 @@ def fuse_rows(program: Program) -> Program:
     fused = dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _Fusion(program).run(nodes)))
     for n in _nests(fused.nodes):
         inner = used(n.body)
-        n.locals = {b: r for b, r in _rows_of(n.body, n.rows).items() if b.kind == "temp" and inner[b] == counts[b] and r <= _MAX_LOCAL}
+        n.locals = {b: r for b, r in _rows_of(n.body, n.outer).items() if b.kind == "temp" and inner[b] == counts[b] and r <= _MAX_LOCAL}
     return fused
 
 
@@ -67,65 +67,78 @@ class _Fusion:
         if place < 0 or any(self.writer.get(b, -1) >= place or self.reader.get(b, -1) >= place for b in n.writes()):
             return None
         before = self.out[place]
-        for rows in _row_counts(before, n):
-            nest = before if isinstance(before, Nest) else self._as_nest(before, rows)
-            if nest is None or nest.rows != rows or len(nest.body) >= _MAX_BODY:
-                continue
-            joined = self._joined(nest, n)
+        for outer in _outers(before, n):
+            nest = before if isinstance(before, Nest) and before.outer == outer else self._as_nest(before, outer)
+            joined = None if nest is None or len(nest.body) >= _MAX_BODY else self._joined(nest, n)
             if joined is not None:
                 self.out[place] = joined
                 return place
         return None
 
-    def _as_nest(self, n: Node, rows: int) -> Nest | None:
-        own = self._by_rows(n, rows) if isinstance(n, (Map, Reduce, Argmax)) else None
-        return None if own is None else Nest((rows,), [own], rows, 0, sources=list(n.sources))
+    def _as_nest(self, n: Node, outer: tuple[int, ...]) -> Nest | None:
+        if isinstance(n, Nest) and n.chunk:
+            return None
+        own = [self._by_rows(m, outer) for m in (n.body if isinstance(n, Nest) else [n])]
+        body = [m for m in own if m is not None]
+        return Nest(outer, body, outer, 0, sources=list(n.sources)) if len(body) == len(own) else None
 
     def _joined(self, nest: Nest, n: Node) -> Nest | None:
-        rows, chunk, space = nest.rows, nest.chunk, nest.space
+        chunk, space = nest.chunk, nest.space
         if isinstance(n, Reduce) and not n.rows:
             height = n.over[0]
-            if len(n.over) != 1 or len(n.space) != 2 or n.space[0] * height != rows or chunk not in (0, height) or n.space[1] > _MAX_LOCAL // 4:
+            if len(n.over) != 1 or len(n.space) != 2 or nest.outer != (n.space[0] * height,) or chunk not in (0, height) or n.space[1] > _MAX_LOCAL // 4:
                 return None
             value = row_value(n, self.exprs)
-            if value is None or not self._local(nest, [value], [], (rows, n.space[1])):
+            if value is None or not self._local(nest, [value], [], (*nest.outer, n.space[1])):
                 return None
             own: Node | None = n
-            chunk, space = height, (rows // height,)
+            chunk, space = height, (n.space[0],)
         else:
-            own = self._by_rows(n, rows)
+            own = self._by_rows(n, nest.outer)
             if own is None or not self._local(nest, own.expressions(), own.indices(), _extents(own)):
                 return None
         assert own is not None
-        return Nest(space, [*nest.body, own], rows, chunk, sources=list(dict.fromkeys([*nest.sources, *n.sources])))
+        return Nest(space, [*nest.body, own], nest.outer, chunk, sources=list(dict.fromkeys([*nest.sources, *n.sources])))
 
-    def _by_rows(self, n: Node, rows: int) -> Node | None:
-        """The node with a first loop over rows, if its first loop splits so."""
-        assert isinstance(n, (Map, Reduce, Argmax))
-        if not n.space or n.space[0] % rows or any(not _plain(i) for i in n.indices()) or (isinstance(n, Reduce) and not n.rows):
+    def _by_rows(self, n: Node, outer: tuple[int, ...]) -> Node | None:
+        """The node with first loops over rows, if its loops split so."""
+        if not isinstance(n, (Map, Reduce, Argmax)) or not n.space or not all(map(_plain, n.indices())) or (isinstance(n, Reduce) and not n.rows):
             return None
-        inner = n.space[0] // rows
-        if inner == 1:
-            return n
-        if isinstance(n, Map) and len(n.space) == 1 and inner < _MIN_WIDTH:
+        split = _split(n.space, outer)
+        if split is None:
+            return None
+        if isinstance(n, Map) and len(n.space) == 1 and 1 < math.prod(split) // math.prod(outer) < _MIN_WIDTH:
             return None  # one long loop is better than many short ones
-        count = len(_extents(n))
-        old, new = space_vars(count), space_vars(count + 1)
-        target = {v.terms[0][0]: new[k + 1] for k, v in enumerate(old)}
-        target[old[0].terms[0][0]] = new[0] * inner + new[1]
+        if split == n.space:
+            return n
+        # each old loop is a run of new ones
+        count, target, at = len(_extents(n)), {}, 0
+        new = space_vars(count + len(split) - len(n.space))
+        for k, old in enumerate(space_vars(count)):
+            index = ZERO
+            if k < len(n.space):
+                left = n.space[k]
+                while left > 1 or index == ZERO:
+                    left //= split[at]
+                    index = index + new[at] * left
+                    at += 1
+                    if left == 1:
+                        break
+            else:
+                index, at = new[at], at + 1
+            target[old.terms[0][0]] = index
         changed, move = reindexed(self.exprs, n.expressions(), target)
-        space = (rows, inner, *n.space[1:])
         if isinstance(n, Map):
-            return dataclasses.replace(n, space=space, stores=[Store(s.buffer, move(s.offset), changed[s.value]) for s in n.stores])
-        return dataclasses.replace(n, space=space, value=changed[n.value], offset=move(n.offset))
+            return dataclasses.replace(n, space=split, stores=[Store(s.buffer, move(s.offset), changed[s.value]) for s in n.stores])
+        return dataclasses.replace(n, space=split, value=changed[n.value], offset=move(n.offset))
 
     def _local(self, nest: Nest, values: Sequence[Expr], indices: Sequence[Index], extents: Sequence[int]) -> bool:
         """Whether what the nest stores is read in the row where it was stored only, and totals not at all."""
-        sizes = _rows_of(nest.body, nest.rows)
+        sizes = _rows_of(nest.body, nest.outer)
         totals = {m.store for m in nest.body if isinstance(m, Reduce) and not m.rows}
         written = {b for m in nest.body for b in m.writes()}
         for e in walk([*values, *(a for i in indices for a, _ in i.terms if isinstance(a, Expr))]):
-            if e.op == "load" and e.attr[0] in written and (e.attr[0] in totals or not _in_row(e.attr[1], sizes.get(e.attr[0], 0), extents)):
+            if e.op == "load" and e.attr[0] in written and (e.attr[0] in totals or not _in_row(e.attr[1], sizes.get(e.attr[0], 0), nest.outer, extents)):
                 return False
         return True
 
@@ -141,18 +154,35 @@ def row_value(n: Reduce, exprs: Interner) -> Expr | None:
     return reindexed(exprs, [n.value], target)[0][n.value]
 
 
-def _row_counts(before: Node, n: Node) -> list[int]:
-    """Numbers of rows that both might walk."""
+def _split(space: Sequence[int], outer: Sequence[int]) -> tuple[int, ...] | None:
+    """The loops of `space` cut so that they begin with those of `outer`."""
+    out: list[int] = []
+    left = list(space)
+    for d in outer:
+        if not left or left[0] % d:
+            return None
+        out.append(d)
+        left[0] //= d
+        if left[0] == 1:
+            left.pop(0)
+    return (*out, *left)
+
+
+def _outers(before: Node, n: Node) -> list[tuple[int, ...]]:
+    """Loops over rows that both might have: one loop, else the loops that one of them has in its place."""
     if isinstance(before, Nest):
-        return [before.rows]
-    found = []
+        counts, spaces = [before.count], [before.outer, *(m.space for m in before.body)]  # type: ignore[attr-defined]
+    else:
+        counts, spaces = [], []
     for m in (n, before):
-        if isinstance(m, (Reduce, Argmax, Map)) and len(m.space) >= 1:
-            if isinstance(m, Reduce) and not m.rows:
-                found += [math.prod(m.space[:1]) * m.over[0]]
-            else:
-                found.append(m.space[0])
-    return [r for r in dict.fromkeys(found) if r >= _MIN_ROWS]
+        if isinstance(m, (Reduce, Argmax, Map)) and m.space:
+            spaces.append(m.space)
+            if not isinstance(before, Nest):
+                counts.append(m.space[0] * m.over[0] if isinstance(m, Reduce) and not m.rows else m.space[0])
+    found = [(r,) for r in counts]
+    found += [space[:k] for space in spaces for k in range(2, len(space) + 1) if math.prod(space[:k]) in counts]
+    found = [before.outer, *found] if isinstance(before, Nest) else sorted(found, key=lambda o: -math.prod(o))  # short rows stay in cache
+    return [o for o in dict.fromkeys(found) if math.prod(o) >= _MIN_ROWS]
 
 
 def _plain(index: Index) -> bool:
@@ -165,21 +195,25 @@ def _extents(n: Node) -> tuple[int, ...]:
     return (*n.space, *over)  # type: ignore[attr-defined]
 
 
-def _rows_of(body: Sequence[Node], rows: int) -> dict[Buffer, int]:
+def _rows_of(body: Sequence[Node], outer: Sequence[int]) -> dict[Buffer, int]:
     """Elements a row of what nodes store, where each row is a run of its own."""
     out: dict[Buffer, int] = {}
+    rows = math.prod(outer)
     for n in body:
         if isinstance(n, Reduce) and not n.rows:
             continue
         stores = [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)] if isinstance(n, OneStore) else []
-        out |= {b: b.size // rows for b, offset in stores if b.size % rows == 0 and _in_row(offset, b.size // rows, n.space)}  # type: ignore[attr-defined]
+        out |= {b: b.size // rows for b, offset in stores if b.size % rows == 0 and _in_row(offset, b.size // rows, outer, n.space)}  # type: ignore[attr-defined]
     return out
 
 
-def _in_row(index: Index, size: int, extents: Sequence[int]) -> bool:
+def _in_row(index: Index, size: int, outer: Sequence[int], extents: Sequence[int]) -> bool:
     """Whether an address lies in the current one of rows of `size` elements."""
-    row, *others = (v.terms[0][0] for v in space_vars(len(extents)))
-    if size == 0 or index.coefficient(row) != size:
-        return False
-    found = bounds(index.without([row]), dict(zip(others, extents[1:], strict=True)))
+    variables = [v.terms[0][0] for v in space_vars(len(extents))]
+    stride = size
+    for k in reversed(range(len(outer))):
+        if size == 0 or (outer[k] > 1 and index.coefficient(variables[k]) != stride):
+            return False
+        stride *= outer[k]
+    found = bounds(index.without(variables[: len(outer)]), dict(zip(variables[len(outer) :], extents[len(outer) :], strict=True)))
     return found is not None and found[0] >= 0 and found[1] < size

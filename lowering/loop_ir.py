@@ -289,17 +289,22 @@ class Reduce(OneStore):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Nest(Node):
-    """Nodes whose first loops are one loop over rows: what one stores in a row, the next reads in the same row.
+    """Nodes whose first loops are the same loops over rows: what one stores in a row, the next reads in the same row.
 
     Read one after another the nodes of `body` mean the same.  With `chunk`, folds of so many rows, over (chunk, column), are totals that are kept while
-    rows pass; `space` is then the number of chunks.  `locals` are buffers that only the nest sees: one row of them is kept, with so many elements.
+    rows pass; `space` is then the number of chunks, else `outer`.  `locals` are buffers that only the nest sees: one row of them is kept, with so many elements.
     """
 
     space: tuple[int, ...]
     body: list[Node]
-    rows: int
+    outer: tuple[int, ...]
     chunk: int
     locals: dict[Buffer, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return math.prod(self.outer)
 
     def expressions(self) -> list[Expr]:
         return [e for n in self.body for e in n.expressions()]
@@ -452,6 +457,10 @@ def _declared(b: Buffer) -> str:
     return f"{b}:{b.dtype.name}[{b.size}]"
 
 
+def _times(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))
+
+
 def _print(nodes: Sequence[Node], indent: str) -> list[str]:
     lines: list[str] = []
     for n in nodes:
@@ -461,7 +470,7 @@ def _print(nodes: Sequence[Node], indent: str) -> list[str]:
         elif isinstance(n, Reduce):
             lines.append(f"{indent}reduce {n.space} over {n.over}: {n.store}[{n.offset}] = {n.kind} of {n.value}")
         elif isinstance(n, Nest):
-            lines += [f"{indent}nest of {n.rows} rows{f', {n.chunk} at a time' if n.chunk else ''}, locals {list(n.locals)}", *_print(n.body, indent + "  ")]
+            lines += [f"{indent}nest of {_times(n.outer)} rows{f', {n.chunk} at a time' if n.chunk else ''}, locals {list(n.locals)}", *_print(n.body, indent + "  ")]
         elif isinstance(n, Argmax):
             lines.append(f"{indent}argmax {n.space} over {n.over}: {n.store}[{n.offset}] = argmax of {n.value}")
         elif isinstance(n, Scatter):

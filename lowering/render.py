@@ -50,7 +50,6 @@ def environment() -> Any:
     return jinja2.Environment(loader=jinja2.PackageLoader("fdl.lowering", "templates"), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
 
 
-_ROW = space_vars(1)[0].terms[0][0]  # the loop over rows of a nest
 _LARGE = 150  # nodes from which a program's calls are not optimised across
 
 # Expressions
@@ -59,9 +58,10 @@ _LARGE = 150  # nodes from which a program's calls are not optimised across
 class Expressions:
     """Writes expressions as statements of a kernel; collects the buffers and steps that it refers to."""
 
-    def __init__(self, table: dict[str, str] | None = None, rows: Mapping[Buffer, str] | None = None) -> None:
+    def __init__(self, table: dict[str, str] | None = None, rows: Mapping[Buffer, str] | None = None, outer: int = 0) -> None:
         self.table = table or {}
         self.rows = rows or {}  # buffers of which one row is kept, with its name
+        self.outer = [v.terms[0][0] for v in space_vars(outer)]  # the loops over rows
         self.buffers: dict[Buffer, str] = {}
         self.steps: dict[LoopVar, str] = {}
         self.scopes: list[dict[Expr, str]] = [{}]
@@ -91,7 +91,7 @@ class Expressions:
     def element(self, b: Buffer, index: Index) -> str:
         """The lvalue at an address."""
         if b in self.rows:
-            return f"{self.rows[b]}[{self.index(index.without([_ROW]))}]"
+            return f"{self.rows[b]}[{self.index(index.without(self.outer))}]"
         return f"{self.buffer(b)}[{self.index(index)}]"
 
     def store(self, b: Buffer, index: Index, value: str) -> str:
@@ -196,12 +196,12 @@ class Total:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Kernel:
-    """What the kernel template gets: one part, or with `nested` several over the same rows."""
+    """What the kernel template gets: one part, or or several inside of loops over rows."""
 
     comment: str
     params: tuple[str, ...]
     parts: tuple[Part, ...]
-    nested: bool = False
+    rows: tuple[LoopText, ...] = ()
     chunk: int = 0
     totals: tuple[Total, ...] = ()
     locals: tuple[str, ...] = ()
@@ -255,17 +255,18 @@ def _part(n: Node, text: Expressions, outer: int) -> Part:
 
 def _nest(n: Nest, exprs: Interner) -> KernelCall:
     names = {b: f"l{k}" for k, b in enumerate(n.locals)}
-    text = Expressions(rows=names)
+    outer = len(n.outer)
+    text = Expressions(rows=names, outer=outer)
     parts, totals = [], []
     for m in n.body:
         text.scopes, text.lines = [{}], [[]]
         if isinstance(m, Reduce) and not m.rows:
             totals.append(_total(m, text, exprs, len(totals)))
         else:
-            parts.append(_part(m, text, 1))
+            parts.append(_part(m, text, outer))
     rows = tuple(f"{spellings.storage_type(b.dtype)} {names[b]}[{size}];" for b, size in n.locals.items())
-    comment = f"nest of {n.rows} rows: {', '.join(type(m).__name__.lower() for m in n.body)}"
-    return KernelCall(Kernel(comment, _params(text, n.writes()), tuple(parts), True, n.chunk, tuple(totals), rows), tuple(text.buffers), tuple(text.steps))
+    comment = f"nest of {_dims(n.outer)} rows: {', '.join(type(m).__name__.lower() for m in n.body)}"
+    return KernelCall(Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.outer), n.chunk, tuple(totals), rows), tuple(text.buffers), tuple(text.steps))
 
 
 def _total(n: Reduce, text: Expressions, exprs: Interner, number: int) -> Total:
