@@ -326,7 +326,7 @@ class Builder:
         shape = (*batch, *(lhs.shape[a] for a in lf), *(rhs.shape[a] for a in rf))
         m, n, k = (math.prod(v.shape[a] for a in axes) for v, axes in ((lhs, lf), (rhs, rf), (lhs, lc)))
         wide = product_dtype(lhs.dtype, dtype)
-        if 0 in (m, n, k, *batch) or m * n * k <= _SMALL_DOT or wide not in (dtypes.float32, dtypes.float64):
+        if 0 in (m, n, k, *batch) or k == 1 or m * n * k <= _SMALL_DOT or wide not in (dtypes.float32, dtypes.float64):
             return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
         a = self._matrix(self._cast(lhs, wide), lb, lf, lc)
         b = self._matrix(self._cast(rhs, wide), rb, rc, rf)
@@ -398,6 +398,8 @@ class Builder:
             a, b = (e if e.dtype == wide else self.apply("convert", wide, e) for e in (a, b))
             return self.apply("mul", wide, a, b)
 
+        if all(lhs.shape[a] == 1 for a in lc):  # an outer product
+            return self._cast(self.compute(shape, wide, lambda index: at((*index, *(ZERO for _ in lc))), [lhs, rhs]), dtype)
         products = Value((*shape, *(lhs.shape[a] for a in lc)), wide, at, expensive=True)
         summed = self.reduce("add", products, range(len(shape), len(shape) + len(lc)))
         return self._cast(summed, dtype)
