@@ -43,6 +43,8 @@ from fdl.ops.dot import free_axes, product_dtype
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
+_FEW = 16  # elements of a carry that is no output, but copied to one
+_UNROLLED, _UNROLLED_COST = 8, 100  # elements of a fold that is written out, and its operations
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
 
 Place = tuple[Index, ...]
@@ -253,6 +255,9 @@ class Builder:
 
     def _fold(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
         """Folds of bounded length, then folds of their results: so the order follows from the shape, and there is work for all threads."""
+        few = self._unrolled(kind, x, axes)
+        if few is not None:
+            return few
         rows = len(x.shape) - 1 in axes
         limit = ROW if rows else COLUMN
         inner = list(axes)
@@ -268,6 +273,25 @@ class Builder:
         left = [a for a in axes if a not in inner] + ([inner[0]] if len(parts.shape) == len(x.shape) else [])
         kept = [a for a in range(len(x.shape)) if a not in inner or a in left]
         return self._fold(kind, parts, sorted(kept.index(a) for a in left))
+
+    def _unrolled(self, kind: str, x: Value, axes: Sequence[int]) -> Value | None:
+        """A few elements folded one after another, as an expression that fuses like any other."""
+        sizes = [x.shape[a] for a in axes]
+        if not 0 < math.prod(sizes) <= _UNROLLED:
+            return None
+        kept = [a for a in range(len(x.shape)) if a not in axes]
+
+        def at(index: Place) -> Expr:
+            total = None
+            for place in np.ndindex(*sizes):
+                where = dict(zip(kept, index, strict=True)) | dict(zip(axes, (Index(i, ()) for i in place), strict=True))
+                e = x.at([where[a] for a in range(len(x.shape))])
+                total = e if total is None else self.apply(kind, x.dtype, total, e)
+            assert total is not None
+            return total
+
+        shape = tuple(x.shape[a] for a in kept)
+        return self.compute(shape, x.dtype, at, [x]) if at(tuple(space_vars(len(shape)))).cost <= _UNROLLED_COST else None
 
     def _fold_at_once(self, kind: str, x: Value, axes: Sequence[int], rows: bool) -> Value:
         kept = [a for a in range(len(x.shape)) if a not in axes]
@@ -440,6 +464,17 @@ class Builder:
         nodes, self.nodes = self.nodes, outer
         return nodes
 
+    def _carried(self, values: Sequence[Value], targets: Sequence[Buffer], first: int) -> list[tuple[Buffer, Buffer]]:
+        """What a step hands to the next: buffers with numbers from `first` on are the step's own and are not copied."""
+        pairs: list[tuple[Buffer, Buffer]] = []
+        for new, old in zip(values, targets, strict=True):
+            if new.buffer is old and new.size == old.size:
+                continue
+            own = new.buffer
+            fits = own is not None and own.number >= first and own.size == new.size and own not in dict(pairs)
+            pairs.append((own if fits and own is not None else self._owned(new), old))
+        return pairs
+
     def _owned(self, value: Value) -> Buffer:
         """A fresh buffer with a copy of a value."""
         buffer = self.new_buffer(value.dtype, value.size)
@@ -469,17 +504,14 @@ class Builder:
             outs = self.inline(graph, [*consts, *current, *slices])
             for y, buffer in zip(outs[n_carry:], stacked, strict=True):
                 self.store(y, buffer, step * y.size)
-            pairs.extend((self._owned(new), old) for new, old in zip(outs[:n_carry], carry, strict=True) if not self._unchanged(new, old))
+            pairs.extend(self._carried(outs[:n_carry], carry, first))
             self.depth -= 1
 
+        first = len(self.buffers)
         body = self._nested(make)
         if length:
             self.emit(Loop(self.depth, length, reverse, body, pairs))
         return [self.loaded(b, a.shape) for b, a in zip(carry, avals, strict=False)] + [self.loaded(b, (length, *a.shape)) for b, a in zip(stacked, avals[n_carry:], strict=True)]
-
-    @staticmethod
-    def _unchanged(new: Value, old: Buffer) -> bool:
-        return new.buffer is old and new.size == old.size
 
     def while_loop(self, test_consts: Sequence[Value], body_consts: Sequence[Value], init: Sequence[Value], test: Graph, body: Graph) -> list[Value]:
         test_consts, body_consts = self._in_memory(test_consts), self._in_memory(body_consts)
@@ -493,8 +525,9 @@ class Builder:
 
         def make_body() -> None:
             outs = self.inline(body, [*body_consts, *current])
-            pairs.extend((self._owned(new), old) for new, old in zip(outs, carry, strict=True) if not self._unchanged(new, old))
+            pairs.extend(self._carried(outs, carry, first))
 
+        first = len(self.buffers)
         self.depth += 1
         tests, nodes = self._nested(make_test), self._nested(make_body)
         self.depth -= 1
@@ -523,9 +556,10 @@ def build(graph: Graph) -> Program:
     inputs = [b.new_buffer(a.dtype, a.size, "input") for a in graph.in_avals]
     values = b.inline(graph, [b.loaded(buffer, a.shape) for buffer, a in zip(inputs, graph.in_avals, strict=True)])
     outputs = []
+    carried = {b for n in b.nodes if isinstance(n, Loop) for _, b in n.carry if b.size <= _FEW}  # these stay in registers
     for value in values:
         buffer = value.buffer
-        if buffer is not None and buffer.kind == "temp" and buffer.size == value.size:
+        if buffer is not None and buffer.kind == "temp" and buffer.size == value.size and buffer not in carried:
             buffer.kind = "output"  # computed in place, not copied
         else:
             buffer = b.new_buffer(value.dtype, value.size, "output")

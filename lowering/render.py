@@ -38,7 +38,7 @@ from fdl.lowering.loop_ir import (
     space_vars,
 )
 from fdl.lowering.reindex import all_nodes
-from fdl.lowering.schedule import Arena, Barriers, is_parallel
+from fdl.lowering.schedule import Arena, Barriers, copies_itself, is_parallel
 from fdl.ops.reduction import lowest
 
 
@@ -50,6 +50,7 @@ def environment() -> Any:
     return jinja2.Environment(loader=jinja2.PackageLoader("fdl.lowering", "templates"), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
 
 
+_SMALL_COPY = 256  # bytes of a carry that is copied rather than swapped
 _LARGE = 150  # nodes from which a program's calls are not optimised across
 
 # Expressions
@@ -392,6 +393,8 @@ class BufferText:
     name: str
     type: str
     where: str
+    alias: bool
+    private: int = 0  # elements on the stack
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -401,6 +404,7 @@ class CopyText:
     source: str
     target: str
     nbytes: int
+    type: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -448,6 +452,7 @@ class LoopNodeText:
     reverse: bool
     body: tuple[Any, ...]
     carry: tuple[CopyText, ...]
+    swapped: tuple[CopyText, ...]  # large carries: the two buffers change places
     test: tuple[Any, ...]
     test_result: str
     serial: bool
@@ -505,26 +510,33 @@ class ProgramRenderer:
         """All of it."""
         serial = not any(is_parallel(n) for n in self.program.nodes)
         nodes = self._nodes(self.program.nodes, Barriers(self.arena))
+        for b in list(self.used):
+            self._name(self.arena.home(b) if b.kind == "temp" else b)
         kernels = tuple(text.replace("KERNEL_NAME", name) for text, name in self.kernels.items())
         text = ProgramText(kernels, tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used), nodes, serial, self.large, len(self.clocks) if self.timed else 0)
         source = environment().get_template("program.c.j2").render(p=text)
         return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines, self.clocks)
 
     def _buffer_text(self, b: Buffer) -> BufferText:
+        home = self.arena.home(b) if b.kind == "temp" else b
+        if home is not b:
+            return BufferText(self._name(b), spellings.storage_type(b.dtype), self._name(home), True)
+        if b in self.arena.private:
+            return BufferText(self._name(b), spellings.storage_type(b.dtype), "", False, max(b.size, 1))
         if b in self.arena.offsets:
             where = f"arena + {self.arena.offsets[b]}"
         elif b in self.program.inputs:
             where = f"io[{self.program.inputs.index(b)}]"
         else:
             where = f"io[{len(self.program.inputs) + self.program.outputs.index(b)}]"
-        return BufferText(self._name(b), spellings.storage_type(b.dtype), where)
+        return BufferText(self._name(b), spellings.storage_type(b.dtype), where, False)
 
     def _name(self, b: Buffer) -> str:
         self.used.add(b)
         return f"b{b.number}"
 
     def _nodes(self, nodes: Sequence[Node], barriers: Barriers) -> tuple[Any, ...]:
-        return tuple(self._node(n, barriers.before(n)) for n in nodes)
+        return tuple(self._node(n, barriers.before(n)) for n in nodes if not copies_itself(n, self.arena.in_place))
 
     def _node(self, n: Node, barrier: bool) -> Any:
         if isinstance(n, Dot):
@@ -554,12 +566,25 @@ class ProgramRenderer:
             test = () if n.test is None else self._nodes(n.test, inner)
             inner.meet()
             body = self._nodes(n.body, inner)
-            carry = tuple(CopyText(self._name(a), self._name(b), b.nbytes) for a, b in n.carry)
+            carry, swapped = self._handed_on(n, serial)
             result = "" if n.test_result is None else self._name(n.test_result)
-            return LoopNodeText(n.depth, None if n.test is not None else n.length, n.reverse, body, carry, test, result, serial, barrier)
+            return LoopNodeText(n.depth, None if n.test is not None else n.length, n.reverse, body, carry, swapped, test, result, serial, barrier)
         if isinstance(n, Branch):
             return self._branch(n, barrier)
         return self._kernel(n, barrier)
+
+    def _handed_on(self, n: Loop, serial: bool) -> tuple[tuple[CopyText, ...], tuple[CopyText, ...]]:
+        """Carries that are copied, and large ones whose buffers change places; those that lie where they belong need neither."""
+        in_place = self.arena.in_place
+        fixed = {*in_place, *in_place.values()}
+        copied, swapped = [], []
+        for a, b in n.carry:
+            if in_place.get(a) is not b:
+                small = serial and b.nbytes <= _SMALL_COPY
+                (copied if small or a.kind != "temp" or a in fixed or b in fixed else swapped).append(
+                    CopyText(self._name(a), self._name(b), b.nbytes, spellings.storage_type(b.dtype))
+                )
+        return tuple(copied), tuple(swapped)
 
     def _address(self, x: Operand) -> str:
         text = Expressions()

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fdl.lowering.fusion import fuse_rows
@@ -37,6 +37,7 @@ from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
 _MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its expressions
 _ALIGN = 64
+_PRIVATE = 128  # bytes of a temp that may live on one thread's stack
 
 
 def schedule(program: Program, nests: bool = True) -> Program:
@@ -194,11 +195,19 @@ def _collapsed(n: Any, exprs: Interner) -> Node:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Arena:
-    """Byte offset of each temp, and the size of it all; outputs that are written over a donated input."""
+    """Byte offset of each temp, and the size of it all; outputs that are written over a donated input, and carries over the last step's;
+    small temps of the first thread alone, which the compiler may keep in registers."""
 
     offsets: dict[Buffer, int]
     size: int
     in_place: dict[Buffer, Buffer] = dataclasses.field(default_factory=dict)
+    private: frozenset[Buffer] = frozenset()
+
+    def home(self, b: Buffer) -> Buffer:
+        """The buffer whose memory holds this one."""
+        while b in self.in_place:
+            b = self.in_place[b]
+        return b
 
 
 def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buffer]:
@@ -217,24 +226,70 @@ def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buff
     return chosen
 
 
+def plan_private(program: Program) -> frozenset[Buffer]:
+    """Temps of a few elements that no two threads touch."""
+    shared: set[Buffer] = set()
+
+    def visit(nodes: Sequence[Node]) -> None:
+        for n in nodes:
+            if is_parallel(n):
+                if isinstance(n, Loop):
+                    shared.update([n.test_result] if n.test_result is not None else [])
+                elif isinstance(n, Branch):
+                    shared.update(e.attr[0] for e in walk([n.index]) if e.op == "load")
+                else:
+                    shared.update(_touched(n))
+                for nested in n.nested():
+                    visit(nested)
+
+    visit(program.nodes)
+    return frozenset(b for b in program.buffers if b.kind == "temp" and b.nbytes <= _PRIVATE and b not in shared)
+
+
+def plan_carries(program: Program) -> dict[Buffer, Buffer]:
+    """New carries of loops that may take the memory of the old ones: nothing reads the old one after the first write, and a map that does both
+    loads each element before it stores it."""
+    chosen: dict[Buffer, Buffer] = {}
+    for loop in all_nodes(program.nodes):
+        for new, old in loop.carry if isinstance(loop, Loop) else []:
+            assert isinstance(loop, Loop)
+            write = next((k for k, n in enumerate(loop.body) if new in _touched(n)), None)
+            if write is None or new.kind != "temp" or new.size != old.size or new in chosen or any(new is b or old is a for a, b in loop.carry):
+                continue
+            n = loop.body[write]
+            same = isinstance(n, Map) and all(_reads_only_at(n, old, s.offset, False) for s in n.stores if s.buffer is new)
+            if (old not in _touched(n) or same) and not any(old in _touched(m) for m in loop.body[write + 1 :]):
+                chosen[new] = old
+    return chosen
+
+
 def _touched(n: Node) -> set[Buffer]:
     return {b for m in all_nodes([n]) for b in [*m.reads(), *m.writes()]}
 
 
-def _reads_only_at(n: Map, b: Buffer, offset: Index) -> bool:
-    loads = [e for e in walk(n.expressions()) if e.op == "load" and e.attr[0] is b]
-    return bool(loads) and all(e.attr[1] == offset for e in loads)
+def _reads_only_at(n: Map, b: Buffer, offset: Index, needed: bool = True) -> bool:
+    loads = [e for e in walk([*n.expressions(), *(a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr))]) if e.op == "load" and e.attr[0] is b]
+    return (bool(loads) or not needed) and all(e.attr[1] == offset for e in loads)
+
+
+def copies_itself(n: Node, in_place: Mapping[Buffer, Buffer]) -> bool:
+    """Whether a map only stores what is there already, since what it writes lies where it reads."""
+    return isinstance(n, Map) and all(s.value.op == "load" and in_place.get(s.buffer) is s.value.attr[0] and s.value.attr[1] == s.offset for s in n.stores)
 
 
 def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
     """Temps that are never alive together share memory; first fit by first use."""
+    in_place = plan_in_place(program, donated) | plan_carries(program)
+    private = plan_private(program)
+    while split := {x for pair in in_place.items() for x in pair if x in private and not private.issuperset(pair)}:
+        private -= split  # one memory, one place
     first: dict[Buffer, int] = {}
     last: dict[Buffer, int] = {}
     for place, n in enumerate(program.nodes):
         for m in all_nodes([n]):
             touched = [*m.reads(), *m.writes(), *([m.test_result] if isinstance(m, Loop) and m.test_result is not None else [])]
             for b in touched:
-                if b.kind == "temp":
+                if b.kind == "temp" and b not in in_place and b not in private:
                     first.setdefault(b, place)
                     last[b] = place
     live: list[tuple[int, int, int]] = []  # (start, end, last use)
@@ -250,7 +305,7 @@ def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
         offsets[b] = at
         live.append((at, at + need, last[b]))
         size = max(size, at + need)
-    return Arena(offsets, size, plan_in_place(program, donated))
+    return Arena(offsets, size, in_place, private)
 
 
 def is_parallel(n: Node) -> bool:
@@ -275,10 +330,11 @@ class Barriers:
         return [self._range(b, written) for b, written in pairs]
 
     def _range(self, b: Buffer, written: bool) -> tuple[Any, int, int, bool]:
+        b = self.arena.home(b)
         if b in self.arena.offsets:
             start = self.arena.offsets[b]
             return "arena", start, start + b.nbytes, written
-        return self.arena.in_place.get(b, b), 0, 1, written
+        return b, 0, 1, written
 
     def before(self, n: Node) -> bool:
         """Whether a barrier stands before this node; the node counts as run afterwards."""
