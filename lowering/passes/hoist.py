@@ -1,0 +1,80 @@
+"""Products that a loop only adds up leave it: the sum over steps joins the contraction.
+
+Backwards through a recurrent layer each step adds `h_t.T @ g_t` to the gradient of the weights.  One product over all steps at once reads and writes that gradient
+once, and is large enough to run at full speed; what it needs is stacked by the loop, or was stacked already.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fdl.core.graph import Atom, Equation, Graph, Var
+
+_MIN_RESULT = 1024  # elements of a sum that is worth the stacks
+_MAX_STACKED = 1 << 25  # elements
+
+
+def hoist(graph: Graph) -> Graph:
+    """Scans without the products that they only add to a carry."""
+    equations: list[Equation] = []
+    for e in graph.equations:
+        equations += _hoisted(e) if e.primitive.name == "scan" else [e]
+    return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
+
+
+def _sums(e: Equation) -> list[tuple[int, Equation, Equation]]:
+    """Carries that are nothing but a sum of products: (number, the addition, the product)."""
+    body, first, count = e.params["graph"], e.params["num_consts"], e.params["num_carry"]
+    uses = Counter(a for q in body.equations for a in q.inputs if isinstance(a, Var))
+    uses.update(a for a in body.outputs if isinstance(a, Var))
+    made = {q.outputs[0]: q for q in body.equations if q.outputs}
+    consts = set(body.inputs[:first])
+    found = []
+    for i in range(count):
+        carry, out = body.inputs[first + i], body.outputs[i]
+        added = made.get(out) if isinstance(out, Var) and uses[out] == 1 else None
+        if added is None or added.primitive.name != "add" or uses[carry] != 1 or carry not in added.inputs:
+            continue
+        term = added.inputs[1 - added.inputs.index(carry)]
+        product = made.get(term) if isinstance(term, Var) and uses[term] == 1 else None
+        if product is None or product.primitive.name != "dot_general" or out.aval.size < _MIN_RESULT or not all(isinstance(a, Var) and a not in consts for a in product.inputs):
+            continue
+        if e.params["length"] * sum(a.aval.size for a in product.inputs) <= _MAX_STACKED:
+            found.append((i, added, product))
+    return found
+
+
+def _hoisted(e: Equation) -> list[Equation]:
+    sums = _sums(e)
+    if not sums:
+        return [e]
+    body, first, count, length = e.params["graph"], e.params["num_consts"], e.params["num_carry"], e.params["length"]
+    gone = {i for i, _, _ in sums}
+    dropped = {id(q) for _, added, product in sums for q in (added, product)}
+    slices = dict(zip(body.inputs[first + count :], e.inputs[first + count :], strict=True))
+    wanted = dict.fromkeys(a for _, _, product in sums for a in product.inputs if a not in slices)
+    stacks = {a: Var(a.aval.update(shape=(length, *a.aval.shape))) for a in wanted if isinstance(a, Var)}
+
+    def kept(values: Sequence[Atom], start: int) -> list[Atom]:
+        return [a for k, a in enumerate(values) if k - start not in gone]
+
+    inner = Graph(
+        tuple(kept(body.inputs, first)),  # type: ignore[arg-type]
+        tuple(q for q in body.equations if id(q) not in dropped),
+        (*kept(body.outputs, 0), *stacks),
+        body.constants,
+    )
+    loop = e.replace(
+        inputs=tuple(kept(e.inputs, first)), outputs=(*kept(e.outputs, 0), *stacks.values()), params={**e.params, "graph": inner, "num_carry": count - len(gone)}
+    )
+    out = [loop]
+    for i, added, product in sums:
+        (lc, rc), (lb, rb) = product.params["numbers"]
+        numbers = (((0, *(a + 1 for a in lc)), (0, *(a + 1 for a in rc))), (tuple(a + 1 for a in lb), tuple(a + 1 for a in rb)))
+        total = Var(product.outputs[0].aval)
+        operands = tuple(slices[a] if a in slices else stacks[a] for a in product.inputs)  # type: ignore[index]
+        out.append(product.replace(inputs=operands, outputs=(total,), params={**product.params, "numbers": numbers}))
+        out.append(added.replace(inputs=(e.inputs[first + i], total), outputs=(e.outputs[i],)))
+    return out
+
