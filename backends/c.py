@@ -18,6 +18,7 @@ from fdl.core import dtypes
 from fdl.core.array import DONATED, Array
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph
+from fdl.core.pytree import TreeDef
 from fdl.core.source import Location
 from fdl.lowering.builder import build
 from fdl.lowering.loop_ir import Node, Program
@@ -119,10 +120,10 @@ class CExecutable(Executable):
             if library not in _LOADED:
                 _LOADED[library] = self.native.load(library)
         self.address = _LOADED[library]
-        self.run = self._native_program((), False, "run")
-        self.into = self._native_program((), False, "fill")
+        self.run = self._native_program((), "run")
+        self.into = self._native_program((), "fill")
 
-    def _native_program(self, captured: Sequence[Array], single: bool, kind: str) -> Callable[..., Any]:
+    def _native_program(self, captured: Sequence[Array], kind: str, patterns: tuple[Any, ...] = (), donated: Sequence[int] = ()) -> Callable[..., Any]:
         sizes = tuple(max(a.nbytes, 1) for a in self.out_avals)
         own = self.in_avals[len(captured) :]
         program: Callable[..., Any] = self.native.program(
@@ -135,11 +136,13 @@ class CExecutable(Executable):
             own,
             self.out_avals,
             tuple(captured),
-            int(single),
+            patterns,
             NotImplemented,
             ("run", "fast", "fill").index(kind),
             tuple(self.plan.in_place),
             "".join(map(number_code, self.in_avals)),
+            "".join("1" if i in donated else "0" for i in range(len(own))),
+            DONATED,
         )
         return program
 
@@ -161,16 +164,22 @@ class CExecutable(Executable):
             n = len(readable)
             self.into(readable + outs, list(range(n)), list(range(n, n + len(outs))))
 
-    def entry(self, captured: Sequence[Array], single: bool, unflatten: Callable[[Sequence[Array]], Any]) -> Callable[..., Any]:
-        fast = self._native_program(captured, single, "fast")
-        if single:
-            return fast
+    def entry(self, captured: Sequence[Array], given: TreeDef, result: TreeDef, donated: Sequence[int]) -> Callable[..., Any] | None:
+        patterns = pattern_of(given), pattern_of(result)
+        return None if None in patterns else self._native_program(captured, "fast", patterns, donated)
 
-        def with_structure(*args: Any) -> Any:
-            outs = fast(*args)
-            return outs if outs is NotImplemented else unflatten(outs)
 
-        return with_structure
+_KINDS: dict[Any, int] = {tuple: 1, list: 2, dict: 3, type(None): 4}
+
+
+def pattern_of(tree: TreeDef) -> tuple[Any, ...] | None:
+    """A structure as the runtime reads it: nested (kind, children ...), keys after a dict's kind; None where it has nodes of other classes."""
+    if tree.cls is None:
+        return (0,)
+    children = [pattern_of(c) for c in tree.children]
+    if tree.cls not in _KINDS or None in children:
+        return None
+    return (_KINDS[tree.cls], *([tree.aux] if tree.cls is dict else []), *children)
 
 
 _NUMBER_CODES = {dtypes.float32: "f", dtypes.float64: "d", dtypes.int32: "i", dtypes.int64: "l", dtypes.uint32: "I", dtypes.bool_: "?"}

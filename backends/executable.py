@@ -11,6 +11,7 @@ import numpy as np
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph, interpret
+from fdl.core.pytree import TreeDef
 
 
 class Executable(abc.ABC):
@@ -28,8 +29,11 @@ class Executable(abc.ABC):
         for slot, result in zip(outputs, self(arrays), strict=True):
             values[slot]._data = result._data
 
-    def entry(self, captured: Sequence[Array], single: bool, unflatten: Callable[[Sequence[Array]], Any]) -> Callable[..., Any] | None:
-        """A callable for plain array arguments that returns NotImplemented for another signature; None where there is none."""
+    def entry(self, captured: Sequence[Array], given: TreeDef, result: TreeDef, donated: Sequence[int]) -> Callable[..., Any] | None:
+        """A callable for arguments of one structure, a tuple's, that returns NotImplemented for another signature; None where there is none.
+
+        `donated` are leaves that are marked as given away.
+        """
         return None
 
 

@@ -9,9 +9,11 @@ import importlib.util
 import threading
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from fdl.backends import cache
 from fdl.backends.toolchain import PRODUCT_FLAGS, Compiler, rows_of_tile
+from fdl.core.array import Array
 from fdl.core.config import config
 from fdl.lowering.render import environment
 
@@ -60,8 +62,19 @@ def load(compiler: Compiler) -> ModuleType:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        module.arrays(*probe(Array))
         config.on_threads(module.set_threads)
         return module
+
+
+def probe(cls: Any) -> tuple[Any, int]:
+    """An instance with a value of its own in each slot, from which the library learns where slots lie; and its size."""
+    instance = cls.__new__(cls)
+    for slots in [getattr(c, "__slots__", ()) for c in cls.__mro__]:
+        for name in slots if not isinstance(slots, str) else (slots,):
+            if not name.startswith("__"):
+                setattr(instance, name, object())
+    return instance, cls.__basicsize__
 
 
 def _build(compiler: Compiler, target: Path) -> None:

@@ -13,20 +13,21 @@ from typing import Any, NamedTuple
 
 from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
-from fdl.core.array import DONATED, Array, ArrayMethods
+from fdl.core.array import DONATED, ArrayMethods
 from fdl.core.errors import StructureError
 from fdl.core.graph import Graph
-from fdl.core.pytree import LEAF, TreeDef, tree_flatten
+from fdl.core.pytree import TreeDef, tree_flatten
 from fdl.core.trace import Tracer, aval_of, current_trace, transforming
 from fdl.transforms.control.call import call
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, note_cell, noting_cells, stage
 
 
 class _Entry(NamedTuple):
-    """One signature: the graph, what it captured (arrays, and mutable cells that are read at each call), the structure of the result, and the inputs that are donated."""
+    """One signature: the graph, what it captured (arrays, and mutable cells that are read at each call), the structures of arguments and result, and donated inputs."""
 
     graph: Graph
     captured: list[Any]
+    in_tree: TreeDef
     out_tree: TreeDef
     donated: tuple[int, ...]
     cells: bool
@@ -76,7 +77,7 @@ class Jitted:
         outs = program([*entry.values(), *leaves])
         for i in entry.donated:
             leaves[i]._data = DONATED
-        self._adopt(program, entry, args, kwargs)
+        self._adopt(program, entry, kwargs)
         return entry.out_tree.unflatten(outs)
 
     def lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, list[Any]]:
@@ -111,7 +112,7 @@ class Jitted:
         assert flat.out_tree is not None
         captured = [cells.get(id(x), x) for x in arrays]
         donated = self._donated_leaves(in_tree, [i for i in range(count) if i not in fixed])
-        entry = _Entry(graph, captured, flat.out_tree, donated, any(not isinstance(x, ArrayMethods) for x in captured))
+        entry = _Entry(graph, captured, in_tree, flat.out_tree, donated, any(not isinstance(x, ArrayMethods) for x in captured))
         if not any(isinstance(x, Tracer) for x in captured):  # what closed over a tracer holds for this call alone
             self.cache[key] = entry
         return entry
@@ -126,10 +127,10 @@ class Jitted:
             start += sub.num_leaves
         return tuple(numbers)
 
-    def _adopt(self, program: Executable, entry: _Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _adopt(self, program: Executable, entry: _Entry, kwargs: dict[str, Any]) -> None:
         """Let the compiled entry answer calls of this signature from now on."""
-        plain = not kwargs and not self.static and not entry.donated and not entry.cells and all(type(x) is Array for x in args)
-        self._fast = program.entry(entry.captured, entry.out_tree is LEAF, entry.out_tree.unflatten) if plain else None
+        plain = not kwargs and not self.static and not entry.cells
+        self._fast = program.entry(entry.captured, entry.in_tree.children[0], entry.out_tree, entry.donated) if plain else None
 
     def lower(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that is compiled for these arguments."""

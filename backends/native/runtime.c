@@ -186,7 +186,9 @@ unsigned long long PyLong_AsUnsignedLongLongMask(PyObject *);
 double PyFloat_AsDouble(PyObject *);
 PyObject *PyErr_Occurred(void);
 extern PyObject _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct;
-extern PyTypeObject PyFloat_Type, PyLong_Type, PyBool_Type;
+extern PyTypeObject PyFloat_Type, PyLong_Type, PyBool_Type, PyTuple_Type, PyList_Type, PyDict_Type;
+long PyDict_Size(PyObject *);
+PyObject *PyDict_New(void);
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *), *PySequence_GetItem(PyObject *, long), *PyLong_FromLongLong(long long), *PyTuple_Pack(long, ...);
 long PySequence_Size(PyObject *);
 int PyList_Append(PyObject *, PyObject *), PyList_SetSlice(PyObject *, long, long, PyObject *), PyList_Insert(PyObject *, long, PyObject *);
@@ -247,13 +249,19 @@ static int buffer_get(PyObject *self, Py_buffer *view, int flags) {
 
 /* ---- Programs ---- */
 
+/* The structure of a tree of arrays, as `pattern_of` in c.py says it: only classes that come apart the same way for everybody */
+enum { LEAF, TUPLE, LIST, DICT, NONE };
+typedef struct Tree { int kind, count; PyObject *keys; struct Tree *children; } Tree;
+
 typedef struct {
   fdl_program_fn function;
-  int inputs, outputs, parallel, captured, single;
+  int inputs, outputs, parallel, captured;
   long arena, *out_bytes;
   int *in_place; /* for each output the donated input whose memory it may take, or -1 */
   char *codes; /* for each 0-d input how a Python number is stored, see `number_code` in c.py */
-  PyObject *array_type, *in_avals, *out_avals, *captures, *declined;
+  char *gone; /* for each argument's leaf whether it is donated */
+  Tree given, result; /* of the fast entry */
+  PyObject *array_type, *in_avals, *out_avals, *captures, *declined, *patterns, *donated;
 } Program;
 
 static PyObject *keep(PyObject *x) { Py_IncRef(x); return x; }
@@ -311,10 +319,111 @@ static int launch(Program *p, void **io, PyObject *const *held, Buffer **outs) {
   return 1;
 }
 
+/* ---- Trees ---- */
+
+static int make_tree(PyObject *pattern, Tree *t) { /* the pattern is kept by the program, and with it the keys */
+  t->kind = (int)PyLong_AsLong(PyTuple_GetItem(pattern, 0));
+  const int first = t->kind == DICT ? 2 : 1;
+  t->keys = t->kind == DICT ? PyTuple_GetItem(pattern, 1) : 0;
+  t->count = (int)PyTuple_Size(pattern) - first;
+  t->children = calloc((size_t)t->count + 1, sizeof(Tree));
+  for (int i = 0; i < t->count; i++)
+    if (!t->children || !make_tree(PyTuple_GetItem(pattern, first + i), &t->children[i])) return 0;
+  return t->children != 0;
+}
+
+static void free_tree(Tree *t) {
+  for (int i = 0; t->children && i < t->count; i++) free_tree(&t->children[i]);
+  free(t->children);
+}
+
+/* The leaves of `x`, borrowed; 0 where it has another structure */
+static int take_apart(const Tree *t, PyObject *x, PyObject **leaves, long *n) {
+  switch (t->kind) {
+    case LEAF: leaves[(*n)++] = x; return 1;
+    case NONE: return x == &_Py_NoneStruct;
+    case TUPLE:
+      if (x->type != &PyTuple_Type || PyTuple_Size(x) != t->count) return 0;
+      for (int i = 0; i < t->count; i++) if (!take_apart(&t->children[i], PyTuple_GetItem(x, i), leaves, n)) return 0;
+      return 1;
+    case LIST:
+      if (x->type != &PyList_Type || PyList_Size(x) != t->count) return 0;
+      for (int i = 0; i < t->count; i++) if (!take_apart(&t->children[i], PyList_GetItem(x, i), leaves, n)) return 0;
+      return 1;
+    default:
+      if (x->type != &PyDict_Type || PyDict_Size(x) != t->count) return 0;
+      for (int i = 0; i < t->count; i++) {
+        PyObject *child = PyDict_GetItemWithError(x, PyTuple_GetItem(t->keys, i));
+        if (!child) { PyErr_Clear(); return 0; }
+        if (!take_apart(&t->children[i], child, leaves, n)) return 0;
+      }
+      return 1;
+  }
+}
+
+/* The tree of these leaves; takes their references */
+static PyObject *put_together(const Tree *t, PyObject **leaves, long *n) {
+  PyObject *out;
+  switch (t->kind) {
+    case LEAF: return leaves[(*n)++];
+    case NONE: return keep(&_Py_NoneStruct);
+    case TUPLE:
+      out = PyTuple_New(t->count);
+      for (int i = 0; out && i < t->count; i++) PyTuple_SetItem(out, i, put_together(&t->children[i], leaves, n));
+      return out;
+    case LIST:
+      out = PyList_New(t->count);
+      for (int i = 0; out && i < t->count; i++) PyList_SetItem(out, i, put_together(&t->children[i], leaves, n));
+      return out;
+    default:
+      out = PyDict_New();
+      for (int i = 0; out && i < t->count; i++) {
+        PyObject *child = put_together(&t->children[i], leaves, n);
+        PyDict_SetItem(out, PyTuple_GetItem(t->keys, i), child);
+        Py_DecRef(child);
+      }
+      return out;
+  }
+}
+
+/* ---- Arrays: their slots are found by name, or where the recorder's probes have learned that they lie ---- */
+
+static struct { PyObject *array, *ndarray, *literal, *float_token, *int_token, *bool_token; } known;
+static struct { long node, base, values, children, over, first, out_avals, info, token, number, literal_aval, aval, data, mark; } at; /* offsets of slots */
+
+#define FIELD(x, slot) (*(PyObject **)((char *)(x) + at.slot))
+
+/* Where an attribute lies in an instance whose slots hold a value of their own each; 0 where that cannot be told */
+static long offset_of(PyObject *instance, long size, const char *attribute) {
+  PyObject *name = PyUnicode_InternFromString(attribute), *value = PyObject_GetAttr(instance, name);
+  long found = 0;
+  for (long offset = sizeof(PyObject); value && offset + (long)sizeof(void *) <= size; offset += sizeof(void *))
+    if (*(PyObject **)((char *)instance + offset) == value) found = offset;
+  Py_DecRef(name);
+  if (value) Py_DecRef(value);
+  return found;
+}
+
+/* arrays(probe of an array, its size): arrays' slots can be read and filled without a look-up by name */
+static PyObject *learn_arrays(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 2) return fail("arrays: expected 2 arguments");
+  const long size = PyLong_AsLong(args[1]);
+  known.array = keep((PyObject *)args[0]->type);
+  at.aval = offset_of(args[0], size, "aval"), at.data = offset_of(args[0], size, "_data"), at.mark = offset_of(args[0], size, "_mark");
+  return keep(&_Py_NoneStruct);
+}
+
+static PyObject *slot_of(PyObject *array, PyObject *name, long offset) { /* a new reference */
+  return offset && (PyObject *)array->type == known.array ? keep(*(PyObject **)((char *)array + offset)) : PyObject_GetAttr(array, name);
+}
+
 static PyObject *new_array(Program *p, int i, Buffer *data) {
-  PyObject *array = PyType_GenericAlloc((PyTypeObject *)p->array_type, 0);
-  if (array) {
-    PyObject_SetAttr(array, s_aval, PyTuple_GetItem(p->out_avals, i));
+  PyObject *array = PyType_GenericAlloc((PyTypeObject *)p->array_type, 0), *aval = PyTuple_GetItem(p->out_avals, i);
+  if (array && p->array_type == known.array && at.aval && at.data && at.mark) { /* the slots of a fresh object are empty */
+    FIELD(array, aval) = keep(aval), FIELD(array, data) = keep(&data->base), FIELD(array, mark) = keep(no_mark);
+  } else if (array) {
+    PyObject_SetAttr(array, s_aval, aval);
     PyObject_SetAttr(array, s_data, &data->base);
     PyObject_SetAttr(array, s_mark, no_mark);
   }
@@ -351,7 +460,7 @@ static int run_arrays(Program *p, PyObject *const *arrays, Buffer **outs) {
       readable = store_number(p->codes[n], arrays[n], io[n]);
       continue;
     }
-    held[n] = PyObject_GetAttr(arrays[n], s_data);
+    held[n] = slot_of(arrays[n], s_data, at.data);
     io[n] = held[n] ? data_of(held[n], &views[n]) : 0;
     readable = held[n] && (held[n]->type == BufferType || views[n].obj);
   }
@@ -384,27 +493,30 @@ static PyObject *program_run(PyObject *self, PyObject *list) {
   return results;
 }
 
-/* fast(*arrays) -> array, or tuple of arrays, or the `declined` object for another signature */
+/* fast(*trees) -> tree, or the `declined` object for another signature */
 static PyObject *program_fast(PyObject *self, PyObject *const *args, long count) {
   Program *p = PyCapsule_GetPointer(self, "fdl");
-  if (count != p->inputs - p->captured) return declined(p);
-  PyObject *arrays[p->inputs + 1];
+  if (count != p->given.count) return declined(p);
+  PyObject *arrays[p->inputs + 1], *results[p->outputs + 1];
   Buffer *outs[p->outputs + 1];
+  long n = p->captured;
   for (int i = 0; i < p->captured; i++) arrays[i] = PyTuple_GetItem(p->captures, i);
-  for (long i = 0; i < count; i++) {
-    if ((PyObject *)args[i]->type != p->array_type) return declined(p);
-    PyObject *aval = PyObject_GetAttr(args[i], s_aval);
+  for (long i = 0; i < count; i++)
+    if (!take_apart(&p->given.children[i], args[i], arrays, &n)) return declined(p);
+  for (long i = p->captured; i < n; i++) {
+    if ((PyObject *)arrays[i]->type != p->array_type) return declined(p);
+    PyObject *aval = slot_of(arrays[i], s_aval, at.aval);
     if (!aval) return 0;
     Py_DecRef(aval); /* the array keeps it */
-    if (aval != PyTuple_GetItem(p->in_avals, i)) return declined(p);
-    arrays[p->captured + i] = args[i];
+    if (aval != PyTuple_GetItem(p->in_avals, i - p->captured)) return declined(p);
   }
   const int ok = run_arrays(p, arrays, outs);
   if (ok <= 0) return ok ? declined(p) : 0;
-  if (p->single) return new_array(p, 0, outs[0]);
-  PyObject *tuple = PyTuple_New(p->outputs);
-  for (int i = 0; i < p->outputs; i++) PyTuple_SetItem(tuple, i, new_array(p, i, outs[i]));
-  return tuple;
+  for (long i = p->captured; i < n; i++)
+    if (p->gone[i - p->captured]) PyObject_SetAttr(arrays[i], s_data, p->donated);
+  for (int i = 0; i < p->outputs; i++) results[i] = new_array(p, i, outs[i]);
+  n = 0;
+  return put_together(&p->result, results, &n);
 }
 
 /* fill(values, slots of inputs, slots of results) -> None, or the `declined` object: runs on arrays and numbers, and results become the data of the arrays */
@@ -429,8 +541,11 @@ static PyMethodDef fast_method = {"fast", (void *)program_fast, METH_FASTCALL, 0
 
 static void program_free(PyObject *capsule) {
   Program *p = PyCapsule_GetPointer(capsule, "fdl");
-  PyObject *owned[] = {p->array_type, p->in_avals, p->out_avals, p->captures, p->declined};
-  for (int i = 0; i < 5; i++) Py_DecRef(owned[i]);
+  PyObject *owned[] = {p->array_type, p->in_avals, p->out_avals, p->captures, p->declined, p->patterns, p->donated};
+  for (unsigned i = 0; i < sizeof owned / sizeof *owned; i++) Py_DecRef(owned[i]);
+  free_tree(&p->given);
+  free_tree(&p->result);
+  free(p->gone);
   free(p->out_bytes);
   free(p->in_place);
   free(p->codes);
@@ -453,10 +568,11 @@ static PyObject *load(PyObject *self, PyObject *path) {
   return function ? PyLong_FromLong((long)function) : fail(dlerror());
 }
 
-/* program(address, inputs, out_bytes, arena, parallel, array_type, in_avals, out_avals, captures, single, declined, kind, in_place, codes) -> callable: run, fast or fill */
+/* program(address, inputs, out_bytes, arena, parallel, array_type, in_avals, out_avals, captures, (patterns of arguments, of the result), declined, kind, in_place, codes,
+ * donated leaves, what stands in their place) -> callable: run, fast or fill */
 static PyObject *make_program(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 14) return fail("program: expected 14 arguments");
+  if (count != 16) return fail("program: expected 16 arguments");
   Program *p = calloc(1, sizeof *p);
   if (!p) return PyErr_NoMemory();
   p->function = (fdl_program_fn)PyLong_AsLong(args[0]);
@@ -475,29 +591,19 @@ static PyObject *make_program(PyObject *self, PyObject *const *args, long count)
   p->out_avals = keep(args[7]);
   p->captures = keep(args[8]);
   p->captured = (int)PyTuple_Size(args[8]);
-  p->single = (int)PyLong_AsLong(args[9]);
+  p->patterns = keep(args[9]);
+  long flags;
+  const char *gone = PyUnicode_AsUTF8AndSize(args[14], &flags);
+  p->gone = calloc((size_t)flags + 1, 1);
+  for (long i = 0; i < flags; i++) p->gone[i] = gone[i] == '1';
+  p->donated = keep(args[15]);
+  if (PyTuple_Size(p->patterns) == 2 && !(make_tree(PyTuple_GetItem(p->patterns, 0), &p->given) && make_tree(PyTuple_GetItem(p->patterns, 1), &p->result))) return PyErr_NoMemory();
   p->declined = keep(args[10]);
   PyMethodDef *kinds[] = {&run_method, &fast_method, &fill_method};
   return method_of(p, kinds[PyLong_AsLong(args[11])]);
 }
 
 /* ---- Recording: the hit path of `Recorder.bind`, see transforms/lazy/recorder.py, which says what it means ---- */
-
-static struct { PyObject *array, *ndarray, *literal, *float_token, *int_token, *bool_token; } known;
-static struct { long node, base, values, children, over, first, out_avals, info, token, number, literal_aval, aval, data, mark; } at; /* offsets of slots */
-
-#define FIELD(x, slot) (*(PyObject **)((char *)(x) + at.slot))
-
-/* Where the instance keeps an attribute: the word that holds its value.  The instance has a value of its own for each slot */
-static long offset_of(PyObject *instance, long size, const char *attribute) {
-  PyObject *name = PyUnicode_InternFromString(attribute), *value = PyObject_GetAttr(instance, name);
-  long found = 0;
-  for (long offset = sizeof(PyObject); value && offset + (long)sizeof(void *) <= size; offset += sizeof(void *))
-    if (*(PyObject **)((char *)instance + offset) == value) found = offset;
-  Py_DecRef(name);
-  if (value) Py_DecRef(value);
-  return found;
-}
 
 static void put(PyObject **field, PyObject *value) { /* takes the reference */
   PyObject *old = *field;
@@ -898,16 +1004,15 @@ static PyObject *taping(PyObject *self, PyObject *const *args, long count) {
   return PyLong_FromLong(all);
 }
 
-/* recording(ndarray type, tokens of float, int, bool, probes of array, segment, node, aval, literal with their sizes) -> whether `bind` can be used */
+/* recording(ndarray type, tokens of float, int, bool, probes of segment, node, aval, literal with their sizes) -> whether `bind` can be used */
 static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 14) return fail("recording: expected 14 arguments");
+  if (count != 12) return fail("recording: expected 12 arguments");
   known.ndarray = keep(args[0]), known.float_token = keep(args[1]), known.int_token = keep(args[2]), known.bool_token = keep(args[3]);
-  PyObject *array = args[4], *segment = args[6], *node = args[8], *aval = args[10], *literal = args[12];
+  PyObject *segment = args[4], *node = args[6], *aval = args[8], *literal = args[10];
   long size[5];
-  for (int i = 0; i < 5; i++) size[i] = PyLong_AsLong(args[5 + 2 * i]);
-  known.array = keep((PyObject *)array->type), known.literal = keep((PyObject *)literal->type);
-  at.aval = offset_of(array, size[0], "aval"), at.data = offset_of(array, size[0], "_data"), at.mark = offset_of(array, size[0], "_mark");
+  for (int i = 1; i < 5; i++) size[i] = PyLong_AsLong(args[3 + 2 * i]);
+  known.literal = keep((PyObject *)literal->type);
   at.node = offset_of(segment, size[1], "node"), at.base = offset_of(segment, size[1], "base"), at.values = offset_of(segment, size[1], "values");
   at.children = offset_of(node, size[2], "children"), at.over = offset_of(node, size[2], "over"), at.first = offset_of(node, size[2], "first");
   at.out_avals = offset_of(node, size[2], "out_avals"), at.info = offset_of(node, size[2], "info"), at.token = offset_of(aval, size[3], "token");
@@ -919,6 +1024,7 @@ static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
 
 static PyMethodDef methods[] = {
   {"load", (void *)load, METH_O, 0},
+  {"arrays", (void *)learn_arrays, METH_FASTCALL, 0},
   {"bind", (void *)bind, METH_FASTCALL, 0},
   {"recording", (void *)recording, METH_FASTCALL, 0},
   {"held", (void *)held, METH_FASTCALL, 0},

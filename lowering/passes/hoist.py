@@ -65,9 +65,7 @@ def _hoisted(e: Equation) -> list[Equation]:
         (*kept(body.outputs, 0), *stacks),
         body.constants,
     )
-    loop = e.replace(
-        inputs=tuple(kept(e.inputs, first)), outputs=(*kept(e.outputs, 0), *stacks.values()), params={**e.params, "graph": inner, "num_carry": count - len(gone)}
-    )
+    loop = e.replace(inputs=tuple(kept(e.inputs, first)), outputs=(*kept(e.outputs, 0), *stacks.values()), params={**e.params, "graph": inner, "num_carry": count - len(gone)})
     out = [loop]
     for i, added, product in sums:
         (lc, rc), (lb, rb) = product.params["numbers"]
@@ -77,4 +75,3 @@ def _hoisted(e: Equation) -> list[Equation]:
         out.append(product.replace(inputs=operands, outputs=(total,), params={**product.params, "numbers": numbers}))
         out.append(added.replace(inputs=(e.inputs[first + i], total), outputs=(e.outputs[i],)))
     return out
-

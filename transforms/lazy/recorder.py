@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fdl.backends.runtime import probe
 from fdl.core.array import DONATED, VOLATILE, Array, Deferred
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.config import config
@@ -280,19 +281,9 @@ class Recorder:
             self.journal[cell] = slot if 0 <= slot < len(self.segment.values) else old
 
 
-def probe(cls: Any) -> tuple[Any, int]:
-    """An instance with a value of its own in each slot, from which the library learns where slots lie; and its size."""
-    instance = cls.__new__(cls)
-    for slots in [getattr(c, "__slots__", ()) for c in cls.__mro__]:
-        for name in slots if not isinstance(slots, str) else (slots,):
-            if not name.startswith("__"):
-                setattr(instance, name, object())
-    return instance, cls.__basicsize__
-
-
 def _adopt(module: Any) -> None:
     """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
-    probes = [x for cls in (Array, Segment, Node, ShapedArray, Literal) for x in probe(cls)]
+    probes = [x for cls in (Segment, Node, ShapedArray, Literal) for x in probe(cls)]
     if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, *probes):
         NATIVE.bind, NATIVE.held, NATIVE.prune, NATIVE.within = module.bind, module.held, module.prune, module.within
 
