@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import ArrayMethods
-from fdl.core.errors import ShapeError
+from fdl.core.errors import ShapeError, StructureError
 from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
 from fdl.numpy import square
@@ -65,6 +66,8 @@ from fdl.ops import shift_right as shift_right_arithmetic
 from fdl.ops.promotion import as_operand
 from fdl.transforms import cond, fori_loop, scan, switch, while_loop
 from fdl.transforms import map_ as map
+
+_max, _min = builtins.max, builtins.min  # the names are taken
 
 # Elementwise
 
@@ -402,12 +405,143 @@ def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
     return ops.dot_general(lhs, rhs, (((n - 1,), (n - 2,)), (lead, lead)))
 
 
+# Convolution and windows
+
+
+class ConvDimensionNumbers(NamedTuple):
+    """Axes of batch, feature and space, in this order, of images, kernels (out, in, space) and results."""
+
+    lhs_spec: tuple[int, ...]
+    rhs_spec: tuple[int, ...]
+    out_spec: tuple[int, ...]
+
+
+def conv_dimension_numbers(lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any) -> ConvDimensionNumbers:
+    """Axes by letters: `("NHWC", "HWIO", "NHWC")`, or None for batch, feature, space and out, in, space.
+
+    >>> conv_dimension_numbers((1, 8, 8, 3), (3, 3, 3, 4), ("NHWC", "HWIO", "NHWC")).lhs_spec
+    (0, 3, 1, 2)
+    """
+    if isinstance(dimension_numbers, ConvDimensionNumbers):
+        return dimension_numbers
+    n = len(lhs_shape)
+    if dimension_numbers is None:
+        return ConvDimensionNumbers(*[tuple(range(n))] * 3)
+    if len(dimension_numbers) != 3 or any(len(spec) != n for spec in dimension_numbers):
+        raise ShapeError(f"conv: dimension numbers {dimension_numbers} for {n} axes", hint='("NHWC", "HWIO", "NHWC")')
+    lhs, rhs, out = dimension_numbers
+    space = [c for c in lhs if c not in "NC"]
+    if any(sorted(spec) != sorted([*first, *space]) for spec, first in ((lhs, "NC"), (rhs, "OI"), (out, "NC"))):
+        raise ShapeError(
+            f"conv: dimension numbers {dimension_numbers}",
+            why="images and results have N, C and letters for space, kernels O, I and the same letters",
+            hint='("NHWC", "HWIO", "NHWC")',
+        )
+    return ConvDimensionNumbers(*(tuple(spec.index(c) for c in [*first, *space]) for spec, first in ((lhs, "NC"), (rhs, "OI"), (out, "NC"))))
+
+
+def padtype_to_pads(in_shape: Sequence[int], window_shape: Sequence[int], window_strides: Sequence[int], padding: str) -> list[tuple[int, int]]:
+    """Edges for "SAME", which keeps `size / stride` places, "SAME_LOWER", or "VALID".
+
+    >>> padtype_to_pads((5,), (3,), (1,), "SAME")
+    [(1, 1)]
+    """
+    if padding.upper() == "VALID":
+        return [(0, 0)] * len(in_shape)
+    if padding.upper() not in ("SAME", "SAME_LOWER"):
+        raise ShapeError(f"padding {padding!r}", hint='"SAME", "SAME_LOWER", "VALID" or pairs of numbers')
+    total = [_max(((-(-d // s)) - 1) * s + k - d, 0) for d, k, s in zip(in_shape, window_shape, window_strides, strict=True)]
+    return [(t // 2, t - t // 2) if padding.upper() == "SAME" else (t - t // 2, t // 2) for t in total]
+
+
+def conv_general_dilated(
+    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None, rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None, feature_group_count: int = 1, batch_group_count: int = 1, precision: Any = None, preferred_element_type: Any = None,
+) -> Any:  # fmt: skip
+    """Convolution with strides, padding, dilation of images and kernels, and groups, over any number of axes; JAX's signature.
+
+    >>> import fdl.numpy as jnp
+    >>> x, w = jnp.ones((1, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
+    >>> conv_general_dilated(x, w, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")).shape
+    (1, 4, 4, 4)
+    """
+    axes = conv_dimension_numbers(aval_of(lhs).shape, aval_of(rhs).shape, dimension_numbers)
+    n = aval_of(lhs).ndim - 2
+    x = ops.transpose(lhs, (axes.lhs_spec[0], *axes.lhs_spec[2:], axes.lhs_spec[1]))
+    w = ops.transpose(rhs, (*axes.rhs_spec[2:], axes.rhs_spec[1], axes.rhs_spec[0]))
+    spread, dilation = tuple(lhs_dilation or (1,) * n), tuple(rhs_dilation or (1,) * n)
+    strides = tuple(window_strides)
+    (batch, *space, channels), (*window, inner, outer) = aval_of(x).shape, aval_of(w).shape
+    if isinstance(padding, str):
+        wide = [(d - 1) * s + 1 for d, s in zip(space, spread, strict=True)]
+        padding = padtype_to_pads(wide, [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)], strides, padding)
+    groups, image_groups = int(feature_group_count), int(batch_group_count)
+    if _min(groups, image_groups) != 1 or channels != groups * inner or outer % (groups * image_groups) or batch % image_groups:
+        raise ShapeError(
+            f"conv: images {aval_of(lhs).describe()}, kernels {aval_of(rhs).describe()}, {groups} feature groups, {image_groups} batch groups",
+            why="channels in are groups times the kernel's, channels out and the batch are multiples of groups",
+        )
+    count = groups * image_groups
+    # groups lead: they are a part of the channels, or of the batch
+    if image_groups > 1:
+        x = ops.reshape(x, (count, batch // count, *space, channels))
+    else:
+        x = ops.move_axis(ops.reshape(x, (batch, *space, count, inner)), n + 1, 0)
+    edges = [(int(a), int(b), s - 1) for (a, b), s in zip(padding, spread, strict=True)]
+    x = ops.pad(x, ops.full((), 0, aval_of(x).dtype), [(0, 0, 0), (0, 0, 0), *edges, (0, 0, 0)])
+    w = ops.move_axis(ops.reshape(w, (*window, inner, count, outer // count)), n + 1, 0)
+    out = ops.move_axis(ops.conv(x, w, strides, dilation), 0, n + 1)  # (batch, *places, groups, out)
+    out = ops.reshape(out, (*aval_of(out).shape[:-2], outer))
+    if preferred_element_type is not None:
+        out = ops.convert(out, dtypes.canonical(preferred_element_type))
+    places = [0, n + 1, *range(1, n + 1)]
+    order = [places[axes.out_spec.index(a)] for a in range(n + 2)]
+    return ops.transpose(out, order)
+
+
+def conv(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any) -> Any:
+    """Convolution of (batch, in, *space) with (out, in, *window).
+
+    >>> import fdl.numpy as jnp
+    >>> conv(jnp.ones((1, 3, 8)), jnp.ones((4, 3, 3)), (1,), "VALID").shape
+    (1, 4, 6)
+    """
+    return conv_general_dilated(lhs, rhs, window_strides, padding)
+
+
+def reduce_window(
+    operand: Any, init_value: Any, computation: Any, window_dimensions: Sequence[int], window_strides: Sequence[int] | None = None, padding: Any = "VALID",
+    base_dilation: Sequence[int] | None = None, window_dilation: Sequence[int] | None = None,
+) -> Any:  # fmt: skip
+    """Sums, maxima or minima over windows; `computation` is `add`, `max` or `min` of this module.
+
+    The gradient of a maximum goes to the first largest element of its window.
+
+    >>> import fdl.numpy as jnp
+    >>> reduce_window(jnp.arange(4.0), -jnp.inf, max, (2,), (2,), "VALID").tolist()
+    [1.0, 3.0]
+    """
+    if computation not in (add, max, min):
+        raise StructureError(f"reduce_window: no rule for {computation}", hint="lax.add, lax.max or lax.min")
+    shape = aval_of(operand).shape
+    n = len(shape)
+    strides, spread, dilation = (tuple(v or (1,) * n) for v in (window_strides, base_dilation, window_dilation))
+    reach = [(k - 1) * d + 1 for k, d in zip(window_dimensions, dilation, strict=True)]
+    if isinstance(padding, str):
+        padding = padtype_to_pads([(d - 1) * s + 1 for d, s in zip(shape, spread, strict=True)], reach, strides, padding)
+    fill = ops.convert(as_operand(init_value), aval_of(operand).dtype)
+    x = ops.pad(operand, fill, [(int(a), int(b), s - 1) for (a, b), s in zip(padding, spread, strict=True)])
+    kind = "add" if computation is add else "max" if computation is max else "min"
+    return ops.reduce_windows(kind, x, tuple(window_dimensions), strides, dilation)
+
+
 __all__ = [
-    "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size", "batch_matmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast",
-    "broadcast_in_dim", "broadcasted_iota", "ceil", "clamp", "concatenate", "cond", "convert_element_type", "cos", "div", "dot", "dot_general",
-    "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "exp", "expand_dims",
-    "expm1", "floor", "fori_loop", "full", "full_like", "ge", "gt", "index_in_dim", "integer_pow", "iota", "is_finite", "le", "log", "log1p", "logistic", "lt",
-    "map", "max", "min", "mul", "ne", "neg", "pad", "pmean", "pow", "psum", "reciprocal", "reduce_max", "reduce_min", "reduce_sum", "rem", "reshape", "rev",
-    "round", "rsqrt", "scan", "select", "shift_left", "shift_right_arithmetic", "sign", "sin", "slice", "slice_in_dim", "sqrt", "square", "squeeze",
-    "stop_gradient", "sub", "switch", "tan", "tanh", "top_k", "transpose", "while_loop",
+    "ConvDimensionNumbers", "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size", "batch_matmul", "bitwise_and", "bitwise_not",
+    "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim", "broadcasted_iota", "ceil", "clamp", "concatenate", "cond", "conv",
+    "conv_dimension_numbers", "conv_general_dilated", "convert_element_type", "cos", "div", "dot", "dot_general", "dynamic_index_in_dim",
+    "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "exp", "expand_dims", "expm1",
+    "floor", "fori_loop", "full", "full_like", "ge", "gt", "index_in_dim", "integer_pow", "iota", "is_finite", "le", "log", "log1p", "logistic", "lt",
+    "map", "max", "min", "mul", "ne", "neg", "pad", "padtype_to_pads", "pmean", "pow", "psum", "reciprocal", "reduce_max", "reduce_min", "reduce_sum",
+    "reduce_window", "rem", "reshape", "rev", "round", "rsqrt", "scan", "select", "shift_left", "shift_right_arithmetic", "sign", "sin", "slice",
+    "slice_in_dim", "sqrt", "square", "squeeze", "stop_gradient", "sub", "switch", "tan", "tanh", "top_k", "transpose", "while_loop",
 ]  # fmt: skip

@@ -43,6 +43,7 @@ from fdl.ops.dot import free_axes, product_dtype
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
+_MAX_DIGITS = 6  # of the number of a row or column, as the runtime library reads them
 _FEW = 16  # elements of a carry that is no output, but copied to one
 _UNROLLED, _UNROLLED_COST = 8, 100  # elements of a fold that is written out, and its operations
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
@@ -352,34 +353,51 @@ class Builder:
         wide = product_dtype(lhs.dtype, dtype)
         if 0 in (m, n, k, *batch) or k == 1 or m * n * k <= _SMALL_DOT or wide not in (dtypes.float32, dtypes.float64):
             return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
-        a = self._matrix(self._cast(lhs, wide), lb, lf, lc)
+        left = self._cast(lhs, wide)
+        rows = self._rows_in_memory_order(left, lf, lc)
+        a = self._matrix(left, lb, rows, lc)
         b = self._matrix(self._cast(rhs, wide), rb, rc, rf)
         buffer = self.new_buffer(wide, math.prod(shape))
-        out = Operand(buffer, row_major(space_vars(len(batch)), batch) * (m * n), n, 1)
+        out = Operand(buffer, row_major(space_vars(len(batch)), batch) * (m * n), ((m, n),), ((n, 1),))
         self.emit(Dot(tuple(batch), m, n, k, a, b, out, wide))
-        return self._cast(self.loaded(buffer, shape), dtype)
+        stored = self.loaded(buffer, (*batch, *(lhs.shape[a] for a in rows), *shape[len(batch) + len(lf) :]))
+        if rows != lf:
+            first = len(batch)
+            order = [*range(first), *(first + lf.index(a) for a in rows), *range(first + len(lf), len(shape))]
+            stored = self.view(shape, stored, lambda index: [index[i] for i in order])
+        return self._cast(stored, dtype)
+
+    def _rows_in_memory_order(self, x: Value, rows: list[int], cols: Sequence[int]) -> list[int]:
+        """Rows in an order in which neighbours lie side by side, if columns do not: then vectors can pack them."""
+        variables = space_vars(len(x.shape))
+        e = x.at(variables) if not x.expensive else None
+        if e is None or e.op != "load" or len(rows) < 2:
+            return rows
+        steps = [abs(e.attr[1].coefficient(v.terms[0][0])) if d > 1 else 0 for v, d in zip(variables, x.shape, strict=True)]
+        if 1 not in [steps[a] for a in rows] or steps[rows[-1]] == 1 or steps[cols[-1]] == 1:
+            return rows
+        return sorted(rows, key=lambda a: -steps[a])
 
     def _cast(self, x: Value, dtype: DType) -> Value:
         return x if x.dtype == dtype else self.map("convert", x, dtype=dtype)
 
     def _matrix(self, x: Value, batch: Sequence[int], rows: Sequence[int], cols: Sequence[int]) -> Operand:
-        """An operand as a matrix in memory: in place where its groups of axes have one stride each, else as a copy."""
+        """An operand as a matrix in memory: in place wherever it is an affine look at a buffer, else as a copy."""
         order = [*batch, *rows, *cols]
         index = space_vars(len(order))
         place = tuple(index[order.index(a)] for a in range(len(order)))
         if not x.expensive:
-            e = x.at(place)
-            found = self._strides(e, [x.shape[a] for a in order], len(batch), len(rows))
+            found = self._digits(x.at(place), [x.shape[a] for a in order], len(batch), len(rows))
             if found is not None:
                 return found
         shape = tuple(x.shape[a] for a in order)
         copy = self.materialize(Value(shape, x.dtype, lambda at: x.at(tuple(at[order.index(a)] for a in range(len(order))))))
-        found = self._strides(copy.at(index), shape, len(batch), len(rows))
+        found = self._digits(copy.at(index), shape, len(batch), len(rows))
         assert found is not None
         return found
 
-    def _strides(self, e: Expr, sizes: Sequence[int], n_batch: int, n_rows: int) -> Operand | None:
-        """Offset, row and column stride of a load, if rows and columns each move by one stride."""
+    def _digits(self, e: Expr, sizes: Sequence[int], n_batch: int, n_rows: int) -> Operand | None:
+        """How a load moves along rows and columns, if by steps of few digits."""
         if e.op != "load":
             return None
         buffer, offset = e.attr
@@ -387,24 +405,20 @@ class Builder:
         if any(not isinstance(atom, LoopVar) for atom, _ in offset.terms):
             return None
 
-        def stride(group: range) -> int | None:
-            found = None
-            for i in reversed(group):
-                c = offset.coefficient(variables[i])
-                if sizes[i] == 1:
-                    continue
-                if found is None:
-                    found, reach = c, c * sizes[i]
-                elif c != reach:
-                    return None
-                else:
-                    reach *= sizes[i]
-            return 0 if found is None else found
+        def digits(group: range) -> tuple[tuple[int, int], ...]:
+            found: list[tuple[int, int]] = []
+            for i in group:
+                size, step = sizes[i], offset.coefficient(variables[i])
+                if found and found[-1][1] == step * size:  # both walk as one
+                    found[-1] = (found[-1][0] * size, step)
+                elif size != 1:
+                    found.append((size, step))
+            return tuple(found) or ((1, 0),)
 
-        row, col = stride(range(n_batch, n_batch + n_rows)), stride(range(n_batch + n_rows, len(sizes)))
-        if row is None or col is None:
+        rows, cols = digits(range(n_batch, n_batch + n_rows)), digits(range(n_batch + n_rows, len(sizes)))
+        if max(len(rows), len(cols)) > _MAX_DIGITS:
             return None
-        return Operand(buffer, offset.without(variables[n_batch:]), row, col)
+        return Operand(buffer, offset.without(variables[n_batch:]), rows, cols)
 
     def _plain_dot(self, lhs: Value, rhs: Value, numbers: Any, shape: Sequence[int], wide: DType, dtype: DType) -> Value:
         """Loops over the result with a sum inside."""

@@ -137,11 +137,22 @@ def _reduce(n: Reduce, text: Expressions) -> DeviceKernel:
 
 def _dot(n: Dot, text: Expressions) -> DeviceKernel:
     def element(x: Operand, row: str, col: str) -> str:
-        place = text.index(x.offset)
-        return f"{text.buffer(x.buffer)}[{place} + ({row}) * {x.row} + ({col}) * {x.col}]"
+        return f"{text.buffer(x.buffer)}[{text.index(x.offset)} + {_place(row, x.rows)} + {_place(col, x.cols)}]"
 
     lhs, rhs, out = element(n.lhs, "row", "step"), element(n.rhs, "step", "col"), element(n.out, "row", "col")
     return DeviceKernel("dot", "", _params(text, n), math.prod(n.space), _dims(n.space), type=spellings.register_type(n.dtype), m=n.m, n=n.n, k=n.k, lhs=lhs, rhs=rhs, out=out)
+
+
+def _place(number: str, digits: Sequence[tuple[int, int]]) -> str:
+    """Where a row or a column lies, as text."""
+    if len(digits) == 1:
+        return f"({number}) * {digits[0][1]}"
+    below = math.prod(d for d, _ in digits)
+    terms = []
+    for size, step in digits:
+        below //= size
+        terms.append(f"({number}) / {below} % {size} * {step}")
+    return " + ".join(terms)
 
 
 def _params(text: Expressions, n: Node) -> tuple[tuple[str, str, bool], ...]:

@@ -149,13 +149,18 @@ def _dot(n: Dot, memory: dict[Buffer, Any], steps: Grid) -> None:
     for batch in np.ndindex(*n.space):
         grid = {**steps, **{v.terms[0][0]: i for v, i in zip(space_vars(len(n.space)), batch, strict=True)}}
 
-        def places(x: Operand, rows: int, cols: int, grid: Grid = grid) -> Any:
-            base = _address(x.offset, memory, grid)
-            return base + np.arange(rows)[:, None] * x.row + np.arange(cols)[None, :] * x.col
+        def places(x: Operand, grid: Grid = grid) -> Any:
+            return _address(x.offset, memory, grid) + _steps(x.rows)[:, None] + _steps(x.cols)[None, :]
 
-        a = memory[n.lhs.buffer][places(n.lhs, n.m, n.k)]
-        b = memory[n.rhs.buffer][places(n.rhs, n.k, n.n)]
-        memory[n.out.buffer][places(n.out, n.m, n.n)] = np.matmul(a, b)
+        memory[n.out.buffer][places(n.out)] = np.matmul(memory[n.lhs.buffer][places(n.lhs)], memory[n.rhs.buffer][places(n.rhs)])
+
+
+def _steps(digits: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:
+    """Where consecutive rows or columns lie."""
+    out = np.zeros(1, np.int64)
+    for size, step in digits:
+        out = (out[:, None] + np.arange(size)[None, :] * step).reshape(-1)
+    return out
 
 
 def _loop(n: Loop, memory: dict[Buffer, Any], steps: Grid) -> None:

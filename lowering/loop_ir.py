@@ -345,12 +345,17 @@ class Scatter(OneStore):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Operand:
-    """A matrix in a buffer: `buffer[offset + row * i + col * j]`."""
+    """A matrix in a buffer.  The number of a row comes apart into digits (size, step), the last one running fastest, and so does that of a column:
+    element (i, j) lies at `offset` plus the steps of i's digits plus those of j's."""
 
     buffer: Buffer
     offset: Index
-    row: int
-    col: int
+    rows: tuple[tuple[int, int], ...]
+    cols: tuple[tuple[int, int], ...]
+
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        return math.prod(d for d, _ in self.rows), math.prod(d for d, _ in self.cols)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)

@@ -429,11 +429,9 @@ class DotText:
     n: int
     k: int
     lhs: str
-    lhs_row: int
-    lhs_col: int
+    lhs_axes: str
     rhs: str
-    rhs_row: int
-    rhs_col: int
+    rhs_axes: str
     out: str
     batch: int
     loops: tuple[LoopText, ...]  # of the batch: start is how many products one step of the loop takes
@@ -494,6 +492,10 @@ class Rendered:
     clocks: list[tuple[str, Node]]
 
 
+def _digits(digits: Sequence[tuple[int, int]]) -> str:
+    return "{" + ", ".join(f"{{{size}, {step}}}" for size, step in digits) + "}"
+
+
 class ProgramRenderer:
     """Renders one program; with `timed`, each stage adds the time it takes on the first thread to a clock."""
 
@@ -541,25 +543,10 @@ class ProgramRenderer:
     def _node(self, n: Node, barrier: bool) -> Any:
         if isinstance(n, Dot):
             loops = tuple(LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space))
-            parts = [self._address(x) for x in (n.lhs, n.rhs, n.out)]
-            return DotText(
-                spellings.SUFFIX[n.dtype],
-                n.m,
-                n.n,
-                n.k,
-                parts[0],
-                n.lhs.row,
-                n.lhs.col,
-                parts[1],
-                n.rhs.row,
-                n.rhs.col,
-                parts[2],
-                math.prod(n.space),
-                loops,
-                is_parallel(n),
-                barrier,
-                self._clock("product", n),
-            )
+            lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
+            axes = [f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs)]
+            clock = self._clock("product", n)
+            return DotText(spellings.SUFFIX[n.dtype], n.m, n.n, n.k, lhs, axes[0], rhs, axes[1], out, math.prod(n.space), loops, is_parallel(n), barrier, clock)
         if isinstance(n, Loop):
             serial = not is_parallel(n)
             inner = Barriers(self.arena)

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from fdl.core.graph import Graph
+from fdl.lowering.passes.crop import crop
 from fdl.lowering.passes.hoist import hoist
 from fdl.lowering.passes.inline import inline
 from fdl.lowering.passes.orient import orient
 from fdl.lowering.passes.prune import prune
 from fdl.lowering.passes.simplify import simplify
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (inline, prune, simplify, prune, orient, hoist)
+PASSES: tuple[Callable[[Graph], Graph], ...] = (inline, prune, simplify, prune, crop, prune, orient, hoist)
 
 
 def run_passes(graph: Graph) -> Graph:

@@ -2,8 +2,13 @@
 #ifndef FDL_RUNTIME_H
 #define FDL_RUNTIME_H
 
+/* How a matrix lies in memory: the number of a row, or of a column, comes apart into digits, the last one running fastest, and each digit has a step.  One digit
+ * is a plain stride; a window of an image, or rows of several axes, have more. */
+typedef struct { long size, step; } fdl_digit;
+typedef struct { int rows, columns; fdl_digit row[6], column[6]; } fdl_axes;
+
 #define FDL_GEMM_ARGS(type) \
-  long m, long n, long k, const type *a, long a_row, long a_col, const type *b, long b_row, long b_col, type *c, long c_row, int tid, int threads
+  long m, long n, long k, const type *a, const fdl_axes *a_axes, const type *b, const fdl_axes *b_axes, type *c, long c_row, int tid, int threads
 
 typedef struct {
   void (*barrier)(void *team); /* all threads of the region meet */

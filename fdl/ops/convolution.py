@@ -1,0 +1,178 @@
+"""Convolution, as one primitive in one layout: windows of an image contracted with a kernel.
+
+`conv` takes images (groups, batch, *space, channels in) and kernels (groups, *window, channels in, channels out), with strides and with dilated windows, and pads
+nothing: padding and dilation of images are `pad`, other layouts are transposes, which cost nothing where the compiler reads through them.  Both of its gradients are
+convolutions again.  Compiled, it is the contraction of a view, so that it shares the matrix product's kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import ShapedArray
+from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.primitive import Primitive
+from fdl.core.tangents import Zero, is_linear
+from fdl.core.trace import aval_of
+from fdl.ops.axes import full, match, move_axis, transpose
+from fdl.ops.elementwise import add
+from fdl.ops.promotion import promote
+from fdl.ops.sample import Sample, f32, f64, i32
+from fdl.ops.shape import pad, reshape, reverse
+
+Sizes = tuple[int, ...]
+
+
+def conv(images: Any, kernels: Any, strides: Sequence[int], dilation: Sequence[int]) -> Any:
+    """Sums over windows: (groups, batch, *space, in) and (groups, *window, in, out) give (groups, batch, *places, out).
+
+    A window's elements are `dilation` apart, windows `strides` apart; each lies inside of the image whole.
+
+    >>> import fdl.numpy as jnp
+    >>> conv(jnp.ones((1, 2, 8, 1)), jnp.ones((1, 3, 1, 5)), (2,), (1,)).shape
+    (1, 2, 3, 5)
+    """
+    images, kernels = promote(images, kernels)
+    return conv_p.bind(images, kernels, strides=tuple(map(int, strides)), dilation=tuple(map(int, dilation)))
+
+
+def _reach(window: Sequence[int], dilation: Sequence[int]) -> list[int]:
+    """What a dilated window covers."""
+    return [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+
+
+def _places(space: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Sizes:
+    """How many windows lie in the image."""
+    return tuple(max((s - r) // t + 1, 0) for s, r, t in zip(space, _reach(window, dilation), strides, strict=True))
+
+
+def _shape(images: ShapedArray, kernels: ShapedArray, *, strides: Sizes, dilation: Sizes) -> ShapedArray:
+    n = images.ndim - 3
+    if n < 0 or kernels.ndim != n + 3 or len(strides) != n or len(dilation) != n or min((*strides, *dilation), default=1) < 1:
+        raise ShapeError(
+            f"conv: {images.describe()} with kernels {kernels.describe()}, strides {strides} and dilation {dilation}",
+            why="images are (groups, batch, *space, in), kernels (groups, *window, in, out), strides and dilation positive, one an axis of space",
+        )
+    if images.shape[0] != kernels.shape[0] or images.shape[-1] != kernels.shape[-2]:
+        raise ShapeError(f"conv: {images.describe()} and kernels {kernels.describe()} do not fit", why="they have as many groups and channels")
+    if images.dtype != kernels.dtype or images.dtype == dtypes.bool_:
+        raise DtypeError(f"conv: dtypes {images.dtype.name} and {kernels.dtype.name}", why="both must be the same number type", hint="x.astype(...)")
+    places = _places(images.shape[2:-1], kernels.shape[1:-2], strides, dilation)
+    return images.update(shape=(*images.shape[:2], *places, kernels.shape[-1]), weak_type=images.weak_type and kernels.weak_type)
+
+
+def _order(window: Sequence[int], channels: int) -> tuple[Sizes, int]:
+    """The order of a sum: axes of the window from outer to inner, and the place of the channels among them.  It follows from the shape: what has more elements is
+    inside, as its elements lie next to each other where sums are long."""
+    return tuple(range(len(window))), len(window) if math.prod(window) < max(channels, 2) else 0
+
+
+def _impl(images: np.ndarray[Any, Any], kernels: np.ndarray[Any, Any], *, strides: Sizes, dilation: Sizes) -> Any:
+    wide = dtypes.compute_dtype(images.dtype)
+    window = kernels.shape[1:-2]
+    places = _places(images.shape[2:-1], window, strides, dilation)
+    out = np.zeros((*images.shape[:2], *places, kernels.shape[-1]), wide)
+    x, w = images.astype(wide), kernels.astype(wide)
+    for at in np.ndindex(*window):  # one product an element of the window
+        cut = tuple(slice(i * d, i * d + (p - 1) * s + 1, s) if p else slice(0, 0) for i, d, p, s in zip(at, dilation, places, strides, strict=True))
+        out += np.einsum("gn...c,gco->gn...o", x[(slice(None), slice(None), *cut)], w[(slice(None), *at)])
+    return out.astype(images.dtype)
+
+
+def _jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    (x, w), (tx, tw) = primals, tangents
+    out = conv_p.bind(x, w, **params)
+    terms = [] if type(tx) is Zero else [conv_p.bind(match(tx, aval_of(x)), w, **params)]
+    terms += [] if type(tw) is Zero else [conv_p.bind(x, match(tw, aval_of(w)), **params)]
+    if not terms or not dtypes.is_float(aval_of(out).dtype):
+        return out, Zero(aval_of(out))
+    return out, terms[0] if len(terms) == 1 else add(*terms)
+
+
+def _transpose(ct: Any, operands: Any, *, strides: Sizes, dilation: Sizes) -> Any:
+    images, kernels = operands
+    space, window = images.aval.shape[2:-1], kernels.aval.shape[1:-2]
+    n, reach, places = len(space), _reach(window, dilation), aval_of(ct).shape[2:-1]
+    covered = [(p - 1) * s + r for p, s, r in zip(places, strides, reach, strict=True)]
+    zero = full((), 0, aval_of(ct).dtype)
+    out: list[Any] = [None, None]
+    if is_linear(images):
+        # each place of the result goes back to its window: a convolution of the spread result with the mirrored kernels
+        edges = [(r - 1, r - 1 + s - c, t - 1) for r, s, c, t in zip(reach, space, covered, strides, strict=True)]
+        spread = pad(ct, zero, [(0, 0, 0), (0, 0, 0), *edges, (0, 0, 0)])
+        mirrored = transpose(reverse(kernels, range(1, n + 1)), (*range(n + 1), n + 2, n + 1))
+        out[0] = match(conv_p.bind(spread, mirrored, strides=(1,) * n, dilation=dilation), images.aval)
+    if is_linear(kernels):
+        # channels are the batch, and the batch is summed over: windows as large as the result, `strides` apart
+        cut = pad(images, zero, [(0, 0, 0), (0, 0, 0), *((0, c - s, 0) for c, s in zip(covered, space, strict=True)), (0, 0, 0)])
+        by_channel = transpose(cut, (0, n + 2, *range(2, n + 2), 1))
+        windows = transpose(ct, (0, *range(2, n + 2), 1, n + 2))
+        summed = conv_p.bind(by_channel, windows, strides=dilation, dilation=strides)
+        out[1] = match(transpose(summed, (0, *range(2, n + 2), 1, n + 2)), kernels.aval)
+    return out
+
+
+def _batch(axis: Any, args: Any, batched: Any, **params: Any) -> Any:
+    x, w = args
+    if all(batched):  # more groups
+        b, g = aval_of(x).shape[:2]
+        out = conv_p.bind(reshape(x, (b * g, *aval_of(x).shape[2:])), reshape(w, (b * g, *aval_of(w).shape[2:])), **params)
+        return reshape(out, (b, g, *aval_of(out).shape[1:])), True
+    if batched[0]:  # more images
+        x = move_axis(x, 0, 1)
+        g, b, n = aval_of(x).shape[:3]
+        out = conv_p.bind(reshape(x, (g, b * n, *aval_of(x).shape[3:])), w, **params)
+        return move_axis(reshape(out, (g, b, n, *aval_of(out).shape[2:])), 1, 0), True
+    w = move_axis(w, 0, aval_of(w).ndim - 2)  # more channels out
+    *head, b, o = aval_of(w).shape
+    out = conv_p.bind(x, reshape(w, (*head, b * o)), **params)
+    out = reshape(out, (*aval_of(out).shape[:-1], b, o))
+    return move_axis(out, aval_of(out).ndim - 2, 0), True
+
+
+def _lower(b: Any, images: Any, kernels: Any, *, strides: Sizes, dilation: Sizes) -> Any:
+    """The contraction of a view: element (group, image, place, window, channel) lies where the window meets the image."""
+    g, n, *space, c = images.shape
+    window = kernels.shape[1:-2]
+    places = _places(space, window, strides, dilation)
+    d = len(space)
+
+    def at(index: Any) -> Any:
+        where = [i * s + j * t for i, j, s, t in zip(index[2 : 2 + d], index[2 + d : 2 + 2 * d], strides, dilation, strict=True)]
+        return (index[0], index[1], *where, index[-1])
+
+    view = b.view((g, n, *places, *window, c), images, at, repeats=True)
+    over, place = _order(window, c)
+    left, right = [2 + d + a for a in over], [1 + a for a in over]
+    left.insert(place, 2 + 2 * d)
+    right.insert(place, 1 + d)
+    return b.dot(view, kernels, ((tuple(left), tuple(right)), ((0,), (0,))), images.dtype)
+
+
+conv_p = Primitive("conv")
+conv_p.define(
+    shape=_shape,
+    impl=_impl,
+    jvp=_jvp,
+    transpose=_transpose,
+    batch=_batch,
+    lower=_lower,
+    samples=[
+        Sample((f32(1, 2, 9, 7, 3), f32(1, 3, 2, 3, 4)), {"strides": (1, 1), "dilation": (1, 1)}),
+        Sample((f32(1, 2, 9, 8, 3), f32(1, 3, 2, 3, 4)), {"strides": (2, 3), "dilation": (2, 1)}),
+        Sample((f32(2, 1, 11, 8), f32(2, 3, 8, 16)), {"strides": (2,), "dilation": (1,)}),
+        Sample((f64(3, 2, 5, 1), f64(3, 2, 1, 1)), {"strides": (1,), "dilation": (3,)}),
+        Sample((f32(1, 2, 4, 4, 4, 2), f32(1, 2, 2, 2, 2, 3)), {"strides": (1, 2, 1), "dilation": (1, 1, 2)}),
+        Sample((f32(1, 2, 3), f32(1, 3, 4)), {"strides": (), "dilation": ()}),
+        Sample((f32(1, 2, 2, 3), f32(1, 3, 3, 4)), {"strides": (1,), "dilation": (1,)}),
+        Sample((i32(1, 1, 5, 2), i32(1, 2, 2, 3)), {"strides": (1,), "dilation": (1,)}),
+        Sample((f32(1, 2, 4, 3), f32(1, 2, 2, 4)), {"strides": (1,), "dilation": (1,)}, fails=ShapeError),
+        Sample((f32(1, 2, 4, 3), f32(1, 2, 3, 4)), {"strides": (0,), "dilation": (1,)}, fails=ShapeError),
+        Sample((f32(1, 2, 4, 3), f64(1, 2, 3, 4)), {"strides": (1,), "dilation": (1,)}, fails=DtypeError),
+    ],
+).register()
