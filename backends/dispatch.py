@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 
+from fdl.backends import c
 from fdl.backends.c import CExecutable
 from fdl.backends.cuda import CudaExecutable
 from fdl.backends.executable import Executable, Interpreted
 from fdl.backends.toolchain import Compiler, find_compiler
-from fdl.core.config import config
+from fdl.core.config import config, log
 from fdl.core.errors import CompileError, CompileWarning, DeviceError, NoCompilerWarning
 from fdl.core.graph import Graph
 
@@ -40,8 +42,12 @@ def can_compile() -> bool:
 
 def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, ...]) -> Executable:
     """Compiled; where the compiler fails, slower but not broken, unless the tier forbids it."""
+    start, before = time.perf_counter(), c.compilations
     try:
-        return CExecutable(graph, compiler, donated)
+        program = CExecutable(graph, compiler, donated)
+        how = "compiled" if c.compilations > before else "found in the disk cache"
+        log("compile", f"{name}: {len(graph.equations)} equations, {how} in {time.perf_counter() - start:.3f} s")
+        return program
     except CompileError as error:
         if config.tier == "compiled":
             raise

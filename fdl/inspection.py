@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 from fdl.backends.c import CExecutable, Lowered, lower, plan_of
@@ -54,6 +55,23 @@ class Explanation:
     def operations(self) -> int:
         """Scalar operations, roughly: loops count one step."""
         return sum(n.work() for n in all_nodes(self.lowered.program.nodes) if not n.nested())
+
+    def html(self) -> str:
+        """All of it as one page that needs nothing else: stages by what they touch, then graph, kernels and source."""
+        rows = "".join(
+            f"<tr><td>{escape(type(n).__name__.lower())}</td><td>{escape(_described(n))}</td><td class=n>{n.work():,}</td>"
+            f"<td class=n>{sum(b.nbytes for b in dict.fromkeys([*n.reads(), *n.writes()])):,}</td><td>{escape(', '.join(map(str, dict.fromkeys(n.sources))))}</td></tr>"
+            for n in all_nodes(self.lowered.program.nodes)
+        )
+        parts = (("Graph", self.graph), ("Stages", str(self.lowered.program)), ("C source", self.source))
+        shown = "".join(f"<details><summary>{title}</summary><pre>{escape(text)}</pre></details>" for title, text in parts)
+        return (
+            "<!doctype html><meta charset=utf-8><title>fdl.explain</title><style>body{font:14px system-ui;margin:2em auto;max-width:80em}"
+            "table{border-collapse:collapse}td,th{padding:.2em .6em;border-bottom:1px solid #ddd;text-align:left}.n{text-align:right}pre{overflow:auto}</style>"
+            f"<h1>Compiled program</h1><p>Arena {self.arena_bytes:,} bytes, traffic {self.traffic_bytes:,} bytes, about {self.operations:,} operations, "
+            f"{'all threads' if self.lowered.parallel else 'one thread'}.</p>"
+            f"<table><tr><th>stage</th><th>extent</th><th>operations</th><th>bytes</th><th>lines</th></tr>{rows}</table>{shown}"
+        )
 
     def __str__(self) -> str:
         p = self.lowered.program

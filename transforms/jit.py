@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
 from fdl.core.array import DONATED, ArrayMethods
+from fdl.core.config import config, log
 from fdl.core.errors import StructureError
 from fdl.core.graph import Graph
-from fdl.core.pytree import TreeDef, tree_flatten
+from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
 from fdl.core.trace import Tracer, aval_of, current_trace, transforming
 from fdl.transforms.control.call import call
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, note_cell, noting_cells, stage
@@ -99,6 +100,8 @@ class Jitted:
                 hint="a tuple instead of a list, a frozen dataclass, or a dynamic argument",
             ) from None
         found = entry if entry is not None and entry.fits() else None
+        if found is None and "compile" in config.log:
+            log("compile", f"jit({self.name}) is traced: {_reason(list(self.cache), key, (dynamic, named))}")
         return found or self._record(key, leaves, in_tree, dict(fixed), dict(fixed_names), len(args)), leaves
 
     def _record(self, key: Any, leaves: Sequence[Any], in_tree: TreeDef, fixed: dict[int, Any], fixed_names: dict[str, Any], count: int) -> _Entry:
@@ -169,6 +172,21 @@ def jit(
     numbers += [parameters.index(n) for n in names if n in parameters and parameters.index(n) not in numbers]
     names += [parameters[i] for i in numbers if i < len(parameters) and parameters[i] not in names]
     return Jitted(f, sorted(i % len(parameters) if parameters and i < 0 else i for i in numbers), names, donate, device)
+
+
+def _reason(known: Sequence[Any], key: Any, arguments: Any) -> str:
+    """What of a call differs from the signature that comes nearest."""
+    if not known:
+        return "first call"
+    tree, avals, static, axes = key
+    same = [k for k in known if k[0] == tree]
+    if not same:
+        return f"the arguments' structure was {known[-1][0]} and is {tree}"
+    nearest = min(same, key=lambda k: sum(a != b for a, b in zip(k[1], avals, strict=True)) + (k[2] != static) + (k[3] != axes))
+    paths = [path for path, _ in tree_paths(arguments)]
+    changed = [f"argument{path} was {a.describe()} and is {b.describe()}" for path, a, b in zip(paths, nearest[1], avals, strict=True) if a != b]
+    changed += [f"static {dict(nearest[2])} and now {dict(static)}"] if nearest[2] != static else []
+    return "; ".join(changed) or ("another axis context" if nearest[3] != axes else "a captured tensor has another type")
 
 
 def _parameters(f: Callable[..., Any]) -> list[str]:

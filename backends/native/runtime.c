@@ -5,6 +5,7 @@
  * call is not of the signature that it was made for.
  */
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -216,7 +217,12 @@ static void *take_memory(long bytes) {
   const int c = size_class(bytes);
   if (c < CLASSES && kept_count[c]) return kept[c][--kept_count[c]];
   void *memory = 0;
-  return posix_memalign(&memory, 64, (size_t)(c < CLASSES ? class_bytes(c) : bytes)) ? 0 : memory;
+  const size_t size = (size_t)(c < CLASSES ? class_bytes(c) : bytes), large = 2 << 20;
+  if (posix_memalign(&memory, size >= large ? large : 64, size)) return 0;
+#ifdef MADV_HUGEPAGE
+  if (size >= large) madvise(memory, size, MADV_HUGEPAGE); /* a fault a page of 4 KiB costs more than the work on it */
+#endif
+  return memory;
 }
 static void give_memory(void *memory, long bytes) {
   const int c = size_class(bytes);

@@ -7,12 +7,14 @@
 | `FDL_NUM_THREADS` | threads of a compiled program (else `OMP_NUM_THREADS`, else the cores that the process may use) |
 | `FDL_CACHE_DIR` | folder of compiled programs (default: `fdl` in the user's cache folder) |
 | `FDL_CC` | the C compiler to use |
+| `FDL_LOG` | `compile`: say on standard error what is compiled, why, and how long it took |
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -50,6 +52,7 @@ class Config:
     threads: int = dataclasses.field(default_factory=_default_threads)
     cache_dir: Path = dataclasses.field(default_factory=_default_cache_dir)
     compiler: str = dataclasses.field(default_factory=lambda: os.environ.get("FDL_CC", ""))
+    log: frozenset[str] = dataclasses.field(default_factory=lambda: frozenset(os.environ.get("FDL_LOG", "").replace(",", " ").split()))
     listeners: list[Callable[[int], object]] = dataclasses.field(default_factory=list)
 
     def on_threads(self, listener: Callable[[int], object]) -> None:
@@ -65,6 +68,12 @@ class Config:
 
 
 config = Config()
+
+
+def log(kind: str, message: str) -> None:
+    """Say something on standard error, where `FDL_LOG` asks for this kind."""
+    if kind in config.log:
+        print(f"fdl {kind}: {message}", file=sys.stderr, flush=True)
 
 
 def set_num_threads(count: int) -> None:
