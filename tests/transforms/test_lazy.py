@@ -156,17 +156,17 @@ def test_memory_is_flat():
     """In a thread of its own, whose recorder knows no other test's programs: it would drop them at its limit, at some time or other."""
     grown = []
 
+    def steps(x, count):
+        for _ in range(count):
+            x = x * 0.5 + 1
+        flush()
+        gc.collect()
+        return x
+
     def run():
-        x = jnp.arange(5.0)
-        for _ in range(3000):
-            x = x * 0.5 + 1
-        flush()
-        gc.collect()
+        x = steps(steps(jnp.arange(5.0), 3000), 3000)  # once from a new array, once from a computed one: two programs
         before = len(gc.get_objects())
-        for _ in range(10_000):
-            x = x * 0.5 + 1
-        flush()
-        gc.collect()
+        steps(x, 10_000)
         grown.append(len(gc.get_objects()) - before)
 
     thread = threading.Thread(target=run)
