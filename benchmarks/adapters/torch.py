@@ -1,10 +1,14 @@
-"""PyTorch, eager, with its fused Adam."""
+"""PyTorch, eager, with its fused optimizers."""
+
+import itertools
 
 import torch
+from adapters.torch_models import TorchModels
 from adapters.userloop import userloop
+from torch.nn import functional
 
 
-class Adapter:
+class Adapter(TorchModels):
     version = torch.__version__
 
     def __init__(self, threads):
@@ -31,6 +35,40 @@ class Adapter:
         x = torch.tensor(d["x"], requires_grad=gradient)
         f = lambda: torch.tanh(x) * torch.sigmoid(x) + torch.exp(-x * x)
         return (lambda: torch.autograd.grad(f().sum(), x)[0]) if gradient else f
+
+    def eager_gradient(self, d):
+        x = torch.tensor(d["x"], requires_grad=True)
+        return lambda: torch.autograd.grad((torch.tanh(x) * x).sum(), x)[0]
+
+    def rows(self, d, op, gradient):
+        x, c, row, w, b = (torch.tensor(d[name]) for name in ("x", "c", "row", "w", "b"))
+        if op == "layer_norm":
+            f, args, weight = (lambda x, w, b: functional.layer_norm(x, (x.shape[-1],), w, b)), (x, w, b), c
+        else:
+            f, args, weight = (lambda x: getattr(torch, op)(x, -1)), (x,), c if op == "softmax" else row
+        if not gradient:
+            return lambda: f(*args)
+        args = [a.requires_grad_() for a in args]
+        return lambda: torch.autograd.grad((f(*args) * weight).sum(), args)
+
+    def reduce(self, d, op, axis):
+        x = torch.tensor(d["x"])
+        options = {"unbiased": False} if op == "var" else {}
+        return lambda: getattr(torch, op)(x, **options) if axis is None else getattr(torch, op)(x, axis, **options)
+
+    def hessian(self, d):
+        theta, x, y, sizes = torch.tensor(d["theta"]), torch.tensor(d["x"]), torch.tensor(d["y"]), d["sizes"]
+
+        def loss(theta):
+            h, at = x, 0
+            for i, (a, b) in enumerate(itertools.pairwise(sizes)):
+                h = h @ theta[at : at + a * b].view(a, b) + theta[at + a * b : at + a * b + b]
+                at += a * b + b
+                h = torch.tanh(h) if i < len(sizes) - 2 else h
+            return ((h - y) ** 2).mean()
+
+        f = torch.func.hessian(loss)
+        return lambda: f(theta)
 
     def mlp(self, d):
         return self.userloop(d, False)
