@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from fdl.backends.runtime import probe
 from fdl.core.array import VOLATILE, Array, Deferred
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import GraphError
@@ -28,7 +29,7 @@ from fdl.core.trace import aval_of, transforming
 from fdl.transforms.control.call import call, call_p
 from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
 from fdl.transforms.lazy.programs import NATIVE
-from fdl.transforms.lazy.recorder import on_native, probe
+from fdl.transforms.lazy.recorder import on_native
 from fdl.transforms.lazy.trie import Operation
 from fdl.transforms.linearize import LinearizedGraph, linearize_graph, transpose_graph
 from fdl.transforms.stage import note_cell, stage

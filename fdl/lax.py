@@ -526,6 +526,8 @@ def reduce_window(
     shape = aval_of(operand).shape
     n = len(shape)
     strides, spread, dilation = (tuple(v or (1,) * n) for v in (window_strides, base_dilation, window_dilation))
+    if any(len(v) != n for v in (window_dimensions, strides, spread, dilation)) or (not isinstance(padding, str) and len(padding) != n):
+        raise ShapeError(f"reduce_window: windows {tuple(window_dimensions)} with strides {strides} of {aval_of(operand).describe()}", why="each has one number an axis")
     reach = [(k - 1) * d + 1 for k, d in zip(window_dimensions, dilation, strict=True)]
     if isinstance(padding, str):
         padding = padtype_to_pads([(d - 1) * s + 1 for d, s in zip(shape, spread, strict=True)], reach, strides, padding)

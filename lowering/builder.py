@@ -192,7 +192,13 @@ class Builder:
         """The elements of `x` at other places; with `repeats` each at many."""
         if repeats and x.expensive and math.prod(shape) > x.size:
             self.settle(x)
-        return self._bounded(Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive))
+        out = self._bounded(Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive))
+        if not out.expensive and out.buffer is None:  # a look at a whole buffer, in order, is the buffer
+            index = space_vars(len(out.shape))
+            e = out.at(index)
+            if e.op == "load" and e.attr[0].size == out.size and e.attr[1] == row_major(index, out.shape):
+                out.buffer = e.attr[0]
+        return out
 
     def settle(self, x: Value) -> None:
         """Put a value into memory, for all its readers."""

@@ -179,7 +179,7 @@ def _outers(before: Node, n: Node) -> list[tuple[int, ...]]:
             spaces.append(m.space)
             if not isinstance(before, Nest):
                 counts.append(m.space[0] * m.over[0] if isinstance(m, Reduce) and not m.rows else m.space[0])
-    found = [(r,) for r in counts]
+    found: list[tuple[int, ...]] = [(r,) for r in counts]
     found += [space[:k] for space in spaces for k in range(2, len(space) + 1) if math.prod(space[:k]) in counts]
     found = [before.outer, *found] if isinstance(before, Nest) else sorted(found, key=lambda o: -math.prod(o))  # short rows stay in cache
     return [o for o in dict.fromkeys(found) if math.prod(o) >= _MIN_ROWS]

@@ -251,14 +251,15 @@ def render_kernel(n: Node, in_place: Mapping[Buffer, Buffer], exprs: Interner) -
 def _part(n: Node, text: Expressions, outer: int) -> Part:
     """The loops of a node, but for the `outer` ones that stand around it."""
     make = {Map: _map, Reduce: _reduce, Argmax: _argmax, Scatter: _scatter}[type(n)]
-    return make(n, text, outer)  # type: ignore[operator]
+    return make(n, text, outer)  # type: ignore[operator, no-any-return]
 
 
 def _nest(n: Nest, exprs: Interner) -> KernelCall:
     names = {b: f"l{k}" for k, b in enumerate(n.locals)}
     outer = len(n.outer)
     text = Expressions(rows=names, outer=outer)
-    parts, totals = [], []
+    parts: list[Part] = []
+    totals: list[Total] = []
     for m in n.body:
         text.scopes, text.lines = [{}], [[]]
         if isinstance(m, Reduce) and not m.rows:
@@ -563,8 +564,9 @@ class ProgramRenderer:
     def _handed_on(self, n: Loop, serial: bool) -> tuple[tuple[CopyText, ...], tuple[CopyText, ...]]:
         """Carries that are copied, and large ones whose buffers change places; those that lie where they belong need neither."""
         in_place = self.arena.in_place
-        fixed = {*in_place, *in_place.values()}
-        copied, swapped = [], []
+        fixed = {*in_place, *in_place.values(), *self.arena.private}
+        copied: list[CopyText] = []
+        swapped: list[CopyText] = []
         for a, b in n.carry:
             if in_place.get(a) is not b:
                 small = serial and b.nbytes <= _SMALL_COPY

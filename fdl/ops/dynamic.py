@@ -80,6 +80,7 @@ def _slice_lower(b: Any, x: Any, *starts: Any, sizes: Shape) -> Any:
 
 
 dynamic_slice_p = Primitive("dynamic_slice")
+dynamic_update_slice_p = Primitive("dynamic_update_slice")
 dynamic_slice_p.define(
     shape=_slice_shape,
     impl=lambda x, *starts, sizes: x[_block(x.shape, starts, sizes)],
@@ -142,7 +143,6 @@ def _update_lower(b: Any, x: Any, update: Any, *starts: Any) -> Any:
     return b.scatter("set", x, update, lambda index: (_moved(b, index, starts, update.shape, x.shape), []))
 
 
-dynamic_update_slice_p = Primitive("dynamic_update_slice")
 dynamic_update_slice_p.define(
     shape=_update_shape,
     impl=_update_impl,

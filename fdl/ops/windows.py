@@ -39,7 +39,7 @@ def reduce_windows(kind: str, x: Any, window: Sequence[int], strides: Sequence[i
         whole = slice(x, [0] * aval.ndim, [p * k for p, k in zip(places, window, strict=True)], [1] * aval.ndim)
         parts = [(p, k) if k > 1 else (p,) for p, k in zip(places, window, strict=True)]
         inner = [sum(map(len, parts[:i])) + 1 for i, part in enumerate(parts) if len(part) == 2]
-        return fold(reshape(whole, [d for part in parts for d in part]), inner)
+        return fold(reshape(whole, tuple(d for part in parts for d in part)), inner)
     for axis in reversed(range(aval.ndim)):
         if window[axis] > 1 or strides[axis] > 1:
             x = _along(fold, x, axis, places[axis], window[axis], strides[axis], dilation[axis])
@@ -104,6 +104,6 @@ def _largest(x: Any, axes: Sequence[int]) -> Any:
         for a, d in reversed(list(zip(axes, sizes, strict=True))):
             start[a], rest = rest % d, rest // d
         stop = [s + 1 if a in axes else d for a, (s, d) in enumerate(zip(start, shape, strict=True))]
-        elements.append(reshape(slice(x, start, stop, [1] * len(shape)), [shape[a] for a in kept]))
+        elements.append(reshape(slice(x, start, stop, [1] * len(shape)), tuple(shape[a] for a in kept)))
     place = broadcast(_place_of_largest(elements), shape, kept)
     return reduce_sum(select(equal(place, number), x, full(shape, 0, aval_of(x).dtype)), axes)
