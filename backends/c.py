@@ -42,6 +42,7 @@ class Lowered:
     parallel: bool
     lines: dict[str, list[Location]]
     clocks: list[tuple[str, Node]]
+    units: int
 
 
 def lower(graph: Graph, donated: Sequence[int] = (), timed: bool = False) -> Lowered:
@@ -50,7 +51,7 @@ def lower(graph: Graph, donated: Sequence[int] = (), timed: bool = False) -> Low
     program = schedule(build(optimized))
     arena = plan_arena(program, donated)
     rendered = render_program(program, arena, timed)
-    return Lowered(optimized, program, arena, rendered.source, rendered.parallel, rendered.lines, rendered.clocks)
+    return Lowered(optimized, program, arena, rendered.source, rendered.parallel, rendered.lines, rendered.clocks, rendered.units)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,15 +79,15 @@ class Plan:
         return cache.folder("programs") / self.library
 
 
-def compile_source(source: str, compiler: Compiler) -> str:
-    """Name of the library with this source, built if need be."""
+def compile_source(source: str, units: int, compiler: Compiler) -> str:
+    """Name of the library with this source, built if need be: a large one in several parts at the same time."""
     global compilations
     path = cache.folder("programs") / f"{cache.key_of(source, cache.own_digest(), compiler.identity())}.so"
     if not path.exists():
         text = path.with_suffix(".c")
         cache.publish(text, lambda target: target.write_text(source))
         compilations += 1
-        cache.publish(path, lambda target: compiler.build([text], target, PROGRAM_FLAGS))
+        cache.publish(path, lambda target: compiler.build([text] * units, target, PROGRAM_FLAGS))
     return path.name
 
 
@@ -94,7 +95,7 @@ def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
     """What a lowered program takes to run, its library built if need be."""
     program, in_place = lowered.program, lowered.arena.in_place
     places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs]
-    return Plan(compile_source(lowered.source, compiler), lowered.arena.size, lowered.parallel, places)
+    return Plan(compile_source(lowered.source, lowered.units, compiler), lowered.arena.size, lowered.parallel, places)
 
 
 def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
@@ -113,8 +114,10 @@ class CExecutable(Executable):
     def __init__(self, graph: Graph, compiler: Compiler, donated: Sequence[int] = (), plan: Plan | None = None) -> None:
         self.graph = graph
         self.in_avals, self.out_avals = tuple(graph.in_avals), tuple(graph.out_avals)
-        self.native = runtime.load(compiler)
+        if not _LOADED:
+            runtime.begin(compiler)
         self.plan = plan or make_plan(graph, compiler, donated)
+        self.native = runtime.load(compiler)
         library = str(self.plan.path)
         with _LOCK:
             if library not in _LOADED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.machinery
@@ -15,6 +16,7 @@ from fdl.backends import cache
 from fdl.backends.toolchain import PRODUCT_FLAGS, Compiler, rows_of_tile
 from fdl.core.array import Array
 from fdl.core.config import config
+from fdl.core.errors import CompileError
 from fdl.lowering.render import environment
 
 _NATIVE = Path(__file__).resolve().parent / "native"
@@ -37,27 +39,28 @@ class GemmConfig:
     vector_bytes: int
     rows: int
     wide: tuple[int, ...]  # by rows: vectors of columns where all of C's rows fit
+    type: ElementType
     columns: int = 2
     depth: int = 256
-    types: tuple[ElementType, ...] = (ElementType("float", "f32", 4), ElementType("double", "f64", 8))
 
 
-def gemm_source(vector_bytes: int) -> str:
-    """The source of the matrix products for a machine."""
+TYPES = (ElementType("float", "f32", 4), ElementType("double", "f64", 8))
+
+
+def gemm_source(vector_bytes: int, kind: ElementType) -> str:
+    """The source of the matrix products of a type for a machine."""
     template = environment().from_string((_NATIVE / "gemm.c.j2").read_text())
     registers = 32 if vector_bytes == 64 else 16
     wide = (0, *(min(8, (registers - 2) // (rows + 1)) for rows in range(1, 5)))
-    text: str = template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes), wide))
+    text: str = template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes), wide, kind))
     return text
 
 
 @functools.cache
 def load(compiler: Compiler) -> ModuleType:
     """The library as a module: `load`, `program`, `set_threads`."""
+    path = built(compiler)
     with _LOCK:
-        path = cache.folder("runtime") / f"fdl_native-{cache.key_of(cache.own_digest(), compiler.identity())}.so"
-        if not path.exists():
-            cache.publish(path, lambda target: _build(compiler, target))
         spec = importlib.util.spec_from_loader("fdl_native", importlib.machinery.ExtensionFileLoader("fdl_native", str(path)))
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -77,10 +80,31 @@ def probe(cls: Any) -> tuple[Any, int]:
     return instance, cls.__basicsize__
 
 
+def built(compiler: Compiler) -> Path:
+    """The library's file, compiled if need be."""
+    with _LOCK:
+        path = cache.folder("runtime") / f"fdl_native-{cache.key_of(cache.own_digest(), compiler.identity())}.so"
+        if not path.exists():
+            cache.publish(path, lambda target: _build(compiler, target))
+        return path
+
+
+def begin(compiler: Compiler) -> None:
+    """Let the library be compiled, where it has not been, while other work goes on; `load` meets the error if it fails."""
+
+    def work() -> None:
+        with contextlib.suppress(CompileError, OSError):
+            built(compiler)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
 def _build(compiler: Compiler, target: Path) -> None:
-    gemm = target.with_suffix(".gemm.c")
+    units = {target.with_suffix(f".{t.suffix}.c"): gemm_source(compiler.vector_bytes, t) for t in TYPES}
     try:
-        gemm.write_text(gemm_source(compiler.vector_bytes))
-        compiler.build([_NATIVE / "runtime.c", gemm], target, PRODUCT_FLAGS, ("-lm", "-lpthread", "-ldl"))
+        for unit, source in units.items():
+            unit.write_text(source)
+        compiler.build([*units, _NATIVE / "runtime.c"], target, PRODUCT_FLAGS, ("-lm", "-lpthread", "-ldl"))
     finally:
-        gemm.unlink(missing_ok=True)
+        for unit in units:
+            unit.unlink(missing_ok=True)

@@ -50,7 +50,7 @@ class Compiler:
         objects = [target.with_suffix(f".{i}.o") for i in range(len(sources))]
         try:
             with ThreadPoolExecutor(len(sources)) as pool:  # units compile at the same time
-                list(pool.map(lambda unit, out: self._run([*flags, f"-I{INCLUDE}", "-c", "-o", str(out), str(unit)]), sources, objects))
+                list(pool.map(lambda i: self._run([*flags, f"-I{INCLUDE}", f"-DFDL_UNIT={i}", "-c", "-o", str(objects[i]), str(sources[i])]), range(len(sources))))
             self._run([*flags, "-o", str(target), *map(str, objects), *libraries])
         finally:
             for unit in objects:

@@ -51,6 +51,7 @@ def environment() -> Any:
 
 
 _SMALL_COPY = 256  # bytes of a carry that is copied rather than swapped
+UNITS = 2  # parts of a large program that are compiled at the same time
 _LARGE = 150  # nodes from which a program's calls are not optimised across
 
 # Expressions
@@ -388,6 +389,19 @@ def _scatter(n: Scatter, text: Expressions, outer: int) -> Part:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FunctionText:
+    """A function, and its head alone."""
+
+    text: str
+    head: str
+
+
+def _kernel_text(text: str) -> FunctionText:
+    start = text.find("*/") + 2 if text.startswith("/*") else 0
+    return FunctionText(text, text[start : text.index("{", start)].strip())
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BufferText:
     """A pointer of the program function."""
 
@@ -475,22 +489,24 @@ class BranchText:
 class ProgramText:
     """What the program template gets."""
 
-    kernels: tuple[str, ...]
+    kernels: tuple[FunctionText, ...]
     buffers: tuple[BufferText, ...]
     nodes: tuple[Any, ...]
     serial: bool
     large: bool
     clocks: int
+    units: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rendered:
-    """Source text, whether it wants a parallel region, each kernel's user lines, and the stages by clock."""
+    """Source text, whether it wants a parallel region, each kernel's user lines, the stages by clock, and in how many parts it compiles."""
 
     source: str
     parallel: bool
     lines: dict[str, list[Location]]
     clocks: list[tuple[str, Node]]
+    units: int
 
 
 def _digits(digits: Sequence[tuple[int, int]]) -> str:
@@ -515,10 +531,12 @@ class ProgramRenderer:
         nodes = self._nodes(self.program.nodes, Barriers(self.arena))
         for b in list(self.used):
             self._name(self.arena.home(b) if b.kind == "temp" else b)
-        kernels = tuple(text.replace("KERNEL_NAME", name) for text, name in self.kernels.items())
-        text = ProgramText(kernels, tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used), nodes, serial, self.large, len(self.clocks) if self.timed else 0)
+        kernels = tuple(_kernel_text(text.replace("KERNEL_NAME", name)) for text, name in self.kernels.items())
+        units = UNITS if self.large and not self.timed else 1
+        buffers = tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used)
+        text = ProgramText(kernels, buffers, nodes, serial, self.large, len(self.clocks) if self.timed else 0, units)
         source = environment().get_template("program.c.j2").render(p=text)
-        return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines, self.clocks)
+        return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines, self.clocks, units)
 
     def _buffer_text(self, b: Buffer) -> BufferText:
         home = self.arena.home(b) if b.kind == "temp" else b
@@ -603,7 +621,9 @@ class ProgramRenderer:
         lines = "\n".join(f"  {line}" for line in text.lines[0])
         number = self.branches
         self.branches += 1
-        self.kernels[f"static fdl_i32 fdl_branch_{number}({', '.join(params) or 'void'}) {{\n{lines}\n  return {index};\n}}"] = f"fdl_branch_{number}"
+        linkage = "FDL_APART" if self.large else "static"
+        head = f"{linkage} fdl_i32 fdl_branch_{number}({', '.join(params) or 'void'})"
+        self.kernels[f"{head} {{\n{lines}\n  return {index};\n}}"] = f"fdl_branch_{number}"
         args = (*(self._name(b) for b in text.buffers), *(f"t{v.rank}" for v in text.steps))
         bodies = tuple(self._nodes(body, Barriers(self.arena)) for body in n.bodies)
         return BranchText(number, args, bodies, not is_parallel(n), barrier)

@@ -18,7 +18,7 @@ typedef struct {
 } fdl_runtime;
 
 /* For programs of hundreds of calls: optimising one long list of calls takes seconds and gains nothing */
-#define FDL_APART __attribute__((noinline))
+#define FDL_APART __attribute__((noinline, visibility("hidden")))
 #ifdef __clang__
 #define FDL_PLAIN __attribute__((optnone, noinline))
 #else
