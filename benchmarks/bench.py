@@ -1,6 +1,6 @@
 """Side-by-side benchmark: each framework in a process of its own, results compared, blocks of calls interleaved, medians.
 
-python benchmarks/bench.py [pattern ...] [--only fdl,jax] [--threads 2] [--rounds 15]
+python benchmarks/bench.py [pattern ...] [--only fdl,jax] [--threads 2] [--rounds 15] [--png report.png]
 """
 
 import argparse
@@ -102,19 +102,46 @@ def main():
     parser.add_argument("--only", default="fdl,jax,torch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--png", help="draw the ratios, best peer over fdl, into this file (needs matplotlib)")
     options = parser.parse_args()
     names = [n for n in options.only.split(",") if importlib.util.find_spec(PACKAGES[n])]
     frameworks = [Framework(n, options.threads) for n in names]
     print("us a call, medians;", ", ".join(f"{f.name} {f.version}" for f in frameworks), f"; {options.threads} threads")
     print("| workload | " + " | ".join(names) + " | best peer / fdl |\n|" + "---|" * (len(names) + 2))
+    ratios = {}
     for workload in WORKLOADS:
         if any(fnmatch.fnmatch(workload.name, p) for p in options.patterns):
             times = measure(workload, frameworks, options.rounds)
             peers = [t for n, t in times.items() if n != "fdl"]
-            ratio = f"{min(peers) / times['fdl']:.2f}" if peers and "fdl" in times else ""
+            ratio = ""
+            if peers and "fdl" in times:
+                ratios[workload.name] = min(peers) / times["fdl"]
+                ratio = f"{ratios[workload.name]:.2f}"
             print(f"| {workload.name} | " + " | ".join(f"{times[n] * 1e6:.2f}" if n in times else "" for n in names) + f" | {ratio} |", flush=True)
     for f in frameworks:
         f.pipe.send(None)
+    if len(ratios) > 1:
+        mean = statistics.geometric_mean(min(r, 10) for r in ratios.values())
+        print(f"\ngeometric mean of {len(ratios)} ratios, each at most 10: {mean:.2f}")
+    if options.png and ratios:
+        draw(ratios, options.png)
+
+
+def draw(ratios, path):
+    """Bars of best peer over fdl, on a logarithmic scale."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = list(reversed(ratios))
+    figure, axes = pyplot.subplots(figsize=(9, 0.28 * len(names) + 1.2))
+    axes.barh(names, [ratios[n] for n in names], left=0, color=["#2a7f62" if ratios[n] >= 1 else "#b5533c" for n in names])
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_xlabel("time of the best peer / time of fdl (right of 1: fdl is faster)")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":
