@@ -45,7 +45,7 @@ _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and k
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
 _MAX_DIGITS = 6  # of the number of a row or column, as the runtime library reads them
 _FEW = 16  # elements of a carry that is no output, but copied to one
-_UNROLLED, _UNROLLED_COST = 8, 100  # elements of a fold that is written out, and its operations
+_UNROLLED, _UNROLLED_COST = 8, 100  # elements of a fold that is written out, and operations in it from which its operand goes to memory first
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
 
 Place = tuple[Index, ...]
@@ -298,7 +298,9 @@ class Builder:
             return total
 
         shape = tuple(x.shape[a] for a in kept)
-        return self.compute(shape, x.dtype, at, [x]) if at(tuple(space_vars(len(shape)))).cost <= _UNROLLED_COST else None
+        if at(tuple(space_vars(len(shape)))).cost > _UNROLLED_COST:
+            self.settle(x)  # the order of the fold follows from its shape, whatever its operand costs
+        return self.compute(shape, x.dtype, at, [x])
 
     def _fold_at_once(self, kind: str, x: Value, axes: Sequence[int], rows: bool) -> Value:
         kept = [a for a in range(len(x.shape)) if a not in axes]

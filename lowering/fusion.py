@@ -17,7 +17,8 @@ from fdl.lowering.reindex import mapped, reindexed, used
 _MIN_ROWS = 8
 _MAX_BODY = 24
 _MIN_WIDTH = 16
-_MAX_LOCAL = 16384  # elements of a row that may be a local array
+_MAX_STACK = 128 << 10  # bytes of rows that a nest keeps as local arrays
+_MAX_TOTAL = 4096  # columns of a total that a nest keeps
 
 
 def fuse_rows(program: Program) -> Program:
@@ -25,8 +26,11 @@ def fuse_rows(program: Program) -> Program:
     counts = used(program.nodes)
     fused = dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _Fusion(program).run(nodes)))
     for n in _nests(fused.nodes):
-        inner = used(n.body)
-        n.locals = {b: r for b, r in _rows_of(n.body, n.outer).items() if b.kind == "temp" and inner[b] == counts[b] and r <= _MAX_LOCAL}
+        inner, left = used(n.body), _MAX_STACK
+        for b, size in _rows_of(n.body, n.outer).items():
+            if b.kind == "temp" and inner[b] == counts[b] and size * b.dtype.itemsize <= left:
+                n.locals[b] = size
+                left -= size * b.dtype.itemsize
     return fused
 
 
@@ -86,7 +90,7 @@ class _Fusion:
         chunk, space = nest.chunk, nest.space
         if isinstance(n, Reduce) and not n.rows:
             height = n.over[0]
-            if len(n.over) != 1 or len(n.space) != 2 or nest.outer != (n.space[0] * height,) or chunk not in (0, height) or n.space[1] > _MAX_LOCAL // 4:
+            if len(n.over) != 1 or len(n.space) != 2 or nest.outer != (n.space[0] * height,) or chunk not in (0, height) or n.space[1] > _MAX_TOTAL:
                 return None
             value = row_value(n, self.exprs)
             if value is None or not self._local(nest, [value], [], (*nest.outer, n.space[1])):

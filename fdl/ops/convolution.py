@@ -23,9 +23,12 @@ from fdl.ops.axes import full, match, move_axis, transpose
 from fdl.ops.elementwise import add
 from fdl.ops.promotion import promote
 from fdl.ops.sample import Sample, f32, f64, i32
-from fdl.ops.shape import pad, reshape, reverse
+from fdl.ops.shape import concatenate, pad, reshape, reverse
+from fdl.ops.shape import slice as slice_
 
 Sizes = tuple[int, ...]
+
+_MAX_PARTS = 9  # of a strided convolution's gradient
 
 
 def conv(images: Any, kernels: Any, strides: Sequence[int], dilation: Sequence[int]) -> Any:
@@ -94,6 +97,43 @@ def _jvp(primals: Any, tangents: Any, **params: Any) -> Any:
     return out, terms[0] if len(terms) == 1 else add(*terms)
 
 
+def _mirrored(kernels: Any) -> Any:
+    """Kernels that lead back: (groups, *window from its end, out, in)."""
+    n = aval_of(kernels).ndim - 3
+    return transpose(reverse(kernels, range(1, n + 1)), (*range(n + 1), n + 2, n + 1))
+
+
+def _by_spreading(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dilation: Sizes) -> Any:
+    """The cotangent of images: each place of the result, `strides` apart, goes back to its window."""
+    reach = _reach(aval_of(kernels).shape[1:-2], dilation)
+    covered = [(p - 1) * s + r for p, s, r in zip(aval_of(ct).shape[2:-1], strides, reach, strict=True)]
+    edges = [(r - 1, r - 1 + s - c, t - 1) for r, s, c, t in zip(reach, space, covered, strides, strict=True)]
+    spread = pad(ct, full((), 0, aval_of(ct).dtype), [(0, 0, 0), (0, 0, 0), *edges, (0, 0, 0)])
+    return conv_p.bind(spread, _mirrored(kernels), strides=(1,) * len(strides), dilation=dilation)
+
+
+def _by_residue(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dilation: Sizes) -> Any:
+    """The same without the zeros between places: pixels that leave one rest by the stride meet one part of the kernel only, r, r + stride, r + 2 stride ..."""
+    n, zero = len(space), full((), 0, aval_of(ct).dtype)
+    window, places = aval_of(kernels).shape[1:-2], aval_of(ct).shape[2:-1]
+    counts = [-(-d // s) for d, s in zip(space, strides, strict=True)]  # pixels of one rest
+    parts = []
+    for rest in np.ndindex(*strides):
+        taps = [max(-(-(k - r) // s), 0) for k, r, s in zip(window, rest, strides, strict=True)]
+        if 0 in taps or 0 in places:
+            parts.append(full((*aval_of(ct).shape[:2], *counts, aval_of(kernels).shape[-2]), 0, aval_of(ct).dtype))
+            continue
+        part = slice_(kernels, (0, *rest, 0, 0), aval_of(kernels).shape, (1, *strides, 1, 1))
+        edges = [(t - 1, j - p, 0) for t, j, p in zip(taps, counts, places, strict=True)]
+        shifted = pad(ct, zero, [(0, 0, 0), (0, 0, 0), *edges, (0, 0, 0)])
+        parts.append(conv_p.bind(shifted, _mirrored(part), strides=(1,) * n, dilation=dilation))
+    shape = aval_of(parts[0]).shape
+    stacked = reshape(concatenate([reshape(p, (1, *shape)) for p in parts], 0), (*strides, *shape))
+    woven = transpose(stacked, (n, n + 1, *(a for i in range(n) for a in (n + 2 + i, i)), 2 * n + 2))
+    whole = reshape(woven, (*shape[:2], *(j * s for j, s in zip(counts, strides, strict=True)), shape[-1]))
+    return slice_(whole, (0,) * (n + 3), (*shape[:2], *space, shape[-1]), (1,) * (n + 3))
+
+
 def _transpose(ct: Any, operands: Any, *, strides: Sizes, dilation: Sizes) -> Any:
     images, kernels = operands
     space, window = images.aval.shape[2:-1], kernels.aval.shape[1:-2]
@@ -102,11 +142,8 @@ def _transpose(ct: Any, operands: Any, *, strides: Sizes, dilation: Sizes) -> An
     zero = full((), 0, aval_of(ct).dtype)
     out: list[Any] = [None, None]
     if is_linear(images):
-        # each place of the result goes back to its window: a convolution of the spread result with the mirrored kernels
-        edges = [(r - 1, r - 1 + s - c, t - 1) for r, s, c, t in zip(reach, space, covered, strides, strict=True)]
-        spread = pad(ct, zero, [(0, 0, 0), (0, 0, 0), *edges, (0, 0, 0)])
-        mirrored = transpose(reverse(kernels, range(1, n + 1)), (*range(n + 1), n + 2, n + 1))
-        out[0] = match(conv_p.bind(spread, mirrored, strides=(1,) * n, dilation=dilation), images.aval)
+        back = _by_residue if 1 < math.prod(strides) <= _MAX_PARTS and max(dilation) == 1 else _by_spreading
+        out[0] = match(back(ct, kernels, space, strides, dilation), images.aval)
     if is_linear(kernels):
         # channels are the batch, and the batch is summed over: windows as large as the result, `strides` apart
         cut = pad(images, zero, [(0, 0, 0), (0, 0, 0), *((0, c - s, 0) for c, s in zip(covered, space, strict=True)), (0, 0, 0)])

@@ -94,6 +94,17 @@ def test_a_fused_stage_has_the_bits_of_its_parts():
     assert np.asarray(fused).tobytes() == np.asarray(fdl.jit(lambda e, t: e / t[:, None])(e, total)).tobytes()
 
 
+@needs_compiler
+@pytest.mark.parametrize("count", [3, 8, 9])
+def test_the_order_of_a_fold_does_not_follow_from_its_operand(count):
+    deep = lambda x: jnp.tanh(jnp.exp(jnp.tanh(x * 3) + jnp.log1p(jnp.exp(x)))) / (1 + jnp.exp(-x))
+    x = X[:, :count]
+    stored = fdl.jit(deep)(x)
+    for axis, y, z in ((1, x, stored), (0, x.T.copy(), jnp.array(np.asarray(stored).T.copy()))):
+        fused = fdl.jit(lambda x, axis=axis: deep(x).sum(axis))(y)
+        assert np.asarray(fused).tobytes() == np.asarray(fdl.jit(lambda v, axis=axis: v.sum(axis))(z)).tobytes()
+
+
 # Loops
 
 
