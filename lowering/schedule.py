@@ -273,8 +273,10 @@ def _reads_only_at(n: Map, b: Buffer, offset: Index, needed: bool = True) -> boo
 
 
 def copies_itself(n: Node, in_place: Mapping[Buffer, Buffer]) -> bool:
-    """Whether a map only stores what is there already, since what it writes lies where it reads."""
-    return isinstance(n, Map) and all(s.value.op == "load" and in_place.get(s.buffer) is s.value.attr[0] and s.value.attr[1] == s.offset for s in n.stores)
+    """Whether a map only stores what is there already, since what it writes lies where it reads; a result may lie elsewhere after all, where its input's memory is held."""
+    return isinstance(n, Map) and all(
+        s.buffer.kind == "temp" and s.value.op == "load" and in_place.get(s.buffer) is s.value.attr[0] and s.value.attr[1] == s.offset for s in n.stores
+    )
 
 
 def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:

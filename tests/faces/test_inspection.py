@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 import fdl
 import fdl.numpy as jnp
@@ -84,3 +85,15 @@ def test_donated_trees_are_gone_after_the_fast_entry():
         assert "donated" in str(error)
     else:
         raise AssertionError("a donated array can still be read")
+
+
+@needs_compiler
+@pytest.mark.parametrize("held", [False, True])
+def test_a_donated_argument_that_is_returned_is_there(held):
+    """Whether the result lies in the argument's memory, or in its own since somebody else holds that."""
+    f = fdl.jit(lambda x, y: (x, x @ y), donate_argnums=0)
+    y = jnp.ones((40, 40)) * 0.01
+    for k in range(3):
+        x = jnp.asarray(np.full((40, 40), k + 1, np.float32)) if held else fdl.jit(lambda v: v + 1)(jnp.full((40, 40), float(k)))
+        same, _ = f(x, y)
+        assert (np.asarray(same) == k + 1).all()
