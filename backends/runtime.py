@@ -82,11 +82,15 @@ def probe(cls: Any) -> tuple[Any, int]:
 
 def built(compiler: Compiler) -> Path:
     """The library's file, compiled if need be."""
+    path = _library(compiler)
     with _LOCK:
-        path = cache.folder("runtime") / f"fdl_native-{cache.key_of(cache.own_digest(), compiler.identity())}.so"
         if not path.exists():
             cache.publish(path, lambda target: _build(compiler, target))
         return path
+
+
+def _library(compiler: Compiler) -> Path:
+    return cache.folder("runtime") / f"fdl_native-{cache.key_of(cache.own_digest(), compiler.identity())}.so"
 
 
 def begin(compiler: Compiler) -> None:
@@ -96,7 +100,8 @@ def begin(compiler: Compiler) -> None:
         with contextlib.suppress(CompileError, OSError):
             built(compiler)
 
-    threading.Thread(target=work, daemon=True).start()
+    if not _library(compiler).exists():
+        threading.Thread(target=work, daemon=True).start()
 
 
 def _build(compiler: Compiler, target: Path) -> None:

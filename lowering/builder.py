@@ -7,7 +7,6 @@ computed again and again (broadcast, random access), or where a node needs memor
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
-from fdl.core.graph import Atom, Equation, Graph, Literal, Var
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
 from fdl.core.source import Location
 from fdl.lowering.loop_ir import (
     ZERO,
@@ -454,8 +453,7 @@ class Builder:
 
     def inline(self, graph: Graph, args: Sequence[Value]) -> list[Value]:
         """The results of a graph for these inputs."""
-        uses = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Var))
-        uses.update(a for a in graph.outputs if isinstance(a, Var))
+        uses = use_counts(graph)
         env: dict[Var, Value] = dict(zip(graph.inputs, args, strict=True))
 
         def read(atom: Atom) -> Value:

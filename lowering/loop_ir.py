@@ -353,10 +353,6 @@ class Operand:
     rows: tuple[tuple[int, int], ...]
     cols: tuple[tuple[int, int], ...]
 
-    def shape(self) -> tuple[int, int]:
-        """Numbers of rows and columns."""
-        return math.prod(d for d, _ in self.rows), math.prod(d for d, _ in self.cols)
-
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Dot(Node):

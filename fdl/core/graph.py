@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -245,6 +246,13 @@ def _check(graph: Graph) -> None:
 
 
 # Evaluation
+
+
+def use_counts(graph: Graph) -> Counter[Var]:
+    """How often each variable is an operand or a result."""
+    counts = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Var))
+    counts.update(a for a in graph.outputs if isinstance(a, Var))
+    return counts
 
 
 def last_uses(graph: Graph) -> list[list[Var]]:

@@ -5,16 +5,13 @@ The gradient of a padded image is cut back to the image; without this pass its e
 
 from __future__ import annotations
 
-from collections import Counter
-
-from fdl.core.graph import Equation, Graph, Literal, Var
+from fdl.core.graph import Equation, Graph, Literal, Var, use_counts
 from fdl.core.primitive import REGISTRY
 
 
 def crop(graph: Graph) -> Graph:
     """A slice of `conv(x, w)`, where nothing else reads the convolution, is `conv(pad(x), w)`, negative edges cutting; two paddings of x become one."""
-    uses = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Var))
-    uses.update(a for a in graph.outputs if isinstance(a, Var))
+    uses = use_counts(graph)
     made = {v: e for e in graph.equations for v in e.outputs}
     replaced: dict[int, list[Equation]] = {}
     for e in graph.equations:
@@ -45,6 +42,6 @@ def _moved(e: Equation, conv: Equation, before: Equation | None) -> list[Equatio
         first += -e.params["start"][axis] * stride
         length = (result[axis] - 1) * stride + (kernel[axis - 1] - 1) * apart + 1
         config[axis] = (first, length - first - shape[axis] - between * max(shape[axis] - 1, 0), between)
-    padded = tuple(a + d + b + between * max(d - 1, 0) for d, (a, b, between) in zip(shape, config, strict=True))
-    pad = Equation(REGISTRY["pad"], (image, value), {"config": tuple(config)}, (Var(image.aval.update(shape=padded)),), source=e.source)
+    primitive, params = REGISTRY["pad"], {"config": tuple(config)}
+    pad = Equation(primitive, (image, value), params, tuple(map(Var, primitive.infer([image.aval, value.aval], params))), source=e.source)
     return [pad, conv.replace(inputs=(pad.outputs[0], conv.inputs[1]), outputs=e.outputs)]

@@ -6,10 +6,9 @@ once, and is large enough to run at full speed; what it needs is stacked by the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-from fdl.core.graph import Atom, Equation, Graph, Var
+from fdl.core.graph import Atom, Equation, Graph, Var, use_counts
 
 _MIN_RESULT = 1024  # elements of a sum that is worth the stacks
 _MAX_STACKED = 1 << 25  # elements
@@ -26,8 +25,7 @@ def hoist(graph: Graph) -> Graph:
 def _sums(e: Equation) -> list[tuple[int, Equation, Equation]]:
     """Carries that are nothing but a sum of products: (number, the addition, the product)."""
     body, first, count = e.params["graph"], e.params["num_consts"], e.params["num_carry"]
-    uses = Counter(a for q in body.equations for a in q.inputs if isinstance(a, Var))
-    uses.update(a for a in body.outputs if isinstance(a, Var))
+    uses = use_counts(body)
     made = {q.outputs[0]: q for q in body.equations if q.outputs}
     consts = set(body.inputs[:first])
     found = []

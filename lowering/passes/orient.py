@@ -5,16 +5,14 @@ A multiplication commutes and the order of each sum stays, so no bit changes.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
-from fdl.core.graph import Equation, Graph, Var
+from fdl.core.graph import Equation, Graph, Var, use_counts
 
 
 def orient(graph: Graph) -> Graph:
     """`transpose(dot(a, b))`, where nothing else reads the product and the transpose only exchanges what came from a and from b, is `dot(b, a)`."""
-    uses = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Var))
-    uses.update(a for a in graph.outputs if isinstance(a, Var))
+    uses = use_counts(graph)
     products = {e.outputs[0]: e for e in graph.equations if e.primitive.name == "dot_general"}
     exchanged: dict[Var, Equation] = {}
     for e in graph.equations:
