@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdl import ops
-from fdl.extend import Function
-from fdl.stateful._tape import Leaf, Node, grad_mode, walk
+from fdl.extend import Function, Leaf, Node, walk
+from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, apply, method, wrap
 
 _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fdl.extend import Leaf
 from fdl.stateful._dtypes import of
-from fdl.stateful._tape import Leaf
 from fdl.stateful._tensor import Tensor, method
 
 _PRECISION, _THRESHOLD, _EDGE, _WIDTH = 4, 1000, 3, 80

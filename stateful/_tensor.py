@@ -20,10 +20,10 @@ from fdl.core.array import Array, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import Tracer, transforming
-from fdl.extend import NATIVE, Function, Storage, native_tensors, note_cell, recorders
+from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, native_tensors, note_cell, recorders
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
 from fdl.stateful._dtypes import device as device_type
-from fdl.stateful._tape import _ORDER, HookHandle, Leaf, Node, grad_mode
+from fdl.stateful._tape import HookHandle, grad_mode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -402,7 +402,7 @@ def apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...] =
     """Record a call on tensors, arrays and numbers, taped where an operand requires grad: a tensor, or a tuple of them."""
     tracked, current = grad_mode.enabled, recorders.recorder
     if current.plain and NATIVE.apply is not None and not transforming():
-        done = NATIVE.apply(current, function, operands, static, tracked, _ORDER)
+        done = NATIVE.apply(current, function, operands, static, tracked, ORDER)
         if done is not None:
             return done
     return _apply(function, operands, static)
@@ -463,7 +463,7 @@ def view_of(x: Tensor, step: Step) -> Tensor:
     """`x` seen through one more step; without grad mode, a view of the values alone."""
     tracked, current = grad_mode.enabled, recorders.recorder
     if current.plain and NATIVE.see is not None and not transforming():
-        done: Tensor | None = NATIVE.see(current, x, step, tracked, _ORDER)
+        done: Tensor | None = NATIVE.see(current, x, step, tracked, ORDER)
         if done is not None:
             return done
     return _view_of(x, step)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from fdl.extend import ORDER
 from fdl.ops import zeros_like
 from fdl.stateful._backward import backward, grad
 from fdl.stateful._dtypes import of
-from fdl.stateful._tape import _ORDER, grad_mode
+from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
 
 __all__ = ["Function", "Variable", "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
@@ -133,7 +134,7 @@ class _FunctionNode:
         self.given = [e is not None for e in edges]
         self.avals = [t._aval for t in outs]
         self.taped = SimpleNamespace(count=len(outs))
-        self.order = next(_ORDER)
+        self.order = next(ORDER)
         self.hooks: dict[int, dict[int, Any]] = {}
         self.released = False
 

@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph
 from fdl.core.pytree import TreeDef, tree_flatten, tree_map, tree_paths
 from fdl.core.tangents import Linear, Zero, has_tangent
-from fdl.core.trace import aval_of
-from fdl.ops.axes import convert, full, instantiate, match
+from fdl.core.trace import aval_of, transforming
+from fdl.ops.axes import convert, instantiate, match
 from fdl.ops.elementwise import add, equal
 from fdl.ops.shape import iota, reshape, slice_in_dim
 from fdl.transforms.jvp import jvp_flat
 from fdl.transforms.linearize import backward_pass, linearize_flat, varying_mask
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.stage import FlatFunction, check_leaves, flatten_positional, function_name, stage
+from fdl.transforms.tape import tape_flat
 from fdl.transforms.vmap import vmap
 
 float0 = np.dtype([("float0", np.void, 0)])
@@ -74,47 +75,75 @@ def _outer_tangent(t: Any) -> Any:
     return (instantiate(t) if has_tangent(t.aval) else np.zeros(t.aval.shape, float0)) if type(t) is Zero else t
 
 
-class _Linearization:
-    """A function linearized at a point: results, and its linear graph."""
+class _Differentiated:
+    """A function run at a point, with what its derivative there needs; a subclass says how: `run(name)` gives the results."""
 
-    def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool, varying: Sequence[bool] | None = None) -> None:
+    def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool) -> None:
         self.leaves = list(leaves)
         self.flat = FlatFunction(f, in_tree, what)
-        self.varying = [v and (varying is None or varying[i]) for i, v in enumerate(varying_mask([aval_of(x) for x in leaves]))]
-        outs, self.graph, nonzero_out = linearize_flat(self.flat, self.leaves, self.varying, f"{what}({function_name(f)})")
-        self.nonzero_out = list(nonzero_out)
+        self.varying = varying_mask([x.aval for x in leaves])
+        self.outs: list[Any] = self.run(f"{what}({function_name(f)})")
         assert self.flat.out_tree is not None
         self.out_tree: TreeDef = self.flat.out_tree
-        self.outs, self.aux = outs, None
         self.aux = None
-        if has_aux:
-            result = self.flat.unflatten(outs)
+        if has_aux:  # results that belong to the value come first
+            result = self.flat.unflatten(self.outs)
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise StructureError(f"{what}: with has_aux=True the function must return (value, aux), got {type(result).__name__}")
             self.outs, self.out_tree = tree_flatten(result[0])
             self.aux = result[1]
-            self._drop_aux_tangents()
 
-    def _drop_aux_tangents(self) -> None:
-        """Keep of the linear graph what leads to the value."""
-        kept = sum(self.nonzero_out[: len(self.outs)])
-        self.graph = Graph(self.graph.inputs, self.graph.equations, self.graph.outputs[:kept], self.graph.constants)
-        self.nonzero_out = self.nonzero_out[: len(self.outs)]
+    def run(self, name: str) -> list[Any]:
+        raise NotImplementedError(self)
+
+    def pull(self, cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the inputs for cotangents of the results; None for inputs that do not vary."""
+        raise NotImplementedError(self)
 
     def result(self) -> Any:
         return self.out_tree.unflatten(self.outs)
 
+
+class _Linearization(_Differentiated):
+    """As a linear graph."""
+
+    def run(self, name: str) -> list[Any]:
+        outs, self.graph, nonzero_out = linearize_flat(self.flat, self.leaves, self.varying, name)
+        self.nonzero_out = list(nonzero_out)
+        return outs
+
+    def _of_value(self) -> tuple[Graph, list[bool]]:
+        """The part of the linear graph that leads to the value, and which of its results vary."""
+        nonzero, graph = self.nonzero_out[: len(self.outs)], self.graph
+        return Graph(graph.inputs, graph.equations, graph.outputs[: sum(nonzero)], graph.constants), nonzero
+
     def push(self, tangents: Sequence[Any]) -> list[Any]:
         """Tangents of the results for tangents of the inputs."""
-        given = [instantiate(t) for t, v in zip(tangents, self.varying, strict=True) if v]
-        outs = iter(bind_graph(self.graph, given))
-        return [next(outs) if nz else Zero(aval_of(o)) for o, nz in zip(self.outs, self.nonzero_out, strict=True)]
+        graph, nonzero = self._of_value()
+        outs = iter(bind_graph(graph, [instantiate(t) for t, v in zip(tangents, self.varying, strict=True) if v]))
+        return [next(outs) if nz else Zero(aval_of(o)) for o, nz in zip(self.outs, nonzero, strict=True)]
 
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
-        """Cotangents of the inputs for cotangents of the results; None for inputs that do not vary."""
+        graph, nonzero = self._of_value()
         operands = [Linear(aval_of(x)) for x, v in zip(self.leaves, self.varying, strict=True) if v]
-        cts = iter(backward_pass(self.graph, operands, [ct for ct, nz in zip(cotangents, self.nonzero_out, strict=True) if nz]))
+        cts = iter(backward_pass(graph, operands, [ct for ct, nz in zip(cotangents, nonzero, strict=True) if nz]))
         return [match(instantiate(next(cts)), aval_of(x)) if v else None for x, v in zip(self.leaves, self.varying, strict=True)]
+
+
+class _Recording(_Differentiated):
+    """As a tape, where no transform runs."""
+
+    def run(self, name: str) -> list[Any]:
+        outs, self.backwards = tape_flat(self.flat, self.leaves, self.varying, name)
+        return outs
+
+    def pull(self, cotangents: Sequence[Any]) -> list[Any]:
+        return self.backwards(cotangents)
+
+
+def _reverse(f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool) -> _Differentiated:
+    """The function made ready for `pull`."""
+    return (_Linearization if transforming() else _Recording)(f, leaves, in_tree, what, has_aux)
 
 
 def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
@@ -143,13 +172,11 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     [(2, 3), (3, 4)]
     """
     leaves, in_tree = tree_flatten((primals, {}))
-    lin = _Linearization(f, check_leaves(leaves, primals, "vjp"), in_tree, "vjp", has_aux)
+    lin = _reverse(f, check_leaves(leaves, primals, "vjp"), in_tree, "vjp", has_aux)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
         cts = _tangent_leaves(lin.outs, cotangent, lin.out_tree, "vjp")
-        results = [zero_tangent(x) if ct is None else ct for x, ct in zip(lin.leaves, lin.pull(cts), strict=True)]
-        args: tuple[Any, ...] = in_tree.unflatten(results)[0]
-        return args
+        return lin.flat.positional([zero_tangent(x) if ct is None else ct for x, ct in zip(lin.leaves, lin.pull(cts), strict=True)])
 
     return (lin.result(), pull, lin.aux) if has_aux else (lin.result(), pull)
 
@@ -184,9 +211,9 @@ def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kw
     """`f` as a function of the chosen arguments alone, those arguments, and their numbers."""
     count = len(args)
     chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    if any(not -count <= i < count for i in chosen):
+    if chosen and not -count <= min(chosen) <= max(chosen) < count:
         raise StructureError(f"{what}: argnums={argnums}, but the call has {count} positional arguments")
-    chosen = tuple(i % count for i in chosen)
+    chosen = tuple([i % count for i in chosen])
 
     def of_parts(*inner: Any) -> Any:
         full_args = list(args)
@@ -195,20 +222,20 @@ def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kw
         return f(*full_args, **kwargs)
 
     of_parts.__name__ = function_name(f)
-    return of_parts, tuple(args[i] for i in chosen), chosen
+    return of_parts, tuple([args[i] for i in chosen]), chosen
 
 
-def _grad_linearization(f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Any, kwargs: Any) -> _Linearization:
+def _differentiated(f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Any, kwargs: Any) -> _Differentiated:
     of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "grad")
-    leaves, in_tree = tree_flatten((parts, {}))
+    leaves, in_tree = flatten_positional(parts)
     leaves = check_leaves(leaves, parts, "grad")
-    for x, (path, _) in zip(leaves, tree_paths(parts), strict=True):
-        if not has_tangent(aval_of(x)):
-            number, rest = path[1:].split("]", 1)
-            where = f"argument {chosen[int(number)]}{' at ' + rest if rest else ''}"
-            raise DtypeError(f"grad: {where} has dtype {aval_of(x).dtype.name}, which has no derivative", hint="a float argument, x.astype(jnp.float32), or other argnums")
-    lin = _Linearization(of_parts, leaves, in_tree, "grad", has_aux)
-    if len(lin.outs) != 1 or aval_of(lin.outs[0]).shape != () or not dtypes.is_float(aval_of(lin.outs[0]).dtype):
+    if not all(varying_mask([x.aval for x in leaves])):
+        x, path = next((x, path) for x, (path, _) in zip(leaves, tree_paths(parts), strict=True) if not has_tangent(aval_of(x)))
+        number, rest = path[1:].split("]", 1)
+        where = f"argument {chosen[int(number)]}{' at ' + rest if rest else ''}"
+        raise DtypeError(f"grad: {where} has dtype {aval_of(x).dtype.name}, which has no derivative", hint="a float argument, x.astype(jnp.float32), or other argnums")
+    lin = _reverse(of_parts, leaves, in_tree, "grad", has_aux)
+    if len(lin.outs) != 1 or aval_of(lin.outs[0]).shape or not has_tangent(aval_of(lin.outs[0])):
         found = ", ".join(aval_of(o).describe() for o in lin.outs) or "nothing"
         raise NonScalarError(
             f"grad: the function returned {found}, not a scalar float",
@@ -216,6 +243,12 @@ def _grad_linearization(f: Callable[..., Any], argnums: int | Sequence[int], has
             hint=".sum() or .mean(), jacrev for arrays, has_aux=True for more results",
         )
     return lin
+
+
+@functools.cache
+def _one(aval: ShapedArray) -> Array:
+    """The cotangent of a value itself."""
+    return Array(aval, np.ones((), aval.dtype))
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
@@ -231,9 +264,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_
 
     @functools.wraps(f)
     def with_grad(*args: Any, **kwargs: Any) -> Any:
-        lin = _grad_linearization(f, argnums, has_aux, args, kwargs)
-        one = full((), 1, aval_of(lin.outs[0]).dtype)
-        grads = lin.flat.in_tree.unflatten(lin.pull([one]))[0]
+        lin = _differentiated(f, argnums, has_aux, args, kwargs)
+        grads = lin.flat.positional(lin.pull([_one(aval_of(lin.outs[0]))]))
         value = lin.result()
         return ((value, lin.aux) if has_aux else value), grads[0] if isinstance(argnums, int) else grads
 

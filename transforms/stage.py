@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -122,24 +123,45 @@ def stage_derived(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray])
     return graph
 
 
+@functools.cache
+def _positional(count: int) -> TreeDef:
+    return tree_flatten(((0,) * count, {}))[1]
+
+
+def flatten_positional(args: tuple[Any, ...]) -> tuple[list[Any], TreeDef]:
+    """Leaves and structure of a call with these arguments and no keywords; arrays alone, as mostly, need no walk."""
+    if set(map(type, args)) == {Array}:
+        return list(args), _positional(len(args))
+    return tree_flatten((args, {}))
+
+
 class FlatFunction:
     """A function of trees as one of flat lists; the structure of its last result is kept in `out_tree`."""
 
     def __init__(self, f: Callable[..., Any], in_tree: TreeDef, name: str) -> None:
         self.f, self.in_tree, self.name = f, in_tree, name
+        self.plain = in_tree is _positional(in_tree.num_leaves)  # arguments are leaves
         self.out_tree: TreeDef | None = None
 
+    def positional(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        """Positional arguments, or what stands for them, from their leaves."""
+        args: tuple[Any, ...] = tuple(leaves) if self.plain else self.in_tree.unflatten(leaves)[0]
+        return args
+
     def __call__(self, *leaves: Any) -> list[Any]:
-        args, kwargs = self.in_tree.unflatten(leaves)
-        result = self.f(*args, **kwargs)
+        if self.plain:
+            result = self.f(*leaves)
+        else:
+            args, kwargs = self.in_tree.unflatten(leaves)
+            result = self.f(*args, **kwargs)
         outs, self.out_tree = tree_flatten(result)
-        for path, leaf in zip([path for path, _ in tree_paths(result)] if _any_invalid(outs) else [""] * len(outs), outs, strict=True):
-            if not is_arraylike(leaf):
-                raise DtypeError(
-                    f"{self.name}: the function returned {type(leaf).__name__} at `result{path}`",
-                    why="transforms need arrays, numbers, or containers of them",
-                    hint="return it beside, with has_aux=True, or not at all",
-                )
+        if _any_invalid(outs):
+            path, leaf = next((path, leaf) for path, leaf in tree_paths(result) if not is_arraylike(leaf))
+            raise DtypeError(
+                f"{self.name}: the function returned {type(leaf).__name__} at `result{path}`",
+                why="transforms need arrays, numbers, or containers of them",
+                hint="return it beside, with has_aux=True, or not at all",
+            )
         return outs
 
     def unflatten(self, outs: Sequence[Any]) -> Any:
@@ -149,7 +171,7 @@ class FlatFunction:
 
 
 def _any_invalid(outs: Sequence[Any]) -> bool:
-    return not all(is_arraylike(x) for x in outs)
+    return not all(map(is_arraylike, outs))
 
 
 def is_arraylike(x: Any) -> bool:

@@ -732,7 +732,7 @@ static PyObject *prune(PyObject *self, PyObject *dict) {
   return nothing();
 }
 
-/* ---- The plain steps of reverse mode, see `walk` in stateful/_tape.py, which says what they mean ---- */
+/* ---- The plain steps of reverse mode, see `walk` in transforms/tape/walk.py, which says what they mean ---- */
 
 static struct { PyObject *node, *leaf, *given, *busy, *segment; } tape;
 static struct { long edges, hooks, operands, order, taped, values, sources, count, varies; } on; /* offsets of slots of tape nodes and of taped functions */
@@ -909,6 +909,70 @@ static PyObject *apply(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
+/* ---- Operations of functional reverse mode whose record is a hit, see `TapeTrace` in transforms/tape/trace.py, which says what they mean ---- */
+
+static PyObject *tracer;
+static struct { long trace, source, aval, primal, node, index; } in; /* offsets of slots of tracers */
+
+#define IN(x, slot) (*(PyObject **)((char *)(x) + in.slot))
+
+/* follow(recorder, trace, function, operands, static, order) -> list of tracers and arrays, or None where Python has to do it */
+static PyObject *follow(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 6) return fail("follow: expected 6 arguments");
+  const long n = PySequence_Size(args[3]);
+  long varying = 0;
+  if (n > 60) return nothing();
+  PyObject *values = PyList_New(n), *edges = PyList_New(0), *result = 0;
+  for (long i = 0; i < n; i++) {
+    PyObject *x = PySequence_GetItem(args[3], i), *value = x;
+    if ((PyObject *)x->type == tracer && IN(x, trace) == args[1]) {
+      PyObject *edge = PyTuple_Pack(2, IN(x, node), IN(x, index));
+      PyList_Append(edges, edge);
+      Py_DecRef(edge);
+      varying |= 1L << i;
+      value = keep(IN(x, primal));
+      Py_DecRef(x);
+    } else if ((PyObject *)x->type != known.array && (PyObject *)x->type != known.literal) varying = -1L << 60;
+    PyList_SetItem(values, i, value);
+  }
+  PyObject *hit = varying > 0 ? recorded(args[0], args[2], args[4], values, varying) : nothing();
+  if (hit == &_Py_NoneStruct) result = keep(hit);
+  if (hit && hit != &_Py_NoneStruct) {
+    PyObject *outs = PyTuple_GetItem(hit, 0), *info = PyTuple_GetItem(hit, 1), *varies = ON(info, varies);
+    PyObject *node = new_node(info, edges, values, outs, args[5]);
+    const long m = PyTuple_Size(varies);
+    result = PyList_New(m);
+    for (long i = 0; i < m; i++) {
+      PyObject *out = keep(PyList_GetItem(outs, i));
+      if (PyTuple_GetItem(varies, i) == &_Py_TrueStruct) {
+        PyObject *t = PyType_GenericAlloc((PyTypeObject *)tracer, 0);
+        IN(t, trace) = keep(args[1]), IN(t, source) = keep(&_Py_NoneStruct), IN(t, aval) = PyObject_GetAttr(out, s_aval), IN(t, primal) = out;
+        IN(t, node) = keep(node), IN(t, index) = PyLong_FromLong(i);
+        out = t;
+      }
+      PyList_SetItem(result, i, out);
+    }
+    Py_DecRef(node);
+  }
+  Py_DecRef(values), Py_DecRef(edges);
+  if (hit) Py_DecRef(hit);
+  return result;
+}
+
+/* following(probe of tracer with its size) -> whether `follow` can be used */
+static PyObject *following(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 2) return fail("following: expected 2 arguments");
+  const long size = PyLong_AsLong(args[1]);
+  tracer = keep((PyObject *)args[0]->type);
+  in.trace = offset_of(args[0], size, "_trace"), in.source = offset_of(args[0], size, "source"), in.aval = offset_of(args[0], size, "aval");
+  in.primal = offset_of(args[0], size, "primal"), in.node = offset_of(args[0], size, "node"), in.index = offset_of(args[0], size, "index");
+  long all = tape.node != 0;
+  for (unsigned i = 0; i < sizeof in / sizeof(long); i++) all = all && ((long *)&in)[i];
+  return PyLong_FromLong(all);
+}
+
 /* The view of `x` through a further step, of which `array` is the value and `node` the edge; takes the reference to `node` */
 static PyObject *seen_through(PyObject *x, PyObject *step, PyObject *array, PyObject *node) {
   PyObject *parent = OF(x, view), *base = parent == &_Py_NoneStruct ? x : OF(parent, base), *storage = OF(x, storage), *last = PyTuple_Pack(1, step);
@@ -1038,6 +1102,8 @@ static PyMethodDef methods[] = {
   {"within", (void *)within, METH_FASTCALL, 0},
   {"steps", (void *)steps, METH_FASTCALL, 0},
   {"taping", (void *)taping, METH_FASTCALL, 0},
+  {"follow", (void *)follow, METH_FASTCALL, 0},
+  {"following", (void *)following, METH_FASTCALL, 0},
   {"apply", (void *)apply, METH_FASTCALL, 0},
   {"see", (void *)see, METH_FASTCALL, 0},
   {"tensors", (void *)tensors, METH_FASTCALL, 0},

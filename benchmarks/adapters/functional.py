@@ -29,10 +29,11 @@ class Functional(Models):
         return self.repeated(self.jax.jit(lambda t: {k: v * 2 + 1 for k, v in t.items()}), tree)
 
     def eager_add(self, d):
-        return self.repeated(lambda x, y: x + y, self.jnp.asarray(d["x"]), self.jnp.asarray(d["y"]))
+        return self.repeated(lambda x, y: (x + y).block_until_ready(), self.jnp.asarray(d["x"]), self.jnp.asarray(d["y"]))
 
     def eager_gradient(self, d):
-        return self.repeated(self.jax.grad(lambda x: (self.jnp.tanh(x) * x).sum()), self.jnp.asarray(d["x"]))
+        gradient = self.jax.grad(lambda x: (self.jnp.tanh(x) * x).sum())
+        return self.repeated(lambda x: gradient(x).block_until_ready(), self.jnp.asarray(d["x"]))
 
     def elementwise(self, d, gradient):
         jnp, nn = self.jnp, self.nn

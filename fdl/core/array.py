@@ -8,6 +8,7 @@ Operators and methods are looked up in `METHODS`, which `fdl.numpy` fills; trace
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import MethodType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -36,7 +37,7 @@ METHODS = _MethodTable()
 
 def _operator(name: str, reflected: bool = False) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
-        if not is_operand(other):
+        if type(other) is not type(self) and not is_operand(other):
             return NotImplemented
         f = METHODS[name]
         return f(other, self) if reflected else f(self, other)
@@ -134,7 +135,7 @@ class ArrayMethods:
             method = METHODS[name]
         except AttributeError:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
-        return lambda *args, **kwargs: method(self, *args, **kwargs)
+        return MethodType(method, self)
 
     __add__, __radd__ = _operator("add"), _operator("add", True)
     __sub__, __rsub__ = _operator("subtract"), _operator("subtract", True)

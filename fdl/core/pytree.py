@@ -146,6 +146,8 @@ class TreeDef:
         if self.cls is None:
             return next(leaves)
         children = [next(leaves) if child.cls is None else child._build(leaves) for child in self.children]
+        if self.cls is tuple:
+            return tuple(children)
         return _KINDS[self.cls].unflatten(self.aux, children)
 
     def flatten_up_to(self, tree: Tree) -> list[Tree]:
@@ -201,6 +203,8 @@ def _structure(tree: Tree, leaves: list[Leaf], is_leaf: Callable[[Any], bool] | 
         if cls in _LEAF_CLASSES:
             leaves.append(tree)
             return None
+        if cls is dict and not tree:
+            return dict, (), ()
     kind = _KINDS.get(cls) or _kind(cls)
     if kind is None or (is_leaf is not None and is_leaf(tree)):
         leaves.append(tree)

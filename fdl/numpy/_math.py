@@ -352,7 +352,9 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
 def axes_of(x: Any, axis: Axis, what: str) -> tuple[int, ...]:
     """Axes as non-negative numbers; ShapeError for one that is not there."""
     ndim = aval_of(x).ndim
-    chosen = tuple(range(ndim)) if axis is None else tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    if axis is None:
+        return tuple(range(ndim))
+    chosen = tuple(axis) if isinstance(axis, Sequence) else (axis,)
     if builtins.any(not -ndim <= a < ndim for a in chosen):
         raise ShapeError(f"{what}: axis {axis} is out of bounds for {aval_of(x).describe()}", hint=f"from {-ndim} to {ndim - 1}")
     return tuple(sorted(a % ndim for a in chosen))
@@ -367,6 +369,9 @@ def _operand(x: Any) -> Any:
     return ops.broadcast(operand, (), ()) if isinstance(operand, Literal) else operand
 
 
+_COUNTED = dict.fromkeys((dtypes.bool_, dtypes.int8, dtypes.int16), dtypes.int32) | dict.fromkeys((dtypes.uint8, dtypes.uint16), dtypes.uint32)
+
+
 def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
     """The sum over axes, or over all; bool and small integers are counted in int32.
 
@@ -379,10 +384,8 @@ def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, wh
         x = ops.select(where, x, 0)
     if dtype is not None:
         x = ops.cast(x, dtypes.canonical(dtype))
-    elif x.aval.dtype in (dtypes.bool_, dtypes.int8, dtypes.int16):
-        x = ops.convert(x, dtypes.int32)
-    elif x.aval.dtype in (dtypes.uint8, dtypes.uint16):
-        x = ops.convert(x, dtypes.uint32)
+    elif x.aval.dtype in _COUNTED:
+        x = ops.convert(x, _COUNTED[x.aval.dtype])
     axes = axes_of(x, axis, "sum")
     return _kept(ops.reduce_sum(x, axes), x, axes, keepdims)
 

@@ -33,15 +33,18 @@ def promote(*xs: Any, to_float: bool = False) -> list[Any]:
     return [cast(x, dtype, weak) for x in operands]
 
 
-_ALIGNED: dict[tuple[Any, ...], tuple[DType, bool, Shape | None]] = {}  # by types of operands: dtype, weakness, and the shape to broadcast to
+# by types of operands: dtype, weakness, and the shape to broadcast to; None where operands are as they should be
+_ALIGNED: dict[tuple[Any, ...], tuple[DType, bool, Shape | None] | None] = {}
 
 
 def aligned(what: str, xs: Sequence[Any], to_float: bool) -> list[Any]:
     """Operands of an elementwise operation: of one dtype, and of one shape or 0-d.  What follows from types is worked out once."""
     operands = [x if type(x) is Array else as_operand(x) for x in xs]
     key = (to_float, *[x.aval.token for x in operands])
-    plan = _ALIGNED.get(key)
+    plan = _ALIGNED.get(key, ())
     if plan is None:
+        return operands
+    if not plan:
         dtype, weak = dtypes.promote([(x.aval.dtype, x.aval.weak_type) for x in operands])
         if to_float and not dtypes.is_float(dtype):
             dtype, weak = dtypes.promote([(dtype, weak), (dtypes.float32, True)])
@@ -49,7 +52,9 @@ def aligned(what: str, xs: Sequence[Any], to_float: bool) -> list[Any]:
         target = broadcast_shapes(shapes, what)
         if len(_ALIGNED) > 8192:
             _ALIGNED.clear()
-        plan = _ALIGNED[key] = dtype, weak, target if any(s and s != target for s in shapes) else None
+        plan = dtype, weak, target if any(s and s != target for s in shapes) else None
+        as_is = plan[2] is None and not any(isinstance(x, Literal) for x in operands) and all(cast(x, dtype, weak) is x for x in operands)
+        _ALIGNED[key] = None if as_is else plan
     dtype, weak, shape = plan
     operands = [cast(x, dtype, weak) for x in operands]
     return operands if shape is None else [broadcast_to(x, shape) if x.aval.shape else x for x in operands]

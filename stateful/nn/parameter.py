@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from fdl.core.array import from_numpy
-from fdl.extend import Storage
+from fdl.extend import Leaf, Storage
 from fdl.stateful._format import text_of
-from fdl.stateful._tape import Leaf
 from fdl.stateful._tensor import Tensor
 
 

@@ -36,6 +36,7 @@ class Native:
     prune: Callable[..., None] | None = None
     within: Callable[..., bool | None] | None = None
     steps: Callable[..., Any] | None = None
+    follow: Callable[..., list[Any] | None] | None = None
     apply: Callable[..., Any] | None = None
     see: Callable[..., Any] | None = None
     put: Callable[..., int] | None = None
