@@ -16,6 +16,7 @@ from typing import Any
 
 from fdl.core import dtypes
 from fdl.core.source import Location
+from fdl.lowering import ahead as ahead_of
 from fdl.lowering import spellings
 from fdl.lowering.fusion import row_value
 from fdl.lowering.loop_ir import (
@@ -180,6 +181,8 @@ class Part:
     direct: str = ""  # where a row lies in memory as it is folded
     steps: tuple[int, ...] = ()  # rows at a time
     overlaps: bool = False
+    page: int = 0  # steps of the innermost loop from one reading ahead to the next
+    ahead: tuple[str, ...] = ()  # what is asked for then, or at the start of a row
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -207,6 +210,7 @@ class Kernel:
     chunk: int = 0
     totals: tuple[Total, ...] = ()
     locals: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
     name: str = ""
     apart: bool = False
 
@@ -269,7 +273,13 @@ def _nest(n: Nest, exprs: Interner) -> KernelCall:
             parts.append(_part(m, text, outer))
     rows = tuple(f"{spellings.storage_type(b.dtype)} {names[b]}[{size}];" for b, size in n.locals.items())
     comment = f"nest of {_dims(n.outer)} rows: {', '.join(type(m).__name__.lower() for m in n.body)}"
-    return KernelCall(Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.outer), n.chunk, tuple(totals), rows), tuple(text.buffers), tuple(text.steps))
+    ahead = _asked(ahead_of.by_rows(n), text)
+    return KernelCall(Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.outer), n.chunk, tuple(totals), rows, ahead), tuple(text.buffers), tuple(text.steps))
+
+
+def _asked(places: Sequence[tuple[Buffer, Index]], text: Expressions) -> tuple[str, ...]:
+    """Statements that ask for places."""
+    return tuple(f"FDL_AHEAD({text.buffer(b)}, {text.index(i)});" for b, i in places)
 
 
 def _total(n: Reduce, text: Expressions, exprs: Interner, number: int) -> Total:
@@ -292,7 +302,10 @@ def _map(n: Map, text: Expressions, outer: int) -> Part:
         stores.append(text.store(s.buffer, s.offset, value))
     loops = _loops(n.space[outer:], 1 + 3 * outer, outer, not outer)
     ops = sorted({e.op for e in _all_ops(n)})
-    return Part("map", f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}", loops, "  " * (len(loops) + 1 + 3 * outer), (*text.lines[0], *stores))
+    page, places = (0, []) if outer else ahead_of.along(n)
+    ahead = _asked(places if page or outer else ahead_of.by_rows(n), text)
+    lines = (*text.lines[0], *stores)
+    return Part("map", f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}", loops, "  " * (len(loops) + 1 + 3 * outer), lines, page=page, ahead=ahead)
 
 
 def _all_ops(n: Node) -> list[Expr]:

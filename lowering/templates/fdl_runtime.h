@@ -32,5 +32,8 @@ typedef struct {
 #define FDL_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+/* Asks for memory that will be needed soon, which may lie past an array's end */
+#define FDL_AHEAD(base, elements) __builtin_prefetch((const void *)((unsigned long)(base) + sizeof *(base) * (unsigned long)(elements)))
+
 typedef void (*fdl_program_fn)(const fdl_runtime *rt, void *team, void *const *io, char *arena, int tid, int threads);
 #endif
