@@ -251,6 +251,11 @@ def _one(aval: ShapedArray) -> Array:
     return Array(aval, np.ones((), aval.dtype))
 
 
+def _gradient(lin: _Differentiated, argnums: int | Sequence[int]) -> Any:
+    grads = lin.flat.positional(lin.pull([_one(lin.outs[0].aval)]))
+    return grads[0] if isinstance(argnums, int) else grads
+
+
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns `(f(...), gradient)`, or `((value, aux), gradient)` with `has_aux`.
 
@@ -265,9 +270,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_
     @functools.wraps(f)
     def with_grad(*args: Any, **kwargs: Any) -> Any:
         lin = _differentiated(f, argnums, has_aux, args, kwargs)
-        grads = lin.flat.positional(lin.pull([_one(aval_of(lin.outs[0]))]))
-        value = lin.result()
-        return ((value, lin.aux) if has_aux else value), grads[0] if isinstance(argnums, int) else grads
+        grads, value = _gradient(lin, argnums), lin.result()
+        return ((value, lin.aux) if has_aux else value), grads
 
     return with_grad
 
@@ -278,12 +282,11 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     >>> float(grad(lambda x: x**2 + 2 * x + 1)(3.0))
     8.0
     """
-    with_value = value_and_grad(f, argnums, has_aux)
-
     @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        value, grads = with_value(*args, **kwargs)
-        return (grads, value[1]) if has_aux else grads
+        lin = _differentiated(f, argnums, has_aux, args, kwargs)
+        grads = _gradient(lin, argnums)
+        return (grads, lin.aux) if has_aux else grads
 
     return gradient
 

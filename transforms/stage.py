@@ -14,7 +14,7 @@ from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, GraphError
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.core.primitive import Primitive
-from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
+from fdl.core.pytree import LEAF, TreeDef, tree_flatten, tree_paths
 from fdl.core.source import user_location
 from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, raise_leaked
 from fdl.lowering.passes.prune import prune
@@ -154,6 +154,9 @@ class FlatFunction:
         else:
             args, kwargs = self.in_tree.unflatten(leaves)
             result = self.f(*args, **kwargs)
+        if isinstance(result, (Tracer, Array)):
+            self.out_tree = LEAF
+            return [result]
         outs, self.out_tree = tree_flatten(result)
         if _any_invalid(outs):
             path, leaf = next((path, leaf) for path, leaf in tree_paths(result) if not is_arraylike(leaf))
