@@ -282,6 +282,7 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     >>> float(grad(lambda x: x**2 + 2 * x + 1)(3.0))
     8.0
     """
+
     @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         lin = _differentiated(f, argnums, has_aux, args, kwargs)

@@ -288,8 +288,13 @@ def norm(input: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False)
 
 
 _logsumexp = Function(lambda x, axes, keepdim: nn.logsumexp(x, axis=axes, keepdims=keepdim), "logsumexp")
-_softmax = Function(lambda x, axis, dtype: nn.softmax(ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis), "softmax")
-_log_softmax = Function(lambda x, axis, dtype: nn.log_softmax(ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis), "log_softmax")
+_softmax = Function(lambda x, axis, dtype: _along(nn.softmax, ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis), "softmax")
+_log_softmax = Function(lambda x, axis, dtype: _along(nn.log_softmax, ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis), "log_softmax")
+
+
+def _along(f: Any, x: Any, axis: int) -> Any:
+    """A function along an axis; a number is a vector of one."""
+    return f(x, axis) if aval_of(x).ndim else ops.reshape(f(ops.reshape(x, (1,)), 0), ())
 
 
 @method()

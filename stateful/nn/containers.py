@@ -68,6 +68,20 @@ class _Indexed(Module):
         return self.extend(rest)
 
 
+def _compressed(module: Module) -> str:
+    """As `repr`, with neighbours that print alike as one line."""
+    texts = [repr(m) for m in module._modules.values()]
+    if not texts:
+        return f"{module._get_name()}()"
+    lines, start = [], 0
+    for k in range(1, len(texts) + 1):
+        if k == len(texts) or texts[k] != texts[start]:
+            name, times = (f"({start})", "") if k - start == 1 else (f"({start}-{k - 1})", f"{k - start} x ")
+            lines.append(f"  {name}: {times}" + texts[start].replace("\n", "\n  "))
+            start = k
+    return f"{module._get_name()}(\n" + "\n".join(lines) + "\n)"
+
+
 class Sequential(_Indexed):
     """Modules in a row: each takes what the one before gives.
 
@@ -97,6 +111,9 @@ class Sequential(_Indexed):
 
 class ModuleList(_Indexed):
     """A list of modules that are registered."""
+
+    def __repr__(self) -> str:
+        return _compressed(self)
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
@@ -165,3 +182,14 @@ class ModuleDict(Module):
         module = self[key]
         del self[key]
         return module
+
+
+class ParameterDict(ModuleDict):
+    """Parameters by name."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._registered[key] = "parameter"
+        self.__dict__[key] = value if isinstance(value, Parameter) else Parameter(value)
+
+    def __repr__(self) -> str:
+        return "ParameterDict(" + ", ".join(f"({k}): {tuple(v.shape)}" for k, v in self.items()) + ")"

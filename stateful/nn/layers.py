@@ -14,6 +14,11 @@ from fdl.stateful.nn import init
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import Parameter
 
+__all__ = [
+    "AlphaDropout", "Bilinear", "CosineSimilarity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Embedding", "EmbeddingBag",
+    "FeatureAlphaDropout", "Flatten", "Identity", "LayerNorm", "Linear", "PairwiseDistance", "RMSNorm", "Unflatten",
+]  # fmt: skip
+
 
 class Linear(Module):
     """`x @ weight.T + bias`; weights uniform within 1 / sqrt(in_features)."""
@@ -55,24 +60,44 @@ class Identity(Module):
         return input
 
 
-class Embedding(Module):
-    """A row of weights for each integer; normal at first, zero at `padding_idx`."""
+class Bilinear(Module):
+    """`x1 @ weight[k] @ x2 + bias[k]`; weights uniform within 1 / sqrt(in1_features)."""
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, _weight: Tensor | None = None, device: Any = None, dtype: Any = None) -> None:
+    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.weight = Parameter(empty(num_embeddings, embedding_dim, device=device, dtype=dtype) if _weight is None else _weight)
-        if _weight is None:
-            self.reset_parameters()
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        self.weight = Parameter(empty(out_features, in1_features, in2_features, dtype=dtype))
+        self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype)) if bias else None)
+        self.reset_parameters()
 
-    @classmethod
-    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
-        """From a matrix of rows, not trained unless `freeze` is false."""
-        rows, width = embeddings.shape
-        found = cls(rows, width, padding_idx, embeddings)
-        found.weight.requires_grad = not freeze
-        return found
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Any:
+        """(..., in1), (..., in2) to (..., out)."""
+        return F.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        return f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class _Table(Module):
+    """Rows of weights."""
+
+    def _build(self, rows: int, width: int, padding_idx: int | None, max_norm: float | None, norm_type: float, scale: bool, sparse: bool, weight: Any, dtype: Any) -> None:
+        self.num_embeddings, self.embedding_dim = rows, width
+        if padding_idx is not None and not -rows <= padding_idx < rows:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        self.padding_idx = None if padding_idx is None else padding_idx % rows
+        self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse = max_norm, norm_type, scale, sparse
+        self.weight = Parameter(empty(rows, width, dtype=dtype) if weight is None else weight)
+        if weight is None:
+            self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
@@ -80,14 +105,109 @@ class Embedding(Module):
         if self.padding_idx is not None:
             init.zeros_(self.weight.detach()[self.padding_idx])  # type: ignore[index]
 
-    def forward(self, input: Tensor) -> Any:
-        """(...) integers to (..., embedding_dim)."""
-        return F.embedding(input, self.weight, self.padding_idx)
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, *args: Any, **kwargs: Any) -> Any:
+        """From a matrix of rows, not trained unless `freeze` is false."""
+        rows, width = embeddings.shape
+        found = cls(rows, width, *args, _weight=embeddings, **kwargs)  # type: ignore[call-arg]
+        found.weight.requires_grad = not freeze
+        return found
 
     def extra_repr(self) -> str:
-        """Sizes."""
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        """Sizes, and what is not the default."""
+        parts = [f"{self.num_embeddings}, {self.embedding_dim}"]
+        parts += [] if self.padding_idx is None else [f"padding_idx={self.padding_idx}"]
+        parts += [] if self.max_norm is None else [f"max_norm={self.max_norm}"]
+        parts += [] if self.norm_type == 2 else [f"norm_type={self.norm_type}"]
+        return ", ".join([*parts, *([f"mode={self.mode!r}"] if hasattr(self, "mode") else [])])
+
+
+class Embedding(_Table):
+    """A row of weights for each integer; normal at first, zero at `padding_idx`."""
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self._build(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight, dtype)
+
+    def forward(self, input: Tensor) -> Any:
+        """(...) integers to (..., embedding_dim)."""
+        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse)
+
+
+class EmbeddingBag(_Table):
+    """Sums, means or maxima of rows, by bags."""
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.mode, self.include_last_offset = mode, include_last_offset
+        self._build(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight, dtype)
+
+    def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Any:
+        """(bags, embedding_dim)."""
+        return F.embedding_bag(
+            input,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            self.sparse,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
+
+
+class CosineSimilarity(Module):
+    """The cosine of the angle between vectors."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Any:
+        """Without the dimension."""
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+class PairwiseDistance(Module):
+    """The p-norm of differences."""
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        super().__init__()
+        self.norm, self.eps, self.keepdim = p, eps, keepdim
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Any:
+        """Without the last dimension."""
+        return F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
@@ -151,6 +271,20 @@ class Dropout(Module):
     def extra_repr(self) -> str:
         """The probability."""
         return f"p={self.p}, inplace={self.inplace}"
+
+
+def _dropping(name: str, function: Any) -> Any:
+    class Layer(Dropout):
+        def forward(self, input: Tensor) -> Any:
+            return function(input, self.p, self.training, self.inplace)
+
+    Layer.__name__ = Layer.__qualname__ = name
+    Layer.__doc__ = f"`{function.__name__}` as a layer."
+    return Layer
+
+
+Dropout1d, Dropout2d, Dropout3d = _dropping("Dropout1d", F.dropout1d), _dropping("Dropout2d", F.dropout2d), _dropping("Dropout3d", F.dropout3d)
+AlphaDropout, FeatureAlphaDropout = _dropping("AlphaDropout", F.alpha_dropout), _dropping("FeatureAlphaDropout", F.feature_alpha_dropout)
 
 
 class Flatten(Module):

@@ -13,7 +13,7 @@ from fdl.extend import cut
 from fdl.stateful._dtypes import check_device, to_numpy
 from fdl.stateful._tape import HookHandle, grad_mode
 from fdl.stateful._tensor import Tensor, converted, dtype_and_device
-from fdl.stateful.nn.parameter import Parameter
+from fdl.stateful.nn.parameter import Buffer, Parameter
 
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
 
@@ -66,11 +66,13 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         registered = self.__dict__.get("_registered")
-        kind = _PARAMETER if isinstance(value, Parameter) else _MODULE if isinstance(value, Module) else None
+        kind = _PARAMETER if isinstance(value, Parameter) else _MODULE if isinstance(value, Module) else _BUFFER if isinstance(value, Buffer) else None
         if kind is not None:
             if registered is None:
                 raise AttributeError(f"cannot assign {kind}s before Module.__init__() call")
             registered[name] = kind
+            if kind is _BUFFER and not value.persistent:
+                self.__dict__["_transient"].add(name)
         elif registered is not None and value is not None and name in registered and not (registered[name] == _BUFFER and isinstance(value, Tensor)):
             wanted = {_PARAMETER: "torch.nn.Parameter", _BUFFER: "torch.Tensor", _MODULE: "torch.nn.Module"}[registered[name]]
             raise TypeError(f"cannot assign '{type(value).__name__}' as {registered[name]} '{name}' ({wanted} or None expected)")

@@ -46,3 +46,13 @@ def _rebuilt(values: Any, requires_grad: bool) -> Parameter:
     found = Parameter(None, requires_grad)
     found._storage = Storage(from_numpy(values))
     return found
+
+
+class Buffer(Tensor):
+    """A tensor of the state that is not trained: assigning one to an attribute of a module registers it."""
+
+    def __init__(self, data: Tensor, *, persistent: bool = True) -> None:
+        self._view = self._edge = None
+        self._result = 0
+        self._storage = data._storage if data._view is None else Storage(data._value())
+        self.persistent = persistent

@@ -1,4 +1,4 @@
-"""`torch.nn.utils`: gradients limited, parameters as one vector."""
+"""Gradients limited, parameters as one vector."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, er
     for p, clipped in zip(owners, results[1:], strict=True):
         p.grad._overwrite(clipped)
     return results[0]  # type: ignore[no-any-return]
+
+
+clip_grad_norm = clip_grad_norm_  # its older name
 
 
 @no_grad()

@@ -1,0 +1,16 @@
+"""`torch.nn.functional`: layers, activations and losses as functions, one file a family."""
+
+from fdl.stateful.functions.elementwise import sigmoid, tanh
+from fdl.stateful.functions.indexing import one_hot
+from fdl.stateful.functions.reductions import log_softmax, softmax
+from fdl.stateful.nn.functional.activations import *
+from fdl.stateful.nn.functional.alignment import *
+from fdl.stateful.nn.functional.attention import *
+from fdl.stateful.nn.functional.convolution import *
+from fdl.stateful.nn.functional.layers import *
+from fdl.stateful.nn.functional.losses import *
+from fdl.stateful.nn.functional.normalization import *
+from fdl.stateful.nn.functional.padding import *
+from fdl.stateful.nn.functional.pooling import *
+from fdl.stateful.nn.functional.resampling import *
+from fdl.stateful.nn.functional.settings import settings_of

@@ -1,0 +1,232 @@
+"""Products, tables and dropout as functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import fdl.random
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.errors import ShapeError
+from fdl.core.trace import aval_of
+from fdl.extend import Function
+from fdl.stateful._random import draw, key_of
+from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.autograd import no_grad
+from fdl.stateful.functions.creation import arange
+from fdl.stateful.functions.elementwise import mul
+from fdl.stateful.functions.indexing import check_bounds
+
+__all__ = ["alpha_dropout", "bilinear", "dropout", "dropout1d", "dropout2d", "dropout3d", "embedding", "embedding_bag", "feature_alpha_dropout", "linear"]
+
+
+def _linear_body(x: Any, weight: Any, bias: Any = None) -> Any:
+    a, w = aval_of(x), aval_of(weight)
+    if not a.ndim or a.shape[-1] != w.shape[-1] or a.dtype != w.dtype:
+        rows = math.prod(a.shape[:-1])
+        raise ShapeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1] if a.ndim else 0} and {w.shape[-1]}x{w.shape[0]})",
+            why=f"the layer takes {w.dtype.name}[..., {w.shape[-1]}], it got {a.describe()}",
+            hint="x.flatten(1), x.float(), or another in_features",
+        )
+    out = ops.dot_general(x, weight, (((a.ndim - 1,), (1,)), ((), ())))
+    return out if bias is None else ops.add(out, bias)
+
+
+_linear = Function(_linear_body, "linear")
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+    """`input @ weight.T + bias`; weight is (out, in)."""
+    return apply(_linear, (input, weight) if bias is None else (input, weight, bias))
+
+
+def _embedding_body(index: Any, weight: Any, padding: int | None) -> Any:
+    rows = ops.gather(weight, [index], (0,))
+    if padding is None:
+        return rows
+    kept = ops.broadcast(ops.equal(index, padding), aval_of(rows).shape, range(aval_of(index).ndim))
+    return ops.select(kept, ops.stop_gradient(rows), rows)
+
+
+def _renormed_body(weight: Any, index: Any, limit: Any, p: float) -> Any:
+    """Rows that are looked up made no longer than the limit."""
+    powers = ops.abs(weight) if p == 1 else ops.pow(ops.abs(weight), p) if p != 2 else ops.integer_pow(weight, 2)
+    total = ops.reduce_sum(powers, (1,))
+    length = total if p == 1 else ops.sqrt(total) if p == 2 else ops.pow(total, 1 / p)
+    limit = ops.cast(limit, aval_of(weight).dtype)
+    scale = ops.select(ops.greater(length, limit), ops.div(limit, ops.add(length, 1e-7)), 1)
+    flat = ops.reshape(index, (aval_of(index).size,))
+    seen = ops.scatter_add(ops.full(aval_of(length).shape, 0, dtypes.int32), ops.full(aval_of(flat).shape, 1, dtypes.int32), [flat], (0,))
+    scale = ops.select(ops.greater(seen, 0), scale, 1)
+    return ops.mul(weight, ops.broadcast(scale, aval_of(weight).shape, (0,)))
+
+
+_embedding, _renormed = Function(_embedding_body, "embedding"), Function(_renormed_body, "renorm")
+
+
+def embedding(
+    input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False
+) -> Any:
+    """Rows of `weight` at integer indices; the row `padding_idx` gets no gradient.  IndexError for an index outside."""
+    if scale_grad_by_freq:
+        raise NotImplementedError("embedding: scale_grad_by_freq is not supported")
+    if input.dtype.is_floating_point:
+        raise RuntimeError(f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got {input.dtype} instead")
+    count = weight.shape[0]
+    check_bounds(input, 0, count - 1, "embedding")
+    if max_norm is not None:
+        with no_grad():
+            weight._overwrite(apply(_renormed, (weight, input, float(max_norm)), (float(norm_type),)))
+    return apply(_embedding, (input, weight), (None if padding_idx is None else padding_idx % count,))
+
+
+def _dropout_body(x: Any, p: Any, seed: Any, count: Any) -> Any:
+    aval = aval_of(x)
+    keep = ops.greater_equal(fdl.random.uniform(key_of(seed, count), aval.shape), ops.cast(p, dtypes.float32))
+    scale = ops.div(1.0, ops.sub(1.0, ops.cast(p, aval.dtype)))
+    return ops.select(keep, ops.mul(x, ops.cast(scale, aval.dtype)), 0)
+
+
+_dropout = Function(_dropout_body, "dropout")
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Each element zero with probability p, the others divided by 1 - p; nothing unless training."""
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0.0:
+        return input
+    out = mul(input, 0.0) if p == 1.0 else draw(_dropout, (input, float(p)), ())
+    return input._overwrite(out) if inplace else out
+
+
+def _channels_body(x: Any, p: Any, seed: Any, count: Any, kept: int) -> Any:
+    """Whole channels drop: one draw for each index of the first `kept` dimensions."""
+    aval = aval_of(x)
+    keep = ops.greater_equal(fdl.random.uniform(key_of(seed, count), aval.shape[:kept]), ops.cast(p, dtypes.float32))
+    scale = ops.cast(ops.div(1.0, ops.sub(1.0, ops.cast(p, aval.dtype))), aval.dtype)
+    return ops.select(ops.broadcast(keep, aval.shape, range(kept)), ops.mul(x, scale), 0)
+
+
+def _alpha_body(x: Any, p: Any, seed: Any, count: Any, kept: int) -> Any:
+    """Dropped elements get the value that SELU has far below, and all are scaled and shifted to keep mean and variance (Klambauer et al., 2017)."""
+    aval = aval_of(x)
+    low = -1.7580993408473766
+    keep = ops.greater_equal(fdl.random.uniform(key_of(seed, count), aval.shape[:kept]), ops.cast(p, dtypes.float32))
+    p = ops.cast(p, aval.dtype)
+    a = ops.rsqrt(ops.mul(ops.sub(1, p), ops.add(ops.mul(p, low * low), 1)))
+    return ops.add(ops.mul(ops.select(ops.broadcast(keep, aval.shape, range(kept)), x, low), a), ops.mul(ops.mul(a, p), -low))
+
+
+_channels, _alpha = Function(_channels_body, "feature_dropout"), Function(_alpha_body, "alpha_dropout")
+
+
+def _dropping(function: Function, input: Tensor, p: float, training: bool, inplace: bool, kept: int) -> Any:
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0.0:
+        return input
+    out = mul(input, 0.0) if p == 1.0 else draw(function, (input, float(p)), (kept,))
+    return input._overwrite(out) if inplace else out
+
+
+def _dropout_nd(n: int) -> Callable[..., Any]:
+    def public(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+        return _dropping(_channels, input, p, training, inplace, 1 if input.ndim == n + 1 and n != 2 else min(2, input.ndim))
+
+    public.__name__, public.__doc__ = f"dropout{n}d", "Each channel zero with probability p, the others divided by 1 - p; nothing unless training."
+    return public
+
+
+dropout1d, dropout2d, dropout3d = _dropout_nd(1), _dropout_nd(2), _dropout_nd(3)
+
+
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """Dropout that keeps mean and variance of what SELU gives (Klambauer et al., 2017)."""
+    return _dropping(_alpha, input, p, training, inplace, input.ndim)
+
+
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """`alpha_dropout` of whole channels."""
+    return _dropping(_alpha, input, p, training, inplace, min(2, input.ndim))
+
+
+def _bilinear_body(a: Any, b: Any, weight: Any, *bias: Any) -> Any:
+    left = ops.dot_general(a, weight, (((aval_of(a).ndim - 1,), (1,)), ((), ())))  # (..., out, in2)
+    out = ops.reduce_sum(ops.mul(left, ops.broadcast(b, aval_of(left).shape, (*range(aval_of(b).ndim - 1), aval_of(left).ndim - 1))), (aval_of(left).ndim - 1,))
+    return ops.add(out, bias[0]) if bias else out
+
+
+_bilinear = Function(_bilinear_body, "bilinear")
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+    """`input1 @ weight[k] @ input2` for each output k; weight is (out, in1, in2)."""
+    return apply(_bilinear, (input1, input2, weight, *(() if bias is None else (bias,))))
+
+
+def _bag_body(index: Any, weight: Any, *args: Any) -> Any:
+    *given, has_scale, mode, padding, bags = args
+    starts, scale = given[0], given[1] if has_scale else None
+    n = aval_of(index).shape[0]
+    rows = ops.gather(weight, [index], (0,))
+    place = ops.iota((n, bags), 0, aval_of(starts).dtype)
+    bag = ops.sub(ops.reduce_sum(ops.convert(ops.greater_equal(place, ops.broadcast(starts, (n, bags), (1,))), aval_of(starts).dtype), (1,)), 1)
+    kept = ops.full((n,), True, dtypes.bool_) if padding is None else ops.not_equal(index, padding)
+    column = ops.broadcast(kept, aval_of(rows).shape, (0,))
+    zeros = ops.full((bags, aval_of(weight).shape[1]), 0, aval_of(weight).dtype)
+    count = ops.scatter_add(ops.full((bags,), 0, aval_of(weight).dtype), ops.convert(kept, aval_of(weight).dtype), [bag], (0,))
+    filled = ops.broadcast(ops.greater(count, 0), aval_of(zeros).shape, (0,))
+    if mode == "max":
+        member = ops.bitwise_and(ops.equal(ops.iota((bags, n), 0, aval_of(bag).dtype), ops.broadcast(bag, (bags, n), (1,))), ops.broadcast(kept, (bags, n), (1,)))
+        spread = ops.select(ops.broadcast(member, (bags, *aval_of(rows).shape), (0, 1)), ops.broadcast(rows, (bags, *aval_of(rows).shape), (1, 2)), -math.inf)
+        return ops.select(filled, ops.reduce_max(spread, (1,)), 0)
+    rows = rows if scale is None else ops.mul(rows, ops.broadcast(scale, aval_of(rows).shape, (0,)))
+    total = ops.scatter_add(zeros, ops.select(column, rows, 0), [bag], (0,))
+    return ops.div(total, ops.broadcast(ops.maximum(count, 1), aval_of(total).shape, (0,))) if mode == "mean" else total
+
+
+_bag = Function(_bag_body, "embedding_bag")
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Any:
+    """Sums, means or maxima of rows of `weight` by bags: rows of a 2-d `input`, or runs of a 1-d one that begin at `offsets`."""
+    if scale_grad_by_freq:
+        raise NotImplementedError("embedding_bag: scale_grad_by_freq is not supported")
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError(f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode='{mode}').")
+    if input.ndim == 2:
+        if offsets is not None:
+            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
+        rows, width = input.shape
+        offsets = arange(0, rows * width, width) if rows * width else arange(0)
+        input = input.reshape(-1)
+        per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
+    elif offsets is None:
+        raise ValueError("offsets has to be a 1D Tensor but got None")
+    elif include_last_offset:
+        offsets = offsets[:-1]
+    check_bounds(input, 0, weight.shape[0] - 1, "embedding")
+    if max_norm is not None:
+        with no_grad():
+            weight._overwrite(apply(_renormed, (weight, input, float(max_norm)), (float(norm_type),)))
+    given = (offsets,) if per_sample_weights is None else (offsets, per_sample_weights)
+    padding = None if padding_idx is None else padding_idx % weight.shape[0]
+    return apply(_bag, (input, weight, *given), (per_sample_weights is not None, mode, padding, offsets.shape[0]))

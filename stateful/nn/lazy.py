@@ -1,0 +1,149 @@
+"""Layers whose sizes follow from the first input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from fdl.stateful._tensor import Tensor
+from fdl.stateful.autograd import no_grad
+from fdl.stateful.functions.creation import empty
+from fdl.stateful.nn import convolution, normalization
+from fdl.stateful.nn.layers import Linear
+from fdl.stateful.nn.module import Module
+from fdl.stateful.nn.parameter import Parameter
+
+__all__ = [
+    "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d",
+    "LazyConvTranspose3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear", "UninitializedParameter",
+]  # fmt: skip
+
+
+class UninitializedParameter(Parameter):
+    """A parameter without a shape yet."""
+
+    def __repr__(self) -> str:
+        return "<UninitializedParameter>"
+
+    __str__ = __repr__
+
+    def materialize(self, shape: Any, dtype: Any = None) -> None:
+        """Give it a shape; it stays the same object, so that an optimizer made before trains it."""
+        self._storage = empty(*shape, dtype=dtype)._storage
+        self.__class__ = Parameter  # type: ignore[assignment]
+
+
+class _Lazy(Module):
+    """Waits for its first input, becomes the layer `becomes`, and runs."""
+
+    becomes: ClassVar[type]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(self, _Lazy):
+            with no_grad():
+                self._initialize(args[0])
+            self.__class__ = self.becomes  # type: ignore[assignment]
+        return Module.__call__(self, *args, **kwargs)
+
+    def _initialize(self, input: Tensor) -> None:
+        raise NotImplementedError(self)
+
+    def reset_parameters(self) -> None:
+        """Nothing before there are shapes."""
+        if not isinstance(self, _Lazy) or not isinstance(getattr(self, "weight", None), UninitializedParameter):
+            self.becomes.reset_parameters(self)  # type: ignore[attr-defined]
+
+    def has_uninitialized_params(self) -> bool:
+        """Whether a parameter waits for its shape."""
+        return any(isinstance(p, UninitializedParameter) for p in self.parameters())
+
+
+class LazyLinear(_Lazy, Linear):
+    """`Linear` whose in_features follow from the first input."""
+
+    becomes = Linear
+
+    def __init__(self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        Module.__init__(self)
+        self.in_features, self.out_features = 0, out_features
+        self.weight = UninitializedParameter()
+        self.register_parameter("bias", UninitializedParameter() if bias else None)
+
+    def _initialize(self, input: Tensor) -> None:
+        self.in_features = input.shape[-1]
+        self.weight.materialize((self.out_features, self.in_features))  # type: ignore[attr-defined]
+        if self.bias is not None:
+            self.bias.materialize((self.out_features,))
+        self.reset_parameters()
+
+
+def _lazy_convolution(base: Any) -> Any:
+    class Lazy(_Lazy, base):
+        becomes = base
+
+        def __init__(self, out_channels: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
+            self.__dict__["_pending"] = True
+            groups = kwargs.get("groups", 1)
+            base.__init__(self, groups, out_channels, kernel_size, *args, **kwargs)
+            self.in_channels = 0
+
+        def _make(self, shape: tuple[int, int], bias: bool, dtype: Any) -> None:
+            self.weight = UninitializedParameter()
+            self.register_parameter("bias", UninitializedParameter() if bias else None)
+
+        def _initialize(self, input: Tensor) -> None:
+            self.in_channels = input.shape[1 if input.ndim == self.rank + 2 else 0]
+            if self.in_channels % self.groups:
+                raise ValueError("in_channels must be divisible by groups")
+            per = (self.in_channels, self.out_channels // self.groups) if self.transposed else (self.out_channels, self.in_channels // self.groups)
+            self.weight.materialize((*per, *self.kernel_size))
+            if self.bias is not None:
+                self.bias.materialize((self.out_channels,))
+            self.reset_parameters()
+
+    return _named(Lazy, base)
+
+
+def _named(cls: Any, base: Any) -> Any:
+    cls.__name__ = cls.__qualname__ = f"Lazy{base.__name__}"
+    cls.__module__, cls.__doc__ = __name__, f"`{base.__name__}` whose number of channels follows from the first input."
+    return cls
+
+
+def _lazy_norm(base: Any) -> Any:
+    class Lazy(_Lazy, base):
+        becomes = base
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            base.__init__(self, 0, *args, **kwargs)
+            if self.affine:
+                self.weight = UninitializedParameter()
+            if self.bias is not None:
+                self.bias = UninitializedParameter()
+
+        def _initialize(self, input: Tensor) -> None:
+            n = self.num_features = input.shape[0 if input.ndim == min(self.rank) and issubclass(base, normalization._InstanceNorm) else 1]
+            if self.affine:
+                self.weight.materialize((n,))
+            if self.bias is not None:
+                self.bias.materialize((n,))
+            for name in ("running_mean", "running_var") if self.track_running_stats else ():
+                self.__dict__[name]._storage = empty(n)._storage
+            self.reset_parameters()
+
+    return _named(Lazy, base)
+
+
+_make: Callable[[Any], Any] = _lazy_convolution
+LazyConv1d, LazyConv2d, LazyConv3d = _make(convolution.Conv1d), _make(convolution.Conv2d), _make(convolution.Conv3d)
+LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d = (
+    _make(convolution.ConvTranspose1d),
+    _make(convolution.ConvTranspose2d),
+    _make(convolution.ConvTranspose3d),
+)
+LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d = _lazy_norm(normalization.BatchNorm1d), _lazy_norm(normalization.BatchNorm2d), _lazy_norm(normalization.BatchNorm3d)
+LazyInstanceNorm1d, LazyInstanceNorm2d, LazyInstanceNorm3d = (
+    _lazy_norm(normalization.InstanceNorm1d),
+    _lazy_norm(normalization.InstanceNorm2d),
+    _lazy_norm(normalization.InstanceNorm3d),
+)
