@@ -18,10 +18,13 @@ from fdl.stateful.nn.module import drop_gradients
 class Optimizer:
     """Base of optimizers: `param_groups`, `state`, `zero_grad`, `state_dict`; subclasses write `_update(group, parameters)`."""
 
+    _counts = True  # whether the state says how many steps there were
+
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor")
         self.defaults = defaults
+        self.stepped = False  # whether there was a step: schedules look at it
         self.state: dict[Any, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
@@ -54,6 +57,7 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient; `closure`, if given, computes the loss first and is returned."""
         loss = None
+        self.stepped = True
         if closure is not None:
             with enable_grad():
                 loss = closure()
@@ -98,7 +102,7 @@ class Optimizer:
         """State by number of the parameter, and groups with numbers in the place of parameters: PyTorch's layout."""
         numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
         groups = [{**{k: v for k, v in g.items() if k != "params"}, "params": [numbers[id(p)] for p in g["params"]]} for g in self.param_groups]
-        state = {numbers[id(p)]: {k: _exported(k, v) for k, v in s.items()} for p, s in self.state.items() if id(p) in numbers}
+        state = {numbers[id(p)]: {k: _exported(k, v) for k, v in s.items() if k != "step" or self._counts} for p, s in self.state.items() if id(p) in numbers}
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -109,7 +113,8 @@ class Optimizer:
         if any(len(new["params"]) != len(own["params"]) for new, own in zip(groups, self.param_groups, strict=True)):
             raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
         parameters = {n: p for new, own in zip(groups, self.param_groups, strict=True) for n, p in zip(new["params"], own["params"], strict=True)}
-        self.state = {parameters[int(n)]: {k: _imported(k, v) for k, v in s.items()} for n, s in state_dict["state"].items() if int(n) in parameters}
+        start = {} if self._counts else {"step": 1}  # what has a buffer has made a step
+        self.state = {parameters[int(n)]: {**start, **{k: _imported(k, v) for k, v in s.items()}} for n, s in state_dict["state"].items() if int(n) in parameters}
         for new, own in zip(groups, self.param_groups, strict=True):
             own.update({k: v for k, v in new.items() if k != "params"})
 
@@ -120,13 +125,16 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
+_NUMBERS = ("step", "mu_product", "eta", "mu")  # of a state that PyTorch keeps as tensors
+
+
 def _exported(name: str, value: Any) -> Any:
-    return wrap(from_numpy(np.asarray(float(value), np.float32))) if name == "step" else value
+    return wrap(from_numpy(np.asarray(float(value), np.float32))) if name in _NUMBERS else value
 
 
 def _imported(name: str, value: Any) -> Any:
-    if name == "step":
-        return int(value)
+    if name in _NUMBERS:
+        return int(value) if name == "step" else float(value)
     return wrap(value._value()) if isinstance(value, Tensor) else value
 
 

@@ -41,7 +41,7 @@ def _ctc_body(logp: Any, labels: Any, input_lengths: Any, target_lengths: Any, b
     """The forward recursion of Graves et al., 2006, over labels with blanks in between; log-probabilities are (T, N, C), labels (N, S)."""
     steps, batch, _ = aval_of(logp).shape
     width = aval_of(labels).shape[1]
-    size, dtype = 2 * width + 1, aval_of(logp).dtype
+    size = 2 * width + 1
     spread = ops.reshape(ops.concatenate([ops.full((batch, width, 1), blank, aval_of(labels).dtype), ops.expand_dims(labels, (2,))], 2), (batch, 2 * width))
     extended = ops.concatenate([spread, ops.full((batch, 1), blank, aval_of(labels).dtype)], 1)
     before = ops.slice_in_dim(ops.concatenate([ops.full((batch, 2), -1, aval_of(labels).dtype), extended], 1), 0, size, 1)
