@@ -1,17 +1,23 @@
-"""`numpy.linalg`'s names, as far as elementwise work, sums and products reach."""
+"""`numpy.linalg`'s names: norms, products, and what follows from the factorisations of `_factor.py`."""
 
 from __future__ import annotations
 
 import builtins
-from typing import Any
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from fdl import ops
+from fdl.core import dtypes
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
+from fdl.numpy import _factor
 from fdl.numpy._create import asarray, eye
 from fdl.numpy._math import Axis, axes_of, max, min, power, sum
-from fdl.numpy._shape import matmul
-from fdl.ops.promotion import promote
+from fdl.numpy._shape import matmul, matrix_transpose
+from fdl.ops.promotion import broadcast_shapes, promote
 
 
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -41,17 +47,293 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
 
 
 def matrix_power(x: Any, n: int) -> Any:
-    """A square matrix to the power of a non-negative integer.
+    """A square matrix to an integer power; a negative one is a power of the inverse.
 
     >>> import fdl.numpy as jnp
     >>> matrix_power(jnp.array([[1.0, 1.0], [0.0, 1.0]]), 3).tolist()
     [[1.0, 3.0], [0.0, 1.0]]
     """
-    out = eye(aval_of(x).shape[-1], dtype=aval_of(x).dtype)
-    for bit in builtins.bin(n)[2:]:
+    x = asarray(x)
+    if n < 0:
+        x, n = inv(x), -n
+    out = ops.broadcast_to(eye(aval_of(x).shape[-1], dtype=aval_of(x).dtype), aval_of(x).shape)
+    for bit in builtins.bin(n)[2:] if n else "":
         out = matmul(out, out)
         out = matmul(out, x) if bit == "1" else out
     return out
 
 
-__all__ = ["matrix_power", "norm"]
+# What follows from factorisations; all take stacks of matrices (..., n, n)
+
+
+class SVDResult(NamedTuple):
+    """`U @ diag(S) @ Vh`."""
+
+    U: Any
+    S: Any
+    Vh: Any
+
+
+class EighResult(NamedTuple):
+    """Eigenvalues, smallest first, and eigenvectors as columns."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+class QRResult(NamedTuple):
+    """An orthogonal matrix and a triangular one."""
+
+    Q: Any
+    R: Any
+
+
+class SlogdetResult(NamedTuple):
+    """The determinant as a sign and the logarithm of its size."""
+
+    sign: Any
+    logabsdet: Any
+
+
+def _square(a: Any, what: str) -> Any:
+    (a,) = promote(asarray(a), to_float=True)
+    shape = aval_of(a).shape
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise ShapeError(f"{what}: {aval_of(a).describe()} is not a square matrix")
+    return a
+
+
+def _stacked(a: Any, b: Any) -> tuple[Any, Any]:
+    """Both with the same leading axes."""
+    lead = broadcast_shapes([aval_of(a).shape[:-2], aval_of(b).shape[:-2]], "linalg")
+    return tuple([ops.broadcast_to(x, (*lead, *aval_of(x).shape[-2:])) for x in (a, b)])  # type: ignore[return-value]
+
+
+def solve(a: Any, b: Any) -> Any:
+    """The x with `a @ x = b`, by elimination with pivots; b is a vector or a matrix.
+
+    >>> import fdl.numpy as jnp
+    >>> solve(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([2.0, 4.0])).tolist()
+    [1.0, 1.0]
+    """
+    a = _square(a, "solve")
+    a, b = promote(a, asarray(b))
+    vector = aval_of(b).ndim == 1
+    b = ops.expand_dims(b, (1,)) if vector else b
+    if aval_of(b).shape[-2] != aval_of(a).shape[-1]:
+        raise ShapeError(f"solve: {aval_of(a).describe()} and {aval_of(b).describe()} do not fit")
+    x = _factor.solve(*_stacked(a, b))
+    return ops.reshape(x, aval_of(x).shape[:-1]) if vector else x
+
+
+def solve_triangular(a: Any, b: Any, lower: bool = False, unit_diagonal: bool = False, trans: int = 0) -> Any:
+    """The x with `a @ x = b` for a triangular matrix, of which the other half is not looked at; `trans=1` takes its transpose.
+
+    >>> import fdl.numpy as jnp
+    >>> solve_triangular(jnp.array([[1.0, 0.0], [1.0, 1.0]]), jnp.array([1.0, 3.0]), lower=True).tolist()
+    [1.0, 2.0]
+    """
+    a = _square(a, "solve_triangular")
+    a, b = promote(a, asarray(b))
+    vector = aval_of(b).ndim == 1
+    b = ops.expand_dims(b, (1,)) if vector else b
+    a, b = _stacked(a, b)
+    if trans:
+        a, lower = matrix_transpose(a), not lower
+    x = _factor.solve_triangular(a, b, lower, unit_diagonal)
+    return ops.reshape(x, aval_of(x).shape[:-1]) if vector else x
+
+
+def inv(a: Any) -> Any:
+    """The inverse.
+
+    >>> import fdl.numpy as jnp
+    >>> inv(jnp.array([[2.0, 0.0], [0.0, 4.0]])).tolist()
+    [[0.5, 0.0], [0.0, 0.25]]
+    """
+    a = _square(a, "inv")
+    n = aval_of(a).shape[-1]
+    return _factor.solve(*_stacked(a, eye(n, dtype=aval_of(a).dtype)))
+
+
+def slogdet(a: Any) -> SlogdetResult:
+    """Sign and logarithm of the size of the determinant.
+
+    >>> import fdl.numpy as jnp
+    >>> [float(v) for v in slogdet(jnp.array([[0.0, 1.0], [1.0, 0.0]]))]
+    [-1.0, 0.0]
+    """
+    return SlogdetResult(*_factor.slogdet(_square(a, "slogdet")))
+
+
+def det(a: Any) -> Any:
+    """The determinant.
+
+    >>> import fdl.numpy as jnp
+    >>> float(det(jnp.array([[2.0, 0.0], [0.0, 4.0]])))
+    8.0
+    """
+    return _factor.det(_square(a, "det"))
+
+
+def cholesky(a: Any, upper: bool = False) -> Any:
+    """The lower triangular L with `a = L @ L.T`; NaN where the matrix is not positive definite.
+
+    >>> import fdl.numpy as jnp
+    >>> cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]])).tolist()
+    [[2.0, 0.0], [1.0, 2.0]]
+    """
+    lower = _factor.cholesky(_square(a, "cholesky"))
+    return matrix_transpose(lower) if upper else lower
+
+
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """An orthogonal and an upper triangular factor; mode is "reduced", "complete" or "r".
+
+    >>> import fdl.numpy as jnp
+    >>> q, r = qr(jnp.array([[3.0, 1.0], [4.0, 2.0]]))
+    >>> round(abs(float(r[0, 0])), 4)
+    5.0
+    """
+    (a,) = promote(asarray(a), to_float=True)
+    if mode not in ("reduced", "complete", "r"):
+        raise ShapeError(f"qr: mode {mode!r}", hint='"reduced", "complete" or "r"')
+    q, r = _factor.qr(a, mode == "complete")
+    return r if mode == "r" else QRResult(q, r)
+
+
+def eigh(a: Any, UPLO: str = "L") -> EighResult:
+    """Eigenvalues, smallest first, and eigenvectors of a symmetric matrix, of which one triangle is looked at.
+
+    >>> import fdl.numpy as jnp
+    >>> [round(float(v), 4) for v in eigh(jnp.array([[2.0, 1.0], [1.0, 2.0]])).eigenvalues]
+    [1.0, 3.0]
+    """
+    return EighResult(*_factor.eigh(_factor.symmetric(_square(a, "eigh"), UPLO == "L")))
+
+
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+    """Eigenvalues of a symmetric matrix, smallest first.
+
+    >>> import fdl.numpy as jnp
+    >>> [round(float(v), 4) for v in eigvalsh(jnp.array([[2.0, 1.0], [1.0, 2.0]]))]
+    [1.0, 3.0]
+    """
+    return eigh(a, UPLO).eigenvalues
+
+
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """Singular values, largest first, with their vectors.
+
+    >>> import fdl.numpy as jnp
+    >>> svd(jnp.array([[3.0, 0.0], [0.0, 4.0]])).S.tolist()
+    [4.0, 3.0]
+    """
+    (a,) = promote(asarray(a), to_float=True)
+    u, s, vt = _factor.svd(a)
+    if not compute_uv:
+        return s
+    if full_matrices:
+        u, vt = _factor.completed(u), matrix_transpose(_factor.completed(matrix_transpose(vt)))
+    return SVDResult(u, s, vt)
+
+
+def svdvals(a: Any) -> Any:
+    """Singular values, largest first.
+
+    >>> import fdl.numpy as jnp
+    >>> svdvals(jnp.array([[3.0, 0.0], [0.0, 4.0]])).tolist()
+    [4.0, 3.0]
+    """
+    return svd(a, compute_uv=False)
+
+
+def _cutoff(a: Any, s: Any, rtol: Any) -> Any:
+    """Singular values below this count as zero."""
+    rtol = builtins.max(aval_of(a).shape[-2:]) * float(np.finfo(aval_of(s).dtype).eps) if rtol is None else rtol
+    return ops.mul(max(s, -1, keepdims=True), rtol)
+
+
+def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Any:
+    """The inverse of Moore and Penrose.
+
+    >>> import fdl.numpy as jnp
+    >>> pinv(jnp.array([[2.0], [0.0]])).tolist()
+    [[0.5, 0.0]]
+    """
+    (a,) = promote(asarray(a), to_float=True)
+    u, s, vt = svd(a, full_matrices=False)
+    kept = ops.greater(s, ops.broadcast_to(_cutoff(a, s, rtol), aval_of(s).shape))
+    inverse = ops.select(kept, ops.div(1.0, ops.select(kept, s, 1)), 0)
+    return matmul(ops.mul(matrix_transpose(vt), ops.broadcast(inverse, aval_of(matrix_transpose(vt)).shape, (*range(aval_of(s).ndim - 1), aval_of(s).ndim))), matrix_transpose(u))
+
+
+def matrix_rank(a: Any, rtol: Any = None) -> Any:
+    """Number of singular values that are not zero.
+
+    >>> import fdl.numpy as jnp
+    >>> int(matrix_rank(jnp.ones((3, 3))))
+    1
+    """
+    (a,) = promote(asarray(a), to_float=True)
+    s = svdvals(a)
+    return sum(ops.convert(ops.greater(s, ops.broadcast_to(_cutoff(a, s, rtol), aval_of(s).shape)), dtypes.int32), -1)
+
+
+def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    """The x for which `a @ x - b` is shortest.
+
+    >>> import fdl.numpy as jnp
+    >>> [round(float(v), 4) for v in lstsq(jnp.array([[1.0], [1.0]]), jnp.array([1.0, 3.0]))]
+    [2.0]
+    """
+    a, b = promote(asarray(a), asarray(b), to_float=True)
+    return matmul(pinv(a, rcond), b)
+
+
+def cond(a: Any, p: Any = None) -> Any:
+    """The condition number.
+
+    >>> import fdl.numpy as jnp
+    >>> float(cond(jnp.array([[4.0, 0.0], [0.0, 2.0]])))
+    2.0
+    """
+    if p in (None, 2):
+        s = svdvals(a)
+        return ops.div(max(s, -1), min(s, -1))
+    return ops.mul(norm(a, p, (-2, -1)), norm(inv(a), p, (-2, -1)))
+
+
+def multi_dot(arrays: Sequence[Any]) -> Any:
+    """The product of several matrices, in the cheapest order (Cormen et al., chapter 15).
+
+    >>> import fdl.numpy as jnp
+    >>> multi_dot([jnp.ones((2, 3)), jnp.ones((3, 4)), jnp.ones((4, 5))]).shape
+    (2, 5)
+    """
+    xs = [asarray(x) for x in arrays]
+    first, last = aval_of(xs[0]).ndim == 1, aval_of(xs[-1]).ndim == 1
+    if first:
+        xs[0] = ops.expand_dims(xs[0], (0,))
+    if last:
+        xs[-1] = ops.expand_dims(xs[-1], (1,))
+    sizes = [*[aval_of(x).shape[0] for x in xs], aval_of(xs[-1]).shape[1]]
+
+    @functools.cache
+    def best(i: int, j: int) -> tuple[int, int]:
+        if i == j:
+            return 0, i
+        return builtins.min((best(i, k)[0] + best(k + 1, j)[0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j))
+
+    def product(i: int, j: int) -> Any:
+        return xs[i] if i == j else matmul(product(i, best(i, j)[1]), product(best(i, j)[1] + 1, j))
+
+    out = product(0, len(xs) - 1)
+    shape = aval_of(out).shape
+    return ops.reshape(out, shape[1 if first else 0 : 1 if last else 2])
+
+
+__all__ = [
+    "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cond", "det", "eigh", "eigvalsh", "inv", "lstsq", "matrix_power", "matrix_rank",
+    "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
+]  # fmt: skip

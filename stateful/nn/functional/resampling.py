@@ -225,7 +225,7 @@ def _sampled_body(x: Any, grid: Any, mode: str, padding: str, aligned: bool) -> 
         raw.append(_placed(g, d, aligned))
     places = raw if mode == "bicubic" else [inside(g, d) for g, d in zip(raw, space, strict=True)]
     if mode == "nearest":
-        return ops.move_axis(value([ops.round(p) for p in places]), n + 1, 1)
+        return ops.move_axis(value([ops.round_even(p) for p in places]), n + 1, 1)
     floors = [ops.floor(p) for p in places]
     shares = [ops.sub(p, f) for p, f in zip(places, floors, strict=True)]
     total: Any = None

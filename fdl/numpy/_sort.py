@@ -1,0 +1,184 @@
+"""Sorting, and what follows from it: order statistics and searches.
+
+`argsort` is Batcher's bitonic network (1968) as a loop of its stages, each of which compares all elements with partners; equal elements are told apart by their
+places, so that the order is stable.  Sorted values are gathered, so that derivatives go to the elements that they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.errors import ShapeError
+from fdl.core.trace import aval_of
+from fdl.numpy._create import asarray
+from fdl.numpy._index import take_along_axis
+from fdl.numpy._math import axes_of
+from fdl.ops.promotion import promote
+from fdl.ops.reduction import lowest
+from fdl.transforms.control.scan import scan
+
+
+def _before(a: Any, ai: Any, b: Any, bi: Any, descending: bool) -> Any:
+    """Whether (value, place) `a` comes before `b`: NaN counts as larger than all numbers."""
+    smaller = ops.greater(a, b) if descending else ops.less(a, b)
+    same = ops.equal(a, b)
+    if dtypes.is_float(aval_of(a).dtype):
+        a_nan, b_nan = ops.not_equal(a, a), ops.not_equal(b, b)
+        first, second = (a_nan, b_nan) if descending else (b_nan, a_nan)
+        smaller = ops.bitwise_or(smaller, ops.bitwise_and(first, ops.bitwise_not(second)))
+        same = ops.bitwise_or(same, ops.bitwise_and(a_nan, b_nan))
+    return ops.bitwise_or(smaller, ops.bitwise_and(same, ops.less(ai, bi)))
+
+
+def _order(x: Any, descending: bool) -> Any:
+    """Places along the last axis, in the order of their values."""
+    *rows, n = aval_of(x).shape
+    levels = max(n - 1, 0).bit_length()
+    width = 1 << levels
+    dtype = aval_of(x).dtype
+    last = -lowest(dtype) if dtypes.is_float(dtype) else np.iinfo(dtype).max if dtypes.is_integer(dtype) else True
+    fill = (lowest(dtype) if descending else np.nan) if dtypes.is_float(dtype) else lowest(dtype) if descending else last
+    x = ops.pad(x, ops.full((), fill, dtype), [(0, 0, 0)] * len(rows) + [(0, width - n, 0)])
+    places = ops.iota((*rows, width), len(rows))
+    i = ops.iota((width,), 0)
+
+    def stage(carry: tuple[Any, ...], _: Any) -> tuple[tuple[Any, ...], None]:
+        values, where, block, step = carry
+        partner = ops.bitwise_xor(i, step)
+        others, other_places = (ops.move_axis(ops.gather(v, [partner], (len(rows),)), 0, len(rows)) for v in (values, where))
+        before = _before(values, where, others, other_places, descending)
+        first, rising = ops.equal(ops.bitwise_and(i, step), 0), ops.equal(ops.bitwise_and(i, block), 0)
+        wants = ops.broadcast(ops.equal(first, rising), aval_of(values).shape, (len(rows),))  # the earlier of the two belongs here
+        keep = ops.equal(before, wants)
+        done = ops.equal(step, 1)
+        next_block = ops.select(done, ops.mul(block, 2), block)
+        next_step = ops.select(done, block, ops.div(step, 2))
+        return (ops.select(keep, values, others), ops.select(keep, where, other_places), next_block, next_step), None
+
+    one, two = (ops.full((), v, dtypes.int32) for v in (1, 2))
+    (_, found, _, _), _ = scan(stage, (x, places, two, one), None, length=levels * (levels + 1) // 2)
+    return ops.slice_in_dim(found, 0, n, len(rows))
+
+
+def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:
+    """Places of the elements along an axis in the order of their values; equal ones stay in order, NaN counts as larger than all.
+
+    >>> from fdl.numpy import array
+    >>> argsort(array([3.0, 1.0, 2.0])).tolist()
+    [1, 2, 0]
+    """
+    x = ops.stop_gradient(asarray(a))
+    if axis is None:
+        x, axis = ops.reshape(x, (aval_of(x).size,)), 0
+    (axis,) = axes_of(x, axis, "argsort")
+    last = aval_of(x).ndim - 1
+    if aval_of(x).dtype == dtypes.bool_:
+        x = ops.convert(x, dtypes.int8)
+    if aval_of(x).shape[axis] < 2:
+        return ops.full(aval_of(x).shape, 0, dtypes.int32)
+    return ops.move_axis(_order(ops.move_axis(x, axis, last), descending), last, axis)
+
+
+def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:
+    """The elements along an axis in order, NaN last.
+
+    >>> from fdl.numpy import array
+    >>> sort(array([3.0, 1.0, 2.0])).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    x = asarray(a)
+    if axis is None:
+        x, axis = ops.reshape(x, (aval_of(x).size,)), 0
+    return take_along_axis(x, argsort(x, axis, descending=descending), axis)
+
+
+def quantile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear") -> Any:
+    """Values below which the share `q` of the elements lies; between two elements by `method`: linear, lower, higher, midpoint or nearest.
+
+    >>> from fdl.numpy import array
+    >>> float(quantile(array([1.0, 2.0, 4.0]), 0.75))
+    3.0
+    """
+    x, q = promote(asarray(a), asarray(q), to_float=True)
+    axes = axes_of(x, axis, "quantile")
+    ndim, shape = aval_of(x).ndim, aval_of(x).shape
+    kept = [k for k in range(ndim) if k not in axes]
+    flat = ops.reshape(ops.transpose(x, (*kept, *axes)), (*[shape[k] for k in kept], int(np.prod([shape[k] for k in axes], dtype=int))))
+    ordered = sort(flat, -1)
+    *rows, n = aval_of(ordered).shape
+    if not n:
+        raise ShapeError(f"quantile: {aval_of(x).describe()} has no elements")
+    place = ops.mul(q, float(n - 1))
+    low, high = ops.floor(place), ops.ceil(place)
+    share = ops.sub(place, low)
+    if method == "nearest":
+        low = high = ops.round_even(place)
+    ends = [ops.gather(ordered, [ops.convert(v, dtypes.int32)], (len(rows),)) for v in (low, high)]
+    weight = {"linear": share, "lower": None, "higher": None, "midpoint": 0.5, "nearest": None}
+    if method not in weight:
+        raise ShapeError(f"quantile: method {method!r}", hint="linear, lower, higher, midpoint or nearest")
+    if method in ("lower", "nearest", "higher"):
+        out = ends[1] if method == "higher" else ends[0]
+    else:
+        w = share if method == "linear" else ops.full(aval_of(share).shape, 0.5, aval_of(share).dtype)
+        w = ops.broadcast(w, aval_of(ends[0]).shape, range(aval_of(share).ndim))
+        gap = ops.sub(ends[1], ends[0])
+        out = ops.add(ends[0], ops.mul(gap, w))
+    top = ops.gather(ordered, [ops.full((), n - 1, dtypes.int32)], (len(rows),))  # NaN, if there is one
+    top = ops.broadcast(top, aval_of(out).shape, range(aval_of(q).ndim, aval_of(out).ndim))
+    out = ops.select(ops.not_equal(top, top), top, out)
+    if keepdims:
+        lead = aval_of(q).shape
+        out = ops.reshape(out, (*lead, *[1 if k in axes else shape[k] for k in range(ndim)]))
+    return out
+
+
+def percentile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear") -> Any:
+    """`quantile` of q / 100.
+
+    >>> from fdl.numpy import array
+    >>> float(percentile(array([1.0, 2.0, 4.0]), 50))
+    2.0
+    """
+    return quantile(a, ops.div(promote(asarray(q), to_float=True)[0], 100.0), axis, keepdims, method)
+
+
+def median(a: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
+    """The middle value, or the mean of the two in the middle.
+
+    >>> from fdl.numpy import array
+    >>> float(median(array([3.0, 1.0, 2.0])))
+    2.0
+    """
+    return quantile(a, 0.5, axis, keepdims)
+
+
+def searchsorted(a: Any, v: Any, side: str = "left") -> Any:
+    """Where elements belong in a sorted vector: before, or with side="right" after, what equals them.
+
+    >>> from fdl.numpy import array
+    >>> searchsorted(array([1.0, 2.0, 3.0]), array([2.0, 9.0])).tolist()
+    [1, 3]
+    """
+    a, v = promote(asarray(a), asarray(v))
+    n = aval_of(a).shape[0]
+    low = ops.full(aval_of(v).shape, 0, dtypes.int32)
+    high = ops.full(aval_of(v).shape, n, dtypes.int32)
+
+    def halve(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], None]:
+        low, high = carry
+        open_ = ops.less(low, high)
+        middle = ops.div(ops.add(low, high), 2)
+        found = ops.gather(a, [middle], (0,))
+        right = ops.less(found, v) if side == "left" else ops.less_equal(found, v)
+        if dtypes.is_float(aval_of(v).dtype):  # NaN belongs behind all numbers
+            right = ops.bitwise_or(right, ops.bitwise_and(ops.not_equal(v, v), ops.bitwise_or(ops.equal(found, found), ops.full(aval_of(v).shape, side == "right", dtypes.bool_))))
+        return (ops.select(ops.bitwise_and(open_, right), ops.add(middle, 1), low), ops.select(ops.bitwise_and(open_, ops.bitwise_not(right)), middle, high)), None
+
+    (found, _), _ = scan(halve, (low, high), None, length=n.bit_length() + 1)
+    return found
