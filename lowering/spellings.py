@@ -8,7 +8,7 @@ from __future__ import annotations
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
 
-_CALLS = "exp expm1 log log1p sqrt rsqrt sin cos tan atan2 tanh logistic erf floor ceil trunc round is_finite abs sign max min rem pow shift_left shift_right"
+_CALLS = "exp expm1 log log1p sqrt rsqrt sin cos tan atan2 tanh logistic erf erfc lgamma floor ceil trunc round is_finite abs sign max min rem pow shift_left shift_right"
 
 C: dict[str, str] = {
     "add": "{0} + {1}",

@@ -10,7 +10,7 @@ from math import e, inf, nan, pi
 from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
 from fdl.stateful import _format as _format
-from fdl.stateful import autograd, nn, optim, utils
+from fdl.stateful import autograd, linalg, nn, optim, special, utils
 from fdl.stateful._dtypes import NAMES as _NAMES
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._dtypes import promote_types as _promote
@@ -25,14 +25,55 @@ from fdl.stateful.functions.creation import *
 from fdl.stateful.functions.elementwise import *
 from fdl.stateful.functions.indexing import *
 from fdl.stateful.functions.products import *
+from fdl.stateful.functions.rearranging import *
 from fdl.stateful.functions.reductions import *
 from fdl.stateful.functions.shapes import *
+from fdl.stateful.functions.sorting import *
+from fdl.stateful.functions.special import *
+from fdl.stateful.functions.statistics import *
 
 globals().update(_NAMES)
 uint8, bool = of("uint8"), of("bool")  # after all that means the builtin
 FloatTensor = Tensor
 concat = concatenate = cat
-absolute, multiply, subtract, divide, true_divide, clip, swapaxes, arctan = abs, mul, sub, div, div, clamp, transpose, atan
+absolute, multiply, subtract, divide, true_divide, clip, arctan = abs, mul, sub, div, div, clamp, atan
+arccos, arcsin, arccosh, arcsinh, arctanh, arctan2, negative, fix, ger = acos, asin, acosh, asinh, atanh, atan2, neg, trunc, outer
+greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
+det, slogdet, logdet, inverse, pinverse, matrix_power, matrix_exp = (
+    linalg.det, linalg.slogdet, linalg.logdet, linalg.inv, linalg.pinv, linalg.matrix_power, linalg.matrix_exp,
+)  # fmt: skip
+cholesky_solve, cholesky_inverse = linalg.cholesky_solve, linalg.cholesky_inverse
+
+
+def cholesky(input: Tensor, upper: _builtins.bool = False) -> object:
+    """The triangular factor of a symmetric positive definite matrix.
+
+    >>> import fdl.stateful as torch
+    >>> torch.cholesky(torch.eye(2) * 4).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
+    """
+    return linalg.cholesky(input, upper=upper)
+
+
+def qr(input: Tensor, some: _builtins.bool = True) -> object:
+    """An orthogonal and a triangular factor.
+
+    >>> import fdl.stateful as torch
+    >>> torch.qr(torch.eye(2)).R.tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return linalg.qr(input, "reduced" if some else "complete")
+
+
+def svd(input: Tensor, some: _builtins.bool = True, compute_uv: _builtins.bool = True) -> object:
+    """(U, S, V): as `linalg.svd`, with V as it is and not transposed.
+
+    >>> import fdl.stateful as torch
+    >>> torch.svd(torch.eye(2) * 3)[1].tolist()
+    [3.0, 3.0]
+    """
+    found = linalg.svd(input, not some)
+    return found._replace(Vh=found.Vh.mT)
 strided, contiguous_format, preserve_format = "strided", "contiguous_format", "preserve_format"
 
 

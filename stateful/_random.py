@@ -176,10 +176,11 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
     return wrap(from_numpy((generator or default_generator).numpy().permutation(n).astype(to_numpy(dtype or int))))
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None) -> Tensor:
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal numbers with this mean and standard deviation."""
     if size is not None:
-        return draw(_normal, (mean, std), (shape_of((size,)), dtypes.float32), generator)  # type: ignore[no-any-return]
+        found = draw(_normal, (float(mean), float(std)), (shape_of((size,)), dtypes.float32 if dtype is None else to_numpy(dtype)), generator)
+        return _finished(found, requires_grad)
     shape = tuple((mean if isinstance(mean, Tensor) else std).shape)
     return randn(*shape, generator=generator) * std + mean  # type: ignore[no-any-return, operator]
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.array import from_numpy
+from fdl.stateful import _archive
 from fdl.stateful._dtypes import dtype, of
 from fdl.stateful._tensor import Size, Tensor, wrap
 
@@ -66,15 +67,7 @@ def _built(spec: Any, tensors: dict[str, np.ndarray[Any, Any]]) -> Any:
     return {"plain": lambda v: v, "value": float.fromhex, "dtype": of}[kind](value)
 
 
-def save(obj: Any, f: Any) -> None:
-    """Write tensors in nested dicts, lists and tuples to a path or a binary file.  TypeError for what cannot be stored; then nothing is written.
-
-    >>> import io, fdl.stateful as torch
-    >>> file = io.BytesIO()
-    >>> torch.save({"w": torch.ones(2)}, file); _ = file.seek(0)
-    >>> torch.load(file)
-    {'w': tensor([1., 1.])}
-    """
+def _safetensors(obj: Any) -> bytes:
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     spec = _described(obj, tensors, "")
     header: dict[str, Any] = {"__metadata__": {"fdl": json.dumps(spec)}}
@@ -84,22 +77,44 @@ def save(obj: Any, f: Any) -> None:
         offset += values.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    parts = [struct.pack("<Q", len(text)), text, *[v.tobytes() for v in tensors.values()]]
+    return b"".join([struct.pack("<Q", len(text)), text, *[v.tobytes() for v in tensors.values()]])
+
+
+def save(obj: Any, f: Any, *, format: str = "safetensors", **kwargs: Any) -> None:
+    """Write tensors in nested dicts, lists and tuples to a path or a binary file, as safetensors or, with `format="pt"`, as a file that PyTorch reads.
+
+    TypeError for what cannot be stored; then nothing is written.
+
+    >>> import io, fdl.stateful as torch
+    >>> file = io.BytesIO()
+    >>> torch.save({"w": torch.ones(2)}, file); _ = file.seek(0)
+    >>> torch.load(file)
+    {'w': tensor([1., 1.])}
+    """
+    if format not in ("safetensors", "pt"):
+        raise ValueError(f"save: format {format!r} is neither 'safetensors' nor 'pt'")
+    data = _safetensors(obj) if format == "safetensors" else _archive.written(obj)
     if hasattr(f, "write"):
-        f.write(b"".join(parts))
+        f.write(data)
         return
     path = Path(f)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(b"".join(parts))
+        temporary.write_bytes(data)
         temporary.replace(path)  # a reader sees the old file or the whole new one
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def load(f: Any, map_location: Any = None, *, weights_only: bool = True, **kwargs: Any) -> Any:
-    """Read what `save` wrote, or any safetensors file, from a path or a binary file.  RuntimeError for anything else; nothing is executed."""
+def load(f: Any, map_location: Any = None, pickle_module: Any = None, *, weights_only: bool = True, mmap: bool | None = None, **kwargs: Any) -> Any:
+    """Read what `save` wrote, any safetensors file, or what `torch.save` wrote, from a path or a binary file.
+
+    Nothing in the file is executed: a class that is no tensor and no container is refused by its name (UnpicklingError), unless `weights_only=False`.
+    RuntimeError for anything else.  Tensors come to the CPU, wherever they were.
+    """
     data = f.read() if hasattr(f, "read") else Path(f).read_bytes()
+    if data.startswith(_archive.MAGIC):
+        return _archive.read(data, trusting=not weights_only)
     try:
         (length,) = struct.unpack("<Q", data[:8])
         header = json.loads(data[8 : 8 + length])
@@ -107,7 +122,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True, **kwarg
         tensors = {name: _tensor_in(data[8 + length :], entry) for name, entry in header.items()}
         spec = json.loads(metadata["fdl"]) if "fdl" in metadata else None
     except (struct.error, ValueError, KeyError, TypeError) as error:
-        raise RuntimeError("load: this is no file that save wrote, and no safetensors file") from error
+        raise RuntimeError("load: this is no file that save wrote, no safetensors file, and no archive of torch.save") from error
     return _built(spec, tensors) if spec is not None else {name: wrap(from_numpy(v)) for name, v in tensors.items()}
 
 

@@ -115,9 +115,19 @@ def derive(graph: Graph, key: Any, make: Callable[[], Any]) -> Any:
     return graph.memo[key]
 
 
+def with_literals(graph: Graph) -> Graph:
+    """The graph with its 0-d constants as literals; other constants stay."""
+    literals: dict[Any, Atom] = {v: Literal(x._numpy()[()], v.aval.dtype, v.aval.weak_type) for v, x in graph.constants if not v.aval.shape and isinstance(x, Array)}
+    if not literals:
+        return graph
+    equations = [e.replace(inputs=tuple([literals.get(a, a) for a in e.inputs])) for e in graph.equations]
+    constants = tuple([(v, x) for v, x in graph.constants if v not in literals])
+    return Graph(graph.inputs, tuple(equations), tuple([literals.get(a, a) for a in graph.outputs]), constants)
+
+
 def stage_derived(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]) -> Graph:
     """Record a function that rules were applied to; it captures nothing."""
-    graph = stage(f, avals, "~derived")
+    graph = with_literals(stage(f, avals, "~derived"))
     if graph.constants:
         raise GraphError(f"a rule captured {[value for _, value in graph.constants]} while a graph was derived", hint="make constants with fdl.ops.full or Literal")
     return graph

@@ -17,8 +17,13 @@ from fdl.numpy._create import eye
 from fdl.numpy._index import take_along_axis
 from fdl.numpy._shape import matmul, matrix_transpose
 from fdl.numpy._sort import argsort
-from fdl.transforms.control.while_loop import fori_loop
+from fdl.transforms.control import while_loop
 from fdl.transforms.custom import custom_jvp
+
+
+def fori_loop(start: int, stop: int, step: Any, init: Any) -> Any:
+    """A loop; one of no steps is not looked into, since matrices without elements have nothing to pick."""
+    return while_loop.fori_loop(start, stop, step, init) if stop > start else init
 
 
 def _row(x: Any, k: Any) -> Any:
@@ -305,6 +310,8 @@ def completed(u: Any) -> Any:
     *lead, m, n = aval_of(u).shape
     if m <= n:
         return u
+    if n == 0:
+        return ops.broadcast_to(eye(m, dtype=aval_of(u).dtype), (*lead, m, m))
     q, _ = _householder(ops.stop_gradient(u))
     return ops.concatenate([u, ops.slice_in_dim(q, n, m, len(lead) + 1)], len(lead) + 1)
 
@@ -354,6 +361,8 @@ def _even(a: Any) -> Any:
 def eigh(a: Any) -> tuple[Any, Any]:
     """Eigenvalues, smallest first, and eigenvectors of a symmetric matrix."""
     *lead, n, _ = aval_of(a).shape
+    if n == 0:
+        return ops.full((*lead, 0), 0, aval_of(a).dtype), a
     if n == 1:
         return ops.reshape(a, (*lead, 1)), ops.full(aval_of(a).shape, 1, aval_of(a).dtype)
     wide = matrix_transpose(_even(matrix_transpose(_even(a))))
@@ -439,6 +448,9 @@ def _first(s: Any) -> Any:
 def svd(a: Any) -> tuple[Any, Any, Any]:
     """(U, S, V transposed), with as many columns as the smaller size."""
     m, n = aval_of(a).shape[-2:]
+    if min(m, n) == 0:
+        lead, dtype = aval_of(a).shape[:-2], aval_of(a).dtype
+        return ops.full((*lead, m, 0), 0, dtype), ops.full((*lead, 0), 0, dtype), ops.full((*lead, 0, n), 0, dtype)
     if m < n:
         u, s, v = _one_sided(matrix_transpose(a))
         return v, s, matrix_transpose(u)

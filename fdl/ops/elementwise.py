@@ -258,6 +258,30 @@ erf: Callable[..., Any] = elementwise(
     lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), 2 / math.sqrt(math.pi))),
     doc="The error function.",
 )
+erfc: Callable[..., Any] = elementwise(
+    "erfc",
+    lambda x: np.vectorize(math.erfc, otypes=[np.float64])(x.astype(np.float64)),
+    F,
+    lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), -2 / math.sqrt(math.pi))),
+    doc="1 less the error function, exact where that is small.",
+)
+
+
+def _lgamma(x: float) -> float:
+    try:
+        return math.lgamma(x)
+    except (ValueError, OverflowError):  # a pole, or too large for a double
+        return math.inf
+
+
+lgamma: Callable[..., Any] = elementwise(
+    "lgamma",
+    lambda x: np.vectorize(_lgamma, otypes=[np.float64])(x.astype(np.float64)),
+    F,
+    lambda t, y, x: mul(t, digamma(x)),
+    domain=(0.5, 4.0),
+    doc="The logarithm of the size of the gamma function.",
+)
 floor: Callable[..., Any] = elementwise("floor", np.floor, F, None, doc="The largest whole number not above x.")
 ceil: Callable[..., Any] = elementwise("ceil", np.ceil, F, None, doc="The smallest whole number not below x.")
 trunc: Callable[..., Any] = elementwise("trunc", np.trunc, F, None, doc="x without its fraction.")
@@ -442,3 +466,27 @@ barrier: Callable[[Any], Any] = _identity(
     lambda ct, operands: [barrier(ct)],
     "x, which no pass merges with another computation of it: what `checkpoint` computes again stays computed again.",
 )
+
+
+def digamma(x: Any) -> Any:
+    """The derivative of `lgamma`: by reflection to the right half, by recurrence upwards, and there by its asymptotic series (Abramowitz and Stegun, 6.3.18).
+
+    >>> from fdl.ops import full
+    >>> round(float(digamma(full((), 1.0, "float64"))), 6)
+    -0.577216
+    """
+    (x,) = promote(x, to_float=True)
+    left = less(x, 0.5)
+    z = select(left, sub(1, x), x)
+    total = mul(z, 0)
+    for _ in range(8):
+        small = less(z, 8)
+        total = select(small, sub(total, div(1, z)), total)
+        z = select(small, add(z, 1), z)
+    square = div(1, mul(z, z))
+    series = mul(square, 0)
+    for c in (1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12):
+        series = add(mul(series, square), c)
+    value = add(total, sub(sub(log(z), div(0.5, z)), mul(series, square)))
+    turn = mul(select(left, x, 0.25), math.pi)
+    return select(left, sub(value, div(math.pi, tan(turn))), value)

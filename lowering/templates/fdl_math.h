@@ -48,7 +48,7 @@ FDL_FN float fdl_float(fdl_u32 u) { union { float f; fdl_u32 u; } v; v.u = u; re
 #ifndef __CUDACC__
 #define FDL_M1(name) float name##f(float); double name(double);
 #define FDL_M2(name) float name##f(float, float); double name(double, double);
-FDL_M1(exp) FDL_M1(expm1) FDL_M1(log) FDL_M1(log1p) FDL_M1(sin) FDL_M1(cos) FDL_M1(tan) FDL_M1(tanh) FDL_M1(erf)
+FDL_M1(exp) FDL_M1(expm1) FDL_M1(log) FDL_M1(log1p) FDL_M1(sin) FDL_M1(cos) FDL_M1(tan) FDL_M1(tanh) FDL_M1(erf) FDL_M1(erfc) FDL_M1(lgamma)
 FDL_M2(pow) FDL_M2(fmod) FDL_M2(atan2)
 #endif
 
@@ -59,7 +59,7 @@ FDL_M2(pow) FDL_M2(fmod) FDL_M2(atan2)
 #define FDL_LIB2(op, f32, f64) \
   FDL_FN float fdl_##op##_f32(float x, float y) { return f32(x, y); } \
   FDL_FN double fdl_##op##_f64(double x, double y) { return f64(x, y); }
-FDL_LIB1(sin, sinf, sin) FDL_LIB1(cos, cosf, cos) FDL_LIB1(tan, tanf, tan)
+FDL_LIB1(sin, sinf, sin) FDL_LIB1(cos, cosf, cos) FDL_LIB1(tan, tanf, tan) FDL_LIB1(erfc, erfcf, erfc) FDL_LIB1(lgamma, lgammaf, lgamma)
 FDL_FN double fdl_erf_f64(double x) { return erf(x); }
 FDL_LIB1(sqrt, FDL_EXACT(sqrtf), FDL_EXACT(sqrt)) FDL_LIB1(abs, FDL_EXACT(fabsf), FDL_EXACT(fabs))
 FDL_LIB1(floor, FDL_EXACT(floorf), FDL_EXACT(floor)) FDL_LIB1(ceil, FDL_EXACT(ceilf), FDL_EXACT(ceil))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import fdl.numpy as jnp
-from fdl import ops
+from fdl import custom_jvp, ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
@@ -68,11 +68,20 @@ erf = _unary("erf", _of_float(ops.erf), "The error function.")
 reciprocal = _unary("reciprocal", _of_float(lambda x: ops.div(1, x)), "One over each element.")
 neg = _unary("neg", ops.neg, "Minus each element.")
 abs = _unary("abs", jnp.abs, "The absolute value.")
-sign = _unary("sign", ops.sign, "-1, 0 or 1.")
+
+
+def _step(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is constant in pieces: its gradient is zero, and flows.  Integers are as they are."""
+    flat = custom_jvp(lambda x: f(x))
+    flat.defjvp(lambda primals, tangents: (f(*primals), ops.mul(tangents[0], 0)))
+    return lambda x: flat(x) if dtypes.is_float(aval_of(x).dtype) else x
+
+
+sign = _unary("sign", lambda x: _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else ops.sign(x), "-1, 0 or 1.")
 square = _unary("square", lambda x: ops.integer_pow(x, 2), "Each element times itself.")
-floor = _unary("floor", lambda x: ops.floor(x) if dtypes.is_float(aval_of(x).dtype) else x, "The largest integer not above.")
-ceil = _unary("ceil", lambda x: ops.ceil(x) if dtypes.is_float(aval_of(x).dtype) else x, "The smallest integer not below.")
-trunc = _unary("trunc", lambda x: ops.trunc(x) if dtypes.is_float(aval_of(x).dtype) else x, "The integer part.")
+floor = _unary("floor", _step(ops.floor), "The largest integer not above.")
+ceil = _unary("ceil", _step(ops.ceil), "The smallest integer not below.")
+trunc = _unary("trunc", _step(ops.trunc), "The integer part.")
 relu = _unary("relu", lambda x: ops.select(ops.less_equal(x, 0), 0, x), "`max(x, 0)`; its derivative at 0 is 0, and NaN stays.")
 logical_not = _unary("logical_not", jnp.logical_not, "Whether each element is zero.")
 bitwise_not = _unary("bitwise_not", ops.bitwise_not, "All bits turned round; of bools, not.")
@@ -80,7 +89,7 @@ isnan = _unary("isnan", jnp.isnan, "Whether each element is NaN.")
 isinf = _unary("isinf", jnp.isinf, "Whether each element is infinite.")
 isfinite = _unary("isfinite", lambda x: ops.is_finite(_floating(x)), "Whether each element is neither infinite nor NaN.")
 
-_round = Function(lambda x, decimals: jnp.round(x, decimals), "round")
+_round = Function(lambda x, decimals: _step(lambda v: jnp.round(v, decimals))(x), "round")
 
 
 @method(inplace=True)
@@ -90,6 +99,14 @@ def round(input: Tensor, *, decimals: int = 0) -> Any:
 
 
 # Two operands
+
+
+def _floored(a: Any, b: Any) -> Any:
+    """The gradient is zero, and flows."""
+    if not dtypes.is_float(aval_of(a).dtype):
+        return jnp.floor_divide(a, b)
+    whole = ops.stop_gradient(jnp.floor_divide(a, b))
+    return ops.add(whole, ops.mul(ops.sub(ops.add(a, b), ops.stop_gradient(ops.add(a, b))), 0))
 
 
 def _binary(name: str, op: Callable[[Any, Any], Any], doc: str, to_float: bool = False, methods: tuple[str, ...] = ()) -> Callable[[Any, Any], Any]:
@@ -118,8 +135,8 @@ maximum = _binary("maximum", ops.maximum, "The larger one; NaN where one is NaN.
 minimum = _binary("minimum", ops.minimum, "The smaller one; NaN where one is NaN.")
 fmod = _binary("fmod", jnp.fmod, "The remainder with the sign of `input`.")
 remainder = _binary("remainder", jnp.remainder, "The remainder with the sign of `other`.")
-floor_divide = _binary("floor_divide", jnp.floor_divide, "The quotient rounded down.")
-_trunc_divide = _binary("_trunc_divide", lambda a, b: ops.trunc(ops.div(a, b)) if dtypes.is_float(aval_of(a).dtype) else ops.div(a, b), "The quotient rounded to zero.")
+floor_divide = _binary("floor_divide", lambda a, b: _floored(a, b), "The quotient rounded down.")
+_trunc_divide = _binary("_trunc_divide", lambda a, b: _step(ops.trunc)(ops.div(a, b)), "The quotient rounded to zero.")
 eq = _binary("eq", ops.equal, "Whether elements are equal.")
 ne = _binary("ne", ops.not_equal, "Whether elements differ.")
 lt = _binary("lt", ops.less, "Whether `input` is less.")

@@ -450,13 +450,14 @@ def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: b
 @method()
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector."""
-    return input[mask.expand(*input.shape)]  # type: ignore[no-any-return, attr-defined, index]
+    shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
+    return input.expand(*shape)[mask.expand(*shape)]  # type: ignore[no-any-return, attr-defined]
 
 
 @method()
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Where elements are not zero: a row of indices each, or a tensor a dimension."""
-    places = [wrap(from_numpy(p.astype(np.int64))) for p in np.nonzero(input._value()._numpy())]
+    places = [wrap(from_numpy(p.astype(np.int64))) for p in np.nonzero(np.atleast_1d(input._value()._numpy()))]
     if as_tuple:
         return tuple(places)
     return wrap(from_numpy(np.argwhere(input._value()._numpy()).astype(np.int64)))

@@ -6,13 +6,15 @@ from typing import Any
 
 import fdl.numpy as jnp
 from fdl import ops
+from fdl.core import dtypes
 from fdl.core.errors import DtypeError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._tensor import Tensor, apply, method
 
 __all__ = [
-    "addmm", "bmm", "dot", "einsum", "matmul", "mm", "mv", "outer",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "einsum", "inner", "kron", "matmul", "mm", "mv", "outer", "tensordot", "trace",
+    "vander", "vdot",
 ]  # fmt: skip
 
 
@@ -58,6 +60,8 @@ def outer(input: Tensor, vec2: Tensor) -> Any:
 
 def einsum(equation: str, *operands: Any) -> Any:
     """Sums of products, said by index letters: `einsum("bi,ij->bj", x, w)`."""
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
     given = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
     return apply(_einsum, tuple(given), (equation.replace(" ", ""),))
 
@@ -69,6 +73,125 @@ _addmm = Function(lambda x, a, b, beta, alpha: ops.add(ops.mul(x, ops.cast(beta,
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * (mat1 @ mat2)`."""
     return apply(_addmm, (input, mat1, mat2, beta, alpha))
+
+
+def _added(name: str, product: Any, doc: str) -> Any:
+    """`beta * input + alpha * product(a, b)`; with beta 0 the input counts for nothing, whatever it is."""
+
+    def body(x: Any, a: Any, b: Any, beta: Any, alpha: Any, ignored: bool) -> Any:
+        _same_dtype(a, b)
+        out = product(a, b)
+        dtype = aval_of(out).dtype
+        out = ops.mul(out, ops.cast(alpha, dtype))
+        return out if ignored else ops.add(ops.mul(x, ops.cast(beta, dtype)), out)
+
+    function = Function(body, name)
+
+    def public(input: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Any:
+        return apply(function, (input, a, b, beta, alpha), (beta == 0,))
+
+    public.__name__, public.__doc__ = name, doc
+    return method(name, inplace=True)(public)
+
+
+def _batches(a: Any, b: Any) -> Any:
+    return ops.reduce_sum(jnp.matmul(a, b), (0,))
+
+
+addmv = _added("addmv", jnp.matmul, "`beta * input + alpha * mat @ vec`.")
+addr = _added("addr", jnp.outer, "`beta * input + alpha * outer(vec1, vec2)`.")
+baddbmm = _added("baddbmm", jnp.matmul, "`beta * input + alpha * batch1 @ batch2`.")
+addbmm = _added("addbmm", _batches, "`beta * input + alpha` times the sum of all `batch1 @ batch2`.")
+
+
+def chain_matmul(*matrices: Tensor) -> Any:
+    """The product of matrices, from left to right."""
+    out: Any = matrices[0]
+    for m in matrices[1:]:
+        out = matmul(out, m)
+    return out
+
+
+_inner = Function(lambda a, b: ops.mul(a, b) if not aval_of(a).ndim or not aval_of(b).ndim else ops.dot_general(a, b, (((aval_of(a).ndim - 1,), (aval_of(b).ndim - 1,)), ((), ()))), "inner")
+_kron = Function(lambda a, b: _kron_body(a, b), "kron")
+_tensordot = Function(lambda a, b, left, right: ops.dot_general(a, b, ((left, right), ((), ()))), "tensordot")
+_trace = Function(lambda x: ops.reduce_sum(jnp.diagonal(x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)), (0,)), "trace")
+_cross = Function(lambda a, b, axis: _cross_body(a, b, axis), "cross")
+_vander = Function(lambda x, n, increasing: _vander_body(x, n, increasing), "vander")
+
+
+def _kron_body(a: Any, b: Any) -> Any:
+    ndim = max(aval_of(a).ndim, aval_of(b).ndim)
+    a, b = (ops.reshape(x, (1,) * (ndim - aval_of(x).ndim) + tuple(aval_of(x).shape)) for x in (a, b))
+    sizes = tuple(m * n for m, n in zip(aval_of(a).shape, aval_of(b).shape, strict=True))
+    a = ops.expand_dims(a, tuple(range(1, 2 * ndim, 2)))
+    b = ops.expand_dims(b, tuple(range(0, 2 * ndim, 2)))
+    return ops.reshape(ops.mul(*jnp.broadcast_arrays(a, b)), sizes)
+
+
+def _cross_body(a: Any, b: Any, axis: int) -> Any:
+    a, b = jnp.broadcast_arrays(a, b)
+    ax, ay, az = (ops.slice_in_dim(a, k, k + 1, axis) for k in range(3))
+    bx, by, bz = (ops.slice_in_dim(b, k, k + 1, axis) for k in range(3))
+    parts = [ops.sub(ops.mul(u, v), ops.mul(w, x)) for u, v, w, x in ((ay, bz, az, by), (az, bx, ax, bz), (ax, by, ay, bx))]
+    return ops.concatenate(parts, axis)
+
+
+def _vander_body(x: Any, n: int, increasing: bool) -> Any:
+    last = aval_of(x).ndim
+    columns = [ops.expand_dims(ops.integer_pow(x, k), (last,)) for k in (range(n) if increasing else reversed(range(n)))]
+    return ops.concatenate(columns, last) if columns else ops.full((*aval_of(x).shape, 0), 0, aval_of(x).dtype)
+
+
+@method()
+def inner(input: Tensor, other: Tensor) -> Any:
+    """Sums of products over the last dimensions of both."""
+    return apply(_inner, (input, other))
+
+
+@method()
+def vdot(input: Tensor, other: Tensor) -> Any:
+    """`dot`."""
+    return dot(input, other)
+
+
+@method()
+def kron(input: Tensor, other: Tensor) -> Any:
+    """All products, block by block."""
+    return apply(_kron, (input, other))
+
+
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
+    """Sums of products over the last `dims` dimensions of one and the first of the other, or over those that are named."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        left, right = tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
+    else:
+        left, right = (tuple([d % t.ndim for d in ([given] if isinstance(given, int) else given)]) for given, t in zip(dims, (a, b), strict=True))
+    return apply(_tensordot, (a, b), (left, right))
+
+
+@method()
+def trace(input: Tensor) -> Any:
+    """The sum of the diagonal of a matrix."""
+    if input.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    return apply(_trace, (input,))
+
+
+@method()
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Any:
+    """The vector product along a dimension of size 3, the first such one by default."""
+    ndim = max(input.ndim, other.ndim)
+    axis = next(k for k, d in enumerate(input.shape) if d == 3) if dim is None else dim % ndim
+    return apply(_cross, (input, other), (axis,))
+
+
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
+    """Powers as columns."""
+    return apply(_vander, (x,), (x.shape[-1] if N is None else N, increasing))
+
 
 
 @method("__rmatmul__")

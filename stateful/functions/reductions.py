@@ -105,13 +105,13 @@ def std(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: b
     return apply(_std, (input,), (dims_of(input, dim), _correction(unbiased, correction), keepdim))
 
 
-_prod = Function(lambda x, axis, keepdim: jnp.prod(_summable(x), axis, keepdims=keepdim), "prod")
+_prod = Function(lambda x, axis, keepdim, dtype: jnp.prod(ops.cast(x, dtype) if dtype else _summable(x), axis if aval_of(x).ndim else None, keepdims=keepdim), "prod")
 
 
 @method()
-def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The product of all elements, or along a dimension."""
-    return apply(_prod, (input,), (None if dim is None else dim_of(input, dim), keepdim))
+    return apply(_prod, (input,), (None if dim is None else dim_of(input, dim), keepdim, dtype and to_numpy(dtype)))
 
 
 # Extremes
@@ -227,7 +227,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """The k largest (or smallest) elements along a dimension, in order, and where they stand."""
     d = dim_of(input, dim)
     if not 0 <= k <= (input.shape[d] if input.ndim else 1):
-        raise RuntimeError(f"selected index k out of range: k={k}, the dimension has size {input.shape[d]}")
+        raise RuntimeError(f"selected index k out of range: k={k}, the dimension has size {input.shape[d] if input.ndim else 1}")
+    if not input.ndim:
+        return topk_result(*[t.reshape(())[()] if k else t for t in topk(input.reshape(1), k, 0)])  # type: ignore[attr-defined]
     return topk_result(*apply(_topk, (input,), (k, d, largest)))
 
 
@@ -294,6 +296,8 @@ _log_softmax = Function(lambda x, axis, dtype: _along(nn.log_softmax, ops.cast(x
 
 def _along(f: Any, x: Any, axis: int) -> Any:
     """A function along an axis; a number is a vector of one."""
+    if not aval_of(x).size:
+        return x
     return f(x, axis) if aval_of(x).ndim else ops.reshape(f(ops.reshape(x, (1,)), 0), ())
 
 
@@ -315,20 +319,29 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Any:
     return apply(_log_softmax, (input,), (dim_of(input, dim), dtype and to_numpy(dtype)))
 
 
-_cumsum = Function(lambda x, axis: jnp.cumsum(_summable(x), axis), "cumsum")
+_cumsum = Function(lambda x, axis, dtype: _along(jnp.cumsum, ops.cast(x, dtype) if dtype else _summable(x), axis), "cumsum")
 
 
-@method()
-def cumsum(input: Tensor, dim: int) -> Any:
+@method(inplace=True)
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Any:
     """Sums of all elements up to each one along a dimension."""
-    return apply(_cumsum, (input,), (dim_of(input, dim),))
+    return apply(_cumsum, (input,), (dim_of(input, dim), dtype and to_numpy(dtype)))
 
 
 _bincount = Function(lambda x, size: ops.scatter_add(ops.full((size,), 0, dtypes.int64), ops.full(aval_of(x).shape, 1, dtypes.int64), [x], (0,)), "bincount")
 
 
+def _weighted_body(x: Any, w: Any, size: int) -> Any:
+    w = w if dtypes.is_float(aval_of(w).dtype) else ops.cast(w, dtypes.float64)
+    return ops.scatter_add(ops.full((size,), 0, aval_of(w).dtype), w, [x], (0,))
+
+
+_weighted_bincount = Function(_weighted_body, "bincount")
+
+
 @method()
 def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Any:
-    """How often each number from 0 on occurs."""
+    """How often each number from 0 on occurs, or the sum of weights where it does."""
     size = int(np.max(input._value()._numpy(), initial=-1)) + 1
-    return apply(_bincount, (input,), (size if size > minlength else minlength,))
+    wide = size if size > minlength else minlength
+    return apply(_bincount, (input,), (wide,)) if weights is None else apply(_weighted_bincount, (input, weights), (wide,))

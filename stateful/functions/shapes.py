@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
+from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
@@ -302,9 +303,12 @@ def _times(x: Any, n: int, axis: int) -> tuple[int, ...]:
 
 
 @method()
-def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Tensor:
-    """Each element repeated along a dimension; of the flat tensor for None."""
+def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+    """Each element repeated along a dimension, all as often or each as a tensor says; of the flat tensor for None."""
     x = flatten(input) if dim is None else input
+    if isinstance(repeats, Tensor) and repeats.numel() != 1:  # type: ignore[attr-defined]
+        counts = np.asarray(repeats._value()._numpy())
+        return x.index_select(dim or 0, wrap(from_numpy(np.repeat(np.arange(len(counts)), counts).astype(np.int64))))  # type: ignore[attr-defined, no-any-return]
     return apply(_repeat_interleave, (x,), (int(repeats), dim_of(x, dim or 0)))  # type: ignore[no-any-return]
 
 
@@ -320,9 +324,9 @@ def _triangle(x: Any, k: Any, keep: Any) -> Any:
 
 
 @method()
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *given: Any, dims: Any = ()) -> Tensor:
     """Elements in reverse order along dimensions."""
-    return apply(_flip, (input,), (tuple([dim_of(input, d) for d in _sizes(dims)]),))  # type: ignore[no-any-return]
+    return apply(_flip, (input,), (tuple([dim_of(input, d) for d in _sizes(given or (dims,))]),))  # type: ignore[no-any-return]
 
 
 @method(inplace=True)

@@ -12,14 +12,14 @@ from typing import Any
 
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import GraphError
-from fdl.core.graph import Atom, Graph, Literal, bind_graph
+from fdl.core.graph import Graph, bind_graph
 from fdl.core.tangents import has_tangent
 from fdl.core.trace import aval_of, transforming
 from fdl.transforms.control.call import call, call_p
 from fdl.transforms.lazy import recorders
 from fdl.transforms.lazy.trie import Operation
 from fdl.transforms.linearize import LinearizedGraph, linearize_graph, transpose_graph
-from fdl.transforms.stage import stage
+from fdl.transforms.stage import stage, with_literals
 
 
 class Signature:
@@ -132,6 +132,12 @@ class Function:
             return call(operation.params["graph"], operands, self.name), operation.info
         return recorders.recorder.bind((self, static, varying), operands, resolve_call)
 
+    def _recorded(self, flat: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]) -> Graph:
+        graph = with_literals(stage(flat, avals, self.name))
+        if graph.constants:
+            raise GraphError(f"{self.name}: a library function captured an array", hint="make constants with fdl.ops.full, or pass them")
+        return graph
+
     def signature(self, avals: Sequence[ShapedArray], static: tuple[Hashable, ...]) -> Signature:
         """The graph for these types; raises the errors of `f`."""
         key = static, tuple(avals)
@@ -144,20 +150,11 @@ class Function:
                 single.append(not isinstance(out, (tuple, list)))
                 return [out] if single[0] else list(out)
 
-            graph = _with_literals(stage(flat, avals, self.name), self.name)
+            graph = self._recorded(flat, avals)
             if len(self._signatures) > 1024:
                 self._signatures.clear()
             found = self._signatures[key] = Signature(self.name, graph, single[0])
         return found
-
-
-def _with_literals(graph: Graph, name: str) -> Graph:
-    """The graph with its 0-d constants as literals; GraphError for other ones."""
-    if any(v.aval.shape for v, _ in graph.constants):
-        raise GraphError(f"{name}: a library function captured an array", hint="make constants with fdl.ops.full, or pass them")
-    literals: dict[Any, Atom] = {v: Literal(x._numpy()[()], v.aval.dtype, v.aval.weak_type) for v, x in graph.constants}
-    equations = [e.replace(inputs=tuple([literals.get(a, a) for a in e.inputs])) for e in graph.equations]
-    return Graph(graph.inputs, tuple(equations), tuple([literals.get(a, a) for a in graph.outputs])) if literals else graph
 
 
 def resolve_call(head: tuple[Function, tuple[Hashable, ...], int], avals: list[ShapedArray]) -> Operation:

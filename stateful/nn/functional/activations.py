@@ -111,9 +111,9 @@ def glu(input: Tensor, dim: int = -1) -> Any:
     return apply(_glu, (input,), (dim_of(input, dim),))
 
 
-def softmin(input: Tensor, dim: int) -> Any:
+def softmin(input: Tensor, dim: int, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """`softmax(-x)`."""
-    return softmax(-input, dim)  # type: ignore[operator]
+    return softmax(-input, dim, dtype)  # type: ignore[operator]
 
 
 def _prelu_body(x: Any, slope: Any) -> Any:

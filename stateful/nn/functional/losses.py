@@ -275,6 +275,8 @@ _similarity, _distance = Function(_similarity_body, "cosine_similarity"), Functi
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along a dimension."""
     ndim = max(x1.ndim, x2.ndim)
+    if not ndim:
+        return apply(_similarity, (x1.reshape(1), x2.reshape(1), float(eps)), (0,))  # type: ignore[attr-defined]
     return apply(_similarity, (x1, x2, float(eps)), (dim % ndim,))
 
 
@@ -321,6 +323,8 @@ def _embedding_loss_body(a: Any, b: Any, y: Any, margin: Any) -> Any:
 
 def _multi_margin_body(x: Any, y: Any, *args: Any) -> Any:
     *weight, margin, p = args
+    if not aval_of(x).ndim:
+        x, y = ops.reshape(x, (1,)), ops.reshape(y, ())
     last = aval_of(x).ndim - 1
     own = ops.expand_dims(ops.gather(x, [y], (last,), last), (last,))
     gap = _above(ops.add(ops.sub(x, own), ops.cast(margin, aval_of(x).dtype)))
@@ -333,6 +337,8 @@ def _multi_margin_body(x: Any, y: Any, *args: Any) -> Any:
 
 def _multilabel_body(x: Any, y: Any) -> Any:
     """Targets are places of labels, up to the first negative one."""
+    if not aval_of(x).ndim:
+        x, y = ops.reshape(x, (1,)), ops.reshape(y, (1,))
     last = aval_of(x).ndim - 1
     n = aval_of(x).shape[last]
     valid = ops.equal(jnp.cumsum(ops.convert(ops.less(y, 0), dtypes.int32), last), 0)

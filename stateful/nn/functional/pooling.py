@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import fdl.numpy as jnp
-from fdl import ops
+from fdl import custom_jvp, ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
@@ -97,7 +97,7 @@ _max, _max_index = Function(_max_body, "max_pool"), Function(_max_index_body, "m
 def _max_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def settings(x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[Any, ...]:
         window = sizes_of(kernel_size, n)
-        strides = window if stride is None or stride == [] else sizes_of(stride, n)
+        strides = sizes_of(stride, n) if stride else window
         padded, dilated = sizes_of(padding, n), sizes_of(dilation, n)
         places = _places(x.shape[-n:], window, strides, padded, dilated, ceil_mode)
         _checked(x, n, window, strides, padded, places, "max_pool")
@@ -128,8 +128,10 @@ def _unpool_body(x: Any, places: Any, space: Sizes) -> Any:
     shape = aval_of(x).shape
     lead, rows = shape[: -len(space)], math.prod(shape[: -len(space)])
     flat, index = ops.reshape(x, (rows, math.prod(shape) // max(rows, 1))), ops.reshape(places, (rows, math.prod(shape) // max(rows, 1)))
-    out = ops.scatter(ops.full((rows, math.prod(space)), 0, aval_of(x).dtype), flat, [ops.iota(aval_of(index).shape, 0, dtypes.int64), index], (0, 1))
-    return ops.reshape(out, (*lead, *space))
+    zeros, where = ops.full((rows, math.prod(space)), 0, aval_of(x).dtype), [ops.iota(aval_of(index).shape, 0, dtypes.int64), index]
+    put = custom_jvp(lambda values, zeros, *where: ops.scatter(zeros, values, where, (0, 1)))  # the gradient is gathered, also where two met
+    put.defjvp(lambda primals, tangents: (put(*primals), ops.scatter_add(ops.mul(primals[1], 0), tangents[0], primals[2:], (0, 1))))
+    return ops.reshape(put(flat, zeros, *where), (*lead, *space))
 
 
 _unpool = Function(_unpool_body, "max_unpool")
@@ -187,7 +189,7 @@ def _avg_pool(n: int) -> Callable[..., Any]:
         input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None
     ) -> Any:
         window = sizes_of(kernel_size, n)
-        strides, padded = window if stride is None or stride == [] else sizes_of(stride, n), sizes_of(padding, n)
+        strides, padded = sizes_of(stride, n) if stride else window, sizes_of(padding, n)
         places = _places(input.shape[-n:], window, strides, padded, (1,) * n, ceil_mode)
         _checked(input, n, window, strides, padded, places, "avg_pool")
         if divisor_override == 0:
@@ -350,7 +352,7 @@ def _fractional_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         places = sizes_of(output_size, n) if output_size is not None else tuple([int(d * r) for d, r in zip(x.shape[2:], ratio, strict=True)])
         samples = rand(x.shape[0], x.shape[1], n, dtype=x.dtype) if _random_samples is None else _random_samples
         # PyTorch draws the last dimension first
-        values, indices = apply(_fractional, (x, samples.flip(-1) if n == 2 else samples), (sizes_of(kernel_size, n), places))
+        values, indices = apply(_fractional, (x, samples.flip(-1)), (sizes_of(kernel_size, n), places))
         return (values.squeeze(0), indices.squeeze(0)) if alone else (values, indices)
 
     def public(input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Any = None) -> Any:

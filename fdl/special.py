@@ -1,0 +1,222 @@
+"""Special functions, with the names of `scipy.special`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.trace import aval_of
+from fdl.ops import digamma, erf, erfc, logistic
+from fdl.ops import lgamma as gammaln
+from fdl.ops.promotion import promote
+from fdl.transforms.custom import custom_jvp
+
+expit = logistic
+
+
+@custom_jvp
+def _erf_inverse(x: Any) -> Any:
+    """Giles, 2010, and two steps of Newton's method."""
+    w = ops.neg(ops.log(ops.mul(ops.sub(1, x), ops.add(1, x))))
+    near, far = ops.sub(w, 2.5), ops.sub(ops.sqrt(ops.maximum(w, 5)), 3.0)
+    inner, outer = ops.mul(w, 0), ops.mul(w, 0)
+    for c in (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941):
+        inner = ops.add(ops.mul(inner, near), c)
+    for c in (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682):
+        outer = ops.add(ops.mul(outer, far), c)
+    y = ops.mul(ops.select(ops.less(w, 5), inner, outer), x)
+    ends = ops.equal(ops.abs(x), 1)
+    y = ops.select(ends, 0, y)
+    for _ in range(2):
+        error = ops.select(ops.less(ops.abs(x), 0.5), ops.sub(ops.erf(y), x), ops.mul(ops.sign(x), ops.sub(ops.sub(1, ops.abs(x)), ops.erfc(ops.abs(y)))))
+        y = ops.sub(y, ops.div(error, ops.mul(ops.exp(ops.neg(ops.mul(y, y))), 2 / math.sqrt(math.pi))))
+    return ops.select(ends, ops.mul(x, math.inf), ops.select(ops.greater(ops.abs(x), 1), math.nan, y))
+
+
+@_erf_inverse.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    y = _erf_inverse(*primals)
+    return y, ops.mul(tangents[0], ops.mul(ops.exp(ops.mul(y, y)), math.sqrt(math.pi) / 2))
+
+
+def erfinv(x: Any) -> Any:
+    """The inverse of `erf`.
+
+    >>> round(float(erfinv(0.5)), 6)
+    0.476936
+    """
+    (x,) = promote(x, to_float=True)
+    return _erf_inverse(ops.broadcast_to(x, aval_of(x).shape))
+
+
+def xlogy(x: Any, y: Any) -> Any:
+    """`x * log(y)`, and 0 where x is 0.
+
+    >>> float(xlogy(0.0, 0.0))
+    0.0
+    """
+    x, y = promote(x, y, to_float=True)
+    x, y = _together(x, y)
+    zero = ops.bitwise_and(ops.equal(x, 0), ops.equal(y, y))
+    return ops.select(zero, 0, ops.mul(x, ops.log(ops.select(zero, 1, y))))
+
+
+def xlog1py(x: Any, y: Any) -> Any:
+    """`x * log1p(y)`, and 0 where x is 0.
+
+    >>> float(xlog1py(0.0, -1.0))
+    0.0
+    """
+    x, y = _together(*promote(x, y, to_float=True))
+    zero = ops.bitwise_and(ops.equal(x, 0), ops.equal(y, y))
+    return ops.select(zero, 0, ops.mul(x, ops.log1p(ops.select(zero, 0, y))))
+
+
+def _together(x: Any, y: Any) -> tuple[Any, Any]:
+    shape = ops.broadcast_shapes([aval_of(x).shape, aval_of(y).shape], "special")
+    return ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
+
+
+def entr(x: Any) -> Any:
+    """`-x * log(x)`, 0 at 0 and minus infinity below.
+
+    >>> float(entr(1.0))
+    -0.0
+    """
+    (x,) = promote(x, to_float=True)
+    return ops.select(ops.less(x, 0), -math.inf, ops.neg(xlogy(ops.maximum(x, 0), ops.select(ops.greater(x, 0), x, ops.select(ops.equal(x, 0), 1, x)))))
+
+
+def logit(x: Any) -> Any:
+    """The inverse of the sigmoid.
+
+    >>> float(logit(0.5))
+    0.0
+    """
+    (x,) = promote(x, to_float=True)
+    return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
+
+
+def ndtr(x: Any) -> Any:
+    """The share of a standard normal distribution below x.
+
+    >>> float(ndtr(0.0))
+    0.5
+    """
+    (x,) = promote(x, to_float=True)
+    return ops.mul(ops.erfc(ops.mul(x, -math.sqrt(0.5))), 0.5)
+
+
+def ndtri(p: Any) -> Any:
+    """The inverse of `ndtr`.
+
+    >>> round(float(ndtri(0.975)), 5)
+    1.95996
+    """
+    (p,) = promote(p, to_float=True)
+    return ops.mul(erfinv(ops.sub(ops.mul(p, 2), 1)), math.sqrt(2.0))
+
+
+def log_ndtr(x: Any) -> Any:
+    """The logarithm of `ndtr`, by its asymptotic series far below (Abramowitz and Stegun, 26.2.12).
+
+    >>> round(float(log_ndtr(-30.0)), 4)
+    -454.3212
+    """
+    (x,) = promote(x, to_float=True)
+    low = ops.less(x, -8 if aval_of(x).dtype == dtypes.float64 else -5)
+    near = ops.log(ndtr(ops.select(low, 0, x)))
+    far = ops.select(low, x, -10)
+    r = ops.div(1, ops.mul(far, far))
+    series, term = ops.add(ops.mul(r, 0), 1), ops.add(ops.mul(r, 0), 1)
+    for k in range(1, 7):
+        term = ops.mul(ops.mul(term, r), -(2 * k - 1))
+        series = ops.add(series, term)
+    tail = ops.add(ops.sub(ops.mul(ops.mul(far, far), -0.5), ops.add(ops.log(ops.neg(far)), 0.5 * math.log(2 * math.pi))), ops.log(series))
+    return ops.select(low, tail, near)
+
+
+def betaln(a: Any, b: Any) -> Any:
+    """The logarithm of the beta function.
+
+    >>> round(float(betaln(2.0, 3.0)), 4)
+    -2.4849
+    """
+    a, b = promote(a, b, to_float=True)
+    return ops.sub(ops.add(gammaln(a), gammaln(b)), gammaln(ops.add(a, b)))
+
+
+def zeta(s: Any, q: Any) -> Any:
+    """Hurwitz's zeta function, the sum of `(q + k) ** -s`, by Euler and Maclaurin's formula.
+
+    >>> round(float(zeta(2.0, 1.0)), 6)
+    1.644934
+    """
+    s, q = _together(*promote(s, q, to_float=True))
+    terms = 10
+    total = ops.mul(q, 0)
+    for k in range(terms):
+        total = ops.add(total, ops.pow(ops.add(q, k), ops.neg(s)))
+    end = ops.add(q, terms)
+    power = ops.pow(end, ops.neg(s))
+    total = ops.add(total, ops.add(ops.div(ops.mul(power, end), ops.sub(s, 1)), ops.mul(power, 0.5)))
+    factor = ops.div(ops.mul(power, s), end)
+    for j, c in enumerate((1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000)):
+        total = ops.add(total, ops.mul(factor, c))
+        factor = ops.div(ops.mul(factor, ops.mul(ops.add(s, 2 * j + 1), ops.add(s, 2 * j + 2))), ops.mul(end, end))
+    return total
+
+
+def polygamma(n: int, x: Any) -> Any:
+    """The n-th derivative of `digamma`, for positive x.
+
+    >>> round(float(polygamma(1, 1.0)), 6)
+    1.644934
+    """
+    if n == 0:
+        return digamma(x)
+    (x,) = promote(x, to_float=True)
+    return ops.mul(zeta(ops.full(aval_of(x).shape, n + 1, aval_of(x).dtype), x), (-1.0) ** (n + 1) * math.factorial(n))
+
+
+def _bessel(x: Any, small: tuple[float, ...], large: tuple[float, ...]) -> tuple[Any, Any, Any]:
+    """|x|, and values of two Chebyshev-free polynomials: of (x / 3.75) ** 2 near zero, of 3.75 / |x| beyond (Abramowitz and Stegun, 9.8)."""
+    size = ops.abs(x)
+    t = ops.integer_pow(ops.div(x, 3.75), 2)
+    u = ops.div(3.75, ops.maximum(size, 3.75))
+    near, far = ops.mul(t, 0), ops.mul(u, 0)
+    for c in reversed(small):
+        near = ops.add(ops.mul(near, t), c)
+    for c in reversed(large):
+        far = ops.add(ops.mul(far, u), c)
+    return size, near, ops.div(far, ops.sqrt(ops.maximum(size, 3.75)))
+
+
+def i0(x: Any) -> Any:
+    """The modified Bessel function of the first kind of order 0, to about 2e-7.
+
+    >>> round(float(i0(1.0)), 5)
+    1.26607
+    """
+    return ops.mul(i0e(x), ops.exp(ops.abs(promote(x, to_float=True)[0])))
+
+
+def i0e(x: Any) -> Any:
+    """`exp(-|x|) * i0(x)`.
+
+    >>> round(float(i0e(1.0)), 5)
+    0.46576
+    """
+    (x,) = promote(x, to_float=True)
+    small = (1.0, 3.5156229, 3.0899424, 1.2067492, 0.2659732, 0.0360768, 0.0045813)
+    large = (0.39894228, 0.01328592, 0.00225319, -0.00157565, 0.00916281, -0.02057706, 0.02635537, -0.01647633, 0.00392377)
+    size, near, far = _bessel(x, small, large)
+    return ops.select(ops.less(size, 3.75), ops.mul(near, ops.exp(ops.neg(size))), far)
+
+
+__all__ = [
+    "betaln", "digamma", "entr", "erf", "erfc", "erfinv", "expit", "gammaln", "i0", "i0e", "log_ndtr", "logit", "ndtr", "ndtri", "polygamma", "xlog1py", "xlogy",
+    "zeta",
+]  # fmt: skip

@@ -1,0 +1,575 @@
+"""More views and copies of other shapes: stacks, splits, diagonals, windows, and writes into parts of a copy."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import fdl.numpy as jnp
+from fdl import ops
+from fdl.core import dtypes
+from fdl.core.array import from_numpy as array_of
+from fdl.core.trace import aval_of
+from fdl.extend import Function
+from fdl.ops.reduction import lowest
+from fdl.stateful._tensor import Size, Tensor, apply, as_tensor_operand, method, wrap
+from fdl.stateful.functions.indexing import check_bounds, select, split
+from fdl.stateful.functions.reductions import dim_of
+from fdl.stateful.functions.shapes import cat, flip, movedim, stack, transpose, unsqueeze
+
+__all__ = [
+    "adjoint", "argwhere", "as_strided", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes", "cartesian_prod", "column_stack", "combinations",
+    "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "dsplit", "dstack", "fill", "fliplr", "flipud", "hsplit", "hstack", "index_copy", "index_fill",
+    "index_put", "index_reduce", "masked_scatter", "moveaxis", "put", "ravel", "rot90", "row_stack", "scatter_reduce", "select_scatter", "slice_scatter",
+    "split_with_sizes", "swapaxes", "swapdims", "take", "take_along_dim", "tensor_split", "tril_indices", "triu_indices", "unfold", "unravel_index", "unsafe_chunk",
+    "unsafe_split", "vsplit", "vstack",
+]  # fmt: skip
+
+# Stacks
+
+
+def _at_least(n: int) -> Callable[..., Any]:
+    def one(x: Tensor) -> Tensor:
+        if n > 0 and x.ndim == 0:
+            x = unsqueeze(x, 0)
+        if n > 1 and x.ndim == 1:
+            x = unsqueeze(x, 0)
+        return unsqueeze(x, -1) if n > 2 and x.ndim == 2 else x
+
+    def public(*tensors: Any) -> Any:
+        given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+        found = tuple([one(x) for x in given])
+        return found[0] if len(tensors) == 1 and isinstance(tensors[0], Tensor) else found
+
+    public.__name__, public.__doc__ = f"atleast_{n}d", f"Tensors with {n} dimensions at least."
+    return public
+
+
+atleast_1d, atleast_2d, atleast_3d = _at_least(1), _at_least(2), _at_least(3)
+
+
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Side by side: vectors along the first dimension, others along the second."""
+    given = atleast_1d(*tensors) if len(tensors) > 1 else (atleast_1d(tensors[0]),)
+    return cat(given, 0 if given[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
+    """On top of each other, vectors as rows."""
+    return cat([atleast_2d(x) for x in tensors])
+
+
+def dstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Behind each other, along the third dimension."""
+    return cat([atleast_3d(x) for x in tensors], 2)
+
+
+def column_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """Side by side, vectors as columns."""
+    return cat([x.reshape(x.numel(), 1) if x.ndim < 2 else x for x in tensors], 1)  # type: ignore[attr-defined]
+
+
+row_stack = vstack
+
+
+def block_diag(*tensors: Tensor) -> Tensor:
+    """A matrix with these on its diagonal."""
+    given = [atleast_2d(x) for x in tensors]
+    columns = sum(x.shape[1] for x in given)
+    rows, at = [], 0
+    for x in given:
+        left, right = at, columns - at - x.shape[1]
+        rows.append(cat([x.new_zeros(x.shape[0], left), x, x.new_zeros(x.shape[0], right)], 1))
+        at += x.shape[1]
+    return cat(rows)
+
+
+def cartesian_prod(*tensors: Tensor) -> Tensor:
+    """All tuples of elements, as rows."""
+    if len(tensors) == 1:
+        return tensors[0]
+    sizes = [t.shape[0] for t in tensors]
+    columns = []
+    for k, t in enumerate(tensors):
+        shape = [1] * len(sizes)
+        shape[k] = sizes[k]
+        columns.append(t.reshape(*shape).expand(*sizes).reshape(-1))  # type: ignore[attr-defined]
+    return stack(columns, 1)
+
+
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All choices of r elements, as rows."""
+    pick = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    places = np.array(list(pick(range(input.shape[0]), r)), np.int64).reshape(-1, r)
+    return input[wrap(array_of(places))] if r else input.new_zeros(0)  # type: ignore[no-any-return, index, attr-defined]
+
+
+def broadcast_shapes(*shapes: Any) -> Size:
+    """The shape to which shapes broadcast."""
+    return Size(np.broadcast_shapes(*[(s,) if isinstance(s, int) else tuple(s) for s in shapes]))
+
+
+# Splits
+
+
+@method()
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts between places, or so many parts of nearly one size; views."""
+    n = input.shape[dim_of(input, dim)]
+    given = indices_or_sections.tolist() if isinstance(indices_or_sections, Tensor) else indices_or_sections
+    if isinstance(given, int):
+        small, more = divmod(n, given)
+        sizes = [small + 1] * more + [small] * (given - more)
+    else:
+        ends = [min(max(i + n if i < 0 else i, 0), n) for i in given]
+        edges = [0, *ends, n]
+        sizes = [max(b - a, 0) for a, b in itertools.pairwise(edges)]
+        if any(b < a for a, b in itertools.pairwise(edges)):
+            axis = dim_of(input, dim)
+            return tuple([input.narrow(axis, min(a, n), max(b - a, 0)) for a, b in itertools.pairwise(edges)])  # type: ignore[attr-defined]
+    return split(input, sizes, dim)
+
+
+def _splitter(name: str, axis: int) -> Callable[..., Any]:
+    def public(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        d = 0 if axis == 1 and input.ndim == 1 else axis
+        if isinstance(indices_or_sections, int) and input.shape[d] % indices_or_sections:
+            raise RuntimeError(f"torch.{name} attempted to split along dimension {d}, but the size of the dimension {input.shape[d]} is not divisible by {indices_or_sections}!")
+        return tensor_split(input, indices_or_sections, d)
+
+    public.__name__, public.__doc__ = name, f"`tensor_split` along dimension {axis}."
+    return method(name)(public)
+
+
+hsplit, vsplit, dsplit = _splitter("hsplit", 1), _splitter("vsplit", 0), _splitter("dsplit", 2)
+
+
+@method("split_with_sizes", "unsafe_split_with_sizes")
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of these sizes; views."""
+    return split(input, list(split_sizes), dim)
+
+
+@method()
+def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split`."""
+    return split(input, split_size, dim)
+
+
+@method()
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`chunk`."""
+    return input.chunk(chunks, dim)  # type: ignore[attr-defined, no-any-return]
+
+
+# Turns
+
+
+@method()
+def fliplr(input: Tensor) -> Tensor:
+    """The second dimension reversed."""
+    return flip(input, 1)
+
+
+@method()
+def flipud(input: Tensor) -> Tensor:
+    """The first dimension reversed."""
+    return flip(input, 0)
+
+
+@method()
+def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """Turned by quarters from the first of two dimensions to the second."""
+    a, b = dims
+    k %= 4
+    if k == 0:
+        return input.clone()  # type: ignore[attr-defined, no-any-return]
+    if k == 2:
+        return flip(input, a, b)
+    return flip(transpose(input, a, b), a) if k == 1 else flip(transpose(input, a, b), b)
+
+
+@method()
+def ravel(input: Tensor) -> Tensor:
+    """A vector of all elements."""
+    return input.reshape(-1)  # type: ignore[attr-defined, no-any-return]
+
+
+@method()
+def moveaxis(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """`movedim`."""
+    return movedim(input, source, destination)
+
+
+@method("swapdims", "swapaxes")
+def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """`transpose`."""
+    return transpose(input, dim0, dim1)
+
+
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """`transpose`."""
+    return transpose(input, axis0, axis1)
+
+
+@method()
+def adjoint(input: Tensor) -> Tensor:
+    """The last two dimensions exchanged."""
+    return transpose(input, -2, -1)
+
+
+# Diagonals
+
+
+def _diagonal_places(shape: Sequence[int], offset: int, a: int, b: int) -> tuple[int, int, int]:
+    rows, columns = shape[a], shape[b]
+    first, second = (0, offset) if offset >= 0 else (-offset, 0)
+    return max(min(rows - first, columns - second), 0), first, second
+
+
+def _diagonal_body(x: Any, offset: int, a: int, b: int) -> Any:
+    shape = aval_of(x).shape
+    n, first, second = _diagonal_places(shape, offset, a, b)
+    rest = [k for k in range(len(shape)) if k not in (a, b)]
+    x = ops.transpose(x, (a, b, *rest))
+    i = ops.iota((n,), 0, dtypes.int64)
+    return ops.move_axis(ops.gather(x, [ops.add(i, first), ops.add(i, second)], (0, 1)), 0, len(rest)) if rest else ops.gather(x, [ops.add(i, first), ops.add(i, second)], (0, 1))
+
+
+def _diagonal_scatter_body(x: Any, source: Any, offset: int, a: int, b: int) -> Any:
+    shape = aval_of(x).shape
+    n, first, second = _diagonal_places(shape, offset, a, b)
+    rest = [k for k in range(len(shape)) if k not in (a, b)]
+    order = (a, b, *rest)
+    moved = ops.transpose(x, order)
+    source = ops.cast(source, aval_of(x).dtype)
+    source = ops.move_axis(source, aval_of(source).ndim - 1, 0)
+    i = ops.iota((n,), 0, dtypes.int64)
+    out = ops.scatter(moved, source, [ops.add(i, first), ops.add(i, second)], (0, 1))
+    return ops.transpose(out, tuple(order.index(k) for k in range(len(shape))))
+
+
+def _embed_body(x: Any, offset: int, a: int, b: int) -> Any:
+    *lead, n = aval_of(x).shape
+    size = n + abs(offset)
+    ndim = len(lead) + 2
+    a, b = a % ndim, b % ndim
+    rest = iter(lead)
+    shape = tuple(size if k in (a, b) else next(rest) for k in range(ndim))
+    return _diagonal_scatter_body(ops.full(shape, 0, aval_of(x).dtype), x, offset, a, b)
+
+
+_diagonal, _diagonal_scatter = Function(_diagonal_body, "diagonal"), Function(_diagonal_scatter_body, "diagonal_scatter")
+_embed = Function(_embed_body, "diag_embed")
+
+
+@method()
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The diagonal of two dimensions, as the last one; a copy."""
+    return apply(_diagonal, (input,), (offset, dim_of(input, dim1), dim_of(input, dim2)))
+
+
+@method()
+def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """A copy with another diagonal."""
+    return apply(_diagonal_scatter, (input, src), (offset, dim_of(input, dim1), dim_of(input, dim2)))
+
+
+@method()
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Matrices whose diagonals are the last dimension."""
+    return apply(_embed, (input,), (offset, dim1, dim2))
+
+
+@method()
+def diagflat(input: Tensor, offset: int = 0) -> Any:
+    """The matrix whose diagonal has all elements."""
+    return diag_embed(ravel(input), offset)
+
+
+def _triangle_indices(row: int, col: int, offset: int, lower: bool) -> Tensor:
+    found = np.tril_indices(row, offset, col) if lower else np.triu_indices(row, offset, col)
+    return wrap(array_of(np.stack(found).astype(np.int64)))
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+    """Rows and columns of the lower triangle."""
+    found = _triangle_indices(row, col, offset, True)
+    return found if dtype is None else found.to(dtype)  # type: ignore[attr-defined, no-any-return]
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+    """Rows and columns of the upper triangle."""
+    found = _triangle_indices(row, col, offset, False)
+    return found if dtype is None else found.to(dtype)  # type: ignore[attr-defined, no-any-return]
+
+
+# Windows
+
+
+def _windows_body(x: Any, axis: int, size: int, step: int) -> Any:
+    if not aval_of(x).ndim:
+        return ops.reshape(x, (1,))
+    count = (aval_of(x).shape[axis] - size) // step + 1
+    shape = (count, size)
+    place = ops.add(ops.mul(ops.iota(shape, 0, dtypes.int64), step), ops.iota(shape, 1, dtypes.int64))
+    out = ops.gather(x, [place], (axis,))  # (count, size, ...)
+    ndim = aval_of(out).ndim
+    rest = list(range(2, ndim))
+    return ops.transpose(out, (*rest[:axis], 0, *rest[axis:], 1))
+
+
+_windows = Function(_windows_body, "unfold")
+
+
+@method("unfold")
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Any:
+    """Windows along a dimension, as a new last one; a copy."""
+    return apply(_windows, (input,), (dim_of(input, dimension), size, step))
+
+
+def _strided_body(x: Any, size: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
+    flat = ops.reshape(x, (aval_of(x).size,))
+    place = ops.full(size, offset, dtypes.int64)
+    for k, s in enumerate(strides):
+        place = ops.add(place, ops.mul(ops.iota(size, k, dtypes.int64), s))
+    return ops.gather(flat, [place], (0,))
+
+
+_strided = Function(_strided_body, "as_strided")
+
+
+@method()
+def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int = 0) -> Any:
+    """Elements at sums of strides in the contiguous tensor; a copy."""
+    return apply(_strided, (input,), (tuple(size), tuple(stride), storage_offset or 0))
+
+
+# Elements at indices
+
+
+def _flat_index(x: Any, index: Any) -> tuple[Any, Any]:
+    n = aval_of(x).size
+    flat = ops.reshape(x, (n,))
+    return flat, ops.select(ops.less(index, 0), ops.add(index, n), index)
+
+
+def _take_body(x: Any, index: Any) -> Any:
+    flat, index = _flat_index(x, index)
+    return ops.gather(flat, [index], (0,))
+
+
+def _put_body(x: Any, index: Any, source: Any, accumulate: bool) -> Any:
+    flat, index = _flat_index(x, index)
+    values = ops.reshape(ops.cast(source, aval_of(x).dtype), aval_of(index).shape)
+    return ops.reshape((ops.scatter_add if accumulate else ops.scatter)(flat, values, [index], (0,)), aval_of(x).shape)
+
+
+_take, _put = Function(_take_body, "take"), Function(_put_body, "put")
+
+
+@method()
+def take(input: Tensor, index: Tensor) -> Any:
+    """Elements of the flat tensor."""
+    check_bounds(index, -input.numel(), input.numel() - 1, "take")  # type: ignore[attr-defined]
+    return apply(_take, (input, index))
+
+
+@method(inplace=True)
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Any:
+    """A copy with elements of the flat tensor replaced, or added to."""
+    return apply(_put, (input, index, source), (accumulate,))
+
+
+_along = Function(lambda x, index, axis: jnp.take_along_axis(*_matched(x, index, axis), axis), "take_along_dim")
+
+
+def _matched(x: Any, index: Any, axis: int) -> tuple[Any, Any]:
+    """Both with the same sizes but along the axis."""
+    a, b = list(aval_of(x).shape), list(aval_of(index).shape)
+    for k in range(len(a)):
+        if k != axis:
+            a[k] = b[k] = max(a[k], b[k])
+    return jnp.broadcast_to(x, tuple(a)), jnp.broadcast_to(index, tuple(b))
+
+
+@method()
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Any:
+    """Elements along a dimension, at an index for each place; the others broadcast."""
+    if dim is None:
+        return take(input, indices.reshape(-1))  # type: ignore[attr-defined]
+    return apply(_along, (input, indices), (dim_of(input, dim),))
+
+
+def _on_vector(x: Tensor) -> tuple[Any, bool]:
+    return (x.reshape(1), True) if x.ndim == 0 else (x, False)  # type: ignore[attr-defined]
+
+
+def _index_copy_body(x: Any, index: Any, source: Any, axis: int) -> Any:
+    moved, source = ops.move_axis(x, axis, 0), ops.move_axis(ops.cast(source, aval_of(x).dtype), axis, 0)
+    return ops.move_axis(ops.scatter(moved, source, [index], (0,)), 0, axis)
+
+
+def _index_fill_body(x: Any, index: Any, value: Any, axis: int) -> Any:
+    moved = ops.move_axis(x, axis, 0)
+    shape = (*aval_of(index).shape, *aval_of(moved).shape[1:])
+    return ops.move_axis(ops.scatter(moved, ops.broadcast_to(ops.cast(value, aval_of(x).dtype), shape), [index], (0,)), 0, axis)
+
+
+_index_copy, _index_fill = Function(_index_copy_body, "index_copy"), Function(_index_fill_body, "index_fill")
+
+
+@method(inplace=True)
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
+    """A copy with parts along a dimension replaced."""
+    x, alone = _on_vector(input)
+    out = apply(_index_copy, (x, index.reshape(-1), _on_vector(source)[0]), (dim_of(x, dim),))  # type: ignore[attr-defined]
+    return out.reshape(()) if alone else out
+
+
+@method(inplace=True)
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any:
+    """A copy with one value in parts along a dimension."""
+    x, alone = _on_vector(input)
+    out = apply(_index_fill, (x, index.reshape(-1), as_tensor_operand(value)), (dim_of(x, dim),))  # type: ignore[attr-defined]
+    return out.reshape(()) if alone else out
+
+
+@method()
+def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
+    """A copy with elements at indices replaced, or added to."""
+    return input.clone().index_put_(tuple(indices), values, accumulate)  # type: ignore[attr-defined]
+
+
+def _neutral(kind: str, dtype: Any) -> Any:
+    if kind in ("sum", "mean"):
+        return 0
+    if kind == "prod":
+        return 1
+    least = lowest(dtype)
+    return least if kind == "amax" else -least if dtypes.is_float(dtype) else np.iinfo(dtype).max
+
+
+def _reduced_at(x: Any, index: Any, source: Any, kind: str, include: bool) -> Any:
+    """Along the first axis of (n, ...): rows of `source` (m, ...) joined where `index` (m, ...) says; by comparing all places, so that every kind has its gradient."""
+    n, dtype = aval_of(x).shape[0], aval_of(x).dtype
+    shape = (n, *aval_of(source).shape)
+    hit = ops.equal(ops.iota(shape, 0, dtypes.int64), ops.broadcast(index, shape, range(1, len(shape))))
+    spread = ops.select(hit, ops.broadcast(source, shape, range(1, len(shape))), _neutral(kind, dtype))
+    if kind == "amax":
+        joined = ops.reduce_max(spread, (1,))
+    elif kind == "amin":
+        joined = ops.reduce_min(spread, (1,))
+    elif kind == "prod":
+        joined = jnp.prod(spread, 1)
+    else:
+        joined = ops.reduce_sum(spread, (1,))
+    count = ops.reduce_sum(ops.convert(hit, dtypes.int64), (1,))
+    pair = {"sum": ops.add, "mean": ops.add, "prod": ops.mul, "amax": ops.maximum, "amin": ops.minimum}[kind]
+    touched = ops.greater(count, 0)
+    whole = ops.select(touched, pair(x, joined) if include else joined, x)
+    if kind != "mean":
+        return whole
+    total = ops.maximum(ops.add(count, int(include)), 1)
+    divided = ops.div(whole, ops.convert(total, dtype)) if dtypes.is_float(dtype) else jnp.floor_divide(whole, ops.convert(total, dtype))
+    return ops.select(touched, divided, x)
+
+
+def _scatter_reduce_body(x: Any, index: Any, source: Any, axis: int, kind: str, include: bool) -> Any:
+    shape, where = aval_of(x).shape, aval_of(index).shape
+    source = ops.slice(ops.cast(source, aval_of(x).dtype), [0] * len(where), where)
+    # places outside of the index's sizes stay
+    inner = [n if k == axis else w for k, (n, w) in enumerate(zip(shape, where, strict=True))]
+    part = ops.slice(x, [0] * len(shape), inner)
+    moved = [ops.move_axis(v, axis, 0) for v in (part, index, source)]
+    out = ops.move_axis(_reduced_at(*moved, kind, include), 0, axis)
+    if tuple(inner) == tuple(shape):
+        return out
+    return ops.dynamic_update_slice(x, out, [0] * len(shape))
+
+
+def _index_reduce_body(x: Any, index: Any, source: Any, axis: int, kind: str, include: bool) -> Any:
+    moved, source = ops.move_axis(x, axis, 0), ops.move_axis(ops.cast(source, aval_of(x).dtype), axis, 0)
+    index = ops.broadcast(index, aval_of(source).shape, (0,))
+    return ops.move_axis(_reduced_at(moved, index, source, kind, include), 0, axis)
+
+
+_scatter_reduce, _index_reduce = Function(_scatter_reduce_body, "scatter_reduce"), Function(_index_reduce_body, "index_reduce")
+
+
+@method(inplace=True)
+def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Any:
+    """A copy with elements of `src` joined along a dimension by sum, prod, mean, amax or amin."""
+    x, alone = _on_vector(input)
+    out = apply(_scatter_reduce, (x, _on_vector(index)[0], _on_vector(src)[0]), (dim_of(x, dim), reduce, include_self))
+    return out.reshape(()) if alone else out
+
+
+@method(inplace=True)
+def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Any:
+    """A copy with parts of `source` joined along a dimension by prod, mean, amax or amin."""
+    x, alone = _on_vector(input)
+    out = apply(_index_reduce, (x, index.reshape(-1), _on_vector(source)[0]), (dim_of(x, dim), reduce, include_self))  # type: ignore[attr-defined]
+    return out.reshape(()) if alone else out
+
+
+def _masked_scatter_body(x: Any, mask: Any, source: Any) -> Any:
+    shape = aval_of(x).shape
+    flat = ops.reshape(jnp.broadcast_to(mask, shape), (math.prod(shape),))
+    place = ops.sub(jnp.cumsum(ops.convert(flat, dtypes.int64), 0), 1)
+    values = ops.gather(ops.reshape(source, (aval_of(source).size,)), [ops.maximum(place, 0)], (0,))
+    return ops.reshape(ops.select(flat, ops.cast(values, aval_of(x).dtype), ops.reshape(x, (math.prod(shape),))), shape)
+
+
+_masked_scatter = Function(_masked_scatter_body, "masked_scatter")
+
+
+@method(inplace=True)
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Any:
+    """A copy with elements of `source`, in order, where the mask holds."""
+    shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
+    return apply(_masked_scatter, (input.expand(*shape), mask, source))  # type: ignore[attr-defined]
+
+
+@method()
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Any:
+    """A copy with another part at an index of a dimension."""
+    out = input.clone()  # type: ignore[attr-defined]
+    select(out, dim, index).copy_(src)  # type: ignore[attr-defined]
+    return out
+
+
+@method()
+def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    """A copy with another part from `start` to `end`."""
+    out = input.clone()  # type: ignore[attr-defined]
+    item = (slice(None),) * dim_of(input, dim) + (slice(start, end, step),)
+    out[item] = src
+    return out
+
+
+@method()
+def argwhere(input: Tensor) -> Tensor:
+    """Where elements are not zero, a row of indices each."""
+    return wrap(array_of(np.argwhere(input._value()._numpy()).astype(np.int64)))
+
+
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """Places in the flat tensor as indices of each dimension."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    found, left = [], indices
+    for d in reversed(sizes):
+        found.append(left % d)  # type: ignore[operator]
+        left = left // d  # type: ignore[operator]
+    return tuple(reversed(found))
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor of the same shape with one value."""
+    return input.masked_fill(input.new_ones(input.shape).bool(), value)  # type: ignore[attr-defined, no-any-return]
+
+

@@ -1,0 +1,357 @@
+"""`torch.linalg`: factorisations, solutions, norms; results as PyTorch's named tuples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import fdl.numpy as jnp
+from fdl import ops
+from fdl.core.trace import aval_of
+from fdl.extend import Function
+from fdl.numpy import linalg as own
+from fdl.stateful._tensor import Tensor, apply, method
+from fdl.stateful.functions.creation import eye, tensor
+from fdl.stateful.functions.products import cross as _cross
+from fdl.stateful.functions.products import matmul, vander
+from fdl.stateful.functions.rearranging import diagonal as _diagonal
+from fdl.stateful.functions.reductions import amax, amin, dims_of, sum
+from fdl.stateful.functions.statistics import power_norm
+
+__all__ = [
+    "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank",
+    "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
+]  # fmt: skip
+
+
+class _Slogdet(NamedTuple):
+    sign: Any
+    logabsdet: Any
+
+
+class _Qr(NamedTuple):
+    Q: Any
+    R: Any
+
+
+class _Eigh(NamedTuple):
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+class _Svd(NamedTuple):
+    U: Any
+    S: Any
+    Vh: Any
+
+
+class _Lstsq(NamedTuple):
+    solution: Any
+    residuals: Any
+    rank: Any
+    singular_values: Any
+
+
+class _Ex(NamedTuple):
+    """A result, and where it failed."""
+
+    L: Any
+    info: Any
+
+
+class _Inverse(NamedTuple):
+    inverse: Any
+    info: Any
+
+
+class _Result(NamedTuple):
+    result: Any
+    info: Any
+
+
+def _recorded(f: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A function of arrays, then of static arguments, on tensors."""
+    function = Function(lambda *args: _plain(f(*args)), name)
+    return lambda tensors, *static: apply(function, tensors, static)
+
+
+def _plain(found: Any) -> Any:
+    return tuple(found) if isinstance(found, tuple) else found
+
+
+_det, _slogdet, _inv = _recorded(own.det, "det"), _recorded(own.slogdet, "slogdet"), _recorded(own.inv, "inv")
+_cholesky, _qr, _eigh, _svd = _recorded(own.cholesky, "cholesky"), _recorded(own.qr, "qr"), _recorded(own.eigh, "eigh"), _recorded(own.svd, "svd")
+_svdvals, _pinv, _rank, _power = _recorded(own.svdvals, "svdvals"), _recorded(own.pinv, "pinv"), _recorded(own.matrix_rank, "matrix_rank"), _recorded(own.matrix_power, "matrix_power")
+_solve, _triangular = _recorded(own.solve, "solve"), _recorded(lambda a, b, lower, unit: own.solve_triangular(a, b, lower, unit), "solve_triangular")
+_multi_dot = _recorded(lambda *xs: own.multi_dot(xs), "multi_dot")
+
+
+def _square(A: Tensor, what: str) -> None:
+    if A.ndim < 2:
+        raise RuntimeError(f"linalg.{what}: The input tensor A must have at least 2 dimensions.")
+    if A.shape[-1] != A.shape[-2]:
+        raise RuntimeError(f"linalg.{what}: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices")
+
+
+def det(A: Tensor) -> Any:
+    """The determinant."""
+    _square(A, "det")
+    return _det((A,))
+
+
+def slogdet(A: Tensor) -> _Slogdet:
+    """Sign and logarithm of the size of the determinant."""
+    _square(A, "slogdet")
+    return _Slogdet(*_slogdet((A,)))
+
+
+def inv(A: Tensor) -> Any:
+    """The inverse."""
+    _square(A, "inv")
+    return _inv((A,))
+
+
+def inv_ex(A: Tensor, *, check_errors: bool = False) -> _Inverse:
+    """The inverse, and zeros."""
+    return _Inverse(inv(A), _no_failures(A))
+
+
+def _no_failures(A: Tensor) -> Any:
+    return A.new_zeros(A.shape[:-2], dtype=tensor(0).int().dtype)  # type: ignore[attr-defined]
+
+
+def cholesky(A: Tensor, *, upper: bool = False) -> Any:
+    """The triangular factor of a symmetric positive definite matrix."""
+    _square(A, "cholesky")
+    return _cholesky((A,), upper)
+
+
+def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> _Ex:
+    """The triangular factor, and zeros."""
+    return _Ex(cholesky(A, upper=upper), _no_failures(A))
+
+
+def qr(A: Tensor, mode: str = "reduced") -> _Qr:
+    """An orthogonal and a triangular factor."""
+    found = _qr((A,), mode)
+    return _Qr(A.new_zeros(0), found) if mode == "r" else _Qr(*found)  # type: ignore[attr-defined]
+
+
+def eigh(A: Tensor, UPLO: str = "L") -> _Eigh:
+    """Eigenvalues and eigenvectors of a symmetric matrix."""
+    _square(A, "eigh")
+    return _Eigh(*_eigh((A,), UPLO))
+
+
+def eigvalsh(A: Tensor, UPLO: str = "L") -> Any:
+    """Eigenvalues of a symmetric matrix."""
+    return eigh(A, UPLO).eigenvalues
+
+
+def logdet(A: Tensor) -> Any:
+    """The logarithm of the determinant; NaN where that is negative."""
+    sign, size = slogdet(A)
+    return (sign.log() * 0 + size) if A.numel() else size  # type: ignore[attr-defined]
+
+
+def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Any:
+    """The X with `L @ L.T @ X = B`."""
+    first = solve_triangular(L.mT if upper else L, B, upper=False)  # type: ignore[attr-defined]
+    return solve_triangular(L if upper else L.mT, first, upper=True)  # type: ignore[attr-defined]
+
+
+def cholesky_inverse(L: Tensor, upper: bool = False) -> Any:
+    """The inverse of the matrix with this factor."""
+    n = L.shape[-1]
+    return cholesky_solve(eye(n, dtype=L.dtype).expand(*L.shape), L, upper)  # type: ignore[attr-defined]
+
+
+def _exponential_body(a: Any) -> Any:
+    """Scaling, a Taylor polynomial, and squaring."""
+    n = aval_of(a).shape[-1]
+    one = jnp.broadcast_to(jnp.eye(n, dtype=aval_of(a).dtype), aval_of(a).shape)
+    x = ops.mul(a, 2.0**-7)
+    out = one
+    for k in range(16, 0, -1):
+        out = ops.add(one, ops.div(jnp.matmul(x, out), float(k)))
+    for _ in range(7):
+        out = jnp.matmul(out, out)
+    return out
+
+
+_exponential = Function(_exponential_body, "matrix_exp")
+
+
+@method()
+def matrix_exp(A: Tensor) -> Any:
+    """The exponential of a matrix."""
+    _square(A, "matrix_exp")
+    return apply(_exponential, (A,))
+
+
+def svd(A: Tensor, full_matrices: bool = True, *, driver: Any = None) -> _Svd:
+    """Singular values with their vectors."""
+    return _Svd(*_svd((A,), full_matrices))
+
+
+def svdvals(A: Tensor, *, driver: Any = None) -> Any:
+    """Singular values, largest first."""
+    return _svdvals((A,))
+
+
+def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Any:
+    """The X with `A @ X = B`, or `X @ A = B`."""
+    _square(A, "solve")
+    vector = B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
+    b: Any = B.unsqueeze(-1) if vector else B  # type: ignore[attr-defined]
+    if not left:
+        return solve(A.mT, b.mT).mT  # type: ignore[attr-defined]
+    x = _solve((A, b))
+    return x.squeeze(-1) if vector else x
+
+
+def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> _Result:
+    """The solution, and zeros."""
+    return _Result(solve(A, B, left=left), _no_failures(A))
+
+
+def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Any:
+    """The X with `A @ X = B`, or `X @ A = B`, for a triangular A."""
+    _square(A, "solve_triangular")
+    if not left:
+        return solve_triangular(A.mT, B.mT, upper=not upper, unitriangular=unitriangular).mT  # type: ignore[attr-defined]
+    return _triangular((A, B), not upper, unitriangular)
+
+
+def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
+    """The inverse of Moore and Penrose."""
+    rtol = rcond if rtol is None else rtol
+    if not A.numel():  # type: ignore[attr-defined]
+        return A.mT  # type: ignore[attr-defined]
+    if hermitian:
+        lower = A.tril()  # type: ignore[attr-defined]
+        A = lower + lower.tril(-1).mT
+    return _pinv((A,), None if rtol is None else float(rtol))
+
+
+def matrix_rank(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Any:
+    """Number of singular values that are not zero."""
+    return _rank((A,), None if rtol is None else float(rtol)).long()
+
+
+def matrix_power(A: Tensor, n: int) -> Any:
+    """A matrix to an integer power."""
+    _square(A, "matrix_power")
+    return _power((A,), n)
+
+
+def multi_dot(tensors: Any) -> Any:
+    """The product of several matrices, in the cheapest order."""
+    return _multi_dot(tuple(tensors))
+
+
+def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> _Lstsq:
+    """The X for which `A @ X - B` is shortest."""
+    x = matmul(pinv(A, rtol=rcond), B)
+    m, n = A.shape[-2:]
+    gap = (matmul(A, x) - B) ** 2
+    residuals = gap.sum(-2) if m > n else A.new_zeros(0)  # type: ignore[attr-defined]
+    return _Lstsq(x, residuals, matrix_rank(A), A.new_zeros(0))  # type: ignore[attr-defined]
+
+
+def cond(A: Tensor, p: Any = None) -> Any:
+    """The condition number."""
+    if p in (None, 2, -2):
+        s = svdvals(A)
+        top, bottom = s[..., 0], s[..., -1]
+        return bottom / top if p == -2 else top / bottom
+    return matrix_norm(A, p) * matrix_norm(inv(A), p)
+
+
+def tensorinv(A: Tensor, ind: int = 2) -> Any:
+    """The inverse for `tensordot`."""
+    lead, rest = tuple(A.shape[:ind]), tuple(A.shape[ind:])
+    n = math.prod(lead)
+    return inv(A.reshape(n, n)).reshape(*rest, *lead)  # type: ignore[attr-defined]
+
+
+def tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Any:
+    """The X with `tensordot(A, X, X.ndim) = B`."""
+    a: Any = A
+    if dims is not None:
+        a = a.movedim(tuple(dims), tuple(range(a.ndim - len(dims), a.ndim)))
+    rest = tuple(a.shape[B.ndim :])
+    n = B.numel()  # type: ignore[attr-defined]
+    return solve(a.reshape(n, n), B.reshape(n)).reshape(*rest)  # type: ignore[attr-defined]
+
+
+def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Any:
+    """The vector product."""
+    return _cross(input, other, dim)
+
+
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """The diagonal, of the last two dimensions by default."""
+    return _diagonal(A, offset, dim1, dim2)
+
+
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Any:
+    """Sums of products along a dimension."""
+    return sum(x * y, dim)  # type: ignore[operator]
+
+
+# Norms
+
+
+def _vector_norm_body(x: Any, p: float, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
+    x = ops.cast(x, dtype) if dtype is not None else x
+    found = power_norm(x, p, axes)
+    return ops.expand_dims(found, sorted(axes)) if keepdim and axes else found
+
+
+_vector_norm = Function(_vector_norm_body, "vector_norm")
+
+
+def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The p-norm over dimensions."""
+    return apply(_vector_norm, (x,), (float(ord), dims_of(x, dim), keepdim, None if dtype is None else dtype.np))
+
+
+def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """A norm of matrices: Frobenius, nuclear, 1, 2, infinity, and their smallest kin."""
+    if dtype is not None:
+        A = A.to(dtype)  # type: ignore[attr-defined]
+    a, b = (d % A.ndim for d in dim)
+    if ord == "fro":
+        return vector_norm(A, 2, (a, b), keepdim)
+    if ord in (2, -2, "nuc"):
+        s = svdvals(A.movedim((a, b), (-2, -1)))  # type: ignore[attr-defined]
+        found = sum(s, -1) if ord == "nuc" else amax(s, -1) if ord == 2 else amin(s, -1)
+        if keepdim:
+            for d in sorted((a, b)):
+                found = found.unsqueeze(d)
+        return found
+    inner, outer = (a, b) if abs(ord) == 1 else (b, a)
+    totals = sum(A.abs(), inner, True)  # type: ignore[attr-defined]
+    found = (amax if ord > 0 else amin)(totals, outer, True)
+    return found if keepdim else found.squeeze((a, b))
+
+
+def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """A norm of vectors, or of matrices where two dimensions are named."""
+    if ord is None:
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    if isinstance(ord, str) or (dim is None and A.ndim == 2) or (isinstance(dim, (tuple, list)) and len(dim) == 2):
+        return matrix_norm(A, ord, (-2, -1) if dim is None else tuple(dim), keepdim, dtype=dtype)
+    return vector_norm(A, ord, dim, keepdim, dtype=dtype)
+
+
+
+# Methods of tensors
+
+for _name, _f in {
+    "det": det, "slogdet": slogdet, "inverse": inv, "cholesky": cholesky, "qr": lambda x, some=True: qr(x, "reduced" if some else "complete"), "pinverse": pinv,
+    "matrix_power": matrix_power, "logdet": logdet, "cholesky_solve": cholesky_solve, "cholesky_inverse": cholesky_inverse,
+}.items():  # fmt: skip
+    method(_name)(_f)
