@@ -20,6 +20,7 @@ import numpy as np
 
 from fdl.backends.runtime import probe
 from fdl.core.array import VOLATILE, Array, Deferred
+from fdl.transforms.custom import custom_jvp
 from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
 from fdl.transforms.lazy.programs import NATIVE
 from fdl.transforms.lazy.recorder import on_native
@@ -37,6 +38,7 @@ __all__ = [
     "Taped",
     "cut",
     "current_recorder",
+    "custom_jvp",
     "flush",
     "native_tensors",
     "note_cell",

@@ -10,20 +10,25 @@ from math import e, inf, nan, pi
 from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
 from fdl.stateful import _format as _format
-from fdl.stateful import autograd, linalg, nn, optim, special, utils
+from fdl.stateful import autograd, distributed, distributions, func, linalg, nn, optim, special, utils
 from fdl.stateful._dtypes import NAMES as _NAMES
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._dtypes import promote_types as _promote
 from fdl.stateful._dtypes import result_type as _result_type
 from fdl.stateful._random import *
 from fdl.stateful._serialization import load, save
+from fdl.stateful._settings import *
 from fdl.stateful._tensor import Size, Tensor
 from fdl.stateful._tensor import typed as _typed
-from fdl.stateful.accelerators import backends, cuda, mps
+from fdl.stateful.accelerators import LEGACY_TYPES as _LEGACY_TYPES
+from fdl.stateful.accelerators import accelerator, amp, autocast, backends, cuda, mps
+from fdl.stateful.accelerators import hand_in as _hand_in
 from fdl.stateful.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from fdl.stateful.func import vmap
 from fdl.stateful.functions.creation import *
 from fdl.stateful.functions.elementwise import *
 from fdl.stateful.functions.indexing import *
+from fdl.stateful.functions.memory import *
 from fdl.stateful.functions.products import *
 from fdl.stateful.functions.rearranging import *
 from fdl.stateful.functions.reductions import *
@@ -33,6 +38,9 @@ from fdl.stateful.functions.special import *
 from fdl.stateful.functions.statistics import *
 
 globals().update(_NAMES)
+globals().update(_LEGACY_TYPES)
+_hand_in(tensor)
+__version__ = version.__version__
 uint8, bool = of("uint8"), of("bool")  # after all that means the builtin
 FloatTensor = Tensor
 concat = concatenate = cat
@@ -74,7 +82,7 @@ def svd(input: Tensor, some: _builtins.bool = True, compute_uv: _builtins.bool =
     """
     found = linalg.svd(input, not some)
     return found._replace(Vh=found.Vh.mT)
-strided, contiguous_format, preserve_format = "strided", "contiguous_format", "preserve_format"
+strided, contiguous_format, preserve_format, channels_last = "strided", "contiguous_format", "preserve_format", "channels_last"
 
 
 def is_tensor(obj: object) -> _builtins.bool:

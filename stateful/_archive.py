@@ -11,7 +11,7 @@ import math
 import pickle
 import zipfile
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -139,7 +139,7 @@ class _Bytes:
 class _Writer(pickle._Pickler):  # type: ignore[name-defined, misc]  # the one in Python can be taught new classes
     """Writes names and calls of what is not installed."""
 
-    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
 
     def persistent_id(self, obj: Any) -> Any:
         return obj.pid if isinstance(obj, _Bytes) else None

@@ -15,7 +15,14 @@ from fdl.extend import Leaf
 from fdl.stateful._dtypes import of
 from fdl.stateful._tensor import Tensor, method
 
-_PRECISION, _THRESHOLD, _EDGE, _WIDTH = 4, 1000, 3, 80
+_THRESHOLD, _EDGE, _WIDTH = 1000, 3, 80
+_SETTINGS = {"precision": 4}
+
+
+def set_precision(digits: int) -> None:
+    """How many digits after the point are printed."""
+    _SETTINGS["precision"] = digits
+
 
 
 class _Formatter:
@@ -41,8 +48,8 @@ class _Formatter:
         if not math.isfinite(x):
             return str(x)
         if self.scientific:
-            return f"{x:.{_PRECISION}e}"
-        return f"{x:.0f}." if self.whole else f"{x:.{_PRECISION}f}"
+            return f"{x:.{_SETTINGS['precision']}e}"
+        return f"{x:.0f}." if self.whole else f"{x:.{_SETTINGS['precision']}f}"
 
     def __call__(self, x: Any) -> str:
         return self.plain(x).rjust(self.width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fdl import special as own
+import fdl.special as own
 from fdl.stateful.functions.elementwise import _binary, _of_float, _unary, erf, expm1, log1p, round, sigmoid
 from fdl.stateful.functions.reductions import log_softmax, logsumexp, softmax
 from fdl.stateful.functions.special import digamma, erfc, erfinv, exp2, i0, lgamma, logit, mvlgamma, polygamma, sinc, xlogy

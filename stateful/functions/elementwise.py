@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import fdl.numpy as jnp
-from fdl import custom_jvp, ops
+from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, custom_jvp
 from fdl.stateful._dtypes import result_dtype
 from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, check_cast, method
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import fdl.numpy as jnp
-from fdl import ops, special
+import fdl.special as own
+from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
@@ -28,11 +29,11 @@ acosh = _unary("acosh", _of_float(jnp.arccosh), "The inverse hyperbolic cosine."
 asinh = _unary("asinh", _of_float(jnp.arcsinh), "The inverse hyperbolic sine.")
 atanh = _unary("atanh", _of_float(jnp.arctanh), "The inverse hyperbolic tangent.")
 erfc = _unary("erfc", _of_float(ops.erfc), "1 less the error function.")
-erfinv = _unary("erfinv", _of_float(special.erfinv), "The inverse of the error function.")
+erfinv = _unary("erfinv", _of_float(own.erfinv), "The inverse of the error function.")
 lgamma = _unary("lgamma", _of_float(ops.lgamma), "The logarithm of the size of the gamma function.")
 digamma = _unary("digamma", _of_float(ops.digamma), "The derivative of `lgamma`.")
 exp2 = _unary("exp2", _of_float(lambda x: ops.exp(ops.mul(x, math.log(2)))), "2 to the power of each element.")
-i0 = _unary("i0", _of_float(special.i0), "The modified Bessel function of order 0.")
+i0 = _unary("i0", _of_float(own.i0), "The modified Bessel function of order 0.")
 frac = _unary("frac", lambda x: ops.sub(x, ops.stop_gradient(ops.trunc(x))), "The part after the point.")
 deg2rad = _unary("deg2rad", _of_float(lambda x: ops.mul(x, math.pi / 180)), "Degrees in radians.")
 rad2deg = _unary("rad2deg", _of_float(lambda x: ops.mul(x, 180 / math.pi)), "Radians in degrees.")
@@ -103,7 +104,7 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     return apply(_replaced, (input, nan or 0.0, most if posinf is None else posinf, -most if neginf is None else neginf))
 
 
-_logit = Function(lambda x, *eps: special.logit(jnp.clip(_float(x), eps[0], ops.sub(1.0, eps[0])) if eps else _float(x)), "logit")
+_logit = Function(lambda x, *eps: own.logit(jnp.clip(_float(x), eps[0], ops.sub(1.0, eps[0])) if eps else _float(x)), "logit")
 
 
 def _float(x: Any) -> Any:
@@ -116,7 +117,7 @@ def logit(input: Tensor, eps: float | None = None) -> Any:
     return apply(_logit, (input,) if eps is None else (input, eps))
 
 
-_polygamma = Function(lambda x, n: special.polygamma(n, _float(x)), "polygamma")
+_polygamma = Function(lambda x, n: own.polygamma(n, _float(x)), "polygamma")
 
 
 def polygamma(n: int, input: Tensor) -> Any:
@@ -187,7 +188,7 @@ def _hypot(a: Any, b: Any) -> Any:
     return ops.select(above, ops.mul(ops.sqrt(ops.select(above, total, 1)), safe), 0)
 
 
-xlogy = _binary("xlogy", special.xlogy, "`input * log(other)`, 0 where input is 0.", to_float=True)
+xlogy = _binary("xlogy", own.xlogy, "`input * log(other)`, 0 where input is 0.", to_float=True)
 logaddexp = _binary("logaddexp", _log_sum, "The logarithm of the sum of exponentials.", to_float=True)
 logaddexp2 = _binary("logaddexp2", lambda a, b: _log_sum(a, b, math.log(2)), "The same to base 2.", to_float=True)
 hypot = _binary("hypot", _hypot, "The longest side of a right triangle.", to_float=True)

@@ -1,5 +1,5 @@
 """`torch.utils`."""
 
-from fdl.stateful.utils import data
+from fdl.stateful.utils import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]

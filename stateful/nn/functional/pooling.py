@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 import fdl.numpy as jnp
-from fdl import custom_jvp, ops
+from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, custom_jvp
 from fdl.ops.reduction import lowest
 from fdl.stateful._random import rand
 from fdl.stateful._tensor import Tensor, apply

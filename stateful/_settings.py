@@ -1,0 +1,128 @@
+"""What scripts set or ask of PyTorch as a whole: printing, precision, types, compilation, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+import fdl.numpy as jnp
+from fdl.stateful import _format
+from fdl.stateful._dtypes import device, dtype, to_numpy
+from fdl.stateful._tensor import Tensor
+
+__all__ = [
+    "compile", "compiler", "finfo", "get_default_device", "get_float32_matmul_precision", "iinfo", "is_complex", "is_storage", "jit", "set_default_device",
+    "set_float32_matmul_precision", "set_printoptions", "use_deterministic_algorithms", "version",
+]  # fmt: skip
+
+
+class _Info:
+    """Facts of a dtype."""
+
+    def __init__(self, d: dtype, facts: Any, names: tuple[str, ...]) -> None:
+        self.dtype = str(d).removeprefix("torch.")
+        for name in names:
+            setattr(self, name, facts[name])
+
+
+class finfo(_Info):
+    """Facts of a float dtype: `bits`, `eps`, `max`, `min`, `tiny`, `smallest_normal`, `resolution`.
+
+    >>> import fdl.stateful as torch
+    >>> torch.finfo(torch.float32).bits
+    32
+    """
+
+    def __init__(self, type: dtype | None = None) -> None:
+        d = type if type is not None else _default()
+        if not d.is_floating_point:
+            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{d}'")
+        info = jnp.finfo(to_numpy(d))
+        facts = {"bits": d.itemsize * 8, "eps": float(info.eps), "max": float(info.max), "min": float(info.min), "tiny": float(info.tiny)}
+        facts |= {"smallest_normal": facts["tiny"], "resolution": float(info.resolution)}
+        super().__init__(d, facts, tuple(facts))
+
+
+class iinfo(_Info):
+    """Facts of an integer dtype: `bits`, `max`, `min`.
+
+    >>> import fdl.stateful as torch
+    >>> torch.iinfo(torch.int8).max
+    127
+    """
+
+    def __init__(self, type: dtype) -> None:
+        info = np.iinfo(to_numpy(type))
+        super().__init__(type, {"bits": info.bits, "max": int(info.max), "min": int(info.min)}, ("bits", "max", "min"))
+
+
+def _default() -> dtype:
+    from_list = Tensor([0.0])
+    return from_list.dtype
+
+
+def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor", mode: str | None = None, options: Any = None, disable: bool = False) -> Any:
+    """The model or function as it is: what comes back often enough runs compiled anyhow.
+
+    >>> import fdl.stateful as torch
+    >>> f = torch.compile(lambda x: x + 1); f(torch.ones(1))
+    tensor([2.])
+    """
+    if model is None:
+        return lambda f: f
+    return model
+
+
+def set_printoptions(precision: int | None = None, threshold: Any = None, edgeitems: int | None = None, linewidth: int | None = None, profile: str | None = None, sci_mode: Any = None) -> None:
+    """How tensors are printed; only `precision` is looked at."""
+    if precision is not None:
+        _format.set_precision(precision)
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Nothing: products of float32 are always in float32."""
+    if precision not in ("highest", "high", "medium"):
+        raise ValueError(f"precision must be one of highest, high and medium, not {precision!r}")
+
+
+def get_float32_matmul_precision() -> str:
+    """How exact products of float32 are."""
+    return "highest"
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Nothing: all algorithms are deterministic."""
+
+
+def set_default_device(d: Any) -> None:
+    """Nothing for the CPU; RuntimeError for another device."""
+    if d is not None and device(d).type != "cpu":
+        raise RuntimeError(f"set_default_device: tensors live on the CPU, not on {d}")
+
+
+def get_default_device() -> device:
+    """The CPU."""
+    return device("cpu")
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether elements are complex: they never are."""
+    return False
+
+
+def is_storage(obj: object) -> bool:
+    """Whether `obj` is a storage."""
+    return False
+
+
+def _same(f: Any = None, *args: Any, **kwargs: Any) -> Any:
+    return f if callable(f) else (lambda g: g)
+
+
+_later: Callable[..., Any] = lambda *a, **k: False
+jit = SimpleNamespace(script=_same, trace=_same, ignore=_same, unused=_same, export=_same, is_scripting=_later, is_tracing=_later, Final=list)
+compiler = SimpleNamespace(is_compiling=_later, disable=_same, allow_in_graph=_same, reset=_later)
+version = SimpleNamespace(cuda=None, hip=None, __version__="2.13.0+fdl")

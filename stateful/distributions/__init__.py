@@ -1,0 +1,27 @@
+"""`torch.distributions`: samples, densities, entropies and divergences."""
+
+from fdl.stateful.distributions.continuous import (
+    Beta,
+    Cauchy,
+    Chi2,
+    Dirichlet,
+    Exponential,
+    Gamma,
+    Gumbel,
+    HalfNormal,
+    Laplace,
+    LogNormal,
+    MultivariateNormal,
+    Normal,
+    StudentT,
+    Uniform,
+)  # fmt: skip
+from fdl.stateful.distributions.discrete import Bernoulli, Binomial, Categorical, Geometric, Multinomial, OneHotCategorical, Poisson
+from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, Independent
+from fdl.stateful.distributions.divergence import kl_divergence, register_kl
+
+__all__ = [
+    "Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2", "Dirichlet", "Distribution", "Exponential", "ExponentialFamily", "Gamma", "Geometric", "Gumbel",
+    "HalfNormal", "Independent", "Laplace", "LogNormal", "Multinomial", "MultivariateNormal", "Normal", "OneHotCategorical", "Poisson", "StudentT", "Uniform",
+    "kl_divergence", "register_kl",
+]  # fmt: skip

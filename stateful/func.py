@@ -1,0 +1,153 @@
+"""`torch.func`: transforms of functions of tensors, and modules as functions of their parameters."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from fdl.core.array import Array
+from fdl.core.pytree import tree_map
+from fdl.core.trace import Tracer
+from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.functions.shapes import stack
+from fdl.stateful.nn.module import Module
+from fdl.transforms import grad as _grad
+from fdl.transforms import hessian as _hessian
+from fdl.transforms import jacfwd as _jacfwd
+from fdl.transforms import jacrev as _jacrev
+from fdl.transforms import jvp as _jvp
+from fdl.transforms import value_and_grad as _value_and_grad
+from fdl.transforms import vjp as _vjp
+from fdl.transforms import vmap as _vmap
+
+__all__ = ["functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "stack_module_state", "vjp", "vmap"]
+
+
+def _arrays(tree: Any) -> Any:
+    return tree_map(lambda x: x._value() if isinstance(x, Tensor) else x, tree, is_leaf=lambda x: isinstance(x, Tensor))
+
+
+def _tensors(tree: Any) -> Any:
+    return tree_map(lambda x: wrap(x) if isinstance(x, (Array, Tracer)) else x, tree)
+
+
+def _of_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors as one of arrays."""
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return _arrays(f(*_tensors(args), **_tensors(kwargs)))
+
+    return wrapped
+
+
+def _lifted(transform: Callable[..., Any]) -> Callable[..., Any]:
+    """A transform of functions of arrays as one of functions of tensors."""
+
+    def public(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, **kwargs: Any) -> Callable[..., Any]:
+        settings = {"has_aux": True} if has_aux else {}
+        made = transform(_of_arrays(func), argnums, **settings)
+
+        @functools.wraps(func)
+        def wrapped(*args: Any, **given: Any) -> Any:
+            return _tensors(made(*_arrays(args), **_arrays(given)))
+
+        return wrapped
+
+    return public
+
+
+grad = _lifted(_grad)
+grad.__doc__ = "The gradient function of a scalar function of tensors."
+jacrev, jacfwd, hessian = _lifted(_jacrev), _lifted(_jacfwd), _lifted(_hessian)
+_with_value = _lifted(_value_and_grad)
+
+
+def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns (gradient, value)."""
+    made = _with_value(func, argnums, has_aux)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = made(*args, **kwargs)
+        return gradient, value
+
+    return wrapped
+
+
+def vmap(func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None) -> Callable[..., Any]:
+    """The function over a dimension of its arguments."""
+    axes = tuple(in_dims) if isinstance(in_dims, (tuple, list)) else in_dims
+    made = _vmap(_of_arrays(func), axes, out_dims)
+
+    @functools.wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return _tensors(made(*_arrays(args), **_arrays(kwargs)))
+
+    return wrapped
+
+
+def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """(value, function from cotangents to cotangents of the primals)."""
+    found = _vjp(_of_arrays(func), *_arrays(primals), has_aux=has_aux)
+    pull = found[1]
+
+    def pulled(*cotangents: Any) -> Any:
+        return _tensors(pull(_arrays(cotangents[0] if len(cotangents) == 1 else cotangents)))
+
+    return (_tensors(found[0]), pulled, *map(_tensors, found[2:]))
+
+
+def jvp(func: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], *, strict: bool = False, has_aux: bool = False) -> Any:
+    """(value, its derivative in a direction)."""
+    return tuple(map(_tensors, _jvp(_of_arrays(func), _arrays(tuple(primals)), _arrays(tuple(tangents)), has_aux=has_aux)))
+
+
+# Modules as functions
+
+
+@contextmanager
+def _swapped(module: Module, values: Mapping[str, Any]) -> Iterator[None]:
+    """Parameters and buffers by name, for the time of a block."""
+    before = []
+    try:
+        for name, value in values.items():
+            path, _, own = name.rpartition(".")
+            owner = module.get_submodule(path)
+            if own not in owner._registered:
+                raise AttributeError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}")
+            before.append((owner, own, owner.__dict__[own]))
+            owner.__dict__[own] = value
+        yield
+    finally:
+        for owner, own, value in reversed(before):
+            owner.__dict__[own] = value
+
+
+def functional_call(module: Module, parameter_and_buffer_dicts: Any, args: Any = None, kwargs: Any = None, *, tie_weights: bool = True, strict: bool = False) -> Any:
+    """The module called with these parameters and buffers in the place of its own.
+
+    >>> import fdl.stateful as torch
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> torch.func.functional_call(layer, {"weight": torch.ones(1, 2)}, (torch.ones(2),)).tolist()
+    [2.0]
+    """
+    given = [parameter_and_buffer_dicts] if isinstance(parameter_and_buffer_dicts, Mapping) else list(parameter_and_buffer_dicts)
+    values = {name: value for part in given for name, value in part.items()}
+    if strict:
+        missing = [n for n, _ in [*module.named_parameters(), *module.named_buffers()] if n not in values]
+        if missing:
+            raise RuntimeError(f"functional_call: missing key(s): {', '.join(missing)}")
+    positional = () if args is None else args if isinstance(args, tuple) else (args,)
+    with _swapped(module, values):
+        return module(*positional, **(kwargs or {}))
+
+
+def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters and buffers of several modules of one kind, stacked by name."""
+    if not models:
+        raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
+    params = {name: stack([dict(m.named_parameters())[name].detach() for m in models]).requires_grad_(p.requires_grad) for name, p in models[0].named_parameters()}
+    buffers = {name: stack([dict(m.named_buffers())[name] for m in models]) for name, _ in models[0].named_buffers()}
+    return params, buffers
