@@ -16,12 +16,13 @@ from fdl.core.avals import shaped
 from fdl.stateful._random import Generator, default_generator
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.functions.creation import tensor
+from fdl.stateful.utils.workers import Crew, WorkerInfo, get_worker_info, in_order
 
 T = TypeVar("T")
 
 __all__ = [
-    "BatchSampler", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset", "RandomSampler", "Sampler", "SequentialSampler", "Subset",
-    "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "default_collate", "random_split",
+    "BatchSampler", "ConcatDataset", "ChainDataset", "DataLoader", "Dataset", "DistributedSampler", "IterableDataset", "RandomSampler", "Sampler", "SequentialSampler", "Subset",
+    "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "WorkerInfo", "default_collate", "default_convert", "get_worker_info", "random_split",
 ]  # fmt: skip
 
 # Datasets
@@ -81,6 +82,20 @@ class ConcatDataset(Dataset[Any]):
         index %= len(self)
         which = int(np.searchsorted(self.cumulative_sizes, index, "right"))
         return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
+
+
+class ChainDataset(IterableDataset[Any]):
+    """Streams one after another."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+
+    def __iter__(self) -> Iterator[Any]:
+        for d in self.datasets:
+            yield from d
+
+    def __len__(self) -> int:
+        return sum(len(d) for d in self.datasets)
 
 
 class Subset(Dataset[Any]):
@@ -188,6 +203,30 @@ class WeightedRandomSampler(Sampler[int]):
         return self.num_samples
 
 
+class DistributedSampler(Sampler[int]):
+    """The part of a dataset of one of several processes; `set_epoch` changes the order."""
+
+    def __init__(
+        self, dataset: Any, num_replicas: int | None = None, rank: int | None = None, shuffle: bool = True, seed: int = 0, drop_last: bool = False
+    ) -> None:
+        self.dataset, self.num_replicas, self.rank = dataset, num_replicas or 1, rank or 0
+        self.shuffle, self.seed, self.drop_last, self.epoch = shuffle, seed, drop_last, 0
+        n = len(dataset)
+        self.num_samples = n // self.num_replicas if drop_last else -(-n // self.num_replicas)
+
+    def __iter__(self) -> Iterator[int]:
+        n, total = len(self.dataset), self.num_samples * self.num_replicas
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(n) if self.shuffle else np.arange(n)
+        return iter(np.resize(order, total)[self.rank : total : self.num_replicas].tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Another order for another epoch."""
+        self.epoch = epoch
+
+
 class BatchSampler(Sampler[list[int]]):
     """Lists of numbers from another sampler."""
 
@@ -240,6 +279,17 @@ def default_collate(batch: Sequence[Any]) -> Any:
     raise TypeError(f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}")
 
 
+def default_convert(data: Any) -> Any:
+    """Arrays as tensors; containers are kept."""
+    if isinstance(data, np.ndarray):
+        return tensor(data)
+    if isinstance(data, Mapping):
+        return {k: default_convert(v) for k, v in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [default_convert(v) for v in data]
+    return data
+
+
 def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
     """A batch of a `TensorDataset` at once."""
     count = len(indices)
@@ -251,8 +301,8 @@ def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
 class DataLoader(Generic[T]):
     """Batches of a dataset.
 
-    Sampling and collation as in PyTorch.  Work is done in the process of the caller; `num_workers` and `pin_memory` are accepted and change nothing.
-    With `shuffle`, the order comes from `generator`, or the default one.
+    Sampling and collation as in PyTorch.  With `num_workers`, so many threads fetch batches ahead (`prefetch_factor` each); the order is the same for any number
+    of them.  `pin_memory` and `multiprocessing_context` are accepted and change nothing.  With `shuffle`, the order comes from `generator`, or the default one.
 
     >>> import fdl.stateful as torch
     >>> data = torch.utils.data.TensorDataset(torch.arange(5))
@@ -281,7 +331,12 @@ class DataLoader(Generic[T]):
         pin_memory_device: str = "",
     ) -> None:
         self.dataset, self.batch_size, self.drop_last, self.generator = dataset, batch_size, drop_last, generator
-        self.num_workers, self.pin_memory = num_workers, pin_memory
+        if num_workers < 0:
+            raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
+        if prefetch_factor is not None and num_workers == 0:
+            raise ValueError("prefetch_factor option could only be specified in multiprocessing. let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None.")
+        self.num_workers, self.pin_memory, self.worker_init_fn = num_workers, pin_memory, worker_init_fn
+        self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
         self.iterable = isinstance(dataset, IterableDataset)
         if sampler is not None and shuffle:
             raise ValueError("sampler option is mutually exclusive with shuffle")
@@ -295,15 +350,29 @@ class DataLoader(Generic[T]):
         self.collate_fn = collate_fn if collate_fn is not None else default_collate if batch_size or batch_sampler else lambda x: x
 
     def __iter__(self) -> Iterator[Any]:
+        if self.num_workers == 0:
+            return self._of_stream() if self.iterable else (task() for task in self._tasks())
+        seed = (self.generator or default_generator).initial_seed()
+        crew = Crew(self.num_workers, self.dataset, seed, self.worker_init_fn)
         if self.iterable:
-            yield from self._of_stream()
-        elif self.batch_sampler is None:
+            return self._of_streams(crew)
+        return in_order(crew, self._tasks(), self.num_workers * self.prefetch_factor)
+
+    def _tasks(self) -> Iterator[Callable[[], Any]]:
+        """What makes each batch."""
+        if self.batch_sampler is None:
             for i in self.sampler:
-                yield self.collate_fn(self.dataset[i])
-        else:
-            at_once = type(self.dataset) is TensorDataset and self.collate_fn is default_collate
-            for indices in self.batch_sampler:
-                yield _rows(self.dataset, indices) if at_once else self.collate_fn([self.dataset[i] for i in indices])
+                yield lambda i=i: self.collate_fn(self.dataset[i])  # type: ignore[misc]
+            return
+        at_once = type(self.dataset) is TensorDataset and self.collate_fn is default_collate
+        together = getattr(self.dataset, "__getitems__", None)
+        for indices in self.batch_sampler:
+            if at_once:
+                yield lambda indices=indices: _rows(self.dataset, indices)  # type: ignore[misc]
+            elif together is not None:
+                yield lambda indices=indices: self.collate_fn(together(indices))  # type: ignore[misc]
+            else:
+                yield lambda indices=indices: self.collate_fn([self.dataset[i] for i in indices])  # type: ignore[misc]
 
     def _of_stream(self) -> Iterator[Any]:
         if self.batch_size is None:
@@ -318,7 +387,24 @@ class DataLoader(Generic[T]):
         if batch and not self.drop_last:
             yield self.collate_fn(batch)
 
+    def _of_streams(self, crew: Crew) -> Iterator[Any]:
+        """Each worker has a stream of its own; batches come from one after the other."""
+        streams = [crew.submit(i, self._of_stream).result() for i in range(self.num_workers)]
+        alive = list(range(self.num_workers))
+        end = object()
+        try:
+            while alive:
+                for i in list(alive):
+                    batch = crew.submit(i, lambda i=i: next(streams[i], end)).result()  # type: ignore[misc]
+                    if batch is end:
+                        alive.remove(i)
+                    else:
+                        yield batch
+        finally:
+            crew.close()
+
     def __len__(self) -> int:
         if self.iterable:
-            return -(-len(self.dataset) // (self.batch_size or 1))
+            size, n = self.batch_size or 1, len(self.dataset)
+            return n // size if self.drop_last else -(-n // size)
         return len(self.batch_sampler if self.batch_sampler is not None else self.sampler)

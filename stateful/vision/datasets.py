@@ -1,0 +1,169 @@
+"""`torchvision.datasets`: MNIST and its kin, CIFAR-10 from local files; and the digits that scikit-learn brings.
+
+Files lie where torchvision puts them.  `download=True` fetches what is missing from the usual mirrors, where there is a network.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+import tarfile
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fdl.stateful.functions.creation import from_numpy
+from fdl.stateful.utils.data import Dataset
+
+__all__ = ["CIFAR10", "MNIST", "Digits", "FashionMNIST"]
+
+
+class _Images(Dataset[Any]):
+    """Arrays of images with labels, changed by `transform` and `target_transform`."""
+
+    images: np.ndarray[Any, Any]
+
+    def __init__(self, transform: Callable[[Any], Any] | None, target_transform: Callable[[Any], Any] | None) -> None:
+        self.transform, self.target_transform = transform, target_transform
+
+    def _label(self, index: int) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        image: Any = self.images[index]
+        label: Any = self._label(index)
+        return (image if self.transform is None else self.transform(image)), (label if self.target_transform is None else self.target_transform(label))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def read_idx(path: Path) -> np.ndarray[Any, Any]:
+    """An array of the IDX format (LeCun); ValueError for anything else."""
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    zero, kind, rank = struct.unpack(">HBB", raw[:4])
+    if zero != 0 or kind != 8:
+        raise ValueError(f"{path} is no IDX file of bytes")
+    shape = struct.unpack(f">{rank}I", raw[4 : 4 + 4 * rank])
+    values = np.frombuffer(raw, np.uint8, offset=4 + 4 * rank)
+    if values.size != int(np.prod(shape)):
+        raise ValueError(f"{path} is cut off")
+    return values.reshape(shape)
+
+
+def _fetch(url: str, target: Path) -> None:
+    """A file from the network, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        with urllib.request.urlopen(url, timeout=60) as source:  # the mirrors below alone
+            temporary.write_bytes(source.read())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class MNIST(_Images):
+    """Handwritten digits, 28 by 28 (LeCun et al., 1998), in `root/MNIST/raw`."""
+
+    mirrors: ClassVar[tuple[str, ...]] = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+    classes: ClassVar[list[str]] = [f"{d} - {n}" for d, n in enumerate("zero one two three four five six seven eight nine".split())]
+
+    def __init__(
+        self, root: Any, train: bool = True, transform: Callable[[Any], Any] | None = None, target_transform: Callable[[Any], Any] | None = None, download: bool = False
+    ) -> None:
+        super().__init__(transform, target_transform)
+        self.root, self.train = Path(root), train
+        self.folder = self.root / type(self).__name__ / "raw"
+        part = "train" if train else "t10k"
+        self.images, labels = (read_idx(self._file(f"{part}-{name}-ubyte", download)) for name in ("images-idx3", "labels-idx1"))
+        self.data, self.targets = from_numpy(self.images.copy()), from_numpy(labels.astype(np.int64))
+        self._labels = labels
+
+    def _file(self, name: str, download: bool) -> Path:
+        for path in (self.folder / name, self.folder / f"{name}.gz"):
+            if path.exists():
+                return path
+        target = self.folder / f"{name}.gz"
+        if not download:
+            raise RuntimeError(f"Dataset not found. You can use download=True to download it: expected {self.folder / name} or {target}")
+        problem: Exception | None = None
+        for mirror in self.mirrors:
+            try:
+                _fetch(f"{mirror}{name}.gz", target)
+                return target
+            except OSError as error:
+                problem = error
+        raise RuntimeError(f"no mirror gave {name}.gz; put it at {target}") from problem
+
+    def _label(self, index: int) -> int:
+        return int(self._labels[index])
+
+
+class FashionMNIST(MNIST):
+    """Articles of clothing, 28 by 28 (Xiao, Rasul, Vollgraf, 2017), in `root/FashionMNIST/raw`."""
+
+    mirrors: ClassVar[tuple[str, ...]] = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
+    classes: ClassVar[list[str]] = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+
+
+class CIFAR10(_Images):
+    """Small colour images of ten kinds (Krizhevsky, 2009), from the binary version in `root/cifar-10-batches-bin`: no pickle is read."""
+
+    classes: ClassVar[list[str]] = "airplane automobile bird cat deer dog frog horse ship truck".split()
+    url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+    digest = "c32a1d4ab5d03f1284b67883e8d87530"
+
+    def __init__(
+        self, root: Any, train: bool = True, transform: Callable[[Any], Any] | None = None, target_transform: Callable[[Any], Any] | None = None, download: bool = False
+    ) -> None:
+        super().__init__(transform, target_transform)
+        self.folder = Path(root) / "cifar-10-batches-bin"
+        names = [f"data_batch_{i}.bin" for i in range(1, 6)] if train else ["test_batch.bin"]
+        if download and not all((self.folder / n).exists() for n in names):
+            self._download(Path(root))
+        rows = []
+        for name in names:
+            if not (self.folder / name).exists():
+                raise RuntimeError(f"Dataset not found or corrupted. You can use download=True to download it: expected {self.folder / name}")
+            rows.append(np.frombuffer((self.folder / name).read_bytes(), np.uint8).reshape(-1, 3073))
+        table = np.concatenate(rows)
+        self.targets = table[:, 0].astype(int).tolist()
+        self.images = self.data = table[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+    def _download(self, root: Path) -> None:
+        archive = root / "cifar-10-binary.tar.gz"
+        if not archive.exists():
+            _fetch(self.url, archive)
+        if hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest() != self.digest:
+            raise RuntimeError(f"{archive} is damaged: delete it and try again")
+        with tarfile.open(archive) as tar:
+            tar.extractall(root, filter="data")
+
+    def _label(self, index: int) -> int:
+        return int(self.targets[index])
+
+
+class Digits(_Images):
+    """1,797 handwritten digits, 8 by 8, that come with scikit-learn; four of five are for training."""
+
+    classes: ClassVar[list[str]] = [str(d) for d in range(10)]
+
+    def __init__(self, root: Any = None, train: bool = True, transform: Callable[[Any], Any] | None = None, target_transform: Callable[[Any], Any] | None = None, download: bool = False) -> None:
+        super().__init__(transform, target_transform)
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError as error:
+            raise RuntimeError("Digits come with scikit-learn: pip install scikit-learn") from error
+        found = load_digits()
+        chosen = (np.arange(len(found.target)) % 5 != 0) == train
+        self.images = (found.images[chosen] * (255 / 16)).astype(np.uint8)
+        self._labels = found.target[chosen]
+        self.data, self.targets = from_numpy(self.images.copy()), from_numpy(self._labels.astype(np.int64))
+
+    def _label(self, index: int) -> int:
+        return int(self._labels[index])
