@@ -46,6 +46,8 @@ _MAX_DIGITS = 6  # of the number of a row or column, as the runtime library read
 _FEW = 16  # elements of a carry that is no output, but copied to one
 _UNROLLED, _UNROLLED_COST = 8, 100  # elements of a fold that is written out, and operations in it from which its operand goes to memory first
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
+_NARROW, _LONG, _PART = 8192, 2048, 256  # elements of a product, and length of its sum, from which that is cut; and the least length of a part
+_MAX_PARTS = 64
 
 Place = tuple[Index, ...]
 
@@ -360,6 +362,9 @@ class Builder:
         wide = product_dtype(lhs.dtype, dtype)
         if 0 in (m, n, k, *batch) or k == 1 or m * n * k <= _SMALL_DOT or wide not in (dtypes.float32, dtypes.float64):
             return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
+        parts = self._parts_of_sum(math.prod(batch), m * n, k, lhs.shape[lc[0]])
+        if parts > 1:
+            return self._dot_in_parts(lhs, rhs, numbers, dtype, parts)
         left = self._cast(lhs, wide)
         rows = self._rows_in_memory_order(left, lf, lc)
         a = self._matrix(left, lb, rows, lc)
@@ -373,6 +378,27 @@ class Builder:
             order = [*range(first), *(first + lf.index(a) for a in rows), *range(first + len(lf), len(shape))]
             stored = self.view(shape, stored, lambda index: [index[i] for i in order])
         return self._cast(stored, dtype)
+
+    @staticmethod
+    def _parts_of_sum(batch: int, elements: int, k: int, first: int) -> int:
+        """In how many parts the sums of a few elements are taken, so that there is work for all threads: the first contracted axis is cut."""
+        if batch > 1 or elements > _NARROW or k < _LONG:
+            return 1
+        return max(p for p in range(1, min(_MAX_PARTS, k // _PART) + 1) if first % p == 0)
+
+    def _dot_in_parts(self, lhs: Value, rhs: Value, numbers: Any, dtype: DType, parts: int) -> Value:
+        """A batch of products over parts of the first contracted axis, and their sum, whose order follows from the shape."""
+        (lc, rc), (lb, rb) = numbers
+
+        def cut(x: Value, axis: int) -> Value:
+            size = x.shape[axis] // parts
+            shape = (parts, *(size if a == axis else d for a, d in enumerate(x.shape)))
+            return self.view(shape, x, lambda index: [i + index[0] * size if a == axis else i for a, i in enumerate(index[1:])])
+
+        inner = (tuple(a + 1 for a in lc), tuple(a + 1 for a in rc)), ((0, *(a + 1 for a in lb)), (0, *(a + 1 for a in rb)))
+        wide = product_dtype(lhs.dtype, dtype)
+        products = self.dot(cut(lhs, lc[0]), cut(rhs, rc[0]), inner, wide)
+        return self._cast(self.reduce("add", products, [0]), dtype)
 
     def _rows_in_memory_order(self, x: Value, rows: list[int], cols: Sequence[int]) -> list[int]:
         """Rows in an order in which neighbours lie side by side, if columns do not: then vectors can pack them."""

@@ -354,6 +354,9 @@ FDL_ROUND(bf16) FDL_ROUND(f16) FDL_ROUND(f8e4m3fn) FDL_ROUND(f8e5m2)
 FDL_FN fdl_u32 fdl_philox(fdl_i64 place, fdl_u32 c2, fdl_u32 c3, fdl_u32 k0, fdl_u32 k1) {
   fdl_u64 block = (fdl_u64)place >> 2;
   fdl_u32 c0 = (fdl_u32)block, c1 = (fdl_u32)(block >> 32);
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC unroll 10 /* a loop around it is vectorised where nothing is left of this one */
+#endif
   for (int round = 0; round < 10; round++) {
     fdl_u64 p0 = 0xD2511F53ull * c0, p1 = 0xCD9E8D57ull * c2;
     c0 = (fdl_u32)(p1 >> 32) ^ c1 ^ k0;
