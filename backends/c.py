@@ -27,7 +27,7 @@ from fdl.lowering.render import render_program
 from fdl.lowering.schedule import Arena, plan_arena, schedule
 
 _LOADED: dict[str, int] = {}  # address of the program function by library
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
 compilations = 0  # compiler starts of this process, for `fdl.testing`
 
 

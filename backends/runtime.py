@@ -20,7 +20,7 @@ from fdl.core.errors import CompileError
 from fdl.lowering.render import environment
 
 _NATIVE = Path(__file__).resolve().parent / "native"
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fdl.lowering.loop_ir import Buffer, Index, LoopVar, Map, Nest, Node, space_vars, walk
+from fdl.lowering.loop_ir import Buffer, Index, LoopVar, Map, Nest, Node, OneStore, space_vars, walk
 
 PAGE = 4096
 _DISTANCE = 2 * PAGE
@@ -24,7 +24,7 @@ def streams_of(nodes: Sequence[Node], local: Sequence[Buffer] = ()) -> list[tupl
     found: dict[tuple[Buffer, tuple[tuple[LoopVar, int], ...]], Index] = {}
     for n in nodes:
         loads = [e.attr for e in walk(n.expressions()) if e.op == "load"]
-        stores = [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)] if hasattr(n, "store") else []
+        stores = [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)] if isinstance(n, OneStore) else []
         for b, index in [*loads, *stores]:
             if b not in local and all(isinstance(a, LoopVar) for a, _ in index.terms):
                 found.setdefault((b, index.terms), index)

@@ -82,6 +82,8 @@ def svd(input: Tensor, some: _builtins.bool = True, compute_uv: _builtins.bool =
     """
     found = linalg.svd(input, not some)
     return found._replace(Vh=found.Vh.mT)
+
+
 strided, contiguous_format, preserve_format, channels_last = "strided", "contiguous_format", "preserve_format", "channels_last"
 
 

@@ -136,10 +136,13 @@ class _Bytes:
         self.pid = ("storage", _Named("torch", storage), key, "cpu", count)
 
 
-class _Writer(pickle._Pickler):  # type: ignore[name-defined, misc]  # the one in Python can be taught new classes
+class _Writer(pickle._Pickler):  # the one in Python can be taught new classes
     """Writes names and calls of what is not installed."""
 
-    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    write: Any
+    save: Any
+    memoize: Any
+    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)
 
     def persistent_id(self, obj: Any) -> Any:
         return obj.pid if isinstance(obj, _Bytes) else None

@@ -24,7 +24,6 @@ def set_precision(digits: int) -> None:
     _SETTINGS["precision"] = digits
 
 
-
 class _Formatter:
     """One style for all elements."""
 

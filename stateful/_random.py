@@ -182,7 +182,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
         found = draw(_normal, (float(mean), float(std)), (shape_of((size,)), dtypes.float32 if dtype is None else to_numpy(dtype)), generator)
         return _finished(found, requires_grad)
     shape = tuple((mean if isinstance(mean, Tensor) else std).shape)
-    return randn(*shape, generator=generator) * std + mean  # type: ignore[no-any-return, operator]
+    return randn(*shape, generator=generator) * std + mean  # type: ignore[no-any-return]
 
 
 def bernoulli(input: Tensor, *, generator: Any = None) -> Tensor:

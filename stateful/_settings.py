@@ -64,7 +64,16 @@ def _default() -> dtype:
     return from_list.dtype
 
 
-def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor", mode: str | None = None, options: Any = None, disable: bool = False) -> Any:
+def compile(
+    model: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = "inductor",
+    mode: str | None = None,
+    options: Any = None,
+    disable: bool = False,
+) -> Any:
     """The model or function as it is: what comes back often enough runs compiled anyhow.
 
     >>> import fdl.stateful as torch
@@ -76,7 +85,14 @@ def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None 
     return model
 
 
-def set_printoptions(precision: int | None = None, threshold: Any = None, edgeitems: int | None = None, linewidth: int | None = None, profile: str | None = None, sci_mode: Any = None) -> None:
+def set_printoptions(
+    precision: int | None = None,
+    threshold: Any = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: Any = None,
+) -> None:
     """How tensors are printed; only `precision` is looked at."""
     if precision is not None:
         _format.set_precision(precision)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -95,6 +95,32 @@ class Tensor:
     name: str | None = None
     __array_priority__ = 1000
     __hash__ = object.__hash__
+    if TYPE_CHECKING:  # `functions/` attaches methods and operators by `method`, where a checker does not look
+        __add__: Any
+        __radd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __pow__: Any
+        __rpow__: Any
+        __mod__: Any
+        __matmul__: Any
+        __neg__: Any
+        __and__: Any
+        __or__: Any
+        __invert__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __getitem__: Any
+        __setitem__: Any
+        __iter__: Any
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, data: Any = (), *sizes: int) -> None:
         self._view = self._edge = None

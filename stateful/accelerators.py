@@ -54,7 +54,15 @@ class autocast:
 class GradScaler:
     """Scales nothing, since gradients are not in half precision: `step` is the optimizer's."""
 
-    def __init__(self, device: str = "cuda", init_scale: float = 65536.0, growth_factor: float = 2.0, backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        device: str = "cuda",
+        init_scale: float = 65536.0,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
         self._enabled = False
 
     def scale(self, outputs: Any) -> Any:
@@ -97,9 +105,9 @@ def _typed(name: str) -> type:
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             from_sizes = args and all(isinstance(a, int) for a in args)
             if from_sizes or not args:
-                return Tensor(*args).to(of(name)) if args else Tensor([]).to(of(name))  # type: ignore[attr-defined]
+                return Tensor(*args).to(of(name)) if args else Tensor([]).to(of(name))
             data = args[0]
-            return (data if isinstance(data, Tensor) else _made(data, name)).to(of(name))  # type: ignore[attr-defined]
+            return (data if isinstance(data, Tensor) else _made(data, name)).to(of(name))
 
     return Meta(f"{name}Tensor", (), {"dtype": of(name), "__doc__": f"Tensors of {name}."})
 

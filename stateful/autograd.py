@@ -208,7 +208,7 @@ class Function:
         tracked = grad_mode.enabled and any(n is not None for n in nodes)
         with no_grad():
             if cls.setup_context is not Function.setup_context:
-                result = cls.forward(*args)  # type: ignore[call-arg]
+                result = cls.forward(*args)
                 cls.setup_context(context, args, result)
             else:
                 result = cls.forward(context, *args)

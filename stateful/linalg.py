@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import fdl.numpy as jnp
 from fdl import ops
@@ -20,7 +20,8 @@ from fdl.stateful.functions.reductions import amax, amin, dims_of, sum
 from fdl.stateful.functions.statistics import power_norm
 
 __all__ = [
-    "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank",
+    "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
+    "matrix_rank",
     "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
 
@@ -82,7 +83,8 @@ def _plain(found: Any) -> Any:
 
 _det, _slogdet, _inv = _recorded(own.det, "det"), _recorded(own.slogdet, "slogdet"), _recorded(own.inv, "inv")
 _cholesky, _qr, _eigh, _svd = _recorded(own.cholesky, "cholesky"), _recorded(own.qr, "qr"), _recorded(own.eigh, "eigh"), _recorded(own.svd, "svd")
-_svdvals, _pinv, _rank, _power = _recorded(own.svdvals, "svdvals"), _recorded(own.pinv, "pinv"), _recorded(own.matrix_rank, "matrix_rank"), _recorded(own.matrix_power, "matrix_power")
+_svdvals, _pinv = _recorded(own.svdvals, "svdvals"), _recorded(own.pinv, "pinv")
+_rank, _power = _recorded(own.matrix_rank, "matrix_rank"), _recorded(own.matrix_power, "matrix_power")
 _solve, _triangular = _recorded(own.solve, "solve"), _recorded(lambda a, b, lower, unit: own.solve_triangular(a, b, lower, unit), "solve_triangular")
 _multi_dot = _recorded(lambda *xs: own.multi_dot(xs), "multi_dot")
 
@@ -118,7 +120,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> _Inverse:
 
 
 def _no_failures(A: Tensor) -> Any:
-    return A.new_zeros(A.shape[:-2], dtype=tensor(0).int().dtype)  # type: ignore[attr-defined]
+    return A.new_zeros(A.shape[:-2], dtype=tensor(0).int().dtype)
 
 
 def cholesky(A: Tensor, *, upper: bool = False) -> Any:
@@ -135,7 +137,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
 def qr(A: Tensor, mode: str = "reduced") -> _Qr:
     """An orthogonal and a triangular factor."""
     found = _qr((A,), mode)
-    return _Qr(A.new_zeros(0), found) if mode == "r" else _Qr(*found)  # type: ignore[attr-defined]
+    return _Qr(A.new_zeros(0), found) if mode == "r" else _Qr(*found)
 
 
 def eigh(A: Tensor, UPLO: str = "L") -> _Eigh:
@@ -152,19 +154,19 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Any:
 def logdet(A: Tensor) -> Any:
     """The logarithm of the determinant; NaN where that is negative."""
     sign, size = slogdet(A)
-    return (sign.log() * 0 + size) if A.numel() else size  # type: ignore[attr-defined]
+    return (sign.log() * 0 + size) if A.numel() else size
 
 
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Any:
     """The X with `L @ L.T @ X = B`."""
-    first = solve_triangular(L.mT if upper else L, B, upper=False)  # type: ignore[attr-defined]
-    return solve_triangular(L if upper else L.mT, first, upper=True)  # type: ignore[attr-defined]
+    first = solve_triangular(L.mT if upper else L, B, upper=False)
+    return solve_triangular(L if upper else L.mT, first, upper=True)
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Any:
     """The inverse of the matrix with this factor."""
     n = L.shape[-1]
-    return cholesky_solve(eye(n, dtype=L.dtype).expand(*L.shape), L, upper)  # type: ignore[attr-defined]
+    return cholesky_solve(eye(n, dtype=L.dtype).expand(*L.shape), L, upper)
 
 
 def _exponential_body(a: Any) -> Any:
@@ -204,9 +206,9 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Any:
     """The X with `A @ X = B`, or `X @ A = B`."""
     _square(A, "solve")
     vector = B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
-    b: Any = B.unsqueeze(-1) if vector else B  # type: ignore[attr-defined]
+    b: Any = B.unsqueeze(-1) if vector else B
     if not left:
-        return solve(A.mT, b.mT).mT  # type: ignore[attr-defined]
+        return solve(A.mT, b.mT).mT
     x = _solve((A, b))
     return x.squeeze(-1) if vector else x
 
@@ -220,17 +222,17 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
     """The X with `A @ X = B`, or `X @ A = B`, for a triangular A."""
     _square(A, "solve_triangular")
     if not left:
-        return solve_triangular(A.mT, B.mT, upper=not upper, unitriangular=unitriangular).mT  # type: ignore[attr-defined]
+        return solve_triangular(A.mT, B.mT, upper=not upper, unitriangular=unitriangular).mT
     return _triangular((A, B), not upper, unitriangular)
 
 
 def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
     """The inverse of Moore and Penrose."""
     rtol = rcond if rtol is None else rtol
-    if not A.numel():  # type: ignore[attr-defined]
-        return A.mT  # type: ignore[attr-defined]
+    if not A.numel():
+        return A.mT
     if hermitian:
-        lower = A.tril()  # type: ignore[attr-defined]
+        lower = A.tril()
         A = lower + lower.tril(-1).mT
     return _pinv((A,), None if rtol is None else float(rtol))
 
@@ -256,8 +258,8 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> _Ls
     x = matmul(pinv(A, rtol=rcond), B)
     m, n = A.shape[-2:]
     gap = (matmul(A, x) - B) ** 2
-    residuals = gap.sum(-2) if m > n else A.new_zeros(0)  # type: ignore[attr-defined]
-    return _Lstsq(x, residuals, matrix_rank(A), A.new_zeros(0))  # type: ignore[attr-defined]
+    residuals = gap.sum(-2) if m > n else A.new_zeros(0)
+    return _Lstsq(x, residuals, matrix_rank(A), A.new_zeros(0))
 
 
 def cond(A: Tensor, p: Any = None) -> Any:
@@ -273,7 +275,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Any:
     """The inverse for `tensordot`."""
     lead, rest = tuple(A.shape[:ind]), tuple(A.shape[ind:])
     n = math.prod(lead)
-    return inv(A.reshape(n, n)).reshape(*rest, *lead)  # type: ignore[attr-defined]
+    return inv(A.reshape(n, n)).reshape(*rest, *lead)
 
 
 def tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Any:
@@ -282,8 +284,8 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Any:
     if dims is not None:
         a = a.movedim(tuple(dims), tuple(range(a.ndim - len(dims), a.ndim)))
     rest = tuple(a.shape[B.ndim :])
-    n = B.numel()  # type: ignore[attr-defined]
-    return solve(a.reshape(n, n), B.reshape(n)).reshape(*rest)  # type: ignore[attr-defined]
+    n = B.numel()
+    return solve(a.reshape(n, n), B.reshape(n)).reshape(*rest)
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Any:
@@ -298,7 +300,7 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Any:
     """Sums of products along a dimension."""
-    return sum(x * y, dim)  # type: ignore[operator]
+    return sum(x * y, dim)
 
 
 # Norms
@@ -321,19 +323,19 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
 def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Any:
     """A norm of matrices: Frobenius, nuclear, 1, 2, infinity, and their smallest kin."""
     if dtype is not None:
-        A = A.to(dtype)  # type: ignore[attr-defined]
+        A = A.to(dtype)
     a, b = (d % A.ndim for d in dim)
     if ord == "fro":
         return vector_norm(A, 2, (a, b), keepdim)
     if ord in (2, -2, "nuc"):
-        s = svdvals(A.movedim((a, b), (-2, -1)))  # type: ignore[attr-defined]
+        s = svdvals(A.movedim((a, b), (-2, -1)))
         found = sum(s, -1) if ord == "nuc" else amax(s, -1) if ord == 2 else amin(s, -1)
         if keepdim:
             for d in sorted((a, b)):
                 found = found.unsqueeze(d)
         return found
     inner, outer = (a, b) if abs(ord) == 1 else (b, a)
-    totals = sum(A.abs(), inner, True)  # type: ignore[attr-defined]
+    totals = sum(A.abs(), inner, True)
     found = (amax if ord > 0 else amin)(totals, outer, True)
     return found if keepdim else found.squeeze((a, b))
 
@@ -347,11 +349,10 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
     return vector_norm(A, ord, dim, keepdim, dtype=dtype)
 
 
-
 # Methods of tensors
 
 for _name, _f in {
     "det": det, "slogdet": slogdet, "inverse": inv, "cholesky": cholesky, "qr": lambda x, some=True: qr(x, "reduced" if some else "complete"), "pinverse": pinv,
     "matrix_power": matrix_power, "logdet": logdet, "cholesky_solve": cholesky_solve, "cholesky_inverse": cholesky_inverse,
 }.items():  # fmt: skip
-    method(_name)(_f)
+    method(_name)(cast(Callable[..., Any], _f))

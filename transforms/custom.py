@@ -195,7 +195,7 @@ class custom_jvp:
 
         def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
             ps, ts = in_tree.unflatten(primals)[0], in_tree.unflatten([instantiate(t) for t in tangents])[0]
-            result = self.rule(*fixed, tuple(ps), tuple(ts))  # type: ignore[misc]
+            result = self.rule(*fixed, tuple(ps), tuple(ts))
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise StructureError(f"{name}: a jvp rule returns (out, tangent), got {type(result).__name__}")
             outs, out_tree = tree_flatten(result[0])

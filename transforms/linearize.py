@@ -184,7 +184,7 @@ def linearize_graph(graph: Graph, nonzero: tuple[bool, ...], instantiated: tuple
         outputs, places = list(staged.outputs[:count]), []
         for atom in staged.outputs[count:]:
             if atom in staged.inputs:
-                places.append(("in", staged.inputs.index(atom)))  # type: ignore[arg-type]
+                places.append(("in", staged.inputs.index(atom)))
                 continue
             if atom not in outputs:
                 outputs.append(atom)

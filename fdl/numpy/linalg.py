@@ -106,7 +106,7 @@ def _square(a: Any, what: str) -> Any:
 def _stacked(a: Any, b: Any) -> tuple[Any, Any]:
     """Both with the same leading axes."""
     lead = broadcast_shapes([aval_of(a).shape[:-2], aval_of(b).shape[:-2]], "linalg")
-    return tuple([ops.broadcast_to(x, (*lead, *aval_of(x).shape[-2:])) for x in (a, b)])  # type: ignore[return-value]
+    return tuple([ops.broadcast_to(x, (*lead, *aval_of(x).shape[-2:])) for x in (a, b)])
 
 
 def solve(a: Any, b: Any) -> Any:

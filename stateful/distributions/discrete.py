@@ -154,7 +154,7 @@ class Categorical(Distribution):
 
 
 def _numbers(n: int, batch: Any, expand: bool) -> Any:
-    found = arange(n).view(-1, *[1] * len(batch))  # type: ignore[attr-defined]
+    found = arange(n).view(-1, *[1] * len(batch))
     return found.expand(-1, *batch) if expand else found
 
 
@@ -176,7 +176,7 @@ class OneHotCategorical(Distribution):
         return self._categorical.logits
 
     def sample(self, sample_shape: Any = ()) -> Any:
-        return one_hot(self._categorical.sample(sample_shape), self.event_shape[0]).to(self.probs.dtype)  # type: ignore[attr-defined]
+        return one_hot(self._categorical.sample(sample_shape), self.event_shape[0]).to(self.probs.dtype)
 
     def log_prob(self, value: Any) -> Any:
         return self._categorical.log_prob(value.argmax(-1))
@@ -212,7 +212,7 @@ class Multinomial(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Any:
         drawn = self._categorical.sample((self.total_count, *tuple(sample_shape)))
-        return one_hot(drawn, self.event_shape[0]).sum(0).to(self.probs.dtype)  # type: ignore[attr-defined]
+        return one_hot(drawn, self.event_shape[0]).sum(0).to(self.probs.dtype)
 
     def log_prob(self, value: Any) -> Any:
         return lgamma(value.sum(-1) + 1) - lgamma(value + 1).sum(-1) + (self.logits * value).sum(-1)
@@ -239,7 +239,7 @@ class Binomial(_OfProbability):
         p = self.probs.detach()
         shape = self._extended(sample_shape)
         trial = (rand(most, *shape, dtype=p.dtype) < p).to(p.dtype)
-        number = arange(most).to(p.dtype).view(most, *[1] * len(shape))  # type: ignore[attr-defined]
+        number = arange(most).to(p.dtype).view(most, *[1] * len(shape))
         return (trial * (number < self.total_count).to(p.dtype)).sum(0)
 
     def log_prob(self, value: Any) -> Any:
@@ -304,4 +304,3 @@ class Poisson(ExponentialFamily):
     @property
     def variance(self) -> Any:
         return self.rate
-

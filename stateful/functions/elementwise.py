@@ -208,7 +208,7 @@ _where = Function(_where_body, "where")
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition holds, `other` elsewhere; with the condition alone, where it holds."""
     if input is None:
-        return condition.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+        return condition.nonzero(as_tuple=True)
     return apply(_where, (condition, as_tensor_operand(input), as_tensor_operand(other)))
 
 

@@ -262,7 +262,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         place._overwrite(value if isinstance(value, Tensor) else _filled(place, value))
         return
     if len(items) == 1 and _is_mask(items[0]) and items[0].shape == self.shape and (not isinstance(value, Tensor) or not value.ndim):
-        self.masked_fill_(items[0], value)  # type: ignore[attr-defined]
+        self.masked_fill_(items[0], value)
         return
     tensors, static = _advanced(self, _without_masks(items))
     self._overwrite(apply(_put, (self, value, *tensors), (static,)))
@@ -451,7 +451,7 @@ def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: b
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector."""
     shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
-    return input.expand(*shape)[mask.expand(*shape)]  # type: ignore[no-any-return, attr-defined]
+    return input.expand(*shape)[mask.expand(*shape)]  # type: ignore[no-any-return]
 
 
 @method()

@@ -69,21 +69,21 @@ _attribute("real", "The tensor itself.")(lambda self: self)
 @method()
 def byte(input: Tensor, memory_format: Any = None) -> Any:
     """`to(uint8)`."""
-    return input.to(of("uint8"))  # type: ignore[attr-defined]
+    return input.to(of("uint8"))
 
 
 @method()
 def char(input: Tensor, memory_format: Any = None) -> Any:
     """`to(int8)`."""
-    return input.to(of("int8"))  # type: ignore[attr-defined]
+    return input.to(of("int8"))
 
 
 @method("new")
 def new(self: Tensor, *args: Any) -> Any:
     """A tensor of the same dtype: of sizes, or of data."""
     if args and all(isinstance(a, int) for a in args):
-        return self.new_empty(*args)  # type: ignore[attr-defined]
-    return self.new_tensor(args[0] if args else [])  # type: ignore[attr-defined]
+        return self.new_empty(*args)
+    return self.new_tensor(args[0] if args else [])
 
 
 @method("resize_")
@@ -121,7 +121,7 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
         self.grad = gradient if before is None else before + gradient
         hook(self)
         kept, self.grad = self.grad, before
-        return gradient if kept is not None else gradient * 0  # type: ignore[operator]
+        return gradient if kept is not None else gradient * 0
 
     return self.register_hook(run)
 
@@ -135,7 +135,7 @@ def _overwritten(self: Tensor, values: Any) -> Tensor:
 
 
 def _unit(self: Tensor, generator: Any) -> Any:
-    return (1 - rand(*self.shape, generator=generator)).clamp(min=1e-30)  # type: ignore[operator]
+    return (1 - rand(*self.shape, generator=generator)).clamp(min=1e-30)
 
 
 @method("exponential_")
@@ -159,8 +159,8 @@ def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Any
 @method("log_normal_")
 def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any = None) -> Tensor:
     """e to the power of normal numbers, in place."""
-    self.normal_(mean, std, generator=generator)  # type: ignore[attr-defined]
-    return _overwritten(self, self.exp())  # type: ignore[attr-defined]
+    self.normal_(mean, std, generator=generator)
+    return _overwritten(self, self.exp())
 
 
 # Creation
@@ -173,7 +173,7 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, layout: Any 
 
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Powers of a base, their exponents in even steps."""
-    found = base ** linspace(float(start), float(end), steps)  # type: ignore[operator]
+    found = base ** linspace(float(start), float(end), steps)
     found = found if dtype is None else found.to(dtype)
     return found.requires_grad_() if requires_grad else found
 
@@ -181,13 +181,13 @@ def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype:
 def range(start: float = 0, end: float = 0, step: float = 1, *, dtype: Any = None, device: Any = None) -> Any:
     """From `start` to `end`, which is included."""
     n = math.floor((end - start) / step) + 1
-    return (arange(n) * step + start).to(of("float32") if dtype is None else dtype)  # type: ignore[operator]
+    return (arange(n) * step + start).to(of("float32") if dtype is None else dtype)
 
 
 def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None) -> Any:
     """Random integers in the shape of a tensor."""
     low, high = (0, low) if high is None else (low, high)
-    return input.detach().clone().random_(low, high).to(input.dtype if dtype is None else dtype)  # type: ignore[attr-defined]
+    return input.detach().clone().random_(low, high).to(input.dtype if dtype is None else dtype)
 
 
 def _window(name: str, *weights: float) -> Any:
@@ -212,7 +212,7 @@ blackman_window = _window("blackman_window", 0.42, -0.5, 0.08)
 def bartlett_window(window_length: int, periodic: bool = True, *, dtype: Any = None, device: Any = None) -> Any:
     """Weights of a triangle."""
     n = window_length + (1 if periodic else 0)
-    return full((1,), 1.0) if window_length == 1 else 1 - (arange(window_length) * (2.0 / (n - 1)) - 1).abs()  # type: ignore[operator]
+    return full((1,), 1.0) if window_length == 1 else 1 - (arange(window_length) * (2.0 / (n - 1)) - 1).abs()
 
 
 def _slope(x: Any, h: Any, d: int, edge: int) -> Any:

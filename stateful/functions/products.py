@@ -112,7 +112,13 @@ def chain_matmul(*matrices: Tensor) -> Any:
     return out
 
 
-_inner = Function(lambda a, b: ops.mul(a, b) if not aval_of(a).ndim or not aval_of(b).ndim else ops.dot_general(a, b, (((aval_of(a).ndim - 1,), (aval_of(b).ndim - 1,)), ((), ()))), "inner")
+def _inner_rule(a: Any, b: Any) -> Any:
+    if not aval_of(a).ndim or not aval_of(b).ndim:
+        return ops.mul(a, b)
+    return ops.dot_general(a, b, (((aval_of(a).ndim - 1,), (aval_of(b).ndim - 1,)), ((), ())))
+
+
+_inner = Function(_inner_rule, "inner")
 _kron = Function(lambda a, b: _kron_body(a, b), "kron")
 _tensordot = Function(lambda a, b, left, right: ops.dot_general(a, b, ((left, right), ((), ()))), "tensordot")
 _trace = Function(lambda x: ops.reduce_sum(jnp.diagonal(x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)), (0,)), "trace")
@@ -191,7 +197,6 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Any:
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
     """Powers as columns."""
     return apply(_vander, (x,), (x.shape[-1] if N is None else N, increasing))
-
 
 
 @method("__rmatmul__")

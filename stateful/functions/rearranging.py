@@ -70,7 +70,7 @@ def dstack(tensors: Sequence[Tensor]) -> Tensor:
 
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """Side by side, vectors as columns."""
-    return cat([x.reshape(x.numel(), 1) if x.ndim < 2 else x for x in tensors], 1)  # type: ignore[attr-defined]
+    return cat([x.reshape(x.numel(), 1) if x.ndim < 2 else x for x in tensors], 1)
 
 
 row_stack = vstack
@@ -97,7 +97,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
     for k, t in enumerate(tensors):
         shape = [1] * len(sizes)
         shape[k] = sizes[k]
-        columns.append(t.reshape(*shape).expand(*sizes).reshape(-1))  # type: ignore[attr-defined]
+        columns.append(t.reshape(*shape).expand(*sizes).reshape(-1))
     return stack(columns, 1)
 
 
@@ -105,7 +105,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     """All choices of r elements, as rows."""
     pick = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     places = np.array(list(pick(range(input.shape[0]), r)), np.int64).reshape(-1, r)
-    return input[wrap(array_of(places))] if r else input.new_zeros(0)  # type: ignore[no-any-return, index, attr-defined]
+    return input[wrap(array_of(places))] if r else input.new_zeros(0)  # type: ignore[no-any-return]
 
 
 def broadcast_shapes(*shapes: Any) -> Size:
@@ -130,7 +130,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         sizes = [max(b - a, 0) for a, b in itertools.pairwise(edges)]
         if any(b < a for a, b in itertools.pairwise(edges)):
             axis = dim_of(input, dim)
-            return tuple([input.narrow(axis, min(a, n), max(b - a, 0)) for a, b in itertools.pairwise(edges)])  # type: ignore[attr-defined]
+            return tuple([input.narrow(axis, min(a, n), max(b - a, 0)) for a, b in itertools.pairwise(edges)])
     return split(input, sizes, dim)
 
 
@@ -163,7 +163,7 @@ def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, 
 @method()
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """`chunk`."""
-    return input.chunk(chunks, dim)  # type: ignore[attr-defined, no-any-return]
+    return input.chunk(chunks, dim)  # type: ignore[no-any-return]
 
 
 # Turns
@@ -187,7 +187,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     a, b = dims
     k %= 4
     if k == 0:
-        return input.clone()  # type: ignore[attr-defined, no-any-return]
+        return input.clone()  # type: ignore[no-any-return]
     if k == 2:
         return flip(input, a, b)
     return flip(transpose(input, a, b), a) if k == 1 else flip(transpose(input, a, b), b)
@@ -196,7 +196,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 @method()
 def ravel(input: Tensor) -> Tensor:
     """A vector of all elements."""
-    return input.reshape(-1)  # type: ignore[attr-defined, no-any-return]
+    return input.reshape(-1)  # type: ignore[no-any-return]
 
 
 @method()
@@ -299,13 +299,13 @@ def _triangle_indices(row: int, col: int, offset: int, lower: bool) -> Tensor:
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
     """Rows and columns of the lower triangle."""
     found = _triangle_indices(row, col, offset, True)
-    return found if dtype is None else found.to(dtype)  # type: ignore[attr-defined, no-any-return]
+    return found if dtype is None else found.to(dtype)
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
     """Rows and columns of the upper triangle."""
     found = _triangle_indices(row, col, offset, False)
-    return found if dtype is None else found.to(dtype)  # type: ignore[attr-defined, no-any-return]
+    return found if dtype is None else found.to(dtype)
 
 
 # Windows
@@ -375,7 +375,7 @@ _take, _put = Function(_take_body, "take"), Function(_put_body, "put")
 @method()
 def take(input: Tensor, index: Tensor) -> Any:
     """Elements of the flat tensor."""
-    check_bounds(index, -input.numel(), input.numel() - 1, "take")  # type: ignore[attr-defined]
+    check_bounds(index, -input.numel(), input.numel() - 1, "take")
     return apply(_take, (input, index))
 
 
@@ -401,12 +401,12 @@ def _matched(x: Any, index: Any, axis: int) -> tuple[Any, Any]:
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Any:
     """Elements along a dimension, at an index for each place; the others broadcast."""
     if dim is None:
-        return take(input, indices.reshape(-1))  # type: ignore[attr-defined]
+        return take(input, indices.reshape(-1))
     return apply(_along, (input, indices), (dim_of(input, dim),))
 
 
 def _on_vector(x: Tensor) -> tuple[Any, bool]:
-    return (x.reshape(1), True) if x.ndim == 0 else (x, False)  # type: ignore[attr-defined]
+    return (x.reshape(1), True) if x.ndim == 0 else (x, False)
 
 
 def _index_copy_body(x: Any, index: Any, source: Any, axis: int) -> Any:
@@ -427,7 +427,7 @@ _index_copy, _index_fill = Function(_index_copy_body, "index_copy"), Function(_i
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
     """A copy with parts along a dimension replaced."""
     x, alone = _on_vector(input)
-    out = apply(_index_copy, (x, index.reshape(-1), _on_vector(source)[0]), (dim_of(x, dim),))  # type: ignore[attr-defined]
+    out = apply(_index_copy, (x, index.reshape(-1), _on_vector(source)[0]), (dim_of(x, dim),))
     return out.reshape(()) if alone else out
 
 
@@ -435,14 +435,14 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any:
     """A copy with one value in parts along a dimension."""
     x, alone = _on_vector(input)
-    out = apply(_index_fill, (x, index.reshape(-1), as_tensor_operand(value)), (dim_of(x, dim),))  # type: ignore[attr-defined]
+    out = apply(_index_fill, (x, index.reshape(-1), as_tensor_operand(value)), (dim_of(x, dim),))
     return out.reshape(()) if alone else out
 
 
 @method()
 def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
     """A copy with elements at indices replaced, or added to."""
-    return input.clone().index_put_(tuple(indices), values, accumulate)  # type: ignore[attr-defined]
+    return input.clone().index_put_(tuple(indices), values, accumulate)
 
 
 def _neutral(kind: str, dtype: Any) -> Any:
@@ -485,8 +485,8 @@ def _scatter_reduce_body(x: Any, index: Any, source: Any, axis: int, kind: str, 
     # places outside of the index's sizes stay
     inner = [n if k == axis else w for k, (n, w) in enumerate(zip(shape, where, strict=True))]
     part = ops.slice(x, [0] * len(shape), inner)
-    moved = [ops.move_axis(v, axis, 0) for v in (part, index, source)]
-    out = ops.move_axis(_reduced_at(*moved, kind, include), 0, axis)
+    part, index, source = (ops.move_axis(v, axis, 0) for v in (part, index, source))
+    out = ops.move_axis(_reduced_at(part, index, source, kind, include), 0, axis)
     if tuple(inner) == tuple(shape):
         return out
     return ops.dynamic_update_slice(x, out, [0] * len(shape))
@@ -513,7 +513,7 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
 def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Any:
     """A copy with parts of `source` joined along a dimension by prod, mean, amax or amin."""
     x, alone = _on_vector(input)
-    out = apply(_index_reduce, (x, index.reshape(-1), _on_vector(source)[0]), (dim_of(x, dim), reduce, include_self))  # type: ignore[attr-defined]
+    out = apply(_index_reduce, (x, index.reshape(-1), _on_vector(source)[0]), (dim_of(x, dim), reduce, include_self))
     return out.reshape(()) if alone else out
 
 
@@ -532,21 +532,21 @@ _masked_scatter = Function(_masked_scatter_body, "masked_scatter")
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Any:
     """A copy with elements of `source`, in order, where the mask holds."""
     shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
-    return apply(_masked_scatter, (input.expand(*shape), mask, source))  # type: ignore[attr-defined]
+    return apply(_masked_scatter, (input.expand(*shape), mask, source))
 
 
 @method()
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Any:
     """A copy with another part at an index of a dimension."""
-    out = input.clone()  # type: ignore[attr-defined]
-    select(out, dim, index).copy_(src)  # type: ignore[attr-defined]
+    out = input.clone()
+    select(out, dim, index).copy_(src)
     return out
 
 
 @method()
 def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
     """A copy with another part from `start` to `end`."""
-    out = input.clone()  # type: ignore[attr-defined]
+    out = input.clone()
     item = (slice(None),) * dim_of(input, dim) + (slice(start, end, step),)
     out[item] = src
     return out
@@ -563,13 +563,11 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     found, left = [], indices
     for d in reversed(sizes):
-        found.append(left % d)  # type: ignore[operator]
-        left = left // d  # type: ignore[operator]
+        found.append(left % d)
+        left = left // d
     return tuple(reversed(found))
 
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of the same shape with one value."""
-    return input.masked_fill(input.new_ones(input.shape).bool(), value)  # type: ignore[attr-defined, no-any-return]
-
-
+    return input.masked_fill(input.new_ones(input.shape).bool(), value)  # type: ignore[no-any-return]

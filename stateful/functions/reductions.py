@@ -154,7 +154,7 @@ def _extreme(input: Tensor, dim: Any, keepdim: bool, along: Function, over_all: 
     if isinstance(dim, Tensor):
         return getattr(input, pairwise)(dim)
     if dim is None:
-        if not input.numel():  # type: ignore[attr-defined]
+        if not input.numel():
             raise RuntimeError(f"{along.name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
         return apply(over_all, (input,), (dims_of(input, None), False))
     return max_result(*apply(along, (input,), (dim_of(input, dim), keepdim)))
@@ -229,7 +229,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not 0 <= k <= (input.shape[d] if input.ndim else 1):
         raise RuntimeError(f"selected index k out of range: k={k}, the dimension has size {input.shape[d] if input.ndim else 1}")
     if not input.ndim:
-        return topk_result(*[t.reshape(())[()] if k else t for t in topk(input.reshape(1), k, 0)])  # type: ignore[attr-defined]
+        return topk_result(*[t.reshape(())[()] if k else t for t in topk(input.reshape(1), k, 0)])
     return topk_result(*apply(_topk, (input,), (k, d, largest)))
 
 

@@ -306,9 +306,9 @@ def _times(x: Any, n: int, axis: int) -> tuple[int, ...]:
 def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
     """Each element repeated along a dimension, all as often or each as a tensor says; of the flat tensor for None."""
     x = flatten(input) if dim is None else input
-    if isinstance(repeats, Tensor) and repeats.numel() != 1:  # type: ignore[attr-defined]
+    if isinstance(repeats, Tensor) and repeats.numel() != 1:
         counts = np.asarray(repeats._value()._numpy())
-        return x.index_select(dim or 0, wrap(from_numpy(np.repeat(np.arange(len(counts)), counts).astype(np.int64))))  # type: ignore[attr-defined, no-any-return]
+        return x.index_select(dim or 0, wrap(from_numpy(np.repeat(np.arange(len(counts)), counts).astype(np.int64))))  # type: ignore[no-any-return]
     return apply(_repeat_interleave, (x,), (int(repeats), dim_of(x, dim or 0)))  # type: ignore[no-any-return]
 
 

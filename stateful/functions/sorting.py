@@ -147,7 +147,7 @@ _median = Function(_median_body, "median")
 
 def _middle(input: Tensor, dim: int | None, keepdim: bool, skip: bool) -> Any:
     if dim is None:
-        return apply(_median, (input.reshape(-1),), (0, False, skip))[0]  # type: ignore[attr-defined]
+        return apply(_median, (input.reshape(-1),), (0, False, skip))[0]
     return median_result(*apply(_median, (input,), (dim_of(input, dim), keepdim, skip)))
 
 
@@ -257,7 +257,7 @@ _search_rows = Function(_search_rows_body, "searchsorted")
 def searchsorted(sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Tensor | None = None) -> Any:
     """Where elements belong in sorted sequences: before what equals them, or after it with `right`."""
     if sorter is not None:
-        sorted_sequence = sorted_sequence.gather(-1, sorter)  # type: ignore[attr-defined]
+        sorted_sequence = sorted_sequence.gather(-1, sorter)
     after = right or side == "right"
     static = (after, np.dtype(np.int32 if out_int32 else np.int64))
     x = input if isinstance(input, Tensor) else as_tensor_operand(input)
@@ -277,7 +277,7 @@ _isin = Function(lambda x, y, invert: ops.not_equal(jnp.any(ops.equal(ops.expand
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
     """Whether each element is among others."""
     given = [t if isinstance(t, Tensor) else wrap(array_of(np.asarray(t))) for t in (elements, test_elements)]
-    return apply(_isin, (given[0], given[1].reshape(-1)), (invert,))  # type: ignore[attr-defined]
+    return apply(_isin, (given[0], given[1].reshape(-1)), (invert,))
 
 
 def _histc_body(x: Any, low: Any, high: Any, bins: int) -> Any:
@@ -296,7 +296,7 @@ _histc = Function(_histc_body, "histc")
 @method()
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """How many elements lie in each of equal bins from `min` to `max`, by default those of the elements."""
-    low, high = (float(input.min()), float(input.max())) if min == 0 and max == 0 and input.numel() else (float(min), float(max))  # type: ignore[attr-defined]
+    low, high = (float(input.min()), float(input.max())) if min == 0 and max == 0 and input.numel() else (float(min), float(max))
     if low == high:
         low, high = low - 1, high + 1
     return apply(_histc, (input, low, high), (bins,))
@@ -411,4 +411,3 @@ _logcumsumexp = Function(_logcumsumexp_body, "logcumsumexp")
 def logcumsumexp(input: Tensor, dim: int) -> Any:
     """The logarithm of running sums of exponentials."""
     return apply(_logcumsumexp, (input,), (dim_of(input, dim),))
-

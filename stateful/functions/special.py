@@ -197,7 +197,14 @@ fmax = _binary("fmax", _no_nan(ops.maximum), "The larger one; NaN only where bot
 fmin = _binary("fmin", _no_nan(ops.minimum), "The smaller one; NaN only where both are.")
 gcd = _binary("gcd", _gcd, "The greatest common divisor.")
 lcm = _binary("lcm", _lcm, "The least common multiple.")
-heaviside = _binary("heaviside", lambda a, b: jnp.where(ops.equal(a, 0), b, jnp.where(ops.greater(a, 0), 1, jnp.where(ops.equal(a, a), 0, a))), "0 below zero, 1 above, `values` at zero.")
+
+
+def _heaviside(a: Any, b: Any) -> Any:
+    step = jnp.where(ops.greater(a, 0), 1, jnp.where(ops.equal(a, a), 0, a))  # a NaN stays one
+    return jnp.where(ops.equal(a, 0), b, step)
+
+
+heaviside = _binary("heaviside", _heaviside, "0 below zero, 1 above, `values` at zero.")
 ldexp = _binary("ldexp", lambda a, b: ops.mul(a, jnp.power(2.0, b)), "`input * 2 ** other`.", to_float=True)
 bitwise_left_shift = _binary("bitwise_left_shift", jnp.left_shift, "Bits moved up.", methods=("__lshift__",))
 bitwise_right_shift = _binary("bitwise_right_shift", jnp.right_shift, "Bits moved down.", methods=("__rshift__",))

@@ -257,5 +257,3 @@ _corrcoef = Function(_corrcoef_body, "corrcoef")
 def corrcoef(input: Tensor) -> Any:
     """Correlations of rows."""
     return apply(_corrcoef, (input,))
-
-

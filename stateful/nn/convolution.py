@@ -23,6 +23,7 @@ class _Convolution(Module):
 
     rank: int
     transposed = False
+    padding: Any  # an int of each dimension, or what `padding` names
 
     def _build(
         self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, groups: int, bias: bool, padding_mode: str, dtype: Any
@@ -99,7 +100,7 @@ class _Forward(_Convolution):
             return function(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         return function(F.pad(input, self._edges(), mode=self.padding_mode), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
-    def _edges(self) -> list[int]:
+    def _edges(self) -> list[Any]:
         """What `pad` takes: edges from the last dimension to the first."""
         if self.padding == "valid":
             return [0] * (2 * self.rank)

@@ -103,7 +103,7 @@ class _Table(Module):
         """Draw new weights."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
-            init.zeros_(self.weight.detach()[self.padding_idx])  # type: ignore[index]
+            init.zeros_(self.weight.detach()[self.padding_idx])
 
     @classmethod
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, *args: Any, **kwargs: Any) -> Any:

@@ -42,7 +42,7 @@ class _Lazy(Module):
         if isinstance(self, _Lazy):
             with no_grad():
                 self._initialize(args[0])
-            self.__class__ = self.becomes  # type: ignore[assignment]
+            self.__class__ = self.becomes
         return Module.__call__(self, *args, **kwargs)
 
     def _initialize(self, input: Tensor) -> None:
@@ -71,14 +71,14 @@ class LazyLinear(_Lazy, Linear):
 
     def _initialize(self, input: Tensor) -> None:
         self.in_features = input.shape[-1]
-        self.weight.materialize((self.out_features, self.in_features))  # type: ignore[attr-defined]
+        self.weight.materialize((self.out_features, self.in_features))
         if self.bias is not None:
             self.bias.materialize((self.out_features,))
         self.reset_parameters()
 
 
 def _lazy_convolution(base: Any) -> Any:
-    class Lazy(_Lazy, base):
+    class Lazy(_Lazy, base):  # type: ignore[misc]
         becomes = base
 
         def __init__(self, out_channels: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
@@ -111,8 +111,9 @@ def _named(cls: Any, base: Any) -> Any:
 
 
 def _lazy_norm(base: Any) -> Any:
-    class Lazy(_Lazy, base):
+    class Lazy(_Lazy, base):  # type: ignore[misc]
         becomes = base
+        bias: Any
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             base.__init__(self, 0, *args, **kwargs)

@@ -140,7 +140,7 @@ class _InstanceNorm(_NormBase):
         """The same shape."""
         self._check(input)
         alone = input.ndim == min(self.rank)
-        x = input.unsqueeze(0) if alone else input  # type: ignore[attr-defined]
+        x = input.unsqueeze(0) if alone else input
         if x.shape[1] != self.num_features and self.affine:
             raise ValueError(f"expected input's size at dim=1 to match num_features ({self.num_features}), but got: {x.shape[1]}.")
         use_input = self.training or not self.track_running_stats

@@ -13,7 +13,8 @@ from fdl.stateful.nn.module import Module
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AvgPool1d",
     "AvgPool2d", "AvgPool3d", "ChannelShuffle", "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d",
-    "FractionalMaxPool2d", "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "PixelShuffle",
+    "FractionalMaxPool2d", "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+    "PixelShuffle",
     "PixelUnshuffle", "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d", "Upsample",
     "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
 ]  # fmt: skip
@@ -53,9 +54,9 @@ def _layer(name: str, function: Callable[..., Any], shown: tuple[str, ...] = (),
     return type(name, (_Settings,), body)
 
 
-_MAX = {"kernel_size": _NEEDED, "stride": None, "padding": 0, "dilation": 1, "return_indices": False, "ceil_mode": False}
+_MAX: dict[str, Any] = {"kernel_size": _NEEDED, "stride": None, "padding": 0, "dilation": 1, "return_indices": False, "ceil_mode": False}
 _MAX_SHOWN = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-_AVG = {"kernel_size": _NEEDED, "stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
+_AVG: dict[str, Any] = {"kernel_size": _NEEDED, "stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
 _AVG_SHOWN = ("kernel_size", "stride", "padding")
 MaxPool1d, MaxPool2d, MaxPool3d = (_layer(f"MaxPool{n}d", f, _MAX_SHOWN, **_MAX) for n, f in ((1, F.max_pool1d), (2, F.max_pool2d), (3, F.max_pool3d)))
 
@@ -71,7 +72,7 @@ class AvgPool1d(_layer("AvgPool1d", F.avg_pool1d, _AVG_SHOWN, **_AVG)):  # type:
 
 AvgPool2d = _layer("AvgPool2d", F.avg_pool2d, _AVG_SHOWN, **_AVG, divisor_override=None)
 AvgPool3d = _layer("AvgPool3d", F.avg_pool3d, _AVG_SHOWN, **_AVG, divisor_override=None)
-_LP = {"norm_type": _NEEDED, "kernel_size": _NEEDED, "stride": None, "ceil_mode": False}
+_LP: dict[str, Any] = {"norm_type": _NEEDED, "kernel_size": _NEEDED, "stride": None, "ceil_mode": False}
 LPPool1d, LPPool2d, LPPool3d = (_layer(f"LPPool{n}d", f, **_LP) for n, f in ((1, F.lp_pool1d), (2, F.lp_pool2d), (3, F.lp_pool3d)))
 AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d = (
     _layer(f"AdaptiveAvgPool{n}d", f, output_size=_NEEDED) for n, f in ((1, F.adaptive_avg_pool1d), (2, F.adaptive_avg_pool2d), (3, F.adaptive_avg_pool3d))

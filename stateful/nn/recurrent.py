@@ -106,7 +106,8 @@ class RNNBase(Module):
             raise ValueError("dropout should be a number in range [0, 1] representing the probability of an element being zeroed")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
-                f"dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}",
+                f"dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers greater than 1, "
+                f"but got dropout={dropout} and num_layers={num_layers}",
                 stacklevel=3,
             )
         if hidden_size <= 0:
@@ -155,7 +156,7 @@ class RNNBase(Module):
         for layer in range(self.num_layers):
             outs = []
             for direction in range(2 if self.bidirectional else 1):
-                own = [s[place] for s in states]  # type: ignore[index]
+                own = [s[place] for s in states]
                 given = (x, *own, *weights[place], *(() if lengths is None else (lengths,)))
                 out, *last = apply(_layer, given, (self.mode, direction == 1, self.bias, bool(self.proj_size), lengths is not None))
                 outs.append(out)
@@ -190,8 +191,8 @@ class RNNBase(Module):
         states = self._start(x, x.shape[1]) if hx is None else [s.unsqueeze(1) if alone else s for s in self._as_list(hx)]
         self._check(x, states, x.shape[1])
         out, last = self._run(x, states, None)
-        out = out.squeeze(1) if alone else out.transpose(0, 1) if self.batch_first else out  # type: ignore[attr-defined]
-        return out, self._as_given([s.squeeze(1) if alone else s for s in last])  # type: ignore[attr-defined]
+        out = out.squeeze(1) if alone else out.transpose(0, 1) if self.batch_first else out
+        return out, self._as_given([s.squeeze(1) if alone else s for s in last])
 
     def _packed(self, sequence: PackedSequence, hx: Any) -> Any:
         x, lengths = padded(sequence)
@@ -199,7 +200,7 @@ class RNNBase(Module):
         states = self._start(x, x.shape[1]) if hx is None else [s if order is None else s.index_select(1, order) for s in self._as_list(hx)]
         self._check(x, states, x.shape[1])
         out, last = self._run(x, states, lengths)
-        last = last if back is None else [s.index_select(1, back) for s in last]  # type: ignore[attr-defined]
+        last = last if back is None else [s.index_select(1, back) for s in last]
         return packed(out, sequence), self._as_given(last)
 
     def _as_list(self, hx: Any) -> list[Tensor]:

@@ -28,7 +28,7 @@ def _additive(mask: Tensor | None, dtype: Any) -> Any:
     """A mask of bools (true: not seen) as numbers that are added."""
     if mask is None or mask.dtype.is_floating_point:
         return mask
-    return zeros(*mask.shape, dtype=dtype).masked_fill(mask, -math.inf)  # type: ignore[attr-defined]
+    return zeros(*mask.shape, dtype=dtype).masked_fill(mask, -math.inf)
 
 
 def _merged(attn_mask: Tensor | None, key_padding_mask: Tensor | None, heads: int, dtype: Any) -> Any:
@@ -169,8 +169,7 @@ class MultiheadAttention(Module):
 
 def _activation_of(activation: Any) -> Callable[..., Any]:
     if activation in ("relu", "gelu"):
-        found: Callable[..., Any] = {"relu": F.relu, "gelu": F.gelu}[activation]
-        return found
+        return F.relu if activation == "relu" else F.gelu
     if isinstance(activation, str):
         raise RuntimeError(f"activation should be relu/gelu, not {activation}")
     return activation  # type: ignore[no-any-return]

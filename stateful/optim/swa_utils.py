@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fdl.stateful._dtypes import of
+from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.creation import tensor
 from fdl.stateful.nn.module import Module
@@ -49,9 +50,10 @@ class AveragedModel(Module):
     @no_grad()
     def update_parameters(self, model: Module) -> None:
         """Take the model's parameters into the mean."""
-        own, new = list(self.module.parameters()), [p.detach() for p in model.parameters()]
+        own: list[Tensor] = list(self.module.parameters())
+        new = [p.detach() for p in model.parameters()]
         if self.use_buffers:
-            own, new = [*own, *self.module.buffers()], [*new, *model.buffers()]  # type: ignore[list-item]
+            own, new = [*own, *self.module.buffers()], [*new, *model.buffers()]
         count = int(self.n_averaged)
         if count == 0:
             for a, b in zip(own, new, strict=True):
@@ -60,7 +62,7 @@ class AveragedModel(Module):
             self.multi_avg_fn(own, new, self.n_averaged)
         else:
             for a, b in zip(own, new, strict=True):
-                a._overwrite(self.avg_fn(a.detach(), b, self.n_averaged) if self.avg_fn is not None else a.detach() + (b - a.detach()) / (count + 1))  # type: ignore[operator]
+                a._overwrite(self.avg_fn(a.detach(), b, self.n_averaged) if self.avg_fn is not None else a.detach() + (b - a.detach()) / (count + 1))
         if not self.use_buffers:
             for a, b in zip(self.module.buffers(), model.buffers(), strict=True):
                 a._overwrite(b)

@@ -206,9 +206,7 @@ class WeightedRandomSampler(Sampler[int]):
 class DistributedSampler(Sampler[int]):
     """The part of a dataset of one of several processes; `set_epoch` changes the order."""
 
-    def __init__(
-        self, dataset: Any, num_replicas: int | None = None, rank: int | None = None, shuffle: bool = True, seed: int = 0, drop_last: bool = False
-    ) -> None:
+    def __init__(self, dataset: Any, num_replicas: int | None = None, rank: int | None = None, shuffle: bool = True, seed: int = 0, drop_last: bool = False) -> None:
         self.dataset, self.num_replicas, self.rank = dataset, num_replicas or 1, rank or 0
         self.shuffle, self.seed, self.drop_last, self.epoch = shuffle, seed, drop_last, 0
         n = len(dataset)
@@ -334,7 +332,9 @@ class DataLoader(Generic[T]):
         if num_workers < 0:
             raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
         if prefetch_factor is not None and num_workers == 0:
-            raise ValueError("prefetch_factor option could only be specified in multiprocessing. let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None.")
+            raise ValueError(
+                "prefetch_factor option could only be specified in multiprocessing. let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None."
+            )
         self.num_workers, self.pin_memory, self.worker_init_fn = num_workers, pin_memory, worker_init_fn
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
         self.iterable = isinstance(dataset, IterableDataset)

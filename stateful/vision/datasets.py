@@ -153,10 +153,17 @@ class Digits(_Images):
 
     classes: ClassVar[list[str]] = [str(d) for d in range(10)]
 
-    def __init__(self, root: Any = None, train: bool = True, transform: Callable[[Any], Any] | None = None, target_transform: Callable[[Any], Any] | None = None, download: bool = False) -> None:
+    def __init__(
+        self,
+        root: Any = None,
+        train: bool = True,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        download: bool = False,
+    ) -> None:
         super().__init__(transform, target_transform)
         try:
-            from sklearn.datasets import load_digits
+            from sklearn.datasets import load_digits  # type: ignore[import-untyped]
         except ImportError as error:
             raise RuntimeError("Digits come with scikit-learn: pip install scikit-learn") from error
         found = load_digits()

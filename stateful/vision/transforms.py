@@ -60,7 +60,7 @@ class Normalize:
 
     def __call__(self, x: Any) -> Any:
         shape = (-1, *[1] * 2)
-        return (x - tensor(list(self.mean), dtype=x.dtype).view(*shape)) / tensor(list(self.std), dtype=x.dtype).view(*shape)  # type: ignore[attr-defined]
+        return (x - tensor(list(self.mean), dtype=x.dtype).view(*shape)) / tensor(list(self.std), dtype=x.dtype).view(*shape)
 
     def __repr__(self) -> str:
         return f"Normalize(mean={self.mean}, std={self.std})"
@@ -99,7 +99,7 @@ class RandomVerticalFlip(_Flip):
 
 
 def _pair(size: Any) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (tuple(size) if len(size) == 2 else (size[0], size[0]))  # type: ignore[return-value]
+    return (size, size) if isinstance(size, int) else (tuple(size) if len(size) == 2 else (size[0], size[0]))
 
 
 class Pad:
@@ -200,6 +200,6 @@ class Grayscale:
         self.channels = num_output_channels
 
     def __call__(self, img: Any) -> Any:
-        weights = tensor([0.2989, 0.587, 0.114], dtype=img.dtype).view(3, 1, 1)  # type: ignore[attr-defined]
+        weights = tensor([0.2989, 0.587, 0.114], dtype=img.dtype).view(3, 1, 1)
         gray = (img * weights).sum(-3, keepdim=True)
         return gray.expand(self.channels, *gray.shape[-2:]) if self.channels > 1 else gray

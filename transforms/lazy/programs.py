@@ -110,7 +110,7 @@ class Program:
 
 
 _PROGRAMS: OrderedDict[Graph, Program] = OrderedDict()
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
 
 
 def program_of(graph: Graph) -> Program:
@@ -121,7 +121,7 @@ def program_of(graph: Graph) -> Program:
             found = _PROGRAMS[graph] = Program(graph)
             if len(_PROGRAMS) > KEPT:
                 _PROGRAMS.popitem(last=False)
-        else:
+        elif graph in _PROGRAMS:  # but for a handler that made many in between
             _PROGRAMS.move_to_end(graph)
         return found
 

@@ -37,7 +37,7 @@ class TapedTracer(Tracer):
         self._trace = trace
         self.source = None  # looking for the user's line takes longer than recording an operation
         self.primal, self.node, self.index = primal, node, index
-        self.aval: ShapedArray = primal.aval  # type: ignore[misc]
+        self.aval: ShapedArray = primal.aval
 
     def concrete(self) -> Array | None:
         found: Array = self.primal

@@ -1,8 +1,10 @@
 """`torch.nn.functional`: layers, activations and losses as functions, one file a family."""
 
-from fdl.stateful.functions.elementwise import sigmoid, tanh
-from fdl.stateful.functions.indexing import one_hot
-from fdl.stateful.functions.reductions import log_softmax, softmax
+from fdl.stateful.functions.elementwise import sigmoid as sigmoid
+from fdl.stateful.functions.elementwise import tanh as tanh
+from fdl.stateful.functions.indexing import one_hot as one_hot
+from fdl.stateful.functions.reductions import log_softmax as log_softmax
+from fdl.stateful.functions.reductions import softmax as softmax
 from fdl.stateful.nn.functional.activations import *
 from fdl.stateful.nn.functional.alignment import *
 from fdl.stateful.nn.functional.attention import *
@@ -13,4 +15,4 @@ from fdl.stateful.nn.functional.normalization import *
 from fdl.stateful.nn.functional.padding import *
 from fdl.stateful.nn.functional.pooling import *
 from fdl.stateful.nn.functional.resampling import *
-from fdl.stateful.nn.functional.settings import settings_of
+from fdl.stateful.nn.functional.settings import settings_of as settings_of

@@ -113,7 +113,7 @@ def glu(input: Tensor, dim: int = -1) -> Any:
 
 def softmin(input: Tensor, dim: int, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """`softmax(-x)`."""
-    return softmax(-input, dim, dtype)  # type: ignore[operator]
+    return softmax(-input, dim, dtype)
 
 
 def _prelu_body(x: Any, slope: Any) -> Any:

@@ -87,15 +87,15 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_leng
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not a valid value for reduction")
     alone = log_probs.ndim == 2
-    x: Any = log_probs.unsqueeze(1) if alone else log_probs  # type: ignore[attr-defined]
+    x: Any = log_probs.unsqueeze(1) if alone else log_probs
     given, wanted = _as_lengths(input_lengths), _as_lengths(target_lengths)
     labels: Any = targets
     if alone and targets.ndim == 1:
-        labels = targets.unsqueeze(0)  # type: ignore[attr-defined]
+        labels = targets.unsqueeze(0)
     elif targets.ndim == 1:  # one after another
         width, start = int(wanted.max(initial=0)), np.concatenate([[0], np.cumsum(wanted)[:-1]])
-        places = np.minimum(start[:, None] + np.arange(width)[None, :], max(targets.numel() - 1, 0))  # type: ignore[attr-defined]
-        labels = targets[from_numpy(places)]  # type: ignore[index]
+        places = np.minimum(start[:, None] + np.arange(width)[None, :], max(targets.numel() - 1, 0))
+        labels = targets[from_numpy(places)]
     if given.max(initial=0) > x.shape[0]:
         raise RuntimeError(f"Expected input_lengths to have value at most {x.shape[0]}, but got value {given.max()}")
     labels = labels.long()

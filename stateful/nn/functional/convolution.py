@@ -206,7 +206,8 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
     places, count = math.prod(_places(*settings)), math.prod(settings[1])
     if input.shape[-1] != places or input.shape[-2] % count:
         raise RuntimeError(
-            f"Given output_size={settings[0]}, kernel_size={settings[1]}, dilation={settings[2]}, padding={settings[3]}, stride={settings[4]}, expected size of input's dimension 2 "
+            f"Given output_size={settings[0]}, kernel_size={settings[1]}, dilation={settings[2]}, padding={settings[3]}, stride={settings[4]}, expected size of input's "
+            f"dimension 2 "
             f"to match the calculated number of sliding blocks {places}, but got input of size {list(input.shape)}"
         )
     if input.ndim == 2:

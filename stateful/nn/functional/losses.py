@@ -276,7 +276,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """The cosine of the angle between vectors along a dimension."""
     ndim = max(x1.ndim, x2.ndim)
     if not ndim:
-        return apply(_similarity, (x1.reshape(1), x2.reshape(1), float(eps)), (0,))  # type: ignore[attr-defined]
+        return apply(_similarity, (x1.reshape(1), x2.reshape(1), float(eps)), (0,))
     return apply(_similarity, (x1, x2, float(eps)), (dim % ndim,))
 
 
@@ -392,7 +392,7 @@ def poisson_nll_loss(
 
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Any:
     """Negative log-likelihood of normal values with mean `input` and variance `var`, which is held above `eps`."""
-    var = var if isinstance(var, Tensor) else input.new_full(input.shape, float(var))  # type: ignore[attr-defined]
+    var = var if isinstance(var, Tensor) else input.new_full(input.shape, float(var))
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
@@ -485,6 +485,6 @@ def linear_cross_entropy(
 ) -> Any:
     """`cross_entropy(linear(input, linear_weight), target)`; the weight is (classes, features) or, for labels of more dimensions, (classes, ..., features)."""
     classes, *more, features = linear_weight.shape
-    logits: Any = linear(input, linear_weight.reshape(-1, features), None if linear_bias is None else linear_bias.reshape(-1))  # type: ignore[attr-defined]
+    logits: Any = linear(input, linear_weight.reshape(-1, features), None if linear_bias is None else linear_bias.reshape(-1))
     logits = logits.unflatten(-1, (classes, *more)) if more else logits
     return cross_entropy(logits, target, weight, ignore_index=-100 if ignore_index is None else ignore_index, reduction=reduction, label_smoothing=label_smoothing)

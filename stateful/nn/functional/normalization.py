@@ -61,7 +61,12 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
 def _normalize_body(x: Any, eps: Any, p: float, axis: int) -> Any:
     if not aval_of(x).ndim:
         return ops.div(x, ops.maximum(ops.abs(x), ops.cast(eps, aval_of(x).dtype)))
-    length = ops.reduce_sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), (axis,)) if p == 0 else ops.sqrt(ops.reduce_sum(ops.integer_pow(x, 2), (axis,))) if p == 2 else ops.pow(ops.reduce_sum(ops.pow(ops.abs(x), p), (axis,)), 1 / p)
+    if p == 0:
+        length = ops.reduce_sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), (axis,))
+    elif p == 2:
+        length = ops.sqrt(ops.reduce_sum(ops.integer_pow(x, 2), (axis,)))
+    else:
+        length = ops.pow(ops.reduce_sum(ops.pow(ops.abs(x), p), (axis,)), 1 / p)
     length = ops.expand_dims(ops.select(ops.greater(length, ops.cast(eps, aval_of(x).dtype)), length, ops.cast(eps, aval_of(x).dtype)), (axis,))
     return ops.div(x, length)
 

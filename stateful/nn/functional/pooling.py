@@ -347,7 +347,7 @@ def _fractional_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         if (output_size is None) == (output_ratio is None):
             raise ValueError(f"fractional_max_pool{n}d requires specifying either an output_size or an output_ratio")
         alone = input.ndim == n + 1
-        x: Any = input.unsqueeze(0) if alone else input  # type: ignore[attr-defined]
+        x: Any = input.unsqueeze(0) if alone else input
         ratio = (output_ratio,) * n if isinstance(output_ratio, float) else output_ratio
         places = sizes_of(output_size, n) if output_size is not None else tuple([int(d * r) for d, r in zip(x.shape[2:], ratio, strict=True)])
         samples = rand(x.shape[0], x.shape[1], n, dtype=x.dtype) if _random_samples is None else _random_samples

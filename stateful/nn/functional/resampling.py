@@ -292,7 +292,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Any:
     """Channels become space: (..., C * r * r, H, W) to (..., C, H * r, W * r) (Shi et al., 2016)."""
     if input.shape[-3] % upscale_factor**2:
         raise RuntimeError(
-            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but input.size(-3)={input.shape[-3]} is not divisible by {upscale_factor**2}"
+            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            f"input.size(-3)={input.shape[-3]} is not divisible by {upscale_factor**2}"
         )
     return apply(_shuffled, (input,), (upscale_factor,))
 

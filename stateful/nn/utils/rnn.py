@@ -27,7 +27,8 @@ class PackedSequence(NamedTuple):
 
 def _lengths(sizes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Length of each sequence, longest first, from the number of sequences at each step."""
-    return (sizes[None, :] > np.arange(int(sizes[0]))[:, None]).sum(1)
+    lengths: np.ndarray[Any, Any] = (sizes[None, :] > np.arange(int(sizes[0]))[:, None]).sum(1)
+    return lengths
 
 
 def _places(lengths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -50,19 +51,20 @@ def padded(sequence: PackedSequence) -> tuple[Tensor, Tensor]:
 def packed(out: Tensor, like: PackedSequence) -> PackedSequence:
     """(T, N, ...) packed as another sequence is."""
     lengths = _lengths(np.asarray(like.batch_sizes.detach().numpy()))
-    flat = out.reshape(-1, *out.shape[2:])  # type: ignore[attr-defined]
+    flat = out.reshape(-1, *out.shape[2:])
     return PackedSequence(flat.index_select(0, from_numpy(_places(lengths))), like.batch_sizes, like.sorted_indices, like.unsorted_indices)
 
 
 def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True) -> PackedSequence:
     """Pack (T, N, ...), or (N, T, ...), whose sequences have these lengths."""
     sizes = np.asarray(lengths.detach().numpy() if isinstance(lengths, Tensor) else lengths).astype(np.int64)
-    x = input.transpose(0, 1) if batch_first else input  # type: ignore[attr-defined]
+    x = input.transpose(0, 1) if batch_first else input
     order: Any = None
     if enforce_sorted:
         if (np.diff(sizes) > 0).any():
             raise RuntimeError(
-                "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass `enforce_sorted=False` to pack_padded_sequence to sidestep this requirement"
+                "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
+                "`enforce_sorted=False` to pack_padded_sequence to sidestep this requirement"
             )
     else:
         places = np.argsort(-sizes, kind="stable").astype(np.int64)
@@ -83,7 +85,7 @@ def pad_packed_sequence(sequence: PackedSequence, batch_first: bool = False, pad
     steps, batch = x.shape[:2]
     if padding_value:
         alive = from_numpy(np.arange(steps)[:, None] < np.asarray(lengths.numpy())[None, :])
-        x = x.masked_fill(~alive.view(steps, batch, *[1] * (x.ndim - 2)), padding_value)  # type: ignore[attr-defined]
+        x = x.masked_fill(~alive.view(steps, batch, *[1] * (x.ndim - 2)), padding_value)
     if total_length is not None:
         if total_length < steps:
             raise ValueError(
@@ -92,8 +94,8 @@ def pad_packed_sequence(sequence: PackedSequence, batch_first: bool = False, pad
         if total_length > steps:
             x = cat([x, full((total_length - steps, *x.shape[1:]), padding_value, dtype=x.dtype)])
     if sequence.unsorted_indices is not None:
-        x, lengths = x.index_select(1, sequence.unsorted_indices), lengths[sequence.unsorted_indices]  # type: ignore[attr-defined, index]
-    return (x.transpose(0, 1) if batch_first else x), lengths  # type: ignore[attr-defined]
+        x, lengths = x.index_select(1, sequence.unsorted_indices), lengths[sequence.unsorted_indices]
+    return (x.transpose(0, 1) if batch_first else x), lengths
 
 
 def pad_sequence(sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right") -> Tensor:
@@ -116,7 +118,7 @@ def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> P
 
 def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool = False) -> list[Tensor]:
     """The sequences without what follows their end."""
-    rows = padded_sequences if batch_first else padded_sequences.transpose(0, 1)  # type: ignore[attr-defined]
+    rows = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
     return [row[:n] for row, n in zip(rows, lengths.tolist(), strict=True)]
 
 
