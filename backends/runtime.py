@@ -17,7 +17,7 @@ from fdl.backends.toolchain import PRODUCT_FLAGS, Compiler, rows_of_tile
 from fdl.core.array import Array
 from fdl.core.config import config
 from fdl.core.errors import CompileError
-from fdl.lowering.render import environment
+from fdl.lowering.kernels import environment
 
 _NATIVE = Path(__file__).resolve().parent / "native"
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it

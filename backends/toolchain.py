@@ -23,7 +23,7 @@ INCLUDE = Path(__file__).resolve().parent.parent / "lowering" / "templates"
 # No flag lets the compiler change what is computed; those that say "no" drop side effects (errno, traps) that keep loops from vectorising.
 _COMMON = ("-std=gnu11", "-fPIC", "-shared", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=default", "-w")
 # -fno-builtin: a call with constant operands is not worked out by the compiler, whose mathematics rounds otherwise than the library's.
-PROGRAM_FLAGS = (*_COMMON, "-fno-builtin", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-ffp-contract=off")
+PROGRAM_FLAGS = (*_COMMON, "-fno-builtin", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops", "-ffp-contract=off")
 PRODUCT_FLAGS = (*_COMMON, "-O2", "-ffp-contract=fast")
 
 

@@ -16,6 +16,7 @@ from fdl.core import dtypes
 from fdl.core.dtypes import DType
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
 from fdl.core.source import Location
+from fdl.lowering.layout import memory_order, packed_steps, steps_of, steps_through
 from fdl.lowering.loop_ir import (
     ZERO,
     Argmax,
@@ -114,11 +115,18 @@ class Builder:
 
     def materialize(self, value: Value) -> Value:
         """The value in a buffer of its own."""
+        return self._stored(value, range(len(value.shape)))
+
+    def _stored(self, value: Value, order: Sequence[int]) -> Value:
+        """The value in a buffer, axes in this order."""
         if value.buffer is not None and value.buffer.size == value.size:
             return value
+        shape, index = tuple(value.shape[a] for a in order), space_vars(len(value.shape))
+        place = dict(zip(order, index, strict=True))
         buffer = self.new_buffer(value.dtype, value.size)
-        self.store(value, buffer)
-        return self.loaded(buffer, value.shape)
+        self.emit(Map(shape, [Store(buffer, row_major(index, shape), value.at([place[a] for a in range(len(place))]))]))
+        stored = self.loaded(buffer, shape)
+        return stored if list(order) == sorted(order) else self.view(value.shape, stored, lambda index: [index[a] for a in order])
 
     # Scalars
 
@@ -201,9 +209,9 @@ class Builder:
                 out.buffer = e.attr[0]
         return out
 
-    def settle(self, x: Value) -> None:
-        """Put a value into memory, for all its readers."""
-        stored = self.materialize(x)
+    def settle(self, x: Value, in_order: bool = False) -> None:
+        """Put a value into memory, for all its readers: in row-major order, or as its operands lie."""
+        stored = self.materialize(x) if in_order else self._stored(x, memory_order(x.at(space_vars(len(x.shape))), x.shape))
         x._at, x._memo, x.buffer, x.depth, x.expensive = stored._at, {}, stored.buffer, 0, False
 
     def _bounded(self, x: Value) -> Value:
@@ -249,9 +257,35 @@ class Builder:
                 return [ZERO if d == 1 else next(given) for d in x.shape]
 
             return self.view(shape, x, at)
-        stored = self.materialize(x)
-        assert stored.buffer is not None
-        return self.loaded(stored.buffer, shape)
+        if x.expensive:
+            order = memory_order(x.at(space_vars(len(x.shape))), x.shape)
+            if steps_through(x.shape, packed_steps(x.shape, order), shape) is None:
+                x = self.materialize(x)
+            else:
+                self.settle(x)
+        seen = self._seen_as(x, shape)
+        if seen is None:
+            seen = self._seen_as(self.materialize(x), shape)
+            assert seen is not None, (x.shape, shape)
+        return seen
+
+    def _seen_as(self, x: Value, shape: Sequence[int]) -> Value | None:
+        """The memory of a value through another shape, if its elements stand there at regular steps."""
+        index = space_vars(len(x.shape))
+        e = x.at(index)
+        if e.op == "const":
+            return self.view(shape, x, lambda _: [ZERO] * len(x.shape))
+        steps = steps_of(e.attr[1], len(x.shape)) if e.op == "load" else None
+        through = None if steps is None else steps_through(x.shape, steps, shape)
+        if through is None:
+            return None
+        buffer, base = e.attr[0], e.attr[1].without([v.terms[0][0] for v in index])
+
+        def at(place: Place) -> Expr:
+            return self.exprs.make("load", (), x.dtype, (buffer, sum((i * s for i, s in zip(place, through, strict=True)), base)))
+
+        whole = buffer if base == ZERO and buffer.size == x.size and steps == packed_steps(x.shape, range(len(x.shape))) else None
+        return Value(tuple(shape), x.dtype, at, buffer=whole)
 
     def reduce(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
         """The sum or the maximum over axes; narrow floats are added in float32."""
@@ -479,7 +513,7 @@ class Builder:
 
     def inline(self, graph: Graph, args: Sequence[Value]) -> list[Value]:
         """The results of a graph for these inputs."""
-        uses = use_counts(graph)
+        uses, in_order = use_counts(graph), {*graph.outputs, *(e.inputs[i] for e in graph.equations for i in e.primitive.reads_in_order(e.params))}
         env: dict[Var, Value] = dict(zip(graph.inputs, args, strict=True))
 
         def read(atom: Atom) -> Value:
@@ -489,11 +523,14 @@ class Builder:
             env.update(zip(e.outputs, self.equation(e, [read(a) for a in e.inputs]), strict=True))
             for v in e.outputs:
                 if uses[v] > 1 and env[v].expensive and env[v].buffer is None:
-                    self.settle(env[v])
+                    self.settle(env[v], in_order=v in in_order)
         return [read(a) for a in graph.outputs]
 
     def equation(self, e: Equation, operands: Sequence[Value]) -> list[Value]:
         outer, self.source = self.source, e.source or self.source
+        for i in e.primitive.reads_in_order(e.params):
+            if operands[i].expensive:
+                self.settle(operands[i], in_order=True)
         results = e.primitive.as_list(e.primitive.rule("lower")(self, *operands, **e.params))
         self.source = outer
         return results

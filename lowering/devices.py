@@ -13,8 +13,8 @@ from typing import Any
 from fdl.core import dtypes
 from fdl.core.errors import CompileError
 from fdl.lowering import spellings
+from fdl.lowering.kernels import Expressions, environment
 from fdl.lowering.loop_ir import Buffer, Dot, Map, Node, Operand, Program, Reduce
-from fdl.lowering.render import Expressions, environment
 from fdl.ops.reduction import lowest
 
 TILE = 16

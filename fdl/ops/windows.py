@@ -6,6 +6,7 @@ Windows that do not overlap are axes of a reshaped array.  Others are taken axis
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from fdl.core import dtypes
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, full, reduce_sum
-from fdl.ops.elementwise import add, bitwise_not, bitwise_or, equal, greater, neg, not_equal, select, stop_gradient
+from fdl.ops.elementwise import add, bitwise_not, bitwise_or, equal, maximum, neg, not_equal, select, stop_gradient
 from fdl.ops.shape import iota, reshape, slice
 
 
@@ -71,15 +72,16 @@ def _sum_of(xs: Sequence[Any]) -> Any:
 
 
 def _place_of_largest(xs: Sequence[Any]) -> Any:
-    """The number of the first largest one, or of the first NaN."""
-    best, place = stop_gradient(xs[0]), full(aval_of(xs[0]).shape, 0, dtypes.int32)
-    for j, x in enumerate(xs[1:], 1):
-        x = stop_gradient(x)
-        takes = greater(x, best)
+    """The number of the first largest one, or of the first NaN: found backwards, from the largest, which compilers turn into vectors."""
+    xs = [stop_gradient(x) for x in xs]
+    best = functools.reduce(maximum, xs)
+    shape, last = aval_of(best).shape, len(xs) - 1
+    place = full(shape, last, dtypes.int32)
+    for j, x in zip(reversed(range(last)), reversed(xs[:-1]), strict=True):
+        found = equal(x, best)
         if dtypes.is_float(aval_of(x).dtype):
-            takes = bitwise_or(takes, bitwise_not(bitwise_or(equal(x, x), not_equal(best, best))))
-        best = select(takes, x, best)
-        place = select(takes, full(aval_of(place).shape, j, dtypes.int32), place)
+            found = bitwise_or(found, not_equal(x, x))
+        place = select(found, full(shape, j, dtypes.int32), place)
     return place
 
 

@@ -6,7 +6,9 @@
 
 #define FDL_BLOCK 256 /* elements of the innermost loop that are computed, then folded */
 #define FDL_ACROSS 1024 /* neighbouring columns that are folded together */
+#define FDL_NEAR 32 /* neighbouring rows that are folded together, where they and not their elements are neighbours in memory */
 #define FDL_PLUS(a, b) ((a) + (b))
+#define FDL_LARGER_ONE(a, b) ((b) > (a) || ((b) != (b) && (a) == (a)) ? (b) : (a))
 
 typedef float fdl_f32x16 __attribute__((vector_size(64), aligned(4), may_alias));
 typedef double fdl_f64x16 __attribute__((vector_size(128), aligned(8), may_alias));
@@ -80,4 +82,30 @@ FDL_ROW(add, f32, float, FDL_JOIN_ADD, FDL_TREE_ADD, 0.0f)
 FDL_ROW(add, f64, double, FDL_JOIN_ADD, FDL_TREE_ADD, 0.0)
 FDL_ROW(max, f32, float, FDL_JOIN_MAX, FDL_TREE_MAX, -FDL_INF_F32)
 FDL_ROW(max, f64, double, FDL_JOIN_MAX, FDL_TREE_MAX, -FDL_INF_F64)
+
+/* The end of rows side by side: lane l of accumulator s of each row lies in lanes[16 * s + l], and is joined in the same order as in a row by itself */
+#define FDL_ROWS_ACROSS(op, T, type, one, tree) \
+  FDL_FN void fdl_across_##op##_##T(type lanes[64][FDL_NEAR], type *total) { \
+    for (long l = 0; l < 16; l++) \
+      for (long i = 0; i < FDL_NEAR; i++) { \
+        const type a = lanes[l][i], b = lanes[l + 16][i], c = lanes[l + 32][i], d = lanes[l + 48][i]; \
+        const type ab = one(a, b), cd = one(c, d); \
+        lanes[l][i] = one(ab, cd); \
+      } \
+    tree(T, type) \
+  }
+#define FDL_ACROSS_ADD(T, type) \
+  for (long i = 0; i < FDL_NEAR; i++) { \
+    type b[4]; \
+    for (long l = 0; l < 4; l++) b[l] = (lanes[l][i] + lanes[l + 8][i]) + (lanes[l + 4][i] + lanes[l + 12][i]); \
+    total[i] = (b[0] + b[2]) + (b[1] + b[3]); \
+  }
+#define FDL_ACROSS_MAX(T, type) \
+  for (long i = 0; i < FDL_NEAR; i++) total[i] = lanes[0][i]; \
+  for (long l = 1; l < 16; l++) \
+    for (long i = 0; i < FDL_NEAR; i++) total[i] = fdl_max_##T(total[i], lanes[l][i]);
+FDL_ROWS_ACROSS(add, f32, float, FDL_PLUS, FDL_ACROSS_ADD)
+FDL_ROWS_ACROSS(add, f64, double, FDL_PLUS, FDL_ACROSS_ADD)
+FDL_ROWS_ACROSS(max, f32, float, FDL_LARGER_ONE, FDL_ACROSS_MAX)
+FDL_ROWS_ACROSS(max, f64, double, FDL_LARGER_ONE, FDL_ACROSS_MAX)
 #endif
