@@ -24,6 +24,8 @@ from fdl.stateful.accelerators import LEGACY_TYPES as _LEGACY_TYPES
 from fdl.stateful.accelerators import accelerator, amp, autocast, backends, cuda, mps
 from fdl.stateful.accelerators import hand_in as _hand_in
 from fdl.stateful.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from fdl.stateful.autograd import functional as _functional
+from fdl.stateful.distributions.discrete import poisson
 from fdl.stateful.func import vmap
 from fdl.stateful.functions.creation import *
 from fdl.stateful.functions.elementwise import *
@@ -94,6 +96,17 @@ def is_tensor(obj: object) -> _builtins.bool:
     False
     """
     return isinstance(obj, Tensor)
+
+
+def can_cast(from_: dtype, to: dtype) -> _builtins.bool:
+    """Whether a value can become another type in place: never a float an integer, nor a number a boolean.
+
+    >>> import fdl.stateful as torch
+    >>> torch.can_cast(torch.float64, torch.float32), torch.can_cast(torch.float32, torch.int64)
+    (True, False)
+    """
+    ranks = [0 if t == bool else 2 if t.is_floating_point else 1 for t in (from_, to)]
+    return ranks[0] <= ranks[1]
 
 
 def promote_types(type1: dtype, type2: dtype) -> dtype:

@@ -255,6 +255,9 @@ def multi_dot(tensors: Any) -> Any:
 
 def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> _Lstsq:
     """The X for which `A @ X - B` is shortest."""
+    if B.ndim == A.ndim - 1:
+        found = lstsq(A, B.unsqueeze(-1), rcond)
+        return found._replace(solution=found.solution.squeeze(-1))
     x = matmul(pinv(A, rtol=rcond), B)
     m, n = A.shape[-2:]
     gap = (matmul(A, x) - B) ** 2

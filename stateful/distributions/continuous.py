@@ -417,6 +417,11 @@ class StudentT(Distribution):
         norm = self.scale.log() + 0.5 * self.df.log() + 0.5 * math.log(math.pi) + lgamma(0.5 * self.df) - lgamma(0.5 * (self.df + 1.0))
         return -0.5 * (self.df + 1.0) * (y**2 / self.df).log1p() - norm
 
+    def entropy(self) -> Any:
+        half = 0.5 * self.df
+        beta = lgamma(half) + math.lgamma(0.5) - lgamma(half + 0.5)
+        return self.scale.log() + (half + 0.5) * (digamma(half + 0.5) - digamma(half)) + 0.5 * self.df.log() + beta
+
     @property
     def mean(self) -> Any:
         return self.loc
@@ -429,6 +434,7 @@ class StudentT(Distribution):
 class MultivariateNormal(Distribution):
     """Normal vectors with a covariance, its inverse, or its triangular factor."""
 
+    arg_constraints = {"loc": None, "covariance_matrix": None, "precision_matrix": None, "scale_tril": None}  # noqa: RUF012
     has_rsample = True
 
     def __init__(self, loc: Any, covariance_matrix: Any = None, precision_matrix: Any = None, scale_tril: Any = None, validate_args: bool | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import fdl.random
@@ -11,7 +12,7 @@ from fdl.extend import Function
 from fdl.lax import while_loop
 from fdl.stateful._random import draw, key_of, rand
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
-from fdl.stateful.functions.creation import arange
+from fdl.stateful.functions.creation import arange, full
 from fdl.stateful.functions.indexing import one_hot
 from fdl.stateful.functions.special import lgamma, xlogy
 from fdl.stateful.nn.functional import binary_cross_entropy_with_logits, log_softmax, softmax
@@ -139,6 +140,16 @@ class Categorical(Distribution):
         return -(self.logits.clamp(min=floor) * self.probs).sum(-1)
 
     @property
+    def mean(self) -> Any:
+        """NaN: what is chosen from has no order."""
+        return full(self._batch_shape, float("nan"), dtype=self.probs.dtype)
+
+    @property
+    def variance(self) -> Any:
+        """NaN, as the mean."""
+        return self.mean
+
+    @property
     def mode(self) -> Any:
         """The most likely one."""
         return self.probs.argmax(-1)
@@ -217,6 +228,12 @@ class Multinomial(Distribution):
     def log_prob(self, value: Any) -> Any:
         return lgamma(value.sum(-1) + 1) - lgamma(value + 1).sum(-1) + (self.logits * value).sum(-1)
 
+    def entropy(self) -> Any:
+        n = self.total_count
+        counts = arange(1, n + 1).to(self.probs.dtype).reshape(-1, *[1] * self.probs.ndim)
+        likely = Binomial(n, self.probs).log_prob(counts).exp()
+        return n * self._categorical.entropy() - math.lgamma(n + 1) + (likely * lgamma(counts + 1)).sum((0, -1))
+
     @property
     def mean(self) -> Any:
         return self.probs * self.total_count
@@ -280,6 +297,11 @@ def _poisson_body(rate: Any, seed: Any, count: Any, shape: tuple[int, ...]) -> A
 
 
 _poisson = Function(_poisson_body, "poisson")
+
+
+def poisson(input: Any, generator: Any = None) -> Any:
+    """Poisson numbers with these rates."""
+    return draw(_poisson, (input.detach(),), (tuple(input.shape),), generator)
 
 
 class Poisson(ExponentialFamily):

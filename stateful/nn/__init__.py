@@ -2,6 +2,7 @@
 
 from fdl.stateful.nn import functional, init, parameter, utils
 from fdl.stateful.nn.activations import *
+from fdl.stateful.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from fdl.stateful.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from fdl.stateful.nn.convolution import *
 from fdl.stateful.nn.layers import *

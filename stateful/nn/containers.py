@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from fdl.stateful.nn.module import Module
@@ -120,12 +120,21 @@ class ModuleList(_Indexed):
         self.extend(modules)
 
 
+def _parameter_lines(module: Module, kind: Callable[[Any], str]) -> str:
+    """As PyTorch prints lists and dictionaries of parameters."""
+    return "\n".join(f"  ({name}): Parameter containing: [{kind(p)} of size {'x'.join(map(str, p.shape))}]" for name, p in module._parameters.items())
+
+
 class ParameterList(_Indexed):
     """A list of parameters that are registered."""
 
     def __init__(self, values: Iterable[Any] = ()) -> None:
         super().__init__()
         self.extend(values)
+
+    def extra_repr(self) -> str:
+        """One line for each parameter."""
+        return _parameter_lines(self, lambda p: str(p.dtype))
 
     def append(self, value: Any) -> Any:
         """Add one at the end; a tensor becomes a parameter."""
@@ -191,5 +200,6 @@ class ParameterDict(ModuleDict):
         self._registered[key] = "parameter"
         self.__dict__[key] = value if isinstance(value, Parameter) else Parameter(value)
 
-    def __repr__(self) -> str:
-        return "ParameterDict(" + ", ".join(f"({k}): {tuple(v.shape)}" for k, v in self.items()) + ")"
+    def extra_repr(self) -> str:
+        """One line for each parameter."""
+        return _parameter_lines(self, lambda p: p.type())

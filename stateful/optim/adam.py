@@ -38,6 +38,7 @@ class Adam(Optimizer):
     """
 
     _decoupled = False
+    _options = (*Optimizer._options, "fused")
 
     def __init__(
         self,
@@ -58,7 +59,8 @@ class Adam(Optimizer):
         for i, b in enumerate(betas):
             if not 0.0 <= b < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {i}: {b}")
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize})
+        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize}
+        super().__init__(params, {**settings, "decoupled_weight_decay": self._decoupled})
 
     def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
         names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]

@@ -79,7 +79,7 @@ class Rprop(Stepped):
         checked(lr=lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
-        super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "weight_decay": 0, "maximize": maximize})
+        super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize})
 
     def names(self, group: dict[str, Any]) -> list[str]:
         return ["prev", "step_size"]
@@ -102,6 +102,8 @@ class Adagrad(Stepped):
     """Steps divided by the root of the sum of all squares."""
 
     formula = staticmethod(_adagrad)
+
+    _options = ("foreach", "differentiable", "fused")
 
     def __init__(
         self, params: Any, lr: Any = 1e-2, lr_decay: float = 0, weight_decay: float = 0, initial_accumulator_value: float = 0, eps: float = 1e-10,

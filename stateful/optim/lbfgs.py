@@ -100,6 +100,8 @@ class LBFGS(Optimizer):
     [1.0, 2.0]
     """
 
+    _options = ()
+
     def __init__(
         self, params: Any, lr: Any = 1, max_iter: int = 20, max_eval: int | None = None, tolerance_grad: float = 1e-7, tolerance_change: float = 1e-9,
         history_size: int = 100, line_search_fn: str | None = None,
@@ -131,24 +133,24 @@ class LBFGS(Optimizer):
     def _direction(self, state: dict[str, Any], gradient: Any, group: dict[str, Any]) -> Any:
         """The two loops over the history."""
         if state["n_iter"] == 1:
-            state.update(dirs=[], steps=[], ro=[], diagonal=1.0)
+            state.update(old_dirs=[], old_stps=[], ro=[], al=None, H_diag=1.0)
             return -gradient
         y, s = gradient - state["prev_flat_grad"], state["d"] * state["t"]
         ys = float((y * s).sum())
         if ys > 1e-10:
-            if len(state["dirs"]) == group["history_size"]:
-                for name in ("dirs", "steps", "ro"):
+            if len(state["old_dirs"]) == group["history_size"]:
+                for name in ("old_dirs", "old_stps", "ro"):
                     state[name].pop(0)
-            state["dirs"].append(y)
-            state["steps"].append(s)
+            state["old_dirs"].append(y)
+            state["old_stps"].append(s)
             state["ro"].append(1.0 / ys)
-            state["diagonal"] = ys / float((y * y).sum())
-        history = list(zip(state["dirs"], state["steps"], state["ro"], strict=True))
+            state["H_diag"] = ys / float((y * y).sum())
+        history = list(zip(state["old_dirs"], state["old_stps"], state["ro"], strict=True))
         q, weights = -gradient, []
         for y, s, ro in reversed(history):
             weights.append((s * q).sum() * ro)
             q = q - y * weights[-1]
-        d = q * state["diagonal"]
+        d = q * state["H_diag"]
         for (y, s, ro), weight in zip(history, reversed(weights), strict=True):
             d = d + s * (weight - (y * d).sum() * ro)
         return d
@@ -171,7 +173,8 @@ class LBFGS(Optimizer):
             iteration += 1
             state["n_iter"] += 1
             d = state["d"] = self._direction(state, gradient, group)
-            state["prev_flat_grad"], before = gradient, loss
+            state["prev_flat_grad"], state["prev_loss"] = gradient, loss
+            before = loss
             t = min(1.0, 1.0 / float(gradient.abs().sum())) * lr if state["n_iter"] == 1 else lr
             slope = float((gradient * d).sum())
             if slope > -change:

@@ -50,6 +50,8 @@ _adafactor = Function(_adafactor_body, "adafactor")
 class Adafactor(Optimizer):
     """Adam's scale from rows and columns alone."""
 
+    _options = ("foreach",)
+
     def __init__(
         self, params: Any, lr: Any = 1e-2, beta2_decay: float = -0.8, eps: tuple[float | None, float] = (None, 1e-3), d: float = 1.0, weight_decay: float = 0.0,
         *, foreach: bool | None = None, maximize: bool = False,
@@ -111,6 +113,7 @@ class Muon(Optimizer):
     """Momentum made orthogonal; for matrices alone."""
 
     _counts = False
+    _options = ()
 
     def __init__(
         self, params: Any, lr: float = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95, nesterov: bool = True,

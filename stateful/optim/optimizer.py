@@ -14,16 +14,20 @@ from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import enable_grad
 from fdl.stateful.nn.module import drop_gradients
 
+_OPTIONS = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
+
 
 class Optimizer:
     """Base of optimizers: `param_groups`, `state`, `zero_grad`, `state_dict`; subclasses write `_update(group, parameters)`."""
 
     _counts = True  # whether the state says how many steps there were
+    # settings of PyTorch that say how a step is computed: kept for its state dicts, and without effect here, where each step is one program
+    _options: tuple[str, ...] = ("foreach", "capturable", "differentiable")
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor")
-        self.defaults = defaults
+        self.defaults = {**defaults, **{name: _OPTIONS[name] for name in self._options}}
         self.stepped = False  # whether there was a step: schedules look at it
         self.state: dict[Any, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []

@@ -35,6 +35,7 @@ class SGD(Optimizer):
     """
 
     _counts = False
+    _options = ("foreach", "differentiable", "fused")
 
     def __init__(
         self,

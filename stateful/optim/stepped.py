@@ -78,7 +78,7 @@ class Stepped(Optimizer):
 
     def flags(self, group: dict[str, Any]) -> tuple[Any, ...]:
         """What shapes the program."""
-        return (group["weight_decay"] != 0, bool(group["maximize"]))
+        return (group.get("weight_decay", 0) != 0, bool(group["maximize"]))
 
     def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
         names, flags = self.names(group), self.flags(group)
