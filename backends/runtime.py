@@ -41,7 +41,11 @@ class GemmConfig:
     wide: tuple[int, ...]  # by rows: vectors of columns where all of C's rows fit
     type: ElementType
     columns: int = 2
-    depth: int = 256
+
+    @property
+    def depth(self) -> int:
+        """Steps of k in a block: a tile's rows of A stay in the nearest cache."""
+        return 2048 // self.type.size
 
 
 TYPES = (ElementType("float", "f32", 4), ElementType("double", "f64", 8))

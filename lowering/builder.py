@@ -374,14 +374,14 @@ class Builder:
         self.emit(Argmax(space, value, buffer, row_major(space_vars(len(space)), space), x.shape[axis]))
         return self.loaded(buffer, space)
 
-    def scatter(self, kind: str, x: Value, updates: Value, target: Callable[[Place], tuple[Place, list[Expr]]]) -> Value:
-        """A copy of `x` with updates set or added at computed places, in order."""
+    def scatter(self, kind: str, x: Value, updates: Value, target: Callable[[Place], tuple[Place, list[Expr]]], distinct: bool = False) -> Value:
+        """A copy of `x` with updates set or added at computed places, in order; `distinct` if no two meet."""
         buffer = self.new_buffer(x.dtype, x.size)
         self.store(x, buffer)
         index = space_vars(len(updates.shape))
         place, conditions = target(tuple(index))
         if updates.size and x.size:
-            self.emit(Scatter(updates.shape, updates.at(index), buffer, row_major(place, x.shape), kind, conditions))
+            self.emit(Scatter(updates.shape, updates.at(index), buffer, row_major(place, x.shape), kind, conditions, distinct))
         return self.loaded(buffer, x.shape)
 
     # Products

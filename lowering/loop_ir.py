@@ -334,10 +334,11 @@ class Argmax(OneStore):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Scatter(OneStore):
-    """`store[offset] = value`, or `+= value` with kind add, over an index space in row-major order, where the conditions hold."""
+    """`store[offset] = value`, or `+= value` with kind add, over an index space in row-major order, where the conditions hold; with `distinct` no two at one place."""
 
     kind: str
     conditions: list[Expr]
+    distinct: bool
 
     def expressions(self) -> list[Expr]:
         return [*self.conditions, self.value]

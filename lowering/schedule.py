@@ -32,6 +32,7 @@ from fdl.lowering.loop_ir import (
     space_vars,
     walk,
 )
+from fdl.lowering.recompute import recompute_cheap
 from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
@@ -42,7 +43,7 @@ _PRIVATE = 128  # bytes of a temp that may live on one thread's stack
 
 def schedule(program: Program, nests: bool = True) -> Program:
     """All steps in order; row fusion only for backends that render nests."""
-    for step in (drop_empty, merge_maps, drop_dead, collapse_loops, *([fuse_rows] if nests else [])):
+    for step in (drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, collapse_loops, *([fuse_rows] if nests else [])):
         program = step(program)
     return program
 
@@ -312,7 +313,7 @@ def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
 
 def is_parallel(n: Node) -> bool:
     """Whether a node is worth all threads, and can be split among them."""
-    if isinstance(n, Scatter) or n.work() < PARALLEL_WORK:
+    if (isinstance(n, Scatter) and not n.distinct) or n.work() < PARALLEL_WORK:
         return False
     if isinstance(n, (Loop, Branch)):
         return any(is_parallel(m) for nested in n.nested() for m in nested)

@@ -140,7 +140,7 @@ def _update_batch(axis: Any, args: Any, batched: Any) -> Any:
 
 
 def _update_lower(b: Any, x: Any, update: Any, *starts: Any) -> Any:
-    return b.scatter("set", x, update, lambda index: (_moved(b, index, starts, update.shape, x.shape), []))
+    return b.scatter("set", x, update, lambda index: (_moved(b, index, starts, update.shape, x.shape), []), distinct=True)
 
 
 dynamic_update_slice_p.define(
