@@ -1,12 +1,13 @@
-"""Products that a loop only adds up leave it: the sum over steps joins the contraction.
+"""Products and sums that a loop only adds up leave it: the sum over steps joins the contraction.
 
-Backwards through a recurrent layer each step adds `h_t.T @ g_t` to the gradient of the weights.  One product over all steps at once reads and writes that gradient
-once, and is large enough to run at full speed; what it needs is stacked by the loop, or was stacked already.
+Backwards through a recurrent layer each step adds `h_t.T @ g_t` to the gradient of the weights, and the sum of `g_t` to that of the bias.  One product over all
+steps at once reads and writes that gradient once, and is large enough to run at full speed; what it needs is stacked by the loop, or was stacked already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fdl.core.graph import Atom, Equation, Graph, Var, use_counts
 
@@ -15,7 +16,7 @@ _MAX_STACKED = 1 << 25  # elements
 
 
 def hoist(graph: Graph) -> Graph:
-    """Scans without the products that they only add to a carry."""
+    """Scans without the products and sums that they only add to a carry."""
     equations: list[Equation] = []
     for e in graph.equations:
         equations += _hoisted(e) if e.primitive.name == "scan" else [e]
@@ -23,24 +24,28 @@ def hoist(graph: Graph) -> Graph:
 
 
 def _sums(e: Equation) -> list[tuple[int, Equation, Equation]]:
-    """Carries that are nothing but a sum of products: (number, the addition, the product)."""
+    """Carries that are nothing but a sum of products, or of sums of what is stacked anyway: (number, the addition, what is added)."""
     body, first, count = e.params["graph"], e.params["num_consts"], e.params["num_carry"]
     uses = use_counts(body)
     made = {q.outputs[0]: q for q in body.equations if q.outputs}
     consts = set(body.inputs[:first])
-    found = []
+    stacked = {*body.inputs[first + count :], *body.outputs[count:]}
+    products, sums = [], []
     for i in range(count):
         carry, out = body.inputs[first + i], body.outputs[i]
         added = made.get(out) if isinstance(out, Var) and uses[out] == 1 else None
         if added is None or added.primitive.name != "add" or uses[carry] != 1 or carry not in added.inputs:
             continue
         term = added.inputs[1 - added.inputs.index(carry)]
-        product = made.get(term) if isinstance(term, Var) and uses[term] == 1 else None
-        if product is None or product.primitive.name != "dot_general" or out.aval.size < _MIN_RESULT or not all(isinstance(a, Var) and a not in consts for a in product.inputs):
+        q = made.get(term) if isinstance(term, Var) and uses[term] == 1 else None
+        if q is None or not all(isinstance(a, Var) and a not in consts for a in q.inputs):
             continue
-        if e.params["length"] * sum(a.aval.size for a in product.inputs) <= _MAX_STACKED:
-            found.append((i, added, product))
-    return found
+        if q.primitive.name == "reduce_sum":
+            sums.append((i, added, q))
+        elif q.primitive.name == "dot_general" and out.aval.size >= _MIN_RESULT and e.params["length"] * sum(a.aval.size for a in q.inputs) <= _MAX_STACKED:
+            products.append((i, added, q))
+    stacked.update(a for _, _, q in products for a in q.inputs)
+    return products + [(i, added, q) for i, added, q in sums if q.inputs[0] in stacked]
 
 
 def _hoisted(e: Equation) -> list[Equation]:
@@ -49,9 +54,9 @@ def _hoisted(e: Equation) -> list[Equation]:
         return [e]
     body, first, count, length = e.params["graph"], e.params["num_consts"], e.params["num_carry"], e.params["length"]
     gone = {i for i, _, _ in sums}
-    dropped = {id(q) for _, added, product in sums for q in (added, product)}
+    dropped = {id(q) for _, added, term in sums for q in (added, term)}
     slices = dict(zip(body.inputs[first + count :], e.inputs[first + count :], strict=True))
-    wanted = dict.fromkeys(a for _, _, product in sums for a in product.inputs if a not in slices)
+    wanted = dict.fromkeys(a for _, _, term in sums for a in term.inputs if a not in slices)
     stacks = {a: Var(a.aval.update(shape=(length, *a.aval.shape))) for a in wanted if isinstance(a, Var)}
 
     def kept(values: Sequence[Atom], start: int) -> list[Atom]:
@@ -65,11 +70,18 @@ def _hoisted(e: Equation) -> list[Equation]:
     )
     loop = e.replace(inputs=tuple(kept(e.inputs, first)), outputs=(*kept(e.outputs, 0), *stacks.values()), params={**e.params, "graph": inner, "num_carry": count - len(gone)})
     out = [loop]
-    for i, added, product in sums:
-        (lc, rc), (lb, rb) = product.params["numbers"]
-        numbers = (((0, *(a + 1 for a in lc)), (0, *(a + 1 for a in rc))), (tuple(a + 1 for a in lb), tuple(a + 1 for a in rb)))
-        total = Var(product.outputs[0].aval)
-        operands = tuple(slices[a] if a in slices else stacks[a] for a in product.inputs)  # type: ignore[index]
-        out.append(product.replace(inputs=operands, outputs=(total,), params={**product.params, "numbers": numbers}))
+    for i, added, term in sums:
+        total = Var(term.outputs[0].aval)
+        operands = tuple(slices[a] if a in slices else stacks[a] for a in term.inputs)  # type: ignore[index]
+        out.append(term.replace(inputs=operands, outputs=(total,), params=_over_steps(term)))
         out.append(added.replace(inputs=(e.inputs[first + i], total), outputs=(e.outputs[i],)))
     return out
+
+
+def _over_steps(term: Equation) -> dict[str, Any]:
+    """The parameters of a contraction or sum that takes a leading axis of steps as well."""
+    if term.primitive.name == "reduce_sum":
+        return {**term.params, "axes": (0, *(a + 1 for a in term.params["axes"]))}
+    (lc, rc), (lb, rb) = term.params["numbers"]
+    numbers = (((0, *(a + 1 for a in lc)), (0, *(a + 1 for a in rc))), (tuple(a + 1 for a in lb), tuple(a + 1 for a in rb)))
+    return {**term.params, "numbers": numbers}

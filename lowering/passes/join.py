@@ -1,0 +1,81 @@
+"""Sums of padded pieces that do not overlap are one concatenation.
+
+The gradient of an array that was read in slices (gates of a recurrent cell, heads, halves) is a sum of its pieces' gradients, each padded with zeros: as a
+concatenation every element is computed once, and by its own formula.  Zero is added to each piece, so that bits stay: -0 + 0 is 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from fdl.core.avals import ShapedArray
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
+from fdl.core.primitive import REGISTRY
+
+
+def join(graph: Graph) -> Graph:
+    """Concatenations in place of sums of pads, in sub-graphs too."""
+    uses = use_counts(graph)
+    made = {v: e for e in graph.equations for v in e.outputs}
+    inner = {a for e in graph.equations if e.primitive.name == "add" for a in e.inputs if isinstance(a, Var) and uses[a] == 1}
+    equations: list[Equation] = []
+    for e in graph.equations:
+        e = e.replace(params={k: _inside(v) for k, v in e.params.items()})
+        found = None if e.primitive.name != "add" or e.outputs[0] in inner else _pieces(e, made, uses)
+        equations += [e] if found is None else _joined(e, *found)
+    return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
+
+
+def _inside(value: object) -> object:
+    if isinstance(value, Graph):
+        return join(value)
+    return tuple(map(_inside, value)) if isinstance(value, tuple) else value
+
+
+def _pieces(e: Equation, made: dict[Var, Equation], uses: Counter[Var]) -> tuple[int, list[tuple[int, Atom]]] | None:
+    """The axis, and the pieces by where they start, if the sum is one of pads of one axis that do not overlap."""
+    terms: list[Equation] = []
+    work = list(e.inputs)
+    while work:
+        a = work.pop()
+        q = made.get(a) if isinstance(a, Var) and uses[a] == 1 else None
+        if q is not None and q.primitive.name == "add":
+            work += q.inputs
+        elif q is not None and q.primitive.name == "pad" and isinstance(q.inputs[1], Literal) and q.inputs[1].value == 0:
+            terms.append(q)
+        else:
+            return None
+    axes = {i for q in terms for i, c in enumerate(q.params["config"]) if c != (0, 0, 0)}
+    if len(axes) != 1 or any(min(c[0], c[1]) < 0 or c[2] for q in terms for c in q.params["config"]):
+        return None
+    (axis,) = axes
+    pieces = sorted(((q.params["config"][axis][0], q.inputs[0]) for q in terms), key=lambda piece: piece[0])
+    ends = [start + a.aval.shape[axis] for start, a in pieces]
+    return (axis, pieces) if all(end <= start for end, (start, _) in zip(ends, pieces[1:], strict=False)) else None
+
+
+def _joined(e: Equation, axis: int, pieces: list[tuple[int, Atom]]) -> list[Equation]:
+    out = e.outputs[0].aval
+    zero = Literal(0, out.dtype)
+    made: list[Equation] = []
+    parts: list[Atom] = []
+
+    def fill(size: int) -> None:
+        if size:
+            shape = (*out.shape[:axis], size, *out.shape[axis + 1 :])
+            parts.append(_made(made, e, "broadcast", (zero,), out.update(shape=shape), shape=shape, axes=()))
+
+    place = 0
+    for start, a in pieces:
+        fill(start - place)
+        parts.append(_made(made, e, "add", (a, zero), out.update(shape=a.aval.shape)))
+        place = start + a.aval.shape[axis]
+    fill(out.shape[axis] - place)
+    joined = e.replace(primitive=REGISTRY["concatenate"], inputs=tuple(parts), params={"axis": axis})
+    return [*made, joined]
+
+
+def _made(into: list[Equation], like: Equation, name: str, inputs: tuple[Atom, ...], aval: ShapedArray, **params: object) -> Var:
+    result = Var(aval)
+    into.append(like.replace(primitive=REGISTRY[name], inputs=inputs, outputs=(result,), params=params))
+    return result

@@ -1,0 +1,152 @@
+"""Products: which contractions become matrix products, and how their operands are read where they lie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from fdl.core import dtypes
+from fdl.core.dtypes import DType
+from fdl.lowering.loop_ir import (
+    ZERO,
+    Dot,
+    Expr,
+    LoopVar,
+    Operand,
+    row_major,
+    space_vars,
+)
+from fdl.lowering.values import Place, Value, Values
+from fdl.ops.dot import free_axes, product_dtype
+
+_MAX_DIGITS = 6  # of the number of a row or column, as the runtime library reads them
+_SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
+_NARROW, _LONG, _PART = 8192, 2048, 256  # elements of a product, and length of its sum, from which that is cut; and the least length of a part
+_MAX_PARTS = 64
+
+
+class Products(Values):
+    """Adds contractions to the vocabulary of `lower` rules."""
+
+    def dot(self, lhs: Value, rhs: Value, numbers: Any, dtype: DType) -> Value:
+        """A contraction: matrix products over a batch space, or plain loops where it is small or not float32 or float64."""
+        (lc, rc), (lb, rb) = numbers
+        lf, rf = free_axes(len(lhs.shape), lc, lb), free_axes(len(rhs.shape), rc, rb)
+        batch = [lhs.shape[a] for a in lb]
+        shape = (*batch, *(lhs.shape[a] for a in lf), *(rhs.shape[a] for a in rf))
+        m, n, k = (math.prod(v.shape[a] for a in axes) for v, axes in ((lhs, lf), (rhs, rf), (lhs, lc)))
+        wide = product_dtype(lhs.dtype, dtype)
+        if 0 in (m, n, k, *batch) or k == 1 or m * n * k <= _SMALL_DOT or wide not in (dtypes.float32, dtypes.float64):
+            return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
+        parts = self._parts_of_sum(math.prod(batch), m * n, k, lhs.shape[lc[0]])
+        if parts > 1:
+            return self._dot_in_parts(lhs, rhs, numbers, dtype, parts)
+        left = self._cast(lhs, wide)
+        rows = self._rows_in_memory_order(left, lf, lc)
+        a = self._matrix(left, lb, rows, lc)
+        b = self._matrix(self._cast(rhs, wide), rb, rc, rf)
+        buffer = self.new_buffer(wide, math.prod(shape))
+        out = Operand(buffer, row_major(space_vars(len(batch)), batch) * (m * n), ((m, n),), ((n, 1),))
+        self.emit(Dot(tuple(batch), m, n, k, a, b, out, wide))
+        stored = self.loaded(buffer, (*batch, *(lhs.shape[a] for a in rows), *shape[len(batch) + len(lf) :]))
+        if rows != lf:
+            first = len(batch)
+            order = [*range(first), *(first + lf.index(a) for a in rows), *range(first + len(lf), len(shape))]
+            stored = self.view(shape, stored, lambda index: [index[i] for i in order])
+        return self._cast(stored, dtype)
+
+    @staticmethod
+    def _parts_of_sum(batch: int, elements: int, k: int, first: int) -> int:
+        """In how many parts the sums of a few elements are taken, so that there is work for all threads: the first contracted axis is cut."""
+        if batch > 1 or elements > _NARROW or k < _LONG:
+            return 1
+        return max(p for p in range(1, min(_MAX_PARTS, k // _PART) + 1) if first % p == 0)
+
+    def _dot_in_parts(self, lhs: Value, rhs: Value, numbers: Any, dtype: DType, parts: int) -> Value:
+        """A batch of products over parts of the first contracted axis, and their sum, whose order follows from the shape."""
+        (lc, rc), (lb, rb) = numbers
+
+        def cut(x: Value, axis: int) -> Value:
+            size = x.shape[axis] // parts
+            shape = (parts, *(size if a == axis else d for a, d in enumerate(x.shape)))
+            return self.view(shape, x, lambda index: [i + index[0] * size if a == axis else i for a, i in enumerate(index[1:])])
+
+        inner = (tuple(a + 1 for a in lc), tuple(a + 1 for a in rc)), ((0, *(a + 1 for a in lb)), (0, *(a + 1 for a in rb)))
+        wide = product_dtype(lhs.dtype, dtype)
+        products = self.dot(cut(lhs, lc[0]), cut(rhs, rc[0]), inner, wide)
+        return self._cast(self.reduce("add", products, [0]), dtype)
+
+    def _rows_in_memory_order(self, x: Value, rows: list[int], cols: Sequence[int]) -> list[int]:
+        """Rows in an order in which neighbours lie side by side, if columns do not: then vectors can pack them."""
+        variables = space_vars(len(x.shape))
+        e = x.at(variables) if not x.expensive else None
+        if e is None or e.op != "load" or len(rows) < 2:
+            return rows
+        steps = [abs(e.attr[1].coefficient(v.terms[0][0])) if d > 1 else 0 for v, d in zip(variables, x.shape, strict=True)]
+        if 1 not in [steps[a] for a in rows] or steps[rows[-1]] == 1 or steps[cols[-1]] == 1:
+            return rows
+        return sorted(rows, key=lambda a: -steps[a])
+
+    def _matrix(self, x: Value, batch: Sequence[int], rows: Sequence[int], cols: Sequence[int]) -> Operand:
+        """An operand as a matrix in memory: in place wherever it is an affine look at a buffer, else as a copy."""
+        order = [*batch, *rows, *cols]
+        index = space_vars(len(order))
+        place = tuple(index[order.index(a)] for a in range(len(order)))
+        if x.parts is not None:
+            self.settle(x)
+        if not x.expensive:
+            found = self._digits(x.at(place), [x.shape[a] for a in order], len(batch), len(rows))
+            if found is not None:
+                return found
+        shape = tuple(x.shape[a] for a in order)
+        copy = self.materialize(Value(shape, x.dtype, lambda at: x.at(tuple(at[order.index(a)] for a in range(len(order))))))
+        found = self._digits(copy.at(index), shape, len(batch), len(rows))
+        assert found is not None
+        return found
+
+    def _digits(self, e: Expr, sizes: Sequence[int], n_batch: int, n_rows: int) -> Operand | None:
+        """How a load moves along rows and columns, if by steps of few digits."""
+        if e.op != "load":
+            return None
+        buffer, offset = e.attr
+        variables = [v.terms[0][0] for v in space_vars(len(sizes))]
+        if any(not isinstance(atom, LoopVar) for atom, _ in offset.terms):
+            return None
+
+        def digits(group: range) -> tuple[tuple[int, int], ...]:
+            found: list[tuple[int, int]] = []
+            for i in group:
+                size, step = sizes[i], offset.coefficient(variables[i])
+                if found and found[-1][1] == step * size:  # both walk as one
+                    found[-1] = (found[-1][0] * size, step)
+                elif size != 1:
+                    found.append((size, step))
+            return tuple(found) or ((1, 0),)
+
+        rows, cols = digits(range(n_batch, n_batch + n_rows)), digits(range(n_batch + n_rows, len(sizes)))
+        if max(len(rows), len(cols)) > _MAX_DIGITS:
+            return None
+        return Operand(buffer, offset.without(variables[n_batch:]), rows, cols)
+
+    def _plain_dot(self, lhs: Value, rhs: Value, numbers: Any, shape: Sequence[int], wide: DType, dtype: DType) -> Value:
+        """Loops over the result with a sum inside."""
+        (lc, rc), (lb, rb) = numbers
+        lf, rf = free_axes(len(lhs.shape), lc, lb), free_axes(len(rhs.shape), rc, rb)
+        for x in (lhs, rhs):
+            if x.expensive:
+                self.settle(x)
+
+        def at(index: Place) -> Expr:
+            batch, left, right, inner = index[: len(lb)], index[len(lb) : len(lb) + len(lf)], index[len(lb) + len(lf) : len(shape)], index[len(shape) :]
+            pick_l = {**dict(zip(lb, batch, strict=True)), **dict(zip(lf, left, strict=True)), **dict(zip(lc, inner, strict=True))}
+            pick_r = {**dict(zip(rb, batch, strict=True)), **dict(zip(rf, right, strict=True)), **dict(zip(rc, inner, strict=True))}
+            a, b = (x.at([pick[i] for i in range(len(x.shape))]) for x, pick in ((lhs, pick_l), (rhs, pick_r)))
+            a, b = (e if e.dtype == wide else self.apply("convert", wide, e) for e in (a, b))
+            return self.apply("mul", wide, a, b)
+
+        if all(lhs.shape[a] == 1 for a in lc):  # an outer product
+            return self._cast(self.compute(shape, wide, lambda index: at((*index, *(ZERO for _ in lc))), [lhs, rhs]), dtype)
+        products = Value((*shape, *(lhs.shape[a] for a in lc)), wide, at, expensive=True)
+        summed = self.reduce("add", products, range(len(shape), len(shape) + len(lc)))
+        return self._cast(summed, dtype)

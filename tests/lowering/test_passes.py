@@ -1,0 +1,99 @@
+"""What passes make of graphs: pieces joined, stacks that leave their loops, sums over steps; results and bits compared."""
+
+import numpy as np
+import pytest
+
+import fdl
+import fdl.numpy as jnp
+from fdl import lax, nn
+from fdl.core.graph import interpret
+from fdl.lowering.loop_ir import Dot, Loop, Reduce
+from fdl.lowering.passes.hoist import hoist
+from fdl.lowering.passes.inline import inline
+from fdl.lowering.passes.join import join
+from fdl.lowering.passes.orient import orient
+from fdl.lowering.passes.prune import prune
+from fdl.lowering.passes.simplify import simplify
+from fdl.lowering.passes.sink import sink
+from tests.conftest import needs_compiler
+from tests.lowering.test_fusion import check, nodes
+
+R = np.random.default_rng(0)
+XS, H, C = (R.normal(size=s).astype(np.float32) for s in ((5, 8, 16), (8, 16), (8, 16)))
+W, U, B = (R.normal(size=s).astype(np.float32) * 0.5 for s in ((16, 64), (16, 64), (64,)))
+
+
+def cell(w, u, b, xs, h, c):
+    def step(carry, x):
+        h, c = carry
+        i, f, g, o = jnp.split(x @ w + h @ u + b, 4, axis=1)
+        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+        h = nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+    (h, c), hs = lax.scan(step, (h, c), xs)
+    return jnp.sum(h * c) + jnp.sum(jnp.sin(hs))
+
+
+def gradient():
+    return fdl.grad(cell, (0, 1, 2, 3))
+
+
+def names(graph):
+    return [e.primitive.name for e in graph.equations]
+
+
+def prepared(f, *args):
+    graph, captured = fdl.make_graph(f)(*args).lift()
+    return orient(prune(simplify(prune(inline(graph))))), [*map(np.asarray, captured), *map(np.asarray, args)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pads_that_do_not_overlap_are_joined_bit_for_bit(dtype):
+    zero = dtype(0).item()
+
+    def f(a, b, c):
+        return lax.pad(a, zero, [(0, 0, 0), (0, 9, 0)]) + (lax.pad(b, zero, [(0, 0, 0), (5, 3, 0)]) + lax.pad(c, zero, [(0, 0, 0), (11, 0, 0)]))
+
+    a, b, c = ((R.normal(size=(2, n)) * 9).astype(dtype) for n in (4, 5, 2))
+    graph, values = prepared(f, a, b, np.negative(c * 0))
+    joined = prune(join(graph))
+    assert "concatenate" in names(joined) and "pad" not in names(joined)
+    assert [o.tobytes() for o in interpret(joined, values)] == [o.tobytes() for o in interpret(graph, values)]
+
+
+def test_pads_that_overlap_stay():
+    def f(a, b):
+        return lax.pad(a, 0.0, [(0, 2, 0)]) + lax.pad(b, 0.0, [(2, 0, 0)])
+
+    graph, _ = prepared(f, np.ones(4, np.float32), np.ones(4, np.float32))
+    assert names(join(graph)) == names(graph)
+
+
+def stacks(graph):
+    return [len(e.outputs) - e.params["num_carry"] for e in graph.equations if e.primitive.name == "scan"]
+
+
+def test_what_follows_from_a_stack_is_not_stacked():
+    graph, values = prepared(gradient(), W, U, B, XS, H, C)
+    less = sink(graph)
+    assert sum(stacks(less)) <= sum(stacks(graph)) - 5  # derivatives of three logistic functions and two hyperbolic tangents
+    assert [o.tobytes() for o in interpret(less, values)] == [o.tobytes() for o in interpret(graph, values)]
+
+
+def test_sums_over_steps_leave_the_backward_loop():
+    graph, values = prepared(gradient(), W, U, B, XS, H, C)
+    out = hoist(graph)
+    _, backward = (e for e in out.equations if e.primitive.name == "scan")
+    assert names(backward.params["graph"]).count("dot_general") == 2  # of the state and of the input, neither of weights
+    assert "reduce_sum" not in names(backward.params["graph"])
+    for got, want in zip(interpret(out, values), interpret(graph, values), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+@needs_compiler
+def test_a_recurrent_gradient_agrees_and_its_loop_holds_no_fold():
+    check(gradient(), W, U, B, XS, H, C)
+    (*_, backward) = [n for n in nodes(gradient(), W, U, B, XS, H, C) if isinstance(n, Loop)]
+    assert not any(isinstance(n, Reduce) for n in backward.body)
+    assert sum(isinstance(n, Dot) for n in backward.body) == 2
