@@ -32,6 +32,7 @@ from fdl.lowering.loop_ir import (
     space_vars,
     walk,
 )
+from fdl.lowering.panels import pack_constants
 from fdl.lowering.recompute import recompute_cheap
 from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 
@@ -42,8 +43,8 @@ _PRIVATE = 128  # bytes of a temp that may live on one thread's stack
 
 
 def schedule(program: Program, nests: bool = True) -> Program:
-    """All steps in order; row fusion only for backends that render nests."""
-    for step in (drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, collapse_loops, *([fuse_rows] if nests else [])):
+    """All steps in order; panels and row fusion only for backends with the runtime library's products and with nests."""
+    for step in (drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, collapse_loops, *([pack_constants, fuse_rows] if nests else [])):
         program = step(program)
     return program
 

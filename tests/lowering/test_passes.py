@@ -97,3 +97,20 @@ def test_a_recurrent_gradient_agrees_and_its_loop_holds_no_fold():
     (*_, backward) = [n for n in nodes(gradient(), W, U, B, XS, H, C) if isinstance(n, Loop)]
     assert not any(isinstance(n, Reduce) for n in backward.body)
     assert sum(isinstance(n, Dot) for n in backward.body) == 2
+
+
+def powers(transposed):
+    def f(w, h):
+        return lax.scan(lambda h, _: (jnp.tanh(h @ (w.T if transposed else w)), None), h, None, 9)[0]
+
+    return f
+
+
+@needs_compiler
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("rows", [2, 8, 40])
+def test_a_constant_operand_is_packed_before_the_loop(rows, transposed):
+    w, h = R.normal(size=(96, 96)).astype(np.float32) * 0.1, R.normal(size=(rows, 96)).astype(np.float32)
+    check(powers(transposed), w, h)
+    (dot,) = [n for n in nodes(powers(transposed), w, h) if isinstance(n, Dot)]
+    assert (dot.rhs.rows, dot.rhs.cols) == (((96, 96),), ((96, 1),)) if rows == 2 else (((96, 32),), ((3, 96 * 32), (32, 1)))

@@ -1,0 +1,57 @@
+"""Operands of products that a loop does not change are packed once, before it.
+
+A recurrent layer multiplies by the same weights at every step.  As panels, [columns / P][k][P], the runtime library reads them in place; where vectors are
+longer or shorter than it thinks, they are a matrix like any other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fdl.lowering.loop_ir import ZERO, Buffer, Dot, Interner, Loop, LoopVar, Map, Node, Operand, Program, Store, row_major, space_vars
+from fdl.lowering.reindex import mapped
+
+_PANEL = 128  # bytes of a panel's row: two vectors of AVX-512
+_FEW = 4  # rows up to which the runtime library streams the other operand, row by row
+_LEAST, _STEPS = 4096, 8  # elements, and steps of a loop, from which packing pays
+
+
+def pack_constants(program: Program) -> Program:
+    """Loops whose products read constant matrices as panels."""
+    buffers = list(program.buffers)
+
+    def rewrite(nodes: list[Node]) -> list[Node]:
+        out: list[Node] = []
+        for n in nodes:
+            if isinstance(n, Loop) and (n.test is not None or n.length >= _STEPS):
+                changed = set(n.writes())
+                packed: dict[tuple[Buffer, object], Operand] = {}
+                body = [_with_panels(m, changed, packed, out, buffers, program.exprs) for m in n.body]
+                n = dataclasses.replace(n, body=body) if packed else n
+            out.append(n)
+        return out
+
+    nodes = mapped(program.nodes, rewrite)
+    return dataclasses.replace(program, nodes=nodes, buffers=buffers)
+
+
+def _with_panels(n: Node, changed: set[Buffer], packed: dict[tuple[Buffer, object], Operand], before: list[Node], buffers: list[Buffer], exprs: Interner) -> Node:
+    if not isinstance(n, Dot) or n.space or n.rhs.buffer in changed or n.n * n.k < _LEAST or any(isinstance(atom, LoopVar) for atom, _ in n.rhs.offset.terms):
+        return n
+    if len(n.rhs.rows) != 1 or len(n.rhs.cols) != 1 or n.rhs.offset.terms:
+        return n
+    panel = n.n if n.m <= _FEW else _PANEL // n.dtype.itemsize
+    (_, down), (_, across) = n.rhs.rows[0], n.rhs.cols[0]
+    if n.n % panel or (n.m <= _FEW and across == 1):
+        return n
+    key = (n.rhs.buffer, (n.rhs.offset, n.rhs.rows, n.rhs.cols, panel))
+    if key not in packed:
+        buffer = Buffer(len(buffers), n.dtype, n.n * n.k, "temp")
+        buffers.append(buffer)
+        space = (n.n // panel, n.k, panel)
+        j, p, l = index = space_vars(3)
+        value = exprs.make("load", (), n.dtype, (n.rhs.buffer, n.rhs.offset + p * down + (j * panel + l) * across))
+        before.append(Map(space, [Store(buffer, row_major(index, space), value)], sources=list(n.sources)))
+        cols = ((n.n, 1),) if panel == n.n else ((n.n // panel, n.k * panel), (panel, 1))
+        packed[key] = Operand(buffer, ZERO, ((n.k, panel),), cols)
+    return dataclasses.replace(n, rhs=packed[key])
