@@ -9,8 +9,9 @@ from math import e, inf, nan, pi
 
 from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
+from fdl.stateful import _foreach as _foreach
 from fdl.stateful import _format as _format
-from fdl.stateful import autograd, distributed, distributions, func, linalg, nn, optim, special, utils
+from fdl.stateful import autograd, distributed, distributions, func, linalg, nn, optim, serialization, special, testing, utils
 from fdl.stateful._dtypes import NAMES as _NAMES
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._dtypes import promote_types as _promote
@@ -41,6 +42,7 @@ from fdl.stateful.functions.statistics import *
 
 globals().update(_NAMES)
 globals().update(_LEGACY_TYPES)
+globals().update(_foreach.FOREACH)
 _hand_in(tensor)
 __version__ = version.__version__
 uint8, bool = of("uint8"), of("bool")  # after all that means the builtin

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
 import runpy
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 _NAMES = {"torch": "fdl.stateful", "torchvision": "fdl.stateful.vision"}
+# packages whose names PyTorch spreads over more files than fdl does: what is asked of such a file is asked of the package
+_SPREAD = ("nn.modules", "nn", "optim", "utils.data", "distributions", "autograd", "cuda.amp", "amp")
 
 
 class _Loader(importlib.abc.Loader):
-    """Gives the module of fdl under PyTorch's name."""
+    """Gives what fdl has under PyTorch's name: a module, or a namespace that stands for one."""
 
-    def __init__(self, target: str) -> None:
-        self.target = target
+    def __init__(self, found: Any) -> None:
+        self.found = found
 
-    def create_module(self, spec: Any) -> ModuleType:
-        return importlib.import_module(self.target)
+    def create_module(self, spec: Any) -> Any:
+        return self.found
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing: it is imported already."""
+        """Nothing: it is there already."""
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -34,11 +37,25 @@ class Finder(importlib.abc.MetaPathFinder):
         root, _, rest = fullname.partition(".")
         if root not in _NAMES:
             return None
-        name = f"{_NAMES[root]}.{rest}" if rest else _NAMES[root]
-        if name not in sys.modules and importlib.util.find_spec(name) is None:  # type: ignore[attr-defined]
+        found = _resolved(_NAMES[root], rest)
+        if found is None:
             raise ModuleNotFoundError(f"No module named {fullname!r}: fdl has nothing in the place of it", name=fullname)
-        spec = importlib.machinery.ModuleSpec(fullname, _Loader(name), is_package=True)
-        return spec
+        return importlib.machinery.ModuleSpec(fullname, _Loader(found), is_package=True)
+
+
+def _resolved(package: str, rest: str) -> Any:
+    """A module of fdl, an attribute that stands for one, or the package that holds its names."""
+    name = f"{package}.{rest}" if rest else package
+    with contextlib.suppress(ModuleNotFoundError):
+        if name in sys.modules or importlib.util.find_spec(name) is not None:  # type: ignore[attr-defined]
+            return importlib.import_module(name)
+    found: Any = importlib.import_module(package)
+    for part in rest.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, (ModuleType, SimpleNamespace)):
+        return found
+    holder = next((p for p in _SPREAD if rest == p or rest.startswith(f"{p}.")), None)
+    return _resolved(package, holder.replace("nn.modules", "nn")) if holder is not None and rest != holder.replace("nn.modules", "nn") else None
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -136,7 +137,7 @@ def _absent(**more: Any) -> SimpleNamespace:
         is_available=_false, is_initialized=_false, device_count=_zero, manual_seed=_nothing, manual_seed_all=_nothing, seed=_nothing, seed_all=_nothing, synchronize=_nothing,
         empty_cache=_nothing, memory_allocated=_zero, max_memory_allocated=_zero, memory_reserved=_zero, max_memory_reserved=_zero, reset_peak_memory_stats=_nothing,
         current_device=_missing, set_device=_nothing, get_device_name=_missing, get_device_properties=_missing, get_device_capability=_missing, is_bf16_supported=_false,
-        memory_summary=lambda *a, **k: "", **more,
+        memory_summary=lambda *a, **k: "", Stream=_missing, Event=_missing, current_stream=_missing, default_stream=_missing, stream=contextlib.nullcontext, **more,
     )  # fmt: skip
 
 
@@ -147,12 +148,19 @@ cuda = _absent(
 )  # fmt: skip
 mps = _absent()
 accelerator = SimpleNamespace(
-    is_available=_false, current_accelerator=_nothing, device_count=_zero, synchronize=_nothing, current_device_index=_missing, set_device_index=_nothing, memory_allocated=_zero
+    is_available=_false,
+    current_accelerator=_nothing,
+    device_count=_zero,
+    synchronize=_nothing,
+    current_device_index=_missing,
+    set_device_index=_nothing,
+    memory_allocated=_zero,
+    device_index=contextlib.nullcontext,
 )
 backends = SimpleNamespace(
     cudnn=SimpleNamespace(enabled=False, benchmark=False, deterministic=True, allow_tf32=False, is_available=_false, version=_nothing),
     mps=SimpleNamespace(is_available=_false, is_built=_false),
-    cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False), is_built=_false),
+    cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False), is_built=_false, sdp_kernel=lambda *a, **k: contextlib.nullcontext()),
     mkl=SimpleNamespace(is_available=_false),
     openmp=SimpleNamespace(is_available=_false),
     opt_einsum=SimpleNamespace(enabled=False, strategy=None),

@@ -279,9 +279,10 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     return apply(_repeat, (input,), (reps,))  # type: ignore[no-any-return]
 
 
-def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
+def tile(input: Tensor, *dims: Any) -> Tensor:
     """`repeat`, with ones for the dimensions that are not given."""
-    return repeat(input, *((1,) * (input.ndim - len(tuple(dims)))), *dims)
+    reps = _sizes(dims)
+    return repeat(input, *((1,) * (input.ndim - len(reps))), *reps)
 
 
 def _interleave_body(x: Any, n: int, axis: int) -> Any:
@@ -427,6 +428,9 @@ _CONVERSIONS = {
 }  # fmt: skip
 for _name, _dtype in _CONVERSIONS.items():
     method(_name)(lambda self, d=to_numpy(_dtype): converted(self, d))
+
+
+method("tile")(tile)
 
 
 @method("cpu")

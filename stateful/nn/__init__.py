@@ -1,6 +1,6 @@
 """`torch.nn`: modules, layers, losses, containers."""
 
-from fdl.stateful.nn import functional, init, parameter, utils
+from fdl.stateful.nn import attention, functional, init, parallel, parameter, utils
 from fdl.stateful.nn.activations import *
 from fdl.stateful.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from fdl.stateful.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
@@ -9,6 +9,7 @@ from fdl.stateful.nn.layers import *
 from fdl.stateful.nn.lazy import *
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.normalization import *
+from fdl.stateful.nn.parallel import DataParallel
 from fdl.stateful.nn.parameter import Buffer, Parameter
 from fdl.stateful.nn.pooling import *
 from fdl.stateful.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell

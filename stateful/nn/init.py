@@ -13,8 +13,9 @@ from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import no_grad
 
 __all__ = [
-    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_",
-    "xavier_normal_", "xavier_uniform_", "zeros_",
+    "calculate_gain", "constant", "constant_", "dirac_", "eye_", "kaiming_normal", "kaiming_normal_", "kaiming_uniform", "kaiming_uniform_", "normal", "normal_",
+    "ones_", "orthogonal", "orthogonal_", "sparse_", "trunc_normal_", "uniform", "uniform_", "xavier_normal", "xavier_normal_", "xavier_uniform", "xavier_uniform_",
+    "zeros_",
 ]  # fmt: skip
 
 
@@ -110,3 +111,37 @@ def kaiming_uniform_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlineari
 def kaiming_normal_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Any:
     """Normal with variance gain² / fan (He et al., 2015)."""
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fans(tensor)[mode == "fan_out"]), generator)
+
+
+def dirac_(tensor: Any, groups: int = 1) -> Any:
+    """A convolution that hands its input on: 1 in the middle of channel i's kernel for channel i, in each group."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+    if tensor.shape[0] % groups:
+        raise ValueError("dim 0 must be divisible by groups")
+    values = np.zeros(tuple(tensor.shape), np.float32)
+    each = tensor.shape[0] // groups
+    for k in range(tensor.shape[0]):
+        if k % each < tensor.shape[1]:
+            values[(k, k % each, *(d // 2 for d in tensor.shape[2:]))] = 1
+    with no_grad():
+        return tensor.copy_(wrap(from_numpy(values)))
+
+
+def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = None) -> Any:
+    """Normal values, of which a share in each column is 0 (Martens, 2010)."""
+    if tensor.ndim != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    rows, columns = tensor.shape
+    kept = np.ones((rows, columns), np.float32)
+    order = uniform_(wrap(from_numpy(np.empty((rows, columns), np.float32))), generator=generator)
+    places = np.asarray(order._value()._numpy()).argsort(0)[: math.ceil(sparsity * rows)]
+    np.put_along_axis(kept, places, 0, 0)
+    with no_grad():
+        return normal_(tensor, 0.0, std, generator).mul_(wrap(from_numpy(kept)))
+
+
+# names of former days
+uniform, normal, constant, orthogonal, xavier_uniform, xavier_normal, kaiming_uniform, kaiming_normal = (
+    uniform_, normal_, constant_, orthogonal_, xavier_uniform_, xavier_normal_, kaiming_uniform_, kaiming_normal_,
+)  # fmt: skip

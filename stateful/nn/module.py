@@ -224,6 +224,29 @@ class Module:
             p.requires_grad_(requires_grad)
         return self
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: what comes back often enough is compiled anyway."""
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Module:
+        """The module itself: its memory is where it is."""
+        return self
+
+    def share_memory(self) -> Module:
+        """The module itself: threads share its memory."""
+        return self
+
+    def type(self, dst_type: Any) -> Module:
+        """All float parameters and buffers in another dtype."""
+        return self.to(dst_type)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of a dotted name; AttributeError where there is none."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if name not in owner._buffers:
+            raise AttributeError(f"{owner._get_name()} has no buffer {name!r}")
+        return owner._buffers[name]  # type: ignore[no-any-return]
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters; a step that is complete runs now, since nobody wants its gradients any more."""
         drop_gradients(self.parameters(), set_to_none)

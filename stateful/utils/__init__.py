@@ -1,5 +1,5 @@
 """`torch.utils`."""
 
-from fdl.stateful.utils import checkpoint, data
+from fdl.stateful.utils import _pytree, checkpoint, data, tensorboard
 
-__all__ = ["checkpoint", "data"]
+__all__ = ["_pytree", "checkpoint", "data", "tensorboard"]

@@ -19,7 +19,7 @@ import numpy as np
 from fdl.stateful.functions.creation import from_numpy
 from fdl.stateful.utils.data import Dataset
 
-__all__ = ["CIFAR10", "MNIST", "Digits", "FashionMNIST"]
+__all__ = ["CIFAR10", "MNIST", "Digits", "FakeData", "FashionMNIST", "ImageFolder"]
 
 
 class _Images(Dataset[Any]):
@@ -174,3 +174,66 @@ class Digits(_Images):
 
     def _label(self, index: int) -> int:
         return int(self._labels[index])
+
+
+class FakeData(_Images):
+    """Noise with random labels, the same at each run."""
+
+    def __init__(
+        self,
+        size: int = 1000,
+        image_size: tuple[int, ...] = (3, 224, 224),
+        num_classes: int = 10,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        random_offset: int = 0,
+    ) -> None:
+        super().__init__(transform, target_transform)
+        self.size, self.image_size, self.num_classes, self.offset = size, tuple(image_size), num_classes, random_offset
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        if not 0 <= index < self.size:
+            raise IndexError(f"{type(self).__name__} index out of range")
+        rng = np.random.default_rng((self.offset, index))
+        image: Any = rng.integers(0, 256, self.image_size, np.uint8).transpose(1, 2, 0)
+        label: Any = int(rng.integers(self.num_classes))
+        return (image if self.transform is None else self.transform(image)), (label if self.target_transform is None else self.target_transform(label))
+
+
+class ImageFolder(_Images):
+    """Images in a folder for each class, `root/class/name.png`; read with Pillow."""
+
+    extensions: ClassVar[tuple[str, ...]] = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+    def __init__(
+        self, root: Any, transform: Callable[[Any], Any] | None = None, target_transform: Callable[[Any], Any] | None = None, loader: Callable[[str], Any] | None = None
+    ) -> None:
+        super().__init__(transform, target_transform)
+        self.root, self.loader = str(root), loader or _pillow
+        self.classes = sorted(p.name for p in Path(root).iterdir() if p.is_dir())
+        if not self.classes:
+            raise FileNotFoundError(f"Couldn't find any class folder in {root}.")
+        self.class_to_idx = {name: i for i, name in enumerate(self.classes)}
+        files = ((path, self.class_to_idx[name]) for name in self.classes for path in sorted((Path(root) / name).rglob("*")))
+        self.samples = self.imgs = [(str(path), label) for path, label in files if path.suffix.lower() in self.extensions]
+        self.targets = [label for _, label in self.samples]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        path, label = self.samples[index]
+        image, target = self.loader(path), label
+        return (image if self.transform is None else self.transform(image)), (target if self.target_transform is None else self.target_transform(target))
+
+
+def _pillow(path: str) -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise RuntimeError("ImageFolder reads images with Pillow: pip install pillow") from error
+    with Image.open(path) as image:
+        return image.convert("RGB")

@@ -36,7 +36,7 @@ def make_grid(tensor: Any, nrow: int = 8, padding: int = 2, normalize: bool = Fa
     return from_numpy(out)
 
 
-def _png(pixels: np.ndarray[Any, Any]) -> bytes:
+def encode_png(pixels: np.ndarray[Any, Any]) -> bytes:
     """Bytes (H, W, 3) as a PNG file (W3C, 2003)."""
     h, w, _ = pixels.shape
     lines = b"".join(b"\0" + row.tobytes() for row in pixels)
@@ -51,7 +51,7 @@ def save_image(tensor: Any, fp: Any, format: str | None = None, **kwargs: Any) -
     """Images as a PNG file, side by side."""
     grid = np.asarray(make_grid(tensor, **kwargs)._value()._numpy())
     pixels = np.clip(grid * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
-    data = _png(np.ascontiguousarray(pixels))
+    data = encode_png(np.ascontiguousarray(pixels))
     if hasattr(fp, "write"):
         fp.write(data)
     else:
