@@ -7,6 +7,8 @@ from typing import Any
 
 from fdl.stateful._tensor import Tensor
 
+__all__ = ["FOREACH"]
+
 _BOTH = (
     "abs", "add", "addcdiv", "addcmul", "ceil", "clamp_max", "clamp_min", "cos", "div", "erf", "exp", "expm1", "floor", "lerp", "log", "log10", "log1p", "log2", "maximum",
     "minimum", "mul", "neg", "pow", "reciprocal", "round", "rsqrt", "sigmoid", "sign", "sin", "sqrt", "sub", "tanh", "trunc",
