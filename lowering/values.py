@@ -35,7 +35,7 @@ from fdl.lowering.loop_ir import (
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
 _UNROLLED, _UNROLLED_COST = 8, 100  # elements of a fold that is written out, and operations in it from which its operand goes to memory first
-_MAX_PIECES = 16  # of a concatenation that are stored by loops of their own
+_MAX_PIECES = 512  # of a concatenation that are stored by loops of their own
 
 Place = tuple[Index, ...]
 Home = tuple[Buffer, Index]  # memory that a value is meant for

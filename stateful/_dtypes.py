@@ -61,7 +61,7 @@ _ALL = {d: dtype(d) for d in dtypes.ALL}
 
 def of(np_dtype: Any) -> dtype:
     """The dtype of a NumPy dtype."""
-    return _ALL[np.dtype(np_dtype)]
+    return _ALL.get(np_dtype) or _ALL[np.dtype(np_dtype)]
 
 
 def to_numpy(x: Any) -> dtypes.DType:

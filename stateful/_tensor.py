@@ -524,13 +524,27 @@ def method(*names: str, inplace: bool = False) -> Callable[[F], F]:
             if inplace:
 
                 def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-                    return self._overwrite(check_cast(self, f(self, *args, **kwargs)))
+                    result = f(self, *args, **kwargs)
+                    return self if _put_plain(self, result) else self._overwrite(check_cast(self, result))
 
                 changed.__name__ = f"{name}_"
                 setattr(Tensor, f"{name}_", changed)
         return f
 
     return register
+
+
+def _put_plain(x: Tensor, result: Tensor) -> bool:
+    """What `_overwrite` does where nothing is special: a base takes another one's value of the same type.  False, and nothing is changed, elsewhere."""
+    storage, source = x._storage, result._storage
+    if x._view is not None or result._view is not None or storage.exported is not None or source.array.aval is not storage.array.aval:
+        return False
+    if grad_mode.enabled:
+        if type(x._edge) is Leaf:
+            return False
+        x._edge, x._result = result._edge, result._result
+    storage.set(source.array)
+    return True
 
 
 def check_cast(x: Tensor, result: Tensor) -> Tensor:

@@ -254,9 +254,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     given = list(tensors)
     if not given:
         raise RuntimeError("stack expects a non-empty TensorList")
-    for x in given:
+    for i, x in enumerate(given):
         if x.shape != given[0].shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and {list(x.shape)} at entry {given.index(x)}")
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and {list(x.shape)} at entry {i}")
     return apply(_stack, given, (dim % (given[0].ndim + 1),))  # type: ignore[no-any-return]
 
 

@@ -5,6 +5,7 @@ Batches are concrete when they are handed out: a loader's work never joins the p
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -16,6 +17,7 @@ from fdl.core.avals import shaped
 from fdl.stateful._random import Generator, default_generator
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.functions.creation import tensor
+from fdl.stateful.functions.shapes import stack
 from fdl.stateful.utils.workers import Crew, WorkerInfo, get_worker_info, in_order
 
 T = TypeVar("T")
@@ -234,14 +236,10 @@ class BatchSampler(Sampler[list[int]]):
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
-        batch: list[int] = []
-        for i in self.sampler:
-            batch.append(i)
-            if len(batch) == self.batch_size:
+        numbers = iter(self.sampler)
+        while batch := list(itertools.islice(numbers, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
                 yield batch
-                batch = []
-        if batch and not self.drop_last:
-            yield batch
 
     def __len__(self) -> int:
         n = len(self.sampler)
@@ -249,6 +247,9 @@ class BatchSampler(Sampler[list[int]]):
 
 
 # Batches
+
+
+_RECORDED = 256  # samples of a batch that are stacked by a program
 
 
 def _owned(values: np.ndarray[Any, Any]) -> Tensor:
@@ -261,7 +262,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """Samples as one batch: tensors, arrays and numbers are stacked, containers are kept."""
     first = batch[0]
     if isinstance(first, Tensor):
-        return _owned(np.stack([x.detach()._value()._numpy() for x in batch]))
+        return stack([x.detach() for x in batch]) if len(batch) <= _RECORDED else _owned(np.stack([x._value()._numpy() for x in batch]))
     if isinstance(first, np.ndarray):
         return _owned(np.stack(batch))
     if isinstance(first, (int, float, np.generic)):
@@ -292,8 +293,11 @@ def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
     """A batch of a `TensorDataset` at once."""
     count = len(indices)
     ordered = count and indices[-1] - indices[0] == count - 1 and list(indices) == list(range(indices[0], indices[0] + count))
-    where: Any = np.s_[indices[0] : indices[0] + count] if ordered else np.asarray(indices)
-    return [_owned(np.array(t.detach()._value()._numpy()[where])) for t in dataset.tensors]
+    columns = [t._value()._numpy() for t in dataset.tensors]
+    if ordered:
+        return [_owned(values[indices[0] : indices[0] + count].copy()) for values in columns]
+    where = np.asarray(indices)
+    return [_owned(values.take(where, 0)) for values in columns]
 
 
 class DataLoader(Generic[T]):
