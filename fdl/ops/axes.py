@@ -63,7 +63,7 @@ convert_p: Primitive = (
         jvp=_convert_jvp,
         transpose=_convert_transpose,
         batch=lambda axis, args, batched, **params: (convert_p.bind(*args, **params), True),
-        lower=lambda b, x, *, dtype, weak_type: b.map("convert", x, dtype=dtype),
+        lower=lambda b, x, *, dtype, weak_type: x if x.dtype == dtype else b.map("convert", x, dtype=dtype),
         samples=[
             Sample((f32(3, 4),), {"dtype": dtypes.float64, "weak_type": False}),
             Sample((f32(3, 4),), {"dtype": dtypes.bfloat16, "weak_type": False}),

@@ -31,7 +31,7 @@ def simplify(graph: Graph) -> Graph:
         params = {k: _in_subgraphs(v, simplify) for k, v in e.params.items()}
         e = e.replace(inputs=tuple(read(a) for a in e.inputs), params=params)
         simpler = _simpler(e, made)
-        if simpler is not None and simpler.aval.matches(e.outputs[0].aval):
+        if simpler is not None and simpler.aval == e.outputs[0].aval:
             env[e.outputs[0]] = simpler
             continue
         e = _view_of_view(e, made)
@@ -68,7 +68,7 @@ def _simpler(e: Equation, made: dict[Var, Equation]) -> Atom | None:
     if len(e.outputs) == 1 and inputs and all(isinstance(a, Literal) for a in inputs) and not e.outputs[0].aval.shape and name != "barrier":
         return _folded(e)
     x = inputs[0] if inputs else None
-    if name in ("reshape", "convert", "broadcast") and x is not None and x.aval.matches(e.outputs[0].aval):
+    if name in ("reshape", "convert", "broadcast") and x is not None and x.aval == e.outputs[0].aval:
         return x
     if name in ("mul", "div") and _is_one(inputs[1]):
         return inputs[0]

@@ -39,7 +39,18 @@ SHAPING = [
     lambda x: lax.while_loop(lambda c: jnp.abs(c).sum() > 10, lambda c: c * 0.25, x),
     lambda x: x.astype("bfloat16").astype("float32"),
     lambda x: jnp.zeros_like(x).at[jnp.arange(x.shape[0]) // 2].add(x),
+    lambda x: jnp.concatenate([jnp.sin(x[:, :1]), x[:, 1:2] * x[:, :1], x[:, 2:]], axis=1)[:, : x.shape[1]],
+    lambda x: jnp.pad(x[:1], ((0, x.shape[0] - 1), (0, 0))) + jnp.pad(jnp.tanh(x[1:]), ((1, 0), (0, 0))),
+    lambda x: lax.dynamic_update_slice(x, -x[:1], (jnp.argmax(x[:, 0]), 0)),
+    lambda x: lax.scan(lambda c, _: (jnp.tanh(c @ (x.T @ x) * 0.01), c[:1]), x, None, length=9)[0],
+    lambda x: fdl.grad(lambda v: jnp.sum(lax.scan(_gates, v, v)[1]))(x),
 ]
+
+
+def _gates(c, x):
+    a, b = nn.sigmoid(x), jnp.tanh(c * x)
+    c = a * c + (1 - a) * b
+    return c, c * a
 
 
 @st.composite
