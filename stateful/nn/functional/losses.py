@@ -68,7 +68,8 @@ def _huber_body(x: Any, y: Any, delta: Any) -> Any:
 
 def _smooth_body(x: Any, y: Any, beta: Any) -> Any:
     gap, beta = ops.abs(ops.sub(x, y)), ops.cast(beta, aval_of(x).dtype)
-    return ops.select(ops.less(gap, beta), ops.div(ops.mul(ops.mul(gap, gap), 0.5), beta), ops.sub(gap, ops.mul(beta, 0.5)))
+    divisor = ops.select(ops.equal(beta, 0), 1.0, beta)  # nothing is below 0: linear everywhere
+    return ops.select(ops.less(gap, beta), ops.div(ops.mul(ops.mul(gap, gap), 0.5), divisor), ops.sub(gap, ops.mul(beta, 0.5)))
 
 
 mse_loss = _loss("mse_loss", lambda x, y: ops.integer_pow(ops.sub(x, y), 2), "The squared distance.")
@@ -418,6 +419,7 @@ def multi_margin_loss(
     """How far other classes come within `margin` of the right one, to the power p."""
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
+    target = target.reshape(()) if input.ndim == 1 else target
     return apply(_multi_margin, (input, target, *(() if weight is None else (weight,)), float(margin)), (int(p), _checked_reduction(reduction)))
 
 
