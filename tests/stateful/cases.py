@@ -51,6 +51,11 @@ a.add(b, alpha=2); a.addcmul(a, b, value=0.5); a.addcdiv(a, b, value=0.5); a.sub
 """
 
 STATEMENTS = [
+    "l = nn.Linear(3, 2); l.weight.data = a.clone(); l.bias.data = v[:2].clone(); l = nn.utils.weight_norm(l); y = l(b); y.sum().backward(); out = (y, sorted(l.state_dict()), l.weight_g.grad, l.weight_v.grad, nn.utils.remove_weight_norm(l).weight)",
+    "l = nn.Linear(3, 2); l.weight.data = a.clone(); l.bias.data = v[:2].clone(); l = nn.utils.parametrizations.weight_norm(l, dim=1); y = l(b); y.sum().backward(); out = (y, list(l.state_dict()), l.parametrizations.weight.original0.grad, repr(l))",
+    "c = nn.ConvTranspose2d(2, 3, 2); c.weight.data = torch.arange(24.0).sin().view(2, 3, 2, 2); c.bias.data = v.clone(); c = nn.utils.spectral_norm(c); x = torch.arange(18.0).cos().view(1, 2, 3, 3)\nfor _ in range(40):\n    y = c(x)\nout = (y, list(c.state_dict()), nn.utils.remove_spectral_norm(c).weight)",
+    "l = nn.Linear(3, 2); l.weight.data = a.clone(); l.bias.data = v[:2].clone(); l = nn.utils.parametrizations.spectral_norm(l)\nfor _ in range(40):\n    y = l(b)\ny.sum().backward(); l.eval(); out = (y, l(b), list(l.state_dict()), l.parametrizations.weight.original.grad)",
+    "P = nn.utils.parametrize\nclass S(nn.Module):\n    def forward(self, x):\n        return x.triu() + x.triu(1).T\nl = nn.Linear(2, 2); l.weight.data = a[:, :2].clone(); P.register_parametrization(l, 'weight', S()); out = (l.weight, P.is_parametrized(l), list(l.state_dict()), repr(l)); P.remove_parametrizations(l, 'weight'); out = (*out, l.weight, repr(l), type(l).__name__)",
     "x = torch.zeros(3, 4); x[1] = 1.0; x[:, 2] += 5; x[0].fill_(2.0); out = x",
     "x = torch.zeros(3, 4); x[0, 1:3] = torch.tensor([1.0, 2.0]); x[2] = x[0]; out = x",
     "x = torch.arange(12).reshape(3, 4); x.t()[1] = -1; x.view(-1)[5] = 9; out = x",
