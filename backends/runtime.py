@@ -38,9 +38,9 @@ class GemmConfig:
 
     vector_bytes: int
     rows: int
-    wide: tuple[int, ...]  # by rows: vectors of columns where all of C's rows fit
     type: ElementType
     columns: int = 2
+    few: int = 4  # rows up to which the other operand is streamed
 
     @property
     def depth(self) -> int:
@@ -54,9 +54,7 @@ TYPES = (ElementType("float", "f32", 4), ElementType("double", "f64", 8))
 def gemm_source(vector_bytes: int, kind: ElementType) -> str:
     """The source of the matrix products of a type for a machine."""
     template = environment().from_string((_NATIVE / "gemm.c.j2").read_text())
-    registers = 32 if vector_bytes == 64 else 16
-    wide = (0, *(min(8, (registers - 2) // (rows + 1)) for rows in range(1, 5)))
-    text: str = template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes), wide, kind))
+    text: str = template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes), kind))
     return text
 
 
