@@ -1,0 +1,74 @@
+"""Matrix products of all shapes and layouts: against NumPy in float64, on any number of threads with the same bits, for all widths of vectors."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import fdl
+import fdl.numpy as jnp
+from fdl.core.config import config
+from tests.conftest import ROOT, needs_compiler
+
+SIZES = [1, 2, 3, 4, 5, 7, 13, 14, 15, 16, 17, 28, 31, 32, 33, 48, 63, 64, 65, 96, 129, 200, 257, 300, 513, 600]
+
+
+def check(m, k, n, dtype, turned_a, turned_b):
+    rng = np.random.default_rng(m * 7 + k * 3 + n)
+    a, b = (rng.normal(size=shape[::-1] if turned else shape).astype(dtype) for shape, turned in (((m, k), turned_a), ((k, n), turned_b)))
+    product = fdl.jit(lambda x, y: (x.T if turned_a else x) @ (y.T if turned_b else y))
+    want = (a.T if turned_a else a).astype(np.float64) @ (b.T if turned_b else b).astype(np.float64)
+    results = []
+    for threads in (1, 2, 7):
+        fdl.set_num_threads(threads)
+        results.append(np.asarray(product(jnp.asarray(a), jnp.asarray(b))))
+    np.testing.assert_allclose(results[0], want, rtol=0, atol=40 * np.sqrt(k) * np.finfo(dtype).eps)
+    assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+
+
+def work(m, k, n):
+    return m * k * n <= 4e6
+
+
+@needs_compiler
+@settings(max_examples=60)
+@given(st.tuples(*[st.sampled_from(SIZES)] * 3).filter(lambda s: work(*s)), st.sampled_from(["float32", "float64"]), st.booleans(), st.booleans())
+@example((100, 64, 48), "float64", True, False)
+@example((512, 600, 10), "float32", True, False)
+@example((1, 129, 65), "float32", False, True)
+@example((4, 65, 65), "float64", False, True)
+@example((3, 100, 75), "float32", False, False)
+@example((200, 28, 300), "float32", False, True)
+def test_products_of_any_shape(shape, dtype, turned_a, turned_b):
+    config.tier = "compiled"
+    check(*shape, dtype, turned_a, turned_b)
+
+
+def check_all():
+    """What a machine with other vectors is asked: some products of each kind."""
+    config.tier = "compiled"
+    rng = np.random.default_rng(0)
+    shapes = [tuple(rng.choice(SIZES, 3).tolist()) for _ in range(60)]
+    for i, shape in enumerate(s for s in shapes if work(*s)):
+        check(*shape, ("float32", "float64")[i % 2], bool(i & 2), bool(i & 4))
+
+
+@needs_compiler
+@pytest.mark.skipif(platform.machine() != "x86_64" or not sys.platform.startswith("linux"), reason="names of x86 processors")
+@pytest.mark.parametrize("processor", ["haswell", "nehalem"])
+def test_products_with_shorter_vectors(processor, tmp_path):
+    if processor == "haswell" and "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("no AVX2")
+    wrapper = tmp_path / "cc"
+    wrapper.write_text(f'#!/bin/bash\nexec {config.compiler or "cc"} "${{@/#-march=native/-march={processor}}}"\n')
+    wrapper.chmod(0o700)
+    environment = {**os.environ, "FDL_CC": str(wrapper), "FDL_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    code = "from tests.backends.test_products import check_all; check_all()"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
