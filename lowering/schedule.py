@@ -5,9 +5,12 @@ Each step is a function from Program to Program, or from Program to a plan; none
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import heapq
 import itertools
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -281,6 +284,37 @@ def copies_itself(n: Node, in_place: Mapping[Buffer, Buffer]) -> bool:
     )
 
 
+class Holes:
+    """Free memory, as stretches in order of their addresses; the last one has no end.
+
+    >>> holes = Holes()
+    >>> [holes.take(n) for n in (64, 128, 64)]
+    [0, 64, 192]
+    >>> holes.give_back(64, 192)
+    >>> holes.take(64), holes.take(128)
+    (64, 256)
+    """
+
+    def __init__(self) -> None:
+        self.stretches: list[tuple[int, int]] = [(0, sys.maxsize)]
+
+    def take(self, need: int) -> int:
+        """The lowest address where so much is free."""
+        i, (start, end) = next((i, hole) for i, hole in enumerate(self.stretches) if hole[1] - hole[0] >= need)
+        self.stretches[i : i + 1] = [(start + need, end)] if end - start > need else []
+        return start
+
+    def give_back(self, start: int, end: int) -> None:
+        """Free a stretch, and join it with what is free beside it."""
+        i = bisect.bisect(self.stretches, (start, end))
+        if i < len(self.stretches) and self.stretches[i][0] == end:
+            end = self.stretches.pop(i)[1]
+        if i and self.stretches[i - 1][1] == start:
+            i -= 1
+            start = self.stretches.pop(i)[0]
+        self.stretches.insert(i, (start, end))
+
+
 def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
     """Temps that are never alive together share memory; first fit by first use."""
     in_place = plan_in_place(program, donated) | plan_carries(program)
@@ -296,18 +330,17 @@ def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
                 if b.kind == "temp" and b not in in_place and b not in private:
                     first.setdefault(b, place)
                     last[b] = place
-    live: list[tuple[int, int, int]] = []  # (start, end, last use)
+    holes = Holes()
+    live: list[tuple[int, int, int]] = []  # (last use, start, end)
     offsets: dict[Buffer, int] = {}
     size = 0
     for b in sorted(first, key=lambda b: (first[b], b.number)):
-        live = sorted(block for block in live if block[2] >= first[b])
-        need, at = -(-max(b.nbytes, 1) // _ALIGN) * _ALIGN, 0
-        for start, end, _ in live:
-            if at + need <= start:
-                break
-            at = max(at, end)
-        offsets[b] = at
-        live.append((at, at + need, last[b]))
+        while live and live[0][0] < first[b]:
+            _, start, end = heapq.heappop(live)
+            holes.give_back(start, end)
+        need = -(-max(b.nbytes, 1) // _ALIGN) * _ALIGN
+        at = offsets[b] = holes.take(need)
+        heapq.heappush(live, (last[b], at, at + need))
         size = max(size, at + need)
     return Arena(offsets, size, in_place, private)
 
