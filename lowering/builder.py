@@ -114,9 +114,9 @@ class Builder(Products):
                 if x.expensive and uses[v] > 1:
                     self.settle(x)
             current = [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
-            homes = {v: (buffer, step * v.aval.size) for v, buffer in zip(graph.outputs[n_carry:], stacked, strict=True)}
-            outs = self.inline(graph, [*consts, *current, *slices], homes)
-            for y, home in zip(outs[n_carry:], zip(stacked, (step * y.size for y in outs[n_carry:]), strict=True), strict=True):
+            homes = [(buffer, step * a.size) for buffer, a in zip(stacked, avals[n_carry:], strict=True)]
+            outs = self.inline(graph, [*consts, *current, *slices], dict(zip(graph.outputs[n_carry:], homes, strict=True)))
+            for y, home in zip(outs[n_carry:], homes, strict=True):
                 if not self._lies_at(y, *home):
                     self.store(y, *home)
             pairs.extend(self._carried(outs[:n_carry], carry, first))

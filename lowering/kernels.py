@@ -188,7 +188,7 @@ class Total:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Kernel:
-    """What the kernel template gets: one part, or or several inside of loops over rows."""
+    """What the kernel template gets: one part, or several inside of loops over rows."""
 
     comment: str
     params: tuple[str, ...]

@@ -206,10 +206,13 @@ class Node:
         """Buffers that it stores to."""
         return []
 
+    def roots(self) -> list[Expr]:
+        """Root expressions, and those in addresses outside of expressions."""
+        return [*self.expressions(), *(a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr))]
+
     def reads(self) -> list[Buffer]:
         """Buffers that it loads from."""
-        roots = self.expressions() + [a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr)]
-        return list(dict.fromkeys(e.attr[0] for e in walk(roots) if e.op == "load"))
+        return list(dict.fromkeys(e.attr[0] for e in walk(self.roots()) if e.op == "load"))
 
     def nested(self) -> list[list[Node]]:
         """Programs inside."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from fdl.lowering.loop_ir import ZERO, Buffer, Dot, Interner, Loop, LoopVar, Map, Node, Operand, Program, Store, row_major, space_vars
+from fdl.lowering.loop_ir import ZERO, Buffer, Dot, Interner, Loop, Map, Node, Operand, Program, Store, row_major, space_vars
 from fdl.lowering.reindex import mapped
 
 _PANEL = 128  # bytes of a panel's row: two vectors of AVX-512
@@ -36,9 +36,7 @@ def pack_constants(program: Program) -> Program:
 
 
 def _with_panels(n: Node, changed: set[Buffer], packed: dict[tuple[Buffer, object], Operand], before: list[Node], buffers: list[Buffer], exprs: Interner) -> Node:
-    if not isinstance(n, Dot) or n.space or n.rhs.buffer in changed or n.n * n.k < _LEAST or any(isinstance(atom, LoopVar) for atom, _ in n.rhs.offset.terms):
-        return n
-    if len(n.rhs.rows) != 1 or len(n.rhs.cols) != 1 or n.rhs.offset.terms:
+    if not isinstance(n, Dot) or n.space or n.rhs.buffer in changed or n.n * n.k < _LEAST or len(n.rhs.rows) != 1 or len(n.rhs.cols) != 1 or n.rhs.offset.terms:
         return n
     panel = n.n if n.m <= _FEW else _PANEL // n.dtype.itemsize
     (_, down), (_, across) = n.rhs.rows[0], n.rhs.cols[0]

@@ -72,12 +72,8 @@ def _recipe(n: Map, s: Store, rewritten: set[Buffer]) -> _Recipe | None:
     return _Recipe(n.space, s.offset, s.value) if large == 1 else None
 
 
-def _roots(n: Any) -> list[Expr]:
-    return [*n.expressions(), *(a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr))]
-
-
 def _loads(n: Node) -> list[Expr]:
-    return [e for e in walk(_roots(n)) if e.op == "load"] if isinstance(n, (Map, Reduce)) else []
+    return [e for e in walk(n.roots()) if e.op == "load"] if isinstance(n, (Map, Reduce)) else []
 
 
 def _walks(n: Any, place: Index, recipe: _Recipe) -> dict[Any, Index] | None:
@@ -104,7 +100,7 @@ def _rewritten(n: Any, chosen: dict[Buffer, _Recipe], program: Program) -> Node:
         assert target is not None
         return reindexed(program.exprs, [recipe.value], target)[0][recipe.value]
 
-    new = program.exprs.rebuild(_roots(n), again)
+    new = program.exprs.rebuild(n.roots(), again)
     if isinstance(n, Map):
         return dataclasses.replace(n, stores=[Store(s.buffer, rebuilt_index(s.offset, new), new[s.value]) for s in n.stores])
     return dataclasses.replace(n, value=new[n.value], offset=rebuilt_index(n.offset, new))  # type: ignore[no-any-return]

@@ -21,7 +21,6 @@ from fdl.lowering.loop_ir import (
     Argmax,
     Branch,
     Buffer,
-    Expr,
     Index,
     Interner,
     Loop,
@@ -142,14 +141,12 @@ def _place_of(n: Map, out: list[Node], writer: dict[Buffer, int], groups: dict[t
 def _reads_own(n: Map, group: Map) -> bool:
     """Whether each load of what the group stores has the store's own address, outside of anything conditional."""
     stored = {s.buffer: s.offset for s in group.stores}
-    roots = n.expressions() + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)]
-    return all(e.attr[1] == stored[e.attr[0]] for e in walk(roots) if e.op == "load" and e.attr[0] in stored)
+    return all(e.attr[1] == stored[e.attr[0]] for e in walk(n.roots()) if e.op == "load" and e.attr[0] in stored)
 
 
 def _joined(group: Map, n: Map, exprs: Interner) -> Map:
     values = {s.buffer: s.value for s in group.stores}
-    roots = n.expressions() + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)]
-    new = exprs.rebuild(roots, lambda e: values.get(e.attr[0]) if e.op == "load" else None)
+    new = exprs.rebuild(n.roots(), lambda e: values.get(e.attr[0]) if e.op == "load" else None)
     stores = [Store(s.buffer, rebuilt_index(s.offset, new), new[s.value]) for s in n.stores]
     return Map(group.space, [*group.stores, *stores], sources=list(dict.fromkeys([*group.sources, *n.sources])))
 
@@ -171,8 +168,7 @@ def _collapsed(n: Any, exprs: Interner) -> Node:
     inner = len(n.over) if isinstance(n, Reduce) else 1 if isinstance(n, Argmax) else 0
     count = len(n.space)
     old = [v.terms[0][0] for v in space_vars(count + inner)]
-    roots = n.expressions()
-    found = [i for e in walk(roots + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)]) for i in e.indices()] + n.indices()
+    found = [i for e in walk(n.roots()) for i in e.indices()] + n.indices()
     groups: list[list[int]] = []
     for k in range(count):
         if n.space[k] == 1:
@@ -188,7 +184,7 @@ def _collapsed(n: Any, exprs: Interner) -> Node:
     target.update({old[count + j]: fresh[len(groups) + j] for j in range(inner)})
 
     target.update({old[k]: ZERO for k in range(count) if old[k] not in target})
-    new, moved = reindexed(exprs, roots + [a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr)], target)
+    new, moved = reindexed(exprs, n.roots(), target)
     space = tuple(math.prod(n.space[k] for k in g) for g in groups)
     if isinstance(n, Map):
         return dataclasses.replace(n, space=space, stores=[Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores])
@@ -273,7 +269,7 @@ def _touched(n: Node) -> set[Buffer]:
 
 
 def _reads_only_at(n: Map, b: Buffer, offset: Index, needed: bool = True) -> bool:
-    loads = [e for e in walk([*n.expressions(), *(a for i in n.indices() for a, _ in i.terms if isinstance(a, Expr))]) if e.op == "load" and e.attr[0] is b]
+    loads = [e for e in walk(n.roots()) if e.op == "load" and e.attr[0] is b]
     return (bool(loads) or not needed) and all(e.attr[1] == offset for e in loads)
 
 

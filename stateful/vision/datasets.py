@@ -34,8 +34,10 @@ class _Images(Dataset[Any]):
         raise NotImplementedError
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        image: Any = self.images[index]
-        label: Any = self._label(index)
+        return self._changed(self.images[index], self._label(index))
+
+    def _changed(self, image: Any, label: Any) -> tuple[Any, Any]:
+        """A sample as the user's transforms make it."""
         return (image if self.transform is None else self.transform(image)), (label if self.target_transform is None else self.target_transform(label))
 
     def __len__(self) -> int:
@@ -198,9 +200,8 @@ class FakeData(_Images):
         if not 0 <= index < self.size:
             raise IndexError(f"{type(self).__name__} index out of range")
         rng = np.random.default_rng((self.offset, index))
-        image: Any = rng.integers(0, 256, self.image_size, np.uint8).transpose(1, 2, 0)
-        label: Any = int(rng.integers(self.num_classes))
-        return (image if self.transform is None else self.transform(image)), (label if self.target_transform is None else self.target_transform(label))
+        image = rng.integers(0, 256, self.image_size, np.uint8).transpose(1, 2, 0)
+        return self._changed(image, int(rng.integers(self.num_classes)))
 
 
 class ImageFolder(_Images):
@@ -226,8 +227,7 @@ class ImageFolder(_Images):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         path, label = self.samples[index]
-        image, target = self.loader(path), label
-        return (image if self.transform is None else self.transform(image)), (target if self.target_transform is None else self.target_transform(target))
+        return self._changed(self.loader(path), label)
 
 
 def _pillow(path: str) -> Any:

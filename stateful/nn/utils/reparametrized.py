@@ -48,10 +48,7 @@ class _Spectral(_Before):
         weight, u, v = (getattr(module, f"{self.name}_{part}") for part in ("orig", "u", "v"))
         matrix = as_matrix(weight, self.dim)
         if module.training:
-            with no_grad():
-                for _ in range(self.steps):
-                    v.copy_(normalize(mv(matrix.t(), u), dim=0, eps=self.eps))
-                    u.copy_(normalize(mv(matrix, v), dim=0, eps=self.eps))
+            power_iteration(matrix.detach().t(), v, u, self.steps, self.eps)  # `v` first, as it was then
         return weight / dot(u.clone(), mv(matrix, v.clone()))  # type: ignore[no-any-return]
 
 
