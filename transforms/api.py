@@ -214,6 +214,8 @@ def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kw
     if chosen and not -count <= min(chosen) <= max(chosen) < count:
         raise StructureError(f"{what}: argnums={argnums}, but the call has {count} positional arguments")
     chosen = tuple([i % count for i in chosen])
+    if not kwargs and chosen == tuple(range(count)):
+        return f, tuple(args), chosen
 
     def of_parts(*inner: Any) -> Any:
         full_args = list(args)

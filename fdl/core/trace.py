@@ -36,6 +36,10 @@ class Trace:
         """Results of the primitive on operands that are arrays, literals, or tracers of this or an outer trace."""
         raise NotImplementedError(self)
 
+    def recall(self, primitive: Primitive, operands: Sequence[Any]) -> Sequence[Any] | None:
+        """Results of a primitive without parameters, on operands as a user gave them, if it ran on just these types before; None where `process` has to look."""
+        return None
+
     def axis_size(self, axis_name: Any, what: str) -> int:
         """Size of the innermost mapped axis of this name; AxisNameError if there is none."""
         if self.parent is None:
@@ -173,6 +177,11 @@ def install_base(trace: Trace) -> None:
 def current_trace() -> Trace:
     """The trace of the innermost transform, or the base."""
     return _CURRENT.get() or _base
+
+
+def recall(primitive: Primitive, operands: Sequence[Any]) -> Sequence[Any] | None:
+    """What the current trace remembers of this operation, see `Trace.recall`."""
+    return (_CURRENT.get() or _base).recall(primitive, operands)
 
 
 def transforming() -> bool:

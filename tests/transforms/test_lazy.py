@@ -464,3 +464,32 @@ def test_random_walks_agree_with_eager_execution(steps):
 
 def test_arrays_are_what_they_were_made_as():
     assert isinstance(jnp.ones(2) + 1, Array)
+
+
+MIXED = [
+    lambda: jnp.ones(3),
+    lambda: jnp.ones((2, 1)),
+    lambda: jnp.float32(2),
+    lambda: jnp.asarray(2.0),
+    lambda: jnp.arange(3),
+    lambda: 2.0,
+    lambda: 3,
+    lambda: np.ones(3, "f"),
+    lambda: jnp.ones(3, "bfloat16"),
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from([jnp.add, jnp.multiply, jnp.maximum, jnp.less]), st.integers(0, len(MIXED) - 1), st.integers(0, len(MIXED) - 1)), max_size=6))
+def test_what_is_recalled_has_the_types_and_values_of_what_is_worked_out(steps):
+    """Operands go to the record as they were given, before they are aligned, if it has just these types."""
+
+    def run():
+        return [f(MIXED[a](), MIXED[b]()) for f, a, b in steps]
+
+    first, gradients = run(), []
+    for _ in range(2):
+        for x, y in zip(first, run(), strict=True):
+            assert x.aval == y.aval
+            assert x.tolist() == y.tolist()
+        gradients.append(fdl.grad(lambda w: sum(((f(w * MIXED[a](), MIXED[b]()) * 1.0).sum() for f, a, b in steps), w * 0.0))(2.0).item())
+    assert gradients[0] == gradients[1]

@@ -129,6 +129,17 @@ class Recorder:
             self._limit(head, operands)
         return self._bind(head, operands, resolve)
 
+    def recall(self, head: Any, operands: Sequence[Any]) -> Sequence[Array] | None:
+        """Results of `bind` where it is a hit of the runtime library and nothing is special, else None."""
+        if NATIVE.bind is None or self.busy or not self.plain:
+            return None
+        self.busy = True
+        try:
+            hit = NATIVE.bind(self.segment, head, operands)
+        finally:
+            self.busy = False
+        return None if hit is None else hit[0]
+
     def _bind(self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> tuple[list[Array], Any]:
         """`bind` in full; the hit path of the runtime library does the same, and nothing where it cannot."""
         self.busy = True

@@ -68,6 +68,9 @@ class LazyTrace(Trace):
         outs, _ = current_recorder().bind((primitive, tuple(params.items())), values, _resolve)
         return outs
 
+    def recall(self, primitive: Primitive, operands: Sequence[Any]) -> Sequence[Any] | None:
+        return current_recorder().recall((primitive, ()), operands)
+
 
 def _resolve(head: tuple[Primitive, tuple[tuple[str, Any], ...]], avals: list[ShapedArray]) -> Operation:
     primitive, items = head

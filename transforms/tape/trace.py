@@ -67,6 +67,9 @@ def _function(primitive: Primitive) -> Function | None:
     return Function(lambda *args: primitive.bind_list(args[:-1], dict(args[-1])), primitive.name)
 
 
+_NO_PARAMS = ((),)  # as `process` records them
+
+
 class TapeTrace(Trace):
     """Runs operations outside of all transforms and puts what varies on the tape."""
 
@@ -80,6 +83,12 @@ class TapeTrace(Trace):
             if done is not None:
                 return done
         return self._process(function, primitive, operands, params)
+
+    def recall(self, primitive: Primitive, operands: Sequence[Any]) -> Sequence[Any] | None:
+        recorder = recorders.recorder
+        if NATIVE.follow is None or not recorder.plain:
+            return None
+        return NATIVE.follow(recorder, self, _function(primitive), operands, _NO_PARAMS, ORDER)
 
     def _process(self, function: Function | None, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
         """`process` in full; the runtime library does the same where the call was recorded before and nothing is special."""
