@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import Any
@@ -13,6 +14,7 @@ from fdl.core.trace import aval_of
 from fdl.numpy import mean, where
 from fdl.numpy._math import axes_of
 from fdl.transforms.control.call import graph_function
+from fdl.transforms.custom import custom_jvp
 
 
 @graph_function
@@ -153,6 +155,25 @@ def logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     return ops.expand_dims(out, axes) if keepdims else out
 
 
+def _total(x: Any, axes: tuple[int, ...]) -> Any:
+    """The sum over axes, in every place."""
+    shape = aval_of(x).shape
+    return ops.broadcast(ops.reduce_sum(x, axes), shape, [i for i in range(len(shape)) if i not in axes])
+
+
+@functools.partial(custom_jvp, nondiff_argnums=(1,))
+def _shares(x: Any, axes: tuple[int, ...]) -> Any:
+    """`exp(x) / sum(exp(x))`; its derivative needs the result alone, where that of its steps would keep the exponentials as well."""
+    e = ops.exp(x)
+    return ops.div(e, _total(e, axes))
+
+
+@_shares.defjvp
+def _(axes: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+    shares = _shares(*primals, axes)
+    return shares, ops.mul(shares, ops.sub(tangents[0], _total(ops.mul(shares, tangents[0]), axes)))
+
+
 @graph_function(static=(1,))
 def softmax(x: Any, axis: int = -1) -> Any:
     """`exp(x) / sum(exp(x))` along an axis.
@@ -160,9 +181,8 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> softmax(ops.full((2,), 0.0, "float32")).tolist()
     [0.5, 0.5]
     """
-    shifted, _, axes, kept = _shifted(x, axis, "softmax")
-    e = ops.exp(shifted)
-    return ops.div(e, ops.broadcast(ops.reduce_sum(e, axes), aval_of(e).shape, kept))
+    shifted, _, axes, _ = _shifted(x, axis, "softmax")
+    return _shares(shifted, axes)
 
 
 @graph_function(static=(1,))
