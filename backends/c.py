@@ -56,10 +56,11 @@ def lower(graph: Graph, donated: Sequence[int] = (), timed: bool = False) -> Low
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What running a program takes, as the disk cache keeps it: a file name in the cache, bytes of the arena, whether it wants a region, results in place."""
+    """What running a program takes, as the disk cache keeps it: a file name in the cache, bytes of the arena and of each thread, whether it wants a region, results in place."""
 
     library: str
     arena: int
+    own: int
     parallel: bool
     in_place: list[int]
 
@@ -68,7 +69,7 @@ class Plan:
         """The plan in the cache, None where it is missing, damaged, or without its library."""
         found = cache.read_plan(key) or {}
         try:
-            plan = cls(str(found["library"]), int(found["arena"]), bool(found["parallel"]), [int(i) for i in found["in_place"]])
+            plan = cls(str(found["library"]), int(found["arena"]), int(found["own"]), bool(found["parallel"]), [int(i) for i in found["in_place"]])
         except (KeyError, TypeError, ValueError):
             return None
         return plan if Path(plan.library).name == plan.library and plan.path.is_file() else None
@@ -95,7 +96,7 @@ def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
     """What a lowered program takes to run, its library built if need be."""
     program, in_place = lowered.program, lowered.arena.in_place
     places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs]
-    return Plan(compile_source(lowered.source, lowered.units, compiler), lowered.arena.size, lowered.parallel, places)
+    return Plan(compile_source(lowered.source, lowered.units, compiler), lowered.arena.size, lowered.arena.own, lowered.parallel, places)
 
 
 def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
@@ -133,7 +134,7 @@ class CExecutable(Executable):
             self.address,
             len(self.in_avals),
             sizes,
-            self.plan.arena,
+            (self.plan.arena, self.plan.own),
             int(self.plan.parallel),
             Array,
             own,

@@ -11,6 +11,7 @@ from typing import Any
 
 from fdl.backends.c import CExecutable, Lowered, lower, plan_of
 from fdl.backends.toolchain import find_compiler
+from fdl.core.config import config
 from fdl.core.errors import CompileError
 from fdl.lowering.loop_ir import Dot, Node
 from fdl.lowering.reindex import all_nodes
@@ -47,9 +48,17 @@ class Explanation:
         return self.lowered.arena.size
 
     @property
+    def peak_bytes(self) -> int:
+        """Bytes that are there at once while the program runs: arguments, results that do not take an argument's memory, temporaries of all threads."""
+        program, arena = self.lowered.program, self.lowered.arena
+        results = sum(b.nbytes for b in dict.fromkeys(program.outputs) if b not in arena.in_place)
+        return sum(b.nbytes for b in program.inputs) + results + arena.size + arena.own * (config.threads if self.lowered.parallel else 1)
+
+    @property
     def traffic_bytes(self) -> int:
         """Bytes that the stages read and write, each buffer once a stage."""
-        return sum(b.nbytes for n in all_nodes(self.lowered.program.nodes) if not n.nested() for b in [*n.reads(), *n.writes()])
+        cached = self.lowered.arena.slabs
+        return sum(b.nbytes for n in all_nodes(self.lowered.program.nodes) if not n.nested() for b in [*n.reads(), *n.writes()] if b not in cached)
 
     @property
     def operations(self) -> int:
@@ -68,7 +77,8 @@ class Explanation:
         return (
             "<!doctype html><meta charset=utf-8><title>fdl.explain</title><style>body{font:14px system-ui;margin:2em auto;max-width:80em}"
             "table{border-collapse:collapse}td,th{padding:.2em .6em;border-bottom:1px solid #ddd;text-align:left}.n{text-align:right}pre{overflow:auto}</style>"
-            f"<h1>Compiled program</h1><p>Arena {self.arena_bytes:,} bytes, traffic {self.traffic_bytes:,} bytes, about {self.operations:,} operations, "
+            f"<h1>Compiled program</h1><p>Peak {self.peak_bytes:,} bytes, of which arena {self.arena_bytes:,}; traffic {self.traffic_bytes:,} bytes, "
+            f"about {self.operations:,} operations, "
             f"{'all threads' if self.lowered.parallel else 'one thread'}.</p>"
             f"<table><tr><th>stage</th><th>extent</th><th>operations</th><th>bytes</th><th>lines</th></tr>{rows}</table>{shown}"
         )
@@ -83,7 +93,8 @@ class Explanation:
                 "== graph", self.graph,
                 "", f"== stages ({sum(1 for _ in all_nodes(p.nodes))}, {mode})", str(p),
                 "", "== kernels and the lines that they compute", kernels,
-                "", f"== memory: arena {self.arena_bytes} bytes, traffic {self.traffic_bytes} bytes, about {self.operations} operations", temps,
+                "", f"== memory: peak {self.peak_bytes} bytes, of which arena {self.arena_bytes} and {self.lowered.arena.own} a thread; "
+                f"traffic {self.traffic_bytes} bytes, about {self.operations} operations", temps,
                 "", "== C source", self.source,
             ]
         )  # fmt: skip

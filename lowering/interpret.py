@@ -5,6 +5,7 @@ Each node is evaluated on whole index grids with NumPy; elementwise operations u
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from fdl.core.dtypes import DType
 from fdl.core.primitive import REGISTRY
 from fdl.lowering.loop_ir import (
     Argmax,
+    Band,
     Branch,
     Buffer,
     Dot,
@@ -57,6 +59,8 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
                 memory[s.buffer][np.broadcast_to(place, n.space)] = np.broadcast_to(value, n.space)
         elif isinstance(n, Nest):
             _run(n.body, memory, steps)
+        elif isinstance(n, Band):
+            _band(n, memory, steps)
         elif isinstance(n, Reduce):
             _reduce(n, memory, steps)
         elif isinstance(n, Argmax):
@@ -74,10 +78,34 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
             _run(n.bodies[chosen], memory, steps)
 
 
+_PART, _COUNT = LoopVar(-1, True), LoopVar(-2, True)  # in the grid of a stage that runs in parts: which part of how many
+
+
+def _band(n: Band, memory: dict[Buffer, Any], steps: Grid) -> None:
+    """Part by part; what another part has left in a slab must not be read."""
+    for part in range(n.count):
+        for b in n.locals:
+            memory[b].fill(np.nan if memory[b].dtype.kind == "f" else 1)
+        own = {**steps, **{step_var(d): part // stride % size for d, (stride, size) in n.steps.items()}}
+        for m in n.body:
+            if n.counters(m):
+                _run([m], memory, own)
+            else:
+                _run([_cut(m, n.count)], memory, {**own, _PART: part, _COUNT: n.count})
+
+
+def _cut(n: Node, count: int) -> Node:
+    """A part of a stage, for a grid that says which one; the loops of a product's batch are not cut."""
+    if isinstance(n, Nest):
+        return dataclasses.replace(n, body=[_cut(m, count) for m in n.body])
+    return dataclasses.replace(n, space=(n.space[0] // count, *n.space[1:])) if isinstance(n, (Map, Reduce, Argmax)) else n
+
+
 def _grid(space: Sequence[int], steps: Grid) -> Grid:
     grid = dict(steps)
     for k, (v, d) in enumerate(zip(space_vars(len(space)), space, strict=True)):
-        grid[v.terms[0][0]] = np.arange(d).reshape([-1 if j == k else 1 for j in range(len(space))])
+        first = steps.get(_PART, 0) * d if k == 0 else 0
+        grid[v.terms[0][0]] = np.arange(first, first + d).reshape([-1 if j == k else 1 for j in range(len(space))])
     return grid
 
 
@@ -146,7 +174,10 @@ def _scatter(n: Scatter, memory: dict[Buffer, Any], steps: Grid) -> None:
 
 
 def _dot(n: Dot, memory: dict[Buffer, Any], steps: Grid) -> None:
-    for batch in np.ndindex(*n.space):
+    batches = list(np.ndindex(*n.space))
+    size = len(batches) // steps.get(_COUNT, 1)
+    first = steps.get(_PART, 0) * size
+    for batch in batches[first : first + size]:
         grid = {**steps, **{v.terms[0][0]: i for v, i in zip(space_vars(len(n.space)), batch, strict=True)}}
 
         def places(x: Operand, grid: Grid = grid) -> Any:

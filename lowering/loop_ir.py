@@ -34,7 +34,8 @@ class LoopVar:
 
 
 _SPACE = [LoopVar(rank) for rank in range(64)]
-_STEPS = [LoopVar(depth, True) for depth in range(16)]
+LAST_DEPTH = 31
+_STEPS = [LoopVar(depth, True) for depth in range(LAST_DEPTH + 1)]
 
 
 def space_vars(count: int, start: int = 0) -> list[Index]:
@@ -416,6 +417,37 @@ class Loop(Node):
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Band(Node):
+    """Stages of which part g of `count` parts, of each one's first loops, run one after another before part g + 1.
+
+    Read one after another the nodes of `body` mean the same.  `locals` are buffers that only the band sees: a thread keeps one slab of each, of so many elements.
+    A node that reads step counters runs whole in each part: the counter of a depth in `steps`, (stride, size), is `g // stride % size`.
+    """
+
+    count: int
+    body: list[Node]
+    locals: dict[Buffer, int]
+    steps: dict[int, tuple[int, int]]
+
+    def counters(self, n: Node) -> bool:
+        """Whether a node of the body reads step counters of the band."""
+        own = [_STEPS[d] for d in self.steps]
+        return isinstance(n, Map) and any(i.coefficient(v) for i in [*n.indices(), *(i for e in walk(n.roots()) for i in e.indices())] for v in own)
+
+    def nested(self) -> list[list[Node]]:
+        return [self.body]
+
+    def reads(self) -> list[Buffer]:
+        return list(dict.fromkeys(b for n in self.body for b in n.reads() if b not in self.locals))
+
+    def writes(self) -> list[Buffer]:
+        return list(dict.fromkeys(b for n in self.body for b in n.writes() if b not in self.locals))
+
+    def work(self) -> int:
+        return sum(n.work() for n in self.body)
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Branch(Node):
     """One of several programs, chosen by the int32 in `index`."""
 
@@ -486,6 +518,8 @@ def _print(nodes: Sequence[Node], indent: str) -> list[str]:
             lines.append(f"{indent}loop t{n.depth} {'while ' + str(n.test_result) if n.test is not None else n.length}{' reversed' if n.reverse else ''}, carry {n.carry}")
             for nested in n.nested():
                 lines += [*_print(nested, indent + "  "), indent + "  --"]
+        elif isinstance(n, Band):
+            lines += [f"{indent}band of {n.count} parts, locals {list(n.locals)}", *_print(n.body, indent + "  ")]
         elif isinstance(n, Branch):
             lines.append(f"{indent}branch on {n.index}")
             for nested in n.bodies:
@@ -512,8 +546,9 @@ def _inside(buffer: Buffer, index: Index, extents: Mapping[Any, int]) -> None:
 
 def _check(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -> None:
     for n in nodes:
-        if isinstance(n, Nest):
-            _check(n.body, written, steps)
+        if isinstance(n, (Nest, Band)):
+            own = {_STEPS[d]: size for d, (_, size) in n.steps.items()} if isinstance(n, Band) else {}
+            _check(n.body, written, {**steps, **own})
             continue
         for b in n.reads() if not n.nested() else []:
             if b not in written:

@@ -46,8 +46,13 @@ def used(nodes: Iterable[Node]) -> Counter[Buffer]:
     return count
 
 
-def reindexed(exprs: Interner, roots: Sequence[Expr], target: Mapping[Any, Index]) -> tuple[dict[Expr, Expr], Callable[[Index], Index]]:
-    """Each sub-expression with loop variables replaced by indices, and the same for addresses made of these expressions."""
+def reindexed(
+    exprs: Interner, roots: Sequence[Expr], target: Mapping[Any, Index], decided: Callable[[Expr], bool | None] = lambda e: None
+) -> tuple[dict[Expr, Expr], Callable[[Index], Index]]:
+    """Each sub-expression with loop variables replaced by indices, and the same for addresses made of these expressions.
+
+    Where the outcome of a `choose` is decided, its value stands in its place.
+    """
     new: dict[Expr, Expr] = {}
 
     def moved(index: Index) -> Index:
@@ -57,7 +62,10 @@ def reindexed(exprs: Interner, roots: Sequence[Expr], target: Mapping[Any, Index
         return result
 
     for e in walk(roots):
-        attr = e.attr
+        attr, outcome = e.attr, decided(e) if e.op == "choose" else None
+        if outcome is not None:
+            new[e] = new[e.args[-2] if outcome else e.args[-1]]
+            continue
         if e.op == "load":
             attr = (attr[0], moved(attr[1]))
         elif e.op == "number":

@@ -15,6 +15,7 @@ from fdl.core.source import Location
 from fdl.lowering import spellings
 from fdl.lowering.kernels import Expressions, LoopText, environment, render_kernel
 from fdl.lowering.loop_ir import (
+    Band,
     Branch,
     Buffer,
     Dot,
@@ -100,6 +101,30 @@ class DotText:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SlabText:
+    """A buffer of which a thread keeps one slab."""
+
+    name: str
+    type: str
+    offset: int
+    elements: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class BandText:
+    """Stages, part by part."""
+
+    count: int
+    body: tuple[Any, ...]
+    slabs: tuple[SlabText, ...]
+    whole: tuple[bool, ...]  # which stages run whole in each part, and read counters
+    counters: tuple[tuple[int, int, int], ...]  # (depth, stride, size)
+    parallel: bool
+    barrier: bool
+    kind: str = "band"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LoopNodeText:
     """A scan (with a length) or a while loop (with a test)."""
 
@@ -139,6 +164,8 @@ class ProgramText:
     large: bool
     clocks: int
     units: int
+    arena: int
+    own: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -176,8 +203,8 @@ class ProgramRenderer:
             self._name(self.arena.home(b) if b.kind == "temp" else b)
         kernels = tuple(_kernel_text(text.replace("KERNEL_NAME", name)) for text, name in self.kernels.items())
         units = UNITS if self.large and not self.timed else 1
-        buffers = tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used)
-        text = ProgramText(kernels, buffers, nodes, serial, self.large, len(self.clocks) if self.timed else 0, units)
+        buffers = tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used and b not in self.arena.slabs)
+        text = ProgramText(kernels, buffers, nodes, serial, self.large, len(self.clocks) if self.timed else 0, units, self.arena.size, self.arena.own)
         source = environment().get_template("program.c.j2").render(p=text)
         return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines, self.clocks, units)
 
@@ -218,6 +245,10 @@ class ProgramRenderer:
             carry, swapped = self._handed_on(n, serial)
             result = "" if n.test_result is None else self._name(n.test_result)
             return LoopNodeText(n.depth, None if n.test is not None else n.length, n.reverse, body, carry, swapped, test, result, serial, barrier)
+        if isinstance(n, Band):
+            slabs = tuple(SlabText(self._name(b), spellings.storage_type(b.dtype), self.arena.slabs[b], size) for b, size in n.locals.items())
+            body, whole = tuple(self._node(m, False) for m in n.body), tuple(n.counters(m) for m in n.body)
+            return BandText(n.count, body, slabs, whole, tuple((d, *x) for d, x in n.steps.items()), is_parallel(n), barrier)
         if isinstance(n, Branch):
             return self._branch(n, barrier)
         return self._kernel(n, barrier)

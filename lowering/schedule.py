@@ -15,10 +15,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fdl.lowering.bands import band_stages
 from fdl.lowering.fusion import fuse_rows
+from fdl.lowering.guards import cut_at_guards
 from fdl.lowering.loop_ir import (
     ZERO,
     Argmax,
+    Band,
     Branch,
     Buffer,
     Index,
@@ -45,8 +48,8 @@ _PRIVATE = 128  # bytes of a temp that may live on one thread's stack
 
 
 def schedule(program: Program, nests: bool = True) -> Program:
-    """All steps in order; panels and row fusion only for backends with the runtime library's products and with nests."""
-    for step in (drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, collapse_loops, *([pack_constants, fuse_rows] if nests else [])):
+    """All steps in order; panels, row fusion and bands only for backends with the runtime library's products and with nests."""
+    for step in (drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, collapse_loops, *([pack_constants, fuse_rows, cut_at_guards, band_stages] if nests else [])):
         program = step(program)
     return program
 
@@ -197,12 +200,14 @@ def _collapsed(n: Any, exprs: Interner) -> Node:
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Arena:
     """Byte offset of each temp, and the size of it all; outputs that are written over a donated input, and carries over the last step's;
-    small temps of the first thread alone, which the compiler may keep in registers."""
+    small temps of the first thread alone, which the compiler may keep in registers; slabs of bands by their offsets in a thread's own memory, and the size of that."""
 
     offsets: dict[Buffer, int]
     size: int
     in_place: dict[Buffer, Buffer] = dataclasses.field(default_factory=dict)
     private: frozenset[Buffer] = frozenset()
+    slabs: dict[Buffer, int] = dataclasses.field(default_factory=dict)
+    own: int = 0
 
     def home(self, b: Buffer) -> Buffer:
         """The buffer whose memory holds this one."""
@@ -317,13 +322,33 @@ def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
     private = plan_private(program)
     while split := {x for pair in in_place.items() for x in pair if x in private and not private.issuperset(pair)}:
         private -= split  # one memory, one place
+    slabs, own = plan_slabs(program)
+    sizes = {b: max(b.nbytes, 1) for b in program.buffers if b.kind == "temp" and b not in in_place and b not in private and b not in slabs}
+    offsets, size = _placed(program.nodes, sizes)
+    return Arena(offsets, size, in_place, private, slabs, own)
+
+
+def plan_slabs(program: Program) -> tuple[dict[Buffer, int], int]:
+    """Where slabs of bands lie in the memory of a thread, and how much of it there is."""
+    offsets: dict[Buffer, int] = {}
+    size = 0
+    for band in all_nodes(program.nodes):
+        if isinstance(band, Band):
+            found, need = _placed(band.body, {b: size * b.dtype.itemsize for b, size in band.locals.items()})
+            offsets |= found
+            size = max(size, need)
+    return offsets, size
+
+
+def _placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int]) -> tuple[dict[Buffer, int], int]:
+    """Offsets of the buffers of these sizes, first fit by first use, and the size of it all."""
     first: dict[Buffer, int] = {}
     last: dict[Buffer, int] = {}
-    for place, n in enumerate(program.nodes):
+    for place, n in enumerate(nodes):
         for m in all_nodes([n]):
             touched = [*m.reads(), *m.writes(), *([m.test_result] if isinstance(m, Loop) and m.test_result is not None else [])]
             for b in touched:
-                if b.kind == "temp" and b not in in_place and b not in private:
+                if b in sizes:
                     first.setdefault(b, place)
                     last[b] = place
     holes = Holes()
@@ -334,11 +359,11 @@ def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
         while live and live[0][0] < first[b]:
             _, start, end = heapq.heappop(live)
             holes.give_back(start, end)
-        need = -(-max(b.nbytes, 1) // _ALIGN) * _ALIGN
+        need = -(-sizes[b] // _ALIGN) * _ALIGN
         at = offsets[b] = holes.take(need)
         heapq.heappush(live, (last[b], at, at + need))
         size = max(size, at + need)
-    return Arena(offsets, size, in_place, private)
+    return offsets, size
 
 
 def is_parallel(n: Node) -> bool:

@@ -134,7 +134,6 @@ static int start_workers(int threads) {
 static void run_region(fdl_program_fn program, void *const *io, char *arena, int threads) {
   const unsigned saved = flush_denormals();
   team_t alone = {.threads = 1};
-  if (threads > MAX_THREADS) threads = MAX_THREADS;
   if (threads == 1) {
     program(&table, &alone, io, arena, 0, 1);
     restore_denormals(saved);
@@ -262,7 +261,7 @@ typedef struct Tree { int kind, count; PyObject *keys; struct Tree *children; } 
 typedef struct {
   fdl_program_fn function;
   int inputs, outputs, parallel, captured;
-  long arena, *out_bytes;
+  long arena, own, *out_bytes; /* bytes of all threads together, and of each */
   int *in_place; /* for each output the donated input whose memory it may take, or -1 */
   char *codes; /* for each 0-d input how a Python number is stored, see `number_code` in c.py */
   char *gone; /* for each argument's leaf whether it is donated */
@@ -312,16 +311,18 @@ static int launch(Program *p, void **io, PyObject *const *held, Buffer **outs) {
     if (!outs[i]) { while (i--) Py_DecRef(&outs[i]->base); return 0; }
     io[p->inputs + i] = outs[i]->memory;
   }
-  char *arena = p->arena ? take_memory(p->arena) : 0;
-  if (p->arena && !arena) { for (int i = 0; i < p->outputs; i++) Py_DecRef(&outs[i]->base); PyErr_NoMemory(); return 0; }
+  const int threads = p->parallel ? max_threads < MAX_THREADS ? max_threads : MAX_THREADS : 1;
+  const long bytes = p->arena + p->own * threads;
+  char *arena = bytes ? take_memory(bytes) : 0;
+  if (bytes && !arena) { for (int i = 0; i < p->outputs; i++) Py_DecRef(&outs[i]->base); PyErr_NoMemory(); return 0; }
   if (p->parallel) { /* long enough to let other Python threads run */
     void *state = PyEval_SaveThread();
-    run_region(p->function, io, arena, max_threads);
+    run_region(p->function, io, arena, threads);
     PyEval_RestoreThread(state);
   } else {
     run_region(p->function, io, arena, 1);
   }
-  if (arena) give_memory(arena, p->arena);
+  if (arena) give_memory(arena, bytes);
   return 1;
 }
 
@@ -574,7 +575,7 @@ static PyObject *load(PyObject *self, PyObject *path) {
   return function ? PyLong_FromLong((long)function) : fail(dlerror());
 }
 
-/* program(address, inputs, out_bytes, arena, parallel, array_type, in_avals, out_avals, captures, (patterns of arguments, of the result), declined, kind, in_place, codes,
+/* program(address, inputs, out_bytes, (bytes of the arena, of each thread), parallel, array_type, in_avals, out_avals, captures, (patterns of arguments, of the result), declined, kind, in_place, codes,
  * donated leaves, what stands in their place) -> callable: run, fast or fill */
 static PyObject *make_program(PyObject *self, PyObject *const *args, long count) {
   (void)self;
@@ -590,7 +591,7 @@ static PyObject *make_program(PyObject *self, PyObject *const *args, long count)
   for (int i = 0; i < p->outputs; i++) p->in_place[i] = (int)PyLong_AsLong(PyTuple_GetItem(args[12], i));
   p->codes = calloc((size_t)p->inputs + 1, 1);
   memcpy(p->codes, PyUnicode_AsUTF8AndSize(args[13], 0), (size_t)p->inputs);
-  p->arena = PyLong_AsLong(args[3]);
+  p->arena = PyLong_AsLong(PyTuple_GetItem(args[3], 0)), p->own = PyLong_AsLong(PyTuple_GetItem(args[3], 1));
   p->parallel = (int)PyLong_AsLong(args[4]);
   p->array_type = keep(args[5]);
   p->in_avals = keep(args[6]);

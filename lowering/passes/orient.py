@@ -11,20 +11,25 @@ from fdl.core.graph import Equation, Graph, Var, use_counts
 
 
 def orient(graph: Graph) -> Graph:
-    """`transpose(dot(a, b))`, where nothing else reads the product and the transpose only exchanges what came from a and from b, is `dot(b, a)`."""
+    """`transpose(dot(a, b))`, where nothing else reads the product and what runs fastest after the transpose came from a, is a look at `dot(b, a)`."""
     uses = use_counts(graph)
     products = {e.outputs[0]: e for e in graph.equations if e.primitive.name == "dot_general"}
-    exchanged: dict[Var, Equation] = {}
+    turned: dict[Var, Equation] = {}  # by the product's result: its transpose
     for e in graph.equations:
         x = e.inputs[0] if e.inputs else None
-        if e.primitive.name == "transpose" and isinstance(x, Var) and x in products and uses[x] == 1 and _exchanges(products[x], e.params["permutation"]):
-            exchanged[x] = e
-    outputs = {id(e): v for v, e in exchanged.items()}
+        if e.primitive.name == "transpose" and isinstance(x, Var) and x in products and uses[x] == 1 and e.params["permutation"][-1] in _left(products[x]):
+            turned[x] = e
+    left_over: dict[int, Equation | None] = {}  # by identity of a transpose: what is left of it
     equations: list[Equation] = []
     for e in graph.equations:
-        if e.outputs and e.outputs[0] in exchanged:
-            equations.append(_swapped(e, exchanged[e.outputs[0]]))
-        elif id(e) not in outputs:
+        if e.outputs and e.outputs[0] in turned:
+            transpose = turned[e.outputs[0]]
+            product, left_over[id(transpose)] = _swapped(e, transpose)
+            equations.append(product)
+        elif id(e) in left_over:
+            rest = left_over[id(e)]
+            equations += [] if rest is None else [rest]
+        else:
             equations.append(e.replace(params={k: _inner(v) for k, v in e.params.items()}))
     return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
 
@@ -35,14 +40,23 @@ def _inner(value: Any) -> Any:
     return tuple(map(_inner, value)) if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value) else value
 
 
-def _exchanges(product: Equation, permutation: tuple[int, ...]) -> bool:
+def _left(product: Equation) -> range:
+    """Axes of the result that come from the first operand alone."""
     (lc, _), (lb, _) = product.params["numbers"]
-    batch, ndim = len(lb), product.outputs[0].aval.ndim
-    left = product.inputs[0].aval.ndim - len(lc) - batch
-    return permutation == (*range(batch), *range(batch + left, ndim), *range(batch, batch + left))
+    return range(len(lb), product.inputs[0].aval.ndim - len(lc))
 
 
-def _swapped(product: Equation, transpose: Equation) -> Equation:
+def _swapped(product: Equation, transpose: Equation) -> tuple[Equation, Equation | None]:
+    """The product with its sides exchanged, and what is left of the transpose."""
     (lc, rc), (lb, rb) = product.params["numbers"]
     a, b = product.inputs
-    return product.replace(inputs=(b, a), params={**product.params, "numbers": ((rc, lc), (rb, lb))}, outputs=transpose.outputs)
+    left, ndim = _left(product), product.outputs[0].aval.ndim
+    order = [*range(left.start), *range(left.stop, ndim), *left]  # axes of the result in the exchanged product's
+    permutation = tuple([order.index(axis) for axis in transpose.params["permutation"]])
+    params = {**product.params, "numbers": ((rc, lc), (rb, lb))}
+    if permutation == tuple(range(ndim)):
+        return product.replace(inputs=(b, a), params=params, outputs=transpose.outputs), None
+    aval = product.outputs[0].aval
+    out = Var(aval.update(shape=tuple([aval.shape[axis] for axis in order])))
+    exchanged = product.replace(inputs=(b, a), params=params, outputs=(out,))
+    return exchanged, transpose.replace(inputs=(out,), params={**transpose.params, "permutation": permutation})

@@ -69,7 +69,7 @@ def test_source_is_the_same_from_run_to_run_and_carries_no_lines():
     assert a.source == b.source and "test_compiler" not in a.source
     assert any("test_compiler.py" in str(line) for lines in a.lines.values() for line in lines)
     text = str(fdl.explain(f)(X))
-    assert all(part in text for part in ("== graph", "== stages", "== kernels", "arena", "== C source", "test_compiler.py"))
+    assert all(part in text for part in ("== graph", "== stages", "== kernels", "peak", "arena", "== C source", "test_compiler.py"))
 
 
 def test_arena_is_shared_by_lifetime():
@@ -251,3 +251,11 @@ def test_devices_say_what_they_lack():
 if __name__ == "__main__":
     for kind, text in device_sources().items():
         (ROOT / "tests" / "lowering" / f"golden.{kind}.txt").write_text(text)
+
+
+def test_peak_memory_is_known_before_running():
+    x = jnp.ones((256, 256))
+    shown = fdl.explain(lambda x: jnp.tanh(x) @ x)(x)
+    assert shown.peak_bytes == 3 * x.nbytes  # argument, result, and the operand that is made
+    deep = fdl.explain(lambda x: jnp.tanh(x @ jnp.tanh(x @ jnp.tanh(x @ x))))(x)
+    assert 3 * x.nbytes <= deep.peak_bytes <= 5 * x.nbytes
