@@ -22,9 +22,10 @@ from fdl.core.pytree import TreeDef
 from fdl.core.source import Location
 from fdl.lowering.builder import build
 from fdl.lowering.loop_ir import Node, Program
+from fdl.lowering.memory import Arena, plan_arena
 from fdl.lowering.passes import run_passes
 from fdl.lowering.render import render_program
-from fdl.lowering.schedule import Arena, plan_arena, schedule
+from fdl.lowering.schedule import schedule
 
 _LOADED: dict[str, int] = {}  # address of the program function by library
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it

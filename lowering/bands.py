@@ -36,6 +36,7 @@ from fdl.lowering.loop_ir import (
     step_var,
     walk,
 )
+from fdl.lowering.memory import placed, slab_bytes
 from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 
 _LEAST = 16  # iterations, so that threads have equal shares
@@ -136,7 +137,7 @@ class _Run:
         """A band, where that keeps enough from going to memory; else the stages."""
         own, made = used(self.nodes), Counter(b for n in self.nodes for b in n.writes())
         local = {b: b.size // self.count for b in made if b.kind == "temp" and self.inside[b] and own[b] == reads[b] and made[b] == writes[b]}
-        if sum(b.nbytes for b in local) < _SAVED or sum(size * b.dtype.itemsize for b, size in local.items()) > _MOST * len(self.nodes):
+        if sum(b.nbytes for b in local) < _SAVED or placed(self.nodes, slab_bytes(local))[1] > _MOST:
             return self.before
         return [Band(self.count, self.nodes, local, {d: key for key, d in self.steps.items()}, sources=list(dict.fromkeys(s for n in self.nodes for s in n.sources)))]
 

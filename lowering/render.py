@@ -24,8 +24,8 @@ from fdl.lowering.loop_ir import (
     Operand,
     Program,
 )
+from fdl.lowering.memory import Arena, Barriers, copies_itself, is_parallel
 from fdl.lowering.reindex import all_nodes
-from fdl.lowering.schedule import Arena, Barriers, copies_itself, is_parallel
 
 _SMALL_COPY = 256  # bytes of a carry that is copied rather than swapped
 UNITS = 2  # parts of a large program that are compiled at the same time
