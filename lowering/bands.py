@@ -8,6 +8,7 @@ The stages are called as before, on a part of their first loop: bits do not chan
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import math
 from collections import Counter
@@ -39,9 +40,10 @@ from fdl.lowering.loop_ir import (
 from fdl.lowering.memory import placed, slab_bytes
 from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 
-_LEAST = 16  # iterations, so that threads have equal shares
+_LEAST = 8  # iterations, so that threads have equal shares
 _SAVED = 1 << 19  # bytes that never go to memory, from which a band pays
 _MOST = 1 << 20  # bytes of an iteration that stay in a core's second cache
+_BRIEF = 4  # stages: what lives no longer and does not fit would only take more memory in a band
 _COUNTERS = 4  # step counters of a band
 
 
@@ -133,11 +135,28 @@ class _Run:
         new, moved = reindexed(self.exprs, n.roots(), target)
         return dataclasses.replace(n, space=tuple(loops.rest.values()), stores=[Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores])
 
+    def _lives(self) -> dict[Buffer, int]:
+        """For how many stages each buffer has to be kept."""
+        first: dict[Buffer, int] = {}
+        last: dict[Buffer, int] = {}
+        for place, n in enumerate(self.nodes):
+            for b in (*n.reads(), *n.writes()):
+                first.setdefault(b, place)
+                last[b] = place
+        return {b: last[b] - first[b] for b in first}
+
+    def _slabs(self, buffers: Sequence[Buffer]) -> dict[Buffer, int]:
+        return {b: b.size // self.count for b in buffers}
+
     def result(self, reads: Mapping[Buffer, int], writes: Mapping[Buffer, int]) -> list[Node]:
-        """A band, where that keeps enough from going to memory; else the stages."""
+        """A band, where that keeps enough from going to memory; else the stages.  What lives longest goes there first."""
         own, made = used(self.nodes), Counter(b for n in self.nodes for b in n.writes())
-        local = {b: b.size // self.count for b in made if b.kind == "temp" and self.inside[b] and own[b] == reads[b] and made[b] == writes[b]}
-        if sum(b.nbytes for b in local) < _SAVED or placed(self.nodes, slab_bytes(local))[1] > _MOST:
+        lives = self._lives()
+        found = [b for b in made if b.kind == "temp" and self.inside[b] and own[b] == reads[b] and made[b] == writes[b]]
+        found.sort(key=lambda b: (lives[b], b.nbytes, b.number))
+        fitting = bisect.bisect_right(range(len(found)), _MOST, key=lambda k: placed(self.nodes, slab_bytes(self._slabs(found[: k + 1])))[1])
+        local = self._slabs(found[:fitting])
+        if sum(b.nbytes for b in local) < _SAVED or any(lives[b] <= _BRIEF for b in found[fitting:]):
             return self.before
         return [Band(self.count, self.nodes, local, {d: key for key, d in self.steps.items()}, sources=list(dict.fromkeys(s for n in self.nodes for s in n.sources)))]
 

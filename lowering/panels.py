@@ -7,8 +7,9 @@ longer or shorter than it thinks, they are a matrix like any other.
 from __future__ import annotations
 
 import dataclasses
+import math
 
-from fdl.lowering.loop_ir import ZERO, Buffer, Dot, Interner, Loop, Map, Node, Operand, Program, Store, row_major, space_vars
+from fdl.lowering.loop_ir import Buffer, Dot, Interner, Loop, Map, Node, Operand, Program, Store, row_major, space_vars
 from fdl.lowering.reindex import mapped
 
 _PANEL = 128  # bytes of a panel's row: two vectors of AVX-512
@@ -36,20 +37,23 @@ def pack_constants(program: Program) -> Program:
 
 
 def _with_panels(n: Node, changed: set[Buffer], packed: dict[tuple[Buffer, object], Operand], before: list[Node], buffers: list[Buffer], exprs: Interner) -> Node:
-    if not isinstance(n, Dot) or n.space or n.rhs.buffer in changed or n.n * n.k < _LEAST or len(n.rhs.rows) != 1 or len(n.rhs.cols) != 1 or n.rhs.offset.terms:
+    if not isinstance(n, Dot) or n.rhs.buffer in changed or n.n * n.k < _LEAST or len(n.rhs.rows) != 1 or len(n.rhs.cols) != 1:
+        return n
+    batch = space_vars(len(n.space))
+    if n.rhs.offset.without([v.terms[0][0] for v in batch]).terms:
         return n
     panel = n.n if n.m <= _FEW else _PANEL // n.dtype.itemsize
     (_, down), (_, across) = n.rhs.rows[0], n.rhs.cols[0]
     if n.n % panel or (n.m <= _FEW and across == 1):
         return n
-    key = (n.rhs.buffer, (n.rhs.offset, n.rhs.rows, n.rhs.cols, panel))
+    key = (n.rhs.buffer, (n.space, n.rhs.offset, n.rhs.rows, n.rhs.cols, panel))
     if key not in packed:
-        buffer = Buffer(len(buffers), n.dtype, n.n * n.k, "temp")
+        buffer = Buffer(len(buffers), n.dtype, math.prod(n.space) * n.n * n.k, "temp")
         buffers.append(buffer)
-        space = (n.n // panel, n.k, panel)
-        j, p, l = index = space_vars(3)
+        space = (*n.space, n.n // panel, n.k, panel)
+        j, p, l = space_vars(3, len(batch))
         value = exprs.make("load", (), n.dtype, (n.rhs.buffer, n.rhs.offset + p * down + (j * panel + l) * across))
-        before.append(Map(space, [Store(buffer, row_major(index, space), value)], sources=list(n.sources)))
+        before.append(Map(space, [Store(buffer, row_major([*batch, j, p, l], space), value)], sources=list(n.sources)))
         cols = ((n.n, 1),) if panel == n.n else ((n.n // panel, n.k * panel), (panel, 1))
-        packed[key] = Operand(buffer, ZERO, ((n.k, panel),), cols)
+        packed[key] = Operand(buffer, row_major(batch, n.space) * (n.n * n.k), ((n.k, panel),), cols)
     return dataclasses.replace(n, rhs=packed[key])

@@ -12,7 +12,7 @@ from typing import Any
 from fdl.lowering.loop_ir import Buffer, Expr, Index, Loop, LoopVar, Map, Node, Program, Reduce, Scatter, Store, rebuilt_index, space_vars, walk
 from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 
-_CHEAP = 3  # operations that may be repeated
+_CHEAP, _FREE = 3, 6  # operations that may be repeated, and where they read nothing but the place they stand at, as masks do
 _SMALL = 4  # loads from memory that is so many times smaller cost nothing
 
 
@@ -54,12 +54,12 @@ def recompute_cheap(program: Program) -> Program:
 
 
 def _recipe(n: Map, s: Store, rewritten: set[Buffer]) -> _Recipe | None:
-    """A temp that costs little more than one load of its own size, at its own address."""
-    if s.buffer.kind != "temp" or s.buffer in rewritten or s.value.cost > _CHEAP or s.value.op in ("const", "load"):
+    """A temp that costs little more than one load of its own size, at its own address, or no such load."""
+    if s.buffer.kind != "temp" or s.buffer in rewritten or s.value.cost > _FREE or s.value.op in ("const", "load"):
         return None
     large = 0
     for e in walk([s.value]):
-        if e.op in ("choose", "number"):
+        if e.op == "choose" or (e.op == "number" and any(not isinstance(atom, LoopVar) for atom, _ in e.attr.terms)):
             return None
         if e.op == "load":
             source, place = e.attr
@@ -69,7 +69,7 @@ def _recipe(n: Map, s: Store, rewritten: set[Buffer]) -> _Recipe | None:
                 large += 1
                 if place != s.offset or source.dtype.itemsize > s.buffer.dtype.itemsize:
                     return None
-    return _Recipe(n.space, s.offset, s.value) if large == 1 else None
+    return _Recipe(n.space, s.offset, s.value) if large <= 1 and s.value.cost <= (_CHEAP if large else _FREE) else None
 
 
 def _loads(n: Node) -> list[Expr]:

@@ -29,12 +29,14 @@ def _scores(q: Any, k: Any, mask: Any, scale: Any, causal: bool) -> Any:
 
 
 def _attention_body(q: Any, k: Any, v: Any, *args: Any) -> Any:
-    *mask, scale, causal = args
+    *given, scale, causal = args
+    mask = given[0] if given else None
     shapes = [aval_of(x).shape for x in (q, k, v)]
-    if causal and len(shapes[0]) == 4 and shapes[0] == shapes[1] and shapes[1][:3] == shapes[2][:3]:  # long sequences are worked on in blocks
-        heads_last = [ops.transpose(x, (0, 2, 1, 3)) for x in (q, k, v)]
-        return ops.transpose(nn.dot_product_attention(*heads_last, scale=scale, is_causal=True), (0, 2, 1, 3))
-    return jnp.matmul(nn.softmax(_scores(q, k, mask[0] if mask else None, scale, causal), -1), v)
+    if len(shapes[0]) == 4 and shapes[0][:2] == shapes[1][:2] and shapes[1][:3] == shapes[2][:3] and (mask is None or aval_of(mask).ndim <= 4):
+        q, k, v = (ops.transpose(x, (0, 2, 1, 3)) for x in (q, k, v))
+        seen, bias = (mask, None) if mask is not None and aval_of(mask).dtype == dtypes.bool_ else (None, mask)
+        return ops.transpose(nn.dot_product_attention(q, k, v, bias, seen, scale=scale, is_causal=causal), (0, 2, 1, 3))
+    return jnp.matmul(nn.softmax(_scores(q, k, mask, scale, causal), -1), v)
 
 
 def _dropped_body(q: Any, k: Any, v: Any, *args: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from typing import Any
 
@@ -253,62 +252,6 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     return ops.neg(_picked(log_softmax(logits), labels))
 
 
-@graph_function(static=(5, 6))
-def _attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, is_causal: bool, scale: float) -> Any:
-    scores = ops.mul(ops.dot_general(query, key, (((3,), (3,)), ((0, 2), (0, 2)))), scale)
-    shape = aval_of(scores).shape
-    if bias is not None:
-        scores = ops.add(scores, bias)
-    if mask is not None:
-        scores = where(mask, scores, -math.inf)
-    if is_causal:
-        scores = where(ops.greater_equal(ops.iota(shape, 2), ops.iota(shape, 3)), scores, -math.inf)
-    return ops.transpose(ops.dot_general(softmax(scores), value, (((3,), (1,)), ((0, 1), (0, 2)))), (0, 2, 1, 3))
-
-
-_CAUSAL_BLOCKS = 4
-_MIN_CAUSAL = 128  # length from which causal attention is taken in blocks
-
-
-@graph_function(static=(3,))
-def _causal_attention(query: Any, key: Any, value: Any, scale: float) -> Any:
-    """Causal attention block by block of queries, each against the keys that it may see: nearly half of the products are not computed."""
-    length = aval_of(query).shape[1]
-    edges = [round(length * i / _CAUSAL_BLOCKS / 16) * 16 for i in range(_CAUSAL_BLOCKS)] + [length]
-    blocks = []
-    for first, last in itertools.pairwise(edges):
-        q, k, v = ops.slice_in_dim(query, first, last, 1), ops.slice_in_dim(key, 0, last, 1), ops.slice_in_dim(value, 0, last, 1)
-        scores = ops.mul(ops.dot_general(q, k, (((3,), (3,)), ((0, 2), (0, 2)))), scale)
-        shape = aval_of(scores).shape
-        seen = ops.greater_equal(ops.add(ops.iota(shape, 2), first), ops.iota(shape, 3))
-        weights = softmax(where(seen, scores, -math.inf))
-        blocks.append(ops.dot_general(weights, v, (((3,), (1,)), ((0, 1), (0, 2)))))
-    return ops.transpose(ops.concatenate(blocks, 2), (0, 2, 1, 3))
-
-
-def dot_product_attention(query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, *, scale: float | None = None, is_causal: bool = False) -> Any:
-    """`softmax(query @ key.T * scale + bias) @ value` over (batch, length, heads, size) operands (Vaswani and others, 2017).
-
-    `bias` and the bool `mask` broadcast to (batch, heads, queries, keys); where the mask is false, or with `is_causal` behind the query, keys count nothing.
-    `scale` is one over the root of the size where it is not given.
-
-    >>> q = ops.full((1, 3, 2, 4), 1.0, "float32")
-    >>> dot_product_attention(q, q, q, is_causal=True).shape
-    (1, 3, 2, 4)
-    """
-    q, k, v = aval_of(query), aval_of(key), aval_of(value)
-    if not (q.ndim == k.ndim == v.ndim == 4) or k.shape != v.shape[:3] + k.shape[3:] or (q.shape[0], *q.shape[2:]) != (k.shape[0], *k.shape[2:]):
-        raise ShapeError(
-            f"dot_product_attention: query {q.describe()}, key {k.describe()}, value {v.describe()}",
-            why="operands are (batch, length, heads, size), key and value of one length, query and key of one size",
-            hint="split heads by x.reshape(batch, length, heads, size)",
-        )
-    scale = q.shape[3] ** -0.5 if scale is None else scale
-    if is_causal and bias is None and mask is None and q.shape[1] == k.shape[1] >= _MIN_CAUSAL:
-        return _causal_attention(query, key, value, scale)
-    return _attention(query, key, value, bias, mask, is_causal, scale)
-
-
 def dropout(x: Any, rate: float, key: Any) -> Any:
     """x with each element zero with probability `rate`, the others scaled up to keep the mean.
 
@@ -322,6 +265,6 @@ def dropout(x: Any, rate: float, key: Any) -> Any:
 
 
 __all__ = [
-    "cross_entropy", "dot_product_attention", "dropout", "elu", "gelu", "hard_tanh", "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp",
+    "cross_entropy", "dropout", "elu", "gelu", "hard_tanh", "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp",
     "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmax_cross_entropy", "softplus", "swish", "tanh",
 ]  # fmt: skip
