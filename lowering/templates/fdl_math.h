@@ -1,8 +1,8 @@
 /* Scalar functions that generated kernels call, for C and CUDA.
  *
- * Branch-free where a loop around them should vectorise.  Errors against the exact result, over the whole range: 2 ulp for exp and
- * log, 3 for expm1, log1p, tanh, logistic and erf (float32; held by tests/lowering/test_compiler.py); the others are the C library's.  Narrow floats live in `float` registers and are
- * rounded after each operation.  No function depends on the rounding of a fused multiply-add.
+ * Branch-free where a loop around them should vectorise.  Errors against the exact result, over the whole range: 1 ulp for float32 sin, cos, tan and pow, 2 for exp and log,
+ * 3 for expm1, log1p, tanh, logistic and float32 erf (held by tests/lowering/test_mathematics.py); the others are the C library's.  Narrow floats live in `float`
+ * registers and are rounded after each operation.  No function depends on the rounding of a fused multiply-add.
  */
 #ifndef FDL_MATH_H
 #define FDL_MATH_H
@@ -59,12 +59,16 @@ FDL_M2(pow) FDL_M2(fmod) FDL_M2(atan2)
 #define FDL_LIB2(op, f32, f64) \
   FDL_FN float fdl_##op##_f32(float x, float y) { return f32(x, y); } \
   FDL_FN double fdl_##op##_f64(double x, double y) { return f64(x, y); }
-FDL_LIB1(sin, sinf, sin) FDL_LIB1(cos, cosf, cos) FDL_LIB1(tan, tanf, tan) FDL_LIB1(erfc, erfcf, erfc) FDL_LIB1(lgamma, lgammaf, lgamma)
+FDL_LIB1(erfc, erfcf, erfc) FDL_LIB1(lgamma, lgammaf, lgamma)
 FDL_FN double fdl_erf_f64(double x) { return erf(x); }
+FDL_FN double fdl_sin_f64(double x) { return sin(x); }
+FDL_FN double fdl_cos_f64(double x) { return cos(x); }
+FDL_FN double fdl_tan_f64(double x) { return tan(x); }
+FDL_FN double fdl_pow_f64(double x, double y) { return pow(x, y); }
 FDL_LIB1(sqrt, FDL_EXACT(sqrtf), FDL_EXACT(sqrt)) FDL_LIB1(abs, FDL_EXACT(fabsf), FDL_EXACT(fabs))
 FDL_LIB1(floor, FDL_EXACT(floorf), FDL_EXACT(floor)) FDL_LIB1(ceil, FDL_EXACT(ceilf), FDL_EXACT(ceil))
 FDL_LIB1(trunc, FDL_EXACT(truncf), FDL_EXACT(trunc)) FDL_LIB1(round, FDL_EXACT(rintf), FDL_EXACT(rint))
-FDL_LIB2(pow, powf, pow) FDL_LIB2(rem, fmodf, fmod) FDL_LIB2(atan2, atan2f, atan2)
+FDL_LIB2(rem, fmodf, fmod) FDL_LIB2(atan2, atan2f, atan2)
 
 /* One rounding for a product and a sum, where the machine has it: written out, never left to the compiler */
 #if defined(__CUDACC__)
@@ -216,6 +220,98 @@ FDL_FN double fdl_log_f64(double x) { /* FDLIBM's polynomial in s = f / (2 + f) 
   }
 FDL_LOG1P(f32, float, FDL_INF_F32)
 FDL_LOG1P(f64, double, FDL_INF_F64)
+
+/* Trigonometry of floats in double precision: x = n * pi / 2 + r.  Whole numbers from 2^24 on are m * 2^k with 24 bits of m, and 2^k is replaced by what it leaves of
+ * whole turns: `high` has 29 bits, so that m * high is exact, `low` what it lacks; the first entry is 1, for what is smaller, the last one NaN, for infinities.  pi / 2 is
+ * two numbers of 27 bits and a rest (Cody and Waite).  The double-precision functions are the C library's. */
+#ifdef __CUDACC__
+FDL_FN float fdl_sin_f32(float x) { return sinf(x); }
+FDL_FN float fdl_cos_f32(float x) { return cosf(x); }
+FDL_FN float fdl_tan_f32(float x) { return tanf(x); }
+FDL_FN float fdl_pow_f32(float x, float y) { return powf(x, y); }
+#else
+static const double fdl_turn_high[106] = {
+  1.0, 2.0, -0x1.243f6a8p+1, 0x1.b7812bp+0, -0x1.6cbe3fap+1, 0x1.2b0bad8p-1, 0x1.2b0bad4p+0, 0x1.2b0bad6p+1, -0x1.9c501fcp+0, 0x1.87ef4acp+1, -0x1.460d4ep-3, -0x1.460d4fp-2,
+  -0x1.460d4fp-1, -0x1.460d4ecp+0, -0x1.460d4eep+1, 0x1.304999cp+0, 0x1.304999cp+1, -0x1.87586ep+0, -0x1.87586dep+1, 0x1.58e8ecp-3, 0x1.58e8ecp-2, 0x1.58e8ecp-1,
+  0x1.58e8ecp+0, 0x1.58e8ec2p+1, -0x1.c9b6498p-1, -0x1.c9b6498p+0, 0x1.5a8921p+1, -0x1.bcb4a2p-1, -0x1.bcb4a24p+0, 0x1.678ac84p+1, -0x1.54a768p-1, -0x1.54a767cp+0,
+  -0x1.54a767ep+1, 0x1.ebc26b8p-1, 0x1.ebc26b8p+0, -0x1.387cffp+1, 0x1.668ad94p+0, 0x1.668ad94p+1, -0x1.5ca6ep-1, -0x1.5ca6ep+0, -0x1.5ca6dfep+1, 0x1.abc6abp-1,
+  0x1.abc6aacp+0, -0x1.7878bfcp+1, 0x1.9a6f59p-2, 0x1.9a6f588p-1, 0x1.9a6f588p+0, -0x1.89d012p+1, 0x1.09f468p-3, 0x1.09f468p-2, 0x1.09f468p-1, 0x1.09f4684p+0, 0x1.09f4684p+1,
+  -0x1.10569ap+1, 0x1.0392366p+1, -0x1.1d1afdcp+1, 0x1.d412de4p+0, -0x1.502c8c4p+1, 0x1.07cca44p+0, 0x1.07cca42p+1, -0x1.14a6222p+1, 0x1.f5e64c4p+0, -0x1.2e591e4p+1,
+  0x1.8f1a5c4p+0, 0x1.8f1a5c4p+1, -0x1.82ac8p-5, -0x1.82ac84p-4, -0x1.82ac84p-3, -0x1.82ac83p-2, -0x1.82ac838p-1, -0x1.82ac838p+0, -0x1.82ac838p+1, 0x1.ee663ap-3,
+  0x1.ee663ap-2, 0x1.ee66398p-1, 0x1.ee66398p+0, -0x1.35d931p+1, 0x1.711a11p+0, 0x1.711a112p+1, -0x1.082d218p-1, -0x1.082d218p+0, -0x1.082d21ap+1, 0x1.13e5276p+1,
+  -0x1.f8ea37cp+0, 0x1.2b5532cp+1, -0x1.9b2a0a4p+0, 0x1.8915606p+1, -0x1.214a9cp-3, -0x1.214a9cp-2, -0x1.214a9b8p-1, -0x1.214a9b8p+0, -0x1.214a9bap+1, 0x1.c35466cp+0,
+  -0x1.60eb03cp+1, 0x1.89a58c8p-1, 0x1.89a58c4p+0, 0x1.89a58c4p+1, -0x1.0f452p-3, -0x1.0f452p-2, -0x1.0f45208p-1, -0x1.0f45204p+0, -0x1.0f45204p+1, 0x1.05b529ep+1,
+  -0x1.18d516ap+1, 0x1.e52a7a8p+0, FDL_NAN_F64};
+static const double fdl_turn_low[106] = {
+  0.0, 0.0, -0x1.10b4611a62633p-28, -0x1.10b4611a62633p-28, 0x1.9bc5b961b1acep-29, -0x1.5385e583ebeffp-28, 0x1.58f434f828201p-28, -0x1.4e17960fafbfep-28,
+  0x1.4c71cb18f8747p-30, 0x1.b6ed46a6de9d7p-28, -0x1.a2d9d3cca5286p-28, 0x1.7498b0cd6b5e8p-29, 0x1.7498b0cd6b5e8p-28, -0x1.16ce9e652943p-28, 0x1.d262c335ad7a1p-28,
+  0x1.6af3cf0b7aae9p-29, 0x1.6af3cf0b7aae9p-28, 0x1.c5333cfc92f9ep-28, -0x1.d666181b6831p-30, 0x1.2c0aa86572557p-31, 0x1.2c0aa86572557p-30, 0x1.2c0aa86572557p-29,
+  0x1.2c0aa86572557p-28, -0x1.a7eaaf351b553p-28, -0x1.8226fe126436p-30, -0x1.8226fe126436p-29, -0x1.c5ca73e0074b5p-30, -0x1.f3999b0a6608ep-28, 0x1.8ccc9eb33ee4bp-32,
+  0x1.424df4f0ca3fdp-28, 0x1.73e788c7321c6p-28, -0x1.1830ee719bc74p-28, 0x1.cf9e231cc8718p-28, 0x1.5fe14ea7e68c5p-29, 0x1.5fe14ea7e68c5p-28, 0x1.af0e3c356ab57p-28,
+  0x1.bb436614df386p-30, 0x1.bb436614df386p-29, 0x1.551e09f4f9aa6p-29, 0x1.551e09f4f9aa6p-28, -0x1.55c3ec160cab4p-28, -0x1.9ad37711b6f35p-28, 0x1.94b223b92432cp-29,
+  0x1.07fb853d839f2p-29, -0x1.e75019a819fdbp-28, 0x1.8afe657e60255p-31, 0x1.8afe657e60255p-30, -0x1.2cd4b96cc9422p-30, 0x1.e928118ff7087p-30, 0x1.e928118ff7087p-29,
+  0x1.e928118ff7087p-28, -0x1.6d7ee7008f78ap-31, -0x1.6d7ee7008f78ap-30, -0x1.c773d49aaa1f8p-28, 0x1.81ccb7e50e243p-28, 0x1.f2e50eafb9e54p-28, 0x1.ecfcfcf3ac5b5p-29,
+  0x1.b89137b293f04p-29, -0x1.36ba673309ac9p-28, 0x1.928b3199eca6ep-28, -0x1.eb9dfde689157p-28, 0x1.3978654d50385p-28, 0x1.623c69803e0d8p-28, -0x1.56965f290c0efp-31,
+  -0x1.56965f290c0efp-30, -0x1.bbff90aee86abp-28, 0x1.1001bd445e555p-29, 0x1.1001bd445e555p-28, -0x1.dffc857743555p-28, 0x1.001bd445e5556p-30, 0x1.001bd445e5556p-29,
+  0x1.001bd445e5556p-28, -0x1.de27ecb3a5e43p-29, -0x1.de27ecb3a5e43p-28, 0x1.0ec09a62d0debp-30, 0x1.0ec09a62d0debp-29, -0x1.f3c6b791847c5p-36, 0x1.0cccd3ab3f5a4p-28,
+  -0x1.e66658a9814b9p-28, -0x1.bb0224dac9f4ap-29, -0x1.bb0224dac9f4ap-28, 0x1.13f76c94d82d9p-29, -0x1.db543250c56f4p-28, -0x1.8eb98b77da837p-29, -0x1.f814a975e080fp-30,
+  0x1.f3414a2aad5c6p-28, 0x1.ee6deadf7a37dp-29, 0x1.bb73138a2fa93p-29, 0x1.bb73138a2fa93p-28, -0x1.1233b1d7415b4p-29, -0x1.1233b1d7415b4p-28, 0x1.db989c517d499p-28,
+  0x1.8fcb337ab9ec9p-29, 0x1.fc5b49815e257p-30, -0x1.f11dfa24ee8a1p-28, 0x1.dc40bb622ebdap-32, 0x1.dc40bb622ebdap-31, -0x1.33486483ad679p-29, -0x1.33486483ad679p-28,
+  0x1.996f36f8a530ep-28, -0x1.9a43241d6b3c8p-29, -0x1.9a43241d6b3c8p-28, 0x1.dc2e18df8bea3p-28, -0x1.58582f5b4a8edp-28, -0x1.9ffbfd9c32ba7p-28, FDL_NAN_F64};
+FDL_FN double fdl_quarters(float x, fdl_u64 *n) { /* r in [-pi / 4, pi / 4], and the number of quarters of a turn in the last bits of n */
+  const fdl_u32 u = fdl_bits(x);
+  fdl_i64 k = (fdl_i64)(u >> 23 & 255u) - 150;
+  k &= ~(k >> 63);
+  const double m = fdl_float(u - ((fdl_u32)k << 23)), a = m * fdl_turn_high[k], b = m * fdl_turn_low[k];
+  const double shifted = a * 0.63661977236758134 + 6755399441055744.0, whole = shifted - 6755399441055744.0;
+  *n = fdl_bits64(shifted);
+  return ((a - whole * 0x1.921fb54p+0) + (b - whole * 0x1.10b461p-30)) - whole * 0x1.a62633145c06ep-58;
+}
+FDL_FN double fdl_sine_quarter(double r) { /* least squares on Chebyshev nodes, as the next one */
+  const double z = r * r;
+  double p = 2.724990252595907e-06;
+  p = FDL_FMA_F64(p, z, -0.00019840086614277856);
+  p = FDL_FMA_F64(p, z, 0.00833333187464824);
+  p = FDL_FMA_F64(p, z, -0.16666666663855825);
+  return FDL_FMA_F64(p * z, r, r);
+}
+FDL_FN double fdl_cosine_quarter(double r) {
+  const double z = r * r;
+  double p = -2.730093524840833e-07;
+  p = FDL_FMA_F64(p, z, 2.4800600234177076e-05);
+  p = FDL_FMA_F64(p, z, -0.001388888767186812);
+  p = FDL_FMA_F64(p, z, 0.04166666666432132);
+  return FDL_FMA_F64(FDL_FMA_F64(p, z, -0.5), z, 1.0);
+}
+FDL_FN float fdl_sin_f32(float x) {
+  fdl_u64 n;
+  const double r = fdl_quarters(x, &n), y = n & 1 ? fdl_cosine_quarter(r) : fdl_sine_quarter(r);
+  const float out = (float)(n & 2 ? -y : y);
+  return x == 0.0f ? x : out;
+}
+FDL_FN float fdl_cos_f32(float x) {
+  fdl_u64 n;
+  const double r = fdl_quarters(x, &n), y = n & 1 ? fdl_sine_quarter(r) : fdl_cosine_quarter(r);
+  return (float)((n + 1) & 2 ? -y : y);
+}
+FDL_FN float fdl_tan_f32(float x) {
+  fdl_u64 n;
+  const double r = fdl_quarters(x, &n), s = fdl_sine_quarter(r), c = fdl_cosine_quarter(r);
+  const float out = (float)((n & 1 ? -c : s) / (n & 1 ? s : c));
+  return x == 0.0f ? x : out;
+}
+
+/* pow = exp(y log |x|) in double precision, then C99's special cases; x below the normal range counts as zero */
+FDL_FN float fdl_pow_f32(float x, float y) {
+  const float a = fdl_abs_f32(x);
+  const int whole = fdl_trunc_f32(y) == y, odd = whole & (fdl_trunc_f32(0.5f * y) != 0.5f * y);
+  float out = (float)fdl_exp_f64((double)y * fdl_log_f64((double)a));
+  out = a == 1.0f ? 1.0f : out;
+  out = (x < 0.0f) & (a < FDL_INF_F32) & !whole ? FDL_NAN_F32 : out;
+  out = fdl_float(fdl_bits(out) ^ ((fdl_bits(x) & 0x80000000u) & (0u - (fdl_u32)odd)));
+  return (y == 0.0f) | (x == 1.0f) ? 1.0f : out;
+}
+#endif
 
 /* erf: x times a polynomial of x * x below 1, 1 - exp of a polynomial above; both are least squares on Chebyshev nodes */
 FDL_FN float fdl_erf_f32(float x) {
