@@ -17,15 +17,17 @@ from fdl.backends.toolchain import PROGRAM_FLAGS, Compiler
 from fdl.core import dtypes
 from fdl.core.array import DONATED, Array
 from fdl.core.avals import ShapedArray
-from fdl.core.graph import Graph
+from fdl.core.graph import Graph, subgraphs
 from fdl.core.pytree import TreeDef
 from fdl.core.source import Location
 from fdl.lowering.builder import build
-from fdl.lowering.loop_ir import Node, Program
+from fdl.lowering.loop_ir import Dot, Node, Program
 from fdl.lowering.memory import Arena, plan_arena
 from fdl.lowering.passes import run_passes
+from fdl.lowering.reindex import all_nodes
 from fdl.lowering.render import render_program
 from fdl.lowering.schedule import schedule
+from fdl.lowering.spellings import SUFFIX
 
 _LOADED: dict[str, int] = {}  # address of the program function by library
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
@@ -57,23 +59,27 @@ def lower(graph: Graph, donated: Sequence[int] = (), timed: bool = False) -> Low
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What running a program takes, as the disk cache keeps it: a file name in the cache, bytes of the arena and of each thread, whether it wants a region, results in place."""
+    """What running a program takes, as the disk cache keeps it: a file name in the cache, bytes of the arena and of each thread, whether it wants a region, results in place,
+    element types of matrix products."""
 
     library: str
     arena: int
     own: int
     parallel: bool
     in_place: list[int]
+    products: list[str]
 
     @classmethod
     def read(cls, key: str) -> Plan | None:
         """The plan in the cache, None where it is missing, damaged, or without its library."""
         found = cache.read_plan(key) or {}
         try:
-            plan = cls(str(found["library"]), int(found["arena"]), int(found["own"]), bool(found["parallel"]), [int(i) for i in found["in_place"]])
+            in_place, products = [int(i) for i in found["in_place"]], [str(x) for x in found["products"]]
+            plan = cls(str(found["library"]), int(found["arena"]), int(found["own"]), bool(found["parallel"]), in_place, products)
         except (KeyError, TypeError, ValueError):
             return None
-        return plan if Path(plan.library).name == plan.library and plan.path.is_file() else None
+        sound = Path(plan.library).name == plan.library and plan.path.is_file() and runtime.TYPES.keys() >= set(plan.products)
+        return plan if sound else None
 
     @property
     def path(self) -> Path:
@@ -96,8 +102,10 @@ def compile_source(source: str, units: int, compiler: Compiler) -> str:
 def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
     """What a lowered program takes to run, its library built if need be."""
     program, in_place = lowered.program, lowered.arena.in_place
+    products = sorted({SUFFIX[n.dtype] for n in all_nodes(program.nodes) if isinstance(n, Dot)})
+    runtime.begin(compiler, products)
     places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs]
-    return Plan(compile_source(lowered.source, lowered.units, compiler), lowered.arena.size, lowered.arena.own, lowered.parallel, places)
+    return Plan(compile_source(lowered.source, lowered.units, compiler), lowered.arena.size, lowered.arena.own, lowered.parallel, places, products)
 
 
 def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
@@ -110,6 +118,11 @@ def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
     return plan
 
 
+def _multiplies(graph: Graph) -> bool:
+    """Whether products of floats are likely in a program: their library takes as long to compile as the program takes to be lowered."""
+    return any((e.primitive.name in ("dot_general", "conv") and e.outputs[0].aval.dtype == dtypes.float32) or any(map(_multiplies, subgraphs(e.params))) for e in graph.equations)
+
+
 class CExecutable(Executable):
     """A graph compiled to a library."""
 
@@ -117,9 +130,11 @@ class CExecutable(Executable):
         self.graph = graph
         self.in_avals, self.out_avals = tuple(graph.in_avals), tuple(graph.out_avals)
         if not _LOADED:
-            runtime.begin(compiler)
+            runtime.begin(compiler, ["f32"] if _multiplies(graph) else [])
         self.plan = plan or make_plan(graph, compiler, donated)
         self.native = runtime.load(compiler)
+        for suffix in self.plan.products:
+            runtime.load_products(compiler, suffix)
         library = str(self.plan.path)
         with _LOCK:
             if library not in _LOADED:

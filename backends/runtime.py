@@ -1,4 +1,4 @@
-"""The runtime library: built once a machine, loaded as an extension module; see `native/runtime.c`."""
+"""The runtime library, built once a machine and loaded as an extension module, see `native/runtime.c`; and matrix products, a library for each element type."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import functools
 import importlib.machinery
 import importlib.util
 import threading
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,8 @@ from fdl.lowering.kernels import environment
 
 _NATIVE = Path(__file__).resolve().parent / "native"
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
+_LOCKS: dict[str, threading.RLock] = defaultdict(threading.RLock)  # of each library that is built
+_NAME = "fdl_native"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +52,7 @@ class GemmConfig:
         return 2048 // self.type.size
 
 
-TYPES = (ElementType("float", "f32", 4), ElementType("double", "f64", 8))
+TYPES = {kind.suffix: kind for kind in (ElementType("float", "f32", 4), ElementType("double", "f64", 8))}
 
 
 def gemm_source(vector_bytes: int, kind: ElementType) -> str:
@@ -61,15 +65,21 @@ def gemm_source(vector_bytes: int, kind: ElementType) -> str:
 @functools.cache
 def load(compiler: Compiler) -> ModuleType:
     """The library as a module: `load`, `program`, `set_threads`."""
-    path = built(compiler)
+    path = _built(compiler, _NAME)
     with _LOCK:
-        spec = importlib.util.spec_from_loader("fdl_native", importlib.machinery.ExtensionFileLoader("fdl_native", str(path)))
+        spec = importlib.util.spec_from_loader(_NAME, importlib.machinery.ExtensionFileLoader(_NAME, str(path)))
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         module.arrays(*probe(Array))
         config.on_threads(module.set_threads)
         return module
+
+
+@functools.cache
+def load_products(compiler: Compiler, suffix: str) -> None:
+    """Let programs use the matrix products of an element type."""
+    load(compiler).products(suffix, str(_built(compiler, suffix)))
 
 
 def probe(cls: Any) -> tuple[Any, int]:
@@ -82,36 +92,38 @@ def probe(cls: Any) -> tuple[Any, int]:
     return instance, cls.__basicsize__
 
 
-def built(compiler: Compiler) -> Path:
-    """The library's file, compiled if need be."""
-    path = _library(compiler)
-    with _LOCK:
+def begin(compiler: Compiler, suffixes: Iterable[str] = ()) -> None:
+    """Let the library, and products of these element types, be compiled, where they have not been, while other work goes on; `load` meets the error if that fails."""
+
+    def work(name: str) -> None:
+        with contextlib.suppress(CompileError, OSError):
+            _built(compiler, name)
+
+    for name in (_NAME, *suffixes):
+        if not _library(compiler, name).exists():
+            threading.Thread(target=work, args=(name,), daemon=True).start()
+
+
+def _built(compiler: Compiler, name: str) -> Path:
+    """A library's file, compiled if need be."""
+    path = _library(compiler, name)
+    with _LOCKS[name]:
         if not path.exists():
-            cache.publish(path, lambda target: _build(compiler, target))
+            cache.publish(path, lambda target: _build(compiler, name, target))
         return path
 
 
-def _library(compiler: Compiler) -> Path:
-    return cache.folder("runtime") / f"fdl_native-{cache.key_of(cache.own_digest(), compiler.identity())}.so"
+def _library(compiler: Compiler, name: str) -> Path:
+    return cache.folder("runtime") / f"{name}-{cache.key_of(cache.own_digest(), compiler.identity())}.so"
 
 
-def begin(compiler: Compiler) -> None:
-    """Let the library be compiled, where it has not been, while other work goes on; `load` meets the error if it fails."""
-
-    def work() -> None:
-        with contextlib.suppress(CompileError, OSError):
-            built(compiler)
-
-    if not _library(compiler).exists():
-        threading.Thread(target=work, daemon=True).start()
-
-
-def _build(compiler: Compiler, target: Path) -> None:
-    units = {target.with_suffix(f".{t.suffix}.c"): gemm_source(compiler.vector_bytes, t) for t in TYPES}
+def _build(compiler: Compiler, name: str, target: Path) -> None:
+    if name == _NAME:
+        compiler.build([_NATIVE / "runtime.c"], target, PRODUCT_FLAGS, ("-lm", "-lpthread", "-ldl"))
+        return
+    source = target.with_suffix(".c")
     try:
-        for unit, source in units.items():
-            unit.write_text(source)
-        compiler.build([*units, _NATIVE / "runtime.c"], target, PRODUCT_FLAGS, ("-lm", "-lpthread", "-ldl"))
+        source.write_text(gemm_source(compiler.vector_bytes, TYPES[name]))
+        compiler.build([source], target, PRODUCT_FLAGS)
     finally:
-        for unit in units:
-            unit.unlink(missing_ok=True)
+        source.unlink(missing_ok=True)

@@ -92,7 +92,10 @@ def _describe(path: str) -> Compiler | None:
     wide = "__AVX512F__ 1" in macros
     vector = 64 if wide else 32 if "__AVX__ 1" in macros else 16
     version = "\n".join(sorted(line for line in macros.splitlines() if "__VERSION__" in line or " 1" in line))
-    return Compiler(path, version, vector, (*flags, *(("-mprefer-vector-width=512",) if wide else ())))
+    more = ["-mprefer-vector-width=512"] if wide else []
+    if "__clang__" not in macros:  # equal kernels are one function already, and gcc's search for them takes a third of its time on long programs
+        more.append("-fno-ipa-icf")
+    return Compiler(path, version, vector, (*flags, *more))
 
 
 def rows_of_tile(vector_bytes: int) -> int:

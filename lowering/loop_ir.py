@@ -135,12 +135,19 @@ class Expr:
     the value where all hold, then the other; only the chosen one is evaluated), `philox` (a random word).
     """
 
-    __slots__ = ("args", "attr", "cost", "dtype", "number", "op")
+    __slots__ = ("_buffers", "args", "attr", "cost", "dtype", "number", "op")
 
     def __init__(self, number: int, op: str, args: tuple[Expr, ...], dtype: DType, attr: Any) -> None:
         self.number, self.op, self.args, self.dtype, self.attr = number, op, args, dtype, attr
         own = 0 if op in ("const", "load", "number") else 10 if op in COSTLY else 1
         self.cost: int = own + sum(a.cost for a in args)
+        self._buffers: tuple[Buffer, ...] | None = None
+
+    def buffers(self) -> tuple[Buffer, ...]:
+        """What is loaded anywhere in it, worked out once."""
+        if self._buffers is None:
+            self._buffers = tuple(dict.fromkeys(e.attr[0] for e in walk([self]) if e.op == "load"))
+        return self._buffers
 
     def indices(self) -> list[Index]:
         """Addresses in this node."""
@@ -213,7 +220,7 @@ class Node:
 
     def reads(self) -> list[Buffer]:
         """Buffers that it loads from."""
-        return list(dict.fromkeys(e.attr[0] for e in walk(self.roots()) if e.op == "load"))
+        return list(dict.fromkeys(b for e in self.roots() for b in e.buffers()))
 
     def nested(self) -> list[list[Node]]:
         """Programs inside."""

@@ -10,6 +10,7 @@ import dataclasses
 import heapq
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,13 +45,16 @@ def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buff
     """Outputs that may take the memory of a donated input: one map writes the output, reads the input just where it writes, and is its last reader."""
     free = [program.inputs[i] for i in donated]
     last_read = {b: place for place, n in enumerate(program.nodes) for b in _touched(n)}
+    writers = Counter(b for n in all_nodes(program.nodes) for b in dict.fromkeys(n.writes()))
     chosen: dict[Buffer, Buffer] = {}
     for place, n in enumerate(program.nodes):
         if not isinstance(n, Map):
             continue
         for s in n.stores:
+            if s.buffer.kind != "output":
+                continue
             fits = [b for b in free if b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and _reads_only_at(n, b, s.offset)]
-            if s.buffer.kind == "output" and fits and s.buffer not in chosen and sum(s.buffer in m.writes() for m in all_nodes(program.nodes)) == 1:
+            if fits and s.buffer not in chosen and writers[s.buffer] == 1:
                 chosen[s.buffer] = fits[0]
                 free.remove(fits[0])
     return chosen

@@ -14,9 +14,6 @@
 #include <dlfcn.h>
 #include "fdl_runtime.h"
 
-void fdl_gemm_f32(FDL_GEMM_ARGS(float));
-void fdl_gemm_f64(FDL_GEMM_ARGS(double));
-
 /* ---- Denormals are flushed to zero for the time of a call ---- */
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -64,7 +61,7 @@ static void barrier(void *team_) {
     if (spins < SPINS) pause_cpu(); else sched_yield();
 }
 
-static const fdl_runtime table = {barrier, fdl_gemm_f32, fdl_gemm_f64};
+static fdl_runtime table = {.barrier = barrier}; /* products are libraries of their own, which come when a program needs them */
 
 static long nanoseconds(void) {
   struct timespec t;
@@ -285,6 +282,8 @@ static PyObject *set_threads(PyObject *self, PyObject *count) {
   max_threads = (int)PyLong_AsLong(count);
   return PyLong_FromLong(max_threads);
 }
+
+static PyObject *nothing(void) { return PyErr_Occurred() ? 0 : keep(&_Py_NoneStruct); }
 
 static PyObject *fail(const char *message) { PyErr_SetString(PyExc_RuntimeError, message); return 0; }
 
@@ -575,6 +574,18 @@ static PyObject *load(PyObject *self, PyObject *path) {
   return function ? PyLong_FromLong((long)function) : fail(dlerror());
 }
 
+/* products(suffix of an element type, path) -> None: programs may multiply matrices of the type from now on */
+static PyObject *products(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 2) return fail("products: expected 2 arguments");
+  const char *suffix = PyUnicode_AsUTF8AndSize(args[0], 0);
+  void *library = dlopen(PyUnicode_AsUTF8AndSize(args[1], 0), RTLD_NOW | RTLD_LOCAL), *function = library ? dlsym(library, "fdl_gemm") : 0;
+  if (!function) return fail(dlerror());
+  if (!strcmp(suffix, "f32")) table.gemm_f32 = (void (*)(FDL_GEMM_ARGS(float)))function;
+  else table.gemm_f64 = (void (*)(FDL_GEMM_ARGS(double)))function;
+  return nothing();
+}
+
 /* program(address, inputs, out_bytes, (bytes of the arena, of each thread), parallel, array_type, in_avals, out_avals, captures, (patterns of arguments, of the result), declined, kind, in_place, codes,
  * donated leaves, what stands in their place) -> callable: run, fast or fill */
 static PyObject *make_program(PyObject *self, PyObject *const *args, long count) {
@@ -650,8 +661,6 @@ static PyObject *item_of(PyObject *x, long long base, PyObject *values) {
   }
   return !token || PyList_Append(values, number) ? 0 : keep(token);
 }
-
-static PyObject *nothing(void) { return PyErr_Occurred() ? 0 : keep(&_Py_NoneStruct); }
 
 /* bind(segment, head, operands) -> (results, info), or None, and nothing has changed, where this is no hit or not plain */
 static PyObject *bind(PyObject *self, PyObject *const *args, long count) {
@@ -1095,6 +1104,7 @@ static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
 
 static PyMethodDef methods[] = {
   {"load", (void *)load, METH_O, 0},
+  {"products", (void *)products, METH_FASTCALL, 0},
   {"arrays", (void *)learn_arrays, METH_FASTCALL, 0},
   {"bind", (void *)bind, METH_FASTCALL, 0},
   {"recording", (void *)recording, METH_FASTCALL, 0},
