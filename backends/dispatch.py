@@ -57,7 +57,9 @@ def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, .
 
 def _without_compiler(graph: Graph, name: str) -> Executable:
     if config.tier == "compiled":
-        raise CompileError(f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint="install gcc or clang, or set FDL_CC")
+        raise CompileError(
+            f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint="install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC"
+        )
     _warn_once()
     return Interpreted(graph)
 
@@ -74,4 +76,8 @@ def _on_device(graph: Graph, device: str) -> Executable:
 def _warn_once() -> None:
     if config.tier == "auto" and not _warned:
         _warned.append(True)
-        warnings.warn("no C compiler was found: jitted functions run on the interpreter; install gcc or clang, or set FDL_CC", NoCompilerWarning, stacklevel=2)
+        warnings.warn(
+            "no C compiler was found: jitted functions run on the interpreter; install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC",
+            NoCompilerWarning,
+            stacklevel=2,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -25,16 +26,23 @@ _COMMON = ("-std=gnu11", "-fPIC", "-shared", "-fwrapv", "-fno-math-errno", "-fno
 # -fno-builtin: a call with constant operands is not worked out by the compiler, whose mathematics rounds otherwise than the library's.
 PROGRAM_FLAGS = (*_COMMON, "-fno-builtin", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops", "-ffp-contract=off")
 PRODUCT_FLAGS = (*_COMMON, "-O2", "-ffp-contract=fast")
+# What other compilers do anyway, or do not know.  Equal kernels are one function already, and gcc's search for them takes a third of its time on long programs.
+_GCC_ALONE = frozenset({"-fvect-cost-model=dynamic", "-funswitch-loops", "-fno-ipa-icf"})
 
 
 @dataclasses.dataclass(frozen=True)
 class Compiler:
     """A C compiler, its version, and the macros that it defines for this machine."""
 
-    path: str
+    command: tuple[str, ...]
     version: str
     vector_bytes: int
     machine_flags: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """What people call it."""
+        return " ".join(self.command)
 
     def identity(self) -> str:
         """What of compiler and machine changes the binary."""
@@ -57,13 +65,14 @@ class Compiler:
                 unit.unlink(missing_ok=True)
 
     def _run(self, arguments: Sequence[str]) -> None:
-        result = subprocess.run([self.path, *self.machine_flags, *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        flags = [f for f in (*self.machine_flags, *arguments) if f not in _GCC_ALONE or "__clang__" not in self.version]
+        result = subprocess.run([*self.command, *flags], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if result.returncode:
             raise CompileError(f"{self.path} failed with status {result.returncode}", why=result.stderr.strip()[-2000:] or "it said nothing")
 
 
 def find_compiler() -> Compiler | None:
-    """The compiler of `FDL_CC`, else cc, gcc or clang in PATH; None without one."""
+    """The compiler of `FDL_CC`, else cc, gcc or clang in PATH, else the one in the wheel `ziglang`, which `fdl[compiler]` installs; None without one."""
     return _find(config.compiler, os.environ.get("PATH", ""))
 
 
@@ -71,19 +80,17 @@ def find_compiler() -> Compiler | None:
 def _find(wanted: str, path: str) -> Compiler | None:
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         return None  # objects have another layout there than the runtime library declares
-    for name in [wanted] if wanted else ["cc", "gcc", "clang"]:
-        found = shutil.which(name, path=path)
-        if found is not None:
-            described = _describe(found)
-            if described is not None:
-                return described
-    return None
+    paths = [shutil.which(name, path=path) for name in ([wanted] if wanted else ["cc", "gcc", "clang"])]
+    commands = [(found,) for found in paths if found is not None]
+    if not wanted and importlib.util.find_spec("ziglang") is not None:
+        commands.append((sys.executable, "-m", "ziglang", "cc"))  # type: ignore[arg-type]
+    return next(filter(None, map(_describe, commands)), None)
 
 
-def _describe(path: str) -> Compiler | None:
+def _describe(command: tuple[str, ...]) -> Compiler | None:
     """Ask for version and macros; None if the compiler does not run."""
     for flags in (("-march=native",), ("-mcpu=native",), ()):
-        result = subprocess.run([path, *flags, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        result = subprocess.run([*command, *flags, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if result.returncode == 0:
             macros = result.stdout
             break
@@ -92,10 +99,7 @@ def _describe(path: str) -> Compiler | None:
     wide = "__AVX512F__ 1" in macros
     vector = 64 if wide else 32 if "__AVX__ 1" in macros else 16
     version = "\n".join(sorted(line for line in macros.splitlines() if "__VERSION__" in line or " 1" in line))
-    more = ["-mprefer-vector-width=512"] if wide else []
-    if "__clang__" not in macros:  # equal kernels are one function already, and gcc's search for them takes a third of its time on long programs
-        more.append("-fno-ipa-icf")
-    return Compiler(path, version, vector, (*flags, *more))
+    return Compiler(command, version, vector, (*flags, *(["-mprefer-vector-width=512"] if wide else []), "-fno-ipa-icf"))
 
 
 def rows_of_tile(vector_bytes: int) -> int:

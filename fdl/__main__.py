@@ -23,7 +23,11 @@ def _findings() -> Iterator[tuple[str, str, str]]:
     yield "fdl", f"{fdl.__version__}, Python {sys.version.split()[0]}, {sys.platform}", ""
     compiler = find_compiler()
     if compiler is None:
-        yield "compiler", "none: jitted functions run on the interpreter", "apt install gcc, or: xcode-select --install, or: conda install c-compiler"
+        yield (
+            "compiler",
+            "none: jitted functions run on the interpreter",
+            "pip install 'fdl[compiler]', or: apt install gcc, or: xcode-select --install, or: conda install c-compiler",
+        )
     else:
         yield "compiler", compiler.path, ""
         yield "vectors", f"{compiler.vector_bytes} bytes, {compiler.vector_bytes // 4} floats", ""

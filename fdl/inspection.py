@@ -140,7 +140,9 @@ def profile(f: Callable[..., Any], calls: int = 10) -> Callable[..., Profile]:
         graph, arrays = entry.graph, [*entry.values(), *leaves]
         compiler = find_compiler()
         if compiler is None:
-            raise CompileError("profile: there is no C compiler", why="times are those of compiled stages", hint="install gcc or clang, or name one with FDL_CC")
+            raise CompileError(
+                "profile: there is no C compiler", why="times are those of compiled stages", hint="install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC"
+            )
         lowered = lower(graph, timed=True)
         program = CExecutable(graph, compiler, plan=plan_of(lowered, compiler))
         times = program.table("fdl_times", 2 * len(lowered.clocks))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,3 +277,32 @@ def test_failed_compiler_speaks(tmp_path):
     broken = toolchain.Compiler("/bin/false", "", 16, ())
     with pytest.raises(CompileError, match="/bin/false failed"):
         broken.build([], tmp_path / "x.so", ())
+
+
+@needs_compiler
+def test_the_compiler_in_a_wheel_is_used_where_there_is_no_other(monkeypatch):
+    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: object() if name == "ziglang" else None)
+    asked = []
+    monkeypatch.setattr(toolchain, "_describe", lambda command: asked.append(command))
+    toolchain._find.cache_clear()
+    try:
+        assert toolchain._find("", "/nowhere") is None
+        assert asked == [(sys.executable, "-m", "ziglang", "cc")]
+        asked.clear()
+        assert toolchain._find("/nowhere/cc", "") is None and asked == []  # what was asked for by name is not replaced
+    finally:
+        toolchain._find.cache_clear()
+
+
+def test_flags_of_one_compiler_are_not_given_to_others(monkeypatch):
+    given = []
+
+    def run(command, **options):
+        given.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(toolchain.subprocess, "run", run)
+    for version in ("#define __clang__ 1", "#define __GNUC__ 12"):
+        toolchain.Compiler(("cc",), version, 32, ("-march=native", "-fno-ipa-icf")).build([Path("a.c")], Path("a.so"), toolchain.PROGRAM_FLAGS)
+    clang, gcc = given
+    assert not {"-fno-ipa-icf", "-fvect-cost-model=dynamic"} & set(clang) and {"-fno-ipa-icf", "-fvect-cost-model=dynamic"} <= set(gcc)

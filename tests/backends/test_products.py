@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import fdl
 import fdl.numpy as jnp
+from fdl.backends.toolchain import find_compiler
 from fdl.core.config import config
 from tests.conftest import ROOT, needs_compiler
 
@@ -66,7 +68,7 @@ def test_products_with_shorter_vectors(processor, tmp_path):
     if processor == "haswell" and "avx2" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("no AVX2")
     wrapper = tmp_path / "cc"
-    wrapper.write_text(f'#!/bin/bash\nexec {config.compiler or "cc"} "${{@/#-march=native/-march={processor}}}"\n')
+    wrapper.write_text(f'#!/bin/bash\nexec {shlex.join(find_compiler().command)} "${{@/#-march=native/-march={processor}}}"\n')
     wrapper.chmod(0o700)
     environment = {**os.environ, "FDL_CC": str(wrapper), "FDL_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
     code = "from tests.backends.test_products import check_all; check_all()"
