@@ -9,7 +9,7 @@ from fdl.backends import c
 from fdl.backends.c import CExecutable
 from fdl.backends.cuda import CudaExecutable
 from fdl.backends.executable import Executable, Interpreted
-from fdl.backends.toolchain import Compiler, find_compiler
+from fdl.backends.toolchain import INSTALL, Compiler, find_compiler
 from fdl.core.config import config, log
 from fdl.core.errors import CompileError, CompileWarning, DeviceError, NoCompilerWarning
 from fdl.core.graph import Graph
@@ -57,9 +57,7 @@ def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, .
 
 def _without_compiler(graph: Graph, name: str) -> Executable:
     if config.tier == "compiled":
-        raise CompileError(
-            f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint="install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC"
-        )
+        raise CompileError(f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint=INSTALL)
     _warn_once()
     return Interpreted(graph)
 
@@ -77,7 +75,7 @@ def _warn_once() -> None:
     if config.tier == "auto" and not _warned:
         _warned.append(True)
         warnings.warn(
-            "no C compiler was found: jitted functions run on the interpreter; install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC",
+            f"no C compiler was found: jitted functions run on the interpreter; {INSTALL}",
             NoCompilerWarning,
             stacklevel=2,
         )

@@ -21,6 +21,8 @@ from fdl.core.errors import CompileError
 
 INCLUDE = Path(__file__).resolve().parent.parent / "lowering" / "templates"
 
+INSTALL = "install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC"
+
 # No flag lets the compiler change what is computed; those that say "no" drop side effects (errno, traps) that keep loops from vectorising.
 _COMMON = ("-std=gnu11", "-fPIC", "-shared", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=default", "-w")
 # -fno-builtin: a call with constant operands is not worked out by the compiler, whose mathematics rounds otherwise than the library's.

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from fdl.backends.c import CExecutable, Lowered, lower, plan_of
-from fdl.backends.toolchain import find_compiler
+from fdl.backends.toolchain import INSTALL, find_compiler
 from fdl.core.config import config
 from fdl.core.errors import CompileError
 from fdl.lowering.loop_ir import Dot, Node
@@ -140,9 +140,7 @@ def profile(f: Callable[..., Any], calls: int = 10) -> Callable[..., Profile]:
         graph, arrays = entry.graph, [*entry.values(), *leaves]
         compiler = find_compiler()
         if compiler is None:
-            raise CompileError(
-                "profile: there is no C compiler", why="times are those of compiled stages", hint="install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC"
-            )
+            raise CompileError("profile: there is no C compiler", why="times are those of compiled stages", hint=INSTALL)
         lowered = lower(graph, timed=True)
         program = CExecutable(graph, compiler, plan=plan_of(lowered, compiler))
         times = program.table("fdl_times", 2 * len(lowered.clocks))

@@ -263,7 +263,7 @@ def test_unwritable_or_foreign_cache_is_not_used(tmp_path):
 
 
 def test_failing_compiler_is_slower_but_not_broken(monkeypatch, tmp_path):
-    broken = toolchain.Compiler("/bin/false", "", 16, ())
+    broken = toolchain.Compiler(("/bin/false",), "", 16, ())
     monkeypatch.setattr(dispatch, "find_compiler", lambda: broken)
     config.cache_dir = tmp_path
     with pytest.warns(CompileWarning, match="/bin/false failed"):
@@ -274,7 +274,7 @@ def test_failing_compiler_is_slower_but_not_broken(monkeypatch, tmp_path):
 
 
 def test_failed_compiler_speaks(tmp_path):
-    broken = toolchain.Compiler("/bin/false", "", 16, ())
+    broken = toolchain.Compiler(("/bin/false",), "", 16, ())
     with pytest.raises(CompileError, match="/bin/false failed"):
         broken.build([], tmp_path / "x.so", ())
 
