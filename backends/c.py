@@ -78,7 +78,7 @@ class Plan:
             plan = cls(str(found["library"]), int(found["arena"]), int(found["own"]), bool(found["parallel"]), in_place, products)
         except (KeyError, TypeError, ValueError):
             return None
-        sound = Path(plan.library).name == plan.library and plan.path.is_file() and runtime.TYPES.keys() >= set(plan.products)
+        sound = Path(plan.library).name == plan.library and plan.path.is_file() and set(plan.products) <= set(runtime.TYPES)
         return plan if sound else None
 
     @property
@@ -102,7 +102,7 @@ def compile_source(source: str, units: int, compiler: Compiler) -> str:
 def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
     """What a lowered program takes to run, its library built if need be."""
     program, in_place = lowered.program, lowered.arena.in_place
-    products = sorted({SUFFIX[n.dtype] for n in all_nodes(program.nodes) if isinstance(n, Dot)})
+    products = sorted({SUFFIX[n.lhs.buffer.dtype] for n in all_nodes(program.nodes) if isinstance(n, Dot)})
     runtime.begin(compiler, products)
     places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs]
     return Plan(compile_source(lowered.source, lowered.units, compiler), lowered.arena.size, lowered.arena.own, lowered.parallel, places, products)

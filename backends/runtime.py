@@ -52,13 +52,33 @@ class GemmConfig:
         return 2048 // self.type.size
 
 
-TYPES = {kind.suffix: kind for kind in (ElementType("float", "f32", 4), ElementType("double", "f64", 8))}
+@dataclasses.dataclass(frozen=True)
+class NarrowConfig:
+    """What the template of products of narrow elements gets: how many make a word, types in C, the machine's instruction and its macro, and how they are multiplied without."""
+
+    pack: int
+    element: str
+    sum: str
+    multiply: str
+    macro: str
+    widened: str = ""
 
 
-def gemm_source(vector_bytes: int, kind: ElementType) -> str:
+TYPES = ("f32", "f64", "bf16", "i8")
+
+
+def gemm_source(vector_bytes: int, suffix: str) -> str:
     """The source of the matrix products of a type for a machine."""
-    template = environment().from_string((_NATIVE / "gemm.c.j2").read_text())
-    text: str = template.render(g=GemmConfig(vector_bytes, rows_of_tile(vector_bytes), kind))
+    if suffix in ("f32", "f64"):
+        kind = ElementType("float", "f32", 4) if suffix == "f32" else ElementType("double", "f64", 8)
+        return _rendered("gemm.c.j2", GemmConfig(vector_bytes, rows_of_tile(vector_bytes), kind))
+    if suffix == "bf16":
+        return _rendered("gemm_narrow.c.j2", NarrowConfig(2, "unsigned short", "float", "_tile_dpbf16ps", "__AMX_BF16__", gemm_source(vector_bytes, "f32")))
+    return _rendered("gemm_narrow.c.j2", NarrowConfig(4, "signed char", "int", "_tile_dpbssd", "__AMX_INT8__"))
+
+
+def _rendered(name: str, config: Any) -> str:
+    text: str = environment().from_string((_NATIVE / name).read_text()).render(g=config)
     return text
 
 
@@ -123,7 +143,7 @@ def _build(compiler: Compiler, name: str, target: Path) -> None:
         return
     source = target.with_suffix(".c")
     try:
-        source.write_text(gemm_source(compiler.vector_bytes, TYPES[name]))
-        compiler.build([source], target, PRODUCT_FLAGS)
+        source.write_text(gemm_source(compiler.vector_bytes, name))
+        compiler.build([source], target, (*PRODUCT_FLAGS, "-ftree-vectorize", "-fvect-cost-model=dynamic") if name in ("bf16", "i8") else PRODUCT_FLAGS)
     finally:
         source.unlink(missing_ok=True)

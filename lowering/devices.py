@@ -137,7 +137,8 @@ def _reduce(n: Reduce, text: Expressions) -> DeviceKernel:
 
 def _dot(n: Dot, text: Expressions) -> DeviceKernel:
     def element(x: Operand, row: str, col: str) -> str:
-        return f"{text.buffer(x.buffer)}[{text.index(x.offset)} + {_place(row, x.rows)} + {_place(col, x.cols)}]"
+        place = f"{text.buffer(x.buffer)}[{text.index(x.offset)} + {_place(row, x.rows)} + {_place(col, x.cols)}]"
+        return f"fdl_load_{spellings.SUFFIX[x.buffer.dtype]}({place})" if x.buffer.dtype in dtypes.NARROW_FLOATS else place
 
     lhs, rhs, out = element(n.lhs, "row", "step"), element(n.rhs, "step", "col"), element(n.out, "row", "col")
     return DeviceKernel("dot", "", _params(text, n), math.prod(n.space), _dims(n.space), type=spellings.register_type(n.dtype), m=n.m, n=n.n, k=n.k, lhs=lhs, rhs=rhs, out=out)

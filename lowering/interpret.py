@@ -183,7 +183,8 @@ def _dot(n: Dot, memory: dict[Buffer, Any], steps: Grid) -> None:
         def places(x: Operand, grid: Grid = grid) -> Any:
             return _address(x.offset, memory, grid) + _steps(x.rows)[:, None] + _steps(x.cols)[None, :]
 
-        memory[n.out.buffer][places(n.out)] = np.matmul(memory[n.lhs.buffer][places(n.lhs)], memory[n.rhs.buffer][places(n.rhs)])
+        left, right = (memory[x.buffer][places(x)].astype(n.dtype) for x in (n.lhs, n.rhs))
+        memory[n.out.buffer][places(n.out)] = np.matmul(left, right)
 
 
 def _steps(digits: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:

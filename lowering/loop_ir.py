@@ -368,7 +368,10 @@ class Operand:
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Dot(Node):
-    """`out[m, n] = sum over k of lhs[m, k] * rhs[k, n]`, for each index of the batch space; float32 or float64, k in order."""
+    """`out[m, n] = sum over k of lhs[m, k] * rhs[k, n]`, for each index of the batch space, k in order.
+
+    Sums are of `dtype`: float32 or float64 as the operands are, float32 of bfloat16, int32 of int8.
+    """
 
     space: tuple[int, ...]
     m: int

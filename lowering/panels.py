@@ -37,7 +37,7 @@ def pack_constants(program: Program) -> Program:
 
 
 def _with_panels(n: Node, changed: set[Buffer], packed: dict[tuple[Buffer, object], Operand], before: list[Node], buffers: list[Buffer], exprs: Interner) -> Node:
-    if not isinstance(n, Dot) or n.rhs.buffer in changed or n.n * n.k < _LEAST or len(n.rhs.rows) != 1 or len(n.rhs.cols) != 1:
+    if not isinstance(n, Dot) or n.rhs.buffer.dtype != n.dtype or n.rhs.buffer in changed or n.n * n.k < _LEAST or len(n.rhs.rows) != 1 or len(n.rhs.cols) != 1:
         return n
     batch = space_vars(len(n.space))
     if n.rhs.offset.without([v.terms[0][0] for v in batch]).terms:

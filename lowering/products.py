@@ -24,6 +24,7 @@ _MAX_DIGITS = 6  # of the number of a row or column, as the runtime library read
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
 _NARROW, _LONG, _PART = 8192, 2048, 256  # elements of a product, and length of its sum, from which that is cut; and the least length of a part
 _MAX_PARTS = 64
+_NARROW_SUMS = ((dtypes.bfloat16, dtypes.float32), (dtypes.int8, dtypes.int32))  # elements that machines multiply as they are, and what they are summed up in
 
 
 class Products(Values):
@@ -37,15 +38,16 @@ class Products(Values):
         shape = (*batch, *(lhs.shape[a] for a in lf), *(rhs.shape[a] for a in rf))
         m, n, k = (math.prod(v.shape[a] for a in axes) for v, axes in ((lhs, lf), (rhs, rf), (lhs, lc)))
         wide = product_dtype(lhs.dtype, dtype)
-        if 0 in (m, n, k, *batch) or k == 1 or m * n * k <= _SMALL_DOT or wide not in (dtypes.float32, dtypes.float64):
+        narrow = lhs.dtype == rhs.dtype and (lhs.dtype, wide) in _NARROW_SUMS
+        if 0 in (m, n, k, *batch) or k == 1 or m * n * k <= _SMALL_DOT or not (narrow or wide in (dtypes.float32, dtypes.float64)):
             return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
         parts = self._parts_of_sum(math.prod(batch), m * n, k, lhs.shape[lc[0]])
         if parts > 1:
             return self._dot_in_parts(lhs, rhs, numbers, dtype, parts)
-        left = self._cast(lhs, wide)
+        left, right = (lhs, rhs) if narrow else (self._cast(lhs, wide), self._cast(rhs, wide))
         rows = self._rows_in_memory_order(left, lf, lc)
         a = self._matrix(left, lb, rows, lc)
-        b = self._matrix(self._cast(rhs, wide), rb, rc, rf)
+        b = self._matrix(right, rb, rc, rf)
         buffer = self.new_buffer(wide, math.prod(shape))
         out = Operand(buffer, row_major(space_vars(len(batch)), batch) * (m * n), ((m, n),), ((n, 1),))
         self.emit(Dot(tuple(batch), m, n, k, a, b, out, wide))

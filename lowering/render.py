@@ -235,7 +235,7 @@ class ProgramRenderer:
             lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
             axes = [f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs)]
             clock = self._clock("product", n)
-            return DotText(spellings.SUFFIX[n.dtype], n.m, n.n, n.k, lhs, axes[0], rhs, axes[1], out, math.prod(n.space), loops, is_parallel(n), barrier, clock)
+            return DotText(spellings.SUFFIX[n.lhs.buffer.dtype], n.m, n.n, n.k, lhs, axes[0], rhs, axes[1], out, math.prod(n.space), loops, is_parallel(n), barrier, clock)
         if isinstance(n, Loop):
             serial = not is_parallel(n)
             inner = Barriers(self.arena)

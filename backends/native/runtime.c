@@ -581,8 +581,9 @@ static PyObject *products(PyObject *self, PyObject *const *args, long count) {
   const char *suffix = PyUnicode_AsUTF8AndSize(args[0], 0);
   void *library = dlopen(PyUnicode_AsUTF8AndSize(args[1], 0), RTLD_NOW | RTLD_LOCAL), *function = library ? dlsym(library, "fdl_gemm") : 0;
   if (!function) return fail(dlerror());
-  if (!strcmp(suffix, "f32")) table.gemm_f32 = (void (*)(FDL_GEMM_ARGS(float)))function;
-  else table.gemm_f64 = (void (*)(FDL_GEMM_ARGS(double)))function;
+  const struct { const char *suffix; void *place; } all[] = {{"f32", &table.gemm_f32}, {"f64", &table.gemm_f64}, {"bf16", &table.gemm_bf16}, {"i8", &table.gemm_i8}};
+  for (int i = 0; i < 4; i++)
+    if (!strcmp(suffix, all[i].suffix)) memcpy(all[i].place, &function, sizeof function);
   return nothing();
 }
 

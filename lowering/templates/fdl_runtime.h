@@ -7,14 +7,18 @@
 typedef struct { long size, step; } fdl_digit;
 typedef struct { int rows, columns; fdl_digit row[6], column[6]; } fdl_axes;
 
-#define FDL_GEMM_ARGS(type) \
-  long m, long n, long k, const type *a, const fdl_axes *a_axes, const type *b, const fdl_axes *b_axes, type *c, long c_row, int tid, int threads
+#define FDL_GEMM_ARGS2(type, sum) \
+  long m, long n, long k, const type *a, const fdl_axes *a_axes, const type *b, const fdl_axes *b_axes, sum *c, long c_row, int tid, int threads
+#define FDL_GEMM_ARGS(type) FDL_GEMM_ARGS2(type, type)
 
 typedef struct {
   void (*barrier)(void *team); /* all threads of the region meet */
   /* c[m, n] = sum of a[m, k] * b[k, n], k in order, one fused multiply-add a step; a thread does its share */
   void (*gemm_f32)(FDL_GEMM_ARGS(float));
   void (*gemm_f64)(FDL_GEMM_ARGS(double));
+  /* sums of narrow elements are wide, and in the order in which the machine adds neighbours along k */
+  void (*gemm_bf16)(FDL_GEMM_ARGS2(unsigned short, float));
+  void (*gemm_i8)(FDL_GEMM_ARGS2(signed char, int));
 } fdl_runtime;
 
 /* For programs of hundreds of calls: optimising one long list of calls takes seconds and gains nothing */
