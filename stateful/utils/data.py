@@ -5,10 +5,11 @@ Batches are concrete when they are handed out: a loader's work never joins the p
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from fdl.stateful._random import Generator, default_generator
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.functions.creation import tensor
 from fdl.stateful.functions.shapes import stack
-from fdl.stateful.utils.workers import Crew, WorkerInfo, get_worker_info, in_order
+from fdl.stateful.utils.workers import Processes, Settings, Threads, WorkerInfo, get_worker_info, in_order, of_streams
 
 T = TypeVar("T")
 
@@ -300,11 +301,71 @@ def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
     return [_owned(values.take(where, 0)) for values in columns]
 
 
+class _Batch(NamedTuple):
+    """Numbers of the samples of a batch."""
+
+    indices: Sequence[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fetcher:
+    """What makes batches, in the loop or in its workers."""
+
+    dataset: Any
+    collate: Callable[[Any], Any]
+    batch_size: int | None
+    drop_last: bool
+
+    def fetch(self, request: Any) -> Any:
+        """The batch of these samples, or a sample by itself."""
+        if not isinstance(request, _Batch):
+            return self.collate(self.dataset[request])
+        if type(self.dataset) is TensorDataset and self.collate is default_collate:
+            return _rows(self.dataset, request.indices)
+        together = getattr(self.dataset, "__getitems__", None)
+        return self.collate(together(request.indices) if together is not None else [self.dataset[i] for i in request.indices])
+
+    def stream(self) -> Iterator[Any]:
+        """Batches of an iterable dataset."""
+        if self.batch_size is None:
+            yield from map(self.collate, self.dataset)
+            return
+        batch = []
+        for sample in self.dataset:
+            batch.append(sample)
+            if len(batch) == self.batch_size:
+                yield self.collate(batch)
+                batch = []
+        if batch and not self.drop_last:
+            yield self.collate(batch)
+
+
+def _as_it_is(sample: Any) -> Any:
+    return sample
+
+
+def _context(wanted: Any, num_workers: int) -> Any:
+    """The context of `multiprocessing` that a name stands for; None for threads."""
+    if wanted is None:
+        return None
+    import multiprocessing  # what few ask for
+
+    if num_workers == 0:
+        raise ValueError(f"multiprocessing_context can only be used with multi-process loading (num_workers > 0), but got num_workers={num_workers}")
+    if not isinstance(wanted, str):
+        return wanted
+    methods = multiprocessing.get_all_start_methods()
+    if wanted not in methods:
+        raise ValueError(f"multiprocessing_context option should specify a valid start method in {methods}, but got multiprocessing_context={wanted!r}")
+    return multiprocessing.get_context(wanted)
+
+
 class DataLoader(Generic[T]):
     """Batches of a dataset.
 
-    Sampling and collation as in PyTorch.  With `num_workers`, so many threads fetch batches ahead (`prefetch_factor` each); the order is the same for any number
-    of them.  `pin_memory` and `multiprocessing_context` are accepted and change nothing.  With `shuffle`, the order comes from `generator`, or the default one.
+    Sampling and collation as in PyTorch.  With `num_workers`, so many threads fetch batches ahead (`prefetch_factor` each), or processes where
+    `multiprocessing_context` names how they start ("fork", "spawn", "forkserver"); the order is the same for any number of them.  `pin_memory` and
+    `persistent_workers` are accepted and change nothing.  With `shuffle`, the order comes from `generator`, or the default one.
 
     >>> import fdl.stateful as torch
     >>> data = torch.utils.data.TensorDataset(torch.arange(5))
@@ -351,61 +412,20 @@ class DataLoader(Generic[T]):
         if not self.iterable:
             self.sampler = sampler if sampler is not None else RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
             self.batch_sampler = batch_sampler if batch_sampler is not None else BatchSampler(self.sampler, batch_size, drop_last) if batch_size else None
-        self.collate_fn = collate_fn if collate_fn is not None else default_collate if batch_size or batch_sampler else lambda x: x
+        self.collate_fn = collate_fn if collate_fn is not None else default_collate if batch_size or batch_sampler else _as_it_is
+        self.timeout, self._context = timeout, _context(multiprocessing_context, num_workers)
 
     def __iter__(self) -> Iterator[Any]:
+        fetcher = _Fetcher(self.dataset, self.collate_fn, self.batch_size, self.drop_last)
         if self.num_workers == 0:
-            return self._of_stream() if self.iterable else (task() for task in self._tasks())
-        seed = (self.generator or default_generator).initial_seed()
-        crew = Crew(self.num_workers, self.dataset, seed, self.worker_init_fn)
-        if self.iterable:
-            return self._of_streams(crew)
-        return in_order(crew, self._tasks(), self.num_workers * self.prefetch_factor)
+            return fetcher.stream() if self.iterable else map(fetcher.fetch, self._requests())
+        settings = Settings(self.num_workers, (self.generator or default_generator).initial_seed(), self.worker_init_fn, self.timeout)
+        crew = Threads(fetcher, settings) if self._context is None else Processes(self._context, fetcher, settings)
+        return of_streams(crew) if self.iterable else in_order(crew, self._requests(), self.num_workers * self.prefetch_factor)
 
-    def _tasks(self) -> Iterator[Callable[[], Any]]:
-        """What makes each batch."""
-        if self.batch_sampler is None:
-            for i in self.sampler:
-                yield lambda i=i: self.collate_fn(self.dataset[i])  # type: ignore[misc]
-            return
-        at_once = type(self.dataset) is TensorDataset and self.collate_fn is default_collate
-        together = getattr(self.dataset, "__getitems__", None)
-        for indices in self.batch_sampler:
-            if at_once:
-                yield lambda indices=indices: _rows(self.dataset, indices)  # type: ignore[misc]
-            elif together is not None:
-                yield lambda indices=indices: self.collate_fn(together(indices))  # type: ignore[misc]
-            else:
-                yield lambda indices=indices: self.collate_fn([self.dataset[i] for i in indices])  # type: ignore[misc]
-
-    def _of_stream(self) -> Iterator[Any]:
-        if self.batch_size is None:
-            yield from map(self.collate_fn, self.dataset)
-            return
-        batch = []
-        for sample in self.dataset:
-            batch.append(sample)
-            if len(batch) == self.batch_size:
-                yield self.collate_fn(batch)
-                batch = []
-        if batch and not self.drop_last:
-            yield self.collate_fn(batch)
-
-    def _of_streams(self, crew: Crew) -> Iterator[Any]:
-        """Each worker has a stream of its own; batches come from one after the other."""
-        streams = [crew.submit(i, self._of_stream).result() for i in range(self.num_workers)]
-        alive = list(range(self.num_workers))
-        end = object()
-        try:
-            while alive:
-                for i in list(alive):
-                    batch = crew.submit(i, lambda i=i: next(streams[i], end)).result()  # type: ignore[misc]
-                    if batch is end:
-                        alive.remove(i)
-                    else:
-                        yield batch
-        finally:
-            crew.close()
+    def _requests(self) -> Iterator[Any]:
+        """A list of numbers for each batch, or the number of each sample."""
+        return iter(self.sampler if self.batch_sampler is None else map(_Batch, self.batch_sampler))
 
     def __len__(self) -> int:
         if self.iterable:

@@ -1,18 +1,31 @@
-"""Workers of a loader: threads that fetch batches ahead, in order.
+"""Workers of a loader: threads, or processes on request, that fetch batches ahead, in order.
 
-Threads share memory and end with the loop, so that nothing leaks and nothing hangs; what they fetch is computed before it is handed over.
+Threads share memory and end with the loop.  Processes are for datasets that hold Python's lock; what they fetch comes through pipes, so that no shared memory can
+leak, and they end when the loop does, when it fails, and when the process that loops is gone.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
+import enum
+import queue
+import random
+import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from fdl.core.config import set_num_threads
 from fdl.core.pytree import tree_leaves
+from fdl.stateful._random import default_generator
 from fdl.stateful._tensor import Tensor
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 
 class WorkerInfo(NamedTuple):
@@ -26,6 +39,7 @@ class WorkerInfo(NamedTuple):
 
 class _Local(threading.local):
     info: WorkerInfo | None = None
+    stream: Iterator[Any] | None = None
 
 
 _LOCAL = _Local()
@@ -36,48 +50,217 @@ def get_worker_info() -> WorkerInfo | None:
     return _LOCAL.info
 
 
-def _computed(batch: Any) -> Any:
-    """A batch whose tensors wait for nothing of this thread."""
+class Signal(enum.Enum):
+    """What is asked of a stream, and what it answers when it has ended."""
+
+    NEXT = enum.auto()
+    END = enum.auto()
+
+
+class Fetcher(Protocol):
+    """What workers do: batches for requests, or a stream of them."""
+
+    @property
+    def dataset(self) -> Any:
+        """What the worker is told of in its info."""
+
+    def fetch(self, request: Any) -> Any:
+        """The batch of a request."""
+
+    def stream(self) -> Iterator[Any]:
+        """Batches of a dataset without numbers."""
+
+
+class Settings(NamedTuple):
+    """How many workers there are, the seed of the first one, what each calls first, and for how many seconds a batch is waited for; 0 is for ever."""
+
+    workers: int
+    seed: int
+    init: Callable[[int], Any] | None
+    timeout: float
+
+
+def _begin(number: int, fetcher: Fetcher, settings: Settings) -> None:
+    _LOCAL.info = WorkerInfo(number, settings.workers, settings.seed + number, fetcher.dataset)
+    _LOCAL.stream = None
+    if settings.init is not None:
+        settings.init(number)
+
+
+def _answer(fetcher: Fetcher, request: Any) -> Any:
+    """A batch whose tensors wait for nothing of this worker."""
+    if request is Signal.NEXT:
+        if _LOCAL.stream is None:
+            _LOCAL.stream = fetcher.stream()
+        batch = next(_LOCAL.stream, Signal.END)
+    else:
+        batch = fetcher.fetch(request)
     for x in tree_leaves(batch, is_leaf=lambda v: isinstance(v, Tensor)):
         if isinstance(x, Tensor):
             x._value().block_until_ready()
     return batch
 
 
-class Crew:
-    """Worker threads, one for each number, that begin with `begin(info)`."""
+class Crew(Protocol):
+    """Workers with numbers."""
 
-    def __init__(self, count: int, dataset: Any, seed: int, init: Callable[[int], Any] | None) -> None:
-        def begin(number: int) -> None:
-            _LOCAL.info = WorkerInfo(number, count, seed + number, dataset)
-            if init is not None:
-                init(number)
+    count: int
 
-        self.threads = [ThreadPoolExecutor(1, f"fdl-loader-{i}") for i in range(count)]
-        for i, thread in enumerate(self.threads):
-            thread.submit(begin, i).result()
-
-    def submit(self, number: int, task: Callable[[], Any]) -> Future[Any]:
-        """Let worker `number` do something next."""
-        return self.threads[number % len(self.threads)].submit(lambda: _computed(task()))
+    def submit(self, number: int, request: Any) -> Callable[[], Any]:
+        """Let worker `number` do something next; the function that waits for it gives the result, or raises what the worker raised."""
 
     def close(self) -> None:
-        """No further work; what runs ends."""
+        """No further work."""
+
+
+class Threads:
+    """Worker threads."""
+
+    def __init__(self, fetcher: Fetcher, settings: Settings) -> None:
+        self.fetcher, self.count, self.timeout = fetcher, settings.workers, settings.timeout
+        self.threads = [ThreadPoolExecutor(1, f"fdl-loader-{i}") for i in range(settings.workers)]
+        for i, thread in enumerate(self.threads):
+            thread.submit(_begin, i, fetcher, settings).result()
+
+    def submit(self, number: int, request: Any) -> Callable[[], Any]:
+        future: Future[Any] = self.threads[number % self.count].submit(_answer, self.fetcher, request)
+
+        def result() -> Any:
+            try:
+                return future.result(self.timeout or None)
+            except FutureTimeout:
+                if future.done():
+                    raise  # the worker's own
+                raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds") from None
+
+        return result
+
+    def close(self) -> None:
         for thread in self.threads:
             thread.shutdown(wait=False, cancel_futures=True)
 
 
-def in_order(crew: Crew, tasks: Iterable[Callable[[], Any]], ahead: int) -> Iterator[Any]:
-    """Results of tasks in their order, `ahead` of them begun before they are asked for.  A worker's exception comes out with its traceback."""
-    waiting: collections.deque[Future[Any]] = collections.deque()
+class _Failure(NamedTuple):
+    """What a worker process raised: the exception's class, its words, and the traceback there."""
+
+    cls: type[BaseException]
+    text: str
+
+    def error(self, number: int) -> BaseException:
+        """The same in this process, with the worker's traceback in its message."""
+        message = f"Caught {self.cls.__name__} in DataLoader worker process {number}.\nOriginal {self.text}"
+        try:
+            return self.cls(message)
+        except Exception:  # a class that is not made of a message
+            return RuntimeError(message)
+
+
+def _serve(pipe: Connection, number: int, fetcher: Fetcher, settings: Settings) -> None:
+    """A worker process: answers requests in order until the pipe closes; a thread sends, so that the next batch is made meanwhile."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the loop is told, and ends its workers
+    set_num_threads(1)
+    default_generator.manual_seed(settings.seed + number)
+    random.seed(settings.seed + number)
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            while (answer := answers.get()) is not None:
+                try:
+                    pipe.send(answer)
+                except Exception as error:
+                    if isinstance(error, OSError):
+                        raise
+                    pipe.send(_Failure(type(error), "".join(traceback.format_exception(error))))
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    failed: BaseException | None = None
     try:
-        for number, task in enumerate(tasks):
-            waiting.append(crew.submit(number, task))
+        _begin(number, fetcher, settings)
+    except Exception as error:
+        failed = error
+    with contextlib.suppress(EOFError, OSError):
+        while (request := pipe.recv()) is not None:
+            try:
+                if failed is not None:
+                    raise failed
+                answers.put((_answer(fetcher, request[0]),))
+            except Exception as error:
+                answers.put(_Failure(type(error), "".join(traceback.format_exception(error))))
+    answers.put(None)
+
+
+class Processes:
+    """Worker processes, started as a context of `multiprocessing` says."""
+
+    def __init__(self, context: Any, fetcher: Fetcher, settings: Settings) -> None:
+        self.count, self.timeout = settings.workers, settings.timeout
+        self.pipes: list[Connection] = []
+        self.workers: list[Any] = []
+        try:
+            for i in range(settings.workers):
+                ours, theirs = context.Pipe()
+                self.pipes.append(ours)
+                worker = context.Process(target=_serve, args=(theirs, i, fetcher, settings), daemon=True)
+                worker.start()
+                theirs.close()
+                self.workers.append(worker)
+        except BaseException:
+            self.close()
+            raise
+
+    def submit(self, number: int, request: Any) -> Callable[[], Any]:
+        number %= self.count
+        with contextlib.suppress(OSError):  # a dead worker is reported by who waits for it
+            self.pipes[number].send((request,))
+
+        def result() -> Any:
+            pipe, worker = self.pipes[number], self.workers[number]
+            if self.timeout and not pipe.poll(self.timeout):
+                raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds")
+            try:
+                answer = pipe.recv()
+            except (EOFError, ConnectionError):
+                worker.join(1)
+                raise RuntimeError(f"DataLoader worker (pid(s) {worker.pid}) exited unexpectedly with status {worker.exitcode}") from None
+            if isinstance(answer, _Failure):
+                raise answer.error(number)
+            return answer[0]
+
+        return result
+
+    def close(self) -> None:
+        for pipe in self.pipes:
+            pipe.close()
+        for worker in self.workers:
+            worker.terminate()
+            worker.join(5)
+
+
+def in_order(crew: Crew, requests: Iterable[Any], ahead: int) -> Iterator[Any]:
+    """Results of requests in their order, `ahead` of them begun before they are asked for.  A worker's exception comes out with its traceback."""
+    waiting: collections.deque[Callable[[], Any]] = collections.deque()
+    try:
+        for number, request in enumerate(requests):
+            waiting.append(crew.submit(number, request))
             if len(waiting) > ahead:
-                yield waiting.popleft().result()
+                yield waiting.popleft()()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()()
     finally:
-        for future in waiting:
-            future.cancel()
+        crew.close()
+
+
+def of_streams(crew: Crew) -> Iterator[Any]:
+    """Each worker has a stream of its own; batches come from one after the other, and each worker makes its next one meanwhile."""
+    try:
+        asked = {i: crew.submit(i, Signal.NEXT) for i in range(crew.count)}
+        while asked:
+            for i in list(asked):
+                batch = asked.pop(i)()
+                if batch is not Signal.END:
+                    asked[i] = crew.submit(i, Signal.NEXT)
+                    yield batch
+    finally:
         crew.close()
