@@ -23,15 +23,15 @@ from fdl.lowering.passes.prune import prune
 class StageTracer(Tracer):
     """A variable of the graph that is being recorded."""
 
-    __slots__ = ("var",)
+    __slots__ = ("_variable",)
 
     def __init__(self, trace: Trace, var: Var) -> None:
         super().__init__(trace)
-        self.var = var
+        self._variable = var
 
     @property
     def aval(self) -> ShapedArray:
-        return self.var.aval
+        return self._variable.aval
 
 
 class StageTrace(Trace):
@@ -49,7 +49,7 @@ class StageTrace(Trace):
     def atom(self, x: Any) -> Atom:
         """The variable or literal that stands for an operand; arrays and outer tracers are captured."""
         if isinstance(x, StageTracer) and x._trace is self:
-            return x.var
+            return x._variable
         if isinstance(x, Literal):
             return x
         if not isinstance(x, Tracer):
@@ -75,7 +75,7 @@ class StageTrace(Trace):
         """What was recorded between these inputs and outputs, without equations that nothing needs."""
         atoms = tuple([self.atom(x) for x in outputs])
         constants = tuple(self.captured.values())
-        return prune(Graph(tuple([t.var for t in inputs]), tuple(self.equations), atoms, constants))
+        return prune(Graph(tuple([t._variable for t in inputs]), tuple(self.equations), atoms, constants))
 
 
 _CELLS: ContextVar[dict[int, Any] | None] = ContextVar("fdl_cells", default=None)

@@ -418,9 +418,22 @@ def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any
     """
     x = _operand(x)
     axes = axes_of(x, axis, "var")
-    squares = square(ops.sub(x, mean(x, axes, keepdims=True)))
-    total = ops.div(sum(squares, axes), float(_count(x, axes) - ddof))
-    return _kept(total, x, axes, keepdims)
+    count = _count(x, axes)
+    squares = _squares_by_rows(x) if len(axes) == x.aval.ndim and count >= 2 * _ROW and count % _ROW == 0 else sum(square(ops.sub(x, mean(x, axes, keepdims=True))), axes)
+    return _kept(ops.div(squares, float(count - ddof)), x, axes, keepdims)
+
+
+_ROW = 4096  # elements that stay in the nearest cache between their mean and their distances from it
+
+
+def _squares_by_rows(x: Any) -> Any:
+    """The squared distances of all elements from their mean, summed up, of rows first: x is read from memory once.
+
+    Source: Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
+    """
+    rows = ops.reshape(x, (x.aval.size // _ROW, _ROW))
+    means = mean(rows, 1, keepdims=True)
+    return ops.add(sum(square(ops.sub(rows, means))), ops.mul(sum(square(ops.sub(means, mean(means)))), float(_ROW)))
 
 
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:

@@ -283,3 +283,15 @@ def test_more_distributions():
     assert sorted(random.choice(key, jnp.arange(5) * 2, (5,), replace=False).tolist()) == [0, 2, 4, 6, 8]
     with pytest.raises(ValueError):
         random.choice(key, 3, (5,), replace=False)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_variance_of_many_numbers(offset, ddof):
+    """Row by row, as it is read once, it is as exact as in two passes."""
+    x = np.random.default_rng(0).normal(size=(64, 33, 128)).astype(np.float32) + np.float32(offset) * np.linspace(1, 2, 64, dtype=np.float32)[:, None, None]
+    want = x.astype(np.float64).var(ddof=ddof)
+    for f in (jnp.var, fdl.jit(jnp.var, static_argnames=("ddof",))):
+        assert float(f(jnp.asarray(x), ddof=ddof)) == pytest.approx(want, rel=1e-4 if offset else 1e-5)
+    close = fdl.grad(lambda x: jnp.var(x, ddof=ddof))(jnp.asarray(x))
+    np.testing.assert_allclose(np.asarray(close), 2 * (x - x.astype(np.float64).mean()) / (x.size - ddof), rtol=1e-3, atol=1e-8 * (1 + offset))

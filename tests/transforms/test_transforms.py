@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn, random
+from fdl.core.array import METHODS
+from fdl.core.trace import Tracer
 from fdl.testing import assert_max_traces, check_batching, check_grads
 from fdl.transforms.control.call import graph_function
 
@@ -344,3 +346,14 @@ def test_random_compositions_have_right_derivatives(names, seed):
     x = np.random.default_rng(seed).uniform(0.2, 0.9, 4)
     check_grads(f, (x,), order=1, rtol=1e-4)
     check_batching(f, (x,), rtol=1e-9)
+
+
+def test_no_tracer_hides_a_method_of_arrays():
+    def subclasses(cls):
+        return [cls, *(s for c in cls.__subclasses__() for s in subclasses(c))]
+
+    hidden = {(cls.__name__, name) for cls in subclasses(Tracer) for name in METHODS if name in cls.__dict__}
+    assert not hidden
+    x = jnp.array([1.0, 2.0, 4.0])
+    assert float(fdl.jit(lambda x: x.var())(x)) == pytest.approx(14 / 9)
+    assert fdl.grad(lambda x: x.std())(x).shape == (3,)
