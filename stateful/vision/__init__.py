@@ -1,5 +1,5 @@
-"""Images for examples and tests, in the place of torchvision: datasets from local files, and transforms."""
+"""Images for examples and tests, in the place of torchvision: datasets from local files, models, and transforms."""
 
-from fdl.stateful.vision import datasets, transforms, utils
+from fdl.stateful.vision import datasets, models, transforms, utils
 
-__all__ = ["datasets", "transforms", "utils"]
+__all__ = ["datasets", "models", "transforms", "utils"]

@@ -19,7 +19,7 @@ import numpy as np
 from fdl.stateful.functions.creation import from_numpy
 from fdl.stateful.utils.data import Dataset
 
-__all__ = ["CIFAR10", "MNIST", "Digits", "FakeData", "FashionMNIST", "ImageFolder"]
+__all__ = ["CIFAR10", "CIFAR100", "MNIST", "Digits", "FakeData", "FashionMNIST", "ImageFolder"]
 
 
 class _Images(Dataset[Any]):
@@ -119,26 +119,29 @@ class CIFAR10(_Images):
     classes: ClassVar[list[str]] = "airplane automobile bird cat deer dog frog horse ship truck".split()
     url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
     digest = "c32a1d4ab5d03f1284b67883e8d87530"
+    base_folder = "cifar-10-batches-bin"
+    files: ClassVar[tuple[list[str], list[str]]] = ([f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"])  # for training and for tests
+    labels = 1  # bytes before each image, of which the last one is the label
 
     def __init__(
         self, root: Any, train: bool = True, transform: Callable[[Any], Any] | None = None, target_transform: Callable[[Any], Any] | None = None, download: bool = False
     ) -> None:
         super().__init__(transform, target_transform)
-        self.folder = Path(root) / "cifar-10-batches-bin"
-        names = [f"data_batch_{i}.bin" for i in range(1, 6)] if train else ["test_batch.bin"]
+        self.folder = Path(root) / self.base_folder
+        names = self.files[not train]
         if download and not all((self.folder / n).exists() for n in names):
             self._download(Path(root))
         rows = []
         for name in names:
             if not (self.folder / name).exists():
                 raise RuntimeError(f"Dataset not found or corrupted. You can use download=True to download it: expected {self.folder / name}")
-            rows.append(np.frombuffer((self.folder / name).read_bytes(), np.uint8).reshape(-1, 3073))
+            rows.append(np.frombuffer((self.folder / name).read_bytes(), np.uint8).reshape(-1, self.labels + 3072))
         table = np.concatenate(rows)
-        self.targets = table[:, 0].astype(int).tolist()
-        self.images = self.data = table[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        self.targets = table[:, self.labels - 1].astype(int).tolist()
+        self.images = self.data = table[:, self.labels :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
     def _download(self, root: Path) -> None:
-        archive = root / "cifar-10-binary.tar.gz"
+        archive = root / self.url.rsplit("/", 1)[1]
         if not archive.exists():
             _fetch(self.url, archive)
         if hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest() != self.digest:
@@ -148,6 +151,23 @@ class CIFAR10(_Images):
 
     def _label(self, index: int) -> int:
         return int(self.targets[index])
+
+
+class CIFAR100(CIFAR10):
+    """Small colour images of a hundred kinds (Krizhevsky, 2009), from the binary version in `root/cifar-100-binary`: no pickle is read."""
+
+    classes: ClassVar[list[str]] = (
+        "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud "
+        "cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man "
+        "maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray "
+        "road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train "
+        "trout tulip turtle wardrobe whale willow_tree wolf woman worm"
+    ).split()
+    url = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
+    digest = "03b5dce01913d631647c71ecec9e9cb8"
+    base_folder = "cifar-100-binary"
+    files: ClassVar[tuple[list[str], list[str]]] = (["train.bin"], ["test.bin"])
+    labels = 2
 
 
 class Digits(_Images):

@@ -163,7 +163,7 @@ def test_image_folders(tmp_path):
 CHANGES = [
     transforms.RandomCrop(5, padding=2), transforms.CenterCrop(4), transforms.RandomHorizontalFlip(1.0), transforms.RandomVerticalFlip(1.0), transforms.Resize((4, 6)),
     transforms.RandomResizedCrop(5), transforms.RandomRotation(30), transforms.Pad(1), transforms.Grayscale(3), transforms.RandomGrayscale(1.0),
-    transforms.ColorJitter(0.2, 0.2, 0.2), transforms.GaussianBlur(3),
+    transforms.ColorJitter(0.2, 0.2, 0.2, 0.1), transforms.RandomApply([transforms.Pad(1)], 1.0), transforms.RandomChoice([transforms.CenterCrop(4)]), transforms.GaussianBlur(3),
 ]  # fmt: skip
 
 
