@@ -732,6 +732,24 @@ static PyObject *within(PyObject *self, PyObject *const *args, long count) {
   return keep(inside ? &_Py_TrueStruct : &_Py_FalseStruct);
 }
 
+/* rows(data, bytes of a row, how many there are, list of numbers) -> buffer with these rows; None where the data is not contiguous or a number is not one of them */
+static PyObject *rows(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 4) return fail("rows: expected 4 arguments");
+  Py_buffer view = {.obj = 0};
+  const char *data = data_of(args[0], &view);
+  const long row = PyLong_AsLong(args[1]), limit = PyLong_AsLong(args[2]), many = PyList_Size(args[3]);
+  Buffer *out = data && many > 0 ? new_buffer(row * many) : 0;
+  for (long i = 0; out && i < many; i++) {
+    const long number = PyLong_AsLong(PyList_GetItem(args[3], i));
+    if (number >= 0 && number < limit) memcpy((char *)out->memory + i * row, data + number * row, (size_t)row);
+    else Py_DecRef(&out->base), out = 0;
+  }
+  if (view.obj) PyBuffer_Release(&view);
+  PyErr_Clear();
+  return out ? &out->base : keep(&_Py_NoneStruct);
+}
+
 /* prune(dict) -> None: forgets keys that nobody else holds */
 static PyObject *prune(PyObject *self, PyObject *dict) {
   (void)self;
@@ -1111,6 +1129,7 @@ static PyMethodDef methods[] = {
   {"recording", (void *)recording, METH_FASTCALL, 0},
   {"held", (void *)held, METH_FASTCALL, 0},
   {"prune", (void *)prune, METH_O, 0},
+  {"rows", (void *)rows, METH_FASTCALL, 0},
   {"within", (void *)within, METH_FASTCALL, 0},
   {"steps", (void *)steps, METH_FASTCALL, 0},
   {"taping", (void *)taping, METH_FASTCALL, 0},

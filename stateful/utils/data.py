@@ -15,6 +15,7 @@ import numpy as np
 
 from fdl.core.array import Array
 from fdl.core.avals import shaped
+from fdl.extend import NATIVE
 from fdl.stateful._random import Generator, default_generator
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.functions.creation import tensor
@@ -294,11 +295,20 @@ def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
     """A batch of a `TensorDataset` at once."""
     count = len(indices)
     ordered = count and indices[-1] - indices[0] == count - 1 and list(indices) == list(range(indices[0], indices[0] + count))
-    columns = [t._value()._numpy() for t in dataset.tensors]
     if ordered:
-        return [_owned(values[indices[0] : indices[0] + count].copy()) for values in columns]
-    where = np.asarray(indices)
-    return [_owned(values.take(where, 0)) for values in columns]
+        return [_owned(t._value()._numpy()[indices[0] : indices[0] + count].copy()) for t in dataset.tensors]
+    return [_taken(t._value(), indices) for t in dataset.tensors]
+
+
+def _taken(array: Array, indices: Sequence[int]) -> Tensor:
+    """Some rows of an array, in memory of the runtime library's pool where that is there."""
+    size, *rest = array.shape
+    if NATIVE.rows is not None and type(indices) is list:
+        data = array.block_until_ready()._data
+        found = NATIVE.rows(data, array.dtype.itemsize * math.prod(rest), size, indices)
+        if found is not None:
+            return wrap(Array(shaped((len(indices), *rest), array.dtype), found))
+    return _owned(array._numpy().take(np.asarray(indices), 0))
 
 
 class _Batch(NamedTuple):

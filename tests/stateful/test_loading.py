@@ -194,3 +194,18 @@ def test_grids_and_files(tmp_path):
     np.testing.assert_array_equal(grid.numpy()[0, 1:3, 1:3], images.numpy()[0, 0])
     vision.utils.save_image(images, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_rows_come_from_any_memory_and_wrong_numbers_are_refused():
+    base = torch.arange(24.0).reshape(6, 4)
+    (base + 1).sum().item()  # the runtime library is there
+    data = TensorDataset(base, base.t().contiguous().t(), base[:, ::2], torch.arange(6) > 2, torch.zeros(6, 0))
+    orders = [[5, 0, 3], [2, 2, -1], [4]]
+    for order, batch in zip(orders, DataLoader(data, batch_sampler=orders), strict=True):
+        for got, whole in zip(batch, data.tensors, strict=True):
+            assert got.dtype == whole.dtype
+            np.testing.assert_array_equal(got.numpy(), whole.numpy()[order])
+            got.add_(1) if got.is_floating_point() else None  # a batch is the user's own
+    np.testing.assert_array_equal(base.numpy(), np.arange(24.0).reshape(6, 4))
+    with pytest.raises(IndexError):
+        list(DataLoader(data, batch_sampler=[[0, 6]]))

@@ -35,6 +35,7 @@ class Native:
     held: Callable[..., tuple[bool, ...]] | None = None
     prune: Callable[..., None] | None = None
     within: Callable[..., bool | None] | None = None
+    rows: Callable[..., Any] | None = None
     steps: Callable[..., Any] | None = None
     follow: Callable[..., list[Any] | None] | None = None
     apply: Callable[..., Any] | None = None

@@ -296,7 +296,7 @@ def _adopt(module: Any) -> None:
     """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
     probes = [x for cls in (Segment, Node, ShapedArray, Literal) for x in probe(cls)]
     if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, *probes):
-        NATIVE.bind, NATIVE.held, NATIVE.prune, NATIVE.within = module.bind, module.held, module.prune, module.within
+        NATIVE.bind, NATIVE.held, NATIVE.prune, NATIVE.within, NATIVE.rows = module.bind, module.held, module.prune, module.within, module.rows
 
 
 def on_native(listener: Callable[[Any], None]) -> None:
