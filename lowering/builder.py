@@ -33,7 +33,7 @@ class Builder(Products):
 
     def inline(self, graph: Graph, args: Sequence[Value], homes: Mapping[Atom, Home] | None = None) -> list[Value]:
         """The results of a graph for these inputs; what `homes` names is stored there if it is stored."""
-        uses, in_order = use_counts(graph), {*graph.outputs, *(e.inputs[i] for e in graph.equations for i in e.primitive.reads_in_order(e.params))}
+        uses, in_order = use_counts(graph), {*graph.outputs, *(e.inputs[i] for e in graph.equations for i in _in_order(e))}
         env: dict[Var, Value] = dict(zip(graph.inputs, args, strict=True))
 
         def read(atom: Atom) -> Value:
@@ -48,7 +48,7 @@ class Builder(Products):
 
     def equation(self, e: Equation, operands: Sequence[Value]) -> list[Value]:
         outer, self.source = self.source, e.source or self.source
-        for i in e.primitive.reads_in_order(e.params):
+        for i in _in_order(e):
             if operands[i].expensive:
                 self.settle(operands[i], in_order=True)
         results = e.primitive.as_list(e.primitive.rule("lower")(self, *operands, **e.params))
@@ -163,6 +163,10 @@ class Builder(Products):
 
         self.emit(Branch(index.at(()), [self._nested(make(g)) for g in branches]))
         return [self.loaded(b, a.shape) for b, a in zip(results, branches[0].out_avals, strict=True)]
+
+
+def _in_order(e: Equation) -> Sequence[int]:
+    return e.primitive.reads_in_order([x.aval for x in e.inputs], e.params)
 
 
 def build(graph: Graph) -> Program:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
@@ -12,6 +15,7 @@ from fdl.lowering.loop_ir import (
     ZERO,
     Dot,
     Expr,
+    Index,
     LoopVar,
     Operand,
     row_major,
@@ -24,6 +28,9 @@ _MAX_DIGITS = 6  # of the number of a row or column, as the runtime library read
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops
 _NARROW, _LONG, _PART = 8192, 2048, 256  # elements of a product, and length of its sum, from which that is cut; and the least length of a part
 _MAX_PARTS = 64
+_THIN, _TERMS = 2, 64  # columns of a product, and terms of its sums, up to which it may be written out
+_CLOSE = 4  # elements from one to the next that vectors still read well
+_FEW_SUMS, _LEAST_SUM = 64, 128  # elements of each product of a batch, and the least length of their sums, for which these may be folds
 _NARROW_SUMS = ((dtypes.bfloat16, dtypes.float32), (dtypes.int8, dtypes.int32))  # elements that machines multiply as they are, and what they are summed up in
 
 
@@ -40,6 +47,10 @@ class Products(Values):
         wide = product_dtype(lhs.dtype, dtype)
         narrow = lhs.dtype == rhs.dtype and (lhs.dtype, wide) in _NARROW_SUMS
         if 0 in (m, n, k, *batch) or k == 1 or m * n * k <= _SMALL_DOT or not (narrow or wide in (dtypes.float32, dtypes.float64)):
+            return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
+        if n <= _THIN and k <= _TERMS and self._lies_along(lhs, [*lb, *lf]):
+            return self._dot_in_terms(lhs, rhs, numbers, shape, wide, dtype)
+        if batch and m * n <= _FEW_SUMS and k >= _LEAST_SUM and self._lies_along(lhs, lc[-1:]) and self._lies_along(rhs, rc[-1:]):
             return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
         parts = self._parts_of_sum(math.prod(batch), m * n, k, lhs.shape[lc[0]])
         if parts > 1:
@@ -90,6 +101,29 @@ class Products(Values):
             return rows
         return sorted(rows, key=lambda a: -steps[a])
 
+    @staticmethod
+    def _lies_along(x: Value, axes: Sequence[int]) -> bool:
+        """Whether neighbours along one of these axes are close in memory."""
+        variables = space_vars(len(x.shape))
+        e = x.at(variables) if not x.expensive else None
+        return e is not None and e.op == "load" and any(x.shape[a] > 1 and 0 < abs(e.attr[1].coefficient(variables[a].terms[0][0])) <= _CLOSE for a in axes)
+
+    def _dot_in_terms(self, lhs: Value, rhs: Value, numbers: Any, shape: Sequence[int], wide: DType, dtype: DType) -> Value:
+        """Short sums written out, for few columns: a convolution of each channel by itself.  Vectors run along what lies side by side; a product would use one lane of each."""
+        (lc, rc), (lb, rb) = numbers
+        lf, rf = free_axes(len(lhs.shape), lc, lb), free_axes(len(rhs.shape), rc, rb)
+        sizes = [lhs.shape[a] for a in lc]
+        at = self._term(lhs, rhs, numbers, wide)
+
+        def total(index: Place) -> Expr:
+            batch, right, left = index[: len(lb)], index[len(lb) : len(lb) + len(rf)], index[len(lb) + len(rf) :]
+            terms = [at((*batch, *left, *right, *(Index(i, ()) for i in place))) for place in np.ndindex(*sizes)]
+            return functools.reduce(lambda a, b: self.apply("add", wide, a, b), terms)
+
+        order = [*range(len(lb)), *range(len(lb) + len(lf), len(shape)), *range(len(lb), len(lb) + len(lf))]  # rows run fastest
+        turned = self.compute([shape[a] for a in order], wide, total, [lhs, rhs])
+        return self._cast(self.view(shape, turned, lambda index: [index[a] for a in order]), dtype)
+
     def _matrix(self, x: Value, batch: Sequence[int], rows: Sequence[int], cols: Sequence[int]) -> Operand:
         """An operand as a matrix in memory: in place wherever it is an affine look at a buffer, else as a copy."""
         order = [*batch, *rows, *cols]
@@ -131,22 +165,29 @@ class Products(Values):
             return None
         return Operand(buffer, offset.without(variables[n_batch:]), rows, cols)
 
-    def _plain_dot(self, lhs: Value, rhs: Value, numbers: Any, shape: Sequence[int], wide: DType, dtype: DType) -> Value:
-        """Loops over the result with a sum inside."""
+    def _term(self, lhs: Value, rhs: Value, numbers: Any, wide: DType) -> Callable[[Place], Expr]:
+        """One product of two elements, by its place in the result and in the sum."""
         (lc, rc), (lb, rb) = numbers
         lf, rf = free_axes(len(lhs.shape), lc, lb), free_axes(len(rhs.shape), rc, rb)
+        ends = [len(lb), len(lb) + len(lf), len(lb) + len(lf) + len(rf)]
         for x in (lhs, rhs):
             if x.expensive:
                 self.settle(x)
 
         def at(index: Place) -> Expr:
-            batch, left, right, inner = index[: len(lb)], index[len(lb) : len(lb) + len(lf)], index[len(lb) + len(lf) : len(shape)], index[len(shape) :]
+            batch, left, right, inner = index[: ends[0]], index[ends[0] : ends[1]], index[ends[1] : ends[2]], index[ends[2] :]
             pick_l = {**dict(zip(lb, batch, strict=True)), **dict(zip(lf, left, strict=True)), **dict(zip(lc, inner, strict=True))}
             pick_r = {**dict(zip(rb, batch, strict=True)), **dict(zip(rf, right, strict=True)), **dict(zip(rc, inner, strict=True))}
             a, b = (x.at([pick[i] for i in range(len(x.shape))]) for x, pick in ((lhs, pick_l), (rhs, pick_r)))
             a, b = (e if e.dtype == wide else self.apply("convert", wide, e) for e in (a, b))
             return self.apply("mul", wide, a, b)
 
+        return at
+
+    def _plain_dot(self, lhs: Value, rhs: Value, numbers: Any, shape: Sequence[int], wide: DType, dtype: DType) -> Value:
+        """Loops over the result with a sum inside."""
+        lc = numbers[0][0]
+        at = self._term(lhs, rhs, numbers, wide)
         if all(lhs.shape[a] == 1 for a in lc):  # an outer product
             return self._cast(self.compute(shape, wide, lambda index: at((*index, *(ZERO for _ in lc))), [lhs, rhs]), dtype)
         products = Value((*shape, *(lhs.shape[a] for a in lc)), wide, at, expensive=True)

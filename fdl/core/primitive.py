@@ -9,7 +9,7 @@
 | `transpose` | `(cotangent(s), operands, **params) -> one cotangent or None an operand`; linear operands come as `Linear` |
 | `batch` | `(axis, args, batched, **params) -> (out(s), batched)`; the batch axis is always the leading one, `batched` says which operands and results have it |
 | `lower` | `(builder, *operands, **params) -> value(s)`: what one output element is |
-| `in_order` | `(**params) -> positions` of operands that `lower` reads best in row-major order; absent where any order will do |
+| `in_order` | `(avals, **params) -> positions` of operands that `lower` reads best in row-major order; absent where any order will do |
 | `evaluate` | `(*arrays, **params) -> arrays`: what the base trace runs at once, and does not record; None where it may record |
 | `stage` | `(operands, **params) -> (operands, params)`: functions in params made Graphs, before the equation is recorded |
 | `effects` | `(**params) -> frozenset of names`; absent where there are none |
@@ -113,10 +113,10 @@ class Primitive:
         with np.errstate(all="ignore"):
             return [np.asarray(out) for out in self.as_list(self.rule("impl")(*operands, **params))]
 
-    def reads_in_order(self, params: Mapping[str, Any]) -> Sequence[int]:
+    def reads_in_order(self, avals: Sequence[ShapedArray], params: Mapping[str, Any]) -> Sequence[int]:
         """Positions of the operands that are best laid out in row-major order for this primitive."""
         rule = RULES["in_order"].get(self)
-        return rule(**params) if rule else ()
+        return rule(avals, **params) if rule else ()
 
     def effects(self, params: Mapping[str, Any]) -> frozenset[str]:
         """What a pass must not remove, merge or reorder."""

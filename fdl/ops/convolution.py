@@ -199,12 +199,14 @@ conv_p.define(
     transpose=_transpose,
     batch=_batch,
     lower=_lower,
-    in_order=lambda **_: (0,),  # neighbouring channels are what products walk along
+    in_order=lambda avals, **_: (0,) if avals[1].shape[-2] > 1 else (),  # neighbouring channels are what products walk along
     samples=[
         Sample((f32(1, 2, 9, 7, 3), f32(1, 3, 2, 3, 4)), {"strides": (1, 1), "dilation": (1, 1)}),
         Sample((f32(1, 2, 9, 8, 3), f32(1, 3, 2, 3, 4)), {"strides": (2, 3), "dilation": (2, 1)}),
         Sample((f32(2, 1, 11, 8), f32(2, 3, 8, 16)), {"strides": (2,), "dilation": (1,)}),
         Sample((f64(3, 2, 5, 1), f64(3, 2, 1, 1)), {"strides": (1,), "dilation": (3,)}),
+        Sample((f32(3, 2, 12, 11, 1), f32(3, 3, 3, 1, 1)), {"strides": (1, 1), "dilation": (1, 1)}),  # each channel by itself
+        Sample((f32(3, 2, 14, 23, 1), f32(3, 3, 2, 1, 2)), {"strides": (1, 2), "dilation": (2, 1)}),
         Sample((f32(1, 2, 4, 4, 4, 2), f32(1, 2, 2, 2, 2, 3)), {"strides": (1, 2, 1), "dilation": (1, 1, 2)}),
         Sample((f32(1, 2, 3), f32(1, 3, 4)), {"strides": (), "dilation": ()}),
         Sample((f32(1, 2, 2, 3), f32(1, 3, 3, 4)), {"strides": (1,), "dilation": (1,)}),
