@@ -50,8 +50,11 @@ class Products(Values):
             return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
         if n <= _THIN and k <= _TERMS and self._lies_along(lhs, [*lb, *lf]):
             return self._dot_in_terms(lhs, rhs, numbers, shape, wide, dtype)
-        if batch and m * n <= _FEW_SUMS and k >= _LEAST_SUM and self._lies_along(lhs, lc[-1:]) and self._lies_along(rhs, rc[-1:]):
-            return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
+        if batch and m * n <= _FEW_SUMS and k >= _LEAST_SUM:
+            if self._lies_along(lhs, lc[-1:]) and self._lies_along(rhs, rc[-1:]):
+                return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
+            if self._lies_along(lhs, lb) and self._lies_along(rhs, rb):
+                return self._dot_down_columns(lhs, rhs, numbers, shape, wide, dtype)
         parts = self._parts_of_sum(math.prod(batch), m * n, k, lhs.shape[lc[0]])
         if parts > 1:
             return self._dot_in_parts(lhs, rhs, numbers, dtype, parts)
@@ -183,6 +186,19 @@ class Products(Values):
             return self.apply("mul", wide, a, b)
 
         return at
+
+    def _dot_down_columns(self, lhs: Value, rhs: Value, numbers: Any, shape: Sequence[int], wide: DType, dtype: DType) -> Value:
+        """Long sums for each of a batch that lies side by side: vectors of the batch, folded down."""
+        (lc, _), (lb, _) = numbers
+        at = self._term(lhs, rhs, numbers, wide)
+        first, free, inner = len(lb), len(shape) - len(lb), len(lc)
+
+        def turned(index: Place) -> Expr:  # free axes, terms, batch
+            return at((*index[free + inner :], *index[: free + inner]))
+
+        products = Value((*shape[first:], *(lhs.shape[a] for a in lc), *shape[:first]), wide, turned, expensive=True)
+        summed = self.reduce("add", products, range(free, free + inner))
+        return self._cast(self.view(shape, summed, lambda index: [*index[first:], *index[:first]]), dtype)
 
     def _plain_dot(self, lhs: Value, rhs: Value, numbers: Any, shape: Sequence[int], wide: DType, dtype: DType) -> Value:
         """Loops over the result with a sum inside."""

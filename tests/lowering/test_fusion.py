@@ -167,6 +167,25 @@ def test_convolution_and_its_gradients(stride, channels):
     check(fdl.grad(lambda x, w: (jnp.tanh(convolved(x * 2, w, stride)) ** 2).sum(), (0, 1)), x, w, rtol=2e-3)
 
 
+@needs_compiler
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("outs", [1, 2, 3])
+@pytest.mark.parametrize("last", [False, True])
+def test_convolution_of_each_channel_by_itself(stride, outs, last):
+    """One or two outputs a channel are sums written out or folds, where channels or rows of images lie side by side; no product has one column."""
+    x = R.normal(size=(4, 12, 21, 6) if last else (4, 6, 12, 21)).astype(np.float32)
+    w = R.normal(size=(3, 3, 1, 6 * outs) if last else (6 * outs, 1, 3, 3)).astype(np.float32)
+    layout = ("NHWC", "HWIO", "NHWC") if last else ("NCHW", "OIHW", "NCHW")
+
+    def f(x, w):
+        return jnp.tanh(lax.conv_general_dilated(x, w, (stride, stride), [(1, 1), (1, 1)], dimension_numbers=layout, feature_group_count=6))
+
+    gradient = fdl.grad(lambda x, w: (f(x, w) ** 2).sum(), (0, 1))
+    for g in (f, gradient):
+        check(g, x, w, rtol=2e-3)
+        assert outs > 2 or not any(isinstance(n, Dot) for n in nodes(g, x, w))
+
+
 def test_convolution_copies_nothing_but_edges():
     program = lowered(lambda x, w: lax.conv_general_dilated(x, w, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")), IMAGES, KERNELS)[0].program
     assert [type(n) for n in program.nodes] == [Dot]
