@@ -11,6 +11,7 @@ from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
 from fdl.stateful import _foreach as _foreach
 from fdl.stateful import _format as _format
+from fdl.stateful import _trees as _trees
 from fdl.stateful import autograd, distributed, distributions, func, linalg, nn, optim, serialization, special, testing, utils
 from fdl.stateful._dtypes import NAMES as _NAMES
 from fdl.stateful._dtypes import device, dtype, of

@@ -12,10 +12,10 @@ from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph
-from fdl.core.pytree import TreeDef, tree_flatten, tree_map, tree_paths
+from fdl.core.pytree import TreeDef, in_constants, tree_flatten, tree_map, tree_paths
 from fdl.core.tangents import Linear, Zero, has_tangent
 from fdl.core.trace import aval_of, transforming
-from fdl.ops.axes import convert, instantiate, match
+from fdl.ops.axes import convert, instantiate, match, zeros_like
 from fdl.ops.elementwise import add, equal
 from fdl.ops.shape import iota, reshape, slice_in_dim
 from fdl.transforms.jvp import jvp_flat
@@ -227,15 +227,21 @@ def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kw
     return of_parts, tuple([args[i] for i in chosen]), chosen
 
 
+def _check_constants(leaves: Sequence[Any], parts: Any, chosen: Sequence[int]) -> None:
+    """Only what lies in nodes such as modules may have no derivative."""
+    for x, allowed, (path, _) in zip(leaves, in_constants(parts), tree_paths(parts), strict=True):
+        if not (allowed or has_tangent(aval_of(x))):
+            number, rest = path[1:].split("]", 1)
+            where = f"argument {chosen[int(number)]}{' at ' + rest if rest else ''}"
+            raise DtypeError(f"grad: {where} has dtype {aval_of(x).dtype.name}, which has no derivative", hint="a float argument, x.astype(jnp.float32), or other argnums")
+
+
 def _differentiated(f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Any, kwargs: Any) -> _Differentiated:
     of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "grad")
     leaves, in_tree = flatten_positional(parts)
     leaves = check_leaves(leaves, parts, "grad")
     if not all(varying_mask([x.aval for x in leaves])):
-        x, path = next((x, path) for x, (path, _) in zip(leaves, tree_paths(parts), strict=True) if not has_tangent(aval_of(x)))
-        number, rest = path[1:].split("]", 1)
-        where = f"argument {chosen[int(number)]}{' at ' + rest if rest else ''}"
-        raise DtypeError(f"grad: {where} has dtype {aval_of(x).dtype.name}, which has no derivative", hint="a float argument, x.astype(jnp.float32), or other argnums")
+        _check_constants(leaves, parts, chosen)
     lin = _reverse(of_parts, leaves, in_tree, "grad", has_aux)
     if len(lin.outs) != 1 or aval_of(lin.outs[0]).shape or not has_tangent(aval_of(lin.outs[0])):
         found = ", ".join(aval_of(o).describe() for o in lin.outs) or "nothing"
@@ -254,7 +260,10 @@ def _one(aval: ShapedArray) -> Array:
 
 
 def _gradient(lin: _Differentiated, argnums: int | Sequence[int]) -> Any:
-    grads = lin.flat.positional(lin.pull([_one(lin.outs[0].aval)]))
+    cotangents = lin.pull([_one(lin.outs[0].aval)])
+    if not all(lin.varying):  # constants
+        cotangents = [zeros_like(aval_of(x)) if ct is None else ct for x, ct in zip(lin.leaves, cotangents, strict=True)]
+    grads = lin.flat.positional(cotangents)
     return grads[0] if isinstance(argnums, int) else grads
 
 

@@ -1,7 +1,7 @@
 """Nested containers as flat lists of leaves and a structure.
 
 Nodes: dict (by sorted key), OrderedDict, list, tuple, namedtuple, None, dataclass instances (fields with `metadata={"static": True}` are
-part of the structure) and registered classes.  Everything else is a leaf.  Key paths name a leaf in error messages.
+part of the structure), registered classes and subclasses of registered families.  Everything else is a leaf.  Key paths name a leaf in error messages.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class NodeKind(NamedTuple):
     flatten: Callable[[Any], tuple[Sequence[Any], Hashable]]
     unflatten: Callable[[Any, Sequence[Any]], Any]
     keys: Callable[[Any, Hashable], Sequence[str]]
+    constants: bool = False  # whether leaves that have no derivative are constants to `grad`, not mistakes
 
 
 def _positions(node: Any, aux: Any) -> list[str]:
@@ -53,6 +54,7 @@ _KINDS: dict[type, NodeKind] = {
     type(None): NodeKind(lambda n: ((), None), lambda aux, xs: None, lambda n, aux: []),
 }
 _LEAF_CLASSES: set[type] = set()
+_FAMILIES: list[tuple[type, Callable[[type], NodeKind]]] = []
 
 
 def register_node(
@@ -74,8 +76,16 @@ def register_node(
     _LEAF_CLASSES.discard(cls)
 
 
+def register_family(base: type, kind_of: Callable[[type], NodeKind]) -> None:
+    """Make instances of `base` and of all its subclasses containers; `kind_of` is called once for each class, when one is first met."""
+    _FAMILIES.append((base, kind_of))
+
+
 def _derive_kind(cls: type) -> NodeKind | None:
-    """The kind of a namedtuple or dataclass, from its class."""
+    """The kind of a family's member, a namedtuple or a dataclass, from its class."""
+    for base, kind_of in _FAMILIES:
+        if issubclass(cls, base):
+            return kind_of(cls)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         names = tuple(cls._fields)
         return NodeKind(lambda n: (n, None), lambda aux, xs: cls(*xs), lambda n, aux: [f".{name}" for name in names])
@@ -294,6 +304,16 @@ def tree_paths(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> list
     out: list[tuple[str, Leaf]] = []
     _flatten_paths(tree, "", is_leaf, out)
     return out
+
+
+def in_constants(tree: Tree) -> list[bool]:
+    """For each leaf, whether it lies in a node whose leaves may be constants."""
+    kind = _kind(type(tree))
+    if kind is None:
+        return [False]
+    if kind.constants:
+        return [True] * len(tree_leaves(tree))
+    return [found for child in kind.flatten(tree)[0] for found in in_constants(child)]
 
 
 def broadcast_prefix(prefix: Tree, tree: Tree, what: str, is_leaf: Callable[[Any], bool] | None = None) -> list[Leaf]:

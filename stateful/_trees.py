@@ -1,0 +1,143 @@
+"""Tensors and modules as trees, so that `fdl.grad`, `jit`, `vmap` and `tree.map` take them as arguments and give them back.
+
+A tensor is a node with one leaf, its array: a function that is given tensors under a transform gets tensors.  A module's leaves are its parameters and buffers,
+each once though it be shared; all else that it holds is its structure, so that what changes there (a mode, a rate of dropout) is another structure.
+Flattening reads values; a module that is put together again is a module of its own, with the hooks and plain attributes of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from fdl.core.array import Array
+from fdl.core.pytree import NodeKind, register_family
+from fdl.core.trace import Tracer
+from fdl.extend import Leaf
+from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.nn.module import Module
+from fdl.stateful.nn.parameter import Buffer, Parameter
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+class _Same:
+    """An object that is equal to itself alone; a tensor only as long as nobody writes it."""
+
+    __slots__ = ("value", "version")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.version = value._storage.version if isinstance(value, Tensor) else 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value and self.version == other.version
+
+    def __hash__(self) -> int:
+        return hash((id(self.value), self.version))
+
+
+def _frozen(value: Any) -> Hashable:
+    """A value as what it is compared by: numbers, strings and containers of them by content, all else by identity."""
+    if isinstance(value, _PLAIN):
+        return type(value), value
+    if type(value) in (list, tuple):
+        return type(value), tuple(map(_frozen, value))
+    if type(value) is dict:
+        return dict, tuple((_frozen(k), _frozen(v)) for k, v in value.items())
+    return _Same(value)
+
+
+class _Skeleton:
+    """A module without its values: equal to that of any module which computes the same from the same values."""
+
+    __slots__ = ("_hash", "key", "modules", "shapes")
+
+    def __init__(self, root: Module, tensors: list[Tensor]) -> None:
+        """Collect the tensors, each once, and note where they stand."""
+        numbers: dict[int, int] = {}
+        modules = list(root.modules())
+        places = {id(m): k for k, m in enumerate(modules)}
+        self.modules: list[tuple[type[Module], dict[str, Any], dict[str, Any]]] = []
+        for m in modules:
+            slots: dict[str, Any] = {}  # by name: the number of a tensor or of a module, or None
+            for name, kind in m._registered.items():
+                value = m.__dict__[name]
+                if isinstance(value, Module):
+                    slots[name] = ("module", places[id(value)])
+                elif value is not None:
+                    slots[name] = (kind, numbers.setdefault(id(value), len(tensors)))
+                    if slots[name][1] == len(tensors):
+                        tensors.append(value)
+                else:
+                    slots[name] = None
+            self.modules.append((type(m), slots, {name: value for name, value in m.__dict__.items() if name not in m._registered}))
+        self.shapes = tuple((type(t), _is_trained(t)) for t in tensors)
+        self.key = tuple((cls, tuple(slots.items()), _frozen({k: sorted(v) if isinstance(v, set) else v for k, v in own.items()})) for cls, slots, own in self.modules)
+        self._hash = hash((self.key, self.shapes))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Skeleton) and self._hash == other._hash and self.shapes == other.shapes and self.key == other.key
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def paths(self) -> list[str]:
+        """The name of each tensor where it stands first."""
+        found: dict[int, str] = {}
+        stack = [(0, "")]
+        while stack:
+            number, prefix = stack.pop()
+            slots = self.modules[number][1]
+            for name, slot in slots.items():
+                if slot is not None and slot[0] != "module":
+                    found.setdefault(slot[1], f"{prefix}.{name}")
+            stack += [(slot[1], f"{prefix}.{name}") for name, slot in reversed(slots.items()) if slot is not None and slot[0] == "module"]
+        return [found[k] for k in range(len(found))]
+
+    def module(self, values: Sequence[Any]) -> Module:
+        """A module with these values."""
+        tensors = [_tensor(cls, value, grad) for (cls, grad), value in zip(self.shapes, values, strict=True)]
+        modules: list[Module] = [object.__new__(cls) for cls, _, _ in self.modules]
+        for m, (_, slots, own) in zip(modules, self.modules, strict=True):
+            m.__dict__.update({k: v.copy() if type(v) in (dict, list, set) else v for k, v in own.items()})
+            for name, slot in slots.items():
+                m.__dict__[name] = None if slot is None else modules[slot[1]] if slot[0] == "module" else tensors[slot[1]]
+        return modules[0]
+
+
+def _tensor(cls: type[Tensor], value: Any, requires_grad: bool) -> Any:
+    """A tensor of this class; what stands for a value, such as None, as it is."""
+    if not isinstance(value, (Array, Tracer)):
+        return value
+    found = wrap(value)
+    if cls is not Tensor and issubclass(cls, (Parameter, Buffer)):
+        found = cls(found, requires_grad=False) if issubclass(cls, Parameter) else cls(found)
+    if requires_grad and isinstance(value, Array):
+        found._edge = Leaf(found)
+    elif requires_grad:  # a tracer belongs to the transform, which differentiates: the tensor is trained again when it comes out
+        found.__dict__["_trained"] = True
+    return found
+
+
+def _is_trained(t: Tensor) -> bool:
+    return t.requires_grad or "_trained" in t.__dict__
+
+
+def _flatten_module(module: Module) -> tuple[list[Any], Hashable]:
+    tensors: list[Tensor] = []
+    skeleton = _Skeleton(module, tensors)
+    return [t._value() for t in tensors], skeleton
+
+
+def _module_kind(cls: type) -> NodeKind:
+    return NodeKind(_flatten_module, lambda skeleton, xs: skeleton.module(xs), lambda m, skeleton: skeleton.paths(), constants=True)  # type: ignore[attr-defined]
+
+
+def _tensor_kind(cls: type) -> NodeKind:
+    trained = issubclass(cls, Parameter)
+    return NodeKind(lambda t: ([t._value()], trained and _is_trained(t)), lambda grad, xs: _tensor(cls, xs[0], bool(grad)), lambda t, grad: [""])
+
+
+register_family(Module, _module_kind)
+register_family(Tensor, _tensor_kind)
