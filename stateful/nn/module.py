@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 from fdl.extend import cut
 from fdl.stateful._dtypes import check_device, to_numpy
-from fdl.stateful._tape import HookHandle, grad_mode
+from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, converted, dtype_and_device
+from fdl.stateful.nn.hooks import Hooked
 from fdl.stateful.nn.parameter import Buffer, Parameter
 
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
+_EXTRA = "_extra_state"
 
 
 class IncompatibleKeys(NamedTuple):
@@ -24,13 +26,18 @@ class IncompatibleKeys(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
 
+    def problems(self) -> list[str]:
+        """What is wrong where keys have to fit."""
+        named = (("Unexpected", self.unexpected_keys), ("Missing", self.missing_keys))
+        return [f"{what} key(s) in state_dict: " + ", ".join(f'"{k}"' for k in keys) + ". " for what, keys in named if keys]
+
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-class Module:
+class Module(Hooked):
     """Base of all layers and models: assign parameters and modules as attributes after `super().__init__()`, and write `forward`.
 
     >>> import fdl.stateful as torch
@@ -46,7 +53,6 @@ class Module:
 
     training: bool
     _registered: dict[str, str]
-    _hooks: dict[str, dict[int, Any]] | None = None  # by kind; None where there never was one
 
     def __init__(self) -> None:
         self.__dict__["_registered"] = {}
@@ -193,6 +199,20 @@ class Module:
                 raise AttributeError(f"`{part}` is not an nn.Module")
         return found
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module under a dotted name; if strict, only in the place of another.
+
+        >>> import fdl.stateful as torch
+        >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+        >>> net.set_submodule("1", torch.nn.Tanh()); net[1]
+        Tanh()
+        """
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if strict and not hasattr(owner, name):
+            raise AttributeError(f"{owner._get_name()} has no attribute `{name}`")
+        setattr(owner, name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter with a dotted name."""
         path, _, name = target.rpartition(".")
@@ -290,81 +310,87 @@ class Module:
         """RuntimeError: tensors live on the CPU."""
         return self.to("cuda")
 
-    # Hooks
-
-    def _add_hook(self, kind: str, hook: Any) -> HookHandle:
-        if self._hooks is None:
-            self.__dict__["_hooks"] = {"pre": {}, "post": {}}
-        assert self._hooks is not None
-        return HookHandle(self._hooks[kind], hook)
-
-    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> HookHandle:
-        """Call `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output."""
-        return self._add_hook("post", (lambda m, a, k, o: hook(m, a, k, o)) if with_kwargs else (lambda m, a, k, o: hook(m, a, o)))
-
-    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> HookHandle:
-        """Call `hook(module, args)` before `forward`; what it returns, if anything, replaces the arguments."""
-
-        def plain(module: Module, args: Any, kwargs: Any) -> Any:
-            found = hook(module, args)
-            return None if found is None else (found if isinstance(found, tuple) else (found,), kwargs)
-
-        return self._add_hook("pre", hook if with_kwargs else plain)
-
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        assert self._hooks is not None
-        for hook in list(self._hooks["pre"].values()):
-            found = hook(self, args, kwargs)
-            args, kwargs = (args, kwargs) if found is None else found
-        out = self.forward(*args, **kwargs)
-        for hook in list(self._hooks["post"].values()):
-            found = hook(self, args, kwargs, out)
-            out = out if found is None else found
-        return out
-
     # State
+
+    def get_extra_state(self) -> Any:
+        """What else a state dict holds, under `_extra_state`; subclasses that have it override this and `set_extra_state`."""
+        raise RuntimeError("Reached a code path in Module.get_extra_state() that should never be called.")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take what `get_extra_state` gave."""
+        raise RuntimeError("Reached a code path in Module.set_extra_state() that should never be called.")
 
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """Parameters and persistent buffers by dotted name, as tensors that share their values."""
+        for hook in self._hooks_of("state_dict_pre"):
+            hook(self, prefix, keep_vars)
         found = OrderedDict() if destination is None else destination
         for name, kind in self._registered.items():
             value = self.__dict__[name]
             if kind != _MODULE and value is not None and name not in self.__dict__["_transient"]:
                 found[prefix + name] = value if keep_vars else value.detach()
+        if self._has_extra_state():
+            found[prefix + _EXTRA] = self.get_extra_state()
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for hook in self._hooks_of("state_dict"):
+            changed = hook(self, found, prefix, {})
+            found = found if changed is None else changed
         return found
+
+    def _has_extra_state(self) -> bool:
+        return type(self).get_extra_state is not Module.get_extra_state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
         """Put values into parameters and buffers by name.
 
         RuntimeError lists all shapes that differ and, if strict, all names that are missing or unexpected; then nothing has changed.
         """
+        state_dict, problems = OrderedDict(state_dict), []
+        names = {id(m): f"{name}." if name else "" for name, m in self.named_modules()}
+        asked: tuple[list[str], list[str]] = [], []
+        for module in self.modules():
+            for hook in module._hooks_of("load_pre"):
+                hook(module, state_dict, names[id(module)], {}, strict, *asked, problems)
         own = self.state_dict(keep_vars=True)
-        missing, unexpected = [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
-        problems = []
-        if strict and unexpected:
-            problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". ")
-        if strict and missing:
-            problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ". ")
+        extra = {names[id(m)] + _EXTRA: m for m in self.modules() if m._has_extra_state()}
+        keys = IncompatibleKeys([*asked[0], *(k for k in own if k not in state_dict)], [*asked[1], *(k for k in state_dict if k not in own)])
+        last = [(module, hook) for module in self.modules() for hook in module._hooks_of("load")]
         for name, value in state_dict.items():
-            if name not in own:
+            if name not in own or name in extra:
                 continue
             if not isinstance(value, Tensor):
                 problems.append(f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object from checkpoint but received {type(value)}')
             elif value.shape != own[name].shape:
                 problems.append(f"size mismatch for {name}: copying a param with shape {value.shape} from checkpoint, the shape in current model is {own[name].shape}.")
-        if problems:
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
+        self._refuse([*(keys.problems() if strict and not last else []), *problems])
         saved, grad_mode.enabled = grad_mode.enabled, False
         try:
             for name, value in state_dict.items():
-                if name in own:
+                if name in extra:
+                    extra[name].set_extra_state(value)
+                elif name in own and assign:
+                    self._assign(name, value)
+                elif name in own:
                     own[name]._overwrite(value)
         finally:
             grad_mode.enabled = saved
-        return IncompatibleKeys(missing, unexpected)
+        for module, hook in last:  # these may change the lists of keys, and read the values
+            hook(module, keys)
+        self._refuse(keys.problems() if strict else [])
+        return keys
+
+    def _refuse(self, problems: list[str]) -> None:
+        if problems:
+            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
+
+    def _assign(self, name: str, value: Tensor) -> None:
+        """A tensor itself, with its dtype, in the place of a parameter or a buffer."""
+        path, _, own = name.rpartition(".")
+        owner = self.get_submodule(path)
+        old = owner.__dict__[own]
+        owner.__dict__[own] = value if isinstance(value, Parameter) or not isinstance(old, Parameter) else Parameter(value, old.requires_grad)
 
     # Printing
 

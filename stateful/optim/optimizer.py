@@ -9,7 +9,7 @@ import numpy as np
 
 from fdl.core.array import from_numpy
 from fdl.extend import Function, Storage, cut, put, want
-from fdl.stateful._tape import grad_mode
+from fdl.stateful._tape import HookHandle, grad_mode
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import enable_grad
 from fdl.stateful.nn.module import drop_gradients
@@ -29,6 +29,7 @@ class Optimizer:
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor")
         self.defaults = {**defaults, **{name: _OPTIONS[name] for name in self._options}}
         self.stepped = False  # whether there was a step: schedules look at it
+        self._hooks: dict[str, dict[int, Any]] = {}  # by kind
         self.state: dict[Any, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
@@ -62,6 +63,8 @@ class Optimizer:
         """Update all parameters that have a gradient; `closure`, if given, computes the loss first and is returned."""
         loss = None
         self.stepped = True
+        for hook in self._hooks_of("step_pre"):
+            hook(self, () if closure is None else (closure,), {})
         if closure is not None:
             with enable_grad():
                 loss = closure()
@@ -74,7 +77,41 @@ class Optimizer:
         finally:
             grad_mode.enabled = saved
         want()
+        for hook in self._hooks_of("step"):
+            hook(self, () if closure is None else (closure,), {})
         return loss
+
+    # Hooks
+
+    def _hooks_of(self, kind: str) -> list[Any]:
+        return list(self._hooks[kind].values()) if kind in self._hooks else []
+
+    def _add_hook(self, kind: str, hook: Any) -> HookHandle:
+        return HookHandle(self._hooks.setdefault(kind, {}), hook)
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(optimizer, args, kwargs)` before each step."""
+        return self._add_hook("step_pre", hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return self._add_hook("step", hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
+        """Call `hook(optimizer)` before `state_dict`."""
+        return self._add_hook("state_dict_pre", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
+        """Call `hook(optimizer, state_dict)` after `state_dict`; what it returns, if anything, replaces the dict."""
+        return self._add_hook("state_dict", hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
+        """Call `hook(optimizer, state_dict)` before `load_state_dict`; what it returns, if anything, replaces the dict."""
+        return self._add_hook("load_pre", hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
+        """Call `hook(optimizer)` after `load_state_dict`."""
+        return self._add_hook("load", hook)
 
     def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
         raise NotImplementedError(self)
@@ -104,13 +141,22 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """State by number of the parameter, and groups with numbers in the place of parameters: PyTorch's layout."""
+        for hook in self._hooks_of("state_dict_pre"):
+            hook(self)
         numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
         groups = [{**{k: v for k, v in g.items() if k != "params"}, "params": [numbers[id(p)] for p in g["params"]]} for g in self.param_groups]
         state = {numbers[id(p)]: {k: _exported(k, v) for k, v in s.items() if k != "step" or self._counts} for p, s in self.state.items() if id(p) in numbers}
-        return {"state": state, "param_groups": groups}
+        found: dict[str, Any] = {"state": state, "param_groups": groups}
+        for hook in self._hooks_of("state_dict"):
+            changed = hook(self, found)
+            found = found if changed is None else changed
+        return found
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave; ValueError where groups do not fit."""
+        for hook in self._hooks_of("load_pre"):
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
         groups = state_dict["param_groups"]
         if len(groups) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
@@ -121,6 +167,8 @@ class Optimizer:
         self.state = {parameters[int(n)]: {**start, **{k: _imported(k, v) for k, v in s.items()}} for n, s in state_dict["state"].items() if int(n) in parameters}
         for new, own in zip(groups, self.param_groups, strict=True):
             own.update({k: v for k, v in new.items() if k != "params"})
+        for hook in self._hooks_of("load"):
+            hook(self)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]

@@ -1,0 +1,168 @@
+"""Hooks of modules: what is called around `forward`, around the gradients of a call, and around reading and loading state.
+
+A module without hooks has no table of them, and its call costs nothing more.  Hooks on gradients are two identities, one on what goes in and one on what comes
+out, whose derivatives call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fdl.stateful._tape import HookHandle, grad_mode
+from fdl.stateful._tensor import Tensor
+from fdl.stateful.autograd import Function
+
+_KINDS = ("forward_pre", "forward", "backward_pre", "backward", "state_dict_pre", "state_dict", "load_pre", "load")
+
+
+def _replaced(given: Any, number: int) -> tuple[Any, ...]:
+    """What a hook returned, as a tuple of so many gradients."""
+    found = given if isinstance(given, tuple) else (given,)
+    if len(found) != number:
+        raise RuntimeError(f"Backward hook returned an invalid number of grad_output, got {len(found)}, but expected {number}")
+    return found
+
+
+class _Backward:
+    """One call of a module with hooks on its gradients."""
+
+    def __init__(self, module: Hooked) -> None:
+        self.module = module
+        self.grad_output: tuple[Any, ...] = ()
+        self.inputs: list[bool] = []  # which arguments are tensors
+        self.flows = False  # whether one of them has a gradient
+
+    def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments, with an identity on tensors."""
+        self.inputs = [isinstance(a, Tensor) for a in args]
+        self.flows = any(isinstance(a, Tensor) and a.requires_grad for a in args)
+        return tuple(_around(self._arrived, args)) if self.flows else args
+
+    def leave(self, out: Any) -> Any:
+        """The results, with an identity on tensors."""
+        outs = out if isinstance(out, (tuple, list)) else [out]
+        if not any(isinstance(t, Tensor) and t.requires_grad for t in outs):
+            return out
+        new = _around(self._started, outs)
+        return tuple(new) if isinstance(out, tuple) else new if isinstance(out, list) else new[0]
+
+    def _started(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook in self.module._hooks_of("backward_pre"):
+            found = hook(self.module, gradients)
+            gradients = gradients if found is None else _replaced(found, len(gradients))
+        self.grad_output = gradients
+        if not self.flows:
+            self._call((None,) * len(self.inputs))
+        return gradients
+
+    def _arrived(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+        arrived = iter(gradients)
+        found = self._call(tuple([next(arrived) if is_tensor else None for is_tensor in self.inputs]))
+        return tuple([g for g, is_tensor in zip(found, self.inputs, strict=True) if is_tensor])
+
+    def _call(self, grad_input: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook in self.module._hooks_of("backward"):
+            found = hook(self.module, grad_input, self.grad_output)
+            grad_input = grad_input if found is None else _replaced(found, len(grad_input))
+        return grad_input
+
+
+class _Around(Function):
+    """The identity of several tensors, whose derivative hands all gradients to a function; what has none comes as zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Callable[[tuple[Any, ...]], Sequence[Any]], *xs: Tensor) -> Any:
+        ctx.call = call
+        outs = tuple([x.detach() for x in xs])
+        ctx.mark_non_differentiable(*[out for x, out in zip(xs, outs, strict=True) if not x.requires_grad])
+        return outs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return (None, *ctx.call(gradients))
+
+
+def _around(call: Callable[[tuple[Any, ...]], Sequence[Any]], values: Sequence[Any]) -> list[Any]:
+    """Values, of which the tensors went through the identity."""
+    through = iter(_Around.apply(call, *(x for x in values if isinstance(x, Tensor))))
+    return [next(through) if isinstance(x, Tensor) else x for x in values]
+
+
+class Hooked:
+    """What modules have of hooks."""
+
+    _hooks: dict[str, dict[int, Any]] | None = None  # by kind; None where there never was one
+
+    def _hooks_of(self, kind: str) -> list[Any]:
+        return [] if self._hooks is None else list(self._hooks[kind].values())
+
+    def _add_hook(self, kind: str, hook: Any, prepend: bool = False) -> HookHandle:
+        if self._hooks is None:
+            self.__dict__["_hooks"] = {k: {} for k in _KINDS}
+        assert self._hooks is not None
+        hooks = self._hooks[kind]
+        before = dict(hooks) if prepend else {}
+        if prepend:
+            hooks.clear()
+        handle = HookHandle(hooks, hook)
+        hooks.update(before)
+        return handle
+
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False) -> HookHandle:
+        """Call `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output."""
+        return self._add_hook("forward", hook if with_kwargs else (lambda m, a, k, o: hook(m, a, o)), prepend)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> HookHandle:
+        """Call `hook(module, args)` before `forward`; what it returns, if anything, replaces the arguments."""
+
+        def plain(module: Any, args: Any, kwargs: Any) -> Any:
+            found = hook(module, args)
+            return None if found is None else (found if isinstance(found, tuple) else (found,), kwargs)
+
+        return self._add_hook("forward_pre", hook if with_kwargs else plain, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
+        """Call `hook(module, grad_input, grad_output)` when the gradients of the positional arguments are known; what it returns, if anything, replaces them.
+
+        >>> import fdl.stateful as torch
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> handle = layer.register_full_backward_hook(lambda m, grad_input, grad_output: print(grad_output[0].tolist()))
+        >>> layer(torch.ones(1, 2)).sum().backward()
+        [[1.0]]
+        """
+        return self._add_hook("backward", hook, prepend)
+
+    register_backward_hook = register_full_backward_hook
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
+        """Call `hook(module, grad_output)` before gradients go through the module; what it returns, if anything, replaces them."""
+        return self._add_hook("backward_pre", hook, prepend)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, prefix, keep_vars)` before `state_dict` reads the module."""
+        return self._add_hook("state_dict_pre", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, state_dict, prefix, local_metadata)` after; it may change the dict in place."""
+        return self._add_hook("state_dict", hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)` before values are taken; it may change the dict."""
+        return self._add_hook("load_pre", hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, incompatible_keys)` after values were taken; it may change the lists of keys."""
+        return self._add_hook("load", hook)
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for hook in self._hooks_of("forward_pre"):
+            found = hook(self, args, kwargs)
+            args, kwargs = (args, kwargs) if found is None else found
+        watched = _Backward(self) if grad_mode.enabled and (self._hooks_of("backward") or self._hooks_of("backward_pre")) else None
+        args = watched.enter(args) if watched else args
+        out = self.forward(*args, **kwargs)  # type: ignore[attr-defined]
+        for hook in self._hooks_of("forward"):
+            found = hook(self, args, kwargs, out)
+            out = out if found is None else found
+        return watched.leave(out) if watched else out

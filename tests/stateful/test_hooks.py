@@ -1,0 +1,132 @@
+"""Hooks of modules and optimizers; programs that PyTorch runs to the same lines are run by both where it is installed."""
+
+import numpy as np
+import pytest
+
+import fdl.stateful as torch
+
+
+def gradients(torch):
+    """A log of what hooks see: two arguments, one without a gradient, several hooks, replaced gradients."""
+    log = []
+
+    class Two(torch.nn.Module):
+        def forward(self, a, b, scale=1.0):
+            return a * b * scale, a + b
+
+    def note(name):
+        def hook(module, grad_input, grad_output):
+            log.append((name, [None if g is None else g.tolist() for g in grad_input], [None if g is None else g.tolist() for g in grad_output]))
+
+        return hook
+
+    net = Two()
+    handles = [net.register_full_backward_hook(note("first")), net.register_full_backward_hook(note("before"), prepend=True)]
+    net.register_full_backward_pre_hook(lambda m, g: tuple(2 * x for x in g))
+    a, b = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, 4.0])
+    x, y = net(a, b, scale=2.0)
+    (x.sum() + y.sum()).backward()
+    log.append(a.grad.tolist())
+    handles[0].remove()
+    net.register_full_backward_hook(lambda m, gi, go: (gi[0] * 10, None))
+    a.grad = None
+    x, y = net(a, b)
+    (x.sum() + y.sum()).backward()
+    log.append(a.grad.tolist())
+    plain = torch.nn.Linear(2, 2)
+    plain.weight.data.fill_(1.0)
+    plain.register_full_backward_hook(note("no input"))
+    plain(torch.ones(1, 2)).sum().backward()
+    log.append(plain.weight.grad.tolist())
+    with torch.no_grad():
+        net(a, b)
+    return log
+
+
+def states(torch):
+    """What hooks of state see and change."""
+    log = []
+
+    class Counted(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.nn.Linear(1, 1)
+            self.count = 3
+
+        def get_extra_state(self):
+            return {"count": self.count}
+
+        def set_extra_state(self, state):
+            self.count = state["count"]
+
+    net, other = torch.nn.Sequential(Counted()), torch.nn.Sequential(Counted())
+    net[0].inner.weight.data.fill_(7.0)
+    net[0].count = 8
+    net[0].register_state_dict_pre_hook(lambda m, prefix, keep: log.append(("pre", prefix)))
+    net.register_state_dict_post_hook(lambda m, state, prefix, meta: log.append(("post", prefix, list(state))))
+    state = net.state_dict()
+
+    def renamed(module, state, prefix, *rest):
+        log.append(("load", prefix))
+        if prefix + "old" in state:
+            state[prefix + "weight"] = state.pop(prefix + "old")
+
+    other[0].inner.register_load_state_dict_pre_hook(renamed)
+    other.register_load_state_dict_post_hook(lambda m, keys: keys.missing_keys.append("made up"))
+    state["0.inner.old"] = state.pop("0.inner.weight")
+    log.append(list(other.load_state_dict(state, strict=False).missing_keys))
+    other.register_load_state_dict_post_hook(lambda m, keys: keys.missing_keys.clear())
+    del state["0.inner.bias"]
+    log.append(other.load_state_dict(state))
+    log.append((other[0].count, other[0].inner.weight.tolist()))
+    taken = torch.nn.Linear(1, 1)
+    taken.load_state_dict({"weight": torch.ones(1, 1, dtype=torch.float64), "bias": torch.zeros(1, dtype=torch.float64)}, assign=True)
+    log.append((str(taken.weight.dtype), isinstance(taken.weight, torch.nn.Parameter), taken.weight.requires_grad))
+    return log
+
+
+def optimizers(torch):
+    """Hooks of optimizers."""
+    log = []
+    p = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([p], lr=0.5)
+    handle = optimizer.register_step_pre_hook(lambda o, args, kwargs: log.append(("pre", o.param_groups[0]["lr"])))
+    optimizer.register_step_post_hook(lambda o, args, kwargs: log.append(("post", p.tolist())))
+    optimizer.register_state_dict_pre_hook(lambda o: log.append("read"))
+    optimizer.register_state_dict_post_hook(lambda o, state: {**state, "more": 1})
+    optimizer.register_load_state_dict_pre_hook(lambda o, state: log.append(sorted(state)))
+    optimizer.register_load_state_dict_post_hook(lambda o: log.append("loaded"))
+    p.grad = torch.ones(2)
+    optimizer.step()
+    handle.remove()
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    return log
+
+
+def test_gradients():
+    log = gradients(torch)
+    assert log[0] == ("before", [[14.0, 18.0], [0.0, 0.0]], [[2.0, 2.0], [2.0, 2.0]]) and log[1] == ("first", *log[0][1:])
+    assert log[2] == [14.0, 18.0] and log[4] == [80.0, 100.0]
+    assert log[5] == ("no input", [None], [[[1.0, 1.0]]]) and log[6] == [[1.0, 1.0], [1.0, 1.0]] and len(log) == 7
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+@pytest.mark.parametrize("program", [gradients, states, optimizers])
+def test_as_in_torch(program):
+    theirs = pytest.importorskip("torch")
+    assert program(torch) == program(theirs)
+
+
+def test_hooks_on_gradients_in_a_loop_that_is_replayed():
+    torch.manual_seed(0)
+    net, seen = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)), []
+    net[1].register_full_backward_hook(lambda m, gi, go: seen.append(float(go[0].abs().sum())))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    x = torch.tensor(np.ones((4, 2), np.float32))
+    for _ in range(30):
+        optimizer.zero_grad()
+        net(x).pow(2).sum().backward()
+        optimizer.step()
+    assert len(seen) == 30 and seen[-1] < seen[0]
