@@ -23,7 +23,25 @@ _HOME = {
     "fdl.inspection": "explain profile",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
-_MODULES = ("core", "extend", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim", "random", "special", "stateful", "testing", "transforms", "tree", "tree_util")
+_MODULES = (
+    "core",
+    "extend",
+    "fourier",
+    "lax",
+    "lowering",
+    "backends",
+    "nn",
+    "numpy",
+    "ops",
+    "optim",
+    "random",
+    "special",
+    "stateful",
+    "testing",
+    "transforms",
+    "tree",
+    "tree_util",
+)
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
 

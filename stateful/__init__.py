@@ -9,10 +9,11 @@ from math import e, inf, nan, pi
 
 from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
+from fdl.stateful import _complex_rules as _complex_rules
 from fdl.stateful import _foreach as _foreach
 from fdl.stateful import _format as _format
 from fdl.stateful import _trees as _trees
-from fdl.stateful import autograd, distributed, distributions, func, linalg, nn, optim, serialization, special, testing, utils
+from fdl.stateful import autograd, distributed, distributions, fft, func, linalg, nn, optim, serialization, special, testing, utils
 from fdl.stateful._dtypes import NAMES as _NAMES
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._dtypes import promote_types as _promote
@@ -29,6 +30,7 @@ from fdl.stateful.autograd import enable_grad, inference_mode, is_grad_enabled, 
 from fdl.stateful.autograd import functional as _functional
 from fdl.stateful.distributions.discrete import poisson
 from fdl.stateful.func import vmap
+from fdl.stateful.functions.complexes import *
 from fdl.stateful.functions.creation import *
 from fdl.stateful.functions.elementwise import *
 from fdl.stateful.functions.indexing import *

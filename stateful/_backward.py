@@ -11,7 +11,7 @@ from typing import Any
 from fdl import ops
 from fdl.extend import Function, Leaf, Node, walk
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Tensor, apply, method, wrap
+from fdl.stateful._tensor import Composite, Tensor, apply, method, wrap
 
 _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
 
@@ -82,6 +82,27 @@ class _OfTensors:
             tensor.grad = cotangent if tensor.grad is None else self.add(tensor.grad, cotangent)
 
 
+def _listed(x: Any) -> list[Any]:
+    return [x] if isinstance(x, (Tensor, Composite)) else list(x)
+
+
+def _in_pieces(tensors: Sequence[Any], gradients: Sequence[Any] | None) -> tuple[list[Tensor], list[Any] | None]:
+    """Results and their gradients as plain tensors; pieces without history are left out where others have one."""
+    if not any(isinstance(t, Composite) for t in tensors):
+        return list(tensors), None if gradients is None else list(gradients)
+    found: list[tuple[Tensor, Any]] = []
+    for i, t in enumerate(tensors):
+        given = None if gradients is None else gradients[i]
+        if isinstance(t, Composite):
+            if given is None:
+                raise RuntimeError("grad can be implicitly created only for real scalar outputs but got a complex one")
+            pairs = list(zip(t.pieces(), t.pieces_like(given), strict=True))
+            found += [pair for pair in pairs if pair[0]._node() is not None] or pairs
+        else:
+            found.append((t, given))
+    return [t for t, _ in found], [g for _, g in found]
+
+
 def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any] | None, create_graph: bool) -> list[tuple[Any, int, Any]]:
     roots = []
     for i, t in enumerate(tensors):
@@ -103,17 +124,17 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any] | None, create_gr
 _ones = Function(lambda shape, np_dtype: ops.full(shape, 1, np_dtype), "ones")
 
 
-def backward(tensors: Sequence[Tensor], gradients: Sequence[Any] | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+def backward(tensors: Sequence[Any], gradients: Sequence[Any] | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
     """Add gradients of the sum of `tensors`, weighted by `gradients`, to `.grad` of leaves, or of `inputs` alone."""
     retain = create_graph if retain_graph is None else retain_graph
-    roots = _roots(tensors, gradients, create_graph)
+    roots = _roots(*_in_pieces(tensors, gradients), create_graph)
     algebra = _OfTensors() if create_graph else _OfArrays()
     saved, grad_mode.enabled = grad_mode.enabled, create_graph
     try:
         if inputs is None:
             walk(roots, algebra, not retain)
             return
-        targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        targets = [p for t in _listed(inputs) for p in (t.pieces() if isinstance(t, Composite) else (t,))]
         wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
         walk(roots, algebra, not retain, wanted)
         for t in targets:
@@ -137,9 +158,11 @@ def grad(
 
     RuntimeError where an input was not used, unless `allow_unused`.
     """
-    sources = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    gradients = None if grad_outputs is None else [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    sources, gradients = _in_pieces(_listed(outputs), None if grad_outputs is None else _listed(grad_outputs))
+    given = _listed(inputs)
+    if any(isinstance(t, Composite) for t in given):
+        return _grad_of_pieces(sources, given, gradients, retain_graph, create_graph, allow_unused, materialize_grads)
+    targets = given
     retain = create_graph if retain_graph is None else retain_graph
     for t in targets:
         if t._node() is None:
@@ -159,6 +182,23 @@ def grad(
             ct = ops.zeros_like(t._aval)
         found.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
     return tuple(found)
+
+
+def _grad_of_pieces(sources: Any, inputs: Sequence[Any], gradients: Any, retain_graph: Any, create_graph: bool, allow_unused: Any, materialize_grads: bool) -> tuple[Any, ...]:
+    """`grad` with respect to what is made of tensors: a piece that was not used has zeros where another one was."""
+    pieces = [t.pieces() if isinstance(t, Composite) else (t,) for t in inputs]
+    found = iter(grad(sources, [p for group in pieces for p in group], gradients, retain_graph, create_graph, True, materialize_grads))
+    results: list[Any] = []
+    for t, group in zip(inputs, pieces, strict=True):
+        own = [next(found) for _ in group]
+        if all(g is None for g in own):
+            if not allow_unused:
+                raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
+            results.append(None)
+            continue
+        full = [wrap(ops.zeros_like(p._aval)) if g is None else g for g, p in zip(own, group, strict=True)]
+        results.append(t.of_pieces(full) if isinstance(t, Composite) else full[0])
+    return tuple(results)
 
 
 @method("backward")

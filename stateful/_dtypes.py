@@ -36,8 +36,8 @@ class dtype:
 
     @property
     def is_complex(self) -> bool:
-        """False: there are no complex types."""
-        return False
+        """Whether this is a type of complex numbers."""
+        return self.np.kind == "c"
 
     @property
     def itemsize(self) -> int:
@@ -47,7 +47,9 @@ class dtype:
     @property
     def legacy_name(self) -> str:
         """What older texts call it: `Float` for float32."""
-        return {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool"}.get(self.np.name, self.np.name)
+        return {"complex64": "ComplexFloat", "complex128": "ComplexDouble", "float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool"}.get(
+            self.np.name, self.np.name
+        )
 
     def __repr__(self) -> str:
         return f"torch.{self.np.name}"
@@ -56,7 +58,8 @@ class dtype:
         return of, (self.np,)
 
 
-_ALL = {d: dtype(d) for d in dtypes.ALL}
+COMPLEX = (np.dtype(np.complex64), np.dtype(np.complex128))  # of tensors that are pairs: no array has them
+_ALL = {d: dtype(d) for d in (*dtypes.ALL, *COMPLEX)}
 
 
 def of(np_dtype: Any) -> dtype:
@@ -70,17 +73,20 @@ def to_numpy(x: Any) -> dtypes.DType:
         return x.np
     if x in _PYTHON:
         return _PYTHON[x]
+    if isinstance(x, np.dtype) and x in COMPLEX:
+        return x
     try:
         return dtypes.canonical(x)
     except TypeError:
         raise TypeError(f"dtype must be torch.dtype, not {type(x).__name__}") from None
 
 
-_PYTHON: dict[Any, dtypes.DType] = {float: dtypes.float32, int: dtypes.int64, bool: dtypes.bool_}
+_PYTHON: dict[Any, dtypes.DType] = {float: dtypes.float32, int: dtypes.int64, bool: dtypes.bool_, complex: COMPLEX[0]}
 
 NAMES = {
     **{d.np.name: d for d in _ALL.values()},
     "float": of("float32"), "double": of("float64"), "half": of("float16"), "long": of("int64"), "int": of("int32"), "short": of("int16"),
+    "cfloat": of("complex64"), "cdouble": of("complex128"),
 }  # fmt: skip
 
 

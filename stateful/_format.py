@@ -83,6 +83,28 @@ def _edges(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return values
 
 
+def text_of_pairs(real: Tensor, imag: Tensor, dtype: Any) -> str:
+    """`repr` of a tensor of complex numbers; the dtype is named where there is one."""
+    parts = [np.asarray(p.detach()._value()._numpy()) for p in (real, imag)]
+    summarize = parts[0].size > _THRESHOLD
+    styles = [_Formatter(_edges(p) if summarize else p) for p in (parts[0], np.abs(parts[1]))]
+
+    def both(z: complex) -> str:
+        return f"{styles[0](z.real)}{'-' if math.copysign(1, z.imag) < 0 else '+'}{styles[1](abs(z.imag)).strip()}j"
+
+    both.width = styles[0].width + styles[1].width + 2  # type: ignore[attr-defined]
+    values = np.empty(parts[0].shape, np.complex128)
+    values.real, values.imag = parts  # a sum would lose signs of zeros
+    body = _nested(values, len("tensor("), summarize, both) if values.size else "[]"  # type: ignore[arg-type]
+    node = real._node() if real._node() is not None else imag._node()
+    shape = [f"size={values.shape}"] if not values.size and values.ndim != 1 else []
+    return "tensor(" + ", ".join([body, *shape, *([f"dtype={dtype}"] if dtype else []), *_history(node)]) + ")"
+
+
+def _history(node: Any) -> list[str]:
+    return [] if node is None else ["requires_grad=True"] if type(node) is Leaf else [f"grad_fn=<{node.name()}>"]
+
+
 def text_of(t: Tensor, prefix: str = "tensor(") -> str:
     """`repr` of a tensor."""
     array = t._value()
@@ -100,11 +122,7 @@ def text_of(t: Tensor, prefix: str = "tensor(") -> str:
     defaults = ("float32", "bool") if values.size == 0 else ("float32", "int64", "bool")
     if values.dtype.name not in defaults:
         notes.append(f"dtype={of(values.dtype)}")
-    node = t._node()
-    if type(node) is Leaf:
-        notes.append("requires_grad=True")
-    elif node is not None:
-        notes.append(f"grad_fn=<{node.name()}>")
+    notes += _history(t._node())
     text = prefix + body
     for note in notes:
         last = len(text) - text.rfind("\n") - 1

@@ -14,6 +14,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import from_numpy
 from fdl.extend import Function
+from fdl.stateful._complex import ComplexTensor, is_complex_dtype, part_dtype
 from fdl.stateful._dtypes import to_numpy
 from fdl.stateful._tensor import Tensor, apply, check_cast, method, wrap
 
@@ -142,12 +143,16 @@ def _finished(t: Tensor, requires_grad: bool) -> Tensor:
 
 
 def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uniform numbers in [0, 1)."""
+    """Uniform numbers in [0, 1); both parts of complex ones."""
+    if is_complex_dtype(dtype):
+        return _finished(ComplexTensor(*[rand(*size, generator=generator, dtype=part_dtype(dtype)) for _ in range(2)]), requires_grad)  # type: ignore[arg-type]
     return _finished(draw(_uniform, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
 
 
 def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Standard normal numbers."""
+    """Standard normal numbers; complex ones have variance 1 in all."""
+    if is_complex_dtype(dtype):
+        return _finished(ComplexTensor(*[randn(*size, generator=generator, dtype=part_dtype(dtype)) * 0.5**0.5 for _ in range(2)]), requires_grad)  # type: ignore[arg-type]
     return _finished(draw(_normal, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
 
 

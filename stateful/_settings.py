@@ -14,7 +14,7 @@ from fdl.stateful._dtypes import device, dtype, to_numpy
 from fdl.stateful._tensor import Tensor
 
 __all__ = [
-    "compile", "compiler", "finfo", "get_default_device", "get_float32_matmul_precision", "iinfo", "is_complex", "is_storage", "jit", "set_default_device",
+    "compile", "compiler", "finfo", "get_default_device", "get_float32_matmul_precision", "iinfo", "is_storage", "jit", "set_default_device",
     "set_float32_matmul_precision", "set_printoptions", "use_deterministic_algorithms", "version",
 ]  # fmt: skip
 
@@ -122,11 +122,6 @@ def set_default_device(d: Any) -> None:
 def get_default_device() -> device:
     """The CPU."""
     return device("cpu")
-
-
-def is_complex(input: Tensor) -> bool:
-    """Whether elements are complex: they never are."""
-    return False
 
 
 def is_storage(obj: object) -> bool:

@@ -67,6 +67,32 @@ class View:
         self.version, self.seen = self.base._storage.version, self.base._edge
 
 
+class Composite:
+    """What is made of tensors, and says itself what a function of tensors and a view mean for it."""
+
+    __slots__ = ()
+    of_number: Callable[[complex], Any]  # of a Python number that only a composite holds
+    of_real: Callable[[Any, Any], Any]  # of a tensor, for a dtype that only a composite has
+
+    def _applied(self, function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:
+        raise NotImplementedError(self)
+
+    def _seen(self, step: Step) -> Any:
+        raise NotImplementedError(self)
+
+    def pieces(self) -> tuple[Tensor, ...]:
+        """The tensors."""
+        raise NotImplementedError(self)
+
+    def of_pieces(self, pieces: Sequence[Tensor]) -> Any:
+        """What other tensors make."""
+        raise NotImplementedError(self)
+
+    def pieces_like(self, other: Any) -> tuple[Tensor, ...]:
+        """The pieces of another one, or of what can be one."""
+        raise NotImplementedError(self)
+
+
 class Size(tuple[int, ...]):
     """A shape, printed as PyTorch does.
 
@@ -448,6 +474,10 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
             if node is not None:
                 varying |= bit
                 edges.append((node, index))
+        elif isinstance(x, Composite):
+            return x._applied(function, operands, static)
+        elif type(x) is complex:
+            return _apply(function, [Composite.of_number(v) if type(v) is complex else v for v in operands], static)
         else:
             values.append(x)
         bit <<= 1
@@ -497,6 +527,8 @@ def view_of(x: Tensor, step: Step) -> Tensor:
 
 def _view_of(x: Tensor, step: Step) -> Tensor:
     """`view_of` in full; the runtime library does the same where the step was recorded before and nothing is special."""
+    if isinstance(x, Composite):
+        return x._seen(step)  # type: ignore[no-any-return]
     value, node, index = x._now()
     base, steps = (x, (step,)) if x._view is None else (x._view.base, (*x._view.steps, step))
     if node is not None and not grad_mode.enabled:
@@ -563,8 +595,10 @@ def typed(x: Any) -> ShapedArray:
 
 def as_tensor_operand(x: Any) -> Any:
     """Tensors and Python numbers as they are; NumPy scalars as numbers, ndarrays as tensors; TypeError for others."""
-    if isinstance(x, (Tensor, int, float)):
+    if isinstance(x, (Tensor, int, float, Composite)):
         return x
+    if isinstance(x, complex):
+        return Composite.of_number(x)
     if isinstance(x, np.generic):
         return x.item()
     if isinstance(x, np.ndarray):
@@ -586,11 +620,15 @@ def dtype_and_device(args: Sequence[Any], dtype: Any, device: Any) -> tuple[Any,
     return dtype, device
 
 
-def converted(x: Tensor, np_dtype: Any = None, to_device: Any = None) -> Tensor:
+def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:
     """`x` with another dtype, itself where nothing changes."""
     check_device(to_device)
+    if isinstance(x, Composite):
+        return x if np_dtype is None else x.to(of(to_numpy(np_dtype)))  # type: ignore[attr-defined]
     if np_dtype is None or to_numpy(np_dtype) == x._aval.dtype:
         return x
+    if to_numpy(np_dtype).kind == "c":
+        return Composite.of_real(x, to_numpy(np_dtype))  # type: ignore[no-any-return]
     return apply(_convert, (x,), (to_numpy(np_dtype),))  # type: ignore[no-any-return]
 
 

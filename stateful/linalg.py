@@ -302,8 +302,8 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Any:
-    """Sums of products along a dimension."""
-    return sum(x * y, dim)
+    """Sums of products along a dimension, with the conjugates of `x`."""
+    return sum(x.conj() * y, dim)
 
 
 # Norms

@@ -1020,7 +1020,7 @@ static PyObject *see(PyObject *self, PyObject *const *args, long count) {
   if (count != 5) return fail("see: expected 5 arguments");
   PyObject *x = args[1], *step = args[2], *numbers = PyTuple_GetItem(step, 4), *result = 0;
   Now state;
-  if (!now(x, &state)) return nothing();
+  if (!PyType_IsSubtype(x->type, (PyTypeObject *)eager.tensor) || !now(x, &state)) return nothing();
   const long varying = state.node != &_Py_NoneStruct, n = PyTuple_Size(numbers);
   if (varying && args[3] != &_Py_TrueStruct) return nothing();
   PyObject *values = PyList_New(n + 1);

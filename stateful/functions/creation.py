@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fdl.core.array import Array
 from fdl.core.array import from_numpy as array_of
 from fdl.core.trace import Tracer
 from fdl.extend import Function
+from fdl.stateful._complex import ComplexTensor, is_complex_dtype, of_numpy, part_dtype
 from fdl.stateful._dtypes import check_device, of, to_numpy
 from fdl.stateful._dtypes import dtype as dtype_type
 from fdl.stateful._random import shape_of
@@ -24,6 +25,7 @@ __all__ = [
     "linspace", "meshgrid", "ones", "ones_like", "set_default_dtype", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
+T = TypeVar("T")
 _DEFAULT = [dtypes.float32]
 
 
@@ -37,17 +39,17 @@ def set_default_dtype(d: Any) -> None:
     _DEFAULT[0] = to_numpy(d)
 
 
-def _finished(t: Tensor, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    t = converted(t, dtype, device)
-    return t.requires_grad_() if requires_grad else t
+def _finished(t: T, dtype: Any, device: Any, requires_grad: bool) -> T:
+    found: Any = converted(t, dtype, device)  # type: ignore[arg-type]
+    return found.requires_grad_() if requires_grad else found  # type: ignore[no-any-return]
 
 
 def _holds_tensors(data: Any) -> bool:
-    return isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) or _holds_tensors(x) for x in data)
+    return isinstance(data, (list, tuple)) and any(isinstance(x, (Tensor, ComplexTensor)) or _holds_tensors(x) for x in data)
 
 
-def _nested(data: Any) -> Tensor:
-    return stack([_nested(x) for x in data]) if isinstance(data, (list, tuple)) else data if isinstance(data, Tensor) else tensor(data)
+def _nested(data: Any) -> Any:
+    return stack([_nested(x) for x in data]) if isinstance(data, (list, tuple)) else data if isinstance(data, (Tensor, ComplexTensor)) else tensor(data)
 
 
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -59,10 +61,12 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     if isinstance(data, Tensor):
         return _finished(wrap(data.detach()._value()), dtype, device, requires_grad)
+    if isinstance(data, ComplexTensor):
+        return _finished(data._each(lambda p: wrap(p.detach()._value())), dtype, device, requires_grad)  # type: ignore[return-value]
     if isinstance(data, (Array, Tracer)):
         return _finished(wrap(data), dtype, device, requires_grad)
     if _holds_tensors(data):
-        return _finished(wrap(_nested(data).detach()._value()), dtype, device, requires_grad)
+        return tensor(_nested(data), dtype=dtype, device=device, requires_grad=requires_grad)
     if isinstance(data, (np.ndarray, np.generic)):
         values = np.asarray(data)
     else:
@@ -72,6 +76,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             raise ValueError(f"expected sequence of equal length: {error}") from None
         if values.dtype == np.float64:
             values = values.astype(_DEFAULT[0]) if dtype is None else values
+    if values.dtype.kind == "c" or (dtype is not None and is_complex_dtype(dtype)):
+        exact = dtype if dtype is not None else values.dtype if isinstance(data, (np.ndarray, np.generic)) else np.result_type(_DEFAULT[0], np.complex64)
+        return _finished(of_numpy(values, exact), None, device, requires_grad)  # type: ignore[return-value]
     if values.dtype == object:
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     if dtype is not None:  # NumPy converts exactly, before anything is rounded
@@ -81,7 +88,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor as it is, anything else as `tensor`."""
-    return converted(data, dtype, device) if isinstance(data, Tensor) else tensor(data, dtype=dtype, device=device)
+    return converted(data, dtype, device) if isinstance(data, (Tensor, ComplexTensor)) else tensor(data, dtype=dtype, device=device)
 
 
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -93,7 +100,7 @@ def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
     """A tensor with the values of an ndarray.  It copies: a write to the ndarray later does not show, unlike in PyTorch."""
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    return wrap(array_of(ndarray))
+    return of_numpy(ndarray) if ndarray.dtype.kind == "c" else wrap(array_of(ndarray))  # type: ignore[return-value]
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
@@ -107,8 +114,12 @@ _full = Function(lambda value, shape, t: ops.broadcast(ops.cast(value, t), shape
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of one value."""
     check_device(device)
+    if isinstance(fill_value, complex) or is_complex_dtype(dtype):
+        part, value = part_dtype(dtype if dtype is not None else complex), complex(fill_value)
+        parts = [full(size, x, dtype=part) for x in (value.real, value.imag)]
+        return _finished(ComplexTensor(*parts), None, device, requires_grad)  # type: ignore[return-value]
     inferred = bool if isinstance(fill_value, bool) else int if isinstance(fill_value, int) else fill_value.dtype if isinstance(fill_value, Tensor) else _DEFAULT[0]
-    return _finished(apply(_full, (fill_value,), (shape_of((size,)), to_numpy(dtype if dtype is not None else inferred))), None, device, requires_grad)
+    return _finished(apply(_full, (fill_value,), (shape_of((size,)), to_numpy(dtype if dtype is not None else inferred))), None, device, requires_grad)  # type: ignore[no-any-return]
 
 
 def _filled(size: tuple[Any, ...], value: int, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
@@ -191,7 +202,7 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
         raise RuntimeError("step must be nonzero" if step == 0 else "upper bound and larger bound inconsistent with step sign")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     kind = to_numpy(dtype) if dtype is not None else dtypes.int64 if whole else _DEFAULT[0]
-    t = apply(_arange, (start, step), (math.ceil((end - start) / step), kind))
+    t: Tensor = apply(_arange, (start, step), (math.ceil((end - start) / step), kind))
     return _finished(t, None, device, requires_grad)
 
 

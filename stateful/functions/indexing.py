@@ -20,7 +20,7 @@ from fdl.core.array import Deferred, from_numpy
 from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of, transforming
 from fdl.extend import Function, current_recorder
-from fdl.stateful._tensor import Step, Tensor, apply, as_tensor_operand, method, view_of, wrap
+from fdl.stateful._tensor import Composite, Step, Tensor, apply, as_tensor_operand, method, view_of, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -271,7 +271,9 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
 _fill_body = Function(lambda value, shape, np_dtype: ops.broadcast_to(ops.cast(value, np_dtype), shape), "fill")
 
 
-def _filled(x: Tensor, value: Any) -> Tensor:
+def _filled(x: Any, value: Any) -> Any:
+    if isinstance(x, Composite):
+        return x.clone().fill_(value)  # type: ignore[attr-defined]
     aval = x._aval
     return apply(_fill_body, (value,), (aval.shape, aval.dtype))  # type: ignore[no-any-return]
 
@@ -375,9 +377,18 @@ _gather = Function(_gather_body, "gather")
 @method()
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Elements along a dimension, at an index for each place."""
+    if not index.numel():
+        return input.reshape(-1)[:0].reshape(index.shape)  # type: ignore[no-any-return]
+    if not input.ndim:
+        return gather(input.reshape(1), dim, index.reshape(-1)).reshape(index.shape)  # type: ignore[no-any-return]
     d = dim_of(input, dim)
     check_bounds(index, 0, input.shape[d] - 1, "gather")
     return apply(_gather, (input, index), (d,))  # type: ignore[no-any-return]
+
+
+def _as_vector(x: Any) -> Any:
+    """A tensor without dimensions as one of one element; numbers as they are."""
+    return x.reshape(-1) if isinstance(x, (Tensor, Composite)) and not x.ndim else x  # type: ignore[union-attr]
 
 
 def _scatter_places(x: Any, index: Any, axis: int) -> tuple[list[Any], tuple[int, ...]]:
@@ -401,6 +412,8 @@ _scatter, _scatter_add = Function(_scatter_body(ops.scatter), "scatter"), Functi
 @method(inplace=True)
 def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
     """`input` with elements of `src` put along a dimension, at an index for each place."""
+    if not input.ndim:
+        return scatter(input.reshape(1), dim, _as_vector(index), _as_vector(src), value=value).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
     check_bounds(index, 0, input.shape[d] - 1, "scatter")
     return apply(_scatter, (input, index, as_tensor_operand(value if src is None else src)), (d,))  # type: ignore[no-any-return]
@@ -409,6 +422,8 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
 @method(inplace=True)
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`input` with elements of `src` added along a dimension, at an index for each place."""
+    if not input.ndim:
+        return scatter_add(input.reshape(1), dim, _as_vector(index), _as_vector(src)).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
     check_bounds(index, 0, input.shape[d] - 1, "scatter_add")
     return apply(_scatter_add, (input, index, src), (d,))  # type: ignore[no-any-return]
@@ -420,6 +435,8 @@ _index_select = Function(lambda x, index, axis: jnp.take(x, index, axis), "index
 @method()
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Parts along a dimension at an index vector; a copy."""
+    if not input.ndim:
+        return index_select(input.reshape(1), dim, _as_vector(index)).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
     check_bounds(index, 0, input.shape[d] - 1, "index_select")
     return apply(_index_select, (input, index), (d,))  # type: ignore[no-any-return]
@@ -436,8 +453,12 @@ _index_add = Function(_index_add_body, "index_add")
 @method(inplace=True)
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """`input` with parts of `source` added at an index vector along a dimension."""
+    if not input.ndim:
+        return index_add(input.reshape(1), dim, _as_vector(index), _as_vector(source), alpha=alpha).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
     check_bounds(index, 0, input.shape[d] - 1, "index_add")
+    if isinstance(input, Composite) or isinstance(source, Composite):
+        source, alpha = source * alpha, 1
     return apply(_index_add, (input, index, source, alpha), (d,))  # type: ignore[no-any-return]
 
 
@@ -457,6 +478,8 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 @method()
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Where elements are not zero: a row of indices each, or a tensor a dimension."""
+    if isinstance(input, Composite):
+        return input.nonzero(as_tuple=as_tuple)
     places = [wrap(from_numpy(p.astype(np.int64))) for p in np.nonzero(np.atleast_1d(input._value()._numpy()))]
     if as_tuple:
         return tuple(places)

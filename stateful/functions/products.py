@@ -157,8 +157,8 @@ def inner(input: Tensor, other: Tensor) -> Any:
 
 @method()
 def vdot(input: Tensor, other: Tensor) -> Any:
-    """`dot`."""
-    return dot(input, other)
+    """`dot`, with the conjugates of `input`."""
+    return dot(input.conj(), other)
 
 
 @method()
@@ -175,6 +175,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
         left, right = tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
     else:
         left, right = (tuple([d % t.ndim for d in ([given] if isinstance(given, int) else given)]) for given, t in zip(dims, (a, b), strict=True))
+    for i, j in zip(left, right, strict=True):  # one element goes with all of the other
+        a = a.sum(i, keepdim=True) if b.shape[j] == 1 != a.shape[i] else a
+        b = b.sum(j, keepdim=True) if a.shape[i] == 1 != b.shape[j] else b
     return apply(_tensordot, (a, b), (left, right))
 
 

@@ -43,7 +43,7 @@ def _at_least(n: int) -> Callable[..., Any]:
     def public(*tensors: Any) -> Any:
         given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
         found = tuple([one(x) for x in given])
-        return found[0] if len(tensors) == 1 and isinstance(tensors[0], Tensor) else found
+        return found[0] if len(tensors) == 1 and not isinstance(tensors[0], (list, tuple)) else found
 
     public.__name__, public.__doc__ = f"atleast_{n}d", f"Tensors with {n} dimensions at least."
     return public
@@ -570,4 +570,4 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of the same shape with one value."""
-    return input.masked_fill(input.new_ones(input.shape).bool(), value)  # type: ignore[no-any-return]
+    return input.masked_fill(input == input, value).masked_fill(input != input, value)  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
-from fdl.stateful._tensor import Step, Tensor, apply, converted, dtype_and_device, method, view_of, wrap
+from fdl.stateful._tensor import Composite, Step, Tensor, apply, converted, dtype_and_device, method, view_of, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -211,6 +211,8 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 @method()
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself, or a copy of a view."""
+    if isinstance(input, Composite):
+        return input.contiguous()  # type: ignore[attr-defined,no-any-return]
     return input if input._view is None else clone(input)
 
 
@@ -220,6 +222,8 @@ _clone = Function(lambda x: ops.barrier(x), "clone")
 @method()
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy, with history."""
+    if isinstance(input, Composite):
+        return input.clone()  # type: ignore[attr-defined,no-any-return]
     if input._node() is None:
         return wrap(input._value())  # arrays never change: a cell of its own is a copy
     return apply(_clone, (input,))  # type: ignore[no-any-return]
@@ -412,7 +416,7 @@ def _to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blo
 
 @method("type_as")
 def _type_as(self: Tensor, other: Tensor) -> Tensor:
-    return converted(self, other.dtype)
+    return converted(self, other.dtype)  # type: ignore[no-any-return]
 
 
 @method("type")

@@ -15,7 +15,7 @@ from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import result_dtype
-from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, method
+from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method
 from fdl.stateful.functions.elementwise import _binary, _of_float, _step, _unary, clamp, maximum, minimum, sub
 
 __all__ = [
@@ -60,11 +60,14 @@ def positive(input: Tensor) -> Tensor:
     return input
 
 
-def _same(name: str) -> Callable[[Tensor], Tensor]:
-    def public(input: Tensor) -> Tensor:
+def _same(name: str) -> Callable[[Any], Any]:
+    def public(input: Any) -> Any:
+        if isinstance(input, Composite):
+            found = getattr(input, name)
+            return found() if callable(found) else found
         return input
 
-    public.__name__, public.__doc__ = name, "The tensor itself: it is real, and its sign is worked out."
+    public.__name__, public.__doc__ = name, "Of a complex tensor what its name says; a real tensor itself."
     return method(name)(public)
 
 

@@ -347,7 +347,8 @@ class Module(Hooked):
 
         RuntimeError lists all shapes that differ and, if strict, all names that are missing or unexpected; then nothing has changed.
         """
-        state_dict, problems = OrderedDict(state_dict), []
+        state_dict = OrderedDict(state_dict)
+        problems: list[str] = []
         names = {id(m): f"{name}." if name else "" for name, m in self.named_modules()}
         asked: tuple[list[str], list[str]] = [], []
         for module in self.modules():
