@@ -15,17 +15,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fdl.core import dtypes
-from fdl.core.array import from_numpy
+from fdl.core.array import Array, from_numpy
+from fdl.core.avals import shaped
+from fdl.stateful._complex import ComplexTensor, of_numpy
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._tensor import Size, Tensor, wrap
-from fdl.stateful.nn.parameter import Parameter
+from fdl.stateful.nn.parameter import PARAMETERS, Parameter
 
 MAGIC = b"PK\x03\x04"
+_ALIGNMENT = 64  # bytes, of each storage in a file, so that a mapped one is read where it lies
 
 _STORAGES = {
     "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16", "LongStorage": "int64", "IntStorage": "int32",
-    "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool",
+    "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128",
 }  # fmt: skip
 _STORAGE_OF = {name: storage for storage, name in _STORAGES.items()}
 _DTYPE_NAMES = {*_STORAGE_OF, "float", "double", "half", "long", "int", "short"}
@@ -34,7 +37,7 @@ _DTYPE_NAMES = {*_STORAGE_OF, "float", "double", "half", "long", "int", "short"}
 # Reading
 
 
-def _rebuild_tensor(storage: np.ndarray[Any, Any], offset: int, size: Any, stride: Any, requires_grad: bool = False, *rest: Any) -> Tensor:
+def _rebuild_tensor(storage: np.ndarray[Any, Any], offset: int, size: Any, stride: Any, requires_grad: bool = False, *rest: Any) -> Any:
     """A tensor from places in a storage; RuntimeError for places outside of it."""
     size, stride = tuple(map(int, size)), tuple(map(int, stride))
     empty = 0 in size
@@ -45,8 +48,17 @@ def _rebuild_tensor(storage: np.ndarray[Any, Any], offset: int, size: Any, strid
         values = np.zeros(size, storage.dtype)
     else:
         steps = tuple(s * storage.itemsize for s in stride)
-        values = np.array(np.lib.stride_tricks.as_strided(storage[int(offset) :], size, steps))
-    return wrap(from_numpy(values)).requires_grad_(bool(requires_grad))
+        values = np.lib.stride_tricks.as_strided(storage[int(offset) :], size, steps)
+    if values.dtype.kind == "c":
+        return of_numpy(values).requires_grad_(bool(requires_grad))
+    return wrap(array_in(values, not storage.flags.owndata and isinstance(storage.base, memoryview))).requires_grad_(bool(requires_grad))
+
+
+def array_in(values: np.ndarray[Any, Any], mapped: bool) -> Array:
+    """An array of values in a file's bytes: a copy, or the bytes themselves where they are mapped and lie as they have to."""
+    if mapped and values.flags.c_contiguous and values.flags.aligned and not values.flags.writeable:
+        return Array(shaped(values.shape, values.dtype), values)
+    return from_numpy(values)
 
 
 def _rebuild_parameter(data: Tensor, requires_grad: bool, *rest: Any) -> Parameter:
@@ -70,10 +82,20 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 class _Reader(pickle.Unpickler):
     """Knows tensors and containers; with `trusting`, any class, PyTorch's names standing for fdl's."""
 
-    def __init__(self, data: bytes, archive: zipfile.ZipFile, prefix: str, swapped: bool, trusting: bool) -> None:
+    def __init__(self, data: bytes, archive: zipfile.ZipFile, prefix: str, swapped: bool, trusting: bool, mapped: memoryview | None) -> None:
         super().__init__(io.BytesIO(data))
+        self.mapped = mapped
         self.archive, self.prefix, self.swapped, self.trusting = archive, prefix, swapped, trusting
         self.storages: dict[str, np.ndarray[Any, Any]] = {}
+
+    def _record(self, name: str) -> Any:
+        """The bytes of a record: of a mapped file, where they lie."""
+        info = self.archive.getinfo(name)
+        if self.mapped is None or info.compress_type != zipfile.ZIP_STORED:
+            return self.archive.read(name)
+        head = self.mapped[info.header_offset : info.header_offset + 30]
+        start = info.header_offset + 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
+        return self.mapped[start : start + info.file_size]
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _ALLOWED:
@@ -92,22 +114,48 @@ class _Reader(pickle.Unpickler):
             raise pickle.UnpicklingError(f"load: unknown storage {pid!r}")
         key = str(pid[2])
         if key not in self.storages:
-            values = np.frombuffer(self.archive.read(f"{self.prefix}data/{key}"), dtypes.canonical(_STORAGES[pid[1]]))
+            values = np.frombuffer(self._record(f"{self.prefix}data/{key}"), np.dtype(of(_STORAGES[pid[1]]).np))
             self.storages[key] = values.byteswap() if self.swapped else values
         return self.storages[key]
 
 
-def read(data: bytes, trusting: bool) -> Any:
-    """What an archive holds; RuntimeError where it is damaged, UnpicklingError for a class that is not allowed."""
+class _View(io.RawIOBase):
+    """Bytes as a file, without a copy of all."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data, self.place = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.place = max(0, offset + (0, self.place, len(self.data))[whence])
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        part = self.data[self.place : self.place + len(buffer)]
+        buffer[: len(part)] = part
+        self.place += len(part)
+        return len(part)
+
+
+def read(data: memoryview, trusting: bool, mapped: bool = False) -> Any:
+    """What an archive holds; RuntimeError where it is damaged, UnpicklingError for a class that is not allowed.  `mapped` bytes are not copied."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(io.BufferedReader(_View(data))) as archive:
             names = archive.namelist()
             main = next((n for n in names if n.endswith("data.pkl")), None)
             if main is None:
                 raise RuntimeError("load: the archive has no data.pkl; scripted models are not read")
             prefix = main[: -len("data.pkl")]
             order = archive.read(f"{prefix}byteorder") if f"{prefix}byteorder" in names else b"little"
-            return _Reader(archive.read(main), archive, prefix, order == b"big", trusting).load()
+            return _Reader(archive.read(main), archive, prefix, order == b"big", trusting, data if mapped else None).load()
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise RuntimeError(f"load: the archive is damaged: {error}") from error
 
@@ -167,18 +215,18 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
     def named(module: str, name: str) -> _Named:
         return names.setdefault(f"{module}.{name}", _Named(module, name))
 
-    if isinstance(x, Tensor):
+    if isinstance(x, (Tensor, ComplexTensor)):
         if id(x) in seen:
             return seen[id(x)]
-        values = np.ascontiguousarray(x.detach()._value()._numpy()).reshape(x.shape)
+        values = np.ascontiguousarray(x.detach().numpy() if isinstance(x, ComplexTensor) else x.detach()._value()._numpy()).reshape(x.shape)
         if values.dtype.name not in _STORAGE_OF:
             raise TypeError(f"save: {values.dtype.name} at {path or 'the top'} has no place in a .pt file")
         strides = tuple([math.prod(values.shape[k + 1 :]) for k in range(values.ndim)])
         memory = _Bytes(str(len(storages)), _STORAGE_OF[values.dtype.name], values.size)
         storages.append(values.tobytes())
         grad = bool(x.is_leaf and x.requires_grad)
-        found = _Call(named("torch._utils", "_rebuild_tensor_v2"), memory, 0, values.shape, strides, grad and not isinstance(x, Parameter), OrderedDict())
-        if isinstance(x, Parameter):
+        found = _Call(named("torch._utils", "_rebuild_tensor_v2"), memory, 0, values.shape, strides, grad and not isinstance(x, PARAMETERS), OrderedDict())
+        if isinstance(x, PARAMETERS):
             found = _Call(named("torch._utils", "_rebuild_parameter"), found, grad, OrderedDict())
         seen[id(x)] = found
         return found
@@ -209,6 +257,9 @@ def written(obj: Any) -> bytes:
         archive.writestr("archive/data.pkl", text.getvalue())
         archive.writestr("archive/byteorder", "little")
         for i, data in enumerate(storages):
-            archive.writestr(f"archive/data/{i}", data)
+            info = zipfile.ZipInfo(f"archive/data/{i}")
+            room = -(out.tell() + 30 + len(info.filename) + 4) % _ALIGNMENT
+            info.extra = b"FB" + room.to_bytes(2, "little") + bytes(room)
+            archive.writestr(info, data)
         archive.writestr("archive/version", "3\n")
     return out.getvalue()

@@ -11,7 +11,7 @@ from typing import Any
 from fdl import ops
 from fdl.extend import Function, Leaf, Node, walk
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Composite, Tensor, apply, method, wrap
+from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, method, wrap
 
 _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
 
@@ -134,7 +134,7 @@ def backward(tensors: Sequence[Any], gradients: Sequence[Any] | None = None, ret
         if inputs is None:
             walk(roots, algebra, not retain)
             return
-        targets = [p for t in _listed(inputs) for p in (t.pieces() if isinstance(t, Composite) else (t,))]
+        targets = in_pieces(_listed(inputs))
         wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
         walk(roots, algebra, not retain, wanted)
         for t in targets:
@@ -186,8 +186,8 @@ def grad(
 
 def _grad_of_pieces(sources: Any, inputs: Sequence[Any], gradients: Any, retain_graph: Any, create_graph: bool, allow_unused: Any, materialize_grads: bool) -> tuple[Any, ...]:
     """`grad` with respect to what is made of tensors: a piece that was not used has zeros where another one was."""
-    pieces = [t.pieces() if isinstance(t, Composite) else (t,) for t in inputs]
-    found = iter(grad(sources, [p for group in pieces for p in group], gradients, retain_graph, create_graph, True, materialize_grads))
+    pieces = [in_pieces([t]) for t in inputs]
+    found = iter(grad(sources, in_pieces(inputs), gradients, retain_graph, create_graph, True, materialize_grads))
     results: list[Any] = []
     for t, group in zip(inputs, pieces, strict=True):
         own = [next(found) for _ in group]

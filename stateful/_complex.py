@@ -154,6 +154,9 @@ class ComplexTensor(Composite):
     def _each(self, f: Callable[[Tensor], Any]) -> ComplexTensor:
         return ComplexTensor(f(self.real), f(self.imag))
 
+    def _overwrite(self, value: Any) -> ComplexTensor:
+        return self._put(value)
+
     def _put(self, value: Any) -> ComplexTensor:
         real, imag = parts(value)
         self.real._overwrite(real), self.imag._overwrite(_zeros_of(self.imag) if imag is None else imag)
@@ -377,7 +380,7 @@ def _applied(function: Function, operands: Sequence[Any], static: tuple[Any, ...
     """What a function of tensors gives where some are complex."""
     name = function.name
     if name in _BY_PARTS:
-        return _byparts(function, operands, static)
+        return _by_parts(function, operands, static)
     if name in _PRODUCTS:
         return _expanded(function, operands, static)
     if name in _LINEAR and not any(isinstance(x, ComplexTensor) for x in operands[1:]):
@@ -396,7 +399,7 @@ def _applied(function: Function, operands: Sequence[Any], static: tuple[Any, ...
     raise RuntimeError(f'"{name}" is not implemented for complex tensors: use view_as_real, or the real and imaginary parts')
 
 
-def _byparts(function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:
+def _by_parts(function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:
     """The function of the real and of the imaginary parts; real values have zeros, and what says where is the same for both."""
 
     def imag(x: Any) -> Any:

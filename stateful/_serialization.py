@@ -7,6 +7,7 @@ A file of a flat dictionary can be read by any safetensors reader, and theirs by
 from __future__ import annotations
 
 import json
+import mmap as mmap_file
 import os
 import struct
 from collections import OrderedDict
@@ -16,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
-from fdl.core.array import from_numpy
+from fdl.core.array import Array
 from fdl.stateful import _archive
+from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import dtype, of
 from fdl.stateful._tensor import Size, Tensor, wrap
 
@@ -34,6 +36,8 @@ def _described(x: Any, tensors: dict[str, np.ndarray[Any, Any]], path: str) -> A
         name = path or "tensor"
         tensors[name] = np.ascontiguousarray(x.detach()._value()._numpy()).reshape(x.shape)
         return {"tensor": name, "requires_grad": bool(x.is_leaf and x.requires_grad)}
+    if isinstance(x, ComplexTensor):
+        return {"complex": [_described(p, tensors, f"{path or 'tensor'}.{name}") for name, p in (("real", x.real), ("imag", x.imag))]}
     if isinstance(x, np.ndarray):
         tensors[path or "array"] = np.ascontiguousarray(x).reshape(x.shape)
         return {"ndarray": path or "array"}
@@ -52,13 +56,15 @@ def _described(x: Any, tensors: dict[str, np.ndarray[Any, Any]], path: str) -> A
     raise TypeError(f"save: cannot store {type(x).__name__} at {path or 'the top'}; tensors, numbers, strings, lists, tuples and dicts can be stored: save a module's state_dict()")
 
 
-def _built(spec: Any, tensors: dict[str, np.ndarray[Any, Any]]) -> Any:
+def _built(spec: Any, tensors: dict[str, Array]) -> Any:
     (kind,) = [k for k in spec if k not in ("ordered", "requires_grad")]
     value = spec[kind]
     if kind == "tensor":
-        return wrap(from_numpy(tensors[value])).requires_grad_(bool(spec["requires_grad"]))
+        return wrap(tensors[value]).requires_grad_(bool(spec["requires_grad"]))
+    if kind == "complex":
+        return ComplexTensor(*[_built(v, tensors) for v in value])
     if kind == "ndarray":
-        return np.array(tensors[value])
+        return np.array(tensors[value]._numpy())
     if kind == "dict":
         pairs = [(_built(k, tensors), _built(v, tensors)) for k, v in value]
         return OrderedDict(pairs) if spec["ordered"] else dict(pairs)
@@ -72,6 +78,7 @@ def _safetensors(obj: Any) -> bytes:
     spec = _described(obj, tensors, "")
     header: dict[str, Any] = {"__metadata__": {"fdl": json.dumps(spec)}}
     offset = 0
+    tensors = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))  # so that each is aligned, since there must be no gaps
     for name, values in tensors.items():
         header[name] = {"dtype": _CODES[values.dtype.name], "shape": list(values.shape), "data_offsets": [offset, offset + values.nbytes]}
         offset += values.nbytes
@@ -110,25 +117,36 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, *, weights
     """Read what `save` wrote, any safetensors file, or what `torch.save` wrote, from a path or a binary file.
 
     Nothing in the file is executed: a class that is no tensor and no container is refused by its name (UnpicklingError), unless `weights_only=False`.
-    RuntimeError for anything else.  Tensors come to the CPU, wherever they were.
+    RuntimeError for anything else.  Tensors come to the CPU, wherever they were.  With `mmap`, what is read from a path stays in the file until it is looked at.
     """
-    data = f.read() if hasattr(f, "read") else Path(f).read_bytes()
-    if data.startswith(_archive.MAGIC):
-        return _archive.read(data, trusting=not weights_only)
+    data = _contents(f, bool(mmap))
+    if bytes(data[: len(_archive.MAGIC)]) == _archive.MAGIC:
+        return _archive.read(data, not weights_only, bool(mmap))
     try:
         (length,) = struct.unpack("<Q", data[:8])
-        header = json.loads(data[8 : 8 + length])
+        header = json.loads(bytes(data[8 : 8 + length]))
         metadata = header.pop("__metadata__", {})
-        tensors = {name: _tensor_in(data[8 + length :], entry) for name, entry in header.items()}
+        tensors = {name: _tensor_in(data[8 + length :], entry, bool(mmap)) for name, entry in header.items()}
         spec = json.loads(metadata["fdl"]) if "fdl" in metadata else None
     except (struct.error, ValueError, KeyError, TypeError) as error:
         raise RuntimeError("load: this is no file that save wrote, no safetensors file, and no archive of torch.save") from error
-    return _built(spec, tensors) if spec is not None else {name: wrap(from_numpy(v)) for name, v in tensors.items()}
+    return _built(spec, tensors) if spec is not None else {name: wrap(v) for name, v in tensors.items()}
 
 
-def _tensor_in(data: bytes, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
+def _contents(f: Any, mapped: bool) -> memoryview:
+    """The bytes of a file; mapped, they are read where they are looked at."""
+    if not mapped:
+        return memoryview(f.read() if hasattr(f, "read") else Path(f).read_bytes())
+    if hasattr(f, "read"):
+        raise ValueError("f must be a file path in order to use the mmap argument")
+    with Path(f).open("rb") as file:
+        return memoryview(mmap_file.mmap(file.fileno(), 0, access=mmap_file.ACCESS_READ))
+
+
+def _tensor_in(data: memoryview, entry: dict[str, Any], mapped: bool) -> Array:
     start, end = entry["data_offsets"]
     np_dtype = dtypes.canonical(_DTYPES[entry["dtype"]])
     if not 0 <= start <= end <= len(data):
         raise ValueError("data offsets lie outside of the file")
-    return np.frombuffer(data[start:end], np_dtype).reshape([int(d) for d in entry["shape"]])
+    values = np.frombuffer(data[start:end], np_dtype).reshape([int(d) for d in entry["shape"]])
+    return _archive.array_in(values, mapped)

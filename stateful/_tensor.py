@@ -9,7 +9,7 @@ Operations are `Function`s, recorded by `apply`; their public names stand in `fu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -91,6 +91,11 @@ class Composite:
     def pieces_like(self, other: Any) -> tuple[Tensor, ...]:
         """The pieces of another one, or of what can be one."""
         raise NotImplementedError(self)
+
+
+def in_pieces(tensors: Iterable[Any]) -> list[Any]:
+    """Tensors, with those that something is made of in its place."""
+    return [piece for t in tensors for piece in (t.pieces() if isinstance(t, Composite) else (t,))]
 
 
 class Size(tuple[int, ...]):

@@ -8,14 +8,14 @@ Flattening reads values; a module that is put together again is a module of its 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fdl.core.array import Array
 from fdl.core.pytree import NodeKind, register_family
 from fdl.core.trace import Tracer
 from fdl.extend import Leaf
-from fdl.stateful._tensor import Tensor, wrap
-from fdl.stateful.nn.module import Module
+from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
+from fdl.stateful.nn.module import _MODULE, Module
 from fdl.stateful.nn.parameter import Buffer, Parameter
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -48,6 +48,18 @@ def _frozen(value: Any) -> Hashable:
     return _Same(value)
 
 
+class _Slot(NamedTuple):
+    """What stands under a name: a module, a tensor, or the tensors that something is made of, by number."""
+
+    kind: str
+    numbers: tuple[int, ...]
+    composite: type[Any] | None = None
+
+    def value(self, tensors: Sequence[Any]) -> Any:
+        """The tensor, or what is made of tensors."""
+        return tensors[self.numbers[0]] if self.composite is None else self.composite(*[tensors[k] for k in self.numbers])
+
+
 class _Skeleton:
     """A module without its values: equal to that of any module which computes the same from the same values."""
 
@@ -58,19 +70,22 @@ class _Skeleton:
         numbers: dict[int, int] = {}
         modules = list(root.modules())
         places = {id(m): k for k, m in enumerate(modules)}
-        self.modules: list[tuple[type[Module], dict[str, Any], dict[str, Any]]] = []
+        self.modules: list[tuple[type[Module], dict[str, _Slot | None], dict[str, Any]]] = []
         for m in modules:
-            slots: dict[str, Any] = {}  # by name: the number of a tensor or of a module, or None
+            slots: dict[str, _Slot | None] = {}
             for name, kind in m._registered.items():
                 value = m.__dict__[name]
-                if isinstance(value, Module):
-                    slots[name] = ("module", places[id(value)])
-                elif value is not None:
-                    slots[name] = (kind, numbers.setdefault(id(value), len(tensors)))
-                    if slots[name][1] == len(tensors):
-                        tensors.append(value)
-                else:
+                if value is None:
                     slots[name] = None
+                elif isinstance(value, Module):
+                    slots[name] = _Slot(kind, (places[id(value)],))
+                else:
+                    pieces = in_pieces([value])
+                    for t in pieces:
+                        if id(t) not in numbers:
+                            numbers[id(t)] = len(tensors)
+                            tensors.append(t)
+                    slots[name] = _Slot(kind, tuple([numbers[id(t)] for t in pieces]), type(value) if isinstance(value, Composite) else None)
             self.modules.append((type(m), slots, {name: value for name, value in m.__dict__.items() if name not in m._registered}))
         self.shapes = tuple((type(t), _is_trained(t)) for t in tensors)
         self.key = tuple((cls, tuple(slots.items()), _frozen({k: sorted(v) if isinstance(v, set) else v for k, v in own.items()})) for cls, slots, own in self.modules)
@@ -90,9 +105,10 @@ class _Skeleton:
             number, prefix = stack.pop()
             slots = self.modules[number][1]
             for name, slot in slots.items():
-                if slot is not None and slot[0] != "module":
-                    found.setdefault(slot[1], f"{prefix}.{name}")
-            stack += [(slot[1], f"{prefix}.{name}") for name, slot in reversed(slots.items()) if slot is not None and slot[0] == "module"]
+                if slot is not None and slot.kind != _MODULE:
+                    for k in slot.numbers:
+                        found.setdefault(k, f"{prefix}.{name}")
+            stack += [(slot.numbers[0], f"{prefix}.{name}") for name, slot in reversed(slots.items()) if slot is not None and slot.kind == _MODULE]
         return [found[k] for k in range(len(found))]
 
     def module(self, values: Sequence[Any]) -> Module:
@@ -102,7 +118,7 @@ class _Skeleton:
         for m, (_, slots, own) in zip(modules, self.modules, strict=True):
             m.__dict__.update({k: v.copy() if type(v) in (dict, list, set) else v for k, v in own.items()})
             for name, slot in slots.items():
-                m.__dict__[name] = None if slot is None else modules[slot[1]] if slot[0] == "module" else tensors[slot[1]]
+                m.__dict__[name] = None if slot is None else modules[slot.numbers[0]] if slot.kind == _MODULE else slot.value(tensors)
         return modules[0]
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fdl.extend import cut
+from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import check_device, to_numpy
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Tensor, converted, dtype_and_device
+from fdl.stateful._tensor import Composite, Tensor, converted, dtype_and_device
 from fdl.stateful.nn.hooks import Hooked
-from fdl.stateful.nn.parameter import Buffer, Parameter
+from fdl.stateful.nn.parameter import PARAMETERS, Buffer, Parameter
 
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
 _EXTRA = "_extra_state"
@@ -72,14 +73,14 @@ class Module(Hooked):
 
     def __setattr__(self, name: str, value: Any) -> None:
         registered = self.__dict__.get("_registered")
-        kind = _PARAMETER if isinstance(value, Parameter) else _MODULE if isinstance(value, Module) else _BUFFER if isinstance(value, Buffer) else None
+        kind = _PARAMETER if isinstance(value, PARAMETERS) else _MODULE if isinstance(value, Module) else _BUFFER if isinstance(value, Buffer) else None
         if kind is not None:
             if registered is None:
                 raise AttributeError(f"cannot assign {kind}s before Module.__init__() call")
             registered[name] = kind
             if kind is _BUFFER and not value.persistent:
                 self.__dict__["_transient"].add(name)
-        elif registered is not None and value is not None and name in registered and not (registered[name] == _BUFFER and isinstance(value, Tensor)):
+        elif registered is not None and value is not None and name in registered and not (registered[name] == _BUFFER and isinstance(value, (Tensor, Composite))):
             wanted = {_PARAMETER: "torch.nn.Parameter", _BUFFER: "torch.Tensor", _MODULE: "torch.nn.Module"}[registered[name]]
             raise TypeError(f"cannot assign '{type(value).__name__}' as {registered[name]} '{name}' ({wanted} or None expected)")
         object.__setattr__(self, name, value)
@@ -361,7 +362,7 @@ class Module(Hooked):
         for name, value in state_dict.items():
             if name not in own or name in extra:
                 continue
-            if not isinstance(value, Tensor):
+            if not isinstance(value, (Tensor, ComplexTensor)):
                 problems.append(f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object from checkpoint but received {type(value)}')
             elif value.shape != own[name].shape:
                 problems.append(f"size mismatch for {name}: copying a param with shape {value.shape} from checkpoint, the shape in current model is {own[name].shape}.")
@@ -391,7 +392,7 @@ class Module(Hooked):
         path, _, own = name.rpartition(".")
         owner = self.get_submodule(path)
         old = owner.__dict__[own]
-        owner.__dict__[own] = value if isinstance(value, Parameter) or not isinstance(old, Parameter) else Parameter(value, old.requires_grad)
+        owner.__dict__[own] = value if isinstance(value, PARAMETERS) or not isinstance(old, PARAMETERS) else Parameter(value, old.requires_grad)
 
     # Printing
 

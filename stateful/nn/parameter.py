@@ -8,6 +8,7 @@ import numpy as np
 
 from fdl.core.array import from_numpy
 from fdl.extend import Leaf, Storage
+from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._format import text_of
 from fdl.stateful._tensor import Tensor
 
@@ -20,6 +21,12 @@ class Parameter(Tensor):
     Parameter containing:
     tensor([0., 0.], requires_grad=True)
     """
+
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
+        """A parameter; two of them for a complex tensor."""
+        if isinstance(data, ComplexTensor):
+            return ComplexParameter(*[Parameter(p.detach(), requires_grad) for p in data.pieces()])
+        return super().__new__(cls)
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
         self._view = self._edge = None
@@ -46,6 +53,22 @@ def _rebuilt(values: Any, requires_grad: bool) -> Parameter:
     found = Parameter(None, requires_grad)
     found._storage = Storage(from_numpy(values))
     return found
+
+
+class ComplexParameter(ComplexTensor):
+    """A complex tensor that a module trains: optimizers see its parts, as PyTorch's do.
+
+    >>> import fdl.stateful as torch
+    >>> torch.nn.Parameter(torch.tensor([1j]))
+    Parameter containing:
+    tensor([0.+1.j], requires_grad=True)
+    """
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()
+
+
+PARAMETERS = (Parameter, ComplexParameter)
 
 
 class Buffer(Tensor):

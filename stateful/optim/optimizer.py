@@ -10,7 +10,7 @@ import numpy as np
 from fdl.core.array import from_numpy
 from fdl.extend import Function, Storage, cut, put, want
 from fdl.stateful._tape import HookHandle, grad_mode
-from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
 from fdl.stateful.autograd import enable_grad
 from fdl.stateful.nn.module import drop_gradients
 
@@ -25,7 +25,7 @@ class Optimizer:
     _options: tuple[str, ...] = ("foreach", "capturable", "differentiable")
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        if isinstance(params, Tensor):
+        if isinstance(params, (Tensor, Composite)):
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor")
         self.defaults = {**defaults, **{name: _OPTIONS[name] for name in self._options}}
         self.stepped = False  # whether there was a step: schedules look at it
@@ -42,7 +42,8 @@ class Optimizer:
         """Add parameters with settings of their own; ValueError where one is in a group already or is no leaf."""
         group = {**self.defaults, **param_group}
         given = group["params"]
-        group["params"] = [given] if isinstance(given, Tensor) else [p[1] if isinstance(p, tuple) else p for p in given]
+        listed = [given] if isinstance(given, (Tensor, Composite)) else [p[1] if isinstance(p, tuple) else p for p in given]
+        group["params"] = in_pieces(listed)
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in group["params"]:
             if not isinstance(p, Tensor):

@@ -249,6 +249,23 @@ def test_pt_files_come_back(tmp_path):
     assert same(state(), torch.load(tmp_path / "a.pt"))
 
 
+@pytest.mark.parametrize("format", ["safetensors", "pt"])
+def test_mapped_files(tmp_path, format):
+    """Large values stay in the file; what is written to a tensor does not go there."""
+    path = tmp_path / "f"
+    torch.save({**state(), "large": torch.arange(1000.0)}, path, format=format)
+    found = torch.load(path, mmap=True)
+    assert same({k: found[k] for k in state()}, state()) and found["large"].tolist() == torch.arange(1000.0).tolist()
+    array = found["large"]._value()._numpy()
+    assert not array.flags.owndata and not array.flags.writeable
+    found["large"].mul_(2)
+    assert found["large"][3].item() == 6 and torch.load(path)["large"][3].item() == 3
+    path.unlink()
+    assert (found["w"] + 1).shape == (4, 3)
+    with pytest.raises(ValueError, match="file path"):
+        torch.load(io.BytesIO(b""), mmap=True)
+
+
 class Evil:
     def __reduce__(self):
         return (os.system, ("echo hacked > hacked",))

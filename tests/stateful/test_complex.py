@@ -225,3 +225,83 @@ def test_rotary_embedding_is_replayed():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+# Parameters and files
+
+
+def spectral(torch):
+    """A layer of a Fourier neural operator: its weights are complex."""
+
+    class Spectral(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(W0))
+            self.head = torch.nn.Linear(3, 2)
+            self.register_buffer("turns", torch.tensor(A[0]))
+
+        def forward(self, x):
+            modes = torch.fft.rfft(x, dim=1)[:, :4]
+            out = torch.einsum("bmi,mio->bmo", modes, self.weight) * self.turns[:, None]
+            return self.head(torch.fft.irfft(out, n=x.shape[1], dim=1))
+
+    return Spectral()
+
+
+W0 = numbers(4, 2, 3) * 0.3
+
+
+def trained(torch, steps=12):
+    net = spectral(torch)
+    with torch.no_grad():
+        net.head.weight.fill_(0.2)
+        net.head.bias.zero_()
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
+    x = torch.tensor(np.sin(np.arange(60, dtype=np.float32)).reshape(3, 10, 2))
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = (net(x) - x).pow(2).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return net, losses
+
+
+def test_complex_parameters_train():
+    net, losses = trained(torch)
+    assert losses[-1] < losses[0] and [n for n, _ in net.named_parameters()] == ["weight", "head.weight", "head.bias"]
+    assert repr(net.weight).startswith("Parameter containing:\ntensor([[[")
+    gradient = fdl.grad(lambda net, x: net(x).pow(2).sum())(net, torch.ones(1, 10, 2))
+    assert gradient.weight.shape == net.weight.shape and gradient.weight.dtype == torch.complex64
+
+
+@pytest.mark.peers
+def test_complex_parameters_train_as_in_torch():
+    theirs = pytest.importorskip("torch")
+    ours, want = trained(torch), trained(theirs)
+    np.testing.assert_allclose(ours[1], want[1], rtol=1e-3)
+    np.testing.assert_allclose(ours[0].weight.detach().numpy(), want[0].weight.detach().numpy(), rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.parametrize("format", ["safetensors", "pt"])
+def test_complex_tensors_in_files(tmp_path, format):
+    net = spectral(torch)
+    torch.save({"net": net.state_dict(), "z": torch.tensor(1j)}, tmp_path / "f", format=format)
+    state = torch.load(tmp_path / "f")
+    assert state["z"].item() == 1j
+    other = spectral(torch)
+    with torch.no_grad():
+        other.weight.zero_()
+    other.load_state_dict(state["net"])
+    np.testing.assert_array_equal(other.weight.detach().numpy(), W0)
+
+
+@pytest.mark.peers
+def test_complex_tensors_in_files_of_torch(tmp_path):
+    theirs = pytest.importorskip("torch")
+    theirs.save({"z": theirs.tensor(A)}, tmp_path / "theirs.pt")
+    np.testing.assert_array_equal(torch.load(tmp_path / "theirs.pt")["z"].numpy(), A)
+    torch.save({"z": torch.tensor(A)}, tmp_path / "ours.pt", format="pt")
+    np.testing.assert_array_equal(theirs.load(tmp_path / "ours.pt")["z"].numpy(), A)

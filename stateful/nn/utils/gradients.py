@@ -9,7 +9,7 @@ from typing import Any
 from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
-from fdl.stateful._tensor import Tensor, apply, wrap
+from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, wrap
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.shapes import cat
 
@@ -41,8 +41,8 @@ _limit = Function(lambda g, limit: ops.minimum(ops.maximum(g, ops.neg(ops.cast(l
 
 
 def _with_gradients(parameters: Any) -> list[Tensor]:
-    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    return [p for p in given if p.grad is not None]
+    given = [parameters] if isinstance(parameters, (Tensor, Composite)) else parameters
+    return [p for p in in_pieces(given) if p.grad is not None]
 
 
 @no_grad()
