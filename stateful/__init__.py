@@ -9,11 +9,13 @@ from math import e, inf, nan, pi
 
 from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
+from fdl.stateful import _aliases, autograd, distributed, distributions, fft, func, linalg, nn, optim, serialization, signal, special, testing, utils
 from fdl.stateful import _complex_rules as _complex_rules
 from fdl.stateful import _foreach as _foreach
 from fdl.stateful import _format as _format
+from fdl.stateful import _spread as _spread
 from fdl.stateful import _trees as _trees
-from fdl.stateful import autograd, distributed, distributions, fft, func, linalg, nn, optim, serialization, special, testing, utils
+from fdl.stateful._aliases import batch_norm, embedding, frombuffer, is_nonzero, is_same_size, is_signed, typename
 from fdl.stateful._dtypes import NAMES as _NAMES
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._dtypes import promote_types as _promote
@@ -42,7 +44,9 @@ from fdl.stateful.functions.shapes import *
 from fdl.stateful.functions.sorting import *
 from fdl.stateful.functions.special import *
 from fdl.stateful.functions.statistics import *
+from fdl.stateful.signal import istft, kaiser_window, stft
 
+globals().update({name: value for name, value in _aliases.NAMES.items() if name not in globals()})
 globals().update(_NAMES)
 globals().update(_LEGACY_TYPES)
 globals().update(_foreach.FOREACH)

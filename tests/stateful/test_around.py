@@ -299,3 +299,45 @@ def test_files_go_to_torch_and_come_from_there(tmp_path):
     torch.optim.Adam(ours.parameters()).load_state_dict(found["optimizer"])
     for a, b in zip(ours.state_dict().values(), model.state_dict().values(), strict=True):
         assert a.tolist() == b.tolist()
+
+
+# Names in place, and of layers
+
+
+def in_place(torch):
+    """What changes the shape or the values of a tensor itself."""
+    log = []
+    x = torch.tensor(np.arange(6, dtype=np.float32).reshape(2, 1, 3))
+    y = x.view(6)
+    log.append(x.squeeze_(1).tolist())
+    log.append(x.t_().tolist())
+    x[0] = 100.0
+    log.append((x.tolist(), y.tolist()))
+    log.append(x.unsqueeze_(0).transpose_(1, 2).tolist())
+    w = torch.ones(2, 1, requires_grad=True)
+    z = w * 3
+    z.squeeze_(1).mul_(2)
+    z.sum().backward()
+    log.append((z.tolist(), w.grad.tolist()))
+    with pytest.raises(RuntimeError, match="leaf Variable"):
+        w.squeeze_()
+    a = torch.tensor([1.0, -2.0])
+    log.append(torch.sigmoid_(torch.relu_(a)).tolist()[1])
+    log.append(torch.ones(2, 3).sum_to_size(3).tolist())
+    b = torch.tensor([1.0, 2.0]).apply_(lambda v: v + 1)
+    log.append((b.tolist(), b.greater(2).tolist(), b.negative_().tolist(), b.resize_as_(torch.ones(1)).shape))
+    log.append(torch.layer_norm(torch.tensor([[1.0, 3.0]]), (2,)).round().tolist())
+    log.append(torch.conv1d(torch.ones(1, 1, 3), torch.ones(1, 1, 2)).tolist())
+    log.append((torch.is_nonzero(torch.tensor(2)), torch.is_signed(a), torch.is_same_size(a, b), torch.typename(a), torch.frombuffer(bytearray(b"ab"), dtype=torch.uint8).tolist()))
+    log.append(torch.embedding(torch.eye(2), torch.tensor([1])).tolist())
+    return log
+
+
+def test_names_in_place_and_of_layers():
+    log = in_place(torch)
+    assert log[0] == [[0, 1, 2], [3, 4, 5]] and log[2][1] == [100, 1, 2, 100, 4, 5] and log[4] == ([6, 6], [[6], [6]])
+
+
+@pytest.mark.peers
+def test_names_in_place_and_of_layers_as_in_torch():
+    assert in_place(torch) == in_place(pytest.importorskip("torch"))

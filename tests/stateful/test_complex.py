@@ -227,6 +227,42 @@ def test_rotary_embedding_is_replayed():
     assert losses[-1] < losses[0]
 
 
+# Spectra over time
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_spectra_of_pieces(normalized):
+    x = R.normal(size=(2, 40)).astype(np.float32)
+    window = np.hanning(9)[:8].astype(np.float32)
+    got = torch.stft(torch.tensor(x), 8, 3, window=torch.tensor(window), center=False, normalized=normalized, return_complex=True)
+    want = np.stack([np.fft.rfft(x[:, k : k + 8] * window, norm="ortho" if normalized else None) for k in range(0, 33, 3)], -1)
+    close(got, want)
+    assert torch.stft(torch.tensor(x), 8, window=torch.tensor(window), return_complex=False).shape == (2, 5, 21, 2)
+
+
+def test_spectra_go_back_to_the_signal():
+    x = torch.randn(3, 50, requires_grad=True)
+    for kwargs in ({}, {"hop_length": 4}, {"win_length": 12}, {"normalized": True}):
+        window = torch.hann_window(kwargs.get("win_length", 16))
+        back = torch.istft(torch.stft(x, 16, window=window, return_complex=True, **kwargs), 16, window=window, length=50, **kwargs)
+        np.testing.assert_allclose(back[:, :44].detach().numpy(), x[:, :44].detach().numpy(), atol=1e-4)
+    (gradient,) = torch.autograd.grad(back[:, :40].sum(), x)
+    np.testing.assert_allclose(gradient[:, :40].numpy(), 1, atol=1e-3)
+    with pytest.raises(RuntimeError, match="return_complex"):
+        torch.stft(x, 16)
+    with pytest.raises(RuntimeError, match="complex-valued"):
+        torch.istft(x, 16)
+
+
+def test_windows():
+    for name, want in {"hann": np.hanning(9), "hamming": np.hamming(9), "blackman": np.blackman(9), "bartlett": np.bartlett(9)}.items():
+        window = getattr(torch.signal.windows, name)
+        np.testing.assert_allclose(window(9).numpy(), want, atol=1e-6)
+        np.testing.assert_allclose(window(8, sym=False).numpy(), want[:8], atol=1e-6)
+    np.testing.assert_allclose(torch.signal.windows.kaiser(7, beta=5.0).numpy(), np.kaiser(7, 5), rtol=1e-5)
+    assert torch.signal.windows.hann(1).tolist() == [1] and torch.signal.windows.hann(0).tolist() == []
+
+
 # Parameters and files
 
 

@@ -219,3 +219,19 @@ def test_scripts_agree_with_torch(name):
         warnings.simplefilter("ignore")
         want = run(torch, SCRIPTS[name])
     assert_same(run(fdl.stateful, SCRIPTS[name]), want, 5e-3)
+
+
+def test_files_that_are_spread_elsewhere():
+    """Paths of PyTorch's files, under fdl's name as under PyTorch's."""
+    torch = fdl.stateful
+    from fdl.stateful.autograd.function import Function
+    from fdl.stateful.distributions.categorical import Categorical
+    from fdl.stateful.nn.modules.batchnorm import _BatchNorm
+    from fdl.stateful.nn.modules.utils import _pair
+    from fdl.stateful.utils.data.dataset import Dataset
+
+    assert _pair(3) == (3, 3) and _pair([1, 2]) == (1, 2)
+    assert torch.nn.modules.conv.Conv2d is torch.nn.Conv2d and isinstance(torch.nn.BatchNorm2d(1), _BatchNorm)
+    assert torch.distributions.categorical.Categorical is Categorical is torch.distributions.Categorical
+    assert Dataset is torch.utils.data.Dataset and Function is torch.autograd.Function
+    assert not hasattr(torch.nn, "conv")

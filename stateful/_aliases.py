@@ -1,0 +1,204 @@
+"""Names that PyTorch gives to functions which have another one already: aliases, functions in place (`torch.relu_`), and functions of layers (`torch.conv2d`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fdl.core.array import from_numpy
+from fdl.stateful import _random, accelerators, nn
+from fdl.stateful._dtypes import to_numpy
+from fdl.stateful._tape import grad_mode
+from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.functions import elementwise, rearranging, shapes
+
+__all__ = ["NAMES", "batch_norm", "embedding", "frombuffer", "is_nonzero", "is_same_size", "is_signed", "typename"]
+
+F = nn.functional
+
+# Methods, and methods in place, by the name of which they are another
+_METHODS = {
+    "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh",
+    "conj_physical": "conj", "fix": "trunc", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "negative": "neg", "not_equal": "ne",
+}  # fmt: skip
+_IN_PLACE = """abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min clip cos cosh deg2rad detach erf erfc exp exp2 expm1
+    fill fix floor frac gcd i0 index_put lcm ldexp log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu resize_as round rsqrt sigmoid sin sinc sinh sqrt square
+    tan tanh trunc xlogy zero""".split()  # fmt: skip
+_OF_LAYERS = """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear binary_cross_entropy_with_logits celu channel_shuffle conv1d conv2d conv3d
+    conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity ctc_loss dropout feature_alpha_dropout grid_sample group_norm hardshrink
+    hinge_embedding_loss instance_norm kl_div layer_norm margin_ranking_loss max_pool1d max_pool2d max_pool3d pairwise_distance pixel_shuffle pixel_unshuffle poisson_nll_loss
+    prelu rms_norm rrelu selu threshold triplet_margin_loss pdist""".split()  # fmt: skip
+
+for _new, _old in _METHODS.items():
+    setattr(Tensor, _new, getattr(Tensor, _old))
+    if hasattr(Tensor, f"{_old}_"):
+        setattr(Tensor, f"{_new}_", getattr(Tensor, f"{_old}_"))
+
+
+def _in_place(name: str) -> Callable[..., Any]:
+    def public(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        found: Tensor = getattr(input, name)(*args, **kwargs)
+        return found
+
+    public.__name__, public.__doc__ = name, f"`input.{name}`: `{name[:-1]}` in place."
+    return public
+
+
+def _reshaped(f: Callable[..., Tensor], name: str) -> Callable[..., Any]:
+    """A method that changes the shape of the tensor itself, which becomes a view of what it was."""
+
+    def public(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self.is_leaf and self.requires_grad and grad_mode.enabled:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        before = wrap(None)
+        for slot in ("_storage", "_view", "_edge", "_result"):
+            setattr(before, slot, getattr(self, slot))
+        after = f(before, *args, **kwargs)
+        for slot in ("_storage", "_view", "_edge", "_result"):
+            setattr(self, slot, getattr(after, slot))
+        return self
+
+    public.__name__, public.__doc__ = name, f"`{name[:-1]}`, of the tensor itself."
+    return public
+
+
+for _g in (shapes.squeeze, shapes.unsqueeze, shapes.t, shapes.transpose, rearranging.swapaxes, rearranging.swapdims):
+    setattr(Tensor, f"{_g.__name__}_", _reshaped(_g, f"{_g.__name__}_"))
+
+
+def resize_as_(self: Tensor, the_template: Tensor) -> Tensor:
+    """`resize_` to the shape of another tensor."""
+    return self.resize_(the_template.shape)  # type: ignore[no-any-return]
+
+
+def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """Sums over the dimensions that a broadcast from this size would repeat.
+
+    >>> import fdl.stateful as torch
+    >>> torch.ones(2, 3).sum_to_size(1, 3).tolist()
+    [[2.0, 2.0, 2.0]]
+    """
+    shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+    lead = self.ndim - len(shape)
+    if lead < 0 or any(d not in (1, n) for d, n in zip(shape, self.shape[lead:], strict=True)):
+        raise RuntimeError(f"size {list(shape)} is not expandable to size {list(self.shape)}.")
+    out: Any = self.sum(tuple(np.arange(lead).tolist())) if lead else self
+    dims = [i for i, d in enumerate(shape) if d == 1 != out.shape[i]]
+    return out.sum(dims, keepdim=True) if dims else out  # type: ignore[no-any-return]
+
+
+def _mapped(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Each element replaced by what a Python function gives, in place; slow."""
+    values = np.asarray(self.detach().numpy())
+    found = np.array([callable(v) for v in values.reshape(-1).tolist()], values.dtype).reshape(values.shape)
+    return self._overwrite(wrap(from_numpy(found)))
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element is not zero; RuntimeError for more.
+
+    >>> import fdl.stateful as torch
+    >>> torch.is_nonzero(torch.tensor([0.0]))
+    False
+    """
+    if input.numel() != 1:
+        raise RuntimeError("Boolean value of Tensor with " + ("no values" if not input.numel() else "more than one value") + " is ambiguous")
+    return bool(input.item() != 0)
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether elements may be negative.
+
+    >>> import fdl.stateful as torch
+    >>> torch.is_signed(torch.ones(2)), torch.is_signed(torch.ones(2, dtype=torch.uint8))
+    (True, False)
+    """
+    return input.dtype.np.kind in "ifc" or input.dtype.is_floating_point
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether shapes are equal.
+
+    >>> import fdl.stateful as torch
+    >>> torch.is_same_size(torch.ones(2), torch.ones(3))
+    False
+    """
+    return input.shape == other.shape
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's type; of a tensor's, with its dtype.
+
+    >>> import fdl.stateful as torch
+    >>> torch.typename(torch.ones(1))
+    'torch.FloatTensor'
+    """
+    return obj.type() if isinstance(obj, Tensor) else f"{type(obj).__module__}.{type(obj).__name__}".replace("builtins.", "")
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A tensor of the bytes of a buffer; a copy.
+
+    >>> import fdl.stateful as torch
+    >>> torch.frombuffer(bytes([1, 2, 3]), dtype=torch.uint8).tolist()
+    [1, 2, 3]
+    """
+    found = wrap(from_numpy(np.frombuffer(buffer, to_numpy(dtype), count, offset)))
+    return found.requires_grad_() if requires_grad else found
+
+
+def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:
+    """`nn.functional.embedding`, weights first.
+
+    >>> import fdl.stateful as torch
+    >>> torch.embedding(torch.eye(2), torch.tensor([1])).tolist()
+    [[0.0, 1.0]]
+    """
+    return F.embedding(indices, weight, None if padding_idx < 0 else padding_idx)
+
+
+def batch_norm(input: Tensor, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float, eps: float, cudnn_enabled: bool = False) -> Any:
+    """`nn.functional.batch_norm`, weights first.
+
+    >>> import fdl.stateful as torch
+    >>> torch.batch_norm(torch.ones(2, 1), None, None, torch.ones(1), torch.ones(1), False, 0.1, 0.0).tolist()
+    [[0.0], [0.0]]
+    """
+    return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def _answer(value: Any, doc: str) -> Callable[..., Any]:
+    def public(*args: Any, **kwargs: Any) -> Any:
+        return value
+
+    public.__doc__ = doc
+    return public
+
+
+for _name, _f in {
+    "resize_as_": resize_as_, "sum_to_size": sum_to_size, "apply_": _mapped, "is_nonzero": is_nonzero, "is_signed": is_signed, "is_same_size": is_same_size,
+    "isclose": elementwise.isclose, "broadcast_to": shapes.broadcast_to, "prelu": F.prelu, "hardshrink": F.hardshrink, "bernoulli": _random.bernoulli,
+    "is_inference": _answer(False, "Whether the tensor was made in inference mode: it makes no difference."),
+    "is_shared": _answer(True, "Whether threads share the memory: they do."), "is_conj": _answer(False, "Whether conjugation waits: it never does."),
+    "is_neg": _answer(False, "Whether a sign waits: it never does."), "to_dense": lambda self, *args, **kwargs: self,
+}.items():  # fmt: skip
+    setattr(Tensor, _name, _f)
+for _name, _value in {"is_cpu": True, "is_meta": False, "is_mps": False, "is_xpu": False, "is_nested": False, "is_sparse_csr": False, "is_mkldnn": False, "output_nr": 0}.items():
+    if not hasattr(Tensor, _name):
+        setattr(Tensor, _name, _value)
+
+
+NAMES: dict[str, Any] = {
+    **{f"{name}_": _in_place(f"{name}_") for name in _IN_PLACE},
+    **{name: getattr(F, name) for name in _OF_LAYERS if hasattr(F, name)},
+    **{name: getattr(F, name) for name in ("relu_", "elu_", "celu_", "selu_", "rrelu_", "threshold_") if hasattr(F, name)},
+    "bernoulli_": _in_place("bernoulli_"), "newaxis": None, "detach": Tensor.detach,
+    "is_inference": _answer(False, "Whether a tensor was made in inference mode: it makes no difference."), "is_conj": _answer(False, "Whether conjugation waits: it never does."),
+    "is_neg": _answer(False, "Whether a sign waits: it never does."), "is_inference_mode_enabled": _answer(False, "Whether inference mode is on: it makes no difference."),
+    "set_flush_denormal": _answer(True, "Denormals are flushed in compiled programs, always."), "set_num_interop_threads": _answer(None, "Nothing: there is one pool of threads."),
+    "get_num_interop_threads": _answer(1, "1: there is one pool of threads."), "set_warn_always": _answer(None, "Nothing."), "is_warn_always_enabled": _answer(False, "False."),
+    "is_autocast_enabled": lambda device_type="cpu": accelerators.amp.is_autocast_enabled(device_type) if hasattr(accelerators.amp, "is_autocast_enabled") else False,
+}  # fmt: skip
+NAMES = {name: value for name, value in NAMES.items() if value is not None or name == "newaxis"}
