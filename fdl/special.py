@@ -8,6 +8,7 @@ from typing import Any
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
+from fdl.incomplete import gammainc, gammaincc
 from fdl.ops import digamma, erf, erfc, logistic
 from fdl.ops import lgamma as gammaln
 from fdl.ops.promotion import promote
@@ -217,6 +218,6 @@ def i0e(x: Any) -> Any:
 
 
 __all__ = [
-    "betaln", "digamma", "entr", "erf", "erfc", "erfinv", "expit", "gammaln", "i0", "i0e", "log_ndtr", "logit", "ndtr", "ndtri", "polygamma", "xlog1py", "xlogy",
-    "zeta",
+    "betaln", "digamma", "entr", "erf", "erfc", "erfinv", "expit", "gammainc", "gammaincc", "gammaln", "i0", "i0e", "log_ndtr", "logit", "ndtr", "ndtri", "polygamma", "xlog1py",
+    "xlogy", "zeta",
 ]  # fmt: skip

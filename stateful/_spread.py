@@ -18,8 +18,10 @@ from fdl.stateful.nn.normalization import _BatchNorm, _InstanceNorm, _NormBase
 from fdl.stateful.utils import data
 
 _FILES = {
-    distributions: """bernoulli beta binomial categorical cauchy chi2 constraints constraint_registry dirichlet exp_family exponential gamma geometric gumbel half_normal
-        independent kl laplace log_normal multinomial multivariate_normal normal one_hot_categorical poisson studentT transformed_distribution uniform utils""",
+    distributions: """bernoulli beta binomial categorical cauchy chi2 constraint_registry dirichlet exp_family exponential fishersnedecor gamma geometric gumbel
+        half_cauchy half_normal independent inverse_gamma kl kumaraswamy laplace log_normal logistic_normal lowrank_multivariate_normal mixture_same_family
+        multinomial multivariate_normal negative_binomial normal one_hot_categorical pareto poisson relaxed_bernoulli relaxed_categorical studentT
+        transformed_distribution uniform utils weibull""",
     optim: "adadelta adagrad adamax adamw asgd nadam radam rmsprop rprop",
     data: "dataloader dataset sampler distributed",
     autograd: "function variable",

@@ -11,7 +11,7 @@ from fdl.stateful.functions.reductions import log_softmax, logsumexp, softmax
 from fdl.stateful.functions.special import digamma, erfc, erfinv, exp2, i0, lgamma, logit, mvlgamma, polygamma, sinc, xlogy
 
 __all__ = [
-    "digamma", "entr", "erf", "erfc", "erfinv", "exp2", "expit", "expm1", "gammaln", "i0", "i0e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp",
+    "digamma", "entr", "erf", "erfc", "erfinv", "exp2", "expit", "expm1", "gammainc", "gammaincc", "gammaln", "i0", "i0e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp",
     "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 
@@ -22,4 +22,6 @@ log_ndtr: Callable[..., Any] = _unary("_special_log_ndtr", _of_float(own.log_ndt
 i0e: Callable[..., Any] = _unary("_special_i0e", _of_float(own.i0e), "`exp(-|x|) * i0(x)`.")
 xlog1py: Callable[..., Any] = _binary("_special_xlog1py", own.xlog1py, "`input * log1p(other)`, 0 where input is 0.", to_float=True)
 zeta: Callable[..., Any] = _binary("_special_zeta", own.zeta, "Hurwitz's zeta function.", to_float=True)
+gammainc: Callable[..., Any] = _binary("_special_gammainc", own.gammainc, "The regularised lower incomplete gamma function.", to_float=True)
+gammaincc: Callable[..., Any] = _binary("_special_gammaincc", own.gammaincc, "The regularised upper incomplete gamma function.", to_float=True)
 expit, gammaln, psi, multigammaln = sigmoid, lgamma, digamma, mvlgamma

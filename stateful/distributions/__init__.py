@@ -1,6 +1,6 @@
 """`torch.distributions`: samples, densities, entropies, divergences and transforms."""
 
-from fdl.stateful.distributions import transforms
+from fdl.stateful.distributions import constraints, more, transforms
 from fdl.stateful.distributions.continuous import (
     Beta,
     Cauchy,
@@ -20,10 +20,11 @@ from fdl.stateful.distributions.continuous import (
 from fdl.stateful.distributions.discrete import Bernoulli, Binomial, Categorical, Geometric, Multinomial, OneHotCategorical, Poisson
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, Independent
 from fdl.stateful.distributions.divergence import kl_divergence, register_kl
+from fdl.stateful.distributions.more import *  # noqa: F403
 from fdl.stateful.distributions.transforms import *  # noqa: F403
 
 __all__ = [
     "Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2", "Dirichlet", "Distribution", "Exponential", "ExponentialFamily", "Gamma", "Geometric", "Gumbel",
     "HalfNormal", "Independent", "Laplace", "LogNormal", "Multinomial", "MultivariateNormal", "Normal", "OneHotCategorical", "Poisson", "StudentT", "Uniform",
-    "kl_divergence", "register_kl", "transforms", *transforms.__all__,
+    "constraints", "kl_divergence", "register_kl", "transforms", *more.__all__, *transforms.__all__,
 ]  # fmt: skip

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 import fdl.random
 from fdl import ops
+from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.incomplete import gamma_sample
 from fdl.lax import scan
 from fdl.stateful import linalg
 from fdl.stateful._random import draw, key_of, rand, randn
-from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
-from fdl.stateful.functions.creation import full
+from fdl.stateful.distributions import constraints
+from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, known, together
+from fdl.stateful.functions.creation import full, zeros_like
+from fdl.stateful.functions.elementwise import where
+from fdl.stateful.functions.indexing import one_hot
 from fdl.stateful.functions.products import matmul
 from fdl.stateful.functions.shapes import broadcast_to
 from fdl.stateful.functions.special import digamma, erfinv, lgamma
+from fdl.stateful.special import gammainc
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -24,12 +32,12 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 class Normal(ExponentialFamily):
     """Normal with mean `loc` and standard deviation `scale`."""
 
-    arg_constraints = {"loc": None, "scale": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = together(loc, scale)
-        super().__init__(self.loc.shape)
+        super().__init__(self.loc.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return self.loc + randn(*self._extended(sample_shape), dtype=self.loc.dtype) * self.scale
@@ -41,11 +49,9 @@ class Normal(ExponentialFamily):
         return 0.5 + _HALF_LOG_2PI + self.scale.log()
 
     def cdf(self, value: Any) -> Any:
-        """The share below a value."""
         return 0.5 * (1 + ((value - self.loc) / self.scale / math.sqrt(2)).erf())
 
     def icdf(self, value: Any) -> Any:
-        """The value below which a share lies."""
         return self.loc + self.scale * erfinv(2 * value - 1) * math.sqrt(2)
 
     @property
@@ -54,12 +60,15 @@ class Normal(ExponentialFamily):
 
     @property
     def mode(self) -> Any:
-        """The most likely value."""
         return self.loc
 
     @property
     def variance(self) -> Any:
         return self.scale**2
+
+    @property
+    def support(self) -> Any:
+        return constraints.real
 
 
 class LogNormal(Normal):
@@ -82,16 +91,30 @@ class LogNormal(Normal):
     def variance(self) -> Any:
         return ((self.scale**2).exp() - 1) * (2 * self.loc + self.scale**2).exp()
 
+    @property
+    def support(self) -> Any:
+        return constraints.positive
+
+    @property
+    def mode(self) -> Any:
+        return (self.loc - self.scale**2).exp()
+
+    def cdf(self, value: Any) -> Any:
+        return super().cdf(value.log())
+
+    def icdf(self, value: Any) -> Any:
+        return super().icdf(value).exp()
+
 
 class HalfNormal(Distribution):
     """The size of a normal variable."""
 
-    arg_constraints = {"scale": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"scale": constraints.positive}
     has_rsample = True
 
     def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
         (self.scale,) = together(scale)
-        super().__init__(self.scale.shape)
+        super().__init__(self.scale.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return (randn(*self._extended(sample_shape), dtype=self.scale.dtype) * self.scale).abs()
@@ -110,16 +133,30 @@ class HalfNormal(Distribution):
     def variance(self) -> Any:
         return self.scale**2 * (1 - 2 / math.pi)
 
+    @property
+    def support(self) -> Any:
+        return constraints.nonnegative
+
+    @property
+    def mode(self) -> Any:
+        return zeros_like(self.scale)
+
+    def cdf(self, value: Any) -> Any:
+        return (value / self.scale / math.sqrt(2)).erf()
+
+    def icdf(self, value: Any) -> Any:
+        return self.scale * erfinv(value) * math.sqrt(2)
+
 
 class Uniform(Distribution):
     """Uniform in [low, high)."""
 
-    arg_constraints = {"low": None, "high": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"low": constraints.dependent, "high": constraints.dependent}
     has_rsample = True
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self.low, self.high = together(low, high)
-        super().__init__(self.low.shape)
+        super().__init__(self.low.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return self.low + rand(*self._extended(sample_shape), dtype=self.low.dtype) * (self.high - self.low)
@@ -132,7 +169,6 @@ class Uniform(Distribution):
         return (self.high - self.low).log()
 
     def cdf(self, value: Any) -> Any:
-        """The share below a value."""
         return ((value - self.low) / (self.high - self.low)).clamp(0, 1)
 
     @property
@@ -143,16 +179,27 @@ class Uniform(Distribution):
     def variance(self) -> Any:
         return (self.high - self.low) ** 2 / 12
 
+    @property
+    def support(self) -> Any:
+        return constraints.interval(self.low, self.high)
+
+    @property
+    def mode(self) -> Any:
+        return full(tuple(self.batch_shape), math.nan, dtype=self.low.dtype)
+
+    def icdf(self, value: Any) -> Any:
+        return self.low + value * (self.high - self.low)
+
 
 class Exponential(ExponentialFamily):
     """Times between events of a rate."""
 
-    arg_constraints = {"rate": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"rate": constraints.positive}
     has_rsample = True
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = together(rate)
-        super().__init__(self.rate.shape)
+        super().__init__(self.rate.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return -(1 - rand(*self._extended(sample_shape), dtype=self.rate.dtype)).log() / self.rate
@@ -171,16 +218,30 @@ class Exponential(ExponentialFamily):
     def variance(self) -> Any:
         return self.rate**-2
 
+    @property
+    def support(self) -> Any:
+        return constraints.nonnegative
+
+    @property
+    def mode(self) -> Any:
+        return zeros_like(self.rate)
+
+    def cdf(self, value: Any) -> Any:
+        return 1 - (-self.rate * value).exp()
+
+    def icdf(self, value: Any) -> Any:
+        return -(-value).log1p() / self.rate
+
 
 class Laplace(Distribution):
     """Double exponential."""
 
-    arg_constraints = {"loc": None, "scale": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = together(loc, scale)
-        super().__init__(self.loc.shape)
+        super().__init__(self.loc.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         u = rand(*self._extended(sample_shape), dtype=self.loc.dtype) - 0.5
@@ -200,16 +261,30 @@ class Laplace(Distribution):
     def variance(self) -> Any:
         return 2 * self.scale**2
 
+    @property
+    def support(self) -> Any:
+        return constraints.real
+
+    @property
+    def mode(self) -> Any:
+        return self.loc
+
+    def cdf(self, value: Any) -> Any:
+        return 0.5 - 0.5 * (value - self.loc).sign() * (-(value - self.loc).abs() / self.scale).expm1()
+
+    def icdf(self, value: Any) -> Any:
+        return self.loc - self.scale * (value - 0.5).sign() * (-2 * (value - 0.5).abs()).log1p()
+
 
 class Cauchy(Distribution):
     """The quotient of two normal variables."""
 
-    arg_constraints = {"loc": None, "scale": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = together(loc, scale)
-        super().__init__(self.loc.shape)
+        super().__init__(self.loc.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return self.loc + self.scale * ((rand(*self._extended(sample_shape), dtype=self.loc.dtype) - 0.5) * math.pi).tan()
@@ -228,16 +303,30 @@ class Cauchy(Distribution):
     def variance(self) -> Any:
         return full(tuple(self.batch_shape), math.inf, dtype=self.loc.dtype)
 
+    @property
+    def support(self) -> Any:
+        return constraints.real
+
+    @property
+    def mode(self) -> Any:
+        return self.loc
+
+    def cdf(self, value: Any) -> Any:
+        return ((value - self.loc) / self.scale).atan() / math.pi + 0.5
+
+    def icdf(self, value: Any) -> Any:
+        return (math.pi * (value - 0.5)).tan() * self.scale + self.loc
+
 
 class Gumbel(Distribution):
     """The largest of many."""
 
-    arg_constraints = {"loc": None, "scale": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = together(loc, scale)
-        super().__init__(self.loc.shape)
+        super().__init__(self.loc.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return self.loc - self.scale * (-rand(*self._extended(sample_shape), dtype=self.loc.dtype).clamp(min=1e-30).log()).log()
@@ -256,6 +345,20 @@ class Gumbel(Distribution):
     @property
     def variance(self) -> Any:
         return (math.pi**2 / 6) * self.scale**2
+
+    @property
+    def support(self) -> Any:
+        return constraints.real
+
+    @property
+    def mode(self) -> Any:
+        return self.loc
+
+    def cdf(self, value: Any) -> Any:
+        return (-(-(value - self.loc) / self.scale).exp()).exp()
+
+    def icdf(self, value: Any) -> Any:
+        return self.loc - self.scale * (-value.log()).log()
 
 
 # Gamma and what is made of it
@@ -285,28 +388,30 @@ def _gamma_body(concentration: Any, seed: Any, count: Any, shape: tuple[int, ...
     start = (d, ops.full(shape, False, "bool"))
     (found, _), _ = scan(propose, start, ops.iota((32,), 0))
     u = fdl.random.uniform(fdl.random.fold_in(key, 99), shape, dtype)
-    return ops.select(small, ops.mul(found, ops.pow(ops.maximum(u, 1e-30), ops.div(1, alpha))), found)
+    found = ops.select(small, ops.mul(found, ops.pow(ops.maximum(u, 1e-30), ops.div(1, alpha))), found)
+    return gamma_sample(alpha, ops.stop_gradient(ops.maximum(found, float(np.finfo(dtypes.compute_dtype(dtype)).tiny))))
 
 
 _gamma = Function(_gamma_body, "gamma")
 
 
 def standard_gamma(concentration: Any, shape: tuple[int, ...]) -> Any:
-    """Samples with rate 1."""
-    return draw(_gamma, (concentration.detach(),), (shape,))
+    """Samples with rate 1; gradients flow to the concentration."""
+    return draw(_gamma, (concentration,), (shape,))
 
 
 class Gamma(ExponentialFamily):
     """The sum of `concentration` exponential variables."""
 
-    arg_constraints = {"concentration": None, "rate": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"concentration": constraints.positive, "rate": constraints.positive}
+    has_rsample = True
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
         self.concentration, self.rate = together(concentration, rate)
-        super().__init__(self.concentration.shape)
+        super().__init__(self.concentration.shape, validate_args=validate_args)
 
-    def sample(self, sample_shape: Any = ()) -> Any:
-        return standard_gamma(self.concentration, self._extended(sample_shape)) / self.rate.detach()
+    def rsample(self, sample_shape: Any = ()) -> Any:
+        return standard_gamma(self.concentration, self._extended(sample_shape)) / self.rate
 
     def log_prob(self, value: Any) -> Any:
         a, b = self.concentration, self.rate
@@ -324,26 +429,37 @@ class Gamma(ExponentialFamily):
     def variance(self) -> Any:
         return self.concentration / self.rate**2
 
+    @property
+    def support(self) -> Any:
+        return constraints.nonnegative
+
+    @property
+    def mode(self) -> Any:
+        return ((self.concentration - 1) / self.rate).clamp(min=0)
+
+    def cdf(self, value: Any) -> Any:
+        return gammainc(self.concentration, self.rate * value)
+
 
 class Chi2(Gamma):
     """The sum of `df` squared normal variables."""
 
     def __init__(self, df: Any, validate_args: bool | None = None) -> None:
-        (df,) = together(df)
-        super().__init__(0.5 * df, 0.5)
-        self.df = df
+        (self.df,) = together(df)
+        super().__init__(0.5 * self.df, 0.5, validate_args)
 
 
 class Dirichlet(ExponentialFamily):
     """Shares that add up to 1."""
 
-    arg_constraints = {"concentration": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"concentration": constraints.independent(constraints.positive, 1)}
+    has_rsample = True
 
     def __init__(self, concentration: Any, validate_args: bool | None = None) -> None:
         self.concentration = concentration
-        super().__init__(concentration.shape[:-1], concentration.shape[-1:])
+        super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args)
 
-    def sample(self, sample_shape: Any = ()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         drawn = standard_gamma(self.concentration, self._extended(sample_shape))
         return drawn / drawn.sum(-1, keepdim=True)
 
@@ -365,17 +481,29 @@ class Dirichlet(ExponentialFamily):
         total = self.concentration.sum(-1, keepdim=True)
         return self.concentration * (total - self.concentration) / (total**2 * (total + 1))
 
+    @property
+    def support(self) -> Any:
+        return constraints.simplex
+
+    @property
+    def mode(self) -> Any:
+        above = (self.concentration - 1).clamp(min=0.0)
+        flat = (self.concentration < 1).all(-1, keepdim=True)
+        corner = one_hot(self.concentration.argmax(-1), self.event_shape[0]).to(above.dtype)
+        return where(flat, corner, above / above.sum(-1, keepdim=True))
+
 
 class Beta(ExponentialFamily):
     """Shares of one of two."""
 
-    arg_constraints = {"concentration1": None, "concentration0": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"concentration1": constraints.positive, "concentration0": constraints.positive}
+    has_rsample = True
 
     def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
         self.concentration1, self.concentration0 = together(concentration1, concentration0)
-        super().__init__(self.concentration1.shape)
+        super().__init__(self.concentration1.shape, validate_args=validate_args)
 
-    def sample(self, sample_shape: Any = ()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended(sample_shape)
         one, zero = standard_gamma(self.concentration1, shape), standard_gamma(self.concentration0, shape)
         return one / (one + zero)
@@ -397,20 +525,29 @@ class Beta(ExponentialFamily):
         total = self.concentration1 + self.concentration0
         return self.concentration1 * self.concentration0 / (total**2 * (total + 1))
 
+    @property
+    def support(self) -> Any:
+        return constraints.unit_interval
+
+    @property
+    def mode(self) -> Any:
+        return (self.concentration1 - 1) / (self.concentration1 + self.concentration0 - 2)
+
 
 class StudentT(Distribution):
     """A normal variable over the root of a chi-squared one."""
 
-    arg_constraints = {"df": None, "loc": None, "scale": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}
+    has_rsample = True
 
     def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0, validate_args: bool | None = None) -> None:
         self.df, self.loc, self.scale = together(df, loc, scale)
-        super().__init__(self.df.shape)
+        super().__init__(self.df.shape, validate_args=validate_args)
 
-    def sample(self, sample_shape: Any = ()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended(sample_shape)
         chi = 2 * standard_gamma(self.df / 2, shape)
-        return self.loc.detach() + self.scale.detach() * randn(*shape, dtype=self.df.dtype) * (self.df.detach() / chi).sqrt()
+        return self.loc + self.scale * randn(*shape, dtype=self.df.dtype) * (self.df / chi).sqrt()
 
     def log_prob(self, value: Any) -> Any:
         y = (value - self.loc) / self.scale
@@ -430,17 +567,35 @@ class StudentT(Distribution):
     def variance(self) -> Any:
         return self.scale**2 * self.df / (self.df - 2)
 
+    @property
+    def support(self) -> Any:
+        return constraints.real
+
+    @property
+    def mode(self) -> Any:
+        return self.loc
+
 
 class MultivariateNormal(Distribution):
     """Normal vectors with a covariance, its inverse, or its triangular factor."""
 
-    arg_constraints = {"loc": None, "covariance_matrix": None, "precision_matrix": None, "scale_tril": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {
+        "loc": constraints.real_vector,
+        "covariance_matrix": constraints.positive_definite,
+        "precision_matrix": constraints.positive_definite,
+        "scale_tril": constraints.lower_cholesky,
+    }
     has_rsample = True
 
     def __init__(self, loc: Any, covariance_matrix: Any = None, precision_matrix: Any = None, scale_tril: Any = None, validate_args: bool | None = None) -> None:
         given = [m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None]
         if len(given) != 1:
             raise ValueError("Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified.")
+        name = "scale_tril" if scale_tril is not None else "covariance_matrix" if covariance_matrix is not None else "precision_matrix"
+        if (validate_args if validate_args is not None else self._checks) and known(given[0]) and not self.arg_constraints[name].holds(given[0].detach().numpy()).all():
+            raise ValueError(
+                f"Expected parameter {name} of distribution MultivariateNormal to satisfy the constraint {self.arg_constraints[name]}, but found invalid values:\n{given[0]}"
+            )
         if scale_tril is not None:
             self.scale_tril = scale_tril
         else:
@@ -448,12 +603,17 @@ class MultivariateNormal(Distribution):
         n = loc.shape[-1]
         batch = tuple(ops.broadcast_shapes([tuple(loc.shape[:-1]), tuple(self.scale_tril.shape[:-2])], "MultivariateNormal"))
         self.loc = broadcast_to(loc, (*batch, n))
-        super().__init__(batch, (n,))
+        super().__init__(batch, (n,), validate_args)
 
     @property
     def covariance_matrix(self) -> Any:
         """The covariance."""
         return matmul(self.scale_tril, self.scale_tril.mT)
+
+    @property
+    def precision_matrix(self) -> Any:
+        """The inverse of the covariance."""
+        return linalg.inv(self.covariance_matrix)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         noise = randn(*self._extended(sample_shape), dtype=self.loc.dtype)
@@ -477,3 +637,11 @@ class MultivariateNormal(Distribution):
     @property
     def variance(self) -> Any:
         return (self.scale_tril**2).sum(-1).expand(*self.batch_shape, *self.event_shape)
+
+    @property
+    def support(self) -> Any:
+        return constraints.real_vector
+
+    @property
+    def mode(self) -> Any:
+        return self.loc

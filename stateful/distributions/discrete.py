@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import fdl.random
 from fdl import ops
@@ -11,8 +11,9 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.lax import while_loop
 from fdl.stateful._random import draw, key_of, rand
+from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
-from fdl.stateful.functions.creation import arange, full
+from fdl.stateful.functions.creation import arange, full, zeros_like
 from fdl.stateful.functions.indexing import one_hot
 from fdl.stateful.functions.special import lgamma, xlogy
 from fdl.stateful.nn.functional import binary_cross_entropy_with_logits, log_softmax, softmax
@@ -28,7 +29,7 @@ def _to_logits(probs: Any) -> Any:
 class _OfProbability(ExponentialFamily):
     """A probability, given as such or as logits."""
 
-    arg_constraints = {"probs": None, "logits": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"probs": constraints.unit_interval, "logits": constraints.real}
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         if (probs is None) == (logits is None):
@@ -37,7 +38,7 @@ class _OfProbability(ExponentialFamily):
             (self.probs,) = together(probs)
         else:
             (self.logits,) = together(logits)
-        super().__init__((self.probs if probs is not None else self.logits).shape)
+        super().__init__((self.probs if probs is not None else self.logits).shape, validate_args=validate_args)
 
     def __getattr__(self, name: str) -> Any:
         if name == "logits":
@@ -51,6 +52,11 @@ class _OfProbability(ExponentialFamily):
 
 class Bernoulli(_OfProbability):
     """1 with a probability, else 0."""
+
+    has_enumerate_support = True
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        return _numbers(2, self.batch_shape, expand).to(self.probs.dtype)
 
     def sample(self, sample_shape: Any = ()) -> Any:
         p = self.probs.detach()
@@ -69,12 +75,15 @@ class Bernoulli(_OfProbability):
 
     @property
     def mode(self) -> Any:
-        """The more likely value."""
         return (self.probs >= 0.5).to(self.probs.dtype)
 
     @property
     def variance(self) -> Any:
         return self.probs * (1 - self.probs)
+
+    @property
+    def support(self) -> Any:
+        return constraints.boolean
 
 
 class Geometric(_OfProbability):
@@ -99,6 +108,14 @@ class Geometric(_OfProbability):
     def variance(self) -> Any:
         return (1.0 / self.probs - 1.0) / self.probs
 
+    @property
+    def support(self) -> Any:
+        return constraints.nonnegative_integer
+
+    @property
+    def mode(self) -> Any:
+        return zeros_like(self.probs)
+
 
 class Categorical(Distribution):
     """One of several, by probabilities along the last dimension.
@@ -108,7 +125,9 @@ class Categorical(Distribution):
     4.0
     """
 
-    arg_constraints = {"probs": None, "logits": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
+
+    has_enumerate_support = True
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         if (probs is None) == (logits is None):
@@ -123,7 +142,7 @@ class Categorical(Distribution):
             self.logits = log_softmax(logits, -1)
             self.probs = softmax(self.logits, -1)
         self._num_events = given.shape[-1]
-        super().__init__(given.shape[:-1])
+        super().__init__(given.shape[:-1], validate_args=validate_args)
 
     def sample(self, sample_shape: Any = ()) -> Any:
         shape = (*tuple(sample_shape), *self.batch_shape, self._num_events)
@@ -151,7 +170,6 @@ class Categorical(Distribution):
 
     @property
     def mode(self) -> Any:
-        """The most likely one."""
         return self.probs.argmax(-1)
 
     @property
@@ -160,8 +178,11 @@ class Categorical(Distribution):
         return self.probs.shape
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        """All values."""
         return _numbers(self._num_events, self.batch_shape, expand)
+
+    @property
+    def support(self) -> Any:
+        return constraints.integer_interval(0, self._num_events - 1)
 
 
 def _numbers(n: int, batch: Any, expand: bool) -> Any:
@@ -172,9 +193,16 @@ def _numbers(n: int, batch: Any, expand: bool) -> Any:
 class OneHotCategorical(Distribution):
     """`Categorical`, with one-hot vectors as samples."""
 
+    has_enumerate_support = True
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        n = self.event_shape[0]
+        found = one_hot(arange(n), n).to(self.probs.dtype).view(n, *[1] * len(self.batch_shape), n)
+        return found.expand(n, *self.batch_shape, n) if expand else found
+
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        self._categorical = Categorical(probs, logits)
-        super().__init__(self._categorical.batch_shape, self._categorical.param_shape[-1:])
+        self._categorical = Categorical(probs, logits, validate_args)
+        super().__init__(self._categorical.batch_shape, self._categorical.param_shape[-1:], validate_args)
 
     @property
     def probs(self) -> Any:
@@ -202,6 +230,14 @@ class OneHotCategorical(Distribution):
     @property
     def variance(self) -> Any:
         return self.probs * (1 - self.probs)
+
+    @property
+    def support(self) -> Any:
+        return constraints.one_hot
+
+    @property
+    def mode(self) -> Any:
+        return one_hot(self.probs.argmax(-1), self.event_shape[0]).to(self.probs.dtype)
 
 
 class Multinomial(Distribution):
@@ -242,14 +278,23 @@ class Multinomial(Distribution):
     def variance(self) -> Any:
         return self.total_count * self.probs * (1 - self.probs)
 
+    @property
+    def support(self) -> Any:
+        return constraints.multinomial(self.total_count)
+
 
 class Binomial(_OfProbability):
     """How often something succeeds in `total_count` trials."""
 
     def __init__(self, total_count: Any = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        super().__init__(probs, logits)
+        super().__init__(probs, logits, validate_args)
         self.total_count, _ = together(total_count, self.probs)
         self._batch_shape = self.total_count.shape
+
+    has_enumerate_support = True
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        return _numbers(1 + int(self.total_count.max()), self.batch_shape, expand).to(self.probs.dtype)
 
     def sample(self, sample_shape: Any = ()) -> Any:
         most = int(self.total_count.max())
@@ -264,6 +309,10 @@ class Binomial(_OfProbability):
         ways = lgamma(n + 1) - lgamma(value + 1) - lgamma(n - value + 1)
         return ways + value * self.logits - n * (self.logits.clamp(min=0) + (-self.logits.abs()).exp().log1p())
 
+    def entropy(self) -> Any:
+        likely = self.log_prob(self.enumerate_support(expand=False))
+        return -(likely.exp() * likely).sum(0)
+
     @property
     def mean(self) -> Any:
         return self.total_count * self.probs
@@ -271,6 +320,14 @@ class Binomial(_OfProbability):
     @property
     def variance(self) -> Any:
         return self.total_count * self.probs * (1 - self.probs)
+
+    @property
+    def support(self) -> Any:
+        return constraints.integer_interval(0, self.total_count)
+
+    @property
+    def mode(self) -> Any:
+        return ((self.total_count + 1) * self.probs).floor().clamp(max=self.total_count)
 
 
 def _poisson_body(rate: Any, seed: Any, count: Any, shape: tuple[int, ...]) -> Any:
@@ -307,11 +364,11 @@ def poisson(input: Any, generator: Any = None) -> Any:
 class Poisson(ExponentialFamily):
     """Numbers of events of a rate."""
 
-    arg_constraints = {"rate": None}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"rate": constraints.nonnegative}
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = together(rate)
-        super().__init__(self.rate.shape)
+        super().__init__(self.rate.shape, validate_args=validate_args)
 
     def sample(self, sample_shape: Any = ()) -> Any:
         return draw(_poisson, (self.rate.detach(),), (self._extended(sample_shape),))
@@ -326,3 +383,11 @@ class Poisson(ExponentialFamily):
     @property
     def variance(self) -> Any:
         return self.rate
+
+    @property
+    def support(self) -> Any:
+        return constraints.nonnegative_integer
+
+    @property
+    def mode(self) -> Any:
+        return self.rate.floor()

@@ -2,27 +2,140 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
+import numpy as np
+
+from fdl.core.array import Deferred
+from fdl.core.trace import Tracer
 from fdl.stateful._tensor import Size, Tensor
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.distributions import constraints
 from fdl.stateful.functions.creation import tensor
 from fdl.stateful.functions.shapes import broadcast_tensors
 
 
+def _checked(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a value that looks at it first."""
+
+    @functools.wraps(f)
+    def public(self: Any, value: Any) -> Any:
+        if self._checks and getattr(type(self), f.__name__) is public:  # not where a subclass asks for another value
+            self._refused(value)
+        return f(self, value)
+
+    return public
+
+
 def together(*values: Any) -> tuple[Any, ...]:
     """Parameters as tensors of one shape."""
-    made = [v if isinstance(v, Tensor) else tensor(float(v)) for v in values]
-    return broadcast_tensors(*made)
+    shapes = [tuple(v.shape) for v in values if isinstance(v, Tensor)]
+    shape = np.broadcast_shapes(*shapes)
+    made = [v if isinstance(v, Tensor) else tensor(np.full(shape, v, np.float32) if shape else float(v)) for v in values]
+    return tuple(made) if all(s == shape for s in shapes) else broadcast_tensors(*made)
+
+
+def known(x: Any) -> bool:
+    """Whether the values of a tensor are there already, so that looking at them costs nothing."""
+    if not isinstance(x, Tensor):
+        return False
+    array = x._value()
+    return not isinstance(array, Tracer) and not isinstance(array._data, Deferred)
 
 
 class Distribution:
-    """Base of distributions: `batch_shape` of independent ones, `event_shape` of one sample."""
+    """Base of distributions: `batch_shape` of independent ones, `event_shape` of one sample.
+
+    Parameters, and values whose density is asked for, are checked where they are known already; what a program has yet to compute is not waited for.
+    """
 
     has_rsample = False
+    has_enumerate_support = False
+    arg_constraints: ClassVar[Any] = {}
+    _checks = True
 
     def __init__(self, batch_shape: Any = (), event_shape: Any = (), validate_args: bool | None = None) -> None:
         self._batch_shape, self._event_shape = Size(tuple(batch_shape)), Size(tuple(event_shape))
+        if validate_args is not None:
+            self._checks = validate_args
+        if self._checks:
+            for name, constraint in self.arg_constraints.items():
+                value: Any = self.__dict__.get(name)
+                if known(value) and not constraint.holds(value.detach().numpy()).all():
+                    raise ValueError(
+                        f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution {self!r} to satisfy the constraint {constraint}, "
+                        f"but found invalid values:\n{value}"
+                    )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("log_prob", "cdf"):
+            if name in cls.__dict__:
+                setattr(cls, name, _checked(cls.__dict__[name]))
+
+    @staticmethod
+    def set_default_validate_args(value: bool) -> None:
+        """Whether parameters and values are checked."""
+        Distribution._checks = bool(value)
+
+    @property
+    def support(self) -> Any:
+        """What values samples have."""
+        raise NotImplementedError
+
+    @property
+    def mode(self) -> Any:
+        """The most likely value."""
+        raise NotImplementedError(f"{type(self).__name__} has no mode")
+
+    def cdf(self, value: Any) -> Any:
+        """The share below a value."""
+        raise NotImplementedError
+
+    def icdf(self, value: Any) -> Any:
+        """The value below which a share lies."""
+        raise NotImplementedError
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        """All values that samples may have."""
+        raise NotImplementedError
+
+    def sample_n(self, n: int) -> Any:
+        """n samples."""
+        return self.sample((n,))
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        """The distribution with parameters repeated to a batch shape.
+
+        >>> import fdl.stateful as torch
+        >>> torch.distributions.Normal(torch.zeros(2, 1), 1.0).expand((2, 3)).batch_shape
+        torch.Size([2, 3])
+        """
+        batch_shape = Size(tuple(batch_shape))
+        new = object.__new__(type(self))
+        own = len(self._batch_shape)
+        for name, value in self.__dict__.items():
+            if isinstance(value, Distribution):
+                value = value.expand((*batch_shape, *value.batch_shape[own:]))
+            elif isinstance(value, Tensor) and tuple(value.shape[:own]) == tuple(self._batch_shape):
+                value = value.expand(*batch_shape, *value.shape[own:])
+            new.__dict__[name] = value
+        new._batch_shape = batch_shape
+        return new
+
+    def _refused(self, value: Any) -> None:
+        """ValueError for values that samples cannot have."""
+        try:
+            support = self.support
+        except NotImplementedError:
+            return
+        if known(value) and not support.holds(value.detach().numpy()).all():
+            raise ValueError(
+                f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support ({support}) of the distribution {self!r}, "
+                f"but found invalid values:\n{value}"
+            )
 
     @property
     def batch_shape(self) -> Size:
@@ -74,7 +187,7 @@ class Distribution:
         return self.entropy().exp()
 
     def __repr__(self) -> str:
-        names = [n for n in getattr(self, "arg_constraints", {}) if n in self.__dict__]
+        names = [n for n in self.arg_constraints if n in self.__dict__]
         values = [f"{n}: {self.__dict__[n] if self.__dict__[n].numel() == 1 else self.__dict__[n].size()}" for n in names]
         return f"{type(self).__name__}({', '.join(values)})"
 
@@ -119,8 +232,21 @@ class Independent(Distribution):
 
     @property
     def mode(self) -> Any:
-        """The most likely value."""
-        return self.base_dist.mode  # type: ignore[attr-defined]
+        return self.base_dist.mode
+
+    @property
+    def support(self) -> Any:
+        return constraints.independent(self.base_dist.support, self.reinterpreted_batch_ndims)
+
+    @property
+    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+        """Whether all values can be listed: not those of several parts."""
+        return not self.reinterpreted_batch_ndims and self.base_dist.has_enumerate_support
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        if self.reinterpreted_batch_ndims:
+            raise NotImplementedError("Enumeration over cartesian product is not implemented")
+        return self.base_dist.enumerate_support(expand)
 
     def __repr__(self) -> str:
         return f"Independent({self.base_dist}, {self.reinterpreted_batch_ndims})"

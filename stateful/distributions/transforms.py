@@ -9,11 +9,13 @@ from typing import Any
 
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.distributions.distribution import Distribution, Independent
-from fdl.stateful.functions.creation import zeros_like
-from fdl.stateful.nn.functional.activations import softplus
+from fdl.stateful.functions.creation import arange, zeros_like
+from fdl.stateful.nn.functional.activations import logsigmoid, softplus
+from fdl.stateful.nn.functional.padding import pad
 
 __all__ = [
-    "AbsTransform", "AffineTransform", "ComposeTransform", "ExpTransform", "PowerTransform", "SigmoidTransform", "SoftmaxTransform", "SoftplusTransform", "TanhTransform",
+    "AbsTransform", "AffineTransform", "ComposeTransform", "ExpTransform", "PowerTransform", "SigmoidTransform", "SoftmaxTransform", "SoftplusTransform", "StickBreakingTransform",
+    "TanhTransform",
     "Transform", "TransformedDistribution", "identity_transform",
 ]  # fmt: skip
 
@@ -50,6 +52,10 @@ class Transform:
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         """The logarithm of the size of the derivative at x, where `y = t(x)`."""
         raise NotImplementedError(f"{type(self).__name__} has no Jacobian")
+
+    def forward_shape(self, shape: Any) -> Any:
+        """The shape of what a value of this shape is mapped to."""
+        return shape
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -186,6 +192,38 @@ class SoftmaxTransform(Transform):
         return y.log()
 
 
+class StickBreakingTransform(Transform):
+    """K numbers to K + 1 shares: each takes its part of what is left of a stick.
+
+    >>> import fdl.stateful as torch
+    >>> torch.distributions.StickBreakingTransform()(torch.zeros(1)).tolist()
+    [0.5, 0.5]
+    """
+
+    event_dim = 1
+
+    @staticmethod
+    def _offset(k: int, like: Any) -> Any:
+        """So that zeros give equal shares."""
+        return (k - arange(k)).to(like.dtype).log()
+
+    def _call(self, x: Any) -> Any:
+        z = (x - self._offset(x.shape[-1], x)).sigmoid()
+        return pad(z, (0, 1), value=1.0) * pad((1 - z).cumprod(-1), (1, 0), value=1.0)
+
+    def _inverse(self, y: Any) -> Any:
+        first = y[..., :-1]
+        rest = (1 - first.cumsum(-1)).clamp(min=1.1754943508222875e-38)
+        return first.log() - rest.log() + self._offset(first.shape[-1], y)
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        x = x - self._offset(x.shape[-1], x)
+        return (-x + logsigmoid(x) + y[..., :-1].log()).sum(-1)
+
+    def forward_shape(self, shape: Any) -> Any:
+        return (*shape[:-1], shape[-1] + 1)
+
+
 class ComposeTransform(Transform):
     """One transform after another."""
 
@@ -246,7 +284,10 @@ class TransformedDistribution(Distribution):
             raise ValueError(f"transforms must be a Transform or a list of Transforms, but was {transforms}")
         more = max([0, *(t.event_dim for t in self.transforms)]) - len(base_distribution.event_shape)
         self.base_dist = Independent(base_distribution, more) if more > 0 else base_distribution
-        super().__init__(self.base_dist.batch_shape, self.base_dist.event_shape)
+        shape: Any = tuple(self.base_dist.event_shape)
+        for t in self.transforms:
+            shape = t.forward_shape(shape)
+        super().__init__(self.base_dist.batch_shape, shape, validate_args)
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
@@ -280,7 +321,7 @@ class TransformedDistribution(Distribution):
             scale = getattr(t, "scale", 1)
             sign = operator.mul(sign, scale.sign() if isinstance(scale, Tensor) else math.copysign(1, scale))
             value = t._inverse(value)
-        below = self.base_dist.cdf(value)  # type: ignore[attr-defined]
+        below = self.base_dist.cdf(value)
         return (below - 0.5) * sign + 0.5
 
 
