@@ -7,6 +7,21 @@
 typedef struct { long size, step; } fdl_digit;
 typedef struct { int rows, columns; fdl_digit row[6], column[6]; } fdl_axes;
 
+/* Steps to consecutive rows or columns, from number `first` on */
+static inline void fdl_steps_of(long *out, const fdl_digit *digits, int count, long first, long many) {
+  long digit[6], place = 0;
+  for (int d = count - 1; d >= 0; d--) digit[d] = first % digits[d].size, first /= digits[d].size, place += digit[d] * digits[d].step;
+  for (long i = 0; i < many; i++) {
+    out[i] = place;
+    for (int d = count - 1; d >= 0; d--) {
+      place += digits[d].step;
+      if (++digit[d] < digits[d].size) break;
+      place -= digits[d].size * digits[d].step;
+      digit[d] = 0;
+    }
+  }
+}
+
 #define FDL_GEMM_ARGS2(type, sum) \
   long m, long n, long k, const type *a, const fdl_axes *a_axes, const type *b, const fdl_axes *b_axes, sum *c, long c_row, int tid, int threads
 #define FDL_GEMM_ARGS(type) FDL_GEMM_ARGS2(type, type)
