@@ -9,13 +9,14 @@ from math import e, inf, nan, pi
 
 from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
-from fdl.stateful import _aliases, autograd, distributed, distributions, fft, func, linalg, nn, optim, serialization, signal, special, testing, utils
+from fdl.stateful import _aliases, autograd, distributed, distributions, fft, func, hub, linalg, multiprocessing, nn, optim, serialization, signal, special, testing, utils
 from fdl.stateful import _complex_rules as _complex_rules
 from fdl.stateful import _foreach as _foreach
 from fdl.stateful import _format as _format
 from fdl.stateful import _spread as _spread
 from fdl.stateful import _trees as _trees
 from fdl.stateful._aliases import batch_norm, embedding, frombuffer, is_nonzero, is_same_size, is_signed, typename
+from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import NAMES as _NAMES
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._dtypes import promote_types as _promote
@@ -104,7 +105,7 @@ def is_tensor(obj: object) -> _builtins.bool:
     >>> is_tensor(1)
     False
     """
-    return isinstance(obj, Tensor)
+    return isinstance(obj, (Tensor, ComplexTensor))
 
 
 def can_cast(from_: dtype, to: dtype) -> _builtins.bool:

@@ -32,7 +32,7 @@ _BY_PARTS = set(
 )  # fmt: skip
 _SHARED_NUMBERS = set("select index gather index_select take_along_dim index_add".split())  # numbers among their operands are no values
 _PRODUCTS = set("cross einsum inner kron matmul mul multi_dot outer tensordot".split())
-_LINEAR = set("trace tril triu trapezoid cumulative_trapezoid".split())  # in the first operand; the others are shared
+_LINEAR = set("trace tril triu trapezoid cumulative_trapezoid nan_to_num".split())  # in the first operand; the others are shared
 _OF_BLOCKS = set("inv inv_ex matrix_exp matrix_power pinv solve".split())
 _OF_SIZES = {"norm", "vector_norm"}
 _CONVOLUTIONS = {"convolution", "conv_transpose"}

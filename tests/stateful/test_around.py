@@ -1,5 +1,6 @@
 """What scripts have around a model: event files, groups of one process, comparisons, lists of tensors, PyTorch's module names, unmodified scripts, `.pt` files."""
 
+import hashlib
 import io
 import os
 import pickle
@@ -341,3 +342,37 @@ def test_names_in_place_and_of_layers():
 @pytest.mark.peers
 def test_names_in_place_and_of_layers_as_in_torch():
     assert in_place(torch) == in_place(pytest.importorskip("torch"))
+
+
+# Weights from the network, and processes
+
+
+def test_weights_from_an_address(tmp_path):
+    source = tmp_path / "weights.pt"
+    torch.save({"w": torch.ones(2)}, source, format="pt")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    named = tmp_path / f"net-{digest[:8]}.pt"
+    source.rename(named)
+    folder = tmp_path / "kept"
+    got = torch.hub.load_state_dict_from_url(named.as_uri(), model_dir=str(folder), check_hash=True)
+    assert got["w"].tolist() == [1, 1] and [p.name for p in folder.iterdir()] == [named.name]
+    named.write_bytes(b"other")
+    assert torch.hub.load_state_dict_from_url(named.as_uri(), model_dir=str(folder))["w"].tolist() == [1, 1]  # it was fetched once
+    with pytest.raises(RuntimeError, match="invalid hash value"):
+        torch.hub.load_state_dict_from_url(named.as_uri(), model_dir=str(tmp_path / "elsewhere"), check_hash=True)
+    assert not list((tmp_path / "elsewhere").iterdir())
+    with pytest.raises(RuntimeError, match="runs code"):
+        torch.hub.load("a/b", "c")
+
+
+def _noted(rank, path, values):
+    if rank == 2:
+        raise KeyError("third")
+    (path / str(rank)).write_text(str(values.sum().item()))
+
+
+def test_processes_are_started_and_their_errors_come_back(tmp_path):
+    torch.multiprocessing.spawn(_noted, args=(tmp_path, torch.ones(3)), nprocs=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1"] and (tmp_path / "1").read_text() == "3.0"
+    with pytest.raises(torch.multiprocessing.ProcessRaisedException, match="KeyError: 'third'"):
+        torch.multiprocessing.spawn(_noted, args=(tmp_path, torch.ones(3)), nprocs=3)

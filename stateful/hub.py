@@ -1,0 +1,74 @@
+"""`torch.hub`: files of weights from the network, kept in a folder.  Nothing that was fetched is executed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from fdl.stateful._serialization import load as _load
+
+__all__ = ["download_url_to_file", "get_dir", "load", "load_state_dict_from_url", "set_dir"]
+
+_HASH = re.compile(r"-([a-f0-9]{8,})\.")
+_CHUNK = 1 << 20
+_CHOSEN: list[str] = []
+
+
+def get_dir() -> str:
+    """The folder: what `set_dir` said, else `$TORCH_HOME/hub`, else `~/.cache/torch/hub`."""
+    if _CHOSEN:
+        return _CHOSEN[-1]
+    home = os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch")
+    return str(Path(home).expanduser() / "hub")
+
+
+def set_dir(d: str | os.PathLike[str]) -> None:
+    """Use another folder."""
+    _CHOSEN.append(str(Path(d).expanduser()))
+
+
+def download_url_to_file(url: str, dst: str | os.PathLike[str], hash_prefix: str | None = None, progress: bool = True) -> None:
+    """Fetch a file; it stands there whole or not at all.  RuntimeError where its SHA-256 does not begin as it should."""
+    target = Path(dst).expanduser()
+    digest = hashlib.sha256()
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out, urllib.request.urlopen(urllib.request.Request(url, headers={"User-Agent": "fdl"})) as source:
+            while chunk := source.read(_CHUNK):
+                digest.update(chunk)
+                out.write(chunk)
+        if hash_prefix is not None and not digest.hexdigest().startswith(hash_prefix):
+            raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "{digest.hexdigest()}")')
+        Path(temporary).replace(target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def load_state_dict_from_url(
+    url: str,
+    model_dir: str | None = None,
+    map_location: Any = None,
+    progress: bool = True,
+    check_hash: bool = False,
+    file_name: str | None = None,
+    weights_only: bool = True,
+) -> Any:
+    """What a file of weights holds: fetched once, then read from the folder.  With `check_hash` its name says how its SHA-256 begins."""
+    folder = Path(model_dir if model_dir is not None else Path(get_dir()) / "checkpoints").expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / (file_name or Path(urlparse(url).path).name)
+    if not path.exists():
+        found = _HASH.search(path.name) if check_hash else None
+        download_url_to_file(url, path, found.group(1) if found else None, progress)
+    return _load(path, map_location=map_location, weights_only=weights_only)
+
+
+def load(repo_or_dir: str, model: str, *args: Any, **kwargs: Any) -> Any:
+    """RuntimeError: it would execute code from a repository."""
+    raise RuntimeError("hub.load runs code from a repository, which fdl does not do: build the model, and load_state_dict_from_url its weights")
