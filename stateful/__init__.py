@@ -9,7 +9,7 @@ from math import e, inf, nan, pi
 
 from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
-from fdl.stateful import _aliases, autograd, distributed, distributions, fft, func, hub, linalg, multiprocessing, nn, optim, serialization, signal, special, testing, utils
+from fdl.stateful import _aliases, autograd, distributed, distributions, fft, func, hub, linalg, multiprocessing, nn, optim, serialization, signal, sparse, special, testing, utils
 from fdl.stateful import _complex_rules as _complex_rules
 from fdl.stateful import _foreach as _foreach
 from fdl.stateful import _format as _format
@@ -46,6 +46,8 @@ from fdl.stateful.functions.sorting import *
 from fdl.stateful.functions.special import *
 from fdl.stateful.functions.statistics import *
 from fdl.stateful.signal import istft, kaiser_window, stft
+from fdl.stateful.sparse import mm as spmm
+from fdl.stateful.sparse import sparse_coo_tensor
 
 globals().update({name: value for name, value in _aliases.NAMES.items() if name not in globals()})
 globals().update(_NAMES)

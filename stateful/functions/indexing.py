@@ -259,6 +259,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     value = as_tensor_operand(value)
     if not any(isinstance(item, Tensor) for item in items):
         place = basic_view(self, items)
+        while isinstance(value, Tensor) and value.ndim > place.ndim and value.shape[0] == 1:  # as NumPy takes it
+            value = value[0]
         place._overwrite(value if isinstance(value, Tensor) else _filled(place, value))
         return
     if len(items) == 1 and _is_mask(items[0]) and items[0].shape == self.shape and (not isinstance(value, Tensor) or not value.ndim):

@@ -330,6 +330,9 @@ def in_place(torch):
     log.append(torch.layer_norm(torch.tensor([[1.0, 3.0]]), (2,)).round().tolist())
     log.append(torch.conv1d(torch.ones(1, 1, 3), torch.ones(1, 1, 2)).tolist())
     log.append((torch.is_nonzero(torch.tensor(2)), torch.is_signed(a), torch.is_same_size(a, b), torch.typename(a), torch.frombuffer(bytearray(b"ab"), dtype=torch.uint8).tolist()))
+    table = torch.zeros(2, 3)
+    table[1] = torch.ones(1, 1, 3)  # leading dimensions of one element count for nothing
+    log.append(table.tolist())
     log.append(torch.embedding(torch.eye(2), torch.tensor([1])).tolist())
     return log
 
