@@ -13,6 +13,7 @@ from fdl.extend import Function, Leaf, Node, walk
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, method, wrap
 
+_stacked = Function(lambda *gs: ops.concatenate([ops.expand_dims(g, (0,)) for g in gs], 0), "stack")
 _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
 
 
@@ -151,13 +152,20 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """Gradients of the sum of `outputs` with respect to `inputs`, as a tuple; `.grad` stays as it is.
 
+    `is_grads_batched` takes one gradient of the outputs after another, along the first dimension of `grad_outputs`.
     RuntimeError where an input was not used, unless `allow_unused`.
     """
+    if is_grads_batched:
+        rows = list(zip(*[list(g) for g in _listed(grad_outputs)], strict=True))
+        found = [grad(outputs, inputs, row, k < len(rows) - 1 or retain_graph, create_graph, True, allow_unused, False, materialize_grads) for k, row in enumerate(rows)]
+        return tuple([None if column[0] is None else apply(_stacked, column) for column in zip(*found, strict=True)])
     sources, gradients = _in_pieces(_listed(outputs), None if grad_outputs is None else _listed(grad_outputs))
     given = _listed(inputs)
     if any(isinstance(t, Composite) for t in given):
@@ -173,21 +181,21 @@ def grad(
         walk(_roots(sources, gradients, create_graph), _OfTensors() if create_graph else _OfArrays(), not retain, wanted)
     finally:
         grad_mode.enabled = saved
-    found = []
+    results = []
     for t in targets:
         ct = wanted[t._node(), t._index()]
         if ct is None and not (allow_unused or materialize_grads):
             raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
         if ct is None and materialize_grads:
             ct = ops.zeros_like(t._aval)
-        found.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
-    return tuple(found)
+        results.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
+    return tuple(results)
 
 
 def _grad_of_pieces(sources: Any, inputs: Sequence[Any], gradients: Any, retain_graph: Any, create_graph: bool, allow_unused: Any, materialize_grads: bool) -> tuple[Any, ...]:
     """`grad` with respect to what is made of tensors: a piece that was not used has zeros where another one was."""
     pieces = [in_pieces([t]) for t in inputs]
-    found = iter(grad(sources, in_pieces(inputs), gradients, retain_graph, create_graph, True, materialize_grads))
+    found = iter(grad(sources, in_pieces(inputs), gradients, retain_graph, create_graph, True, True, False, materialize_grads))
     results: list[Any] = []
     for t, group in zip(inputs, pieces, strict=True):
         own = [next(found) for _ in group]

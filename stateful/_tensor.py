@@ -9,6 +9,7 @@ Operations are `Function`s, recorded by `apply`; their public names stand in `fu
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -91,6 +92,22 @@ class Composite:
     def pieces_like(self, other: Any) -> tuple[Tensor, ...]:
         """The pieces of another one, or of what can be one."""
         raise NotImplementedError(self)
+
+
+class Captures(threading.local):
+    """Tensors with history that functions under a transform read though they were not handed to them; None where nobody asks."""
+
+    found: dict[int, Any] | None = None
+
+    def note(self, x: Tensor) -> None:
+        """Remember a tensor whose value is no transform's."""
+        if self.found is not None:
+            base = x if x._view is None else x._view.base
+            if base._edge is not None and not isinstance(base._storage.array, Tracer):
+                self.found[id(base)] = base
+
+
+captures = Captures()
 
 
 def in_pieces(tensors: Iterable[Any]) -> list[Any]:
@@ -471,6 +488,7 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
         for x in operands:
             if isinstance(x, Tensor):
                 note_cell(x._storage)
+                captures.note(x)
     values, edges, varying, bit = [], [], 0, 1
     for x in operands:
         if isinstance(x, Tensor):
@@ -543,6 +561,7 @@ def _view_of(x: Tensor, step: Step) -> Tensor:
     found._view.keep(*_taped_step(step.read, [value, *step.numbers], step.static, [(node, index)]))
     if transforming():
         note_cell(base._storage)
+        captures.note(base)
     return found
 
 

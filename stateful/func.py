@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from fdl.core.array import Array
-from fdl.core.pytree import tree_map
-from fdl.core.trace import Tracer
-from fdl.stateful._tensor import Tensor, wrap
+from fdl.core.pytree import tree_flatten, tree_leaves, tree_map
+from fdl.core.tangents import has_tangent
+from fdl.core.trace import Tracer, transforming
+from fdl.stateful._tape import grad_mode
+from fdl.stateful._tensor import Tensor, captures, wrap
+from fdl.stateful.autograd import Function
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.nn.module import Module
 from fdl.transforms import grad as _grad
@@ -43,6 +46,65 @@ def _of_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+class _Attached(Function):
+    """A function of arrays as a node of the tape, differentiated by `fdl.vjp`; its derivative is such a function again."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Callable[..., Any], *inputs: Tensor) -> Any:
+        ctx.h, ctx.inputs = h, inputs
+        outs, ctx.pull = _vjp(h, *[t._value() for t in inputs])
+        return tuple(map(wrap, outs))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        if not grad_mode.enabled:
+            return (None, *map(wrap, ctx.pull(tuple([g._value() for g in gradients]))))
+        n = len(ctx.inputs)
+        return (None, *_Attached.apply(lambda *xs: _vjp(ctx.h, *xs[:n])[1](tuple(xs[n:])), *ctx.inputs, *gradients))
+
+
+def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A function of arrays called with tensors.
+
+    Gradients flow to those that want one, be they given or read from outside: for them the call is done once more, by its derivative.
+    """
+    if transforming() or not grad_mode.enabled:
+        return _tensors(made(*_arrays(args), **_arrays(kwargs)))
+    leaves, tree = tree_flatten((args, kwargs), is_leaf=lambda x: isinstance(x, Tensor))
+    given = [k for k, x in enumerate(leaves) if isinstance(x, Tensor) and x.requires_grad]
+    saved, captures.found = captures.found, {}
+    try:
+        result = made(*_arrays(args), **_arrays(kwargs))
+        read = list(captures.found.values())
+    finally:
+        captures.found = saved
+    outs, out_tree = tree_flatten(result)
+    varying = [k for k, x in enumerate(outs) if isinstance(x, (Array, Tracer)) and has_tangent(x.aval)]
+    if not (given or read) or not varying:
+        return _tensors(result)
+
+    def of_inputs(*values: Any) -> tuple[Any, ...]:
+        for k, value in zip(given, values, strict=False):
+            leaves[k] = wrap(value)
+        before = [t._storage.array for t in read]
+        try:
+            for t, value in zip(read, values[len(given) :], strict=True):
+                t._storage.array = value
+            new_args, new_kwargs = tree.unflatten(leaves)
+            found = tree_leaves(made(*_arrays(new_args), **_arrays(new_kwargs)))
+        finally:
+            for t, array in zip(read, before, strict=True):
+                t._storage.array = array
+        return tuple([found[k] for k in varying])
+
+    inputs = [leaves[k] for k in given] + read
+    attached = _Attached.apply(of_inputs, *inputs)
+    results = [wrap(x) if isinstance(x, (Array, Tracer)) else x for x in outs]
+    for k, t in zip(varying, attached, strict=True):
+        results[k] = t
+    return out_tree.unflatten(results)
+
+
 def _lifted(transform: Callable[..., Any]) -> Callable[..., Any]:
     """A transform of functions of arrays as one of functions of tensors."""
 
@@ -52,7 +114,7 @@ def _lifted(transform: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(func)
         def wrapped(*args: Any, **given: Any) -> Any:
-            return _tensors(made(*_arrays(args), **_arrays(given)))
+            return _called(made, args, given)
 
         return wrapped
 
@@ -83,7 +145,7 @@ def vmap(func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomne
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return _tensors(made(*_arrays(args), **_arrays(kwargs)))
+        return _called(made, args, kwargs)
 
     return wrapped
 
@@ -101,7 +163,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
 def jvp(func: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], *, strict: bool = False, has_aux: bool = False) -> Any:
     """(value, its derivative in a direction)."""
-    return tuple(map(_tensors, _jvp(_of_arrays(func), _arrays(tuple(primals)), _arrays(tuple(tangents)), has_aux=has_aux)))
+    made = _of_arrays(func)
+    return _called(lambda x, t: _jvp(made, x, t, has_aux=has_aux), (tuple(primals), tuple(tangents)), {})  # type: ignore[no-any-return]
 
 
 # Modules as functions
