@@ -161,12 +161,13 @@ class LBFGS(Optimizer):
         if closure is None:
             raise TypeError("LBFGS.step() missing 1 required positional argument: 'closure'")
         evaluate = enable_grad()(closure)
-        group, state = self.param_groups[0], self.state.setdefault(self._parameters[0], {"func_evals": 0, "n_iter": 0})
+        group, state = self.param_groups[0], self.state[self._parameters[0]]
+        for count in ("func_evals", "n_iter"):
+            state.setdefault(count, 0)
         lr, change = float(group["lr"]), group["tolerance_change"]
         first = evaluate()
         loss, gradient, evaluations = float(first), self._gradient(), 1
         state["func_evals"] += 1
-        self.stepped = True
         flat = float(gradient.abs().max()) <= group["tolerance_grad"]
         iteration = 0
         while not flat and iteration < group["max_iter"]:

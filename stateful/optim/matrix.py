@@ -63,7 +63,8 @@ class Adafactor(Optimizer):
 
     def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
         for p in parameters:
-            own = self.state.setdefault(p, {"step": 0})
+            own = self.state[p]
+            own.setdefault("step", 0)
             shape = tuple(p.shape)
             shapes = {"row_var": (*shape[:-1], 1), "col_var": (*shape[:-2], 1, shape[-1])} if len(shape) > 1 else {"variance": shape}
             for name, s in shapes.items():

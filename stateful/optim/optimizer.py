@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +16,34 @@ from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
 from fdl.stateful.autograd import enable_grad
 from fdl.stateful.nn.module import drop_gradients
 
+
+class _Required:
+    """A setting that has to be given."""
+
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _Required()
 _OPTIONS = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
+
+
+def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A `step`, its own or a subclass's, with the hooks around it."""
+
+    @functools.wraps(step)
+    def public(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(type(self), "step", None) is not public:  # a subclass's step asked for this one
+            return step(self, *args, **kwargs)
+        for hook in self._hooks_of("step_pre"):
+            hook(self, args, kwargs)
+        self.stepped = True
+        result = step(self, *args, **kwargs)
+        for hook in self._hooks_of("step"):
+            hook(self, args, kwargs)
+        return result
+
+    return public
 
 
 class Optimizer:
@@ -30,7 +59,7 @@ class Optimizer:
         self.defaults = {**defaults, **{name: _OPTIONS[name] for name in self._options}}
         self.stepped = False  # whether there was a step: schedules look at it
         self._hooks: dict[str, dict[int, Any]] = {}  # by kind
-        self.state: dict[Any, dict[str, Any]] = {}
+        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
@@ -38,9 +67,17 @@ class Optimizer:
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _hooked(cls.__dict__["step"])  # type: ignore[method-assign]
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with settings of their own; ValueError where one is in a group already or is no leaf."""
         group = {**self.defaults, **param_group}
+        lacking = [name for name, value in group.items() if value is required]
+        if lacking:
+            raise ValueError(f"parameter group didn't specify a value of required optimization parameter {lacking[0]}")
         given = group["params"]
         listed = [given] if isinstance(given, (Tensor, Composite)) else [p[1] if isinstance(p, tuple) else p for p in given]
         group["params"] = in_pieces(listed)
@@ -60,12 +97,10 @@ class Optimizer:
             drop_gradients(group["params"], set_to_none)
         cut()
 
+    @_hooked
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient; `closure`, if given, computes the loss first and is returned."""
         loss = None
-        self.stepped = True
-        for hook in self._hooks_of("step_pre"):
-            hook(self, () if closure is None else (closure,), {})
         if closure is not None:
             with enable_grad():
                 loss = closure()
@@ -78,8 +113,6 @@ class Optimizer:
         finally:
             grad_mode.enabled = saved
         want()
-        for hook in self._hooks_of("step"):
-            hook(self, () if closure is None else (closure,), {})
         return loss
 
     # Hooks
@@ -122,7 +155,8 @@ class Optimizer:
         state, last = self.state, names[-1]
         for p in parameters:
             if p not in state or last not in state[p]:
-                own = state.setdefault(p, {"step": 0})
+                own = state[p]
+                own.setdefault("step", 0)
                 for name in names:
                     own.setdefault(name, wrap(from_numpy(np.zeros(tuple(p.shape), p.dtype.np))))
         return [state[p] for p in parameters]
@@ -165,11 +199,15 @@ class Optimizer:
             raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
         parameters = {n: p for new, own in zip(groups, self.param_groups, strict=True) for n, p in zip(new["params"], own["params"], strict=True)}
         start = {} if self._counts else {"step": 1}  # what has a buffer has made a step
-        self.state = {parameters[int(n)]: {**start, **{k: _imported(k, v) for k, v in s.items()}} for n, s in state_dict["state"].items() if int(n) in parameters}
+        loaded = {parameters[int(n)]: {**start, **{k: _imported(k, v) for k, v in s.items()}} for n, s in state_dict["state"].items() if int(n) in parameters}
+        self.state = defaultdict(dict, loaded)
         for new, own in zip(groups, self.param_groups, strict=True):
             own.update({k: v for k, v in new.items() if k != "params"})
         for hook in self._hooks_of("load"):
             hook(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]

@@ -83,7 +83,8 @@ class Stepped(Optimizer):
     def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
         names, flags = self.names(group), self.flags(group)
         for p in parameters:
-            own = self.state.setdefault(p, {"step": 0})
+            own = self.state[p]
+            own.setdefault("step", 0)
             for name in names:
                 if name not in own:
                     own[name] = wrap(from_numpy(np.full(tuple(p.shape), self.initial(name, p, group), p.dtype.np)))

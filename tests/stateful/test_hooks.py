@@ -1,4 +1,6 @@
-"""Hooks of modules and optimizers; programs that PyTorch runs to the same lines are run by both where it is installed."""
+"""Hooks of modules and optimizers, and optimizers that users write; programs that PyTorch runs to the same lines are run by both where it is installed."""
+
+import importlib
 
 import numpy as np
 import pytest
@@ -130,3 +132,109 @@ def test_hooks_on_gradients_in_a_loop_that_is_replayed():
         net(x).pow(2).sum().backward()
         optimizer.step()
     assert len(seen) == 30 and seen[-1] < seen[0]
+
+
+# Optimizers that users write
+
+
+def written(torch):
+    """An optimizer with a state of its own, one around another one, and a schedule."""
+    required = importlib.import_module(f"{torch.__name__}.optim.optimizer").required
+
+    class Belief(torch.optim.Optimizer):
+        def __init__(self, params, lr=required, betas=(0.9, 0.99)):
+            super().__init__(params, {"lr": lr, "betas": betas})
+
+        def __setstate__(self, state):
+            super().__setstate__(state)
+
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is None:
+                        continue
+                    grad, state = p.grad.data, self.state[p]
+                    if len(state) == 0:
+                        state["step"] = 0
+                        state["mean"], state["spread"] = torch.zeros_like(p.data), torch.zeros_like(p.data)
+                    state["step"] += 1
+                    a, b = group["betas"]
+                    state["mean"].mul_(a).add_(grad, alpha=1 - a)
+                    rest = grad - state["mean"]
+                    state["spread"].mul_(b).addcmul_(rest, rest, value=1 - b)
+                    p.data.addcdiv_(state["mean"], state["spread"].sqrt().add_(1e-4), value=-group["lr"] / (1 - a ** state["step"]))
+
+    class Sharp(torch.optim.Optimizer):
+        def __init__(self, params, base, **kwargs):
+            super().__init__(params, {"rho": 0.05, **kwargs})
+            self.base = base(self.param_groups, **kwargs)
+            self.param_groups = self.base.param_groups
+
+        @torch.no_grad()
+        def climb(self):
+            norm = torch.norm(torch.stack([p.grad.norm() for g in self.param_groups for p in g["params"]]))
+            for group in self.param_groups:
+                for p in group["params"]:
+                    self.state[p]["old"] = p.data.clone()
+                    p.add_(p.grad * (group["rho"] / (norm + 1e-12)))
+            self.zero_grad()
+
+        @torch.no_grad()
+        def descend(self):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.data = self.state[p]["old"]
+            self.base.step()
+            self.zero_grad()
+
+    class Halves(torch.optim.lr_scheduler.LRScheduler):
+        def get_lr(self):
+            return [lr * 0.5 ** (self.last_epoch // 10) for lr in self.base_lrs]
+
+    values = np.linspace(-1, 1, 8, dtype=np.float32)
+    net = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        net.weight.copy_(torch.tensor([[0.3, -0.2]]))
+        net.bias.zero_()
+    x = torch.tensor(np.stack([values, values**2], 1))
+    y = torch.tensor(np.sin(values)[:, None])
+    log = []
+    optimizer = Belief(net.parameters(), lr=0.02)
+    schedule = Halves(optimizer)
+    for _ in range(30):
+        loss = (net(x) - y).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        log.append(loss.item())
+    again = Belief(net.parameters(), lr=1.0)
+    again.load_state_dict(optimizer.state_dict())
+    log.append(float(len(again.state)))
+    log += [again.param_groups[0]["lr"], *again.state[net.bias]["mean"].tolist()]
+    sharp = Sharp(net.parameters(), torch.optim.SGD, lr=0.1, momentum=0.9)
+    for _ in range(20):
+        (net(x) - y).pow(2).mean().backward()
+        sharp.climb()
+        loss = (net(x) - y).pow(2).mean()
+        loss.backward()
+        sharp.descend()
+        log.append(loss.item())
+    with pytest.raises(ValueError, match="required optimization parameter lr"):
+        Belief(net.parameters())
+    adam = torch.optim.Adam(net.parameters())
+    assert adam.state[net.bias] == {}  # looked at before the first step
+    loss = (net(x) - y).pow(2).mean()
+    loss.backward()
+    adam.step()
+    return log
+
+
+def test_optimizers_that_users_write():
+    log = written(torch)
+    assert log[29] < log[0] / 3
+
+
+@pytest.mark.peers
+def test_optimizers_that_users_write_as_in_torch():
+    np.testing.assert_allclose(written(torch), written(pytest.importorskip("torch")), rtol=2e-3, atol=1e-5)
