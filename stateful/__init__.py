@@ -9,7 +9,26 @@ from math import e, inf, nan, pi
 
 from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
-from fdl.stateful import _aliases, autograd, distributed, distributions, fft, func, hub, linalg, multiprocessing, nn, optim, serialization, signal, sparse, special, testing, utils
+from fdl.stateful import (
+    _aliases,
+    autograd,
+    distributed,
+    distributions,
+    fft,
+    func,
+    hub,
+    linalg,
+    multiprocessing,
+    nn,
+    optim,
+    profiler,
+    serialization,
+    signal,
+    sparse,
+    special,
+    testing,
+    utils,
+)
 from fdl.stateful import _complex_rules as _complex_rules
 from fdl.stateful import _foreach as _foreach
 from fdl.stateful import _format as _format

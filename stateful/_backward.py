@@ -5,8 +5,11 @@ Cotangents are arrays, and nothing is taped; or, with `create_graph`, tensors, a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, Leaf, Node, walk
@@ -50,6 +53,28 @@ class _OfArrays:
             tensor.grad._overwrite(self.add(tensor.grad._value(), cotangent))
 
 
+class _Watch(threading.local):
+    """Whether gradients are looked at for NaN."""
+
+    anomalies = False
+
+
+watch = _Watch()
+
+
+class _Watched(_OfArrays):
+    """Cotangents as arrays, each of which is looked at; node by node."""
+
+    plain = False
+
+    def pull(self, node: Any, cotangents: list[Any]) -> list[Any]:
+        found = super().pull(node, cotangents)
+        for i, ct in enumerate(found):
+            if ct is not None and np.isnan(ct._numpy().astype(np.float32)).any():
+                raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
+        return found
+
+
 class _OfTensors:
     """Cotangents as tensors: the way back is taped, for second derivatives."""
 
@@ -81,6 +106,10 @@ class _OfTensors:
         tensor = leaf.tensor()
         if tensor is not None:
             tensor.grad = cotangent if tensor.grad is None else self.add(tensor.grad, cotangent)
+
+
+def _algebra(create_graph: bool) -> Any:
+    return _OfTensors() if create_graph else _Watched() if watch.anomalies else _OfArrays()
 
 
 def _listed(x: Any) -> list[Any]:
@@ -129,7 +158,7 @@ def backward(tensors: Sequence[Any], gradients: Sequence[Any] | None = None, ret
     """Add gradients of the sum of `tensors`, weighted by `gradients`, to `.grad` of leaves, or of `inputs` alone."""
     retain = create_graph if retain_graph is None else retain_graph
     roots = _roots(*_in_pieces(tensors, gradients), create_graph)
-    algebra = _OfTensors() if create_graph else _OfArrays()
+    algebra = _algebra(create_graph)
     saved, grad_mode.enabled = grad_mode.enabled, create_graph
     try:
         if inputs is None:
@@ -178,7 +207,7 @@ def grad(
     wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
     saved, grad_mode.enabled = grad_mode.enabled, create_graph
     try:
-        walk(_roots(sources, gradients, create_graph), _OfTensors() if create_graph else _OfArrays(), not retain, wanted)
+        walk(_roots(sources, gradients, create_graph), _algebra(create_graph), not retain, wanted)
     finally:
         grad_mode.enabled = saved
     results = []

@@ -21,11 +21,12 @@ from fdl.transforms import hessian as _hessian
 from fdl.transforms import jacfwd as _jacfwd
 from fdl.transforms import jacrev as _jacrev
 from fdl.transforms import jvp as _jvp
+from fdl.transforms import linearize as _linearize
 from fdl.transforms import value_and_grad as _value_and_grad
 from fdl.transforms import vjp as _vjp
 from fdl.transforms import vmap as _vmap
 
-__all__ = ["functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "stack_module_state", "vjp", "vmap"]
+__all__ = ["functional_call", "functionalize", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "stack_module_state", "vjp", "vmap"]
 
 
 def _arrays(tree: Any) -> Any:
@@ -165,6 +166,23 @@ def jvp(func: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any
     """(value, its derivative in a direction)."""
     made = _of_arrays(func)
     return _called(lambda x, t: _jvp(made, x, t, has_aux=has_aux), (tuple(primals), tuple(tangents)), {})  # type: ignore[no-any-return]
+
+
+def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """(value, the linear function of tangents there).
+
+    >>> import fdl.stateful as torch
+    >>> value, push = torch.func.linearize(torch.square, torch.tensor(3.0))
+    >>> float(push(torch.tensor(1.0)))
+    6.0
+    """
+    value, push = _linearize(_of_arrays(func), *_arrays(primals))
+    return _tensors(value), lambda *tangents: _tensors(push(*_arrays(tangents)))
+
+
+def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:
+    """The function itself: changes in place are values here already."""
+    return func
 
 
 # Modules as functions

@@ -13,8 +13,12 @@ from fdl.stateful._backward import backward, grad
 from fdl.stateful._dtypes import of
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.autograd.checks import GradcheckError, detect_anomaly, gradcheck, gradgradcheck, set_detect_anomaly
 
-__all__ = ["Function", "Variable", "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad",
+    "set_detect_anomaly", "set_grad_enabled",
+]  # fmt: skip
 
 
 class set_grad_enabled:

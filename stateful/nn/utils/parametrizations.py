@@ -1,4 +1,4 @@
-"""`torch.nn.utils.parametrizations`: weights by direction and length, and weights of spectral norm 1."""
+"""`torch.nn.utils.parametrizations`: weights by direction and length, of spectral norm 1, and orthogonal ones."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Any
 from fdl.stateful._random import randn
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.functions.creation import eye
 from fdl.stateful.functions.products import dot, mv
+from fdl.stateful.functions.shapes import cat
+from fdl.stateful.linalg import matrix_exp, qr, solve
 from fdl.stateful.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from fdl.stateful.nn.functional import normalize
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.utils.parametrize import register_parametrization
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def norm_except_dim(v: Tensor, dim: int = 0) -> Tensor:
@@ -105,3 +108,69 @@ def spectral_norm(module: Module, name: str = "weight", n_power_iterations: int 
     if not isinstance(weight, Tensor):
         raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
     return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, output_dim(module) if dim is None else dim, eps))
+
+
+class _Orthogonal(Module):
+    """An orthogonal matrix, or one with orthonormal rows or columns, from any matrix: of the part below its diagonal, made antisymmetric.
+
+    `matrix_exp` is the exponential (Lezcano-Casado and Martinez-Rubio, 2019), `cayley` is (I + A / 2)^-1 (I - A / 2); both times the matrix at the start.
+    """
+
+    base: Tensor
+
+    def __init__(self, weight: Tensor, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("base", _orthonormal(weight.detach()))
+
+    def forward(self, x: Tensor) -> Any:
+        """The orthogonal matrix."""
+        tall = x.shape[-2] >= x.shape[-1]
+        x = x if tall else x.mT
+        n, k = x.shape[-2:]
+        low = x.tril(-1)
+        low = cat([low, low.new_zeros((*low.shape[:-1], n - k))], -1) if n > k else low
+        a = low - low.mT
+        if self.kind == "matrix_exp":
+            q = matrix_exp(a)
+        else:
+            one = eye(n, dtype=a.dtype)
+            q = solve(one + 0.5 * a, one - 0.5 * a)
+        found = q @ (self.base if tall else self.base.mT)
+        return found if tall else found.mT
+
+    def right_inverse(self, q: Tensor) -> Tensor:
+        """What gives this orthogonal matrix: zeros, with the matrix as the start."""
+        if q.shape != self.base.shape:
+            raise ValueError(f"Expected a matrix or batch of matrices of shape {tuple(self.base.shape)}. Got a tensor of shape {tuple(q.shape)}.")
+        self.base = _orthonormal(q.detach())
+        return q.new_zeros(q.shape)  # type: ignore[no-any-return]
+
+
+def _orthonormal(x: Tensor) -> Tensor:
+    """The orthonormal matrix of a matrix, with the signs of its diagonal."""
+    tall = x.shape[-2] >= x.shape[-1]
+    found = qr(x if tall else x.mT)
+    signs = found.R.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+    q = found.Q * signs.masked_fill(signs == 0, 1.0)
+    return q if tall else q.mT  # type: ignore[no-any-return]
+
+
+def orthogonal(module: Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True) -> Module:
+    """Keep a weight orthogonal, or its rows or columns orthonormal: it starts at the orthonormal matrix of what it is, and is trained freely.
+
+    >>> import fdl.stateful as torch
+    >>> layer = torch.nn.utils.parametrizations.orthogonal(torch.nn.Linear(3, 3))
+    >>> torch.allclose(layer.weight @ layer.weight.t(), torch.eye(3), atol=1e-5)
+    True
+    """
+    weight = getattr(module, name, None)
+    if not isinstance(weight, Tensor):
+        raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
+    if weight.ndim < 2:
+        raise ValueError(f"Expected a matrix or batch of matrices. Got a tensor of {weight.ndim} dimensions.")
+    if orthogonal_map not in (None, "matrix_exp", "cayley", "householder"):
+        raise ValueError(f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}')
+    kind = "cayley" if orthogonal_map == "cayley" else "matrix_exp"  # all reach the same matrices
+    register_parametrization(module, name, _Orthogonal(weight, kind), unsafe=True)
+    return module

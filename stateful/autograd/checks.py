@@ -1,0 +1,144 @@
+"""Gradients against differences, and a watch for gradients that are no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fdl.core.array import from_numpy
+from fdl.stateful._backward import grad, watch
+from fdl.stateful._tape import grad_mode
+from fdl.stateful._tensor import Tensor, wrap
+
+__all__ = ["GradcheckError", "detect_anomaly", "gradcheck", "gradgradcheck", "set_detect_anomaly"]
+
+
+class GradcheckError(RuntimeError):
+    """Gradient and differences differ."""
+
+
+@contextmanager
+def _taping(wanted: bool) -> Iterator[None]:
+    saved, grad_mode.enabled = grad_mode.enabled, wanted
+    try:
+        yield
+    finally:
+        grad_mode.enabled = saved
+
+
+def _outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
+    found = func(*inputs)
+    listed = list(found) if isinstance(found, (tuple, list)) else [found]
+    return [t for t in listed if isinstance(t, Tensor) and t.dtype.is_floating_point]
+
+
+def _slopes(func: Callable[..., Any], inputs: Sequence[Any], k: int, eps: float) -> list[np.ndarray[Any, Any]]:
+    """For each output: derivatives (elements of input k, elements of the output) by central differences."""
+    values = np.array(inputs[k].detach().numpy())
+    rows: list[list[np.ndarray[Any, Any]]] = []
+    for i in range(values.size):
+        ends = []
+        for sign in (1, -1):
+            moved = values.copy()
+            moved.reshape(-1)[i] += sign * eps
+            with _taping(False):
+                ends.append([np.array(t.detach().numpy(), np.float64).reshape(-1) for t in _outputs(func, [*inputs[:k], wrap(from_numpy(moved)), *inputs[k + 1 :]])])
+        rows.append([(a - b) / (2 * eps) for a, b in zip(*ends, strict=True)])
+    return [np.stack(column) for column in zip(*rows, strict=True)]
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    **kwargs: Any,
+) -> bool:
+    """Whether gradients of a function agree with central differences, for all inputs that require grad; GradcheckError where not.  Use float64.
+
+    >>> import fdl.stateful as torch
+    >>> torch.autograd.gradcheck(torch.sin, torch.ones(2, dtype=torch.float64, requires_grad=True))
+    True
+    """
+    given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    wanted = [k for k, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
+    if not wanted:
+        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
+    outs = _outputs(func, given)
+    for k in wanted:
+        slopes = _slopes(func, given, k, eps)
+        for number, (out, numerical) in enumerate(zip(outs, slopes, strict=True)):
+            analytical = np.zeros_like(numerical)
+            for j in range(out.numel() if out.requires_grad else 0):
+                seed = np.zeros(tuple(out.shape), out.dtype.np)
+                seed.reshape(-1)[j] = 1
+                (g,) = grad(out, given[k], wrap(from_numpy(seed)), retain_graph=True, allow_unused=True)
+                analytical[:, j] = 0 if g is None else np.asarray(g.detach().numpy(), np.float64).reshape(-1)
+            if not np.allclose(analytical, numerical, rtol, atol):
+                if raise_exception:
+                    raise GradcheckError(f"Jacobian mismatch for output {number} with respect to input {k},\nnumerical:{numerical}\nanalytical:{analytical}\n")
+                return False
+    return True
+
+
+def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, **kwargs: Any) -> bool:
+    """`gradcheck` of the gradients: whether second derivatives agree with differences."""
+    given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    wanted = [k for k, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
+    weights = (
+        [wrap(from_numpy(np.random.default_rng(0).normal(size=tuple(t.shape)).astype(t.dtype.np))) for t in _outputs(func, given)] if grad_outputs is None else list(grad_outputs)
+    )
+
+    def gradients(*values: Any) -> Any:
+        fresh = [v if v.requires_grad or k not in wanted else v.detach().requires_grad_() for k, v in enumerate(values)]
+        from_outputs = _outputs(func, fresh)
+        pairs = [(t, w) for t, w in zip(from_outputs, weights, strict=True) if t.requires_grad]
+        found = grad([t for t, _ in pairs], [fresh[k] for k in wanted], [w for _, w in pairs], create_graph=True, allow_unused=True)
+        return tuple([g for g in found if g is not None])
+
+    def with_history(*values: Any) -> Any:
+        with _taping(True):
+            return gradients(*values)
+
+    return gradcheck(with_history, given, **kwargs)
+
+
+class set_detect_anomaly:
+    """RuntimeError where a gradient has NaN, naming the operation: at once, or in a `with` block.
+
+    >>> import fdl.stateful as torch
+    >>> x = torch.zeros(1, requires_grad=True)
+    >>> with torch.autograd.set_detect_anomaly(True):
+    ...     (x.sqrt() * 0).sum().backward()
+    Traceback (most recent call last):
+    RuntimeError: Function 'SqrtBackward0' returned nan values in its 0th output.
+    """
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.before = watch.anomalies
+        watch.anomalies = mode and check_nan
+
+    def __enter__(self) -> None:
+        """It is on already."""
+
+    def __exit__(self, *error: object) -> None:
+        watch.anomalies = self.before
+
+
+class detect_anomaly(set_detect_anomaly):
+    """`set_detect_anomaly(True)` for a `with` block."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        super().__init__(True, check_nan)
+        self.on, watch.anomalies = watch.anomalies, self.before
+
+    def __enter__(self) -> None:
+        watch.anomalies = self.on
