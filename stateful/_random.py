@@ -5,7 +5,10 @@ A draw's key is the word pair of the seed's stream at the draw's number; so resu
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +26,7 @@ __all__ = [
     "randint", "randn", "randn_like", "randperm", "seed", "set_rng_state",
 ]  # fmt: skip
 
+F = TypeVar("F", bound=Callable[..., Any])
 _INITIAL = 67280421310721  # what PyTorch starts with
 
 
@@ -114,6 +118,25 @@ def draw(function: Function, operands: tuple[Any, ...], static: tuple[Any, ...],
     return apply(function, (*operands, *(generator or default_generator).next()), static)
 
 
+def factory(f: F) -> F:
+    """A function that makes tensors, with the options that mean nothing here, a `size` by keyword, and `out`."""
+    sized = next(iter(inspect.signature(f).parameters.values())).kind is inspect.Parameter.VAR_POSITIONAL
+
+    @functools.wraps(f)
+    def public(*args: Any, **options: Any) -> Any:
+        if not options:
+            return f(*args)
+        for name in ("layout", "pin_memory", "memory_format"):
+            options.pop(name, None)
+        if sized and "size" in options:
+            args = (options.pop("size"),)
+        out = options.pop("out", None)
+        found = f(*args, **options)
+        return found if out is None else out._overwrite(found)
+
+    return public  # type: ignore[return-value]
+
+
 def shape_of(size: tuple[Any, ...]) -> tuple[int, ...]:
     """A shape given as numbers or as one sequence."""
     given = size[0] if len(size) == 1 and not isinstance(size[0], (int, np.integer)) else size
@@ -142,6 +165,7 @@ def _finished(t: Tensor, requires_grad: bool) -> Tensor:
     return t.requires_grad_() if requires_grad else t
 
 
+@factory
 def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform numbers in [0, 1); both parts of complex ones."""
     if is_complex_dtype(dtype):
@@ -149,6 +173,7 @@ def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = Non
     return _finished(draw(_uniform, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
 
 
+@factory
 def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Standard normal numbers; complex ones have variance 1 in all."""
     if is_complex_dtype(dtype):
@@ -156,6 +181,7 @@ def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = No
     return _finished(draw(_normal, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
 
 
+@factory
 def randint(*args: Any, low: int = 0, high: int | None = None, size: Any = None, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`."""
     given = list(args)
@@ -166,16 +192,19 @@ def randint(*args: Any, low: int = 0, high: int | None = None, size: Any = None,
     return draw(_randint, (int(low), int(high)), (shape_of((size,)), to_numpy(dtype or int)), generator)  # type: ignore[no-any-return]
 
 
+@factory
 def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tensor:
     """`rand` of this shape and dtype."""
     return rand(*input.shape, dtype=dtype or input.dtype)
 
 
+@factory
 def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tensor:
     """`randn` of this shape and dtype."""
     return randn(*input.shape, dtype=dtype or input.dtype)
 
 
+@factory
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers below n in random order."""
     return wrap(from_numpy((generator or default_generator).numpy().permutation(n).astype(to_numpy(dtype or int))))

@@ -27,6 +27,7 @@ from fdl.stateful._dtypes import device as device_type
 from fdl.stateful._tape import HookHandle, grad_mode
 
 F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type)
 
 
 class TensorError(FdlError, RuntimeError):
@@ -113,6 +114,17 @@ captures = Captures()
 def in_pieces(tensors: Iterable[Any]) -> list[Any]:
     """Tensors, with those that something is made of in its place."""
     return [piece for t in tensors for piece in (t.pieces() if isinstance(t, Composite) else (t,))]
+
+
+def returned(cls: C) -> C:
+    """A named tuple that prints as PyTorch's do; its class is called `name_result`."""
+    name = cls.__name__.removesuffix("_result")
+
+    def text(self: Any) -> str:
+        return f"torch.return_types.{name}(\n" + ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True)) + ")"
+
+    cls.__repr__ = text  # type: ignore[method-assign,assignment]
+    return cls
 
 
 class Size(tuple[int, ...]):

@@ -11,7 +11,7 @@ from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.numpy import linalg as own
-from fdl.stateful._tensor import Tensor, apply, method
+from fdl.stateful._tensor import Tensor, apply, method, returned
 from fdl.stateful.functions.creation import eye, tensor
 from fdl.stateful.functions.products import cross as _cross
 from fdl.stateful.functions.products import matmul, vander
@@ -26,28 +26,33 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Slogdet(NamedTuple):
+@returned
+class linalg_slogdet_result(NamedTuple):
     sign: Any
     logabsdet: Any
 
 
-class _Qr(NamedTuple):
+@returned
+class linalg_qr_result(NamedTuple):
     Q: Any
     R: Any
 
 
-class _Eigh(NamedTuple):
+@returned
+class linalg_eigh_result(NamedTuple):
     eigenvalues: Any
     eigenvectors: Any
 
 
-class _Svd(NamedTuple):
+@returned
+class linalg_svd_result(NamedTuple):
     U: Any
     S: Any
     Vh: Any
 
 
-class _Lstsq(NamedTuple):
+@returned
+class linalg_lstsq_result(NamedTuple):
     solution: Any
     residuals: Any
     rank: Any
@@ -102,10 +107,10 @@ def det(A: Tensor) -> Any:
     return _det((A,))
 
 
-def slogdet(A: Tensor) -> _Slogdet:
+def slogdet(A: Tensor) -> linalg_slogdet_result:
     """Sign and logarithm of the size of the determinant."""
     _square(A, "slogdet")
-    return _Slogdet(*_slogdet((A,)))
+    return linalg_slogdet_result(*_slogdet((A,)))
 
 
 def inv(A: Tensor) -> Any:
@@ -134,16 +139,16 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     return _Ex(cholesky(A, upper=upper), _no_failures(A))
 
 
-def qr(A: Tensor, mode: str = "reduced") -> _Qr:
+def qr(A: Tensor, mode: str = "reduced") -> linalg_qr_result:
     """An orthogonal and a triangular factor."""
     found = _qr((A,), mode)
-    return _Qr(A.new_zeros(0), found) if mode == "r" else _Qr(*found)
+    return linalg_qr_result(A.new_zeros(0), found) if mode == "r" else linalg_qr_result(*found)
 
 
-def eigh(A: Tensor, UPLO: str = "L") -> _Eigh:
+def eigh(A: Tensor, UPLO: str = "L") -> linalg_eigh_result:
     """Eigenvalues and eigenvectors of a symmetric matrix."""
     _square(A, "eigh")
-    return _Eigh(*_eigh((A,), UPLO))
+    return linalg_eigh_result(*_eigh((A,), UPLO))
 
 
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Any:
@@ -192,9 +197,9 @@ def matrix_exp(A: Tensor) -> Any:
     return apply(_exponential, (A,))
 
 
-def svd(A: Tensor, full_matrices: bool = True, *, driver: Any = None) -> _Svd:
+def svd(A: Tensor, full_matrices: bool = True, *, driver: Any = None) -> linalg_svd_result:
     """Singular values with their vectors."""
-    return _Svd(*_svd((A,), full_matrices))
+    return linalg_svd_result(*_svd((A,), full_matrices))
 
 
 def svdvals(A: Tensor, *, driver: Any = None) -> Any:
@@ -253,7 +258,7 @@ def multi_dot(tensors: Any) -> Any:
     return _multi_dot(tuple(tensors))
 
 
-def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> _Lstsq:
+def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> linalg_lstsq_result:
     """The X for which `A @ X - B` is shortest."""
     if B.ndim == A.ndim - 1:
         found = lstsq(A, B.unsqueeze(-1), rcond)
@@ -262,7 +267,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> _Ls
     m, n = A.shape[-2:]
     gap = (matmul(A, x) - B) ** 2
     residuals = gap.sum(-2) if m > n else A.new_zeros(0)
-    return _Lstsq(x, residuals, matrix_rank(A), A.new_zeros(0))
+    return linalg_lstsq_result(x, residuals, matrix_rank(A), A.new_zeros(0))
 
 
 def cond(A: Tensor, p: Any = None) -> Any:

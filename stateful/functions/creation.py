@@ -16,7 +16,7 @@ from fdl.extend import Function
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, of_numpy, part_dtype
 from fdl.stateful._dtypes import check_device, of, to_numpy
 from fdl.stateful._dtypes import dtype as dtype_type
-from fdl.stateful._random import shape_of
+from fdl.stateful._random import factory, shape_of
 from fdl.stateful._tensor import Tensor, apply, converted, method, wrap
 from fdl.stateful.functions.shapes import stack
 
@@ -52,6 +52,7 @@ def _nested(data: Any) -> Any:
     return stack([_nested(x) for x in data]) if isinstance(data, (list, tuple)) else data if isinstance(data, (Tensor, ComplexTensor)) else tensor(data)
 
 
+@factory
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor that copies numbers, nested lists or an ndarray.  Floats are float32, ints int64, an ndarray keeps its dtype.
 
@@ -111,6 +112,7 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 _full = Function(lambda value, shape, t: ops.broadcast(ops.cast(value, t), shape, ()), "full")
 
 
+@factory
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of one value."""
     check_device(device)
@@ -126,37 +128,44 @@ def _filled(size: tuple[Any, ...], value: int, dtype: Any, device: Any, requires
     return full(shape_of(size), value, dtype=dtype if dtype is not None else _DEFAULT[0], device=device, requires_grad=requires_grad)
 
 
+@factory
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros."""
     return _filled(size, 0, dtype, device, requires_grad)
 
 
+@factory
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones."""
     return _filled(size, 1, dtype, device, requires_grad)
 
 
+@factory
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor to be filled; zeros, as nothing is left undefined."""
     return _filled(size, 0, dtype, device, requires_grad)
 
 
+@factory
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of one value with this shape and dtype."""
     return full(tuple(input.shape), fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+@factory
+def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros with this shape and dtype."""
     return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+@factory
+def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones with this shape and dtype."""
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+@factory
+def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor to be filled, with this shape and dtype."""
     return zeros_like(input, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -194,6 +203,7 @@ def _steps(start: Any, step: Any, n: int, t: Any) -> Any:
     return ops.cast(ops.add(ops.mul(ops.iota((n,), 0, wide), ops.cast(step, wide)), ops.cast(start, wide)), t)
 
 
+@factory
 def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Numbers from `start` below `end` in steps: int64 of ints, else float32."""
     start, end = (0, start) if end is None else (start, end)
@@ -206,12 +216,14 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
     return _finished(t, None, device, requires_grad)
 
 
+@factory
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`steps` numbers from `start` to `end` at equal distances, both ends included."""
     values = np.linspace(float(start), float(end), steps).astype(to_numpy(dtype) if dtype is not None else _DEFAULT[0])
     return _finished(wrap(array_of(values)), None, device, requires_grad)
 
 
+@factory
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The identity matrix."""
     return _finished(wrap(array_of(np.eye(n, m, dtype=to_numpy(dtype) if dtype is not None else _DEFAULT[0]))), None, device, requires_grad)

@@ -14,7 +14,7 @@ from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import result_dtype, to_numpy
-from fdl.stateful._tensor import Tensor, apply, method
+from fdl.stateful._tensor import Tensor, apply, method, returned
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "bincount", "count_nonzero", "cumsum", "log_softmax", "logsumexp", "max", "max_result", "mean",
@@ -117,6 +117,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
 # Extremes
 
 
+@returned
 class max_result(NamedTuple):
     """Values along a dimension and where they stand."""
 
@@ -124,6 +125,7 @@ class max_result(NamedTuple):
     indices: Any
 
 
+@returned
 class topk_result(NamedTuple):
     """The largest values and where they stand."""
 

@@ -14,7 +14,7 @@ from fdl.core.array import from_numpy as array_of
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.ops.reduction import lowest
-from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, method, wrap
+from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, method, returned, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@returned
 class sort_result(NamedTuple):
     """Values in order and where they stood."""
 
@@ -30,6 +31,7 @@ class sort_result(NamedTuple):
     indices: Any
 
 
+@returned
 class median_result(NamedTuple):
     """Medians and where they stand."""
 
@@ -37,6 +39,7 @@ class median_result(NamedTuple):
     indices: Any
 
 
+@returned
 class kthvalue_result(NamedTuple):
     """Values and where they stand."""
 
@@ -44,6 +47,7 @@ class kthvalue_result(NamedTuple):
     indices: Any
 
 
+@returned
 class mode_result(NamedTuple):
     """Most frequent values and where they stand last."""
 
@@ -51,6 +55,7 @@ class mode_result(NamedTuple):
     indices: Any
 
 
+@returned
 class cummax_result(NamedTuple):
     """Running maxima and where they stand."""
 
@@ -58,6 +63,7 @@ class cummax_result(NamedTuple):
     indices: Any
 
 
+@returned
 class cummin_result(NamedTuple):
     """Running minima and where they stand."""
 

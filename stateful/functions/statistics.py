@@ -10,7 +10,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
-from fdl.stateful._tensor import Tensor, apply, method
+from fdl.stateful._tensor import Tensor, apply, method, returned
 from fdl.stateful.functions.elementwise import isnan, logical_not
 from fdl.stateful.functions.elementwise import where as _where
 from fdl.stateful.functions.reductions import Dims, amax, amin, dim_of, mean, std, sum, var
@@ -21,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@returned
 class aminmax_result(NamedTuple):
     """The smallest and the largest element."""
 

@@ -333,6 +333,8 @@ def in_place(torch):
     table = torch.zeros(2, 3)
     table[1] = torch.ones(1, 1, 3)  # leading dimensions of one element count for nothing
     log.append(table.tolist())
+    log += [torch.zeros(size=(2,), pin_memory=False).tolist(), torch.empty(2, 3, layout=torch.strided).shape, torch.ones(3, out=torch.zeros(3)).tolist()]
+    log += [repr(torch.tensor([[3.0, 1.0]]).max(1)), repr(torch.tensor([3.0, 1.0]).sort()), repr(torch.linalg.slogdet(torch.eye(2)))]
     log.append(torch.embedding(torch.eye(2), torch.tensor([1])).tolist())
     return log
 
