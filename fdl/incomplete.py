@@ -33,7 +33,7 @@ def _until(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], start: 
         more = ops.greater(ops.reduce_max(ops.convert(open_, dtypes.int32), range(aval_of(open_).ndim)), 0)
         return ops.bitwise_and(more, ops.less(carry[0], float(_TERMS)))
 
-    found: tuple[Any, ...] = while_loop(goes_on, step, start)
+    found: tuple[Any, ...] = while_loop(goes_on, step, start) if aval_of(start[1]).size else start
     return found
 
 

@@ -1,7 +1,8 @@
 """Tensors and modules as trees, so that `fdl.grad`, `jit`, `vmap` and `tree.map` take them as arguments and give them back.
 
-A tensor is a node with one leaf, its array: a function that is given tensors under a transform gets tensors.  A module's leaves are its parameters and buffers,
-each once though it be shared; all else that it holds is its structure, so that what changes there (a mode, a rate of dropout) is another structure.
+A tensor is a node with one leaf, its array: a function that is given tensors under a transform gets tensors.  A module's leaves are its parameters, buffers and plain
+tensors, each once though it be shared; what is not trained is a constant to `grad`.  All else that it holds is its structure, so that what changes there (a mode, a rate
+of dropout) is another structure.
 Flattening reads values; a module that is put together again is a module of its own, with the hooks and plain attributes of the first.
 """
 
@@ -18,11 +19,12 @@ from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
 from fdl.stateful.nn.module import _MODULE, Module
 from fdl.stateful.nn.parameter import Buffer, Parameter
 
+_PLAIN_TENSOR = "tensor"
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 class _Same:
-    """An object that is equal to itself alone; a tensor only as long as nobody writes it."""
+    """An object that is equal to itself alone; a tensor in a container only as long as nobody writes it."""
 
     __slots__ = ("value", "version")
 
@@ -73,7 +75,8 @@ class _Skeleton:
         self.modules: list[tuple[type[Module], dict[str, _Slot | None], dict[str, Any]]] = []
         for m in modules:
             slots: dict[str, _Slot | None] = {}
-            for name, kind in m._registered.items():
+            plain = {name: _PLAIN_TENSOR for name, value in m.__dict__.items() if name not in m._registered and isinstance(value, Tensor)}
+            for name, kind in {**m._registered, **plain}.items():
                 value = m.__dict__[name]
                 if value is None:
                     slots[name] = None
@@ -86,7 +89,7 @@ class _Skeleton:
                             numbers[id(t)] = len(tensors)
                             tensors.append(t)
                     slots[name] = _Slot(kind, tuple([numbers[id(t)] for t in pieces]), type(value) if isinstance(value, Composite) else None)
-            self.modules.append((type(m), slots, {name: value for name, value in m.__dict__.items() if name not in m._registered}))
+            self.modules.append((type(m), slots, {name: value for name, value in m.__dict__.items() if name not in slots}))
         self.shapes = tuple((type(t), _is_trained(t)) for t in tensors)
         self.key = tuple((cls, tuple(slots.items()), _frozen({k: sorted(v) if isinstance(v, set) else v for k, v in own.items()})) for cls, slots, own in self.modules)
         self._hash = hash((self.key, self.shapes))
@@ -147,7 +150,10 @@ def _flatten_module(module: Module) -> tuple[list[Any], Hashable]:
 
 
 def _module_kind(cls: type) -> NodeKind:
-    return NodeKind(_flatten_module, lambda skeleton, xs: skeleton.module(xs), lambda m, skeleton: skeleton.paths(), constants=True)  # type: ignore[attr-defined]
+    def fixed(skeleton: Any) -> list[bool]:
+        return [not trained for _, trained in skeleton.shapes]
+
+    return NodeKind(_flatten_module, lambda skeleton, xs: skeleton.module(xs), lambda m, skeleton: skeleton.paths(), fixed)  # type: ignore[attr-defined]
 
 
 def _tensor_kind(cls: type) -> NodeKind:

@@ -12,7 +12,7 @@ from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph
-from fdl.core.pytree import TreeDef, in_constants, tree_flatten, tree_map, tree_paths
+from fdl.core.pytree import TreeDef, tree_flatten, tree_map, tree_paths
 from fdl.core.tangents import Linear, Zero, has_tangent
 from fdl.core.trace import aval_of, transforming
 from fdl.ops.axes import convert, instantiate, match, zeros_like
@@ -78,10 +78,12 @@ def _outer_tangent(t: Any) -> Any:
 class _Differentiated:
     """A function run at a point, with what its derivative there needs; a subclass says how: `run(name)` gives the results."""
 
-    def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool) -> None:
+    def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool, constants: Sequence[bool] | None = None) -> None:
         self.leaves = list(leaves)
         self.flat = FlatFunction(f, in_tree, what)
         self.varying = varying_mask([x.aval for x in leaves])
+        if constants is not None:
+            self.varying = [v and not c for v, c in zip(self.varying, constants, strict=True)]
         self.outs: list[Any] = self.run(f"{what}({function_name(f)})")
         assert self.flat.out_tree is not None
         self.out_tree: TreeDef = self.flat.out_tree
@@ -141,9 +143,9 @@ class _Recording(_Differentiated):
         return self.backwards(cotangents)
 
 
-def _reverse(f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool) -> _Differentiated:
+def _reverse(f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool, constants: Sequence[bool] | None = None) -> _Differentiated:
     """The function made ready for `pull`."""
-    return (_Linearization if transforming() else _Recording)(f, leaves, in_tree, what, has_aux)
+    return (_Linearization if transforming() else _Recording)(f, leaves, in_tree, what, has_aux, constants)
 
 
 def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
@@ -227,9 +229,9 @@ def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kw
     return of_parts, tuple([args[i] for i in chosen]), chosen
 
 
-def _check_constants(leaves: Sequence[Any], parts: Any, chosen: Sequence[int]) -> None:
-    """Only what lies in nodes such as modules may have no derivative."""
-    for x, allowed, (path, _) in zip(leaves, in_constants(parts), tree_paths(parts), strict=True):
+def _check_constants(leaves: Sequence[Any], parts: Any, chosen: Sequence[int], constants: Sequence[bool]) -> None:
+    """Only constants, such as buffers of modules, may have no derivative."""
+    for x, allowed, (path, _) in zip(leaves, constants, tree_paths(parts), strict=True):
         if not (allowed or has_tangent(aval_of(x))):
             number, rest = path[1:].split("]", 1)
             where = f"argument {chosen[int(number)]}{' at ' + rest if rest else ''}"
@@ -241,8 +243,8 @@ def _differentiated(f: Callable[..., Any], argnums: int | Sequence[int], has_aux
     leaves, in_tree = flatten_positional(parts)
     leaves = check_leaves(leaves, parts, "grad")
     if not all(varying_mask([x.aval for x in leaves])):
-        _check_constants(leaves, parts, chosen)
-    lin = _reverse(of_parts, leaves, in_tree, "grad", has_aux)
+        _check_constants(leaves, parts, chosen, in_tree.constants or (False,) * len(leaves))
+    lin = _reverse(of_parts, leaves, in_tree, "grad", has_aux, in_tree.constants)
     if len(lin.outs) != 1 or aval_of(lin.outs[0]).shape or not has_tangent(aval_of(lin.outs[0])):
         found = ", ".join(aval_of(o).describe() for o in lin.outs) or "nothing"
         raise NonScalarError(

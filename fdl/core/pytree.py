@@ -23,7 +23,7 @@ class NodeKind(NamedTuple):
     flatten: Callable[[Any], tuple[Sequence[Any], Hashable]]
     unflatten: Callable[[Any, Sequence[Any]], Any]
     keys: Callable[[Any, Hashable], Sequence[str]]
-    constants: bool = False  # whether leaves that have no derivative are constants to `grad`, not mistakes
+    constants: Callable[[Hashable], Sequence[bool]] | None = None  # which leaves `grad` takes for constants, from aux
 
 
 def _positions(node: Any, aux: Any) -> list[str]:
@@ -128,12 +128,18 @@ class TreeDef:
     {'a': None, 'b': (3, 4)}
     """
 
-    __slots__ = ("_hash", "aux", "children", "cls", "num_leaves")
+    __slots__ = ("_hash", "aux", "children", "cls", "constants", "num_leaves")
 
     def __init__(self, cls: type | None, aux: Hashable, children: tuple[TreeDef, ...]) -> None:
         self.cls, self.aux, self.children = cls, aux, children
         self.num_leaves: int = 1 if cls is None else sum(c.num_leaves for c in children)
         self._hash = hash((cls, aux, children))
+        kind = _KINDS.get(cls) if cls is not None else None
+        self.constants: tuple[bool, ...] | None = None  # for each leaf, whether `grad` takes it for a constant; None where it takes none
+        if kind is not None and kind.constants is not None:
+            self.constants = tuple(kind.constants(aux))
+        elif any(c.constants for c in children):
+            self.constants = tuple([x for c in children for x in c.constants or (False,) * c.num_leaves])
 
     def __hash__(self) -> int:
         return self._hash
@@ -304,16 +310,6 @@ def tree_paths(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> list
     out: list[tuple[str, Leaf]] = []
     _flatten_paths(tree, "", is_leaf, out)
     return out
-
-
-def in_constants(tree: Tree) -> list[bool]:
-    """For each leaf, whether it lies in a node whose leaves may be constants."""
-    kind = _kind(type(tree))
-    if kind is None:
-        return [False]
-    if kind.constants:
-        return [True] * len(tree_leaves(tree))
-    return [found for child in kind.flatten(tree)[0] for found in in_constants(child)]
 
 
 def broadcast_prefix(prefix: Tree, tree: Tree, what: str, is_leaf: Callable[[Any], bool] | None = None) -> list[Leaf]:

@@ -100,7 +100,7 @@ def test_what_is_no_value_is_structure(net):
     assert len(calls) == 3
 
 
-def test_a_plain_tensor_that_was_written_is_another_structure():
+def test_a_plain_tensor_is_a_value_and_no_parameter():
     class Scaled(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -109,11 +109,32 @@ def test_a_plain_tensor_that_was_written_is_another_structure():
         def forward(self, x):
             return x * self.by
 
-    net = Scaled()
-    f = fdl.jit(lambda net, x: net(x))
+    net, calls = Scaled(), []
+    f = fdl.jit(lambda net, x: calls.append(1) or net(x))
     assert f(net, torch.ones(2)).tolist() == [1, 1]
     net.by.fill_(5)
-    assert f(net, torch.ones(2)).tolist() == [5, 5]
+    assert f(net, torch.ones(2)).tolist() == [5, 5] and len(calls) == 1
+    assert fdl.grad(lambda net: net(torch.ones(2)).sum())(net).by.tolist() == [0, 0]
+
+
+def test_what_is_not_trained_has_no_gradient():
+    """Buffers that the result depends on, and frozen parameters, stay when a step subtracts the gradient."""
+
+    class Shifted(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(2, 2)
+            self.register_buffer("shift", torch.ones(2))
+            self.layer.bias.requires_grad_(False)
+
+        def forward(self, x):
+            return self.layer(x) + self.shift
+
+    net = Shifted()
+    for transform in (lambda f: f, fdl.jit):
+        gradient = transform(fdl.grad(lambda net, x: net(x).sum()))(net, torch.ones(1, 2))
+        assert gradient.shift.tolist() == [0, 0] and gradient.layer.bias.tolist() == [0, 0] and gradient.layer.weight.tolist() == [[1, 1], [1, 1]]
+        assert not gradient.layer.bias.requires_grad
 
 
 def test_shared_parameters_are_one_leaf():
