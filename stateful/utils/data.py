@@ -17,7 +17,7 @@ from fdl.core.array import Array
 from fdl.core.avals import shaped
 from fdl.extend import NATIVE
 from fdl.stateful._random import Generator, default_generator
-from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful._tensor import Composite, Tensor, wrap
 from fdl.stateful.functions.creation import tensor
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.utils.workers import Processes, Settings, Threads, WorkerInfo, get_worker_info, in_order, of_streams
@@ -265,6 +265,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     first = batch[0]
     if isinstance(first, Tensor):
         return stack([x.detach() for x in batch]) if len(batch) <= _RECORDED else _owned(np.stack([x._value()._numpy() for x in batch]))
+    if isinstance(first, Composite):
+        return stack([x.detach() for x in batch])
     if isinstance(first, np.ndarray):
         return _owned(np.stack(batch))
     if isinstance(first, (int, float, np.generic)):

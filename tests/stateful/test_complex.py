@@ -118,6 +118,19 @@ def test_training_a_complex_weight_compiles_and_descends():
     assert losses[-1] < losses[0] / 5
 
 
+def test_loaders_stack_them():
+    class Signals(torch.utils.data.Dataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, i):
+            return torch.tensor(A[0]) * i, i
+
+    (first, numbers), _ = torch.utils.data.DataLoader(Signals(), batch_size=2)
+    close(first, np.stack([A[0] * 0, A[0]]))
+    assert numbers.tolist() == [0, 1]
+
+
 def test_under_functional_transforms():
     z = torch.tensor(A)
     gradient = fdl.grad(lambda z: (z * z).abs().sum())(z)
