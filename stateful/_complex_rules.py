@@ -300,3 +300,42 @@ def _var(z: Any, axes: tuple[int, ...], correction: Any, keepdim: bool) -> Any:
 @_rule()
 def _std(z: Any, axes: tuple[int, ...], correction: Any, keepdim: bool) -> Any:
     return _var(z, axes, correction, keepdim).sqrt()
+
+
+# Inverses, on their principal branches
+
+
+def _turned(z: Any, back: bool = False) -> Any:
+    """i z, or -i z."""
+    return ComplexTensor(z.imag, -z.real) if back else ComplexTensor(-z.imag, z.real)
+
+
+@_rule()
+def _asinh(z: Any) -> Any:
+    return _log(z + _sqrt(z * z + 1.0))
+
+
+@_rule()
+def _acosh(z: Any) -> Any:
+    return _log(z + _sqrt(z + 1.0) * _sqrt(z - 1.0))
+
+
+@_rule()
+def _atanh(z: Any) -> Any:
+    return (_log(z + 1.0) - _log(1.0 - z)) * 0.5
+
+
+@_rule()
+def _asin(z: Any) -> Any:
+    return _turned(_asinh(_turned(z)), back=True)
+
+
+@_rule()
+def _acos(z: Any) -> Any:
+    w = _asin(z)
+    return ComplexTensor(float(np.pi / 2) - w.real, -w.imag)
+
+
+@_rule()
+def _atan(z: Any) -> Any:
+    return _turned(_atanh(_turned(z)), back=True)

@@ -26,8 +26,11 @@ def close(got, want, tol=2e-5):
 
 
 A, B, M, W = numbers(3, 4), numbers(3, 4), numbers(4, 4), numbers(4, 2)
-UNARY = "exp log sqrt square reciprocal sin cos tan sinh cosh tanh log2 log10 log1p expm1 conj abs angle".split()
-PLAIN = {"conj": np.conj, "angle": np.angle, "square": np.square, "reciprocal": np.reciprocal, "abs": np.abs}
+UNARY = "exp log sqrt square reciprocal sin cos tan sinh cosh tanh log2 log10 log1p expm1 asinh acosh atanh asin acos atan conj abs angle".split()
+PLAIN = {
+    "conj": np.conj, "angle": np.angle, "square": np.square, "reciprocal": np.reciprocal, "abs": np.abs,
+    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", UNARY)
