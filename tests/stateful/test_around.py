@@ -334,6 +334,8 @@ def in_place(torch):
     table[1] = torch.ones(1, 1, 3)  # leading dimensions of one element count for nothing
     log.append(table.tolist())
     log += [torch.zeros(size=(2,), pin_memory=False).tolist(), torch.empty(2, 3, layout=torch.strided).shape, torch.ones(3, out=torch.zeros(3)).tolist()]
+    row = torch.tensor([[[1.0, 2.0]]])
+    log += [torch.nn.functional.pad(row, (-2, 3), "replicate").tolist(), torch.nn.functional.pad(torch.zeros(0, 3, 3), (1, 2), "reflect").shape]
     log += [repr(torch.tensor([[3.0, 1.0]]).max(1)), repr(torch.tensor([3.0, 1.0]).sort()), repr(torch.linalg.slogdet(torch.eye(2)))]
     log.append(torch.embedding(torch.eye(2), torch.tensor([1])).tolist())
     return log

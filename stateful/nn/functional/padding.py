@@ -24,13 +24,18 @@ def _part(x: Any, start: int, stop: int, axis: int, mirrored: bool = False) -> A
 
 def _along(x: Any, axis: int, low: int, high: int, mode: str) -> Any:
     """One dimension continued at both ends; negative edges are cut off."""
+    if not low and not high:
+        return x
     size = aval_of(x).shape[axis]
+    whole, full = x, size
     if low < 0 or high < 0:
         x = ops.slice_in_dim(x, max(-low, 0), size - max(-high, 0), axis)
         size, low, high = aval_of(x).shape[axis], max(low, 0), max(high, 0)
     if mode == "replicate":
-        before = [_part(x, 0, 1, axis)] * low
-        after = [_part(x, size - 1, size, axis)] * high
+        if not full and (low or high):
+            raise RuntimeError("Expected a dimension with elements to replicate")
+        before = [_part(whole, 0, 1, axis)] * low  # of what was there before anything was cut
+        after = [_part(whole, full - 1, full, axis)] * high
     elif mode == "reflect":
         before, after = [_part(x, 1, low + 1, axis, True)] * (low > 0), [_part(x, size - high - 1, size - 1, axis, True)] * (high > 0)
     else:
@@ -64,7 +69,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     for size, (low, high) in zip(input.shape, edges, strict=True):
-        if mode == "reflect" and max(low, high) >= size:
+        if mode == "reflect" and max(low, high) > 0 and max(low, high) >= size:
             raise RuntimeError(
                 f"Argument #4: Padding size should be less than the corresponding input dimension, but got: padding ({low}, {high}) at dimension of input {list(input.shape)}"
             )
