@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
-import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -16,7 +14,7 @@ from fdl.stateful._serialization import load as _load
 __all__ = ["download_url_to_file", "get_dir", "load", "load_state_dict_from_url", "set_dir"]
 
 _HASH = re.compile(r"-([a-f0-9]{8,})\.")
-_CHUNK = 1 << 20
+_CHUNK, _PATIENCE = 1 << 20, 60  # bytes at a time, seconds without one
 _CHOSEN: list[str] = []
 
 
@@ -35,19 +33,22 @@ def set_dir(d: str | os.PathLike[str]) -> None:
 
 def download_url_to_file(url: str, dst: str | os.PathLike[str], hash_prefix: str | None = None, progress: bool = True) -> None:
     """Fetch a file; it stands there whole or not at all.  RuntimeError where its SHA-256 does not begin as it should."""
+    import urllib.request  # it brings the network's modules, which would be a tenth of the time that importing fdl.stateful takes
+
     target = Path(dst).expanduser()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     digest = hashlib.sha256()
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with os.fdopen(handle, "wb") as out, urllib.request.urlopen(urllib.request.Request(url, headers={"User-Agent": "fdl"})) as source:
+        request = urllib.request.Request(url, headers={"User-Agent": "fdl"})
+        with temporary.open("wb") as out, urllib.request.urlopen(request, timeout=_PATIENCE) as source:  # the user's own address
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 out.write(chunk)
         if hash_prefix is not None and not digest.hexdigest().startswith(hash_prefix):
             raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "{digest.hexdigest()}")')
-        Path(temporary).replace(target)
+        temporary.replace(target)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def load_state_dict_from_url(

@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import struct
 import tarfile
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fdl.stateful.functions.creation import from_numpy
+from fdl.stateful.hub import download_url_to_file
 from fdl.stateful.utils.data import Dataset
 
 __all__ = ["CIFAR10", "CIFAR100", "MNIST", "Digits", "FakeData", "FashionMNIST", "ImageFolder"]
@@ -58,15 +58,9 @@ def read_idx(path: Path) -> np.ndarray[Any, Any]:
 
 
 def _fetch(url: str, target: Path) -> None:
-    """A file from the network, whole or not at all."""
+    """A file from one of the mirrors below."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        with urllib.request.urlopen(url, timeout=60) as source:  # the mirrors below alone
-            temporary.write_bytes(source.read())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    download_url_to_file(url, target)
 
 
 class MNIST(_Images):
