@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core.array import from_numpy
-from fdl.stateful import _random, accelerators, nn
+from fdl.stateful import _random, nn
 from fdl.stateful._dtypes import to_numpy
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
@@ -21,7 +21,7 @@ F = nn.functional
 # Methods, and methods in place, by the name of which they are another
 _METHODS = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh",
-    "conj_physical": "conj", "fix": "trunc", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "negative": "neg", "not_equal": "ne",
+    "fix": "trunc", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "negative": "neg", "not_equal": "ne",
 }  # fmt: skip
 _IN_PLACE = """abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min clip cos cosh deg2rad detach erf erfc exp exp2 expm1
     fill fix floor frac gcd i0 index_put lcm ldexp log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu resize_as round rsqrt sigmoid sin sinc sinh sqrt
@@ -29,7 +29,7 @@ _IN_PLACE = """abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin 
 _OF_LAYERS = """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear binary_cross_entropy_with_logits celu channel_shuffle conv1d conv2d
     conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity ctc_loss dropout feature_alpha_dropout grid_sample group_norm hardshrink
     hinge_embedding_loss instance_norm kl_div layer_norm margin_ranking_loss max_pool1d max_pool2d max_pool3d pairwise_distance pixel_shuffle pixel_unshuffle poisson_nll_loss
-    prelu rms_norm rrelu selu threshold triplet_margin_loss pdist""".split()  # fmt: skip
+    prelu rms_norm rrelu selu threshold triplet_margin_loss""".split()  # fmt: skip
 
 for _new, _old in _METHODS.items():
     setattr(Tensor, _new, getattr(Tensor, _old))
@@ -177,12 +177,14 @@ def _answer(value: Any, doc: str) -> Callable[..., Any]:
     return public
 
 
+_NEVER = {
+    "is_inference": _answer(False, "Whether a tensor was made in inference mode: it makes no difference."), "is_conj": _answer(False, "Whether conjugation waits: it never does."),
+    "is_neg": _answer(False, "Whether a sign waits: it never does."),
+}  # fmt: skip
 for _name, _f in {
     "resize_as_": resize_as_, "sum_to_size": sum_to_size, "apply_": _mapped, "is_nonzero": is_nonzero, "is_signed": is_signed, "is_same_size": is_same_size,
     "isclose": elementwise.isclose, "broadcast_to": shapes.broadcast_to, "prelu": F.prelu, "hardshrink": F.hardshrink, "bernoulli": _random.bernoulli,
-    "is_inference": _answer(False, "Whether the tensor was made in inference mode: it makes no difference."),
-    "is_shared": _answer(True, "Whether threads share the memory: they do."), "is_conj": _answer(False, "Whether conjugation waits: it never does."),
-    "is_neg": _answer(False, "Whether a sign waits: it never does."), "to_dense": lambda self, *args, **kwargs: self,
+    "is_shared": _answer(True, "Whether threads share the memory: they do."), "to_dense": lambda self, *args, **kwargs: self, **_NEVER,
 }.items():  # fmt: skip
     setattr(Tensor, _name, _f)
 for _name, _value in {"is_cpu": True, "is_meta": False, "is_mps": False, "is_xpu": False, "is_nested": False, "is_sparse_csr": False, "is_mkldnn": False, "output_nr": 0}.items():
@@ -192,13 +194,10 @@ for _name, _value in {"is_cpu": True, "is_meta": False, "is_mps": False, "is_xpu
 
 NAMES: dict[str, Any] = {
     **{f"{name}_": _in_place(f"{name}_") for name in _IN_PLACE},
-    **{name: getattr(F, name) for name in _OF_LAYERS if hasattr(F, name)},
-    **{name: getattr(F, name) for name in ("relu_", "elu_", "celu_", "selu_", "rrelu_", "threshold_") if hasattr(F, name)},
+    **{name: getattr(F, name) for name in _OF_LAYERS},
     "bernoulli_": _in_place("bernoulli_"), "newaxis": None, "detach": Tensor.detach,
-    "is_inference": _answer(False, "Whether a tensor was made in inference mode: it makes no difference."), "is_conj": _answer(False, "Whether conjugation waits: it never does."),
-    "is_neg": _answer(False, "Whether a sign waits: it never does."), "is_inference_mode_enabled": _answer(False, "Whether inference mode is on: it makes no difference."),
+    **_NEVER, "is_inference_mode_enabled": _answer(False, "Whether inference mode is on: it makes no difference."),
     "set_flush_denormal": _answer(True, "Denormals are flushed in compiled programs, always."), "set_num_interop_threads": _answer(None, "Nothing: there is one pool of threads."),
     "get_num_interop_threads": _answer(1, "1: there is one pool of threads."), "set_warn_always": _answer(None, "Nothing."), "is_warn_always_enabled": _answer(False, "False."),
-    "is_autocast_enabled": lambda device_type="cpu": accelerators.amp.is_autocast_enabled(device_type) if hasattr(accelerators.amp, "is_autocast_enabled") else False,
+    "is_autocast_enabled": _answer(False, "Whether operations change their dtype: they never do."),
 }  # fmt: skip
-NAMES = {name: value for name, value in NAMES.items() if value is not None or name == "newaxis"}
