@@ -22,9 +22,13 @@ class HookHandle:
 
     __slots__ = ("hooks", "key")
 
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
         self.hooks, self.key = hooks, next(ORDER)
+        later = dict(hooks) if prepend else {}
+        if prepend:
+            hooks.clear()
         hooks[self.key] = hook
+        hooks.update(later)
 
     def remove(self) -> None:
         """Take the hook away; nothing where it is gone already."""

@@ -101,13 +101,7 @@ class Hooked:
         if self._hooks is None:
             self.__dict__["_hooks"] = {k: {} for k in _KINDS}
         assert self._hooks is not None
-        hooks = self._hooks[kind]
-        before = dict(hooks) if prepend else {}
-        if prepend:
-            hooks.clear()
-        handle = HookHandle(hooks, hook)
-        hooks.update(before)
-        return handle
+        return HookHandle(self._hooks[kind], hook, prepend)
 
     def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False) -> HookHandle:
         """Call `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output."""

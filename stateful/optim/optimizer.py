@@ -120,8 +120,8 @@ class Optimizer:
     def _hooks_of(self, kind: str) -> list[Any]:
         return list(self._hooks[kind].values()) if kind in self._hooks else []
 
-    def _add_hook(self, kind: str, hook: Any) -> HookHandle:
-        return HookHandle(self._hooks.setdefault(kind, {}), hook)
+    def _add_hook(self, kind: str, hook: Any, prepend: bool = False) -> HookHandle:
+        return HookHandle(self._hooks.setdefault(kind, {}), hook, prepend)
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Call `hook(optimizer, args, kwargs)` before each step."""
@@ -133,19 +133,19 @@ class Optimizer:
 
     def register_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
         """Call `hook(optimizer)` before `state_dict`."""
-        return self._add_hook("state_dict_pre", hook)
+        return self._add_hook("state_dict_pre", hook, prepend)
 
     def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
         """Call `hook(optimizer, state_dict)` after `state_dict`; what it returns, if anything, replaces the dict."""
-        return self._add_hook("state_dict", hook)
+        return self._add_hook("state_dict", hook, prepend)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
         """Call `hook(optimizer, state_dict)` before `load_state_dict`; what it returns, if anything, replaces the dict."""
-        return self._add_hook("load_pre", hook)
+        return self._add_hook("load_pre", hook, prepend)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
         """Call `hook(optimizer)` after `load_state_dict`."""
-        return self._add_hook("load", hook)
+        return self._add_hook("load", hook, prepend)
 
     def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
         raise NotImplementedError(self)
