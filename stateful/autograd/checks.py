@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fdl.core.array import from_numpy
 from fdl.stateful._backward import grad, watch
-from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.autograd.modes import enable_grad, no_grad
 
 __all__ = ["GradcheckError", "detect_anomaly", "gradcheck", "gradgradcheck", "set_detect_anomaly"]
 
 
 class GradcheckError(RuntimeError):
     """Gradient and differences differ."""
-
-
-@contextmanager
-def _taping(wanted: bool) -> Iterator[None]:
-    saved, grad_mode.enabled = grad_mode.enabled, wanted
-    try:
-        yield
-    finally:
-        grad_mode.enabled = saved
 
 
 def _outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
@@ -44,7 +34,7 @@ def _slopes(func: Callable[..., Any], inputs: Sequence[Any], k: int, eps: float)
         for sign in (1, -1):
             moved = values.copy()
             moved.reshape(-1)[i] += sign * eps
-            with _taping(False):
+            with no_grad():
                 ends.append([np.array(t.detach().numpy(), np.float64).reshape(-1) for t in _outputs(func, [*inputs[:k], wrap(from_numpy(moved)), *inputs[k + 1 :]])])
         rows.append([(a - b) / (2 * eps) for a, b in zip(*ends, strict=True)])
     return [np.stack(column) for column in zip(*rows, strict=True)]
@@ -104,11 +94,7 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
         found = grad([t for t, _ in pairs], [fresh[k] for k in wanted], [w for _, w in pairs], create_graph=True, allow_unused=True)
         return tuple([g for g in found if g is not None])
 
-    def with_history(*values: Any) -> Any:
-        with _taping(True):
-            return gradients(*values)
-
-    return gradcheck(with_history, given, **kwargs)
+    return gradcheck(enable_grad(gradients), given, **kwargs)
 
 
 class set_detect_anomaly:
