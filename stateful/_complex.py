@@ -139,7 +139,7 @@ class ComplexTensor(Composite):
             raise AttributeError(f"'ComplexTensor' object has no attribute '{name}'")
         if name.endswith("_") and hasattr(Tensor, name[:-1]) and name[:-1] not in ("requires_grad",):
             f = getattr(self, name[:-1])
-            return lambda *args, **kwargs: self._put(f(*args, **kwargs))
+            return lambda *args, **kwargs: self._overwrite(f(*args, **kwargs))
         found = getattr(Tensor, name, None)
         if found is None:
             raise AttributeError(f"'Tensor' object has no attribute '{name}'")
@@ -155,9 +155,6 @@ class ComplexTensor(Composite):
         return ComplexTensor(f(self.real), f(self.imag))
 
     def _overwrite(self, value: Any) -> ComplexTensor:
-        return self._put(value)
-
-    def _put(self, value: Any) -> ComplexTensor:
         real, imag = parts(value)
         self.real._overwrite(real), self.imag._overwrite(_zeros_of(self.imag) if imag is None else imag)
         return self
@@ -263,11 +260,11 @@ class ComplexTensor(Composite):
 
     def copy_(self, source: Any, non_blocking: bool = False) -> ComplexTensor:
         """Other values in place."""
-        return self._put(source)
+        return self._overwrite(source)
 
     def zero_(self) -> ComplexTensor:
         """Zeros in place."""
-        return self._put(_zeros_of(self.real))
+        return self._overwrite(_zeros_of(self.real))
 
     def fill_(self, value: Any) -> ComplexTensor:
         """One value in place."""
@@ -337,7 +334,7 @@ def _forwarded(name: str) -> Any:
 for _name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
     setattr(ComplexTensor, f"__{_name}__", _forwarded(f"__{_name}__"))
     setattr(ComplexTensor, f"__r{_name}__", _forwarded(f"__r{_name}__"))
-    setattr(ComplexTensor, f"__i{_name}__", lambda self, other, name=_name: self._put(getattr(Tensor, f"__{name}__")(self, other)))
+    setattr(ComplexTensor, f"__i{_name}__", lambda self, other, name=_name: self._overwrite(getattr(Tensor, f"__{name}__")(self, other)))
 for _name in ("neg", "abs", "eq", "ne", "pos"):
     setattr(ComplexTensor, f"__{_name}__", _forwarded(f"__{_name}__"))
 

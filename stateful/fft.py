@@ -51,7 +51,7 @@ def _fitted(x: Any, n: int | None, dim: int) -> Any:
     if n < size:
         return x.narrow(dim, 0, n)
     widths = [0, 0] * (x.ndim - 1 - dim % x.ndim) + [0, n - size]
-    return x._each(lambda p: pad(p, widths)) if isinstance(x, ComplexTensor) else pad(x, widths)
+    return pad(x, widths)
 
 
 def _along(x: Any, dim: int, inverse: bool, scale: float) -> ComplexTensor:

@@ -120,8 +120,7 @@ def stft(
     x = input if input.ndim > 1 else input.unsqueeze(0)
     weights = _weights(window, length, n_fft, x.real if is_complex else x)
     if center:
-        widths = (n_fft // 2, n_fft // 2)
-        x = x._each(lambda p: pad(p, widths, pad_mode)) if is_complex else pad(x, widths, pad_mode)
+        x = pad(x, (n_fft // 2, n_fft // 2), pad_mode)
     if x.shape[-1] < n_fft:
         raise RuntimeError(f"stft: expected 0 < n_fft < {x.shape[-1]}, but got n_fft={n_fft}")
     pieces = x.unfold(-1, n_fft, hop) * weights
@@ -182,8 +181,7 @@ def istft(
     def added(p: Any) -> Any:
         return apply(_overlapped, (p,), (hop, size))
 
-    weighted = pieces * weights
-    total = ComplexTensor(added(weighted.real), added(weighted.imag)) if isinstance(weighted, ComplexTensor) else added(weighted)
+    total = added(pieces * weights)
     envelope = added((weights * weights).expand(1, count, n_fft))
     start = n_fft // 2 if center else 0
     stop = start + length if length is not None else size - start if center else size
@@ -193,7 +191,7 @@ def istft(
         raise RuntimeError("istft: window overlap add min: 1 is not met: some places lie under no window")
     out = total[:, start:kept] / middle
     if stop > size:
-        out = out._each(lambda p: pad(p, (0, stop - size))) if isinstance(out, ComplexTensor) else pad(out, (0, stop - size))
+        out = pad(out, (0, stop - size))
     return out if input.ndim > 2 else out[0]
 
 
