@@ -29,15 +29,24 @@ from fdl.stateful.special import gammainc
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
-class Normal(ExponentialFamily):
-    """Normal with mean `loc` and standard deviation `scale`."""
+class LocationScale(Distribution):
+    """Base of distributions over all numbers that are moved to `loc` and stretched by `scale`, and are most likely at `loc`."""
 
     arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
+    support: Any = constraints.real
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = together(loc, scale)
         super().__init__(self.loc.shape, validate_args=validate_args)
+
+    @property
+    def mode(self) -> Any:
+        return self.loc
+
+
+class Normal(LocationScale, ExponentialFamily):
+    """Normal with mean `loc` and standard deviation `scale`."""
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return self.loc + randn(*self._extended(sample_shape), dtype=self.loc.dtype) * self.scale
@@ -59,20 +68,14 @@ class Normal(ExponentialFamily):
         return self.loc
 
     @property
-    def mode(self) -> Any:
-        return self.loc
-
-    @property
     def variance(self) -> Any:
         return self.scale**2
-
-    @property
-    def support(self) -> Any:
-        return constraints.real
 
 
 class LogNormal(Normal):
     """e to the power of a normal variable."""
+
+    support = constraints.positive
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return super().rsample(sample_shape).exp()
@@ -92,10 +95,6 @@ class LogNormal(Normal):
         return ((self.scale**2).exp() - 1) * (2 * self.loc + self.scale**2).exp()
 
     @property
-    def support(self) -> Any:
-        return constraints.positive
-
-    @property
     def mode(self) -> Any:
         return (self.loc - self.scale**2).exp()
 
@@ -109,6 +108,7 @@ class LogNormal(Normal):
 class HalfNormal(Distribution):
     """The size of a normal variable."""
 
+    support = constraints.nonnegative
     arg_constraints: ClassVar[Any] = {"scale": constraints.positive}
     has_rsample = True
 
@@ -132,10 +132,6 @@ class HalfNormal(Distribution):
     @property
     def variance(self) -> Any:
         return self.scale**2 * (1 - 2 / math.pi)
-
-    @property
-    def support(self) -> Any:
-        return constraints.nonnegative
 
     @property
     def mode(self) -> Any:
@@ -194,6 +190,7 @@ class Uniform(Distribution):
 class Exponential(ExponentialFamily):
     """Times between events of a rate."""
 
+    support = constraints.nonnegative
     arg_constraints: ClassVar[Any] = {"rate": constraints.positive}
     has_rsample = True
 
@@ -219,10 +216,6 @@ class Exponential(ExponentialFamily):
         return self.rate**-2
 
     @property
-    def support(self) -> Any:
-        return constraints.nonnegative
-
-    @property
     def mode(self) -> Any:
         return zeros_like(self.rate)
 
@@ -233,15 +226,8 @@ class Exponential(ExponentialFamily):
         return -(-value).log1p() / self.rate
 
 
-class Laplace(Distribution):
+class Laplace(LocationScale):
     """Double exponential."""
-
-    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = together(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         u = rand(*self._extended(sample_shape), dtype=self.loc.dtype) - 0.5
@@ -261,14 +247,6 @@ class Laplace(Distribution):
     def variance(self) -> Any:
         return 2 * self.scale**2
 
-    @property
-    def support(self) -> Any:
-        return constraints.real
-
-    @property
-    def mode(self) -> Any:
-        return self.loc
-
     def cdf(self, value: Any) -> Any:
         return 0.5 - 0.5 * (value - self.loc).sign() * (-(value - self.loc).abs() / self.scale).expm1()
 
@@ -276,15 +254,8 @@ class Laplace(Distribution):
         return self.loc - self.scale * (value - 0.5).sign() * (-2 * (value - 0.5).abs()).log1p()
 
 
-class Cauchy(Distribution):
+class Cauchy(LocationScale):
     """The quotient of two normal variables."""
-
-    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = together(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return self.loc + self.scale * ((rand(*self._extended(sample_shape), dtype=self.loc.dtype) - 0.5) * math.pi).tan()
@@ -303,14 +274,6 @@ class Cauchy(Distribution):
     def variance(self) -> Any:
         return full(tuple(self.batch_shape), math.inf, dtype=self.loc.dtype)
 
-    @property
-    def support(self) -> Any:
-        return constraints.real
-
-    @property
-    def mode(self) -> Any:
-        return self.loc
-
     def cdf(self, value: Any) -> Any:
         return ((value - self.loc) / self.scale).atan() / math.pi + 0.5
 
@@ -318,15 +281,8 @@ class Cauchy(Distribution):
         return (math.pi * (value - 0.5)).tan() * self.scale + self.loc
 
 
-class Gumbel(Distribution):
+class Gumbel(LocationScale):
     """The largest of many."""
-
-    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = together(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return self.loc - self.scale * (-rand(*self._extended(sample_shape), dtype=self.loc.dtype).clamp(min=1e-30).log()).log()
@@ -345,14 +301,6 @@ class Gumbel(Distribution):
     @property
     def variance(self) -> Any:
         return (math.pi**2 / 6) * self.scale**2
-
-    @property
-    def support(self) -> Any:
-        return constraints.real
-
-    @property
-    def mode(self) -> Any:
-        return self.loc
 
     def cdf(self, value: Any) -> Any:
         return (-(-(value - self.loc) / self.scale).exp()).exp()
@@ -403,6 +351,7 @@ def standard_gamma(concentration: Any, shape: tuple[int, ...]) -> Any:
 class Gamma(ExponentialFamily):
     """The sum of `concentration` exponential variables."""
 
+    support = constraints.nonnegative
     arg_constraints: ClassVar[Any] = {"concentration": constraints.positive, "rate": constraints.positive}
     has_rsample = True
 
@@ -430,10 +379,6 @@ class Gamma(ExponentialFamily):
         return self.concentration / self.rate**2
 
     @property
-    def support(self) -> Any:
-        return constraints.nonnegative
-
-    @property
     def mode(self) -> Any:
         return ((self.concentration - 1) / self.rate).clamp(min=0)
 
@@ -452,6 +397,7 @@ class Chi2(Gamma):
 class Dirichlet(ExponentialFamily):
     """Shares that add up to 1."""
 
+    support = constraints.simplex
     arg_constraints: ClassVar[Any] = {"concentration": constraints.independent(constraints.positive, 1)}
     has_rsample = True
 
@@ -482,10 +428,6 @@ class Dirichlet(ExponentialFamily):
         return self.concentration * (total - self.concentration) / (total**2 * (total + 1))
 
     @property
-    def support(self) -> Any:
-        return constraints.simplex
-
-    @property
     def mode(self) -> Any:
         above = (self.concentration - 1).clamp(min=0.0)
         flat = (self.concentration < 1).all(-1, keepdim=True)
@@ -496,6 +438,7 @@ class Dirichlet(ExponentialFamily):
 class Beta(ExponentialFamily):
     """Shares of one of two."""
 
+    support = constraints.unit_interval
     arg_constraints: ClassVar[Any] = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     has_rsample = True
 
@@ -526,10 +469,6 @@ class Beta(ExponentialFamily):
         return self.concentration1 * self.concentration0 / (total**2 * (total + 1))
 
     @property
-    def support(self) -> Any:
-        return constraints.unit_interval
-
-    @property
     def mode(self) -> Any:
         return (self.concentration1 - 1) / (self.concentration1 + self.concentration0 - 2)
 
@@ -537,6 +476,7 @@ class Beta(ExponentialFamily):
 class StudentT(Distribution):
     """A normal variable over the root of a chi-squared one."""
 
+    support = constraints.real
     arg_constraints: ClassVar[Any] = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
@@ -568,10 +508,6 @@ class StudentT(Distribution):
         return self.scale**2 * self.df / (self.df - 2)
 
     @property
-    def support(self) -> Any:
-        return constraints.real
-
-    @property
     def mode(self) -> Any:
         return self.loc
 
@@ -579,6 +515,7 @@ class StudentT(Distribution):
 class MultivariateNormal(Distribution):
     """Normal vectors with a covariance, its inverse, or its triangular factor."""
 
+    support = constraints.real_vector
     arg_constraints: ClassVar[Any] = {
         "loc": constraints.real_vector,
         "covariance_matrix": constraints.positive_definite,
@@ -637,10 +574,6 @@ class MultivariateNormal(Distribution):
     @property
     def variance(self) -> Any:
         return (self.scale_tril**2).sum(-1).expand(*self.batch_shape, *self.event_shape)
-
-    @property
-    def support(self) -> Any:
-        return constraints.real_vector
 
     @property
     def mode(self) -> Any:

@@ -53,6 +53,7 @@ class _OfProbability(ExponentialFamily):
 class Bernoulli(_OfProbability):
     """1 with a probability, else 0."""
 
+    support = constraints.boolean
     has_enumerate_support = True
 
     def enumerate_support(self, expand: bool = True) -> Any:
@@ -81,13 +82,11 @@ class Bernoulli(_OfProbability):
     def variance(self) -> Any:
         return self.probs * (1 - self.probs)
 
-    @property
-    def support(self) -> Any:
-        return constraints.boolean
-
 
 class Geometric(_OfProbability):
     """How often something fails before it succeeds."""
+
+    support = constraints.nonnegative_integer
 
     def sample(self, sample_shape: Any = ()) -> Any:
         p = self.probs.detach()
@@ -107,10 +106,6 @@ class Geometric(_OfProbability):
     @property
     def variance(self) -> Any:
         return (1.0 / self.probs - 1.0) / self.probs
-
-    @property
-    def support(self) -> Any:
-        return constraints.nonnegative_integer
 
     @property
     def mode(self) -> Any:
@@ -190,15 +185,8 @@ def _numbers(n: int, batch: Any, expand: bool) -> Any:
     return found.expand(-1, *batch) if expand else found
 
 
-class OneHotCategorical(Distribution):
-    """`Categorical`, with one-hot vectors as samples."""
-
-    has_enumerate_support = True
-
-    def enumerate_support(self, expand: bool = True) -> Any:
-        n = self.event_shape[0]
-        found = one_hot(arange(n), n).to(self.probs.dtype).view(n, *[1] * len(self.batch_shape), n)
-        return found.expand(n, *self.batch_shape, n) if expand else found
+class OfCategories(Distribution):
+    """Base of what is made of a categorical variable, whose probabilities are those of its event."""
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         self._categorical = Categorical(probs, logits, validate_args)
@@ -213,6 +201,18 @@ class OneHotCategorical(Distribution):
     def logits(self) -> Any:
         """Their logarithms."""
         return self._categorical.logits
+
+
+class OneHotCategorical(OfCategories):
+    """`Categorical`, with one-hot vectors as samples."""
+
+    support = constraints.one_hot
+    has_enumerate_support = True
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        n = self.event_shape[0]
+        found = one_hot(arange(n), n).to(self.probs.dtype).view(n, *[1] * len(self.batch_shape), n)
+        return found.expand(n, *self.batch_shape, n) if expand else found
 
     def sample(self, sample_shape: Any = ()) -> Any:
         return one_hot(self._categorical.sample(sample_shape), self.event_shape[0]).to(self.probs.dtype)
@@ -232,30 +232,16 @@ class OneHotCategorical(Distribution):
         return self.probs * (1 - self.probs)
 
     @property
-    def support(self) -> Any:
-        return constraints.one_hot
-
-    @property
     def mode(self) -> Any:
         return one_hot(self.probs.argmax(-1), self.event_shape[0]).to(self.probs.dtype)
 
 
-class Multinomial(Distribution):
+class Multinomial(OfCategories):
     """How often each of several comes in `total_count` draws."""
 
     def __init__(self, total_count: int = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        self.total_count, self._categorical = total_count, Categorical(probs, logits)
-        super().__init__(self._categorical.batch_shape, self._categorical.param_shape[-1:])
-
-    @property
-    def probs(self) -> Any:
-        """Probabilities."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Any:
-        """Their logarithms."""
-        return self._categorical.logits
+        self.total_count = total_count
+        super().__init__(probs, logits, validate_args)
 
     def sample(self, sample_shape: Any = ()) -> Any:
         drawn = self._categorical.sample((self.total_count, *tuple(sample_shape)))
@@ -364,6 +350,7 @@ def poisson(input: Any, generator: Any = None) -> Any:
 class Poisson(ExponentialFamily):
     """Numbers of events of a rate."""
 
+    support = constraints.nonnegative_integer
     arg_constraints: ClassVar[Any] = {"rate": constraints.nonnegative}
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
@@ -383,10 +370,6 @@ class Poisson(ExponentialFamily):
     @property
     def variance(self) -> Any:
         return self.rate
-
-    @property
-    def support(self) -> Any:
-        return constraints.nonnegative_integer
 
     @property
     def mode(self) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from fdl.stateful._random import rand, randn
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.continuous import Gamma, MultivariateNormal, Normal, standard_gamma
-from fdl.stateful.distributions.discrete import Categorical, OneHotCategorical, _OfProbability, poisson
+from fdl.stateful.distributions.discrete import Categorical, OfCategories, OneHotCategorical, _OfProbability, poisson
 from fdl.stateful.distributions.distribution import Distribution, together
 from fdl.stateful.distributions.transforms import StickBreakingTransform, TransformedDistribution
 from fdl.stateful.functions.creation import full
@@ -331,25 +331,15 @@ class RelaxedBernoulli(_OfProbability):
         return t.log() + gap - 2 * gap.exp().log1p() - value.log() - (-value).log1p()
 
 
-class RelaxedOneHotCategorical(Distribution):
+class RelaxedOneHotCategorical(OfCategories):
     """Shares that go to one-hot vectors as the temperature goes to 0 (Jang, Gu and Poole, 2017)."""
 
     has_rsample = True
     support = constraints.simplex
 
     def __init__(self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        self.temperature, self._categorical = temperature, Categorical(probs, logits, validate_args)
-        super().__init__(self._categorical.batch_shape, self._categorical.param_shape[-1:], validate_args)
-
-    @property
-    def probs(self) -> Any:
-        """Probabilities."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Any:
-        """Their logarithms."""
-        return self._categorical.logits
+        self.temperature = temperature
+        super().__init__(probs, logits, validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         noise = -(-_uniform(self, sample_shape, self.logits).log()).log()
