@@ -7,17 +7,17 @@ from typing import Any, ClassVar
 
 from fdl.stateful._random import rand, randn
 from fdl.stateful.distributions import constraints
-from fdl.stateful.distributions.continuous import Gamma, MultivariateNormal, Normal, standard_gamma
+from fdl.stateful.distributions.continuous import MultivariateNormal, Normal
 from fdl.stateful.distributions.discrete import Categorical, OfCategories, OneHotCategorical, _OfProbability, poisson
 from fdl.stateful.distributions.distribution import Distribution, together
+from fdl.stateful.distributions.gammas import standard_gamma
 from fdl.stateful.distributions.transforms import StickBreakingTransform, TransformedDistribution
 from fdl.stateful.functions.creation import full
-from fdl.stateful.functions.elementwise import where
 from fdl.stateful.functions.special import digamma, lgamma
 from fdl.stateful.nn.functional import log_softmax, logsigmoid
 
 __all__ = [
-    "FisherSnedecor", "HalfCauchy", "InverseGamma", "Kumaraswamy", "LogisticNormal", "LowRankMultivariateNormal", "MixtureSameFamily", "NegativeBinomial",
+    "HalfCauchy", "Kumaraswamy", "LogisticNormal", "LowRankMultivariateNormal", "MixtureSameFamily", "NegativeBinomial",
     "OneHotCategoricalStraightThrough", "Pareto", "RelaxedBernoulli", "RelaxedOneHotCategorical", "Weibull",
 ]  # fmt: skip
 
@@ -201,80 +201,6 @@ class Kumaraswamy(Distribution):
     @property
     def variance(self) -> Any:
         return self._moment(2) - self._moment(1) ** 2
-
-
-class InverseGamma(Distribution):
-    """One over a gamma variable."""
-
-    arg_constraints: ClassVar[Any] = {"concentration": constraints.positive, "rate": constraints.positive}
-    has_rsample = True
-    support = constraints.positive
-
-    def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
-        self.concentration, self.rate = together(concentration, rate)
-        super().__init__(self.rate.shape, validate_args=validate_args)
-
-    def rsample(self, sample_shape: Any = ()) -> Any:
-        return self.rate / standard_gamma(self.concentration, self._extended(sample_shape))
-
-    def log_prob(self, value: Any) -> Any:
-        a, b = self.concentration, self.rate
-        return a * b.log() - lgamma(a) - (a + 1) * value.log() - b / value
-
-    def cdf(self, value: Any) -> Any:
-        return 1 - Gamma(self.concentration, self.rate).cdf(1 / value)
-
-    def entropy(self) -> Any:
-        a = self.concentration
-        return a + self.rate.log() + lgamma(a) - (1 + a) * digamma(a)
-
-    @property
-    def mean(self) -> Any:
-        a = self.concentration
-        return where(a > 1, self.rate / (a - 1), math.inf)
-
-    @property
-    def mode(self) -> Any:
-        return self.rate / (self.concentration + 1)
-
-    @property
-    def variance(self) -> Any:
-        a = self.concentration
-        return where(a > 2, self.rate**2 / ((a - 1) ** 2 * (a - 2)), math.inf)
-
-
-class FisherSnedecor(Distribution):
-    """The quotient of two chi-squared variables, each over its degrees of freedom."""
-
-    arg_constraints: ClassVar[Any] = {"df1": constraints.positive, "df2": constraints.positive}
-    has_rsample = True
-    support = constraints.positive
-
-    def __init__(self, df1: Any, df2: Any, validate_args: bool | None = None) -> None:
-        self.df1, self.df2 = together(df1, df2)
-        super().__init__(self.df1.shape, validate_args=validate_args)
-
-    def rsample(self, sample_shape: Any = ()) -> Any:
-        shape = self._extended(sample_shape)
-        return (standard_gamma(self.df1 / 2, shape) / self.df1) / (standard_gamma(self.df2 / 2, shape) / self.df2)
-
-    def log_prob(self, value: Any) -> Any:
-        a, b = self.df1 * 0.5, self.df2 * 0.5
-        ratio = self.df1 / self.df2
-        return lgamma(a + b) - lgamma(a) - lgamma(b) + a * ratio.log() + (a - 1) * value.log() - (a + b) * (ratio * value).log1p()
-
-    @property
-    def mean(self) -> Any:
-        return where(self.df2 > 2, self.df2 / (self.df2 - 2), math.nan)
-
-    @property
-    def mode(self) -> Any:
-        return where(self.df1 > 2, (self.df1 - 2) / self.df1 * (self.df2 / (self.df2 + 2)), math.nan)
-
-    @property
-    def variance(self) -> Any:
-        a, b = self.df1, self.df2
-        return where(b > 4, 2 * b**2 * (a + b - 2) / (a * (b - 2) ** 2 * (b - 4)), math.nan)
 
 
 class NegativeBinomial(_OfProbability):
