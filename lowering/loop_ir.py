@@ -392,7 +392,7 @@ class Dot(Node):
         return [self.out.buffer]
 
     def work(self) -> int:
-        return math.prod(self.space) * self.m * self.n * self.k // 4 + self.m * self.n
+        return math.prod(self.space) * (self.m * self.n * (self.k + 4) // 4 + (self.m + self.n) * self.k // 2)  # multiplied, written and read
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)

@@ -108,9 +108,17 @@ def powers(transposed):
 
 @needs_compiler
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("rows", [2, 8, 40])
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 8, 40])
 def test_a_constant_operand_is_packed_before_the_loop(rows, transposed):
     w, h = R.normal(size=(96, 96)).astype(np.float32) * 0.1, R.normal(size=(rows, 96)).astype(np.float32)
     check(powers(transposed), w, h)
     (dot,) = [n for n in nodes(powers(transposed), w, h) if isinstance(n, Dot)]
-    assert (dot.rhs.rows, dot.rhs.cols) == (((96, 96),), ((96, 1),)) if rows == 2 else (((96, 32),), ((3, 96 * 32), (32, 1)))
+    assert (dot.rhs.rows, dot.rhs.cols) == (((96, 32),), ((3, 96 * 32), (32, 1)))
+
+
+@needs_compiler
+def test_a_constant_operand_that_makes_no_panels_is_turned_for_few_rows():
+    w, h = R.normal(size=(88, 88)).astype(np.float32) * 0.1, R.normal(size=(2, 88)).astype(np.float32)
+    check(powers(True), w, h)
+    (dot,) = [n for n in nodes(powers(True), w, h) if isinstance(n, Dot)]
+    assert (dot.rhs.rows, dot.rhs.cols) == (((88, 88),), ((88, 1),))
