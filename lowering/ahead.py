@@ -8,7 +8,7 @@ line two pages ahead starts the walk in time.  Where nothing is large enough, ke
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fdl.lowering.loop_ir import Buffer, Index, LoopVar, Map, Nest, Node, OneStore, space_vars, walk
 
@@ -19,7 +19,7 @@ _MAX_STREAMS = 8
 _MAX_PAGES = 8  # of a row
 
 
-def streams_of(nodes: Sequence[Node], local: Sequence[Buffer] = ()) -> list[tuple[Buffer, Index]]:
+def streams_of(nodes: Sequence[Node], local: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
     """The places that nodes walk through, one for each buffer and way through it; none where they are few bytes or too many places."""
     found: dict[tuple[Buffer, tuple[tuple[LoopVar, int], ...]], Index] = {}
     for n in nodes:
@@ -33,21 +33,21 @@ def streams_of(nodes: Sequence[Node], local: Sequence[Buffer] = ()) -> list[tupl
     return places if large and len(places) <= _MAX_STREAMS else []
 
 
-def along(n: Map) -> tuple[int, list[tuple[Buffer, Index]]]:
-    """For a map whose innermost loop crosses pages: steps of that loop in a page, and what to ask for when it begins a page."""
+def along(n: Map, but: Collection[Buffer] = ()) -> tuple[int, list[tuple[Buffer, Index]]]:
+    """For a map whose innermost loop crosses pages: steps of that loop in a page, and what to ask for when it begins a page, but for these buffers."""
     if not n.space:
         return 0, []
     inner = space_vars(len(n.space))[-1].terms[0][0]
-    walked = [(b, i) for b, i in streams_of([n]) if i.coefficient(inner) == 1]
+    walked = [(b, i) for b, i in streams_of([n], but) if i.coefficient(inner) == 1]
     if not walked:
         return 0, []
     step = PAGE // max(b.dtype.itemsize for b, _ in walked)
     return (step, [(b, i + 2 * step) for b, i in walked]) if n.space[-1] > step else (0, [])
 
 
-def by_rows(n: Nest | Map) -> list[tuple[Buffer, Index]]:
-    """What to ask for at the start of each row of a nest, or of a map whose rows are shorter than a page."""
-    outer, local = (n.outer, list(n.locals)) if isinstance(n, Nest) else (n.space[:-1], [])
+def by_rows(n: Nest | Map, but: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
+    """What to ask for at the start of each row of a nest, or of a map whose rows are shorter than a page, but for these buffers."""
+    outer, local = (n.outer, [*n.locals, *but]) if isinstance(n, Nest) else (n.space[:-1], but)
     if not outer:
         return []
     variables = [v.terms[0][0] for v in space_vars(8)]

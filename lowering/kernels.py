@@ -13,7 +13,7 @@ from typing import Any
 
 from fdl.core import dtypes
 from fdl.lowering import ahead as ahead_of
-from fdl.lowering import spellings
+from fdl.lowering import spellings, streaming
 from fdl.lowering.fusion import row_value
 from fdl.lowering.loop_ir import (
     Argmax,
@@ -47,8 +47,9 @@ def environment() -> Any:
 class Expressions:
     """Writes expressions as statements of a kernel; collects the buffers and steps that it refers to."""
 
-    def __init__(self, table: dict[str, str] | None = None, rows: Mapping[Buffer, int] | None = None, outer: int = 0) -> None:
+    def __init__(self, table: dict[str, str] | None = None, rows: Mapping[Buffer, int] | None = None, outer: int = 0, streamed: Collection[Buffer] = ()) -> None:
         self.table = table or {}
+        self.streamed = streamed  # buffers that maps write past the caches
         self.rows = {b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())}  # buffers of which one row is kept: its name and size
         self.outer = [v.terms[0][0] for v in space_vars(outer)]  # the loops over rows
         self.buffers: dict[Buffer, str] = {}
@@ -86,9 +87,11 @@ class Expressions:
 
     def store(self, b: Buffer, index: Index, value: str) -> str:
         """The statement that stores a value."""
-        if b.dtype in dtypes.NARROW_FLOATS:
-            value = f"fdl_store_{spellings.SUFFIX[b.dtype]}({value})"
-        return f"{self.element(b, index)} = {value};"
+        return f"{self.element(b, index)} = {self.stored(b, value)};"
+
+    def stored(self, b: Buffer, value: str) -> str:
+        """A value as it lies in memory."""
+        return f"fdl_store_{spellings.SUFFIX[b.dtype]}({value})" if b.dtype in dtypes.NARROW_FLOATS else value
 
     def emit(self, e: Expr) -> str:
         """The name or literal of an expression, after the statements that it needs."""
@@ -148,6 +151,15 @@ class LoopText:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StreamText:
+    """A page of a result, beside it: its name, and where the page belongs."""
+
+    type: str
+    name: str
+    place: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Part:
     """One loop nest of a kernel."""
 
@@ -170,6 +182,7 @@ class Part:
     overlaps: bool = False
     page: int = 0  # steps of the innermost loop from one reading ahead to the next
     ahead: tuple[str, ...] = ()  # what is asked for then, or at the start of a row
+    streams: tuple[StreamText, ...] = ()  # what is copied past the caches when a page is full
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -201,6 +214,11 @@ class Kernel:
     name: str = ""
     apart: bool = False
 
+    @property
+    def streams(self) -> bool:
+        """Whether a part writes past the caches."""
+        return any(part.streams for part in self.parts)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KernelCall:
@@ -227,14 +245,14 @@ def _params(text: Expressions, written: Sequence[Buffer], overlapping: Collectio
     return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
 
 
-def render_kernel(n: Node, in_place: Mapping[Buffer, Buffer], exprs: Interner) -> KernelCall:
-    """The kernel of a node; its name is filled in when equal ones have been found.
+def render_kernel(n: Node, in_place: Mapping[Buffer, Buffer], exprs: Interner, streamed: Collection[Buffer] = ()) -> KernelCall:
+    """The kernel of a node, which writes the `streamed` buffers past the caches; its name is filled in when equal ones have been found.
 
     Where an output may lie on an input, both pointers lose `restrict`: each iteration loads before it stores, and no two share an element.
     """
     if isinstance(n, Nest):
-        return _nest(n, exprs)
-    text = Expressions()
+        return _nest(n, exprs, streamed)
+    text = Expressions(streamed=streamed)
     pairs = [(b, in_place[b]) for b in n.writes() if b in in_place]
     part = dataclasses.replace(_part(n, text, 0), overlaps=bool(pairs))
     return KernelCall(Kernel(part.comment, _params(text, n.writes(), {b for pair in pairs for b in pair}), (part,)), tuple(text.buffers), tuple(text.steps))
@@ -246,9 +264,9 @@ def _part(n: Node, text: Expressions, outer: int) -> Part:
     return make(n, text, outer)  # type: ignore[operator, no-any-return]
 
 
-def _nest(n: Nest, exprs: Interner) -> KernelCall:
+def _nest(n: Nest, exprs: Interner, streamed: Collection[Buffer]) -> KernelCall:
     outer = len(n.outer)
-    text = Expressions(rows=n.locals, outer=outer)
+    text = Expressions(rows=n.locals, outer=outer, streamed=streamed)
     parts: list[Part] = []
     totals: list[Total] = []
     for m in n.body:
@@ -259,7 +277,7 @@ def _nest(n: Nest, exprs: Interner) -> KernelCall:
             parts.append(_part(m, text, outer))
     rows = tuple(f"{spellings.storage_type(b.dtype)} {name}{f'[{size}]' if size > 1 else ''};" for b, (name, size) in text.rows.items())
     comment = f"nest of {_dims(n.outer)} rows: {', '.join(type(m).__name__.lower() for m in n.body)}"
-    ahead = _asked(ahead_of.by_rows(n), text)
+    ahead = _asked(ahead_of.by_rows(n, streamed), text)
     return KernelCall(Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.outer), n.chunk, tuple(totals), rows, ahead), tuple(text.buffers), tuple(text.steps))
 
 
@@ -282,16 +300,25 @@ def _total(n: Reduce, text: Expressions, exprs: Interner, number: int) -> Total:
 
 
 def _map(n: Map, text: Expressions, outer: int) -> Part:
-    stores = []
+    stores: list[str] = []
+    streams: list[StreamText] = []
+    inner = [v.terms[0][0] for v in space_vars(len(n.space))[-1:]]
     for s in n.stores:
         value = text.emit(s.value)
-        stores.append(text.store(s.buffer, s.offset, value))
+        if s.buffer in text.streamed and streaming.runs(n, s):
+            streams.append(StreamText(spellings.storage_type(s.buffer.dtype), f"w{len(streams)}", f"&{text.element(s.buffer, s.offset.without(inner))} + page"))
+            stores.append(f"{streams[-1].name}[i{len(n.space) - 1} - page] = {text.stored(s.buffer, value)};")
+        else:
+            stores.append(text.store(s.buffer, s.offset, value))
     loops = _loops(n.space[outer:], 1 + 3 * outer, outer, not outer)
     ops = sorted({e.op for e in _all_ops(n)})
-    page, places = (0, []) if outer else ahead_of.along(n)
-    ahead = _asked(places if page or outer else ahead_of.by_rows(n), text)
+    page, places = (0, []) if outer else ahead_of.along(n, text.streamed)
+    ahead = _asked(places if page or outer else ahead_of.by_rows(n, text.streamed), text)
+    if streams:
+        page = page or ahead_of.PAGE // max(s.buffer.dtype.itemsize for s in n.stores)
     lines = (*text.lines[0], *stores)
-    return Part("map", f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}", loops, "  " * (len(loops) + 1 + 3 * outer), lines, page=page, ahead=ahead)
+    comment = f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}"
+    return Part("map", comment, loops, "  " * (len(loops) + 1 + 3 * outer), lines, page=page, ahead=ahead, streams=tuple(streams))
 
 
 def _all_ops(n: Node) -> list[Expr]:

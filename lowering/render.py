@@ -26,6 +26,7 @@ from fdl.lowering.loop_ir import (
 )
 from fdl.lowering.memory import Arena, Barriers, copies_itself, is_parallel
 from fdl.lowering.reindex import all_nodes
+from fdl.lowering.streaming import streamed
 
 _SMALL_COPY = 256  # bytes of a carry that is copied rather than swapped
 UNITS = 2  # parts of a large program that are compiled at the same time
@@ -166,6 +167,7 @@ class ProgramText:
     units: int
     arena: int
     own: int
+    streams: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -191,8 +193,10 @@ class ProgramRenderer:
         self.clocks: list[tuple[str, Node]] = []
         self.kernels: dict[str, str] = {}  # text with a placeholder for the name -> name
         self.branches = 0
+        self.streams = False
         self.lines: dict[str, list[Location]] = {}
         self.used: set[Buffer] = set()
+        self.streamed = streamed(program, arena.in_place)
         self.large = sum(1 for _ in all_nodes(program.nodes)) > _LARGE
 
     def render(self) -> Rendered:
@@ -204,7 +208,7 @@ class ProgramRenderer:
         kernels = tuple(_kernel_text(text.replace("KERNEL_NAME", name)) for text, name in self.kernels.items())
         units = UNITS if self.large and not self.timed else 1
         buffers = tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used and b not in self.arena.slabs)
-        text = ProgramText(kernels, buffers, nodes, serial, self.large, len(self.clocks) if self.timed else 0, units, self.arena.size, self.arena.own)
+        text = ProgramText(kernels, buffers, nodes, serial, self.large, len(self.clocks) if self.timed else 0, units, self.arena.size, self.arena.own, self.streams)
         source = environment().get_template("program.c.j2").render(p=text)
         return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines, self.clocks, units)
 
@@ -275,7 +279,8 @@ class ProgramRenderer:
         return f"{self._name(x.buffer)} + {place}"
 
     def _kernel(self, n: Node, barrier: bool) -> KernelText:
-        call = render_kernel(n, self.arena.in_place, self.program.exprs)
+        call = render_kernel(n, self.arena.in_place, self.program.exprs, self.streamed)
+        self.streams |= call.kernel.streams
         text = environment().get_template("kernel.c.j2").render(kernel=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
         name = self.kernels.setdefault(text, f"k{len(self.kernels)}")
         known = self.lines.setdefault(name, [])

@@ -1,0 +1,47 @@
+/* Copies to memory past the caches: whole lines, whose old content nobody reads first. */
+#ifndef FDL_STREAM_H
+#define FDL_STREAM_H
+
+#if defined(__AVX512F__)
+#define FDL_WIDE 64
+#elif defined(__AVX__)
+#define FDL_WIDE 32
+#else
+#define FDL_WIDE 16
+#endif
+typedef float fdl_wide __attribute__((vector_size(FDL_WIDE), may_alias));
+typedef float fdl_wide_anywhere __attribute__((vector_size(FDL_WIDE), aligned(1), may_alias));
+
+#ifdef __clang__
+#define FDL_PUT(to, x) __builtin_nontemporal_store(x, to)
+#elif defined(__AVX512F__)
+#define FDL_PUT(to, x) __builtin_ia32_movntps512((float *)(to), x)
+#elif defined(__AVX__)
+#define FDL_PUT(to, x) __builtin_ia32_movntps256((float *)(to), x)
+#elif defined(__SSE__)
+#define FDL_PUT(to, x) __builtin_ia32_movntps((float *)(to), x)
+#else
+#define FDL_PUT(to, x) (*(to) = (x))
+#endif
+
+static void fdl_stream(void *restrict to, const void *restrict from, long bytes) {
+  char *out = (char *)to;
+  const char *in = (const char *)from;
+  const long before = -(unsigned long)out & 63, first = before < bytes ? before : bytes;
+  __builtin_memcpy(out, in, first);
+  out += first, in += first, bytes -= first;
+  for (; bytes >= 64; out += 64, in += 64, bytes -= 64)
+    for (int part = 0; part < 64; part += FDL_WIDE) {
+      const fdl_wide x = *(const fdl_wide_anywhere *)(in + part);
+      FDL_PUT((fdl_wide *)(out + part), x);
+    }
+  __builtin_memcpy(out, in, bytes);
+}
+
+/* Other threads see what was streamed after they meet */
+static void fdl_streamed(void) {
+#ifdef __SSE__
+  __builtin_ia32_sfence();
+#endif
+}
+#endif
