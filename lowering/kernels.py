@@ -30,7 +30,10 @@ from fdl.lowering.loop_ir import (
     space_vars,
     walk,
 )
+from fdl.lowering.memory import Arena
 from fdl.ops.reduction import lowest
+
+_UNROLLED = 128  # work up to which a map of arrays on the stack is written out, so that the compiler keeps them in registers
 
 
 @functools.cache
@@ -148,6 +151,7 @@ class LoopText:
     start: str
     stop: str
     indent: str
+    unrolled: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -245,7 +249,7 @@ def _params(text: Expressions, written: Sequence[Buffer], overlapping: Collectio
     return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
 
 
-def render_kernel(n: Node, in_place: Mapping[Buffer, Buffer], exprs: Interner, streamed: Collection[Buffer] = ()) -> KernelCall:
+def render_kernel(n: Node, arena: Arena, exprs: Interner, streamed: Collection[Buffer] = ()) -> KernelCall:
     """The kernel of a node, which writes the `streamed` buffers past the caches; its name is filled in when equal ones have been found.
 
     Where an output may lie on an input, both pointers lose `restrict`: each iteration loads before it stores, and no two share an element.
@@ -253,8 +257,10 @@ def render_kernel(n: Node, in_place: Mapping[Buffer, Buffer], exprs: Interner, s
     if isinstance(n, Nest):
         return _nest(n, exprs, streamed)
     text = Expressions(streamed=streamed)
-    pairs = [(b, in_place[b]) for b in n.writes() if b in in_place]
+    pairs = [(b, arena.in_place[b]) for b in n.writes() if b in arena.in_place]
     part = dataclasses.replace(_part(n, text, 0), overlaps=bool(pairs))
+    if part.kind == "map" and n.work() <= _UNROLLED and not arena.private.isdisjoint([*n.reads(), *n.writes()]):
+        part = dataclasses.replace(part, loops=tuple(dataclasses.replace(x, unrolled=True) for x in part.loops))
     return KernelCall(Kernel(part.comment, _params(text, n.writes(), {b for pair in pairs for b in pair}), (part,)), tuple(text.buffers), tuple(text.steps))
 
 

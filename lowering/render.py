@@ -279,7 +279,7 @@ class ProgramRenderer:
         return f"{self._name(x.buffer)} + {place}"
 
     def _kernel(self, n: Node, barrier: bool) -> KernelText:
-        call = render_kernel(n, self.arena.in_place, self.program.exprs, self.streamed)
+        call = render_kernel(n, self.arena, self.program.exprs, self.streamed)
         self.streams |= call.kernel.streams
         text = environment().get_template("kernel.c.j2").render(kernel=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
         name = self.kernels.setdefault(text, f"k{len(self.kernels)}")

@@ -51,6 +51,9 @@ typedef struct {
 #define FDL_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+/* Few iterations, written out: small arrays that a loop hands on then live in registers */
+#define FDL_UNROLLED _Pragma("GCC unroll 16")
+
 /* Asks for memory that will be needed soon, which may lie past an array's end */
 #define FDL_AHEAD(base, elements) __builtin_prefetch((const void *)((unsigned long)(base) + sizeof *(base) * (unsigned long)(elements)))
 
