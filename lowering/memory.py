@@ -1,4 +1,4 @@
-"""Memory of a program: where each temp lies in the arena, what is written over what, which stages all threads run, and where threads must meet.
+"""Memory of a program: where each temp lies in the arena, what is written over what, and which stages all threads run.
 
 Nothing here changes what a number is made of, so nothing changes bits.
 """
@@ -8,11 +8,9 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import heapq
-import itertools
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Index, Loop, Map, Node, Program, Reduce, Scatter, walk
 from fdl.lowering.reindex import all_nodes
@@ -206,44 +204,3 @@ def is_parallel(n: Node) -> bool:
     if isinstance(n, (Loop, Branch)):
         return any(is_parallel(m) for nested in n.nested() for m in nested)
     return bool(getattr(n, "space", ())) or not isinstance(n, (Reduce, Argmax, Map))
-
-
-class Barriers:
-    """Says before which node threads must meet: where it touches memory that another thread may have written or read since they last met."""
-
-    def __init__(self, arena: Arena) -> None:
-        self.arena = arena
-        self.meet()
-
-    def _ranges(self, n: Node) -> list[tuple[Any, int, int, bool]]:
-        extra = [n.test_result] if isinstance(n, Loop) and n.test_result is not None else []
-        pairs = itertools.chain(((b, False) for b in [*n.reads(), *extra]), ((b, True) for b in n.writes()))
-        return [self._range(b, written) for b, written in pairs]
-
-    def _range(self, b: Buffer, written: bool) -> tuple[Any, int, int, bool]:
-        b = self.arena.home(b)
-        if b in self.arena.offsets:
-            start = self.arena.offsets[b]
-            return "arena", start, start + b.nbytes, written
-        return b, 0, 1, written
-
-    def before(self, n: Node) -> bool:
-        """Whether a barrier stands before this node; the node counts as run afterwards."""
-        parallel, mine = is_parallel(n), self._ranges(n)
-        # what one thread did, the same thread may follow without meeting the others
-        others = [self.by_all, self.by_one] if parallel else [self.by_all]
-        needed = any(
-            space == other and start < stop and begin < end and (written or wrote)
-            for touched in others
-            for other, begin, stop, wrote in touched
-            for space, start, end, written in mine
-        )
-        if needed:
-            self.meet()
-        (self.by_all if parallel else self.by_one).update(mine)
-        return needed
-
-    def meet(self) -> None:
-        """All threads have met: what they touched before is settled."""
-        self.by_all: set[tuple[Any, int, int, bool]] = set()  # (space, start, end, written)
-        self.by_one: set[tuple[Any, int, int, bool]] = set()

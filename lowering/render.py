@@ -13,6 +13,7 @@ from typing import Any
 
 from fdl.core.source import Location
 from fdl.lowering import spellings
+from fdl.lowering.barriers import Barriers
 from fdl.lowering.kernels import Expressions, LoopText, environment, render_kernel
 from fdl.lowering.loop_ir import (
     Band,
@@ -24,7 +25,7 @@ from fdl.lowering.loop_ir import (
     Operand,
     Program,
 )
-from fdl.lowering.memory import Arena, Barriers, copies_itself, is_parallel
+from fdl.lowering.memory import Arena, copies_itself, is_parallel
 from fdl.lowering.reindex import all_nodes
 from fdl.lowering.streaming import streamed
 
@@ -75,7 +76,7 @@ class KernelText:
     args: tuple[str, ...]
     extent: int
     parallel: bool
-    barrier: bool
+    barrier: int
     clock: int
     kind: str = "kernel"
 
@@ -96,7 +97,7 @@ class DotText:
     batch: int
     loops: tuple[LoopText, ...]  # of the batch: start is how many products one step of the loop takes
     parallel: bool
-    barrier: bool
+    barrier: int
     clock: int
     kind: str = "dot"
 
@@ -121,7 +122,7 @@ class BandText:
     whole: tuple[bool, ...]  # which stages run whole in each part, and read counters
     counters: tuple[tuple[int, int, int], ...]  # (depth, stride, size)
     parallel: bool
-    barrier: bool
+    barrier: int
     kind: str = "band"
 
 
@@ -138,7 +139,7 @@ class LoopNodeText:
     test: tuple[Any, ...]
     test_result: str
     serial: bool
-    barrier: bool
+    barrier: int
     kind: str = "loop"
 
 
@@ -150,7 +151,7 @@ class BranchText:
     args: tuple[str, ...]
     bodies: tuple[tuple[Any, ...], ...]
     serial: bool
-    barrier: bool
+    barrier: int
     kind: str = "branch"
 
 
@@ -233,7 +234,7 @@ class ProgramRenderer:
     def _nodes(self, nodes: Sequence[Node], barriers: Barriers) -> tuple[Any, ...]:
         return tuple(self._node(n, barriers.before(n)) for n in nodes if not copies_itself(n, self.arena.in_place))
 
-    def _node(self, n: Node, barrier: bool) -> Any:
+    def _node(self, n: Node, barrier: int) -> Any:
         if isinstance(n, Dot):
             loops = tuple(LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space))
             lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
@@ -278,7 +279,7 @@ class ProgramRenderer:
             place = re.sub(rf"\b{name}\b", f"t{v.rank}", place)
         return f"{self._name(x.buffer)} + {place}"
 
-    def _kernel(self, n: Node, barrier: bool) -> KernelText:
+    def _kernel(self, n: Node, barrier: int) -> KernelText:
         call = render_kernel(n, self.arena, self.program.exprs, self.streamed)
         self.streams |= call.kernel.streams
         text = environment().get_template("kernel.c.j2").render(kernel=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
@@ -293,7 +294,7 @@ class ProgramRenderer:
         self.clocks.append((name, n))
         return len(self.clocks) - 1
 
-    def _branch(self, n: Branch, barrier: bool) -> BranchText:
+    def _branch(self, n: Branch, barrier: int) -> BranchText:
         text = Expressions()
         index = text.emit(n.index)
         params = [f"const {spellings.storage_type(b.dtype)} *{name}" for b, name in text.buffers.items()] + [f"long {s}" for s in text.steps.values()]

@@ -1,0 +1,159 @@
+"""Barriers: random programs are run thread by thread on paper, element by element, and no thread touches what another one wrote or reads since they last met."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import fdl.numpy as jnp
+from fdl import nn
+from fdl.backends.c import lower
+from fdl.lowering import barriers, memory
+from fdl.lowering.barriers import Barriers
+from fdl.lowering.loop_ir import Argmax, Band, Dot, Loop, LoopVar, Map, Nest, Reduce, Scatter, space_vars, walk
+from fdl.lowering.memory import is_parallel
+from tests.lowering.test_bands import graph_of
+from tests.lowering.test_programs import programs
+
+R = np.random.default_rng(0)
+FIRST = space_vars(1)[0].terms[0][0]
+
+
+def addresses(index, dims, first):
+    """Elements at an address, for these iterations of the first loop and all of the others; None where only the program knows."""
+    if not all(isinstance(a, LoopVar) for a, _ in index.terms):
+        return None
+    at = np.array([index.const + sum(c for a, c in index.terms if a.step)])  # steps of enclosing loops are 1
+    for atom, c in index.terms:
+        if not atom.step:
+            at = np.unique(at[:, None] + c * (first if atom is FIRST else np.arange(dims[atom.rank])))
+    return at
+
+
+def touches(n, lo, hi):
+    """(buffer, written, elements or None for all of them) of iterations lo to hi."""
+    rows = np.arange(lo, hi)
+    if isinstance(n, Nest):
+        for m in n.body:
+            kept = n.chunk and isinstance(m, Reduce) and not m.rows
+            inner = np.arange(lo * n.chunk, hi * n.chunk) if n.chunk else rows
+            for b, written, at in of_loops(m, inner):
+                if b not in n.locals:
+                    yield b, written, addresses(m.offset, n.space, rows) if kept and written else at
+    elif isinstance(n, Dot):
+        numbers = np.unravel_index(rows, n.space)
+        for x, written in ((n.lhs, False), (n.rhs, False), (n.out, True)):
+            at = np.array([x.offset.const + sum(c for a, c in x.offset.terms if a.step)])
+            at = at + sum((c * numbers[a.rank] for a, c in x.offset.terms if not a.step), start=np.zeros(1, int))
+            for size, step in (*x.rows, *x.cols):
+                at = np.unique(at[:, None] + step * np.arange(size))
+            yield x.buffer, written, at
+    else:
+        yield from of_loops(n, rows)
+
+
+def of_loops(n, rows):
+    over = n.over if isinstance(n, Reduce) else (n.over,) if isinstance(n, Argmax) else ()
+    for e in walk(n.roots()):
+        if e.op == "load":
+            yield e.attr[0], False, addresses(e.attr[1], (*n.space, *over), rows)
+    for b, index in [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)]:
+        yield b, True, addresses(index, n.space, rows)
+
+
+class Team:
+    """What each of so many threads touched since they last met."""
+
+    def __init__(self, arena, threads):
+        self.arena, self.threads = arena, threads
+        self.meet()
+
+    def meet(self):
+        self.seen = {}  # memory -> [(reads, writes) of each thread], sets of bytes
+
+    def run(self, n):
+        extent = math.prod(n.space) if isinstance(n, Dot) else n.space[0] if getattr(n, "space", ()) else 1
+        known = isinstance(n, (Map, Reduce, Argmax, Nest, Dot)) and not isinstance(n, (Scatter, Band)) and not (isinstance(n, Dot) and extent == 1)
+        now = {}
+        for t in range(self.threads):
+            if not is_parallel(n):
+                mine = [*((b, False, None) for b in n.reads()), *((b, True, None) for b in n.writes())] if t == 0 else []
+            elif known:
+                lo, hi = extent * t // self.threads, extent * (t + 1) // self.threads
+                mine = list(touches(n, lo, hi)) if lo < hi else []
+            else:
+                mine = [*((b, False, None) for b in n.reads()), *((b, True, None) for b in n.writes())]
+            for b, written, at in mine:
+                b = self.arena.home(b)
+                if b in self.arena.private:
+                    continue
+                place, start = ("arena", self.arena.offsets[b]) if b in self.arena.offsets else (b, 0)
+                size = b.dtype.itemsize
+                elements = np.arange(b.size) if at is None else at[(at >= 0) & (at < b.size)]  # padding is no load
+                touched = set((start + elements[:, None] * size + np.arange(size)).reshape(-1).tolist())
+                now.setdefault((place, t), (set(), set()))[written].update(touched)
+        for (place, t), (reads, writes) in now.items():
+            for u in range(self.threads):
+                if u != t and (place, u) in self.seen:
+                    was_read, was_written = self.seen[place, u]
+                    assert not (reads & was_written or writes & was_written or writes & was_read), f"{n} races with what thread {u} did"
+        for key, (reads, writes) in now.items():
+            for mine, more in zip(self.seen.setdefault(key, (set(), set())), (reads, writes), strict=True):
+                mine |= more
+
+
+def race(lowered):
+    """Run each list of nodes with 2, 3 and 6 threads; how many barriers there are, and how many fewer than without shares."""
+    count = [0, 0]
+
+    def visit(nodes):
+        for threads in (2, 3, 6):
+            team, where = Team(lowered.arena, threads), Barriers(lowered.arena)
+            for n in nodes:
+                needed = where.before(n)
+                if needed and (needed == barriers.ALWAYS or needed % threads):
+                    team.meet()
+                    count[0] += 1
+                else:
+                    count[1] += 1
+                team.run(n)
+        for n in nodes:
+            for nested in n.nested() if isinstance(n, Loop) else []:
+                visit(nested)
+
+    visit(lowered.program.nodes)
+    return count
+
+
+@settings(max_examples=60)
+@given(programs())
+def test_no_thread_meets_another_ones_memory(f):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "PARALLEL_WORK", 1)
+        graph, _ = graph_of(f, [jnp.asarray(R.normal(size=(6, 9)).astype("f"))])
+        race(lower(graph))
+
+
+def attention(q, k, v):
+    return jnp.einsum("bhqk,bhkd->bhqd", nn.softmax(jnp.einsum("bhqd,bhkd->bhqk", q, k)), v)
+
+
+def test_threads_that_find_their_own_work_do_not_wait(monkeypatch):
+    monkeypatch.setattr(memory, "PARALLEL_WORK", 1)
+    q = jnp.asarray(R.normal(size=(2, 3, 1, 16)).astype("f"))
+    k = jnp.asarray(R.normal(size=(2, 3, 40, 16)).astype("f"))
+    source = lower(graph_of(attention, [q, k, k])[0]).source
+    assert source.count("gemm_f32") == 2
+    assert source.count("rt->barrier") == 1  # batches of products and rows of the softmax are the same threads'; memory of the scores is used again
+    rows = lower(graph_of(lambda x: (lambda y: (y, y.reshape(4, 60).sum(1)))(jnp.tanh(x)), [jnp.ones((12, 20))])[0]).source
+    assert "if (4 % threads) rt->barrier" in rows
+
+
+def test_a_race_is_found(monkeypatch):
+    """The check itself can fail: without barriers a fold over another axis races."""
+    monkeypatch.setattr(memory, "PARALLEL_WORK", 1)
+    monkeypatch.setattr(Barriers, "before", lambda self, n: 0)
+    graph, _ = graph_of(lambda x: (lambda y: (y, y.sum(0)))(jnp.tanh(x)), [jnp.ones((12, 20))])
+    with pytest.raises(AssertionError, match="races"):
+        race(lower(graph))
