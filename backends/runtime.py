@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from fdl.backends import cache
-from fdl.backends.toolchain import PRODUCT_FLAGS, Compiler, rows_of_tile
+from fdl.backends.toolchain import PRODUCT_FLAGS, RUNTIME_FLAGS, Compiler, rows_of_tile
 from fdl.core.array import Array
 from fdl.core.config import config
 from fdl.core.errors import CompileError
@@ -139,7 +139,7 @@ def _library(compiler: Compiler, name: str) -> Path:
 
 def _build(compiler: Compiler, name: str, target: Path) -> None:
     if name == _NAME:
-        compiler.build([_NATIVE / "runtime.c"], target, PRODUCT_FLAGS, ("-lm", "-lpthread", "-ldl"))
+        compiler.build([_NATIVE / "runtime.c"], target, RUNTIME_FLAGS, ("-lm", "-lpthread", "-ldl"))
         return
     source = target.with_suffix(".c")
     try:
