@@ -103,7 +103,7 @@ def put(cells: Sequence[Storage], arrays: Sequence[Any]) -> None:
 
 
 def native_tensors(tensor: type, view: type) -> None:
-    """Let the runtime library, once it is loaded, apply functions to tensors of this type where the call is a hit: `NATIVE.apply`, see
+    """Let the runtime library, once it is loaded, apply functions to tensors of this type where the call is a hit: `NATIVE.apply`, also in place: `NATIVE.change`, see
     them through a further step: `NATIVE.see`, and
     fill many storages at once: `NATIVE.put`.
 
@@ -114,6 +114,6 @@ def native_tensors(tensor: type, view: type) -> None:
 
     def adopt(module: Any) -> None:
         if module.tensors(*probe(tensor), *probe(Storage), *probe(view)):
-            NATIVE.apply, NATIVE.see, NATIVE.put = module.apply, module.see, module.put
+            NATIVE.apply, NATIVE.change, NATIVE.see, NATIVE.put = module.apply, module.change, module.see, module.put
 
     on_native(adopt)

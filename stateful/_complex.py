@@ -26,8 +26,8 @@ from fdl.stateful._tensor import Composite, Size, Step, Tensor, apply, as_tensor
 
 # What only moves elements, or adds them
 _BY_PARTS = set(
-    """minus plus cat clone cumsum diag diag_embed diagonal diagonal_scatter diff expand fill flip gather index index_add index_fill index_put index_select masked_fill
-    masked_scatter mean neg permute put repeat repeat_interleave roll scatter scatter_add select split stack sum take take_along_dim tile unfold view where pad as_strided
+    """add cat clone cumsum diag diag_embed diagonal diagonal_scatter diff expand fill flip gather index index_add index_fill index_put index_select masked_fill
+    masked_scatter mean neg permute put repeat repeat_interleave roll scatter scatter_add select split stack sub sum take take_along_dim tile unfold view where pad as_strided
     pixel_shuffle pixel_unshuffle channel_shuffle index_copy overlap_add""".split()
 )  # fmt: skip
 _SHARED_NUMBERS = set("select index gather index_select take_along_dim index_add".split())  # numbers among their operands are no values

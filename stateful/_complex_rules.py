@@ -89,7 +89,7 @@ def _reciprocal(z: Any) -> Any:
     return 1.0 / z
 
 
-@_rule("true_div")
+@_rule("div")
 def _div(a: Any, b: Any) -> Any:
     if not isinstance(b, ComplexTensor):
         return a._each(lambda p: p / b)

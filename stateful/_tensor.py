@@ -583,8 +583,14 @@ def _with_steps(base: Tensor, steps: tuple[Step, ...]) -> Tensor:
     return t
 
 
-def method(*names: str, inplace: bool = False) -> Callable[[F], F]:
-    """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which overwrites the tensor."""
+_APPLIED = frozenset({Tensor, float, int})  # what operations apply to as it is
+
+
+def method(*names: str, inplace: bool = False, function: Function | None = None, others: int = 0) -> Callable[[F], F]:
+    """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which overwrites the tensor.
+
+    Where all that the function does is to apply `function` to the tensor and so many `others`, overwriting is one call of the runtime library.
+    """
 
     def register(f: F) -> F:
         for name in names or (f.__name__.strip("_"),):
@@ -592,7 +598,15 @@ def method(*names: str, inplace: bool = False) -> Callable[[F], F]:
             if inplace:
 
                 def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-                    result = f(self, *args, **kwargs)
+                    result = None
+                    if function is not None and len(args) == others and not kwargs and (not args or type(args[0]) in _APPLIED) and type(self) is Tensor:
+                        current = recorders.recorder
+                        if current.plain and NATIVE.change is not None and not transforming():
+                            result = NATIVE.change(current, function, (self, *args), (), grad_mode.enabled, ORDER)
+                            if result is True:
+                                return self
+                    if result is None:
+                        result = f(self, *args, **kwargs)
                     return self if _put_plain(self, result) else self._overwrite(check_cast(self, result))
 
                 changed.__name__ = f"{name}_"
@@ -669,6 +683,18 @@ def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:
 
 
 _convert = Function(lambda x, np_dtype: ops.cast(x, np_dtype), "to")
+
+
+def conversion(np_dtype: Any) -> Callable[[Any], Any]:
+    """The function that converts to a dtype."""
+    static = (np_dtype,)
+
+    def convert(input: Any) -> Any:
+        if type(input) is not Tensor:
+            return converted(input, np_dtype)
+        return input if input._aval.dtype is np_dtype else apply(_convert, (input,), static)
+
+    return convert
 
 
 native_tensors(Tensor, View)

@@ -763,7 +763,7 @@ static PyObject *prune(PyObject *self, PyObject *dict) {
 
 /* ---- The plain steps of reverse mode, see `walk` in transforms/tape/walk.py, which says what they mean ---- */
 
-static struct { PyObject *node, *leaf, *given, *busy, *segment; } tape;
+static struct { PyObject *node, *leaf, *given, *busy, *segment, *journal; } tape;
 static struct { long edges, hooks, operands, order, taped, values, sources, count, varies; } on; /* offsets of slots of tape nodes and of taped functions */
 
 #define ON(x, slot) (*(PyObject **)((char *)(x) + on.slot))
@@ -1044,28 +1044,65 @@ static PyObject *see(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
+/* Whether a cell may be given a pending array without Python: nobody shares its memory */
+static int plain_cell(PyObject *cell) { return OF(cell, exported) == &_Py_NoneStruct && (PyObject *)OF(cell, array)->type == known.array; }
+
+/* Put a pending array of this segment into a plain cell, whose old one the journal remembers; 0 with an error */
+static int put_cell(PyObject *segment, PyObject *journal, PyObject *cell, PyObject *array) {
+  if (!PyDict_GetItemWithError(journal, cell)) {
+    PyObject *old = OF(cell, array);
+    const long long slot = PyLong_AsLongLong(FIELD(old, mark)) - PyLong_AsLongLong(FIELD(segment, base));
+    PyObject *entry = slot >= 0 && slot < PyList_Size(FIELD(segment, values)) ? PyLong_FromLongLong(slot) : keep(old);
+    const int failed = PyDict_SetItem(journal, cell, entry);
+    Py_DecRef(entry);
+    if (failed) return 0;
+  }
+  put(&OF(cell, array), keep(array));
+  put(&OF(cell, version), PyLong_FromLongLong(PyLong_AsLongLong(OF(cell, version)) + 1));
+  return 1;
+}
+
 /* put(segment, journal, cells, arrays) -> how many cells, from the first, got their array: it stops at one that Python has to look at */
 static PyObject *put_all(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 4) return fail("put: expected 4 arguments");
-  PyObject *segment = args[0], *journal = args[1];
-  const long n = PyList_Size(args[2]), values = PyList_Size(FIELD(segment, values));
-  const long long base = PyLong_AsLongLong(FIELD(segment, base));
+  const long n = PyList_Size(args[2]);
   long i = 0;
   for (; i < n; i++) {
-    PyObject *cell = PyList_GetItem(args[2], i), *array = PyList_GetItem(args[3], i), *old = OF(cell, array);
-    if (OF(cell, exported) != &_Py_NoneStruct || FIELD(array, data) != segment || (PyObject *)old->type != known.array) break;
-    if (!PyDict_GetItemWithError(journal, cell)) {
-      const long long slot = PyLong_AsLongLong(FIELD(old, mark)) - base;
-      PyObject *entry = slot >= 0 && slot < values ? PyLong_FromLongLong(slot) : keep(old);
-      const int failed = PyDict_SetItem(journal, cell, entry);
-      Py_DecRef(entry);
-      if (failed) return 0;
-    }
-    put(&OF(cell, array), keep(array));
-    put(&OF(cell, version), PyLong_FromLongLong(PyLong_AsLongLong(OF(cell, version)) + 1));
+    PyObject *cell = PyList_GetItem(args[2], i), *array = PyList_GetItem(args[3], i);
+    if (!plain_cell(cell) || FIELD(array, data) != args[0]) break;
+    if (!put_cell(args[0], args[1], cell, array)) return 0;
   }
   return PyErr_Occurred() ? 0 : PyLong_FromLong(i);
+}
+
+/* change(recorder, function, operands, static, tracked, order) -> True where the first operand has taken the value of the result, which has its type; the result
+ * where it has another one; None where Python has to do it */
+static PyObject *change(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 6) return fail("change: expected 6 arguments");
+  PyObject *x = PyTuple_GetItem(args[2], 0), *storage = OF(x, storage), *result = 0;
+  const int tracked = args[4] == &_Py_TrueStruct;
+  if (OF(x, view) != &_Py_NoneStruct || !plain_cell(storage) || (tracked && (PyObject *)OF(x, edge)->type == tape.leaf)) return nothing();
+  PyObject *edges = PyList_New(0);
+  long varying = 0;
+  PyObject *values = operand_values(args[2], tracked, edges, &varying), *hit = values ? recorded(args[0], args[1], args[3], values, varying) : nothing();
+  if (hit == &_Py_NoneStruct) result = keep(hit);
+  if (hit && hit != &_Py_NoneStruct) {
+    PyObject *outs = PyTuple_GetItem(hit, 0), *info = PyTuple_GetItem(hit, 1), *array = PyList_GetItem(outs, 0);
+    const int varies = varying && PyTuple_GetItem(get(info, eager.varies), 0) == &_Py_TrueStruct;
+    PyObject *node = varies ? new_node(info, edges, values, outs, args[5]) : keep(&_Py_NoneStruct);
+    if (FIELD(array, aval) != FIELD(OF(storage, array), aval)) result = wrapped(array, node, 0);
+    else if (put_cell(get(args[0], tape.segment), get(args[0], tape.journal), storage, array)) {
+      if (tracked) put(&OF(x, edge), keep(node)), put(&OF(x, result), keep(eager.zero));
+      result = keep(&_Py_TrueStruct);
+    }
+    Py_DecRef(node);
+  }
+  if (values) Py_DecRef(values);
+  Py_DecRef(edges);
+  if (hit) Py_DecRef(hit);
+  return result;
 }
 
 /* tensors(probes of tensor, storage and view with their sizes) -> whether `apply` can be used */
@@ -1093,7 +1130,7 @@ static PyObject *taping(PyObject *self, PyObject *const *args, long count) {
   if (count != 5) return fail("taping: expected 5 arguments");
   const long node = PyLong_AsLong(args[1]), taped = PyLong_AsLong(args[3]);
   tape.node = keep((PyObject *)args[0]->type), tape.leaf = keep(args[4]), tape.given = PyTuple_Pack(1, &_Py_TrueStruct);
-  tape.busy = PyUnicode_InternFromString("busy"), tape.segment = PyUnicode_InternFromString("segment");
+  tape.busy = PyUnicode_InternFromString("busy"), tape.segment = PyUnicode_InternFromString("segment"), tape.journal = PyUnicode_InternFromString("journal");
   s_order = PyUnicode_InternFromString("order"), s_taped = PyUnicode_InternFromString("taped"), s_count = PyUnicode_InternFromString("count");
   on.edges = offset_of(args[0], node, "edges"), on.hooks = offset_of(args[0], node, "hooks"), on.operands = offset_of(args[0], node, "operands");
   on.order = offset_of(args[0], node, "order"), on.taped = offset_of(args[0], node, "taped"), on.values = offset_of(args[0], node, "values");
@@ -1136,6 +1173,7 @@ static PyMethodDef methods[] = {
   {"follow", (void *)follow, METH_FASTCALL, 0},
   {"following", (void *)following, METH_FASTCALL, 0},
   {"apply", (void *)apply, METH_FASTCALL, 0},
+  {"change", (void *)change, METH_FASTCALL, 0},
   {"see", (void *)see, METH_FASTCALL, 0},
   {"tensors", (void *)tensors, METH_FASTCALL, 0},
   {"put", (void *)put_all, METH_FASTCALL, 0},

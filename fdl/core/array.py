@@ -295,10 +295,16 @@ def is_operand(x: Any) -> bool:
     return isinstance(x, _OPERANDS)
 
 
+_NATIVE = frozenset(dtypes.ALL)
+
+
 def from_numpy(value: np.ndarray[Any, Any], weak_type: bool = False) -> Array:
     """An array that owns a copy of `value`: memory that is not ours is copied at the call."""
-    data = np.array(value, dtype=dtypes.canonical(value.dtype), order="C", copy=True)
-    data.flags.writeable = False
+    if type(value) is np.ndarray and value.dtype in _NATIVE:
+        data = value.copy()
+    else:
+        data = np.array(value, dtype=dtypes.canonical(value.dtype), order="C", copy=True)
+    data.setflags(write=False)
     return Array(shaped(data.shape, data.dtype, weak_type), data)
 
 

@@ -38,7 +38,7 @@ def _unary(name: str, body: Callable[[Any], Any], doc: str) -> Callable[[Tensor]
         return apply(function, (input,))
 
     public.__name__, public.__doc__ = name, doc
-    return method(name, inplace=True)(public)
+    return method(name, inplace=True, function=function)(public)
 
 
 def _of_float(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -109,27 +109,38 @@ def _floored(a: Any, b: Any) -> Any:
     return ops.add(whole, ops.mul(ops.sub(ops.add(a, b), ops.stop_gradient(ops.add(a, b))), 0))
 
 
-def _binary(name: str, op: Callable[[Any, Any], Any], doc: str, to_float: bool = False, methods: tuple[str, ...] = ()) -> Callable[[Any, Any], Any]:
+def _pair(name: str, op: Callable[[Any, Any], Any], to_float: bool = False) -> Function:
+    """An operation on two operands of the type that they promote to."""
+
     def body(a: Any, b: Any) -> Any:
         dtype = result_dtype(a, b)
         dtype = dtypes.default_float(dtype) if to_float else dtype
         return op(ops.cast(a, dtype), ops.cast(b, dtype))
 
-    function = Function(body, name)
+    return Function(body, name)
 
+
+def _applied(function: Function) -> Callable[[Any, Any], Any]:
     def public(input: Any, other: Any) -> Any:
         if type(other) is not Tensor:
             other = as_tensor_operand(other)
         return apply(function, (input, other))
 
+    return public
+
+
+def _binary(name: str, op: Callable[[Any, Any], Any], doc: str, to_float: bool = False, methods: tuple[str, ...] = ()) -> Callable[[Any, Any], Any]:
+    function = _pair(name, op, to_float)
+    public = _applied(function)
     public.__name__, public.__doc__ = name, doc
-    return method(name, *methods, inplace=True)(public)
+    return method(name, *methods, inplace=True, function=function, others=1)(public)
 
 
-_plus = _binary("_plus", lambda a, b: ops.add(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_or(a, b), "The sum.")
-_minus = _binary("_minus", ops.sub, "The difference.")
+_PLUS = _pair("add", lambda a, b: ops.add(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_or(a, b))
+_MINUS = _pair("sub", ops.sub)
+_QUOTIENT = _pair("div", ops.div, to_float=True)
+_plus, _minus, _true_div = map(_applied, (_PLUS, _MINUS, _QUOTIENT))
 mul = _binary("mul", lambda a, b: ops.mul(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_and(a, b), "The product.", methods=("multiply",))
-_true_div = _binary("_true_div", ops.div, "The quotient.", to_float=True)
 atan2 = _binary("atan2", ops.atan2, "The angle of the point (other, input).", to_float=True)
 maximum = _binary("maximum", ops.maximum, "The larger one; NaN where one is NaN.")
 minimum = _binary("minimum", ops.minimum, "The smaller one; NaN where one is NaN.")
@@ -151,19 +162,19 @@ bitwise_or = _binary("bitwise_or", ops.bitwise_or, "Bits that one has.")
 bitwise_xor = _binary("bitwise_xor", ops.bitwise_xor, "Bits that exactly one has.")
 
 
-@method("add", inplace=True)
+@method("add", inplace=True, function=_PLUS, others=1)
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`input + alpha * other`."""
     return _plus(input, other if alpha == 1 else mul(other, alpha) if isinstance(other, Tensor) else other * alpha)
 
 
-@method("sub", "subtract", inplace=True)
+@method("sub", "subtract", inplace=True, function=_MINUS, others=1)
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`input - alpha * other`."""
     return _minus(input, other if alpha == 1 else mul(other, alpha) if isinstance(other, Tensor) else other * alpha)
 
 
-@method("div", "divide", "true_divide", inplace=True)
+@method("div", "divide", "true_divide", inplace=True, function=_QUOTIENT, others=1)
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """The quotient: of floats; or rounded, `"floor"` or `"trunc"`."""
     if rounding_mode is None:

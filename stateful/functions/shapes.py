@@ -14,7 +14,7 @@ from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
-from fdl.stateful._tensor import Composite, Step, Tensor, apply, converted, dtype_and_device, method, view_of, wrap
+from fdl.stateful._tensor import Composite, Step, Tensor, apply, conversion, converted, dtype_and_device, method, view_of, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -431,7 +431,7 @@ _CONVERSIONS = {
     "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32", "short": "int16", "bool": "bool",
 }  # fmt: skip
 for _name, _dtype in _CONVERSIONS.items():
-    method(_name)(lambda self, d=to_numpy(_dtype): converted(self, d))
+    method(_name)(conversion(to_numpy(_dtype)))
 
 
 method("tile")(tile)

@@ -39,6 +39,7 @@ class Native:
     steps: Callable[..., Any] | None = None
     follow: Callable[..., list[Any] | None] | None = None
     apply: Callable[..., Any] | None = None
+    change: Callable[..., Any] | None = None
     see: Callable[..., Any] | None = None
     put: Callable[..., int] | None = None
     module: Any = None
