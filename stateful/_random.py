@@ -129,7 +129,7 @@ def factory(f: F) -> F:
         for name in ("layout", "pin_memory", "memory_format"):
             options.pop(name, None)
         if sized and "size" in options:
-            args = (options.pop("size"),)
+            args = (*args, options.pop("size"))
         out = options.pop("out", None)
         found = f(*args, **options)
         return found if out is None else out._overwrite(found)

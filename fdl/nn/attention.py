@@ -27,16 +27,24 @@ _LARGE = 1 << 28  # bytes of all scores from which they are not kept
 
 
 def _block(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: Any, is_causal: bool, scale: float) -> Any:
-    """Attention of some queries, of which `first` is the number of the first one: (batch, heads, queries, size)."""
+    """Attention of some queries, of which `first` is the number of the first one: (batch, heads, queries, size).  Queries that see no key get zeros."""
     scores = ops.mul(ops.dot_general(query, key, (((3,), (3,)), ((0, 2), (0, 2)))), scale)
     shape = aval_of(scores).shape
+    sees = []
     if bias is not None:
-        scores = ops.add(scores, bias)
+        sees.append(ops.greater(ops.reduce_max(bias, (3,)), -math.inf))
+        scores = ops.add(scores, where(ops.expand_dims(sees[-1], (3,)), bias, 0))
+    behind = ops.greater_equal(ops.add(ops.iota(shape, 2), first), ops.iota(shape, 3)) if is_causal else None
     if mask is not None:
-        scores = where(mask, scores, -math.inf)
-    if is_causal:
-        scores = where(ops.greater_equal(ops.add(ops.iota(shape, 2), first), ops.iota(shape, 3)), scores, -math.inf)
-    return ops.dot_general(softmax(scores), value, (((3,), (1,)), ((0, 1), (0, 2))))
+        mask = mask if behind is None else ops.bitwise_and(ops.broadcast_to(mask, shape), behind)
+        sees.append(ops.reduce_max(mask, (3,)))
+        scores = where(ops.bitwise_or(mask, ops.bitwise_not(ops.expand_dims(sees[-1], (3,)))), scores, -math.inf)
+    elif behind is not None:
+        scores = where(behind, scores, -math.inf)
+    out = ops.dot_general(softmax(scores), value, (((3,), (1,)), ((0, 1), (0, 2))))
+    for some in sees:
+        out = where(ops.expand_dims(some, (3,)), out, 0)
+    return out
 
 
 def _cut(x: Any, first: int, last: int, keys: int) -> Any:

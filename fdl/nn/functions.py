@@ -53,7 +53,9 @@ def softplus(x: Any) -> Any:
     >>> round(softplus(0.0).tolist(), 4)
     0.6931
     """
-    return ops.add(ops.select(ops.greater(x, 0), x, 0), ops.log1p(ops.exp(ops.neg(ops.abs(x)))))
+    above = ops.greater(x, 0)
+    falling = ops.select(above, ops.neg(x), x)  # -|x|, but its derivative at 0 is that of one side: the derivatives of both terms add up to 1/2 there
+    return ops.add(ops.select(above, x, 0), ops.log1p(ops.exp(falling)))
 
 
 @graph_function

@@ -16,7 +16,7 @@ from fdl.core.array import Array, from_numpy
 from fdl.core.errors import ShapeError, TracedValueError
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
-from fdl.numpy._math import Axis, _operand, all, equal, isnan, max, mean, min, multiply, square, subtract, sum, true_divide, where
+from fdl.numpy._math import Axis, _operand, all, equal, isnan, max, mean, min, multiply, sloped, square, subtract, sum, true_divide, where
 from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, outer, reshape, stack, transpose
 from fdl.ops.promotion import promote
 
@@ -59,16 +59,35 @@ def cbrt(x: Any) -> Any:
     return ops.mul(ops.sign(x), ops.pow(ops.abs(x), 1 / 3))
 
 
+def _arcsinh_of(x: Any) -> Any:
+    a = ops.abs(x)
+    large = ops.greater(a, 1e8)  # where 1 counts nothing, and squares may overflow
+    safe = ops.select(large, 1, a)
+    root = ops.sqrt(ops.add(square(safe), 1))
+    small = ops.log1p(ops.add(safe, ops.div(square(safe), ops.add(root, 1))))
+    return ops.mul(ops.sign(x), ops.select(large, ops.add(ops.log(a), math.log(2)), small))
+
+
+def _arccosh_of(x: Any) -> Any:
+    return ops.log(ops.add(x, _leg(x)))
+
+
+def _leg(x: Any) -> Any:
+    """`sqrt(x**2 - 1)`, NaN below 1, without overflow."""
+    return ops.mul(ops.sqrt(ops.sub(x, 1)), ops.sqrt(ops.add(x, 1)))
+
+
+_arcsinh = sloped(lambda x: ops.rsqrt(ops.add(square(x), 1)))(_arcsinh_of)
+_arccosh = sloped(lambda x: ops.div(1, _leg(x)))(_arccosh_of)
+
+
 def arcsinh(x: Any) -> Any:
     """Inverse hyperbolic sine.
 
     >>> round(float(arcsinh(1.0)), 4)
     0.8814
     """
-    (x,) = promote(x, to_float=True)
-    a = ops.abs(x)
-    root = ops.sqrt(ops.add(square(a), 1))
-    return ops.mul(ops.sign(x), ops.log1p(ops.add(a, ops.div(square(a), ops.add(root, 1)))))
+    return _arcsinh(*promote(x, to_float=True))
 
 
 def arccosh(x: Any) -> Any:
@@ -77,8 +96,7 @@ def arccosh(x: Any) -> Any:
     >>> float(arccosh(1.0))
     0.0
     """
-    (x,) = promote(x, to_float=True)
-    return ops.log(ops.add(x, ops.sqrt(ops.mul(ops.sub(x, 1), ops.add(x, 1)))))
+    return _arccosh(*promote(x, to_float=True))
 
 
 def arctanh(x: Any) -> Any:

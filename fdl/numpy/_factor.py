@@ -137,6 +137,7 @@ def _lu(a: Any) -> tuple[Any, Any, Any]:
         sign = ops.select(ops.equal(pivot, ops.broadcast_to(k, lead)), sign, ops.neg(sign))
         whole = ops.broadcast_to(k, shape)
         top = _column(_row(a, k), k)
+        top = ops.select(ops.equal(top, 0), 1, top)  # a column of zeros has nothing to take away
         factor = ops.div(_column(a, k), ops.broadcast(top, (*lead, n), range(len(lead))))
         factor = ops.select(ops.greater(rows, at), factor, 0)
         above = ops.select(ops.greater(rows, at), _row(a, k), 0)

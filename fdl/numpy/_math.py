@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdl import ops
@@ -13,6 +13,7 @@ from fdl.core.errors import ShapeError
 from fdl.core.graph import Literal
 from fdl.core.trace import aval_of
 from fdl.ops.promotion import as_operand, promote
+from fdl.transforms.custom import custom_jvp
 
 Axis = int | Sequence[int] | None
 
@@ -171,6 +172,17 @@ def log10(x: Any) -> Any:
     return ops.div(ops.log(x), math.log(10))
 
 
+def sloped(slope: Callable[[Any], Any]) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Give a function of one number its derivative, where the derivative of its formula is not exact everywhere."""
+
+    def define(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        public: Callable[[Any], Any] = custom_jvp(f)
+        public.defjvp(lambda primals, tangents: (public(*primals), ops.mul(tangents[0], slope(*primals))))  # type: ignore[attr-defined]
+        return public
+
+    return define
+
+
 def sinh(x: Any) -> Any:
     """Hyperbolic sine.
 
@@ -178,8 +190,7 @@ def sinh(x: Any) -> Any:
     0.0
     """
     (x,) = promote(x, to_float=True)
-    e = ops.expm1(ops.abs(x))
-    return ops.mul(ops.sign(x), ops.mul(0.5, ops.add(e, ops.div(e, ops.add(e, 1)))))
+    return ops.mul(0.5, ops.sub(ops.expm1(x), ops.expm1(ops.neg(x))))
 
 
 def cosh(x: Any) -> Any:
@@ -188,7 +199,10 @@ def cosh(x: Any) -> Any:
     >>> float(cosh(0.0))
     1.0
     """
-    return ops.mul(0.5, ops.add(ops.exp(x), ops.exp(ops.neg(x))))
+    return _cosh(*promote(x, to_float=True))
+
+
+_cosh = sloped(sinh)(lambda x: ops.mul(0.5, ops.add(ops.exp(x), ops.exp(ops.neg(x)))))
 
 
 def arctan(x: Any) -> Any:
@@ -200,14 +214,22 @@ def arctan(x: Any) -> Any:
     return ops.atan2(x, 1.0)
 
 
+def _opposite(x: Any) -> Any:
+    """`sqrt(1 - x**2)`."""
+    return ops.sqrt(ops.mul(ops.sub(1, x), ops.add(1, x)))
+
+
+_arcsin = sloped(lambda x: ops.div(1, _opposite(x)))(lambda x: ops.atan2(x, _opposite(x)))
+_arccos = sloped(lambda x: ops.div(-1, _opposite(x)))(lambda x: ops.atan2(_opposite(x), x))
+
+
 def arcsin(x: Any) -> Any:
     """Inverse sine.
 
     >>> float(arcsin(0.0))
     0.0
     """
-    (x,) = promote(x, to_float=True)
-    return ops.atan2(x, ops.sqrt(ops.mul(ops.sub(1, x), ops.add(1, x))))
+    return _arcsin(*promote(x, to_float=True))
 
 
 def arccos(x: Any) -> Any:
@@ -216,8 +238,7 @@ def arccos(x: Any) -> Any:
     >>> float(arccos(1.0))
     0.0
     """
-    (x,) = promote(x, to_float=True)
-    return ops.atan2(ops.sqrt(ops.mul(ops.sub(1, x), ops.add(1, x))), x)
+    return _arccos(*promote(x, to_float=True))
 
 
 def hypot(a: Any, b: Any) -> Any:

@@ -238,9 +238,17 @@ rsqrt: Callable[..., Any] = elementwise(
 sin: Callable[..., Any] = elementwise("sin", np.sin, F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians.")
 cos: Callable[..., Any] = elementwise("cos", np.cos, F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians.")
 tan: Callable[..., Any] = elementwise("tan", np.tan, F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians.")
+
+
+def _squares(a: Any, b: Any) -> Any:
+    """Of the distance from the origin; infinite there, so that the angle's derivative is zero where it has none."""
+    total = add(mul(a, a), mul(b, b))
+    return select(equal(total, 0), math.inf, total)
+
+
 atan2: Callable[..., Any] = elementwise(
     "atan2", np.arctan2, F,
-    lambda t, y, a, b: mul(t, div(b, add(mul(a, a), mul(b, b)))), lambda t, y, a, b: mul(t, neg(div(a, add(mul(a, a), mul(b, b))))),
+    lambda t, y, a, b: mul(t, div(b, _squares(a, b))), lambda t, y, a, b: mul(t, neg(div(a, _squares(a, b)))),
     arity=2, domain=(0.3, 2.0), doc="The angle of the point (b, a) in radians.",
 )  # fmt: skip
 tanh: Callable[..., Any] = elementwise("tanh", np.tanh, F, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent.")
@@ -489,5 +497,7 @@ def digamma(x: Any) -> Any:
     for c in (1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12):
         series = add(mul(series, square), c)
     value = add(total, sub(sub(log(z), div(0.5, z)), mul(series, square)))
+    value = select(equal(z, math.inf), z, value)
     turn = mul(select(left, x, 0.25), math.pi)
-    return select(left, sub(value, div(math.pi, tan(turn))), value)
+    pole = bitwise_and(less(x, 0), equal(x, floor(x)))
+    return select(pole, math.nan, select(left, sub(value, div(math.pi, tan(turn))), value))

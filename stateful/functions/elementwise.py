@@ -190,7 +190,7 @@ def _pow_body(a: Any, b: Any) -> Any:
 
 
 _pow = Function(_pow_body, "pow")
-_integer_pow = Function(lambda x, n: ops.integer_pow(_floating(x) if n < 0 else x, n), "pow")
+_integer_pow = Function(lambda x, n: ops.integer_pow(_floating(x) if n < 0 else x, n) if n else _step(lambda v: ops.integer_pow(v, 0))(x), "pow")
 
 
 @method(inplace=True)

@@ -84,7 +84,7 @@ def _var_body(x: Any, axes: tuple[int, ...], correction: int, keepdim: bool) -> 
 
 
 _var = Function(_var_body, "var")
-_std = Function(lambda *args: ops.sqrt(_var_body(*args)), "std")
+_std = Function(lambda *args: _root(_var_body(*args)), "std")
 
 
 def _correction(unbiased: Any, correction: Any) -> Any:
@@ -265,23 +265,31 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Any:
 # Norms and softmax
 
 
-def _norm_body(x: Any, p: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+def _root(x: Any, p: float = 2) -> Any:
+    """The p-th root; its gradient at 0 is 0, as PyTorch has it for norms and deviations."""
+    zero = ops.equal(x, 0)
+    safe = ops.select(zero, 1, x)
+    return ops.select(zero, 0, ops.sqrt(safe) if p == 2 else ops.pow(safe, 1 / p))
+
+
+def norm_of(x: Any, p: float, axes: tuple[int, ...]) -> Any:
+    """The p-norm of an array over axes; its gradient at zero is zero."""
     if p == 2:
-        out = ops.sqrt(ops.reduce_sum(ops.integer_pow(x, 2), axes))
-    elif p == math.inf:
-        out = ops.reduce_max(ops.abs(x), axes)
-    elif p == -math.inf:
-        out = ops.reduce_min(ops.abs(x), axes)
-    elif p == 0:
-        out = ops.reduce_sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), axes)
-    elif p == 1:
-        out = ops.reduce_sum(ops.abs(x), axes)
-    else:
-        out = ops.pow(ops.reduce_sum(ops.pow(ops.abs(x), p), axes), 1 / p)
-    return _kept(out, axes, keepdim)
+        return _root(ops.reduce_sum(ops.integer_pow(x, 2), axes))
+    if p == math.inf:
+        return ops.reduce_max(ops.abs(x), axes)
+    if p == -math.inf:
+        return ops.reduce_min(ops.abs(x), axes)
+    if p == 0:
+        return ops.reduce_sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), axes)
+    if p == 1:
+        return ops.reduce_sum(ops.abs(x), axes)
+    zero = ops.equal(x, 0)
+    powers = ops.pow(ops.abs(ops.select(zero, 1, x)), p)
+    return _root(ops.reduce_sum(ops.select(zero, 0, powers) if p > 0 else ops.pow(ops.abs(x), p), axes), p)
 
 
-_norm = Function(_norm_body, "norm")
+_norm = Function(lambda x, p, axes, keepdim: _kept(norm_of(x, p, axes), axes, keepdim), "norm")
 
 
 @method()

@@ -185,10 +185,11 @@ def _hypot(a: Any, b: Any) -> Any:
     """Scaled, so that squares neither overflow nor vanish."""
     a, b = jnp.broadcast_arrays(ops.abs(a), ops.abs(b))
     top = ops.stop_gradient(ops.maximum(a, b))
+    endless = ops.bitwise_or(ops.equal(a, math.inf), ops.equal(b, math.inf))
     safe = ops.select(ops.bitwise_and(ops.greater(top, 0), ops.is_finite(top)), top, 1)
     total = ops.add(ops.integer_pow(ops.div(a, safe), 2), ops.integer_pow(ops.div(b, safe), 2))
     above = ops.greater(total, 0)
-    return ops.select(above, ops.mul(ops.sqrt(ops.select(above, total, 1)), safe), 0)
+    return ops.select(endless, math.inf, ops.select(above, ops.mul(ops.sqrt(ops.select(above, total, 1)), safe), ops.mul(total, 0)))
 
 
 xlogy = _binary("xlogy", own.xlogy, "`input * log(other)`, 0 where input is 0.", to_float=True)

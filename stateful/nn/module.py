@@ -281,8 +281,8 @@ class Module(Hooked):
                     tensor.grad = converted(tensor.grad, np_dtype)
         return self
 
-    def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Module:
-        """Floating parameters and buffers with another dtype, in place; a device must be the CPU."""
+    def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Module:
+        """Floating parameters and buffers with another dtype, in place; a device must be the CPU.  The compiler chooses the memory format."""
         dtype, device = dtype_and_device(args, dtype, device)
         check_device(device)
         return self if dtype is None else self._converted(to_numpy(dtype))

@@ -17,15 +17,18 @@ from fdl.stateful._tensor import Tensor, apply
 __all__ = ["scaled_dot_product_attention"]
 
 
-def _scores(q: Any, k: Any, mask: Any, scale: Any, causal: bool) -> Any:
+def _weights(q: Any, k: Any, mask: Any, scale: Any, causal: bool) -> Any:
+    """What queries make of keys; zeros for a query that sees none."""
     scores = ops.mul(jnp.matmul(q, jnp.swapaxes(k, -1, -2)), scale)
     shape = aval_of(scores).shape
     if causal:
         row, column = ops.iota(shape, len(shape) - 2), ops.iota(shape, len(shape) - 1)
         scores = ops.select(ops.greater_equal(row, column), scores, -math.inf)
     if mask is None:
-        return scores
-    return jnp.where(mask, scores, -math.inf) if aval_of(mask).dtype == dtypes.bool_ else ops.add(scores, mask)
+        return nn.softmax(scores, -1)
+    scores = jnp.where(mask, scores, -math.inf) if aval_of(mask).dtype == dtypes.bool_ else ops.add(scores, mask)
+    sees = jnp.max(ops.stop_gradient(scores), axis=-1, keepdims=True) > -math.inf
+    return jnp.where(sees, nn.softmax(jnp.where(sees, scores, 0), -1), 0)
 
 
 def _attention_body(q: Any, k: Any, v: Any, *args: Any) -> Any:
@@ -36,12 +39,12 @@ def _attention_body(q: Any, k: Any, v: Any, *args: Any) -> Any:
         q, k, v = (ops.transpose(x, (0, 2, 1, 3)) for x in (q, k, v))
         seen, bias = (mask, None) if mask is not None and aval_of(mask).dtype == dtypes.bool_ else (None, mask)
         return ops.transpose(nn.dot_product_attention(q, k, v, bias, seen, scale=scale, is_causal=causal), (0, 2, 1, 3))
-    return jnp.matmul(nn.softmax(_scores(q, k, mask, scale, causal), -1), v)
+    return jnp.matmul(_weights(q, k, mask, scale, causal), v)
 
 
 def _dropped_body(q: Any, k: Any, v: Any, *args: Any) -> Any:
     *mask, scale, p, seed, count, causal = args
-    weights = nn.softmax(_scores(q, k, mask[0] if mask else None, scale, causal), -1)
+    weights = _weights(q, k, mask[0] if mask else None, scale, causal)
     aval = aval_of(weights)
     keep = ops.greater_equal(fdl.random.uniform(key_of(seed, count), aval.shape), ops.cast(p, dtypes.float32))
     factor = ops.cast(ops.div(1.0, ops.sub(1.0, p)), aval.dtype)

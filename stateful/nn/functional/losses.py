@@ -12,8 +12,9 @@ from fdl.core import dtypes
 from fdl.core.array import Deferred
 from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of, transforming
-from fdl.extend import Function, current_recorder
+from fdl.extend import Function, current_recorder, custom_jvp
 from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.functions.reductions import norm_of
 from fdl.stateful.nn.functional.layers import linear
 from fdl.stateful.nn.functional.settings import settings_of
 
@@ -52,24 +53,35 @@ def _pinned(log: Any) -> Any:
     return ops.select(ops.less(log, -100.0), -100.0, log)
 
 
+@custom_jvp
 def _binary_body(p: Any, y: Any) -> Any:
     return ops.neg(ops.add(ops.mul(y, _pinned(ops.log(p))), ops.mul(ops.sub(1, y), _pinned(ops.log1p(ops.neg(p))))))
 
 
+@_binary_body.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    """At 0 and 1 the slope is finite, as PyTorch's is: what has saturated can be trained on."""
+    (p, y), (dp, dy) = primals, tangents
+    room = ops.maximum(ops.mul(p, ops.sub(1, p)), 1e-12)
+    slope = ops.sub(_pinned(ops.log1p(ops.neg(p))), _pinned(ops.log(p)))
+    return _binary_body(p, y), ops.add(ops.mul(dp, ops.div(ops.sub(p, y), room)), ops.mul(dy, slope))
+
+
 def _logits_body(x: Any, y: Any) -> Any:
-    return ops.add(ops.sub(nn.relu(x), ops.mul(x, y)), ops.log1p(ops.exp(ops.neg(ops.abs(x)))))
+    return ops.sub(nn.softplus(x), ops.mul(x, y))
 
 
 def _huber_body(x: Any, y: Any, delta: Any) -> Any:
     gap, delta = ops.abs(ops.sub(x, y)), ops.cast(delta, aval_of(x).dtype)
-    near = ops.mul(ops.mul(gap, gap), 0.5)
+    near = ops.mul(ops.integer_pow(ops.minimum(gap, delta), 2), 0.5)  # not of what is far: infinite squares would make its gradient NaN
     return ops.select(ops.less(gap, delta), near, ops.mul(delta, ops.sub(gap, ops.mul(delta, 0.5))))
 
 
 def _smooth_body(x: Any, y: Any, beta: Any) -> Any:
     gap, beta = ops.abs(ops.sub(x, y)), ops.cast(beta, aval_of(x).dtype)
     divisor = ops.select(ops.equal(beta, 0), 1.0, beta)  # nothing is below 0: linear everywhere
-    return ops.select(ops.less(gap, beta), ops.div(ops.mul(ops.mul(gap, gap), 0.5), divisor), ops.sub(gap, ops.mul(beta, 0.5)))
+    near = ops.div(ops.mul(ops.integer_pow(ops.minimum(gap, beta), 2), 0.5), divisor)
+    return ops.select(ops.less(gap, beta), near, ops.sub(gap, ops.mul(beta, 0.5)))
 
 
 mse_loss = _loss("mse_loss", lambda x, y: ops.integer_pow(ops.sub(x, y), 2), "The squared distance.")
@@ -89,8 +101,7 @@ def _logits_loss_body(x: Any, y: Any, *args: Any) -> Any:
     if not has_positive:
         return _weighted(_logits_body(x, y), weight, reduction)
     more = ops.add(ops.mul(ops.sub(rest[0], 1), y), 1)  # weight of log(sigmoid(x))
-    below = ops.add(ops.log1p(ops.exp(ops.neg(ops.abs(x)))), nn.relu(ops.neg(x)))
-    return _weighted(ops.add(ops.mul(ops.sub(1, y), x), ops.mul(more, below)), weight, reduction)
+    return _weighted(ops.add(ops.mul(ops.sub(1, y), x), ops.mul(more, nn.softplus(ops.neg(x)))), weight, reduction)
 
 
 _binary = Function(lambda p, y, *args: _weighted(_binary_body(p, y), args[:-1], args[-1]), "binary_cross_entropy")
@@ -152,7 +163,8 @@ def _nll_body(logp: Any, target: Any, *args: Any) -> Any:
         loss = ops.add(ops.mul(loss, ops.sub(1, ops.cast(smoothing, loss.dtype))), ops.mul(even, ops.div(ops.cast(smoothing, loss.dtype), float(count))))
     if reduction != "mean":
         return _reduced(loss, reduction)
-    return ops.div(ops.reduce_sum(loss, range(aval_of(loss).ndim)), total)
+    empty = ops.equal(total, 0)  # a batch of ignored labels: the loss is NaN, its gradient zero
+    return ops.select(empty, math.nan, ops.div(ops.reduce_sum(loss, range(aval_of(loss).ndim)), ops.select(empty, 1, total)))
 
 
 def _cross_entropy_body(logits: Any, target: Any, *args: Any) -> Any:
@@ -254,20 +266,8 @@ def _similarity_body(a: Any, b: Any, eps: Any, axis: int) -> Any:
 def _distance_body(a: Any, b: Any, p: Any, eps: Any, exponent: float, keepdim: bool) -> Any:
     gap = ops.add(ops.sub(a, b), ops.cast(eps, aval_of(a).dtype))
     axis = aval_of(gap).ndim - 1
-    found = _norm(gap, exponent, axis)
+    found = norm_of(gap, exponent, (axis,))
     return ops.expand_dims(found, (axis,)) if keepdim else found
-
-
-def _norm(x: Any, p: float, axis: int) -> Any:
-    """The p-norm along an axis; its gradient at zero is zero."""
-    if p == math.inf:
-        return ops.reduce_max(ops.abs(x), (axis,))
-    if p == 1:
-        return ops.reduce_sum(ops.abs(x), (axis,))
-    total = ops.reduce_sum(ops.integer_pow(x, 2) if p == 2 else ops.pow(ops.abs(x), p), (axis,))
-    above = ops.greater(total, 0)
-    safe = ops.select(above, total, 1)
-    return ops.select(above, ops.sqrt(safe) if p == 2 else ops.pow(safe, 1 / p), 0)
 
 
 _similarity, _distance = Function(_similarity_body, "cosine_similarity"), Function(_distance_body, "pairwise_distance")

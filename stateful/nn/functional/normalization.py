@@ -14,7 +14,7 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.autograd import no_grad
-from fdl.stateful.functions.reductions import dim_of
+from fdl.stateful.functions.reductions import dim_of, norm_of
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
@@ -61,12 +61,7 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
 def _normalize_body(x: Any, eps: Any, p: float, axis: int) -> Any:
     if not aval_of(x).ndim:
         return ops.div(x, ops.maximum(ops.abs(x), ops.cast(eps, aval_of(x).dtype)))
-    if p == 0:
-        length = ops.reduce_sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), (axis,))
-    elif p == 2:
-        length = ops.sqrt(ops.reduce_sum(ops.integer_pow(x, 2), (axis,)))
-    else:
-        length = ops.pow(ops.reduce_sum(ops.pow(ops.abs(x), p), (axis,)), 1 / p)
+    length = norm_of(x, p, (axis,))
     length = ops.expand_dims(ops.select(ops.greater(length, ops.cast(eps, aval_of(x).dtype)), length, ops.cast(eps, aval_of(x).dtype)), (axis,))
     return ops.div(x, length)
 

@@ -1,0 +1,87 @@
+"""Functions where they saturate, bend or have no slope: values and gradients are PyTorch's (2.13), so that training goes on where it goes on there."""
+
+import math
+
+import numpy as np
+import pytest
+
+import fdl.stateful as torch
+import fdl.stateful.nn.functional as F
+
+inf, nan = math.inf, math.nan
+
+CASES = {  # function of x, x, its values, the gradient of their sum
+    "softplus": (lambda x: F.softplus(x), [0.0, -0.0, -30.0, 30.0], [0.6931472, 0.6931472, 9.357623e-14, 30.0], [0.5, 0.5, 9.357623e-14, 1.0]),
+    "logsigmoid": (lambda x: F.logsigmoid(x), [0.0, -200.0, 200.0], [-0.6931472, -200.0, 0.0], [0.5, 1.0, 0.0]),
+    "mish": (lambda x: F.mish(x), [0.0, -200.0], [0.0, -0.0], [0.6, 0.0]),
+    "binary_cross_entropy_with_logits": (
+        lambda x: F.binary_cross_entropy_with_logits(x, torch.tensor([0.0, 1.0, 0.0, 1.0]), reduction="none"),
+        [0.0, 0.0, 200.0, -200.0],
+        [0.6931472, 0.6931472, 200.0, 200.0],
+        [0.5, -0.5, 1.0, -1.0],
+    ),
+    "binary_cross_entropy_with_logits, weight of what is 1": (
+        lambda x: F.binary_cross_entropy_with_logits(x, torch.tensor([0.0, 1.0]), pos_weight=torch.tensor(3.0), reduction="none"),
+        [0.0, 0.0],
+        [0.6931472, 2.079442],
+        [0.5, -1.5],
+    ),
+    "binary_cross_entropy": (
+        lambda x: F.binary_cross_entropy(x, torch.tensor([0.0, 1.0, 0.0, 1.0]), reduction="none"),
+        [0.0, 0.0, 1.0, 1.0],
+        [0.0, 100.0, 100.0, -0.0],
+        [0.0, -1000000000000.0, 1000000000000.0, 0.0],
+    ),
+    "relu6": (lambda x: F.relu6(x), [0.0, 6.0, 3.0], [0.0, 6.0, 3.0], [0.0, 0.0, 1.0]),
+    "hardtanh": (lambda x: F.hardtanh(x), [-1.0, 1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 1.0]),
+    "hardswish": (lambda x: F.hardswish(x), [-3.0, 3.0, 0.0, inf], [-0.0, 3.0, 0.0, inf], [0.0, 1.0, 0.5, 1.0]),
+    "hardsigmoid": (lambda x: F.hardsigmoid(x), [-3.0, 3.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.1666667]),
+    "norm": (lambda x: x.norm(), [0.0, 0.0], [0.0], [0.0, 0.0]),
+    "norm 3": (lambda x: x.norm(3), [0.0, 0.0], [0.0], [0.0, 0.0]),
+    "norm of a half": (lambda x: x.norm(0.5), [0.0, 1.0], [1.0], [0.0, 1.0]),
+    "norm of some": (lambda x: x.view(2, 2).norm(dim=1), [0.0, 0.0, 3.0, 4.0], [0.0, 5.0], [0.0, 0.0, 0.6, 0.8]),
+    "normalize": (lambda x: F.normalize(x, dim=0), [0.0, 0.0], [0.0, 0.0], [1000000000000.0, 1000000000000.0]),
+    "pairwise_distance": (lambda x: F.pairwise_distance(x, x.detach(), eps=0.0), [1.0, 2.0], [0.0], [0.0, 0.0]),
+    "std": (lambda x: x.std(), [2.0, 2.0, 2.0], [0.0], [0.0, 0.0, 0.0]),
+    "std over an axis": (lambda x: x.view(2, 2).std(1), [2.0, 2.0, 1.0, 3.0], [0.0, 1.414214], [0.0, 0.0, -0.7071068, 0.7071068]),
+    "sinh": (lambda x: torch.sinh(x), [0.0, 100.0, -100.0, 1e-08], [0.0, inf, -inf, 1e-08], [1.0, inf, inf, 1.0]),
+    "cosh": (lambda x: torch.cosh(x), [0.0, 1e-08, 100.0], [1.0, 1.0, inf], [0.0, 1e-08, inf]),
+    "asinh": (lambda x: torch.asinh(x), [0.0, 1e30, -1e30, inf], [0.0, 69.7707, -69.7707, inf], [1.0, 0.0, 0.0, 0.0]),
+    "acosh": (lambda x: torch.acosh(x), [1.0, 10000000000.0, inf], [0.0, 23.719, inf], [inf, 1e-10, 0.0]),
+    "asin": (lambda x: torch.asin(x), [1.0, -1.0, 0.0], [1.570796, -1.570796, 0.0], [inf, inf, 1.0]),
+    "acos": (lambda x: torch.acos(x), [1.0, -1.0, 0.0], [0.0, 3.141593, 1.570796], [-inf, -inf, -1.0]),
+    "atan2": (lambda x: torch.atan2(x, torch.zeros(2)), [0.0, 1.0], [0.0, 1.570796], [0.0, 0.0]),
+    "hypot": (lambda x: torch.hypot(x, torch.tensor([0.0, 1.0])), [inf, -inf], [inf, inf], [nan, nan]),
+    "pow 0": (lambda x: x**0, [0.0, 2.0, inf], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]),
+    "huber_loss": (lambda x: F.huber_loss(x, torch.zeros(3), reduction="none"), [inf, -inf, 0.0], [inf, inf, 0.0], [1.0, -1.0, 0.0]),
+    "smooth_l1_loss": (lambda x: F.smooth_l1_loss(x, torch.zeros(3), reduction="none"), [inf, -inf, 0.0], [inf, inf, 0.0], [1.0, -1.0, 0.0]),
+    "cross_entropy of ignored labels": (lambda x: F.cross_entropy(x.view(1, 3), torch.tensor([-100])), [0.0, 1.0, 2.0], [nan], [0.0, 0.0, 0.0]),
+    "attention that sees nothing": (
+        lambda x: F.scaled_dot_product_attention(
+            x.view(1, 3, 1), x.view(1, 3, 1), x.view(1, 3, 1), attn_mask=torch.tensor([[False, False, False], [True, True, True], [True, False, False]])
+        ),
+        [1.0, 2.0, 3.0],
+        [0.0, 2.850937, 1.0],
+        [0.9571044, 0.07625835, 1.125233],
+    ),
+    "attention of heads that sees nothing": (
+        lambda x: F.scaled_dot_product_attention(
+            x.view(1, 1, 3, 1), x.view(1, 1, 3, 1), x.view(1, 1, 3, 1), attn_mask=torch.tensor([[-inf, -inf, -inf], [0.0, 0.0, 0.0], [0.0, -inf, -inf]])
+        ),
+        [1.0, 2.0, 3.0],
+        [0.0, 2.850937, 1.0],
+        [0.9571044, 0.07625841, 1.125233],
+    ),
+    "determinant": (lambda x: torch.det(x.view(2, 2)).detach() + x.sum(), [1.0, 2.0, 2.0, 4.0], [9.0], [1.0, 1.0, 1.0, 1.0]),
+    "digamma": (lambda x: torch.digamma(x).detach() + x * 0, [-1.0, -30.0], [nan, nan], [0.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_gradients(name):
+    f, given, values, slopes = CASES[name]
+    x = torch.tensor(given, requires_grad=True)
+    out = f(x)
+    out.sum().backward()
+    np.testing.assert_allclose(out.detach().numpy().reshape(-1), values, rtol=1e-5, atol=1e-30)
+    np.testing.assert_allclose(x.grad.numpy(), slopes, rtol=1e-5, atol=1e-30)
