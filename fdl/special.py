@@ -53,25 +53,25 @@ def erfinv(x: Any) -> Any:
 
 
 def xlogy(x: Any, y: Any) -> Any:
-    """`x * log(y)`, and 0 where x is 0.
+    """`x * log(y)`, and 0 where x is 0 and the logarithm is not finite.
 
     >>> float(xlogy(0.0, 0.0))
     0.0
     """
     x, y = promote(x, y, to_float=True)
     x, y = _together(x, y)
-    zero = ops.bitwise_and(ops.equal(x, 0), ops.equal(y, y))
+    zero = ops.bitwise_and(ops.equal(x, 0), ops.bitwise_or(ops.less_equal(y, 0), ops.equal(y, math.inf)))  # elsewhere the logarithm is x's slope
     return ops.select(zero, 0, ops.mul(x, ops.log(ops.select(zero, 1, y))))
 
 
 def xlog1py(x: Any, y: Any) -> Any:
-    """`x * log1p(y)`, and 0 where x is 0.
+    """`x * log1p(y)`, and 0 where x is 0 and the logarithm is not finite.
 
     >>> float(xlog1py(0.0, -1.0))
     0.0
     """
     x, y = _together(*promote(x, y, to_float=True))
-    zero = ops.bitwise_and(ops.equal(x, 0), ops.equal(y, y))
+    zero = ops.bitwise_and(ops.equal(x, 0), ops.bitwise_or(ops.less_equal(y, -1), ops.equal(y, math.inf)))
     return ops.select(zero, 0, ops.mul(x, ops.log1p(ops.select(zero, 0, y))))
 
 

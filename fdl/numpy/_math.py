@@ -80,12 +80,23 @@ def floor_divide(a: Any, b: Any) -> Any:
     """
     a, b = promote(a, b)
     if dtypes.is_float(a.aval.dtype):
-        return ops.floor(ops.div(a, b))
+        return _floats_divided(a, b)
     quotient = ops.div(a, b)
     if a.aval.dtype in dtypes.UNSIGNED:
         return quotient
     inexact = ops.bitwise_and(ops.not_equal(ops.rem(a, b), 0), ops.not_equal(ops.less(a, 0), ops.less(b, 0)))
     return ops.sub(quotient, ops.convert(inexact, quotient.aval.dtype, quotient.aval.weak_type))
+
+
+def _floats_divided(a: Any, b: Any) -> Any:
+    """By the remainder, which is exact: 1 / 0.1 rounds to 10, though 9 is the largest whole number not above it."""
+    rest = ops.rem(a, b)
+    even = ops.div(ops.sub(a, rest), b)
+    over = ops.bitwise_and(ops.not_equal(rest, 0), ops.not_equal(ops.less(rest, 0), ops.less(b, 0)))
+    even = ops.select(over, ops.sub(even, 1), even)
+    whole = ops.floor(even)
+    whole = ops.select(ops.greater(ops.sub(even, whole), 0.5), ops.add(whole, 1), whole)
+    return ops.select(ops.equal(b, 0), ops.div(a, b), whole)
 
 
 def remainder(a: Any, b: Any) -> Any:

@@ -17,6 +17,7 @@ from fdl.stateful.functions.creation import arange, full, zeros_like
 from fdl.stateful.functions.indexing import one_hot
 from fdl.stateful.functions.special import lgamma, xlogy
 from fdl.stateful.nn.functional import binary_cross_entropy_with_logits, log_softmax, softmax
+from fdl.stateful.special import xlog1py
 
 _EPS = 1.1920928955078125e-07
 
@@ -94,7 +95,7 @@ class Geometric(_OfProbability):
         return (u.log() / (-p).log1p()).floor()
 
     def log_prob(self, value: Any) -> Any:
-        return value * (-self.probs).log1p() + self.probs.log()
+        return xlog1py(value, -self.probs) + self.probs.log()
 
     def entropy(self) -> Any:
         return binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none") / self.probs

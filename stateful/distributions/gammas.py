@@ -19,8 +19,8 @@ from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
 from fdl.stateful.functions.elementwise import where
 from fdl.stateful.functions.indexing import one_hot
-from fdl.stateful.functions.special import digamma, lgamma
-from fdl.stateful.special import gammainc
+from fdl.stateful.functions.special import digamma, lgamma, xlogy
+from fdl.stateful.special import gammainc, xlog1py
 
 
 def _gamma_body(concentration: Any, seed: Any, count: Any, shape: tuple[int, ...]) -> Any:
@@ -75,7 +75,7 @@ class Gamma(ExponentialFamily):
 
     def log_prob(self, value: Any) -> Any:
         a, b = self.concentration, self.rate
-        return a * b.log() + (a - 1) * value.log() - b * value - lgamma(a)
+        return a * b.log() + xlogy(a - 1, value) - b * value - lgamma(a)
 
     def entropy(self) -> Any:
         a = self.concentration
@@ -122,7 +122,7 @@ class Dirichlet(ExponentialFamily):
 
     def log_prob(self, value: Any) -> Any:
         a = self.concentration
-        return ((a - 1) * value.log()).sum(-1) + lgamma(a.sum(-1)) - lgamma(a).sum(-1)
+        return xlogy(a - 1, value).sum(-1) + lgamma(a.sum(-1)) - lgamma(a).sum(-1)
 
     def entropy(self) -> Any:
         a, k = self.concentration, self.concentration.shape[-1]
@@ -164,7 +164,7 @@ class Beta(ExponentialFamily):
 
     def log_prob(self, value: Any) -> Any:
         a, b = self.concentration1, self.concentration0
-        return (a - 1) * value.log() + (b - 1) * (-value).log1p() + lgamma(a + b) - lgamma(a) - lgamma(b)
+        return xlogy(a - 1, value) + xlog1py(b - 1, -value) + lgamma(a + b) - lgamma(a) - lgamma(b)
 
     def entropy(self) -> Any:
         a, b = self.concentration1, self.concentration0

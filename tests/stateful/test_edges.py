@@ -72,6 +72,13 @@ CASES = {  # function of x, x, its values, the gradient of their sum
         [0.0, 2.850937, 1.0],
         [0.9571044, 0.07625841, 1.125233],
     ),
+    "margin_ranking_loss": (lambda x: F.margin_ranking_loss(x, torch.zeros(2), torch.ones(2)), [0.0, 1.0], [0.0], [-0.5, -0.0]),
+    "hinge_embedding_loss": (lambda x: F.hinge_embedding_loss(x, torch.tensor([-1.0, -1.0])), [1.0, 2.0], [0.0], [-0.5, 0.0]),
+    "multi_margin_loss": (lambda x: F.multi_margin_loss(x.view(1, 3), torch.tensor([1])), [0.0, 1.0, 2.0], [0.6666667], [0.0, -0.3333333, 0.3333333]),
+    "xlogy": (lambda x: torch.xlogy(x, torch.tensor([0.0, 2.0, 3.0])), [0.0, 0.0, 1.0], [0.0, 0.0, 1.098612], [0.0, 0.6931472, 1.098612]),
+    "Beta": (lambda x: torch.distributions.Beta(x, 2.0).log_prob(torch.tensor([0.0, 1.0])), [1.0, 2.0], [0.6931472, -inf], [1.5, 0.8333335]),
+    "Geometric": (lambda x: torch.distributions.Geometric(x).log_prob(torch.tensor([0.0, 3.0])), [1.0, 0.5], [0.0, -2.772589], [1.0, -4.0]),
+    "floor_divide": (lambda x: torch.floor_divide(x.detach(), 0.1) + x, [1.0, -0.3], [10.0, -4.3], [1.0, 1.0]),
     "determinant": (lambda x: torch.det(x.view(2, 2)).detach() + x.sum(), [1.0, 2.0, 2.0, 4.0], [9.0], [1.0, 1.0, 1.0, 1.0]),
     "digamma": (lambda x: torch.digamma(x).detach() + x * 0, [-1.0, -30.0], [nan, nan], [0.0, 0.0]),
 }

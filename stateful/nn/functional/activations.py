@@ -36,11 +36,10 @@ def _activation(name: str, body: Callable[..., Any], doc: str, **defaults: Any) 
     return public
 
 
-def _limited(x: Any, low: Any, high: Any, within: bool = False) -> Any:
-    """x in [low, high]; its derivative at both ends is 0, or 1 with `within`."""
+def _limited(x: Any, low: Any, high: Any) -> Any:
+    """x in [low, high]; its derivative at both ends is 0."""
     low, high = (ops.cast(as_operand(v), aval_of(x).dtype) for v in (low, high))
-    above, below = (ops.greater, ops.less) if within else (ops.greater_equal, ops.less_equal)
-    return ops.select(above(x, high), high, ops.select(below(x, low), low, x))
+    return ops.select(ops.greater_equal(x, high), high, ops.select(ops.less_equal(x, low), low, x))
 
 
 def _softplus_body(x: Any, beta: Any, threshold: Any) -> Any:
@@ -67,7 +66,7 @@ softplus = _activation("softplus", _softplus_body, "`log(1 + exp(beta * x)) / be
 hardtanh = _activation("hardtanh", _limited, "x limited to [min_val, max_val].", min_val=-1.0, max_val=1.0)
 relu6 = _activation("relu6", lambda x: _limited(x, 0, 6), "x limited to [0, 6].")
 hardsigmoid = _activation("hardsigmoid", lambda x: ops.div(_limited(ops.add(x, 3), 0, 6), 6), "`relu6(x + 3) / 6`.")
-hardswish = _activation("hardswish", lambda x: ops.mul(x, ops.div(_limited(ops.add(x, 3), 0, 6, True), 6)), "`x * relu6(x + 3) / 6`.")
+hardswish = _activation("hardswish", lambda x: ops.mul(x, ops.div(_limited(ops.add(x, 3), 0, 6), 6)), "`x * relu6(x + 3) / 6`.")
 logsigmoid = _activation("logsigmoid", lambda x: nn.log_sigmoid(x), "`log(sigmoid(x))`.")
 softsign = _activation("softsign", lambda x: ops.div(x, ops.add(1, ops.abs(x))), "`x / (1 + |x|)`.")
 tanhshrink = _activation("tanhshrink", lambda x: ops.sub(x, ops.tanh(x)), "`x - tanh(x)`.")

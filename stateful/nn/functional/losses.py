@@ -287,8 +287,8 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
 
 
 def _above(x: Any) -> Any:
-    """max(x, 0), with gradient 0 at 0."""
-    return nn.relu(x)
+    """max(x, 0), with gradient 1 at 0: what lies on its margin is still pushed, as in PyTorch."""
+    return ops.select(ops.less(x, 0), 0, x)
 
 
 def _hinge_body(x: Any, y: Any, margin: Any) -> Any:
@@ -328,7 +328,7 @@ def _multi_margin_body(x: Any, y: Any, *args: Any) -> Any:
         x, y = ops.reshape(x, (1,)), ops.reshape(y, ())
     last = aval_of(x).ndim - 1
     own = ops.expand_dims(ops.gather(x, [y], (last,), last), (last,))
-    gap = _above(ops.add(ops.sub(x, own), ops.cast(margin, aval_of(x).dtype)))
+    gap = nn.relu(ops.add(ops.sub(x, own), ops.cast(margin, aval_of(x).dtype)))
     terms = ops.integer_pow(gap, p)
     if weight:
         terms = ops.mul(terms, ops.expand_dims(ops.gather(weight[0], [y], (0,)), (last,)))
@@ -348,7 +348,7 @@ def _multilabel_body(x: Any, y: Any) -> Any:
     is_label = ops.greater(ops.reduce_sum(ops.convert(one_hot, dtypes.int32), (last,)), 0)
     own = ops.gather(x, [ops.select(valid, y, 0)], (last,), last)
     own, others = ops.expand_dims(own, (last + 1,)), ops.expand_dims(x, (last,))
-    gap = _above(ops.add(ops.sub(1, own), others))
+    gap = nn.relu(ops.add(ops.sub(1, own), others))
     counts = ops.bitwise_and(ops.expand_dims(valid, (last + 1,)), ops.expand_dims(ops.bitwise_not(is_label), (last,)))
     return ops.div(ops.reduce_sum(ops.select(counts, gap, 0), (last, last + 1)), float(n))
 
