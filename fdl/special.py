@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.incomplete import gammainc, gammaincc
+from fdl.numpy._math import sloped
 from fdl.ops import digamma, erf, erfc, logistic
 from fdl.ops import lgamma as gammaln
 from fdl.ops.promotion import promote
@@ -87,7 +89,10 @@ def entr(x: Any) -> Any:
     -0.0
     """
     (x,) = promote(x, to_float=True)
-    return ops.select(ops.less(x, 0), -math.inf, ops.neg(xlogy(ops.maximum(x, 0), ops.select(ops.greater(x, 0), x, ops.select(ops.equal(x, 0), 1, x)))))
+    return _entr(ops.broadcast_to(x, aval_of(x).shape))
+
+
+_entr = sloped(lambda x: ops.sub(-1, ops.log(x)))(lambda x: ops.select(ops.less(x, 0), -math.inf, ops.neg(xlogy(x, x))))
 
 
 def logit(x: Any) -> Any:
@@ -117,7 +122,84 @@ def ndtri(p: Any) -> Any:
     1.95996
     """
     (p,) = promote(p, to_float=True)
-    return ops.mul(erfinv(ops.sub(ops.mul(p, 2), 1)), math.sqrt(2.0))
+    return _ndtri(ops.broadcast_to(p, aval_of(p).shape))
+
+
+def _ratio(x: Any, above: tuple[float, ...], below: tuple[float, ...]) -> Any:
+    """A quotient of polynomials, from the highest power down."""
+    return ops.div(*(functools.reduce(lambda total, c: ops.add(ops.mul(total, x), c), rest, ops.mul(x, 0)) for rest in (above, below)))
+
+
+_MIDDLE = (
+    (
+        2509.0809287301226727,
+        33430.575583588128105,
+        67265.770927008700853,
+        45921.953931549871457,
+        13731.693765509461125,
+        1971.5909503065514427,
+        133.14166789178437745,
+        3.387132872796366608,
+    ),
+    (5226.495278852854561, 28729.085735721942674, 39307.89580009271061, 21213.794301586595867, 5394.1960214247511077, 687.1870074920579083, 42.313330701600911252, 1.0),
+)
+_SIDES = (
+    (
+        7.7454501427834140764e-4,
+        0.0227238449892691845833,
+        0.24178072517745061177,
+        1.27045825245236838258,
+        3.64784832476320460504,
+        5.7694972214606914055,
+        4.6303378461565452959,
+        1.42343711074968357734,
+    ),
+    (
+        1.05075007164441684324e-9,
+        5.475938084995344946e-4,
+        0.0151986665636164571966,
+        0.14810397642748007459,
+        0.68976733498510000455,
+        1.6763848301838038494,
+        2.05319162663775882187,
+        1.0,
+    ),
+)
+_TAILS = (
+    (
+        2.01033439929228813265e-7,
+        2.71155556874348757815e-5,
+        0.0012426609473880784386,
+        0.026532189526576123093,
+        0.29656057182850489123,
+        1.7848265399172913358,
+        5.4637849111641143699,
+        6.6579046435011037772,
+    ),
+    (
+        2.04426310338993978564e-15,
+        1.4215117583164458887e-7,
+        1.8463183175100546818e-5,
+        7.868691311456132591e-4,
+        0.0148753612908506148525,
+        0.13692988092273580531,
+        0.59983220655588793769,
+        1.0,
+    ),
+)
+
+
+@sloped(lambda p: ops.mul(ops.exp(ops.mul(ops.integer_pow(_ndtri(p), 2), 0.5)), math.sqrt(2 * math.pi)))
+def _ndtri(p: Any) -> Any:
+    """Algorithm AS 241 (Wichura, 1988), exact to 16 digits."""
+    q = ops.sub(p, 0.5)
+    middle = ops.less_equal(ops.abs(q), 0.425)
+    near = ops.mul(q, _ratio(ops.sub(0.180625, ops.mul(q, q)), *_MIDDLE))
+    tail = ops.minimum(p, ops.sub(1, p))
+    r = ops.sqrt(ops.neg(ops.log(ops.select(ops.bitwise_or(middle, ops.less_equal(tail, 0)), 0.05, tail))))
+    far = ops.select(ops.less_equal(r, 5), _ratio(ops.sub(r, 1.6), *_SIDES), _ratio(ops.sub(r, 5), *_TAILS))
+    far = ops.select(ops.equal(tail, 0), math.inf, ops.select(ops.less(tail, 0), math.nan, far))
+    return ops.select(middle, near, ops.select(ops.less(q, 0), ops.neg(far), far))
 
 
 def log_ndtr(x: Any) -> Any:

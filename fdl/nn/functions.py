@@ -78,7 +78,7 @@ def leaky_relu(x: Any, *, negative_slope: float = 0.01) -> Any:
     >>> leaky_relu(-1.0, negative_slope=0.5).tolist()
     -0.5
     """
-    return ops.select(ops.greater(x, 0), x, ops.mul(x, negative_slope))
+    return ops.select(ops.greater_equal(x, 0), x, ops.mul(x, negative_slope))
 
 
 @graph_function
@@ -118,7 +118,7 @@ def relu6(x: Any) -> Any:
     >>> relu6(7.0).tolist()
     6.0
     """
-    return ops.minimum(ops.maximum(x, 0), 6)
+    return ops.select(ops.greater_equal(x, 6), 6, ops.select(ops.less_equal(x, 0), 0, x))
 
 
 @graph_function
@@ -128,7 +128,7 @@ def hard_tanh(x: Any) -> Any:
     >>> hard_tanh(2.0).tolist()
     1.0
     """
-    return ops.minimum(ops.maximum(x, -1), 1)
+    return ops.select(ops.greater(x, 1), 1, ops.select(ops.less(x, -1), -1, x))
 
 
 tanh, swish = ops.tanh, silu

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -50,13 +50,16 @@ def fmod(a: Any, b: Any) -> Any:
     return ops.rem(a, b)
 
 
+_cbrt: Callable[[Any], Any] = sloped(lambda x: ops.div(1, ops.mul(square(_cbrt(x)), 3)))(lambda x: ops.mul(ops.sign(x), ops.pow(ops.abs(x), 1 / 3)))
+
+
 def cbrt(x: Any) -> Any:
     """The cube root, also of negative numbers.
 
     >>> round(float(cbrt(-27.0)), 4)
     -3.0
     """
-    return ops.mul(ops.sign(x), ops.pow(ops.abs(x), 1 / 3))
+    return _cbrt(*promote(x, to_float=True))
 
 
 def _arcsinh_of(x: Any) -> Any:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import ml_dtypes
+
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.errors import ShapeError
@@ -258,7 +260,13 @@ def hypot(a: Any, b: Any) -> Any:
     >>> float(hypot(3.0, 4.0))
     5.0
     """
-    return ops.sqrt(ops.add(square(a), square(b)))
+    a, b = promote(ops.abs(a), ops.abs(b), to_float=True)
+    top = ops.stop_gradient(ops.maximum(a, b))  # by which both are divided, so that squares neither overflow nor vanish
+    endless = ops.bitwise_or(ops.equal(a, math.inf), ops.equal(b, math.inf))
+    safe = ops.select(ops.bitwise_and(ops.greater(top, 0), ops.is_finite(top)), top, 1)
+    total = ops.add(square(ops.div(a, safe)), square(ops.div(b, safe)))
+    zero = ops.equal(total, 0)
+    return ops.select(endless, math.inf, ops.select(zero, 0, ops.mul(ops.sqrt(ops.select(zero, 1, total)), safe)))
 
 
 def logaddexp(a: Any, b: Any) -> Any:
@@ -351,13 +359,19 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     return x if max is None else ops.minimum(x, max)
 
 
-def nan_to_num(x: Any, nan: float = 0.0) -> Any:
-    """x with NaN replaced.
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """x with NaN replaced, and infinities by the largest numbers unless told otherwise.
 
-    >>> float(nan_to_num(float("nan")))
-    0.0
+    >>> float(nan_to_num(float("nan"))), float(nan_to_num(float("inf"), posinf=9.0))
+    (0.0, 9.0)
     """
-    return where(isnan(x), nan, x)
+    x = _operand(x)
+    if not dtypes.is_float(x.aval.dtype):
+        return x
+    largest = float(ml_dtypes.finfo(x.aval.dtype).max)  # type: ignore[no-untyped-call]
+    x = where(isnan(x), nan, x)
+    x = where(equal(x, math.inf), largest if posinf is None else posinf, x)
+    return where(equal(x, -math.inf), -largest if neginf is None else neginf, x)
 
 
 def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:

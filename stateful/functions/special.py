@@ -181,21 +181,10 @@ def _lcm(a: Any, b: Any) -> Any:
     return ops.abs(ops.mul(a, ops.div(b, ops.select(ops.equal(shared, 0), 1, shared))))
 
 
-def _hypot(a: Any, b: Any) -> Any:
-    """Scaled, so that squares neither overflow nor vanish."""
-    a, b = jnp.broadcast_arrays(ops.abs(a), ops.abs(b))
-    top = ops.stop_gradient(ops.maximum(a, b))
-    endless = ops.bitwise_or(ops.equal(a, math.inf), ops.equal(b, math.inf))
-    safe = ops.select(ops.bitwise_and(ops.greater(top, 0), ops.is_finite(top)), top, 1)
-    total = ops.add(ops.integer_pow(ops.div(a, safe), 2), ops.integer_pow(ops.div(b, safe), 2))
-    above = ops.greater(total, 0)
-    return ops.select(endless, math.inf, ops.select(above, ops.mul(ops.sqrt(ops.select(above, total, 1)), safe), ops.mul(total, 0)))
-
-
 xlogy = _binary("xlogy", own.xlogy, "`input * log(other)`, 0 where input is 0.", to_float=True)
 logaddexp = _binary("logaddexp", _log_sum, "The logarithm of the sum of exponentials.", to_float=True)
 logaddexp2 = _binary("logaddexp2", lambda a, b: _log_sum(a, b, math.log(2)), "The same to base 2.", to_float=True)
-hypot = _binary("hypot", _hypot, "The longest side of a right triangle.", to_float=True)
+hypot = _binary("hypot", jnp.hypot, "The longest side of a right triangle.", to_float=True)
 copysign = _binary("copysign", _copysign, "The size of `input` with the sign of `other`.", to_float=True)
 fmax = _binary("fmax", _no_nan(ops.maximum), "The larger one; NaN only where both are.")
 fmin = _binary("fmin", _no_nan(ops.minimum), "The smaller one; NaN only where both are.")
