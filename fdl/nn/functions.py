@@ -138,7 +138,10 @@ def _shifted(x: Any, axis: Any, what: str, finite: bool = False) -> tuple[Any, A
     """x less its maximum over axes, that maximum (0 in the place of an infinite one where it has to be finite), the axes, and those that are kept."""
     (x,) = ops.promote(x, to_float=True)
     axes = axes_of(x, axis, what)
-    kept = [i for i in range(aval_of(x).ndim) if i not in axes]
+    shape = aval_of(x).shape
+    kept = [i for i in range(len(shape)) if i not in axes]
+    if finite and 0 in [shape[i] for i in axes]:  # of nothing
+        return x, ops.full(tuple([shape[i] for i in kept]), 0, aval_of(x).dtype), axes, kept
     high = ops.stop_gradient(ops.reduce_max(x, axes))
     high = ops.select(ops.is_finite(high), high, 0) if finite else high
     return ops.sub(x, ops.broadcast(high, aval_of(x).shape, kept)), high, axes, kept

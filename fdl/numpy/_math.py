@@ -466,7 +466,7 @@ def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any
     axes = axes_of(x, axis, "var")
     count = _count(x, axes)
     squares = _squares_by_rows(x) if len(axes) == x.aval.ndim and count >= 2 * _ROW and count % _ROW == 0 else sum(square(ops.sub(x, mean(x, axes, keepdims=True))), axes)
-    return _kept(ops.div(squares, float(count - ddof)), x, axes, keepdims)
+    return _kept(ops.div(squares, float(builtins.max(count - ddof, 0))), x, axes, keepdims)
 
 
 _ROW = 4096  # elements that stay in the nearest cache between their mean and their distances from it

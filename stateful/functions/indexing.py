@@ -187,6 +187,11 @@ def _is_mask(item: Any) -> bool:
     return isinstance(item, Tensor) and item.dtype.np == dtypes.bool_
 
 
+def _denied(items: Sequence[Any]) -> bool:
+    """Whether a mask without dimensions is false: nothing is taken."""
+    return any(_is_mask(item) and not item.ndim and not item._value()._numpy() for item in items)
+
+
 def _without_masks(items: Sequence[Any]) -> list[Any]:
     """Masks made index tensors: their size depends on values, so they are looked at."""
     out: list[Any] = []
@@ -249,6 +254,9 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
     items = _items(self, index)
     if not any(isinstance(item, Tensor) for item in items):
         return basic_view(self, items)
+    if _denied(items):
+        place = builtins.sum([not isinstance(item, int) for item in items[: next(i for i, item in enumerate(items) if _is_mask(item) and not item.ndim)]])
+        return _getitem(self, tuple([None if _is_mask(item) and not item.ndim else item for item in items])).narrow(place, 0, 0)  # type: ignore[no-any-return]
     tensors, static = _advanced(self, _without_masks(items))
     return apply(_take, (self, *tensors), (static,)) if tensors else basic_view(self, _without_masks(items))
 
@@ -265,6 +273,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         return
     if len(items) == 1 and _is_mask(items[0]) and items[0].shape == self.shape and (not isinstance(value, Tensor) or not value.ndim):
         self.masked_fill_(items[0], value)
+        return
+    if _denied(items):
         return
     tensors, static = _advanced(self, _without_masks(items))
     self._overwrite(apply(_put, (self, value, *tensors), (static,)))

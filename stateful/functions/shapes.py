@@ -331,7 +331,8 @@ def _triangle(x: Any, k: Any, keep: Any) -> Any:
 @method()
 def flip(input: Tensor, *given: Any, dims: Any = ()) -> Tensor:
     """Elements in reverse order along dimensions."""
-    return apply(_flip, (input,), (tuple([dim_of(input, d) for d in _sizes(given or (dims,))]),))  # type: ignore[no-any-return]
+    over = tuple([dim_of(input, d) for d in _sizes(given or (dims,))])
+    return apply(_flip, (input,), (over if input.ndim else (),))  # type: ignore[no-any-return]
 
 
 @method(inplace=True)

@@ -92,3 +92,26 @@ def test_values_and_gradients(name):
     out.sum().backward()
     np.testing.assert_allclose(out.detach().numpy().reshape(-1), values, rtol=1e-5, atol=1e-30)
     np.testing.assert_allclose(x.grad.numpy(), slopes, rtol=1e-5, atol=1e-30)
+
+
+def test_what_is_empty():
+    assert torch.isnan(torch.zeros(0).var())
+    assert torch.isnan(torch.zeros(3, 0).std(1)).all()
+    assert torch.zeros(0, 2).logsumexp(0).tolist() == [-inf, -inf]
+    assert torch.tensor(2.0).flip(0).tolist() == 2.0
+    with pytest.raises(IndexError):
+        F.cross_entropy(torch.zeros(3, 0), torch.zeros(3, dtype=torch.long))
+    assert F.cross_entropy(torch.zeros(1, 1), torch.zeros(1, dtype=torch.long)).item() == 0.0  # what failed before left nothing behind
+
+
+def test_masks_without_dimensions():
+    x = torch.arange(6.0).reshape(2, 3)
+    yes, no = torch.tensor(True), torch.tensor(False)
+    assert (x[yes].shape, x[no].shape, x[0, no].shape, x[:, no].shape) == ((1, 2, 3), (0, 2, 3), (0, 3), (2, 0, 3))
+    y = torch.tensor(1.0)
+    assert (y[y > 0].tolist(), y[y < 0].tolist()) == ([1.0], [])
+    x[no] = 7.0
+    x[1, no] = 7.0
+    assert x.max().item() == 5.0
+    x[yes] = 7.0
+    assert x.min().item() == 7.0

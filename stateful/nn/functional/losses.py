@@ -209,6 +209,8 @@ def _check_labels(input: Tensor, target: Tensor, ignore: int) -> None:
     if transforming() or not array.aval.size:
         return
     count = shape[classes]
+    if not count:
+        raise IndexBoundsError("Target is out of bounds: there are no classes")
     if target._lies_within(0, count - 1):
         return
     if isinstance(array._data, Deferred):
