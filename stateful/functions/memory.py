@@ -166,9 +166,9 @@ def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any
 # Creation
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Any:
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False) -> Any:
     """A tensor of one number."""
-    return full((), s, dtype=dtype)
+    return full((), s, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -226,6 +226,10 @@ def _slope(x: Any, h: Any, d: int, edge: int) -> Any:
         left, right = gaps.narrow(d, 0, n - 2), gaps.narrow(d, 1, n - 2)
         middle = (rates.narrow(d, 0, n - 2) * right + rates.narrow(d, 1, n - 2) * left) / (left + right)
         first, last = rates.narrow(d, 0, 1), rates.narrow(d, n - 2, 1)
+        if edge == 2:  # along the parabola through three points
+            bends = (rates.narrow(d, 1, n - 2) - rates.narrow(d, 0, n - 2)) / (left + right)
+            first = first - bends.narrow(d, 0, 1) * left.narrow(d, 0, 1)
+            last = last + bends.narrow(d, n - 3, 1) * right.narrow(d, n - 3, 1)
     else:
         middle = (x.narrow(d, 2, n - 2) - x.narrow(d, 0, n - 2)) / (2 * h)
         first, last = (x.narrow(d, 1, 1) - x.narrow(d, 0, 1)) / h, (x.narrow(d, n - 1, 1) - x.narrow(d, n - 2, 1)) / h
@@ -238,5 +242,5 @@ def _slope(x: Any, h: Any, d: int, edge: int) -> Any:
 def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> list[Any]:
     """Slopes along dimensions, by differences of neighbours."""
     dims = list(np.arange(input.ndim).tolist()) if dim is None else [dim] if isinstance(dim, int) else list(dim)
-    spaces = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
+    spaces = list(spacing) if isinstance(spacing, (list, tuple)) else [1 if spacing is None else spacing] * len(dims)
     return [cat(list(_slope(input, h, d % input.ndim, edge_order)), d % input.ndim) for d, h in zip(dims, spaces, strict=True)]

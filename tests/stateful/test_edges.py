@@ -115,3 +115,9 @@ def test_masks_without_dimensions():
     assert x.max().item() == 5.0
     x[yes] = 7.0
     assert x.min().item() == 7.0
+
+
+def test_slopes_of_a_parabola_are_exact_at_both_ends():
+    at = torch.tensor([0.0, 1.0, 3.0, 3.5])
+    (slopes,) = torch.gradient(at**2, spacing=(at,), edge_order=2)
+    np.testing.assert_allclose(slopes.numpy(), 2 * at.numpy(), rtol=1e-6, atol=1e-6)
