@@ -124,17 +124,14 @@ def _slab(index: Index, dims: Sequence[int], extent: int, unit: int, itemsize: i
 
 def _flat(index: Index, space: Sequence[int], inside: int, itemsize: int) -> _Share | None:
     """The same for a batch of matrices, whose number runs through all of the space."""
-    variables, steps, stride = [v.terms[0][0] for v in space_vars(len(space))], [], 0
-    known = dict(index.terms)
+    variables, known = [v.terms[0][0] for v in space_vars(len(space))], dict(index.terms)
     if inside < 0 or not all(isinstance(a, LoopVar) and (a.step or a in variables) for a in known):
         return None
     steps = [(a.rank, c * itemsize) for a, c in index.terms if a.step]
-    for k, d in enumerate(space):
-        if d > 1:
-            here, rest = known.get(variables[k], 0), math.prod(space[k + 1 :])
-            if here % rest or (stride and here != stride * rest):
-                return None
-            stride = here // rest
+    strides = {known.get(v, 0) / math.prod(space[k + 1 :]) for k, (v, d) in enumerate(zip(variables, space, strict=True)) if d > 1}
+    stride = int(strides.pop())
+    if strides:  # axes that do not follow one another, or one that the operand does not have
+        return None
     return _share(math.prod(space), stride, index.const, inside, tuple(steps), itemsize)
 
 

@@ -150,6 +150,14 @@ def test_threads_that_find_their_own_work_do_not_wait(monkeypatch):
     assert "if (4 % threads) rt->barrier" in rows
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 3, 4, 5), (2, 1, 4, 5)])
+def test_products_of_batches_that_share_an_operand(shape, monkeypatch):
+    monkeypatch.setattr(memory, "PARALLEL_WORK", 1)
+    x, y = jnp.asarray(R.normal(size=(2, 3, 6, 4)).astype("f")), jnp.asarray(R.normal(size=shape).astype("f"))
+    f = lambda x, y: (lambda z: (z, jnp.tanh(jnp.matmul(x, z)), jnp.matmul(x, z).sum(-1)))(jnp.sin(y))
+    race(lower(graph_of(f, [x, y])[0]))
+
+
 def test_a_race_is_found(monkeypatch):
     """The check itself can fail: without barriers a fold over another axis races."""
     monkeypatch.setattr(memory, "PARALLEL_WORK", 1)
