@@ -139,8 +139,8 @@ def test_tensors_of_the_loop_reach_the_workers():
 
 def test_interruption_ends_all():
     code = """
-        import time, os, multiprocessing
-        import fdl.stateful as torch
+        import multiprocessing, signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
         from tests.stateful.test_processes import Slow
         from fdl.stateful.utils.data import DataLoader
         try:
