@@ -16,8 +16,7 @@ from fdl.stateful.functions.creation import eye, tensor
 from fdl.stateful.functions.products import cross as _cross
 from fdl.stateful.functions.products import matmul, vander
 from fdl.stateful.functions.rearranging import diagonal as _diagonal
-from fdl.stateful.functions.reductions import amax, amin, dims_of, sum
-from fdl.stateful.functions.statistics import power_norm
+from fdl.stateful.functions.reductions import amax, amin, dims_of, power_norm, sum
 
 __all__ = [
     "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power",

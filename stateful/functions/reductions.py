@@ -272,24 +272,22 @@ def _root(x: Any, p: float = 2) -> Any:
     return ops.select(zero, 0, ops.sqrt(safe) if p == 2 else ops.pow(safe, 1 / p))
 
 
-def norm_of(x: Any, p: float, axes: tuple[int, ...]) -> Any:
-    """The p-norm of an array over axes; its gradient at zero is zero."""
-    if p == 2:
-        return _root(ops.reduce_sum(ops.integer_pow(x, 2), axes))
-    if p == math.inf:
-        return ops.reduce_max(ops.abs(x), axes)
-    if p == -math.inf:
-        return ops.reduce_min(ops.abs(x), axes)
+def power_norm(x: Any, p: float, axes: tuple[int, ...]) -> Any:
+    """The p-norm over axes; its gradient at zero is zero."""
     if p == 0:
         return ops.reduce_sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), axes)
+    if p in (math.inf, -math.inf):
+        return (ops.reduce_max if p > 0 else ops.reduce_min)(ops.abs(x), axes)
     if p == 1:
         return ops.reduce_sum(ops.abs(x), axes)
+    if p == 2:
+        return _root(ops.reduce_sum(ops.integer_pow(x, 2), axes))
     zero = ops.equal(x, 0)
     powers = ops.pow(ops.abs(ops.select(zero, 1, x)), p)
-    return _root(ops.reduce_sum(ops.select(zero, 0, powers) if p > 0 else ops.pow(ops.abs(x), p), axes), p)
+    return _root(ops.reduce_sum(ops.select(zero, 0 if p > 0 else math.inf, powers), axes), p)
 
 
-_norm = Function(lambda x, p, axes, keepdim: _kept(norm_of(x, p, axes), axes, keepdim), "norm")
+_norm = Function(lambda x, p, axes, keepdim: _kept(power_norm(x, p, axes), axes, keepdim), "norm")
 
 
 @method()

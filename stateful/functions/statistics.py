@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import fdl.numpy as jnp
@@ -13,7 +12,7 @@ from fdl.extend import Function
 from fdl.stateful._tensor import Tensor, apply, method, returned
 from fdl.stateful.functions.elementwise import isnan, logical_not
 from fdl.stateful.functions.elementwise import where as _where
-from fdl.stateful.functions.reductions import Dims, amax, amin, dim_of, mean, std, sum, var
+from fdl.stateful.functions.reductions import Dims, amax, amin, dim_of, mean, power_norm, std, sum, var
 
 __all__ = [
     "aminmax", "aminmax_result", "cdist", "corrcoef", "cov", "cumulative_trapezoid", "diff", "dist", "nanmean", "nansum", "pdist", "renorm", "std_mean", "trapezoid",
@@ -119,25 +118,6 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1.0,
 
 
 # Distances
-
-
-def power_norm(x: Any, p: float, axes: tuple[int, ...]) -> Any:
-    """The p-norm over axes; its gradient at zero is zero."""
-    if p == 0:
-        return ops.reduce_sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), axes)
-    if p in (math.inf, -math.inf):
-        return (ops.reduce_max if p > 0 else ops.reduce_min)(ops.abs(x), axes)
-    if p == 1:
-        return ops.reduce_sum(ops.abs(x), axes)
-    size = ops.abs(x)
-    if p == 2:
-        total = ops.reduce_sum(ops.integer_pow(x, 2), axes)
-    else:
-        zero = ops.equal(size, 0)
-        total = ops.reduce_sum(ops.select(zero, 0 if p > 0 else math.inf, ops.pow(ops.select(zero, 1, size), p)), axes)
-    above = ops.greater(total, 0)
-    safe = ops.select(above, total, 1)
-    return ops.select(above, ops.sqrt(safe) if p == 2 else ops.pow(safe, 1 / p), ops.mul(ops.stop_gradient(total), 0) if p > 0 else 0)
 
 
 _dist = Function(lambda a, b, p: power_norm(*_difference(a, b, p)), "dist")

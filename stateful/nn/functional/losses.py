@@ -14,7 +14,7 @@ from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of, transforming
 from fdl.extend import Function, current_recorder, custom_jvp
 from fdl.stateful._tensor import Tensor, apply
-from fdl.stateful.functions.reductions import norm_of
+from fdl.stateful.functions.reductions import power_norm
 from fdl.stateful.nn.functional.layers import linear
 from fdl.stateful.nn.functional.settings import settings_of
 
@@ -268,7 +268,7 @@ def _similarity_body(a: Any, b: Any, eps: Any, axis: int) -> Any:
 def _distance_body(a: Any, b: Any, p: Any, eps: Any, exponent: float, keepdim: bool) -> Any:
     gap = ops.add(ops.sub(a, b), ops.cast(eps, aval_of(a).dtype))
     axis = aval_of(gap).ndim - 1
-    found = norm_of(gap, exponent, (axis,))
+    found = power_norm(gap, exponent, (axis,))
     return ops.expand_dims(found, (axis,)) if keepdim else found
 
 

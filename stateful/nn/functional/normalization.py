@@ -14,7 +14,7 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.autograd import no_grad
-from fdl.stateful.functions.reductions import dim_of, norm_of
+from fdl.stateful.functions.reductions import dim_of, power_norm
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
@@ -61,7 +61,7 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
 def _normalize_body(x: Any, eps: Any, p: float, axis: int) -> Any:
     if not aval_of(x).ndim:
         return ops.div(x, ops.maximum(ops.abs(x), ops.cast(eps, aval_of(x).dtype)))
-    length = norm_of(x, p, (axis,))
+    length = power_norm(x, p, (axis,))
     length = ops.expand_dims(ops.select(ops.greater(length, ops.cast(eps, aval_of(x).dtype)), length, ops.cast(eps, aval_of(x).dtype)), (axis,))
     return ops.div(x, length)
 
