@@ -13,7 +13,7 @@ from fdl.backends.c import CExecutable, Lowered, lower, plan_of
 from fdl.backends.toolchain import INSTALL, find_compiler
 from fdl.core.config import config
 from fdl.core.errors import CompileError
-from fdl.lowering.loop_ir import Dot, Node
+from fdl.lowering.loop_ir import Dot, Finished, Node
 from fdl.lowering.reindex import all_nodes
 from fdl.transforms.jit import Jitted, jit
 from fdl.transforms.stage import make_graph
@@ -163,6 +163,8 @@ def _described(node: Node) -> str:
     """A stage in one line: its kind and extents."""
     if isinstance(node, Dot):
         return f"dot {node.m}x{node.k}x{node.n}" + (f", {math.prod(node.space)} of them" if node.space else "")
+    if isinstance(node, Finished):
+        return f"{_described(node.dot)}, then {_described(node.after)}"
     over = getattr(node, "over", ())
     return f"{type(node).__name__.lower()} {'x'.join(map(str, getattr(node, 'space', ()))) or 'scalar'}" + (f" over {over}" if over else "")
 

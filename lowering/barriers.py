@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fdl.lowering.loop_ir import Argmax, Buffer, Dot, Index, Loop, LoopVar, Map, Nest, Node, OneStore, Reduce, Scatter, space_vars, walk
+from fdl.lowering.loop_ir import Argmax, Buffer, Dot, Finished, Index, Loop, LoopVar, Map, Nest, Node, OneStore, Reduce, Scatter, space_vars, walk
 from fdl.lowering.memory import Arena, is_parallel
 
 _Share = tuple[int, int, int, tuple[Any, ...]]  # extent, bytes of an iteration, bytes before the first one, terms of enclosing loops' steps
@@ -82,6 +82,9 @@ def _shares(n: Node) -> Iterator[tuple[Buffer, bool, _Share | None]]:
             digits = [*x.rows, *x.cols]
             inside = sum((size - 1) * step for size, step in digits) if all(step >= 0 for _, step in digits) else -1
             yield x.buffer, written, _flat(x.offset, n.space, inside, x.buffer.dtype.itemsize)
+    elif isinstance(n, Finished):
+        yield from _whole(n.dot)
+        yield from _shares(n.after)
     elif isinstance(n, Nest):
         unit = n.chunk or 1
         for m in n.body:

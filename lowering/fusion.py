@@ -82,7 +82,7 @@ class _Fusion:
     def _as_nest(self, n: Node, outer: tuple[int, ...]) -> Nest | None:
         if isinstance(n, Nest) and n.chunk:
             return None
-        own = [self._by_rows(m, outer) for m in (n.body if isinstance(n, Nest) else [n])]
+        own = [by_rows(m, outer, self.exprs) for m in (n.body if isinstance(n, Nest) else [n])]
         body = [m for m in own if m is not None]
         return Nest(outer, body, outer, 0, sources=list(n.sources)) if len(body) == len(own) else None
 
@@ -98,43 +98,11 @@ class _Fusion:
             own: Node | None = n
             chunk, space = height, (n.space[0],)
         else:
-            own = self._by_rows(n, nest.outer)
-            if own is None or not self._local(nest, own.expressions(), own.indices(), _extents(own)):
+            own = by_rows(n, nest.outer, self.exprs)
+            if own is None or not self._local(nest, own.expressions(), own.indices(), extents_of(own)):
                 return None
         assert own is not None
         return Nest(space, [*nest.body, own], nest.outer, chunk, sources=list(dict.fromkeys([*nest.sources, *n.sources])))
-
-    def _by_rows(self, n: Node, outer: tuple[int, ...]) -> Node | None:
-        """The node with first loops over rows, if its loops split so."""
-        if not isinstance(n, (Map, Reduce, Argmax)) or not n.space or not all(map(_plain, n.indices())) or (isinstance(n, Reduce) and not n.rows):
-            return None
-        split = _split(n.space, outer)
-        if split is None:
-            return None
-        if isinstance(n, Map) and len(n.space) == 1 and 1 < math.prod(split) // math.prod(outer) < _MIN_WIDTH:
-            return None  # one long loop is better than many short ones
-        if split == n.space:
-            return n
-        # each old loop is a run of new ones
-        count, target, at = len(_extents(n)), {}, 0
-        new = space_vars(count + len(split) - len(n.space))
-        for k, old in enumerate(space_vars(count)):
-            index = ZERO
-            if k < len(n.space):
-                left = n.space[k]
-                while left > 1 or index == ZERO:
-                    left //= split[at]
-                    index = index + new[at] * left
-                    at += 1
-                    if left == 1:
-                        break
-            else:
-                index, at = new[at], at + 1
-            target[old.terms[0][0]] = index
-        changed, move = reindexed(self.exprs, n.expressions(), target)
-        if isinstance(n, Map):
-            return dataclasses.replace(n, space=split, stores=[Store(s.buffer, move(s.offset), changed[s.value]) for s in n.stores])
-        return dataclasses.replace(n, space=split, value=changed[n.value], offset=move(n.offset))
 
     def _local(self, nest: Nest, values: Sequence[Expr], indices: Sequence[Index], extents: Sequence[int]) -> bool:
         """Whether what the nest stores is read in the row where it was stored only, and totals not at all."""
@@ -142,9 +110,42 @@ class _Fusion:
         totals = {m.store for m in nest.body if isinstance(m, Reduce) and not m.rows}
         written = {b for m in nest.body for b in m.writes()}
         for e in walk([*values, *(a for i in indices for a, _ in i.terms if isinstance(a, Expr))]):
-            if e.op == "load" and e.attr[0] in written and (e.attr[0] in totals or not _in_row(e.attr[1], sizes.get(e.attr[0], 0), nest.outer, extents)):
+            if e.op == "load" and e.attr[0] in written and (e.attr[0] in totals or not in_row(e.attr[1], sizes.get(e.attr[0], 0), nest.outer, extents)):
                 return False
         return True
+
+
+def by_rows(n: Node, outer: Sequence[int], exprs: Interner) -> Node | None:
+    """The node with first loops over rows, if its loops split so."""
+    if not isinstance(n, (Map, Reduce, Argmax)) or not n.space or not all(map(_plain, n.indices())) or (isinstance(n, Reduce) and not n.rows):
+        return None
+    split = _split(n.space, outer)
+    if split is None:
+        return None
+    if isinstance(n, Map) and len(n.space) == 1 and 1 < math.prod(split) // math.prod(outer) < _MIN_WIDTH:
+        return None  # one long loop is better than many short ones
+    if split == n.space:
+        return n
+    # each old loop is a run of new ones
+    count, target, at = len(extents_of(n)), {}, 0
+    new = space_vars(count + len(split) - len(n.space))
+    for k, old in enumerate(space_vars(count)):
+        index = ZERO
+        if k < len(n.space):
+            left = n.space[k]
+            while left > 1 or index == ZERO:
+                left //= split[at]
+                index = index + new[at] * left
+                at += 1
+                if left == 1:
+                    break
+        else:
+            index, at = new[at], at + 1
+        target[old.terms[0][0]] = index
+    changed, move = reindexed(exprs, n.expressions(), target)
+    if isinstance(n, Map):
+        return dataclasses.replace(n, space=split, stores=[Store(s.buffer, move(s.offset), changed[s.value]) for s in n.stores])
+    return dataclasses.replace(n, space=split, value=changed[n.value], offset=move(n.offset))
 
 
 def row_value(n: Reduce, exprs: Interner) -> Expr | None:
@@ -193,7 +194,7 @@ def _plain(index: Index) -> bool:
     return all(isinstance(a, LoopVar) for a, _ in index.terms)
 
 
-def _extents(n: Node) -> tuple[int, ...]:
+def extents_of(n: Node) -> tuple[int, ...]:
     """Sizes of all loops of a node."""
     over = n.over if isinstance(n, Reduce) else (n.over,) if isinstance(n, Argmax) else ()
     return (*n.space, *over)  # type: ignore[attr-defined]
@@ -207,11 +208,11 @@ def _rows_of(body: Sequence[Node], outer: Sequence[int]) -> dict[Buffer, int]:
         if isinstance(n, Reduce) and not n.rows:
             continue
         stores = [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)] if isinstance(n, OneStore) else []
-        out |= {b: b.size // rows for b, offset in stores if b.size % rows == 0 and _in_row(offset, b.size // rows, outer, n.space)}  # type: ignore[attr-defined]
+        out |= {b: b.size // rows for b, offset in stores if b.size % rows == 0 and in_row(offset, b.size // rows, outer, n.space)}  # type: ignore[attr-defined]
     return out
 
 
-def _in_row(index: Index, size: int, outer: Sequence[int], extents: Sequence[int]) -> bool:
+def in_row(index: Index, size: int, outer: Sequence[int], extents: Sequence[int]) -> bool:
     """Whether an address lies in the current one of rows of `size` elements."""
     variables = [v.terms[0][0] for v in space_vars(len(extents))]
     stride = size

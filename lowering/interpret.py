@@ -20,6 +20,7 @@ from fdl.lowering.loop_ir import (
     Buffer,
     Dot,
     Expr,
+    Finished,
     Index,
     Loop,
     LoopVar,
@@ -71,11 +72,24 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
             _scatter(n, memory, steps)
         elif isinstance(n, Dot):
             _dot(n, memory, steps)
+        elif isinstance(n, Finished):
+            _finished(n, memory, steps)
         elif isinstance(n, Loop):
             _loop(n, memory, steps)
         elif isinstance(n, Branch):
             chosen = int(np.clip(_evaluate(n.index, memory, steps), 0, len(n.bodies) - 1))
             _run(n.bodies[chosen], memory, steps)
+
+
+def _finished(n: Finished, memory: dict[Buffer, Any], steps: Grid) -> None:
+    """The product, of which the stage after it sees a part of the rows more each time."""
+    _dot(n.dot, memory, steps)
+    seen, whole = memory[n.dot.out.buffer], memory[n.dot.out.buffer].copy()
+    seen.fill(np.nan)
+    size = whole.size // n.count
+    for part in range(n.count):
+        seen[part * size : (part + 1) * size] = whole[part * size : (part + 1) * size]
+        _run([_cut(n.after, n.count)], memory, {**steps, _PART: part, _COUNT: n.count})
 
 
 _PART, _COUNT = LoopVar(-1, True), LoopVar(-2, True)  # in the grid of a stage that runs in parts: which part of how many

@@ -458,6 +458,30 @@ class Band(Node):
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Finished(Node):
+    """A product, and a stage that works on its rows: part g of `count` parts of `after`, of its first loop, reads part g of the product's rows alone.
+
+    Read one after the other the two mean the same.  Neither writes what the other reads, but for the product's result.
+    """
+
+    dot: Dot
+    after: Map | Reduce | Nest
+    count: int
+
+    def nested(self) -> list[list[Node]]:
+        return [[self.dot, self.after]]
+
+    def reads(self) -> list[Buffer]:
+        return list(dict.fromkeys([*self.dot.reads(), *(b for b in self.after.reads() if b is not self.dot.out.buffer)]))
+
+    def writes(self) -> list[Buffer]:
+        return [*self.dot.writes(), *self.after.writes()]
+
+    def work(self) -> int:
+        return self.dot.work() + self.after.work()
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Branch(Node):
     """One of several programs, chosen by the int32 in `index`."""
 
@@ -530,6 +554,8 @@ def _print(nodes: Sequence[Node], indent: str) -> list[str]:
                 lines += [*_print(nested, indent + "  "), indent + "  --"]
         elif isinstance(n, Band):
             lines += [f"{indent}band of {n.count} parts, locals {list(n.locals)}", *_print(n.body, indent + "  ")]
+        elif isinstance(n, Finished):
+            lines += [f"{indent}finished in {n.count} parts", *_print([n.dot, n.after], indent + "  ")]
         elif isinstance(n, Branch):
             lines.append(f"{indent}branch on {n.index}")
             for nested in n.bodies:
@@ -559,6 +585,9 @@ def _check(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -
         if isinstance(n, (Nest, Band)):
             own = {_STEPS[d]: size for d, (_, size) in n.steps.items()} if isinstance(n, Band) else {}
             _check(n.body, written, {**steps, **own})
+            continue
+        if isinstance(n, Finished):
+            _check([n.dot, n.after], written, steps)
             continue
         for b in n.reads() if not n.nested() else []:
             if b not in written:

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Index, Loop, Map, Node, Program, Reduce, Scatter, walk
+from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Finished, Index, Loop, Map, Node, Program, Reduce, Scatter, walk
 from fdl.lowering.reindex import all_nodes
 
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
@@ -40,18 +40,21 @@ class Arena:
 
 
 def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buffer]:
-    """Outputs that may take the memory of a donated input: one map writes the output, reads the input just where it writes, and is its last reader."""
+    """Outputs that may take the memory of a donated input: one map writes the output, reads the input just where it writes, and is its last reader.
+
+    That a product hands rows to the map changes nothing, if the product does not read the input.
+    """
     free = [program.inputs[i] for i in donated]
     last_read = {b: place for place, n in enumerate(program.nodes) for b in _touched(n)}
-    writers = Counter(b for n in all_nodes(program.nodes) for b in dict.fromkeys(n.writes()))
+    writers = Counter(b for n in all_nodes(program.nodes) for b in dict.fromkeys(_written(n)))
     chosen: dict[Buffer, Buffer] = {}
     for place, n in enumerate(program.nodes):
-        if not isinstance(n, Map):
-            continue
-        for s in n.stores:
+        others = n.dot.reads() if isinstance(n, Finished) else ()
+        n = n.after if isinstance(n, Finished) else n
+        for s in n.stores if isinstance(n, Map) else []:
             if s.buffer.kind != "output":
                 continue
-            fits = [b for b in free if b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and _reads_only_at(n, b, s.offset)]
+            fits = [b for b in free if b not in others and b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and _reads_only_at(n, b, s.offset)]
             if fits and s.buffer not in chosen and writers[s.buffer] == 1:
                 chosen[s.buffer] = fits[0]
                 free.remove(fits[0])
@@ -93,6 +96,11 @@ def plan_carries(program: Program) -> dict[Buffer, Buffer]:
             if (old not in _touched(n) or same) and not any(old in _touched(m) for m in loop.body[write + 1 :]):
                 chosen[new] = old
     return chosen
+
+
+def _written(n: Node) -> list[Buffer]:
+    """What a node stores itself, not by nodes inside."""
+    return [b for _, b in n.carry] if isinstance(n, Loop) else [] if n.nested() else n.writes()
 
 
 def _touched(n: Node) -> set[Buffer]:

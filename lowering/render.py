@@ -20,6 +20,7 @@ from fdl.lowering.loop_ir import (
     Branch,
     Buffer,
     Dot,
+    Finished,
     Loop,
     Node,
     Operand,
@@ -96,10 +97,24 @@ class DotText:
     out: str
     batch: int
     loops: tuple[LoopText, ...]  # of the batch: start is how many products one step of the loop takes
+    narrow: bool  # elements that are summed up in wider ones
     parallel: bool
     barrier: int
     clock: int
     kind: str = "dot"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FinishedText:
+    """A product whose rows are handed on: by which function, with what, to which kernel."""
+
+    dot: DotText
+    after: KernelText
+    part: str
+    context: tuple[str, ...]
+    barrier: int
+    clock: int
+    kind: str = "finished"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -240,7 +255,23 @@ class ProgramRenderer:
             lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
             axes = [f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs)]
             clock = self._clock("product", n)
-            return DotText(spellings.SUFFIX[n.lhs.buffer.dtype], n.m, n.n, n.k, lhs, axes[0], rhs, axes[1], out, math.prod(n.space), loops, is_parallel(n), barrier, clock)
+            return DotText(
+                spellings.SUFFIX[n.lhs.buffer.dtype],
+                n.m,
+                n.n,
+                n.k,
+                lhs,
+                axes[0],
+                rhs,
+                axes[1],
+                out,
+                math.prod(n.space),
+                loops,
+                n.lhs.buffer.dtype != n.dtype,
+                is_parallel(n),
+                barrier,
+                clock,
+            )
         if isinstance(n, Loop):
             serial = not is_parallel(n)
             inner = Barriers(self.arena)
@@ -254,6 +285,8 @@ class ProgramRenderer:
             slabs = tuple(SlabText(self._name(b), spellings.storage_type(b.dtype), self.arena.slabs[b], size) for b, size in n.locals.items())
             body, whole = tuple(self._node(m, False) for m in n.body), tuple(n.counters(m) for m in n.body)
             return BandText(n.count, body, slabs, whole, tuple((d, *x) for d, x in n.steps.items()), is_parallel(n), barrier)
+        if isinstance(n, Finished):
+            return self._finished(n, barrier)
         if isinstance(n, Branch):
             return self._branch(n, barrier)
         return self._kernel(n, barrier)
@@ -290,6 +323,19 @@ class ProgramRenderer:
         space: tuple[int, ...] = getattr(n, "space", ())
         return KernelText(name, args, space[0] if space else 1, is_parallel(n), barrier, self._clock(name, n))
 
+    def _finished(self, n: Finished, barrier: int) -> FinishedText:
+        clock = self._clock("product", n)
+        dot, after = self._node(n.dot, 0), self._node(n.after, 0)
+        context = [f"(void *){name}" for name in after.args]
+        given = [f"(long)x[{i}]" if name.startswith("t") else f"x[{i}]" for i, name in enumerate(after.args)]
+        head = f"{self._linkage} void KERNEL_NAME(void *const *x, long lo, long hi)"
+        part = self.kernels.setdefault(f"{head} {{\n  {after.name}({', '.join([*given, 'lo', 'hi'])});\n}}", f"k{len(self.kernels)}")
+        return FinishedText(dot, after, part, tuple(context), barrier, clock)
+
+    @property
+    def _linkage(self) -> str:
+        return "FDL_APART" if self.large else "static"
+
     def _clock(self, name: str, n: Node) -> int:
         self.clocks.append((name, n))
         return len(self.clocks) - 1
@@ -301,8 +347,7 @@ class ProgramRenderer:
         lines = "\n".join(f"  {line}" for line in text.lines[0])
         number = self.branches
         self.branches += 1
-        linkage = "FDL_APART" if self.large else "static"
-        head = f"{linkage} fdl_i32 fdl_branch_{number}({', '.join(params) or 'void'})"
+        head = f"{self._linkage} fdl_i32 fdl_branch_{number}({', '.join(params) or 'void'})"
         self.kernels[f"{head} {{\n{lines}\n  return {index};\n}}"] = f"fdl_branch_{number}"
         args = (*(self._name(b) for b in text.buffers), *(f"t{v.rank}" for v in text.steps))
         bodies = tuple(self._nodes(body, Barriers(self.arena)) for body in n.bodies)

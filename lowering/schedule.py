@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fdl.lowering.bands import band_stages
+from fdl.lowering.finish import finish_products
 from fdl.lowering.fusion import fuse_rows
 from fdl.lowering.guards import cut_at_guards
 from fdl.lowering.loop_ir import (
@@ -38,7 +39,15 @@ _MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its e
 
 def schedule(program: Program, nests: bool = True) -> Program:
     """All steps in order; panels, row fusion and bands only for backends with the runtime library's products and with nests."""
-    for step in (drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, collapse_loops, *([pack_constants, fuse_rows, cut_at_guards, band_stages] if nests else [])):
+    for step in (
+        drop_empty,
+        merge_maps,
+        drop_dead,
+        recompute_cheap,
+        drop_dead,
+        collapse_loops,
+        *([pack_constants, fuse_rows, cut_at_guards, band_stages, finish_products] if nests else []),
+    ):
         program = step(program)
     return program
 

@@ -22,15 +22,19 @@ static inline void fdl_steps_of(long *out, const fdl_digit *digits, int count, l
   }
 }
 
+/* What is done with the rows of a product as soon as they are complete, in `count` parts of them, one after another */
+typedef struct { void (*part)(void *const *context, long lo, long hi); void *const *context; long count; } fdl_after;
+
 #define FDL_GEMM_ARGS2(type, sum) \
   long m, long n, long k, const type *a, const fdl_axes *a_axes, const type *b, const fdl_axes *b_axes, sum *c, long c_row, int tid, int threads
-#define FDL_GEMM_ARGS(type) FDL_GEMM_ARGS2(type, type)
+#define FDL_GEMM_ARGS(type) FDL_GEMM_ARGS2(type, type), const fdl_after *after
 
 typedef struct {
   void (*barrier)(void *team); /* all threads of the region meet */
-  /* c[m, n] = sum of a[m, k] * b[k, n], k in order, one fused multiply-add a step; a thread does its share */
-  void (*gemm_f32)(FDL_GEMM_ARGS(float));
-  void (*gemm_f64)(FDL_GEMM_ARGS(double));
+  /* c[m, n] = sum of a[m, k] * b[k, n], k in order, one fused multiply-add a step; a thread does its share.
+   * Says whether `after`, which may be null, is done as well, by each thread for parts count * tid / threads to count * (tid + 1) / threads */
+  int (*gemm_f32)(FDL_GEMM_ARGS(float));
+  int (*gemm_f64)(FDL_GEMM_ARGS(double));
   /* sums of narrow elements are wide, and in the order in which the machine adds neighbours along k */
   void (*gemm_bf16)(FDL_GEMM_ARGS2(unsigned short, float));
   void (*gemm_i8)(FDL_GEMM_ARGS2(signed char, int));

@@ -11,7 +11,7 @@ from fdl import nn
 from fdl.backends.c import lower
 from fdl.lowering import barriers, memory
 from fdl.lowering.barriers import Barriers
-from fdl.lowering.loop_ir import Argmax, Band, Dot, Loop, LoopVar, Map, Nest, Reduce, Scatter, space_vars, walk
+from fdl.lowering.loop_ir import Argmax, Band, Dot, Finished, Loop, LoopVar, Map, Nest, Reduce, Scatter, space_vars, walk
 from fdl.lowering.memory import is_parallel
 from tests.lowering.test_bands import graph_of
 from tests.lowering.test_programs import programs
@@ -40,7 +40,7 @@ def touches(n, lo, hi):
             inner = np.arange(lo * n.chunk, hi * n.chunk) if n.chunk else rows
             for b, written, at in of_loops(m, inner):
                 if b not in n.locals:
-                    yield b, written, addresses(m.offset, n.space, rows) if kept and written else at
+                    yield b, written, addresses(m.offset, m.space, rows) if kept and written else at
     elif isinstance(n, Dot):
         numbers = np.unravel_index(rows, n.space)
         for x, written in ((n.lhs, False), (n.rhs, False), (n.out, True)):
@@ -49,6 +49,11 @@ def touches(n, lo, hi):
             for size, step in (*x.rows, *x.cols):
                 at = np.unique(at[:, None] + step * np.arange(size))
             yield x.buffer, written, at
+    elif isinstance(n, Finished):
+        yield from ((b, False, None) for b in n.dot.reads())
+        size = n.dot.out.buffer.size // n.count
+        yield n.dot.out.buffer, True, np.arange(lo * size, hi * size)
+        yield from touches(n.after, lo, hi)
     else:
         yield from of_loops(n, rows)
 
@@ -73,8 +78,8 @@ class Team:
         self.seen = {}  # memory -> [(reads, writes) of each thread], sets of bytes
 
     def run(self, n):
-        extent = math.prod(n.space) if isinstance(n, Dot) else n.space[0] if getattr(n, "space", ()) else 1
-        known = isinstance(n, (Map, Reduce, Argmax, Nest, Dot)) and not isinstance(n, (Scatter, Band)) and not (isinstance(n, Dot) and extent == 1)
+        extent = math.prod(n.space) if isinstance(n, Dot) else n.count if isinstance(n, Finished) else n.space[0] if getattr(n, "space", ()) else 1
+        known = isinstance(n, (Map, Reduce, Argmax, Nest, Dot, Finished)) and not isinstance(n, (Scatter, Band)) and not (isinstance(n, Dot) and extent == 1)
         now = {}
         for t in range(self.threads):
             if not is_parallel(n):
