@@ -30,6 +30,7 @@ from fdl.lowering.loop_ir import (
     Operand,
     Program,
     Reduce,
+    Routine,
     Scatter,
     space_vars,
     step_var,
@@ -72,6 +73,8 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
             _scatter(n, memory, steps)
         elif isinstance(n, Dot):
             _dot(n, memory, steps)
+        elif isinstance(n, Routine):
+            _routine(n, memory, steps)
         elif isinstance(n, Finished):
             _finished(n, memory, steps)
         elif isinstance(n, Loop):
@@ -79,6 +82,15 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
         elif isinstance(n, Branch):
             chosen = int(np.clip(_evaluate(n.index, memory, steps), 0, len(n.bodies) - 1))
             _run(n.bodies[chosen], memory, steps)
+
+
+def _routine(n: Routine, memory: dict[Buffer, Any], steps: Grid) -> None:
+    size = n.space[0] // steps.get(_COUNT, 1)
+    first = steps.get(_PART, 0) * size
+    for part in range(first, first + size):
+        made = n.reference([memory[b][part * k : (part + 1) * k] for b, k in n.operands])
+        for (b, k), value in zip(n.results, made, strict=True):
+            memory[b][part * k : (part + 1) * k] = np.reshape(value, -1)
 
 
 def _finished(n: Finished, memory: dict[Buffer, Any], steps: Grid) -> None:

@@ -26,6 +26,7 @@ from fdl.lowering.loop_ir import (
     Nest,
     Node,
     Reduce,
+    Routine,
     Scatter,
     space_vars,
     walk,
@@ -266,7 +267,7 @@ def render_kernel(n: Node, arena: Arena, exprs: Interner, streamed: Collection[B
 
 def _part(n: Node, text: Expressions, outer: int) -> Part:
     """The loops of a node, but for the `outer` ones that stand around it."""
-    make = {Map: _map, Reduce: _reduce, Argmax: _argmax, Scatter: _scatter}[type(n)]
+    make = {Map: _map, Reduce: _reduce, Argmax: _argmax, Scatter: _scatter, Routine: _routine}[type(n)]
     return make(n, text, outer)  # type: ignore[operator, no-any-return]
 
 
@@ -437,3 +438,9 @@ def _scatter(n: Scatter, text: Expressions, outer: int) -> Part:
     loops = _loops(n.space)
     lines = (*text.lines[0], f"const long place = {place};", f"{guard}{target} = {new};")
     return Part("map", f"scatter-{n.kind} {_dims(n.space)}", loops, "  " * (len(loops) + 1), lines)
+
+
+def _routine(n: Routine, text: Expressions, outer: int) -> Part:
+    parts = [f"{text.buffer(b)} + i0 * {size}l" for b, size in (*n.operands, *n.results, *n.scratch)]
+    loops = _loops(n.space)
+    return Part("map", f"{n.name} of {_dims(n.space)} parts", loops, "    ", (f"{n.name}({', '.join([*parts, *map(str, n.sizes)])});",))

@@ -396,6 +396,34 @@ class Dot(Node):
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Routine(Node):
+    """For each of `space` parts, a C function `name` of the file `header`, on that part of each buffer; a part of a buffer is a run of so many elements.
+
+    The function gets the operands, the results, `scratch`, and the numbers in `sizes`.  `reference` says what it computes: flat parts of the operands to flat parts of
+    the results.  `cost` is the scalar operations of a part, roughly.
+    """
+
+    space: tuple[int]
+    name: str
+    header: str
+    operands: list[tuple[Buffer, int]]
+    results: list[tuple[Buffer, int]]
+    scratch: list[tuple[Buffer, int]]
+    sizes: tuple[int, ...]
+    reference: Callable[[Sequence[Any]], Sequence[Any]]
+    cost: int
+
+    def reads(self) -> list[Buffer]:
+        return [b for b, _ in self.operands]
+
+    def writes(self) -> list[Buffer]:
+        return [b for b, _ in (*self.results, *self.scratch)]
+
+    def work(self) -> int:
+        return self.space[0] * self.cost
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Loop(Node):
     """`body` run `length` times, or, with `test`, while the bool in `test_result` holds after `test`.
 
@@ -554,6 +582,8 @@ def _print(nodes: Sequence[Node], indent: str) -> list[str]:
                 lines += [*_print(nested, indent + "  "), indent + "  --"]
         elif isinstance(n, Band):
             lines += [f"{indent}band of {n.count} parts, locals {list(n.locals)}", *_print(n.body, indent + "  ")]
+        elif isinstance(n, Routine):
+            lines.append(f"{indent}routine {n.space} {n.name}{n.sizes}: {n.writes()} from {n.reads()}")
         elif isinstance(n, Finished):
             lines += [f"{indent}finished in {n.count} parts", *_print([n.dot, n.after], indent + "  ")]
         elif isinstance(n, Branch):

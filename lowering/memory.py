@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Finished, Index, Loop, Map, Node, Program, Reduce, Scatter, walk
+from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Finished, Index, Loop, Map, Node, Program, Reduce, Routine, Scatter, walk
 from fdl.lowering.reindex import all_nodes
 
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
@@ -207,7 +207,7 @@ def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int]) -> tuple[dict[Buf
 
 def is_parallel(n: Node) -> bool:
     """Whether a node is worth all threads, and can be split among them."""
-    if (isinstance(n, Scatter) and not n.distinct) or n.work() < PARALLEL_WORK:
+    if (isinstance(n, Scatter) and not n.distinct) or (isinstance(n, Routine) and n.space == (1,)) or n.work() < PARALLEL_WORK:
         return False
     if isinstance(n, (Loop, Branch)):
         return any(is_parallel(m) for nested in n.nested() for m in nested)

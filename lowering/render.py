@@ -25,6 +25,7 @@ from fdl.lowering.loop_ir import (
     Node,
     Operand,
     Program,
+    Routine,
 )
 from fdl.lowering.memory import Arena, copies_itself, is_parallel
 from fdl.lowering.reindex import all_nodes
@@ -183,7 +184,7 @@ class ProgramText:
     units: int
     arena: int
     own: int
-    streams: bool
+    headers: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -209,7 +210,7 @@ class ProgramRenderer:
         self.clocks: list[tuple[str, Node]] = []
         self.kernels: dict[str, str] = {}  # text with a placeholder for the name -> name
         self.branches = 0
-        self.streams = False
+        self.headers: set[str] = set()  # of what only some programs need
         self.lines: dict[str, list[Location]] = {}
         self.used: set[Buffer] = set()
         self.streamed = streamed(program, arena.in_place)
@@ -224,7 +225,7 @@ class ProgramRenderer:
         kernels = tuple(_kernel_text(text.replace("KERNEL_NAME", name)) for text, name in self.kernels.items())
         units = UNITS if self.large and not self.timed else 1
         buffers = tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used and b not in self.arena.slabs)
-        text = ProgramText(kernels, buffers, nodes, serial, self.large, len(self.clocks) if self.timed else 0, units, self.arena.size, self.arena.own, self.streams)
+        text = ProgramText(kernels, buffers, nodes, serial, self.large, len(self.clocks) if self.timed else 0, units, self.arena.size, self.arena.own, tuple(sorted(self.headers)))
         source = environment().get_template("program.c.j2").render(p=text)
         return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines, self.clocks, units)
 
@@ -314,7 +315,10 @@ class ProgramRenderer:
 
     def _kernel(self, n: Node, barrier: int) -> KernelText:
         call = render_kernel(n, self.arena, self.program.exprs, self.streamed)
-        self.streams |= call.kernel.streams
+        if call.kernel.streams:
+            self.headers.add("fdl_stream.h")
+        if isinstance(n, Routine):
+            self.headers.add(n.header)
         text = environment().get_template("kernel.c.j2").render(kernel=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
         name = self.kernels.setdefault(text, f"k{len(self.kernels)}")
         known = self.lines.setdefault(name, [])

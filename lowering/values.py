@@ -19,6 +19,7 @@ from fdl.lowering.layout import memory_order, packed_steps, steps_of, steps_thro
 from fdl.lowering.loop_ir import (
     ZERO,
     Argmax,
+    Band,
     Buffer,
     Expr,
     Index,
@@ -26,6 +27,7 @@ from fdl.lowering.loop_ir import (
     Map,
     Node,
     Reduce,
+    Routine,
     Scatter,
     Store,
     row_major,
@@ -403,6 +405,27 @@ class Values:
         if updates.size and x.size:
             self.emit(Scatter(updates.shape, updates.at(index), buffer, row_major(place, x.shape), kind, conditions, distinct))
         return self.loaded(buffer, x.shape)
+
+    def routine(
+        self, name: str, header: str, lead: int, xs: Sequence[Value], results: Sequence[tuple[tuple[int, ...], DType]], sizes: Sequence[int],
+        reference: Callable[[Sequence[Any]], Sequence[Any]], cost: int, scratch: Sequence[tuple[int, DType]] = (),
+    ) -> list[Value]:  # fmt: skip
+        """What a C function makes of each part of some values; `lead` axes of theirs count the parts, `results` and `scratch` are types of one part.
+
+        A function that needs scratch runs in a band, so that each thread has its own.
+        """
+        for x in xs:
+            if x.expensive:
+                self.settle(x, in_order=True)
+        shape = xs[0].shape[:lead]
+        count = math.prod(shape)
+        operands = [(b, b.size // count if count else 0) for x in xs for b in [self.materialize(x).buffer] if b is not None]
+        made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
+        spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
+        node = Routine((count,), name, header, operands, made, spare, tuple(sizes), reference, cost)
+        if any(b.size for b, _ in made):
+            self.emit(Band(count, [node], dict(spare), {}) if spare else node)
+        return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
 
     def _cast(self, x: Value, dtype: DType) -> Value:
         return x if x.dtype == dtype else self.map("convert", x, dtype=dtype)

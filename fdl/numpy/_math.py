@@ -608,22 +608,6 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _kept(out, x, axes, keepdims)
 
 
-def _cumulate(x: Any, axis: int | None, combine: Any, neutral: int) -> Any:
-    """Prefix results in a logarithmic number of steps (Hillis and Steele, 1986)."""
-    x = _operand(x)
-    if x.aval.dtype == dtypes.bool_:
-        x = ops.convert(x, dtypes.int32)
-    if axis is None:
-        x, axis = ops.reshape(x, (x.aval.size,)), 0
-    (place,) = axes_of(x, axis, "cumsum")
-    n, shift = x.aval.shape[place], 1
-    while shift < n:
-        config = [(shift, -shift, 0) if i == place else (0, 0, 0) for i in range(x.aval.ndim)]
-        x = combine(x, ops.pad(x, Literal(neutral, aval_of(x).dtype), config))
-        shift *= 2
-    return x
-
-
 def cumsum(x: Any, axis: int | None = None) -> Any:
     """Sums of the elements so far.
 
@@ -631,17 +615,34 @@ def cumsum(x: Any, axis: int | None = None) -> Any:
     >>> cumsum(array([1, 2, 3])).tolist()
     [1, 3, 6]
     """
-    return _cumulate(x, axis, ops.add, 0)
+    x = _operand(x)
+    if x.aval.dtype == dtypes.bool_:
+        x = ops.convert(x, dtypes.int32)
+    if axis is None:
+        x, axis = ops.reshape(x, (x.aval.size,)), 0
+    (place,) = axes_of(x, axis, "cumsum")
+    return ops.cumsum(x, place)
 
 
 def cumprod(x: Any, axis: int | None = None) -> Any:
-    """Products of the elements so far.
+    """Products of the elements so far, in a logarithmic number of steps (Hillis and Steele, 1986).
 
     >>> from fdl.numpy import array
     >>> cumprod(array([1, 2, 3])).tolist()
     [1, 2, 6]
     """
-    return _cumulate(x, axis, ops.mul, 1)
+    x = _operand(x)
+    if x.aval.dtype == dtypes.bool_:
+        x = ops.convert(x, dtypes.int32)
+    if axis is None:
+        x, axis = ops.reshape(x, (x.aval.size,)), 0
+    (place,) = axes_of(x, axis, "cumprod")
+    n, shift = x.aval.shape[place], 1
+    while shift < n:
+        config = [(shift, -shift, 0) if i == place else (0, 0, 0) for i in range(x.aval.ndim)]
+        x = ops.mul(x, ops.pad(x, Literal(1, aval_of(x).dtype), config))
+        shift *= 2
+    return x
 
 
 def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:

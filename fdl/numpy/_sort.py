@@ -1,7 +1,6 @@
 """Sorting, and what follows from it: order statistics and searches.
 
-`argsort` is Batcher's bitonic network (1968) as a loop of its stages, each of which compares all elements with partners; equal elements are told apart by their
-places, so that the order is stable.  Sorted values are gathered, so that derivatives go to the elements that they come from.
+Sorted values are gathered, so that derivatives go to the elements that they come from.
 """
 
 from __future__ import annotations
@@ -19,50 +18,7 @@ from fdl.numpy._create import asarray
 from fdl.numpy._index import take_along_axis
 from fdl.numpy._math import axes_of
 from fdl.ops.promotion import promote
-from fdl.ops.reduction import lowest
 from fdl.transforms.control.scan import scan
-
-
-def _before(a: Any, ai: Any, b: Any, bi: Any, descending: bool) -> Any:
-    """Whether (value, place) `a` comes before `b`: NaN counts as larger than all numbers."""
-    smaller = ops.greater(a, b) if descending else ops.less(a, b)
-    same = ops.equal(a, b)
-    if dtypes.is_float(aval_of(a).dtype):
-        a_nan, b_nan = ops.not_equal(a, a), ops.not_equal(b, b)
-        first, second = (a_nan, b_nan) if descending else (b_nan, a_nan)
-        smaller = ops.bitwise_or(smaller, ops.bitwise_and(first, ops.bitwise_not(second)))
-        same = ops.bitwise_or(same, ops.bitwise_and(a_nan, b_nan))
-    return ops.bitwise_or(smaller, ops.bitwise_and(same, ops.less(ai, bi)))
-
-
-def _order(x: Any, descending: bool) -> Any:
-    """Places along the last axis, in the order of their values."""
-    *rows, n = aval_of(x).shape
-    levels = max(n - 1, 0).bit_length()
-    width = 1 << levels
-    dtype = aval_of(x).dtype
-    last = -lowest(dtype) if dtypes.is_float(dtype) else np.iinfo(dtype).max if dtypes.is_integer(dtype) else True
-    fill = (lowest(dtype) if descending else np.nan) if dtypes.is_float(dtype) else lowest(dtype) if descending else last
-    x = ops.pad(x, ops.full((), fill, dtype), [(0, 0, 0)] * len(rows) + [(0, width - n, 0)])
-    places = ops.iota((*rows, width), len(rows))
-    i = ops.iota((width,), 0)
-
-    def stage(carry: tuple[Any, ...], _: Any) -> tuple[tuple[Any, ...], None]:
-        values, where, block, step = carry
-        partner = ops.bitwise_xor(i, step)
-        others, other_places = (ops.move_axis(ops.gather(v, [partner], (len(rows),)), 0, len(rows)) for v in (values, where))
-        before = _before(values, where, others, other_places, descending)
-        first, rising = ops.equal(ops.bitwise_and(i, step), 0), ops.equal(ops.bitwise_and(i, block), 0)
-        wants = ops.broadcast(ops.equal(first, rising), aval_of(values).shape, (len(rows),))  # the earlier of the two belongs here
-        keep = ops.equal(before, wants)
-        done = ops.equal(step, 1)
-        next_block = ops.select(done, ops.mul(block, 2), block)
-        next_step = ops.select(done, block, ops.div(step, 2))
-        return (ops.select(keep, values, others), ops.select(keep, where, other_places), next_block, next_step), None
-
-    one, two = (ops.full((), v, dtypes.int32) for v in (1, 2))
-    (_, found, _, _), _ = scan(stage, (x, places, two, one), None, length=levels * (levels + 1) // 2)
-    return ops.slice_in_dim(found, 0, n, len(rows))
 
 
 def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:
@@ -77,11 +33,7 @@ def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: b
         x, axis = ops.reshape(x, (aval_of(x).size,)), 0
     (axis,) = axes_of(x, axis, "argsort")
     last = aval_of(x).ndim - 1
-    if aval_of(x).dtype == dtypes.bool_:
-        x = ops.convert(x, dtypes.int8)
-    if aval_of(x).shape[axis] < 2:
-        return ops.full(aval_of(x).shape, 0, dtypes.int32)
-    return ops.move_axis(_order(ops.move_axis(x, axis, last), descending), last, axis)
+    return ops.move_axis(ops.argsort(ops.move_axis(x, axis, last), descending), last, axis)
 
 
 def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:

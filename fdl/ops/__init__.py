@@ -5,9 +5,9 @@ Read `axes.py` first, then `elementwise.py`; `sample.py` says what the tests are
 
 from fdl.ops.axes import broadcast, broadcast_to, convert, expand_dims, full, instantiate, match, move_axis, reduce_sum, sum_to, transpose, zeros_like
 from fdl.ops.collective import axis_index, axis_size, pmean, psum
-from fdl.ops.convolution import conv
+from fdl.ops.convolution import conv, conv_spread
 from fdl.ops.dot import dot_general
-from fdl.ops.dynamic import dynamic_slice, dynamic_update_slice, top_k
+from fdl.ops.dynamic import dynamic_slice, dynamic_update_slice
 from fdl.ops.elementwise import (
     abs,
     add,
@@ -60,6 +60,7 @@ from fdl.ops.elementwise import (
     trunc,
 )  # fmt: skip
 from fdl.ops.indexing import gather, scatter, scatter_add
+from fdl.ops.order import argsort, cumsum, top_k
 from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote
 from fdl.ops.random import random_bits
 from fdl.ops.reduction import argmax, argmin, reduce_max, reduce_min
@@ -67,9 +68,9 @@ from fdl.ops.shape import concatenate, iota, pad, reshape, reverse, slice, slice
 from fdl.ops.windows import reduce_windows
 
 __all__ = [
-    "abs", "add", "argmax", "argmin", "as_operand", "atan2", "axis_index", "axis_size", "barrier", "bitwise_and", "bitwise_not", "bitwise_or",
-    "bitwise_xor", "broadcast", "broadcast_shapes", "broadcast_to", "cast", "ceil", "concatenate", "conv", "convert", "cos", "digamma", "div", "dot_general",
-    "dynamic_slice", "dynamic_update_slice", "elementwise", "equal", "erf", "erfc", "exp", "expand_dims", "expm1", "floor", "full", "gather", "greater",
+    "abs", "add", "argmax", "argmin", "argsort", "as_operand", "atan2", "axis_index", "axis_size", "barrier", "bitwise_and", "bitwise_not", "bitwise_or",
+    "bitwise_xor", "broadcast", "broadcast_shapes", "broadcast_to", "cast", "ceil", "concatenate", "conv", "conv_spread", "convert", "cos", "cumsum", "digamma", "div",
+    "dot_general", "dynamic_slice", "dynamic_update_slice", "elementwise", "equal", "erf", "erfc", "exp", "expand_dims", "expm1", "floor", "full", "gather", "greater",
     "greater_equal", "instantiate", "integer_pow", "iota", "is_finite", "less", "less_equal", "lgamma", "log", "log1p", "logistic", "match", "maximum",
     "minimum", "move_axis", "mul", "neg", "not_equal", "pad", "pmean", "pow", "promote", "psum", "random_bits", "reduce_max", "reduce_min",
     "reduce_sum", "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt", "scatter", "scatter_add", "select", "shift_left",

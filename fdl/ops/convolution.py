@@ -83,7 +83,8 @@ def _impl(images: np.ndarray[Any, Any], kernels: np.ndarray[Any, Any], *, stride
     x, w = images.astype(wide), kernels.astype(wide)
     for at in np.ndindex(*window):  # one product an element of the window
         cut = tuple(slice(i * d, i * d + (p - 1) * s + 1, s) if p else slice(0, 0) for i, d, p, s in zip(at, dilation, places, strides, strict=True))
-        out += np.einsum("gn...c,gco->gn...o", x[(slice(None), slice(None), *cut)], w[(slice(None), *at)])
+        part = x[(slice(None), slice(None), *cut)]
+        out += np.matmul(part.reshape(part.shape[0], math.prod(part.shape[1:-1]), part.shape[-1]), w[(slice(None), *at)]).reshape(out.shape)
     return out.astype(images.dtype)
 
 
@@ -132,6 +133,29 @@ def _by_residue(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dil
     woven = transpose(stacked, (n, n + 1, *(a for i in range(n) for a in (n + 2 + i, i)), 2 * n + 2))
     whole = reshape(woven, (*shape[:2], *(j * s for j, s in zip(counts, strides, strict=True)), shape[-1]))
     return slice_(whole, (0,) * (n + 3), (*shape[:2], *space, shape[-1]), (1,) * (n + 3))
+
+
+def conv_spread(images: Any, kernels: Any, spread: Sequence[int], edges: Sequence[tuple[int, int]]) -> Any:
+    """The convolution, windows one apart, of images whose pixels are `spread` apart, with zeros between them and `edges` of zeros around.
+
+    It is what leads back from a convolution with these strides, so that no zero between pixels is multiplied.
+
+    >>> import fdl.numpy as jnp
+    >>> conv_spread(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1), jnp.ones((1, 2, 1, 1)), (2,), [(1, 1)]).reshape(4).tolist()
+    [1.0, 1.0, 2.0, 2.0]
+    """
+    images, kernels = promote(images, kernels)
+    space, window = aval_of(images).shape[2:-1], aval_of(kernels).shape[1:-2]
+    n = len(spread)
+    covered = [(p - 1) * s + 1 + low + high for p, s, (low, high) in zip(space, spread, edges, strict=True)]
+    cut = [k - 1 - low for k, (low, _) in zip(window, edges, strict=True)]
+    if not 1 < math.prod(spread) <= _MAX_PARTS or 0 in space or min(cut) < 0 or any(c < k for c, k in zip(covered, window, strict=True)):
+        spaced = [(low, high, s - 1) for (low, high), s in zip(edges, spread, strict=True)]
+        padded = pad(images, full((), 0, aval_of(images).dtype), [(0, 0, 0), (0, 0, 0), *spaced, (0, 0, 0)])
+        return conv(padded, kernels, (1,) * n, (1,) * n)
+    places = [c - k + 1 for c, k in zip(covered, window, strict=True)]
+    whole = _by_residue(images, _mirrored(kernels), [c + p for c, p in zip(cut, places, strict=True)], tuple(spread), (1,) * n)
+    return slice_(whole, (0, 0, *cut, 0), aval_of(whole).shape, (1,) * (n + 3))
 
 
 def _transpose(ct: Any, operands: Any, *, strides: Sizes, dilation: Sizes) -> Any:

@@ -1,4 +1,4 @@
-"""Operations at places that are computed: a block of fixed sizes at computed starts, read or replaced, and the k largest elements.
+"""Operations at places that are computed: a block of fixed sizes at computed starts, read or replaced.
 
 `dynamic_slice` and `dynamic_update_slice` are each other's transpose.  A start is moved so that the block fits, as in XLA; negative starts are for
 the caller to wrap.
@@ -15,13 +15,12 @@ from fdl.core import dtypes
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
-from fdl.core.tangents import Zero, is_linear
+from fdl.core.tangents import is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, convert, zeros_like
 from fdl.ops.elementwise import add, maximum, minimum
 from fdl.ops.indexing import batch_all, gather, jvp_in_first, jvp_in_first_two, scatter
-from fdl.ops.reduction import lowest
-from fdl.ops.sample import Sample, f32, i32, of
+from fdl.ops.sample import Sample, f32, i32
 from fdl.ops.shape import iota
 
 
@@ -158,107 +157,3 @@ dynamic_update_slice_p.define(
         Sample((f32(3), i32(2), np.int32(0)), fails=DtypeError),
     ],
 ).register()
-
-# top_k
-
-
-def top_k(x: Any, k: int) -> list[Any]:
-    """The k largest elements along the last axis, largest first, and where they stand (int32); of equal ones the first comes first.
-
-    NaN counts as infinity.
-
-    >>> import fdl.numpy as jnp
-    >>> [part.tolist() for part in top_k(jnp.array([1.0, 5.0, 3.0]), 2)]
-    [[5.0, 3.0], [1, 2]]
-    """
-    values, indices = top_k_p.bind(x, k=k)
-    return [values, indices]
-
-
-def _top_k_shape(x: ShapedArray, *, k: int) -> list[ShapedArray]:
-    if not x.ndim or not 0 <= k <= x.shape[-1]:
-        raise ShapeError(f"top_k: {x.describe()} has no {k} elements along its last axis", hint="a smaller k")
-    shape = (*x.shape[:-1], k)
-    return [x.update(shape=shape), x.update(shape=shape, dtype=dtypes.int32, weak_type=False)]
-
-
-def _top_k_impl(x: np.ndarray[Any, Any], *, k: int) -> Any:
-    key = np.where(np.isnan(x), np.inf, x) if dtypes.is_float(x.dtype) else x
-    order = key.shape[-1] - 1 - np.argsort(key[..., ::-1], axis=-1, kind="stable")[..., ::-1][..., :k]
-    return [np.take_along_axis(x, order, -1), order.astype(np.int32)]
-
-
-def _along_last(x: Any, indices: Any) -> Any:
-    batch = aval_of(x).ndim - 1
-    return gather(x, [indices], (batch,), batch)
-
-
-def _top_k_jvp(primals: Any, tangents: Any, *, k: int) -> Any:
-    values, indices = top_k_p.bind(*primals, k=k)
-    return [values, indices], [_along_last(tangents[0], indices), Zero(aval_of(indices))]
-
-
-def _top_k_lower(b: Any, x: Any, *, k: int) -> Any:
-    """k passes: the largest of those that come after the last one found, by value and then by place; its first place; its value."""
-    b.settle(x)
-    *rows, n = x.shape
-    last, low = len(rows), b.const(lowest(x.dtype), x.dtype)
-
-    def key(index: Any) -> Any:
-        value = x.at(index)
-        if not dtypes.is_float(x.dtype):
-            return value
-        return b.apply("select", x.dtype, b.apply("ne", dtypes.bool_, value, value), b.const(-lowest(x.dtype), x.dtype), value)
-
-    found: list[Any] = []
-    for j in range(k):
-
-        def follows(index: Any, j: int = j) -> Any:
-            if not j:
-                return b.const(True, dtypes.bool_)
-            value, place = found[j - 1][0].at(tuple(index[:last])), found[j - 1][1].at(tuple(index[:last]))
-            ties = b.apply("and", dtypes.bool_, b.apply("eq", dtypes.bool_, key(index), value), b.apply("gt", dtypes.bool_, b.number(index[last], dtypes.int32), place))
-            return b.apply("or", dtypes.bool_, b.apply("lt", dtypes.bool_, key(index), value), ties)
-
-        best = b.reduce("max", b.compute(x.shape, x.dtype, lambda i, f=follows: b.apply("select", x.dtype, f(i), key(i), low), [x]), [last])
-
-        def negative_place(index: Any, best: Any = best, f: Any = follows) -> Any:
-            hit = b.apply("and", dtypes.bool_, f(index), b.apply("eq", dtypes.bool_, key(index), best.at(tuple(index[:last]))))
-            place = b.apply("neg", dtypes.int32, b.number(index[last], dtypes.int32))
-            return b.apply("select", dtypes.int32, hit, place, b.const(-n, dtypes.int32))
-
-        place = b.map("neg", b.reduce("max", b.compute(x.shape, dtypes.int32, negative_place, [x, best]), [last]))
-        b.settle(best)
-        b.settle(place)
-        found.append((best, place))
-
-    def chosen(index: Any) -> Any:
-        value = b.const(0, dtypes.int32)
-        for j in reversed(range(k)):
-            value = b.apply("select", dtypes.int32, b.below(index[last], j + 1), found[j][1].at(tuple(index[:last])), value)
-        return value
-
-    indices = b.compute((*rows, k), dtypes.int32, chosen, [p for _, p in found])
-    return [b.compute((*rows, k), x.dtype, lambda i: x.at((*i[:last], b.clipped(indices.at(tuple(i)), n))), [x, indices], random_access=[x]), indices]
-
-
-top_k_p: Primitive = (
-    Primitive("top_k", multiple_results=True)
-    .define(
-        shape=_top_k_shape,
-        impl=_top_k_impl,
-        jvp=_top_k_jvp,
-        batch=lambda axis, args, batched, *, k: (top_k_p.bind(*args, k=k), [True, True]),
-        lower=_top_k_lower,
-        samples=[
-            Sample((f32(3, 7),), {"k": 3}),
-            Sample((f32(5),), {"k": 5}),
-            Sample((np.array([1, 3, 3, -1, 3], np.int32),), {"k": 4}),
-            Sample((np.array([-np.inf, np.nan, 2.0, -np.inf, np.inf], np.float32),), {"k": 5}),
-            Sample((of(bool, 2, 6),), {"k": 2}),
-            Sample((f32(4),), {"k": 0}),
-            Sample((f32(3),), {"k": 4}, fails=ShapeError),
-        ],
-    )
-    .register()
-)

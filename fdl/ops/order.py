@@ -1,0 +1,264 @@
+"""Order along the last axis, and sums in order: where sorted elements stand, the k largest ones, running sums.
+
+Each is a C function that works on one row (`fdl_order.h`), with NumPy's as the reference.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import ShapedArray
+from fdl.core.dtypes import DType
+from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.primitive import Primitive
+from fdl.core.tangents import Linear, Zero
+from fdl.core.trace import aval_of
+from fdl.ops.indexing import gather, jvp_in_first
+from fdl.ops.sample import Sample, f32, i32, of
+
+_HEADER = "fdl_order.h"
+_SORTED = 64  # of the largest elements up to which they are kept in order while the others pass
+
+
+def _row_of(x: ShapedArray, what: str) -> int:
+    if not x.ndim:
+        raise ShapeError(f"{what}: {x.describe()} has no last axis", hint="an array with at least one axis")
+    return int(x.shape[-1])
+
+
+def _comparable(b: Any, x: Any) -> Any:
+    """The operand in a dtype in which the C functions compare; no two elements change places."""
+    if x.dtype == dtypes.bool_:
+        return b.map("convert", x, dtype=dtypes.int8)
+    return b.map("convert", x, dtype=dtypes.float32) if x.dtype in dtypes.NARROW_FLOATS else x
+
+
+def _scratch(dtype: DType, n: int) -> int:
+    """Words of 8 bytes for two columns of keys and one of places."""
+    return -(-n * (2 * max(dtype.itemsize, 4) + 4) // 8) + 1
+
+
+def _sort_cost(n: int) -> int:
+    return 24 * n + 2048 if n >= 64 else n * (n + 8)
+
+
+def _suffix(dtype: DType) -> str:
+    """The name of a dtype in C functions."""
+    letter = "f" if dtypes.is_float(dtype) else "u" if dtype in dtypes.UNSIGNED else "i"
+    return f"{letter}{dtype.itemsize * 8}"
+
+
+# argsort
+
+
+def argsort(x: Any, descending: bool = False) -> Any:
+    """Places along the last axis in the order of their elements, int32; equal ones stay in order, NaN counts as larger than all numbers.
+
+    >>> import fdl.numpy as jnp
+    >>> argsort(jnp.array([3.0, 1.0, 2.0])).tolist()
+    [1, 2, 0]
+    """
+    return argsort_p.bind(x, descending=descending)
+
+
+def _argsort_shape(x: ShapedArray, *, descending: bool) -> ShapedArray:
+    _row_of(x, "argsort")
+    return x.update(dtype=dtypes.int32, weak_type=False)
+
+
+def _argsort_impl(x: np.ndarray[Any, Any], *, descending: bool) -> Any:
+    if not descending:
+        return np.argsort(x, axis=-1, kind="stable").astype(np.int32)
+    n = x.shape[-1]  # the mirror image of a stable order is stable from the other end
+    return (n - 1 - np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1]).astype(np.int32)
+
+
+def _argsort_lower(b: Any, x: Any, *, descending: bool) -> Any:
+    *lead, n = x.shape
+    x, dtype = _comparable(b, x), x.dtype
+
+    def reference(parts: Any) -> Any:
+        return [_argsort_impl(parts[0], descending=descending)]
+
+    (places,) = b.routine(
+        f"fdl_argsort_{_suffix(x.dtype)}", _HEADER, len(lead), [x], [((n,), dtypes.int32)], (n, int(descending)), reference, _sort_cost(n), [(_scratch(dtype, n), dtypes.int64)]
+    )
+    return places
+
+
+def _nothing_moves(out: Any) -> tuple[Any, Any]:
+    return out, Zero(aval_of(out))
+
+
+argsort_p: Primitive = (
+    Primitive("argsort")
+    .define(
+        shape=_argsort_shape,
+        impl=_argsort_impl,
+        jvp=lambda primals, tangents, *, descending: _nothing_moves(argsort_p.bind(*primals, descending=descending)),
+        batch=lambda axis, args, batched, *, descending: (argsort_p.bind(*args, descending=descending), True),
+        lower=_argsort_lower,
+        samples=[
+            Sample((f32(3, 7),), {"descending": False}),
+            Sample((i32(2, 100),), {"descending": True}),
+            Sample((f32(300),), {"descending": True}),
+            Sample((np.array([2.0, np.nan, -0.0, np.inf, 0.0, -np.inf, -np.nan], np.float32),), {"descending": False}),
+            Sample((np.array([2.0, np.nan, -0.0, np.inf, 0.0, -np.inf, -np.nan] * 20, np.float64),), {"descending": True}),
+            Sample((np.array([3, 1, 2**63, 0, 1], np.uint64),), {"descending": False}),
+            Sample((np.array([3, 1, -(2**63), 0, 1] * 30, np.int64),), {"descending": False}),
+            Sample((of(bool, 70),), {"descending": False}),
+            Sample((of(dtypes.bfloat16, 2, 9),), {"descending": True}),
+            Sample((f32(2, 0),), {"descending": False}),
+            Sample((f32(),), {"descending": False}, fails=ShapeError),
+        ],
+    )
+    .register()
+)
+
+
+# top_k
+
+
+def top_k(x: Any, k: int) -> list[Any]:
+    """The k largest elements along the last axis, largest first, and where they stand (int32); of equal ones the first comes first.
+
+    NaN counts as infinity.
+
+    >>> import fdl.numpy as jnp
+    >>> [part.tolist() for part in top_k(jnp.array([1.0, 5.0, 3.0]), 2)]
+    [[5.0, 3.0], [1, 2]]
+    """
+    values, indices = top_k_p.bind(x, k=k)
+    return [values, indices]
+
+
+def _top_k_shape(x: ShapedArray, *, k: int) -> list[ShapedArray]:
+    if not x.ndim or not 0 <= k <= x.shape[-1]:
+        raise ShapeError(f"top_k: {x.describe()} has no {k} elements along its last axis", hint="a smaller k")
+    shape = (*x.shape[:-1], k)
+    return [x.update(shape=shape), x.update(shape=shape, dtype=dtypes.int32, weak_type=False)]
+
+
+def _top_k_impl(x: np.ndarray[Any, Any], *, k: int) -> Any:
+    key = np.where(np.isnan(x), np.inf, x).astype(x.dtype) if dtypes.is_float(x.dtype) else x
+    order = _argsort_impl(key, descending=True)[..., :k]
+    return [np.take_along_axis(x, order, -1), order]
+
+
+def _along_last(x: Any, indices: Any) -> Any:
+    batch = aval_of(x).ndim - 1
+    return gather(x, [indices], (batch,), batch)
+
+
+def _top_k_jvp(primals: Any, tangents: Any, *, k: int) -> Any:
+    values, indices = top_k_p.bind(*primals, k=k)
+    return [values, indices], [_along_last(tangents[0], indices), Zero(aval_of(indices))]
+
+
+def _top_k_lower(b: Any, x: Any, *, k: int) -> Any:
+    *lead, n = x.shape
+    last = len(lead)
+    if x.expensive:
+        b.settle(x, in_order=True)
+    keys = _comparable(b, x)
+    few = k <= _SORTED
+
+    def reference(parts: Any) -> Any:
+        return [_top_k_impl(parts[0], k=k)[1]]
+
+    (indices,) = b.routine(
+        f"fdl_top_k_{_suffix(keys.dtype)}", _HEADER, last, [keys], [((k,), dtypes.int32)], (n, k), reference,
+        4 * n + k * k if few else _sort_cost(n), [(k if few else _scratch(x.dtype, n) + n, dtypes.int64)],
+    )  # fmt: skip
+    return [b.compute((*lead, k), x.dtype, lambda i: x.at((*i[:last], b.clipped(indices.at(tuple(i)), n))), [x, indices], random_access=[x]), indices]
+
+
+top_k_p: Primitive = (
+    Primitive("top_k", multiple_results=True)
+    .define(
+        shape=_top_k_shape,
+        impl=_top_k_impl,
+        jvp=_top_k_jvp,
+        batch=lambda axis, args, batched, *, k: (top_k_p.bind(*args, k=k), [True, True]),
+        lower=_top_k_lower,
+        samples=[
+            Sample((f32(3, 7),), {"k": 3}),
+            Sample((f32(5),), {"k": 5}),
+            Sample((f32(2, 200, low=0.1, high=0.9),), {"k": 10}),
+            Sample((f32(2, 200, low=0.1, high=0.9),), {"k": 150}),
+            Sample((np.array([1, 3, 3, -1, 3], np.int32),), {"k": 4}),
+            Sample((np.array([-np.inf, np.nan, 2.0, -np.inf, np.inf], np.float32),), {"k": 5}),
+            Sample((np.array([-np.inf, np.nan, 2.0, -0.0, 0.0, np.inf] * 20, np.float64),), {"k": 100}),
+            Sample((of(bool, 2, 6),), {"k": 2}),
+            Sample((f32(4),), {"k": 0}),
+            Sample((f32(3),), {"k": 4}, fails=ShapeError),
+        ],
+    )
+    .register()
+)
+
+
+# cumsum
+
+
+def cumsum(x: Any, axis: int, reverse: bool = False) -> Any:
+    """Sums of the elements so far along an axis, from the end with `reverse`.  Floats are summed up in float64, and rounded once an element.
+
+    >>> import fdl.numpy as jnp
+    >>> cumsum(jnp.array([1, 2, 3]), 0, reverse=True).tolist()
+    [6, 5, 3]
+    """
+    return cumsum_p.bind(x, axis=axis, reverse=reverse)
+
+
+def _cumsum_shape(x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
+    if not 0 <= axis < x.ndim:
+        raise ShapeError(f"cumsum: {x.describe()} has no axis {axis}")
+    if x.dtype == dtypes.bool_:
+        raise DtypeError(f"cumsum of {x.describe()}", why="sums need numbers", hint="x.astype(int32)")
+    return x
+
+
+def _cumsum_impl(x: np.ndarray[Any, Any], *, axis: int, reverse: bool) -> Any:
+    wide = np.dtype(np.float64) if dtypes.is_float(x.dtype) else x.dtype
+    turned = np.flip(x, axis) if reverse else x
+    out = np.cumsum(turned, axis, dtype=wide).astype(x.dtype)
+    return np.flip(out, axis) if reverse else out
+
+
+def _cumsum_lower(b: Any, x: Any, *, axis: int, reverse: bool) -> Any:
+    n, inner, dtype = x.shape[axis], math.prod(x.shape[axis + 1 :]), x.dtype
+    if x.dtype in dtypes.NARROW_FLOATS:
+        x = b.map("convert", x, dtype=dtypes.float32)
+
+    def reference(parts: Any) -> Any:
+        return [_cumsum_impl(np.reshape(parts[0], (n, inner)), axis=0, reverse=reverse)]
+
+    (out,) = b.routine(f"fdl_cumsum_{_suffix(x.dtype)}", _HEADER, axis, [x], [(x.shape[axis:], x.dtype)], (n, inner, int(reverse)), reference, 4 * n * inner)
+    return out if out.dtype == dtype else b.map("convert", out, dtype=dtype)
+
+
+cumsum_p: Primitive = Primitive("cumsum")
+cumsum_p.define(
+    shape=_cumsum_shape,
+    impl=_cumsum_impl,
+    jvp=jvp_in_first(cumsum_p),
+    transpose=lambda ct, operands, *, axis, reverse: [cumsum(ct, axis, not reverse) if isinstance(operands[0], Linear) else None],
+    batch=lambda axis_name, args, batched, *, axis, reverse: (cumsum(args[0], axis + 1, reverse), True),
+    lower=_cumsum_lower,
+    samples=[
+        Sample((f32(3, 7),), {"axis": 1, "reverse": False}),
+        Sample((f32(3, 70),), {"axis": 0, "reverse": True}),
+        Sample((f32(2, 5, 3),), {"axis": 1, "reverse": False}),
+        Sample((i32(40),), {"axis": 0, "reverse": True}),
+        Sample((of(np.uint8, 6, low=0, high=100),), {"axis": 0, "reverse": False}),
+        Sample((of(dtypes.bfloat16, 2, 9),), {"axis": 1, "reverse": False}),
+        Sample((f32(2, 0),), {"axis": 1, "reverse": False}),
+        Sample((f32(3),), {"axis": 1, "reverse": False}, fails=ShapeError),
+        Sample((of(bool, 3),), {"axis": 0, "reverse": False}, fails=DtypeError),
+    ],
+).register()
