@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE))
 
 from workloads import WORKLOADS  # noqa: E402
 
-PACKAGES = {"fdl": "fdl", "jax": "jax", "torch": "torch"}
+PACKAGES = {"fdl": "fdl", "jax": "jax", "torch": "torch", "torch_compile": "torch"}
 BLOCK_SECONDS = 0.1
 WARM_SECONDS = 1.0
 

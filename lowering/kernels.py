@@ -425,19 +425,26 @@ def _argmax(n: Argmax, text: Expressions, outer: int) -> Part:
 
 
 def _scatter(n: Scatter, text: Expressions, outer: int) -> Part:
+    """Updates in order.  Where two may meet, the kernel's range is one of targets, and each thread does the updates of its own."""
+    inner = n.inner()
+    loops = _loops(n.space[: len(n.space) - inner], ranged=n.distinct)
+    over = _loops(n.space[len(n.space) - inner :], len(loops) + 2, len(loops), n.distinct and not loops)
+    variables = [v.terms[0][0] for v in space_vars(inner, len(loops))]
     conditions = [text.emit(c) for c in n.conditions]
+    place = text.index(n.offset.without(variables))
+    if not n.distinct:
+        conditions += [f"place >= lo * {n.block()}", f"place < hi * {n.block()}"]
+    lines, text.lines = (*text.lines[0], f"const long place = {place};"), [[]]
+    within = "".join(f" + {text.index(Index(0, ((v, n.offset.coefficient(v)),)))}" for v in variables)
     value = text.emit(n.value)
-    place = text.index(n.offset)
-    target = f"{text.buffer(n.store)}[place]"
     dtype = n.store.dtype
+    target = f"{text.buffer(n.store)}[place{within}]"
     if n.kind == "add":
         old = f"fdl_load_{spellings.SUFFIX[dtype]}({target})" if dtype in dtypes.NARROW_FLOATS else target
         value = spellings.spell("add", dtype, dtype, [old, value], {})
-    new = f"fdl_store_{spellings.SUFFIX[dtype]}({value})" if dtype in dtypes.NARROW_FLOATS else value
-    guard = f"if ({' && '.join(conditions)}) " if conditions else ""
-    loops = _loops(n.space)
-    lines = (*text.lines[0], f"const long place = {place};", f"{guard}{target} = {new};")
-    return Part("map", f"scatter-{n.kind} {_dims(n.space)}", loops, "  " * (len(loops) + 1), lines)
+    stores = (*text.lines[0], f"{target} = {text.stored(n.store, value)};")
+    indent = "  " * (len(loops) + 1)
+    return Part("scatter", f"scatter-{n.kind} {_dims(n.space)}", loops, indent, lines, stores, over, value=" && ".join(conditions) or "1")
 
 
 def _routine(n: Routine, text: Expressions, outer: int) -> Part:

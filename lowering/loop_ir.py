@@ -354,6 +354,28 @@ class Scatter(OneStore):
     def expressions(self) -> list[Expr]:
         return [*self.conditions, self.value]
 
+    def inner(self) -> int:
+        """How many of the last loops walk through one block of the store, which all other parts of the address begin; 0 where there is no such block."""
+        computed = {a for e in walk([*self.conditions, *(a for a, _ in self.offset.terms if isinstance(a, Expr))]) for i in e.indices() for a, _ in i.terms}
+        count, block = 0, 1
+        for k in reversed(range(len(self.space))):
+            v = _SPACE[k]
+            if v in computed or (self.space[k] > 1 and self.offset.coefficient(v) != block):
+                break
+            count, block = count + 1, block * self.space[k]
+        while count and any(c % block for c in [self.offset.const, *(c for a, c in self.offset.terms if a not in _SPACE[len(self.space) - count : len(self.space)])]):
+            count -= 1
+            block //= self.space[len(self.space) - count - 1]
+        return count
+
+    def block(self) -> int:
+        """Elements of such a block."""
+        return math.prod(self.space[len(self.space) - self.inner() :])
+
+    def extent(self) -> int:
+        """What threads share: steps of the first loop where updates never meet, else blocks of the store."""
+        return self.space[0] if self.distinct and self.space else 1 if self.distinct else self.store.size // self.block()
+
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Operand:

@@ -16,6 +16,7 @@ from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Finished, Index, 
 from fdl.lowering.reindex import all_nodes
 
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
+OWNED = 16  # elements that are updated together, from which threads have targets of their own: a branch on whose turn it is costs as much as some updates
 _ALIGN = 64
 _PRIVATE = 128  # bytes of a temp that may live on one thread's stack
 
@@ -207,7 +208,7 @@ def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int]) -> tuple[dict[Buf
 
 def is_parallel(n: Node) -> bool:
     """Whether a node is worth all threads, and can be split among them."""
-    if (isinstance(n, Scatter) and not n.distinct) or (isinstance(n, Routine) and n.space == (1,)) or n.work() < PARALLEL_WORK:
+    if (isinstance(n, Scatter) and not n.distinct and n.block() < OWNED) or (isinstance(n, Routine) and n.space == (1,)) or n.work() < PARALLEL_WORK:
         return False
     if isinstance(n, (Loop, Branch)):
         return any(is_parallel(m) for nested in n.nested() for m in nested)

@@ -26,6 +26,7 @@ from fdl.lowering.loop_ir import (
     Operand,
     Program,
     Routine,
+    Scatter,
 )
 from fdl.lowering.memory import Arena, copies_itself, is_parallel
 from fdl.lowering.reindex import all_nodes
@@ -325,7 +326,8 @@ class ProgramRenderer:
         known += [s for s in n.sources if s not in known]
         args = (*(self._name(b) for b in call.buffers), *(f"t{v.rank}" for v in call.steps))
         space: tuple[int, ...] = getattr(n, "space", ())
-        return KernelText(name, args, space[0] if space else 1, is_parallel(n), barrier, self._clock(name, n))
+        extent = n.extent() if isinstance(n, Scatter) else space[0] if space else 1
+        return KernelText(name, args, extent, is_parallel(n), barrier, self._clock(name, n))
 
     def _finished(self, n: Finished, barrier: int) -> FinishedText:
         clock = self._clock("product", n)

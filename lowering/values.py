@@ -37,6 +37,7 @@ from fdl.lowering.loop_ir import (
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
 _UNROLLED, _UNROLLED_COST = 8, 100  # elements of a fold that is written out, and operations in it from which its operand goes to memory first
+_AGAIN = 4  # operations that are done at computed places rather than stored for all
 _MAX_PIECES = 512  # of a concatenation that are stored by loops of their own
 
 Place = tuple[Index, ...]
@@ -189,9 +190,9 @@ class Values:
     # Values
 
     def compute(self, shape: Sequence[int], dtype: DType, at: Callable[[Place], Expr], operands: Sequence[Value], random_access: Sequence[Value] = ()) -> Value:
-        """A value given by its elements."""
+        """A value given by its elements; what it reads at computed places is stored before, or computed there, where that is little and for no more elements than there are."""
         for x in random_access:
-            if x.expensive:
+            if x.expensive and (math.prod(shape) > x.size or x.at(space_vars(len(x.shape))).cost > _AGAIN):
                 self.settle(x)
         depth = 1 + max((x.depth for x in operands), default=0)
         return self._bounded(Value(tuple(shape), dtype, at, depth, expensive=True))
@@ -414,17 +415,18 @@ class Values:
 
         A function that needs scratch runs in a band, so that each thread has its own.
         """
+        shape = xs[0].shape[:lead]
+        count = math.prod(shape)
+        if not count or all(0 in part for part, _ in results):  # nothing to make
+            return [Value((*shape, *part), dtype, lambda index, dtype=dtype: self.const(0, dtype)) for part, dtype in results]  # type: ignore[misc]
         for x in xs:
             if x.expensive:
                 self.settle(x, in_order=True)
-        shape = xs[0].shape[:lead]
-        count = math.prod(shape)
-        operands = [(b, b.size // count if count else 0) for x in xs for b in [self.materialize(x).buffer] if b is not None]
+        operands = [(b, b.size // count) for x in xs for b in [self.materialize(x).buffer] if b is not None]
         made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
         spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
         node = Routine((count,), name, header, operands, made, spare, tuple(sizes), reference, cost)
-        if any(b.size for b, _ in made):
-            self.emit(Band(count, [node], dict(spare), {}) if spare else node)
+        self.emit(Band(count, [node], dict(spare), {}) if spare else node)
         return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
 
     def _cast(self, x: Value, dtype: DType) -> Value:

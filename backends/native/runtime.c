@@ -723,11 +723,21 @@ static PyObject *within(PyObject *self, PyObject *const *args, long count) {
   const long width = PyLong_AsLong(args[1]), bytes = view.obj ? view.len : ((Buffer *)args[0])->bytes;
   const long long low = PyLong_AsLongLong(args[2]), high = PyLong_AsLongLong(args[3]);
   if (!data || (width != 4 && width != 8)) { if (view.obj) PyBuffer_Release(&view); PyErr_Clear(); return keep(&_Py_NoneStruct); }
-  int inside = 1;
-  for (long i = 0; inside && i < bytes / width; i++) {
-    const long long x = width == 8 ? ((const long long *)data)[i] : ((const int *)data)[i];
-    inside = x >= low && x <= high;
+  /* The sign of what lies outside: numbers so far out that a difference wraps around have the sign of the other one, or their own.  Blocks of it run as vectors. */
+  enum { BLOCK = 4096 };
+  const long long both = low > 0 ? -1 : 0;
+  long long outside = 0;
+  long i = 0;
+  const long n = bytes / width;
+#define FDL_OUTSIDE(type) { const long long x = ((const type *)data)[i + j]; outside |= (x - low) | (high - x) | (x & both); }
+  for (; outside >= 0 && i < n; i += BLOCK) {
+    const long left = n - i;
+    if (width == 8 && left >= BLOCK) for (long j = 0; j < BLOCK; j++) FDL_OUTSIDE(long long)
+    else if (width == 8) for (long j = 0; j < left; j++) FDL_OUTSIDE(long long)
+    else for (long j = 0; j < (left < BLOCK ? left : BLOCK); j++) FDL_OUTSIDE(int)
   }
+#undef FDL_OUTSIDE
+  const int inside = outside >= 0;
   if (view.obj) PyBuffer_Release(&view);
   return keep(inside ? &_Py_TrueStruct : &_Py_FalseStruct);
 }

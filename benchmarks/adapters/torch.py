@@ -21,11 +21,13 @@ class Adapter(TorchModels):
 
     def affine(self, d):
         x = torch.tensor(d["x"])
-        return lambda: x * 2 + 1
+        f = self.compiled(lambda x: x * 2 + 1)
+        return lambda: f(x)
 
     def tree(self, d):
         tree = {k: torch.tensor(v) for k, v in d["tree"].items()}
-        return lambda: {k: v * 2 + 1 for k, v in tree.items()}
+        f = self.compiled(lambda tree: {k: v * 2 + 1 for k, v in tree.items()})
+        return lambda: f(tree)
 
     def eager_add(self, d):
         x, y = torch.tensor(d["x"]), torch.tensor(d["y"])
@@ -33,8 +35,8 @@ class Adapter(TorchModels):
 
     def elementwise(self, d, gradient):
         x = torch.tensor(d["x"], requires_grad=gradient)
-        f = lambda: torch.tanh(x) * torch.sigmoid(x) + torch.exp(-x * x)
-        return (lambda: torch.autograd.grad(f().sum(), x)[0]) if gradient else f
+        f = self.compiled(lambda x: torch.tanh(x) * torch.sigmoid(x) + torch.exp(-x * x))
+        return (lambda: torch.autograd.grad(f(x).sum(), x)[0]) if gradient else (lambda: f(x))
 
     def eager_gradient(self, d):
         x = torch.tensor(d["x"], requires_grad=True)
@@ -46,6 +48,7 @@ class Adapter(TorchModels):
             f, args, weight = (lambda x, w, b: functional.layer_norm(x, (x.shape[-1],), w, b)), (x, w, b), c
         else:
             f, args, weight = (lambda x: getattr(torch, op)(x, -1)), (x,), c if op == "softmax" else row
+        f = self.compiled(f)
         if not gradient:
             return lambda: f(*args)
         args = [a.requires_grad_() for a in args]
@@ -54,7 +57,8 @@ class Adapter(TorchModels):
     def reduce(self, d, op, axis):
         x = torch.tensor(d["x"])
         options = {"unbiased": False} if op == "var" else {}
-        return lambda: getattr(torch, op)(x, **options) if axis is None else getattr(torch, op)(x, axis, **options)
+        f = self.compiled(lambda x: getattr(torch, op)(x, **options) if axis is None else getattr(torch, op)(x, axis, **options))
+        return lambda: f(x)
 
     def hessian(self, d):
         theta, x, y, sizes = torch.tensor(d["theta"]), torch.tensor(d["x"]), torch.tensor(d["y"]), d["sizes"]
@@ -67,7 +71,7 @@ class Adapter(TorchModels):
                 h = torch.tanh(h) if i < len(sizes) - 2 else h
             return ((h - y) ** 2).mean()
 
-        f = torch.func.hessian(loss)
+        f = self.compiled(torch.func.hessian(loss))
         return lambda: f(theta)
 
     def mlp(self, d):

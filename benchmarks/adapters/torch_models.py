@@ -50,7 +50,13 @@ class Model(nn.Module):
 
 
 class TorchModels:
+    def compiled(self, f):
+        """A function, or a model, as this framework runs it."""
+        return f
+
     def train(self, model, optimizer, x, y):
+        model = self.compiled(model)
+
         def step():
             optimizer.zero_grad(set_to_none=True)
             logits = model(x)
@@ -189,5 +195,5 @@ class TorchModels:
                 x = functional.relu(x @ w + b)
             return functional.cross_entropy(x @ params[-1][0] + params[-1][1], y)
 
-        f = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))
+        f = self.compiled(torch.func.vmap(torch.func.grad(loss), (None, 0, 0)))
         return lambda: [leaf for layer in f(params, x, y) for leaf in layer]

@@ -12,6 +12,7 @@
 | `in_order` | `(avals, **params) -> positions` of operands that `lower` reads best in row-major order; absent where any order will do |
 | `evaluate` | `(*arrays, **params) -> arrays`: what the base trace runs at once, and does not record; None where it may record |
 | `stage` | `(operands, **params) -> (operands, params)`: functions in params made Graphs, before the equation is recorded |
+| `work` | `(avals, **params) -> number`: multiplications of the reference, roughly, where its results' sizes do not tell; absent where they do |
 | `effects` | `(**params) -> frozenset of names`; absent where there are none |
 | `samples` | a list of `Sample`s, from which the property tests are generated |
 
@@ -30,7 +31,7 @@ from fdl.core.errors import MissingRuleError
 
 Rule = Any
 RULES: dict[str, dict[Primitive, Rule]] = {
-    kind: {} for kind in ("shape", "impl", "jvp", "linearize", "transpose", "batch", "lower", "in_order", "evaluate", "stage", "effects", "samples")
+    kind: {} for kind in ("shape", "impl", "jvp", "linearize", "transpose", "batch", "lower", "in_order", "work", "evaluate", "stage", "effects", "samples")
 }
 REGISTRY: dict[str, Primitive] = {}
 
@@ -117,6 +118,11 @@ class Primitive:
         """Positions of the operands that are best laid out in row-major order for this primitive."""
         rule = RULES["in_order"].get(self)
         return rule(avals, **params) if rule else ()
+
+    def work(self, avals: Sequence[ShapedArray], params: Mapping[str, Any]) -> float:
+        """Multiplications of the reference, beyond what the sizes of its results tell."""
+        rule = RULES["work"].get(self)
+        return float(rule(avals, **params)) if rule else 0.0
 
     def effects(self, params: Mapping[str, Any]) -> frozenset[str]:
         """What a pass must not remove, merge or reorder."""

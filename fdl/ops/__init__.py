@@ -60,6 +60,7 @@ from fdl.ops.elementwise import (
     trunc,
 )  # fmt: skip
 from fdl.ops.indexing import gather, scatter, scatter_add
+from fdl.ops.linear import triangular_solve
 from fdl.ops.order import argsort, cumsum, top_k
 from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote
 from fdl.ops.random import random_bits
@@ -74,6 +75,6 @@ __all__ = [
     "greater_equal", "instantiate", "integer_pow", "iota", "is_finite", "less", "less_equal", "lgamma", "log", "log1p", "logistic", "match", "maximum",
     "minimum", "move_axis", "mul", "neg", "not_equal", "pad", "pmean", "pow", "promote", "psum", "random_bits", "reduce_max", "reduce_min",
     "reduce_sum", "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt", "scatter", "scatter_add", "select", "shift_left",
-    "shift_right", "sign", "sin", "slice", "slice_in_dim", "sqrt", "stop_gradient", "sub", "sum_to", "tan", "tanh", "top_k", "transpose", "trunc",
+    "shift_right", "sign", "sin", "slice", "slice_in_dim", "sqrt", "stop_gradient", "sub", "sum_to", "tan", "tanh", "top_k", "transpose", "triangular_solve", "trunc",
     "zeros_like",
 ]  # fmt: skip

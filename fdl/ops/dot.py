@@ -141,6 +141,7 @@ dot_general_p: Primitive = (
         transpose=_dot_transpose,
         batch=_dot_batch,
         lower=lambda b, lhs, rhs, *, numbers, dtype: b.dot(lhs, rhs, numbers, dtype),
+        work=lambda avals, *, numbers, dtype: _dot_shape(*avals, numbers=numbers, dtype=dtype).size * math.prod(avals[0].shape[a] for a in numbers[0][0]),
         samples=[
             Sample((f32(3, 4), f32(4, 5)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
             Sample((f32(37, 50), f32(50, 70)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),

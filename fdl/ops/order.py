@@ -102,6 +102,7 @@ argsort_p: Primitive = (
         jvp=lambda primals, tangents, *, descending: _nothing_moves(argsort_p.bind(*primals, descending=descending)),
         batch=lambda axis, args, batched, *, descending: (argsort_p.bind(*args, descending=descending), True),
         lower=_argsort_lower,
+        work=lambda avals, **_: 500 * avals[0].size,
         samples=[
             Sample((f32(3, 7),), {"descending": False}),
             Sample((i32(2, 100),), {"descending": True}),
@@ -185,6 +186,7 @@ top_k_p: Primitive = (
         jvp=_top_k_jvp,
         batch=lambda axis, args, batched, *, k: (top_k_p.bind(*args, k=k), [True, True]),
         lower=_top_k_lower,
+        work=lambda avals, **_: 500 * avals[0].size,
         samples=[
             Sample((f32(3, 7),), {"k": 3}),
             Sample((f32(5),), {"k": 5}),

@@ -1,7 +1,8 @@
 /* Scalar functions that generated kernels call, for C and CUDA.
  *
- * Branch-free where a loop around them should vectorise.  Errors against the exact result, over the whole range: 1 ulp for sin and cos, and for float32 tan and pow, 2 for exp, log, and
- * float64 pow and erf, 3 for expm1, log1p, tanh, logistic, float64 tan and float32 erf (held by tests/lowering/test_mathematics.py); the others are the C library's.  Narrow floats live in `float`
+ * Branch-free where a loop around them should vectorise.  Errors against the exact result, over the whole range: 1 ulp for sin and cos, and for float32 tan, pow
+ * and atan2, 2 for exp, log, and
+ * float64 pow and erf, 3 for expm1, log1p, tanh, logistic, float64 tan and atan2, and float32 erf (held by tests/lowering/test_mathematics.py); the others are the C library's.  Narrow floats live in `float`
  * registers and are rounded after each operation.  No function depends on the rounding of a fused multiply-add.
  */
 #ifndef FDL_MATH_H
@@ -49,7 +50,7 @@ FDL_FN float fdl_float(fdl_u32 u) { union { float f; fdl_u32 u; } v; v.u = u; re
 #define FDL_M1(name) float name##f(float); double name(double);
 #define FDL_M2(name) float name##f(float, float); double name(double, double);
 FDL_M1(erfc) FDL_M1(lgamma)
-FDL_M2(fmod) FDL_M2(atan2)
+FDL_M2(fmod)
 #endif
 
 /* Functions of the C library under one naming scheme */
@@ -63,7 +64,7 @@ FDL_LIB1(erfc, erfcf, erfc) FDL_LIB1(lgamma, lgammaf, lgamma)
 FDL_LIB1(sqrt, FDL_EXACT(sqrtf), FDL_EXACT(sqrt)) FDL_LIB1(abs, FDL_EXACT(fabsf), FDL_EXACT(fabs))
 FDL_LIB1(floor, FDL_EXACT(floorf), FDL_EXACT(floor)) FDL_LIB1(ceil, FDL_EXACT(ceilf), FDL_EXACT(ceil))
 FDL_LIB1(trunc, FDL_EXACT(truncf), FDL_EXACT(trunc)) FDL_LIB1(round, FDL_EXACT(rintf), FDL_EXACT(rint))
-FDL_LIB2(rem, fmodf, fmod) FDL_LIB2(atan2, atan2f, atan2)
+FDL_LIB2(rem, fmodf, fmod)
 
 /* One rounding for a product and a sum, where the machine has it: written out, never left to the compiler */
 #if defined(__CUDACC__)
@@ -312,6 +313,36 @@ FDL_FN float fdl_pow_f32(float x, float y) {
 }
 #include "fdl_exact.h"
 #endif
+
+/* The angle of (x, y): the smaller side over the larger one, turned back by an eighth of a turn where that is large, FDLIBM's polynomial of atan, and the octant.  Both sides
+ * zero are like (1, 0), both infinite like (1, 1). */
+FDL_FN double fdl_atan2_f64(double y, double x) {
+  double a = fdl_abs_f64(x), b = fdl_abs_f64(y);
+  const int both = (a == FDL_INF_F64) & (b == FDL_INF_F64), steep = b > a;
+  a = both ? 1.0 : a, b = both ? 1.0 : b;
+  double small = steep ? a : b, large = steep ? b : a;
+  large = large == 0.0 ? 1.0 : large;
+  const int turned = small > 0.41421356237309503 * large;
+  const double t = (turned ? small - large : small) / (turned ? small + large : large), z = t * t, w = z * z;
+  double even = 1.62858201153657823623e-02;
+  even = FDL_FMA_F64(even, w, 4.97687799461593236017e-02);
+  even = FDL_FMA_F64(even, w, 6.66107313738753120669e-02);
+  even = FDL_FMA_F64(even, w, 9.09088713343650656196e-02);
+  even = FDL_FMA_F64(even, w, 1.42857142725034663711e-01);
+  even = FDL_FMA_F64(even, w, 3.33333333333329318027e-01);
+  double odd = -3.65315727442169155270e-02;
+  odd = FDL_FMA_F64(odd, w, -5.83357013379057348645e-02);
+  odd = FDL_FMA_F64(odd, w, -7.69187620504482999495e-02);
+  odd = FDL_FMA_F64(odd, w, -1.11111104054623557880e-01);
+  odd = FDL_FMA_F64(odd, w, -1.99999999998764832476e-01);
+  double r = t - t * (z * even + w * odd);
+  r = turned ? 0.78539816339744830962 + (r + 3.06161699786838301793e-17) : r;
+  r = steep ? 1.57079632679489661923 - (r - 6.12323399573676603587e-17) : r;
+  r = fdl_bits64(x) >> 63 ? 3.14159265358979323846 - (r - 1.22464679914735317723e-16) : r;
+  r = fdl_double(fdl_bits64(r) | (fdl_bits64(y) & 0x8000000000000000ull));
+  return (x != x) | (y != y) ? x + y : r;
+}
+FDL_FN float fdl_atan2_f32(float y, float x) { return (float)fdl_atan2_f64((double)y, (double)x); }
 
 /* erf: x times a polynomial of x * x below 1, 1 - exp of a polynomial above; both fit at Chebyshev nodes */
 FDL_FN float fdl_erf_f32(float x) {

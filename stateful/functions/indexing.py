@@ -455,8 +455,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def _index_add_body(x: Any, index: Any, source: Any, alpha: Any, axis: int) -> Any:
-    where = (slice(None),) * axis + (index,)
-    return x.at[where].add(ops.mul(ops.cast(source, aval_of(x).dtype), ops.cast(alpha, aval_of(x).dtype)))
+    updates = ops.mul(ops.cast(source, aval_of(x).dtype), ops.cast(alpha, aval_of(x).dtype))
+    return ops.scatter_add(x, ops.move_axis(updates, axis, 0), [index], (axis,))
 
 
 _index_add = Function(_index_add_body, "index_add")

@@ -136,6 +136,25 @@ def test_powers_in_ulp(dtype, most, ulp):
 
 
 @needs_compiler
+@pytest.mark.parametrize("dtype, ulp", [("float32", 1), ("float64", 3)])
+def test_angles(dtype, ulp):
+    rng = np.random.default_rng(0)
+    most = np.log(np.finfo(dtype).max) * 0.45
+    y, x = (np.exp(rng.uniform(-most, most, 400_000)) * rng.choice([-1, 1], 400_000) for _ in range(2))
+    y[::2] = x[::2] * rng.normal(size=200_000)
+    y, x = y.astype(dtype), x.astype(dtype)
+    want = np.arctan2(y.astype(LONG), x.astype(LONG))
+    normal = np.abs(want) > np.finfo(dtype).tiny
+    error = np.abs(np.asarray(fdl.jit(jnp.arctan2)(y, x)).astype(LONG) - want)[normal] / np.spacing(np.abs(want[normal]).astype(dtype))
+    assert error.max() <= ulp, (error.max(), y[normal][error.argmax()], x[normal][error.argmax()])
+    odd = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30], dtype)
+    y, x = (a.reshape(-1) for a in np.meshgrid(odd, odd))
+    got, want = np.asarray(fdl.jit(jnp.arctan2)(y, x)), np.arctan2(y, x)
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+    assert (np.signbit(got) == np.signbit(want))[~np.isnan(want)].all()
+
+
+@needs_compiler
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_special_powers(dtype):
     """All pairs of C99's special cases."""

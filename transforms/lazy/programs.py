@@ -12,16 +12,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 from fdl.backends.c import CExecutable
 from fdl.backends.dispatch import can_compile, executable
 from fdl.backends.executable import Executable, Interpreted
 from fdl.core.avals import ShapedArray
 from fdl.core.config import config
 from fdl.core.graph import Equation, Graph, subgraphs
+from fdl.lowering.passes.inline import called_graph
 
 KEPT = 512  # programs in memory
+UNKNOWN = 16  # turns that a loop without a length is taken to make
 EARLY = 0.1  # a program is compiled when its sightings have cost this part of what compiling it costs
 
 calls = 0  # compiled programs run, for `fdl.testing`
@@ -49,24 +49,20 @@ class Native:
 NATIVE = Native()
 
 
-def _equations(graph: Graph) -> list[Equation]:
-    """All equations, those of sub-graphs included."""
-    found: list[Equation] = []
-    todo = [graph]
+def _equations(graph: Graph) -> list[tuple[Equation, int]]:
+    """All equations, those of sub-graphs included, and how often each runs: in loops of unknown length some times."""
+    found: list[tuple[Equation, int]] = []
+    todo = [(graph, 1)]
     while todo:
-        for e in todo.pop().equations:
-            inner = list(subgraphs(e.params))
-            todo += inner
+        inside, times = todo.pop()
+        for e in inside.equations:
+            called = called_graph(e)
+            inner = list(subgraphs(e.params)) if called is None else [called]
+            turns = e.params.get("length", UNKNOWN if e.primitive.name == "while" else 1)
+            todo += [(g, times * turns) for g in inner]
             if not inner:
-                found.append(e)
+                found.append((e, times))
     return found
-
-
-def _multiplications(e: Equation) -> float:
-    if e.primitive.name != "dot_general":
-        return 0.0
-    (contracted, _), _ = e.params["numbers"]
-    return float(e.outputs[0].aval.size * np.prod([e.inputs[0].aval.shape[a] for a in contracted]))
 
 
 class Program:
@@ -80,8 +76,9 @@ class Program:
         self.interpreted = Interpreted(graph)
         self.compiled: dict[tuple[int, ...], Executable] = {}
         equations = _equations(graph)
-        moved = sum(v.aval.nbytes for e in equations for v in e.outputs)
-        self.interpreting = 5e-6 * len(equations) + moved / 2e9 + sum(map(_multiplications, equations)) / 2e10  # seconds a run
+        moved = sum(v.aval.nbytes * times for e, times in equations for v in e.outputs)
+        multiplied = sum(e.primitive.work([x.aval for x in e.inputs], e.params) * times for e, times in equations)
+        self.interpreting = 5e-6 * sum(times for _, times in equations) + moved / 2e9 + multiplied / 2e10  # seconds a run
         self.compiling = 0.06 + 1.5e-3 * len(equations)
 
     def pays(self) -> bool:

@@ -15,7 +15,6 @@ from fdl.extend import Function
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.autograd import no_grad
-from fdl.stateful.functions.creation import arange
 from fdl.stateful.functions.elementwise import mul
 from fdl.stateful.functions.indexing import check_bounds
 
@@ -169,27 +168,51 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 
 
 def _bag_body(index: Any, weight: Any, *args: Any) -> Any:
+    """Bags that begin at some places of a vector: rows are added to the bag of which the beginning was seen last."""
     *given, has_scale, mode, padding, bags = args
     starts, scale = given[0], given[1] if has_scale else None
     n = aval_of(index).shape[0]
     rows = ops.gather(weight, [index], (0,))
-    place = ops.iota((n, bags), 0, aval_of(starts).dtype)
-    bag = ops.sub(ops.reduce_sum(ops.convert(ops.greater_equal(place, ops.broadcast(starts, (n, bags), (1,))), aval_of(starts).dtype), (1,)), 1)
+    begun = ops.scatter_add(ops.full((n,), 0, dtypes.int32), ops.full((bags,), 1, dtypes.int32), [starts], (0,))
+    bag = ops.sub(ops.cumsum(begun, 0), 1)
     kept = ops.full((n,), True, dtypes.bool_) if padding is None else ops.not_equal(index, padding)
     column = ops.broadcast(kept, aval_of(rows).shape, (0,))
     zeros = ops.full((bags, aval_of(weight).shape[1]), 0, aval_of(weight).dtype)
     count = ops.scatter_add(ops.full((bags,), 0, aval_of(weight).dtype), ops.convert(kept, aval_of(weight).dtype), [bag], (0,))
-    filled = ops.broadcast(ops.greater(count, 0), aval_of(zeros).shape, (0,))
     if mode == "max":
         member = ops.bitwise_and(ops.equal(ops.iota((bags, n), 0, aval_of(bag).dtype), ops.broadcast(bag, (bags, n), (1,))), ops.broadcast(kept, (bags, n), (1,)))
-        spread = ops.select(ops.broadcast(member, (bags, *aval_of(rows).shape), (0, 1)), ops.broadcast(rows, (bags, *aval_of(rows).shape), (1, 2)), -math.inf)
-        return ops.select(filled, ops.reduce_max(spread, (1,)), 0)
+        spread = ops.broadcast(rows, (bags, *aval_of(rows).shape), (1, 2))
+        return _largest(spread, ops.broadcast(member, (bags, *aval_of(rows).shape), (0, 1)), count)
     rows = rows if scale is None else ops.mul(rows, ops.broadcast(scale, aval_of(rows).shape, (0,)))
     total = ops.scatter_add(zeros, ops.select(column, rows, 0), [bag], (0,))
-    return ops.div(total, ops.broadcast(ops.maximum(count, 1), aval_of(total).shape, (0,))) if mode == "mean" else total
+    return _averaged(total, count) if mode == "mean" else total
 
 
-_bag = Function(_bag_body, "embedding_bag")
+def _bags_body(index: Any, weight: Any, *args: Any) -> Any:
+    """Bags that are rows of a matrix."""
+    *scale, mode, padding = args
+    rows = ops.gather(weight, [index], (0,))
+    kept = ops.full(aval_of(index).shape, True, dtypes.bool_) if padding is None else ops.not_equal(index, padding)
+    count = ops.reduce_sum(ops.convert(kept, aval_of(weight).dtype), (1,))
+    spread = ops.broadcast(kept, aval_of(rows).shape, (0, 1))
+    if mode == "max":
+        return _largest(rows, spread, count)
+    rows = ops.mul(rows, ops.broadcast(scale[0], aval_of(rows).shape, (0, 1))) if scale else rows
+    total = ops.reduce_sum(rows if padding is None else ops.select(spread, rows, 0), (1,))
+    return _averaged(total, count) if mode == "mean" else total
+
+
+def _largest(rows: Any, member: Any, count: Any) -> Any:
+    """The largest of (bags, rows, features) among members; zero for bags without any."""
+    best = ops.reduce_max(ops.select(member, rows, -math.inf), (1,))
+    return ops.select(ops.broadcast(ops.greater(count, 0), aval_of(best).shape, (0,)), best, 0)
+
+
+def _averaged(total: Any, count: Any) -> Any:
+    return ops.div(total, ops.broadcast(ops.maximum(count, 1), aval_of(total).shape, (0,)))
+
+
+_bag, _bags = Function(_bag_body, "embedding_bag"), Function(_bags_body, "embedding_bag")
 
 
 def embedding_bag(
@@ -215,10 +238,6 @@ def embedding_bag(
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
-        rows, width = input.shape
-        offsets = arange(0, rows * width, width) if rows * width else arange(0)
-        input = input.reshape(-1)
-        per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
     elif offsets is None:
         raise ValueError("offsets has to be a 1D Tensor but got None")
     elif include_last_offset:
@@ -227,6 +246,8 @@ def embedding_bag(
     if max_norm is not None:
         with no_grad():
             weight._overwrite(apply(_renormed, (weight, input, float(max_norm)), (float(norm_type),)))
-    given = (offsets,) if per_sample_weights is None else (offsets, per_sample_weights)
+    scale = () if per_sample_weights is None else (per_sample_weights,)
     padding = None if padding_idx is None else padding_idx % weight.shape[0]
-    return apply(_bag, (input, weight, *given), (per_sample_weights is not None, mode, padding, offsets.shape[0]))
+    if offsets is None:
+        return apply(_bags, (input, weight, *scale), (mode, padding))
+    return apply(_bag, (input, weight, offsets, *scale), (bool(scale), mode, padding, offsets.shape[0]))

@@ -1,0 +1,559 @@
+"""Factorisations of stacks of matrices: triangular systems, LU, Cholesky, QR, eigenvalues of symmetric matrices, singular values.
+
+Each is a C function that works on one matrix (`fdl_linear.h`); its reference is NumPy's, or a loop over columns.  Vectors that are free up to a sign have a largest
+element that is positive, so that there is one answer.  Derivatives are those of Giles, 2008 ("Collected matrix derivative results for forward and reverse mode
+algorithmic differentiation"), of LU and QR those of Walter and Lehmann, 2010 ("Algorithmic differentiation of linear algebra functions").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.avals import ShapedArray
+from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.primitive import Primitive
+from fdl.core.tangents import Zero, is_linear
+from fdl.core.trace import aval_of
+from fdl.ops.axes import broadcast, broadcast_to, match, reduce_sum, transpose
+from fdl.ops.dot import dot_general
+from fdl.ops.elementwise import add, div, equal, greater, greater_equal, mul, neg, select, sub
+from fdl.ops.indexing import gather
+from fdl.ops.sample import Sample, f32, f64, i32
+from fdl.ops.shape import iota, slice_in_dim
+
+_HEADER = "fdl_linear.h"
+_STEP = 300_000  # multiplications that take as long as a step of a loop over columns in Python
+Matrix = np.ndarray[Any, Any]
+
+# Matrices
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Products of stacks of matrices."""
+    n = aval_of(a).ndim
+    lead = tuple(range(n - 2))
+    return dot_general(a, b, (((n - 1,), (n - 2,)), (lead, lead)))
+
+
+def turned(a: Any) -> Any:
+    """Transposed matrices."""
+    n = aval_of(a).ndim
+    return transpose(a, (*range(n - 2), n - 1, n - 2))
+
+
+def triangle(a: Any, lower: bool, strict: bool = False) -> Any:
+    """One triangle of matrices, the rest zero."""
+    shape = aval_of(a).shape
+    i, j = iota(shape, len(shape) - 2), iota(shape, len(shape) - 1)
+    return select((greater if strict else greater_equal)(*((i, j) if lower else (j, i))), a, 0)
+
+
+def _on_diagonal(a: Any) -> Any:
+    shape = aval_of(a).shape
+    return equal(iota(shape, len(shape) - 2), iota(shape, len(shape) - 1))
+
+
+def diagonal(a: Any) -> Any:
+    """The diagonals of matrices."""
+    return reduce_sum(select(_on_diagonal(a), a, 0), (aval_of(a).ndim - 1,))
+
+
+def identity(a: Any) -> Any:
+    """Identity matrices as large as these."""
+    one = broadcast_to(1, aval_of(a).shape)
+    return select(_on_diagonal(a), match(one, aval_of(a)), 0)
+
+
+def across(v: Any, like: Any) -> Any:
+    """(..., columns) as a row of each matrix."""
+    n = aval_of(like).ndim
+    return broadcast(v, aval_of(like).shape, (*range(n - 2), n - 1))
+
+
+def down(v: Any, like: Any) -> Any:
+    """(..., rows) as a column of each matrix."""
+    return broadcast(v, aval_of(like).shape, range(aval_of(like).ndim - 1))
+
+
+def _symmetric_part(a: Any) -> Any:
+    return mul(add(a, turned(a)), 0.5)
+
+
+def _check(what: str, *xs: ShapedArray, square: bool = True) -> None:
+    for x in xs:
+        if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
+            raise ShapeError(f"{what}: {x.describe()} is no {'square matrix' if square else 'matrix'}, nor a stack of them")
+        if x.dtype not in (dtypes.float32, dtypes.float64):
+            raise DtypeError(f"{what}: {x.describe()}", why="factorisations are of float32 and float64", hint="x.astype(float32)")
+
+
+def _each(f: Callable[..., Sequence[Matrix]], *stacks: Matrix) -> list[Matrix]:
+    """A function of single matrices for stacks of them."""
+    lead = stacks[0].shape[:-2]
+    count = math.prod(lead)
+    if count == 0:
+        made = f(*(np.ones(x.shape[-2:], x.dtype) for x in stacks))
+        return [np.zeros((*lead, *np.shape(y)), np.asarray(y).dtype) for y in made]
+    parts = [f(*group) for group in zip(*(x.reshape(count, *x.shape[-2:]) for x in stacks), strict=True)]
+    return [np.stack(made).reshape((*lead, *np.shape(made[0]))) for made in zip(*parts, strict=True)]
+
+
+def _suffix(x: Any) -> str:
+    return "f32" if x.dtype == dtypes.float32 else "f64"
+
+
+def _routine(b: Any, name: str, xs: Sequence[Any], sizes: Sequence[Any], sizes_in: Sequence[int], reference: Callable[..., Sequence[Matrix]], cost: int, scratch: Any = ()) -> Any:
+    """A C function of the matrices in some values: `sizes` are the types of its results."""
+    lead = len(xs[0].shape) - 2
+    shapes = [x.shape[lead:] for x in xs]
+    whole = lambda parts: reference(*(np.reshape(p, s) for p, s in zip(parts, shapes, strict=True)))
+    return b.routine(f"fdl_{name}_{_suffix(xs[0])}", _HEADER, lead, xs, sizes, sizes_in, whole, cost, scratch)
+
+
+def _stacked(primitive: Primitive, count: int) -> Any:
+    """The batch rule of what works on stacks: unbatched operands are repeated."""
+
+    def batch(axis: Any, args: Any, batched: Any, **params: Any) -> Any:
+        size = next(aval_of(x).shape[0] for x, b in zip(args, batched, strict=True) if b)
+        full = [x if b else broadcast(x, (size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1)) for x, b in zip(args, batched, strict=True)]
+        outs = primitive.bind(*full, **params)
+        return outs, [True] * count if primitive.multiple_results else True
+
+    return batch
+
+
+# triangular_solve
+
+
+def triangular_solve(a: Any, b: Any, lower: bool, transposed: bool = False, unit: bool = False) -> Any:
+    """The x with `op(a) @ x = b`, where op takes one triangle of `a`, with ones on its diagonal for `unit`, and then transposes it or not.
+
+    >>> import fdl.numpy as jnp
+    >>> triangular_solve(jnp.array([[2.0, 9.0], [1.0, 4.0]]), jnp.array([[2.0], [9.0]]), lower=True).tolist()
+    [[1.0], [2.0]]
+    """
+    return triangular_solve_p.bind(a, b, lower=lower, transposed=transposed, unit=unit)
+
+
+def _triangular_shape(a: ShapedArray, b: ShapedArray, *, lower: bool, transposed: bool, unit: bool) -> ShapedArray:
+    _check("triangular_solve", a)
+    _check("triangular_solve", b, square=False)
+    if a.shape[:-1] != b.shape[:-1] or a.dtype != b.dtype:
+        raise ShapeError(f"triangular_solve: {a.describe()} and {b.describe()} do not fit", why="right-hand sides have as many rows, in stacks of the same shape and dtype")
+    return b.update(weak_type=False)
+
+
+def _triangular_impl(a: Matrix, b: Matrix, *, lower: bool, transposed: bool, unit: bool) -> Any:
+    m = np.swapaxes(a, -1, -2) if transposed else a
+    n, x = a.shape[-1], b.copy()
+    down_ = lower != transposed
+    for k in range(n) if down_ else reversed(range(n)):
+        known = slice(0, k) if down_ else slice(k + 1, n)
+        x[..., k, :] -= (m[..., k : k + 1, known] @ x[..., known, :])[..., 0, :]
+        if not unit:
+            x[..., k, :] /= m[..., k, k, None]
+    return x
+
+
+def _triangular_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    (a, b), (da, db) = primals, tangents
+    x = triangular_solve_p.bind(a, b, **params)
+    right = None if type(db) is Zero else match(db, aval_of(b))
+    if type(da) is not Zero:
+        part = triangle(match(da, aval_of(a)), params["lower"], strict=params["unit"])
+        change = neg(matmul(turned(part) if params["transposed"] else part, x))
+        right = change if right is None else add(right, change)
+    return x, Zero(aval_of(x)) if right is None else triangular_solve_p.bind(a, right, **params)
+
+
+def _triangular_transpose(ct: Any, operands: Any, *, lower: bool, transposed: bool, unit: bool) -> Any:
+    a, b = operands
+    return [None, triangular_solve(a, ct, lower, not transposed, unit) if is_linear(b) else None]
+
+
+def _triangular_lower(b: Any, a: Any, right: Any, **params: bool) -> Any:
+    n, m = right.shape[-2:]
+    (x,) = _routine(
+        b, "triangular_solve", [a, right], [((n, m), right.dtype)], (n, m, *(int(params[k]) for k in ("lower", "transposed", "unit"))),
+        lambda a, x: [_triangular_impl(a, x, **params)], n * n * m // 8 + n * n,
+    )  # fmt: skip
+    return x
+
+
+triangular_solve_p: Primitive = Primitive("triangular_solve")
+triangular_solve_p.define(
+    shape=_triangular_shape,
+    impl=_triangular_impl,
+    jvp=_triangular_jvp,
+    transpose=_triangular_transpose,
+    batch=_stacked(triangular_solve_p, 1),
+    lower=_triangular_lower,
+    work=lambda avals, **_: _STEP * avals[0].shape[-1],
+    samples=[
+        Sample((f32(3, 3, low=1), f32(3, 2)), {"lower": True, "transposed": False, "unit": False}),
+        Sample((f32(2, 4, 4, low=1), f32(2, 4, 1)), {"lower": False, "transposed": False, "unit": False}),
+        Sample((f64(4, 4, low=-0.5, high=0.5), f64(4, 5)), {"lower": True, "transposed": True, "unit": True}),
+        Sample((f32(3, 3, low=1), f32(3, 1)), {"lower": False, "transposed": True, "unit": False}),
+        Sample((f32(3, 2), f32(3, 1)), {"lower": False, "transposed": True, "unit": False}, fails=ShapeError),
+        Sample((i32(3, 3), i32(3, 1)), {"lower": False, "transposed": True, "unit": False}, fails=DtypeError),
+    ],
+).register()
+
+
+# lu
+
+
+def lu(a: Any) -> tuple[Any, Any, Any]:
+    """Both triangles in one matrix (L has ones on its diagonal), the order of the rows (int32), and its sign; pivots are the largest elements of their columns.
+
+    >>> import fdl.numpy as jnp
+    >>> [part.tolist() for part in lu(jnp.array([[1.0, 4.0], [2.0, 2.0]]))]
+    [[[2.0, 2.0], [0.5, 3.0]], [1, 0], -1.0]
+    """
+    both, order, sign = lu_p.bind(a)
+    return both, order, sign
+
+
+def _lu_shape(a: ShapedArray) -> list[ShapedArray]:
+    _check("lu", a)
+    a = a.update(weak_type=False)
+    return [a, a.update(shape=a.shape[:-1], dtype=dtypes.int32), a.update(shape=a.shape[:-2])]
+
+
+def _lu_of(a: Matrix) -> list[Matrix]:
+    a, n = a.copy(), a.shape[-1]
+    order, sign = np.arange(n, dtype=np.int32), a.dtype.type(1)
+    for k in range(n):
+        p = k + int(np.argmax(np.abs(a[k:, k])))
+        if p != k:
+            a[[k, p]], order[[k, p]], sign = a[[p, k]], order[[p, k]], -sign
+        a[k + 1 :, k] /= a[k, k] if a[k, k] != 0 else 1
+        a[k + 1 :, k + 1 :] -= np.outer(a[k + 1 :, k], a[k, k + 1 :])
+    return [a, order, np.asarray(sign)]
+
+
+def _lu_jvp(primals: Any, tangents: Any) -> Any:
+    (a,), (da,) = primals, tangents
+    both, order, sign = lu_p.bind(a)
+    shape = aval_of(a).shape
+    rows = broadcast(order, shape, range(len(shape) - 1))
+    lead = [iota(shape, k) for k in range(len(shape) - 2)]
+    moved = gather(match(da, aval_of(a)), [*lead, rows, iota(shape, len(shape) - 1)], range(len(shape)))
+    inner = triangular_solve(both, moved, True, unit=True)
+    inner = turned(triangular_solve(both, turned(inner), False, transposed=True))  # inv(L) @ da @ inv(U)
+    lower = add(triangle(both, True, strict=True), identity(both))
+    tangent = add(matmul(lower, triangle(inner, True, strict=True)), matmul(triangle(inner, False), triangle(both, False)))
+    return [both, order, sign], [tangent, Zero(aval_of(order)), Zero(aval_of(sign))]
+
+
+def _lu_lower(b: Any, a: Any) -> Any:
+    n = a.shape[-1]
+    return _routine(b, "lu", [a], [((n, n), a.dtype), ((n,), dtypes.int32), ((), a.dtype)], (n,), _lu_of, n**3 // 8 + n * n)
+
+
+lu_p: Primitive = Primitive("lu", multiple_results=True)
+lu_p.define(
+    shape=_lu_shape,
+    impl=lambda a: _each(_lu_of, a),
+    jvp=_lu_jvp,
+    batch=_stacked(lu_p, 3),
+    lower=_lu_lower,
+    work=lambda avals, **_: _STEP * math.prod(avals[0].shape[:-1]),
+    samples=[
+        Sample((f32(4, 4),)),
+        Sample((f64(2, 3, 3),)),
+        Sample((f32(1, 1, low=1),)),
+        Sample((f64(37, 37),)),
+        Sample((f32(2, 3),), fails=ShapeError),
+    ],
+).register()
+
+
+# cholesky
+
+
+def cholesky(a: Any) -> Any:
+    """The lower factor of the symmetric matrix whose lower triangle is given; NaN where it is not positive.
+
+    >>> import fdl.numpy as jnp
+    >>> cholesky(jnp.array([[4.0, 0.0], [2.0, 5.0]])).tolist()
+    [[2.0, 0.0], [1.0, 2.0]]
+    """
+    return cholesky_p.bind(a)
+
+
+def _cholesky_shape(a: ShapedArray) -> ShapedArray:
+    _check("cholesky", a)
+    return a.update(weak_type=False)
+
+
+def _cholesky_impl(a: Matrix) -> Matrix:
+    out = np.zeros_like(a)
+    for k in range(a.shape[-1]):
+        rest = a[..., k:, k] - (out[..., k:, :k] @ out[..., k, :k, None])[..., 0]
+        root = np.sqrt(rest[..., :1])
+        out[..., k, k] = root[..., 0]
+        out[..., k + 1 :, k] = rest[..., 1:] / root
+    return out
+
+
+def cholesky_tangent(lower: Any, da: Any) -> Any:
+    """How the factor moves with the symmetric `da`."""
+    inner = triangular_solve(lower, da, True)
+    inner = triangular_solve(lower, turned(inner), True)  # inv(L) @ da @ inv(L).T, transposed
+    half = select(_on_diagonal(inner), mul(inner, 0.5), triangle(inner, True))
+    return matmul(lower, half)
+
+
+def _cholesky_jvp(primals: Any, tangents: Any) -> Any:
+    lower, da = cholesky_p.bind(*primals), tangents[0]
+    below = triangle(da, True, strict=True)
+    return lower, cholesky_tangent(lower, add(triangle(da, True), turned(below)))
+
+
+def _cholesky_lower(b: Any, a: Any) -> Any:
+    n = a.shape[-1]
+    return _routine(b, "cholesky", [a], [((n, n), a.dtype)], (n,), lambda a: [_cholesky_impl(a)], n**3 // 16 + n * n)[0]
+
+
+_POSITIVE = np.array([[4.0, 1.0, -0.5], [1.0, 3.0, 0.3], [-0.5, 0.3, 2.0]], np.float32)
+cholesky_p: Primitive = Primitive("cholesky")
+cholesky_p.define(
+    shape=_cholesky_shape,
+    impl=_cholesky_impl,
+    jvp=_cholesky_jvp,
+    batch=_stacked(cholesky_p, 1),
+    lower=_cholesky_lower,
+    work=lambda avals, **_: _STEP * avals[0].shape[-1],
+    samples=[
+        Sample((_POSITIVE,)),
+        Sample((np.stack([_POSITIVE, 2 * _POSITIVE]).astype(np.float64),)),
+        Sample((f32(2, 3),), fails=ShapeError),
+    ],
+).register()
+
+
+# qr
+
+
+def qr(a: Any, complete: bool = False) -> tuple[Any, Any]:
+    """Orthonormal columns and an upper triangle, by reflections: as many columns as the smaller size, or as rows.
+
+    >>> import fdl.numpy as jnp
+    >>> qr(jnp.array([[3.0, 1.0], [4.0, 2.0]]))[1].round(1).tolist()
+    [[-5.0, -2.2], [0.0, 0.4]]
+    """
+    q, r = qr_p.bind(a, complete=complete)
+    return q, r
+
+
+def _qr_columns(shape: Sequence[int], complete: bool) -> int:
+    return shape[-2] if complete else min(shape[-2:])
+
+
+def _qr_shape(a: ShapedArray, *, complete: bool) -> list[ShapedArray]:
+    _check("qr", a, square=False)
+    *lead, m, n = a.shape
+    k = _qr_columns(a.shape, complete)
+    a = a.update(weak_type=False)
+    return [a.update(shape=(*lead, m, k)), a.update(shape=(*lead, k, n))]
+
+
+def _qr_of(a: Matrix, complete: bool) -> list[Matrix]:
+    q, r = np.linalg.qr(a, "complete" if complete else "reduced")
+    return [q, r]
+
+
+def _qr_jvp(primals: Any, tangents: Any, *, complete: bool) -> Any:
+    (a,), (da,) = primals, tangents
+    m, n = aval_of(a).shape[-2:]
+    if complete and m > n:
+        raise ShapeError(f"qr: the derivative of complete columns of {aval_of(a).describe()}", why="columns beyond those of the matrix are free to turn", hint="the reduced mode")
+    q, r = qr_p.bind(a, complete=complete)
+    last, da = aval_of(a).ndim - 1, match(da, aval_of(a))
+    if m < n:  # the left block gives Q, the rest follows
+        dq, _ = _qr_tangents(q, slice_in_dim(r, 0, m, last), slice_in_dim(da, 0, m, last))
+        return [q, r], [dq, add(matmul(turned(dq), a), matmul(turned(q), da))]
+    return [q, r], list(_qr_tangents(q, r, da))
+
+
+def _qr_tangents(q: Any, r: Any, da: Any) -> tuple[Any, Any]:
+    over = turned(triangular_solve(r, turned(da), False, transposed=True))  # da @ inv(r)
+    inner = matmul(turned(q), over)
+    below = triangle(inner, True, strict=True)
+    turn = sub(below, turned(below))
+    return add(matmul(q, sub(turn, inner)), over), matmul(sub(inner, turn), r)
+
+
+def _qr_lower(b: Any, a: Any, *, complete: bool) -> Any:
+    m, n = a.shape[-2:]
+    k = _qr_columns(a.shape, complete)
+    scratch = [((m + 1) * n + m + 1, a.dtype)]
+    return _routine(b, "qr", [a], [((m, k), a.dtype), ((k, n), a.dtype)], (m, n, k), lambda a: _qr_of(a, complete), m * n * (n + k) // 4 + m * k, scratch)
+
+
+qr_p: Primitive = Primitive("qr", multiple_results=True)
+qr_p.define(
+    shape=_qr_shape,
+    impl=lambda a, *, complete: _each(lambda x: _qr_of(x, complete), a),
+    jvp=_qr_jvp,
+    batch=_stacked(qr_p, 2),
+    lower=_qr_lower,
+    work=lambda avals, **_: 20 * avals[0].size * min(avals[0].shape[-2:]),
+    samples=[
+        Sample((f32(3, 3),), {"complete": False}),
+        Sample((f64(2, 5, 3),), {"complete": False}),
+        Sample((f32(3, 5),), {"complete": True}),
+        Sample((np.arange(35, dtype=np.int8).reshape(7, 5).astype(bool).astype(np.float64) + np.eye(7, 5),), {"complete": False}),
+        Sample((f32(3),), {"complete": False}, fails=ShapeError),
+    ],
+).register()
+
+
+# eigh
+
+
+def eigh(a: Any) -> tuple[Any, Any]:
+    """Eigenvalues of the symmetric part of a matrix, the smallest first, and eigenvectors as columns.
+
+    >>> import fdl.numpy as jnp
+    >>> eigh(jnp.array([[2.0, 1.0], [1.0, 2.0]]))[0].tolist()
+    [1.0, 3.0]
+    """
+    values, vectors = eigh_p.bind(a)
+    return values, vectors
+
+
+def _eigh_shape(a: ShapedArray) -> list[ShapedArray]:
+    _check("eigh", a)
+    a = a.update(weak_type=False)
+    return [a.update(shape=a.shape[:-1]), a]
+
+
+def _upright(columns: Matrix) -> Matrix:
+    """Signs that make the largest element of each column positive: of nearly equal ones the first."""
+    size = np.abs(columns)
+    place = np.argmax(size > (size.max(0, keepdims=True, initial=0) * (1 - 1e-4)), 0) if size.size else np.zeros(columns.shape[1], int)
+    return np.where(columns[place, np.arange(columns.shape[1])] < 0, -1, 1).astype(columns.dtype) if size.size else np.ones(columns.shape[1], columns.dtype)
+
+
+def _eigh_of(a: Matrix) -> list[Matrix]:
+    try:
+        w, v = np.linalg.eigh((a.astype(np.float64) + a.T) / 2)
+    except np.linalg.LinAlgError:
+        w, v = np.full(a.shape[0], np.nan), np.full(a.shape, np.nan)
+    return [w.astype(a.dtype), (v * _upright(v)).astype(a.dtype)]
+
+
+def _eigh_jvp(primals: Any, tangents: Any) -> Any:
+    (a,), (da,) = primals, tangents
+    w, v = eigh_p.bind(a)
+    inner = matmul(turned(v), matmul(_symmetric_part(match(da, aval_of(a))), v))
+    gap = sub(across(w, inner), down(w, inner))
+    same = equal(gap, 0)
+    return [w, v], [diagonal(inner), matmul(v, mul(select(same, 0, div(1.0, select(same, 1, gap))), inner))]
+
+
+def _eigh_lower(b: Any, a: Any) -> Any:
+    n = a.shape[-1]
+    return _routine(b, "eigh", [a], [((n,), a.dtype), ((n, n), a.dtype)], (n,), _eigh_of, 2 * n**3 + n * n, [(2 * n * n + 4 * n + 1, dtypes.float64)])
+
+
+eigh_p: Primitive = Primitive("eigh", multiple_results=True)
+eigh_p.define(
+    shape=_eigh_shape,
+    impl=lambda a: _each(_eigh_of, a),
+    jvp=_eigh_jvp,
+    batch=_stacked(eigh_p, 2),
+    lower=_eigh_lower,
+    work=lambda avals, **_: 100 * avals[0].size * avals[0].shape[-1],
+    samples=[
+        Sample((f32(3, 3),)),
+        Sample((f64(2, 6, 6),)),
+        Sample((f32(1, 1),)),
+        Sample((f64(2, 2),)),
+        Sample((f64(40, 40),)),
+        Sample((f32(2, 3),), fails=ShapeError),
+    ],
+).register()
+
+
+# svd
+
+
+def svd(a: Any) -> tuple[Any, Any, Any]:
+    """Singular values, the largest first, of matrices with at least as many rows as columns; then U, with as many columns, and V transposed.
+
+    >>> import fdl.numpy as jnp
+    >>> svd(jnp.array([[3.0, 0.0], [0.0, -4.0]]))[0].tolist()
+    [4.0, 3.0]
+    """
+    s, u, vt = svd_p.bind(a)
+    return s, u, vt
+
+
+def _svd_shape(a: ShapedArray) -> list[ShapedArray]:
+    _check("svd", a, square=False)
+    *lead, m, n = a.shape
+    if m < n:
+        raise ShapeError(f"svd: {a.describe()} has fewer rows than columns", hint="the transposed matrix")
+    a = a.update(weak_type=False)
+    return [a.update(shape=(*lead, n)), a, a.update(shape=(*lead, n, n))]
+
+
+def _svd_of(a: Matrix) -> list[Matrix]:
+    m, n = a.shape
+    try:
+        u, s, vt = np.linalg.svd(a.astype(np.float64), full_matrices=False)
+    except np.linalg.LinAlgError:
+        u, s, vt = np.full((m, n), np.nan), np.full(n, np.nan), np.full((n, n), np.nan)
+    sign = _upright(u)
+    return [s.astype(a.dtype), (u * sign).astype(a.dtype), (vt * sign[:, None]).astype(a.dtype)]
+
+
+def _svd_jvp(primals: Any, tangents: Any) -> Any:
+    (a,), (da,) = primals, tangents
+    s, u, vt = svd_p.bind(a)
+    da, ut, v = match(da, aval_of(a)), turned(u), turned(vt)
+    inner = matmul(matmul(ut, da), v)
+    row, column = across(s, inner), down(s, inner)
+    gap = mul(add(row, column), sub(row, column))
+    same = equal(gap, 0)
+    f = select(same, 0, div(1.0, select(same, 1, gap)))
+    scaled, other = mul(row, inner), mul(column, inner)
+    du = matmul(u, mul(f, add(scaled, turned(scaled))))
+    dv = matmul(v, mul(f, add(other, turned(other))))
+    m, n = aval_of(a).shape[-2:]
+    if m > n:
+        rest = matmul(da, v)
+        du = add(du, div(sub(rest, matmul(u, matmul(ut, rest))), across(select(equal(s, 0), 1, s), rest)))
+    return [s, u, vt], [diagonal(inner), du, turned(dv)]
+
+
+def _svd_lower(b: Any, a: Any) -> Any:
+    m, n = a.shape[-2:]
+    scratch = [(m * n + m + 4 * n * n + 8 * n + 1, dtypes.float64)]
+    return _routine(b, "svd", [a], [((n,), a.dtype), ((m, n), a.dtype), ((n, n), a.dtype)], (m, n), _svd_of, 4 * n**3 + m * n * n + m * n, scratch)
+
+
+svd_p: Primitive = Primitive("svd", multiple_results=True)
+svd_p.define(
+    shape=_svd_shape,
+    impl=lambda a: _each(_svd_of, a),
+    jvp=_svd_jvp,
+    batch=_stacked(svd_p, 3),
+    lower=_svd_lower,
+    work=lambda avals, **_: 200 * avals[0].size * avals[0].shape[-1],
+    samples=[
+        Sample((f32(3, 3),)),
+        Sample((f64(2, 5, 3),)),
+        Sample((f32(4, 1),)),
+        Sample((f64(50, 30),)),
+        Sample((f32(2, 3),), fails=ShapeError),
+    ],
+).register()
