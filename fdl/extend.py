@@ -42,6 +42,7 @@ __all__ = [
     "flush",
     "native_tensors",
     "note_cell",
+    "on_native",
     "put",
     "recorders",
     "residuals_of",

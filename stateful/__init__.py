@@ -9,6 +9,7 @@ from math import e, inf, nan, pi
 
 from fdl.core.config import num_threads as get_num_threads
 from fdl.core.config import set_num_threads
+from fdl.extend import on_native as _on_native
 from fdl.stateful import (
     _aliases,
     autograd,
@@ -44,6 +45,7 @@ from fdl.stateful._random import *
 from fdl.stateful._serialization import load, save
 from fdl.stateful._settings import *
 from fdl.stateful._tensor import Size, Tensor
+from fdl.stateful._tensor import adopt_methods as _adopt_methods
 from fdl.stateful._tensor import typed as _typed
 from fdl.stateful.accelerators import LEGACY_TYPES as _LEGACY_TYPES
 from fdl.stateful.accelerators import accelerator, amp, autocast, backends, cuda, mps
@@ -158,3 +160,6 @@ def result_type(tensor1: object, tensor2: object) -> dtype:
     torch.float32
     """
     return of(_result_type([_typed(tensor1), _typed(tensor2)]))
+
+
+_on_native(_adopt_methods)

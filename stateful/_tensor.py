@@ -20,7 +20,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import FdlError, IndexBoundsError
-from fdl.core.trace import Tracer, transforming
+from fdl.core.trace import Tracer, running_trace, transforming
 from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, native_tensors, note_cell, recorders
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
 from fdl.stateful._dtypes import device as device_type
@@ -583,13 +583,10 @@ def _with_steps(base: Tensor, steps: tuple[Step, ...]) -> Tensor:
     return t
 
 
-_APPLIED = frozenset({Tensor, float, int})  # what operations apply to as it is
-
-
 def method(*names: str, inplace: bool = False, function: Function | None = None, others: int = 0) -> Callable[[F], F]:
     """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which overwrites the tensor.
 
-    Where all that the function does is to apply `function` to the tensor and so many `others`, overwriting is one call of the runtime library.
+    Where all that the function does is to apply `function` to the tensor and so many `others`, the runtime library does that by itself, once it is there.
     """
 
     def register(f: F) -> F:
@@ -598,22 +595,35 @@ def method(*names: str, inplace: bool = False, function: Function | None = None,
             if inplace:
 
                 def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-                    result = None
-                    if function is not None and len(args) == others and not kwargs and (not args or type(args[0]) in _APPLIED) and type(self) is Tensor:
-                        current = recorders.recorder
-                        if current.plain and NATIVE.change is not None and not transforming():
-                            result = NATIVE.change(current, function, (self, *args), (), grad_mode.enabled, ORDER)
-                            if result is True:
-                                return self
-                    if result is None:
-                        result = f(self, *args, **kwargs)
-                    return self if _put_plain(self, result) else self._overwrite(check_cast(self, result))
+                    return _taking(self, f(self, *args, **kwargs))
 
                 changed.__name__ = f"{name}_"
                 setattr(Tensor, f"{name}_", changed)
+                if function is not None:
+                    _RECORDED.append((f"{name}_", function, (), others, changed))
         return f
 
     return register
+
+
+_RECORDED: list[tuple[str, Function, tuple[Any, ...], int, Callable[..., Any]]] = []  # methods that the runtime library may take over, and what it asks otherwise
+
+
+def adopt_methods(module: Any) -> None:
+    """Let the runtime library be asked first for methods that apply one function: a hit then takes no Python at all."""
+    if NATIVE.change is not None:
+        module.ways(recorders, running_trace, grad_mode, ORDER, _taking)
+        NATIVE.copied = module.copied
+        for name, *known in _RECORDED:
+            found = module.method(name, *known)
+            if found is not None:
+                setattr(Tensor, name, found)
+        _RECORDED.clear()
+
+
+def _taking(x: Tensor, result: Tensor) -> Tensor:
+    """`x` with the values of a result."""
+    return x if _put_plain(x, result) else x._overwrite(check_cast(x, result))
 
 
 def _put_plain(x: Tensor, result: Tensor) -> bool:
@@ -685,16 +695,17 @@ def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:
 _convert = Function(lambda x, np_dtype: ops.cast(x, np_dtype), "to")
 
 
-def conversion(np_dtype: Any) -> Callable[[Any], Any]:
-    """The function that converts to a dtype."""
+def add_conversion(name: str, np_dtype: Any) -> None:
+    """Make the conversion to a dtype a method."""
     static = (np_dtype,)
 
+    @method(name)
     def convert(input: Any) -> Any:
         if type(input) is not Tensor:
             return converted(input, np_dtype)
         return input if input._aval.dtype is np_dtype else apply(_convert, (input,), static)
 
-    return convert
+    _RECORDED.append((name, _convert, static, 0, convert))
 
 
 native_tensors(Tensor, View)

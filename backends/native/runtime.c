@@ -166,7 +166,7 @@ typedef struct { const char *name; int basicsize, itemsize; unsigned flags; PyTy
 typedef struct { void *buf; PyObject *obj; long len, itemsize; int readonly, ndim; char *format; long *shape, *strides, *suboffsets; void *internal; } Py_buffer;
 typedef struct { PyObject base; void *init; long index; PyObject *copy; } PyModuleDef_Base;
 typedef struct { PyModuleDef_Base base; const char *name, *doc; long size; PyMethodDef *methods; void *slots, *traverse, *clear, *free; } PyModuleDef;
-enum { METH_FASTCALL = 0x80, METH_O = 0x8, Py_bf_getbuffer = 1, Py_tp_dealloc = 52, PyBUF_SIMPLE = 0 };
+enum { METH_FASTCALL = 0x80, METH_KEYWORDS = 0x2, METH_O = 0x8, Py_bf_getbuffer = 1, Py_tp_dealloc = 52, PyBUF_SIMPLE = 0 };
 
 extern PyObject *PyExc_RuntimeError;
 void Py_IncRef(PyObject *), Py_DecRef(PyObject *), PyErr_SetString(PyObject *, const char *), PyErr_Clear(void), PyBuffer_Release(Py_buffer *);
@@ -195,6 +195,7 @@ int PyType_IsSubtype(PyTypeObject *, PyTypeObject *);
 PyObject *PyList_GetItem(PyObject *, long);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, long *);
 PyObject *PyErr_NoMemory(void);
+PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *), *PyObject_CallNoArgs(PyObject *), *PyDescr_NewMethod(PyTypeObject *, PyMethodDef *);
 
 /* ---- Buffers: memory by size classes, kept when it is given back (all under the GIL) ---- */
 
@@ -1115,6 +1116,112 @@ static PyObject *change(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
+static struct { PyObject *recorders, *running, *grad_mode, *order, *finish, *recorder, *plain, *enabled, *dtype, *shape; } ways;
+
+/* copied(ndarray, avals by dtype and shape) -> a tensor with its values in memory of the pool; None where the type is not known yet, or the ndarray not in row-major order */
+static PyObject *copied(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 2) return fail("copied: expected 2 arguments");
+  if ((PyObject *)args[0]->type != known.ndarray) return nothing();
+  PyObject *dtype = PyObject_GetAttr(args[0], ways.dtype), *shape = PyObject_GetAttr(args[0], ways.shape), *key = dtype && shape ? PyTuple_Pack(2, dtype, shape) : 0;
+  PyObject *aval = key ? PyDict_GetItemWithError(args[1], key) : 0, *result = 0;
+  Py_buffer view = {.obj = 0};
+  if (aval && !PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE)) {
+    Buffer *data = new_buffer(view.len);
+    PyObject *array = data ? PyType_GenericAlloc((PyTypeObject *)known.array, 0) : 0;
+    if (array) {
+      memcpy(data->memory, view.buf, (size_t)view.len);
+      FIELD(array, aval) = keep(aval), FIELD(array, data) = keep(&data->base), FIELD(array, mark) = keep(no_mark);
+      result = wrapped(array, &_Py_NoneStruct, 0);
+      Py_DecRef(array);
+    }
+    if (data) Py_DecRef(&data->base);
+    PyBuffer_Release(&view);
+  } else PyErr_Clear(); /* not side by side */
+  if (dtype) Py_DecRef(dtype);
+  if (shape) Py_DecRef(shape);
+  if (key) Py_DecRef(key);
+  return result ? result : nothing();
+}
+
+/* ---- Methods of tensors that are one recorded function: a hit takes no Python at all ---- */
+
+enum { METHODS = 96 };
+static struct { PyObject *function, *statics, *otherwise; long others; PyMethodDef definition; } methods_of[METHODS];
+static int method_count;
+
+static int is_number(PyObject *x) { return (PyObject *)x->type == (PyObject *)&PyFloat_Type || (PyObject *)x->type == (PyObject *)&PyLong_Type; }
+
+/* The result, None where Python has to do it, or 0 and an error */
+static PyObject *tried(int k, PyObject *x, PyObject *const *args, long count) {
+  PyObject *recorder = PyObject_GetAttr(ways.recorders, ways.recorder), *inside = recorder ? PyObject_CallNoArgs(ways.running) : 0, *result = 0;
+  if (inside && (inside != &_Py_NoneStruct || get(recorder, ways.plain) != &_Py_TrueStruct)) result = nothing();
+  else if (inside) {
+    PyObject *operands = count ? PyTuple_Pack(2, x, args[0]) : PyTuple_Pack(1, x), *tracked = get(ways.grad_mode, ways.enabled);
+    PyObject *const given[] = {recorder, methods_of[k].function, operands, methods_of[k].statics, tracked, ways.order};
+    result = PyTuple_Size(methods_of[k].statics) ? apply(0, given, 6) : change(0, given, 6);
+    Py_DecRef(operands);
+  }
+  if (recorder) Py_DecRef(recorder);
+  if (inside) Py_DecRef(inside);
+  return result;
+}
+
+static PyObject *call_method(int k, PyObject *x, PyObject *const *args, long count, PyObject *names) {
+  const long named = names ? PyTuple_Size(names) : 0;
+  if (!named && count == methods_of[k].others && (PyObject *)x->type == eager.tensor && (!count || is_number(args[0]) || (PyObject *)args[0]->type == eager.tensor)) {
+    PyObject *const type = PyTuple_Size(methods_of[k].statics) ? PyTuple_GetItem(methods_of[k].statics, 0) : 0;
+    Now state;
+    if (type && now(x, &state) && (PyObject *)state.array->type == known.array && get(FIELD(state.array, aval), ways.dtype) == type) return keep(x); /* it has that dtype */
+    PyObject *result = tried(k, x, args, count);
+    if (result == &_Py_TrueStruct) { Py_DecRef(result); return keep(x); }
+    if (!result || (type && result != &_Py_NoneStruct)) return result;
+    if (result != &_Py_NoneStruct) { /* of another type: it has to be fitted */
+      PyObject *fitted = PyObject_CallFunctionObjArgs(ways.finish, x, result, (PyObject *)0);
+      Py_DecRef(result);
+      return fitted;
+    }
+    Py_DecRef(result);
+  }
+  PyObject *all[64];
+  if (count + named > 63) return fail("too many arguments");
+  all[0] = x;
+  for (long i = 0; i < count + named; i++) all[i + 1] = args[i];
+  return PyObject_Vectorcall(methods_of[k].otherwise, all, (size_t)count + 1, names);
+}
+
+#define FDL_METHOD(k) static PyObject *method_##k(PyObject *x, PyObject *const *args, long count, PyObject *names) { return call_method(0x##k, x, args, count, names); }
+#define FDL_METHODS(a) FDL_METHOD(a##0) FDL_METHOD(a##1) FDL_METHOD(a##2) FDL_METHOD(a##3) FDL_METHOD(a##4) FDL_METHOD(a##5) FDL_METHOD(a##6) FDL_METHOD(a##7) \
+  FDL_METHOD(a##8) FDL_METHOD(a##9) FDL_METHOD(a##A) FDL_METHOD(a##B) FDL_METHOD(a##C) FDL_METHOD(a##D) FDL_METHOD(a##E) FDL_METHOD(a##F)
+FDL_METHODS(0) FDL_METHODS(1) FDL_METHODS(2) FDL_METHODS(3) FDL_METHODS(4) FDL_METHODS(5)
+#define FDL_NAMES(a) (void *)method_##a##0, (void *)method_##a##1, (void *)method_##a##2, (void *)method_##a##3, (void *)method_##a##4, (void *)method_##a##5, \
+  (void *)method_##a##6, (void *)method_##a##7, (void *)method_##a##8, (void *)method_##a##9, (void *)method_##a##A, (void *)method_##a##B, (void *)method_##a##C, \
+  (void *)method_##a##D, (void *)method_##a##E, (void *)method_##a##F
+static void *const method_functions[METHODS] = {FDL_NAMES(0), FDL_NAMES(1), FDL_NAMES(2), FDL_NAMES(3), FDL_NAMES(4), FDL_NAMES(5)};
+
+/* ways(recorders, what gives the trace that runs, grad mode, order, finish): what all methods ask */
+static PyObject *learn_ways(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 5) return fail("ways: expected 5 arguments");
+  ways.recorders = keep(args[0]), ways.running = keep(args[1]), ways.grad_mode = keep(args[2]), ways.order = keep(args[3]), ways.finish = keep(args[4]);
+  ways.recorder = PyUnicode_InternFromString("recorder"), ways.plain = PyUnicode_InternFromString("plain"), ways.enabled = PyUnicode_InternFromString("enabled");
+  ways.dtype = PyUnicode_InternFromString("dtype"), ways.shape = PyUnicode_InternFromString("shape");
+  return nothing();
+}
+
+/* method(name, function, static, number of other operands, otherwise) -> a method of tensors: in place, or with static parameters, a dtype, a conversion; None where
+ * there are too many */
+static PyObject *make_method(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 5) return fail("method: expected 5 arguments");
+  if (method_count == METHODS) return nothing();
+  const int k = method_count++;
+  methods_of[k].function = keep(args[1]), methods_of[k].statics = keep(args[2]), methods_of[k].others = PyLong_AsLong(args[3]), methods_of[k].otherwise = keep(args[4]);
+  keep(args[0]); /* its text is the method's name */
+  methods_of[k].definition = (PyMethodDef){PyUnicode_AsUTF8AndSize(args[0], 0), method_functions[k], METH_FASTCALL | METH_KEYWORDS, 0};
+  return PyDescr_NewMethod((PyTypeObject *)eager.tensor, &methods_of[k].definition);
+}
+
 /* tensors(probes of tensor, storage and view with their sizes) -> whether `apply` can be used */
 static PyObject *tensors(PyObject *self, PyObject *const *args, long count) {
   (void)self;
@@ -1184,6 +1291,9 @@ static PyMethodDef methods[] = {
   {"following", (void *)following, METH_FASTCALL, 0},
   {"apply", (void *)apply, METH_FASTCALL, 0},
   {"change", (void *)change, METH_FASTCALL, 0},
+  {"ways", (void *)learn_ways, METH_FASTCALL, 0},
+  {"method", (void *)make_method, METH_FASTCALL, 0},
+  {"copied", (void *)copied, METH_FASTCALL, 0},
   {"see", (void *)see, METH_FASTCALL, 0},
   {"tensors", (void *)tensors, METH_FASTCALL, 0},
   {"put", (void *)put_all, METH_FASTCALL, 0},

@@ -189,6 +189,9 @@ def transforming() -> bool:
     return _CURRENT.get() is not None
 
 
+running_trace = _CURRENT.get  # of the transform that runs, None where none does: `transforming` for callers in C
+
+
 def base_trace() -> Trace:
     """The outermost trace."""
     return _base

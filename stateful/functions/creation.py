@@ -12,7 +12,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.array import from_numpy as array_of
 from fdl.core.trace import Tracer
-from fdl.extend import Function
+from fdl.extend import NATIVE, Function
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, of_numpy, part_dtype
 from fdl.stateful._dtypes import check_device, of, to_numpy
 from fdl.stateful._dtypes import dtype as dtype_type
@@ -99,9 +99,22 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
 
 def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
     """A tensor with the values of an ndarray.  It copies: a write to the ndarray later does not show, unlike in PyTorch."""
+    if NATIVE.copied is not None:
+        found: Tensor | None = NATIVE.copied(ndarray, _COPIED)
+        if found is not None:
+            return found
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    return of_numpy(ndarray) if ndarray.dtype.kind == "c" else wrap(array_of(ndarray))  # type: ignore[return-value]
+    if ndarray.dtype.kind == "c":
+        return of_numpy(ndarray)  # type: ignore[return-value]
+    made = wrap(array_of(ndarray))
+    if made._aval.dtype == ndarray.dtype and len(_COPIED) < _MOST:
+        _COPIED[ndarray.dtype, ndarray.shape] = made._aval
+    return made
+
+
+_COPIED: dict[tuple[Any, tuple[int, ...]], Any] = {}  # types of ndarrays that came before, for the runtime library
+_MOST = 1024
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:

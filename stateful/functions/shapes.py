@@ -14,7 +14,7 @@ from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
-from fdl.stateful._tensor import Composite, Step, Tensor, apply, conversion, converted, dtype_and_device, method, view_of, wrap
+from fdl.stateful._tensor import Composite, Step, Tensor, add_conversion, apply, converted, dtype_and_device, method, view_of, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -258,8 +258,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     given = list(tensors)
     if not given:
         raise RuntimeError("stack expects a non-empty TensorList")
+    first, known = given[0], getattr(given[0], "_aval", None)
     for i, x in enumerate(given):
-        if x.shape != given[0].shape:
+        if (known is None or type(x) is not Tensor or x._aval is not known) and x.shape != first.shape:
             raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and {list(x.shape)} at entry {i}")
     return apply(_stack, given, (dim % (given[0].ndim + 1),))  # type: ignore[no-any-return]
 
@@ -432,7 +433,7 @@ _CONVERSIONS = {
     "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32", "short": "int16", "bool": "bool",
 }  # fmt: skip
 for _name, _dtype in _CONVERSIONS.items():
-    method(_name)(conversion(to_numpy(_dtype)))
+    add_conversion(_name, to_numpy(_dtype))
 
 
 method("tile")(tile)

@@ -264,11 +264,15 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """Samples as one batch: tensors, arrays and numbers are stacked, containers are kept."""
     first = batch[0]
     if isinstance(first, Tensor):
-        return stack([x.detach() for x in batch]) if len(batch) <= _RECORDED else _owned(np.stack([x._value()._numpy() for x in batch]))
+        return stack([x if x._edge is None else x.detach() for x in batch]) if len(batch) <= _RECORDED else _owned(np.stack([x._value()._numpy() for x in batch]))
     if isinstance(first, Composite):
         return stack([x.detach() for x in batch])
     if isinstance(first, np.ndarray):
         return _owned(np.stack(batch))
+    if type(first) is int:
+        values = np.array(batch)
+        if values.dtype == np.int64:
+            return _owned(values)
     if isinstance(first, (int, float, np.generic)):
         return tensor([x.item() if isinstance(x, np.generic) else x for x in batch], dtype="float64" if isinstance(first, float) else None)
     if isinstance(first, (str, bytes)):

@@ -40,6 +40,7 @@ class Native:
     follow: Callable[..., list[Any] | None] | None = None
     apply: Callable[..., Any] | None = None
     change: Callable[..., Any] | None = None
+    copied: Callable[..., Any] | None = None
     see: Callable[..., Any] | None = None
     put: Callable[..., int] | None = None
     module: Any = None
