@@ -50,12 +50,16 @@ def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buff
     writers = Counter(b for n in all_nodes(program.nodes) for b in dict.fromkeys(_written(n)))
     chosen: dict[Buffer, Buffer] = {}
     for place, n in enumerate(program.nodes):
-        others = n.dot.reads() if isinstance(n, Finished) else ()
-        n = n.after if isinstance(n, Finished) else n
-        for s in n.stores if isinstance(n, Map) else []:
+        others = n.dot.reads() if isinstance(n, Finished) else []
+        stage = n.after if isinstance(n, Finished) else n
+        if not isinstance(stage, Map):
+            continue
+        for s in stage.stores:
             if s.buffer.kind != "output":
                 continue
-            fits = [b for b in free if b not in others and b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and _reads_only_at(n, b, s.offset)]
+            fits = [
+                b for b in free if b not in others and b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and _reads_only_at(stage, b, s.offset)
+            ]
             if fits and s.buffer not in chosen and writers[s.buffer] == 1:
                 chosen[s.buffer] = fits[0]
                 free.remove(fits[0])

@@ -6,13 +6,16 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
+import numpy as np
+
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.numpy import linalg as own
 from fdl.stateful._tensor import Tensor, apply, method, returned
-from fdl.stateful.functions.creation import eye, tensor
+from fdl.stateful.functions.creation import eye, full_like, tensor
+from fdl.stateful.functions.elementwise import maximum
 from fdl.stateful.functions.products import cross as _cross
 from fdl.stateful.functions.products import matmul, vander
 from fdl.stateful.functions.rearranging import diagonal as _diagonal
@@ -88,7 +91,7 @@ def _plain(found: Any) -> Any:
 _det, _slogdet, _inv = _recorded(own.det, "det"), _recorded(own.slogdet, "slogdet"), _recorded(own.inv, "inv")
 _cholesky, _qr, _eigh, _svd = _recorded(own.cholesky, "cholesky"), _recorded(own.qr, "qr"), _recorded(own.eigh, "eigh"), _recorded(own.svd, "svd")
 _svdvals, _pinv = _recorded(own.svdvals, "svdvals"), _recorded(own.pinv, "pinv")
-_rank, _power = _recorded(own.matrix_rank, "matrix_rank"), _recorded(own.matrix_power, "matrix_power")
+_power = _recorded(own.matrix_power, "matrix_power")
 _solve, _triangular = _recorded(own.solve, "solve"), _recorded(lambda a, b, lower, unit: own.solve_triangular(a, b, lower, unit), "solve_triangular")
 _multi_dot = _recorded(lambda *xs: own.multi_dot(xs), "multi_dot")
 
@@ -241,9 +244,19 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
     return _pinv((A,), None if rtol is None else float(rtol))
 
 
-def matrix_rank(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Any:
-    """Number of singular values that are not zero."""
-    return _rank((A,), None if rtol is None else float(rtol)).long()
+def matrix_rank(A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
+    """Number of singular values above `atol` (or `tol`) and above `rtol` times the largest one: numbers, or tensors with one for each matrix."""
+    atol = tol if atol is None else atol
+    m, n = A.shape[-2:]
+    if 0 in (m, n):
+        return A.new_zeros(A.shape[:-2]).long()
+    s = eigvalsh(A).abs() if hermitian else svdvals(A)
+    if rtol is None:
+        rtol = 0.0 if atol is not None else max(m, n) * float(np.finfo(s.dtype.np).eps)
+    limit = amax(s, -1) * rtol
+    if atol is not None:
+        limit = maximum(limit, atol if isinstance(atol, Tensor) else full_like(limit, float(atol)))
+    return sum(s > limit.unsqueeze(-1), -1)
 
 
 def matrix_power(A: Tensor, n: int) -> Any:
@@ -264,8 +277,8 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> lin
         return found._replace(solution=found.solution.squeeze(-1))
     x = matmul(pinv(A, rtol=rcond), B)
     m, n = A.shape[-2:]
-    gap = (matmul(A, x) - B) ** 2
-    residuals = gap.sum(-2) if m > n else A.new_zeros(0)
+    told = m > n and driver in ("gels", "gelsd", "gelss")  # the default one tells no residuals
+    residuals = ((matmul(A, x) - B) ** 2).sum(-2) if told else A.new_zeros(0)
     return linalg_lstsq_result(x, residuals, matrix_rank(A), A.new_zeros(0))
 
 

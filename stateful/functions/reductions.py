@@ -12,7 +12,7 @@ import fdl.numpy as jnp
 from fdl import nn, ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, custom_jvp
 from fdl.stateful._dtypes import result_dtype, to_numpy
 from fdl.stateful._tensor import Tensor, apply, method, returned
 
@@ -272,10 +272,19 @@ def _root(x: Any, p: float = 2) -> Any:
     return ops.select(zero, 0, ops.sqrt(safe) if p == 2 else ops.pow(safe, 1 / p))
 
 
+@custom_jvp
+def _present(x: Any) -> Any:
+    """1 where an element is not zero; its gradient is zero, and flows."""
+    return ops.convert(ops.not_equal(x, 0), aval_of(x).dtype)
+
+
+_present.defjvp(lambda primals, tangents: (_present(*primals), ops.mul(tangents[0], 0)))
+
+
 def power_norm(x: Any, p: float, axes: tuple[int, ...]) -> Any:
     """The p-norm over axes; its gradient at zero is zero."""
     if p == 0:
-        return ops.reduce_sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), axes)
+        return ops.reduce_sum(_present(x), axes)
     if p in (math.inf, -math.inf):
         return (ops.reduce_max if p > 0 else ops.reduce_min)(ops.abs(x), axes)
     if p == 1:
@@ -287,12 +296,23 @@ def power_norm(x: Any, p: float, axes: tuple[int, ...]) -> Any:
     return _root(ops.reduce_sum(ops.select(zero, 0 if p > 0 else math.inf, powers), axes), p)
 
 
+def _nuclear_body(x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+    kept = [a for a in range(aval_of(x).ndim) if a not in axes]
+    return _kept(jnp.sum(jnp.linalg.svdvals(ops.transpose(x, (*kept, *axes))), -1), axes, keepdim)
+
+
 _norm = Function(lambda x, p, axes, keepdim: _kept(power_norm(x, p, axes), axes, keepdim), "norm")
+_nuclear = Function(_nuclear_body, "norm")
 
 
 @method()
 def norm(input: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False) -> Any:
     """The p-norm of the elements, over dimensions; Euclidean by default."""
+    if p == "nuc":
+        axes = dims_of(input, dim)
+        if len(axes) != 2:
+            raise RuntimeError(f"norm: the nuclear norm is one of matrices, but {len(axes)} dimensions are reduced")
+        return apply(_nuclear, (input,), (axes, keepdim))
     order = 2.0 if p in ("fro", None) else float(p)
     return apply(_norm, (input,), (order, dims_of(input, dim), keepdim))
 
