@@ -477,6 +477,12 @@ def wrap(array: Any, node: Any = None, index: int = 0) -> Tensor:
     return t
 
 
+def owned(values: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor that takes an ndarray nobody else holds."""
+    values.flags.writeable = False
+    return wrap(Array(shaped(values.shape, values.dtype), values))
+
+
 def wrap_storage(storage: Storage) -> Tensor:
     """A base on a storage, without history."""
     t: Tensor = _new(Tensor)

@@ -608,6 +608,16 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _kept(out, x, axes, keepdims)
 
 
+def _lined(x: Any, axis: int | None, what: str) -> tuple[Any, int]:
+    """The operand of a running operation, bools as integers, and its axis: of the flat array for None."""
+    x = _operand(x)
+    if x.aval.dtype == dtypes.bool_:
+        x = ops.convert(x, dtypes.int32)
+    if axis is None:
+        return ops.reshape(x, (x.aval.size,)), 0
+    return x, axes_of(x, axis, what)[0]
+
+
 def cumsum(x: Any, axis: int | None = None) -> Any:
     """Sums of the elements so far.
 
@@ -615,13 +625,7 @@ def cumsum(x: Any, axis: int | None = None) -> Any:
     >>> cumsum(array([1, 2, 3])).tolist()
     [1, 3, 6]
     """
-    x = _operand(x)
-    if x.aval.dtype == dtypes.bool_:
-        x = ops.convert(x, dtypes.int32)
-    if axis is None:
-        x, axis = ops.reshape(x, (x.aval.size,)), 0
-    (place,) = axes_of(x, axis, "cumsum")
-    return ops.cumsum(x, place)
+    return ops.cumsum(*_lined(x, axis, "cumsum"))
 
 
 def cumprod(x: Any, axis: int | None = None) -> Any:
@@ -631,15 +635,10 @@ def cumprod(x: Any, axis: int | None = None) -> Any:
     >>> cumprod(array([1, 2, 3])).tolist()
     [1, 2, 6]
     """
-    x = _operand(x)
-    if x.aval.dtype == dtypes.bool_:
-        x = ops.convert(x, dtypes.int32)
-    if axis is None:
-        x, axis = ops.reshape(x, (x.aval.size,)), 0
-    (place,) = axes_of(x, axis, "cumprod")
-    n, shift = x.aval.shape[place], 1
+    x, place = _lined(x, axis, "cumprod")
+    n, shift = aval_of(x).shape[place], 1
     while shift < n:
-        config = [(shift, -shift, 0) if i == place else (0, 0, 0) for i in range(x.aval.ndim)]
+        config = [(shift, -shift, 0) if i == place else (0, 0, 0) for i in range(aval_of(x).ndim)]
         x = ops.mul(x, ops.pad(x, Literal(1, aval_of(x).dtype), config))
         shift *= 2
     return x

@@ -20,7 +20,7 @@ from fdl.core.array import Deferred, from_numpy
 from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of, transforming
 from fdl.extend import Function, current_recorder
-from fdl.stateful._tensor import Composite, Step, Tensor, apply, as_tensor_operand, method, view_of, wrap
+from fdl.stateful._tensor import Composite, Step, Tensor, apply, as_tensor_operand, method, owned, view_of, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -197,8 +197,7 @@ def _without_masks(items: Sequence[Any]) -> list[Any]:
     out: list[Any] = []
     for item in items:
         if _is_mask(item):
-            places = np.nonzero(item._value()._numpy().reshape(item.shape or (1,)))
-            out += [wrap(from_numpy(p)) for p in places] if item.ndim else [None]
+            out += map(owned, np.nonzero(item._value()._numpy())) if item.ndim else [None]
         else:
             out.append(item)
     return out
@@ -257,6 +256,8 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
     if _denied(items):
         place = builtins.sum([not isinstance(item, int) for item in items[: next(i for i, item in enumerate(items) if _is_mask(item) and not item.ndim)]])
         return _getitem(self, tuple([None if _is_mask(item) and not item.ndim else item for item in items])).narrow(place, 0, 0)  # type: ignore[no-any-return]
+    if len(items) == 1 and items[0].ndim > 1 and _is_mask(items[0]) and items[0].shape == self.shape:  # one index an element
+        return _getitem(self.reshape(-1), owned(np.flatnonzero(items[0]._value()._numpy())))  # type: ignore[no-any-return]
     tensors, static = _advanced(self, _without_masks(items))
     return apply(_take, (self, *tensors), (static,)) if tensors else basic_view(self, _without_masks(items))
 
@@ -492,10 +493,11 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Where elements are not zero: a row of indices each, or a tensor a dimension."""
     if isinstance(input, Composite):
         return input.nonzero(as_tuple=as_tuple)
-    places = [wrap(from_numpy(p.astype(np.int64))) for p in np.nonzero(np.atleast_1d(input._value()._numpy()))]
+    values = input._value()._numpy()
+    places = np.nonzero(np.atleast_1d(values))
     if as_tuple:
-        return tuple(places)
-    return wrap(from_numpy(np.argwhere(input._value()._numpy()).astype(np.int64)))
+        return tuple(map(owned, places))
+    return owned(np.stack(places, 1) if values.ndim else np.zeros((len(places[0]), 0), np.int64))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

@@ -17,7 +17,7 @@ from fdl.core.array import Array
 from fdl.core.avals import shaped
 from fdl.extend import NATIVE
 from fdl.stateful._random import Generator, default_generator
-from fdl.stateful._tensor import Composite, Tensor, wrap
+from fdl.stateful._tensor import Composite, Tensor, owned, wrap
 from fdl.stateful.functions.creation import tensor
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.utils.workers import Processes, Settings, Threads, WorkerInfo, get_worker_info, in_order, of_streams
@@ -254,25 +254,19 @@ class BatchSampler(Sampler[list[int]]):
 _RECORDED = 256  # samples of a batch that are stacked by a program
 
 
-def _owned(values: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor that takes an ndarray nobody else holds."""
-    values.flags.writeable = False
-    return wrap(Array(shaped(values.shape, values.dtype), values))
-
-
 def default_collate(batch: Sequence[Any]) -> Any:
     """Samples as one batch: tensors, arrays and numbers are stacked, containers are kept."""
     first = batch[0]
     if isinstance(first, Tensor):
-        return stack([x if x._edge is None else x.detach() for x in batch]) if len(batch) <= _RECORDED else _owned(np.stack([x._value()._numpy() for x in batch]))
+        return stack([x if x._edge is None else x.detach() for x in batch]) if len(batch) <= _RECORDED else owned(np.stack([x._value()._numpy() for x in batch]))
     if isinstance(first, Composite):
         return stack([x.detach() for x in batch])
     if isinstance(first, np.ndarray):
-        return _owned(np.stack(batch))
+        return owned(np.stack(batch))
     if type(first) is int:
         values = np.array(batch)
         if values.dtype == np.int64:
-            return _owned(values)
+            return owned(values)
     if isinstance(first, (int, float, np.generic)):
         return tensor([x.item() if isinstance(x, np.generic) else x for x in batch], dtype="float64" if isinstance(first, float) else None)
     if isinstance(first, (str, bytes)):
@@ -302,7 +296,7 @@ def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
     count = len(indices)
     ordered = count and indices[-1] - indices[0] == count - 1 and list(indices) == list(range(indices[0], indices[0] + count))
     if ordered:
-        return [_owned(t._value()._numpy()[indices[0] : indices[0] + count].copy()) for t in dataset.tensors]
+        return [owned(t._value()._numpy()[indices[0] : indices[0] + count].copy()) for t in dataset.tensors]
     return [_taken(t._value(), indices) for t in dataset.tensors]
 
 
@@ -314,7 +308,7 @@ def _taken(array: Array, indices: Sequence[int]) -> Tensor:
         found = NATIVE.rows(data, array.dtype.itemsize * math.prod(rest), size, indices)
         if found is not None:
             return wrap(Array(shaped((len(indices), *rest), array.dtype), found))
-    return _owned(array._numpy().take(np.asarray(indices), 0))
+    return owned(array._numpy().take(np.asarray(indices), 0))
 
 
 class _Batch(NamedTuple):
