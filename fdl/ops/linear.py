@@ -345,8 +345,9 @@ def qr(a: Any, complete: bool = False) -> tuple[Any, Any]:
     """Orthonormal columns and an upper triangle, by reflections: as many columns as the smaller size, or as rows.
 
     >>> import fdl.numpy as jnp
-    >>> qr(jnp.array([[3.0, 1.0], [4.0, 2.0]]))[1].round(1).tolist()
-    [[-5.0, -2.2], [0.0, 0.4]]
+    >>> q, r = qr(jnp.array([[3.0, 1.0], [4.0, 7.0]]))
+    >>> bool(jnp.allclose(q @ r, jnp.array([[3.0, 1.0], [4.0, 7.0]]), atol=1e-6)), float(r[0, 0])
+    (True, -5.0)
     """
     q, r = qr_p.bind(a, complete=complete)
     return q, r
