@@ -17,7 +17,7 @@ from fdl.lowering.memory import is_parallel
 from fdl.lowering.reindex import mapped
 
 _ROWS = 256  # of a product, below which threads share its columns
-_LEAST = 1 << 16  # elements of a product from which its way through memory counts
+_LEAST = 1 << 19  # elements of a product from which it does not stay in the second caches anyway (measured: 2 MB gain a percent, smaller ones lose one)
 
 
 def finish_products(program: Program) -> Program:

@@ -88,6 +88,7 @@ CASES = {
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_no_bit_changes_and_neither_with_threads(name, monkeypatch):
     config.tier = "compiled"
+    monkeypatch.setattr(finish, "_LEAST", 1)
     f, dims = CASES[name]
     graph, args = graph_of(f, [normal(*d) for d in dims])
     values = [np.asarray(a) for a in args]
@@ -107,7 +108,8 @@ def test_no_bit_changes_and_neither_with_threads(name, monkeypatch):
 
 
 @needs_compiler
-def test_updates_are_written_in_place():
+def test_updates_are_written_in_place(monkeypatch):
+    monkeypatch.setattr(finish, "_LEAST", 1)
     x, y, w = normal(600, 300), normal(600, 400), normal(300, 400)
     want = np.asarray(w) - 0.1 * (np.asarray(x).T @ np.asarray(y))
     graph, _ = graph_of(lambda x, y, w: w - 0.1 * (x.T @ y), [x, y, w])
@@ -118,7 +120,8 @@ def test_updates_are_written_in_place():
     np.testing.assert_allclose(np.asarray(got), want, rtol=1e-3, atol=1e-3)
 
 
-def test_what_the_product_reads_is_not_overwritten():
+def test_what_the_product_reads_is_not_overwritten(monkeypatch):
+    monkeypatch.setattr(finish, "_LEAST", 1)
     w = normal(300, 300)
     graph, _ = graph_of(lambda w, y: w - 0.1 * (w @ y), [w, normal(300, 300)])
     lowered = lower(graph, donated=(0,))
