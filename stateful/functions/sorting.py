@@ -314,7 +314,8 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any
 @method()
 def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """The distinct elements in order, or slices along a dimension; also where each element went, and how often each occurs."""
-    found = np.unique(np.asarray(input._value()._numpy()), return_inverse=return_inverse, return_counts=return_counts, axis=dim)
+    wanted: dict[str, Any] = {"return_inverse": return_inverse, "return_counts": return_counts, "axis": dim}
+    found = np.unique(np.asarray(input._value()._numpy()), **wanted)
     values, *others = found if isinstance(found, tuple) else (found,)
     inverse = others[0].reshape(tuple(input.shape) if dim is None else (input.shape[dim],)) if return_inverse else None
     return _found(values, inverse, others[-1] if return_counts else None, return_inverse, return_counts)
