@@ -489,13 +489,7 @@ def conv_general_dilated(
         x = ops.move_axis(ops.reshape(x, (batch, *space, count, inner)), n + 1, 0)
     edges = [(int(a), int(b)) for a, b in padding]
     w = ops.move_axis(ops.reshape(w, (*window, inner, count, outer // count)), n + 1, 0)
-    if set(strides) | set(dilation) <= {1}:
-        out = ops.conv_spread(x, w, spread, edges)
-    else:
-        spaced = [(low, high, s - 1) for (low, high), s in zip(edges, spread, strict=True)]
-        x = ops.pad(x, ops.full((), 0, aval_of(x).dtype), [(0, 0, 0), (0, 0, 0), *spaced, (0, 0, 0)])
-        out = ops.conv(x, w, strides, dilation)
-    out = ops.move_axis(out, 0, n + 1)  # (batch, *places, groups, out)
+    out = ops.move_axis(ops.conv_spread(x, w, spread, edges, strides, dilation), 0, n + 1)  # (batch, *places, groups, out)
     out = ops.reshape(out, (*aval_of(out).shape[:-2], outer))
     if preferred_element_type is not None:
         out = ops.convert(out, dtypes.canonical(preferred_element_type))

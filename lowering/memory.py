@@ -212,7 +212,7 @@ def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int]) -> tuple[dict[Buf
 
 def is_parallel(n: Node) -> bool:
     """Whether a node is worth all threads, and can be split among them."""
-    if (isinstance(n, Scatter) and not n.distinct and n.block() < OWNED) or (isinstance(n, Routine) and n.space == (1,)) or n.work() < PARALLEL_WORK:
+    if n.work() < PARALLEL_WORK or (isinstance(n, Routine) and n.space == (1,)) or (isinstance(n, Scatter) and not n.distinct and n.block() < OWNED):
         return False
     if isinstance(n, (Loop, Branch)):
         return any(is_parallel(m) for nested in n.nested() for m in nested)

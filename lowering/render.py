@@ -257,23 +257,8 @@ class ProgramRenderer:
             lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
             axes = [f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs)]
             clock = self._clock("product", n)
-            return DotText(
-                spellings.SUFFIX[n.lhs.buffer.dtype],
-                n.m,
-                n.n,
-                n.k,
-                lhs,
-                axes[0],
-                rhs,
-                axes[1],
-                out,
-                math.prod(n.space),
-                loops,
-                n.lhs.buffer.dtype != n.dtype,
-                is_parallel(n),
-                barrier,
-                clock,
-            )
+            suffix, narrow = spellings.SUFFIX[n.lhs.buffer.dtype], n.lhs.buffer.dtype != n.dtype
+            return DotText(suffix, n.m, n.n, n.k, lhs, axes[0], rhs, axes[1], out, math.prod(n.space), loops, narrow, is_parallel(n), barrier, clock)
         if isinstance(n, Loop):
             serial = not is_parallel(n)
             inner = Barriers(self.arena)

@@ -39,15 +39,8 @@ _MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its e
 
 def schedule(program: Program, nests: bool = True) -> Program:
     """All steps in order; panels, row fusion and bands only for backends with the runtime library's products and with nests."""
-    for step in (
-        drop_empty,
-        merge_maps,
-        drop_dead,
-        recompute_cheap,
-        drop_dead,
-        collapse_loops,
-        *([pack_constants, fuse_rows, cut_at_guards, band_stages, finish_products] if nests else []),
-    ):
+    steps = [drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, collapse_loops]
+    for step in [*steps, *([pack_constants, fuse_rows, cut_at_guards, band_stages, finish_products] if nests else [])]:
         program = step(program)
     return program
 

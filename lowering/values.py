@@ -33,6 +33,7 @@ from fdl.lowering.loop_ir import (
     row_major,
     space_vars,
 )
+from fdl.lowering.spellings import SUFFIX
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
@@ -411,7 +412,9 @@ class Values:
         self, name: str, header: str, lead: int, xs: Sequence[Value], results: Sequence[tuple[tuple[int, ...], DType]], sizes: Sequence[int],
         reference: Callable[[Sequence[Any]], Sequence[Any]], cost: int, scratch: Sequence[tuple[int, DType]] = (),
     ) -> list[Value]:  # fmt: skip
-        """What a C function makes of each part of some values; `lead` axes of theirs count the parts, `results` and `scratch` are types of one part.
+        """What a C function, `fdl_name_` and the suffix of the first value's dtype, makes of each part of some values.
+
+        `lead` axes of the values count the parts; `results` and `scratch` are types of one part.
 
         A function that needs scratch runs in a band, so that each thread has its own.
         """
@@ -425,7 +428,7 @@ class Values:
         operands = [(b, b.size // count) for x in xs for b in [self.materialize(x).buffer] if b is not None]
         made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
         spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
-        node = Routine((count,), name, header, operands, made, spare, tuple(sizes), reference, cost)
+        node = Routine((count,), f"fdl_{name}_{SUFFIX[xs[0].dtype]}", header, operands, made, spare, tuple(sizes), reference, cost)
         self.emit(Band(count, [node], dict(spare), {}) if spare else node)
         return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
 

@@ -11,7 +11,7 @@ from fdl.numpy._create import eye
 from fdl.numpy._index import take_along_axis
 from fdl.numpy._math import prod
 from fdl.ops import linear
-from fdl.ops.linear import diagonal, identity, matmul, triangle, turned
+from fdl.ops.linear import diagonal, identity, matmul, symmetric_part, triangle, turned
 from fdl.transforms.custom import custom_jvp
 
 
@@ -95,7 +95,7 @@ def cholesky(a: Any) -> Any:
 @cholesky.defjvp
 def _(primals: Any, tangents: Any) -> Any:
     lower, (da,) = linear.cholesky(*primals), tangents
-    return lower, linear.cholesky_tangent(lower, ops.mul(ops.add(da, turned(da)), 0.5))
+    return lower, linear.cholesky_tangent(lower, symmetric_part(da))
 
 
 qr, eigh = linear.qr, linear.eigh

@@ -135,13 +135,13 @@ def _by_residue(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dil
     return slice_(whole, (0,) * (n + 3), (*shape[:2], *space, shape[-1]), (1,) * (n + 3))
 
 
-def conv_spread(images: Any, kernels: Any, spread: Sequence[int], edges: Sequence[tuple[int, int]]) -> Any:
-    """The convolution, windows one apart, of images whose pixels are `spread` apart, with zeros between them and `edges` of zeros around.
+def conv_spread(images: Any, kernels: Any, spread: Sequence[int], edges: Sequence[tuple[int, int]], strides: Sequence[int], dilation: Sequence[int]) -> Any:
+    """The convolution of images whose pixels are `spread` apart, with zeros between them and `edges` of zeros around.
 
-    It is what leads back from a convolution with these strides, so that no zero between pixels is multiplied.
+    With windows one apart, and their elements, it is what leads back from a convolution with these strides, so that no zero between pixels is multiplied.
 
     >>> import fdl.numpy as jnp
-    >>> conv_spread(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1), jnp.ones((1, 2, 1, 1)), (2,), [(1, 1)]).reshape(4).tolist()
+    >>> conv_spread(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1), jnp.ones((1, 2, 1, 1)), (2,), [(1, 1)], (1,), (1,)).reshape(4).tolist()
     [1.0, 1.0, 2.0, 2.0]
     """
     images, kernels = promote(images, kernels)
@@ -149,10 +149,11 @@ def conv_spread(images: Any, kernels: Any, spread: Sequence[int], edges: Sequenc
     n = len(spread)
     covered = [(p - 1) * s + 1 + low + high for p, s, (low, high) in zip(space, spread, edges, strict=True)]
     cut = [k - 1 - low for k, (low, _) in zip(window, edges, strict=True)]
-    if not 1 < math.prod(spread) <= _MAX_PARTS or 0 in space or min(cut) < 0 or any(c < k for c, k in zip(covered, window, strict=True)):
+    plain = set(strides) | set(dilation) <= {1}
+    if not plain or not 1 < math.prod(spread) <= _MAX_PARTS or 0 in space or min(cut) < 0 or any(c < k for c, k in zip(covered, window, strict=True)):
         spaced = [(low, high, s - 1) for (low, high), s in zip(edges, spread, strict=True)]
         padded = pad(images, full((), 0, aval_of(images).dtype), [(0, 0, 0), (0, 0, 0), *spaced, (0, 0, 0)])
-        return conv(padded, kernels, (1,) * n, (1,) * n)
+        return conv(padded, kernels, strides, dilation)
     places = [c - k + 1 for c, k in zip(covered, window, strict=True)]
     whole = _by_residue(images, _mirrored(kernels), [c + p for c, p in zip(cut, places, strict=True)], tuple(spread), (1,) * n)
     return slice_(whole, (0, 0, *cut, 0), aval_of(whole).shape, (1,) * (n + 3))

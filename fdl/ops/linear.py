@@ -22,7 +22,7 @@ from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, broadcast_to, match, reduce_sum, transpose
 from fdl.ops.dot import dot_general
 from fdl.ops.elementwise import add, div, equal, greater, greater_equal, mul, neg, select, sub
-from fdl.ops.indexing import gather
+from fdl.ops.indexing import batch_all, gather
 from fdl.ops.sample import Sample, f32, f64, i32
 from fdl.ops.shape import iota, slice_in_dim
 
@@ -80,7 +80,8 @@ def down(v: Any, like: Any) -> Any:
     return broadcast(v, aval_of(like).shape, range(aval_of(like).ndim - 1))
 
 
-def _symmetric_part(a: Any) -> Any:
+def symmetric_part(a: Any) -> Any:
+    """The mean of matrices and their transposed ones."""
     return mul(add(a, turned(a)), 0.5)
 
 
@@ -103,28 +104,17 @@ def _each(f: Callable[..., Sequence[Matrix]], *stacks: Matrix) -> list[Matrix]:
     return [np.stack(made).reshape((*lead, *np.shape(made[0]))) for made in zip(*parts, strict=True)]
 
 
-def _suffix(x: Any) -> str:
-    return "f32" if x.dtype == dtypes.float32 else "f64"
-
-
 def _routine(b: Any, name: str, xs: Sequence[Any], sizes: Sequence[Any], sizes_in: Sequence[int], reference: Callable[..., Sequence[Matrix]], cost: int, scratch: Any = ()) -> Any:
     """A C function of the matrices in some values: `sizes` are the types of its results."""
     lead = len(xs[0].shape) - 2
     shapes = [x.shape[lead:] for x in xs]
     whole = lambda parts: reference(*(np.reshape(p, s) for p, s in zip(parts, shapes, strict=True)))
-    return b.routine(f"fdl_{name}_{_suffix(xs[0])}", _HEADER, lead, xs, sizes, sizes_in, whole, cost, scratch)
+    return b.routine(name, _HEADER, lead, xs, sizes, sizes_in, whole, cost, scratch)
 
 
 def _stacked(primitive: Primitive, count: int) -> Any:
-    """The batch rule of what works on stacks: unbatched operands are repeated."""
-
-    def batch(axis: Any, args: Any, batched: Any, **params: Any) -> Any:
-        size = next(aval_of(x).shape[0] for x, b in zip(args, batched, strict=True) if b)
-        full = [x if b else broadcast(x, (size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1)) for x, b in zip(args, batched, strict=True)]
-        outs = primitive.bind(*full, **params)
-        return outs, [True] * count if primitive.multiple_results else True
-
-    return batch
+    """The batch rule of what works on stacks."""
+    return lambda axis, args, batched, **params: (primitive.bind(*batch_all(axis, args, batched), **params), [True] * count if primitive.multiple_results else True)
 
 
 # triangular_solve
@@ -454,7 +444,7 @@ def _eigh_of(a: Matrix) -> list[Matrix]:
 def _eigh_jvp(primals: Any, tangents: Any) -> Any:
     (a,), (da,) = primals, tangents
     w, v = eigh_p.bind(a)
-    inner = matmul(turned(v), matmul(_symmetric_part(match(da, aval_of(a))), v))
+    inner = matmul(turned(v), matmul(symmetric_part(match(da, aval_of(a))), v))
     gap = sub(across(w, inner), down(w, inner))
     same = equal(gap, 0)
     return [w, v], [diagonal(inner), matmul(v, mul(select(same, 0, div(1.0, select(same, 1, gap))), inner))]

@@ -15,13 +15,13 @@ from fdl.core.avals import ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
-from fdl.core.tangents import Linear, Zero
+from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
 from fdl.ops.indexing import gather, jvp_in_first
 from fdl.ops.sample import Sample, f32, i32, of
 
 _HEADER = "fdl_order.h"
-_SORTED = 64  # of the largest elements up to which they are kept in order while the others pass
+_SORTED = 64  # FDL_FEW_SORTED of the header: elements below which they are sorted by insertion, and largest ones that are kept in order while the others pass
 
 
 def _row_of(x: ShapedArray, what: str) -> int:
@@ -43,13 +43,7 @@ def _scratch(dtype: DType, n: int) -> int:
 
 
 def _sort_cost(n: int) -> int:
-    return 24 * n + 2048 if n >= 64 else n * (n + 8)
-
-
-def _suffix(dtype: DType) -> str:
-    """The name of a dtype in C functions."""
-    letter = "f" if dtypes.is_float(dtype) else "u" if dtype in dtypes.UNSIGNED else "i"
-    return f"{letter}{dtype.itemsize * 8}"
+    return 24 * n + 2048 if n >= _SORTED else n * (n + 8)
 
 
 # argsort
@@ -84,9 +78,7 @@ def _argsort_lower(b: Any, x: Any, *, descending: bool) -> Any:
     def reference(parts: Any) -> Any:
         return [_argsort_impl(parts[0], descending=descending)]
 
-    (places,) = b.routine(
-        f"fdl_argsort_{_suffix(x.dtype)}", _HEADER, len(lead), [x], [((n,), dtypes.int32)], (n, int(descending)), reference, _sort_cost(n), [(_scratch(dtype, n), dtypes.int64)]
-    )
+    (places,) = b.routine("argsort", _HEADER, len(lead), [x], [((n,), dtypes.int32)], (n, int(descending)), reference, _sort_cost(n), [(_scratch(dtype, n), dtypes.int64)])
     return places
 
 
@@ -172,7 +164,7 @@ def _top_k_lower(b: Any, x: Any, *, k: int) -> Any:
         return [_top_k_impl(parts[0], k=k)[1]]
 
     (indices,) = b.routine(
-        f"fdl_top_k_{_suffix(keys.dtype)}", _HEADER, last, [keys], [((k,), dtypes.int32)], (n, k), reference,
+        "top_k", _HEADER, last, [keys], [((k,), dtypes.int32)], (n, k), reference,
         4 * n + k * k if few else _sort_cost(n), [(k if few else _scratch(x.dtype, n) + n, dtypes.int64)],
     )  # fmt: skip
     return [b.compute((*lead, k), x.dtype, lambda i: x.at((*i[:last], b.clipped(indices.at(tuple(i)), n))), [x, indices], random_access=[x]), indices]
@@ -240,7 +232,7 @@ def _cumsum_lower(b: Any, x: Any, *, axis: int, reverse: bool) -> Any:
     def reference(parts: Any) -> Any:
         return [_cumsum_impl(np.reshape(parts[0], (n, inner)), axis=0, reverse=reverse)]
 
-    (out,) = b.routine(f"fdl_cumsum_{_suffix(x.dtype)}", _HEADER, axis, [x], [(x.shape[axis:], x.dtype)], (n, inner, int(reverse)), reference, 4 * n * inner)
+    (out,) = b.routine("cumsum", _HEADER, axis, [x], [(x.shape[axis:], x.dtype)], (n, inner, int(reverse)), reference, 4 * n * inner)
     return out if out.dtype == dtype else b.map("convert", out, dtype=dtype)
 
 
@@ -249,7 +241,7 @@ cumsum_p.define(
     shape=_cumsum_shape,
     impl=_cumsum_impl,
     jvp=jvp_in_first(cumsum_p),
-    transpose=lambda ct, operands, *, axis, reverse: [cumsum(ct, axis, not reverse) if isinstance(operands[0], Linear) else None],
+    transpose=lambda ct, operands, *, axis, reverse: [cumsum(ct, axis, not reverse)],
     batch=lambda axis_name, args, batched, *, axis, reverse: (cumsum(args[0], axis + 1, reverse), True),
     lower=_cumsum_lower,
     samples=[
