@@ -7,69 +7,112 @@ anyway.  Bits do not change: the operations are the same.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fdl.lowering.loop_ir import Buffer, Expr, Index, Loop, LoopVar, Map, Node, Program, Reduce, Scatter, Store, rebuilt_index, space_vars, walk
+from fdl.lowering.loop_ir import Buffer, Expr, Index, Interner, Loop, LoopVar, Map, Node, Program, Reduce, Scatter, Store, rebuilt_index, space_vars, walk
 from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 
 _CHEAP, _FREE = 3, 6  # operations that may be repeated, and where they read nothing but the place they stand at, as masks do
 _SMALL = 4  # loads from memory that is so many times smaller cost nothing
+_FAR, _COSTLY = 1 << 22, 40  # bytes that no nearer cache holds until they are read again, and the operations that writing and reading them takes the time of
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Recipe:
-    """How a stored value follows from others: over a space, at an address."""
+    """How a stored value follows from others: over a space, at an address; and the load of its own size, if there is one."""
 
     space: tuple[int, ...]
     offset: Index
     value: Expr
+    source: Expr | None
 
 
 def recompute_cheap(program: Program) -> Program:
     """Readers of a cheap value compute it themselves, where all of them can; nothing reads its memory then."""
+    return _recomputed(program, _is_cheap, False)
+
+
+def recompute_far(program: Program) -> Program:
+    """The same for large values that take more operations, where all readers load what these follow from anyway."""
+    return _recomputed(program, _is_nearer, True)
+
+
+def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], loaded: bool) -> Program:
+    """Values with cheap recipes computed where they are read; with `loaded`, by readers that load their sources too."""
     rewritten = {b for n in all_nodes(program.nodes) if isinstance(n, Loop) for pair in n.carry for b in pair}
     rewritten |= {n.store for n in all_nodes(program.nodes) if isinstance(n, Scatter)}
     count = used(program.nodes)
 
     def rewrite(nodes: list[Node]) -> list[Node]:
-        recipes = {s.buffer: r for n in nodes if isinstance(n, Map) for s in n.stores if (r := _recipe(n, s, rewritten)) is not None}
+        recipes = {s.buffer: r for n in nodes if isinstance(n, Map) for s in n.stores if (r := _recipe(n, s, rewritten, program.exprs)) is not None and cheap(r, s.buffer)}
         readers = dict.fromkeys(recipes, 0)
         for n in nodes:
-            places: dict[Buffer, list[Index]] = {}
+            places: dict[Buffer, set[Index]] = {}
             for e in _loads(n):
-                places.setdefault(e.attr[0], []).append(e.attr[1])
+                places.setdefault(e.attr[0], set()).add(e.attr[1])
             for b in places.keys() & recipes.keys():
-                readers[b] += all(_walks(n, place, recipes[b]) is not None for place in places[b])
+                readers[b] += all(_serves(n, place, recipes[b], places if loaded else None) for place in places[b])
         chosen = {b: r for b, r in recipes.items() if 0 < readers[b] == count[b]}
         out: list[Node] = []
         for n in nodes:
-            if any(e.attr[0] in chosen for e in _loads(n)):
-                n = _rewritten(n, chosen, program)
-                if isinstance(n, Map):  # recipes that followed from others are told anew
-                    chosen.update({s.buffer: _Recipe(n.space, s.offset, s.value) for s in n.stores if s.buffer in chosen})
-            out.append(n)
+            if isinstance(n, Map):  # recipes that follow from others are told anew
+                for s in n.stores:
+                    if s.buffer in chosen:
+                        own = chosen[s.buffer]
+                        told = dataclasses.replace(n, stores=[Store(s.buffer, own.offset, own.value)])
+                        chosen[s.buffer] = dataclasses.replace(own, value=_rewritten(told, chosen, program).stores[0].value)
+            out.append(_rewritten(n, chosen, program) if any(e.attr[0] in chosen for e in _loads(n)) else n)
         return out
 
     return dataclasses.replace(program, nodes=mapped(program.nodes, rewrite))
 
 
-def _recipe(n: Map, s: Store, rewritten: set[Buffer]) -> _Recipe | None:
-    """A temp that costs little more than one load of its own size, at its own address, or no such load."""
-    if s.buffer.kind != "temp" or s.buffer in rewritten or s.value.cost > _FREE or s.value.op in ("const", "load"):
+def _is_cheap(r: _Recipe, b: Buffer) -> bool:
+    """Little more than one load of its own size, at its own address, or no such load."""
+    return _operations(r.value) <= (_FREE if r.source is None else _CHEAP)
+
+
+def _is_nearer(r: _Recipe, b: Buffer) -> bool:
+    """Computed again in less time than memory takes, and from what is kept anyway."""
+    return r.source is not None and b.nbytes >= _FAR and _operations(r.value) <= _COSTLY
+
+
+def _operations(value: Expr) -> int:
+    """Scalar operations, those that several others share once."""
+    return sum(e.cost - sum(a.cost for a in e.args) for e in walk([value]))
+
+
+def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner) -> _Recipe | None:
+    """How a temp follows from at most one load of its own size, at its own address; told by what the map stores besides, if that is shorter."""
+    if s.buffer.kind != "temp" or s.buffer in rewritten or s.value.op in ("const", "load"):
         return None
-    large = 0
-    for e in walk([s.value]):
-        if e.op == "choose" or (e.op == "number" and any(not isinstance(atom, LoopVar) for atom, _ in e.attr.terms)):
-            return None
-        if e.op == "load":
-            source, place = e.attr
-            if source in rewritten or any(not isinstance(atom, LoopVar) for atom, _ in place.terms):
+    beside = {t.value: t for t in n.stores if t.value is not s.value and t.offset == s.offset and t.buffer.kind == "temp" and t.buffer not in rewritten}
+
+    def told(e: Expr) -> Expr | None:
+        return exprs.make("load", (), e.dtype, (beside[e].buffer, s.offset)) if e in beside and e.args else None
+
+    for value in dict.fromkeys([exprs.rebuild([s.value], told)[s.value], s.value]):
+        large: list[Expr] = []
+        for e in walk([value]):
+            if e.op == "choose" or (e.op == "number" and any(not isinstance(atom, LoopVar) for atom, _ in e.attr.terms)):
                 return None
-            if source.size * _SMALL > s.buffer.size:
-                large += 1
-                if place != s.offset or source.dtype.itemsize > s.buffer.dtype.itemsize:
+            if e.op == "load":
+                source, place = e.attr
+                if source in rewritten or any(not isinstance(atom, LoopVar) for atom, _ in place.terms):
                     return None
-    return _Recipe(n.space, s.offset, s.value) if large <= 1 and s.value.cost <= (_CHEAP if large else _FREE) else None
+                if source.size * _SMALL > s.buffer.size:
+                    large.append(e)
+        if len(large) <= 1 and all(e.attr[1] == s.offset and e.attr[0].dtype.itemsize <= s.buffer.dtype.itemsize for e in large):
+            return _Recipe(n.space, s.offset, value, *large or [None])
+    return None
+
+
+def _serves(n: Node, place: Index, recipe: _Recipe, loaded: Mapping[Buffer, set[Index]] | None) -> bool:
+    """Whether a reader of this place can follow the recipe, and if it matters, loads its source at this place too."""
+    if _walks(n, place, recipe) is None:
+        return False
+    return loaded is None or recipe.source is None or place in loaded.get(recipe.source.attr[0], ())
 
 
 def _loads(n: Node) -> list[Expr]:

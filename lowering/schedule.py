@@ -31,7 +31,7 @@ from fdl.lowering.loop_ir import (
     walk,
 )
 from fdl.lowering.panels import pack_constants
-from fdl.lowering.recompute import recompute_cheap
+from fdl.lowering.recompute import recompute_cheap, recompute_far
 from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 
 _MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its expressions
@@ -39,7 +39,7 @@ _MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its e
 
 def schedule(program: Program, nests: bool = True) -> Program:
     """All steps in order; panels, row fusion and bands only for backends with the runtime library's products and with nests."""
-    steps = [drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, collapse_loops]
+    steps = [drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, recompute_far, drop_dead, collapse_loops]
     for step in [*steps, *([pack_constants, fuse_rows, cut_at_guards, band_stages, finish_products] if nests else [])]:
         program = step(program)
     return program

@@ -6,7 +6,7 @@ import pytest
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
-from fdl.lowering import schedule
+from fdl.lowering import recompute, schedule
 from fdl.lowering.interpret import interpret_program
 from tests.conftest import needs_compiler
 from tests.lowering.test_fusion import check, lowered, nodes
@@ -47,23 +47,36 @@ def results(f):
     return [out.tobytes() for out in interpret_program(low.program, values)]
 
 
+@pytest.mark.parametrize("far", [1 << 22, 1])
 @pytest.mark.parametrize("f", PROGRAMS)
-def test_bits_stay_and_no_more_is_stored(f, monkeypatch):
+def test_bits_stay_and_no_more_is_stored(f, far, monkeypatch):
+    monkeypatch.setattr(recompute, "_FAR", far)
     g = fdl.grad(f, (0, 1, 2))
     bits, size = results(g), stored(g)
     monkeypatch.setattr(schedule, "recompute_cheap", lambda program: program)
+    monkeypatch.setattr(schedule, "recompute_far", lambda program: program)
     assert bits == results(g)
     assert size <= stored(g)
 
 
-def test_gelu_keeps_two_arrays_for_its_gradient(monkeypatch):
+def test_gelu_keeps_two_arrays_for_its_gradient_and_one_if_it_is_large(monkeypatch):
     g = fdl.grad(gelu_layer, (0, 1, 2))
     size = stored(g)
+    monkeypatch.setattr(recompute, "_FAR", 64 * 48 * 4)
+    assert size - stored(g) >= 64 * 48  # a large one is kept alone: tanh is computed again
+    monkeypatch.setattr(schedule, "recompute_far", lambda program: program)
+    assert stored(g) == size
     monkeypatch.setattr(schedule, "recompute_cheap", lambda program: program)
     assert stored(g) - size >= 2 * 64 * 48
 
 
+def silu_layer(x, w, b, v):
+    return jnp.sum(jnp.tanh(nn.silu(x @ w + b) @ v))
+
+
 @needs_compiler
-@pytest.mark.parametrize("f", PROGRAMS)
-def test_programs_agree(f):
+@pytest.mark.parametrize("far", [1 << 22, 1])
+@pytest.mark.parametrize("f", [*PROGRAMS, silu_layer])
+def test_programs_agree(f, far, monkeypatch):
+    monkeypatch.setattr(recompute, "_FAR", far)
     check(fdl.grad(f, (0, 1, 2)), X, W, B, V)
