@@ -172,6 +172,10 @@ def gathers() -> dict[str, Any]:
     return {"v": r.random(64, np.float32), "index": r.permutation(64).astype("i"), "trips": 10000}
 
 
+def unrolled(steps: int) -> dict[str, Any]:
+    return {"x": np.random.default_rng(18).normal(size=(16, 16)).astype("f"), "steps": steps}
+
+
 def maxima() -> dict[str, Any]:
     return {"x": np.arange(1 << 16, dtype="i")}
 
@@ -203,3 +207,14 @@ WORKLOADS = [
     Workload("hessian", "hessian", hessian, rtol=2e-3),
     *(Workload(f"userloop.mlp.batch{b}{'.item' if item else ''}", "userloop", lambda b=b: mlp(b), {"item": item}, check=5) for b, item in ((64, False), (64, True), (1024, False))),
 ]
+
+# What is measured by its first step: the time of compiling.
+COMPILED = [
+    Workload("gpt12", "gpt", lambda: gpt(layers=12)),
+    *(Workload(f"unrolled.{n}", "unrolled", lambda n=n: unrolled(n)) for n in (50, 100, 200, 400, 800)),
+]
+
+
+def named(name: str) -> Workload:
+    """The workload of this name."""
+    return next(w for w in WORKLOADS + COMPILED if w.name == name)

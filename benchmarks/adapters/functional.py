@@ -104,6 +104,16 @@ class Functional(Models):
 
         return self.repeated(self.jax.jit(self.jax.hessian(loss)), *(self.jnp.asarray(d[name]) for name in ("theta", "x", "y")))
 
+    def unrolled(self, d):
+        jnp, steps = self.jnp, d["steps"]
+
+        def loss(x):
+            for _ in range(steps):
+                x = jnp.sin(x) * 1.01 + x @ x * 1e-3
+            return x.sum()
+
+        return self.repeated(self.jax.jit(self.jax.grad(loss)), jnp.asarray(d["x"]))
+
     def matrices(self, d):
         def run(a, b, m):
             return self.lax.scan(lambda m, b: (a @ m + b, None), m, b)[0]

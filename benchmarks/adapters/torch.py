@@ -74,6 +74,17 @@ class Adapter(TorchModels):
         f = self.compiled(torch.func.hessian(loss))
         return lambda: f(theta)
 
+    def unrolled(self, d):
+        x, steps = torch.tensor(d["x"]), d["steps"]
+
+        def loss(x):
+            for _ in range(steps):
+                x = torch.sin(x) * 1.01 + x @ x * 1e-3
+            return x.sum()
+
+        f = self.compiled(torch.func.grad(loss))
+        return lambda: f(x)
+
     def mlp(self, d):
         return self.userloop(d, False)
 
