@@ -32,7 +32,6 @@ from fdl.lowering.loop_ir import (
     Program,
     Reduce,
     Store,
-    children,
     space_vars,
     step_var,
     walk,
@@ -201,7 +200,7 @@ def _loads(roots: Sequence[Expr]) -> Iterator[tuple[Buffer, Index, tuple[Expr, .
         if e.op == "choose":
             stack += [*((c, guards) for c in e.args[:-2]), (e.args[-2], (*guards, *e.args[:-2])), (e.args[-1], guards)]
         else:
-            stack += [(c, guards) for c in children(e)]
+            stack += [(c, guards) for c in e.operands]
 
 
 def _accesses(n: Node, loops: _Loops) -> Iterator[tuple[Buffer, Index, _Loops, tuple[Expr, ...], int]]:

@@ -40,7 +40,7 @@ _STEPS = [LoopVar(depth, True) for depth in range(LAST_DEPTH + 1)]
 
 def space_vars(count: int, start: int = 0) -> list[Index]:
     """Indices of a kernel's loops."""
-    return [Index(0, ((_SPACE[start + k], 1),)) for k in range(count)]
+    return _SPACE_INDICES[start : start + count]
 
 
 def step_var(depth: int) -> LoopVar:
@@ -66,6 +66,8 @@ class Index:
     def __add__(self, other: Index | int) -> Index:
         if isinstance(other, int):
             return Index(self.const + other, self.terms)
+        if not self.terms or not other.terms:
+            return Index(self.const + other.const, self.terms or other.terms)
         merged = dict(self.terms)
         for atom, c in other.terms:
             merged[atom] = merged.get(atom, 0) + c
@@ -96,6 +98,7 @@ def _order(term: tuple[Any, int]) -> tuple[int, int]:
 
 
 ZERO = Index(0, ())
+_SPACE_INDICES = [Index(0, ((v, 1),)) for v in _SPACE]
 
 
 def row_major(index: Sequence[Index], shape: Sequence[int]) -> Index:
@@ -135,12 +138,13 @@ class Expr:
     the value where all hold, then the other; only the chosen one is evaluated), `philox` (a random word).
     """
 
-    __slots__ = ("_buffers", "args", "attr", "cost", "dtype", "number", "op")
+    __slots__ = ("_buffers", "args", "attr", "cost", "dtype", "number", "op", "operands")
 
     def __init__(self, number: int, op: str, args: tuple[Expr, ...], dtype: DType, attr: Any) -> None:
         self.number, self.op, self.args, self.dtype, self.attr = number, op, args, dtype, attr
         own = 0 if op in ("const", "load", "number") else 10 if op in COSTLY else 1
         self.cost: int = own + sum(a.cost for a in args)
+        self.operands = args + tuple(a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr))  # those inside of addresses included
         self._buffers: tuple[Buffer, ...] | None = None
 
     def buffers(self) -> tuple[Buffer, ...]:
@@ -166,30 +170,22 @@ class Expr:
         return f"{self.op}{extra}:{self.dtype.name}({', '.join(map(repr, self.args))})"
 
 
-def children(e: Expr) -> Iterator[Expr]:
-    """Direct sub-expressions, those inside of addresses included."""
-    yield from e.args
-    for index in e.indices():
-        for atom, _ in index.terms:
-            if isinstance(atom, Expr):
-                yield atom
-
-
 def walk(roots: Sequence[Expr]) -> list[Expr]:
     """All sub-expressions, each once, operands first; without recursion."""
-    done: set[Expr] = set()
     order: list[Expr] = []
-    stack: list[tuple[Expr, bool]] = [(e, False) for e in reversed(roots)]
+    opened: set[Expr] = set()
+    done: set[Expr] = set()
+    stack = list(reversed(roots))
     while stack:
-        e, expanded = stack.pop()
-        if e in done:
-            continue
-        if expanded:
-            done.add(e)
-            order.append(e)
+        e = stack[-1]
+        if e in opened or not e.operands:  # what it is made of is done
+            stack.pop()
+            if e not in done:
+                done.add(e)
+                order.append(e)
         else:
-            stack.append((e, True))
-            stack.extend((c, False) for c in children(e) if c not in done)
+            opened.add(e)
+            stack += [c for c in e.operands if c not in done]
     return order
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Finished, Index, Loop, Map, Node, Program, Reduce, Routine, Scatter, walk
-from fdl.lowering.reindex import all_nodes
+from fdl.lowering.reindex import all_nodes, places_read
 
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
 OWNED = 16  # elements that are updated together, from which threads have targets of their own: a branch on whose turn it is costs as much as some updates
@@ -52,13 +52,14 @@ def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buff
     for place, n in enumerate(program.nodes):
         others = n.dot.reads() if isinstance(n, Finished) else []
         stage = n.after if isinstance(n, Finished) else n
-        if not isinstance(stage, Map):
+        if not isinstance(stage, Map) or not any(s.buffer.kind == "output" for s in stage.stores):
             continue
+        places = places_read(stage)
         for s in stage.stores:
             if s.buffer.kind != "output":
                 continue
             fits = [
-                b for b in free if b not in others and b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and _reads_only_at(stage, b, s.offset)
+                b for b in free if b not in others and b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and places.get(b) == {s.offset}
             ]
             if fits and s.buffer not in chosen and writers[s.buffer] == 1:
                 chosen[s.buffer] = fits[0]
@@ -97,7 +98,7 @@ def plan_carries(program: Program) -> dict[Buffer, Buffer]:
             if write is None or new.kind != "temp" or new.size != old.size or new in chosen or any(new is b or old is a for a, b in loop.carry):
                 continue
             n = loop.body[write]
-            same = isinstance(n, Map) and all(_reads_only_at(n, old, s.offset, False) for s in n.stores if s.buffer is new)
+            same = isinstance(n, Map) and all(places_read(n).get(old, set()) <= {s.offset} for s in n.stores if s.buffer is new)
             if (old not in _touched(n) or same) and not any(old in _touched(m) for m in loop.body[write + 1 :]):
                 chosen[new] = old
     return chosen
@@ -110,11 +111,6 @@ def _written(n: Node) -> list[Buffer]:
 
 def _touched(n: Node) -> set[Buffer]:
     return {b for m in all_nodes([n]) for b in [*m.reads(), *m.writes()]}
-
-
-def _reads_only_at(n: Map, b: Buffer, offset: Index, needed: bool = True) -> bool:
-    loads = [e for e in walk(n.roots()) if e.op == "load" and e.attr[0] is b]
-    return (bool(loads) or not needed) and all(e.attr[1] == offset for e in loads)
 
 
 def copies_itself(n: Node, in_place: Mapping[Buffer, Buffer]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fdl.lowering.loop_ir import Buffer, Expr, Index, Interner, Loop, LoopVar, Map, Node, Program, Reduce, Scatter, Store, rebuilt_index, space_vars, walk
-from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
+from fdl.lowering.reindex import all_nodes, mapped, places_read, reindexed, used
 
 _CHEAP, _FREE = 3, 6  # operations that may be repeated, and where they read nothing but the place they stand at, as masks do
 _SMALL = 4  # loads from memory that is so many times smaller cost nothing
@@ -47,22 +47,22 @@ def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], load
     def rewrite(nodes: list[Node]) -> list[Node]:
         recipes = {s.buffer: r for n in nodes if isinstance(n, Map) for s in n.stores if (r := _recipe(n, s, rewritten, program.exprs)) is not None and cheap(r, s.buffer)}
         readers = dict.fromkeys(recipes, 0)
-        for n in nodes:
-            places: dict[Buffer, set[Index]] = {}
-            for e in _loads(n):
-                places.setdefault(e.attr[0], set()).add(e.attr[1])
+        reads = [places_read(n) if isinstance(n, (Map, Reduce)) else {} for n in nodes] if recipes else []
+        for n, places in zip(nodes, reads, strict=False):
             for b in places.keys() & recipes.keys():
                 readers[b] += all(_serves(n, place, recipes[b], places if loaded else None) for place in places[b])
         chosen = {b: r for b, r in recipes.items() if 0 < readers[b] == count[b]}
+        if not chosen:
+            return nodes
         out: list[Node] = []
-        for n in nodes:
+        for n, places in zip(nodes, reads, strict=True):
             if isinstance(n, Map):  # recipes that follow from others are told anew
                 for s in n.stores:
                     if s.buffer in chosen:
                         own = chosen[s.buffer]
                         told = dataclasses.replace(n, stores=[Store(s.buffer, own.offset, own.value)])
                         chosen[s.buffer] = dataclasses.replace(own, value=_rewritten(told, chosen, program).stores[0].value)
-            out.append(_rewritten(n, chosen, program) if any(e.attr[0] in chosen for e in _loads(n)) else n)
+            out.append(_rewritten(n, chosen, program) if places.keys() & chosen.keys() else n)
         return out
 
     return dataclasses.replace(program, nodes=mapped(program.nodes, rewrite))
@@ -113,10 +113,6 @@ def _serves(n: Node, place: Index, recipe: _Recipe, loaded: Mapping[Buffer, set[
     if _walks(n, place, recipe) is None:
         return False
     return loaded is None or recipe.source is None or place in loaded.get(recipe.source.attr[0], ())
-
-
-def _loads(n: Node) -> list[Expr]:
-    return [e for e in walk(n.roots()) if e.op == "load"] if isinstance(n, (Map, Reduce)) else []
 
 
 def _walks(n: Any, place: Index, recipe: _Recipe) -> dict[Any, Index] | None:

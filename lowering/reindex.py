@@ -46,6 +46,15 @@ def used(nodes: Iterable[Node]) -> Counter[Buffer]:
     return count
 
 
+def places_read(n: Node) -> dict[Buffer, set[Index]]:
+    """Addresses at which a node itself loads, by buffer."""
+    places: dict[Buffer, set[Index]] = {}
+    for e in walk(n.roots()):
+        if e.op == "load":
+            places.setdefault(e.attr[0], set()).add(e.attr[1])
+    return places
+
+
 def reindexed(
     exprs: Interner, roots: Sequence[Expr], target: Mapping[Any, Index], decided: Callable[[Expr], bool | None] = lambda e: None
 ) -> tuple[dict[Expr, Expr], Callable[[Index], Index]]:
