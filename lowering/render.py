@@ -33,21 +33,29 @@ from fdl.lowering.reindex import all_nodes
 from fdl.lowering.streaming import streamed
 
 _SMALL_COPY = 256  # bytes of a carry that is copied rather than swapped
+_CALL = 50  # letters of a kernel that take as long to compile as a call of one
 UNITS = 2  # parts of a large program that are compiled at the same time
 _LARGE = 150  # nodes from which a program's calls are not optimised across
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FunctionText:
-    """A function, and its head alone."""
+    """A function, its head alone, and the part of the program that it is compiled in."""
 
     text: str
     head: str
+    unit: int
 
 
-def _kernel_text(text: str) -> FunctionText:
-    start = text.find("*/") + 2 if text.startswith("/*") else 0
-    return FunctionText(text, text[start : text.index("{", start)].strip())
+def _kernel_texts(texts: Sequence[str], units: int, calls: int) -> tuple[FunctionText, ...]:
+    """Kernels shared out over parts that take equally long to compile, the longest first; the first part has the program's calls as well."""
+    load = [calls * _CALL] + [0] * (units - 1)
+    unit = {}
+    for text in sorted(texts, key=len, reverse=True):
+        unit[text] = load.index(min(load))
+        load[unit[text]] += len(text)
+    starts = [text.find("*/") + 2 if text.startswith("/*") else 0 for text in texts]
+    return tuple(FunctionText(text, text[start : text.index("{", start)].strip(), unit[text]) for text, start in zip(texts, starts, strict=True))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -215,7 +223,8 @@ class ProgramRenderer:
         self.lines: dict[str, list[Location]] = {}
         self.used: set[Buffer] = set()
         self.streamed = streamed(program, arena.in_place)
-        self.large = sum(1 for _ in all_nodes(program.nodes)) > _LARGE
+        self.stages = sum(1 for _ in all_nodes(program.nodes))
+        self.large = self.stages > _LARGE
 
     def render(self) -> Rendered:
         """All of it."""
@@ -223,8 +232,8 @@ class ProgramRenderer:
         nodes = self._nodes(self.program.nodes, Barriers(self.arena))
         for b in list(self.used):
             self._name(self.arena.home(b) if b.kind == "temp" else b)
-        kernels = tuple(_kernel_text(text.replace("KERNEL_NAME", name)) for text, name in self.kernels.items())
         units = UNITS if self.large and not self.timed else 1
+        kernels = _kernel_texts([text.replace("KERNEL_NAME", name) for text, name in self.kernels.items()], units, self.stages)
         buffers = tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used and b not in self.arena.slabs)
         text = ProgramText(kernels, buffers, nodes, serial, self.large, len(self.clocks) if self.timed else 0, units, self.arena.size, self.arena.own, tuple(sorted(self.headers)))
         source = environment().get_template("program.c.j2").render(p=text)
