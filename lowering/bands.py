@@ -37,6 +37,7 @@ from fdl.lowering.loop_ir import (
     walk,
 )
 from fdl.lowering.memory import placed, slab_bytes
+from fdl.lowering.prologue import find_prologue
 from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
 
 _LEAST = 8  # iterations, so that threads have equal shares
@@ -47,24 +48,44 @@ _COUNTERS = 4  # step counters of a band
 
 
 def band_stages(program: Program) -> Program:
-    """Runs of stages that begin with a batch of products become bands."""
+    """Runs of stages that begin with a batch of products, or with a product and what comes before it alone, become bands."""
     reads = used(program.nodes)
     writes = Counter(b for n in all_nodes(program.nodes) if not n.nested() for b in n.writes())
-    return dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _banded(nodes, reads, writes, program.exprs)))
+    buffers = list(program.buffers)
+    return dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _banded(nodes, reads, writes, buffers, program.exprs)), buffers=buffers)
 
 
-def _banded(nodes: Sequence[Node], reads: Mapping[Buffer, int], writes: Mapping[Buffer, int], exprs: Interner) -> list[Node]:
+def _banded(nodes: Sequence[Node], reads: Counter[Buffer], writes: Counter[Buffer], buffers: list[Buffer], exprs: Interner) -> list[Node]:
     out: list[Node] = []
     run: _Run | None = None
     for n in nodes:
         if run is not None and run.takes(n):
             continue
         out += run.result(reads, writes) if run is not None else []
-        run = _Run(math.prod(n.space), exprs) if isinstance(n, Dot) and math.prod(n.space) >= _LEAST else None
-        if run is None or not run.takes(n):
-            run = None
+        run = None
+        if isinstance(n, Dot):
+            run = _Run(math.prod(n.space), exprs) if math.prod(n.space) >= _LEAST else None
+            if run is None or not run.takes(n):
+                run = _with_prologue(n, out, reads, writes, buffers, exprs)
+        if run is None:
             out.append(n)
     return out + (run.result(reads, writes) if run is not None else [])
+
+
+def _with_prologue(dot: Dot, out: list[Node], reads: Counter[Buffer], writes: Counter[Buffer], buffers: list[Buffer], exprs: Interner) -> _Run | None:
+    """A run of what a product alone reads and the product, taken from the stages before it."""
+    found = find_prologue(dot, out, reads, writes, buffers, exprs)
+    if found is None:
+        return None
+    reads[found.between] = reads[found.between] or 1
+    writes[found.between] = writes[found.between] or 1
+    run = _Run(found.count, exprs)
+    if not all(run.takes(n) for n in found.nodes):
+        return None
+    run.before = found.before
+    for place, rest in reversed(list(zip(found.places, found.rest, strict=True))):
+        out[place : place + 1] = [rest] if rest is not None else []
+    return run
 
 
 class _Run:

@@ -12,7 +12,7 @@ import math
 from fdl.lowering.loop_ir import Buffer, Dot, Interner, Loop, Map, Node, Operand, Program, Store, row_major, space_vars
 from fdl.lowering.reindex import mapped
 
-_PANEL = 128  # bytes of a panel's row: two vectors of AVX-512
+PANEL_BYTES = 128  # bytes of a panel's row: two vectors of AVX-512
 _FEW = 4  # rows up to which the runtime library streams the other operand, a row or a few panels at a time
 _LEAST, _STEPS = 4096, 8  # elements, and steps of a loop, from which packing pays
 
@@ -42,7 +42,7 @@ def _with_panels(n: Node, changed: set[Buffer], packed: dict[tuple[Buffer, objec
     batch = space_vars(len(n.space))
     if n.rhs.offset.without([v.terms[0][0] for v in batch]).terms:
         return n
-    panel = _PANEL // n.dtype.itemsize
+    panel = PANEL_BYTES // n.dtype.itemsize
     (_, down), (_, across) = n.rhs.rows[0], n.rhs.cols[0]
     if n.n % panel and n.m <= _FEW and across != 1:
         panel = n.n  # rows to stream, one after another

@@ -11,6 +11,7 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
+from fdl.lowering.layout import memory_order
 from fdl.lowering.loop_ir import (
     ZERO,
     Dot,
@@ -134,13 +135,14 @@ class Products(Values):
         place = tuple(index[order.index(a)] for a in range(len(order)))
         if x.parts is not None:
             self.settle(x)
-        if not x.expensive:
-            found = self._digits(x.at(place), [x.shape[a] for a in order], len(batch), len(rows))
-            if found is not None:
-                return found
-        shape = tuple(x.shape[a] for a in order)
-        copy = self.materialize(Value(shape, x.dtype, lambda at: x.at(tuple(at[order.index(a)] for a in range(len(order))))))
-        found = self._digits(copy.at(index), shape, len(batch), len(rows))
+        sizes = [x.shape[a] for a in order]
+        found = None if x.expensive else self._digits(x.at(place), sizes, len(batch), len(rows))
+        if found is None:  # in the order in which it is computed, if that is a matrix too
+            stored = self._stored(x, memory_order(x.at(space_vars(len(order))), x.shape))
+            found = self._digits(stored.at(place), sizes, len(batch), len(rows))
+        if found is None:
+            copy = self.materialize(Value(tuple(sizes), x.dtype, lambda at: x.at(tuple(at[order.index(a)] for a in range(len(order))))))
+            found = self._digits(copy.at(index), sizes, len(batch), len(rows))
         assert found is not None
         return found
 

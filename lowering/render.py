@@ -105,6 +105,7 @@ class DotText:
     rhs: str
     rhs_axes: str
     out: str
+    out_step: int  # from row to row
     batch: int
     loops: tuple[LoopText, ...]  # of the batch: start is how many products one step of the loop takes
     narrow: bool  # elements that are summed up in wider ones
@@ -267,7 +268,7 @@ class ProgramRenderer:
             axes = [f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs)]
             clock = self._clock("product", n)
             suffix, narrow = spellings.SUFFIX[n.lhs.buffer.dtype], n.lhs.buffer.dtype != n.dtype
-            return DotText(suffix, n.m, n.n, n.k, lhs, axes[0], rhs, axes[1], out, math.prod(n.space), loops, narrow, is_parallel(n), barrier, clock)
+            return DotText(suffix, n.m, n.n, n.k, lhs, axes[0], rhs, axes[1], out, n.out.rows[0][1], math.prod(n.space), loops, narrow, is_parallel(n), barrier, clock)
         if isinstance(n, Loop):
             serial = not is_parallel(n)
             inner = Barriers(self.arena)
