@@ -125,7 +125,7 @@ class _Run:
             split = next((k for k in range(1, len(n.space) + 1) if math.prod(n.space[:k]) == self.count), None)
             if split is not None:
                 yield _Loops({v: math.prod(n.space[k + 1 : split]) for k, (v, d) in enumerate(_sizes(n.space[:split]).items()) if d > 1}, 1, _sizes(n.space, split))
-        elif isinstance(n, (Map, Reduce, Argmax, Nest)) and n.space and not (isinstance(n, Nest) and n.chunk):
+        elif isinstance(n, (Map, Reduce, Argmax, Nest)) and n.space:
             if n.space[0] % self.count == 0:
                 yield _Loops(dict.fromkeys(_sizes(n.space[:1]), 1), n.space[0] // self.count, _sizes(n.space, 1))
             if isinstance(n, Map) and len(self.steps) < _COUNTERS:
@@ -231,7 +231,9 @@ def _accesses(n: Node, loops: _Loops) -> Iterator[tuple[Buffer, Index, _Loops, t
     for m in n.body if isinstance(n, Nest) else [n] if not isinstance(n, Dot) else []:
         over = getattr(m, "over", ())
         sizes = _sizes((*m.space, *(over if isinstance(over, tuple) else (over,))))  # type: ignore[attr-defined]
-        cut = loops if loops.stepped else dataclasses.replace(loops, rest=dict(list(sizes.items())[1:]))
+        cut = loops
+        if not loops.stepped:  # some rows are one step of the first loop of a nest that takes so many at a time
+            cut = dataclasses.replace(loops, part=loops.part * m.space[0] // n.space[0], rest=dict(list(sizes.items())[1:]))  # type: ignore[attr-defined]
         stores = [(s.buffer, s.offset, ()) for s in m.stores] if isinstance(m, Map) else [(m.store, m.offset, ())]  # type: ignore[attr-defined]
         for b, index, guards in [*_loads(m.roots()), *stores]:
             if not (isinstance(n, Nest) and b in n.locals):
