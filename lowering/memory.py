@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Finished, Index, Loop, Map, Node, Program, Reduce, Routine, Scatter, walk
+from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Finished, Loop, Map, Node, Program, Reduce, Routine, Scatter, walk
 from fdl.lowering.reindex import all_nodes, places_read
 
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
@@ -58,9 +58,7 @@ def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buff
         for s in stage.stores:
             if s.buffer.kind != "output":
                 continue
-            fits = [
-                b for b in free if b not in others and b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and places.get(b) == {s.offset}
-            ]
+            fits = [b for b in free if b not in others and b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and places.get(b) == {s.offset}]
             if fits and s.buffer not in chosen and writers[s.buffer] == 1:
                 chosen[s.buffer] = fits[0]
                 free.remove(fits[0])

@@ -15,9 +15,8 @@ from fdl.lowering.loop_ir import ZERO, Buffer, Dot, Interner, Map, Node, Operand
 from fdl.lowering.panels import PANEL_BYTES
 from fdl.lowering.reindex import reindexed
 
-_LEAST = 1 << 16  # elements of an operand from which parts pay
 _REPAYS = 400  # multiplications that an element may take part in: with more, its way to memory and back is not seen (measured: 3 % at that)
-_PART_BYTES = 1 << 18  # of an operand that stay in the second cache beside what they are multiplied by
+_NEAR, _MOST = 1 << 18, 1 << 20  # bytes of a part: what stays in the second cache beside all else, and what stays there
 _PARTS = 8  # at least, so that threads have equal shares
 _ROWS = 256  # of a part, for which packing the other operand anew is not seen
 _FEW = 4  # rows up to which the other operand is not packed
@@ -25,7 +24,8 @@ _FEW = 4  # rows up to which the other operand is not packed
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Prologue:
-    """Maps and a product that take turns, part by part of `count`, and what they were before; the buffer between them; the places of the maps' stages, and what is left of these."""
+    """Maps and a product that take turns, part by part of `count`, and what they were before; the buffer between them; the places of the maps' stages, and what
+    is left of these."""
 
     count: int
     nodes: list[Node]
@@ -41,7 +41,7 @@ def find_prologue(dot: Dot, before: Sequence[Node], reads: Mapping[Buffer, int],
         return None
     for x, across in ((dot.rhs, dot.rhs.cols), (dot.lhs, dot.lhs.rows)):
         b = x.buffer
-        if b.kind != "temp" or b.dtype != dot.dtype or reads[b] != 1 or b.size < _LEAST or b.size * _REPAYS < dot.m * dot.n * dot.k:
+        if b.kind != "temp" or b.dtype != dot.dtype or reads[b] != 1 or b.size * _REPAYS < dot.m * dot.n * dot.k:
             continue
         places = [i for i, n in enumerate(before) if b in n.writes()]
         maps = [before[i] for i in places]
@@ -69,8 +69,12 @@ def _by_blocks(dot: Dot, x: Operand, across: Sequence[tuple[int, int]]) -> tuple
     whole = dot.m if x is dot.lhs else dot.n
     if x.offset.terms or x.offset.const or x.buffer.size != size * step or sum((d - 1) * s for d, s in others) >= step or any(s < 0 for _, s in others):
         return None
-    unit = _largest(size, 1, step * x.buffer.dtype.itemsize)
-    if unit is None or (whole // size * unit < _ROWS if x is dot.lhs else dot.m > _ROWS):
+    units = _units(size, 1, step * x.buffer.dtype.itemsize)
+    if x is dot.lhs:
+        unit = min((u for u in units if whole // size * u >= _ROWS), default=None)
+    else:
+        unit = _near(units, step * x.buffer.dtype.itemsize) if dot.m <= _ROWS else None
+    if unit is None:
         return None
     count, part = size // unit, whole // size * unit
     digits = ((unit, step), *inner)
@@ -86,7 +90,7 @@ def _by_panels(dot: Dot, maps: Sequence[Map], buffers: list[Buffer], exprs: Inte
     x, panel = dot.rhs, PANEL_BYTES // dot.dtype.itemsize
     if len(maps) != 1 or x.offset.terms or x.offset.const or x.rows != ((dot.k, dot.n),) or x.cols != ((dot.n, 1),) or x.buffer.size != dot.n * dot.k or dot.m > _ROWS:
         return None
-    wide = _largest(dot.n, panel, dot.k * dot.dtype.itemsize)
+    wide = _near(_units(dot.n, panel, dot.k * dot.dtype.itemsize), dot.k * dot.dtype.itemsize)
     if wide is None or (dot.m > _FEW and wide == panel):
         return None
     target = Buffer(len(buffers), dot.dtype, x.buffer.size, "temp")
@@ -127,7 +131,11 @@ def _batched(dot: Dot, count: int, m: int, n: int, lhs: Operand, rhs: Operand, s
     return dataclasses.replace(dot, space=(count,), m=m, n=n, lhs=whole(lhs), rhs=whole(rhs), out=out)
 
 
-def _largest(size: int, unit: int, nbytes: int) -> int | None:
-    """Of how many, a multiple of `unit`, a part is: as many as stay in the cache, at so many bytes each, in no fewer than so many parts."""
-    fitting = [d for d in range(unit, size // _PARTS + 1, unit) if size % d == 0 and d * nbytes <= _PART_BYTES]
-    return max(fitting, default=None)
+def _units(size: int, unit: int, nbytes: int) -> list[int]:
+    """Of how many, a multiple of `unit`, at so many bytes each, a part can be: they stay in the cache, and are parts enough."""
+    return [d for d in range(unit, size // _PARTS + 1, unit) if size % d == 0 and d * nbytes <= _MOST]
+
+
+def _near(units: Sequence[int], nbytes: int) -> int | None:
+    """The largest that is near, else the smallest."""
+    return max((d for d in units if d * nbytes <= _NEAR), default=min(units, default=None))

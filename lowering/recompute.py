@@ -7,7 +7,7 @@ anyway.  Bits do not change: the operations are the same.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fdl.lowering.loop_ir import Buffer, Expr, Index, Interner, Loop, LoopVar, Map, Node, Program, Reduce, Scatter, Store, rebuilt_index, space_vars, walk
@@ -56,12 +56,10 @@ def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], load
             return nodes
         out: list[Node] = []
         for n, places in zip(nodes, reads, strict=True):
-            if isinstance(n, Map):  # recipes that follow from others are told anew
-                for s in n.stores:
-                    if s.buffer in chosen:
-                        own = chosen[s.buffer]
-                        told = dataclasses.replace(n, stores=[Store(s.buffer, own.offset, own.value)])
-                        chosen[s.buffer] = dataclasses.replace(own, value=_rewritten(told, chosen, program).stores[0].value)
+            for b in n.writes() if isinstance(n, Map) else []:
+                if b in chosen:  # a recipe that follows from others is told anew
+                    own = chosen[b]
+                    chosen[b] = dataclasses.replace(own, value=_followed([own.value], n, chosen, program.exprs)[own.value])
             out.append(_rewritten(n, chosen, program) if places.keys() & chosen.keys() else n)
         return out
 
@@ -104,7 +102,7 @@ def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner) -> _Recip
                 if source.size * _SMALL > s.buffer.size:
                     large.append(e)
         if len(large) <= 1 and all(e.attr[1] == s.offset and e.attr[0].dtype.itemsize <= s.buffer.dtype.itemsize for e in large):
-            return _Recipe(n.space, s.offset, value, *large or [None])
+            return _Recipe(n.space, s.offset, value, large[0] if large else None)
     return None
 
 
@@ -130,16 +128,22 @@ def _walks(n: Any, place: Index, recipe: _Recipe) -> dict[Any, Index] | None:
     return target if not steps and place.const == recipe.offset.const and len(place.terms) == sum(d > 1 for d in recipe.space) else None
 
 
-def _rewritten(n: Any, chosen: dict[Buffer, _Recipe], program: Program) -> Node:
+def _rewritten(n: Any, chosen: Mapping[Buffer, _Recipe], program: Program) -> Node:
+    new = _followed(n.roots(), n, chosen, program.exprs)
+    if isinstance(n, Map):
+        return dataclasses.replace(n, stores=[Store(s.buffer, rebuilt_index(s.offset, new), new[s.value]) for s in n.stores])
+    return dataclasses.replace(n, value=new[n.value], offset=rebuilt_index(n.offset, new))  # type: ignore[no-any-return]
+
+
+def _followed(roots: Sequence[Expr], n: Node, chosen: Mapping[Buffer, _Recipe], exprs: Interner) -> dict[Expr, Expr]:
+    """Expressions of a reader, in which recipes stand for what they tell."""
+
     def again(e: Expr) -> Expr | None:
         if e.op != "load" or e.attr[0] not in chosen:
             return None
         recipe = chosen[e.attr[0]]
         target = _walks(n, e.attr[1], recipe)
         assert target is not None
-        return reindexed(program.exprs, [recipe.value], target)[0][recipe.value]
+        return reindexed(exprs, [recipe.value], target)[0][recipe.value]
 
-    new = program.exprs.rebuild(n.roots(), again)
-    if isinstance(n, Map):
-        return dataclasses.replace(n, stores=[Store(s.buffer, rebuilt_index(s.offset, new), new[s.value]) for s in n.stores])
-    return dataclasses.replace(n, value=new[n.value], offset=rebuilt_index(n.offset, new))  # type: ignore[no-any-return]
+    return exprs.rebuild(roots, again)
