@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fdl.lowering.fusion import extents_of, in_row
 from fdl.lowering.guards import where
 from fdl.lowering.loop_ir import (
     LAST_DEPTH,
@@ -38,7 +39,7 @@ from fdl.lowering.loop_ir import (
 )
 from fdl.lowering.memory import placed, slab_bytes
 from fdl.lowering.prologue import find_prologue
-from fdl.lowering.reindex import all_nodes, mapped, reindexed, used
+from fdl.lowering.reindex import all_nodes, mapped, places_read, reindexed, renamed, used
 
 _LEAST = 8  # iterations, so that threads have equal shares
 _SAVED = 1 << 19  # bytes that never go to memory, from which a band pays
@@ -171,14 +172,47 @@ class _Run:
     def result(self, reads: Mapping[Buffer, int], writes: Mapping[Buffer, int]) -> list[Node]:
         """A band, where that keeps enough from going to memory; else the stages.  What lives longest goes there first."""
         own, made = used(self.nodes), Counter(b for n in self.nodes for b in n.writes())
-        lives = self._lives()
         found = [b for b in made if b.kind == "temp" and self.inside[b] and own[b] == reads[b] and made[b] == writes[b]]
+        self.nodes = _over_what_was_read(self.nodes, [b for b in found if made[b] == 1], self.exprs)
+        found = [b for b in found if any(b in n.writes() for n in self.nodes)]
+        lives = self._lives()
         found.sort(key=lambda b: (lives[b], b.nbytes, b.number))
         fitting = bisect.bisect_right(range(len(found)), _MOST, key=lambda k: placed(self.nodes, slab_bytes(self._slabs(found[: k + 1])))[1])
         local = self._slabs(found[:fitting])
         if sum(b.nbytes for b in local) < _SAVED or any(lives[b] <= _BRIEF for b in found[fitting:]):
             return self.before
         return [Band(self.count, self.nodes, local, {d: key for key, d in self.steps.items()}, sources=list(dict.fromkeys(s for n in self.nodes for s in n.sources)))]
+
+
+def _over_what_was_read(nodes: Sequence[Node], slabs: Sequence[Buffer], exprs: Interner) -> list[Node]:
+    """The stages with some of their slabs in one: rows that a stage reads last, and writes others of the same size for, are written over.  Scores become weights."""
+    last = {b: place for place, n in enumerate(nodes) for b in n.reads()}
+    out: list[Node] = []
+    names: dict[Buffer, Buffer] = {}
+    for place, n in enumerate(nodes):
+        for new in n.writes() if isinstance(n, (Nest, Map)) else []:
+            olds = [b for b in n.reads() if new in slabs and b in slabs and last[b] == place and (b.size, b.dtype) == (new.size, new.dtype)]
+            old = next((b for b in olds if b not in names.values() and _reads_before_it_writes(n, b, new)), None)
+            if old is not None:
+                names[new] = names.get(old, old)
+        out.append(renamed(n, names, exprs))
+    return out
+
+
+def _reads_before_it_writes(n: Nest | Map, old: Buffer, new: Buffer) -> bool:
+    """Whether each row of one buffer is read before the same row of the other is written, or at the very element that is."""
+    body = n.body if isinstance(n, Nest) else [n]
+    place, store = next(((i, s) for i, m in enumerate(body) if isinstance(m, Map) for s in m.stores if s.buffer is new), (-1, None))
+    if store is None or (isinstance(n, Nest) and n.chunk) or sum(new in m.writes() for m in body) != 1:
+        return False
+    outer = n.outer if isinstance(n, Nest) else n.space
+    row = new.size // math.prod(outer)
+    for i, m in enumerate(body):
+        extents = extents_of(m)
+        for index in places_read(m).get(old, ()):
+            if i > place or (i == place and index != store.offset) or (i < place and not in_row(index, row, outer, extents)):
+                return False
+    return isinstance(n, Map) or in_row(store.offset, row, outer, extents_of(body[place]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.loop_ir import Branch, Buffer, Expr, Index, Interner, Loop, Node, Scatter, walk
+from fdl.lowering.loop_ir import Argmax, Branch, Buffer, Dot, Expr, Index, Interner, Loop, Map, Nest, Node, Reduce, Scatter, Store, rebuilt_index, walk
 
 
 def mapped(nodes: Sequence[Node], f: Any) -> list[Node]:
@@ -53,6 +53,26 @@ def places_read(n: Node) -> dict[Buffer, set[Index]]:
         if e.op == "load":
             places.setdefault(e.attr[0], set()).add(e.attr[1])
     return places
+
+
+def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:
+    """A stage without stages of its own, but for a nest's, with other buffers in place of some."""
+    if not any(b in names for b in (*n.reads(), *n.writes())):
+        return n
+    if isinstance(n, Dot):
+        lhs, rhs, out = (dataclasses.replace(x, buffer=names.get(x.buffer, x.buffer)) for x in (n.lhs, n.rhs, n.out))
+        return dataclasses.replace(n, lhs=lhs, rhs=rhs, out=out)
+    if isinstance(n, Nest):
+        return dataclasses.replace(n, body=[renamed(m, names, exprs) for m in n.body])
+
+    def other(e: Expr) -> Expr | None:
+        return exprs.make("load", (), e.dtype, (names[e.attr[0]], e.attr[1])) if e.op == "load" and e.attr[0] in names else None
+
+    new = exprs.rebuild(n.roots(), other)
+    if isinstance(n, Map):
+        return dataclasses.replace(n, stores=[Store(names.get(s.buffer, s.buffer), rebuilt_index(s.offset, new), new[s.value]) for s in n.stores])
+    assert isinstance(n, (Reduce, Argmax))
+    return dataclasses.replace(n, store=names.get(n.store, n.store), offset=rebuilt_index(n.offset, new), value=new[n.value])
 
 
 def reindexed(

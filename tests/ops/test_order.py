@@ -37,7 +37,7 @@ def test_largest_are_the_head_of_the_sorted(x, data):
     config.tier = "compiled"
     k = data.draw(st.integers(0, x.shape[-1]))
     values, places = fdl.jit(lambda x: lax.top_k(x, k))(x)
-    key = np.where(np.isnan(x), np.inf, x).astype(x.dtype)
+    key = np.where(np.isnan(x), np.inf, x) if x.dtype.kind == "f" else x
     n = x.shape[-1]
     np.testing.assert_array_equal(np.asarray(places), (n - 1 - np.argsort(key[..., ::-1], -1, kind="stable")[..., ::-1])[..., :k])
     np.testing.assert_array_equal(np.asarray(values), np.take_along_axis(x, np.asarray(places).astype(int), -1))
