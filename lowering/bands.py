@@ -8,7 +8,6 @@ The stages are called as before, on a part of their first loop: bits do not chan
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import math
 from collections import Counter
@@ -43,8 +42,8 @@ from fdl.lowering.reindex import all_nodes, mapped, places_read, reindexed, rena
 
 _LEAST = 8  # iterations, so that threads have equal shares
 _SAVED = 1 << 19  # bytes that never go to memory, from which a band pays
-_MOST = 1 << 20  # bytes of an iteration that stay in a core's second cache
-_BRIEF = 4  # stages: what lives no longer and does not fit would only take more memory in a band
+_MOST = 3 << 19  # bytes of an iteration that stay in a core's second cache
+_BRIEF = 4  # stages: what lives no longer and does not fit takes more memory in a band, which must be no more than the band saves
 _COUNTERS = 4  # step counters of a band
 
 
@@ -61,6 +60,9 @@ def _banded(nodes: Sequence[Node], reads: Counter[Buffer], writes: Counter[Buffe
     run: _Run | None = None
     for n in nodes:
         if run is not None and run.takes(n):
+            continue
+        if run is not None and run.stands_aside(n):
+            out.append(n)
             continue
         out += run.result(reads, writes) if run is not None else []
         run = None
@@ -120,6 +122,10 @@ class _Run:
             return True
         return False
 
+    def stands_aside(self, n: Node) -> bool:
+        """Whether a number can be computed before the run as well."""
+        return isinstance(n, Map) and math.prod(n.space) == 1 and not self.written.intersection(n.reads()) and not (self.written | self.read).intersection(n.writes())
+
     def _ways(self, n: Node) -> Iterator[_Loops]:
         """How the loops of a stage might make up the iterations."""
         if isinstance(n, Dot):
@@ -177,9 +183,13 @@ class _Run:
         found = [b for b in found if any(b in n.writes() for n in self.nodes)]
         lives = self._lives()
         found.sort(key=lambda b: (lives[b], b.nbytes, b.number))
-        fitting = bisect.bisect_right(range(len(found)), _MOST, key=lambda k: placed(self.nodes, slab_bytes(self._slabs(found[: k + 1])))[1])
-        local = self._slabs(found[:fitting])
-        if sum(b.nbytes for b in local) < _SAVED or any(lives[b] <= _BRIEF for b in found[fitting:]):
+        local: dict[Buffer, int] = {}
+        for b in found:
+            more = local | self._slabs([b])
+            if placed(self.nodes, slab_bytes(more))[1] <= _MOST:
+                local = more
+        saved = sum(b.nbytes for b in local)
+        if saved < _SAVED or sum(b.nbytes for b in found if b not in local and lives[b] <= _BRIEF) > saved:
             return self.before
         return [Band(self.count, self.nodes, local, {d: key for key, d in self.steps.items()}, sources=list(dict.fromkeys(s for n in self.nodes for s in n.sources)))]
 
@@ -199,13 +209,13 @@ def _over_what_was_read(nodes: Sequence[Node], slabs: Sequence[Buffer], exprs: I
     return out
 
 
-def _reads_before_it_writes(n: Nest | Map, old: Buffer, new: Buffer) -> bool:
+def _reads_before_it_writes(n: Node, old: Buffer, new: Buffer) -> bool:
     """Whether each row of one buffer is read before the same row of the other is written, or at the very element that is."""
     body = n.body if isinstance(n, Nest) else [n]
     place, store = next(((i, s) for i, m in enumerate(body) if isinstance(m, Map) for s in m.stores if s.buffer is new), (-1, None))
     if store is None or (isinstance(n, Nest) and n.chunk) or sum(new in m.writes() for m in body) != 1:
         return False
-    outer = n.outer if isinstance(n, Nest) else n.space
+    outer = n.outer if isinstance(n, Nest) else n.space  # type: ignore[attr-defined]
     row = new.size // math.prod(outer)
     for i, m in enumerate(body):
         extents = extents_of(m)

@@ -19,16 +19,16 @@ from fdl.numpy import where
 from fdl.transforms.control.call import checkpoint, graph_function
 from fdl.transforms.control.scan import scan
 
-_BLOCK = 1 << 18  # bytes of the scores of one block and one head, of which a core's cache holds a few
+_BLOCK = 1 << 19  # bytes of the scores of one block and one head, of which a core's cache holds two: the gradient needs as many
 _ROWS, _FEWEST = 16, 48  # queries in a block are a multiple of the one, and no fewer than the other, so that products are wide enough
-_MOST_BLOCKS = 8  # that are written out
+_MOST_BLOCKS = 8  # that are written out; where more were wanted they are a loop, and scores are not kept
 _CAUSAL_BLOCKS, _MIN_CAUSAL = 4, 128  # blocks of causal attention, and the length from which it has so many
-_LARGE = 1 << 28  # bytes of all scores from which they are not kept
+_LARGE = 1 << 28  # bytes of all scores from which causal attention is a loop too: blocks that are written out compute fewer scores that no query sees
 
 
 def _block(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: Any, is_causal: bool, scale: float) -> Any:
-    """Attention of some queries, of which `first` is the number of the first one: (batch, heads, queries, size).  Queries that see no key get zeros."""
-    scores = ops.mul(ops.dot_general(query, key, (((3,), (3,)), ((0, 2), (0, 2)))), scale)
+    """Attention of some queries, of which `first` is the number of the first one, over (batch, heads, length, size).  Queries that see no key get zeros."""
+    scores = ops.mul(ops.dot_general(query, key, (((3,), (3,)), ((0, 1), (0, 1)))), scale)
     shape = aval_of(scores).shape
     sees = []
     if bias is not None:
@@ -41,7 +41,7 @@ def _block(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: Any, i
         scores = where(ops.bitwise_or(mask, ops.bitwise_not(ops.expand_dims(sees[-1], (3,)))), scores, -math.inf)
     elif behind is not None:
         scores = where(behind, scores, -math.inf)
-    out = ops.dot_general(softmax(scores), value, (((3,), (1,)), ((0, 1), (0, 2))))
+    out = ops.dot_general(softmax(scores), value, (((3,), (2,)), ((0, 1), (0, 1))))
     for some in sees:
         out = where(ops.expand_dims(some, (3,)), out, 0)
     return out
@@ -60,21 +60,22 @@ def _cut(x: Any, first: int, last: int, keys: int) -> Any:
 def _attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, is_causal: bool, scale: float) -> Any:
     (batch, length, heads, _), keys = aval_of(query).shape, aval_of(key).shape[1]
     width = max(keys * aval_of(query).dtype.itemsize, 1)
-    large = batch * heads * length * width >= _LARGE
     rows = max(_BLOCK // width, _FEWEST) // _ROWS * _ROWS
     count = max(-(-length // rows), _CAUSAL_BLOCKS if is_causal and length >= _MIN_CAUSAL else 1)
+    large = (count > _MOST_BLOCKS and not is_causal) or batch * heads * length * width >= _LARGE
     if large:  # a loop for each part of the queries, over blocks that see as many keys as the last one
         parts = _CAUSAL_BLOCKS if is_causal else 1
         edges = [-(-length * i // (parts * rows)) * rows for i in range(parts)] + [length]
     else:
         count = min(count, _MOST_BLOCKS)
         edges = [round(length * i / count / _ROWS) * _ROWS for i in range(count)] + [length]
+    query, key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))  # so that what a loop adds up for a head lies together
     outs = []
     for first, last in itertools.pairwise(edges):
         if first >= last:
             continue
         seen = min(last, keys) if is_causal else keys
-        q, k, v = ops.slice_in_dim(query, first, last, 1), ops.slice_in_dim(key, 0, seen, 1), ops.slice_in_dim(value, 0, seen, 1)
+        q, k, v = ops.slice_in_dim(query, first, last, 2), ops.slice_in_dim(key, 0, seen, 2), ops.slice_in_dim(value, 0, seen, 2)
         b, m = _cut(bias, first, last, seen), _cut(mask, first, last, seen)
         outs.append(_looped(q, k, v, b, m, first, is_causal, scale, rows) if large else _block(q, k, v, b, m, first, is_causal, scale))
     return ops.transpose(outs[0] if len(outs) == 1 else ops.concatenate(outs, 2), (0, 2, 1, 3))
@@ -82,7 +83,7 @@ def _attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, is_causal
 
 def _looped(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: int, is_causal: bool, scale: float, rows: int) -> Any:
     """`_block` in a loop over so many queries at a time, whose gradient keeps nothing but operands."""
-    batch, length, heads, _ = aval_of(query).shape
+    batch, heads, length, _ = aval_of(query).shape
     whole = length // rows * rows
 
     def steps(x: Any, axis: int) -> Any:
@@ -106,11 +107,11 @@ def _looped(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: int, 
     outs = []
     if whole:
         starts = ops.add(ops.mul(ops.iota((whole // rows,), 0), rows), first)
-        stacked = scan(step, (), (steps(query, 1), starts, *(steps(y, 2) for y in (bias, mask) if by_row(y))))[1]
+        stacked = scan(step, (), (steps(query, 2), starts, *(steps(y, 2) for y in (bias, mask) if by_row(y))))[1]
         outs.append(ops.reshape(ops.transpose(stacked, (1, 2, 0, 3, 4)), (batch, heads, whole, aval_of(value).shape[3])))
     if whole < length:
-        rest = [_cut(y, whole, length, aval_of(key).shape[1]) for y in (bias, mask)]
-        outs.append(block(ops.slice_in_dim(query, whole, length, 1), first + whole, key, value, *rest))
+        rest = [_cut(y, whole, length, aval_of(key).shape[2]) for y in (bias, mask)]
+        outs.append(block(ops.slice_in_dim(query, whole, length, 2), first + whole, key, value, *rest))
     return outs[0] if len(outs) == 1 else ops.concatenate(outs, 2)
 
 

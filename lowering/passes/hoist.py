@@ -12,7 +12,8 @@ from typing import Any
 from fdl.core.graph import Atom, Equation, Graph, Var, use_counts
 
 _MIN_RESULT = 1024  # elements of a sum that is worth the stacks
-_MAX_STACKED = 1 << 25  # elements
+_MAX_STACKED = 1 << 25  # elements of a stack
+_REPAID = 2  # times as many elements a sum has as a step stacks for it: to write and read a stack costs as much as to add to the sum
 
 
 def hoist(graph: Graph) -> Graph:
@@ -29,7 +30,7 @@ def _sums(e: Equation) -> list[tuple[int, Equation, Equation]]:
     uses = use_counts(body)
     made = {q.outputs[0]: q for q in body.equations if q.outputs}
     consts = set(body.inputs[:first])
-    stacked = {*body.inputs[first + count :], *body.outputs[count:]}
+    stacked: set[Atom] = {*body.inputs[first + count :], *body.outputs[count:]}
     products, sums = [], []
     for i in range(count):
         carry, out = body.inputs[first + i], body.outputs[i]
@@ -42,10 +43,16 @@ def _sums(e: Equation) -> list[tuple[int, Equation, Equation]]:
             continue
         if q.primitive.name == "reduce_sum":
             sums.append((i, added, q))
-        elif q.primitive.name == "dot_general" and out.aval.size >= _MIN_RESULT and e.params["length"] * sum(a.aval.size for a in q.inputs) <= _MAX_STACKED:
+        elif q.primitive.name == "dot_general" and _pays(q, stacked, e.params["length"]):
             products.append((i, added, q))
     stacked.update(a for _, _, q in products for a in q.inputs)
     return products + [(i, added, q) for i, added, q in sums if q.inputs[0] in stacked]
+
+
+def _pays(q: Equation, stacked: set[Atom], length: int) -> bool:
+    """Whether a product is worth what has to be stacked for it."""
+    result, new = q.outputs[0].aval.size, sum(a.aval.size for a in q.inputs if a not in stacked)
+    return bool(result >= _MIN_RESULT and _REPAID * new <= result and length * sum(a.aval.size for a in q.inputs) <= _MAX_STACKED)
 
 
 def _hoisted(e: Equation) -> list[Equation]:

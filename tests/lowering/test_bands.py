@@ -163,3 +163,36 @@ def test_a_sum_of_slices_has_no_condition_left():
     x = jnp.ones((64, 128))
     graph, _ = graph_of(fdl.grad(lambda x: sum((x[: 16 * i] ** (i + 1)).sum() for i in range(1, 5))), [x])
     assert "choose" not in str(scheduled(graph))
+
+
+def test_weights_are_written_over_scores():
+    """Rows that a stage reads last hold what it makes of them; what it reads out of order, or others read later, they do not."""
+    q, k, v, _ = operands(2, 64, 8, 32)
+    weights = lambda q, k: fdl.nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", q, k))
+    turned = lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", weights(q, k)[:, :, :, ::-1] * weights(q, k), v)
+    later = lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", jnp.exp(jnp.einsum("bqhd,bkhd->bhqk", q, k)), v) + jnp.einsum("bqhd,bkhd->bhqk", q, k).sum((1, 3))[..., None, None]
+    for f, slabs in ((lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", weights(q, k), v), 1), (turned, 2), (later, 2)):
+        with pytest.MonkeyPatch.context() as patch:
+            eager_bands(patch)
+            graph, args = graph_of(f, (q, k, v))
+            program = scheduled(graph)
+            squares = [b for band in kinds(program, Band) for b in band.locals if b.size == 2 * 8 * 64 * 64]
+            assert squares and len(squares) <= slabs
+            values = [np.asarray(a) for a in args]
+            for got, want in zip(interpret_program(program, values), interpret(graph, values), strict=True):
+                np.testing.assert_allclose(got.reshape(want.shape), want, rtol=2e-4, atol=1e-4)
+
+
+def test_numbers_stand_aside():
+    """A number that a stage of the run needs, and that follows from none of them, is computed before the band."""
+
+    def step(carry, at):
+        scores = jnp.einsum("hqd,hkd->hqk", carry, carry)
+        weights = fdl.nn.softmax(jnp.where(jnp.arange(32)[:, None] + at * 3 > jnp.arange(32), scores, -1e9))
+        return carry, jnp.einsum("hqk,hkd->hqd", weights, carry)
+
+    with pytest.MonkeyPatch.context() as patch:
+        eager_bands(patch)
+        graph, args = graph_of(lambda x, at: lax.scan(step, x, at)[1], (jnp.ones((8, 32, 16)), jnp.arange(4)))
+        bands_ = kinds(scheduled(graph), Band)
+        assert bands_ and max(len(b.body) for b in bands_) >= 3
