@@ -199,11 +199,13 @@ def _over_what_was_read(nodes: Sequence[Node], slabs: Sequence[Buffer], exprs: I
     last = {b: place for place, n in enumerate(nodes) for b in n.reads()}
     out: list[Node] = []
     names: dict[Buffer, Buffer] = {}
+    gone: set[Buffer] = set()
     for place, n in enumerate(nodes):
         for new in n.writes() if isinstance(n, (Nest, Map)) else []:
             olds = [b for b in n.reads() if new in slabs and b in slabs and last[b] == place and (b.size, b.dtype) == (new.size, new.dtype)]
-            old = next((b for b in olds if b not in names.values() and _reads_before_it_writes(n, b, new)), None)
+            old = next((b for b in olds if b not in gone and _reads_before_it_writes(n, b, new)), None)
             if old is not None:
+                gone.add(old)
                 names[new] = names.get(old, old)
         out.append(renamed(n, names, exprs))
     return out

@@ -171,7 +171,15 @@ def test_weights_are_written_over_scores():
     weights = lambda q, k: fdl.nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", q, k))
     turned = lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", weights(q, k)[:, :, :, ::-1] * weights(q, k), v)
     later = lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", jnp.exp(jnp.einsum("bqhd,bkhd->bhqk", q, k)), v) + jnp.einsum("bqhd,bkhd->bhqk", q, k).sum((1, 3))[..., None, None]
-    for f, slabs in ((lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", weights(q, k), v), 1), (turned, 2), (later, 2)):
+
+    def both(q, k, v):
+        """What reads the weights last makes two arrays of their size."""
+        w = weights(q, k)
+        times = lambda x: jnp.einsum("bhqk,bkhd->bhqd", x, v)
+        s = times(w).sum(-1, keepdims=True)
+        return [times(x) for x in (w * jnp.tanh(s + w), jnp.sin(w - s))]
+
+    for f, slabs in ((lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", weights(q, k), v), 1), (turned, 2), (later, 2), (both, 2)):
         with pytest.MonkeyPatch.context() as patch:
             eager_bands(patch)
             graph, args = graph_of(f, (q, k, v))
