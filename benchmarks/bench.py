@@ -74,11 +74,11 @@ def first_steps(workload, names, threads):
 
 def peaks(workload, names, threads):
     """Bytes of a step at their highest, above the state after import and data."""
-    times = {}
+    found = {}
     for name in names:
         with Framework(name, threads) as f:
-            times[name] = f.ask("peak", workload.name)
-    return times
+            found[name] = f.ask("peak", workload.name)
+    return found
 
 
 class Table:

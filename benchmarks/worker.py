@@ -1,5 +1,6 @@
 """A framework's process: it builds workloads, times blocks of calls and looks at its memory, as it is told."""
 
+import functools
 import importlib
 import multiprocessing
 import os
@@ -18,17 +19,16 @@ class Worker:
         self.adapter = adapter
         self.step = None
 
-    def make(self, name):
-        """Data of a workload, and the function that makes its step."""
+    def prepare(self, name):
+        """What makes a workload's step, its data in memory; it gives None where that is not supported."""
         workload = named(name)
         family = getattr(self.adapter, workload.family, None)
-        return workload, workload.make() if family else None, family
+        return functools.partial(family, workload.make(), **workload.options) if family else lambda: None
 
     def build(self, name):
         """Results of the first steps."""
-        workload, data, family = self.make(name)
-        self.step = family and family(data, **workload.options)
-        return None if self.step is None else [self.adapter.results(self.step()) for _ in range(workload.check)]
+        self.step = self.prepare(name)()
+        return None if self.step is None else [self.adapter.results(self.step()) for _ in range(named(name).check)]
 
     def run(self, count):
         """Seconds a call, of so many."""
@@ -39,11 +39,9 @@ class Worker:
 
     def first(self, name):
         """Seconds from data in memory, the framework imported, to the end of the first step."""
-        workload, data, family = self.make(name)
-        if family is None:
-            return None
+        begin = self.prepare(name)
         start = time.perf_counter()
-        step = family(data, **workload.options)
+        step = begin()
         if step is None:
             return None
         self.adapter.results(step())
@@ -51,11 +49,9 @@ class Worker:
 
     def peak(self, name):
         """Bytes of a step at their highest, above what there was after import and data; Linux only."""
-        workload, data, family = self.make(name)
-        if family is None:
-            return None
+        begin = self.prepare(name)
         before = _resident("VmRSS")
-        step = family(data, **workload.options)
+        step = begin()
         if step is None:
             return None
         for _ in range(3):

@@ -176,7 +176,7 @@ class _Run:
         return {b: b.size // self.count for b in buffers}
 
     def result(self, reads: Mapping[Buffer, int], writes: Mapping[Buffer, int]) -> list[Node]:
-        """A band, where that keeps enough from going to memory; else the stages.  What lives longest goes there first."""
+        """A band, where that keeps enough from going to memory; else the stages.  What lives shortest is kept first."""
         own, made = used(self.nodes), Counter(b for n in self.nodes for b in n.writes())
         found = [b for b in made if b.kind == "temp" and self.inside[b] and own[b] == reads[b] and made[b] == writes[b]]
         self.nodes = _over_what_was_read(self.nodes, [b for b in found if made[b] == 1], self.exprs)
@@ -275,8 +275,7 @@ def _accesses(n: Node, loops: _Loops) -> Iterator[tuple[Buffer, Index, _Loops, t
     if isinstance(n, Dot):
         yield from ((x.buffer, x.offset, loops, (), _reach(x)) for x in (n.lhs, n.rhs, n.out))
     for m in n.body if isinstance(n, Nest) else [n] if not isinstance(n, Dot) else []:
-        over = getattr(m, "over", ())
-        sizes = _sizes((*m.space, *(over if isinstance(over, tuple) else (over,))))  # type: ignore[attr-defined]
+        sizes = _sizes(extents_of(m))
         cut = loops
         if not loops.stepped:  # some rows are one step of the first loop of a nest that takes so many at a time
             cut = dataclasses.replace(loops, part=loops.part * m.space[0] // n.space[0], rest=dict(list(sizes.items())[1:]))  # type: ignore[attr-defined]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from fdl.lowering.loop_ir import Buffer, Dot, Interner, Loop, Map, Node, Operand, Program, Store, row_major, space_vars
+from fdl.lowering.loop_ir import Buffer, Dot, Index, Interner, Loop, Map, Node, Operand, Program, Store, row_major, space_vars
 from fdl.lowering.reindex import mapped
 
 PANEL_BYTES = 128  # bytes of a panel's row: two vectors of AVX-512
-_FEW = 4  # rows up to which the runtime library streams the other operand, a row or a few panels at a time
+FEW = 4  # rows up to which the runtime library streams the other operand, a row or a few panels at a time
 _LEAST, _STEPS = 4096, 8  # elements, and steps of a loop, from which packing pays
 
 
@@ -36,6 +36,11 @@ def pack_constants(program: Program) -> Program:
     return dataclasses.replace(program, nodes=nodes, buffers=buffers)
 
 
+def in_panels(buffer: Buffer, offset: Index, k: int, columns: int, panel: int) -> Operand:
+    """The right operand that lies as [columns / panel][k][panel]."""
+    return Operand(buffer, offset, ((k, panel),), ((columns, 1),) if panel == columns else ((columns // panel, k * panel), (panel, 1)))
+
+
 def _with_panels(n: Node, changed: set[Buffer], packed: dict[tuple[Buffer, object], Operand], before: list[Node], buffers: list[Buffer], exprs: Interner) -> Node:
     if not isinstance(n, Dot) or n.rhs.buffer.dtype != n.dtype or n.rhs.buffer in changed or n.n * n.k < _LEAST or len(n.rhs.rows) != 1 or len(n.rhs.cols) != 1:
         return n
@@ -44,7 +49,7 @@ def _with_panels(n: Node, changed: set[Buffer], packed: dict[tuple[Buffer, objec
         return n
     panel = PANEL_BYTES // n.dtype.itemsize
     (_, down), (_, across) = n.rhs.rows[0], n.rhs.cols[0]
-    if n.n % panel and n.m <= _FEW and across != 1:
+    if n.n % panel and n.m <= FEW and across != 1:
         panel = n.n  # rows to stream, one after another
     if n.n % panel:
         return n
@@ -56,6 +61,5 @@ def _with_panels(n: Node, changed: set[Buffer], packed: dict[tuple[Buffer, objec
         j, p, l = space_vars(3, len(batch))
         value = exprs.make("load", (), n.dtype, (n.rhs.buffer, n.rhs.offset + p * down + (j * panel + l) * across))
         before.append(Map(space, [Store(buffer, row_major([*batch, j, p, l], space), value)], sources=list(n.sources)))
-        cols = ((n.n, 1),) if panel == n.n else ((n.n // panel, n.k * panel), (panel, 1))
-        packed[key] = Operand(buffer, row_major(batch, n.space) * (n.n * n.k), ((n.k, panel),), cols)
+        packed[key] = in_panels(buffer, row_major(batch, n.space) * (n.n * n.k), n.k, n.n, panel)
     return dataclasses.replace(n, rhs=packed[key])

@@ -12,14 +12,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fdl.lowering.loop_ir import ZERO, Buffer, Dot, Interner, Map, Node, Operand, Store, space_vars
-from fdl.lowering.panels import PANEL_BYTES
+from fdl.lowering.panels import FEW, PANEL_BYTES, in_panels
 from fdl.lowering.reindex import reindexed
 
 _REPAYS = 400  # multiplications that an element may take part in: with more, its way to memory and back is not seen (measured: 3 % at that)
 _NEAR, _MOST = 1 << 18, 1 << 20  # bytes of a part: what stays in the second cache beside all else, and what stays there
 _PARTS = 8  # at least, so that threads have equal shares
 _ROWS = 256  # of a part, for which packing the other operand anew is not seen
-_FEW = 4  # rows up to which the other operand is not packed
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -91,14 +90,14 @@ def _by_panels(dot: Dot, maps: Sequence[Map], buffers: list[Buffer], exprs: Inte
     if len(maps) != 1 or x.offset.terms or x.offset.const or x.rows != ((dot.k, dot.n),) or x.cols != ((dot.n, 1),) or x.buffer.size != dot.n * dot.k or dot.m > _ROWS:
         return None
     wide = _near(_units(dot.n, panel, dot.k * dot.dtype.itemsize), dot.k * dot.dtype.itemsize)
-    if wide is None or (dot.m > _FEW and wide == panel):
+    if wide is None or (dot.m > FEW and wide == panel):
         return None
     target = Buffer(len(buffers), dot.dtype, x.buffer.size, "temp")
     stage = _as_panels(maps[0], dot.n, dot.k, wide, panel, target, exprs)
     if stage is None:
         return None
     buffers.append(target)
-    rhs = Operand(target, space_vars(1)[0] * (wide * dot.k), ((dot.k, panel),), ((wide // panel, panel * dot.k), (panel, 1)))
+    rhs = in_panels(target, space_vars(1)[0] * (wide * dot.k), dot.k, wide, panel)
     return dot.n // wide, [stage], _batched(dot, dot.n // wide, dot.m, wide, dot.lhs, rhs, wide)
 
 

@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.loop_ir import Buffer, Expr, Index, Interner, Loop, LoopVar, Map, Node, Program, Reduce, Scatter, Store, rebuilt_index, space_vars, walk
-from fdl.lowering.reindex import all_nodes, mapped, places_read, reindexed, used
+from fdl.lowering.loop_ir import Buffer, Expr, Index, Interner, Loop, LoopVar, Map, Node, Program, Reduce, Scatter, Store, space_vars, walk
+from fdl.lowering.reindex import all_nodes, mapped, places_read, rebuilt, reindexed, used
 
 _CHEAP, _FREE = 3, 6  # operations that may be repeated, and where they read nothing but the place they stand at, as masks do
 _SMALL = 4  # loads from memory that is so many times smaller cost nothing
@@ -60,7 +60,7 @@ def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], load
                 if b in chosen:  # a recipe that follows from others is told anew
                     own = chosen[b]
                     chosen[b] = dataclasses.replace(own, value=_followed([own.value], n, chosen, program.exprs)[own.value])
-            out.append(_rewritten(n, chosen, program) if places.keys() & chosen.keys() else n)
+            out.append(rebuilt(n, _followed(n.roots(), n, chosen, program.exprs), {}) if places.keys() & chosen.keys() else n)
         return out
 
     return dataclasses.replace(program, nodes=mapped(program.nodes, rewrite))
@@ -126,13 +126,6 @@ def _walks(n: Any, place: Index, recipe: _Recipe) -> dict[Any, Index] | None:
             return None
         target[own] = Index(0, ((atom, 1),)) if d > 1 else Index(0, ())
     return target if not steps and place.const == recipe.offset.const and len(place.terms) == sum(d > 1 for d in recipe.space) else None
-
-
-def _rewritten(n: Any, chosen: Mapping[Buffer, _Recipe], program: Program) -> Node:
-    new = _followed(n.roots(), n, chosen, program.exprs)
-    if isinstance(n, Map):
-        return dataclasses.replace(n, stores=[Store(s.buffer, rebuilt_index(s.offset, new), new[s.value]) for s in n.stores])
-    return dataclasses.replace(n, value=new[n.value], offset=rebuilt_index(n.offset, new))  # type: ignore[no-any-return]
 
 
 def _followed(roots: Sequence[Expr], n: Node, chosen: Mapping[Buffer, _Recipe], exprs: Interner) -> dict[Expr, Expr]:

@@ -68,7 +68,11 @@ def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:
     def other(e: Expr) -> Expr | None:
         return exprs.make("load", (), e.dtype, (names[e.attr[0]], e.attr[1])) if e.op == "load" and e.attr[0] in names else None
 
-    new = exprs.rebuild(n.roots(), other)
+    return rebuilt(n, exprs.rebuild(n.roots(), other), names)
+
+
+def rebuilt(n: Node, new: Mapping[Expr, Expr], names: Mapping[Buffer, Buffer]) -> Node:
+    """A map or a fold of other expressions, which stores into other buffers in place of some."""
     if isinstance(n, Map):
         return dataclasses.replace(n, stores=[Store(names.get(s.buffer, s.buffer), rebuilt_index(s.offset, new), new[s.value]) for s in n.stores])
     assert isinstance(n, (Reduce, Argmax))
