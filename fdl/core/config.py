@@ -1,58 +1,104 @@
 """Settings: read from the environment once, changed by functions, one place each.
 
+A variable with a value that it cannot have is an error at `import fdl`, one whose name begins with `FDL_` but is none of these a warning.  Empty means not set.
+
 | variable | meaning |
 |---|---|
 | `FDL_TIER` | `auto` (compile what is under `jit` and what keeps coming back), `compiled` (all, and raise where it cannot be), `interpreted` (nothing) |
-| `FDL_EAGER` | `1`: each operation outside of transforms runs when its line is reached, one by one |
-| `FDL_NUM_THREADS` | threads of a compiled program (else `OMP_NUM_THREADS`, else the cores that the process may use) |
+| `FDL_EAGER` | `0` (the default) or `1`: each operation outside of transforms runs when its line is reached, one by one |
+| `FDL_NUM_THREADS` | threads of a compiled program (a whole number; else `OMP_NUM_THREADS`, else the cores that the process may use) |
 | `FDL_CACHE_DIR` | folder of compiled programs (default: `fdl` in the user's cache folder) |
-| `FDL_CC` | the C compiler to use |
+| `FDL_CC` | name or path of the C compiler to use |
 | `FDL_LOG` | `compile`: say on standard error what is compiled, why, and how long it took |
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import operator
 import os
+import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, TypeVar, get_args
+
+from fdl.core.errors import SettingError, SettingWarning
 
 Tier = Literal["auto", "compiled", "interpreted"]
+T = TypeVar("T")
+MOST_THREADS = 65_536  # that can be asked for
+
+
+def _one_of(values: dict[str, T]) -> Callable[[str], T]:
+    def parse(text: str) -> T:
+        if text not in values:
+            raise ValueError(f"one of {', '.join(values)}")
+        return values[text]
+
+    return parse
+
+
+def _some_of(*kinds: str) -> Callable[[str], frozenset[str]]:
+    def parse(text: str) -> frozenset[str]:
+        found = frozenset(text.replace(",", " ").split())
+        if not found <= set(kinds):
+            raise ValueError(f"{' or '.join(kinds)}; with commas between where it is more than one")
+        return found
+
+    return parse
+
+
+def _count(text: str) -> int:
+    count = int(text) if text.isdecimal() and len(text) < 10 else 0
+    if not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"a whole number from 1 to {MOST_THREADS}")
+    return count
+
+
+def _folder(text: str) -> Path:
+    path = Path(os.path.expanduser(text)).absolute()  # the process may change its folder later
+    if any(os.path.lexists(p) and not os.path.isdir(p) for p in (path, *path.parents)):
+        raise ValueError("a folder, which need not exist: something else lies there")
+    return path
+
+
+def _program(text: str) -> str:
+    if shutil.which(text) is None:
+        raise ValueError("the name or path of a C compiler that can be run")
+    return str(Path(text).absolute()) if os.sep in text else text
 
 
 def _default_threads() -> int:
-    for variable in ("FDL_NUM_THREADS", "OMP_NUM_THREADS"):
-        text = os.environ.get(variable, "")
-        if text.isdigit() and int(text) > 0:
-            return int(text)
+    """As many as OpenMP would start, a library that may share the machine; else the cores that this process may use."""
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    if text.isdecimal() and int(text) > 0:
+        return min(int(text), MOST_THREADS)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _default_tier() -> Tier:
-    tier = os.environ.get("FDL_TIER", "auto")
-    if tier not in get_args(Tier):
-        raise ValueError(f"FDL_TIER={tier!r}: expected one of {', '.join(get_args(Tier))}")
-    return cast(Tier, tier)
-
-
 def _default_cache_dir() -> Path:
-    if folder := os.environ.get("FDL_CACHE_DIR"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fdl"
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    home = os.path.expanduser("~")
+    if os.path.isabs(given):
+        return Path(given) / "fdl"
+    if os.path.isabs(home):
+        return Path(home) / ".cache" / "fdl"
+    return Path(os.environ.get("TMPDIR") or "/tmp").absolute() / f"fdl-{os.getuid()}"  # a user without a home
 
 
 @dataclasses.dataclass
 class Config:
     """All settings of the process; tests replace fields and put them back."""
 
-    tier: Tier = dataclasses.field(default_factory=_default_tier)
-    eager: bool = dataclasses.field(default_factory=lambda: os.environ.get("FDL_EAGER", "0") not in ("", "0"))
-    threads: int = dataclasses.field(default_factory=_default_threads)
-    cache_dir: Path = dataclasses.field(default_factory=_default_cache_dir)
-    compiler: str = dataclasses.field(default_factory=lambda: os.environ.get("FDL_CC", ""))
-    log: frozenset[str] = dataclasses.field(default_factory=lambda: frozenset(os.environ.get("FDL_LOG", "").replace(",", " ").split()))
+    tier: Tier
+    eager: bool
+    threads: int
+    cache_dir: Path
+    compiler: str
+    log: frozenset[str]
     listeners: list[Callable[[int], object]] = dataclasses.field(default_factory=list)
 
     def on_threads(self, listener: Callable[[int], object]) -> None:
@@ -67,7 +113,35 @@ class Config:
             listener(count)
 
 
-config = Config()
+# Names in the environment: the field, how its text is read, and its value where there is no text
+_VARIABLES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any]]] = {
+    "FDL_TIER": ("tier", _one_of({tier: tier for tier in get_args(Tier)}), lambda: "auto"),
+    "FDL_EAGER": ("eager", _one_of({"0": False, "1": True}), bool),
+    "FDL_NUM_THREADS": ("threads", _count, _default_threads),
+    "FDL_CACHE_DIR": ("cache_dir", _folder, _default_cache_dir),
+    "FDL_CC": ("compiler", _program, str),
+    "FDL_LOG": ("log", _some_of("compile"), frozenset),
+}
+
+
+def _from_environment() -> Config:
+    """The settings that the process starts with; SettingError where a variable has none of its values, SettingWarning for an unknown one."""
+    settings = {}
+    for name, (field, parse, default) in _VARIABLES.items():
+        text = os.environ.get(name, "")
+        try:
+            settings[field] = parse(text) if text else default()
+        except ValueError as expected:
+            raise SettingError(f"{name}={text!r}: expected {expected}") from None
+    for name in sorted(os.environ):
+        if name.startswith("FDL_") and name not in _VARIABLES:
+            near = difflib.get_close_matches(name, _VARIABLES, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(_VARIABLES)}"
+            warnings.warn(f"{name} is no setting of fdl; {meant}", SettingWarning, stacklevel=2)
+    return Config(**settings)
+
+
+config = _from_environment()
 
 
 def log(kind: str, message: str) -> None:
@@ -79,13 +153,14 @@ def log(kind: str, message: str) -> None:
 def set_num_threads(count: int) -> None:
     """Use `count` threads in compiled programs from now on.
 
-    Raises ValueError for a count below 1.  Results never depend on it, bit for bit.
+    Raises ValueError for a count below 1 or above 65,536, TypeError for what is no whole number.  Results never depend on it, bit for bit.
 
     >>> import fdl
     >>> fdl.set_num_threads(2)
     """
-    if count < 1:
-        raise ValueError(f"set_num_threads: expected at least 1, got {count}")
+    count = operator.index(count)
+    if not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"set_num_threads: expected 1 to {MOST_THREADS}, got {count}")
     config.set_threads(count)
 
 

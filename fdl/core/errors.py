@@ -235,6 +235,18 @@ class CompileError(FdlError, RuntimeError):
     """
 
 
+class SettingError(FdlError, ValueError):
+    """A variable of the environment whose name begins with `FDL_` has a value that it cannot have; raised at `import fdl`.
+
+    Wrong: `FDL_TIER=fast`.
+    Right: `FDL_TIER=compiled`; the README lists all of them.
+    """
+
+
+class SettingWarning(UserWarning):
+    """A variable of the environment whose name begins with `FDL_` is no setting of fdl: it may be misspelt."""
+
+
 class CompileWarning(UserWarning):
     """The compiler failed on a program, which runs on the slower interpreter."""
 

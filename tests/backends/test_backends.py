@@ -48,11 +48,6 @@ def test_compiled_tier_needs_a_compiler(no_compiler):
         fdl.jit(lambda x: x)(1.0)
 
 
-def test_bad_tier_is_named():
-    result = run_python("import fdl.core", FDL_TIER="fast")
-    assert result.returncode and "FDL_TIER='fast'" in result.stderr
-
-
 @needs_compiler
 def test_second_process_starts_no_compiler(tmp_path):
     code = """
