@@ -15,7 +15,7 @@ from fdl.backends import cache, runtime
 from fdl.backends.executable import Executable, as_operand_array
 from fdl.backends.toolchain import PROGRAM_FLAGS, Compiler
 from fdl.core import dtypes
-from fdl.core.array import DONATED, Array
+from fdl.core.array import DONATED, ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph, subgraphs
 from fdl.core.pytree import TreeDef
@@ -143,7 +143,7 @@ class CExecutable(Executable):
         self.run = self._native_program((), "run")
         self.into = self._native_program((), "fill")
 
-    def _native_program(self, captured: Sequence[Array], kind: str, patterns: tuple[Any, ...] = (), donated: Sequence[int] = ()) -> Callable[..., Any]:
+    def _native_program(self, captured: Sequence[ConcreteArray], kind: str, patterns: tuple[Any, ...] = (), donated: Sequence[int] = ()) -> Callable[..., Any]:
         sizes = tuple(max(a.nbytes, 1) for a in self.out_avals)
         own = self.in_avals[len(captured) :]
         program: Callable[..., Any] = self.native.program(
@@ -152,7 +152,7 @@ class CExecutable(Executable):
             sizes,
             (self.plan.arena, self.plan.own),
             int(self.plan.parallel),
-            Array,
+            ConcreteArray,
             own,
             self.out_avals,
             tuple(captured),
@@ -170,11 +170,11 @@ class CExecutable(Executable):
         """Numbers that the program keeps under a name, as doubles that can be read and set."""
         return (ctypes.c_double * count).in_dll(ctypes.CDLL(str(self.plan.path)), name)
 
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+    def __call__(self, arrays: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         outs = self.run(list(arrays))
         if outs is NotImplemented:
             outs = self.run([_readable(a) for a in arrays])
-        results: list[Array] = outs
+        results: list[ConcreteArray] = outs
         return results
 
     def fill(self, values: list[Any], leaves: list[int], outputs: list[int]) -> None:
@@ -184,7 +184,7 @@ class CExecutable(Executable):
             n = len(readable)
             self.into(readable + outs, list(range(n)), list(range(n, n + len(outs))))
 
-    def entry(self, captured: Sequence[Array], given: TreeDef, result: TreeDef, donated: Sequence[int]) -> Callable[..., Any] | None:
+    def entry(self, captured: Sequence[ConcreteArray], given: TreeDef, result: TreeDef, donated: Sequence[int]) -> Callable[..., Any] | None:
         patterns = pattern_of(given), pattern_of(result)
         return None if None in patterns else self._native_program(captured, "fast", patterns, donated)
 
@@ -210,7 +210,7 @@ def number_code(aval: ShapedArray) -> str:
     return "-" if aval.shape else _NUMBER_CODES.get(aval.dtype, "-")
 
 
-def _readable(array: Array) -> Array:
+def _readable(array: ConcreteArray) -> ConcreteArray:
     """The array with data that the runtime reads: its own buffer, or bytes in order.  A view is made whole once, for all later calls."""
     data = array.block_until_ready()._data
     if type(data) is not np.ndarray and data is not DONATED:
@@ -219,4 +219,4 @@ def _readable(array: Array) -> Array:
     if whole is not data:
         whole.flags.writeable = False
         array._data = whole
-    return Array(array.aval, whole.reshape(-1).view(np.uint8))
+    return ConcreteArray(array.aval, whole.reshape(-1).view(np.uint8))

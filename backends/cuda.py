@@ -17,7 +17,7 @@ import numpy as np
 
 from fdl.backends.executable import Executable
 from fdl.backends.toolchain import INCLUDE
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.core.errors import CompileError
 from fdl.core.graph import Graph
 from fdl.lowering.builder import build
@@ -55,7 +55,7 @@ class CudaExecutable(Executable):
         self.device_program, self.program = lower_cuda(graph)
         self.module = self.cupy.RawModule(code=self.device_program.source, options=OPTIONS, backend="nvrtc")
 
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+    def __call__(self, arrays: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         cupy = self.cupy
         memory = {b: cupy.empty(max(b.nbytes, 1), cupy.uint8) for b in self.program.buffers}
         for b, a in zip(self.program.inputs, arrays, strict=True):
@@ -67,7 +67,7 @@ class CudaExecutable(Executable):
         results = []
         for b, aval in zip(self.program.outputs, self.graph.out_avals, strict=True):
             flat = cupy.asnumpy(memory[b])[: aval.nbytes].view(aval.dtype)
-            results.append(Array(aval, flat.reshape(aval.shape)))
+            results.append(ConcreteArray(aval, flat.reshape(aval.shape)))
         return results
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph, interpret
 from fdl.core.pytree import TreeDef
@@ -20,7 +20,7 @@ class Executable(abc.ABC):
     graph: Graph
 
     @abc.abstractmethod
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+    def __call__(self, arrays: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         """Run it."""
 
     def fill(self, values: list[Any], leaves: list[int], outputs: list[int]) -> None:
@@ -29,7 +29,7 @@ class Executable(abc.ABC):
         for slot, result in zip(outputs, self(arrays), strict=True):
             values[slot]._data = result._data
 
-    def entry(self, captured: Sequence[Array], given: TreeDef, result: TreeDef, donated: Sequence[int]) -> Callable[..., Any] | None:
+    def entry(self, captured: Sequence[ConcreteArray], given: TreeDef, result: TreeDef, donated: Sequence[int]) -> Callable[..., Any] | None:
         """A callable for arguments of one structure, a tuple's, that returns NotImplemented for another signature; None where there is none.
 
         `donated` are leaves that are marked as given away.
@@ -37,9 +37,9 @@ class Executable(abc.ABC):
         return None
 
 
-def as_operand_array(x: Any, aval: ShapedArray) -> Array:
+def as_operand_array(x: Any, aval: ShapedArray) -> ConcreteArray:
     """An input as an array: a Python number gets the dtype of the input that it is given for."""
-    return x if type(x) is Array else Array(aval, np.asarray(x).astype(aval.dtype))
+    return x if type(x) is ConcreteArray else ConcreteArray(aval, np.asarray(x).astype(aval.dtype))
 
 
 class Interpreted(Executable):
@@ -48,6 +48,6 @@ class Interpreted(Executable):
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+    def __call__(self, arrays: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         values = interpret(self.graph, [a._numpy() for a in arrays])
-        return [Array(aval, value) for aval, value in zip(self.graph.out_avals, values, strict=True)]
+        return [ConcreteArray(aval, value) for aval, value in zip(self.graph.out_avals, values, strict=True)]

@@ -16,7 +16,7 @@ from typing import Any
 
 from fdl.backends import cache
 from fdl.backends.toolchain import PRODUCT_FLAGS, RUNTIME_FLAGS, Compiler, rows_of_tile
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.core.config import config
 from fdl.core.errors import CompileError
 from fdl.lowering.kernels import environment
@@ -91,7 +91,7 @@ def load(compiler: Compiler) -> ModuleType:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        module.arrays(*probe(Array))
+        module.arrays(*probe(ConcreteArray))
         config.on_threads(module.set_threads)
         return module
 

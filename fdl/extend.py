@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fdl.backends.runtime import probe
-from fdl.core.array import VOLATILE, Array, Deferred
+from fdl.core.array import VOLATILE, ConcreteArray, Deferred
 from fdl.transforms.custom import custom_jvp
 from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
 from fdl.transforms.lazy.programs import NATIVE
@@ -65,12 +65,12 @@ class Storage:
         """Put another array of the same type into the cell."""
         if self.exported is not None and self._write_through(array):
             return
-        if type(array) is Array and isinstance(array._data, Deferred):
+        if type(array) is ConcreteArray and isinstance(array._data, Deferred):
             current_recorder().rebound(self, self.array)
         self.array = array
         self.version += 1
 
-    def restore(self, array: Array) -> None:
+    def restore(self, array: ConcreteArray) -> None:
         """Undo what was set since the last flush."""
         self.array = array
         self.version += 1
@@ -81,10 +81,10 @@ class Storage:
             flush()  # whoever has recorded to read the old memory reads it now
             memory = np.array(self.array._numpy())
             self.exported = memory
-            self.array = Array(self.array.aval, memory, VOLATILE)
+            self.array = ConcreteArray(self.array.aval, memory, VOLATILE)
         return self.exported
 
-    def _write_through(self, array: Array) -> bool:
+    def _write_through(self, array: ConcreteArray) -> bool:
         """Write into exported memory; False, and the memory is ours again, where nobody holds it any more."""
         if sys.getrefcount(self.exported) <= 3:  # this cell, its array, and the call
             self.exported = None

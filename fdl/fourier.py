@@ -14,7 +14,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import Array, as_array, from_numpy
+from fdl.core.array import ConcreteArray, as_array, from_numpy
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
 from fdl.ops.axes import move_axis
@@ -178,7 +178,7 @@ def _plan(n: int, inverse: bool, real: bool) -> _Plan:
 
 
 @functools.lru_cache(maxsize=64)
-def tables(n: int, inverse: bool, real: bool, dtype: Any) -> tuple[Array, ...]:
+def tables(n: int, inverse: bool, real: bool, dtype: Any) -> tuple[ConcreteArray, ...]:
     """What a transform of n elements reads: roots of unity, rounded to a dtype.
 
     >>> [t.shape for t in tables(4, False, True, "float32")]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import ArrayMethods
+from fdl.core.array import Array
 from fdl.core.errors import ShapeError, StructureError
 from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
@@ -292,7 +292,7 @@ def _wrapped_starts(shape: Sequence[int], starts: Sequence[Any]) -> list[Any]:
     """Negative starts count from the end, as in JAX."""
     if len(shape) != len(starts):
         raise ShapeError(f"dynamic slice: {len(starts)} starts for an array of shape {tuple(shape)}", hint="one an axis")
-    return [ops.select(ops.less(s, 0), ops.add(s, d), s) if isinstance(s, ArrayMethods) else s + d if s < 0 else s for s, d in zip(starts, shape, strict=True)]
+    return [ops.select(ops.less(s, 0), ops.add(s, d), s) if isinstance(s, Array) else s + d if s < 0 else s for s, d in zip(starts, shape, strict=True)]
 
 
 def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Any:

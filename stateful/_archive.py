@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fdl.core.array import Array, from_numpy
+from fdl.core.array import ConcreteArray, from_numpy
 from fdl.core.avals import shaped
 from fdl.stateful._complex import ComplexTensor, of_numpy
 from fdl.stateful._dtypes import device, dtype, of
@@ -54,10 +54,10 @@ def _rebuild_tensor(storage: np.ndarray[Any, Any], offset: int, size: Any, strid
     return wrap(array_in(values, not storage.flags.owndata and isinstance(storage.base, memoryview))).requires_grad_(bool(requires_grad))
 
 
-def array_in(values: np.ndarray[Any, Any], mapped: bool) -> Array:
+def array_in(values: np.ndarray[Any, Any], mapped: bool) -> ConcreteArray:
     """An array of values in a file's bytes: a copy, or the bytes themselves where they are mapped and lie as they have to."""
     if mapped and values.flags.c_contiguous and values.flags.aligned and not values.flags.writeable:
-        return Array(shaped(values.shape, values.dtype), values)
+        return ConcreteArray(shaped(values.shape, values.dtype), values)
     return from_numpy(values)
 
 

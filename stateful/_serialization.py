@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.stateful import _archive
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import dtype, of
@@ -56,7 +56,7 @@ def _described(x: Any, tensors: dict[str, np.ndarray[Any, Any]], path: str) -> A
     raise TypeError(f"save: cannot store {type(x).__name__} at {path or 'the top'}; tensors, numbers, strings, lists, tuples and dicts can be stored: save a module's state_dict()")
 
 
-def _built(spec: Any, tensors: dict[str, Array]) -> Any:
+def _built(spec: Any, tensors: dict[str, ConcreteArray]) -> Any:
     (kind,) = [k for k in spec if k not in ("ordered", "requires_grad")]
     value = spec[kind]
     if kind == "tensor":
@@ -143,7 +143,7 @@ def _contents(f: Any, mapped: bool) -> memoryview:
         return memoryview(mmap_file.mmap(file.fileno(), 0, access=mmap_file.ACCESS_READ))
 
 
-def _tensor_in(data: memoryview, entry: dict[str, Any], mapped: bool) -> Array:
+def _tensor_in(data: memoryview, entry: dict[str, Any], mapped: bool) -> ConcreteArray:
     start, end = entry["data_offsets"]
     np_dtype = dtypes.canonical(_DTYPES[entry["dtype"]])
     if not 0 <= start <= end <= len(data):

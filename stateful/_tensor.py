@@ -17,7 +17,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import Array, Deferred, from_numpy
+from fdl.core.array import ConcreteArray, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import Tracer, running_trace, transforming
@@ -480,7 +480,7 @@ def wrap(array: Any, node: Any = None, index: int = 0) -> Tensor:
 def owned(values: np.ndarray[Any, Any]) -> Tensor:
     """A tensor that takes an ndarray nobody else holds."""
     values.flags.writeable = False
-    return wrap(Array(shaped(values.shape, values.dtype), values))
+    return wrap(ConcreteArray(shaped(values.shape, values.dtype), values))
 
 
 def wrap_storage(storage: Storage) -> Tensor:
@@ -669,7 +669,7 @@ def as_tensor_operand(x: Any) -> Any:
         return x.item()
     if isinstance(x, np.ndarray):
         return wrap(from_numpy(x))
-    if isinstance(x, Array):
+    if isinstance(x, ConcreteArray):
         return wrap(x)
     raise TypeError(f"unsupported operand type: expected a Tensor or a number, got {type(x).__name__}")
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
-from fdl.core.array import Array
+from fdl.core.array import Array, ConcreteArray
 from fdl.core.pytree import NodeKind, register_family
-from fdl.core.trace import Tracer
 from fdl.extend import Leaf
 from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
 from fdl.stateful.nn.module import _MODULE, Module
@@ -127,12 +126,12 @@ class _Skeleton:
 
 def _tensor(cls: type[Tensor], value: Any, requires_grad: bool) -> Any:
     """A tensor of this class; what stands for a value, such as None, as it is."""
-    if not isinstance(value, (Array, Tracer)):
+    if not isinstance(value, Array):
         return value
     found = wrap(value)
     if cls is not Tensor and issubclass(cls, (Parameter, Buffer)):
         found = cls(found, requires_grad=False) if issubclass(cls, Parameter) else cls(found)
-    if requires_grad and isinstance(value, Array):
+    if requires_grad and isinstance(value, ConcreteArray):
         found._edge = Leaf(found)
     elif requires_grad:  # a tracer belongs to the transform, which differentiates: the tensor is trained again when it comes out
         found.__dict__["_trained"] = True

@@ -10,7 +10,7 @@ from typing import Any
 from fdl.core.array import Array
 from fdl.core.pytree import tree_flatten, tree_leaves, tree_map
 from fdl.core.tangents import has_tangent
-from fdl.core.trace import Tracer, transforming
+from fdl.core.trace import transforming
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, captures, wrap
 from fdl.stateful.autograd import Function
@@ -34,7 +34,7 @@ def _arrays(tree: Any) -> Any:
 
 
 def _tensors(tree: Any) -> Any:
-    return tree_map(lambda x: wrap(x) if isinstance(x, (Array, Tracer)) else x, tree)
+    return tree_map(lambda x: wrap(x) if isinstance(x, Array) else x, tree)
 
 
 def _of_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,7 +80,7 @@ def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     finally:
         captures.found = saved
     outs, out_tree = tree_flatten(result)
-    varying = [k for k, x in enumerate(outs) if isinstance(x, (Array, Tracer)) and has_tangent(x.aval)]
+    varying = [k for k, x in enumerate(outs) if isinstance(x, Array) and has_tangent(x.aval)]
     if not (given or read) or not varying:
         return _tensors(result)
 
@@ -100,7 +100,7 @@ def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
 
     inputs = [leaves[k] for k in given] + read
     attached = _Attached.apply(of_inputs, *inputs)
-    results = [wrap(x) if isinstance(x, (Array, Tracer)) else x for x in outs]
+    results = [wrap(x) if isinstance(x, Array) else x for x in outs]
     for k, t in zip(varying, attached, strict=True):
         results[k] = t
     return out_tree.unflatten(results)

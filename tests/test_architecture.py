@@ -8,6 +8,7 @@ import tokenize
 
 import pytest
 
+from fdl.core.array import Array, ConcreteArray
 from fdl.core.primitive import REGISTRY
 from fdl.lowering import spellings
 from fdl.ops.sample import Sample
@@ -136,3 +137,33 @@ def test_nothing_apologises():
     words = ("TO" + "DO", "FIX" + "ME", "HA" + "CK", "XX" + "X")
     for path in SOURCES:
         assert not any(word in path.read_text() for word in words), path
+
+
+CONCRETE = {name for name in dir(ConcreteArray) if not hasattr(Array, name)} | {name for name in ConcreteArray.__slots__ if name != "aval"}
+
+
+def mistaken_for_concrete(tree):
+    """Lines where `Array`, which tracers are too, is made, compared with a type, or asked for before a value is read."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Array":
+            yield node.lineno
+        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Call) and isinstance(node.left.func, ast.Name) and node.left.func.id == "type":
+            yield from (c.lineno for c in node.comparators if isinstance(c, ast.Name) and c.id == "Array")
+        if not isinstance(node, (ast.If, ast.IfExp)):
+            continue
+        tests = [c for c in ast.walk(node.test) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name) and c.func.id == "isinstance"]
+        asked = {ast.unparse(c.args[0]) for c in tests if any(isinstance(n, ast.Name) and n.id == "Array" for n in ast.walk(c.args[1]))}
+        body = node.body if isinstance(node.body, list) else [node.body]
+        for inner in (n for part in [*body, node.test] for n in ast.walk(part)):
+            if isinstance(inner, ast.Attribute) and inner.attr in CONCRETE and ast.unparse(inner.value) in asked:
+                yield inner.lineno
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_a_concrete_array_is_asked_for_its_values(path):
+    assert list(mistaken_for_concrete(ast.parse(path.read_text()))) == []
+
+
+def test_the_search_for_mistaken_arrays_finds_them():
+    text = "if isinstance(x, (Array, int)):\n    y = x._data\nz = x._numpy() if isinstance(x, Array) else x\nArray(a, b)\ntype(x) is Array\n"
+    assert sorted(mistaken_for_concrete(ast.parse(text))) == [2, 3, 4, 5]

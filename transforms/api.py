@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph
@@ -256,9 +256,9 @@ def _differentiated(f: Callable[..., Any], argnums: int | Sequence[int], has_aux
 
 
 @functools.cache
-def _one(aval: ShapedArray) -> Array:
+def _one(aval: ShapedArray) -> ConcreteArray:
     """The cotangent of a value itself."""
-    return Array(aval, np.ones((), aval.dtype))
+    return ConcreteArray(aval, np.ones((), aval.dtype))
 
 
 def _gradient(lin: _Differentiated, argnums: int | Sequence[int]) -> Any:

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fdl.core.array import Array, as_array
+from fdl.core.array import ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import MissingRuleError, StructureError
 from fdl.core.graph import Graph, bind_graph, interpret
@@ -95,7 +95,7 @@ def _impl(*values: Any, rule: CustomRule) -> list[Any]:
     return interpret(rule.graph, values)
 
 
-def _evaluate(*arrays: Array, rule: CustomRule) -> list[Array]:
+def _evaluate(*arrays: ConcreteArray, rule: CustomRule) -> list[ConcreteArray]:
     with set_trace(base_trace()):
         return [as_array(x) for x in rule.fun(*arrays)]
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
-from fdl.core.array import DONATED, ArrayMethods
+from fdl.core.array import DONATED, Array
 from fdl.core.config import config, log
 from fdl.core.errors import StructureError
 from fdl.core.graph import Graph
@@ -38,9 +38,9 @@ class _Entry(NamedTuple):
         if not self.cells:
             return self.captured
         for x in self.captured:
-            if not isinstance(x, ArrayMethods):
+            if not isinstance(x, Array):
                 note_cell(x)
-        return [x if isinstance(x, ArrayMethods) else x.array for x in self.captured]
+        return [x if isinstance(x, Array) else x.array for x in self.captured]
 
     def fits(self) -> bool:
         """Whether all cells still hold the types that were recorded."""
@@ -115,7 +115,7 @@ class Jitted:
         assert flat.out_tree is not None
         captured = [cells.get(id(x), x) for x in arrays]
         donated = self._donated_leaves(in_tree, [i for i in range(count) if i not in fixed])
-        entry = _Entry(graph, captured, in_tree, flat.out_tree, donated, any(not isinstance(x, ArrayMethods) for x in captured))
+        entry = _Entry(graph, captured, in_tree, flat.out_tree, donated, any(not isinstance(x, Array) for x in captured))
         if not any(isinstance(x, Tracer) for x in captured):  # what closed over a tracer holds for this call alone
             self.cache[key] = entry
         return entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph, bind_graph
 from fdl.core.primitive import Primitive
@@ -15,9 +15,9 @@ from fdl.ops.axes import instantiate
 from fdl.transforms.stage import derive, stage_derived
 
 
-def concrete_of(x: Any) -> Array | None:
+def concrete_of(x: Any) -> ConcreteArray | None:
     """The array under a value, where it has one."""
-    if isinstance(x, Array):
+    if isinstance(x, ConcreteArray):
         return x
     return x.concrete() if isinstance(x, Tracer) else None
 
@@ -35,7 +35,7 @@ class DualTracer(Tracer):
     def aval(self) -> ShapedArray:
         return aval_of(self.primal)
 
-    def concrete(self) -> Array | None:
+    def concrete(self) -> ConcreteArray | None:
         return concrete_of(self.primal)
 
 

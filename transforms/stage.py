@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from fdl.core import dtypes
-from fdl.core.array import Array, as_array
+from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, GraphError
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
@@ -117,7 +117,7 @@ def derive(graph: Graph, key: Any, make: Callable[[], Any]) -> Any:
 
 def with_literals(graph: Graph) -> Graph:
     """The graph with its 0-d constants as literals; other constants stay."""
-    literals: dict[Any, Atom] = {v: Literal(x._numpy()[()], v.aval.dtype, v.aval.weak_type) for v, x in graph.constants if not v.aval.shape and isinstance(x, Array)}
+    literals: dict[Any, Atom] = {v: Literal(x._numpy()[()], v.aval.dtype, v.aval.weak_type) for v, x in graph.constants if not v.aval.shape and isinstance(x, ConcreteArray)}
     if not literals:
         return graph
     equations = [e.replace(inputs=tuple([literals.get(a, a) for a in e.inputs])) for e in graph.equations]
@@ -140,7 +140,7 @@ def _positional(count: int) -> TreeDef:
 
 def flatten_positional(args: tuple[Any, ...]) -> tuple[list[Any], TreeDef]:
     """Leaves and structure of a call with these arguments and no keywords; arrays alone, as mostly, need no walk."""
-    if set(map(type, args)) == {Array}:
+    if set(map(type, args)) == {ConcreteArray}:
         return list(args), _positional(len(args))
     return tree_flatten((args, {}))
 
@@ -164,7 +164,7 @@ class FlatFunction:
         else:
             args, kwargs = self.in_tree.unflatten(leaves)
             result = self.f(*args, **kwargs)
-        if isinstance(result, (Tracer, Array)):
+        if isinstance(result, Array):
             self.out_tree = LEAF
             return [result]
         outs, self.out_tree = tree_flatten(result)
@@ -194,7 +194,7 @@ def is_arraylike(x: Any) -> bool:
 
 def check_leaves(leaves: Sequence[Any], tree: Any, what: str) -> list[Any]:
     """Arguments as arrays or tracers; DtypeError names the path of what is neither."""
-    if set(map(type, leaves)) == {Array}:
+    if set(map(type, leaves)) == {ConcreteArray}:
         return list(leaves)
     if _any_invalid(leaves):
         path, leaf = next((p, x) for p, x in tree_paths(tree) if not is_arraylike(x))

@@ -2,7 +2,8 @@
 
 Its data is a read-only ndarray, or a buffer of the runtime library that becomes one when it is looked at, or a `Deferred` of the base trace where the
 array is recorded but not computed yet.
-Operators and methods are looked up in `METHODS`, which `fdl.numpy` fills; tracers share them.
+Operators and methods are looked up in `METHODS`, which `fdl.numpy` fills; tracers share them.  `Array` is the common base, and what users ask for;
+who needs values asks for `ConcreteArray`.
 """
 
 from __future__ import annotations
@@ -50,8 +51,15 @@ def _unary(name: str) -> Callable[..., Any]:
     return lambda self: METHODS[name](self)
 
 
-class ArrayMethods:
-    """What arrays and tracers have in common: all that follows from `aval` and from operations."""
+class Array:
+    """What a function of arrays is given: a `ConcreteArray`, or a tracer inside of a transform.  All that follows from `aval` and from operations.
+
+    >>> import fdl, fdl.numpy as jnp
+    >>> isinstance(jnp.ones(3), fdl.Array)
+    True
+    >>> fdl.jit(lambda x: x if isinstance(x, fdl.Array) else jnp.nan)(2.0)
+    Array(2., dtype=float32, weak_type=True)
+    """
 
     __slots__ = ()
 
@@ -169,13 +177,13 @@ class Deferred:
 
     __slots__ = ()
 
-    def force(self, array: Array) -> None:
+    def force(self, array: ConcreteArray) -> None:
         """Compute the data of `array`; raises what the computation raises."""
         raise NotImplementedError(self)
 
 
-class Array(ArrayMethods):
-    """An immutable n-dimensional array; made by `fdl.numpy.array` and by operations.
+class ConcreteArray(Array):
+    """An immutable n-dimensional array with values, computed or pending; made by `fdl.numpy.array` and by operations.
 
     >>> import fdl.numpy as jnp
     >>> jnp.array([1.0, 2.0]) * 2
@@ -234,7 +242,7 @@ class Array(ArrayMethods):
         """Nested Python lists of the elements."""
         return self._numpy().tolist()
 
-    def block_until_ready(self) -> Array:
+    def block_until_ready(self) -> ConcreteArray:
         """The array itself, computed."""
         if isinstance(self._data, Deferred):
             self._data.force(self)
@@ -276,18 +284,18 @@ class Array(ArrayMethods):
     def __reduce__(self) -> Any:
         return _rebuild, (np.array(self._numpy()), self.aval.weak_type)
 
-    def __deepcopy__(self, memo: Any) -> Array:
+    def __deepcopy__(self, memo: Any) -> ConcreteArray:
         return self
 
-    def __copy__(self) -> Array:
+    def __copy__(self) -> ConcreteArray:
         return self
 
 
-def _rebuild(value: np.ndarray[Any, Any], weak_type: bool) -> Array:
+def _rebuild(value: np.ndarray[Any, Any], weak_type: bool) -> ConcreteArray:
     return from_numpy(value, weak_type)
 
 
-_OPERANDS = (ArrayMethods, int, float, np.generic, np.ndarray)
+_OPERANDS = (Array, int, float, np.generic, np.ndarray)
 
 
 def is_operand(x: Any) -> bool:
@@ -298,26 +306,26 @@ def is_operand(x: Any) -> bool:
 _NATIVE = frozenset(dtypes.ALL)
 
 
-def from_numpy(value: np.ndarray[Any, Any], weak_type: bool = False) -> Array:
+def from_numpy(value: np.ndarray[Any, Any], weak_type: bool = False) -> ConcreteArray:
     """An array that owns a copy of `value`: memory that is not ours is copied at the call."""
     if type(value) is np.ndarray and value.dtype in _NATIVE:
         data = value.copy()
     else:
         data = np.array(value, dtype=dtypes.canonical(value.dtype), order="C", copy=True)
     data.setflags(write=False)
-    return Array(shaped(data.shape, data.dtype, weak_type), data)
+    return ConcreteArray(shaped(data.shape, data.dtype, weak_type), data)
 
 
-def as_array(x: Any) -> Array:
+def as_array(x: Any) -> ConcreteArray:
     """An array of an array, a scalar (weak where Python's) or an ndarray; DtypeError for anything else."""
-    if isinstance(x, Array):
+    if isinstance(x, ConcreteArray):
         return x
     found = dtypes.scalar_type(x)
     if found is not None:
         dtype, weak = found
-        return Array(shaped((), dtype, weak), np.asarray(x).astype(dtype))
+        return ConcreteArray(shaped((), dtype, weak), np.asarray(x).astype(dtype))
     if isinstance(x, np.ndarray):
         return from_numpy(x)
-    if hasattr(x, "__array__") and not isinstance(x, ArrayMethods):
+    if hasattr(x, "__array__") and not isinstance(x, Array):
         return from_numpy(np.asarray(x))
     raise DtypeError(f"expected an array or a number, got {type(x).__name__}", hint="jnp.array(x) for lists" if isinstance(x, (list, tuple)) else "")

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fdl.core import source
-from fdl.core.array import Array, ArrayMethods, as_array
+from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import AxisNameError, LeakedTracerError, TracedBoolError, TracedValueError
 from fdl.core.graph import Literal
@@ -55,7 +55,7 @@ class Trace:
         return self.name if self.parent is None or not self.parent.name else f"{self.name} in {self.parent.describe()}"
 
 
-class Tracer(ArrayMethods):
+class Tracer(Array):
     """A value that a trace follows; behaves like an array, but for its value."""
 
     __slots__ = ("_trace", "source")
@@ -70,11 +70,11 @@ class Tracer(ArrayMethods):
         """Type of the value."""
         raise NotImplementedError(self)
 
-    def concrete(self) -> Array | None:
+    def concrete(self) -> ConcreteArray | None:
         """The underlying array where there is one, so that Python may branch on it."""
         return None
 
-    def _value(self, use: str, error: type[TracedValueError] = TracedValueError) -> Array:
+    def _value(self, use: str, error: type[TracedValueError] = TracedValueError) -> ConcreteArray:
         array = self.concrete()
         if array is None:
             self._refuse(use, error)
@@ -131,7 +131,7 @@ class EvalTrace(Trace):
         values = [base_operand(x) for x in operands]
         avals = primitive.infer([v.aval for v in values], params)
         results = primitive.reference([v.value if isinstance(v, Literal) else v._numpy() for v in values], params)
-        return [Array(aval, np.asarray(result)) for aval, result in zip(avals, results, strict=True)]
+        return [ConcreteArray(aval, np.asarray(result)) for aval, result in zip(avals, results, strict=True)]
 
 
 class LoadingTrace(Trace):
@@ -147,7 +147,7 @@ class LoadingTrace(Trace):
         return _base.process(primitive, operands, params)
 
 
-def base_operand(x: Any) -> Array | Literal:
+def base_operand(x: Any) -> ConcreteArray | Literal:
     """An operand of the base trace; LeakedTracerError for what belongs inside of a transform."""
     if isinstance(x, Tracer):
         raise_leaked(x)

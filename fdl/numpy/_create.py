@@ -10,7 +10,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import ArrayMethods, as_array, from_numpy
+from fdl.core.array import Array, as_array, from_numpy
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.graph import Literal
 from fdl.core.trace import aval_of
@@ -57,7 +57,7 @@ def array(obj: Any, dtype: Any = None, copy: bool = True) -> Any:
         obj = obj.value
     if isinstance(obj, (list, tuple)):
         return _from_nested(obj, target)
-    x = obj if isinstance(obj, ArrayMethods) else as_array(obj)
+    x = obj if isinstance(obj, Array) else as_array(obj)
     found = dtypes.scalar_type(obj)
     if found is not None and target is not None:
         return from_numpy(np.asarray(Literal(obj, target).value))
@@ -72,7 +72,7 @@ def asarray(obj: Any, dtype: Any = None) -> Any:
     Array(2., dtype=float32, weak_type=True)
     """
     if dtype is None and not isinstance(obj, (list, tuple)):
-        return obj if isinstance(obj, ArrayMethods) else as_array(obj)
+        return obj if isinstance(obj, Array) else as_array(obj)
     return array(obj, dtype)
 
 
@@ -91,7 +91,7 @@ def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Any:
         return from_numpy(np.zeros(np.shape(obj), dtype or dtypes.float32))
     types = [dtypes.scalar_type(x) or (aval_of(x).dtype, aval_of(x).weak_type) for x in leaves]
     target = dtype or dtypes.promote(types)[0]
-    if any(isinstance(x, ArrayMethods) for x in leaves):
+    if any(isinstance(x, Array) for x in leaves):
         return _stack_nested(obj, target)
     try:
         values = np.array(obj)
@@ -121,7 +121,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     value = as_operand(fill_value)
     target = value.aval.dtype if dtype is None else dtypes.canonical(dtype)
     value = ops.cast(value, target)
-    return ops.broadcast_to(value, _shape(shape)) if value.aval.shape or isinstance(value, ArrayMethods) else ops.full(_shape(shape), value, target)
+    return ops.broadcast_to(value, _shape(shape)) if value.aval.shape or isinstance(value, Array) else ops.full(_shape(shape), value, target)
 
 
 def zeros(shape: Any, dtype: Any = dtypes.float32) -> Any:
@@ -200,7 +200,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     target = dtypes.canonical(dtype or dtypes.float32)
-    if not (isinstance(start, ArrayMethods) or isinstance(stop, ArrayMethods)):
+    if not (isinstance(start, Array) or isinstance(stop, Array)):
         return from_numpy(np.linspace(start, stop, num, endpoint=endpoint).astype(target))
     steps = from_numpy((np.arange(num) / max(num - 1 if endpoint else num, 1)).astype(target))
     return ops.add(start, ops.mul(ops.sub(stop, start), steps))

@@ -12,7 +12,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import Array, from_numpy
+from fdl.core.array import ConcreteArray, from_numpy
 from fdl.core.errors import ShapeError, TracedValueError
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
@@ -422,7 +422,7 @@ def nonzero(x: Any) -> tuple[Any, ...]:
     >>> [i.tolist() for i in nonzero(array([0, 3, 0, 4]))]
     [[1, 3]]
     """
-    if not isinstance(x, (Array, np.ndarray)):
+    if not isinstance(x, (ConcreteArray, np.ndarray)):
         raise TracedValueError(f"nonzero needs a value, but x is traced: {aval_of(x).describe()}", why="the size of the result depends on it", hint="jnp.where(mask, x, 0)")
     return tuple(from_numpy(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
 

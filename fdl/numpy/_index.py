@@ -13,7 +13,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import Array, ArrayMethods, as_array
+from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.errors import DtypeError, IndexBoundsError, ShapeError
 from fdl.core.graph import Literal
 from fdl.core.trace import aval_of
@@ -31,7 +31,7 @@ class _Basic(NamedTuple):
 
 
 def _is_array_index(item: Any) -> bool:
-    return isinstance(item, (ArrayMethods, np.ndarray, list)) or (isinstance(item, np.generic) and not isinstance(item, np.integer))
+    return isinstance(item, (Array, np.ndarray, list)) or (isinstance(item, np.generic) and not isinstance(item, np.integer))
 
 
 def _normalised(index: Any, ndim: int) -> list[Any]:
@@ -41,7 +41,7 @@ def _normalised(index: Any, ndim: int) -> list[Any]:
     for item in items:
         if isinstance(item, (bool, np.bool_)):
             raise DtypeError("an array cannot be indexed with a bool", hint="x[None] for a new axis")
-        if isinstance(item, (np.ndarray, list, Array)) and getattr(as_list := _as_index(item), "dtype", None) == dtypes.bool_:
+        if isinstance(item, (np.ndarray, list, ConcreteArray)) and getattr(as_list := _as_index(item), "dtype", None) == dtypes.bool_:
             out.extend(as_array(part) for part in np.nonzero(np.asarray(as_list)))
         elif _is_array_index(item):
             out.append(_as_index(item))
@@ -59,9 +59,9 @@ def _normalised(index: Any, ndim: int) -> list[Any]:
 
 
 def _as_index(item: Any) -> Any:
-    x = item if isinstance(item, ArrayMethods) else array(item)
+    x = item if isinstance(item, Array) else array(item)
     if aval_of(x).dtype == dtypes.bool_:
-        if not isinstance(x, Array):
+        if not isinstance(x, ConcreteArray):
             raise DtypeError("a traced mask cannot index an array", why="the size of the result would depend on its values", hint="jnp.where(mask, x, 0)")
         return x
     if not dtypes.is_integer(aval_of(x).dtype):
@@ -111,7 +111,7 @@ def _arrays(items: Sequence[Any]) -> list[tuple[int, Any]]:
     for item in items:
         if item is None:
             continue
-        if isinstance(item, ArrayMethods):
+        if isinstance(item, Array):
             found.append((axis, item))
         axis += 1
     return found
@@ -148,7 +148,7 @@ def _cuts(basic: _Basic, shape: Sequence[int]) -> bool:
 
 def _wrapped(index: Any, n: int) -> Any:
     """Negative indices count from the end; a concrete index that is outside is an error at the line."""
-    if isinstance(index, Array):
+    if isinstance(index, ConcreteArray):
         values = index._numpy()
         if values.size and (values.min() < -n or values.max() >= n):
             raise IndexBoundsError(
@@ -166,10 +166,10 @@ def _gathered(x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], mode:
     indices = [ops.broadcast_to(_wrapped(i, aval_of(x).shape[axis]), shape) for axis, i in arrays]
     out = ops.gather(x, indices, axes, 0, mode)
     # beside an array a number counts as an array too: NumPy's rule for where the indexed axes go
-    advanced = [p for p, item in enumerate(items) if isinstance(item, ArrayMethods) or _static_int(item) is not None]
+    advanced = [p for p, item in enumerate(items) if isinstance(item, Array) or _static_int(item) is not None]
     first, last = advanced[0], advanced[-1]
     together = not any(item is None or isinstance(item, slice) for item in items[first : last + 1])
-    rest = [item for item in items if not isinstance(item, ArrayMethods)]
+    rest = [item for item in items if not isinstance(item, Array)]
     lead: list[Any] = [slice(None)] * len(shape)
     if not together:
         return out, [*lead, *rest]
@@ -189,7 +189,7 @@ def take(x: Any, indices: Any, axis: int | None = None, mode: str = "clip") -> A
     if axis is None:
         x, axis = ops.reshape(x, (x.aval.size,)), 0
     (place,) = axes_of(x, axis, "take")
-    index = _as_index(indices if isinstance(indices, ArrayMethods) else array(indices))
+    index = _as_index(indices if isinstance(indices, Array) else array(indices))
     items = [slice(None)] * place + [index] + [slice(None)] * (x.aval.ndim - place - 1)
     return _gathered(x, items, [(place, index)], mode)[0]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
-from fdl.core.array import Array, ArrayMethods, as_array
+from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
@@ -18,7 +18,7 @@ from fdl.ops.axes import broadcast_to, convert
 
 def as_operand(x: Any) -> Any:
     """Arrays and tracers as they are, Python and NumPy scalars as literals, ndarrays as arrays."""
-    if isinstance(x, (ArrayMethods, Literal)):
+    if isinstance(x, (Array, Literal)):
         return x
     found = dtypes.scalar_type(x)
     return as_array(x) if found is None else Literal(x, *found)
@@ -39,7 +39,7 @@ _ALIGNED: dict[tuple[Any, ...], tuple[DType, bool, Shape | None] | None] = {}
 
 def aligned(what: str, xs: Sequence[Any], to_float: bool) -> list[Any]:
     """Operands of an elementwise operation: of one dtype, and of one shape or 0-d.  What follows from types is worked out once."""
-    operands = [x if type(x) is Array else as_operand(x) for x in xs]
+    operands = [x if type(x) is ConcreteArray else as_operand(x) for x in xs]
     key = (to_float, *[x.aval.token for x in operands])
     plan = _ALIGNED.get(key, ())
     if plan is None:

@@ -11,7 +11,6 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.array import from_numpy as array_of
-from fdl.core.trace import Tracer
 from fdl.extend import NATIVE, Function
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, of_numpy, part_dtype
 from fdl.stateful._dtypes import check_device, of, to_numpy
@@ -64,7 +63,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         return _finished(wrap(data.detach()._value()), dtype, device, requires_grad)
     if isinstance(data, ComplexTensor):
         return _finished(data._each(lambda p: wrap(p.detach()._value())), dtype, device, requires_grad)  # type: ignore[return-value]
-    if isinstance(data, (Array, Tracer)):
+    if isinstance(data, Array):
         return _finished(wrap(data), dtype, device, requires_grad)
     if _holds_tensors(data):
         return tensor(_nested(data), dtype=dtype, device=device, requires_grad=requires_grad)

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.core.avals import shaped
 from fdl.extend import NATIVE
 from fdl.stateful._random import Generator, default_generator
@@ -300,14 +300,14 @@ def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
     return [_taken(t._value(), indices) for t in dataset.tensors]
 
 
-def _taken(array: Array, indices: Sequence[int]) -> Tensor:
+def _taken(array: ConcreteArray, indices: Sequence[int]) -> Tensor:
     """Some rows of an array, in memory of the runtime library's pool where that is there."""
     size, *rest = array.shape
     if NATIVE.rows is not None and type(indices) is list:
         data = array.block_until_ready()._data
         found = NATIVE.rows(data, array.dtype.itemsize * math.prod(rest), size, indices)
         if found is not None:
-            return wrap(Array(shaped((len(indices), *rest), array.dtype), found))
+            return wrap(ConcreteArray(shaped((len(indices), *rest), array.dtype), found))
     return owned(array._numpy().take(np.asarray(indices), 0))
 
 

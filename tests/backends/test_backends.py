@@ -14,7 +14,7 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax
 from fdl.backends import cache, dispatch, toolchain
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.core.config import config
 from fdl.core.errors import CompileError, CompileWarning, NoCompilerWarning
 from fdl.testing import count_compilations
@@ -104,7 +104,7 @@ def test_equal_graphs_compile_once():
 def test_fast_entry_declines_other_signatures():
     f = fdl.jit(lambda x, y: x * 2 + y)
     x = f(jnp.ones(3), jnp.ones(3))
-    assert f._fast is not None and isinstance(f(x, x), Array)
+    assert f._fast is not None and isinstance(f(x, x), ConcreteArray)
     assert f(jnp.ones(4), jnp.ones(4)).shape == (4,)
     assert f(jnp.ones(3), 2.0).tolist() == [4, 4, 4]
     assert f(np.ones(3, np.float32), jnp.ones(3)).tolist() == [3, 3, 3]

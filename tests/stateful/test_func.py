@@ -66,7 +66,7 @@ def test_a_network_is_fitted_to_a_differential_equation():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 20
-    assert all(p.grad is not None and type(p._value()).__name__ == "Array" for p in net.parameters())
+    assert all(p.grad is not None and type(p._value()).__name__ == "ConcreteArray" for p in net.parameters())
 
 
 def test_without_history_nothing_is_done_twice():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from fdl.backends.dispatch import executable
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import GraphError
 from fdl.core.graph import Graph, interpret
@@ -36,7 +36,7 @@ def _shape(*avals: ShapedArray, graph: Graph, name: str, mode: str) -> list[Shap
     return graph.out_avals
 
 
-def _evaluate(*arrays: Array, graph: Graph, name: str, mode: str) -> list[Array] | None:
+def _evaluate(*arrays: ConcreteArray, graph: Graph, name: str, mode: str) -> list[ConcreteArray] | None:
     return executable(graph, name)(arrays) if mode == "jit" else None
 
 

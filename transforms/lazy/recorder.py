@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fdl.backends.runtime import probe
-from fdl.core.array import DONATED, VOLATILE, Array, Deferred
+from fdl.core.array import DONATED, VOLATILE, ConcreteArray, Deferred
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.config import config
 from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT, scalar_type
@@ -57,7 +57,7 @@ class Segment(Deferred):
         self.node: Node = recorder.root
         self.error: BaseException | None = None
 
-    def force(self, array: Array) -> None:
+    def force(self, array: ConcreteArray) -> None:
         if self.error is not None:
             raise DeferredError(
                 f"an array {array.aval.describe()} was never computed",
@@ -69,7 +69,7 @@ class Segment(Deferred):
         else:
             self._run_prefix(array)
 
-    def _run_prefix(self, array: Array) -> None:
+    def _run_prefix(self, array: ConcreteArray) -> None:
         """Compute one value for another thread, or in the midst of a bind, and leave the walk as it is."""
         with self.recorder.lock:
             if array._data is self:
@@ -109,7 +109,7 @@ class Recorder:
 
     # Recording
 
-    def bind(self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> tuple[list[Array], Any]:
+    def bind(self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> tuple[list[ConcreteArray], Any]:
         """Record an operation: its results, pending, and the `info` of the operation.
 
         `head` is hashable and names it with its static parameters; `resolve(head, avals)` checks types and says what it is, on a miss alone.
@@ -120,7 +120,7 @@ class Recorder:
         if NATIVE.bind is not None and not config.eager:
             self.busy = True
             try:
-                hit: tuple[list[Array], Any] | None = NATIVE.bind(self.segment, head, operands)
+                hit: tuple[list[ConcreteArray], Any] | None = NATIVE.bind(self.segment, head, operands)
             finally:
                 self.busy = False
             if hit is not None:
@@ -129,7 +129,7 @@ class Recorder:
             self._limit(head, operands)
         return self._bind(head, operands, resolve)
 
-    def recall(self, head: Any, operands: Sequence[Any]) -> Sequence[Array] | None:
+    def recall(self, head: Any, operands: Sequence[Any]) -> Sequence[ConcreteArray] | None:
         """Results of `bind` where it is a hit of the runtime library and nothing is special, else None."""
         if NATIVE.bind is None or self.busy or not self.plain:
             return None
@@ -140,7 +140,7 @@ class Recorder:
             self.busy = False
         return None if hit is None else hit[0]
 
-    def _bind(self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> tuple[list[Array], Any]:
+    def _bind(self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> tuple[list[ConcreteArray], Any]:
         """`bind` in full; the hit path of the runtime library does the same, and nothing where it cannot."""
         self.busy = True
         foreign = None
@@ -150,14 +150,14 @@ class Recorder:
         try:
             key: list[Any] = [head]
             for x in operands:
-                slot = x._mark - base if type(x) is Array else -1
+                slot = x._mark - base if type(x) is ConcreteArray else -1
                 if not 0 <= slot < len(values):
                     slot = self._leaf(x, fresh)
                 key.append(slot)
             items = tuple(key)
             child = node.children.get(items) or self._grow(node, items, fresh, resolve)
             mark = base + child.first
-            outs = [Array(aval, segment, mark + i) for i, aval in enumerate(child.out_avals)]
+            outs = [ConcreteArray(aval, segment, mark + i) for i, aval in enumerate(child.out_avals)]
             values += outs
             segment.node = child
         except _Foreign as found:
@@ -176,7 +176,7 @@ class Recorder:
     def _leaf(self, x: Any, fresh: list[ShapedArray]) -> int:
         """The key's item for an operand that has no slot here by its mark: a new leaf's token, or a slot where another recorder took the mark."""
         values = self.segment.values
-        if type(x) is not Array:
+        if type(x) is not ConcreteArray:
             aval = _number(x, values)
         else:
             if x._mark > self.segment.base:  # a later epoch: another recorder met this array, after us perhaps
@@ -200,7 +200,7 @@ class Recorder:
         """After a bind that did not commit: forget its leaves."""
         known = segment.node.slots
         for x in segment.values[known:]:
-            if type(x) is Array and x._mark != VOLATILE:
+            if type(x) is ConcreteArray and x._mark != VOLATILE:
                 x._mark = 0
         del segment.values[known:]
 
@@ -224,7 +224,7 @@ class Recorder:
         if node.count >= 2 * SOFT_OPERATIONS or node.bytes >= 2 * SOFT_BYTES or node.origin.key == _key_at_root(head, operands):
             self.flush()
 
-    def check(self, failed: Array, error: Callable[[], BaseException]) -> None:
+    def check(self, failed: ConcreteArray, error: Callable[[], BaseException]) -> None:
         """Join to the program that the 0-d bool `failed` is false; else `error()` is raised at the flush and nothing of the program stays."""
         self.checks.append(error)
         try:
@@ -285,7 +285,7 @@ class Recorder:
                         segment.values[slot]._data = segment
                 raise error()
 
-    def rebound(self, cell: Any, old: Array) -> None:
+    def rebound(self, cell: Any, old: ConcreteArray) -> None:
         """Remember what a mutable cell held before it got a pending array: a failed flush restores it by `cell.restore(old)`."""
         if cell not in self.journal:
             slot = old._mark - self.segment.base
@@ -313,7 +313,7 @@ on_native(_adopt)
 class _Foreign(Exception):
     """An operand is pending elsewhere and must be computed first."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: ConcreteArray) -> None:
         super().__init__()
         self.array = array
 
@@ -323,7 +323,7 @@ def _key_at_root(head: Any, operands: Sequence[Any]) -> tuple[Any, ...]:
     key: list[Any] = [head]
     slots: dict[int, int] = {}
     for x in operands:
-        key.append(slots[id(x)] if id(x) in slots else x.aval.token if type(x) is Array else _number(x, []).token)
+        key.append(slots[id(x)] if id(x) in slots else x.aval.token if type(x) is ConcreteArray else _number(x, []).token)
         slots.setdefault(id(x), len(slots))
     return tuple(key)
 

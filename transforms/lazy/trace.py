@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fdl.core.array import Array, as_array
+from fdl.core.array import ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.config import config
 from fdl.core.graph import Literal
@@ -60,7 +60,7 @@ class LazyTrace(Trace):
     """Records operations outside of all transforms."""
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
-        values = [x if type(x) is Array else base_operand(x) for x in operands]
+        values = [x if type(x) is ConcreteArray else base_operand(x) for x in operands]
         if primitive.has("evaluate"):
             results: Sequence[Any] | None = primitive.rule("evaluate")(*[as_array(x.value) if isinstance(x, Literal) else x for x in values], **params)
             if results is not None:

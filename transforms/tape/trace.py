@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fdl.backends.runtime import probe
-from fdl.core.array import Array
+from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph
 from fdl.core.primitive import Primitive
@@ -39,8 +39,8 @@ class TapedTracer(Tracer):
         self.primal, self.node, self.index = primal, node, index
         self.aval: ShapedArray = primal.aval
 
-    def concrete(self) -> Array | None:
-        found: Array = self.primal
+    def concrete(self) -> ConcreteArray | None:
+        found: ConcreteArray = self.primal
         return found
 
 
@@ -102,7 +102,7 @@ class TapeTrace(Trace):
                 edges.append((x.node, x.index))
                 values.append(x.primal)
             else:
-                values.append(x if type(x) is Array else base_operand(x))
+                values.append(x if type(x) is ConcreteArray else base_operand(x))
         if not varying:
             return self.parent.process(primitive, values, params)
         if function is None:
@@ -172,7 +172,7 @@ def tape_flat(f: Callable[..., Sequence[Any]], primals: Sequence[Any], varying: 
 
 def _fitting(ct: Any, aval: ShapedArray) -> Any:
     """A cotangent of this type."""
-    return ct if type(ct) is Array and ct.aval == aval else match(instantiate(ct), aval)
+    return ct if type(ct) is ConcreteArray and ct.aval == aval else match(instantiate(ct), aval)
 
 
 def _adopt(module: Any) -> None:
