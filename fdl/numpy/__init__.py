@@ -67,6 +67,7 @@ from fdl.numpy._derived import (
     shape,
     sinc,
     size,
+    trace,
     trapezoid,
     tri,
     tril_indices,
@@ -193,7 +194,6 @@ from fdl.numpy._shape import (
     swapaxes,
     tensordot,
     tile,
-    trace,
     transpose,
     vdot,
     vstack,
@@ -226,11 +226,11 @@ _FUNCTIONS = [
     "right_shift", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "negative", "positive", "abs", "sum", "mean", "var",
     "std", "max", "min", "any", "all", "argmax", "argmin", "prod", "cumsum", "cumprod", "round", "clip",
 ]  # fmt: skip
-_SHAPES = ["astype", "reshape", "ravel", "transpose", "matrix_transpose", "swapaxes", "squeeze", "dot", "matmul", "repeat", "trace"]
+_SHAPES = ["astype", "reshape", "ravel", "transpose", "matrix_transpose", "swapaxes", "squeeze", "dot", "matmul", "repeat"]
 _METHODS.update({name: getattr(_math, name) for name in _FUNCTIONS})
 _METHODS.update({name: getattr(_shape, name) for name in _SHAPES})
 _METHODS.update(sort=sort, argsort=argsort)
-_METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, nonzero=_derived.nonzero, copy=_create.array)
+_METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, trace=_derived.trace, nonzero=_derived.nonzero, copy=_create.array)
 _METHODS.update(getitem=_index.getitem, at=_index.at, take=take, flatten=_shape.ravel, __array_namespace__=lambda: _sys.modules[__name__])
 
 __all__ = [

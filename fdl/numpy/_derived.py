@@ -16,8 +16,8 @@ from fdl.core.array import ConcreteArray, from_numpy
 from fdl.core.errors import ShapeError, TracedValueError
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
-from fdl.numpy._math import Axis, _operand, all, equal, isnan, max, mean, min, multiply, sloped, square, subtract, sum, true_divide, where
-from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, outer, reshape, stack, transpose
+from fdl.numpy._math import Axis, _operand, all, axes_of, equal, isnan, max, mean, min, multiply, sloped, square, subtract, sum, true_divide, where
+from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, outer, reshape, stack, swapaxes, transpose
 from fdl.ops.promotion import promote
 
 # Elementwise
@@ -137,8 +137,16 @@ def sinc(x: Any) -> Any:
     """
     (x,) = promote(x, to_float=True)
     angle = ops.mul(x, math.pi)
-    safe = where(equal(x, 0), 1, angle)
-    return where(equal(x, 0), 1, ops.div(ops.sin(safe), safe))
+    near = ops.less(ops.abs(angle), 1)  # there the series, which has all derivatives where the quotient is 0 / 0
+    far = where(near, 1, angle)
+    squared = square(where(near, angle, 0))
+    series: Any = 0.0
+    for k in range(_SINC_TERMS, -1, -1):
+        series = ops.add(ops.mul(series, squared), (-1) ** k / math.factorial(2 * k + 1))
+    return where(near, series, ops.div(ops.sin(far), far))
+
+
+_SINC_TERMS = 10  # the first one left out is below 1 / 23!, 4e-23
 
 
 def heaviside(x: Any, at_zero: Any) -> Any:
@@ -301,15 +309,16 @@ def flipud(x: Any) -> Any:
     return flip(x, 0)
 
 
-def rot90(x: Any, k: int = 1) -> Any:
-    """A matrix turned by k quarters, counterclockwise.
+def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    """The plane of two axes turned by k quarters, from the first axis towards the second.
 
     >>> rot90(array([[1, 2]])).tolist()
     [[2], [1]]
     """
+    first, second = _pair(m, *axes, "rot90")
     for _ in range(k % 4):
-        x = flip(transpose(x), 0)
-    return x
+        m = flip(swapaxes(m, first, second), first)
+    return m
 
 
 def column_stack(arrays: Sequence[Any]) -> Any:
@@ -330,19 +339,37 @@ def append(x: Any, values: Any, axis: int | None = None) -> Any:
     return concatenate([x, values], axis)
 
 
-def diagonal(x: Any, offset: int = 0) -> Any:
-    """The diagonal of the last two axes.
+def _pair(x: Any, axis1: int, axis2: int, what: str) -> tuple[int, int]:
+    """Two different axes, as non-negative numbers."""
+    first, second = (axes_of(x, axis, what)[0] for axis in (axis1, axis2))
+    if first == second:
+        raise ShapeError(f"{what}: axes {axis1} and {axis2} of {aval_of(x).describe()} are the same", hint="two different axes")
+    return first, second
+
+
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Elements whose place along `axis2` is `offset` beyond that along `axis1`, as the last axis; the others stay in order.
 
     >>> diagonal(array([[1, 2], [3, 4]])).tolist()
     [1, 4]
     """
-    x = _operand(x)
-    rows, cols = x.aval.shape[-2:]
+    x = _operand(asarray(a))
+    first, second = _pair(x, axis1, axis2, "diagonal")
+    rows, cols = x.aval.shape[first], x.aval.shape[second]
     count = builtins.max(0, builtins.min(rows - builtins.max(-offset, 0), cols - builtins.max(offset, 0)))
     place = ops.iota((count,), 0)
-    n = x.aval.ndim
-    found = ops.gather(x, [ops.add(place, builtins.max(-offset, 0)), ops.add(place, builtins.max(offset, 0))], (n - 2, n - 1))
+    x = moveaxis(x, (first, second), (0, 1))
+    found = ops.gather(x, [ops.add(place, builtins.max(-offset, 0)), ops.add(place, builtins.max(offset, 0))], (0, 1))
     return moveaxis(found, 0, -1)
+
+
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
+    """The sum of `diagonal`.
+
+    >>> int(trace(array([[1, 2], [3, 4]])))
+    5
+    """
+    return sum(diagonal(a, offset, axis1, axis2), -1, dtype)
 
 
 def kron(a: Any, b: Any) -> Any:
@@ -472,5 +499,5 @@ def issubdtype(a: Any, b: Any) -> bool:
 __all__ = [
     "append", "arccosh", "arcsinh", "arctanh", "array_equal", "cbrt", "column_stack", "cov", "cross", "deg2rad", "diagonal", "diff", "fabs", "finfo", "fliplr",
     "flipud", "fmod", "heaviside", "iinfo", "issubdtype", "kron", "logspace", "nanmean", "nansum", "ndim", "nonzero", "polyval", "promote_types", "ptp",
-    "rad2deg", "rint", "rot90", "select", "shape", "sinc", "size", "trapezoid", "tri", "tril_indices", "triu_indices", "vander",
+    "rad2deg", "rint", "rot90", "select", "shape", "sinc", "size", "trace", "trapezoid", "tri", "tril_indices", "triu_indices", "vander",
 ]  # fmt: skip

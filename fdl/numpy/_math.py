@@ -22,11 +22,43 @@ Axis = int | Sequence[int] | None
 add, subtract, multiply = ops.add, ops.sub, ops.mul
 negative, exp, expm1, log, log1p = ops.neg, ops.exp, ops.expm1, ops.log, ops.log1p
 sin, cos, tan, arctan2, tanh, sqrt = ops.sin, ops.cos, ops.tan, ops.atan2, ops.tanh, ops.sqrt
-floor, ceil, trunc, isfinite = ops.floor, ops.ceil, ops.trunc, ops.is_finite
+isfinite = ops.is_finite
 maximum, minimum, sign = ops.maximum, ops.minimum, ops.sign
 equal, not_equal, less, less_equal, greater, greater_equal = ops.equal, ops.not_equal, ops.less, ops.less_equal, ops.greater, ops.greater_equal
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not, invert = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor, ops.bitwise_not, ops.bitwise_not
 left_shift, right_shift = ops.shift_left, ops.shift_right
+
+
+def _rounded(f: Callable[[Any], Any], x: Any) -> Any:
+    x = _operand(x)
+    return f(x) if dtypes.is_float(x.aval.dtype) else x
+
+
+def floor(x: Any) -> Any:
+    """The largest whole number not above x; integers and bools as they are.
+
+    >>> float(floor(-1.5))
+    -2.0
+    """
+    return _rounded(ops.floor, x)
+
+
+def ceil(x: Any) -> Any:
+    """The smallest whole number not below x; integers and bools as they are.
+
+    >>> float(ceil(-1.5))
+    -1.0
+    """
+    return _rounded(ops.ceil, x)
+
+
+def trunc(x: Any) -> Any:
+    """x without its fraction; integers and bools as they are.
+
+    >>> float(trunc(-1.5))
+    -1.0
+    """
+    return _rounded(ops.trunc, x)
 
 
 def true_divide(a: Any, b: Any) -> Any:
@@ -418,22 +450,26 @@ def _operand(x: Any) -> Any:
 _COUNTED = dict.fromkeys((dtypes.bool_, dtypes.int8, dtypes.int16), dtypes.int32) | dict.fromkeys((dtypes.uint8, dtypes.uint16), dtypes.uint32)
 
 
-def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+def _counted(x: Any, dtype: Any) -> Any:
+    """What sums and products are computed in: `dtype`, or at least 32 bits for bool and integers."""
+    if dtype is not None:
+        return ops.cast(x, dtypes.canonical(dtype))
+    return ops.convert(x, _COUNTED[x.aval.dtype]) if x.aval.dtype in _COUNTED else x
+
+
+def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
     """The sum over axes, or over all; bool and small integers are counted in int32.
 
     >>> from fdl.numpy import ones
     >>> sum(ones((2, 3)), axis=0).tolist()
     [2.0, 2.0, 2.0]
     """
-    x = _operand(x)
+    x = _counted(_operand(x), dtype)
     if where is not None:
         x = ops.select(where, x, 0)
-    if dtype is not None:
-        x = ops.cast(x, dtypes.canonical(dtype))
-    elif x.aval.dtype in _COUNTED:
-        x = ops.convert(x, _COUNTED[x.aval.dtype])
     axes = axes_of(x, axis, "sum")
-    return _kept(ops.reduce_sum(x, axes), x, axes, keepdims)
+    out = _kept(ops.reduce_sum(x, axes), x, axes, keepdims)
+    return out if initial is None else ops.add(out, ops.cast(as_operand(initial), aval_of(out).dtype))
 
 
 def _count(x: Any, axes: Sequence[int]) -> int:
@@ -585,16 +621,16 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return _arg(ops.argmin, x, axis, keepdims, "argmin")
 
 
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The product over axes, or over all, multiplied pairwise.
+def prod(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+    """The product over axes, or over all, multiplied pairwise; bool and small integers are multiplied in int32.
 
     >>> from fdl.numpy import array
     >>> int(prod(array([2, 3, 4])))
     24
     """
-    x = _operand(x)
-    if x.aval.dtype == dtypes.bool_:
-        x = ops.convert(x, dtypes.int32)
+    x = _counted(_operand(x), dtype)
+    if where is not None:
+        x = ops.select(where, x, 1)
     axes = axes_of(x, axis, "prod")
     out = x
     for a in reversed(axes):
@@ -605,7 +641,8 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
             out = ops.mul(ops.slice_in_dim(padded, 0, half, a), ops.slice_in_dim(padded, half, 2 * half, a))
         shape = tuple(d for i, d in enumerate(aval_of(out).shape) if i != a)
         out = ops.full(shape, 1, x.aval.dtype) if n == 0 else ops.reshape(out, shape)
-    return _kept(out, x, axes, keepdims)
+    out = _kept(out, x, axes, keepdims)
+    return out if initial is None else ops.mul(out, ops.cast(as_operand(initial), aval_of(out).dtype))
 
 
 def _lined(x: Any, axis: int | None, what: str) -> tuple[Any, int]:

@@ -16,7 +16,6 @@ from fdl.core.graph import Literal
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray
 from fdl.numpy._math import _operand, axes_of
-from fdl.numpy._math import sum as _sum
 from fdl.ops.promotion import promote
 
 
@@ -389,16 +388,6 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     else:
         left, right = ([v] if isinstance(v, int) else list(v) for v in axes)
     return ops.dot_general(a, b, ((tuple(v % x for v in left), tuple(v % y for v in right)), ((), ())))
-
-
-def trace(x: Any) -> Any:
-    """The sum of the diagonal of a matrix.
-
-    >>> int(trace(array([[1, 2], [3, 4]])))
-    5
-    """
-    n, m = aval_of(x).shape
-    return _sum(ops.select(ops.equal(ops.iota((n, m), 0), ops.iota((n, m), 1)), x, 0))
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
