@@ -12,6 +12,7 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.numpy import _factor
 from fdl.numpy import linalg as own
 from fdl.stateful._tensor import Tensor, apply, method, returned
 from fdl.stateful.functions.creation import eye, full_like, tensor
@@ -89,10 +90,12 @@ def _plain(found: Any) -> Any:
 
 
 _det, _slogdet, _inv = _recorded(own.det, "det"), _recorded(own.slogdet, "slogdet"), _recorded(own.inv, "inv")
-_cholesky, _qr, _eigh, _svd = _recorded(own.cholesky, "cholesky"), _recorded(own.qr, "qr"), _recorded(own.eigh, "eigh"), _recorded(own.svd, "svd")
+_cholesky = _recorded(lambda a, upper: own.cholesky(a, upper, symmetrize_input=False), "cholesky")
+_qr, _eigh, _svd = _recorded(own.qr, "qr"), _recorded(lambda a, side: own.eigh(a, side, symmetrize_input=False), "eigh"), _recorded(own.svd, "svd")
 _svdvals, _pinv = _recorded(own.svdvals, "svdvals"), _recorded(own.pinv, "pinv")
 _power = _recorded(own.matrix_power, "matrix_power")
 _solve, _triangular = _recorded(own.solve, "solve"), _recorded(lambda a, b, lower, unit: own.solve_triangular(a, b, lower, unit), "solve_triangular")
+_cholesky_solve = _recorded(lambda factor, b: _factor.cholesky_solve(*own.stacked(factor, b)), "cholesky_solve")
 _multi_dot = _recorded(lambda *xs: own.multi_dot(xs), "multi_dot")
 
 
@@ -166,8 +169,7 @@ def logdet(A: Tensor) -> Any:
 
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Any:
     """The X with `L @ L.T @ X = B`."""
-    first = solve_triangular(L.mT if upper else L, B, upper=False)
-    return solve_triangular(L if upper else L.mT, first, upper=True)
+    return _cholesky_solve((L.mT if upper else L, B))
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Any:

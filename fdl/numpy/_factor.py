@@ -16,8 +16,20 @@ from fdl.transforms.custom import custom_jvp
 
 
 def symmetric(x: Any, lower: bool) -> Any:
-    """The symmetric matrix with this triangle."""
-    return ops.add(triangle(x, lower), turned(triangle(x, lower, strict=True)))
+    """The symmetric matrix with this triangle; its derivative is that of a matrix that stays symmetric."""
+    return (_of_lower if lower else _of_upper)(x)
+
+
+def _mirrored(lower: bool) -> Any:
+    @custom_jvp
+    def whole(x: Any) -> Any:
+        return ops.add(triangle(x, lower), turned(triangle(x, lower, strict=True)))
+
+    whole.defjvp(lambda primals, tangents: (whole(*primals), symmetric_part(tangents[0])))
+    return whole
+
+
+_of_lower, _of_upper = _mirrored(True), _mirrored(False)
 
 
 def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
@@ -72,18 +84,58 @@ def _trace_of_inverse_times(a: Any, da: Any) -> Any:
     return ops.reduce_sum(product, (n - 2, n - 1))
 
 
-@custom_jvp
 def det(a: Any) -> Any:
-    """The determinant."""
+    """The determinant: written out up to three rows, so that it has all derivatives everywhere, else by elimination."""
+    *lead, n, _ = aval_of(a).shape
+    if n == 0:
+        return ops.full(tuple(lead), 1, aval_of(a).dtype)
+    if n > 3:
+        return _det(a)
+    rows = [[a[..., i, j] for j in range(n)] for i in range(n)]
+    if n == 1:
+        return rows[0][0]
+    minors = [_minor(rows[-2:], *pair) for pair in ([(0, 1)] if n == 2 else [(1, 2), (0, 2), (0, 1)])]
+    if n == 2:
+        return minors[0]
+    terms = [ops.mul(x, minor) for x, minor in zip(rows[0], minors, strict=True)]
+    return ops.add(ops.sub(terms[0], terms[1]), terms[2])
+
+
+def _minor(rows: Any, i: int, j: int) -> Any:
+    (a, b), (c, d) = ((row[i], row[j]) for row in rows)
+    return ops.sub(ops.mul(a, d), ops.mul(b, c))
+
+
+@custom_jvp
+def _det(a: Any) -> Any:
     both, _, sign = linear.lu(a)
     return ops.mul(sign, prod(diagonal(both), -1))
 
 
-@det.defjvp
+@_det.defjvp
 def _(primals: Any, tangents: Any) -> Any:
     (a,), (da,) = primals, tangents
-    value = det(a)
-    return value, ops.mul(value, _trace_of_inverse_times(a, da))
+    value = _det(a)
+    product = ops.mul(_cofactors(a), da)
+    n = aval_of(product).ndim
+    return value, ops.reduce_sum(product, (n - 2, n - 1))
+
+
+def _cofactors(a: Any) -> Any:
+    """The slope of the determinant: `det(a) * inv(a).T`, with a tiny number for a pivot of zero.
+
+    Cofactors are polynomials of the elements, so those of a singular matrix are the limit.  Computed in float64, where the tiny number and its powers are exact.
+    """
+    wide = ops.cast(a, dtypes.float64)
+    both, order, sign = linear.lu(wide)
+    shape, pivots = aval_of(both).shape, diagonal(both)
+    lead = range(len(shape) - 2)
+    top = ops.reduce_max(ops.abs(both), (len(shape) - 2, len(shape) - 1))
+    tiny = ops.broadcast(ops.mul(ops.select(ops.equal(top, 0), 1, top), 2.0**-60), shape[:-1], lead)
+    filled = ops.select(ops.equal(pivots, 0), tiny, pivots)
+    value = ops.broadcast(ops.mul(sign, prod(filled, -1)), shape, lead)
+    both = ops.add(both, ops.mul(identity(both), linear.down(ops.sub(filled, pivots), both)))
+    return ops.cast(ops.mul(value, turned(_solve_factored(both, order, identity(wide)))), aval_of(a).dtype)
 
 
 @custom_jvp
@@ -96,6 +148,24 @@ def cholesky(a: Any) -> Any:
 def _(primals: Any, tangents: Any) -> Any:
     lower, (da,) = linear.cholesky(*primals), tangents
     return lower, linear.cholesky_tangent(lower, symmetric_part(da))
+
+
+@custom_jvp
+def cholesky_solve(factor: Any, b: Any) -> Any:
+    """The x with `L @ L.T @ x = b` for a lower factor; its derivative is that of `L @ L.T` whatever elements of L move, as PyTorch's."""
+    return _solve_by_factor(factor, b)
+
+
+def _solve_by_factor(factor: Any, b: Any) -> Any:
+    return linear.triangular_solve(factor, linear.triangular_solve(factor, b, True), True, transposed=True)
+
+
+@cholesky_solve.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    (factor, b), (change, db) = primals, tangents
+    x = cholesky_solve(factor, b)
+    moved = ops.add(matmul(change, matmul(turned(factor), x)), matmul(factor, matmul(turned(change), x)))
+    return x, _solve_by_factor(factor, ops.sub(db, moved))
 
 
 qr, eigh = linear.qr, linear.eigh

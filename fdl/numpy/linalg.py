@@ -17,6 +17,7 @@ from fdl.numpy import _factor
 from fdl.numpy._create import asarray, eye
 from fdl.numpy._math import Axis, axes_of, max, min, power, sum
 from fdl.numpy._shape import matmul, matrix_transpose
+from fdl.ops import linear
 from fdl.ops.promotion import broadcast_shapes, promote
 
 
@@ -103,7 +104,7 @@ def _square(a: Any, what: str) -> Any:
     return a
 
 
-def _stacked(a: Any, b: Any) -> tuple[Any, Any]:
+def stacked(a: Any, b: Any) -> tuple[Any, Any]:
     """Both with the same leading axes."""
     lead = broadcast_shapes([aval_of(a).shape[:-2], aval_of(b).shape[:-2]], "linalg")
     return tuple([ops.broadcast_to(x, (*lead, *aval_of(x).shape[-2:])) for x in (a, b)])
@@ -122,7 +123,7 @@ def solve(a: Any, b: Any) -> Any:
     b = ops.expand_dims(b, (1,)) if vector else b
     if aval_of(b).shape[-2] != aval_of(a).shape[-1]:
         raise ShapeError(f"solve: {aval_of(a).describe()} and {aval_of(b).describe()} do not fit")
-    x = _factor.solve(*_stacked(a, b))
+    x = _factor.solve(*stacked(a, b))
     return ops.reshape(x, aval_of(x).shape[:-1]) if vector else x
 
 
@@ -137,7 +138,7 @@ def solve_triangular(a: Any, b: Any, lower: bool = False, unit_diagonal: bool = 
     a, b = promote(a, asarray(b))
     vector = aval_of(b).ndim == 1
     b = ops.expand_dims(b, (1,)) if vector else b
-    a, b = _stacked(a, b)
+    a, b = stacked(a, b)
     if trans:
         a, lower = matrix_transpose(a), not lower
     x = _factor.solve_triangular(a, b, lower, unit_diagonal)
@@ -153,7 +154,7 @@ def inv(a: Any) -> Any:
     """
     a = _square(a, "inv")
     n = aval_of(a).shape[-1]
-    return _factor.solve(*_stacked(a, eye(n, dtype=aval_of(a).dtype)))
+    return _factor.solve(*stacked(a, eye(n, dtype=aval_of(a).dtype)))
 
 
 def slogdet(a: Any) -> SlogdetResult:
@@ -176,14 +177,17 @@ def det(a: Any) -> Any:
     return _factor.det(_square(a, "det"))
 
 
-def cholesky(a: Any, upper: bool = False) -> Any:
+def cholesky(a: Any, upper: bool = False, symmetrize_input: bool = True) -> Any:
     """The lower triangular L with `a = L @ L.T`; NaN where the matrix is not positive definite.
+
+    Of a matrix that is not symmetric the symmetric part is taken, or, without `symmetrize_input`, the lower triangle.
 
     >>> import fdl.numpy as jnp
     >>> cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]])).tolist()
     [[2.0, 0.0], [1.0, 2.0]]
     """
-    lower = _factor.cholesky(_square(a, "cholesky"))
+    a = _square(a, "cholesky")
+    lower = _factor.cholesky(linear.symmetric_part(a) if symmetrize_input else a)
     return matrix_transpose(lower) if upper else lower
 
 
@@ -202,24 +206,29 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     return r if mode == "r" else QRResult(q, r)
 
 
-def eigh(a: Any, UPLO: str = "L") -> EighResult:
-    """Eigenvalues, smallest first, and eigenvectors of a symmetric matrix, of which one triangle is looked at.
+def eigh(a: Any, UPLO: str = "L", symmetrize_input: bool = True) -> EighResult:
+    """Eigenvalues, smallest first, and eigenvectors of a symmetric matrix.
+
+    Of a matrix that is not symmetric the symmetric part is taken, or, without `symmetrize_input`, the triangle that `UPLO` names, "L" or "U".
 
     >>> import fdl.numpy as jnp
     >>> [round(float(v), 4) for v in eigh(jnp.array([[2.0, 1.0], [1.0, 2.0]])).eigenvalues]
     [1.0, 3.0]
     """
-    return EighResult(*_factor.eigh(_factor.symmetric(_square(a, "eigh"), UPLO == "L")))
+    if UPLO not in ("L", "U"):
+        raise ShapeError(f"eigh: UPLO is {UPLO!r}", hint='"L" or "U"')
+    a = _square(a, "eigh")
+    return EighResult(*_factor.eigh(linear.symmetric_part(a) if symmetrize_input else _factor.symmetric(a, UPLO == "L")))
 
 
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:
-    """Eigenvalues of a symmetric matrix, smallest first.
+def eigvalsh(a: Any, UPLO: str = "L", *, symmetrize_input: bool = True) -> Any:
+    """Eigenvalues of a symmetric matrix, smallest first; arguments as of `eigh`.
 
     >>> import fdl.numpy as jnp
     >>> [round(float(v), 4) for v in eigvalsh(jnp.array([[2.0, 1.0], [1.0, 2.0]]))]
     [1.0, 3.0]
     """
-    return eigh(a, UPLO).eigenvalues
+    return eigh(a, UPLO, symmetrize_input).eigenvalues
 
 
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
@@ -248,10 +257,14 @@ def svdvals(a: Any) -> Any:
     return svd(a, compute_uv=False)
 
 
-def _cutoff(a: Any, s: Any, rtol: Any) -> Any:
-    """Singular values below this count as zero."""
+def _kept(a: Any, s: Any, rtol: Any) -> Any:
+    """Which singular values `s` of matrices `a` count: those above `rtol` times the largest one, by default the machine epsilon times the larger size."""
     rtol = builtins.max(aval_of(a).shape[-2:]) * float(np.finfo(aval_of(s).dtype).eps) if rtol is None else rtol
-    return ops.mul(max(s, -1, keepdims=True), rtol)
+    return ops.greater(s, ops.broadcast_to(ops.mul(max(s, -1, keepdims=True, initial=0), rtol), aval_of(s).shape))
+
+
+def _reciprocals(s: Any, kept: Any) -> Any:
+    return ops.select(kept, ops.div(1.0, ops.select(kept, s, 1)), 0)
 
 
 def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Any:
@@ -263,8 +276,7 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Any:
     """
     (a,) = promote(asarray(a), to_float=True)
     u, s, vt = svd(a, full_matrices=False)
-    kept = ops.greater(s, ops.broadcast_to(_cutoff(a, s, rtol), aval_of(s).shape))
-    inverse = ops.select(kept, ops.div(1.0, ops.select(kept, s, 1)), 0)
+    inverse = _reciprocals(s, _kept(a, s, rtol))
     return matmul(ops.mul(matrix_transpose(vt), ops.broadcast(inverse, aval_of(matrix_transpose(vt)).shape, (*range(aval_of(s).ndim - 1), aval_of(s).ndim))), matrix_transpose(u))
 
 
@@ -277,18 +289,33 @@ def matrix_rank(a: Any, rtol: Any = None) -> Any:
     """
     (a,) = promote(asarray(a), to_float=True)
     s = svdvals(a)
-    return sum(ops.convert(ops.greater(s, ops.broadcast_to(_cutoff(a, s, rtol), aval_of(s).shape)), dtypes.int32), -1)
+    return sum(ops.convert(_kept(a, s, rtol), dtypes.int32), -1)
 
 
-def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    """The x for which `a @ x - b` is shortest.
+def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tuple[Any, Any, Any, Any]:
+    """The shortest x for which `a @ x - b` is shortest, the squared lengths of these residuals, the rank of `a`, and its singular values.
+
+    `a` is (m, n), `b` (m,) or (m, k).  Singular values below `rcond` times the largest one count as zero; by default `rcond` is the machine epsilon times the larger size.
+    With `numpy_resid` there are no residuals where the rank is below n or the system has a solution, which needs to know the rank.
 
     >>> import fdl.numpy as jnp
-    >>> [round(float(v), 4) for v in lstsq(jnp.array([[1.0], [1.0]]), jnp.array([1.0, 3.0]))]
-    [2.0]
+    >>> x, residuals, rank, s = lstsq(jnp.array([[1.0], [1.0]]), jnp.array([1.0, 3.0]))
+    >>> round(float(x[0]), 4), round(float(residuals[0]), 4), int(rank)
+    (2.0, 2.0, 1)
     """
     a, b = promote(asarray(a), asarray(b), to_float=True)
-    return matmul(pinv(a, rcond), b)
+    if aval_of(a).ndim != 2 or aval_of(b).ndim not in (1, 2) or aval_of(a).shape[0] != aval_of(b).shape[0]:
+        raise ShapeError(f"lstsq: {aval_of(a).describe()} and {aval_of(b).describe()} do not fit", why="a is (m, n), b is (m,) or (m, k)")
+    vector = aval_of(b).ndim == 1
+    (m, n), b = aval_of(a).shape, ops.expand_dims(b, (1,)) if vector else b
+    u, s, vt = svd(a, full_matrices=False)
+    kept = _kept(a, s, rcond)
+    rank = sum(ops.convert(kept, dtypes.int32), -1)
+    x = matmul(matrix_transpose(vt), ops.mul(ops.expand_dims(_reciprocals(s, kept), (1,)), matmul(matrix_transpose(u), b)))
+    residuals = sum(ops.integer_pow(ops.sub(b, matmul(a, x)), 2), 0)
+    if numpy_resid and (m <= n or int(rank) < n):
+        residuals = residuals[:0]
+    return ops.reshape(x, (n,)) if vector else x, residuals, rank, s
 
 
 def cond(a: Any, p: Any = None) -> Any:
