@@ -49,6 +49,16 @@ def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool
     return take_along_axis(x, argsort(x, axis, descending=descending), axis)
 
 
+def _between(low: Any, high: Any, share: Any) -> Any:
+    """`low + share * (high - low)`; among infinities the share counts only where it is neither 0 nor 1, so that what is beside an infinity stays finite."""
+    gap = ops.sub(high, low)
+    finite = ops.is_finite(gap)
+    inside = ops.add(low, ops.mul(ops.select(finite, gap, 0), share))
+    mixed = ops.add(ops.mul(low, ops.sub(1, share)), ops.mul(high, share))
+    outside = ops.select(ops.equal(low, high), low, ops.select(ops.equal(share, 0), low, ops.select(ops.equal(share, 1), high, mixed)))
+    return ops.select(finite, inside, outside)
+
+
 def quantile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear") -> Any:
     """Values below which the share `q` of the elements lies; between two elements by `method`: linear, lower, higher, midpoint or nearest.
 
@@ -79,8 +89,7 @@ def quantile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: 
     else:
         w = share if method == "linear" else ops.full(aval_of(share).shape, 0.5, aval_of(share).dtype)
         w = ops.broadcast(w, aval_of(ends[0]).shape, range(aval_of(share).ndim))
-        gap = ops.sub(ends[1], ends[0])
-        out = ops.add(ends[0], ops.mul(gap, w))
+        out = _between(ends[0], ends[1], w)
     top = ops.gather(ordered, [ops.full((), n - 1, dtypes.int32)], (len(rows),))  # NaN, if there is one
     top = ops.broadcast(top, aval_of(out).shape, range(aval_of(q).ndim, aval_of(out).ndim))
     out = ops.select(ops.not_equal(top, top), top, out)
