@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -11,6 +10,7 @@ from typing import Any
 from fdl.core import dtypes
 from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
+from fdl.core.blocks import block
 from fdl.core.errors import DtypeError, GraphError
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.core.primitive import Primitive
@@ -81,15 +81,16 @@ class StageTrace(Trace):
 _CELLS: ContextVar[dict[int, Any] | None] = ContextVar("fdl_cells", default=None)
 
 
-@contextlib.contextmanager
+@block
 def noting_cells() -> Iterator[dict[int, Any]]:
     """Collects the mutable cells that are read in the block, by the identity of the array that they hold."""
     found: dict[int, Any] = {}
-    token = _CELLS.set(found)
+    before = _CELLS.get()
     try:
+        _CELLS.set(found)
         yield found
     finally:
-        _CELLS.reset(token)
+        _CELLS.set(before)
 
 
 def note_cell(cell: Any) -> None:

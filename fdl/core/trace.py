@@ -9,7 +9,6 @@ Read next: `array.py`; then `transforms/stage.py`, `jvp.py`, `linearize.py`, `vm
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, NoReturn
@@ -19,6 +18,7 @@ import numpy as np
 from fdl.core import source
 from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
+from fdl.core.blocks import block
 from fdl.core.errors import AxisNameError, LeakedTracerError, TracedBoolError, TracedValueError
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive, on_bind
@@ -197,21 +197,23 @@ def base_trace() -> Trace:
     return _base
 
 
-@contextlib.contextmanager
+@block
 def set_trace(trace: Trace) -> Iterator[None]:
     """Make `trace` current; undone however the block ends."""
-    token = _CURRENT.set(None if trace is _base else trace)
+    before = _CURRENT.get()
     try:
+        _CURRENT.set(None if trace is _base else trace)
         yield
     finally:
-        _CURRENT.reset(token)
+        _CURRENT.set(before)
 
 
-@contextlib.contextmanager
+@block
 def live_trace(trace: Trace) -> Iterator[None]:
     """Run a user's function under a new trace.  Afterwards the trace is dead, and a tracer of it that is met again has leaked."""
-    token = _CURRENT.set(trace)
+    before = _CURRENT.get()
     try:
+        _CURRENT.set(trace)
         yield
     except Exception as error:
         notes = getattr(error, "__notes__", [])
@@ -219,8 +221,8 @@ def live_trace(trace: Trace) -> Iterator[None]:
             error.add_note(f"while running {trace.describe()}")
         raise
     finally:
-        _CURRENT.reset(token)
         trace.alive = False
+        _CURRENT.set(before)
 
 
 def aval_of(x: Any) -> ShapedArray:
