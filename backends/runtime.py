@@ -54,8 +54,10 @@ class GemmConfig:
 
 @dataclasses.dataclass(frozen=True)
 class NarrowConfig:
-    """What the template of products of narrow elements gets: how many make a word, types in C, the machine's instruction and its macro, and how they are multiplied without."""
+    """What the template of products of narrow elements gets: the machine's vectors, how many elements make a word, types in C, the machine's instruction and its macro,
+    and how they are multiplied without."""
 
+    vector_bytes: int
     pack: int
     element: str
     sum: str
@@ -73,8 +75,8 @@ def gemm_source(vector_bytes: int, suffix: str) -> str:
         kind = ElementType("float", "f32", 4) if suffix == "f32" else ElementType("double", "f64", 8)
         return _rendered("gemm.c.j2", GemmConfig(vector_bytes, rows_of_tile(vector_bytes), kind))
     if suffix == "bf16":
-        return _rendered("gemm_narrow.c.j2", NarrowConfig(2, "unsigned short", "float", "_tile_dpbf16ps", "__AMX_BF16__", gemm_source(vector_bytes, "f32")))
-    return _rendered("gemm_narrow.c.j2", NarrowConfig(4, "signed char", "int", "_tile_dpbssd", "__AMX_INT8__"))
+        return _rendered("gemm_narrow.c.j2", NarrowConfig(vector_bytes, 2, "unsigned short", "float", "_tile_dpbf16ps", "__AMX_BF16__", gemm_source(vector_bytes, "f32")))
+    return _rendered("gemm_narrow.c.j2", NarrowConfig(vector_bytes, 4, "signed char", "int", "_tile_dpbssd", "__AMX_INT8__"))
 
 
 def _rendered(name: str, config: Any) -> str:

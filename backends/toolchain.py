@@ -24,12 +24,13 @@ INCLUDE = Path(__file__).resolve().parent.parent / "lowering" / "templates"
 INSTALL = "install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC"
 
 # No flag lets the compiler change what is computed; those that say "no" drop side effects (errno, traps) that keep loops from vectorising.
-_COMMON = ("-std=gnu11", "-fPIC", "-shared", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=default", "-w")
+# Fused multiply-adds are spelled out (fdl_fma.h).
+_COMMON = ("-std=gnu11", "-fPIC", "-shared", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=default", "-w")
 # -fno-builtin: a call with constant operands is not worked out by the compiler, whose mathematics rounds otherwise than the library's.
-PROGRAM_FLAGS = (*_COMMON, "-fno-builtin", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops", "-ffp-contract=off")
+PROGRAM_FLAGS = (*_COMMON, "-fno-builtin", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops")
 RUNTIME_FLAGS = (*_COMMON, "-O2")
 # Of gcc's -O2 products need two flags: with them, -O1 is as fast and compiles in two thirds of the time; without, it has two thirds of the speed.
-PRODUCT_FLAGS = (*_COMMON, "-O2", "-O1", "-fexpensive-optimizations", "-frerun-cse-after-loop", "-ffp-contract=fast")
+PRODUCT_FLAGS = (*_COMMON, "-O2", "-O1", "-fexpensive-optimizations", "-frerun-cse-after-loop")
 # What other compilers do anyway, or do not know.  Equal kernels are one function already, and gcc's search for them takes a third of its time on long programs.
 _GCC_ALONE = frozenset({"-O1", "-fexpensive-optimizations", "-frerun-cse-after-loop", "-fvect-cost-model=dynamic", "-funswitch-loops", "-fno-ipa-icf"})
 

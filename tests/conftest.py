@@ -30,6 +30,14 @@ def module_names():
             yield ".".join([package, *(p for p in parts if p != "__init__")])
 
 
+def pytest_collection_modifyitems(config, items):
+    """What takes minutes runs where it is asked for: `-m slow`, or by its name."""
+    if "slow" in config.option.markexpr or any("::" in argument for argument in config.args):
+        return
+    config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("slow")])
+    items[:] = [i for i in items if not i.get_closest_marker("slow")]
+
+
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C compiler")
 
 

@@ -7,6 +7,7 @@
  */
 #ifndef FDL_MATH_H
 #define FDL_MATH_H
+#include "fdl_fma.h"
 
 #ifdef __CUDACC__
 #define FDL_FN __device__ static __forceinline__
@@ -65,18 +66,6 @@ FDL_LIB1(sqrt, FDL_EXACT(sqrtf), FDL_EXACT(sqrt)) FDL_LIB1(abs, FDL_EXACT(fabsf)
 FDL_LIB1(floor, FDL_EXACT(floorf), FDL_EXACT(floor)) FDL_LIB1(ceil, FDL_EXACT(ceilf), FDL_EXACT(ceil))
 FDL_LIB1(trunc, FDL_EXACT(truncf), FDL_EXACT(trunc)) FDL_LIB1(round, FDL_EXACT(rintf), FDL_EXACT(rint))
 FDL_LIB2(rem, fmodf, fmod)
-
-/* One rounding for a product and a sum, where the machine has it: written out, never left to the compiler */
-#if defined(__CUDACC__)
-#define FDL_FMA_F32(a, b, c) fmaf(a, b, c)
-#define FDL_FMA_F64(a, b, c) fma(a, b, c)
-#elif defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__)
-#define FDL_FMA_F32(a, b, c) __builtin_fmaf(a, b, c)
-#define FDL_FMA_F64(a, b, c) __builtin_fma(a, b, c)
-#else
-#define FDL_FMA_F32(a, b, c) ((a) * (b) + (c))
-#define FDL_FMA_F64(a, b, c) ((a) * (b) + (c))
-#endif
 
 FDL_FN fdl_u64 fdl_bits64(double x) { union { double f; fdl_u64 u; } v; v.f = x; return v.u; }
 FDL_FN double fdl_double(fdl_u64 u) { union { double f; fdl_u64 u; } v; v.u = u; return v.f; }

@@ -106,3 +106,15 @@ def test_narrow_products_of_batches_windows_and_long_sums():
     np.testing.assert_allclose(np.asarray(fdl.jit(conv)(x, w)).astype(float), np.asarray(want), rtol=2e-2, atol=0.1)
     gradient = fdl.jit(fdl.grad(lambda w: conv(x, w).astype("float32").sum()))(w)
     assert gradient.dtype == jnp.bfloat16
+
+
+@needs_compiler
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("k", [4, 5, 18])
+def test_infinities_of_narrow_products_stay_infinities(k, turned):
+    config.tier = "compiled"
+    a, b = np.ones((2, k), np.float32), np.ones((k, 40), np.float32)
+    b[-1, :5] = np.inf
+    product = fdl.jit(lambda a, b: lax.dot_general(a, b, (((1,), (1 if turned else 0,)), ((), ())), preferred_element_type="float32"))
+    got = np.asarray(product(jnp.asarray(a).astype("bfloat16"), jnp.asarray(b.T.copy() if turned else b).astype("bfloat16")))
+    assert np.isinf(got[:, :5]).all() and (got[:, 5:] == k).all()
