@@ -80,8 +80,8 @@ class Storage:
         if self.exported is None:
             flush()  # whoever has recorded to read the old memory reads it now
             memory = np.array(self.array._numpy())
-            self.exported = memory
-            self.array = ConcreteArray(self.array.aval, memory, VOLATILE)
+            array = ConcreteArray(self.array.aval, memory, VOLATILE)
+            self.exported, self.array = memory, array
         return self.exported
 
     def _write_through(self, array: ConcreteArray) -> bool:

@@ -645,7 +645,7 @@ static PyObject *item_of(PyObject *x, long long base, PyObject *values) {
   PyObject *number = x, *token = 0;
   if ((PyObject *)x->type == known.array) {
     const long long mark = PyLong_AsLongLong(FIELD(x, mark)), slot = mark - base, count = PyList_Size(values);
-    if (slot >= 0 && slot < count) return PyLong_FromLongLong(slot);
+    if (slot >= 0 && slot < count && PyList_GetItem(values, slot) == x) return PyLong_FromLongLong(slot);
     PyObject *data = FIELD(x, data);
     if (slot >= 0 || mark < 0 || (data->type != BufferType && (PyObject *)data->type != known.ndarray)) return 0;
     if (PyList_Append(values, x)) return 0;
@@ -1063,7 +1063,8 @@ static int put_cell(PyObject *segment, PyObject *journal, PyObject *cell, PyObje
   if (!PyDict_GetItemWithError(journal, cell)) {
     PyObject *old = OF(cell, array);
     const long long slot = PyLong_AsLongLong(FIELD(old, mark)) - PyLong_AsLongLong(FIELD(segment, base));
-    PyObject *entry = slot >= 0 && slot < PyList_Size(FIELD(segment, values)) ? PyLong_FromLongLong(slot) : keep(old);
+    const int here = slot >= 0 && slot < PyList_Size(FIELD(segment, values)) && PyList_GetItem(FIELD(segment, values), slot) == old;
+    PyObject *entry = here ? PyLong_FromLongLong(slot) : keep(old);
     const int failed = PyDict_SetItem(journal, cell, entry);
     Py_DecRef(entry);
     if (failed) return 0;

@@ -20,15 +20,16 @@ def main() -> int:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--tier", default="auto")
     parser.add_argument("--only", type=int, nargs="*")
     parser.add_argument("--shown", type=int, default=10)
     parser.add_argument("scenario", nargs="*")
     given = parser.parse_args()
     names = given.scenario or list(SCENARIOS)
     if len(names) > 1:
-        settings = [f"--{name}={getattr(given, name)}" for name in ("limit", "seed", "workers", "shown") if getattr(given, name) is not None]
+        settings = [f"--{name}={getattr(given, name)}" for name in ("limit", "seed", "workers", "shown", "tier") if getattr(given, name) is not None]
         return max([subprocess.run([sys.executable, "-m", "tests.interrupts", *settings, name], check=False).returncode for name in names])
-    report = campaign(SCENARIOS[names[0]], given.limit, given.seed, given.workers, given.only)
+    report = campaign(SCENARIOS[names[0]], given.limit, given.seed, given.workers, given.only, given.tier)
     print(report, flush=True)
     for failure in report.failures[: given.shown]:
         lines = failure.reason.strip().splitlines()

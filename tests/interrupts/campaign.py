@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
 
+from fdl.core.config import Tier, config
 from tests.interrupts import points
 from tests.interrupts.scenarios import Scenario, health
 from tests.interrupts.stateful_code import sets_and_undoes
@@ -172,9 +173,10 @@ def _chosen(scenario: Scenario, places: Sequence[Place], limit: int | None, seed
     return sorted([*chosen, *draw.sample(others, min(scenario.seeded, len(others)))])
 
 
-def campaign(scenario: Scenario, limit: int | None = None, seed: int = 0, workers: int = 2, only: Sequence[int] | None = None) -> Report:
+def campaign(scenario: Scenario, limit: int | None = None, seed: int = 0, workers: int = 2, only: Sequence[int] | None = None, tier: Tier = "auto") -> Report:
     """Interrupt a scenario at all its points, or at `limit` of them, each in a process of its own."""
     start = time.monotonic()
+    config.tier = tier
     points.start(-1)  # the library is built in this process
     points.stop()
     scenario.prepare()

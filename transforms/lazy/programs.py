@@ -44,7 +44,7 @@ class Native:
     see: Callable[..., Any] | None = None
     put: Callable[..., int] | None = None
     module: Any = None
-    listeners: ClassVar[list[Callable[[Any], None]]] = []  # who gets the library's module, once it is there
+    waiting: ClassVar[list[Callable[[Any], None]]] = []  # who gets the library's module, once it is there
 
 
 NATIVE = Native()
@@ -103,9 +103,10 @@ class Program:
             return None
         native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
         if NATIVE.module is None and isinstance(native, CExecutable):
+            while NATIVE.waiting:  # a listener whom an interrupt has disturbed is asked again
+                NATIVE.waiting[0](native.native)
+                del NATIVE.waiting[0]
             NATIVE.module = native.native
-            for listener in NATIVE.listeners:
-                listener(native.native)
         return native
 
 

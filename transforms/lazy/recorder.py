@@ -1,7 +1,8 @@
 """The recorder: a walk through the trie, and the flush at its end.
 
-Invariants.  The node alone says where the walk is: `values` may be longer than `node.slots` for the time of a `bind`, and is cut back if that fails.
-A `bind` commits by one assignment.  User code (forcing of foreign values, tracing) runs before anything is committed, and the bind starts again if the
+Invariants.  The node alone says where the walk is: `values` may be longer than `node.slots` for the time of a `bind`, and is cut back if that fails; a mark
+counts only where the array lies in the slot that it names, so what was cut off needs no clearing.
+A `bind` commits by one assignment, and a flush by none: results become data in one call, and what an interrupt leaves pending is flushed again.  User code (forcing of foreign values, tracing) runs before anything is committed, and the bind starts again if the
 walk has moved.  A recorder that is met while busy (signal handler, `__del__`) lets a spare one take the operation.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 from fdl.backends.runtime import probe
 from fdl.core.array import DONATED, VOLATILE, ConcreteArray, Deferred
 from fdl.core.avals import ShapedArray, shaped
+from fdl.core.blocks import in_one_call, whole
 from fdl.core.config import config
 from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT, scalar_type
 from fdl.core.errors import DeferredError
@@ -47,7 +49,7 @@ _ALONE = next(n for n in range(10) if not _held([object()], [0], n)[0]) if getat
 class Segment(Deferred):
     """The pending part of a recorder: what stands in the place of the data of its results until they are computed."""
 
-    __slots__ = ("base", "error", "node", "owner", "recorder", "values")
+    __slots__ = ("base", "error", "node", "outputs", "owner", "ran", "recorder", "values")
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -56,6 +58,8 @@ class Segment(Deferred):
         self.values: list[Any] = []  # leaves (arrays, Python numbers) and results by slot
         self.node: Node = recorder.root
         self.error: BaseException | None = None
+        self.outputs: list[int] = []  # slots of the results of the program that was begun
+        self.ran = False  # whether it has come to its end, so that only its checks are left
 
     def force(self, array: ConcreteArray) -> None:
         if self.error is not None:
@@ -90,13 +94,13 @@ class Recorder:
         self.nodes = 0
         self.journal: dict[Any, Any] = {}  # cells rebound since the last flush, with what they held
         self.checks: list[Callable[[], BaseException]] = []
+        self.segment: Segment
         self._spare: Recorder | None = None
         self._restart()
 
     def _restart(self) -> None:
-        self.segment = Segment(self)
-        self.journal.clear()
-        self.checks.clear()
+        segment = Segment(self)
+        self.segment, self.journal, self.checks = segment, {}, []
         self.wanted = self.volatile = False
         self.plain = not config.eager  # nothing is special about the next operation, but that the recorder may be busy
 
@@ -151,7 +155,7 @@ class Recorder:
             key: list[Any] = [head]
             for x in operands:
                 slot = x._mark - base if type(x) is ConcreteArray else -1
-                if not 0 <= slot < len(values):
+                if not 0 <= slot < len(values) or values[slot] is not x:
                     slot = self._leaf(x, fresh)
                 key.append(slot)
             items = tuple(key)
@@ -162,9 +166,9 @@ class Recorder:
             segment.node = child
         except _Foreign as found:
             foreign = found.array
-        finally:
+        finally:  # without a call, so that no signal comes in between
             if segment.node is node:
-                self._roll_back(segment)
+                del values[node.slots :]
             self.busy = False
         if foreign is not None:
             foreign.block_until_ready()
@@ -196,14 +200,6 @@ class Recorder:
         fresh.append(aval)
         return aval.token
 
-    def _roll_back(self, segment: Segment) -> None:
-        """After a bind that did not commit: forget its leaves."""
-        known = segment.node.slots
-        for x in segment.values[known:]:
-            if type(x) is ConcreteArray and x._mark != VOLATILE:
-                x._mark = 0
-        del segment.values[known:]
-
     def _grow(self, node: Node, key: tuple[Any, ...], fresh: Sequence[ShapedArray], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> Node:
         """A miss: check the operation and make its node."""
         values, leaves = self.segment.values, iter(enumerate(fresh, node.slots))
@@ -226,70 +222,94 @@ class Recorder:
 
     def check(self, failed: ConcreteArray, error: Callable[[], BaseException]) -> None:
         """Join to the program that the 0-d bool `failed` is false; else `error()` is raised at the flush and nothing of the program stays."""
+        if self.segment.node.over:
+            self._limit(_CHECK, [failed])
+        del self.checks[self.segment.node.checks :]  # of operations that were not recorded
         self.checks.append(error)
-        try:
-            self.bind(_CHECK, [failed], _resolve_check)
-        except BaseException:
-            self.checks.pop()
-            raise
+        self.bind(_CHECK, [failed], _resolve_check)
 
     # Flushing
 
     def flush(self) -> None:
-        """Run the program up to here for all results that are alive."""
+        """Run the program up to here for all results that are alive.
+
+        Where an interrupt comes before it has run, all is pending as before; where it comes later, all is computed.
+        """
         if self.busy:
             return
         with self.lock:
             self.busy = True
-            segment = self.segment
             try:
-                if segment.node.operation is not None:
-                    self._run(segment)
-            except BaseException as error:
-                segment.error = error
-                for cell, old in self.journal.items():
-                    cell.restore(segment.values[old] if type(old) is int else old)
-                raise
+                self._flush(self.segment, self.journal, self.checks)
             finally:
-                segment.values = []
-                if self.nodes > TRIE_NODES:
-                    self.root, self.nodes = Node(), 0
-                self._restart()
                 self.busy = False
 
-    def _run(self, segment: Segment) -> None:
-        values, node = segment.values, segment.node
-        ending = node.ending or node.end()
+    def _flush(self, segment: Segment, journal: dict[Any, Any], checks: list[Callable[[], BaseException]]) -> None:
+        if self.nodes > TRIE_NODES:
+            self.root, self.nodes = Node(), 0
+        state = self.wanted, self.volatile, self.plain
+        self._restart()
+        try:
+            if segment.node.operation is not None:
+                try:
+                    self._run(segment, journal, checks)
+                except Exception as error:
+                    whole(self._fail, segment, journal, error)
+                    raise
+        except BaseException:
+            if segment.error is None:  # an interrupt; no call here, so that no other one comes in between
+                segment.ran = segment.ran or (bool(segment.outputs) and segment.values[segment.outputs[-1]]._data is not segment)
+                if checks or not segment.ran:
+                    self.segment, self.journal, self.checks = segment, journal, checks
+                    self.wanted, self.volatile, self.plain = state
+            raise
+        segment.values = []
+
+    def _fail(self, segment: Segment, journal: dict[Any, Any], error: BaseException) -> None:
+        """Nothing of the program stays."""
+        for cell, old in journal.items():
+            cell.restore(segment.values[old] if type(old) is int else old)
+        segment.error = error
+
+    def _run(self, segment: Segment, journal: dict[Any, Any], checks: Sequence[Callable[[], BaseException]]) -> None:
+        ending = segment.node.ending or segment.node.end()
+        if not segment.ran:
+            live, kept = self._alive(segment.values, journal, ending)
+            if True not in live:
+                return
+            choice = ending.choose(live, kept)
+            segment.outputs = choice.outputs
+            choice.program.run(segment.values, ending.leaves, choice.outputs, choice.donated)
+            segment.ran = True
+        if ending.checks:
+            self._look_at_checks(segment, ending, checks)
+
+    def _alive(self, values: list[Any], journal: dict[Any, Any], ending: Ending) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+        """Which results are wanted, and which inputs that could be overwritten are kept by somebody."""
         if NATIVE.held is not None and NATIVE.prune is not None:
-            NATIVE.prune(self.journal)  # cells that nobody else holds are dead, and must not keep their arrays alive
+            NATIVE.prune(journal)  # cells that nobody else holds are dead, and must not keep their arrays alive
             live, kept = NATIVE.held(values, ending.results, 1), NATIVE.held(values, ending.candidates, 1)
         else:
-            for cell in [cell for cell in self.journal if _refs(cell) <= 3]:
-                del self.journal[cell]
+            for cell in [cell for cell in journal if _refs(cell) <= 3]:
+                del journal[cell]
             live, kept = _held(values, ending.results, _ALONE), _held(values, ending.candidates, _ALONE)
         if ending.checks:  # predicates are looked at, and what cells held before is what they get back
-            before = {old for old in self.journal.values() if type(old) is int}
+            before = {old for old in journal.values() if type(old) is int}
             live = tuple([alive or i in ending.checks or slot in before for i, (slot, alive) in enumerate(zip(ending.results, live, strict=True))])
-        if True not in live:
-            return
-        choice = ending.choose(live, kept)
-        choice.program.run(values, ending.leaves, choice.outputs, choice.donated)
-        if ending.checks:
-            self._look_at_checks(segment, ending, choice.outputs)
+        return live, kept
 
-    def _look_at_checks(self, segment: Segment, ending: Ending, outputs: Sequence[int]) -> None:
-        for place, error in zip(ending.checks, self.checks, strict=True):
+    def _look_at_checks(self, segment: Segment, ending: Ending, checks: Sequence[Callable[[], BaseException]]) -> None:
+        for place, error in zip(ending.checks, checks, strict=False):
             if segment.values[ending.results[place]]._numpy():
-                for slot in outputs:
-                    if slot > ending.results[place]:  # what was recorded before the check stands, as if lines had run one by one
-                        segment.values[slot]._data = segment
+                later = [segment.values[slot] for slot in segment.outputs if slot > ending.results[place]]
+                in_one_call(map(setattr, later, itertools.repeat("_data"), itertools.repeat(segment)))  # what was recorded before the check stands, as if lines had run one by one
                 raise error()
 
     def rebound(self, cell: Any, old: ConcreteArray) -> None:
         """Remember what a mutable cell held before it got a pending array: a failed flush restores it by `cell.restore(old)`."""
         if cell not in self.journal:
-            slot = old._mark - self.segment.base
-            self.journal[cell] = slot if 0 <= slot < len(self.segment.values) else old
+            slot, values = old._mark - self.segment.base, self.segment.values
+            self.journal[cell] = slot if 0 <= slot < len(values) and values[slot] is old else old
 
 
 def _adopt(module: Any) -> None:
@@ -302,9 +322,10 @@ def _adopt(module: Any) -> None:
 def on_native(listener: Callable[[Any], None]) -> None:
     """Call `listener(module)` when the runtime library is there, now or later; never where reference counts mean nothing."""
     if _ALONE >= 0:
-        NATIVE.listeners.append(listener)
         if NATIVE.module is not None:
             listener(NATIVE.module)
+        else:
+            NATIVE.waiting.append(listener)
 
 
 on_native(_adopt)

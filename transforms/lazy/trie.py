@@ -34,7 +34,7 @@ class Node:
     """A place in the trie; `slots` values are known here, of which this operation's results start at `first`."""
 
     __slots__ = (
-        "bytes", "children", "count", "ending", "first", "info", "key", "leaves", "operands", "operation", "origin", "out_avals", "over", "parent", "slots", "source",
+        "bytes", "checks", "children", "count", "ending", "first", "info", "key", "leaves", "operands", "operation", "origin", "out_avals", "over", "parent", "slots", "source",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,7 @@ class Node:
         self.first: int = (parent.slots if parent is not None else 0) + len(leaves)
         self.slots: int = self.first + len(self.out_avals)
         self.count: int = parent.count + 1 if parent is not None else 0
+        self.checks: int = (parent.checks if parent is not None else 0) + (operation is not None and bool(operation.primitive.effects(operation.params)))
         self.bytes: int = (parent.bytes if parent is not None else 0) + sum(a.nbytes for a in self.out_avals)
         self.over: bool = self.count >= SOFT_OPERATIONS or self.bytes >= SOFT_BYTES
         self.source: Location | None = user_location() if operation is not None else None
