@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
+from fdl.core.blocks import whole
 from fdl.extend import Function, Leaf, Node, walk
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, method, wrap
@@ -26,6 +27,15 @@ def _after_hooks(t: Tensor, hooks: Sequence[Callable[[Any], Any]]) -> Tensor:
         replaced = hook(t)
         t = t if replaced is None else replaced
     return t
+
+
+def _put_gradients(changes: Sequence[tuple[Tensor, Any]]) -> None:
+    """Gradients, which are arrays, take new values; tensors without one, or that get another one, get a tensor."""
+    for tensor, value in changes:
+        if isinstance(value, Tensor):
+            tensor.grad = value
+        else:
+            tensor._overwrite(value)
 
 
 class _OfArrays:
@@ -43,14 +53,22 @@ class _OfArrays:
     def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:
         return _after_hooks(wrap(cotangent), hooks)._value()
 
-    def gather(self, leaf: Leaf, cotangent: Any) -> None:
-        tensor = leaf.tensor()
-        if tensor is None:
-            return
-        if tensor.grad is None:
-            tensor.grad = wrap(cotangent)
-        else:
-            tensor.grad._overwrite(self.add(tensor.grad._value(), cotangent))
+    def gather(self, found: dict[Leaf, Any]) -> None:
+        changes: dict[int, tuple[Any, Any]] = {}  # by identity of the gradient that is there; tensors and what they get
+        for leaf, cotangent in found.items():
+            tensor = leaf.tensor()
+            if tensor is None:
+                continue
+            own = tensor.grad
+            if own is None:
+                changes[id(tensor)] = tensor, wrap(cotangent)
+                continue
+            if id(own) in changes:  # somebody let two leaves share one
+                cotangent = self.add(changes[id(own)][1], cotangent)
+                changes[id(own)] = own, cotangent
+            else:
+                changes[id(own)] = own, self.add(own._value(), cotangent)
+        whole(_put_gradients, list(changes.values()))
 
 
 class _Watch(threading.local):
@@ -102,10 +120,9 @@ class _OfTensors:
     def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:
         return _after_hooks(cotangent, hooks)
 
-    def gather(self, leaf: Leaf, cotangent: Any) -> None:
-        tensor = leaf.tensor()
-        if tensor is not None:
-            tensor.grad = cotangent if tensor.grad is None else self.add(tensor.grad, cotangent)
+    def gather(self, found: dict[Leaf, Any]) -> None:
+        pairs = [(leaf.tensor(), cotangent) for leaf, cotangent in found.items()]
+        whole(_put_gradients, [(t, ct if t.grad is None else self.add(t.grad, ct)) for t, ct in pairs if t is not None])
 
 
 def _algebra(create_graph: bool) -> Any:
@@ -167,10 +184,7 @@ def backward(tensors: Sequence[Any], gradients: Sequence[Any] | None = None, ret
         targets = in_pieces(_listed(inputs))
         wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
         walk(roots, algebra, not retain, wanted)
-        for t in targets:
-            ct = wanted[t._node(), t._index()]
-            if ct is not None:
-                algebra.gather(Leaf(t), ct)
+        algebra.gather({Leaf(t): ct for t in targets if (ct := wanted[t._node(), t._index()]) is not None})
     finally:
         grad_mode.enabled = saved
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
-from fdl.stateful.optim.optimizer import Optimizer, update
+from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import Stepped, checked, checked_betas, each, to
 
 
@@ -62,7 +62,7 @@ class Adam(Optimizer):
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize}
         super().__init__(params, {**settings, "decoupled_weight_decay": self._decoupled})
 
-    def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
+    def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
         states = self._states_of(parameters, names)
         (b1, b2), lr, decay = group["betas"], float(group["lr"]), float(group["weight_decay"])
@@ -74,9 +74,8 @@ class Adam(Optimizer):
             for name in names:
                 cells += [s[name] for s in own]
             numbers = [lr, float(b1), float(b2), float(group["eps"]), decay, size, root]
-            update(_amsgrad if flags[0] else _plain_adam, cells, [parameters[i].grad for i in chosen], numbers, (len(chosen), flags))
-            for s in own:
-                s["step"] = count + 1
+            draft.update(_amsgrad if flags[0] else _plain_adam, cells, [parameters[i].grad for i in chosen], numbers, (len(chosen), flags))
+            draft.keep(own, step=count + 1)
 
 
 class AdamW(Adam):

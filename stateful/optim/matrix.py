@@ -15,7 +15,7 @@ from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._tensor import wrap
-from fdl.stateful.optim.optimizer import Optimizer, update
+from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import checked, to
 
 
@@ -61,7 +61,7 @@ class Adafactor(Optimizer):
             raise ValueError(f"beta2_decay should be <= 0 but is: {beta2_decay}")
         super().__init__(params, {"lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d, "weight_decay": weight_decay, "maximize": maximize})
 
-    def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
+    def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         for p in parameters:
             own = self.state[p]
             own.setdefault("step", 0)
@@ -70,11 +70,11 @@ class Adafactor(Optimizer):
             for name, s in shapes.items():
                 if name not in own:
                     own[name] = wrap(from_numpy(np.zeros(s, p.dtype.np)))
-            own["step"] += 1
-            step, lr = own["step"], float(group["lr"])
+            step, lr = own["step"] + 1, float(group["lr"])
             eps1 = float(np.finfo(p.dtype.np).eps) if group["eps"][0] is None else float(group["eps"][0])
             numbers = [min(lr, 1 / math.sqrt(step)), step ** group["beta2_decay"], eps1, float(group["eps"][1]), float(group["d"]), 1 - lr * group["weight_decay"]]
-            update(_adafactor, [p, *[own[name] for name in shapes]], [p.grad], numbers, (bool(group["maximize"]),))
+            draft.update(_adafactor, [p, *[own[name] for name in shapes]], [p.grad], numbers, (bool(group["maximize"]),))
+            draft.keep([own], step=step)
 
 
 def _muon_body(p: Any, buffer: Any, g: Any, lr: Any, decay: Any, momentum: Any, eps: Any, a: Any, b: Any, c: Any, steps: int, nesterov: bool) -> Sequence[Any]:
@@ -132,11 +132,11 @@ class Muon(Optimizer):
                 if p.ndim != 2:
                     raise ValueError(f"Muon only supports 2D parameters whereas we found a parameter with size: {p.size()}")
 
-    def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
+    def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         for p, own in zip(parameters, self._states_of(parameters, ["momentum_buffer"]), strict=True):
             rows, columns = p.shape
             ratio = 0.2 * math.sqrt(max(rows, columns)) if group["adjust_lr_fn"] == "match_rms_adamw" else math.sqrt(max(1.0, rows / columns))
             lr = float(group["lr"])
             numbers = [lr * ratio, 1 - lr * group["weight_decay"], float(group["momentum"]), float(group["eps"]), *map(float, group["ns_coefficients"])]
-            update(_muon, [p, own["momentum_buffer"]], [p.grad], numbers, (int(group["ns_steps"]), bool(group["nesterov"])))
-            own["step"] += 1
+            draft.update(_muon, [p, own["momentum_buffer"]], [p.grad], numbers, (int(group["ns_steps"]), bool(group["nesterov"])))
+            draft.keep([own], step=own["step"] + 1)

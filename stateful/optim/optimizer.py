@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core.array import from_numpy
+from fdl.core.blocks import whole
 from fdl.extend import Function, Storage, cut, put, want
 from fdl.stateful._tape import HookHandle, grad_mode
 from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
@@ -46,8 +47,39 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     return public
 
 
+class Draft:
+    """What a step will change.  Nothing has changed until `carry_out`, which changes all of it: an interrupt leaves a step undone or done."""
+
+    __slots__ = ("cells", "kept", "states", "values")
+
+    def __init__(self) -> None:
+        self.cells: list[Storage] = []
+        self.values: list[Any] = []
+        self.states: list[dict[str, Any]] = []
+        self.kept: list[dict[str, Any]] = []
+
+    def update(self, function: Function, cells: Sequence[Any], others: Sequence[Any], numbers: Sequence[Any], static: tuple[Any, ...]) -> None:
+        """Record `function(*cells, *others, *numbers, *static)`; its results will be put into the cells, in order."""
+        storages: list[Storage] = [t._storage for t in cells]
+        gradients = [g._storage.array if g._view is None else g._value() for g in others]
+        outs, _ = function.record([*[s.array for s in storages], *gradients, *numbers], static)
+        self.cells += storages
+        self.values += outs
+
+    def keep(self, states: Sequence[dict[str, Any]], **numbers: Any) -> None:
+        """These numbers will stand in the states."""
+        self.states += states
+        self.kept += [numbers] * len(states)
+
+    def carry_out(self) -> None:
+        """Make the changes; once more gives the same."""
+        put(self.cells, self.values)
+        for state, numbers in zip(self.states, self.kept, strict=True):
+            state.update(numbers)
+
+
 class Optimizer:
-    """Base of optimizers: `param_groups`, `state`, `zero_grad`, `state_dict`; subclasses write `_update(group, parameters)`."""
+    """Base of optimizers: `param_groups`, `state`, `zero_grad`, `state_dict`; subclasses write `_update(group, parameters, draft)`."""
 
     _counts = True  # whether the state says how many steps there were
     # settings of PyTorch that say how a step is computed: kept for its state dicts, and without effect here, where each step is one program
@@ -104,12 +136,14 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        draft = Draft()
         saved, grad_mode.enabled = grad_mode.enabled, False
         try:
             for group in self.param_groups:
                 parameters = [p for p in group["params"] if p.grad is not None]
                 if parameters:
-                    self._update(group, parameters)
+                    self._update(group, parameters, draft)
+            whole(draft.carry_out)
         finally:
             grad_mode.enabled = saved
         want()
@@ -147,7 +181,8 @@ class Optimizer:
         """Call `hook(optimizer)` after `load_state_dict`."""
         return self._add_hook("load", hook, prepend)
 
-    def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
+    def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
+        """Draw up what a step changes; the states say how it was before."""
         raise NotImplementedError(self)
 
     def _states_of(self, parameters: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -227,11 +262,3 @@ def _imported(name: str, value: Any) -> Any:
     if name in _NUMBERS:
         return int(value) if name == "step" else float(value)
     return wrap(value._value()) if isinstance(value, Tensor) else value
-
-
-def update(function: Function, cells: Sequence[Any], others: Sequence[Any], numbers: Sequence[Any], static: tuple[Any, ...]) -> None:
-    """Record `function(*cells, *others, *numbers, *static)` and put its results into the cells, in order."""
-    storages: list[Storage] = [t._storage for t in cells]
-    gradients = [g._storage.array if g._view is None else g._value() for g in others]
-    outs, _ = function.record([*[s.array for s in storages], *gradients, *numbers], static)
-    put(storages, outs)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
-from fdl.stateful.optim.optimizer import Optimizer, update
+from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import checked, each, to
 
 
@@ -56,13 +56,13 @@ class SGD(Optimizer):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize})
 
-    def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
+    def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         momentum, dampening = float(group["momentum"]), float(group["dampening"])
         numbers = [float(group["lr"]), momentum, dampening, float(group["weight_decay"])]
         grads = [p.grad for p in parameters]
         if not momentum:
             flags = False, False, group["weight_decay"] != 0, False, group["maximize"]
-            update(_plain_sgd, parameters, grads, numbers, (len(parameters), flags))
+            draft.update(_plain_sgd, parameters, grads, numbers, (len(parameters), flags))
             return
         states = self._states_of(parameters, ["momentum_buffer"])
         fresh = [s["step"] == 0 for s in states]
@@ -71,6 +71,6 @@ class SGD(Optimizer):
             if chosen:
                 flags = True, bool(start), group["weight_decay"] != 0, group["nesterov"], group["maximize"]
                 cells = [*[parameters[i] for i in chosen], *[states[i]["momentum_buffer"] for i in chosen]]
-                update(_momentum_sgd, cells, [grads[i] for i in chosen], numbers, (len(chosen), flags))
+                draft.update(_momentum_sgd, cells, [grads[i] for i in chosen], numbers, (len(chosen), flags))
         for s in states:
-            s["step"] += 1
+            draft.keep([s], step=s["step"] + 1)

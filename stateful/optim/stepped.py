@@ -16,7 +16,7 @@ from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._tensor import wrap
-from fdl.stateful.optim.optimizer import Optimizer, update
+from fdl.stateful.optim.optimizer import Draft, Optimizer
 
 
 def each(step: Callable[..., Sequence[Any]], columns: int, name: str) -> Function:
@@ -80,7 +80,7 @@ class Stepped(Optimizer):
         """What shapes the program."""
         return (group.get("weight_decay", 0) != 0, bool(group["maximize"]))
 
-    def _update(self, group: dict[str, Any], parameters: list[Any]) -> None:
+    def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         names, flags = self.names(group), self.flags(group)
         for p in parameters:
             own = self.state[p]
@@ -94,9 +94,10 @@ class Stepped(Optimizer):
         together: dict[Any, tuple[list[float], list[Any]]] = {}
         for p in parameters:
             own = self.state[p]
-            own["step"] += 1
-            numbers = self.numbers(group, own["step"], own)
+            kept = {**own, "step": own["step"] + 1}
+            numbers = self.numbers(group, kept["step"], kept)
+            draft.keep([own], **kept)
             together.setdefault(tuple(numbers), (numbers, []))[1].append(p)
         for numbers, chosen in together.values():
             cells = [*chosen, *[self.state[p][name] for name in names for p in chosen]]
-            update(self._functions[key], cells, [p.grad for p in chosen], numbers, (len(chosen), flags))
+            draft.update(self._functions[key], cells, [p.grad for p in chosen], numbers, (len(chosen), flags))

@@ -2,8 +2,9 @@
 
 Invariants.  The node alone says where the walk is: `values` may be longer than `node.slots` for the time of a `bind`, and is cut back if that fails; a mark
 counts only where the array lies in the slot that it names, so what was cut off needs no clearing.
-A `bind` commits by one assignment, and a flush by none: results become data in one call, and what an interrupt leaves pending is flushed again.  User code (forcing of foreign values, tracing) runs before anything is committed, and the bind starts again if the
-walk has moved.  A recorder that is met while busy (signal handler, `__del__`) lets a spare one take the operation.
+A `bind` commits by one assignment.  Results of a flush become data in one call, and what an interrupt leaves pending is flushed again.  User code (forcing of
+foreign values, tracing) runs before anything is committed, and the bind starts again if the walk has moved.
+A recorder that is met while busy (signal handler, `__del__`) lets a spare one take the operation.
 """
 
 from __future__ import annotations

@@ -140,8 +140,8 @@ class _Gathering:
     def hooked(self, cotangent: Any, hooks: Any) -> Any:
         return cotangent
 
-    def gather(self, leaf: Leaf, cotangent: Any) -> None:
-        self.found[leaf] = cotangent
+    def gather(self, found: dict[Leaf, Any]) -> None:
+        self.found = found
 
 
 def tape_flat(f: Callable[..., Sequence[Any]], primals: Sequence[Any], varying: Sequence[bool], name: str) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:

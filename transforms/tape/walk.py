@@ -94,8 +94,8 @@ class Algebra(Protocol):
     def hooked(self, cotangent: Any, hooks: Sequence[Callable[[Any], Any]]) -> Any:
         """After hooks have seen it, and perhaps replaced it."""
 
-    def gather(self, leaf: Leaf, cotangent: Any) -> None:
-        """Add to the gradient of a leaf."""
+    def gather(self, found: dict[Leaf, Any]) -> None:
+        """Add to the gradients of leaves: to all of them, or, where an interrupt comes, perhaps to none."""
 
 
 def _run_hooks(hooks: dict[int, dict[int, Any]], cotangents: list[Any], algebra: Algebra) -> None:
@@ -147,11 +147,11 @@ def walk(roots: Sequence[tuple[Any, int, Any]], algebra: Algebra, release: bool,
         done.append(node)
     for leaf, ct in leaves.items():
         if leaf.hooks:
-            ct = algebra.hooked(ct, list(leaf.hooks.values()))
-        if wanted is None:
-            algebra.gather(leaf, ct)
-        elif (leaf, 0) in wanted:
+            leaves[leaf] = ct = algebra.hooked(ct, list(leaf.hooks.values()))
+        if wanted is not None and (leaf, 0) in wanted:
             wanted[leaf, 0] = ct
+    if wanted is None:
+        algebra.gather(leaves)
     if release:  # when all is recorded: a failure in between leaves the tape whole
         for node in done:
             node.release()
