@@ -36,6 +36,7 @@ from fdl.lowering.loop_ir import (
     step_var,
     walk,
 )
+from fdl.ops.indexing import COMBINING
 from fdl.ops.random import philox_word
 from fdl.ops.reduction import lowest
 
@@ -193,8 +194,8 @@ def _scatter(n: Scatter, memory: dict[Buffer, Any], steps: Grid) -> None:
     if n.conditions:
         holds = np.broadcast_to(np.logical_and.reduce(np.broadcast_arrays(*[_evaluate(c, memory, grid) for c in n.conditions])), n.space)
         value, place = value[holds], place[holds]
-    if n.kind == "add":
-        np.add.at(memory[n.store], place.reshape(-1), value.reshape(-1))
+    if n.kind in COMBINING:
+        COMBINING[n.kind].at(memory[n.store], place.reshape(-1), value.reshape(-1))
     else:
         memory[n.store][place.reshape(-1)] = value.reshape(-1)  # the last one stays
 

@@ -439,9 +439,9 @@ def _scatter(n: Scatter, text: Expressions, outer: int) -> Part:
     value = text.emit(n.value)
     dtype = n.store.dtype
     target = f"{text.buffer(n.store)}[place{within}]"
-    if n.kind == "add":
+    if n.kind != "set":
         old = f"fdl_load_{spellings.SUFFIX[dtype]}({target})" if dtype in dtypes.NARROW_FLOATS else target
-        value = spellings.spell("add", dtype, dtype, [old, value], {})
+        value = spellings.spell(n.kind, dtype, dtype, [old, value], {})
     stores = (*text.lines[0], f"{target} = {text.stored(n.store, value)};")
     indent = "  " * (len(loops) + 1)
     return Part("scatter", f"scatter-{n.kind} {_dims(n.space)}", loops, indent, lines, stores, over, value=" && ".join(conditions) or "1")

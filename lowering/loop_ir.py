@@ -341,7 +341,10 @@ class Argmax(OneStore):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Scatter(OneStore):
-    """`store[offset] = value`, or `+= value` with kind add, over an index space in row-major order, where the conditions hold; with `distinct` no two at one place."""
+    """`store[offset] = value` over an index space in row-major order, where the conditions hold; with `distinct` no two at one place.
+
+    Kinds other than "set" combine what is there with the value: "add", "mul", "max", "min".
+    """
 
     kind: str
     conditions: list[Expr]
@@ -591,7 +594,7 @@ def _print(nodes: Sequence[Node], indent: str) -> list[str]:
         elif isinstance(n, Argmax):
             lines.append(f"{indent}argmax {n.space} over {n.over}: {n.store}[{n.offset}] = argmax of {n.value}")
         elif isinstance(n, Scatter):
-            lines.append(f"{indent}scatter {n.space}: {n.store}[{n.offset}] {'+' if n.kind == 'add' else ''}= {n.value} if {n.conditions}")
+            lines.append(f"{indent}scatter {n.space}: {n.store}[{n.offset}] {'' if n.kind == 'set' else n.kind}= {n.value} if {n.conditions}")
         elif isinstance(n, Dot):
             lines.append(f"{indent}dot {n.space} {n.m}x{n.k}x{n.n}: {n.out.buffer} = {n.lhs.buffer} @ {n.rhs.buffer}")
         elif isinstance(n, Loop):

@@ -399,7 +399,7 @@ class Values:
         return self.loaded(buffer, space)
 
     def scatter(self, kind: str, x: Value, updates: Value, target: Callable[[Place], tuple[Place, list[Expr]]], distinct: bool = False) -> Value:
-        """A copy of `x` with updates set or added at computed places, in order; `distinct` if no two meet."""
+        """A copy of `x` with updates set, or combined with what is there (add, mul, max, min), at computed places, in order; `distinct` if no two meet."""
         buffer = self.new_buffer(x.dtype, x.size)
         self.store(x, buffer)
         index = space_vars(len(updates.shape))

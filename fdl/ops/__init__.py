@@ -65,6 +65,7 @@ from fdl.ops.order import argsort, cumsum, top_k
 from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote
 from fdl.ops.random import random_bits
 from fdl.ops.reduction import argmax, argmin, reduce_max, reduce_min
+from fdl.ops.scatter_fold import scatter_max, scatter_min, scatter_mul
 from fdl.ops.shape import concatenate, iota, pad, reshape, reverse, slice, slice_in_dim
 from fdl.ops.windows import reduce_windows
 
@@ -74,7 +75,7 @@ __all__ = [
     "dot_general", "dynamic_slice", "dynamic_update_slice", "elementwise", "equal", "erf", "erfc", "exp", "expand_dims", "expm1", "floor", "full", "gather", "greater",
     "greater_equal", "instantiate", "integer_pow", "iota", "is_finite", "less", "less_equal", "lgamma", "log", "log1p", "logistic", "match", "maximum",
     "minimum", "move_axis", "mul", "neg", "not_equal", "pad", "pmean", "pow", "promote", "psum", "random_bits", "reduce_max", "reduce_min",
-    "reduce_sum", "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt", "scatter", "scatter_add", "select", "shift_left",
+    "reduce_sum", "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt", "scatter", "scatter_add", "scatter_max", "scatter_min", "scatter_mul", "select", "shift_left",
     "shift_right", "sign", "sin", "slice", "slice_in_dim", "sqrt", "stop_gradient", "sub", "sum_to", "tan", "tanh", "top_k", "transpose", "triangular_solve", "trunc",
     "zeros_like",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Indexing by arrays: gather, scatter-add, which is its transpose, and scatter, which sets.
+"""Indexing by arrays: gather, scatter-add, which is its transpose, and scatter, which sets; `scatter_fold.py` has those that multiply and compare.
 
 One form serves NumPy's advanced indexing, embeddings, cross entropy and dynamic slices, and is closed under batching.  The operand has shape
 `B + S` with `batch` leading axes B; the k index arrays have one shape `B + I`; array j indexes the operand's axis `axes[j]`.  The result has shape
@@ -187,6 +187,9 @@ def _scatter_shape(x: ShapedArray, updates: ShapedArray, *indices: ShapedArray, 
     return x
 
 
+COMBINING = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}  # what scatters of each kind but "set" do with old and new
+
+
 def _scatter_impl(kind: str) -> Any:
     def impl(x: np.ndarray[Any, Any], updates: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
         out = np.array(x)
@@ -195,8 +198,8 @@ def _scatter_impl(kind: str) -> Any:
             return out
         chosen = np.broadcast_to(inside if mode == "drop" else np.True_, updates.shape)
         places = tuple(np.broadcast_to(w, updates.shape)[chosen] for w in where)
-        if kind == "add":
-            np.add.at(out, places, updates[chosen])
+        if kind in COMBINING:
+            COMBINING[kind].at(out, places, updates[chosen])
         else:
             out[places] = updates[chosen]
         return out
@@ -251,13 +254,14 @@ _SCATTERS = [
 _BAD_SCATTER = Sample((f32(3), f32(4), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}, fails=ShapeError)
 
 
-def _define_scatter(primitive: Primitive, kind: str, transpose: Any) -> None:
-    """The rules that both scatters share, with a transpose of their own."""
+def define_scatter(primitive: Primitive, kind: str, transpose: Any, jvp: Any = None) -> None:
+    """The rules that all scatters share, with a transpose of their own where linear, and a jvp where not."""
+    if transpose is not None:
+        primitive.define(transpose=transpose)
     primitive.define(
         shape=_scatter_shape,
         impl=_scatter_impl(kind),
-        jvp=jvp_in_first_two(primitive),
-        transpose=transpose,
+        jvp=jvp or jvp_in_first_two(primitive),
         batch=_scatter_batch(primitive),
         lower=_scatter_lower(kind),
         samples=[*(Sample(args, params) for args, params in _SCATTERS), _BAD_SCATTER],
@@ -265,7 +269,7 @@ def _define_scatter(primitive: Primitive, kind: str, transpose: Any) -> None:
 
 
 scatter_add_p = Primitive("scatter_add")
-_define_scatter(scatter_add_p, "add", _scatter_add_transpose)
+define_scatter(scatter_add_p, "add", _scatter_add_transpose)
 
 # scatter
 
@@ -294,4 +298,4 @@ def _scatter_transpose(ct: Any, operands: Any, **params: Any) -> Any:
 
 
 scatter_p = Primitive("scatter")
-_define_scatter(scatter_p, "set", _scatter_transpose)
+define_scatter(scatter_p, "set", _scatter_transpose)
