@@ -6,10 +6,12 @@ import builtins
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array
-from fdl.core.errors import ShapeError, StructureError
+from fdl.core.errors import IndexBoundsError, ShapeError, StructureError
 from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
 from fdl.numpy import square
@@ -281,6 +283,8 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
     """
     size = aval_of(operand).shape[axis]
     place = index + size * (index < 0)
+    if not 0 <= place < size:
+        raise IndexBoundsError(f"index_in_dim: index {index} is out of bounds for axis {axis} of size {size}", hint=f"from {-size} to {size - 1}")
     part = slice_in_dim(operand, place, place + 1, 1, axis)
     return part if keepdims else squeeze(part, (axis,))
 
@@ -292,7 +296,16 @@ def _wrapped_starts(shape: Sequence[int], starts: Sequence[Any]) -> list[Any]:
     """Negative starts count from the end, as in JAX."""
     if len(shape) != len(starts):
         raise ShapeError(f"dynamic slice: {len(starts)} starts for an array of shape {tuple(shape)}", hint="one an axis")
-    return [ops.select(ops.less(s, 0), ops.add(s, d), s) if isinstance(s, Array) else s + d if s < 0 else s for s, d in zip(starts, shape, strict=True)]
+    return [_wrapped_start(s, d) for s, d in zip(starts, shape, strict=True)]
+
+
+def _wrapped_start(start: Any, size: int) -> Any:
+    if isinstance(start, (int, np.integer)):
+        return as_operand(int(start) + size * (start < 0))
+    if not isinstance(start, Array) or not dtypes.is_integer(start.dtype):
+        return as_operand(start)
+    wide = ops.widened(start, size)
+    return wide if start.dtype in dtypes.UNSIGNED else ops.select(ops.less(wide, 0), ops.add(wide, size), wide)
 
 
 def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Any:
@@ -302,7 +315,7 @@ def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Seque
     [3, 4]
     """
     shape = aval_of(operand).shape
-    return ops.dynamic_slice(operand, [as_operand(s) for s in _wrapped_starts(shape, start_indices)], slice_sizes)
+    return ops.dynamic_slice(operand, _wrapped_starts(shape, start_indices), slice_sizes)
 
 
 def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]) -> Any:
@@ -312,7 +325,7 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]
     [0, 9, 9, 3]
     """
     shape = aval_of(operand).shape
-    return ops.dynamic_update_slice(operand, ops.cast(as_operand(update), aval_of(operand).dtype), [as_operand(s) for s in _wrapped_starts(shape, start_indices)])
+    return ops.dynamic_update_slice(operand, ops.cast(as_operand(update), aval_of(operand).dtype), _wrapped_starts(shape, start_indices))
 
 
 def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:

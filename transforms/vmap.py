@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph
@@ -37,6 +38,9 @@ class BatchTracer(Tracer):
     def aval(self) -> ShapedArray:
         whole = aval_of(self.value)
         return whole.update(shape=whole.shape[1:])
+
+    def lanes(self) -> ConcreteArray | None:
+        return self.value.lanes() if isinstance(self.value, Tracer) else self.value if isinstance(self.value, ConcreteArray) else None
 
 
 class BatchTrace(Trace):

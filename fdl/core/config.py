@@ -9,6 +9,7 @@ A variable with a value that it cannot have is an error at `import fdl`, one who
 | `FDL_NUM_THREADS` | threads of a compiled program (a whole number; else `OMP_NUM_THREADS`, else the cores that the process may use) |
 | `FDL_CACHE_DIR` | folder of compiled programs (default: `fdl` in the user's cache folder) |
 | `FDL_CC` | name or path of the C compiler to use |
+| `FDL_CHECKS` | indices out of bounds: `0` (what JAX does: moved inside, filled or dropped), `1` (errors, in recorded programs too); else errors where an index has a value |
 | `FDL_LOG` | `compile`: say on standard error what is compiled, why, and how long it took |
 """
 
@@ -99,6 +100,7 @@ class Config:
     cache_dir: Path
     compiler: str
     log: frozenset[str]
+    checks: bool | None
     listeners: list[Callable[[int], object]] = dataclasses.field(default_factory=list)
 
     def on_threads(self, listener: Callable[[int], object]) -> None:
@@ -120,6 +122,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any]]] = {
     "FDL_NUM_THREADS": ("threads", _count, _default_threads),
     "FDL_CACHE_DIR": ("cache_dir", _folder, _default_cache_dir),
     "FDL_CC": ("compiler", _program, str),
+    "FDL_CHECKS": ("checks", _one_of({"0": False, "1": True}), lambda: None),
     "FDL_LOG": ("log", _some_of("compile"), frozenset),
 }
 

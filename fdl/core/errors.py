@@ -188,8 +188,23 @@ class AxisNameError(FdlError, NameError):
     """
 
 
+class ChoiceError(FdlError, ValueError):
+    """An argument is none of the values that it can have.
+
+    >>> import fdl.numpy as jnp
+    >>> jnp.take(jnp.arange(3), 5, mode="nearest")  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.core.errors.ChoiceError: take: mode='nearest' is none of fill, drop, clip, wrap, promise_in_bounds...
+    >>> int(jnp.take(jnp.arange(3), 5, mode="clip"))  # right
+    2
+    """
+
+
 class IndexBoundsError(FdlError, IndexError):
-    """A static index lies outside of the array.
+    """An index lies outside of the array, and no `mode` says what that means.
+
+    It is raised where an index has a value; one that is recorded, by `jit` or in a loop, does as in JAX.
 
     >>> import fdl.numpy as jnp
     >>> jnp.arange(3)[5]  # wrong

@@ -74,6 +74,10 @@ class Tracer(Array):
         """The underlying array where there is one, so that Python may branch on it."""
         return None
 
+    def lanes(self) -> ConcreteArray | None:
+        """An array with all values that this one stands for, those of every lane of `vmap`, in whatever shape; None where they are not known."""
+        return self.concrete()
+
     def _value(self, use: str, error: type[TracedValueError] = TracedValueError) -> ConcreteArray:
         array = self.concrete()
         if array is None:

@@ -11,6 +11,8 @@ from fdl.core import dtypes
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.numpy import mean, where
+from fdl.numpy._bounds import Rule, placed
+from fdl.numpy._index import take_along_axis
 from fdl.numpy._math import axes_of
 from fdl.transforms.control.call import graph_function
 from fdl.transforms.custom import custom_jvp
@@ -227,9 +229,9 @@ def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-
 
 
 @graph_function
-def _picked(log_probabilities: Any, labels: Any) -> Any:
-    ndim = aval_of(labels).ndim
-    return ops.gather(log_probabilities, [labels], (ndim,), ndim)
+def _picked(log_probabilities: Any, labels: Any, *, mode: str) -> Any:
+    chosen = take_along_axis(log_probabilities, ops.expand_dims(labels, (aval_of(labels).ndim,)), -1, mode)
+    return ops.reshape(chosen, aval_of(labels).shape)
 
 
 def cross_entropy(logits: Any, labels: Any) -> Any:
@@ -244,6 +246,8 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
 def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     """`-log(softmax(logits))` at integer labels, one number for each label.
 
+    A label without a class is an IndexBoundsError where it has a value; in a recording (`jit`, loops) its loss is NaN.
+
     >>> softmax_cross_entropy(ops.full((3, 2), 0.0, "float32"), ops.full((3,), 1, "int32")).shape
     (3,)
     """
@@ -254,7 +258,8 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
             why="labels are integers, with the shape of the logits but for the last axis",
             hint="one label a row, labels.astype(jnp.int32)",
         )
-    return ops.neg(_picked(log_softmax(logits), labels))
+    _, handling = placed([(y.ndim, ops.as_operand(labels))], x.shape, Rule("cross_entropy", otherwise="drop"))
+    return ops.neg(_picked(log_softmax(logits), labels, mode="fill" if handling == "drop" else "clip"))
 
 
 def dropout(x: Any, rate: float, key: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as _np
 from fdl.core import dtypes as _dtypes
 from fdl.core.array import METHODS as _METHODS
 from fdl.core.array import Array as ndarray
-from fdl.numpy import _create, _derived, _index, _math, _shape, linalg
+from fdl.numpy import _at, _create, _derived, _index, _math, _shape, linalg
 from fdl.numpy._create import ScalarType as _ScalarType
 from fdl.numpy._create import (
     arange,
@@ -231,7 +231,7 @@ _METHODS.update({name: getattr(_math, name) for name in _FUNCTIONS})
 _METHODS.update({name: getattr(_shape, name) for name in _SHAPES})
 _METHODS.update(sort=sort, argsort=argsort)
 _METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, trace=_derived.trace, nonzero=_derived.nonzero, copy=_create.array)
-_METHODS.update(getitem=_index.getitem, at=_index.at, take=take, flatten=_shape.ravel, __array_namespace__=lambda: _sys.modules[__name__])
+_METHODS.update(getitem=_index.getitem, at=_at.at, take=take, flatten=_shape.ravel, __array_namespace__=lambda: _sys.modules[__name__])
 
 __all__ = [
     "abs", "absolute", "add", "all", "allclose", "amax", "amin", "any", "append", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan",

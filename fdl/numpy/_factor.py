@@ -8,7 +8,6 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.numpy._create import eye
-from fdl.numpy._index import take_along_axis
 from fdl.numpy._math import prod
 from fdl.ops import linear
 from fdl.ops.linear import diagonal, identity, matmul, symmetric_part, triangle, turned
@@ -39,7 +38,7 @@ def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
 
 def _solve_factored(both: Any, order: Any, b: Any) -> Any:
     rows = ops.broadcast(order, aval_of(b).shape, range(aval_of(b).ndim - 1))
-    x = linear.triangular_solve(both, take_along_axis(b, rows, -2), True, unit=True)
+    x = linear.triangular_solve(both, ops.gather_along(b, rows, -2), True, unit=True)
     return linear.triangular_solve(both, x, False)
 
 

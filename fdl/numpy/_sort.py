@@ -15,7 +15,6 @@ from fdl.core import dtypes
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.numpy._create import asarray
-from fdl.numpy._index import take_along_axis
 from fdl.numpy._math import axes_of
 from fdl.ops.promotion import promote
 from fdl.transforms.control.scan import scan
@@ -46,7 +45,7 @@ def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool
     x = asarray(a)
     if axis is None:
         x, axis = ops.reshape(x, (aval_of(x).size,)), 0
-    return take_along_axis(x, argsort(x, axis, descending=descending), axis)
+    return ops.gather_along(x, argsort(x, axis, descending=descending), axis)
 
 
 def _between(low: Any, high: Any, share: Any) -> Any:

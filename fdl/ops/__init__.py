@@ -59,7 +59,7 @@ from fdl.ops.elementwise import (
     tanh,
     trunc,
 )  # fmt: skip
-from fdl.ops.indexing import gather, scatter, scatter_add
+from fdl.ops.indexing import gather, gather_along, scatter, scatter_add, widened
 from fdl.ops.linear import triangular_solve
 from fdl.ops.order import argsort, cumsum, top_k
 from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote
@@ -72,10 +72,10 @@ from fdl.ops.windows import reduce_windows
 __all__ = [
     "abs", "add", "argmax", "argmin", "argsort", "as_operand", "atan2", "axis_index", "axis_size", "barrier", "bitwise_and", "bitwise_not", "bitwise_or",
     "bitwise_xor", "broadcast", "broadcast_shapes", "broadcast_to", "cast", "ceil", "concatenate", "conv", "conv_spread", "convert", "cos", "cumsum", "digamma", "div",
-    "dot_general", "dynamic_slice", "dynamic_update_slice", "elementwise", "equal", "erf", "erfc", "exp", "expand_dims", "expm1", "floor", "full", "gather", "greater",
-    "greater_equal", "instantiate", "integer_pow", "iota", "is_finite", "less", "less_equal", "lgamma", "log", "log1p", "logistic", "match", "maximum",
+    "dot_general", "dynamic_slice", "dynamic_update_slice", "elementwise", "equal", "erf", "erfc", "exp", "expand_dims", "expm1", "floor", "full", "gather",
+    "gather_along", "greater", "greater_equal", "instantiate", "integer_pow", "iota", "is_finite", "less", "less_equal", "lgamma", "log", "log1p", "logistic", "match", "maximum",
     "minimum", "move_axis", "mul", "neg", "not_equal", "pad", "pmean", "pow", "promote", "psum", "random_bits", "reduce_max", "reduce_min",
-    "reduce_sum", "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt", "scatter", "scatter_add", "scatter_max", "scatter_min", "scatter_mul", "select", "shift_left",
-    "shift_right", "sign", "sin", "slice", "slice_in_dim", "sqrt", "stop_gradient", "sub", "sum_to", "tan", "tanh", "top_k", "transpose", "triangular_solve", "trunc",
-    "zeros_like",
+    "reduce_sum", "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt", "scatter", "scatter_add", "scatter_max", "scatter_min", "scatter_mul", "select",
+    "shift_left", "shift_right", "sign", "sin", "slice", "slice_in_dim", "sqrt", "stop_gradient", "sub", "sum_to", "tan", "tanh", "top_k", "transpose", "triangular_solve",
+    "trunc", "widened", "zeros_like",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from fdl.core.tangents import is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, convert, zeros_like
 from fdl.ops.elementwise import add, maximum, minimum
-from fdl.ops.indexing import batch_all, gather, jvp_in_first, jvp_in_first_two, scatter
+from fdl.ops.indexing import batch_all, gather, jvp_in_first, jvp_in_first_two, scatter, widened
 from fdl.ops.sample import Sample, f32, i32
 from fdl.ops.shape import iota
 
@@ -32,15 +32,15 @@ def _check_block(what: str, x: ShapedArray, starts: Sequence[ShapedArray], sizes
 
 
 def _block(shape: Shape, starts: Sequence[Any], sizes: Shape) -> tuple[Any, ...]:
-    return tuple(np.s_[a : a + n] for a, n in ((int(np.clip(s, 0, d - n)), n) for s, n, d in zip(starts, sizes, shape, strict=True)))
+    return tuple(np.s_[a : a + n] for a, n in ((min(max(int(s), 0), d - n), n) for s, n, d in zip(starts, sizes, shape, strict=True)))
 
 
 def _index_arrays(shape: Shape, starts: Sequence[Any], sizes: Shape) -> list[Any]:
     """Index arrays `(B,) + sizes` of one block for each of B starts."""
     count = aval_of(starts[0]).shape[0]
     block = (count, *sizes)
-    inside = [convert(maximum(minimum(s, d - n), 0), dtypes.int32) for s, n, d in zip(starts, sizes, shape, strict=True)]
-    return [add(iota(block, axis + 1), broadcast(s, block, (0,))) for axis, s in enumerate(inside)]
+    inside = [maximum(minimum(widened(s, d), d - n), 0) for s, n, d in zip(starts, sizes, shape, strict=True)]
+    return [add(iota(block, axis + 1, aval_of(s).dtype), broadcast(s, block, (0,))) for axis, s in enumerate(inside)]
 
 
 # dynamic_slice

@@ -3,7 +3,8 @@
 One form serves NumPy's advanced indexing, embeddings, cross entropy and dynamic slices, and is closed under batching.  The operand has shape
 `B + S` with `batch` leading axes B; the k index arrays have one shape `B + I`; array j indexes the operand's axis `axes[j]`.  The result has shape
 `B + I + R`, R being the axes of S that are not indexed.  An index outside is moved to the nearest inside (`mode="clip"`), or reads zero and writes
-nothing (`mode="drop"`).
+nothing (`mode="drop"`).  A gather may also be promised that there is none (`mode="promised"`): then one that is there reads the nearest, but its
+derivative, as in JAX, goes nowhere.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
-from fdl.ops.axes import broadcast, full, instantiate, zeros_like
-from fdl.ops.elementwise import equal, select
+from fdl.ops.axes import broadcast, broadcast_to, full, instantiate, move_axis, zeros_like
+from fdl.ops.elementwise import equal, minimum, select
+from fdl.ops.promotion import cast
 from fdl.ops.sample import Sample, f32, i32
 from fdl.ops.shape import iota, reshape
 
@@ -29,17 +31,20 @@ def _rest(shape: Shape, axes: tuple[int, ...], batch: int) -> list[int]:
     return [a for a in range(batch, len(shape)) if a not in axes]
 
 
+_MODES = {"gather": ("clip", "drop", "promised"), "scatter": ("clip", "drop")}
+
+
 def _gathered_shape(what: str, x: ShapedArray, indices: Sequence[ShapedArray], axes: tuple[int, ...], batch: int, mode: str) -> Shape:
     """`B + I + R`, after checking all operands."""
     if any(not dtypes.is_integer(i.dtype) for i in indices):
         raise DtypeError(f"{what}: indices must be integers, not {' and '.join(i.describe() for i in indices)}", hint="x[mask.nonzero()] or jnp.where for a mask")
-    ok = indices and len(axes) == len(indices) == len(set(axes)) and all(batch <= a < x.ndim for a in axes) and mode in ("clip", "drop")
+    ok = indices and len(axes) == len(indices) == len(set(axes)) and all(batch <= a < x.ndim for a in axes) and mode in _MODES[what]
     if not ok or any(i.shape != indices[0].shape for i in indices) or indices[0].shape[:batch] != x.shape[:batch]:
         raise ShapeError(
             f"{what}: {x.describe()} with indices {' '.join(i.describe() for i in indices)} on axes {axes}, {batch} batch axes, mode {mode}",
             why="indices need one shape that starts with the batch axes, and an axis each",
         )
-    if mode == "clip" and indices[0].size and any(x.shape[a] == 0 for a in axes):
+    if mode != "drop" and indices[0].size and any(x.shape[a] == 0 for a in axes):
         raise ShapeError(f"{what}: {x.describe()} has no element to index along {axes}")
     return (*indices[0].shape, *(x.shape[a] for a in _rest(x.shape, axes, batch)))
 
@@ -60,9 +65,9 @@ def _positions(shape: Shape, indices: Sequence[Any], axes: tuple[int, ...], batc
         where[a] = along(shape[a], place)
     inside: Any = np.ones((1,) * ndim, bool)
     for a, index in zip(axes, indices, strict=True):
-        spread = index.reshape(index.shape + (1,) * len(rest))
+        spread = index.astype(np.int64).reshape(index.shape + (1,) * len(rest))
         inside = inside & (spread >= 0) & (spread < shape[a])
-        where[a] = np.clip(spread, 0, max(shape[a] - 1, 0)).astype(np.int64)
+        where[a] = np.clip(spread, 0, max(shape[a] - 1, 0))
     return tuple(where), inside
 
 
@@ -99,13 +104,42 @@ def gather(x: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, 
     return gather_p.bind(x, *indices, axes=tuple(axes), batch=batch, mode=mode)
 
 
+def gather_along(x: Any, places: Any, axis: int, mode: str = "clip") -> Any:
+    """Elements along an axis, at places that are chosen for each place along the others; sizes of 1 along the others broadcast.
+
+    >>> import fdl.numpy as jnp
+    >>> gather_along(jnp.array([[1, 2], [3, 4]]), jnp.array([[1], [0]]), 1).tolist()
+    [[2], [3]]
+    """
+    source, chosen = aval_of(x).shape, aval_of(places).shape
+    last = len(source) - 1
+    axis %= last + 1
+    others = [b if a == 1 else a for a, b in zip(source, chosen, strict=True)]
+    moved = [move_axis(broadcast_to(v, tuple(shape[i] if i == axis else d for i, d in enumerate(others))), axis, last) for v, shape in ((x, source), (places, chosen))]
+    return move_axis(gather(moved[0], moved[1:], (last,), last, mode), last, axis)
+
+
+def widened(index: Any, size: int) -> Any:
+    """An index in int32 or int64, so that it can be added to the size of its axis.  What int64 cannot hold lies outside anyway.
+
+    >>> import fdl.numpy as jnp
+    >>> widened(jnp.array([255], "uint8"), 1000).dtype, widened(jnp.array([2**63], "uint64"), 3).tolist()
+    (dtype('int32'), [9223372036854775807])
+    """
+    dtype = aval_of(index).dtype
+    if dtype == dtypes.uint64:
+        index = minimum(index, np.iinfo(np.int64).max)
+    wide = dtypes.int64 if dtype in (dtypes.uint32, dtypes.uint64, dtypes.int64) or size > np.iinfo(np.int32).max else dtypes.int32
+    return cast(index, wide)
+
+
 def _gather_impl(x: np.ndarray[Any, Any], *indices: Any, axes: Any, batch: int, mode: str) -> Any:
     where, inside = _positions(x.shape, indices, axes, batch, mode)
     shape = (*indices[0].shape, *(x.shape[a] for a in _rest(x.shape, axes, batch)))
     if 0 in shape or 0 in x.shape:
         return np.zeros(shape, x.dtype)
     out = np.broadcast_to(x[where], shape)
-    return out if mode == "clip" else np.where(inside, out, np.zeros((), x.dtype))
+    return out if mode != "drop" else np.where(inside, out, np.zeros((), x.dtype))
 
 
 def jvp_in_first(primitive: Primitive) -> Any:
@@ -119,9 +153,9 @@ def jvp_in_first(primitive: Primitive) -> Any:
     return jvp
 
 
-def _gather_transpose(ct: Any, operands: Any, **params: Any) -> Any:
+def _gather_transpose(ct: Any, operands: Any, *, mode: str, **params: Any) -> Any:
     x, *indices = operands
-    return [scatter_add_p.bind(zeros_like(x.aval), ct, *indices, **params), *(None for _ in indices)]
+    return [scatter_add_p.bind(zeros_like(x.aval), ct, *indices, mode="drop" if mode == "promised" else mode, **params), *(None for _ in indices)]
 
 
 def _gather_batch(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
@@ -138,7 +172,7 @@ def _gather_lower(b: Any, x: Any, *indices: Any, axes: Any, batch: int, mode: st
 
     def at(index: Any) -> Any:
         source, conditions = _lowered_source(b, x.shape, indices, index, axes, batch)
-        if mode == "clip":
+        if mode != "drop":
             return x.at(tuple(source))
         return b.choose(conditions, lambda: x.at(tuple(source)), lambda: b.const(0, x.dtype))
 
@@ -162,6 +196,7 @@ gather_p.define(
         Sample((f32(3, 4, 2), _SCALED, _SCALED), {"axes": (2, 0), "batch": 0, "mode": "clip"}),
         Sample((f32(3, 4), _INDICES), {"axes": (1,), "batch": 1, "mode": "clip"}),
         Sample((i32(5), np.int32(3)), {"axes": (0,), "batch": 0, "mode": "clip"}),
+        Sample((f32(3, 4), np.array([2, 0], np.int32)), {"axes": (0,), "batch": 0, "mode": "promised"}),
         Sample((f32(3, 4), i32(0)), {"axes": (0,), "batch": 0, "mode": "clip"}),
         Sample((f32(3, 4), f32(2)), {"axes": (0,), "batch": 0, "mode": "clip"}, fails=DtypeError),
     ],

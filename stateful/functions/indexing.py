@@ -381,7 +381,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 def _gather_body(x: Any, index: Any, axis: int) -> Any:
     shape = aval_of(index).shape
     whole = tuple([d if i == axis else n for i, (n, d) in enumerate(zip(shape, aval_of(x).shape, strict=True))])
-    return jnp.take_along_axis(ops.slice(x, [0] * len(whole), whole), index, axis)
+    return ops.gather_along(ops.slice(x, [0] * len(whole), whole), index, axis)
 
 
 _gather = Function(_gather_body, "gather")

@@ -385,16 +385,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     return apply(_put, (input, index, source), (accumulate,))
 
 
-_along = Function(lambda x, index, axis: jnp.take_along_axis(*_matched(x, index, axis), axis), "take_along_dim")
-
-
-def _matched(x: Any, index: Any, axis: int) -> tuple[Any, Any]:
-    """Both with the same sizes but along the axis."""
-    a, b = list(aval_of(x).shape), list(aval_of(index).shape)
-    for k in range(len(a)):
-        if k != axis:
-            a[k] = b[k] = max(a[k], b[k])
-    return jnp.broadcast_to(x, tuple(a)), jnp.broadcast_to(index, tuple(b))
+_along = Function(ops.gather_along, "take_along_dim")
 
 
 @method()

@@ -138,7 +138,7 @@ def _extreme_body(sign: int) -> Any:
         if not aval_of(x).ndim:
             return x, ops.full((), 0, dtypes.int64)
         indices = (ops.argmax if sign > 0 else ops.argmin)(x, axis, dtypes.int64)
-        values = jnp.take_along_axis(x, ops.expand_dims(indices, (axis,)), axis)
+        values = ops.gather_along(x, ops.expand_dims(indices, (axis,)), axis)
         return (values, ops.expand_dims(indices, (axis,))) if keepdim else (ops.reshape(values, aval_of(indices).shape), indices)
 
     return body
@@ -217,7 +217,7 @@ def _topk_body(x: Any, k: int, axis: int, largest: bool) -> Any:
     moved = ops.move_axis(x, axis, last)
     key = moved if largest else ops.neg(moved) if dtypes.is_float(aval_of(x).dtype) else ops.bitwise_not(moved)
     _, indices = ops.top_k(ops.stop_gradient(key), k)
-    values = jnp.take_along_axis(moved, indices, last)
+    values = ops.gather_along(moved, indices, last)
     return ops.move_axis(values, last, axis), ops.move_axis(ops.convert(indices, dtypes.int64), last, axis)
 
 

@@ -75,7 +75,7 @@ def _sort_body(x: Any, axis: int, descending: bool) -> Any:
     if not aval_of(x).ndim:
         return x, ops.full((), 0, dtypes.int64)
     order = jnp.argsort(x, axis, descending=descending)
-    return jnp.take_along_axis(x, order, axis), ops.convert(order, dtypes.int64)
+    return ops.gather_along(x, order, axis), ops.convert(order, dtypes.int64)
 
 
 _sort = Function(_sort_body, "sort")
@@ -104,7 +104,7 @@ def _kth_body(x: Any, k: int, axis: int, keepdim: bool) -> Any:
         return x, ops.full((), 0, dtypes.int64)
     order = jnp.argsort(x, axis)
     place = ops.slice_in_dim(order, k, k + 1, axis)
-    value = jnp.take_along_axis(x, place, axis)
+    value = ops.gather_along(x, place, axis)
     place = ops.convert(place, dtypes.int64)
     if keepdim:
         return value, place
@@ -137,11 +137,11 @@ def _median_body(x: Any, axis: int, keepdim: bool, skip: bool) -> Any:
         place = ops.div(ops.maximum(ops.sub(n - 1, count), 0), 2)
     else:
         place = ops.select(ops.greater(count, 0), n - 1, ops.full(shape, (n - 1) // 2, dtypes.int32))
-    where = jnp.take_along_axis(order, place, axis)
+    where = ops.gather_along(order, place, axis)
     if not skip:  # the first NaN
         first = ops.expand_dims(ops.argmax(nan, axis, dtypes.int32), (axis,))
         where = ops.select(ops.greater(count, 0), first, where)
-    value, where = jnp.take_along_axis(x, where, axis), ops.convert(where, dtypes.int64)
+    value, where = ops.gather_along(x, where, axis), ops.convert(where, dtypes.int64)
     if keepdim:
         return value, where
     shape = tuple(d for a, d in enumerate(aval_of(x).shape) if a != axis)
@@ -176,14 +176,14 @@ def _mode_body(x: Any, axis: int, keepdim: bool) -> Any:
     x = ops.move_axis(x, axis, last)
     shape = aval_of(x).shape
     order = jnp.argsort(x, -1)
-    values = jnp.take_along_axis(x, order, -1)
+    values = ops.gather_along(x, order, -1)
     same = ops.equal(ops.expand_dims(values, (last,)), ops.expand_dims(values, (last + 1,)))
     counts = ops.reduce_sum(ops.convert(same, dtypes.int32), (last + 1,))
     best = ops.argmax(counts, last, dtypes.int32)  # of equal counts the smallest value
-    value = jnp.take_along_axis(values, ops.expand_dims(best, (last,)), last)
+    value = ops.gather_along(values, ops.expand_dims(best, (last,)), last)
     hit = ops.equal(x, ops.broadcast_to(value, shape))
     where = ops.reduce_max(ops.select(hit, ops.iota(shape, last, dtypes.int64), -1), (last,))
-    value = ops.reshape(jnp.take_along_axis(x, ops.expand_dims(where, (last,)), last), shape[:-1])
+    value = ops.reshape(ops.gather_along(x, ops.expand_dims(where, (last,)), last), shape[:-1])
     return (ops.expand_dims(value, (axis,)), ops.expand_dims(where, (axis,))) if keepdim else (value, where)
 
 
@@ -211,7 +211,7 @@ def _quantile_body(x: Any, q: Any, axis: int | None, keepdim: bool, method: str,
     if method == "nearest":
         low = high = ops.round_even(place)
     spread = ops.broadcast(ordered, (*shape, n), range(len(lead), len(shape) + 1))
-    ends = [ops.reshape(jnp.take_along_axis(spread, ops.expand_dims(ops.convert(v, dtypes.int32), (len(shape),)), -1), shape) for v in (low, high)]
+    ends = [ops.reshape(ops.gather_along(spread, ops.expand_dims(ops.convert(v, dtypes.int32), (len(shape),)), -1), shape) for v in (low, high)]
     if method in ("linear", "midpoint"):
         w = ops.sub(place, low) if method == "linear" else ops.full(shape, 0.5, aval_of(q).dtype)
         out = ops.add(ends[0], ops.mul(ops.sub(ends[1], ends[0]), w))
@@ -364,7 +364,7 @@ def _running(x: Any, axis: int, sign: int) -> Any:
         better = ops.bitwise_and(better, ops.bitwise_not(outside))
         values, places = ops.select(better, before, values), ops.select(better, before_places, places)
         step *= 2
-    return jnp.take_along_axis(x, places, axis), places
+    return ops.gather_along(x, places, axis), places
 
 
 _cummax = Function(lambda x, axis: _running(x, axis, 1), "cummax")

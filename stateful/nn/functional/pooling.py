@@ -85,7 +85,7 @@ def _max_index_body(x: Any, window: Sizes, strides: Sizes, padding: Sizes, dilat
         flat.append(ops.expand_dims(place, (0,)))
     stacked = ops.concatenate(parts, 0)
     which = ops.argmax(stacked, 0, dtypes.int64)
-    values = ops.reshape(jnp.take_along_axis(stacked, ops.expand_dims(which, (0,)), 0), aval_of(which).shape)
+    values = ops.reshape(ops.gather_along(stacked, ops.expand_dims(which, (0,)), 0), aval_of(which).shape)
     table = ops.concatenate(flat, 0)
     spots = [ops.broadcast(ops.iota(places, k, dtypes.int64), aval_of(which).shape, range(len(lead), len(shape))) for k in range(n)]
     return values, ops.gather(table, [which, *spots], tuple(range(n + 1)))
@@ -266,7 +266,7 @@ def _adaptive_max_body(x: Any, places: Sizes) -> Any:
         sizes = [b - a for a, b in regions]
         flat = ops.reshape(part, (*lead, math.prod(sizes)))
         which = ops.argmax(flat, len(lead), dtypes.int64)
-        values.append(jnp.take_along_axis(flat, ops.expand_dims(which, (len(lead),)), len(lead)))
+        values.append(ops.gather_along(flat, ops.expand_dims(which, (len(lead),)), len(lead)))
         found: Any = ops.full((), 0, dtypes.int64)
         left, stride = which, 1
         for (a, _), size, d in zip(reversed(regions), reversed(sizes), reversed(space), strict=True):
@@ -336,7 +336,7 @@ def _fractional_body(x: Any, samples: Any, window: Sizes, places: Sizes) -> Any:
         flat.append(ops.expand_dims(place, (0,)))
     stacked, table = ops.concatenate(values, 0), ops.concatenate(flat, 0)
     which = ops.expand_dims(ops.argmax(stacked, 0, dtypes.int64), (0,))
-    return tuple([ops.reshape(jnp.take_along_axis(t, which, 0), (*lead, *places)) for t in (stacked, table)])
+    return tuple([ops.reshape(ops.gather_along(t, which, 0), (*lead, *places)) for t in (stacked, table)])
 
 
 _fractional = Function(_fractional_body, "fractional_max_pool")
