@@ -233,6 +233,7 @@ class _AtIndex:
 def at(x: Any) -> _At:
     """`x.at`.
 
+    >>> from fdl.numpy import array
     >>> at(array([1, 2, 3]))[1].set(9).tolist(), at(array([1, 2, 3]))[array([1, 1])].multiply(array([5, 7])).tolist()
     ([1, 9, 3], [1, 70, 3])
     """
