@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from fdl.core.array import ConcreteArray
+from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph
@@ -20,7 +20,7 @@ from fdl.ops.elementwise import add, equal
 from fdl.ops.shape import iota, reshape, slice_in_dim
 from fdl.transforms.jvp import jvp_flat
 from fdl.transforms.linearize import backward_pass, linearize_flat, varying_mask
-from fdl.transforms.stage import FlatFunction, check_leaves, flatten_positional, function_name, stage
+from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, flatten_positional, function_name, kind_of, stage
 from fdl.transforms.tape import tape_flat
 from fdl.transforms.vmap import vmap
 
@@ -32,19 +32,38 @@ def zero_tangent(x: Any) -> np.ndarray[Any, Any]:
     return np.zeros(aval_of(x).shape, float0)
 
 
-def _tangent_leaves(primals: Sequence[Any], tangents: Any, tree: TreeDef, what: str) -> list[Any]:
-    """Tangents that fit their primals; DtypeError or ShapeError name the one that does not."""
+def _tangent_leaves(primals: Sequence[Any], tangents: Any, tree: TreeDef, what: str, kind: str = "tangent") -> list[Any]:
+    """Tangents, or cotangents, that fit their primals; StructureError, ShapeError or DtypeError name the one that does not."""
+    try:
+        given = tree.flatten_up_to(tangents)
+    except StructureError as error:
+        raise StructureError(
+            f"{what}: the {kind}s do not have the structure of the values: {str(error.args[0]).splitlines()[0]}",
+            why=f"each value has one {kind}",
+            hint=f"{kind}s shaped like {tree}",
+        ) from None
     out: list[Any] = []
-    for i, (p, t) in enumerate(zip(primals, tree.flatten_up_to(tangents), strict=True)):
+    for i, (p, t) in enumerate(zip(primals, given, strict=True)):
         aval = aval_of(p)
         if not has_tangent(aval):
+            if getattr(t, "dtype", None) != float0 and not (isinstance(t, (int, float)) and t == 0):
+                found = kind_of(t) if not hasattr(t, "dtype") else f"{t.dtype.name}{list(t.shape)}".replace(" ", "")
+                raise DtypeError(
+                    f"{what}: value {i} is {aval.describe()}, its {kind} {found}",
+                    why=f"{aval.dtype.name} does not vary, so its {kind} is of dtype float0",
+                    hint=f"np.zeros({aval.shape}, fdl.float0), or the value as a float",
+                )
             out.append(Zero(aval))
             continue
-        (t,) = check_leaves([t], t, what)
+        (t,) = check_leaves([t], t, what, lambda path, i=i: f"the {kind} of value {i}")  # type: ignore[misc]
         if aval_of(t).shape != aval.shape:
-            raise ShapeError(f"{what}: value {i} has shape {aval.shape}, its tangent {aval_of(t).shape}")
+            raise ShapeError(f"{what}: value {i} has shape {aval.shape}, its {kind} {aval_of(t).shape}", why=f"each element has one {kind}", hint=f"jnp.ones({aval.shape})")
         if aval_of(t).dtype != aval.dtype and not aval_of(t).weak_type:
-            raise DtypeError(f"{what}: value {i} has dtype {aval.dtype.name}, its tangent {aval_of(t).dtype.name}", hint=f"t.astype({aval.dtype.name!r})")
+            raise DtypeError(
+                f"{what}: value {i} has dtype {aval.dtype.name}, its {kind} {aval_of(t).dtype.name}",
+                why=f"a {kind} has the dtype of its value",
+                hint=f"t.astype({aval.dtype.name!r})",
+            )
         out.append(match(t, aval))
     return out
 
@@ -57,16 +76,17 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     >>> float(value), float(slope)
     (9.0, 6.0)
     """
+    check_function(f, "jvp")
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
-        raise StructureError("jvp: primals and tangents must be tuples or lists", hint="jvp(f, (x,), (t,))")
+        raise StructureError("jvp: primals and tangents must be tuples or lists", why="there is one for each argument", hint="jvp(f, (x,), (t,))")
     leaves, in_tree = tree_flatten((tuple(primals), {}))
-    leaves = check_leaves(leaves, tuple(primals), "jvp")
-    flat = FlatFunction(f, in_tree, "jvp")
+    leaves = check_leaves(leaves, (tuple(primals), {}), "jvp", argument_names(f))
+    flat = FlatFunction(f, in_tree, "jvp", has_aux)
     outs, out_tangents = jvp_flat(flat, leaves, _tangent_leaves(leaves, (tuple(tangents), {}), in_tree, "jvp"), f"jvp({function_name(f)})")
     wrapped = [_outer_tangent(t) for t in out_tangents]
     if has_aux:
-        value, aux = flat.unflatten(outs)
-        return value, flat.unflatten(wrapped)[0], aux
+        values, aux = flat.with_aux(outs)
+        return flat.unflatten(values), flat.unflatten(wrapped[: len(values)]), aux
     return flat.unflatten(outs), flat.unflatten(wrapped)
 
 
@@ -80,20 +100,16 @@ class _Differentiated:
 
     def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool, constants: Sequence[bool] | None = None) -> None:
         self.leaves = list(leaves)
-        self.flat = FlatFunction(f, in_tree, what)
+        self.flat = FlatFunction(f, in_tree, what, has_aux)
         self.varying = varying_mask([x.aval for x in leaves])
         if constants is not None:
             self.varying = [v and not c for v, c in zip(self.varying, constants, strict=True)]
-        self.outs: list[Any] = self.run(f"{what}({function_name(f)})")
+        outs, self.aux = self.run(f"{what}({function_name(f)})"), None
+        if has_aux:  # results that belong to the value come first
+            outs, self.aux = self.flat.with_aux(outs)
+        self.outs: list[Any] = [x if isinstance(x, Array) else as_array(x) for x in outs]
         assert self.flat.out_tree is not None
         self.out_tree: TreeDef = self.flat.out_tree
-        self.aux = None
-        if has_aux:  # results that belong to the value come first
-            result = self.flat.unflatten(self.outs)
-            if not (isinstance(result, tuple) and len(result) == 2):
-                raise StructureError(f"{what}: with has_aux=True the function must return (value, aux), got {type(result).__name__}")
-            self.outs, self.out_tree = tree_flatten(result[0])
-            self.aux = result[1]
 
     def run(self, name: str) -> list[Any]:
         raise NotImplementedError(self)
@@ -155,8 +171,9 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tu
     >>> float(push(1.0)), float(push(10.0))
     (12.0, 120.0)
     """
+    check_function(f, "linearize")
     leaves, in_tree = tree_flatten((primals, {}))
-    lin = _Linearization(f, check_leaves(leaves, primals, "linearize"), in_tree, "linearize", has_aux)
+    lin = _Linearization(f, check_leaves(leaves, (primals, {}), "linearize", argument_names(f)), in_tree, "linearize", has_aux)
 
     def push(*tangents: Any) -> Any:
         given = _tangent_leaves(lin.leaves, (tangents, {}), in_tree, "linearize")
@@ -173,11 +190,12 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     >>> [ct.shape for ct in pull(value)]
     [(2, 3), (3, 4)]
     """
+    check_function(f, "vjp")
     leaves, in_tree = tree_flatten((primals, {}))
-    lin = _reverse(f, check_leaves(leaves, primals, "vjp"), in_tree, "vjp", has_aux)
+    lin = _reverse(f, check_leaves(leaves, (primals, {}), "vjp", argument_names(f)), in_tree, "vjp", has_aux)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
-        cts = _tangent_leaves(lin.outs, cotangent, lin.out_tree, "vjp")
+        cts = _tangent_leaves(lin.outs, cotangent, lin.out_tree, "vjp", "cotangent")
         return lin.flat.positional([zero_tangent(x) if ct is None else ct for x, ct in zip(lin.leaves, lin.pull(cts), strict=True)])
 
     return (lin.result(), pull, lin.aux) if has_aux else (lin.result(), pull)
@@ -213,8 +231,15 @@ def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kw
     """`f` as a function of the chosen arguments alone, those arguments, and their numbers."""
     count = len(args)
     chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if any(not isinstance(i, int) for i in chosen):
+        raise StructureError(f"{what}: argnums={argnums!r}", why="it numbers positional arguments", hint=f"{what}(f, argnums=0), or a tuple of ints")
     if chosen and not -count <= min(chosen) <= max(chosen) < count:
-        raise StructureError(f"{what}: argnums={argnums}, but the call has {count} positional arguments")
+        named = f" and {', '.join(map(str, kwargs))} by keyword" if kwargs else ""
+        raise StructureError(
+            f"{what}: argnums={argnums}, but the call has {count} positional arguments{named}",
+            why="derivatives are with respect to positional arguments",
+            hint=f"argnums below {count}, or the argument by position",
+        )
     chosen = tuple([i % count for i in chosen])
     if not kwargs and chosen == tuple(range(count)):
         return f, tuple(args), chosen
@@ -229,30 +254,49 @@ def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kw
     return of_parts, tuple([args[i] for i in chosen]), chosen
 
 
-def _check_constants(leaves: Sequence[Any], parts: Any, chosen: Sequence[int], constants: Sequence[bool]) -> None:
+def _check_constants(leaves: Sequence[Any], parts: Any, constants: Sequence[bool], what: str, name: Callable[[str], str]) -> None:
     """Only constants, such as buffers of modules, may have no derivative."""
-    for x, allowed, (path, _) in zip(leaves, constants, tree_paths(parts), strict=True):
+    for x, allowed, (path, _) in zip(leaves, constants, tree_paths((parts, {})), strict=True):
         if not (allowed or has_tangent(aval_of(x))):
-            number, rest = path[1:].split("]", 1)
-            where = f"argument {chosen[int(number)]}{' at ' + rest if rest else ''}"
-            raise DtypeError(f"grad: {where} has dtype {aval_of(x).dtype.name}, which has no derivative", hint="a float argument, x.astype(jnp.float32), or other argnums")
+            raise DtypeError(
+                f"{what}: {name(path)} has dtype {aval_of(x).dtype.name}, which has no derivative",
+                why="integers and booleans do not vary",
+                hint="a float argument, x.astype(jnp.float32), or other argnums",
+            )
+
+
+def _names_of(f: Callable[..., Any], chosen: Sequence[int], count: int) -> Callable[[str], str]:
+    """How errors name the chosen arguments among `count`."""
+    return argument_names(f, [i for i in range(count) if i not in chosen])
 
 
 def _differentiated(f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Any, kwargs: Any) -> _Differentiated:
     of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "grad")
     leaves, in_tree = flatten_positional(parts)
-    leaves = check_leaves(leaves, parts, "grad")
+    leaves = check_leaves(leaves, (parts, {}), "grad", lambda path: _names_of(f, chosen, len(args))(path))
     if not all(varying_mask([x.aval for x in leaves])):
-        _check_constants(leaves, parts, chosen, in_tree.constants or (False,) * len(leaves))
+        _check_constants(leaves, parts, in_tree.constants or (False,) * len(leaves), "grad", _names_of(f, chosen, len(args)))
     lin = _reverse(of_parts, leaves, in_tree, "grad", has_aux, in_tree.constants)
-    if len(lin.outs) != 1 or aval_of(lin.outs[0]).shape or not has_tangent(aval_of(lin.outs[0])):
-        found = ", ".join(aval_of(o).describe() for o in lin.outs) or "nothing"
-        raise NonScalarError(
-            f"grad: the function returned {found}, not a scalar float",
-            why="a gradient is the derivative of one real number",
-            hint=".sum() or .mean(), jacrev for arrays, has_aux=True for more results",
-        )
+    if len(lin.outs) != 1 or _is_container(lin.out_tree) or lin.outs[0].aval.shape or not has_tangent(lin.outs[0].aval):
+        _refuse_result(lin)
     return lin
+
+
+def _is_container(tree: TreeDef) -> bool:
+    """Whether it is a tuple, a list or a dict; a tensor is one value."""
+    return tree.cls is not None and issubclass(tree.cls, (tuple, list, dict))
+
+
+def _refuse_result(lin: _Differentiated) -> NoReturn:
+    found = ", ".join(o.aval.describe() for o in lin.outs) or "None"
+    if len(lin.outs) != 1 or _is_container(lin.out_tree):
+        hint = "return value, aux with has_aux=True for more results" if lin.outs else "return the value; a function without `return` gives None"
+        found = f"{lin.out_tree.cls.__name__} of {found}" if lin.outs and lin.out_tree.cls else found
+    elif lin.outs[0].aval.shape:
+        hint = ".sum() or .mean(), jacrev for arrays"
+    else:
+        hint = "a mean instead of a count, or .astype(jnp.float32) where it varies smoothly"
+    raise NonScalarError(f"grad: the function returned {found}, not a scalar float", why="a gradient is the derivative of one real number", hint=hint)
 
 
 @functools.cache
@@ -280,6 +324,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_
     (10.0, 5.0, 2.0)
     """
 
+    check_function(f, "value_and_grad")
+
     @functools.wraps(f)
     def with_grad(*args: Any, **kwargs: Any) -> Any:
         lin = _differentiated(f, argnums, has_aux, args, kwargs)
@@ -295,6 +341,8 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     >>> float(grad(lambda x: x**2 + 2 * x + 1)(3.0))
     8.0
     """
+
+    check_function(f, "grad")
 
     @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
@@ -331,24 +379,30 @@ def _split_rows(stacked: Any, leaves: Sequence[Any]) -> list[Any]:
     return out
 
 
-def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The Jacobian by forward mode, one pass an input element: best for few inputs.
 
     The result has the structure of f's result; in the place of each leaf stands the structure of the argument, with shape `out.shape + in.shape`.
+    With `has_aux`, f returns (value, aux), and the result is (Jacobian of the value, aux).
 
     >>> import fdl.numpy as jnp
     >>> jacfwd(lambda x: x * x)(jnp.array([1.0, 2.0])).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
     """
+    check_function(f, "jacfwd")
 
     @functools.wraps(f)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        of_parts, parts, _ = _of_parts(f, argnums, args, kwargs, "jacfwd")
+        of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "jacfwd")
         leaves, in_tree = tree_flatten(parts)
-        leaves = check_leaves(leaves, parts, "jacfwd")
+        name = _names_of(f, chosen, len(args))
+        leaves = check_leaves(leaves, (parts, {}), "jacfwd", name)
+        _check_constants(leaves, parts, in_tree.constants or (False,) * len(leaves), "jacfwd", name)
+        aside: list[Any] = []
 
         def push(*unit: Any) -> Any:
-            return jvp(of_parts, in_tree.unflatten(leaves), in_tree.unflatten(unit))[1]
+            value, tangents, *aside[:] = jvp(of_parts, in_tree.unflatten(leaves), in_tree.unflatten(unit), has_aux)
+            return tree_map(lambda v, t: t if has_tangent(aval_of(v)) else zeros_like(aval_of(v)), value, tangents)
 
         columns = vmap(push, out_axes=-1)(*_basis(leaves))
 
@@ -361,31 +415,42 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
             tree = in_tree.unflatten(per_leaf)
             return tree[0] if isinstance(argnums, int) else tree
 
-        return tree_map(leaf, columns)
+        result = tree_map(leaf, columns)
+        return (result, *aside) if has_aux else result
 
     return jacobian
 
 
-def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The Jacobian by reverse mode, one pass an output element: best for few outputs.  The result is as `jacfwd`'s.
 
     >>> import fdl.numpy as jnp
     >>> jacrev(lambda x: x * x)(jnp.array([1.0, 2.0])).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
     """
+    check_function(f, "jacrev")
 
     @functools.wraps(f)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        of_parts, parts, _ = _of_parts(f, argnums, args, kwargs, "jacrev")
-        value, pull = vjp(of_parts, *parts)
+        of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "jacrev")
+        inputs, in_tree = tree_flatten(parts)
+        name = _names_of(f, chosen, len(args))
+        _check_constants(check_leaves(inputs, (parts, {}), "jacrev", name), parts, in_tree.constants or (False,) * len(inputs), "jacrev", name)
+        value, pull, *aside = vjp(of_parts, *parts, has_aux=has_aux)
         leaves, out_tree = tree_flatten(value)
+        for x in leaves:
+            if not has_tangent(aval_of(x)):
+                raise DtypeError(
+                    f"jacrev: the function returned {aval_of(x).describe()}, which has no derivative", why="integers and booleans do not vary", hint="x.astype(jnp.float32)"
+                )
         rows = vmap(lambda *unit: pull(out_tree.unflatten(unit)))(*_basis(leaves))
         per_part = [tree_map(lambda stacked: _split_rows(stacked, leaves), row) for row in rows]
         results = []
         for i in range(len(leaves)):
             tree = tuple(tree_map(lambda split, i=i: split[i], part, is_leaf=_is_split) for part in per_part)
             results.append(tree[0] if isinstance(argnums, int) else tree)
-        return out_tree.unflatten(results)
+        result = out_tree.unflatten(results)
+        return (result, *aside) if has_aux else result
 
     return jacobian
 
@@ -394,11 +459,11 @@ def _is_split(x: Any) -> bool:
     return isinstance(x, list) and all(hasattr(v, "aval") for v in x)
 
 
-def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """Second derivatives, forward over reverse.
+def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """Second derivatives, forward over reverse; with `has_aux`, (second derivatives, aux).
 
     >>> import fdl.numpy as jnp
     >>> hessian(lambda x: x[0] ** 2 * x[1])(jnp.array([1.0, 2.0])).tolist()
     [[4.0, 2.0], [2.0, 0.0]]
     """
-    return jacfwd(jacrev(f, argnums), argnums)
+    return jacfwd(jacrev(f, argnums, has_aux), argnums, has_aux)

@@ -7,7 +7,6 @@ Anything else takes the general path: flatten, look the signature up, record on 
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from fdl.core.graph import Graph
 from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
 from fdl.core.trace import Tracer, aval_of, current_trace, transforming
 from fdl.transforms.control.call import call
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, note_cell, noting_cells, stage
+from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, function_name, note_cell, noting_cells, parameters, stage
 
 
 class _Entry(NamedTuple):
@@ -55,7 +54,8 @@ class Jitted:
         self.f, self.static, self.static_names, self.donate = f, tuple(static), frozenset(static_names), tuple(donate)
         self.device = device
         self.name = function_name(f)
-        self.parameters = dict(enumerate(_parameters(f)))
+        self.parameters = dict(enumerate(parameters(f)))
+        self.argument = argument_names(f, self.static)
         self.cache: dict[Any, _Entry] = {}
         self._fast: Callable[..., Any] | None = None
 
@@ -88,7 +88,7 @@ class Jitted:
         dynamic = tuple(x for i, x in enumerate(args) if i not in self.static)
         named = {k: v for k, v in kwargs.items() if k not in self.static_names}
         leaves, in_tree = tree_flatten((dynamic, named))
-        leaves = check_leaves(leaves, (dynamic, named), f"jit({self.name})")
+        leaves = check_leaves(leaves, (dynamic, named), f"jit({self.name})", self.argument)
         by_name = tuple(sorted([*((self.parameters.get(i, str(i)), v) for i, v in fixed), *fixed_names])) if fixed or fixed_names else ()
         key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().axis_env()
         try:
@@ -101,7 +101,7 @@ class Jitted:
             ) from None
         found = entry if entry is not None and entry.fits() else None
         if found is None and "compile" in config.log:
-            log("compile", f"jit({self.name}) is traced: {_reason(list(self.cache), key, (dynamic, named))}")
+            log("compile", f"jit({self.name}) is traced: {_reason(list(self.cache), key, (dynamic, named), self.argument)}")
         return found or self._record(key, leaves, in_tree, dict(fixed), dict(fixed_names), len(args)), leaves
 
     def _record(self, key: Any, leaves: Sequence[Any], in_tree: TreeDef, fixed: dict[int, Any], fixed_names: dict[str, Any], count: int) -> _Entry:
@@ -165,16 +165,17 @@ def jit(
     """
     if f is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums, device=device)
+    check_function(f, "jit")
     names = [static_argnames] if isinstance(static_argnames, str) else list(static_argnames)
     numbers = [static_argnums] if isinstance(static_argnums, int) else list(static_argnums)
     donate = [donate_argnums] if isinstance(donate_argnums, int) else list(donate_argnums)
-    parameters = _parameters(f)
-    numbers += [parameters.index(n) for n in names if n in parameters and parameters.index(n) not in numbers]
-    names += [parameters[i] for i in numbers if i < len(parameters) and parameters[i] not in names]
-    return Jitted(f, sorted(i % len(parameters) if parameters and i < 0 else i for i in numbers), names, donate, device)
+    known = parameters(f)
+    numbers += [known.index(n) for n in names if n in known and known.index(n) not in numbers]
+    names += [known[i] for i in numbers if i < len(known) and known[i] not in names]
+    return Jitted(f, sorted(i % len(known) if known and i < 0 else i for i in numbers), names, donate, device)
 
 
-def _reason(known: Sequence[Any], key: Any, arguments: Any) -> str:
+def _reason(known: Sequence[Any], key: Any, arguments: Any, name: Callable[[str], str]) -> str:
     """What of a call differs from the signature that comes nearest."""
     if not known:
         return "first call"
@@ -183,14 +184,7 @@ def _reason(known: Sequence[Any], key: Any, arguments: Any) -> str:
     if not same:
         return f"the arguments' structure was {known[-1][0]} and is {tree}"
     nearest = min(same, key=lambda k: sum(a != b for a, b in zip(k[1], avals, strict=True)) + (k[2] != static) + (k[3] != axes))
-    paths = [path for path, _ in tree_paths(arguments)]
-    changed = [f"argument{path} was {a.describe()} and is {b.describe()}" for path, a, b in zip(paths, nearest[1], avals, strict=True) if a != b]
+    names = [name(path) for path, _ in tree_paths(arguments)]
+    changed = [f"{argument} was {a.describe()} and is {b.describe()}" for argument, a, b in zip(names, nearest[1], avals, strict=True) if a != b]
     changed += [f"static {dict(nearest[2])} and now {dict(static)}"] if nearest[2] != static else []
     return "; ".join(changed) or ("another axis context" if nearest[3] != axes else "a captured tensor has another type")
-
-
-def _parameters(f: Callable[..., Any]) -> list[str]:
-    try:
-        return [p.name for p in inspect.signature(f).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    except (TypeError, ValueError):  # a builtin
-        return []

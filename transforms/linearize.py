@@ -228,10 +228,10 @@ def recomputed_graph(graph: Graph, nonzero: tuple[bool, ...]) -> tuple[Graph, tu
     return result
 
 
-def transpose_graph(graph: Graph, linear: tuple[bool, ...], nonzero: tuple[bool, ...], instantiated: bool = False) -> tuple[Graph, tuple[bool, ...]]:
+def transpose_graph(graph: Graph, linear: tuple[bool, ...], nonzero: tuple[bool, ...], instantiated: tuple[bool, ...] = ()) -> tuple[Graph, tuple[bool, ...]]:
     """The graph of (operands that are not linear, cotangents that are not zero) -> cotangents of linear operands that are not zero, and which.
 
-    `instantiated` makes zeros of those that vanish.
+    `instantiated` says for which linear operands zeros are made where they vanish.
     """
 
     def make() -> tuple[Graph, tuple[bool, ...]]:
@@ -242,7 +242,7 @@ def transpose_graph(graph: Graph, linear: tuple[bool, ...], nonzero: tuple[bool,
             operands = [Linear(a) if lin else next(given) for a, lin in zip(graph.in_avals, linear, strict=True)]
             cts = [next(given) if nz else Zero(a) for a, nz in zip(graph.out_avals, nonzero, strict=True)]
             results = [ct for ct in backward_pass(graph, operands, cts) if ct is not None]
-            results = [instantiate(ct) for ct in results] if instantiated else results
+            results = [instantiate(ct) if wanted else ct for ct, wanted in zip(results, instantiated or (False,) * len(results), strict=True)]
             nonzero_in[:] = [type(ct) is not Zero for ct in results]
             return [ct for ct in results if type(ct) is not Zero]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -11,7 +12,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.blocks import block
-from fdl.core.errors import DtypeError, GraphError
+from fdl.core.errors import DtypeError, GraphError, StructureError
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import LEAF, TreeDef, tree_flatten, tree_paths
@@ -147,12 +148,16 @@ def flatten_positional(args: tuple[Any, ...]) -> tuple[list[Any], TreeDef]:
 
 
 class FlatFunction:
-    """A function of trees as one of flat lists; the structure of its last result is kept in `out_tree`."""
+    """A function of trees as one of flat lists; the structure of its last result is kept in `out_tree`.
 
-    def __init__(self, f: Callable[..., Any], in_tree: TreeDef, name: str) -> None:
-        self.f, self.in_tree, self.name = f, in_tree, name
+    With `has_aux` the function returns (value, aux): `out_tree` is that of the value, the arrays of aux follow its leaves, and all else in aux stays aside.
+    """
+
+    def __init__(self, f: Callable[..., Any], in_tree: TreeDef, name: str, has_aux: bool = False) -> None:
+        self.f, self.in_tree, self.name, self.has_aux = f, in_tree, name, has_aux
         self.plain = in_tree is _positional(in_tree.num_leaves)  # arguments are leaves
         self.out_tree: TreeDef | None = None
+        self.aside: tuple[list[Any], TreeDef] = ([], LEAF)
 
     def positional(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
         """Positional arguments, or what stands for them, from their leaves."""
@@ -165,6 +170,19 @@ class FlatFunction:
         else:
             args, kwargs = self.in_tree.unflatten(leaves)
             result = self.f(*args, **kwargs)
+        if not self.has_aux:
+            return self._flat(result)
+        if not (isinstance(result, (tuple, list)) and len(result) == 2):
+            found = f"{len(result)} values" if isinstance(result, (tuple, list)) else kind_of(result)
+            raise StructureError(
+                f"{self.name}: with has_aux=True the function must return (value, aux), got {found}",
+                why="the value is differentiated, aux is handed through",
+                hint="return value, aux",
+            )
+        self.aside = tree_flatten(result[1])
+        return [*self._flat(result[0]), *(x for x in self.aside[0] if isinstance(x, Array))]
+
+    def _flat(self, result: Any) -> list[Any]:
         if isinstance(result, Array):
             self.out_tree = LEAF
             return [result]
@@ -172,9 +190,9 @@ class FlatFunction:
         if _any_invalid(outs):
             path, leaf = next((path, leaf) for path, leaf in tree_paths(result) if not is_arraylike(leaf))
             raise DtypeError(
-                f"{self.name}: the function returned {type(leaf).__name__} at `result{path}`",
+                f"{self.name}: the function returned {kind_of(leaf)}" + (f" at `result{path}`" if path else ""),
                 why="transforms need arrays, numbers, or containers of them",
-                hint="return it beside, with has_aux=True, or not at all",
+                hint="return (value, other) with has_aux=True, or keep it outside" if self.name in _WITH_AUX else "return arrays and numbers alone, and keep the rest outside",
             )
         return outs
 
@@ -182,6 +200,16 @@ class FlatFunction:
         """A result of the function's structure."""
         assert self.out_tree is not None
         return self.out_tree.unflatten(outs)
+
+    def with_aux(self, outs: Sequence[Any]) -> tuple[list[Any], Any]:
+        """Leaves of the value and the aux, from results of a call with `has_aux`."""
+        assert self.out_tree is not None
+        count = self.out_tree.num_leaves
+        arrays = iter(outs[count:])
+        return list(outs[:count]), self.aside[1].unflatten([next(arrays) if isinstance(x, Array) else x for x in self.aside[0]])
+
+
+_WITH_AUX = ("grad", "jvp", "vjp", "linearize", "jacfwd", "jacrev")
 
 
 def _any_invalid(outs: Sequence[Any]) -> bool:
@@ -193,19 +221,76 @@ def is_arraylike(x: Any) -> bool:
     return isinstance(getattr(x, "aval", None), ShapedArray) or dtypes.scalar_type(x) is not None or (hasattr(x, "dtype") and hasattr(x, "__array__"))
 
 
-def check_leaves(leaves: Sequence[Any], tree: Any, what: str) -> list[Any]:
-    """Arguments as arrays or tracers; DtypeError names the path of what is neither."""
+def kind_of(x: Any) -> str:
+    """What errors call a value: its type as fdl sees it, or its class."""
+    aval = getattr(x, "aval", None)
+    return aval.describe() if isinstance(aval, ShapedArray) else type(x).__name__
+
+
+def check_leaves(leaves: Sequence[Any], tree: Any, what: str, name: Callable[[str], str] = lambda path: f"argument {path}".rstrip()) -> list[Any]:
+    """Arguments as arrays or tracers; DtypeError names what is neither: `name` of its path in the tree."""
     if set(map(type, leaves)) == {ConcreteArray}:
         return list(leaves)
     if _any_invalid(leaves):
         path, leaf = next((p, x) for p, x in tree_paths(tree) if not is_arraylike(x))
-        raise DtypeError(f"{what}: argument {path} is {type(leaf).__name__}, not an array or a number", hint="jit(f, static_argnames=...), or close over it with functools.partial")
+        raise DtypeError(
+            f"{what}: {name(path)} is {_shown(leaf)}, not an array or a number",
+            why="a transform follows arrays and numbers, and containers of them",
+            hint="jit(f, static_argnames=...) if it shapes the program" if what.startswith("jit") else "functools.partial(f, ...) or a closure around f for what is no array",
+        )
     return [x if isinstance(getattr(x, "aval", None), ShapedArray) else as_array(x) for x in leaves]
+
+
+def _shown(x: Any) -> str:
+    """The class of a value, and the value where it is short."""
+    text = repr(x) if isinstance(x, (str, bytes)) else ""
+    return f"{type(x).__name__} {text}" if 0 < len(text) < 40 else type(x).__name__
+
+
+def argument_names(f: Any, static: Sequence[int] = ()) -> Callable[[str], str]:
+    """How errors name a leaf of a call's `(args, kwargs)` by its path: by number and parameter; arguments with `static` numbers are not among the args.
+
+    >>> argument_names(lambda x, params: 0)("[0][1]['w']"), argument_names(lambda x, *, y: 0)("[1]['y']")
+    ("argument 1 (params['w'])", 'argument y')
+    """
+
+    def name(path: str) -> str:
+        where, rest = path[1:].split("]", 1) if path else ("", "")
+        if where != "0":
+            key, rest = rest[1:].split("]", 1) if rest else ("", "")
+            return f"argument {key.strip(QUOTES)}{rest}".rstrip()
+        place, rest = rest[1:].split("]", 1) if rest else ("0", "")
+        number = int(place)
+        for skipped in sorted(static):
+            number += skipped <= number
+        names = parameters(f)
+        known = names[number] if number < len(names) else ""
+        return f"argument {number} ({known}{rest})" if known else f"argument {number}" + (f" at {rest}" if rest else "")
+
+    return name
+
+
+QUOTES = "\"'"
+
+
+def parameters(f: Callable[..., Any]) -> list[str]:
+    """Names of the positional parameters, where Python knows them."""
+    try:
+        found = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):  # a builtin
+        return []
+    return [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def function_name(f: Any) -> str:
     """What errors call a function."""
     return str(getattr(f, "__name__", None) or getattr(getattr(f, "func", None), "__name__", None) or type(f).__name__)
+
+
+def check_function(f: Any, what: str) -> None:
+    """StructureError for what cannot be called: mostly the result of a call, in the place of the function."""
+    if not callable(f):
+        raise StructureError(f"{what}: expected a function, got {kind_of(f)}", why=f"{what} makes a new function of a function", hint=f"{what}(f)(x), not {what}(f(x))")
 
 
 def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:

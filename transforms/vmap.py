@@ -15,7 +15,7 @@ from fdl.core.pytree import broadcast_prefix, tree_flatten, tree_paths
 from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import broadcast, move_axis
 from fdl.ops.collective import COLLECTIVES, psum_p, psum_unbatched
-from fdl.transforms.stage import FlatFunction, check_leaves, derive, function_name, stage_derived
+from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, derive, function_name, stage_derived
 
 
 class BatchAxis(NamedTuple):
@@ -120,21 +120,31 @@ def _is_none(x: Any) -> bool:
     return x is None
 
 
-def _axis_size(leaves: Sequence[Any], axes: Sequence[int | None], args: Any, declared: int | None) -> int:
+def _axis_size(leaves: Sequence[Any], axes: Sequence[int | None], args: Any, declared: int | None, name: Callable[[str], str]) -> int:
     """The one size of all mapped axes; ShapeError names the arguments that differ."""
     sizes: dict[int, str] = {}
     for x, axis, (path, _) in zip(leaves, axes, tree_paths(args), strict=True):
         if axis is None:
             continue
         shape = aval_of(x).shape
+        if not isinstance(axis, int):
+            raise StructureError(f"vmap: in_axes has {axis!r} for {name(path)}", why="an axis is an int, or None where nothing is mapped", hint="in_axes=0")
         if not -len(shape) <= axis < len(shape):
-            raise ShapeError(f"vmap: argument {path} has shape {shape}, which has no axis {axis}", hint="in_axes=None for an argument that is not mapped")
-        sizes.setdefault(shape[axis], path)
+            raise ShapeError(
+                f"vmap: {name(path)} has shape {shape}, which has no axis {axis}",
+                why="each mapped argument gives one slice along its axis to each call",
+                hint="in_axes=None for an argument that is not mapped",
+            )
+        sizes.setdefault(shape[axis], name(path))
     if declared is not None:
         sizes.setdefault(declared, "axis_size")
     if len(sizes) > 1:
         found = ", ".join(f"{path} has size {size}" for size, path in sizes.items())
-        raise ShapeError(f"vmap: the mapped axes have different sizes: {found}", hint="in_axes=None for an argument that is not mapped")
+        raise ShapeError(
+            f"vmap: the mapped axes have different sizes: {found}",
+            why="the function is called once for each slice, with a slice of every mapped argument",
+            hint="in_axes=None for an argument that is not mapped",
+        )
     if not sizes:
         raise StructureError("vmap: no argument is mapped", why="in_axes is None for all of them", hint="in_axes=0, or axis_size=n")
     return next(iter(sizes))
@@ -158,13 +168,16 @@ def vmap(
     [21.0, 42.0, 63.0]
     """
 
+    check_function(f, "vmap")
+    argument = argument_names(f)
+
     @functools.wraps(f)
     def mapped(*args: Any, **kwargs: Any) -> Any:
         leaves, in_tree = tree_flatten((args, kwargs))
-        leaves = check_leaves(leaves, (args, kwargs), "vmap")
+        leaves = check_leaves(leaves, (args, kwargs), "vmap", argument)
         spec = tuple(in_axes) if isinstance(in_axes, list) else in_axes
         axes = broadcast_prefix(spec, args, "vmap in_axes", _is_none) + [0] * (len(leaves) - len(tree_flatten(args)[0]))
-        axis = BatchAxis(axis_name, _axis_size(leaves, axes, (args, kwargs), axis_size))
+        axis = BatchAxis(axis_name, _axis_size(leaves, axes, (args, kwargs), axis_size, argument))
         fronted = [x if a is None else move_axis(x, a, 0) for x, a in zip(leaves, axes, strict=True)]
         flat = FlatFunction(f, in_tree, "vmap")
         outs, batched = batch_flat(flat, axis, fronted, [a is not None for a in axes], f"vmap({function_name(f)})")

@@ -411,7 +411,8 @@ def _integer_pow_jvp(primals: Any, tangents: Any, *, exponent: int) -> Any:
     if exponent == 0:
         return out, Zero(aval_of(out))
     slope = x if exponent == 2 else integer_pow_p.bind(x, exponent=exponent - 1)
-    return out, match(mul(tangents[0], mul(slope, exponent) if exponent != 1 else 1), aval_of(out))
+    # scaled last: twice a large x is infinite, and a cotangent of zero times that is NaN
+    return out, match(mul(mul(tangents[0], slope), exponent) if exponent != 1 else tangents[0], aval_of(out))
 
 
 def _integer_pow_impl(x: np.ndarray[Any, Any], *, exponent: int) -> Any:
@@ -468,7 +469,9 @@ def _identity(name: str, jvp: Callable[..., Any], transpose: Callable[..., Any] 
     return function
 
 
-stop_gradient: Callable[[Any], Any] = _identity("stop_gradient", lambda primals, tangents: (primals[0], Zero(aval_of(primals[0]))), None, "x, as a constant to all derivatives.")
+stop_gradient: Callable[[Any], Any] = _identity(
+    "stop_gradient", lambda primals, tangents: (stop_gradient(primals[0]), Zero(aval_of(primals[0]))), None, "x, as a constant to all derivatives."
+)
 barrier: Callable[[Any], Any] = _identity(
     "barrier",
     lambda primals, tangents: (barrier(primals[0]), barrier(tangents[0])),

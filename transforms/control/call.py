@@ -20,7 +20,7 @@ from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import Tracer, aval_of, current_trace
 from fdl.transforms.jvp import jvp_graph
 from fdl.transforms.linearize import linearize_graph, recomputed_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, function_name, stage
 from fdl.transforms.vmap import batch_graph
 
 
@@ -165,10 +165,12 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     0.36
     """
 
+    check_function(f, "checkpoint")
+
     @functools.wraps(f)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         leaves, in_tree = tree_flatten((args, kwargs))
-        leaves = check_leaves(leaves, (args, kwargs), "checkpoint")
+        leaves = check_leaves(leaves, (args, kwargs), "checkpoint", argument_names(f))
         flat = FlatFunction(f, in_tree, "checkpoint")
         graph, captured = stage(flat, [aval_of(x) for x in leaves], f"checkpoint({function_name(f)})").lift()
         return flat.unflatten(call(graph, [*captured, *leaves], function_name(f), "checkpoint"))

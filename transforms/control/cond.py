@@ -15,12 +15,13 @@ from fdl.core.primitive import Primitive
 from fdl.core.pytree import tree_flatten
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
-from fdl.ops.axes import broadcast, convert, match, zeros_like
-from fdl.ops.elementwise import equal, maximum, minimum, select
+from fdl.ops.axes import convert, match, zeros_like
+from fdl.ops.elementwise import equal, maximum, minimum
 from fdl.transforms.control.call import fill
+from fdl.transforms.control.lanes import branch_in_lanes, choose
 from fdl.transforms.jvp import jvp_graph
 from fdl.transforms.linearize import linearize_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.stage import FlatFunction, check_leaves, derive, function_name, stage, stage_derived
 from fdl.transforms.vmap import batch_graph
 
 # The user's functions
@@ -68,7 +69,7 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
     >>> float(cond(True, lambda x: x + 1, lambda x: x - 1, 3.0))
     4.0
     """
-    (predicate,) = check_leaves([predicate], (predicate,), "cond")
+    (predicate,) = check_leaves([predicate], predicate, "cond", lambda path: f"the predicate{path}")
     if aval_of(predicate).shape != ():
         raise ShapeError(
             f"cond: the predicate has shape {aval_of(predicate).shape}", why="one branch is chosen for the whole call", hint="jnp.where for a choice by element, jnp.any or jnp.all"
@@ -83,7 +84,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     >>> float(switch(2, [lambda x: x, lambda x: x + 1, lambda x: x * 10], 3.0))
     30.0
     """
-    (index,) = check_leaves([index], (index,), "switch")
+    (index,) = check_leaves([index], index, "switch", lambda path: f"the index{path}")
     if aval_of(index).shape != () or not dtypes.is_integer(aval_of(index).dtype):
         raise ShapeError(f"switch: the index is {aval_of(index).describe()}", why="one branch is chosen by one integer")
     if not branches:
@@ -93,7 +94,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
 def _switch(what: str, index: Any, branches: Sequence[Callable[..., Any]], operands: Any) -> Any:
     leaves, in_tree = tree_flatten((tuple(operands), {}))
-    leaves = check_leaves(leaves, operands, what)
+    leaves = check_leaves(leaves, operands, what, lambda path: f"operand {path}")
     graphs, captured, out_tree = record_branches(what, branches, leaves, in_tree)
     return out_tree.unflatten(cond_p.bind(index, *captured, *leaves, branches=graphs))
 
@@ -121,19 +122,23 @@ def _jvp(primals: Any, tangents: Any, *, branches: tuple[Graph, ...]) -> Any:
 
 
 def _linearize(primals: Any, nonzero: Any, *, branches: tuple[Graph, ...]) -> Any:
-    """Each branch returns its own residuals and zeros in the place of the others'."""
+    """Each branch returns its own residuals and zeros in the place of the others'.
+
+    A result is never another branch's residual: its cotangent, which is zero, would go back through the branch that was taken.
+    """
     index, *operands = primals
     mask, count = tuple(nonzero[1:]), len(branches[0].outputs)
     varies = [linearize_graph(g, mask).nonzero_out for g in branches]
     wanted = tuple(any(column) for column in zip(*varies, strict=True))
     lins = [linearize_graph(g, mask, wanted) for g in branches]
-    saved = [lin.primal.out_avals[count:] for lin in lins]
+    saved = [sorted({i for where, i in lin.residuals if where == "out"}) for lin in lins]
     starts = [sum(map(len, saved[:k])) for k in range(len(saved))]
 
     def primal(k: int) -> Graph:
         def f(*xs: Any) -> list[Any]:
             outs = bind_graph(lins[k].primal, xs)
-            return [*outs[:count], *(x for j, avals in enumerate(saved) for x in (outs[count:] if j == k else map(zeros_like, avals)))]
+            extra = [outs[i] if j == k else zeros_like(lin.primal.out_avals[i]) for j, (lin, own) in enumerate(zip(lins, saved, strict=True)) for i in own]
+            return [*outs[:count], *extra]
 
         return stage_derived(f, branches[k].in_avals)
 
@@ -142,16 +147,15 @@ def _linearize(primals: Any, nonzero: Any, *, branches: tuple[Graph, ...]) -> An
 
     def linear_branch(k: int, tangent_avals: Sequence[ShapedArray]) -> Graph:
         def f(*xs: Any) -> list[Any]:
-            args, rest = xs[: len(operands)], xs[len(operands) :]
-            own, rest = rest[:count], rest[count:]
-            mine, tangents = rest[starts[k] : starts[k] + len(saved[k])], rest[len(extra) :]
-            return bind_graph(lins[k].linear, [*lins[k].pick(args, [*own, *mine]), *tangents])
+            args, residuals, tangents = xs[: len(operands)], xs[len(operands) :][: len(extra)], xs[len(operands) + len(extra) :]
+            own = dict(zip(saved[k], residuals[starts[k] :], strict=False))
+            return bind_graph(lins[k].linear, [*(args[i] if where == "in" else own[i] for where, i in lins[k].residuals), *tangents])
 
-        return stage_derived(f, [*map(aval_of, operands), *map(aval_of, results), *map(aval_of, extra), *tangent_avals])
+        return stage_derived(f, [*map(aval_of, operands), *map(aval_of, extra), *tangent_avals])
 
     def linear(tangents: Sequence[Any]) -> list[Any]:
         graphs = tuple(linear_branch(k, [aval_of(t) for t in tangents]) for k in range(len(branches)))
-        return fill(cond_p.bind(index, *operands, *results, *extra, *tangents, branches=graphs), wanted, branches[0].out_avals)
+        return fill(cond_p.bind(index, *operands, *extra, *tangents, branches=graphs), wanted, branches[0].out_avals)
 
     return results, linear
 
@@ -159,29 +163,33 @@ def _linearize(primals: Any, nonzero: Any, *, branches: tuple[Graph, ...]) -> An
 def _transpose(cts: Any, operands: Any, *, branches: tuple[Graph, ...]) -> Any:
     index, *rest = operands
     linear, nonzero = tuple(map(is_linear, rest)), tuple(type(ct) is not Zero for ct in cts)
-    derived = tuple(transpose_graph(g, linear, nonzero, True)[0] for g in branches)
+    found = [transpose_graph(g, linear, nonzero)[1] for g in branches]
+    wanted = tuple(any(column) for column in zip(*found, strict=True))
+    derived = tuple(transpose_graph(g, linear, nonzero, wanted)[0] for g in branches)
     args = [*(x for x in rest if not is_linear(x)), *(ct for ct in cts if type(ct) is not Zero)]
-    results = iter(cond_p.bind(index, *args, branches=derived))
+    results = iter(fill(cond_p.bind(index, *args, branches=derived), wanted, [x.aval for x in rest if is_linear(x)]))
     return [None, *(next(results) if lin else None for lin in linear)]
 
 
 def _batch(axis: Any, args: Any, batched: Any, *, branches: tuple[Graph, ...]) -> Any:
     index, *operands = args
     mask = tuple(batched[1:])
-    found = [batch_graph(g, axis, mask)[1] for g in branches]
-    wanted = tuple(batched[0] or any(column) for column in zip(*found, strict=True))
-    derived = tuple(batch_graph(g, axis, mask, wanted)[0] for g in branches)
     if not batched[0]:
-        return cond_p.bind(*args, branches=derived), wanted
-    results = bind_graph(derived[0], operands)  # every lane chooses by itself: all branches run
-    for k, g in enumerate(derived[1:], 1):
-        results = [select(_spread(equal(index, k), aval_of(new).shape), new, old) for new, old in zip(bind_graph(g, operands), results, strict=True)]
-    return results, wanted
+        found = [batch_graph(g, axis, mask)[1] for g in branches]
+        wanted = tuple(any(column) for column in zip(*found, strict=True))
+        return cond_p.bind(*args, branches=tuple(batch_graph(g, axis, mask, wanted)[0] for g in branches)), wanted
+    results: list[Any] = []
+    for k, g in enumerate(branches):  # each lane chooses by itself
+        taken = equal(index, k)
+        new = branch_in_lanes(g, axis, taken, operands, mask, _if_any)
+        results = choose(taken, new, results) if results else new
+    return results, [True] * len(results)
 
 
-def _spread(mask: Any, shape: Any) -> Any:
-    """A mask over the leading axis, repeated to a shape."""
-    return broadcast(mask, shape, (0,))
+def _if_any(predicate: Any, graph: Graph, operands: Sequence[Any]) -> list[Any]:
+    """The graph's results if the predicate holds, else zeros."""
+    zeros = derive(graph, "zeros", lambda: stage_derived(lambda *xs: list(map(zeros_like, graph.out_avals)), graph.in_avals))
+    return cond_p.bind(convert(predicate, dtypes.int32), *operands, branches=(zeros, graph))  # type: ignore[no-any-return]
 
 
 cond_p = (

@@ -23,7 +23,7 @@ from fdl.ops.axes import instantiate, match, move_axis, zeros_like
 from fdl.ops.elementwise import add
 from fdl.transforms.control.call import fill
 from fdl.transforms.jvp import jvp_flat
-from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph
+from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph, transpose_graph
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
 from fdl.transforms.vmap import batch_graph, with_axis
 
@@ -55,8 +55,8 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
     >>> float(total), sums.tolist()
     (6.0, [0.0, 1.0, 3.0, 6.0])
     """
-    init_leaves = check_leaves(tree_flatten(init)[0], init, "scan")
-    xs_leaves = check_leaves(tree_flatten(xs)[0], xs, "scan")
+    init_leaves = check_leaves(tree_flatten(init)[0], init, "scan", lambda path: f"init{path}")
+    xs_leaves = check_leaves(tree_flatten(xs)[0], xs, "scan", lambda path: f"xs{path}")
     length = _length(xs_leaves, xs, length)
     x_avals = [aval_of(x).update(shape=aval_of(x).shape[1:]) for x in xs_leaves]
     in_tree = tree_flatten(((init, xs), {}))[1]
@@ -289,11 +289,20 @@ def _transpose(cts: Any, operands: Any, *, graph: Graph, num_consts: int, num_ca
     if not all(settle(linear.carry, lambda m: _depends(graph, (*linear.consts, *m, *linear.xs))[:num_carry])):
         raise StructureError("scan: a loop whose carry is only partly linear cannot be transposed", hint="linearize it first: vjp does")
     y_mask = [type(ct) is not Zero for ct in cts[num_carry:]]
-    ct_carry = [instantiate(ct) for ct in cts[:num_carry]]
+    inputs = (*linear.consts, *[True] * num_carry, *linear.xs)
+
+    def arrives(mask: Sequence[bool]) -> Parts:
+        """Where cotangents that are not zero arrive, if a step is given those of the carry that are in the mask."""
+        return _parts(transpose_graph(graph, inputs, (*mask, *y_mask))[1], sum(linear.consts), num_carry)
+
+    mask = settle([type(ct) is not Zero for ct in cts[:num_carry]], lambda m: arrives(m).carry)
+    arriving = arrives(mask)
+    ct_carry = [instantiate(ct) for ct, m in zip(cts[:num_carry], mask, strict=True) if m]
     ct_ys = [ct for ct in cts[num_carry:] if type(ct) is not Zero]
     values_c = [x for x, lin in zip(parts.consts, linear.consts, strict=True) if not lin]
     values_x = [x for x, lin in zip(parts.xs, linear.xs, strict=True) if not lin]
-    sums_avals = [a for a, lin in zip(avals.consts, linear.consts, strict=True) if lin]
+    linear_consts = [a for a, lin in zip(avals.consts, linear.consts, strict=True) if lin]
+    sums_avals = [a for a, m in zip(linear_consts, arriving.consts, strict=True) if m]
 
     def f(*args: Any) -> list[Any]:
         given = iter(args)
@@ -301,26 +310,28 @@ def _transpose(cts: Any, operands: Any, *, graph: Graph, num_consts: int, num_ca
         sums = [next(given) for _ in sums_avals]
         carried = [next(given) for _ in ct_carry]
         own_x = [next(given) for _ in values_x]
-        step_cts = [*carried, *fill(list(given), y_mask, graph.out_avals[num_carry:])]
+        step_cts = [*fill(carried, mask, avals.carry), *fill(list(given), y_mask, graph.out_avals[num_carry:])]
         consts, xs = iter(own_c), iter(own_x)
         inner = [Linear(a) if lin else next(consts) for a, lin in zip(avals.consts, linear.consts, strict=True)]
         inner += [Linear(a) for a in avals.carry]
         inner += [Linear(a) if lin else next(xs) for a, lin in zip(avals.xs, linear.xs, strict=True)]
         found = [ct for ct in backward_pass(graph, inner, step_cts) if ct is not None]
-        d_consts, d_carry, d_xs = _parts(found, len(sums), num_carry)
-        grown = [s if type(d) is Zero else add(s, d) for s, d in zip(sums, d_consts, strict=True)]
-        return [*grown, *map(instantiate, d_carry), *map(instantiate, d_xs)]
+        wanted = [ct for ct, m in zip(found, (*arriving.consts, *mask, *arriving.xs), strict=True) if m]
+        return [*map(add, sums, wanted), *map(instantiate, wanted[len(sums) :])]
 
     y_avals = [a for a, m in zip(graph.out_avals[num_carry:], y_mask, strict=True) if m]
     x_avals = [a for a, lin in zip(avals.xs, linear.xs, strict=True) if not lin]
-    body = stage_derived(f, [*map(aval_of, values_c), *sums_avals, *avals.carry, *x_avals, *y_avals])
+    body = stage_derived(f, [*map(aval_of, values_c), *sums_avals, *map(aval_of, ct_carry), *x_avals, *y_avals])
     outs = scan_p.bind(
         *values_c, *map(zeros_like, sums_avals), *ct_carry, *values_x, *ct_ys,
-        graph=body, num_consts=len(values_c), num_carry=len(sums_avals) + num_carry, length=length, reverse=not reverse,
+        graph=body, num_consts=len(values_c), num_carry=len(sums_avals) + len(ct_carry), length=length, reverse=not reverse,
     )  # fmt: skip
-    d_consts, d_carry, d_xs = (iter(group) for group in _parts(outs, len(sums_avals), num_carry))
-    d_init = [d if lin else None for d, lin in zip(d_carry, linear.carry, strict=True)]
-    return [*(next(d_consts) if lin else None for lin in linear.consts), *d_init, *(next(d_xs) if lin else None for lin in linear.xs)]
+    d_consts, d_carry, d_xs = _parts(outs, len(sums_avals), len(ct_carry))
+    consts = iter(fill(d_consts, arriving.consts, linear_consts))
+    carry = fill(d_carry, mask, avals.carry)
+    xs = iter(fill(d_xs, arriving.xs, [aval_of(x) for x, lin in zip(parts.xs, linear.xs, strict=True) if lin]))
+    d_init = [d if lin else None for d, lin in zip(carry, linear.carry, strict=True)]
+    return [*(next(consts) if lin else None for lin in linear.consts), *d_init, *(next(xs) if lin else None for lin in linear.xs)]
 
 
 def _batch(axis: Any, args: Any, batched: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool) -> Any:

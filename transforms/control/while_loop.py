@@ -14,11 +14,12 @@ from fdl.core.primitive import Primitive
 from fdl.core.pytree import tree_flatten
 from fdl.core.tangents import Zero
 from fdl.core.trace import Tracer, aval_of
-from fdl.ops.axes import broadcast, instantiate
-from fdl.ops.elementwise import add, less, select
+from fdl.ops.axes import instantiate
+from fdl.ops.elementwise import add, less
 from fdl.ops.promotion import promote
 from fdl.ops.reduction import reduce_max
 from fdl.transforms.control.call import fill
+from fdl.transforms.control.lanes import choose, may_refuse, only_lanes
 from fdl.transforms.control.scan import fixed_point, scan, settle
 from fdl.transforms.jvp import jvp_graph
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
@@ -36,7 +37,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     15
     """
     leaves, tree = tree_flatten(init)
-    leaves = check_leaves(leaves, init, "while_loop")
+    leaves = check_leaves(leaves, init, "while_loop", lambda path: f"init{path}")
     in_tree = tree_flatten(((init,), {}))[1]
 
     def record(avals: Any) -> tuple[Graph, FlatFunction]:
@@ -135,6 +136,8 @@ def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_
         by_lane = batch_graph(test, axis, test_consts + mask)[1][0]
         return tuple(by_lane or b for b in batch_graph(body, axis, body_consts + mask, mask)[1])
 
+    if axis.size == 0:  # no lane takes a step
+        return [x if b else with_axis(x, axis) for x, b in zip(args[n:], batched[n:], strict=True)], [True] * (len(args) - n)
     mask = settle(batched[n:], step)
     test_graph, (by_lane,) = batch_graph(test, axis, test_consts + mask)
     body_graph, _ = batch_graph(body, axis, body_consts + mask, mask)
@@ -148,8 +151,9 @@ def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_
     def masked_body(*xs: Any) -> list[Any]:
         own_test, own_body, values = xs[:num_test], xs[num_test:n], xs[n:]
         (running,) = bind_graph(test_graph, [*own_test, *values])
-        new = bind_graph(body_graph, [*own_body, *values])
-        return [select(broadcast(running, aval_of(a).shape, (0,)), a, b) for a, b in zip(new, values, strict=True)]
+        given = [*own_body, *values]
+        new = bind_graph(body_graph, only_lanes(running, given, body_consts + mask) if may_refuse(body) else given)
+        return choose(running, new, values)
 
     carry_avals = [aval_of(x) for x in carry]
     wide_test = stage_derived(any_lane, [*map(aval_of, args[:num_test]), *carry_avals])
