@@ -30,7 +30,7 @@ def _after_hooks(t: Tensor, hooks: Sequence[Callable[[Any], Any]]) -> Tensor:
 
 
 def _put_gradients(changes: Sequence[tuple[Tensor, Any]]) -> None:
-    """Gradients, which are arrays, take new values; tensors without one, or that get another one, get a tensor."""
+    """Tensors get these gradients, which are tensors; gradients that are there take the values of arrays."""
     for tensor, value in changes:
         if isinstance(value, Tensor):
             tensor.grad = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from fdl.core.blocks import whole
 from fdl.extend import ORDER
 
 
@@ -17,6 +18,11 @@ class GradMode(threading.local):
 grad_mode = GradMode()
 
 
+def _reorder(hooks: dict[int, Any], ordered: dict[int, Any]) -> None:
+    hooks.clear()
+    hooks.update(ordered)
+
+
 class HookHandle:
     """Takes a hook away: `handle.remove()`."""
 
@@ -24,11 +30,10 @@ class HookHandle:
 
     def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
         self.hooks, self.key = hooks, next(ORDER)
-        later = dict(hooks) if prepend else {}
         if prepend:
-            hooks.clear()
-        hooks[self.key] = hook
-        hooks.update(later)
+            whole(_reorder, hooks, {self.key: hook, **hooks})
+        else:
+            hooks[self.key] = hook
 
     def remove(self) -> None:
         """Take the hook away; nothing where it is gone already."""

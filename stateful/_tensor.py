@@ -19,6 +19,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import ConcreteArray, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
+from fdl.core.blocks import whole
 from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import Tracer, running_trace, transforming
 from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, native_tensors, note_cell, recorders
@@ -109,6 +110,16 @@ class Captures(threading.local):
 
 
 captures = Captures()
+
+
+def overwrite_all(values: Iterable[tuple[Tensor, Any]]) -> None:
+    """Put arrays or tensors in the place of the values of others: all of them, though an interrupt comes in between."""
+
+    def put(pairs: list[tuple[Tensor, Any]]) -> None:
+        for tensor, value in pairs:
+            tensor._overwrite(value)
+
+    whole(put, list(values))
 
 
 def in_pieces(tensors: Iterable[Any]) -> list[Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from operator import setitem
 from typing import Any
 
 from fdl.core.array import Array
+from fdl.core.blocks import block, in_one_call
 from fdl.core.pytree import tree_flatten, tree_leaves, tree_map
 from fdl.core.tangents import has_tangent
 from fdl.core.trace import transforming
@@ -87,15 +89,14 @@ def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     def of_inputs(*values: Any) -> tuple[Any, ...]:
         for k, value in zip(given, values, strict=False):
             leaves[k] = wrap(value)
-        before = [t._storage.array for t in read]
+        undo = map(setattr, [t._storage for t in read], itertools.repeat("array"), [t._storage.array for t in read])
         try:
             for t, value in zip(read, values[len(given) :], strict=True):
                 t._storage.array = value
             new_args, new_kwargs = tree.unflatten(leaves)
             found = tree_leaves(made(*_arrays(new_args), **_arrays(new_kwargs)))
         finally:
-            for t, array in zip(read, before, strict=True):
-                t._storage.array = array
+            in_one_call(undo)
         return tuple([found[k] for k in varying])
 
     inputs = [leaves[k] for k in given] + read
@@ -188,22 +189,23 @@ def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Cal
 # Modules as functions
 
 
-@contextmanager
+@block
 def _swapped(module: Module, values: Mapping[str, Any]) -> Iterator[None]:
     """Parameters and buffers by name, for the time of a block."""
-    before = []
+    places: list[tuple[dict[str, Any], str]] = []
+    for name in values:
+        path, _, own = name.rpartition(".")
+        owner = module.get_submodule(path)
+        if own not in owner._registered:
+            raise AttributeError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}")
+        places.append((owner.__dict__, own))
+    tables, names = [table for table, _ in places], [own for _, own in places]
+    undo = map(setitem, tables, names, [table[own] for table, own in places])
     try:
-        for name, value in values.items():
-            path, _, own = name.rpartition(".")
-            owner = module.get_submodule(path)
-            if own not in owner._registered:
-                raise AttributeError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}")
-            before.append((owner, own, owner.__dict__[own]))
-            owner.__dict__[own] = value
+        in_one_call(map(setitem, tables, names, values.values()))
         yield
     finally:
-        for owner, own, value in reversed(before):
-            owner.__dict__[own] = value
+        in_one_call(undo)
 
 
 def functional_call(module: Module, parameter_and_buffer_dicts: Any, args: Any = None, kwargs: Any = None, *, tie_weights: bool = True, strict: bool = False) -> Any:

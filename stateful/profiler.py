@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Any
 
+from fdl.core.blocks import Block
 from fdl.extend import flush
 
 __all__ = ["ProfilerAction", "ProfilerActivity", "profile", "record_function", "schedule", "tensorboard_trace_handler"]
@@ -59,7 +60,7 @@ class _Table:
     __str__ = table
 
 
-class profile:
+class profile(Block["profile"]):
     """Measures the blocks inside of a `with`: each `record_function`, and the steps between calls of `step`.
 
     >>> import fdl.stateful as torch
@@ -85,15 +86,20 @@ class profile:
     def stop(self) -> None:
         """End, and hand itself to `on_trace_ready`."""
         _OPEN.remove(self)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
         if self.ready is not None and self.times:
             self.ready(self)
 
-    def __enter__(self) -> profile:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
+    def _steps(self) -> Iterator[profile]:
+        try:
+            self.start()
+            yield self
+        finally:
+            if self in _OPEN:
+                _OPEN.remove(self)
+            self._hand_over()
 
     def step(self) -> None:
         """The end of a step."""

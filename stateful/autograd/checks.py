@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from fdl.core.array import from_numpy
+from fdl.core.blocks import Block
 from fdl.stateful._backward import grad, watch
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd.modes import enable_grad, no_grad
@@ -97,7 +98,7 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     return gradcheck(enable_grad(gradients), given, **kwargs)
 
 
-class set_detect_anomaly:
+class set_detect_anomaly(Block[None]):
     """RuntimeError where a gradient has NaN, naming the operation: at once, or in a `with` block.
 
     >>> import fdl.stateful as torch
@@ -109,22 +110,19 @@ class set_detect_anomaly:
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self.before = watch.anomalies
-        watch.anomalies = mode and check_nan
+        self.before, self.on = watch.anomalies, mode and check_nan
+        watch.anomalies = self.on
 
-    def __enter__(self) -> None:
-        """It is on already."""
-
-    def __exit__(self, *error: object) -> None:
-        watch.anomalies = self.before
+    def _steps(self) -> Iterator[None]:
+        watch.anomalies = self.on
+        try:
+            yield
+        finally:
+            watch.anomalies = self.before
 
 
 class detect_anomaly(set_detect_anomaly):
     """`set_detect_anomaly(True)` for a `with` block."""
 
     def __init__(self, check_nan: bool = True) -> None:
-        super().__init__(True, check_nan)
-        self.on, watch.anomalies = watch.anomalies, self.before
-
-    def __enter__(self) -> None:
-        watch.anomalies = self.on
+        self.before, self.on = watch.anomalies, check_nan

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from fdl.core.blocks import Block
 from fdl.stateful._tape import grad_mode
 
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 
-class set_grad_enabled:
+class set_grad_enabled(Block[None]):
     """Tape operations or not: at once, in a `with` block, or in a decorated function.
 
     >>> import fdl.stateful as torch
@@ -21,35 +22,35 @@ class set_grad_enabled:
     """
 
     def __init__(self, mode: bool) -> None:
-        self.mode, self.saved = mode, [grad_mode.enabled]
+        self.mode, self.before = mode, grad_mode.enabled
         grad_mode.enabled = mode
 
-    def __enter__(self) -> None:
+    def _steps(self) -> Iterator[None]:
         grad_mode.enabled = self.mode
+        try:
+            yield
+        finally:
+            grad_mode.enabled = self.before
 
-    def __exit__(self, *exception: Any) -> None:
-        grad_mode.enabled = self.saved[-1]
 
-
-class _Mode:
+class _Mode(Block[None]):
     """A block or a decorator in which operations are taped or not; also usable without parentheses."""
 
     mode = False
 
     def __new__(cls, function: Any = None) -> Any:
         made = super().__new__(cls)
-        made.saved = []
         return made(function) if callable(function) else made
 
     def __init__(self, function: Any = None) -> None:
-        self.saved: list[bool]
+        """Nothing to keep."""
 
-    def __enter__(self) -> None:
-        self.saved.append(grad_mode.enabled)
-        grad_mode.enabled = self.mode
-
-    def __exit__(self, *exception: Any) -> None:
-        grad_mode.enabled = self.saved.pop()
+    def _steps(self) -> Iterator[None]:
+        saved, grad_mode.enabled = grad_mode.enabled, self.mode
+        try:
+            yield
+        finally:
+            grad_mode.enabled = saved
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

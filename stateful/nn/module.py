@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from fdl.core.blocks import whole
 from fdl.extend import cut
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import check_device, to_numpy
@@ -369,19 +370,24 @@ class Module(Hooked):
         self._refuse([*(keys.problems() if strict and not last else []), *problems])
         saved, grad_mode.enabled = grad_mode.enabled, False
         try:
+            whole(self._take, {name: value for name, value in state_dict.items() if name in own and name not in extra}, None if assign else own)
             for name, value in state_dict.items():
                 if name in extra:
                     extra[name].set_extra_state(value)
-                elif name in own and assign:
-                    self._assign(name, value)
-                elif name in own:
-                    own[name]._overwrite(value)
         finally:
             grad_mode.enabled = saved
         for module, hook in last:  # these may change the lists of keys, and read the values
             hook(module, keys)
         self._refuse(keys.problems() if strict else [])
         return keys
+
+    def _take(self, values: dict[str, Any], own: dict[str, Any] | None) -> None:
+        """Put values into these tensors, or, without them, in their places."""
+        for name, value in values.items():
+            if own is None:
+                self._assign(name, value)
+            else:
+                own[name]._overwrite(value)
 
     def _refuse(self, problems: list[str]) -> None:
         if problems:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fdl.core.blocks import whole
+from fdl.stateful._tensor import overwrite_all
 from fdl.stateful.autograd import enable_grad, no_grad
 from fdl.stateful.functions.creation import zeros
 from fdl.stateful.functions.shapes import cat
@@ -126,9 +128,11 @@ class LBFGS(Optimizer):
     def _move(self, origin: list[Any], t: float, direction: Any) -> None:
         """Parameters at `origin + t * direction`."""
         at = 0
+        moved = []
         for p, old in zip(self._parameters, origin, strict=True):
-            p._overwrite(old + direction[at : at + p.numel()].view(*p.shape) * t)
+            moved.append((p, old + direction[at : at + p.numel()].view(*p.shape) * t))
             at += p.numel()
+        overwrite_all(moved)
 
     def _direction(self, state: dict[str, Any], gradient: Any, group: dict[str, Any]) -> Any:
         """The two loops over the history."""
@@ -160,6 +164,25 @@ class LBFGS(Optimizer):
         """Up to `max_iter` iterations; returns the loss at the start."""
         if closure is None:
             raise TypeError("LBFGS.step() missing 1 required positional argument: 'closure'")
+        state = self.state[self._parameters[0]]
+        before = [p.detach().clone() for p in self._parameters], {k: list(v) if isinstance(v, list) else v for k, v in state.items()}
+        try:
+            return self._step(closure)
+        except Exception:
+            raise
+        except BaseException:  # an interrupt: as if there had been no step
+            whole(self._go_back, *before)
+            raise
+
+    def _go_back(self, parameters: list[Any], state: dict[str, Any]) -> None:
+        own = self.state[self._parameters[0]]
+        for name in list(own):
+            if name not in state:
+                own.pop(name, None)
+        own.update(state)
+        overwrite_all(zip(self._parameters, parameters, strict=True))
+
+    def _step(self, closure: Callable[[], Any]) -> Any:
         evaluate = enable_grad()(closure)
         group, state = self.param_groups[0], self.state[self._parameters[0]]
         for count in ("func_evals", "n_iter"):

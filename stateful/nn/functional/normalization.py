@@ -12,7 +12,7 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful._tensor import Tensor, apply, overwrite_all
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.reductions import dim_of, power_norm
 
@@ -140,9 +140,8 @@ def batch_norm(
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     out, mean, variance = apply(_batch_norm, (input, *affine, eps))
     with no_grad():
-        for running, found in ((running_mean, mean), (running_var, variance)):
-            if running is not None:
-                running._overwrite(apply(_moved, (running, found, float(momentum))))
+        pairs = (running_mean, mean), (running_var, variance)
+        overwrite_all([(running, apply(_moved, (running, found, float(momentum)))) for running, found in pairs if running is not None])
     return out
 
 
@@ -186,9 +185,8 @@ def instance_norm(
         with no_grad():
             space = tuple(range(2, input.ndim))
             found = input.mean(space).mean(0), input.var(space).mean(0)
-            for running, new in zip((running_mean, running_var), found, strict=True):
-                if running is not None:
-                    running._overwrite(apply(_moved, (running, new, float(momentum))))
+            pairs = zip((running_mean, running_var), found, strict=True)
+            overwrite_all([(running, apply(_moved, (running, new, float(momentum)))) for running, new in pairs if running is not None])
     return apply(_grouped, (input, *affine, eps), (input.shape[1],))
 
 
