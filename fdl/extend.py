@@ -13,23 +13,25 @@ There is no second reverse mode: both come from `linearize_graph` and `transpose
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fdl.backends.runtime import probe
 from fdl.core.array import VOLATILE, ConcreteArray, Deferred
+from fdl.core.trace import Cell, Tracer, note_write, recording, refuse_write, running_trace
 from fdl.transforms.custom import custom_jvp
 from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
 from fdl.transforms.lazy.programs import NATIVE
 from fdl.transforms.lazy.recorder import on_native
-from fdl.transforms.stage import note_cell
+from fdl.transforms.stage import note_cell, note_guard
 from fdl.transforms.tape import ORDER, Function, Leaf, Node, Signature, Taped, residuals_of, walk
 
 __all__ = [
     "NATIVE",
     "ORDER",
+    "Cell",
     "Function",
     "Leaf",
     "Node",
@@ -42,10 +44,15 @@ __all__ = [
     "flush",
     "native_tensors",
     "note_cell",
+    "note_guard",
+    "note_write",
     "on_native",
     "put",
     "recorders",
+    "recording",
+    "refuse_write",
     "residuals_of",
+    "running_trace",
     "walk",
     "want",
 ]
@@ -54,26 +61,40 @@ __all__ = [
 class Storage:
     """A mutable cell that holds an array.  What is set is undone where the program that it belongs to fails before it has run."""
 
-    __slots__ = ("__weakref__", "array", "exported", "version")
+    __slots__ = ("__weakref__", "array", "birth", "exported", "version")
+    carried = True
 
     def __init__(self, array: Any) -> None:
         self.array = array
         self.version = 0
         self.exported: np.ndarray[Any, Any] | None = None
+        trace = running_trace()
+        if trace is not None:  # what the runtime library makes has no birth: it makes nothing under a transform
+            self.birth = trace.number
 
     def set(self, array: Any) -> None:
         """Put another array of the same type into the cell."""
-        if self.exported is not None and self._write_through(array):
+        if running_trace() is not None:
+            note_write(self, getattr(self, "birth", 0))
+        if self.exported is not None and not isinstance(array, Tracer) and self._write_through(array):
             return
         if type(array) is ConcreteArray and isinstance(array._data, Deferred):
             current_recorder().rebound(self, self.array)
         self.array = array
         self.version += 1
 
-    def restore(self, array: ConcreteArray) -> None:
-        """Undo what was set since the last flush."""
-        self.array = array
+    def restore(self, before: Any) -> None:
+        """Undo what was set since the last flush, or by a function under a transform."""
+        self.array = before
         self.version += 1
+
+    def content(self) -> Any:
+        """The array."""
+        return self.array
+
+    def lifted(self, outside: Callable[[Any], Any]) -> Any:
+        """The array, outside of a transform."""
+        return outside(self.array)
 
     def export(self) -> np.ndarray[Any, Any]:
         """A writable ndarray that shares memory with the cell: what is written to either is seen in both, for as long as somebody holds it."""
@@ -98,7 +119,7 @@ class Storage:
 def put(cells: Sequence[Storage], arrays: Sequence[Any]) -> None:
     """`set` of many cells, after one call that computed all of their values."""
     current = recorders.recorder
-    start = NATIVE.put(current.segment, current.journal, cells, arrays) if NATIVE.put is not None else 0
+    start = NATIVE.put(current.segment, current.journal, cells, arrays) if NATIVE.put is not None and running_trace() is None else 0
     for cell, array in zip(cells[start:], arrays[start:], strict=True):
         cell.set(array)
 

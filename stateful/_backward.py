@@ -13,7 +13,8 @@ import numpy as np
 
 from fdl import ops
 from fdl.core.blocks import whole
-from fdl.extend import Function, Leaf, Node, walk
+from fdl.extend import Function, Leaf, Node, running_trace, walk
+from fdl.stateful._cells import note_gradient
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, method, wrap
 
@@ -27,6 +28,15 @@ def _after_hooks(t: Tensor, hooks: Sequence[Callable[[Any], Any]]) -> Tensor:
         replaced = hook(t)
         t = t if replaced is None else replaced
     return t
+
+
+def _owners(found: dict[Leaf, Any]) -> list[tuple[Any, Any]]:
+    """The tensors of leaves, which are about to get gradients, and these."""
+    owners = [(tensor, cotangent) for leaf, cotangent in found.items() if (tensor := leaf.tensor()) is not None]
+    if running_trace() is not None:
+        for tensor, _ in owners:
+            note_gradient(tensor)
+    return owners
 
 
 def _put_gradients(changes: Sequence[tuple[Tensor, Any]]) -> None:
@@ -55,10 +65,7 @@ class _OfArrays:
 
     def gather(self, found: dict[Leaf, Any]) -> None:
         changes: dict[int, tuple[Any, Any]] = {}  # by identity of the gradient that is there; tensors and what they get
-        for leaf, cotangent in found.items():
-            tensor = leaf.tensor()
-            if tensor is None:
-                continue
+        for tensor, cotangent in _owners(found):
             own = tensor.grad
             if own is None:
                 changes[id(tensor)] = tensor, wrap(cotangent)
@@ -121,8 +128,7 @@ class _OfTensors:
         return _after_hooks(cotangent, hooks)
 
     def gather(self, found: dict[Leaf, Any]) -> None:
-        pairs = [(leaf.tensor(), cotangent) for leaf, cotangent in found.items()]
-        whole(_put_gradients, [(t, ct if t.grad is None else self.add(t.grad, ct)) for t, ct in pairs if t is not None])
+        whole(_put_gradients, [(t, ct if t.grad is None else self.add(t.grad, ct)) for t, ct in _owners(found)])
 
 
 def _algebra(create_graph: bool) -> Any:

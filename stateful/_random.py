@@ -16,10 +16,10 @@ import fdl.random
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import from_numpy
-from fdl.extend import Function
+from fdl.extend import Function, note_cell, note_write, recording, refuse_write, running_trace
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, part_dtype
-from fdl.stateful._dtypes import to_numpy
-from fdl.stateful._tensor import Tensor, apply, check_cast, method, wrap
+from fdl.stateful._dtypes import CPU, to_numpy
+from fdl.stateful._tensor import Tensor, TensorError, apply, check_cast, method, wrap
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal", "rand", "rand_like",
@@ -31,41 +31,104 @@ _INITIAL = 67280421310721  # what PyTorch starts with
 
 
 class Generator:
-    """A stream of random numbers: `manual_seed` starts it, each draw moves it on."""
+    """A stream of random numbers: `manual_seed` starts it, each draw moves it on.
+
+    Seed and number of draws are Python numbers; under a transform that records a program they are an array of two, which the program takes and gives back.
+    """
+
+    carried = True
 
     def __init__(self, device: Any = "cpu") -> None:
         self._seed, self._draws = _INITIAL, 0
+        self._state: Any = None  # the array; where it is given, the numbers may be older
+        self.device = CPU
+        trace = running_trace()
+        self.birth = 0 if trace is None else trace.number
+
+    def _numbers(self) -> tuple[int, int]:
+        """Seed and number of draws."""
+        if self._state is not None:
+            self._seed, self._draws = self._state.tolist()
+            self._state = None
+        return self._seed, self._draws
+
+    def _start(self, seed: int, draws: int) -> Generator:
+        self.set(from_numpy(np.array([seed, draws], np.int64)))
+        return self
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of a seed."""
-        self._seed, self._draws = int(seed) & 0x7FFFFFFFFFFFFFFF, 0
-        return self
+        return self._start(int(seed) & 0x7FFFFFFFFFFFFFFF, 0)
 
     def initial_seed(self) -> int:
         """The seed."""
-        return self._seed
+        return self._numbers()[0]
 
     def seed(self) -> int:
         """Start at a seed that the system gives."""
-        return self.manual_seed(int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1))._seed
+        refuse_write("a generator is started at a seed that the system gives")
+        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
+        self._start(seed, 0)
+        return seed
 
     def get_state(self) -> Tensor:
         """Seed and number of draws."""
-        return wrap(from_numpy(np.array([self._seed, self._draws], np.int64)))
+        note_cell(self)
+        return wrap(self.array)
 
     def set_state(self, state: Tensor) -> Generator:
         """Go on from what `get_state` gave."""
-        self._seed, self._draws = state.tolist()
+        self.set(state._value())
         return self
 
-    def next(self) -> tuple[int, int]:
+    def next(self) -> tuple[Any, Any]:
         """Seed and number of a new draw: the numbers from which a program makes its key."""
-        self._draws += 1
-        return self._seed, self._draws
+        if not recording():
+            if running_trace() is not None:
+                note_write(self, self.birth)
+            seed, draws = self._numbers()
+            self._draws = draws + 1
+            return seed, self._draws
+        note_cell(self)
+        seed, draws = (ops.reshape(ops.slice_in_dim(self.array, i, i + 1, axis=0), ()) for i in (0, 1))
+        draws = ops.add(draws, 1)
+        self.set(ops.concatenate([ops.reshape(x, (1,)) for x in (seed, draws)], 0))
+        return seed, draws
 
     def numpy(self) -> np.random.Generator:
         """A NumPy generator for work outside of programs, such as the order of a dataset."""
+        refuse_write("random numbers are drawn by NumPy")
         return np.random.default_rng(self.next())
+
+    # As a cell of transforms
+
+    @property
+    def array(self) -> Any:
+        """Seed and number of draws, as an array."""
+        if self._state is None:
+            self._state = from_numpy(np.array([self._seed, self._draws], np.int64))
+        return self._state
+
+    @array.setter
+    def array(self, value: Any) -> None:
+        self._state = value
+
+    def content(self) -> Any:
+        """The array."""
+        return self.array
+
+    def restore(self, before: Any) -> None:
+        """Go back to a state."""
+        self._state = before
+
+    def lifted(self, outside: Callable[[Any], Any]) -> Any:
+        """The array, outside of a transform."""
+        return outside(self.array)
+
+    def set(self, value: Any) -> None:
+        """Go on from a state."""
+        note_write(self, self.birth)
+        self._state = value
 
 
 default_generator = Generator()
@@ -115,7 +178,35 @@ def key_of(seed: Any, draw: Any) -> Any:
 
 def draw(function: Function, operands: tuple[Any, ...], static: tuple[Any, ...], generator: Generator | None = None) -> Any:
     """Record a random function `f(*operands, seed, draw, *static)`."""
-    return apply(function, (*operands, *(generator or default_generator).next()), static)
+    seed, number = (generator or default_generator).next()
+    trace = running_trace()
+    if trace is not None:
+        lane, _ = _lanes(trace)
+        if lane is not None:  # in the upper half of the word
+            number = ops.add(ops.shift_left(ops.add(lane, 1), 32), number)
+    return apply(function, (*operands, seed, number), static)
+
+
+def _lanes(trace: Any) -> tuple[Any, int]:
+    """The number of the element among all axes that are mapped and for which draws differ, None where there are none, and how many elements there are.
+
+    RuntimeError where nobody said what a draw is to be.
+    """
+    lane: Any = None
+    count = 1
+    while trace is not None:
+        if trace.randomness == "error":
+            raise TensorError(
+                "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or "
+                "perform the randomness operation out of vmap",
+                hint="torch.func.vmap(f, randomness='different')",
+            )
+        if isinstance(trace.randomness, tuple):
+            index, size = trace.randomness
+            lane = index if lane is None else ops.add(lane, ops.mul(index, count))
+            count *= size
+        trace = trace.parent
+    return lane, count
 
 
 def factory(f: F) -> F:
@@ -207,7 +298,11 @@ def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tenso
 @factory
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers below n in random order."""
-    return wrap(from_numpy((generator or default_generator).numpy().permutation(n).astype(to_numpy(dtype or int))))
+    rng, (lane, count) = (generator or default_generator).numpy(), _lanes(running_trace())
+    if lane is None:
+        return wrap(from_numpy(rng.permutation(n).astype(to_numpy(dtype or int))))
+    table = np.stack([rng.permutation(n) for _ in range(count)]).astype(to_numpy(dtype or int))
+    return wrap(ops.gather(from_numpy(table), [lane], (0,)))
 
 
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

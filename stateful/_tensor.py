@@ -9,7 +9,6 @@ Operations are `Function`s, recorded by `apply`; their public names stand in `fu
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -23,6 +22,7 @@ from fdl.core.blocks import whole
 from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import Tracer, running_trace, transforming
 from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, native_tensors, note_cell, recorders
+from fdl.stateful._cells import changes, note_read, note_slots
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
 from fdl.stateful._dtypes import device as device_type
 from fdl.stateful._tape import HookHandle, grad_mode
@@ -94,22 +94,6 @@ class Composite:
     def pieces_like(self, other: Any) -> tuple[Tensor, ...]:
         """The pieces of another one, or of what can be one."""
         raise NotImplementedError(self)
-
-
-class Captures(threading.local):
-    """Tensors with history that functions under a transform read though they were not handed to them; None where nobody asks."""
-
-    found: dict[int, Any] | None = None
-
-    def note(self, x: Tensor) -> None:
-        """Remember a tensor whose value is no transform's."""
-        if self.found is not None:
-            base = x if x._view is None else x._view.base
-            if base._edge is not None and not isinstance(base._storage.array, Tracer):
-                self.found[id(base)] = base
-
-
-captures = Captures()
 
 
 def overwrite_all(values: Iterable[tuple[Tensor, Any]]) -> None:
@@ -295,6 +279,7 @@ class Tensor:
             return self
         if requires_grad and not self.dtype.is_floating_point:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        self._note_slots("_storage", "_view", "_edge", "_result")
         if self._view is not None:  # a leaf of its own on the same memory
             view, self._view = self._view, None
             self._storage = Storage(self._storage.array if view is None else view.array)
@@ -327,6 +312,8 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
+        changes.count += 1
+        self._note_slots("_storage", "_view")
         self._storage = value._storage if value._view is None else Storage(value._value())
         self._view = None
 
@@ -376,10 +363,16 @@ class Tensor:
                 chain.append(_taped_step(step.read, [chain[-1][0], *step.numbers], step.static, [chain[-1][1:]]))
             for step, (whole, *whole_edge) in zip(reversed(view.steps), reversed(chain), strict=True):
                 array, node, index = _taped_step(step.write, [whole, array, *step.numbers], step.static, [tuple(whole_edge), (node, index)])
-        if tracked:
+        if tracked and (node is not None or base._edge is not None):
+            base._note_slots("_edge", "_result")
             base._edge, base._result = node, index
         self._storage.set(array)
         return self
+
+    def _note_slots(self, *names: str) -> None:
+        """Tell the transform that runs, if one does, that slots are about to be written."""
+        if running_trace() is not None:
+            note_slots(self, getattr(self._storage, "birth", 0), *names)
 
     def _fitted(self, array: Any, node: Any, index: int) -> tuple[Any, Any, int]:
         """A value for this tensor with its dtype and shape; RuntimeError where it does not fit."""
@@ -516,8 +509,7 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
     if transforming():
         for x in operands:
             if isinstance(x, Tensor):
-                note_cell(x._storage)
-                captures.note(x)
+                note_read(x)
     values, edges, varying, bit = [], [], 0, 1
     for x in operands:
         if isinstance(x, Tensor):
@@ -589,8 +581,7 @@ def _view_of(x: Tensor, step: Step) -> Tensor:
     assert found._view is not None
     found._view.keep(*_taped_step(step.read, [value, *step.numbers], step.static, [(node, index)]))
     if transforming():
-        note_cell(base._storage)
-        captures.note(base)
+        note_read(base)
     return found
 
 
@@ -651,7 +642,9 @@ def _put_plain(x: Tensor, result: Tensor) -> bool:
     if grad_mode.enabled:
         if type(x._edge) is Leaf:
             return False
-        x._edge, x._result = result._edge, result._result
+        if x._edge is not None or result._edge is not None:
+            x._note_slots("_edge", "_result")
+            x._edge, x._result = result._edge, result._result
     storage.set(source.array)
     return True
 

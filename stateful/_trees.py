@@ -14,39 +14,13 @@ from typing import Any, NamedTuple
 from fdl.core.array import Array, ConcreteArray
 from fdl.core.pytree import NodeKind, register_family
 from fdl.extend import Leaf
+from fdl.stateful._cells import note_birth
+from fdl.stateful._guards import frozen
 from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
 from fdl.stateful.nn.module import _MODULE, Module
 from fdl.stateful.nn.parameter import Buffer, Parameter
 
 _PLAIN_TENSOR = "tensor"
-_PLAIN = (bool, int, float, complex, str, bytes, type(None))
-
-
-class _Same:
-    """An object that is equal to itself alone; a tensor in a container only as long as nobody writes it."""
-
-    __slots__ = ("value", "version")
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self.version = value._storage.version if isinstance(value, Tensor) else 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.value is other.value and self.version == other.version
-
-    def __hash__(self) -> int:
-        return hash((id(self.value), self.version))
-
-
-def _frozen(value: Any) -> Hashable:
-    """A value as what it is compared by: numbers, strings and containers of them by content, all else by identity."""
-    if isinstance(value, _PLAIN):
-        return type(value), value
-    if type(value) in (list, tuple):
-        return type(value), tuple(map(_frozen, value))
-    if type(value) is dict:
-        return dict, tuple((_frozen(k), _frozen(v)) for k, v in value.items())
-    return _Same(value)
 
 
 class _Slot(NamedTuple):
@@ -90,7 +64,7 @@ class _Skeleton:
                     slots[name] = _Slot(kind, tuple([numbers[id(t)] for t in pieces]), type(value) if isinstance(value, Composite) else None)
             self.modules.append((type(m), slots, {name: value for name, value in m.__dict__.items() if name not in slots}))
         self.shapes = tuple((type(t), _is_trained(t)) for t in tensors)
-        self.key = tuple((cls, tuple(slots.items()), _frozen({k: sorted(v) if isinstance(v, set) else v for k, v in own.items()})) for cls, slots, own in self.modules)
+        self.key = tuple((cls, tuple(slots.items()), frozen({k: sorted(v) if isinstance(v, set) else v for k, v in own.items()})) for cls, slots, own in self.modules)
         self._hash = hash((self.key, self.shapes))
 
     def __eq__(self, other: object) -> bool:
@@ -118,6 +92,7 @@ class _Skeleton:
         tensors = [_tensor(cls, value, grad) for (cls, grad), value in zip(self.shapes, values, strict=True)]
         modules: list[Module] = [object.__new__(cls) for cls, _, _ in self.modules]
         for m, (_, slots, own) in zip(modules, self.modules, strict=True):
+            note_birth(m)
             m.__dict__.update({k: v.copy() if type(v) in (dict, list, set) else v for k, v in own.items()})
             for name, slot in slots.items():
                 m.__dict__[name] = None if slot is None else modules[slot.numbers[0]] if slot.kind == _MODULE else slot.value(tensors)

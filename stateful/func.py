@@ -12,9 +12,10 @@ from fdl.core.array import Array
 from fdl.core.blocks import block, in_one_call
 from fdl.core.pytree import tree_flatten, tree_leaves, tree_map
 from fdl.core.tangents import has_tangent
-from fdl.core.trace import transforming
+from fdl.core.trace import current_trace, postponing, transforming, write
+from fdl.stateful._cells import captures
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Tensor, captures, wrap
+from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import Function
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.nn.module import Module
@@ -77,13 +78,15 @@ def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     given = [k for k, x in enumerate(leaves) if isinstance(x, Tensor) and x.requires_grad]
     saved, captures.found = captures.found, {}
     try:
-        result = made(*_arrays(args), **_arrays(kwargs))
+        with postponing() as writes:
+            result = made(*_arrays(args), **_arrays(kwargs))
         read = list(captures.found.values())
     finally:
         captures.found = saved
     outs, out_tree = tree_flatten(result)
     varying = [k for k, x in enumerate(outs) if isinstance(x, Array) and has_tangent(x.aval)]
     if not (given or read) or not varying:
+        write(writes)
         return _tensors(result)
 
     def of_inputs(*values: Any) -> tuple[Any, ...]:
@@ -141,9 +144,21 @@ def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = F
 
 
 def vmap(func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None) -> Callable[..., Any]:
-    """The function over a dimension of its arguments."""
-    axes = tuple(in_dims) if isinstance(in_dims, (tuple, list)) else in_dims
-    made = _vmap(_of_arrays(func), axes, out_dims)
+    """The function over a dimension of its arguments.
+
+    `randomness` says what a random number in it is: an "error", "different" for each element, or the "same" for all.
+    """
+    if randomness not in ("error", "different", "same"):
+        raise RuntimeError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
+    axes = tuple(in_dims) if isinstance(in_dims, list) else in_dims
+    inner = _of_arrays(func)
+
+    def drawing(*args: Any, **kwargs: Any) -> Any:
+        trace: Any = current_trace()
+        trace.randomness = (trace.lanes(), trace.axis.size) if randomness == "different" else randomness
+        return inner(*args, **kwargs)
+
+    made = _vmap(functools.wraps(func)(drawing), axes, out_dims)
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:

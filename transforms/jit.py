@@ -14,23 +14,40 @@ from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
 from fdl.core.array import DONATED, Array
 from fdl.core.config import config, log
-from fdl.core.errors import StructureError
+from fdl.core.errors import StateError, StructureError
 from fdl.core.graph import Graph
 from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
-from fdl.core.trace import Tracer, aval_of, current_trace, transforming
+from fdl.core.trace import Cell, Tracer, aval_of, current_trace, transforming
 from fdl.transforms.control.call import call
-from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, function_name, note_cell, noting_cells, parameters, stage
+from fdl.transforms.stage import (
+    FlatFunction,
+    argument_names,
+    check_function,
+    check_leaves,
+    function_name,
+    note_cell,
+    note_guard,
+    noting,
+    parameters,
+    settings,
+    stage,
+)  # fmt: skip
+
+_VARIANTS = 8  # recordings of one signature, for modes of modules and the like
 
 
 class _Entry(NamedTuple):
-    """One signature: the graph, what it captured (arrays, and mutable cells that are read at each call), the structures of arguments and result, and donated inputs."""
+    """One signature: the graph, what it captured (arrays, and mutable cells that are read at each call), the cells that it writes, the structures of arguments and
+    result, donated inputs, and what else it was recorded for."""
 
     graph: Graph
     captured: list[Any]
+    written: list[Cell]
     in_tree: TreeDef
     out_tree: TreeDef
     donated: tuple[int, ...]
     cells: bool
+    guards: list[tuple[Any, Any]]
 
     def values(self) -> list[Any]:
         """The captured arrays of now."""
@@ -39,11 +56,22 @@ class _Entry(NamedTuple):
         for x in self.captured:
             if not isinstance(x, Array):
                 note_cell(x)
+        for guard, _ in self.guards:
+            note_guard(guard)
         return [x if isinstance(x, Array) else x.array for x in self.captured]
 
     def fits(self) -> bool:
-        """Whether all cells still hold the types that were recorded."""
-        return not self.cells or all(aval_of(x) == aval for x, aval in zip(self.values(), self.graph.in_avals, strict=False))
+        """Whether all cells still hold the types that were recorded, and all else is as it was."""
+        if not self.cells:
+            return True
+        return all(guard.holds(seen) for guard, seen in self.guards) and all(aval_of(x) == aval for x, aval in zip(self.values(), self.graph.in_avals, strict=False))
+
+    def finish(self, outs: Sequence[Any]) -> Any:
+        """The result, after the cells that the function writes have been set."""
+        count = len(outs) - len(self.written)
+        for cell, value in zip(self.written, outs[count:], strict=True):
+            cell.set(value)
+        return self.out_tree.unflatten(outs[:count])
 
 
 class Jitted:
@@ -56,7 +84,8 @@ class Jitted:
         self.name = function_name(f)
         self.parameters = dict(enumerate(parameters(f)))
         self.argument = argument_names(f, self.static)
-        self.cache: dict[Any, _Entry] = {}
+        self.cache: dict[Any, Any] = {}  # entries by signature, last one first; or why there can be none
+        self.refused: set[Any] = set()
         self._fast: Callable[..., Any] | None = None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -70,16 +99,28 @@ class Jitted:
         return self._general(args, kwargs)
 
     def _general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        entry, leaves = self.lookup(args, kwargs)
+        try:
+            entry, leaves = self.lookup(args, kwargs)
+        except StateError as error:
+            if transforming():
+                raise
+            return self._as_it_is(args, kwargs, error)
         if transforming() or any(isinstance(x, Tracer) for x in leaves):
-            return entry.out_tree.unflatten(call(entry.graph, [*entry.values(), *leaves], self.name, "jit"))
+            return entry.finish(call(entry.graph, [*entry.values(), *leaves], self.name, "jit"))
         shift = len(entry.captured)
         program = executable(entry.graph, self.name, self.device, tuple([i + shift for i in entry.donated]))
         outs = program([*entry.values(), *leaves])
         for i in entry.donated:
             leaves[i]._data = DONATED
         self._adopt(program, entry, kwargs)
-        return entry.out_tree.unflatten(outs)
+        return entry.finish(outs)
+
+    def _as_it_is(self, args: tuple[Any, ...], kwargs: dict[str, Any], reason: StateError) -> Any:
+        """The function itself, which changes what a program cannot: its operations are recorded as those of any plain code, and compiled where they come again."""
+        if "compile" in config.log:
+            log("compile", f"jit({self.name}) is no program by itself: {reason.args[0].splitlines()[0]}")
+        leaves, tree = tree_flatten(self.f(*args, **kwargs))
+        return tree.unflatten(leaves)  # tensors without history, as of any program
 
     def lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, list[Any]]:
         """The entry of this signature, recorded if need be, and the dynamic leaves."""
@@ -90,7 +131,7 @@ class Jitted:
         leaves, in_tree = tree_flatten((dynamic, named))
         leaves = check_leaves(leaves, (dynamic, named), f"jit({self.name})", self.argument)
         by_name = tuple(sorted([*((self.parameters.get(i, str(i)), v) for i, v in fixed), *fixed_names])) if fixed or fixed_names else ()
-        key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().axis_env()
+        key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().axis_env(), settings()
         try:
             entry = self.cache.get(key)
         except TypeError as error:
@@ -99,7 +140,9 @@ class Jitted:
                 why="static arguments are part of the key that finds the compiled program",
                 hint="a tuple instead of a list, a frozen dataclass, or a dynamic argument",
             ) from None
-        found = entry if entry is not None and entry.fits() else None
+        if isinstance(entry, StateError):
+            raise entry
+        found = next((e for e in entry or () if e.fits()), None)
         if found is None and "compile" in config.log:
             log("compile", f"jit({self.name}) is traced: {_reason(list(self.cache), key, (dynamic, named), self.argument)}")
         return found or self._record(key, leaves, in_tree, dict(fixed), dict(fixed_names), len(args)), leaves
@@ -110,15 +153,30 @@ class Jitted:
             return self.f(*[fixed[i] if i in fixed else next(given) for i in range(count)], **named, **fixed_names)
 
         flat = FlatFunction(with_static, in_tree, f"jit({self.name})")
-        with noting_cells() as cells:
-            graph, arrays = stage(flat, [aval_of(x) for x in leaves], f"jit({self.name})").lift()
+        written: list[Cell] = []
+        try:
+            with noting() as notes:
+                graph, arrays = stage(flat, [aval_of(x) for x in leaves], f"jit({self.name})", written).lift()
+        except StateError as error:
+            if not transforming():
+                self._refused(key, error)
+            raise
         assert flat.out_tree is not None
-        captured = [cells.get(id(x), x) for x in arrays]
+        captured = [notes.cells.get(id(x), x) for x in arrays]
         donated = self._donated_leaves(in_tree, [i for i in range(count) if i not in fixed])
-        entry = _Entry(graph, captured, in_tree, flat.out_tree, donated, any(not isinstance(x, Array) for x in captured))
+        guards = [(guard, guard.seen()) for guard in notes.guards]
+        cells = bool(guards or written) or any(not isinstance(x, Array) for x in captured)
+        entry = _Entry(graph, captured, written, in_tree, flat.out_tree, donated, cells, guards)
         if not any(isinstance(x, Tracer) for x in captured):  # what closed over a tracer holds for this call alone
-            self.cache[key] = entry
+            self.cache[key] = [entry, *self.cache.get(key, [])[: _VARIANTS - 1]]
         return entry
+
+    def _refused(self, key: Any, error: StateError) -> None:
+        """Remember at the second time that this signature is no program: the first one may have set up what later ones find."""
+        again = key in self.refused
+        self.refused.add(key)
+        if again:
+            self.cache[key] = error.with_traceback(None)
 
     def _donated_leaves(self, in_tree: TreeDef, positions: Sequence[int]) -> tuple[int, ...]:
         """Numbers of the leaves that belong to donated arguments."""
@@ -142,6 +200,7 @@ class Jitted:
     def clear_cache(self) -> None:
         """Forget all signatures."""
         self.cache.clear()
+        self.refused.clear()
         self._fast = None
 
 
@@ -156,8 +215,10 @@ def jit(
     """`f`, recorded once for each signature and run as one compiled program.
 
     The signature is the structure, shapes and dtypes of the arguments and the values of static ones, which are Python values while recording and must
-    be hashable.  Memory of donated arguments may be reused; they are gone afterwards.  `device` is "cpu", or "cuda" for elementwise work, sums and
-    products with CuPy and a GPU.  Inside other transforms, and with others inside, `jit` changes no result.
+    be hashable.  Mutable things that the function closes over are state of the program: tensors, buffers and generators are read at each call and written after it,
+    and what the modes of modules change is another signature.  A function that changes what no program can (gradients, an optimizer, attributes) runs as it is: its
+    operations are compiled as those of any loop are.  Memory of donated arguments may be reused; they are gone afterwards.  `device` is "cpu", or "cuda" for
+    elementwise work, sums and products with CuPy and a GPU.  Inside other transforms, and with others inside, `jit` changes no result.
 
     >>> double = jit(lambda x: x * 2)
     >>> float(double(3.0))
@@ -179,7 +240,7 @@ def _reason(known: Sequence[Any], key: Any, arguments: Any, name: Callable[[str]
     """What of a call differs from the signature that comes nearest."""
     if not known:
         return "first call"
-    tree, avals, static, axes = key
+    tree, avals, static, axes, _ = key
     same = [k for k in known if k[0] == tree]
     if not same:
         return f"the arguments' structure was {known[-1][0]} and is {tree}"

@@ -51,6 +51,9 @@ class DualTrace(Trace):
         """(primal, tangent) of an operand."""
         return (x.primal, x.tangent) if isinstance(x, DualTracer) and x._trace is self else (x, Zero(aval_of(x)))
 
+    def outside(self, x: Any) -> Any:
+        return self.split(x)[0]
+
     def join(self, primal: Any, tangent: Any) -> Any:
         """A tracer, or the primal alone where the tangent is zero."""
         return primal if type(tangent) is Zero else DualTracer(self, primal, tangent)

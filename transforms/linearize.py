@@ -28,6 +28,7 @@ class LinearTrace(StageTrace):
     """Records operations on tangents; any other operation runs in the parent."""
 
     parent: Trace
+    records = False
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
         if any(isinstance(x, StageTracer) and x._trace is self for x in operands):

@@ -12,12 +12,12 @@ from fdl.core import dtypes
 from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.blocks import block
-from fdl.core.errors import DtypeError, GraphError, StructureError
+from fdl.core.errors import DtypeError, GraphError, StateError, StructureError
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import LEAF, TreeDef, tree_flatten, tree_paths
 from fdl.core.source import user_location
-from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, raise_leaked
+from fdl.core.trace import Cell, Trace, Tracer, aval_of, current_trace, live_trace, raise_leaked, refuse_write, serial, written_since
 from fdl.lowering.passes.prune import prune
 
 
@@ -37,6 +37,8 @@ class StageTracer(Tracer):
 
 class StageTrace(Trace):
     """Records operations as equations."""
+
+    records = True
 
     def __init__(self, name: str, parent: Trace | None) -> None:
         super().__init__(name, parent)
@@ -72,6 +74,32 @@ class StageTrace(Trace):
         self.equations.append(Equation(primitive, inputs, params, outputs, primitive.effects(params), user_location()))
         return [StageTracer(self, v) for v in outputs]
 
+    def outside(self, x: Any) -> Any:
+        if isinstance(x, StageTracer) and x._trace is self:
+            raise StateError(
+                f"{self.name} writes {x.aval.describe()} to something that lives outside of it",
+                why=f"{self.name} records a program once, which takes arrays and gives arrays back: it cannot set what else there is",
+                hint="return the value and set it outside",
+            )
+        return x
+
+    def carried(self) -> list[tuple[Cell, Any]]:
+        """The cells that were written, with values of the program; they hold again what they held.  StateError where one cannot be carried."""
+        finals = []
+        for cell, before in self.written.items():
+            after = cell.content()
+            if after is before:
+                continue
+            if not cell.carried:
+                refuse_write(f"{cell!r} is set")
+            if not aval_of(after).matches(aval_of(before)):
+                refuse_write(f"what was {aval_of(before).describe()} becomes {aval_of(after).describe()}")
+            finals.append((cell, after))
+        if self.refused is not None:
+            raise self.refused
+        self.restore()
+        return finals
+
     def graph(self, inputs: Sequence[StageTracer], outputs: Sequence[Any]) -> Graph:
         """What was recorded between these inputs and outputs, without equations that nothing needs."""
         atoms = tuple([self.atom(x) for x in outputs])
@@ -79,34 +107,69 @@ class StageTrace(Trace):
         return prune(Graph(tuple([t._variable for t in inputs]), tuple(self.equations), atoms, constants))
 
 
-_CELLS: ContextVar[dict[int, Any] | None] = ContextVar("fdl_cells", default=None)
+class Notes:
+    """What a function that is being recorded read of what can change: cells, by the identity of the array that they hold, and guards."""
+
+    def __init__(self) -> None:
+        self.number = serial()
+        self.cells: dict[int, Any] = {}
+        self.guards: list[Any] = []
+
+
+_NOTES: ContextVar[Notes | None] = ContextVar("fdl_notes", default=None)
 
 
 @block
-def noting_cells() -> Iterator[dict[int, Any]]:
-    """Collects the mutable cells that are read in the block, by the identity of the array that they hold."""
-    found: dict[int, Any] = {}
-    before = _CELLS.get()
+def noting() -> Iterator[Notes]:
+    """Collects the mutable cells that are read in the block, and what else has to stay as it is."""
+    found = Notes()
+    before = _NOTES.get()
     try:
-        _CELLS.set(found)
+        _NOTES.set(found)
         yield found
     finally:
-        _CELLS.set(before)
+        _NOTES.set(before)
 
 
 def note_cell(cell: Any) -> None:
     """Say that `cell.array` is read under a transform: who caches the recording reads the cell again at each call."""
-    found = _CELLS.get()
-    if found is not None:
-        found[id(cell.array)] = cell
+    found = _NOTES.get()
+    if found is not None and getattr(cell, "birth", 0) < found.number and not written_since(cell, found.number):  # else it is the function's own, or holds what is
+        known = found.cells.setdefault(id(cell.array), cell)
+        if known is not cell and not isinstance(cell.array, Tracer):  # two cells that hold one array now, and others later
+            cell.array = ConcreteArray(cell.array.aval, cell.array.block_until_ready()._data, cell.array._mark)
+            found.cells[id(cell.array)] = cell
 
 
-def stage(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str) -> Graph:
-    """Record a flat function, list to list."""
+SETTINGS: list[Callable[[], Any]] = []  # what, besides its arguments, decides what a function records; each gives something hashable, None where it is as usual
+
+
+def settings() -> tuple[Any, ...]:
+    """The part of a key that says how functions are recorded now."""
+    return tuple([setting() for setting in SETTINGS])
+
+
+def note_guard(guard: Any) -> None:
+    """Say that a recording holds for as long as `guard.seen()` is what it is now, which is looked at where `guard` has changed."""
+    found = _NOTES.get()
+    if found is not None and guard not in found.guards:
+        found.guards.append(guard)
+
+
+def stage(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str, cells: list[Cell] | None = None) -> Graph:
+    """Record a flat function, list to list.
+
+    Cells that it writes are appended to `cells`, and what they are to hold to the results; without `cells`, what can be written is what does not depend on the program.
+    """
     trace = StageTrace(name, current_trace())
     with live_trace(trace):
         inputs = [trace.input(aval) for aval in avals]
-        graph = trace.graph(inputs, f(*inputs))
+        outs = f(*inputs)
+        if cells is not None and (trace.written or trace.refused is not None):
+            finals = trace.carried()
+            cells += [cell for cell, _ in finals]
+            outs = [*outs, *(value for _, value in finals)]
+        graph = trace.graph(inputs, outs)
     return graph
 
 
@@ -308,7 +371,7 @@ def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
 
     def graph_of(*args: Any, **kwargs: Any) -> Graph:
         leaves, in_tree = tree_flatten((args, kwargs))
-        return stage(FlatFunction(f, in_tree, "make_graph"), _avals(leaves, (args, kwargs), "make_graph"), f"make_graph({function_name(f)})")
+        return _dry(FlatFunction(f, in_tree, "make_graph"), _avals(leaves, (args, kwargs), "make_graph"), f"make_graph({function_name(f)})")
 
     return graph_of
 
@@ -322,8 +385,15 @@ def eval_shape(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """
     leaves, in_tree = tree_flatten((args, kwargs))
     flat = FlatFunction(f, in_tree, "eval_shape")
-    graph = stage(flat, _avals(leaves, (args, kwargs), "eval_shape"), f"eval_shape({function_name(f)})")
+    graph = _dry(flat, _avals(leaves, (args, kwargs), "eval_shape"), f"eval_shape({function_name(f)})")
     return flat.unflatten(graph.out_avals)
+
+
+def _dry(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str) -> Graph:
+    """Record a flat function to look at it: what it writes stays as it was."""
+    cells: list[Cell] = []
+    graph = stage(f, avals, name, cells)
+    return prune(Graph(graph.inputs, graph.equations, graph.outputs[: len(graph.outputs) - len(cells)], graph.constants)) if cells else graph
 
 
 def _avals(leaves: Sequence[Any], tree: Any, what: str) -> list[ShapedArray]:

@@ -6,15 +6,17 @@ import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fdl.core import dtypes
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
-from fdl.core.errors import ShapeError, StructureError
+from fdl.core.errors import ShapeError, StateError, StructureError
 from fdl.core.graph import Graph, bind_graph
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import broadcast_prefix, tree_flatten, tree_paths
 from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import broadcast, move_axis
 from fdl.ops.collective import COLLECTIVES, psum_p, psum_unbatched
+from fdl.ops.shape import iota
 from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, derive, function_name, stage_derived
 
 
@@ -47,10 +49,25 @@ class BatchTrace(Trace):
     """Runs each operation's batch rule under the parent."""
 
     parent: Trace
+    randomness = "error"
 
     def __init__(self, name: str, parent: Trace, axis: BatchAxis) -> None:
         super().__init__(name, parent)
         self.axis = axis
+
+    def outside(self, x: Any) -> Any:
+        value, batched = self.split(x)
+        if batched:
+            raise StateError(
+                f"{self.name} writes a mapped value {x.aval.describe()} to something that lives outside of it",
+                why="there is one such value for each element of the mapped axis, and room for one of them",
+                hint="return the value, or write what is the same for all, such as a mean over the axis",
+            )
+        return value
+
+    def lanes(self) -> BatchTracer:
+        """The number of the element, as a value of this trace."""
+        return BatchTracer(self, iota((self.axis.size,), 0, dtypes.int64))
 
     def split(self, x: Any) -> tuple[Any, bool]:
         """(value, whether it has the mapped axis)."""

@@ -151,6 +151,20 @@ class DonatedError(FdlError, RuntimeError):
     """
 
 
+class StateError(FdlError, RuntimeError):
+    """A function under a transform writes something that lives outside of it and that the transform cannot carry; nothing has been changed.
+
+    >>> import fdl, fdl.stateful as torch
+    >>> total = torch.zeros(())
+    >>> fdl.vmap(lambda x: total.add_(x))(torch.ones(3))  # wrong: which of the three sums is `total` to hold?
+    Traceback (most recent call last):
+    ...
+    fdl.core.errors.StateError: vmap(<lambda>) writes a mapped value float32[] to something that lives outside of it...
+    >>> total.add_(fdl.vmap(lambda x: x)(torch.ones(3)).sum()).item()  # right
+    3.0
+    """
+
+
 class DeferredError(FdlError, RuntimeError):
     """A value was asked for whose program had failed before.
 

@@ -9,9 +9,10 @@ Read next: `array.py`; then `transforms/stage.py`, `jvp.py`, `linearize.py`, `vm
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -19,18 +20,65 @@ from fdl.core import source
 from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.blocks import block
-from fdl.core.errors import AxisNameError, LeakedTracerError, TracedBoolError, TracedValueError
+from fdl.core.errors import AxisNameError, LeakedTracerError, StateError, TracedBoolError, TracedValueError
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive, on_bind
 
 
+class Cell(Protocol):
+    """Something mutable that functions read and write: the storage of a tensor, a generator, an attribute of a module."""
+
+    carried: bool  # whether what it holds is one array, so that a program can take it and give it back
+
+    def content(self) -> Any:
+        """What it holds now."""
+
+    def restore(self, before: Any) -> None:
+        """Let it hold what it held before, unseen by any trace."""
+
+    def lifted(self, outside: Callable[[Any], Any]) -> Any:
+        """What it holds now, for those outside of a transform: `outside` says what a traced value is there."""
+
+    def set(self, value: Any) -> None:
+        """Write it, and tell the trace that runs, by `note_write`."""
+
+
+_NUMBERS = itertools.count(1)
+
+
 class Trace:
-    """Interprets primitives: subclasses say how.  `name` is what errors call the transform, e.g. `jit(step)`."""
+    """Interprets primitives: subclasses say how.  `name` is what errors call the transform, e.g. `jit(step)`.
+
+    What the function writes though it lives outside, a `Cell`, is noted in `written` with what it held.  When the function has returned, all cells hold
+    that again, and are then set to what `outside` makes of their new values; when it has failed, nothing has changed.
+    """
+
+    records = False  # whether it makes a program, instead of computing values
+    randomness: Any = None  # what a mapped axis means for random numbers; of a trace that maps
+    refused: StateError | None = None  # why a write could not be
 
     def __init__(self, name: str, parent: Trace | None) -> None:
         self.name = name
         self.parent = parent
         self.alive = True
+        self.number = next(_NUMBERS)  # later traces have larger ones: what was born under an earlier one lives outside of this one
+        self.written: dict[Cell, Any] = {}
+
+    def outside(self, x: Any) -> Any:
+        """What a value is after the transform, without what only the transform follows; StateError where it is nothing."""
+        return x
+
+    def finals(self) -> list[tuple[Cell, Any]]:
+        """What the cells that were written are to hold after the transform."""
+        if self.refused is not None:  # somebody has caught the error, and gone on
+            raise self.refused
+        return [(cell, cell.lifted(self.outside)) for cell, before in self.written.items() if cell.content() is not before]
+
+    def restore(self) -> None:
+        """Let all cells hold what they held before."""
+        while self.written:
+            cell, before = self.written.popitem()
+            cell.restore(before)
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
         """Results of the primitive on operands that are arrays, literals, or tracers of this or an outer trace."""
@@ -216,17 +264,93 @@ def set_trace(trace: Trace) -> Iterator[None]:
 def live_trace(trace: Trace) -> Iterator[None]:
     """Run a user's function under a new trace.  Afterwards the trace is dead, and a tracer of it that is met again has leaked."""
     before = _CURRENT.get()
+    finals: list[tuple[Cell, Any]] = []
     try:
         _CURRENT.set(trace)
         yield
+        if trace.written or trace.refused is not None:
+            finals = trace.finals()
     except Exception as error:
         notes = getattr(error, "__notes__", [])
         if trace.name and not any(trace.name in note for note in notes) and not trace.name.startswith("~"):
             error.add_note(f"while running {trace.describe()}")
         raise
     finally:
+        if trace.written:
+            trace.restore()
         trace.alive = False
         _CURRENT.set(before)
+    if finals:
+        later = _POSTPONED.get()
+        if later is not None and _CURRENT.get() is None:
+            later += finals
+        else:
+            write(finals)
+
+
+def write(values: Sequence[tuple[Cell, Any]]) -> None:
+    """Set cells."""
+    for cell, value in values:
+        cell.set(value)
+
+
+_POSTPONED: ContextVar[list[tuple[Cell, Any]] | None] = ContextVar("fdl_postponed", default=None)
+
+
+@block
+def postponing() -> Iterator[list[tuple[Cell, Any]]]:
+    """Collects what transforms would write outside of all of them, for `write`: a function that is to be run once more has to find what it found."""
+    found: list[tuple[Cell, Any]] = []
+    before = _POSTPONED.get()
+    try:
+        _POSTPONED.set(found)
+        yield found
+    finally:
+        _POSTPONED.set(before)
+
+
+def note_write(cell: Cell, birth: int = 0) -> None:
+    """Say that a cell is about to be written, which was made under the trace of number `birth`; 0 for none."""
+    trace = _CURRENT.get()
+    if trace is not None and birth < trace.number and cell not in trace.written:
+        trace.written[cell] = cell.content()
+
+
+def written_since(cell: Cell, number: int) -> bool:
+    """Whether a function under a trace after this number has written a cell."""
+    trace = _CURRENT.get()
+    while trace is not None and trace.number > number:
+        if cell in trace.written:
+            return True
+        trace = trace.parent
+    return False
+
+
+def refuse_write(what: str, always: bool = False) -> None:
+    """Raise StateError where a program is being recorded, which cannot do `what` each time it runs; or `always`, under any transform."""
+    trace = _CURRENT.get()
+    if trace is not None and (always or recording()):
+        trace.refused = StateError(
+            f"{what} under {trace.describe()}",
+            why="a transform takes arrays and gives arrays back; what else changes would change while it looks at the function, not each time that its result is used",
+            hint="do it outside of the transform, or pass what changes in and return it",
+        )
+        raise trace.refused
+
+
+def serial() -> int:
+    """A number between those of earlier and of later traces."""
+    return next(_NUMBERS)
+
+
+def recording() -> bool:
+    """Whether what runs now becomes a program, under whatever other transforms."""
+    trace = _CURRENT.get()
+    while trace is not None:
+        if trace.records:
+            return True
+        trace = trace.parent
+    return False
 
 
 def aval_of(x: Any) -> ShapedArray:

@@ -462,6 +462,7 @@ def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
 
 @method("detach_")
 def _detach_(self: Tensor) -> Tensor:
+    self._note_slots("_edge")
     self._edge = None
     return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from fdl.stateful._cells import refuse_step
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.creation import empty
@@ -29,7 +30,7 @@ class UninitializedParameter(Parameter):
 
     def materialize(self, shape: Any, dtype: Any = None) -> None:
         """Give it a shape; it stays the same object, so that an optimizer made before trains it."""
-        self._storage = empty(*shape, dtype=dtype)._storage
+        self.data = empty(*shape, dtype=dtype)
         self.__class__ = Parameter  # type: ignore[assignment]
 
 
@@ -40,6 +41,7 @@ class _Lazy(Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if isinstance(self, _Lazy):
+            refuse_step("a lazy layer takes the shapes of its first input")
             with no_grad():
                 self._initialize(args[0])
             self.__class__ = self.becomes
@@ -129,7 +131,7 @@ def _lazy_norm(base: Any) -> Any:
             if self.bias is not None:
                 self.bias.materialize((n,))
             for name in ("running_mean", "running_var") if self.track_running_stats else ():
-                self.__dict__[name]._storage = empty(n)._storage
+                self.__dict__[name].data = empty(n)
             self.reset_parameters()
 
     return _named(Lazy, base)

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fdl.core.blocks import whole
-from fdl.extend import cut
+from fdl.extend import cut, note_write, running_trace
+from fdl.stateful._cells import Attribute, changes, lives_outside, note_birth, set_gradient
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import check_device, to_numpy
+from fdl.stateful._guards import note_configuration
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Composite, Tensor, converted, dtype_and_device
 from fdl.stateful.nn.hooks import Hooked
@@ -56,6 +58,12 @@ class Module(Hooked):
     training: bool
     _registered: dict[str, str]
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """A module, which belongs to the transform that runs, if one does."""
+        made = super().__new__(cls)
+        note_birth(made)
+        return made
+
     def __init__(self) -> None:
         self.__dict__["_registered"] = {}
         self.__dict__["_transient"] = set()
@@ -66,6 +74,8 @@ class Module(Hooked):
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if running_trace() is not None:
+            note_configuration(self)
         if self._hooks is None:
             return self.forward(*args, **kwargs)
         return self._call_with_hooks(args, kwargs)
@@ -84,9 +94,21 @@ class Module(Hooked):
         elif registered is not None and value is not None and name in registered and not (registered[name] == _BUFFER and isinstance(value, (Tensor, Composite))):
             wanted = {_PARAMETER: "torch.nn.Parameter", _BUFFER: "torch.Tensor", _MODULE: "torch.nn.Module"}[registered[name]]
             raise TypeError(f"cannot assign '{type(value).__name__}' as {registered[name]} '{name}' ({wanted} or None expected)")
+        changes.count += 1
+        if lives_outside(self):
+            self._note(name, value)
         object.__setattr__(self, name, value)
 
+    def _note(self, name: str, value: Any) -> None:
+        """Tell the transform that runs of an attribute that it is about to be set, unless it is what it was."""
+        known = self.__dict__.get(name)
+        if known is not value and not (type(known) is type(value) and isinstance(value, (bool, int, float, str)) and known == value):
+            note_write(Attribute(self, name))
+
     def __delattr__(self, name: str) -> None:
+        changes.count += 1
+        if lives_outside(self):
+            note_write(Attribute(self, name))
         self._registered.pop(name, None)
         object.__delattr__(self, name)
 
@@ -114,6 +136,9 @@ class Module(Hooked):
             raise KeyError(f'{kind} name can\'t contain "." or be empty, got "{name}"')
         if hasattr(self, name) and name not in self._registered:
             raise KeyError(f"attribute '{name}' already exists")
+        changes.count += 1
+        if lives_outside(self):
+            self._note(name, value)
         self._registered[name] = kind
         self.__dict__[name] = value
 
@@ -233,7 +258,8 @@ class Module(Hooked):
     def train(self, mode: bool = True) -> Module:
         """Training mode, for layers such as dropout."""
         for module in self.modules():
-            module.__dict__["training"] = mode
+            if module.__dict__["training"] is not mode:
+                module.training = mode
         return self
 
     def eval(self) -> Module:
@@ -398,6 +424,7 @@ class Module(Hooked):
         path, _, own = name.rpartition(".")
         owner = self.get_submodule(path)
         old = owner.__dict__[own]
+        changes.count += 1
         owner.__dict__[own] = value if isinstance(value, PARAMETERS) or not isinstance(old, PARAMETERS) else Parameter(value, old.requires_grad)
 
     # Printing
@@ -425,7 +452,7 @@ def drop_gradients(parameters: Any, set_to_none: bool) -> None:
     for p in parameters:
         if p.grad is not None:
             if set_to_none:
-                p.grad = None
+                set_gradient(p, None)
             else:
-                p.grad = p.grad.detach()
+                set_gradient(p, p.grad.detach())
                 p.grad.zero_()

@@ -12,6 +12,7 @@ import numpy as np
 from fdl.core.array import from_numpy
 from fdl.core.blocks import whole
 from fdl.extend import Function, Storage, cut, put, want
+from fdl.stateful._cells import refuse_step
 from fdl.stateful._tape import HookHandle, grad_mode
 from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
 from fdl.stateful.autograd import enable_grad
@@ -36,6 +37,7 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     def public(self: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(type(self), "step", None) is not public:  # a subclass's step asked for this one
             return step(self, *args, **kwargs)
+        refuse_step(f"a step of {type(self).__name__}")
         for hook in self._hooks_of("step_pre"):
             hook(self, args, kwargs)
         self.stepped = True

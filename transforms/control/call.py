@@ -17,7 +17,7 @@ from fdl.core.graph import Graph, interpret
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten
 from fdl.core.tangents import Zero, is_linear
-from fdl.core.trace import Tracer, aval_of, current_trace
+from fdl.core.trace import Cell, Tracer, aval_of, current_trace
 from fdl.transforms.jvp import jvp_graph
 from fdl.transforms.linearize import linearize_graph, recomputed_graph, transpose_graph
 from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, function_name, stage
@@ -172,7 +172,11 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         leaves, in_tree = tree_flatten((args, kwargs))
         leaves = check_leaves(leaves, (args, kwargs), "checkpoint", argument_names(f))
         flat = FlatFunction(f, in_tree, "checkpoint")
-        graph, captured = stage(flat, [aval_of(x) for x in leaves], f"checkpoint({function_name(f)})").lift()
-        return flat.unflatten(call(graph, [*captured, *leaves], function_name(f), "checkpoint"))
+        cells: list[Cell] = []
+        graph, captured = stage(flat, [aval_of(x) for x in leaves], f"checkpoint({function_name(f)})", cells).lift()
+        outs = call(graph, [*captured, *leaves], function_name(f), "checkpoint")
+        for cell, value in zip(cells, outs[len(outs) - len(cells) :], strict=True):
+            cell.set(value)
+        return flat.unflatten(outs[: len(outs) - len(cells)])
 
     return checkpointed

@@ -19,18 +19,19 @@ from fdl.ops.axes import convert, match, zeros_like
 from fdl.ops.elementwise import equal, maximum, minimum
 from fdl.transforms.control.call import fill
 from fdl.transforms.control.lanes import branch_in_lanes, choose
+from fdl.transforms.control.threaded import Threaded
 from fdl.transforms.jvp import jvp_graph
 from fdl.transforms.linearize import linearize_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, derive, function_name, stage, stage_derived
+from fdl.transforms.stage import FlatFunction, check_leaves, derive, function_name, stage_derived
 from fdl.transforms.vmap import batch_graph
 
 # The user's functions
 
 
-def record_branches(what: str, branches: Sequence[Callable[..., Any]], leaves: Sequence[Any], in_tree: Any) -> tuple[tuple[Graph, ...], list[Any], Any]:
+def record_branches(what: str, branches: Sequence[Callable[..., Any]], leaves: Sequence[Any], in_tree: Any, threaded: Threaded) -> tuple[tuple[Graph, ...], list[Any], Any]:
     """Branches as graphs of one signature (captured values first), those values, and the structure of the result."""
     flats = [FlatFunction(f, in_tree, what) for f in branches]
-    graphs = [stage(flat, [aval_of(x) for x in leaves], f"{what}({function_name(f)})") for flat, f in zip(flats, branches, strict=True)]
+    graphs = [threaded.stage(flat, [aval_of(x) for x in leaves], f"{what}({function_name(f)})") for flat, f in zip(flats, branches, strict=True)]
     out_tree = flats[0].out_tree
     for k, (flat, graph) in enumerate(zip(flats, graphs, strict=True)):
         if flat.out_tree != out_tree:
@@ -93,10 +94,21 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
 
 def _switch(what: str, index: Any, branches: Sequence[Callable[..., Any]], operands: Any) -> Any:
-    leaves, in_tree = tree_flatten((tuple(operands), {}))
-    leaves = check_leaves(leaves, operands, what, lambda path: f"operand {path}")
-    graphs, captured, out_tree = record_branches(what, branches, leaves, in_tree)
-    return out_tree.unflatten(cond_p.bind(index, *captured, *leaves, branches=graphs))
+    threaded = Threaded()
+
+    def bound() -> Any:
+        cells = threaded.cells  # without any, branches are as the user wrote them
+        given = (threaded.start(), *operands) if cells else tuple(operands)
+        leaves, in_tree = tree_flatten((given, {}))
+        leaves = check_leaves(leaves, given, what, lambda path: f"operand {path}")
+        graphs, captured, out_tree = record_branches(what, [threaded.of(f) for f in branches] if cells else branches, leaves, in_tree, threaded)
+        return out_tree.unflatten(cond_p.bind(index, *captured, *leaves, branches=graphs))
+
+    result = threaded.settled(bound)
+    if not threaded.cells:
+        return result
+    threaded.finish(result[1])
+    return result[0]
 
 
 # Rules

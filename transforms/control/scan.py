@@ -6,6 +6,7 @@ step: what is an input of the whole loop is read again, not copied.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,15 +17,16 @@ from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph, interpret
 from fdl.core.primitive import Primitive
-from fdl.core.pytree import tree_flatten, tree_paths
+from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
 from fdl.core.tangents import Linear, Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import instantiate, match, move_axis, zeros_like
 from fdl.ops.elementwise import add
 from fdl.transforms.control.call import fill
+from fdl.transforms.control.threaded import Threaded
 from fdl.transforms.jvp import jvp_flat
 from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage_derived
 from fdl.transforms.vmap import batch_graph, with_axis
 
 
@@ -55,28 +57,47 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
     >>> float(total), sums.tolist()
     (6.0, [0.0, 1.0, 3.0, 6.0])
     """
-    init_leaves = check_leaves(tree_flatten(init)[0], init, "scan", lambda path: f"init{path}")
     xs_leaves = check_leaves(tree_flatten(xs)[0], xs, "scan", lambda path: f"xs{path}")
     length = _length(xs_leaves, xs, length)
     x_avals = [aval_of(x).update(shape=aval_of(x).shape[1:]) for x in xs_leaves]
-    in_tree = tree_flatten(((init, xs), {}))[1]
+    threaded = Threaded()
+    inner = threaded.of(f)
 
-    def record(carry_avals: Sequence[ShapedArray]) -> tuple[Graph, FlatFunction]:
-        flat = FlatFunction(f, in_tree, "scan")
-        return stage(flat, [*carry_avals, *x_avals], f"scan({function_name(f)})"), flat
+    @functools.wraps(f)
+    def body(carry: Any, x: Any) -> tuple[Any, Any]:
+        result, values = inner(carry[1], carry[0], x)
+        _check_pair(result)
+        return (result[0], values), result[1]
 
-    graph, flat, init_leaves = fixed_point("scan", record, init_leaves, init, lambda result: _carry_of(result))
-    assert flat.out_tree is not None
-    graph, captured = graph.lift()
-    outs = scan_p.bind(*captured, *init_leaves, *xs_leaves, graph=graph, num_consts=len(captured), num_carry=len(init_leaves), length=length, reverse=bool(reverse))
-    carry, ys = flat.unflatten(outs)
-    return carry, ys
+    def bound() -> tuple[Any, Any]:
+        cells = threaded.cells  # without any, the body is as the user wrote it
+        function, start = (body, (init, threaded.start())) if cells else (f, init)
+        in_tree = tree_flatten(((start, xs), {}))[1]
+
+        def record(carry_avals: Sequence[ShapedArray]) -> tuple[Graph, FlatFunction, TreeDef]:
+            flat = FlatFunction(function, in_tree, "scan")
+            graph = threaded.stage(flat, [*carry_avals, *x_avals], f"scan({function_name(f)})")
+            assert flat.out_tree is not None
+            if flat.out_tree.cls is not tuple or len(flat.out_tree.children) != 2:
+                _check_pair(flat.unflatten(graph.out_avals))
+            return graph, flat, flat.out_tree.children[0]
+
+        graph, flat, leaves = fixed_point("scan", record, check_leaves(tree_flatten(start)[0], start, "scan", lambda path: f"init{path}"), start)
+        graph, captured = graph.lift()
+        outs = scan_p.bind(*captured, *leaves, *xs_leaves, graph=graph, num_consts=len(captured), num_carry=len(leaves), length=length, reverse=bool(reverse))
+        carry, ys = flat.unflatten(outs)
+        return carry, ys
+
+    carry, ys = threaded.settled(bound)
+    if not threaded.cells:
+        return carry, ys
+    threaded.finish(carry[1])
+    return carry[0], ys
 
 
-def _carry_of(result: Any) -> Any:
+def _check_pair(result: Any) -> None:
     if not (isinstance(result, tuple) and len(result) == 2):
         raise StructureError(f"scan: the function must return (carry, y), got {type(result).__name__}", hint="return carry, None")
-    return result[0]
 
 
 def _length(leaves: Sequence[Any], xs: Any, length: int | None) -> int:
@@ -92,18 +113,18 @@ def _length(leaves: Sequence[Any], xs: Any, length: int | None) -> int:
     return next(iter(sizes))
 
 
-def fixed_point(what: str, record: Callable[..., Any], init: Sequence[Any], tree: Any, carry_of: Callable[[Any], Any]) -> tuple[Graph, FlatFunction, list[Any]]:
+def fixed_point(what: str, record: Callable[..., tuple[Graph, FlatFunction, TreeDef]], init: Sequence[Any], tree: Any) -> tuple[Graph, FlatFunction, list[Any]]:
     """Record a body until its carry's types are those it starts with: weak dtypes yield, anything else is an error that names the leaf."""
     init = list(init)
     for _ in range(4):
         avals = [aval_of(x) for x in init]
-        graph, flat = record(avals)
-        found = tree_flatten(carry_of(flat.unflatten(graph.out_avals)))
-        if found[1] != tree_flatten(tree)[1]:
-            raise StructureError(f"{what}: the carry starts as {tree_flatten(tree)[1]} and becomes {found[1]}", why="each step takes what the last one returned")
-        if found[0] == avals:
+        graph, flat, structure = record(avals)
+        if structure != tree_flatten(tree)[1]:
+            raise StructureError(f"{what}: the carry starts as {tree_flatten(tree)[1]} and becomes {structure}", why="each step takes what the last one returned")
+        found = graph.out_avals[: structure.num_leaves]
+        if found == avals:
             return graph, flat, init
-        for i, ((path, _), before, after) in enumerate(zip(tree_paths(tree), avals, found[0], strict=True)):
+        for i, ((path, _), before, after) in enumerate(zip(tree_paths(tree), avals, found, strict=True)):
             if before.shape != after.shape:
                 raise ShapeError(f"{what}: carry{path} starts as {before.describe()} and becomes {after.describe()}", why="each step takes what the last one returned")
             dtype, weak = dtypes.promote([(before.dtype, before.weak_type), (after.dtype, after.weak_type)])

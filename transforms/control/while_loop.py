@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,9 @@ from fdl.core.avals import ShapedArray
 from fdl.core.errors import MissingRuleError, ShapeError
 from fdl.core.graph import Graph, bind_graph, interpret
 from fdl.core.primitive import Primitive
-from fdl.core.pytree import tree_flatten
+from fdl.core.pytree import TreeDef, tree_flatten
 from fdl.core.tangents import Zero
-from fdl.core.trace import Tracer, aval_of
+from fdl.core.trace import Tracer, aval_of, refuse_write
 from fdl.ops.axes import instantiate
 from fdl.ops.elementwise import add, less
 from fdl.ops.promotion import promote
@@ -21,8 +22,9 @@ from fdl.ops.reduction import reduce_max
 from fdl.transforms.control.call import fill
 from fdl.transforms.control.lanes import choose, may_refuse, only_lanes
 from fdl.transforms.control.scan import fixed_point, scan, settle
+from fdl.transforms.control.threaded import Threaded
 from fdl.transforms.jvp import jvp_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage, stage_derived
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage_derived
 from fdl.transforms.vmap import batch_graph, with_axis
 
 # The user's functions
@@ -36,22 +38,46 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     >>> int(while_loop(lambda n: n < 10, lambda n: n * 2 + 1, 0))
     15
     """
-    leaves, tree = tree_flatten(init)
-    leaves = check_leaves(leaves, init, "while_loop", lambda path: f"init{path}")
-    in_tree = tree_flatten(((init,), {}))[1]
+    threaded = Threaded()
+    inner, asked = threaded.of(body_fun), threaded.of(cond_fun)
 
-    def record(avals: Any) -> tuple[Graph, FlatFunction]:
-        flat = FlatFunction(body_fun, in_tree, "while_loop")
-        return stage(flat, avals, f"while_loop({function_name(body_fun)})"), flat
+    @functools.wraps(body_fun)
+    def body_of_cells(carry: Any) -> Any:
+        return inner(carry[1], carry[0])
 
-    body, _, leaves = fixed_point("while_loop", record, leaves, init, lambda result: result)
-    test = stage(FlatFunction(cond_fun, in_tree, "while_loop"), [aval_of(x) for x in leaves], f"while_loop({function_name(cond_fun)})")
-    if [(a.shape, a.dtype) for a in test.out_avals] != [((), dtypes.bool_)]:
-        raise ShapeError(f"while_loop: the condition returned {', '.join(a.describe() for a in test.out_avals)}, not one bool", hint="jnp.any or jnp.all")
-    test, test_consts = test.lift()
-    body, body_consts = body.lift()
-    outs = while_p.bind(*test_consts, *body_consts, *leaves, test=test, body=body, num_test=len(test_consts), num_body=len(body_consts))
-    return tree.unflatten(outs)
+    @functools.wraps(cond_fun)
+    def test_of_cells(carry: Any) -> Any:
+        answer, values = asked(carry[1], carry[0])
+        if any(after is not before for after, before in zip(values, carry[1], strict=True)):
+            refuse_write("the condition of a while_loop writes something that lives outside of it")
+        return answer
+
+    def bound() -> Any:
+        cells = threaded.cells  # without any, the functions are as the user wrote them
+        step, test_fun, start = (body_of_cells, test_of_cells, (init, threaded.start())) if cells else (body_fun, cond_fun, init)
+        leaves, tree = tree_flatten(start)
+        leaves = check_leaves(leaves, start, "while_loop", lambda path: f"init{path}")
+        in_tree = tree_flatten(((start,), {}))[1]
+
+        def record(avals: Any) -> tuple[Graph, FlatFunction, TreeDef]:
+            flat = FlatFunction(step, in_tree, "while_loop")
+            graph = threaded.stage(flat, avals, f"while_loop({function_name(body_fun)})")
+            assert flat.out_tree is not None
+            return graph, flat, flat.out_tree
+
+        body, _, leaves = fixed_point("while_loop", record, leaves, start)
+        test = threaded.stage(FlatFunction(test_fun, in_tree, "while_loop"), [aval_of(x) for x in leaves], f"while_loop({function_name(cond_fun)})")
+        if [(a.shape, a.dtype) for a in test.out_avals] != [((), dtypes.bool_)]:
+            raise ShapeError(f"while_loop: the condition returned {', '.join(a.describe() for a in test.out_avals)}, not one bool", hint="jnp.any or jnp.all")
+        test, test_consts = test.lift()
+        body, body_consts = body.lift()
+        return tree.unflatten(while_p.bind(*test_consts, *body_consts, *leaves, test=test, body=body, num_test=len(test_consts), num_body=len(body_consts)))
+
+    result = threaded.settled(bound)
+    if not threaded.cells:
+        return result
+    threaded.finish(result[1])
+    return result[0]
 
 
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init: Any) -> Any:

@@ -75,6 +75,9 @@ class TapeTrace(Trace):
 
     parent: Trace
 
+    def outside(self, x: Any) -> Any:
+        return x.primal if type(x) is TapedTracer and x._trace is self else x
+
     def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
         function = _function(primitive)
         recorder = recorders.recorder

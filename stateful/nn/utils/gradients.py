@@ -9,6 +9,7 @@ from typing import Any
 from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._cells import note_gradient
 from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, wrap
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.shapes import cat
@@ -42,7 +43,10 @@ _limit = Function(lambda g, limit: ops.minimum(ops.maximum(g, ops.neg(ops.cast(l
 
 def _with_gradients(parameters: Any) -> list[Tensor]:
     given = [parameters] if isinstance(parameters, (Tensor, Composite)) else parameters
-    return [p for p in in_pieces(given) if p.grad is not None]
+    found = [p for p in in_pieces(given) if p.grad is not None]
+    for p in found:
+        note_gradient(p)
+    return found
 
 
 @no_grad()
