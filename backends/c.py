@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from fdl.core import dtypes
 from fdl.core.array import DONATED, ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph, subgraphs
+from fdl.core.primitive import OWN, RULES
 from fdl.core.pytree import TreeDef
 from fdl.core.source import Location
 from fdl.lowering.builder import build
@@ -27,7 +29,7 @@ from fdl.lowering.passes import run_passes
 from fdl.lowering.reindex import all_nodes
 from fdl.lowering.render import render_program
 from fdl.lowering.schedule import schedule
-from fdl.lowering.spellings import SUFFIX
+from fdl.lowering.spellings import SUFFIX, changed_rows
 
 _LOADED: dict[str, int] = {}  # address of the program function by library
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
@@ -70,16 +72,29 @@ class Plan:
     products: list[str]
 
     @classmethod
-    def read(cls, key: str) -> Plan | None:
-        """The plan in the cache, None where it is missing, damaged, or without its library."""
-        found = cache.read_plan(key) or {}
-        try:
-            in_place, products = [int(i) for i in found["in_place"]], [str(x) for x in found["products"]]
-            plan = cls(str(found["library"]), int(found["arena"]), int(found["own"]), bool(found["parallel"]), in_place, products)
-        except (KeyError, TypeError, ValueError):
+    def read(cls, key: str, graph: Graph) -> Plan | None:
+        """The plan of a graph in the cache, None where it is missing, damaged, no plan of such a graph, or without its library."""
+        found = cache.read_plan(key)
+        if found is None or found.keys() != {f.name for f in dataclasses.fields(cls)}:
             return None
-        sound = Path(plan.library).name == plan.library and plan.path.is_file() and set(plan.products) <= set(runtime.TYPES)
-        return plan if sound else None
+        plan = cls(**found)
+        return plan if plan._fits(graph) and Path(plan.library).name == plan.library and cache.is_whole(plan.path) else None
+
+    def _fits(self, graph: Graph) -> bool:
+        """Whether types and sizes can be those of a program of the graph."""
+        places = self.in_place
+        return (
+            isinstance(self.library, str)
+            and all(type(size) is int and 0 <= size < 1 << 47 for size in (self.arena, self.own))
+            and type(self.parallel) is bool
+            and isinstance(places, list)
+            and len(places) == len(graph.outputs)
+            and all(
+                type(i) is int and (i == -1 or (0 <= i < len(graph.inputs) and graph.in_avals[i].nbytes == aval.nbytes)) for i, aval in zip(places, graph.out_avals, strict=True)
+            )
+            and isinstance(self.products, list)
+            and all(suffix in runtime.TYPES for suffix in self.products)
+        )
 
     @property
     def path(self) -> Path:
@@ -90,12 +105,12 @@ class Plan:
 def compile_source(source: str, units: int, compiler: Compiler) -> str:
     """Name of the library with this source, built if need be: a large one in several parts at the same time."""
     global compilations
-    path = cache.folder("programs") / f"{cache.key_of(source, cache.own_digest(), compiler.identity())}.so"
-    if not path.exists():
-        text = path.with_suffix(".c")
-        cache.publish(text, lambda target: target.write_text(source))
+    stem = cache.key_of(source, cache.own_digest(), compiler.identity())
+    path = cache.find("programs", stem)
+    if path is None:
+        text = cache.keep_text("programs", f"{stem}.c", source)
         compilations += 1
-        cache.publish(path, lambda target: compiler.build([text] * units, target, PROGRAM_FLAGS))
+        path = cache.keep("programs", stem, lambda target: compiler.build([text] * units, target, PROGRAM_FLAGS))
     return path.name
 
 
@@ -110,12 +125,35 @@ def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
 
 def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
     """The plan of a graph: from the cache, else lowered and compiled."""
-    key = cache.key_of(graph.digest(), str(tuple(donated)), cache.own_digest(), compiler.identity())
-    plan = Plan.read(key)
+    if not _is_told_by_its_text(graph):
+        return plan_of(lower(graph, donated), compiler)
+    key = cache.key_of(graph.digest(), str(tuple(donated)), cache.own_digest(), changed_rows(), compiler.identity())
+    plan = Plan.read(key, graph)
     if plan is None:
         plan = plan_of(lower(graph, donated), compiler)
         cache.write_plan(key, dataclasses.asdict(plan))
     return plan
+
+
+def _is_told_by_its_text(graph: Graph) -> bool:
+    """Whether a graph's text and fdl's own files say what it computes: not where a rule or a function comes from elsewhere."""
+    graphs = [graph]
+    while graphs:
+        for e in graphs.pop().equations:
+            code = getattr(RULES["lower"].get(e.primitive), "__code__", None)
+            if e.primitive not in OWN or code is None or code.co_filename not in _own_sources() or any(map(_holds_function, e.params.values())):
+                return False
+            graphs += subgraphs(e.params)
+    return True
+
+
+def _holds_function(param: Any) -> bool:
+    return any(map(_holds_function, param)) if isinstance(param, tuple) else callable(param) and not isinstance(param, type)
+
+
+@functools.cache
+def _own_sources() -> frozenset[str]:
+    return frozenset(map(str, cache.own_files().values()))
 
 
 def _multiplies(graph: Graph) -> bool:
@@ -126,22 +164,26 @@ def _multiplies(graph: Graph) -> bool:
 class CExecutable(Executable):
     """A graph compiled to a library."""
 
-    def __init__(self, graph: Graph, compiler: Compiler, donated: Sequence[int] = (), plan: Plan | None = None) -> None:
+    def __init__(self, graph: Graph, compiler: Compiler, donated: Sequence[int] = (), plan: Callable[[], Plan] | None = None) -> None:
         self.graph = graph
         self.in_avals, self.out_avals = tuple(graph.in_avals), tuple(graph.out_avals)
-        if not _LOADED:
-            runtime.begin(compiler, ["f32"] if _multiplies(graph) else [])
-        self.plan = plan or make_plan(graph, compiler, donated)
-        self.native = runtime.load(compiler)
-        for suffix in self.plan.products:
-            runtime.load_products(compiler, suffix)
-        library = str(self.plan.path)
-        with _LOCK:
-            if library not in _LOADED:
-                _LOADED[library] = self.native.load(library)
-        self.address = _LOADED[library]
+        self.plan, self.native, self.address = cache.usable(lambda: self._load(compiler, donated, plan))
         self.run = self._native_program((), "run")
         self.into = self._native_program((), "fill")
+
+    def _load(self, compiler: Compiler, donated: Sequence[int], plan: Callable[[], Plan] | None) -> tuple[Plan, Any, int]:
+        """The plan, the runtime library, and where the program's function lies; OSError where files cannot be written or loaded."""
+        if not _LOADED:
+            runtime.begin(compiler, ["f32"] if _multiplies(self.graph) else [])
+        found = plan() if plan is not None else make_plan(self.graph, compiler, donated)
+        native = runtime.load(compiler)
+        for suffix in found.products:
+            runtime.load_products(compiler, suffix)
+        library = str(found.path)
+        with _LOCK, runtime.loading():
+            if library not in _LOADED:
+                _LOADED[library] = native.load(library)
+        return found, native, _LOADED[library]
 
     def _native_program(self, captured: Sequence[ConcreteArray], kind: str, patterns: tuple[Any, ...] = (), donated: Sequence[int] = ()) -> Callable[..., Any]:
         sizes = tuple(max(a.nbytes, 1) for a in self.out_avals)

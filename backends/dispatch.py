@@ -11,10 +11,11 @@ from fdl.backends.cuda import CudaExecutable
 from fdl.backends.executable import Executable, Interpreted
 from fdl.backends.toolchain import INSTALL, Compiler, find_compiler
 from fdl.core.config import config, log
-from fdl.core.errors import CompileError, CompileWarning, DeviceError, NoCompilerWarning
+from fdl.core.errors import CacheError, CompileError, CompileWarning, DeviceError, MissingRuleError, NoCompilerWarning
 from fdl.core.graph import Graph
 
 _warned: list[bool] = []
+_told_of_cache: list[bool] = []
 
 
 def executable(graph: Graph, name: str, device: str = "cpu", donated: tuple[int, ...] = ()) -> Executable:
@@ -48,10 +49,14 @@ def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, .
         how = "compiled" if c.compilations > before else "found in the disk cache"
         log("compile", f"{name}: {len(graph.equations)} equations, {how} in {time.perf_counter() - start:.3f} s")
         return program
-    except CompileError as error:
+    except (CompileError, MissingRuleError) as error:
         if config.tier == "compiled":
             raise
-        warnings.warn(f"jit({name}) runs on the interpreter: {error}", CompileWarning, stacklevel=2)
+        if not isinstance(error, CacheError):
+            warnings.warn(f"jit({name}) runs on the interpreter: {error}", CompileWarning, stacklevel=2)
+        elif not _told_of_cache:
+            _told_of_cache.append(True)
+            warnings.warn(f"programs run on the interpreter: {error}", CompileWarning, stacklevel=2)
         return Interpreted(graph)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import importlib.machinery
 import importlib.util
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -91,8 +92,9 @@ def load(compiler: Compiler) -> ModuleType:
     with _LOCK:
         spec = importlib.util.spec_from_loader(_NAME, importlib.machinery.ExtensionFileLoader(_NAME, str(path)))
         assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        with loading():
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
         module.arrays(*probe(ConcreteArray))
         config.on_threads(module.set_threads)
         return module
@@ -101,7 +103,20 @@ def load(compiler: Compiler) -> ModuleType:
 @functools.cache
 def load_products(compiler: Compiler, suffix: str) -> None:
     """Let programs use the matrix products of an element type."""
-    load(compiler).products(suffix, str(_built(compiler, suffix)))
+    module, path = load(compiler), _built(compiler, suffix)
+    with loading():
+        module.products(suffix, str(path))
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """What the system says of a library that it does not load, as OSError; CompileError where it calls what is not there."""
+    try:
+        yield
+    except (ImportError, RuntimeError) as error:
+        if "undefined symbol" in str(error):
+            raise CompileError("a compiled program cannot be loaded", why=str(error)) from error
+        raise OSError(errno.ENOEXEC, f"a library cannot be loaded: {error}") from error
 
 
 def probe(cls: Any) -> tuple[Any, int]:
@@ -122,21 +137,19 @@ def begin(compiler: Compiler, suffixes: Iterable[str] = ()) -> None:
             _built(compiler, name)
 
     for name in (_NAME, *suffixes):
-        if not _library(compiler, name).exists():
-            threading.Thread(target=work, args=(name,), daemon=True).start()
+        if not cache.has("runtime", _stem(compiler, name)):
+            threading.Thread(target=work, args=(name,)).start()  # a script that ends before waits for it
 
 
 def _built(compiler: Compiler, name: str) -> Path:
     """A library's file, compiled if need be."""
-    path = _library(compiler, name)
+    stem = _stem(compiler, name)
     with _LOCKS[name]:
-        if not path.exists():
-            cache.publish(path, lambda target: _build(compiler, name, target))
-        return path
+        return cache.find("runtime", stem) or cache.keep("runtime", stem, lambda target: _build(compiler, name, target))
 
 
-def _library(compiler: Compiler, name: str) -> Path:
-    return cache.folder("runtime") / f"{name}-{cache.key_of(cache.own_digest(), compiler.identity())}.so"
+def _stem(compiler: Compiler, name: str) -> str:
+    return f"{name}-{cache.key_of(cache.own_digest(), compiler.identity())}"
 
 
 def _build(compiler: Compiler, name: str, target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import hashlib
 import importlib.util
@@ -71,7 +72,12 @@ class Compiler:
 
     def _run(self, arguments: Sequence[str]) -> None:
         flags = [f for f in (*self.machine_flags, *arguments) if f not in _GCC_ALONE or "__clang__" not in self.version]
-        result = subprocess.run([*self.command, *flags], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        try:
+            result = subprocess.run([*self.command, *flags], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
+        except OSError as error:
+            raise CompileError(f"{self.path} cannot be run", why=str(error)) from error
+        if result.returncode and os.strerror(errno.ENOSPC) in result.stderr:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if result.returncode:
             raise CompileError(f"{self.path} failed with status {result.returncode}", why=result.stderr.strip()[-2000:] or "it said nothing")
 

@@ -142,7 +142,7 @@ def profile(f: Callable[..., Any], calls: int = 10) -> Callable[..., Profile]:
         if compiler is None:
             raise CompileError("profile: there is no C compiler", why="times are those of compiled stages", hint=INSTALL)
         lowered = lower(graph, timed=True)
-        program = CExecutable(graph, compiler, plan=plan_of(lowered, compiler))
+        program = CExecutable(graph, compiler, plan=lambda: plan_of(lowered, compiler))
         times = program.table("fdl_times", 2 * len(lowered.clocks))
         program(arrays)
         times[:] = [0.0] * len(times)

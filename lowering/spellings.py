@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
+from fdl.core.errors import CompileError
 
 _CALLS = "exp expm1 log log1p sqrt rsqrt sin cos tan atan2 tanh logistic erf erfc lgamma floor ceil trunc round is_finite abs sign max min rem pow shift_left shift_right"
 
@@ -32,6 +33,7 @@ C: dict[str, str] = {
     "not:bool": "!{0}",
     **{name: f"fdl_{name}_{{T}}({{args}})" for name in _CALLS.split()},
 }
+_OWN_C = dict(C)
 METAL: dict[str, str] = {name: f"{name}({{args}})" for name in ["exp", "log", "sqrt", "rsqrt", "sin", "cos", "tan", "atan2", "tanh", "floor", "ceil", "trunc"]}
 METAL |= {"round": "rint({args})", "is_finite": "isfinite({args})", "abs": "abs({args})"}
 
@@ -54,6 +56,11 @@ SUFFIX: dict[DType, str] = {
 }
 
 
+def changed_rows() -> str:
+    """Rows of C that are not as they stand here, since somebody has added or replaced them."""
+    return "" if C == _OWN_C else repr(sorted(C.items() ^ _OWN_C.items()))
+
+
 def storage_type(dtype: DType) -> str:
     """The type of an element in memory."""
     if dtype in (dtypes.float32, dtypes.float64):
@@ -71,8 +78,14 @@ def spell(op: str, operand: DType, result: DType, args: list[str], table: dict[s
     if op == "convert":
         return _convert(operand, result, args[0])
     kind = "float" if dtypes.is_float(operand) else "bool" if operand == dtypes.bool_ else "int"
-    row = table.get(op) or table.get(f"{op}:{kind}") or C.get(f"{op}:{kind}") or C[op]
-    text = row.format(*args, T=SUFFIX[dtypes.compute_dtype(operand)], args=", ".join(args))
+    row = table.get(op) or table.get(f"{op}:{kind}") or C.get(f"{op}:{kind}") or C.get(op)
+    if row is None:
+        raise CompileError(f"{op}: it is not said how this is written in C", hint=f'fdl.lowering.spellings.C["{op}"] = "...", where {{0}}, {{1}} are operands')
+    try:
+        text = row.format(*args, T=SUFFIX[dtypes.compute_dtype(operand)], args=", ".join(args))
+    except (IndexError, KeyError, ValueError) as error:
+        why = f"it names something else than {{0}} to {{{len(args) - 1}}}, {{T}} and {{args}}: {error}"
+        raise CompileError(f"{op}: its spelling {row!r} cannot be filled in", why=why) from None
     if dtypes.is_integer(result) and result.itemsize < 8:
         return f"({register_type(result)})({text})"
     if result in dtypes.NARROW_FLOATS and op not in EXACT:

@@ -264,6 +264,18 @@ class CompileError(FdlError, RuntimeError):
     """
 
 
+class CacheError(CompileError):
+    """Compiled programs can be kept nowhere, in the user's folder and in that for temporary files: disks are full, or let no program run.
+
+    Wrong: `FDL_CACHE_DIR` on a disk that is mounted without the right to execute, and `TMPDIR` too.
+    Right: `FDL_CACHE_DIR` names a folder of the user's from which programs may run.
+    """
+
+
+class CacheWarning(UserWarning):
+    """The cache's folder cannot be used: what is compiled serves this process alone."""
+
+
 class SettingError(FdlError, ValueError):
     """A variable of the environment whose name begins with `FDL_` has a value that it cannot have; raised at `import fdl`.
 

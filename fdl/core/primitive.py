@@ -21,19 +21,23 @@ A primitive with `multiple_results` takes and gives lists where the others have 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import MissingRuleError
+from fdl.core.source import is_own
 
 Rule = Any
 RULES: dict[str, dict[Primitive, Rule]] = {
     kind: {} for kind in ("shape", "impl", "jvp", "linearize", "transpose", "batch", "lower", "in_order", "work", "evaluate", "stage", "effects", "samples")
 }
 REGISTRY: dict[str, Primitive] = {}
+OWN: set[Primitive] = set()  # those of fdl itself, which others may not replace
 
 # Filled by `trace.py`, which knows the current trace: (primitive, operands, params) -> results.
 _process: Callable[[Primitive, Sequence[Any], Mapping[str, Any]], Sequence[Any]]
@@ -43,6 +47,14 @@ def on_bind(process: Callable[[Primitive, Sequence[Any], Mapping[str, Any]], Seq
     """Say who answers `bind`; called once, by the trace module."""
     global _process
     _process = process
+
+
+def _is_imported_by_fdl() -> bool:
+    """Whether one of fdl's modules is at its top level, and no one else's that it called."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return frame is not None and is_own(frame.f_code)
 
 
 class Primitive:
@@ -72,9 +84,15 @@ class Primitive:
         return self
 
     def register(self) -> Primitive:
-        """Join the closed set that the meta-tests walk; for primitives of fdl itself."""
-        assert self.name not in REGISTRY, self.name
+        """Be found by its name: for primitives of fdl itself, and for a user's, who may define one anew.
+
+        Raises ValueError for a user's operation that is called as one of fdl's.
+        """
+        if REGISTRY.get(self.name) in OWN:
+            raise ValueError(f"there is an operation {self.name!r} already: give yours another name")
         REGISTRY[self.name] = self
+        if _is_imported_by_fdl():
+            OWN.add(self)
         return self
 
     def has(self, kind: str) -> bool:

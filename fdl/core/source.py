@@ -35,7 +35,8 @@ _OWN = _own_folders()
 _IS_OWN: dict[CodeType, bool] = {}
 
 
-def _is_own(code: CodeType) -> bool:
+def is_own(code: CodeType) -> bool:
+    """Whether code is fdl's, or of what it is called through."""
     own = _IS_OWN.get(code)
     if own is None:
         name = code.co_filename
@@ -48,7 +49,7 @@ def user_location() -> Location | None:
     """The nearest frame outside of fdl, or None when there is none."""
     frame = sys._getframe(1)
     while frame is not None:
-        if not _is_own(frame.f_code):
+        if not is_own(frame.f_code):
             return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
         frame = frame.f_back  # type: ignore[assignment]
     return None

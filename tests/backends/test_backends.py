@@ -16,7 +16,7 @@ from fdl import lax
 from fdl.backends import cache, dispatch, toolchain
 from fdl.core.array import ConcreteArray
 from fdl.core.config import config
-from fdl.core.errors import CompileError, CompileWarning, NoCompilerWarning
+from fdl.core.errors import CacheWarning, CompileError, CompileWarning, NoCompilerWarning
 from fdl.testing import count_compilations
 from tests.conftest import ROOT, needs_compiler
 
@@ -246,14 +246,16 @@ def test_control_flow_compiles():
 
 
 @needs_compiler
-def test_unwritable_or_foreign_cache_is_not_used(tmp_path):
+def test_unwritable_or_foreign_cache_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "_GIVEN_UP", {})
     shared = tmp_path / "shared"
     (shared / "programs").mkdir(parents=True)
     (shared / "programs").chmod(0o777)
     for root in (shared, tmp_path / "file" / "below"):
         (tmp_path / "file").touch()
         config.cache_dir = root
-        assert fdl.jit(lambda x, n=root: x * 2.125)(jnp.ones(3)).tolist() == [2.125] * 3
+        with pytest.warns(CacheWarning, match=f"are not kept in {root}"):
+            assert fdl.jit(lambda x, n=root: x * 2.125)(jnp.ones(3)).tolist() == [2.125] * 3
         assert not list(shared.rglob("*.so")) or root != shared
 
 

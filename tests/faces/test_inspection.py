@@ -46,7 +46,7 @@ def test_the_log_says_why(tmp_path):
 def test_the_doctor_and_the_cache(tmp_path):
     healthy = run(["-m", "fdl", "doctor"], FDL_CACHE_DIR=str(tmp_path))
     assert "threads" in healthy.stdout and "cache" in healthy.stdout
-    lacking = run(["-m", "fdl", "doctor"], FDL_CACHE_DIR=str(tmp_path), FDL_CC="/nowhere/cc")
+    lacking = run(["-m", "fdl", "doctor"], FDL_CACHE_DIR=str(tmp_path), PATH="/nowhere")
     assert lacking.returncode == 1 and "mend it by" in lacking.stdout
     (tmp_path / "plans").mkdir(exist_ok=True)
     (tmp_path / "plans" / "x.json").write_text("{}")
