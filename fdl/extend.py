@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fdl.backends.runtime import probe
-from fdl.core.array import VOLATILE, ConcreteArray, Deferred
+from fdl.core.array import VOLATILE, ConcreteArray, Deferred, from_numpy
 from fdl.core.trace import Cell, Tracer, note_write, recording, refuse_write, running_trace
 from fdl.transforms.custom import custom_jvp
 from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
@@ -82,6 +82,9 @@ class Storage:
             current_recorder().rebound(self, self.array)
         self.array = array
         self.version += 1
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Storage:
+        return Storage(self.array if self.exported is None else from_numpy(np.array(self.exported)))
 
     def restore(self, before: Any) -> None:
         """Undo what was set since the last flush, or by a function under a transform."""

@@ -42,9 +42,10 @@ from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._dtypes import promote_types as _promote
 from fdl.stateful._dtypes import result_type as _result_type
 from fdl.stateful._random import *
+from fdl.stateful._results import Size
 from fdl.stateful._serialization import load, save
 from fdl.stateful._settings import *
-from fdl.stateful._tensor import Size, Tensor
+from fdl.stateful._tensor import Tensor
 from fdl.stateful._tensor import adopt_methods as _adopt_methods
 from fdl.stateful._tensor import typed as _typed
 from fdl.stateful.accelerators import LEGACY_TYPES as _LEGACY_TYPES

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core.array import from_numpy
+from fdl.extend import Leaf
 from fdl.stateful import _random, nn
 from fdl.stateful._dtypes import to_numpy
 from fdl.stateful._tape import grad_mode
@@ -56,8 +57,13 @@ def _reshaped(f: Callable[..., Tensor], name: str) -> Callable[..., Any]:
         for slot in ("_storage", "_view", "_edge", "_result"):
             setattr(before, slot, getattr(self, slot))
         after = f(before, *args, **kwargs)
+        if self._view is None:
+            self._turned = before
         for slot in ("_storage", "_view", "_edge", "_result"):
             setattr(self, slot, getattr(after, slot))
+        if type(self._edge) is Leaf:
+            self._edge = Leaf(self)
+            self._view.version = -1  # type: ignore[union-attr]
         return self
 
     public.__name__, public.__doc__ = name, f"`{name[:-1]}`, of the tensor itself."

@@ -19,7 +19,8 @@ from fdl.core.array import ConcreteArray, from_numpy
 from fdl.core.avals import shaped
 from fdl.stateful._complex import ComplexTensor, of_numpy
 from fdl.stateful._dtypes import device, dtype, of
-from fdl.stateful._tensor import Size, Tensor, wrap
+from fdl.stateful._results import Size
+from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.nn.parameter import PARAMETERS, Parameter
 
 MAGIC = b"PK\x03\x04"

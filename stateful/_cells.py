@@ -155,7 +155,7 @@ captures = Captures()
 
 def note_read(x: Any) -> None:
     """Tell the transforms that run that a tensor is read."""
-    base = x if x._view is None else x._view.base
+    base = x if x._view is None or x._edge is not None else x._root()
     note_cell(base._storage)
     captures.note(base)
     if not isinstance(base._storage.array, Tracer) and not hasattr(base._storage, "birth"):

@@ -21,7 +21,8 @@ from fdl.core.array import ConcreteArray
 from fdl.stateful import _archive
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import dtype, of
-from fdl.stateful._tensor import Size, Tensor, wrap
+from fdl.stateful._results import Size
+from fdl.stateful._tensor import Tensor, wrap
 
 _CODES = {
     "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",

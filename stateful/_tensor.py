@@ -8,9 +8,9 @@ Operations are `Function`s, recorded by `apply`; their public names stand in `fu
 
 from __future__ import annotations
 
-import math
+import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,17 +18,17 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import ConcreteArray, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
-from fdl.core.blocks import whole
 from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import Tracer, running_trace, transforming
-from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, native_tensors, note_cell, recorders
+from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, custom_jvp, native_tensors, note_cell, recorders
 from fdl.stateful._cells import changes, note_read, note_slots
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
-from fdl.stateful._dtypes import device as device_type
+from fdl.stateful._places import fits, repeated
+from fdl.stateful._results import Size
 from fdl.stateful._tape import HookHandle, grad_mode
+from fdl.stateful._views import Step, View, places_of, refuse_history, refuse_repeats, refuse_shared, seen_in, steps_of, write_some, writing_steps
 
 F = TypeVar("F", bound=Callable[..., Any])
-C = TypeVar("C", bound=type)
 
 
 class TensorError(FdlError, RuntimeError):
@@ -42,32 +42,6 @@ def translated(error: FdlError) -> Exception:
     found = TensorError.__new__(TensorError)
     found.args, found.at = error.args, error.at
     return found
-
-
-class Step(NamedTuple):
-    """A view's step: `read(x, *numbers, *static)`, `write(x, value, *numbers, *static)`, and the same view of an ndarray."""
-
-    read: Function
-    write: Function
-    numpy: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
-    static: tuple[Any, ...] = ()
-    numbers: tuple[Any, ...] = ()
-
-
-class View:
-    """Steps from a base, and the value and edge that they gave last."""
-
-    __slots__ = ("array", "base", "index", "node", "seen", "steps", "version")
-
-    def __init__(self, base: Tensor, steps: tuple[Step, ...]) -> None:
-        self.base, self.steps = base, steps
-        self.version = -1
-        self.seen: Any = None
-
-    def keep(self, array: Any, node: Any, index: int) -> None:
-        """Remember value and edge, for as long as the base stays as it is."""
-        self.array, self.node, self.index = array, node, index
-        self.version, self.seen = self.base._storage.version, self.base._edge
 
 
 class Composite:
@@ -96,45 +70,9 @@ class Composite:
         raise NotImplementedError(self)
 
 
-def overwrite_all(values: Iterable[tuple[Tensor, Any]]) -> None:
-    """Put arrays or tensors in the place of the values of others: all of them, though an interrupt comes in between."""
-
-    def put(pairs: list[tuple[Tensor, Any]]) -> None:
-        for tensor, value in pairs:
-            tensor._overwrite(value)
-
-    whole(put, list(values))
-
-
 def in_pieces(tensors: Iterable[Any]) -> list[Any]:
     """Tensors, with those that something is made of in its place."""
     return [piece for t in tensors for piece in (t.pieces() if isinstance(t, Composite) else (t,))]
-
-
-def returned(cls: C) -> C:
-    """A named tuple that prints as PyTorch's do; its class is called `name_result`."""
-    name = cls.__name__.removesuffix("_result")
-
-    def text(self: Any) -> str:
-        return f"torch.return_types.{name}(\n" + ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True)) + ")"
-
-    cls.__repr__ = text  # type: ignore[method-assign,assignment]
-    return cls
-
-
-class Size(tuple[int, ...]):
-    """A shape, printed as PyTorch does.
-
-    >>> Size((2, 3)), Size((2, 3)).numel()
-    (torch.Size([2, 3]), 6)
-    """
-
-    def numel(self) -> int:
-        """Number of elements."""
-        return math.prod(self)
-
-    def __repr__(self) -> str:
-        return f"torch.Size([{', '.join(map(str, self))}])"
 
 
 class Tensor:
@@ -146,6 +84,9 @@ class Tensor:
     _edge: Any  # tape node or leaf; of a base
     _result: int
     _retained: bool = False
+    _origin: Any = None  # the tensor that a view made without grad mode is seen from
+    _hidden: bool = False  # whether it stands between a storage and one view alone
+    _turned: Any = None  # what a tensor was before it got another shape, for the views that were made of it then
     grad: Any = None
     name: str | None = None
     __array_priority__ = 1000
@@ -223,17 +164,24 @@ class Tensor:
     def _refreshed(self) -> View:
         view, storage = self._view, self._storage
         assert view is not None
-        base = view.base
-        if view.version == storage.version and view.seen is base._edge and storage.exported is None:
+        if view.version == storage.version and view.seen is view.base._edge and storage.exported is None:
             return view
-        value, node, index = storage.array, base._edge, base._result
+        value, node, index = self._root()._now()
         for step in view.steps:
             value, node, index = _taped_step(step.read, [value, *step.numbers], step.static, [(node, index)])
-        view.keep(value, node, index)
+        view.keep(value, *((node, index) if self._edge is None else (self._edge, 0)))
         if transforming():  # the value belongs to the transform
             note_cell(storage)
             view.version = -1
         return view
+
+    def _root(self) -> Tensor:
+        """The base of a view, also where that has got another shape or other data since."""
+        view = self._view
+        assert view is not None
+        base = view.base if view.base._turned is None else view.base._turned
+        view.base = base = base if base._storage is self._storage else wrap_storage(self._storage)
+        return base
 
     @property
     def _aval(self) -> ShapedArray:
@@ -280,12 +228,19 @@ class Tensor:
         if requires_grad and not self.dtype.is_floating_point:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         self._note_slots("_storage", "_view", "_edge", "_result")
-        if self._view is not None:  # a leaf of its own on the same memory
-            view, self._view = self._view, None
-            self._storage = Storage(self._storage.array if view is None else view.array)
         if requires_grad != (self._edge is not None):
+            self._lie(self)
             self._edge, self._result = (Leaf(self) if requires_grad else None), 0
         return self
+
+    def _lie(self, source: Tensor) -> None:
+        """Share the memory of another tensor, and not its history."""
+        steps = steps_of(source)
+        self._storage = source._storage
+        self._view = None
+        if steps:
+            alias = wrap_storage(source._storage)
+            alias._hidden, self._view = True, View(alias, steps)
 
     @property
     def is_leaf(self) -> bool:
@@ -301,9 +256,9 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same values without history."""
-        base = self if self._view is None else self._view.base
-        alias = wrap_storage(base._storage)
-        return alias if self._view is None else _with_steps(alias, self._view.steps)
+        alias = wrap_storage(self._storage)
+        alias._lie(self)
+        return alias
 
     @property
     def data(self) -> Tensor:
@@ -314,8 +269,7 @@ class Tensor:
     def data(self, value: Tensor) -> None:
         changes.count += 1
         self._note_slots("_storage", "_view")
-        self._storage = value._storage if value._view is None else Storage(value._value())
-        self._view = None
+        self._lie(value)
 
     def register_hook(self, hook: Callable[[Tensor], Any]) -> HookHandle:
         """Call `hook(gradient)` when the gradient of this tensor is known; what it returns, if anything, replaces it."""
@@ -345,26 +299,38 @@ class Tensor:
 
     # Changes in place
 
-    def _overwrite(self, value: Any) -> Tensor:
-        """Put `value`, a tensor of this shape or an array, in the place of this tensor's values; history follows in grad mode."""
+    def _overwrite(self, value: Any, *, repeats: Any = False) -> Tensor:
+        """Put `value`, a tensor of this shape or an array, in the place of this tensor's values; history follows in grad mode.
+
+        Elements may share a place in memory where `repeats` is true, or a mask that says which of them are written.
+        """
         view = self._view
-        base = self if view is None else view.base
+        base = self if view is None or self._edge is not None else self._root()
         array, node, index = value._now() if isinstance(value, Tensor) else (value, None, 0)
         tracked = grad_mode.enabled
+        if tracked and view is not None and (node is not None or base._edge is not None):
+            refuse_history(view)
         if tracked and type(base._edge) is Leaf:
             what = "a leaf Variable that requires grad" if view is None else "a view of a leaf Variable that requires grad"
             raise RuntimeError(f"{what} is being used in an in-place operation.")
         if array.aval != self._aval:
             array, node, index = self._fitted(array, node, index)
+        before = (self._storage.array, base._edge, base._result) if tracked else (self._storage.array, None, 0)
         if view is not None:
-            edge = (base._edge, base._result) if tracked else (None, 0)
-            chain = [(base._storage.array, *edge)]
-            for step in view.steps[:-1]:
-                chain.append(_taped_step(step.read, [chain[-1][0], *step.numbers], step.static, [chain[-1][1:]]))
-            for step, (whole, *whole_edge) in zip(reversed(view.steps), reversed(chain), strict=True):
-                array, node, index = _taped_step(step.write, [whole, array, *step.numbers], step.static, [tuple(whole_edge), (node, index)])
-        if tracked and (node is not None or base._edge is not None):
-            base._note_slots("_edge", "_result")
+            if repeats is False:
+                refuse_repeats(self)
+            if isinstance(repeats, Tensor) and repeated(places_of(self)):
+                whole, *edge = before
+                array, node, index = _taped_step(write_some, [whole, array, repeats._value()], tuple(places_of(self)), [tuple(edge), (node, index)])
+            else:
+                array, node, index = _written(writing_steps(self), before, (array, node, index))
+        if tracked:
+            if node is None and base._edge is not None:  # what required grad goes on to, though all of it was replaced
+                array, node, index = _taped_step(_replaced, [array, before[0]], (), [(None, 0), before[1:]])
+            elif type(node) is Leaf:
+                array, node, index = _taped_step(_fit, [array], (array.aval.shape, array.aval.dtype), [(node, index)])
+            if node is not None or base._edge is not None:
+                base._note_slots("_edge", "_result")
             base._edge, base._result = node, index
         self._storage.set(array)
         return self
@@ -377,7 +343,7 @@ class Tensor:
     def _fitted(self, array: Any, node: Any, index: int) -> tuple[Any, Any, int]:
         """A value for this tensor with its dtype and shape; RuntimeError where it does not fit."""
         own, got = self._aval, array.aval
-        if ops.broadcast_shapes([own.shape, got.shape], "copy") != own.shape:
+        if not fits(got.shape, own.shape):
             raise RuntimeError(f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(got.shape)}")
         return _taped_step(_fit, [array], (own.shape, own.dtype), [(node, index)])
 
@@ -399,9 +365,7 @@ class Tensor:
         if self.requires_grad and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         memory = self._storage.export()
-        for step in self._view.steps if self._view is not None else ():
-            memory = step.numpy(memory)
-        return memory
+        return memory if self._view is None else seen_in(memory, places_of(self))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -445,14 +409,26 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.")
-        copied = type(self).__new__(type(self))
-        copied.__dict__.update({k: v for k, v in self.__dict__.items() if k != "grad"})
+        copied = self._shell()
         memo[id(self)] = copied
-        copied._storage, copied._view, copied._result = Storage(self._value()), None, 0
+        copied.__dict__.update(copy.deepcopy({k: v for k, v in self.__dict__.items() if k not in _HISTORY}, memo))
+        copied._storage = copy.deepcopy(self._storage, memo)  # once, whoever shares it
+        copied._view = None if self._view is None else View(wrap_storage(copied._storage), steps_of(self))
         copied._edge = Leaf(copied) if self.requires_grad else None
-        if self.grad is not None:
-            copied.grad = self.grad.__deepcopy__(memo)
         return copied
+
+    def __copy__(self) -> Tensor:
+        """A tensor of its own on the same memory."""
+        copied = self._shell()
+        copied.__dict__.update({k: v for k, v in self.__dict__.items() if k not in ("grad", *_HISTORY)})
+        copied._lie(self)
+        copied._edge = Leaf(copied) if self.requires_grad else None
+        return copied
+
+    def _shell(self) -> Tensor:
+        shell: Tensor = type(self).__new__(type(self))
+        shell._view, shell._edge, shell._result = None, None, 0
+        return shell
 
     def __reduce__(self) -> Any:
         return _rebuilt, (np.array(self._value()._numpy()), self.requires_grad)
@@ -467,11 +443,15 @@ def _cast_and_broadcast(x: Any, shape: tuple[int, ...], np_dtype: Any) -> Any:
 
 
 _fit = Function(_cast_and_broadcast, "copy")
+_kept = custom_jvp(lambda value, x: value)
+_kept.defjvp(lambda primals, tangents: (primals[0], ops.add(tangents[0], ops.mul(tangents[1], 0))))
+_replaced = Function(lambda value, x: _kept(value, x), "fill")
 
 
 # Operations
 
 _new = Tensor.__new__
+_HISTORY = ("_origin", "_turned")
 
 
 def wrap(array: Any, node: Any = None, index: int = 0) -> Tensor:
@@ -559,8 +539,19 @@ def _taped_step(function: Function, operands: Sequence[Any], static: tuple[Any, 
     return outs[0], Node(info, [e for e in edges if e[0] is not None], operands, outs), 0
 
 
+def _written(steps: Sequence[Step], whole: tuple[Any, Any, int], value: tuple[Any, Any, int]) -> tuple[Any, Any, int]:
+    """(value, node, result) of a base into which a value is written through steps."""
+    chain = [whole]
+    for step in steps[:-1]:
+        before, *edge = chain[-1]
+        chain.append(_taped_step(step.read, [before, *step.numbers], step.static, [tuple(edge)]))
+    for step, (before, *edge) in zip(reversed(steps), reversed(chain), strict=True):
+        value = _taped_step(step.write, [before, value[0], *step.numbers], step.static, [tuple(edge), value[1:]])
+    return value
+
+
 def view_of(x: Tensor, step: Step) -> Tensor:
-    """`x` seen through one more step; without grad mode, a view of the values alone."""
+    """`x` seen through one more step."""
     tracked, current = grad_mode.enabled, recorders.recorder
     if current.plain and NATIVE.see is not None and not transforming():
         done: Tensor | None = NATIVE.see(current, x, step, tracked, ORDER)
@@ -574,21 +565,20 @@ def _view_of(x: Tensor, step: Step) -> Tensor:
     if isinstance(x, Composite):
         return x._seen(step)  # type: ignore[no-any-return]
     value, node, index = x._now()
-    base, steps = (x, (step,)) if x._view is None else (x._view.base, (*x._view.steps, step))
-    if node is not None and not grad_mode.enabled:
-        base, node = wrap_storage(base._storage), None
-    found = _with_steps(base, steps)
-    assert found._view is not None
-    found._view.keep(*_taped_step(step.read, [value, *step.numbers], step.static, [(node, index)]))
+    base, steps = (x, (step,)) if x._view is None or x._edge is not None else (x._root(), (*x._view.steps, step))
+    untaped = node is not None and not grad_mode.enabled
+    if untaped:  # as in PyTorch a leaf of its own, which cannot be changed in grad mode
+        origin, base, steps = base, wrap_storage(base._storage), (*steps_of(x), step)
+        base._origin = origin
+    found: Tensor = _new(Tensor)
+    found._storage, found._view, found._edge, found._result = base._storage, View(base, steps), None, 0
+    array, node, index = _taped_step(step.read, [value, *step.numbers], step.static, [(None if untaped else node, index)])
+    if untaped:
+        found._edge = node = Leaf(found)
+    found._view.keep(array, node, index)
     if transforming():
         note_read(base)
     return found
-
-
-def _with_steps(base: Tensor, steps: tuple[Step, ...]) -> Tensor:
-    t: Tensor = _new(Tensor)
-    t._storage, t._view, t._edge, t._result = base._storage, View(base, steps), None, 0
-    return t
 
 
 def method(*names: str, inplace: bool = False, function: Function | None = None, others: int = 0) -> Callable[[F], F]:
@@ -603,6 +593,7 @@ def method(*names: str, inplace: bool = False, function: Function | None = None,
             if inplace:
 
                 def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+                    refuse_shared(self, args)
                     return _taking(self, f(self, *args, **kwargs))
 
                 changed.__name__ = f"{name}_"
@@ -637,7 +628,7 @@ def _taking(x: Tensor, result: Tensor) -> Tensor:
 def _put_plain(x: Tensor, result: Tensor) -> bool:
     """What `_overwrite` does where nothing is special: a base takes another one's value of the same type.  False, and nothing is changed, elsewhere."""
     storage, source = x._storage, result._storage
-    if x._view is not None or result._view is not None or storage.exported is not None or source.array.aval is not storage.array.aval:
+    if x._view is not None or result._view is not None or storage.exported is not None or source.array.aval is not storage.array.aval or type(result._edge) is Leaf:
         return False
     if grad_mode.enabled:
         if type(x._edge) is Leaf:
@@ -676,18 +667,6 @@ def as_tensor_operand(x: Any) -> Any:
     if isinstance(x, ConcreteArray):
         return wrap(x)
     raise TypeError(f"unsupported operand type: expected a Tensor or a number, got {type(x).__name__}")
-
-
-def dtype_and_device(args: Sequence[Any], dtype: Any, device: Any) -> tuple[Any, Any]:
-    """What the arguments of `to` mean, in whatever order they come: a dtype, a device, a tensor that has both, and flags."""
-    for a in args:
-        if isinstance(a, Tensor):
-            dtype = a.dtype
-        elif isinstance(a, (str, device_type)):
-            device = a
-        elif not isinstance(a, bool) and a is not None:
-            dtype = a
-    return dtype, device
 
 
 def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:

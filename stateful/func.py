@@ -16,7 +16,7 @@ from fdl.core.trace import current_trace, postponing, transforming, write
 from fdl.stateful._cells import captures
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
-from fdl.stateful.autograd import Function
+from fdl.stateful.autograd import Function, no_grad
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.nn.module import Module
 from fdl.transforms import grad as _grad
@@ -95,7 +95,11 @@ def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
         undo = map(setattr, [t._storage for t in read], itertools.repeat("array"), [t._storage.array for t in read])
         try:
             for t, value in zip(read, values[len(given) :], strict=True):
-                t._storage.array = value
+                if t._view is None:
+                    t._storage.array = value
+                else:
+                    with no_grad():
+                        t._overwrite(value)
             new_args, new_kwargs = tree.unflatten(leaves)
             found = tree_leaves(made(*_arrays(new_args), **_arrays(new_kwargs)))
         finally:

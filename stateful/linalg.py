@@ -14,7 +14,8 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.numpy import _factor
 from fdl.numpy import linalg as own
-from fdl.stateful._tensor import Tensor, apply, method, returned
+from fdl.stateful._results import returned
+from fdl.stateful._tensor import Tensor, apply, method
 from fdl.stateful.functions.creation import eye, full_like, tensor
 from fdl.stateful.functions.elementwise import maximum
 from fdl.stateful.functions.products import cross as _cross

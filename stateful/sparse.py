@@ -11,7 +11,9 @@ from fdl.core.array import from_numpy
 from fdl.core.pytree import NodeKind, register_family
 from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, of
-from fdl.stateful._tensor import Composite, Size, Step, Tensor, converted, method, wrap
+from fdl.stateful._results import Size
+from fdl.stateful._tensor import Composite, Tensor, converted, method, wrap
+from fdl.stateful._views import Step
 from fdl.stateful.functions.creation import tensor, zeros
 from fdl.stateful.functions.products import matmul
 from fdl.stateful.functions.shapes import cat

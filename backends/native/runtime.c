@@ -1033,7 +1033,7 @@ static PyObject *see(PyObject *self, PyObject *const *args, long count) {
   Now state;
   if (!PyType_IsSubtype(x->type, (PyTypeObject *)eager.tensor) || !now(x, &state)) return nothing();
   const long varying = state.node != &_Py_NoneStruct, n = PyTuple_Size(numbers);
-  if (varying && args[3] != &_Py_TrueStruct) return nothing();
+  if (varying && (args[3] != &_Py_TrueStruct || (OF(x, view) != &_Py_NoneStruct && OF(x, edge) != &_Py_NoneStruct))) return nothing(); /* also of a leaf that is a view */
   PyObject *values = PyList_New(n + 1);
   PyList_SetItem(values, 0, keep(state.array));
   for (long i = 0; i < n; i++) PyList_SetItem(values, i + 1, keep(PyTuple_GetItem(numbers, i)));
@@ -1170,7 +1170,8 @@ static PyObject *tried(int k, PyObject *x, PyObject *const *args, long count) {
 
 static PyObject *call_method(int k, PyObject *x, PyObject *const *args, long count, PyObject *names) {
   const long named = names ? PyTuple_Size(names) : 0;
-  if (!named && count == methods_of[k].others && (PyObject *)x->type == eager.tensor && (!count || is_number(args[0]) || (PyObject *)args[0]->type == eager.tensor)) {
+  const int plain = !named && count == methods_of[k].others && (PyObject *)x->type == eager.tensor;
+  if (plain && (!count || is_number(args[0]) || ((PyObject *)args[0]->type == eager.tensor && (args[0] == x || OF(args[0], storage) != OF(x, storage))))) {
     PyObject *const type = PyTuple_Size(methods_of[k].statics) ? PyTuple_GetItem(methods_of[k].statics, 0) : 0;
     Now state;
     if (type && now(x, &state) && (PyObject *)state.array->type == known.array && get(FIELD(state.array, aval), ways.dtype) == type) return keep(x); /* it has that dtype */

@@ -10,7 +10,8 @@ import numpy as np
 
 from fdl.core.array import Deferred
 from fdl.core.trace import Tracer
-from fdl.stateful._tensor import Size, Tensor
+from fdl.stateful._results import Size
+from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.distributions import constraints
 from fdl.stateful.functions.creation import tensor

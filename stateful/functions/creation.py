@@ -248,4 +248,4 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         found = list(meshgrid(given[1], given[0], *given[2:]))
         return (found[1], found[0], *found[2:])
     shape = [x.numel() for x in given]
-    return tuple([x.view(*[n if j == i else 1 for j, n in enumerate(shape)]).expand(*shape) for i, x in enumerate(given)])
+    return tuple([x.reshape(*[n if j == i else 1 for j, n in enumerate(shape)]).expand(*shape) for i, x in enumerate(given)])

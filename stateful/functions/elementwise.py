@@ -15,6 +15,7 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._dtypes import result_dtype
 from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, check_cast, method
+from fdl.stateful._views import repeats_itself
 
 __all__ = [
     "abs", "acos", "add", "addcdiv", "addcmul", "allclose", "asin", "atan", "atan2", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil",
@@ -239,6 +240,16 @@ _masked_fill = Function(_masked_fill_body, "masked_fill")
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Any:
     """`value` where the mask holds."""
     return apply(_masked_fill, (input, mask, as_tensor_operand(value)))
+
+
+_masked_fill_plain = Tensor.masked_fill_  # type: ignore[attr-defined]
+
+
+@method("masked_fill_")
+def _masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
+    if not isinstance(self, Tensor) or not repeats_itself(self, "masked_fill_"):
+        return _masked_fill_plain(self, mask, value)  # type: ignore[no-any-return]
+    return self._overwrite(masked_fill(self, mask, value), repeats=mask.expand(self.shape))
 
 
 def _clamp_body(x: Any, *limits: Any) -> Any:

@@ -20,7 +20,9 @@ from fdl.core.array import Deferred, from_numpy
 from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of, transforming
 from fdl.extend import Function, current_recorder
-from fdl.stateful._tensor import Composite, Step, Tensor, apply, as_tensor_operand, method, owned, view_of, wrap
+from fdl.stateful._places import Places
+from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, owned, view_of, wrap
+from fdl.stateful._views import Step, refuse_shared, repeats_itself
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -148,10 +150,28 @@ def basic_view(x: Tensor, items: Sequence[Any]) -> Tensor:
     return view_of(x, _step(x._value().aval.shape, items))
 
 
-def _step(shape: tuple[int, ...], items: Sequence[Any]) -> Step:
+def _step(shape: tuple[int, ...], items: Sequence[Any], among: tuple[str, int] | None = None) -> Step:
     static, starts = _parse(shape, items)
-    index = tuple(items)
-    return Step(_read, _write, lambda a: a[index], (static,), tuple(starts))
+    return Step(_read, _write, _places, (static,), tuple(starts), among)
+
+
+def _places(p: Places, starts: tuple[int, ...], static: tuple[_Cut]) -> Places:
+    """Where the elements of an index lie."""
+    given, axis, offset = iter(starts), 0, p.offset
+    shape: list[int] = []
+    strides: list[int] = []
+    for item in static[0]:
+        if item[0] == "new":
+            shape.append(1)
+            strides.append(p.shape[axis] * p.strides[axis] if axis < len(p.shape) else 1)
+            continue
+        n, s = p.shape[axis], p.strides[axis]
+        axis += 1
+        offset += 0 if item[0] == "all" else next(given) * s
+        if item[0] != "pick":
+            shape.append(item[1] if item[0] == "cut" else n)
+            strides.append(s * item[2] if item[0] == "cut" else s)
+    return Places(tuple(shape), tuple(strides), offset)
 
 
 # Indices of all kinds
@@ -270,6 +290,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         place = basic_view(self, items)
         while isinstance(value, Tensor) and value.ndim > place.ndim and value.shape[0] == 1:  # as NumPy takes it
             value = value[0]
+        refuse_shared(place, (value,), broadcast=True)
         place._overwrite(value if isinstance(value, Tensor) else _filled(place, value))
         return
     if len(items) == 1 and _is_mask(items[0]) and items[0].shape == self.shape and (not isinstance(value, Tensor) or not value.ndim):
@@ -278,7 +299,15 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     if _denied(items):
         return
     tensors, static = _advanced(self, _without_masks(items))
-    self._overwrite(apply(_put, (self, value, *tensors), (static,)))
+    _put_at(self, _put, value, tensors, static)
+
+
+def _put_at(self: Tensor, put: Function, value: Any, tensors: Sequence[Tensor], static: _Static) -> Tensor:
+    """Values at an index with tensors, in place."""
+    mask: Any = True
+    if repeats_itself(self, "index_put_"):
+        mask = apply(_put, (wrap(ops.full(self._aval.shape, False, dtypes.bool_)), True, *tensors), (static,))
+    return self._overwrite(apply(put, (self, value, *tensors), (static,)), repeats=mask)
 
 
 _fill_body = Function(lambda value, shape, np_dtype: ops.broadcast_to(ops.cast(value, np_dtype), shape), "fill")
@@ -293,26 +322,28 @@ def _filled(x: Any, value: Any) -> Any:
 
 @method("fill_")
 def _fill_(self: Tensor, value: Any) -> Tensor:
-    return self._overwrite(_filled(self, value))
+    return self._overwrite(_filled(self, value), repeats=True)
 
 
 @method("zero_")
 def _zero_(self: Tensor) -> Tensor:
-    return self._overwrite(_filled(self, 0))
+    return self._overwrite(_filled(self, 0), repeats=True)
 
 
 @method("__iter__")
 def _iter(self: Tensor) -> Any:
+    if not self.ndim:
+        raise TypeError("iteration over a 0-d tensor")
     return iter(unbind(self))
 
 
 # Parts as views
 
 
-def _along(x: Tensor, dim: int, item: Any) -> Tensor:
+def _along(x: Tensor, dim: int, item: Any, among: tuple[str, int] | None = None) -> Tensor:
     items = [_WHOLE] * x.ndim
     items[dim] = item
-    return basic_view(x, items)
+    return view_of(x, _step(x._value().aval.shape, items, among))
 
 
 @method()
@@ -324,41 +355,64 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 @method()
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """`length` elements from `start` on along a dimension; a view."""
-    return _along(input, dim_of(input, dim), slice(start, start + length))
+    d, start, length = dim_of(input, dim), int(start), int(length)
+    n = input.shape[d]
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not -n <= start <= n:
+        raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start})")
+    start += n if start < 0 else 0
+    if start + length > n:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
+    return _along(input, d, slice(start, start + length))
 
 
 @method()
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """All parts along a dimension, as views."""
     if not input.ndim:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions") if dim else TypeError("iteration over a 0-d tensor")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = dim_of(input, dim)
-    return tuple([_along(input, d, i) for i in range(input.shape[d])])
+    return tuple([_along(input, d, i, ("Unbind", i)) for i in range(input.shape[d])])
 
 
 @method()
 def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Consecutive parts along a dimension, of one size (the last may be smaller) or of given sizes; views."""
-    sizes = split_size_or_sections if isinstance(split_size_or_sections, int) else tuple(split_size_or_sections)
-    steps = _split_steps(input._value().aval.shape, sizes, dim_of(input, dim))
-    return tuple([view_of(input, step) for step in steps])
+    if not input.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    return in_parts(input, split_size_or_sections, dim_of(input, dim), "Split" if isinstance(split_size_or_sections, int) else "SplitWithSizes")
+
+
+def in_parts(input: Tensor, sections: int | Sequence[int], dim: int, among: str | None = None) -> tuple[Tensor, ...]:
+    """Consecutive parts along a dimension, of one size or of given sizes.  `among` names what gives parts that cannot be changed one by one."""
+    sizes = sections if isinstance(sections, int) else tuple([int(n) for n in sections])
+    return tuple([view_of(input, step) for step in _split_steps(input._value().aval.shape, sizes, dim, among)])
 
 
 @functools.lru_cache(maxsize=1024)
-def _split_steps(shape: tuple[int, ...], size: int | tuple[int, ...], dim: int) -> list[Step]:
+def _split_steps(shape: tuple[int, ...], size: int | tuple[int, ...], dim: int, among: str | None) -> list[Step]:
     n = shape[dim]
-    sizes = [min(size, n - i) for i in range(0, n, size)] or [0] if isinstance(size, int) else list(size)
+    if isinstance(size, int) and (size < 0 or (not size and n)):
+        why = f"split expects split_size be non-negative, but got split_size={size}"
+        raise RuntimeError(why if size else f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
+    sizes = [min(size, n - i) for i in range(0, n, size or 1)] or [0] if isinstance(size, int) else list(size)
     if builtins.sum(sizes) != n:
         raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but got split_sizes={sizes}")
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
-    return [_step(shape, [slice(a, a + s) if i == dim else _WHOLE for i in range(len(shape))]) for a, s in zip(starts, sizes, strict=True)]
+    cuts = [[slice(a, a + s) if i == dim else _WHOLE for i in range(len(shape))] for a, s in zip(starts, sizes, strict=True)]
+    return [_step(shape, cut, None if among is None else (among, k)) for k, cut in enumerate(cuts)]
 
 
 @method()
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` parts of equal size along a dimension; views."""
-    n = input.shape[dim_of(input, dim)]
-    return split(input, max(1, -(-n // chunks)), dim)
+    if not input.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    d = dim_of(input, dim)
+    return in_parts(input, -(-input.shape[d] // chunks) or [0] * chunks, d, "Split")
 
 
 def _diagonal_body(x: Any, offset: int) -> Any:
@@ -371,7 +425,9 @@ _diag_make = Function(lambda x, k: jnp.diag(x, k), "diag")
 
 @method()
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The diagonal of a matrix, or the matrix with this diagonal."""
+    """The diagonal of a matrix, or the matrix with this diagonal; a copy."""
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
     return apply(_diag_read if input.ndim == 2 else _diag_make, (input,), (diagonal,))  # type: ignore[no-any-return]
 
 
@@ -478,7 +534,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 @method("index_put_")
 def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Tensor:
     tensors, static = _advanced(self, _without_masks(_items(self, tuple(indices))))
-    return self._overwrite(apply(_put_add if accumulate else _put, (self, as_tensor_operand(values), *tensors), (static,)))
+    return _put_at(self, _put_add if accumulate else _put, as_tensor_operand(values), tensors, static)
 
 
 @method()

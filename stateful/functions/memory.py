@@ -10,30 +10,40 @@ import numpy as np
 from fdl.core.array import from_numpy as array_of
 from fdl.stateful._dtypes import of
 from fdl.stateful._random import rand
-from fdl.stateful._tensor import Tensor, method, wrap
+from fdl.stateful._tensor import Composite, Tensor, method, wrap
+from fdl.stateful._views import places_of
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.creation import arange, full, linspace
-from fdl.stateful.functions.shapes import cat, transpose
+from fdl.stateful.functions.reductions import dim_of
+from fdl.stateful.functions.shapes import cat, matrices, transpose
 
 __all__ = ["bartlett_window", "blackman_window", "gradient", "hamming_window", "hann_window", "logspace", "randint_like", "range", "scalar_tensor"]
 
 
 @method()
 def stride(input: Tensor, dim: int | None = None) -> Any:
-    """Steps of the dimensions, in elements, of a contiguous tensor."""
-    shape = tuple(input.shape)
-    found = tuple([math.prod(shape[k + 1 :]) for k in _counted(len(shape))])
-    return found if dim is None else found[dim]
-
-
-def _counted(n: int) -> list[int]:
-    return list(np.arange(n).tolist())
+    """Steps of the dimensions in the storage, in elements."""
+    found = places_of(_real_of(input)).strides
+    return found if dim is None else found[dim_of(input, dim)]
 
 
 @method()
 def storage_offset(input: Tensor) -> int:
-    """0."""
-    return 0
+    """Where in the storage the first element lies."""
+    return places_of(_real_of(input)).offset
+
+
+def _real_of(input: Any) -> Tensor:
+    """The tensor, or the first of those that a complex one is made of."""
+    return input.pieces()[0] if isinstance(input, Composite) else input  # type: ignore[no-any-return]
+
+
+def _base(self: Tensor) -> Tensor | None:
+    """The tensor that a view is seen from; None for one that is no view."""
+    if self._view is None or self._turned is not None:
+        return None
+    base = self._root()
+    return None if base._hidden else base if base._origin is None else base._origin
 
 
 @method()
@@ -57,10 +67,11 @@ def _attribute(name: str, doc: str) -> Any:
     return set_on
 
 
+_attribute("_base", "The tensor that a view is seen from; None for one that is no view.")(_base)
 _attribute("itemsize", "Bytes of an element.")(lambda self: self.dtype.itemsize)
 _attribute("nbytes", "Bytes of all elements.")(lambda self: self.dtype.itemsize * self.numel())
 _attribute("H", "A matrix with its dimensions exchanged.")(lambda self: transpose(self, 0, 1) if self.ndim == 2 else self)
-_attribute("mH", "The last two dimensions exchanged.")(lambda self: transpose(self, -2, -1))
+_attribute("mH", "The last two dimensions exchanged.")(lambda self: transpose(matrices(self, "mH"), -2, -1) if self.ndim else self)
 _attribute("layout", "How elements lie: strided.")(lambda self: "strided")
 _attribute("is_quantized", "Whether elements are quantized: no.")(lambda self: False)
 _attribute("real", "The tensor itself.")(lambda self: self)
@@ -220,7 +231,7 @@ def _slope(x: Any, h: Any, d: int, edge: int) -> Any:
     if isinstance(h, Tensor) and h.ndim:
         shape = [1] * x.ndim
         shape[d] = -1
-        gaps = (h[1:] - h[:-1]).view(*shape)
+        gaps = (h[1:] - h[:-1]).reshape(*shape)
         step = x.narrow(d, 1, n - 1) - x.narrow(d, 0, n - 1)
         rates = step / gaps
         left, right = gaps.narrow(d, 0, n - 2), gaps.narrow(d, 1, n - 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -16,10 +17,13 @@ from fdl.core.array import from_numpy as array_of
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.ops.reduction import lowest
-from fdl.stateful._tensor import Size, Tensor, apply, as_tensor_operand, method, wrap
-from fdl.stateful.functions.indexing import check_bounds, select, split
+from fdl.stateful._places import Places, extent, in_windows, on_diagonal
+from fdl.stateful._results import Size
+from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, view_of, wrap
+from fdl.stateful._views import Step, places_of, strided
+from fdl.stateful.functions.indexing import check_bounds, in_parts, select, split
 from fdl.stateful.functions.reductions import dim_of
-from fdl.stateful.functions.shapes import cat, flip, movedim, stack, transpose, unsqueeze
+from fdl.stateful.functions.shapes import cat, flip, matrices, movedim, stack, transpose, unsqueeze
 
 __all__ = [
     "adjoint", "argwhere", "as_strided", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes", "cartesian_prod", "column_stack", "combinations",
@@ -119,6 +123,8 @@ def broadcast_shapes(*shapes: Any) -> Size:
 @method()
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts between places, or so many parts of nearly one size; views."""
+    if not input.ndim:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     n = input.shape[dim_of(input, dim)]
     given = indices_or_sections.tolist() if isinstance(indices_or_sections, Tensor) else indices_or_sections
     if isinstance(given, int):
@@ -131,11 +137,14 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         if any(b < a for a, b in itertools.pairwise(edges)):
             axis = dim_of(input, dim)
             return tuple([input.narrow(axis, min(a, n), max(b - a, 0)) for a, b in itertools.pairwise(edges)])
-    return split(input, sizes, dim)
+    return in_parts(input, sizes, dim_of(input, dim))
 
 
 def _splitter(name: str, axis: int) -> Callable[..., Any]:
     def public(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        least = max(axis, 1) + (axis > 1)
+        if input.ndim < least:
+            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.ndim} dimensions!")
         d = 0 if axis == 1 and input.ndim == 1 else axis
         if isinstance(indices_or_sections, int) and input.shape[d] % indices_or_sections:
             raise RuntimeError(f"torch.{name} attempted to split along dimension {d}, but the size of the dimension {input.shape[d]} is not divisible by {indices_or_sections}!")
@@ -156,14 +165,14 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
 
 @method()
 def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """`split`."""
-    return split(input, split_size, dim)
+    """`split`, into parts that can be changed one by one."""
+    return in_parts(input, split_size, dim_of(input, dim))
 
 
 @method()
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """`chunk`."""
-    return input.chunk(chunks, dim)  # type: ignore[no-any-return]
+    """`chunk`, into parts that can be changed one by one."""
+    return in_parts(input, max(1, -(-input.shape[dim_of(input, dim)] // chunks)), dim_of(input, dim))
 
 
 # Turns
@@ -195,8 +204,8 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 @method()
 def ravel(input: Tensor) -> Tensor:
-    """A vector of all elements."""
-    return input.reshape(-1)  # type: ignore[no-any-return]
+    """A vector of all elements: a view of a contiguous tensor, else a copy."""
+    return input.contiguous().reshape(-1)  # type: ignore[no-any-return]
 
 
 @method()
@@ -219,7 +228,7 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
 @method()
 def adjoint(input: Tensor) -> Tensor:
     """The last two dimensions exchanged."""
-    return transpose(input, -2, -1)
+    return transpose(matrices(input, "adjoint()"), -2, -1) if input.ndim else input
 
 
 # Diagonals
@@ -269,8 +278,16 @@ _embed = Function(_embed_body, "diag_embed")
 
 @method()
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """The diagonal of two dimensions, as the last one; a copy."""
-    return apply(_diagonal, (input,), (offset, dim_of(input, dim1), dim_of(input, dim2)))
+    """The diagonal of two dimensions, as the last one; a view."""
+    a, b = dim_of(input, dim1), dim_of(input, dim2)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return view_of(input, _diagonal_step(offset, a, b))
+
+
+@functools.lru_cache(maxsize=1024)
+def _diagonal_step(offset: int, a: int, b: int) -> Step:
+    return Step(_diagonal, _diagonal_scatter, lambda p, numbers, static: on_diagonal(p, *static), (offset, a, b))
 
 
 @method()
@@ -311,42 +328,63 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
 # Windows
 
 
+def _windows_place(count: int, size: int, step: int) -> Any:
+    """Where along its dimension each element of the windows lies: (windows, size)."""
+    shape = (count, size)
+    return ops.add(ops.mul(ops.iota(shape, 0, dtypes.int64), step), ops.iota(shape, 1, dtypes.int64))
+
+
 def _windows_body(x: Any, axis: int, size: int, step: int) -> Any:
     if not aval_of(x).ndim:
-        return ops.reshape(x, (1,))
-    count = (aval_of(x).shape[axis] - size) // step + 1
-    shape = (count, size)
-    place = ops.add(ops.mul(ops.iota(shape, 0, dtypes.int64), step), ops.iota(shape, 1, dtypes.int64))
-    out = ops.gather(x, [place], (axis,))  # (count, size, ...)
-    ndim = aval_of(out).ndim
-    rest = list(range(2, ndim))
+        return ops.reshape(x, (1,)) if size else ops.full((0,), 0, aval_of(x).dtype)
+    out = ops.gather(x, [_windows_place((aval_of(x).shape[axis] - size) // step + 1, size, step)], (axis,))  # (windows, size, ...)
+    rest = list(range(2, aval_of(out).ndim))
     return ops.transpose(out, (*rest[:axis], 0, *rest[axis:], 1))
 
 
-_windows = Function(_windows_body, "unfold")
+def _windows_write_body(x: Any, value: Any, axis: int, size: int, step: int) -> Any:
+    """Of elements that share a place the last one stays."""
+    ndim = aval_of(x).ndim
+    if not ndim:
+        return ops.reshape(value, ()) if size else x
+    first = ops.transpose(value, (axis, ndim, *[d for d in range(ndim) if d != axis]))  # (windows, size, ...)
+    place = _windows_place(aval_of(value).shape[axis], size, step)
+    return ops.move_axis(ops.scatter(ops.move_axis(x, axis, 0), first, [place], (0,)), 0, axis)
+
+
+_windows, _windows_write = Function(_windows_body, "unfold"), Function(_windows_write_body, "unfold")
 
 
 @method("unfold")
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Any:
-    """Windows along a dimension, as a new last one; a copy."""
-    return apply(_windows, (input,), (dim_of(input, dimension), size, step))
-
-
-def _strided_body(x: Any, size: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
-    flat = ops.reshape(x, (aval_of(x).size,))
-    place = ops.full(size, offset, dtypes.int64)
-    for k, s in enumerate(strides):
-        place = ops.add(place, ops.mul(ops.iota(size, k, dtypes.int64), s))
-    return ops.gather(flat, [place], (0,))
-
-
-_strided = Function(_strided_body, "as_strided")
+    """Windows along a dimension, as a new last one; a view."""
+    d = dim_of(input, dimension)
+    n = input.shape[d] if input.ndim else 1
+    if size > n:
+        raise RuntimeError(f"maximum size for tensor at dimension {d} is {n} but size is {size}")
+    if size < 0 or step <= 0:
+        raise RuntimeError(f"size is {size} but must be >= 0" if size < 0 else f"step is {step} but must be > 0")
+    return view_of(input, Step(_windows, _windows_write, lambda p, numbers, static: in_windows(p, *static), (d, size, step)))
 
 
 @method()
-def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int = 0) -> Any:
-    """Elements at sums of strides in the contiguous tensor; a copy."""
-    return apply(_strided, (input,), (tuple(size), tuple(stride), storage_offset or 0))
+def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Any:
+    """Elements of the storage at sums of strides; a view.  RuntimeError where they lie outside of it."""
+    if isinstance(input, Composite):
+        return input.of_pieces([as_strided(x, size, stride, storage_offset) for x in input.pieces()])
+    base = input if input._view is None or input._edge is not None else input._view.base
+    p = Places(tuple(size), tuple(stride), places_of(input).offset if storage_offset is None else storage_offset)
+    if len(p.shape) != len(p.strides):
+        raise RuntimeError(f"mismatch in length of strides and shape: {len(p.strides)} and {len(p.shape)}")
+    if any(s < 0 for s in p.strides):
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(p.strides)}")
+    width, have = input.dtype.itemsize, base._value().aval.size
+    if extent(p) > have:
+        raise RuntimeError(
+            f"setStorage: sizes {list(p.shape)}, strides {list(p.strides)}, storage offset {p.offset}, and itemsize {width} "
+            f"requiring a storage size of {extent(p) * width} are out of bounds for storage of size {have * width}"
+        )
+    return view_of(base, strided(p))
 
 
 # Elements at indices

@@ -14,7 +14,8 @@ from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._dtypes import result_dtype, to_numpy
-from fdl.stateful._tensor import Tensor, apply, method, returned
+from fdl.stateful._results import returned
+from fdl.stateful._tensor import Tensor, apply, method
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "bincount", "count_nonzero", "cumsum", "log_softmax", "logsumexp", "max", "max_result", "mean",

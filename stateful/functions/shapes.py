@@ -14,7 +14,10 @@ from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
-from fdl.stateful._tensor import Composite, Step, Tensor, add_conversion, apply, converted, dtype_and_device, method, view_of, wrap
+from fdl.stateful._dtypes import device as device_kind
+from fdl.stateful._places import expanded, permuted, viewed
+from fdl.stateful._tensor import Composite, Tensor, add_conversion, apply, converted, method, view_of, wrap
+from fdl.stateful._views import Step, is_contiguous, places_of, refuse_shared
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -22,7 +25,7 @@ __all__ = [
     "repeat", "repeat_interleave", "reshape", "roll", "squeeze", "stack", "t", "tile", "transpose", "tril", "triu", "unflatten", "unsqueeze", "view",
 ]  # fmt: skip
 
-# Views: each step says how it is read, how a value is written through it, and what it is on an ndarray
+# Views: each step says how it is read, how a value is written through it, and where its elements lie
 
 
 def _sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
@@ -72,49 +75,67 @@ _write_expand = Function(_write_expand_body, "expand")
 
 @method("view", "view_as")
 def view(input: Tensor, *shape: Any) -> Tensor:
-    """The same elements in another shape; a view.  `x.view(dtype)` is not supported."""
+    """The same elements in another shape; RuntimeError where that takes a copy.  `x.view(dtype)` of another dtype is not supported."""
     if len(shape) == 1 and isinstance(shape[0], dtype):
+        if shape[0] == input.dtype:
+            return view(input, tuple(input.shape))
         raise RuntimeError("view(dtype) is not supported; x.to(dtype) converts")
     if len(shape) == 1 and isinstance(shape[0], Tensor):
         shape = tuple(shape[0].shape)
-    return view_of(input, _view_step(input._value().aval.shape, _sizes(shape)))
+    step = _view_step(input._value().aval.shape, _sizes(shape))
+    for x in input.pieces() if isinstance(input, Composite) else (input,):
+        if x._view is not None and viewed(places_of(x), step.static[0]) is None:
+            raise RuntimeError(
+                "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead."
+            )
+    return view_of(input, step)
 
 
 @functools.lru_cache(maxsize=4096)
 def _view_step(own: tuple[int, ...], shape: tuple[int, ...]) -> Step:
-    new = _resolved(own, shape)
-    return Step(_read_reshape, _write_reshape, lambda a: a.reshape(new), (new, own))
+    return Step(_read_reshape, _write_reshape, lambda p, numbers, static: viewed(p, static[0]), (_resolved(own, shape), own))  # type: ignore[arg-type,return-value]
 
 
 @method()
 def reshape(input: Tensor, *shape: Any) -> Tensor:
-    """The same elements in another shape; a view."""
-    return view(input, *shape)
+    """The same elements in another shape: a view where that is one, else a copy."""
+    if isinstance(input, Composite):
+        return input.of_pieces([reshape(x, *shape) for x in input.pieces()])  # type: ignore[no-any-return]
+    step = _view_step(input._value().aval.shape, _sizes(shape))
+    if input._view is None or viewed(places_of(input), step.static[0]) is not None:
+        return view_of(input, step)
+    return apply(_read_reshape, (input,), step.static)  # type: ignore[no-any-return]
 
 
 @method("reshape_as")
 def _reshape_as(input: Tensor, other: Tensor) -> Tensor:
-    return view(input, tuple(other.shape))
+    return reshape(input, tuple(other.shape))
 
 
 @method()
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Dimensions from `start_dim` to `end_dim` made one."""
+    """Dimensions from `start_dim` to `end_dim` made one: the tensor itself, a view or a copy."""
     if not input.ndim:
-        return view(input, 1)
+        return reshape(input, 1)
     a, b = dim_of(input, start_dim), dim_of(input, end_dim)
     shape = tuple(input.shape)
     if a == b:
         return input
-    return view(input, (*shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :]))
+    if a > b:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    return reshape(input, (*shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :]))
 
 
 @method()
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension made several."""
+    if not input.ndim:
+        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim 0 (1) in the input tensor")
     d = dim_of(input, dim)
     rest = math.prod(n for n in sizes if n != -1)
-    whole = [input.shape[d] // rest if n == -1 else n for n in sizes]
+    whole = [input.shape[d] // max(rest, 1) if n == -1 else n for n in sizes]
+    if math.prod(whole) != input.shape[d]:
+        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({input.shape[d]}) in the input tensor")
     return view(input, (*input.shape[:d], *whole, *input.shape[d + 1 :]))
 
 
@@ -147,7 +168,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 
 @functools.lru_cache(maxsize=4096)
 def _permute_step(order: tuple[int, ...]) -> Step:
-    return Step(_read_permute, _write_permute, lambda a: a.transpose(order), (order,))
+    return Step(_read_permute, _write_permute, lambda p, numbers, static: permuted(p, static[0]), (order,))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -165,6 +186,13 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return view_of(input, _permute_step(order))
 
 
+def matrices(x: Any, what: str) -> Any:
+    """What has two dimensions at least, or none; RuntimeError for a vector."""
+    if x.ndim == 1:
+        raise RuntimeError(f"tensor.{what} is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
+    return x
+
+
 @method()
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector as it is."""
@@ -176,6 +204,8 @@ def t(input: Tensor) -> Tensor:
 @method()
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """Dimensions moved to other places, the others in order."""
+    if not input.ndim:
+        return reshape(input, ())
     src = [dim_of(input, d) for d in ([source] if isinstance(source, int) else source)]
     dst = [dim_of(input, d) for d in ([destination] if isinstance(destination, int) else destination)]
     order = [i for i in range(input.ndim) if i not in src]
@@ -192,7 +222,12 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     shape = tuple([input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(given)])
     if lead < 0 or any(d not in (1, n) for d, n in zip(input.shape, shape[lead:], strict=True)):
         raise RuntimeError(f"The expanded size of the tensor {list(given)} must match the existing size {list(input.shape)} at each dimension that is not 1.")
-    return view_of(input, Step(_read_expand, _write_expand, lambda a: np.broadcast_to(a, shape), (shape,)))
+    return view_of(input, _expand_step(shape))
+
+
+@functools.lru_cache(maxsize=4096)
+def _expand_step(shape: tuple[int, ...]) -> Step:
+    return Step(_read_expand, _write_expand, lambda p, numbers, static: expanded(p, static[0]), (shape,))
 
 
 @method("expand_as")
@@ -210,10 +245,10 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 
 @method()
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself, or a copy of a view."""
+    """The tensor itself, or a copy where its elements do not lie side by side."""
     if isinstance(input, Composite):
         return input.contiguous()  # type: ignore[attr-defined,no-any-return]
-    return input if input._view is None else clone(input)
+    return input if is_contiguous(input) else clone(input)
 
 
 _clone = Function(lambda x: ops.barrier(x), "clone")
@@ -224,7 +259,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy, with history."""
     if isinstance(input, Composite):
         return input.clone()  # type: ignore[attr-defined,no-any-return]
-    if input._node() is None:
+    if input._node() is None and input._storage.exported is None:
         return wrap(input._value())  # arrays never change: a cell of its own is a copy
     return apply(_clone, (input,))  # type: ignore[no-any-return]
 
@@ -369,9 +404,21 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Tensors expanded to their common shape."""
-    shape = np.broadcast_shapes(*[tuple(x.shape) for x in tensors])
-    return tuple([expand(x, *shape) for x in tensors])
+    """Tensors expanded to their common shape; those that have it as they are."""
+    shape: tuple[int, ...] = ()
+    for x in tensors:
+        shape = _common(shape, tuple(x.shape))
+    return tuple([x if tuple(x.shape) == shape else expand(x, shape) for x in tensors])
+
+
+def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape to which two broadcast; RuntimeError where they do not."""
+    ndim = max(len(a), len(b))
+    a, b = (1,) * (ndim - len(a)) + a, (1,) * (ndim - len(b)) + b
+    for d, (n, m) in enumerate(zip(a, b, strict=True)):
+        if n != m and 1 not in (n, m):
+            raise RuntimeError(f"The size of tensor a ({n}) must match the size of tensor b ({m}) at non-singleton dimension {d}")
+    return tuple([m if n == 1 else n for n, m in zip(a, b, strict=True)])
 
 
 # Attributes and conversions
@@ -406,7 +453,19 @@ def is_floating_point(input: Tensor) -> bool:
 
 @method("is_contiguous")
 def _is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
-    return self._view is None
+    return is_contiguous(self)
+
+
+def dtype_and_device(args: Sequence[Any], dtype: Any, device: Any) -> tuple[Any, Any]:
+    """What the arguments of `to` mean, in whatever order they come: a dtype, a device, a tensor that has both, and flags."""
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype = a.dtype
+        elif isinstance(a, (str, device_kind)):
+            device = a
+        elif not isinstance(a, bool) and a is not None:
+            dtype = a
+    return dtype, device
 
 
 @method("to")
@@ -457,11 +516,16 @@ def _unchanged(self: Tensor) -> Tensor:
 
 @method("copy_")
 def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
+    refuse_shared(self, (source,))
+    if isinstance(source, Tensor) and self._view is None and (source._storage.exported is not None or source._node() is not None):
+        source = clone(source)  # memory and hooks of one are not those of the other
     return self._overwrite(source if isinstance(source, Tensor) else wrap(np.asarray(source)))
 
 
 @method("detach_")
 def _detach_(self: Tensor) -> Tensor:
+    if self._view is not None and self._edge is None and not self._root()._hidden:
+        raise RuntimeError("Can't detach views in-place. Use detach() instead.")
     self._note_slots("_edge")
     self._edge = None
     return self
@@ -469,9 +533,9 @@ def _detach_(self: Tensor) -> Tensor:
 
 @method("data_ptr")
 def _data_ptr(self: Tensor) -> int:
-    return id(self._storage)
+    return id(self._storage) + places_of(self).offset * self.dtype.itemsize
 
 
 Tensor.T = property(lambda self: permute(self, tuple(range(self.ndim))[::-1]))  # type: ignore[attr-defined]
-Tensor.mT = property(lambda self: transpose(self, -1, -2))  # type: ignore[attr-defined]
+Tensor.mT = property(lambda self: transpose(matrices(self, "mT"), -1, -2) if self.ndim else self)  # type: ignore[attr-defined]
 Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = False  # type: ignore[attr-defined]

@@ -14,7 +14,8 @@ from fdl.core.array import from_numpy as array_of
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.ops.reduction import lowest
-from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, method, returned, wrap
+from fdl.stateful._results import returned
+from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, method, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [

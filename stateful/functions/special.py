@@ -68,7 +68,7 @@ def _same(name: str) -> Callable[[Any], Any]:
         return input
 
     public.__name__, public.__doc__ = name, "Of a complex tensor what its name says; a real tensor itself."
-    return method(name)(public)
+    return public if isinstance(getattr(Tensor, name, None), property) else method(name)(public)
 
 
 real, conj, conj_physical, resolve_conj, resolve_neg = (_same(n) for n in ("real", "conj", "conj_physical", "resolve_conj", "resolve_neg"))

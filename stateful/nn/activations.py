@@ -236,7 +236,7 @@ class LinearCrossEntropyLoss(Module):
         shape = (self.num_classes, *self.out_features)
         bias = self.linear.bias
         return F.linear_cross_entropy(
-            input, self.linear.weight.view(*shape, self.in_features), target, linear_bias=None if bias is None else bias.view(*shape), weight=self.weight,
+            input, self.linear.weight.reshape(*shape, self.in_features), target, linear_bias=None if bias is None else bias.reshape(*shape), weight=self.weight,
             reduction=self.reduction, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing,
         )  # fmt: skip
 

@@ -16,7 +16,8 @@ from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import check_device, to_numpy
 from fdl.stateful._guards import note_configuration
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Composite, Tensor, converted, dtype_and_device
+from fdl.stateful._tensor import Composite, Tensor, converted
+from fdl.stateful.functions.shapes import dtype_and_device
 from fdl.stateful.nn.hooks import Hooked
 from fdl.stateful.nn.parameter import PARAMETERS, Buffer, Parameter
 

@@ -34,16 +34,21 @@ class Parameter(Tensor):
         if data is None:
             self._storage = Storage(from_numpy(np.zeros(0, np.float32)))
         else:
-            self._storage = data._storage if data._view is None else Storage(data._value())
-        if requires_grad:
-            if not self.dtype.is_floating_point:
+            if requires_grad and not data.dtype.is_floating_point:
                 raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+            self._lie(data)
+        if requires_grad:
             self._edge = Leaf(self)
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + text_of(self)
 
     __str__ = __repr__
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """As in PyTorch a parameter of its own, without gradient, that shares memory with nobody."""
+        memo[id(self)] = copied = type(self)(self.detach().clone(), self.requires_grad)
+        return copied
 
     def __reduce__(self) -> Any:
         return _rebuilt, (np.array(self._value()._numpy()), self.requires_grad)
@@ -77,5 +82,5 @@ class Buffer(Tensor):
     def __init__(self, data: Tensor, *, persistent: bool = True) -> None:
         self._view = self._edge = None
         self._result = 0
-        self._storage = data._storage if data._view is None else Storage(data._value())
+        self._lie(data)
         self.persistent = persistent

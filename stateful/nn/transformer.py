@@ -35,10 +35,10 @@ def _merged(attn_mask: Tensor | None, key_padding_mask: Tensor | None, heads: in
     """Both masks as one that is added to (N, heads, L, S)."""
     mask, padding = _additive(attn_mask, dtype), _additive(key_padding_mask, dtype)
     if mask is not None and mask.ndim == 3:
-        mask = mask.view(-1, heads, *mask.shape[1:])
+        mask = mask.reshape(-1, heads, *mask.shape[1:])
     if padding is None:
         return mask
-    padding = padding.view(padding.shape[0], 1, 1, padding.shape[1])
+    padding = padding.reshape(padding.shape[0], 1, 1, padding.shape[1])
     return padding if mask is None else mask + padding
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fdl.core.blocks import whole
-from fdl.stateful._tensor import overwrite_all
+from fdl.stateful._views import overwrite_all
 from fdl.stateful.autograd import enable_grad, no_grad
 from fdl.stateful.functions.creation import zeros
 from fdl.stateful.functions.shapes import cat
@@ -130,7 +130,7 @@ class LBFGS(Optimizer):
         at = 0
         moved = []
         for p, old in zip(self._parameters, origin, strict=True):
-            moved.append((p, old + direction[at : at + p.numel()].view(*p.shape) * t))
+            moved.append((p, old + direction[at : at + p.numel()].reshape(*p.shape) * t))
             at += p.numel()
         overwrite_all(moved)
 

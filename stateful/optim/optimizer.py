@@ -15,7 +15,8 @@ from fdl.extend import Function, Storage, cut, put, want
 from fdl.stateful._cells import refuse_step
 from fdl.stateful._tape import HookHandle, grad_mode
 from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
-from fdl.stateful.autograd import enable_grad
+from fdl.stateful._views import overwrite_all
+from fdl.stateful.autograd import enable_grad, no_grad
 from fdl.stateful.nn.module import drop_gradients
 
 
@@ -52,18 +53,23 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
 class Draft:
     """What a step will change.  Nothing has changed until `carry_out`, which changes all of it: an interrupt leaves a step undone or done."""
 
-    __slots__ = ("cells", "kept", "states", "values")
+    __slots__ = ("cells", "kept", "seen", "states", "values")
 
     def __init__(self) -> None:
         self.cells: list[Storage] = []
+        self.seen: list[tuple[Tensor, Any]] = []
         self.values: list[Any] = []
         self.states: list[dict[str, Any]] = []
         self.kept: list[dict[str, Any]] = []
 
     def update(self, function: Function, cells: Sequence[Any], others: Sequence[Any], numbers: Sequence[Any], static: tuple[Any, ...]) -> None:
         """Record `function(*cells, *others, *numbers, *static)`; its results will be put into the cells, in order."""
-        storages: list[Storage] = [t._storage for t in cells]
+        storages: list[Storage] = [t._storage for t in cells if t._view is None]
         gradients = [g._storage.array if g._view is None else g._value() for g in others]
+        if len(storages) < len(cells):  # parameters that are parts of other tensors
+            outs, _ = function.record([*[t._value() for t in cells], *gradients, *numbers], static)
+            self.seen += zip(cells, outs, strict=True)
+            return
         outs, _ = function.record([*[s.array for s in storages], *gradients, *numbers], static)
         self.cells += storages
         self.values += outs
@@ -76,6 +82,9 @@ class Draft:
     def carry_out(self) -> None:
         """Make the changes; once more gives the same."""
         put(self.cells, self.values)
+        if self.seen:
+            with no_grad():
+                overwrite_all(self.seen)
         for state, numbers in zip(self.states, self.kept, strict=True):
             state.update(numbers)
 

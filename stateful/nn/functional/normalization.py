@@ -12,7 +12,8 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
-from fdl.stateful._tensor import Tensor, apply, overwrite_all
+from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful._views import overwrite_all
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.reductions import dim_of, power_norm
 

@@ -89,5 +89,5 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
     """Put parts of a vector into parameters."""
     start = 0
     for p in parameters:
-        p._overwrite(vec[start : start + p.numel()].view(*p.shape))
+        p._overwrite(vec[start : start + p.numel()].reshape(*p.shape))
         start += p.numel()

@@ -45,7 +45,7 @@ def padded(sequence: PackedSequence) -> tuple[Tensor, Tensor]:
     steps, batch = len(sizes), int(sizes[0])
     data = sequence.data
     flat = data.new_zeros(steps * batch, *data.shape[1:]).index_add(0, from_numpy(_places(lengths)), data)
-    return flat.view(steps, batch, *data.shape[1:]), from_numpy(lengths.astype(np.int64))
+    return flat.reshape(steps, batch, *data.shape[1:]), from_numpy(lengths.astype(np.int64))
 
 
 def packed(out: Tensor, like: PackedSequence) -> PackedSequence:
@@ -85,7 +85,7 @@ def pad_packed_sequence(sequence: PackedSequence, batch_first: bool = False, pad
     steps, batch = x.shape[:2]
     if padding_value:
         alive = from_numpy(np.arange(steps)[:, None] < np.asarray(lengths.numpy())[None, :])
-        x = x.masked_fill(~alive.view(steps, batch, *[1] * (x.ndim - 2)), padding_value)
+        x = x.masked_fill(~alive.reshape(steps, batch, *[1] * (x.ndim - 2)), padding_value)
     if total_length is not None:
         if total_length < steps:
             raise ValueError(
