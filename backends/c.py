@@ -6,14 +6,15 @@ import ctypes
 import dataclasses
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from fdl.backends import cache, runtime
-from fdl.backends.executable import Executable, as_operand_array
+from fdl.backends.executable import Executable, as_operand_array, interpret_checked
 from fdl.backends.toolchain import PROGRAM_FLAGS, Compiler
 from fdl.core import dtypes
 from fdl.core.array import DONATED, ConcreteArray
@@ -26,10 +27,12 @@ from fdl.lowering.builder import build
 from fdl.lowering.loop_ir import Dot, Node, Program
 from fdl.lowering.memory import Arena, plan_arena
 from fdl.lowering.passes import run_passes
+from fdl.lowering.passes.checks import lift_checks, only_checks
 from fdl.lowering.reindex import all_nodes
 from fdl.lowering.render import render_program
 from fdl.lowering.schedule import schedule
 from fdl.lowering.spellings import SUFFIX, changed_rows
+from fdl.ops.checks import Failure
 
 _LOADED: dict[str, int] = {}  # address of the program function by library
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
@@ -52,8 +55,9 @@ class Lowered:
 
 def lower(graph: Graph, donated: Sequence[int] = (), timed: bool = False) -> Lowered:
     """All steps before the compiler; `donated` are inputs whose memory outputs may take, `timed` programs measure their stages."""
-    optimized = run_passes(graph)
-    program = schedule(build(optimized))
+    lifted = lift_checks(graph)
+    optimized = run_passes(lifted.graph)
+    program = schedule(build(optimized, len(lifted.checks)))
     arena = plan_arena(program, donated)
     rendered = render_program(program, arena, timed)
     return Lowered(optimized, program, arena, rendered.source, rendered.parallel, rendered.lines, rendered.clocks, rendered.units)
@@ -119,7 +123,7 @@ def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
     program, in_place = lowered.program, lowered.arena.in_place
     products = sorted({SUFFIX[n.lhs.buffer.dtype] for n in all_nodes(program.nodes) if isinstance(n, Dot)})
     runtime.begin(compiler, products)
-    places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs]
+    places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs[: len(program.outputs) - program.guards]]
     return Plan(compile_source(lowered.source, lowered.units, compiler), lowered.arena.size, lowered.arena.own, lowered.parallel, places, products)
 
 
@@ -167,6 +171,7 @@ class CExecutable(Executable):
     def __init__(self, graph: Graph, compiler: Compiler, donated: Sequence[int] = (), plan: Callable[[], Plan] | None = None) -> None:
         self.graph = graph
         self.in_avals, self.out_avals = tuple(graph.in_avals), tuple(graph.out_avals)
+        self.guards = len(lift_checks(graph).checks)
         self.plan, self.native, self.address = cache.usable(lambda: self._load(compiler, donated, plan))
         self.run = self._native_program((), "run")
         self.into = self._native_program((), "fill")
@@ -186,7 +191,7 @@ class CExecutable(Executable):
         return found, native, _LOADED[library]
 
     def _native_program(self, captured: Sequence[ConcreteArray], kind: str, patterns: tuple[Any, ...] = (), donated: Sequence[int] = ()) -> Callable[..., Any]:
-        sizes = tuple(max(a.nbytes, 1) for a in self.out_avals)
+        sizes = tuple([max(a.nbytes, 1) for a in self.out_avals] + [1] * self.guards)
         own = self.in_avals[len(captured) :]
         program: Callable[..., Any] = self.native.program(
             self.address,
@@ -205,8 +210,29 @@ class CExecutable(Executable):
             "".join(map(number_code, self.in_avals)),
             "".join("1" if i in donated else "0" for i in range(len(own))),
             DONATED,
+            (self.guards, self._refusing()),
         )
         return program
+
+    def _refusing(self) -> Callable[[Sequence[Any]], Any] | None:
+        """`refuse`, for who does not keep this alive: the library's object is no part of what Python collects."""
+        if not self.guards:
+            return None
+        executable = weakref.ref(self)
+
+        def refuse(arrays: Sequence[Any]) -> None:
+            found = executable()
+            assert found is not None, "whoever runs a program keeps it"
+            found.refuse(arrays)
+
+        return refuse
+
+    def refuse(self, arrays: Sequence[Any]) -> NoReturn:
+        """Raise what the first check that fails for these inputs says."""
+        values = [as_operand_array(x, aval)._numpy() for x, aval in zip(arrays, self.in_avals, strict=True)]
+        interpret_checked(only_checks(self.graph), values)
+        failure: Failure = lift_checks(self.graph).checks[0].params["failure"]  # of a number at the edge, for which the reference has other bits
+        raise failure.raised()
 
     def table(self, name: str, count: int) -> Any:
         """Numbers that the program keeps under a name, as doubles that can be read and set."""

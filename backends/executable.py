@@ -10,8 +10,10 @@ import numpy as np
 
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
-from fdl.core.graph import Graph, interpret
+from fdl.core.graph import Equation, Graph, evaluate, interpret
 from fdl.core.pytree import TreeDef
+from fdl.lowering.passes.inline import inline
+from fdl.ops.checks import check_p
 
 
 class Executable(abc.ABC):
@@ -42,6 +44,30 @@ def as_operand_array(x: Any, aval: ShapedArray) -> ConcreteArray:
     return x if type(x) is ConcreteArray else ConcreteArray(aval, np.asarray(x).astype(aval.dtype))
 
 
+def interpret_checked(graph: Graph, args: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+    """`interpret`, where checks that fail name their own lines."""
+    if "check" not in graph.effects:
+        return interpret(graph, args)
+
+    def apply(e: Equation, operands: list[Any]) -> Sequence[Any]:
+        if e.primitive is check_p:
+            found = e.params["failure"].of(np.asarray(operands[0]), operands[1:], e.source)
+            if found is not None:
+                raise found
+            return []
+        return e.primitive.reference(operands, e.params)
+
+    return evaluate(_inlined(graph), args, apply, lambda lit: np.asarray(lit.value))
+
+
+def _inlined(graph: Graph) -> Graph:
+    """The graph without calls, made once."""
+    if "inlined" not in graph.memo:
+        graph.memo["inlined"] = inline(graph)
+    found: Graph = graph.memo["inlined"]
+    return found
+
+
 class Interpreted(Executable):
     """The graph on NumPy arrays with the reference implementations."""
 
@@ -49,5 +75,5 @@ class Interpreted(Executable):
         self.graph = graph
 
     def __call__(self, arrays: Sequence[ConcreteArray]) -> list[ConcreteArray]:
-        values = interpret(self.graph, [a._numpy() for a in arrays])
+        values = interpret_checked(self.graph, [a._numpy() for a in arrays])
         return [ConcreteArray(aval, value) for aval, value in zip(self.graph.out_avals, values, strict=True)]

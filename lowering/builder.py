@@ -31,8 +31,8 @@ class Builder(Products):
 
     # Graphs
 
-    def inline(self, graph: Graph, args: Sequence[Value], homes: Mapping[Atom, Home] | None = None) -> list[Value]:
-        """The results of a graph for these inputs; what `homes` names is stored there if it is stored."""
+    def inline(self, graph: Graph, args: Sequence[Value], homes: Mapping[Atom, Home] | None = None, at_once: Sequence[Atom] = ()) -> list[Value]:
+        """The results of a graph for these inputs; what `homes` names is stored there if it is stored, and what is wanted `at_once` is stored when it is known."""
         uses, in_order = use_counts(graph), {*graph.outputs, *(e.inputs[i] for e in graph.equations for i in _in_order(e))}
         env: dict[Var, Value] = dict(zip(graph.inputs, args, strict=True))
 
@@ -42,7 +42,7 @@ class Builder(Products):
         for e in graph.equations:
             env.update(zip(e.outputs, self.equation(e, [read(a) for a in e.inputs]), strict=True))
             for v in e.outputs:
-                if uses[v] > 1 and env[v].expensive and env[v].buffer is None:
+                if env[v].buffer is None and ((uses[v] > 1 and env[v].expensive) or v in at_once):
                     self.settle(env[v], v in in_order, (homes or {}).get(v))
         return [read(a) for a in graph.outputs]
 
@@ -169,11 +169,12 @@ def _in_order(e: Equation) -> Sequence[int]:
     return e.primitive.reads_in_order([x.aval for x in e.inputs], e.params)
 
 
-def build(graph: Graph) -> Program:
-    """The loop program of a graph without constants."""
+def build(graph: Graph, guards: int = 0) -> Program:
+    """The loop program of a graph without constants, whose last results are so many guards."""
     b = Builder()
     inputs = [b.new_buffer(a.dtype, a.size, "input") for a in graph.in_avals]
-    values = b.inline(graph, [b.loaded(buffer, a.shape) for buffer, a in zip(inputs, graph.in_avals, strict=True)])
+    flags = graph.outputs[len(graph.outputs) - guards :]
+    values = b.inline(graph, [b.loaded(buffer, a.shape) for buffer, a in zip(inputs, graph.in_avals, strict=True)], at_once=flags)
     outputs = []
     carried = {b for n in b.nodes if isinstance(n, Loop) for _, b in n.carry if b.size <= _FEW}  # these stay in registers
     for value in values:
@@ -184,4 +185,4 @@ def build(graph: Graph) -> Program:
             buffer = b.new_buffer(value.dtype, value.size, "output")
             b.store(value, buffer)
         outputs.append(buffer)
-    return Program(b.nodes, b.buffers, inputs, outputs, b.exprs)
+    return Program(b.nodes, b.buffers, inputs, outputs, b.exprs, guards)

@@ -556,13 +556,22 @@ class Branch(Node):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Program:
-    """Nodes in order; buffers by number; which buffers are inputs and outputs."""
+    """Nodes in order; buffers by number; which buffers are inputs and outputs.
+
+    The last `guards` outputs are bools: once all are known, and before anything is written over an input, the program ends where one of them holds.
+    """
 
     nodes: list[Node]
     buffers: list[Buffer]
     inputs: list[Buffer]
     outputs: list[Buffer]
     exprs: Interner
+    guards: int = 0
+
+    def guarded(self) -> int:
+        """How many nodes have run when all guards are known; 0 without guards."""
+        flags = set(self.outputs[len(self.outputs) - self.guards :])
+        return max((place + 1 for place, n in enumerate(self.nodes) if flags.intersection(n.writes())), default=0)
 
     def __str__(self) -> str:
         head = f"program ({' '.join(_declared(b) for b in self.inputs)}) -> ({' '.join(_declared(b) for b in self.outputs)})"

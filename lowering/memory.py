@@ -43,13 +43,16 @@ class Arena:
 def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buffer]:
     """Outputs that may take the memory of a donated input: one map writes the output, reads the input just where it writes, and is its last reader.
 
-    That a product hands rows to the map changes nothing, if the product does not read the input.
+    That a product hands rows to the map changes nothing, if the product does not read the input.  Nothing is written over before all guards are known.
     """
     free = [program.inputs[i] for i in donated]
     last_read = {b: place for place, n in enumerate(program.nodes) for b in _touched(n)}
     writers = Counter(b for n in all_nodes(program.nodes) for b in dict.fromkeys(_written(n)))
     chosen: dict[Buffer, Buffer] = {}
+    guarded = program.guarded()
     for place, n in enumerate(program.nodes):
+        if place < guarded:
+            continue
         others = n.dot.reads() if isinstance(n, Finished) else []
         stage = n.after if isinstance(n, Finished) else n
         if not isinstance(stage, Map) or not any(s.buffer.kind == "output" for s in stage.stores):

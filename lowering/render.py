@@ -13,7 +13,7 @@ from typing import Any
 
 from fdl.core.source import Location
 from fdl.lowering import spellings
-from fdl.lowering.barriers import Barriers
+from fdl.lowering.barriers import ALWAYS, Barriers
 from fdl.lowering.kernels import Expressions, LoopText, environment, render_kernel
 from fdl.lowering.loop_ir import (
     Band,
@@ -182,6 +182,15 @@ class BranchText:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class GuardText:
+    """The end of a program where one of these bools holds."""
+
+    flags: tuple[str, ...]
+    barrier: int
+    kind: str = "guard"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ProgramText:
     """What the program template gets."""
 
@@ -230,7 +239,7 @@ class ProgramRenderer:
     def render(self) -> Rendered:
         """All of it."""
         serial = not any(is_parallel(n) for n in self.program.nodes)
-        nodes = self._nodes(self.program.nodes, Barriers(self.arena))
+        nodes = self._guarded_nodes()
         for b in list(self.used):
             self._name(self.arena.home(b) if b.kind == "temp" else b)
         units = UNITS if self.large and not self.timed else 1
@@ -257,6 +266,16 @@ class ProgramRenderer:
     def _name(self, b: Buffer) -> str:
         self.used.add(b)
         return f"b{b.number}"
+
+    def _guarded_nodes(self) -> tuple[Any, ...]:
+        """All stages, with a guard as soon as all flags are known."""
+        barriers, place = Barriers(self.arena), self.program.guarded()
+        before = self._nodes(self.program.nodes[:place], barriers)
+        if place:
+            flags = self.program.outputs[len(self.program.outputs) - self.program.guards :]
+            before = (*before, GuardText(tuple(self._name(b) for b in dict.fromkeys(flags)), ALWAYS))
+            barriers.meet()
+        return before + self._nodes(self.program.nodes[place:], barriers)
 
     def _nodes(self, nodes: Sequence[Node], barriers: Barriers) -> tuple[Any, ...]:
         return tuple(self._node(n, barriers.before(n)) for n in nodes if not copies_itself(n, self.arena.in_place))

@@ -13,7 +13,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core.blocks import whole
-from fdl.extend import Function, Leaf, Node, running_trace, walk
+from fdl.extend import Function, Leaf, Node, current_recorder, running_trace, walk
 from fdl.stateful._cells import note_gradient
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, method, wrap
@@ -182,6 +182,8 @@ def backward(tensors: Sequence[Any], gradients: Sequence[Any] | None = None, ret
     retain = create_graph if retain_graph is None else retain_graph
     roots = _roots(*_in_pieces(tensors, gradients), create_graph)
     algebra = _algebra(create_graph)
+    if running_trace() is None:
+        current_recorder().look_at_checks()
     saved, grad_mode.enabled = grad_mode.enabled, create_graph
     try:
         if inputs is None:
@@ -225,6 +227,8 @@ def grad(
         if t._node() is None:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
+    if running_trace() is None:
+        current_recorder().look_at_checks()
     saved, grad_mode.enabled = grad_mode.enabled, create_graph
     try:
         walk(_roots(sources, gradients, create_graph), _algebra(create_graph), not retain, wanted)

@@ -106,6 +106,10 @@ def _mapped(f: Callable[..., Any], axis: Any, args: Sequence[Any], batched: Sequ
     return [x if b else with_axis(x, axis) for x, b in zip(outs, out_batched, strict=True)]
 
 
+def _effects(rule: CustomRule) -> frozenset[str]:
+    return frozenset() if rule.graph is None else rule.graph.effects
+
+
 def _lower(b: Any, *xs: Any, rule: CustomRule) -> Any:
     return b.inline(rule.graph, xs)
 
@@ -142,7 +146,7 @@ def _custom_jvp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -
 
 custom_jvp_p = (
     Primitive("custom_jvp", multiple_results=True)
-    .define(shape=_shape, impl=_impl, evaluate=_evaluate, stage=_stage, jvp=_custom_jvp_jvp, batch=_custom_jvp_batch, lower=_lower, samples=[])
+    .define(shape=_shape, impl=_impl, evaluate=_evaluate, stage=_stage, jvp=_custom_jvp_jvp, batch=_custom_jvp_batch, lower=_lower, effects=_effects, samples=[])
     .register()
 )
 
@@ -296,6 +300,7 @@ custom_vjp_p = (
         linearize=_custom_vjp_linearize,
         batch=_custom_vjp_batch,
         lower=_lower,
+        effects=_effects,
         samples=[],
     )
     .register()

@@ -258,13 +258,13 @@ typedef struct Tree { int kind, count; PyObject *keys; struct Tree *children; } 
 
 typedef struct {
   fdl_program_fn function;
-  int inputs, outputs, parallel, captured;
+  int inputs, outputs, guards, parallel, captured; /* after the outputs come guards: bytes that are 1 where a check has failed */
   long arena, own, *out_bytes; /* bytes of all threads together, and of each */
   int *in_place; /* for each output the donated input whose memory it may take, or -1 */
   char *codes; /* for each 0-d input how a Python number is stored, see `number_code` in c.py */
   char *gone; /* for each argument's leaf whether it is donated */
   Tree given, result; /* of the fast entry */
-  PyObject *array_type, *in_avals, *out_avals, *captures, *declined, *patterns, *donated;
+  PyObject *array_type, *in_avals, *out_avals, *captures, *declined, *patterns, *donated, *refuse;
 } Program;
 
 static PyObject *keep(PyObject *x) { Py_IncRef(x); return x; }
@@ -296,7 +296,7 @@ static void *data_of(PyObject *data, Py_buffer *view) {
 
 /* The memory of a donated input, where nobody holds it but its array and this call; else a fresh buffer */
 static Buffer *output_buffer(Program *p, int i, PyObject *const *held) {
-  const int from = p->in_place[i];
+  const int from = i < p->outputs ? p->in_place[i] : -1;
   if (from >= 0 && held[from]->type == BufferType && held[from]->refcount == 2 && ((Buffer *)held[from])->bytes == p->out_bytes[i]) {
     Py_IncRef(held[from]);
     return (Buffer *)held[from];
@@ -306,7 +306,8 @@ static Buffer *output_buffer(Program *p, int i, PyObject *const *held) {
 
 /* Runs a program on `io`, whose last entries are filled with the results' buffers; the caller owns them */
 static int launch(Program *p, void **io, PyObject *const *held, Buffer **outs) {
-  for (int i = 0; i < p->outputs; i++) {
+  const int all = p->outputs + p->guards;
+  for (int i = 0; i < all; i++) {
     outs[i] = output_buffer(p, i, held);
     if (!outs[i]) { while (i--) Py_DecRef(&outs[i]->base); return 0; }
     io[p->inputs + i] = outs[i]->memory;
@@ -314,7 +315,7 @@ static int launch(Program *p, void **io, PyObject *const *held, Buffer **outs) {
   const int threads = p->parallel ? max_threads < MAX_THREADS ? max_threads : MAX_THREADS : 1;
   const long bytes = p->arena + p->own * threads;
   char *arena = bytes ? take_memory(bytes) : 0;
-  if (bytes && !arena) { for (int i = 0; i < p->outputs; i++) Py_DecRef(&outs[i]->base); PyErr_NoMemory(); return 0; }
+  if (bytes && !arena) { for (int i = 0; i < all; i++) Py_DecRef(&outs[i]->base); PyErr_NoMemory(); return 0; }
   if (p->parallel) { /* long enough to let other Python threads run */
     void *state = PyEval_SaveThread();
     run_region(p->function, io, arena, threads);
@@ -452,9 +453,23 @@ static int store_number(char code, PyObject *x, void *to) {
   return !PyErr_Occurred();
 }
 
+/* What checks have found; 0 with an error where one has failed, and results are given back */
+static int guarded(Program *p, PyObject *const *arrays, Buffer **outs) {
+  int failed = 0;
+  for (int i = p->outputs; i < p->outputs + p->guards; i++) failed |= *(char *)outs[i]->memory, Py_DecRef(&outs[i]->base);
+  if (!failed) return 1;
+  for (int i = 0; i < p->outputs; i++) Py_DecRef(&outs[i]->base);
+  PyObject *inputs = PyTuple_New(p->inputs);
+  for (int i = 0; i < p->inputs; i++) PyTuple_SetItem(inputs, i, keep(arrays[i]));
+  PyObject *never = PyObject_CallFunctionObjArgs(p->refuse, inputs, 0);
+  Py_DecRef(inputs);
+  if (never) Py_DecRef(never), fail("a check has failed");
+  return 0;
+}
+
 /* Runs a program on arrays and numbers; `outs` are filled.  1, or 0 with an error, or -1 where an array's data is not ours and not contiguous bytes */
 static int run_arrays(Program *p, PyObject *const *arrays, Buffer **outs) {
-  void *io[p->inputs + p->outputs + 1];
+  void *io[p->inputs + p->outputs + p->guards + 1];
   double numbers[p->inputs + 1];
   Py_buffer views[p->inputs + 1];
   PyObject *held[p->inputs + 1];
@@ -476,7 +491,7 @@ static int run_arrays(Program *p, PyObject *const *arrays, Buffer **outs) {
     if (views[i].obj) PyBuffer_Release(&views[i]);
     if (held[i]) Py_DecRef(held[i]);
   }
-  if (readable) return ok;
+  if (readable) return ok && p->guards ? guarded(p, arrays, outs) : ok;
   PyErr_Clear();
   return -1;
 }
@@ -491,7 +506,7 @@ static PyObject *program_run(PyObject *self, PyObject *list) {
   Program *p = PyCapsule_GetPointer(self, "fdl");
   if (PyList_Size(list) != p->inputs) return fail("a compiled program got a wrong number of inputs");
   PyObject *arrays[p->inputs + 1];
-  Buffer *outs[p->outputs + 1];
+  Buffer *outs[p->outputs + p->guards + 1];
   for (int i = 0; i < p->inputs; i++) arrays[i] = PyList_GetItem(list, i);
   const int ok = run_arrays(p, arrays, outs);
   if (ok <= 0) return ok ? declined(p) : 0;
@@ -505,7 +520,7 @@ static PyObject *program_fast(PyObject *self, PyObject *const *args, long count)
   Program *p = PyCapsule_GetPointer(self, "fdl");
   if (count != p->given.count) return declined(p);
   PyObject *arrays[p->inputs + 1], *results[p->outputs + 1];
-  Buffer *outs[p->outputs + 1];
+  Buffer *outs[p->outputs + p->guards + 1];
   long n = p->captured;
   for (int i = 0; i < p->captured; i++) arrays[i] = PyTuple_GetItem(p->captures, i);
   for (long i = 0; i < count; i++)
@@ -531,7 +546,7 @@ static PyObject *program_fill(PyObject *self, PyObject *const *args, long count)
   Program *p = PyCapsule_GetPointer(self, "fdl");
   if (count != 3 || PyList_Size(args[1]) != p->inputs || PyList_Size(args[2]) != p->outputs) return fail("a compiled program got a wrong number of inputs or results");
   PyObject *arrays[p->inputs + 1];
-  Buffer *outs[p->outputs + 1];
+  Buffer *outs[p->outputs + p->guards + 1];
   for (int i = 0; i < p->inputs; i++) arrays[i] = PyList_GetItem(args[0], PyLong_AsLong(PyList_GetItem(args[1], i)));
   const int ok = run_arrays(p, arrays, outs);
   if (ok <= 0) return ok ? declined(p) : 0;
@@ -548,7 +563,7 @@ static PyMethodDef fast_method = {"fast", (void *)program_fast, METH_FASTCALL, 0
 
 static void program_free(PyObject *capsule) {
   Program *p = PyCapsule_GetPointer(capsule, "fdl");
-  PyObject *owned[] = {p->array_type, p->in_avals, p->out_avals, p->captures, p->declined, p->patterns, p->donated};
+  PyObject *owned[] = {p->array_type, p->in_avals, p->out_avals, p->captures, p->declined, p->patterns, p->donated, p->refuse};
   for (unsigned i = 0; i < sizeof owned / sizeof *owned; i++) Py_DecRef(owned[i]);
   free_tree(&p->given);
   free_tree(&p->result);
@@ -589,17 +604,19 @@ static PyObject *products(PyObject *self, PyObject *const *args, long count) {
 }
 
 /* program(address, inputs, out_bytes, (bytes of the arena, of each thread), parallel, array_type, in_avals, out_avals, captures, (patterns of arguments, of the result), declined, kind, in_place, codes,
- * donated leaves, what stands in their place) -> callable: run, fast or fill */
+ * donated leaves, what stands in their place, (number of guards, who raises where one fails)) -> callable: run, fast or fill */
 static PyObject *make_program(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 16) return fail("program: expected 16 arguments");
+  if (count != 17) return fail("program: expected 17 arguments");
   Program *p = calloc(1, sizeof *p);
   if (!p) return PyErr_NoMemory();
   p->function = (fdl_program_fn)PyLong_AsLong(args[0]);
   p->inputs = (int)PyLong_AsLong(args[1]);
-  p->outputs = (int)PyTuple_Size(args[2]);
-  p->out_bytes = calloc((size_t)p->outputs + 1, sizeof(long));
-  for (int i = 0; i < p->outputs; i++) p->out_bytes[i] = PyLong_AsLong(PyTuple_GetItem(args[2], i));
+  p->guards = (int)PyLong_AsLong(PyTuple_GetItem(args[16], 0));
+  p->refuse = keep(PyTuple_GetItem(args[16], 1));
+  p->outputs = (int)PyTuple_Size(args[2]) - p->guards;
+  p->out_bytes = calloc((size_t)(p->outputs + p->guards) + 1, sizeof(long));
+  for (int i = 0; i < p->outputs + p->guards; i++) p->out_bytes[i] = PyLong_AsLong(PyTuple_GetItem(args[2], i));
   p->in_place = calloc((size_t)p->outputs + 1, sizeof(int));
   for (int i = 0; i < p->outputs; i++) p->in_place[i] = (int)PyLong_AsLong(PyTuple_GetItem(args[12], i));
   p->codes = calloc((size_t)p->inputs + 1, 1);

@@ -55,6 +55,19 @@ class DtypeError(FdlError, TypeError):
     """
 
 
+class TooLargeError(FdlError, MemoryError):
+    """An array would take more memory than the machine has.
+
+    >>> import fdl.numpy as jnp
+    >>> jnp.zeros((1 << 30, 1 << 20))  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.core.errors.TooLargeError: an array float32[1073741824,1048576] takes 4,503,599,627,370,496 bytes...
+    >>> jnp.zeros((1 << 3, 1 << 2)).nbytes  # right
+    128
+    """
+
+
 class StructureError(FdlError, TypeError, ValueError):
     """Nested containers do not have the structure that was asked for.
 

@@ -104,6 +104,14 @@ class Graph:
         """Types of the outputs."""
         return [a.aval for a in self.outputs]
 
+    @property
+    def effects(self) -> frozenset[str]:
+        """Effects of all equations."""
+        if "effects" not in self.memo:
+            self.memo["effects"] = frozenset().union(*[e.effects for e in self.equations])
+        found: frozenset[str] = self.memo["effects"]
+        return found
+
     def lift(self) -> tuple[Graph, list[Any]]:
         """The graph with its constants as leading inputs, and their values."""
         variables = tuple(v for v, _ in self.constants)

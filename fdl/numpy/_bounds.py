@@ -28,7 +28,6 @@ from fdl.core.config import config
 from fdl.core.errors import ChoiceError, IndexBoundsError
 from fdl.core.graph import Literal
 from fdl.core.trace import Tracer, aval_of, base_trace, set_trace
-from fdl.transforms.lazy import current_recorder
 
 MODES = ("fill", "drop", "clip", "wrap", "promise_in_bounds")
 
@@ -117,24 +116,32 @@ def _all_inside(indices: Sequence[tuple[int, Any]], shape: Sequence[int], rule: 
 def _check(index: Any, n: int, axis: int, rule: Rule) -> bool:
     """Whether an index has a value, all of it inside; IndexBoundsError at the line, or at the flush that computes the value, if it is not."""
     known = index.lanes() if isinstance(index, Tracer) else as_array(index)
-    if known is None:
+    if known is None and not config.checks:
         return False
-    if not known.aval.size:
+    aval = aval_of(index if known is None else known)
+    if not aval.size:
         return True
-    unsigned = known.aval.dtype in dtypes.UNSIGNED
+    unsigned = aval.dtype in dtypes.UNSIGNED
     low = -n if rule.negative and not unsigned else 0
+    if known is None:  # a variable of a recording
+        _record_check(index, n, axis, rule, low)
+        return True
     if isinstance(known._data, Deferred) and n:
         with set_trace(base_trace()):
-            wide = ops.widened(known, n)
-            outside = ops.bitwise_or(ops.less(wide, low), ops.greater(wide, n - 1))
-            error = IndexBoundsError(f"{rule.prefix}an index is out of bounds for axis {axis} of size {n}", hint=f"from {low} to {n - 1}, or a mode")
-            current_recorder().check(ops.reduce_max(outside, range(known.aval.ndim)), lambda: error)
+            _record_check(known, n, axis, rule, low)
         return True
     values = known._numpy()
     bad = values.min() if values.min() < low else values.max()
     if not low <= bad < n:
         raise out_of_bounds(rule, bad, axis, n, low)
     return True
+
+
+def _record_check(index: Any, n: int, axis: int, rule: Rule, low: int) -> None:
+    wide = ops.widened(index, n)
+    rest, hint = f"is out of bounds for axis {axis} of size {n}", f"from {low} to {n - 1}, or a mode"
+    failure = ops.Failure(IndexBoundsError, f"{rule.prefix}index {{}} {rest}", f"{rule.prefix}an index {rest}", hint)
+    ops.check(ops.bitwise_or(ops.less(wide, low), ops.greater(wide, n - 1)), failure, index)
 
 
 def inside(indices: Sequence[Any], sizes: Sequence[int]) -> Any:

@@ -4,6 +4,7 @@ Read `axes.py` first, then `elementwise.py`; `sample.py` says what the tests are
 """
 
 from fdl.ops.axes import broadcast, broadcast_to, convert, expand_dims, full, instantiate, match, move_axis, reduce_sum, sum_to, transpose, zeros_like
+from fdl.ops.checks import Failure, check
 from fdl.ops.collective import axis_index, axis_size, pmean, psum
 from fdl.ops.convolution import conv, conv_spread
 from fdl.ops.dot import dot_general
@@ -70,8 +71,8 @@ from fdl.ops.shape import concatenate, iota, pad, reshape, reverse, slice, slice
 from fdl.ops.windows import reduce_windows
 
 __all__ = [
-    "abs", "add", "argmax", "argmin", "argsort", "as_operand", "atan2", "axis_index", "axis_size", "barrier", "bitwise_and", "bitwise_not", "bitwise_or",
-    "bitwise_xor", "broadcast", "broadcast_shapes", "broadcast_to", "cast", "ceil", "concatenate", "conv", "conv_spread", "convert", "cos", "cumsum", "digamma", "div",
+    "Failure", "abs", "add", "argmax", "argmin", "argsort", "as_operand", "atan2", "axis_index", "axis_size", "barrier", "bitwise_and", "bitwise_not", "bitwise_or",
+    "bitwise_xor", "broadcast", "broadcast_shapes", "broadcast_to", "cast", "ceil", "check", "concatenate", "conv", "conv_spread", "convert", "cos", "cumsum", "digamma", "div",
     "dot_general", "dynamic_slice", "dynamic_update_slice", "elementwise", "equal", "erf", "erfc", "exp", "expand_dims", "expm1", "floor", "full", "gather",
     "gather_along", "greater", "greater_equal", "instantiate", "integer_pow", "iota", "is_finite", "less", "less_equal", "lgamma", "log", "log1p", "logistic", "match", "maximum",
     "minimum", "move_axis", "mul", "neg", "not_equal", "pad", "pmean", "pow", "promote", "psum", "random_bits", "reduce_max", "reduce_min",

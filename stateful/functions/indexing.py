@@ -17,9 +17,10 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Deferred, from_numpy
-from fdl.core.errors import IndexBoundsError
-from fdl.core.trace import aval_of, transforming
-from fdl.extend import Function, current_recorder
+from fdl.core.errors import FdlError
+from fdl.core.trace import Tracer, aval_of
+from fdl.extend import Function
+from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
 from fdl.stateful._places import Places
 from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, owned, view_of, wrap
 from fdl.stateful._views import Step, refuse_shared, repeats_itself
@@ -30,26 +31,18 @@ __all__ = [
     "unbind",
 ]  # fmt: skip
 
-# Bounds
 
-_outside = Function(lambda i, low, high: ops.reduce_max(ops.bitwise_or(ops.less(i, low), ops.greater(i, high)), range(aval_of(i).ndim)), "check_bounds")
+class MaskError(FdlError, IndexError):
+    """A mask does not have the sizes of what it masks.
 
-
-def check_bounds(indices: Tensor, low: int, high: int, what: str) -> None:
-    """IndexError unless low <= indices <= high: here where they are known, else when the program runs."""
-    array = indices._value()
-    if transforming() or not array.aval.size:
-        return
-    if indices._lies_within(low, high):
-        return
-    if not isinstance(array._data, Deferred):
-        values = array._numpy()
-        if values.min() >= low and values.max() <= high:  # a view of a base that goes further
-            return
-        raise IndexBoundsError(f"{what}: index {values.min() if values.min() < low else values.max()} is out of bounds, it must be from {low} to {high}")
-    (failed,), _ = _outside.record((array, low, high))
-    error = IndexBoundsError(f"{what}: an index is out of bounds, it must be from {low} to {high}")
-    current_recorder().check(failed, lambda: error)
+    >>> import fdl.stateful as torch
+    >>> torch.arange(3)[torch.tensor([True, False])]  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.stateful.functions.indexing.MaskError: The shape of the mask [2] at index 0 does not match the shape of the indexed tensor [3] at index 0...
+    >>> torch.arange(3)[torch.tensor([True, False, True])].tolist()  # right
+    [0, 2]
+    """
 
 
 # Views
@@ -187,7 +180,8 @@ def _items(x: Tensor, index: Any) -> list[Any]:
         if isinstance(item, (list, range, np.ndarray)):
             item = wrap(from_numpy(np.asarray(item) if len(item) else np.zeros(0, np.int64)))
         if isinstance(item, Tensor) and not item.ndim and item.dtype.np != dtypes.bool_ and not item.dtype.is_floating_point:
-            item = item if isinstance(item._value()._data, Deferred) else int(item)
+            array = item._value()
+            item = item if isinstance(array, Tracer) or isinstance(array._data, Deferred) else int(item)
         if isinstance(item, (bool, np.bool_)):
             item = wrap(from_numpy(np.asarray(item)))
         if isinstance(item, np.integer):
@@ -223,6 +217,22 @@ def _without_masks(items: Sequence[Any]) -> list[Any]:
     return out
 
 
+def _check_masks(x: Tensor, items: Sequence[Any]) -> None:
+    """IndexError for a mask whose sizes are not those of the dimensions that it stands for."""
+    axis = 0
+    for item in items:
+        if _is_mask(item):
+            for k, size in enumerate(item.shape):
+                if axis + k >= x.ndim or size != x.shape[axis + k]:
+                    raise MaskError(
+                        f"The shape of the mask {list(item.shape)} at index {k} does not match the shape of the indexed tensor {list(x.shape)} at index {axis + k}",
+                        hint="a mask of the tensor's own sizes: mask = x > 0",
+                    )
+            axis += item.ndim
+        else:
+            axis += item is not None
+
+
 _Static = tuple[Any, ...]
 
 
@@ -239,7 +249,7 @@ def _advanced(x: Tensor, items: Sequence[Any]) -> tuple[list[Tensor], _Static]:
         if isinstance(item, Tensor):
             if item.dtype.is_floating_point:
                 raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-            check_bounds(item, -n, n - 1, f"index for dimension {axis}")
+            check_range(item, -n, n - 1, along(axis, n))
             tensors.append(item)
             static.append(("tensor",))
         elif isinstance(item, int):
@@ -273,6 +283,7 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
     items = _items(self, index)
     if not any(isinstance(item, Tensor) for item in items):
         return basic_view(self, items)
+    _check_masks(self, items)
     if _denied(items):
         place = builtins.sum([not isinstance(item, int) for item in items[: next(i for i, item in enumerate(items) if _is_mask(item) and not item.ndim)]])
         return _getitem(self, tuple([None if _is_mask(item) and not item.ndim else item for item in items])).narrow(place, 0, 0)  # type: ignore[no-any-return]
@@ -293,6 +304,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         refuse_shared(place, (value,), broadcast=True)
         place._overwrite(value if isinstance(value, Tensor) else _filled(place, value))
         return
+    _check_masks(self, items)
     if len(items) == 1 and _is_mask(items[0]) and items[0].shape == self.shape and (not isinstance(value, Tensor) or not value.ndim):
         self.masked_fill_(items[0], value)
         return
@@ -397,6 +409,8 @@ def _split_steps(shape: tuple[int, ...], size: int | tuple[int, ...], dim: int, 
         why = f"split expects split_size be non-negative, but got split_size={size}"
         raise RuntimeError(why if size else f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
     sizes = [min(size, n - i) for i in range(0, n, size or 1)] or [0] if isinstance(size, int) else list(size)
+    if any(s < 0 for s in sizes):
+        raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}")
     if builtins.sum(sizes) != n:
         raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but got split_sizes={sizes}")
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
@@ -451,7 +465,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if not input.ndim:
         return gather(input.reshape(1), dim, index.reshape(-1)).reshape(index.shape)  # type: ignore[no-any-return]
     d = dim_of(input, dim)
-    check_bounds(index, 0, input.shape[d] - 1, "gather")
+    check_range(index, 0, input.shape[d] - 1, along(d, input.shape[d], OutsideError))
     return apply(_gather, (input, index), (d,))  # type: ignore[no-any-return]
 
 
@@ -484,7 +498,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
     if not input.ndim:
         return scatter(input.reshape(1), dim, _as_vector(index), _as_vector(src), value=value).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
-    check_bounds(index, 0, input.shape[d] - 1, "scatter")
+    check_range(index, 0, input.shape[d] - 1, along(d, input.shape[d], OutsideError))
     return apply(_scatter, (input, index, as_tensor_operand(value if src is None else src)), (d,))  # type: ignore[no-any-return]
 
 
@@ -494,7 +508,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     if not input.ndim:
         return scatter_add(input.reshape(1), dim, _as_vector(index), _as_vector(src)).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
-    check_bounds(index, 0, input.shape[d] - 1, "scatter_add")
+    check_range(index, 0, input.shape[d] - 1, along(d, input.shape[d], OutsideError))
     return apply(_scatter_add, (input, index, src), (d,))  # type: ignore[no-any-return]
 
 
@@ -507,7 +521,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if not input.ndim:
         return index_select(input.reshape(1), dim, _as_vector(index)).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
-    check_bounds(index, 0, input.shape[d] - 1, "index_select")
+    check_range(index, 0, input.shape[d] - 1, in_self(input.shape[d]))
     return apply(_index_select, (input, index), (d,))  # type: ignore[no-any-return]
 
 
@@ -525,7 +539,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     if not input.ndim:
         return index_add(input.reshape(1), dim, _as_vector(index), _as_vector(source), alpha=alpha).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
-    check_bounds(index, 0, input.shape[d] - 1, "index_add")
+    check_range(index, 0, input.shape[d] - 1, in_self(input.shape[d]))
     if isinstance(input, Composite) or isinstance(source, Composite):
         source, alpha = source * alpha, 1
     return apply(_index_add, (input, index, source, alpha), (d,))  # type: ignore[no-any-return]
@@ -533,7 +547,9 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 
 @method("index_put_")
 def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Tensor:
-    tensors, static = _advanced(self, _without_masks(_items(self, tuple(indices))))
+    items = _items(self, tuple(indices))
+    _check_masks(self, items)
+    tensors, static = _advanced(self, _without_masks(items))
     return _put_at(self, _put_add if accumulate else _put, as_tensor_operand(values), tensors, static)
 
 
@@ -556,10 +572,15 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return owned(np.stack(places, 1) if values.ndim else np.zeros((len(places[0]), 0), np.int64))
 
 
+_LARGEST = np.iinfo(np.int64).max
+
+
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Integers as rows with a one at their place; int64.  Without `num_classes` the largest is looked at."""
     size = int(tensor._value()._numpy().max()) + 1 if num_classes == -1 else num_classes
-    check_bounds(tensor, 0, size - 1, "one_hot")
+    if not tensor._lies_within(0, size - 1):
+        check_range(tensor, 0, _LARGEST, Failure(OutsideError, "Class values must be non-negative.", "Class values must be non-negative."))
+        check_range(tensor, -_LARGEST, size - 1, Failure(OutsideError, "Class values must be smaller than num_classes.", "Class values must be smaller than num_classes."))
     return apply(_one_hot, (tensor,), (size,))  # type: ignore[no-any-return]
 
 

@@ -14,14 +14,16 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import from_numpy as array_of
+from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.ops.reduction import lowest
+from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
 from fdl.stateful._places import Places, extent, in_windows, on_diagonal
 from fdl.stateful._results import Size
 from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, view_of, wrap
 from fdl.stateful._views import Step, places_of, strided
-from fdl.stateful.functions.indexing import check_bounds, in_parts, select, split
+from fdl.stateful.functions.indexing import in_parts, select, split
 from fdl.stateful.functions.reductions import dim_of
 from fdl.stateful.functions.shapes import cat, flip, matrices, movedim, stack, transpose, unsqueeze
 
@@ -410,16 +412,22 @@ def _put_body(x: Any, index: Any, source: Any, accumulate: bool) -> Any:
 _take, _put = Function(_take_body, "take"), Function(_put_body, "put")
 
 
+def _in_flat(x: Tensor) -> Failure:
+    rest = f"on a tensor of {x.numel()} elements."
+    return Failure(IndexBoundsError, f"out of range: tried to access index {{}} {rest}", f"out of range: tried to access an index outside {rest}")
+
+
 @method()
 def take(input: Tensor, index: Tensor) -> Any:
     """Elements of the flat tensor."""
-    check_bounds(index, -input.numel(), input.numel() - 1, "take")
+    check_range(index, -input.numel(), input.numel() - 1, _in_flat(input))
     return apply(_take, (input, index))
 
 
 @method(inplace=True)
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Any:
     """A copy with elements of the flat tensor replaced, or added to."""
+    check_range(index, -input.numel(), input.numel() - 1, _in_flat(input))
     return apply(_put, (input, index, source), (accumulate,))
 
 
@@ -431,7 +439,10 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> An
     """Elements along a dimension, at an index for each place; the others broadcast."""
     if dim is None:
         return take(input, indices.reshape(-1))
-    return apply(_along, (input, indices), (dim_of(input, dim),))
+    d = dim_of(input, dim)
+    n = input.shape[d]
+    check_range(indices, -n, n - 1, along(d, n))
+    return apply(_along, (input, indices), (d,))
 
 
 def _on_vector(x: Tensor) -> tuple[Any, bool]:
@@ -456,7 +467,9 @@ _index_copy, _index_fill = Function(_index_copy_body, "index_copy"), Function(_i
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
     """A copy with parts along a dimension replaced."""
     x, alone = _on_vector(input)
-    out = apply(_index_copy, (x, index.reshape(-1), _on_vector(source)[0]), (dim_of(x, dim),))
+    d = dim_of(x, dim)
+    check_range(index, 0, x.shape[d] - 1, along(d, x.shape[d], what="index_copy_(): "))
+    out = apply(_index_copy, (x, index.reshape(-1), _on_vector(source)[0]), (d,))
     return out.reshape(()) if alone else out
 
 
@@ -464,7 +477,10 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any:
     """A copy with one value in parts along a dimension."""
     x, alone = _on_vector(input)
-    out = apply(_index_fill, (x, index.reshape(-1), as_tensor_operand(value)), (dim_of(x, dim),))
+    d = dim_of(x, dim)
+    n = x.shape[d]
+    check_range(index, -n, n - 1, along(d, n))
+    out = apply(_index_fill, (x, index.reshape(-1), as_tensor_operand(value)), (d,))
     return out.reshape(()) if alone else out
 
 
@@ -534,7 +550,9 @@ _scatter_reduce, _index_reduce = Function(_scatter_reduce_body, "scatter_reduce"
 def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Any:
     """A copy with elements of `src` joined along a dimension by sum, prod, mean, amax or amin."""
     x, alone = _on_vector(input)
-    out = apply(_scatter_reduce, (x, _on_vector(index)[0], _on_vector(src)[0]), (dim_of(x, dim), reduce, include_self))
+    d = dim_of(x, dim)
+    check_range(index, 0, x.shape[d] - 1, along(d, x.shape[d], OutsideError))
+    out = apply(_scatter_reduce, (x, _on_vector(index)[0], _on_vector(src)[0]), (d, reduce, include_self))
     return out.reshape(()) if alone else out
 
 
@@ -542,7 +560,9 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
 def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Any:
     """A copy with parts of `source` joined along a dimension by prod, mean, amax or amin."""
     x, alone = _on_vector(input)
-    out = apply(_index_reduce, (x, index.reshape(-1), _on_vector(source)[0]), (dim_of(x, dim), reduce, include_self))
+    d = dim_of(x, dim)
+    check_range(index, 0, x.shape[d] - 1, in_self(x.shape[d]))
+    out = apply(_index_reduce, (x, index.reshape(-1), _on_vector(source)[0]), (d, reduce, include_self))
     return out.reshape(()) if alone else out
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import fdl
 import fdl.numpy as jnp
+from fdl import ops
 from fdl.backends.executable import Interpreted
 from fdl.core.array import ConcreteArray, Deferred
 from fdl.core.config import config
@@ -351,7 +352,7 @@ def test_pending_values_cross_threads_while_their_owner_goes_on():
 def test_checks_run_with_their_program():
     x = jnp.arange(3.0)
     bad = (x * 2).sum() > 5
-    current_recorder().check(bad, lambda: IndexError("too large"))
+    ops.check(bad, ops.Failure(IndexError, "too large", "too large"))
     y = x + 1
     with pytest.raises(IndexError, match="too large"):
         y.tolist()
@@ -362,7 +363,7 @@ def test_checks_run_with_their_program():
 
 def test_checks_run_even_if_nothing_is_alive():
     bad = (jnp.arange(3.0)).sum() > 0
-    current_recorder().check(bad, lambda: IndexError("found"))
+    ops.check(bad, ops.Failure(IndexError, "found", "found"))
     del bad
     with pytest.raises(IndexError, match="found"):
         flush()

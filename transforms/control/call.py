@@ -94,6 +94,7 @@ call_p = (
         transpose=_transpose,
         batch=_batch,
         lower=lambda b, *xs, graph, name, mode: b.inline(graph, xs),
+        effects=lambda graph, name, mode: graph.effects,
         samples=[],
     )
     .register()

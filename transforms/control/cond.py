@@ -18,6 +18,7 @@ from fdl.core.trace import aval_of
 from fdl.ops.axes import convert, match, zeros_like
 from fdl.ops.elementwise import equal, maximum, minimum
 from fdl.transforms.control.call import fill
+from fdl.transforms.control.checks import lift_from_branches
 from fdl.transforms.control.lanes import branch_in_lanes, choose
 from fdl.transforms.control.threaded import Threaded
 from fdl.transforms.jvp import jvp_graph
@@ -102,7 +103,8 @@ def _switch(what: str, index: Any, branches: Sequence[Callable[..., Any]], opera
         leaves, in_tree = tree_flatten((given, {}))
         leaves = check_leaves(leaves, given, what, lambda path: f"operand {path}")
         graphs, captured, out_tree = record_branches(what, [threaded.of(f) for f in branches] if cells else branches, leaves, in_tree, threaded)
-        return out_tree.unflatten(cond_p.bind(index, *captured, *leaves, branches=graphs))
+        graphs, found = lift_from_branches(graphs)
+        return out_tree.unflatten(found.looked_at(cond_p.bind(index, *captured, *leaves, branches=graphs)))
 
     result = threaded.settled(bound)
     if not threaded.cells:

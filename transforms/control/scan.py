@@ -23,6 +23,7 @@ from fdl.core.trace import aval_of
 from fdl.ops.axes import instantiate, match, move_axis, zeros_like
 from fdl.ops.elementwise import add
 from fdl.transforms.control.call import fill
+from fdl.transforms.control.checks import lift_from_body
 from fdl.transforms.control.threaded import Threaded
 from fdl.transforms.jvp import jvp_flat
 from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph, transpose_graph
@@ -84,8 +85,9 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
 
         graph, flat, leaves = fixed_point("scan", record, check_leaves(tree_flatten(start)[0], start, "scan", lambda path: f"init{path}"), start)
         graph, captured = graph.lift()
+        graph, found = lift_from_body(graph)
         outs = scan_p.bind(*captured, *leaves, *xs_leaves, graph=graph, num_consts=len(captured), num_carry=len(leaves), length=length, reverse=bool(reverse))
-        carry, ys = flat.unflatten(outs)
+        carry, ys = flat.unflatten(found.looked_at(outs))
         return carry, ys
 
     carry, ys = threaded.settled(bound)

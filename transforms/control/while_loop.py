@@ -20,6 +20,7 @@ from fdl.ops.elementwise import add, less
 from fdl.ops.promotion import promote
 from fdl.ops.reduction import reduce_max
 from fdl.transforms.control.call import fill
+from fdl.transforms.control.checks import lift_from_while
 from fdl.transforms.control.lanes import choose, may_refuse, only_lanes
 from fdl.transforms.control.scan import fixed_point, scan, settle
 from fdl.transforms.control.threaded import Threaded
@@ -71,7 +72,13 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
             raise ShapeError(f"while_loop: the condition returned {', '.join(a.describe() for a in test.out_avals)}, not one bool", hint="jnp.any or jnp.all")
         test, test_consts = test.lift()
         body, body_consts = body.lift()
-        return tree.unflatten(while_p.bind(*test_consts, *body_consts, *leaves, test=test, body=body, num_test=len(test_consts), num_body=len(body_consts)))
+        test_, body, found, of_test = lift_from_while(test, body)
+        flags = [False] * len(found.failures)
+        outs = while_p.bind(*test_consts, *body_consts, *leaves, *flags, test=test_, body=body, num_test=len(test_consts), num_body=len(body_consts))
+        results = found.looked_at(outs)
+        if of_test.failures:
+            bind_graph(test, [*test_consts, *results])
+        return tree.unflatten(results)
 
     result = threaded.settled(bound)
     if not threaded.cells:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from fdl.backends.c import CExecutable
 from fdl.backends.dispatch import can_compile, executable
@@ -66,6 +66,23 @@ def _equations(graph: Graph) -> list[tuple[Equation, int]]:
     return found
 
 
+class Cost(NamedTuple):
+    """What a graph takes: equations, how often they run together, bytes that they write, and multiplications of its products."""
+
+    equations: int
+    runs: int
+    moved: int
+    multiplied: float
+
+
+def cost_of(graph: Graph) -> Cost:
+    """Estimates from the graph alone."""
+    found = _equations(graph)
+    moved = sum(v.aval.nbytes * times for e, times in found for v in e.outputs)
+    multiplied = sum(e.primitive.work([x.aval for x in e.inputs], e.params) * times for e, times in found)
+    return Cost(len(found), sum(times for _, times in found), moved, multiplied)
+
+
 class Program:
     """A graph that came back or may do so, with its sightings."""
 
@@ -76,11 +93,9 @@ class Program:
         self.sightings = 0
         self.interpreted = Interpreted(graph)
         self.compiled: dict[tuple[int, ...], Executable] = {}
-        equations = _equations(graph)
-        moved = sum(v.aval.nbytes * times for e, times in equations for v in e.outputs)
-        multiplied = sum(e.primitive.work([x.aval for x in e.inputs], e.params) * times for e, times in equations)
-        self.interpreting = 5e-6 * sum(times for _, times in equations) + moved / 2e9 + multiplied / 2e10  # seconds a run
-        self.compiling = 0.06 + 1.5e-3 * len(equations)
+        cost = cost_of(graph)
+        self.interpreting = 5e-6 * cost.runs + cost.moved / 2e9 + cost.multiplied / 2e10  # seconds a run
+        self.compiling = 0.06 + 1.5e-3 * cost.equations
 
     def pays(self) -> bool:
         """Whether it has come back often enough to be compiled."""
@@ -139,13 +154,13 @@ class Choice:
 class Ending:
     """A node at which programs end.
 
-    `leaves` and `results` are slots; `checks` the places among the results of predicates that must be looked at.  What is alive may differ from run
+    `leaves` and `results` are slots; `checked` says that its programs hold checks.  What is alive may differ from run
     to run (garbage collection, a traceback, a notebook): a choice serves where all that is alive is among its results and all that it overwrites is
-    dead.  After two of them the next one is made for the union of results and the intersection of dead inputs.  What has checks overwrites nothing.
+    dead.  After two of them the next one is made for the union of results and the intersection of dead inputs.
     """
 
-    def __init__(self, leaves: list[int], results: list[int], checks: list[int], leaf_avals: list[ShapedArray], graph: Callable[[Sequence[int]], Graph]) -> None:
-        self.leaves, self.results, self.checks = leaves, results, checks
+    def __init__(self, leaves: list[int], results: list[int], leaf_avals: list[ShapedArray], graph: Callable[[Sequence[int]], Graph], checked: bool = False) -> None:
+        self.leaves, self.results, self.checked = leaves, results, checked
         self.arrays = [i for i, a in enumerate(leaf_avals) if a.nbytes >= 256]  # inputs worth writing over
         self.candidates = [leaves[i] for i in self.arrays]
         self.graph = graph
@@ -159,7 +174,7 @@ class Ending:
             if len(self.known) > 64:
                 self.known.clear()
             wanted = frozenset([i for i, alive in enumerate(live) if alive])
-            free = frozenset([i for i, d in zip(self.arrays, kept, strict=True) if not d]) if not self.checks else frozenset()
+            free = frozenset([i for i, d in zip(self.arrays, kept, strict=True) if not d])
             choice = self.known[live, kept] = self._find(wanted, free)
         return choice
 

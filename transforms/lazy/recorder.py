@@ -10,6 +10,7 @@ A recorder that is met while busy (signal handler, `__del__`) lets a spare one t
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -20,22 +21,29 @@ import numpy as np
 from fdl.backends.runtime import probe
 from fdl.core.array import DONATED, VOLATILE, ConcreteArray, Deferred
 from fdl.core.avals import ShapedArray, shaped
-from fdl.core.blocks import in_one_call, whole
+from fdl.core.blocks import whole
 from fdl.core.config import config
 from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT, scalar_type
-from fdl.core.errors import DeferredError
+from fdl.core.errors import DeferredError, TooLargeError
 from fdl.core.graph import Literal
-from fdl.core.primitive import Primitive
+from fdl.core.source import Location, user_location
+from fdl.ops.checks import Failure, check_p
 from fdl.transforms.lazy.programs import NATIVE, Ending, program_of
 from fdl.transforms.lazy.trie import SOFT_BYTES, SOFT_OPERATIONS, Node, Operation
 
 TRIE_NODES = 10_000
+MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 48  # bytes
 
 _EPOCHS = itertools.count(1)
 _SLOTS = 1 << 32  # a mark is epoch * _SLOTS + slot
 
 _FLOAT, _INT, _BOOL = (shaped((), *kind) for kind in (PYTHON_FLOAT, PYTHON_INT, PYTHON_BOOL))
 _refs = sys.getrefcount
+
+
+def held(values: Sequence[Any], slots: Sequence[int]) -> tuple[bool, ...]:
+    """Which values in some slots somebody besides `values` holds."""
+    return NATIVE.held(values, slots, 1) if NATIVE.held is not None else _held(values, slots, _ALONE)
 
 
 def _held(values: Sequence[Any], slots: Sequence[int], limit: int) -> tuple[bool, ...]:
@@ -50,7 +58,7 @@ _ALONE = next(n for n in range(10) if not _held([object()], [0], n)[0]) if getat
 class Segment(Deferred):
     """The pending part of a recorder: what stands in the place of the data of its results until they are computed."""
 
-    __slots__ = ("base", "error", "node", "outputs", "owner", "ran", "recorder", "values")
+    __slots__ = ("base", "error", "journals", "lines", "node", "outputs", "owner", "ran", "recorder", "settled", "values")
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -58,6 +66,9 @@ class Segment(Deferred):
         self.base = next(_EPOCHS) * _SLOTS
         self.values: list[Any] = []  # leaves (arrays, Python numbers) and results by slot
         self.node: Node = recorder.root
+        self.settled: frozenset[int] = frozenset()  # slots of results that are computed already
+        self.lines: list[Location | None] = []  # of checks
+        self.journals: list[dict[Any, Any]] = []  # the recorder's journal of the time before each check
         self.error: BaseException | None = None
         self.outputs: list[int] = []  # slots of the results of the program that was begun
         self.ran = False  # whether it has come to its end, so that only its checks are left
@@ -81,7 +92,12 @@ class Segment(Deferred):
                 slot, node = array._mark - self.base, self.node
                 while node.first > slot and node.parent is not None:
                     node = node.parent
-                program_of(node.graph([slot])).run(self.values, node.end().leaves, [slot], ())
+                self.compute(node, [slot])
+
+    def compute(self, node: Node, slots: list[int]) -> None:
+        """Compute some values of the walk up to a node, and leave the walk as it is."""
+        settled = frozenset([s for s in self.settled if s < node.slots])
+        program_of(node.graph(slots, settled)).run(self.values, node.end(settled).leaves, slots, ())
 
 
 class Recorder:
@@ -93,15 +109,14 @@ class Recorder:
         self.wanted = False  # the program is complete but for values that are about to die
         self.root = Node()
         self.nodes = 0
-        self.journal: dict[Any, Any] = {}  # cells rebound since the last flush, with what they held
-        self.checks: list[Callable[[], BaseException]] = []
+        self.journal: dict[Any, Any] = {}  # cells rebound since the last check or flush, with what they held
         self.segment: Segment
         self._spare: Recorder | None = None
         self._restart()
 
     def _restart(self) -> None:
         segment = Segment(self)
-        self.segment, self.journal, self.checks = segment, {}, []
+        self.segment, self.journal = segment, {}
         self.wanted = self.volatile = False
         self.plain = not config.eager  # nothing is special about the next operation, but that the recorder may be busy
 
@@ -217,6 +232,13 @@ class Recorder:
             operands.append(slot)
             avals.append(aval)
         operation = resolve(key[0], avals)
+        for aval in operation.out_avals:
+            if aval.nbytes > MEMORY:
+                raise TooLargeError(
+                    f"an array {aval.describe()} takes {aval.nbytes:,} bytes",
+                    why=f"this machine has {MEMORY:,}",
+                    hint="a smaller shape, or parts of it one after another",
+                )
         child = node.children[key] = Node(node, key, operation, tuple(operands), tuple(fresh))
         self.nodes += 1
         return child
@@ -227,13 +249,29 @@ class Recorder:
         if node.count >= 2 * SOFT_OPERATIONS or node.bytes >= 2 * SOFT_BYTES or node.origin.key == _key_at_root(head, operands):
             self.flush()
 
-    def check(self, failed: ConcreteArray, error: Callable[[], BaseException]) -> None:
-        """Join to the program that the 0-d bool `failed` is false; else `error()` is raised at the flush and nothing of the program stays."""
-        if self.segment.node.over:
-            self._limit(_CHECK, [failed])
-        del self.checks[self.segment.node.checks :]  # of operations that were not recorded
-        self.checks.append(error)
-        self.bind(_CHECK, [failed], _resolve_check)
+    def check(self, operands: Sequence[Any], failure: Failure) -> None:
+        """What `fdl.ops.check` does outside of all transforms: look at a mask that is known, else join the check to the program."""
+        mask, *shown = operands
+        for x in shown:
+            if type(x) is ConcreteArray and isinstance(x._data, Deferred) and x._data is not self.segment:
+                x.block_until_ready()
+        head = check_p, (("failure", failure),)
+        if not self.busy and self.segment.node.over:
+            self._limit(head, operands)
+        if self.busy or type(mask) is not ConcreteArray or mask._data is not self.segment:
+            found = failure.of(_values(mask), [_values(x) for x in shown])
+            if found is not None:
+                raise found from None
+            return
+        segment, line = self.segment, user_location()
+        count = segment.node.checks
+        for journal in segment.journals[count:]:  # of checks that were not recorded
+            self.journal = {**self.journal, **journal}
+        del segment.journals[count:], segment.lines[count:]
+        segment.journals.append(self.journal)
+        segment.lines.append(line)
+        self.journal = {}
+        self.bind(head, operands, _resolve_check)
 
     # Flushing
 
@@ -247,11 +285,28 @@ class Recorder:
         with self.lock:
             self.busy = True
             try:
-                self._flush(self.segment, self.journal, self.checks)
+                self._flush(self.segment, self.journal)
             finally:
                 self.busy = False
 
-    def _flush(self, segment: Segment, journal: dict[Any, Any], checks: list[Callable[[], BaseException]]) -> None:
+    def look_at_checks(self, few: bool = True) -> None:
+        """Look at what is to be checked before the program runs, each check with all that leads to it; with `few`, only where that is a few operations on data.
+
+        What was computed for it the program takes as it is.  Raises as a flush does.
+        """
+        if self.busy or not self.segment.lines:
+            return
+        with self.lock:
+            self.busy = True
+            try:
+                self._look(self.segment, self.journal, few)
+            except Exception as error:
+                whole(self._fail_ahead, self.segment, self.journal, error)
+                raise
+            finally:
+                self.busy = False
+
+    def _flush(self, segment: Segment, journal: dict[Any, Any]) -> None:
         if self.nodes > TRIE_NODES:
             self.root, self.nodes = Node(), 0
         state = self.wanted, self.volatile, self.plain
@@ -259,58 +314,92 @@ class Recorder:
         try:
             if segment.node.operation is not None:
                 try:
-                    self._run(segment, journal, checks)
+                    self._run(segment, journal)
                 except Exception as error:
                     whole(self._fail, segment, journal, error)
                     raise
         except BaseException:
             if segment.error is None:  # an interrupt; no call here, so that no other one comes in between
                 segment.ran = segment.ran or (bool(segment.outputs) and segment.values[segment.outputs[-1]]._data is not segment)
-                if checks or not segment.ran:
-                    self.segment, self.journal, self.checks = segment, journal, checks
+                if not segment.ran:
+                    self.segment, self.journal = segment, journal
                     self.wanted, self.volatile, self.plain = state
             raise
         segment.values = []
 
     def _fail(self, segment: Segment, journal: dict[Any, Any], error: BaseException) -> None:
-        """Nothing of the program stays."""
-        for cell, old in journal.items():
-            cell.restore(segment.values[old] if type(old) is int else old)
+        """What was recorded is never computed, and cells get back what they held."""
+        for layer in [journal, *reversed(segment.journals)]:
+            for cell, old in layer.items():
+                cell.restore(segment.values[old] if type(old) is int else old)
         segment.error = error
 
-    def _run(self, segment: Segment, journal: dict[Any, Any], checks: Sequence[Callable[[], BaseException]]) -> None:
-        ending = segment.node.ending or segment.node.end()
-        if not segment.ran:
-            live, kept = self._alive(segment.values, journal, ending)
-            if True not in live:
-                return
-            choice = ending.choose(live, kept)
-            segment.outputs = choice.outputs
+    def _fail_ahead(self, segment: Segment, journal: dict[Any, Any], error: BaseException) -> None:
+        self._fail(segment, journal, error)
+        if self.segment is segment:
+            self._restart()
+
+    def _run(self, segment: Segment, journal: dict[Any, Any]) -> None:
+        ending = segment.node.endings.get(segment.settled) or segment.node.end(segment.settled)
+        if segment.ran:
+            return
+        live, kept = self._alive(segment, journal, ending)
+        if True not in live and not ending.checked:
+            return
+        choice = ending.choose(live, kept)
+        segment.outputs = choice.outputs
+        try:
             choice.program.run(segment.values, ending.leaves, choice.outputs, choice.donated)
-            segment.ran = True
-        if ending.checks:
-            self._look_at_checks(segment, ending, checks)
+        except Exception:
+            if ending.checked:
+                self._look(segment, journal, False)  # raises what the check that failed says, and nothing is written yet
+            raise
+        segment.ran = True
 
-    def _alive(self, values: list[Any], journal: dict[Any, Any], ending: Ending) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+    def _alive(self, segment: Segment, journal: dict[Any, Any], ending: Ending) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
         """Which results are wanted, and which inputs that could be overwritten are kept by somebody."""
-        if NATIVE.held is not None and NATIVE.prune is not None:
-            NATIVE.prune(journal)  # cells that nobody else holds are dead, and must not keep their arrays alive
-            live, kept = NATIVE.held(values, ending.results, 1), NATIVE.held(values, ending.candidates, 1)
-        else:
-            for cell in [cell for cell in journal if _refs(cell) <= 3]:
-                del journal[cell]
-            live, kept = _held(values, ending.results, _ALONE), _held(values, ending.candidates, _ALONE)
-        if ending.checks:  # predicates are looked at, and what cells held before is what they get back
-            before = {old for old in journal.values() if type(old) is int}
-            live = tuple([alive or i in ending.checks or slot in before for i, (slot, alive) in enumerate(zip(ending.results, live, strict=True))])
-        return live, kept
+        for layer in [journal, *segment.journals]:  # cells that nobody else holds are dead, and must not keep their arrays alive
+            if NATIVE.prune is not None:
+                NATIVE.prune(layer)
+            else:
+                for cell in [cell for cell in layer if _refs(cell) <= 3]:
+                    del layer[cell]
+        return held(segment.values, ending.results), held(segment.values, ending.candidates)
 
-    def _look_at_checks(self, segment: Segment, ending: Ending, checks: Sequence[Callable[[], BaseException]]) -> None:
-        for place, error in zip(ending.checks, checks, strict=False):
-            if segment.values[ending.results[place]]._numpy():
-                later = [segment.values[slot] for slot in segment.outputs if slot > ending.results[place]]
-                in_one_call(map(setattr, later, itertools.repeat("_data"), itertools.repeat(segment)))  # what was recorded before the check stands, as if lines had run one by one
-                raise error()
+    def _look(self, segment: Segment, journal: dict[Any, Any], few: bool) -> None:
+        """Compute what leads to checks, and look at them in order."""
+        values = segment.values
+        part = segment.node.slice(segment.settled, few)
+        if part is None:
+            return
+        ending = part.ending
+        live = [alive or s in part.needed for alive, s in zip(held(values, ending.results), ending.results, strict=True)]
+        choice = ending.choose(tuple(live), (True,) * len(ending.candidates))
+        choice.program.run(values, ending.leaves, choice.outputs, ())
+        order = [n for n in segment.node.path() if n.mask is not None]
+        for c in part.checks:
+            assert c.operation is not None
+            failure: Failure = c.operation.params["failure"]
+            place = order.index(c)
+            mask, *shown = [_values(values[s]) for s in c.operands]
+            found = failure.of(mask, shown, segment.lines[place])
+            if found is not None:
+                self._stand(segment, journal, c, place, frozenset(choice.outputs))
+                raise found from None
+        segment.settled |= frozenset(choice.outputs)
+
+    def _stand(self, segment: Segment, journal: dict[Any, Any], c: Node, place: int, known: frozenset[int]) -> None:
+        """What was recorded before a check stands where it fails, as if lines had run one by one: values that are alive, and those that cells get back."""
+        segment.settled |= known
+        segment.journals = segment.journals[place + 1 :]
+        node = c.parent
+        if node is None or node.operation is None:
+            return
+        restored = {old for layer in [journal, *segment.journals] for old in layer.values() if type(old) is int}
+        results = [s for s in node.end().results if s not in segment.settled]
+        slots = [s for s, alive in zip(results, held(segment.values, results), strict=True) if alive or s in restored]
+        if slots:
+            segment.compute(node, slots)
 
     def rebound(self, cell: Any, old: ConcreteArray) -> None:
         """Remember what a mutable cell held before it got a pending array: a failed flush restores it by `cell.restore(old)`."""
@@ -375,9 +464,11 @@ def _number(x: Any, values: list[Any]) -> ShapedArray:
     return item
 
 
-check_p = Primitive("check", multiple_results=True).define(effects=lambda: frozenset({"check"}))
-_CHECK = check_p, ()
+def _values(x: Any) -> np.ndarray[Any, Any]:
+    """The values of an operand of a check."""
+    return x._numpy() if isinstance(x, ConcreteArray) else np.asarray(x.value if isinstance(x, Literal) else x)
 
 
 def _resolve_check(head: Any, avals: list[ShapedArray]) -> Operation:
-    return Operation(check_p, {}, ())
+    params = dict(head[1])
+    return Operation(check_p, params, tuple(check_p.infer(avals, params)))

@@ -12,6 +12,7 @@ from fdl.core.config import config
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive
 from fdl.core.trace import Trace, base_operand, install_base
+from fdl.ops.checks import check_p
 from fdl.transforms.lazy.recorder import Recorder
 from fdl.transforms.lazy.trie import Operation
 
@@ -61,6 +62,9 @@ class LazyTrace(Trace):
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
         values = [x if type(x) is ConcreteArray else base_operand(x) for x in operands]
+        if primitive is check_p:
+            current_recorder().check(values, params["failure"])
+            return ()
         if primitive.has("evaluate"):
             results: Sequence[Any] | None = primitive.rule("evaluate")(*[as_array(x.value) if isinstance(x, Literal) else x for x in values], **params)
             if results is not None:

@@ -163,7 +163,7 @@ def resolve_call(head: tuple[Function, tuple[Hashable, ...], int], avals: list[S
     signature = function.signature(avals, static)
     info: Any = signature.with_tape(varying) if varying else signature
     graph = info.lin.primal if varying else signature.graph
-    return Operation(call_p, {"graph": graph, "name": function.name, "mode": "inline"}, tuple(graph.out_avals), info)
+    return Operation(call_p, {"graph": graph, "name": function.name, "mode": "inline"}, tuple(graph.out_avals), info, bool(varying))
 
 
 def _resolve_pull(head: tuple[Taped, tuple[bool, ...]], avals: list[ShapedArray]) -> Operation:

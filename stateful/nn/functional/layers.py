@@ -12,11 +12,11 @@ from fdl.core import dtypes
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._checks import Failure, OutsideError, check_range, in_self
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.elementwise import mul
-from fdl.stateful.functions.indexing import check_bounds
 
 __all__ = ["alpha_dropout", "bilinear", "dropout", "dropout1d", "dropout2d", "dropout3d", "embedding", "embedding_bag", "feature_alpha_dropout", "linear"]
 
@@ -75,7 +75,7 @@ def embedding(
     if input.dtype.is_floating_point:
         raise RuntimeError(f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got {input.dtype} instead")
     count = weight.shape[0]
-    check_bounds(input, 0, count - 1, "embedding")
+    check_range(input, 0, count - 1, in_self(count))
     if max_norm is not None:
         with no_grad():
             weight._overwrite(apply(_renormed, (weight, input, float(max_norm)), (float(norm_type),)))
@@ -242,7 +242,9 @@ def embedding_bag(
         raise ValueError("offsets has to be a 1D Tensor but got None")
     elif include_last_offset:
         offsets = offsets[:-1]
-    check_bounds(input, 0, weight.shape[0] - 1, "embedding")
+    count = weight.shape[0]
+    rest = f"which is not in the valid range [0, {count})"
+    check_range(input, 0, count - 1, Failure(OutsideError, f"Index of input takes value {{}} {rest}", f"Index of input takes a value {rest}"))
     if max_norm is not None:
         with no_grad():
             weight._overwrite(apply(_renormed, (weight, input, float(max_norm)), (float(norm_type),)))

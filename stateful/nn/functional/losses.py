@@ -9,10 +9,10 @@ from typing import Any
 import fdl.numpy as jnp
 from fdl import nn, ops
 from fdl.core import dtypes
-from fdl.core.array import Deferred
 from fdl.core.errors import IndexBoundsError
-from fdl.core.trace import aval_of, transforming
-from fdl.extend import Function, current_recorder, custom_jvp
+from fdl.core.trace import aval_of
+from fdl.extend import Function, custom_jvp
+from fdl.stateful._checks import Failure, OutsideError, broken, check_range, require
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.reductions import power_norm
 from fdl.stateful.nn.functional.layers import linear
@@ -188,8 +188,8 @@ _nll, _cross_entropy, _soft_cross_entropy = Function(_nll_body, "nll_loss"), Fun
 
 
 def _bad_labels_body(y: Any, ignore: Any, count: Any) -> Any:
-    outside = ops.bitwise_or(ops.less(y, 0), ops.greater_equal(y, ops.cast(count, aval_of(y).dtype)))
-    return jnp.any(ops.bitwise_and(outside, ops.not_equal(y, ops.cast(ignore, aval_of(y).dtype))))
+    y = ops.cast(y, dtypes.int64)
+    return ops.bitwise_and(ops.bitwise_or(ops.less(y, 0), ops.greater_equal(y, count)), ops.not_equal(y, ignore))
 
 
 _bad_labels = Function(_bad_labels_body, "check_labels")
@@ -206,22 +206,13 @@ def _check_labels(input: Tensor, target: Tensor, ignore: int) -> None:
         raise RuntimeError(f"Expected target size {list(shape[:classes] + shape[classes + 1 :])}, got {list(labels)}")
     if not dtypes.is_integer(kind):
         raise RuntimeError(f"expected scalar type Long but found {target.dtype}")
-    if transforming() or not array.aval.size:
-        return
     count = shape[classes]
+    if not array.aval.size or target._lies_within(0, count - 1):
+        return
     if not count:
-        raise IndexBoundsError("Target is out of bounds: there are no classes")
-    if target._lies_within(0, count - 1):
-        return
-    if isinstance(array._data, Deferred):
-        error = IndexBoundsError(f"Target is out of bounds: labels must be from 0 to {count - 1}")
-        (failed,), _ = _bad_labels.record((array, ignore, count))
-        current_recorder().check(failed, lambda: error)
-        return
-    values = array._numpy()
-    bad = values[((values < 0) | (values >= count)) & (values != ignore)]
-    if bad.size:
-        raise IndexBoundsError(f"Target {bad.reshape(-1)[0]} is out of bounds: labels must be from 0 to {count - 1}")
+        raise IndexBoundsError("Target is out of bounds.", why="there are no classes")
+    hint = f"labels from 0 to {count - 1}, or {ignore} to ignore one"
+    require(_bad_labels, (target, ignore, count), Failure(IndexBoundsError, "Target {} is out of bounds.", "Target is out of bounds.", hint))
 
 
 def cross_entropy(
@@ -415,6 +406,9 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
     return apply(_ranking, (input1, input2, target, float(margin)), (_checked_reduction(reduction),))
 
 
+_OUT_OF_RANGE = broken("target out of range", error=OutsideError)
+
+
 def multi_margin_loss(
     input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
 ) -> Any:
@@ -422,11 +416,13 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     target = target.reshape(()) if input.ndim == 1 else target
+    check_range(target, 0, (input.shape[-1] if input.ndim else 1) - 1, _OUT_OF_RANGE)
     return apply(_multi_margin, (input, target, *(() if weight is None else (weight,)), float(margin)), (int(p), _checked_reduction(reduction)))
 
 
 def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
     """How far other classes come within 1 of each right one; targets are labels, then -1."""
+    check_range(target, -1, (input.shape[-1] if input.ndim else 1) - 1, broken("argument #2 'target' is out of range", error=OutsideError))
     return apply(_multilabel, (input, target), (_checked_reduction(reduction),))
 
 
