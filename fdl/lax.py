@@ -11,6 +11,7 @@ import numpy as np
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array
+from fdl.core.avals import sizes as whole_sizes
 from fdl.core.errors import IndexBoundsError, ShapeError, StructureError
 from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
@@ -130,7 +131,7 @@ def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
     [1.5, 1.5]
     """
     value = as_operand(fill_value)
-    return ops.full(tuple(shape), ops.cast(value, value.aval.dtype if dtype is None else dtypes.canonical(dtype)), value.aval.dtype)
+    return ops.full(whole_sizes(shape), ops.cast(value, value.aval.dtype if dtype is None else dtypes.canonical(dtype)), value.aval.dtype)
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Sequence[int] | None = None) -> Any:
@@ -149,7 +150,7 @@ def iota(dtype: Any, size: int) -> Any:
     >>> iota("int32", 3).tolist()
     [0, 1, 2]
     """
-    return ops.iota((size,), 0, dtype)
+    return ops.iota(whole_sizes((size,)), 0, dtype)
 
 
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
@@ -158,7 +159,7 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
     >>> broadcasted_iota("int32", (2, 2), 1).tolist()
     [[0, 1], [0, 1]]
     """
-    return ops.iota(tuple(shape), dimension, dtype)
+    return ops.iota(whole_sizes(shape), dimension, dtype)
 
 
 # Shapes
@@ -171,7 +172,8 @@ def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
     (3, 2)
     """
     shape = aval_of(operand).shape
-    return ops.broadcast(as_operand(operand), (*sizes, *shape), range(len(sizes), len(sizes) + len(shape)))
+    new = whole_sizes(sizes)
+    return ops.broadcast(as_operand(operand), (*new, *shape), range(len(new), len(new) + len(shape)))
 
 
 def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
@@ -180,7 +182,7 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
     >>> broadcast_in_dim(iota("int32", 2), (2, 3), (0,)).tolist()
     [[0, 0, 0], [1, 1, 1]]
     """
-    return ops.broadcast(as_operand(operand), tuple(shape), broadcast_dimensions)
+    return ops.broadcast(as_operand(operand), whole_sizes(shape), broadcast_dimensions)
 
 
 def reshape(operand: Any, new_sizes: Sequence[int]) -> Any:
@@ -189,7 +191,7 @@ def reshape(operand: Any, new_sizes: Sequence[int]) -> Any:
     >>> reshape(iota("int32", 4), (2, 2)).tolist()
     [[0, 1], [2, 3]]
     """
-    return ops.reshape(operand, tuple(new_sizes))
+    return ops.reshape(operand, whole_sizes(new_sizes))
 
 
 def transpose(operand: Any, permutation: Sequence[int]) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.avals import sizes
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
 from fdl.numpy import array, broadcast_to, stack
@@ -93,17 +94,13 @@ def bits(key: Any, shape: Any = (), dtype: Any = dtypes.uint32) -> Any:
     >>> bits(key(0), (3,)).dtype
     dtype('uint32')
     """
-    shape, target = _shape(shape), dtypes.canonical(dtype)
+    shape, target = sizes(shape), dtypes.canonical(dtype)
     _checked(key, "bits")
     if target == dtypes.uint64:
         words = ops.convert(random_bits(key, _counter(key, 0, _NUMBERS), (*shape, 2)), dtypes.uint64)
         low, high = (ops.reshape(ops.slice_in_dim(words, i, i + 1, aval_of(words).ndim - 1), aval_of(words).shape[:-1]) for i in (0, 1))
         return ops.bitwise_or(low, ops.shift_left(high, 32))
     return ops.cast(random_bits(key, _counter(key, 0, _NUMBERS), shape), target)
-
-
-def _shape(shape: Any) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
 def _float_dtype(dtype: Any, what: str) -> dtypes.DType:
@@ -247,7 +244,7 @@ def rademacher(key: Any, shape: Any = (), dtype: Any = dtypes.int32) -> Any:
     >>> sorted(set(rademacher(key(0), (20,)).tolist()))
     [-1, 1]
     """
-    return ops.cast(ops.sub(ops.mul(2, ops.convert(bernoulli(key, 0.5, _shape(shape)), dtypes.int32)), 1), dtypes.canonical(dtype))
+    return ops.cast(ops.sub(ops.mul(2, ops.convert(bernoulli(key, 0.5, sizes(shape)), dtypes.int32)), 1), dtypes.canonical(dtype))
 
 
 def choice(key: Any, x: Any, shape: Any = (), replace: bool = True) -> Any:
@@ -257,13 +254,13 @@ def choice(key: Any, x: Any, shape: Any = (), replace: bool = True) -> Any:
     5
     """
     n = int(x) if isinstance(x, (int, np.integer)) else aval_of(x).shape[0]
-    count = math.prod(_shape(shape))
+    count = math.prod(sizes(shape))
     if replace:
-        places = randint(key, _shape(shape), 0, n)
+        places = randint(key, sizes(shape), 0, n)
     elif count > n:
         raise ShapeError(f"random.choice: {count} of {n} without replacement", hint="replace=True")
     else:
-        places = ops.reshape(ops.slice_in_dim(permutation(key, n), 0, count), _shape(shape))
+        places = ops.reshape(ops.slice_in_dim(permutation(key, n), 0, count), sizes(shape))
     return places if isinstance(x, (int, np.integer)) else ops.gather(x, [places], (0,))
 
 

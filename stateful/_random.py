@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -230,8 +230,14 @@ def factory(f: F) -> F:
 
 def shape_of(size: tuple[Any, ...]) -> tuple[int, ...]:
     """A shape given as numbers or as one sequence."""
-    given = size[0] if len(size) == 1 and not isinstance(size[0], (int, np.integer)) else size
-    return tuple([int(d) for d in given])
+    given = size[0] if len(size) == 1 and isinstance(size[0], Iterable) and getattr(size[0], "shape", None) != () else size
+    for place, d in enumerate(given):
+        if not hasattr(d, "__index__"):
+            raise TypeError(f"argument 'size' must be tuple of ints, but found element of type {type(d).__name__} at pos {place}")
+    shape = tuple([int(d) for d in given])
+    if any(d < 0 for d in shape):
+        raise TensorError(f"Trying to create tensor with negative dimension {next(d for d in shape if d < 0)}: {list(shape)}", hint="sizes from 0 on")
+    return shape
 
 
 _uniform = Function(lambda low, high, s, d, shape, t: _scaled(fdl.random.uniform(key_of(s, d), shape, t), low, high), "rand")
@@ -298,6 +304,7 @@ def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tenso
 @factory
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers below n in random order."""
+    shape_of((n,))
     rng, (lane, count) = (generator or default_generator).numpy(), _lanes(running_trace())
     if lane is None:
         return wrap(from_numpy(rng.permutation(n).astype(to_numpy(dtype or int))))

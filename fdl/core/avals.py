@@ -8,10 +8,13 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
+from collections.abc import Iterable
 from typing import Any
 
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
+from fdl.core.errors import ShapeError
 
 
 class SymDim:
@@ -59,7 +62,7 @@ class ShapedArray:
     token: int
 
     def __init__(self, shape: Shape, dtype: Any, weak_type: bool = False) -> None:
-        self.shape = tuple(shape)
+        self.shape = sizes(shape)
         self.dtype = dtypes.canonical(dtype)
         self.weak_type = weak_type
         self.token = _TOKENS.setdefault((self.shape, self.dtype, weak_type), next(_NEXT))
@@ -108,6 +111,29 @@ class ShapedArray:
     def describe(self) -> str:
         """As errors name it: weakness is no news to a user."""
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+
+
+def sizes(given: Any, least: int = 0) -> Shape:
+    """A shape, or one size, as ints; ShapeError for what is none, and for sizes below `least`.
+
+    >>> sizes(3), sizes([2, True])
+    ((3,), (2, 1))
+    """
+    shape = tuple(given) if isinstance(given, Iterable) and getattr(given, "shape", None) != () else (given,)
+    return tuple([d if type(d) is int and d >= least else _size(d, shape, least) for d in shape])
+
+
+def _size(d: Any, shape: Shape, least: int) -> Dim:
+    if isinstance(d, SymDim):
+        return d
+    what = f"there is no array of shape ({', '.join(map(repr, shape))}{',' if len(shape) == 1 else ''})"
+    try:
+        size = operator.index(d)
+    except TypeError:
+        raise ShapeError(what, why=f"{d!r} is {type(d).__name__}, and sizes are whole numbers", hint="int(n), or n // 2 where a half is meant") from None
+    if size < least:
+        raise ShapeError(what, why=f"{size} is negative, and an axis has 0 elements or more")
+    return size
 
 
 ShapeDtypeStruct = ShapedArray

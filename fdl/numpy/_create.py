@@ -11,6 +11,7 @@ import numpy as np
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, as_array, from_numpy
+from fdl.core.avals import sizes
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.graph import Literal
 from fdl.core.trace import aval_of
@@ -35,12 +36,6 @@ class ScalarType:
 
     def __repr__(self) -> str:
         return f"fdl.numpy.{self.dtype.name}"
-
-
-def _shape(shape: Any) -> tuple[int, ...]:
-    if isinstance(shape, (int, np.integer)):
-        return (int(shape),)
-    return tuple(d if not hasattr(d, "__index__") else d.__index__() for d in shape)
 
 
 def array(obj: Any, dtype: Any = None, copy: bool = True) -> Any:
@@ -121,7 +116,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     value = as_operand(fill_value)
     target = value.aval.dtype if dtype is None else dtypes.canonical(dtype)
     value = ops.cast(value, target)
-    return ops.broadcast_to(value, _shape(shape)) if value.aval.shape or isinstance(value, Array) else ops.full(_shape(shape), value, target)
+    return ops.broadcast_to(value, sizes(shape)) if value.aval.shape or isinstance(value, Array) else ops.full(sizes(shape), value, target)
 
 
 def zeros(shape: Any, dtype: Any = dtypes.float32) -> Any:
@@ -130,7 +125,7 @@ def zeros(shape: Any, dtype: Any = dtypes.float32) -> Any:
     >>> zeros((1, 2)).tolist()
     [[0.0, 0.0]]
     """
-    return ops.full(_shape(shape), 0, dtypes.canonical(dtype or dtypes.float32))
+    return ops.full(sizes(shape), 0, dtypes.canonical(dtype or dtypes.float32))
 
 
 def ones(shape: Any, dtype: Any = dtypes.float32) -> Any:
@@ -139,7 +134,7 @@ def ones(shape: Any, dtype: Any = dtypes.float32) -> Any:
     >>> ones(2).tolist()
     [1.0, 1.0]
     """
-    return ops.full(_shape(shape), 1, dtypes.canonical(dtype or dtypes.float32))
+    return ops.full(sizes(shape), 1, dtypes.canonical(dtype or dtypes.float32))
 
 
 empty = zeros

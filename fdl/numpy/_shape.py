@@ -11,6 +11,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.avals import sizes
 from fdl.core.errors import ShapeError
 from fdl.core.graph import Literal
 from fdl.core.trace import aval_of
@@ -36,7 +37,7 @@ def reshape(x: Any, *shape: Any, order: str = "C") -> Any:
     """
     x = _operand(x)
     target = list(shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
-    target = [int(d) for d in target]
+    target = list(sizes(target, -1))
     if target.count(-1) > 1:
         raise ShapeError(f"reshape: {tuple(target)} has more than one -1")
     if -1 in target:
@@ -132,7 +133,7 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     >>> broadcast_to(array([1, 2]), (2, 2)).tolist()
     [[1, 2], [1, 2]]
     """
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = sizes(shape)
     x = _operand(x)
     if len(shape) < x.aval.ndim:
         raise ShapeError(f"broadcast_to: {x.aval.describe()} has more axes than {shape}")

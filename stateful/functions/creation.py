@@ -16,7 +16,7 @@ from fdl.stateful._complex import ComplexTensor, is_complex_dtype, of_numpy, par
 from fdl.stateful._dtypes import check_device, of, to_numpy
 from fdl.stateful._dtypes import dtype as dtype_type
 from fdl.stateful._random import factory, shape_of
-from fdl.stateful._tensor import Tensor, apply, converted, method, wrap
+from fdl.stateful._tensor import Tensor, TensorError, apply, converted, method, wrap
 from fdl.stateful.functions.shapes import stack
 
 __all__ = [
@@ -221,7 +221,7 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0 or (end - start) * step < 0:
-        raise RuntimeError("step must be nonzero" if step == 0 else "upper bound and larger bound inconsistent with step sign")
+        raise RuntimeError("step must be nonzero" if step == 0 else "upper bound and lower bound inconsistent with step sign")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     kind = to_numpy(dtype) if dtype is not None else dtypes.int64 if whole else _DEFAULT[0]
     t: Tensor = apply(_arange, (start, step), (math.ceil((end - start) / step), kind))
@@ -231,6 +231,8 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
 @factory
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`steps` numbers from `start` to `end` at equal distances, both ends included."""
+    if steps < 0:
+        raise TensorError("number of steps must be non-negative", why=f"it is {steps}")
     values = np.linspace(float(start), float(end), steps).astype(to_numpy(dtype) if dtype is not None else _DEFAULT[0])
     return _finished(wrap(array_of(values)), None, device, requires_grad)
 
@@ -238,6 +240,11 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device:
 @factory
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The identity matrix."""
+    for name, size in (("n", n), ("m", n if m is None else m)):
+        if not hasattr(size, "__index__"):
+            raise TypeError(f"eye(): argument '{name}' must be int, not {type(size).__name__}")
+        if size < 0:
+            raise TensorError(f"{name} must be greater or equal to 0, got {size}")
     return _finished(wrap(array_of(np.eye(n, m, dtype=to_numpy(dtype) if dtype is not None else _DEFAULT[0]))), None, device, requires_grad)
 
 
