@@ -13,8 +13,10 @@ _CALLS = "exp expm1 log log1p sqrt rsqrt sin cos tan atan2 tanh logistic erf erf
 
 C: dict[str, str] = {
     "add": "{0} + {1}",
+    "add:bool": "{0} | {1}",
     "sub": "{0} - {1}",
     "mul": "{0} * {1}",
+    "mul:bool": "{0} & {1}",
     "neg": "-{0}",
     "eq": "{0} == {1}",
     "ne": "{0} != {1}",

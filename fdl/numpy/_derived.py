@@ -16,8 +16,8 @@ from fdl.core.array import ConcreteArray, from_numpy
 from fdl.core.errors import ShapeError, TracedValueError
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
-from fdl.numpy._math import Axis, _operand, all, axes_of, equal, isnan, max, mean, min, multiply, sloped, square, subtract, sum, true_divide, where
-from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, outer, reshape, stack, swapaxes, transpose
+from fdl.numpy._math import Axis, _operand, all, axes_of, equal, isnan, max, mean, min, multiply, sloped, square, subtract, sum, where
+from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, reshape, stack, swapaxes, transpose
 from fdl.ops.promotion import promote
 
 # Elementwise
@@ -39,15 +39,6 @@ def rint(x: Any) -> Any:
     2.0
     """
     return ops.round_even(x)
-
-
-def fmod(a: Any, b: Any) -> Any:
-    """The remainder with the sign of `a`.
-
-    >>> float(fmod(-7.0, 3.0))
-    -1.0
-    """
-    return ops.rem(a, b)
 
 
 _cbrt: Callable[[Any], Any] = sloped(lambda x: ops.div(1, ops.mul(square(_cbrt(x)), 3)))(lambda x: ops.mul(ops.sign(x), ops.pow(ops.abs(x), 1 / 3)))
@@ -108,6 +99,7 @@ def arctanh(x: Any) -> Any:
     >>> round(float(arctanh(0.5)), 4)
     0.5493
     """
+    (x,) = promote(x, to_float=True)
     return ops.mul(0.5, ops.sub(ops.log1p(x), ops.log1p(ops.neg(x))))
 
 
@@ -174,41 +166,46 @@ def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) 
 # Reductions
 
 
-def ptp(x: Any, axis: Axis = None) -> Any:
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The largest less the smallest element.
 
     >>> int(ptp(array([3, 1, 7])))
     6
     """
-    return subtract(max(x, axis), min(x, axis))
+    return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
 
 
-def nansum(x: Any, axis: Axis = None) -> Any:
+def nansum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
     """The sum of what is not NaN.
 
     >>> float(nansum(array([1.0, float("nan")])))
     1.0
     """
-    return sum(where(isnan(x), 0, x), axis)
+    return sum(ops.select(isnan(x), 0, x), axis, dtype, keepdims, initial, where)
 
 
-def nanmean(x: Any, axis: Axis = None) -> Any:
+def nanmean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """The mean of what is not NaN.
 
     >>> float(nanmean(array([1.0, float("nan"), 3.0])))
     2.0
     """
-    return true_divide(nansum(x, axis), sum(ops.bitwise_not(isnan(x)), axis))
+    x = _operand(x)
+    present = ops.bitwise_not(isnan(x))
+    return mean(x, axis, dtype, keepdims, present)
 
 
-def array_equal(a: Any, b: Any) -> Any:
-    """Whether shapes and all elements are equal.
+def array_equal(a: Any, b: Any, equal_nan: bool = False) -> Any:
+    """Whether shapes and all elements are equal; NaN equals NaN with `equal_nan`.
 
     >>> bool(array_equal(array([1, 2]), array([1, 2])))
     True
     """
     a, b = _operand(asarray(a)), _operand(asarray(b))
-    return all(equal(a, b)) if a.aval.shape == b.aval.shape else array(False)
+    if a.aval.shape != b.aval.shape:
+        return array(False)
+    same = equal(a, b)
+    return all(ops.bitwise_or(same, ops.bitwise_and(isnan(a), isnan(b))) if equal_nan else same)
 
 
 def diff(x: Any, n: int = 1, axis: int = -1) -> Any:
@@ -221,7 +218,8 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Any:
     place = axis % x.aval.ndim
     for _ in range(n):
         size = aval_of(x).shape[place]
-        x = ops.sub(ops.slice_in_dim(x, 1, size, place), ops.slice_in_dim(x, 0, size - 1, place))
+        ends = ops.slice_in_dim(x, builtins.min(1, size), size, place), ops.slice_in_dim(x, 0, builtins.max(size - 1, 0), place)
+        x = (ops.not_equal if aval_of(x).dtype == dtypes.bool_ else ops.sub)(*ends)
     return x
 
 
@@ -238,15 +236,29 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0) -> Any:
     return ops.mul(0.5, sum(multiply(middles, dx if x is None else diff(x)), -1))
 
 
-def cov(x: Any, ddof: int = 1) -> Any:
-    """The covariance matrix of variables in rows.
+def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Any:
+    """The covariance matrix of variables in rows, or in columns without `rowvar`; a number for one variable.  `y` brings more variables.
+
+    Products are divided by the count less `ddof`, which is 1 unless `bias` is set.
 
     >>> cov(array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])).tolist()
     [[1.0, 1.0], [1.0, 1.0]]
     """
+
+    def rows(x: Any) -> Any:
+        (x,) = promote(asarray(x), to_float=True)
+        if aval_of(x).ndim > 2:
+            raise ShapeError(f"cov: {aval_of(x).describe()} has more than two axes")
+        if aval_of(x).ndim < 2:
+            return reshape(x, (1, -1))
+        return x if rowvar or aval_of(x).shape[0] == 1 else transpose(x)
+
+    x = rows(m) if y is None else concatenate([rows(m), rows(y)], 0)
     centred = subtract(x, mean(x, 1, keepdims=True))
     n = aval_of(centred).shape[1]
-    return ops.div(ops.dot_general(centred, centred, (((1,), (1,)), ((), ()))), float(n - ddof))
+    less = ddof if ddof is not None else 0 if bias else 1
+    out = ops.div(ops.dot_general(centred, centred, (((1,), (1,)), ((), ()))), float(n - less))
+    return reshape(out, tuple(d for d in aval_of(out).shape if d != 1)) if aval_of(out).shape == (1, 1) else out
 
 
 def polyval(p: Any, x: Any) -> Any:
@@ -255,8 +267,9 @@ def polyval(p: Any, x: Any) -> Any:
     >>> float(polyval(array([1.0, 0.0, 2.0]), 3.0))
     11.0
     """
-    out: Any = 0.0
-    for c in asarray(p):
+    p, x = promote(asarray(p), asarray(x))
+    out: Any = ops.full(aval_of(x).shape, 0, aval_of(x).dtype)
+    for c in p:
         out = ops.add(ops.mul(out, x), c)
     return out
 
@@ -373,14 +386,16 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
 
 
 def kron(a: Any, b: Any) -> Any:
-    """The Kronecker product of two matrices.
+    """The Kronecker product: each element of `a` times the whole of `b`, along every axis.
 
     >>> kron(array([[1, 2]]), array([[1], [1]])).tolist()
     [[1, 2], [1, 2]]
     """
-    (m, n), (p, q) = aval_of(asarray(a)).shape, aval_of(asarray(b)).shape
-    products = reshape(outer(a, b), (m, n, p, q))
-    return reshape(transpose(products, (0, 2, 1, 3)), (m * p, n * q))
+    a, b = _operand(asarray(a)), _operand(asarray(b))
+    ndim = builtins.max(a.aval.ndim, b.aval.ndim)
+    a, b = (ops.expand_dims(x, range(ndim - x.aval.ndim)) for x in (a, b))
+    products = ops.mul(*promote(ops.expand_dims(a, range(1, 2 * ndim, 2)), ops.expand_dims(b, range(0, 2 * ndim, 2))))
+    return reshape(products, tuple(m * n for m, n in zip(aval_of(a).shape, aval_of(b).shape, strict=True)))
 
 
 def cross(a: Any, b: Any) -> Any:
@@ -405,13 +420,16 @@ def tri(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -
     return tril(ones((n, n if m is None else m), dtype), k)
 
 
-def vander(x: Any, n: int) -> Any:
-    """Powers of `x` in columns, highest first.
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """`N` powers of `x` in columns, as many as elements by default: highest first, or last when `increasing`.
 
     >>> vander(array([2, 3]), 3).tolist()
     [[4, 2, 1], [9, 3, 1]]
     """
-    return stack([ops.integer_pow(x, n - 1 - i) for i in range(n)], 1)
+    x = _operand(asarray(x))
+    n = x.aval.shape[0] if N is None else N
+    powers = range(n) if increasing else range(n - 1, -1, -1)
+    return stack([ops.integer_pow(x, k) for k in powers], 1) if n else ops.full((x.aval.shape[0], 0), 0, x.aval.dtype)
 
 
 def logspace(start: float, stop: float, num: int = 50, base: float = 10.0) -> Any:
@@ -498,6 +516,6 @@ def issubdtype(a: Any, b: Any) -> bool:
 
 __all__ = [
     "append", "arccosh", "arcsinh", "arctanh", "array_equal", "cbrt", "column_stack", "cov", "cross", "deg2rad", "diagonal", "diff", "fabs", "finfo", "fliplr",
-    "flipud", "fmod", "heaviside", "iinfo", "issubdtype", "kron", "logspace", "nanmean", "nansum", "ndim", "nonzero", "polyval", "promote_types", "ptp",
+    "flipud", "heaviside", "iinfo", "issubdtype", "kron", "logspace", "nanmean", "nansum", "ndim", "nonzero", "polyval", "promote_types", "ptp",
     "rad2deg", "rint", "rot90", "select", "shape", "sinc", "size", "trace", "trapezoid", "tri", "tril_indices", "triu_indices", "vander",
 ]  # fmt: skip

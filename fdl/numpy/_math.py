@@ -79,7 +79,7 @@ def positive(x: Any) -> Any:
     >>> int(positive(3))
     3
     """
-    return ops.add(x, 0)
+    return _operand(x)
 
 
 def abs(x: Any) -> Any:
@@ -88,7 +88,8 @@ def abs(x: Any) -> Any:
     >>> int(abs(-3))
     3
     """
-    return ops.abs(x)
+    x = as_operand(x)
+    return x if x.aval.dtype == dtypes.bool_ else ops.abs(x)
 
 
 absolute = abs
@@ -106,19 +107,32 @@ def round(x: Any, decimals: int = 0) -> Any:
     return ops.round_even(x) if decimals == 0 else ops.div(ops.round_even(ops.mul(x, 10.0**decimals)), 10.0**decimals)
 
 
+def _numbers(*xs: Any) -> list[Any]:
+    """Operands of one dtype, bools as int32."""
+    operands = promote(*xs)
+    return [ops.cast(x, dtypes.int32) for x in operands] if operands[0].aval.dtype == dtypes.bool_ else operands
+
+
+def _remainder(a: Any, b: Any) -> Any:
+    """`ops.rem`, but 0 where integers are divided by 0."""
+    rest = ops.rem(a, b)
+    return rest if dtypes.is_float(aval_of(rest).dtype) else ops.select(ops.equal(b, 0), 0, rest)
+
+
 def floor_divide(a: Any, b: Any) -> Any:
-    """The largest whole number not above `a / b`.
+    """The largest whole number not above `a / b`; of integers and 0 it is -2, as in JAX, or for 0 / 0 -1, and for unsigned ones the largest number.
 
     >>> int(floor_divide(-7, 2))
     -4
     """
-    a, b = promote(a, b)
+    a, b = _numbers(a, b)
     if dtypes.is_float(a.aval.dtype):
         return _floats_divided(a, b)
     quotient = ops.div(a, b)
     if a.aval.dtype in dtypes.UNSIGNED:
         return quotient
-    inexact = ops.bitwise_and(ops.not_equal(ops.rem(a, b), 0), ops.not_equal(ops.less(a, 0), ops.less(b, 0)))
+    below = ops.bitwise_or(ops.not_equal(ops.less(a, 0), ops.less(b, 0)), ops.equal(b, 0))
+    inexact = ops.bitwise_and(ops.not_equal(ops.rem(a, b), 0), below)
     return ops.sub(quotient, ops.convert(inexact, quotient.aval.dtype, quotient.aval.weak_type))
 
 
@@ -134,13 +148,13 @@ def _floats_divided(a: Any, b: Any) -> Any:
 
 
 def remainder(a: Any, b: Any) -> Any:
-    """The remainder with the sign of `b`, as Python's `%`.
+    """The remainder with the sign of `b`, as Python's `%`; 0 where an integer is divided by 0.
 
     >>> int(remainder(-7, 3))
     2
     """
-    a, b = promote(a, b)
-    rest = ops.rem(a, b)
+    a, b = _numbers(a, b)
+    rest = _remainder(a, b)
     if a.aval.dtype in dtypes.UNSIGNED:
         return rest
     wrong = ops.bitwise_and(ops.not_equal(rest, 0), ops.not_equal(ops.less(rest, 0), ops.less(b, 0)))
@@ -159,6 +173,15 @@ def divmod(a: Any, b: Any) -> tuple[Any, Any]:
     return floor_divide(a, b), remainder(a, b)
 
 
+def fmod(a: Any, b: Any) -> Any:
+    """The remainder with the sign of `a`; 0 where an integer is divided by 0.
+
+    >>> float(fmod(-7.0, 3.0))
+    -1.0
+    """
+    return _remainder(*_numbers(a, b))
+
+
 def power(a: Any, b: Any) -> Any:
     """`a ** b`; a Python integer as exponent is exact and differentiable everywhere.
 
@@ -169,7 +192,7 @@ def power(a: Any, b: Any) -> Any:
         base = as_operand(a)
         if base.aval.dtype != dtypes.bool_ and (b >= 0 or dtypes.is_float(base.aval.dtype)):
             return ops.integer_pow(base, b)
-    return ops.pow(a, b)
+    return ops.pow(*_numbers(a, b))
 
 
 def square(x: Any) -> Any:
@@ -178,7 +201,7 @@ def square(x: Any) -> Any:
     >>> float(square(3.0))
     9.0
     """
-    return ops.integer_pow(x, 2)
+    return ops.integer_pow(*_numbers(x), 2)
 
 
 def reciprocal(x: Any) -> Any:
@@ -292,7 +315,7 @@ def hypot(a: Any, b: Any) -> Any:
     >>> float(hypot(3.0, 4.0))
     5.0
     """
-    a, b = promote(ops.abs(a), ops.abs(b), to_float=True)
+    a, b = (ops.abs(x) for x in promote(a, b, to_float=True))
     top = ops.stop_gradient(ops.maximum(a, b))  # by which both are divided, so that squares neither overflow nor vanish
     endless = ops.bitwise_or(ops.equal(a, math.inf), ops.equal(b, math.inf))
     safe = ops.select(ops.bitwise_and(ops.greater(top, 0), ops.is_finite(top)), top, 1)
@@ -328,7 +351,8 @@ def isinf(x: Any) -> Any:
     >>> bool(isinf(float("-inf")))
     True
     """
-    return ops.equal(ops.abs(x), float("inf"))
+    x = as_operand(x)
+    return ops.equal(ops.abs(x), math.inf) if dtypes.is_float(x.aval.dtype) else ops.not_equal(x, x)
 
 
 def _as_bool(x: Any) -> Any:
@@ -406,22 +430,25 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
     return where(equal(x, -math.inf), -largest if neginf is None else neginf, x)
 
 
-def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
-    """Whether `|a - b| <= atol + rtol * |b|`.
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether `|a - b| <= atol + rtol * |b|`; infinities are close to themselves alone, NaN to NaN with `equal_nan`.
 
     >>> bool(isclose(1.0, 1.0 + 1e-7))
     True
     """
-    return logical_or(ops.equal(a, b), ops.less_equal(ops.abs(ops.sub(a, b)), ops.add(atol, ops.mul(rtol, ops.abs(b)))))
+    a, b = promote(a, b, to_float=True)
+    near = ops.less_equal(ops.abs(ops.sub(a, b)), ops.add(atol, ops.mul(rtol, ops.abs(b))))
+    close = ops.bitwise_or(ops.equal(a, b), ops.bitwise_and(ops.is_finite(b), near))
+    return ops.bitwise_or(close, ops.bitwise_and(isnan(a), isnan(b))) if equal_nan else close
 
 
-def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Whether all elements are close.
 
     >>> bool(allclose(1.0, 1.0))
     True
     """
-    return all(isclose(a, b, rtol, atol))
+    return all(isclose(a, b, rtol, atol, equal_nan))
 
 
 # Reductions
@@ -476,8 +503,8 @@ def _count(x: Any, axes: Sequence[int]) -> int:
     return math.prod(aval_of(x).shape[a] for a in axes)
 
 
-def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The mean over axes, or over all; narrow floats are averaged in float32.
+def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+    """The mean over axes, or over all, of those for which `where` holds; narrow floats are averaged in float32.
 
     >>> from fdl.numpy import array
     >>> float(mean(array([1.0, 2.0, 6.0])))
@@ -487,18 +514,22 @@ def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -
     target = dtypes.canonical(dtype) if dtype is not None else dtypes.default_float(x.aval.dtype)
     wide = ops.cast(x, dtypes.compute_dtype(target), x.aval.weak_type)
     axes = axes_of(x, axis, "mean")
-    out = ops.div(ops.reduce_sum(wide, axes), float(_count(x, axes)))
+    if where is None:
+        out = ops.div(ops.reduce_sum(wide, axes), float(_count(x, axes)))
+    else:
+        counted = ops.broadcast_to(ops.convert(where, aval_of(wide).dtype), x.aval.shape)
+        out = ops.div(ops.reduce_sum(ops.select(where, wide, 0), axes), ops.reduce_sum(counted, axes))
     return _kept(ops.cast(out, target, out.aval.weak_type), x, axes, keepdims)
 
 
-def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+def var(x: Any, axis: Axis = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """The mean squared distance from the mean; `ddof` is subtracted from the count.
 
     >>> from fdl.numpy import array
     >>> float(var(array([1.0, 3.0])))
     1.0
     """
-    x = _operand(x)
+    x = _operand(x) if dtype is None else ops.cast(_operand(x), dtypes.canonical(dtype))
     axes = axes_of(x, axis, "var")
     count = _count(x, axes)
     squares = _squares_by_rows(x) if len(axes) == x.aval.ndim and count >= 2 * _ROW and count % _ROW == 0 else sum(square(ops.sub(x, mean(x, axes, keepdims=True))), axes)
@@ -518,17 +549,17 @@ def _squares_by_rows(x: Any) -> Any:
     return ops.add(sum(square(ops.sub(rows, means))), ops.mul(sum(square(ops.sub(means, mean(means)))), float(_ROW)))
 
 
-def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+def std(x: Any, axis: Axis = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """The square root of the variance.
 
     >>> from fdl.numpy import array
     >>> float(std(array([1.0, 3.0])))
     1.0
     """
-    return ops.sqrt(var(x, axis, ddof, keepdims))
+    return ops.sqrt(var(x, axis, dtype, ddof, keepdims))
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
     """The largest element over axes, or over all; NaN where there is one.
 
     >>> from fdl.numpy import array
@@ -537,14 +568,25 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
     """
     x = _operand(x)
     axes = axes_of(x, axis, "max")
+    return _extreme(ops.reduce_max, ops.maximum, x, axes, keepdims, initial, where)
+
+
+def _extreme(fold: Callable[..., Any], choose: Callable[..., Any], x: Any, axes: tuple[int, ...], keepdims: bool, initial: Any, where: Any) -> Any:
+    """`fold` over axes, of `initial` too, which is cast to the dtype of `x`, and of those alone for which `where` holds."""
+    dtype = x.aval.dtype
+    if where is not None and initial is None:
+        raise ShapeError("max, min: `where` needs `initial`", why="of nothing there is no largest or smallest element", hint="initial=...")
+    if initial is not None:
+        initial = ops.convert(_operand(initial), dtype)
+        x = x if where is None else ops.select(where, x, initial)
     if initial is not None and _count(x, axes) == 0:
         shape = [d for i, d in enumerate(x.aval.shape) if i not in axes]
-        return _kept(ops.full(tuple(shape), ops.cast(as_operand(initial), x.aval.dtype), x.aval.dtype), x, axes, keepdims)
-    out = _kept(ops.reduce_max(x, axes), x, axes, keepdims)
-    return out if initial is None else ops.maximum(out, initial)
+        return _kept(ops.broadcast(initial, tuple(shape), ()), x, axes, keepdims)
+    out = _kept(fold(x, axes), x, axes, keepdims)
+    return out if initial is None else choose(out, initial)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
     """The smallest element over axes, or over all; NaN where there is one.
 
     >>> from fdl.numpy import array
@@ -553,10 +595,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
     """
     x = _operand(x)
     axes = axes_of(x, axis, "min")
-    if initial is not None and _count(x, axes) == 0:
-        return max(x, axes, keepdims, initial)
-    out = _kept(ops.reduce_min(x, axes), x, axes, keepdims)
-    return out if initial is None else ops.minimum(out, initial)
+    return _extreme(ops.reduce_min, ops.minimum, x, axes, keepdims, initial, where)
 
 
 amax, amin = max, min
@@ -645,9 +684,11 @@ def prod(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, i
     return out if initial is None else ops.mul(out, ops.cast(as_operand(initial), aval_of(out).dtype))
 
 
-def _lined(x: Any, axis: int | None, what: str) -> tuple[Any, int]:
+def _lined(x: Any, axis: int | None, dtype: Any, what: str) -> tuple[Any, int]:
     """The operand of a running operation, bools as integers, and its axis: of the flat array for None."""
     x = _operand(x)
+    if dtype is not None:
+        x = ops.cast(x, dtypes.canonical(dtype))
     if x.aval.dtype == dtypes.bool_:
         x = ops.convert(x, dtypes.int32)
     if axis is None:
@@ -655,24 +696,24 @@ def _lined(x: Any, axis: int | None, what: str) -> tuple[Any, int]:
     return x, axes_of(x, axis, what)[0]
 
 
-def cumsum(x: Any, axis: int | None = None) -> Any:
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Sums of the elements so far.
 
     >>> from fdl.numpy import array
     >>> cumsum(array([1, 2, 3])).tolist()
     [1, 3, 6]
     """
-    return ops.cumsum(*_lined(x, axis, "cumsum"))
+    return ops.cumsum(*_lined(x, axis, dtype, "cumsum"))
 
 
-def cumprod(x: Any, axis: int | None = None) -> Any:
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Products of the elements so far, in a logarithmic number of steps (Hillis and Steele, 1986).
 
     >>> from fdl.numpy import array
     >>> cumprod(array([1, 2, 3])).tolist()
     [1, 2, 6]
     """
-    x, place = _lined(x, axis, "cumprod")
+    x, place = _lined(x, axis, dtype, "cumprod")
     n, shift = aval_of(x).shape[place], 1
     while shift < n:
         config = [(shift, -shift, 0) if i == place else (0, 0, 0) for i in range(aval_of(x).ndim)]
@@ -681,13 +722,23 @@ def cumprod(x: Any, axis: int | None = None) -> Any:
     return x
 
 
-def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
-    """The weighted mean.
+def average(x: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+    """The weighted mean, and with `returned` the sums of weights; weights of one axis belong to `axis`.
 
     >>> from fdl.numpy import array
     >>> float(average(array([1.0, 3.0]), weights=array([3.0, 1.0])))
     1.5
     """
+    x = _operand(x)
+    axes = axes_of(x, axis, "average")
     if weights is None:
-        return mean(x, axis)
-    return ops.div(sum(ops.mul(x, weights), axis), sum(weights, axis))
+        out = mean(x, axes, keepdims=keepdims)
+        return (out, ops.full(aval_of(out).shape, float(_count(x, axes)), aval_of(out).dtype)) if returned else out
+    x, weights = (_operand(v) for v in promote(x, weights, to_float=True))
+    if aval_of(weights).shape != x.aval.shape:
+        if aval_of(weights).ndim != 1 or len(axes) != 1 or aval_of(weights).shape[0] != x.aval.shape[axes[0]]:
+            raise ShapeError(f"average: weights {aval_of(weights).describe()} do not fit {x.aval.describe()}", hint="weights of the same shape, or one for each place along `axis`")
+        weights = ops.broadcast(weights, x.aval.shape, axes)
+    total = sum(weights, axes, keepdims=keepdims)
+    out = ops.div(sum(ops.mul(x, weights), axes, keepdims=keepdims), total)
+    return (out, total) if returned else out

@@ -275,19 +275,26 @@ def flip(x: Any, axis: Any = None) -> Any:
     return ops.reverse(x, axes_of(x, axis, "flip"))
 
 
-def roll(x: Any, shift: int, axis: int | None = None) -> Any:
-    """Elements moved along an axis, those pushed out coming in at the other end.
+def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Any:
+    """Elements moved along one axis or several, those pushed out coming in at the other end; of the flat array for None.
 
     >>> roll(array([1, 2, 3]), 1).tolist()
     [3, 1, 2]
     """
     x = _operand(x)
     if axis is None:
-        return ops.reshape(roll(ravel(x), shift, 0), x.aval.shape)
-    (place,) = axes_of(x, axis, "roll")
-    n = x.aval.shape[place]
-    cut = (-shift) % n if n else 0
-    return ops.concatenate([ops.slice_in_dim(x, cut, n, place), ops.slice_in_dim(x, 0, cut, place)], place)
+        whole = sum(shift) if isinstance(shift, Sequence) else shift
+        return ops.reshape(roll(ravel(x), whole, 0), x.aval.shape)
+    axes = list(axis) if isinstance(axis, Sequence) else [axis]
+    shifts = list(shift) if isinstance(shift, Sequence) else [shift]
+    if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
+        raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes", hint="one shift for each axis")
+    for move, a in zip(shifts * (len(axes) if len(shifts) == 1 else 1), axes * (len(shifts) if len(axes) == 1 else 1), strict=True):
+        (place,) = axes_of(x, a, "roll")
+        n = aval_of(x).shape[place]
+        cut = (-move) % n if n else 0
+        x = ops.concatenate([ops.slice_in_dim(x, cut, n, place), ops.slice_in_dim(x, 0, cut, place)], place)
+    return x
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:

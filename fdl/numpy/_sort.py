@@ -65,7 +65,9 @@ def quantile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: 
     >>> float(quantile(array([1.0, 2.0, 4.0]), 0.75))
     3.0
     """
-    x, q = promote(asarray(a), asarray(q), to_float=True)
+    (x,) = promote(asarray(a), to_float=True)
+    dtype = aval_of(x).dtype
+    x, q = promote(x, asarray(q), to_float=True)
     axes = axes_of(x, axis, "quantile")
     ndim, shape = aval_of(x).ndim, aval_of(x).shape
     kept = [k for k in range(ndim) if k not in axes]
@@ -91,7 +93,7 @@ def quantile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: 
         out = _between(ends[0], ends[1], w)
     top = ops.gather(ordered, [ops.full((), n - 1, dtypes.int32)], (len(rows),))  # NaN, if there is one
     top = ops.broadcast(top, aval_of(out).shape, range(aval_of(q).ndim, aval_of(out).ndim))
-    out = ops.select(ops.not_equal(top, top), top, out)
+    out = ops.cast(ops.select(ops.not_equal(top, top), top, out), dtype)
     if keepdims:
         lead = aval_of(q).shape
         out = ops.reshape(out, (*lead, *[1 if k in axes else shape[k] for k in range(ndim)]))

@@ -16,13 +16,15 @@ from fdl.core.trace import aval_of
 from fdl.numpy import _factor
 from fdl.numpy._create import asarray, eye
 from fdl.numpy._math import Axis, axes_of, max, min, power, sum
-from fdl.numpy._shape import matmul, matrix_transpose
+from fdl.numpy._shape import matmul, matrix_transpose, moveaxis, squeeze
 from fdl.ops import linear
 from fdl.ops.promotion import broadcast_shapes, promote
 
 
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The norm of vectors (ord 2, 1, 0, inf, -inf or any number), or of a matrix (Frobenius, 1, inf).
+    """The norm of vectors, of any order, or of matrices: Frobenius ("fro", the default), nuclear ("nuc"), 1, 2 and inf, and -1, -2 and -inf, their smallest kin.
+
+    Without `axis` a matrix has the norm of a matrix where `ord` is given, and everything else is one vector.
 
     >>> import fdl.numpy as jnp
     >>> float(norm(jnp.array([3.0, 4.0])))
@@ -30,21 +32,32 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     """
     (x,) = promote(asarray(x), to_float=True)
     axes = axes_of(x, axis, "norm")
-    size = ops.abs(x)
-    if ord is None or ord == "fro" or (ord == 2 and len(axes) == 1):
+    if ord is None or (ord == 2 and len(axes) == 1):
         return ops.sqrt(sum(ops.integer_pow(x, 2), axes, keepdims=keepdims))
-    if len(axes) == 2 and ord in (1, float("inf")):
-        first, second = (axes[0], axes[1]) if ord == 1 else (axes[1], axes[0])
-        totals = sum(size, first, keepdims=True)
-        out = max(totals, second, keepdims=True)
-        return out if keepdims else ops.reshape(out, tuple(d for i, d in enumerate(aval_of(x).shape) if i not in axes))
-    if len(axes) != 1:
-        raise ShapeError(f"norm: ord={ord!r} over axes {axes}", why="matrices have the orders None, 'fro', 1 and inf here", hint="an axis for the norm of vectors")
+    if len(axes) == 2:
+        return _matrix_norm(x, ord, tuple(axes_of(x, a, "norm")[0] for a in (axis if isinstance(axis, Sequence) else axes)), keepdims)
+    if len(axes) != 1 or isinstance(ord, str):
+        raise ShapeError(f"norm: ord={ord!r} over axes {axes}", why="one axis has norms of vectors, two have norms of matrices", hint="an axis, or two of them")
+    size = ops.abs(x)
     if ord in (float("inf"), float("-inf")):
         return (max if ord > 0 else min)(size, axes, keepdims)
     if ord == 0:
         return sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), axes, keepdims=keepdims)
     return power(sum(power(size, ord), axes, keepdims=keepdims), 1 / ord)
+
+
+def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if ord not in ("fro", "nuc", 1, -1, 2, -2, float("inf"), float("-inf")):
+        raise ShapeError(f"norm: matrices have no norm of order {ord!r}", hint='"fro", "nuc", 1, 2, inf, -1, -2 or -inf')
+    if ord == "fro":
+        return ops.sqrt(sum(ops.integer_pow(x, 2), axes, keepdims=keepdims))
+    if ord in ("nuc", 2, -2):
+        s = svdvals(moveaxis(x, axes, (-2, -1)))
+        out = sum(s, -1) if ord == "nuc" else (max if ord > 0 else min)(s, -1)
+        return ops.expand_dims(out, axes) if keepdims else out
+    inner, outer = axes if builtins.abs(ord) == 1 else axes[::-1]
+    out = (max if ord > 0 else min)(sum(ops.abs(x), inner, keepdims=True), outer, keepdims=True)
+    return out if keepdims else squeeze(out, axes)
 
 
 def matrix_power(x: Any, n: int) -> Any:

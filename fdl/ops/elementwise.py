@@ -31,6 +31,7 @@ Derivative = Callable[..., Any]
 _SAMPLE_DTYPES = {
     dtypes.FLOATS: ("float32", "float64", "bfloat16", "float16"),
     dtypes.NUMBERS: ("float32", "float64", "bfloat16", "int32", "uint8"),
+    dtypes.ALL: ("float32", "float64", "bfloat16", "int32", "uint8", "bool"),
     dtypes.INTEGERS: ("int32", "uint8", "int64"),
 }
 
@@ -140,9 +141,11 @@ A = dtypes.ALL
 
 # arithmetic
 
-add: Callable[..., Any] = elementwise("add", np.add, N, lambda t, y, a, b: t, lambda t, y, a, b: t, arity=2, linear=(0, 1), doc="`a + b`.")
+add: Callable[..., Any] = elementwise("add", np.add, A, lambda t, y, a, b: t, lambda t, y, a, b: t, arity=2, linear=(0, 1), doc="`a + b`; of bools, whether one holds.")
 sub: Callable[..., Any] = elementwise("sub", np.subtract, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(t), arity=2, linear=(0, 1), doc="`a - b`.")
-mul: Callable[..., Any] = elementwise("mul", np.multiply, N, lambda t, y, a, b: mul(t, b), lambda t, y, a, b: mul(a, t), arity=2, linear=(0, 1), doc="`a * b`.")
+mul: Callable[..., Any] = elementwise(
+    "mul", np.multiply, A, lambda t, y, a, b: mul(t, b), lambda t, y, a, b: mul(a, t), arity=2, linear=(0, 1), doc="`a * b`; of bools, whether both hold."
+)
 neg: Callable[..., Any] = elementwise("neg", np.negative, N, lambda t, y, x: neg(t), linear=(0,), doc="`-x`; unsigned integers wrap.")
 
 
