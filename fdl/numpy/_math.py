@@ -201,7 +201,7 @@ def square(x: Any) -> Any:
     >>> float(square(3.0))
     9.0
     """
-    return ops.integer_pow(*_numbers(x), 2)
+    return ops.integer_pow(_numbers(x)[0], 2)
 
 
 def reciprocal(x: Any) -> Any:

