@@ -38,7 +38,7 @@ class _Place:
     def __init__(self, what: str, whole: tuple[int, ...], index: Resolved) -> None:
         self.what, self.whole, self.index = what, whole, index
         self.numbers: Any = None
-        if index.arrays():
+        if index.arrays:
             numbers = ops.reshape(ops.iota((int(np.prod(whole, dtype=np.int64)),), 0), whole)
             found = read(numbers, index, -1)
             self.shape: tuple[int, ...] = aval_of(found).shape

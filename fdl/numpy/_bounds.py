@@ -28,6 +28,7 @@ from fdl.core.config import config
 from fdl.core.errors import ChoiceError, IndexBoundsError
 from fdl.core.graph import Literal
 from fdl.core.trace import Tracer, aval_of, base_trace, set_trace
+from fdl.transforms.lazy.programs import NATIVE
 
 MODES = ("fill", "drop", "clip", "wrap", "promise_in_bounds")
 
@@ -129,6 +130,8 @@ def _check(index: Any, n: int, axis: int, rule: Rule) -> bool:
     if isinstance(known._data, Deferred) and n:
         with set_trace(base_trace()):
             _record_check(known, n, axis, rule, low)
+        return True
+    if NATIVE.within is not None and not unsigned and NATIVE.within(known._data, known.aval.dtype.itemsize, low, n - 1):
         return True
     values = known._numpy()
     bad = values.min() if values.min() < low else values.max()

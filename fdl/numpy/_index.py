@@ -34,10 +34,6 @@ def _is_array_index(item: Any) -> bool:
     return isinstance(item, (Array, np.ndarray, list, bool)) or (isinstance(item, np.generic) and not isinstance(item, np.integer))
 
 
-def _static_int(item: Any) -> int | None:
-    return int(item) if isinstance(item, (int, np.integer)) else None
-
-
 def _normalised(index: Any, shape: Sequence[int]) -> tuple[list[Any], tuple[int, ...]]:
     """Items with the ellipsis expanded and masks made integers, one item an axis besides None; and the shape that they index.
 
@@ -46,15 +42,17 @@ def _normalised(index: Any, shape: Sequence[int]) -> tuple[list[Any], tuple[int,
     out: list[Any] = []
     masks: list[tuple[int, ConcreteArray]] = []  # where in `out` the places of a mask begin
     for item in index if isinstance(index, tuple) else [index]:
-        if _is_array_index(item):
+        if type(item) is int or type(item) is slice or item is None or item is Ellipsis:
+            out.append(item)
+        elif _is_array_index(item):
             found = _as_index(item)
             if aval_of(found).dtype == dtypes.bool_:
                 masks.append((len(out), found))
                 out.extend(as_array(part.astype(np.int32)) for part in np.nonzero(np.atleast_1d(found._numpy())))
             else:
                 out.append(found)
-        elif item is None or item is Ellipsis or isinstance(item, slice) or _static_int(item) is not None:
-            out.append(item)
+        elif isinstance(item, (int, np.integer)):
+            out.append(int(item))
         else:
             raise DtypeError(f"an index cannot be {type(item).__name__} {item!r}", hint="integers, slices, None, ... or integer arrays")
     used = _axes_in(out) - sum(not mask.ndim for _, mask in masks)
@@ -111,9 +109,9 @@ def static_region(shape: Sequence[int], items: Sequence[Any]) -> _Basic:
     for item in items:
         if item is None:
             continue
-        n, number = shape[axis], _static_int(item)
-        if number is not None:
-            a, b, s = number, number + 1, 1
+        n = shape[axis]
+        if type(item) is int:
+            a, b, s = item, item + 1, 1
         elif isinstance(item, slice):
             a, b, s = slice(*(_edge(v) for v in (item.start, item.stop, item.step))).indices(n)
             if s < 0:  # the same elements from the front, then turned round
@@ -144,36 +142,34 @@ def _edge(value: Any) -> int | None:
 class Resolved(NamedTuple):
     """An index with all places counted from the front.
 
-    `items` are slices, None, ints that lie inside, and arrays; they index an array of shape `whole`.  `handling` is the mode of a gather
-    or scatter: what is done with places of arrays that lie outside.
+    `items` are slices, None, ints that lie inside, and arrays; they index an array of shape `whole`.  `arrays` are those with their axes, and `handling`
+    is the mode of a gather or scatter: what is done with places of arrays that lie outside.
     """
 
     items: list[Any]
-    handling: str
     whole: tuple[int, ...]
-
-    def arrays(self) -> list[tuple[int, Any]]:
-        """(axis, index array) of the advanced part."""
-        along = [item for item in self.items if item is not None]
-        return [(axis, item) for axis, item in enumerate(along) if isinstance(item, Array)]
+    arrays: list[tuple[int, Any]]
+    handling: str
 
 
 def resolved(index: Any, shape: Sequence[int], rule: Rule) -> Resolved:
     """What an index of an array of this shape means by a rule."""
     items, whole = _normalised(index, shape)
-    axis = 0
+    axis, found = 0, []  # of arrays: place among the items, axis
     for i, item in enumerate(items):
-        number = _static_int(item)
-        if number is not None:
-            items[i] = placed_number(number, whole[axis], axis, rule)
-        axis += item is not None
-    found = Resolved(items, rule.handling(), whole)
-    arrays = found.arrays()
-    if not arrays:
-        return found
-    places, handling = placed(arrays, whole, rule)
-    given = iter(places)
-    return Resolved([next(given) if isinstance(item, Array) else item for item in items], handling, whole)
+        if item is None:
+            continue
+        if type(item) is int:
+            items[i] = item = placed_number(item, whole[axis], axis, rule)
+        if isinstance(item, Array):
+            found.append((i, axis))
+        axis += 1
+    if not found:
+        return Resolved(items, whole, [], "")
+    places, handling = placed([(axis, items[i]) for i, axis in found], whole, rule)
+    for (i, _), place in zip(found, places, strict=True):
+        items[i] = place
+    return Resolved(items, whole, [(axis, items[i]) for i, axis in found], handling)
 
 
 _READ = Rule()
@@ -198,15 +194,14 @@ def read(x: Any, index: Resolved, fill: Any = None) -> Any:
     basic = static_region(index.whole, items)
     part = ops.slice(x, basic.start, basic.limit, basic.strides) if _cuts(basic, index.whole) else x
     part = ops.reverse(part, basic.reverse)
-    arrays = index.arrays()
-    if arrays:
-        part, items = _gathered(part, items, arrays, index.handling, fill)
+    if index.arrays:
+        part, items = _gathered(part, items, index.arrays, index.handling, fill)
     shape, axis = [], 0
     for item in items:
         if item is None:
             shape.append(1)
             continue
-        if _static_int(item) is None:
+        if type(item) is not int:
             shape.append(aval_of(part).shape[axis])
         axis += 1
     return ops.reshape(part, tuple(shape))
@@ -225,7 +220,7 @@ def _gathered(x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], handl
     held = lambda: ops.broadcast(inside(indices, [aval_of(x).shape[a] for a in axes]), aval_of(found).shape, range(len(shape)))
     out = _filled(found, held, handling, fill)
     # beside an array a number counts as an array too: NumPy's rule for where the indexed axes go
-    advanced = [p for p, item in enumerate(items) if isinstance(item, Array) or _static_int(item) is not None]
+    advanced = [p for p, item in enumerate(items) if type(item) is int or isinstance(item, Array)]
     first, last = advanced[0], advanced[-1]
     together = not any(item is None or isinstance(item, slice) for item in items[first : last + 1])
     rest = [item for item in items if not isinstance(item, Array)]
