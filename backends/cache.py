@@ -27,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fdl.core.blocks import aside
 from fdl.core.config import config
 from fdl.core.errors import CacheError, CacheWarning
 
@@ -225,7 +226,14 @@ def _remove(path: Path) -> None:
 
 
 def _publish(where: Path, write: Callable[[Path], object], name: Callable[[bytes], str]) -> Path:
-    """Make a file whole or not at all: written beside under another name, brought to the disk, then renamed."""
+    """Make a file whole or not at all: written beside under another name, brought to the disk, then renamed.
+
+    What has begun comes to its end, whatever interrupts the caller.
+    """
+    return aside(lambda: _written(where, write, name))
+
+
+def _written(where: Path, write: Callable[[Path], object], name: Callable[[bytes], str]) -> Path:
     handle, given = tempfile.mkstemp(dir=where, prefix=f"{_TEMPORARY}{_host()}-{os.getpid()}-")
     os.close(handle)
     temporary = Path(given)

@@ -18,6 +18,7 @@ from typing import Any
 from fdl.backends import cache
 from fdl.backends.toolchain import PRODUCT_FLAGS, RUNTIME_FLAGS, Compiler, rows_of_tile
 from fdl.core.array import ConcreteArray
+from fdl.core.blocks import aside
 from fdl.core.config import config
 from fdl.core.errors import CompileError
 from fdl.lowering.kernels import environment
@@ -138,7 +139,7 @@ def begin(compiler: Compiler, suffixes: Iterable[str] = ()) -> None:
 
     for name in (_NAME, *suffixes):
         if not cache.has("runtime", _stem(compiler, name)):
-            threading.Thread(target=work, args=(name,)).start()  # a script that ends before waits for it
+            aside(threading.Thread(target=work, args=(name,)).start)  # a script that ends before waits for it
 
 
 def _built(compiler: Compiler, name: str) -> Path:

@@ -14,9 +14,9 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from fdl.core.blocks import aside
 from fdl.core.config import config
 from fdl.core.errors import CompileError
 
@@ -63,23 +63,31 @@ class Compiler:
             return self._run([*flags, f"-I{INCLUDE}", "-o", str(target), *map(str, sources), *libraries])
         objects = [target.with_suffix(f".{i}.o") for i in range(len(sources))]
         try:
-            with ThreadPoolExecutor(len(sources)) as pool:  # units compile at the same time
-                list(pool.map(lambda i: self._run([*flags, f"-I{INCLUDE}", f"-DFDL_UNIT={i}", "-c", "-o", str(objects[i]), str(sources[i])]), range(len(sources))))
+            self._run(*[[*flags, f"-I{INCLUDE}", f"-DFDL_UNIT={i}", "-c", "-o", str(objects[i]), str(source)] for i, source in enumerate(sources)])
             self._run([*flags, "-o", str(target), *map(str, objects), *libraries])
         finally:
             for unit in objects:
                 unit.unlink(missing_ok=True)
 
-    def _run(self, arguments: Sequence[str]) -> None:
-        flags = [f for f in (*self.machine_flags, *arguments) if f not in _GCC_ALONE or "__clang__" not in self.version]
-        try:
-            result = subprocess.run([*self.command, *flags], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
-        except OSError as error:
-            raise CompileError(f"{self.path} cannot be run", why=str(error)) from error
-        if result.returncode and os.strerror(errno.ENOSPC) in result.stderr:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if result.returncode:
-            raise CompileError(f"{self.path} failed with status {result.returncode}", why=result.stderr.strip()[-2000:] or "it said nothing")
+    def _run(self, *calls: Sequence[str]) -> None:
+        """Start the compiler with each of these arguments, at the same time, and wait for all."""
+        started = []
+        for arguments in calls:
+            flags = [f for f in (*self.machine_flags, *arguments) if f not in _GCC_ALONE or "__clang__" not in self.version]
+            try:
+                started.append(
+                    subprocess.Popen(
+                        [*self.command, *flags], stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"}
+                    )
+                )
+            except OSError as error:
+                raise CompileError(f"{self.path} cannot be run", why=str(error)) from error
+        ended = [(process, process.communicate()[1]) for process in started]
+        for process, said in ended:
+            if process.returncode and os.strerror(errno.ENOSPC) in said:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if process.returncode:
+                raise CompileError(f"{self.path} failed with status {process.returncode}", why=said.strip()[-2000:] or "it said nothing")
 
 
 def find_compiler() -> Compiler | None:
@@ -95,7 +103,7 @@ def _find(wanted: str, path: str) -> Compiler | None:
     commands = [(found,) for found in paths if found is not None]
     if not wanted and importlib.util.find_spec("ziglang") is not None:
         commands.append((sys.executable, "-m", "ziglang", "cc"))  # type: ignore[arg-type]
-    return next(filter(None, map(_describe, commands)), None)
+    return aside(lambda: next(filter(None, map(_describe, commands)), None))
 
 
 def _describe(command: tuple[str, ...]) -> Compiler | None:

@@ -5,13 +5,17 @@ set then, for as long as somebody keeps the traceback.  Here the statement has a
 dies, the statement is over; what it has set is undone at once if `__exit__` did not.  Where nothing interrupts, this costs nothing beyond the token.
 
 Python looks for signals when a function begins, when a loop turns and when a function of C returns.  Between these, code is whole: two assignments that follow each other,
-`x.a = y` as the first line of a `finally`, one call of C.  `whole` and `in_one_call` are for what takes more.
+`x.a = y` as the first line of a `finally`, one call of C.  `whole` and `in_one_call` are for what takes more, `aside` for what files and
+processes take.
 """
 
 from __future__ import annotations
 
+import _thread
+import atexit
 import collections
 import functools
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -37,6 +41,46 @@ def whole(change: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Non
     except BaseException:
         change(*args, **kwargs)
         raise
+
+
+def aside(work: Callable[[], T]) -> T:
+    """What `work` gives or raises, done in a thread of its own.  Signals come to the main thread alone: an interrupt ends the waiting, and the work goes on to its end.
+
+    So files that are being written and compilers that are running are never left behind.  A process that ends waits for them.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        return work()
+    outcome: list[Any] = []  # whether it failed, and what it gave or raised
+    over = _thread.allocate_lock()
+    over.acquire()
+
+    def run() -> None:
+        _running.add(over)
+        try:
+            outcome[:] = False, work()
+        except BaseException as error:
+            outcome[:] = True, error
+        finally:
+            _running.discard(over)
+            over.release()
+
+    _thread.start_new_thread(run, ())  # `threading` waits for a thread to begin, with locks that an interrupt could leave held
+    over.acquire()
+    failed, found = outcome
+    if failed:
+        raise found
+    value: T = found
+    return value
+
+
+_running: set[Any] = set()  # locks of what is done aside
+_PATIENCE = 60.0  # seconds that a process waits for it at its end
+
+
+@atexit.register
+def _wait() -> None:
+    for over in list(_running):
+        over.acquire(timeout=_PATIENCE)
 
 
 def _end(steps: Any, guard: list[Any], kind: Any = None, error: BaseException | None = None, trace: Any = None) -> bool:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import collections
 import contextlib
 import enum
+import functools
+import itertools
 import queue
 import random
 import signal
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from fdl.core.blocks import aside, in_one_call
 from fdl.core.config import set_num_threads
 from fdl.core.pytree import tree_leaves
 from fdl.stateful._random import default_generator
@@ -113,31 +115,56 @@ class Crew(Protocol):
         """No further work."""
 
 
+class _Raised(NamedTuple):
+    """What a worker raised."""
+
+    error: BaseException
+
+
+def _answers(number: int, fetcher: Fetcher, settings: Settings, requests: queue.SimpleQueue[Any], answers: queue.SimpleQueue[Any], guard: object) -> None:
+    """A worker thread: a first answer when it is ready, then one for each request, which comes in a tuple; it ends with anything else."""
+    work: Callable[[], Any] = functools.partial(_begin, number, fetcher, settings)
+    while True:
+        try:
+            answers.put((work(),))
+        except BaseException as error:
+            answers.put(_Raised(error))
+        request = requests.get()
+        if type(request) is not tuple:
+            return
+        work = functools.partial(_answer, fetcher, request[0])
+
+
 class Threads:
-    """Worker threads."""
+    """Worker threads.  Queues are those that no interrupt leaves locked; the threads end when this is gone, closed or not: then its guard is asked for."""
 
     def __init__(self, fetcher: Fetcher, settings: Settings) -> None:
-        self.fetcher, self.count, self.timeout = fetcher, settings.workers, settings.timeout
-        self.threads = [ThreadPoolExecutor(1, f"fdl-loader-{i}") for i in range(settings.workers)]
-        for i, thread in enumerate(self.threads):
-            thread.submit(_begin, i, fetcher, settings).result()
+        self.count, self.timeout = settings.workers, settings.timeout
+        self.requests: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in range(self.count)]
+        self.answers: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in range(self.count)]
+        for i, (requests, answers) in enumerate(zip(self.requests, self.answers, strict=True)):
+            guard = weakref.ref(self, requests.put)
+            thread = threading.Thread(target=_answers, args=(i, fetcher, settings, requests, answers, guard), name=f"fdl-loader-{i}", daemon=True)
+            aside(thread.start)
+        for i in range(self.count):
+            self._next(i, None)
+
+    def _next(self, number: int, timeout: float | None) -> Any:
+        try:
+            answer = self.answers[number].get(timeout=timeout)
+        except queue.Empty:
+            raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds") from None
+        if isinstance(answer, _Raised):
+            raise answer.error
+        return answer[0]
 
     def submit(self, number: int, request: Any) -> Callable[[], Any]:
-        future: Future[Any] = self.threads[number % self.count].submit(_answer, self.fetcher, request)
-
-        def result() -> Any:
-            try:
-                return future.result(self.timeout or None)
-            except FutureTimeout:
-                if future.done():
-                    raise  # the worker's own
-                raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds") from None
-
-        return result
+        number %= self.count
+        self.requests[number].put((request,))
+        return functools.partial(self._next, number, self.timeout or None)
 
     def close(self) -> None:
-        for thread in self.threads:
-            thread.shutdown(wait=False, cancel_futures=True)
+        in_one_call(map(queue.SimpleQueue.put, self.requests, itertools.repeat(None)))
 
 
 class _Failure(NamedTuple):

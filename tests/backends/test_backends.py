@@ -294,11 +294,16 @@ def test_the_compiler_in_a_wheel_is_used_where_there_is_no_other(monkeypatch):
 def test_flags_of_one_compiler_are_not_given_to_others(monkeypatch):
     given = []
 
-    def run(command, **options):
-        given.append(command)
-        return subprocess.CompletedProcess(command, 0, "", "")
+    class Started:
+        returncode = 0
 
-    monkeypatch.setattr(toolchain.subprocess, "run", run)
+        def __init__(self, command, **options):
+            given.append(command)
+
+        def communicate(self):
+            return "", ""
+
+    monkeypatch.setattr(toolchain.subprocess, "Popen", Started)
     for version in ("#define __clang__ 1", "#define __GNUC__ 12"):
         toolchain.Compiler(("cc",), version, 32, ("-march=native", "-fno-ipa-icf")).build([Path("a.c")], Path("a.so"), toolchain.PROGRAM_FLAGS)
     clang, gcc = given

@@ -527,7 +527,7 @@ class Blocks(Scenario):
 class Build(Scenario):
     """A program whose library has to be built."""
 
-    warm, seeded = False, 300
+    warm, seeded = False, 100
 
     def before(self) -> None:
         config.cache_dir = Path(tempfile.mkdtemp(prefix="fdl-interrupts-build-"))
