@@ -25,6 +25,18 @@ _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
 _EXTRA = "_extra_state"
 
 
+def typename(x: Any) -> str:
+    """The name of an object's type as errors tell it; of a function or a class, its own.
+
+    >>> typename(3), typename(len)
+    ('int', 'len')
+    """
+    if isinstance(x, (Tensor, Composite)):
+        return str(x.type())  # type: ignore[union-attr]
+    named = x if hasattr(x, "__qualname__") else type(x)
+    return f"{named.__module__}.{named.__qualname__}".removeprefix("builtins.")
+
+
 class IncompatibleKeys(NamedTuple):
     """Keys that a state lacked, and keys that it had and nobody wanted."""
 
@@ -39,7 +51,7 @@ class IncompatibleKeys(NamedTuple):
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+        return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 class Module(Hooked):
@@ -86,15 +98,16 @@ class Module(Hooked):
     def __setattr__(self, name: str, value: Any) -> None:
         registered = self.__dict__.get("_registered")
         kind = _PARAMETER if isinstance(value, PARAMETERS) else _MODULE if isinstance(value, Module) else _BUFFER if isinstance(value, Buffer) else None
-        if kind is not None:
-            if registered is None:
-                raise AttributeError(f"cannot assign {kind}s before Module.__init__() call")
+        if registered is None and kind is not None:
+            raise AttributeError(f"cannot assign {kind}{'s' if kind is _PARAMETER else ''} before Module.__init__() call")
+        if registered is not None and kind is not None and (kind is _PARAMETER or registered.get(name) != _PARAMETER):
             registered[name] = kind
             if kind is _BUFFER and not value.persistent:
                 self.__dict__["_transient"].add(name)
         elif registered is not None and value is not None and name in registered and not (registered[name] == _BUFFER and isinstance(value, (Tensor, Composite))):
-            wanted = {_PARAMETER: "torch.nn.Parameter", _BUFFER: "torch.Tensor", _MODULE: "torch.nn.Module"}[registered[name]]
-            raise TypeError(f"cannot assign '{type(value).__name__}' as {registered[name]} '{name}' ({wanted} or None expected)")
+            wanted = {_PARAMETER: "torch.nn.Parameter", _BUFFER: "torch.nn.Buffer, torch.Tensor", _MODULE: "torch.nn.Module"}[registered[name]]
+            what = "child module" if registered[name] == _MODULE else registered[name]
+            raise TypeError(f"cannot assign '{typename(value)}' as {what} '{name}' ({wanted} or None expected)")
         changes.count += 1
         if lives_outside(self):
             self._note(name, value)
@@ -133,10 +146,19 @@ class Module(Hooked):
         return self._own(_MODULE)
 
     def _register(self, name: str, value: Any, kind: str) -> None:
-        if "." in name or not name:
-            raise KeyError(f'{kind} name can\'t contain "." or be empty, got "{name}"')
-        if hasattr(self, name) and name not in self._registered:
+        if kind is _MODULE and not (value is None or isinstance(value, Module)):
+            raise TypeError(f"{typename(value)} is not a Module subclass")
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name should be a string. Got {typename(name)}")
+        if "." in name:
+            raise KeyError(f'{kind} name can\'t contain "."' + (f", got: {name}" if kind is _MODULE else ""))
+        if not name:
+            raise KeyError(f'{kind} name can\'t be empty string ""')
+        if hasattr(self, name) and self._registered.get(name) != kind:
             raise KeyError(f"attribute '{name}' already exists")
+        if kind is not _MODULE and not (value is None or isinstance(value, PARAMETERS if kind is _PARAMETER else (Tensor, Composite))):
+            wanted = "torch.nn.Parameter or None" if kind is _PARAMETER else "torch Tensor or None"
+            raise TypeError(f"cannot assign '{typename(value)}' object to {kind} '{name}' ({wanted} required)")
         changes.count += 1
         if lives_outside(self):
             self._note(name, value)
@@ -222,7 +244,7 @@ class Module(Hooked):
         """The module with a dotted name."""
         found = self
         for part in filter(None, target.split(".")):
-            found = getattr(found, part)
+            found = found._part(part)
             if not isinstance(found, Module):
                 raise AttributeError(f"`{part}` is not an nn.Module")
         return found
@@ -244,8 +266,16 @@ class Module(Hooked):
     def get_parameter(self, target: str) -> Parameter:
         """The parameter with a dotted name."""
         path, _, name = target.rpartition(".")
-        found: Parameter = getattr(self.get_submodule(path), name)
-        return found
+        found = self.get_submodule(path)._part(name)
+        if not isinstance(found, PARAMETERS):
+            raise AttributeError(f"`{name}` is not an nn.Parameter")
+        return found  # type: ignore[return-value]
+
+    def _part(self, name: str) -> Any:
+        """What an attribute of dotted names means; AttributeError where it is not there."""
+        if not hasattr(self, name):
+            raise AttributeError(f"{self._get_name()} has no attribute `{name}`")
+        return getattr(self, name)
 
     def apply(self, fn: Callable[[Module], Any]) -> Module:
         """Call `fn` on all modules, children first."""
@@ -258,6 +288,8 @@ class Module(Hooked):
 
     def train(self, mode: bool = True) -> Module:
         """Training mode, for layers such as dropout."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
         for module in self.modules():
             if module.__dict__["training"] is not mode:
                 module.training = mode
@@ -286,14 +318,15 @@ class Module(Hooked):
 
     def type(self, dst_type: Any) -> Module:
         """All float parameters and buffers in another dtype."""
-        return self.to(dst_type)
+        return self._converted(to_numpy(dst_type))
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer of a dotted name; AttributeError where there is none."""
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
         if name not in owner._buffers:
-            raise AttributeError(f"{owner._get_name()} has no buffer {name!r}")
+            owner._part(name)
+            raise AttributeError(f"`{name}` is not a buffer")
         return owner._buffers[name]  # type: ignore[no-any-return]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -313,6 +346,8 @@ class Module(Hooked):
         """Floating parameters and buffers with another dtype, in place; a device must be the CPU.  The compiler chooses the memory format."""
         dtype, device = dtype_and_device(args, dtype, device)
         check_device(device)
+        if dtype is not None and to_numpy(dtype).kind in "iub":
+            raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
         return self if dtype is None else self._converted(to_numpy(dtype))
 
     def float(self) -> Module:
@@ -376,6 +411,8 @@ class Module(Hooked):
 
         RuntimeError lists all shapes that differ and, if strict, all names that are missing or unexpected; then nothing has changed.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         state_dict = OrderedDict(state_dict)
         problems: list[str] = []
         names = {id(m): f"{name}." if name else "" for name, m in self.named_modules()}
