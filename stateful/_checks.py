@@ -22,7 +22,7 @@ from fdl.ops import Failure
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, TensorError
 
-__all__ = ["Failure", "OutsideError", "along", "broken", "check_range", "in_self", "require"]
+__all__ = ["Failure", "OutsideError", "along", "broken", "check_domain", "check_range", "in_self", "require"]
 
 
 class OutsideError(IndexBoundsError, RuntimeError):
@@ -38,27 +38,29 @@ class OutsideError(IndexBoundsError, RuntimeError):
     """
 
 
-def broken(message: str, hint: str = "", error: type[Exception] = TensorError) -> Failure:
-    """What is raised where values break a rule: RuntimeError, as PyTorch's mostly is."""
-    return Failure(error, message, message.replace("{} ", ""), hint)
+def broken(message: str, hint: str = "", error: type[Exception] = TensorError, show: bool = False) -> Failure:
+    """What is raised where values break a rule: RuntimeError, as PyTorch's mostly is; `show` adds the first one that does."""
+    return Failure(error, f"{message}: found {{}}" if show else message, message, hint)
 
 
 def require(mask: Function, operands: Sequence[Any], failure: Failure, static: tuple[Any, ...] = (), now: bool = False) -> None:
-    """Raise `failure` where the mask of tensors and numbers holds; the message shows elements of the first operand.
+    """Raise `failure` where the mask of tensors and numbers holds; the message shows elements of the first operands, one for each `{}`.
 
     With `now`, what is pending is computed and looked at, where no transform runs.
     """
     values = [x._value() if isinstance(x, Tensor) else x for x in operands]
-    known = _known(values)
+    if not any(isinstance(x, (Tracer, ConcreteArray)) and x.aval.size for x in values):
+        return
+    known, shown = _known(values), failure.message.count("{}")
     if known is not None:
-        found = failure.of(_mask_of(mask, known, static), [known[0]] if "{}" in failure.message else [])
+        found = failure.of(_mask_of(mask, known, static), known[:shown])
         if found is not None:
             raise found
         return
     if grad_mode.enabled:
         cut()
     (wrong,), _ = mask.record(values, static)
-    ops.check(wrong, failure, *([values[0]] if "{}" in failure.message else []))
+    ops.check(wrong, failure, *values[:shown])
     if now and not transforming():
         current_recorder().look_at_checks(few=False)
 
@@ -86,6 +88,17 @@ def _known(values: Sequence[Any]) -> list[Any] | None:
 def _outside_body(i: Any, low: Any, high: Any) -> Any:
     i = ops.cast(i, dtypes.int64)
     return ops.bitwise_or(ops.less(i, low), ops.greater(i, high))
+
+
+_beyond = Function(lambda x, low, high: ops.bitwise_not(ops.bitwise_and(ops.greater_equal(x, low), ops.less_equal(x, high))), "check_domain")
+
+
+def check_domain(x: Any, low: float, high: float, failure: Failure) -> None:
+    """Raise `failure` unless low <= x <= high, which NaN is not; `x` is a tensor or a number."""
+    if isinstance(x, Tensor):
+        require(_beyond, (x, float(low), float(high)), failure)
+    elif not low <= x <= high:
+        raise failure.raised([x][: failure.message.count("{}")])
 
 
 _outside = Function(_outside_body, "check_bounds")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import from_numpy
 from fdl.extend import Function, note_cell, note_write, recording, refuse_write, running_trace
+from fdl.stateful._checks import Failure, broken, check_domain, require
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, part_dtype
 from fdl.stateful._dtypes import CPU, to_numpy
 from fdl.stateful._tensor import Tensor, TensorError, apply, check_cast, method, wrap
@@ -312,8 +314,13 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
     return wrap(ops.gather(from_numpy(table), [lane], (0,)))
 
 
+def _no_std(std: Any) -> Failure:
+    return broken("normal expects all elements of std >= 0.0" if isinstance(std, Tensor) else f"normal expects std >= 0.0, but found std {std:g}")
+
+
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal numbers with this mean and standard deviation."""
+    check_domain(std, 0, math.inf, _no_std(std))
     if size is not None:
         found = draw(_normal, (float(mean), float(std)), (shape_of((size,)), dtypes.float32 if dtype is None else to_numpy(dtype)), generator)
         return _finished(found, requires_grad)
@@ -321,11 +328,25 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
     return randn(*shape, generator=generator) * std + mean  # type: ignore[no-any-return]
 
 
-def bernoulli(input: Tensor, *, generator: Any = None) -> Tensor:
-    """Ones with these probabilities, else zeros."""
+_NO_CHANCE = broken("Expected p_in >= 0 && p_in <= 1 to be true, but got false", hint="torch.sigmoid makes probabilities of any numbers", show=True)
+
+
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """Ones with these probabilities, or all with `p`, else zeros."""
+    if p is not None:
+        return input.detach().clone().bernoulli_(p, generator=generator)  # type: ignore[attr-defined,no-any-return]
+    _floats(input, "bernoulli_tensor_cpu_p_")
+    check_domain(input, 0, 1, _NO_CHANCE)
     return draw(_bernoulli, (input.detach(),), (tuple(input.shape), input.dtype.np), generator)  # type: ignore[no-any-return]
 
 
+def _floats(x: Tensor, what: str) -> None:
+    if not x.dtype.is_floating_point:
+        raise NotImplementedError(f"\"{what}\" not implemented for '{x.dtype.legacy_name}'")
+
+
+_no_weight = Function(lambda p: ops.bitwise_not(ops.bitwise_and(ops.greater_equal(p, 0), ops.is_finite(p))), "check_weights")
+_no_mass = Function(lambda p: ops.less_equal(ops.reduce_sum(p, (p.ndim - 1,)), 0), "check_weights")
 _gumbel_topk = Function(lambda p, s, d, k: ops.convert(ops.top_k(ops.add(ops.log(p), _gumbel(s, d, p)), k)[1], dtypes.int64), "multinomial")
 _gumbel_each = Function(lambda p, s, d, k: _draws(p, s, d, k), "multinomial")
 
@@ -344,8 +365,16 @@ def _draws(p: Any, s: Any, d: Any, k: int) -> Any:
 @method()
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
     """Indices drawn by weight along the last dimension."""
+    if not input.dtype.is_floating_point:
+        raise TensorError(f"multinomial only supports floating-point dtypes for input, got: {input.dtype.legacy_name}", hint="weights.float()")
+    if input.ndim not in (1, 2):
+        raise TensorError("prob_dist must be 1 or 2 dim", why=f"it has {input.ndim}")
+    if num_samples <= 0:
+        raise TensorError("cannot sample n_sample <= 0 samples", why=f"num_samples is {num_samples}")
     if not replacement and num_samples > input.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    require(_no_weight, (input,), broken("probability tensor contains either `inf`, `nan` or element < 0", show=True))
+    require(_no_mass, (input,), broken("invalid multinomial distribution (sum of probabilities <= 0)"))
     return draw(_gumbel_each if replacement else _gumbel_topk, (input.detach(),), (num_samples,), generator)  # type: ignore[no-any-return]
 
 
@@ -359,20 +388,30 @@ def _filling(function: Function, self: Tensor, numbers: tuple[Any, ...], generat
 
 @method("uniform_")
 def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Any = None) -> Tensor:
+    if not a <= b:
+        raise TensorError(f"uniform_ expects to return a [from, to) range, but found from={a:g} > to={b:g}")
     return _filling(_uniform, self, (float(a), float(b)), generator)
 
 
 @method("normal_")
 def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
+    check_domain(std, 0, math.inf, _no_std(std))
     return _filling(_normal, self, (float(mean), float(std)), generator)
 
 
 @method("bernoulli_")
-def _bernoulli_(self: Tensor, p: float = 0.5, *, generator: Any = None) -> Tensor:
+def _bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
+    if isinstance(p, Tensor):
+        check_domain(p, 0, 1, _NO_CHANCE)
+        return self._overwrite(bernoulli(p.expand(self.shape), generator=generator).to(self.dtype))
+    check_domain(p, 0, 1, broken(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}"))
     return _filling(_bernoulli, self, (float(p),), generator)
 
 
 @method("random_")
-def _random_(self: Tensor, low: int = 0, high: int | None = None, *, generator: Any = None) -> Tensor:
-    low, high = (0, low) if high is None and low else (low, high if high is not None else 1 << 24)
+def _random_(self: Tensor, low: int | None = None, high: int | None = None, *, generator: Any = None) -> Tensor:
+    given, low = low is not None, low or 0
+    low, high = (0, low) if high is None and given else (low, high if high is not None else 1 << 24)
+    if low >= high:
+        raise TensorError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     return _filling(_randint, self, (low, high), generator)

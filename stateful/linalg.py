@@ -10,12 +10,15 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
+from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.numpy import _factor
 from fdl.numpy import linalg as own
+from fdl.ops import linear
+from fdl.stateful._checks import Failure, broken, require
 from fdl.stateful._results import returned
-from fdl.stateful._tensor import Tensor, apply, method
+from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, method, owned
 from fdl.stateful.functions.creation import eye, full_like, tensor
 from fdl.stateful.functions.elementwise import maximum
 from fdl.stateful.functions.products import cross as _cross
@@ -24,7 +27,8 @@ from fdl.stateful.functions.rearranging import diagonal as _diagonal
 from fdl.stateful.functions.reductions import amax, amin, dims_of, power_norm, sum
 
 __all__ = [
-    "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm",
+    "matrix_power",
     "matrix_rank",
     "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
@@ -63,19 +67,20 @@ class linalg_lstsq_result(NamedTuple):
     singular_values: Any
 
 
-class _Ex(NamedTuple):
-    """A result, and where it failed."""
-
+@returned
+class linalg_cholesky_ex_result(NamedTuple):
     L: Any
     info: Any
 
 
-class _Inverse(NamedTuple):
+@returned
+class linalg_inv_ex_result(NamedTuple):
     inverse: Any
     info: Any
 
 
-class _Result(NamedTuple):
+@returned
+class linalg_solve_ex_result(NamedTuple):
     result: Any
     info: Any
 
@@ -90,8 +95,29 @@ def _plain(found: Any) -> Any:
     return tuple(found) if isinstance(found, tuple) else found
 
 
+def _first_of(bad: Any) -> Any:
+    """The number of the first element along the last axis that holds, counted from 1; 0 where none does."""
+    last = aval_of(bad).ndim - 1
+    if not aval_of(bad).shape[last]:
+        return ops.full(aval_of(bad).shape[:last], 0, dtypes.int32)
+    return ops.select(ops.reduce_max(bad, (last,)), ops.add(ops.argmax(bad, last), 1), 0)
+
+
+def _zero_pivot(a: Any) -> Any:
+    """Where elimination met a zero, as LAPACK tells it."""
+    return _first_of(ops.equal(linear.diagonal(linear.lu(ops.stop_gradient(a))[0]), 0))
+
+
+def _factored(a: Any, upper: bool) -> tuple[Any, Any]:
+    factor = own.cholesky(a, upper, symmetrize_input=False)
+    return factor, _first_of(ops.bitwise_not(ops.greater(linear.diagonal(ops.stop_gradient(factor)), 0)))
+
+
 _det, _slogdet, _inv = _recorded(own.det, "det"), _recorded(own.slogdet, "slogdet"), _recorded(own.inv, "inv")
+_inv_info = _recorded(lambda a: (own.inv(a), _zero_pivot(a)), "inv")
+_solve_info = _recorded(lambda a, b: (own.solve(a, b), _zero_pivot(a)), "solve")
 _cholesky = _recorded(lambda a, upper: own.cholesky(a, upper, symmetrize_input=False), "cholesky")
+_cholesky_info = _recorded(_factored, "cholesky")
 _qr, _eigh, _svd = _recorded(own.qr, "qr"), _recorded(lambda a, side: own.eigh(a, side, symmetrize_input=False), "eigh"), _recorded(own.svd, "svd")
 _svdvals, _pinv = _recorded(own.svdvals, "svdvals"), _recorded(own.pinv, "pinv")
 _power = _recorded(own.matrix_power, "matrix_power")
@@ -119,15 +145,62 @@ def slogdet(A: Tensor) -> linalg_slogdet_result:
     return linalg_slogdet_result(*_slogdet((A,)))
 
 
+class LinAlgError(TensorError):
+    """A matrix has no inverse, or no factor of the kind that was asked for.
+
+    >>> import fdl.stateful as torch
+    >>> torch.linalg.inv(torch.ones(2, 2))  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.stateful.linalg.LinAlgError: linalg.inv: The diagonal element 2 is zero, the inversion could not be completed because the input matrix is singular...
+    >>> torch.linalg.inv_ex(torch.ones(2, 2)).info.item()  # right: asks whether there is one
+    2
+    """
+
+
+_failed = Function(lambda *xs: ops.greater(xs[-1], 0), "check_info")
+
+
+def _refuse(info: Tensor, what: str, why: str, hint: str = "") -> None:
+    """LinAlgError at this line where a factorisation failed; `why` shows where, in a `{}`."""
+    plain = why.replace(" {}", "")
+    if not info.ndim:
+        require(_failed, (info,), Failure(LinAlgError, f"{what}: {why}", f"{what}: {plain}", hint), now=True)
+        return
+    batch = owned(np.arange(info.numel()).reshape(info.shape))
+    require(_failed, (batch, info), Failure(LinAlgError, f"{what}: (Batch element {{}}): {why}", f"{what}: {plain}", hint), now=True)
+
+
+_SINGULAR = "The diagonal element {} is zero, the inversion could not be completed because the input matrix is singular."
+_UNSOLVED = "The solver failed because the input matrix is singular."
+_NOT_POSITIVE = "The factorization could not be completed because the input is not positive-definite (the leading minor of order {} is not positive-definite)."
+
+
+def _float(A: Tensor, what: str) -> None:
+    if not isinstance(A, Composite) and not A.dtype.is_floating_point:
+        raise TensorError(f"linalg.{what}: Expected a floating point or complex tensor as input. Got {A.dtype.legacy_name}", hint="A.float()")
+
+
 def inv(A: Tensor) -> Any:
-    """The inverse."""
+    """The inverse.  LinAlgError for a singular matrix."""
+    if isinstance(A, Composite):
+        _square(A, "inv")
+        return _inv((A,))
+    inverse, info = inv_ex(A)
+    _refuse(info, "linalg.inv", _SINGULAR, "torch.linalg.pinv, or torch.linalg.solve of a matrix with something on its diagonal")
+    return inverse
+
+
+def inv_ex(A: Tensor, *, check_errors: bool = False) -> linalg_inv_ex_result:
+    """The inverse, and where elimination met a zero: its number, or 0."""
     _square(A, "inv")
-    return _inv((A,))
-
-
-def inv_ex(A: Tensor, *, check_errors: bool = False) -> _Inverse:
-    """The inverse, and zeros."""
-    return _Inverse(inv(A), _no_failures(A))
+    _float(A, "inv")
+    if isinstance(A, Composite):
+        return linalg_inv_ex_result(_inv((A,)), _no_failures(A))
+    found = linalg_inv_ex_result(*_inv_info((A,)))
+    if check_errors:
+        _refuse(found.info, "linalg.inv_ex", _SINGULAR)
+    return found
 
 
 def _no_failures(A: Tensor) -> Any:
@@ -135,14 +208,25 @@ def _no_failures(A: Tensor) -> Any:
 
 
 def cholesky(A: Tensor, *, upper: bool = False) -> Any:
-    """The triangular factor of a symmetric positive definite matrix."""
+    """The triangular factor of a symmetric positive definite matrix.  LinAlgError for any other."""
+    if isinstance(A, Composite):
+        _square(A, "cholesky")
+        return _cholesky((A,), upper)
+    factor, info = cholesky_ex(A, upper=upper)
+    _refuse(info, "linalg.cholesky", _NOT_POSITIVE, "something on the diagonal: A + 1e-6 * torch.eye(n)")
+    return factor
+
+
+def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> linalg_cholesky_ex_result:
+    """The triangular factor, and the order of the first leading minor that is not positive, or 0."""
     _square(A, "cholesky")
-    return _cholesky((A,), upper)
-
-
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> _Ex:
-    """The triangular factor, and zeros."""
-    return _Ex(cholesky(A, upper=upper), _no_failures(A))
+    _float(A, "cholesky")
+    if isinstance(A, Composite):
+        return linalg_cholesky_ex_result(_cholesky((A,), upper), _no_failures(A))
+    found = linalg_cholesky_ex_result(*_cholesky_info((A,), upper))
+    if check_errors:
+        _refuse(found.info, "linalg.cholesky_ex", _NOT_POSITIVE)
+    return found
 
 
 def qr(A: Tensor, mode: str = "reduced") -> linalg_qr_result:
@@ -173,9 +257,14 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Any:
     return _cholesky_solve((L.mT if upper else L, B))
 
 
+_first_zero = Function(lambda factor: _first_of(ops.equal(linear.diagonal(ops.stop_gradient(factor)), 0)), "check_diagonal")
+
+
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Any:
-    """The inverse of the matrix with this factor."""
+    """The inverse of the matrix with this factor.  LinAlgError for a zero on its diagonal."""
     n = L.shape[-1]
+    if not isinstance(L, Composite):
+        _refuse(apply(_first_zero, (L,)), "cholesky_inverse", _SINGULAR)
     return cholesky_solve(eye(n, dtype=L.dtype).expand(*L.shape), L, upper)
 
 
@@ -202,30 +291,51 @@ def matrix_exp(A: Tensor) -> Any:
     return apply(_exponential, (A,))
 
 
+_not_finite = Function(lambda x: ops.bitwise_not(ops.is_finite(x)), "check_finite")
+_NOT_FINITE = broken("linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values.", error=LinAlgError)
+
+
+def _finite(A: Tensor) -> None:
+    if not isinstance(A, Composite):
+        require(_not_finite, (A,), _NOT_FINITE)
+
+
 def svd(A: Tensor, full_matrices: bool = True, *, driver: Any = None) -> linalg_svd_result:
-    """Singular values with their vectors."""
+    """Singular values with their vectors.  LinAlgError where an element is not finite."""
+    _finite(A)
     return linalg_svd_result(*_svd((A,), full_matrices))
 
 
 def svdvals(A: Tensor, *, driver: Any = None) -> Any:
-    """Singular values, largest first."""
+    """Singular values, largest first.  LinAlgError where an element is not finite."""
+    _finite(A)
     return _svdvals((A,))
 
 
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Any:
-    """The X with `A @ X = B`, or `X @ A = B`."""
+    """The X with `A @ X = B`, or `X @ A = B`.  LinAlgError for a singular matrix."""
+    x, info = solve_ex(A, B, left=left)
+    if not isinstance(A, Composite) and not isinstance(B, Composite):
+        _refuse(info, "torch.linalg.solve", _UNSOLVED, "torch.linalg.lstsq, which takes any matrix")
+    return x
+
+
+def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> linalg_solve_ex_result:
+    """The solution, and where elimination met a zero: its number, or 0."""
     _square(A, "solve")
+    _float(A, "solve")
     vector = B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
     b: Any = B.unsqueeze(-1) if vector else B
     if not left:
-        return solve(A.mT, b.mT).mT
-    x = _solve((A, b))
-    return x.squeeze(-1) if vector else x
-
-
-def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> _Result:
-    """The solution, and zeros."""
-    return _Result(solve(A, B, left=left), _no_failures(A))
+        found = solve_ex(A.mT, b.mT)
+        found = found._replace(result=found.result.mT)
+    elif isinstance(A, Composite) or isinstance(b, Composite):
+        found = linalg_solve_ex_result(_solve((A, b)), _no_failures(A))
+    else:
+        found = linalg_solve_ex_result(*_solve_info((A, b)))
+    if check_errors:
+        _refuse(found.info, "torch.linalg.solve_ex", _UNSOLVED)
+    return found._replace(result=found.result.squeeze(-1)) if vector else found
 
 
 def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Any:
@@ -244,6 +354,7 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
     if hermitian:
         lower = A.tril()
         A = lower + lower.tril(-1).mT
+    _finite(A)
     return _pinv((A,), None if rtol is None else float(rtol))
 
 
@@ -265,7 +376,7 @@ def matrix_rank(A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: An
 def matrix_power(A: Tensor, n: int) -> Any:
     """A matrix to an integer power."""
     _square(A, "matrix_power")
-    return _power((A,), n)
+    return _power((inv(A),), -n) if n < 0 else _power((A,), n)
 
 
 def multi_dot(tensors: Any) -> Any:
@@ -291,7 +402,8 @@ def cond(A: Tensor, p: Any = None) -> Any:
         s = svdvals(A)
         top, bottom = s[..., 0], s[..., -1]
         return bottom / top if p == -2 else top / bottom
-    return matrix_norm(A, p) * matrix_norm(inv(A), p)
+    inverse, info = inv_ex(A)
+    return (matrix_norm(A, p) * matrix_norm(inverse, p)).masked_fill(info > 0, math.inf)
 
 
 def tensorinv(A: Tensor, ind: int = 2) -> Any:

@@ -10,6 +10,7 @@ from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.lax import while_loop
+from fdl.stateful._checks import broken, check_domain
 from fdl.stateful._random import draw, key_of, rand
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
@@ -345,6 +346,9 @@ _poisson = Function(_poisson_body, "poisson")
 
 def poisson(input: Any, generator: Any = None) -> Any:
     """Poisson numbers with these rates."""
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(f"\"poisson_cpu\" not implemented for '{input.dtype.legacy_name}'")
+    check_domain(input, 0, math.inf, broken("invalid Poisson rate, expected rate to be non-negative", show=True))
     return draw(_poisson, (input.detach(),), (tuple(input.shape),), generator)
 
 

@@ -13,8 +13,9 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
+from fdl.stateful._checks import Failure, require
 from fdl.stateful._dtypes import result_dtype
-from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, check_cast, method
+from fdl.stateful._tensor import Tensor, TensorError, apply, as_tensor_operand, check_cast, method
 from fdl.stateful._views import repeats_itself
 
 __all__ = [
@@ -137,6 +138,51 @@ def _binary(name: str, op: Callable[[Any, Any], Any], doc: str, to_float: bool =
     return method(name, *methods, inplace=True, function=function, others=1)(public)
 
 
+class DivisionError(TensorError, ZeroDivisionError):
+    """An integer is divided by zero.
+
+    >>> import fdl.stateful as torch
+    >>> torch.tensor([1]) // 0  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.stateful.functions.elementwise.DivisionError: ZeroDivisionError...
+    >>> (torch.tensor([1.0]) // 0).item()  # right: floats have infinity
+    inf
+    """
+
+
+_BY_ZERO = Failure(DivisionError, "ZeroDivisionError", "ZeroDivisionError", "divide floats, or torch.where(divisor == 0, 1, divisor)")
+_is_zero = Function(lambda x: ops.equal(x, 0), "check_divisor")
+
+
+def _whole(x: Any) -> bool:
+    return dtypes.is_integer(x._value().aval.dtype) if type(x) is Tensor else type(x) is int
+
+
+def _refuse_zero(input: Any, other: Any) -> None:
+    """DivisionError where an integer is divided by an integer that is zero."""
+    if type(other) is int:
+        if other == 0 and _whole(input):
+            raise _BY_ZERO.raised()
+    elif type(other) is Tensor and _whole(other) and _whole(input) and not other._lies_within(1, _LARGEST):
+        require(_is_zero, (other,), _BY_ZERO)
+
+
+_LARGEST = (1 << 63) - 1
+
+
+def _dividing(name: str, op: Callable[[Any, Any], Any], doc: str) -> Callable[[Any, Any], Any]:
+    """A division that has no result for integers by zero."""
+    divide = _applied(_pair(name, op))
+
+    def public(input: Any, other: Any) -> Any:
+        _refuse_zero(input, other)
+        return divide(input, other)
+
+    public.__name__, public.__doc__ = name, doc
+    return method(name, inplace=True)(public)
+
+
 _PLUS = _pair("add", lambda a, b: ops.add(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_or(a, b))
 _MINUS = _pair("sub", ops.sub)
 _QUOTIENT = _pair("div", ops.div, to_float=True)
@@ -145,10 +191,10 @@ mul = _binary("mul", lambda a, b: ops.mul(a, b) if aval_of(a).dtype != dtypes.bo
 atan2 = _binary("atan2", ops.atan2, "The angle of the point (other, input).", to_float=True)
 maximum = _binary("maximum", ops.maximum, "The larger one; NaN where one is NaN.")
 minimum = _binary("minimum", ops.minimum, "The smaller one; NaN where one is NaN.")
-fmod = _binary("fmod", jnp.fmod, "The remainder with the sign of `input`.")
-remainder = _binary("remainder", jnp.remainder, "The remainder with the sign of `other`.")
-floor_divide = _binary("floor_divide", lambda a, b: _floored(a, b), "The quotient rounded down.")
-_trunc_divide = _binary("_trunc_divide", lambda a, b: _step(ops.trunc)(ops.div(a, b)), "The quotient rounded to zero.")
+fmod = _dividing("fmod", jnp.fmod, "The remainder with the sign of `input`.")
+remainder = _dividing("remainder", jnp.remainder, "The remainder with the sign of `other`.")
+floor_divide = _dividing("floor_divide", lambda a, b: _floored(a, b), "The quotient rounded down.")
+_trunc_divide = _dividing("_trunc_divide", lambda a, b: _step(ops.trunc)(ops.div(a, b)), "The quotient rounded to zero.")
 eq = _binary("eq", ops.equal, "Whether elements are equal.")
 ne = _binary("ne", ops.not_equal, "Whether elements differ.")
 lt = _binary("lt", ops.less, "Whether `input` is less.")

@@ -556,7 +556,7 @@ def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: b
 @method()
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector."""
-    shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
+    shape = ops.broadcast_shapes([tuple(input.shape), tuple(mask.shape)], "masked_select")
     return input.expand(*shape)[mask.expand(*shape)]  # type: ignore[no-any-return]
 
 

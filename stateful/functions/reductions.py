@@ -15,7 +15,7 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._dtypes import result_dtype, to_numpy
 from fdl.stateful._results import returned
-from fdl.stateful._tensor import Tensor, apply, method
+from fdl.stateful._tensor import Tensor, TensorError, apply, method
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "bincount", "count_nonzero", "cumsum", "log_softmax", "logsumexp", "max", "max_result", "mean",
@@ -371,6 +371,11 @@ _weighted_bincount = Function(_weighted_body, "bincount")
 @method()
 def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number from 0 on occurs, or the sum of weights where it does."""
-    size = int(np.max(input._value()._numpy(), initial=-1)) + 1
+    if input.dtype.is_floating_point:
+        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{input.dtype.legacy_name}'")
+    values = input._value()._numpy()
+    if input.ndim != 1 or np.min(values, initial=0) < 0:
+        raise TensorError("bincount only supports 1-d non-negative integral inputs.")
+    size = int(np.max(values, initial=-1)) + 1
     wide = size if size > minlength else minlength
     return apply(_bincount, (input,), (wide,)) if weights is None else apply(_weighted_bincount, (input, weights), (wide,))

@@ -16,7 +16,7 @@ from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
 from fdl.stateful._dtypes import device as device_kind
 from fdl.stateful._places import expanded, permuted, viewed
-from fdl.stateful._tensor import Composite, Tensor, add_conversion, apply, converted, method, view_of, wrap
+from fdl.stateful._tensor import Composite, Tensor, TensorError, add_conversion, apply, converted, method, view_of, wrap
 from fdl.stateful._views import Step, is_contiguous, places_of, refuse_shared
 from fdl.stateful.functions.reductions import dim_of
 
@@ -349,7 +349,14 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, ou
     x = flatten(input) if dim is None else input
     if isinstance(repeats, Tensor) and repeats.numel() != 1:
         counts = np.asarray(repeats._value()._numpy())
+        n = x.shape[dim or 0]
+        if len(counts) != n:
+            raise TensorError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {len(counts)} and input.size({dim or 0}) = {n}")
+        if counts.min(initial=0) < 0:
+            raise TensorError("repeats can not be negative", why=f"one is {counts.min()}")
         return x.index_select(dim or 0, wrap(from_numpy(np.repeat(np.arange(len(counts)), counts).astype(np.int64))))  # type: ignore[no-any-return]
+    if int(repeats) < 0:
+        raise TensorError("repeats can not be negative", why=f"it is {int(repeats)}")
     return apply(_repeat_interleave, (x,), (int(repeats), dim_of(x, dim or 0)))  # type: ignore[no-any-return]
 
 

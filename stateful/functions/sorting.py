@@ -14,6 +14,7 @@ from fdl.core.array import from_numpy as array_of
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.ops.reduction import lowest
+from fdl.stateful._checks import broken, check_domain
 from fdl.stateful._results import returned
 from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, method, wrap
 from fdl.stateful.functions.reductions import dim_of
@@ -235,15 +236,22 @@ def _quantiles(input: Tensor, q: Any, dim: int | None, keepdim: bool, interpolat
     return apply(_quantile, (input, given), (None if dim is None else dim_of(input, dim), keepdim, interpolation, skip))
 
 
+def _check_shares(q: Any) -> None:
+    what = "quantile() q values must be in the range [0, 1]" if isinstance(q, Tensor) else f"quantile() q must be in the range [0, 1] but got {q:g}"
+    check_domain(q, 0, 1, broken(what))
+
+
 @method()
 def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
     """Values below which shares of the elements lie."""
+    _check_shares(q)
     return _quantiles(input, q, dim, keepdim, interpolation, False)
 
 
 @method()
 def nanquantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
     """`quantile` without NaN."""
+    _check_shares(q)
     return _quantiles(input, q, dim, keepdim, interpolation, True)
 
 

@@ -75,6 +75,8 @@ def embedding(
     if input.dtype.is_floating_point:
         raise RuntimeError(f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got {input.dtype} instead")
     count = weight.shape[0]
+    if padding_idx is not None and not -count <= padding_idx < count:
+        raise AssertionError(f"Padding_idx must be within num_embeddings: {padding_idx} is not from {-count} to {count - 1}")
     check_range(input, 0, count - 1, in_self(count))
     if max_norm is not None:
         with no_grad():

@@ -12,7 +12,7 @@ from fdl.core import dtypes
 from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
-from fdl.stateful._checks import Failure, OutsideError, broken, check_range, require
+from fdl.stateful._checks import Failure, OutsideError, broken, check_domain, check_range, require
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.reductions import power_norm
 from fdl.stateful.nn.functional.layers import linear
@@ -113,10 +113,18 @@ def _same_size(input: Tensor, target: Tensor, what: str) -> None:
         raise ValueError(f"{what} ({target.shape}) must be the same as input size ({input.shape})")
 
 
+_NO_INPUT, _NO_TARGET = (
+    broken(f"all elements of {what} should be between 0 and 1", hint, show=True)
+    for what, hint in (("input", "binary_cross_entropy_with_logits takes what is not squeezed by a sigmoid"), ("target", ""))
+)
+
+
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
     """Cross entropy of probabilities with targets in [0, 1]."""
     if input.shape != target.shape:
         raise ValueError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. Please ensure they have the same size.")
+    for given, failure in ((input, _NO_INPUT), (target, _NO_TARGET)):
+        check_domain(given, 0, 1, failure)
     return apply(_binary, (input, target, *(() if weight is None else (weight,))), (_checked_reduction(reduction),))
 
 

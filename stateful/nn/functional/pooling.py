@@ -14,6 +14,7 @@ from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.ops.reduction import lowest
+from fdl.stateful._checks import Failure, OutsideError, check_range
 from fdl.stateful._random import rand
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.nn.functional.convolution import sizes_of
@@ -147,6 +148,9 @@ def _max_unpool(n: int) -> Callable[..., Any]:
             if any(not d - s < w < d + s for d, s, w in zip(space, strides, wanted, strict=True)):
                 raise ValueError(f"invalid output_size {wanted} (dim must be between {[d - s for d, s in zip(space, strides, strict=True)]} and their upper ends)")
             space = wanted
+        size = math.prod(space)
+        rest = f"(output volumes are of size {'x'.join(map(str, space))})"
+        check_range(indices, 0, size - 1, Failure(OutsideError, f"Found an invalid max index: {{}} {rest}", f"Found an invalid max index {rest}"))
         return apply(_unpool, (input, indices), (space,))
 
     public.__name__, public.__doc__ = f"max_unpool{n}d", f"Elements put back where `max_pool{n}d` found them, zeros elsewhere."
