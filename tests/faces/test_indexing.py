@@ -122,6 +122,30 @@ def test_checks_are_switched_off_by_the_setting(monkeypatch):
     assert fdl.vmap(lambda i: V[i])(A([5, 0])).tolist() == [5.0, 4.0]
 
 
+RECORDINGS = [
+    "jit(lambda x, i: x[i])(V, 10)", "jit(lambda x, i: x[i])(V, -4)", "jit(lambda x, i: x.at[i].set(1.0))(V, A([0, 3]))", "jit(lambda x, i: x.at[i].multiply(2.0))(V, 3)",
+    "jit(lambda x, i: jnp.take(x, i))(V, A([7]))", "jit(lambda x, i: jnp.take_along_axis(x, i, 0))(V, A([-9]))", "jit(vmap(lambda x, i: x[i]))(M, A([0, 5, 1]))",
+    "vmap(jit(lambda x, i: x.at[i].add(1.0)))(M, A([0, 5, 1]))", "jit(grad(lambda x, i: x[i].sum()))(V, A([0, 5]))", "lax.fori_loop(0, 4, lambda i, c: c + V[i], 0.0)",
+    "lax.scan(lambda c, i: (c.at[i].set(0.0), c[0]), V, A([1, 5, 0]))[0]", "lax.cond(True, lambda i: V[i], lambda i: V[0], 5)", "jit(nn.cross_entropy)(M, A([0, 4, 1]))",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tier", ["interpreted", pytest.param("compiled", marks=needs_compiler)])
+def test_checks_of_recordings_are_switched_on_by_the_setting(monkeypatch, tier):
+    config.tier = tier
+    scope = names(fdl, jnp, lax, nn)
+    for case in RECORDINGS if tier == "interpreted" else RECORDINGS[::4]:
+        np.asarray(eval(case, scope))  # raises nothing by itself
+        with monkeypatch.context() as patch:
+            patch.setattr(config, "checks", True)
+            with pytest.raises(IndexBoundsError, match="out of bounds for axis"):
+                np.asarray(eval(case, scope))
+    monkeypatch.setattr(config, "checks", True)
+    assert fdl.jit(lambda x, i: x.at[i].get(mode="clip"))(V, 10).tolist() == 5.0
+    assert fdl.jit(lambda x, i: x.at[i].add(1.0, mode="drop"))(V, A([-9, 1])).tolist() == [4.0, 7.0, 5.0]
+    assert fdl.jit(lambda x, i: x[i])(V, A([-3, 2])).tolist() == [4.0, 5.0]
+
+
 @pytest.mark.parametrize(("text", "fails"), [("", True), ("0", False), ("1", True)])
 def test_the_environment_switches_checks(text, fails):
     code = "import fdl.numpy as jnp; print(jnp.arange(3)[jnp.array([7])].tolist())"
