@@ -107,6 +107,13 @@ class StageTrace(Trace):
         return prune(Graph(tuple([t._variable for t in inputs]), tuple(self.equations), atoms, constants))
 
 
+class PartTrace(StageTrace):
+    """Records a branch or the body of a loop, which may run or not."""
+
+    def surely_runs(self) -> bool:
+        return False
+
+
 class Notes:
     """What a function that is being recorded read of what can change: cells, by the identity of the array that they hold, and guards."""
 
@@ -156,12 +163,12 @@ def note_guard(guard: Any) -> None:
         found.guards.append(guard)
 
 
-def stage(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str, cells: list[Cell] | None = None) -> Graph:
+def stage(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str, cells: list[Cell] | None = None, kind: type[StageTrace] = StageTrace) -> Graph:
     """Record a flat function, list to list.
 
     Cells that it writes are appended to `cells`, and what they are to hold to the results; without `cells`, what can be written is what does not depend on the program.
     """
-    trace = StageTrace(name, current_trace())
+    trace = kind(name, current_trace())
     with live_trace(trace):
         inputs = [trace.input(aval) for aval in avals]
         outs = f(*inputs)

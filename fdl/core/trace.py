@@ -88,6 +88,10 @@ class Trace:
         """Results of a primitive without parameters, on operands as a user gave them, if it ran on just these types before; None where `process` has to look."""
         return None
 
+    def surely_runs(self) -> bool:
+        """Whether what is met here runs whenever the program does: not so in branches and in bodies of loops."""
+        return self.parent is None or self.parent.surely_runs()
+
     def axis_size(self, axis_name: Any, what: str) -> int:
         """Size of the innermost mapped axis of this name; AxisNameError if there is none."""
         if self.parent is None:

@@ -27,7 +27,7 @@ from fdl.core.array import Deferred, as_array, from_numpy
 from fdl.core.config import config
 from fdl.core.errors import ChoiceError, IndexBoundsError
 from fdl.core.graph import Literal
-from fdl.core.trace import Tracer, aval_of, base_trace, set_trace
+from fdl.core.trace import Tracer, aval_of, base_trace, current_trace, set_trace
 from fdl.transforms.lazy.programs import NATIVE
 
 MODES = ("fill", "drop", "clip", "wrap", "promise_in_bounds")
@@ -115,7 +115,10 @@ def _all_inside(indices: Sequence[tuple[int, Any]], shape: Sequence[int], rule: 
 
 
 def _check(index: Any, n: int, axis: int, rule: Rule) -> bool:
-    """Whether an index has a value, all of it inside; IndexBoundsError at the line, or at the flush that computes the value, if it is not."""
+    """Whether an index has a value, all of it inside; IndexBoundsError at the line, or where the program computes the value, if it is not.
+
+    Branches and bodies of loops may run or not: there an index outside is an error of the program that takes the branch.
+    """
     known = index.lanes() if isinstance(index, Tracer) else as_array(index)
     if known is None and not config.checks:
         return False
@@ -127,15 +130,20 @@ def _check(index: Any, n: int, axis: int, rule: Rule) -> bool:
     if known is None:  # a variable of a recording
         _record_check(index, n, axis, rule, low)
         return True
-    if isinstance(known._data, Deferred) and n:
+    pending = isinstance(known._data, Deferred)
+    if not pending or not n:
+        if NATIVE.within is not None and not unsigned and NATIVE.within(known._data, known.aval.dtype.itemsize, low, n - 1):
+            return True
+        values = known._numpy()
+        bad = values.min() if values.min() < low else values.max()
+        if low <= bad < n:
+            return True
+    if not current_trace().surely_runs():
+        _record_check(index, n, axis, rule, low)
+    elif pending and n:
         with set_trace(base_trace()):
             _record_check(known, n, axis, rule, low)
-        return True
-    if NATIVE.within is not None and not unsigned and NATIVE.within(known._data, known.aval.dtype.itemsize, low, n - 1):
-        return True
-    values = known._numpy()
-    bad = values.min() if values.min() < low else values.max()
-    if not low <= bad < n:
+    else:
         raise out_of_bounds(rule, bad, axis, n, low)
     return True
 

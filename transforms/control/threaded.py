@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph
 from fdl.core.trace import Cell, current_trace
-from fdl.transforms.stage import note_cell, stage
+from fdl.transforms.stage import PartTrace, note_cell, stage
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Threaded:
     def stage(self, f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str) -> Graph:
         """Record a flat function."""
         found: list[Cell] = []
-        graph = stage(f, avals, name, found)
+        graph = stage(f, avals, name, found, PartTrace)
         if found:
             raise _Written(found)
         return graph
