@@ -64,3 +64,4 @@ def _load_base() -> None:
 _importlib.import_module("fdl.core.array").METHODS.load = _load_methods
 _trace = _importlib.import_module("fdl.core.trace")
 _trace.install_base(_trace.LoadingTrace(_load_base))
+_importlib.import_module("fdl.core.tracebacks").install()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fdl.core.trace import Tracer
 from fdl.extend import Leaf
 from fdl.stateful._dtypes import of
 from fdl.stateful._tensor import Tensor, method
@@ -108,6 +109,8 @@ def _history(node: Any) -> list[str]:
 def text_of(t: Tensor, prefix: str = "tensor(") -> str:
     """`repr` of a tensor."""
     array = t._value()
+    if isinstance(array, Tracer) and array.concrete() is None:
+        return f"{prefix}{array!r})"
     values = np.asarray(array._numpy())
     wide = values.astype(np.float32) if values.dtype.itemsize < 4 and of(values.dtype).is_floating_point else values
     summarize = values.size > _THRESHOLD

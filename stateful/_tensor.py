@@ -364,6 +364,8 @@ class Tensor:
         """An ndarray that shares memory: writing to either changes both."""
         if self.requires_grad and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if isinstance(array := self._value(), Tracer):  # inside of a transform there is no memory to share
+            return np.array(array.known("x.numpy()"))
         memory = self._storage.export()
         return memory if self._view is None else seen_in(memory, places_of(self))
 
@@ -380,7 +382,7 @@ class Tensor:
         array = self._value()
         if array.aval.size != 1:
             raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous" if array.aval.size else "Boolean value of Tensor with no values is ambiguous")
-        return bool(array._numpy())
+        return bool(array)
 
     def _number(self) -> Any:
         if self._value().aval.size != 1:

@@ -21,7 +21,7 @@ from fdl.core.pytree import tree_flatten
 from fdl.core.tangents import Zero, has_tangent, is_linear
 from fdl.core.trace import aval_of, base_trace, set_trace
 from fdl.ops.axes import instantiate, match, reduce_sum
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, kind_of, stage
 from fdl.transforms.vmap import batch_flat, with_axis
 
 
@@ -182,6 +182,10 @@ class custom_jvp:
 
         def jvp(primals: Any, tangents: Any) -> Any:
             out = self(*primals)
+            if len(rules) != len(primals):
+                raise StructureError(
+                    f"{function_name(self.f)}: defjvps got {len(rules)} rules for {len(primals)} arguments", why="there is one for each argument", hint="None where there is none"
+                )
             terms = [r(t, out, *primals) for r, t in zip(rules, tangents, strict=True) if r is not None]
             return out, functools.reduce(lambda a, b: a + b, terms)
 
@@ -201,7 +205,9 @@ class custom_jvp:
             ps, ts = in_tree.unflatten(primals)[0], in_tree.unflatten([instantiate(t) for t in tangents])[0]
             result = self.rule(*fixed, tuple(ps), tuple(ts))
             if not (isinstance(result, tuple) and len(result) == 2):
-                raise StructureError(f"{name}: a jvp rule returns (out, tangent), got {type(result).__name__}")
+                raise StructureError(
+                    f"{name}: a jvp rule returns (out, tangent), got {kind_of(result)}", why="it stands for the function and its derivative", hint="return out, tangent"
+                )
             outs, out_tree = tree_flatten(result[0])
             flat.out_tree = out_tree
             return outs, out_tree.flatten_up_to(result[1])
@@ -363,7 +369,9 @@ class custom_vjp:
         def fwd(*primals: Any) -> Any:
             result = forward(*in_tree.unflatten(primals)[0])
             if not (isinstance(result, tuple) and len(result) == 2):
-                raise StructureError(f"{name}: fwd returns (out, residuals), got {type(result).__name__}")
+                raise StructureError(
+                    f"{name}: fwd returns (out, residuals), got {kind_of(result)}", why="residuals are what bwd is given", hint="return out, None where bwd needs nothing"
+                )
             outs, flat.out_tree = tree_flatten(result[0])
             residuals, tree = tree_flatten(result[1])
             res_tree[:] = [tree]
@@ -373,7 +381,12 @@ class custom_vjp:
             assert self.bwd is not None
             found = self.bwd(*fixed, res_tree[0].unflatten(residuals), flat.unflatten([instantiate(ct) for ct in cts]))
             if not isinstance(found, tuple) or len(found) != len(dynamic):
-                raise StructureError(f"{name}: bwd returns a tuple of {len(dynamic)} cotangents, got {found!r}")
+                count = f"{len(found)} of them" if isinstance(found, tuple) else kind_of(found)
+                raise StructureError(
+                    f"{name}: bwd returns a tuple of {len(dynamic)} cotangents, got {count}",
+                    why="there is one for each argument",
+                    hint="None for an argument without one; (ct,) for one",
+                )
             out: list[Any] = []
             for x, ct in zip(dynamic, found, strict=True):
                 sub_leaves, sub_tree = tree_flatten(x)

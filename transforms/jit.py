@@ -7,6 +7,7 @@ Anything else takes the general path: flatten, look the signature up, record on 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -135,8 +136,9 @@ class Jitted:
         try:
             entry = self.cache.get(key)
         except TypeError as error:
+            guilty = ", ".join(str(n) for n, v in by_name if not _hashable(v))
             raise StructureError(
-                f"jit({self.name}): a static argument is not hashable: {error}",
+                f"jit({self.name}): a static argument is not hashable: {guilty}: {error}",
                 why="static arguments are part of the key that finds the compiled program",
                 hint="a tuple instead of a list, a frozen dataclass, or a dynamic argument",
             ) from None
@@ -231,9 +233,34 @@ def jit(
     numbers = [static_argnums] if isinstance(static_argnums, int) else list(static_argnums)
     donate = [donate_argnums] if isinstance(donate_argnums, int) else list(donate_argnums)
     known = parameters(f)
+    _check_choices(f, known, names, [*numbers, *donate])
     numbers += [known.index(n) for n in names if n in known and known.index(n) not in numbers]
     names += [known[i] for i in numbers if i < len(known) and known[i] not in names]
     return Jitted(f, sorted(i % len(known) if known and i < 0 else i for i in numbers), names, donate, device)
+
+
+def _hashable(x: Any) -> bool:
+    try:
+        hash(x)
+    except TypeError:
+        return False
+    return True
+
+
+def _check_choices(f: Callable[..., Any], known: Sequence[str], names: Sequence[Any], numbers: Sequence[Any]) -> None:
+    """StructureError for static or donated arguments that the function does not have."""
+    if not known:
+        return
+    found = inspect.signature(f).parameters.values()
+    kinds = {p.kind for p in found}
+    wrong = [n for n in names if n not in {p.name for p in found} and inspect.Parameter.VAR_KEYWORD not in kinds]
+    wrong += [i for i in numbers if not isinstance(i, int) or (not -len(known) <= i < len(known) and inspect.Parameter.VAR_POSITIONAL not in kinds)]
+    if wrong:
+        raise StructureError(
+            f"jit({function_name(f)}): there is no argument {', '.join(map(repr, wrong))}",
+            why=f"its positional arguments are {', '.join(known)}",
+            hint="static_argnames for names, static_argnums and donate_argnums for numbers",
+        )
 
 
 def _reason(known: Sequence[Any], key: Any, arguments: Any, name: Callable[[str], str]) -> str:

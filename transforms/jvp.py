@@ -38,6 +38,9 @@ class DualTracer(Tracer):
     def concrete(self) -> ConcreteArray | None:
         return concrete_of(self.primal)
 
+    def hidden(self) -> Tracer:
+        return self.primal.hidden() if isinstance(self.primal, Tracer) else self
+
     def lanes(self) -> ConcreteArray | None:
         return self.primal.lanes() if isinstance(self.primal, Tracer) else concrete_of(self.primal)
 

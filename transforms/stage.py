@@ -357,10 +357,12 @@ def function_name(f: Any) -> str:
     return str(getattr(f, "__name__", None) or getattr(getattr(f, "func", None), "__name__", None) or type(f).__name__)
 
 
-def check_function(f: Any, what: str) -> None:
+def check_function(f: Any, what: str, usage: str = "") -> None:
     """StructureError for what cannot be called: mostly the result of a call, in the place of the function."""
     if not callable(f):
-        raise StructureError(f"{what}: expected a function, got {kind_of(f)}", why=f"{what} makes a new function of a function", hint=f"{what}(f)(x), not {what}(f(x))")
+        raise StructureError(
+            f"{what}: expected a function, got {kind_of(f)}", why=f"{what} runs or changes a function, not its result", hint=usage or f"{what}(f)(x), not {what}(f(x))"
+        )
 
 
 def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:

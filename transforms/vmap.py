@@ -50,6 +50,9 @@ class BatchTrace(Trace):
 
     parent: Trace
     randomness = "error"
+    no_value = "computes all lanes at once, and each has a value of its own"
+    instead_of_branch = "jnp.where(x > 0, a, b), or lax.cond for whole branches"
+    instead_of_value = "return the value and look at it outside, or a Python loop instead of vmap"
 
     def __init__(self, name: str, parent: Trace, axis: BatchAxis) -> None:
         super().__init__(name, parent)
@@ -209,6 +212,11 @@ def _place(out: Any, batched: bool, wanted: int | None, axis: BatchAxis) -> Any:
     """A result with the mapped axis where `out_axes` wants it."""
     if wanted is None:
         if batched:
-            raise ShapeError("vmap: out_axes is None for a result that is mapped", hint="out_axes=0")
+            raise ShapeError("vmap: out_axes is None for a result that is mapped", why="each lane has a result of its own", hint="out_axes=0")
         return out
+    ndim = aval_of(out).ndim + (not batched)
+    if not isinstance(wanted, int) or not -ndim <= wanted < ndim:
+        raise ShapeError(
+            f"vmap: out_axes has {wanted!r} for a result of {ndim} axes, the mapped one included", why="that is where the mapped axis goes", hint=f"from {-ndim} to {ndim - 1}"
+        )
     return move_axis(out if batched else with_axis(out, axis), 0, wanted)

@@ -17,7 +17,8 @@ import numpy as np
 from fdl.core import dtypes
 from fdl.core.avals import Dim, Shape, ShapedArray, shaped
 from fdl.core.dtypes import DType
-from fdl.core.errors import DonatedError, DtypeError, ImmutableError, ShapeError
+from fdl.core.errors import DonatedError, DtypeError, ImmutableError, MissingAttributeError, ShapeError, StructureError
+from fdl.core.tangents import Linear
 
 
 class _MethodTable(dict[str, Callable[..., Any]]):
@@ -35,10 +36,23 @@ class _MethodTable(dict[str, Callable[..., Any]]):
 
 METHODS = _MethodTable()
 
+# What users put where an array belongs, and what they can do about it
+_NO_OPERANDS: dict[type, str] = {
+    list: "jnp.array(x) for lists",
+    tuple: "jnp.array(x) for tuples",
+    str: "float(x) or int(x) of a text that is a number",
+    type(None): "the value: a function without `return` gives None",
+    dict: "fdl.tree.map(f, x), or one of its values",
+    complex: "two arrays, for the real and the imaginary part",
+    set: "jnp.array(sorted(x))",
+}
+
 
 def _operator(name: str, reflected: bool = False) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
         if type(other) is not type(self) and not is_operand(other):
+            if type(other) in _NO_OPERANDS and name not in ("equal", "not_equal"):
+                raise DtypeError(f"{name}: {self.aval.describe()} and {type(other).__name__}", why="operands are arrays and numbers", hint=_NO_OPERANDS[type(other)])
             return NotImplemented
         f = METHODS[name]
         return f(other, self) if reflected else f(self, other)
@@ -49,6 +63,16 @@ def _operator(name: str, reflected: bool = False) -> Callable[..., Any]:
 
 def _unary(name: str) -> Callable[..., Any]:
     return lambda self: METHODS[name](self)
+
+
+# What users of other libraries look for in an array
+_INSTEAD = {
+    "numpy": "np.asarray(x)", "detach": "lax.stop_gradient(x)", "backward": "fdl.grad(f)(x)", "grad": "fdl.grad(f)(x)", "requires_grad": "fdl.grad(f)(x)",
+    "to": "x.astype(dtype)", "type": "x.astype(dtype)", "float": "x.astype(jnp.float32)", "double": "x.astype(jnp.float64)", "long": "x.astype(jnp.int64)",
+    "int": "x.astype(jnp.int32)", "bool": "x.astype(bool)", "cpu": "x itself", "cuda": "jit(f, device='cuda')", "append": "jnp.append(x, y)", "view": "x.reshape(shape)",
+    "permute": "x.transpose(axes)", "unsqueeze": "jnp.expand_dims(x, axis)", "fill": "jnp.full_like(x, value)", "clone": "x itself: arrays never change", "dim": "x.ndim",
+    "add_": "x + y", "mul_": "x * y", "zero_": "jnp.zeros_like(x)", "fill_": "jnp.full_like(x, value)", "resize": "x.reshape(shape)", "put": "x.at[i].set(y)", "numel": "x.size",
+}  # fmt: skip
 
 
 class Array:
@@ -118,12 +142,14 @@ class Array:
 
     def __len__(self) -> Dim:
         if not self.aval.shape:
-            raise TypeError("len() of a 0-d array")
+            raise ShapeError(f"len() of a 0-d array, {self.aval.describe()}", why="it has no axis", hint="x.size, or x[None]")
         return self.aval.shape[0]
 
     def __iter__(self) -> Iterator[Any]:
         if not self.aval.shape:
-            raise TypeError("iteration over a 0-d array")
+            raise ShapeError(
+                f"iteration over a 0-d array, {self.aval.describe()}", why="it has no axis", hint="the value as it is, or x[None]; under vmap each call sees one slice"
+            )
         return iter([self[i] for i in range(self.aval.shape[0])])
 
     def __getitem__(self, index: Any) -> Any:
@@ -136,13 +162,23 @@ class Array:
             hint="x = x.at[i].set(v), or .add, .multiply, .min, .max",
         )
 
+    def __delitem__(self, index: Any) -> NoReturn:
+        raise ImmutableError(
+            "arrays are immutable: `del x[i]` is not possible",
+            why="transforms and the compiler rely on values that never change",
+            hint="x = x[mask], or a concatenation of what stays",
+        )
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         try:
             method = METHODS[name]
         except AttributeError:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+            what = f"an array, {self.aval.describe()}, has no attribute {name!r}"
+            if name in _INSTEAD:
+                raise MissingAttributeError(what, why="arrays have NumPy's methods", hint=_INSTEAD[name]) from None
+            raise AttributeError(what, name=name, obj=self) from None
         return MethodType(method, self)
 
     __add__, __radd__ = _operator("add"), _operator("add", True)
@@ -267,7 +303,9 @@ class ConcreteArray(Array):
 
     def __index__(self) -> int:
         if not dtypes.is_integer(self.dtype) or self.ndim:
-            raise TypeError(f"only 0-d integer arrays can be an index, not {self.aval.describe()}")
+            raise DtypeError(
+                f"only 0-d integer arrays can be an index or a size, not {self.aval.describe()}", why="Python counts with whole numbers", hint="int(x), or x.astype(jnp.int32)"
+            )
         return int(self._scalar())
 
     def __format__(self, spec: str) -> str:
@@ -328,4 +366,8 @@ def as_array(x: Any) -> ConcreteArray:
         return from_numpy(x)
     if hasattr(x, "__array__") and not isinstance(x, Array):
         return from_numpy(np.asarray(x))
-    raise DtypeError(f"expected an array or a number, got {type(x).__name__}", hint="jnp.array(x) for lists" if isinstance(x, (list, tuple)) else "")
+    if type(x) is Linear:
+        raise StructureError("the function is not linear", why="one of its operations takes a linear operand where it needs a value", hint="vjp for functions that are not linear")
+    raise DtypeError(
+        f"expected an array or a number, got {type(x).__name__}", why="operands are arrays and numbers", hint=_NO_OPERANDS.get(type(x), "an array, a number or an ndarray")
+    )

@@ -14,7 +14,7 @@ from typing import Any
 
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
-from fdl.core.errors import ShapeError
+from fdl.core.errors import FdlError, ShapeError
 
 
 class SymDim:
@@ -129,10 +129,12 @@ def _size(d: Any, shape: Shape, least: int) -> Dim:
     what = f"there is no array of shape ({', '.join(map(repr, shape))}{',' if len(shape) == 1 else ''})"
     try:
         size = operator.index(d)
+    except FdlError:  # an array's own, which says more
+        raise
     except TypeError:
         raise ShapeError(what, why=f"{d!r} is {type(d).__name__}, and sizes are whole numbers", hint="int(n), or n // 2 where a half is meant") from None
     if size < least:
-        raise ShapeError(what, why=f"{size} is negative, and an axis has 0 elements or more")
+        raise ShapeError(what, why=f"{size} is negative, and an axis has 0 elements or more", hint=f"a size from {least}")
     return size
 
 

@@ -10,6 +10,7 @@ A variable with a value that it cannot have is an error at `import fdl`, one who
 | `FDL_CACHE_DIR` | folder of compiled programs (default: `fdl` in the user's cache folder) |
 | `FDL_CC` | name or path of the C compiler to use |
 | `FDL_CHECKS` | indices out of bounds: `0` (what JAX does: moved inside, filled or dropped), `1` (errors, in recorded programs too); else errors where an index has a value |
+| `FDL_TRACEBACK` | `user` (the default) or `full`: whether an error that nobody catches is printed with the frames of fdl |
 | `FDL_LOG` | `compile`: say on standard error what is compiled, why, and how long it took |
 """
 
@@ -101,6 +102,7 @@ class Config:
     compiler: str
     log: frozenset[str]
     checks: bool | None
+    full_tracebacks: bool
     listeners: list[Callable[[int], object]] = dataclasses.field(default_factory=list)
 
     def on_threads(self, listener: Callable[[int], object]) -> None:
@@ -123,6 +125,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any]]] = {
     "FDL_CACHE_DIR": ("cache_dir", _folder, _default_cache_dir),
     "FDL_CC": ("compiler", _program, str),
     "FDL_CHECKS": ("checks", _one_of({"0": False, "1": True}), lambda: None),
+    "FDL_TRACEBACK": ("full_tracebacks", _one_of({"user": False, "full": True}), bool),
     "FDL_LOG": ("log", _some_of("compile"), frozenset),
 }
 

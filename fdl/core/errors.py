@@ -81,7 +81,7 @@ class StructureError(FdlError, TypeError, ValueError):
     """
 
 
-class TracedValueError(FdlError, TypeError):
+class TracedValueError(FdlError, TypeError, RuntimeError):
     """Python asked for the value of something that is only being recorded.
 
     >>> import fdl
@@ -105,6 +105,20 @@ class TracedBoolError(TracedValueError):
     fdl.core.errors.TracedBoolError: `if x` needs a value, but x is traced...
     >>> float(fdl.jit(lambda x: jnp.where(x > 0, x, -x))(1.0))  # right
     1.0
+    """
+
+
+class TracedMaskError(TracedValueError, IndexError):
+    """A traced mask, or a traced part of a slice, would decide the size of a result.
+
+    >>> import fdl
+    >>> from fdl import numpy as jnp
+    >>> fdl.jit(lambda x: x[x > 0])(jnp.ones(3))  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.core.errors.TracedMaskError: `x[mask]` needs a value, but x is traced...
+    >>> fdl.jit(lambda x: jnp.where(x > 0, x, 0).sum())(jnp.ones(3)).tolist()  # right
+    3.0
     """
 
 
@@ -146,6 +160,19 @@ class ImmutableError(FdlError, TypeError):
     fdl.core.errors.ImmutableError: arrays are immutable...
     >>> x.at[0].set(1.0).tolist()  # right
     [1.0, 0.0, 0.0]
+    """
+
+
+class MissingAttributeError(FdlError, AttributeError):
+    """A method of another library's arrays.
+
+    >>> import fdl.numpy as jnp
+    >>> jnp.ones(3).unsqueeze(0)  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.core.errors.MissingAttributeError: an array, float32[3], has no attribute 'unsqueeze'...
+    >>> jnp.expand_dims(jnp.ones(3), 0).shape  # right
+    (1, 3)
     """
 
 

@@ -287,7 +287,9 @@ def tree_map(f: Callable[..., Any], tree: Tree, *rest: Tree, is_leaf: Callable[[
     try:
         others = [treedef.flatten_up_to(other) for other in rest]
     except StructureError as error:
-        raise StructureError("tree.map: " + str(error.args[0]).split("\n")[0]) from None
+        raise StructureError(
+            "tree.map: " + str(error.args[0]).split("\n")[0], why="the function takes one leaf of each tree", hint="trees of one structure: fdl.tree.structure(x) shows it"
+        ) from None
     return treedef.unflatten([f(*xs) for xs in zip(leaves, *others, strict=True)])
 
 

@@ -57,6 +57,10 @@ class Trace:
     randomness: Any = None  # what a mapped axis means for random numbers; of a trace that maps
     refused: StateError | None = None  # why a write could not be
 
+    no_value = "records the program once for all values of x"  # why its tracers have none, and what users write instead
+    instead_of_branch = 'jnp.where(x > 0, a, b), lax.cond for whole branches, or jit(f, static_argnames="x")'
+    instead_of_value = 'return the value and look at it outside, or jit(f, static_argnames="x") if it shapes the program'
+
     def __init__(self, name: str, parent: Trace | None) -> None:
         self.name = name
         self.parent = parent
@@ -130,54 +134,105 @@ class Tracer(Array):
         """An array with all values that this one stands for, those of every lane of `vmap`, in whatever shape; None where they are not known."""
         return self.concrete()
 
-    def _value(self, use: str, error: type[TracedValueError] = TracedValueError) -> ConcreteArray:
+    def hidden(self) -> Tracer:
+        """The tracer whose value is not known, where this one's is not: this one, or the value in it that an outer transform follows."""
+        return self
+
+    def known(self, use: str, error: type[TracedValueError] = TracedValueError) -> ConcreteArray:
+        """The underlying array, or the error that `use` needs one."""
         array = self.concrete()
         if array is None:
-            self._refuse(use, error)
+            self.refuse(use, error)
         return array
 
-    def _refuse(self, use: str, error: type[TracedValueError]) -> NoReturn:
-        inside = f"{self.aval.describe()} inside {self._trace.describe()}"
-        if error is TracedBoolError:
-            raise error(
-                f"`{use}` needs a value, but x is traced: {inside}",
-                why=f"{self._trace.name} records the program once for all values of x, so Python cannot choose a branch",
-                hint='jnp.where(x > 0, a, b), lax.cond for whole branches, or jit(f, static_argnames="x")',
-            )
+    def refuse(self, use: str, error: type[TracedValueError] = TracedValueError, why: str = "", hint: str = "") -> NoReturn:
+        """Say that `use` needs a value, and that there is none."""
+        trace = self.hidden()._trace
+        branch = ", so Python cannot choose a branch" if error is TracedBoolError else ""
         raise error(
-            f"`{use}` needs a value, but x is traced: {inside}",
-            why=f"{self._trace.name} records the program once for all values of x",
-            hint='return the value and look at it outside, or jit(f, static_argnames="x") if it shapes the program',
+            f"`{use}` needs a value, but x is traced: {self.aval.describe()} inside {self._trace.describe()}",
+            why=why or f"{trace.name} {trace.no_value}{branch}",
+            hint=hint or (trace.instead_of_branch if error is TracedBoolError else trace.instead_of_value),
         )
 
+    def _numpy(self) -> np.ndarray[Any, Any]:
+        return self.known(_short(source.user_line()) or "x.numpy()")._numpy()
+
     def __bool__(self) -> bool:
-        return bool(self._value("if x", TracedBoolError))
+        return bool(self.known(_branch(), TracedBoolError))
 
     def __int__(self) -> int:
-        return int(self._value("int(x)"))
+        return int(self.known("int(x)"))
 
     def __float__(self) -> float:
-        return float(self._value("float(x)"))
+        return float(self.known("float(x)"))
+
+    def __complex__(self) -> complex:
+        return complex(self.known("complex(x)"))
 
     def __index__(self) -> int:
-        return self._value("range(x)").__index__()
+        return self.known("range(x), an index or a size").__index__()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return self._value("np.asarray(x)").__array__(dtype, copy)
+        return self.known("np.asarray(x)").__array__(dtype, copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.known("x.__dlpack__()").__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.known("x.__dlpack_device__()").__dlpack_device__()
+
+    @property
+    def device(self) -> str:
+        """Where the values lie."""
+        return "cpu"
+
+    def block_until_ready(self) -> Tracer:
+        """The value itself: inside of a transform there is nothing to wait for."""
+        return self
 
     def item(self) -> Any:
         """The Python number, where the value is known."""
-        return self._value("x.item()").item()
+        return self.known("x.item()").item()
 
     def tolist(self) -> Any:
         """Nested Python lists, where the value is known."""
-        return self._value("x.tolist()").tolist()
+        return self.known("x.tolist()").tolist()
+
+    def __reduce__(self) -> Any:
+        return self.known("pickle").__reduce__()
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
+    def __copy__(self) -> Tracer:
+        return self
 
     def __hash__(self) -> int:  # type: ignore[override]  # an identity, so that tracers can key dictionaries
         return id(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}<{self.aval.describe()} in {self._trace.describe()}>"
+        array = self.concrete()
+        return f"Traced<{self.aval.describe()} in {self._trace.describe()}>" if array is None else f"{array!r} in {self._trace.describe()}"
+
+    def __str__(self) -> str:
+        array = self.concrete()
+        return repr(self) if array is None else str(array)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.known(f"f'{{x:{spec}}}'"), spec) if spec else str(self)
+
+
+def _branch() -> str:
+    """The user's line as far as it asks for a bool, `if x` where it is hard to tell."""
+    line = source.user_line()
+    starts = line.startswith(("if ", "elif ", "while ", "assert "))
+    return _short(line).removesuffix(":") or "if x" if starts and ": " not in line else "if x"
+
+
+def _short(line: str) -> str:
+    """A line that fits into a message; nothing of a longer one."""
+    return line if len(line) < 80 else ""
 
 
 class EvalTrace(Trace):

@@ -207,7 +207,7 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -
     >>> eye(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    shape = (n, n if m is None else m)
+    shape = sizes((n, n if m is None else m))
     return ops.convert(ops.equal(ops.add(ops.iota(shape, 0), k), ops.iota(shape, 1)), dtype)
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import ConcreteArray, from_numpy
-from fdl.core.errors import ShapeError, TracedValueError
-from fdl.core.trace import aval_of
+from fdl.core.array import from_numpy
+from fdl.core.errors import ShapeError, TracedMaskError
+from fdl.core.trace import Tracer, aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
 from fdl.numpy._math import Axis, _operand, all, axes_of, equal, isnan, max, mean, min, multiply, sloped, square, subtract, sum, where
 from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, reshape, stack, swapaxes, transpose
@@ -467,8 +467,8 @@ def nonzero(x: Any) -> tuple[Any, ...]:
     >>> [i.tolist() for i in nonzero(array([0, 3, 0, 4]))]
     [[1, 3]]
     """
-    if not isinstance(x, (ConcreteArray, np.ndarray)):
-        raise TracedValueError(f"nonzero needs a value, but x is traced: {aval_of(x).describe()}", why="the size of the result depends on it", hint="jnp.where(mask, x, 0)")
+    if isinstance(x, Tracer) and x.concrete() is None:
+        x.refuse("jnp.nonzero(x)", TracedMaskError, "the size of the result would depend on its values", "jnp.where(mask, x, 0)")
     return tuple(from_numpy(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, ConcreteArray, as_array
-from fdl.core.errors import DtypeError, ImmutableError, IndexBoundsError, ShapeError, TracedValueError
+from fdl.core.errors import DtypeError, ImmutableError, IndexBoundsError, ShapeError, TracedMaskError
 from fdl.core.trace import Tracer, aval_of
 from fdl.numpy._bounds import Rule, fill_of, inside, placed, placed_number
 from fdl.numpy._create import array
@@ -57,7 +57,11 @@ def _normalised(index: Any, shape: Sequence[int]) -> tuple[list[Any], tuple[int,
             raise DtypeError(f"an index cannot be {type(item).__name__} {item!r}", hint="integers, slices, None, ... or integer arrays")
     used = _axes_in(out) - sum(not mask.ndim for _, mask in masks)
     if used > len(shape):
-        raise IndexBoundsError(f"{used} indices for an array of {len(shape)} axes")
+        raise IndexBoundsError(
+            f"{used} {'index' if used == 1 else 'indices'} for an array of shape {tuple(shape)}, which has {len(shape)} axes",
+            why="each index but None and `...` takes one axis",
+            hint="the value as it is: it has no axes" if not shape else f"x[{', '.join('i' * len(shape))}]",
+        )
     ellipses = [i for i, item in enumerate(out) if item is Ellipsis]
     if len(ellipses) > 1:
         raise IndexBoundsError("an index has more than one ellipsis", hint="slices, `:`, for all axes but one")
@@ -84,8 +88,10 @@ def _as_index(item: Any) -> Any:
     """An index array of integers, or a mask, which has a value; an empty list counts as integers."""
     x = item if isinstance(item, Array) else array(item)
     if aval_of(x).dtype == dtypes.bool_:
-        if not isinstance(x, ConcreteArray):
-            raise DtypeError("a traced mask cannot index an array", why="the size of the result would depend on its values", hint="jnp.where(mask, x, 0)")
+        if isinstance(x, Tracer):
+            if (known := x.concrete()) is None:
+                x.refuse("x[mask]", TracedMaskError, "the size of the result would depend on the mask's values", "jnp.where(mask, x, 0), or x.at[...] of places that are computed")
+            return known
         return x
     if not dtypes.is_integer(aval_of(x).dtype):
         if isinstance(item, list) and not aval_of(x).size:
@@ -131,11 +137,7 @@ def static_region(shape: Sequence[int], items: Sequence[Any]) -> _Basic:
 def _edge(value: Any) -> int | None:
     """A part of a slice."""
     if isinstance(value, Tracer) and value.concrete() is None:
-        raise TracedValueError(
-            f"a slice needs values, but one of its parts is traced: {value.aval.describe()}",
-            why="the size of the result would depend on it",
-            hint="lax.dynamic_slice_in_dim(x, start, size) for a start that is computed",
-        )
+        value.refuse("x[start:stop]", TracedMaskError, "the size of the result would depend on it", "lax.dynamic_slice_in_dim(x, start, size) for a start that is computed")
     return None if value is None else operator.index(value)
 
 

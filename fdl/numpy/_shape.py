@@ -260,7 +260,7 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
     if axis is None:
         x, axis = ravel(x), 0
     (place,) = axes_of(x, axis, "repeat")
-    shape = x.aval.shape
+    shape, repeats = x.aval.shape, repeats.__index__()
     wide = ops.broadcast(x, (*shape[: place + 1], repeats, *shape[place + 1 :]), [i + (i > place) for i in range(len(shape))])
     return ops.reshape(wide, (*shape[:place], shape[place] * repeats, *shape[place + 1 :]))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
-from fdl.core.avals import Shape, ShapedArray, shaped
+from fdl.core.avals import Shape, ShapedArray, shaped, sizes
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
 from fdl.core.graph import Literal
@@ -339,7 +339,7 @@ def iota(shape: Shape, axis: int, dtype: Any = dtypes.int32) -> Any:
     >>> iota((2, 3), 1).tolist()
     [[0, 1, 2], [0, 1, 2]]
     """
-    return iota_p.bind(shape=tuple(shape), axis=axis, dtype=dtypes.canonical(dtype))
+    return iota_p.bind(shape=sizes(shape), axis=axis, dtype=dtypes.canonical(dtype))
 
 
 def _iota_impl(*, shape: Shape, axis: int, dtype: DType) -> Any:

@@ -17,7 +17,7 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Deferred, from_numpy
-from fdl.core.errors import FdlError
+from fdl.core.errors import FdlError, TracedMaskError
 from fdl.core.trace import Tracer, aval_of
 from fdl.extend import Function
 from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
@@ -211,6 +211,9 @@ def _without_masks(items: Sequence[Any]) -> list[Any]:
     out: list[Any] = []
     for item in items:
         if _is_mask(item):
+            array = item._value()
+            if isinstance(array, Tracer) and array.concrete() is None:
+                array.refuse("x[mask]", TracedMaskError, "the size of the result would depend on the mask's values", "torch.where(mask, x, 0), or x * mask")
             out += map(owned, np.nonzero(item._value()._numpy())) if item.ndim else [None]
         else:
             out.append(item)

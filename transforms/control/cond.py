@@ -23,7 +23,7 @@ from fdl.transforms.control.lanes import branch_in_lanes, choose
 from fdl.transforms.control.threaded import Threaded
 from fdl.transforms.jvp import jvp_graph
 from fdl.transforms.linearize import linearize_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, derive, function_name, stage_derived
+from fdl.transforms.stage import FlatFunction, check_function, check_leaves, derive, function_name, stage_derived
 from fdl.transforms.vmap import batch_graph
 
 # The user's functions
@@ -31,12 +31,16 @@ from fdl.transforms.vmap import batch_graph
 
 def record_branches(what: str, branches: Sequence[Callable[..., Any]], leaves: Sequence[Any], in_tree: Any, threaded: Threaded) -> tuple[tuple[Graph, ...], list[Any], Any]:
     """Branches as graphs of one signature (captured values first), those values, and the structure of the result."""
+    for f in branches:
+        check_function(f, what, "lax.cond(p, lambda: a, lambda: b), lax.switch(i, [f, g], x)")
     flats = [FlatFunction(f, in_tree, what) for f in branches]
     graphs = [threaded.stage(flat, [aval_of(x) for x in leaves], f"{what}({function_name(f)})") for flat, f in zip(flats, branches, strict=True)]
     out_tree = flats[0].out_tree
     for k, (flat, graph) in enumerate(zip(flats, graphs, strict=True)):
         if flat.out_tree != out_tree:
-            raise StructureError(f"{what}: branch {k} returns {flat.out_tree}, branch 0 returns {out_tree}", why="both branches stand for one result")
+            raise StructureError(
+                f"{what}: branch {k} returns {flat.out_tree}, branch 0 returns {out_tree}", why="both branches stand for one result", hint="return the same containers from both"
+            )
         for a, b in zip(graph.out_avals, graphs[0].out_avals, strict=True):
             if a.shape != b.shape or (a.dtype != b.dtype and not (a.weak_type or b.weak_type)):
                 raise ShapeError(
@@ -88,9 +92,9 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     """
     (index,) = check_leaves([index], index, "switch", lambda path: f"the index{path}")
     if aval_of(index).shape != () or not dtypes.is_integer(aval_of(index).dtype):
-        raise ShapeError(f"switch: the index is {aval_of(index).describe()}", why="one branch is chosen by one integer")
+        raise ShapeError(f"switch: the index is {aval_of(index).describe()}", why="one branch is chosen by one integer", hint="x.astype(jnp.int32)")
     if not branches:
-        raise StructureError("switch: there is no branch")
+        raise StructureError("switch: there is no branch", why="an index chooses among branches", hint="switch(index, [f, g], *operands)")
     return _switch("switch", maximum(minimum(convert(index, dtypes.int32), len(branches) - 1), 0), branches, operands)
 
 

@@ -27,7 +27,7 @@ from fdl.transforms.control.checks import lift_from_body
 from fdl.transforms.control.threaded import Threaded
 from fdl.transforms.jvp import jvp_flat
 from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage_derived
+from fdl.transforms.stage import FlatFunction, check_function, check_leaves, function_name, kind_of, stage_derived
 from fdl.transforms.vmap import batch_graph, with_axis
 
 
@@ -58,6 +58,7 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
     >>> float(total), sums.tolist()
     (6.0, [0.0, 1.0, 3.0, 6.0])
     """
+    check_function(f, "scan", "scan(f, init, xs)")
     xs_leaves = check_leaves(tree_flatten(xs)[0], xs, "scan", lambda path: f"xs{path}")
     length = _length(xs_leaves, xs, length)
     x_avals = [aval_of(x).update(shape=aval_of(x).shape[1:]) for x in xs_leaves]
@@ -99,14 +100,18 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
 
 def _check_pair(result: Any) -> None:
     if not (isinstance(result, tuple) and len(result) == 2):
-        raise StructureError(f"scan: the function must return (carry, y), got {type(result).__name__}", hint="return carry, None")
+        raise StructureError(
+            f"scan: the function must return (carry, y), got {f'{len(result)} values' if isinstance(result, (tuple, list)) else kind_of(result)}",
+            why="the carry goes to the next step, all y are stacked",
+            hint="return carry, None",
+        )
 
 
 def _length(leaves: Sequence[Any], xs: Any, length: int | None) -> int:
     sizes = {} if length is None else {int(length): "length"}
     for x, (path, _) in zip(leaves, tree_paths(xs), strict=True):
         if not aval_of(x).shape:
-            raise ShapeError(f"scan: xs{path} is 0-d and has no leading axis to run along")
+            raise ShapeError(f"scan: xs{path} is 0-d and has no leading axis to run along", why="each step gets one slice of it", hint="close over it, or xs=None with length=n")
         sizes.setdefault(aval_of(x).shape[0], f"xs{path}")
     if len(sizes) != 1:
         raise ShapeError(
@@ -122,13 +127,21 @@ def fixed_point(what: str, record: Callable[..., tuple[Graph, FlatFunction, Tree
         avals = [aval_of(x) for x in init]
         graph, flat, structure = record(avals)
         if structure != tree_flatten(tree)[1]:
-            raise StructureError(f"{what}: the carry starts as {tree_flatten(tree)[1]} and becomes {structure}", why="each step takes what the last one returned")
+            raise StructureError(
+                f"{what}: the carry starts as {tree_flatten(tree)[1]} and becomes {structure}",
+                why="each step takes what the last one returned",
+                hint="return a carry like the one it is given",
+            )
         found = graph.out_avals[: structure.num_leaves]
         if found == avals:
             return graph, flat, init
         for i, ((path, _), before, after) in enumerate(zip(tree_paths(tree), avals, found, strict=True)):
             if before.shape != after.shape:
-                raise ShapeError(f"{what}: carry{path} starts as {before.describe()} and becomes {after.describe()}", why="each step takes what the last one returned")
+                raise ShapeError(
+                    f"{what}: carry{path} starts as {before.describe()} and becomes {after.describe()}",
+                    why="each step takes what the last one returned",
+                    hint=f"start with shape {after.shape}, or return a carry of shape {before.shape}",
+                )
             dtype, weak = dtypes.promote([(before.dtype, before.weak_type), (after.dtype, after.weak_type)])
             if not before.weak_type and dtype != before.dtype:
                 raise DtypeError(

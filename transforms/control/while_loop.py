@@ -9,7 +9,7 @@ from typing import Any
 from fdl.core import dtypes
 from fdl.core.array import as_array
 from fdl.core.avals import ShapedArray
-from fdl.core.errors import MissingRuleError, ShapeError
+from fdl.core.errors import DtypeError, MissingRuleError, ShapeError
 from fdl.core.graph import Graph, bind_graph, interpret
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten
@@ -25,7 +25,7 @@ from fdl.transforms.control.lanes import choose, may_refuse, only_lanes
 from fdl.transforms.control.scan import fixed_point, scan, settle
 from fdl.transforms.control.threaded import Threaded
 from fdl.transforms.jvp import jvp_graph
-from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage_derived
+from fdl.transforms.stage import FlatFunction, check_function, check_leaves, function_name, kind_of, stage_derived
 from fdl.transforms.vmap import batch_graph, with_axis
 
 # The user's functions
@@ -39,6 +39,8 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     >>> int(while_loop(lambda n: n < 10, lambda n: n * 2 + 1, 0))
     15
     """
+    for f in (cond_fun, body_fun):
+        check_function(f, "while_loop", "while_loop(cond_fun, body_fun, init)")
     threaded = Threaded()
     inner, asked = threaded.of(body_fun), threaded.of(cond_fun)
 
@@ -96,6 +98,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init:
     45
     """
     if not isinstance(lower, Tracer) and not isinstance(upper, Tracer):
+        for bound in (lower, upper):
+            if not hasattr(bound, "__index__"):
+                raise DtypeError(f"fori_loop: a bound is {kind_of(bound)} {bound!r}", why="steps are counted with whole numbers", hint="int(n)")
         start, steps = int(lower), max(int(upper) - int(lower), 0)
 
         def step(carry: Any, _: Any) -> tuple[Any, None]:
