@@ -100,7 +100,12 @@ class Storage:
         return outside(self.array)
 
     def export(self) -> np.ndarray[Any, Any]:
-        """A writable ndarray that shares memory with the cell: what is written to either is seen in both, for as long as somebody holds it."""
+        """A writable ndarray that shares memory with the cell: what is written to either is seen in both, for as long as somebody holds it.
+
+        Inside of a transform there is no memory to share: it is a copy, where the value is known.
+        """
+        if isinstance(self.array, Tracer):
+            return np.array(self.array.known("x.numpy()"))
         if self.exported is None:
             flush()  # whoever has recorded to read the old memory reads it now
             memory = np.array(self.array._numpy())

@@ -364,8 +364,6 @@ class Tensor:
         """An ndarray that shares memory: writing to either changes both."""
         if self.requires_grad and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-        if isinstance(array := self._value(), Tracer):  # inside of a transform there is no memory to share
-            return np.array(array.known("x.numpy()"))
         memory = self._storage.export()
         return memory if self._view is None else seen_in(memory, places_of(self))
 

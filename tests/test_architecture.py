@@ -79,7 +79,7 @@ def test_budgets():
     def total(*folders, without=()):
         return sum(len(code_lines(p)) for p in SOURCES if any(p.is_relative_to(ROOT / f) for f in folders) and not any(p.is_relative_to(ROOT / w) for w in without))
 
-    assert total("fdl/core", "transforms", without=("transforms/control", "transforms/lazy", "transforms/tape")) <= 2800
+    assert total("fdl/core", "transforms", without=("transforms/control", "transforms/lazy", "transforms/tape")) <= 3100
     assert total("transforms/control") <= 900
     assert total("transforms/lazy") <= 800
     assert total("transforms/tape") <= 400
