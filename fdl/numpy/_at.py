@@ -6,6 +6,7 @@ numbers of the elements: so indices of all kinds end as one vector of numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,8 @@ class _Place:
         self.what, self.whole, self.index = what, whole, index
         self.numbers: Any = None
         if index.arrays:
-            numbers = ops.reshape(ops.iota((int(np.prod(whole, dtype=np.int64)),), 0), whole)
+            size = math.prod(whole)
+            numbers = ops.reshape(ops.iota((size,), 0, dtypes.int32 if size <= np.iinfo(np.int32).max else dtypes.int64), whole)
             found = read(numbers, index, -1)
             self.shape: tuple[int, ...] = aval_of(found).shape
             self.numbers = ops.reshape(found, (aval_of(found).size,))

@@ -202,6 +202,21 @@ def test_modes_and_masks_and_slices_that_cannot_be():
         (V > 5).at[0].subtract(True)
 
 
+def test_small_index_dtypes_name_what_they_cannot_count():
+    table = jnp.arange(300)
+    for dtype, index in (("uint8", 255), ("int8", -1), ("int16", -300), ("uint64", 299), ("int64", -2)):
+        i = A([index], dtype=dtype)
+        place = index % 300
+        assert table[i].tolist() == [place] == jnp.take(table, i, mode="fill").tolist()
+        assert table.at[i].set(-1)[place].tolist() == -1 and table.at[i].multiply(-1)[place].tolist() == -place
+        assert fdl.jit(lambda i: table[i])(i).tolist() == [place]
+        assert lax.dynamic_slice(table, (i[0],), (1,)).tolist() == [place]
+        assert fdl.vmap(lambda i: lax.dynamic_slice(table, (i,), (1,)))(i).tolist() == [[place]]
+        assert jnp.nonzero(nn.one_hot(i, 300))[1].tolist() == ([index] if index >= 0 else [])
+    assert fdl.jit(lambda i: table[i])(A([2**63 + 5], dtype="uint64")).tolist() == [299]
+    assert fdl.jit(lambda i: table[i])(A([2**40, -(2**40)], dtype="int64")).tolist() == [299, 0]
+
+
 def test_many_duplicates_fold_in_order_on_any_number_of_threads():
     rng = np.random.default_rng(1)
     i, v = rng.integers(0, 50, 4000), rng.uniform(0.9, 1.1, (4000, 8)).astype("f")
