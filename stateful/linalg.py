@@ -10,13 +10,14 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.numpy import _factor
 from fdl.numpy import linalg as own
 from fdl.ops import linear
+from fdl.stateful import _lu
 from fdl.stateful._checks import Failure, broken, require
+from fdl.stateful._lu import first_of, zero_pivot
 from fdl.stateful._results import returned
 from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, method, owned
 from fdl.stateful.functions.creation import eye, full_like, tensor
@@ -27,7 +28,8 @@ from fdl.stateful.functions.rearranging import diagonal as _diagonal
 from fdl.stateful.functions.reductions import amax, amin, dims_of, power_norm, sum
 
 __all__ = [
-    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm",
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve",
+    "matmul", "matrix_exp", "matrix_norm",
     "matrix_power",
     "matrix_rank",
     "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
@@ -80,6 +82,26 @@ class linalg_inv_ex_result(NamedTuple):
 
 
 @returned
+class linalg_lu_factor_result(NamedTuple):
+    LU: Any
+    pivots: Any
+
+
+@returned
+class linalg_lu_factor_ex_result(NamedTuple):
+    LU: Any
+    pivots: Any
+    info: Any
+
+
+@returned
+class linalg_lu_result(NamedTuple):
+    P: Any
+    L: Any
+    U: Any
+
+
+@returned
 class linalg_solve_ex_result(NamedTuple):
     result: Any
     info: Any
@@ -95,27 +117,14 @@ def _plain(found: Any) -> Any:
     return tuple(found) if isinstance(found, tuple) else found
 
 
-def _first_of(bad: Any) -> Any:
-    """The number of the first element along the last axis that holds, counted from 1; 0 where none does."""
-    last = aval_of(bad).ndim - 1
-    if not aval_of(bad).shape[last]:
-        return ops.full(aval_of(bad).shape[:last], 0, dtypes.int32)
-    return ops.select(ops.reduce_max(bad, (last,)), ops.add(ops.argmax(bad, last), 1), 0)
-
-
-def _zero_pivot(a: Any) -> Any:
-    """Where elimination met a zero, as LAPACK tells it."""
-    return _first_of(ops.equal(linear.diagonal(linear.lu(ops.stop_gradient(a))[0]), 0))
-
-
 def _factored(a: Any, upper: bool) -> tuple[Any, Any]:
     factor = own.cholesky(a, upper, symmetrize_input=False)
-    return factor, _first_of(ops.bitwise_not(ops.greater(linear.diagonal(ops.stop_gradient(factor)), 0)))
+    return factor, first_of(ops.bitwise_not(ops.greater(linear.diagonal(ops.stop_gradient(factor)), 0)))
 
 
 _det, _slogdet, _inv = _recorded(own.det, "det"), _recorded(own.slogdet, "slogdet"), _recorded(own.inv, "inv")
-_inv_info = _recorded(lambda a: (own.inv(a), _zero_pivot(a)), "inv")
-_solve_info = _recorded(lambda a, b: (own.solve(a, b), _zero_pivot(a)), "solve")
+_inv_info = _recorded(lambda a: (own.inv(a), zero_pivot(a)), "inv")
+_solve_info = _recorded(lambda a, b: (own.solve(a, b), zero_pivot(a)), "solve")
 _cholesky = _recorded(lambda a, upper: own.cholesky(a, upper, symmetrize_input=False), "cholesky")
 _cholesky_info = _recorded(_factored, "cholesky")
 _qr, _eigh, _svd = _recorded(own.qr, "qr"), _recorded(lambda a, side: own.eigh(a, side, symmetrize_input=False), "eigh"), _recorded(own.svd, "svd")
@@ -229,6 +238,43 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     return found
 
 
+_ZERO_ON_U = "U has a zero on its diagonal at {}, and using it on lu_solve would result in a division by zero."
+
+
+def lu_factor(A: Tensor, *, pivot: bool = True) -> linalg_lu_factor_result:
+    """Both triangles in one matrix, and the exchanges of rows.  LinAlgError for a singular matrix."""
+    found = lu_factor_ex(A, pivot=pivot)
+    _refuse(found.info, "torch.linalg.lu_factor", _ZERO_ON_U, "torch.linalg.lu_factor_ex, which tells")
+    return linalg_lu_factor_result(found.LU, found.pivots)
+
+
+def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> linalg_lu_factor_ex_result:
+    """Both triangles in one matrix, the exchanges of rows, and where elimination met a zero."""
+    _square(A, "lu_factor")
+    _float(A, "lu_factor")
+    if not pivot:
+        raise NotImplementedError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
+    found = linalg_lu_factor_ex_result(*apply(_lu.factored, (A,)))
+    if check_errors:
+        _refuse(found.info, "torch.linalg.lu_factor_ex", _ZERO_ON_U)
+    return found
+
+
+def lu(A: Tensor, *, pivot: bool = True) -> linalg_lu_result:
+    """P, L and U with `A = P @ L @ U`."""
+    _square(A, "lu")
+    _float(A, "lu")
+    if not pivot:
+        raise NotImplementedError("linalg.lu: LU without pivoting is not implemented on the CPU")
+    return linalg_lu_result(*apply(_lu.parts, (A,)))
+
+
+def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor) -> Any:
+    """The X with `A @ X = B`, from the factors of A."""
+    _square(LU, "lu_solve")
+    return apply(_lu.solved, (LU, pivots, B))
+
+
 def qr(A: Tensor, mode: str = "reduced") -> linalg_qr_result:
     """An orthogonal and a triangular factor."""
     found = _qr((A,), mode)
@@ -257,7 +303,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Any:
     return _cholesky_solve((L.mT if upper else L, B))
 
 
-_first_zero = Function(lambda factor: _first_of(ops.equal(linear.diagonal(ops.stop_gradient(factor)), 0)), "check_diagonal")
+_first_zero = Function(lambda factor: first_of(ops.equal(linear.diagonal(ops.stop_gradient(factor)), 0)), "check_diagonal")
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Any:

@@ -180,6 +180,7 @@ IMPOSSIBLE = {
     "solve, right": (lambda: torch.linalg.solve(ONES, ONES, left=False), "torch.linalg.solve: The solver failed"),
     "tensorsolve": (lambda: torch.linalg.tensorsolve(ZEROS, torch.ones(2)), "torch.linalg.solve: The solver failed"),
     "tensorinv": (lambda: torch.linalg.tensorinv(ZEROS, 1), "inv: " + PIVOT.format(1)),
+    "lu_factor": (lambda: torch.linalg.lu_factor(ONES), "torch.linalg.lu_factor: .* using it on lu_solve would result in a division by zero."),
     "matrix_power": (lambda: torch.linalg.matrix_power(ZEROS, -1), "linalg.inv: " + PIVOT.format(1)),
     "svd": (lambda: torch.linalg.svd(ONES * NAN).S.tolist(), "linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values."),
     "pinv": (lambda: torch.linalg.pinv(torch.tensor([[NAN, 0.0], [0.0, 1.0]])), "linalg.svd: The algorithm failed to converge"),
@@ -221,6 +222,24 @@ def test_factors_that_exist_have_their_gradients_and_pending_ones_raise(monkeypa
     assert jitter == 0.5 and factor.tolist()[0][0] == pytest.approx(1.5**0.5)
     with pytest.raises(RuntimeError):
         fdl.jit(torch.linalg.inv)(ONES).tolist()
+
+
+def test_factors_and_exchanges_of_rows_are_those_of_lapack(monkeypatch):
+    monkeypatch.setattr(config, "tier", "interpreted")
+    a = torch.tensor([[1.0, 4.0, 2.0], [2.0, 2.0, 7.0], [5.0, 1.0, 3.0]])
+    both = torch.stack([a, a.flip(0)])
+    factors, pivots = torch.linalg.lu_factor(both)
+    assert pivots.tolist() == [[3, 3, 3], [1, 3, 3]] and pivots.dtype == torch.int32
+    np.testing.assert_allclose(factors[0].numpy(), [[5.0, 1.0, 3.0], [0.2, 3.8, 1.4], [0.4, 0.42105263, 5.2105263]], rtol=1e-6)
+    x = torch.linalg.lu_solve(factors, pivots, torch.ones(2, 3, 1))
+    np.testing.assert_allclose((both @ x).numpy(), np.ones((2, 3, 1)), rtol=1e-5)
+    p, lower, upper = torch.linalg.lu(both)
+    np.testing.assert_allclose((p @ lower @ upper).numpy(), both.numpy(), rtol=1e-6)
+    assert torch.linalg.lu_factor_ex(ONES).info.item() == 2
+    single = a.clone().requires_grad_()
+    torch.linalg.lu_solve(*torch.linalg.lu_factor(single), torch.ones(3, 1)).sum().backward()
+    inverse = np.linalg.inv(a.numpy())
+    np.testing.assert_allclose(single.grad.numpy(), -inverse.T @ np.ones((3, 1)) @ (inverse @ np.ones((3, 1))).T, rtol=1e-4)
 
 
 # Labels that are computed
