@@ -12,6 +12,7 @@ from fdl.core.config import set_num_threads
 from fdl.extend import on_native as _on_native
 from fdl.stateful import (
     _aliases,
+    amp,
     autograd,
     distributed,
     distributions,
@@ -36,11 +37,13 @@ from fdl.stateful import _format as _format
 from fdl.stateful import _spread as _spread
 from fdl.stateful import _trees as _trees
 from fdl.stateful._aliases import batch_norm, embedding, frombuffer, is_nonzero, is_same_size, is_signed, typename
+from fdl.stateful._autocast import *
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import NAMES as _NAMES
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._dtypes import promote_types as _promote
 from fdl.stateful._dtypes import result_type as _result_type
+from fdl.stateful._grad_scaler import GradScaler
 from fdl.stateful._random import *
 from fdl.stateful._results import Size
 from fdl.stateful._serialization import load, save
@@ -49,7 +52,7 @@ from fdl.stateful._tensor import Tensor
 from fdl.stateful._tensor import adopt_methods as _adopt_methods
 from fdl.stateful._tensor import typed as _typed
 from fdl.stateful.accelerators import LEGACY_TYPES as _LEGACY_TYPES
-from fdl.stateful.accelerators import accelerator, amp, autocast, backends, cuda, mps
+from fdl.stateful.accelerators import accelerator, backends, cpu, cuda, mps
 from fdl.stateful.accelerators import hand_in as _hand_in
 from fdl.stateful.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from fdl.stateful.autograd import functional as _functional

@@ -205,5 +205,4 @@ NAMES: dict[str, Any] = {
     **_NEVER, "is_inference_mode_enabled": _answer(False, "Whether inference mode is on: it makes no difference."),
     "set_flush_denormal": _answer(True, "Denormals are flushed in compiled programs, always."), "set_num_interop_threads": _answer(None, "Nothing: there is one pool of threads."),
     "get_num_interop_threads": _answer(1, "1: there is one pool of threads."), "set_warn_always": _answer(None, "Nothing."), "is_warn_always_enabled": _answer(False, "False."),
-    "is_autocast_enabled": _answer(False, "Whether operations change their dtype: they never do."),
 }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 from fdl.core.pytree import tree_leaves, tree_map
 from fdl.core.trace import Tracer
 from fdl.extend import Node, Storage, note_cell, note_guard, note_write, refuse_write, running_trace
+from fdl.stateful._tape import autocasting
 
 _ABSENT: Any = object()
 
@@ -63,6 +64,21 @@ class Holding:
             self.count = changes.count
             return True
         return False
+
+
+class _Modes:
+    """The modes of a thread as a guard: whether operations change dtypes."""
+
+    def seen(self) -> Any:
+        """The dtype of products, None where they take what they are given."""
+        return None if autocasting.now is None else autocasting.now.key()
+
+    def holds(self, seen: Any) -> bool:
+        """Whether it is the same."""
+        return bool(self.seen() == seen)
+
+
+_MODES = _Modes()
 
 
 class Attribute:
@@ -127,10 +143,11 @@ class Slot(Attribute):
         return Storage(outside(value.array))
 
 
-def note_slots(holder: Any, birth: int, *names: str) -> None:
-    """Say that slots of an object are about to be written, which was born under the trace of this number."""
-    for name in names:
-        note_write(Slot(holder, name), birth)
+def note_slots(x: Any, *names: str) -> None:
+    """Tell the transform that runs, if one does, that slots of a tensor are about to be written."""
+    if running_trace() is not None:
+        for name in names:
+            note_write(Slot(x, name), getattr(x._storage, "birth", 0))
 
 
 def refuse_step(what: str) -> None:
@@ -158,6 +175,7 @@ def note_read(x: Any) -> None:
     base = x if x._view is None or x._edge is not None else x._root()
     note_cell(base._storage)
     captures.note(base)
+    note_guard(_MODES)
     if not isinstance(base._storage.array, Tracer) and not hasattr(base._storage, "birth"):
         note_guard(Holding(base))
 

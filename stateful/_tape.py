@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from fdl.core.blocks import whole
 from fdl.extend import ORDER
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class GradMode(threading.local):
@@ -16,6 +20,24 @@ class GradMode(threading.local):
 
 
 grad_mode = GradMode()
+
+
+class Autocasting(threading.local):
+    """What converts the operands of this thread's operations, see `autocast.py`; None where nothing does."""
+
+    now: Any = None
+
+    def full(self, function: F) -> F:
+        """A function whose first operands are in full precision, as are all operations in it, while operands are converted."""
+
+        @functools.wraps(function)
+        def public(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs) if self.now is None else self.now.in_full(function, args, kwargs)
+
+        return public  # type: ignore[return-value]
+
+
+autocasting = Autocasting()
 
 
 def _reorder(hooks: dict[int, Any], ordered: dict[int, Any]) -> None:

@@ -25,7 +25,7 @@ from fdl.stateful._cells import changes, note_read, note_slots
 from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
 from fdl.stateful._places import fits, repeated
 from fdl.stateful._results import Size
-from fdl.stateful._tape import HookHandle, grad_mode
+from fdl.stateful._tape import HookHandle, autocasting, grad_mode
 from fdl.stateful._views import Step, View, places_of, refuse_history, refuse_repeats, refuse_shared, seen_in, steps_of, write_some, writing_steps
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -227,7 +227,7 @@ class Tensor:
             return self
         if requires_grad and not self.dtype.is_floating_point:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        self._note_slots("_storage", "_view", "_edge", "_result")
+        note_slots(self, "_storage", "_view", "_edge", "_result")
         if requires_grad != (self._edge is not None):
             self._lie(self)
             self._edge, self._result = (Leaf(self) if requires_grad else None), 0
@@ -268,7 +268,7 @@ class Tensor:
     @data.setter
     def data(self, value: Tensor) -> None:
         changes.count += 1
-        self._note_slots("_storage", "_view")
+        note_slots(self, "_storage", "_view")
         self._lie(value)
 
     def register_hook(self, hook: Callable[[Tensor], Any]) -> HookHandle:
@@ -330,15 +330,10 @@ class Tensor:
             elif type(node) is Leaf:
                 array, node, index = _taped_step(_fit, [array], (array.aval.shape, array.aval.dtype), [(node, index)])
             if node is not None or base._edge is not None:
-                base._note_slots("_edge", "_result")
+                note_slots(base, "_edge", "_result")
             base._edge, base._result = node, index
         self._storage.set(array)
         return self
-
-    def _note_slots(self, *names: str) -> None:
-        """Tell the transform that runs, if one does, that slots are about to be written."""
-        if running_trace() is not None:
-            note_slots(self, getattr(self._storage, "birth", 0), *names)
 
     def _fitted(self, array: Any, node: Any, index: int) -> tuple[Any, Any, int]:
         """A value for this tensor with its dtype and shape; RuntimeError where it does not fit."""
@@ -490,6 +485,8 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
         for x in operands:
             if isinstance(x, Tensor):
                 note_read(x)
+    if autocasting.now is not None:
+        operands = autocasting.now.operands(function, operands, static)
     values, edges, varying, bit = [], [], 0, 1
     for x in operands:
         if isinstance(x, Tensor):
@@ -634,7 +631,7 @@ def _put_plain(x: Tensor, result: Tensor) -> bool:
         if type(x._edge) is Leaf:
             return False
         if x._edge is not None or result._edge is not None:
-            x._note_slots("_edge", "_result")
+            note_slots(x, "_edge", "_result")
             x._edge, x._result = result._edge, result._result
     storage.set(source.array)
     return True

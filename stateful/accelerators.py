@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from fdl.stateful import amp
 from fdl.stateful._dtypes import of
 from fdl.stateful._tensor import Tensor
 
-__all__ = ["GradScaler", "accelerator", "amp", "autocast", "backends", "cuda", "mps"]
+__all__ = ["accelerator", "backends", "cpu", "cuda", "mps"]
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:
@@ -30,70 +29,6 @@ def _false(*args: Any, **kwargs: Any) -> bool:
 
 def _missing(*args: Any, **kwargs: Any) -> Any:
     raise RuntimeError("fdl computes on the CPU here: no CUDA, MPS or other accelerator is used by tensors")
-
-
-class autocast:
-    """A context, or decorator, that changes nothing: operations run in the dtype of their operands, which is at least as exact."""
-
-    def __init__(self, device_type: str = "cpu", dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None) -> None:
-        self.device, self.fast_dtype, self._enabled = device_type, dtype, enabled
-
-    def __enter__(self) -> autocast:
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        return None
-
-    def __call__(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(f)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            return f(*args, **kwargs)
-
-        return wrapped
-
-
-class GradScaler:
-    """Scales nothing, since gradients are not in half precision: `step` is the optimizer's."""
-
-    def __init__(
-        self,
-        device: str = "cuda",
-        init_scale: float = 65536.0,
-        growth_factor: float = 2.0,
-        backoff_factor: float = 0.5,
-        growth_interval: int = 2000,
-        enabled: bool = True,
-    ) -> None:
-        self._enabled = False
-
-    def scale(self, outputs: Any) -> Any:
-        """The loss as it is."""
-        return outputs
-
-    def unscale_(self, optimizer: Any) -> None:
-        """Nothing: gradients are not scaled."""
-
-    def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """The optimizer's step."""
-        return optimizer.step(*args, **kwargs)
-
-    def update(self, new_scale: Any = None) -> None:
-        """Nothing: there is no scale."""
-
-    def get_scale(self) -> float:
-        """1."""
-        return 1.0
-
-    def is_enabled(self) -> bool:
-        """Whether gradients are scaled: no."""
-        return False
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to load."""
 
 
 def _typed(name: str) -> type:
@@ -141,12 +76,12 @@ def _absent(**more: Any) -> SimpleNamespace:
     )  # fmt: skip
 
 
-amp = SimpleNamespace(autocast=autocast, GradScaler=GradScaler, custom_fwd=lambda f=None, **k: f or (lambda g: g), custom_bwd=lambda f=None, **k: f or (lambda g: g))
 cuda = _absent(
-    FloatTensor=Tensor, LongTensor=LEGACY_TYPES["LongTensor"], amp=SimpleNamespace(autocast=lambda *a, **k: autocast("cuda"), GradScaler=GradScaler),
+    FloatTensor=Tensor, LongTensor=LEGACY_TYPES["LongTensor"], amp=amp.cuda_amp,
     OutOfMemoryError=type("OutOfMemoryError", (RuntimeError,), {}),
 )  # fmt: skip
 mps = _absent()
+cpu = SimpleNamespace(amp=amp.cpu_amp, is_available=lambda: True, device_count=lambda: 1, synchronize=_nothing, current_device=lambda: "cpu")
 accelerator = SimpleNamespace(
     is_available=_false,
     current_accelerator=_nothing,

@@ -19,6 +19,7 @@ from fdl.stateful import _lu
 from fdl.stateful._checks import Failure, broken, require
 from fdl.stateful._lu import first_of, zero_pivot
 from fdl.stateful._results import returned
+from fdl.stateful._tape import autocasting
 from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, method, owned
 from fdl.stateful.functions.creation import eye, full_like, tensor
 from fdl.stateful.functions.elementwise import maximum
@@ -392,6 +393,7 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
     return _triangular((A, B), not upper, unitriangular)
 
 
+@autocasting.full
 def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
     """The inverse of Moore and Penrose."""
     rtol = rcond if rtol is None else rtol
@@ -430,6 +432,7 @@ def multi_dot(tensors: Any) -> Any:
     return _multi_dot(tuple(tensors))
 
 
+@autocasting.full
 def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> linalg_lstsq_result:
     """The X for which `A @ X - B` is shortest."""
     if B.ndim == A.ndim - 1:
@@ -481,6 +484,8 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Any:
     """Sums of products along a dimension, with the conjugates of `x`."""
+    if autocasting.now is not None:
+        x, y = autocasting.now.lowered(x, y)
     return sum(x.conj() * y, dim)
 
 

@@ -30,7 +30,6 @@ from fdl.transforms.stage import (
     note_guard,
     noting,
     parameters,
-    settings,
     stage,
 )  # fmt: skip
 
@@ -132,7 +131,7 @@ class Jitted:
         leaves, in_tree = tree_flatten((dynamic, named))
         leaves = check_leaves(leaves, (dynamic, named), f"jit({self.name})", self.argument)
         by_name = tuple(sorted([*((self.parameters.get(i, str(i)), v) for i, v in fixed), *fixed_names])) if fixed or fixed_names else ()
-        key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().axis_env(), settings()
+        key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().axis_env()
         try:
             entry = self.cache.get(key)
         except TypeError as error:
@@ -267,7 +266,7 @@ def _reason(known: Sequence[Any], key: Any, arguments: Any, name: Callable[[str]
     """What of a call differs from the signature that comes nearest."""
     if not known:
         return "first call"
-    tree, avals, static, axes, _ = key
+    tree, avals, static, axes = key
     same = [k for k in known if k[0] == tree]
     if not same:
         return f"the arguments' structure was {known[-1][0]} and is {tree}"

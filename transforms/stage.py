@@ -120,7 +120,7 @@ class Notes:
     def __init__(self) -> None:
         self.number = serial()
         self.cells: dict[int, Any] = {}
-        self.guards: list[Any] = []
+        self.guards: dict[Any, None] = {}
 
 
 _NOTES: ContextVar[Notes | None] = ContextVar("fdl_notes", default=None)
@@ -148,19 +148,11 @@ def note_cell(cell: Any) -> None:
             found.cells[id(cell.array)] = cell
 
 
-SETTINGS: list[Callable[[], Any]] = []  # what, besides its arguments, decides what a function records; each gives something hashable, None where it is as usual
-
-
-def settings() -> tuple[Any, ...]:
-    """The part of a key that says how functions are recorded now."""
-    return tuple([setting() for setting in SETTINGS])
-
-
 def note_guard(guard: Any) -> None:
     """Say that a recording holds for as long as `guard.seen()` is what it is now, which is looked at where `guard` has changed."""
     found = _NOTES.get()
-    if found is not None and guard not in found.guards:
-        found.guards.append(guard)
+    if found is not None:
+        found.guards.setdefault(guard)
 
 
 def stage(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str, cells: list[Cell] | None = None, kind: type[StageTrace] = StageTrace) -> Graph:

@@ -29,6 +29,7 @@ def _matmul_body(a: Any, b: Any) -> Any:
 
 
 _matmul = Function(_matmul_body, "matmul")
+_dot = Function(_matmul_body, "dot")  # of vectors: autocast leaves it as it is
 _outer = Function(lambda a, b: jnp.outer(a, b), "outer")
 _einsum = Function(lambda *args: jnp.einsum(args[-1], *args[:-1]), "einsum")
 
@@ -40,10 +41,12 @@ def matmul(input: Tensor, other: Tensor) -> Any:
 
 
 def _checked(name: str, ndims: tuple[int, int]) -> Any:
+    function = _dot if 1 in ndims else _matmul
+
     def product(input: Tensor, other: Tensor) -> Any:
         if (input.ndim, other.ndim) != ndims:
             raise RuntimeError(f"{name}: expected tensors of {ndims[0]} and {ndims[1]} dimensions, got {input.ndim} and {other.ndim}")
-        return apply(_matmul, (input, other))
+        return apply(function, (input, other))
 
     product.__name__, product.__doc__ = name, f"`matmul` of tensors with {ndims[0]} and {ndims[1]} dimensions."
     return method(name)(product)

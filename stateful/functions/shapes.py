@@ -13,6 +13,7 @@ from fdl import ops
 from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._cells import note_slots
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
 from fdl.stateful._dtypes import device as device_kind
 from fdl.stateful._places import expanded, permuted, viewed
@@ -533,7 +534,7 @@ def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
 def _detach_(self: Tensor) -> Tensor:
     if self._view is not None and self._edge is None and not self._root()._hidden:
         raise RuntimeError("Can't detach views in-place. Use detach() instead.")
-    self._note_slots("_edge")
+    note_slots(self, "_edge")
     self._edge = None
     return self
 

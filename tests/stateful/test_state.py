@@ -262,7 +262,9 @@ def test_whole_steps_under_jit_are_plain_steps(clip):
         assert_clean(m)
         return found, m[0].weight.tolist(), opt.state_dict()["state"][0]["step"].item(), torch.rand(1).item()
 
-    assert losses(lambda f: f) == losses(fdl.jit)
+    plain, jitted = losses(lambda f: f), losses(fdl.jit)
+    assert plain[0] == pytest.approx(jitted[0], rel=1e-4) and plain[2:] == jitted[2:]
+    assert torch.allclose(torch.tensor(plain[1]), torch.tensor(jitted[1]), atol=1e-4)
 
 
 def test_backward_under_jit_adds_gradients_each_time():

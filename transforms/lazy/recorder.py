@@ -106,6 +106,7 @@ class Recorder:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.busy = False
+        self.special = False  # whether whoever records looks at each operation first
         self.wanted = False  # the program is complete but for values that are about to die
         self.root = Node()
         self.nodes = 0
@@ -118,7 +119,7 @@ class Recorder:
         segment = Segment(self)
         self.segment, self.journal = segment, {}
         self.wanted = self.volatile = False
-        self.plain = not config.eager  # nothing is special about the next operation, but that the recorder may be busy
+        self.plain = not (config.eager or self.special)  # nothing is special about the next operation, but that the recorder may be busy
 
     @property
     def spare(self) -> Recorder:
@@ -126,6 +127,11 @@ class Recorder:
         if self._spare is None:
             self._spare = Recorder()
         return self._spare.spare if self._spare.busy else self._spare
+
+    def mark_special(self, special: bool) -> None:
+        """Say whether operations are looked at before they are recorded, so that the runtime library takes none by itself."""
+        self.special = special
+        self.plain = not (config.eager or special or self.wanted)
 
     # Recording
 

@@ -9,6 +9,7 @@ from typing import Any
 from fdl import lax, ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._tape import autocasting
 from fdl.stateful._tensor import Tensor, apply
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "sizes_of", "unfold"]
@@ -62,7 +63,7 @@ def _checked(x: Tensor, w: Tensor, n: int, groups: int, channels: int, what: str
     shape, kernel = tuple(x.shape), tuple(w.shape)
     if len(shape) not in (n + 1, n + 2):
         raise RuntimeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {what}{n}d, but got input of size: {list(shape)}")
-    if x.dtype != w.dtype:
+    if x.dtype != w.dtype and autocasting.now is None:
         raise RuntimeError(f"Input type ({x.dtype}) and weight type ({w.dtype}) should be the same")
     if shape[-n - 1] != channels:
         raise RuntimeError(

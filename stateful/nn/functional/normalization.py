@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
+from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._tensor import Tensor, apply
@@ -18,6 +17,19 @@ from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.reductions import dim_of, power_norm
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
+
+
+def _in_full(body: Callable[..., Any]) -> Callable[..., Any]:
+    """A normalisation that computes in float32 where its input has half precision; its first result has the input's dtype, as PyTorch's, whatever scale and shift have."""
+
+    def normalised(x: Any, *args: Any) -> Any:
+        dtype = aval_of(x).dtype
+        if not dtypes.is_float(dtype) or dtype.itemsize > 2:
+            return body(x, *args)
+        out = body(ops.cast(x, dtypes.float32), *args)
+        return (ops.cast(out[0], dtype), *out[1:]) if isinstance(out, tuple) else ops.cast(out, dtype)
+
+    return normalised
 
 
 def _layer_norm_body(x: Any, *args: Any) -> Any:
@@ -31,7 +43,7 @@ def _layer_norm_body(x: Any, *args: Any) -> Any:
     return ops.add(out, next(given)) if has_bias else out
 
 
-_layer_norm = Function(_layer_norm_body, "layer_norm")
+_layer_norm = Function(_in_full(_layer_norm_body), "layer_norm")
 
 
 def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Any:
@@ -50,13 +62,13 @@ def _rms_norm_body(x: Any, *args: Any) -> Any:
     return ops.mul(out, weight[0]) if weight else out
 
 
-_rms_norm = Function(_rms_norm_body, "rms_norm")
+_rms_norm = Function(_in_full(_rms_norm_body), "rms_norm")
 
 
 def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Any:
     """Over the root of the mean square of the last dimensions, then scaled (Zhang and Sennrich, 2019)."""
     given = () if weight is None else (weight,)
-    return apply(_rms_norm, (input, *given, eps if eps is not None else float(np.finfo(input.dtype.np).eps)), (len(tuple(normalized_shape)),))
+    return apply(_rms_norm, (input, *given, eps if eps is not None else float(jnp.finfo(input.dtype.np).eps)), (len(tuple(normalized_shape)),))
 
 
 def _normalize_body(x: Any, eps: Any, p: float, axis: int) -> Any:
@@ -112,7 +124,7 @@ def _frozen_norm_body(x: Any, mean: Any, variance: Any, *args: Any) -> Any:
     return _affine(ops.mul(ops.sub(x, _by_channel(mean, shape)), _by_channel(scale, shape)), affine)
 
 
-_batch_norm, _frozen_norm = Function(_batch_norm_body, "batch_norm"), Function(_frozen_norm_body, "batch_norm")
+_batch_norm, _frozen_norm = Function(_in_full(_batch_norm_body), "batch_norm"), Function(_in_full(_frozen_norm_body), "batch_norm")
 _moved = Function(
     lambda old, new, momentum: ops.add(ops.mul(old, ops.cast(ops.sub(1.0, momentum), aval_of(old).dtype)), ops.mul(new, ops.cast(momentum, aval_of(old).dtype))), "running"
 )
@@ -155,7 +167,7 @@ def _grouped_body(x: Any, *args: Any) -> Any:
     return _affine(out, affine)
 
 
-_grouped = Function(_grouped_body, "group_norm")
+_grouped = Function(_in_full(_grouped_body), "group_norm")
 
 
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Any:
