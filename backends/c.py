@@ -20,6 +20,7 @@ from fdl.core import dtypes
 from fdl.core.array import DONATED, ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph, subgraphs
+from fdl.core.limits import check_bytes
 from fdl.core.primitive import OWN, RULES
 from fdl.core.pytree import TreeDef
 from fdl.core.source import Location
@@ -172,7 +173,10 @@ class CExecutable(Executable):
         self.graph = graph
         self.in_avals, self.out_avals = tuple(graph.in_avals), tuple(graph.out_avals)
         self.guards = len(lift_checks(graph).checks)
+        results = sum(aval.nbytes for aval in self.out_avals)
+        check_bytes("a program", results)
         self.plan, self.native, self.address = cache.usable(lambda: self._load(compiler, donated, plan))
+        check_bytes("a program", results + self.plan.arena + self.plan.own)
         self.run = self._native_program((), "run")
         self.into = self._native_program((), "fill")
 

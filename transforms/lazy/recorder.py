@@ -10,7 +10,6 @@ A recorder that is met while busy (signal handler, `__del__`) lets a spare one t
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -24,15 +23,15 @@ from fdl.core.avals import ShapedArray, shaped
 from fdl.core.blocks import whole
 from fdl.core.config import config
 from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT, scalar_type
-from fdl.core.errors import DeferredError, TooLargeError
+from fdl.core.errors import DeferredError
 from fdl.core.graph import Literal
+from fdl.core.limits import check_results
 from fdl.core.source import Location, user_location
 from fdl.ops.checks import Failure, check_p
 from fdl.transforms.lazy.programs import NATIVE, Ending, program_of
 from fdl.transforms.lazy.trie import SOFT_BYTES, SOFT_OPERATIONS, Node, Operation
 
-TRIE_NODES = 10_000
-MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 48  # bytes
+TRIE_NODES, TRIE_ENDINGS = 10_000, 256  # past one of these the trie is dropped: programs that come back are found again by what they are
 
 _EPOCHS = itertools.count(1)
 _SLOTS = 1 << 32  # a mark is epoch * _SLOTS + slot
@@ -110,6 +109,7 @@ class Recorder:
         self.wanted = False  # the program is complete but for values that are about to die
         self.root = Node()
         self.nodes = 0
+        self.endings = 0
         self.journal: dict[Any, Any] = {}  # cells rebound since the last check or flush, with what they held
         self.segment: Segment
         self._spare: Recorder | None = None
@@ -238,13 +238,7 @@ class Recorder:
             operands.append(slot)
             avals.append(aval)
         operation = resolve(key[0], avals)
-        for aval in operation.out_avals:
-            if aval.nbytes > MEMORY:
-                raise TooLargeError(
-                    f"an array {aval.describe()} takes {aval.nbytes:,} bytes",
-                    why=f"this machine has {MEMORY:,}",
-                    hint="a smaller shape, or parts of it one after another",
-                )
+        check_results(operation.out_avals)
         child = node.children[key] = Node(node, key, operation, tuple(operands), tuple(fresh))
         self.nodes += 1
         return child
@@ -313,8 +307,8 @@ class Recorder:
                 self.busy = False
 
     def _flush(self, segment: Segment, journal: dict[Any, Any]) -> None:
-        if self.nodes > TRIE_NODES:
-            self.root, self.nodes = Node(), 0
+        if self.nodes > TRIE_NODES or self.endings > TRIE_ENDINGS:
+            self.root, self.nodes, self.endings = Node(), 0, 0
         state = self.wanted, self.volatile, self.plain
         self._restart()
         try:
@@ -346,7 +340,10 @@ class Recorder:
             self._restart()
 
     def _run(self, segment: Segment, journal: dict[Any, Any]) -> None:
-        ending = segment.node.endings.get(segment.settled) or segment.node.end(segment.settled)
+        ending = segment.node.endings.get(segment.settled)
+        if ending is None:
+            ending = segment.node.end(segment.settled)
+            self.endings += 1
         if segment.ran:
             return
         live, kept = self._alive(segment, journal, ending)
