@@ -21,6 +21,8 @@ from fdl.transforms.lazy.trie import Operation
 from fdl.transforms.linearize import LinearizedGraph, linearize_graph, transpose_graph
 from fdl.transforms.stage import stage, with_literals
 
+SIGNATURES = 256  # of a function, in memory; the oldest one goes when there are more
+
 
 class Signature:
     """A function recorded for some types and static arguments: its graph, and whether it gives one result or several."""
@@ -151,8 +153,8 @@ class Function:
                 return [out] if single[0] else list(out)
 
             graph = self._recorded(flat, avals)
-            if len(self._signatures) > 1024:
-                self._signatures.clear()
+            if len(self._signatures) >= SIGNATURES:
+                self._signatures.pop(next(iter(self._signatures)), None)
             found = self._signatures[key] = Signature(self.name, graph, single[0])
         return found
 
