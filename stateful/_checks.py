@@ -6,6 +6,7 @@ A check is a `Function` that gives a mask, true where something is wrong, and a 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,6 +97,11 @@ _beyond = Function(lambda x, low, high: ops.bitwise_not(ops.bitwise_and(ops.grea
 def check_domain(x: Any, low: float, high: float, failure: Failure) -> None:
     """Raise `failure` unless low <= x <= high, which NaN is not; `x` is a tensor or a number."""
     if isinstance(x, Tensor):
+        array = x._value()
+        if isinstance(array, ConcreteArray) and not isinstance(array._data, Deferred) and array.aval.size:
+            values = array._numpy()
+            if values.min() >= low and values.max() <= high:
+                return
         require(_beyond, (x, float(low), float(high)), failure)
     elif not low <= x <= high:
         raise failure.raised([x][: failure.message.count("{}")])
@@ -111,12 +117,14 @@ def check_range(indices: Tensor, low: int, high: int, failure: Failure) -> None:
     require(_outside, (indices, low, high), failure)
 
 
+@functools.lru_cache(maxsize=1024)
 def along(dim: int, size: int, error: type[Exception] = IndexBoundsError, what: str = "") -> Failure:
     """An index outside of a dimension."""
     rest = f"is out of bounds for dimension {dim} with size {size}"
     return Failure(error, f"{what}index {{}} {rest}", f"{what}an index {rest}", f"integers below {size}" if size else "")
 
 
+@functools.lru_cache(maxsize=1024)
 def in_self(size: int, error: type[Exception] = IndexBoundsError) -> Failure:
     """An index outside of rows that are picked or added to."""
     rest = f"must be from 0 to {size - 1}" if size else "points into nothing"

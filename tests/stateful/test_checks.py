@@ -3,6 +3,8 @@
 Classes and texts are those of PyTorch 2.13 on a CPU; `RANGES` has its own class where PyTorch's is RuntimeError for an index.
 """
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ import fdl.stateful.nn.functional as F
 from fdl.core.config import config
 from fdl.core.errors import DeferredError
 from fdl.testing import count_programs
+from fdl.transforms.lazy import programs
 from tests.conftest import needs_compiler
 
 X, M, W = torch.arange(3.0), torch.arange(6.0).reshape(2, 3), torch.ones(3, 2)
@@ -280,15 +283,96 @@ def test_what_follows_a_bad_label_is_never_computed():
         loss.item()
 
 
-def test_a_loop_that_computes_its_labels_has_one_small_program_more():
-    counts = {}
-    for name, labels in (("known", lambda: I(0, 1, 2, 0, 1)), ("computed", lambda: I(0, 1, 2, 0, 1) + 0)):
+def test_a_value_that_another_thread_asks_for_is_checked_there():
+    rows = F.embedding(I(1, 7) + 0, W)
+    found = []
+
+    def ask():
+        try:
+            found.append(rows.tolist())
+        except IndexError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert isinstance(found[0], IndexError)
+    with pytest.raises(IndexError):
+        rows.tolist()
+
+
+def test_a_step_under_jit_with_a_bad_label_changes_nothing():
+    model = torch.nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    @fdl.jit
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(torch.ones(4, 4), I(0, 1, 2, 0))
+    before = [p.tolist() for p in model.parameters()]
+    with pytest.raises(IndexError, match="Target 9 is out of bounds"):
+        step(torch.ones(4, 4), I(0, 1, 2, 9))
+    assert [p.tolist() for p in model.parameters()] == before
+    assert np.isfinite(step(torch.ones(4, 4), I(0, 1, 2, 0)).item())
+
+
+def test_batches_of_loaders_are_checked_at_the_line():
+    data = torch.utils.data.TensorDataset(torch.ones(8, 4), I(0, 1, 2, 0, 1, 2, 0, 3))
+    model = torch.nn.Linear(4, 3)
+    losses = []
+    with pytest.raises(IndexError, match="Target 3 is out of bounds"):
+        for x, y in torch.utils.data.DataLoader(data, batch_size=4):
+            losses.append(F.cross_entropy(model(x), y))
+    assert len(losses) == 1 and np.isfinite(losses[0].item())
+
+
+def test_probabilities_of_a_model_are_checked_by_the_one_program_of_a_step():
+    model = torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(offset=0.0):
+        optimizer.zero_grad()
+        loss = F.binary_cross_entropy(model(torch.ones(8, 4)).sigmoid().squeeze(-1) + offset, torch.ones(8))
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(3):
+        step()
+    with count_programs() as count:
+        for _ in range(5):
+            step()
+    assert count() == 0
+    before = model.weight.tolist()
+    with pytest.raises(RuntimeError, match="all elements of input should be between 0 and 1"):
+        step(5.0).item()
+    assert model.weight.tolist() == before
+
+
+def test_a_loop_that_computes_its_labels_runs_one_small_program_more(monkeypatch):
+    runs = []
+    run = programs.Program.run
+
+    def counted(self, *args):
+        runs.append(len(self.graph.equations))
+        run(self, *args)
+
+    monkeypatch.setattr(programs.Program, "run", counted)
+    for labels, expected in ((lambda: I(0, 1, 2, 0, 1), 1), (lambda: I(0, 1, 2, 0, 1) + 0, 2), (lambda: I(9, 0, 1, 2, 0, 1)[1:], 1)):
         _, step = loop()
         for _ in range(3):
             step(labels())
-        with count_programs() as count:
-            for _ in range(5):
+        torch.zeros(1).tolist()
+        runs.clear()
+        with count_programs() as new:
+            for _ in range(4):
                 step(labels())
             torch.zeros(1).tolist()
-        counts[name] = count()
-    assert counts["known"] <= 1 + 1 and counts["computed"] <= counts["known"] + 1
+        assert len(runs) <= 4 * expected + 1 and new() <= 1
+        if expected == 2:
+            assert runs.count(2) == 4  # the sum and the mask

@@ -91,12 +91,12 @@ class Segment(Deferred):
                 slot, node = array._mark - self.base, self.node
                 while node.first > slot and node.parent is not None:
                     node = node.parent
-                self.compute(node, [slot])
+                self.compute(node, [slot], checked=True)
 
-    def compute(self, node: Node, slots: list[int]) -> None:
-        """Compute some values of the walk up to a node, and leave the walk as it is."""
+    def compute(self, node: Node, slots: list[int], checked: bool) -> None:
+        """Compute some values of the walk up to a node, and leave the walk as it is; `checked` looks at checks on the way."""
         settled = frozenset([s for s in self.settled if s < node.slots])
-        program_of(node.graph(slots, settled)).run(self.values, node.end(settled).leaves, slots, ())
+        program_of(node.graph(slots, settled, checked)).run(self.values, node.end(settled).leaves, slots, ())
 
 
 class Recorder:
@@ -402,7 +402,7 @@ class Recorder:
         results = [s for s in node.end().results if s not in segment.settled]
         slots = [s for s, alive in zip(results, held(segment.values, results), strict=True) if alive or s in restored]
         if slots:
-            segment.compute(node, slots)
+            segment.compute(node, slots, checked=False)
 
     def rebound(self, cell: Any, old: ConcreteArray) -> None:
         """Remember what a mutable cell held before it got a pending array: a failed flush restores it by `cell.restore(old)`."""
