@@ -177,7 +177,7 @@ class CExecutable(Executable):
         check_bytes("a program", results)
         self.plan, self.native, self.address = cache.usable(lambda: self._load(compiler, donated, plan))
         check_bytes("a program", results + self.plan.arena + self.plan.own)
-        self.run = self._native_program((), "run")
+        self.run = self._native_program((), "run", donated=donated)
         self.into = self._native_program((), "fill")
 
     def _load(self, compiler: Compiler, donated: Sequence[int], plan: Callable[[], Plan] | None) -> tuple[Plan, Any, int]:

@@ -18,7 +18,7 @@ from fdl.core.config import config, log
 from fdl.core.errors import StateError, StructureError
 from fdl.core.graph import Graph
 from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
-from fdl.core.trace import Cell, Tracer, aval_of, current_trace, transforming
+from fdl.core.trace import Cell, Tracer, aval_of, current_trace, transforming, write
 from fdl.transforms.control.call import call
 from fdl.transforms.stage import (
     FlatFunction,
@@ -69,8 +69,8 @@ class _Entry(NamedTuple):
     def finish(self, outs: Sequence[Any]) -> Any:
         """The result, after the cells that the function writes have been set."""
         count = len(outs) - len(self.written)
-        for cell, value in zip(self.written, outs[count:], strict=True):
-            cell.set(value)
+        if self.written:
+            write(list(zip(self.written, outs[count:], strict=True)))
         return self.out_tree.unflatten(outs[:count])
 
 

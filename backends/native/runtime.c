@@ -510,6 +510,8 @@ static PyObject *program_run(PyObject *self, PyObject *list) {
   for (int i = 0; i < p->inputs; i++) arrays[i] = PyList_GetItem(list, i);
   const int ok = run_arrays(p, arrays, outs);
   if (ok <= 0) return ok ? declined(p) : 0;
+  for (int i = 0; i < p->inputs; i++) /* in this call, so that no signal comes before it is said that they are gone */
+    if (p->gone[i] && (PyObject *)arrays[i]->type == p->array_type) PyObject_SetAttr(arrays[i], s_data, p->donated);
   PyObject *results = PyList_New(p->outputs);
   for (int i = 0; i < p->outputs; i++) PyList_SetItem(results, i, new_array(p, i, outs[i]));
   return results;

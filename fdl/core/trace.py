@@ -19,7 +19,7 @@ import numpy as np
 from fdl.core import source
 from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
-from fdl.core.blocks import block
+from fdl.core.blocks import block, whole
 from fdl.core.errors import AxisNameError, LeakedTracerError, StateError, TracedBoolError, TracedValueError
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive, on_bind
@@ -79,9 +79,8 @@ class Trace:
         return [(cell, cell.lifted(self.outside)) for cell, before in self.written.items() if cell.content() is not before]
 
     def restore(self) -> None:
-        """Let all cells hold what they held before."""
-        while self.written:
-            cell, before = self.written.popitem()
+        """Let all cells hold what they held before; once more does no harm."""
+        for cell, before in reversed(list(self.written.items())):
             cell.restore(before)
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
@@ -335,10 +334,15 @@ def live_trace(trace: Trace) -> Iterator[None]:
             error.add_note(f"while running {trace.describe()}")
         raise
     finally:
-        if trace.written:
-            trace.restore()
         trace.alive = False
-        _CURRENT.set(before)
+        try:
+            if trace.written:
+                trace.restore()
+        except BaseException:  # an interrupt, when it began or in its midst
+            trace.restore()
+            raise
+        finally:
+            _CURRENT.set(before)
     if finals:
         later = _POSTPONED.get()
         if later is not None and _CURRENT.get() is None:
@@ -348,9 +352,13 @@ def live_trace(trace: Trace) -> Iterator[None]:
 
 
 def write(values: Sequence[tuple[Cell, Any]]) -> None:
-    """Set cells."""
-    for cell, value in values:
-        cell.set(value)
+    """Set cells: all of them, though an interrupt comes in between."""
+
+    def put() -> None:
+        for cell, value in values:
+            cell.set(value)
+
+    whole(put)
 
 
 _POSTPONED: ContextVar[list[tuple[Cell, Any]] | None] = ContextVar("fdl_postponed", default=None)

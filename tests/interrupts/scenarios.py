@@ -25,7 +25,8 @@ import fdl.numpy as jnp
 import fdl.stateful as torch
 from fdl import lax
 from fdl.core.config import config
-from fdl.core.trace import Trace, Tracer, base_trace, current_trace, transforming
+from fdl.core.errors import DonatedError
+from fdl.core.trace import Tracer, base_trace, current_trace, transforming
 from fdl.stateful import func
 from fdl.stateful.utils.data import DataLoader, TensorDataset
 from fdl.transforms.lazy import current_recorder
@@ -75,8 +76,8 @@ def held_locks() -> list[str]:
 
 
 def _temporary_files() -> list[str]:
-    root = config.cache_dir
-    return [str(p) for p in root.rglob("*") if p.name.startswith(".tmp-") or p.suffix in (".o", ".s")] if root.exists() else []
+    folders = [config.cache_dir / kind for kind in ("programs", "plans", "runtime")]
+    return [name for folder in folders if folder.exists() for name in os.listdir(folder) if name.startswith(".tmp-") or name.endswith((".o", ".s"))]
 
 
 def _quiet(look: Any, seconds: float = 20.0) -> Any:
@@ -111,7 +112,6 @@ def _train() -> list[Any]:
 
 def health() -> dict[str, Any]:
     """What a sound process gives: fresh computations on both faces, and nothing left over."""
-    gc.collect()
     found: dict[str, Any] = {}
     found["transforming"] = transforming()
     found["base"] = current_trace() is base_trace()
@@ -131,7 +131,6 @@ def health() -> dict[str, Any]:
     torch.manual_seed(5)
     found["random"] = torch.rand(2).tolist()
     found["func"] = func.grad(lambda v: (v * v).sum())(torch.ones(2)).tolist()
-    found["deepness"] = [type(m) for m in gc.get_objects() if isinstance(m, Trace) and m.alive and m.name and not m.name.startswith("~")]
     found["locks"] = held_locks()
     found["temporary files"] = _quiet(_temporary_files)
     found["children"] = _quiet(_children)
@@ -232,6 +231,31 @@ class FirstJit(JitCall):
     warm, times, seeded = False, 0, 400
 
 
+class Donation(Scenario):
+    """What is given away is whole, or it is said that it is gone; it never has other values."""
+
+    def prepare(self) -> None:
+        self.f = fdl.jit(lambda x, y: (x * 2 + y, y.sum()), donate_argnums=0)
+        for _ in range(3):
+            self.before()
+            self.act()
+
+    def before(self) -> None:
+        self.x, self.y, self.z = jnp.ones(400) * 3, jnp.ones(400) * 5, jnp.ones(400)
+        for array in (self.x, self.y, self.z):
+            array.block_until_ready()
+
+    def act(self) -> Any:
+        return [self.f(self.x, self.z), self.f(self.y, y=self.z)]
+
+    def after(self, expected: Any, interrupted: bool, result: Any) -> None:
+        for array, value in ((self.x, 3.0), (self.y, 5.0)):
+            with contextlib.suppress(DonatedError):
+                assert set(array.tolist()) == {value}, "given away, and overwritten unsaid"
+        self.before()
+        assert values(self.act()) == expected, "another result when it is done again"
+
+
 class Transforms(Pending):
     """All transforms, loops and branches, of a function that reads from outside."""
 
@@ -292,12 +316,16 @@ class Step(Scenario):
         torch.manual_seed(21)
         self.pending = torch.rand(3)
 
-    def act(self) -> Any:
+    def step(self) -> Any:
+        """A step; its loss."""
         self.optimizer.zero_grad()
         loss = F.cross_entropy(self.model(self.x), self.y)
         loss.backward()
         self.optimizer.step()
-        return loss.item()
+        return loss
+
+    def act(self) -> Any:
+        return self.step().item()
 
     def state(self) -> Any:
         """All that a step changes at once."""
@@ -372,6 +400,17 @@ class NAdam(Step):
 
     def optimizer_of(self, groups: Any) -> Any:
         return torch.optim.NAdam(groups, lr=0.01)
+
+
+class StepInJit(Step):
+    """A step that is one program."""
+
+    def make(self) -> None:
+        super().make()
+        self.jitted = fdl.jit(self.step)
+
+    def act(self) -> Any:
+        return self.jitted().item()
 
 
 class Accumulate(Step):
@@ -543,8 +582,26 @@ class Build(Scenario):
 SCENARIOS: dict[str, Scenario] = {
     s.name: s
     for s in [
-        Flush("flush"), JitCall("jit call"), Transforms("transforms"), Step("step"), Momentum("step of SGD"), NAdam("step of NAdam"), Accumulate("accumulate"),
-        Save("save"), SaveArchive("save pt"), Load("load"), LoadArchive("load pt"), Loader("loader"), PlainLoader("loader without workers"), Blocks("blocks"),
-        FirstFlush("first flush"), FirstJit("first jit"), FirstTransforms("first transforms"), FirstStep("first step"), Build("build"),
+        Flush("flush"),
+        JitCall("jit call"),
+        Transforms("transforms"),
+        Donation("donation"),
+        Step("step"),
+        Momentum("step of SGD"),
+        NAdam("step of NAdam"),
+        StepInJit("step in jit"),
+        Accumulate("accumulate"),
+        Save("save"),
+        SaveArchive("save pt"),
+        Load("load"),
+        LoadArchive("load pt"),
+        Loader("loader"),
+        PlainLoader("loader without workers"),
+        Blocks("blocks"),
+        FirstFlush("first flush"),
+        FirstJit("first jit"),
+        FirstTransforms("first transforms"),
+        FirstStep("first step"),
+        Build("build"),
     ]
-}  # fmt: skip
+}

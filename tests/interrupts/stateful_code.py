@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
+import subprocess
+import tempfile
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -32,11 +36,14 @@ def _own(function: ast.AST) -> list[ast.AST]:
 
 @functools.cache
 def sets_and_undoes() -> frozenset[tuple[str, int]]:
-    """(file, first line) of each."""
+    """(file, first line) of each, and of the functions of Python's library that they use for it."""
     found = set()
     for folder in ("fdl", "transforms", "lowering", "backends", "stateful"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.FunctionDef) and (node.name in ("__enter__", "__exit__") or any(map(_is_special, _own(node)))):
                     found.add((str(path), min([node.lineno, *[d.lineno for d in node.decorator_list]])))
+    for module in (contextlib, tempfile, subprocess, threading):  # what these functions stand on
+        path = str(module.__file__)
+        found |= {(path, node.lineno) for node in ast.walk(ast.parse(Path(path).read_text())) if isinstance(node, ast.FunctionDef)}
     return frozenset(found)
