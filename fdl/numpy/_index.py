@@ -34,8 +34,8 @@ def _is_array_index(item: Any) -> bool:
     return isinstance(item, (Array, np.ndarray, list, bool)) or (isinstance(item, np.generic) and not isinstance(item, np.integer))
 
 
-def _normalised(index: Any, shape: Sequence[int]) -> tuple[list[Any], tuple[int, ...]]:
-    """Items with the ellipsis expanded and masks made integers, one item an axis besides None; and the shape that they index.
+def _normalised(index: Any, shape: Sequence[int]) -> tuple[list[Any], tuple[int, ...], int]:
+    """Items with the ellipsis expanded and masks made integers, one item an axis besides None; the shape that they index; where the ellipsis stood.
 
     A mask without axes indexes an axis of size 1 that is put in for it: `x[True]` is `x[None]`, and `x[False]` is empty.
     """
@@ -77,7 +77,7 @@ def _normalised(index: Any, shape: Sequence[int]) -> tuple[list[Any], tuple[int,
                 why="a mask says of each element whether it is taken",
                 hint="a mask with the shape of the axes that it indexes",
             )
-    return [*out[:place], *[slice(None)] * rest, *out[place + 1 :]], tuple(whole)
+    return [*out[:place], *[slice(None)] * rest, *out[place + 1 :]], tuple(whole), place
 
 
 def _axes_in(items: Sequence[Any]) -> int:
@@ -145,18 +145,19 @@ class Resolved(NamedTuple):
     """An index with all places counted from the front.
 
     `items` are slices, None, ints that lie inside, and arrays; they index an array of shape `whole`.  `arrays` are those with their axes, and `handling`
-    is the mode of a gather or scatter: what is done with places of arrays that lie outside.
+    is the mode of a gather or scatter: what is done with places of arrays that lie outside.  Before the item `ellipsis` an ellipsis stood, or the end.
     """
 
     items: list[Any]
     whole: tuple[int, ...]
     arrays: list[tuple[int, Any]]
     handling: str
+    ellipsis: int
 
 
 def resolved(index: Any, shape: Sequence[int], rule: Rule) -> Resolved:
     """What an index of an array of this shape means by a rule."""
-    items, whole = _normalised(index, shape)
+    items, whole, ellipsis = _normalised(index, shape)
     axis, found = 0, []  # of arrays: place among the items, axis
     for i, item in enumerate(items):
         if item is None:
@@ -167,11 +168,11 @@ def resolved(index: Any, shape: Sequence[int], rule: Rule) -> Resolved:
             found.append((i, axis))
         axis += 1
     if not found:
-        return Resolved(items, whole, [], "")
+        return Resolved(items, whole, [], "", ellipsis)
     places, handling = placed([(axis, items[i]) for i, axis in found], whole, rule)
     for (i, _), place in zip(found, places, strict=True):
         items[i] = place
-    return Resolved(items, whole, [(axis, items[i]) for i, axis in found], handling)
+    return Resolved(items, whole, [(axis, items[i]) for i, axis in found], handling, ellipsis)
 
 
 _READ = Rule()
@@ -197,7 +198,7 @@ def read(x: Any, index: Resolved, fill: Any = None) -> Any:
     part = ops.slice(x, basic.start, basic.limit, basic.strides) if _cuts(basic, index.whole) else x
     part = ops.reverse(part, basic.reverse)
     if index.arrays:
-        part, items = _gathered(part, items, index.arrays, index.handling, fill)
+        part, items = _gathered(part, items, index.arrays, index.handling, fill, index.ellipsis)
     shape, axis = [], 0
     for item in items:
         if item is None:
@@ -213,8 +214,8 @@ def _cuts(basic: _Basic, shape: Sequence[int]) -> bool:
     return any(a != 0 or b != n or s != 1 for a, b, s, n in zip(basic.start, basic.limit, basic.strides, shape, strict=True))
 
 
-def _gathered(x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], handling: str, fill: Any) -> tuple[Any, list[Any]]:
-    """The gather of the advanced part, and the items that remain for its result."""
+def _gathered(x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], handling: str, fill: Any, ellipsis: int = 0) -> tuple[Any, list[Any]]:
+    """The gather of the advanced part, and the items that remain for its result.  An ellipsis between arrays sets them apart, though it stand for no axis."""
     axes = [axis for axis, _ in arrays]
     shape = ops.broadcast_shapes([aval_of(i).shape for _, i in arrays], "indexing")
     indices = [ops.broadcast_to(i, shape) for _, i in arrays]
@@ -224,7 +225,7 @@ def _gathered(x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], handl
     # beside an array a number counts as an array too: NumPy's rule for where the indexed axes go
     advanced = [p for p, item in enumerate(items) if type(item) is int or isinstance(item, Array)]
     first, last = advanced[0], advanced[-1]
-    together = not any(item is None or isinstance(item, slice) for item in items[first : last + 1])
+    together = not first < ellipsis <= last and not any(item is None or isinstance(item, slice) for item in items[first : last + 1])
     rest = [item for item in items if not isinstance(item, Array)]
     lead: list[Any] = [slice(None)] * len(shape)
     if not together:

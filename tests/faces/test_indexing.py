@@ -202,6 +202,15 @@ def test_modes_and_masks_and_slices_that_cannot_be():
         (V > 5).at[0].subtract(True)
 
 
+def test_an_ellipsis_without_axes_sets_arrays_apart_as_in_numpy():
+    x, i = np.arange(24.0).reshape(4, 2, 3), np.array([[1], [0]])
+    for index in ((slice(None), i, Ellipsis, i), (slice(None), i, i, Ellipsis), (None, i, 0, Ellipsis, 1), (Ellipsis, 1, i, i), (None, 1, Ellipsis, i, i), (slice(1), 1, ..., i)):
+        np.testing.assert_array_equal(np.asarray(jnp.asarray(x)[index]), x[index])
+        changed = x.copy()
+        changed[index] = 7.0
+        np.testing.assert_array_equal(np.asarray(jnp.asarray(x).at[index].set(7.0)), changed)
+
+
 def test_small_index_dtypes_name_what_they_cannot_count():
     table = jnp.arange(300)
     for dtype, index in (("uint8", 255), ("int8", -1), ("int16", -300), ("uint64", 299), ("int64", -2)):
