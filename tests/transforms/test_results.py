@@ -5,7 +5,8 @@ import pytest
 
 import fdl
 import fdl.numpy as jnp
-from fdl import lax
+import fdl.stateful as torch
+from fdl import lax, nn
 from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureError
 
 
@@ -119,10 +120,46 @@ def test_refusals(case):
     assert "at:  test_results.py" in message
 
 
-def test_large_values_have_finite_slopes():
-    """A square that overflows has a norm whose derivative is zero (PyTorch 2.13, JAX 0.10.2), not NaN; tanh(x) x has the slope -1 (mpmath)."""
-    for x in (3.4e38, -3.4e38, -3.4028235e38):
-        norm = lambda x: jnp.sqrt(jnp.stack([x, x]) ** 2).sum()
-        assert np.isfinite(float(fdl.grad(lambda x: jnp.linalg.norm(jnp.stack([x, x])))(x)))
-        assert np.isfinite(float(fdl.jit(fdl.grad(norm))(x)))
-        assert float(fdl.grad(lambda x: jnp.tanh(x) * x)(x)) == np.sign(x)
+LARGE = {  # slopes at large negative and positive values: limits, by mpmath, which PyTorch 2.13 has too where it has the function
+    "tanh(x) x": (lambda m: lambda x: m.tanh(x) * x, -1.0, 1.0),
+    "x tanh(x)": (lambda m: lambda x: x * m.tanh(x), -1.0, 1.0),
+    "sigmoid(x) x": (lambda m: lambda x: SIGMOID[m](x) * x, 0.0, 1.0),
+    "sigmoid": (lambda m: SIGMOID[m], 0.0, 0.0),
+    "silu": (lambda m: NN[m].silu, 0.0, 1.0),
+    "softplus": (lambda m: NN[m].softplus, 0.0, 1.0),
+    "erf(x) x": (lambda m: lambda x: ERF[m](x) * x, -1.0, 1.0),
+    "arctan(x) x": (lambda m: lambda x: ATAN[m](x) * x, -np.pi / 2, np.pi / 2),
+    "logsumexp": (lambda m: lambda x: LOGSUMEXP[m](m.stack([x, 0 * x])), 0.0, 1.0),
+    "softmax": (lambda m: lambda x: SOFTMAX[m](m.stack([x, 0 * x]))[0], 0.0, 0.0),
+    "x / (1 + |x|) x": (lambda m: lambda x: x / (1 + abs(x)) * x, -1.0, 1.0),
+}
+SIGMOID = {jnp: nn.sigmoid, torch: torch.sigmoid}
+NN = {jnp: nn, torch: torch.nn.functional}
+ERF = {jnp: fdl.special.erf, torch: torch.erf}
+ATAN = {jnp: jnp.arctan, torch: torch.atan}
+LOGSUMEXP = {jnp: nn.logsumexp, torch: lambda x: torch.logsumexp(x, 0)}
+SOFTMAX = {jnp: nn.softmax, torch: lambda x: torch.softmax(x, 0)}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_slopes_at_the_ends_of_float32(case):
+    """No derivative is zero times infinity: not at the largest numbers either."""
+    make, low, high = LARGE[case]
+    for sign, expected in ((-1, low), (1, high)):
+        found = []
+        for x in (1e20, 3.4e38, 3.4028235e38):
+            f = make(jnp)
+            found += [fdl.grad(f)(sign * x), fdl.jit(fdl.grad(f))(sign * x), fdl.vmap(fdl.grad(f))(jnp.array([sign * x]))[0], fdl.jvp(f, (sign * x,), (1.0,))[1]]
+            t = torch.tensor(sign * x, requires_grad=True)
+            make(torch)(t).backward()
+            found.append(t.grad)
+        np.testing.assert_allclose([float(v) for v in found], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("x", [3.4e38, -3.4028235e38])
+def test_the_gradient_of_a_norm_that_overflows_is_zero(x):
+    """As in JAX 0.10.2 and PyTorch 2.13: the norm is infinite, and its slope is x over infinity."""
+    f = lambda x: jnp.linalg.norm(jnp.stack([x, x]))
+    t = torch.tensor(x, requires_grad=True)
+    torch.stack([t, t]).norm().backward()
+    assert [float(fdl.grad(f)(x)), float(fdl.jit(fdl.grad(f))(x)), float(t.grad)] == [0, 0, 0]
