@@ -105,13 +105,22 @@ def _root() -> Path:
 
 @functools.cache
 def _process_root() -> Path:
-    """A cache for this process alone, removed when it ends."""
+    """A cache for this process alone, removed when it ends; those of processes that were killed are removed first."""
     try:
-        root = tempfile.mkdtemp(prefix="fdl-")
+        where = Path(tempfile.gettempdir())
+        for left in where.glob(f"fdl-{_host()}-*"):
+            if left.lstat().st_uid == os.getuid() and _is_left(left):
+                shutil.rmtree(left, ignore_errors=True)
+        root = tempfile.mkdtemp(prefix=f"fdl-{_host()}-{os.getpid()}-", dir=where)
     except OSError as error:
         raise CacheError("compiled programs can be kept nowhere", why=f"{_reason(error)}; {'; '.join(_GIVEN_UP.values())}", hint="set FDL_CACHE_DIR or TMPDIR") from error
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    atexit.register(_remove_root, root, os.getpid())
     return Path(root)
+
+
+def _remove_root(root: str, owner: int) -> None:
+    if os.getpid() == owner:  # and not a forked child, which ends before
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def _private(root: Path, kind: str) -> Path:

@@ -239,6 +239,25 @@ def test_a_killed_build_is_made_again(tmp_path):
     assert cache.find("programs", "abc") is None and not list(tmp_path.rglob(".tmp-*"))
 
 
+def test_a_cache_for_one_process_ends_with_it(tmp_path):
+    (tmp_path / "file").touch()
+    code = f"""
+import os, warnings, pathlib
+warnings.simplefilter("ignore")
+from fdl.backends import cache
+from fdl.core.config import config
+config.cache_dir = pathlib.Path({str(tmp_path / "file")!r})
+where = cache.folder("programs")
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+    assert where.exists() and os.environ["END"] != "killed" or os.kill(os.getpid(), 9)
+"""
+    for end, code_of_end, left in (("killed", -9, 1), ("well", 0, 0)):
+        assert run(code, TMPDIR=str(tmp_path), END=end).returncode == code_of_end
+        assert len(list(tmp_path.glob("fdl-*"))) == left
+
+
 # Folders that cannot be used
 
 
