@@ -97,6 +97,11 @@ class Generator:
         self.set(ops.concatenate([ops.reshape(x, (1,)) for x in (seed, draws)], 0))
         return seed, draws
 
+    def take_back(self, number: Any) -> None:
+        """A draw that came to nothing, by an error or an interrupt, leaves its number to the next one."""
+        if type(number) is int and self._numbers()[1] == number:
+            self._draws = number - 1
+
     def numpy(self) -> np.random.Generator:
         """A NumPy generator for work outside of programs, such as the order of a dataset."""
         refuse_write("random numbers are drawn by NumPy")
@@ -180,13 +185,16 @@ def key_of(seed: Any, draw: Any) -> Any:
 
 def draw(function: Function, operands: tuple[Any, ...], static: tuple[Any, ...], generator: Generator | None = None) -> Any:
     """Record a random function `f(*operands, seed, draw, *static)`."""
-    seed, number = (generator or default_generator).next()
-    trace = running_trace()
-    if trace is not None:
-        lane, _ = _lanes(trace)
-        if lane is not None:  # in the upper half of the word
-            number = ops.add(ops.shift_left(ops.add(lane, 1), 32), number)
-    return apply(function, (*operands, seed, number), static)
+    source = generator or default_generator
+    seed, number = source.next()
+    try:
+        trace = running_trace()
+        lane = None if trace is None else _lanes(trace)[0]  # in the upper half of the word
+        own = number if lane is None else ops.add(ops.shift_left(ops.add(lane, 1), 32), number)
+        return apply(function, (*operands, seed, own), static)
+    except BaseException:
+        source.take_back(number)
+        raise
 
 
 def _lanes(trace: Any) -> tuple[Any, int]:

@@ -330,7 +330,7 @@ class Step(Scenario):
     def state(self) -> Any:
         """All that a step changes at once."""
         names = {id(p): n for n, p in self.model.named_parameters()}
-        return {"model": values(dict(self.model.named_parameters())), "optimizer": {names[id(p)]: values(dict(s)) for p, s in self.optimizer.state.items() if s}}
+        return {"model": values(dict(self.model.named_parameters())), "optimizer": {names[id(p)]: values(dict(s)) for p, s in self.optimizer.state.items() if s.get("step")}}
 
     def trajectory(self) -> Any:
         """How it goes on."""
