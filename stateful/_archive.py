@@ -17,6 +17,7 @@ import numpy as np
 
 from fdl.core.array import ConcreteArray, from_numpy
 from fdl.core.avals import shaped
+from fdl.core.blocks import aside
 from fdl.stateful._complex import ComplexTensor, of_numpy
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._results import Size
@@ -253,9 +254,13 @@ def written(obj: Any) -> bytes:
     tree = _converted(obj, storages, {}, {}, "")
     text = io.BytesIO()
     _Writer(text, 2).dump(tree)
+    return aside(lambda: _zipped(text.getvalue(), storages))  # an interrupt would leave `zipfile` with errors of its own
+
+
+def _zipped(text: bytes, storages: list[bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", text.getvalue())
+        archive.writestr("archive/data.pkl", text)
         archive.writestr("archive/byteorder", "little")
         for i, data in enumerate(storages):
             info = zipfile.ZipInfo(f"archive/data/{i}")
