@@ -24,6 +24,7 @@ from fdl.stateful import (
     nn,
     optim,
     profiler,
+    random,
     serialization,
     signal,
     sparse,

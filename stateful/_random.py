@@ -39,6 +39,7 @@ class Generator:
     """
 
     carried = True
+    drawn = True  # what is drawn from it depends on the axes that are mapped
 
     def __init__(self, device: Any = "cpu") -> None:
         self._seed, self._draws = _INITIAL, 0
@@ -54,13 +55,11 @@ class Generator:
             self._state = None
         return self._seed, self._draws
 
-    def _start(self, seed: int, draws: int) -> Generator:
-        self.set(from_numpy(np.array([seed, draws], np.int64)))
-        return self
-
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of a seed."""
-        return self._start(int(seed) & 0x7FFFFFFFFFFFFFFF, 0)
+        note_write(self, self.birth)
+        self._seed, self._draws, self._state = int(seed) & 0x7FFFFFFFFFFFFFFF, 0, None
+        return self
 
     def initial_seed(self) -> int:
         """The seed."""
@@ -70,7 +69,7 @@ class Generator:
         """Start at a seed that the system gives."""
         refuse_write("a generator is started at a seed that the system gives")
         seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
-        self._start(seed, 0)
+        self.manual_seed(seed)
         return seed
 
     def get_state(self) -> Tensor:
@@ -85,9 +84,11 @@ class Generator:
 
     def next(self) -> tuple[Any, Any]:
         """Seed and number of a new draw: the numbers from which a program makes its key."""
+        if running_trace() is None and self._state is None:
+            self._draws += 1
+            return self._seed, self._draws
         if not recording():
-            if running_trace() is not None:
-                note_write(self, self.birth)
+            note_write(self, self.birth)
             seed, draws = self._numbers()
             self._draws = draws + 1
             return seed, self._draws

@@ -14,7 +14,7 @@ from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureErr
 from fdl.core.graph import Graph, bind_graph
 from fdl.core.pytree import TreeDef, tree_flatten, tree_map, tree_paths
 from fdl.core.tangents import Linear, Zero, has_tangent
-from fdl.core.trace import aval_of, transforming
+from fdl.core.trace import aval_of, current_trace, transforming
 from fdl.ops.axes import convert, instantiate, match, zeros_like
 from fdl.ops.elementwise import add, equal
 from fdl.ops.shape import iota, reshape, slice_in_dim
@@ -401,6 +401,7 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: boo
         aside: list[Any] = []
 
         def push(*unit: Any) -> Any:
+            current_trace().randomness = "same"  # one function, in several directions
             value, tangents, *aside[:] = jvp(of_parts, in_tree.unflatten(leaves), in_tree.unflatten(unit), has_aux)
             return tree_map(lambda v, t: t if has_tangent(aval_of(v)) else zeros_like(aval_of(v)), value, tangents)
 

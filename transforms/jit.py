@@ -18,7 +18,7 @@ from fdl.core.config import config, log
 from fdl.core.errors import StateError, StructureError
 from fdl.core.graph import Graph
 from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
-from fdl.core.trace import Cell, Tracer, aval_of, current_trace, transforming, write
+from fdl.core.trace import Cell, Trace, Tracer, aval_of, current_trace, transforming, write
 from fdl.transforms.control.call import call
 from fdl.transforms.stage import (
     FlatFunction,
@@ -65,6 +65,15 @@ class _Entry(NamedTuple):
         if not self.cells:
             return True
         return all(guard.holds(seen) for guard, seen in self.guards) and all(aval_of(x) == aval for x, aval in zip(self.values(), self.graph.in_avals, strict=False))
+
+    def draws_anew(self) -> bool:
+        """Whether it draws random numbers, which under the transforms that run now are not the same for all elements of a mapped axis."""
+        modes = []
+        trace: Trace | None = current_trace()
+        while trace is not None:
+            modes.append(trace.randomness)
+            trace = trace.parent
+        return any(mode not in (None, "same") for mode in modes) and any(getattr(cell, "drawn", False) for cell in self.written)
 
     def finish(self, outs: Sequence[Any]) -> Any:
         """The result, after the cells that the function writes have been set."""
@@ -144,6 +153,8 @@ class Jitted:
         if isinstance(entry, StateError):
             raise entry
         found = next((e for e in entry or () if e.fits()), None)
+        if found is not None and transforming() and found.draws_anew():
+            found = None
         if found is None and "compile" in config.log:
             log("compile", f"jit({self.name}) is traced: {_reason(list(self.cache), key, (dynamic, named), self.argument)}")
         return found or self._record(key, leaves, in_tree, dict(fixed), dict(fixed_names), len(args)), leaves

@@ -352,3 +352,41 @@ def test_what_cannot_be_carried_says_so_and_changes_nothing():
     with pytest.raises(StateError):
         fdl.grad(swallowing)(torch.ones(3))
     assert m[0].weight.tolist() == before and bn.running_mean.tolist() == [0.0] * 3 and not opt.state
+
+
+def test_jitted_draws_under_vmap_and_in_jacobians():
+    f, x = fdl.jit(lambda x: F.dropout(x) + 0 * x), torch.ones(5, 8)
+    f(x[0])
+    with pytest.raises(RuntimeError, match="randomness error mode"):
+        torch.func.vmap(f)(x)
+    assert len({tuple(row) for row in torch.func.vmap(f, randomness="different")(x).tolist()}) > 1
+    assert len({tuple(row) for row in torch.func.vmap(f, randomness="same")(x).tolist()}) == 1
+    for jacobian in (fdl.jacfwd, fdl.jacrev):
+        torch.manual_seed(0)
+        found = jacobian(lambda x: F.dropout(x))(x[0])
+        torch.manual_seed(0)
+        assert found.tolist() == torch.diag(F.dropout(x[0])).tolist()
+
+
+def test_draws_in_a_fork_do_not_count():
+    torch.manual_seed(5)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        torch.rand(3)
+    found = torch.rand(2)
+    torch.manual_seed(5)
+    assert found.tolist() == torch.rand(2).tolist()
+
+
+def test_gradients_set_by_hand_under_jit():
+    p = nn.Parameter(torch.ones(3))
+
+    def f(x):
+        loss = (p * x).sum()
+        p.grad = x * 2
+        return loss
+
+    g = fdl.jit(f)
+    for k in range(3):
+        g(torch.full((3,), k + 1.0))
+        assert p.grad.tolist() == [2.0 * (k + 1)] * 3
