@@ -47,9 +47,10 @@ class dtype:
     @property
     def legacy_name(self) -> str:
         """What older texts call it: `Float` for float32."""
-        return {"complex64": "ComplexFloat", "complex128": "ComplexDouble", "float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool"}.get(
-            self.np.name, self.np.name
-        )
+        return {
+            "complex64": "ComplexFloat", "complex128": "ComplexDouble", "float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool",
+            "uint8": "Byte", "int8": "Char", "int16": "Short", "float16": "Half", "bfloat16": "BFloat16",
+        }.get(self.np.name, self.np.name)  # fmt: skip
 
     def __repr__(self) -> str:
         return f"torch.{self.np.name}"
@@ -128,7 +129,8 @@ def check_device(x: Any) -> None:
         raise RuntimeError(f"Tensors on {device(x)} are not available: fdl.stateful runs on the CPU; use device='cpu' or ask torch.cuda.is_available() first")
 
 
-def _category(d: dtypes.DType) -> int:
+def category(d: dtypes.DType) -> int:
+    """0 for bools, 1 for integers, 2 for floats."""
     return 0 if d == dtypes.bool_ else 2 if dtypes.is_float(d) else 1
 
 
@@ -136,9 +138,9 @@ def promote_types(a: dtypes.DType, b: dtypes.DType) -> dtypes.DType:
     """The common type of two operands with dimensions."""
     if a == b:
         return a
-    if _category(a) != _category(b):
-        return a if _category(a) > _category(b) else b
-    if _category(a) == 2:
+    if category(a) != category(b):
+        return a if category(a) > category(b) else b
+    if category(a) == 2:
         return dtypes.float32 if a.itemsize == b.itemsize else max(a, b, key=lambda d: d.itemsize)
     return np.promote_types(a, b)
 
@@ -147,9 +149,9 @@ def _combine(high: dtypes.DType | None, low: dtypes.DType | None) -> dtypes.DTyp
     """The type of a class of operands and a lower class: the lower one's only where its category is higher."""
     if high is None or low is None:
         return high or low
-    if _category(low) > _category(high):
+    if category(low) > category(high):
         return low
-    return high if _category(high) else promote_types(high, low)
+    return high if category(high) else promote_types(high, low)
 
 
 def result_type(avals: Sequence[ShapedArray]) -> dtypes.DType:

@@ -22,7 +22,7 @@ from fdl.core.errors import FdlError, IndexBoundsError
 from fdl.core.trace import Tracer, running_trace, transforming
 from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, custom_jvp, native_tensors, note_cell, recorders
 from fdl.stateful._cells import changes, note_read, note_slots
-from fdl.stateful._dtypes import CPU, check_device, device, dtype, of, to_numpy
+from fdl.stateful._dtypes import CPU, category, check_device, device, dtype, of, to_numpy
 from fdl.stateful._places import fits, repeated
 from fdl.stateful._results import Size
 from fdl.stateful._tape import HookHandle, autocasting, grad_mode
@@ -639,7 +639,7 @@ def _put_plain(x: Tensor, result: Tensor) -> bool:
 
 def check_cast(x: Tensor, result: Tensor) -> Tensor:
     """RuntimeError where a result cannot be stored in `x`."""
-    if result.dtype.is_floating_point and not x.dtype.is_floating_point:
+    if category(result.dtype.np) > category(x.dtype.np):
         raise RuntimeError(f"result type {result.dtype.legacy_name} can't be cast to the desired output type {x.dtype.legacy_name}")
     return result
 

@@ -72,6 +72,15 @@ neg = _unary("neg", ops.neg, "Minus each element.")
 abs = _unary("abs", jnp.abs, "The absolute value.")
 
 
+def _is_bool(x: Any) -> bool:
+    return aval_of(x).dtype == dtypes.bool_
+
+
+def _counted(x: Any) -> Any:
+    """Bools as integers, all else as it is."""
+    return ops.cast(x, dtypes.int64) if _is_bool(x) else x
+
+
 def _step(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function that is constant in pieces: its gradient is zero, and flows.  Integers are as they are."""
     flat = custom_jvp(lambda x: f(x))
@@ -79,17 +88,24 @@ def _step(f: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x: flat(x) if dtypes.is_float(aval_of(x).dtype) else x
 
 
-sign = _unary("sign", lambda x: _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else ops.sign(x), "-1, 0 or 1.")
-square = _unary("square", lambda x: ops.integer_pow(x, 2), "Each element times itself.")
+sign = _unary("sign", lambda x: _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else x if _is_bool(x) else ops.sign(x), "-1, 0 or 1.")
+square = _unary("square", lambda x: ops.integer_pow(_counted(x), 2), "Each element times itself.")
 floor = _unary("floor", _step(ops.floor), "The largest integer not above.")
 ceil = _unary("ceil", _step(ops.ceil), "The smallest integer not below.")
 trunc = _unary("trunc", _step(ops.trunc), "The integer part.")
-relu = _unary("relu", lambda x: ops.select(ops.less_equal(x, 0), 0, x), "`max(x, 0)`; its derivative at 0 is 0, and NaN stays.")
+relu = _unary("relu", lambda x: _relu_body(x), "`max(x, 0)`; its derivative at 0 is 0, and NaN stays.")
 logical_not = _unary("logical_not", jnp.logical_not, "Whether each element is zero.")
 bitwise_not = _unary("bitwise_not", ops.bitwise_not, "All bits turned round; of bools, not.")
 isnan = _unary("isnan", jnp.isnan, "Whether each element is NaN.")
 isinf = _unary("isinf", jnp.isinf, "Whether each element is infinite.")
 isfinite = _unary("isfinite", lambda x: ops.is_finite(_floating(x)), "Whether each element is neither infinite nor NaN.")
+
+
+def _relu_body(x: Any) -> Any:
+    if _is_bool(x):
+        raise TensorError("Boolean inputs not supported for relu")
+    return ops.select(ops.less_equal(x, 0), 0, x)
+
 
 _round = Function(lambda x, decimals: _step(lambda v: jnp.round(v, decimals))(x), "round")
 
@@ -111,10 +127,12 @@ def _floored(a: Any, b: Any) -> Any:
     return ops.add(whole, ops.mul(ops.sub(ops.add(a, b), ops.stop_gradient(ops.add(a, b))), 0))
 
 
-def _pair(name: str, op: Callable[[Any, Any], Any], to_float: bool = False) -> Function:
-    """An operation on two operands of the type that they promote to."""
+def _pair(name: str, op: Callable[[Any, Any], Any], to_float: bool = False, of_bools: str = "") -> Function:
+    """An operation on two operands of the type that they promote to; `of_bools` says why it takes no bools."""
 
     def body(a: Any, b: Any) -> Any:
+        if of_bools and (_is_bool(a) or _is_bool(b)):
+            raise TensorError(of_bools, hint="~ or logical_not() to turn a mask round, ^ or logical_xor() for what differs")
         dtype = result_dtype(a, b)
         dtype = dtypes.default_float(dtype) if to_float else dtype
         return op(ops.cast(a, dtype), ops.cast(b, dtype))
@@ -184,7 +202,7 @@ def _dividing(name: str, op: Callable[[Any, Any], Any], doc: str) -> Callable[[A
 
 
 _PLUS = _pair("add", lambda a, b: ops.add(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_or(a, b))
-_MINUS = _pair("sub", ops.sub)
+_MINUS = _pair("sub", lambda a, b: ops.sub(a, b), of_bools="Subtraction, the `-` operator, with a bool tensor is not supported")
 _QUOTIENT = _pair("div", ops.div, to_float=True)
 _plus, _minus, _true_div = map(_applied, (_PLUS, _MINUS, _QUOTIENT))
 mul = _binary("mul", lambda a, b: ops.mul(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_and(a, b), "The product.", methods=("multiply",))
@@ -237,7 +255,7 @@ def _pow_body(a: Any, b: Any) -> Any:
 
 
 _pow = Function(_pow_body, "pow")
-_integer_pow = Function(lambda x, n: ops.integer_pow(_floating(x) if n < 0 else x, n) if n else _step(lambda v: ops.integer_pow(v, 0))(x), "pow")
+_integer_pow = Function(lambda x, n: ops.integer_pow(_floating(x) if n < 0 else _counted(x), n) if n else _step(lambda v: ops.integer_pow(v, 0))(_counted(x)), "pow")
 
 
 @method(inplace=True)
@@ -345,6 +363,8 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Whether elements differ by at most `atol + rtol * |other|`."""
+    if input.dtype.np == dtypes.bool_:
+        return eq(input, other)
     near = le(abs(sub(input, other)), add(mul(abs(other), rtol), atol))
     near = logical_or(near, eq(input, other))
     return logical_or(near, logical_and(isnan(input), isnan(other))) if equal_nan else near
@@ -392,5 +412,13 @@ for _name, _f in {"lt": lt, "le": le, "gt": gt, "ge": ge, "eq": eq, "ne": ne}.it
     method(f"__{_name}__")(_operator(_f))
 method("__neg__")(neg)
 method("__abs__")(abs)
-method("__pos__")(lambda self: self)
+
+
+@method("__pos__")
+def _pos(self: Tensor) -> Tensor:
+    if self.dtype.np == dtypes.bool_:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return self
+
+
 method("__invert__")(bitwise_not)

@@ -529,6 +529,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def _index_add_body(x: Any, index: Any, source: Any, alpha: Any, axis: int) -> Any:
+    if aval_of(x).dtype == dtypes.bool_:
+        return ops.convert(_index_add_body(ops.cast(x, dtypes.int32), index, source, alpha, axis), dtypes.bool_)
     updates = ops.mul(ops.cast(source, aval_of(x).dtype), ops.cast(alpha, aval_of(x).dtype))
     return ops.scatter_add(x, ops.move_axis(updates, axis, 0), [index], (axis,))
 

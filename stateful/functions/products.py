@@ -18,6 +18,11 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _ints(*xs: Any) -> list[Any]:
+    """Bools as integers, of which there are products."""
+    return [ops.cast(x, dtypes.int32) for x in xs]
+
+
 def _same_dtype(*xs: Any) -> None:
     if len({aval_of(x).dtype for x in xs}) > 1:
         raise DtypeError(f"expected operands of one dtype, but got {' and '.join(aval_of(x).describe() for x in xs)}", hint="x.to(other.dtype)")
@@ -30,7 +35,7 @@ def _matmul_body(a: Any, b: Any) -> Any:
 
 _matmul = Function(_matmul_body, "matmul")
 _dot = Function(_matmul_body, "dot")  # of vectors: autocast leaves it as it is
-_outer = Function(lambda a, b: jnp.outer(a, b), "outer")
+_outer = Function(lambda a, b: jnp.outer(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.convert(jnp.outer(*_ints(a, b)), dtypes.bool_), "outer")
 _einsum = Function(lambda *args: jnp.einsum(args[-1], *args[:-1]), "einsum")
 
 
@@ -122,7 +127,7 @@ def _inner_rule(a: Any, b: Any) -> Any:
 
 
 _inner = Function(_inner_rule, "inner")
-_kron = Function(lambda a, b: _kron_body(a, b), "kron")
+_kron = Function(lambda a, b: _kron_body(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.convert(_kron_body(*_ints(a, b)), dtypes.bool_), "kron")
 _tensordot = Function(lambda a, b, left, right: ops.dot_general(a, b, ((left, right), ((), ()))), "tensordot")
 _trace = Function(lambda x: ops.reduce_sum(jnp.diagonal(x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)), (0,)), "trace")
 _cross = Function(lambda a, b, axis: _cross_body(a, b, axis), "cross")
@@ -148,6 +153,7 @@ def _cross_body(a: Any, b: Any, axis: int) -> Any:
 
 def _vander_body(x: Any, n: int, increasing: bool) -> Any:
     last = aval_of(x).ndim
+    x = x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)
     columns = [ops.expand_dims(ops.integer_pow(x, k), (last,)) for k in (range(n) if increasing else reversed(range(n)))]
     return ops.concatenate(columns, last) if columns else ops.full((*aval_of(x).shape, 0), 0, aval_of(x).dtype)
 

@@ -500,6 +500,13 @@ def _neutral(kind: str, dtype: Any) -> Any:
 
 
 def _reduced_at(x: Any, index: Any, source: Any, kind: str, include: bool) -> Any:
+    """`_reduced`; bools are counted as integers."""
+    if aval_of(x).dtype == dtypes.bool_:
+        return ops.convert(_reduced(ops.cast(x, dtypes.int32), index, ops.cast(source, dtypes.int32), kind, include), dtypes.bool_)
+    return _reduced(x, index, source, kind, include)
+
+
+def _reduced(x: Any, index: Any, source: Any, kind: str, include: bool) -> Any:
     """Along the first axis of (n, ...): rows of `source` (m, ...) joined where `index` (m, ...) says; by comparing all places, so that every kind has its gradient."""
     n, dtype = aval_of(x).shape[0], aval_of(x).dtype
     shape = (n, *aval_of(source).shape)
@@ -510,7 +517,7 @@ def _reduced_at(x: Any, index: Any, source: Any, kind: str, include: bool) -> An
     elif kind == "amin":
         joined = ops.reduce_min(spread, (1,))
     elif kind == "prod":
-        joined = jnp.prod(spread, 1)
+        joined = ops.cast(jnp.prod(spread, 1), dtype)
     else:
         joined = ops.reduce_sum(spread, (1,))
     count = ops.reduce_sum(ops.convert(hit, dtypes.int64), (1,))

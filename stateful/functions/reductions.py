@@ -239,7 +239,13 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 # Logic
 
 
-_any, _all = Function(lambda x, axes, keepdim: jnp.any(x, axes, keepdims=keepdim), "any"), Function(lambda x, axes, keepdim: jnp.all(x, axes, keepdims=keepdim), "all")
+def _of_truth(x: Any, found: Any) -> Any:
+    """A bool, but for uint8, which PyTorch keeps."""
+    return ops.convert(found, dtypes.uint8) if aval_of(x).dtype == dtypes.uint8 else found
+
+
+_any = Function(lambda x, axes, keepdim: _of_truth(x, jnp.any(x, axes, keepdims=keepdim)), "any")
+_all = Function(lambda x, axes, keepdim: _of_truth(x, jnp.all(x, axes, keepdims=keepdim)), "all")
 
 
 @method()
@@ -357,12 +363,14 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Any:
     return apply(_cumsum, (input,), (dim_of(input, dim), dtype and to_numpy(dtype)))
 
 
-_bincount = Function(lambda x, size: ops.scatter_add(ops.full((size,), 0, dtypes.int64), ops.full(aval_of(x).shape, 1, dtypes.int64), [x], (0,)), "bincount")
+_bincount = Function(
+    lambda x, size: ops.scatter_add(ops.full((size,), 0, dtypes.int64), ops.full(aval_of(x).shape, 1, dtypes.int64), [ops.cast(x, dtypes.int64)], (0,)), "bincount"
+)
 
 
 def _weighted_body(x: Any, w: Any, size: int) -> Any:
     w = w if dtypes.is_float(aval_of(w).dtype) else ops.cast(w, dtypes.float64)
-    return ops.scatter_add(ops.full((size,), 0, aval_of(w).dtype), w, [x], (0,))
+    return ops.scatter_add(ops.full((size,), 0, aval_of(w).dtype), w, [ops.cast(x, dtypes.int64)], (0,))
 
 
 _weighted_bincount = Function(_weighted_body, "bincount")
@@ -376,6 +384,6 @@ def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Any:
     values = input._value()._numpy()
     if input.ndim != 1 or np.min(values, initial=0) < 0:
         raise TensorError("bincount only supports 1-d non-negative integral inputs.")
-    size = int(np.max(values, initial=-1)) + 1
+    size = int(values.max()) + 1 if values.size else 0
     wide = size if size > minlength else minlength
     return apply(_bincount, (input,), (wide,)) if weights is None else apply(_weighted_bincount, (input, weights), (wide,))

@@ -369,7 +369,7 @@ _triu = Function(lambda x, k: _triangle(x, k, ops.less_equal), "triu")
 def _triangle(x: Any, k: Any, keep: Any) -> Any:
     shape = aval_of(x).shape
     row, column = ops.iota(shape, len(shape) - 2, np.int64), ops.iota(shape, len(shape) - 1, np.int64)
-    return ops.select(keep(ops.add(row, ops.cast(k, np.dtype(np.int64))), column), x, 0)
+    return ops.select(keep(ops.add(row, ops.cast(k, np.dtype(np.int64))), column), x, ops.full((), 0, aval_of(x).dtype))
 
 
 @method()

@@ -357,6 +357,9 @@ def _running(x: Any, axis: int, sign: int) -> Any:
     """Running maxima, or minima, by doubling steps; of equal ones the last."""
     if not aval_of(x).ndim:
         return x, ops.full((), 0, dtypes.int64)
+    if aval_of(x).dtype == dtypes.bool_:
+        found, places = _running(ops.cast(x, dtypes.int32), axis, sign)
+        return ops.convert(found, dtypes.bool_), places
     shape = aval_of(x).shape
     n = shape[axis]
     values, places = ops.stop_gradient(x), ops.iota(shape, axis, dtypes.int64)

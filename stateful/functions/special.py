@@ -37,7 +37,7 @@ i0 = _unary("i0", _of_float(own.i0), "The modified Bessel function of order 0.")
 frac = _unary("frac", lambda x: ops.sub(x, ops.stop_gradient(ops.trunc(x))), "The part after the point.")
 deg2rad = _unary("deg2rad", _of_float(lambda x: ops.mul(x, math.pi / 180)), "Degrees in radians.")
 rad2deg = _unary("rad2deg", _of_float(lambda x: ops.mul(x, 180 / math.pi)), "Radians in degrees.")
-sgn = _unary("sgn", lambda x: _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else ops.sign(x), "-1, 0 or 1.")
+sgn = _unary("sgn", lambda x: _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else x if aval_of(x).dtype == dtypes.bool_ else ops.sign(x), "-1, 0 or 1.")
 signbit = _unary("signbit", lambda x: _negative(x), "Whether the sign is minus.")
 sinc = _unary("sinc", _of_float(lambda x: jnp.sinc(x)), "`sin(pi x) / (pi x)`.")
 isposinf = _unary("isposinf", lambda x: ops.equal(ops.cast(x, dtypes.default_float(aval_of(x).dtype)), math.inf), "Whether elements are infinite and positive.")
@@ -193,8 +193,9 @@ lcm = _binary("lcm", _lcm, "The least common multiple.")
 
 
 def _heaviside(a: Any, b: Any) -> Any:
-    step = jnp.where(ops.greater(a, 0), 1, jnp.where(ops.equal(a, a), 0, a))  # a NaN stays one
-    return jnp.where(ops.equal(a, 0), b, step)
+    one, zero = (ops.full((), v, aval_of(a).dtype) for v in (1, 0))
+    step = jnp.where(ops.greater(a, zero), one, jnp.where(ops.equal(a, a), zero, a))  # a NaN stays one
+    return jnp.where(ops.equal(a, zero), b, step)
 
 
 heaviside = _binary("heaviside", _heaviside, "0 below zero, 1 above, `values` at zero.")

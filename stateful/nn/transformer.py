@@ -24,16 +24,18 @@ class NonDynamicallyQuantizableLinear(Linear):
     """`Linear`, as PyTorch calls the output projection of attention."""
 
 
-def _additive(mask: Tensor | None, dtype: Any) -> Any:
-    """A mask of bools (true: not seen) as numbers that are added."""
+def _additive(mask: Tensor | None, dtype: Any, name: str) -> Any:
+    """A mask of bools (true: not seen) as numbers that are added; AssertionError for one of integers."""
     if mask is None or mask.dtype.is_floating_point:
         return mask
+    if mask.dtype != of("bool"):
+        raise AssertionError(f"only bool and floating types of {name} are supported")
     return zeros(*mask.shape, dtype=dtype).masked_fill(mask, -math.inf)
 
 
 def _merged(attn_mask: Tensor | None, key_padding_mask: Tensor | None, heads: int, dtype: Any) -> Any:
     """Both masks as one that is added to (N, heads, L, S)."""
-    mask, padding = _additive(attn_mask, dtype), _additive(key_padding_mask, dtype)
+    mask, padding = _additive(attn_mask, dtype, "attn_mask"), _additive(key_padding_mask, dtype, "key_padding_mask")
     if mask is not None and mask.ndim == 3:
         mask = mask.reshape(-1, heads, *mask.shape[1:])
     if padding is None:

@@ -70,6 +70,9 @@ def scaled_dot_product_attention(
     """
     if is_causal and attn_mask is not None:
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+    if attn_mask is not None and attn_mask.dtype.np not in (dtypes.bool_, dtypes.float32) and attn_mask.dtype != query.dtype:
+        found = f"attn_mask.dtype: {attn_mask.dtype.legacy_name} and  query.dtype: {query.dtype.legacy_name}"
+        raise RuntimeError(f"Expected attn_mask dtype to be bool or float or to match query dtype, but got {found} instead.")
     if enable_gqa and query.shape[-3] != key.shape[-3]:
         key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
     factor = float(scale) if scale is not None else 1.0 / math.sqrt(query.shape[-1])
