@@ -14,7 +14,7 @@ from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._checks import Failure, require
-from fdl.stateful._dtypes import result_dtype
+from fdl.stateful._dtypes import of, result_dtype
 from fdl.stateful._tensor import Tensor, TensorError, apply, as_tensor_operand, check_cast, method
 from fdl.stateful._views import repeats_itself
 
@@ -274,6 +274,8 @@ def pow(input: Any, exponent: Any) -> Any:
 
 
 def _where_body(condition: Any, a: Any, b: Any) -> Any:
+    if aval_of(condition).dtype not in (dtypes.bool_, dtypes.uint8):
+        raise TensorError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {of(aval_of(condition).dtype).legacy_name}")
     dtype = result_dtype(a, b)
     return jnp.where(condition, ops.cast(a, dtype), ops.cast(b, dtype))
 
@@ -294,6 +296,8 @@ def _where_method(self: Tensor, condition: Tensor, other: Any) -> Any:
 
 
 def _masked_fill_body(x: Any, mask: Any, value: Any) -> Any:
+    if not _is_bool(mask):
+        raise TensorError(f"masked_fill_ only supports boolean masks, but got mask with dtype {of(aval_of(mask).dtype).legacy_name}")
     return jnp.where(mask, ops.cast(value, aval_of(x).dtype), x)
 
 

@@ -21,8 +21,9 @@ from fdl.core.errors import FdlError, TracedMaskError
 from fdl.core.trace import Tracer, aval_of
 from fdl.extend import Function
 from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
+from fdl.stateful._dtypes import of
 from fdl.stateful._places import Places
-from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, owned, view_of, wrap
+from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, as_tensor_operand, method, owned, view_of, wrap
 from fdl.stateful._views import Step, refuse_shared, repeats_itself
 from fdl.stateful.functions.reductions import dim_of
 
@@ -198,7 +199,7 @@ def _items(x: Tensor, index: Any) -> list[Any]:
 
 
 def _is_mask(item: Any) -> bool:
-    return isinstance(item, Tensor) and item.dtype.np == dtypes.bool_
+    return isinstance(item, Tensor) and item.dtype.np in (dtypes.bool_, dtypes.uint8)  # bytes are masks too, as they were before there were bools
 
 
 def _denied(items: Sequence[Any]) -> bool:
@@ -277,8 +278,25 @@ def _rebuilt(static: _Static, tensors: Sequence[Any]) -> tuple[Any, ...]:
 
 
 _take = Function(lambda x, *args: jnp.asarray(x)[_rebuilt(args[-1], args[:-1])], "index")
-_put = Function(lambda x, value, *args: x.at[_rebuilt(args[-1], args[:-1])].set(ops.cast(value, aval_of(x).dtype)), "index_put")
-_put_add = Function(lambda x, value, *args: x.at[_rebuilt(args[-1], args[:-1])].add(ops.cast(value, aval_of(x).dtype)), "index_put")
+
+
+def same_dtype(x: Any, source: Any, message: str) -> None:
+    """TensorError, with names of both types for `{0}` and `{1}`, where a tensor is put into one of another type; numbers fit all."""
+    a, b = aval_of(x), aval_of(source)
+    if a.dtype != b.dtype and not b.weak_type:
+        raise TensorError(message.format(of(a.dtype).legacy_name, of(b.dtype).legacy_name), hint="source.to(input.dtype)")
+
+
+def _put_body(add: bool) -> Any:
+    def body(x: Any, value: Any, *args: Any) -> Any:
+        same_dtype(x, value, "Index put requires the source and destination dtypes match, got {0} for the destination and {1} for the source.")
+        place = x.at[_rebuilt(args[-1], args[:-1])]
+        return (place.add if add else place.set)(ops.cast(value, aval_of(x).dtype))
+
+    return body
+
+
+_put, _put_add = Function(_put_body(False), "index_put"), Function(_put_body(True), "index_put")
 
 
 @method("__getitem__")
@@ -485,6 +503,7 @@ def _scatter_places(x: Any, index: Any, axis: int) -> tuple[list[Any], tuple[int
 def _scatter_body(kind: Any) -> Any:
     def body(x: Any, index: Any, source: Any, axis: int) -> Any:
         shape = aval_of(index).shape
+        same_dtype(x, source, "scatter(): Expected self.dtype to be equal to src.dtype")
         source = ops.cast(source, aval_of(x).dtype)
         source = ops.slice(source, [0] * len(shape), shape) if aval_of(source).ndim else ops.broadcast_to(source, shape)
         return kind(x, source, *_scatter_places(x, index, axis))
@@ -530,7 +549,9 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def _index_add_body(x: Any, index: Any, source: Any, alpha: Any, axis: int) -> Any:
     if aval_of(x).dtype == dtypes.bool_:
-        return ops.convert(_index_add_body(ops.cast(x, dtypes.int32), index, source, alpha, axis), dtypes.bool_)
+        same_dtype(x, source, "index_add_(): self ({0}) and source ({1}) must have the same scalar type")
+        return ops.convert(_index_add_body(ops.cast(x, dtypes.int32), index, ops.cast(source, dtypes.int32), alpha, axis), dtypes.bool_)
+    same_dtype(x, source, "index_add_(): self ({0}) and source ({1}) must have the same scalar type")
     updates = ops.mul(ops.cast(source, aval_of(x).dtype), ops.cast(alpha, aval_of(x).dtype))
     return ops.scatter_add(x, ops.move_axis(updates, axis, 0), [index], (axis,))
 
@@ -561,6 +582,8 @@ def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: b
 @method()
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector."""
+    if mask.dtype.np not in (dtypes.bool_, dtypes.uint8):
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
     shape = ops.broadcast_shapes([tuple(input.shape), tuple(mask.shape)], "masked_select")
     return input.expand(*shape)[mask.expand(*shape)]  # type: ignore[no-any-return]
 

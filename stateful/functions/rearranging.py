@@ -23,7 +23,7 @@ from fdl.stateful._places import Places, extent, in_windows, on_diagonal
 from fdl.stateful._results import Size
 from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, view_of, wrap
 from fdl.stateful._views import Step, places_of, strided
-from fdl.stateful.functions.indexing import in_parts, select, split
+from fdl.stateful.functions.indexing import in_parts, same_dtype, select, split
 from fdl.stateful.functions.reductions import dim_of
 from fdl.stateful.functions.shapes import cat, flip, matrices, movedim, stack, transpose, unsqueeze
 
@@ -405,6 +405,7 @@ def _take_body(x: Any, index: Any) -> Any:
 
 def _put_body(x: Any, index: Any, source: Any, accumulate: bool) -> Any:
     flat, index = _flat_index(x, index)
+    same_dtype(x, source, "put_(): self and source expected to have the same dtype, but got self.dtype = {0} and source.dtype = {1}")
     values = ops.reshape(ops.cast(source, aval_of(x).dtype), aval_of(index).shape)
     return ops.reshape((ops.scatter_add if accumulate else ops.scatter)(flat, values, [index], (0,)), aval_of(x).shape)
 
@@ -450,6 +451,7 @@ def _on_vector(x: Tensor) -> tuple[Any, bool]:
 
 
 def _index_copy_body(x: Any, index: Any, source: Any, axis: int) -> Any:
+    same_dtype(x, source, "index_copy_(): self and source expected to have the same dtype, but got (self) {0} and (source) {1}")
     moved, source = ops.move_axis(x, axis, 0), ops.move_axis(ops.cast(source, aval_of(x).dtype), axis, 0)
     return ops.move_axis(ops.scatter(moved, source, [index], (0,)), 0, axis)
 
@@ -532,6 +534,7 @@ def _reduced(x: Any, index: Any, source: Any, kind: str, include: bool) -> Any:
 
 
 def _scatter_reduce_body(x: Any, index: Any, source: Any, axis: int, kind: str, include: bool) -> Any:
+    same_dtype(x, source, "scatter(): Expected self.dtype to be equal to src.dtype")
     shape, where = aval_of(x).shape, aval_of(index).shape
     source = ops.slice(ops.cast(source, aval_of(x).dtype), [0] * len(where), where)
     # places outside of the index's sizes stay
@@ -545,6 +548,7 @@ def _scatter_reduce_body(x: Any, index: Any, source: Any, axis: int, kind: str, 
 
 
 def _index_reduce_body(x: Any, index: Any, source: Any, axis: int, kind: str, include: bool) -> Any:
+    same_dtype(x, source, "index_reduce_(): self ({0}) and source ({1}) must have the same scalar type")
     moved, source = ops.move_axis(x, axis, 0), ops.move_axis(ops.cast(source, aval_of(x).dtype), axis, 0)
     index = ops.broadcast(index, aval_of(source).shape, (0,))
     return ops.move_axis(_reduced_at(moved, index, source, kind, include), 0, axis)
@@ -574,6 +578,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
 
 
 def _masked_scatter_body(x: Any, mask: Any, source: Any) -> Any:
+    same_dtype(x, source, "masked_scatter: expected self and source to have same dtypes but got {0} and {1}")
     shape = aval_of(x).shape
     flat = ops.reshape(jnp.broadcast_to(mask, shape), (math.prod(shape),))
     place = ops.sub(jnp.cumsum(ops.convert(flat, dtypes.int64), 0), 1)

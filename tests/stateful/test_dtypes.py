@@ -139,3 +139,28 @@ def test_masks_of_integers():
         with pytest.raises(AssertionError, match=f"only bool and floating types of {next(iter(mask))} are supported"):
             attention(x, x, x, **mask)
     assert np.isfinite(attention(x, x, x, attn_mask=torch.eye(2, dtype=torch.bool))[0].detach().numpy()).all()
+
+
+def test_sources_of_another_dtype():
+    """What would be cut off in silence is refused; numbers fit all."""
+    whole, place = torch.zeros(3, dtype=torch.int64), torch.tensor([0])
+    part = torch.tensor([1.5])
+    for f, message in (
+        (lambda: whole.__setitem__(place, part), "Index put requires the source and destination dtypes match, got Long for the destination and Float for the source"),
+        (lambda: whole.index_put_((place,), part), "Index put requires the source"),
+        (lambda: whole.scatter_(0, place, part), r"scatter\(\): Expected self.dtype to be equal to src.dtype"),
+        (lambda: whole.scatter_add_(0, place, part), r"scatter\(\): Expected self.dtype"),
+        (lambda: whole.index_add_(0, place, part), r"self \(Long\) and source \(Float\) must have the same scalar type"),
+        (lambda: whole.index_copy_(0, place, part), r"got \(self\) Long and \(source\) Float"),
+        (lambda: whole.put_(place, part), "got self.dtype = Long and source.dtype = Float"),
+        (lambda: whole.masked_scatter_(whole == 0, part), "expected self and source to have same dtypes"),
+        (lambda: torch.where(whole, part, part), "where expected condition to be a boolean tensor"),
+        (lambda: part.masked_fill(place, 2.0), "masked_fill_ only supports boolean masks"),
+        (lambda: part.masked_select(place), "masked_select: expected BoolTensor for mask"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            f()
+    whole[place] = 2.5
+    whole[1:2] = part
+    assert whole.tolist() == [2, 1, 0]
+    assert torch.arange(3)[torch.tensor([1, 0, 1], dtype=torch.uint8)].tolist() == [0, 2]  # bytes are masks
