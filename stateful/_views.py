@@ -172,6 +172,11 @@ def repeats_itself(x: Tensor, what: str) -> bool:
     return found
 
 
+def lies_as(x: Tensor, source: Any) -> bool:
+    """Whether a source lies where `x` does: it may be copied, though elements share a place."""
+    return getattr(source, "_storage", None) is x._storage and places_of(source) == places_of(x)
+
+
 def refuse_shared(x: Tensor, operands: Iterable[Any], broadcast: bool = False) -> None:
     """RuntimeError where an operand of an operation in place, as it is or broadcast, lies in the same memory in another order."""
     for other in operands:

@@ -24,7 +24,7 @@ from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_s
 from fdl.stateful._dtypes import of
 from fdl.stateful._places import Places
 from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, as_tensor_operand, method, owned, view_of, wrap
-from fdl.stateful._views import Step, refuse_shared, repeats_itself
+from fdl.stateful._views import Step, lies_as, refuse_shared, repeats_itself
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -323,7 +323,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         while isinstance(value, Tensor) and value.ndim > place.ndim and value.shape[0] == 1:  # as NumPy takes it
             value = value[0]
         refuse_shared(place, (value,), broadcast=True)
-        place._overwrite(value if isinstance(value, Tensor) else _filled(place, value))
+        place._overwrite(value if isinstance(value, Tensor) else _filled(place, value), repeats=lies_as(place, value))
         return
     _check_masks(self, items)
     if len(items) == 1 and _is_mask(items[0]) and items[0].shape == self.shape and (not isinstance(value, Tensor) or not value.ndim):

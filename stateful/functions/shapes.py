@@ -18,7 +18,7 @@ from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
 from fdl.stateful._dtypes import device as device_kind
 from fdl.stateful._places import expanded, permuted, viewed
 from fdl.stateful._tensor import Composite, Tensor, TensorError, add_conversion, apply, converted, method, view_of, wrap
-from fdl.stateful._views import Step, is_contiguous, places_of, refuse_shared
+from fdl.stateful._views import Step, is_contiguous, lies_as, places_of, refuse_shared
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -525,9 +525,10 @@ def _unchanged(self: Tensor) -> Tensor:
 @method("copy_")
 def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
     refuse_shared(self, (source,))
+    same = lies_as(self, source)
     if isinstance(source, Tensor) and self._view is None and (source._storage.exported is not None or source._node() is not None):
         source = clone(source)  # memory and hooks of one are not those of the other
-    return self._overwrite(source if isinstance(source, Tensor) else wrap(np.asarray(source)))
+    return self._overwrite(source if isinstance(source, Tensor) else wrap(np.asarray(source)), repeats=same)
 
 
 @method("detach_")
