@@ -449,10 +449,8 @@ def test_a_failed_step_is_undone_and_training_goes_on():
     optimizer = torch.optim.Adam([w], lr=0.1)
     index = torch.tensor([0, 1]) + torch.tensor([0, 9])
     loss = F.embedding(index, w).sum()
-    loss.backward()
-    optimizer.step()
-    with pytest.raises(IndexError, match="embedding: an index is out of bounds"):
-        w.tolist()
+    with pytest.raises(IndexError, match="index out of range in self: 10 is given"):
+        loss.backward()
     assert w.tolist() == [[1, 1]] * 3
     with pytest.raises(DeferredError):
         loss.item()
