@@ -209,6 +209,7 @@ def one_hot(x: Any, num_classes: int, dtype: Any = dtypes.float32) -> Any:
     >>> one_hot(ops.iota((2,), 0), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
+    x = ops.as_operand(x)
     x = ops.widened(x, num_classes) if dtypes.is_integer(aval_of(x).dtype) else x  # a small dtype may not hold the number of a class
     shape = (*aval_of(x).shape, num_classes)
     places = ops.broadcast(x, shape, range(len(shape) - 1))

@@ -28,7 +28,7 @@ def lift_checks(graph: Graph) -> Lifted:
     ...     return ops.sqrt(x)
     >>> print(lift_checks(make_graph(root)(4.0)).graph)
     graph (a:float32*[]) {
-      b:bool[] = less a 0.0:float32*
+      b:bool[] = lt a 0.0:float32*
       c:float32*[] = sqrt a
       return c b
     }
@@ -60,7 +60,8 @@ def lift_checks(graph: Graph) -> Lifted:
 def only_checks(graph: Graph) -> Graph:
     """What leads to the checks of a graph, without its results.
 
-    >>> only_checks(Graph((), (), (Literal(1.0),))).outputs
+    >>> import numpy as np
+    >>> only_checks(Graph((), (), (Literal(1.0, np.dtype(np.float32)),))).outputs
     ()
     """
     whole = inline(graph)
