@@ -9,7 +9,8 @@ from fdl.core import dtypes
 from fdl.core.dtypes import DType
 from fdl.core.errors import CompileError
 
-_CALLS = "exp expm1 log log1p sqrt rsqrt sin cos tan atan2 tanh logistic erf erfc lgamma floor ceil trunc round is_finite abs sign max min rem pow shift_left shift_right"
+_CALLS = """exp exp2 expm1 log log2 log10 log1p sqrt rsqrt cbrt hypot pow sin cos tan asin acos atan2 sinh cosh tanh asinh acosh atanh logistic softplus erf erfc lgamma
+floor ceil trunc round is_finite abs sign max min rem shift_left shift_right"""
 
 C: dict[str, str] = {
     "add": "{0} + {1}",
@@ -36,7 +37,8 @@ C: dict[str, str] = {
     **{name: f"fdl_{name}_{{T}}({{args}})" for name in _CALLS.split()},
 }
 _OWN_C = dict(C)
-METAL: dict[str, str] = {name: f"{name}({{args}})" for name in ["exp", "log", "sqrt", "rsqrt", "sin", "cos", "tan", "atan2", "tanh", "floor", "ceil", "trunc"]}
+_METALS = "exp exp2 log log2 log10 sqrt rsqrt sin cos tan asin acos atan2 sinh cosh tanh asinh acosh atanh floor ceil trunc"
+METAL: dict[str, str] = {name: f"{name}({{args}})" for name in _METALS.split()}
 METAL |= {"round": "rint({args})", "is_finite": "isfinite({args})", "abs": "abs({args})"}
 
 # Calls that cost as much as ten additions or so, which the schedule weighs.

@@ -13,7 +13,8 @@ from fdl.lowering import passes, spellings
 from fdl.lowering.builder import build
 from fdl.lowering.interpret import interpret_program
 from fdl.ops.axes import convert_p, reduce_sum_p
-from fdl.ops.elementwise import exp, mul, sin
+from fdl.ops.elementary import exp, sin
+from fdl.ops.elementwise import mul
 from fdl.ops.shape import pad_p, slice_p
 from fdl.transforms.tape.trace import _function
 from tests.conftest import needs_compiler

@@ -55,9 +55,7 @@ def softplus(x: Any) -> Any:
     >>> round(softplus(0.0).tolist(), 4)
     0.6931
     """
-    above = ops.greater(x, 0)
-    falling = ops.select(above, ops.neg(x), x)  # -|x|, but its derivative at 0 is that of one side: the derivatives of both terms add up to 1/2 there
-    return ops.add(ops.select(above, x, 0), ops.log1p(ops.exp(falling)))
+    return ops.softplus(x)
 
 
 @graph_function

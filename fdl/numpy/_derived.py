@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
@@ -16,7 +16,7 @@ from fdl.core.array import from_numpy
 from fdl.core.errors import ShapeError, TracedMaskError
 from fdl.core.trace import Tracer, aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
-from fdl.numpy._math import Axis, _operand, all, axes_of, equal, isnan, max, mean, min, multiply, sloped, square, subtract, sum, where
+from fdl.numpy._math import Axis, _operand, all, axes_of, equal, isnan, max, mean, min, multiply, square, subtract, sum, where
 from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, reshape, stack, swapaxes, transpose
 from fdl.ops.promotion import promote
 
@@ -39,68 +39,6 @@ def rint(x: Any) -> Any:
     2.0
     """
     return ops.round_even(x)
-
-
-_cbrt: Callable[[Any], Any] = sloped(lambda x: ops.div(1, ops.mul(square(_cbrt(x)), 3)))(lambda x: ops.mul(ops.sign(x), ops.pow(ops.abs(x), 1 / 3)))
-
-
-def cbrt(x: Any) -> Any:
-    """The cube root, also of negative numbers.
-
-    >>> round(float(cbrt(-27.0)), 4)
-    -3.0
-    """
-    return _cbrt(*promote(x, to_float=True))
-
-
-def _arcsinh_of(x: Any) -> Any:
-    a = ops.abs(x)
-    large = ops.greater(a, 1e8)  # where 1 counts nothing, and squares may overflow
-    safe = ops.select(large, 1, a)
-    root = ops.sqrt(ops.add(square(safe), 1))
-    small = ops.log1p(ops.add(safe, ops.div(square(safe), ops.add(root, 1))))
-    return ops.mul(ops.sign(x), ops.select(large, ops.add(ops.log(a), math.log(2)), small))
-
-
-def _arccosh_of(x: Any) -> Any:
-    return ops.log(ops.add(x, _leg(x)))
-
-
-def _leg(x: Any) -> Any:
-    """`sqrt(x**2 - 1)`, NaN below 1, without overflow."""
-    return ops.mul(ops.sqrt(ops.sub(x, 1)), ops.sqrt(ops.add(x, 1)))
-
-
-_arcsinh = sloped(lambda x: ops.rsqrt(ops.add(square(x), 1)))(_arcsinh_of)
-_arccosh = sloped(lambda x: ops.div(1, _leg(x)))(_arccosh_of)
-
-
-def arcsinh(x: Any) -> Any:
-    """Inverse hyperbolic sine.
-
-    >>> round(float(arcsinh(1.0)), 4)
-    0.8814
-    """
-    return _arcsinh(*promote(x, to_float=True))
-
-
-def arccosh(x: Any) -> Any:
-    """Inverse hyperbolic cosine.
-
-    >>> float(arccosh(1.0))
-    0.0
-    """
-    return _arccosh(*promote(x, to_float=True))
-
-
-def arctanh(x: Any) -> Any:
-    """Inverse hyperbolic tangent.
-
-    >>> round(float(arctanh(0.5)), 4)
-    0.5493
-    """
-    (x,) = promote(x, to_float=True)
-    return ops.mul(0.5, ops.sub(ops.log1p(x), ops.log1p(ops.neg(x))))
 
 
 def deg2rad(x: Any) -> Any:
@@ -142,13 +80,13 @@ _SINC_TERMS = 10  # the first one left out is below 1 / 23!, 4e-23
 
 
 def heaviside(x: Any, at_zero: Any) -> Any:
-    """0 below zero, 1 above, `at_zero` at it.
+    """0 below zero, 1 above, `at_zero` at it, NaN of NaN.
 
     >>> float(heaviside(-1.0, 0.5))
     0.0
     """
     x, at_zero = promote(x, at_zero, to_float=True)
-    return where(equal(x, 0), at_zero, where(ops.greater(x, 0), 1, 0))
+    return where(equal(x, 0), at_zero, where(isnan(x), x, where(ops.greater(x, 0), 1, 0)))
 
 
 def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) -> Any:
@@ -515,7 +453,7 @@ def issubdtype(a: Any, b: Any) -> bool:
 
 
 __all__ = [
-    "append", "arccosh", "arcsinh", "arctanh", "array_equal", "cbrt", "column_stack", "cov", "cross", "deg2rad", "diagonal", "diff", "fabs", "finfo", "fliplr",
+    "append", "array_equal", "column_stack", "cov", "cross", "deg2rad", "diagonal", "diff", "fabs", "finfo", "fliplr",
     "flipud", "heaviside", "iinfo", "issubdtype", "kron", "logspace", "nanmean", "nansum", "ndim", "nonzero", "polyval", "promote_types", "ptp",
     "rad2deg", "rint", "rot90", "select", "shape", "sinc", "size", "trace", "trapezoid", "tri", "tril_indices", "triu_indices", "vander",
 ]  # fmt: skip

@@ -20,8 +20,10 @@ from fdl.transforms.custom import custom_jvp
 Axis = int | Sequence[int] | None
 
 add, subtract, multiply = ops.add, ops.sub, ops.mul
-negative, exp, expm1, log, log1p = ops.neg, ops.exp, ops.expm1, ops.log, ops.log1p
-sin, cos, tan, arctan2, tanh, sqrt = ops.sin, ops.cos, ops.tan, ops.atan2, ops.tanh, ops.sqrt
+negative, exp, exp2, expm1, log, log2, log10, log1p = ops.neg, ops.exp, ops.exp2, ops.expm1, ops.log, ops.log2, ops.log10, ops.log1p
+sin, cos, tan, arcsin, arccos, arctan2 = ops.sin, ops.cos, ops.tan, ops.asin, ops.acos, ops.atan2
+sinh, cosh, tanh, arcsinh, arccosh, arctanh = ops.sinh, ops.cosh, ops.tanh, ops.asinh, ops.acosh, ops.atanh
+sqrt, cbrt, hypot = ops.sqrt, ops.cbrt, ops.hypot
 isfinite = ops.is_finite
 maximum, minimum, sign = ops.maximum, ops.minimum, ops.sign
 equal, not_equal, less, less_equal, greater, greater_equal = ops.equal, ops.not_equal, ops.less, ops.less_equal, ops.greater, ops.greater_equal
@@ -213,33 +215,6 @@ def reciprocal(x: Any) -> Any:
     return true_divide(1, x)
 
 
-def exp2(x: Any) -> Any:
-    """2 to the power of x.
-
-    >>> float(exp2(3.0))
-    8.0
-    """
-    return ops.pow(2.0, x)
-
-
-def log2(x: Any) -> Any:
-    """Logarithm to base 2.
-
-    >>> float(log2(8.0))
-    3.0
-    """
-    return ops.div(ops.log(x), math.log(2))
-
-
-def log10(x: Any) -> Any:
-    """Logarithm to base 10.
-
-    >>> float(round(log10(1000.0), 5))
-    3.0
-    """
-    return ops.div(ops.log(x), math.log(10))
-
-
 def sloped(slope: Callable[[Any], Any]) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
     """Give a function of one number its derivative, where the derivative of its formula is not exact everywhere."""
 
@@ -251,28 +226,6 @@ def sloped(slope: Callable[[Any], Any]) -> Callable[[Callable[[Any], Any]], Call
     return define
 
 
-def sinh(x: Any) -> Any:
-    """Hyperbolic sine.
-
-    >>> float(sinh(0.0))
-    0.0
-    """
-    (x,) = promote(x, to_float=True)
-    return ops.mul(0.5, ops.sub(ops.expm1(x), ops.expm1(ops.neg(x))))
-
-
-def cosh(x: Any) -> Any:
-    """Hyperbolic cosine.
-
-    >>> float(cosh(0.0))
-    1.0
-    """
-    return _cosh(*promote(x, to_float=True))
-
-
-_cosh = sloped(sinh)(lambda x: ops.mul(0.5, ops.add(ops.exp(x), ops.exp(ops.neg(x)))))
-
-
 def arctan(x: Any) -> Any:
     """Inverse tangent.
 
@@ -282,58 +235,42 @@ def arctan(x: Any) -> Any:
     return ops.atan2(x, 1.0)
 
 
-def _opposite(x: Any) -> Any:
-    """`sqrt(1 - x**2)`."""
-    return ops.sqrt(ops.mul(ops.sub(1, x), ops.add(1, x)))
+def _log_sum(more: Callable[[Any], Any], base: float) -> Callable[[Any, Any], Any]:
+    """The logarithm of a sum of two powers of e**base: the larger exponent and `more` of how far the other one lies below, which is exact however small it is."""
+
+    def apart(a: Any, b: Any) -> Any:
+        return ops.select(ops.equal(a, b), 0, ops.sub(a, b))  # of equal infinities, too
+
+    total = custom_jvp(lambda a, b: ops.add(ops.maximum(a, b), more(ops.neg(ops.abs(apart(a, b))))))
+
+    @total.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        gap = ops.mul(apart(*primals), base)
+        return total(*primals), ops.add(ops.mul(tangents[0], ops.logistic(gap)), ops.mul(tangents[1], ops.logistic(ops.neg(gap))))
+
+    return total
 
 
-_arcsin = sloped(lambda x: ops.div(1, _opposite(x)))(lambda x: ops.atan2(x, _opposite(x)))
-_arccos = sloped(lambda x: ops.div(-1, _opposite(x)))(lambda x: ops.atan2(_opposite(x), x))
-
-
-def arcsin(x: Any) -> Any:
-    """Inverse sine.
-
-    >>> float(arcsin(0.0))
-    0.0
-    """
-    return _arcsin(*promote(x, to_float=True))
-
-
-def arccos(x: Any) -> Any:
-    """Inverse cosine.
-
-    >>> float(arccos(1.0))
-    0.0
-    """
-    return _arccos(*promote(x, to_float=True))
-
-
-def hypot(a: Any, b: Any) -> Any:
-    """`sqrt(a**2 + b**2)`.
-
-    >>> float(hypot(3.0, 4.0))
-    5.0
-    """
-    a, b = (ops.abs(x) for x in promote(a, b, to_float=True))
-    top = ops.stop_gradient(ops.maximum(a, b))  # by which both are divided, so that squares neither overflow nor vanish
-    endless = ops.bitwise_or(ops.equal(a, math.inf), ops.equal(b, math.inf))
-    safe = ops.select(ops.bitwise_and(ops.greater(top, 0), ops.is_finite(top)), top, 1)
-    total = ops.add(square(ops.div(a, safe)), square(ops.div(b, safe)))
-    zero = ops.equal(total, 0)
-    return ops.select(endless, math.inf, ops.select(zero, 0, ops.mul(ops.sqrt(ops.select(zero, 1, total)), safe)))
+_to_e = _log_sum(ops.softplus, 1.0)
+_to_two = _log_sum(lambda x: ops.mul(ops.log1p(ops.exp2(x)), 1 / math.log(2)), math.log(2))
 
 
 def logaddexp(a: Any, b: Any) -> Any:
-    """`log(exp(a) + exp(b))` without overflow.
+    """`log(exp(a) + exp(b))` without overflow, and accurate where one of the two adds little.
 
     >>> float(logaddexp(1000.0, -1000.0))
     1000.0
     """
-    a, b = promote(a, b, to_float=True)
-    high = ops.stop_gradient(ops.maximum(a, b))
-    safe = ops.select(ops.is_finite(high), high, 0.0)
-    return ops.add(safe, ops.log(ops.add(ops.exp(ops.sub(a, safe)), ops.exp(ops.sub(b, safe)))))
+    return _to_e(*promote(a, b, to_float=True))
+
+
+def logaddexp2(a: Any, b: Any) -> Any:
+    """`log2(2**a + 2**b)` without overflow.
+
+    >>> float(logaddexp2(3.0, 3.0))
+    4.0
+    """
+    return _to_two(*promote(a, b, to_float=True))
 
 
 def isnan(x: Any) -> Any:

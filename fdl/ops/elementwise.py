@@ -7,7 +7,6 @@ Derivatives are written with the functions of this file, so that they differenti
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -185,20 +184,6 @@ rem: Callable[..., Any] = elementwise(
 )  # fmt: skip
 
 
-def _power(a: Any, b: Any) -> Any:
-    if dtypes.is_float(a.dtype):
-        return np.power(a, b)
-    if not np.iinfo(a.dtype).min:
-        return np.power(a, b)
-    return np.where(b >= 0, np.power(a, np.maximum(b, 0)), np.where(a == 1, 1, np.where(a == -1, 1 - 2 * (b & 1), 0)))
-
-
-pow: Callable[..., Any] = elementwise(
-    "pow", _power, N,
-    lambda t, y, a, b: mul(t, mul(b, pow(a, select(equal(b, 0), 1, sub(b, 1))))),
-    lambda t, y, a, b: mul(t, mul(y, log(select(equal(a, 0), 1, a)))),
-    arity=2, domain=(0.3, 2.5), doc="`a ** b`; integers: exact modulo 2 to the bits, and 0 for a negative power of anything but 1 and -1.",
-)  # fmt: skip
 maximum: Callable[..., Any] = elementwise(
     "max",
     np.maximum,
@@ -228,72 +213,9 @@ def _share(a: Any, b: Any, y: Any) -> Any:
     return select(equal(a, b), half, select(equal(a, y), one, zero))
 
 
-# exponentials, logarithms, trigonometry
+# rounding
 
-exp: Callable[..., Any] = elementwise("exp", np.exp, F, lambda t, y, x: mul(t, y), doc="e to the power of x.")
-expm1: Callable[..., Any] = elementwise("expm1", np.expm1, F, lambda t, y, x: mul(t, add(y, 1)), doc="`exp(x) - 1`, accurate near 0.")
-log: Callable[..., Any] = elementwise("log", np.log, F, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm.")
-log1p: Callable[..., Any] = elementwise("log1p", np.log1p, F, lambda t, y, x: div(t, add(x, 1)), domain=(-0.7, 3.0), doc="`log(1 + x)`, accurate near 0.")
 sqrt: Callable[..., Any] = elementwise("sqrt", np.sqrt, F, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root.")
-rsqrt: Callable[..., Any] = elementwise(
-    "rsqrt", lambda x: 1 / np.sqrt(x.astype(dtypes.compute_dtype(x.dtype))), F, lambda t, y, x: mul(t, mul(div(y, x), -0.5)), domain=(0.2, 4.0), doc="`1 / sqrt(x)`."
-)
-sin: Callable[..., Any] = elementwise("sin", np.sin, F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians.")
-cos: Callable[..., Any] = elementwise("cos", np.cos, F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians.")
-tan: Callable[..., Any] = elementwise("tan", np.tan, F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians.")
-
-
-def _squares(a: Any, b: Any) -> Any:
-    """Of the distance from the origin; infinite there, so that the angle's derivative is zero where it has none."""
-    total = add(mul(a, a), mul(b, b))
-    return select(equal(total, 0), math.inf, total)
-
-
-atan2: Callable[..., Any] = elementwise(
-    "atan2", np.arctan2, F,
-    lambda t, y, a, b: mul(t, div(b, _squares(a, b))), lambda t, y, a, b: mul(t, neg(div(a, _squares(a, b)))),
-    arity=2, domain=(0.3, 2.0), doc="The angle of the point (b, a) in radians.",
-)  # fmt: skip
-tanh: Callable[..., Any] = elementwise("tanh", np.tanh, F, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent.")
-
-
-def _logistic(x: Any) -> Any:
-    small = np.exp(-np.abs(x.astype(dtypes.compute_dtype(x.dtype))))
-    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
-
-
-logistic: Callable[..., Any] = elementwise("logistic", _logistic, F, lambda t, y, x: mul(t, mul(y, sub(1, y))), doc="`1 / (1 + exp(-x))`.")
-erf: Callable[..., Any] = elementwise(
-    "erf",
-    lambda x: np.vectorize(math.erf, otypes=[np.float64])(x.astype(np.float64)),
-    F,
-    lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), 2 / math.sqrt(math.pi))),
-    doc="The error function.",
-)
-erfc: Callable[..., Any] = elementwise(
-    "erfc",
-    lambda x: np.vectorize(math.erfc, otypes=[np.float64])(x.astype(np.float64)),
-    F,
-    lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), -2 / math.sqrt(math.pi))),
-    doc="1 less the error function, exact where that is small.",
-)
-
-
-def _lgamma(x: float) -> float:
-    try:
-        return math.lgamma(x)
-    except (ValueError, OverflowError):  # a pole, or too large for a double
-        return math.inf
-
-
-lgamma: Callable[..., Any] = elementwise(
-    "lgamma",
-    lambda x: np.vectorize(_lgamma, otypes=[np.float64])(x.astype(np.float64)),
-    F,
-    lambda t, y, x: mul(t, digamma(x)),
-    domain=(0.5, 4.0),
-    doc="The logarithm of the size of the gamma function.",
-)
 floor: Callable[..., Any] = elementwise("floor", np.floor, F, None, doc="The largest whole number not above x.")
 ceil: Callable[..., Any] = elementwise("ceil", np.ceil, F, None, doc="The smallest whole number not below x.")
 trunc: Callable[..., Any] = elementwise("trunc", np.trunc, F, None, doc="x without its fraction.")
@@ -481,29 +403,3 @@ barrier: Callable[[Any], Any] = _identity(
     lambda ct, operands: [barrier(ct)],
     "x, which no pass merges with another computation of it: what `checkpoint` computes again stays computed again.",
 )
-
-
-def digamma(x: Any) -> Any:
-    """The derivative of `lgamma`: by reflection to the right half, by recurrence upwards, and there by its asymptotic series (Abramowitz and Stegun, 6.3.18).
-
-    >>> from fdl.ops import full
-    >>> round(float(digamma(full((), 1.0, "float64"))), 6)
-    -0.577216
-    """
-    (x,) = promote(x, to_float=True)
-    left = less(x, 0.5)
-    z = select(left, sub(1, x), x)
-    total = mul(z, 0)
-    for _ in range(8):
-        small = less(z, 8)
-        total = select(small, sub(total, div(1, z)), total)
-        z = select(small, add(z, 1), z)
-    square = div(1, mul(z, z))
-    series = mul(square, 0)
-    for c in (1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12):
-        series = add(mul(series, square), c)
-    value = add(total, sub(sub(log(z), div(0.5, z)), mul(series, square)))
-    value = select(equal(z, math.inf), z, value)
-    turn = mul(select(left, x, 0.25), math.pi)
-    pole = bitwise_and(less(x, 0), equal(x, floor(x)))
-    return select(pole, math.nan, select(left, sub(value, div(math.pi, tan(turn))), value))

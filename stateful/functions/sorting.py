@@ -417,9 +417,7 @@ def _logcumsumexp_body(x: Any, axis: int) -> Any:
     while step < shape[axis]:
         edges = [(step, -step, 0) if a == axis else (0, 0, 0) for a in range(len(shape))]
         before = ops.pad(total, ops.full((), -math.inf, aval_of(x).dtype), edges)
-        top = ops.stop_gradient(ops.maximum(before, total))
-        safe = ops.select(ops.is_finite(top), top, 0)
-        total = ops.add(ops.log(ops.add(ops.exp(ops.sub(before, safe)), ops.exp(ops.sub(total, safe)))), safe)
+        total = jnp.logaddexp(before, total)
         step *= 2
     return total
 
