@@ -5,6 +5,7 @@ Cotangents are arrays, and nothing is taped; or, with `create_graph`, tensors, a
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from fdl.core.blocks import whole
 from fdl.extend import Function, Leaf, Node, current_recorder, running_trace, walk
 from fdl.stateful._cells import note_gradient
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, method, wrap
+from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, in_pieces, method, wrap
 
 _stacked = Function(lambda *gs: ops.concatenate([ops.expand_dims(g, (0,)) for g in gs], 0), "stack")
 _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
@@ -43,7 +44,7 @@ def _put_gradients(changes: Sequence[tuple[Tensor, Any]]) -> None:
     """Tensors get these gradients, which are tensors; gradients that are there take the values of arrays."""
     for tensor, value in changes:
         if isinstance(value, Tensor):
-            tensor.grad = value
+            tensor._grad = value
         else:
             tensor._overwrite(value)
 
@@ -269,3 +270,32 @@ def _backward(self: Tensor, gradient: Tensor | None = None, retain_graph: bool |
     `gradient` is needed unless there is one element.  RuntimeError where nothing requires grad, or residuals are gone.
     """
     backward([self], None if gradient is None else [gradient], retain_graph, create_graph, inputs)
+
+
+# The attribute
+
+
+def _assign_gradient(self: Tensor, value: Any) -> None:
+    """`x.grad = value`: None, or a tensor of the same shape and dtype."""
+    if value is not None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        if tuple(value.shape) != tuple(self.shape):
+            raise TensorError(
+                f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size '{list(self.shape)}'",
+                why="the gradient and the tensor must be of the same size",
+            )
+        if value.dtype is not self.dtype:
+            raise TensorError(
+                f"attempting to assign a gradient of {value.dtype} to a tensor of {self.dtype}", why="the gradient must have the tensor's dtype", hint="grad.to(x.dtype)"
+            )
+    self._grad = value
+
+
+def _drop_gradient(self: Tensor) -> None:
+    self._grad = None
+
+
+Tensor.grad = property(operator.attrgetter("_grad"), _assign_gradient, _drop_gradient, "The gradient that `backward` has added up; None before.")

@@ -186,7 +186,7 @@ def set_gradient(x: Any, gradient: Any) -> None:
     """Set `x.grad`, as the transform that runs knows."""
     if running_trace() is not None:
         note_gradient(x)
-    x.grad = gradient
+    x._grad = gradient
 
 
 def note_gradient(x: Any) -> None:
@@ -194,4 +194,4 @@ def note_gradient(x: Any) -> None:
     trace, birth = running_trace(), getattr(x._storage, "birth", 0)
     if trace is not None and birth < trace.number:
         refuse_write("the gradient of a tensor that lives outside is read or set")
-        note_write(Attribute(x, "grad"), birth)
+        note_write(Attribute(x, "_grad"), birth)

@@ -87,11 +87,12 @@ class Tensor:
     _origin: Any = None  # the tensor that a view made without grad mode is seen from
     _hidden: bool = False  # whether it stands between a storage and one view alone
     _turned: Any = None  # what a tensor was before it got another shape, for the views that were made of it then
-    grad: Any = None
+    _grad: Any = None
     name: str | None = None
     __array_priority__ = 1000
     __hash__ = object.__hash__
     if TYPE_CHECKING:  # `functions/` attaches methods and operators by `method`, where a checker does not look
+        grad: Any
         __add__: Any
         __radd__: Any
         __sub__: Any
@@ -285,7 +286,7 @@ class Tensor:
         self._retained = True
 
         def keep(gradient: Tensor) -> None:
-            self.grad = gradient.detach()
+            self._grad = gradient.detach()
 
         self.register_hook(keep)
 
@@ -415,7 +416,7 @@ class Tensor:
     def __copy__(self) -> Tensor:
         """A tensor of its own on the same memory."""
         copied = self._shell()
-        copied.__dict__.update({k: v for k, v in self.__dict__.items() if k not in ("grad", *_HISTORY)})
+        copied.__dict__.update({k: v for k, v in self.__dict__.items() if k not in ("_grad", *_HISTORY)})
         copied._lie(self)
         copied._edge = Leaf(copied) if self.requires_grad else None
         return copied

@@ -24,7 +24,8 @@ from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, method, 
 from fdl.stateful.functions.creation import eye, full_like, tensor
 from fdl.stateful.functions.elementwise import maximum
 from fdl.stateful.functions.products import cross as _cross
-from fdl.stateful.functions.products import matmul, vander
+from fdl.stateful.functions.products import matmul
+from fdl.stateful.functions.products import vander as _powers
 from fdl.stateful.functions.rearranging import diagonal as _diagonal
 from fdl.stateful.functions.reductions import amax, amin, dims_of, power_norm, sum
 
@@ -434,15 +435,19 @@ def multi_dot(tensors: Any) -> Any:
 
 @autocasting.full
 def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> linalg_lstsq_result:
-    """The X for which `A @ X - B` is shortest."""
+    """The shortest X for which `A @ X - B` is shortest; residuals, rank and singular values as far as `driver` tells them, which is "gelsy" by default."""
+    if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
+        raise RuntimeError(f"torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver!r}")
     if B.ndim == A.ndim - 1:
-        found = lstsq(A, B.unsqueeze(-1), rcond)
+        found = lstsq(A, B.unsqueeze(-1), rcond, driver=driver)
         return found._replace(solution=found.solution.squeeze(-1))
     x = matmul(pinv(A, rtol=rcond), B)
     m, n = A.shape[-2:]
-    told = m > n and driver in ("gels", "gelsd", "gelss")  # the default one tells no residuals
-    residuals = ((matmul(A, x) - B) ** 2).sum(-2) if told else A.new_zeros(0)
-    return linalg_lstsq_result(x, residuals, matrix_rank(A), A.new_zeros(0))
+    nothing = A.new_zeros(0)
+    rank = nothing.long() if driver == "gels" else matrix_rank(A, rtol=rcond)
+    told = m > n and driver in ("gels", "gelsd", "gelss") and (driver == "gels" or bool((rank == n).all()))
+    residuals = ((matmul(A, x) - B) ** 2).sum(-2) if told else nothing
+    return linalg_lstsq_result(x, residuals, rank, svdvals(A) if driver in ("gelsd", "gelss") else nothing)
 
 
 def cond(A: Tensor, p: Any = None) -> Any:
@@ -480,6 +485,14 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Any:
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """The diagonal, of the last two dimensions by default."""
     return _diagonal(A, offset, dim1, dim2)
+
+
+def vander(x: Tensor, *, N: int | None = None) -> Any:
+    """Powers of each element along a new last dimension, from 0 to N - 1; as many as elements by default."""
+    count = (x.shape[-1] if x.ndim else 1) if N is None else N
+    if count <= 1:
+        raise RuntimeError("N must be greater than 1.")
+    return _powers(x, count, True)
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Any:

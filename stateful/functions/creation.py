@@ -51,6 +51,16 @@ def _nested(data: Any) -> Any:
     return stack([_nested(x) for x in data]) if isinstance(data, (list, tuple)) else data if isinstance(data, (Tensor, ComplexTensor)) else tensor(data)
 
 
+def _holds_doubles(data: Any) -> bool:
+    """Whether nested lists hold numbers or ndarrays of NumPy's float64, which keep their dtype where Python's floats take the default one."""
+    if isinstance(data, np.ndarray):
+        return bool(data.dtype == np.float64)
+    if not isinstance(data, (list, tuple)):
+        return type(data) is np.float64
+    kinds = set(map(type, data))
+    return np.float64 in kinds or (not kinds.isdisjoint((list, tuple, np.ndarray)) and any(map(_holds_doubles, data)))
+
+
 @factory
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor that copies numbers, nested lists or an ndarray.  Floats are float32, ints int64, an ndarray keeps its dtype.
@@ -74,8 +84,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             values = np.asarray(data)
         except ValueError as error:
             raise ValueError(f"expected sequence of equal length: {error}") from None
-        if values.dtype == np.float64:
-            values = values.astype(_DEFAULT[0]) if dtype is None else values
+        if values.dtype == np.float64 and dtype is None and not _holds_doubles(data):
+            values = values.astype(_DEFAULT[0])
     if values.dtype.kind == "c" or (dtype is not None and is_complex_dtype(dtype)):
         exact = dtype if dtype is not None else values.dtype if isinstance(data, (np.ndarray, np.generic)) else np.result_type(_DEFAULT[0], np.complex64)
         return _finished(of_numpy(values, exact), None, device, requires_grad)  # type: ignore[return-value]
@@ -224,6 +234,8 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
         raise RuntimeError("step must be nonzero" if step == 0 else "upper bound and lower bound inconsistent with step sign")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     kind = to_numpy(dtype) if dtype is not None else dtypes.int64 if whole else _DEFAULT[0]
+    if kind == dtypes.int64:  # in which PyTorch counts, while it counts all others in floats
+        start, end, step = int(start), int(end), int(step)
     t: Tensor = apply(_arange, (start, step), (math.ceil((end - start) / step), kind))
     return _finished(t, None, device, requires_grad)
 

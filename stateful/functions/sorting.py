@@ -12,7 +12,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import from_numpy as array_of
 from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, custom_jvp
 from fdl.ops.reduction import lowest
 from fdl.stateful._checks import broken, check_domain
 from fdl.stateful._results import returned
@@ -150,12 +150,34 @@ def _median_body(x: Any, axis: int, keepdim: bool, skip: bool) -> Any:
     return ops.reshape(value, shape), ops.reshape(where, shape)
 
 
-_median = Function(_median_body, "median")
+def _shared_median(skip: bool) -> Any:
+    """The median of a vector; those that equal it share its gradient."""
+    value = custom_jvp(lambda x: _median_body(x, 0, False, skip)[0])
+
+    def jvp(primals: Any, tangents: Any) -> Any:
+        (x,), (t,), out = primals, tangents, value(*primals)
+        same = ops.bitwise_or(ops.equal(x, out), ops.bitwise_and(ops.not_equal(x, x), ops.not_equal(out, out)))
+        count = ops.reduce_sum(ops.convert(same, aval_of(x).dtype), (0,))
+        return out, ops.div(ops.reduce_sum(ops.select(same, t, 0), (0,)), ops.maximum(count, 1))
+
+    value.defjvp(jvp)
+    return value
+
+
+_SHARED = {skip: _shared_median(skip) for skip in (False, True)}
+
+
+def _middle_of_all_body(x: Any, skip: bool) -> Any:
+    flat = ops.reshape(x, (aval_of(x).size,))
+    return _SHARED[skip](flat) if dtypes.is_float(aval_of(x).dtype) else _median_body(flat, 0, False, skip)[0]
+
+
+_median, _middle_of_all = Function(_median_body, "median"), Function(_middle_of_all_body, "median")
 
 
 def _middle(input: Tensor, dim: int | None, keepdim: bool, skip: bool) -> Any:
     if dim is None:
-        return apply(_median, (input.reshape(-1),), (0, False, skip))[0]
+        return apply(_middle_of_all, (input,), (skip,))
     return median_result(*apply(_median, (input,), (dim_of(input, dim), keepdim, skip)))
 
 

@@ -339,7 +339,7 @@ class Module(Hooked):
             if tensor.dtype.is_floating_point:
                 tensor.data = converted(tensor.detach(), np_dtype)
                 if tensor.grad is not None:
-                    tensor.grad = converted(tensor.grad, np_dtype)
+                    tensor._grad = converted(tensor.grad, np_dtype)
         return self
 
     def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Module:

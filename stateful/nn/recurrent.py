@@ -82,6 +82,16 @@ def _layer_body(x: Any, *args: Any) -> Any:
 _layer = Function(_layer_body, "recurrent")
 
 
+def _check_dtypes(what: str, x: Tensor, states: Sequence[Tensor], weight: Tensor) -> None:
+    """ValueError where input, states and weights have several dtypes, none of them one in which autocast computes."""
+    kinds = {t.dtype for t in (x, *states, weight)}
+    if len(kinds) > 1 and all(t.dtype.itemsize > 2 for t in (x, *states, weight)):
+        given = " and ".join(sorted(str(t.dtype) for t in {id(t): t for t in (x, *states)}.values()))
+        raise ValueError(
+            f"{what} input dtype ({given}) does not match weight dtype ({weight.dtype}). Convert input: input.to({weight.dtype}), or convert model: model.to({x.dtype})"
+        )
+
+
 class RNNBase(Module):
     """What recurrent layers have in common."""
 
@@ -174,6 +184,7 @@ class RNNBase(Module):
         return [zeros(layers, batch, size, dtype=x.dtype) for size in sizes]
 
     def _check(self, x: Tensor, states: Sequence[Tensor], batch: int) -> None:
+        _check_dtypes(type(self).__name__, x, states, self.weight_ih_l0)
         if x.shape[-1] != self.input_size:
             raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[-1]}")
         for state, start in zip(states, self._start(x, batch), strict=True):
@@ -296,6 +307,7 @@ class _Cell(Module):
         shape = (*input.shape[:-1], self.hidden_size)
         count = 2 if self.mode == "LSTM" else 1
         given = [zeros(*shape, dtype=input.dtype) for _ in range(count)] if states is None else list(states)
+        _check_dtypes(type(self).__name__, input, given, self.weight_ih)
         weights = [self.weight_ih, self.weight_hh, *([self.bias_ih, self.bias_hh] if self.bias else [])]
         return tuple(apply(_cell, (input, *given, *weights), (self.mode, self.bias)))
 

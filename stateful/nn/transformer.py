@@ -125,6 +125,10 @@ class MultiheadAttention(Module):
         value = key if value is None else value
         self._check(query, attn_mask, key.shape[0])
         length, batch, _ = query.shape
+        if key_padding_mask is not None:
+            for place, size in enumerate((batch, key.shape[0])):
+                found = key_padding_mask.shape[place] if key_padding_mask.ndim == 2 else None
+                assert found == size, f"Expected key_padding_mask.shape[{place}] to be {size}, but got {found}: its shape is {tuple(key_padding_mask.shape)}, of (batch, keys)"
         q, k, v = self._projected(query, key, value)
         k, v, attn_mask, key_padding_mask = self._extended(k, v, attn_mask, key_padding_mask)
         q, k, v = (x.reshape(x.shape[0], batch, self.num_heads, self.head_dim).permute(1, 2, 0, 3) for x in (q, k, v))

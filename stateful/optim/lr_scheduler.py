@@ -35,12 +35,18 @@ class LRScheduler:
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._step_count = 0
+        self._is_initial = False
         self._last_lr: list[float] = []
         self._start()
 
     def _start(self) -> None:
+        """The first rates: those that groups have where a schedule goes on from the rates before."""
         self._step_count = 0
-        self.step()
+        self._is_initial = True
+        try:
+            self.step()
+        finally:
+            self._is_initial = False
 
     @property
     def _rates(self) -> list[float]:
@@ -110,7 +116,7 @@ class MultiplicativeLR(LambdaLR):
     """The rate before times a function of the step."""
 
     def get_lr(self) -> list[Any]:
-        if self.last_epoch == 0:
+        if self._is_initial:
             return self._rates
         return [lr * f(self.last_epoch) for f, lr in zip(self.lr_lambdas, self._rates, strict=True)]
 
@@ -178,7 +184,7 @@ class LinearLR(LRScheduler):
     def get_lr(self) -> list[Any]:
         if self.last_epoch == 0:
             return [lr * self.start_factor for lr in self._rates]
-        if self.last_epoch > self.total_iters:
+        if self._is_initial or self.last_epoch > self.total_iters:
             return self._rates
         gap = self.end_factor - self.start_factor
         return [lr * (1.0 + gap / (self.total_iters * self.start_factor + (self.last_epoch - 1) * gap)) for lr in self._rates]
@@ -196,7 +202,7 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
-        return self._rates if self.last_epoch == 0 else [lr * self.gamma for lr in self._rates]
+        return self._rates if self._is_initial else [lr * self.gamma for lr in self._rates]
 
     def _get_closed_form_lr(self) -> list[float]:
         return [base * self.gamma**self.last_epoch for base in self.base_lrs]
@@ -210,7 +216,7 @@ class PolynomialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
-        if self.last_epoch == 0 or self.last_epoch > self.total_iters:
+        if self._is_initial or self.last_epoch > self.total_iters:
             return self._rates
         factor = ((1.0 - self.last_epoch / self.total_iters) / (1.0 - (self.last_epoch - 1) / self.total_iters)) ** self.power
         return [lr * factor for lr in self._rates]
@@ -228,10 +234,8 @@ class CosineAnnealingLR(LRScheduler):
 
     def get_lr(self) -> list[Any]:
         t, period = self.last_epoch, self.T_max
-        if t == 0:
+        if self._is_initial:
             return self._rates
-        if self._step_count == 1 and t > 0:
-            return self._get_closed_form_lr()
         if (t - 1 - period) % (2 * period) == 0:
             rise = (1 - math.cos(math.pi / period)) / 2
             return [lr + (base - self.eta_min) * rise for base, lr in zip(self.base_lrs, self._rates, strict=True)]

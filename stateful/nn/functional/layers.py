@@ -9,7 +9,7 @@ from typing import Any
 import fdl.random
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.errors import ShapeError
+from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._checks import Failure, OutsideError, check_range, in_self
@@ -23,12 +23,14 @@ __all__ = ["alpha_dropout", "bilinear", "dropout", "dropout1d", "dropout2d", "dr
 
 def _linear_body(x: Any, weight: Any, bias: Any = None) -> Any:
     a, w = aval_of(x), aval_of(weight)
-    if not a.ndim or a.shape[-1] != w.shape[-1] or a.dtype != w.dtype:
+    if a.dtype != w.dtype:
+        raise DtypeError(f"mat1 and mat2 must have the same dtype, but got {a.describe()} and {w.describe()}", hint=f"x.to(weight.dtype), or layer.to(torch.{a.dtype.name})")
+    if not a.ndim or a.shape[-1] != w.shape[-1]:
         rows = math.prod(a.shape[:-1])
         raise ShapeError(
             f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1] if a.ndim else 0} and {w.shape[-1]}x{w.shape[0]})",
             why=f"the layer takes {w.dtype.name}[..., {w.shape[-1]}], it got {a.describe()}",
-            hint="x.flatten(1), x.float(), or another in_features",
+            hint="x.flatten(1), or another in_features",
         )
     out = ops.dot_general(x, weight, (((a.ndim - 1,), (1,)), ((), ())))
     return out if bias is None else ops.add(out, bias)

@@ -13,7 +13,7 @@ from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._checks import Failure, OutsideError, broken, check_domain, check_range, require
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful._tensor import Tensor, TensorError, apply
 from fdl.stateful.functions.reductions import power_norm
 from fdl.stateful.nn.functional.layers import linear
 from fdl.stateful.nn.functional.settings import settings_of
@@ -212,8 +212,8 @@ def _check_labels(input: Tensor, target: Tensor, ignore: int) -> None:
         if shape and labels and shape[0] != labels[0]:
             raise ValueError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({labels[0]}).")
         raise RuntimeError(f"Expected target size {list(shape[:classes] + shape[classes + 1 :])}, got {list(labels)}")
-    if not dtypes.is_integer(kind):
-        raise RuntimeError(f"expected scalar type Long but found {target.dtype}")
+    if kind not in (dtypes.int64, dtypes.uint8):
+        raise TensorError(f"expected target dtype to be Long or Byte, but got {target.dtype}", why="labels are numbers of classes", hint="target.long()")
     count = shape[classes]
     if not array.aval.size or target._lies_within(0, count - 1):
         return

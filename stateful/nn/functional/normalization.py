@@ -152,6 +152,8 @@ def batch_norm(
     if input.numel() == input.shape[1]:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     out, mean, variance = apply(_batch_norm, (input, *affine, eps))
+    if not input.numel():  # of nothing there are no statistics
+        return out
     with no_grad():
         pairs = (running_mean, mean), (running_var, variance)
         overwrite_all([(running, apply(_moved, (running, found, float(momentum)))) for running, found in pairs if running is not None])

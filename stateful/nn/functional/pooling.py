@@ -11,6 +11,7 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.graph import Literal
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.ops.reduction import lowest
@@ -178,7 +179,7 @@ def _avg_body(x: Any, window: Sizes, strides: Sizes, padding: Sizes, places: Siz
     total = ops.reduce_windows("add", wide, (*lead, *window), (*lead, *strides), (*lead, *ones))
     beyond = any((m - 1) * s + k > d + 2 * p for d, m, k, s, p in zip(shape[-n:], places, window, strides, padding, strict=True))
     if divisor is not None or (not beyond and (counted or not any(padding))):
-        return ops.div(total, float(math.prod(window) if divisor is None else divisor))
+        return ops.div(total, Literal(math.prod(window) if divisor is None else divisor, aval_of(x).dtype))
     for k in range(n):
         along = _count_along(shape[len(lead) + k], places[k], window[k], strides[k], padding[k], counted, aval_of(x).dtype)
         total = ops.div(total, ops.broadcast(along, aval_of(total).shape, (len(lead) + k,)))
@@ -196,6 +197,9 @@ def _avg_pool(n: int) -> Callable[..., Any]:
         strides, padded = sizes_of(stride, n) if stride else window, sizes_of(padding, n)
         places = _places(input.shape[-n:], window, strides, padded, (1,) * n, ceil_mode)
         _checked(input, n, window, strides, padded, places, "avg_pool")
+        kind = aval_of(input._value()).dtype
+        if not dtypes.is_float(kind) and kind != dtypes.int64:
+            raise NotImplementedError(f'"avg_pool{n}d" is not implemented for {input.dtype}: means are of floats, or of int64, which truncates')
         if divisor_override == 0:
             raise RuntimeError("divisor must be not zero")
         return apply(_avg, (input,), (window, strides, padded, places, count_include_pad, divisor_override))
