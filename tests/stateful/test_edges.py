@@ -46,7 +46,7 @@ CASES = {  # function of x, x, its values, the gradient of their sum
     "std over an axis": (lambda x: x.view(2, 2).std(1), [2.0, 2.0, 1.0, 3.0], [0.0, 1.414214], [0.0, 0.0, -0.7071068, 0.7071068]),
     "sinh": (lambda x: torch.sinh(x), [0.0, 100.0, -100.0, 1e-08], [0.0, inf, -inf, 1e-08], [1.0, inf, inf, 1.0]),
     "cosh": (lambda x: torch.cosh(x), [0.0, 1e-08, 100.0], [1.0, 1.0, inf], [0.0, 1e-08, inf]),
-    "asinh": (lambda x: torch.asinh(x), [0.0, 1e30, -1e30, inf], [0.0, 69.7707, -69.7707, inf], [1.0, 0.0, 0.0, 0.0]),
+    "asinh": (lambda x: torch.asinh(x), [0.0, 1e30, -1e30, inf], [0.0, 69.7707, -69.7707, inf], [1.0, 1e-30, 1e-30, 0.0]),
     "acosh": (lambda x: torch.acosh(x), [1.0, 10000000000.0, inf], [0.0, 23.719, inf], [inf, 1e-10, 0.0]),
     "asin": (lambda x: torch.asin(x), [1.0, -1.0, 0.0], [1.570796, -1.570796, 0.0], [inf, inf, 1.0]),
     "acos": (lambda x: torch.acos(x), [1.0, -1.0, 0.0], [0.0, 3.141593, 1.570796], [-inf, -inf, -1.0]),
