@@ -1,7 +1,7 @@
 """PyTorch's own files, read and written without it: a zip archive with a pickle of the containers and one record for the bytes of each storage.
 
-The reader is restricted: it makes tensors and containers, and refuses every other class by its name, so that nothing in a file is executed.  The writer emits
-the names that PyTorch's loader looks for.  Format: what `torch.save` has written since 1.6.
+The reader is restricted: it makes tensors and containers, and refuses every other class by its name, so that nothing in a file is executed.  What it takes in
+memory is bounded by the file's size.  The writer emits the names that PyTorch's loader looks for.  Format: what `torch.save` has written since 1.6.
 """
 
 from __future__ import annotations
@@ -9,51 +9,43 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import struct
 import zipfile
+import zlib
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fdl.core.array import ConcreteArray, from_numpy
 from fdl.core.avals import shaped
-from fdl.core.blocks import aside
+from fdl.core.limits import machine_memory
 from fdl.stateful._complex import ComplexTensor, of_numpy
 from fdl.stateful._dtypes import device, dtype, of
+from fdl.stateful._files import Bytes, View
+from fdl.stateful._pickles import Call, key, unpickled
 from fdl.stateful._results import Size
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.nn.parameter import PARAMETERS, Parameter
 
 MAGIC = b"PK\x03\x04"
 _ALIGNMENT = 64  # bytes, of each storage in a file, so that a mapped one is read where it lies
+_GROWTH, _LEAST = 16, 1 << 20  # times a file's size, and bytes: what its records may unpack to, and what its tensors may take, which may repeat elements
+_RANK = 32  # dimensions, as many as NumPy's oldest arrays have
 
 _STORAGES = {
     "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16", "LongStorage": "int64", "IntStorage": "int32",
     "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
     "ComplexDoubleStorage": "complex128",
 }  # fmt: skip
+_PLAIN: dict[type, Callable[[Any], Any]] = {bool: bool, int: int.__int__, float: float.__float__, str: str.__str__, bytes: lambda x: b"".join([x])}
 _STORAGE_OF = {name: storage for storage, name in _STORAGES.items()}
 _DTYPE_NAMES = {*_STORAGE_OF, "float", "double", "half", "long", "int", "short"}
 
 
 # Reading
-
-
-def _rebuild_tensor(storage: np.ndarray[Any, Any], offset: int, size: Any, stride: Any, requires_grad: bool = False, *rest: Any) -> Any:
-    """A tensor from places in a storage; RuntimeError for places outside of it."""
-    size, stride = tuple(map(int, size)), tuple(map(int, stride))
-    empty = 0 in size
-    last = int(offset) + sum((d - 1) * s for d, s in zip(size, stride, strict=True))
-    if min((*size, *stride, int(offset)), default=0) < 0 or (not empty and last >= storage.size):
-        raise RuntimeError("load: a tensor lies outside of its storage")
-    if empty:
-        values = np.zeros(size, storage.dtype)
-    else:
-        steps = tuple(s * storage.itemsize for s in stride)
-        values = np.lib.stride_tricks.as_strided(storage[int(offset) :], size, steps)
-    if values.dtype.kind == "c":
-        return of_numpy(values).requires_grad_(bool(requires_grad))
-    return wrap(array_in(values, not storage.flags.owndata and isinstance(storage.base, memoryview))).requires_grad_(bool(requires_grad))
 
 
 def array_in(values: np.ndarray[Any, Any], mapped: bool) -> ConcreteArray:
@@ -63,103 +55,192 @@ def array_in(values: np.ndarray[Any, Any], mapped: bool) -> ConcreteArray:
     return from_numpy(values)
 
 
-def _rebuild_parameter(data: Tensor, requires_grad: bool, *rest: Any) -> Parameter:
-    return Parameter(data.detach(), bool(requires_grad))
+def elements(data: memoryview, dtype: Any) -> np.ndarray[Any, Any]:
+    """The numbers in these bytes; ValueError for a bool that is neither 0 nor 1, which would be neither true nor false."""
+    values = np.frombuffer(data, dtype)
+    if values.dtype == np.bool_ and values.size and values.view(np.uint8).max() > 1:
+        raise ValueError("a bool is neither 0 nor 1")
+    return values
+
+
+def sizes(given: Any) -> tuple[int, ...]:
+    """Sizes or strides in a file; ValueError for other things than a few numbers from 0 on."""
+    if not isinstance(given, (list, tuple)) or len(given) > _RANK or not all(type(n) is int and 0 <= n < 1 << 63 for n in given):
+        raise ValueError("a shape or a stride is no list of numbers from 0 on")
+    return tuple(given)
+
+
+def _rebuild_parameter(data: Any, requires_grad: bool, *rest: Any) -> Any:
+    if not isinstance(data, (Tensor, ComplexTensor)):
+        raise ValueError("a parameter is made of what is no tensor")
+    values: Any = data.detach()
+    return Parameter(values, bool(requires_grad))
 
 
 def _size(values: Any = ()) -> Size:
-    return Size(tuple(map(int, values)))
+    return Size(sizes(values))
+
+
+def _ordered(items: Any = ()) -> OrderedDict[Any, Any]:
+    return OrderedDict((key(k), v) for k, v in items)
+
+
+def _device(kind: str, index: int | None = None) -> device:
+    if type(kind) is not str or not (index is None or type(index) is int):
+        raise ValueError("a device is no name and number")
+    return device(kind, index)
+
+
+def _bytes_of(text: str = "", encoding: str = "latin1") -> bytes:
+    """Bytes, which old pickles keep as text."""
+    if type(text) is not str or encoding not in ("latin1", "latin-1"):
+        raise ValueError("bytes are no text in Latin-1")
+    return text.encode("latin1")
+
+
+def _complex_of(real: float, imag: float) -> complex:
+    return complex(float(real), float(imag))
+
+
+def _set_of(items: Any = ()) -> set[Any]:
+    return set(map(key, items))
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "Size"): _size,
-    ("torch", "device"): device,
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    **{("torch", name): name for name in _STORAGES},
+    ("collections", "OrderedDict"): Call(_ordered),
+    ("torch", "Size"): Call(_size),
+    ("torch", "device"): Call(_device),
+    ("torch._utils", "_rebuild_parameter"): Call(_rebuild_parameter),
+    ("torch._utils", "_rebuild_parameter_with_state"): Call(_rebuild_parameter),
+    ("_codecs", "encode"): Call(_bytes_of),
+    **{(module, name): Call(f) for module in ("builtins", "__builtin__") for name, f in (("bytes", _bytes_of), ("complex", _complex_of), ("set", _set_of))},
 }
 
 
-class _Reader(pickle.Unpickler):
-    """Knows tensors and containers; with `trusting`, any class, PyTorch's names standing for fdl's."""
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The type of a storage."""
 
-    def __init__(self, data: bytes, archive: zipfile.ZipFile, prefix: str, swapped: bool, trusting: bool, mapped: memoryview | None) -> None:
-        super().__init__(io.BytesIO(data))
-        self.mapped = mapped
-        self.archive, self.prefix, self.swapped, self.trusting = archive, prefix, swapped, trusting
-        self.storages: dict[str, np.ndarray[Any, Any]] = {}
+    name: str
 
-    def _record(self, name: str) -> Any:
-        """The bytes of a record: of a mapped file, where they lie."""
-        info = self.archive.getinfo(name)
-        if self.mapped is None or info.compress_type != zipfile.ZIP_STORED:
-            return self.archive.read(name)
-        head = self.mapped[info.header_offset : info.header_offset + 30]
-        start = info.header_offset + 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
-        return self.mapped[start : start + info.file_size]
 
-    def find_class(self, module: str, name: str) -> Any:
+class _Archive:
+    """Records of a file, and the storages and tensors in them.  ValueError where something does not fit."""
+
+    def __init__(self, data: memoryview, trusting: bool, mapped: bool) -> None:
+        self.data, self.mapped = data, mapped
+        self.unpacked = self.left = machine_memory() if trusting else _GROWTH * len(data) + _LEAST
+        self.file = zipfile.ZipFile(io.BufferedReader(View(data)))
+        self.records = {info.filename: info for info in self.file.infolist()}
+        if len(self.records) != len(self.file.infolist()):
+            raise ValueError("two of its records have one name")
+        self._take("unpacked", sum(info.file_size for info in self.records.values()))
+        found = [name for name in self.records if name.rpartition("/")[2] == "data.pkl"]
+        if len(found) != 1:
+            raise ValueError("the archive has no data.pkl; scripted models are not read" if not found else "two of its records are data.pkl")
+        self.main = found[0]
+        self.prefix = found[0].removesuffix("data.pkl")
+        order = bytes(self.record("byteorder")) if f"{self.prefix}byteorder" in self.records else b"little"
+        if order not in (b"little", b"big"):
+            raise ValueError(f"its byteorder is {order[:20]!r}")
+        self.swapped = order == b"big"
+        self.storages: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
+
+    def _take(self, account: str, count: int) -> None:
+        """Take bytes of memory; ValueError where a file of this size has no right to so many."""
+        setattr(self, account, getattr(self, account) - count)
+        if getattr(self, account) < 0:
+            raise ValueError(
+                f"it holds {len(self.data):,} bytes, and what is read from it takes more than {_GROWTH} times as many: load(..., weights_only=False) has no such limit"
+            )
+
+    def record(self, name: str) -> memoryview:
+        """The bytes of a record, where they lie, their checksum compared unless they are mapped."""
+        info = self.records[self.prefix + name]
+        if info.compress_type == zipfile.ZIP_DEFLATED:
+            return memoryview(self.file.read(info))
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise ValueError(f"its record {name} is packed in an unknown way")
+        with self.file.open(info):  # the name and the place in the record's own header are the same
+            head = self.data[info.header_offset + 26 : info.header_offset + 30]
+        start = info.header_offset + 30 + int.from_bytes(head[:2], "little") + int.from_bytes(head[2:], "little")
+        found = self.data[start : start + info.file_size]
+        if len(found) != info.file_size:
+            raise ValueError(f"its record {name} is cut off")
+        if not self.mapped and zlib.crc32(found) != info.CRC:
+            raise ValueError(f"its record {name} has another checksum than it was written with")
+        return found
+
+    def storage(self, pid: Any) -> np.ndarray[Any, Any]:
+        """The storage that a persistent id names."""
+        if type(pid) is not tuple or len(pid) < 5 or pid[0] != "storage" or type(pid[1]) is not _Kind or type(pid[2]) is not str or type(pid[4]) is not int:
+            raise ValueError("one of its storages has no name, type and size")
+        name = pid[1].name
+        if (name, pid[2]) not in self.storages:
+            data = self.record(f"data/{pid[2]}")
+            values = elements(data, np.dtype(of(_STORAGES[name]).np))
+            if values.size < pid[4]:
+                raise ValueError(f"its storage {pid[2]} has {values.size} elements instead of {pid[4]}")
+            self.storages[name, pid[2]] = values.byteswap() if self.swapped else values
+        return self.storages[name, pid[2]]
+
+    def tensor(self, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, *rest: Any) -> Any:
+        """A tensor of the elements at places in a storage, which may repeat them."""
+        if type(storage) is not np.ndarray:
+            raise ValueError("a tensor has no storage")
+        (start,), size, stride = sizes((offset,)), sizes(size), sizes(stride)
+        last = start + sum((d - 1) * s for d, s in zip(size, stride, strict=True))
+        if 0 in size:
+            values = np.zeros(size, storage.dtype)
+        elif last < storage.size:
+            self._take("left", math.prod(size) * storage.itemsize)
+            steps = tuple(s * storage.itemsize for s in stride)
+            values = np.lib.stride_tricks.as_strided(storage[start:], size, steps, writeable=False)
+        else:
+            raise ValueError("a tensor lies outside of its storage")
+        found: Any = of_numpy(values) if values.dtype.kind == "c" else wrap(array_in(values, self.mapped and not self.swapped))
+        return found.requires_grad_(bool(requires_grad))
+
+    def find(self, module: str, name: str) -> Any:
+        """What a name in a file stands for; UnpicklingError for one that stands for nothing."""
         if (module, name) in _ALLOWED:
             return _ALLOWED[module, name]
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return Call(self.tensor)
+        if module == "torch" and name in _STORAGES:
+            return _Kind(name)
         if module == "torch" and name in _DTYPE_NAMES:
             return of(name)
-        if self.trusting:
+        raise pickle.UnpicklingError(f"Weights only load failed. Unsupported global: GLOBAL {module[:80]}.{name[:80]} was not an allowed global by default.")
+
+
+class _Trusting(pickle.Unpickler):
+    """Makes objects of any class, PyTorch's names standing for fdl's: it runs what a file says."""
+
+    def __init__(self, data: memoryview, archive: _Archive) -> None:
+        super().__init__(io.BytesIO(data))
+        self.archive = archive
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] in ("builtins", "__builtin__", "collections", "_codecs"):
+            return super().find_class(module, name)
+        try:
+            found = self.archive.find(module, name)
+        except pickle.UnpicklingError:
             return super().find_class(module.replace("torch", "fdl.stateful", 1) if module.split(".")[0] == "torch" else module, name)
-        raise pickle.UnpicklingError(
-            f"Weights only load failed. Unsupported global: GLOBAL {module}.{name} was not an allowed global by default. "
-            "A file may hold tensors, numbers, strings and containers; load(..., weights_only=False) runs code from the file: only for files that you trust."
-        )
+        return found.call if type(found) is Call else found
 
     def persistent_load(self, pid: Any) -> np.ndarray[Any, Any]:
-        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or pid[1] not in _STORAGES:
-            raise pickle.UnpicklingError(f"load: unknown storage {pid!r}")
-        key = str(pid[2])
-        if key not in self.storages:
-            values = np.frombuffer(self._record(f"{self.prefix}data/{key}"), np.dtype(of(_STORAGES[pid[1]]).np))
-            self.storages[key] = values.byteswap() if self.swapped else values
-        return self.storages[key]
-
-
-class _View(io.RawIOBase):
-    """Bytes as a file, without a copy of all."""
-
-    def __init__(self, data: memoryview) -> None:
-        self.data, self.place = data, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self.place = max(0, offset + (0, self.place, len(self.data))[whence])
-        return self.place
-
-    def tell(self) -> int:
-        return self.place
-
-    def readinto(self, buffer: Any) -> int:
-        part = self.data[self.place : self.place + len(buffer)]
-        buffer[: len(part)] = part
-        self.place += len(part)
-        return len(part)
+        return self.archive.storage(pid)
 
 
 def read(data: memoryview, trusting: bool, mapped: bool = False) -> Any:
-    """What an archive holds; RuntimeError where it is damaged, UnpicklingError for a class that is not allowed.  `mapped` bytes are not copied."""
-    try:
-        with zipfile.ZipFile(io.BufferedReader(_View(data))) as archive:
-            names = archive.namelist()
-            main = next((n for n in names if n.endswith("data.pkl")), None)
-            if main is None:
-                raise RuntimeError("load: the archive has no data.pkl; scripted models are not read")
-            prefix = main[: -len("data.pkl")]
-            order = archive.read(f"{prefix}byteorder") if f"{prefix}byteorder" in names else b"little"
-            return _Reader(archive.read(main), archive, prefix, order == b"big", trusting, data if mapped else None).load()
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise RuntimeError(f"load: the archive is damaged: {error}") from error
+    """What an archive holds.  UnpicklingError for a class that is not allowed; where it is damaged what `reading` names.  `mapped` bytes are not copied."""
+    archive = _Archive(data, trusting, mapped)
+    text = archive.record("data.pkl")
+    if trusting:
+        return _Trusting(text, archive).load()
+    return unpickled(bytes(text), archive.find, archive.storage, (_Kind, np.ndarray))
 
 
 # Writing
@@ -241,31 +322,52 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
         return OrderedDict(items) if isinstance(x, OrderedDict) else dict(items)
     if isinstance(x, (list, tuple)):
         return (list if isinstance(x, list) else tuple)([_converted(v, storages, seen, names, f"{path}.{i}") for i, v in enumerate(x)])
-    if isinstance(x, np.generic):
+    if isinstance(x, np.generic) and not isinstance(x.item(), np.generic):
         return x.item()
-    if x is None or isinstance(x, (bool, int, float, str, bytes)):
+    if x is None or type(x) in _PLAIN:
         return x
+    for kind, plain in _PLAIN.items():
+        if isinstance(x, kind):  # of a class of the user, which a reader would refuse
+            return plain(x)
     raise TypeError(f"save: cannot store {type(x).__name__} at {path or 'the top'}; save a module's state_dict()")
 
 
-def written(obj: Any) -> bytes:
-    """The bytes of an archive that PyTorch reads."""
+def written(obj: Any) -> list[Bytes]:
+    """An archive that PyTorch reads, in pieces."""
     storages: list[bytes] = []
     tree = _converted(obj, storages, {}, {}, "")
     text = io.BytesIO()
     _Writer(text, 2).dump(tree)
-    return aside(lambda: _zipped(text.getvalue(), storages))  # an interrupt would leave `zipfile` with errors of its own
+    records = {"data.pkl": text.getvalue(), "byteorder": b"little", **{f"data/{i}": data for i, data in enumerate(storages)}, "version": b"3\n"}
+    return _zipped({f"archive/{name}": data for name, data in records.items()})
 
 
-def _zipped(text: bytes, storages: list[bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", text)
-        archive.writestr("archive/byteorder", "little")
-        for i, data in enumerate(storages):
-            info = zipfile.ZipInfo(f"archive/data/{i}")
-            room = -(out.tell() + 30 + len(info.filename) + 4) % _ALIGNMENT
-            info.extra = b"FB" + room.to_bytes(2, "little") + bytes(room)
-            archive.writestr(info, data)
-        archive.writestr("archive/version", "3\n")
-    return out.getvalue()
+_FULL32, _FULL16 = (1 << 32) - 1, (1 << 16) - 1  # what stands for a number that has its place elsewhere
+_NEEDED, _FIRST_DAY = 45, 0x21  # the version of the format that has 64-bit numbers; the first of January 1980
+
+
+def _zipped(records: dict[str, bytes]) -> list[Bytes]:
+    """A zip archive of records that are not packed, each aligned, in pieces.  Source: APPNOTE.TXT 6.3.10, PKWARE, sections 4.3 and 4.5.3."""
+    pieces: list[Bytes] = []
+    central: list[bytes] = []
+    place = 0
+    for name, data in records.items():
+        label, size, crc = name.encode(), len(data), zlib.crc32(data)
+        short = min(size, _FULL32)
+        large = struct.pack("<HHQQ", 1, 16, size, size) if short == _FULL32 else b""
+        room = -(place + 30 + len(label) + len(large) + 4) % _ALIGNMENT
+        extra = large + struct.pack("<2sH", b"FB", room) + bytes(room)
+        fields = struct.pack("<HHHHHIIIHH", _NEEDED, 0, 0, 0, _FIRST_DAY, crc, short, short, len(label), len(extra))
+        at = struct.pack("<HHQQQ", 1, 24, size, size, place) if max(size, place) >= _FULL32 else b""
+        sizes_here = (_FULL32, _FULL32) if at else (short, short)
+        head = struct.pack("<HHHHHHIIIHHHHHII", _NEEDED, _NEEDED, 0, 0, 0, _FIRST_DAY, crc, *sizes_here, len(label), len(at), 0, 0, 0, 0, _FULL32 if at else place)
+        central.append(b"PK\x01\x02" + head + label + at)
+        pieces += [MAGIC + fields + label + extra, data]
+        place += len(pieces[-2]) + size
+    directory = b"".join(central)
+    end, count, length = place, len(records), len(directory)
+    if max(end, length) >= _FULL32 or count >= _FULL16:
+        directory += b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, _NEEDED, _NEEDED, 0, 0, count, count, length, end)
+        directory += b"PK\x06\x07" + struct.pack("<IQI", 0, end + length, 1)
+        end, length, count = _FULL32, _FULL32, _FULL16
+    return [*pieces, directory, b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, count, count, length, end, 0)]
