@@ -11,6 +11,7 @@ from fdl.core.array import from_numpy
 from fdl.extend import Leaf
 from fdl.stateful import _random, nn
 from fdl.stateful._dtypes import to_numpy
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.functions import elementwise, rearranging, shapes
@@ -52,7 +53,7 @@ def _reshaped(f: Callable[..., Tensor], name: str) -> Callable[..., Any]:
 
     def public(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self.is_leaf and self.requires_grad and grad_mode.enabled:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+            raise TensorError("a leaf Variable that requires grad is being used in an in-place operation.")
         before = wrap(None)
         for slot in ("_storage", "_view", "_edge", "_result"):
             setattr(before, slot, getattr(self, slot))
@@ -89,7 +90,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
     lead = self.ndim - len(shape)
     if lead < 0 or any(d not in (1, n) for d, n in zip(shape, self.shape[lead:], strict=True)):
-        raise RuntimeError(f"size {list(shape)} is not expandable to size {list(self.shape)}.")
+        raise TensorError(f"size {list(shape)} is not expandable to size {list(self.shape)}.")
     out: Any = self.sum(tuple(np.arange(lead).tolist())) if lead else self
     dims = [i for i, d in enumerate(shape) if d == 1 != out.shape[i]]
     return out.sum(dims, keepdim=True) if dims else out  # type: ignore[no-any-return]
@@ -110,7 +111,7 @@ def is_nonzero(input: Tensor) -> bool:
     False
     """
     if input.numel() != 1:
-        raise RuntimeError("Boolean value of Tensor with " + ("no values" if not input.numel() else "more than one value") + " is ambiguous")
+        raise TensorError("Boolean value of Tensor with " + ("no values" if not input.numel() else "more than one value") + " is ambiguous")
     return bool(input.item() != 0)
 
 

@@ -20,6 +20,7 @@ from fdl.core.blocks import Block
 from fdl.extend import Function, Leaf, recorders, running_trace
 from fdl.stateful._dtypes import device as device_type
 from fdl.stateful._dtypes import dtype, of, to_numpy
+from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tape import autocasting, grad_mode
 from fdl.stateful._tensor import Tensor, converted
 
@@ -222,10 +223,10 @@ class autocast(Block["autocast"]):
 
     def __init__(self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None) -> None:
         if not isinstance(device_type, str):
-            raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
+            raise ArgumentError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
         self.device = _device(device_type)
         if not is_autocast_available(self.device):
-            raise RuntimeError(f"User specified an unsupported autocast device_type '{self.device}'")
+            raise TensorError(f"User specified an unsupported autocast device_type '{self.device}'")
         self.fast_dtype = get_autocast_dtype(self.device) if dtype is None else of(to_numpy(dtype))
         self._cache_enabled = _state.caching if cache_enabled is None else cache_enabled
         self._enabled = bool(enabled)

@@ -16,8 +16,9 @@ from fdl import ops
 from fdl.core.blocks import whole
 from fdl.extend import Function, Leaf, Node, current_recorder, running_trace, walk
 from fdl.stateful._cells import note_gradient
+from fdl.stateful._errors import OperandError, TensorError
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, in_pieces, method, wrap
+from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, method, wrap
 
 _stacked = Function(lambda *gs: ops.concatenate([ops.expand_dims(g, (0,)) for g in gs], 0), "stack")
 _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
@@ -97,7 +98,7 @@ class _Watched(_OfArrays):
         found = super().pull(node, cotangents)
         for i, ct in enumerate(found):
             if ct is not None and np.isnan(ct._numpy().astype(np.float32)).any():
-                raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
+                raise TensorError(f"Function '{node.name()}' returned nan values in its {i}th output.")
         return found
 
 
@@ -149,7 +150,7 @@ def _in_pieces(tensors: Sequence[Any], gradients: Sequence[Any] | None) -> tuple
         given = None if gradients is None else gradients[i]
         if isinstance(t, Composite):
             if given is None:
-                raise RuntimeError("grad can be implicitly created only for real scalar outputs but got a complex one")
+                raise TensorError("grad can be implicitly created only for real scalar outputs but got a complex one")
             pairs = list(zip(t.pieces(), t.pieces_like(given), strict=True))
             found += [pair for pair in pairs if pair[0]._node() is not None] or pairs
         else:
@@ -162,15 +163,15 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any] | None, create_gr
     for i, t in enumerate(tensors):
         node = t._node()
         if node is None:
-            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+            raise TensorError(f"element {i} of tensors does not require grad and does not have a grad_fn")
         given = gradients[i] if gradients is not None else None
         aval = t._aval
         if given is None:
             if aval.size != 1:
-                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+                raise TensorError("grad can be implicitly created only for scalar outputs")
             given = wrap(_ones.record((), (aval.shape, aval.dtype))[0][0])
         elif given.shape != t.shape:
-            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape of {t.shape}.")
+            raise TensorError(f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape of {t.shape}.")
         roots.append((node, t._index(), given if create_graph else given._value()))
     return roots
 
@@ -226,7 +227,7 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     for t in targets:
         if t._node() is None:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
+            raise TensorError("One of the differentiated Tensors does not require grad")
     wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
     if running_trace() is None:
         current_recorder().look_at_checks()
@@ -239,7 +240,7 @@ def grad(
     for t in targets:
         ct = wanted[t._node(), t._index()]
         if ct is None and not (allow_unused or materialize_grads):
-            raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
+            raise TensorError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
         if ct is None and materialize_grads:
             ct = ops.zeros_like(t._aval)
         results.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
@@ -255,7 +256,7 @@ def _grad_of_pieces(sources: Any, inputs: Sequence[Any], gradients: Any, retain_
         own = [next(found) for _ in group]
         if all(g is None for g in own):
             if not allow_unused:
-                raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
+                raise TensorError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
             results.append(None)
             continue
         full = [wrap(ops.zeros_like(p._aval)) if g is None else g for g, p in zip(own, group, strict=True)]
@@ -279,9 +280,9 @@ def _assign_gradient(self: Tensor, value: Any) -> None:
     """`x.grad = value`: None, or a tensor of the same shape and dtype."""
     if value is not None:
         if not isinstance(value, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            raise OperandError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
         if value is self:
-            raise RuntimeError("can't assign Variable as its own grad")
+            raise TensorError("can't assign Variable as its own grad")
         if tuple(value.shape) != tuple(self.shape):
             raise TensorError(
                 f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size '{list(self.shape)}'",

@@ -20,8 +20,9 @@ from fdl.core.graph import interpret
 from fdl.core.trace import Tracer, aval_of, transforming
 from fdl.extend import Function, current_recorder, cut
 from fdl.ops import Failure
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Tensor, TensorError
+from fdl.stateful._tensor import Tensor
 
 __all__ = ["Failure", "OutsideError", "along", "broken", "check_domain", "check_range", "in_self", "require"]
 

@@ -21,6 +21,7 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful import _backward
 from fdl.stateful._dtypes import dtype, of, to_numpy
+from fdl.stateful._errors import MissingError, TensorError
 from fdl.stateful._format import text_of_pairs
 from fdl.stateful._results import Size
 from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, view_of, wrap
@@ -58,7 +59,7 @@ class ComplexTensor(Composite):
 
     def __init__(self, real: Tensor, imag: Tensor) -> None:
         if real.dtype != imag.dtype or not real.dtype.is_floating_point:
-            raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors of one type but got {real.dtype.legacy_name} and {imag.dtype.legacy_name}")
+            raise TensorError(f"Expected both inputs to be Half, Float or Double tensors of one type but got {real.dtype.legacy_name} and {imag.dtype.legacy_name}")
         if real.shape != imag.shape:
             shape = np.broadcast_shapes(tuple(real.shape), tuple(imag.shape))
             real, imag = real.expand(shape), imag.expand(shape)
@@ -138,13 +139,13 @@ class ComplexTensor(Composite):
     def __getattr__(self, name: str) -> Any:
         """Methods of tensors; `name_` overwrites the parts with what `name` gives."""
         if name.startswith("_"):
-            raise AttributeError(f"'ComplexTensor' object has no attribute '{name}'")
+            raise MissingError(f"'ComplexTensor' object has no attribute '{name}'")
         if name.endswith("_") and hasattr(Tensor, name[:-1]) and name[:-1] not in ("requires_grad",):
             f = getattr(self, name[:-1])
             return lambda *args, **kwargs: self._overwrite(f(*args, **kwargs))
         found = getattr(Tensor, name, None)
         if found is None:
-            raise AttributeError(f"'Tensor' object has no attribute '{name}'")
+            raise MissingError(f"'Tensor' object has no attribute '{name}'")
         if isinstance(found, property) and found.fget is not None:
             return found.fget(self)
         return MethodType(found, self) if callable(found) else found
@@ -195,7 +196,7 @@ class ComplexTensor(Composite):
     def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
         """Gradients of the leaves, for this gradient of the tensor."""
         if gradient is None:
-            raise RuntimeError("grad can be implicitly created only for real scalar outputs but got torch.complex64")
+            raise TensorError("grad can be implicitly created only for real scalar outputs but got torch.complex64")
         _backward.backward([self], [gradient], retain_graph, create_graph, inputs)
 
     def retain_grad(self) -> None:
@@ -395,7 +396,7 @@ def _applied(function: Function, operands: Sequence[Any], static: tuple[Any, ...
         return apply(function, tuple([x.ne(0) if isinstance(x, ComplexTensor) else x for x in operands]), static)
     if name in RULES:
         return RULES[name](*operands, *static)
-    raise RuntimeError(f'"{name}" is not implemented for complex tensors: use view_as_real, or the real and imaginary parts')
+    raise TensorError(f'"{name}" is not implemented for complex tensors: use view_as_real, or the real and imaginary parts')
 
 
 def _by_parts(function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:

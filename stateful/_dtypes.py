@@ -14,6 +14,7 @@ import numpy as np
 from fdl.core import dtypes
 from fdl.core.avals import ShapedArray
 from fdl.core.trace import aval_of
+from fdl.stateful._errors import OperandError, TensorError
 
 
 class dtype:
@@ -79,7 +80,7 @@ def to_numpy(x: Any) -> dtypes.DType:
     try:
         return dtypes.canonical(x)
     except TypeError:
-        raise TypeError(f"dtype must be torch.dtype, not {type(x).__name__}") from None
+        raise OperandError(f"dtype must be torch.dtype, not {type(x).__name__}") from None
 
 
 _PYTHON: dict[Any, dtypes.DType] = {float: dtypes.float32, int: dtypes.int64, bool: dtypes.bool_, complex: COMPLEX[0]}
@@ -103,7 +104,7 @@ class device:
     def __init__(self, type: Any, index: int | None = None) -> None:
         name, _, number = str(type).partition(":")
         if name not in ("cpu", "cuda", "mps", "meta"):
-            raise RuntimeError(f"Expected one of cpu, cuda, mps device type at start of device string: {name}")
+            raise TensorError(f"Expected one of cpu, cuda, mps device type at start of device string: {name}")
         self.type: str = name
         self.index = int(number) if number else index
 
@@ -126,7 +127,7 @@ CPU = device("cpu")
 def check_device(x: Any) -> None:
     """RuntimeError unless tensors can lie there."""
     if x is not None and device(x).type != "cpu":
-        raise RuntimeError(f"Tensors on {device(x)} are not available: fdl.stateful runs on the CPU; use device='cpu' or ask torch.cuda.is_available() first")
+        raise TensorError(f"Tensors on {device(x)} are not available: fdl.stateful runs on the CPU; use device='cpu' or ask torch.cuda.is_available() first")
 
 
 def category(d: dtypes.DType) -> int:

@@ -15,6 +15,7 @@ from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function, put
 from fdl.stateful._cells import refuse_step
+from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply, wrap
 
 __all__ = ["GradScaler"]
@@ -97,7 +98,7 @@ class GradScaler:
         if isinstance(outputs, Tensor):
             return outputs * self._scale
         if not isinstance(outputs, Iterable):
-            raise ValueError("outputs must be a Tensor or an iterable of Tensors")
+            raise ArgumentError("outputs must be a Tensor or an iterable of Tensors")
         scaled = [self.scale(x) for x in outputs]
         return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled  # type: ignore[call-arg]
 
@@ -107,13 +108,13 @@ class GradScaler:
             return
         scale, progress = self._known_scale("unscale_"), self._of(optimizer)
         if progress.stage == _UNSCALED:
-            raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
+            raise TensorError("unscale_() has already been called on this optimizer since the last update().")
         if progress.stage == _STEPPED:
-            raise RuntimeError("unscale_() is being called after step().")
+            raise TensorError("unscale_() is being called after step().")
         refuse_step("gradients are unscaled")
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if any(g._aval.dtype == np.float16 for g in gradients):
-            raise ValueError("Attempting to unscale FP16 gradients.")
+            raise ArgumentError("Attempting to unscale FP16 gradients.")
         if gradients:
             *values, progress.found = apply(_unscaled, (*[g.detach() for g in gradients], scale))
             bases = [g._storage for g in gradients if g._view is None]
@@ -129,11 +130,11 @@ class GradScaler:
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs:
-            raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
+            raise TensorError("Closure use is not currently supported if GradScaler is enabled.")
         self._known_scale("step")
         progress = self._of(optimizer)
         if progress.stage == _STEPPED:
-            raise RuntimeError("step() has already been called since the last update().")
+            raise TensorError("step() has already been called since the last update().")
         if progress.stage == _READY:
             self.unscale_(optimizer)
         assert progress.found is not None, "No inf checks were recorded for this optimizer."
@@ -219,7 +220,7 @@ class GradScaler:
         if not self._enabled:
             return
         if not state_dict:
-            raise RuntimeError("The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler.")
+            raise TensorError("The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler.")
         self._init_scale = state_dict["scale"]
         if self._scale is not None:
             self._set_scale(state_dict["scale"])

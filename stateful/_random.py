@@ -21,7 +21,8 @@ from fdl.extend import Function, note_cell, note_write, recording, refuse_write,
 from fdl.stateful._checks import Failure, broken, check_domain, require
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, part_dtype
 from fdl.stateful._dtypes import CPU, to_numpy
-from fdl.stateful._tensor import Tensor, TensorError, apply, check_cast, method, wrap
+from fdl.stateful._errors import OperandError, TensorError, UnsupportedError
+from fdl.stateful._tensor import Tensor, apply, check_cast, method, wrap
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal", "rand", "rand_like",
@@ -244,7 +245,7 @@ def shape_of(size: tuple[Any, ...]) -> tuple[int, ...]:
     given = size[0] if len(size) == 1 and isinstance(size[0], Iterable) and getattr(size[0], "shape", None) != () else size
     for place, d in enumerate(given):
         if not hasattr(d, "__index__"):
-            raise TypeError(f"argument 'size' must be tuple of ints, but found element of type {type(d).__name__} at pos {place}")
+            raise OperandError(f"argument 'size' must be tuple of ints, but found element of type {type(d).__name__} at pos {place}")
     shape = tuple([int(d) for d in given])
     if any(d < 0 for d in shape):
         raise TensorError(f"Trying to create tensor with negative dimension {next(d for d in shape if d < 0)}: {list(shape)}", hint="sizes from 0 on")
@@ -296,7 +297,7 @@ def randint(*args: Any, low: int = 0, high: int | None = None, size: Any = None,
     size = given.pop() if size is None else size
     low, high = (given[0], given[1]) if len(given) == 2 else (low, given[0]) if given else (low, high)
     if high is None or high <= low:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        raise TensorError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     return draw(_randint, (int(low), int(high)), (shape_of((size,)), to_numpy(dtype or int)), generator)  # type: ignore[no-any-return]
 
 
@@ -351,7 +352,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
 
 def _floats(x: Tensor, what: str) -> None:
     if not x.dtype.is_floating_point:
-        raise NotImplementedError(f"\"{what}\" not implemented for '{x.dtype.legacy_name}'")
+        raise UnsupportedError(f"\"{what}\" not implemented for '{x.dtype.legacy_name}'")
 
 
 _no_weight = Function(lambda p: ops.bitwise_not(ops.bitwise_and(ops.greater_equal(p, 0), ops.is_finite(p))), "check_weights")
@@ -381,7 +382,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     if num_samples <= 0:
         raise TensorError("cannot sample n_sample <= 0 samples", why=f"num_samples is {num_samples}")
     if not replacement and num_samples > input.shape[-1]:
-        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+        raise TensorError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     require(_no_weight, (input,), broken("probability tensor contains either `inf`, `nan` or element < 0", show=True))
     require(_no_mass, (input,), broken("invalid multinomial distribution (sum of probabilities <= 0)"))
     return draw(_gumbel_each if replacement else _gumbel_topk, (input.detach(),), (num_samples,), generator)  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl.stateful import _format
 from fdl.stateful._dtypes import device, dtype, to_numpy
+from fdl.stateful._errors import ArgumentError, OperandError, TensorError
 from fdl.stateful._tensor import Tensor
 
 __all__ = [
@@ -39,7 +40,7 @@ class finfo(_Info):
     def __init__(self, type: dtype | None = None) -> None:
         d = type if type is not None else _default()
         if not d.is_floating_point:
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{d}'")
+            raise OperandError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{d}'")
         info = jnp.finfo(to_numpy(d))
         facts = {"bits": d.itemsize * 8, "eps": float(info.eps), "max": float(info.max), "min": float(info.min), "tiny": float(info.tiny)}
         facts |= {"smallest_normal": facts["tiny"], "resolution": float(info.resolution)}
@@ -101,7 +102,7 @@ def set_printoptions(
 def set_float32_matmul_precision(precision: str) -> None:
     """Nothing: products of float32 are always in float32."""
     if precision not in ("highest", "high", "medium"):
-        raise ValueError(f"precision must be one of highest, high and medium, not {precision!r}")
+        raise ArgumentError(f"precision must be one of highest, high and medium, not {precision!r}")
 
 
 def get_float32_matmul_precision() -> str:
@@ -116,7 +117,7 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 def set_default_device(d: Any) -> None:
     """Nothing for the CPU; RuntimeError for another device."""
     if d is not None and device(d).type != "cpu":
-        raise RuntimeError(f"set_default_device: tensors live on the CPU, not on {d}")
+        raise TensorError(f"set_default_device: tensors live on the CPU, not on {d}")
 
 
 def get_default_device() -> device:

@@ -18,30 +18,18 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import ConcreteArray, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
-from fdl.core.errors import FdlError, IndexBoundsError
+from fdl.core.errors import FdlError
 from fdl.core.trace import Tracer, running_trace, transforming
 from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, custom_jvp, native_tensors, note_cell, recorders
 from fdl.stateful._cells import changes, note_read, note_slots
 from fdl.stateful._dtypes import CPU, category, check_device, device, dtype, of, to_numpy
+from fdl.stateful._errors import ArgumentError, OperandError, TensorError, no_tensor, translated
 from fdl.stateful._places import fits, repeated
 from fdl.stateful._results import Size
 from fdl.stateful._tape import HookHandle, autocasting, grad_mode
 from fdl.stateful._views import Step, View, places_of, refuse_history, refuse_repeats, refuse_shared, seen_in, steps_of, write_some, writing_steps
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class TensorError(FdlError, RuntimeError):
-    """A tensor operation that cannot be: what PyTorch raises as RuntimeError, with the reason and a way out."""
-
-
-def translated(error: FdlError) -> Exception:
-    """The error that PyTorch's users expect: RuntimeError, but for bounds of indices."""
-    if isinstance(error, (TensorError, IndexBoundsError)):
-        return error
-    found = TensorError.__new__(TensorError)
-    found.args, found.at = error.args, error.at
-    return found
 
 
 class Composite:
@@ -224,10 +212,10 @@ class Tensor:
         """Ask for gradients, of a leaf; RuntimeError for integers, and for what was computed."""
         if not self.is_leaf:
             if not requires_grad:
-                raise RuntimeError("you can only change requires_grad flags of leaf variables: use x.detach() where a computed value is wanted without its history")
+                raise TensorError("you can only change requires_grad flags of leaf variables: use x.detach() where a computed value is wanted without its history")
             return self
         if requires_grad and not self.dtype.is_floating_point:
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            raise TensorError("only Tensors of floating point dtype can require gradients")
         note_slots(self, "_storage", "_view", "_edge", "_result")
         if requires_grad != (self._edge is not None):
             self._lie(self)
@@ -276,7 +264,7 @@ class Tensor:
         """Call `hook(gradient)` when the gradient of this tensor is known; what it returns, if anything, replaces it."""
         node = self._node()
         if node is None:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+            raise TensorError("cannot register a hook on a tensor that doesn't require gradient")
         return HookHandle(node.hooks if type(node) is Leaf else node.hooks_of(self._index()), hook)
 
     def retain_grad(self) -> None:
@@ -313,7 +301,7 @@ class Tensor:
             refuse_history(view)
         if tracked and type(base._edge) is Leaf:
             what = "a leaf Variable that requires grad" if view is None else "a view of a leaf Variable that requires grad"
-            raise RuntimeError(f"{what} is being used in an in-place operation.")
+            raise TensorError(f"{what} is being used in an in-place operation.")
         if array.aval != self._aval:
             array, node, index = self._fitted(array, node, index)
         before = (self._storage.array, base._edge, base._result) if tracked else (self._storage.array, None, 0)
@@ -340,7 +328,7 @@ class Tensor:
         """A value for this tensor with its dtype and shape; RuntimeError where it does not fit."""
         own, got = self._aval, array.aval
         if not fits(got.shape, own.shape):
-            raise RuntimeError(f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(got.shape)}")
+            raise TensorError(f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(got.shape)}")
         return _taped_step(_fit, [array], (own.shape, own.dtype), [(node, index)])
 
     # Looking at values
@@ -349,7 +337,7 @@ class Tensor:
         """The one element as a Python number; RuntimeError for more."""
         array = self._value()
         if array.aval.size != 1:
-            raise RuntimeError(f"a Tensor with {array.aval.size} elements cannot be converted to Scalar")
+            raise TensorError(f"a Tensor with {array.aval.size} elements cannot be converted to Scalar")
         return array.item()
 
     def tolist(self) -> Any:
@@ -359,7 +347,7 @@ class Tensor:
     def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """An ndarray that shares memory: writing to either changes both."""
         if self.requires_grad and not force:
-            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+            raise TensorError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         memory = self._storage.export()
         return memory if self._view is None else seen_in(memory, places_of(self))
 
@@ -375,12 +363,12 @@ class Tensor:
     def __bool__(self) -> bool:
         array = self._value()
         if array.aval.size != 1:
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous" if array.aval.size else "Boolean value of Tensor with no values is ambiguous")
+            raise TensorError("Boolean value of Tensor with more than one value is ambiguous" if array.aval.size else "Boolean value of Tensor with no values is ambiguous")
         return bool(array)
 
     def _number(self) -> Any:
         if self._value().aval.size != 1:
-            raise ValueError("only one element tensors can be converted to Python scalars")
+            raise ArgumentError("only one element tensors can be converted to Python scalars")
         return self.item()
 
     def __int__(self) -> int:
@@ -391,12 +379,12 @@ class Tensor:
 
     def __index__(self) -> int:
         if self.dtype.is_floating_point:
-            raise TypeError("only integer tensors of a single element can be converted to an index")
+            raise OperandError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of a 0-d tensor")
+            raise OperandError("len() of a 0-d tensor")
         return self.shape[0]
 
     def __format__(self, spec: str) -> str:
@@ -404,7 +392,7 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.")
+            raise TensorError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.")
         copied = self._shell()
         memo[id(self)] = copied
         copied.__dict__.update(copy.deepcopy({k: v for k, v in self.__dict__.items() if k not in _HISTORY}, memo))
@@ -447,6 +435,7 @@ _replaced = Function(lambda value, x: _kept(value, x), "fill")
 # Operations
 
 _new = Tensor.__new__
+_BARE = (bool, int, float, np.generic, ConcreteArray, Tracer)  # operands besides tensors
 _HISTORY = ("_origin", "_turned")
 
 
@@ -500,8 +489,10 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
             return x._applied(function, operands, static)
         elif type(x) is complex:
             return _apply(function, [Composite.of_number(v) if type(v) is complex else v for v in operands], static)
-        else:
+        elif isinstance(x, _BARE):
             values.append(x)
+        else:
+            raise no_tensor(x, function.name, "other" if values else "input", len(values) + 1)
         bit <<= 1
     tracked = grad_mode.enabled
     try:
@@ -641,7 +632,7 @@ def _put_plain(x: Tensor, result: Tensor) -> bool:
 def check_cast(x: Tensor, result: Tensor) -> Tensor:
     """RuntimeError where a result cannot be stored in `x`."""
     if category(result.dtype.np) > category(x.dtype.np):
-        raise RuntimeError(f"result type {result.dtype.legacy_name} can't be cast to the desired output type {x.dtype.legacy_name}")
+        raise TensorError(f"result type {result.dtype.legacy_name} can't be cast to the desired output type {x.dtype.legacy_name}")
     return result
 
 
@@ -664,7 +655,7 @@ def as_tensor_operand(x: Any) -> Any:
         return wrap(from_numpy(x))
     if isinstance(x, ConcreteArray):
         return wrap(x)
-    raise TypeError(f"unsupported operand type: expected a Tensor or a number, got {type(x).__name__}")
+    raise OperandError(f"unsupported operand type: expected a Tensor or a number, got {type(x).__name__}")
 
 
 def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:

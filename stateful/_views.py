@@ -19,6 +19,7 @@ from fdl.core import dtypes
 from fdl.core.blocks import whole
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import TensorError
 from fdl.stateful._places import Places, Shape, Shared, contiguous, expanded, fits, repeated, row_major, shared
 
 if TYPE_CHECKING:
@@ -143,18 +144,18 @@ def refuse_history(view: View) -> None:
     found = next((step.among for step in view.steps if step.among is not None), None)
     if found is not None:
         if view.base._edge is None and view.base._origin is None:
-            raise RuntimeError(_UNTAPED + _OF_SEVERAL)
+            raise TensorError(_UNTAPED + _OF_SEVERAL)
         last = view.steps[-1]
         name, number = last.among or (last.read.name.title(), 0)
-        raise RuntimeError(f"Output {number} of {name} is a view and is being modified inplace. {_OF_SEVERAL}")
+        raise TensorError(f"Output {number} of {name} is a view and is being modified inplace. {_OF_SEVERAL}")
     if view.base._origin is not None:
-        raise RuntimeError(_UNTAPED + _AMBIGUOUS)
+        raise TensorError(_UNTAPED + _AMBIGUOUS)
 
 
 def refuse_repeats(x: Tensor) -> None:
     """RuntimeError for a view in which elements share a place."""
     if repeated(places_of(x)):
-        raise RuntimeError(
+        raise TensorError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
         )
 
@@ -184,7 +185,7 @@ def refuse_shared(x: Tensor, operands: Iterable[Any], broadcast: bool = False) -
             continue
         p, q = places_of(x), places_of(other)
         if shared(p, expanded(q, p.shape) if broadcast and fits(q.shape, p.shape) else q) is Shared.SOME:
-            raise RuntimeError(
+            raise TensorError(
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
                 "Please clone() the tensor before performing the operation."
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 from fdl.stateful import amp
 from fdl.stateful._dtypes import of
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Tensor
 
 __all__ = ["accelerator", "backends", "cpu", "cuda", "mps"]
@@ -28,7 +29,7 @@ def _false(*args: Any, **kwargs: Any) -> bool:
 
 
 def _missing(*args: Any, **kwargs: Any) -> Any:
-    raise RuntimeError("fdl computes on the CPU here: no CUDA, MPS or other accelerator is used by tensors")
+    raise TensorError("fdl computes on the CPU here: no CUDA, MPS or other accelerator is used by tensors")
 
 
 def _typed(name: str) -> type:

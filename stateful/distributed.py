@@ -6,6 +6,7 @@ import enum
 import os
 from typing import Any
 
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Tensor
 
 __all__ = [
@@ -41,7 +42,7 @@ def init_process_group(backend: str | None = None, init_method: str | None = Non
     """Begin a group of one; RuntimeError where arguments or WORLD_SIZE ask for more."""
     size = world_size if world_size >= 0 else int(os.environ.get("WORLD_SIZE", "1"))
     if size != 1:
-        raise RuntimeError(f"torch.distributed: fdl runs in one process, and was asked for {size}")
+        raise TensorError(f"torch.distributed: fdl runs in one process, and was asked for {size}")
     _GROUP["initialized"] = True
 
 

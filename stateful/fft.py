@@ -12,6 +12,7 @@ from fdl.extend import Function
 from fdl.fourier import dft, tables
 from fdl.stateful._complex import ComplexTensor, both
 from fdl.stateful._dtypes import to_numpy
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.creation import from_numpy, get_default_dtype
 from fdl.stateful.functions.shapes import cat, roll
@@ -31,7 +32,7 @@ Dims = int | Sequence[int] | None
 def _scale(n: int, norm: str | None, inverse: bool) -> float:
     """What sums are multiplied by."""
     if norm not in (None, "forward", "backward", "ortho"):
-        raise RuntimeError(f'Invalid normalization mode: "{norm}"')
+        raise TensorError(f'Invalid normalization mode: "{norm}"')
     if norm == "ortho":
         return 1 / math.sqrt(n)
     return 1 / n if (norm == "forward") != inverse else 1.0
@@ -45,7 +46,7 @@ def _fitted(x: Any, n: int | None, dim: int) -> Any:
     """Cut to n elements along a dimension, or filled up with zeros."""
     size = x.shape[dim]
     if n is not None and n < 1:
-        raise RuntimeError(f"Invalid number of data points ({n}) specified")
+        raise TensorError(f"Invalid number of data points ({n}) specified")
     if n is None or n == size:
         return x
     if n < size:
@@ -85,7 +86,7 @@ def ifft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = Non
 def rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> ComplexTensor:
     """The first n // 2 + 1 elements of the transform of a real tensor, which say all."""
     if isinstance(input, ComplexTensor):
-        raise RuntimeError("rfft expects a real input tensor, but got ComplexFloat")
+        raise TensorError("rfft expects a real input tensor, but got ComplexFloat")
     full = fft(input, n, dim, norm)
     return full.narrow(dim, 0, full.shape[dim] // 2 + 1)  # type: ignore[no-any-return]
 
@@ -104,7 +105,7 @@ def irfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = No
     input = _floating(input)
     n = 2 * (input.shape[dim] - 1) if n is None else n
     if n < 1:
-        raise RuntimeError(f"Invalid number of data points ({n}) specified")
+        raise TensorError(f"Invalid number of data points ({n}) specified")
     return _along(_whole(input, n, dim), dim, True, _scale(n, norm, True)).real
 
 
@@ -113,14 +114,14 @@ def hfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = Non
     input = _floating(input)
     n = 2 * (input.shape[dim] - 1) if n is None else n
     if n < 1:
-        raise RuntimeError(f"Invalid number of data points ({n}) specified")
+        raise TensorError(f"Invalid number of data points ({n}) specified")
     return _along(_whole(input, n, dim), dim, False, _scale(n, norm, False)).real
 
 
 def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> ComplexTensor:
     """The inverse of `hfft`."""
     if isinstance(input, ComplexTensor):
-        raise RuntimeError("ihfft expects a real input tensor, but got ComplexFloat")
+        raise TensorError("ihfft expects a real input tensor, but got ComplexFloat")
     full = ifft(input, n, dim, norm)
     return full.narrow(dim, 0, full.shape[dim] // 2 + 1)  # type: ignore[no-any-return]
 
@@ -134,9 +135,9 @@ def _sizes(x: Any, s: Sequence[int] | None, dim: Dims) -> tuple[list[int | None]
         dim = (dim,)
     dims = list(range(x.ndim))[-len(s) :] if dim is None and s is not None else list(range(x.ndim)) if dim is None else [d % x.ndim for d in dim]
     if len(set(dims)) != len(dims):
-        raise RuntimeError("FFT dims must be unique")
+        raise TensorError("FFT dims must be unique")
     if s is not None and len(s) != len(dims):
-        raise RuntimeError("When given, dim and shape arguments must have the same length")
+        raise TensorError("When given, dim and shape arguments must have the same length")
     return [None if n == -1 else n for n in s] if s is not None else [None] * len(dims), dims
 
 

@@ -14,6 +14,7 @@ from fdl.core.pytree import tree_flatten, tree_leaves, tree_map
 from fdl.core.tangents import has_tangent
 from fdl.core.trace import current_trace, postponing, transforming, write
 from fdl.stateful._cells import captures
+from fdl.stateful._errors import MissingError, TensorError
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import Function, no_grad
@@ -153,7 +154,7 @@ def vmap(func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomne
     `randomness` says what a random number in it is: an "error", "different" for each element, or the "same" for all.
     """
     if randomness not in ("error", "different", "same"):
-        raise RuntimeError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
+        raise TensorError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
     axes = tuple(in_dims) if isinstance(in_dims, list) else in_dims
     inner = _of_arrays(func)
 
@@ -216,7 +217,7 @@ def _swapped(module: Module, values: Mapping[str, Any]) -> Iterator[None]:
         path, _, own = name.rpartition(".")
         owner = module.get_submodule(path)
         if own not in owner._registered:
-            raise AttributeError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}")
+            raise MissingError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}")
         places.append((owner.__dict__, own))
     tables, names = [table for table, _ in places], [own for _, own in places]
     undo = map(setitem, tables, names, [table[own] for table, own in places])
@@ -240,7 +241,7 @@ def functional_call(module: Module, parameter_and_buffer_dicts: Any, args: Any =
     if strict:
         missing = [n for n, _ in [*module.named_parameters(), *module.named_buffers()] if n not in values]
         if missing:
-            raise RuntimeError(f"functional_call: missing key(s): {', '.join(missing)}")
+            raise TensorError(f"functional_call: missing key(s): {', '.join(missing)}")
     positional = () if args is None else args if isinstance(args, tuple) else (args,)
     with _swapped(module, values):
         return module(*positional, **(kwargs or {}))
@@ -249,7 +250,7 @@ def functional_call(module: Module, parameter_and_buffer_dicts: Any, args: Any =
 def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters and buffers of several modules of one kind, stacked by name."""
     if not models:
-        raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
+        raise TensorError("stack_module_state: Expected at least one model, got 0.")
     params = {name: stack([dict(m.named_parameters())[name].detach() for m in models]).requires_grad_(p.requires_grad) for name, p in models[0].named_parameters()}
     buffers = {name: stack([dict(m.named_buffers())[name] for m in models]) for name, _ in models[0].named_buffers()}
     return params, buffers

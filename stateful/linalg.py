@@ -17,10 +17,11 @@ from fdl.numpy import linalg as own
 from fdl.ops import linear
 from fdl.stateful import _lu
 from fdl.stateful._checks import Failure, broken, require
+from fdl.stateful._errors import TensorError, UnsupportedError
 from fdl.stateful._lu import first_of, zero_pivot
 from fdl.stateful._results import returned
 from fdl.stateful._tape import autocasting
-from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, method, owned
+from fdl.stateful._tensor import Composite, Tensor, apply, method, owned
 from fdl.stateful.functions.creation import eye, full_like, tensor
 from fdl.stateful.functions.elementwise import maximum
 from fdl.stateful.functions.products import cross as _cross
@@ -139,9 +140,9 @@ _multi_dot = _recorded(lambda *xs: own.multi_dot(xs), "multi_dot")
 
 def _square(A: Tensor, what: str) -> None:
     if A.ndim < 2:
-        raise RuntimeError(f"linalg.{what}: The input tensor A must have at least 2 dimensions.")
+        raise TensorError(f"linalg.{what}: The input tensor A must have at least 2 dimensions.")
     if A.shape[-1] != A.shape[-2]:
-        raise RuntimeError(f"linalg.{what}: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices")
+        raise TensorError(f"linalg.{what}: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices")
 
 
 def det(A: Tensor) -> Any:
@@ -255,7 +256,7 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
     _square(A, "lu_factor")
     _float(A, "lu_factor")
     if not pivot:
-        raise NotImplementedError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
+        raise UnsupportedError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
     found = linalg_lu_factor_ex_result(*apply(_lu.factored, (A,)))
     if check_errors:
         _refuse(found.info, "torch.linalg.lu_factor_ex", _ZERO_ON_U)
@@ -267,7 +268,7 @@ def lu(A: Tensor, *, pivot: bool = True) -> linalg_lu_result:
     _square(A, "lu")
     _float(A, "lu")
     if not pivot:
-        raise NotImplementedError("linalg.lu: LU without pivoting is not implemented on the CPU")
+        raise UnsupportedError("linalg.lu: LU without pivoting is not implemented on the CPU")
     return linalg_lu_result(*apply(_lu.parts, (A,)))
 
 
@@ -437,7 +438,7 @@ def multi_dot(tensors: Any) -> Any:
 def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> linalg_lstsq_result:
     """The shortest X for which `A @ X - B` is shortest; residuals, rank and singular values as far as `driver` tells them, which is "gelsy" by default."""
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
-        raise RuntimeError(f"torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver!r}")
+        raise TensorError(f"torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver!r}")
     if B.ndim == A.ndim - 1:
         found = lstsq(A, B.unsqueeze(-1), rcond, driver=driver)
         return found._replace(solution=found.solution.squeeze(-1))
@@ -491,7 +492,7 @@ def vander(x: Tensor, *, N: int | None = None) -> Any:
     """Powers of each element along a new last dimension, from 0 to N - 1; as many as elements by default."""
     count = (x.shape[-1] if x.ndim else 1) if N is None else N
     if count <= 1:
-        raise RuntimeError("N must be greater than 1.")
+        raise TensorError("N must be greater than 1.")
     return _powers(x, count, True)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from fdl.core.blocks import Block
 from fdl.extend import flush
+from fdl.stateful._errors import TensorError
 
 __all__ = ["ProfilerAction", "ProfilerActivity", "profile", "record_function", "schedule", "tensorboard_trace_handler"]
 
@@ -142,4 +143,4 @@ class record_function:
 
 def tensorboard_trace_handler(dir_name: str, worker_name: str | None = None, use_gzip: bool = False) -> Callable[[Any], None]:
     """RuntimeError: there are no traces of single operations to write."""
-    raise RuntimeError("profiler traces for TensorBoard are not written: use key_averages(), or fdl.profile for times of kernels")
+    raise TensorError("profiler traces for TensorBoard are not written: use key_averages(), or fdl.profile for times of kernels")

@@ -14,6 +14,7 @@ from fdl.extend import Function
 from fdl.stateful import fft
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import to_numpy
+from fdl.stateful._errors import ArgumentError, OperandError, TensorError
 from fdl.stateful._tensor import Tensor, apply, method, wrap
 from fdl.stateful.functions.complexes import view_as_real
 from fdl.stateful.functions.creation import get_default_dtype
@@ -29,9 +30,9 @@ def _window(name: str, doc: str, values: Callable[..., np.ndarray[Any, Any]], **
     def public(M: int, *, sym: bool = True, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any) -> Tensor:
         unknown = set(given) - set(defaults)
         if unknown:
-            raise TypeError(f"{name}() got an unexpected keyword argument '{unknown.pop()}'")
+            raise OperandError(f"{name}() got an unexpected keyword argument '{unknown.pop()}'")
         if M < 0:
-            raise ValueError(f"{name} requires non-negative window length, got M={M}")
+            raise ArgumentError(f"{name} requires non-negative window length, got M={M}")
         places = np.arange(M + (not sym and M > 1), dtype=np.float64)
         found = np.ones(M) if M == 1 else values(places, **{**defaults, **given})[:M] if M else np.zeros(0)
         return wrap(from_numpy(found.astype(to_numpy(dtype or get_default_dtype())))).requires_grad_(requires_grad)
@@ -87,7 +88,7 @@ def _weights(window: Tensor | None, length: int, n_fft: int, like: Any) -> Tenso
     """The window in the middle of n_fft places."""
     found = _ones(length, dtype=like.dtype) if window is None else window
     if found.ndim != 1 or found.shape[0] != length:
-        raise RuntimeError(f"expected a 1D window tensor of size equal to win_length={length}, but got window with size {list(found.shape)}")
+        raise TensorError(f"expected a 1D window tensor of size equal to win_length={length}, but got window with size {list(found.shape)}")
     left = (n_fft - length) // 2
     return pad(found, (left, n_fft - length - left)) if length < n_fft else found
 
@@ -113,16 +114,16 @@ def stft(
     """
     hop, length = hop_length or n_fft // 4, win_length or n_fft
     if not n_fft > 0 or not 0 < length <= n_fft or hop <= 0:
-        raise RuntimeError(f"stft: expected 0 < win_length <= n_fft and 0 < hop_length, got n_fft={n_fft}, win_length={length}, hop_length={hop}")
+        raise TensorError(f"stft: expected 0 < win_length <= n_fft and 0 < hop_length, got n_fft={n_fft}, win_length={length}, hop_length={hop}")
     is_complex = isinstance(input, ComplexTensor)
     if return_complex is None and not is_complex:
-        raise RuntimeError("stft requires the return_complex parameter be given for real inputs, and will further require that return_complex=True in a future PyTorch release.")
+        raise TensorError("stft requires the return_complex parameter be given for real inputs, and will further require that return_complex=True in a future PyTorch release.")
     x = input if input.ndim > 1 else input.unsqueeze(0)
     weights = _weights(window, length, n_fft, x.real if is_complex else x)
     if center:
         x = pad(x, (n_fft // 2, n_fft // 2), pad_mode)
     if x.shape[-1] < n_fft:
-        raise RuntimeError(f"stft: expected 0 < n_fft < {x.shape[-1]}, but got n_fft={n_fft}")
+        raise TensorError(f"stft: expected 0 < n_fft < {x.shape[-1]}, but got n_fft={n_fft}")
     pieces = x.unfold(-1, n_fft, hop) * weights
     one_sided = not is_complex and onesided is not False
     found = (fft.rfft if one_sided else fft.fft)(pieces, norm="ortho" if normalized else None).transpose(-1, -2)
@@ -165,7 +166,7 @@ def istft(
     True
     """
     if not isinstance(input, ComplexTensor):
-        raise RuntimeError("istft requires a complex-valued input tensor matching the output from stft with return_complex=True.")
+        raise TensorError("istft requires a complex-valued input tensor matching the output from stft with return_complex=True.")
     hop, width = hop_length or n_fft // 4, win_length or n_fft
     z = input if input.ndim > 2 else input.unsqueeze(0)
     count = z.shape[-1]
@@ -174,7 +175,7 @@ def istft(
     norm = "ortho" if normalized else None
     spectra = z.transpose(-1, -2)
     if return_complex and one_sided:
-        raise RuntimeError("istft: complex output and one-sided spectra do not go together")
+        raise TensorError("istft: complex output and one-sided spectra do not go together")
     pieces = fft.ifft(spectra, norm=norm) if return_complex else fft.irfft(spectra[..., : n_fft // 2 + 1], n_fft, norm=norm)
     size = n_fft + hop * (count - 1)
 
@@ -188,7 +189,7 @@ def istft(
     kept = min(stop, size)
     middle = envelope[:, start:kept]
     if middle.abs().min().item() < 1e-11:
-        raise RuntimeError("istft: window overlap add min: 1 is not met: some places lie under no window")
+        raise TensorError("istft: window overlap add min: 1 is not met: some places lie under no window")
     out = total[:, start:kept] / middle
     if stop > size:
         out = pad(out, (0, stop - size))

@@ -11,6 +11,7 @@ from fdl.core.array import from_numpy
 from fdl.core.pytree import NodeKind, register_family
 from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, of
+from fdl.stateful._errors import TensorError
 from fdl.stateful._results import Size
 from fdl.stateful._tensor import Composite, Tensor, converted, method, wrap
 from fdl.stateful._views import Step
@@ -97,7 +98,7 @@ class SparseTensor(Composite):
 
     def _check_merged(self, what: str) -> None:
         if not self._merged:
-            raise RuntimeError(f"Cannot get {what} on an uncoalesced tensor, please call .coalesce() first")
+            raise TensorError(f"Cannot get {what} on an uncoalesced tensor, please call .coalesce() first")
 
     def is_coalesced(self) -> bool:
         """Whether coordinates are in order, each once."""
@@ -170,7 +171,7 @@ class SparseTensor(Composite):
     def mm(self, other: Any) -> Any:
         """The product with a dense matrix or vector."""
         if self.ndim != 2 or self.sparse_dim() != 2 or other.shape[0] != self.shape[1]:
-            raise RuntimeError(f"mm: expected a sparse matrix and as many rows as it has columns, got {tuple(self.shape)} and {tuple(other.shape)}")
+            raise TensorError(f"mm: expected a sparse matrix and as many rows as it has columns, got {tuple(self.shape)} and {tuple(other.shape)}")
         rows = self._given.reshape(-1, *[1] * (other.ndim - 1)) * other.index_select(0, self._at[1])
         return other.new_zeros((self.shape[0], *other.shape[1:])).index_add(0, self._at[0], rows)
 
@@ -184,7 +185,7 @@ class SparseTensor(Composite):
 
     def __mul__(self, other: Any) -> SparseTensor:
         if isinstance(other, SparseTensor):
-            raise RuntimeError("the product of two sparse tensors is not supported: use to_dense()")
+            raise TensorError("the product of two sparse tensors is not supported: use to_dense()")
         number = isinstance(other, (int, float)) or not other.ndim
         return self._with(self._given * (other if number else other.expand(*self.shape)[tuple(self._at)]))
 
@@ -200,7 +201,7 @@ class SparseTensor(Composite):
         if not isinstance(other, SparseTensor):
             return self.to_dense() + other
         if other.shape != self.shape:
-            raise RuntimeError(f"add: expected operands of one shape, got {tuple(self.shape)} and {tuple(other.shape)}")
+            raise TensorError(f"add: expected operands of one shape, got {tuple(self.shape)} and {tuple(other.shape)}")
         return SparseTensor(cat([self._at, other._at], 1), cat([self._given, other._given]), self.shape).coalesce()
 
     __radd__ = __add__
@@ -227,10 +228,10 @@ class SparseTensor(Composite):
         if function.name == "addmm" and operands[1] is self:
             x, _, b, beta, alpha = operands
             return x * beta + self.mm(b) * alpha
-        raise RuntimeError(f'"{function.name}" is not implemented for sparse tensors: use to_dense()')
+        raise TensorError(f'"{function.name}" is not implemented for sparse tensors: use to_dense()')
 
     def _seen(self, step: Step) -> Any:
-        raise RuntimeError("views of sparse tensors are not supported: use to_dense()")
+        raise TensorError("views of sparse tensors are not supported: use to_dense()")
 
     def pieces(self) -> tuple[Tensor, ...]:
         """The values."""
@@ -264,13 +265,13 @@ def sparse_coo_tensor(
     at = at.to(of("int64"))
     at = at.reshape(1, -1) if at.ndim == 1 else at
     if at.shape[1] != given.shape[0]:
-        raise RuntimeError(f"number of dimensions must be sparse_dim ({at.shape[0]}) + dense_dim, and as many values as coordinates: got {given.shape[0]} and {at.shape[1]}")
+        raise TensorError(f"number of dimensions must be sparse_dim ({at.shape[0]}) + dense_dim, and as many values as coordinates: got {given.shape[0]} and {at.shape[1]}")
     places = at.numpy()
     least = [int(p.max()) + 1 if p.size else 0 for p in places]
     shape = tuple(size) if size is not None else (*least, *given.shape[1:])
     for d, (most, n) in enumerate(zip(least, shape, strict=False)):
         if most > n or (places[d].size and places[d].min() < 0):
-            raise RuntimeError(f"size is inconsistent with indices: for dim {d}, size is {n} but found index {most - 1 if most > n else int(places[d].min())}")
+            raise TensorError(f"size is inconsistent with indices: for dim {d}, size is {n} but found index {most - 1 if most > n else int(places[d].min())}")
     found = SparseTensor(at, given, shape, bool(is_coalesced))
     return found.requires_grad_() if requires_grad else found
 

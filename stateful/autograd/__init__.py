@@ -10,6 +10,7 @@ from fdl.extend import ORDER
 from fdl.ops import zeros_like
 from fdl.stateful._backward import backward, grad
 from fdl.stateful._dtypes import of
+from fdl.stateful._errors import TensorError, UnsupportedError
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd.checks import GradcheckError, detect_anomaly, gradcheck, gradgradcheck, set_detect_anomaly
@@ -79,13 +80,13 @@ class _FunctionNode:
 
     def pull_tensors(self, cotangents: list[Any]) -> list[Any]:
         if self.released:
-            raise RuntimeError("Trying to backward through the graph a second time. Specify retain_graph=True if you need to backward through the graph a second time.")
+            raise TensorError("Trying to backward through the graph a second time. Specify retain_graph=True if you need to backward through the graph a second time.")
         if self.context.materialize:
             cotangents = [_zeros(a) if ct is None else ct for ct, a in zip(cotangents, self.avals, strict=True)]
         found = self.function.backward(self.context, *cotangents)
         results = list(found) if isinstance(found, tuple) else [found]
         if len(results) < len(self.given) or any(r is not None for r in results[len(self.given) :]):
-            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected {len(self.given)}, got {len(results)})")
+            raise TensorError(f"function {self.name()} returned an incorrect number of gradients (expected {len(self.given)}, got {len(results)})")
         return [r for r, given in zip(results, self.given, strict=False) if given]
 
     def pull(self, cotangents: list[Any]) -> list[Any]:
@@ -116,12 +117,12 @@ class Function:
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
         """Compute the results; nothing in here is taped."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        raise UnsupportedError("You must implement the forward function for custom autograd.Function.")
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """A gradient, or None, for each argument of `forward`."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
+        raise UnsupportedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

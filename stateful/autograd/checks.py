@@ -10,6 +10,7 @@ import numpy as np
 from fdl.core.array import from_numpy
 from fdl.core.blocks import Block
 from fdl.stateful._backward import grad, watch
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd.modes import enable_grad, no_grad
 
@@ -62,7 +63,7 @@ def gradcheck(
     given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [k for k, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
     if not wanted:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
+        raise ArgumentError("gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
     outs = _outputs(func, given)
     for k in wanted:
         slopes = _slopes(func, given, k, eps)

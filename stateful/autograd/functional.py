@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import enable_grad, grad
 from fdl.stateful.functions.creation import ones_like, zeros_like
@@ -53,7 +54,7 @@ def _rows(y: Any, xs: Sequence[Any], create_graph: bool) -> list[Any]:
 def _scalar(func: Callable[..., Any], xs: Sequence[Any]) -> Any:
     output = func(*xs)
     if not isinstance(output, Tensor) or output.numel() != 1:
-        raise RuntimeError("the function must return a single number, as a tensor of one element")
+        raise TensorError("the function must return a single number, as a tensor of one element")
     return output.reshape(())
 
 
@@ -79,7 +80,7 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         xs = _leaves(inputs, create_graph)
         output = func(*xs)
         if v is None and output.numel() != 1:
-            raise RuntimeError("the vector v can only be None if the function returns a single number")
+            raise TensorError("the vector v can only be None if the function returns a single number")
         found = _gradients(output, xs, v, create_graph)
     return output if create_graph else output.detach(), _like(inputs, found)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from fdl import ops
 from fdl.stateful import linalg
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._random import rand, randn
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, known, together
@@ -313,10 +314,10 @@ class MultivariateNormal(Distribution):
     def __init__(self, loc: Any, covariance_matrix: Any = None, precision_matrix: Any = None, scale_tril: Any = None, validate_args: bool | None = None) -> None:
         given = [m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None]
         if len(given) != 1:
-            raise ValueError("Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified.")
+            raise ArgumentError("Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified.")
         name = "scale_tril" if scale_tril is not None else "covariance_matrix" if covariance_matrix is not None else "precision_matrix"
         if (validate_args if validate_args is not None else self._checks) and known(given[0]) and not self.arg_constraints[name].holds(given[0].detach().numpy()).all():
-            raise ValueError(
+            raise ArgumentError(
                 f"Expected parameter {name} of distribution MultivariateNormal to satisfy the constraint {self.arg_constraints[name]}, but found invalid values:\n{given[0]}"
             )
         if scale_tril is not None:

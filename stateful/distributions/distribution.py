@@ -10,6 +10,7 @@ import numpy as np
 
 from fdl.core.array import Deferred
 from fdl.core.trace import Tracer
+from fdl.stateful._errors import ArgumentError, UnsupportedError
 from fdl.stateful._results import Size
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
@@ -65,7 +66,7 @@ class Distribution:
             for name, constraint in self.arg_constraints.items():
                 value: Any = self.__dict__.get(name)
                 if known(value) and not constraint.holds(value.detach().numpy()).all():
-                    raise ValueError(
+                    raise ArgumentError(
                         f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution {self!r} to satisfy the constraint {constraint}, "
                         f"but found invalid values:\n{value}"
                     )
@@ -89,7 +90,7 @@ class Distribution:
     @property
     def mode(self) -> Any:
         """The most likely value."""
-        raise NotImplementedError(f"{type(self).__name__} has no mode")
+        raise UnsupportedError(f"{type(self).__name__} has no mode")
 
     def cdf(self, value: Any) -> Any:
         """The share below a value."""
@@ -133,7 +134,7 @@ class Distribution:
         except NotImplementedError:
             return
         if known(value) and not support.holds(value.detach().numpy()).all():
-            raise ValueError(
+            raise ArgumentError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support ({support}) of the distribution {self!r}, "
                 f"but found invalid values:\n{value}"
             )
@@ -158,7 +159,7 @@ class Distribution:
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         """Samples through which gradients flow to the parameters."""
-        raise NotImplementedError(f"{type(self).__name__}.rsample: no gradient flows through these samples; use sample")
+        raise UnsupportedError(f"{type(self).__name__}.rsample: no gradient flows through these samples; use sample")
 
     def log_prob(self, value: Any) -> Any:
         """The logarithm of the density, or probability, of a value."""
@@ -246,7 +247,7 @@ class Independent(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Any:
         if self.reinterpreted_batch_ndims:
-            raise NotImplementedError("Enumeration over cartesian product is not implemented")
+            raise UnsupportedError("Enumeration over cartesian product is not implemented")
         return self.base_dist.enumerate_support(expand)
 
     def __repr__(self) -> str:

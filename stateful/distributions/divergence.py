@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fdl.stateful import linalg
+from fdl.stateful._errors import UnsupportedError
 from fdl.stateful.distributions.continuous import Exponential, Laplace, MultivariateNormal, Normal, Uniform
 from fdl.stateful.distributions.discrete import Bernoulli, Categorical, Geometric, OneHotCategorical, Poisson
 from fdl.stateful.distributions.distribution import Distribution, Independent
@@ -39,7 +40,7 @@ def kl_divergence(p: Distribution, q: Distribution) -> Any:
         for b in type(q).__mro__:
             if (a, b) in _TABLE:
                 return _TABLE[a, b](p, q)
-    raise NotImplementedError(f"No KL(p || q) is implemented for p type {type(p).__name__} and q type {type(q).__name__}")
+    raise UnsupportedError(f"No KL(p || q) is implemented for p type {type(p).__name__} and q type {type(q).__name__}")
 
 
 @register_kl(Normal, Normal)

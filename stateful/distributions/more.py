@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._random import rand, randn
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.continuous import MultivariateNormal, Normal
@@ -320,9 +321,9 @@ class MixtureSameFamily(Distribution):
 
     def __init__(self, mixture_distribution: Categorical, component_distribution: Distribution, validate_args: bool | None = None) -> None:
         if not isinstance(mixture_distribution, Categorical):
-            raise ValueError(" The Mixture distribution needs to be an  instance of torch.distributions.Categorical")
+            raise ArgumentError(" The Mixture distribution needs to be an  instance of torch.distributions.Categorical")
         if mixture_distribution._num_events != component_distribution.batch_shape[-1]:
-            raise ValueError("`mixture_distribution component` does not equal `component_distribution.batch_shape[-1]`")
+            raise ArgumentError("`mixture_distribution component` does not equal `component_distribution.batch_shape[-1]`")
         self._mixture, self._components = mixture_distribution, component_distribution
         super().__init__(component_distribution.batch_shape[:-1], component_distribution.event_shape, validate_args)
 

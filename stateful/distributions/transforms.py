@@ -7,6 +7,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+from fdl.stateful._errors import ArgumentError, UnsupportedError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.distributions.distribution import Distribution, Independent
 from fdl.stateful.functions.creation import arange, zeros_like
@@ -47,11 +48,11 @@ class Transform:
         raise NotImplementedError
 
     def _inverse(self, y: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no inverse")
+        raise UnsupportedError(f"{type(self).__name__} has no inverse")
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         """The logarithm of the size of the derivative at x, where `y = t(x)`."""
-        raise NotImplementedError(f"{type(self).__name__} has no Jacobian")
+        raise UnsupportedError(f"{type(self).__name__} has no Jacobian")
 
     def forward_shape(self, shape: Any) -> Any:
         """The shape of what a value of this shape is mapped to."""
@@ -281,7 +282,7 @@ class TransformedDistribution(Distribution):
     def __init__(self, base_distribution: Distribution, transforms: Any, validate_args: bool | None = None) -> None:
         self.transforms = [transforms] if isinstance(transforms, Transform) else list(transforms)
         if not all(isinstance(t, Transform) for t in self.transforms):
-            raise ValueError(f"transforms must be a Transform or a list of Transforms, but was {transforms}")
+            raise ArgumentError(f"transforms must be a Transform or a list of Transforms, but was {transforms}")
         more = max([0, *(t.event_dim for t in self.transforms)]) - len(base_distribution.event_shape)
         self.base_dist = Independent(base_distribution, more) if more > 0 else base_distribution
         shape: Any = tuple(self.base_dist.event_shape)

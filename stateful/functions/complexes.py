@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fdl.stateful._complex import ComplexTensor
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Tensor, method
 from fdl.stateful.functions.shapes import stack
 
@@ -39,7 +40,7 @@ def view_as_complex(input: Tensor) -> ComplexTensor:
     tensor([1.+2.j, 3.+4.j])
     """
     if not input.ndim or input.shape[-1] != 2:
-        raise RuntimeError("Tensor must have a last dimension of size 2")
+        raise TensorError("Tensor must have a last dimension of size 2")
     return ComplexTensor(input[..., 0], input[..., 1])
 
 
@@ -51,7 +52,7 @@ def view_as_real(input: ComplexTensor) -> Any:
     [[1.0, 0.0]]
     """
     if not isinstance(input, ComplexTensor):
-        raise RuntimeError("view_as_real is only supported for complex tensors")
+        raise TensorError("view_as_real is only supported for complex tensors")
     return stack([input.real, input.imag], -1)
 
 
@@ -63,7 +64,7 @@ def imag(input: ComplexTensor) -> Any:
     tensor([2.])
     """
     if not isinstance(input, ComplexTensor):
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+        raise TensorError("imag is not implemented for tensors with non-complex dtypes.")
     return input.imag
 
 

@@ -15,8 +15,9 @@ from fdl.extend import NATIVE, Function
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, of_numpy, part_dtype
 from fdl.stateful._dtypes import check_device, of, to_numpy
 from fdl.stateful._dtypes import dtype as dtype_type
+from fdl.stateful._errors import ArgumentError, OperandError, TensorError
 from fdl.stateful._random import factory, shape_of
-from fdl.stateful._tensor import Tensor, TensorError, apply, converted, method, wrap
+from fdl.stateful._tensor import Tensor, apply, converted, method, wrap
 from fdl.stateful.functions.shapes import stack
 
 __all__ = [
@@ -83,14 +84,14 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         try:
             values = np.asarray(data)
         except ValueError as error:
-            raise ValueError(f"expected sequence of equal length: {error}") from None
+            raise ArgumentError(f"expected sequence of equal length: {error}") from None
         if values.dtype == np.float64 and dtype is None and not _holds_doubles(data):
             values = values.astype(_DEFAULT[0])
     if values.dtype.kind == "c" or (dtype is not None and is_complex_dtype(dtype)):
         exact = dtype if dtype is not None else values.dtype if isinstance(data, (np.ndarray, np.generic)) else np.result_type(_DEFAULT[0], np.complex64)
         return _finished(of_numpy(values, exact), None, device, requires_grad)  # type: ignore[return-value]
     if values.dtype == object:
-        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+        raise OperandError(f"new(): invalid data type '{type(data).__name__}'")
     if dtype is not None:  # NumPy converts exactly, before anything is rounded
         values = values.astype(to_numpy(dtype)) if not (values.dtype.kind == "f" and dtypes.is_integer(to_numpy(dtype))) else np.trunc(values).astype(to_numpy(dtype))
     return _finished(wrap(array_of(values)), None, device, requires_grad)
@@ -113,7 +114,7 @@ def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
         if found is not None:
             return found
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+        raise OperandError(f"expected np.ndarray (got {type(ndarray).__name__})")
     if ndarray.dtype.kind == "c":
         return of_numpy(ndarray)  # type: ignore[return-value]
     made = wrap(array_of(ndarray))
@@ -231,7 +232,7 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0 or (end - start) * step < 0:
-        raise RuntimeError("step must be nonzero" if step == 0 else "upper bound and lower bound inconsistent with step sign")
+        raise TensorError("step must be nonzero" if step == 0 else "upper bound and lower bound inconsistent with step sign")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     kind = to_numpy(dtype) if dtype is not None else dtypes.int64 if whole else _DEFAULT[0]
     if kind == dtypes.int64:  # in which PyTorch counts, while it counts all others in floats
@@ -254,7 +255,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     """The identity matrix."""
     for name, size in (("n", n), ("m", n if m is None else m)):
         if not hasattr(size, "__index__"):
-            raise TypeError(f"eye(): argument '{name}' must be int, not {type(size).__name__}")
+            raise OperandError(f"eye(): argument '{name}' must be int, not {type(size).__name__}")
         if size < 0:
             raise TensorError(f"{name} must be greater or equal to 0, got {size}")
     return _finished(wrap(array_of(np.eye(n, m, dtype=to_numpy(dtype) if dtype is not None else _DEFAULT[0]))), None, device, requires_grad)

@@ -15,7 +15,8 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._checks import Failure, require
 from fdl.stateful._dtypes import of, result_dtype
-from fdl.stateful._tensor import Tensor, TensorError, apply, as_tensor_operand, check_cast, method
+from fdl.stateful._errors import TensorError
+from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, check_cast, method
 from fdl.stateful._views import repeats_itself
 
 __all__ = [
@@ -245,7 +246,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode is None:
         return _true_div(input, other)
     if rounding_mode not in ("floor", "trunc"):
-        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+        raise TensorError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
     return (floor_divide if rounding_mode == "floor" else _trunc_divide)(input, other)
 
 
@@ -263,7 +264,7 @@ def pow(input: Any, exponent: Any) -> Any:
     """`input` to the power of `exponent`; a small integer is part of the program, any other number an input."""
     if isinstance(input, Tensor) and type(exponent) is int and -16 <= exponent <= 16:
         if exponent < 0 and not input.dtype.is_floating_point:
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
+            raise TensorError("Integers to negative integer powers are not allowed.")
         return apply(_integer_pow, (input,), (exponent,))
     if isinstance(input, Tensor) and isinstance(exponent, float) and exponent == 0.5:
         return sqrt(input)
@@ -338,7 +339,7 @@ _clamp = Function(_clamp_body, "clamp")
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
     """Each element moved into [min, max]; the derivative is 1 on the limits."""
     if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        raise TensorError("torch.clamp: At least one of 'min' or 'max' must not be None")
     return apply(_clamp, (input, *(as_tensor_operand(b) for b in (min, max) if b is not None)), ((min is not None, max is not None),))
 
 
@@ -421,7 +422,7 @@ method("__abs__")(abs)
 @method("__pos__")
 def _pos(self: Tensor) -> Tensor:
     if self.dtype.np == dtypes.bool_:
-        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+        raise TensorError("The `+` operator, on a bool tensor is not supported.")
     return self
 
 

@@ -22,8 +22,9 @@ from fdl.core.trace import Tracer, aval_of
 from fdl.extend import Function
 from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
 from fdl.stateful._dtypes import of
+from fdl.stateful._errors import ArgumentError, OperandError, PlaceError, TensorError
 from fdl.stateful._places import Places
-from fdl.stateful._tensor import Composite, Tensor, TensorError, apply, as_tensor_operand, method, owned, view_of, wrap
+from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, owned, view_of, wrap
 from fdl.stateful._views import Step, lies_as, refuse_shared, repeats_itself
 from fdl.stateful.functions.reductions import dim_of
 
@@ -71,7 +72,7 @@ def _parse(shape: tuple[int, ...], items: Sequence[Any]) -> tuple[_Cut, list[int
                 continue
             start, stop, step = item.indices(n)
             if step <= 0:
-                raise ValueError("step must be greater than zero")
+                raise ArgumentError("step must be greater than zero")
             size = max(0, (stop - start + step - 1) // step)
             if size == n and step == 1:
                 static.append(_ALL)
@@ -80,7 +81,7 @@ def _parse(shape: tuple[int, ...], items: Sequence[Any]) -> tuple[_Cut, list[int
                 starts.append(start if size else 0)
         else:
             if not -n <= item < n:
-                raise IndexError(f"index {item} is out of bounds for dimension {axis} with size {n}")
+                raise PlaceError(f"index {item} is out of bounds for dimension {axis} with size {n}")
             static.append(("pick",))
             starts.append(item % n)
     return tuple(static), starts
@@ -188,11 +189,11 @@ def _items(x: Tensor, index: Any) -> list[Any]:
         if isinstance(item, np.integer):
             item = int(item)
         if not (item is None or item is Ellipsis or isinstance(item, (int, slice, Tensor))):
-            raise TypeError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})")
+            raise OperandError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})")
         plain.append(item)
     used = builtins.sum([item.ndim if _is_mask(item) else item is not None and item is not Ellipsis for item in plain])
     if used > x.ndim:
-        raise IndexError(f"too many indices for tensor of dimension {x.ndim}")
+        raise PlaceError(f"too many indices for tensor of dimension {x.ndim}")
     rest = [slice(None)] * (x.ndim - used)
     place = next((i for i, item in enumerate(plain) if item is Ellipsis), len(plain))
     return [*plain[:place], *rest, *[item for item in plain[place + 1 :] if item is not Ellipsis]]
@@ -252,17 +253,17 @@ def _advanced(x: Tensor, items: Sequence[Any]) -> tuple[list[Tensor], _Static]:
         n = x.shape[axis]
         if isinstance(item, Tensor):
             if item.dtype.is_floating_point:
-                raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+                raise PlaceError("tensors used as indices must be long, int, byte or bool tensors")
             check_range(item, -n, n - 1, along(axis, n))
             tensors.append(item)
             static.append(("tensor",))
         elif isinstance(item, int):
             if not -n <= item < n:
-                raise IndexError(f"index {item} is out of bounds for dimension {axis} with size {n}")
+                raise PlaceError(f"index {item} is out of bounds for dimension {axis} with size {n}")
             static.append(("int", item))
         else:
             if item.step is not None and item.step <= 0:
-                raise ValueError("step must be greater than zero")
+                raise ArgumentError("step must be greater than zero")
             static.append(("slice", item.start, item.stop, item.step))
         axis += 1
     return tensors, tuple(static)
@@ -366,7 +367,7 @@ def _zero_(self: Tensor) -> Tensor:
 @method("__iter__")
 def _iter(self: Tensor) -> Any:
     if not self.ndim:
-        raise TypeError("iteration over a 0-d tensor")
+        raise OperandError("iteration over a 0-d tensor")
     return iter(unbind(self))
 
 
@@ -391,12 +392,12 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     d, start, length = dim_of(input, dim), int(start), int(length)
     n = input.shape[d]
     if length < 0:
-        raise RuntimeError("narrow(): length must be non-negative.")
+        raise TensorError("narrow(): length must be non-negative.")
     if not -n <= start <= n:
-        raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start})")
+        raise PlaceError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start})")
     start += n if start < 0 else 0
     if start + length > n:
-        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
+        raise TensorError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
     return _along(input, d, slice(start, start + length))
 
 
@@ -404,7 +405,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """All parts along a dimension, as views."""
     if not input.ndim:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+        raise PlaceError("Dimension specified as 0 but tensor has no dimensions")
     d = dim_of(input, dim)
     return tuple([_along(input, d, i, ("Unbind", i)) for i in range(input.shape[d])])
 
@@ -413,7 +414,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Consecutive parts along a dimension, of one size (the last may be smaller) or of given sizes; views."""
     if not input.ndim:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
+        raise TensorError("split expects at least a 1-dimensional tensor")
     return in_parts(input, split_size_or_sections, dim_of(input, dim), "Split" if isinstance(split_size_or_sections, int) else "SplitWithSizes")
 
 
@@ -428,12 +429,12 @@ def _split_steps(shape: tuple[int, ...], size: int | tuple[int, ...], dim: int, 
     n = shape[dim]
     if isinstance(size, int) and (size < 0 or (not size and n)):
         why = f"split expects split_size be non-negative, but got split_size={size}"
-        raise RuntimeError(why if size else f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
+        raise TensorError(why if size else f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
     sizes = [min(size, n - i) for i in range(0, n, size or 1)] or [0] if isinstance(size, int) else list(size)
     if any(s < 0 for s in sizes):
-        raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}")
+        raise TensorError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}")
     if builtins.sum(sizes) != n:
-        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but got split_sizes={sizes}")
+        raise TensorError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but got split_sizes={sizes}")
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
     cuts = [[slice(a, a + s) if i == dim else _WHOLE for i in range(len(shape))] for a, s in zip(starts, sizes, strict=True)]
     return [_step(shape, cut, None if among is None else (among, k)) for k, cut in enumerate(cuts)]
@@ -443,9 +444,9 @@ def _split_steps(shape: tuple[int, ...], size: int | tuple[int, ...], dim: int, 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` parts of equal size along a dimension; views."""
     if not input.ndim:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+        raise TensorError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+        raise TensorError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     d = dim_of(input, dim)
     return in_parts(input, -(-input.shape[d] // chunks) or [0] * chunks, d, "Split")
 
@@ -462,7 +463,7 @@ _diag_make = Function(lambda x, k: jnp.diag(x, k), "diag")
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or the matrix with this diagonal; a copy."""
     if input.ndim not in (1, 2):
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
+        raise TensorError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
     return apply(_diag_read if input.ndim == 2 else _diag_make, (input,), (diagonal,))  # type: ignore[no-any-return]
 
 
@@ -583,7 +584,7 @@ def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: b
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector."""
     if mask.dtype.np not in (dtypes.bool_, dtypes.uint8):
-        raise RuntimeError("masked_select: expected BoolTensor for mask")
+        raise TensorError("masked_select: expected BoolTensor for mask")
     shape = ops.broadcast_shapes([tuple(input.shape), tuple(mask.shape)], "masked_select")
     return input.expand(*shape)[mask.expand(*shape)]  # type: ignore[no-any-return]
 

@@ -10,6 +10,7 @@ from fdl.core import dtypes
 from fdl.core.errors import DtypeError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Tensor, apply, method
 
 __all__ = [
@@ -50,7 +51,7 @@ def _checked(name: str, ndims: tuple[int, int]) -> Any:
 
     def product(input: Tensor, other: Tensor) -> Any:
         if (input.ndim, other.ndim) != ndims:
-            raise RuntimeError(f"{name}: expected tensors of {ndims[0]} and {ndims[1]} dimensions, got {input.ndim} and {other.ndim}")
+            raise TensorError(f"{name}: expected tensors of {ndims[0]} and {ndims[1]} dimensions, got {input.ndim} and {other.ndim}")
         return apply(function, (input, other))
 
     product.__name__, product.__doc__ = name, f"`matmul` of tensors with {ndims[0]} and {ndims[1]} dimensions."
@@ -194,7 +195,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
 def trace(input: Tensor) -> Any:
     """The sum of the diagonal of a matrix."""
     if input.ndim != 2:
-        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+        raise TensorError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     return apply(_trace, (input,))
 
 

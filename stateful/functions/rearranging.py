@@ -19,6 +19,7 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.ops.reduction import lowest
 from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
+from fdl.stateful._errors import TensorError
 from fdl.stateful._places import Places, extent, in_windows, on_diagonal
 from fdl.stateful._results import Size
 from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, view_of, wrap
@@ -126,7 +127,7 @@ def broadcast_shapes(*shapes: Any) -> Size:
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts between places, or so many parts of nearly one size; views."""
     if not input.ndim:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+        raise TensorError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     n = input.shape[dim_of(input, dim)]
     given = indices_or_sections.tolist() if isinstance(indices_or_sections, Tensor) else indices_or_sections
     if isinstance(given, int):
@@ -146,10 +147,10 @@ def _splitter(name: str, axis: int) -> Callable[..., Any]:
     def public(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
         least = max(axis, 1) + (axis > 1)
         if input.ndim < least:
-            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.ndim} dimensions!")
+            raise TensorError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.ndim} dimensions!")
         d = 0 if axis == 1 and input.ndim == 1 else axis
         if isinstance(indices_or_sections, int) and input.shape[d] % indices_or_sections:
-            raise RuntimeError(f"torch.{name} attempted to split along dimension {d}, but the size of the dimension {input.shape[d]} is not divisible by {indices_or_sections}!")
+            raise TensorError(f"torch.{name} attempted to split along dimension {d}, but the size of the dimension {input.shape[d]} is not divisible by {indices_or_sections}!")
         return tensor_split(input, indices_or_sections, d)
 
     public.__name__, public.__doc__ = name, f"`tensor_split` along dimension {axis}."
@@ -283,7 +284,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> An
     """The diagonal of two dimensions, as the last one; a view."""
     a, b = dim_of(input, dim1), dim_of(input, dim2)
     if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+        raise TensorError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
     return view_of(input, _diagonal_step(offset, a, b))
 
 
@@ -363,9 +364,9 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Any:
     d = dim_of(input, dimension)
     n = input.shape[d] if input.ndim else 1
     if size > n:
-        raise RuntimeError(f"maximum size for tensor at dimension {d} is {n} but size is {size}")
+        raise TensorError(f"maximum size for tensor at dimension {d} is {n} but size is {size}")
     if size < 0 or step <= 0:
-        raise RuntimeError(f"size is {size} but must be >= 0" if size < 0 else f"step is {step} but must be > 0")
+        raise TensorError(f"size is {size} but must be >= 0" if size < 0 else f"step is {step} but must be > 0")
     return view_of(input, Step(_windows, _windows_write, lambda p, numbers, static: in_windows(p, *static), (d, size, step)))
 
 
@@ -377,12 +378,12 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
     base = input if input._view is None or input._edge is not None else input._view.base
     p = Places(tuple(size), tuple(stride), places_of(input).offset if storage_offset is None else storage_offset)
     if len(p.shape) != len(p.strides):
-        raise RuntimeError(f"mismatch in length of strides and shape: {len(p.strides)} and {len(p.shape)}")
+        raise TensorError(f"mismatch in length of strides and shape: {len(p.strides)} and {len(p.shape)}")
     if any(s < 0 for s in p.strides):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(p.strides)}")
+        raise TensorError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(p.strides)}")
     width, have = input.dtype.itemsize, base._value().aval.size
     if extent(p) > have:
-        raise RuntimeError(
+        raise TensorError(
             f"setStorage: sizes {list(p.shape)}, strides {list(p.strides)}, storage offset {p.offset}, and itemsize {width} "
             f"requiring a storage size of {extent(p) * width} are out of bounds for storage of size {have * width}"
         )

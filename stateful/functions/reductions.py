@@ -14,8 +14,9 @@ from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._dtypes import result_dtype, to_numpy
+from fdl.stateful._errors import PlaceError, TensorError, UnsupportedError
 from fdl.stateful._results import returned
-from fdl.stateful._tensor import Tensor, TensorError, apply, method
+from fdl.stateful._tensor import Tensor, apply, method
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "bincount", "count_nonzero", "cumsum", "log_softmax", "logsumexp", "max", "max_result", "mean",
@@ -32,7 +33,7 @@ def dims_of(x: Tensor, dim: Dims) -> tuple[int, ...]:
     width = ndim or 1
     for d in given:
         if not -width <= d < width:
-            raise IndexError(f"Dimension out of range (expected to be in range of [{-width}, {width - 1}], but got {d})")
+            raise PlaceError(f"Dimension out of range (expected to be in range of [{-width}, {width - 1}], but got {d})")
     return tuple([d % ndim for d in given]) if ndim else ()
 
 
@@ -61,7 +62,7 @@ def _sum_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
 def _mean_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
     x = ops.cast(x, dtype) if dtype else x
     if not dtypes.is_float(aval_of(x).dtype):
-        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {aval_of(x).dtype.name}")
+        raise TensorError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {aval_of(x).dtype.name}")
     return jnp.mean(x, axes, keepdims=keepdim) if axes else x
 
 
@@ -158,7 +159,7 @@ def _extreme(input: Tensor, dim: Any, keepdim: bool, along: Function, over_all: 
         return getattr(input, pairwise)(dim)
     if dim is None:
         if not input.numel():
-            raise RuntimeError(f"{along.name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
+            raise TensorError(f"{along.name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
         return apply(over_all, (input,), (dims_of(input, None), False))
     return max_result(*apply(along, (input,), (dim_of(input, dim), keepdim)))
 
@@ -230,7 +231,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """The k largest (or smallest) elements along a dimension, in order, and where they stand."""
     d = dim_of(input, dim)
     if not 0 <= k <= (input.shape[d] if input.ndim else 1):
-        raise RuntimeError(f"selected index k out of range: k={k}, the dimension has size {input.shape[d] if input.ndim else 1}")
+        raise TensorError(f"selected index k out of range: k={k}, the dimension has size {input.shape[d] if input.ndim else 1}")
     if not input.ndim:
         return topk_result(*[t.reshape(())[()] if k else t for t in topk(input.reshape(1), k, 0)])
     return topk_result(*apply(_topk, (input,), (k, d, largest)))
@@ -318,7 +319,7 @@ def norm(input: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False)
     if p == "nuc":
         axes = dims_of(input, dim)
         if len(axes) != 2:
-            raise RuntimeError(f"norm: the nuclear norm is one of matrices, but {len(axes)} dimensions are reduced")
+            raise TensorError(f"norm: the nuclear norm is one of matrices, but {len(axes)} dimensions are reduced")
         return apply(_nuclear, (input,), (axes, keepdim))
     order = 2.0 if p in ("fro", None) else float(p)
     return apply(_norm, (input,), (order, dims_of(input, dim), keepdim))
@@ -380,7 +381,7 @@ _weighted_bincount = Function(_weighted_body, "bincount")
 def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number from 0 on occurs, or the sum of weights where it does."""
     if input.dtype.is_floating_point:
-        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{input.dtype.legacy_name}'")
+        raise UnsupportedError(f"\"bincount_cpu\" not implemented for '{input.dtype.legacy_name}'")
     values = input._value()._numpy()
     if input.ndim != 1 or np.min(values, initial=0) < 0:
         raise TensorError("bincount only supports 1-d non-negative integral inputs.")

@@ -16,8 +16,9 @@ from fdl.extend import Function
 from fdl.stateful._cells import note_slots
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
 from fdl.stateful._dtypes import device as device_kind
+from fdl.stateful._errors import PlaceError, TensorError
 from fdl.stateful._places import expanded, permuted, viewed
-from fdl.stateful._tensor import Composite, Tensor, TensorError, add_conversion, apply, converted, method, view_of, wrap
+from fdl.stateful._tensor import Composite, Tensor, add_conversion, apply, converted, method, view_of, wrap
 from fdl.stateful._views import Step, is_contiguous, lies_as, places_of, refuse_shared
 from fdl.stateful.functions.reductions import dim_of
 
@@ -40,12 +41,12 @@ def _resolved(own: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     if -1 in shape:
         rest = math.prod(d for d in shape if d != -1)
         if shape.count(-1) > 1:
-            raise RuntimeError("only one dimension can be inferred")
+            raise TensorError("only one dimension can be inferred")
         if rest == 0 or total % rest:
-            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {total}")
+            raise TensorError(f"shape '{list(shape)}' is invalid for input of size {total}")
         shape = tuple([total // rest if d == -1 else d for d in shape])
     if math.prod(shape) != total:
-        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {total}")
+        raise TensorError(f"shape '{list(shape)}' is invalid for input of size {total}")
     return shape
 
 
@@ -80,13 +81,13 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     if len(shape) == 1 and isinstance(shape[0], dtype):
         if shape[0] == input.dtype:
             return view(input, tuple(input.shape))
-        raise RuntimeError("view(dtype) is not supported; x.to(dtype) converts")
+        raise TensorError("view(dtype) is not supported; x.to(dtype) converts")
     if len(shape) == 1 and isinstance(shape[0], Tensor):
         shape = tuple(shape[0].shape)
     step = _view_step(input._value().aval.shape, _sizes(shape))
     for x in input.pieces() if isinstance(input, Composite) else (input,):
         if x._view is not None and viewed(places_of(x), step.static[0]) is None:
-            raise RuntimeError(
+            raise TensorError(
                 "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead."
             )
     return view_of(input, step)
@@ -123,7 +124,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if a == b:
         return input
     if a > b:
-        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+        raise TensorError("flatten() has invalid args: start_dim cannot come after end_dim")
     return reshape(input, (*shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :]))
 
 
@@ -131,12 +132,12 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension made several."""
     if not input.ndim:
-        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim 0 (1) in the input tensor")
+        raise TensorError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim 0 (1) in the input tensor")
     d = dim_of(input, dim)
     rest = math.prod(n for n in sizes if n != -1)
     whole = [input.shape[d] // max(rest, 1) if n == -1 else n for n in sizes]
     if math.prod(whole) != input.shape[d]:
-        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({input.shape[d]}) in the input tensor")
+        raise TensorError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({input.shape[d]}) in the input tensor")
     return view(input, (*input.shape[:d], *whole, *input.shape[d + 1 :]))
 
 
@@ -152,7 +153,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new dimension of size 1."""
     ndim = input.ndim + 1
     if not -ndim <= dim < ndim:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})")
+        raise PlaceError(f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})")
     shape = list(input.shape)
     shape.insert(dim % ndim, 1)
     return view(input, tuple(shape))
@@ -163,7 +164,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     """The dimensions in another order; a view."""
     order = tuple([dim_of(input, d) for d in _sizes(dims)])
     if sorted(order) != list(range(input.ndim)):
-        raise RuntimeError(f"permute: {order} is no order of the dimensions of a tensor with {input.ndim} of them")
+        raise TensorError(f"permute: {order} is no order of the dimensions of a tensor with {input.ndim} of them")
     return view_of(input, _permute_step(order))
 
 
@@ -190,7 +191,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 def matrices(x: Any, what: str) -> Any:
     """What has two dimensions at least, or none; RuntimeError for a vector."""
     if x.ndim == 1:
-        raise RuntimeError(f"tensor.{what} is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
+        raise TensorError(f"tensor.{what} is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
     return x
 
 
@@ -198,7 +199,7 @@ def matrices(x: Any, what: str) -> Any:
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector as it is."""
     if input.ndim > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
+        raise TensorError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
     return permute(input, tuple(range(input.ndim))[::-1])
 
 
@@ -222,7 +223,7 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     lead = len(given) - input.ndim
     shape = tuple([input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(given)])
     if lead < 0 or any(d not in (1, n) for d, n in zip(input.shape, shape[lead:], strict=True)):
-        raise RuntimeError(f"The expanded size of the tensor {list(given)} must match the existing size {list(input.shape)} at each dimension that is not 1.")
+        raise TensorError(f"The expanded size of the tensor {list(given)} must match the existing size {list(input.shape)} at each dimension that is not 1.")
     return view_of(input, _expand_step(shape))
 
 
@@ -284,7 +285,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors one after another along a dimension."""
     given = list(tensors)
     if not given:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+        raise TensorError("torch.cat(): expected a non-empty list of Tensors")
     given = [x for x in given if tuple(x.shape) != (0,)] or given[:1]  # as in PyTorch, an empty vector fits everything
     return apply(_cat, given, (dim_of(given[0], dim),))  # type: ignore[no-any-return]
 
@@ -293,11 +294,11 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new dimension."""
     given = list(tensors)
     if not given:
-        raise RuntimeError("stack expects a non-empty TensorList")
+        raise TensorError("stack expects a non-empty TensorList")
     first, known = given[0], getattr(given[0], "_aval", None)
     for i, x in enumerate(given):
         if (known is None or type(x) is not Tensor or x._aval is not known) and x.shape != first.shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and {list(x.shape)} at entry {i}")
+            raise TensorError(f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and {list(x.shape)} at entry {i}")
     return apply(_stack, given, (dim % (given[0].ndim + 1),))  # type: ignore[no-any-return]
 
 
@@ -316,7 +317,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """Copies side by side along each dimension."""
     reps = _sizes(repeats)
     if len(reps) < input.ndim:
-        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+        raise TensorError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     return apply(_repeat, (input,), (reps,))  # type: ignore[no-any-return]
 
 
@@ -425,7 +426,7 @@ def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     a, b = (1,) * (ndim - len(a)) + a, (1,) * (ndim - len(b)) + b
     for d, (n, m) in enumerate(zip(a, b, strict=True)):
         if n != m and 1 not in (n, m):
-            raise RuntimeError(f"The size of tensor a ({n}) must match the size of tensor b ({m}) at non-singleton dimension {d}")
+            raise TensorError(f"The size of tensor a ({n}) must match the size of tensor b ({m}) at non-singleton dimension {d}")
     return tuple([m if n == 1 else n for n, m in zip(a, b, strict=True)])
 
 
@@ -534,7 +535,7 @@ def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
 @method("detach_")
 def _detach_(self: Tensor) -> Tensor:
     if self._view is not None and self._edge is None and not self._root()._hidden:
-        raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        raise TensorError("Can't detach views in-place. Use detach() instead.")
     note_slots(self, "_edge")
     self._edge = None
     return self

@@ -15,6 +15,7 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.ops.reduction import lowest
 from fdl.stateful._checks import broken, check_domain
+from fdl.stateful._errors import TensorError
 from fdl.stateful._results import returned
 from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, method, wrap
 from fdl.stateful.functions.reductions import dim_of
@@ -122,7 +123,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> kth
     """The k-th smallest value along a dimension, counted from 1."""
     axis = dim_of(input, dim)
     if not 1 <= k <= (input.shape[axis] if input.ndim else 1):
-        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
+        raise TensorError(f"kthvalue(): selected number k out of range for dimension {axis}")
     return kthvalue_result(*apply(_kth, (input,), (k - 1, axis, keepdim)))
 
 
@@ -252,7 +253,7 @@ _quantile = Function(_quantile_body, "quantile")
 
 def _quantiles(input: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, skip: bool) -> Any:
     if not input.dtype.is_floating_point:
-        raise RuntimeError("quantile() input tensor must be either float or double dtype")
+        raise TensorError("quantile() input tensor must be either float or double dtype")
     dim = None if not input.ndim else dim
     given = q if isinstance(q, Tensor) else wrap(array_of(np.asarray(q, input.dtype.np)))
     return apply(_quantile, (input, given), (None if dim is None else dim_of(input, dim), keepdim, interpolation, skip))

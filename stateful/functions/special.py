@@ -15,6 +15,7 @@ from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import result_dtype
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method
 from fdl.stateful.functions.elementwise import _binary, _of_float, _step, _unary, clamp, maximum, minimum, sub
 
@@ -56,7 +57,7 @@ def _negative(x: Any) -> Any:
 def positive(input: Tensor) -> Tensor:
     """The tensor itself."""
     if input.dtype.np == np.bool_:
-        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+        raise TensorError("The `+` operator, on a bool tensor is not supported.")
     return input
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.functions import elementwise, reductions
 from fdl.stateful.functions.creation import full
@@ -155,7 +156,7 @@ class Softmax2d(Module):
     def forward(self, input: Tensor) -> Any:
         """The same shape."""
         if input.ndim not in (3, 4):
-            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
+            raise ArgumentError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
         return F.softmax(input, -3)
 
 

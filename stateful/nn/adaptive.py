@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.functions.shapes import cat
 from fdl.stateful.nn.containers import ModuleList, Sequential
@@ -31,9 +32,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         super().__init__()
         cutoffs = list(cutoffs)
         if not cutoffs:
-            raise ValueError("cutoffs should be a sequence of length larger than 0")
+            raise ArgumentError("cutoffs should be a sequence of length larger than 0")
         if cutoffs != sorted(cutoffs) or min(cutoffs) <= 0 or max(cutoffs) > n_classes - 1 or len(set(cutoffs)) != len(cutoffs):
-            raise ValueError("cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is between 1 and n_classes-1")
+            raise ArgumentError("cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is between 1 and n_classes-1")
         self.in_features, self.n_classes, self.div_value, self.head_bias = in_features, n_classes, div_value, head_bias
         self.cutoffs = [*cutoffs, n_classes]
         self.shortlist_size, self.n_clusters = cutoffs[0], len(cutoffs)
@@ -62,10 +63,10 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def forward(self, input: Tensor, target_: Tensor) -> Any:
         """Log probabilities of the targets, and the mean of their negatives."""
         if target_.ndim not in (0, 1) or input.ndim != target_.ndim + 1:
-            raise RuntimeError("0D or 1D target tensor expected, of as many elements as the input has rows")
+            raise TensorError("0D or 1D target tensor expected, of as many elements as the input has rows")
         alone = target_.ndim == 0
         rows, target = (input.unsqueeze(0), target_.unsqueeze(0)) if alone else (input, target_)
         if rows.shape[0] != target.shape[0]:
-            raise RuntimeError("Input and target should have the same size in the batch dimension.")
+            raise TensorError("Input and target should have the same size in the batch dimension.")
         output = self.log_prob(rows).gather(1, target.unsqueeze(1)).squeeze(1)
         return _Loss(output.squeeze(0) if alone else output, -output.mean())

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from fdl.stateful._errors import ArgumentError, ExpectationError, OperandError, PlaceError, TensorError
 from fdl.stateful._tensor import Composite, Tensor
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import PARAMETERS, Parameter
@@ -31,7 +32,7 @@ class _Indexed(Module):
     def _name(self, index: Any) -> str:
         names, k = list(self._registered), operator.index(index)
         if not -len(names) <= k < len(names):
-            raise IndexError(f"index {k} is out of range")
+            raise PlaceError(f"index {k} is out of range")
         return names[k]
 
     def _renumber(self, children: Iterable[Any]) -> None:
@@ -117,7 +118,7 @@ class Sequential(_Indexed):
 
     def _other(self, other: Any) -> list[Any]:
         if not isinstance(other, Sequential):
-            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
+            raise ArgumentError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
         return other._children()
 
     def __mul__(self, times: int) -> Sequential:
@@ -130,9 +131,9 @@ class Sequential(_Indexed):
 
     def _times(self, times: int) -> int:
         if not isinstance(times, int):
-            raise TypeError(f"unsupported operand type(s) for *: {type(self)} and {type(times)}")
+            raise OperandError(f"unsupported operand type(s) for *: {type(self)} and {type(times)}")
         if times <= 0:
-            raise ValueError(f"Non-positive multiplication factor {times} for {type(self)}")
+            raise ArgumentError(f"Non-positive multiplication factor {times} for {type(self)}")
         return times
 
     def extend(self, sequential: Iterable[Any]) -> Sequential:
@@ -144,9 +145,9 @@ class Sequential(_Indexed):
     def insert(self, index: int, module: Module) -> Sequential:
         """Add one before an index."""
         if not isinstance(module, Module):
-            raise AssertionError(f"module should be of type: {Module}")
+            raise ExpectationError(f"module should be of type: {Module}")
         if not -len(self) <= index <= len(self):
-            raise IndexError(f"Index out of range: {index}")
+            raise PlaceError(f"Index out of range: {index}")
         rest = self._children()
         rest.insert(index, module)
         self._renumber(rest)
@@ -191,7 +192,7 @@ class ModuleList(_Indexed):
 def _iterable(module: Module, values: Any, what: str = "extend should be called with an iterable") -> Any:
     """Values to add; TypeError where they are no iterable."""
     if not isinstance(values, Iterable):
-        raise TypeError(f"{type(module).__name__}.{what}, but got {type(values).__name__}")
+        raise OperandError(f"{type(module).__name__}.{what}, but got {type(values).__name__}")
     return values
 
 
@@ -203,10 +204,10 @@ def _pairs(module: Module, values: Any) -> list[tuple[str, Any]]:
     found = []
     for k, pair in enumerate(values):
         if not isinstance(pair, Iterable):
-            raise TypeError(f"{type(module).__name__} update sequence element #{k} should be Iterable; is{type(pair).__name__}")
+            raise OperandError(f"{type(module).__name__} update sequence element #{k} should be Iterable; is{type(pair).__name__}")
         pair = tuple(pair)
         if len(pair) != 2:
-            raise ValueError(f"{type(module).__name__} update sequence element #{k} has length {len(pair)}; 2 is required")
+            raise ArgumentError(f"{type(module).__name__} update sequence element #{k} has length {len(pair)}; 2 is required")
         found.append(pair)
     return found
 
@@ -243,7 +244,7 @@ class ParameterList(_Indexed):
     def _name(self, index: Any) -> str:
         k = operator.index(index)
         if not -len(self) <= k < len(self):
-            raise IndexError(f"index {k} is out of range")
+            raise PlaceError(f"index {k} is out of range")
         return str(k % len(self))
 
     def __getitem__(self, index: Any) -> Any:
@@ -267,7 +268,7 @@ class ParameterList(_Indexed):
     def extend(self, values: Iterable[Any]) -> ParameterList:
         """Add several at the end."""
         if isinstance(values, Tensor):
-            raise TypeError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
+            raise OperandError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
         for value in list(_iterable(self, values)):
             self.append(value)
         return self
@@ -279,7 +280,7 @@ class ParameterList(_Indexed):
         self.extend(children)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError("ParameterList should not be called.")
+        raise TensorError("ParameterList should not be called.")
 
 
 class ModuleDict(Module):
@@ -352,7 +353,7 @@ class ParameterDict(Module):
 
     def _checked(self, key: Any) -> str:
         if not isinstance(key, str):
-            raise TypeError(f"Index given to ParameterDict cannot be used as a key as it is not a string (type is '{type(key).__name__}').")
+            raise OperandError(f"Index given to ParameterDict cannot be used as a key as it is not a string (type is '{type(key).__name__}').")
         return key
 
     def __getitem__(self, key: str) -> Any:
@@ -443,4 +444,4 @@ class ParameterDict(Module):
         return _parameter_lines(self, lambda p: p.type())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError("ParameterDict should not be called.")
+        raise TensorError("ParameterDict should not be called.")

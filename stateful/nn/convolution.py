@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.functions.creation import empty
 from fdl.stateful.nn import functional as F
@@ -30,19 +31,19 @@ class _Convolution(Module):
     ) -> None:
         n = self.rank
         if groups <= 0:
-            raise ValueError("groups must be a positive integer")
+            raise ArgumentError("groups must be a positive integer")
         if in_channels % groups:
-            raise ValueError("in_channels must be divisible by groups")
+            raise ArgumentError("in_channels must be divisible by groups")
         if out_channels % groups:
-            raise ValueError("out_channels must be divisible by groups")
+            raise ArgumentError("out_channels must be divisible by groups")
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
-            raise ValueError(f"padding_mode must be one of ['zeros', 'reflect', 'replicate', 'circular'], but got padding_mode='{padding_mode}'")
+            raise ArgumentError(f"padding_mode must be one of ['zeros', 'reflect', 'replicate', 'circular'], but got padding_mode='{padding_mode}'")
         if isinstance(padding, str) and padding not in ("same", "valid"):
-            raise ValueError(f"Invalid padding string {padding!r}, should be one of {{'valid', 'same'}}")
+            raise ArgumentError(f"Invalid padding string {padding!r}, should be one of {{'valid', 'same'}}")
         self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
         self.kernel_size, self.stride, self.dilation = (sizes_of(v, n) for v in (kernel_size, stride, dilation))
         if padding == "same" and max(self.stride) > 1:
-            raise ValueError("padding='same' is not supported for strided convolutions")
+            raise ArgumentError("padding='same' is not supported for strided convolutions")
         self.padding = padding if isinstance(padding, str) else sizes_of(padding, n)
         shape = (in_channels, out_channels // groups) if self.transposed else (out_channels, in_channels // groups)
         self._make(shape, bias, dtype)
@@ -155,7 +156,7 @@ class _Transposed(_Convolution):
     ) -> None:
         super().__init__()
         if padding_mode != "zeros":
-            raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
+            raise ArgumentError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
         self.output_padding = sizes_of(output_padding, self.rank)
         self._build(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype)
 
@@ -173,7 +174,7 @@ class _Transposed(_Convolution):
             least.append((space - 1) * self.stride[k] - 2 * self.padding[k] + self.dilation[k] * (self.kernel_size[k] - 1) + 1)
         if any(not low <= w < low + s for low, w, s in zip(least, wanted, self.stride, strict=True)):
             highest = [low + s - 1 for low, s in zip(least, self.stride, strict=True)]
-            raise ValueError(f"requested an output size of {wanted}, but valid sizes range from {least} to {highest} (for an input of {list(input.shape[2:])})")
+            raise ArgumentError(f"requested an output size of {wanted}, but valid sizes range from {least} to {highest} (for an input of {list(input.shape[2:])})")
         return tuple([w - low for low, w in zip(least, wanted, strict=True)])
 
 

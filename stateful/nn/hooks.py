@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tape import HookHandle, grad_mode
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import Function
@@ -20,7 +21,7 @@ def _replaced(given: Any, number: int) -> tuple[Any, ...]:
     """What a hook returned, as a tuple of so many gradients."""
     found = given if isinstance(given, tuple) else (given,)
     if len(found) != number:
-        raise RuntimeError(f"Backward hook returned an invalid number of grad_output, got {len(found)}, but expected {number}")
+        raise TensorError(f"Backward hook returned an invalid number of grad_output, got {len(found)}, but expected {number}")
     return found
 
 

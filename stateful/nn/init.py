@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core.array import from_numpy
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._random import default_generator
 from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import no_grad
@@ -80,13 +81,13 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in known:
-        raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
+        raise ArgumentError(f"Unsupported nonlinearity {nonlinearity}")
     return known[nonlinearity]
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
     if tensor.ndim < 2:
-        raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
+        raise ArgumentError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
@@ -116,9 +117,9 @@ def kaiming_normal_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearit
 def dirac_(tensor: Any, groups: int = 1) -> Any:
     """A convolution that hands its input on: 1 in the middle of channel i's kernel for channel i, in each group."""
     if tensor.ndim not in (3, 4, 5):
-        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+        raise ArgumentError("Only tensors with 3, 4, or 5 dimensions are supported")
     if tensor.shape[0] % groups:
-        raise ValueError("dim 0 must be divisible by groups")
+        raise ArgumentError("dim 0 must be divisible by groups")
     values = np.zeros(tuple(tensor.shape), np.float32)
     each = tensor.shape[0] // groups
     for k in range(tensor.shape[0]):
@@ -131,7 +132,7 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
 def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = None) -> Any:
     """Normal values, of which a share in each column is 0 (Martens, 2010)."""
     if tensor.ndim != 2:
-        raise ValueError("Only tensors with 2 dimensions are supported")
+        raise ArgumentError("Only tensors with 2 dimensions are supported")
     rows, columns = tensor.shape
     kept = np.ones((rows, columns), np.float32)
     order = uniform_(wrap(from_numpy(np.empty((rows, columns), np.float32))), generator=generator)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from fdl.stateful._errors import ArgumentError, ExpectationError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.functions.creation import empty, ones, zeros
 from fdl.stateful.functions.shapes import flatten, unflatten
@@ -92,7 +93,7 @@ class _Table(Module):
     def _build(self, rows: int, width: int, padding_idx: int | None, max_norm: float | None, norm_type: float, scale: bool, sparse: bool, weight: Any, dtype: Any) -> None:
         self.num_embeddings, self.embedding_dim = rows, width
         if padding_idx is not None and not -rows <= padding_idx < rows:
-            raise AssertionError("Padding_idx must be within num_embeddings")
+            raise ExpectationError("Padding_idx must be within num_embeddings")
         self.padding_idx = None if padding_idx is None else padding_idx % rows
         self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse = max_norm, norm_type, scale, sparse
         self.weight = Parameter(empty(rows, width, dtype=dtype) if weight is None else weight)
@@ -261,7 +262,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if not 0.0 <= p <= 1.0:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+            raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}")
         self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from fdl.stateful._cells import refuse_step
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.creation import empty
@@ -96,7 +97,7 @@ def _lazy_convolution(base: Any) -> Any:
         def _initialize(self, input: Tensor) -> None:
             self.in_channels = input.shape[1 if input.ndim == self.rank + 2 else 0]
             if self.in_channels % self.groups:
-                raise ValueError("in_channels must be divisible by groups")
+                raise ArgumentError("in_channels must be divisible by groups")
             per = (self.in_channels, self.out_channels // self.groups) if self.transposed else (self.out_channels, self.in_channels // self.groups)
             self.weight.materialize((*per, *self.kernel_size))
             if self.bias is not None:

@@ -14,6 +14,7 @@ from fdl.extend import cut, note_write, running_trace
 from fdl.stateful._cells import Attribute, changes, lives_outside, note_birth, set_gradient
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import check_device, to_numpy
+from fdl.stateful._errors import ArgumentError, MissingError, OperandError, TensorError, UnsupportedError
 from fdl.stateful._guards import note_configuration
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Composite, Tensor, converted
@@ -84,7 +85,7 @@ class Module(Hooked):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What calling the module computes; subclasses write it."""
-        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+        raise UnsupportedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if running_trace() is not None:
@@ -99,7 +100,7 @@ class Module(Hooked):
         registered = self.__dict__.get("_registered")
         kind = _PARAMETER if isinstance(value, PARAMETERS) else _MODULE if isinstance(value, Module) else _BUFFER if isinstance(value, Buffer) else None
         if registered is None and kind is not None:
-            raise AttributeError(f"cannot assign {kind}{'s' if kind is _PARAMETER else ''} before Module.__init__() call")
+            raise MissingError(f"cannot assign {kind}{'s' if kind is _PARAMETER else ''} before Module.__init__() call")
         if registered is not None and kind is not None and (kind is _PARAMETER or registered.get(name) != _PARAMETER):
             registered[name] = kind
             if kind is _BUFFER and not value.persistent:
@@ -107,7 +108,7 @@ class Module(Hooked):
         elif registered is not None and value is not None and name in registered and not (registered[name] == _BUFFER and isinstance(value, (Tensor, Composite))):
             wanted = {_PARAMETER: "torch.nn.Parameter", _BUFFER: "torch.nn.Buffer, torch.Tensor", _MODULE: "torch.nn.Module"}[registered[name]]
             what = "child module" if registered[name] == _MODULE else registered[name]
-            raise TypeError(f"cannot assign '{typename(value)}' as {what} '{name}' ({wanted} or None expected)")
+            raise OperandError(f"cannot assign '{typename(value)}' as {what} '{name}' ({wanted} or None expected)")
         changes.count += 1
         if lives_outside(self):
             self._note(name, value)
@@ -127,7 +128,7 @@ class Module(Hooked):
         object.__delattr__(self, name)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        raise MissingError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def _own(self, kind: str) -> dict[str, Any]:
         own = self.__dict__
@@ -147,9 +148,9 @@ class Module(Hooked):
 
     def _register(self, name: str, value: Any, kind: str) -> None:
         if kind is _MODULE and not (value is None or isinstance(value, Module)):
-            raise TypeError(f"{typename(value)} is not a Module subclass")
+            raise OperandError(f"{typename(value)} is not a Module subclass")
         if not isinstance(name, str):
-            raise TypeError(f"{kind} name should be a string. Got {typename(name)}")
+            raise OperandError(f"{kind} name should be a string. Got {typename(name)}")
         if "." in name:
             raise KeyError(f'{kind} name can\'t contain "."' + (f", got: {name}" if kind is _MODULE else ""))
         if not name:
@@ -158,7 +159,7 @@ class Module(Hooked):
             raise KeyError(f"attribute '{name}' already exists")
         if kind is not _MODULE and not (value is None or isinstance(value, PARAMETERS if kind is _PARAMETER else (Tensor, Composite))):
             wanted = "torch.nn.Parameter or None" if kind is _PARAMETER else "torch Tensor or None"
-            raise TypeError(f"cannot assign '{typename(value)}' object to {kind} '{name}' ({wanted} required)")
+            raise OperandError(f"cannot assign '{typename(value)}' object to {kind} '{name}' ({wanted} required)")
         changes.count += 1
         if lives_outside(self):
             self._note(name, value)
@@ -246,7 +247,7 @@ class Module(Hooked):
         for part in filter(None, target.split(".")):
             found = found._part(part)
             if not isinstance(found, Module):
-                raise AttributeError(f"`{part}` is not an nn.Module")
+                raise MissingError(f"`{part}` is not an nn.Module")
         return found
 
     def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
@@ -260,7 +261,7 @@ class Module(Hooked):
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
         if strict and not hasattr(owner, name):
-            raise AttributeError(f"{owner._get_name()} has no attribute `{name}`")
+            raise MissingError(f"{owner._get_name()} has no attribute `{name}`")
         setattr(owner, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
@@ -268,13 +269,13 @@ class Module(Hooked):
         path, _, name = target.rpartition(".")
         found = self.get_submodule(path)._part(name)
         if not isinstance(found, PARAMETERS):
-            raise AttributeError(f"`{name}` is not an nn.Parameter")
+            raise MissingError(f"`{name}` is not an nn.Parameter")
         return found  # type: ignore[return-value]
 
     def _part(self, name: str) -> Any:
         """What an attribute of dotted names means; AttributeError where it is not there."""
         if not hasattr(self, name):
-            raise AttributeError(f"{self._get_name()} has no attribute `{name}`")
+            raise MissingError(f"{self._get_name()} has no attribute `{name}`")
         return getattr(self, name)
 
     def apply(self, fn: Callable[[Module], Any]) -> Module:
@@ -289,7 +290,7 @@ class Module(Hooked):
     def train(self, mode: bool = True) -> Module:
         """Training mode, for layers such as dropout."""
         if not isinstance(mode, bool):
-            raise ValueError("training mode is expected to be boolean")
+            raise ArgumentError("training mode is expected to be boolean")
         for module in self.modules():
             if module.__dict__["training"] is not mode:
                 module.training = mode
@@ -326,7 +327,7 @@ class Module(Hooked):
         owner = self.get_submodule(path)
         if name not in owner._buffers:
             owner._part(name)
-            raise AttributeError(f"`{name}` is not a buffer")
+            raise MissingError(f"`{name}` is not a buffer")
         return owner._buffers[name]  # type: ignore[no-any-return]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -347,7 +348,7 @@ class Module(Hooked):
         dtype, device = dtype_and_device(args, dtype, device)
         check_device(device)
         if dtype is not None and to_numpy(dtype).kind in "iub":
-            raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
+            raise OperandError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
         return self if dtype is None else self._converted(to_numpy(dtype))
 
     def float(self) -> Module:
@@ -378,11 +379,11 @@ class Module(Hooked):
 
     def get_extra_state(self) -> Any:
         """What else a state dict holds, under `_extra_state`; subclasses that have it override this and `set_extra_state`."""
-        raise RuntimeError("Reached a code path in Module.get_extra_state() that should never be called.")
+        raise TensorError("Reached a code path in Module.get_extra_state() that should never be called.")
 
     def set_extra_state(self, state: Any) -> None:
         """Take what `get_extra_state` gave."""
-        raise RuntimeError("Reached a code path in Module.set_extra_state() that should never be called.")
+        raise TensorError("Reached a code path in Module.set_extra_state() that should never be called.")
 
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """Parameters and persistent buffers by dotted name, as tensors that share their values."""
@@ -412,7 +413,7 @@ class Module(Hooked):
         RuntimeError lists all shapes that differ and, if strict, all names that are missing or unexpected; then nothing has changed.
         """
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+            raise OperandError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         state_dict = OrderedDict(state_dict)
         problems: list[str] = []
         names = {id(m): f"{name}." if name else "" for name, m in self.named_modules()}
@@ -455,7 +456,7 @@ class Module(Hooked):
 
     def _refuse(self, problems: list[str]) -> None:
         if problems:
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
+            raise TensorError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
 
     def _assign(self, name: str, value: Tensor) -> None:
         """A tensor itself, with its dtype, in the place of a parameter or a buffer."""

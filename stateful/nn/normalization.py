@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fdl.stateful._dtypes import of
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.creation import ones, tensor, zeros
@@ -52,7 +53,7 @@ class _NormBase(Module):
 
     def _check(self, input: Tensor) -> None:
         if input.ndim not in self.rank:
-            raise ValueError(f"expected {self.expected} input (got {input.ndim}D input)")
+            raise ArgumentError(f"expected {self.expected} input (got {input.ndim}D input)")
 
     def extra_repr(self) -> str:
         """The settings."""
@@ -142,7 +143,7 @@ class _InstanceNorm(_NormBase):
         alone = input.ndim == min(self.rank)
         x = input.unsqueeze(0) if alone else input
         if x.shape[1] != self.num_features and self.affine:
-            raise ValueError(f"expected input's size at dim=1 to match num_features ({self.num_features}), but got: {x.shape[1]}.")
+            raise ArgumentError(f"expected input's size at dim=1 to match num_features ({self.num_features}), but got: {x.shape[1]}.")
         use_input = self.training or not self.track_running_stats
         out = F.instance_norm(x, self.running_mean, self.running_var, self.weight, self.bias, use_input, self.momentum or 0.0, self.eps)
         return out.squeeze(0) if alone else out
@@ -172,7 +173,7 @@ class GroupNorm(Module):
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None, dtype: Any = None, *, bias: bool = True) -> None:
         super().__init__()
         if num_channels % num_groups:
-            raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
+            raise ArgumentError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         self.register_parameter("weight", Parameter(ones(num_channels, dtype=dtype)) if affine else None)
         self.register_parameter("bias", Parameter(zeros(num_channels, dtype=dtype)) if affine and bias else None)

@@ -9,6 +9,7 @@ import numpy as np
 from fdl.core.array import from_numpy
 from fdl.extend import Leaf, Storage
 from fdl.stateful._complex import ComplexTensor
+from fdl.stateful._errors import TensorError
 from fdl.stateful._format import text_of
 from fdl.stateful._tensor import Tensor
 
@@ -35,7 +36,7 @@ class Parameter(Tensor):
             self._storage = Storage(from_numpy(np.zeros(0, np.float32)))
         else:
             if requires_grad and not data.dtype.is_floating_point:
-                raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+                raise TensorError("Only Tensors of floating point and complex dtype can require gradients")
             self._lie(data)
         if requires_grad:
             self._edge = Leaf(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from fdl.stateful._errors import ArgumentError, OperandError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.nn import functional as F
 from fdl.stateful.nn.functional.convolution import sizes_of
@@ -32,7 +33,7 @@ class _Settings(Module):
         settings = F.settings_of(f"{type(self).__name__}.__init__", self.defaults, args, kwargs)
         for name, value in settings.items():
             if value is _NEEDED:
-                raise TypeError(f"{type(self).__name__}.__init__() missing 1 required positional argument: '{name}'")
+                raise OperandError(f"{type(self).__name__}.__init__() missing 1 required positional argument: '{name}'")
             self.__dict__[name] = value
         if "padding" in settings and settings["stride"] is None:
             self.__dict__["stride"] = settings["kernel_size"]
@@ -133,9 +134,9 @@ class _Fractional(Module):
         self.output_ratio = (output_ratio,) * self.rank if isinstance(output_ratio, float) else output_ratio
         self.register_buffer("_random_samples", _random_samples)
         if (output_size is None) == (output_ratio is None):
-            raise ValueError(f"{type(self).__name__} requires specifying either an output size, or a pooling ratio")
+            raise ArgumentError(f"{type(self).__name__} requires specifying either an output size, or a pooling ratio")
         if self.output_ratio is not None and not all(0 < r < 1 for r in self.output_ratio):
-            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+            raise ArgumentError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
 
     def forward(self, input: Tensor) -> Any:
         """Maxima of windows at random places."""

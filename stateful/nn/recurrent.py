@@ -14,6 +14,7 @@ from fdl import lax, nn, ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.creation import empty, zeros
 from fdl.stateful.functions.shapes import cat, stack
@@ -87,7 +88,7 @@ def _check_dtypes(what: str, x: Tensor, states: Sequence[Tensor], weight: Tensor
     kinds = {t.dtype for t in (x, *states, weight)}
     if len(kinds) > 1 and all(t.dtype.itemsize > 2 for t in (x, *states, weight)):
         given = " and ".join(sorted(str(t.dtype) for t in {id(t): t for t in (x, *states)}.values()))
-        raise ValueError(
+        raise ArgumentError(
             f"{what} input dtype ({given}) does not match weight dtype ({weight.dtype}). Convert input: input.to({weight.dtype}), or convert model: model.to({x.dtype})"
         )
 
@@ -113,7 +114,7 @@ class RNNBase(Module):
     ) -> None:
         super().__init__()
         if not 0 <= dropout <= 1 or isinstance(dropout, bool):
-            raise ValueError("dropout should be a number in range [0, 1] representing the probability of an element being zeroed")
+            raise ArgumentError("dropout should be a number in range [0, 1] representing the probability of an element being zeroed")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers greater than 1, "
@@ -121,11 +122,11 @@ class RNNBase(Module):
                 stacklevel=3,
             )
         if hidden_size <= 0:
-            raise ValueError("hidden_size must be greater than zero")
+            raise ArgumentError("hidden_size must be greater than zero")
         if num_layers <= 0:
-            raise ValueError("num_layers must be greater than zero")
+            raise ArgumentError("num_layers must be greater than zero")
         if proj_size < 0 or proj_size >= hidden_size:
-            raise ValueError("proj_size has to be smaller than hidden_size")
+            raise ArgumentError("proj_size has to be smaller than hidden_size")
         self.mode, self.input_size, self.hidden_size, self.num_layers, self.bias = mode, input_size, hidden_size, num_layers, bias
         self.batch_first, self.dropout, self.bidirectional, self.proj_size = batch_first, float(dropout), bidirectional, proj_size
         directions, gates = 2 if bidirectional else 1, _GATES[mode] * hidden_size
@@ -186,17 +187,17 @@ class RNNBase(Module):
     def _check(self, x: Tensor, states: Sequence[Tensor], batch: int) -> None:
         _check_dtypes(type(self).__name__, x, states, self.weight_ih_l0)
         if x.shape[-1] != self.input_size:
-            raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[-1]}")
+            raise TensorError(f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[-1]}")
         for state, start in zip(states, self._start(x, batch), strict=True):
             if state.shape != start.shape:
-                raise RuntimeError(f"Expected hidden size {tuple(start.shape)}, got {list(state.shape)}")
+                raise TensorError(f"Expected hidden size {tuple(start.shape)}, got {list(state.shape)}")
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """(outputs of all steps, last states); input is (T, N, input_size), (N, T, ...) with `batch_first`, (T, input_size), or a `PackedSequence`."""
         if isinstance(input, PackedSequence):
             return self._packed(input, hx)
         if input.ndim not in (2, 3):
-            raise ValueError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.ndim}D instead")
+            raise ArgumentError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.ndim}D instead")
         alone = input.ndim == 2
         x = input.unsqueeze(1) if alone else input.transpose(0, 1) if self.batch_first else input
         states = self._start(x, x.shape[1]) if hx is None else [s.unsqueeze(1) if alone else s for s in self._as_list(hx)]
@@ -237,7 +238,7 @@ class RNN(RNNBase):
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", *args: Any, **kwargs: Any) -> None:
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+            raise ArgumentError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         self.__dict__["nonlinearity"] = nonlinearity
         super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, *args, **kwargs)
         self.nonlinearity = nonlinearity
@@ -261,7 +262,7 @@ class GRU(RNNBase):
 
     def __init__(self, input_size: int, hidden_size: int, *args: Any, **kwargs: Any) -> None:
         if kwargs.get("proj_size"):
-            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+            raise ArgumentError("proj_size argument is only supported for LSTM, not RNN or GRU")
         super().__init__("GRU", input_size, hidden_size, *args, **kwargs)
 
 
@@ -301,9 +302,9 @@ class _Cell(Module):
 
     def _step(self, input: Tensor, states: Sequence[Tensor] | None) -> tuple[Any, ...]:
         if input.ndim not in (1, 2):
-            raise ValueError(f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.ndim}D instead")
+            raise ArgumentError(f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.ndim}D instead")
         if input.shape[-1] != self.input_size:
-            raise RuntimeError(f"input has inconsistent input_size: got {input.shape[-1]} expected {self.input_size}")
+            raise TensorError(f"input has inconsistent input_size: got {input.shape[-1]} expected {self.input_size}")
         shape = (*input.shape[:-1], self.hidden_size)
         count = 2 if self.mode == "LSTM" else 1
         given = [zeros(*shape, dtype=input.dtype) for _ in range(count)] if states is None else list(states)
@@ -322,7 +323,7 @@ class RNNCell(_Cell):
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", device: Any = None, dtype: Any = None) -> None:
         if nonlinearity not in ("tanh", "relu"):
-            raise RuntimeError(f"Unknown nonlinearity: {nonlinearity}")
+            raise TensorError(f"Unknown nonlinearity: {nonlinearity}")
         self.__dict__["mode"] = f"RNN_{nonlinearity.upper()}"
         super().__init__(input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fdl.stateful._dtypes import of
+from fdl.stateful._errors import ArgumentError, ExpectationError, TensorError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.functions.creation import empty, full, zeros
 from fdl.stateful.functions.products import matmul
@@ -29,7 +30,7 @@ def _additive(mask: Tensor | None, dtype: Any, name: str) -> Any:
     if mask is None or mask.dtype.is_floating_point:
         return mask
     if mask.dtype != of("bool"):
-        raise AssertionError(f"only bool and floating types of {name} are supported")
+        raise ExpectationError(f"only bool and floating types of {name} are supported")
     return zeros(*mask.shape, dtype=dtype).masked_fill(mask, -math.inf)
 
 
@@ -63,7 +64,7 @@ class MultiheadAttention(Module):
     ) -> None:
         super().__init__()
         if embed_dim <= 0 or num_heads <= 0:
-            raise ValueError(f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and num_heads={num_heads} instead")
+            raise ArgumentError(f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and num_heads={num_heads} instead")
         self.embed_dim, self.kdim, self.vdim = embed_dim, embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
         self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
         self.num_heads, self.dropout, self.batch_first, self.add_zero_attn = num_heads, dropout, batch_first, add_zero_attn
@@ -112,7 +113,7 @@ class MultiheadAttention(Module):
     ) -> tuple[Any, Any]:
         """(output, weights or None); operands are (L, N, E), (N, L, E) with `batch_first`, or (L, E).  Masks say with true, or -inf, what is not seen."""
         if is_causal and attn_mask is None:
-            raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+            raise TensorError("Need attn_mask if specifying the is_causal hint.")
         alone = query.ndim == 2
         same = query is key, key is value
         if alone:
@@ -150,11 +151,11 @@ class MultiheadAttention(Module):
     def _check(self, query: Any, attn_mask: Any, keys: int) -> None:
         length, batch, width = query.shape
         if width != self.embed_dim:
-            raise AssertionError(f"was expecting embedding dimension of {self.embed_dim}, but got {width}")
+            raise ExpectationError(f"was expecting embedding dimension of {self.embed_dim}, but got {width}")
         if attn_mask is not None and attn_mask.ndim == 2 and tuple(attn_mask.shape) != (length, keys):
-            raise RuntimeError(f"The shape of the 2D attn_mask is {attn_mask.shape}, but should be {(length, keys)}.")
+            raise TensorError(f"The shape of the 2D attn_mask is {attn_mask.shape}, but should be {(length, keys)}.")
         if attn_mask is not None and attn_mask.ndim == 3 and tuple(attn_mask.shape) != (batch * self.num_heads, length, keys):
-            raise RuntimeError(f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be {(batch * self.num_heads, length, keys)}.")
+            raise TensorError(f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be {(batch * self.num_heads, length, keys)}.")
 
     def _extended(self, k: Any, v: Any, mask: Any, padding: Any) -> tuple[Any, Any, Any, Any]:
         """Keys and values with a learned one and a zero one at the end, where wanted, which everybody sees."""
@@ -177,7 +178,7 @@ def _activation_of(activation: Any) -> Callable[..., Any]:
     if activation in ("relu", "gelu"):
         return F.relu if activation == "relu" else F.gelu
     if isinstance(activation, str):
-        raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+        raise TensorError(f"activation should be relu/gelu, not {activation}")
     return activation  # type: ignore[no-any-return]
 
 
@@ -379,7 +380,7 @@ class Transformer(Module):
     ) -> Any:
         """The shape of `tgt`."""
         if src.shape[-1] != self.d_model or tgt.shape[-1] != self.d_model:
-            raise RuntimeError("the feature number of src and tgt must be equal to d_model")
+            raise TensorError("the feature number of src and tgt must be equal to d_model")
         memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask)
         return self.decoder(tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
 

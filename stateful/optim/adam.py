@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import Stepped, checked, checked_betas, each, to
 
@@ -58,7 +59,7 @@ class Adam(Optimizer):
         checked(lr=lr, epsilon=eps, weight_decay=weight_decay)
         for i, b in enumerate(betas):
             if not 0.0 <= b < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {b}")
+                raise ArgumentError(f"Invalid beta parameter at index {i}: {b}")
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize}
         super().__init__(params, {**settings, "decoupled_weight_decay": self._decoupled})
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful.optim.stepped import Stepped, checked, to
 
 
@@ -78,7 +79,7 @@ class Rprop(Stepped):
     ) -> None:  # fmt: skip
         checked(lr=lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
-            raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
+            raise ArgumentError(f"Invalid eta values: {etas[0]}, {etas[1]}")
         super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize})
 
     def names(self, group: dict[str, Any]) -> list[str]:
@@ -144,7 +145,7 @@ class Adadelta(Stepped):
     ) -> None:  # fmt: skip
         checked(lr=lr, epsilon=eps, weight_decay=weight_decay)
         if not 0.0 <= rho <= 1.0:
-            raise ValueError(f"Invalid rho value: {rho}")
+            raise ArgumentError(f"Invalid rho value: {rho}")
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
 
     def names(self, group: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fdl.core.blocks import whole
+from fdl.stateful._errors import ArgumentError, OperandError, TensorError
 from fdl.stateful._views import overwrite_all
 from fdl.stateful.autograd import enable_grad, no_grad
 from fdl.stateful.functions.creation import zeros
@@ -109,13 +110,13 @@ class LBFGS(Optimizer):
         history_size: int = 100, line_search_fn: str | None = None,
     ) -> None:  # fmt: skip
         if lr < 0.0:
-            raise ValueError(f"Invalid learning rate: {lr}")
+            raise ArgumentError(f"Invalid learning rate: {lr}")
         settings = {"lr": lr, "max_iter": max_iter, "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval, "tolerance_grad": tolerance_grad}
         super().__init__(params, {**settings, "tolerance_change": tolerance_change, "history_size": history_size, "line_search_fn": line_search_fn})
         if len(self.param_groups) != 1:
-            raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
+            raise ArgumentError("LBFGS doesn't support per-parameter options (parameter groups)")
         if line_search_fn not in (None, "strong_wolfe"):
-            raise RuntimeError("only 'strong_wolfe' is supported")
+            raise TensorError("only 'strong_wolfe' is supported")
 
     @property
     def _parameters(self) -> list[Any]:
@@ -163,7 +164,7 @@ class LBFGS(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Up to `max_iter` iterations; returns the loss at the start."""
         if closure is None:
-            raise TypeError("LBFGS.step() missing 1 required positional argument: 'closure'")
+            raise OperandError("LBFGS.step() missing 1 required positional argument: 'closure'")
         state = self.state[self._parameters[0]]
         before = [p.detach().clone() for p in self._parameters], {k: list(v) if isinstance(v, list) else v for k, v in state.items()}
         try:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from fdl.stateful._errors import ArgumentError, OperandError
 from fdl.stateful.optim.optimizer import Optimizer
 
 __all__ = [
@@ -25,7 +26,7 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+            raise OperandError(f"{type(optimizer).__name__} is not an Optimizer")
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -100,7 +101,7 @@ class LambdaLR(LRScheduler):
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
         given = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * len(optimizer.param_groups)
         if len(given) != len(optimizer.param_groups):
-            raise ValueError(f"Expected {len(optimizer.param_groups)} lr_lambdas, but got {len(given)}")
+            raise ArgumentError(f"Expected {len(optimizer.param_groups)} lr_lambdas, but got {len(given)}")
         self.lr_lambdas = given
         super().__init__(optimizer, last_epoch)
 
@@ -157,7 +158,7 @@ class ConstantLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
         if not 0 <= factor <= 1:
-            raise ValueError("Constant multiplicative factor expected to be between 0 and 1.")
+            raise ArgumentError("Constant multiplicative factor expected to be between 0 and 1.")
         self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -175,9 +176,9 @@ class LinearLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, start_factor: float = 1.0 / 3, end_factor: float = 1.0, total_iters: int = 5, last_epoch: int = -1) -> None:
         if not 0 < start_factor <= 1:
-            raise ValueError("Starting multiplicative factor expected to be greater than 0 and less or equal to 1.")
+            raise ArgumentError("Starting multiplicative factor expected to be greater than 0 and less or equal to 1.")
         if not 0 <= end_factor <= 1:
-            raise ValueError("Ending multiplicative factor expected to be between 0 and 1.")
+            raise ArgumentError("Ending multiplicative factor expected to be between 0 and 1.")
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -251,9 +252,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         if T_0 <= 0 or not isinstance(T_0, int):
-            raise ValueError(f"Expected positive integer T_0, but got {T_0}")
+            raise ArgumentError(f"Expected positive integer T_0, but got {T_0}")
         if T_mult < 1 or not isinstance(T_mult, int):
-            raise ValueError(f"Expected integer T_mult >= 1, but got {T_mult}")
+            raise ArgumentError(f"Expected integer T_mult >= 1, but got {T_mult}")
         self.T_0, self.T_i, self.T_mult, self.eta_min, self.T_cur = T_0, T_0, T_mult, eta_min, last_epoch
         super().__init__(optimizer, last_epoch)
 
@@ -272,7 +273,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_i *= self.T_mult
         else:
             if epoch < 0:
-                raise ValueError(f"Expected non-negative epoch, but got {epoch}")
+                raise ArgumentError(f"Expected non-negative epoch, but got {epoch}")
             self.T_i, self.T_cur = self.T_0, epoch
             while self.T_cur >= self.T_i:
                 self.T_cur -= self.T_i
@@ -304,7 +305,7 @@ class CyclicLR(_WithMomentum):
         max_momentum: Any = 0.9, last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
-            raise ValueError("mode is invalid and scale_fn is None")
+            raise ArgumentError("mode is invalid and scale_fn is None")
         down = step_size_up if step_size_down is None else step_size_down
         self.total_size = float(step_size_up + down)
         self.step_ratio = step_size_up / self.total_size
@@ -319,7 +320,7 @@ class CyclicLR(_WithMomentum):
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
             if not all("momentum" in g or "betas" in g for g in groups):
-                raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+                raise ArgumentError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
             self.base_momentums, self.max_momentums = _each(base_momentum, len(groups)), _each(max_momentum, len(groups))
             if last_epoch == -1:
                 for group, value in zip(groups, self.max_momentums, strict=True):
@@ -348,7 +349,7 @@ def _each(value: Any, count: int) -> list[Any]:
     """One value for each group."""
     if isinstance(value, (list, tuple)):
         if len(value) != count:
-            raise ValueError(f"expected {count} values for {count} param groups, got {len(value)}")
+            raise ArgumentError(f"expected {count} values for {count} param groups, got {len(value)}")
         return list(value)
     return [value] * count
 
@@ -363,14 +364,14 @@ class OneCycleLR(_WithMomentum):
     ) -> None:  # fmt: skip
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
-                raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
+                raise ArgumentError("You must define either total_steps OR (epochs AND steps_per_epoch)")
             total_steps = epochs * steps_per_epoch
         if total_steps <= 0:
-            raise ValueError(f"Expected positive integer total_steps, but got {total_steps}")
+            raise ArgumentError(f"Expected positive integer total_steps, but got {total_steps}")
         if not 0 <= pct_start <= 1:
-            raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
+            raise ArgumentError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
+            raise ArgumentError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
         self.total_steps, self._anneal = total_steps, anneal_strategy
         up = float(pct_start * total_steps) - 1
         if three_phase:
@@ -382,7 +383,7 @@ class OneCycleLR(_WithMomentum):
         groups = optimizer.param_groups
         self.cycle_momentum = cycle_momentum
         if cycle_momentum and not all("momentum" in g or "betas" in g for g in groups):
-            raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+            raise ArgumentError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
         if last_epoch == -1:
             for group, high, low_m, high_m in zip(groups, *(_each(v, len(groups)) for v in (max_lr, base_momentum, max_momentum)), strict=True):
                 group.update(initial_lr=high / div_factor, max_lr=high, min_lr=high / div_factor / final_div_factor)
@@ -397,7 +398,7 @@ class OneCycleLR(_WithMomentum):
     def get_lr(self) -> list[Any]:
         step = self.last_epoch
         if step > self.total_steps:
-            raise ValueError(f"Tried to step {step} times. The total number of steps is {self.total_steps}")
+            raise ArgumentError(f"Tried to step {step} times. The total number of steps is {self.total_steps}")
         rates = []
         for group in self.optimizer.param_groups:
             begin = 0.0
@@ -417,11 +418,11 @@ class ChainedScheduler(LRScheduler):
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
         if not schedulers:
-            raise ValueError("ChainedScheduler expects at least one scheduler to be chained, but got no scheduler.")
+            raise ArgumentError("ChainedScheduler expects at least one scheduler to be chained, but got no scheduler.")
         self._schedulers = list(schedulers)
         self.optimizer = optimizer or self._schedulers[0].optimizer
         if any(s.optimizer is not self.optimizer for s in self._schedulers):
-            raise ValueError("ChainedScheduler expects all schedulers to belong to the same optimizer")
+            raise ArgumentError("ChainedScheduler expects all schedulers to belong to the same optimizer")
         self._last_lr = self._rates
 
     def step(self, epoch: int | None = None) -> None:
@@ -446,7 +447,7 @@ class SequentialLR(ChainedScheduler):
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1) -> None:
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone points, "
                 f"but got number of schedulers {len(schedulers)} and the number of milestones to be equal to {len(milestones)}"
             )
@@ -488,11 +489,11 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr: Any = 0, eps: float = 1e-8,
     ) -> None:  # fmt: skip
         if factor >= 1.0:
-            raise ValueError("Factor should be < 1.0.")
+            raise ArgumentError("Factor should be < 1.0.")
         if mode not in ("min", "max"):
-            raise ValueError(f"mode {mode} is unknown!")
+            raise ArgumentError(f"mode {mode} is unknown!")
         if threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"threshold mode {threshold_mode} is unknown!")
+            raise ArgumentError(f"threshold mode {threshold_mode} is unknown!")
         self.optimizer, self.factor, self.patience, self.cooldown, self.eps = optimizer, factor, patience, cooldown, eps
         self.min_lrs = _each(min_lr, len(optimizer.param_groups))
         self.mode, self.threshold, self.threshold_mode = mode, threshold, threshold_mode

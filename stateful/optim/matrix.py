@@ -14,6 +14,7 @@ from fdl.core import dtypes
 from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import wrap
 from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import checked, to
@@ -58,7 +59,7 @@ class Adafactor(Optimizer):
     ) -> None:  # fmt: skip
         checked(lr=lr, weight_decay=weight_decay)
         if beta2_decay > 0:
-            raise ValueError(f"beta2_decay should be <= 0 but is: {beta2_decay}")
+            raise ArgumentError(f"beta2_decay should be <= 0 but is: {beta2_decay}")
         super().__init__(params, {"lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d, "weight_decay": weight_decay, "maximize": maximize})
 
     def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
@@ -122,15 +123,15 @@ class Muon(Optimizer):
     ) -> None:  # fmt: skip
         for name, value in (("Learning rate", lr), ("momentum", momentum), ("weight decay", weight_decay)):
             if value < 0:
-                raise ValueError(f"{name} should be >= 0 but is: {value}")
+                raise ArgumentError(f"{name} should be >= 0 but is: {value}")
         if adjust_lr_fn not in (None, "original", "match_rms_adamw"):
-            raise ValueError(f"Adjust learning rate function {adjust_lr_fn} is not supported")
+            raise ArgumentError(f"Adjust learning rate function {adjust_lr_fn} is not supported")
         settings = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov, "ns_coefficients": ns_coefficients, "eps": eps}
         super().__init__(params, {**settings, "ns_steps": ns_steps, "adjust_lr_fn": adjust_lr_fn})
         for group in self.param_groups:
             for p in group["params"]:
                 if p.ndim != 2:
-                    raise ValueError(f"Muon only supports 2D parameters whereas we found a parameter with size: {p.size()}")
+                    raise ArgumentError(f"Muon only supports 2D parameters whereas we found a parameter with size: {p.size()}")
 
     def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         for p, own in zip(parameters, self._states_of(parameters, ["momentum_buffer"]), strict=True):

@@ -13,6 +13,7 @@ from fdl.core.array import from_numpy
 from fdl.core.blocks import whole
 from fdl.extend import Function, Storage, cut, put, want
 from fdl.stateful._cells import refuse_step
+from fdl.stateful._errors import ArgumentError, OperandError
 from fdl.stateful._tape import HookHandle, grad_mode
 from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
 from fdl.stateful._views import overwrite_all
@@ -98,7 +99,7 @@ class Optimizer:
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, (Tensor, Composite)):
-            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor")
+            raise OperandError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor")
         self.defaults = {**defaults, **{name: _OPTIONS[name] for name in self._options}}
         self.stepped = False  # whether there was a step: schedules look at it
         self._hooks: dict[str, dict[int, Any]] = {}  # by kind
@@ -106,7 +107,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
-            raise ValueError("optimizer got an empty parameter list")
+            raise ArgumentError("optimizer got an empty parameter list")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
@@ -120,18 +121,18 @@ class Optimizer:
         group = {**self.defaults, **param_group}
         lacking = [name for name, value in group.items() if value is required]
         if lacking:
-            raise ValueError(f"parameter group didn't specify a value of required optimization parameter {lacking[0]}")
+            raise ArgumentError(f"parameter group didn't specify a value of required optimization parameter {lacking[0]}")
         given = group["params"]
         listed = [given] if isinstance(given, (Tensor, Composite)) else [p[1] if isinstance(p, tuple) else p for p in given]
         group["params"] = in_pieces(listed)
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in group["params"]:
             if not isinstance(p, Tensor):
-                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
+                raise OperandError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
             if not p.is_leaf:
-                raise ValueError("can't optimize a non-leaf Tensor")
+                raise ArgumentError("can't optimize a non-leaf Tensor")
             if id(p) in known:
-                raise ValueError("some parameters appear in more than one parameter group")
+                raise ArgumentError("some parameters appear in more than one parameter group")
         self.param_groups.append({"params": group.pop("params"), **group})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -240,9 +241,9 @@ class Optimizer:
             state_dict = state_dict if changed is None else changed
         groups = state_dict["param_groups"]
         if len(groups) != len(self.param_groups):
-            raise ValueError("loaded state dict has a different number of parameter groups")
+            raise ArgumentError("loaded state dict has a different number of parameter groups")
         if any(len(new["params"]) != len(own["params"]) for new, own in zip(groups, self.param_groups, strict=True)):
-            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
+            raise ArgumentError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
         parameters = {n: p for new, own in zip(groups, self.param_groups, strict=True) for n, p in zip(new["params"], own["params"], strict=True)}
         start = {} if self._counts else {"step": 1}  # what has a buffer has made a step
         loaded = {parameters[int(n)]: {**start, **{k: _imported(k, v) for k, v in s.items()}} for n, s in state_dict["state"].items() if int(n) in parameters}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import checked, each, to
 
@@ -53,7 +54,7 @@ class SGD(Optimizer):
     ) -> None:
         checked(lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+            raise ArgumentError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize})
 
     def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:

@@ -15,6 +15,7 @@ from fdl import ops
 from fdl.core.array import from_numpy
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import wrap
 from fdl.stateful.optim.optimizer import Draft, Optimizer
 
@@ -47,14 +48,14 @@ def checked(**settings: Any) -> None:
     """ValueError for a negative setting."""
     for name, value in settings.items():
         if value < 0.0:
-            raise ValueError(f"Invalid {'learning rate' if name == 'lr' else name + ' value'}: {value}")
+            raise ArgumentError(f"Invalid {'learning rate' if name == 'lr' else name + ' value'}: {value}")
 
 
 def checked_betas(betas: Sequence[float]) -> None:
     """ValueError for a beta outside of [0, 1)."""
     for i, b in enumerate(betas):
         if not 0.0 <= b < 1.0:
-            raise ValueError(f"Invalid beta parameter at index {i}: {b}")
+            raise ArgumentError(f"Invalid beta parameter at index {i}: {b}")
 
 
 class Stepped(Optimizer):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fdl.stateful._dtypes import of
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.creation import tensor
@@ -77,7 +78,7 @@ class SWALR(LRScheduler):
         for group, lr in zip(optimizer.param_groups, rates, strict=True):
             group["swa_lr"] = lr
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must by one of 'cos' or 'linear', instead got {anneal_strategy}")
+            raise ArgumentError(f"anneal_strategy must by one of 'cos' or 'linear', instead got {anneal_strategy}")
         self.anneal_epochs, self._strategy = anneal_epochs, anneal_strategy
         super().__init__(optimizer, last_epoch)
 

@@ -16,6 +16,7 @@ import numpy as np
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import shaped
 from fdl.extend import NATIVE
+from fdl.stateful._errors import ArgumentError, ExpectationError, OperandError, PlaceError, UnsupportedError
 from fdl.stateful._random import Generator, default_generator
 from fdl.stateful._tensor import Composite, Tensor, owned, wrap
 from fdl.stateful.functions.creation import tensor
@@ -36,7 +37,7 @@ class Dataset(Generic[T]):
     """Samples by number: subclasses write `__getitem__` and `__len__`."""
 
     def __getitem__(self, index: Any) -> Any:
-        raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
+        raise UnsupportedError("Subclasses of Dataset should implement __getitem__.")
 
     def __add__(self, other: Any) -> ConcatDataset:
         return ConcatDataset([self, other])
@@ -46,7 +47,7 @@ class IterableDataset(Dataset[T]):
     """Samples in a row: subclasses write `__iter__`."""
 
     def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
+        raise UnsupportedError("Subclasses of IterableDataset should implement __iter__.")
 
 
 class TensorDataset(Dataset[Any]):
@@ -60,7 +61,7 @@ class TensorDataset(Dataset[Any]):
 
     def __init__(self, *tensors: Any) -> None:
         if any(t.shape[0] != tensors[0].shape[0] for t in tensors):
-            raise AssertionError("Size mismatch between tensors")
+            raise ExpectationError("Size mismatch between tensors")
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> Any:
@@ -82,7 +83,7 @@ class ConcatDataset(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         if not -len(self) <= index < len(self):
-            raise IndexError("index out of range")
+            raise PlaceError("index out of range")
         index %= len(self)
         which = int(np.searchsorted(self.cumulative_sizes, index, "right"))
         return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
@@ -123,7 +124,7 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
         for i in range(len(dataset) - sum(sizes)):
             sizes[i % len(sizes)] += 1
     if sum(sizes) != len(dataset):
-        raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
+        raise ArgumentError("Sum of input lengths does not equal the length of the input dataset!")
     order = (generator or default_generator).numpy().permutation(len(dataset)).tolist()
     ends = np.cumsum(sizes).tolist()
     return [Subset(dataset, order[end - n : end]) for end, n in zip(ends, sizes, strict=True)]
@@ -234,7 +235,7 @@ class BatchSampler(Sampler[list[int]]):
 
     def __init__(self, sampler: Any, batch_size: int, drop_last: bool) -> None:
         if batch_size <= 0:
-            raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size}")
+            raise ArgumentError(f"batch_size should be a positive integer value, but got batch_size={batch_size}")
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -277,7 +278,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return type(first)(*[default_collate(column) for column in zip(*batch, strict=True)])
     if isinstance(first, (tuple, list)):
         return [default_collate(column) for column in zip(*batch, strict=True)]
-    raise TypeError(f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}")
+    raise OperandError(f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}")
 
 
 def default_convert(data: Any) -> Any:
@@ -361,12 +362,12 @@ def _context(wanted: Any, num_workers: int) -> Any:
     import multiprocessing  # what few ask for
 
     if num_workers == 0:
-        raise ValueError(f"multiprocessing_context can only be used with multi-process loading (num_workers > 0), but got num_workers={num_workers}")
+        raise ArgumentError(f"multiprocessing_context can only be used with multi-process loading (num_workers > 0), but got num_workers={num_workers}")
     if not isinstance(wanted, str):
         return wanted
     methods = multiprocessing.get_all_start_methods()
     if wanted not in methods:
-        raise ValueError(f"multiprocessing_context option should specify a valid start method in {methods}, but got multiprocessing_context={wanted!r}")
+        raise ArgumentError(f"multiprocessing_context option should specify a valid start method in {methods}, but got multiprocessing_context={wanted!r}")
     return multiprocessing.get_context(wanted)
 
 
@@ -405,20 +406,20 @@ class DataLoader(Generic[T]):
     ) -> None:
         self.dataset, self.batch_size, self.drop_last, self.generator = dataset, batch_size, drop_last, generator
         if num_workers < 0:
-            raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
+            raise ArgumentError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
         if prefetch_factor is not None and num_workers == 0:
-            raise ValueError(
+            raise ArgumentError(
                 "prefetch_factor option could only be specified in multiprocessing. let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None."
             )
         self.num_workers, self.pin_memory, self.worker_init_fn = num_workers, pin_memory, worker_init_fn
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
         self.iterable = isinstance(dataset, IterableDataset)
         if sampler is not None and shuffle:
-            raise ValueError("sampler option is mutually exclusive with shuffle")
+            raise ArgumentError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
-            raise ValueError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
+            raise ArgumentError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
         if self.iterable and (shuffle or sampler is not None):
-            raise ValueError("DataLoader with IterableDataset: expected unspecified shuffle and sampler options")
+            raise ArgumentError("DataLoader with IterableDataset: expected unspecified shuffle and sampler options")
         if not self.iterable:
             self.sampler = sampler if sampler is not None else RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
             self.batch_sampler = batch_sampler if batch_sampler is not None else BatchSampler(self.sampler, batch_size, drop_last) if batch_size else None

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.vision.utils import encode_png, make_grid
 
@@ -125,7 +126,7 @@ class SummaryWriter:
         """How values are distributed."""
         x = _array(values).astype(np.float64).reshape(-1)
         if not x.size:
-            raise ValueError("add_histogram: the input has no element")
+            raise ArgumentError("add_histogram: the input has no element")
         counts, edges = np.histogram(x, bins=30 if bins == "tensorflow" else bins)
         fields = [_double(1, x.min()), _double(2, x.max()), _double(3, x.size), _double(4, x.sum()), _double(5, float(x @ x))]
         packed = [_bytes(6, edges[1:].astype("<f8").tobytes()), _bytes(7, counts.astype("<f8").tobytes())]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from fdl.core.blocks import aside, in_one_call
 from fdl.core.config import set_num_threads
 from fdl.core.pytree import tree_leaves
+from fdl.stateful._errors import TensorError
 from fdl.stateful._random import default_generator
 from fdl.stateful._tensor import Tensor
 
@@ -153,7 +154,7 @@ class Threads:
         try:
             answer = self.answers[number].get(timeout=timeout)
         except queue.Empty:
-            raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds") from None
+            raise TensorError(f"DataLoader timed out after {self.timeout} seconds") from None
         if isinstance(answer, _Raised):
             raise answer.error
         return answer[0]
@@ -245,12 +246,12 @@ class Processes:
         def result() -> Any:
             pipe, worker = self.pipes[number], self.workers[number]
             if self.timeout and not pipe.poll(self.timeout):
-                raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds")
+                raise TensorError(f"DataLoader timed out after {self.timeout} seconds")
             try:
                 answer = pipe.recv()
             except (EOFError, ConnectionError):
                 worker.join(1)
-                raise RuntimeError(f"DataLoader worker (pid(s) {worker.pid}) exited unexpectedly with status {worker.exitcode}") from None
+                raise TensorError(f"DataLoader worker (pid(s) {worker.pid}) exited unexpectedly with status {worker.exitcode}") from None
             if isinstance(answer, _Failure):
                 raise answer.error(number)
             return answer[0]

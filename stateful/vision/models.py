@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.nn import init
 from fdl.stateful.nn.activations import ReLU
@@ -23,7 +24,7 @@ __all__ = [
 
 def _no_weights(name: str, weights: Any, pretrained: bool) -> None:
     if weights is not None or pretrained:
-        raise RuntimeError(
+        raise TensorError(
             f"{name}: trained weights are not downloaded; make the model without, and load a file that you have: "
             f'model = {name}(); model.load_state_dict(torch.load("{name}.pth", weights_only=True))'
         )

@@ -12,6 +12,7 @@ from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.ops.promotion import as_operand
+from fdl.stateful._errors import TensorError
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.elementwise import relu as relu_function
@@ -103,7 +104,7 @@ def relu(input: Tensor, inplace: bool = False) -> Any:
 def gelu(input: Tensor, approximate: str = "none") -> Any:
     """`x * Φ(x)` (Hendrycks and Gimpel, 2016); with `approximate="tanh"` by tanh."""
     if approximate not in ("none", "tanh"):
-        raise RuntimeError("approximate argument must be either none or tanh.")
+        raise TensorError("approximate argument must be either none or tanh.")
     return apply(_gelu, (input,), (approximate == "tanh",))
 
 
@@ -150,7 +151,7 @@ def prelu(input: Tensor, weight: Tensor) -> Any:
     """x above 0, `weight * x` below: one weight, or one for each channel."""
     count = weight.numel()
     if count != 1 and (input.ndim < 1 or input.shape[min(1, input.ndim - 1)] != count):
-        raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and channel size = {input.shape[min(1, input.ndim - 1)]}.")
+        raise TensorError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and channel size = {input.shape[min(1, input.ndim - 1)]}.")
     return apply(_prelu, (input, weight))
 
 

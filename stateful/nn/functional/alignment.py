@@ -12,6 +12,7 @@ from fdl import lax, ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.creation import from_numpy, tensor
 
@@ -85,7 +86,7 @@ def _as_lengths(lengths: Any) -> np.ndarray[Any, Any]:
 def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> Any:
     """Negative log-likelihood of labels under log-probabilities (T, N, C) (Graves et al., 2006); "mean" divides by the number of labels first."""
     if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not a valid value for reduction")
+        raise ArgumentError(f"{reduction} is not a valid value for reduction")
     alone = log_probs.ndim == 2
     x: Any = log_probs.unsqueeze(1) if alone else log_probs
     given, wanted = _as_lengths(input_lengths), _as_lengths(target_lengths)
@@ -97,7 +98,7 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_leng
         places = np.minimum(start[:, None] + np.arange(width)[None, :], max(targets.numel() - 1, 0))
         labels = targets[from_numpy(places)]
     if given.max(initial=0) > x.shape[0]:
-        raise RuntimeError(f"Expected input_lengths to have value at most {x.shape[0]}, but got value {given.max()}")
+        raise TensorError(f"Expected input_lengths to have value at most {x.shape[0]}, but got value {given.max()}")
     labels = labels.long()
     loss = apply(_ctc, (x, labels, from_numpy(given), from_numpy(wanted)), (blank, zero_infinity))
     if reduction == "mean":

@@ -11,6 +11,7 @@ from fdl import nn, ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import TensorError
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
 
@@ -69,10 +70,10 @@ def scaled_dot_product_attention(
     A mask of bools says which keys are seen; `dropout_p` drops weights; `enable_gqa` lets groups of query heads share heads of keys and values.
     """
     if is_causal and attn_mask is not None:
-        raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+        raise TensorError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if attn_mask is not None and attn_mask.dtype.np not in (dtypes.bool_, dtypes.float32) and attn_mask.dtype != query.dtype:
         found = f"attn_mask.dtype: {attn_mask.dtype.legacy_name} and  query.dtype: {query.dtype.legacy_name}"
-        raise RuntimeError(f"Expected attn_mask dtype to be bool or float or to match query dtype, but got {found} instead.")
+        raise TensorError(f"Expected attn_mask dtype to be bool or float or to match query dtype, but got {found} instead.")
     if enable_gqa and query.shape[-3] != key.shape[-3]:
         key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
     factor = float(scale) if scale is not None else 1.0 / math.sqrt(query.shape[-1])

@@ -9,6 +9,7 @@ from typing import Any
 from fdl import lax, ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tape import autocasting
 from fdl.stateful._tensor import Tensor, apply
 
@@ -25,7 +26,7 @@ def sizes_of(value: Any, n: int, what: str = "") -> Sizes:
     if len(found) == 1:
         return found * n
     if len(found) != n:
-        raise RuntimeError(f"expected {what or 'argument'} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {list(found)}")
+        raise TensorError(f"expected {what or 'argument'} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {list(found)}")
     return found
 
 
@@ -35,7 +36,7 @@ def _padding_of(padding: Any, window: Sizes, strides: Sizes, dilation: Sizes) ->
         return ((0, 0),) * len(window)
     if padding == "same":
         if max(strides) > 1:
-            raise RuntimeError("padding='same' is not supported for strided convolutions")
+            raise TensorError("padding='same' is not supported for strided convolutions")
         total = [d * (k - 1) for k, d in zip(window, dilation, strict=True)]
         return tuple([(t // 2, t - t // 2) for t in total])
     return tuple([(p, p) for p in sizes_of(padding, len(window), "padding")])
@@ -62,11 +63,11 @@ _conv = Function(_conv_body, "convolution")
 def _checked(x: Tensor, w: Tensor, n: int, groups: int, channels: int, what: str) -> None:
     shape, kernel = tuple(x.shape), tuple(w.shape)
     if len(shape) not in (n + 1, n + 2):
-        raise RuntimeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {what}{n}d, but got input of size: {list(shape)}")
+        raise TensorError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {what}{n}d, but got input of size: {list(shape)}")
     if x.dtype != w.dtype and autocasting.now is None:
-        raise RuntimeError(f"Input type ({x.dtype}) and weight type ({w.dtype}) should be the same")
+        raise TensorError(f"Input type ({x.dtype}) and weight type ({w.dtype}) should be the same")
     if shape[-n - 1] != channels:
-        raise RuntimeError(
+        raise TensorError(
             f"Given groups={groups}, weight of size {list(kernel)}, expected input{list(shape)} to have {channels} channels, but got {shape[-n - 1]} channels instead"
         )
 
@@ -80,7 +81,7 @@ def _convolution(n: int, x: Tensor, w: Tensor, bias: Any, stride: Any, padding: 
     reach = [d * (k - 1) + 1 for k, d in zip(window, dilated, strict=True)]
     if any(s < r for s, r in zip(space, reach, strict=True)):
         sizes = [" x ".join(map(str, v)) for v in (space, reach)]
-        raise RuntimeError(f"Calculated padded input size per channel: ({sizes[0]}). Kernel size: ({sizes[1]}). Kernel size can't be greater than actual input size")
+        raise TensorError(f"Calculated padded input size per channel: ({sizes[0]}). Kernel size: ({sizes[1]}). Kernel size can't be greater than actual input size")
     return apply(_conv, (x, w, *(() if bias is None else (bias,))), (strides, edges, dilated, groups))
 
 
@@ -122,7 +123,7 @@ def _transposed_convolution(n: int, x: Tensor, w: Tensor, bias: Any, stride: Any
     _checked(x, w, n, groups, w.shape[0], "conv_transpose")
     strides, padded, extra, dilated = (sizes_of(v, n) for v in (stride, padding, output_padding, dilation))
     if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilated, strict=True)):
-        raise RuntimeError(
+        raise TensorError(
             f"output padding must be smaller than either stride or dilation, but got output_padding: {list(extra)}, stride: {list(strides)}, dilation: {list(dilated)}"
         )
     return apply(_transposed, (x, w, *(() if bias is None else (bias,))), (strides, padded, extra, dilated, groups))
@@ -206,7 +207,7 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
     settings = [sizes_of(v, 2) for v in (output_size, kernel_size, dilation, padding, stride)]
     places, count = math.prod(_places(*settings)), math.prod(settings[1])
     if input.shape[-1] != places or input.shape[-2] % count:
-        raise RuntimeError(
+        raise TensorError(
             f"Given output_size={settings[0]}, kernel_size={settings[1]}, dilation={settings[2]}, padding={settings[3]}, stride={settings[4]}, expected size of input's "
             f"dimension 2 "
             f"to match the calculated number of sliding blocks {places}, but got input of size {list(input.shape)}"

@@ -13,6 +13,7 @@ from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._checks import Failure, OutsideError, check_range, in_self
+from fdl.stateful._errors import ArgumentError, ExpectationError, TensorError, UnsupportedError
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.autograd import no_grad
@@ -73,12 +74,12 @@ def embedding(
 ) -> Any:
     """Rows of `weight` at integer indices; the row `padding_idx` gets no gradient.  IndexError for an index outside."""
     if scale_grad_by_freq:
-        raise NotImplementedError("embedding: scale_grad_by_freq is not supported")
+        raise UnsupportedError("embedding: scale_grad_by_freq is not supported")
     if input.dtype.is_floating_point:
-        raise RuntimeError(f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got {input.dtype} instead")
+        raise TensorError(f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got {input.dtype} instead")
     count = weight.shape[0]
     if padding_idx is not None and not -count <= padding_idx < count:
-        raise AssertionError(f"Padding_idx must be within num_embeddings: {padding_idx} is not from {-count} to {count - 1}")
+        raise ExpectationError(f"Padding_idx must be within num_embeddings: {padding_idx} is not from {-count} to {count - 1}")
     check_range(input, 0, count - 1, in_self(count))
     if max_norm is not None:
         with no_grad():
@@ -99,7 +100,7 @@ _dropout = Function(_dropout_body, "dropout")
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Each element zero with probability p, the others divided by 1 - p; nothing unless training."""
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0.0:
         return input
     out = mul(input, 0.0) if p == 1.0 else draw(_dropout, (input, float(p)), ())
@@ -129,7 +130,7 @@ _channels, _alpha = Function(_channels_body, "feature_dropout"), Function(_alpha
 
 def _dropping(function: Function, input: Tensor, p: float, training: bool, inplace: bool, kept: int) -> Any:
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0.0:
         return input
     out = mul(input, 0.0) if p == 1.0 else draw(function, (input, float(p)), (kept,))
@@ -234,16 +235,16 @@ def embedding_bag(
 ) -> Any:
     """Sums, means or maxima of rows of `weight` by bags: rows of a 2-d `input`, or runs of a 1-d one that begin at `offsets`."""
     if scale_grad_by_freq:
-        raise NotImplementedError("embedding_bag: scale_grad_by_freq is not supported")
+        raise UnsupportedError("embedding_bag: scale_grad_by_freq is not supported")
     if mode not in ("sum", "mean", "max"):
-        raise ValueError("mode has to be one of sum, mean or max")
+        raise ArgumentError("mode has to be one of sum, mean or max")
     if per_sample_weights is not None and mode != "sum":
-        raise NotImplementedError(f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode='{mode}').")
+        raise UnsupportedError(f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode='{mode}').")
     if input.ndim == 2:
         if offsets is not None:
-            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
+            raise ArgumentError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
     elif offsets is None:
-        raise ValueError("offsets has to be a 1D Tensor but got None")
+        raise ArgumentError("offsets has to be a 1D Tensor but got None")
     elif include_last_offset:
         offsets = offsets[:-1]
     count = weight.shape[0]

@@ -13,7 +13,8 @@ from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._checks import Failure, OutsideError, broken, check_domain, check_range, require
-from fdl.stateful._tensor import Tensor, TensorError, apply
+from fdl.stateful._errors import ArgumentError, TensorError
+from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.reductions import power_norm
 from fdl.stateful.nn.functional.layers import linear
 from fdl.stateful.nn.functional.settings import settings_of
@@ -33,7 +34,7 @@ def _reduced(loss: Any, reduction: str) -> Any:
 
 def _checked_reduction(reduction: str) -> str:
     if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not a valid value for reduction")
+        raise ArgumentError(f"{reduction} is not a valid value for reduction")
     return reduction
 
 
@@ -110,7 +111,7 @@ _logits = Function(_logits_loss_body, "binary_cross_entropy_with_logits")
 
 def _same_size(input: Tensor, target: Tensor, what: str) -> None:
     if input.shape != target.shape:
-        raise ValueError(f"{what} ({target.shape}) must be the same as input size ({input.shape})")
+        raise ArgumentError(f"{what} ({target.shape}) must be the same as input size ({input.shape})")
 
 
 _NO_INPUT, _NO_TARGET = (
@@ -122,7 +123,7 @@ _NO_INPUT, _NO_TARGET = (
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
     """Cross entropy of probabilities with targets in [0, 1]."""
     if input.shape != target.shape:
-        raise ValueError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. Please ensure they have the same size.")
+        raise ArgumentError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. Please ensure they have the same size.")
     for given, failure in ((input, _NO_INPUT), (target, _NO_TARGET)):
         check_domain(given, 0, 1, failure)
     return apply(_binary, (input, target, *(() if weight is None else (weight,))), (_checked_reduction(reduction),))
@@ -210,8 +211,8 @@ def _check_labels(input: Tensor, target: Tensor, ignore: int) -> None:
     classes = 0 if len(shape) == 1 else 1
     if labels != shape[:classes] + shape[classes + 1 :]:
         if shape and labels and shape[0] != labels[0]:
-            raise ValueError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({labels[0]}).")
-        raise RuntimeError(f"Expected target size {list(shape[:classes] + shape[classes + 1 :])}, got {list(labels)}")
+            raise ArgumentError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({labels[0]}).")
+        raise TensorError(f"Expected target size {list(shape[:classes] + shape[classes + 1 :])}, got {list(labels)}")
     if kind not in (dtypes.int64, dtypes.uint8):
         raise TensorError(f"expected target dtype to be Long or Byte, but got {target.dtype}", why="labels are numbers of classes", hint="target.long()")
     count = shape[classes]
@@ -399,7 +400,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = Fals
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
         elif len(var.shape) != len(input.shape) or any(v not in (1, n) for v, n in zip(var.shape, input.shape, strict=True)):
-            raise ValueError("var is of incorrect size")
+            raise ArgumentError("var is of incorrect size")
         var = var.expand_as(input)
     return apply(_gaussian, (input, target, var, float(eps)), (full, _checked_reduction(reduction)))
 
@@ -422,7 +423,7 @@ def multi_margin_loss(
 ) -> Any:
     """How far other classes come within `margin` of the right one, to the power p."""
     if p not in (1, 2):
-        raise ValueError("only p == 1 and p == 2 supported")
+        raise ArgumentError("only p == 1 and p == 2 supported")
     target = target.reshape(()) if input.ndim == 1 else target
     check_range(target, 0, (input.shape[-1] if input.ndim else 1) - 1, _OUT_OF_RANGE)
     return apply(_multi_margin, (input, target, *(() if weight is None else (weight,)), float(margin)), (int(p), _checked_reduction(reduction)))

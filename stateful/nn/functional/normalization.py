@@ -11,6 +11,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful._views import overwrite_all
 from fdl.stateful.autograd import no_grad
@@ -50,7 +51,7 @@ def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | 
     """Less the mean over the standard deviation of the last dimensions, then scaled and shifted (Ba, Kiros, Hinton, 2016)."""
     shape = tuple(normalized_shape)
     if tuple(input.shape[-len(shape) :]) != shape:
-        raise RuntimeError(f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got input of size{list(input.shape)}")
+        raise TensorError(f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got input of size{list(input.shape)}")
     given = [p for p in (weight, bias) if p is not None]
     return apply(_layer_norm, (input, *given, eps), (len(shape), weight is not None, bias is not None))
 
@@ -147,10 +148,10 @@ def batch_norm(
     affine = [] if weight is None else [weight] if bias is None else [weight, bias]
     if not training:
         if running_mean is None or running_var is None:
-            raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
+            raise TensorError("Expected running_mean and running_var to be defined when training=False")
         return apply(_frozen_norm, (input, running_mean, running_var, *affine, eps))
     if input.numel() == input.shape[1]:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+        raise ArgumentError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     out, mean, variance = apply(_batch_norm, (input, *affine, eps))
     if not input.numel():  # of nothing there are no statistics
         return out
@@ -175,7 +176,7 @@ _grouped = Function(_in_full(_grouped_body), "group_norm")
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Any:
     """Channels in groups, each less its mean over its standard deviation, then scaled and shifted (Wu and He, 2018)."""
     if input.ndim < 2 or input.shape[1] % num_groups:
-        raise RuntimeError(f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={num_groups}")
+        raise TensorError(f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={num_groups}")
     affine = [] if weight is None else [weight] if bias is None else [weight, bias]
     return apply(_grouped, (input, *affine, eps), (num_groups,))
 
@@ -195,7 +196,7 @@ def instance_norm(
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     if input[0, 0].numel() == 1:
-        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+        raise ArgumentError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     if running_mean is not None or running_var is not None:
         with no_grad():
             space = tuple(range(2, input.ndim))
@@ -222,5 +223,5 @@ _response = Function(_response_body, "local_response_norm")
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
     """Over a power of the mean square of neighbouring channels (Krizhevsky, Sutskever, Hinton, 2012)."""
     if input.ndim < 3:
-        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
+        raise ArgumentError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
     return apply(_response, (input, float(alpha), float(beta), float(k)), (size,))

@@ -8,6 +8,7 @@ from typing import Any
 from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import TensorError, UnsupportedError
 from fdl.stateful._tensor import Tensor, apply
 
 __all__ = ["pad"]
@@ -33,7 +34,7 @@ def _along(x: Any, axis: int, low: int, high: int, mode: str) -> Any:
         size, low, high = aval_of(x).shape[axis], max(low, 0), max(high, 0)
     if mode == "replicate":
         if not full and (low or high):
-            raise RuntimeError("Expected a dimension with elements to replicate")
+            raise TensorError("Expected a dimension with elements to replicate")
         before = [_part(whole, 0, 1, axis)] * low  # of what was there before anything was cut
         after = [_part(whole, full - 1, full, axis)] * high
     elif mode == "reflect":
@@ -60,19 +61,19 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
     given = [int(p) for p in pad]
     ndim = input.ndim
     if len(given) % 2 or len(given) > 2 * ndim:
-        raise RuntimeError(f"Padding length should be less than or equal to two times the input dimension but got padding length {len(given)} and input of dimension {ndim}")
+        raise TensorError(f"Padding length should be less than or equal to two times the input dimension but got padding length {len(given)} and input of dimension {ndim}")
     edges = [(0, 0)] * ndim
     for k in range(len(given) // 2):
         edges[ndim - 1 - k] = given[2 * k], given[2 * k + 1]
     if mode == "constant":
         return apply(_constant, (input, 0.0 if value is None else value), (tuple(edges),))
     if mode not in ("reflect", "replicate", "circular"):
-        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+        raise UnsupportedError(f"Unrecognised padding mode {mode}")
     for size, (low, high) in zip(input.shape, edges, strict=True):
         if mode == "reflect" and max(low, high) > 0 and max(low, high) >= size:
-            raise RuntimeError(
+            raise TensorError(
                 f"Argument #4: Padding size should be less than the corresponding input dimension, but got: padding ({low}, {high}) at dimension of input {list(input.shape)}"
             )
         if mode == "circular" and max(low, high) > size:
-            raise RuntimeError("Padding value causes wrapping around more than once.")
+            raise TensorError("Padding value causes wrapping around more than once.")
     return apply(_continued, (input,), (tuple(edges), mode))

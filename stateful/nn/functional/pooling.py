@@ -16,6 +16,7 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.ops.reduction import lowest
 from fdl.stateful._checks import Failure, OutsideError, check_range
+from fdl.stateful._errors import ArgumentError, TensorError, UnsupportedError
 from fdl.stateful._random import rand
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.nn.functional.convolution import sizes_of
@@ -53,13 +54,13 @@ def _extended(x: Any, fill: Any, places: Sizes, window: Sizes, strides: Sizes, p
 
 def _checked(x: Tensor, n: int, window: Sizes, strides: Sizes, padding: Sizes, places: Sizes, what: str) -> None:
     if x.ndim not in (n + 1, n + 2):
-        raise RuntimeError(f"{what}{n}d() Expected {n + 1}D or {n + 2}D (batch mode) tensor, but got {x.ndim}D input of size: {list(x.shape)}")
+        raise TensorError(f"{what}{n}d() Expected {n + 1}D or {n + 2}D (batch mode) tensor, but got {x.ndim}D input of size: {list(x.shape)}")
     if min(strides) <= 0:
-        raise RuntimeError("stride should not be zero")
+        raise TensorError("stride should not be zero")
     if any(2 * p > k for p, k in zip(padding, window, strict=True)):
-        raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={padding[0]}, kernel_size={window[0]} and dilation=1")
+        raise TensorError(f"pad should be at most half of effective kernel size, but got pad={padding[0]}, kernel_size={window[0]} and dilation=1")
     if min(places) <= 0:
-        raise RuntimeError(f"Given input size: {tuple(x.shape[-n - 1 :])}. Calculated output size: {(x.shape[-n - 1], *places)}. Output size is too small")
+        raise TensorError(f"Given input size: {tuple(x.shape[-n - 1 :])}. Calculated output size: {(x.shape[-n - 1], *places)}. Output size is too small")
 
 
 # Maxima
@@ -147,7 +148,7 @@ def _max_unpool(n: int) -> Callable[..., Any]:
         if output_size is not None:
             wanted = tuple(output_size)[-n:]
             if any(not d - s < w < d + s for d, s, w in zip(space, strides, wanted, strict=True)):
-                raise ValueError(f"invalid output_size {wanted} (dim must be between {[d - s for d, s in zip(space, strides, strict=True)]} and their upper ends)")
+                raise ArgumentError(f"invalid output_size {wanted} (dim must be between {[d - s for d, s in zip(space, strides, strict=True)]} and their upper ends)")
             space = wanted
         size = math.prod(space)
         rest = f"(output volumes are of size {'x'.join(map(str, space))})"
@@ -199,9 +200,9 @@ def _avg_pool(n: int) -> Callable[..., Any]:
         _checked(input, n, window, strides, padded, places, "avg_pool")
         kind = aval_of(input._value()).dtype
         if not dtypes.is_float(kind) and kind != dtypes.int64:
-            raise NotImplementedError(f'"avg_pool{n}d" is not implemented for {input.dtype}: means are of floats, or of int64, which truncates')
+            raise UnsupportedError(f'"avg_pool{n}d" is not implemented for {input.dtype}: means are of floats, or of int64, which truncates')
         if divisor_override == 0:
-            raise RuntimeError("divisor must be not zero")
+            raise TensorError("divisor must be not zero")
         return apply(_avg, (input,), (window, strides, padded, places, count_include_pad, divisor_override))
 
     public.__name__, public.__doc__ = f"avg_pool{n}d", f"The mean of each window over {n} dimensions; `count_include_pad` says whether zeros of the padding count."
@@ -291,7 +292,7 @@ def _wanted(x: Tensor, output_size: Any, n: int, what: str) -> Sizes:
     """The wanted sizes; None keeps one."""
     given = (output_size,) * n if output_size is None or isinstance(output_size, int) else tuple(output_size)
     if x.ndim not in (n + 1, n + 2) or len(given) != n:
-        raise RuntimeError(f"{what}{n}d(): Expected {n + 1}D or {n + 2}D tensor, but got {list(x.shape)}")
+        raise TensorError(f"{what}{n}d(): Expected {n + 1}D or {n + 2}D tensor, but got {list(x.shape)}")
     return tuple([d if w is None else int(w) for d, w in zip(x.shape[-n:], given, strict=True)])
 
 
@@ -353,7 +354,7 @@ _fractional = Function(_fractional_body, "fractional_max_pool")
 def _fractional_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def with_indices(input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Any = None) -> Any:
         if (output_size is None) == (output_ratio is None):
-            raise ValueError(f"fractional_max_pool{n}d requires specifying either an output_size or an output_ratio")
+            raise ArgumentError(f"fractional_max_pool{n}d requires specifying either an output_size or an output_ratio")
         alone = input.ndim == n + 1
         x: Any = input.unsqueeze(0) if alone else input
         ratio = (output_ratio,) * n if isinstance(output_ratio, float) else output_ratio

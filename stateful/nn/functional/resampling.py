@@ -11,6 +11,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._errors import ArgumentError, TensorError, UnsupportedError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.nn.functional.convolution import sizes_of
 from fdl.stateful.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
@@ -130,13 +131,13 @@ def interpolate(
     """Space of (N, C, ...) made `size`, or `scale_factor` times as large: nearest, nearest-exact, linear, bilinear, bicubic, trilinear or area."""
     n = input.ndim - 2
     if mode in ("nearest", "area", "nearest-exact") and align_corners is not None:
-        raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+        raise ArgumentError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
     if mode not in ("nearest", "area", "nearest-exact", *_RANKS):
-        raise NotImplementedError(f"Input Error: mode {mode!r} is none of nearest, nearest-exact, linear, bilinear, bicubic, trilinear and area")
+        raise UnsupportedError(f"Input Error: mode {mode!r} is none of nearest, nearest-exact, linear, bilinear, bicubic, trilinear and area")
     if n not in (1, 2, 3) or _RANKS.get(mode, n) != n:
-        raise NotImplementedError(f"Input Error: {input.ndim}D input with mode {mode!r}")
+        raise UnsupportedError(f"Input Error: {input.ndim}D input with mode {mode!r}")
     if (size is None) == (scale_factor is None):
-        raise ValueError("either size or scale_factor should be defined" if size is None else "only one of size or scale_factor should be defined")
+        raise ArgumentError("either size or scale_factor should be defined" if size is None else "only one of size or scale_factor should be defined")
     space = tuple(input.shape[2:])
     factors: Sequence[Any] = () if scale_factor is None else (scale_factor,) * n if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
     sizes = sizes_of(size, n) if size is not None else tuple([math.floor(d * float(f)) for d, f in zip(space, factors, strict=True)])
@@ -254,11 +255,11 @@ _sampled = Function(_sampled_body, "grid_sample")
 def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None) -> Any:
     """Images (N, C, ...) at places (N, ..., n) from -1 to 1: bilinear, nearest or bicubic; outside are zeros, the border, or reflections."""
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
+        raise ArgumentError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError(f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'")
+        raise ArgumentError(f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'")
     if input.ndim not in (4, 5) or grid.ndim != input.ndim or grid.shape[-1] != input.ndim - 2:
-        raise RuntimeError(f"grid_sampler(): expected grid to have size {input.ndim - 2} in last dimension, but got grid with sizes {list(grid.shape)}")
+        raise TensorError(f"grid_sampler(): expected grid to have size {input.ndim - 2} in last dimension, but got grid with sizes {list(grid.shape)}")
     return apply(_sampled, (input, grid), (mode, padding_mode, bool(align_corners)))
 
 
@@ -291,7 +292,7 @@ _shuffled, _unshuffled, _regrouped = Function(_shuffled_body, "pixel_shuffle"), 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Any:
     """Channels become space: (..., C * r * r, H, W) to (..., C, H * r, W * r) (Shi et al., 2016)."""
     if input.shape[-3] % upscale_factor**2:
-        raise RuntimeError(
+        raise TensorError(
             f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
             f"input.size(-3)={input.shape[-3]} is not divisible by {upscale_factor**2}"
         )

@@ -10,6 +10,7 @@ from fdl import ops
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._cells import note_gradient
+from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, wrap
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.shapes import cat
@@ -57,7 +58,7 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, er
         return wrap(ops.full((), 0.0, "float32"))
     results = apply(_clip, (*[p.grad for p in owners], float(max_norm)), (float(norm_type),))
     if error_if_nonfinite and not math.isfinite(results[0].item()):
-        raise RuntimeError(f"The total norm of order {norm_type} for gradients is non-finite, so it cannot be clipped; error_if_nonfinite=False scales them anyway")
+        raise TensorError(f"The total norm of order {norm_type} for gradients is non-finite, so it cannot be clipped; error_if_nonfinite=False scales them anyway")
     for p, clipped in zip(owners, results[1:], strict=True):
         p.grad._overwrite(clipped)
     return results[0]  # type: ignore[no-any-return]

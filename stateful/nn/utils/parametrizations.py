@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._random import randn
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
@@ -107,7 +108,7 @@ def spectral_norm(module: Module, name: str = "weight", n_power_iterations: int 
     """
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
-        raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
+        raise ArgumentError(f"Module '{module}' has no parameter or buffer with name '{name}'")
     return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, output_dim(module) if dim is None else dim, eps))
 
 
@@ -143,7 +144,7 @@ class _Orthogonal(Module):
     def right_inverse(self, q: Tensor) -> Tensor:
         """What gives this orthogonal matrix: zeros, with the matrix as the start."""
         if q.shape != self.base.shape:
-            raise ValueError(f"Expected a matrix or batch of matrices of shape {tuple(self.base.shape)}. Got a tensor of shape {tuple(q.shape)}.")
+            raise ArgumentError(f"Expected a matrix or batch of matrices of shape {tuple(self.base.shape)}. Got a tensor of shape {tuple(q.shape)}.")
         self.base = _orthonormal(q.detach())
         return q.new_zeros(q.shape)  # type: ignore[no-any-return]
 
@@ -167,11 +168,11 @@ def orthogonal(module: Module, name: str = "weight", orthogonal_map: str | None 
     """
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
-        raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
+        raise ArgumentError(f"Module '{module}' has no parameter or buffer with name '{name}'")
     if weight.ndim < 2:
-        raise ValueError(f"Expected a matrix or batch of matrices. Got a tensor of {weight.ndim} dimensions.")
+        raise ArgumentError(f"Expected a matrix or batch of matrices. Got a tensor of {weight.ndim} dimensions.")
     if orthogonal_map not in (None, "matrix_exp", "cayley", "householder"):
-        raise ValueError(f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}')
+        raise ArgumentError(f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}')
     kind = "cayley" if orthogonal_map == "cayley" else "matrix_exp"  # all reach the same matrices
     register_parametrization(module, name, _Orthogonal(weight, kind), unsafe=True)
     return module

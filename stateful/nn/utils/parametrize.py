@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.nn.containers import ModuleDict
@@ -52,7 +53,7 @@ class ParametrizationList(Module):
         with no_grad():
             for k in reversed(range(self.count)):
                 if not hasattr(self[k], "right_inverse"):
-                    raise RuntimeError(f"parametrization {type(self[k]).__name__} does not implement right_inverse.")
+                    raise TensorError(f"parametrization {type(self[k]).__name__} does not implement right_inverse.")
                 value = self[k].right_inverse(value)
             for own, x in zip(self._originals(), [value] if self.single else value, strict=True):
                 own.copy_(x)
@@ -93,12 +94,12 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         return module
     found = {**module._parameters, **module._buffers}.get(tensor_name)
     if found is None:
-        raise ValueError(f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name '{tensor_name}'")
+        raise ArgumentError(f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name '{tensor_name}'")
     made = ParametrizationList(parametrization, found)
     with no_grad():
         out = made()
     if not unsafe and (out.shape != found.shape or out.dtype != found.dtype):
-        raise ValueError(f"Registering a parametrization may not change the tensor's type: {tuple(found.shape)} {found.dtype} became {tuple(out.shape)} {out.dtype}")
+        raise ArgumentError(f"Registering a parametrization may not change the tensor's type: {tuple(found.shape)} {found.dtype} became {tuple(out.shape)} {out.dtype}")
     delattr(module, tensor_name)
     if not is_parametrized(module):
         cls = type(module)
@@ -120,11 +121,11 @@ def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
 def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized: bool = True) -> Module:
     """A plain parameter again: with the value that it has now, or with what that was computed from."""
     if not is_parametrized(module, tensor_name):
-        raise ValueError(f"Module {module} does not have a parametrization on {tensor_name}")
+        raise ArgumentError(f"Module {module} does not have a parametrization on {tensor_name}")
     lists = module.parametrizations
     first = lists[tensor_name]._originals()
     if not leave_parametrized and len(first) > 1:
-        raise ValueError("Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of a sequence of tensors.")
+        raise ArgumentError("Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of a sequence of tensors.")
     with no_grad():
         value = getattr(module, tensor_name).clone() if leave_parametrized else first[0]
     delattr(type(module), tensor_name)

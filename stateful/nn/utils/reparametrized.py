@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._random import randn
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
@@ -55,7 +56,7 @@ class _Spectral(_Before):
 def _installed(module: Module, hook: _Before) -> Module:
     hooks = module.__dict__.setdefault("_reparametrized", {})
     if hook.name in hooks:
-        raise RuntimeError(f"Cannot register two {type(hook).__name__.strip('_').lower()} hooks on the same parameter {hook.name}")
+        raise TensorError(f"Cannot register two {type(hook).__name__.strip('_').lower()} hooks on the same parameter {hook.name}")
     hooks[hook.name] = (hook, module.register_forward_pre_hook(hook))
     hook(module, ())
     return module
@@ -64,7 +65,7 @@ def _installed(module: Module, hook: _Before) -> Module:
 def _removed(module: Module, kind: type[_Before], name: str, what: str, parts: tuple[str, ...]) -> Module:
     hook, handle = module.__dict__.get("_reparametrized", {}).get(name, (None, None))
     if not isinstance(hook, kind):
-        raise ValueError(f"{what} of '{name}' not found in {module}")
+        raise ArgumentError(f"{what} of '{name}' not found in {module}")
     handle.remove()
     del module.__dict__["_reparametrized"][name]
     with no_grad():

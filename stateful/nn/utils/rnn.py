@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.functions.creation import from_numpy, full
 from fdl.stateful.functions.shapes import cat, stack
@@ -62,7 +63,7 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
     order: Any = None
     if enforce_sorted:
         if (np.diff(sizes) > 0).any():
-            raise RuntimeError(
+            raise TensorError(
                 "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
                 "`enforce_sorted=False` to pack_padded_sequence to sidestep this requirement"
             )
@@ -71,7 +72,7 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
         sizes, order = sizes[places], from_numpy(places)
         x = x.index_select(1, order)
     if not sizes.size or sizes.min() <= 0:
-        raise RuntimeError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
+        raise TensorError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
     steps = int(sizes[0])
     counts = (np.arange(steps)[:, None] < sizes[None, :]).sum(1).astype(np.int64)
     flat = x[:steps].reshape(-1, *x.shape[2:])
@@ -88,7 +89,7 @@ def pad_packed_sequence(sequence: PackedSequence, batch_first: bool = False, pad
         x = x.masked_fill(~alive.reshape(steps, batch, *[1] * (x.ndim - 2)), padding_value)
     if total_length is not None:
         if total_length < steps:
-            raise ValueError(
+            raise ArgumentError(
                 f"Expected total_length to be at least the length of the longest sequence in input, but got total_length={total_length} and max sequence length being {steps}"
             )
         if total_length > steps:

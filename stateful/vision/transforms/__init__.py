@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._random import default_generator
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.vision.transforms import functional
@@ -163,7 +164,7 @@ class RandomCrop:
         """(top, left, height, width) of a part at a random place."""
         (height, width), (_, h, w) = output_size, get_dimensions(img)
         if h < height or w < width:
-            raise ValueError(f"Required crop size {(height, width)} is larger than input image size {(h, w)}")
+            raise ArgumentError(f"Required crop size {(height, width)} is larger than input image size {(h, w)}")
         rng = _rng()
         return int(rng.integers(0, h - height + 1)), int(rng.integers(0, w - width + 1)), height, width
 
@@ -270,7 +271,7 @@ class ColorJitter:
         self.brightness, self.contrast, self.saturation = (tuple(x) if isinstance(x, (tuple, list)) else (max(0.0, 1 - x), 1 + x) for x in (brightness, contrast, saturation))
         self.hue = tuple(hue) if isinstance(hue, (tuple, list)) else (-hue, hue)
         if not -0.5 <= self.hue[0] <= self.hue[1] <= 0.5:
-            raise ValueError(f"hue values should be between (-0.5, 0.5), but got {self.hue}.")
+            raise ArgumentError(f"hue values should be between (-0.5, 0.5), but got {self.hue}.")
 
     def __call__(self, img: Any) -> Any:
         rng = _rng()

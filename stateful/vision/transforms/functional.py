@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fdl.stateful._dtypes import of
+from fdl.stateful._errors import ArgumentError, UnsupportedError
 from fdl.stateful._tensor import Tensor
 from fdl.stateful.functions.creation import from_numpy, tensor
 from fdl.stateful.functions.elementwise import where
@@ -190,7 +191,7 @@ def resized_crop(img: Any, top: int, left: int, height: int, width: int, size: A
 def rotate(img: Any, angle: float, interpolation: Any = InterpolationMode.NEAREST, expand: bool = False, center: Any = None, fill: Any = None) -> Any:
     """Turned by an angle in degrees, counter-clockwise; zeros where nothing was."""
     if expand or center is not None or fill:
-        raise NotImplementedError("rotate: the image keeps its size, turns around its middle, and is filled with zeros")
+        raise UnsupportedError("rotate: the image keeps its size, turns around its middle, and is filled with zeros")
     h, w = img.shape[-2:]
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     theta = tensor([[[c, -s * h / w, 0.0], [s * w / h, c, 0.0]]], dtype=img.dtype)
@@ -219,7 +220,7 @@ def gaussian_blur(img: Any, kernel_size: Any, sigma: Any = None) -> Any:
 def normalize(tensor_: Any, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> Any:
     """Less the mean over the standard deviation, channel by channel."""
     if 0 in std:
-        raise ValueError(f"std evaluated to zero after conversion to {tensor_.dtype}, leading to division by zero.")
+        raise ArgumentError(f"std evaluated to zero after conversion to {tensor_.dtype}, leading to division by zero.")
     return (tensor_ - tensor(list(mean), dtype=tensor_.dtype).view(-1, 1, 1)) / tensor(list(std), dtype=tensor_.dtype).view(-1, 1, 1)
 
 
@@ -275,7 +276,7 @@ def adjust_hue(img: Any, hue_factor: float) -> Any:
     Source: Smith, "Color gamut transform pairs", SIGGRAPH 1978.
     """
     if not -0.5 <= hue_factor <= 0.5:
-        raise ValueError(f"hue_factor ({hue_factor}) is not in [-0.5, 0.5].")
+        raise ArgumentError(f"hue_factor ({hue_factor}) is not in [-0.5, 0.5].")
     if img.shape[-3] == 1:
         return img
     r, g, b = (img / _top(img)).unbind(-3)
