@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import gzip
 import io
 import os
 import pickle
@@ -21,7 +22,7 @@ from fdl.core.errors import FdlError
 Bytes = bytes | bytearray | memoryview
 
 
-class FileError(FdlError, RuntimeError):
+class FileError(FdlError, RuntimeError, ValueError):
     """A file is damaged, or in no format that is known.
 
     >>> import io, fdl.stateful as torch
@@ -51,7 +52,20 @@ class RefusedError(FileError, pickle.UnpicklingError):
 
 
 # What readers raise where bytes are not what they have to be
-_DAMAGE = (ValueError, LookupError, TypeError, ArithmeticError, EOFError, RuntimeError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile)
+_DAMAGE = (
+    gzip.BadGzipFile,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+)
 
 
 def named(f: Any) -> str:
@@ -61,18 +75,19 @@ def named(f: Any) -> str:
 
 
 @contextlib.contextmanager
-def reading(name: str, what: str) -> Iterator[None]:
-    """Name the file in all errors of its bytes: FileError, and RefusedError for what is not allowed."""
+def reading(f: Any, what: str, by: str = "load") -> Iterator[None]:
+    """Name the file, and the function that reads it, in all errors of its bytes: FileError, and RefusedError for what is not allowed."""
+    name = f"{by}: {named(f)}"
     try:
         yield
     except FileError:
         raise
     except pickle.UnpicklingError as error:
         hint = "load(..., weights_only=False) runs code from the file: only for files that you trust"
-        raise RefusedError(f"load: {name}: {error}", why="a file may hold tensors, numbers, strings and containers", hint=hint) from error
+        raise RefusedError(f"{name}: {error}", why="a file may hold tensors, numbers, strings and containers", hint=hint) from error
     except _DAMAGE as error:
         why = f"no key {error}" if isinstance(error, KeyError) else "its containers are nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise FileError(f"load: {name} {what}", why=why or type(error).__name__, hint="another copy of the file") from error
+        raise FileError(f"{name} {what}", why=why or type(error).__name__, hint="another copy of the file") from error
 
 
 def write_file(path: str | os.PathLike[str], pieces: Iterable[Bytes]) -> None:

@@ -221,11 +221,12 @@ class GradScaler:
             return
         if not state_dict:
             raise TensorError("The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler.")
-        self._init_scale = state_dict["scale"]
+        scale, growth, backoff = (float(state_dict[name]) for name in ("scale", "growth_factor", "backoff_factor"))
+        interval, tracker = (int(state_dict[name]) for name in ("growth_interval", "_growth_tracker"))
+        self._init_scale = scale
         if self._scale is not None:
-            self._set_scale(state_dict["scale"])
-        self._growth_factor, self._backoff_factor = state_dict["growth_factor"], state_dict["backoff_factor"]
-        self._growth_interval, self._growth_tracker = state_dict["growth_interval"], state_dict["_growth_tracker"]
+            self._set_scale(scale)
+        self._growth_factor, self._backoff_factor, self._growth_interval, self._growth_tracker = growth, backoff, interval, tracker
 
     def __getstate__(self) -> dict[str, Any]:
         assert not self._progress, "A GradScaler instance may only be pickled at the beginning of an iteration, or at the end after scaler.update()."

@@ -79,7 +79,15 @@ class Generator:
         return wrap(self.array)
 
     def set_state(self, state: Tensor) -> Generator:
-        """Go on from what `get_state` gave."""
+        """Go on from what `get_state` gave; TypeError for what is no tensor of its type, RuntimeError for one of another size."""
+        if not isinstance(state, Tensor) or state.dtype.np != dtypes.int64:
+            raise TypeError(f"RNG state must be what get_state gave, an int64 tensor, but got {state.dtype if isinstance(state, Tensor) else type(state).__name__}")
+        if state.shape != (2,):
+            raise TensorError(
+                "RNG state is wrong size",
+                why=f"it is {list(state.shape)}, and get_state gives seed and number of draws",
+                hint="what torch.get_rng_state gave here: PyTorch's own states start other streams",
+            )
         self.set(state._value())
         return self
 

@@ -23,7 +23,7 @@ from fdl.core import dtypes
 from fdl.stateful import _archive
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import NAMES, dtype
-from fdl.stateful._files import Bytes, named, reading, write_file
+from fdl.stateful._files import Bytes, reading, write_file
 from fdl.stateful._pickles import key
 from fdl.stateful._results import Size
 from fdl.stateful._tensor import Tensor, wrap
@@ -143,9 +143,9 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, *, weights
     """
     data = _contents(f, bool(mmap))
     if bytes(data[: len(_archive.MAGIC)]) == _archive.MAGIC:
-        with reading(named(f), "is a damaged archive of torch.save"):
+        with reading(f, "is a damaged archive of torch.save"):
             return _archive.read(data, not weights_only, bool(mmap))
-    with reading(named(f), "is damaged, or no file that save wrote, no safetensors file, and no archive of torch.save"):
+    with reading(f, "is damaged, or no file that save wrote, no safetensors file, and no archive of torch.save"):
         return _read(data, bool(mmap))
 
 
@@ -243,6 +243,8 @@ def _built(tree: Any, arrays: Arrays, mapped: bool) -> Any:
         return wrap(_archive.array_in(arrays.pop(value), mapped)).requires_grad_(bool(tree["requires_grad"]))
     if kind == "complex":
         real, imag = (_built(v, arrays, mapped) for v in value)
+        if not isinstance(real, Tensor) or not isinstance(imag, Tensor):
+            raise ValueError("a complex tensor is made of what is no tensor")
         return ComplexTensor(real, imag)
     if kind == "ndarray":
         return arrays.pop(value).copy()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from fdl.stateful._files import write_file
 from fdl.stateful._serialization import load as _load
 
 __all__ = ["download_url_to_file", "get_dir", "load", "load_state_dict_from_url", "set_dir"]
@@ -32,23 +34,25 @@ def set_dir(d: str | os.PathLike[str]) -> None:
 
 
 def download_url_to_file(url: str, dst: str | os.PathLike[str], hash_prefix: str | None = None, progress: bool = True) -> None:
-    """Fetch a file; it stands there whole or not at all.  RuntimeError where its SHA-256 does not begin as it should."""
+    """Fetch a file; it stands there whole or not at all.  RuntimeError where its SHA-256 does not begin as it should, OSError where the connection breaks."""
+    write_file(Path(dst).expanduser(), _fetched(url, hash_prefix))
+
+
+def _fetched(url: str, hash_prefix: str | None) -> Iterator[bytes]:
     import urllib.request  # it brings the network's modules, which would be a tenth of the time that importing fdl.stateful takes
 
-    target = Path(dst).expanduser()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    digest = hashlib.sha256()
-    try:
-        request = urllib.request.Request(url, headers={"User-Agent": "fdl"})
-        with temporary.open("wb") as out, urllib.request.urlopen(request, timeout=_PATIENCE) as source:  # the user's own address
-            while chunk := source.read(_CHUNK):
-                digest.update(chunk)
-                out.write(chunk)
-        if hash_prefix is not None and not digest.hexdigest().startswith(hash_prefix):
-            raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "{digest.hexdigest()}")')
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    digest, count = hashlib.sha256(), 0
+    request = urllib.request.Request(url, headers={"User-Agent": "fdl"})
+    with urllib.request.urlopen(request, timeout=_PATIENCE) as source:  # the user's own address
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            count += len(chunk)
+            yield chunk
+        announced = source.headers.get("Content-Length")
+    if announced is not None and int(announced) != count:  # where a connection breaks, reading in parts just ends
+        raise ConnectionError(f"{url} gave {count} of {announced} bytes")
+    if hash_prefix is not None and not digest.hexdigest().startswith(hash_prefix):
+        raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "{digest.hexdigest()}")')
 
 
 def load_state_dict_from_url(
@@ -62,8 +66,11 @@ def load_state_dict_from_url(
 ) -> Any:
     """What a file of weights holds: fetched once, then read from the folder.  With `check_hash` its name says how its SHA-256 begins."""
     folder = Path(model_dir if model_dir is not None else Path(get_dir()) / "checkpoints").expanduser()
+    name = file_name or Path(urlparse(url).path).name
+    if name in ("", ".", ".."):
+        raise ValueError(f"load_state_dict_from_url: {url} names no file; file_name= gives it a name")
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (file_name or Path(urlparse(url).path).name)
+    path = folder / name
     if not path.exists():
         found = _HASH.search(path.name) if check_hash else None
         download_url_to_file(url, path, found.group(1) if found else None, progress)

@@ -88,8 +88,9 @@ class LRScheduler:
         return {k: v for k, v in self.__dict__.items() if k != "optimizer" and not callable(v)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self.__dict__.update(state_dict)
+        """Go on from a state, which may say how far a schedule is and nothing of what it is made of."""
+        own = {name for name, value in self.__dict__.items() if name == "optimizer" or callable(value)}
+        self.__dict__.update({k: v for k, v in state_dict.items() if k not in own and k != "lr_lambdas" and not hasattr(type(self), k)})
 
 
 _LRScheduler = LRScheduler

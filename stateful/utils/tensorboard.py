@@ -7,6 +7,7 @@ protocol buffer `Event` (tensorflow/core/util/event.proto), of which the few fie
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import socket
 import struct
@@ -82,6 +83,9 @@ def _array(x: Any) -> np.ndarray[Any, Any]:
     return np.asarray(x.detach()._value()._numpy() if isinstance(x, Tensor) else x)
 
 
+_numbers = itertools.count()  # of files that this process has begun
+
+
 class SummaryWriter:
     """Writes scalars, histograms, images and texts to `log_dir`, for TensorBoard.
 
@@ -97,8 +101,8 @@ class SummaryWriter:
     def _file(self, folder: str) -> BinaryIO:
         if folder not in self._files:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{len(self._files)}{self._suffix}"
-            self._files[folder] = open(Path(folder) / name, "wb")  # noqa: SIM115
+            name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}{self._suffix}"
+            self._files[folder] = open(Path(folder) / name, "xb")  # noqa: SIM115, and never over what another writer has begun
             self._record(folder, _double(1, time.time()) + _bytes(3, "brain.Event:2"))
         return self._files[folder]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import struct
 import tarfile
 from collections.abc import Callable
@@ -15,9 +16,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fdl.stateful._files import FileError, reading
 from fdl.stateful.functions.creation import from_numpy
 from fdl.stateful.hub import download_url_to_file
 from fdl.stateful.utils.data import Dataset
+
+_DEFLATE = 1032  # times its size is what a packed file unpacks to at most
 
 __all__ = ["CIFAR10", "CIFAR100", "MNIST", "Digits", "FakeData", "FashionMNIST", "ImageFolder"]
 
@@ -45,16 +49,20 @@ class _Images(Dataset[Any]):
 
 
 def read_idx(path: Path) -> np.ndarray[Any, Any]:
-    """An array of the IDX format (LeCun); ValueError for anything else."""
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    zero, kind, rank = struct.unpack(">HBB", raw[:4])
-    if zero != 0 or kind != 8:
-        raise ValueError(f"{path} is no IDX file of bytes")
-    shape = struct.unpack(f">{rank}I", raw[4 : 4 + 4 * rank])
-    values = np.frombuffer(raw, np.uint8, offset=4 + 4 * rank)
-    if values.size != int(np.prod(shape)):
-        raise ValueError(f"{path} is cut off")
-    return values.reshape(shape)
+    """An array of the IDX format (LeCun); FileError, a ValueError, for anything else."""
+    packed = path.suffix == ".gz"
+    with reading(path, "is no IDX file of bytes, or is damaged", "datasets"), gzip.open(path) if packed else path.open("rb") as file:
+        head = file.read(4)
+        if len(head) < 4 or head[:3] != b"\0\0\x08":
+            raise ValueError("it does not begin as one")
+        shape = struct.unpack(f">{head[3]}I", file.read(4 * head[3]))
+        count = math.prod(shape)
+        if count > path.stat().st_size * (_DEFLATE if packed else 1):
+            raise ValueError(f"it is cut off: its shape is {shape}")
+        values = np.frombuffer(file.read(count + 1), np.uint8)  # at its end a packed file compares its checksum
+        if values.size != count:
+            raise ValueError(f"it has {'fewer' if values.size < count else 'more'} bytes than its shape {shape} says")
+        return values.reshape(shape)
 
 
 def _fetch(url: str, target: Path) -> None:
@@ -77,6 +85,12 @@ class MNIST(_Images):
         self.folder = self.root / type(self).__name__ / "raw"
         part = "train" if train else "t10k"
         self.images, labels = (read_idx(self._file(f"{part}-{name}-ubyte", download)) for name in ("images-idx3", "labels-idx1"))
+        if self.images.ndim != 3 or labels.shape != self.images.shape[:1] or (labels.size and labels.max() >= len(self.classes)):
+            raise FileError(
+                f"datasets: the files of {part} in {self.folder} do not belong together",
+                why=f"images are {self.images.shape}, labels {labels.shape} up to {labels.max(initial=0)}, of {len(self.classes)} classes",
+                hint="other copies of the files, or download=True in an empty folder",
+            )
         self.data, self.targets = from_numpy(self.images.copy()), from_numpy(labels.astype(np.int64))
         self._labels = labels
 
@@ -129,10 +143,20 @@ class CIFAR10(_Images):
         for name in names:
             if not (self.folder / name).exists():
                 raise RuntimeError(f"Dataset not found or corrupted. You can use download=True to download it: expected {self.folder / name}")
-            rows.append(np.frombuffer((self.folder / name).read_bytes(), np.uint8).reshape(-1, self.labels + 3072))
+            with reading(self.folder / name, "is damaged", "datasets"):
+                rows.append(self._rows((self.folder / name).read_bytes()))
         table = np.concatenate(rows)
         self.targets = table[:, self.labels - 1].astype(int).tolist()
         self.images = self.data = table[:, self.labels :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+    def _rows(self, data: bytes) -> np.ndarray[Any, Any]:
+        """Labels and pixels of each image; ValueError where they are no whole images, or not of these classes."""
+        if len(data) % (self.labels + 3072):
+            raise ValueError(f"it is cut off: {len(data)} bytes are no whole number of images of {self.labels + 3072}")
+        found = np.frombuffer(data, np.uint8).reshape(-1, self.labels + 3072)
+        if len(found) and found[:, self.labels - 1].max() >= len(self.classes):
+            raise ValueError(f"a label is {found[:, self.labels - 1].max()}, and there are {len(self.classes)} classes")
+        return found
 
     def _download(self, root: Path) -> None:
         archive = root / self.url.rsplit("/", 1)[1]
@@ -249,5 +273,9 @@ def _pillow(path: str) -> Any:
         from PIL import Image
     except ImportError as error:
         raise RuntimeError("ImageFolder reads images with Pillow: pip install pillow") from error
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except Exception as error:  # of many classes, few of which name the file
+        error.add_note(f"ImageFolder reads {path}")
+        raise
