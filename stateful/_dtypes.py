@@ -106,6 +106,8 @@ class device:
         if name not in ("cpu", "cuda", "mps", "meta"):
             raise TensorError(f"Expected one of cpu, cuda, mps device type at start of device string: {name}")
         self.type: str = name
+        if number and not number.isdecimal():
+            raise TensorError(f"Invalid device string: '{type}'")
         self.index = int(number) if number else index
 
     def __eq__(self, other: object) -> bool:

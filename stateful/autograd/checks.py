@@ -107,7 +107,7 @@ class set_detect_anomaly(Block[None]):
     >>> with torch.autograd.set_detect_anomaly(True):
     ...     (x.sqrt() * 0).sum().backward()
     Traceback (most recent call last):
-    RuntimeError: Function 'SqrtBackward0' returned nan values in its 0th output.
+    fdl.stateful._errors.TensorError: Function 'SqrtBackward0' returned nan values in its 0th output...
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:

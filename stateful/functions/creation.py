@@ -36,6 +36,8 @@ def get_default_dtype() -> dtype_type:
 
 def set_default_dtype(d: Any) -> None:
     """Change the dtype of tensors made from Python floats."""
+    if not dtypes.is_float(to_numpy(d)):
+        raise OperandError("only floating-point types are supported as the default type", hint="torch.float32, float64, float16 or bfloat16")
     _DEFAULT[0] = to_numpy(d)
 
 
@@ -91,7 +93,11 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         exact = dtype if dtype is not None else values.dtype if isinstance(data, (np.ndarray, np.generic)) else np.result_type(_DEFAULT[0], np.complex64)
         return _finished(of_numpy(values, exact), None, device, requires_grad)  # type: ignore[return-value]
     if values.dtype == object:
-        raise OperandError(f"new(): invalid data type '{type(data).__name__}'")
+        raise TensorError(f"Could not infer dtype of {next(type(x).__name__ for x in values.flat if not isinstance(x, (int, float)))}", hint="numbers, or nested lists of them")
+    if values.dtype.kind in "US":
+        if isinstance(data, str):
+            raise OperandError("new(): invalid data type 'str'")
+        raise ArgumentError(f"too many dimensions '{type(values.flat[0].item()).__name__}'", why="text is no number", hint="[vocabulary[word] for word in words]")
     if dtype is not None:  # NumPy converts exactly, before anything is rounded
         values = values.astype(to_numpy(dtype)) if not (values.dtype.kind == "f" and dtypes.is_integer(to_numpy(dtype))) else np.trunc(values).astype(to_numpy(dtype))
     return _finished(wrap(array_of(values)), None, device, requires_grad)

@@ -15,7 +15,7 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._checks import Failure, require
 from fdl.stateful._dtypes import of, result_dtype
-from fdl.stateful._errors import TensorError
+from fdl.stateful._errors import OperandError, TensorError
 from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, check_cast, method
 from fdl.stateful._views import repeats_itself
 
@@ -394,13 +394,21 @@ def _reflected(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda self, other: f(other, self)
 
 
-def _operator(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+_SIGNS = {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "and": "&", "or": "|", "xor": "^", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
+}  # fmt: skip
+_FOREIGN = (list, tuple, dict, set, str, bytes, type(None), type)
+
+
+def _operator(f: Callable[[Any, Any], Any], sign: str | None) -> Callable[[Any, Any], Any]:
     def operator(self: Any, other: Any) -> Any:
         try:
             return f(self, other)
         except TypeError:
             if isinstance(other, Tensor):
                 raise
+            if sign and type(other) in _FOREIGN:  # no reflected operation takes them either
+                raise OperandError(f"unsupported operand type(s) for {sign}: 'Tensor' and '{type(other).__name__}'") from None
             return NotImplemented
 
     return operator
@@ -410,11 +418,11 @@ for _name, _f in {
     "add": _plus, "sub": _minus, "mul": mul, "truediv": _true_div, "floordiv": floor_divide, "mod": remainder, "pow": pow, "and": bitwise_and,
     "or": bitwise_or, "xor": bitwise_xor,
 }.items():  # fmt: skip
-    method(f"__{_name}__")(_operator(_f))
+    method(f"__{_name}__")(_operator(_f, _SIGNS[_name]))
     method(f"__r{_name}__")(_reflected(_f))
     method(f"__i{_name}__")(lambda self, other, f=_f: self._overwrite(check_cast(self, f(self, other))))
 for _name, _f in {"lt": lt, "le": le, "gt": gt, "ge": ge, "eq": eq, "ne": ne}.items():
-    method(f"__{_name}__")(_operator(_f))
+    method(f"__{_name}__")(_operator(_f, _SIGNS.get(_name)))
 method("__neg__")(neg)
 method("__abs__")(abs)
 

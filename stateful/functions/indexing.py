@@ -606,6 +606,8 @@ _LARGEST = np.iinfo(np.int64).max
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Integers as rows with a one at their place; int64.  Without `num_classes` the largest is looked at."""
+    if tensor.dtype.np != dtypes.int64:
+        raise TensorError(f"one_hot is only applicable to index tensor of type LongTensor, but got {tensor.dtype}", hint="labels.long()")
     size = int(tensor._value()._numpy().max()) + 1 if num_classes == -1 else num_classes
     if not tensor._lies_within(0, size - 1):
         check_range(tensor, 0, _LARGEST, Failure(OutsideError, "Class values must be non-negative.", "Class values must be non-negative."))

@@ -131,6 +131,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     n = input.shape[dim_of(input, dim)]
     given = indices_or_sections.tolist() if isinstance(indices_or_sections, Tensor) else indices_or_sections
     if isinstance(given, int):
+        if given <= 0:
+            raise TensorError(f"number of sections must be larger than 0, got {given}")
         small, more = divmod(n, given)
         sizes = [small + 1] * more + [small] * (given - more)
     else:
@@ -312,6 +314,9 @@ def diagflat(input: Tensor, offset: int = 0) -> Any:
 
 
 def _triangle_indices(row: int, col: int, offset: int, lower: bool) -> Tensor:
+    for name, size in (("row", row), ("col", col)):
+        if size < 0:
+            raise TensorError(f"{name} must be non-negative, got {size}")
     found = np.tril_indices(row, offset, col) if lower else np.triu_indices(row, offset, col)
     return wrap(array_of(np.stack(found).astype(np.int64)))
 

@@ -16,7 +16,7 @@ from fdl.extend import Function
 from fdl.stateful._cells import note_slots
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
 from fdl.stateful._dtypes import device as device_kind
-from fdl.stateful._errors import PlaceError, TensorError
+from fdl.stateful._errors import ArgumentError, OperandError, PlaceError, TensorError
 from fdl.stateful._places import expanded, permuted, viewed
 from fdl.stateful._tensor import Composite, Tensor, add_conversion, apply, converted, method, view_of, wrap
 from fdl.stateful._views import Step, is_contiguous, lies_as, places_of, refuse_shared
@@ -281,12 +281,27 @@ def _stack_body(*args: Any) -> Any:
 _cat, _stack = Function(_cat_body, "cat"), Function(_stack_body, "stack")
 
 
+def _not_joined(name: str, tensors: Any) -> Exception:
+    """What is raised where something that is no tensor is to be joined."""
+    if isinstance(tensors, Tensor):
+        return OperandError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+    place, kind = next((i, type(x).__name__) for i, x in enumerate(tensors) if not isinstance(x, (Tensor, Composite)))
+    return OperandError(f"expected Tensor as element {place} in argument 0, but got {kind}")
+
+
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors one after another along a dimension."""
+    if isinstance(tensors, Tensor):
+        raise _not_joined("cat", tensors)
     given = list(tensors)
     if not given:
-        raise TensorError("torch.cat(): expected a non-empty list of Tensors")
-    given = [x for x in given if tuple(x.shape) != (0,)] or given[:1]  # as in PyTorch, an empty vector fits everything
+        raise ArgumentError("torch.cat(): expected a non-empty list of Tensors")
+    try:
+        given = [x for x in given if tuple(x.shape) != (0,)] or given[:1]  # as in PyTorch, an empty vector fits everything
+    except AttributeError:
+        raise _not_joined("cat", given) from None
+    if not given[0].shape:
+        raise TensorError("zero-dimensional tensor (at position 0) cannot be concatenated")
     return apply(_cat, given, (dim_of(given[0], dim),))  # type: ignore[no-any-return]
 
 
@@ -296,10 +311,13 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not given:
         raise TensorError("stack expects a non-empty TensorList")
     first, known = given[0], getattr(given[0], "_aval", None)
-    for i, x in enumerate(given):
-        if (known is None or type(x) is not Tensor or x._aval is not known) and x.shape != first.shape:
-            raise TensorError(f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and {list(x.shape)} at entry {i}")
-    return apply(_stack, given, (dim % (given[0].ndim + 1),))  # type: ignore[no-any-return]
+    try:
+        for i, x in enumerate(given):
+            if (known is None or type(x) is not Tensor or x._aval is not known) and x.shape != first.shape:
+                raise TensorError(f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and {list(x.shape)} at entry {i}")
+    except AttributeError:
+        raise _not_joined("stack", given) from None
+    return apply(_stack, given, (dim % (first.ndim + 1),))  # type: ignore[no-any-return]
 
 
 _repeat = Function(lambda x, reps: _tiled(x, reps), "repeat")

@@ -334,6 +334,8 @@ _histc = Function(_histc_body, "histc")
 @method()
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """How many elements lie in each of equal bins from `min` to `max`, by default those of the elements."""
+    if bins <= 0:
+        raise TensorError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0", hint="bins=100")
     low, high = (float(input.min()), float(input.max())) if min == 0 and max == 0 and input.numel() else (float(min), float(max))
     if low == high:
         low, high = low - 1, high + 1

@@ -69,7 +69,8 @@ class MultiheadAttention(Module):
         self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
         self.num_heads, self.dropout, self.batch_first, self.add_zero_attn = num_heads, dropout, batch_first, add_zero_attn
         self.head_dim = embed_dim // num_heads
-        assert self.head_dim * num_heads == embed_dim, "embed_dim must be divisible by num_heads"
+        if self.head_dim * num_heads != embed_dim:
+            raise ExpectationError("embed_dim must be divisible by num_heads", why=f"they are {embed_dim} and {num_heads}")
         same = self._qkv_same_embed_dim
         self.register_parameter("in_proj_weight", Parameter(empty(3 * embed_dim, embed_dim, dtype=dtype)) if same else None)
         for name, size in (("q_proj_weight", embed_dim), ("k_proj_weight", self.kdim), ("v_proj_weight", self.vdim)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,12 @@ class Optimizer:
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, (Tensor, Composite)):
             raise OperandError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor")
+        if not isinstance(params, Iterable):
+            raise OperandError(
+                f"'{type(params).__name__}' object is not iterable",
+                why="an optimizer takes tensors, or dicts with a key 'params'",
+                hint="model.parameters()" + (", called with ()" if callable(params) and hasattr(params, "__func__") else ""),
+            )
         self.defaults = {**defaults, **{name: _OPTIONS[name] for name in self._options}}
         self.stepped = False  # whether there was a step: schedules look at it
         self._hooks: dict[str, dict[int, Any]] = {}  # by kind

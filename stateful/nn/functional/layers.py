@@ -13,7 +13,7 @@ from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._checks import Failure, OutsideError, check_range, in_self
-from fdl.stateful._errors import ArgumentError, ExpectationError, TensorError, UnsupportedError
+from fdl.stateful._errors import ArgumentError, ExpectationError, TensorError, UnsupportedError, no_tensor
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.autograd import no_grad
@@ -75,6 +75,8 @@ def embedding(
     """Rows of `weight` at integer indices; the row `padding_idx` gets no gradient.  IndexError for an index outside."""
     if scale_grad_by_freq:
         raise UnsupportedError("embedding: scale_grad_by_freq is not supported")
+    if not isinstance(input, Tensor):
+        raise no_tensor(input, "embedding", "indices", 1)
     if input.dtype.is_floating_point:
         raise TensorError(f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got {input.dtype} instead")
     count = weight.shape[0]
