@@ -141,11 +141,11 @@ def _keep(handle: int, old: os.stat_result) -> None:
 
 
 def _sync(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    for handle in map(os.open, (folder,), (os.O_RDONLY,)):  # a loop gives it a name before an interrupt can come, as a call does not
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 class View(io.RawIOBase):

@@ -5,6 +5,7 @@ Values live in the instance's `__dict__`, so that reading one costs nothing; `_r
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -451,6 +452,9 @@ class Module(Hooked):
         for name, value in values.items():
             if own is None:
                 self._assign(name, value)
+            elif isinstance(value, ComplexTensor) and not isinstance(own[name], ComplexTensor):
+                warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=5)
+                own[name]._overwrite(value.real)
             else:
                 own[name]._overwrite(value)
 
