@@ -298,7 +298,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Any:
 def logdet(A: Tensor) -> Any:
     """The logarithm of the determinant; NaN where that is negative."""
     sign, size = slogdet(A)
-    return (sign.log() * 0 + size) if A.numel() else size
+    return size.masked_fill(sign < 0, math.nan)
 
 
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Any:

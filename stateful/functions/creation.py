@@ -243,6 +243,8 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
     kind = to_numpy(dtype) if dtype is not None else dtypes.int64 if whole else _DEFAULT[0]
     if kind == dtypes.int64:  # in which PyTorch counts, while it counts all others in floats
         start, end, step = int(start), int(end), int(step)
+        if not step:
+            raise TensorError("step must be nonzero")
     t: Tensor = apply(_arange, (start, step), (math.ceil((end - start) / step), kind))
     return _finished(t, None, device, requires_grad)
 
@@ -252,7 +254,9 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device:
     """`steps` numbers from `start` to `end` at equal distances, both ends included."""
     if steps < 0:
         raise TensorError("number of steps must be non-negative", why=f"it is {steps}")
-    values = np.linspace(float(start), float(end), steps).astype(to_numpy(dtype) if dtype is not None else _DEFAULT[0])
+    kind = to_numpy(dtype) if dtype is not None else _DEFAULT[0]
+    ends = (start, end) if dtypes.is_float(kind) else (int(start), int(end))
+    values = np.linspace(float(ends[0]), float(ends[1]), steps).astype(kind)
     return _finished(wrap(array_of(values)), None, device, requires_grad)
 
 

@@ -34,6 +34,19 @@ def _floating(x: Any) -> Any:
     return ops.cast(x, dtypes.default_float(result_dtype(x)))
 
 
+def in_full(body: Callable[..., Any]) -> Callable[..., Any]:
+    """A body that computes in float32 where its first operand has half precision; its first result has that operand's dtype, as in PyTorch, whatever the others have."""
+
+    def computed(x: Any, *args: Any) -> Any:
+        dtype = aval_of(x).dtype
+        if not dtypes.is_float(dtype) or dtype.itemsize > 2:
+            return body(x, *args)
+        out = body(ops.cast(x, dtypes.float32), *args)
+        return (ops.cast(out[0], dtype), *out[1:]) if isinstance(out, tuple) else ops.cast(out, dtype)
+
+    return computed
+
+
 def _unary(name: str, body: Callable[[Any], Any], doc: str) -> Callable[[Tensor], Any]:
     function = Function(body, name)
 
@@ -120,12 +133,13 @@ def round(input: Tensor, *, decimals: int = 0) -> Any:
 # Two operands
 
 
+_flat_floored = custom_jvp(lambda a, b: jnp.floor_divide(a, b))
+_flat_floored.defjvp(lambda primals, tangents: (jnp.floor_divide(*primals), ops.mul(ops.add(*tangents), 0)))
+
+
 def _floored(a: Any, b: Any) -> Any:
     """The gradient is zero, and flows."""
-    if not dtypes.is_float(aval_of(a).dtype):
-        return jnp.floor_divide(a, b)
-    whole = ops.stop_gradient(jnp.floor_divide(a, b))
-    return ops.add(whole, ops.mul(ops.sub(ops.add(a, b), ops.stop_gradient(ops.add(a, b))), 0))
+    return _flat_floored(a, b) if dtypes.is_float(aval_of(a).dtype) else jnp.floor_divide(a, b)
 
 
 def _pair(name: str, op: Callable[[Any, Any], Any], to_float: bool = False, of_bools: str = "") -> Function:
@@ -175,15 +189,15 @@ _is_zero = Function(lambda x: ops.equal(x, 0), "check_divisor")
 
 
 def _whole(x: Any) -> bool:
-    return dtypes.is_integer(x._value().aval.dtype) if type(x) is Tensor else type(x) is int
+    return not dtypes.is_float(x._value().aval.dtype) if type(x) is Tensor else type(x) is int or type(x) is bool
 
 
 def _refuse_zero(input: Any, other: Any) -> None:
     """DivisionError where an integer is divided by an integer that is zero."""
-    if type(other) is int:
-        if other == 0 and _whole(input):
+    if type(other) is int or type(other) is bool:
+        if other == 0 and _whole(input) and (type(input) is not Tensor or input.numel()):
             raise _BY_ZERO.raised()
-    elif type(other) is Tensor and _whole(other) and _whole(input) and not other._lies_within(1, _LARGEST):
+    elif type(other) is Tensor and _whole(other) and _whole(input) and not other._lies_within(1, _LARGEST) and (type(input) is not Tensor or input.numel()):
         require(_is_zero, (other,), _BY_ZERO)
 
 
@@ -228,16 +242,33 @@ bitwise_or = _binary("bitwise_or", ops.bitwise_or, "Bits that one has.")
 bitwise_xor = _binary("bitwise_xor", ops.bitwise_xor, "Bits that exactly one has.")
 
 
+def _times_body(a: Any, b: Any, alpha: Any) -> Any:
+    """`alpha * b` in the type that `a` and `b` promote to, in which a byte times -1 is -1."""
+    dtype = result_dtype(a, b)
+    if dtypes.is_integer(dtype) and not dtypes.is_integer(aval_of(alpha).dtype) and not _is_bool(alpha):
+        raise TensorError("For integral input tensors, argument alpha must not be a floating point number.")
+    return ops.mul(ops.cast(b, dtype), ops.cast(alpha, dtype)) if dtype != dtypes.bool_ else ops.bitwise_and(b, ops.cast(alpha, dtype))
+
+
+_times = Function(_times_body, "add_scaled")
+
+
+def _scaled(input: Any, other: Any, alpha: Any) -> Any:
+    if isinstance(input, Tensor) and isinstance(other, (Tensor, int, float)):
+        return apply(_times, (input, as_tensor_operand(other), as_tensor_operand(alpha)))
+    return mul(other, alpha) if isinstance(other, Tensor) else other * alpha
+
+
 @method("add", inplace=True, function=_PLUS, others=1)
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`input + alpha * other`."""
-    return _plus(input, other if alpha == 1 else mul(other, alpha) if isinstance(other, Tensor) else other * alpha)
+    return _plus(input, other if alpha == 1 else _scaled(input, other, alpha))
 
 
 @method("sub", "subtract", inplace=True, function=_MINUS, others=1)
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`input - alpha * other`."""
-    return _minus(input, other if alpha == 1 else mul(other, alpha) if isinstance(other, Tensor) else other * alpha)
+    return _minus(input, other if alpha == 1 else _scaled(input, other, alpha))
 
 
 @method("div", "divide", "true_divide", inplace=True, function=_QUOTIENT, others=1)
@@ -256,7 +287,14 @@ def _pow_body(a: Any, b: Any) -> Any:
 
 
 _pow = Function(_pow_body, "pow")
-_integer_pow = Function(lambda x, n: ops.integer_pow(_floating(x) if n < 0 else _counted(x), n) if n else _step(lambda v: ops.integer_pow(v, 0))(_counted(x)), "pow")
+
+
+def _integer_pow_body(x: Any, n: int) -> Any:
+    x = _floating(x) if n < 0 else _counted(x)
+    return ops.integer_pow(x, n) if n or not dtypes.is_float(aval_of(x).dtype) else _step(lambda v: ops.integer_pow(v, 0))(x)
+
+
+_integer_pow = Function(_integer_pow_body, "pow")
 
 
 @method(inplace=True)
@@ -328,8 +366,13 @@ def _clamp_body(x: Any, *limits: Any) -> Any:
     dtype = result_dtype(x, *given)
     x = ops.cast(x, dtype)
     if low is not None:
-        x = jnp.where(ops.less(x, ops.cast(low, dtype)), ops.cast(low, dtype), x)
-    return x if high is None else jnp.where(ops.greater(x, ops.cast(high, dtype)), ops.cast(high, dtype), x)
+        x = _moved_inside(ops.greater_equal, ops.maximum, x, ops.cast(low, dtype))
+    return x if high is None else _moved_inside(ops.less_equal, ops.minimum, x, ops.cast(high, dtype))
+
+
+def _moved_inside(inside: Any, extreme: Any, x: Any, limit: Any) -> Any:
+    """`x` where it is inside; elsewhere the limit, or NaN where one of them is, which has no gradient by `x`."""
+    return jnp.where(inside(x, limit), x, extreme(ops.stop_gradient(x), limit))
 
 
 _clamp = Function(_clamp_body, "clamp")
@@ -343,9 +386,37 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
     return apply(_clamp, (input, *(as_tensor_operand(b) for b in (min, max) if b is not None)), ((min is not None, max is not None),))
 
 
-_lerp = Function(lambda a, b, w: ops.add(a, ops.mul(w, ops.sub(b, a))), "lerp")
-_addcmul = Function(lambda x, a, b, value: ops.add(x, ops.mul(value, ops.mul(a, b))), "addcmul")
-_addcdiv = Function(lambda x, a, b, value: ops.add(x, ops.mul(value, ops.div(a, b))), "addcdiv")
+
+
+def _lerp_body(a: Any, b: Any, w: Any) -> Any:
+    """From the nearer end, so that a weight of 1 gives `b` itself."""
+    dtype = result_dtype(a, b, w)
+    if dtypes.is_float(dtype) and dtype.itemsize < 4:  # whose differences may not fit
+        a, b, w = (ops.cast(v, dtypes.float32) for v in (a, b, w))
+    near, way = ops.less(ops.abs(w), 0.5), ops.sub(b, a)
+    return ops.cast(ops.add(ops.select(near, a, b), ops.mul(ops.select(near, w, ops.sub(w, 1)), way)), dtype)
+
+
+_lerp = Function(_lerp_body, "lerp")
+
+
+def _of_three(op: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """`x + value * op(a, b)` in the type that the three promote to, whatever type `value` has."""
+
+    def body(x: Any, a: Any, b: Any, value: Any) -> Any:
+        dtype = result_dtype(x, a, b)
+        if op is ops.div and not dtypes.is_float(dtype):
+            raise TensorError(
+                "Integer division with addcdiv is no longer supported, and in a future release addcdiv will perform a true division of tensor1 and tensor2; "
+                "divide floats: (input + value * tensor1 / tensor2)"
+            )
+        x, a, b, value = (ops.cast(v, dtype) for v in (x, a, b, value))
+        return ops.add(x, ops.mul(value, op(a, b)))
+
+    return body
+
+
+_addcmul, _addcdiv = Function(_of_three(ops.mul), "addcmul"), Function(_of_three(ops.div), "addcdiv")
 
 
 @method(inplace=True)
@@ -370,7 +441,10 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     """Whether elements differ by at most `atol + rtol * |other|`."""
     if input.dtype.np == dtypes.bool_:
         return eq(input, other)
-    near = le(abs(sub(input, other)), add(mul(abs(other), rtol), atol))
+    if not input.dtype.is_floating_point:  # whose differences may not fit
+        return isclose(input.to(of("float64")), other.to(of("float64")), rtol, atol)
+    distance = abs(sub(input, other))
+    near = logical_and(le(distance, add(mul(abs(other), rtol), atol)), isfinite(distance))
     near = logical_or(near, eq(input, other))
     return logical_or(near, logical_and(isnan(input), isnan(other))) if equal_nan else near
 

@@ -522,7 +522,8 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
         return scatter(input.reshape(1), dim, _as_vector(index), _as_vector(src), value=value).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
     check_range(index, 0, input.shape[d] - 1, along(d, input.shape[d], OutsideError))
-    return apply(_scatter, (input, index, as_tensor_operand(value if src is None else src)), (d,))  # type: ignore[no-any-return]
+    given = value if src is None else src
+    return apply(_scatter, (input, index, as_tensor_operand(int(given) if given is True or given is False else given)), (d,))  # type: ignore[no-any-return]
 
 
 @method(inplace=True)

@@ -119,6 +119,10 @@ def set_(self: Tensor, source: Tensor) -> Tensor:
 @method("fill_diagonal_")
 def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
     """One value on the diagonal, in place."""
+    if wrap and self.ndim == 2 and self.shape[0] > self.shape[1]:  # begin anew one row below the last
+        places: Any = arange(0, self.numel(), self.shape[1] + 1)
+        self[places // self.shape[1], places % self.shape[1]] = fill_value
+        return self
     places = arange(min(self.shape))
     self[(places,) * self.ndim] = fill_value
     return self
@@ -194,7 +198,8 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, layout: Any 
 
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Powers of a base, their exponents in even steps."""
-    found = base ** linspace(float(start), float(end), steps)
+    wide = dtype is not None and dtype.is_floating_point and dtype.itemsize > 4
+    found = base ** linspace(float(start), float(end), steps, dtype=dtype if wide else None)
     found = found if dtype is None else found.to(dtype)
     return found.requires_grad_() if requires_grad else found
 

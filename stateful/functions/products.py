@@ -72,7 +72,23 @@ def einsum(equation: str, *operands: Any) -> Any:
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     given = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
-    return apply(_einsum, tuple(given), (equation.replace(" ", ""),))
+    equation = equation.replace(" ", "")
+    return apply(_einsum, _stretched(equation, given), (equation,))
+
+
+def _stretched(equation: str, given: Any) -> tuple[Any, ...]:
+    """The operands, where a letter stands for one element in one and for several in another, repeated as often."""
+    found: dict[str, int] = {}
+    letters = []
+    for term, x in zip(equation.split("->")[0].split(","), given, strict=False):
+        head, _, tail = term.partition("...")
+        letters.append([*head, *[""] * (x.ndim - len(head) - len(tail)), *tail])
+        for letter, n in zip(letters[-1], x.shape, strict=False):
+            found[letter] = n if found.get(letter, 1) == 1 else found[letter]
+    short = [[letter and n == 1 != found[letter] for letter, n in zip(names, x.shape, strict=False)] for names, x in zip(letters, given, strict=False)]
+    if not any(map(any, short)):
+        return tuple(given)
+    return tuple(x.expand(*[found[c] if s else -1 for c, s in zip(names, which, strict=True)]) if any(which) else x for x, names, which in zip(given, letters, short, strict=True))
 
 
 _addmm = Function(lambda x, a, b, beta, alpha: ops.add(ops.mul(x, ops.cast(beta, aval_of(x).dtype)), ops.mul(jnp.matmul(a, b), ops.cast(alpha, aval_of(x).dtype))), "addmm")

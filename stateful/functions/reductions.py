@@ -56,6 +56,8 @@ def _summable(x: Any) -> Any:
 
 
 def _sum_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
+    if dtype == dtypes.bool_:
+        return jnp.any(x, axes, keepdims=keepdim) if axes else ops.cast(x, dtype)
     return _kept(ops.reduce_sum(ops.cast(x, dtype) if dtype else _summable(x), axes), axes, keepdim)
 
 
@@ -82,6 +84,8 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
 
 
 def _var_body(x: Any, axes: tuple[int, ...], correction: int, keepdim: bool) -> Any:
+    if not dtypes.is_float(aval_of(x).dtype):
+        raise TensorError("std and var only support floating point and complex dtypes")
     return jnp.var(x, axes, ddof=correction, keepdims=keepdim)
 
 
@@ -107,7 +111,15 @@ def std(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: b
     return apply(_std, (input,), (dims_of(input, dim), _correction(unbiased, correction), keepdim))
 
 
-_prod = Function(lambda x, axis, keepdim, dtype: jnp.prod(ops.cast(x, dtype) if dtype else _summable(x), axis if aval_of(x).ndim else None, keepdims=keepdim), "prod")
+def _prod_body(x: Any, axis: int | None, keepdim: bool, dtype: Any) -> Any:
+    axis = axis if aval_of(x).ndim else None
+    if dtype == dtypes.bool_:
+        return jnp.all(ops.cast(x, dtype), axis, keepdims=keepdim)
+    x = ops.cast(x, dtype) if dtype else _summable(x)
+    return jnp.prod(x, axis, dtype=aval_of(x).dtype, keepdims=keepdim)
+
+
+_prod = Function(_prod_body, "prod")
 
 
 @method()
@@ -217,8 +229,10 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 def _topk_body(x: Any, k: int, axis: int, largest: bool) -> Any:
     last = aval_of(x).ndim - 1
     moved = ops.move_axis(x, axis, last)
-    key = moved if largest else ops.neg(moved) if dtypes.is_float(aval_of(x).dtype) else ops.bitwise_not(moved)
-    _, indices = ops.top_k(ops.stop_gradient(key), k)
+    if not largest and dtypes.is_float(aval_of(x).dtype):  # NaN is the largest, which no key says that top_k takes
+        indices = ops.slice_in_dim(jnp.argsort(ops.stop_gradient(moved), last), 0, k, last)
+    else:
+        _, indices = ops.top_k(ops.stop_gradient(moved if largest else ops.bitwise_not(moved)), k)
     values = ops.gather_along(moved, indices, last)
     return ops.move_axis(values, last, axis), ops.move_axis(ops.convert(indices, dtypes.int64), last, axis)
 
@@ -332,8 +346,11 @@ _log_softmax = Function(lambda x, axis, dtype: _along(nn.log_softmax, ops.cast(x
 
 def _along(f: Any, x: Any, axis: int) -> Any:
     """A function along an axis; a number is a vector of one."""
-    if not aval_of(x).size:
+    aval = aval_of(x)
+    if not aval.size:
         return x
+    if dtypes.is_float(aval.dtype) and aval.dtype.itemsize < 4 and f is not jnp.cumsum:  # PyTorch rounds once, at the end
+        return ops.cast(_along(f, ops.cast(x, dtypes.float32), axis), aval.dtype)
     return f(x, axis) if aval_of(x).ndim else ops.reshape(f(ops.reshape(x, (1,)), 0), ())
 
 
@@ -355,7 +372,12 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Any:
     return apply(_log_softmax, (input,), (dim_of(input, dim), dtype and to_numpy(dtype)))
 
 
-_cumsum = Function(lambda x, axis, dtype: _along(jnp.cumsum, ops.cast(x, dtype) if dtype else _summable(x), axis), "cumsum")
+def _cumsum_body(x: Any, axis: int, dtype: Any) -> Any:
+    x = ops.cast(x, dtype) if dtype else _summable(x)
+    return ops.cast(_along(jnp.cumsum, x, axis), aval_of(x).dtype)
+
+
+_cumsum = Function(_cumsum_body, "cumsum")
 
 
 @method(inplace=True)

@@ -269,7 +269,8 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 def _cat_body(*args: Any) -> Any:
     *xs, axis = args
     dtype_ = result_dtype(*xs)
-    return ops.concatenate([ops.cast(x, dtype_) for x in xs], axis)
+    full = [x for x in xs if aval_of(x).shape != (0,)] or xs[:1]  # as in PyTorch, an empty vector fits everything, but its dtype counts
+    return ops.concatenate([ops.cast(x, dtype_) for x in full], axis)
 
 
 def _stack_body(*args: Any) -> Any:
@@ -297,12 +298,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not given:
         raise ArgumentError("torch.cat(): expected a non-empty list of Tensors")
     try:
-        given = [x for x in given if tuple(x.shape) != (0,)] or given[:1]  # as in PyTorch, an empty vector fits everything
+        full = [x for x in given if tuple(x.shape) != (0,)] or given[:1]  # as in PyTorch, an empty vector fits everything
     except AttributeError:
         raise _not_joined("cat", given) from None
-    if not given[0].shape:
+    if not full[0].shape:
         raise TensorError("zero-dimensional tensor (at position 0) cannot be concatenated")
-    return apply(_cat, given, (dim_of(given[0], dim),))  # type: ignore[no-any-return]
+    if len(full) == len(given) or all(x.dtype == full[0].dtype for x in given):
+        given = full
+    return apply(_cat, given, (dim_of(full[0], dim),))  # type: ignore[no-any-return]
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:

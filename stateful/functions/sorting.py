@@ -422,7 +422,7 @@ def cummin(input: Tensor, dim: int) -> cummin_result:
 
 def _cumprod_body(x: Any, axis: int, dtype: Any) -> Any:
     x = ops.cast(x, dtype) if dtype is not None else x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)
-    return jnp.cumprod(x, axis) if aval_of(x).ndim else x
+    return ops.cast(jnp.cumprod(x, axis), aval_of(x).dtype) if aval_of(x).ndim else x
 
 
 _cumprod = Function(_cumprod_body, "cumprod")

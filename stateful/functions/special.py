@@ -108,7 +108,15 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     return apply(_replaced, (input, nan or 0.0, most if posinf is None else posinf, -most if neginf is None else neginf))
 
 
-_logit = Function(lambda x, *eps: own.logit(jnp.clip(_float(x), eps[0], ops.sub(1.0, eps[0])) if eps else _float(x)), "logit")
+def _logit_body(x: Any, *eps: Any) -> Any:
+    x = _float(x)
+    if eps:
+        return own.logit(jnp.clip(x, eps[0], ops.sub(1.0, eps[0])))
+    outside = ops.bitwise_or(ops.less(x, 0), ops.greater(x, 1))  # where the slope is NaN as the value is
+    return own.logit(ops.mul(x, ops.select(outside, ops.full((), math.nan, aval_of(x).dtype), 1)))
+
+
+_logit = Function(_logit_body, "logit")
 
 
 def _float(x: Any) -> Any:
@@ -157,8 +165,13 @@ def _copysign(a: Any, b: Any) -> Any:
     return ops.select(_negative(jnp.broadcast_to(b, aval_of(ops.add(a, b)).shape)), ops.neg(size), size)
 
 
-def _no_nan(pick: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda a, b: ops.select(ops.not_equal(a, a), b, ops.select(ops.not_equal(b, b), a, pick(a, b))) if dtypes.is_float(aval_of(a).dtype) else pick(a, b)
+def _no_nan(holds: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The first where it holds against the second, or where that is NaN; of equal ones the first has the whole gradient."""
+
+    def picked(a: Any, b: Any) -> Any:
+        return ops.select(ops.bitwise_or(holds(a, b), ops.not_equal(b, b)), a, b)
+
+    return picked
 
 
 def _gcd(a: Any, b: Any) -> Any:
@@ -180,8 +193,8 @@ logaddexp = _binary("logaddexp", jnp.logaddexp, "The logarithm of the sum of exp
 logaddexp2 = _binary("logaddexp2", jnp.logaddexp2, "The same to base 2.", to_float=True)
 hypot = _binary("hypot", jnp.hypot, "The longest side of a right triangle.", to_float=True)
 copysign = _binary("copysign", _copysign, "The size of `input` with the sign of `other`.", to_float=True)
-fmax = _binary("fmax", _no_nan(ops.maximum), "The larger one; NaN only where both are.")
-fmin = _binary("fmin", _no_nan(ops.minimum), "The smaller one; NaN only where both are.")
+fmax = _binary("fmax", _no_nan(ops.greater_equal), "The larger one; NaN only where both are.")
+fmin = _binary("fmin", _no_nan(ops.less_equal), "The smaller one; NaN only where both are.")
 gcd = _binary("gcd", _gcd, "The greatest common divisor.")
 lcm = _binary("lcm", _lcm, "The least common multiple.")
 

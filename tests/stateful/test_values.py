@@ -153,3 +153,71 @@ def test_schedules_that_go_on(name, state):
         before, optimizer = optimizer.state_dict(), torch.optim.SGD([parameter], lr=0.5)
         optimizer.load_state_dict(before)
     np.testing.assert_allclose(rates(optimizer, make(optimizer, **arguments, last_epoch=3), 5), kept if state else fresh, rtol=1e-6, atol=1e-12)
+
+
+# What PyTorch 2.13 gives, written down.
+@pytest.mark.parametrize(
+    "what, want",
+    [
+        ("torch.nn.functional.group_norm(torch.tensor([[1.0, 3.0]]), 1, None, torch.tensor([10.0, 20.0]))", [[9.0, 21.0]]),
+        ("torch.nn.functional.batch_norm(torch.tensor([[4.0]]), torch.zeros(1), torch.ones(1), None, torch.tensor([7.0]))", [[11.0]]),
+        ("torch.nn.functional.instance_norm(torch.tensor([[[1.0, 3.0]]]), bias=torch.tensor([10.0]))", [[[9.0, 11.0]]]),
+        ("torch.tensor([7, -3]) ** 0", [1, 1]),
+        ("torch.add(torch.tensor(-5), torch.tensor(8, dtype=torch.uint8), alpha=-1)", -13),
+        ("torch.sub(torch.tensor([5], dtype=torch.int16), torch.tensor([200], dtype=torch.uint8), alpha=2)", [-395]),
+        ("torch.isclose(torch.tensor([8.0, float('inf')]), torch.tensor([float('inf')] * 2))", [False, True]),
+        ("torch.isclose(torch.tensor([5], dtype=torch.uint8), torch.tensor([7], dtype=torch.uint8), rtol=0.5)", [True]),
+        ("torch.floor_divide(torch.tensor([-1.0, 92.0]), -float('inf'))", [0.0, -1.0]),
+        ("torch.div(torch.tensor([-1.0]), float('inf'), rounding_mode='floor')", [-1.0]),
+        ("torch.tensor([float('nan'), -2.0, 3.0]).topk(2, largest=False).values", [-2.0, 3.0]),
+        ("torch.clamp(torch.tensor([1.0]), max=torch.tensor([float('nan')])).isnan()", [True]),
+        ("torch.nn.functional.softshrink(torch.tensor([float('nan'), 2.0])).isnan()", [True, False]),
+        ("torch.nn.functional.hardshrink(torch.tensor([float('nan'), 2.0])).isnan()", [True, False]),
+        ("torch.nn.functional.threshold(torch.tensor([float('nan')]), 0, -1).isnan()", [True]),
+        ("torch.logdet(torch.zeros(2, 2))", -float("inf")),
+        ("torch.linspace(2, 3.5, 7, dtype=torch.int8)", [2, 2, 2, 2, 2, 2, 3]),
+        ("torch.lerp(torch.tensor(1e30), torch.tensor(3.0), 1.0)", 3.0),
+        ("torch.einsum('ij,ij->ij', torch.ones(2, 3), torch.tensor([[1.0, 2.0, 3.0]]))", [[1.0, 2.0, 3.0]] * 2),
+        ("torch.tensor([0.5, 0.0]).sum(dtype=torch.bool)", True),
+        ("torch.ones(4, 2).fill_diagonal_(0, wrap=True)", [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]),
+        ("torch.zeros(1, 2, dtype=torch.long).scatter(1, torch.tensor([[1]]), True)", [[0, 1]]),
+    ],
+)
+def test_of_special_values(what, want):
+    got = eval(what, {"torch": torch}).tolist()
+    assert np.allclose(got, want, rtol=2e-5, atol=1e-6), got
+    assert np.asarray(got).dtype.kind == np.asarray(want).dtype.kind
+
+
+@pytest.mark.parametrize(
+    "what, error",
+    [
+        ("torch.addcdiv(torch.ones(1, dtype=torch.int32), torch.ones(1, dtype=torch.int32), torch.ones(1, dtype=torch.int32))", RuntimeError),
+        ("torch.add(torch.tensor([1]), torch.tensor([1]), alpha=0.5)", RuntimeError),
+        ("torch.tensor([1, 2]).var()", RuntimeError),
+        ("torch.tensor([1, 2]).std()", RuntimeError),
+        ("torch.nn.functional.unfold(torch.ones(1, 1, 2, 2), 3)", RuntimeError),
+        ("torch.fmod(torch.tensor([8]), torch.tensor([False]))", ZeroDivisionError),
+    ],
+)
+def test_what_is_refused(what, error):
+    with pytest.raises(error):
+        eval(what, {"torch": torch})
+
+
+def test_an_empty_tensor_divided_by_zero_is_empty():
+    assert (torch.zeros(0, dtype=torch.long) // 0).shape == (0,)
+    assert torch.fmod(torch.zeros(0, dtype=torch.long), torch.tensor(0)).shape == (0,)
+
+
+def test_embedding_by_frequency():
+    """PyTorch: the gradient of a row is over how often the row is taken."""
+    weight = torch.ones(3, 2, requires_grad=True)
+    torch.nn.functional.embedding(torch.tensor([0, 0, 2]), weight, scale_grad_by_freq=True).sum().backward()
+    assert weight.grad.tolist() == [[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
+
+
+def test_of_equal_ones_the_first_has_the_gradient():
+    a, b = torch.tensor([2.0], requires_grad=True), torch.tensor([2.0], requires_grad=True)
+    (torch.fmax(a, b) + torch.fmin(a, b)).sum().backward()
+    assert (a.grad.item(), b.grad.item()) == (2.0, 0.0)

@@ -15,6 +15,7 @@ from fdl.ops.promotion import as_operand
 from fdl.stateful._errors import TensorError
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.functions.elementwise import in_full
 from fdl.stateful.functions.elementwise import relu as relu_function
 from fdl.stateful.functions.reductions import dim_of, softmax
 from fdl.stateful.nn.functional.settings import settings_of
@@ -54,39 +55,39 @@ def _elu_body(x: Any, alpha: Any, scaled: bool = False) -> Any:
     return ops.select(ops.greater(x, 0), x, ops.mul(ops.expm1(ops.div(below, alpha) if scaled else below), alpha))
 
 
-def _beyond(x: Any, limit: Any) -> Any:
-    return ops.greater(ops.abs(x), ops.cast(as_operand(limit), aval_of(x).dtype))
+def _within(x: Any, limit: Any) -> Any:
+    return ops.less_equal(ops.abs(x), ops.cast(as_operand(limit), aval_of(x).dtype))
 
 
-silu = _activation("silu", lambda x: nn.silu(x), "`x * sigmoid(x)`.")
-mish = _activation("mish", lambda x: ops.mul(x, ops.tanh(nn.softplus(x))), "`x * tanh(softplus(x))`.")
+silu = _activation("silu", in_full(lambda x: nn.silu(x)), "`x * sigmoid(x)`.")
+mish = _activation("mish", in_full(lambda x: ops.mul(x, ops.tanh(nn.softplus(x)))), "`x * tanh(softplus(x))`.")
 leaky_relu = _activation("leaky_relu", lambda x, slope: ops.select(ops.greater(x, 0), x, ops.mul(x, slope)), "x above 0, `negative_slope * x` below.", negative_slope=0.01)
-elu = _activation("elu", _elu_body, "x above 0, `alpha * (exp(x) - 1)` below.", alpha=1.0)
-selu = _activation("selu", lambda x: nn.selu(x), "Scaled exponential linear unit (Klambauer et al., 2017).")
-softplus = _activation("softplus", _softplus_body, "`log(1 + exp(beta * x)) / beta`, x above the threshold.", beta=1.0, threshold=20.0)
+elu = _activation("elu", in_full(_elu_body), "x above 0, `alpha * (exp(x) - 1)` below.", alpha=1.0)
+selu = _activation("selu", in_full(lambda x: nn.selu(x)), "Scaled exponential linear unit (Klambauer et al., 2017).")
+softplus = _activation("softplus", in_full(_softplus_body), "`log(1 + exp(beta * x)) / beta`, x above the threshold.", beta=1.0, threshold=20.0)
 hardtanh = _activation("hardtanh", _limited, "x limited to [min_val, max_val].", min_val=-1.0, max_val=1.0)
 relu6 = _activation("relu6", lambda x: _limited(x, 0, 6), "x limited to [0, 6].")
-hardsigmoid = _activation("hardsigmoid", lambda x: ops.div(_limited(ops.add(x, 3), 0, 6), 6), "`relu6(x + 3) / 6`.")
-hardswish = _activation("hardswish", lambda x: ops.mul(x, ops.div(_limited(ops.add(x, 3), 0, 6), 6)), "`x * relu6(x + 3) / 6`.")
-logsigmoid = _activation("logsigmoid", lambda x: nn.log_sigmoid(x), "`log(sigmoid(x))`.")
-softsign = _activation("softsign", lambda x: ops.div(x, ops.add(1, ops.abs(x))), "`x / (1 + |x|)`.")
-tanhshrink = _activation("tanhshrink", lambda x: ops.sub(x, ops.tanh(x)), "`x - tanh(x)`.")
-celu = _activation("celu", lambda x, alpha: _elu_body(x, alpha, True), "x above 0, `alpha * (exp(x / alpha) - 1)` below.", alpha=1.0)
-hardshrink = _activation("hardshrink", lambda x, limit: ops.select(_beyond(x, limit), x, 0), "x where it is farther from 0 than `lambd`, else 0.", lambd=0.5)
+hardsigmoid = _activation("hardsigmoid", in_full(lambda x: ops.div(_limited(ops.add(x, 3), 0, 6), 6)), "`relu6(x + 3) / 6`.")
+hardswish = _activation("hardswish", in_full(lambda x: ops.mul(x, ops.div(_limited(ops.add(x, 3), 0, 6), 6))), "`x * relu6(x + 3) / 6`.")
+logsigmoid = _activation("logsigmoid", in_full(lambda x: nn.log_sigmoid(x)), "`log(sigmoid(x))`.")
+softsign = _activation("softsign", in_full(lambda x: ops.div(x, ops.add(1, ops.abs(x)))), "`x / (1 + |x|)`.")
+tanhshrink = _activation("tanhshrink", in_full(lambda x: ops.sub(x, ops.tanh(x))), "`x - tanh(x)`.")
+celu = _activation("celu", in_full(lambda x, alpha: _elu_body(x, alpha, True)), "x above 0, `alpha * (exp(x / alpha) - 1)` below.", alpha=1.0)
+hardshrink = _activation("hardshrink", lambda x, limit: ops.select(_within(x, limit), 0, x), "x where it is farther from 0 than `lambd`, else 0.", lambd=0.5)
 softshrink = _activation(
     "softshrink",
-    lambda x, limit: ops.select(_beyond(x, limit), ops.sub(x, ops.mul(ops.sign(x), ops.cast(as_operand(limit), aval_of(x).dtype))), 0),
+    lambda x, limit: ops.select(_within(x, limit), 0, ops.sub(x, ops.mul(ops.sign(x), ops.cast(as_operand(limit), aval_of(x).dtype)))),
     "x nearer to 0 by `lambd`, 0 within it.",
     lambd=0.5,
 )
 threshold = _activation(
     "threshold",
-    lambda x, limit, value: ops.select(ops.greater(x, ops.cast(as_operand(limit), aval_of(x).dtype)), x, ops.cast(as_operand(value), aval_of(x).dtype)),
+    lambda x, limit, value: ops.select(ops.less_equal(x, ops.cast(as_operand(limit), aval_of(x).dtype)), ops.cast(as_operand(value), aval_of(x).dtype), x),
     "x above the threshold, `value` elsewhere.",
     threshold=0.0,
     value=0.0,
 )
-_gelu = Function(lambda x, tanh: nn.gelu(x, approximate=tanh), "gelu")
+_gelu = Function(in_full(lambda x, tanh: nn.gelu(x, approximate=tanh)), "gelu")
 _glu = Function(lambda x, axis: _halves(x, axis), "glu")
 
 
@@ -123,7 +124,8 @@ def _prelu_body(x: Any, slope: Any) -> Any:
         slope = ops.broadcast(ops.reshape(slope, (aval_of(slope).size,)), aval_of(x).shape, (min(1, aval_of(x).ndim - 1),))
     else:
         slope = ops.broadcast(ops.reshape(slope, ()), aval_of(x).shape, ())
-    return ops.select(ops.greater(x, 0), x, ops.mul(x, slope))
+    above = ops.greater(x, 0)
+    return ops.select(above, x, ops.mul(ops.select(above, 0, x), slope))  # an infinite x gives the slope no gradient
 
 
 def _rrelu_body(x: Any, lower: Any, upper: Any, seed: Any, count: Any) -> Any:

@@ -197,6 +197,12 @@ _unfold, _fold = Function(_unfold_body, "unfold"), Function(_fold_body, "fold")
 def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Windows of (N, C, H, W), or (C, H, W), as columns: (N, C * kh * kw, places)."""
     settings = [sizes_of(v, 2) for v in (kernel_size, dilation, padding, stride)]
+    places = _places(input.shape[-2:], *settings)
+    if min(places) < 1:
+        raise TensorError(
+            f"Given input with spatial size {tuple(input.shape[-2:])}, kernel_size={settings[0]}, dilation={settings[1]}, padding={settings[2]}, calculated shape of the array of "
+            f"sliding blocks as {places}, but its components must be at least one."
+        )
     if input.ndim == 3:
         return apply(_unfold, (input.unsqueeze(0),), tuple(settings)).squeeze(0)
     return apply(_unfold, (input,), tuple(settings))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import fdl.numpy as jnp
 import fdl.random
 from fdl import ops
 from fdl.core import dtypes
@@ -66,15 +67,23 @@ def _renormed_body(weight: Any, index: Any, limit: Any, p: float) -> Any:
     return ops.mul(weight, ops.broadcast(scale, aval_of(weight).shape, (0,)))
 
 
+def _by_frequency_body(index: Any, found: Any, count: int) -> Any:
+    """Rows as they are; their gradients over how often the row is taken."""
+    flat = ops.reshape(index, (aval_of(index).size,))
+    times = ops.scatter_add(ops.full((count,), 0, dtypes.float32), ops.full((aval_of(index).size,), 1, dtypes.float32), [flat], (0,))
+    scale = ops.expand_dims(ops.div(1.0, ops.cast(jnp.take(times, index, 0), aval_of(found).dtype)), (aval_of(index).ndim,))
+    fixed = ops.stop_gradient(found)
+    return ops.add(fixed, ops.mul(ops.sub(found, fixed), scale))
+
+
 _embedding, _renormed = Function(_embedding_body, "embedding"), Function(_renormed_body, "renorm")
+_by_frequency = Function(_by_frequency_body, "embedding")
 
 
 def embedding(
     input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False
 ) -> Any:
     """Rows of `weight` at integer indices; the row `padding_idx` gets no gradient.  IndexError for an index outside."""
-    if scale_grad_by_freq:
-        raise UnsupportedError("embedding: scale_grad_by_freq is not supported")
     if not isinstance(input, Tensor):
         raise no_tensor(input, "embedding", "indices", 1)
     if input.dtype.is_floating_point:
@@ -86,7 +95,8 @@ def embedding(
     if max_norm is not None:
         with no_grad():
             weight._overwrite(apply(_renormed, (weight, input, float(max_norm)), (float(norm_type),)))
-    return apply(_embedding, (input, weight), (None if padding_idx is None else padding_idx % count,))
+    found = apply(_embedding, (input, weight), (None if padding_idx is None else padding_idx % count,))
+    return apply(_by_frequency, (input, found), (count,)) if scale_grad_by_freq else found
 
 
 def _dropout_body(x: Any, p: Any, seed: Any, count: Any) -> Any:

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful._views import overwrite_all
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.functions.creation import ones_like
+from fdl.stateful.functions.elementwise import in_full
 from fdl.stateful.functions.reductions import dim_of, power_norm
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
-
-
-def _in_full(body: Callable[..., Any]) -> Callable[..., Any]:
-    """A normalisation that computes in float32 where its input has half precision; its first result has the input's dtype, as PyTorch's, whatever scale and shift have."""
-
-    def normalised(x: Any, *args: Any) -> Any:
-        dtype = aval_of(x).dtype
-        if not dtypes.is_float(dtype) or dtype.itemsize > 2:
-            return body(x, *args)
-        out = body(ops.cast(x, dtypes.float32), *args)
-        return (ops.cast(out[0], dtype), *out[1:]) if isinstance(out, tuple) else ops.cast(out, dtype)
-
-    return normalised
 
 
 def _layer_norm_body(x: Any, *args: Any) -> Any:
@@ -44,7 +32,7 @@ def _layer_norm_body(x: Any, *args: Any) -> Any:
     return ops.add(out, next(given)) if has_bias else out
 
 
-_layer_norm = Function(_in_full(_layer_norm_body), "layer_norm")
+_layer_norm = Function(in_full(_layer_norm_body), "layer_norm")
 
 
 def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Any:
@@ -63,7 +51,7 @@ def _rms_norm_body(x: Any, *args: Any) -> Any:
     return ops.mul(out, weight[0]) if weight else out
 
 
-_rms_norm = Function(_in_full(_rms_norm_body), "rms_norm")
+_rms_norm = Function(in_full(_rms_norm_body), "rms_norm")
 
 
 def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Any:
@@ -125,7 +113,14 @@ def _frozen_norm_body(x: Any, mean: Any, variance: Any, *args: Any) -> Any:
     return _affine(ops.mul(ops.sub(x, _by_channel(mean, shape)), _by_channel(scale, shape)), affine)
 
 
-_batch_norm, _frozen_norm = Function(_in_full(_batch_norm_body), "batch_norm"), Function(_in_full(_frozen_norm_body), "batch_norm")
+def _given(weight: Tensor | None, bias: Tensor | None) -> list[Tensor]:
+    """Scale and shift as operands: a shift alone comes with a scale of one."""
+    if bias is None:
+        return [] if weight is None else [weight]
+    return [ones_like(bias) if weight is None else weight, bias]
+
+
+_batch_norm, _frozen_norm = Function(in_full(_batch_norm_body), "batch_norm"), Function(in_full(_frozen_norm_body), "batch_norm")
 _moved = Function(
     lambda old, new, momentum: ops.add(ops.mul(old, ops.cast(ops.sub(1.0, momentum), aval_of(old).dtype)), ops.mul(new, ops.cast(momentum, aval_of(old).dtype))), "running"
 )
@@ -145,7 +140,7 @@ def batch_norm(
 
     Training takes both from the batch and moves the running ones towards them; else the running ones are taken.
     """
-    affine = [] if weight is None else [weight] if bias is None else [weight, bias]
+    affine = _given(weight, bias)
     if not training:
         if running_mean is None or running_var is None:
             raise TensorError("Expected running_mean and running_var to be defined when training=False")
@@ -170,14 +165,14 @@ def _grouped_body(x: Any, *args: Any) -> Any:
     return _affine(out, affine)
 
 
-_grouped = Function(_in_full(_grouped_body), "group_norm")
+_grouped = Function(in_full(_grouped_body), "group_norm")
 
 
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Any:
     """Channels in groups, each less its mean over its standard deviation, then scaled and shifted (Wu and He, 2018)."""
     if input.ndim < 2 or input.shape[1] % num_groups:
         raise TensorError(f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={num_groups}")
-    affine = [] if weight is None else [weight] if bias is None else [weight, bias]
+    affine = _given(weight, bias)
     return apply(_grouped, (input, *affine, eps), (num_groups,))
 
 
@@ -192,7 +187,7 @@ def instance_norm(
     eps: float = 1e-5,
 ) -> Any:
     """Each channel of each image less its mean over its standard deviation (Ulyanov, Vedaldi, Lempitsky, 2016)."""
-    affine = [] if weight is None else [weight] if bias is None else [weight, bias]
+    affine = _given(weight, bias)
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     if input[0, 0].numel() == 1:
