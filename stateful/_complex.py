@@ -34,7 +34,7 @@ _BY_PARTS = set(
     pixel_shuffle pixel_unshuffle channel_shuffle index_copy overlap_add""".split()
 )  # fmt: skip
 _SHARED_NUMBERS = set("select index gather index_select take_along_dim index_add".split())  # numbers among their operands are no values
-_PRODUCTS = set("cross einsum inner kron matmul mul multi_dot outer tensordot".split())
+_PRODUCTS = set("cross dot einsum inner kron matmul mul multi_dot outer tensordot".split())
 _LINEAR = set("trace tril triu trapezoid cumulative_trapezoid nan_to_num".split())  # in the first operand; the others are shared
 _OF_BLOCKS = set("inv inv_ex matrix_exp matrix_power pinv solve".split())
 _OF_SIZES = {"norm", "vector_norm"}

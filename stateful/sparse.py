@@ -219,7 +219,7 @@ class SparseTensor(Composite):
     # What functions of tensors mean
 
     def _applied(self, function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:
-        if function.name == "matmul" and len(operands) == 2:
+        if function.name in ("matmul", "dot") and len(operands) == 2:
             return operands[0].mm(operands[1]) if operands[0] is self else self.__rmatmul__(operands[0])
         if function.name == "mul" and len(operands) == 2:
             return self * (operands[1] if operands[0] is self else operands[0])

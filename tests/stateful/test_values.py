@@ -200,7 +200,7 @@ def test_of_special_values(what, want):
         ("torch.fmod(torch.tensor([8]), torch.tensor([False]))", ZeroDivisionError),
     ],
 )
-def test_what_is_refused(what, error):
+def test_refused_as_in_pytorch(what, error):
     with pytest.raises(error):
         eval(what, {"torch": torch})
 
