@@ -386,8 +386,6 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
     return apply(_clamp, (input, *(as_tensor_operand(b) for b in (min, max) if b is not None)), ((min is not None, max is not None),))
 
 
-
-
 def _lerp_body(a: Any, b: Any, w: Any) -> Any:
     """From the nearer end, so that a weight of 1 gives `b` itself."""
     dtype = result_dtype(a, b, w)
