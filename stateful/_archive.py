@@ -6,6 +6,7 @@ memory is bounded by the file's size.  The writer emits the names that PyTorch's
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import pickle
@@ -33,6 +34,7 @@ from fdl.stateful.nn.parameter import PARAMETERS, Parameter
 MAGIC = b"PK\x03\x04"
 _ALIGNMENT = 64  # bytes, of each storage in a file, so that a mapped one is read where it lies
 _GROWTH, _LEAST = 16, 1 << 20  # times a file's size, and bytes: what its records may unpack to, and what its tensors may take, which may repeat elements
+_ELEMENT = 32  # bytes of a container for each of its elements
 _RANK = 32  # dimensions, as many as NumPy's oldest arrays have
 
 _STORAGES = {
@@ -106,14 +108,14 @@ def _set_of(items: Any = ()) -> set[Any]:
     return set(map(key, items))
 
 
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): Call(_ordered),
-    ("torch", "Size"): Call(_size),
-    ("torch", "device"): Call(_device),
-    ("torch._utils", "_rebuild_parameter"): Call(_rebuild_parameter),
-    ("torch._utils", "_rebuild_parameter_with_state"): Call(_rebuild_parameter),
-    ("_codecs", "encode"): Call(_bytes_of),
-    **{(module, name): Call(f) for module in ("builtins", "__builtin__") for name, f in (("bytes", _bytes_of), ("complex", _complex_of), ("set", _set_of))},
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("collections", "OrderedDict"): _ordered,
+    ("torch", "Size"): _size,
+    ("torch", "device"): _device,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
+    ("_codecs", "encode"): _bytes_of,
+    **{(module, name): f for module in ("builtins", "__builtin__") for name, f in (("bytes", _bytes_of), ("complex", _complex_of), ("set", _set_of))},
 }
 
 
@@ -201,10 +203,15 @@ class _Archive:
         found: Any = of_numpy(values) if values.dtype.kind == "c" else wrap(array_in(values, self.mapped and not self.swapped))
         return found.requires_grad_(bool(requires_grad))
 
+    def _called(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function makes; of a file that calls it again and again, not more than there is room for."""
+        self._take("left", sum([len(x) * (1 if type(x) is str else _ELEMENT) for x in arguments if isinstance(x, (str, list, tuple, dict))]))
+        return function(*arguments)
+
     def find(self, module: str, name: str) -> Any:
         """What a name in a file stands for; UnpicklingError for one that stands for nothing."""
         if (module, name) in _ALLOWED:
-            return _ALLOWED[module, name]
+            return Call(functools.partial(self._called, _ALLOWED[module, name]))
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return Call(self.tensor)
         if module == "torch" and name in _STORAGES:

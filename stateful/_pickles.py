@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_KEY_DEPTH = 8
+_KEY_SIZE, _ATTRIBUTES = 100, 100  # elements of a key, with those of tuples within; attributes of an ordered dictionary
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,18 @@ class Call:
     call: Callable[..., Any]
 
 
-def key(x: Any, depth: int = _KEY_DEPTH) -> Any:
-    """The key of a dictionary or an element of a set; ValueError for what has no place there."""
-    if type(x) is tuple and depth:
-        for v in x:
-            key(v, depth - 1)
-    elif x is not None and not isinstance(x, (str, int, float, complex, bytes)) and type(x).__name__ not in ("dtype", "device"):
-        raise ValueError(f"a {type(x).__name__} is no key")
+def key(x: Any) -> Any:
+    """The key of a dictionary or an element of a set; ValueError for what has no place there, or would take long to hash."""
+    todo, count = [x], 0
+    while todo:
+        value = todo.pop()
+        count += 1
+        if type(value) is tuple and count + len(value) <= _KEY_SIZE:
+            todo += value
+        elif value is not None and not isinstance(value, (str, int, float, complex, bytes)) and type(value).__name__ not in ("dtype", "device"):
+            raise ValueError(f"a {type(value).__name__} is no key" if type(value) is not tuple else "a key is too large")
+        elif count > _KEY_SIZE:
+            raise ValueError("a key is too large")
     return x
 
 
@@ -75,11 +80,11 @@ class _Machine:
         """Attributes, such as the versions of a module's state: of an ordered dictionary, and none that it has by itself."""
         (state,) = self.popped(1)
         target = self.stack[-1] if self.stack else None
-        if type(target) is not OrderedDict or type(state) is not dict:
+        if type(target) is not OrderedDict or type(state) is not dict or len(state) > _ATTRIBUTES:
             raise pickle.UnpicklingError(f"Weights only load failed. The file sets attributes of a {type(target).__name__}; only those of an OrderedDict are read")
         for name in state:
             if type(name) is not str or hasattr(OrderedDict, name):
-                raise pickle.UnpicklingError(f"Weights only load failed. The file sets the attribute {name!r} of an OrderedDict")
+                raise pickle.UnpicklingError(f"Weights only load failed. The file sets the attribute {str(name)[:80]!r} of an OrderedDict")
         target.__dict__.update(state)
 
     def put(self, container: Any, items: list[Any]) -> None:
@@ -130,7 +135,9 @@ def _drop(m: _Machine, _: Any) -> None:
 
 def _name(m: _Machine, argument: str | None) -> None:
     module, name = m.popped(2) if argument is None else argument.split(" ", 1)
-    m.stack.append(m.find(str(module), str(name)))
+    if type(module) is not str or type(name) is not str:
+        raise ValueError("a name is no text")
+    m.stack.append(m.find(module, name))
 
 
 def _dictionary(items: list[Any]) -> dict[Any, Any]:
