@@ -94,12 +94,13 @@ def reciprocal(x: Any) -> Any:
 
 
 def clamp(min: Any, x: Any, max: Any) -> Any:
-    """`x` moved into the interval.
+    """`x` moved into the interval; at its ends the slope is 0, as outside of it.
 
     >>> float(clamp(0.0, 2.0, 1.0))
     1.0
     """
-    return ops.minimum(ops.maximum(x, min), max)
+    inside = ops.bitwise_and(ops.greater(x, min), ops.less(x, max))
+    return ops.select(inside, x, ops.minimum(ops.maximum(stop_gradient(x), min), max))
 
 
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:

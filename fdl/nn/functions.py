@@ -72,7 +72,7 @@ def gelu(x: Any, *, approximate: bool = True) -> Any:
 
 
 @graph_function
-def leaky_relu(x: Any, *, negative_slope: float = 0.01) -> Any:
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     """x above 0, `negative_slope * x` below.
 
     >>> leaky_relu(-1.0, negative_slope=0.5).tolist()
@@ -82,7 +82,7 @@ def leaky_relu(x: Any, *, negative_slope: float = 0.01) -> Any:
 
 
 @graph_function
-def elu(x: Any, *, alpha: float = 1.0) -> Any:
+def elu(x: Any, alpha: float = 1.0) -> Any:
     """x above 0, `alpha * (exp(x) - 1)` below.
 
     >>> elu(0.0).tolist()

@@ -122,15 +122,15 @@ def nansum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False,
     return sum(ops.select(isnan(x), 0, x), axis, dtype, keepdims, initial, where)
 
 
-def nanmean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The mean of what is not NaN.
+def nanmean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+    """The mean of what is not NaN, of those for which `where` holds.
 
     >>> float(nanmean(array([1.0, float("nan"), 3.0])))
     2.0
     """
     x = _operand(x)
     present = ops.bitwise_not(isnan(x))
-    return mean(x, axis, dtype, keepdims, present)
+    return mean(x, axis, dtype, keepdims, present if where is None else ops.bitwise_and(present, where))
 
 
 def array_equal(a: Any, b: Any, equal_nan: bool = False) -> Any:

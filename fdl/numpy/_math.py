@@ -98,15 +98,22 @@ absolute = abs
 
 
 def round(x: Any, decimals: int = 0) -> Any:
-    """Rounded to decimals; halves go to the even neighbour.
+    """Rounded to decimals, or to tens, hundreds ... where they are negative; halves go to the even neighbour. Narrow floats are scaled in float32.
 
     >>> float(round(2.5))
     2.0
     """
     operand = as_operand(x)
-    if not dtypes.is_float(operand.aval.dtype):
-        return x
-    return ops.round_even(x) if decimals == 0 else ops.div(ops.round_even(ops.mul(x, 10.0**decimals)), 10.0**decimals)
+    dtype = operand.aval.dtype
+    if not dtypes.is_float(dtype):
+        return x if decimals >= 0 else ops.cast(round(ops.cast(operand, dtypes.float64), decimals), dtype)
+    if decimals == 0:
+        return ops.round_even(x)
+    wide = ops.cast(operand, dtypes.compute_dtype(dtype), operand.aval.weak_type)
+    scaled = ops.mul(wide, 10.0**decimals) if decimals > 0 else ops.div(wide, 10.0**-decimals)
+    whole = ops.round_even(scaled)
+    rounded = ops.div(whole, 10.0**decimals) if decimals > 0 else ops.mul(whole, 10.0**-decimals)
+    return ops.cast(rounded, dtype, operand.aval.weak_type)
 
 
 def _numbers(*xs: Any) -> list[Any]:
@@ -146,7 +153,7 @@ def _floats_divided(a: Any, b: Any) -> Any:
     even = ops.select(over, ops.sub(even, 1), even)
     whole = ops.floor(even)
     whole = ops.select(ops.greater(ops.sub(even, whole), 0.5), ops.add(whole, 1), whole)
-    return ops.select(ops.equal(b, 0), ops.div(a, b), whole)
+    return ops.select(ops.equal(b, 0), ops.stop_gradient(ops.div(a, b)), whole)
 
 
 def remainder(a: Any, b: Any) -> Any:
@@ -239,7 +246,8 @@ def _log_sum(more: Callable[[Any], Any], base: float) -> Callable[[Any, Any], An
     """The logarithm of a sum of two powers of e**base: the larger exponent and `more` of how far the other one lies below, which is exact however small it is."""
 
     def apart(a: Any, b: Any) -> Any:
-        return ops.select(ops.equal(a, b), 0, ops.sub(a, b))  # of equal infinities, too
+        endless = ops.bitwise_and(ops.equal(a, b), ops.bitwise_not(ops.is_finite(a)))
+        return ops.select(endless, 0, ops.sub(a, b))  # finite ties keep the slope of the difference
 
     total = custom_jvp(lambda a, b: ops.add(ops.maximum(a, b), more(ops.neg(ops.abs(apart(a, b))))))
 
@@ -399,7 +407,10 @@ def axes_of(x: Any, axis: Axis, what: str) -> tuple[int, ...]:
     chosen = tuple(axis) if isinstance(axis, Sequence) else (axis,)
     if builtins.any(not -ndim <= a < ndim for a in chosen):
         raise ShapeError(f"{what}: axis {axis} is out of bounds for {aval_of(x).describe()}", hint=f"from {-ndim} to {ndim - 1}")
-    return tuple(sorted(a % ndim for a in chosen))
+    places = sorted(a % ndim for a in chosen)
+    if len(set(places)) < len(places):
+        raise ShapeError(f"{what}: axis {axis} names an axis twice of {aval_of(x).describe()}", hint="each axis once")
+    return tuple(places)
 
 
 def _kept(out: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -459,8 +470,8 @@ def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, w
     return _kept(ops.cast(out, target, out.aval.weak_type), x, axes, keepdims)
 
 
-def var(x: Any, axis: Axis = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """The mean squared distance from the mean; `ddof` is subtracted from the count.
+def var(x: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, where: Any = None, correction: float | None = None) -> Any:
+    """The mean squared distance from the mean, of those for which `where` holds; `ddof` (or `correction`) is subtracted from the count, and where nothing is left it is NaN.
 
     >>> from fdl.numpy import array
     >>> float(var(array([1.0, 3.0])))
@@ -469,8 +480,14 @@ def var(x: Any, axis: Axis = None, dtype: Any = None, ddof: int = 0, keepdims: b
     x = _operand(x) if dtype is None else ops.cast(_operand(x), dtypes.canonical(dtype))
     axes = axes_of(x, axis, "var")
     count = _count(x, axes)
-    squares = _squares_by_rows(x) if len(axes) == x.aval.ndim and count >= 2 * _ROW and count % _ROW == 0 else sum(square(ops.sub(x, mean(x, axes, keepdims=True))), axes)
-    return _kept(ops.div(squares, float(builtins.max(count - ddof, 0))), x, axes, keepdims)
+    ddof = ddof if correction is None else correction
+    if where is not None:
+        squares = sum(square(ops.sub(x, mean(x, axes, keepdims=True, where=where))), axes, where=where)
+        left = ops.sub(sum(ops.broadcast_to(ops.convert(where, aval_of(squares).dtype), x.aval.shape), axes), ddof)
+        return _kept(ops.div(squares, ops.select(ops.greater(left, 0), left, math.nan)), x, axes, keepdims)
+    by_rows = len(axes) == x.aval.ndim and count >= 2 * _ROW and count % _ROW == 0
+    squares = _squares_by_rows(x) if by_rows else sum(square(ops.sub(x, mean(x, axes, keepdims=True))), axes)
+    return _kept(ops.div(squares, float(count - ddof) if count > ddof else math.nan), x, axes, keepdims)
 
 
 _ROW = 4096  # elements that stay in the nearest cache between their mean and their distances from it
@@ -486,14 +503,14 @@ def _squares_by_rows(x: Any) -> Any:
     return ops.add(sum(square(ops.sub(rows, means))), ops.mul(sum(square(ops.sub(means, mean(means)))), float(_ROW)))
 
 
-def std(x: Any, axis: Axis = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """The square root of the variance.
+def std(x: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, where: Any = None, correction: float | None = None) -> Any:
+    """The square root of the variance, which tells the arguments.
 
     >>> from fdl.numpy import array
     >>> float(std(array([1.0, 3.0])))
     1.0
     """
-    return ops.sqrt(var(x, axis, dtype, ddof, keepdims))
+    return ops.sqrt(var(x, axis, dtype, ddof, keepdims, where=where, correction=correction))
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
@@ -538,24 +555,24 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
 amax, amin = max, min
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Whether some element is non-zero.
+def any(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None) -> Any:
+    """Whether some element is non-zero, of those for which `where` holds.
 
     >>> from fdl.numpy import array
     >>> bool(any(array([0, 1])))
     True
     """
-    return max(_as_bool(_operand(x)), axis, keepdims, initial=False)
+    return max(_as_bool(_operand(x)), axis, keepdims, initial=False, where=where)
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Whether all elements are non-zero.
+def all(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None) -> Any:
+    """Whether all elements are non-zero, of those for which `where` holds.
 
     >>> from fdl.numpy import array
     >>> bool(all(array([0, 1])))
     False
     """
-    return min(_as_bool(_operand(x)), axis, keepdims, initial=True)
+    return min(_as_bool(_operand(x)), axis, keepdims, initial=True, where=where)
 
 
 def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
