@@ -25,6 +25,7 @@ from fdl.core.avals import shaped
 from fdl.core.limits import machine_memory
 from fdl.stateful._complex import ComplexTensor, of_numpy
 from fdl.stateful._dtypes import device, dtype, of
+from fdl.stateful._errors import OperandError
 from fdl.stateful._files import Bytes, View
 from fdl.stateful._pickles import Call, key, unpickled
 from fdl.stateful._results import Size
@@ -310,7 +311,7 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
             return seen[id(x)]
         values = np.ascontiguousarray(x.detach().numpy() if isinstance(x, ComplexTensor) else x.detach()._value()._numpy()).reshape(x.shape)
         if values.dtype.name not in _STORAGE_OF:
-            raise TypeError(f"save: {values.dtype.name} at {path or 'the top'} has no place in a .pt file")
+            raise OperandError(f"save: cannot store {values.dtype.name} at {path or 'the top'} in a .pt file", hint="save without format=, or x.float()")
         strides = tuple([math.prod(values.shape[k + 1 :]) for k in range(values.ndim)])
         memory = _Bytes(str(len(storages)), _STORAGE_OF[values.dtype.name], values.size)
         storages.append(values.tobytes())
@@ -336,7 +337,7 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
     for kind, plain in _PLAIN.items():
         if isinstance(x, kind):  # of a class of the user, which a reader would refuse
             return plain(x)
-    raise TypeError(f"save: cannot store {type(x).__name__} at {path or 'the top'}; save a module's state_dict()")
+    raise OperandError(f"save: cannot store {type(x).__name__} at {path or 'the top'} in a .pt file", hint="a module's state_dict()")
 
 
 def written(obj: Any) -> list[Bytes]:

@@ -81,7 +81,8 @@ class Generator:
     def set_state(self, state: Tensor) -> Generator:
         """Go on from what `get_state` gave; TypeError for what is no tensor of its type, RuntimeError for one of another size."""
         if not isinstance(state, Tensor) or state.dtype.np != dtypes.int64:
-            raise TypeError(f"RNG state must be what get_state gave, an int64 tensor, but got {state.dtype if isinstance(state, Tensor) else type(state).__name__}")
+            found = state.dtype if isinstance(state, Tensor) else type(state).__name__
+            raise OperandError(f"RNG state must be what get_state gave, an int64 tensor, but got {found}", hint="torch.set_rng_state(torch.get_rng_state())")
         if state.shape != (2,):
             raise TensorError(
                 "RNG state is wrong size",

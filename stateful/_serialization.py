@@ -23,6 +23,7 @@ from fdl.core import dtypes
 from fdl.stateful import _archive
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import NAMES, dtype
+from fdl.stateful._errors import ArgumentError, OperandError
 from fdl.stateful._files import Bytes, reading, write_file
 from fdl.stateful._pickles import key
 from fdl.stateful._results import Size
@@ -50,7 +51,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 def _described(x: Any, arrays: Arrays, path: str, depth: int = 0) -> Any:
     """JSON that says how to build `x` from the arrays, which are gathered."""
     if depth > _DEPTH:
-        raise TypeError(f"save: cannot store containers that hold themselves, or more than {_DEPTH} within each other: at {path[:80]}")
+        raise OperandError(f"save: cannot store containers that hold themselves, or more than {_DEPTH} within each other: at {path[:80]}", hint="a flat dictionary")
     if isinstance(x, Tensor):
         return {"tensor": _stored(x.detach()._value()._numpy(), arrays, path or "tensor"), "requires_grad": bool(x.is_leaf and x.requires_grad)}
     if isinstance(x, ComplexTensor):
@@ -69,13 +70,15 @@ def _described(x: Any, arrays: Arrays, path: str, depth: int = 0) -> Any:
         return {kind: [_described(v, arrays, f"{path}.{i}" if path else str(i), depth + 1) for i, v in enumerate(x)]}
     if isinstance(x, np.generic) and not isinstance(x.item(), np.generic):
         return _described(x.item(), arrays, path, depth)
-    raise TypeError(f"save: cannot store {type(x).__name__} at {path or 'the top'}; tensors, numbers, strings, lists, tuples and dicts can be stored: save a module's state_dict()")
+    raise OperandError(
+        f"save: cannot store {type(x).__name__} at {path or 'the top'}", why="a file holds tensors, numbers, strings, lists, tuples and dicts", hint="a module's state_dict()"
+    )
 
 
 def _stored(values: np.ndarray[Any, Any], arrays: Arrays, path: str) -> str:
     """The name of an array in the file: its path, or, where another array has this name, one beside it."""
     if values.dtype.name not in _CODES:
-        raise TypeError(f"save: cannot store an array of {values.dtype.name} at {path}")
+        raise OperandError(f"save: cannot store an array of {values.dtype.name} at {path}", hint="an array of numbers of another dtype, or its parts")
     name, count = path, 0
     while name in arrays or name == "__metadata__":
         count += 1
@@ -118,11 +121,11 @@ def save(obj: Any, f: Any, *, format: str = "safetensors", **kwargs: Any) -> Non
     {'w': tensor([1., 1.])}
     """
     if format not in ("safetensors", "pt"):
-        raise ValueError(f"save: format {format!r} is neither 'safetensors' nor 'pt'")
+        raise ArgumentError(f"save: format {format!r} is neither 'safetensors' nor 'pt'", hint='format="pt", which PyTorch reads')
     try:
         pieces = _safetensors(obj) if format == "safetensors" else _archive.written(obj)
     except RecursionError as error:
-        raise TypeError("save: cannot store containers that hold themselves, or too many within each other") from error
+        raise OperandError("save: cannot store containers that hold themselves, or too many within each other", hint="a flat dictionary") from error
     if hasattr(f, "write"):
         for piece in pieces:
             f.write(piece)
@@ -154,10 +157,10 @@ def _contents(f: Any, mapped: bool) -> memoryview:
     if not mapped:
         data = f.read() if hasattr(f, "read") else Path(f).read_bytes()
         if isinstance(data, str):
-            raise TypeError("load: the file is open for text; open(path, 'rb') opens it for bytes")
+            raise OperandError("load: the file is open for text", hint="open(path, 'rb')")
         return memoryview(data)
     if hasattr(f, "read"):
-        raise ValueError("f must be a file path in order to use the mmap argument")
+        raise ArgumentError("f must be a file path in order to use the mmap argument", hint="load(path, mmap=True), or load(file) without it")
     with Path(f).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         return memoryview(mmap_file.mmap(file.fileno(), 0, access=mmap_file.ACCESS_READ) if size else b"")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from fdl.stateful._errors import ArgumentError
 from fdl.stateful._files import write_file
 from fdl.stateful._serialization import load as _load
 
@@ -68,7 +69,7 @@ def load_state_dict_from_url(
     folder = Path(model_dir if model_dir is not None else Path(get_dir()) / "checkpoints").expanduser()
     name = file_name or Path(urlparse(url).path).name
     if name in ("", ".", ".."):
-        raise ValueError(f"load_state_dict_from_url: {url} names no file; file_name= gives it a name")
+        raise ArgumentError(f"load_state_dict_from_url: {url} names no file", hint="file_name= for its name")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     if not path.exists():

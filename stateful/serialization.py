@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from fdl.stateful._files import FileError, RefusedError
 from fdl.stateful._serialization import load, save
 
-__all__ = ["add_safe_globals", "load", "safe_globals", "save"]
+__all__ = ["FileError", "RefusedError", "add_safe_globals", "load", "safe_globals", "save"]
 
 
 def add_safe_globals(safe_globals: list[Any]) -> None:
