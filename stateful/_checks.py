@@ -129,4 +129,9 @@ def along(dim: int, size: int, error: type[Exception] = IndexBoundsError, what: 
 def in_self(size: int, error: type[Exception] = IndexBoundsError) -> Failure:
     """An index outside of rows that are picked or added to."""
     rest = f"must be from 0 to {size - 1}" if size else "points into nothing"
-    return Failure(error, f"index out of range in self: {{}} is given, and each {rest}", f"index out of range in self: each {rest}")
+    return Failure(
+        error,
+        f"index out of range in self: {{}} is given, and each {rest}",
+        f"index out of range in self: each {rest}",
+        f"a table of more rows, or (x < {size}).all() to find what is wrong",
+    )

@@ -14,7 +14,7 @@ import numpy as np
 from fdl.core import dtypes
 from fdl.core.avals import ShapedArray
 from fdl.core.trace import aval_of
-from fdl.stateful._errors import OperandError, TensorError
+from fdl.stateful._errors import NoDeviceError, OperandError, TensorError
 
 
 class dtype:
@@ -129,7 +129,7 @@ CPU = device("cpu")
 def check_device(x: Any) -> None:
     """RuntimeError unless tensors can lie there."""
     if x is not None and device(x).type != "cpu":
-        raise TensorError(f"Tensors on {device(x)} are not available: fdl.stateful runs on the CPU; use device='cpu' or ask torch.cuda.is_available() first")
+        raise NoDeviceError(f"Tensors on {device(x)} are not available: fdl.stateful runs on the CPU; use device='cpu' or ask torch.cuda.is_available() first")
 
 
 def category(d: dtypes.DType) -> int:

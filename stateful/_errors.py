@@ -10,7 +10,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from fdl.core.errors import FdlError, IndexBoundsError
+from fdl.core.errors import DtypeError, FdlError, IndexBoundsError
 from fdl.core.source import Location, is_own
 from fdl.stateful._ways import way_out
 
@@ -55,7 +55,7 @@ class OperandError(_Taught, TypeError):
     >>> torch.sin([1.0])  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.OperandError: sin(): argument 'input' (position 1) must be Tensor, not list...
+    fdl.stateful._errors.NoTensorError: sin(): argument 'input' (position 1) must be Tensor, not list...
     >>> torch.sin(torch.tensor([0.0])).tolist()  # right
     [0.0]
     """
@@ -113,6 +113,32 @@ class ExpectationError(_Taught, AssertionError):
     """
 
 
+class NoTensorError(OperandError, MissingError):
+    """Something else where a tensor belongs: TypeError, and AttributeError too, which PyTorch raises where it asks a list for its size.
+
+    >>> import fdl.stateful as torch
+    >>> torch.nn.functional.mse_loss(torch.ones(2), [1.0, 1.0])  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.stateful._errors.NoTensorError: mse_loss(): argument 'target' (position 2) must be Tensor, not list...
+    >>> torch.nn.functional.mse_loss(torch.ones(2), torch.tensor([1.0, 1.0])).item()  # right
+    0.0
+    """
+
+
+class NoDeviceError(TensorError, ExpectationError):
+    """A device that tensors cannot lie on here: RuntimeError, and AssertionError as of a PyTorch without CUDA.
+
+    >>> import fdl.stateful as torch
+    >>> torch.ones(2).to("cuda")  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.stateful._errors.NoDeviceError: Tensors on cuda are not available...
+    >>> torch.ones(2).to("cuda" if torch.cuda.is_available() else "cpu").device  # right
+    device(type='cpu')
+    """
+
+
 def translated(error: FdlError) -> Exception:
     """The error that PyTorch's users expect: RuntimeError, but for bounds of indices; with a way out in their words."""
     if isinstance(error, (_Taught, IndexBoundsError)):
@@ -121,12 +147,13 @@ def translated(error: FdlError) -> Exception:
     if hint and "\n  try: " not in text:
         place = text.rfind("\n  at:  ") if error.at is not None else len(text)
         text = f"{text[:place]}\n  try: {hint}{text[place:]}"
-    found = TensorError.__new__(TensorError)
+    kind = UnsupportedError if isinstance(error, DtypeError) and "is not supported" in text else TensorError
+    found = kind.__new__(kind)
     found.args, found.at = (text,), error.at
     return found
 
 
-def no_tensor(x: Any, function: str, argument: str = "", position: int = 0) -> OperandError:
+def no_tensor(x: Any, function: str, argument: str = "", position: int = 0) -> NoTensorError:
     """What is raised where a tensor is expected and something else is given; the argument's name is that of the outermost function of fdl which it was given to."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_own(frame.f_code):
@@ -136,4 +163,4 @@ def no_tensor(x: Any, function: str, argument: str = "", position: int = 0) -> O
                 argument, position = name, i + 1
         frame = frame.f_back
     kind = type(x).__name__ if type(x).__module__ == "builtins" else f"{type(x).__module__}.{type(x).__name__}"
-    return OperandError(f"{function}(): argument '{argument or 'input'}' (position {position or 1}) must be Tensor, not {kind}")
+    return NoTensorError(f"{function}(): argument '{argument or 'input'}' (position {position or 1}) must be Tensor, not {kind}")

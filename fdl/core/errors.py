@@ -213,6 +213,23 @@ class DeferredError(FdlError, RuntimeError):
     """
 
 
+class ReleasedError(FdlError, RuntimeError):
+    """Reverse mode went through a graph whose residuals are gone: each is kept until it was used once.
+
+    >>> import fdl.stateful as torch
+    >>> x = torch.ones(3, requires_grad=True)
+    >>> y = (x * x).sum()
+    >>> y.backward()
+    >>> y.backward()  # wrong
+    Traceback (most recent call last):
+    ...
+    fdl.core.errors.ReleasedError: Trying to backward through the graph a second time...
+    >>> y = (x * x).sum()  # right
+    >>> y.backward(retain_graph=True)
+    >>> y.backward()
+    """
+
+
 class MissingRuleError(FdlError, NotImplementedError):
     """A primitive lacks the rule that a transform needs.
 

@@ -181,6 +181,9 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
         start, stop = 0, start
     step = 1 if step is None else step
     bounds = [x.item() if hasattr(x, "item") else x for x in (start, stop, step)]
+    text = next((x for x in bounds if isinstance(x, (str, bytes, type(None)))), None)
+    if text is not None:
+        raise DtypeError(f"arange: {text!r} is no number", why=f"it is {type(text).__name__}", hint="int(n) of text")
     target = dtypes.canonical(dtype) if dtype is not None else dtypes.promote([dtypes.scalar_type(x) or (dtypes.float32, True) for x in bounds])[0]
     count = max(0, int(np.ceil((bounds[1] - bounds[0]) / bounds[2])))
     if bounds[0] == 0 and bounds[2] == 1:

@@ -11,7 +11,7 @@ import ml_dtypes
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.errors import ShapeError
+from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.graph import Literal
 from fdl.core.trace import aval_of
 from fdl.ops.promotion import as_operand, promote
@@ -340,13 +340,15 @@ def logical_xor(a: Any, b: Any) -> Any:
     return ops.bitwise_xor(_as_bool(a), _as_bool(b))
 
 
-def where(condition: Any, x: Any, y: Any) -> Any:
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """`x` where the condition holds, else `y`.
 
     >>> from fdl.numpy import array
     >>> where(array([True, False]), 1, 2).tolist()
     [1, 2]
     """
+    if x is None or y is None:
+        raise DtypeError("where: takes a condition, x and y", why="the places where a mask holds are nonzero's", hint="jnp.nonzero(mask), or jnp.where(mask, x, 0)")
     return ops.select(condition, x, y)
 
 

@@ -114,7 +114,9 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     x = _operand(x)
     chosen = tuple(i for i, d in enumerate(x.aval.shape) if d == 1) if axis is None else axes_of(x, axis, "squeeze")
     if any(x.aval.shape[a] != 1 for a in chosen):
-        raise ShapeError(f"squeeze: axis {axis} of {x.aval.describe()} is not of size 1")
+        raise ShapeError(
+            f"squeeze: axis {axis} of {x.aval.describe()} is not of size 1", why="only axes of size 1 can go", hint="x.reshape(...), or x[:, 0] for one element of an axis"
+        )
     return ops.reshape(x, tuple(d for i, d in enumerate(x.aval.shape) if i not in chosen))
 
 
@@ -158,7 +160,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     [1, 2, 3]
     """
     if not len(arrays):
-        raise ShapeError("concatenate: there is no array")
+        raise ShapeError("concatenate: there is no array", why="nothing has no dtype and no shape", hint="a list with one array or more")
     operands = promote(*[asarray(x) for x in arrays])
     if axis is None:
         return ops.concatenate([ravel(x) for x in operands], 0)
@@ -351,7 +353,7 @@ def dot(a: Any, b: Any) -> Any:
     if not x.ndim or not y.ndim:
         return ops.mul(a, b)
     if x.shape[-1] != y.shape[max(y.ndim - 2, 0)]:
-        raise ShapeError(f"dot: shapes {x.shape} and {y.shape} do not fit")
+        raise ShapeError(f"dot: shapes {x.shape} and {y.shape} do not fit", why="the last axis of x meets the last but one of y", hint="x.T @ y, or jnp.outer(x, y)")
     return ops.dot_general(a, b, (((x.ndim - 1,), (max(y.ndim - 2, 0),)), ((), ())))
 
 
@@ -405,10 +407,22 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     [[11]]
     """
     left, _, output = subscripts.replace(" ", "").partition("->")
+    if len(left.split(",")) != len(operands):
+        raise ShapeError(f"einsum: {subscripts!r} names {len(left.split(','))} operands, got {len(operands)}", why="each operand has a term", hint="einsum('ij,jk->ik', a, b)")
     terms = _expand_ellipsis(left.split(","), [aval_of(asarray(x)).ndim for x in operands])
-    if len(terms) != len(operands):
-        raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(operands)}")
     letters = "".join(terms)
+    strange = next((c for c in letters + output.replace(".", "") if not c.isalpha()), None)
+    if strange is not None:
+        raise ShapeError(f"einsum: invalid subscript {strange!r} in {subscripts!r}", why="axes are named by letters", hint="einsum('ij,jk->ik', a, b)")
+    for c in output.replace(".", ""):
+        if c not in letters:
+            raise ShapeError(
+                f"einsum: output subscript {c} of {subscripts!r} does not appear in any input", why="there is no axis to take it from", hint="einsum('ij,jk->ik', a, b)"
+            )
+        if output.count(c) > 1:
+            raise ShapeError(
+                f"einsum: output subscript {c} of {subscripts!r} appears more than once", why="each axis of the result has a letter of its own", hint="einsum('ii->i', m)"
+            )
     dots = "".join(sorted({c for c in letters if c.isupper() and ord(c) >= 192}))
     target = output.replace("...", dots) if "->" in subscripts else dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
     parts = [_without_repeats(x, t) for x, t in zip(promote(*operands), terms, strict=True)]
@@ -427,7 +441,7 @@ def _expand_ellipsis(terms: Sequence[str], ndims: Sequence[int]) -> list[str]:
     for term, ndim in zip(terms, ndims, strict=False):
         count = ndim - len(term.replace("...", ""))
         if "..." not in term and count:
-            raise ShapeError(f"einsum: {term!r} names {len(term)} axes, the operand has {ndim}")
+            raise ShapeError(f"einsum: {term!r} names {len(term)} axes, the operand has {ndim}", why="one letter stands for one axis", hint="einsum('...ij,jk->...ik', a, b)")
         out.append(term.replace("...", "".join(chr(192 + 20 - i) for i in range(count, 0, -1))))
     return out
 

@@ -135,7 +135,7 @@ def solve(a: Any, b: Any) -> Any:
     vector = aval_of(b).ndim == 1
     b = ops.expand_dims(b, (1,)) if vector else b
     if aval_of(b).shape[-2] != aval_of(a).shape[-1]:
-        raise ShapeError(f"solve: {aval_of(a).describe()} and {aval_of(b).describe()} do not fit")
+        raise ShapeError(f"solve: {aval_of(a).describe()} and {aval_of(b).describe()} do not fit", why="a is (n, n), b is (n,) or (n, k)", hint="b.T, or linalg.lstsq")
     x = _factor.solve(*stacked(a, b))
     return ops.reshape(x, aval_of(x).shape[:-1]) if vector else x
 

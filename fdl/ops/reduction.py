@@ -120,7 +120,7 @@ def argmin(x: Any, axis: int, dtype: Any = dtypes.int32) -> Any:
 def _argmax_shape(x: ShapedArray, *, axis: int, dtype: DType) -> ShapedArray:
     shape = reduced_shape("argmax", x, (axis,))
     if x.shape[axis] == 0:
-        raise ShapeError(f"argmax: {x.describe()} has no element along axis {axis}")
+        raise ShapeError(f"argmax: {x.describe()} has no element along axis {axis}", why="nothing is the largest of nothing", hint="a check of x.size first")
     return x.update(shape=shape, dtype=dtype, weak_type=False)
 
 

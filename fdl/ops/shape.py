@@ -255,10 +255,14 @@ def concatenate(xs: Sequence[Any], axis: int) -> Any:
 def _concatenate_shape(*avals: ShapedArray, axis: int) -> ShapedArray:
     first = avals[0]
     if not 0 <= axis < first.ndim:
-        raise ShapeError(f"concatenate: {first.describe()} has no axis {axis}")
+        raise ShapeError(f"concatenate: {first.describe()} has no axis {axis}", why=f"it has {first.ndim}", hint="jnp.stack for a new axis")
     for a in avals:
         if a.dtype != first.dtype or a.ndim != first.ndim or any(i != axis and d != e for i, (d, e) in enumerate(zip(a.shape, first.shape, strict=True))):
-            raise ShapeError(f"concatenate: {' and '.join(a.describe() for a in avals)} do not fit", why=f"they must be equal but for the size of axis {axis}")
+            raise ShapeError(
+                f"concatenate: {' and '.join(a.describe() for a in avals)} do not fit",
+                why=f"they must be equal but for the size of axis {axis}",
+                hint="jnp.stack for a new axis, jnp.pad or x[..., :n] for equal sizes",
+            )
     shape = list(first.shape)
     shape[axis] = sum(a.shape[axis] for a in avals)
     return first.update(shape=tuple(shape), weak_type=all(a.weak_type for a in avals))

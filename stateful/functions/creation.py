@@ -237,6 +237,9 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
     """Numbers from `start` below `end` in steps: int64 of ints, else float32."""
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    for name, v in (("start", start), ("end", end), ("step", step)):
+        if isinstance(v, str):
+            raise OperandError(f"arange(): argument '{name}' must be Number, not str", hint="int(n) of text")
     if step == 0 or (end - start) * step < 0:
         raise TensorError("step must be nonzero" if step == 0 else "upper bound and lower bound inconsistent with step sign")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))

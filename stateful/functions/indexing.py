@@ -611,8 +611,13 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise TensorError(f"one_hot is only applicable to index tensor of type LongTensor, but got {tensor.dtype}", hint="labels.long()")
     size = int(tensor._value()._numpy().max()) + 1 if num_classes == -1 else num_classes
     if not tensor._lies_within(0, size - 1):
-        check_range(tensor, 0, _LARGEST, Failure(OutsideError, "Class values must be non-negative.", "Class values must be non-negative."))
-        check_range(tensor, -_LARGEST, size - 1, Failure(OutsideError, "Class values must be smaller than num_classes.", "Class values must be smaller than num_classes."))
+        check_range(tensor, 0, _LARGEST, Failure(OutsideError, "Class values must be non-negative.", "Class values must be non-negative.", "labels from 0 on"))
+        check_range(
+            tensor,
+            -_LARGEST,
+            size - 1,
+            Failure(OutsideError, "Class values must be smaller than num_classes.", "Class values must be smaller than num_classes.", "num_classes=labels.max() + 1"),
+        )
     return apply(_one_hot, (tensor,), (size,))  # type: ignore[no-any-return]
 
 

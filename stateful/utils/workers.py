@@ -120,6 +120,7 @@ class _Raised(NamedTuple):
     """What a worker raised."""
 
     error: BaseException
+    cause: BaseException | None
 
 
 def _answers(number: int, fetcher: Fetcher, settings: Settings, requests: queue.SimpleQueue[Any], answers: queue.SimpleQueue[Any], guard: object) -> None:
@@ -128,8 +129,10 @@ def _answers(number: int, fetcher: Fetcher, settings: Settings, requests: queue.
     while True:
         try:
             answers.put((work(),))
+        except Exception as error:
+            answers.put(_Raised(_Failure(type(error), "".join(traceback.format_exception(error))).error(number, "thread"), error))
         except BaseException as error:
-            answers.put(_Raised(error))
+            answers.put(_Raised(error, None))
         request = requests.get()
         if type(request) is not tuple:
             return
@@ -156,7 +159,7 @@ class Threads:
         except queue.Empty:
             raise TensorError(f"DataLoader timed out after {self.timeout} seconds") from None
         if isinstance(answer, _Raised):
-            raise answer.error
+            raise answer.error.with_traceback(answer.error.__traceback__ if answer.cause is None else answer.cause.__traceback__) from answer.cause
         return answer[0]
 
     def submit(self, number: int, request: Any) -> Callable[[], Any]:
@@ -174,9 +177,9 @@ class _Failure(NamedTuple):
     cls: type[BaseException]
     text: str
 
-    def error(self, number: int) -> BaseException:
-        """The same in this process, with the worker's traceback in its message."""
-        message = f"Caught {self.cls.__name__} in DataLoader worker process {number}.\nOriginal {self.text}"
+    def error(self, number: int, kind: str = "process") -> BaseException:
+        """The same for who waits, with the worker's traceback in its message."""
+        message = f"Caught {self.cls.__name__} in DataLoader worker {kind} {number}.\nOriginal {self.text}"
         try:
             return self.cls(message)
         except Exception:  # a class that is not made of a message

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from fdl.backends.runtime import probe
+from fdl.core.errors import ReleasedError
 from fdl.transforms.lazy import recorders
 from fdl.transforms.lazy.programs import NATIVE
 from fdl.transforms.lazy.recorder import on_native
@@ -62,9 +63,10 @@ class Node:
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the operands that have edges."""
         if self.operands is None and self.taped.sources:
-            raise RuntimeError(
+            raise ReleasedError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-                "Specify retain_graph=True if you need to backward through the graph a second time."
+                "Specify retain_graph=True if you need to backward through the graph a second time.",
+                hint="backward(retain_graph=True) the first time, or compute the loss again; .detach() a state that goes on",
             )
         return self.taped.pull(residuals_of(self.taped, self.operands or (), self.values), cotangents)
 

@@ -13,7 +13,7 @@ from fdl.core import dtypes
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
-from fdl.stateful._checks import Failure, OutsideError, check_range, in_self
+from fdl.stateful._checks import Failure, OutsideError, broken, check_range, in_self, require
 from fdl.stateful._errors import ArgumentError, ExpectationError, TensorError, UnsupportedError, no_tensor
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
@@ -232,6 +232,10 @@ def _averaged(total: Any, count: Any) -> Any:
 _bag, _bags = Function(_bag_body, "embedding_bag"), Function(_bags_body, "embedding_bag")
 
 
+_late = Function(lambda at: ops.not_equal(ops.slice(at, (0,), (1,)), 0), "check_offsets")
+_early = Function(lambda at, n: ops.greater(at, n), "check_offsets")
+
+
 def embedding_bag(
     input: Tensor,
     weight: Tensor,
@@ -259,6 +263,10 @@ def embedding_bag(
         raise ArgumentError("offsets has to be a 1D Tensor but got None")
     elif include_last_offset:
         offsets = offsets[:-1]
+    if offsets is not None and input.ndim == 1:
+        n = input.shape[0]
+        require(_late, (offsets,), broken("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {}", "offsets[0] = 0"))
+        require(_early, (offsets, n), broken(f"offsets[-1] can not be greater than input's length {n}", f"offsets from 0 to {n}"))
     count = weight.shape[0]
     rest = f"which is not in the valid range [0, {count})"
     check_range(input, 0, count - 1, Failure(OutsideError, f"Index of input takes value {{}} {rest}", f"Index of input takes a value {rest}"))

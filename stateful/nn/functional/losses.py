@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +14,8 @@ from fdl.core.errors import IndexBoundsError
 from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._checks import Failure, OutsideError, broken, check_domain, check_range, require
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful._errors import ArgumentError, TensorError, no_tensor
+from fdl.stateful._tensor import Composite, Tensor, apply
 from fdl.stateful.functions.reductions import power_norm
 from fdl.stateful.nn.functional.layers import linear
 from fdl.stateful.nn.functional.settings import settings_of
@@ -38,11 +39,31 @@ def _checked_reduction(reduction: str) -> str:
     return reduction
 
 
+def _require_tensors(name: str, input: Any, target: Any) -> None:
+    if not isinstance(input, (Tensor, Composite)):
+        raise no_tensor(input, name, "input", 1)
+    if not isinstance(target, (Tensor, Composite)):
+        raise no_tensor(target, name, "target", 2)
+
+
+def _warn_of_sizes(name: str, input: Any, target: Any) -> None:
+    """A warning, as PyTorch's, where sizes differ: what broadcasts here is mostly a mistake."""
+    if type(input) is not Tensor or type(target) is not Tensor:
+        _require_tensors(name, input, target)
+    if input.shape != target.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size: target.unsqueeze(1) or input.squeeze(1).",
+            stacklevel=3,
+        )
+
+
 def _loss(name: str, body: Callable[..., Any], doc: str, **defaults: Any) -> Callable[..., Any]:
     """A loss of input and target, elementwise and then reduced; further parameters are numbers."""
     function = Function(lambda x, y, *args: _reduced(body(x, y, *args[:-1]), args[-1]), name)
 
     def public(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean", **kwargs: Any) -> Any:
+        _warn_of_sizes(name, input, target)
         return apply(function, (input, target, *settings_of(name, defaults, (), kwargs).values()), (_checked_reduction(reduction),))
 
     public.__name__, public.__doc__ = name, doc
@@ -122,10 +143,13 @@ _NO_INPUT, _NO_TARGET = (
 
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
     """Cross entropy of probabilities with targets in [0, 1]."""
+    _require_tensors("binary_cross_entropy", input, target)
     if input.shape != target.shape:
         raise ArgumentError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. Please ensure they have the same size.")
     for given, failure in ((input, _NO_INPUT), (target, _NO_TARGET)):
         check_domain(given, 0, 1, failure)
+    if input.dtype.is_floating_point and not target.dtype.is_floating_point:
+        raise TensorError(f"Found dtype {target.dtype.legacy_name} but expected {input.dtype.legacy_name}")
     return apply(_binary, (input, target, *(() if weight is None else (weight,))), (_checked_reduction(reduction),))
 
 
@@ -133,6 +157,7 @@ def binary_cross_entropy_with_logits(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean", pos_weight: Tensor | None = None
 ) -> Any:
     """`binary_cross_entropy(sigmoid(x))` without overflow; `pos_weight` weighs what is 1."""
+    _require_tensors("binary_cross_entropy_with_logits", input, target)
     _same_size(input, target, "Target size")
     given = [t for t in (weight, pos_weight) if t is not None]
     return apply(_logits, (input, target, *given), (weight is not None, pos_weight is not None, _checked_reduction(reduction)))
@@ -224,6 +249,11 @@ def _check_labels(input: Tensor, target: Tensor, ignore: int) -> None:
     require(_bad_labels, (target, ignore, count), Failure(IndexBoundsError, "Target {} is out of bounds.", "Target is out of bounds.", hint))
 
 
+def _check_weight(input: Tensor, weight: Tensor | None) -> None:
+    if weight is not None and tuple(weight.shape) != (count := input.shape[min(1, input.ndim - 1)],):
+        raise TensorError(f"weight tensor should be defined either for all {count} classes or no classes but got weight tensor of shape: {list(weight.shape)}")
+
+
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -240,6 +270,8 @@ def cross_entropy(
     """
     given = () if weight is None else (weight,)
     _checked_reduction(reduction)
+    _require_tensors("cross_entropy_loss", input, target)
+    _check_weight(input, weight)
     if dtypes.is_float(target._value().aval.dtype) and target.shape == input.shape:
         return apply(_soft_cross_entropy, (input, target, *given, float(label_smoothing)), (reduction,))
     _check_labels(input, target, ignore_index)
@@ -249,6 +281,8 @@ def cross_entropy(
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, ignore_index: int = -100, reduce: Any = None, reduction: str = "mean") -> Any:
     """`-input` at labels, `input` being log-probabilities."""
     _checked_reduction(reduction)
+    _require_tensors("nll_loss", input, target)
+    _check_weight(input, weight)
     _check_labels(input, target, ignore_index)
     return apply(_nll, (input, target, *(() if weight is None else (weight,)), ignore_index, 0.0), (reduction, False))
 
