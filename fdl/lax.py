@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import enum
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -64,7 +65,6 @@ from fdl.ops import less_equal as le
 from fdl.ops import maximum as max
 from fdl.ops import minimum as min
 from fdl.ops import not_equal as ne
-from fdl.ops import round_even as round
 from fdl.ops import shift_right as shift_right_arithmetic
 from fdl.ops.promotion import as_operand
 from fdl.transforms import cond, fori_loop, scan, switch, while_loop
@@ -91,6 +91,26 @@ def reciprocal(x: Any) -> Any:
     0.25
     """
     return ops.integer_pow(x, -1)
+
+
+class RoundingMethod(enum.IntEnum):
+    """Where `round` takes halves."""
+
+    AWAY_FROM_ZERO = 0
+    TO_NEAREST_EVEN = 1
+
+
+def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Any:
+    """The nearest whole number; halves go away from zero, or to the even neighbour.
+
+    >>> float(round(2.5)), float(round(2.5, RoundingMethod.TO_NEAREST_EVEN))
+    (3.0, 2.0)
+    """
+    if rounding_method == RoundingMethod.TO_NEAREST_EVEN:
+        return ops.round_even(x)
+    whole = ops.trunc(x)
+    half = ops.greater_equal(ops.abs(ops.sub(x, whole)), 0.5)  # exact, where adding 1/2 to the largest number below 1/2 gives 1
+    return ops.select(half, ops.add(whole, ops.sign(x)), whole)
 
 
 def clamp(min: Any, x: Any, max: Any) -> Any:
@@ -553,7 +573,7 @@ def reduce_window(
 
 
 __all__ = [
-    "ConvDimensionNumbers", "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size", "batch_matmul", "bitwise_and", "bitwise_not",
+    "ConvDimensionNumbers", "RoundingMethod", "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size", "batch_matmul", "bitwise_and", "bitwise_not",
     "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim", "broadcasted_iota", "ceil", "clamp", "concatenate", "cond", "conv",
     "conv_dimension_numbers", "conv_general_dilated", "convert_element_type", "cos", "div", "dot", "dot_general", "dynamic_index_in_dim",
     "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "exp", "expand_dims", "expm1",

@@ -51,7 +51,6 @@ from fdl.numpy._derived import (
     nanmean,
     nansum,
     ndim,
-    nonzero,
     polyval,
     promote_types,
     ptp,
@@ -143,6 +142,7 @@ from fdl.numpy._math import (
     multiply,
     nan_to_num,
     negative,
+    nonzero,
     not_equal,
     positive,
     power,
@@ -231,7 +231,7 @@ _SHAPES = ["astype", "reshape", "ravel", "transpose", "matrix_transpose", "swapa
 _METHODS.update({name: getattr(_math, name) for name in _FUNCTIONS})
 _METHODS.update({name: getattr(_shape, name) for name in _SHAPES})
 _METHODS.update(sort=sort, argsort=argsort)
-_METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, trace=_derived.trace, nonzero=_derived.nonzero, copy=_create.array)
+_METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, trace=_derived.trace, nonzero=nonzero, copy=_create.array)
 _METHODS.update(getitem=_index.getitem, at=_at.at, take=take, flatten=_shape.ravel, __array_namespace__=lambda: _sys.modules[__name__])
 
 __all__ = [

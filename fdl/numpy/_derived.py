@@ -13,8 +13,8 @@ import numpy as np
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import from_numpy
-from fdl.core.errors import ShapeError, TracedMaskError
-from fdl.core.trace import Tracer, aval_of
+from fdl.core.errors import ShapeError
+from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
 from fdl.numpy._math import Axis, _operand, all, axes_of, equal, isnan, max, mean, min, multiply, square, subtract, sum, where
 from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, reshape, stack, swapaxes, transpose
@@ -399,17 +399,6 @@ def triu_indices(n: int, k: int = 0) -> tuple[Any, Any]:
     return from_numpy(rows.astype(np.int32)), from_numpy(cols.astype(np.int32))
 
 
-def nonzero(x: Any) -> tuple[Any, ...]:
-    """Indices of elements that are not zero; the values must be known, since the result's size depends on them.
-
-    >>> [i.tolist() for i in nonzero(array([0, 3, 0, 4]))]
-    [[1, 3]]
-    """
-    if isinstance(x, Tracer) and x.concrete() is None:
-        x.refuse("jnp.nonzero(x)", TracedMaskError, "the size of the result would depend on its values", "jnp.where(mask, x, 0)")
-    return tuple(from_numpy(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
-
-
 # Types
 
 
@@ -454,6 +443,6 @@ def issubdtype(a: Any, b: Any) -> bool:
 
 __all__ = [
     "append", "array_equal", "column_stack", "cov", "cross", "deg2rad", "diagonal", "diff", "fabs", "finfo", "fliplr",
-    "flipud", "heaviside", "iinfo", "issubdtype", "kron", "logspace", "nanmean", "nansum", "ndim", "nonzero", "polyval", "promote_types", "ptp",
+    "flipud", "heaviside", "iinfo", "issubdtype", "kron", "logspace", "nanmean", "nansum", "ndim", "polyval", "promote_types", "ptp",
     "rad2deg", "rint", "rot90", "select", "shape", "sinc", "size", "trace", "trapezoid", "tri", "tril_indices", "triu_indices", "vander",
 ]  # fmt: skip

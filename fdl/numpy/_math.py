@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_dtypes
+import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.array import from_numpy
+from fdl.core.errors import DtypeError, ShapeError, TracedMaskError
 from fdl.core.graph import Literal
-from fdl.core.trace import aval_of
+from fdl.core.trace import Tracer, aval_of
 from fdl.ops.promotion import as_operand, promote
 from fdl.transforms.custom import custom_jvp
 
@@ -340,15 +342,29 @@ def logical_xor(a: Any, b: Any) -> Any:
     return ops.bitwise_xor(_as_bool(a), _as_bool(b))
 
 
+def nonzero(x: Any) -> tuple[Any, ...]:
+    """Indices of elements that are not zero; the values must be known, since the result's size depends on them.
+
+    >>> from fdl.numpy import array
+    >>> [i.tolist() for i in nonzero(array([0, 3, 0, 4]))]
+    [[1, 3]]
+    """
+    if isinstance(x, Tracer) and x.concrete() is None:
+        x.refuse("jnp.nonzero(x)", TracedMaskError, "the size of the result would depend on its values", "jnp.where(mask, x, 0)")
+    return tuple(from_numpy(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
+
+
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
-    """`x` where the condition holds, else `y`.
+    """`x` where the condition holds, else `y`; the condition alone gives the indices where it holds, as `nonzero` does.
 
     >>> from fdl.numpy import array
     >>> where(array([True, False]), 1, 2).tolist()
     [1, 2]
     """
+    if x is None and y is None:
+        return nonzero(condition)
     if x is None or y is None:
-        raise DtypeError("where: takes a condition, x and y", why="the places where a mask holds are nonzero's", hint="jnp.nonzero(mask), or jnp.where(mask, x, 0)")
+        raise DtypeError("where: takes a condition, x and y, or the condition alone", why="one of x and y is missing", hint="jnp.where(mask, x, 0)")
     return ops.select(condition, x, y)
 
 

@@ -63,3 +63,19 @@ def test_narrow_floats_are_rounded_in_float32():
 )
 def test_slopes_at_ties(slope, want):
     np.testing.assert_allclose(slope(), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fdl.jit])
+def test_lax_rounds_halves_away_from_zero(wrap):
+    x = [0.5, 1.5, -0.5, -2.5, 0.49999997, 8388607.5, math.inf, math.nan, -0.2]
+    np.testing.assert_array_equal(wrap(lax.round)(jnp.array(x)), [1.0, 2.0, -1.0, -3.0, 0.0, 8388608.0, math.inf, math.nan, -0.0])
+    even = wrap(lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN))
+    np.testing.assert_array_equal(even(jnp.array(x[:4])), [0.0, 2.0, -0.0, -2.0])
+    assert float(fdl.grad(lax.round)(0.5)) == 0.0
+
+
+def test_a_condition_alone_gives_indices():
+    (found,) = jnp.where(jnp.array([True, False, True]))
+    assert found.tolist() == [0, 2] and found.dtype == jnp.int32
+    rows, columns = jnp.where(jnp.array([[0.0, 3.0], [math.nan, 0.0]]))
+    assert (rows.tolist(), columns.tolist()) == ([0, 1], [1, 0])
