@@ -189,7 +189,8 @@ def _items(x: Tensor, index: Any) -> list[Any]:
         if isinstance(item, np.integer):
             item = int(item)
         if not (item is None or item is Ellipsis or isinstance(item, (int, slice, Tensor))):
-            raise OperandError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})")
+            kind = PlaceError if isinstance(item, float) else OperandError
+            raise kind(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})")
         plain.append(item)
     used = builtins.sum([item.ndim if _is_mask(item) else item is not None and item is not Ellipsis for item in plain])
     if used > x.ndim:
