@@ -201,7 +201,7 @@ ARRAYS = {
     "argmax": (lambda: jnp.argmax(jnp.ones(0)), ShapeError),
     "einsum": (lambda: jnp.einsum("ij->k", jnp.ones((2, 3))), ShapeError),
     "arange": (lambda: jnp.arange("a"), DtypeError),
-    "where": (lambda: jnp.where(jnp.ones(3) > 0), DtypeError),
+    "where": (lambda: jnp.where(jnp.ones(3) > 0, 1.0), DtypeError),
 }
 
 
