@@ -177,7 +177,7 @@ def note_read(x: Any) -> None:
     captures.note(base)
     note_guard(_MODES)
     if type(base._edge) is Leaf and recording():  # somebody may set its gradient by hand
-        note_write(Attribute(base, "grad"), getattr(base._storage, "birth", 0))
+        note_write(Attribute(base, "_grad"), getattr(base._storage, "birth", 0))
     if not isinstance(base._storage.array, Tracer) and not hasattr(base._storage, "birth"):
         note_guard(Holding(base))
 
