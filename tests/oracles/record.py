@@ -2,7 +2,7 @@
 
 What a call gives is worked out in float64 and rounded once: by NumPy or SciPy where they have the function with these arguments, else by JAX, whose shapes and
 dtypes count anyway.  Where fdl and NumPy disagree, JAX decides, in the call's own dtypes too: there are conventions (0 / 0 in a derivative, infinities) in which
-JAX is the model.  Calls that JAX refuses are recorded as such: fdl refuses them, or knows an answer.
+JAX is the model.  Calls that JAX refuses are recorded as such: fdl refuses them, or knows an answer; so are those that are undefined.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles.evaluate import agree, fdl_results, function, has_wide, is_float, mapped, results
-from tests.oracles.instances import Call, call
+from tests.oracles.evaluate import agree, fdl_results, function, has_wide, is_float, mapped, results, where_known
+from tests.oracles.instances import Call, call, undefined
 
 HOME = Path(__file__).parent / "recorded"
 
@@ -50,10 +50,11 @@ def answers(c: Call) -> list[Any] | None:
                 return None
     rounded = lambda outs: [np.asarray(x).astype(t.dtype).reshape(t.shape) for x, t in zip(outs, types, strict=True)]
     got = fdl_results(c)
+    right = lambda found: isinstance(got, list) and not agree(c, where_known(c, got), where_known(c, found), not has_wide(c))
     if not c.slope and c.name.split(".")[0] in plain:
         try:
             first = rounded(results(widened(c), function(plain, c.name), np.asarray, None))
-            if isinstance(got, list) and not agree(c, got, first, not has_wide(c)):
+            if right(first):
                 return first
         except Exception:  # another signature, or another idea of shapes
             pass
@@ -62,11 +63,14 @@ def answers(c: Call) -> list[Any] | None:
             wide = rounded(run(widened(c)))
         except Exception:
             wide = None
-    if wide is not None and isinstance(got, list) and not agree(c, got, wide, not has_wide(c)):
+    if wide is not None and right(wide):
         return wide
-    with jax.enable_x64(has_wide(c)):
-        own = run(c)
-    return own if wide is None or (isinstance(got, list) and not agree(c, got, own, not has_wide(c))) else wide
+    try:
+        with jax.enable_x64(has_wide(c)):
+            own = run(c)
+    except Exception:  # which types alone did not tell
+        return None
+    return own if wide is None or right(own) else wide
 
 
 def main(first: int, last: int) -> None:
@@ -76,12 +80,15 @@ def main(first: int, last: int) -> None:
     data: list[bytes] = []
     for number in range(first, last):
         with np.errstate(all="ignore"):
-            found = answers(call(number))
+            found = None if undefined(call(number)) else answers(call(number))
         index.append([number, None if found is None else [[x.dtype.name, x.shape] for x in found]])
         data.extend(x.tobytes() for x in found or [])
         got = fdl_results(call(number))
-        if found is not None and (not isinstance(got, list) or agree(call(number), got, found, not has_wide(call(number)))):
-            print(number, str(call(number))[:300], "|", str(got)[:300] if not isinstance(got, list) else agree(call(number), got, found)[:400], flush=True)
+        if found is not None:
+            c = call(number)
+            text = repr(got) if isinstance(got, Exception) else agree(c, where_known(c, got), where_known(c, found), not has_wide(c))
+            if text:
+                print(number, str(c)[:300], "|", text[:400], flush=True)
     blob = np.frombuffer(b"".join(data), np.uint8)
     np.savez_compressed(HOME / f"{first:05}.npz", data=blob, index=np.frombuffer(json.dumps(index).encode(), np.uint8))
 
