@@ -15,7 +15,7 @@ import numpy as np
 from fdl import ops
 from fdl.core.blocks import whole
 from fdl.extend import Function, Leaf, Node, current_recorder, running_trace, walk
-from fdl.stateful._cells import note_gradient
+from fdl.stateful._cells import note_assignment, note_gradient
 from fdl.stateful._errors import OperandError, TensorError
 from fdl.stateful._tape import grad_mode
 from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, method, wrap
@@ -292,11 +292,12 @@ def _assign_gradient(self: Tensor, value: Any) -> None:
             raise TensorError(
                 f"attempting to assign a gradient of {value.dtype} to a tensor of {self.dtype}", why="the gradient must have the tensor's dtype", hint="grad.to(x.dtype)"
             )
+    note_assignment(self)
     self._grad = value
 
 
 def _drop_gradient(self: Tensor) -> None:
-    self._grad = None
+    _assign_gradient(self, None)
 
 
 Tensor.grad = property(operator.attrgetter("_grad"), _assign_gradient, _drop_gradient, "The gradient that `backward` has added up; None before.")

@@ -12,7 +12,7 @@ from typing import Any
 
 from fdl.core.pytree import tree_leaves, tree_map
 from fdl.core.trace import Tracer
-from fdl.extend import Leaf, Node, Storage, note_cell, note_guard, note_write, recording, refuse_write, running_trace
+from fdl.extend import Node, Storage, note_cell, note_guard, note_write, refuse_write, running_trace
 from fdl.stateful._tape import autocasting
 
 _ABSENT: Any = object()
@@ -176,10 +176,14 @@ def note_read(x: Any) -> None:
     note_cell(base._storage)
     captures.note(base)
     note_guard(_MODES)
-    if type(base._edge) is Leaf and recording():  # somebody may set its gradient by hand
-        note_write(Attribute(base, "_grad"), getattr(base._storage, "birth", 0))
     if not isinstance(base._storage.array, Tracer) and not hasattr(base._storage, "birth"):
         note_guard(Holding(base))
+
+
+def note_assignment(x: Any) -> None:
+    """Tell the transform that runs, if one does, that somebody sets a gradient by hand."""
+    if running_trace() is not None:
+        note_write(Attribute(x, "_grad"), getattr(x._storage, "birth", 0))
 
 
 def set_gradient(x: Any, gradient: Any) -> None:

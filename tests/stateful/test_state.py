@@ -390,3 +390,26 @@ def test_gradients_set_by_hand_under_jit():
     for k in range(3):
         g(torch.full((3,), k + 1.0))
         assert p.grad.tolist() == [2.0 * (k + 1)] * 3
+
+
+def test_gradients_set_by_hand_leave_no_tracer():
+    """Also of a parameter that the function does not read, and under transforms that compile nothing."""
+    p = nn.Parameter(torch.ones(3))
+
+    def f(x):
+        p.grad = x * 2
+        return (x * x).sum()
+
+    for transform in (fdl.jit, fdl.grad, lambda g: fdl.jit(fdl.grad(g))):
+        p.grad = None
+        transform(f)(torch.full((3,), 2.0))
+        assert p.grad.tolist() == [4.0] * 3
+
+    def fails(x):
+        p.grad = x * 3
+        raise ValueError("midway")
+
+    for transform in (fdl.jit, fdl.grad):
+        with pytest.raises(ValueError, match="midway"):
+            transform(fails)(torch.ones(3))
+        assert p.grad.tolist() == [4.0] * 3
