@@ -68,7 +68,7 @@ class _OfArrays:
     def gather(self, found: dict[Leaf, Any]) -> None:
         changes: dict[int, tuple[Any, Any]] = {}  # by identity of the gradient that is there; tensors and what they get
         for tensor, cotangent in _owners(found):
-            own = tensor.grad
+            own = tensor._grad
             if own is None:
                 changes[id(tensor)] = tensor, wrap(cotangent)
                 continue

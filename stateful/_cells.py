@@ -186,13 +186,6 @@ def note_assignment(x: Any) -> None:
         note_write(Attribute(x, "_grad"), getattr(x._storage, "birth", 0))
 
 
-def set_gradient(x: Any, gradient: Any) -> None:
-    """Set `x.grad`, as the transform that runs knows."""
-    if running_trace() is not None:
-        note_gradient(x)
-    x._grad = gradient
-
-
 def note_gradient(x: Any) -> None:
     """Tell the transform that runs that a gradient is read and set; StateError where it would become part of a program, which cannot know which tensor that is next time."""
     trace, birth = running_trace(), getattr(x._storage, "birth", 0)

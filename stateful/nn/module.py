@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from fdl.core.blocks import whole
 from fdl.extend import cut, note_write, running_trace
-from fdl.stateful._cells import Attribute, changes, lives_outside, note_birth, set_gradient
+from fdl.stateful._cells import Attribute, changes, lives_outside, note_birth, note_gradient
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import check_device, to_numpy
 from fdl.stateful._errors import ArgumentError, MissingError, OperandError, TensorError, UnsupportedError
 from fdl.stateful._guards import note_configuration
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Composite, Tensor, converted
+from fdl.stateful._tensor import Composite, Tensor, converted, in_pieces
 from fdl.stateful.functions.shapes import dtype_and_device
 from fdl.stateful.nn.hooks import Hooked
 from fdl.stateful.nn.parameter import PARAMETERS, Buffer, Parameter
@@ -492,10 +492,9 @@ class Module(Hooked):
 
 def drop_gradients(parameters: Any, set_to_none: bool) -> None:
     """Gradients to None, or to zeros."""
-    for p in parameters:
-        if p.grad is not None:
-            if set_to_none:
-                set_gradient(p, None)
-            else:
-                set_gradient(p, p.grad.detach())
-                p.grad.zero_()
+    held = [p for p in in_pieces(parameters) if p._grad is not None]
+    if running_trace() is not None:
+        for p in held:
+            note_gradient(p)
+    for p in held:
+        p._grad = None if set_to_none else p._grad.detach().zero_()

@@ -158,7 +158,7 @@ class Optimizer:
         saved, grad_mode.enabled = grad_mode.enabled, False
         try:
             for group in self.param_groups:
-                parameters = [p for p in group["params"] if p.grad is not None]
+                parameters = [p for p in group["params"] if p._grad is not None]
                 if parameters:
                     self._update(group, parameters, draft)
             whole(draft.carry_out)

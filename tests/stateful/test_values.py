@@ -221,3 +221,14 @@ def test_of_equal_ones_the_first_has_the_gradient():
     a, b = torch.tensor([2.0], requires_grad=True), torch.tensor([2.0], requires_grad=True)
     (torch.fmax(a, b) + torch.fmin(a, b)).sum().backward()
     assert (a.grad.item(), b.grad.item()) == (2.0, 0.0)
+
+
+def test_gradients_of_complex_parameters_are_dropped():
+    module = torch.nn.Module()
+    module.w = torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    for set_to_none in (True, False):
+        (module.w * module.w.conj()).real.sum().backward()
+        assert module.w.grad.tolist() == [2 + 0j, 2 + 0j]
+        module.zero_grad(set_to_none)
+        assert module.w.grad is None if set_to_none else module.w.grad.tolist() == [0j, 0j]
+        module.w.grad = None
