@@ -7,7 +7,6 @@ JAX is the model.  Calls that JAX refuses are recorded as such: fdl refuses them
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from dataclasses import replace
@@ -16,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles.evaluate import agree, fdl_results, function, has_wide, is_float, mapped, results, where_known
+from tests.oracles.evaluate import Results, agree, fdl_results, function, has_wide, is_float, mapped, results, where_known
 from tests.oracles.instances import Call, call, undefined
+from tests.oracles.records import save
 
 HOME = Path(__file__).parent / "recorded"
 
@@ -73,24 +73,22 @@ def answers(c: Call) -> list[Any] | None:
     return own if wide is None or right(own) else wide
 
 
+def told(number: int) -> Results | None:
+    """What the call with this number gives; says where fdl gives something else."""
+    c = call(number)
+    with np.errstate(all="ignore"):
+        found = None if undefined(c) else answers(c)
+    if found is not None:
+        got = fdl_results(c)
+        text = repr(got) if isinstance(got, Exception) else agree(c, where_known(c, got), where_known(c, found), not has_wide(c))
+        if text:
+            print(number, str(c)[:300], "|", text[:400], flush=True)
+    return found
+
+
 def main(first: int, last: int) -> None:
     warnings.simplefilter("ignore")
-    HOME.mkdir(exist_ok=True)
-    index: list[Any] = []
-    data: list[bytes] = []
-    for number in range(first, last):
-        with np.errstate(all="ignore"):
-            found = None if undefined(call(number)) else answers(call(number))
-        index.append([number, None if found is None else [[x.dtype.name, x.shape] for x in found]])
-        data.extend(x.tobytes() for x in found or [])
-        got = fdl_results(call(number))
-        if found is not None:
-            c = call(number)
-            text = repr(got) if isinstance(got, Exception) else agree(c, where_known(c, got), where_known(c, found), not has_wide(c))
-            if text:
-                print(number, str(c)[:300], "|", text[:400], flush=True)
-    blob = np.frombuffer(b"".join(data), np.uint8)
-    np.savez_compressed(HOME / f"{first:05}.npz", data=blob, index=np.frombuffer(json.dumps(index).encode(), np.uint8))
+    save(HOME / f"{first:05}.npz", ((number, told(number)) for number in range(first, last)))
 
 
 if __name__ == "__main__":

@@ -5,17 +5,16 @@ What a call gives is worked out in float64 and rounded once, or in the call's ow
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import fdl.stateful
 from tests.oracles.evaluate import Results
 from tests.oracles.instances import Call
+from tests.oracles.records import save
 from tests.oracles.torch_evaluate import answers, differ, widened
 from tests.oracles.torch_instances import call
 
@@ -44,16 +43,8 @@ def found(c: Call, number: int) -> Results | None:
 
 def main(first: int, last: int) -> None:
     warnings.simplefilter("ignore")
-    HOME.mkdir(exist_ok=True)
-    index: list[Any] = []
-    data: list[bytes] = []
-    for number in range(first, last):
-        with np.errstate(all="ignore"):
-            outs = found(call(number), number)
-        index.append([number, None if outs is None else [[x.dtype.name, x.shape] for x in outs]])
-        data.extend(x.tobytes() for x in outs or [])
-    blob = np.frombuffer(b"".join(data), np.uint8)
-    np.savez_compressed(HOME / f"{first:05}.npz", data=blob, index=np.frombuffer(json.dumps(index).encode(), np.uint8))
+    with np.errstate(all="ignore"):
+        save(HOME / f"{first:05}.npz", ((number, found(call(number), number)) for number in range(first, last)))
 
 
 if __name__ == "__main__":

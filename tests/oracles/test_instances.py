@@ -1,6 +1,5 @@
 """Random calls of fdl.numpy, lax, nn and special against what NumPy, SciPy and JAX gave for them (`record.py`)."""
 
-import json
 import os
 from pathlib import Path
 
@@ -11,29 +10,12 @@ import fdl
 import fdl.numpy as jnp
 from tests.oracles.evaluate import FDL, agree, fdl_results, function, has_wide, ndarrays, results, where_known
 from tests.oracles.instances import call, undefined
+from tests.oracles.records import load
 
 HOME = Path(__file__).parent / "recorded"
 NEEDS_VALUES = {"numpy.nonzero", "numpy.shape", "numpy.ndim", "numpy.size", "numpy.tril_indices", "numpy.triu_indices"}
 SHARE = int(os.environ.get("ORACLE_SHARE", "10"))  # one call of so many
 PROGRAM = 20  # calls that are compiled together
-
-
-def recorded():
-    """(number, results or None where JAX refuses the call), in the order of numbers."""
-    for path in sorted(HOME.glob("*.npz")):
-        with np.load(path) as archive:
-            data, index = archive["data"].tobytes(), json.loads(archive["index"].tobytes())
-        place = 0
-        for number, types in index:
-            found = None
-            if types is not None:
-                found = []
-                for name, shape in types:
-                    dtype = jnp.dtype(name)
-                    size = int(np.prod(shape)) * dtype.itemsize
-                    found.append(np.frombuffer(data, dtype, offset=place, count=int(np.prod(shape))).reshape(shape) if size else np.zeros(shape, dtype))
-                    place += size
-            yield number, found
 
 
 def compiled(calls):
@@ -49,7 +31,7 @@ def compiled(calls):
 
 def differences(share, tier):
     wrong, chosen = [], []
-    for number, want in recorded():
+    for number, want in load(HOME):
         if want is None or number % share:
             continue
         c = call(number)
@@ -83,7 +65,7 @@ def test_all_calls_give_what_they_give_elsewhere(tier):
 
 
 def test_a_wrong_value_is_noticed():
-    number, want = next((n, w) for n, w in recorded() if w and w[0].size and w[0].dtype == np.float32)
+    number, want = next((n, w) for n, w in load(HOME) if w and w[0].size and w[0].dtype == np.float32)
     c = call(number)
     assert agree(c, [want[0] * np.float32(1.001) + np.float32(1e-3), *want[1:]], want)
     assert agree(c, [want[0].astype(np.float64), *want[1:]], want)
