@@ -144,20 +144,11 @@ def _inner_rule(a: Any, b: Any) -> Any:
 
 
 _inner = Function(_inner_rule, "inner")
-_kron = Function(lambda a, b: _kron_body(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.convert(_kron_body(*_ints(a, b)), dtypes.bool_), "kron")
+_kron = Function(lambda a, b: jnp.kron(a, b), "kron")
 _tensordot = Function(lambda a, b, left, right: ops.dot_general(a, b, ((left, right), ((), ()))), "tensordot")
 _trace = Function(lambda x: ops.reduce_sum(jnp.diagonal(x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)), (0,)), "trace")
 _cross = Function(lambda a, b, axis: _cross_body(a, b, axis), "cross")
 _vander = Function(lambda x, n, increasing: _vander_body(x, n, increasing), "vander")
-
-
-def _kron_body(a: Any, b: Any) -> Any:
-    ndim = max(aval_of(a).ndim, aval_of(b).ndim)
-    a, b = (ops.reshape(x, (1,) * (ndim - aval_of(x).ndim) + tuple(aval_of(x).shape)) for x in (a, b))
-    sizes = tuple(m * n for m, n in zip(aval_of(a).shape, aval_of(b).shape, strict=True))
-    a = ops.expand_dims(a, tuple(range(1, 2 * ndim, 2)))
-    b = ops.expand_dims(b, tuple(range(0, 2 * ndim, 2)))
-    return ops.reshape(ops.mul(*jnp.broadcast_arrays(a, b)), sizes)
 
 
 def _cross_body(a: Any, b: Any, axis: int) -> Any:
