@@ -55,19 +55,24 @@ class Lowered:
 
 
 def lower(graph: Graph, donated: Sequence[int] = (), timed: bool = False) -> Lowered:
-    """All steps before the compiler; `donated` are inputs whose memory outputs may take, `timed` programs measure their stages."""
+    """All steps before the compiler; `donated` are inputs whose memory outputs may take, `timed` programs measure their
+    stages.
+    """
     lifted = lift_checks(graph)
     optimized = run_passes(lifted.graph)
     program = schedule(build(optimized, len(lifted.checks)))
     arena = plan_arena(program, donated)
     rendered = render_program(program, arena, timed)
-    return Lowered(optimized, program, arena, rendered.source, rendered.parallel, rendered.lines, rendered.clocks, rendered.units)
+    return Lowered(
+        optimized, program, arena, rendered.source, rendered.parallel, rendered.lines, rendered.clocks, rendered.units
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What running a program takes, as the disk cache keeps it: a file name in the cache, bytes of the arena and of each thread, whether it wants a region, results in place,
-    element types of matrix products."""
+    """What running a program takes, as the disk cache keeps it: a file name in the cache, bytes of the arena and of
+    each thread, whether it wants a region, results in place, element types of matrix products.
+    """
 
     library: str
     arena: int
@@ -78,12 +83,18 @@ class Plan:
 
     @classmethod
     def read(cls, key: str, graph: Graph) -> Plan | None:
-        """The plan of a graph in the cache, None where it is missing, damaged, no plan of such a graph, or without its library."""
+        """The plan of a graph in the cache, None where it is missing, damaged, no plan of such a graph, or without its
+        library.
+        """
         found = cache.read_plan(key)
         if found is None or found.keys() != {f.name for f in dataclasses.fields(cls)}:
             return None
         plan = cls(**found)
-        return plan if plan._fits(graph) and Path(plan.library).name == plan.library and cache.is_whole(plan.path) else None
+        return (
+            plan
+            if plan._fits(graph) and Path(plan.library).name == plan.library and cache.is_whole(plan.path)
+            else None
+        )
 
     def _fits(self, graph: Graph) -> bool:
         """Whether types and sizes can be those of a program of the graph."""
@@ -95,7 +106,8 @@ class Plan:
             and isinstance(places, list)
             and len(places) == len(graph.outputs)
             and all(
-                type(i) is int and (i == -1 or (0 <= i < len(graph.inputs) and graph.in_avals[i].nbytes == aval.nbytes)) for i, aval in zip(places, graph.out_avals, strict=True)
+                type(i) is int and (i == -1 or (0 <= i < len(graph.inputs) and graph.in_avals[i].nbytes == aval.nbytes))
+                for i, aval in zip(places, graph.out_avals, strict=True)
             )
             and isinstance(self.products, list)
             and all(suffix in runtime.TYPES for suffix in self.products)
@@ -124,8 +136,18 @@ def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
     program, in_place = lowered.program, lowered.arena.in_place
     products = sorted({SUFFIX[n.lhs.buffer.dtype] for n in all_nodes(program.nodes) if isinstance(n, Dot)})
     runtime.begin(compiler, products)
-    places = [program.inputs.index(in_place[b]) if b in in_place else -1 for b in program.outputs[: len(program.outputs) - program.guards]]
-    return Plan(compile_source(lowered.source, lowered.units, compiler), lowered.arena.size, lowered.arena.own, lowered.parallel, places, products)
+    places = [
+        program.inputs.index(in_place[b]) if b in in_place else -1
+        for b in program.outputs[: len(program.outputs) - program.guards]
+    ]
+    return Plan(
+        compile_source(lowered.source, lowered.units, compiler),
+        lowered.arena.size,
+        lowered.arena.own,
+        lowered.parallel,
+        places,
+        products,
+    )
 
 
 def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
@@ -141,19 +163,30 @@ def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
 
 
 def _is_told_by_its_text(graph: Graph) -> bool:
-    """Whether a graph's text and fdl's own files say what it computes: not where a rule or a function comes from elsewhere."""
+    """Whether a graph's text and fdl's own files say what it computes: not where a rule or a function comes from
+    elsewhere.
+    """
     graphs = [graph]
     while graphs:
         for e in graphs.pop().equations:
             code = getattr(RULES["lower"].get(e.primitive), "__code__", None)
-            if e.primitive not in OWN or code is None or code.co_filename not in _own_sources() or any(map(_holds_function, e.params.values())):
+            if (
+                e.primitive not in OWN
+                or code is None
+                or code.co_filename not in _own_sources()
+                or any(map(_holds_function, e.params.values()))
+            ):
                 return False
             graphs += subgraphs(e.params)
     return True
 
 
 def _holds_function(param: Any) -> bool:
-    return any(map(_holds_function, param)) if isinstance(param, tuple) else callable(param) and not isinstance(param, type)
+    return (
+        any(map(_holds_function, param))
+        if isinstance(param, tuple)
+        else callable(param) and not isinstance(param, type)
+    )
 
 
 @functools.cache
@@ -162,14 +195,22 @@ def _own_sources() -> frozenset[str]:
 
 
 def _multiplies(graph: Graph) -> bool:
-    """Whether products of floats are likely in a program: their library takes as long to compile as the program takes to be lowered."""
-    return any((e.primitive.name in ("dot_general", "conv") and e.outputs[0].aval.dtype == dtypes.float32) or any(map(_multiplies, subgraphs(e.params))) for e in graph.equations)
+    """Whether products of floats are likely in a program: their library takes as long to compile as the program takes
+    to be lowered.
+    """
+    return any(
+        (e.primitive.name in ("dot_general", "conv") and e.outputs[0].aval.dtype == dtypes.float32)
+        or any(map(_multiplies, subgraphs(e.params)))
+        for e in graph.equations
+    )
 
 
 class CExecutable(Executable):
     """A graph compiled to a library."""
 
-    def __init__(self, graph: Graph, compiler: Compiler, donated: Sequence[int] = (), plan: Callable[[], Plan] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, compiler: Compiler, donated: Sequence[int] = (), plan: Callable[[], Plan] | None = None
+    ) -> None:
         self.graph = graph
         self.in_avals, self.out_avals = tuple(graph.in_avals), tuple(graph.out_avals)
         self.guards = len(lift_checks(graph).checks)
@@ -180,8 +221,12 @@ class CExecutable(Executable):
         self.run = self._native_program((), "run", donated=donated)
         self.into = self._native_program((), "fill")
 
-    def _load(self, compiler: Compiler, donated: Sequence[int], plan: Callable[[], Plan] | None) -> tuple[Plan, Any, int]:
-        """The plan, the runtime library, and where the program's function lies; OSError where files cannot be written or loaded."""
+    def _load(
+        self, compiler: Compiler, donated: Sequence[int], plan: Callable[[], Plan] | None
+    ) -> tuple[Plan, Any, int]:
+        """The plan, the runtime library, and where the program's function lies; OSError where files cannot be written
+        or loaded.
+        """
         if not _LOADED:
             runtime.begin(compiler, ["f32"] if _multiplies(self.graph) else [])
         found = plan() if plan is not None else make_plan(self.graph, compiler, donated)
@@ -194,7 +239,9 @@ class CExecutable(Executable):
                 _LOADED[library] = native.load(library)
         return found, native, _LOADED[library]
 
-    def _native_program(self, captured: Sequence[ConcreteArray], kind: str, patterns: tuple[Any, ...] = (), donated: Sequence[int] = ()) -> Callable[..., Any]:
+    def _native_program(
+        self, captured: Sequence[ConcreteArray], kind: str, patterns: tuple[Any, ...] = (), donated: Sequence[int] = ()
+    ) -> Callable[..., Any]:
         sizes = tuple([max(a.nbytes, 1) for a in self.out_avals] + [1] * self.guards)
         own = self.in_avals[len(captured) :]
         program: Callable[..., Any] = self.native.program(
@@ -235,7 +282,9 @@ class CExecutable(Executable):
         """Raise what the first check that fails for these inputs says."""
         values = [as_operand_array(x, aval)._numpy() for x, aval in zip(arrays, self.in_avals, strict=True)]
         interpret_checked(only_checks(self.graph), values)
-        failure: Failure = lift_checks(self.graph).checks[0].params["failure"]  # of a number at the edge, for which the reference has other bits
+        failure: Failure = (
+            lift_checks(self.graph).checks[0].params["failure"]
+        )  # of a number at the edge, for which the reference has other bits
         raise failure.raised()
 
     def table(self, name: str, count: int) -> Any:
@@ -251,12 +300,16 @@ class CExecutable(Executable):
 
     def fill(self, values: list[Any], leaves: list[int], outputs: list[int]) -> None:
         if self.into(values, leaves, outputs) is NotImplemented:
-            readable = [_readable(as_operand_array(values[s], aval)) for s, aval in zip(leaves, self.in_avals, strict=True)]
+            readable = [
+                _readable(as_operand_array(values[s], aval)) for s, aval in zip(leaves, self.in_avals, strict=True)
+            ]
             outs = [values[s] for s in outputs]
             n = len(readable)
             self.into(readable + outs, list(range(n)), list(range(n, n + len(outs))))
 
-    def entry(self, captured: Sequence[ConcreteArray], given: TreeDef, result: TreeDef, donated: Sequence[int]) -> Callable[..., Any] | None:
+    def entry(
+        self, captured: Sequence[ConcreteArray], given: TreeDef, result: TreeDef, donated: Sequence[int]
+    ) -> Callable[..., Any] | None:
         patterns = pattern_of(given), pattern_of(result)
         return None if None in patterns else self._native_program(captured, "fast", patterns, donated)
 
@@ -265,7 +318,9 @@ _KINDS: dict[Any, int] = {tuple: 1, list: 2, dict: 3, type(None): 4}
 
 
 def pattern_of(tree: TreeDef) -> tuple[Any, ...] | None:
-    """A structure as the runtime reads it: nested (kind, children ...), keys after a dict's kind; None where it has nodes of other classes."""
+    """A structure as the runtime reads it: nested (kind, children ...), keys after a dict's kind; None where it has
+    nodes of other classes.
+    """
     if tree.cls is None:
         return (0,)
     children = [pattern_of(c) for c in tree.children]
@@ -274,7 +329,14 @@ def pattern_of(tree: TreeDef) -> tuple[Any, ...] | None:
     return (_KINDS[tree.cls], *([tree.aux] if tree.cls is dict else []), *children)
 
 
-_NUMBER_CODES = {dtypes.float32: "f", dtypes.float64: "d", dtypes.int32: "i", dtypes.int64: "l", dtypes.uint32: "I", dtypes.bool_: "?"}
+_NUMBER_CODES = {
+    dtypes.float32: "f",
+    dtypes.float64: "d",
+    dtypes.int32: "i",
+    dtypes.int64: "l",
+    dtypes.uint32: "I",
+    dtypes.bool_: "?",
+}
 
 
 def number_code(aval: ShapedArray) -> str:
@@ -283,7 +345,9 @@ def number_code(aval: ShapedArray) -> str:
 
 
 def _readable(array: ConcreteArray) -> ConcreteArray:
-    """The array with data that the runtime reads: its own buffer, or bytes in order.  A view is made whole once, for all later calls."""
+    """The array with data that the runtime reads: its own buffer, or bytes in order. A view is made whole once, for all
+    later calls.
+    """
     data = array.block_until_ready()._data
     if type(data) is not np.ndarray and data is not DONATED:
         return array

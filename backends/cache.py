@@ -1,11 +1,14 @@
-"""The disk cache of compiled programs: whole files only, private, bounded; safe under concurrent processes, crashes and damage.
+"""The disk cache of compiled programs: whole files only, private, bounded; safe under concurrent processes, crashes and
+damage.
 
-Two keys: (Graph, fdl's own files, compiler and machine) finds a plan, which is JSON and names the binary; (source, compiler and machine) finds the binary.
-So a hit on the first skips passes and rendering, and equal sources share a binary.  Arrays never enter a key.
+Two keys: (Graph, fdl's own files, compiler and machine) finds a plan, which is JSON and names the binary; (source,
+compiler and machine) finds the binary. So a hit on the first skips passes and rendering, and equal sources share a
+binary. Arrays never enter a key.
 
-Nothing is believed because it lies there.  A library's name ends in a digest of its bytes, a plan begins with one of its text and its key: what is empty, cut off or altered
-is removed and made anew.  Files and folders that others may write to are not read.  Where the user's folder cannot be used (no such right, disk full, no execution),
-another one serves this process, and a warning says so once.
+Nothing is believed because it lies there. A library's name ends in a digest of its bytes, a plan begins with one of its
+text and its key: what is empty, cut off or altered is removed and made anew. Files and folders that others may write to
+are not read. Where the user's folder cannot be used (no such right, disk full, no execution), another one serves this
+process, and a warning says so once.
 """
 
 from __future__ import annotations
@@ -46,8 +49,16 @@ def own_files() -> dict[str, Path]:
     """fdl's files that decide what is generated, by name: core, operations, transforms and all below."""
     package = Path(__file__).resolve().parent.parent
     checkout = (package / "pyproject.toml").exists()
-    homes = {name: package / "fdl" / name if checkout and name in ("core", "ops") else package / name for name in ("core", "ops", "lowering", "backends", "transforms")}
-    found = {str(path.relative_to(home.parent)): path for home in homes.values() for path in home.rglob("*") if path.suffix in (".py", ".j2", ".h", ".c")}
+    homes = {
+        name: package / "fdl" / name if checkout and name in ("core", "ops") else package / name
+        for name in ("core", "ops", "lowering", "backends", "transforms")
+    }
+    found = {
+        str(path.relative_to(home.parent)): path
+        for home in homes.values()
+        for path in home.rglob("*")
+        if path.suffix in (".py", ".j2", ".h", ".c")
+    }
     return dict(sorted(found.items()))
 
 
@@ -70,7 +81,9 @@ def key_of(*parts: str) -> str:
 
 
 def usable(work: Callable[[], T]) -> T:
-    """Do what writes to the cache and loads from it: again with another folder where this one fails; CacheError where there is none left."""
+    """Do what writes to the cache and loads from it: again with another folder where this one fails; CacheError where
+    there is none left.
+    """
     while True:
         root = _root()
         try:
@@ -99,7 +112,9 @@ def _root() -> Path:
         return _process_root()
     reasons = "; ".join(f"{path}: {why}" for path, why in _GIVEN_UP.items())
     raise CacheError(
-        "compiled programs can be kept nowhere", why=reasons, hint="set FDL_CACHE_DIR to a folder that is yours alone, on a disk with room from which programs may run"
+        "compiled programs can be kept nowhere",
+        why=reasons,
+        hint="set FDL_CACHE_DIR to a folder that is yours alone, on a disk with room from which programs may run",
     )
 
 
@@ -113,7 +128,11 @@ def _process_root() -> Path:
                 shutil.rmtree(left, ignore_errors=True)
         root = tempfile.mkdtemp(prefix=f"fdl-{_host()}-{os.getpid()}-", dir=where)
     except OSError as error:
-        raise CacheError("compiled programs can be kept nowhere", why=f"{_reason(error)}; {'; '.join(_GIVEN_UP.values())}", hint="set FDL_CACHE_DIR or TMPDIR") from error
+        raise CacheError(
+            "compiled programs can be kept nowhere",
+            why=f"{_reason(error)}; {'; '.join(_GIVEN_UP.values())}",
+            hint="set FDL_CACHE_DIR or TMPDIR",
+        ) from error
     atexit.register(_remove_root, root, os.getpid())
     return Path(root)
 
@@ -129,7 +148,9 @@ def _private(root: Path, kind: str) -> Path:
     for part in (root, path):
         part.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = part.stat()
-        if not _is_private(found) and not (part is root and found.st_uid in (0, os.getuid()) and found.st_mode & stat.S_ISVTX):
+        if not _is_private(found) and not (
+            part is root and found.st_uid in (0, os.getuid()) and found.st_mode & stat.S_ISVTX
+        ):
             raise PermissionError(errno.EPERM, f"others may write to it (chmod go-w {part})", str(part))
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
@@ -157,7 +178,10 @@ def _tell() -> None:
     for root, why in list(_GIVEN_UP.items()):
         if root not in _told:
             _told.append(root)
-            text = f"compiled programs are not kept in {root}: {why}; they serve this process alone\n  try: set FDL_CACHE_DIR to another folder"
+            text = (
+                f"compiled programs are not kept in {root}: {why}; they serve this process alone\n  try: "
+                "set FDL_CACHE_DIR to another folder"
+            )
             warnings.warn(text, CacheWarning, stacklevel=2)
 
 

@@ -45,11 +45,16 @@ def lower_cuda(graph: Graph) -> tuple[DeviceProgram, Any]:
 
 
 class CudaExecutable(Executable):
-    """A graph on the GPU: arguments are copied there and results back, so that arrays stay on the CPU until devices are a part of arrays."""
+    """A graph on the GPU: arguments are copied there and results back, so that arrays stay on the CPU until devices are
+    a part of arrays.
+    """
 
     def __init__(self, graph: Graph) -> None:
         if not cuda_available():
-            raise CompileError('device="cuda": CuPy or a GPU is missing', hint="pip install fdl[cuda] on a machine with an NVIDIA driver")
+            raise CompileError(
+                'device="cuda": CuPy or a GPU is missing',
+                hint="pip install fdl[cuda] on a machine with an NVIDIA driver",
+            )
         self.graph = graph
         self.cupy = importlib.import_module("cupy")
         self.device_program, self.program = lower_cuda(graph)
@@ -79,7 +84,12 @@ def _nvrtc() -> ctypes.CDLL | None:
     """NVRTC from its wheel or from the system; None without one."""
     spec = importlib.util.find_spec("nvidia")
     folders = [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
-    found = [str(p) for folder in folders for p in sorted(folder.glob("**/libnvrtc.so.*")) if "builtins" not in p.name and "alt" not in p.name]
+    found = [
+        str(p)
+        for folder in folders
+        for p in sorted(folder.glob("**/libnvrtc.so.*"))
+        if "builtins" not in p.name and "alt" not in p.name
+    ]
     for name in [*found, "libnvrtc.so"]:
         try:
             return ctypes.CDLL(name)
@@ -103,7 +113,9 @@ def compile_ptx(source: str, architecture: str = "compute_80") -> str:
     options = [o.encode() for o in (*OPTIONS, f"--gpu-architecture={architecture}")]
     status = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
     if status:
-        raise CompileError("NVRTC failed", why=_text(library.nvrtcGetProgramLogSize, library.nvrtcGetProgramLog, program)[-2000:])
+        raise CompileError(
+            "NVRTC failed", why=_text(library.nvrtcGetProgramLogSize, library.nvrtcGetProgramLog, program)[-2000:]
+        )
     ptx = _text(library.nvrtcGetPTXSize, library.nvrtcGetPTX, program)
     library.nvrtcDestroyProgram(ctypes.byref(program))
     return ptx

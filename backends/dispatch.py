@@ -28,7 +28,9 @@ def executable(graph: Graph, name: str, device: str = "cpu", donated: tuple[int,
     compiler = None if config.tier == "interpreted" else find_compiler()
     key = "executable", compiler, donated
     if key not in graph.memo:
-        graph.memo[key] = _compiled(graph, name, compiler, donated) if compiler is not None else _without_compiler(graph, name)
+        graph.memo[key] = (
+            _compiled(graph, name, compiler, donated) if compiler is not None else _without_compiler(graph, name)
+        )
     program: Executable = graph.memo[key]
     return program
 
@@ -62,7 +64,9 @@ def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, .
 
 def _without_compiler(graph: Graph, name: str) -> Executable:
     if config.tier == "compiled":
-        raise CompileError(f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint=INSTALL)
+        raise CompileError(
+            f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint=INSTALL
+        )
     _warn_once()
     return Interpreted(graph)
 

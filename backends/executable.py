@@ -26,13 +26,18 @@ class Executable(abc.ABC):
         """Run it."""
 
     def fill(self, values: list[Any], leaves: list[int], outputs: list[int]) -> None:
-        """Run it on the arrays and Python numbers in some slots of `values`; the results become the data of the arrays in others."""
+        """Run it on the arrays and Python numbers in some slots of `values`; the results become the data of the arrays
+        in others.
+        """
         arrays = [as_operand_array(values[s], v.aval) for s, v in zip(leaves, self.graph.inputs, strict=True)]
         for slot, result in zip(outputs, self(arrays), strict=True):
             values[slot]._data = result._data
 
-    def entry(self, captured: Sequence[ConcreteArray], given: TreeDef, result: TreeDef, donated: Sequence[int]) -> Callable[..., Any] | None:
-        """A callable for arguments of one structure, a tuple's, that returns NotImplemented for another signature; None where there is none.
+    def entry(
+        self, captured: Sequence[ConcreteArray], given: TreeDef, result: TreeDef, donated: Sequence[int]
+    ) -> Callable[..., Any] | None:
+        """A callable for arguments of one structure, a tuple's, that returns NotImplemented for another signature; None
+        where there is none.
 
         `donated` are leaves that are marked as given away.
         """

@@ -1,4 +1,6 @@
-"""The runtime library, built once a machine and loaded as an extension module, see `native/runtime.c`; and matrix products, a library for each element type."""
+"""The runtime library, built once a machine and loaded as an extension module, see `native/runtime.c`; and matrix
+products, a library for each element type.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +58,9 @@ class GemmConfig:
 
 @dataclasses.dataclass(frozen=True)
 class NarrowConfig:
-    """What the template of products of narrow elements gets: the machine's vectors, how many elements make a word, types in C, the machine's instruction and its macro,
-    and how they are multiplied without."""
+    """What the template of products of narrow elements gets: the machine's vectors, how many elements make a word,
+    types in C, the machine's instruction and its macro, and how they are multiplied without.
+    """
 
     vector_bytes: int
     pack: int
@@ -77,8 +80,21 @@ def gemm_source(vector_bytes: int, suffix: str) -> str:
         kind = ElementType("float", "f32", 4) if suffix == "f32" else ElementType("double", "f64", 8)
         return _rendered("gemm.c.j2", GemmConfig(vector_bytes, rows_of_tile(vector_bytes), kind))
     if suffix == "bf16":
-        return _rendered("gemm_narrow.c.j2", NarrowConfig(vector_bytes, 2, "unsigned short", "float", "_tile_dpbf16ps", "__AMX_BF16__", gemm_source(vector_bytes, "f32")))
-    return _rendered("gemm_narrow.c.j2", NarrowConfig(vector_bytes, 4, "signed char", "int", "_tile_dpbssd", "__AMX_INT8__"))
+        return _rendered(
+            "gemm_narrow.c.j2",
+            NarrowConfig(
+                vector_bytes,
+                2,
+                "unsigned short",
+                "float",
+                "_tile_dpbf16ps",
+                "__AMX_BF16__",
+                gemm_source(vector_bytes, "f32"),
+            ),
+        )
+    return _rendered(
+        "gemm_narrow.c.j2", NarrowConfig(vector_bytes, 4, "signed char", "int", "_tile_dpbssd", "__AMX_INT8__")
+    )
 
 
 def _rendered(name: str, config: Any) -> str:
@@ -111,7 +127,9 @@ def load_products(compiler: Compiler, suffix: str) -> None:
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """What the system says of a library that it does not load, as OSError; CompileError where it calls what is not there."""
+    """What the system says of a library that it does not load, as OSError; CompileError where it calls what is not
+    there.
+    """
     try:
         yield
     except (ImportError, RuntimeError) as error:
@@ -131,7 +149,9 @@ def probe(cls: Any) -> tuple[Any, int]:
 
 
 def begin(compiler: Compiler, suffixes: Iterable[str] = ()) -> None:
-    """Let the library, and products of these element types, be compiled, where they have not been, while other work goes on; `load` meets the error if that fails."""
+    """Let the library, and products of these element types, be compiled, where they have not been, while other work
+    goes on; `load` meets the error if that fails.
+    """
 
     def work(name: str) -> None:
         with contextlib.suppress(CompileError, OSError):
@@ -160,6 +180,12 @@ def _build(compiler: Compiler, name: str, target: Path) -> None:
     source = target.with_suffix(".c")
     try:
         source.write_text(gemm_source(compiler.vector_bytes, name))
-        compiler.build([source], target, (*PRODUCT_FLAGS, "-ftree-vectorize", "-fvect-cost-model=dynamic") if name in ("bf16", "i8") else PRODUCT_FLAGS)
+        compiler.build(
+            [source],
+            target,
+            (*PRODUCT_FLAGS, "-ftree-vectorize", "-fvect-cost-model=dynamic")
+            if name in ("bf16", "i8")
+            else PRODUCT_FLAGS,
+        )
     finally:
         source.unlink(missing_ok=True)

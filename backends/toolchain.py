@@ -24,16 +24,38 @@ INCLUDE = Path(__file__).resolve().parent.parent / "lowering" / "templates"
 
 INSTALL = "install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC"
 
-# No flag lets the compiler change what is computed; those that say "no" drop side effects (errno, traps) that keep loops from vectorising.
-# Fused multiply-adds are spelled out (fdl_fma.h).
-_COMMON = ("-std=gnu11", "-fPIC", "-shared", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=default", "-w")
-# -fno-builtin: a call with constant operands is not worked out by the compiler, whose mathematics rounds otherwise than the library's.
+# No flag lets the compiler change what is computed; those that say "no" drop side effects (errno, traps) that keep
+# loops from vectorising. Fused multiply-adds are spelled out (fdl_fma.h).
+_COMMON = (
+    "-std=gnu11",
+    "-fPIC",
+    "-shared",
+    "-fwrapv",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=default",
+    "-w",
+)
+# -fno-builtin: a call with constant operands is not worked out by the compiler, whose mathematics rounds otherwise than
+# the library's.
 PROGRAM_FLAGS = (*_COMMON, "-fno-builtin", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops")
 RUNTIME_FLAGS = (*_COMMON, "-O2")
-# Of gcc's -O2 products need two flags: with them, -O1 is as fast and compiles in two thirds of the time; without, it has two thirds of the speed.
+# Of gcc's -O2 products need two flags: with them, -O1 is as fast and compiles in two thirds of the time; without, it
+# has two thirds of the speed.
 PRODUCT_FLAGS = (*_COMMON, "-O2", "-O1", "-fexpensive-optimizations", "-frerun-cse-after-loop")
-# What other compilers do anyway, or do not know.  Equal kernels are one function already, and gcc's search for them takes a third of its time on long programs.
-_GCC_ALONE = frozenset({"-O1", "-fexpensive-optimizations", "-frerun-cse-after-loop", "-fvect-cost-model=dynamic", "-funswitch-loops", "-fno-ipa-icf"})
+# What other compilers do anyway, or do not know.  Equal kernels are one function already, and gcc's search for them
+# takes a third of its time on long programs.
+_GCC_ALONE = frozenset(
+    {
+        "-O1",
+        "-fexpensive-optimizations",
+        "-frerun-cse-after-loop",
+        "-fvect-cost-model=dynamic",
+        "-funswitch-loops",
+        "-fno-ipa-icf",
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +74,23 @@ class Compiler:
 
     def identity(self) -> str:
         """What of compiler and machine changes the binary."""
-        text = "\n".join([self.path, self.version, *self.machine_flags, str(self.vector_bytes), platform.machine(), *PROGRAM_FLAGS, *RUNTIME_FLAGS, *PRODUCT_FLAGS])
+        text = "\n".join(
+            [
+                self.path,
+                self.version,
+                *self.machine_flags,
+                str(self.vector_bytes),
+                platform.machine(),
+                *PROGRAM_FLAGS,
+                *RUNTIME_FLAGS,
+                *PRODUCT_FLAGS,
+            ]
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def build(self, sources: Sequence[Path], target: Path, flags: Sequence[str], libraries: Sequence[str] = ("-lm",)) -> None:
+    def build(
+        self, sources: Sequence[Path], target: Path, flags: Sequence[str], libraries: Sequence[str] = ("-lm",)
+    ) -> None:
         """Compile and link a shared library; CompileError with the compiler's words where it fails."""
         if sys.platform == "darwin":  # Python's symbols are found when the library is loaded
             libraries = ("-undefined", "dynamic_lookup")
@@ -63,7 +98,12 @@ class Compiler:
             return self._run([*flags, f"-I{INCLUDE}", "-o", str(target), *map(str, sources), *libraries])
         objects = [target.with_suffix(f".{i}.o") for i in range(len(sources))]
         try:
-            self._run(*[[*flags, f"-I{INCLUDE}", f"-DFDL_UNIT={i}", "-c", "-o", str(objects[i]), str(source)] for i, source in enumerate(sources)])
+            self._run(
+                *[
+                    [*flags, f"-I{INCLUDE}", f"-DFDL_UNIT={i}", "-c", "-o", str(objects[i]), str(source)]
+                    for i, source in enumerate(sources)
+                ]
+            )
             self._run([*flags, "-o", str(target), *map(str, objects), *libraries])
         finally:
             for unit in objects:
@@ -73,11 +113,18 @@ class Compiler:
         """Start the compiler with each of these arguments, at the same time, and wait for all."""
         started = []
         for arguments in calls:
-            flags = [f for f in (*self.machine_flags, *arguments) if f not in _GCC_ALONE or "__clang__" not in self.version]
+            flags = [
+                f for f in (*self.machine_flags, *arguments) if f not in _GCC_ALONE or "__clang__" not in self.version
+            ]
             try:
                 started.append(
                     subprocess.Popen(
-                        [*self.command, *flags], stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"}
+                        [*self.command, *flags],
+                        stderr=subprocess.PIPE,
+                        text=True,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        env={**os.environ, "LC_ALL": "C"},
                     )
                 )
             except OSError as error:
@@ -87,11 +134,16 @@ class Compiler:
             if process.returncode and os.strerror(errno.ENOSPC) in said:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if process.returncode:
-                raise CompileError(f"{self.path} failed with status {process.returncode}", why=said.strip()[-2000:] or "it said nothing")
+                raise CompileError(
+                    f"{self.path} failed with status {process.returncode}",
+                    why=said.strip()[-2000:] or "it said nothing",
+                )
 
 
 def find_compiler() -> Compiler | None:
-    """The compiler of `FDL_CC`, else cc, gcc or clang in PATH, else the one in the wheel `ziglang`, which `fdl[compiler]` installs; None without one."""
+    """The compiler of `FDL_CC`, else cc, gcc or clang in PATH, else the one in the wheel `ziglang`, which
+    `fdl[compiler]` installs; None without one.
+    """
     return _find(config.compiler, os.environ.get("PATH", ""))
 
 
@@ -109,7 +161,13 @@ def _find(wanted: str, path: str) -> Compiler | None:
 def _describe(command: tuple[str, ...]) -> Compiler | None:
     """Ask for version and macros; None if the compiler does not run."""
     for flags in (("-march=native",), ("-mcpu=native",), ()):
-        result = subprocess.run([*command, *flags, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        result = subprocess.run(
+            [*command, *flags, "-dM", "-E", "-x", "c", os.devnull],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
         if result.returncode == 0:
             macros = result.stdout
             break
@@ -118,7 +176,9 @@ def _describe(command: tuple[str, ...]) -> Compiler | None:
     wide = "__AVX512F__ 1" in macros
     vector = 64 if wide else 32 if "__AVX__ 1" in macros else 16
     version = "\n".join(sorted(line for line in macros.splitlines() if "__VERSION__" in line or " 1" in line))
-    return Compiler(command, version, vector, (*flags, *(["-mprefer-vector-width=512"] if wide else []), "-fno-ipa-icf"))
+    return Compiler(
+        command, version, vector, (*flags, *(["-mprefer-vector-width=512"] if wide else []), "-fno-ipa-icf")
+    )
 
 
 def rows_of_tile(vector_bytes: int) -> int:

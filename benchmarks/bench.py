@@ -1,4 +1,5 @@
-"""Side-by-side benchmark: each framework in a process of its own, results compared, blocks of calls interleaved, medians.
+"""Side-by-side benchmark: each framework in a process of its own, results compared, blocks of calls interleaved,
+medians.
 
 python benchmarks/bench.py [pattern ...] [--only fdl,jax] [--threads 2] [--rounds 15] [--png report.png]
 python benchmarks/bench.py --first | --memory [pattern ...]
@@ -33,12 +34,21 @@ MEMORY = ["mlp.*", "lenet", "resnet18", "lstm", "text_classifier", "gpt"]
 
 def agree(workload, reference, results):
     """Whether a framework computes the same, within the workload's tolerance of the largest element."""
-    close = lambda a, b: np.allclose(np.asarray(b).reshape(np.shape(a)), a, rtol=workload.rtol, atol=workload.rtol * max(float(np.abs(a).max(initial=0)), 1e-6))
-    return all(close(a, b) for want, got in zip(reference, results, strict=True) for a, b in zip(want, got, strict=True))
+    close = lambda a, b: np.allclose(
+        np.asarray(b).reshape(np.shape(a)),
+        a,
+        rtol=workload.rtol,
+        atol=workload.rtol * max(float(np.abs(a).max(initial=0)), 1e-6),
+    )
+    return all(
+        close(a, b) for want, got in zip(reference, results, strict=True) for a, b in zip(want, got, strict=True)
+    )
 
 
 def step_times(workload, frameworks, rounds):
-    """Median seconds a call by framework, blocks in rotating order; a framework that is far behind has one call timed, one with other results none."""
+    """Median seconds a call by framework, blocks in rotating order; a framework that is far behind has one call timed,
+    one with other results none.
+    """
     built = {f: f.ask("build", workload.name) for f in frameworks}
     present = [f for f in frameworks if built[f] is not None]
     different = [f for f in present[1:] if not agree(workload, built[present[0]], built[f])]
@@ -61,7 +71,9 @@ def step_times(workload, frameworks, rounds):
 
 
 def first_steps(workload, names, threads):
-    """Seconds to the end of the first step, by framework: with empty caches, and in a second process that finds what the first one left."""
+    """Seconds to the end of the first step, by framework: with empty caches, and in a second process that finds what
+    the first one left.
+    """
     times = {}
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
@@ -87,11 +99,23 @@ class Table:
     def __init__(self, columns, unit, compared):
         self.columns, self.unit, self.compared = columns, unit, compared
         self.ratios = {}
-        print("| workload | " + " | ".join(columns) + (" | best peer / fdl" if compared else "") + " |\n|" + "---|" * (len(columns) + 1 + compared))
+        print(
+            "| workload | "
+            + " | ".join(columns)
+            + (" | best peer / fdl" if compared else "")
+            + " |\n|"
+            + "---|" * (len(columns) + 1 + compared)
+        )
 
     def add(self, name, figures):
         figures = {c: figures[c] for c in self.columns if figures.get(c) is not None}
-        row = [name, *("" if c not in figures else "differs" if math.isnan(figures[c]) else f"{figures[c] / self.unit:.2f}" for c in self.columns)]
+        row = [
+            name,
+            *(
+                "" if c not in figures else "differs" if math.isnan(figures[c]) else f"{figures[c] / self.unit:.2f}"
+                for c in self.columns
+            ),
+        ]
         figures = {c: v for c, v in figures.items() if not math.isnan(v)}
         if self.compared:
             peers = [v for c, v in figures.items() if c != "fdl"]
@@ -109,12 +133,16 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--png", help="draw the ratios, best peer over fdl, into this file (needs matplotlib)")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--first", action="store_true", help="seconds to the end of the first step, without caches and with")
+    what.add_argument(
+        "--first", action="store_true", help="seconds to the end of the first step, without caches and with"
+    )
     what.add_argument("--memory", action="store_true", help="MB that a step takes at its highest")
     options = parser.parse_args()
     names = [n for n in options.only.split(",") if importlib.util.find_spec(PACKAGES[n])]
     patterns = options.patterns or (FIRST if options.first else MEMORY if options.memory else ["*"])
-    workloads = [w for w in WORKLOADS + (COMPILED if options.first else []) if any(fnmatch.fnmatch(w.name, p) for p in patterns)]
+    workloads = [
+        w for w in WORKLOADS + (COMPILED if options.first else []) if any(fnmatch.fnmatch(w.name, p) for p in patterns)
+    ]
 
     if options.first:
         print(f"seconds to the end of the first step; {options.threads} threads\n")
@@ -129,7 +157,11 @@ def main():
     else:
         with contextlib.ExitStack() as stack:
             frameworks = [stack.enter_context(Framework(n, options.threads)) for n in names]
-            print("us a call, medians;", ", ".join(f"{f.name} {f.version}" for f in frameworks), f"; {options.threads} threads\n")
+            print(
+                "us a call, medians;",
+                ", ".join(f"{f.name} {f.version}" for f in frameworks),
+                f"; {options.threads} threads\n",
+            )
             table = Table(names, 1e-6, True)
             for w in workloads:
                 table.add(w.name, step_times(w, frameworks, options.rounds))
@@ -149,7 +181,9 @@ def draw(ratios, path):
 
     names = list(reversed(ratios))
     figure, axes = pyplot.subplots(figsize=(9, 0.28 * len(names) + 1.2))
-    axes.barh(names, [ratios[n] - 1 for n in names], left=1, color=["#2a7f62" if ratios[n] >= 1 else "#b5533c" for n in names])
+    axes.barh(
+        names, [ratios[n] - 1 for n in names], left=1, color=["#2a7f62" if ratios[n] >= 1 else "#b5533c" for n in names]
+    )
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_xlabel("best peer / fdl (right of 1: fdl is ahead)")

@@ -1,4 +1,5 @@
-"""What recording costs: Python's side of training steps, with programs run by nobody, and of a loop that looks at a value each time.
+"""What recording costs: Python's side of training steps, with programs run by nobody, and of a loop that looks at a
+value each time.
 
     python benchmarks/recording.py [--rounds 7]
 
@@ -30,7 +31,12 @@ def train(model, optimizer, x, y):
 def mlp():
     model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
     r = np.random.default_rng(0)
-    return train(model, torch.optim.Adam(model.parameters()), torch.tensor(r.random((64, 784)).astype("f")), torch.tensor(r.integers(0, 10, 64)))
+    return train(
+        model,
+        torch.optim.Adam(model.parameters()),
+        torch.tensor(r.random((64, 784)).astype("f")),
+        torch.tensor(r.integers(0, 10, 64)),
+    )
 
 
 class Block(nn.Module):
@@ -42,7 +48,9 @@ class Block(nn.Module):
 
     def forward(self, x):
         b, t, c = x.shape
-        q, k, v = (z.view(b, t, self.heads, c // self.heads).transpose(1, 2) for z in self.qkv(self.norm1(x)).split(c, dim=2))
+        q, k, v = (
+            z.view(b, t, self.heads, c // self.heads).transpose(1, 2) for z in self.qkv(self.norm1(x)).split(c, dim=2)
+        )
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(y.transpose(1, 2).reshape(b, t, c))
         return x + self.down(F.gelu(self.up(self.norm2(x))))
@@ -51,7 +59,12 @@ class Block(nn.Module):
 def transformer():
     model = nn.Sequential(nn.Embedding(65, 32), Block(32, 4), Block(32, 4), nn.LayerNorm(32), nn.Linear(32, 65))
     r = np.random.default_rng(0)
-    return train(model, torch.optim.AdamW(model.parameters()), torch.tensor(r.integers(0, 65, (8, 16))), torch.tensor(r.integers(0, 65, (8, 16))))
+    return train(
+        model,
+        torch.optim.AdamW(model.parameters()),
+        torch.tensor(r.integers(0, 65, (8, 16))),
+        torch.tensor(r.integers(0, 65, (8, 16))),
+    )
 
 
 def best(step, rounds, count=200):

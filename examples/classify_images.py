@@ -71,7 +71,10 @@ def main():
     torch.manual_seed(options.seed)
     prepare = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.3,), (0.35,))])
     if options.data:
-        train_set, test_set = (datasets.FashionMNIST(options.data, train=part, transform=prepare, download=options.download) for part in (True, False))
+        train_set, test_set = (
+            datasets.FashionMNIST(options.data, train=part, transform=prepare, download=options.download)
+            for part in (True, False)
+        )
     else:
         train_set, test_set = (datasets.Digits(train=part, transform=prepare) for part in (True, False))
     train_loader, test_loader = DataLoader(train_set, batch_size=64, shuffle=True), DataLoader(test_set, batch_size=256)

@@ -47,7 +47,9 @@ def load():
         passages = [tokens[i : i + WORDS] for i in range(0, len(tokens), WORDS)]
         for i, passage in enumerate(passages):
             parts[i % 5 == 0].append((passage + [PAD] * (WORDS - len(passage)), label))
-    return [TensorDataset(torch.tensor([p for p, _ in part]), torch.tensor([label for _, label in part])) for part in parts]
+    return [
+        TensorDataset(torch.tensor([p for p, _ in part]), torch.tensor([label for _, label in part])) for part in parts
+    ]
 
 
 def accuracy(model, loader):
@@ -82,7 +84,10 @@ def main():
             scheduler.step()
             progress.set_postfix(loss=f"{loss.item():.3f}")
         found = accuracy(model, test_loader)
-        print(f"epoch {epoch}: loss of the last batch {loss.item():.3f}, test accuracy {found:.1%} ({1 / CLASSES:.1%} by chance)")
+        print(
+            f"epoch {epoch}: loss of the last batch {loss.item():.3f}, test accuracy {found:.1%} "
+            f"({1 / CLASSES:.1%} by chance)"
+        )
     return found
 
 

@@ -57,7 +57,9 @@ def main():
         total = 0.0
         for x, y in loader:
             optimizer.zero_grad()
-            loss = criterion(model(x[:, :60], future=40)[:, 20:], y[:, 20:])  # what it goes on with counts, and what it could know
+            loss = criterion(
+                model(x[:, :60], future=40)[:, 20:], y[:, 20:]
+            )  # what it goes on with counts, and what it could know
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 0.5)
             optimizer.step()

@@ -1,4 +1,5 @@
-"""REINFORCE (Williams, 1992) with a learned baseline learns to balance a pole on a cart (Barto, Sutton and Anderson, 1983).
+"""REINFORCE (Williams, 1992) with a learned baseline learns to balance a pole on a cart (Barto, Sutton and Anderson,
+1983).
 
 python examples/reinforce.py [--episodes 300] [--seed 0] [--output reinforce.png]
 """
@@ -21,7 +22,9 @@ LONGEST = 300
 
 
 class CartPole:
-    """Push left (0) or right (1), 50 times a second; it ends when the pole leans by 12 degrees or the cart leaves the track."""
+    """Push left (0) or right (1), 50 times a second; it ends when the pole leans by 12 degrees or the cart leaves the
+    track.
+    """
 
     def __init__(self, seed):
         self.random = np.random.default_rng(seed)
@@ -112,7 +115,10 @@ def main():
     axes.legend()
     figure.tight_layout()
     figure.savefig(options.output, dpi=110)
-    print(f"balanced {np.mean(lengths[-20:]):.0f} of {LONGEST} steps over the last 20 episodes, picture in {options.output}")
+    print(
+        f"balanced {np.mean(lengths[-20:]):.0f} of {LONGEST} steps over the last 20 episodes, "
+        f"picture in {options.output}"
+    )
     return float(np.mean(lengths[-20:]))
 
 

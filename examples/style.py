@@ -1,8 +1,10 @@
-"""Texture synthesis in the manner of Gatys et al. (2015): L-BFGS paints an image whose features correlate as those of a model image do.
+"""Texture synthesis in the manner of Gatys et al. (2015): L-BFGS paints an image whose features correlate as those of a
+model image do.
 
     python examples/style.py [--steps 40] [--seed 0] [--output style.png]
 
-The features come from convolutions with random filters, which are enough for textures (Ustyuzhaninov et al., 2016), so nothing is downloaded.
+The features come from convolutions with random filters, which are enough for textures (Ustyuzhaninov et al., 2016), so
+nothing is downloaded.
 """
 
 import argparse
@@ -25,7 +27,9 @@ class Features(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.filters = nn.ModuleList(nn.Conv2d(3, 32, size, padding=size // 2, padding_mode="circular") for size in (3, 7, 11))
+        self.filters = nn.ModuleList(
+            nn.Conv2d(3, 32, size, padding=size // 2, padding_mode="circular") for size in (3, 7, 11)
+        )
         self.requires_grad_(False)
 
     def forward(self, image):
@@ -74,7 +78,9 @@ def main():
         progress.set_postfix(loss=f"{losses[-1]:.1e}")
 
     figure, panels = plt.subplots(1, 3, figsize=(10, 3.6))
-    for axes, title, shown in zip(panels, ("model", "start", "painted"), (model, start, image.detach().clamp(0, 1)), strict=True):
+    for axes, title, shown in zip(
+        panels, ("model", "start", "painted"), (model, start, image.detach().clamp(0, 1)), strict=True
+    ):
         axes.imshow(shown[0].permute(1, 2, 0).numpy())
         axes.set_title(title)
         axes.axis("off")

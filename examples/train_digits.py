@@ -1,9 +1,10 @@
 """Train a network on scikit-learn's handwritten digits: 1,797 real images, no network access needed.
 
-    python examples/train_digits.py [--face functional|stateful] [--epochs 30] [--seed 0] [--no-jit] [--output digits.png]
+    python examples/train_digits.py [--face functional|stateful] [--epochs 30] [--seed 0] [--no-jit] [--output
+    digits.png]
 
-Functional: the train step is one pure function under `fdl.jit`.  Stateful: a plain PyTorch loop, of which only the import lines differ.  Either way
-forward, backward and Adam become one compiled program.
+Functional: the train step is one pure function under `fdl.jit`. Stateful: a plain PyTorch loop, of which only the
+import lines differ. Either way forward, backward and Adam become one compiled program.
 """
 
 import argparse
@@ -31,7 +32,10 @@ BATCH = 64
 def init(key):
     """He-initialised weights and zero biases."""
     keys = random.split(key, len(SIZES) - 1)
-    return [{"w": random.normal(k, (fan_in, fan_out)) * (2 / fan_in) ** 0.5, "b": jnp.zeros(fan_out)} for k, fan_in, fan_out in zip(keys, SIZES, SIZES[1:], strict=False)]
+    return [
+        {"w": random.normal(k, (fan_in, fan_out)) * (2 / fan_in) ** 0.5, "b": jnp.zeros(fan_out)}
+        for k, fan_in, fan_out in zip(keys, SIZES, SIZES[1:], strict=False)
+    ]
 
 
 def predict(params, x):

@@ -50,7 +50,14 @@ def main():
 
     torch.manual_seed(options.seed)
     train_part, test_part = datasets.Digits(train=True), datasets.Digits(train=False)
-    body = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Flatten())
+    body = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
     model = nn.Sequential(body, nn.Linear(32 * 16, 5))
     train(model, split(train_part, 0, 4), options.epochs, 2e-3, "digits 0 to 4")
 

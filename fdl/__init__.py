@@ -1,6 +1,7 @@
 """fdl: functional autodiff in JAX's style, compiled to C.
 
-`import fdl`, `import fdl.numpy as jnp`, `from fdl import lax`.  Names are imported on first use, so that `import fdl` stays cheap.
+`import fdl`, `import fdl.numpy as jnp`, `from fdl import lax`. Names are imported on first use, so that `import fdl`
+stays cheap.
 """
 
 import importlib as _importlib
@@ -15,8 +16,8 @@ if (_root / "pyproject.toml").exists() and str(_root) not in __path__:
     __path__.append(str(_root))
 
 _HOME = {
-    "fdl.transforms": """checkpoint custom_jvp custom_vjp eval_shape float0 grad graph_function hessian jacfwd jacrev jit jvp linear_transpose linearize
-        make_graph value_and_grad vjp vmap""",
+    "fdl.transforms": """checkpoint custom_jvp custom_vjp eval_shape float0 grad graph_function hessian jacfwd
+        jacrev jit jvp linear_transpose linearize make_graph value_and_grad vjp vmap""",
     "fdl.core": "Array Graph ShapedArray ShapeDtypeStruct SymDim",
     "fdl.core.config": "num_threads set_num_threads",
     "fdl.core.errors": "FdlError",
@@ -24,7 +25,8 @@ _HOME = {
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "core", "extend", "fourier", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim", "random", "special", "stateful", "testing", "transforms", "tree", "tree_util",
+    "core", "extend", "fourier", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim", "random", "special",
+    "stateful", "testing", "transforms", "tree", "tree_util",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them

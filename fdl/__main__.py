@@ -1,4 +1,6 @@
-"""`python -m fdl doctor` says what this machine offers and what it lacks; `python -m fdl cache list|clear` looks after compiled programs."""
+"""`python -m fdl doctor` says what this machine offers and what it lacks; `python -m fdl cache list|clear` looks after
+compiled programs.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def _findings() -> Iterator[tuple[str, str, str]]:
         yield (
             "compiler",
             "none: jitted functions run on the interpreter",
-            "pip install 'fdl[compiler]', or: apt install gcc, or: xcode-select --install, or: conda install c-compiler",
+            (
+                "pip install 'fdl[compiler]', or: apt install gcc, or: xcode-select --install, or: "
+                "conda install c-compiler"
+            ),
         )
     else:
         yield "compiler", compiler.path, ""
@@ -72,7 +77,11 @@ def cache(action: str) -> int:
         if action == "clear":
             path.unlink(missing_ok=True)
         else:
-            print(f"{path.stat().st_size:>10}  {time.strftime('%Y-%m-%d %H:%M', time.localtime(path.stat().st_mtime))}  {path.relative_to(config.cache_dir)}")
+            print(
+                f"{path.stat().st_size:>10}  "
+                f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(path.stat().st_mtime))}  "
+                f"{path.relative_to(config.cache_dir)}"
+            )
     return 0
 
 
@@ -81,7 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fdl", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="what this machine offers, what it lacks, and how to mend it")
-    commands.add_parser("cache", help="compiled programs on disk").add_argument("action", choices=["list", "clear"], nargs="?", default="list")
+    commands.add_parser("cache", help="compiled programs on disk").add_argument(
+        "action", choices=["list", "clear"], nargs="?", default="list"
+    )
     given = parser.parse_args(arguments)
     return doctor() if given.command == "doctor" else cache(given.action)
 

@@ -1,12 +1,15 @@
-"""What a library on top of fdl needs: functions that are recorded as one node, their transposes, mutable cells, and when to flush.
+"""What a library on top of fdl needs: functions that are recorded as one node, their transposes, mutable cells, and
+when to flush.
 
-`fdl.stateful` is built on this module alone.  A tape keeps `(Taped, residuals)` of a call; `Taped.pull` binds its memoised transpose, one node again.
-There is no second reverse mode: both come from `linearize_graph` and `transpose_graph`.
+`fdl.stateful` is built on this module alone. A tape keeps `(Taped, residuals)` of a call; `Taped.pull` binds its
+memoised transpose, one node again. There is no second reverse mode: both come from `linearize_graph` and
+`transpose_graph`.
 
 >>> from fdl import ops
 >>> square_sum = Function(lambda x: ops.reduce_sum(ops.mul(x, x), (0,)))
 >>> (out, *residuals), taped = square_sum.record([ops.full((3,), 2.0, "float32")], varying=1)
->>> out.tolist(), [g.tolist() for g in taped.pull(residuals_of(taped, [ops.full((3,), 2.0, "float32")], [out, *residuals]), [ops.full((), 1.0, "float32")])]
+>>> kept = residuals_of(taped, [ops.full((3,), 2.0, "float32")], [out, *residuals])
+>>> out.tolist(), [g.tolist() for g in taped.pull(kept, [ops.full((), 1.0, "float32")])]
 (12.0, [[4.0, 4.0, 4.0]])
 """
 
@@ -59,7 +62,9 @@ __all__ = [
 
 
 class Storage:
-    """A mutable cell that holds an array.  What is set is undone where the program that it belongs to fails before it has run."""
+    """A mutable cell that holds an array. What is set is undone where the program that it belongs to fails before it
+    has run.
+    """
 
     __slots__ = ("__weakref__", "array", "birth", "exported", "version")
     carried = True
@@ -100,7 +105,8 @@ class Storage:
         return outside(self.array)
 
     def export(self) -> np.ndarray[Any, Any]:
-        """A writable ndarray that shares memory with the cell: what is written to either is seen in both, for as long as somebody holds it.
+        """A writable ndarray that shares memory with the cell: what is written to either is seen in both, for as long
+        as somebody holds it.
 
         Inside of a transform there is no memory to share: it is a copy, where the value is known.
         """
@@ -127,19 +133,23 @@ class Storage:
 def put(cells: Sequence[Storage], arrays: Sequence[Any]) -> None:
     """`set` of many cells, after one call that computed all of their values."""
     current = recorders.recorder
-    start = NATIVE.put(current.segment, current.journal, cells, arrays) if NATIVE.put is not None and running_trace() is None else 0
+    start = (
+        NATIVE.put(current.segment, current.journal, cells, arrays)
+        if NATIVE.put is not None and running_trace() is None
+        else 0
+    )
     for cell, array in zip(cells[start:], arrays[start:], strict=True):
         cell.set(array)
 
 
 def native_tensors(tensor: type, view: type) -> None:
-    """Let the runtime library, once it is loaded, apply functions to tensors of this type where the call is a hit: `NATIVE.apply`, also in place: `NATIVE.change`, see
-    them through a further step: `NATIVE.see`, and
-    fill many storages at once: `NATIVE.put`.
+    """Let the runtime library, once it is loaded, apply functions to tensors of this type where the call is a hit:
+    `NATIVE.apply`, also in place: `NATIVE.change`, see them through a further step: `NATIVE.see`, and fill many
+    storages at once: `NATIVE.put`.
 
-    A tensor has slots `_storage, _view, _edge, _result`: a `Storage`, None or a view, the `Node` of the tape or None, and the number of its
-    result; a view has slots `base, steps, version, seen, array, node, index`: a tensor, the version of its storage and the edge that were seen,
-    and the value and edge that followed.
+    A tensor has slots `_storage, _view, _edge, _result`: a `Storage`, None or a view, the `Node` of the tape or None,
+    and the number of its result; a view has slots `base, steps, version, seen, array, node, index`: a tensor, the
+    version of its storage and the edge that were seen, and the value and edge that followed.
     """
 
     def adopt(module: Any) -> None:

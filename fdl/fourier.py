@@ -1,7 +1,8 @@
 """Discrete Fourier transforms of pairs: real and imaginary parts are two arrays, since fdl has no complex dtype.
 
-A transform is products with small matrices of roots of unity (Cooley and Tukey, 1965; Gentleman and Sande, 1966, for any factors): lengths are cut into a few small
-factors, a prime length is a product with its matrix, and a long prime one a convolution (Bluestein, 1970).  So it compiles, differentiates and batches like any product.
+A transform is products with small matrices of roots of unity (Cooley and Tukey, 1965; Gentleman and Sande, 1966, for
+any factors): lengths are cut into a few small factors, a prime length is a product with its matrix, and a long prime
+one a convolution (Bluestein, 1970). So it compiles, differentiates and batches like any product.
 """
 
 from __future__ import annotations
@@ -22,16 +23,21 @@ from fdl.ops.promotion import as_operand
 
 Pair = tuple[Any, Any]
 
-_FACTOR, _ALONE = 32, 64  # up to which factors of a length are one product with a matrix, and lengths that then have no factors
+_FACTOR, _ALONE = (
+    32,
+    64,
+)  # up to which factors of a length are one product with a matrix, and lengths that then have no factors
 _LONG_PRIME = 256  # from which a convolution takes less work than a matrix
 
 
-def dft(real: Any, imag: Any = None, axis: int = -1, inverse: bool = False, constants: Sequence[Any] | None = None) -> Pair:
+def dft(
+    real: Any, imag: Any = None, axis: int = -1, inverse: bool = False, constants: Sequence[Any] | None = None
+) -> Pair:
     """The sums over j of x[j] * exp(-2 pi i j k / n) for all k, along an axis, as (real parts, imaginary parts).
 
-    `imag` may be None for zeros.  `inverse` takes the other sign; nothing is divided by n.  `constants` are what `tables` gives, where a program must not hold them
-    itself.  Raises DtypeError unless parts are of one float dtype, ShapeError for
-    an axis without elements.
+    `imag` may be None for zeros. `inverse` takes the other sign; nothing is divided by n. `constants` are what `tables`
+    gives, where a program must not hold them itself. Raises DtypeError unless parts are of one float dtype, ShapeError
+    for an axis without elements.
 
     >>> import fdl.numpy as jnp
     >>> re, im = dft(jnp.array([1.0, 0.0, 0.0, 0.0]))
@@ -41,9 +47,16 @@ def dft(real: Any, imag: Any = None, axis: int = -1, inverse: bool = False, cons
     parts = [as_operand(x) if hasattr(x, "aval") else as_array(x) for x in ((real,) if imag is None else (real, imag))]
     avals = [aval_of(x) for x in parts]
     if not dtypes.is_float(avals[0].dtype) or avals[-1].dtype != avals[0].dtype:
-        raise DtypeError(f"dft: parts are {' and '.join(a.describe() for a in avals)}", why="they must be of one float dtype", hint="x.astype(jnp.float32)")
+        raise DtypeError(
+            f"dft: parts are {' and '.join(a.describe() for a in avals)}",
+            why="they must be of one float dtype",
+            hint="x.astype(jnp.float32)",
+        )
     if avals[0].shape != avals[-1].shape or not avals[0].ndim or not avals[0].shape[axis]:
-        raise ShapeError(f"dft: parts are {' and '.join(a.describe() for a in avals)}", why="they must be of one shape, with elements along the axis")
+        raise ShapeError(
+            f"dft: parts are {' and '.join(a.describe() for a in avals)}",
+            why="they must be of one shape, with elements along the axis",
+        )
     last = [move_axis(x, axis % avals[0].ndim, avals[0].ndim - 1) for x in parts]
     n, plain = aval_of(last[0]).shape[-1], imag is None
     if constants is None:
@@ -75,7 +88,9 @@ def _roots(n: int, rows: int, columns: int, inverse: bool) -> np.ndarray[Any, An
     quarters, rest = 4 * turns // n, 4 * turns % n
     angles = np.pi / 2 * rest / n
     sign = 1 if inverse else -1
-    found: np.ndarray[Any, Any] = (np.cos(angles) + sign * 1j * np.sin(angles)) * np.array([1, sign * 1j, -1, sign * -1j])[quarters]
+    found: np.ndarray[Any, Any] = (np.cos(angles) + sign * 1j * np.sin(angles)) * np.array(
+        [1, sign * 1j, -1, sign * -1j]
+    )[quarters]
     return found
 
 
@@ -99,7 +114,9 @@ def _cut(x: Any, start: int, stop: int) -> Any:
 
 
 class _Plan:
-    """How a transform of a length is computed: `constants` are what `run` reads, in order; a real input has no imaginary parts."""
+    """How a transform of a length is computed: `constants` are what `run` reads, in order; a real input has no
+    imaginary parts.
+    """
 
     constants: tuple[np.ndarray[Any, Any], ...]
 
@@ -143,11 +160,15 @@ class _Factors(_Plan):
         by_rest = [None if p is None else swapped(ops.reshape(p, (*lead, self.n1, self.n2))) for p in x]  # (j2, j1)
         turned = times(self.first.run((by_rest[0], by_rest[1]), constants[2:split]), (constants[0], constants[1]))
         re, im = self.second.run((swapped(turned[0]), swapped(turned[1])), constants[split:])  # (k1, k2)
-        return ops.reshape(swapped(re), (*lead, self.n1 * self.n2)), ops.reshape(swapped(im), (*lead, self.n1 * self.n2))
+        return ops.reshape(swapped(re), (*lead, self.n1 * self.n2)), ops.reshape(
+            swapped(im), (*lead, self.n1 * self.n2)
+        )
 
 
 class _Chirp(_Plan):
-    """j k = (j^2 + k^2 - (k - j)^2) / 2: a chirp, the convolution with another one by transforms of a power of two, and a chirp."""
+    """j k = (j^2 + k^2 - (k - j)^2) / 2: a chirp, the convolution with another one by transforms of a power of two, and
+    a chirp.
+    """
 
     def __init__(self, n: int, inverse: bool, real: bool) -> None:
         self.n, self.size = n, 1 << (2 * n - 1).bit_length()
@@ -157,10 +178,21 @@ class _Chirp(_Plan):
         kernel[self.size - n + 1 :] = chirp.conj()[1:][::-1]
         spectrum = np.fft.fft(kernel) / self.size
         self.there, self.back = _plan(self.size, False, False), _plan(self.size, True, False)
-        self.constants = (chirp.real, chirp.imag, spectrum.real, spectrum.imag, *self.there.constants, *self.back.constants)
+        self.constants = (
+            chirp.real,
+            chirp.imag,
+            spectrum.real,
+            spectrum.imag,
+            *self.there.constants,
+            *self.back.constants,
+        )
 
     def run(self, x: Pair, constants: Sequence[Any]) -> Pair:
-        chirp, spectrum, split = (constants[0], constants[1]), (constants[2], constants[3]), 4 + len(self.there.constants)
+        chirp, spectrum, split = (
+            (constants[0], constants[1]),
+            (constants[2], constants[3]),
+            4 + len(self.there.constants),
+        )
         zero = ops.full((), 0, aval_of(x[0]).dtype)
         edges = [*[(0, 0, 0)] * (aval_of(x[0]).ndim - 1), (0, self.size - self.n, 0)]
         start = times(x, chirp)

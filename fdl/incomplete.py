@@ -1,7 +1,8 @@
 """Incomplete gamma functions, and what a sample of a gamma distribution owes to its parameter.
 
-Sources: the series and the continued fraction of Abramowitz and Stegun, 6.5.29 and 6.5.31, the latter by Lentz's method (Press et al., Numerical Recipes, 6.2); the
-derivative of a sample by implicit reparameterisation (Figurnov, Mohamed and Mnih, 2018).  All is worked out in float64.
+Sources: the series and the continued fraction of Abramowitz and Stegun, 6.5.29 and 6.5.31, the latter by Lentz's method
+(Press et al., Numerical Recipes, 6.2); the derivative of a sample by implicit reparameterisation (Figurnov, Mohamed and
+Mnih, 2018). All is worked out in float64.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def _until(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], start: 
 
 
 def _series(a: Any, x: Any) -> tuple[Any, Any]:
-    """Sums over n of s = x^n gamma(a) / gamma(a + n + 1), and of s (log x - digamma(a + n + 1)): P(a, x) and its derivative by a, over the density times x."""
+    """Sums over n of s = x^n gamma(a) / gamma(a + n + 1), and of s (log x - digamma(a + n + 1)): P(a, x) and its
+    derivative by a, over the density times x.
+    """
     log_x = ops.log(x)
     first = ops.div(1, a)
 
@@ -94,7 +97,9 @@ def _split(a: Any, x: Any) -> tuple[Any, Any, Any]:
 
 def _ends(a: Any, x: Any, at_zero: float, value: Any) -> Any:
     """The value but for x = 0, x infinite, a = 0, and what has none."""
-    wrong = ops.bitwise_or(ops.bitwise_or(ops.less(a, 0), ops.less(x, 0)), ops.bitwise_or(ops.not_equal(a, a), ops.not_equal(x, x)))
+    wrong = ops.bitwise_or(
+        ops.bitwise_or(ops.less(a, 0), ops.less(x, 0)), ops.bitwise_or(ops.not_equal(a, a), ops.not_equal(x, x))
+    )
     value = ops.select(ops.equal(x, float("inf")), 1 - at_zero, ops.select(ops.equal(x, 0), at_zero, value))
     value = ops.select(ops.equal(a, 0), ops.select(ops.equal(x, 0), float("nan"), 1 - at_zero), value)
     return ops.select(wrong, float("nan"), value)
@@ -113,7 +118,9 @@ def _value(a: Any, x: Any, upper: bool) -> Any:
     low = ops.mul(front, _series(b, ops.select(near, y, b))[0])
     high = ops.mul(front, _fraction(b, ops.select(near, ops.add(b, 2), y)))
     found = ops.select(near, ops.sub(1, low), high) if upper else ops.select(near, low, ops.sub(1, high))
-    return ops.convert(_ends(ops.convert(a, dtypes.float64), ops.convert(x, dtypes.float64), float(upper), found), dtype)
+    return ops.convert(
+        _ends(ops.convert(a, dtypes.float64), ops.convert(x, dtypes.float64), float(upper), found), dtype
+    )
 
 
 def _by_order(a: Any, x: Any) -> Any:
@@ -169,5 +176,8 @@ def _slope(a: Any, sample: Any) -> Any:
 
 
 gamma_sample = custom_jvp(lambda a, sample: sample)
-gamma_sample.__doc__ = """A sample of the gamma distribution of order `a`, through which gradients flow to `a`: by how much it moves if its share of the distribution stays."""
+gamma_sample.__doc__ = """A sample of the gamma distribution of order `a`, through which gradients flow to `a`.
+
+The slope is how far the sample moves with `a` where its share of the distribution stays.
+"""
 gamma_sample.defjvp(lambda primals, tangents: (primals[1], ops.mul(tangents[0], _slope(*primals))))

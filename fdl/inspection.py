@@ -49,16 +49,29 @@ class Explanation:
 
     @property
     def peak_bytes(self) -> int:
-        """Bytes that are there at once while the program runs: arguments, results that do not take an argument's memory, temporaries of all threads."""
+        """Bytes that are there at once while the program runs: arguments, results that do not take an argument's
+        memory, temporaries of all threads.
+        """
         program, arena = self.lowered.program, self.lowered.arena
         results = sum(b.nbytes for b in dict.fromkeys(program.outputs) if b not in arena.in_place)
-        return sum(b.nbytes for b in program.inputs) + results + arena.size + arena.own * (config.threads if self.lowered.parallel else 1)
+        return (
+            sum(b.nbytes for b in program.inputs)
+            + results
+            + arena.size
+            + arena.own * (config.threads if self.lowered.parallel else 1)
+        )
 
     @property
     def traffic_bytes(self) -> int:
         """Bytes that the stages read and write, each buffer once a stage."""
         cached = self.lowered.arena.slabs
-        return sum(b.nbytes for n in all_nodes(self.lowered.program.nodes) if not n.nested() for b in [*n.reads(), *n.writes()] if b not in cached)
+        return sum(
+            b.nbytes
+            for n in all_nodes(self.lowered.program.nodes)
+            if not n.nested()
+            for b in [*n.reads(), *n.writes()]
+            if b not in cached
+        )
 
     @property
     def operations(self) -> int:
@@ -68,16 +81,23 @@ class Explanation:
     def html(self) -> str:
         """All of it as one page that needs nothing else: stages by what they touch, then graph, kernels and source."""
         rows = "".join(
-            f"<tr><td>{escape(type(n).__name__.lower())}</td><td>{escape(_described(n))}</td><td class=n>{n.work():,}</td>"
-            f"<td class=n>{sum(b.nbytes for b in dict.fromkeys([*n.reads(), *n.writes()])):,}</td><td>{escape(', '.join(map(str, dict.fromkeys(n.sources))))}</td></tr>"
+            f"<tr><td>{escape(type(n).__name__.lower())}</td><td>{escape(_described(n))}</td><td "
+            f"class=n>{n.work():,}</td>"
+            f"<td class=n>{sum(b.nbytes for b in dict.fromkeys([*n.reads(), *n.writes()])):,}</td>"
+            f"<td>{escape(', '.join(map(str, dict.fromkeys(n.sources))))}</td></tr>"
             for n in all_nodes(self.lowered.program.nodes)
         )
         parts = (("Graph", self.graph), ("Stages", str(self.lowered.program)), ("C source", self.source))
-        shown = "".join(f"<details><summary>{title}</summary><pre>{escape(text)}</pre></details>" for title, text in parts)
+        shown = "".join(
+            f"<details><summary>{title}</summary><pre>{escape(text)}</pre></details>" for title, text in parts
+        )
         return (
-            "<!doctype html><meta charset=utf-8><title>fdl.explain</title><style>body{font:14px system-ui;margin:2em auto;max-width:80em}"
-            "table{border-collapse:collapse}td,th{padding:.2em .6em;border-bottom:1px solid #ddd;text-align:left}.n{text-align:right}pre{overflow:auto}</style>"
-            f"<h1>Compiled program</h1><p>Peak {self.peak_bytes:,} bytes, of which arena {self.arena_bytes:,}; traffic {self.traffic_bytes:,} bytes, "
+            "<!doctype html><meta charset=utf-8><title>fdl.explain</title><style>body{font:14px "
+            "system-ui;margin:2em auto;max-width:80em}"
+            "table{border-collapse:collapse}td,th{padding:.2em .6em;border-bottom:1px solid "
+            "#ddd;text-align:left}.n{text-align:right}pre{overflow:auto}</style>"
+            f"<h1>Compiled program</h1><p>Peak {self.peak_bytes:,} bytes, of which arena {self.arena_bytes:,}; "
+            f"traffic {self.traffic_bytes:,} bytes, "
             f"about {self.operations:,} operations, "
             f"{'all threads' if self.lowered.parallel else 'one thread'}.</p>"
             f"<table><tr><th>stage</th><th>extent</th><th>operations</th><th>bytes</th><th>lines</th></tr>{rows}</table>{shown}"
@@ -86,14 +106,18 @@ class Explanation:
     def __str__(self) -> str:
         p = self.lowered.program
         kernels = "\n".join(f"{name}: {', '.join(lines) or 'no user line'}" for name, lines in self.kernels.items())
-        temps = "\n".join(f"  {b} {b.dtype.name}[{b.size}] at {offset}" for b, offset in self.lowered.arena.offsets.items())
+        temps = "\n".join(
+            f"  {b} {b.dtype.name}[{b.size}] at {offset}" for b, offset in self.lowered.arena.offsets.items()
+        )
         mode = "one parallel region" if self.lowered.parallel else "one thread: too small for a region"
         return "\n".join(
             [
                 "== graph", self.graph,
                 "", f"== stages ({sum(1 for _ in all_nodes(p.nodes))}, {mode})", str(p),
                 "", "== kernels and the lines that they compute", kernels,
-                "", f"== memory: peak {self.peak_bytes} bytes, of which arena {self.arena_bytes} and {self.lowered.arena.own} a thread; "
+                "",
+                f"== memory: peak {self.peak_bytes} bytes, of which arena {self.arena_bytes} and "
+                f"{self.lowered.arena.own} a thread; "
                 f"traffic {self.traffic_bytes} bytes, about {self.operations} operations", temps,
                 "", "== C source", self.source,
             ]
@@ -102,7 +126,9 @@ class Explanation:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """What one stage of a program took: seconds a call on the first thread, of these waiting for other threads, and the user's lines that it computes."""
+    """What one stage of a program took: seconds a call on the first thread, of these waiting for other threads, and the
+    user's lines that it computes.
+    """
 
     kernel: str
     what: str
@@ -122,7 +148,10 @@ class Profile:
         rows = [f"{'us':>10} {'waited':>8} {'share':>6}  stage"]
         for s in self.stages:
             share = s.seconds / max(self.seconds, 1e-12)
-            rows.append(f"{s.seconds * 1e6:10.1f} {s.waited * 1e6:8.1f} {share:6.1%}  {s.kernel}: {s.what}; {', '.join(s.lines) or 'no user line'}")
+            rows.append(
+                f"{s.seconds * 1e6:10.1f} {s.waited * 1e6:8.1f} {share:6.1%}  {s.kernel}: {s.what}; "
+                f"{', '.join(s.lines) or 'no user line'}"
+            )
         return "\n".join([*rows, f"{self.seconds * 1e6:10.1f} us a call in all"])
 
 
@@ -140,7 +169,9 @@ def profile(f: Callable[..., Any], calls: int = 10) -> Callable[..., Profile]:
         graph, arrays = entry.graph, [*entry.values(), *leaves]
         compiler = find_compiler()
         if compiler is None:
-            raise CompileError("profile: there is no C compiler", why="times are those of compiled stages", hint=INSTALL)
+            raise CompileError(
+                "profile: there is no C compiler", why="times are those of compiled stages", hint=INSTALL
+            )
         lowered = lower(graph, timed=True)
         program = CExecutable(graph, compiler, plan=lambda: plan_of(lowered, compiler))
         times = program.table("fdl_times", 2 * len(lowered.clocks))
@@ -151,7 +182,13 @@ def profile(f: Callable[..., Any], calls: int = 10) -> Callable[..., Profile]:
             program(arrays)
         seconds = (time.perf_counter() - start) / calls
         stages = [
-            Stage(name, _described(node), sum(times[2 * i : 2 * i + 2]) / calls, times[2 * i] / calls, tuple(map(str, dict.fromkeys(node.sources))))
+            Stage(
+                name,
+                _described(node),
+                sum(times[2 * i : 2 * i + 2]) / calls,
+                times[2 * i] / calls,
+                tuple(map(str, dict.fromkeys(node.sources))),
+            )
             for i, (name, node) in enumerate(lowered.clocks)
         ]
         return Profile(tuple(sorted(stages, key=lambda s: -s.seconds)), seconds)
@@ -166,7 +203,9 @@ def _described(node: Node) -> str:
     if isinstance(node, Finished):
         return f"{_described(node.dot)}, then {_described(node.after)}"
     over = getattr(node, "over", ())
-    return f"{type(node).__name__.lower()} {'x'.join(map(str, getattr(node, 'space', ()))) or 'scalar'}" + (f" over {over}" if over else "")
+    return f"{type(node).__name__.lower()} {'x'.join(map(str, getattr(node, 'space', ()))) or 'scalar'}" + (
+        f" over {over}" if over else ""
+    )
 
 
 def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:

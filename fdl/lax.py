@@ -109,7 +109,9 @@ def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZER
     if rounding_method == RoundingMethod.TO_NEAREST_EVEN:
         return ops.round_even(x)
     whole = ops.trunc(x)
-    half = ops.greater_equal(ops.abs(ops.sub(x, whole)), 0.5)  # exact, where adding 1/2 to the largest number below 1/2 gives 1
+    half = ops.greater_equal(
+        ops.abs(ops.sub(x, whole)), 0.5
+    )  # exact, where adding 1/2 to the largest number below 1/2 gives 1
     return ops.select(half, ops.add(whole, ops.sign(x)), whole)
 
 
@@ -152,7 +154,11 @@ def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
     [1.5, 1.5]
     """
     value = as_operand(fill_value)
-    return ops.full(whole_sizes(shape), ops.cast(value, value.aval.dtype if dtype is None else dtypes.canonical(dtype)), value.aval.dtype)
+    return ops.full(
+        whole_sizes(shape),
+        ops.cast(value, value.aval.dtype if dtype is None else dtypes.canonical(dtype)),
+        value.aval.dtype,
+    )
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Sequence[int] | None = None) -> Any:
@@ -273,7 +279,9 @@ def concatenate(operands: Sequence[Any], dimension: int) -> Any:
     return ops.concatenate(ops.promote(*operands), dimension)
 
 
-def slice(operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None) -> Any:
+def slice(
+    operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None
+) -> Any:
     """Elements from starts below limits in steps.
 
     >>> slice(iota("int32", 6), (1,), (6,), (2,)).tolist()
@@ -307,7 +315,10 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
     size = aval_of(operand).shape[axis]
     place = index + size * (index < 0)
     if not 0 <= place < size:
-        raise IndexBoundsError(f"index_in_dim: index {index} is out of bounds for axis {axis} of size {size}", hint=f"from {-size} to {size - 1}")
+        raise IndexBoundsError(
+            f"index_in_dim: index {index} is out of bounds for axis {axis} of size {size}",
+            hint=f"from {-size} to {size - 1}",
+        )
     part = slice_in_dim(operand, place, place + 1, 1, axis)
     return part if keepdims else squeeze(part, (axis,))
 
@@ -318,7 +329,9 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
 def _wrapped_starts(shape: Sequence[int], starts: Sequence[Any]) -> list[Any]:
     """Negative starts count from the end, as in JAX."""
     if len(shape) != len(starts):
-        raise ShapeError(f"dynamic slice: {len(starts)} starts for an array of shape {tuple(shape)}", hint="one an axis")
+        raise ShapeError(
+            f"dynamic slice: {len(starts)} starts for an array of shape {tuple(shape)}", hint="one an axis"
+        )
     return [_wrapped_start(s, d) for s, d in zip(starts, shape, strict=True)]
 
 
@@ -348,7 +361,9 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]
     [0, 9, 9, 3]
     """
     shape = aval_of(operand).shape
-    return ops.dynamic_update_slice(operand, ops.cast(as_operand(update), aval_of(operand).dtype), _wrapped_starts(shape, start_indices))
+    return ops.dynamic_update_slice(
+        operand, ops.cast(as_operand(update), aval_of(operand).dtype), _wrapped_starts(shape, start_indices)
+    )
 
 
 def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
@@ -359,7 +374,11 @@ def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: 
     """
     shape = aval_of(operand).shape
     axis %= len(shape)
-    return dynamic_slice(operand, [start_index if i == axis else 0 for i in range(len(shape))], [slice_size if i == axis else d for i, d in enumerate(shape)])
+    return dynamic_slice(
+        operand,
+        [start_index if i == axis else 0 for i in range(len(shape))],
+        [slice_size if i == axis else d for i, d in enumerate(shape)],
+    )
 
 
 def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
@@ -412,8 +431,11 @@ def argmin(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Any:
     return ops.argmin(operand, axis, index_dtype)
 
 
-def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
-    """Sum of products over contracted axes; see `fdl.ops.dot_general`.  `precision` is accepted: products are exact to their dtype.
+def dot_general(
+    lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None
+) -> Any:
+    """Sum of products over contracted axes; see `fdl.ops.dot_general`. `precision` is accepted: products are exact to
+    their dtype.
 
     >>> int(dot_general(iota("int32", 3), iota("int32", 3), (((0,), (0,)), ((), ()))))
     5
@@ -452,7 +474,9 @@ class ConvDimensionNumbers(NamedTuple):
     out_spec: tuple[int, ...]
 
 
-def conv_dimension_numbers(lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any) -> ConvDimensionNumbers:
+def conv_dimension_numbers(
+    lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any
+) -> ConvDimensionNumbers:
     """Axes by letters: `("NHWC", "HWIO", "NHWC")`, or None for batch, feature, space and out, in, space.
 
     >>> conv_dimension_numbers((1, 8, 8, 3), (3, 3, 3, 4), ("NHWC", "HWIO", "NHWC")).lhs_spec
@@ -473,10 +497,14 @@ def conv_dimension_numbers(lhs_shape: Sequence[int], rhs_shape: Sequence[int], d
             why="images and results have N, C and letters for space, kernels O, I and the same letters",
             hint='("NHWC", "HWIO", "NHWC")',
         )
-    return ConvDimensionNumbers(*(tuple(spec.index(c) for c in [*first, *space]) for spec, first in ((lhs, "NC"), (rhs, "OI"), (out, "NC"))))
+    return ConvDimensionNumbers(
+        *(tuple(spec.index(c) for c in [*first, *space]) for spec, first in ((lhs, "NC"), (rhs, "OI"), (out, "NC")))
+    )
 
 
-def padtype_to_pads(in_shape: Sequence[int], window_shape: Sequence[int], window_strides: Sequence[int], padding: str) -> list[tuple[int, int]]:
+def padtype_to_pads(
+    in_shape: Sequence[int], window_shape: Sequence[int], window_strides: Sequence[int], padding: str
+) -> list[tuple[int, int]]:
     """Edges for "SAME", which keeps `size / stride` places, "SAME_LOWER", or "VALID".
 
     >>> padtype_to_pads((5,), (3,), (1,), "SAME")
@@ -486,15 +514,20 @@ def padtype_to_pads(in_shape: Sequence[int], window_shape: Sequence[int], window
         return [(0, 0)] * len(in_shape)
     if padding.upper() not in ("SAME", "SAME_LOWER"):
         raise ShapeError(f"padding {padding!r}", hint='"SAME", "SAME_LOWER", "VALID" or pairs of numbers')
-    total = [_max(((-(-d // s)) - 1) * s + k - d, 0) for d, k, s in zip(in_shape, window_shape, window_strides, strict=True)]
+    total = [
+        _max(((-(-d // s)) - 1) * s + k - d, 0) for d, k, s in zip(in_shape, window_shape, window_strides, strict=True)
+    ]
     return [(t // 2, t - t // 2) if padding.upper() == "SAME" else (t - t // 2, t // 2) for t in total]
 
 
 def conv_general_dilated(
-    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None, rhs_dilation: Sequence[int] | None = None,
-    dimension_numbers: Any = None, feature_group_count: int = 1, batch_group_count: int = 1, precision: Any = None, preferred_element_type: Any = None,
+    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None, feature_group_count: int = 1, batch_group_count: int = 1, precision: Any = None,
+    preferred_element_type: Any = None,
 ) -> Any:  # fmt: skip
-    """Convolution with strides, padding, dilation of images and kernels, and groups, over any number of axes; JAX's signature.
+    """Convolution with strides, padding, dilation of images and kernels, and groups, over any number of axes; JAX's
+    signature.
 
     >>> import fdl.numpy as jnp
     >>> x, w = jnp.ones((1, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
@@ -510,11 +543,21 @@ def conv_general_dilated(
     (batch, *space, channels), (*window, inner, outer) = aval_of(x).shape, aval_of(w).shape
     if isinstance(padding, str):
         wide = [(d - 1) * s + 1 for d, s in zip(space, spread, strict=True)]
-        padding = padtype_to_pads(wide, [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)], strides, padding)
+        padding = padtype_to_pads(
+            wide, [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)], strides, padding
+        )
     groups, image_groups = int(feature_group_count), int(batch_group_count)
-    if _min(groups, image_groups) != 1 or channels != groups * inner or outer % (groups * image_groups) or batch % image_groups:
+    if (
+        _min(groups, image_groups) != 1
+        or channels != groups * inner
+        or outer % (groups * image_groups)
+        or batch % image_groups
+    ):
         raise ShapeError(
-            f"conv: images {aval_of(lhs).describe()}, kernels {aval_of(rhs).describe()}, {groups} feature groups, {image_groups} batch groups",
+            (
+                f"conv: images {aval_of(lhs).describe()}, kernels {aval_of(rhs).describe()}, "
+                f"{groups} feature groups, {image_groups} batch groups"
+            ),
             why="channels in are groups times the kernel's, channels out and the batch are multiples of groups",
         )
     count = groups * image_groups
@@ -525,7 +568,9 @@ def conv_general_dilated(
         x = ops.move_axis(ops.reshape(x, (batch, *space, count, inner)), n + 1, 0)
     edges = [(int(a), int(b)) for a, b in padding]
     w = ops.move_axis(ops.reshape(w, (*window, inner, count, outer // count)), n + 1, 0)
-    out = ops.move_axis(ops.conv_spread(x, w, spread, edges, strides, dilation), 0, n + 1)  # (batch, *places, groups, out)
+    out = ops.move_axis(
+        ops.conv_spread(x, w, spread, edges, strides, dilation), 0, n + 1
+    )  # (batch, *places, groups, out)
     out = ops.reshape(out, (*aval_of(out).shape[:-2], outer))
     if preferred_element_type is not None:
         out = ops.convert(out, dtypes.canonical(preferred_element_type))
@@ -545,7 +590,8 @@ def conv(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any) -> Any
 
 
 def reduce_window(
-    operand: Any, init_value: Any, computation: Any, window_dimensions: Sequence[int], window_strides: Sequence[int] | None = None, padding: Any = "VALID",
+    operand: Any, init_value: Any, computation: Any, window_dimensions: Sequence[int],
+    window_strides: Sequence[int] | None = None, padding: Any = "VALID",
     base_dilation: Sequence[int] | None = None, window_dilation: Sequence[int] | None = None,
 ) -> Any:  # fmt: skip
     """Sums, maxima or minima over windows; `computation` is `add`, `max` or `min` of this module.
@@ -561,11 +607,21 @@ def reduce_window(
     shape = aval_of(operand).shape
     n = len(shape)
     strides, spread, dilation = (tuple(v or (1,) * n) for v in (window_strides, base_dilation, window_dilation))
-    if any(len(v) != n for v in (window_dimensions, strides, spread, dilation)) or (not isinstance(padding, str) and len(padding) != n):
-        raise ShapeError(f"reduce_window: windows {tuple(window_dimensions)} with strides {strides} of {aval_of(operand).describe()}", why="each has one number an axis")
+    if any(len(v) != n for v in (window_dimensions, strides, spread, dilation)) or (
+        not isinstance(padding, str) and len(padding) != n
+    ):
+        raise ShapeError(
+            (
+                f"reduce_window: windows {tuple(window_dimensions)} with strides {strides} of "
+                f"{aval_of(operand).describe()}"
+            ),
+            why="each has one number an axis",
+        )
     reach = [(k - 1) * d + 1 for k, d in zip(window_dimensions, dilation, strict=True)]
     if isinstance(padding, str):
-        padding = padtype_to_pads([(d - 1) * s + 1 for d, s in zip(shape, spread, strict=True)], reach, strides, padding)
+        padding = padtype_to_pads(
+            [(d - 1) * s + 1 for d, s in zip(shape, spread, strict=True)], reach, strides, padding
+        )
     fill = ops.convert(as_operand(init_value), aval_of(operand).dtype)
     x = ops.pad(operand, fill, [(int(a), int(b), s - 1) for (a, b), s in zip(padding, spread, strict=True)])
     kind = "add" if computation is add else "max" if computation is max else "min"
@@ -573,12 +629,20 @@ def reduce_window(
 
 
 __all__ = [
-    "ConvDimensionNumbers", "RoundingMethod", "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size", "batch_matmul", "bitwise_and", "bitwise_not",
-    "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim", "broadcasted_iota", "ceil", "clamp", "concatenate", "cond", "conv",
-    "conv_dimension_numbers", "conv_general_dilated", "convert_element_type", "cos", "div", "dot", "dot_general", "dynamic_index_in_dim",
-    "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "exp", "expand_dims", "expm1",
-    "floor", "fori_loop", "full", "full_like", "ge", "gt", "index_in_dim", "integer_pow", "iota", "is_finite", "le", "log", "log1p", "logistic", "lt",
-    "map", "max", "min", "mul", "ne", "neg", "pad", "padtype_to_pads", "pmean", "pow", "psum", "reciprocal", "reduce_max", "reduce_min", "reduce_sum",
-    "reduce_window", "rem", "reshape", "rev", "round", "rsqrt", "scan", "select", "shift_left", "shift_right_arithmetic", "sign", "sin", "slice",
-    "slice_in_dim", "sqrt", "square", "squeeze", "stop_gradient", "sub", "switch", "tan", "tanh", "top_k", "transpose", "while_loop",
+    "ConvDimensionNumbers", "RoundingMethod", "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size",
+    "batch_matmul", "bitwise_and", "bitwise_not",
+    "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim", "broadcasted_iota", "ceil", "clamp", "concatenate",
+    "cond", "conv",
+    "conv_dimension_numbers", "conv_general_dilated", "convert_element_type", "cos", "div", "dot", "dot_general",
+    "dynamic_index_in_dim",
+    "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "exp",
+    "expand_dims", "expm1",
+    "floor", "fori_loop", "full", "full_like", "ge", "gt", "index_in_dim", "integer_pow", "iota", "is_finite", "le",
+    "log", "log1p", "logistic", "lt",
+    "map", "max", "min", "mul", "ne", "neg", "pad", "padtype_to_pads", "pmean", "pow", "psum", "reciprocal",
+    "reduce_max", "reduce_min", "reduce_sum",
+    "reduce_window", "rem", "reshape", "rev", "round", "rsqrt", "scan", "select", "shift_left",
+    "shift_right_arithmetic", "sign", "sin", "slice",
+    "slice_in_dim", "sqrt", "square", "squeeze", "stop_gradient", "sub", "switch", "tan", "tanh", "top_k", "transpose",
+    "while_loop",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Optimizers as pairs of pure functions.
 
-`opt = adam(1e-3)`; `state = opt.init(params)`; `params, state = opt.update(grads, state, params)`.  Params are any tree of arrays.
-Each update is written for one leaf; all leaves are updated by one graph function.
+`opt = adam(1e-3)`; `state = opt.init(params)`; `params, state = opt.update(grads, state, params)`. Params are any tree
+of arrays. Each update is written for one leaf; all leaves are updated by one graph function.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ def _optimizer(slots: int, step: Callable[..., tuple[Any, ...]]) -> Optimizer:
     """An optimizer with `slots` arrays of state a leaf: `step(count, g, p, *state) -> (p, *state)`."""
 
     def init(params: Any) -> dict[str, Any]:
-        return {"count": full((), 0, int32), "slots": tuple(tree_map(lambda p: zeros_like(_strong(p)), params) for _ in range(slots))}
+        return {
+            "count": full((), 0, int32),
+            "slots": tuple(tree_map(lambda p: zeros_like(_strong(p)), params) for _ in range(slots)),
+        }
 
     def step_all(grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
         count = ops.add(state["count"], 1)
@@ -52,7 +55,8 @@ def _strong(x: Any) -> Any:
 
 
 def sgd(learning_rate: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0) -> Optimizer:
-    """Stochastic gradient descent, with momentum (Sutskever et al., 2013, as in PyTorch: `v = momentum * v + g; p -= lr * v`).
+    """Stochastic gradient descent, with momentum (Sutskever et al., 2013, as in PyTorch: `v = momentum * v + g; p -= lr
+    * v`).
 
     >>> opt = sgd(0.1)
     >>> params, _ = opt.update(2.0, opt.init(1.0), 1.0)
@@ -82,7 +86,9 @@ def momentum(learning_rate: float, decay: float = 0.9, nesterov: bool = False) -
     return sgd(learning_rate, decay, nesterov)
 
 
-def _adam_step(learning_rate: float, b1: float, b2: float, eps: float, weight_decay: float) -> Callable[..., tuple[Any, ...]]:
+def _adam_step(
+    learning_rate: float, b1: float, b2: float, eps: float, weight_decay: float
+) -> Callable[..., tuple[Any, ...]]:
     def step(count: Any, g: Any, p: Any, m: Any, v: Any) -> tuple[Any, ...]:
         dtype = aval_of(p).dtype
         t = ops.convert(count, dtype)
@@ -109,7 +115,9 @@ def adam(learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 
     return _optimizer(2, _adam_step(learning_rate, b1, b2, eps, 0.0))
 
 
-def adamw(learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Optimizer:
+def adamw(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01
+) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2).
 
     >>> opt = adamw(0.1, weight_decay=0.1)

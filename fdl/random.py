@@ -1,7 +1,7 @@
 """Random numbers from explicit keys, as in JAX: the same key gives the same numbers everywhere.
 
-A key is a uint32 array of two words (and more axes in front for a batch of keys); bits come from Philox 4x32-10, see `fdl.ops.random`.
-The upper counter words separate what a key is used for: numbers, splitting, folding in.
+A key is a uint32 array of two words (and more axes in front for a batch of keys); bits come from Philox 4x32-10, see
+`fdl.ops.random`. The upper counter words separate what a key is used for: numbers, splitting, folding in.
 """
 
 from __future__ import annotations
@@ -98,7 +98,10 @@ def bits(key: Any, shape: Any = (), dtype: Any = dtypes.uint32) -> Any:
     _checked(key, "bits")
     if target == dtypes.uint64:
         words = ops.convert(random_bits(key, _counter(key, 0, _NUMBERS), (*shape, 2)), dtypes.uint64)
-        low, high = (ops.reshape(ops.slice_in_dim(words, i, i + 1, aval_of(words).ndim - 1), aval_of(words).shape[:-1]) for i in (0, 1))
+        low, high = (
+            ops.reshape(ops.slice_in_dim(words, i, i + 1, aval_of(words).ndim - 1), aval_of(words).shape[:-1])
+            for i in (0, 1)
+        )
         return ops.bitwise_or(low, ops.shift_left(high, 32))
     return ops.cast(random_bits(key, _counter(key, 0, _NUMBERS), shape), target)
 
@@ -124,7 +127,9 @@ def uniform(key: Any, shape: Any = (), dtype: Any = dtypes.float32, minval: Any 
         unit = ops.mul(ops.convert(ops.shift_right(bits(key, shape), 8), dtypes.float32), 2.0**-24)
     low, high = (ops.cast(array(v), aval_of(unit).dtype) for v in (minval, maxval))
     scaled = ops.add(ops.mul(unit, ops.sub(high, low)), low)
-    inside = ops.select(ops.less(scaled, high), scaled, low) if minval != 0.0 or maxval != 1.0 else unit  # rounding may reach maxval
+    inside = (
+        ops.select(ops.less(scaled, high), scaled, low) if minval != 0.0 or maxval != 1.0 else unit
+    )  # rounding may reach maxval
     return ops.cast(inside, target)
 
 
@@ -141,9 +146,30 @@ def normal(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
     return ops.cast(ops.mul(_erf_inv(u), math.sqrt(2)), target)
 
 
-# Coefficients: M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2010; central part and tail, single precision.
-_CENTRAL = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941)
-_TAIL = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682)
+# Coefficients: M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2010; central part and tail, single
+# precision.
+_CENTRAL = (
+    2.81022636e-08,
+    3.43273939e-07,
+    -3.5233877e-06,
+    -4.39150654e-06,
+    0.00021858087,
+    -0.00125372503,
+    -0.00417768164,
+    0.246640727,
+    1.50140941,
+)
+_TAIL = (
+    -0.000200214257,
+    0.000100950558,
+    0.00134934322,
+    -0.00367342844,
+    0.00573950773,
+    -0.0076224613,
+    0.00943887047,
+    1.00167406,
+    2.83297682,
+)
 
 
 def _erf_inv(x: Any) -> Any:
@@ -189,7 +215,8 @@ def randint(key: Any, shape: Any, minval: int, maxval: int, dtype: Any = dtypes.
 
 
 def permutation(key: Any, x: Any) -> Any:
-    """The numbers below `x`, or the elements of `x` along its first axis, in random order: Fisher and Yates' shuffle (Knuth 3.4.2, P).
+    """The numbers below `x`, or the elements of `x` along its first axis, in random order: Fisher and Yates' shuffle
+    (Knuth 3.4.2, P).
 
     >>> sorted(permutation(key(0), 5).tolist())
     [0, 1, 2, 3, 4]
@@ -244,7 +271,9 @@ def rademacher(key: Any, shape: Any = (), dtype: Any = dtypes.int32) -> Any:
     >>> sorted(set(rademacher(key(0), (20,)).tolist()))
     [-1, 1]
     """
-    return ops.cast(ops.sub(ops.mul(2, ops.convert(bernoulli(key, 0.5, sizes(shape)), dtypes.int32)), 1), dtypes.canonical(dtype))
+    return ops.cast(
+        ops.sub(ops.mul(2, ops.convert(bernoulli(key, 0.5, sizes(shape)), dtypes.int32)), 1), dtypes.canonical(dtype)
+    )
 
 
 def choice(key: Any, x: Any, shape: Any = (), replace: bool = True) -> Any:

@@ -30,7 +30,9 @@ def _erf_inverse(x: Any) -> Any:
     near = ops.less(size, 0.5)
     error = ops.select(near, ops.sub(ops.erf(y), x), ops.mul(ops.sign(x), ops.sub(left, ops.erfc(ops.abs(y)))))
     y = ops.sub(y, ops.div(error, ops.mul(ops.exp(ops.neg(ops.mul(y, y))), 2 / math.sqrt(math.pi))))
-    return ops.select(ends, ops.select(ops.equal(size, 1), ops.mul(x, math.inf), math.nan), ops.select(ops.equal(x, 0), x, y))
+    return ops.select(
+        ends, ops.select(ops.equal(size, 1), ops.mul(x, math.inf), math.nan), ops.select(ops.equal(x, 0), x, y)
+    )
 
 
 @_erf_inverse.defjvp
@@ -57,7 +59,9 @@ def xlogy(x: Any, y: Any) -> Any:
     """
     x, y = promote(x, y, to_float=True)
     x, y = _together(x, y)
-    zero = ops.bitwise_and(ops.equal(x, 0), ops.bitwise_or(ops.less_equal(y, 0), ops.equal(y, math.inf)))  # elsewhere the logarithm is x's slope
+    zero = ops.bitwise_and(
+        ops.equal(x, 0), ops.bitwise_or(ops.less_equal(y, 0), ops.equal(y, math.inf))
+    )  # elsewhere the logarithm is x's slope
     return ops.select(zero, 0, ops.mul(x, ops.log(ops.select(zero, 1, y))))
 
 
@@ -146,7 +150,16 @@ _MIDDLE = (
         133.14166789178437745,
         3.387132872796366608,
     ),
-    (5226.495278852854561, 28729.085735721942674, 39307.89580009271061, 21213.794301586595867, 5394.1960214247511077, 687.1870074920579083, 42.313330701600911252, 1.0),
+    (
+        5226.495278852854561,
+        28729.085735721942674,
+        39307.89580009271061,
+        21213.794301586595867,
+        5394.1960214247511077,
+        687.1870074920579083,
+        42.313330701600911252,
+        1.0,
+    ),
 )
 _SIDES = (
     (
@@ -195,7 +208,9 @@ _TAILS = (
 
 
 def _quantile(q: Any, tail: Any) -> Any:
-    """Algorithm AS 241 (Wichura, 1988), exact to 16 digits: the place of a standard normal distribution at 1/2 + q, whose smaller side is `tail`."""
+    """Algorithm AS 241 (Wichura, 1988), exact to 16 digits: the place of a standard normal distribution at 1/2 + q,
+    whose smaller side is `tail`.
+    """
     middle = ops.less_equal(ops.abs(q), 0.425)
     near = ops.mul(q, _ratio(ops.sub(0.180625, ops.mul(q, q)), *_MIDDLE))
     r = ops.sqrt(ops.neg(ops.log(ops.select(ops.bitwise_or(middle, ops.less_equal(tail, 0)), 0.05, tail))))
@@ -228,7 +243,10 @@ def _log_ndtr(x: Any) -> Any:
     for k in range(1, 13):
         term = ops.mul(ops.mul(term, r), -(2 * k - 1))
         series = ops.add(series, term)
-    tail = ops.add(ops.sub(ops.mul(ops.mul(far, far), -0.5), ops.add(ops.log(ops.neg(far)), 0.5 * math.log(2 * math.pi))), ops.log(series))
+    tail = ops.add(
+        ops.sub(ops.mul(ops.mul(far, far), -0.5), ops.add(ops.log(ops.neg(far)), 0.5 * math.log(2 * math.pi))),
+        ops.log(series),
+    )
     return ops.select(low, tail, near)
 
 
@@ -238,7 +256,9 @@ def betaln(a: Any, b: Any) -> Any:
     >>> round(float(betaln(2.0, 3.0)), 4)
     -2.4849
     """
-    return in_double(lambda a, b: ops.sub(ops.add(gammaln(a), gammaln(b)), gammaln(ops.add(a, b))))(*promote(a, b, to_float=True))
+    return in_double(lambda a, b: ops.sub(ops.add(gammaln(a), gammaln(b)), gammaln(ops.add(a, b))))(
+        *promote(a, b, to_float=True)
+    )
 
 
 def zeta(s: Any, q: Any) -> Any:
@@ -256,9 +276,14 @@ def _zeta(s: Any, q: Any) -> Any:
     """Below 0, terms up to the first positive one are those of a sum from the other side, with the sign of (-1)**s."""
     left, whole = ops.less(q, 0), ops.equal(s, ops.floor(s))
     fraction = ops.select(left, ops.sub(q, ops.floor(q)), q)
-    back = ops.sub(_zeta_right(s, ops.select(left, ops.sub(1, fraction), 1)), _zeta_right(s, ops.select(left, ops.sub(1, q), 1)))
+    back = ops.sub(
+        _zeta_right(s, ops.select(left, ops.sub(1, fraction), 1)), _zeta_right(s, ops.select(left, ops.sub(1, q), 1))
+    )
     odd = ops.not_equal(ops.rem(s, 2), 0)
-    value = ops.add(_zeta_right(s, ops.select(ops.equal(fraction, 0), 1, fraction)), ops.select(left, ops.select(odd, ops.neg(back), back), 0))
+    value = ops.add(
+        _zeta_right(s, ops.select(ops.equal(fraction, 0), 1, fraction)),
+        ops.select(left, ops.select(odd, ops.neg(back), back), 0),
+    )
     value = ops.select(ops.bitwise_and(left, ops.bitwise_not(whole)), math.nan, value)
     value = ops.select(ops.bitwise_and(ops.less_equal(q, 0), ops.equal(q, ops.floor(q))), math.inf, value)
     value = ops.select(ops.equal(s, 1), math.inf, ops.select(ops.less(s, 1), math.nan, value))
@@ -283,7 +308,9 @@ def _zeta_right(s: Any, q: Any) -> Any:
     for j, c in enumerate((1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000)):
         tail = ops.add(tail, ops.mul(factor, c))
         factor = ops.div(ops.mul(factor, ops.mul(ops.add(t, 2 * j + 1), ops.add(t, 2 * j + 2))), ops.mul(end, end))
-    distant = ops.mul(ops.add(ops.div(1, ops.sub(s, 1)), ops.div(0.5, place)), ops.pow(ops.select(far, place, 1), ops.sub(1, s)))
+    distant = ops.mul(
+        ops.add(ops.div(1, ops.sub(s, 1)), ops.div(0.5, place)), ops.pow(ops.select(far, place, 1), ops.sub(1, s))
+    )
     return ops.select(far, distant, ops.add(total, ops.select(large, 0, tail)))
 
 
@@ -299,8 +326,8 @@ def polygamma(n: int, x: Any) -> Any:
     return ops.mul(zeta(ops.full(aval_of(x).shape, n + 1, aval_of(x).dtype), x), (-1.0) ** (n + 1) * math.factorial(n))
 
 
-# exp(-x) sqrt(x) I(x) of orders 0 and 1: from 16 on by powers of 16 / x, and from 6 to 16 by those of (96 / x - 11) / 5, to 2^-56 and 2^-53; least squares with the weights of a
-# smallest largest error
+# exp(-x) sqrt(x) I(x) of orders 0 and 1: from 16 on by powers of 16 / x, and from 6 to 16 by those of (96 / x - 11) /
+# 5, to 2^-56 and 2^-53; least squares with the weights of a smallest largest error
 _FAR_0 = (
     0.3989422804014327,
     0.003116736565634826,
@@ -371,17 +398,26 @@ _MIDDLE_1 = (
     -1.9333419932850628e-11,
     2.144819341281523e-13,
 )
-_NEAR_0, _NEAR_1 = (tuple(0.5 ** (2 * k + order) / (math.factorial(k) * math.factorial(k + order)) for k in range(22)) for order in (0, 1))
+_NEAR_0, _NEAR_1 = (
+    tuple(0.5 ** (2 * k + order) / (math.factorial(k) * math.factorial(k + order)) for k in range(22))
+    for order in (0, 1)
+)
 
 
 def _bessel(x: Any, near: tuple[float, ...], middle: tuple[float, ...], far: tuple[float, ...]) -> tuple[Any, Any, Any]:
-    """Whether |x| is below 6; `exp(-|x|) I(|x|)` there (of order 1, over |x|) by the power series, whose terms are all positive; and beyond by polynomials of 1 / |x|."""
+    """Whether |x| is below 6; `exp(-|x|) I(|x|)` there (of order 1, over |x|) by the power series, whose terms are all
+    positive; and beyond by polynomials of 1 / |x|.
+    """
     size = ops.abs(x)
     small = ops.less(size, 6)
     inner, outer = ops.select(small, size, 0), ops.select(small, 6, size)
     series = ops.mul(polynomial(ops.mul(inner, inner), near), ops.exp(ops.neg(inner)))
     between = polynomial(ops.mul(ops.sub(ops.div(96, outer), 11), 0.2), middle)
-    return small, series, ops.div(ops.select(ops.less(outer, 16), between, polynomial(ops.div(16, outer), far)), ops.sqrt(outer))
+    return (
+        small,
+        series,
+        ops.div(ops.select(ops.less(outer, 16), between, polynomial(ops.div(16, outer), far)), ops.sqrt(outer)),
+    )
 
 
 @custom_jvp
@@ -461,7 +497,8 @@ def i1e(x: Any) -> Any:
 
 
 __all__ = [
-    "betaln", "digamma", "entr", "erf", "erfc", "erfinv", "expit", "gammainc", "gammaincc", "gammaln", "i0", "i0e", "i1", "i1e",
+    "betaln", "digamma", "entr", "erf", "erfc", "erfinv", "expit", "gammainc", "gammaincc", "gammaln", "i0", "i0e",
+    "i1", "i1e",
     "log_ndtr", "logit", "ndtr", "ndtri", "polygamma", "xlog1py",
     "xlogy", "zeta",
 ]  # fmt: skip

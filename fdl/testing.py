@@ -15,7 +15,14 @@ from fdl.core.pytree import tree_flatten
 from fdl.transforms import jvp, vjp, vmap
 from fdl.transforms.lazy import flush, programs
 
-__all__ = ["assert_max_traces", "check_batching", "check_grads", "count_compilations", "count_native_calls", "count_programs"]
+__all__ = [
+    "assert_max_traces",
+    "check_batching",
+    "check_grads",
+    "count_compilations",
+    "count_native_calls",
+    "count_programs",
+]
 
 
 def _leaves(tree: Any) -> list[np.ndarray[Any, Any]]:
@@ -26,7 +33,14 @@ def _random_like(leaves: Sequence[np.ndarray[Any, Any]], rng: np.random.Generato
     return [rng.uniform(-1, 1, x.shape).astype(x.dtype) for x in leaves]
 
 
-def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 1, modes: Sequence[str] = ("fwd", "rev"), eps: float | None = None, rtol: float | None = None) -> None:
+def check_grads(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    order: int = 1,
+    modes: Sequence[str] = ("fwd", "rev"),
+    eps: float | None = None,
+    rtol: float | None = None,
+) -> None:
     """Compare derivatives of `f` at float arguments with central differences, in random directions, to the given order.
 
     Raises AssertionError with both numbers where they differ.  float64 arguments are checked to 1e-6, others to 2e-2.
@@ -52,7 +66,9 @@ def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 1, mode
     if "fwd" in modes:
         _, found = jvp(f, primals, directions)
         for got, want in zip(_leaves(found), expected, strict=True):
-            np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance, err_msg="forward derivative and central difference differ")
+            np.testing.assert_allclose(
+                got, want, rtol=tolerance, atol=tolerance, err_msg="forward derivative and central difference differ"
+            )
     if "rev" in modes:
         outs, pull = vjp(f, *primals)
         out_leaves, out_tree = tree_flatten(outs)
@@ -60,7 +76,9 @@ def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 1, mode
         cts = _leaves(pull(out_tree.unflatten(map(from_numpy, weights))))
         left = sum(float(np.sum(w * e)) for w, e in zip(weights, expected, strict=True))
         right = sum(float(np.sum(ct.astype(np.float64) * t)) for ct, t in zip(cts, tangents, strict=True))
-        np.testing.assert_allclose(right, left, rtol=tolerance, atol=tolerance, err_msg="reverse derivative and central difference differ")
+        np.testing.assert_allclose(
+            right, left, rtol=tolerance, atol=tolerance, err_msg="reverse derivative and central difference differ"
+        )
     if order > 1:
         check_grads(lambda *xs: jvp(f, xs, directions)[1], args, order - 1, modes, eps, rtol)
 
@@ -74,17 +92,23 @@ def check_batching(f: Callable[..., Any], args: Sequence[Any], size: int = 3, rt
     rng = np.random.default_rng(0)
     leaves, tree = tree_flatten(tuple(args))
     values = [np.asarray(x) for x in leaves]
-    stacked = [np.stack([v * s if dtypes.is_float(v.dtype) else v for s in rng.uniform(0.5, 1.5, size)]).astype(v.dtype) for v in values]
+    stacked = [
+        np.stack([v * s if dtypes.is_float(v.dtype) else v for s in rng.uniform(0.5, 1.5, size)]).astype(v.dtype)
+        for v in values
+    ]
     mapped = _leaves(vmap(f)(*tree.unflatten(map(from_numpy, stacked))))
     for i in range(size):
         one = _leaves(f(*tree.unflatten(from_numpy(s[i]) for s in stacked)))
         for got, want in zip(mapped, one, strict=True):
-            np.testing.assert_allclose(got[i], want, rtol=rtol, atol=rtol, err_msg=f"vmap and a loop differ in lane {i}")
+            np.testing.assert_allclose(
+                got[i], want, rtol=rtol, atol=rtol, err_msg=f"vmap and a loop differ in lane {i}"
+            )
 
 
 @contextlib.contextmanager
 def assert_max_traces(limit: int) -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    """Wrap functions with what this yields; AssertionError if they run, and so are traced, more than `limit` times in the block.
+    """Wrap functions with what this yields; AssertionError if they run, and so are traced, more than `limit` times in
+    the block.
 
     >>> import fdl
     >>> with assert_max_traces(1) as counted:
@@ -120,7 +144,8 @@ def count_compilations() -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def count_native_calls() -> Iterator[Callable[[], int]]:
-    """Yields a function that says how many compiled programs the recorder has run in the block; what was recorded before runs first.
+    """Yields a function that says how many compiled programs the recorder has run in the block; what was recorded
+    before runs first.
 
     Calls of jitted functions are not counted.
 
@@ -136,7 +161,8 @@ def count_native_calls() -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def count_programs() -> Iterator[Callable[[], int]]:
-    """Yields a function that says how many programs, different by structure, were recorded and run for the first time in the block.
+    """Yields a function that says how many programs, different by structure, were recorded and run for the first time
+    in the block.
 
     >>> import fdl.numpy as jnp
     >>> with count_programs() as seen:

@@ -16,7 +16,14 @@ from fdl.core.pytree import (
     tree_unflatten,
 )
 
-flatten, leaves, map, paths, structure, unflatten = tree_flatten, tree_leaves, tree_map, tree_paths, tree_structure, tree_unflatten
+flatten, leaves, map, paths, structure, unflatten = (
+    tree_flatten,
+    tree_leaves,
+    tree_map,
+    tree_paths,
+    tree_structure,
+    tree_unflatten,
+)
 
 
 def reduce(f: Callable[[Any, Any], Any], tree: Any, *initial: Any) -> Any:

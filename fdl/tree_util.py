@@ -31,7 +31,8 @@ def register_pytree_node(cls: type, flatten: Any, unflatten: Any) -> None:
 
 
 def register_pytree_node_class(cls: type) -> type:
-    """Make a class with `tree_flatten(self)` and `tree_unflatten(cls, aux, children)` a container; usable as a decorator.
+    """Make a class with `tree_flatten(self)` and `tree_unflatten(cls, aux, children)` a container; usable as a
+    decorator.
 
     >>> @register_pytree_node_class
     ... class Box:

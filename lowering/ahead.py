@@ -1,8 +1,9 @@
 """Reading ahead: a loop that computes much for each element asks for the pages that it will reach soon.
 
-A core looks some hundred instructions ahead.  Where an element takes a hundred of them, the next page's address is not asked for before it is needed, and each
-page of 4 KiB costs the whole walk through the page tables: in a virtual machine that took three times as long as the work of a page.  Prefetching one
-line two pages ahead starts the walk in time.  Where nothing is large enough, kernels stay as they are.
+A core looks some hundred instructions ahead. Where an element takes a hundred of them, the next page's address is not
+asked for before it is needed, and each page of 4 KiB costs the whole walk through the page tables: in a virtual machine
+that took three times as long as the work of a page. Prefetching one line two pages ahead starts the walk in time. Where
+nothing is large enough, kernels stay as they are.
 """
 
 from __future__ import annotations
@@ -20,11 +21,19 @@ _MAX_PAGES = 8  # of a row
 
 
 def streams_of(nodes: Sequence[Node], local: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
-    """The places that nodes walk through, one for each buffer and way through it; none where they are few bytes or too many places."""
+    """The places that nodes walk through, one for each buffer and way through it; none where they are few bytes or too
+    many places.
+    """
     found: dict[tuple[Buffer, tuple[tuple[LoopVar, int], ...]], Index] = {}
     for n in nodes:
         loads = [e.attr for e in walk(n.expressions()) if e.op == "load"]
-        stores = [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)] if isinstance(n, OneStore) else []
+        stores = (
+            [(s.buffer, s.offset) for s in n.stores]
+            if isinstance(n, Map)
+            else [(n.store, n.offset)]
+            if isinstance(n, OneStore)
+            else []
+        )
         for b, index in [*loads, *stores]:
             if b not in local and all(isinstance(a, LoopVar) for a, _ in index.terms):
                 found.setdefault((b, index.terms), index)
@@ -34,7 +43,9 @@ def streams_of(nodes: Sequence[Node], local: Collection[Buffer] = ()) -> list[tu
 
 
 def along(n: Map, but: Collection[Buffer] = ()) -> tuple[int, list[tuple[Buffer, Index]]]:
-    """For a map whose innermost loop crosses pages: steps of that loop in a page, and what to ask for when it begins a page, but for these buffers."""
+    """For a map whose innermost loop crosses pages: steps of that loop in a page, and what to ask for when it begins a
+    page, but for these buffers.
+    """
     if not n.space:
         return 0, []
     inner = space_vars(len(n.space))[-1].terms[0][0]
@@ -46,7 +57,9 @@ def along(n: Map, but: Collection[Buffer] = ()) -> tuple[int, list[tuple[Buffer,
 
 
 def by_rows(n: Nest | Map, but: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
-    """What to ask for at the start of each row of a nest, or of a map whose rows are shorter than a page, but for these buffers."""
+    """What to ask for at the start of each row of a nest, or of a map whose rows are shorter than a page, but for these
+    buffers.
+    """
     outer, local = (n.outer, [*n.locals, *but]) if isinstance(n, Nest) else (n.space[:-1], but)
     if not outer:
         return []

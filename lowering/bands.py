@@ -1,9 +1,11 @@
-"""Bands: stages whose iterations belong together run one after another for each iteration, so that what lies between them stays in a core's cache.
+"""Bands: stages whose iterations belong together run one after another for each iteration, so that what lies between
+them stays in a core's cache.
 
-Attention is a chain of batches of products and of rows: for one head, scores are made, normalised, and multiplied by values.  Stage by stage, the scores of
-all heads go to memory and come back; as a band, a thread takes one head from end to end, and the scores of that head alone exist.  A band is a loop over slabs: each
-buffer that its stages share is cut into as many slabs as the band has iterations, and an iteration touches its own slab alone.
-The stages are called as before, on a part of their first loop: bits do not change.
+Attention is a chain of batches of products and of rows: for one head, scores are made, normalised, and multiplied by
+values. Stage by stage, the scores of all heads go to memory and come back; as a band, a thread takes one head from end
+to end, and the scores of that head alone exist. A band is a loop over slabs: each buffer that its stages share is cut
+into as many slabs as the band has iterations, and an iteration touches its own slab alone. The stages are called as
+before, on a part of their first loop: bits do not change.
 """
 
 from __future__ import annotations
@@ -43,19 +45,28 @@ from fdl.lowering.reindex import all_nodes, mapped, places_read, reindexed, rena
 _LEAST = 8  # iterations, so that threads have equal shares
 _SAVED = 1 << 19  # bytes that never go to memory, from which a band pays
 _MOST = 3 << 19  # bytes of an iteration that stay in a core's second cache
-_BRIEF = 4  # stages: what lives no longer and does not fit takes more memory in a band, which must be no more than the band saves
+# stages: what lives no longer and does not fit takes more memory in a band, which must be no more than the band saves
+_BRIEF = 4
 _COUNTERS = 4  # step counters of a band
 
 
 def band_stages(program: Program) -> Program:
-    """Runs of stages that begin with a batch of products, or with a product and what comes before it alone, become bands."""
+    """Runs of stages that begin with a batch of products, or with a product and what comes before it alone, become
+    bands.
+    """
     reads = used(program.nodes)
     writes = Counter(b for n in all_nodes(program.nodes) if not n.nested() for b in n.writes())
     buffers = list(program.buffers)
-    return dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _banded(nodes, reads, writes, buffers, program.exprs)), buffers=buffers)
+    return dataclasses.replace(
+        program,
+        nodes=mapped(program.nodes, lambda nodes: _banded(nodes, reads, writes, buffers, program.exprs)),
+        buffers=buffers,
+    )
 
 
-def _banded(nodes: Sequence[Node], reads: Counter[Buffer], writes: Counter[Buffer], buffers: list[Buffer], exprs: Interner) -> list[Node]:
+def _banded(
+    nodes: Sequence[Node], reads: Counter[Buffer], writes: Counter[Buffer], buffers: list[Buffer], exprs: Interner
+) -> list[Node]:
     out: list[Node] = []
     run: _Run | None = None
     for n in nodes:
@@ -75,7 +86,9 @@ def _banded(nodes: Sequence[Node], reads: Counter[Buffer], writes: Counter[Buffe
     return out + (run.result(reads, writes) if run is not None else [])
 
 
-def _with_prologue(dot: Dot, out: list[Node], reads: Counter[Buffer], writes: Counter[Buffer], buffers: list[Buffer], exprs: Interner) -> _Run | None:
+def _with_prologue(
+    dot: Dot, out: list[Node], reads: Counter[Buffer], writes: Counter[Buffer], buffers: list[Buffer], exprs: Interner
+) -> _Run | None:
     """A run of what a product alone reads and the product, taken from the stages before it."""
     found = find_prologue(dot, out, reads, writes, buffers, exprs)
     if found is None:
@@ -101,15 +114,23 @@ class _Run:
         self.inside: dict[Buffer, bool] = {}  # whether each buffer is touched in the iteration's own slab only
         self.written: set[Buffer] = set()
         self.read: set[Buffer] = set()
-        self.steps: dict[tuple[int, int], int] = {}  # by how many iterations a step of a counter is, and how often it steps: its depth
+        self.steps: dict[
+            tuple[int, int], int
+        ] = {}  # by how many iterations a step of a counter is, and how often it steps: its depth
 
     def takes(self, n: Node) -> bool:
-        """Join the stage to the run, if each iteration stays among its own slabs where another stage writes.  What two stages only write, they write in different places."""
+        """Join the stage to the run, if each iteration stays among its own slabs where another stage writes. What two
+        stages only write, they write in different places.
+        """
         writes, reads = set(n.writes()), set(n.reads())
         for loops in self._ways(n):
             inside: dict[Buffer, bool] = {}
             for b, index, cut, guards, more in _accesses(n, loops):
-                inside[b] = inside.get(b, True) and b.size % self.count == 0 and cut.stay(index, b.size // self.count, guards, more)
+                inside[b] = (
+                    inside.get(b, True)
+                    and b.size % self.count == 0
+                    and cut.stay(index, b.size // self.count, guards, more)
+                )
             shared = [b for b in inside if (b in writes and b in self.read) or (b in self.written and b in reads)]
             if not all(inside[b] and self.inside[b] for b in shared):
                 continue
@@ -124,14 +145,27 @@ class _Run:
 
     def stands_aside(self, n: Node) -> bool:
         """Whether a number can be computed before the run as well."""
-        return isinstance(n, Map) and math.prod(n.space) == 1 and not self.written.intersection(n.reads()) and not (self.written | self.read).intersection(n.writes())
+        return (
+            isinstance(n, Map)
+            and math.prod(n.space) == 1
+            and not self.written.intersection(n.reads())
+            and not (self.written | self.read).intersection(n.writes())
+        )
 
     def _ways(self, n: Node) -> Iterator[_Loops]:
         """How the loops of a stage might make up the iterations."""
         if isinstance(n, Dot):
             split = next((k for k in range(1, len(n.space) + 1) if math.prod(n.space[:k]) == self.count), None)
             if split is not None:
-                yield _Loops({v: math.prod(n.space[k + 1 : split]) for k, (v, d) in enumerate(_sizes(n.space[:split]).items()) if d > 1}, 1, _sizes(n.space, split))
+                yield _Loops(
+                    {
+                        v: math.prod(n.space[k + 1 : split])
+                        for k, (v, d) in enumerate(_sizes(n.space[:split]).items())
+                        if d > 1
+                    },
+                    1,
+                    _sizes(n.space, split),
+                )
         elif isinstance(n, (Map, Reduce, Argmax, Nest)) and n.space:
             if n.space[0] % self.count == 0:
                 yield _Loops(dict.fromkeys(_sizes(n.space[:1]), 1), n.space[0] // self.count, _sizes(n.space, 1))
@@ -146,7 +180,14 @@ class _Run:
         first: dict[Any, int] = {}
         done = 1
         while done < self.count:
-            v, d = next(((v, d) for v, d in _sizes(n.space).items() if d > 1 and v not in first and index.coefficient(v) == slab * done), (None, 0))
+            v, d = next(
+                (
+                    (v, d)
+                    for v, d in _sizes(n.space).items()
+                    if d > 1 and v not in first and index.coefficient(v) == slab * done
+                ),
+                (None, 0),
+            )
             if v is None:
                 return None
             first[v], done = done, done * d
@@ -160,7 +201,11 @@ class _Run:
             depth = self.steps.setdefault((iterations, _sizes(n.space)[v]), LAST_DEPTH - len(self.steps))
             target[v] = Index(0, ((step_var(depth), 1),))
         new, moved = reindexed(self.exprs, n.roots(), target)
-        return dataclasses.replace(n, space=tuple(loops.rest.values()), stores=[Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores])
+        return dataclasses.replace(
+            n,
+            space=tuple(loops.rest.values()),
+            stores=[Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores],
+        )
 
     def _lives(self) -> dict[Buffer, int]:
         """For how many stages each buffer has to be kept."""
@@ -191,18 +236,32 @@ class _Run:
         saved = sum(b.nbytes for b in local)
         if saved < _SAVED or sum(b.nbytes for b in found if b not in local and lives[b] <= _BRIEF) > saved:
             return self.before
-        return [Band(self.count, self.nodes, local, {d: key for key, d in self.steps.items()}, sources=list(dict.fromkeys(s for n in self.nodes for s in n.sources)))]
+        return [
+            Band(
+                self.count,
+                self.nodes,
+                local,
+                {d: key for key, d in self.steps.items()},
+                sources=list(dict.fromkeys(s for n in self.nodes for s in n.sources)),
+            )
+        ]
 
 
 def _over_what_was_read(nodes: Sequence[Node], slabs: Sequence[Buffer], exprs: Interner) -> list[Node]:
-    """The stages with some of their slabs in one: rows that a stage reads last, and writes others of the same size for, are written over.  Scores become weights."""
+    """The stages with some of their slabs in one: rows that a stage reads last, and writes others of the same size for,
+    are written over. Scores become weights.
+    """
     last = {b: place for place, n in enumerate(nodes) for b in n.reads()}
     out: list[Node] = []
     names: dict[Buffer, Buffer] = {}
     gone: set[Buffer] = set()
     for place, n in enumerate(nodes):
         for new in n.writes() if isinstance(n, (Nest, Map)) else []:
-            olds = [b for b in n.reads() if new in slabs and b in slabs and last[b] == place and (b.size, b.dtype) == (new.size, new.dtype)]
+            olds = [
+                b
+                for b in n.reads()
+                if new in slabs and b in slabs and last[b] == place and (b.size, b.dtype) == (new.size, new.dtype)
+            ]
             old = next((b for b in olds if b not in gone and _reads_before_it_writes(n, b, new)), None)
             if old is not None:
                 gone.add(old)
@@ -212,9 +271,13 @@ def _over_what_was_read(nodes: Sequence[Node], slabs: Sequence[Buffer], exprs: I
 
 
 def _reads_before_it_writes(n: Node, old: Buffer, new: Buffer) -> bool:
-    """Whether each row of one buffer is read before the same row of the other is written, or at the very element that is."""
+    """Whether each row of one buffer is read before the same row of the other is written, or at the very element that
+    is.
+    """
     body = n.body if isinstance(n, Nest) else [n]
-    place, store = next(((i, s) for i, m in enumerate(body) if isinstance(m, Map) for s in m.stores if s.buffer is new), (-1, None))
+    place, store = next(
+        ((i, s) for i, m in enumerate(body) if isinstance(m, Map) for s in m.stores if s.buffer is new), (-1, None)
+    )
     if store is None or (isinstance(n, Nest) and n.chunk) or sum(new in m.writes() for m in body) != 1:
         return False
     outer = n.outer if isinstance(n, Nest) else n.space  # type: ignore[attr-defined]
@@ -222,14 +285,19 @@ def _reads_before_it_writes(n: Node, old: Buffer, new: Buffer) -> bool:
     for i, m in enumerate(body):
         extents = extents_of(m)
         for index in places_read(m).get(old, ()):
-            if i > place or (i == place and index != store.offset) or (i < place and not in_row(index, row, outer, extents)):
+            if (
+                i > place
+                or (i == place and index != store.offset)
+                or (i < place and not in_row(index, row, outer, extents))
+            ):
                 return False
     return isinstance(n, Map) or in_row(store.offset, row, outer, extents_of(body[place]))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Loops:
-    """How loops of a stage make up an iteration: a step of the first ones is so many iterations, or `part` steps are one; the rest run inside.
+    """How loops of a stage make up an iteration: a step of the first ones is so many iterations, or `part` steps are
+    one; the rest run inside.
 
     `stepped` first loops are taken out of the stage.
     """
@@ -240,7 +308,9 @@ class _Loops:
     stepped: bool = False
 
     def stay(self, index: Index, slab: int, guards: Sequence[Expr], more: int) -> bool:
-        """Whether an address, and `more` elements after it, lie in the iteration's own slab wherever the guards hold."""
+        """Whether an address, and `more` elements after it, lie in the iteration's own slab wherever
+        the guards hold.
+        """
         if any(index.coefficient(v) * self.part != slab * iterations for v, iterations in self.first.items()):
             return False
         low = high = index.const
@@ -278,7 +348,9 @@ def _accesses(n: Node, loops: _Loops) -> Iterator[tuple[Buffer, Index, _Loops, t
         sizes = _sizes(extents_of(m))
         cut = loops
         if not loops.stepped:  # some rows are one step of the first loop of a nest that takes so many at a time
-            cut = dataclasses.replace(loops, part=loops.part * m.space[0] // n.space[0], rest=dict(list(sizes.items())[1:]))  # type: ignore[attr-defined]
+            cut = dataclasses.replace(
+                loops, part=loops.part * m.space[0] // n.space[0], rest=dict(list(sizes.items())[1:])
+            )  # type: ignore[attr-defined]
         stores = [(s.buffer, s.offset, ()) for s in m.stores] if isinstance(m, Map) else [(m.store, m.offset, ())]  # type: ignore[attr-defined]
         for b, index, guards in [*_loads(m.roots()), *stores]:
             if not (isinstance(n, Nest) and b in n.locals):

@@ -1,8 +1,11 @@
-"""Where threads must meet: before a stage that touches memory which another thread may have written or read since they last met.
+"""Where threads must meet: before a stage that touches memory which another thread may have written or read since they
+last met.
 
-A stage that all threads run shares out its first loop: of `extent` iterations, thread t of n gets those from `extent * t / n` on.  Where iteration i touches the
-bytes [base + i * step, base + (i + 1) * step) of a buffer alone, and the stage before shared that buffer out in the same way, each thread finds what it left there
-itself, and nobody waits.  Where the extents differ but cover the same bytes, that holds for numbers of threads that divide both: the program asks when it runs.
+A stage that all threads run shares out its first loop: of `extent` iterations, thread t of n gets those from `extent *
+t / n` on. Where iteration i touches the bytes [base + i * step, base + (i + 1) * step) of a buffer alone, and the stage
+before shared that buffer out in the same way, each thread finds what it left there itself, and nobody waits. Where the
+extents differ but cover the same bytes, that holds for numbers of threads that divide both: the program asks when it
+runs.
 """
 
 from __future__ import annotations
@@ -11,11 +14,31 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fdl.lowering.loop_ir import Argmax, Buffer, Dot, Finished, Index, Loop, LoopVar, Map, Nest, Node, OneStore, Reduce, Scatter, space_vars, walk
+from fdl.lowering.loop_ir import (
+    Argmax,
+    Buffer,
+    Dot,
+    Finished,
+    Index,
+    Loop,
+    LoopVar,
+    Map,
+    Nest,
+    Node,
+    OneStore,
+    Reduce,
+    Scatter,
+    space_vars,
+    walk,
+)
 from fdl.lowering.memory import Arena, is_parallel
 
-_Share = tuple[int, int, int, tuple[Any, ...]]  # extent, bytes of an iteration, bytes before the first one, terms of enclosing loops' steps
-_Touch = tuple[Any, int, int, bool, Buffer, _Share | None]  # memory, start, end, whether written; whose memory it is, and how threads share it
+_Share = tuple[
+    int, int, int, tuple[Any, ...]
+]  # extent, bytes of an iteration, bytes before the first one, terms of enclosing loops' steps
+_Touch = tuple[
+    Any, int, int, bool, Buffer, _Share | None
+]  # memory, start, end, whether written; whose memory it is, and how threads share it
 
 ALWAYS = 1
 
@@ -33,7 +56,9 @@ class Barriers:
         self.by_one: set[_Touch] = set()
 
     def before(self, n: Node) -> int:
-        """Whether a barrier stands before this node, which counts as run afterwards: 0 for none, ALWAYS, or a number that the threads must divide to do without."""
+        """Whether a barrier stands before this node, which counts as run afterwards: 0 for none, ALWAYS, or a number
+        that the threads must divide to do without.
+        """
         parallel = is_parallel(n)
         mine = {self._touch(*x) for x in (_shares(n) if parallel else _whole(n))}
         # what one thread did, the same thread may follow without meeting the others
@@ -98,7 +123,9 @@ def _shares(n: Node) -> Iterator[tuple[Buffer, bool, _Share | None]]:
 
 
 def _of_loops(n: Node, extent: int, unit: int, totals: bool) -> Iterator[tuple[Buffer, bool, _Share | None]]:
-    """The same of a stage's loops, `unit` iterations of the first one at a time; `totals` are kept while those pass, and stored in another place."""
+    """The same of a stage's loops, `unit` iterations of the first one at a time; `totals` are kept while those pass,
+    and stored in another place.
+    """
     assert isinstance(n, (Map, OneStore))
     over = n.over if isinstance(n, Reduce) else (n.over,) if isinstance(n, Argmax) else ()
     for e in walk(n.roots()):
@@ -131,7 +158,11 @@ def _flat(index: Index, space: Sequence[int], inside: int, itemsize: int) -> _Sh
     if inside < 0 or not all(isinstance(a, LoopVar) and (a.step or a in variables) for a in known):
         return None
     steps = [(a.rank, c * itemsize) for a, c in index.terms if a.step]
-    strides = {known.get(v, 0) / math.prod(space[k + 1 :]) for k, (v, d) in enumerate(zip(variables, space, strict=True)) if d > 1}
+    strides = {
+        known.get(v, 0) / math.prod(space[k + 1 :])
+        for k, (v, d) in enumerate(zip(variables, space, strict=True))
+        if d > 1
+    }
     stride = int(strides.pop())
     if strides:  # axes that do not follow one another, or one that the operand does not have
         return None

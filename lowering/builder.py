@@ -1,6 +1,7 @@
 """The builder: what `lower` rules are handed.  It turns a Graph into a loop program.
 
-Its vocabulary lies in `values.py` and `products.py`; here are graphs and control flow.  `schedule.py` merges what is left.
+Its vocabulary lies in `values.py` and `products.py`; here are graphs and control flow. `schedule.py` merges what is
+left.
 """
 
 from __future__ import annotations
@@ -31,9 +32,20 @@ class Builder(Products):
 
     # Graphs
 
-    def inline(self, graph: Graph, args: Sequence[Value], homes: Mapping[Atom, Home] | None = None, at_once: Sequence[Atom] = ()) -> list[Value]:
-        """The results of a graph for these inputs; what `homes` names is stored there if it is stored, and what is wanted `at_once` is stored when it is known."""
-        uses, in_order = use_counts(graph), {*graph.outputs, *(e.inputs[i] for e in graph.equations for i in _in_order(e))}
+    def inline(
+        self,
+        graph: Graph,
+        args: Sequence[Value],
+        homes: Mapping[Atom, Home] | None = None,
+        at_once: Sequence[Atom] = (),
+    ) -> list[Value]:
+        """The results of a graph for these inputs; what `homes` names is stored there if it is stored, and what is
+        wanted `at_once` is stored when it is known.
+        """
+        uses, in_order = (
+            use_counts(graph),
+            {*graph.outputs, *(e.inputs[i] for e in graph.equations for i in _in_order(e))},
+        )
         env: dict[Var, Value] = dict(zip(graph.inputs, args, strict=True))
 
         def read(atom: Atom) -> Value:
@@ -97,7 +109,15 @@ class Builder(Products):
         e = x.at(index)
         return e.op == "load" and e.attr == (buffer, base + row_major(index, x.shape))
 
-    def scan(self, consts: Sequence[Value], init: Sequence[Value], xs: Sequence[Value], graph: Graph, length: int, reverse: bool) -> list[Value]:
+    def scan(
+        self,
+        consts: Sequence[Value],
+        init: Sequence[Value],
+        xs: Sequence[Value],
+        graph: Graph,
+        length: int,
+        reverse: bool,
+    ) -> list[Value]:
         consts = self._in_memory(consts)
         carry = [self._owned(v) for v in init]
         avals = graph.out_avals
@@ -115,7 +135,9 @@ class Builder(Products):
                     self.settle(x)
             current = [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
             homes = [(buffer, step * a.size) for buffer, a in zip(stacked, avals[n_carry:], strict=True)]
-            outs = self.inline(graph, [*consts, *current, *slices], dict(zip(graph.outputs[n_carry:], homes, strict=True)))
+            outs = self.inline(
+                graph, [*consts, *current, *slices], dict(zip(graph.outputs[n_carry:], homes, strict=True))
+            )
             for y, home in zip(outs[n_carry:], homes, strict=True):
                 if not self._lies_at(y, *home):
                     self.store(y, *home)
@@ -126,9 +148,18 @@ class Builder(Products):
         body = self._nested(make)
         if length:
             self.emit(Loop(self.depth, length, reverse, body, pairs))
-        return [self.loaded(b, a.shape) for b, a in zip(carry, avals, strict=False)] + [self.loaded(b, (length, *a.shape)) for b, a in zip(stacked, avals[n_carry:], strict=True)]
+        return [self.loaded(b, a.shape) for b, a in zip(carry, avals, strict=False)] + [
+            self.loaded(b, (length, *a.shape)) for b, a in zip(stacked, avals[n_carry:], strict=True)
+        ]
 
-    def while_loop(self, test_consts: Sequence[Value], body_consts: Sequence[Value], init: Sequence[Value], test: Graph, body: Graph) -> list[Value]:
+    def while_loop(
+        self,
+        test_consts: Sequence[Value],
+        body_consts: Sequence[Value],
+        init: Sequence[Value],
+        test: Graph,
+        body: Graph,
+    ) -> list[Value]:
         test_consts, body_consts = self._in_memory(test_consts), self._in_memory(body_consts)
         carry = [self._owned(v) for v in init]
         current = [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
@@ -174,9 +205,13 @@ def build(graph: Graph, guards: int = 0) -> Program:
     b = Builder()
     inputs = [b.new_buffer(a.dtype, a.size, "input") for a in graph.in_avals]
     flags = graph.outputs[len(graph.outputs) - guards :]
-    values = b.inline(graph, [b.loaded(buffer, a.shape) for buffer, a in zip(inputs, graph.in_avals, strict=True)], at_once=flags)
+    values = b.inline(
+        graph, [b.loaded(buffer, a.shape) for buffer, a in zip(inputs, graph.in_avals, strict=True)], at_once=flags
+    )
     outputs = []
-    carried = {b for n in b.nodes if isinstance(n, Loop) for _, b in n.carry if b.size <= _FEW}  # these stay in registers
+    carried = {
+        b for n in b.nodes if isinstance(n, Loop) for _, b in n.carry if b.size <= _FEW
+    }  # these stay in registers
     for value in values:
         buffer = value.buffer
         if buffer is not None and buffer.kind == "temp" and buffer.size == value.size and buffer not in carried:

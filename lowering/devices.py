@@ -1,6 +1,7 @@
 """CUDA and Metal: kernels for elementwise work, folds and matrix products, rendered from the same loop IR.
 
-One thread computes one element of the result (of a fold, its whole sum, in the order of the C kernel's tail); a product has one 16x16 tile a group.
+One thread computes one element of the result (of a fold, its whole sum, in the order of the C kernel's tail); a product
+has one 16x16 tile a group.
 """
 
 from __future__ import annotations
@@ -97,7 +98,10 @@ def render_device(program: Program, dialect: Dialect) -> DeviceProgram:
         name = texts.setdefault(text, f"k{len(texts)}")
         launches.append(_launch(name, kernel, buffers))
     header = environment().get_template(f"prelude.{dialect.name}.j2").render()
-    return DeviceProgram("\n\n".join([header, *(text.replace("KERNEL_NAME", name) for text, name in texts.items())]) + "\n", tuple(launches))
+    return DeviceProgram(
+        "\n\n".join([header, *(text.replace("KERNEL_NAME", name) for text, name in texts.items())]) + "\n",
+        tuple(launches),
+    )
 
 
 def _launch(name: str, k: DeviceKernel, buffers: tuple[Buffer, ...]) -> DeviceLaunch:
@@ -113,7 +117,15 @@ def _kernel(n: Node, dialect: Dialect) -> tuple[DeviceKernel, tuple[Buffer, ...]
         lines = [*text.lines[0]]
         text.lines = [[]]
         stored = [text.store(s.buffer, s.offset, value) for s, value in stores]
-        kernel = DeviceKernel("map", "", _params(text, n), math.prod(n.space), _dims(n.space), lines=tuple(lines), stores=(*text.lines[0], *stored))
+        kernel = DeviceKernel(
+            "map",
+            "",
+            _params(text, n),
+            math.prod(n.space),
+            _dims(n.space),
+            lines=tuple(lines),
+            stores=(*text.lines[0], *stored),
+        )
     elif isinstance(n, Reduce):
         kernel = _reduce(n, text)
     elif isinstance(n, Dot):
@@ -131,17 +143,39 @@ def _reduce(n: Reduce, text: Expressions) -> DeviceKernel:
     over = tuple(DeviceLoop(f"i{len(n.space) + j}", d) for j, d in enumerate(n.over))
     combine = "FDL_PLUS" if n.kind == "add" else f"fdl_max_{spellings.SUFFIX[dtype]}"
     neutral = "0" if n.kind == "add" else spellings.literal(lowest(dtype), dtype)
-    common: dict[str, Any] = {"type": spellings.register_type(dtype), "value": value, "neutral": neutral, "combine": combine}
-    return DeviceKernel("reduce", "", _params(text, n), math.prod(n.space), _dims(n.space), over, lines, stores, **common)
+    common: dict[str, Any] = {
+        "type": spellings.register_type(dtype),
+        "value": value,
+        "neutral": neutral,
+        "combine": combine,
+    }
+    return DeviceKernel(
+        "reduce", "", _params(text, n), math.prod(n.space), _dims(n.space), over, lines, stores, **common
+    )
 
 
 def _dot(n: Dot, text: Expressions) -> DeviceKernel:
     def element(x: Operand, row: str, col: str) -> str:
         place = f"{text.buffer(x.buffer)}[{text.index(x.offset)} + {_place(row, x.rows)} + {_place(col, x.cols)}]"
-        return f"fdl_load_{spellings.SUFFIX[x.buffer.dtype]}({place})" if x.buffer.dtype in dtypes.NARROW_FLOATS else place
+        return (
+            f"fdl_load_{spellings.SUFFIX[x.buffer.dtype]}({place})" if x.buffer.dtype in dtypes.NARROW_FLOATS else place
+        )
 
     lhs, rhs, out = element(n.lhs, "row", "step"), element(n.rhs, "step", "col"), element(n.out, "row", "col")
-    return DeviceKernel("dot", "", _params(text, n), math.prod(n.space), _dims(n.space), type=spellings.register_type(n.dtype), m=n.m, n=n.n, k=n.k, lhs=lhs, rhs=rhs, out=out)
+    return DeviceKernel(
+        "dot",
+        "",
+        _params(text, n),
+        math.prod(n.space),
+        _dims(n.space),
+        type=spellings.register_type(n.dtype),
+        m=n.m,
+        n=n.n,
+        k=n.k,
+        lhs=lhs,
+        rhs=rhs,
+        out=out,
+    )
 
 
 def _place(number: str, digits: Sequence[tuple[int, int]]) -> str:

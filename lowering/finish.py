@@ -1,8 +1,10 @@
-"""Products whose rows are worked on as soon as they are complete: bias, activation, residual, normalisation, folds of a row or of some rows.
+"""Products whose rows are worked on as soon as they are complete: bias, activation, residual, normalisation, folds of a
+row or of some rows.
 
-Stage by stage, the result of a product goes to memory, and comes back for what is made of it.  As one stage, the runtime library hands over parts of its rows while they
-are in a core's cache.  Kernels are called as before, on some iterations of their first loop: bits do not change.  Where threads share columns of the product, so that
-no row is complete in any of them, the library says so, and the stage runs after the product.
+Stage by stage, the result of a product goes to memory, and comes back for what is made of it. As one stage, the runtime
+library hands over parts of its rows while they are in a core's cache. Kernels are called as before, on some iterations
+of their first loop: bits do not change. Where threads share columns of the product, so that no row is complete in any
+of them, the library says so, and the stage runs after the product.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from fdl.lowering.memory import is_parallel
 from fdl.lowering.reindex import mapped
 
 _ROWS = 256  # of a product, below which threads share its columns
-_LEAST = 1 << 19  # elements of a product from which it does not stay in the second caches anyway (measured: 2 MB gain a percent, smaller ones lose one)
+# elements of a product from which it does not stay in the second caches anyway (measured: 2 MB gain a percent, smaller
+# ones lose one)
+_LEAST = 1 << 19
 
 
 def finish_products(program: Program) -> Program:
@@ -49,12 +53,22 @@ def _joined(dot: Node, n: Node, exprs: Interner) -> Finished | None:
     """The product with the stage after it."""
     if not isinstance(dot, Dot) or not isinstance(n, (Map, Reduce, Nest)):
         return None
-    if math.prod(dot.space) != 1 or dot.lhs.buffer.dtype != dot.dtype or dot.m < _ROWS or dot.m * dot.n < _LEAST or not is_parallel(dot):
+    if (
+        math.prod(dot.space) != 1
+        or dot.lhs.buffer.dtype != dot.dtype
+        or dot.m < _ROWS
+        or dot.m * dot.n < _LEAST
+        or not is_parallel(dot)
+    ):
         return None
     after = by_rows(n, (dot.m,), exprs) if isinstance(n, Map) and n.space and n.space[0] > dot.m else n
     if not isinstance(after, (Map, Reduce, Nest)) or not after.space or dot.m % after.space[0]:
         return None
-    if not all(in_row(e.attr[1], dot.m * dot.n // extents[0], extents[:1], extents) for e, extents in _loads(after) if e.attr[0] is dot.out.buffer):
+    if not all(
+        in_row(e.attr[1], dot.m * dot.n // extents[0], extents[:1], extents)
+        for e, extents in _loads(after)
+        if e.attr[0] is dot.out.buffer
+    ):
         return None
     return Finished(dot, after, after.space[0], sources=list(dict.fromkeys([*dot.sources, *n.sources])))
 

@@ -1,8 +1,10 @@
-"""Row fusion: nodes that walk the same rows become one loop over them, so that a row is worked on from end to end while it is in cache.
+"""Row fusion: nodes that walk the same rows become one loop over them, so that a row is worked on from end to end while
+it is in cache.
 
-A softmax, a layer norm or a cross entropy is a chain of folds along rows and maps over them; as one nest it reads its operand once and writes its result once, and
-what lies in between is a local array of one row.  Folds of 128 rows, the first step of a fold down columns, join as totals that are kept while their rows pass.
-Every element is computed by the same operations in the same order as before: fusion changes no bits.
+A softmax, a layer norm or a cross entropy is a chain of folds along rows and maps over them; as one nest it reads its
+operand once and writes its result once, and what lies in between is a local array of one row. Folds of 128 rows, the
+first step of a fold down columns, join as totals that are kept while their rows pass. Every element is computed by the
+same operations in the same order as before: fusion changes no bits.
 """
 
 from __future__ import annotations
@@ -11,7 +13,25 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from fdl.lowering.loop_ir import ZERO, Argmax, Buffer, Expr, Index, Interner, LoopVar, Map, Nest, Node, OneStore, Program, Reduce, Store, bounds, space_vars, walk
+from fdl.lowering.loop_ir import (
+    ZERO,
+    Argmax,
+    Buffer,
+    Expr,
+    Index,
+    Interner,
+    LoopVar,
+    Map,
+    Nest,
+    Node,
+    OneStore,
+    Program,
+    Reduce,
+    Store,
+    bounds,
+    space_vars,
+    walk,
+)
 from fdl.lowering.reindex import mapped, reindexed, used
 
 _MIN_ROWS = 8
@@ -90,7 +110,13 @@ class _Fusion:
         chunk, space = nest.chunk, nest.space
         if isinstance(n, Reduce) and not n.rows:
             height = n.over[0]
-            if len(n.over) != 1 or len(n.space) != 2 or nest.outer != (n.space[0] * height,) or chunk not in (0, height) or n.space[1] > _MAX_TOTAL:
+            if (
+                len(n.over) != 1
+                or len(n.space) != 2
+                or nest.outer != (n.space[0] * height,)
+                or chunk not in (0, height)
+                or n.space[1] > _MAX_TOTAL
+            ):
                 return None
             value = row_value(n, self.exprs)
             if value is None or not self._local(nest, [value], [], (*nest.outer, n.space[1])):
@@ -102,7 +128,9 @@ class _Fusion:
             if own is None or not self._local(nest, own.expressions(), own.indices(), extents_of(own)):
                 return None
         assert own is not None
-        return Nest(space, [*nest.body, own], nest.outer, chunk, sources=list(dict.fromkeys([*nest.sources, *n.sources])))
+        return Nest(
+            space, [*nest.body, own], nest.outer, chunk, sources=list(dict.fromkeys([*nest.sources, *n.sources]))
+        )
 
     def _local(self, nest: Nest, values: Sequence[Expr], indices: Sequence[Index], extents: Sequence[int]) -> bool:
         """Whether what the nest stores is read in the row where it was stored only, and totals not at all."""
@@ -110,14 +138,23 @@ class _Fusion:
         totals = {m.store for m in nest.body if isinstance(m, Reduce) and not m.rows}
         written = {b for m in nest.body for b in m.writes()}
         for e in walk([*values, *(a for i in indices for a, _ in i.terms if isinstance(a, Expr))]):
-            if e.op == "load" and e.attr[0] in written and (e.attr[0] in totals or not in_row(e.attr[1], sizes.get(e.attr[0], 0), nest.outer, extents)):
+            if (
+                e.op == "load"
+                and e.attr[0] in written
+                and (e.attr[0] in totals or not in_row(e.attr[1], sizes.get(e.attr[0], 0), nest.outer, extents))
+            ):
                 return False
         return True
 
 
 def by_rows(n: Node, outer: Sequence[int], exprs: Interner) -> Node | None:
     """The node with first loops over rows, if its loops split so."""
-    if not isinstance(n, (Map, Reduce, Argmax)) or not n.space or not all(map(_plain, n.indices())) or (isinstance(n, Reduce) and not n.rows):
+    if (
+        not isinstance(n, (Map, Reduce, Argmax))
+        or not n.space
+        or not all(map(_plain, n.indices()))
+        or (isinstance(n, Reduce) and not n.rows)
+    ):
         return None
     split = _split(n.space, outer)
     if split is None:
@@ -144,12 +181,16 @@ def by_rows(n: Node, outer: Sequence[int], exprs: Interner) -> Node | None:
         target[old.terms[0][0]] = index
     changed, move = reindexed(exprs, n.expressions(), target)
     if isinstance(n, Map):
-        return dataclasses.replace(n, space=split, stores=[Store(s.buffer, move(s.offset), changed[s.value]) for s in n.stores])
+        return dataclasses.replace(
+            n, space=split, stores=[Store(s.buffer, move(s.offset), changed[s.value]) for s in n.stores]
+        )
     return dataclasses.replace(n, space=split, value=changed[n.value], offset=move(n.offset))
 
 
 def row_value(n: Reduce, exprs: Interner) -> Expr | None:
-    """What a fold of whole chunks of rows adds for one row: over (row, column) instead of (chunk, column, row in the chunk)."""
+    """What a fold of whole chunks of rows adds for one row: over (row, column) instead of (chunk, column, row in the
+    chunk).
+    """
     chunk, column, row = (v.terms[0][0] for v in space_vars(3))
     height = n.over[0]
     for e in walk([n.value]):
@@ -186,7 +227,9 @@ def _outers(before: Node, n: Node) -> list[tuple[int, ...]]:
                 counts.append(m.space[0] * m.over[0] if isinstance(m, Reduce) and not m.rows else m.space[0])
     found: list[tuple[int, ...]] = [(r,) for r in counts]
     found += [space[:k] for space in spaces for k in range(2, len(space) + 1) if math.prod(space[:k]) in counts]
-    found = [before.outer, *found] if isinstance(before, Nest) else sorted(found, key=lambda o: -math.prod(o))  # short rows stay in cache
+    found = (
+        [before.outer, *found] if isinstance(before, Nest) else sorted(found, key=lambda o: -math.prod(o))
+    )  # short rows stay in cache
     return [o for o in dict.fromkeys(found) if math.prod(o) >= _MIN_ROWS]
 
 
@@ -207,8 +250,18 @@ def _rows_of(body: Sequence[Node], outer: Sequence[int]) -> dict[Buffer, int]:
     for n in body:
         if isinstance(n, Reduce) and not n.rows:
             continue
-        stores = [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)] if isinstance(n, OneStore) else []
-        out |= {b: b.size // rows for b, offset in stores if b.size % rows == 0 and in_row(offset, b.size // rows, outer, n.space)}  # type: ignore[attr-defined]
+        stores = (
+            [(s.buffer, s.offset) for s in n.stores]
+            if isinstance(n, Map)
+            else [(n.store, n.offset)]
+            if isinstance(n, OneStore)
+            else []
+        )
+        out |= {
+            b: b.size // rows
+            for b, offset in stores
+            if b.size % rows == 0 and in_row(offset, b.size // rows, outer, n.space)
+        }  # type: ignore[attr-defined]
     return out
 
 
@@ -220,5 +273,7 @@ def in_row(index: Index, size: int, outer: Sequence[int], extents: Sequence[int]
         if size == 0 or (outer[k] > 1 and index.coefficient(variables[k]) != stride):
             return False
         stride *= outer[k]
-    found = bounds(index.without(variables[: len(outer)]), dict(zip(variables[len(outer) :], extents[len(outer) :], strict=True)))
+    found = bounds(
+        index.without(variables[: len(outer)]), dict(zip(variables[len(outer) :], extents[len(outer) :], strict=True))
+    )
     return found is not None and found[0] >= 0 and found[1] < size

@@ -1,7 +1,8 @@
 """Guards: conditions under which a `choose` takes its first value, where they compare a loop variable with a number.
 
-The gradient of a slice is a slice surrounded by zeros, and sums of such gradients have a condition for each term.  Where it is known between which numbers a
-loop runs, its conditions are decided: a loop is cut at them, and each part is a plain loop that vectors can run.
+The gradient of a slice is a slice surrounded by zeros, and sums of such gradients have a condition for each term. Where
+it is known between which numbers a loop runs, its conditions are decided: a loop is cut at them, and each part is a
+plain loop that vectors can run.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ def where(guards: Sequence[Expr], sizes: Mapping[Any, int]) -> dict[Any, tuple[i
 
 def cut_at_guards(program: Program) -> Program:
     """Maps of which all guards compare one loop variable become maps over parts of that loop."""
-    return dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: [m for n in nodes for m in _parts(n, program.exprs)]))
+    return dataclasses.replace(
+        program, nodes=mapped(program.nodes, lambda nodes: [m for n in nodes for m in _parts(n, program.exprs)])
+    )
 
 
 def _parts(n: Node, exprs: Interner) -> list[Node]:

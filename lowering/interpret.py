@@ -1,6 +1,7 @@
 """The interpreter of the loop IR: the third oracle, and how kernels for devices that are not there can be run.
 
-Each node is evaluated on whole index grids with NumPy; elementwise operations use the primitives' reference implementations.
+Each node is evaluated on whole index grids with NumPy; elementwise operations use the primitives' reference
+implementations.
 """
 
 from __future__ import annotations
@@ -105,7 +106,10 @@ def _finished(n: Finished, memory: dict[Buffer, Any], steps: Grid) -> None:
         _run([_cut(n.after, n.count)], memory, {**steps, _PART: part, _COUNT: n.count})
 
 
-_PART, _COUNT = LoopVar(-1, True), LoopVar(-2, True)  # in the grid of a stage that runs in parts: which part of how many
+_PART, _COUNT = (
+    LoopVar(-1, True),
+    LoopVar(-2, True),
+)  # in the grid of a stage that runs in parts: which part of how many
 
 
 def _band(n: Band, memory: dict[Buffer, Any], steps: Grid) -> None:
@@ -125,7 +129,9 @@ def _cut(n: Node, count: int) -> Node:
     """A part of a stage, for a grid that says which one; the loops of a product's batch are not cut."""
     if isinstance(n, Nest):
         return dataclasses.replace(n, body=[_cut(m, count) for m in n.body])
-    return dataclasses.replace(n, space=(n.space[0] // count, *n.space[1:])) if isinstance(n, (Map, Reduce, Argmax)) else n
+    return (
+        dataclasses.replace(n, space=(n.space[0] // count, *n.space[1:])) if isinstance(n, (Map, Reduce, Argmax)) else n
+    )
 
 
 def _grid(space: Sequence[int], steps: Grid) -> Grid:
@@ -166,7 +172,11 @@ def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: dict[Buffer, 
     if e.op == "load":
         buffer, index = e.attr
         place = address(index)  # where a condition guards it, the address may lie outside
-        return memory[buffer][np.clip(place, 0, max(buffer.size - 1, 0))] if buffer.size else np.zeros(np.shape(place), buffer.dtype)
+        return (
+            memory[buffer][np.clip(place, 0, max(buffer.size - 1, 0))]
+            if buffer.size
+            else np.zeros(np.shape(place), buffer.dtype)
+        )
     if e.op == "number":
         return np.asarray(address(e.attr))
     if e.op == "choose":
@@ -192,7 +202,9 @@ def _scatter(n: Scatter, memory: dict[Buffer, Any], steps: Grid) -> None:
     value = np.broadcast_to(_evaluate(n.value, memory, grid), n.space)
     place = np.broadcast_to(_address(n.offset, memory, grid), n.space)
     if n.conditions:
-        holds = np.broadcast_to(np.logical_and.reduce(np.broadcast_arrays(*[_evaluate(c, memory, grid) for c in n.conditions])), n.space)
+        holds = np.broadcast_to(
+            np.logical_and.reduce(np.broadcast_arrays(*[_evaluate(c, memory, grid) for c in n.conditions])), n.space
+        )
         value, place = value[holds], place[holds]
     if n.kind in COMBINING:
         COMBINING[n.kind].at(memory[n.store], place.reshape(-1), value.reshape(-1))

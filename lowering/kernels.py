@@ -34,7 +34,9 @@ from fdl.lowering.loop_ir import (
 from fdl.lowering.memory import Arena
 from fdl.ops.reduction import lowest
 
-_UNROLLED = 128  # work up to which a map of arrays on the stack is written out, so that the compiler keeps them in registers
+_UNROLLED = (
+    128  # work up to which a map of arrays on the stack is written out, so that the compiler keeps them in registers
+)
 
 
 @functools.cache
@@ -42,7 +44,12 @@ def environment() -> Any:
     """The one Jinja environment: templates of this package, undefined names are errors."""
     import jinja2  # a program from the disk cache renders nothing, and starts faster without it
 
-    return jinja2.Environment(loader=jinja2.PackageLoader("fdl.lowering", "templates"), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("fdl.lowering", "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=False,
+    )
 
 
 # Expressions
@@ -51,10 +58,18 @@ def environment() -> Any:
 class Expressions:
     """Writes expressions as statements of a kernel; collects the buffers and steps that it refers to."""
 
-    def __init__(self, table: dict[str, str] | None = None, rows: Mapping[Buffer, int] | None = None, outer: int = 0, streamed: Collection[Buffer] = ()) -> None:
+    def __init__(
+        self,
+        table: dict[str, str] | None = None,
+        rows: Mapping[Buffer, int] | None = None,
+        outer: int = 0,
+        streamed: Collection[Buffer] = (),
+    ) -> None:
         self.table = table or {}
         self.streamed = streamed  # buffers that maps write past the caches
-        self.rows = {b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())}  # buffers of which one row is kept: its name and size
+        self.rows = {
+            b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())
+        }  # buffers of which one row is kept: its name and size
         self.outer = [v.terms[0][0] for v in space_vars(outer)]  # the loops over rows
         self.buffers: dict[Buffer, str] = {}
         self.steps: dict[LoopVar, str] = {}
@@ -251,9 +266,11 @@ def _params(text: Expressions, written: Sequence[Buffer], overlapping: Collectio
 
 
 def render_kernel(n: Node, arena: Arena, exprs: Interner, streamed: Collection[Buffer] = ()) -> KernelCall:
-    """The kernel of a node, which writes the `streamed` buffers past the caches; its name is filled in when equal ones have been found.
+    """The kernel of a node, which writes the `streamed` buffers past the caches; its name is filled in when equal ones
+    have been found.
 
-    Where an output may lie on an input, both pointers lose `restrict`: each iteration loads before it stores, and no two share an element.
+    Where an output may lie on an input, both pointers lose `restrict`: each iteration loads before it stores, and no
+    two share an element.
     """
     if isinstance(n, Nest):
         return _nest(n, exprs, streamed)
@@ -262,7 +279,11 @@ def render_kernel(n: Node, arena: Arena, exprs: Interner, streamed: Collection[B
     part = dataclasses.replace(_part(n, text, 0), overlaps=bool(pairs))
     if part.kind == "map" and n.work() <= _UNROLLED and not arena.private.isdisjoint([*n.reads(), *n.writes()]):
         part = dataclasses.replace(part, loops=tuple(dataclasses.replace(x, unrolled=True) for x in part.loops))
-    return KernelCall(Kernel(part.comment, _params(text, n.writes(), {b for pair in pairs for b in pair}), (part,)), tuple(text.buffers), tuple(text.steps))
+    return KernelCall(
+        Kernel(part.comment, _params(text, n.writes(), {b for pair in pairs for b in pair}), (part,)),
+        tuple(text.buffers),
+        tuple(text.steps),
+    )
 
 
 def _part(n: Node, text: Expressions, outer: int) -> Part:
@@ -282,10 +303,17 @@ def _nest(n: Nest, exprs: Interner, streamed: Collection[Buffer]) -> KernelCall:
             totals.append(_total(m, text, exprs, len(totals)))
         else:
             parts.append(_part(m, text, outer))
-    rows = tuple(f"{spellings.storage_type(b.dtype)} {name}{f'[{size}]' if size > 1 else ''};" for b, (name, size) in text.rows.items())
+    rows = tuple(
+        f"{spellings.storage_type(b.dtype)} {name}{f'[{size}]' if size > 1 else ''};"
+        for b, (name, size) in text.rows.items()
+    )
     comment = f"nest of {_dims(n.outer)} rows: {', '.join(type(m).__name__.lower() for m in n.body)}"
     ahead = _asked(ahead_of.by_rows(n, streamed), text)
-    return KernelCall(Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.outer), n.chunk, tuple(totals), rows, ahead), tuple(text.buffers), tuple(text.steps))
+    return KernelCall(
+        Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.outer), n.chunk, tuple(totals), rows, ahead),
+        tuple(text.buffers),
+        tuple(text.steps),
+    )
 
 
 def _asked(places: Sequence[tuple[Buffer, Index]], text: Expressions) -> tuple[str, ...]:
@@ -313,7 +341,13 @@ def _map(n: Map, text: Expressions, outer: int) -> Part:
     for s in n.stores:
         value = text.emit(s.value)
         if s.buffer in text.streamed and streaming.runs(n, s):
-            streams.append(StreamText(spellings.storage_type(s.buffer.dtype), f"w{len(streams)}", f"&{text.element(s.buffer, s.offset.without(inner))} + page"))
+            streams.append(
+                StreamText(
+                    spellings.storage_type(s.buffer.dtype),
+                    f"w{len(streams)}",
+                    f"&{text.element(s.buffer, s.offset.without(inner))} + page",
+                )
+            )
             stores.append(f"{streams[-1].name}[i{len(n.space) - 1} - page] = {text.stored(s.buffer, value)};")
         else:
             stores.append(text.store(s.buffer, s.offset, value))
@@ -325,7 +359,16 @@ def _map(n: Map, text: Expressions, outer: int) -> Part:
         page = page or ahead_of.PAGE // max(s.buffer.dtype.itemsize for s in n.stores)
     lines = (*text.lines[0], *stores)
     comment = f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}"
-    return Part("map", comment, loops, "  " * (len(loops) + 1 + 3 * outer), lines, page=page, ahead=ahead, streams=tuple(streams))
+    return Part(
+        "map",
+        comment,
+        loops,
+        "  " * (len(loops) + 1 + 3 * outer),
+        lines,
+        page=page,
+        ahead=ahead,
+        streams=tuple(streams),
+    )
 
 
 def _all_ops(n: Node) -> list[Expr]:
@@ -368,17 +411,36 @@ def _reduce(n: Reduce, text: Expressions, outer: int) -> Part:
         inner = LoopText(name, "0", last, "  " * (base + len(loops) + len(over)))
         direct = _direct(n, text) if fold else ""
         stores = (*text.lines[0], text.store(n.store, n.offset, "total"))
-        return Part("rows", comment, loops, "  " * (base + len(loops)), lines, stores, over, inner, fold=fold, direct=direct, **common)  # type: ignore[arg-type]
+        return Part(
+            "rows",
+            comment,
+            loops,
+            "  " * (base + len(loops)),
+            lines,
+            stores,
+            over,
+            inner,
+            fold=fold,
+            direct=direct,
+            **common,
+        )  # type: ignore[arg-type]
     loops = _loops(n.space[:-1])
     whole = len(n.space) <= 1
-    column = LoopText(f"i{first - 1}" if n.space else "only", "lo" if whole else "0", "hi" if whole else str(n.space[-1]), "  " * (base + len(loops)))
+    column = LoopText(
+        f"i{first - 1}" if n.space else "only",
+        "lo" if whole else "0",
+        "hi" if whole else str(n.space[-1]),
+        "  " * (base + len(loops)),
+    )
     over = _loops(n.over[:-1], base + len(loops) + 1, first, False)
     inner = LoopText(name, "0", last, "  " * (base + len(loops) + len(over) + 1))
     stores = (*text.lines[0], *(() if n.space else ("(void)only;",)), text.store(n.store, n.offset, "total[lane]"))
     if not n.space:
         lines = ("(void)only;", *lines)
     steps = (4, 1) if len(lines) < 30 and n.over[-1] >= 4 else (1,)
-    return Part("columns", comment, loops, "  " * (base + len(loops)), lines, stores, over, inner, column, steps=steps, **common)  # type: ignore[arg-type]
+    return Part(
+        "columns", comment, loops, "  " * (base + len(loops)), lines, stores, over, inner, column, steps=steps, **common
+    )  # type: ignore[arg-type]
 
 
 def _side_by_side(n: Reduce) -> bool:
@@ -386,19 +448,34 @@ def _side_by_side(n: Reduce) -> bool:
     variables = [v.terms[0][0] for v in space_vars(len(n.space) + len(n.over))]
     row, element = variables[len(n.space) - 1], variables[-1]
     indices = [e.attr[1] for e in walk([n.value]) if e.op == "load"]
-    return n.space[-1] >= 8 and any(i.coefficient(row) == 1 for i in indices) and not any(i.coefficient(element) == 1 for i in indices)
+    return (
+        n.space[-1] >= 8
+        and any(i.coefficient(row) == 1 for i in indices)
+        and not any(i.coefficient(element) == 1 for i in indices)
+    )
 
 
 def _across(n: Reduce, text: Expressions, outer: int, part: Part) -> Part:
     first, base = len(n.space), 1 + 3 * outer
     loops = _loops(n.space[outer:-1], base, outer, not outer)
     whole = len(n.space) == 1
-    column = LoopText(f"i{first - 1}", "lo" if whole else "0", "hi" if whole else str(n.space[-1]), "  " * (base + len(loops)))
+    column = LoopText(
+        f"i{first - 1}", "lo" if whole else "0", "hi" if whole else str(n.space[-1]), "  " * (base + len(loops))
+    )
     over = _loops(n.over[:-1], base + len(loops) + 1, first, False)
     inner = LoopText(f"i{first + len(n.over) - 1}", "0", str(n.over[-1]), "  " * (base + len(loops) + len(over) + 1))
     stores = (*text.lines[0], text.store(n.store, n.offset, "total[lane]"))
     combine = "FDL_PLUS" if n.kind == "add" else "FDL_LARGER_ONE"
-    return dataclasses.replace(part, loops=loops, indent="  " * (base + len(loops)), stores=stores, over=over, inner=inner, column=column, combine=combine)
+    return dataclasses.replace(
+        part,
+        loops=loops,
+        indent="  " * (base + len(loops)),
+        stores=stores,
+        over=over,
+        inner=inner,
+        column=column,
+        combine=combine,
+    )
 
 
 def _direct(n: Reduce, text: Expressions) -> str:
@@ -421,11 +498,23 @@ def _argmax(n: Argmax, text: Expressions, outer: int) -> Part:
     inner = LoopText(f"i{len(n.space)}", "0", str(n.over), indent)
     cast = f"({spellings.register_type(n.store.dtype)})where"
     stores = (*text.lines[0], text.store(n.store, n.offset, cast))
-    return Part("argmax", f"argmax {_dims(n.space)} over {n.over}", loops, indent, lines, stores, inner=inner, type=spellings.register_type(n.value.dtype), value=value)
+    return Part(
+        "argmax",
+        f"argmax {_dims(n.space)} over {n.over}",
+        loops,
+        indent,
+        lines,
+        stores,
+        inner=inner,
+        type=spellings.register_type(n.value.dtype),
+        value=value,
+    )
 
 
 def _scatter(n: Scatter, text: Expressions, outer: int) -> Part:
-    """Updates in order.  Where two may meet, the kernel's range is one of targets, and each thread does the updates of its own."""
+    """Updates in order. Where two may meet, the kernel's range is one of targets, and each thread does the updates of
+    its own.
+    """
     inner = n.inner()
     loops = _loops(n.space[: len(n.space) - inner], ranged=n.distinct)
     over = _loops(n.space[len(n.space) - inner :], len(loops) + 2, len(loops), n.distinct and not loops)
@@ -444,10 +533,25 @@ def _scatter(n: Scatter, text: Expressions, outer: int) -> Part:
         value = spellings.spell(n.kind, dtype, dtype, [old, value], {})
     stores = (*text.lines[0], f"{target} = {text.stored(n.store, value)};")
     indent = "  " * (len(loops) + 1)
-    return Part("scatter", f"scatter-{n.kind} {_dims(n.space)}", loops, indent, lines, stores, over, value=" && ".join(conditions) or "1")
+    return Part(
+        "scatter",
+        f"scatter-{n.kind} {_dims(n.space)}",
+        loops,
+        indent,
+        lines,
+        stores,
+        over,
+        value=" && ".join(conditions) or "1",
+    )
 
 
 def _routine(n: Routine, text: Expressions, outer: int) -> Part:
     parts = [f"{text.buffer(b)} + i0 * {size}l" for b, size in (*n.operands, *n.results, *n.scratch)]
     loops = _loops(n.space)
-    return Part("map", f"{n.name} of {_dims(n.space)} parts", loops, "    ", (f"{n.name}({', '.join([*parts, *map(str, n.sizes)])});",))
+    return Part(
+        "map",
+        f"{n.name} of {_dims(n.space)} parts",
+        loops,
+        "    ",
+        (f"{n.name}({', '.join([*parts, *map(str, n.sizes)])});",),
+    )

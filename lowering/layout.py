@@ -1,7 +1,8 @@
 """Where arrays lie: the order of axes in memory, and looks at memory through another shape.
 
-A temporary is stored in the order of what it is computed from, so that kernels read and write neighbours: what follows a convolution, which gives
-channels last, keeps them last.  Results of a program lie in row-major order, as do operands of what asks for it.
+A temporary is stored in the order of what it is computed from, so that kernels read and write neighbours: what follows
+a convolution, which gives channels last, keeps them last. Results of a program lie in row-major order, as do operands
+of what asks for it.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from fdl.lowering.loop_ir import Expr, Index, LoopVar, space_vars, walk
 
 
 def steps_of(index: Index, ndim: int) -> list[int] | None:
-    """How far one step along each axis moves, for an address over the first loop variables; None where it is computed from data."""
+    """How far one step along each axis moves, for an address over the first loop variables; None where it is computed
+    from data.
+    """
     if not all(isinstance(atom, LoopVar) for atom, _ in index.terms):
         return None
     return [index.coefficient(v.terms[0][0]) for v in space_vars(ndim)]
 
 
 def memory_order(e: Expr, shape: Sequence[int]) -> list[int]:
-    """The axes of an expression over an index space, from the longest step to the shortest, as most of its largest operands lie."""
+    """The axes of an expression over an index space, from the longest step to the shortest, as most of its largest
+    operands lie.
+    """
     found: Counter[tuple[int, ...]] = Counter()
     for load in walk([e]):
         steps = steps_of(load.attr[1], len(shape)) if load.op == "load" else None
@@ -52,7 +57,9 @@ def packed_steps(shape: Sequence[int], order: Sequence[int]) -> list[int]:
 
 
 def steps_through(shape: Sequence[int], steps: Sequence[int], wanted: Sequence[int]) -> list[int] | None:
-    """Steps along the axes of another shape with as many elements, where no copy is needed: axes may be cut, and joined where they walk as one."""
+    """Steps along the axes of another shape with as many elements, where no copy is needed: axes may be cut, and joined
+    where they walk as one.
+    """
     found = [0] * len(wanted)
     if 0 in shape:
         return found

@@ -1,9 +1,10 @@
 """The loop IR: what each element of a buffer is, as a scalar expression at an index.
 
-A `Program` is a list of nodes over buffers.  `Map` stores expressions over an index space, `Reduce` and `Argmax` fold one over inner loops, `Scatter` adds at
-computed places, `Dot` is a matrix product, `Loop` and `Branch` hold nested programs.  Addresses are affine in loop variables and in integer
-expressions (indirect access).  Expressions are interned by their maker, so that equal ones are one object.
-Renderers turn it into C, CUDA and Metal; `interpret.py` runs it.  Invariants are in `check`.
+A `Program` is a list of nodes over buffers. `Map` stores expressions over an index space, `Reduce` and `Argmax` fold
+one over inner loops, `Scatter` adds at computed places, `Dot` is a matrix product, `Loop` and `Branch` hold nested
+programs. Addresses are affine in loop variables and in integer expressions (indirect access). Expressions are interned
+by their maker, so that equal ones are one object. Renderers turn it into C, CUDA and Metal; `interpret.py` runs it.
+Invariants are in `check`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from fdl.lowering.spellings import COSTLY
 
 
 class LoopVar:
-    """A loop's counter: number `rank` of a kernel's index space, or the step of an enclosing loop (`step=True`) at depth `rank`."""
+    """A loop's counter: number `rank` of a kernel's index space, or the step of an enclosing loop (`step=True`) at
+    depth `rank`.
+    """
 
     __slots__ = ("rank", "step")
 
@@ -134,8 +137,9 @@ class Buffer:
 class Expr:
     """A scalar expression: `op` on `args`, with `attr` for what is no expression.
 
-    Ops besides the elementwise primitives: `const` (attr: value), `load` (attr: (buffer, Index)), `number` (attr: Index), `choose` (args: conditions, then
-    the value where all hold, then the other; only the chosen one is evaluated), `philox` (a random word).
+    Ops besides the elementwise primitives: `const` (attr: value), `load` (attr: (buffer, Index)), `number` (attr:
+    Index), `choose` (args: conditions, then the value where all hold, then the other; only the chosen one is
+    evaluated), `philox` (a random word).
     """
 
     __slots__ = ("_buffers", "args", "attr", "cost", "dtype", "number", "op", "operands")
@@ -144,7 +148,9 @@ class Expr:
         self.number, self.op, self.args, self.dtype, self.attr = number, op, args, dtype, attr
         own = 0 if op in ("const", "load", "number") else 10 if op in COSTLY else 1
         self.cost: int = own + sum(a.cost for a in args)
-        self.operands = args + tuple(a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr))  # those inside of addresses included
+        self.operands = args + tuple(
+            a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr)
+        )  # those inside of addresses included
         self._buffers: tuple[Buffer, ...] | None = None
 
     def buffers(self) -> tuple[Buffer, ...]:
@@ -282,8 +288,8 @@ class OneStore(Node):
 class Reduce(OneStore):
     """For each index of `space`, `value` folded over the loops `over`, whose variables follow those of the space.
 
-    `kind` is add or max.  The order is fixed by the shape: `rows` says that the innermost loop folds blocks of consecutive elements with lanes and a
-    tree, else each column is folded in order of the loops.
+    `kind` is add or max. The order is fixed by the shape: `rows` says that the innermost loop folds blocks of
+    consecutive elements with lanes and a tree, else each column is folded in order of the loops.
     """
 
     over: tuple[int, ...]
@@ -298,8 +304,9 @@ class Reduce(OneStore):
 class Nest(Node):
     """Nodes whose first loops are the same loops over rows: what one stores in a row, the next reads in the same row.
 
-    Read one after another the nodes of `body` mean the same.  With `chunk`, folds of so many rows, over (chunk, column), are totals that are kept while
-    rows pass; `space` is then the number of chunks, else `outer`.  `locals` are buffers that only the nest sees: one row of them is kept, with so many elements.
+    Read one after another the nodes of `body` mean the same. With `chunk`, folds of so many rows, over (chunk, column),
+    are totals that are kept while rows pass; `space` is then the number of chunks, else `outer`. `locals` are buffers
+    that only the nest sees: one row of them is kept, with so many elements.
     """
 
     space: tuple[int, ...]
@@ -341,7 +348,8 @@ class Argmax(OneStore):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Scatter(OneStore):
-    """`store[offset] = value` over an index space in row-major order, where the conditions hold; with `distinct` no two at one place.
+    """`store[offset] = value` over an index space in row-major order, where the conditions hold; with `distinct` no two
+    at one place.
 
     Kinds other than "set" combine what is there with the value: "add", "mul", "max", "min".
     """
@@ -354,15 +362,28 @@ class Scatter(OneStore):
         return [*self.conditions, self.value]
 
     def inner(self) -> int:
-        """How many of the last loops walk through one block of the store, which all other parts of the address begin; 0 where there is no such block."""
-        computed = {a for e in walk([*self.conditions, *(a for a, _ in self.offset.terms if isinstance(a, Expr))]) for i in e.indices() for a, _ in i.terms}
+        """How many of the last loops walk through one block of the store, which all other parts of the address begin; 0
+        where there is no such block.
+        """
+        computed = {
+            a
+            for e in walk([*self.conditions, *(a for a, _ in self.offset.terms if isinstance(a, Expr))])
+            for i in e.indices()
+            for a, _ in i.terms
+        }
         count, block = 0, 1
         for k in reversed(range(len(self.space))):
             v = _SPACE[k]
             if v in computed or (self.space[k] > 1 and self.offset.coefficient(v) != block):
                 break
             count, block = count + 1, block * self.space[k]
-        while count and any(c % block for c in [self.offset.const, *(c for a, c in self.offset.terms if a not in _SPACE[len(self.space) - count : len(self.space)])]):
+        while count and any(
+            c % block
+            for c in [
+                self.offset.const,
+                *(c for a, c in self.offset.terms if a not in _SPACE[len(self.space) - count : len(self.space)]),
+            ]
+        ):
             count -= 1
             block //= self.space[len(self.space) - count - 1]
         return count
@@ -373,13 +394,16 @@ class Scatter(OneStore):
 
     def extent(self) -> int:
         """What threads share: steps of the first loop where updates never meet, else blocks of the store."""
-        return self.space[0] if self.distinct and self.space else 1 if self.distinct else self.store.size // self.block()
+        return (
+            self.space[0] if self.distinct and self.space else 1 if self.distinct else self.store.size // self.block()
+        )
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Operand:
-    """A matrix in a buffer.  The number of a row comes apart into digits (size, step), the last one running fastest, and so does that of a column:
-    element (i, j) lies at `offset` plus the steps of i's digits plus those of j's."""
+    """A matrix in a buffer. The number of a row comes apart into digits (size, step), the last one running fastest, and
+    so does that of a column: element (i, j) lies at `offset` plus the steps of i's digits plus those of j's.
+    """
 
     buffer: Buffer
     offset: Index
@@ -413,15 +437,19 @@ class Dot(Node):
         return [self.out.buffer]
 
     def work(self) -> int:
-        return math.prod(self.space) * (self.m * self.n * (self.k + 4) // 4 + (self.m + self.n) * self.k // 2)  # multiplied, written and read
+        return math.prod(self.space) * (
+            self.m * self.n * (self.k + 4) // 4 + (self.m + self.n) * self.k // 2
+        )  # multiplied, written and read
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Routine(Node):
-    """For each of `space` parts, a C function `name` of the file `header`, on that part of each buffer; a part of a buffer is a run of so many elements.
+    """For each of `space` parts, a C function `name` of the file `header`, on that part of each buffer; a part of a
+    buffer is a run of so many elements.
 
-    The function gets the operands, the results, `scratch`, and the numbers in `sizes`.  `reference` says what it computes: flat parts of the operands to flat parts of
-    the results.  `cost` is the scalar operations of a part, roughly.
+    The function gets the operands, the results, `scratch`, and the numbers in `sizes`. `reference` says what it
+    computes: flat parts of the operands to flat parts of the results. `cost` is the scalar operations of a part,
+    roughly.
     """
 
     space: tuple[int]
@@ -448,7 +476,8 @@ class Routine(Node):
 class Loop(Node):
     """`body` run `length` times, or, with `test`, while the bool in `test_result` holds after `test`.
 
-    The step counter of `depth` counts up, or down with `reverse`.  After each run the pairs in `carry` are copied: (from, to).
+    The step counter of `depth` counts up, or down with `reverse`. After each run the pairs in `carry` are copied:
+    (from, to).
     """
 
     depth: int
@@ -479,8 +508,9 @@ class Loop(Node):
 class Band(Node):
     """Stages of which part g of `count` parts, of each one's first loops, run one after another before part g + 1.
 
-    Read one after another the nodes of `body` mean the same.  `locals` are buffers that only the band sees: a thread keeps one slab of each, of so many elements.
-    A node that reads step counters runs whole in each part: the counter of a depth in `steps`, (stride, size), is `g // stride % size`.
+    Read one after another the nodes of `body` mean the same. `locals` are buffers that only the band sees: a thread
+    keeps one slab of each, of so many elements. A node that reads step counters runs whole in each part: the counter of
+    a depth in `steps`, (stride, size), is `g // stride % size`.
     """
 
     count: int
@@ -491,7 +521,9 @@ class Band(Node):
     def counters(self, n: Node) -> bool:
         """Whether a node of the body reads step counters of the band."""
         own = [_STEPS[d] for d in self.steps]
-        return isinstance(n, Map) and any(i.coefficient(v) for i in [*n.indices(), *(i for e in walk(n.roots()) for i in e.indices())] for v in own)
+        return isinstance(n, Map) and any(
+            i.coefficient(v) for i in [*n.indices(), *(i for e in walk(n.roots()) for i in e.indices())] for v in own
+        )
 
     def nested(self) -> list[list[Node]]:
         return [self.body]
@@ -508,7 +540,8 @@ class Band(Node):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Finished(Node):
-    """A product, and a stage that works on its rows: part g of `count` parts of `after`, of its first loop, reads part g of the product's rows alone.
+    """A product, and a stage that works on its rows: part g of `count` parts of `after`, of its first loop, reads part
+    g of the product's rows alone.
 
     Read one after the other the two mean the same.  Neither writes what the other reads, but for the product's result.
     """
@@ -521,7 +554,9 @@ class Finished(Node):
         return [[self.dot, self.after]]
 
     def reads(self) -> list[Buffer]:
-        return list(dict.fromkeys([*self.dot.reads(), *(b for b in self.after.reads() if b is not self.dot.out.buffer)]))
+        return list(
+            dict.fromkeys([*self.dot.reads(), *(b for b in self.after.reads() if b is not self.dot.out.buffer)])
+        )
 
     def writes(self) -> list[Buffer]:
         return [*self.dot.writes(), *self.after.writes()]
@@ -558,7 +593,8 @@ class Branch(Node):
 class Program:
     """Nodes in order; buffers by number; which buffers are inputs and outputs.
 
-    The last `guards` outputs are bools: once all are known, and before anything is written over an input, the program ends where one of them holds.
+    The last `guards` outputs are bools: once all are known, and before anything is written over an input, the program
+    ends where one of them holds.
     """
 
     nodes: list[Node]
@@ -574,7 +610,10 @@ class Program:
         return max((place + 1 for place, n in enumerate(self.nodes) if flags.intersection(n.writes())), default=0)
 
     def __str__(self) -> str:
-        head = f"program ({' '.join(_declared(b) for b in self.inputs)}) -> ({' '.join(_declared(b) for b in self.outputs)})"
+        head = (
+            f"program ({' '.join(_declared(b) for b in self.inputs)}) -> "
+            f"({' '.join(_declared(b) for b in self.outputs)})"
+        )
         return "\n".join([head, *_print(self.nodes, "  ")])
 
     def check(self) -> None:
@@ -599,15 +638,25 @@ def _print(nodes: Sequence[Node], indent: str) -> list[str]:
         elif isinstance(n, Reduce):
             lines.append(f"{indent}reduce {n.space} over {n.over}: {n.store}[{n.offset}] = {n.kind} of {n.value}")
         elif isinstance(n, Nest):
-            lines += [f"{indent}nest of {_times(n.outer)} rows{f', {n.chunk} at a time' if n.chunk else ''}, locals {list(n.locals)}", *_print(n.body, indent + "  ")]
+            lines += [
+                (
+                    f"{indent}nest of {_times(n.outer)} rows{f', {n.chunk} at a time' if n.chunk else ''}, "
+                    f"locals {list(n.locals)}"
+                ),
+                *_print(n.body, indent + "  "),
+            ]
         elif isinstance(n, Argmax):
             lines.append(f"{indent}argmax {n.space} over {n.over}: {n.store}[{n.offset}] = argmax of {n.value}")
         elif isinstance(n, Scatter):
-            lines.append(f"{indent}scatter {n.space}: {n.store}[{n.offset}] {'' if n.kind == 'set' else n.kind}= {n.value} if {n.conditions}")
+            lines.append(
+                f"{indent}scatter {n.space}: {n.store}[{n.offset}] {'' if n.kind == 'set' else n.kind}= "
+                f"{n.value} if {n.conditions}"
+            )
         elif isinstance(n, Dot):
             lines.append(f"{indent}dot {n.space} {n.m}x{n.k}x{n.n}: {n.out.buffer} = {n.lhs.buffer} @ {n.rhs.buffer}")
         elif isinstance(n, Loop):
-            lines.append(f"{indent}loop t{n.depth} {'while ' + str(n.test_result) if n.test is not None else n.length}{' reversed' if n.reverse else ''}, carry {n.carry}")
+            turns = f"while {n.test_result}" if n.test is not None else n.length
+            lines.append(f"{indent}loop t{n.depth} {turns}{' reversed' if n.reverse else ''}, carry {n.carry}")
             for nested in n.nested():
                 lines += [*_print(nested, indent + "  "), indent + "  --"]
         elif isinstance(n, Band):
@@ -637,7 +686,10 @@ def bounds(index: Index, extents: Mapping[Any, int]) -> tuple[int, int] | None:
 def _inside(buffer: Buffer, index: Index, extents: Mapping[Any, int]) -> None:
     found = bounds(index, extents)
     if found is not None and not (found[0] >= 0 and found[1] < buffer.size):
-        raise GraphError(f"loop program: {buffer}[{index}] reaches from {found[0]} to {found[1]}, the buffer has {buffer.size} elements")
+        raise GraphError(
+            f"loop program: {buffer}[{index}] reaches from {found[0]} to {found[1]}, "
+            f"the buffer has {buffer.size} elements"
+        )
 
 
 def _check(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -> None:

@@ -12,19 +12,37 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fdl.lowering.loop_ir import Argmax, Band, Branch, Buffer, Finished, Loop, Map, Node, Program, Reduce, Routine, Scatter, walk
+from fdl.lowering.loop_ir import (
+    Argmax,
+    Band,
+    Branch,
+    Buffer,
+    Finished,
+    Loop,
+    Map,
+    Node,
+    Program,
+    Reduce,
+    Routine,
+    Scatter,
+    walk,
+)
 from fdl.lowering.reindex import all_nodes, places_read
 
 PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
-OWNED = 16  # elements that are updated together, from which threads have targets of their own: a branch on whose turn it is costs as much as some updates
+# elements that are updated together, from which threads have targets of their own: a branch on whose turn it is costs
+# as much as some updates
+OWNED = 16
 _ALIGN = 64
 _PRIVATE = 128  # bytes of a temp that may live on one thread's stack
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Arena:
-    """Byte offset of each temp, and the size of it all; outputs that are written over a donated input, and carries over the last step's;
-    small temps of the first thread alone, which the compiler may keep in registers; slabs of bands by their offsets in a thread's own memory, and the size of that."""
+    """Byte offset of each temp, and the size of it all; outputs that are written over a donated input, and carries over
+    the last step's; small temps of the first thread alone, which the compiler may keep in registers; slabs of bands by
+    their offsets in a thread's own memory, and the size of that.
+    """
 
     offsets: dict[Buffer, int]
     size: int
@@ -41,9 +59,11 @@ class Arena:
 
 
 def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buffer]:
-    """Outputs that may take the memory of a donated input: one map writes the output, reads the input just where it writes, and is its last reader.
+    """Outputs that may take the memory of a donated input: one map writes the output, reads the input just where it
+    writes, and is its last reader.
 
-    That a product hands rows to the map changes nothing, if the product does not read the input.  Nothing is written over before all guards are known.
+    That a product hands rows to the map changes nothing, if the product does not read the input. Nothing is written
+    over before all guards are known.
     """
     free = [program.inputs[i] for i in donated]
     last_read = {b: place for place, n in enumerate(program.nodes) for b in _touched(n)}
@@ -61,7 +81,15 @@ def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buff
         for s in stage.stores:
             if s.buffer.kind != "output":
                 continue
-            fits = [b for b in free if b not in others and b.dtype == s.buffer.dtype and b.size == s.buffer.size and last_read.get(b) == place and places.get(b) == {s.offset}]
+            fits = [
+                b
+                for b in free
+                if b not in others
+                and b.dtype == s.buffer.dtype
+                and b.size == s.buffer.size
+                and last_read.get(b) == place
+                and places.get(b) == {s.offset}
+            ]
             if fits and s.buffer not in chosen and writers[s.buffer] == 1:
                 chosen[s.buffer] = fits[0]
                 free.remove(fits[0])
@@ -89,17 +117,26 @@ def plan_private(program: Program) -> frozenset[Buffer]:
 
 
 def plan_carries(program: Program) -> dict[Buffer, Buffer]:
-    """New carries of loops that may take the memory of the old ones: nothing reads the old one after the first write, and a map that does both
-    loads each element before it stores it."""
+    """New carries of loops that may take the memory of the old ones: nothing reads the old one after the first write,
+    and a map that does both loads each element before it stores it.
+    """
     chosen: dict[Buffer, Buffer] = {}
     for loop in all_nodes(program.nodes):
         for new, old in loop.carry if isinstance(loop, Loop) else []:
             assert isinstance(loop, Loop)
             write = next((k for k, n in enumerate(loop.body) if new in _touched(n)), None)
-            if write is None or new.kind != "temp" or new.size != old.size or new in chosen or any(new is b or old is a for a, b in loop.carry):
+            if (
+                write is None
+                or new.kind != "temp"
+                or new.size != old.size
+                or new in chosen
+                or any(new is b or old is a for a, b in loop.carry)
+            ):
                 continue
             n = loop.body[write]
-            same = isinstance(n, Map) and all(places_read(n).get(old, set()) <= {s.offset} for s in n.stores if s.buffer is new)
+            same = isinstance(n, Map) and all(
+                places_read(n).get(old, set()) <= {s.offset} for s in n.stores if s.buffer is new
+            )
             if (old not in _touched(n) or same) and not any(old in _touched(m) for m in loop.body[write + 1 :]):
                 chosen[new] = old
     return chosen
@@ -115,9 +152,15 @@ def _touched(n: Node) -> set[Buffer]:
 
 
 def copies_itself(n: Node, in_place: Mapping[Buffer, Buffer]) -> bool:
-    """Whether a map only stores what is there already, since what it writes lies where it reads; a result may lie elsewhere after all, where its input's memory is held."""
+    """Whether a map only stores what is there already, since what it writes lies where it reads; a result may lie
+    elsewhere after all, where its input's memory is held.
+    """
     return isinstance(n, Map) and all(
-        s.buffer.kind == "temp" and s.value.op == "load" and in_place.get(s.buffer) is s.value.attr[0] and s.value.attr[1] == s.offset for s in n.stores
+        s.buffer.kind == "temp"
+        and s.value.op == "load"
+        and in_place.get(s.buffer) is s.value.attr[0]
+        and s.value.attr[1] == s.offset
+        for s in n.stores
     )
 
 
@@ -159,7 +202,11 @@ def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
     while split := {x for pair in in_place.items() for x in pair if x in private and not private.issuperset(pair)}:
         private -= split  # one memory, one place
     slabs, own = plan_slabs(program)
-    sizes = {b: max(b.nbytes, 1) for b in program.buffers if b.kind == "temp" and b not in in_place and b not in private and b not in slabs}
+    sizes = {
+        b: max(b.nbytes, 1)
+        for b in program.buffers
+        if b.kind == "temp" and b not in in_place and b not in private and b not in slabs
+    }
     offsets, size = placed(program.nodes, sizes)
     return Arena(offsets, size, in_place, private, slabs, own)
 
@@ -187,7 +234,11 @@ def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int]) -> tuple[dict[Buf
     last: dict[Buffer, int] = {}
     for place, n in enumerate(nodes):
         for m in all_nodes([n]):
-            touched = [*m.reads(), *m.writes(), *([m.test_result] if isinstance(m, Loop) and m.test_result is not None else [])]
+            touched = [
+                *m.reads(),
+                *m.writes(),
+                *([m.test_result] if isinstance(m, Loop) and m.test_result is not None else []),
+            ]
             for b in touched:
                 if b in sizes:
                     first.setdefault(b, place)
@@ -209,7 +260,11 @@ def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int]) -> tuple[dict[Buf
 
 def is_parallel(n: Node) -> bool:
     """Whether a node is worth all threads, and can be split among them."""
-    if n.work() < PARALLEL_WORK or (isinstance(n, Routine) and n.space == (1,)) or (isinstance(n, Scatter) and not n.distinct and n.block() < OWNED):
+    if (
+        n.work() < PARALLEL_WORK
+        or (isinstance(n, Routine) and n.space == (1,))
+        or (isinstance(n, Scatter) and not n.distinct and n.block() < OWNED)
+    ):
         return False
     if isinstance(n, (Loop, Branch)):
         return any(is_parallel(m) for nested in n.nested() for m in nested)

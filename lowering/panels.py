@@ -1,7 +1,7 @@
 """Operands of products that a loop does not change are packed once, before it.
 
-A recurrent layer multiplies by the same weights at every step.  As panels, [columns / P][k][P], the runtime library reads them in place; where vectors are
-longer or shorter than it thinks, they are a matrix like any other.
+A recurrent layer multiplies by the same weights at every step. As panels, [columns / P][k][P], the runtime library
+reads them in place; where vectors are longer or shorter than it thinks, they are a matrix like any other.
 """
 
 from __future__ import annotations
@@ -9,7 +9,20 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from fdl.lowering.loop_ir import Buffer, Dot, Index, Interner, Loop, Map, Node, Operand, Program, Store, row_major, space_vars
+from fdl.lowering.loop_ir import (
+    Buffer,
+    Dot,
+    Index,
+    Interner,
+    Loop,
+    Map,
+    Node,
+    Operand,
+    Program,
+    Store,
+    row_major,
+    space_vars,
+)
 from fdl.lowering.reindex import mapped
 
 PANEL_BYTES = 128  # bytes of a panel's row: two vectors of AVX-512
@@ -38,11 +51,30 @@ def pack_constants(program: Program) -> Program:
 
 def in_panels(buffer: Buffer, offset: Index, k: int, columns: int, panel: int) -> Operand:
     """The right operand that lies as [columns / panel][k][panel]."""
-    return Operand(buffer, offset, ((k, panel),), ((columns, 1),) if panel == columns else ((columns // panel, k * panel), (panel, 1)))
+    return Operand(
+        buffer,
+        offset,
+        ((k, panel),),
+        ((columns, 1),) if panel == columns else ((columns // panel, k * panel), (panel, 1)),
+    )
 
 
-def _with_panels(n: Node, changed: set[Buffer], packed: dict[tuple[Buffer, object], Operand], before: list[Node], buffers: list[Buffer], exprs: Interner) -> Node:
-    if not isinstance(n, Dot) or n.rhs.buffer.dtype != n.dtype or n.rhs.buffer in changed or n.n * n.k < _LEAST or len(n.rhs.rows) != 1 or len(n.rhs.cols) != 1:
+def _with_panels(
+    n: Node,
+    changed: set[Buffer],
+    packed: dict[tuple[Buffer, object], Operand],
+    before: list[Node],
+    buffers: list[Buffer],
+    exprs: Interner,
+) -> Node:
+    if (
+        not isinstance(n, Dot)
+        or n.rhs.buffer.dtype != n.dtype
+        or n.rhs.buffer in changed
+        or n.n * n.k < _LEAST
+        or len(n.rhs.rows) != 1
+        or len(n.rhs.cols) != 1
+    ):
         return n
     batch = space_vars(len(n.space))
     if n.rhs.offset.without([v.terms[0][0] for v in batch]).terms:

@@ -1,7 +1,8 @@
-"""Values that cost less to compute again than to keep: what follows from one stored array by a few operations is not stored as well.
+"""Values that cost less to compute again than to keep: what follows from one stored array by a few operations is not
+stored as well.
 
-A gradient reads back what the forward pass computed on the way: half of `x`, or `x` with its bias, each an operation away from memory that is there
-anyway.  Bits do not change: the operations are the same.
+A gradient reads back what the forward pass computed on the way: half of `x`, or `x` with its bias, each an operation
+away from memory that is there anyway. Bits do not change: the operations are the same.
 """
 
 from __future__ import annotations
@@ -10,17 +11,42 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.loop_ir import Buffer, Expr, Index, Interner, Loop, LoopVar, Map, Node, Program, Reduce, Scatter, Store, space_vars, walk
+from fdl.lowering.loop_ir import (
+    Buffer,
+    Expr,
+    Index,
+    Interner,
+    Loop,
+    LoopVar,
+    Map,
+    Node,
+    Program,
+    Reduce,
+    Scatter,
+    Store,
+    space_vars,
+    walk,
+)
 from fdl.lowering.reindex import all_nodes, mapped, places_read, rebuilt, reindexed, used
 
-_CHEAP, _FREE = 3, 6  # operations that may be repeated, and where they read nothing but the place they stand at, as masks do
+_CHEAP, _FREE = (
+    3,
+    6,
+)  # operations that may be repeated, and where they read nothing but the place they stand at, as masks do
 _SMALL = 4  # loads from memory that is so many times smaller cost nothing
-_FAR, _COSTLY = 1 << 22, 40  # bytes that no nearer cache holds until they are read again, and the operations that writing and reading them takes the time of
+# bytes that no nearer cache holds until they are read again, and the operations that writing and reading them takes the
+# time of
+_FAR, _COSTLY = (
+    1 << 22,
+    40,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Recipe:
-    """How a stored value follows from others: over a space, at an address; and the load of its own size, if there is one."""
+    """How a stored value follows from others: over a space, at an address; and the load of its own size, if there is
+    one.
+    """
 
     space: tuple[int, ...]
     offset: Index
@@ -45,7 +71,13 @@ def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], load
     count = used(program.nodes)
 
     def rewrite(nodes: list[Node]) -> list[Node]:
-        recipes = {s.buffer: r for n in nodes if isinstance(n, Map) for s in n.stores if (r := _recipe(n, s, rewritten, program.exprs)) is not None and cheap(r, s.buffer)}
+        recipes = {
+            s.buffer: r
+            for n in nodes
+            if isinstance(n, Map)
+            for s in n.stores
+            if (r := _recipe(n, s, rewritten, program.exprs)) is not None and cheap(r, s.buffer)
+        }
         readers = dict.fromkeys(recipes, 0)
         reads = [places_read(n) if isinstance(n, (Map, Reduce)) else {} for n in nodes] if recipes else []
         for n, places in zip(nodes, reads, strict=False):
@@ -59,8 +91,12 @@ def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], load
             for b in n.writes() if isinstance(n, Map) else []:
                 if b in chosen:  # a recipe that follows from others is told anew
                     own = chosen[b]
-                    chosen[b] = dataclasses.replace(own, value=_followed([own.value], n, chosen, program.exprs)[own.value])
-            out.append(rebuilt(n, _followed(n.roots(), n, chosen, program.exprs), {}) if places.keys() & chosen.keys() else n)
+                    chosen[b] = dataclasses.replace(
+                        own, value=_followed([own.value], n, chosen, program.exprs)[own.value]
+                    )
+            out.append(
+                rebuilt(n, _followed(n.roots(), n, chosen, program.exprs), {}) if places.keys() & chosen.keys() else n
+            )
         return out
 
     return dataclasses.replace(program, nodes=mapped(program.nodes, rewrite))
@@ -82,10 +118,16 @@ def _operations(value: Expr) -> int:
 
 
 def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner) -> _Recipe | None:
-    """How a temp follows from at most one load of its own size, at its own address; told by what the map stores besides, if that is shorter."""
+    """How a temp follows from at most one load of its own size, at its own address; told by what the map stores
+    besides, if that is shorter.
+    """
     if s.buffer.kind != "temp" or s.buffer in rewritten or s.value.op in ("const", "load"):
         return None
-    beside = {t.value: t for t in n.stores if t.value is not s.value and t.offset == s.offset and t.buffer.kind == "temp" and t.buffer not in rewritten}
+    beside = {
+        t.value: t
+        for t in n.stores
+        if t.value is not s.value and t.offset == s.offset and t.buffer.kind == "temp" and t.buffer not in rewritten
+    }
 
     def told(e: Expr) -> Expr | None:
         return exprs.make("load", (), e.dtype, (beside[e].buffer, s.offset)) if e in beside and e.args else None
@@ -93,7 +135,9 @@ def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner) -> _Recip
     for value in dict.fromkeys([exprs.rebuild([s.value], told)[s.value], s.value]):
         large: list[Expr] = []
         for e in walk([value]):
-            if e.op == "choose" or (e.op == "number" and any(not isinstance(atom, LoopVar) for atom, _ in e.attr.terms)):
+            if e.op == "choose" or (
+                e.op == "number" and any(not isinstance(atom, LoopVar) for atom, _ in e.attr.terms)
+            ):
                 return None
             if e.op == "load":
                 source, place = e.attr
@@ -101,7 +145,9 @@ def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner) -> _Recip
                     return None
                 if source.size * _SMALL > s.buffer.size:
                     large.append(e)
-        if len(large) <= 1 and all(e.attr[1] == s.offset and e.attr[0].dtype.itemsize <= s.buffer.dtype.itemsize for e in large):
+        if len(large) <= 1 and all(
+            e.attr[1] == s.offset and e.attr[0].dtype.itemsize <= s.buffer.dtype.itemsize for e in large
+        ):
             return _Recipe(n.space, s.offset, value, large[0] if large else None)
     return None
 
@@ -125,7 +171,11 @@ def _walks(n: Any, place: Index, recipe: _Recipe) -> dict[Any, Index] | None:
         if d > 1 and sizes.get(atom) != d:
             return None
         target[own] = Index(0, ((atom, 1),)) if d > 1 else Index(0, ())
-    return target if not steps and place.const == recipe.offset.const and len(place.terms) == sum(d > 1 for d in recipe.space) else None
+    return (
+        target
+        if not steps and place.const == recipe.offset.const and len(place.terms) == sum(d > 1 for d in recipe.space)
+        else None
+    )
 
 
 def _followed(roots: Sequence[Expr], n: Node, chosen: Mapping[Buffer, _Recipe], exprs: Interner) -> dict[Expr, Expr]:

@@ -7,7 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.loop_ir import Argmax, Branch, Buffer, Dot, Expr, Index, Interner, Loop, Map, Nest, Node, Reduce, Scatter, Store, rebuilt_index, walk
+from fdl.lowering.loop_ir import (
+    Argmax,
+    Branch,
+    Buffer,
+    Dot,
+    Expr,
+    Index,
+    Interner,
+    Loop,
+    Map,
+    Nest,
+    Node,
+    Reduce,
+    Scatter,
+    Store,
+    rebuilt_index,
+    walk,
+)
 
 
 def mapped(nodes: Sequence[Node], f: Any) -> list[Node]:
@@ -66,7 +83,11 @@ def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:
         return dataclasses.replace(n, body=[renamed(m, names, exprs) for m in n.body])
 
     def other(e: Expr) -> Expr | None:
-        return exprs.make("load", (), e.dtype, (names[e.attr[0]], e.attr[1])) if e.op == "load" and e.attr[0] in names else None
+        return (
+            exprs.make("load", (), e.dtype, (names[e.attr[0]], e.attr[1]))
+            if e.op == "load" and e.attr[0] in names
+            else None
+        )
 
     return rebuilt(n, exprs.rebuild(n.roots(), other), names)
 
@@ -74,15 +95,24 @@ def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:
 def rebuilt(n: Node, new: Mapping[Expr, Expr], names: Mapping[Buffer, Buffer]) -> Node:
     """A map or a fold of other expressions, which stores into other buffers in place of some."""
     if isinstance(n, Map):
-        return dataclasses.replace(n, stores=[Store(names.get(s.buffer, s.buffer), rebuilt_index(s.offset, new), new[s.value]) for s in n.stores])
+        return dataclasses.replace(
+            n,
+            stores=[Store(names.get(s.buffer, s.buffer), rebuilt_index(s.offset, new), new[s.value]) for s in n.stores],
+        )
     assert isinstance(n, (Reduce, Argmax))
-    return dataclasses.replace(n, store=names.get(n.store, n.store), offset=rebuilt_index(n.offset, new), value=new[n.value])
+    return dataclasses.replace(
+        n, store=names.get(n.store, n.store), offset=rebuilt_index(n.offset, new), value=new[n.value]
+    )
 
 
 def reindexed(
-    exprs: Interner, roots: Sequence[Expr], target: Mapping[Any, Index], decided: Callable[[Expr], bool | None] = lambda e: None
+    exprs: Interner,
+    roots: Sequence[Expr],
+    target: Mapping[Any, Index],
+    decided: Callable[[Expr], bool | None] = lambda e: None,
 ) -> tuple[dict[Expr, Expr], Callable[[Index], Index]]:
-    """Each sub-expression with loop variables replaced by indices, and the same for addresses made of these expressions.
+    """Each sub-expression with loop variables replaced by indices, and the same for addresses made of these
+    expressions.
 
     Where the outcome of a `choose` is decided, its value stands in its place.
     """
@@ -91,7 +121,13 @@ def reindexed(
     def moved(index: Index) -> Index:
         result = Index(index.const, ())
         for atom, c in index.terms:
-            result = result + (Index(0, ((new[atom], c),)) if isinstance(atom, Expr) else target[atom] * c if atom in target else Index(0, ((atom, c),)))
+            result = result + (
+                Index(0, ((new[atom], c),))
+                if isinstance(atom, Expr)
+                else target[atom] * c
+                if atom in target
+                else Index(0, ((atom, c),))
+            )
         return result
 
     for e in walk(roots):

@@ -48,14 +48,19 @@ class FunctionText:
 
 
 def _kernel_texts(texts: Sequence[str], units: int, calls: int) -> tuple[FunctionText, ...]:
-    """Kernels shared out over parts that take equally long to compile, the longest first; the first part has the program's calls as well."""
+    """Kernels shared out over parts that take equally long to compile, the longest first; the first part has the
+    program's calls as well.
+    """
     load = [calls * _CALL] + [0] * (units - 1)
     unit = {}
     for text in sorted(texts, key=len, reverse=True):
         unit[text] = load.index(min(load))
         load[unit[text]] += len(text)
     starts = [text.find("*/") + 2 if text.startswith("/*") else 0 for text in texts]
-    return tuple(FunctionText(text, text[start : text.index("{", start)].strip(), unit[text]) for text, start in zip(texts, starts, strict=True))
+    return tuple(
+        FunctionText(text, text[start : text.index("{", start)].strip(), unit[text])
+        for text, start in zip(texts, starts, strict=True)
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -208,7 +213,9 @@ class ProgramText:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rendered:
-    """Source text, whether it wants a parallel region, each kernel's user lines, the stages by clock, and in how many parts it compiles."""
+    """Source text, whether it wants a parallel region, each kernel's user lines, the stages by clock, and in how many
+    parts it compiles.
+    """
 
     source: str
     parallel: bool
@@ -243,9 +250,24 @@ class ProgramRenderer:
         for b in list(self.used):
             self._name(self.arena.home(b) if b.kind == "temp" else b)
         units = UNITS if self.large and not self.timed else 1
-        kernels = _kernel_texts([text.replace("KERNEL_NAME", name) for text, name in self.kernels.items()], units, self.stages)
-        buffers = tuple(self._buffer_text(b) for b in self.program.buffers if b in self.used and b not in self.arena.slabs)
-        text = ProgramText(kernels, buffers, nodes, serial, self.large, len(self.clocks) if self.timed else 0, units, self.arena.size, self.arena.own, tuple(sorted(self.headers)))
+        kernels = _kernel_texts(
+            [text.replace("KERNEL_NAME", name) for text, name in self.kernels.items()], units, self.stages
+        )
+        buffers = tuple(
+            self._buffer_text(b) for b in self.program.buffers if b in self.used and b not in self.arena.slabs
+        )
+        text = ProgramText(
+            kernels,
+            buffers,
+            nodes,
+            serial,
+            self.large,
+            len(self.clocks) if self.timed else 0,
+            units,
+            self.arena.size,
+            self.arena.own,
+            tuple(sorted(self.headers)),
+        )
         source = environment().get_template("program.c.j2").render(p=text)
         return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines, self.clocks, units)
 
@@ -282,12 +304,31 @@ class ProgramRenderer:
 
     def _node(self, n: Node, barrier: int) -> Any:
         if isinstance(n, Dot):
-            loops = tuple(LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space))
+            loops = tuple(
+                LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space)
+            )
             lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
             axes = [f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs)]
             clock = self._clock("product", n)
             suffix, narrow = spellings.SUFFIX[n.lhs.buffer.dtype], n.lhs.buffer.dtype != n.dtype
-            return DotText(suffix, n.m, n.n, n.k, lhs, axes[0], rhs, axes[1], out, n.out.rows[0][1], math.prod(n.space), loops, narrow, is_parallel(n), barrier, clock)
+            return DotText(
+                suffix,
+                n.m,
+                n.n,
+                n.k,
+                lhs,
+                axes[0],
+                rhs,
+                axes[1],
+                out,
+                n.out.rows[0][1],
+                math.prod(n.space),
+                loops,
+                narrow,
+                is_parallel(n),
+                barrier,
+                clock,
+            )
         if isinstance(n, Loop):
             serial = not is_parallel(n)
             inner = Barriers(self.arena)
@@ -296,11 +337,27 @@ class ProgramRenderer:
             body = self._nodes(n.body, inner)
             carry, swapped = self._handed_on(n, serial)
             result = "" if n.test_result is None else self._name(n.test_result)
-            return LoopNodeText(n.depth, None if n.test is not None else n.length, n.reverse, body, carry, swapped, test, result, serial, barrier)
+            return LoopNodeText(
+                n.depth,
+                None if n.test is not None else n.length,
+                n.reverse,
+                body,
+                carry,
+                swapped,
+                test,
+                result,
+                serial,
+                barrier,
+            )
         if isinstance(n, Band):
-            slabs = tuple(SlabText(self._name(b), spellings.storage_type(b.dtype), self.arena.slabs[b], size) for b, size in n.locals.items())
+            slabs = tuple(
+                SlabText(self._name(b), spellings.storage_type(b.dtype), self.arena.slabs[b], size)
+                for b, size in n.locals.items()
+            )
             body, whole = tuple(self._node(m, False) for m in n.body), tuple(n.counters(m) for m in n.body)
-            return BandText(n.count, body, slabs, whole, tuple((d, *x) for d, x in n.steps.items()), is_parallel(n), barrier)
+            return BandText(
+                n.count, body, slabs, whole, tuple((d, *x) for d, x in n.steps.items()), is_parallel(n), barrier
+            )
         if isinstance(n, Finished):
             return self._finished(n, barrier)
         if isinstance(n, Branch):
@@ -308,7 +365,9 @@ class ProgramRenderer:
         return self._kernel(n, barrier)
 
     def _handed_on(self, n: Loop, serial: bool) -> tuple[tuple[CopyText, ...], tuple[CopyText, ...]]:
-        """Carries that are copied, and large ones whose buffers change places; those that lie where they belong need neither."""
+        """Carries that are copied, and large ones whose buffers change places; those that lie where they belong need
+        neither.
+        """
         in_place = self.arena.in_place
         fixed = {*in_place, *in_place.values(), *self.arena.private}
         copied: list[CopyText] = []
@@ -334,7 +393,11 @@ class ProgramRenderer:
             self.headers.add("fdl_stream.h")
         if isinstance(n, Routine):
             self.headers.add(n.header)
-        text = environment().get_template("kernel.c.j2").render(kernel=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
+        text = (
+            environment()
+            .get_template("kernel.c.j2")
+            .render(kernel=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
+        )
         name = self.kernels.setdefault(text, f"k{len(self.kernels)}")
         known = self.lines.setdefault(name, [])
         known += [s for s in n.sources if s not in known]
@@ -349,7 +412,9 @@ class ProgramRenderer:
         context = [f"(void *){name}" for name in after.args]
         given = [f"(long)x[{i}]" if name.startswith("t") else f"x[{i}]" for i, name in enumerate(after.args)]
         head = f"{self._linkage} void KERNEL_NAME(void *const *x, long lo, long hi)"
-        part = self.kernels.setdefault(f"{head} {{\n  {after.name}({', '.join([*given, 'lo', 'hi'])});\n}}", f"k{len(self.kernels)}")
+        part = self.kernels.setdefault(
+            f"{head} {{\n  {after.name}({', '.join([*given, 'lo', 'hi'])});\n}}", f"k{len(self.kernels)}"
+        )
         return FinishedText(dot, after, part, tuple(context), barrier, clock)
 
     @property
@@ -363,7 +428,9 @@ class ProgramRenderer:
     def _branch(self, n: Branch, barrier: int) -> BranchText:
         text = Expressions()
         index = text.emit(n.index)
-        params = [f"const {spellings.storage_type(b.dtype)} *{name}" for b, name in text.buffers.items()] + [f"long {s}" for s in text.steps.values()]
+        params = [f"const {spellings.storage_type(b.dtype)} *{name}" for b, name in text.buffers.items()] + [
+            f"long {s}" for s in text.steps.values()
+        ]
         lines = "\n".join(f"  {line}" for line in text.lines[0])
         number = self.branches
         self.branches += 1

@@ -1,4 +1,5 @@
-"""The schedule: which nodes there are, and which share a loop nest.  `memory.py` then says where temps lie, and where threads meet.
+"""The schedule: which nodes there are, and which share a loop nest. `memory.py` then says where temps lie, and where
+threads meet.
 
 Each step is a function from Program to Program; none changes what a number is made of, so none changes bits.
 """
@@ -38,7 +39,9 @@ _MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its e
 
 
 def schedule(program: Program, nests: bool = True) -> Program:
-    """All steps in order; panels, row fusion and bands only for backends with the runtime library's products and with nests."""
+    """All steps in order; panels, row fusion and bands only for backends with the runtime library's products and with
+    nests.
+    """
     steps = [drop_empty, merge_maps, drop_dead, recompute_cheap, drop_dead, recompute_far, drop_dead, collapse_loops]
     for step in [*steps, *([pack_constants, fuse_rows, cut_at_guards, band_stages, finish_products] if nests else [])]:
         program = step(program)
@@ -54,7 +57,9 @@ def _with_nodes(program: Program, nodes: list[Node]) -> Program:
 
 def drop_empty(program: Program) -> Program:
     """Nodes over no index go; a fold of nothing stays, since it stores the neutral element."""
-    return _with_nodes(program, mapped(program.nodes, lambda nodes: [n for n in nodes if 0 not in getattr(n, "space", ())]))
+    return _with_nodes(
+        program, mapped(program.nodes, lambda nodes: [n for n in nodes if 0 not in getattr(n, "space", ())])
+    )
 
 
 def drop_dead(program: Program) -> Program:
@@ -90,7 +95,9 @@ def _count(nodes: Iterable[Node]) -> int:
 
 
 def merge_maps(program: Program) -> Program:
-    """Maps over one index space become one loop nest, where a reader reads exactly what its own iteration has stored."""
+    """Maps over one index space become one loop nest, where a reader reads exactly what its own
+    iteration has stored.
+    """
     return _with_nodes(program, mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs)))
 
 
@@ -113,7 +120,9 @@ def _merge(nodes: list[Node], exprs: Interner) -> list[Node]:
     return out
 
 
-def _place_of(n: Map, out: list[Node], writer: dict[Buffer, int], groups: dict[tuple[int, ...], list[int]]) -> int | None:
+def _place_of(
+    n: Map, out: list[Node], writer: dict[Buffer, int], groups: dict[tuple[int, ...], list[int]]
+) -> int | None:
     """The group that a map may join: one at or after all that it reads."""
     reads = n.reads()
     earliest = max((writer[b] for b in reads if b in writer), default=-1)
@@ -122,7 +131,10 @@ def _place_of(n: Map, out: list[Node], writer: dict[Buffer, int], groups: dict[t
             return None
         group = out[place]
         assert isinstance(group, Map)
-        if len(group.stores) + len(n.stores) > _MAX_STORES or len(walk(group.expressions())) + len(walk(n.expressions())) > _MAX_EXPRS:
+        if (
+            len(group.stores) + len(n.stores) > _MAX_STORES
+            or len(walk(group.expressions())) + len(walk(n.expressions())) > _MAX_EXPRS
+        ):
             continue
         if place == earliest and not _reads_own(n, group):
             continue
@@ -181,5 +193,7 @@ def _collapsed(n: Any, exprs: Interner) -> Node:
     new, moved = reindexed(exprs, n.roots(), target)
     space = tuple(math.prod(n.space[k] for k in g) for g in groups)
     if isinstance(n, Map):
-        return dataclasses.replace(n, space=space, stores=[Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores])
+        return dataclasses.replace(
+            n, space=space, stores=[Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores]
+        )
     return dataclasses.replace(n, space=space, value=new[n.value], offset=moved(n.offset))  # type: ignore[no-any-return]

@@ -1,6 +1,7 @@
 """How each operation and each dtype is written in C, CUDA and Metal: meaning stands in `fdl/ops`, spelling here.
 
-One row serves all three languages; `METAL` lists what Metal writes otherwise.  `{0}`, `{1}` are operands, `{T}` is the operands' type suffix.
+One row serves all three languages; `METAL` lists what Metal writes otherwise. `{0}`, `{1}` are operands, `{T}` is the
+operands' type suffix.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from fdl.core import dtypes
 from fdl.core.dtypes import DType
 from fdl.core.errors import CompileError
 
-_CALLS = """exp exp2 expm1 log log2 log10 log1p sqrt rsqrt cbrt hypot pow sin cos tan asin acos atan2 sinh cosh tanh asinh acosh atanh logistic softplus erf erfc lgamma
-floor ceil trunc round is_finite abs sign max min rem shift_left shift_right"""
+_CALLS = """exp exp2 expm1 log log2 log10 log1p sqrt rsqrt cbrt hypot pow sin cos tan asin acos atan2 sinh cosh tanh
+asinh acosh atanh logistic softplus erf erfc lgamma floor ceil trunc round is_finite abs sign max min rem shift_left
+shift_right"""
 
 C: dict[str, str] = {
     "add": "{0} + {1}",
@@ -37,7 +39,9 @@ C: dict[str, str] = {
     **{name: f"fdl_{name}_{{T}}({{args}})" for name in _CALLS.split()},
 }
 _OWN_C = dict(C)
-_METALS = "exp exp2 log log2 log10 sqrt rsqrt sin cos tan asin acos atan2 sinh cosh tanh asinh acosh atanh floor ceil trunc"
+_METALS = (
+    "exp exp2 log log2 log10 sqrt rsqrt sin cos tan asin acos atan2 sinh cosh tanh asinh acosh atanh floor ceil trunc"
+)
 METAL: dict[str, str] = {name: f"{name}({{args}})" for name in _METALS.split()}
 METAL |= {"round": "rint({args})", "is_finite": "isfinite({args})", "abs": "abs({args})"}
 
@@ -84,7 +88,10 @@ def spell(op: str, operand: DType, result: DType, args: list[str], table: dict[s
     kind = "float" if dtypes.is_float(operand) else "bool" if operand == dtypes.bool_ else "int"
     row = table.get(op) or table.get(f"{op}:{kind}") or C.get(f"{op}:{kind}") or C.get(op)
     if row is None:
-        raise CompileError(f"{op}: it is not said how this is written in C", hint=f'fdl.lowering.spellings.C["{op}"] = "...", where {{0}}, {{1}} are operands')
+        raise CompileError(
+            f"{op}: it is not said how this is written in C",
+            hint=f'fdl.lowering.spellings.C["{op}"] = "...", where {{0}}, {{1}} are operands',
+        )
     try:
         text = row.format(*args, T=SUFFIX[dtypes.compute_dtype(operand)], args=", ".join(args))
     except (IndexError, KeyError, ValueError) as error:
@@ -118,7 +125,15 @@ def literal(value: object, dtype: DType) -> str:
             return f"{number}ull"
         if number == -(2**63):
             return "(-9223372036854775807ll - 1)"
-        return f"{number}ll" if dtype == dtypes.int64 else f"(-{-number - 1} - 1)" if number == -(2**31) else f"{number}u" if dtype == dtypes.uint32 else str(number)
+        return (
+            f"{number}ll"
+            if dtype == dtypes.int64
+            else f"(-{-number - 1} - 1)"
+            if number == -(2**31)
+            else f"{number}u"
+            if dtype == dtypes.uint32
+            else str(number)
+        )
     number_ = float(value)  # type: ignore[arg-type]
     width = "F64" if dtype == dtypes.float64 else "F32"
     if number_ != number_:

@@ -1,7 +1,9 @@
-"""Values, of which programs are made: lazy arrays, where they lie in memory, and the vocabulary of elementwise operations, views and folds.
+"""Values, of which programs are made: lazy arrays, where they lie in memory, and the vocabulary of elementwise
+operations, views and folds.
 
-A value is a function from an index to an expression.  It becomes a buffer (a kernel is emitted) where several readers need it, where it would be
-computed again and again (broadcast, random access), or where a node needs memory.  So chains fuse by themselves.
+A value is a function from an index to an expression. It becomes a buffer (a kernel is emitted) where several readers
+need it, where it would be computed again and again (broadcast, random access), or where a node needs memory. So chains
+fuse by themselves.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ from fdl.lowering.spellings import SUFFIX
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
-_UNROLLED, _UNROLLED_COST = 8, 100  # elements of a fold that is written out, and operations in it from which its operand goes to memory first
+_UNROLLED, _UNROLLED_COST = (
+    8,
+    100,
+)  # elements of a fold that is written out, and operations in it from which its operand goes to memory first
 _AGAIN = 4  # operations that are done at computed places rather than stored for all
 _MAX_PIECES = 512  # of a concatenation that are stored by loops of their own
 
@@ -50,10 +55,20 @@ class Value:
 
     __slots__ = ("_at", "_memo", "buffer", "depth", "dtype", "expensive", "parts", "shape")
 
-    def __init__(self, shape: tuple[int, ...], dtype: DType, at: Callable[[Place], Expr], depth: int = 0, buffer: Buffer | None = None, expensive: bool = False) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        at: Callable[[Place], Expr],
+        depth: int = 0,
+        buffer: Buffer | None = None,
+        expensive: bool = False,
+    ) -> None:
         self.shape, self.dtype, self._at, self.depth, self.buffer = tuple(shape), dtype, at, depth, buffer
         self.expensive = expensive  # whether an element costs more than its address
-        self.parts: tuple[int, Sequence[Value]] | None = None  # an axis, and what lies along it, where that has few pieces
+        self.parts: tuple[int, Sequence[Value]] | None = (
+            None  # an axis, and what lies along it, where that has few pieces
+        )
         self._memo: dict[Place, Expr] = {}
 
     @property
@@ -113,7 +128,12 @@ class Values:
         start = 0
         for x in parts:
             target = [i + start if a == axis else i for a, i in zip(order, index, strict=True)]
-            self.emit(Map(tuple(x.shape[a] for a in order), [Store(buffer, base + row_major(target, shape), x.at([place[a] for a in range(len(place))]))]))
+            self.emit(
+                Map(
+                    tuple(x.shape[a] for a in order),
+                    [Store(buffer, base + row_major(target, shape), x.at([place[a] for a in range(len(place))]))],
+                )
+            )
             start += x.shape[axis] if x.shape else 0
 
     def materialize(self, value: Value) -> Value:
@@ -127,7 +147,11 @@ class Values:
         buffer = self.new_buffer(value.dtype, value.size)
         self._write(value, order, buffer, ZERO)
         stored = self.loaded(buffer, [value.shape[a] for a in order])
-        return stored if list(order) == sorted(order) else self.view(value.shape, stored, lambda index: [index[a] for a in order])
+        return (
+            stored
+            if list(order) == sorted(order)
+            else self.view(value.shape, stored, lambda index: [index[a] for a in order])
+        )
 
     # Scalars
 
@@ -179,7 +203,12 @@ class Values:
 
     def inside(self, e: Expr, size: int) -> Expr:
         wide = self._wide(e)
-        return self.apply("and", dtypes.bool_, self.apply("ge", dtypes.bool_, wide, self._int(0)), self.apply("lt", dtypes.bool_, wide, self._int(size)))
+        return self.apply(
+            "and",
+            dtypes.bool_,
+            self.apply("ge", dtypes.bool_, wide, self._int(0)),
+            self.apply("lt", dtypes.bool_, wide, self._int(size)),
+        )
 
     def choose(self, conditions: Sequence[Expr], yes: Callable[[], Expr], no: Callable[[], Expr]) -> Expr:
         """The first value where all conditions hold, else the second; only the chosen one is evaluated."""
@@ -190,19 +219,32 @@ class Values:
 
     # Values
 
-    def compute(self, shape: Sequence[int], dtype: DType, at: Callable[[Place], Expr], operands: Sequence[Value], random_access: Sequence[Value] = ()) -> Value:
-        """A value given by its elements; what it reads at computed places is stored before, or computed there, where that is little and for no more elements than there are."""
+    def compute(
+        self,
+        shape: Sequence[int],
+        dtype: DType,
+        at: Callable[[Place], Expr],
+        operands: Sequence[Value],
+        random_access: Sequence[Value] = (),
+    ) -> Value:
+        """A value given by its elements; what it reads at computed places is stored before, or computed there, where
+        that is little and for no more elements than there are.
+        """
         for x in random_access:
             if x.expensive and (math.prod(shape) > x.size or x.at(space_vars(len(x.shape))).cost > _AGAIN):
                 self.settle(x)
         depth = 1 + max((x.depth for x in operands), default=0)
         return self._bounded(Value(tuple(shape), dtype, at, depth, expensive=True))
 
-    def view(self, shape: Sequence[int], x: Value, source: Callable[[Place], Sequence[Index]], repeats: bool = False) -> Value:
+    def view(
+        self, shape: Sequence[int], x: Value, source: Callable[[Place], Sequence[Index]], repeats: bool = False
+    ) -> Value:
         """The elements of `x` at other places; with `repeats` each at many."""
         if repeats and x.expensive and math.prod(shape) > x.size:
             self.settle(x)
-        out = self._bounded(Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive))
+        out = self._bounded(
+            Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive)
+        )
         if not out.expensive and out.buffer is None:  # a look at a whole buffer, in order, is the buffer
             index = space_vars(len(out.shape))
             e = out.at(index)
@@ -211,12 +253,18 @@ class Values:
         return out
 
     def settle(self, x: Value, in_order: bool = False, home: Home | None = None) -> None:
-        """Put a value into memory, for all its readers: into a place that waits for it, in row-major order, or as its operands lie."""
+        """Put a value into memory, for all its readers: into a place that waits for it, in row-major order, or as its
+        operands lie.
+        """
         if home is not None:
             self.store(x, *home)
             stored = self.loaded(home[0], x.shape, home[1])
         else:
-            stored = self.materialize(x) if in_order else self._stored(x, memory_order(x.at(space_vars(len(x.shape))), x.shape))
+            stored = (
+                self.materialize(x)
+                if in_order
+                else self._stored(x, memory_order(x.at(space_vars(len(x.shape))), x.shape))
+            )
         x._at, x._memo, x.buffer, x.depth, x.expensive, x.parts = stored._at, {}, stored.buffer, 0, False, None
 
     def _bounded(self, x: Value) -> Value:
@@ -231,7 +279,9 @@ class Values:
         for x in xs:
             if shape and not x.shape and x.expensive:
                 self.settle(x)
-        return self.compute(shape, out, lambda index: self.apply(op, out, *[x.at(index if x.shape else ()) for x in xs]), xs)
+        return self.compute(
+            shape, out, lambda index: self.apply(op, out, *[x.at(index if x.shape else ()) for x in xs]), xs
+        )
 
     def power(self, x: Value, exponent: int) -> Value:
         """A power by repeated squaring, in float32 for narrow floats."""
@@ -253,7 +303,9 @@ class Values:
         return self.compute(x.shape, x.dtype, at, [x])
 
     def concatenate(self, xs: Sequence[Value], axis: int) -> Value:
-        """Values one after another along an axis: one choice an element where it is computed, a loop a piece where it is stored."""
+        """Values one after another along an axis: one choice an element where it is computed, a loop a piece where it
+        is stored.
+        """
         shape = tuple(sum(x.shape[axis] for x in xs) if a == axis else d for a, d in enumerate(xs[0].shape))
 
         def at(index: Place) -> Expr:
@@ -262,7 +314,9 @@ class Values:
                 if k == len(xs) - 1:
                     return xs[k].at(shifted)
                 limit = start + xs[k].shape[axis]
-                return self.choose([self.below(index[axis], limit)], lambda: xs[k].at(shifted), lambda: part(k + 1, limit))
+                return self.choose(
+                    [self.below(index[axis], limit)], lambda: xs[k].at(shifted), lambda: part(k + 1, limit)
+                )
 
             return part(0, 0)
 
@@ -306,9 +360,15 @@ class Values:
         buffer, base = e.attr[0], e.attr[1].without([v.terms[0][0] for v in index])
 
         def at(place: Place) -> Expr:
-            return self.exprs.make("load", (), x.dtype, (buffer, sum((i * s for i, s in zip(place, through, strict=True)), base)))
+            return self.exprs.make(
+                "load", (), x.dtype, (buffer, sum((i * s for i, s in zip(place, through, strict=True)), base))
+            )
 
-        whole = buffer if base == ZERO and buffer.size == x.size and steps == packed_steps(x.shape, range(len(x.shape))) else None
+        whole = (
+            buffer
+            if base == ZERO and buffer.size == x.size and steps == packed_steps(x.shape, range(len(x.shape)))
+            else None
+        )
         return Value(tuple(shape), x.dtype, at, buffer=whole)
 
     def reduce(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
@@ -320,7 +380,9 @@ class Values:
         return out if wide == x.dtype else self.map("convert", out, dtype=x.dtype)
 
     def _fold(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
-        """Folds of bounded length, then folds of their results: so the order follows from the shape, and there is work for all threads."""
+        """Folds of bounded length, then folds of their results: so the order follows from the shape, and there is work
+        for all threads.
+        """
         few = self._unrolled(kind, x, axes)
         if few is not None:
             return few
@@ -350,7 +412,9 @@ class Values:
         def at(index: Place) -> Expr:
             total = None
             for place in np.ndindex(*sizes):
-                where = dict(zip(kept, index, strict=True)) | dict(zip(axes, (Index(i, ()) for i in place), strict=True))
+                where = dict(zip(kept, index, strict=True)) | dict(
+                    zip(axes, (Index(i, ()) for i in place), strict=True)
+                )
                 e = x.at([where[a] for a in range(len(x.shape))])
                 total = e if total is None else self.apply(kind, x.dtype, total, e)
             assert total is not None
@@ -366,7 +430,17 @@ class Values:
         space = tuple(x.shape[a] for a in kept)
         buffer = self.new_buffer(x.dtype, math.prod(space))
         value = x.at(self._spread(len(x.shape), kept, axes))
-        self.emit(Reduce(space, value, buffer, row_major(space_vars(len(space)), space), tuple(x.shape[a] for a in axes), kind, rows))
+        self.emit(
+            Reduce(
+                space,
+                value,
+                buffer,
+                row_major(space_vars(len(space)), space),
+                tuple(x.shape[a] for a in axes),
+                kind,
+                rows,
+            )
+        )
         return self.loaded(buffer, space)
 
     def _in_parts(self, kind: str, x: Value, axis: int, limit: int, rows: bool) -> Value:
@@ -398,18 +472,30 @@ class Values:
         self.emit(Argmax(space, value, buffer, row_major(space_vars(len(space)), space), x.shape[axis]))
         return self.loaded(buffer, space)
 
-    def scatter(self, kind: str, x: Value, updates: Value, target: Callable[[Place], tuple[Place, list[Expr]]], distinct: bool = False) -> Value:
-        """A copy of `x` with updates set, or combined with what is there (add, mul, max, min), at computed places, in order; `distinct` if no two meet."""
+    def scatter(
+        self,
+        kind: str,
+        x: Value,
+        updates: Value,
+        target: Callable[[Place], tuple[Place, list[Expr]]],
+        distinct: bool = False,
+    ) -> Value:
+        """A copy of `x` with updates set, or combined with what is there (add, mul, max, min), at computed places, in
+        order; `distinct` if no two meet.
+        """
         buffer = self.new_buffer(x.dtype, x.size)
         self.store(x, buffer)
         index = space_vars(len(updates.shape))
         place, conditions = target(tuple(index))
         if updates.size and x.size:
-            self.emit(Scatter(updates.shape, updates.at(index), buffer, row_major(place, x.shape), kind, conditions, distinct))
+            self.emit(
+                Scatter(updates.shape, updates.at(index), buffer, row_major(place, x.shape), kind, conditions, distinct)
+            )
         return self.loaded(buffer, x.shape)
 
     def routine(
-        self, name: str, header: str, lead: int, xs: Sequence[Value], results: Sequence[tuple[tuple[int, ...], DType]], sizes: Sequence[int],
+        self, name: str, header: str, lead: int, xs: Sequence[Value], results: Sequence[tuple[tuple[int, ...], DType]],
+        sizes: Sequence[int],
         reference: Callable[[Sequence[Any]], Sequence[Any]], cost: int, scratch: Sequence[tuple[int, DType]] = (),
     ) -> list[Value]:  # fmt: skip
         """What a C function, `fdl_name_` and the suffix of the first value's dtype, makes of each part of some values.
@@ -421,14 +507,19 @@ class Values:
         shape = xs[0].shape[:lead]
         count = math.prod(shape)
         if not count or all(0 in part for part, _ in results):  # nothing to make
-            return [Value((*shape, *part), dtype, lambda index, dtype=dtype: self.const(0, dtype)) for part, dtype in results]  # type: ignore[misc]
+            return [
+                Value((*shape, *part), dtype, lambda index, dtype=dtype: self.const(0, dtype))
+                for part, dtype in results
+            ]  # type: ignore[misc]
         for x in xs:
             if x.expensive:
                 self.settle(x, in_order=True)
         operands = [(b, b.size // count) for x in xs for b in [self.materialize(x).buffer] if b is not None]
         made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
         spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
-        node = Routine((count,), f"fdl_{name}_{SUFFIX[xs[0].dtype]}", header, operands, made, spare, tuple(sizes), reference, cost)
+        node = Routine(
+            (count,), f"fdl_{name}_{SUFFIX[xs[0].dtype]}", header, operands, made, spare, tuple(sizes), reference, cost
+        )
         self.emit(Band(count, [node], dict(spare), {}) if spare else node)
         return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
 

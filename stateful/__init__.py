@@ -1,7 +1,7 @@
 """The stateful face: PyTorch's names on fdl.  `import fdl.stateful as torch`.
 
-Loops written for PyTorch run with only their import lines changed; operations are recorded, and what keeps coming back runs compiled.
-Read `_tensor.py` and `_tape.py` first, then `functions/`, `nn/`, `optim/`, `utils/data.py`.
+Loops written for PyTorch run with only their import lines changed; operations are recorded, and what keeps coming back
+runs compiled. Read `_tensor.py` and `_tape.py` first, then `functions/`, `nn/`, `optim/`, `utils/data.py`.
 """
 
 import builtins as _builtins
@@ -85,7 +85,17 @@ uint8, bool = of("uint8"), of("bool")  # after all that means the builtin
 FloatTensor = Tensor
 concat = concatenate = cat
 absolute, multiply, subtract, divide, true_divide, clip, arctan = abs, mul, sub, div, div, clamp, atan
-arccos, arcsin, arccosh, arcsinh, arctanh, arctan2, negative, fix, ger = acos, asin, acosh, asinh, atanh, atan2, neg, trunc, outer
+arccos, arcsin, arccosh, arcsinh, arctanh, arctan2, negative, fix, ger = (
+    acos,
+    asin,
+    acosh,
+    asinh,
+    atanh,
+    atan2,
+    neg,
+    trunc,
+    outer,
+)
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 det, slogdet, logdet, inverse, pinverse, matrix_power, matrix_exp = (
     linalg.det, linalg.slogdet, linalg.logdet, linalg.inv, linalg.pinv, linalg.matrix_power, linalg.matrix_exp,
@@ -124,7 +134,12 @@ def svd(input: Tensor, some: _builtins.bool = True, compute_uv: _builtins.bool =
     return found._replace(Vh=found.Vh.mT)
 
 
-strided, contiguous_format, preserve_format, channels_last = "strided", "contiguous_format", "preserve_format", "channels_last"
+strided, contiguous_format, preserve_format, channels_last = (
+    "strided",
+    "contiguous_format",
+    "preserve_format",
+    "channels_last",
+)
 
 
 def is_tensor(obj: object) -> _builtins.bool:

@@ -1,4 +1,6 @@
-"""`python -m fdl.stateful script.py [args]`: runs a PyTorch script as it is, with `torch` resolving to fdl in this process only."""
+"""`python -m fdl.stateful script.py [args]`: runs a PyTorch script as it is, with `torch` resolving to fdl in this
+process only.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 _NAMES = {"torch": "fdl.stateful", "torchvision": "fdl.stateful.vision"}
-# packages whose names PyTorch spreads over more files than fdl does: what is asked of such a file is asked of the package
+# packages whose names PyTorch spreads over more files than fdl does: what is asked of such a file is asked of the
+# package
 _SPREAD = ("nn.modules", "nn", "optim", "utils.data", "distributions", "autograd", "cuda.amp", "amp")
 
 
@@ -39,7 +42,9 @@ class Finder(importlib.abc.MetaPathFinder):
             return None
         found = _resolved(_NAMES[root], rest)
         if found is None:
-            raise ModuleNotFoundError(f"No module named {fullname!r}: fdl has nothing in the place of it", name=fullname)
+            raise ModuleNotFoundError(
+                f"No module named {fullname!r}: fdl has nothing in the place of it", name=fullname
+            )
         return importlib.machinery.ModuleSpec(fullname, _Loader(found), is_package=True)
 
 
@@ -55,7 +60,11 @@ def _resolved(package: str, rest: str) -> Any:
     if isinstance(found, (ModuleType, SimpleNamespace)):
         return found
     holder = next((p for p in _SPREAD if rest == p or rest.startswith(f"{p}.")), None)
-    return _resolved(package, holder.replace("nn.modules", "nn")) if holder is not None and rest != holder.replace("nn.modules", "nn") else None
+    return (
+        _resolved(package, holder.replace("nn.modules", "nn"))
+        if holder is not None and rest != holder.replace("nn.modules", "nn")
+        else None
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,4 +1,6 @@
-"""Names that PyTorch gives to functions which have another one already: aliases, functions in place (`torch.relu_`), and functions of layers (`torch.conv2d`)."""
+"""Names that PyTorch gives to functions which have another one already: aliases, functions in place (`torch.relu_`),
+and functions of layers (`torch.conv2d`).
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,21 @@ F = nn.functional
 
 # Methods, and methods in place, by the name of which they are another
 _METHODS = {
-    "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh",
-    "fix": "trunc", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "negative": "neg", "not_equal": "ne",
+    "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan",
+    "arctan2": "atan2", "arctanh": "atanh",
+    "fix": "trunc", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "negative": "neg",
+    "not_equal": "ne",
 }  # fmt: skip
-_IN_PLACE = """abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min clip cos cosh deg2rad detach erf erfc exp exp2 expm1
-    fill fix floor frac gcd i0 index_put lcm ldexp log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu resize_as round rsqrt sigmoid sin sinc sinh sqrt
-    square tan tanh trunc xlogy zero""".split()  # fmt: skip
-_OF_LAYERS = """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear binary_cross_entropy_with_logits celu channel_shuffle conv1d conv2d
-    conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity ctc_loss dropout feature_alpha_dropout grid_sample group_norm hardshrink
-    hinge_embedding_loss instance_norm kl_div layer_norm margin_ranking_loss max_pool1d max_pool2d max_pool3d pairwise_distance pixel_shuffle pixel_unshuffle poisson_nll_loss
-    prelu rms_norm rrelu selu threshold triplet_margin_loss""".split()  # fmt: skip
+_IN_PLACE = """abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp
+clamp_max clamp_min clip cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac gcd i0 index_put lcm
+ldexp log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu resize_as round rsqrt sigmoid sin
+sinc sinh sqrt square tan tanh trunc xlogy zero""".split()  # fmt: skip
+_OF_LAYERS = """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear
+binary_cross_entropy_with_logits celu channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d
+conv_transpose3d cosine_embedding_loss cosine_similarity ctc_loss dropout feature_alpha_dropout grid_sample
+group_norm hardshrink hinge_embedding_loss instance_norm kl_div layer_norm margin_ranking_loss max_pool1d max_pool2d
+max_pool3d pairwise_distance pixel_shuffle pixel_unshuffle poisson_nll_loss prelu rms_norm rrelu selu threshold
+triplet_margin_loss""".split()  # fmt: skip
 
 for _new, _old in _METHODS.items():
     setattr(Tensor, _new, getattr(Tensor, _old))
@@ -111,7 +118,11 @@ def is_nonzero(input: Tensor) -> bool:
     False
     """
     if input.numel() != 1:
-        raise TensorError("Boolean value of Tensor with " + ("no values" if not input.numel() else "more than one value") + " is ambiguous")
+        raise TensorError(
+            "Boolean value of Tensor with "
+            + ("no values" if not input.numel() else "more than one value")
+            + " is ambiguous"
+        )
     return bool(input.item() != 0)
 
 
@@ -142,7 +153,11 @@ def typename(obj: Any) -> str:
     >>> torch.typename(torch.ones(1))
     'torch.FloatTensor'
     """
-    return obj.type() if isinstance(obj, Tensor) else f"{type(obj).__module__}.{type(obj).__name__}".replace("builtins.", "")
+    return (
+        obj.type()
+        if isinstance(obj, Tensor)
+        else f"{type(obj).__module__}.{type(obj).__name__}".replace("builtins.", "")
+    )
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
@@ -156,7 +171,9 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     return found.requires_grad_() if requires_grad else found
 
 
-def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:
+def embedding(
+    weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+) -> Any:
     """`nn.functional.embedding`, weights first.
 
     >>> import fdl.stateful as torch
@@ -166,7 +183,17 @@ def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad
     return F.embedding(indices, weight, None if padding_idx < 0 else padding_idx)
 
 
-def batch_norm(input: Tensor, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float, eps: float, cudnn_enabled: bool = False) -> Any:
+def batch_norm(
+    input: Tensor,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = False,
+) -> Any:
     """`nn.functional.batch_norm`, weights first.
 
     >>> import fdl.stateful as torch
@@ -185,16 +212,29 @@ def _answer(value: Any, doc: str) -> Callable[..., Any]:
 
 
 _NEVER = {
-    "is_inference": _answer(False, "Whether a tensor was made in inference mode: it makes no difference."), "is_conj": _answer(False, "Whether conjugation waits: it never does."),
+    "is_inference": _answer(False, "Whether a tensor was made in inference mode: it makes no difference."),
+    "is_conj": _answer(False, "Whether conjugation waits: it never does."),
     "is_neg": _answer(False, "Whether a sign waits: it never does."),
 }  # fmt: skip
 for _name, _f in {
-    "resize_as_": resize_as_, "sum_to_size": sum_to_size, "apply_": _mapped, "is_nonzero": is_nonzero, "is_signed": is_signed, "is_same_size": is_same_size,
-    "isclose": elementwise.isclose, "broadcast_to": shapes.broadcast_to, "prelu": F.prelu, "hardshrink": F.hardshrink, "bernoulli": _random.bernoulli,
-    "is_shared": _answer(True, "Whether threads share the memory: they do."), "to_dense": lambda self, *args, **kwargs: self, **_NEVER,
+    "resize_as_": resize_as_, "sum_to_size": sum_to_size, "apply_": _mapped, "is_nonzero": is_nonzero,
+    "is_signed": is_signed, "is_same_size": is_same_size,
+    "isclose": elementwise.isclose, "broadcast_to": shapes.broadcast_to, "prelu": F.prelu, "hardshrink": F.hardshrink,
+    "bernoulli": _random.bernoulli,
+    "is_shared": _answer(True, "Whether threads share the memory: they do."), "to_dense": lambda self, *args,
+    **kwargs: self, **_NEVER,
 }.items():  # fmt: skip
     setattr(Tensor, _name, _f)
-for _name, _value in {"is_cpu": True, "is_meta": False, "is_mps": False, "is_xpu": False, "is_nested": False, "is_sparse_csr": False, "is_mkldnn": False, "output_nr": 0}.items():
+for _name, _value in {
+    "is_cpu": True,
+    "is_meta": False,
+    "is_mps": False,
+    "is_xpu": False,
+    "is_nested": False,
+    "is_sparse_csr": False,
+    "is_mkldnn": False,
+    "output_nr": 0,
+}.items():
     if not hasattr(Tensor, _name):
         setattr(Tensor, _name, _value)
 
@@ -204,6 +244,8 @@ NAMES: dict[str, Any] = {
     **{name: getattr(F, name) for name in _OF_LAYERS},
     "bernoulli_": _in_place("bernoulli_"), "newaxis": None, "detach": Tensor.detach,
     **_NEVER, "is_inference_mode_enabled": _answer(False, "Whether inference mode is on: it makes no difference."),
-    "set_flush_denormal": _answer(True, "Denormals are flushed in compiled programs, always."), "set_num_interop_threads": _answer(None, "Nothing: there is one pool of threads."),
-    "get_num_interop_threads": _answer(1, "1: there is one pool of threads."), "set_warn_always": _answer(None, "Nothing."), "is_warn_always_enabled": _answer(False, "False."),
+    "set_flush_denormal": _answer(True, "Denormals are flushed in compiled programs, always."),
+    "set_num_interop_threads": _answer(None, "Nothing: there is one pool of threads."),
+    "get_num_interop_threads": _answer(1, "1: there is one pool of threads."),
+    "set_warn_always": _answer(None, "Nothing."), "is_warn_always_enabled": _answer(False, "False."),
 }  # fmt: skip

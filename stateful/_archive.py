@@ -1,7 +1,9 @@
-"""PyTorch's own files, read and written without it: a zip archive with a pickle of the containers and one record for the bytes of each storage.
+"""PyTorch's own files, read and written without it: a zip archive with a pickle of the containers and one record for
+the bytes of each storage.
 
-The reader is restricted: it makes tensors and containers, and refuses every other class by its name, so that nothing in a file is executed.  What it takes in
-memory is bounded by the file's size.  The writer emits the names that PyTorch's loader looks for.  Format: what `torch.save` has written since 1.6.
+The reader is restricted: it makes tensors and containers, and refuses every other class by its name, so that nothing in
+a file is executed. What it takes in memory is bounded by the file's size. The writer emits the names that PyTorch's
+loader looks for. Format: what `torch.save` has written since 1.6.
 """
 
 from __future__ import annotations
@@ -34,16 +36,29 @@ from fdl.stateful.nn.parameter import PARAMETERS, Parameter
 
 MAGIC = b"PK\x03\x04"
 _ALIGNMENT = 64  # bytes, of each storage in a file, so that a mapped one is read where it lies
-_GROWTH, _LEAST = 16, 1 << 20  # times a file's size, and bytes: what its records may unpack to, and what its tensors may take, which may repeat elements
+# times a file's size, and bytes: what its records may unpack to, and what its tensors may take, which may repeat
+# elements
+_GROWTH, _LEAST = (
+    16,
+    1 << 20,
+)
 _ELEMENT = 32  # bytes of a container for each of its elements
 _RANK = 32  # dimensions, as many as NumPy's oldest arrays have
 
 _STORAGES = {
-    "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16", "LongStorage": "int64", "IntStorage": "int32",
-    "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
+    "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64", "IntStorage": "int32",
+    "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool",
+    "ComplexFloatStorage": "complex64",
     "ComplexDoubleStorage": "complex128",
 }  # fmt: skip
-_PLAIN: dict[type, Callable[[Any], Any]] = {bool: bool, int: int.__int__, float: float.__float__, str: str.__str__, bytes: lambda x: b"".join([x])}
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    bool: bool,
+    int: int.__int__,
+    float: float.__float__,
+    str: str.__str__,
+    bytes: lambda x: b"".join([x]),
+}
 _STORAGE_OF = {name: storage for storage, name in _STORAGES.items()}
 _DTYPE_NAMES = {*_STORAGE_OF, "float", "double", "half", "long", "int", "short"}
 
@@ -52,14 +67,18 @@ _DTYPE_NAMES = {*_STORAGE_OF, "float", "double", "half", "long", "int", "short"}
 
 
 def array_in(values: np.ndarray[Any, Any], mapped: bool) -> ConcreteArray:
-    """An array of values in a file's bytes: a copy, or the bytes themselves where they are mapped and lie as they have to."""
+    """An array of values in a file's bytes: a copy, or the bytes themselves where they are mapped and lie as they have
+    to.
+    """
     if mapped and values.flags.c_contiguous and values.flags.aligned and not values.flags.writeable:
         return ConcreteArray(shaped(values.shape, values.dtype), values)
     return from_numpy(values)
 
 
 def elements(data: memoryview, dtype: Any) -> np.ndarray[Any, Any]:
-    """The numbers in these bytes; ValueError for a bool that is neither 0 nor 1, which would be neither true nor false."""
+    """The numbers in these bytes; ValueError for a bool that is neither 0 nor 1, which would be neither
+    true nor false.
+    """
     values = np.frombuffer(data, dtype)
     if values.dtype == np.bool_ and values.size and values.view(np.uint8).max() > 1:
         raise ValueError("a bool is neither 0 nor 1")
@@ -68,7 +87,11 @@ def elements(data: memoryview, dtype: Any) -> np.ndarray[Any, Any]:
 
 def sizes(given: Any) -> tuple[int, ...]:
     """Sizes or strides in a file; ValueError for other things than a few numbers from 0 on."""
-    if not isinstance(given, (list, tuple)) or len(given) > _RANK or not all(type(n) is int and 0 <= n < 1 << 63 for n in given):
+    if (
+        not isinstance(given, (list, tuple))
+        or len(given) > _RANK
+        or not all(type(n) is int and 0 <= n < 1 << 63 for n in given)
+    ):
         raise ValueError("a shape or a stride is no list of numbers from 0 on")
     return tuple(given)
 
@@ -116,7 +139,11 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
     ("_codecs", "encode"): _bytes_of,
-    **{(module, name): f for module in ("builtins", "__builtin__") for name, f in (("bytes", _bytes_of), ("complex", _complex_of), ("set", _set_of))},
+    **{
+        (module, name): f
+        for module in ("builtins", "__builtin__")
+        for name, f in (("bytes", _bytes_of), ("complex", _complex_of), ("set", _set_of))
+    },
 }
 
 
@@ -140,7 +167,11 @@ class _Archive:
         self._take("unpacked", sum(info.file_size for info in self.records.values()))
         found = [name for name in self.records if name.rpartition("/")[2] == "data.pkl"]
         if len(found) != 1:
-            raise ValueError("the archive has no data.pkl; scripted models are not read" if not found else "two of its records are data.pkl")
+            raise ValueError(
+                "the archive has no data.pkl; scripted models are not read"
+                if not found
+                else "two of its records are data.pkl"
+            )
         self.main = found[0]
         self.prefix = found[0].removesuffix("data.pkl")
         order = bytes(self.record("byteorder")) if f"{self.prefix}byteorder" in self.records else b"little"
@@ -154,7 +185,8 @@ class _Archive:
         setattr(self, account, getattr(self, account) - count)
         if getattr(self, account) < 0:
             raise ValueError(
-                f"it holds {len(self.data):,} bytes, and what is read from it takes more than {_GROWTH} times as many: load(..., weights_only=False) has no such limit"
+                f"it holds {len(self.data):,} bytes, and what is read from it takes more than {_GROWTH} times as "
+                "many: load(..., weights_only=False) has no such limit"
             )
 
     def record(self, name: str) -> memoryview:
@@ -176,7 +208,14 @@ class _Archive:
 
     def storage(self, pid: Any) -> np.ndarray[Any, Any]:
         """The storage that a persistent id names."""
-        if type(pid) is not tuple or len(pid) < 5 or pid[0] != "storage" or type(pid[1]) is not _Kind or type(pid[2]) is not str or type(pid[4]) is not int:
+        if (
+            type(pid) is not tuple
+            or len(pid) < 5
+            or pid[0] != "storage"
+            or type(pid[1]) is not _Kind
+            or type(pid[2]) is not str
+            or type(pid[4]) is not int
+        ):
             raise ValueError("one of its storages has no name, type and size")
         name = pid[1].name
         if (name, pid[2]) not in self.storages:
@@ -201,12 +240,23 @@ class _Archive:
             values = np.lib.stride_tricks.as_strided(storage[start:], size, steps, writeable=False)
         else:
             raise ValueError("a tensor lies outside of its storage")
-        found: Any = of_numpy(values) if values.dtype.kind == "c" else wrap(array_in(values, self.mapped and not self.swapped))
+        found: Any = (
+            of_numpy(values) if values.dtype.kind == "c" else wrap(array_in(values, self.mapped and not self.swapped))
+        )
         return found.requires_grad_(bool(requires_grad))
 
     def _called(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function makes; of a file that calls it again and again, not more than there is room for."""
-        self._take("left", sum([len(x) * (1 if type(x) is str else _ELEMENT) for x in arguments if isinstance(x, (str, list, tuple, dict))]))
+        self._take(
+            "left",
+            sum(
+                [
+                    len(x) * (1 if type(x) is str else _ELEMENT)
+                    for x in arguments
+                    if isinstance(x, (str, list, tuple, dict))
+                ]
+            ),
+        )
         return function(*arguments)
 
     def find(self, module: str, name: str) -> Any:
@@ -219,7 +269,10 @@ class _Archive:
             return _Kind(name)
         if module == "torch" and name in _DTYPE_NAMES:
             return of(name)
-        raise pickle.UnpicklingError(f"Weights only load failed. Unsupported global: GLOBAL {module[:80]}.{name[:80]} was not an allowed global by default.")
+        raise pickle.UnpicklingError(
+            f"Weights only load failed. Unsupported global: GLOBAL {module[:80]}.{name[:80]} was not an allowed "
+            "global by default."
+        )
 
 
 class _Trusting(pickle.Unpickler):
@@ -235,7 +288,9 @@ class _Trusting(pickle.Unpickler):
         try:
             found = self.archive.find(module, name)
         except pickle.UnpicklingError:
-            return super().find_class(module.replace("torch", "fdl.stateful", 1) if module.split(".")[0] == "torch" else module, name)
+            return super().find_class(
+                module.replace("torch", "fdl.stateful", 1) if module.split(".")[0] == "torch" else module, name
+            )
         return found.call if type(found) is Call else found
 
     def persistent_load(self, pid: Any) -> np.ndarray[Any, Any]:
@@ -243,7 +298,9 @@ class _Trusting(pickle.Unpickler):
 
 
 def read(data: memoryview, trusting: bool, mapped: bool = False) -> Any:
-    """What an archive holds.  UnpicklingError for a class that is not allowed; where it is damaged what `reading` names.  `mapped` bytes are not copied."""
+    """What an archive holds. UnpicklingError for a class that is not allowed; where it is damaged what `reading` names.
+    `mapped` bytes are not copied.
+    """
     archive = _Archive(data, trusting, mapped)
     text = archive.record("data.pkl")
     if trusting:
@@ -309,14 +366,27 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
     if isinstance(x, (Tensor, ComplexTensor)):
         if id(x) in seen:
             return seen[id(x)]
-        values = np.ascontiguousarray(x.detach().numpy() if isinstance(x, ComplexTensor) else x.detach()._value()._numpy()).reshape(x.shape)
+        values = np.ascontiguousarray(
+            x.detach().numpy() if isinstance(x, ComplexTensor) else x.detach()._value()._numpy()
+        ).reshape(x.shape)
         if values.dtype.name not in _STORAGE_OF:
-            raise OperandError(f"save: cannot store {values.dtype.name} at {path or 'the top'} in a .pt file", hint="save without format=, or x.float()")
+            raise OperandError(
+                f"save: cannot store {values.dtype.name} at {path or 'the top'} in a .pt file",
+                hint="save without format=, or x.float()",
+            )
         strides = tuple([math.prod(values.shape[k + 1 :]) for k in range(values.ndim)])
         memory = _Bytes(str(len(storages)), _STORAGE_OF[values.dtype.name], values.size)
         storages.append(values.tobytes())
         grad = bool(x.is_leaf and x.requires_grad)
-        found = _Call(named("torch._utils", "_rebuild_tensor_v2"), memory, 0, values.shape, strides, grad and not isinstance(x, PARAMETERS), OrderedDict())
+        found = _Call(
+            named("torch._utils", "_rebuild_tensor_v2"),
+            memory,
+            0,
+            values.shape,
+            strides,
+            grad and not isinstance(x, PARAMETERS),
+            OrderedDict(),
+        )
         if isinstance(x, PARAMETERS):
             found = _Call(named("torch._utils", "_rebuild_parameter"), found, grad, OrderedDict())
         seen[id(x)] = found
@@ -326,10 +396,15 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
     if isinstance(x, dtype):
         return named("torch", x.np.name)
     if isinstance(x, dict):
-        items = [(_converted(k, storages, seen, names, ""), _converted(v, storages, seen, names, f"{path}.{k}")) for k, v in x.items()]
+        items = [
+            (_converted(k, storages, seen, names, ""), _converted(v, storages, seen, names, f"{path}.{k}"))
+            for k, v in x.items()
+        ]
         return OrderedDict(items) if isinstance(x, OrderedDict) else dict(items)
     if isinstance(x, (list, tuple)):
-        return (list if isinstance(x, list) else tuple)([_converted(v, storages, seen, names, f"{path}.{i}") for i, v in enumerate(x)])
+        return (list if isinstance(x, list) else tuple)(
+            [_converted(v, storages, seen, names, f"{path}.{i}") for i, v in enumerate(x)]
+        )
     if isinstance(x, np.generic) and not isinstance(x.item(), np.generic):
         return x.item()
     if x is None or type(x) in _PLAIN:
@@ -337,7 +412,9 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
     for kind, plain in _PLAIN.items():
         if isinstance(x, kind):  # of a class of the user, which a reader would refuse
             return plain(x)
-    raise OperandError(f"save: cannot store {type(x).__name__} at {path or 'the top'} in a .pt file", hint="a module's state_dict()")
+    raise OperandError(
+        f"save: cannot store {type(x).__name__} at {path or 'the top'} in a .pt file", hint="a module's state_dict()"
+    )
 
 
 def written(obj: Any) -> list[Bytes]:
@@ -346,7 +423,12 @@ def written(obj: Any) -> list[Bytes]:
     tree = _converted(obj, storages, {}, {}, "")
     text = io.BytesIO()
     _Writer(text, 2).dump(tree)
-    records = {"data.pkl": text.getvalue(), "byteorder": b"little", **{f"data/{i}": data for i, data in enumerate(storages)}, "version": b"3\n"}
+    records = {
+        "data.pkl": text.getvalue(),
+        "byteorder": b"little",
+        **{f"data/{i}": data for i, data in enumerate(storages)},
+        "version": b"3\n",
+    }
     return _zipped({f"archive/{name}": data for name, data in records.items()})
 
 
@@ -355,7 +437,9 @@ _NEEDED, _FIRST_DAY = 45, 0x21  # the version of the format that has 64-bit numb
 
 
 def _zipped(records: dict[str, bytes]) -> list[Bytes]:
-    """A zip archive of records that are not packed, each aligned, in pieces.  Source: APPNOTE.TXT 6.3.10, PKWARE, sections 4.3 and 4.5.3."""
+    """A zip archive of records that are not packed, each aligned, in pieces. Source: APPNOTE.TXT 6.3.10, PKWARE,
+    sections 4.3 and 4.5.3.
+    """
     pieces: list[Bytes] = []
     central: list[bytes] = []
     place = 0
@@ -368,7 +452,24 @@ def _zipped(records: dict[str, bytes]) -> list[Bytes]:
         fields = struct.pack("<HHHHHIIIHH", _NEEDED, 0, 0, 0, _FIRST_DAY, crc, short, short, len(label), len(extra))
         at = struct.pack("<HHQQQ", 1, 24, size, size, place) if max(size, place) >= _FULL32 else b""
         sizes_here = (_FULL32, _FULL32) if at else (short, short)
-        head = struct.pack("<HHHHHHIIIHHHHHII", _NEEDED, _NEEDED, 0, 0, 0, _FIRST_DAY, crc, *sizes_here, len(label), len(at), 0, 0, 0, 0, _FULL32 if at else place)
+        head = struct.pack(
+            "<HHHHHHIIIHHHHHII",
+            _NEEDED,
+            _NEEDED,
+            0,
+            0,
+            0,
+            _FIRST_DAY,
+            crc,
+            *sizes_here,
+            len(label),
+            len(at),
+            0,
+            0,
+            0,
+            0,
+            _FULL32 if at else place,
+        )
         central.append(b"PK\x01\x02" + head + label + at)
         pieces += [MAGIC + fields + label + extra, data]
         place += len(pieces[-2]) + size

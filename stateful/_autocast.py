@@ -1,8 +1,10 @@
 """`torch.autocast`: operations in lower precision where that is safe, by PyTorch's lists for the CPU.
 
-While it is on, what `apply` records is asked for by the name of its function: products take bfloat16 or float16, losses, factorisations and their kin float32, joins the
-widest dtype of what they join; all else takes its operands as they are.  Conversions are operations like others, so gradients come back in the dtype of each tensor.
-The state is that of a thread.  It decides what is recorded, and nothing afterwards: a recorded program holds its conversions, and jitted functions look at the state.
+While it is on, what `apply` records is asked for by the name of its function: products take bfloat16 or float16,
+losses, factorisations and their kin float32, joins the widest dtype of what they join; all else takes its operands as
+they are. Conversions are operations like others, so gradients come back in the dtype of each tensor. The state is that
+of a thread. It decides what is recorded, and nothing afterwards: a recorded program holds its conversions, and jitted
+functions look at the state.
 """
 
 from __future__ import annotations
@@ -25,20 +27,26 @@ from fdl.stateful._tape import autocasting, grad_mode
 from fdl.stateful._tensor import Tensor, converted
 
 __all__ = [
-    "autocast", "clear_autocast_cache", "custom_bwd", "custom_fwd", "get_autocast_cpu_dtype", "get_autocast_dtype", "get_autocast_gpu_dtype", "is_autocast_available",
-    "is_autocast_cache_enabled", "is_autocast_cpu_enabled", "is_autocast_enabled", "set_autocast_cache_enabled", "set_autocast_dtype", "set_autocast_enabled",
+    "autocast", "clear_autocast_cache", "custom_bwd", "custom_fwd", "get_autocast_cpu_dtype", "get_autocast_dtype",
+    "get_autocast_gpu_dtype", "is_autocast_available",
+    "is_autocast_cache_enabled", "is_autocast_cpu_enabled", "is_autocast_enabled", "set_autocast_cache_enabled",
+    "set_autocast_dtype", "set_autocast_enabled",
 ]  # fmt: skip
 
 LOWER, FULL, WIDEST, AS_FIRST = "lower", "full", "widest", "as first"
 
 _POLICIES = {
     **dict.fromkeys(
-        """addbmm addmm affine_grid attention baddbmm conv_transpose convolution einsum inner linear matmul matrix_power multi_dot prelu tensordot vecdot""".split(), LOWER
+        """addbmm addmm affine_grid attention baddbmm conv_transpose convolution einsum inner linear matmul
+            matrix_power multi_dot prelu tensordot vecdot""".split(),
+        LOWER,
     ),
     **dict.fromkeys(
-        """binary_cross_entropy binary_cross_entropy_with_logits cdist cholesky cholesky_inverse cholesky_solve cosine_embedding_loss cross_entropy ctc_loss eigh fft grid_sample
-        hinge_embedding_loss householder_product huber_loss inv kl_div l1_loss local_response_norm margin_ranking_loss mse_loss multi_margin_loss multilabel_margin_loss
-        multilabel_soft_margin_loss nll_loss poisson_nll_loss prod qr quantile smooth_l1_loss soft_margin_loss solve svd svdvals trace triplet_margin_loss""".split(),
+        """binary_cross_entropy binary_cross_entropy_with_logits cdist cholesky cholesky_inverse cholesky_solve
+        cosine_embedding_loss cross_entropy ctc_loss eigh fft grid_sample hinge_embedding_loss householder_product
+        huber_loss inv kl_div l1_loss local_response_norm margin_ranking_loss mse_loss multi_margin_loss
+        multilabel_margin_loss multilabel_soft_margin_loss nll_loss poisson_nll_loss prod qr quantile smooth_l1_loss
+        soft_margin_loss solve svd svdvals trace triplet_margin_loss""".split(),
         FULL,
     ),
     **dict.fromkeys("cat index_copy stack".split(), WIDEST),
@@ -63,7 +71,8 @@ def _of_cells(static: tuple[Any, ...]) -> str | None:
 
 
 _BY_SETTINGS: dict[str, Callable[[tuple[Any, ...]], str | None]] = {
-    **dict.fromkeys(("adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "max_pool", "max_pool_with_indices"), _of_volumes),
+    **dict.fromkeys(("adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "max_pool", "max_pool_with_indices"),
+        _of_volumes),
     "pad": _of_edges, "recurrent": _of_layers, "recurrent_cell": _of_cells,
 }  # fmt: skip
 
@@ -104,18 +113,33 @@ class _State(threading.local):
         """A call in float32, of a function that is made of other operations."""
         full = np.dtype(np.float32)
         with autocast("cpu", enabled=False):
-            return function(*[self.cast(x, full) if _casts(x) else x for x in args], **{k: self.cast(x, full) if _casts(x) else x for k, x in kwargs.items()})
+            return function(
+                *[self.cast(x, full) if _casts(x) else x for x in args],
+                **{k: self.cast(x, full) if _casts(x) else x for k, x in kwargs.items()},
+            )
 
     def cast(self, x: Tensor, target: Any) -> Any:
         """A tensor in another dtype; a weight that is trained is converted once, for as long as it stays what it is."""
         if x._aval.dtype == target:
             return x
-        if not (self.caching and grad_mode.enabled and x._view is None and type(x._edge) is Leaf and x._aval.dtype == np.float32 and running_trace() is None):
+        if not (
+            self.caching
+            and grad_mode.enabled
+            and x._view is None
+            and type(x._edge) is Leaf
+            and x._aval.dtype == np.float32
+            and running_trace() is None
+        ):
             return converted(x, target)
         known = self.converted.get(id(x))
         if known is not None:
             _, storage, version, found = known
-            if storage is x._storage and version == storage.version and found._aval.dtype == target and found._edge.operands is not None:
+            if (
+                storage is x._storage
+                and version == storage.version
+                and found._aval.dtype == target
+                and found._edge.operands is not None
+            ):
                 return found
         found = converted(x, target)
         self.converted[id(x)] = x, x._storage, x._storage.version, found
@@ -221,7 +245,9 @@ class autocast(Block["autocast"]):
     (torch.bfloat16, torch.float32)
     """
 
-    def __init__(self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None) -> None:
+    def __init__(
+        self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
+    ) -> None:
         if not isinstance(device_type, str):
             raise ArgumentError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
         self.device = _device(device_type)
@@ -231,11 +257,16 @@ class autocast(Block["autocast"]):
         self._cache_enabled = _state.caching if cache_enabled is None else cache_enabled
         self._enabled = bool(enabled)
         if self._enabled and self.device == "cuda":
-            warnings.warn("CUDA is not available or torch_xla is imported. Disabling autocast.", UserWarning, stacklevel=2)
+            warnings.warn(
+                "CUDA is not available or torch_xla is imported. Disabling autocast.", UserWarning, stacklevel=2
+            )
             self._enabled = False
         if self._enabled and self.device == "cpu" and to_numpy(self.fast_dtype) not in (dtypes.bfloat16, np.float16):
             warnings.warn(
-                "In CPU autocast, but the target dtype is not supported. Disabling autocast.\nCPU Autocast only supports dtypes of torch.bfloat16, torch.float16 currently.",
+                (
+                    "In CPU autocast, but the target dtype is not supported. Disabling autocast.\nCPU Autocast only "
+                    "supports dtypes of torch.bfloat16, torch.float16 currently."
+                ),
                 UserWarning,
                 stacklevel=2,
             )
@@ -246,7 +277,11 @@ class autocast(Block["autocast"]):
         before = state.dtypes.get(name), state.enabled.get(name, False), state.caching, state.depth
         try:
             state.depth += 1
-            state.dtypes[name], state.enabled[name], state.caching = to_numpy(self.fast_dtype), self._enabled, self._cache_enabled
+            state.dtypes[name], state.enabled[name], state.caching = (
+                to_numpy(self.fast_dtype),
+                self._enabled,
+                self._cache_enabled,
+            )
             state.settle()
             yield self
         finally:
@@ -281,7 +316,9 @@ def _cast_all(value: Any, target: Any) -> Any:
 
 
 def custom_fwd(fwd: Callable[..., Any] | None = None, *, device_type: str, cast_inputs: Any = None) -> Any:
-    """A decorator for `forward` of an `autograd.Function`: with `cast_inputs`, it runs in that dtype and without autocast."""
+    """A decorator for `forward` of an `autograd.Function`: with `cast_inputs`, it runs in that dtype and without
+    autocast.
+    """
     if fwd is None:
         return functools.partial(custom_fwd, device_type=device_type, cast_inputs=cast_inputs)
     function = fwd

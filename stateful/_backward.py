@@ -158,7 +158,9 @@ def _in_pieces(tensors: Sequence[Any], gradients: Sequence[Any] | None) -> tuple
     return [t for t, _ in found], [g for _, g in found]
 
 
-def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any] | None, create_graph: bool) -> list[tuple[Any, int, Any]]:
+def _roots(
+    tensors: Sequence[Tensor], gradients: Sequence[Any] | None, create_graph: bool
+) -> list[tuple[Any, int, Any]]:
     roots = []
     for i, t in enumerate(tensors):
         node = t._node()
@@ -171,7 +173,10 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any] | None, create_gr
                 raise TensorError("grad can be implicitly created only for scalar outputs")
             given = wrap(_ones.record((), (aval.shape, aval.dtype))[0][0])
         elif given.shape != t.shape:
-            raise TensorError(f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape of {t.shape}.")
+            raise TensorError(
+                f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape "
+                f"of {t.shape}."
+            )
         roots.append((node, t._index(), given if create_graph else given._value()))
     return roots
 
@@ -179,7 +184,13 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any] | None, create_gr
 _ones = Function(lambda shape, np_dtype: ops.full(shape, 1, np_dtype), "ones")
 
 
-def backward(tensors: Sequence[Any], gradients: Sequence[Any] | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+def backward(
+    tensors: Sequence[Any],
+    gradients: Sequence[Any] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
     """Add gradients of the sum of `tensors`, weighted by `gradients`, to `.grad` of leaves, or of `inputs` alone."""
     retain = create_graph if retain_graph is None else retain_graph
     roots = _roots(*_in_pieces(tensors, gradients), create_graph)
@@ -217,7 +228,20 @@ def grad(
     """
     if is_grads_batched:
         rows = list(zip(*[list(g) for g in _listed(grad_outputs)], strict=True))
-        found = [grad(outputs, inputs, row, k < len(rows) - 1 or retain_graph, create_graph, True, allow_unused, False, materialize_grads) for k, row in enumerate(rows)]
+        found = [
+            grad(
+                outputs,
+                inputs,
+                row,
+                k < len(rows) - 1 or retain_graph,
+                create_graph,
+                True,
+                allow_unused,
+                False,
+                materialize_grads,
+            )
+            for k, row in enumerate(rows)
+        ]
         return tuple([None if column[0] is None else apply(_stacked, column) for column in zip(*found, strict=True)])
     sources, gradients = _in_pieces(_listed(outputs), None if grad_outputs is None else _listed(grad_outputs))
     given = _listed(inputs)
@@ -240,23 +264,39 @@ def grad(
     for t in targets:
         ct = wanted[t._node(), t._index()]
         if ct is None and not (allow_unused or materialize_grads):
-            raise TensorError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
+            raise TensorError(
+                "One of the differentiated Tensors appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior."
+            )
         if ct is None and materialize_grads:
             ct = ops.zeros_like(t._aval)
         results.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
     return tuple(results)
 
 
-def _grad_of_pieces(sources: Any, inputs: Sequence[Any], gradients: Any, retain_graph: Any, create_graph: bool, allow_unused: Any, materialize_grads: bool) -> tuple[Any, ...]:
+def _grad_of_pieces(
+    sources: Any,
+    inputs: Sequence[Any],
+    gradients: Any,
+    retain_graph: Any,
+    create_graph: bool,
+    allow_unused: Any,
+    materialize_grads: bool,
+) -> tuple[Any, ...]:
     """`grad` with respect to what is made of tensors: a piece that was not used has zeros where another one was."""
     pieces = [in_pieces([t]) for t in inputs]
-    found = iter(grad(sources, in_pieces(inputs), gradients, retain_graph, create_graph, True, True, False, materialize_grads))
+    found = iter(
+        grad(sources, in_pieces(inputs), gradients, retain_graph, create_graph, True, True, False, materialize_grads)
+    )
     results: list[Any] = []
     for t, group in zip(inputs, pieces, strict=True):
         own = [next(found) for _ in group]
         if all(g is None for g in own):
             if not allow_unused:
-                raise TensorError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
+                raise TensorError(
+                    "One of the differentiated Tensors appears to not have been used in the graph. "
+                    "Set allow_unused=True if this is the desired behavior."
+                )
             results.append(None)
             continue
         full = [wrap(ops.zeros_like(p._aval)) if g is None else g for g, p in zip(own, group, strict=True)]
@@ -265,7 +305,13 @@ def _grad_of_pieces(sources: Any, inputs: Sequence[Any], gradients: Any, retain_
 
 
 @method("backward")
-def _backward(self: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+def _backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
     """Add the gradient of this tensor to `.grad` of the leaves that it came from.
 
     `gradient` is needed unless there is one element.  RuntimeError where nothing requires grad, or residuals are gone.
@@ -280,17 +326,24 @@ def _assign_gradient(self: Tensor, value: Any) -> None:
     """`x.grad = value`: None, or a tensor of the same shape and dtype."""
     if value is not None:
         if not isinstance(value, Tensor):
-            raise OperandError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            raise OperandError(
+                f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+            )
         if value is self:
             raise TensorError("can't assign Variable as its own grad")
         if tuple(value.shape) != tuple(self.shape):
             raise TensorError(
-                f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size '{list(self.shape)}'",
+                (
+                    f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
+                    f"'{list(self.shape)}'"
+                ),
                 why="the gradient and the tensor must be of the same size",
             )
         if value.dtype is not self.dtype:
             raise TensorError(
-                f"attempting to assign a gradient of {value.dtype} to a tensor of {self.dtype}", why="the gradient must have the tensor's dtype", hint="grad.to(x.dtype)"
+                f"attempting to assign a gradient of {value.dtype} to a tensor of {self.dtype}",
+                why="the gradient must have the tensor's dtype",
+                hint="grad.to(x.dtype)",
             )
     note_assignment(self)
     self._grad = value
@@ -300,4 +353,9 @@ def _drop_gradient(self: Tensor) -> None:
     _assign_gradient(self, None)
 
 
-Tensor.grad = property(operator.attrgetter("_grad"), _assign_gradient, _drop_gradient, "The gradient that `backward` has added up; None before.")
+Tensor.grad = property(
+    operator.attrgetter("_grad"),
+    _assign_gradient,
+    _drop_gradient,
+    "The gradient that `backward` has added up; None before.",
+)

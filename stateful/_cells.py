@@ -1,7 +1,9 @@
-"""What functions under a transform may change besides the storage of tensors: attributes and slots of things that live outside of it.
+"""What functions under a transform may change besides the storage of tensors: attributes and slots of things that live
+outside of it.
 
-Each is a `Cell` of the trace that runs: it holds what it held before when the function has failed, and what the transform makes of its new value when the function
-has returned.  No program can take or give these, so a function that is recorded may not change them: `fdl.jit` runs such a function as it is.
+Each is a `Cell` of the trace that runs: it holds what it held before when the function has failed, and what the
+transform makes of its new value when the function has returned. No program can take or give these, so a function that
+is recorded may not change them: `fdl.jit` runs such a function as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ _ABSENT: Any = object()
 
 
 class Changes:
-    """How often something was changed that recorded functions depend on: as long as the count stands still, nobody has to look."""
+    """How often something was changed that recorded functions depend on: as long as the count stands still, nobody has
+    to look.
+    """
 
     count = 0
 
@@ -157,7 +161,9 @@ def refuse_step(what: str) -> None:
 
 
 class Captures(threading.local):
-    """Tensors with history that functions under a transform read though they were not handed to them; None where nobody asks."""
+    """Tensors with history that functions under a transform read though they were not handed to them; None where nobody
+    asks.
+    """
 
     found: dict[int, Any] | None = None
 
@@ -187,7 +193,9 @@ def note_assignment(x: Any) -> None:
 
 
 def note_gradient(x: Any) -> None:
-    """Tell the transform that runs that a gradient is read and set; StateError where it would become part of a program, which cannot know which tensor that is next time."""
+    """Tell the transform that runs that a gradient is read and set; StateError where it would become part of a program,
+    which cannot know which tensor that is next time.
+    """
     trace, birth = running_trace(), getattr(x._storage, "birth", 0)
     if trace is not None and birth < trace.number:
         refuse_write("the gradient of a tensor that lives outside is read or set")

@@ -1,7 +1,8 @@
 """What must hold of values: looked at where they are known, else checked with the program, in every transform.
 
-A check is a `Function` that gives a mask, true where something is wrong, and a `Failure` that says what is raised.  Values that are known, those of all lanes of
-`vmap` included, are looked at by NumPy at their line; others join the program, or the recording that runs.  `backward` looks ahead at checks on data.
+A check is a `Function` that gives a mask, true where something is wrong, and a `Failure` that says what is raised.
+Values that are known, those of all lanes of `vmap` included, are looked at by NumPy at their line; others join the
+program, or the recording that runs. `backward` looks ahead at checks on data.
 """
 
 from __future__ import annotations
@@ -41,12 +42,17 @@ class OutsideError(IndexBoundsError, RuntimeError):
 
 
 def broken(message: str, hint: str = "", error: type[Exception] = TensorError, show: bool = False) -> Failure:
-    """What is raised where values break a rule: RuntimeError, as PyTorch's mostly is; `show` adds the first one that does."""
+    """What is raised where values break a rule: RuntimeError, as PyTorch's mostly is; `show` adds the first one that
+    does.
+    """
     return Failure(error, f"{message}: found {{}}" if show else message, message, hint)
 
 
-def require(mask: Function, operands: Sequence[Any], failure: Failure, static: tuple[Any, ...] = (), now: bool = False) -> None:
-    """Raise `failure` where the mask of tensors and numbers holds; the message shows elements of the first operands, one for each `{}`.
+def require(
+    mask: Function, operands: Sequence[Any], failure: Failure, static: tuple[Any, ...] = (), now: bool = False
+) -> None:
+    """Raise `failure` where the mask of tensors and numbers holds; the message shows elements of the first operands,
+    one for each `{}`.
 
     With `now`, what is pending is computed and looked at, where no transform runs.
     """
@@ -69,11 +75,15 @@ def require(mask: Function, operands: Sequence[Any], failure: Failure, static: t
 
 def _mask_of(mask: Function, values: Sequence[Any], static: tuple[Any, ...]) -> np.ndarray[Any, Any]:
     graph = mask.signature([aval_of(x) for x in values], static).graph
-    return interpret(graph, [np.asarray(x).astype(a.dtype, copy=False) for x, a in zip(values, graph.in_avals, strict=True)])[0]
+    return interpret(
+        graph, [np.asarray(x).astype(a.dtype, copy=False) for x, a in zip(values, graph.in_avals, strict=True)]
+    )[0]
 
 
 def _known(values: Sequence[Any]) -> list[Any] | None:
-    """The operands as ndarrays and numbers where all are known; lanes of `vmap` as elements, which is the same for one tensor among numbers."""
+    """The operands as ndarrays and numbers where all are known; lanes of `vmap` as elements, which is the same for one
+    tensor among numbers.
+    """
     found: list[Any] = []
     for x in values:
         lanes = x.lanes() if isinstance(x, Tracer) else x if isinstance(x, ConcreteArray) else None
@@ -81,7 +91,12 @@ def _known(values: Sequence[Any]) -> list[Any] | None:
             return None
         if lanes is not None and isinstance(lanes._data, Deferred):
             return None
-        if isinstance(x, Tracer) and lanes is not None and len(lanes.shape) != len(x.shape) and any(isinstance(y, (Tracer, ConcreteArray)) for y in values if y is not x):
+        if (
+            isinstance(x, Tracer)
+            and lanes is not None
+            and len(lanes.shape) != len(x.shape)
+            and any(isinstance(y, (Tracer, ConcreteArray)) for y in values if y is not x)
+        ):
             return None
         found.append(x if lanes is None else lanes._numpy())
     return found
@@ -92,7 +107,10 @@ def _outside_body(i: Any, low: Any, high: Any) -> Any:
     return ops.bitwise_or(ops.less(i, low), ops.greater(i, high))
 
 
-_beyond = Function(lambda x, low, high: ops.bitwise_not(ops.bitwise_and(ops.greater_equal(x, low), ops.less_equal(x, high))), "check_domain")
+_beyond = Function(
+    lambda x, low, high: ops.bitwise_not(ops.bitwise_and(ops.greater_equal(x, low), ops.less_equal(x, high))),
+    "check_domain",
+)
 
 
 def check_domain(x: Any, low: float, high: float, failure: Failure) -> None:
@@ -122,7 +140,9 @@ def check_range(indices: Tensor, low: int, high: int, failure: Failure) -> None:
 def along(dim: int, size: int, error: type[Exception] = IndexBoundsError, what: str = "") -> Failure:
     """An index outside of a dimension."""
     rest = f"is out of bounds for dimension {dim} with size {size}"
-    return Failure(error, f"{what}index {{}} {rest}", f"{what}an index {rest}", f"integers below {size}" if size else "")
+    return Failure(
+        error, f"{what}index {{}} {rest}", f"{what}an index {rest}", f"integers below {size}" if size else ""
+    )
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,8 +1,9 @@
 """Complex tensors: two tensors of one shape, the real and the imaginary parts.
 
-fdl's arrays are real.  What a function of tensors means for complex ones follows from what it does: functions that only move or add elements work on the parts one by
-one, products expand, and the elementary functions have their formulas.  So each is made of recorded operations, and the gradient of a part is the part of the gradient,
-which is PyTorch's convention for the gradient of a real value.
+fdl's arrays are real. What a function of tensors means for complex ones follows from what it does: functions that only
+move or add elements work on the parts one by one, products expand, and the elementary functions have their formulas. So
+each is made of recorded operations, and the gradient of a part is the part of the gradient, which is PyTorch's
+convention for the gradient of a real value.
 """
 
 from __future__ import annotations
@@ -29,13 +30,18 @@ from fdl.stateful._views import Step
 
 # What only moves elements, or adds them
 _BY_PARTS = set(
-    """add cat clone cumsum diag diag_embed diagonal diagonal_scatter diff expand fill flip gather index index_add index_fill index_put index_select masked_fill
-    masked_scatter mean neg permute put repeat repeat_interleave roll scatter scatter_add select split stack sub sum take take_along_dim tile unfold view where pad as_strided
+    """add cat clone cumsum diag diag_embed diagonal diagonal_scatter diff expand fill flip gather index index_add
+    index_fill index_put index_select masked_fill masked_scatter mean neg permute put repeat repeat_interleave roll
+    scatter scatter_add select split stack sub sum take take_along_dim tile unfold view where pad as_strided
     pixel_shuffle pixel_unshuffle channel_shuffle index_copy overlap_add""".split()
 )  # fmt: skip
-_SHARED_NUMBERS = set("select index gather index_select take_along_dim index_add".split())  # numbers among their operands are no values
+_SHARED_NUMBERS = set(
+    "select index gather index_select take_along_dim index_add".split()
+)  # numbers among their operands are no values
 _PRODUCTS = set("cross dot einsum inner kron matmul mul multi_dot outer tensordot".split())
-_LINEAR = set("trace tril triu trapezoid cumulative_trapezoid nan_to_num".split())  # in the first operand; the others are shared
+_LINEAR = set(
+    "trace tril triu trapezoid cumulative_trapezoid nan_to_num".split()
+)  # in the first operand; the others are shared
 _OF_BLOCKS = set("inv inv_ex matrix_exp matrix_power pinv solve".split())
 _OF_SIZES = {"norm", "vector_norm"}
 _CONVOLUTIONS = {"convolution", "conv_transpose"}
@@ -59,7 +65,10 @@ class ComplexTensor(Composite):
 
     def __init__(self, real: Tensor, imag: Tensor) -> None:
         if real.dtype != imag.dtype or not real.dtype.is_floating_point:
-            raise TensorError(f"Expected both inputs to be Half, Float or Double tensors of one type but got {real.dtype.legacy_name} and {imag.dtype.legacy_name}")
+            raise TensorError(
+                "Expected both inputs to be Half, Float or Double tensors of one type but got "
+                f"{real.dtype.legacy_name} and {imag.dtype.legacy_name}"
+            )
         if real.shape != imag.shape:
             shape = np.broadcast_shapes(tuple(real.shape), tuple(imag.shape))
             real, imag = real.expand(shape), imag.expand(shape)
@@ -107,7 +116,9 @@ class ComplexTensor(Composite):
         found = [self.real.grad, self.imag.grad]
         if found[0] is None and found[1] is None:
             return None
-        return ComplexTensor(*[_zeros_of(p) if g is None else g for p, g in zip((self.real, self.imag), found, strict=True)])
+        return ComplexTensor(
+            *[_zeros_of(p) if g is None else g for p, g in zip((self.real, self.imag), found, strict=True)]
+        )
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -193,7 +204,9 @@ class ComplexTensor(Composite):
         """The same values without history."""
         return self._each(Tensor.detach)
 
-    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    ) -> None:
         """Gradients of the leaves, for this gradient of the tensor."""
         if gradient is None:
             raise TensorError("grad can be implicitly created only for real scalar outputs but got torch.complex64")
@@ -226,7 +239,9 @@ class ComplexTensor(Composite):
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """Another precision; a real dtype drops the imaginary parts."""
-        wanted = kwargs.get("dtype") or next((getattr(a, "dtype", a) for a in args if isinstance(a, (dtype, Tensor, ComplexTensor))), None)
+        wanted = kwargs.get("dtype") or next(
+            (getattr(a, "dtype", a) for a in args if isinstance(a, (dtype, Tensor, ComplexTensor))), None
+        )
         if wanted is None or wanted == self.dtype:
             return self
         if not wanted.is_complex:
@@ -235,7 +250,11 @@ class ComplexTensor(Composite):
 
     def type(self, wanted: Any = None) -> Any:
         """The name of the type, or `to` another."""
-        return f"torch.{'ComplexDoubleTensor' if self.dtype.itemsize == 16 else 'ComplexFloatTensor'}" if wanted is None else self.to(wanted)
+        return (
+            f"torch.{'ComplexDoubleTensor' if self.dtype.itemsize == 16 else 'ComplexFloatTensor'}"
+            if wanted is None
+            else self.to(wanted)
+        )
 
     def conj(self) -> ComplexTensor:
         """The conjugates."""
@@ -298,7 +317,9 @@ class ComplexTensor(Composite):
 
     def index_put(self, indices: Any, values: Any, accumulate: bool = False) -> ComplexTensor:
         """Values at places."""
-        return ComplexTensor(*[p.index_put(indices, v, accumulate) for p, v in zip(self.pieces(), both(values), strict=True)])
+        return ComplexTensor(
+            *[p.index_put(indices, v, accumulate) for p, v in zip(self.pieces(), both(values), strict=True)]
+        )
 
     def nonzero(self, *, as_tuple: bool = False) -> Any:
         """Where elements are not zero."""
@@ -337,7 +358,11 @@ def _forwarded(name: str) -> Any:
 for _name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
     setattr(ComplexTensor, f"__{_name}__", _forwarded(f"__{_name}__"))
     setattr(ComplexTensor, f"__r{_name}__", _forwarded(f"__r{_name}__"))
-    setattr(ComplexTensor, f"__i{_name}__", lambda self, other, name=_name: self._overwrite(getattr(Tensor, f"__{name}__")(self, other)))
+    setattr(
+        ComplexTensor,
+        f"__i{_name}__",
+        lambda self, other, name=_name: self._overwrite(getattr(Tensor, f"__{name}__")(self, other)),
+    )
 for _name in ("neg", "abs", "eq", "ne", "pos"):
     setattr(ComplexTensor, f"__{_name}__", _forwarded(f"__{_name}__"))
 
@@ -352,7 +377,11 @@ def part_dtype(wanted: Any) -> Any:
 
 def is_complex_dtype(wanted: Any) -> bool:
     """Whether a dtype, of PyTorch or NumPy, or Python's `complex`, is complex."""
-    return wanted is complex or (isinstance(wanted, dtype) and wanted.is_complex) or (isinstance(wanted, np.dtype) and wanted.kind == "c")
+    return (
+        wanted is complex
+        or (isinstance(wanted, dtype) and wanted.is_complex)
+        or (isinstance(wanted, np.dtype) and wanted.kind == "c")
+    )
 
 
 def of_numpy(values: np.ndarray[Any, Any], wanted: Any = None) -> ComplexTensor:
@@ -396,11 +425,15 @@ def _applied(function: Function, operands: Sequence[Any], static: tuple[Any, ...
         return apply(function, tuple([x.ne(0) if isinstance(x, ComplexTensor) else x for x in operands]), static)
     if name in RULES:
         return RULES[name](*operands, *static)
-    raise TensorError(f'"{name}" is not implemented for complex tensors: use view_as_real, or the real and imaginary parts')
+    raise TensorError(
+        f'"{name}" is not implemented for complex tensors: use view_as_real, or the real and imaginary parts'
+    )
 
 
 def _by_parts(function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:
-    """The function of the real and of the imaginary parts; real values have zeros, and what says where is the same for both."""
+    """The function of the real and of the imaginary parts; real values have zeros, and what says where is the same for
+    both.
+    """
 
     def imag(x: Any) -> Any:
         if isinstance(x, ComplexTensor):
@@ -418,13 +451,17 @@ def _by_parts(function: Function, operands: Sequence[Any], static: tuple[Any, ..
 
 
 def _expanded(function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:
-    """The product of sums: terms with an even number of imaginary parts are real, and each two of them turn the sign."""
+    """The product of sums: terms with an even number of imaginary parts are real, and each two of them
+    turn the sign.
+    """
     totals: list[Any] = [None, None]
     for choice in itertools.product(*[(0, 1) if isinstance(x, ComplexTensor) else (0,) for x in operands]):
         term = apply(function, tuple([parts(x)[k] for x, k in zip(operands, choice, strict=True)]), static)
         place, negative = sum(choice) % 2, sum(choice) % 4 > 1
         before = totals[place]
-        totals[place] = (-term if negative else term) if before is None else before - term if negative else before + term
+        totals[place] = (
+            (-term if negative else term) if before is None else before - term if negative else before + term
+        )
     return ComplexTensor(*totals)
 
 
@@ -448,7 +485,10 @@ def _of_blocks(function: Function, operands: Sequence[Any], static: tuple[Any, .
     rest = [ComplexTensor(*both(x)) if isinstance(x, Tensor) else x for x in operands[1:]]
     n = a.shape[-2]
     vectors = [isinstance(x, ComplexTensor) and x.ndim == a.ndim - 1 for x in rest]
-    stacked = [joined(x.real, x.imag, -1 if v else -2) if isinstance(x, ComplexTensor) else x for x, v in zip(rest, vectors, strict=True)]
+    stacked = [
+        joined(x.real, x.imag, -1 if v else -2) if isinstance(x, ComplexTensor) else x
+        for x, v in zip(rest, vectors, strict=True)
+    ]
     out = apply(function, (apply(_block, a.pieces()), *stacked), static)
     if rest and isinstance(rest[0], ComplexTensor):  # a solution
         dim = -1 if vectors[0] else -2
@@ -472,4 +512,9 @@ def _converted(x: Tensor, np_dtype: Any) -> ComplexTensor:
 
 
 Composite.of_number, Composite.of_real = staticmethod(_number), staticmethod(_converted)
-register_family(ComplexTensor, lambda cls: NodeKind(lambda z: ([z.real, z.imag], None), lambda aux, xs: ComplexTensor(*xs), lambda z, aux: [".real", ".imag"]))
+register_family(
+    ComplexTensor,
+    lambda cls: NodeKind(
+        lambda z: ([z.real, z.imag], None), lambda aux, xs: ComplexTensor(*xs), lambda z, aux: [".real", ".imag"]
+    ),
+)

@@ -105,7 +105,11 @@ def _div(a: Any, b: Any) -> Any:
 def _pow(a: Any, b: Any) -> Any:
     if type(b) is int and not isinstance(a, (int, float)):
         return _integer_power(a, b) if b >= 0 else 1.0 / _integer_power(a, -b)
-    a = a if isinstance(a, ComplexTensor) else ComplexTensor(*both(a if isinstance(a, Tensor) else wrap(ops.full((), float(a), b.real.dtype.np))))
+    a = (
+        a
+        if isinstance(a, ComplexTensor)
+        else ComplexTensor(*both(a if isinstance(a, Tensor) else wrap(ops.full((), float(a), b.real.dtype.np))))
+    )
     zero = (a.real == 0) & (a.imag == 0)
     safe = ComplexTensor(a.real.masked_fill(zero, 1.0), a.imag)
     out = _exp(_log(safe) * b)
@@ -294,7 +298,9 @@ def _prod(z: Any, axis: Any, keepdim: bool, np_dtype: Any) -> Any:
 
 @_rule()
 def _var(z: Any, axes: tuple[int, ...], correction: Any, keepdim: bool) -> Any:
-    return z.real.var(axes, correction=correction, keepdim=keepdim) + z.imag.var(axes, correction=correction, keepdim=keepdim)
+    return z.real.var(axes, correction=correction, keepdim=keepdim) + z.imag.var(
+        axes, correction=correction, keepdim=keepdim
+    )
 
 
 @_rule()

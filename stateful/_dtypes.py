@@ -1,7 +1,7 @@
 """PyTorch's dtypes and devices, and its rule for the type of a result.
 
-Source of the rule: "Tensor Attributes", section "torch.dtype", of PyTorch's documentation: among operands with dimensions, 0-d ones and Python numbers,
-a lower class counts only where its category (bool, integer, float) is higher.
+Source of the rule: "Tensor Attributes", section "torch.dtype", of PyTorch's documentation: among operands with
+dimensions, 0-d ones and Python numbers, a lower class counts only where its category (bool, integer, float) is higher.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class dtype:
     def legacy_name(self) -> str:
         """What older texts call it: `Float` for float32."""
         return {
-            "complex64": "ComplexFloat", "complex128": "ComplexDouble", "float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool",
+            "complex64": "ComplexFloat", "complex128": "ComplexDouble", "float32": "Float", "float64": "Double",
+            "int64": "Long", "int32": "Int", "bool": "Bool",
             "uint8": "Byte", "int8": "Char", "int16": "Short", "float16": "Half", "bfloat16": "BFloat16",
         }.get(self.np.name, self.np.name)  # fmt: skip
 
@@ -87,7 +88,8 @@ _PYTHON: dict[Any, dtypes.DType] = {float: dtypes.float32, int: dtypes.int64, bo
 
 NAMES = {
     **{d.np.name: d for d in _ALL.values()},
-    "float": of("float32"), "double": of("float64"), "half": of("float16"), "long": of("int64"), "int": of("int32"), "short": of("int16"),
+    "float": of("float32"), "double": of("float64"), "half": of("float16"), "long": of("int64"), "int": of("int32"),
+    "short": of("int16"),
     "cfloat": of("complex64"), "cdouble": of("complex128"),
 }  # fmt: skip
 
@@ -120,7 +122,9 @@ class device:
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        return (
+            f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        )
 
 
 CPU = device("cpu")
@@ -129,7 +133,10 @@ CPU = device("cpu")
 def check_device(x: Any) -> None:
     """RuntimeError unless tensors can lie there."""
     if x is not None and device(x).type != "cpu":
-        raise NoDeviceError(f"Tensors on {device(x)} are not available: fdl.stateful runs on the CPU; use device='cpu' or ask torch.cuda.is_available() first")
+        raise NoDeviceError(
+            f"Tensors on {device(x)} are not available: fdl.stateful runs on the CPU; "
+            "use device='cpu' or ask torch.cuda.is_available() first"
+        )
 
 
 def category(d: dtypes.DType) -> int:

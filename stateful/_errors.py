@@ -1,7 +1,8 @@
 """Errors of the stateful face: PyTorch's classes and words, then the user's line and a way out.
 
-Each class is an `FdlError`, which finds the line, and the builtin that PyTorch raises.  What to write instead stands in `_ways.py`, by what the message
-says: one mistake has one way out, whichever function finds it.  A `hint` that is given comes first.
+Each class is an `FdlError`, which finds the line, and the builtin that PyTorch raises. What to write instead stands in
+`_ways.py`, by what the message says: one mistake has one way out, whichever function finds it. A `hint` that is given
+comes first.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from fdl.stateful._ways import way_out
 
 
 class _Taught(FdlError):
-    """What all of them do: `why` and `hint` as for every error of fdl, and a hint for known words where none is given."""
+    """What all of them do: `why` and `hint` as for every error of fdl, and a hint for known words where
+    none is given.
+    """
 
     def __init__(self, what: str, *, why: str = "", hint: str = "", at: Location | None = None) -> None:
         super().__init__(what, why=why, hint=hint or way_out(what), at=at)
@@ -114,7 +117,8 @@ class ExpectationError(_Taught, AssertionError):
 
 
 class NoTensorError(OperandError, MissingError):
-    """Something else where a tensor belongs: TypeError, and AttributeError too, which PyTorch raises where it asks a list for its size.
+    """Something else where a tensor belongs: TypeError, and AttributeError too, which PyTorch raises where it asks a
+    list for its size.
 
     >>> import fdl.stateful as torch
     >>> torch.nn.functional.mse_loss(torch.ones(2), [1.0, 1.0])  # wrong
@@ -154,7 +158,9 @@ def translated(error: FdlError) -> Exception:
 
 
 def no_tensor(x: Any, function: str, argument: str = "", position: int = 0) -> NoTensorError:
-    """What is raised where a tensor is expected and something else is given; the argument's name is that of the outermost function of fdl which it was given to."""
+    """What is raised where a tensor is expected and something else is given; the argument's name is that of the
+    outermost function of fdl which it was given to.
+    """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_own(frame.f_code):
         names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
@@ -163,4 +169,6 @@ def no_tensor(x: Any, function: str, argument: str = "", position: int = 0) -> N
                 argument, position = name, i + 1
         frame = frame.f_back
     kind = type(x).__name__ if type(x).__module__ == "builtins" else f"{type(x).__module__}.{type(x).__name__}"
-    return NoTensorError(f"{function}(): argument '{argument or 'input'}' (position {position or 1}) must be Tensor, not {kind}")
+    return NoTensorError(
+        f"{function}(): argument '{argument or 'input'}' (position {position or 1}) must be Tensor, not {kind}"
+    )

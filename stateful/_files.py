@@ -76,7 +76,9 @@ def named(f: Any) -> str:
 
 @contextlib.contextmanager
 def reading(f: Any, what: str, by: str = "load") -> Iterator[None]:
-    """Name the file, and the function that reads it, in all errors of its bytes: FileError, and RefusedError for what is not allowed."""
+    """Name the file, and the function that reads it, in all errors of its bytes: FileError, and RefusedError for what
+    is not allowed.
+    """
     name = f"{by}: {named(f)}"
     try:
         yield
@@ -84,17 +86,26 @@ def reading(f: Any, what: str, by: str = "load") -> Iterator[None]:
         raise
     except pickle.UnpicklingError as error:
         hint = "load(..., weights_only=False) runs code from the file: only for files that you trust"
-        raise RefusedError(f"{name}: {error}", why="a file may hold tensors, numbers, strings and containers", hint=hint) from error
+        raise RefusedError(
+            f"{name}: {error}", why="a file may hold tensors, numbers, strings and containers", hint=hint
+        ) from error
     except _DAMAGE as error:
-        why = f"no key {error}" if isinstance(error, KeyError) else "its containers are nested too deep" if isinstance(error, RecursionError) else str(error)
+        why = (
+            f"no key {error}"
+            if isinstance(error, KeyError)
+            else "its containers are nested too deep"
+            if isinstance(error, RecursionError)
+            else str(error)
+        )
         raise FileError(f"{name} {what}", why=why or type(error).__name__, hint="another copy of the file") from error
 
 
 def write_file(path: str | os.PathLike[str], pieces: Iterable[Bytes]) -> None:
     """Write a file whole or not at all: beside it under a name that nobody can guess, to the disk, then in its place.
 
-    Links are followed, the mode of a file that is there is kept, and what is no file (a device, a pipe) is written to.  OSError where there is no place or no right
-    to write; then, as after an interrupt, the old file is as it was and nothing lies beside it.
+    Links are followed, the mode of a file that is there is kept, and what is no file (a device, a pipe) is written to.
+    OSError where there is no place or no right to write; then, as after an interrupt, the old file is as it was and
+    nothing lies beside it.
     """
     try:
         found: os.stat_result | None = os.stat(path)
@@ -109,10 +120,14 @@ def write_file(path: str | os.PathLike[str], pieces: Iterable[Bytes]) -> None:
 
 def _replace(target: str, old: os.stat_result | None, pieces: Iterable[Bytes]) -> None:
     if old is not None and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)  # a new file could take its place, but it is there to be kept
+        raise PermissionError(
+            errno.EACCES, os.strerror(errno.EACCES), target
+        )  # a new file could take its place, but it is there to be kept
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".fdl-{secrets.token_hex(8)}")
-    opener = functools.partial(os.open, mode=0o666 if old is None else 0o600)  # no Python code, in which an interrupt would lose the descriptor
+    opener = functools.partial(
+        os.open, mode=0o666 if old is None else 0o600
+    )  # no Python code, in which an interrupt would lose the descriptor
     try:
         with open(temporary, "xb", opener=opener) as file:  # "x" follows no link that somebody has put there
             file.writelines(pieces)
@@ -141,7 +156,9 @@ def _keep(handle: int, old: os.stat_result) -> None:
 
 
 def _sync(folder: str) -> None:
-    for handle in map(os.open, (folder,), (os.O_RDONLY,)):  # a loop gives it a name before an interrupt can come, as a call does not
+    for handle in map(
+        os.open, (folder,), (os.O_RDONLY,)
+    ):  # a loop gives it a name before an interrupt can come, as a call does not
         try:
             os.fsync(handle)
         finally:

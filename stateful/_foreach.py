@@ -1,4 +1,6 @@
-"""`torch._foreach_*`: an operation on each tensor of a list.  Recorded one after another, they run as one program anyway."""
+"""`torch._foreach_*`: an operation on each tensor of a list. Recorded one after another, they run as one program
+anyway.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,21 @@ from fdl.stateful._tensor import Tensor
 __all__ = ["FOREACH"]
 
 _BOTH = (
-    "abs", "add", "addcdiv", "addcmul", "ceil", "clamp_max", "clamp_min", "cos", "div", "erf", "exp", "expm1", "floor", "lerp", "log", "log10", "log1p", "log2", "maximum",
-    "minimum", "mul", "neg", "pow", "reciprocal", "round", "rsqrt", "sigmoid", "sign", "sin", "sqrt", "sub", "tanh", "trunc",
+    "abs", "add", "addcdiv", "addcmul", "ceil", "clamp_max", "clamp_min", "cos", "div", "erf", "exp", "expm1", "floor",
+    "lerp", "log", "log10", "log1p", "log2", "maximum",
+    "minimum", "mul", "neg", "pow", "reciprocal", "round", "rsqrt", "sigmoid", "sign", "sin", "sqrt", "sub", "tanh",
+    "trunc",
 )  # fmt: skip
 _IN_PLACE = ("copy", "zero")
 
 
 def _lists(tensors: Sequence[Tensor], args: Sequence[Any]) -> Any:
     """The arguments of each tensor: what is no list is for all."""
-    return zip(*[a if isinstance(a, (list, tuple)) else [a] * len(tensors) for a in args], strict=True) if args else [()] * len(tensors)
+    return (
+        zip(*[a if isinstance(a, (list, tuple)) else [a] * len(tensors) for a in args], strict=True)
+        if args
+        else [()] * len(tensors)
+    )
 
 
 def _each(name: str) -> Any:

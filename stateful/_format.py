@@ -1,7 +1,7 @@
 """How tensors print: as PyTorch prints them.
 
-Integers are padded to one width; floats have four decimals, or a dot alone where all are whole, or an exponent where they span far; more than 1,000
-elements are summarised by three at each end; lines have 80 characters.
+Integers are padded to one width; floats have four decimals, or a dot alone where all are whole, or an exponent where
+they span far; more than 1,000 elements are summarised by three at each end; lines have 80 characters.
 """
 
 from __future__ import annotations
@@ -70,7 +70,11 @@ def _nested(values: np.ndarray[Any, Any], indent: int, summarize: bool, f: _Form
     if values.ndim == 1:
         return _vector(values.tolist(), indent, summarize, f)
     if summarize and len(values) > 2 * _EDGE:
-        parts = [_nested(v, indent + 1, summarize, f) for v in values[:_EDGE]] + ["..."] + [_nested(v, indent + 1, summarize, f) for v in values[-_EDGE:]]
+        parts = (
+            [_nested(v, indent + 1, summarize, f) for v in values[:_EDGE]]
+            + ["..."]
+            + [_nested(v, indent + 1, summarize, f) for v in values[-_EDGE:]]
+        )
     else:
         parts = [_nested(v, indent + 1, summarize, f) for v in values]
     return "[" + ("," + "\n" * (values.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
@@ -80,7 +84,9 @@ def _edges(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The elements that a summary shows."""
     for axis, n in enumerate(values.shape):
         if n > 2 * _EDGE:
-            values = np.concatenate([np.take(values, range(_EDGE), axis), np.take(values, range(n - _EDGE, n), axis)], axis)
+            values = np.concatenate(
+                [np.take(values, range(_EDGE), axis), np.take(values, range(n - _EDGE, n), axis)], axis
+            )
     return values
 
 

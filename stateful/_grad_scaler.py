@@ -1,4 +1,6 @@
-"""`GradScaler`: a loss is scaled up so that gradients in half precision do not vanish; steps with gradients that are not finite are skipped."""
+"""`GradScaler`: a loss is scaled up so that gradients in half precision do not vanish; steps with gradients that are
+not finite are skipped.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,19 @@ def _unscaled_body(*args: Any) -> Any:
     bad = [ops.convert(ops.equal(ops.is_finite(g), False), np.int64) for g in gradients]
     counts = [ops.reduce_sum(b, range(aval_of(b).ndim)) for b in bad]
     total = functools.reduce(ops.add, counts)
-    return [*[ops.mul(g, ops.cast(inverse, aval_of(g).dtype)) for g in gradients], ops.convert(ops.greater(total, 0), np.float32)]
+    return [
+        *[ops.mul(g, ops.cast(inverse, aval_of(g).dtype)) for g in gradients],
+        ops.convert(ops.greater(total, 0), np.float32),
+    ]
 
 
 _unscaled = Function(_unscaled_body, "unscale")
 
 
 class _Progress:
-    """What has been done with an optimizer since the last update: its stage, and where its gradients were not finite."""
+    """What has been done with an optimizer since the last update: its stage, and where its gradients
+    were not finite.
+    """
 
     def __init__(self) -> None:
         self.stage = _READY
@@ -47,7 +54,8 @@ class _Progress:
 class GradScaler:
     """Scales losses by a factor that grows while gradients stay finite and shrinks when they do not.
 
-    A loop calls `scale(loss).backward()`, `step(optimizer)` and `update()`; `unscale_(optimizer)` before the step where gradients are looked at, to clip them.
+    A loop calls `scale(loss).backward()`, `step(optimizer)` and `update()`; `unscale_(optimizer)` before the step where
+    gradients are looked at, to clip them.
 
     >>> import fdl.stateful as torch
     >>> p = torch.nn.Parameter(torch.ones(1)); opt = torch.optim.SGD([p], lr=0.5)
@@ -68,18 +76,30 @@ class GradScaler:
     ) -> None:
         self._device, self._enabled = device, enabled
         if enabled and device == "cuda":
-            warnings.warn("torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.", UserWarning, stacklevel=2)
+            warnings.warn(
+                "torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.",
+                UserWarning,
+                stacklevel=2,
+            )
             self._enabled = False
         if self._enabled:
             assert growth_factor > 1.0, "The growth factor must be > 1.0."
             assert backoff_factor < 1.0, "The backoff factor must be < 1.0."
-        self._init_scale, self._growth_factor, self._backoff_factor, self._growth_interval = init_scale, growth_factor, backoff_factor, growth_interval
+        self._init_scale, self._growth_factor, self._backoff_factor, self._growth_interval = (
+            init_scale,
+            growth_factor,
+            backoff_factor,
+            growth_interval,
+        )
         self._growth_tracker = 0
         self._scale: Tensor | None = None  # from the first use on
         self._progress: dict[int, _Progress] = {}  # by identity of the optimizer
 
     def _known_scale(self, what: str) -> Tensor:
-        assert self._scale is not None, f"Attempted {what} but _scale is None.  This may indicate your script did not use scaler.scale(loss or outputs) earlier in the iteration."
+        assert self._scale is not None, (
+            f"Attempted {what} but _scale is None.  This may indicate your script did not use scaler.scale(loss "
+            "or outputs) earlier in the iteration."
+        )
         return self._scale
 
     def _set_scale(self, value: float) -> None:
@@ -103,7 +123,9 @@ class GradScaler:
         return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled  # type: ignore[call-arg]
 
     def unscale_(self, optimizer: Any) -> None:
-        """Divide the gradients of an optimizer's parameters by the scale, and note whether they are finite; once between two updates."""
+        """Divide the gradients of an optimizer's parameters by the scale, and note whether they are finite; once
+        between two updates.
+        """
         if not self._enabled:
             return
         scale, progress = self._known_scale("unscale_"), self._of(optimizer)
@@ -126,7 +148,9 @@ class GradScaler:
         progress.stage = _UNSCALED
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """The optimizer's step, unless a gradient is not finite; gradients are unscaled before where that is still to be done."""
+        """The optimizer's step, unless a gradient is not finite; gradients are unscaled before where that is still to
+        be done.
+        """
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs:
@@ -143,13 +167,17 @@ class GradScaler:
         return result
 
     def update(self, new_scale: Any = None) -> None:
-        """Shrink the scale after gradients that were not finite, grow it after enough steps without; or set it to `new_scale`."""
+        """Shrink the scale after gradients that were not finite, grow it after enough steps without; or set it to
+        `new_scale`.
+        """
         if not self._enabled:
             return
         scale = self._known_scale("update").item()
         if new_scale is not None:
             if isinstance(new_scale, Tensor):
-                assert new_scale.numel() == 1 and not new_scale.requires_grad, "new_scale should be a float or a 1-element torch.FloatTensor with requires_grad=False."
+                assert new_scale.numel() == 1 and not new_scale.requires_grad, (
+                    "new_scale should be a float or a 1-element torch.FloatTensor with requires_grad=False."
+                )
             self._set_scale(float(new_scale))
         else:
             found = [p.found for p in self._progress.values() if p.found is not None]
@@ -158,7 +186,11 @@ class GradScaler:
                 self._set_scale(scale * self._backoff_factor)
                 self._growth_tracker = 0
             elif self._growth_tracker + 1 == self._growth_interval:
-                grown = np.float32(scale) * np.float32(self._growth_factor) if scale * self._growth_factor <= np.finfo(np.float32).max else math.inf
+                grown = (
+                    np.float32(scale) * np.float32(self._growth_factor)
+                    if scale * self._growth_factor <= np.finfo(np.float32).max
+                    else math.inf
+                )
                 if math.isfinite(grown):
                     self._set_scale(float(grown))
                 self._growth_tracker = 0
@@ -220,14 +252,24 @@ class GradScaler:
         if not self._enabled:
             return
         if not state_dict:
-            raise TensorError("The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler.")
+            raise TensorError(
+                "The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler."
+            )
         scale, growth, backoff = (float(state_dict[name]) for name in ("scale", "growth_factor", "backoff_factor"))
         interval, tracker = (int(state_dict[name]) for name in ("growth_interval", "_growth_tracker"))
         self._init_scale = scale
         if self._scale is not None:
             self._set_scale(scale)
-        self._growth_factor, self._backoff_factor, self._growth_interval, self._growth_tracker = growth, backoff, interval, tracker
+        self._growth_factor, self._backoff_factor, self._growth_interval, self._growth_tracker = (
+            growth,
+            backoff,
+            interval,
+            tracker,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
-        assert not self._progress, "A GradScaler instance may only be pickled at the beginning of an iteration, or at the end after scaler.update()."
+        assert not self._progress, (
+            "A GradScaler instance may only be pickled at the beginning of an iteration, "
+            "or at the end after scaler.update()."
+        )
         return {**self.__dict__, "_scale": None, "_init_scale": self.get_scale()}

@@ -1,4 +1,6 @@
-"""What a recorded function depends on besides values: modes and attributes of modules, and which tensors they and others hold."""
+"""What a recorded function depends on besides values: modes and attributes of modules, and which tensors they and
+others hold.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def frozen(value: Any) -> Hashable:
 
 
 class Configuration:
-    """A module as a guard: its attributes, and the storages of its tensors, are what they were when a function was recorded."""
+    """A module as a guard: its attributes, and the storages of its tensors, are what they were when a function was
+    recorded.
+    """
 
     __slots__ = ("count", "module")
 
@@ -58,7 +62,10 @@ class Configuration:
 
     def seen(self) -> Any:
         """What recordings depend on."""
-        return [(name, [t._storage for t in in_pieces([x])] if isinstance(x, (Tensor, Composite)) else frozen(x)) for name, x in self.module.__dict__.items()]
+        return [
+            (name, [t._storage for t in in_pieces([x])] if isinstance(x, (Tensor, Composite)) else frozen(x))
+            for name, x in self.module.__dict__.items()
+        ]
 
     def holds(self, seen: Any) -> bool:
         """Whether all is as it was seen."""

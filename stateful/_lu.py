@@ -1,4 +1,6 @@
-"""Elimination with pivots as PyTorch tells it: factors in one matrix, and the row that each row changed places with, counted from 1."""
+"""Elimination with pivots as PyTorch tells it: factors in one matrix, and the row that each row changed places with,
+counted from 1.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def zero_pivot(a: Any) -> Any:
 
 
 def _swap(rows: Any, k: Any, place: Any) -> Any:
-    """Vectors along the last axis with the elements at `k`, the same for all, and at `place`, one for each, exchanged."""
+    """Vectors along the last axis with the elements at `k`, the same for all, and at `place`, one for
+    each, exchanged.
+    """
     index = jnp.arange(aval_of(rows).shape[-1])
     at_place, at_k = index == place[..., None], index == k
     here, there = (jnp.sum(jnp.where(hit, rows, 0), -1)[..., None] for hit in (at_k, at_place))
@@ -78,4 +82,8 @@ def _parts_body(a: Any) -> tuple[Any, Any, Any]:
     return shuffled, ops.add(linear.triangle(both, True, strict=True), one), linear.triangle(both, False)
 
 
-factored, solved, parts = Function(_factored_body, "lu_factor"), Function(_solved_body, "lu_solve"), Function(_parts_body, "lu")
+factored, solved, parts = (
+    Function(_factored_body, "lu_factor"),
+    Function(_solved_body, "lu_solve"),
+    Function(_parts_body, "lu"),
+)

@@ -1,8 +1,9 @@
 """A reader of pickles that can make nothing but data: numbers, strings, containers, and what a table of names allows.
 
-It runs the steps of a pickle (`pickletools` tells them apart) on a stack, and knows only those that make data.  A name stands for a value, or for a function that a file
-may call; a function is `Callable_` until it is called, so that no step can read or set anything of it.  Attributes are set on ordered dictionaries alone,
-which this reader has made, and never over their methods.  Keys are small, so that no hash runs deep.
+It runs the steps of a pickle (`pickletools` tells them apart) on a stack, and knows only those that make data. A name
+stands for a value, or for a function that a file may call; a function is `Callable_` until it is called, so that no
+step can read or set anything of it. Attributes are set on ordered dictionaries alone, which this reader has made, and
+never over their methods. Keys are small, so that no hash runs deep.
 """
 
 from __future__ import annotations
@@ -25,15 +26,23 @@ class Call:
 
 
 def key(x: Any) -> Any:
-    """The key of a dictionary or an element of a set; ValueError for what has no place there, or would take long to hash."""
+    """The key of a dictionary or an element of a set; ValueError for what has no place there, or would take long to
+    hash.
+    """
     todo, count = [x], 0
     while todo:
         value = todo.pop()
         count += 1
         if type(value) is tuple and count + len(value) <= _KEY_SIZE:
             todo += value
-        elif value is not None and not isinstance(value, (str, int, float, complex, bytes)) and type(value).__name__ not in ("dtype", "device"):
-            raise ValueError(f"a {type(value).__name__} is no key" if type(value) is not tuple else "a key is too large")
+        elif (
+            value is not None
+            and not isinstance(value, (str, int, float, complex, bytes))
+            and type(value).__name__ not in ("dtype", "device")
+        ):
+            raise ValueError(
+                f"a {type(value).__name__} is no key" if type(value) is not tuple else "a key is too large"
+            )
         elif count > _KEY_SIZE:
             raise ValueError("a key is too large")
     return x
@@ -66,25 +75,38 @@ class _Machine:
 
     def top(self, kind: type) -> Any:
         """The container on top; only one that this reader has made."""
-        if not self.stack or not isinstance(self.stack[-1], kind) or type(self.stack[-1]) not in (list, dict, set, OrderedDict):
+        if (
+            not self.stack
+            or not isinstance(self.stack[-1], kind)
+            or type(self.stack[-1]) not in (list, dict, set, OrderedDict)
+        ):
             raise ValueError(f"its pickle puts something into what is no {kind.__name__}")
         return self.stack[-1]
 
     def call(self) -> None:
         function, arguments = self.popped(2)
         if type(function) is not Call or type(arguments) is not tuple:
-            raise pickle.UnpicklingError("Weights only load failed. The file calls what is no function that it may call")
+            raise pickle.UnpicklingError(
+                "Weights only load failed. The file calls what is no function that it may call"
+            )
         self.stack.append(function.call(*arguments))
 
     def build(self) -> None:
-        """Attributes, such as the versions of a module's state: of an ordered dictionary, and none that it has by itself."""
+        """Attributes, such as the versions of a module's state: of an ordered dictionary, and none that it has by
+        itself.
+        """
         (state,) = self.popped(1)
         target = self.stack[-1] if self.stack else None
         if type(target) is not OrderedDict or type(state) is not dict or len(state) > _ATTRIBUTES:
-            raise pickle.UnpicklingError(f"Weights only load failed. The file sets attributes of a {type(target).__name__}; only those of an OrderedDict are read")
+            raise pickle.UnpicklingError(
+                f"Weights only load failed. The file sets attributes of a {type(target).__name__}; "
+                "only those of an OrderedDict are read"
+            )
         for name in state:
             if type(name) is not str or hasattr(OrderedDict, name):
-                raise pickle.UnpicklingError(f"Weights only load failed. The file sets the attribute {str(name)[:80]!r} of an OrderedDict")
+                raise pickle.UnpicklingError(
+                    f"Weights only load failed. The file sets the attribute {str(name)[:80]!r} of an OrderedDict"
+                )
         target.__dict__.update(state)
 
     def put(self, container: Any, items: list[Any]) -> None:
@@ -113,7 +135,9 @@ def _made(kind: Callable[[list[Any]], Any], count: int | None = None) -> Callabl
     return step
 
 
-def _filled(kind: type, add: Callable[[_Machine, Any, list[Any]], Any], count: int | None = None) -> Callable[[_Machine, Any], None]:
+def _filled(
+    kind: type, add: Callable[[_Machine, Any, list[Any]], Any], count: int | None = None
+) -> Callable[[_Machine, Any], None]:
     """Put the last `count` values, or those since the mark, into the container below them."""
 
     def step(m: _Machine, argument: Any) -> None:
@@ -160,8 +184,12 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "NONE": _constant(None),
     "NEWTRUE": _constant(True),
     "NEWFALSE": _constant(False),
-    **dict.fromkeys("INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING".split(), _given),
-    **dict.fromkeys("UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split(), _given),
+    **dict.fromkeys(
+        "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING".split(), _given
+    ),
+    **dict.fromkeys(
+        "UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split(), _given
+    ),
     "EMPTY_LIST": lambda m, _: m.stack.append([]),
     "EMPTY_DICT": lambda m, _: m.stack.append({}),
     "EMPTY_SET": lambda m, _: m.stack.append(set()),
@@ -187,11 +215,14 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
 }
 
 
-def unpickled(data: bytes, find: Callable[[str, str], Any], storage: Callable[[Any], Any], private: tuple[type, ...] = ()) -> Any:
+def unpickled(
+    data: bytes, find: Callable[[str, str], Any], storage: Callable[[Any], Any], private: tuple[type, ...] = ()
+) -> Any:
     """What a pickle holds.
 
-    `find` gives what a name stands for, `storage` what a persistent id stands for.  pickle.UnpicklingError for steps that could do more than make data, ValueError,
-    LookupError, TypeError for damage.  Objects of `private` are for calls alone, and none may be left in the result.
+    `find` gives what a name stands for, `storage` what a persistent id stands for. pickle.UnpicklingError for steps
+    that could do more than make data, ValueError, LookupError, TypeError for damage. Objects of `private` are for calls
+    alone, and none may be left in the result.
 
     >>> unpickled(pickle.dumps({"a": [1, (2.5, None)]}), find=lambda *name: 0, storage=lambda pid: 0)
     {'a': [1, (2.5, None)]}
@@ -202,7 +233,9 @@ def unpickled(data: bytes, find: Callable[[str, str], Any], storage: Callable[[A
             break
         step = _STEPS.get(opcode.name)
         if step is None:
-            raise pickle.UnpicklingError(f"Weights only load failed. Unsupported operand {opcode.name}: it makes objects of classes")
+            raise pickle.UnpicklingError(
+                f"Weights only load failed. Unsupported operand {opcode.name}: it makes objects of classes"
+            )
         step(machine, argument)
     (found,) = machine.popped(1)
     _check_data(found, (Call, *private))

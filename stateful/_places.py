@@ -1,7 +1,9 @@
-"""Where the elements of a tensor lie in its storage: a shape, a step in memory for each dimension, and an offset, all counted in elements.
+"""Where the elements of a tensor lie in its storage: a shape, a step in memory for each dimension, and an offset, all
+counted in elements.
 
-Arithmetic alone.  Tensors without view lie in row-major order; each step of a view says what it makes of the places before it.  From them follow
-which reshapes are views, which tensors are contiguous, and which ones share elements: PyTorch's rules.
+Arithmetic alone. Tensors without view lie in row-major order; each step of a view says what it makes of the places
+before it. From them follow which reshapes are views, which tensors are contiguous, and which ones share elements:
+PyTorch's rules.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ class Places(NamedTuple):
 
 
 class Shared(enum.Enum):
-    """What two tensors on one storage have in common: no element, all of them at the same indices, some in another order, or nobody can tell."""
+    """What two tensors on one storage have in common: no element, all of them at the same indices, some in another
+    order, or nobody can tell.
+    """
 
     NOTHING, ALL, SOME, UNKNOWN = range(4)
 
@@ -100,8 +104,8 @@ def shared(p: Places, other: Places) -> Shared:
 
 
 def viewed(p: Places, shape: Shape) -> Places | None:
-    """The same elements in another shape, None where one step a dimension cannot say it.  Dimensions that lie behind each other are taken together as
-    chunks; each chunk has to be cut into whole dimensions of the new shape.
+    """The same elements in another shape, None where one step a dimension cannot say it. Dimensions that lie behind
+    each other are taken together as chunks; each chunk has to be cut into whole dimensions of the new shape.
 
     >>> viewed(Places((2, 3), (3, 1)), (6,))
     Places(shape=(6,), strides=(1,), offset=0)

@@ -1,6 +1,7 @@
 """The generator: a seed and a count of draws, both numbers of the program, so that a draw never makes a new one.
 
-A draw's key is the word pair of the seed's stream at the draw's number; so results depend on seed and order of draws alone.
+A draw's key is the word pair of the seed's stream at the draw's number; so results depend on seed and order of draws
+alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from fdl.stateful._errors import OperandError, TensorError, UnsupportedError
 from fdl.stateful._tensor import Tensor, apply, check_cast, method, wrap
 
 __all__ = [
-    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal", "rand", "rand_like",
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial",
+    "normal", "rand", "rand_like",
     "randint", "randn", "randn_like", "randperm", "seed", "set_rng_state",
 ]  # fmt: skip
 
@@ -36,7 +38,8 @@ _INITIAL = 67280421310721  # what PyTorch starts with
 class Generator:
     """A stream of random numbers: `manual_seed` starts it, each draw moves it on.
 
-    Seed and number of draws are Python numbers; under a transform that records a program they are an array of two, which the program takes and gives back.
+    Seed and number of draws are Python numbers; under a transform that records a program they are an array of two,
+    which the program takes and gives back.
     """
 
     carried = True
@@ -79,10 +82,15 @@ class Generator:
         return wrap(self.array)
 
     def set_state(self, state: Tensor) -> Generator:
-        """Go on from what `get_state` gave; TypeError for what is no tensor of its type, RuntimeError for one of another size."""
+        """Go on from what `get_state` gave; TypeError for what is no tensor of its type, RuntimeError for one of
+        another size.
+        """
         if not isinstance(state, Tensor) or state.dtype.np != dtypes.int64:
             found = state.dtype if isinstance(state, Tensor) else type(state).__name__
-            raise OperandError(f"RNG state must be what get_state gave, an int64 tensor, but got {found}", hint="torch.set_rng_state(torch.get_rng_state())")
+            raise OperandError(
+                f"RNG state must be what get_state gave, an int64 tensor, but got {found}",
+                hint="torch.set_rng_state(torch.get_rng_state())",
+            )
         if state.shape != (2,):
             raise TensorError(
                 "RNG state is wrong size",
@@ -194,7 +202,9 @@ def key_of(seed: Any, draw: Any) -> Any:
     return ops.random_bits(words(seed), words(draw), (2,))
 
 
-def draw(function: Function, operands: tuple[Any, ...], static: tuple[Any, ...], generator: Generator | None = None) -> Any:
+def draw(
+    function: Function, operands: tuple[Any, ...], static: tuple[Any, ...], generator: Generator | None = None
+) -> Any:
     """Record a random function `f(*operands, seed, draw, *static)`."""
     source = generator or default_generator
     seed, number = source.next()
@@ -209,7 +219,8 @@ def draw(function: Function, operands: tuple[Any, ...], static: tuple[Any, ...],
 
 
 def _lanes(trace: Any) -> tuple[Any, int]:
-    """The number of the element among all axes that are mapped and for which draws differ, None where there are none, and how many elements there are.
+    """The number of the element among all axes that are mapped and for which draws differ, None where there are none,
+    and how many elements there are.
 
     RuntimeError where nobody said what a draw is to be.
     """
@@ -218,7 +229,8 @@ def _lanes(trace: Any) -> tuple[Any, int]:
     while trace is not None:
         if trace.randomness == "error":
             raise TensorError(
-                "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or "
+                "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
+                "'different' randomness flags on vmap or "
                 "perform the randomness operation out of vmap",
                 hint="torch.func.vmap(f, randomness='different')",
             )
@@ -251,20 +263,40 @@ def factory(f: F) -> F:
 
 def shape_of(size: tuple[Any, ...]) -> tuple[int, ...]:
     """A shape given as numbers or as one sequence."""
-    given = size[0] if len(size) == 1 and isinstance(size[0], Iterable) and getattr(size[0], "shape", None) != () else size
+    given = (
+        size[0] if len(size) == 1 and isinstance(size[0], Iterable) and getattr(size[0], "shape", None) != () else size
+    )
     for place, d in enumerate(given):
         if not hasattr(d, "__index__"):
-            raise OperandError(f"argument 'size' must be tuple of ints, but found element of type {type(d).__name__} at pos {place}")
+            raise OperandError(
+                f"argument 'size' must be tuple of ints, but found element of type {type(d).__name__} at pos {place}"
+            )
     shape = tuple([int(d) for d in given])
     if any(d < 0 for d in shape):
-        raise TensorError(f"Trying to create tensor with negative dimension {next(d for d in shape if d < 0)}: {list(shape)}", hint="sizes from 0 on")
+        raise TensorError(
+            f"Trying to create tensor with negative dimension {next(d for d in shape if d < 0)}: {list(shape)}",
+            hint="sizes from 0 on",
+        )
     return shape
 
 
-_uniform = Function(lambda low, high, s, d, shape, t: _scaled(fdl.random.uniform(key_of(s, d), shape, t), low, high), "rand")
-_normal = Function(lambda mean, std, s, d, shape, t: ops.add(ops.mul(fdl.random.normal(key_of(s, d), shape, t), ops.cast(std, t)), ops.cast(mean, t)), "randn")
-_randint = Function(lambda low, high, s, d, shape, t: _whole(fdl.random.uniform(key_of(s, d), shape, dtypes.float64), low, high, t), "randint")
-_bernoulli = Function(lambda p, s, d, shape, t: ops.convert(ops.less(fdl.random.uniform(key_of(s, d), shape, t), ops.cast(p, t)), t), "bernoulli")
+_uniform = Function(
+    lambda low, high, s, d, shape, t: _scaled(fdl.random.uniform(key_of(s, d), shape, t), low, high), "rand"
+)
+_normal = Function(
+    lambda mean, std, s, d, shape, t: ops.add(
+        ops.mul(fdl.random.normal(key_of(s, d), shape, t), ops.cast(std, t)), ops.cast(mean, t)
+    ),
+    "randn",
+)
+_randint = Function(
+    lambda low, high, s, d, shape, t: _whole(fdl.random.uniform(key_of(s, d), shape, dtypes.float64), low, high, t),
+    "randint",
+)
+_bernoulli = Function(
+    lambda p, s, d, shape, t: ops.convert(ops.less(fdl.random.uniform(key_of(s, d), shape, t), ops.cast(p, t)), t),
+    "bernoulli",
+)
 
 
 def _scaled(unit: Any, low: Any, high: Any) -> Any:
@@ -284,23 +316,40 @@ def _finished(t: Tensor, requires_grad: bool) -> Tensor:
 
 
 @factory
-def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Uniform numbers in [0, 1); both parts of complex ones."""
     if is_complex_dtype(dtype):
-        return _finished(ComplexTensor(*[rand(*size, generator=generator, dtype=part_dtype(dtype)) for _ in range(2)]), requires_grad)  # type: ignore[arg-type]
+        return _finished(
+            ComplexTensor(*[rand(*size, generator=generator, dtype=part_dtype(dtype)) for _ in range(2)]), requires_grad
+        )  # type: ignore[arg-type]
     return _finished(draw(_uniform, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
 
 
 @factory
-def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Standard normal numbers; complex ones have variance 1 in all."""
     if is_complex_dtype(dtype):
-        return _finished(ComplexTensor(*[randn(*size, generator=generator, dtype=part_dtype(dtype)) * 0.5**0.5 for _ in range(2)]), requires_grad)  # type: ignore[arg-type]
+        return _finished(
+            ComplexTensor(*[randn(*size, generator=generator, dtype=part_dtype(dtype)) * 0.5**0.5 for _ in range(2)]),
+            requires_grad,
+        )  # type: ignore[arg-type]
     return _finished(draw(_normal, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
 
 
 @factory
-def randint(*args: Any, low: int = 0, high: int | None = None, size: Any = None, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
+def randint(
+    *args: Any,
+    low: int = 0,
+    high: int | None = None,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+) -> Tensor:
     """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`."""
     given = list(args)
     size = given.pop() if size is None else size
@@ -334,20 +383,42 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
 
 
 def _no_std(std: Any) -> Failure:
-    return broken("normal expects all elements of std >= 0.0" if isinstance(std, Tensor) else f"normal expects std >= 0.0, but found std {std:g}")
+    return broken(
+        "normal expects all elements of std >= 0.0"
+        if isinstance(std, Tensor)
+        else f"normal expects std >= 0.0, but found std {std:g}"
+    )
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Normal numbers with this mean and standard deviation."""
     check_domain(std, 0, math.inf, _no_std(std))
     if size is not None:
-        found = draw(_normal, (float(mean), float(std)), (shape_of((size,)), dtypes.float32 if dtype is None else to_numpy(dtype)), generator)
+        found = draw(
+            _normal,
+            (float(mean), float(std)),
+            (shape_of((size,)), dtypes.float32 if dtype is None else to_numpy(dtype)),
+            generator,
+        )
         return _finished(found, requires_grad)
     shape = tuple((mean if isinstance(mean, Tensor) else std).shape)
     return randn(*shape, generator=generator) * std + mean  # type: ignore[no-any-return]
 
 
-_NO_CHANCE = broken("Expected p_in >= 0 && p_in <= 1 to be true, but got false", hint="torch.sigmoid makes probabilities of any numbers", show=True)
+_NO_CHANCE = broken(
+    "Expected p_in >= 0 && p_in <= 1 to be true, but got false",
+    hint="torch.sigmoid makes probabilities of any numbers",
+    show=True,
+)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
@@ -364,9 +435,13 @@ def _floats(x: Tensor, what: str) -> None:
         raise UnsupportedError(f"\"{what}\" not implemented for '{x.dtype.legacy_name}'")
 
 
-_no_weight = Function(lambda p: ops.bitwise_not(ops.bitwise_and(ops.greater_equal(p, 0), ops.is_finite(p))), "check_weights")
+_no_weight = Function(
+    lambda p: ops.bitwise_not(ops.bitwise_and(ops.greater_equal(p, 0), ops.is_finite(p))), "check_weights"
+)
 _no_mass = Function(lambda p: ops.less_equal(ops.reduce_sum(p, (p.ndim - 1,)), 0), "check_weights")
-_gumbel_topk = Function(lambda p, s, d, k: ops.convert(ops.top_k(ops.add(ops.log(p), _gumbel(s, d, p)), k)[1], dtypes.int64), "multinomial")
+_gumbel_topk = Function(
+    lambda p, s, d, k: ops.convert(ops.top_k(ops.add(ops.log(p), _gumbel(s, d, p)), k)[1], dtypes.int64), "multinomial"
+)
 _gumbel_each = Function(lambda p, s, d, k: _draws(p, s, d, k), "multinomial")
 
 
@@ -385,7 +460,10 @@ def _draws(p: Any, s: Any, d: Any, k: int) -> Any:
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
     """Indices drawn by weight along the last dimension."""
     if not input.dtype.is_floating_point:
-        raise TensorError(f"multinomial only supports floating-point dtypes for input, got: {input.dtype.legacy_name}", hint="weights.float()")
+        raise TensorError(
+            f"multinomial only supports floating-point dtypes for input, got: {input.dtype.legacy_name}",
+            hint="weights.float()",
+        )
     if input.ndim not in (1, 2):
         raise TensorError("prob_dist must be 1 or 2 dim", why=f"it has {input.ndim}")
     if num_samples <= 0:

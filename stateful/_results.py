@@ -28,7 +28,11 @@ def returned(cls: C) -> C:
     name = cls.__name__.removesuffix("_result")
 
     def text(self: Any) -> str:
-        return f"torch.return_types.{name}(\n" + ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True)) + ")"
+        return (
+            f"torch.return_types.{name}(\n"
+            + ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True))
+            + ")"
+        )
 
     cls.__repr__ = text  # type: ignore[method-assign,assignment]
     return cls

@@ -1,7 +1,9 @@
-"""`save` and `load`: tensors as safetensors, the containers around them as JSON in its metadata.  Nothing in a file is executed.
+"""`save` and `load`: tensors as safetensors, the containers around them as JSON in its metadata. Nothing in a file is
+executed.
 
-Format: 8 bytes with the length of a JSON header, the header (name → dtype, shape, offsets), the data.  Source: the safetensors format, Hugging Face.
-A file of a flat dictionary can be read by any safetensors reader, and theirs by `load`.  What `save` wrote has checksums in its metadata, of the header and of the data.
+Format: 8 bytes with the length of a JSON header, the header (name → dtype, shape, offsets), the data. Source: the
+safetensors format, Hugging Face. A file of a flat dictionary can be read by any safetensors reader, and theirs by
+`load`. What `save` wrote has checksums in its metadata, of the header and of the data.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ from fdl.stateful._results import Size
 from fdl.stateful._tensor import Tensor, wrap
 
 _CODES = {
-    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
-    "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "bool": "BOOL", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
+    "int16": "I16", "int8": "I8",
+    "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "bool": "BOOL", "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
 }  # fmt: skip
 _DTYPES = {code: name for name, code in _CODES.items()}
 
@@ -51,11 +55,25 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 def _described(x: Any, arrays: Arrays, path: str, depth: int = 0) -> Any:
     """JSON that says how to build `x` from the arrays, which are gathered."""
     if depth > _DEPTH:
-        raise OperandError(f"save: cannot store containers that hold themselves, or more than {_DEPTH} within each other: at {path[:80]}", hint="a flat dictionary")
+        raise OperandError(
+            (
+                f"save: cannot store containers that hold themselves, or more than {_DEPTH} within each other: "
+                f"at {path[:80]}"
+            ),
+            hint="a flat dictionary",
+        )
     if isinstance(x, Tensor):
-        return {"tensor": _stored(x.detach()._value()._numpy(), arrays, path or "tensor"), "requires_grad": bool(x.is_leaf and x.requires_grad)}
+        return {
+            "tensor": _stored(x.detach()._value()._numpy(), arrays, path or "tensor"),
+            "requires_grad": bool(x.is_leaf and x.requires_grad),
+        }
     if isinstance(x, ComplexTensor):
-        return {"complex": [_described(p, arrays, f"{path or 'tensor'}.{name}", depth + 1) for name, p in (("real", x.real), ("imag", x.imag))]}
+        return {
+            "complex": [
+                _described(p, arrays, f"{path or 'tensor'}.{name}", depth + 1)
+                for name, p in (("real", x.real), ("imag", x.imag))
+            ]
+        }
     if isinstance(x, np.ndarray):
         return {"ndarray": _stored(x, arrays, path or "array")}
     if x is None or isinstance(x, (bool, int, float, str)):
@@ -63,7 +81,10 @@ def _described(x: Any, arrays: Arrays, path: str, depth: int = 0) -> Any:
     if isinstance(x, dtype):
         return {"dtype": x.np.name}
     if isinstance(x, dict):
-        items = [[_described(k, arrays, "", depth + 1), _described(v, arrays, f"{path}.{k}" if path else str(k), depth + 1)] for k, v in x.items()]
+        items = [
+            [_described(k, arrays, "", depth + 1), _described(v, arrays, f"{path}.{k}" if path else str(k), depth + 1)]
+            for k, v in x.items()
+        ]
         return {"dict": items, "ordered": isinstance(x, OrderedDict)}
     if isinstance(x, (list, tuple)):
         kind = "size" if isinstance(x, Size) else "tuple" if isinstance(x, tuple) else "list"
@@ -71,14 +92,19 @@ def _described(x: Any, arrays: Arrays, path: str, depth: int = 0) -> Any:
     if isinstance(x, np.generic) and not isinstance(x.item(), np.generic):
         return _described(x.item(), arrays, path, depth)
     raise OperandError(
-        f"save: cannot store {type(x).__name__} at {path or 'the top'}", why="a file holds tensors, numbers, strings, lists, tuples and dicts", hint="a module's state_dict()"
+        f"save: cannot store {type(x).__name__} at {path or 'the top'}",
+        why="a file holds tensors, numbers, strings, lists, tuples and dicts",
+        hint="a module's state_dict()",
     )
 
 
 def _stored(values: np.ndarray[Any, Any], arrays: Arrays, path: str) -> str:
     """The name of an array in the file: its path, or, where another array has this name, one beside it."""
     if values.dtype.name not in _CODES:
-        raise OperandError(f"save: cannot store an array of {values.dtype.name} at {path}", hint="an array of numbers of another dtype, or its parts")
+        raise OperandError(
+            f"save: cannot store an array of {values.dtype.name} at {path}",
+            hint="an array of numbers of another dtype, or its parts",
+        )
     name, count = path, 0
     while name in arrays or name == "__metadata__":
         count += 1
@@ -91,15 +117,23 @@ def _safetensors(obj: Any) -> list[Bytes]:
     """A file in pieces: what stands before the data, and the data of each array."""
     arrays: Arrays = {}
     tree = _described(obj, arrays, "")
-    arrays = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))  # so that each is aligned, since there must be no gaps
+    arrays = dict(
+        sorted(arrays.items(), key=lambda item: -item[1].itemsize)
+    )  # so that each is aligned, since there must be no gaps
     data = [values.reshape(-1).view(np.uint8).data for values in arrays.values()]
     total = 0
     for part in data:
         total = zlib.crc32(part, total)
-    header: dict[str, Any] = {"__metadata__": {_TREE: json.dumps({**tree, "checked": True}), _SUMS: f"{_UNKNOWN} {total:08x}"}}
+    header: dict[str, Any] = {
+        "__metadata__": {_TREE: json.dumps({**tree, "checked": True}), _SUMS: f"{_UNKNOWN} {total:08x}"}
+    }
     offset = 0
     for name, values in arrays.items():
-        header[name] = {"dtype": _CODES[values.dtype.name], "shape": list(values.shape), "data_offsets": [offset, offset + values.nbytes]}
+        header[name] = {
+            "dtype": _CODES[values.dtype.name],
+            "shape": list(values.shape),
+            "data_offsets": [offset, offset + values.nbytes],
+        }
         offset += values.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -109,10 +143,11 @@ def _safetensors(obj: Any) -> list[Bytes]:
 
 
 def save(obj: Any, f: Any, *, format: str = "safetensors", **kwargs: Any) -> None:
-    """Write tensors in nested dicts, lists and tuples to a path or a binary file, as safetensors or, with `format="pt"`, as a file that PyTorch reads.
+    """Write tensors in nested dicts, lists and tuples to a path or a binary file, as safetensors or, with
+    `format="pt"`, as a file that PyTorch reads.
 
-    TypeError for what cannot be stored; then nothing is written.  A file at a path is the old one or the whole new one, whatever fails; links are followed, and its
-    mode stays.
+    TypeError for what cannot be stored; then nothing is written. A file at a path is the old one or the whole new one,
+    whatever fails; links are followed, and its mode stays.
 
     >>> import io, fdl.stateful as torch
     >>> file = io.BytesIO()
@@ -121,11 +156,16 @@ def save(obj: Any, f: Any, *, format: str = "safetensors", **kwargs: Any) -> Non
     {'w': tensor([1., 1.])}
     """
     if format not in ("safetensors", "pt"):
-        raise ArgumentError(f"save: format {format!r} is neither 'safetensors' nor 'pt'", hint='format="pt", which PyTorch reads')
+        raise ArgumentError(
+            f"save: format {format!r} is neither 'safetensors' nor 'pt'", hint='format="pt", which PyTorch reads'
+        )
     try:
         pieces = _safetensors(obj) if format == "safetensors" else _archive.written(obj)
     except RecursionError as error:
-        raise OperandError("save: cannot store containers that hold themselves, or too many within each other", hint="a flat dictionary") from error
+        raise OperandError(
+            "save: cannot store containers that hold themselves, or too many within each other",
+            hint="a flat dictionary",
+        ) from error
     if hasattr(f, "write"):
         for piece in pieces:
             f.write(piece)
@@ -136,13 +176,23 @@ def save(obj: Any, f: Any, *, format: str = "safetensors", **kwargs: Any) -> Non
 # Reading
 
 
-def load(f: Any, map_location: Any = None, pickle_module: Any = None, *, weights_only: bool = True, mmap: bool | None = None, **kwargs: Any) -> Any:
+def load(
+    f: Any,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool = True,
+    mmap: bool | None = None,
+    **kwargs: Any,
+) -> Any:
     """Read what `save` wrote, any safetensors file, or what `torch.save` wrote, from a path or a binary file.
 
-    Nothing in the file is executed: a class that is no tensor and no container is refused by its name (`RefusedError`, an UnpicklingError and a RuntimeError), unless
-    `weights_only=False`.  `FileError`, a RuntimeError, for anything else, and for damage: what `save` and `torch.save` wrote has checksums, so that a changed bit is
-    noticed; safetensors files of others have none, and only what does not fit is.  Memory is taken for a small multiple of the file's size at most.
-    Tensors come to the CPU, wherever they were.  With `mmap`, what is read from a path stays in the file until it is looked at, and its checksum is not computed.
+    Nothing in the file is executed: a class that is no tensor and no container is refused by its name (`RefusedError`,
+    an UnpicklingError and a RuntimeError), unless `weights_only=False`. `FileError`, a RuntimeError, for anything else,
+    and for damage: what `save` and `torch.save` wrote has checksums, so that a changed bit is noticed; safetensors
+    files of others have none, and only what does not fit is. Memory is taken for a small multiple of the file's size at
+    most. Tensors come to the CPU, wherever they were. With `mmap`, what is read from a path stays in the file until it
+    is looked at, and its checksum is not computed.
     """
     data = _contents(f, bool(mmap))
     if bytes(data[: len(_archive.MAGIC)]) == _archive.MAGIC:
@@ -160,7 +210,10 @@ def _contents(f: Any, mapped: bool) -> memoryview:
             raise OperandError("load: the file is open for text", hint="open(path, 'rb')")
         return memoryview(data)
     if hasattr(f, "read"):
-        raise ArgumentError("f must be a file path in order to use the mmap argument", hint="load(path, mmap=True), or load(file) without it")
+        raise ArgumentError(
+            "f must be a file path in order to use the mmap argument",
+            hint="load(path, mmap=True), or load(file) without it",
+        )
     with Path(f).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         return memoryview(mmap_file.mmap(file.fileno(), 0, access=mmap_file.ACCESS_READ) if size else b"")
@@ -168,7 +221,11 @@ def _contents(f: Any, mapped: bool) -> memoryview:
 
 def _read(data: memoryview, mapped: bool) -> Any:
     if len(data) < 10 or data[8] != ord("{"):
-        raise ValueError("it begins with no header" if bytes(data[:2]) != b"\x80\x02" else "PyTorch has written such files before 1.6: its save writes them anew")
+        raise ValueError(
+            "it begins with no header"
+            if bytes(data[:2]) != b"\x80\x02"
+            else "PyTorch has written such files before 1.6: its save writes them anew"
+        )
     (length,) = struct.unpack("<Q", data[:8])
     if length > len(data) - 8:
         raise ValueError("it ends within its header")
@@ -206,9 +263,15 @@ def _check(text: bytes, body: memoryview, metadata: dict[str, str], mapped: bool
     (field,) = fields
     blank = text[: field.start(1)] + _UNKNOWN.encode() + text[field.end(1) :]
     if zlib.crc32(blank) != int(field[1], 16):
-        raise ValueError(f"its header has another checksum than it was written with (who writes such files anew leaves {_SUMS!r} out of the metadata)")
+        raise ValueError(
+            "its header has another checksum than it was written with (who writes such files anew leaves "
+            f"{_SUMS!r} out of the metadata)"
+        )
     if not mapped and zlib.crc32(body) != int(field[2], 16):
-        raise ValueError(f"its data have another checksum than they were written with (who writes such files anew leaves {_SUMS!r} out of the metadata)")
+        raise ValueError(
+            "its data have another checksum than they were written with (who writes such files anew leaves "
+            f"{_SUMS!r} out of the metadata)"
+        )
 
 
 def _arrays(header: dict[str, Any], body: memoryview) -> Arrays:
@@ -220,10 +283,16 @@ def _arrays(header: dict[str, Any], body: memoryview) -> Arrays:
             raise ValueError(f"{name!r} has not dtype, shape and data_offsets alone")
         if not isinstance(entry["dtype"], str) or entry["dtype"] not in _DTYPES:
             raise ValueError(f"the dtype {str(entry['dtype'])[:20]!r} of {name!r} is unknown")
-        shape, place, kind = _archive.sizes(entry["shape"]), _archive.sizes(entry["data_offsets"]), dtypes.canonical(_DTYPES[entry["dtype"]])
+        shape, place, kind = (
+            _archive.sizes(entry["shape"]),
+            _archive.sizes(entry["data_offsets"]),
+            dtypes.canonical(_DTYPES[entry["dtype"]]),
+        )
         start, end = place
         if not start <= end <= len(body) or end - start != math.prod(shape) * kind.itemsize:
-            raise ValueError(f"the data of {name!r} lie outside of the file, or are not as many as its shape {list(shape)} has")
+            raise ValueError(
+                f"the data of {name!r} lie outside of the file, or are not as many as its shape {list(shape)} has"
+            )
         places.append((start, end))
         found[name] = _archive.elements(body[start:end], kind).reshape(shape)
     end = 0

@@ -15,7 +15,8 @@ from fdl.stateful._errors import ArgumentError, OperandError, TensorError
 from fdl.stateful._tensor import Tensor
 
 __all__ = [
-    "compile", "compiler", "finfo", "get_default_device", "get_float32_matmul_precision", "iinfo", "is_storage", "jit", "set_default_device",
+    "compile", "compiler", "finfo", "get_default_device", "get_float32_matmul_precision", "iinfo", "is_storage", "jit",
+    "set_default_device",
     "set_float32_matmul_precision", "set_printoptions", "use_deterministic_algorithms", "version",
 ]  # fmt: skip
 
@@ -42,7 +43,13 @@ class finfo(_Info):
         if not d.is_floating_point:
             raise OperandError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{d}'")
         info = jnp.finfo(to_numpy(d))
-        facts = {"bits": d.itemsize * 8, "eps": float(info.eps), "max": float(info.max), "min": float(info.min), "tiny": float(info.tiny)}
+        facts = {
+            "bits": d.itemsize * 8,
+            "eps": float(info.eps),
+            "max": float(info.max),
+            "min": float(info.min),
+            "tiny": float(info.tiny),
+        }
         facts |= {"smallest_normal": facts["tiny"], "resolution": float(info.resolution)}
         super().__init__(d, facts, tuple(facts))
 
@@ -135,6 +142,15 @@ def _same(f: Any = None, *args: Any, **kwargs: Any) -> Any:
 
 
 _later: Callable[..., Any] = lambda *a, **k: False
-jit = SimpleNamespace(script=_same, trace=_same, ignore=_same, unused=_same, export=_same, is_scripting=_later, is_tracing=_later, Final=list)
+jit = SimpleNamespace(
+    script=_same,
+    trace=_same,
+    ignore=_same,
+    unused=_same,
+    export=_same,
+    is_scripting=_later,
+    is_tracing=_later,
+    Final=list,
+)
 compiler = SimpleNamespace(is_compiling=_later, disable=_same, allow_in_graph=_same, reset=_later)
 version = SimpleNamespace(cuda=None, hip=None, __version__="2.13.0+fdl")

@@ -1,6 +1,8 @@
-"""Paths of PyTorch's files that fdl does not have: what is asked of such a file is asked of the package that holds its names.
+"""Paths of PyTorch's files that fdl does not have: what is asked of such a file is asked of the package that holds its
+names.
 
-`from fdl.stateful.distributions.categorical import Categorical` and `torch.nn.modules.conv.Conv2d` so mean what they say.
+`from fdl.stateful.distributions.categorical import Categorical` and `torch.nn.modules.conv.Conv2d` so mean what they
+say.
 """
 
 from __future__ import annotations
@@ -18,16 +20,17 @@ from fdl.stateful.nn.normalization import _BatchNorm, _InstanceNorm, _NormBase
 from fdl.stateful.utils import data
 
 _FILES = {
-    distributions: """bernoulli beta binomial categorical cauchy chi2 constraint_registry dirichlet exp_family exponential fishersnedecor gamma geometric gumbel
-        half_cauchy half_normal independent inverse_gamma kl kumaraswamy laplace log_normal logistic_normal lowrank_multivariate_normal mixture_same_family
-        multinomial multivariate_normal negative_binomial normal one_hot_categorical pareto poisson relaxed_bernoulli relaxed_categorical studentT
-        transformed_distribution uniform utils weibull""",
+    distributions: """bernoulli beta binomial categorical cauchy chi2 constraint_registry dirichlet exp_family
+        exponential fishersnedecor gamma geometric gumbel half_cauchy half_normal independent inverse_gamma kl
+        kumaraswamy laplace log_normal logistic_normal lowrank_multivariate_normal mixture_same_family
+        multinomial multivariate_normal negative_binomial normal one_hot_categorical pareto poisson
+        relaxed_bernoulli relaxed_categorical studentT transformed_distribution uniform utils weibull""",
     optim: "adadelta adagrad adamax adamw asgd nadam radam rmsprop rprop",
     data: "dataloader dataset sampler distributed",
     autograd: "function variable",
 }
-_OF_MODULES = """activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold instancenorm lazy linear loss module normalization padding pixelshuffle
-    pooling rnn sparse transformer upsampling"""
+_OF_MODULES = """activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold
+instancenorm lazy linear loss module normalization padding pixelshuffle pooling rnn sparse transformer upsampling"""
 
 
 def _ntuple(n: int, name: str = "parse") -> Callable[[Any], Any]:

@@ -28,7 +28,9 @@ class Autocasting(threading.local):
     now: Any = None
 
     def full(self, function: F) -> F:
-        """A function whose first operands are in full precision, as are all operations in it, while operands are converted."""
+        """A function whose first operands are in full precision, as are all operations in it, while operands are
+        converted.
+        """
 
         @functools.wraps(function)
         def public(*args: Any, **kwargs: Any) -> Any:

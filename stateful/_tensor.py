@@ -1,9 +1,10 @@
 """The tensor: a mutable handle on immutable arrays.
 
-Storage (a cell with an array) + view (steps from the base tensor's value to this one) + autograd record (edge to a tape node).  A tensor without steps
-is a base: it owns the record.  A view owns none: its value and its edge are the base's value and edge after its steps, refreshed when either has
-changed; writing to a view writes the base.  `detach` and `.data` are bases of their own on the same storage: they share values, not history.
-Operations are `Function`s, recorded by `apply`; their public names stand in `functions/` and become methods there, by `method`.
+Storage (a cell with an array) + view (steps from the base tensor's value to this one) + autograd record (edge to a tape
+node). A tensor without steps is a base: it owns the record. A view owns none: its value and its edge are the base's
+value and edge after its steps, refreshed when either has changed; writing to a view writes the base. `detach` and
+`.data` are bases of their own on the same storage: they share values, not history. Operations are `Function`s, recorded
+by `apply`; their public names stand in `functions/` and become methods there, by `method`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,18 @@ from fdl.stateful._errors import ArgumentError, OperandError, TensorError, no_te
 from fdl.stateful._places import fits, repeated
 from fdl.stateful._results import Size
 from fdl.stateful._tape import HookHandle, autocasting, grad_mode
-from fdl.stateful._views import Step, View, places_of, refuse_history, refuse_repeats, refuse_shared, seen_in, steps_of, write_some, writing_steps
+from fdl.stateful._views import (
+    Step,
+    View,
+    places_of,
+    refuse_history,
+    refuse_repeats,
+    refuse_shared,
+    seen_in,
+    steps_of,
+    write_some,
+    writing_steps,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -212,7 +224,10 @@ class Tensor:
         """Ask for gradients, of a leaf; RuntimeError for integers, and for what was computed."""
         if not self.is_leaf:
             if not requires_grad:
-                raise TensorError("you can only change requires_grad flags of leaf variables: use x.detach() where a computed value is wanted without its history")
+                raise TensorError(
+                    "you can only change requires_grad flags of leaf variables: use x.detach() where a computed "
+                    "value is wanted without its history"
+                )
             return self
         if requires_grad and not self.dtype.is_floating_point:
             raise TensorError("only Tensors of floating point dtype can require gradients")
@@ -261,7 +276,9 @@ class Tensor:
         self._lie(value)
 
     def register_hook(self, hook: Callable[[Tensor], Any]) -> HookHandle:
-        """Call `hook(gradient)` when the gradient of this tensor is known; what it returns, if anything, replaces it."""
+        """Call `hook(gradient)` when the gradient of this tensor is known; what it returns, if
+        anything, replaces it.
+        """
         node = self._node()
         if node is None:
             raise TensorError("cannot register a hook on a tensor that doesn't require gradient")
@@ -289,7 +306,8 @@ class Tensor:
     # Changes in place
 
     def _overwrite(self, value: Any, *, repeats: Any = False) -> Tensor:
-        """Put `value`, a tensor of this shape or an array, in the place of this tensor's values; history follows in grad mode.
+        """Put `value`, a tensor of this shape or an array, in the place of this tensor's values; history follows in
+        grad mode.
 
         Elements may share a place in memory where `repeats` is true, or a mask that says which of them are written.
         """
@@ -300,7 +318,9 @@ class Tensor:
         if tracked and view is not None and (node is not None or base._edge is not None):
             refuse_history(view)
         if tracked and type(base._edge) is Leaf:
-            what = "a leaf Variable that requires grad" if view is None else "a view of a leaf Variable that requires grad"
+            what = (
+                "a leaf Variable that requires grad" if view is None else "a view of a leaf Variable that requires grad"
+            )
             raise TensorError(f"{what} is being used in an in-place operation.")
         if array.aval != self._aval:
             array, node, index = self._fitted(array, node, index)
@@ -310,7 +330,9 @@ class Tensor:
                 refuse_repeats(self)
             if isinstance(repeats, Tensor) and repeated(places_of(self)):
                 whole, *edge = before
-                array, node, index = _taped_step(write_some, [whole, array, repeats._value()], tuple(places_of(self)), [tuple(edge), (node, index)])
+                array, node, index = _taped_step(
+                    write_some, [whole, array, repeats._value()], tuple(places_of(self)), [tuple(edge), (node, index)]
+                )
             else:
                 array, node, index = _written(writing_steps(self), before, (array, node, index))
         if tracked:
@@ -328,7 +350,9 @@ class Tensor:
         """A value for this tensor with its dtype and shape; RuntimeError where it does not fit."""
         own, got = self._aval, array.aval
         if not fits(got.shape, own.shape):
-            raise TensorError(f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(got.shape)}")
+            raise TensorError(
+                f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(got.shape)}"
+            )
         return _taped_step(_fit, [array], (own.shape, own.dtype), [(node, index)])
 
     # Looking at values
@@ -363,7 +387,11 @@ class Tensor:
     def __bool__(self) -> bool:
         array = self._value()
         if array.aval.size != 1:
-            raise TensorError("Boolean value of Tensor with more than one value is ambiguous" if array.aval.size else "Boolean value of Tensor with no values is ambiguous")
+            raise TensorError(
+                "Boolean value of Tensor with more than one value is ambiguous"
+                if array.aval.size
+                else "Boolean value of Tensor with no values is ambiguous"
+            )
         return bool(array)
 
     def _number(self) -> Any:
@@ -392,7 +420,10 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
-            raise TensorError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.")
+            raise TensorError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+                "moment."
+            )
         copied = self._shell()
         memo[id(self)] = copied
         copied.__dict__.update(copy.deepcopy({k: v for k, v in self.__dict__.items() if k not in _HISTORY}, memo))
@@ -460,7 +491,9 @@ def wrap_storage(storage: Storage) -> Tensor:
 
 
 def apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...] = ()) -> Any:
-    """Record a call on tensors, arrays and numbers, taped where an operand requires grad: a tensor, or a tuple of them."""
+    """Record a call on tensors, arrays and numbers, taped where an operand requires grad: a tensor, or
+    a tuple of them.
+    """
     tracked, current = grad_mode.enabled, recorders.recorder
     if current.plain and NATIVE.apply is not None and not transforming():
         done = NATIVE.apply(current, function, operands, static, tracked, ORDER)
@@ -513,8 +546,12 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
     return tuple([wrap(outs[i], node if varies else None, i) for i, varies in enumerate(info.varies)])
 
 
-def _taped_step(function: Function, operands: Sequence[Any], static: tuple[Any, ...], edges: Sequence[tuple[Any, int]]) -> tuple[Any, Any, int]:
-    """A call on arrays with given edges, in any grad mode: (value, node, result).  The first operands are those that edges are given for."""
+def _taped_step(
+    function: Function, operands: Sequence[Any], static: tuple[Any, ...], edges: Sequence[tuple[Any, int]]
+) -> tuple[Any, Any, int]:
+    """A call on arrays with given edges, in any grad mode: (value, node, result). The first operands are those that
+    edges are given for.
+    """
     varying, bit = 0, 1
     for node, _ in edges:
         varying |= bit if node is not None else 0
@@ -550,7 +587,9 @@ def view_of(x: Tensor, step: Step) -> Tensor:
 
 
 def _view_of(x: Tensor, step: Step) -> Tensor:
-    """`view_of` in full; the runtime library does the same where the step was recorded before and nothing is special."""
+    """`view_of` in full; the runtime library does the same where the step was recorded before and
+    nothing is special.
+    """
     if isinstance(x, Composite):
         return x._seen(step)  # type: ignore[no-any-return]
     value, node, index = x._now()
@@ -561,7 +600,9 @@ def _view_of(x: Tensor, step: Step) -> Tensor:
         base._origin = origin
     found: Tensor = _new(Tensor)
     found._storage, found._view, found._edge, found._result = base._storage, View(base, steps), None, 0
-    array, node, index = _taped_step(step.read, [value, *step.numbers], step.static, [(None if untaped else node, index)])
+    array, node, index = _taped_step(
+        step.read, [value, *step.numbers], step.static, [(None if untaped else node, index)]
+    )
     if untaped:
         found._edge = node = Leaf(found)
     found._view.keep(array, node, index)
@@ -571,9 +612,11 @@ def _view_of(x: Tensor, step: Step) -> Tensor:
 
 
 def method(*names: str, inplace: bool = False, function: Function | None = None, others: int = 0) -> Callable[[F], F]:
-    """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which overwrites the tensor.
+    """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which
+    overwrites the tensor.
 
-    Where all that the function does is to apply `function` to the tensor and so many `others`, the runtime library does that by itself, once it is there.
+    Where all that the function does is to apply `function` to the tensor and so many `others`, the runtime library does
+    that by itself, once it is there.
     """
 
     def register(f: F) -> F:
@@ -594,7 +637,9 @@ def method(*names: str, inplace: bool = False, function: Function | None = None,
     return register
 
 
-_RECORDED: list[tuple[str, Function, tuple[Any, ...], int, Callable[..., Any]]] = []  # methods that the runtime library may take over, and what it asks otherwise
+_RECORDED: list[
+    tuple[str, Function, tuple[Any, ...], int, Callable[..., Any]]
+] = []  # methods that the runtime library may take over, and what it asks otherwise
 
 
 def adopt_methods(module: Any) -> None:
@@ -615,9 +660,17 @@ def _taking(x: Tensor, result: Tensor) -> Tensor:
 
 
 def _put_plain(x: Tensor, result: Tensor) -> bool:
-    """What `_overwrite` does where nothing is special: a base takes another one's value of the same type.  False, and nothing is changed, elsewhere."""
+    """What `_overwrite` does where nothing is special: a base takes another one's value of the same type. False, and
+    nothing is changed, elsewhere.
+    """
     storage, source = x._storage, result._storage
-    if x._view is not None or result._view is not None or storage.exported is not None or source.array.aval is not storage.array.aval or type(result._edge) is Leaf:
+    if (
+        x._view is not None
+        or result._view is not None
+        or storage.exported is not None
+        or source.array.aval is not storage.array.aval
+        or type(result._edge) is Leaf
+    ):
         return False
     if grad_mode.enabled:
         if type(x._edge) is Leaf:
@@ -632,7 +685,9 @@ def _put_plain(x: Tensor, result: Tensor) -> bool:
 def check_cast(x: Tensor, result: Tensor) -> Tensor:
     """RuntimeError where a result cannot be stored in `x`."""
     if category(result.dtype.np) > category(x.dtype.np):
-        raise TensorError(f"result type {result.dtype.legacy_name} can't be cast to the desired output type {x.dtype.legacy_name}")
+        raise TensorError(
+            f"result type {result.dtype.legacy_name} can't be cast to the desired output type {x.dtype.legacy_name}"
+        )
     return result
 
 
@@ -640,7 +695,11 @@ def typed(x: Any) -> ShapedArray:
     """The aval of an operand as a program sees it: Python numbers are weak."""
     if isinstance(x, Tensor):
         return x._aval
-    return shaped((), dtypes.bool_) if isinstance(x, bool) else shaped((), dtypes.float64 if isinstance(x, float) else dtypes.int64, True)
+    return (
+        shaped((), dtypes.bool_)
+        if isinstance(x, bool)
+        else shaped((), dtypes.float64 if isinstance(x, float) else dtypes.int64, True)
+    )
 
 
 def as_tensor_operand(x: Any) -> Any:

@@ -1,9 +1,11 @@
-"""Tensors and modules as trees, so that `fdl.grad`, `jit`, `vmap` and `tree.map` take them as arguments and give them back.
+"""Tensors and modules as trees, so that `fdl.grad`, `jit`, `vmap` and `tree.map` take them as arguments and give them
+back.
 
-A tensor is a node with one leaf, its array: a function that is given tensors under a transform gets tensors.  A module's leaves are its parameters, buffers and plain
-tensors, each once though it be shared; what is not trained is a constant to `grad`.  All else that it holds is its structure, so that what changes there (a mode, a rate
-of dropout) is another structure.
-Flattening reads values; a module that is put together again is a module of its own, with the hooks and plain attributes of the first.
+A tensor is a node with one leaf, its array: a function that is given tensors under a transform gets tensors. A module's
+leaves are its parameters, buffers and plain tensors, each once though it be shared; what is not trained is a constant
+to `grad`. All else that it holds is its structure, so that what changes there (a mode, a rate of dropout) is another
+structure. Flattening reads values; a module that is put together again is a module of its own, with the hooks and plain
+attributes of the first.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ class _Slot(NamedTuple):
 
     def value(self, tensors: Sequence[Any]) -> Any:
         """The tensor, or what is made of tensors."""
-        return tensors[self.numbers[0]] if self.composite is None else self.composite(*[tensors[k] for k in self.numbers])
+        return (
+            tensors[self.numbers[0]] if self.composite is None else self.composite(*[tensors[k] for k in self.numbers])
+        )
 
 
 class _Skeleton:
@@ -48,7 +52,11 @@ class _Skeleton:
         self.modules: list[tuple[type[Module], dict[str, _Slot | None], dict[str, Any]]] = []
         for m in modules:
             slots: dict[str, _Slot | None] = {}
-            plain = {name: _PLAIN_TENSOR for name, value in m.__dict__.items() if name not in m._registered and isinstance(value, Tensor)}
+            plain = {
+                name: _PLAIN_TENSOR
+                for name, value in m.__dict__.items()
+                if name not in m._registered and isinstance(value, Tensor)
+            }
             for name, kind in {**m._registered, **plain}.items():
                 value = m.__dict__[name]
                 if value is None:
@@ -61,14 +69,28 @@ class _Skeleton:
                         if id(t) not in numbers:
                             numbers[id(t)] = len(tensors)
                             tensors.append(t)
-                    slots[name] = _Slot(kind, tuple([numbers[id(t)] for t in pieces]), type(value) if isinstance(value, Composite) else None)
-            self.modules.append((type(m), slots, {name: value for name, value in m.__dict__.items() if name not in slots}))
+                    slots[name] = _Slot(
+                        kind,
+                        tuple([numbers[id(t)] for t in pieces]),
+                        type(value) if isinstance(value, Composite) else None,
+                    )
+            self.modules.append(
+                (type(m), slots, {name: value for name, value in m.__dict__.items() if name not in slots})
+            )
         self.shapes = tuple((type(t), _is_trained(t)) for t in tensors)
-        self.key = tuple((cls, tuple(slots.items()), frozen({k: sorted(v) if isinstance(v, set) else v for k, v in own.items()})) for cls, slots, own in self.modules)
+        self.key = tuple(
+            (cls, tuple(slots.items()), frozen({k: sorted(v) if isinstance(v, set) else v for k, v in own.items()}))
+            for cls, slots, own in self.modules
+        )
         self._hash = hash((self.key, self.shapes))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Skeleton) and self._hash == other._hash and self.shapes == other.shapes and self.key == other.key
+        return (
+            isinstance(other, _Skeleton)
+            and self._hash == other._hash
+            and self.shapes == other.shapes
+            and self.key == other.key
+        )
 
     def __hash__(self) -> int:
         return self._hash
@@ -84,7 +106,11 @@ class _Skeleton:
                 if slot is not None and slot.kind != _MODULE:
                     for k in slot.numbers:
                         found.setdefault(k, f"{prefix}.{name}")
-            stack += [(slot.numbers[0], f"{prefix}.{name}") for name, slot in reversed(slots.items()) if slot is not None and slot.kind == _MODULE]
+            stack += [
+                (slot.numbers[0], f"{prefix}.{name}")
+                for name, slot in reversed(slots.items())
+                if slot is not None and slot.kind == _MODULE
+            ]
         return [found[k] for k in range(len(found))]
 
     def module(self, values: Sequence[Any]) -> Module:
@@ -95,7 +121,9 @@ class _Skeleton:
             note_birth(m)
             m.__dict__.update({k: v.copy() if type(v) in (dict, list, set) else v for k, v in own.items()})
             for name, slot in slots.items():
-                m.__dict__[name] = None if slot is None else modules[slot.numbers[0]] if slot.kind == _MODULE else slot.value(tensors)
+                m.__dict__[name] = (
+                    None if slot is None else modules[slot.numbers[0]] if slot.kind == _MODULE else slot.value(tensors)
+                )
         return modules[0]
 
 
@@ -108,7 +136,9 @@ def _tensor(cls: type[Tensor], value: Any, requires_grad: bool) -> Any:
         found = cls(found, requires_grad=False) if issubclass(cls, Parameter) else cls(found)
     if requires_grad and isinstance(value, ConcreteArray):
         found._edge = Leaf(found)
-    elif requires_grad:  # a tracer belongs to the transform, which differentiates: the tensor is trained again when it comes out
+    elif (
+        requires_grad
+    ):  # a tracer belongs to the transform, which differentiates: the tensor is trained again when it comes out
         found.__dict__["_trained"] = True
     return found
 
@@ -127,12 +157,18 @@ def _module_kind(cls: type) -> NodeKind:
     def fixed(skeleton: Any) -> list[bool]:
         return [not trained for _, trained in skeleton.shapes]
 
-    return NodeKind(_flatten_module, lambda skeleton, xs: skeleton.module(xs), lambda m, skeleton: skeleton.paths(), fixed)  # type: ignore[attr-defined]
+    return NodeKind(
+        _flatten_module, lambda skeleton, xs: skeleton.module(xs), lambda m, skeleton: skeleton.paths(), fixed
+    )  # type: ignore[attr-defined]
 
 
 def _tensor_kind(cls: type) -> NodeKind:
     trained = issubclass(cls, Parameter)
-    return NodeKind(lambda t: ([t._value()], trained and _is_trained(t)), lambda grad, xs: _tensor(cls, xs[0], bool(grad)), lambda t, grad: [""])
+    return NodeKind(
+        lambda t: ([t._value()], trained and _is_trained(t)),
+        lambda grad, xs: _tensor(cls, xs[0], bool(grad)),
+        lambda t, grad: [""],
+    )
 
 
 register_family(Module, _module_kind)

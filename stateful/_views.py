@@ -1,8 +1,9 @@
 """Views: steps from a base tensor, where they lie in its storage, and the writes that PyTorch refuses.
 
-A tensor without view is a base: its elements lie in row-major order.  A view is steps from its base; each step says how it is read, how a value is
-written through it, and what it makes of the places in memory.  The base of a view may be a view itself where it is a leaf: `x[0].requires_grad_()`
-has a history of its own on the memory of `x`, and what is seen through it belongs to that history.
+A tensor without view is a base: its elements lie in row-major order. A view is steps from its base; each step says how
+it is read, how a value is written through it, and what it makes of the places in memory. The base of a view may be a
+view itself where it is a leaf: `x[0].requires_grad_()` has a history of its own on the memory of `x`, and what is seen
+through it belongs to that history.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """A view's step: `read(x, *numbers, *static)`, `write(x, value, *numbers, *static)`, and `places(of x, numbers, static)`.  `among` tells what gives
-    several views at once, and the number of this one."""
+    """A view's step: `read(x, *numbers, *static)`, `write(x, value, *numbers, *static)`, and `places(of x, numbers,
+    static)`. `among` tells what gives several views at once, and the number of this one.
+    """
 
     read: Function
     write: Function
@@ -97,7 +99,10 @@ def _write_some(x: Any, value: Any, written: Any, *places: Any) -> Any:
 
 
 _read = Function(lambda x, *places: ops.gather(_flat(x), [_place(*places)], (0,)), "as_strided")
-_write = Function(lambda x, value, *places: ops.reshape(ops.scatter(_flat(x), value, [_place(*places)], (0,)), aval_of(x).shape), "as_strided")
+_write = Function(
+    lambda x, value, *places: ops.reshape(ops.scatter(_flat(x), value, [_place(*places)], (0,)), aval_of(x).shape),
+    "as_strided",
+)
 write_some = Function(_write_some, "as_strided")
 
 
@@ -110,7 +115,9 @@ _SHARING = frozenset({"expand", "unfold", "as_strided"})
 
 
 def writing_steps(x: Tensor) -> tuple[Step, ...]:
-    """The steps through which a value is written: those of the view, or one from the base where what lies between shares elements."""
+    """The steps through which a value is written: those of the view, or one from the base where what lies between
+    shares elements.
+    """
     steps = steps_of(x)
     return (strided(places_of(x)),) if any(step.read.name in _SHARING for step in steps[:-1]) else steps
 
@@ -129,18 +136,23 @@ def seen_in(memory: np.ndarray[Any, Any], p: Places) -> np.ndarray[Any, Any]:
 # Writes that are refused
 
 _OF_SEVERAL = (
-    "This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. "
+    "This view is the output of a function that returns multiple views. Such functions do not allow the output "
+    "views to be modified inplace. "
     "You should replace the inplace operation by an out-of-place one."
 )  # fmt: skip
 _UNTAPED = "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
 _AMBIGUOUS = (
-    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside "
-    "the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
+    "both the view and the inplace either both inside "
+    "the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to "
+    "be tracked)."
 )  # fmt: skip
 
 
 def refuse_history(view: View) -> None:
-    """RuntimeError where a write that wants history goes through one of several views of one call, or through one that was made without grad mode."""
+    """RuntimeError where a write that wants history goes through one of several views of one call, or through one that
+    was made without grad mode.
+    """
     found = next((step.among for step in view.steps if step.among is not None), None)
     if found is not None:
         if view.base._edge is None and view.base._origin is None:
@@ -156,16 +168,20 @@ def refuse_repeats(x: Tensor) -> None:
     """RuntimeError for a view in which elements share a place."""
     if repeated(places_of(x)):
         raise TensorError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+            "location. Please clone() the tensor before performing the operation."
         )
 
 
 def repeats_itself(x: Tensor, what: str) -> bool:
-    """Whether elements of a tensor share a place, with PyTorch's warning that an operation in place on such a one is deprecated."""
+    """Whether elements of a tensor share a place, with PyTorch's warning that an operation in place on such a one is
+    deprecated.
+    """
     found = x._view is not None and repeated(places_of(x))
     if found:
         warnings.warn(
-            f"Use of {what} on expanded tensors is deprecated. Please clone() the tensor before performing this operation. "
+            f"Use of {what} on expanded tensors is deprecated. Please clone() the tensor before performing this "
+            "operation. "
             "This also applies to advanced indexing e.g. tensor[mask] = scalar",
             UserWarning,
             stacklevel=4,
@@ -179,14 +195,17 @@ def lies_as(x: Tensor, source: Any) -> bool:
 
 
 def refuse_shared(x: Tensor, operands: Iterable[Any], broadcast: bool = False) -> None:
-    """RuntimeError where an operand of an operation in place, as it is or broadcast, lies in the same memory in another order."""
+    """RuntimeError where an operand of an operation in place, as it is or broadcast, lies in the same memory in another
+    order.
+    """
     for other in operands:
         if other is x or getattr(other, "_storage", None) is not x._storage:
             continue
         p, q = places_of(x), places_of(other)
         if shared(p, expanded(q, p.shape) if broadcast and fits(q.shape, p.shape) else q) is Shared.SOME:
             raise TensorError(
-                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                "single memory location. "
                 "Please clone() the tensor before performing the operation."
             )
 

@@ -1,4 +1,6 @@
-"""Devices that PyTorch's scripts ask for: `cuda`, `mps`, `accelerator`, `backends` and `amp` answer truthfully that tensors live on the CPU."""
+"""Devices that PyTorch's scripts ask for: `cuda`, `mps`, `accelerator`, `backends` and `amp` answer truthfully that
+tensors live on the CPU.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ def hand_in(tensor: Any) -> None:
 
 
 LEGACY = {
-    "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor": "bfloat16", "LongTensor": "int64", "IntTensor": "int32", "ShortTensor": "int16",
+    "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor": "bfloat16", "LongTensor": "int64",
+    "IntTensor": "int32", "ShortTensor": "int16",
     "CharTensor": "int8", "ByteTensor": "uint8", "BoolTensor": "bool",
 }  # fmt: skip
 LEGACY_TYPES = {name: _typed(dtype) for name, dtype in LEGACY.items()}
@@ -70,10 +73,14 @@ LEGACY_TYPES = {name: _typed(dtype) for name, dtype in LEGACY.items()}
 
 def _absent(**more: Any) -> SimpleNamespace:
     return SimpleNamespace(
-        is_available=_false, is_initialized=_false, device_count=_zero, manual_seed=_nothing, manual_seed_all=_nothing, seed=_nothing, seed_all=_nothing, synchronize=_nothing,
-        empty_cache=_nothing, memory_allocated=_zero, max_memory_allocated=_zero, memory_reserved=_zero, max_memory_reserved=_zero, reset_peak_memory_stats=_nothing,
-        current_device=_missing, set_device=_nothing, get_device_name=_missing, get_device_properties=_missing, get_device_capability=_missing, is_bf16_supported=_false,
-        memory_summary=lambda *a, **k: "", Stream=_missing, Event=_missing, current_stream=_missing, default_stream=_missing, stream=contextlib.nullcontext, **more,
+        is_available=_false, is_initialized=_false, device_count=_zero, manual_seed=_nothing, manual_seed_all=_nothing,
+        seed=_nothing, seed_all=_nothing, synchronize=_nothing,
+        empty_cache=_nothing, memory_allocated=_zero, max_memory_allocated=_zero, memory_reserved=_zero,
+        max_memory_reserved=_zero, reset_peak_memory_stats=_nothing,
+        current_device=_missing, set_device=_nothing, get_device_name=_missing, get_device_properties=_missing,
+        get_device_capability=_missing, is_bf16_supported=_false,
+        memory_summary=lambda *a, **k: "", Stream=_missing, Event=_missing, current_stream=_missing,
+        default_stream=_missing, stream=contextlib.nullcontext, **more,
     )  # fmt: skip
 
 
@@ -82,7 +89,13 @@ cuda = _absent(
     OutOfMemoryError=type("OutOfMemoryError", (RuntimeError,), {}),
 )  # fmt: skip
 mps = _absent()
-cpu = SimpleNamespace(amp=amp.cpu_amp, is_available=lambda: True, device_count=lambda: 1, synchronize=_nothing, current_device=lambda: "cpu")
+cpu = SimpleNamespace(
+    amp=amp.cpu_amp,
+    is_available=lambda: True,
+    device_count=lambda: 1,
+    synchronize=_nothing,
+    current_device=lambda: "cpu",
+)
 accelerator = SimpleNamespace(
     is_available=_false,
     current_accelerator=_nothing,
@@ -94,9 +107,13 @@ accelerator = SimpleNamespace(
     device_index=contextlib.nullcontext,
 )
 backends = SimpleNamespace(
-    cudnn=SimpleNamespace(enabled=False, benchmark=False, deterministic=True, allow_tf32=False, is_available=_false, version=_nothing),
+    cudnn=SimpleNamespace(
+        enabled=False, benchmark=False, deterministic=True, allow_tf32=False, is_available=_false, version=_nothing
+    ),
     mps=SimpleNamespace(is_available=_false, is_built=_false),
-    cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False), is_built=_false, sdp_kernel=lambda *a, **k: contextlib.nullcontext()),
+    cuda=SimpleNamespace(
+        matmul=SimpleNamespace(allow_tf32=False), is_built=_false, sdp_kernel=lambda *a, **k: contextlib.nullcontext()
+    ),
     mkl=SimpleNamespace(is_available=_false),
     openmp=SimpleNamespace(is_available=_false),
     opt_einsum=SimpleNamespace(enabled=False, strategy=None),

@@ -17,7 +17,14 @@ def _older(device: str) -> SimpleNamespace:
     """The names of a device's own module, which say that they are old."""
 
     def warn(name: str) -> None:
-        warnings.warn(f"`torch.{device}.amp.{name}(args...)` is deprecated. Please use `torch.amp.{name}('{device}', args...)` instead.", FutureWarning, stacklevel=3)
+        warnings.warn(
+            (
+                f"`torch.{device}.amp.{name}(args...)` is deprecated. Please use `torch.amp.{name}('{device}', "
+                "args...)` instead."
+            ),
+            FutureWarning,
+            stacklevel=3,
+        )
 
     class OlderAutocast(autocast):
         """`torch.autocast` of the device."""
@@ -29,13 +36,23 @@ def _older(device: str) -> SimpleNamespace:
     class OlderScaler(GradScaler):
         """`GradScaler` of the device."""
 
-        def __init__(self, init_scale: float = 2.0**16, growth_factor: float = 2.0, backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True) -> None:
+        def __init__(
+            self,
+            init_scale: float = 2.0**16,
+            growth_factor: float = 2.0,
+            backoff_factor: float = 0.5,
+            growth_interval: int = 2000,
+            enabled: bool = True,
+        ) -> None:
             warn("GradScaler")
             super().__init__(device, init_scale, growth_factor, backoff_factor, growth_interval, enabled)
 
     OlderAutocast.__name__, OlderScaler.__name__ = "autocast", "GradScaler"
     return SimpleNamespace(
-        autocast=OlderAutocast, GradScaler=OlderScaler, custom_fwd=functools.partial(custom_fwd, device_type=device), custom_bwd=functools.partial(custom_bwd, device_type=device)
+        autocast=OlderAutocast,
+        GradScaler=OlderScaler,
+        custom_fwd=functools.partial(custom_fwd, device_type=device),
+        custom_bwd=functools.partial(custom_bwd, device_type=device),
     )
 
 

@@ -1,4 +1,6 @@
-"""`torch.distributed`: a group of one process.  Everything works there, and does what it does for one; more processes are an error."""
+"""`torch.distributed`: a group of one process. Everything works there, and does what it does for one; more processes
+are an error.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,10 @@ from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Tensor
 
 __all__ = [
-    "ReduceOp", "all_gather", "all_gather_object", "all_reduce", "barrier", "broadcast", "broadcast_object_list", "destroy_process_group", "get_backend",
-    "get_default_backend_for_device", "get_rank", "get_world_size", "init_process_group", "is_available", "is_initialized", "reduce",
+    "ReduceOp", "all_gather", "all_gather_object", "all_reduce", "barrier", "broadcast", "broadcast_object_list",
+    "destroy_process_group", "get_backend",
+    "get_default_backend_for_device", "get_rank", "get_world_size", "init_process_group", "is_available",
+    "is_initialized", "reduce",
 ]  # fmt: skip
 
 
@@ -38,7 +42,14 @@ def is_initialized() -> bool:
     return _GROUP["initialized"]
 
 
-def init_process_group(backend: str | None = None, init_method: str | None = None, timeout: Any = None, world_size: int = -1, rank: int = -1, **kwargs: Any) -> None:
+def init_process_group(
+    backend: str | None = None,
+    init_method: str | None = None,
+    timeout: Any = None,
+    world_size: int = -1,
+    rank: int = -1,
+    **kwargs: Any,
+) -> None:
     """Begin a group of one; RuntimeError where arguments or WORLD_SIZE ask for more."""
     size = world_size if world_size >= 0 else int(os.environ.get("WORLD_SIZE", "1"))
     if size != 1:

@@ -1,4 +1,6 @@
-"""`torch.fft`: discrete Fourier transforms, of any length and in any number of dimensions; see `fdl.fourier` for how they are computed."""
+"""`torch.fft`: discrete Fourier transforms, of any length and in any number of dimensions; see `fdl.fourier` for how
+they are computed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from fdl.stateful.functions.shapes import cat, roll
 from fdl.stateful.nn.functional.padding import pad
 
 __all__ = [
-    "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft", "ihfft2", "ihfftn", "irfft", "irfft2",
+    "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2", "ifftn", "ifftshift",
+    "ihfft", "ihfft2", "ihfftn", "irfft", "irfft2",
     "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn",
 ]  # fmt: skip
 
@@ -110,7 +113,9 @@ def irfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = No
 
 
 def hfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
-    """The transform, which is real, of a signal that is the conjugate of itself from its end, given by its first half."""
+    """The transform, which is real, of a signal that is the conjugate of itself from its end, given by
+    its first half.
+    """
     input = _floating(input)
     n = 2 * (input.shape[dim] - 1) if n is None else n
     if n < 1:
@@ -133,7 +138,13 @@ def _sizes(x: Any, s: Sequence[int] | None, dim: Dims) -> tuple[list[int | None]
     """Sizes, None for those of the tensor, and dimensions."""
     if isinstance(dim, int):
         dim = (dim,)
-    dims = list(range(x.ndim))[-len(s) :] if dim is None and s is not None else list(range(x.ndim)) if dim is None else [d % x.ndim for d in dim]
+    dims = (
+        list(range(x.ndim))[-len(s) :]
+        if dim is None and s is not None
+        else list(range(x.ndim))
+        if dim is None
+        else [d % x.ndim for d in dim]
+    )
     if len(set(dims)) != len(dims):
         raise TensorError("FFT dims must be unique")
     if s is not None and len(s) != len(dims):
@@ -182,14 +193,21 @@ def ihfftn(input: Tensor, s: Sequence[int] | None = None, dim: Dims = None, norm
 
 
 def _of_two(several: Callable[..., Any], name: str) -> Callable[..., Any]:
-    def public(input: Any, s: Sequence[int] | None = None, dim: Sequence[int] = (-2, -1), norm: str | None = None) -> Any:
+    def public(
+        input: Any, s: Sequence[int] | None = None, dim: Sequence[int] = (-2, -1), norm: str | None = None
+    ) -> Any:
         return several(input, s, dim, norm)
 
     public.__name__, public.__doc__ = name, f"`{several.__name__}` along two dimensions."
     return public
 
 
-fft2, ifft2, rfft2, irfft2 = _of_two(fftn, "fft2"), _of_two(ifftn, "ifft2"), _of_two(rfftn, "rfft2"), _of_two(irfftn, "irfft2")
+fft2, ifft2, rfft2, irfft2 = (
+    _of_two(fftn, "fft2"),
+    _of_two(ifftn, "ifft2"),
+    _of_two(rfftn, "rfft2"),
+    _of_two(irfftn, "irfft2"),
+)
 hfft2, ihfft2 = _of_two(hfftn, "hfft2"), _of_two(ihfftn, "ihfft2")
 
 
@@ -208,7 +226,9 @@ def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, re
 
 def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The frequencies of the elements that `rfft` gives."""
-    return from_numpy(np.fft.rfftfreq(n, d).astype(to_numpy(dtype or get_default_dtype()))).requires_grad_(requires_grad)
+    return from_numpy(np.fft.rfftfreq(n, d).astype(to_numpy(dtype or get_default_dtype()))).requires_grad_(
+        requires_grad
+    )
 
 
 def _dims(x: Any, dim: Dims) -> list[int]:

@@ -30,7 +30,20 @@ from fdl.transforms import value_and_grad as _value_and_grad
 from fdl.transforms import vjp as _vjp
 from fdl.transforms import vmap as _vmap
 
-__all__ = ["functional_call", "functionalize", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "stack_module_state", "vjp", "vmap"]
+__all__ = [
+    "functional_call",
+    "functionalize",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "stack_module_state",
+    "vjp",
+    "vmap",
+]
 
 
 def _arrays(tree: Any) -> Any:
@@ -52,7 +65,9 @@ def _of_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Attached(Function):
-    """A function of arrays as a node of the tape, differentiated by `fdl.vjp`; its derivative is such a function again."""
+    """A function of arrays as a node of the tape, differentiated by `fdl.vjp`; its derivative is such a
+    function again.
+    """
 
     @staticmethod
     def forward(ctx: Any, h: Callable[..., Any], *inputs: Tensor) -> Any:
@@ -71,7 +86,8 @@ class _Attached(Function):
 def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A function of arrays called with tensors.
 
-    Gradients flow to those that want one, be they given or read from outside: for them the call is done once more, by its derivative.
+    Gradients flow to those that want one, be they given or read from outside: for them the call is done once more, by
+    its derivative.
     """
     if transforming() or not grad_mode.enabled:
         return _tensors(made(*_arrays(args), **_arrays(kwargs)))
@@ -148,7 +164,14 @@ def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = F
     return wrapped
 
 
-def vmap(func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None) -> Callable[..., Any]:
+def vmap(
+    func: Callable[..., Any],
+    in_dims: Any = 0,
+    out_dims: Any = 0,
+    randomness: str = "error",
+    *,
+    chunk_size: int | None = None,
+) -> Callable[..., Any]:
     """The function over a dimension of its arguments.
 
     `randomness` says what a random number in it is: an "error", "different" for each element, or the "same" for all.
@@ -183,7 +206,14 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     return (_tensors(found[0]), pulled, *map(_tensors, found[2:]))
 
 
-def jvp(func: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], *, strict: bool = False, has_aux: bool = False) -> Any:
+def jvp(
+    func: Callable[..., Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    *,
+    strict: bool = False,
+    has_aux: bool = False,
+) -> Any:
     """(value, its derivative in a direction)."""
     made = _of_arrays(func)
     return _called(lambda x, t: _jvp(made, x, t, has_aux=has_aux), (tuple(primals), tuple(tangents)), {})  # type: ignore[no-any-return]
@@ -228,7 +258,15 @@ def _swapped(module: Module, values: Mapping[str, Any]) -> Iterator[None]:
         in_one_call(undo)
 
 
-def functional_call(module: Module, parameter_and_buffer_dicts: Any, args: Any = None, kwargs: Any = None, *, tie_weights: bool = True, strict: bool = False) -> Any:
+def functional_call(
+    module: Module,
+    parameter_and_buffer_dicts: Any,
+    args: Any = None,
+    kwargs: Any = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
     """The module called with these parameters and buffers in the place of its own.
 
     >>> import fdl.stateful as torch
@@ -236,7 +274,11 @@ def functional_call(module: Module, parameter_and_buffer_dicts: Any, args: Any =
     >>> torch.func.functional_call(layer, {"weight": torch.ones(1, 2)}, (torch.ones(2),)).tolist()
     [2.0]
     """
-    given = [parameter_and_buffer_dicts] if isinstance(parameter_and_buffer_dicts, Mapping) else list(parameter_and_buffer_dicts)
+    given = (
+        [parameter_and_buffer_dicts]
+        if isinstance(parameter_and_buffer_dicts, Mapping)
+        else list(parameter_and_buffer_dicts)
+    )
     values = {name: value for part in given for name, value in part.items()}
     if strict:
         missing = [n for n, _ in [*module.named_parameters(), *module.named_buffers()] if n not in values]
@@ -251,6 +293,9 @@ def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Any], dict[s
     """Parameters and buffers of several modules of one kind, stacked by name."""
     if not models:
         raise TensorError("stack_module_state: Expected at least one model, got 0.")
-    params = {name: stack([dict(m.named_parameters())[name].detach() for m in models]).requires_grad_(p.requires_grad) for name, p in models[0].named_parameters()}
+    params = {
+        name: stack([dict(m.named_parameters())[name].detach() for m in models]).requires_grad_(p.requires_grad)
+        for name, p in models[0].named_parameters()
+    }
     buffers = {name: stack([dict(m.named_buffers())[name] for m in models]) for name, _ in models[0].named_buffers()}
     return params, buffers

@@ -34,13 +34,18 @@ def set_dir(d: str | os.PathLike[str]) -> None:
     _CHOSEN.append(str(Path(d).expanduser()))
 
 
-def download_url_to_file(url: str, dst: str | os.PathLike[str], hash_prefix: str | None = None, progress: bool = True) -> None:
-    """Fetch a file; it stands there whole or not at all.  RuntimeError where its SHA-256 does not begin as it should, OSError where the connection breaks."""
+def download_url_to_file(
+    url: str, dst: str | os.PathLike[str], hash_prefix: str | None = None, progress: bool = True
+) -> None:
+    """Fetch a file; it stands there whole or not at all. RuntimeError where its SHA-256 does not begin as it should,
+    OSError where the connection breaks.
+    """
     write_file(Path(dst).expanduser(), _fetched(url, hash_prefix))
 
 
 def _fetched(url: str, hash_prefix: str | None) -> Iterator[bytes]:
-    import urllib.request  # it brings the network's modules, which would be a tenth of the time that importing fdl.stateful takes
+    # it brings the network's modules, which would be a tenth of the time that importing fdl.stateful takes
+    import urllib.request
 
     digest, count = hashlib.sha256(), 0
     request = urllib.request.Request(url, headers={"User-Agent": "fdl"})
@@ -65,7 +70,9 @@ def load_state_dict_from_url(
     file_name: str | None = None,
     weights_only: bool = True,
 ) -> Any:
-    """What a file of weights holds: fetched once, then read from the folder.  With `check_hash` its name says how its SHA-256 begins."""
+    """What a file of weights holds: fetched once, then read from the folder. With `check_hash` its name says how its
+    SHA-256 begins.
+    """
     folder = Path(model_dir if model_dir is not None else Path(get_dir()) / "checkpoints").expanduser()
     name = file_name or Path(urlparse(url).path).name
     if name in ("", ".", ".."):
@@ -80,4 +87,7 @@ def load_state_dict_from_url(
 
 def load(repo_or_dir: str, model: str, *args: Any, **kwargs: Any) -> Any:
     """RuntimeError: it would execute code from a repository."""
-    raise RuntimeError("hub.load runs code from a repository, which fdl does not do: build the model, and load_state_dict_from_url its weights")
+    raise RuntimeError(
+        "hub.load runs code from a repository, which fdl does not do: build the model, "
+        "and load_state_dict_from_url its weights"
+    )

@@ -31,11 +31,13 @@ from fdl.stateful.functions.rearranging import diagonal as _diagonal
 from fdl.stateful.functions.reductions import amax, amin, dims_of, power_norm, sum
 
 __all__ = [
-    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve",
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex",
+    "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve",
     "matmul", "matrix_exp", "matrix_norm",
     "matrix_power",
     "matrix_rank",
-    "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
+    "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals",
+    "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 
@@ -130,10 +132,17 @@ _inv_info = _recorded(lambda a: (own.inv(a), zero_pivot(a)), "inv")
 _solve_info = _recorded(lambda a, b: (own.solve(a, b), zero_pivot(a)), "solve")
 _cholesky = _recorded(lambda a, upper: own.cholesky(a, upper, symmetrize_input=False), "cholesky")
 _cholesky_info = _recorded(_factored, "cholesky")
-_qr, _eigh, _svd = _recorded(own.qr, "qr"), _recorded(lambda a, side: own.eigh(a, side, symmetrize_input=False), "eigh"), _recorded(own.svd, "svd")
+_qr, _eigh, _svd = (
+    _recorded(own.qr, "qr"),
+    _recorded(lambda a, side: own.eigh(a, side, symmetrize_input=False), "eigh"),
+    _recorded(own.svd, "svd"),
+)
 _svdvals, _pinv = _recorded(own.svdvals, "svdvals"), _recorded(own.pinv, "pinv")
 _power = _recorded(own.matrix_power, "matrix_power")
-_solve, _triangular = _recorded(own.solve, "solve"), _recorded(lambda a, b, lower, unit: own.solve_triangular(a, b, lower, unit), "solve_triangular")
+_solve, _triangular = (
+    _recorded(own.solve, "solve"),
+    _recorded(lambda a, b, lower, unit: own.solve_triangular(a, b, lower, unit), "solve_triangular"),
+)
 _cholesky_solve = _recorded(lambda factor, b: _factor.cholesky_solve(*own.stacked(factor, b)), "cholesky_solve")
 _multi_dot = _recorded(lambda *xs: own.multi_dot(xs), "multi_dot")
 
@@ -142,7 +151,9 @@ def _square(A: Tensor, what: str) -> None:
     if A.ndim < 2:
         raise TensorError(f"linalg.{what}: The input tensor A must have at least 2 dimensions.")
     if A.shape[-1] != A.shape[-2]:
-        raise TensorError(f"linalg.{what}: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices")
+        raise TensorError(
+            f"linalg.{what}: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices"
+        )
 
 
 def det(A: Tensor) -> Any:
@@ -164,7 +175,7 @@ class LinAlgError(TensorError):
     >>> torch.linalg.inv(torch.ones(2, 2))  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful.linalg.LinAlgError: linalg.inv: The diagonal element 2 is zero, the inversion could not be completed because the input matrix is singular...
+    fdl.stateful.linalg.LinAlgError: linalg.inv: The diagonal element 2 is zero, the inversion could not be...
     >>> torch.linalg.inv_ex(torch.ones(2, 2)).info.item()  # right: asks whether there is one
     2
     """
@@ -180,17 +191,30 @@ def _refuse(info: Tensor, what: str, why: str, hint: str = "") -> None:
         require(_failed, (info,), Failure(LinAlgError, f"{what}: {why}", f"{what}: {plain}", hint), now=True)
         return
     batch = owned(np.arange(info.numel()).reshape(info.shape))
-    require(_failed, (batch, info), Failure(LinAlgError, f"{what}: (Batch element {{}}): {why}", f"{what}: {plain}", hint), now=True)
+    require(
+        _failed,
+        (batch, info),
+        Failure(LinAlgError, f"{what}: (Batch element {{}}): {why}", f"{what}: {plain}", hint),
+        now=True,
+    )
 
 
-_SINGULAR = "The diagonal element {} is zero, the inversion could not be completed because the input matrix is singular."
+_SINGULAR = (
+    "The diagonal element {} is zero, the inversion could not be completed because the input matrix is singular."
+)
 _UNSOLVED = "The solver failed because the input matrix is singular."
-_NOT_POSITIVE = "The factorization could not be completed because the input is not positive-definite (the leading minor of order {} is not positive-definite)."
+_NOT_POSITIVE = (
+    "The factorization could not be completed because the input is not positive-definite (the "
+    "leading minor of order {} is not positive-definite)."
+)
 
 
 def _float(A: Tensor, what: str) -> None:
     if not isinstance(A, Composite) and not A.dtype.is_floating_point:
-        raise TensorError(f"linalg.{what}: Expected a floating point or complex tensor as input. Got {A.dtype.legacy_name}", hint="A.float()")
+        raise TensorError(
+            f"linalg.{what}: Expected a floating point or complex tensor as input. Got {A.dtype.legacy_name}",
+            hint="A.float()",
+        )
 
 
 def inv(A: Tensor) -> Any:
@@ -199,7 +223,12 @@ def inv(A: Tensor) -> Any:
         _square(A, "inv")
         return _inv((A,))
     inverse, info = inv_ex(A)
-    _refuse(info, "linalg.inv", _SINGULAR, "torch.linalg.pinv, or torch.linalg.solve of a matrix with something on its diagonal")
+    _refuse(
+        info,
+        "linalg.inv",
+        _SINGULAR,
+        "torch.linalg.pinv, or torch.linalg.solve of a matrix with something on its diagonal",
+    )
     return inverse
 
 
@@ -306,7 +335,9 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Any:
     return _cholesky_solve((L.mT if upper else L, B))
 
 
-_first_zero = Function(lambda factor: first_of(ops.equal(linear.diagonal(ops.stop_gradient(factor)), 0)), "check_diagonal")
+_first_zero = Function(
+    lambda factor: first_of(ops.equal(linear.diagonal(ops.stop_gradient(factor)), 0)), "check_diagonal"
+)
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Any:
@@ -341,7 +372,10 @@ def matrix_exp(A: Tensor) -> Any:
 
 
 _not_finite = Function(lambda x: ops.bitwise_not(ops.is_finite(x)), "check_finite")
-_NOT_FINITE = broken("linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values.", error=LinAlgError)
+_NOT_FINITE = broken(
+    "linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values.",
+    error=LinAlgError,
+)
 
 
 def _finite(A: Tensor) -> None:
@@ -409,7 +443,9 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
 
 
 def matrix_rank(A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
-    """Number of singular values above `atol` (or `tol`) and above `rtol` times the largest one: numbers, or tensors with one for each matrix."""
+    """Number of singular values above `atol` (or `tol`) and above `rtol` times the largest one: numbers, or tensors
+    with one for each matrix.
+    """
     atol = tol if atol is None else atol
     m, n = A.shape[-2:]
     if 0 in (m, n):
@@ -436,9 +472,13 @@ def multi_dot(tensors: Any) -> Any:
 
 @autocasting.full
 def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> linalg_lstsq_result:
-    """The shortest X for which `A @ X - B` is shortest; residuals, rank and singular values as far as `driver` tells them, which is "gelsy" by default."""
+    """The shortest X for which `A @ X - B` is shortest; residuals, rank and singular values as far as `driver` tells
+    them, which is "gelsy" by default.
+    """
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
-        raise TensorError(f"torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver!r}")
+        raise TensorError(
+            f"torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver!r}"
+        )
     if B.ndim == A.ndim - 1:
         found = lstsq(A, B.unsqueeze(-1), rcond, driver=driver)
         return found._replace(solution=found.solution.squeeze(-1))
@@ -520,7 +560,9 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
     return apply(_vector_norm, (x,), (float(ord), dims_of(x, dim), keepdim, None if dtype is None else dtype.np))
 
 
-def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Any:
+def matrix_norm(
+    A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+) -> Any:
     """A norm of matrices: Frobenius, nuclear, 1, 2, infinity, and their smallest kin."""
     if dtype is not None:
         A = A.to(dtype)
@@ -552,7 +594,9 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
 # Methods of tensors
 
 for _name, _f in {
-    "det": det, "slogdet": slogdet, "inverse": inv, "cholesky": cholesky, "qr": lambda x, some=True: qr(x, "reduced" if some else "complete"), "pinverse": pinv,
-    "matrix_power": matrix_power, "logdet": logdet, "cholesky_solve": cholesky_solve, "cholesky_inverse": cholesky_inverse,
+    "det": det, "slogdet": slogdet, "inverse": inv, "cholesky": cholesky, "qr": lambda x,
+    some=True: qr(x, "reduced" if some else "complete"), "pinverse": pinv,
+    "matrix_power": matrix_power, "logdet": logdet, "cholesky_solve": cholesky_solve,
+    "cholesky_inverse": cholesky_inverse,
 }.items():  # fmt: skip
     method(_name)(cast(Callable[..., Any], _f))

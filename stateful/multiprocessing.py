@@ -30,8 +30,10 @@ from multiprocessing import (
 from typing import Any
 
 __all__ = [
-    "Barrier", "Event", "JoinableQueue", "Lock", "Manager", "Pipe", "Pool", "Process", "ProcessRaisedException", "Queue", "RLock", "Semaphore", "SimpleQueue", "SpawnContext",
-    "Value", "cpu_count", "current_process", "freeze_support", "get_all_sharing_strategies", "get_all_start_methods", "get_context", "get_sharing_strategy", "get_start_method",
+    "Barrier", "Event", "JoinableQueue", "Lock", "Manager", "Pipe", "Pool", "Process", "ProcessRaisedException",
+    "Queue", "RLock", "Semaphore", "SimpleQueue", "SpawnContext",
+    "Value", "cpu_count", "current_process", "freeze_support", "get_all_sharing_strategies", "get_all_start_methods",
+    "get_context", "get_sharing_strategy", "get_start_method",
     "set_sharing_strategy", "set_start_method", "spawn", "start_processes",
 ]  # fmt: skip
 
@@ -63,7 +65,9 @@ class SpawnContext:
         return [int(p.pid) for p in self.processes]
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for all; ProcessRaisedException with the first one's traceback where one failed, and then the others are ended."""
+        """Wait for all; ProcessRaisedException with the first one's traceback where one failed, and then the others are
+        ended.
+        """
         for i, p in enumerate(self.processes):
             p.join(timeout)
             if p.is_alive():
@@ -72,12 +76,25 @@ class SpawnContext:
                 for other in self.processes:
                     other.terminate()
                     other.join()
-                index, text = self._errors.get() if not self._errors.empty() else (i, f"process {i} terminated with exit code {p.exitcode}")
-                raise ProcessRaisedException(f"\n\n-- Process {index} terminated with the following error:\n{text}", index, int(p.pid))
+                index, text = (
+                    self._errors.get()
+                    if not self._errors.empty()
+                    else (i, f"process {i} terminated with exit code {p.exitcode}")
+                )
+                raise ProcessRaisedException(
+                    f"\n\n-- Process {index} terminated with the following error:\n{text}", index, int(p.pid)
+                )
         return True
 
 
-def start_processes(fn: Callable[..., Any], args: Any = (), nprocs: int = 1, join: bool = True, daemon: bool = False, start_method: str = "spawn") -> Any:
+def start_processes(
+    fn: Callable[..., Any],
+    args: Any = (),
+    nprocs: int = 1,
+    join: bool = True,
+    daemon: bool = False,
+    start_method: str = "spawn",
+) -> Any:
     """Run `fn(i, *args)` in processes numbered from 0; wait for them, or return what waits."""
     context = _python.get_context(start_method)
     errors = context.SimpleQueue()
@@ -91,7 +108,14 @@ def start_processes(fn: Callable[..., Any], args: Any = (), nprocs: int = 1, joi
     return None
 
 
-def spawn(fn: Callable[..., Any], args: Any = (), nprocs: int = 1, join: bool = True, daemon: bool = False, start_method: str = "spawn") -> Any:
+def spawn(
+    fn: Callable[..., Any],
+    args: Any = (),
+    nprocs: int = 1,
+    join: bool = True,
+    daemon: bool = False,
+    start_method: str = "spawn",
+) -> Any:
     """`start_processes`."""
     return start_processes(fn, args, nprocs, join, daemon, start_method)
 

@@ -1,4 +1,6 @@
-"""`torch.profiler`: how long blocks of a program took.  Operations are recorded and run as programs, so times are those of blocks; `fdl.profile` has those of kernels."""
+"""`torch.profiler`: how long blocks of a program took. Operations are recorded and run as programs, so times are those
+of blocks; `fdl.profile` has those of kernels.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,12 @@ class ProfilerAction(Enum):
     NONE, WARMUP, RECORD, RECORD_AND_SAVE = range(4)
 
 
-def schedule(*, wait: int, warmup: int, active: int, repeat: int = 0, skip_first: int = 0) -> Callable[[int], ProfilerAction]:
-    """Which steps are recorded: after `skip_first`, rounds of some that wait, some that warm up, and some that count."""
+def schedule(
+    *, wait: int, warmup: int, active: int, repeat: int = 0, skip_first: int = 0
+) -> Callable[[int], ProfilerAction]:
+    """Which steps are recorded: after `skip_first`, rounds of some that wait, some that warm up, and
+    some that count.
+    """
 
     def action(step: int) -> ProfilerAction:
         if step < skip_first:
@@ -56,7 +62,15 @@ class _Table:
         rows = sorted(self.times.items(), key=lambda item: -sum(item[1]))[: row_limit if row_limit >= 0 else None]
         width = max([4, *(len(name) for name, _ in rows)])
         lines = [f"{'Name':<{width}}  {'Total ms':>10}  {'Mean ms':>10}  {'Calls':>6}"]
-        return "\n".join([*lines, *(f"{name:<{width}}  {1e3 * sum(t):>10.3f}  {1e3 * sum(t) / len(t):>10.3f}  {len(t):>6}" for name, t in rows)])
+        return "\n".join(
+            [
+                *lines,
+                *(
+                    f"{name:<{width}}  {1e3 * sum(t):>10.3f}  {1e3 * sum(t) / len(t):>10.3f}  {len(t):>6}"
+                    for name, t in rows
+                ),
+            ]
+        )
 
     __str__ = table
 
@@ -73,7 +87,12 @@ class profile(Block["profile"]):
     """
 
     def __init__(
-        self, *, activities: Iterable[Any] | None = None, schedule: Callable[[int], ProfilerAction] | None = None, on_trace_ready: Callable[[Any], Any] | None = None, **kwargs: Any
+        self,
+        *,
+        activities: Iterable[Any] | None = None,
+        schedule: Callable[[int], ProfilerAction] | None = None,
+        on_trace_ready: Callable[[Any], Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         self.action, self.ready = schedule or (lambda step: ProfilerAction.RECORD), on_trace_ready
         self.times: dict[str, list[float]] = {}
@@ -141,6 +160,10 @@ class record_function:
         return measured
 
 
-def tensorboard_trace_handler(dir_name: str, worker_name: str | None = None, use_gzip: bool = False) -> Callable[[Any], None]:
+def tensorboard_trace_handler(
+    dir_name: str, worker_name: str | None = None, use_gzip: bool = False
+) -> Callable[[Any], None]:
     """RuntimeError: there are no traces of single operations to write."""
-    raise TensorError("profiler traces for TensorBoard are not written: use key_averages(), or fdl.profile for times of kernels")
+    raise TensorError(
+        "profiler traces for TensorBoard are not written: use key_averages(), or fdl.profile for times of kernels"
+    )

@@ -13,7 +13,9 @@ __all__ = ["FileError", "RefusedError", "add_safe_globals", "load", "safe_global
 
 
 def add_safe_globals(safe_globals: list[Any]) -> None:
-    """Nothing: `load` makes tensors and containers of a file and runs none of it, so it needs no list of what is safe, and no class on one would be made."""
+    """Nothing: `load` makes tensors and containers of a file and runs none of it, so it needs no list of what is safe,
+    and no class on one would be made.
+    """
 
 
 @contextlib.contextmanager

@@ -27,7 +27,9 @@ __all__ = ["istft", "kaiser_window", "stft"]
 
 
 def _window(name: str, doc: str, values: Callable[..., np.ndarray[Any, Any]], **defaults: Any) -> Callable[..., Any]:
-    def public(M: int, *, sym: bool = True, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any) -> Tensor:
+    def public(
+        M: int, *, sym: bool = True, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any
+    ) -> Tensor:
         unknown = set(given) - set(defaults)
         if unknown:
             raise OperandError(f"{name}() got an unexpected keyword argument '{unknown.pop()}'")
@@ -47,7 +49,9 @@ def _cosines(x: np.ndarray[Any, Any], a: Sequence[float]) -> np.ndarray[Any, Any
 
 
 def _kaiser(x: np.ndarray[Any, Any], beta: float) -> np.ndarray[Any, Any]:
-    found: np.ndarray[Any, Any] = np.i0(beta * np.sqrt(np.maximum(1 - (2 * x / (len(x) - 1) - 1) ** 2, 0))) / np.i0(beta)
+    found: np.ndarray[Any, Any] = np.i0(beta * np.sqrt(np.maximum(1 - (2 * x / (len(x) - 1) - 1) ** 2, 0))) / np.i0(
+        beta
+    )
     return found
 
 
@@ -62,7 +66,9 @@ windows = SimpleNamespace(
     exponential=_window("exponential", "It falls off from a center.", _exponential, center=None, tau=1.0),
     gaussian=_window("gaussian", "A bell.", lambda x, std: np.exp(-0.5 * ((x - (len(x) - 1) / 2) / std) ** 2), std=1.0),
     general_cosine=_window("general_cosine", "Cosines with weights `a`, whose signs alternate.", _cosines, a=(1.0,)),
-    general_hamming=_window("general_hamming", "Two cosines.", lambda x, alpha: _cosines(x, (alpha, 1 - alpha)), alpha=0.54),
+    general_hamming=_window(
+        "general_hamming", "Two cosines.", lambda x, alpha: _cosines(x, (alpha, 1 - alpha)), alpha=0.54
+    ),
     hamming=_window("hamming", "Two cosines.", lambda x: _cosines(x, (0.54, 0.46))),
     hann=_window("hann", "A raised cosine.", lambda x: _cosines(x, (0.5, 0.5))),
     kaiser=_window("kaiser", "Kaiser's, of shape `beta`.", _kaiser, beta=12.0),
@@ -70,7 +76,15 @@ windows = SimpleNamespace(
 )
 
 
-def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def kaiser_window(
+    window_length: int,
+    periodic: bool = True,
+    beta: float = 12.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Kaiser's window, of shape `beta`.
 
     >>> import fdl.stateful as torch
@@ -88,7 +102,10 @@ def _weights(window: Tensor | None, length: int, n_fft: int, like: Any) -> Tenso
     """The window in the middle of n_fft places."""
     found = _ones(length, dtype=like.dtype) if window is None else window
     if found.ndim != 1 or found.shape[0] != length:
-        raise TensorError(f"expected a 1D window tensor of size equal to win_length={length}, but got window with size {list(found.shape)}")
+        raise TensorError(
+            f"expected a 1D window tensor of size equal to win_length={length}, but got window with size "
+            f"{list(found.shape)}"
+        )
     left = (n_fft - length) // 2
     return pad(found, (left, n_fft - length - left)) if length < n_fft else found
 
@@ -114,10 +131,16 @@ def stft(
     """
     hop, length = hop_length or n_fft // 4, win_length or n_fft
     if not n_fft > 0 or not 0 < length <= n_fft or hop <= 0:
-        raise TensorError(f"stft: expected 0 < win_length <= n_fft and 0 < hop_length, got n_fft={n_fft}, win_length={length}, hop_length={hop}")
+        raise TensorError(
+            f"stft: expected 0 < win_length <= n_fft and 0 < hop_length, got n_fft={n_fft}, win_length={length}, "
+            f"hop_length={hop}"
+        )
     is_complex = isinstance(input, ComplexTensor)
     if return_complex is None and not is_complex:
-        raise TensorError("stft requires the return_complex parameter be given for real inputs, and will further require that return_complex=True in a future PyTorch release.")
+        raise TensorError(
+            "stft requires the return_complex parameter be given for real inputs, and will further require that "
+            "return_complex=True in a future PyTorch release."
+        )
     x = input if input.ndim > 1 else input.unsqueeze(0)
     weights = _weights(window, length, n_fft, x.real if is_complex else x)
     if center:
@@ -157,7 +180,8 @@ def istft(
     length: int | None = None,
     return_complex: bool = False,
 ) -> Any:
-    """The signal of which `stft` gave these spectra: pieces under the window again, added, over the sum of squares of windows (Griffin and Lim, 1984).
+    """The signal of which `stft` gave these spectra: pieces under the window again, added, over the sum of squares of
+    windows (Griffin and Lim, 1984).
 
     >>> import fdl.stateful as torch
     >>> w = torch.hann_window(8)
@@ -166,7 +190,9 @@ def istft(
     True
     """
     if not isinstance(input, ComplexTensor):
-        raise TensorError("istft requires a complex-valued input tensor matching the output from stft with return_complex=True.")
+        raise TensorError(
+            "istft requires a complex-valued input tensor matching the output from stft with return_complex=True."
+        )
     hop, width = hop_length or n_fft // 4, win_length or n_fft
     z = input if input.ndim > 2 else input.unsqueeze(0)
     count = z.shape[-1]
@@ -176,7 +202,9 @@ def istft(
     spectra = z.transpose(-1, -2)
     if return_complex and one_sided:
         raise TensorError("istft: complex output and one-sided spectra do not go together")
-    pieces = fft.ifft(spectra, norm=norm) if return_complex else fft.irfft(spectra[..., : n_fft // 2 + 1], n_fft, norm=norm)
+    pieces = (
+        fft.ifft(spectra, norm=norm) if return_complex else fft.irfft(spectra[..., : n_fft // 2 + 1], n_fft, norm=norm)
+    )
     size = n_fft + hop * (count - 1)
 
     def added(p: Any) -> Any:

@@ -1,4 +1,6 @@
-"""`torch.sparse`: matrices by their coordinates, as graphs have them.  A product gathers rows of the dense operand and adds them where they belong."""
+"""`torch.sparse`: matrices by their coordinates, as graphs have them. A product gathers rows of the dense operand and
+adds them where they belong.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +114,9 @@ class SparseTensor(Composite):
         flat = np.ravel_multi_index(tuple(at), tuple(self.shape[: len(at)]))
         kept, place = np.unique(flat, return_inverse=True)
         new = np.stack(np.unravel_index(kept, tuple(self.shape[: len(at)]))).astype(np.int64)
-        added = self._given.new_zeros((len(kept), *self._given.shape[1:])).index_add(0, wrap(from_numpy(place.reshape(-1).astype(np.int64))), self._given)
+        added = self._given.new_zeros((len(kept), *self._given.shape[1:])).index_add(
+            0, wrap(from_numpy(place.reshape(-1).astype(np.int64))), self._given
+        )
         return SparseTensor(wrap(from_numpy(new)), added, self.shape, True)
 
     def to_dense(self) -> Any:
@@ -171,7 +175,10 @@ class SparseTensor(Composite):
     def mm(self, other: Any) -> Any:
         """The product with a dense matrix or vector."""
         if self.ndim != 2 or self.sparse_dim() != 2 or other.shape[0] != self.shape[1]:
-            raise TensorError(f"mm: expected a sparse matrix and as many rows as it has columns, got {tuple(self.shape)} and {tuple(other.shape)}")
+            raise TensorError(
+                f"mm: expected a sparse matrix and as many rows as it has columns, got {tuple(self.shape)} and "
+                f"{tuple(other.shape)}"
+            )
         rows = self._given.reshape(-1, *[1] * (other.ndim - 1)) * other.index_select(0, self._at[1])
         return other.new_zeros((self.shape[0], *other.shape[1:])).index_add(0, self._at[0], rows)
 
@@ -214,7 +221,10 @@ class SparseTensor(Composite):
         return self._given.sum() if dim is None else self.to_dense().sum(dim)
 
     def __repr__(self) -> str:
-        return f"tensor(indices={self._at!r},\n       values={self._given!r},\n       size={tuple(self.shape)}, nnz={self._nnz()}, layout=torch.sparse_coo)"
+        return (
+            f"tensor(indices={self._at!r},\n       values={self._given!r},\n       size={tuple(self.shape)}, "
+            f"nnz={self._nnz()}, layout=torch.sparse_coo)"
+        )
 
     # What functions of tensors mean
 
@@ -265,13 +275,19 @@ def sparse_coo_tensor(
     at = at.to(of("int64"))
     at = at.reshape(1, -1) if at.ndim == 1 else at
     if at.shape[1] != given.shape[0]:
-        raise TensorError(f"number of dimensions must be sparse_dim ({at.shape[0]}) + dense_dim, and as many values as coordinates: got {given.shape[0]} and {at.shape[1]}")
+        raise TensorError(
+            f"number of dimensions must be sparse_dim ({at.shape[0]}) + dense_dim, "
+            f"and as many values as coordinates: got {given.shape[0]} and {at.shape[1]}"
+        )
     places = at.numpy()
     least = [int(p.max()) + 1 if p.size else 0 for p in places]
     shape = tuple(size) if size is not None else (*least, *given.shape[1:])
     for d, (most, n) in enumerate(zip(least, shape, strict=False)):
         if most > n or (places[d].size and places[d].min() < 0):
-            raise TensorError(f"size is inconsistent with indices: for dim {d}, size is {n} but found index {most - 1 if most > n else int(places[d].min())}")
+            raise TensorError(
+                f"size is inconsistent with indices: for dim {d}, size is {n} but found index "
+                f"{most - 1 if most > n else int(places[d].min())}"
+            )
     found = SparseTensor(at, given, shape, bool(is_coalesced))
     return found.requires_grad_() if requires_grad else found
 
@@ -303,7 +319,14 @@ def _to_sparse(self: Tensor, *args: Any, **kwargs: Any) -> SparseTensor:
     return SparseTensor(places, self[tuple(places)], self.shape, True)
 
 
-register_family(SparseTensor, lambda cls: NodeKind(lambda x: ([x._given], (x._at.numpy().tobytes(), x._at.shape, x.shape, x._merged)), _rebuilt, lambda x, aux: [".values"]))
+register_family(
+    SparseTensor,
+    lambda cls: NodeKind(
+        lambda x: ([x._given], (x._at.numpy().tobytes(), x._at.shape, x.shape, x._merged)),
+        _rebuilt,
+        lambda x, aux: [".values"],
+    ),
+)
 
 
 def _rebuilt(aux: Any, children: Sequence[Any]) -> SparseTensor:

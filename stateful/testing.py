@@ -16,9 +16,18 @@ _TOLERANCES = {"float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5), "float32": (
 
 
 def assert_close(
-    actual: Any, expected: Any, *, rtol: float | None = None, atol: float | None = None, equal_nan: bool = False, check_dtype: bool = True, msg: Any = None, **kwargs: Any
+    actual: Any,
+    expected: Any,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = False,
+    check_dtype: bool = True,
+    msg: Any = None,
+    **kwargs: Any,
 ) -> None:
-    """AssertionError unless both are close, element by element, and of one shape and dtype; sequences and mappings of them too.
+    """AssertionError unless both are close, element by element, and of one shape and dtype; sequences and mappings of
+    them too.
 
     >>> import fdl.stateful as torch
     >>> assert_close(torch.ones(2), torch.ones(2) + 1e-7)
@@ -47,13 +56,22 @@ def assert_close(
         least = np.max([_TOLERANCES.get(name, (0.0, 0.0)) for name in names], axis=0)
         r, t = (float(low) if given is None else given for low, given in zip(least, (rtol, atol), strict=True))
         try:
-            np.testing.assert_allclose(np.asarray(a.double().tolist()), np.asarray(b.double().tolist()), r, t, equal_nan)
+            np.testing.assert_allclose(
+                np.asarray(a.double().tolist()), np.asarray(b.double().tolist()), r, t, equal_nan
+            )
         except AssertionError as error:
             found = f"Tensor-likes are not close!\n{error}"
     if found:
         raise AssertionError(msg(found) if callable(msg) else msg or found)
 
 
-def assert_allclose(actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, equal_nan: bool = True, msg: str = "") -> None:
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
+) -> None:
     """`assert_close` of former days, without a look at dtypes."""
     assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=False, msg=msg or None)

@@ -14,7 +14,9 @@ from fdl.core.config import config
 from fdl.core.trace import transforming
 from fdl.transforms.lazy import set_eager
 
-settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+settings.register_profile(
+    "ci", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -23,7 +25,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def module_names():
     """Modules of the package, from the checkout's files: its folders are mapped, which defeats `pkgutil`."""
-    homes = {"fdl": "fdl", "transforms": "fdl.transforms", "lowering": "fdl.lowering", "backends": "fdl.backends", "stateful": "fdl.stateful"}
+    homes = {
+        "fdl": "fdl",
+        "transforms": "fdl.transforms",
+        "lowering": "fdl.lowering",
+        "backends": "fdl.backends",
+        "stateful": "fdl.stateful",
+    }
     for folder, package in homes.items():
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts

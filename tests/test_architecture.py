@@ -15,9 +15,18 @@ from fdl.lowering import spellings
 from fdl.ops.sample import Sample
 from tests.conftest import ROOT
 
-FOLDERS = {"core": "fdl/core", "ops": "fdl/ops", "lowering": "lowering", "backends": "backends", "transforms": "transforms", "stateful": "stateful"}
+FOLDERS = {
+    "core": "fdl/core",
+    "ops": "fdl/ops",
+    "lowering": "lowering",
+    "backends": "backends",
+    "transforms": "transforms",
+    "stateful": "stateful",
+}
 FLOOR = ["core", "ops", "lowering", "backends", "transforms", "user", "stateful"]
-SOURCES = sorted(p for folder in ("fdl", "transforms", "lowering", "backends", "stateful") for p in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(
+    p for folder in ("fdl", "transforms", "lowering", "backends", "stateful") for p in (ROOT / folder).rglob("*.py")
+)
 
 
 def floor_of(path):
@@ -38,11 +47,22 @@ def code_lines(path):
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body:
             first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 docs.update(range(first.lineno, first.end_lineno + 1))
     lines = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
+        if token.type not in (
+            tokenize.COMMENT,
+            tokenize.NL,
+            tokenize.NEWLINE,
+            tokenize.INDENT,
+            tokenize.DEDENT,
+            tokenize.ENDMARKER,
+        ):
             lines.update(range(token.start[0], token.end[0] + 1))
     return lines - docs
 
@@ -52,17 +72,25 @@ def test_imports_run_one_way(path):
     own = FLOOR.index(floor_of(path))
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fdl":
-            assert node.module != "fdl" or path.name == "__init__.py" or all(a.name in ("ops", "lax", "nn") or a.name in FOLDERS for a in node.names), f"{path} imports the facade"
+            assert (
+                node.module != "fdl"
+                or path.name == "__init__.py"
+                or all(a.name in ("ops", "lax", "nn") or a.name in FOLDERS for a in node.names)
+            ), f"{path} imports the facade"
             module = node.module if node.module != "fdl" else f"fdl.{node.names[0].name}"
             assert FLOOR.index(floor_of_module(module)) <= own, f"{path} imports {module}"
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p != ROOT / "fdl" / "__init__.py"], ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p != ROOT / "fdl" / "__init__.py"], ids=lambda p: p.relative_to(ROOT).as_posix()
+)
 def test_no_import_hides_in_a_function(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             for inner in ast.walk(node):
-                assert not (isinstance(inner, ast.ImportFrom) and (inner.module or "").startswith("fdl")), f"{path}:{inner.lineno}"
+                assert not (isinstance(inner, ast.ImportFrom) and (inner.module or "").startswith("fdl")), (
+                    f"{path}:{inner.lineno}"
+                )
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -77,7 +105,11 @@ def test_files_and_functions_are_short(path):
 
 def test_budgets():
     def total(*folders, without=()):
-        return sum(len(code_lines(p)) for p in SOURCES if any(p.is_relative_to(ROOT / f) for f in folders) and not any(p.is_relative_to(ROOT / w) for w in without))
+        return sum(
+            len(code_lines(p))
+            for p in SOURCES
+            if any(p.is_relative_to(ROOT / f) for f in folders) and not any(p.is_relative_to(ROOT / w) for w in without)
+        )
 
     assert total("fdl/core", "transforms", without=("transforms/control", "transforms/lazy", "transforms/tape")) <= 3100
     assert total("transforms/control") <= 900
@@ -97,12 +129,24 @@ def test_rules_are_complete(primitive):
     assert missing <= EXEMPT.get(primitive.name, set()), f"{primitive} lacks {missing}"
     samples = primitive.rule("samples")
     assert all(isinstance(s, Sample) for s in samples)
-    special = primitive.has("evaluate") or primitive.name in ("check", "cond", "scan", "while", "psum", "axis_index", "custom_linear")
+    special = primitive.has("evaluate") or primitive.name in (
+        "check",
+        "cond",
+        "scan",
+        "while",
+        "psum",
+        "axis_index",
+        "custom_linear",
+    )
     assert samples or special, f"{primitive} has no samples"
 
 
 def test_every_elementwise_operation_is_spelled():
-    rows = [p for p in REGISTRY.values() if p.has("lower") and "elementwise.<locals>" in getattr(p.rule("lower"), "__qualname__", "")]
+    rows = [
+        p
+        for p in REGISTRY.values()
+        if p.has("lower") and "elementwise.<locals>" in getattr(p.rule("lower"), "__qualname__", "")
+    ]
     assert len(rows) > 40
     for p in rows:
         assert any(key.split(":")[0] == p.name for key in spellings.C), f"{p} has no spelling"
@@ -121,7 +165,9 @@ def test_public_functions_have_docstrings_with_examples():
     without = [name for name, value in public_objects() if not (value.__doc__ or "").strip()]
     assert not without, without
     rows = {"fdl.ops.elementwise"}  # one-line rows share their example in the README
-    no_example = [name for name, value in public_objects() if ">>>" not in value.__doc__ and value.__module__ not in rows]
+    no_example = [
+        name for name, value in public_objects() if ">>>" not in value.__doc__ and value.__module__ not in rows
+    ]
     assert not no_example, "\n".join(no_example)
 
 
@@ -129,7 +175,11 @@ def test_adding_an_elementwise_operation_is_one_section_and_one_spelling():
     """No other file of the package names an elementwise operation that could be left out."""
     homes = ("elementary.py", "elementwise.py", "spellings.py")
     for name in ("logistic", "expm1", "atan2"):
-        users = [p.relative_to(ROOT).as_posix() for p in SOURCES if f'"{name}"' in p.read_text() and p.name not in homes and "__all__" not in p.read_text()]
+        users = [
+            p.relative_to(ROOT).as_posix()
+            for p in SOURCES
+            if f'"{name}"' in p.read_text() and p.name not in homes and "__all__" not in p.read_text()
+        ]
         assert not users, (name, users)
 
 
@@ -139,20 +189,38 @@ def test_nothing_apologises():
         assert not any(word in path.read_text() for word in words), path
 
 
-CONCRETE = {n for n in dir(ConcreteArray) if not hasattr(Array, n) and not hasattr(Tracer, n)} | {"_numpy", *ConcreteArray.__slots__} - {"aval"}
+CONCRETE = {n for n in dir(ConcreteArray) if not hasattr(Array, n) and not hasattr(Tracer, n)} | {
+    "_numpy",
+    *ConcreteArray.__slots__,
+} - {"aval"}
 
 
 def mistaken_for_concrete(tree):
-    """Lines where `Array`, which tracers are too, is made, compared with a type, or asked for before a value is read."""
+    """Lines where `Array`, which tracers are too, is made, compared with a type, or asked for before a
+    value is read.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Array":
             yield node.lineno
-        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Call) and isinstance(node.left.func, ast.Name) and node.left.func.id == "type":
+        if (
+            isinstance(node, ast.Compare)
+            and isinstance(node.left, ast.Call)
+            and isinstance(node.left.func, ast.Name)
+            and node.left.func.id == "type"
+        ):
             yield from (c.lineno for c in node.comparators if isinstance(c, ast.Name) and c.id == "Array")
         if not isinstance(node, (ast.If, ast.IfExp)):
             continue
-        tests = [c for c in ast.walk(node.test) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name) and c.func.id == "isinstance"]
-        asked = {ast.unparse(c.args[0]) for c in tests if any(isinstance(n, ast.Name) and n.id == "Array" for n in ast.walk(c.args[1]))}
+        tests = [
+            c
+            for c in ast.walk(node.test)
+            if isinstance(c, ast.Call) and isinstance(c.func, ast.Name) and c.func.id == "isinstance"
+        ]
+        asked = {
+            ast.unparse(c.args[0])
+            for c in tests
+            if any(isinstance(n, ast.Name) and n.id == "Array" for n in ast.walk(c.args[1]))
+        }
         body = node.body if isinstance(node.body, list) else [node.body]
         for inner in (n for part in [*body, node.test] for n in ast.walk(part)):
             if isinstance(inner, ast.Attribute) and inner.attr in CONCRETE and ast.unparse(inner.value) in asked:
@@ -165,5 +233,8 @@ def test_only_a_concrete_array_is_asked_for_its_values(path):
 
 
 def test_the_search_for_mistaken_arrays_finds_them():
-    text = "if isinstance(x, (Array, int)):\n    y = x._data\nz = x._numpy() if isinstance(x, Array) else x\nArray(a, b)\ntype(x) is Array\n"
+    text = (
+        "if isinstance(x, (Array, int)):\n    y = x._data\nz = x._numpy() if isinstance(x, "
+        "Array) else x\nArray(a, b)\ntype(x) is Array\n"
+    )
     assert sorted(mistaken_for_concrete(ast.parse(text))) == [2, 3, 4, 5]

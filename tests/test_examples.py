@@ -12,9 +12,17 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 # what to run, a pattern for its number, and the worst that will do
 RUNS = {
-    "train_digits": (["--face", "stateful", "--epochs", "8"], r"test accuracy ([\d.]+)%", lambda accuracy: accuracy > 85),
+    "train_digits": (
+        ["--face", "stateful", "--epochs", "8"],
+        r"test accuracy ([\d.]+)%",
+        lambda accuracy: accuracy > 85,
+    ),
     "classify_images": (["--epochs", "2"], r"test accuracy ([\d.]+)%\s*$", lambda accuracy: accuracy > 75),
-    "classify_text": (["--epochs", "2"], r"test accuracy ([\d.]+)% .12.5% by chance.\s*$", lambda accuracy: accuracy > 20),
+    "classify_text": (
+        ["--epochs", "2"],
+        r"test accuracy ([\d.]+)% .12.5% by chance.\s*$",
+        lambda accuracy: accuracy > 20,
+    ),
     "char_gpt": (["--steps", "40", "--sample", "5"], r"not read: ([\d.]+)", lambda loss: loss < 3.6),
     "predict_waves": (["--epochs", "2"], r"of its own: ([\d.]+)", lambda error: error < 1.5),
     "vae": (["--epochs", "6"], r"likelihood: ([\d.]+)", lambda bound: bound < 34),
@@ -35,7 +43,13 @@ def test_example(name, tmp_path):
     pytest.importorskip("matplotlib", reason="pip install fdl[examples]")
     options, pattern, good = RUNS[name]
     ran = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py"), *options], cwd=tmp_path, env=os.environ | {"PYTHONHASHSEED": "0"}, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, str(EXAMPLES / f"{name}.py"), *options],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     found = re.search(pattern, ran.stdout)

@@ -21,7 +21,18 @@ def wheel(tmp_path_factory):
         pytest.skip("no git checkout to build from")
     for path in ("fdl", "transforms", "lowering", "backends", "stateful", "pyproject.toml", "README.md"):
         subprocess.run(["cp", "-rT", str(ROOT / path), str(source / path)], check=True)
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        str(source),
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     (built,) = folder.glob("fdl-*.whl")
     return built
@@ -33,7 +44,12 @@ def test_wheel_is_pure_and_complete(wheel):
     assert {n.split("/")[0] for n in names} == {"fdl"}
     modules = {n.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for n in names if n.endswith(".py")}
     assert modules == set(module_names())
-    data = {p.relative_to(ROOT / folder).as_posix(): f"fdl/{folder}" for folder in ("lowering", "backends") for p in (ROOT / folder).rglob("*") if p.suffix in (".j2", ".h", ".c")}
+    data = {
+        p.relative_to(ROOT / folder).as_posix(): f"fdl/{folder}"
+        for folder in ("lowering", "backends")
+        for p in (ROOT / folder).rglob("*")
+        if p.suffix in (".j2", ".h", ".c")
+    }
     assert data and all(f"{home}/{name}" in names for name, home in data.items())
 
 
@@ -47,9 +63,14 @@ def test_wheel_runs_in_a_fresh_environment(wheel, tmp_path):
         (site / name).symlink_to(package)
     libraries = sysconfig.get_paths()["purelib"] + "/numpy.libs"
     (site / "numpy.libs").symlink_to(libraries)
-    code = "import fdl, fdl.numpy as jnp, fdl.transforms; print(fdl.__file__); print(fdl.jit(fdl.grad(lambda x: jnp.sum(x**3)))(jnp.array([1.0, 2.0])).tolist())"
+    code = (
+        "import fdl, fdl.numpy as jnp, fdl.transforms; print(fdl.__file__); print(fdl.jit(fdl.grad(lambda x: "
+        "jnp.sum(x**3)))(jnp.array([1.0, 2.0])).tolist())"
+    )
     env = {"PATH": "/usr/bin:/bin", "FDL_CACHE_DIR": str(tmp_path / "cache")}
-    result = subprocess.run([str(python), "-c", code], capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=300)
+    result = subprocess.run(
+        [str(python), "-c", code], capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=300
+    )
     assert result.returncode == 0, result.stderr
     where, values = result.stdout.splitlines()
     assert where.startswith(str(site)) and values == "[3.0, 12.0]"
@@ -57,5 +78,13 @@ def test_wheel_runs_in_a_fresh_environment(wheel, tmp_path):
 
 def test_import_is_cheap():
     """`import fdl` loads neither the transforms nor the compiler."""
-    code = "import sys, fdl; print([m for m in sys.modules if m.startswith(('fdl.ops', 'fdl.transforms', 'fdl.lowering', 'fdl.backends', 'jinja2'))])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, fdl; print([m for m in sys.modules if m.startswith(('fdl.ops', 'fdl.transforms', "
+        "'fdl.lowering', 'fdl.backends', 'jinja2'))])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+        ).stdout.strip()
+        == "[]"
+    )

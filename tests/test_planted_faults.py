@@ -1,4 +1,6 @@
-"""Tests of the tests: a fault planted in each kind of rule, spelling, pass and schedule must be caught by the property that guards it."""
+"""Tests of the tests: a fault planted in each kind of rule, spelling, pass and schedule must be caught by the property
+that guards it.
+"""
 
 import numpy as np
 import pytest
@@ -46,13 +48,23 @@ def test_derivative_off_by_a_thousandth(monkeypatch):
 
 def test_transpose_off_by_a_thousandth(monkeypatch):
     right = RULES["transpose"][reduce_sum_p]
-    planted(monkeypatch, "transpose", reduce_sum_p, lambda ct, operands, **params: [mul(right(ct, operands, **params)[0], 1.001)])
+    planted(
+        monkeypatch,
+        "transpose",
+        reduce_sum_p,
+        lambda ct, operands, **params: [mul(right(ct, operands, **params)[0], 1.001)],
+    )
     caught(properties.test_reverse_is_the_adjoint_of_forward, reduce_sum_p)
 
 
 def test_transpose_that_misplaces(monkeypatch):
     right = RULES["transpose"][slice_p]
-    planted(monkeypatch, "transpose", slice_p, lambda ct, operands, **params: [fdl.ops.reverse(right(ct, operands, **params)[0], (0,))])
+    planted(
+        monkeypatch,
+        "transpose",
+        slice_p,
+        lambda ct, operands, **params: [fdl.ops.reverse(right(ct, operands, **params)[0], (0,))],
+    )
     caught(properties.test_reverse_is_the_adjoint_of_forward, slice_p)
 
 
@@ -92,7 +104,9 @@ def test_lowering_rule_off_by_one(monkeypatch):
         monkeypatch,
         "lower",
         slice_p,
-        lambda b, x, *, start, limit, strides: b.view(tuple((z - a + s - 1) // s for a, z, s in zip(start, limit, strides, strict=True)), x, lambda i: i),
+        lambda b, x, *, start, limit, strides: b.view(
+            tuple((z - a + s - 1) // s for a, z, s in zip(start, limit, strides, strict=True)), x, lambda i: i
+        ),
     )
     caught(properties.test_loop_program_agrees_with_reference, slice_p)
 
@@ -102,10 +116,19 @@ def test_illegal_pass(monkeypatch):
     """A pass that takes x * 0 for 0 is wrong for infinities."""
 
     def illegal(graph):
-        zero = {e.outputs[0]: e.inputs[1] for e in graph.equations if e.primitive is mul.primitive and getattr(e.inputs[1], "value", 1) == 0}
+        zero = {
+            e.outputs[0]: e.inputs[1]
+            for e in graph.equations
+            if e.primitive is mul.primitive and getattr(e.inputs[1], "value", 1) == 0
+        }
         assert zero
         broadcast = [fdl.core.Literal(0.0, "float32")]
-        return type(graph)(graph.inputs, graph.equations, tuple(broadcast[0] if a in zero else a for a in graph.outputs), graph.constants)
+        return type(graph)(
+            graph.inputs,
+            graph.equations,
+            tuple(broadcast[0] if a in zero else a for a in graph.outputs),
+            graph.constants,
+        )
 
     graph = fdl.make_graph(lambda x: x * 0.0)(1.0)
     args = [np.asarray(np.inf, np.float32)]

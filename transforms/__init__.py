@@ -1,9 +1,21 @@
-"""Function transforms.  Read `stage.py`, `jvp.py`, `linearize.py`, `vmap.py`, then `control/call.py`, `jit.py`, `custom.py` and `api.py`; then `lazy/`.
+"""Function transforms. Read `stage.py`, `jvp.py`, `linearize.py`, `vmap.py`, then `control/call.py`, `jit.py`,
+`custom.py` and `api.py`; then `lazy/`.
 
 Importing this package installs the base trace of `lazy/`.
 """
 
-from fdl.transforms.api import float0, grad, hessian, jacfwd, jacrev, jvp, linear_transpose, linearize, value_and_grad, vjp
+from fdl.transforms.api import (
+    float0,
+    grad,
+    hessian,
+    jacfwd,
+    jacrev,
+    jvp,
+    linear_transpose,
+    linearize,
+    value_and_grad,
+    vjp,
+)
 from fdl.transforms.control.call import checkpoint, graph_function
 from fdl.transforms.control.cond import cond, switch
 from fdl.transforms.control.scan import scan
@@ -15,6 +27,8 @@ from fdl.transforms.stage import eval_shape, make_graph
 from fdl.transforms.vmap import vmap
 
 __all__ = [
-    "LazyTrace", "checkpoint", "cond", "custom_jvp", "custom_vjp", "eval_shape", "float0", "fori_loop", "grad", "graph_function", "hessian", "jacfwd", "jacrev",
-    "jit", "jvp", "linear_transpose", "linearize", "make_graph", "map_", "scan", "switch", "value_and_grad", "vjp", "vmap", "while_loop",
+    "LazyTrace", "checkpoint", "cond", "custom_jvp", "custom_vjp", "eval_shape", "float0", "fori_loop", "grad",
+    "graph_function", "hessian", "jacfwd", "jacrev",
+    "jit", "jvp", "linear_transpose", "linearize", "make_graph", "map_", "scan", "switch", "value_and_grad", "vjp",
+    "vmap", "while_loop",
 ]  # fmt: skip

@@ -20,7 +20,16 @@ from fdl.ops.elementwise import add, equal
 from fdl.ops.shape import iota, reshape, slice_in_dim
 from fdl.transforms.jvp import jvp_flat
 from fdl.transforms.linearize import backward_pass, linearize_flat, varying_mask
-from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, flatten_positional, function_name, kind_of, stage
+from fdl.transforms.stage import (
+    FlatFunction,
+    argument_names,
+    check_function,
+    check_leaves,
+    flatten_positional,
+    function_name,
+    kind_of,
+    stage,
+)
 from fdl.transforms.tape import tape_flat
 from fdl.transforms.vmap import vmap
 
@@ -32,8 +41,12 @@ def zero_tangent(x: Any) -> np.ndarray[Any, Any]:
     return np.zeros(aval_of(x).shape, float0)
 
 
-def _tangent_leaves(primals: Sequence[Any], tangents: Any, tree: TreeDef, what: str, kind: str = "tangent") -> list[Any]:
-    """Tangents, or cotangents, that fit their primals; StructureError, ShapeError or DtypeError name the one that does not."""
+def _tangent_leaves(
+    primals: Sequence[Any], tangents: Any, tree: TreeDef, what: str, kind: str = "tangent"
+) -> list[Any]:
+    """Tangents, or cotangents, that fit their primals; StructureError, ShapeError or DtypeError name the one that does
+    not.
+    """
     try:
         given = tree.flatten_up_to(tangents)
     except StructureError as error:
@@ -57,7 +70,11 @@ def _tangent_leaves(primals: Sequence[Any], tangents: Any, tree: TreeDef, what: 
             continue
         (t,) = check_leaves([t], t, what, lambda path, i=i: f"the {kind} of value {i}")  # type: ignore[misc]
         if aval_of(t).shape != aval.shape:
-            raise ShapeError(f"{what}: value {i} has shape {aval.shape}, its {kind} {aval_of(t).shape}", why=f"each element has one {kind}", hint=f"jnp.ones({aval.shape})")
+            raise ShapeError(
+                f"{what}: value {i} has shape {aval.shape}, its {kind} {aval_of(t).shape}",
+                why=f"each element has one {kind}",
+                hint=f"jnp.ones({aval.shape})",
+            )
         if aval_of(t).dtype != aval.dtype and not aval_of(t).weak_type:
             raise DtypeError(
                 f"{what}: value {i} has dtype {aval.dtype.name}, its {kind} {aval_of(t).dtype.name}",
@@ -68,7 +85,9 @@ def _tangent_leaves(primals: Sequence[Any], tangents: Any, tree: TreeDef, what: 
     return out
 
 
-def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> tuple[Any, ...]:
+def jvp(
+    f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+) -> tuple[Any, ...]:
     """(f(*primals), its derivative in the direction of `tangents`): forward mode.
 
     >>> import fdl.numpy as jnp
@@ -78,11 +97,17 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     """
     check_function(f, "jvp")
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
-        raise StructureError("jvp: primals and tangents must be tuples or lists", why="there is one for each argument", hint="jvp(f, (x,), (t,))")
+        raise StructureError(
+            "jvp: primals and tangents must be tuples or lists",
+            why="there is one for each argument",
+            hint="jvp(f, (x,), (t,))",
+        )
     leaves, in_tree = tree_flatten((tuple(primals), {}))
     leaves = check_leaves(leaves, (tuple(primals), {}), "jvp", argument_names(f))
     flat = FlatFunction(f, in_tree, "jvp", has_aux)
-    outs, out_tangents = jvp_flat(flat, leaves, _tangent_leaves(leaves, (tuple(tangents), {}), in_tree, "jvp"), f"jvp({function_name(f)})")
+    outs, out_tangents = jvp_flat(
+        flat, leaves, _tangent_leaves(leaves, (tuple(tangents), {}), in_tree, "jvp"), f"jvp({function_name(f)})"
+    )
     wrapped = [_outer_tangent(t) for t in out_tangents]
     if has_aux:
         values, aux = flat.with_aux(outs)
@@ -96,9 +121,19 @@ def _outer_tangent(t: Any) -> Any:
 
 
 class _Differentiated:
-    """A function run at a point, with what its derivative there needs; a subclass says how: `run(name)` gives the results."""
+    """A function run at a point, with what its derivative there needs; a subclass says how: `run(name)` gives the
+    results.
+    """
 
-    def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool, constants: Sequence[bool] | None = None) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        leaves: Sequence[Any],
+        in_tree: TreeDef,
+        what: str,
+        has_aux: bool,
+        constants: Sequence[bool] | None = None,
+    ) -> None:
         self.leaves = list(leaves)
         self.flat = FlatFunction(f, in_tree, what, has_aux)
         self.varying = varying_mask([x.aval for x in leaves])
@@ -145,7 +180,10 @@ class _Linearization(_Differentiated):
         graph, nonzero = self._of_value()
         operands = [Linear(aval_of(x)) for x, v in zip(self.leaves, self.varying, strict=True) if v]
         cts = iter(backward_pass(graph, operands, [ct for ct, nz in zip(cotangents, nonzero, strict=True) if nz]))
-        return [match(instantiate(next(cts)), aval_of(x)) if v else None for x, v in zip(self.leaves, self.varying, strict=True)]
+        return [
+            match(instantiate(next(cts)), aval_of(x)) if v else None
+            for x, v in zip(self.leaves, self.varying, strict=True)
+        ]
 
 
 class _Recording(_Differentiated):
@@ -159,7 +197,14 @@ class _Recording(_Differentiated):
         return self.backwards(cotangents)
 
 
-def _reverse(f: Callable[..., Any], leaves: Sequence[Any], in_tree: TreeDef, what: str, has_aux: bool, constants: Sequence[bool] | None = None) -> _Differentiated:
+def _reverse(
+    f: Callable[..., Any],
+    leaves: Sequence[Any],
+    in_tree: TreeDef,
+    what: str,
+    has_aux: bool,
+    constants: Sequence[bool] | None = None,
+) -> _Differentiated:
     """The function made ready for `pull`."""
     return (_Linearization if transforming() else _Recording)(f, leaves, in_tree, what, has_aux, constants)
 
@@ -173,7 +218,9 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tu
     """
     check_function(f, "linearize")
     leaves, in_tree = tree_flatten((primals, {}))
-    lin = _Linearization(f, check_leaves(leaves, (primals, {}), "linearize", argument_names(f)), in_tree, "linearize", has_aux)
+    lin = _Linearization(
+        f, check_leaves(leaves, (primals, {}), "linearize", argument_names(f)), in_tree, "linearize", has_aux
+    )
 
     def push(*tangents: Any) -> Any:
         given = _tangent_leaves(lin.leaves, (tangents, {}), in_tree, "linearize")
@@ -196,7 +243,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
         cts = _tangent_leaves(lin.outs, cotangent, lin.out_tree, "vjp", "cotangent")
-        return lin.flat.positional([zero_tangent(x) if ct is None else ct for x, ct in zip(lin.leaves, lin.pull(cts), strict=True)])
+        return lin.flat.positional(
+            [zero_tangent(x) if ct is None else ct for x, ct in zip(lin.leaves, lin.pull(cts), strict=True)]
+        )
 
     return (lin.result(), pull, lin.aux) if has_aux else (lin.result(), pull)
 
@@ -217,7 +266,9 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tu
     def transposed(cotangent: Any) -> tuple[Any, ...]:
         assert flat.out_tree is not None
         cts = check_leaves(flat.out_tree.flatten_up_to(cotangent), cotangent, "linear_transpose")
-        results = backward_pass(graph, [Linear(a) for a in avals], [match(ct, a) for ct, a in zip(cts, graph.out_avals, strict=True)])
+        results = backward_pass(
+            graph, [Linear(a) for a in avals], [match(ct, a) for ct, a in zip(cts, graph.out_avals, strict=True)]
+        )
         args: tuple[Any, ...] = in_tree.unflatten([instantiate(ct) for ct in results])[0]
         return args
 
@@ -227,12 +278,18 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tu
 # grad
 
 
-def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kwargs: Any, what: str) -> tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]:
+def _of_parts(
+    f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kwargs: Any, what: str
+) -> tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]:
     """`f` as a function of the chosen arguments alone, those arguments, and their numbers."""
     count = len(args)
     chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     if any(not isinstance(i, int) for i in chosen):
-        raise StructureError(f"{what}: argnums={argnums!r}", why="it numbers positional arguments", hint=f"{what}(f, argnums=0), or a tuple of ints")
+        raise StructureError(
+            f"{what}: argnums={argnums!r}",
+            why="it numbers positional arguments",
+            hint=f"{what}(f, argnums=0), or a tuple of ints",
+        )
     if chosen and not -count <= min(chosen) <= max(chosen) < count:
         named = f" and {', '.join(map(str, kwargs))} by keyword" if kwargs else ""
         raise StructureError(
@@ -254,7 +311,9 @@ def _of_parts(f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kw
     return of_parts, tuple([args[i] for i in chosen]), chosen
 
 
-def _check_constants(leaves: Sequence[Any], parts: Any, constants: Sequence[bool], what: str, name: Callable[[str], str]) -> None:
+def _check_constants(
+    leaves: Sequence[Any], parts: Any, constants: Sequence[bool], what: str, name: Callable[[str], str]
+) -> None:
     """Only constants, such as buffers of modules, may have no derivative."""
     for x, allowed, (path, _) in zip(leaves, constants, tree_paths((parts, {})), strict=True):
         if not (allowed or has_tangent(aval_of(x))):
@@ -270,12 +329,16 @@ def _names_of(f: Callable[..., Any], chosen: Sequence[int], count: int) -> Calla
     return argument_names(f, [i for i in range(count) if i not in chosen])
 
 
-def _differentiated(f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Any, kwargs: Any) -> _Differentiated:
+def _differentiated(
+    f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Any, kwargs: Any
+) -> _Differentiated:
     of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "grad")
     leaves, in_tree = flatten_positional(parts)
     leaves = check_leaves(leaves, (parts, {}), "grad", lambda path: _names_of(f, chosen, len(args))(path))
     if not all(varying_mask([x.aval for x in leaves])):
-        _check_constants(leaves, parts, in_tree.constants or (False,) * len(leaves), "grad", _names_of(f, chosen, len(args)))
+        _check_constants(
+            leaves, parts, in_tree.constants or (False,) * len(leaves), "grad", _names_of(f, chosen, len(args))
+        )
     lin = _reverse(of_parts, leaves, in_tree, "grad", has_aux, in_tree.constants)
     if len(lin.outs) != 1 or _is_container(lin.out_tree) or lin.outs[0].aval.shape or not has_tangent(lin.outs[0].aval):
         _refuse_result(lin)
@@ -290,13 +353,21 @@ def _is_container(tree: TreeDef) -> bool:
 def _refuse_result(lin: _Differentiated) -> NoReturn:
     found = ", ".join(o.aval.describe() for o in lin.outs) or "None"
     if len(lin.outs) != 1 or _is_container(lin.out_tree):
-        hint = "return value, aux with has_aux=True for more results" if lin.outs else "return the value; a function without `return` gives None"
+        hint = (
+            "return value, aux with has_aux=True for more results"
+            if lin.outs
+            else "return the value; a function without `return` gives None"
+        )
         found = f"{lin.out_tree.cls.__name__} of {found}" if lin.outs and lin.out_tree.cls else found
     elif lin.outs[0].aval.shape:
         hint = ".sum() or .mean(), jacrev for arrays"
     else:
         hint = "a mean instead of a count, or .astype(jnp.float32) where it varies smoothly"
-    raise NonScalarError(f"grad: the function returned {found}, not a scalar float", why="a gradient is the derivative of one real number", hint=hint)
+    raise NonScalarError(
+        f"grad: the function returned {found}, not a scalar float",
+        why="a gradient is the derivative of one real number",
+        hint=hint,
+    )
 
 
 @functools.cache
@@ -308,12 +379,16 @@ def _one(aval: ShapedArray) -> ConcreteArray:
 def _gradient(lin: _Differentiated, argnums: int | Sequence[int]) -> Any:
     cotangents = lin.pull([_one(lin.outs[0].aval)])
     if not all(lin.varying):  # constants
-        cotangents = [zeros_like(aval_of(x)) if ct is None else ct for x, ct in zip(lin.leaves, cotangents, strict=True)]
+        cotangents = [
+            zeros_like(aval_of(x)) if ct is None else ct for x, ct in zip(lin.leaves, cotangents, strict=True)
+        ]
     grads = lin.flat.positional(cotangents)
     return grads[0] if isinstance(argnums, int) else grads
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def value_and_grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
     """A function that returns `(f(...), gradient)`, or `((value, aux), gradient)` with `has_aux`.
 
     The gradient has the structure of the argument that `argnums` names, or is a tuple where that names several.
@@ -382,8 +457,9 @@ def _split_rows(stacked: Any, leaves: Sequence[Any]) -> list[Any]:
 def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The Jacobian by forward mode, one pass an input element: best for few inputs.
 
-    The result has the structure of f's result; in the place of each leaf stands the structure of the argument, with shape `out.shape + in.shape`.
-    With `has_aux`, f returns (value, aux), and the result is (Jacobian of the value, aux).
+    The result has the structure of f's result; in the place of each leaf stands the structure of the argument, with
+    shape `out.shape + in.shape`. With `has_aux`, f returns (value, aux), and the result is (Jacobian of the value,
+    aux).
 
     >>> import fdl.numpy as jnp
     >>> jacfwd(lambda x: x * x)(jnp.array([1.0, 2.0])).tolist()
@@ -411,7 +487,9 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: boo
             shape, start, per_leaf = aval_of(stacked).shape[:-1], 0, []
             for x in leaves:
                 aval = aval_of(x)
-                per_leaf.append(reshape(slice_in_dim(stacked, start, start + aval.size, len(shape)), (*shape, *aval.shape)))
+                per_leaf.append(
+                    reshape(slice_in_dim(stacked, start, start + aval.size, len(shape)), (*shape, *aval.shape))
+                )
                 start += aval.size
             tree = in_tree.unflatten(per_leaf)
             return tree[0] if isinstance(argnums, int) else tree
@@ -436,13 +514,21 @@ def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: boo
         of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "jacrev")
         inputs, in_tree = tree_flatten(parts)
         name = _names_of(f, chosen, len(args))
-        _check_constants(check_leaves(inputs, (parts, {}), "jacrev", name), parts, in_tree.constants or (False,) * len(inputs), "jacrev", name)
+        _check_constants(
+            check_leaves(inputs, (parts, {}), "jacrev", name),
+            parts,
+            in_tree.constants or (False,) * len(inputs),
+            "jacrev",
+            name,
+        )
         value, pull, *aside = vjp(of_parts, *parts, has_aux=has_aux)
         leaves, out_tree = tree_flatten(value)
         for x in leaves:
             if not has_tangent(aval_of(x)):
                 raise DtypeError(
-                    f"jacrev: the function returned {aval_of(x).describe()}, which has no derivative", why="integers and booleans do not vary", hint="x.astype(jnp.float32)"
+                    f"jacrev: the function returned {aval_of(x).describe()}, which has no derivative",
+                    why="integers and booleans do not vary",
+                    hint="x.astype(jnp.float32)",
                 )
         rows = vmap(lambda *unit: pull(out_tree.unflatten(unit)))(*_basis(leaves))
         per_part = [tree_map(lambda stacked: _split_rows(stacked, leaves), row) for row in rows]

@@ -1,7 +1,8 @@
 """Derivatives that the user gives: `custom_jvp` and `custom_vjp`.
 
-Both bind a primitive whose params hold Python functions, so that a function runs as plain Python until somebody records it; recording
-(`stage`) makes its body a Graph.  A custom reverse rule becomes a linear operation that only knows its transpose.
+Both bind a primitive whose params hold Python functions, so that a function runs as plain Python until somebody records
+it; recording (`stage`) makes its body a Graph. A custom reverse rule becomes a linear operation that only knows its
+transpose.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from fdl.transforms.vmap import batch_flat, with_axis
 class CustomRule:
     """A flat function with its derivative.
 
-    `jvp(primals, tangents) -> (outs, tangents)`; or `fwd(*primals) -> (outs, residuals)` with `bwd(residuals, cotangents) -> cotangents`.
-    `graph` is the function's body where it has been recorded; the first `captured` operands are values that it closed over.
+    `jvp(primals, tangents) -> (outs, tangents)`; or `fwd(*primals) -> (outs, residuals)` with `bwd(residuals,
+    cotangents) -> cotangents`. `graph` is the function's body where it has been recorded; the first `captured` operands
+    are values that it closed over.
     """
 
     name: str
@@ -67,7 +69,9 @@ class CustomRule:
             assert self.fwd is not None
             return self.fwd(*primals[n:])
 
-        recorded = CustomRule(self.name, lambda *xs: bind_graph(graph, xs), self.jvp and jvp, self.fwd and fwd, self.bwd and bwd, graph, n)
+        recorded = CustomRule(
+            self.name, lambda *xs: bind_graph(graph, xs), self.jvp and jvp, self.fwd and fwd, self.bwd and bwd, graph, n
+        )
         return recorded, captured
 
 
@@ -120,7 +124,10 @@ def _lower(b: Any, *xs: Any, rule: CustomRule) -> Any:
 def _custom_jvp_jvp(primals: Any, tangents: Any, *, rule: CustomRule) -> Any:
     assert rule.jvp is not None
     outs, out_tangents = rule.jvp(primals, tangents)
-    return outs, [match(t, aval_of(o)) if has_tangent(aval_of(o)) else Zero(aval_of(o)) for o, t in zip(outs, out_tangents, strict=True)]
+    return outs, [
+        match(t, aval_of(o)) if has_tangent(aval_of(o)) else Zero(aval_of(o))
+        for o, t in zip(outs, out_tangents, strict=True)
+    ]
 
 
 def _custom_jvp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -> Any:
@@ -146,7 +153,17 @@ def _custom_jvp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -
 
 custom_jvp_p = (
     Primitive("custom_jvp", multiple_results=True)
-    .define(shape=_shape, impl=_impl, evaluate=_evaluate, stage=_stage, jvp=_custom_jvp_jvp, batch=_custom_jvp_batch, lower=_lower, effects=_effects, samples=[])
+    .define(
+        shape=_shape,
+        impl=_impl,
+        evaluate=_evaluate,
+        stage=_stage,
+        jvp=_custom_jvp_jvp,
+        batch=_custom_jvp_batch,
+        lower=_lower,
+        effects=_effects,
+        samples=[],
+    )
     .register()
 )
 
@@ -154,7 +171,8 @@ custom_jvp_p = (
 class custom_jvp:
     """A function with a forward derivative given by `defjvp(rule)`: `rule(primals, tangents) -> (out, tangent)`.
 
-    Reverse mode follows from it.  Arguments in `nondiff_argnums` are handed to the rule first and are not differentiated.
+    Reverse mode follows from it. Arguments in `nondiff_argnums` are handed to the rule first and are not
+    differentiated.
 
     >>> import fdl, fdl.numpy as jnp
     >>> @fdl.custom_jvp
@@ -184,7 +202,9 @@ class custom_jvp:
             out = self(*primals)
             if len(rules) != len(primals):
                 raise StructureError(
-                    f"{function_name(self.f)}: defjvps got {len(rules)} rules for {len(primals)} arguments", why="there is one for each argument", hint="None where there is none"
+                    f"{function_name(self.f)}: defjvps got {len(rules)} rules for {len(primals)} arguments",
+                    why="there is one for each argument",
+                    hint="None where there is none",
                 )
             terms = [r(t, out, *primals) for r, t in zip(rules, tangents, strict=True) if r is not None]
             return out, functools.reduce(lambda a, b: a + b, terms)
@@ -206,7 +226,9 @@ class custom_jvp:
             result = self.rule(*fixed, tuple(ps), tuple(ts))
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise StructureError(
-                    f"{name}: a jvp rule returns (out, tangent), got {kind_of(result)}", why="it stands for the function and its derivative", hint="return out, tangent"
+                    f"{name}: a jvp rule returns (out, tangent), got {kind_of(result)}",
+                    why="it stands for the function and its derivative",
+                    hint="return out, tangent",
                 )
             outs, out_tree = tree_flatten(result[0])
             flat.out_tree = out_tree
@@ -225,7 +247,9 @@ def _resolved(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
     return tuple(bound.args)
 
 
-def _split_static(f: Callable[..., Any], args: tuple[Any, ...], static: Sequence[int]) -> tuple[list[Any], tuple[Any, ...], Callable[..., Any]]:
+def _split_static(
+    f: Callable[..., Any], args: tuple[Any, ...], static: Sequence[int]
+) -> tuple[list[Any], tuple[Any, ...], Callable[..., Any]]:
     """(static arguments, the others, f as a function of the others)."""
     fixed = {i: args[i] for i in static}
 
@@ -249,16 +273,27 @@ def _custom_vjp_jvp(primals: Any, tangents: Any, *, rule: CustomRule) -> Any:
 
 def _custom_vjp_linearize(primals: Any, nonzero: Any, *, rule: CustomRule) -> Any:
     assert rule.fwd is not None and rule.bwd is not None
-    _refuse_captured(rule.name, [aval_of(p) if nz else Zero(aval_of(p)) for p, nz in zip(primals[: rule.captured], nonzero, strict=False)])
+    _refuse_captured(
+        rule.name,
+        [aval_of(p) if nz else Zero(aval_of(p)) for p, nz in zip(primals[: rule.captured], nonzero, strict=False)],
+    )
     outs, residuals = rule.fwd(*primals)
     in_avals, out_avals = tuple(map(aval_of, primals)), tuple(map(aval_of, outs))
 
     def bwd(res: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
         found = rule.bwd(res, cts)  # type: ignore[misc]
-        return [Zero(a) if ct is None else match(ct, a) for ct, a, nz in zip(found, in_avals, nonzero, strict=True) if nz]
+        return [
+            Zero(a) if ct is None else match(ct, a) for ct, a, nz in zip(found, in_avals, nonzero, strict=True) if nz
+        ]
 
     def linear(tangents: Sequence[Any]) -> list[Any]:
-        results = custom_linear_p.bind(*residuals, *tangents, rule=CustomRule(rule.name, rule.fun, bwd=bwd), num_residuals=len(residuals), out_avals=out_avals)
+        results = custom_linear_p.bind(
+            *residuals,
+            *tangents,
+            rule=CustomRule(rule.name, rule.fun, bwd=bwd),
+            num_residuals=len(residuals),
+            out_avals=out_avals,
+        )
         return [t if has_tangent(a) else Zero(a) for t, a in zip(results, out_avals, strict=True)]
 
     return outs, linear
@@ -286,7 +321,9 @@ def _custom_vjp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -
             present[:] = [ct is not None for ct in found]
             return [ct for ct in found if ct is not None]
 
-        results = iter(_mapped(inner, axis, [*residuals, *map(instantiate, cts)], [True] * (len(residuals) + len(cts)), rule.name))
+        results = iter(
+            _mapped(inner, axis, [*residuals, *map(instantiate, cts)], [True] * (len(residuals) + len(cts)), rule.name)
+        )
         cts_in = [next(results) if p else None for p in present]
         return [ct if ct is None or b else reduce_sum(ct, (0,)) for ct, b in zip(cts_in, batched, strict=True)]
 
@@ -316,7 +353,9 @@ custom_vjp_p = (
 def _custom_linear_transpose(cts: Any, operands: Any, *, rule: CustomRule, num_residuals: int, out_avals: Any) -> Any:
     assert rule.bwd is not None
     found = rule.bwd(operands[:num_residuals], [instantiate(ct) for ct in cts])
-    return [None] * num_residuals + [ct if is_linear(x) else None for ct, x in zip(found, operands[num_residuals:], strict=True)]
+    return [None] * num_residuals + [
+        ct if is_linear(x) else None for ct, x in zip(found, operands[num_residuals:], strict=True)
+    ]
 
 
 def _only_transposed(*args: Any, rule: CustomRule, **params: Any) -> Any:
@@ -325,15 +364,22 @@ def _only_transposed(*args: Any, rule: CustomRule, **params: Any) -> Any:
 
 custom_linear_p = (
     Primitive("custom_linear", multiple_results=True)
-    .define(shape=lambda *avals, rule, num_residuals, out_avals: list(out_avals), transpose=_custom_linear_transpose, evaluate=_only_transposed, samples=[])
+    .define(
+        shape=lambda *avals, rule, num_residuals, out_avals: list(out_avals),
+        transpose=_custom_linear_transpose,
+        evaluate=_only_transposed,
+        samples=[],
+    )
     .register()
 )
 
 
 class custom_vjp:
-    """A function with a reverse derivative given by `defvjp(fwd, bwd)`: `fwd(*args) -> (out, residuals)`, `bwd(residuals, cotangent) -> cotangents`.
+    """A function with a reverse derivative given by `defvjp(fwd, bwd)`: `fwd(*args) -> (out, residuals)`,
+    `bwd(residuals, cotangent) -> cotangents`.
 
-    `bwd` returns a tuple with a cotangent, or None for zero, for each argument.  Arguments in `nondiff_argnums` are handed to `bwd` first.
+    `bwd` returns a tuple with a cotangent, or None for zero, for each argument. Arguments in `nondiff_argnums` are
+    handed to `bwd` first.
 
     >>> import fdl, fdl.numpy as jnp
     >>> @fdl.custom_vjp
@@ -370,7 +416,9 @@ class custom_vjp:
             result = forward(*in_tree.unflatten(primals)[0])
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise StructureError(
-                    f"{name}: fwd returns (out, residuals), got {kind_of(result)}", why="residuals are what bwd is given", hint="return out, None where bwd needs nothing"
+                    f"{name}: fwd returns (out, residuals), got {kind_of(result)}",
+                    why="residuals are what bwd is given",
+                    hint="return out, None where bwd needs nothing",
                 )
             outs, flat.out_tree = tree_flatten(result[0])
             residuals, tree = tree_flatten(result[1])

@@ -1,7 +1,8 @@
 """`jit`: a function recorded once a signature and run as one compiled program.
 
-The call is fast where it can be: no transform is running and all arguments are arrays of a known signature, then generated code checks types and runs.
-Anything else takes the general path: flatten, look the signature up, record on a miss, and bind a `call`, which other transforms see.
+The call is fast where it can be: no transform is running and all arguments are arrays of a known signature, then
+generated code checks types and runs. Anything else takes the general path: flatten, look the signature up, record on a
+miss, and bind a `call`, which other transforms see.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ _VARIANTS = 8  # recordings of one signature, for modes of modules and the like
 
 
 class _Entry(NamedTuple):
-    """One signature: the graph, what it captured (arrays, and mutable cells that are read at each call), the cells that it writes, the structures of arguments and
-    result, donated inputs, and what else it was recorded for."""
+    """One signature: the graph, what it captured (arrays, and mutable cells that are read at each call), the cells that
+    it writes, the structures of arguments and result, donated inputs, and what else it was recorded for.
+    """
 
     graph: Graph
     captured: list[Any]
@@ -64,16 +66,22 @@ class _Entry(NamedTuple):
         """Whether all cells still hold the types that were recorded, and all else is as it was."""
         if not self.cells:
             return True
-        return all(guard.holds(seen) for guard, seen in self.guards) and all(aval_of(x) == aval for x, aval in zip(self.values(), self.graph.in_avals, strict=False))
+        return all(guard.holds(seen) for guard, seen in self.guards) and all(
+            aval_of(x) == aval for x, aval in zip(self.values(), self.graph.in_avals, strict=False)
+        )
 
     def draws_anew(self) -> bool:
-        """Whether it draws random numbers, which under the transforms that run now are not the same for all elements of a mapped axis."""
+        """Whether it draws random numbers, which under the transforms that run now are not the same for all elements of
+        a mapped axis.
+        """
         modes = []
         trace: Trace | None = current_trace()
         while trace is not None:
             modes.append(trace.randomness)
             trace = trace.parent
-        return any(mode not in (None, "same") for mode in modes) and any(getattr(cell, "drawn", False) for cell in self.written)
+        return any(mode not in (None, "same") for mode in modes) and any(
+            getattr(cell, "drawn", False) for cell in self.written
+        )
 
     def finish(self, outs: Sequence[Any]) -> Any:
         """The result, after the cells that the function writes have been set."""
@@ -86,7 +94,14 @@ class _Entry(NamedTuple):
 class Jitted:
     """A function under `jit`."""
 
-    def __init__(self, f: Callable[..., Any], static: Sequence[int], static_names: Sequence[str], donate: Sequence[int], device: str) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        static: Sequence[int],
+        static_names: Sequence[str],
+        donate: Sequence[int],
+        device: str,
+    ) -> None:
         functools.update_wrapper(self, f)
         self.f, self.static, self.static_names, self.donate = f, tuple(static), frozenset(static_names), tuple(donate)
         self.device = device
@@ -125,7 +140,9 @@ class Jitted:
         return entry.finish(outs)
 
     def _as_it_is(self, args: tuple[Any, ...], kwargs: dict[str, Any], reason: StateError) -> Any:
-        """The function itself, which changes what a program cannot: its operations are recorded as those of any plain code, and compiled where they come again."""
+        """The function itself, which changes what a program cannot: its operations are recorded as those of any plain
+        code, and compiled where they come again.
+        """
         if "compile" in config.log:
             log("compile", f"jit({self.name}) is no program by itself: {reason.args[0].splitlines()[0]}")
         leaves, tree = tree_flatten(self.f(*args, **kwargs))
@@ -139,7 +156,11 @@ class Jitted:
         named = {k: v for k, v in kwargs.items() if k not in self.static_names}
         leaves, in_tree = tree_flatten((dynamic, named))
         leaves = check_leaves(leaves, (dynamic, named), f"jit({self.name})", self.argument)
-        by_name = tuple(sorted([*((self.parameters.get(i, str(i)), v) for i, v in fixed), *fixed_names])) if fixed or fixed_names else ()
+        by_name = (
+            tuple(sorted([*((self.parameters.get(i, str(i)), v) for i, v in fixed), *fixed_names]))
+            if fixed or fixed_names
+            else ()
+        )
         key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().axis_env()
         try:
             entry = self.cache.get(key)
@@ -156,10 +177,21 @@ class Jitted:
         if found is not None and transforming() and found.draws_anew():
             found = None
         if found is None and "compile" in config.log:
-            log("compile", f"jit({self.name}) is traced: {_reason(list(self.cache), key, (dynamic, named), self.argument)}")
+            log(
+                "compile",
+                f"jit({self.name}) is traced: {_reason(list(self.cache), key, (dynamic, named), self.argument)}",
+            )
         return found or self._record(key, leaves, in_tree, dict(fixed), dict(fixed_names), len(args)), leaves
 
-    def _record(self, key: Any, leaves: Sequence[Any], in_tree: TreeDef, fixed: dict[int, Any], fixed_names: dict[str, Any], count: int) -> _Entry:
+    def _record(
+        self,
+        key: Any,
+        leaves: Sequence[Any],
+        in_tree: TreeDef,
+        fixed: dict[int, Any],
+        fixed_names: dict[str, Any],
+        count: int,
+    ) -> _Entry:
         def with_static(*dynamic: Any, **named: Any) -> Any:
             given = iter(dynamic)
             return self.f(*[fixed[i] if i in fixed else next(given) for i in range(count)], **named, **fixed_names)
@@ -184,7 +216,9 @@ class Jitted:
         return entry
 
     def _refused(self, key: Any, error: StateError) -> None:
-        """Remember at the second time that this signature is no program: the first one may have set up what later ones find."""
+        """Remember at the second time that this signature is no program: the first one may have set up what later ones
+        find.
+        """
         again = key in self.refused
         self.refused.add(key)
         if again:
@@ -203,7 +237,9 @@ class Jitted:
     def _adopt(self, program: Executable, entry: _Entry, kwargs: dict[str, Any]) -> None:
         """Let the compiled entry answer calls of this signature from now on."""
         plain = not kwargs and not self.static and not entry.cells
-        self._fast = program.entry(entry.captured, entry.in_tree.children[0], entry.out_tree, entry.donated) if plain else None
+        self._fast = (
+            program.entry(entry.captured, entry.in_tree.children[0], entry.out_tree, entry.donated) if plain else None
+        )
 
     def lower(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that is compiled for these arguments."""
@@ -226,18 +262,26 @@ def jit(
 ) -> Any:
     """`f`, recorded once for each signature and run as one compiled program.
 
-    The signature is the structure, shapes and dtypes of the arguments and the values of static ones, which are Python values while recording and must
-    be hashable.  Mutable things that the function closes over are state of the program: tensors, buffers and generators are read at each call and written after it,
-    and what the modes of modules change is another signature.  A function that changes what no program can (gradients, an optimizer, attributes) runs as it is: its
-    operations are compiled as those of any loop are.  Memory of donated arguments may be reused; they are gone afterwards.  `device` is "cpu", or "cuda" for
-    elementwise work, sums and products with CuPy and a GPU.  Inside other transforms, and with others inside, `jit` changes no result.
+    The signature is the structure, shapes and dtypes of the arguments and the values of static ones, which are Python
+    values while recording and must be hashable. Mutable things that the function closes over are state of the program:
+    tensors, buffers and generators are read at each call and written after it, and what the modes of modules change is
+    another signature. A function that changes what no program can (gradients, an optimizer, attributes) runs as it is:
+    its operations are compiled as those of any loop are. Memory of donated arguments may be reused; they are gone
+    afterwards. `device` is "cpu", or "cuda" for elementwise work, sums and products with CuPy and a GPU. Inside other
+    transforms, and with others inside, `jit` changes no result.
 
     >>> double = jit(lambda x: x * 2)
     >>> float(double(3.0))
     6.0
     """
     if f is None:
-        return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums, device=device)
+        return functools.partial(
+            jit,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate_argnums=donate_argnums,
+            device=device,
+        )
     check_function(f, "jit")
     names = [static_argnames] if isinstance(static_argnames, str) else list(static_argnames)
     numbers = [static_argnums] if isinstance(static_argnums, int) else list(static_argnums)
@@ -264,7 +308,12 @@ def _check_choices(f: Callable[..., Any], known: Sequence[str], names: Sequence[
     found = inspect.signature(f).parameters.values()
     kinds = {p.kind for p in found}
     wrong = [n for n in names if n not in {p.name for p in found} and inspect.Parameter.VAR_KEYWORD not in kinds]
-    wrong += [i for i in numbers if not isinstance(i, int) or (not -len(known) <= i < len(known) and inspect.Parameter.VAR_POSITIONAL not in kinds)]
+    wrong += [
+        i
+        for i in numbers
+        if not isinstance(i, int)
+        or (not -len(known) <= i < len(known) and inspect.Parameter.VAR_POSITIONAL not in kinds)
+    ]
     if wrong:
         raise StructureError(
             f"jit({function_name(f)}): there is no argument {', '.join(map(repr, wrong))}",
@@ -281,8 +330,16 @@ def _reason(known: Sequence[Any], key: Any, arguments: Any, name: Callable[[str]
     same = [k for k in known if k[0] == tree]
     if not same:
         return f"the arguments' structure was {known[-1][0]} and is {tree}"
-    nearest = min(same, key=lambda k: sum(a != b for a, b in zip(k[1], avals, strict=True)) + (k[2] != static) + (k[3] != axes))
+    nearest = min(
+        same, key=lambda k: sum(a != b for a, b in zip(k[1], avals, strict=True)) + (k[2] != static) + (k[3] != axes)
+    )
     names = [name(path) for path, _ in tree_paths(arguments)]
-    changed = [f"{argument} was {a.describe()} and is {b.describe()}" for argument, a, b in zip(names, nearest[1], avals, strict=True) if a != b]
+    changed = [
+        f"{argument} was {a.describe()} and is {b.describe()}"
+        for argument, a, b in zip(names, nearest[1], avals, strict=True)
+        if a != b
+    ]
     changed += [f"static {dict(nearest[2])} and now {dict(static)}"] if nearest[2] != static else []
-    return "; ".join(changed) or ("another axis context" if nearest[3] != axes else "a captured tensor has another type")
+    return "; ".join(changed) or (
+        "another axis context" if nearest[3] != axes else "a captured tensor has another type"
+    )

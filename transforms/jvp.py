@@ -76,7 +76,9 @@ class JVPTrace(DualTrace):
         return [self.join(p, t) for p, t in zip(outs, out_tangents, strict=True)]
 
 
-def jvp_flat(f: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: Sequence[Any], name: str) -> tuple[list[Any], list[Any]]:
+def jvp_flat(
+    f: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: Sequence[Any], name: str
+) -> tuple[list[Any], list[Any]]:
     """Results and tangents of a flat function; tangents may be `Zero`, in and out."""
     trace = JVPTrace(name, current_trace())
     with live_trace(trace):
@@ -85,7 +87,9 @@ def jvp_flat(f: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: 
     return [p for p, _ in pairs], [t for _, t in pairs]
 
 
-def jvp_graph(graph: Graph, nonzero: tuple[bool, ...], instantiated: tuple[bool, ...]) -> tuple[Graph, tuple[bool, ...]]:
+def jvp_graph(
+    graph: Graph, nonzero: tuple[bool, ...], instantiated: tuple[bool, ...]
+) -> tuple[Graph, tuple[bool, ...]]:
     """The graph of (primals, tangents that are not zero) -> (results, tangents that are not zero), and which those are.
 
     `instantiated` forces tangents of some results to be there, as zeros where need be.

@@ -1,8 +1,9 @@
 """Reverse mode, once and for all: linearize, then transpose the linear graph.
 
-`LinearizeTrace` runs primal operations at once under its parent and records what touches a tangent in a linear graph, whose captured constants are
-the residuals.  An operation's linear part comes from its `jvp` rule: of what the rule binds, all that touches no tangent runs in the parent.
-`backward_pass` walks a linear graph from results to inputs with the `transpose` rules.
+`LinearizeTrace` runs primal operations at once under its parent and records what touches a tangent in a linear graph,
+whose captured constants are the residuals. An operation's linear part comes from its `jvp` rule: of what the rule
+binds, all that touches no tangent runs in the parent. `backward_pass` walks a linear graph from results to inputs with
+the `transpose` rules.
 """
 
 from __future__ import annotations
@@ -61,20 +62,26 @@ class LinearizeTrace(DualTrace):
         return [self.join(p, t) for p, t in zip(outs, out_tangents, strict=True)]
 
     def join(self, primal: Any, tangent: Any) -> Any:
-        """A tracer, or the primal alone where its tangent is no part of the linear graph: an instantiated zero depends on no input."""
+        """A tracer, or the primal alone where its tangent is no part of the linear graph: an instantiated zero depends
+        on no input.
+        """
         linear = isinstance(tangent, StageTracer) and tangent._trace is self.linear
         return super().join(primal, tangent) if linear else primal
 
 
 class Linearized(NamedTuple):
-    """Results, the graph from tangents of the differentiated inputs to those of the results that vary, and which results do."""
+    """Results, the graph from tangents of the differentiated inputs to those of the results that vary, and which
+    results do.
+    """
 
     outs: list[Any]
     graph: Graph
     nonzero_out: list[bool]
 
 
-def linearize_flat(f: Callable[..., Sequence[Any]], primals: Sequence[Any], varying: Sequence[bool], name: str) -> Linearized:
+def linearize_flat(
+    f: Callable[..., Sequence[Any]], primals: Sequence[Any], varying: Sequence[bool], name: str
+) -> Linearized:
     """Linearize a flat function with respect to the inputs that are `varying`."""
     trace = LinearizeTrace(name, current_trace())
     with live_trace(trace):
@@ -121,7 +128,11 @@ def backward_pass(graph: Graph, operands: Sequence[Any], cotangents: Sequence[An
             continue
         cts = [Zero(v.aval) if ct is None else ct for v, ct in zip(e.outputs, cts, strict=True)]
         given = [Linear(a.aval) if a in linear else a if isinstance(a, Literal) else values[a] for a in e.inputs]
-        for atom, ct in zip(e.inputs, _transpose_rule(e)(cts if e.primitive.multiple_results else cts[0], given, **e.params), strict=True):
+        for atom, ct in zip(
+            e.inputs,
+            _transpose_rule(e)(cts if e.primitive.multiple_results else cts[0], given, **e.params),
+            strict=True,
+        ):
             give(atom, ct)
     return [collected.get(v, Zero(v.aval)) if v in linear else None for v in graph.inputs]
 
@@ -198,7 +209,9 @@ def linearize_graph(graph: Graph, nonzero: tuple[bool, ...], instantiated: tuple
     return result
 
 
-def _instantiated(linear: Graph, nonzero_out: list[bool], wanted: Sequence[bool], avals: Sequence[ShapedArray]) -> tuple[Graph, list[bool]]:
+def _instantiated(
+    linear: Graph, nonzero_out: list[bool], wanted: Sequence[bool], avals: Sequence[ShapedArray]
+) -> tuple[Graph, list[bool]]:
     """The linear graph with zeros for tangents that are wanted but vanish."""
     if not any(w and not nz for w, nz in zip(wanted, nonzero_out, strict=bool(wanted))):
         return linear, nonzero_out
@@ -212,7 +225,9 @@ def _instantiated(linear: Graph, nonzero_out: list[bool], wanted: Sequence[bool]
 
 
 def recomputed_graph(graph: Graph, nonzero: tuple[bool, ...]) -> tuple[Graph, tuple[bool, ...]]:
-    """The graph of (inputs, tangents) -> tangents, which computes all residuals again behind a barrier: what `checkpoint` saves is its inputs."""
+    """The graph of (inputs, tangents) -> tangents, which computes all residuals again behind a barrier: what
+    `checkpoint` saves is its inputs.
+    """
 
     def make() -> tuple[Graph, tuple[bool, ...]]:
         nonzero_out: list[bool] = []
@@ -229,8 +244,11 @@ def recomputed_graph(graph: Graph, nonzero: tuple[bool, ...]) -> tuple[Graph, tu
     return result
 
 
-def transpose_graph(graph: Graph, linear: tuple[bool, ...], nonzero: tuple[bool, ...], instantiated: tuple[bool, ...] = ()) -> tuple[Graph, tuple[bool, ...]]:
-    """The graph of (operands that are not linear, cotangents that are not zero) -> cotangents of linear operands that are not zero, and which.
+def transpose_graph(
+    graph: Graph, linear: tuple[bool, ...], nonzero: tuple[bool, ...], instantiated: tuple[bool, ...] = ()
+) -> tuple[Graph, tuple[bool, ...]]:
+    """The graph of (operands that are not linear, cotangents that are not zero) -> cotangents of linear operands that
+    are not zero, and which.
 
     `instantiated` says for which linear operands zeros are made where they vanish.
     """
@@ -243,7 +261,10 @@ def transpose_graph(graph: Graph, linear: tuple[bool, ...], nonzero: tuple[bool,
             operands = [Linear(a) if lin else next(given) for a, lin in zip(graph.in_avals, linear, strict=True)]
             cts = [next(given) if nz else Zero(a) for a, nz in zip(graph.out_avals, nonzero, strict=True)]
             results = [ct for ct in backward_pass(graph, operands, cts) if ct is not None]
-            results = [instantiate(ct) if wanted else ct for ct, wanted in zip(results, instantiated or (False,) * len(results), strict=True)]
+            results = [
+                instantiate(ct) if wanted else ct
+                for ct, wanted in zip(results, instantiated or (False,) * len(results), strict=True)
+            ]
             nonzero_in[:] = [type(ct) is not Zero for ct in results]
             return [ct for ct in results if type(ct) is not Zero]
 

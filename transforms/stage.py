@@ -1,4 +1,6 @@
-"""Recording: a function becomes a Graph.  `StageTrace` records every operation; what it meets from outside it captures as a constant."""
+"""Recording: a function becomes a Graph. `StageTrace` records every operation; what it meets from outside it captures
+as a constant.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,18 @@ from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import LEAF, TreeDef, tree_flatten, tree_paths
 from fdl.core.source import user_location
-from fdl.core.trace import Cell, Trace, Tracer, aval_of, current_trace, live_trace, raise_leaked, refuse_write, serial, written_since
+from fdl.core.trace import (
+    Cell,
+    Trace,
+    Tracer,
+    aval_of,
+    current_trace,
+    live_trace,
+    raise_leaked,
+    refuse_write,
+    serial,
+    written_since,
+)
 from fdl.lowering.passes.prune import prune
 
 
@@ -78,13 +91,18 @@ class StageTrace(Trace):
         if isinstance(x, StageTracer) and x._trace is self:
             raise StateError(
                 f"{self.name} writes {x.aval.describe()} to something that lives outside of it",
-                why=f"{self.name} records a program once, which takes arrays and gives arrays back: it cannot set what else there is",
+                why=(
+                    f"{self.name} records a program once, which takes arrays and gives arrays back: "
+                    "it cannot set what else there is"
+                ),
                 hint="return the value and set it outside",
             )
         return x
 
     def carried(self) -> list[tuple[Cell, Any]]:
-        """The cells that were written, with values of the program; they hold again what they held.  StateError where one cannot be carried."""
+        """The cells that were written, with values of the program; they hold again what they held. StateError where one
+        cannot be carried.
+        """
         finals = []
         for cell, before in self.written.items():
             after = cell.content()
@@ -115,7 +133,9 @@ class PartTrace(StageTrace):
 
 
 class Notes:
-    """What a function that is being recorded read of what can change: cells, by the identity of the array that they hold, and guards."""
+    """What a function that is being recorded read of what can change: cells, by the identity of the array that they
+    hold, and guards.
+    """
 
     def __init__(self) -> None:
         self.number = serial()
@@ -141,24 +161,37 @@ def noting() -> Iterator[Notes]:
 def note_cell(cell: Any) -> None:
     """Say that `cell.array` is read under a transform: who caches the recording reads the cell again at each call."""
     found = _NOTES.get()
-    if found is not None and getattr(cell, "birth", 0) < found.number and not written_since(cell, found.number):  # else it is the function's own, or holds what is
+    if (
+        found is not None and getattr(cell, "birth", 0) < found.number and not written_since(cell, found.number)
+    ):  # else it is the function's own, or holds what is
         known = found.cells.setdefault(id(cell.array), cell)
-        if known is not cell and not isinstance(cell.array, Tracer):  # two cells that hold one array now, and others later
+        if known is not cell and not isinstance(
+            cell.array, Tracer
+        ):  # two cells that hold one array now, and others later
             cell.array = ConcreteArray(cell.array.aval, cell.array.block_until_ready()._data, cell.array._mark)
             found.cells[id(cell.array)] = cell
 
 
 def note_guard(guard: Any) -> None:
-    """Say that a recording holds for as long as `guard.seen()` is what it is now, which is looked at where `guard` has changed."""
+    """Say that a recording holds for as long as `guard.seen()` is what it is now, which is looked at where `guard` has
+    changed.
+    """
     found = _NOTES.get()
     if found is not None:
         found.guards.setdefault(guard)
 
 
-def stage(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: str, cells: list[Cell] | None = None, kind: type[StageTrace] = StageTrace) -> Graph:
+def stage(
+    f: Callable[..., Sequence[Any]],
+    avals: Sequence[ShapedArray],
+    name: str,
+    cells: list[Cell] | None = None,
+    kind: type[StageTrace] = StageTrace,
+) -> Graph:
     """Record a flat function, list to list.
 
-    Cells that it writes are appended to `cells`, and what they are to hold to the results; without `cells`, what can be written is what does not depend on the program.
+    Cells that it writes are appended to `cells`, and what they are to hold to the results; without `cells`, what can be
+    written is what does not depend on the program.
     """
     trace = kind(name, current_trace())
     with live_trace(trace):
@@ -181,7 +214,11 @@ def derive(graph: Graph, key: Any, make: Callable[[], Any]) -> Any:
 
 def with_literals(graph: Graph) -> Graph:
     """The graph with its 0-d constants as literals; other constants stay."""
-    literals: dict[Any, Atom] = {v: Literal(x._numpy()[()], v.aval.dtype, v.aval.weak_type) for v, x in graph.constants if not v.aval.shape and isinstance(x, ConcreteArray)}
+    literals: dict[Any, Atom] = {
+        v: Literal(x._numpy()[()], v.aval.dtype, v.aval.weak_type)
+        for v, x in graph.constants
+        if not v.aval.shape and isinstance(x, ConcreteArray)
+    }
     if not literals:
         return graph
     equations = [e.replace(inputs=tuple([literals.get(a, a) for a in e.inputs])) for e in graph.equations]
@@ -193,7 +230,10 @@ def stage_derived(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray])
     """Record a function that rules were applied to; it captures nothing."""
     graph = with_literals(stage(f, avals, "~derived"))
     if graph.constants:
-        raise GraphError(f"a rule captured {[value for _, value in graph.constants]} while a graph was derived", hint="make constants with fdl.ops.full or Literal")
+        raise GraphError(
+            f"a rule captured {[value for _, value in graph.constants]} while a graph was derived",
+            hint="make constants with fdl.ops.full or Literal",
+        )
     return graph
 
 
@@ -212,7 +252,8 @@ def flatten_positional(args: tuple[Any, ...]) -> tuple[list[Any], TreeDef]:
 class FlatFunction:
     """A function of trees as one of flat lists; the structure of its last result is kept in `out_tree`.
 
-    With `has_aux` the function returns (value, aux): `out_tree` is that of the value, the arrays of aux follow its leaves, and all else in aux stays aside.
+    With `has_aux` the function returns (value, aux): `out_tree` is that of the value, the arrays of aux follow its
+    leaves, and all else in aux stays aside.
     """
 
     def __init__(self, f: Callable[..., Any], in_tree: TreeDef, name: str, has_aux: bool = False) -> None:
@@ -254,7 +295,9 @@ class FlatFunction:
             raise DtypeError(
                 f"{self.name}: the function returned {kind_of(leaf)}" + (f" at `result{path}`" if path else ""),
                 why="transforms need arrays, numbers, or containers of them",
-                hint="return (value, other) with has_aux=True, or keep it outside" if self.name in _WITH_AUX else "return arrays and numbers alone, and keep the rest outside",
+                hint="return (value, other) with has_aux=True, or keep it outside"
+                if self.name in _WITH_AUX
+                else "return arrays and numbers alone, and keep the rest outside",
             )
         return outs
 
@@ -268,7 +311,9 @@ class FlatFunction:
         assert self.out_tree is not None
         count = self.out_tree.num_leaves
         arrays = iter(outs[count:])
-        return list(outs[:count]), self.aside[1].unflatten([next(arrays) if isinstance(x, Array) else x for x in self.aside[0]])
+        return list(outs[:count]), self.aside[1].unflatten(
+            [next(arrays) if isinstance(x, Array) else x for x in self.aside[0]]
+        )
 
 
 _WITH_AUX = ("grad", "jvp", "vjp", "linearize", "jacfwd", "jacrev")
@@ -280,7 +325,11 @@ def _any_invalid(outs: Sequence[Any]) -> bool:
 
 def is_arraylike(x: Any) -> bool:
     """Whether a transform may take `x` as a leaf: an array, a tracer or a number."""
-    return isinstance(getattr(x, "aval", None), ShapedArray) or dtypes.scalar_type(x) is not None or (hasattr(x, "dtype") and hasattr(x, "__array__"))
+    return (
+        isinstance(getattr(x, "aval", None), ShapedArray)
+        or dtypes.scalar_type(x) is not None
+        or (hasattr(x, "dtype") and hasattr(x, "__array__"))
+    )
 
 
 def kind_of(x: Any) -> str:
@@ -289,7 +338,9 @@ def kind_of(x: Any) -> str:
     return aval.describe() if isinstance(aval, ShapedArray) else type(x).__name__
 
 
-def check_leaves(leaves: Sequence[Any], tree: Any, what: str, name: Callable[[str], str] = lambda path: f"argument {path}".rstrip()) -> list[Any]:
+def check_leaves(
+    leaves: Sequence[Any], tree: Any, what: str, name: Callable[[str], str] = lambda path: f"argument {path}".rstrip()
+) -> list[Any]:
     """Arguments as arrays or tracers; DtypeError names what is neither: `name` of its path in the tree."""
     if set(map(type, leaves)) == {ConcreteArray}:
         return list(leaves)
@@ -298,7 +349,9 @@ def check_leaves(leaves: Sequence[Any], tree: Any, what: str, name: Callable[[st
         raise DtypeError(
             f"{what}: {name(path)} is {_shown(leaf)}, not an array or a number",
             why="a transform follows arrays and numbers, and containers of them",
-            hint="jit(f, static_argnames=...) if it shapes the program" if what.startswith("jit") else "functools.partial(f, ...) or a closure around f for what is no array",
+            hint="jit(f, static_argnames=...) if it shapes the program"
+            if what.startswith("jit")
+            else "functools.partial(f, ...) or a closure around f for what is no array",
         )
     return [x if isinstance(getattr(x, "aval", None), ShapedArray) else as_array(x) for x in leaves]
 
@@ -310,7 +363,8 @@ def _shown(x: Any) -> str:
 
 
 def argument_names(f: Any, static: Sequence[int] = ()) -> Callable[[str], str]:
-    """How errors name a leaf of a call's `(args, kwargs)` by its path: by number and parameter; arguments with `static` numbers are not among the args.
+    """How errors name a leaf of a call's `(args, kwargs)` by its path: by number and parameter; arguments with `static`
+    numbers are not among the args.
 
     >>> argument_names(lambda x, params: 0)("[0][1]['w']"), argument_names(lambda x, *, y: 0)("[1]['y']")
     ("argument 1 (params['w'])", 'argument y')
@@ -353,7 +407,9 @@ def check_function(f: Any, what: str, usage: str = "") -> None:
     """StructureError for what cannot be called: mostly the result of a call, in the place of the function."""
     if not callable(f):
         raise StructureError(
-            f"{what}: expected a function, got {kind_of(f)}", why=f"{what} runs or changes a function, not its result", hint=usage or f"{what}(f)(x), not {what}(f(x))"
+            f"{what}: expected a function, got {kind_of(f)}",
+            why=f"{what} runs or changes a function, not its result",
+            hint=usage or f"{what}(f)(x), not {what}(f(x))",
         )
 
 
@@ -372,7 +428,11 @@ def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
 
     def graph_of(*args: Any, **kwargs: Any) -> Graph:
         leaves, in_tree = tree_flatten((args, kwargs))
-        return _dry(FlatFunction(f, in_tree, "make_graph"), _avals(leaves, (args, kwargs), "make_graph"), f"make_graph({function_name(f)})")
+        return _dry(
+            FlatFunction(f, in_tree, "make_graph"),
+            _avals(leaves, (args, kwargs), "make_graph"),
+            f"make_graph({function_name(f)})",
+        )
 
     return graph_of
 
@@ -394,7 +454,11 @@ def _dry(f: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], name: st
     """Record a flat function to look at it: what it writes stays as it was."""
     cells: list[Cell] = []
     graph = stage(f, avals, name, cells)
-    return prune(Graph(graph.inputs, graph.equations, graph.outputs[: len(graph.outputs) - len(cells)], graph.constants)) if cells else graph
+    return (
+        prune(Graph(graph.inputs, graph.equations, graph.outputs[: len(graph.outputs) - len(cells)], graph.constants))
+        if cells
+        else graph
+    )
 
 
 def _avals(leaves: Sequence[Any], tree: Any, what: str) -> list[ShapedArray]:

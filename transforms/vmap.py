@@ -17,7 +17,15 @@ from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, se
 from fdl.ops.axes import broadcast, move_axis
 from fdl.ops.collective import COLLECTIVES, psum_p, psum_unbatched
 from fdl.ops.shape import iota
-from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, derive, function_name, stage_derived
+from fdl.transforms.stage import (
+    FlatFunction,
+    argument_names,
+    check_function,
+    check_leaves,
+    derive,
+    function_name,
+    stage_derived,
+)
 
 
 class BatchAxis(NamedTuple):
@@ -42,7 +50,13 @@ class BatchTracer(Tracer):
         return whole.update(shape=whole.shape[1:])
 
     def lanes(self) -> ConcreteArray | None:
-        return self.value.lanes() if isinstance(self.value, Tracer) else self.value if isinstance(self.value, ConcreteArray) else None
+        return (
+            self.value.lanes()
+            if isinstance(self.value, Tracer)
+            else self.value
+            if isinstance(self.value, ConcreteArray)
+            else None
+        )
 
 
 class BatchTrace(Trace):
@@ -90,14 +104,20 @@ class BatchTrace(Trace):
         return [BatchTracer(self, o) if b else o for o, b in zip(outs, out_batched, strict=True)]
 
     def axis_size(self, axis_name: Any, what: str) -> int:
-        return self.axis.size if axis_name == self.axis.name and axis_name is not None else self.parent.axis_size(axis_name, what)
+        return (
+            self.axis.size
+            if axis_name == self.axis.name and axis_name is not None
+            else self.parent.axis_size(axis_name, what)
+        )
 
     def axis_env(self) -> tuple[tuple[Any, int], ...]:
         own = () if self.axis.name is None else ((self.axis.name, self.axis.size),)
         return own + self.parent.axis_env()
 
 
-def batch_flat(f: Callable[..., Sequence[Any]], axis: BatchAxis, args: Sequence[Any], batched: Sequence[bool], name: str) -> tuple[list[Any], list[bool]]:
+def batch_flat(
+    f: Callable[..., Sequence[Any]], axis: BatchAxis, args: Sequence[Any], batched: Sequence[bool], name: str
+) -> tuple[list[Any], list[bool]]:
     """Results of a flat function mapped over the leading axis of the batched arguments, and which results have it."""
     trace = BatchTrace(name, current_trace(), axis)
     with live_trace(trace):
@@ -117,7 +137,9 @@ def batched_aval(aval: ShapedArray, axis: BatchAxis, batched: bool) -> ShapedArr
     return aval.update(shape=(axis.size, *aval.shape)) if batched else aval
 
 
-def batch_graph(graph: Graph, axis: BatchAxis, batched: tuple[bool, ...], forced: tuple[bool, ...] = ()) -> tuple[Graph, tuple[bool, ...]]:
+def batch_graph(
+    graph: Graph, axis: BatchAxis, batched: tuple[bool, ...], forced: tuple[bool, ...] = ()
+) -> tuple[Graph, tuple[bool, ...]]:
     """The batched graph, and which results have the axis; `forced` gives it to some that would not."""
 
     def make() -> tuple[Graph, tuple[bool, ...]]:
@@ -132,7 +154,9 @@ def batch_graph(graph: Graph, axis: BatchAxis, batched: tuple[bool, ...], forced
         graph_ = stage_derived(f, [batched_aval(a, axis, b) for a, b in zip(graph.in_avals, batched, strict=True)])
         return graph_, tuple(out_batched)
 
-    result: tuple[Graph, tuple[bool, ...]] = derive(graph, ("batch", axis, batched, forced, current_trace().axis_env()), make)
+    result: tuple[Graph, tuple[bool, ...]] = derive(
+        graph, ("batch", axis, batched, forced, current_trace().axis_env()), make
+    )
     return result
 
 
@@ -140,7 +164,9 @@ def _is_none(x: Any) -> bool:
     return x is None
 
 
-def _axis_size(leaves: Sequence[Any], axes: Sequence[int | None], args: Any, declared: int | None, name: Callable[[str], str]) -> int:
+def _axis_size(
+    leaves: Sequence[Any], axes: Sequence[int | None], args: Any, declared: int | None, name: Callable[[str], str]
+) -> int:
     """The one size of all mapped axes; ShapeError names the arguments that differ."""
     sizes: dict[int, str] = {}
     for x, axis, (path, _) in zip(leaves, axes, tree_paths(args), strict=True):
@@ -148,7 +174,11 @@ def _axis_size(leaves: Sequence[Any], axes: Sequence[int | None], args: Any, dec
             continue
         shape = aval_of(x).shape
         if not isinstance(axis, int):
-            raise StructureError(f"vmap: in_axes has {axis!r} for {name(path)}", why="an axis is an int, or None where nothing is mapped", hint="in_axes=0")
+            raise StructureError(
+                f"vmap: in_axes has {axis!r} for {name(path)}",
+                why="an axis is an int, or None where nothing is mapped",
+                hint="in_axes=0",
+            )
         if not -len(shape) <= axis < len(shape):
             raise ShapeError(
                 f"vmap: {name(path)} has shape {shape}, which has no axis {axis}",
@@ -166,7 +196,9 @@ def _axis_size(leaves: Sequence[Any], axes: Sequence[int | None], args: Any, dec
             hint="in_axes=None for an argument that is not mapped",
         )
     if not sizes:
-        raise StructureError("vmap: no argument is mapped", why="in_axes is None for all of them", hint="in_axes=0, or axis_size=n")
+        raise StructureError(
+            "vmap: no argument is mapped", why="in_axes is None for all of them", hint="in_axes=0, or axis_size=n"
+        )
     return next(iter(sizes))
 
 
@@ -179,12 +211,13 @@ def vmap(
 ) -> Callable[..., Any]:
     """`f` mapped over one axis of its arguments, as one batched computation.
 
-    `in_axes` is an int, None (not mapped), or a tree of them that is a prefix of the positional arguments; keyword arguments are mapped over axis 0.
-    `out_axes` likewise for the results.  `axis_name` makes the axis known to `lax.psum`, `lax.pmean` and `lax.axis_index`.
-    Raises ShapeError where mapped axes differ in size.
+    `in_axes` is an int, None (not mapped), or a tree of them that is a prefix of the positional arguments; keyword
+    arguments are mapped over axis 0. `out_axes` likewise for the results. `axis_name` makes the axis known to
+    `lax.psum`, `lax.pmean` and `lax.axis_index`. Raises ShapeError where mapped axes differ in size.
 
     >>> import fdl.numpy as jnp
-    >>> vmap(jnp.dot, in_axes=(None, 1))(jnp.array([1.0, 2.0]), jnp.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])).tolist()
+    >>> columns = jnp.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
+    >>> vmap(jnp.dot, in_axes=(None, 1))(jnp.array([1.0, 2.0]), columns).tolist()
     [21.0, 42.0, 63.0]
     """
 
@@ -212,11 +245,17 @@ def _place(out: Any, batched: bool, wanted: int | None, axis: BatchAxis) -> Any:
     """A result with the mapped axis where `out_axes` wants it."""
     if wanted is None:
         if batched:
-            raise ShapeError("vmap: out_axes is None for a result that is mapped", why="each lane has a result of its own", hint="out_axes=0")
+            raise ShapeError(
+                "vmap: out_axes is None for a result that is mapped",
+                why="each lane has a result of its own",
+                hint="out_axes=0",
+            )
         return out
     ndim = aval_of(out).ndim + (not batched)
     if not isinstance(wanted, int) or not -ndim <= wanted < ndim:
         raise ShapeError(
-            f"vmap: out_axes has {wanted!r} for a result of {ndim} axes, the mapped one included", why="that is where the mapped axis goes", hint=f"from {-ndim} to {ndim - 1}"
+            f"vmap: out_axes has {wanted!r} for a result of {ndim} axes, the mapped one included",
+            why="that is where the mapped axis goes",
+            hint=f"from {-ndim} to {ndim - 1}",
         )
     return move_axis(out if batched else with_axis(out, axis), 0, wanted)

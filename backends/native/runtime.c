@@ -1,8 +1,9 @@
 /* The runtime library: thread pool, buffer pool, and the entry from Python.
  *
- * Built once a machine.  It declares what it uses of Python's stable ABI itself, so that no Python.h is needed.  Invariants: workers only touch `region`
- * between two values of its epoch; a buffer's memory belongs to one object; the fast entry answers with a given object, and changes nothing, where a
- * call is not of the signature that it was made for.
+ * Built once a machine.  It declares what it uses of Python's stable ABI itself, so that no Python.h is needed.
+ * Invariants: workers only touch `region` between two values of its epoch; a buffer's memory belongs to one object; the
+ * fast entry answers with a given object, and changes nothing, where a call is not of the signature that it was made
+ * for.
  */
 #include <pthread.h>
 #include <sys/mman.h>
@@ -17,12 +18,21 @@
 /* ---- Denormals are flushed to zero for the time of a call ---- */
 
 #if defined(__x86_64__) || defined(__i386__)
-static unsigned flush_denormals(void) { unsigned old = __builtin_ia32_stmxcsr(); __builtin_ia32_ldmxcsr(old | 0x8040u); return old; }
+static unsigned flush_denormals(void) {
+  unsigned old = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(old | 0x8040u);
+  return old;
+}
 static void restore_denormals(unsigned old) { __builtin_ia32_ldmxcsr(old); }
 static inline void pause_cpu(void) { __builtin_ia32_pause(); }
 #elif defined(__aarch64__)
-static unsigned flush_denormals(void) { unsigned long old; __asm__ volatile("mrs %0, fpcr" : "=r"(old)); __asm__ volatile("msr fpcr, %0" :: "r"(old | (1ul << 24))); return (unsigned)old; }
-static void restore_denormals(unsigned old) { __asm__ volatile("msr fpcr, %0" :: "r"((unsigned long)old)); }
+static unsigned flush_denormals(void) {
+  unsigned long old;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(old));
+  __asm__ volatile("msr fpcr, %0" ::"r"(old | (1ul << 24)));
+  return (unsigned)old;
+}
+static void restore_denormals(unsigned old) { __asm__ volatile("msr fpcr, %0" ::"r"((unsigned long)old)); }
 static inline void pause_cpu(void) { __asm__ volatile("yield"); }
 #else
 static unsigned flush_denormals(void) { return 0; }
@@ -34,10 +44,15 @@ static inline void pause_cpu(void) {}
 
 enum { MAX_THREADS = 256, SPINS = 4000 };
 
-typedef struct { _Alignas(64) atomic_int arrived; _Alignas(64) atomic_int generation; int threads; } team_t;
+typedef struct {
+  _Alignas(64) atomic_int arrived;
+  _Alignas(64) atomic_int generation;
+  int threads;
+} team_t;
 
 static struct {
-  _Alignas(64) atomic_ulong epoch; /* count of regions * 2^16 + threads of the current one: a worker judges by one read */
+  _Alignas(
+      64) atomic_ulong epoch; /* count of regions * 2^16 + threads of the current one: a worker judges by one read */
   _Alignas(64) atomic_int running;
   fdl_program_fn program;
   void *const *io;
@@ -58,10 +73,12 @@ static void barrier(void *team_) {
     return;
   }
   for (int spins = 0; atomic_load_explicit(&team->generation, memory_order_acquire) == generation; spins++)
-    if (spins < SPINS) pause_cpu(); else sched_yield();
+    if (spins < SPINS) pause_cpu();
+    else sched_yield();
 }
 
-static fdl_runtime table = {.barrier = barrier}; /* products are libraries of their own, which come when a program needs them */
+static fdl_runtime table = {
+    .barrier = barrier}; /* products are libraries of their own, which come when a program needs them */
 
 static long nanoseconds(void) {
   struct timespec t;
@@ -82,7 +99,8 @@ static unsigned long next_epoch(unsigned long seen) {
   }
   if (now != seen) return now;
   pthread_mutex_lock(&region.sleep);
-  while ((now = atomic_load_explicit(&region.epoch, memory_order_acquire)) == seen) pthread_cond_wait(&region.wake, &region.sleep);
+  while ((now = atomic_load_explicit(&region.epoch, memory_order_acquire)) == seen)
+    pthread_cond_wait(&region.wake, &region.sleep);
   pthread_mutex_unlock(&region.sleep);
   return now;
 }
@@ -151,32 +169,81 @@ static void run_region(fdl_program_fn program, void *const *io, char *arena, int
   pthread_mutex_unlock(&region.sleep);
   program(&table, &region.team, io, arena, 0, threads);
   for (int spins = 0; atomic_load_explicit(&region.running, memory_order_acquire) > 0; spins++)
-    if (spins < SPINS) pause_cpu(); else sched_yield();
+    if (spins < SPINS) pause_cpu();
+    else sched_yield();
   pthread_mutex_unlock(&region.entry);
   restore_denormals(saved);
 }
 
 /* ---- What is used of Python's stable ABI ---- */
 
-typedef struct PyObject { long refcount; struct PyTypeObject *type; } PyObject;
+typedef struct PyObject {
+  long refcount;
+  struct PyTypeObject *type;
+} PyObject;
 typedef struct PyTypeObject PyTypeObject;
-typedef struct { const char *name; void *function; int flags; const char *doc; } PyMethodDef;
-typedef struct { int slot; void *function; } PyType_Slot;
-typedef struct { const char *name; int basicsize, itemsize; unsigned flags; PyType_Slot *slots; } PyType_Spec;
-typedef struct { void *buf; PyObject *obj; long len, itemsize; int readonly, ndim; char *format; long *shape, *strides, *suboffsets; void *internal; } Py_buffer;
-typedef struct { PyObject base; void *init; long index; PyObject *copy; } PyModuleDef_Base;
-typedef struct { PyModuleDef_Base base; const char *name, *doc; long size; PyMethodDef *methods; void *slots, *traverse, *clear, *free; } PyModuleDef;
-enum { METH_FASTCALL = 0x80, METH_KEYWORDS = 0x2, METH_O = 0x8, Py_bf_getbuffer = 1, Py_tp_dealloc = 52, PyBUF_SIMPLE = 0 };
+typedef struct {
+  const char *name;
+  void *function;
+  int flags;
+  const char *doc;
+} PyMethodDef;
+typedef struct {
+  int slot;
+  void *function;
+} PyType_Slot;
+typedef struct {
+  const char *name;
+  int basicsize, itemsize;
+  unsigned flags;
+  PyType_Slot *slots;
+} PyType_Spec;
+typedef struct {
+  void *buf;
+  PyObject *obj;
+  long len, itemsize;
+  int readonly, ndim;
+  char *format;
+  long *shape, *strides, *suboffsets;
+  void *internal;
+} Py_buffer;
+typedef struct {
+  PyObject base;
+  void *init;
+  long index;
+  PyObject *copy;
+} PyModuleDef_Base;
+typedef struct {
+  PyModuleDef_Base base;
+  const char *name, *doc;
+  long size;
+  PyMethodDef *methods;
+  void *slots, *traverse, *clear, *free;
+} PyModuleDef;
+enum {
+  METH_FASTCALL = 0x80,
+  METH_KEYWORDS = 0x2,
+  METH_O = 0x8,
+  Py_bf_getbuffer = 1,
+  Py_tp_dealloc = 52,
+  PyBUF_SIMPLE = 0
+};
 
 extern PyObject *PyExc_RuntimeError;
-void Py_IncRef(PyObject *), Py_DecRef(PyObject *), PyErr_SetString(PyObject *, const char *), PyErr_Clear(void), PyBuffer_Release(Py_buffer *);
-PyObject *PyType_FromSpec(PyType_Spec *), *PyType_GenericAlloc(PyTypeObject *, long), *PyModule_Create2(PyModuleDef *, int), *PyList_New(long);
-PyObject *PyObject_GetAttr(PyObject *, PyObject *), *PyUnicode_InternFromString(const char *), *PyTuple_GetItem(PyObject *, long), *PyLong_FromLong(long);
-PyObject *PyCFunction_NewEx(PyMethodDef *, PyObject *, PyObject *), *PyCapsule_New(void *, const char *, void (*)(PyObject *)), *PyTuple_New(long);
+void Py_IncRef(PyObject *), Py_DecRef(PyObject *), PyErr_SetString(PyObject *, const char *), PyErr_Clear(void),
+    PyBuffer_Release(Py_buffer *);
+PyObject *PyType_FromSpec(PyType_Spec *), *PyType_GenericAlloc(PyTypeObject *, long),
+    *PyModule_Create2(PyModuleDef *, int), *PyList_New(long);
+PyObject *PyObject_GetAttr(PyObject *, PyObject *), *PyUnicode_InternFromString(const char *),
+    *PyTuple_GetItem(PyObject *, long), *PyLong_FromLong(long);
+PyObject *PyCFunction_NewEx(PyMethodDef *, PyObject *, PyObject *),
+    *PyCapsule_New(void *, const char *, void (*)(PyObject *)), *PyTuple_New(long);
 void *PyCapsule_GetPointer(PyObject *, const char *), *PyEval_SaveThread(void);
 void PyEval_RestoreThread(void *), PyObject_Free(void *);
-int PyObject_SetAttr(PyObject *, PyObject *, PyObject *), PyObject_GetBuffer(PyObject *, Py_buffer *, int), PyBuffer_FillInfo(Py_buffer *, PyObject *, void *, long, int, int);
-int PyList_SetItem(PyObject *, long, PyObject *), PyModule_AddObject(PyObject *, const char *, PyObject *), PyTuple_SetItem(PyObject *, long, PyObject *);
+int PyObject_SetAttr(PyObject *, PyObject *, PyObject *), PyObject_GetBuffer(PyObject *, Py_buffer *, int),
+    PyBuffer_FillInfo(Py_buffer *, PyObject *, void *, long, int, int);
+int PyList_SetItem(PyObject *, long, PyObject *), PyModule_AddObject(PyObject *, const char *, PyObject *),
+    PyTuple_SetItem(PyObject *, long, PyObject *);
 long PyTuple_Size(PyObject *), PyLong_AsLong(PyObject *), PyList_Size(PyObject *);
 long long PyLong_AsLongLong(PyObject *);
 unsigned long long PyLong_AsUnsignedLongLongMask(PyObject *);
@@ -186,16 +253,21 @@ extern PyObject _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct;
 extern PyTypeObject PyFloat_Type, PyLong_Type, PyBool_Type, PyTuple_Type, PyList_Type, PyDict_Type;
 long PyDict_Size(PyObject *);
 PyObject *PyDict_New(void);
-PyObject *PyDict_GetItemWithError(PyObject *, PyObject *), *PySequence_GetItem(PyObject *, long), *PyLong_FromLongLong(long long), *PyTuple_Pack(long, ...);
+PyObject *PyDict_GetItemWithError(PyObject *, PyObject *), *PySequence_GetItem(PyObject *, long),
+    *PyLong_FromLongLong(long long), *PyTuple_Pack(long, ...);
 long PySequence_Size(PyObject *);
-int PyList_Append(PyObject *, PyObject *), PyList_SetSlice(PyObject *, long, long, PyObject *), PyList_Insert(PyObject *, long, PyObject *);
-int PyDict_Next(PyObject *, long *, PyObject **, PyObject **), PyDict_SetItem(PyObject *, PyObject *, PyObject *), PyDict_DelItem(PyObject *, PyObject *);
-PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...), *PyIter_Next(PyObject *), *PySequence_Concat(PyObject *, PyObject *);
+int PyList_Append(PyObject *, PyObject *), PyList_SetSlice(PyObject *, long, long, PyObject *),
+    PyList_Insert(PyObject *, long, PyObject *);
+int PyDict_Next(PyObject *, long *, PyObject **, PyObject **), PyDict_SetItem(PyObject *, PyObject *, PyObject *),
+    PyDict_DelItem(PyObject *, PyObject *);
+PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...), *PyIter_Next(PyObject *),
+    *PySequence_Concat(PyObject *, PyObject *);
 int PyType_IsSubtype(PyTypeObject *, PyTypeObject *);
 PyObject *PyList_GetItem(PyObject *, long);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, long *);
 PyObject *PyErr_NoMemory(void);
-PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *), *PyObject_CallNoArgs(PyObject *), *PyDescr_NewMethod(PyTypeObject *, PyMethodDef *);
+PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *), *PyObject_CallNoArgs(PyObject *),
+    *PyDescr_NewMethod(PyTypeObject *, PyMethodDef *);
 
 /* ---- Buffers: memory by size classes, kept when it is given back (all under the GIL) ---- */
 
@@ -227,7 +299,11 @@ static void give_memory(void *memory, long bytes) {
   else free(memory);
 }
 
-typedef struct { PyObject base; void *memory; long bytes; } Buffer;
+typedef struct {
+  PyObject base;
+  void *memory;
+  long bytes;
+} Buffer;
 static PyTypeObject *BufferType;
 
 static Buffer *new_buffer(long bytes) {
@@ -235,7 +311,11 @@ static Buffer *new_buffer(long bytes) {
   if (!b) return 0;
   b->bytes = bytes;
   b->memory = take_memory(bytes);
-  if (!b->memory) { Py_DecRef(&b->base); PyErr_NoMemory(); return 0; }
+  if (!b->memory) {
+    Py_DecRef(&b->base);
+    PyErr_NoMemory();
+    return 0;
+  }
   return b;
 }
 static void buffer_dealloc(PyObject *self) {
@@ -252,22 +332,31 @@ static int buffer_get(PyObject *self, Py_buffer *view, int flags) {
 
 /* ---- Programs ---- */
 
-/* The structure of a tree of arrays, as `pattern_of` in c.py says it: only classes that come apart the same way for everybody */
+/* The structure of a tree of arrays, as `pattern_of` in c.py says it: only classes that come apart the same way for
+ * everybody */
 enum { LEAF, TUPLE, LIST, DICT, NONE };
-typedef struct Tree { int kind, count; PyObject *keys; struct Tree *children; } Tree;
+typedef struct Tree {
+  int kind, count;
+  PyObject *keys;
+  struct Tree *children;
+} Tree;
 
 typedef struct {
   fdl_program_fn function;
-  int inputs, outputs, guards, parallel, captured; /* after the outputs come guards: bytes that are 1 where a check has failed */
+  int inputs, outputs, guards, parallel,
+      captured;                /* after the outputs come guards: bytes that are 1 where a check has failed */
   long arena, own, *out_bytes; /* bytes of all threads together, and of each */
-  int *in_place; /* for each output the donated input whose memory it may take, or -1 */
-  char *codes; /* for each 0-d input how a Python number is stored, see `number_code` in c.py */
-  char *gone; /* for each argument's leaf whether it is donated */
-  Tree given, result; /* of the fast entry */
+  int *in_place;               /* for each output the donated input whose memory it may take, or -1 */
+  char *codes;                 /* for each 0-d input how a Python number is stored, see `number_code` in c.py */
+  char *gone;                  /* for each argument's leaf whether it is donated */
+  Tree given, result;          /* of the fast entry */
   PyObject *array_type, *in_avals, *out_avals, *captures, *declined, *patterns, *donated, *refuse;
 } Program;
 
-static PyObject *keep(PyObject *x) { Py_IncRef(x); return x; }
+static PyObject *keep(PyObject *x) {
+  Py_IncRef(x);
+  return x;
+}
 
 static int max_threads = 1;
 static PyObject *s_aval, *s_data, *s_mark, *no_mark, *s_order, *s_taped, *s_count;
@@ -286,9 +375,13 @@ static PyObject *set_threads(PyObject *self, PyObject *count) {
 
 static PyObject *nothing(void) { return PyErr_Occurred() ? 0 : keep(&_Py_NoneStruct); }
 
-static PyObject *fail(const char *message) { PyErr_SetString(PyExc_RuntimeError, message); return 0; }
+static PyObject *fail(const char *message) {
+  PyErr_SetString(PyExc_RuntimeError, message);
+  return 0;
+}
 
-/* The address of an array's data; a view is opened where it is not one of our buffers.  0 and a Python error where there is none. */
+/* The address of an array's data; a view is opened where it is not one of our buffers.  0 and a Python error where
+ * there is none. */
 static void *data_of(PyObject *data, Py_buffer *view) {
   if (data->type == BufferType) return ((Buffer *)data)->memory;
   return PyObject_GetBuffer(data, view, PyBUF_SIMPLE) ? 0 : view->buf;
@@ -297,7 +390,8 @@ static void *data_of(PyObject *data, Py_buffer *view) {
 /* The memory of a donated input, where nobody holds it but its array and this call; else a fresh buffer */
 static Buffer *output_buffer(Program *p, int i, PyObject *const *held) {
   const int from = i < p->outputs ? p->in_place[i] : -1;
-  if (from >= 0 && held[from]->type == BufferType && held[from]->refcount == 2 && ((Buffer *)held[from])->bytes == p->out_bytes[i]) {
+  if (from >= 0 && held[from]->type == BufferType && held[from]->refcount == 2 &&
+      ((Buffer *)held[from])->bytes == p->out_bytes[i]) {
     Py_IncRef(held[from]);
     return (Buffer *)held[from];
   }
@@ -309,13 +403,20 @@ static int launch(Program *p, void **io, PyObject *const *held, Buffer **outs) {
   const int all = p->outputs + p->guards;
   for (int i = 0; i < all; i++) {
     outs[i] = output_buffer(p, i, held);
-    if (!outs[i]) { while (i--) Py_DecRef(&outs[i]->base); return 0; }
+    if (!outs[i]) {
+      while (i--) Py_DecRef(&outs[i]->base);
+      return 0;
+    }
     io[p->inputs + i] = outs[i]->memory;
   }
   const int threads = p->parallel ? max_threads < MAX_THREADS ? max_threads : MAX_THREADS : 1;
   const long bytes = p->arena + p->own * threads;
   char *arena = bytes ? take_memory(bytes) : 0;
-  if (bytes && !arena) { for (int i = 0; i < all; i++) Py_DecRef(&outs[i]->base); PyErr_NoMemory(); return 0; }
+  if (bytes && !arena) {
+    for (int i = 0; i < all; i++) Py_DecRef(&outs[i]->base);
+    PyErr_NoMemory();
+    return 0;
+  }
   if (p->parallel) { /* long enough to let other Python threads run */
     void *state = PyEval_SaveThread();
     run_region(p->function, io, arena, threads);
@@ -348,24 +449,29 @@ static void free_tree(Tree *t) {
 /* The leaves of `x`, borrowed; 0 where it has another structure */
 static int take_apart(const Tree *t, PyObject *x, PyObject **leaves, long *n) {
   switch (t->kind) {
-    case LEAF: leaves[(*n)++] = x; return 1;
-    case NONE: return x == &_Py_NoneStruct;
-    case TUPLE:
-      if (x->type != &PyTuple_Type || PyTuple_Size(x) != t->count) return 0;
-      for (int i = 0; i < t->count; i++) if (!take_apart(&t->children[i], PyTuple_GetItem(x, i), leaves, n)) return 0;
-      return 1;
-    case LIST:
-      if (x->type != &PyList_Type || PyList_Size(x) != t->count) return 0;
-      for (int i = 0; i < t->count; i++) if (!take_apart(&t->children[i], PyList_GetItem(x, i), leaves, n)) return 0;
-      return 1;
-    default:
-      if (x->type != &PyDict_Type || PyDict_Size(x) != t->count) return 0;
-      for (int i = 0; i < t->count; i++) {
-        PyObject *child = PyDict_GetItemWithError(x, PyTuple_GetItem(t->keys, i));
-        if (!child) { PyErr_Clear(); return 0; }
-        if (!take_apart(&t->children[i], child, leaves, n)) return 0;
+  case LEAF: leaves[(*n)++] = x; return 1;
+  case NONE: return x == &_Py_NoneStruct;
+  case TUPLE:
+    if (x->type != &PyTuple_Type || PyTuple_Size(x) != t->count) return 0;
+    for (int i = 0; i < t->count; i++)
+      if (!take_apart(&t->children[i], PyTuple_GetItem(x, i), leaves, n)) return 0;
+    return 1;
+  case LIST:
+    if (x->type != &PyList_Type || PyList_Size(x) != t->count) return 0;
+    for (int i = 0; i < t->count; i++)
+      if (!take_apart(&t->children[i], PyList_GetItem(x, i), leaves, n)) return 0;
+    return 1;
+  default:
+    if (x->type != &PyDict_Type || PyDict_Size(x) != t->count) return 0;
+    for (int i = 0; i < t->count; i++) {
+      PyObject *child = PyDict_GetItemWithError(x, PyTuple_GetItem(t->keys, i));
+      if (!child) {
+        PyErr_Clear();
+        return 0;
       }
-      return 1;
+      if (!take_apart(&t->children[i], child, leaves, n)) return 0;
+    }
+    return 1;
   }
 }
 
@@ -373,31 +479,35 @@ static int take_apart(const Tree *t, PyObject *x, PyObject **leaves, long *n) {
 static PyObject *put_together(const Tree *t, PyObject **leaves, long *n) {
   PyObject *out;
   switch (t->kind) {
-    case LEAF: return leaves[(*n)++];
-    case NONE: return keep(&_Py_NoneStruct);
-    case TUPLE:
-      out = PyTuple_New(t->count);
-      for (int i = 0; out && i < t->count; i++) PyTuple_SetItem(out, i, put_together(&t->children[i], leaves, n));
-      return out;
-    case LIST:
-      out = PyList_New(t->count);
-      for (int i = 0; out && i < t->count; i++) PyList_SetItem(out, i, put_together(&t->children[i], leaves, n));
-      return out;
-    default:
-      out = PyDict_New();
-      for (int i = 0; out && i < t->count; i++) {
-        PyObject *child = put_together(&t->children[i], leaves, n);
-        PyDict_SetItem(out, PyTuple_GetItem(t->keys, i), child);
-        Py_DecRef(child);
-      }
-      return out;
+  case LEAF: return leaves[(*n)++];
+  case NONE: return keep(&_Py_NoneStruct);
+  case TUPLE:
+    out = PyTuple_New(t->count);
+    for (int i = 0; out && i < t->count; i++) PyTuple_SetItem(out, i, put_together(&t->children[i], leaves, n));
+    return out;
+  case LIST:
+    out = PyList_New(t->count);
+    for (int i = 0; out && i < t->count; i++) PyList_SetItem(out, i, put_together(&t->children[i], leaves, n));
+    return out;
+  default:
+    out = PyDict_New();
+    for (int i = 0; out && i < t->count; i++) {
+      PyObject *child = put_together(&t->children[i], leaves, n);
+      PyDict_SetItem(out, PyTuple_GetItem(t->keys, i), child);
+      Py_DecRef(child);
+    }
+    return out;
   }
 }
 
 /* ---- Arrays: their slots are found by name, or where the recorder's probes have learned that they lie ---- */
 
-static struct { PyObject *array, *ndarray, *literal, *float_token, *int_token, *bool_token; } known;
-static struct { long node, base, values, children, over, first, out_avals, info, token, number, literal_aval, aval, data, mark; } at; /* offsets of slots */
+static struct {
+  PyObject *array, *ndarray, *literal, *float_token, *int_token, *bool_token;
+} known;
+static struct {
+  long node, base, values, children, over, first, out_avals, info, token, number, literal_aval, aval, data, mark;
+} at; /* offsets of slots */
 
 #define FIELD(x, slot) (*(PyObject **)((char *)(x) + at.slot))
 
@@ -418,17 +528,20 @@ static PyObject *learn_arrays(PyObject *self, PyObject *const *args, long count)
   if (count != 2) return fail("arrays: expected 2 arguments");
   const long size = PyLong_AsLong(args[1]);
   known.array = keep((PyObject *)args[0]->type);
-  at.aval = offset_of(args[0], size, "aval"), at.data = offset_of(args[0], size, "_data"), at.mark = offset_of(args[0], size, "_mark");
+  at.aval = offset_of(args[0], size, "aval"), at.data = offset_of(args[0], size, "_data"),
+  at.mark = offset_of(args[0], size, "_mark");
   return keep(&_Py_NoneStruct);
 }
 
 static PyObject *slot_of(PyObject *array, PyObject *name, long offset) { /* a new reference */
-  return offset && (PyObject *)array->type == known.array ? keep(*(PyObject **)((char *)array + offset)) : PyObject_GetAttr(array, name);
+  return offset && (PyObject *)array->type == known.array ? keep(*(PyObject **)((char *)array + offset))
+                                                          : PyObject_GetAttr(array, name);
 }
 
 static PyObject *new_array(Program *p, int i, Buffer *data) {
   PyObject *array = PyType_GenericAlloc((PyTypeObject *)p->array_type, 0), *aval = PyTuple_GetItem(p->out_avals, i);
-  if (array && p->array_type == known.array && at.aval && at.data && at.mark) { /* the slots of a fresh object are empty */
+  if (array && p->array_type == known.array && at.aval && at.data &&
+      at.mark) { /* the slots of a fresh object are empty */
     FIELD(array, aval) = keep(aval), FIELD(array, data) = keep(&data->base), FIELD(array, mark) = keep(no_mark);
   } else if (array) {
     PyObject_SetAttr(array, s_aval, aval);
@@ -442,13 +555,13 @@ static PyObject *new_array(Program *p, int i, Buffer *data) {
 /* Stores a Python number as a 0-d input; 0 where it is none, or of a dtype that has no code */
 static int store_number(char code, PyObject *x, void *to) {
   switch (code) {
-    case 'f': *(float *)to = (float)PyFloat_AsDouble(x); break;
-    case 'd': *(double *)to = PyFloat_AsDouble(x); break;
-    case 'i': *(int *)to = (int)PyLong_AsLongLong(x); break;
-    case 'l': *(long long *)to = PyLong_AsLongLong(x); break;
-    case 'I': *(unsigned *)to = (unsigned)PyLong_AsUnsignedLongLongMask(x); break;
-    case '?': *(char *)to = (char)PyLong_AsLongLong(x); break;
-    default: return 0;
+  case 'f': *(float *)to = (float)PyFloat_AsDouble(x); break;
+  case 'd': *(double *)to = PyFloat_AsDouble(x); break;
+  case 'i': *(int *)to = (int)PyLong_AsLongLong(x); break;
+  case 'l': *(long long *)to = PyLong_AsLongLong(x); break;
+  case 'I': *(unsigned *)to = (unsigned)PyLong_AsUnsignedLongLongMask(x); break;
+  case '?': *(char *)to = (char)PyLong_AsLongLong(x); break;
+  default: return 0;
   }
   return !PyErr_Occurred();
 }
@@ -456,7 +569,8 @@ static int store_number(char code, PyObject *x, void *to) {
 /* What checks have found; 0 with an error where one has failed, and results are given back */
 static int guarded(Program *p, PyObject *const *arrays, Buffer **outs) {
   int failed = 0;
-  for (int i = p->outputs; i < p->outputs + p->guards; i++) failed |= *(char *)outs[i]->memory, Py_DecRef(&outs[i]->base);
+  for (int i = p->outputs; i < p->outputs + p->guards; i++)
+    failed |= *(char *)outs[i]->memory, Py_DecRef(&outs[i]->base);
   if (!failed) return 1;
   for (int i = 0; i < p->outputs; i++) Py_DecRef(&outs[i]->base);
   PyObject *inputs = PyTuple_New(p->inputs);
@@ -467,7 +581,8 @@ static int guarded(Program *p, PyObject *const *arrays, Buffer **outs) {
   return 0;
 }
 
-/* Runs a program on arrays and numbers; `outs` are filled.  1, or 0 with an error, or -1 where an array's data is not ours and not contiguous bytes */
+/* Runs a program on arrays and numbers; `outs` are filled.  1, or 0 with an error, or -1 where an array's data is not
+ * ours and not contiguous bytes */
 static int run_arrays(Program *p, PyObject *const *arrays, Buffer **outs) {
   void *io[p->inputs + p->outputs + p->guards + 1];
   double numbers[p->inputs + 1];
@@ -543,10 +658,12 @@ static PyObject *program_fast(PyObject *self, PyObject *const *args, long count)
   return put_together(&p->result, results, &n);
 }
 
-/* fill(values, slots of inputs, slots of results) -> None, or the `declined` object: runs on arrays and numbers, and results become the data of the arrays */
+/* fill(values, slots of inputs, slots of results) -> None, or the `declined` object: runs on arrays and numbers, and
+ * results become the data of the arrays */
 static PyObject *program_fill(PyObject *self, PyObject *const *args, long count) {
   Program *p = PyCapsule_GetPointer(self, "fdl");
-  if (count != 3 || PyList_Size(args[1]) != p->inputs || PyList_Size(args[2]) != p->outputs) return fail("a compiled program got a wrong number of inputs or results");
+  if (count != 3 || PyList_Size(args[1]) != p->inputs || PyList_Size(args[2]) != p->outputs)
+    return fail("a compiled program got a wrong number of inputs or results");
   PyObject *arrays[p->inputs + 1];
   Buffer *outs[p->outputs + p->guards + 1];
   for (int i = 0; i < p->inputs; i++) arrays[i] = PyList_GetItem(args[0], PyLong_AsLong(PyList_GetItem(args[1], i)));
@@ -565,7 +682,8 @@ static PyMethodDef fast_method = {"fast", (void *)program_fast, METH_FASTCALL, 0
 
 static void program_free(PyObject *capsule) {
   Program *p = PyCapsule_GetPointer(capsule, "fdl");
-  PyObject *owned[] = {p->array_type, p->in_avals, p->out_avals, p->captures, p->declined, p->patterns, p->donated, p->refuse};
+  PyObject *owned[] = {
+      p->array_type, p->in_avals, p->out_avals, p->captures, p->declined, p->patterns, p->donated, p->refuse};
   for (unsigned i = 0; i < sizeof owned / sizeof *owned; i++) Py_DecRef(owned[i]);
   free_tree(&p->given);
   free_tree(&p->result);
@@ -597,16 +715,21 @@ static PyObject *products(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 2) return fail("products: expected 2 arguments");
   const char *suffix = PyUnicode_AsUTF8AndSize(args[0], 0);
-  void *library = dlopen(PyUnicode_AsUTF8AndSize(args[1], 0), RTLD_NOW | RTLD_LOCAL), *function = library ? dlsym(library, "fdl_gemm") : 0;
+  void *library = dlopen(PyUnicode_AsUTF8AndSize(args[1], 0), RTLD_NOW | RTLD_LOCAL),
+       *function = library ? dlsym(library, "fdl_gemm") : 0;
   if (!function) return fail(dlerror());
-  const struct { const char *suffix; void *place; } all[] = {{"f32", &table.gemm_f32}, {"f64", &table.gemm_f64}, {"bf16", &table.gemm_bf16}, {"i8", &table.gemm_i8}};
+  const struct {
+    const char *suffix;
+    void *place;
+  } all[] = {{"f32", &table.gemm_f32}, {"f64", &table.gemm_f64}, {"bf16", &table.gemm_bf16}, {"i8", &table.gemm_i8}};
   for (int i = 0; i < 4; i++)
     if (!strcmp(suffix, all[i].suffix)) memcpy(all[i].place, &function, sizeof function);
   return nothing();
 }
 
-/* program(address, inputs, out_bytes, (bytes of the arena, of each thread), parallel, array_type, in_avals, out_avals, captures, (patterns of arguments, of the result), declined, kind, in_place, codes,
- * donated leaves, what stands in their place, (number of guards, who raises where one fails)) -> callable: run, fast or fill */
+/* program(address, inputs, out_bytes, (bytes of the arena, of each thread), parallel, array_type, in_avals, out_avals,
+ * captures, (patterns of arguments, of the result), declined, kind, in_place, codes, donated leaves, what stands in
+ * their place, (number of guards, who raises where one fails)) -> callable: run, fast or fill */
 static PyObject *make_program(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 17) return fail("program: expected 17 arguments");
@@ -636,7 +759,9 @@ static PyObject *make_program(PyObject *self, PyObject *const *args, long count)
   p->gone = calloc((size_t)flags + 1, 1);
   for (long i = 0; i < flags; i++) p->gone[i] = gone[i] == '1';
   p->donated = keep(args[15]);
-  if (PyTuple_Size(p->patterns) == 2 && !(make_tree(PyTuple_GetItem(p->patterns, 0), &p->given) && make_tree(PyTuple_GetItem(p->patterns, 1), &p->result))) return PyErr_NoMemory();
+  if (PyTuple_Size(p->patterns) == 2 && !(make_tree(PyTuple_GetItem(p->patterns, 0), &p->given) &&
+                                            make_tree(PyTuple_GetItem(p->patterns, 1), &p->result)))
+    return PyErr_NoMemory();
   p->declined = keep(args[10]);
   PyMethodDef *kinds[] = {&run_method, &fast_method, &fill_method};
   return method_of(p, kinds[PyLong_AsLong(args[11])]);
@@ -674,7 +799,10 @@ static PyObject *item_of(PyObject *x, long long base, PyObject *values) {
   if (x->type == &PyFloat_Type) token = known.float_token;
   else if (x->type == &PyBool_Type) token = known.bool_token;
   else if (x->type == &PyLong_Type) {
-    if (PyLong_AsLongLong(x) == -1 && PyErr_Occurred()) { PyErr_Clear(); return 0; }
+    if (PyLong_AsLongLong(x) == -1 && PyErr_Occurred()) {
+      PyErr_Clear();
+      return 0;
+    }
     token = known.int_token;
   } else if ((PyObject *)x->type == known.literal) {
     number = FIELD(x, number);
@@ -683,7 +811,8 @@ static PyObject *item_of(PyObject *x, long long base, PyObject *values) {
   return !token || PyList_Append(values, number) ? 0 : keep(token);
 }
 
-/* bind(segment, head, operands) -> (results, info), or None, and nothing has changed, where this is no hit or not plain */
+/* bind(segment, head, operands) -> (results, info), or None, and nothing has changed, where this is no hit or not plain
+ */
 static PyObject *bind(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 3) return fail("bind: expected 3 arguments");
@@ -696,19 +825,30 @@ static PyObject *bind(PyObject *self, PyObject *const *args, long count) {
   for (long i = 0; i < n; i++) {
     PyObject *x = PySequence_GetItem(operands, i), *item = x ? item_of(x, base, values) : 0;
     if (x) Py_DecRef(x);
-    if (!item) { Py_DecRef(key); forget(values, known_values); return nothing(); }
+    if (!item) {
+      Py_DecRef(key);
+      forget(values, known_values);
+      return nothing();
+    }
     PyTuple_SetItem(key, i + 1, item);
   }
   PyObject *child = PyDict_GetItemWithError(FIELD(node, children), key);
   Py_DecRef(key);
-  if (!child) { forget(values, known_values); return nothing(); }
+  if (!child) {
+    forget(values, known_values);
+    return nothing();
+  }
   PyObject *out_avals = FIELD(child, out_avals);
   const long long mark = base + PyLong_AsLongLong(FIELD(child, first));
   const long outputs = PyTuple_Size(out_avals);
   PyObject *outs = PyList_New(outputs);
   for (long i = 0; i < outputs; i++) {
     PyObject *array = PyType_GenericAlloc((PyTypeObject *)known.array, 0);
-    if (!array) { Py_DecRef(outs); forget(values, known_values); return 0; }
+    if (!array) {
+      Py_DecRef(outs);
+      forget(values, known_values);
+      return 0;
+    }
     FIELD(array, aval) = keep(PyTuple_GetItem(out_avals, i));
     FIELD(array, data) = keep(segment);
     FIELD(array, mark) = PyLong_FromLongLong(mark + i);
@@ -734,7 +874,8 @@ static PyObject *held(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
-/* within(data, bytes of an element, low, high) -> whether all signed integers are from low to high; None where the data is not ours and not contiguous */
+/* within(data, bytes of an element, low, high) -> whether all signed integers are from low to high; None where the data
+ * is not ours and not contiguous */
 static PyObject *within(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 4) return fail("within: expected 4 arguments");
@@ -742,19 +883,31 @@ static PyObject *within(PyObject *self, PyObject *const *args, long count) {
   const void *data = data_of(args[0], &view);
   const long width = PyLong_AsLong(args[1]), bytes = view.obj ? view.len : ((Buffer *)args[0])->bytes;
   const long long low = PyLong_AsLongLong(args[2]), high = PyLong_AsLongLong(args[3]);
-  if (!data || (width != 4 && width != 8)) { if (view.obj) PyBuffer_Release(&view); PyErr_Clear(); return keep(&_Py_NoneStruct); }
-  /* The sign of what lies outside: numbers so far out that a difference wraps around have the sign of the other one, or their own.  Blocks of it run as vectors. */
+  if (!data || (width != 4 && width != 8)) {
+    if (view.obj) PyBuffer_Release(&view);
+    PyErr_Clear();
+    return keep(&_Py_NoneStruct);
+  }
+  /* The sign of what lies outside: numbers so far out that a difference wraps around have the sign of the other one, or
+   * their own.  Blocks of it run as vectors. */
   enum { BLOCK = 4096 };
   const long long both = low > 0 ? -1 : 0;
   long long outside = 0;
   long i = 0;
   const long n = bytes / width;
-#define FDL_OUTSIDE(type) { const long long x = ((const type *)data)[i + j]; outside |= (x - low) | (high - x) | (x & both); }
+#define FDL_OUTSIDE(type)                            \
+  {                                                  \
+    const long long x = ((const type *)data)[i + j]; \
+    outside |= (x - low) | (high - x) | (x & both);  \
+  }
   for (; outside >= 0 && i < n; i += BLOCK) {
     const long left = n - i;
-    if (width == 8 && left >= BLOCK) for (long j = 0; j < BLOCK; j++) FDL_OUTSIDE(long long)
-    else if (width == 8) for (long j = 0; j < left; j++) FDL_OUTSIDE(long long)
-    else for (long j = 0; j < (left < BLOCK ? left : BLOCK); j++) FDL_OUTSIDE(int)
+    if (width == 8 && left >= BLOCK)
+      for (long j = 0; j < BLOCK; j++) FDL_OUTSIDE(long long)
+    else if (width == 8)
+      for (long j = 0; j < left; j++) FDL_OUTSIDE(long long)
+    else
+      for (long j = 0; j < (left < BLOCK ? left : BLOCK); j++) FDL_OUTSIDE(int)
   }
 #undef FDL_OUTSIDE
   const int inside = outside >= 0;
@@ -762,7 +915,8 @@ static PyObject *within(PyObject *self, PyObject *const *args, long count) {
   return keep(inside ? &_Py_TrueStruct : &_Py_FalseStruct);
 }
 
-/* rows(data, bytes of a row, how many there are, list of numbers) -> buffer with these rows; None where the data is not contiguous or a number is not one of them */
+/* rows(data, bytes of a row, how many there are, list of numbers) -> buffer with these rows; None where the data is not
+ * contiguous or a number is not one of them */
 static PyObject *rows(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 4) return fail("rows: expected 4 arguments");
@@ -793,28 +947,37 @@ static PyObject *prune(PyObject *self, PyObject *dict) {
 
 /* ---- The plain steps of reverse mode, see `walk` in transforms/tape/walk.py, which says what they mean ---- */
 
-static struct { PyObject *node, *leaf, *given, *busy, *segment, *journal; } tape;
-static struct { long edges, hooks, operands, order, taped, values, sources, count, varies; } on; /* offsets of slots of tape nodes and of taped functions */
+static struct {
+  PyObject *node, *leaf, *given, *busy, *segment, *journal;
+} tape;
+static struct {
+  long edges, hooks, operands, order, taped, values, sources, count, varies;
+} on; /* offsets of slots of tape nodes and of taped functions */
 
 #define ON(x, slot) (*(PyObject **)((char *)(x) + on.slot))
 
 /* Residuals and the cotangent, or 0 where the node is not plain: one result that varies, no hooks, nothing released */
 static PyObject *pulled_operands(PyObject *node, PyObject *cotangents) {
   if ((PyObject *)node->type != tape.node || ON(node, hooks) != &_Py_NoneStruct) return 0;
-  PyObject *taped = ON(node, taped), *operands = ON(node, operands), *values = ON(node, values), *sources = ON(taped, sources);
-  if (PyLong_AsLong(ON(taped, count)) != 1 || PyTuple_GetItem(ON(taped, varies), 0) != &_Py_TrueStruct || operands == &_Py_NoneStruct) return 0;
+  PyObject *taped = ON(node, taped), *operands = ON(node, operands), *values = ON(node, values),
+           *sources = ON(taped, sources);
+  if (PyLong_AsLong(ON(taped, count)) != 1 || PyTuple_GetItem(ON(taped, varies), 0) != &_Py_TrueStruct ||
+      operands == &_Py_NoneStruct)
+    return 0;
   const long n = PyTuple_Size(sources), split = PyList_Size(operands);
   PyObject *list = PyList_New(n + 1);
   for (long i = 0; i < n; i++) {
     const long place = PyLong_AsLong(PyTuple_GetItem(sources, i));
-    PyList_SetItem(list, i, keep(place < split ? PyList_GetItem(operands, place) : PyList_GetItem(values, place - split)));
+    PyList_SetItem(
+        list, i, keep(place < split ? PyList_GetItem(operands, place) : PyList_GetItem(values, place - split)));
   }
   PyList_SetItem(list, n, keep(PyList_GetItem(cotangents, 0)));
   return list;
 }
 
 /* Hand a cotangent to (producer, index); 0 with an error */
-static int give(PyObject *producer, PyObject *index, PyObject *ct, PyObject *heap, PyObject *waiting, PyObject *leaves, PyObject *add) {
+static int give(PyObject *producer, PyObject *index, PyObject *ct, PyObject *heap, PyObject *waiting, PyObject *leaves,
+    PyObject *add) {
   const int leaf = (PyObject *)producer->type == tape.leaf;
   PyObject *found = PyDict_GetItemWithError(leaf ? leaves : waiting, producer);
   if (leaf || found) {
@@ -827,7 +990,8 @@ static int give(PyObject *producer, PyObject *index, PyObject *ct, PyObject *hea
     Py_DecRef(sum);
     return !failed;
   }
-  PyObject *order = PyObject_GetAttr(producer, s_order), *taped = PyObject_GetAttr(producer, s_taped), *count = taped ? PyObject_GetAttr(taped, s_count) : 0;
+  PyObject *order = PyObject_GetAttr(producer, s_order), *taped = PyObject_GetAttr(producer, s_taped),
+           *count = taped ? PyObject_GetAttr(taped, s_count) : 0;
   if (!order || !count) return 0;
   const long n = PyLong_AsLong(count), when = PyLong_AsLong(order);
   PyObject *slots = PyList_New(n), *entry = PyTuple_Pack(2, order, producer);
@@ -839,13 +1003,15 @@ static int give(PyObject *producer, PyObject *index, PyObject *ct, PyObject *hea
   return !failed;
 }
 
-/* steps(recorder, heap, waiting, leaves, done, add) -> None: pulls nodes from the end of the heap for as long as they are plain and their pull is a hit */
+/* steps(recorder, heap, waiting, leaves, done, add) -> None: pulls nodes from the end of the heap for as long as they
+ * are plain and their pull is a hit */
 static PyObject *steps(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 6) return fail("steps: expected 6 arguments");
   PyObject *recorder = args[0], *heap = args[1], *waiting = args[2], *leaves = args[3], *done = args[4];
   for (long top; (top = PyList_Size(heap) - 1) >= 0;) {
-    PyObject *node = PyTuple_GetItem(PyList_GetItem(heap, top), 1), *cotangents = PyDict_GetItemWithError(waiting, node);
+    PyObject *node = PyTuple_GetItem(PyList_GetItem(heap, top), 1),
+             *cotangents = PyDict_GetItemWithError(waiting, node);
     PyObject *operands = cotangents ? pulled_operands(node, cotangents) : 0;
     if (!operands) return nothing();
     PyObject *segment = get(recorder, tape.segment), *head = PyTuple_Pack(2, ON(node, taped), tape.given);
@@ -864,7 +1030,8 @@ static PyObject *steps(PyObject *self, PyObject *const *args, long count) {
     for (long i = 0, out = 0; ok && i < PyTuple_Size(nonzero); i++)
       if (PyTuple_GetItem(nonzero, i) == &_Py_TrueStruct) {
         PyObject *edge = PyList_GetItem(edges, i);
-        ok = give(PyTuple_GetItem(edge, 0), PyTuple_GetItem(edge, 1), PyList_GetItem(outs, out++), heap, waiting, leaves, args[5]);
+        ok = give(PyTuple_GetItem(edge, 0), PyTuple_GetItem(edge, 1), PyList_GetItem(outs, out++), heap, waiting,
+            leaves, args[5]);
       }
     ok = ok && !PyList_Append(done, node);
     Py_DecRef(hit), Py_DecRef(node);
@@ -873,16 +1040,24 @@ static PyObject *steps(PyObject *self, PyObject *const *args, long count) {
   return nothing();
 }
 
-/* ---- Operations of tensors whose record is a hit, see `apply` in stateful/_tensor.py, which says what they mean ---- */
+/* ---- Operations of tensors whose record is a hit, see `apply` in stateful/_tensor.py, which says what they mean ----
+ */
 
-static struct { PyObject *tensor, *storage, *view, *zero, *single, *varies; } eager;
-static struct { long storage, view, edge, result, array, version, exported, base, steps, seen, seen_version, seen_array, seen_node, seen_index; } of; /* offsets of slots */
+static struct {
+  PyObject *tensor, *storage, *view, *zero, *single, *varies;
+} eager;
+static struct {
+  long storage, view, edge, result, array, version, exported, base, steps, seen, seen_version, seen_array, seen_node,
+      seen_index;
+} of; /* offsets of slots */
 
 #define OF(x, slot) (*(PyObject **)((char *)(x) + of.slot))
 
 static PyObject *wrapped(PyObject *array, PyObject *node, long result) {
-  PyObject *tensor = PyType_GenericAlloc((PyTypeObject *)eager.tensor, 0), *storage = PyType_GenericAlloc((PyTypeObject *)eager.storage, 0);
-  OF(storage, array) = keep(array), OF(storage, version) = keep(eager.zero), OF(storage, exported) = keep(&_Py_NoneStruct);
+  PyObject *tensor = PyType_GenericAlloc((PyTypeObject *)eager.tensor, 0),
+           *storage = PyType_GenericAlloc((PyTypeObject *)eager.storage, 0);
+  OF(storage, array) = keep(array), OF(storage, version) = keep(eager.zero),
+              OF(storage, exported) = keep(&_Py_NoneStruct);
   OF(tensor, storage) = storage, OF(tensor, view) = keep(&_Py_NoneStruct);
   OF(tensor, edge) = keep(node), OF(tensor, result) = PyLong_FromLong(result);
   return tensor;
@@ -890,13 +1065,17 @@ static PyObject *wrapped(PyObject *array, PyObject *node, long result) {
 
 static PyObject *new_node(PyObject *info, PyObject *edges, PyObject *operands, PyObject *values, PyObject *order) {
   PyObject *node = PyType_GenericAlloc((PyTypeObject *)tape.node, 0);
-  ON(node, taped) = keep(info), ON(node, edges) = keep(edges), ON(node, operands) = keep(operands), ON(node, values) = keep(values);
+  ON(node, taped) = keep(info), ON(node, edges) = keep(edges), ON(node, operands) = keep(operands),
+           ON(node, values) = keep(values);
   ON(node, hooks) = keep(&_Py_NoneStruct), ON(node, order) = PyIter_Next(order);
   return node;
 }
 
-/* What a tensor is now: its array, its node (None where it needs no gradient) and the number of its result, all borrowed */
-typedef struct { PyObject *array, *node, *index; } Now;
+/* What a tensor is now: its array, its node (None where it needs no gradient) and the number of its result, all
+ * borrowed */
+typedef struct {
+  PyObject *array, *node, *index;
+} Now;
 
 /* 0 for a view whose base has changed since it was looked at */
 static int now(PyObject *x, Now *state) {
@@ -904,11 +1083,12 @@ static int now(PyObject *x, Now *state) {
   *state = (Now){OF(storage, array), OF(x, edge), OF(x, result)};
   if (view == &_Py_NoneStruct) return 1;
   *state = (Now){OF(view, seen_array), OF(view, seen_node), OF(view, seen_index)};
-  return PyLong_AsLongLong(OF(view, seen_version)) == PyLong_AsLongLong(OF(storage, version)) && OF(view, seen) == OF(OF(view, base), edge) &&
-         OF(storage, exported) == &_Py_NoneStruct;
+  return PyLong_AsLongLong(OF(view, seen_version)) == PyLong_AsLongLong(OF(storage, version)) &&
+         OF(view, seen) == OF(OF(view, base), edge) && OF(storage, exported) == &_Py_NoneStruct;
 }
 
-/* Arrays and numbers of the operands, and the edges of those that require grad; 0 where one has to be refreshed.  `varying` gets their bits */
+/* Arrays and numbers of the operands, and the edges of those that require grad; 0 where one has to be refreshed.
+ * `varying` gets their bits */
 static PyObject *operand_values(PyObject *operands, int tracked, PyObject *edges, long *varying) {
   const long n = PySequence_Size(operands);
   PyObject *values = PyList_New(n);
@@ -916,7 +1096,11 @@ static PyObject *operand_values(PyObject *operands, int tracked, PyObject *edges
     PyObject *x = PySequence_GetItem(operands, i), *value = x;
     if (PyType_IsSubtype(x->type, (PyTypeObject *)eager.tensor)) {
       Now state;
-      if (n > 60 || !now(x, &state)) { Py_DecRef(x); Py_DecRef(values); return 0; }
+      if (n > 60 || !now(x, &state)) {
+        Py_DecRef(x);
+        Py_DecRef(values);
+        return 0;
+      }
       value = keep(state.array);
       if (tracked && state.node != &_Py_NoneStruct) {
         PyObject *edge = PyTuple_Pack(2, state.node, state.index);
@@ -943,23 +1127,30 @@ static PyObject *recorded(PyObject *recorder, PyObject *function, PyObject *stat
   return hit;
 }
 
-/* apply(recorder, function, operands, static, tracked, order) -> tensor, or tuple of tensors, or None where Python has to do it */
+/* apply(recorder, function, operands, static, tracked, order) -> tensor, or tuple of tensors, or None where Python has
+ * to do it */
 static PyObject *apply(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 6) return fail("apply: expected 6 arguments");
   PyObject *edges = PyList_New(0), *result = 0;
   long varying = 0;
   PyObject *values = operand_values(args[2], args[4] == &_Py_TrueStruct, edges, &varying);
-  if (!values) { Py_DecRef(edges); return nothing(); }
+  if (!values) {
+    Py_DecRef(edges);
+    return nothing();
+  }
   PyObject *hit = recorded(args[0], args[1], args[3], values, varying);
   if (hit == &_Py_NoneStruct) result = keep(hit);
   if (hit && hit != &_Py_NoneStruct) {
-    PyObject *outs = PyTuple_GetItem(hit, 0), *info = PyTuple_GetItem(hit, 1), *varies = varying ? get(info, eager.varies) : 0;
+    PyObject *outs = PyTuple_GetItem(hit, 0), *info = PyTuple_GetItem(hit, 1),
+             *varies = varying ? get(info, eager.varies) : 0;
     PyObject *node = varying ? new_node(info, edges, values, outs, args[5]) : keep(&_Py_NoneStruct);
     const long n = varies ? PyTuple_Size(varies) : PyList_Size(outs);
     PyObject *tensors = PyTuple_New(n);
     for (long i = 0; i < n; i++)
-      PyTuple_SetItem(tensors, i, wrapped(PyList_GetItem(outs, i), varies && PyTuple_GetItem(varies, i) == &_Py_TrueStruct ? node : &_Py_NoneStruct, i));
+      PyTuple_SetItem(tensors, i,
+          wrapped(PyList_GetItem(outs, i),
+              varies && PyTuple_GetItem(varies, i) == &_Py_TrueStruct ? node : &_Py_NoneStruct, i));
     result = get(info, eager.single) == &_Py_TrueStruct ? keep(PyTuple_GetItem(tensors, 0)) : keep(tensors);
     Py_DecRef(tensors), Py_DecRef(node);
   }
@@ -968,14 +1159,18 @@ static PyObject *apply(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
-/* ---- Operations of functional reverse mode whose record is a hit, see `TapeTrace` in transforms/tape/trace.py, which says what they mean ---- */
+/* ---- Operations of functional reverse mode whose record is a hit, see `TapeTrace` in transforms/tape/trace.py, which
+ * says what they mean ---- */
 
 static PyObject *tracer;
-static struct { long trace, source, aval, primal, node, index; } in; /* offsets of slots of tracers */
+static struct {
+  long trace, source, aval, primal, node, index;
+} in; /* offsets of slots of tracers */
 
 #define IN(x, slot) (*(PyObject **)((char *)(x) + in.slot))
 
-/* follow(recorder, trace, function, operands, static, order) -> list of tracers and arrays, or None where Python has to do it */
+/* follow(recorder, trace, function, operands, static, order) -> list of tracers and arrays, or None where Python has to
+ * do it */
 static PyObject *follow(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 6) return fail("follow: expected 6 arguments");
@@ -1006,7 +1201,8 @@ static PyObject *follow(PyObject *self, PyObject *const *args, long count) {
       PyObject *out = keep(PyList_GetItem(outs, i));
       if (PyTuple_GetItem(varies, i) == &_Py_TrueStruct) {
         PyObject *t = PyType_GenericAlloc((PyTypeObject *)tracer, 0);
-        IN(t, trace) = keep(args[1]), IN(t, source) = keep(&_Py_NoneStruct), IN(t, aval) = PyObject_GetAttr(out, s_aval), IN(t, primal) = out;
+        IN(t, trace) = keep(args[1]), IN(t, source) = keep(&_Py_NoneStruct),
+              IN(t, aval) = PyObject_GetAttr(out, s_aval), IN(t, primal) = out;
         IN(t, node) = keep(node), IN(t, index) = PyLong_FromLong(i);
         out = t;
       }
@@ -1025,26 +1221,34 @@ static PyObject *following(PyObject *self, PyObject *const *args, long count) {
   if (count != 2) return fail("following: expected 2 arguments");
   const long size = PyLong_AsLong(args[1]);
   tracer = keep((PyObject *)args[0]->type);
-  in.trace = offset_of(args[0], size, "_trace"), in.source = offset_of(args[0], size, "source"), in.aval = offset_of(args[0], size, "aval");
-  in.primal = offset_of(args[0], size, "primal"), in.node = offset_of(args[0], size, "node"), in.index = offset_of(args[0], size, "index");
+  in.trace = offset_of(args[0], size, "_trace"), in.source = offset_of(args[0], size, "source"),
+  in.aval = offset_of(args[0], size, "aval");
+  in.primal = offset_of(args[0], size, "primal"), in.node = offset_of(args[0], size, "node"),
+  in.index = offset_of(args[0], size, "index");
   long all = tape.node != 0;
   for (unsigned i = 0; i < sizeof in / sizeof(long); i++) all = all && ((long *)&in)[i];
   return PyLong_FromLong(all);
 }
 
-/* The view of `x` through a further step, of which `array` is the value and `node` the edge; takes the reference to `node` */
+/* The view of `x` through a further step, of which `array` is the value and `node` the edge; takes the reference to
+ * `node` */
 static PyObject *seen_through(PyObject *x, PyObject *step, PyObject *array, PyObject *node) {
-  PyObject *parent = OF(x, view), *base = parent == &_Py_NoneStruct ? x : OF(parent, base), *storage = OF(x, storage), *last = PyTuple_Pack(1, step);
-  PyObject *view = PyType_GenericAlloc((PyTypeObject *)eager.view, 0), *tensor = PyType_GenericAlloc((PyTypeObject *)eager.tensor, 0);
+  PyObject *parent = OF(x, view), *base = parent == &_Py_NoneStruct ? x : OF(parent, base), *storage = OF(x, storage),
+           *last = PyTuple_Pack(1, step);
+  PyObject *view = PyType_GenericAlloc((PyTypeObject *)eager.view, 0),
+           *tensor = PyType_GenericAlloc((PyTypeObject *)eager.tensor, 0);
   OF(view, steps) = parent == &_Py_NoneStruct ? keep(last) : PySequence_Concat(OF(parent, steps), last);
-  OF(view, base) = keep(base), OF(view, seen_version) = keep(OF(storage, version)), OF(view, seen) = keep(OF(base, edge));
+  OF(view, base) = keep(base), OF(view, seen_version) = keep(OF(storage, version)),
+           OF(view, seen) = keep(OF(base, edge));
   OF(view, seen_array) = keep(array), OF(view, seen_node) = node, OF(view, seen_index) = keep(eager.zero);
-  OF(tensor, storage) = keep(storage), OF(tensor, view) = view, OF(tensor, edge) = keep(&_Py_NoneStruct), OF(tensor, result) = keep(eager.zero);
+  OF(tensor, storage) = keep(storage), OF(tensor, view) = view, OF(tensor, edge) = keep(&_Py_NoneStruct),
+             OF(tensor, result) = keep(eager.zero);
   Py_DecRef(last);
   return tensor;
 }
 
-/* see(recorder, tensor, step, tracked, order) -> view of a tensor through a step (read, write, numpy, static, numbers), or None where Python has to do it */
+/* see(recorder, tensor, step, tracked, order) -> view of a tensor through a step (read, write, numpy, static, numbers),
+ * or None where Python has to do it */
 static PyObject *see(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 5) return fail("see: expected 5 arguments");
@@ -1052,7 +1256,8 @@ static PyObject *see(PyObject *self, PyObject *const *args, long count) {
   Now state;
   if (!PyType_IsSubtype(x->type, (PyTypeObject *)eager.tensor) || !now(x, &state)) return nothing();
   const long varying = state.node != &_Py_NoneStruct, n = PyTuple_Size(numbers);
-  if (varying && (args[3] != &_Py_TrueStruct || (OF(x, view) != &_Py_NoneStruct && OF(x, edge) != &_Py_NoneStruct))) return nothing(); /* also of a leaf that is a view */
+  if (varying && (args[3] != &_Py_TrueStruct || (OF(x, view) != &_Py_NoneStruct && OF(x, edge) != &_Py_NoneStruct)))
+    return nothing(); /* also of a leaf that is a view */
   PyObject *values = PyList_New(n + 1);
   PyList_SetItem(values, 0, keep(state.array));
   for (long i = 0; i < n; i++) PyList_SetItem(values, i + 1, keep(PyTuple_GetItem(numbers, i)));
@@ -1075,14 +1280,17 @@ static PyObject *see(PyObject *self, PyObject *const *args, long count) {
 }
 
 /* Whether a cell may be given a pending array without Python: nobody shares its memory */
-static int plain_cell(PyObject *cell) { return OF(cell, exported) == &_Py_NoneStruct && (PyObject *)OF(cell, array)->type == known.array; }
+static int plain_cell(PyObject *cell) {
+  return OF(cell, exported) == &_Py_NoneStruct && (PyObject *)OF(cell, array)->type == known.array;
+}
 
 /* Put a pending array of this segment into a plain cell, whose old one the journal remembers; 0 with an error */
 static int put_cell(PyObject *segment, PyObject *journal, PyObject *cell, PyObject *array) {
   if (!PyDict_GetItemWithError(journal, cell)) {
     PyObject *old = OF(cell, array);
     const long long slot = PyLong_AsLongLong(FIELD(old, mark)) - PyLong_AsLongLong(FIELD(segment, base));
-    const int here = slot >= 0 && slot < PyList_Size(FIELD(segment, values)) && PyList_GetItem(FIELD(segment, values), slot) == old;
+    const int here =
+        slot >= 0 && slot < PyList_Size(FIELD(segment, values)) && PyList_GetItem(FIELD(segment, values), slot) == old;
     PyObject *entry = here ? PyLong_FromLongLong(slot) : keep(old);
     const int failed = PyDict_SetItem(journal, cell, entry);
     Py_DecRef(entry);
@@ -1093,7 +1301,8 @@ static int put_cell(PyObject *segment, PyObject *journal, PyObject *cell, PyObje
   return 1;
 }
 
-/* put(segment, journal, cells, arrays) -> how many cells, from the first, got their array: it stops at one that Python has to look at */
+/* put(segment, journal, cells, arrays) -> how many cells, from the first, got their array: it stops at one that Python
+ * has to look at */
 static PyObject *put_all(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 4) return fail("put: expected 4 arguments");
@@ -1107,17 +1316,19 @@ static PyObject *put_all(PyObject *self, PyObject *const *args, long count) {
   return PyErr_Occurred() ? 0 : PyLong_FromLong(i);
 }
 
-/* change(recorder, function, operands, static, tracked, order) -> True where the first operand has taken the value of the result, which has its type; the result
- * where it has another one; None where Python has to do it */
+/* change(recorder, function, operands, static, tracked, order) -> True where the first operand has taken the value of
+ * the result, which has its type; the result where it has another one; None where Python has to do it */
 static PyObject *change(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 6) return fail("change: expected 6 arguments");
   PyObject *x = PyTuple_GetItem(args[2], 0), *storage = OF(x, storage), *result = 0;
   const int tracked = args[4] == &_Py_TrueStruct;
-  if (OF(x, view) != &_Py_NoneStruct || !plain_cell(storage) || (tracked && (PyObject *)OF(x, edge)->type == tape.leaf)) return nothing();
+  if (OF(x, view) != &_Py_NoneStruct || !plain_cell(storage) || (tracked && (PyObject *)OF(x, edge)->type == tape.leaf))
+    return nothing();
   PyObject *edges = PyList_New(0);
   long varying = 0;
-  PyObject *values = operand_values(args[2], tracked, edges, &varying), *hit = values ? recorded(args[0], args[1], args[3], values, varying) : nothing();
+  PyObject *values = operand_values(args[2], tracked, edges, &varying),
+           *hit = values ? recorded(args[0], args[1], args[3], values, varying) : nothing();
   if (hit == &_Py_NoneStruct) result = keep(hit);
   if (hit && hit != &_Py_NoneStruct) {
     PyObject *outs = PyTuple_GetItem(hit, 0), *info = PyTuple_GetItem(hit, 1), *array = PyList_GetItem(outs, 0);
@@ -1136,14 +1347,18 @@ static PyObject *change(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
-static struct { PyObject *recorders, *running, *grad_mode, *order, *finish, *recorder, *plain, *enabled, *dtype, *shape; } ways;
+static struct {
+  PyObject *recorders, *running, *grad_mode, *order, *finish, *recorder, *plain, *enabled, *dtype, *shape;
+} ways;
 
-/* copied(ndarray, avals by dtype and shape) -> a tensor with its values in memory of the pool; None where the type is not known yet, or the ndarray not in row-major order */
+/* copied(ndarray, avals by dtype and shape) -> a tensor with its values in memory of the pool; None where the type is
+ * not known yet, or the ndarray not in row-major order */
 static PyObject *copied(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 2) return fail("copied: expected 2 arguments");
   if ((PyObject *)args[0]->type != known.ndarray) return nothing();
-  PyObject *dtype = PyObject_GetAttr(args[0], ways.dtype), *shape = PyObject_GetAttr(args[0], ways.shape), *key = dtype && shape ? PyTuple_Pack(2, dtype, shape) : 0;
+  PyObject *dtype = PyObject_GetAttr(args[0], ways.dtype), *shape = PyObject_GetAttr(args[0], ways.shape),
+           *key = dtype && shape ? PyTuple_Pack(2, dtype, shape) : 0;
   PyObject *aval = key ? PyDict_GetItemWithError(args[1], key) : 0, *result = 0;
   Py_buffer view = {.obj = 0};
   if (aval && !PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE)) {
@@ -1167,17 +1382,25 @@ static PyObject *copied(PyObject *self, PyObject *const *args, long count) {
 /* ---- Methods of tensors that are one recorded function: a hit takes no Python at all ---- */
 
 enum { METHODS = 96 };
-static struct { PyObject *function, *statics, *otherwise; long others; PyMethodDef definition; } methods_of[METHODS];
+static struct {
+  PyObject *function, *statics, *otherwise;
+  long others;
+  PyMethodDef definition;
+} methods_of[METHODS];
 static int method_count;
 
-static int is_number(PyObject *x) { return (PyObject *)x->type == (PyObject *)&PyFloat_Type || (PyObject *)x->type == (PyObject *)&PyLong_Type; }
+static int is_number(PyObject *x) {
+  return (PyObject *)x->type == (PyObject *)&PyFloat_Type || (PyObject *)x->type == (PyObject *)&PyLong_Type;
+}
 
 /* The result, None where Python has to do it, or 0 and an error */
 static PyObject *tried(int k, PyObject *x, PyObject *const *args, long count) {
-  PyObject *recorder = PyObject_GetAttr(ways.recorders, ways.recorder), *inside = recorder ? PyObject_CallNoArgs(ways.running) : 0, *result = 0;
+  PyObject *recorder = PyObject_GetAttr(ways.recorders, ways.recorder),
+           *inside = recorder ? PyObject_CallNoArgs(ways.running) : 0, *result = 0;
   if (inside && (inside != &_Py_NoneStruct || get(recorder, ways.plain) != &_Py_TrueStruct)) result = nothing();
   else if (inside) {
-    PyObject *operands = count ? PyTuple_Pack(2, x, args[0]) : PyTuple_Pack(1, x), *tracked = get(ways.grad_mode, ways.enabled);
+    PyObject *operands = count ? PyTuple_Pack(2, x, args[0]) : PyTuple_Pack(1, x),
+             *tracked = get(ways.grad_mode, ways.enabled);
     PyObject *const given[] = {recorder, methods_of[k].function, operands, methods_of[k].statics, tracked, ways.order};
     result = PyTuple_Size(methods_of[k].statics) ? apply(0, given, 6) : change(0, given, 6);
     Py_DecRef(operands);
@@ -1190,12 +1413,19 @@ static PyObject *tried(int k, PyObject *x, PyObject *const *args, long count) {
 static PyObject *call_method(int k, PyObject *x, PyObject *const *args, long count, PyObject *names) {
   const long named = names ? PyTuple_Size(names) : 0;
   const int plain = !named && count == methods_of[k].others && (PyObject *)x->type == eager.tensor;
-  if (plain && (!count || is_number(args[0]) || ((PyObject *)args[0]->type == eager.tensor && (args[0] == x || OF(args[0], storage) != OF(x, storage))))) {
+  if (plain &&
+      (!count || is_number(args[0]) ||
+          ((PyObject *)args[0]->type == eager.tensor && (args[0] == x || OF(args[0], storage) != OF(x, storage))))) {
     PyObject *const type = PyTuple_Size(methods_of[k].statics) ? PyTuple_GetItem(methods_of[k].statics, 0) : 0;
     Now state;
-    if (type && now(x, &state) && (PyObject *)state.array->type == known.array && get(FIELD(state.array, aval), ways.dtype) == type) return keep(x); /* it has that dtype */
+    if (type && now(x, &state) && (PyObject *)state.array->type == known.array &&
+        get(FIELD(state.array, aval), ways.dtype) == type)
+      return keep(x); /* it has that dtype */
     PyObject *result = tried(k, x, args, count);
-    if (result == &_Py_TrueStruct) { Py_DecRef(result); return keep(x); }
+    if (result == &_Py_TrueStruct) {
+      Py_DecRef(result);
+      return keep(x);
+    }
     if (!result || (type && result != &_Py_NoneStruct)) return result;
     if (result != &_Py_NoneStruct) { /* of another type: it has to be fitted */
       PyObject *fitted = PyObject_CallFunctionObjArgs(ways.finish, x, result, (PyObject *)0);
@@ -1211,35 +1441,49 @@ static PyObject *call_method(int k, PyObject *x, PyObject *const *args, long cou
   return PyObject_Vectorcall(methods_of[k].otherwise, all, (size_t)count + 1, names);
 }
 
-#define FDL_METHOD(k) static PyObject *method_##k(PyObject *x, PyObject *const *args, long count, PyObject *names) { return call_method(0x##k, x, args, count, names); }
-#define FDL_METHODS(a) FDL_METHOD(a##0) FDL_METHOD(a##1) FDL_METHOD(a##2) FDL_METHOD(a##3) FDL_METHOD(a##4) FDL_METHOD(a##5) FDL_METHOD(a##6) FDL_METHOD(a##7) \
-  FDL_METHOD(a##8) FDL_METHOD(a##9) FDL_METHOD(a##A) FDL_METHOD(a##B) FDL_METHOD(a##C) FDL_METHOD(a##D) FDL_METHOD(a##E) FDL_METHOD(a##F)
-FDL_METHODS(0) FDL_METHODS(1) FDL_METHODS(2) FDL_METHODS(3) FDL_METHODS(4) FDL_METHODS(5)
-#define FDL_NAMES(a) (void *)method_##a##0, (void *)method_##a##1, (void *)method_##a##2, (void *)method_##a##3, (void *)method_##a##4, (void *)method_##a##5, \
-  (void *)method_##a##6, (void *)method_##a##7, (void *)method_##a##8, (void *)method_##a##9, (void *)method_##a##A, (void *)method_##a##B, (void *)method_##a##C, \
-  (void *)method_##a##D, (void *)method_##a##E, (void *)method_##a##F
-static void *const method_functions[METHODS] = {FDL_NAMES(0), FDL_NAMES(1), FDL_NAMES(2), FDL_NAMES(3), FDL_NAMES(4), FDL_NAMES(5)};
+#define FDL_METHOD(k)                                                                            \
+  static PyObject *method_##k(PyObject *x, PyObject *const *args, long count, PyObject *names) { \
+    return call_method(0x##k, x, args, count, names);                                            \
+  }
+#define FDL_METHODS(a)                                                                                      \
+  FDL_METHOD(a##0)                                                                                          \
+  FDL_METHOD(a##1) FDL_METHOD(a##2) FDL_METHOD(a##3) FDL_METHOD(a##4) FDL_METHOD(a##5) FDL_METHOD(a##6)     \
+      FDL_METHOD(a##7) FDL_METHOD(a##8) FDL_METHOD(a##9) FDL_METHOD(a##A) FDL_METHOD(a##B) FDL_METHOD(a##C) \
+          FDL_METHOD(a##D) FDL_METHOD(a##E) FDL_METHOD(a##F)
+FDL_METHODS(0)
+FDL_METHODS(1) FDL_METHODS(2) FDL_METHODS(3) FDL_METHODS(4) FDL_METHODS(5)
+#define FDL_NAMES(a)                                                                                                 \
+  (void *)method_##a##0, (void *)method_##a##1, (void *)method_##a##2, (void *)method_##a##3, (void *)method_##a##4, \
+      (void *)method_##a##5, (void *)method_##a##6, (void *)method_##a##7, (void *)method_##a##8,                    \
+      (void *)method_##a##9, (void *)method_##a##A, (void *)method_##a##B, (void *)method_##a##C,                    \
+      (void *)method_##a##D, (void *)method_##a##E, (void *)method_##a##F
+    static void *const method_functions[METHODS] = {
+        FDL_NAMES(0), FDL_NAMES(1), FDL_NAMES(2), FDL_NAMES(3), FDL_NAMES(4), FDL_NAMES(5)};
 
 /* ways(recorders, what gives the trace that runs, grad mode, order, finish): what all methods ask */
 static PyObject *learn_ways(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 5) return fail("ways: expected 5 arguments");
-  ways.recorders = keep(args[0]), ways.running = keep(args[1]), ways.grad_mode = keep(args[2]), ways.order = keep(args[3]), ways.finish = keep(args[4]);
-  ways.recorder = PyUnicode_InternFromString("recorder"), ways.plain = PyUnicode_InternFromString("plain"), ways.enabled = PyUnicode_InternFromString("enabled");
+  ways.recorders = keep(args[0]), ways.running = keep(args[1]), ways.grad_mode = keep(args[2]),
+  ways.order = keep(args[3]), ways.finish = keep(args[4]);
+  ways.recorder = PyUnicode_InternFromString("recorder"), ways.plain = PyUnicode_InternFromString("plain"),
+  ways.enabled = PyUnicode_InternFromString("enabled");
   ways.dtype = PyUnicode_InternFromString("dtype"), ways.shape = PyUnicode_InternFromString("shape");
   return nothing();
 }
 
-/* method(name, function, static, number of other operands, otherwise) -> a method of tensors: in place, or with static parameters, a dtype, a conversion; None where
- * there are too many */
+/* method(name, function, static, number of other operands, otherwise) -> a method of tensors: in place, or with static
+ * parameters, a dtype, a conversion; None where there are too many */
 static PyObject *make_method(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 5) return fail("method: expected 5 arguments");
   if (method_count == METHODS) return nothing();
   const int k = method_count++;
-  methods_of[k].function = keep(args[1]), methods_of[k].statics = keep(args[2]), methods_of[k].others = PyLong_AsLong(args[3]), methods_of[k].otherwise = keep(args[4]);
+  methods_of[k].function = keep(args[1]), methods_of[k].statics = keep(args[2]),
+  methods_of[k].others = PyLong_AsLong(args[3]), methods_of[k].otherwise = keep(args[4]);
   keep(args[0]); /* its text is the method's name */
-  methods_of[k].definition = (PyMethodDef){PyUnicode_AsUTF8AndSize(args[0], 0), method_functions[k], METH_FASTCALL | METH_KEYWORDS, 0};
+  methods_of[k].definition =
+      (PyMethodDef){PyUnicode_AsUTF8AndSize(args[0], 0), method_functions[k], METH_FASTCALL | METH_KEYWORDS, 0};
   return PyDescr_NewMethod((PyTypeObject *)eager.tensor, &methods_of[k].definition);
 }
 
@@ -1249,13 +1493,18 @@ static PyObject *tensors(PyObject *self, PyObject *const *args, long count) {
   if (count != 6) return fail("tensors: expected 6 arguments");
   const long view = PyLong_AsLong(args[5]);
   eager.view = keep((PyObject *)args[4]->type), of.steps = offset_of(args[4], view, "steps");
-  of.base = offset_of(args[4], view, "base"), of.seen = offset_of(args[4], view, "seen"), of.seen_version = offset_of(args[4], view, "version");
-  of.seen_array = offset_of(args[4], view, "array"), of.seen_node = offset_of(args[4], view, "node"), of.seen_index = offset_of(args[4], view, "index");
+  of.base = offset_of(args[4], view, "base"), of.seen = offset_of(args[4], view, "seen"),
+  of.seen_version = offset_of(args[4], view, "version");
+  of.seen_array = offset_of(args[4], view, "array"), of.seen_node = offset_of(args[4], view, "node"),
+  of.seen_index = offset_of(args[4], view, "index");
   const long tensor = PyLong_AsLong(args[1]), storage = PyLong_AsLong(args[3]);
-  eager.tensor = keep((PyObject *)args[0]->type), eager.storage = keep((PyObject *)args[2]->type), eager.zero = PyLong_FromLong(0);
+  eager.tensor = keep((PyObject *)args[0]->type), eager.storage = keep((PyObject *)args[2]->type),
+  eager.zero = PyLong_FromLong(0);
   eager.single = PyUnicode_InternFromString("single"), eager.varies = PyUnicode_InternFromString("varies");
-  of.storage = offset_of(args[0], tensor, "_storage"), of.view = offset_of(args[0], tensor, "_view"), of.edge = offset_of(args[0], tensor, "_edge");
-  of.result = offset_of(args[0], tensor, "_result"), of.array = offset_of(args[2], storage, "array"), of.version = offset_of(args[2], storage, "version");
+  of.storage = offset_of(args[0], tensor, "_storage"), of.view = offset_of(args[0], tensor, "_view"),
+  of.edge = offset_of(args[0], tensor, "_edge");
+  of.result = offset_of(args[0], tensor, "_result"), of.array = offset_of(args[2], storage, "array"),
+  of.version = offset_of(args[2], storage, "version");
   of.exported = offset_of(args[2], storage, "exported");
   long all = tape.node != 0;
   for (unsigned i = 0; i < sizeof of / sizeof(long); i++) all = all && ((long *)&of)[i];
@@ -1268,28 +1517,38 @@ static PyObject *taping(PyObject *self, PyObject *const *args, long count) {
   if (count != 5) return fail("taping: expected 5 arguments");
   const long node = PyLong_AsLong(args[1]), taped = PyLong_AsLong(args[3]);
   tape.node = keep((PyObject *)args[0]->type), tape.leaf = keep(args[4]), tape.given = PyTuple_Pack(1, &_Py_TrueStruct);
-  tape.busy = PyUnicode_InternFromString("busy"), tape.segment = PyUnicode_InternFromString("segment"), tape.journal = PyUnicode_InternFromString("journal");
-  s_order = PyUnicode_InternFromString("order"), s_taped = PyUnicode_InternFromString("taped"), s_count = PyUnicode_InternFromString("count");
-  on.edges = offset_of(args[0], node, "edges"), on.hooks = offset_of(args[0], node, "hooks"), on.operands = offset_of(args[0], node, "operands");
-  on.order = offset_of(args[0], node, "order"), on.taped = offset_of(args[0], node, "taped"), on.values = offset_of(args[0], node, "values");
-  on.sources = offset_of(args[2], taped, "sources"), on.count = offset_of(args[2], taped, "count"), on.varies = offset_of(args[2], taped, "varies");
+  tape.busy = PyUnicode_InternFromString("busy"), tape.segment = PyUnicode_InternFromString("segment"),
+  tape.journal = PyUnicode_InternFromString("journal");
+  s_order = PyUnicode_InternFromString("order"), s_taped = PyUnicode_InternFromString("taped"),
+  s_count = PyUnicode_InternFromString("count");
+  on.edges = offset_of(args[0], node, "edges"), on.hooks = offset_of(args[0], node, "hooks"),
+  on.operands = offset_of(args[0], node, "operands");
+  on.order = offset_of(args[0], node, "order"), on.taped = offset_of(args[0], node, "taped"),
+  on.values = offset_of(args[0], node, "values");
+  on.sources = offset_of(args[2], taped, "sources"), on.count = offset_of(args[2], taped, "count"),
+  on.varies = offset_of(args[2], taped, "varies");
   long all = 1;
   for (unsigned i = 0; i < sizeof on / sizeof(long); i++) all = all && ((long *)&on)[i];
   return PyLong_FromLong(all);
 }
 
-/* recording(ndarray type, tokens of float, int, bool, probes of segment, node, aval, literal with their sizes) -> whether `bind` can be used */
+/* recording(ndarray type, tokens of float, int, bool, probes of segment, node, aval, literal with their sizes) ->
+ * whether `bind` can be used */
 static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 12) return fail("recording: expected 12 arguments");
-  known.ndarray = keep(args[0]), known.float_token = keep(args[1]), known.int_token = keep(args[2]), known.bool_token = keep(args[3]);
+  known.ndarray = keep(args[0]), known.float_token = keep(args[1]), known.int_token = keep(args[2]),
+  known.bool_token = keep(args[3]);
   PyObject *segment = args[4], *node = args[6], *aval = args[8], *literal = args[10];
   long size[5];
   for (int i = 1; i < 5; i++) size[i] = PyLong_AsLong(args[3 + 2 * i]);
   known.literal = keep((PyObject *)literal->type);
-  at.node = offset_of(segment, size[1], "node"), at.base = offset_of(segment, size[1], "base"), at.values = offset_of(segment, size[1], "values");
-  at.children = offset_of(node, size[2], "children"), at.over = offset_of(node, size[2], "over"), at.first = offset_of(node, size[2], "first");
-  at.out_avals = offset_of(node, size[2], "out_avals"), at.info = offset_of(node, size[2], "info"), at.token = offset_of(aval, size[3], "token");
+  at.node = offset_of(segment, size[1], "node"), at.base = offset_of(segment, size[1], "base"),
+  at.values = offset_of(segment, size[1], "values");
+  at.children = offset_of(node, size[2], "children"), at.over = offset_of(node, size[2], "over"),
+  at.first = offset_of(node, size[2], "first");
+  at.out_avals = offset_of(node, size[2], "out_avals"), at.info = offset_of(node, size[2], "info"),
+  at.token = offset_of(aval, size[3], "token");
   at.number = offset_of(literal, size[4], "number"), at.literal_aval = offset_of(literal, size[4], "aval");
   long all = 1;
   for (unsigned i = 0; i < sizeof at / sizeof(long); i++) all = all && ((long *)&at)[i];
@@ -1297,30 +1556,30 @@ static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
 }
 
 static PyMethodDef methods[] = {
-  {"load", (void *)load, METH_O, 0},
-  {"products", (void *)products, METH_FASTCALL, 0},
-  {"arrays", (void *)learn_arrays, METH_FASTCALL, 0},
-  {"bind", (void *)bind, METH_FASTCALL, 0},
-  {"recording", (void *)recording, METH_FASTCALL, 0},
-  {"held", (void *)held, METH_FASTCALL, 0},
-  {"prune", (void *)prune, METH_O, 0},
-  {"rows", (void *)rows, METH_FASTCALL, 0},
-  {"within", (void *)within, METH_FASTCALL, 0},
-  {"steps", (void *)steps, METH_FASTCALL, 0},
-  {"taping", (void *)taping, METH_FASTCALL, 0},
-  {"follow", (void *)follow, METH_FASTCALL, 0},
-  {"following", (void *)following, METH_FASTCALL, 0},
-  {"apply", (void *)apply, METH_FASTCALL, 0},
-  {"change", (void *)change, METH_FASTCALL, 0},
-  {"ways", (void *)learn_ways, METH_FASTCALL, 0},
-  {"method", (void *)make_method, METH_FASTCALL, 0},
-  {"copied", (void *)copied, METH_FASTCALL, 0},
-  {"see", (void *)see, METH_FASTCALL, 0},
-  {"tensors", (void *)tensors, METH_FASTCALL, 0},
-  {"put", (void *)put_all, METH_FASTCALL, 0},
-  {"program", (void *)make_program, METH_FASTCALL, 0},
-  {"set_threads", (void *)set_threads, METH_O, 0},
-  {0, 0, 0, 0},
+    {"load", (void *)load, METH_O, 0},
+    {"products", (void *)products, METH_FASTCALL, 0},
+    {"arrays", (void *)learn_arrays, METH_FASTCALL, 0},
+    {"bind", (void *)bind, METH_FASTCALL, 0},
+    {"recording", (void *)recording, METH_FASTCALL, 0},
+    {"held", (void *)held, METH_FASTCALL, 0},
+    {"prune", (void *)prune, METH_O, 0},
+    {"rows", (void *)rows, METH_FASTCALL, 0},
+    {"within", (void *)within, METH_FASTCALL, 0},
+    {"steps", (void *)steps, METH_FASTCALL, 0},
+    {"taping", (void *)taping, METH_FASTCALL, 0},
+    {"follow", (void *)follow, METH_FASTCALL, 0},
+    {"following", (void *)following, METH_FASTCALL, 0},
+    {"apply", (void *)apply, METH_FASTCALL, 0},
+    {"change", (void *)change, METH_FASTCALL, 0},
+    {"ways", (void *)learn_ways, METH_FASTCALL, 0},
+    {"method", (void *)make_method, METH_FASTCALL, 0},
+    {"copied", (void *)copied, METH_FASTCALL, 0},
+    {"see", (void *)see, METH_FASTCALL, 0},
+    {"tensors", (void *)tensors, METH_FASTCALL, 0},
+    {"put", (void *)put_all, METH_FASTCALL, 0},
+    {"program", (void *)make_program, METH_FASTCALL, 0},
+    {"set_threads", (void *)set_threads, METH_O, 0},
+    {0, 0, 0, 0},
 };
 static PyModuleDef module = {.base = {.base = {.refcount = 1}}, .name = "fdl_native", .size = -1, .methods = methods};
 

@@ -29,7 +29,9 @@ class Functional(Models):
         return self.repeated(self.jax.jit(lambda t: {k: v * 2 + 1 for k, v in t.items()}), tree)
 
     def eager_add(self, d):
-        return self.repeated(lambda x, y: (x + y).block_until_ready(), self.jnp.asarray(d["x"]), self.jnp.asarray(d["y"]))
+        return self.repeated(
+            lambda x, y: (x + y).block_until_ready(), self.jnp.asarray(d["x"]), self.jnp.asarray(d["y"])
+        )
 
     def eager_gradient(self, d):
         gradient = self.jax.grad(lambda x: (self.jnp.tanh(x) * x).sum())
@@ -56,7 +58,10 @@ class Functional(Models):
                 k2 = slope(*(u + dt / 2 * k for u, k in zip((x, y, z), k1, strict=True)))
                 k3 = slope(*(u + dt / 2 * k for u, k in zip((x, y, z), k2, strict=True)))
                 k4 = slope(*(u + dt * k for u, k in zip((x, y, z), k3, strict=True)))
-                x, y, z = (u + dt / 6 * (a + 2 * b + 2 * c + e) for u, a, b, c, e in zip((x, y, z), k1, k2, k3, k4, strict=True))
+                x, y, z = (
+                    u + dt / 6 * (a + 2 * b + 2 * c + e)
+                    for u, a, b, c, e in zip((x, y, z), k1, k2, k3, k4, strict=True)
+                )
                 return (x, y, z, total + (x * x + y * y + z * z)), None
 
             start = (theta[0], theta[1], theta[2], self.jnp.float32(0))
@@ -74,7 +79,9 @@ class Functional(Models):
             final = self.lax.scan(body, tuple(x[i] for i in range(k)), None, length=steps)[0]
             return sum(v * v for v in final)
 
-        return self.repeated(self.jax.jit(self.jax.grad(loss, (0, 1, 2))), *(self.jnp.asarray(d[name]) for name in ("a", "b", "x")))
+        return self.repeated(
+            self.jax.jit(self.jax.grad(loss, (0, 1, 2))), *(self.jnp.asarray(d[name]) for name in ("a", "b", "x"))
+        )
 
     def rows(self, d, op, gradient):
         x, c, row, w, b = (self.jnp.asarray(d[name]) for name in ("x", "c", "row", "w", "b"))
@@ -102,7 +109,9 @@ class Functional(Models):
                 x = self.jnp.tanh(x) if i < len(sizes) - 2 else x
             return ((x - y) ** 2).mean()
 
-        return self.repeated(self.jax.jit(self.jax.hessian(loss)), *(self.jnp.asarray(d[name]) for name in ("theta", "x", "y")))
+        return self.repeated(
+            self.jax.jit(self.jax.hessian(loss)), *(self.jnp.asarray(d[name]) for name in ("theta", "x", "y"))
+        )
 
     def unrolled(self, d):
         jnp, steps = self.jnp, d["steps"]

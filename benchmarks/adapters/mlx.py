@@ -1,6 +1,8 @@
-"""MLX on the CPU, through the names that the functional adapter is written in; each result is computed before a call returns.
+"""MLX on the CPU, through the names that the functional adapter is written in; each result is computed before a call
+returns.
 
-MLX has no loops of its own: a scan in a compiled function is unrolled, and workloads that are long loops have no method here.
+MLX has no loops of its own: a scan in a compiled function is unrolled, and workloads that are long loops have no method
+here.
 """
 
 import functools
@@ -64,7 +66,9 @@ def max_pool(x, start, op, window, strides, padding):
 
 def attention(q, k, v, is_causal):
     heads_first = [x.transpose(0, 2, 1, 3) for x in (q, k, v)]
-    out = mx.fast.scaled_dot_product_attention(*heads_first, scale=q.shape[-1] ** -0.5, mask="causal" if is_causal else None)
+    out = mx.fast.scaled_dot_product_attention(
+        *heads_first, scale=q.shape[-1] ** -0.5, mask="causal" if is_causal else None
+    )
     return out.transpose(0, 2, 1, 3)
 
 
@@ -76,11 +80,15 @@ class Adapter(Functional):
         vmap=mx.vmap,
         value_and_grad=value_and_grad,
         hessian=hessian,
-        tree_util=types.SimpleNamespace(tree_map=tree_map, tree_flatten=flatten, tree_leaves=lambda tree: flatten(tree)[0], tree_unflatten=unflatten),
+        tree_util=types.SimpleNamespace(
+            tree_map=tree_map, tree_flatten=flatten, tree_leaves=lambda tree: flatten(tree)[0], tree_unflatten=unflatten
+        ),
     )
     jnp = types.SimpleNamespace(**{name: getattr(mx, name) for name in dir(mx) if name[0] != "_"})
     jnp.asarray, jnp.float32 = mx.array, functools.partial(mx.array, dtype=mx.float32)
-    lax = types.SimpleNamespace(rsqrt=mx.rsqrt, stop_gradient=mx.stop_gradient, scan=scan, reduce_window=max_pool, max=None)
+    lax = types.SimpleNamespace(
+        rsqrt=mx.rsqrt, stop_gradient=mx.stop_gradient, scan=scan, reduce_window=max_pool, max=None
+    )
     nn = types.SimpleNamespace(
         relu=mlx.nn.relu,
         sigmoid=mx.sigmoid,

@@ -21,7 +21,9 @@ class Models:
         return x @ p[f"{name}.w"] + p[f"{name}.b"]
 
     def convolution(self, x, w, stride=1, pad=0):
-        return self.lax.conv_general_dilated(x, w, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return self.lax.conv_general_dilated(
+            x, w, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
 
     # Train steps
 
@@ -56,7 +58,9 @@ class Models:
         def step(state, x, y):
             params, slots, aux, t = state
             (value, aux), grads = self.jax.value_and_grad(loss, has_aux=True)(params, aux, x, y)
-            new = [update(*leaf, t) for leaf in zip(tree.tree_leaves(params), tree.tree_leaves(grads), slots, strict=True)]
+            new = [
+                update(*leaf, t) for leaf in zip(tree.tree_leaves(params), tree.tree_leaves(grads), slots, strict=True)
+            ]
             return (tree.tree_unflatten(structure, [p for p, _ in new]), [s for _, s in new], aux, t + 1), value
 
         f = self.jax.jit(step, donate_argnums=0)
@@ -94,7 +98,10 @@ class Models:
     def resnet(self, d):
         jnp, nn, lax = self.jnp, self.nn, self.lax
         specs = {name: (k, stride) for name, _, _, k, stride in resnet_layers()}
-        running = {name: (jnp.zeros(d["params"][f"{name}.norm.w"].shape), jnp.ones(d["params"][f"{name}.norm.w"].shape)) for name in specs}
+        running = {
+            name: (jnp.zeros(d["params"][f"{name}.norm.w"].shape), jnp.ones(d["params"][f"{name}.norm.w"].shape))
+            for name in specs
+        }
 
         def loss(p, running, x, y):
             after = {}
@@ -106,7 +113,10 @@ class Models:
                 var = jnp.square(x - mean).mean((0, 1, 2))
                 count = x.size // x.shape[-1]
                 old_mean, old_var = running[name]
-                after[name] = (lax.stop_gradient(0.9 * old_mean + 0.1 * mean), lax.stop_gradient(0.9 * old_var + 0.1 * var * (count / (count - 1))))
+                after[name] = (
+                    lax.stop_gradient(0.9 * old_mean + 0.1 * mean),
+                    lax.stop_gradient(0.9 * old_var + 0.1 * var * (count / (count - 1))),
+                )
                 return (x - mean) * (lax.rsqrt(var + 1e-5) * p[f"{name}.norm.w"]) + p[f"{name}.norm.b"]
 
             x = nn.relu(layer("stem", x))
@@ -174,7 +184,9 @@ class Models:
         def loss(q, k, v, g):
             return (self.nn.dot_product_attention(q, k, v, is_causal=True) * g).sum()
 
-        return self.repeated(self.jax.jit(self.jax.grad(loss, (0, 1, 2))), *(self.jnp.asarray(d[name]) for name in "qkvg"))
+        return self.repeated(
+            self.jax.jit(self.jax.grad(loss, (0, 1, 2))), *(self.jnp.asarray(d[name]) for name in "qkvg")
+        )
 
     def decode(self, d):
         """Greedy tokens with a cache of keys and values."""
@@ -210,4 +222,6 @@ class Models:
     def per_sample(self, d):
         jax, jnp = self.jax, self.jnp
         f = jax.jit(jax.vmap(jax.grad(lambda p, x, y: self.cross_entropy(self.perceptron(p, x), y)), (None, 0, 0)))
-        return self.repeated(f, jax.tree_util.tree_map(jnp.asarray, d["params"]), jnp.asarray(d["x"]), jnp.asarray(d["y"]))
+        return self.repeated(
+            f, jax.tree_util.tree_map(jnp.asarray, d["params"]), jnp.asarray(d["x"]), jnp.asarray(d["y"])
+        )

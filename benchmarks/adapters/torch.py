@@ -57,7 +57,9 @@ class Adapter(TorchModels):
     def reduce(self, d, op, axis):
         x = torch.tensor(d["x"])
         options = {"unbiased": False} if op == "var" else {}
-        f = self.compiled(lambda x: getattr(torch, op)(x, **options) if axis is None else getattr(torch, op)(x, axis, **options))
+        f = self.compiled(
+            lambda x: getattr(torch, op)(x, **options) if axis is None else getattr(torch, op)(x, axis, **options)
+        )
         return lambda: f(x)
 
     def hessian(self, d):

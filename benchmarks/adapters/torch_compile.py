@@ -1,4 +1,6 @@
-"""PyTorch with torch.compile around functions and models; what it leaves alone (eager calls, loops of Python) has no method of its own here."""
+"""PyTorch with torch.compile around functions and models; what it leaves alone (eager calls, loops of Python) has no
+method of its own here.
+"""
 
 import torch
 from adapters.torch import Adapter as Eager

@@ -80,7 +80,10 @@ class TorchModels:
             x = functional.relu(m["c2"](functional.relu(m["c1"](x))))
             return m["f2"](functional.relu(m["f1"](torch.flatten(functional.max_pool2d(x, 2), 1))))
 
-        model = Model({"c1": _convolution(p, "c1"), "c2": _convolution(p, "c2"), "f1": _linear(f1, "f1"), "f2": _linear(p, "f2")}, forward)
+        model = Model(
+            {"c1": _convolution(p, "c1"), "c2": _convolution(p, "c2"), "f1": _linear(f1, "f1"), "f2": _linear(p, "f2")},
+            forward,
+        )
         model = model.to(memory_format=torch.channels_last)
         x = _array(d["x"].transpose(0, 3, 1, 2)).to(memory_format=torch.channels_last)
         return self.train(model, self.adam(model, d), x, _array(d["y"]).long())
@@ -104,13 +107,21 @@ class TorchModels:
 
         model = Model(layers, forward).to(memory_format=torch.channels_last).train()
         optimizer = torch.optim.SGD(model.parameters(), lr=d["rate"], momentum=0.9, weight_decay=5e-4, fused=True)
-        return self.train(model, optimizer, _array(d["x"].transpose(0, 3, 1, 2)).to(memory_format=torch.channels_last), _array(d["y"]).long())
+        return self.train(
+            model,
+            optimizer,
+            _array(d["x"].transpose(0, 3, 1, 2)).to(memory_format=torch.channels_last),
+            _array(d["y"]).long(),
+        )
 
     def lstm(self, d):
         p = d["params"]
         lstm = nn.LSTM(128, 256)
         lstm.weight_ih_l0, lstm.weight_hh_l0 = nn.Parameter(_array(p["wx"].T)), nn.Parameter(_array(p["wh"].T))
-        lstm.bias_ih_l0, lstm.bias_hh_l0 = nn.Parameter(_array(p["bias"])), nn.Parameter(torch.zeros(1024), requires_grad=False)
+        lstm.bias_ih_l0, lstm.bias_hh_l0 = (
+            nn.Parameter(_array(p["bias"])),
+            nn.Parameter(torch.zeros(1024), requires_grad=False),
+        )
         model = Model({"lstm": lstm, "fc": _linear(p, "fc")}, lambda m, x: m["fc"](m["lstm"](x)[0][-1]))
         return self.train(model, self.adam(model, d), _array(d["x"]), _array(d["y"]).long())
 
@@ -130,7 +141,11 @@ class TorchModels:
         return self.train(model, self.adam(model, d, 0.01), _array(d["x"]).long(), _array(d["y"]).long())
 
     def gpt_model(self, p, count, heads):
-        layers = {"tok": nn.Embedding.from_pretrained(_array(p["tok"]), freeze=False), "norm": _norm(p, "norm"), "head": _linear({"head.w": p["head"]}, "head", bias=False)}
+        layers = {
+            "tok": nn.Embedding.from_pretrained(_array(p["tok"]), freeze=False),
+            "norm": _norm(p, "norm"),
+            "head": _linear({"head.w": p["head"]}, "head", bias=False),
+        }
         for i in range(count):
             layers |= {f"{i}.{name}": _linear(p, f"{i}.{name}") for name in ("qkv", "proj", "up", "down")}
             layers |= {f"{i}.{name}": _norm(p, f"{i}.{name}") for name in ("norm1", "norm2")}
@@ -167,7 +182,9 @@ class TorchModels:
                     for i in range(layers):
                         q, k, v = m[f"{i}.qkv"](m[f"{i}.norm1"](x)).view(3, heads, size)
                         keys[i][:, at], values[i][:, at] = k, v
-                        a = functional.scaled_dot_product_attention(q[None, :, None], keys[i][None, :, : at + 1], values[i][None, :, : at + 1])
+                        a = functional.scaled_dot_product_attention(
+                            q[None, :, None], keys[i][None, :, : at + 1], values[i][None, :, : at + 1]
+                        )
                         x = x + m[f"{i}.proj"](a.reshape(1, -1))
                         x = x + m[f"{i}.down"](functional.gelu(m[f"{i}.up"](m[f"{i}.norm2"](x)), approximate="tanh"))
                     token = m["head"](m["norm"](x)).argmax(-1)

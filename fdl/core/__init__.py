@@ -11,6 +11,8 @@ from fdl.core.primitive import REGISTRY, RULES, Primitive
 from fdl.core.trace import Trace, Tracer, aval_of, base_trace, current_trace, live_trace, set_trace
 
 __all__ = [
-    "METHODS", "REGISTRY", "RULES", "Array", "ConcreteArray", "Equation", "Graph", "Literal", "Primitive", "ShapeDtypeStruct", "ShapedArray", "SymDim",
-    "Trace", "Tracer", "Var", "as_array", "aval_of", "base_trace", "bind_graph", "config", "current_trace", "from_numpy", "interpret", "live_trace", "set_trace", "shaped",
+    "METHODS", "REGISTRY", "RULES", "Array", "ConcreteArray", "Equation", "Graph", "Literal", "Primitive",
+    "ShapeDtypeStruct", "ShapedArray", "SymDim",
+    "Trace", "Tracer", "Var", "as_array", "aval_of", "base_trace", "bind_graph", "config", "current_trace",
+    "from_numpy", "interpret", "live_trace", "set_trace", "shaped",
 ]  # fmt: skip

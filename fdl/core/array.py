@@ -1,9 +1,9 @@
 """The array: immutable, with or without a compiler.
 
-Its data is a read-only ndarray, or a buffer of the runtime library that becomes one when it is looked at, or a `Deferred` of the base trace where the
-array is recorded but not computed yet.
-Operators and methods are looked up in `METHODS`, which `fdl.numpy` fills; tracers share them.  `Array` is the common base, and what users ask for;
-who needs values asks for `ConcreteArray`.
+Its data is a read-only ndarray, or a buffer of the runtime library that becomes one when it is looked at, or a
+`Deferred` of the base trace where the array is recorded but not computed yet. Operators and methods are looked up in
+`METHODS`, which `fdl.numpy` fills; tracers share them. `Array` is the common base, and what users ask for; who needs
+values asks for `ConcreteArray`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from fdl.core.tangents import Linear
 
 
 class _MethodTable(dict[str, Callable[..., Any]]):
-    """Operators and methods by name.  `load` imports who fills it, when the first one is asked for; the facade sets it."""
+    """Operators and methods by name. `load` imports who fills it, when the first one is asked for; the
+    facade sets it.
+    """
 
     load: Callable[[], Any] | None = None
 
@@ -52,7 +54,11 @@ def _operator(name: str, reflected: bool = False) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
         if type(other) is not type(self) and not is_operand(other):
             if type(other) in _NO_OPERANDS and name not in ("equal", "not_equal"):
-                raise DtypeError(f"{name}: {self.aval.describe()} and {type(other).__name__}", why="operands are arrays and numbers", hint=_NO_OPERANDS[type(other)])
+                raise DtypeError(
+                    f"{name}: {self.aval.describe()} and {type(other).__name__}",
+                    why="operands are arrays and numbers",
+                    hint=_NO_OPERANDS[type(other)],
+                )
             return NotImplemented
         f = METHODS[name]
         return f(other, self) if reflected else f(self, other)
@@ -67,16 +73,22 @@ def _unary(name: str) -> Callable[..., Any]:
 
 # What users of other libraries look for in an array
 _INSTEAD = {
-    "numpy": "np.asarray(x)", "detach": "lax.stop_gradient(x)", "backward": "fdl.grad(f)(x)", "grad": "fdl.grad(f)(x)", "requires_grad": "fdl.grad(f)(x)",
-    "to": "x.astype(dtype)", "type": "x.astype(dtype)", "float": "x.astype(jnp.float32)", "double": "x.astype(jnp.float64)", "long": "x.astype(jnp.int64)",
-    "int": "x.astype(jnp.int32)", "bool": "x.astype(bool)", "cpu": "x itself", "cuda": "jit(f, device='cuda')", "append": "jnp.append(x, y)", "view": "x.reshape(shape)",
-    "permute": "x.transpose(axes)", "unsqueeze": "jnp.expand_dims(x, axis)", "fill": "jnp.full_like(x, value)", "clone": "x itself: arrays never change", "dim": "x.ndim",
-    "add_": "x + y", "mul_": "x * y", "zero_": "jnp.zeros_like(x)", "fill_": "jnp.full_like(x, value)", "resize": "x.reshape(shape)", "put": "x.at[i].set(y)", "numel": "x.size",
+    "numpy": "np.asarray(x)", "detach": "lax.stop_gradient(x)", "backward": "fdl.grad(f)(x)", "grad": "fdl.grad(f)(x)",
+    "requires_grad": "fdl.grad(f)(x)",
+    "to": "x.astype(dtype)", "type": "x.astype(dtype)", "float": "x.astype(jnp.float32)",
+    "double": "x.astype(jnp.float64)", "long": "x.astype(jnp.int64)",
+    "int": "x.astype(jnp.int32)", "bool": "x.astype(bool)", "cpu": "x itself", "cuda": "jit(f, device='cuda')",
+    "append": "jnp.append(x, y)", "view": "x.reshape(shape)",
+    "permute": "x.transpose(axes)", "unsqueeze": "jnp.expand_dims(x, axis)", "fill": "jnp.full_like(x, value)",
+    "clone": "x itself: arrays never change", "dim": "x.ndim",
+    "add_": "x + y", "mul_": "x * y", "zero_": "jnp.zeros_like(x)", "fill_": "jnp.full_like(x, value)",
+    "resize": "x.reshape(shape)", "put": "x.at[i].set(y)", "numel": "x.size",
 }  # fmt: skip
 
 
 class Array:
-    """What a function of arrays is given: a `ConcreteArray`, or a tracer inside of a transform.  All that follows from `aval` and from operations.
+    """What a function of arrays is given: a `ConcreteArray`, or a tracer inside of a transform. All that follows from
+    `aval` and from operations.
 
     >>> import fdl, fdl.numpy as jnp
     >>> isinstance(jnp.ones(3), fdl.Array)
@@ -142,13 +154,17 @@ class Array:
 
     def __len__(self) -> Dim:
         if not self.aval.shape:
-            raise ShapeError(f"len() of a 0-d array, {self.aval.describe()}", why="it has no axis", hint="x.size, or x[None]")
+            raise ShapeError(
+                f"len() of a 0-d array, {self.aval.describe()}", why="it has no axis", hint="x.size, or x[None]"
+            )
         return self.aval.shape[0]
 
     def __iter__(self) -> Iterator[Any]:
         if not self.aval.shape:
             raise ShapeError(
-                f"iteration over a 0-d array, {self.aval.describe()}", why="it has no axis", hint="the value as it is, or x[None]; under vmap each call sees one slice"
+                f"iteration over a 0-d array, {self.aval.describe()}",
+                why="it has no axis",
+                hint="the value as it is, or x[None]; under vmap each call sees one slice",
             )
         return iter([self[i] for i in range(self.aval.shape[0])])
 
@@ -195,7 +211,12 @@ class Array:
     __xor__, __rxor__ = _operator("bitwise_xor"), _operator("bitwise_xor", True)
     __lshift__, __rlshift__ = _operator("left_shift"), _operator("left_shift", True)
     __rshift__, __rrshift__ = _operator("right_shift"), _operator("right_shift", True)
-    __lt__, __le__, __gt__, __ge__ = _operator("less"), _operator("less_equal"), _operator("greater"), _operator("greater_equal")
+    __lt__, __le__, __gt__, __ge__ = (
+        _operator("less"),
+        _operator("less_equal"),
+        _operator("greater"),
+        _operator("greater_equal"),
+    )
     __eq__, __ne__ = _operator("equal"), _operator("not_equal")
     __neg__, __pos__, __abs__, __invert__ = _unary("negative"), _unary("positive"), _unary("abs"), _unary("bitwise_not")
     __hash__ = None  # type: ignore[assignment]
@@ -230,7 +251,9 @@ class ConcreteArray(Array):
     __array_priority__ = 100
     aval: ShapedArray
     _data: Any
-    _mark: int  # the number of this array in the program that is being recorded, epoch and slot in one; written by the base trace alone
+    # the number of this array in the program that is being recorded, epoch and slot in one; written by the base trace
+    # alone
+    _mark: int
 
     def __init__(self, aval: ShapedArray, data: Any, mark: int = 0) -> None:
         self.aval = aval
@@ -250,7 +273,11 @@ class ConcreteArray(Array):
                     why="its memory has been used again",
                     hint="use the result of the function, or jit without donate_argnums",
                 )
-            data = np.frombuffer(data, self.aval.dtype, self.aval.size).reshape(self.aval.shape) if self.aval.size else np.empty(self.aval.shape, self.aval.dtype)
+            data = (
+                np.frombuffer(data, self.aval.dtype, self.aval.size).reshape(self.aval.shape)
+                if self.aval.size
+                else np.empty(self.aval.shape, self.aval.dtype)
+            )
             data.flags.writeable = False
             self._data = data
         array: np.ndarray[Any, Any] = data
@@ -286,7 +313,10 @@ class ConcreteArray(Array):
 
     def _scalar(self) -> Any:
         if self.aval.size != 1:
-            raise ShapeError(f"only an array of one element is a Python number, not {self.aval.describe()}", hint="x.sum(), x[0], jnp.any(x) or jnp.all(x)")
+            raise ShapeError(
+                f"only an array of one element is a Python number, not {self.aval.describe()}",
+                hint="x.sum(), x[0], jnp.any(x) or jnp.all(x)",
+            )
         return self._numpy().reshape(())[()]
 
     def __bool__(self) -> bool:
@@ -304,7 +334,9 @@ class ConcreteArray(Array):
     def __index__(self) -> int:
         if not dtypes.is_integer(self.dtype) or self.ndim:
             raise DtypeError(
-                f"only 0-d integer arrays can be an index or a size, not {self.aval.describe()}", why="Python counts with whole numbers", hint="int(x), or x.astype(jnp.int32)"
+                f"only 0-d integer arrays can be an index or a size, not {self.aval.describe()}",
+                why="Python counts with whole numbers",
+                hint="int(x), or x.astype(jnp.int32)",
             )
         return int(self._scalar())
 
@@ -367,7 +399,13 @@ def as_array(x: Any) -> ConcreteArray:
     if hasattr(x, "__array__") and not isinstance(x, Array):
         return from_numpy(np.asarray(x))
     if type(x) is Linear:
-        raise StructureError("the function is not linear", why="one of its operations takes a linear operand where it needs a value", hint="vjp for functions that are not linear")
+        raise StructureError(
+            "the function is not linear",
+            why="one of its operations takes a linear operand where it needs a value",
+            hint="vjp for functions that are not linear",
+        )
     raise DtypeError(
-        f"expected an array or a number, got {type(x).__name__}", why="operands are arrays and numbers", hint=_NO_OPERANDS.get(type(x), "an array, a number or an ndarray")
+        f"expected an array or a number, got {type(x).__name__}",
+        why="operands are arrays and numbers",
+        hint=_NO_OPERANDS.get(type(x), "an array, a number or an ndarray"),
     )

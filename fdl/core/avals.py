@@ -49,7 +49,8 @@ _NEXT = itertools.count(-1, -1)
 
 
 class ShapedArray:
-    """Shape, dtype and whether the dtype is weak.  Immutable and interned by `shaped`; equal ones have the same `token`, a negative number.
+    """Shape, dtype and whether the dtype is weak. Immutable and interned by `shaped`; equal ones have the same `token`,
+    a negative number.
 
     >>> ShapedArray((2, 3), "float32")
     float32[2,3]
@@ -92,7 +93,9 @@ class ShapedArray:
         """Bytes of the elements."""
         return self.size * self.dtype.itemsize
 
-    def update(self, shape: Shape | None = None, dtype: DType | None = None, weak_type: bool | None = None) -> ShapedArray:
+    def update(
+        self, shape: Shape | None = None, dtype: DType | None = None, weak_type: bool | None = None
+    ) -> ShapedArray:
         """A copy with some fields changed."""
         return shaped(
             self.shape if shape is None else shape,
@@ -132,9 +135,15 @@ def _size(d: Any, shape: Shape, least: int) -> Dim:
     except FdlError:  # an array's own, which says more
         raise
     except TypeError:
-        raise ShapeError(what, why=f"{d!r} is {type(d).__name__}, and sizes are whole numbers", hint="int(n), or n // 2 where a half is meant") from None
+        raise ShapeError(
+            what,
+            why=f"{d!r} is {type(d).__name__}, and sizes are whole numbers",
+            hint="int(n), or n // 2 where a half is meant",
+        ) from None
     if size < least:
-        raise ShapeError(what, why=f"{size} is negative, and an axis has 0 elements or more", hint=f"a size from {least}")
+        raise ShapeError(
+            what, why=f"{size} is negative, and an axis has 0 elements or more", hint=f"a size from {least}"
+        )
     return size
 
 

@@ -1,12 +1,14 @@
 """State that is set for the time of a `with` statement, and undone when that is over, whatever ends it.
 
-Python looks for signals when a function begins.  So Ctrl-C may come when `__exit__` has been called but not a line of it has run: `contextlib.contextmanager` leaves state
-set then, for as long as somebody keeps the traceback.  Here the statement has a token that only it holds: the callable that it keeps to call at its end.  When that
-dies, the statement is over; what it has set is undone at once if `__exit__` did not.  Where nothing interrupts, this costs nothing beyond the token.
+Python looks for signals when a function begins. So Ctrl-C may come when `__exit__` has been called but not a line of it
+has run: `contextlib.contextmanager` leaves state set then, for as long as somebody keeps the traceback. Here the
+statement has a token that only it holds: the callable that it keeps to call at its end. When that dies, the statement
+is over; what it has set is undone at once if `__exit__` did not. Where nothing interrupts, this costs nothing beyond
+the token.
 
-Python looks for signals when a function begins, when a loop turns and when a function of C returns.  Between these, code is whole: two assignments that follow each other,
-`x.a = y` as the first line of a `finally`, one call of C.  `whole` and `in_one_call` are for what takes more, `aside` for what files and
-processes take.
+Python looks for signals when a function begins, when a loop turns and when a function of C returns. Between these, code
+is whole: two assignments that follow each other, `x.a = y` as the first line of a `finally`, one call of C. `whole` and
+`in_one_call` are for what takes more, `aside` for what files and processes take.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from typing import Any, Generic, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-in_one_call = collections.deque[Any](maxlen=0).extend  # exhausts an iterator, say a `map` of `setattr`; no signal comes in between
+in_one_call = collections.deque[Any](
+    maxlen=0
+).extend  # exhausts an iterator, say a `map` of `setattr`; no signal comes in between
 
 
 def whole(change: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
@@ -44,9 +48,11 @@ def whole(change: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Non
 
 
 def aside(work: Callable[[], T]) -> T:
-    """What `work` gives or raises, done in a thread of its own.  Signals come to the main thread alone: an interrupt ends the waiting, and the work goes on to its end.
+    """What `work` gives or raises, done in a thread of its own. Signals come to the main thread alone: an interrupt
+    ends the waiting, and the work goes on to its end.
 
-    So files that are being written and compilers that are running are never left behind.  A process that ends waits for them.
+    So files that are being written and compilers that are running are never left behind. A process that ends waits for
+    them.
     """
     if threading.get_ident() != threading.main_thread().ident:
         return work()
@@ -64,7 +70,9 @@ def aside(work: Callable[[], T]) -> T:
             _running.discard(over)
             over.release()
 
-    _thread.start_new_thread(run, ())  # `threading` waits for a thread to begin, with locks that an interrupt could leave held
+    _thread.start_new_thread(
+        run, ()
+    )  # `threading` waits for a thread to begin, with locks that an interrupt could leave held
     over.acquire()
     failed, found = outcome
     if failed:
@@ -84,7 +92,9 @@ def _wait() -> None:
 
 
 def _end(steps: Any, guard: list[Any], kind: Any = None, error: BaseException | None = None, trace: Any = None) -> bool:
-    """`__exit__`: the block goes on behind its `yield`, or with the error of the statement.  True where it has caught that."""
+    """`__exit__`: the block goes on behind its `yield`, or with the error of the statement. True where it has caught
+    that.
+    """
     try:
         if error is None:
             next(steps, None)
@@ -116,7 +126,8 @@ class _Exit:
 
 
 class Block(Generic[T]):
-    """A context manager; subclasses write `_steps`, a generator function that sets state, yields once, and undoes it in `finally`.
+    """A context manager; subclasses write `_steps`, a generator function that sets state, yields once, and undoes it in
+    `finally`.
 
     One may be entered again, also inside of itself.
     """

@@ -1,8 +1,9 @@
 """Dtypes and their one promotion lattice.
 
-Dtypes are NumPy's (bool, integers, floats) plus bfloat16 and two float8s from `ml_dtypes`.  Promotion is JAX's lattice with float64
-and int64 present when explicit: nothing is ever narrowed silently and there is no global switch.  A Python number is *weak*: it takes
-the dtype of what it meets.  Source of the lattice: "Design of Type Promotion Semantics" in JAX's documentation (JEP 9407).
+Dtypes are NumPy's (bool, integers, floats) plus bfloat16 and two float8s from `ml_dtypes`. Promotion is JAX's lattice
+with float64 and int64 present when explicit: nothing is ever narrowed silently and there is no global switch. A Python
+number is *weak*: it takes the dtype of what it meets. Source of the lattice: "Design of Type Promotion Semantics" in
+JAX's documentation (JEP 9407).
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ _UPPER = _closure()
 def canonical(dtype: Any) -> DType:
     """The supported dtype that `dtype` names: a NumPy dtype, its name, a scalar type, or Python's bool, int and float.
 
-    Python's `int` and `float` mean the functional defaults int32 and float32.  Raises DtypeError for what is not supported.
+    Python's `int` and `float` mean the functional defaults int32 and float32. Raises DtypeError for what is not
+    supported.
 
     >>> canonical("bfloat16"), canonical(float)
     (dtype(bfloat16), dtype('float32'))
@@ -111,7 +113,9 @@ def is_integer(dtype: DType) -> bool:
 
 
 def compute_dtype(dtype: DType) -> DType:
-    """The dtype in which one operation on `dtype` is worked out before it is rounded back: float32 for the narrow floats."""
+    """The dtype in which one operation on `dtype` is worked out before it is rounded back: float32 for the narrow
+    floats.
+    """
     return float32 if dtype in NARROW_FLOATS else dtype
 
 
@@ -127,7 +131,11 @@ def _join(nodes: frozenset[Any]) -> tuple[DType, bool]:
     least = [node for node in common if common <= _UPPER[node]]
     if not least:
         names = " and ".join(sorted(str(node) for node in nodes))
-        raise DtypeError(f"{names} have no common dtype", why="float8 dtypes are for storage and are never converted implicitly", hint="x.astype(jnp.float32)")
+        raise DtypeError(
+            f"{names} have no common dtype",
+            why="float8 dtypes are for storage and are never converted implicitly",
+            hint="x.astype(jnp.float32)",
+        )
     node = least[0]
     return (_WEAK_DEFAULT[node], True) if isinstance(node, str) else (node, False)
 
@@ -154,8 +162,8 @@ def promote(types: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
 def scalar_type(value: Any) -> tuple[DType, bool] | None:
     """(dtype, weak) of a Python or NumPy scalar, None for anything else.
 
-    NumPy scalars of default width (`np.float64`, `np.int64`, `np.bool_`) are weak, since that is what Python arithmetic on NumPy values gives.
-    A Python int beyond int32 is int64, so that it stays exact.
+    NumPy scalars of default width (`np.float64`, `np.int64`, `np.bool_`) are weak, since that is what Python arithmetic
+    on NumPy values gives. A Python int beyond int32 is int64, so that it stays exact.
     """
     if isinstance(value, (bool, np.bool_)):
         return bool_, False

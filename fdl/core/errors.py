@@ -192,7 +192,8 @@ class DonatedError(FdlError, RuntimeError):
 
 
 class StateError(FdlError, RuntimeError):
-    """A function under a transform writes something that lives outside of it and that the transform cannot carry; nothing has been changed.
+    """A function under a transform writes something that lives outside of it and that the transform cannot carry;
+    nothing has been changed.
 
     >>> import fdl, fdl.stateful as torch
     >>> total = torch.zeros(())
@@ -322,7 +323,8 @@ class CompileError(FdlError, RuntimeError):
 
 
 class CacheError(CompileError):
-    """Compiled programs can be kept nowhere, in the user's folder and in that for temporary files: disks are full, or let no program run.
+    """Compiled programs can be kept nowhere, in the user's folder and in that for temporary files: disks are full, or
+    let no program run.
 
     Wrong: `FDL_CACHE_DIR` on a disk that is mounted without the right to execute, and `TMPDIR` too.
     Right: `FDL_CACHE_DIR` names a folder of the user's from which programs may run.
@@ -334,7 +336,8 @@ class CacheWarning(UserWarning):
 
 
 class SettingError(FdlError, ValueError):
-    """A variable of the environment whose name begins with `FDL_` has a value that it cannot have; raised at `import fdl`.
+    """A variable of the environment whose name begins with `FDL_` has a value that it cannot have; raised at `import
+    fdl`.
 
     Wrong: `FDL_TIER=fast`.
     Right: `FDL_TIER=compiled`; the README lists all of them.

@@ -1,8 +1,8 @@
 """The IR: a typed program in single-assignment form.
 
-A `Graph` is a value: it prints, compares and hashes by structure, so that it keys caches.  The user's line of an equation stands outside
-of equality.  Control flow holds sub-graphs in params; those have no constants (`Graph.lift` turns constants into inputs).
-Invariants are in `Graph.check`.  Read next: `primitive.py`, `trace.py`.
+A `Graph` is a value: it prints, compares and hashes by structure, so that it keys caches. The user's line of an
+equation stands outside of equality. Control flow holds sub-graphs in params; those have no constants (`Graph.lift`
+turns constants into inputs). Invariants are in `Graph.check`. Read next: `primitive.py`, `trace.py`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Literal:
 
     @property
     def value(self) -> Any:
-        """The number as a NumPy scalar of this dtype; made when it is first asked for, since recording a number needs no value."""
+        """The number as a NumPy scalar of this dtype; made when it is first asked for, since recording a number needs
+        no value.
+        """
         if self._value is None:
             self._value = np.asarray(self.number).astype(self.aval.dtype)[()]
         return self._value
@@ -170,7 +172,10 @@ def _structure(graph: Graph) -> tuple[Any, ...]:
         return atom.key() if isinstance(atom, Literal) else number[atom]
 
     head = define([v for v, _ in graph.constants]), tuple(id(c) for _, c in graph.constants), define(graph.inputs)
-    body = tuple((e.primitive, tuple(map(use, e.inputs)), tuple(sorted(e.params.items())), define(e.outputs)) for e in graph.equations)
+    body = tuple(
+        (e.primitive, tuple(map(use, e.inputs)), tuple(sorted(e.params.items())), define(e.outputs))
+        for e in graph.equations
+    )
     return head, body, tuple(map(use, graph.outputs))
 
 
@@ -205,7 +210,10 @@ def _print(graph: Graph, indent: str, with_source: bool) -> list[str]:
     for e in graph.equations:
         plain = {k: v for k, v in sorted(e.params.items()) if not list(subgraphs({k: v}))}
         params = f"[{' '.join(f'{k}={_param(v)}' for k, v in plain.items())}]" if plain else ""
-        line = f"{indent}  {' '.join(map(names.typed, e.outputs))} = {e.primitive.name}{params} {' '.join(map(names, e.inputs))}"
+        line = (
+            f"{indent}  {' '.join(map(names.typed, e.outputs))} = {e.primitive.name}{params} "
+            f"{' '.join(map(names, e.inputs))}"
+        )
         lines.append(f"{line}  # {e.source}" if with_source and e.source else line)
         for sub in subgraphs(e.params):
             lines += _print(sub, indent + "    ", with_source)
@@ -246,7 +254,10 @@ def _check(graph: Graph) -> None:
             _check(sub)
         inferred = e.primitive.infer([a.aval for a in e.inputs], e.params)
         if inferred != [v.aval for v in e.outputs]:
-            raise GraphError(f"graph check: equation {i} ({e.primitive.name}) has types {[v.aval for v in e.outputs]}, its rule says {inferred}")
+            raise GraphError(
+                f"graph check: equation {i} ({e.primitive.name}) has types {[v.aval for v in e.outputs]}, "
+                f"its rule says {inferred}"
+            )
         for j, v in enumerate(e.outputs):
             define(v, f"result {j} of equation {i}")
     for i, atom in enumerate(graph.outputs):
@@ -275,7 +286,12 @@ def last_uses(graph: Graph) -> list[list[Var]]:
     return dying[::-1]
 
 
-def evaluate(graph: Graph, args: Sequence[Any], apply: Callable[[Equation, list[Any]], Sequence[Any]], literal: Callable[[Literal], Any]) -> list[Any]:
+def evaluate(
+    graph: Graph,
+    args: Sequence[Any],
+    apply: Callable[[Equation, list[Any]], Sequence[Any]],
+    literal: Callable[[Literal], Any],
+) -> list[Any]:
     """Run a graph with `apply(equation, operands) -> results`, dropping each value after its last use."""
     if len(args) != len(graph.inputs):
         raise GraphError(f"evaluate: the graph has {len(graph.inputs)} inputs, got {len(args)}")
@@ -301,4 +317,6 @@ def bind_graph(graph: Graph, args: Sequence[Any]) -> list[Any]:
 
 def interpret(graph: Graph, args: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
     """Run a graph on NumPy arrays with the reference implementations: the oracle."""
-    return evaluate(graph, args, lambda e, operands: e.primitive.reference(operands, e.params), lambda lit: np.asarray(lit.value))
+    return evaluate(
+        graph, args, lambda e, operands: e.primitive.reference(operands, e.params), lambda lit: np.asarray(lit.value)
+    )

@@ -23,13 +23,19 @@ def check_results(avals: Iterable[ShapedArray]) -> None:
     """Raise TooLargeError where one array alone is larger than the machine's memory."""
     for aval in avals:
         if aval.nbytes > machine_memory():
-            raise limit_error(f"an array {aval.describe()} takes {aval.nbytes:,} bytes", "a smaller shape, or parts of it one after another")
+            raise limit_error(
+                f"an array {aval.describe()} takes {aval.nbytes:,} bytes",
+                "a smaller shape, or parts of it one after another",
+            )
 
 
 def check_bytes(name: str, count: int) -> None:
     """Raise TooLargeError where a program's results and temporaries are larger than the machine's memory."""
     if count > machine_memory():
-        raise limit_error(f"{name} takes {count:,} bytes for its results and what lies between", "smaller arguments, or parts of them one after another")
+        raise limit_error(
+            f"{name} takes {count:,} bytes for its results and what lies between",
+            "smaller arguments, or parts of them one after another",
+        )
 
 
 def limit_error(what: str, hint: str) -> TooLargeError:

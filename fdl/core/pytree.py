@@ -1,7 +1,8 @@
 """Nested containers as flat lists of leaves and a structure.
 
-Nodes: dict (by sorted key), OrderedDict, list, tuple, namedtuple, None, dataclass instances (fields with `metadata={"static": True}` are
-part of the structure), registered classes and subclasses of registered families.  Everything else is a leaf.  Key paths name a leaf in error messages.
+Nodes: dict (by sorted key), OrderedDict, list, tuple, namedtuple, None, dataclass instances (fields with
+`metadata={"static": True}` are part of the structure), registered classes and subclasses of registered families.
+Everything else is a leaf. Key paths name a leaf in error messages.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def _flatten_dict(node: dict[Any, Any]) -> tuple[list[Any], Hashable]:
 _KINDS: dict[type, NodeKind] = {
     tuple: NodeKind(lambda n: (n, None), lambda aux, xs: tuple(xs), _positions),
     list: NodeKind(lambda n: (n, None), lambda aux, xs: list(xs), _positions),
-    dict: NodeKind(_flatten_dict, lambda keys, xs: dict(zip(keys, xs, strict=True)), lambda n, keys: [f"[{k!r}]" for k in keys]),  # type: ignore[attr-defined]
+    dict: NodeKind(
+        _flatten_dict, lambda keys, xs: dict(zip(keys, xs, strict=True)), lambda n, keys: [f"[{k!r}]" for k in keys]
+    ),  # type: ignore[attr-defined]
     collections.OrderedDict: NodeKind(
         lambda n: (list(n.values()), tuple(n)),
         lambda keys, xs: collections.OrderedDict(zip(keys, xs, strict=True)),
@@ -63,7 +66,8 @@ def register_node(
     unflatten: Callable[[Any, Sequence[Any]], Any],
     keys: Callable[[Any, Hashable], Sequence[str]] | None = None,
 ) -> None:
-    """Make instances of `cls` containers: `flatten(x) -> (children, aux)`, `unflatten(aux, children) -> x`, `aux` hashable.
+    """Make instances of `cls` containers: `flatten(x) -> (children, aux)`, `unflatten(aux, children) -> x`, `aux`
+    hashable.
 
     >>> class Pair:
     ...     def __init__(self, a, b):
@@ -72,12 +76,16 @@ def register_node(
     >>> tree_leaves(Pair(1, [2, 3]))
     [1, 2, 3]
     """
-    _KINDS[cls] = NodeKind(flatten, unflatten, keys or (lambda node, aux: [f"<{i}>" for i in range(len(flatten(node)[0]))]))
+    _KINDS[cls] = NodeKind(
+        flatten, unflatten, keys or (lambda node, aux: [f"<{i}>" for i in range(len(flatten(node)[0]))])
+    )
     _LEAF_CLASSES.discard(cls)
 
 
 def register_family(base: type, kind_of: Callable[[type], NodeKind]) -> None:
-    """Make instances of `base` and of all its subclasses containers; `kind_of` is called once for each class, when one is first met."""
+    """Make instances of `base` and of all its subclasses containers; `kind_of` is called once for each class, when one
+    is first met.
+    """
     _FAMILIES.append((base, kind_of))
 
 
@@ -135,7 +143,9 @@ class TreeDef:
         self.num_leaves: int = 1 if cls is None else sum(c.num_leaves for c in children)
         self._hash = hash((cls, aux, children))
         kind = _KINDS.get(cls) if cls is not None else None
-        self.constants: tuple[bool, ...] | None = None  # for each leaf, whether `grad` takes it for a constant; None where it takes none
+        self.constants: tuple[bool, ...] | None = (
+            None  # for each leaf, whether `grad` takes it for a constant; None where it takes none
+        )
         if kind is not None and kind.constants is not None:
             self.constants = tuple(kind.constants(aux))
         elif any(c.constants for c in children):
@@ -179,7 +189,9 @@ class TreeDef:
         kind = _kind(type(tree))
         children, aux = kind.flatten(tree) if kind else ((), None)
         if type(tree) is not self.cls or aux != self.aux or len(children) != len(self.children):
-            raise StructureError(f"the trees differ at `{path or 'the top'}`: expected {self}, got {tree_structure(tree)}")
+            raise StructureError(
+                f"the trees differ at `{path or 'the top'}`: expected {self}, got {tree_structure(tree)}"
+            )
         assert kind is not None
         for key, child, sub in zip(kind.keys(tree, aux), children, self.children, strict=True):
             sub._flatten_up_to(child, out, path + key)
@@ -205,7 +217,8 @@ class TreeDef:
 LEAF = TreeDef(None, None, ())
 
 
-# A structure as nested tuples (class, aux, children), None for a leaf: hashed and compared in C, and made a TreeDef once.
+# A structure as nested tuples (class, aux, children), None for a leaf: hashed and compared in C, and made a TreeDef
+# once.
 _INTERNED: dict[Any, TreeDef] = {None: LEAF}
 _MAX_INTERNED = 10_000
 
@@ -288,7 +301,9 @@ def tree_map(f: Callable[..., Any], tree: Tree, *rest: Tree, is_leaf: Callable[[
         others = [treedef.flatten_up_to(other) for other in rest]
     except StructureError as error:
         raise StructureError(
-            "tree.map: " + str(error.args[0]).split("\n")[0], why="the function takes one leaf of each tree", hint="trees of one structure: fdl.tree.structure(x) shows it"
+            "tree.map: " + str(error.args[0]).split("\n")[0],
+            why="the function takes one leaf of each tree",
+            hint="trees of one structure: fdl.tree.structure(x) shows it",
         ) from None
     return treedef.unflatten([f(*xs) for xs in zip(leaves, *others, strict=True)])
 
@@ -325,5 +340,9 @@ def broadcast_prefix(prefix: Tree, tree: Tree, what: str, is_leaf: Callable[[Any
         subtrees = treedef.flatten_up_to(tree)
     except StructureError as error:
         detail = str(error.args[0]).split("\n")[0]
-        raise StructureError(f"{what}: {prefix!r} is no prefix of the structure {tree_structure(tree)}", why=detail, hint="one axis for each argument, or one for all") from None
+        raise StructureError(
+            f"{what}: {prefix!r} is no prefix of the structure {tree_structure(tree)}",
+            why=detail,
+            hint="one axis for each argument, or one for all",
+        ) from None
     return [value for value, sub in zip(values, subtrees, strict=True) for _ in tree_leaves(sub)]

@@ -44,7 +44,9 @@ def is_own(code: CodeType) -> bool:
     own = _IS_OWN.get(code)
     if own is None:
         name = code.co_filename
-        own = name.startswith((*_OWN, "<frozen")) or name.endswith(("/functools.py", "/contextlib.py", "/importlib/__init__.py"))
+        own = name.startswith((*_OWN, "<frozen")) or name.endswith(
+            ("/functools.py", "/contextlib.py", "/importlib/__init__.py")
+        )
         _IS_OWN[code] = own
     return own
 

@@ -1,4 +1,6 @@
-"""The two symbols of differentiation: `Zero`, a tangent known to vanish, and `Linear`, an operand that a transpose rule is linear in."""
+"""The two symbols of differentiation: `Zero`, a tangent known to vanish, and `Linear`, an operand that a transpose rule
+is linear in.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Traces: who interprets an operation.
 
-Stackless: each transform makes a `Trace` that knows its parent; a `Tracer` knows its trace; only the *current* trace is context-local.  A
-trace handles operations on its own tracers and passes all others to its parent, under which it also runs its rules.  So nesting needs no
-levels, and a tracer of an outer trace is simply a constant to an inner one.  The outermost trace, the *base*, is `EvalTrace` here, the plain
-interpreter; the facade lets the first operation load the one that records.
-Read next: `array.py`; then `transforms/stage.py`, `jvp.py`, `linearize.py`, `vmap.py`.
+Stackless: each transform makes a `Trace` that knows its parent; a `Tracer` knows its trace; only the *current* trace is
+context-local. A trace handles operations on its own tracers and passes all others to its parent, under which it also
+runs its rules. So nesting needs no levels, and a tracer of an outer trace is simply a constant to an inner one. The
+outermost trace, the *base*, is `EvalTrace` here, the plain interpreter; the facade lets the first operation load the
+one that records. Read next: `array.py`; then `transforms/stage.py`, `jvp.py`, `linearize.py`, `vmap.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from fdl.core.primitive import Primitive, on_bind
 
 
 class Cell(Protocol):
-    """Something mutable that functions read and write: the storage of a tensor, a generator, an attribute of a module."""
+    """Something mutable that functions read and write: the storage of a tensor, a generator, an
+    attribute of a module.
+    """
 
     carried: bool  # whether what it holds is one array, so that a program can take it and give it back
 
@@ -49,8 +51,9 @@ _NUMBERS = itertools.count(1)
 class Trace:
     """Interprets primitives: subclasses say how.  `name` is what errors call the transform, e.g. `jit(step)`.
 
-    What the function writes though it lives outside, a `Cell`, is noted in `written` with what it held.  When the function has returned, all cells hold
-    that again, and are then set to what `outside` makes of their new values; when it has failed, nothing has changed.
+    What the function writes though it lives outside, a `Cell`, is noted in `written` with what it held. When the
+    function has returned, all cells hold that again, and are then set to what `outside` makes of their new values; when
+    it has failed, nothing has changed.
     """
 
     records = False  # whether it makes a program, instead of computing values
@@ -59,24 +62,32 @@ class Trace:
 
     no_value = "records the program once for all values of x"  # why its tracers have none, and what users write instead
     instead_of_branch = 'jnp.where(x > 0, a, b), lax.cond for whole branches, or jit(f, static_argnames="x")'
-    instead_of_value = 'return the value and look at it outside, or jit(f, static_argnames="x") if it shapes the program'
+    instead_of_value = (
+        'return the value and look at it outside, or jit(f, static_argnames="x") if it shapes the program'
+    )
 
     def __init__(self, name: str, parent: Trace | None) -> None:
         self.name = name
         self.parent = parent
         self.alive = True
-        self.number = next(_NUMBERS)  # later traces have larger ones: what was born under an earlier one lives outside of this one
+        self.number = next(
+            _NUMBERS
+        )  # later traces have larger ones: what was born under an earlier one lives outside of this one
         self.written: dict[Cell, Any] = {}
 
     def outside(self, x: Any) -> Any:
-        """What a value is after the transform, without what only the transform follows; StateError where it is nothing."""
+        """What a value is after the transform, without what only the transform follows; StateError
+        where it is nothing.
+        """
         return x
 
     def finals(self) -> list[tuple[Cell, Any]]:
         """What the cells that were written are to hold after the transform."""
         if self.refused is not None:  # somebody has caught the error, and gone on
             raise self.refused
-        return [(cell, cell.lifted(self.outside)) for cell, before in self.written.items() if cell.content() is not before]
+        return [
+            (cell, cell.lifted(self.outside)) for cell, before in self.written.items() if cell.content() is not before
+        ]
 
     def restore(self) -> None:
         """Let all cells hold what they held before; once more does no harm."""
@@ -88,7 +99,9 @@ class Trace:
         raise NotImplementedError(self)
 
     def recall(self, primitive: Primitive, operands: Sequence[Any]) -> Sequence[Any] | None:
-        """Results of a primitive without parameters, on operands as a user gave them, if it ran on just these types before; None where `process` has to look."""
+        """Results of a primitive without parameters, on operands as a user gave them, if it ran on just these types
+        before; None where `process` has to look.
+        """
         return None
 
     def surely_runs(self) -> bool:
@@ -98,7 +111,9 @@ class Trace:
     def axis_size(self, axis_name: Any, what: str) -> int:
         """Size of the innermost mapped axis of this name; AxisNameError if there is none."""
         if self.parent is None:
-            raise AxisNameError(f"{what}: no axis named {axis_name!r} is bound here", hint=f"fdl.vmap(f, axis_name={axis_name!r})")
+            raise AxisNameError(
+                f"{what}: no axis named {axis_name!r} is bound here", hint=f"fdl.vmap(f, axis_name={axis_name!r})"
+            )
         return self.parent.axis_size(axis_name, what)
 
     def axis_env(self) -> tuple[tuple[Any, int], ...]:
@@ -130,11 +145,15 @@ class Tracer(Array):
         return None
 
     def lanes(self) -> ConcreteArray | None:
-        """An array with all values that this one stands for, those of every lane of `vmap`, in whatever shape; None where they are not known."""
+        """An array with all values that this one stands for, those of every lane of `vmap`, in whatever shape; None
+        where they are not known.
+        """
         return self.concrete()
 
     def hidden(self) -> Tracer:
-        """The tracer whose value is not known, where this one's is not: this one, or the value in it that an outer transform follows."""
+        """The tracer whose value is not known, where this one's is not: this one, or the value in it that an outer
+        transform follows.
+        """
         return self
 
     def known(self, use: str, error: type[TracedValueError] = TracedValueError) -> ConcreteArray:
@@ -144,7 +163,9 @@ class Tracer(Array):
             self.refuse(use, error)
         return array
 
-    def refuse(self, use: str, error: type[TracedValueError] = TracedValueError, why: str = "", hint: str = "") -> NoReturn:
+    def refuse(
+        self, use: str, error: type[TracedValueError] = TracedValueError, why: str = "", hint: str = ""
+    ) -> NoReturn:
         """Say that `use` needs a value, and that there is none."""
         trace = self.hidden()._trace
         branch = ", so Python cannot choose a branch" if error is TracedBoolError else ""
@@ -212,7 +233,11 @@ class Tracer(Array):
 
     def __repr__(self) -> str:
         array = self.concrete()
-        return f"Traced<{self.aval.describe()} in {self._trace.describe()}>" if array is None else f"{array!r} in {self._trace.describe()}"
+        return (
+            f"Traced<{self.aval.describe()} in {self._trace.describe()}>"
+            if array is None
+            else f"{array!r} in {self._trace.describe()}"
+        )
 
     def __str__(self) -> str:
         array = self.concrete()
@@ -320,7 +345,9 @@ def set_trace(trace: Trace) -> Iterator[None]:
 
 @block
 def live_trace(trace: Trace) -> Iterator[None]:
-    """Run a user's function under a new trace.  Afterwards the trace is dead, and a tracer of it that is met again has leaked."""
+    """Run a user's function under a new trace. Afterwards the trace is dead, and a tracer of it that is met again has
+    leaked.
+    """
     before = _CURRENT.get()
     finals: list[tuple[Cell, Any]] = []
     try:
@@ -366,7 +393,9 @@ _POSTPONED: ContextVar[list[tuple[Cell, Any]] | None] = ContextVar("fdl_postpone
 
 @block
 def postponing() -> Iterator[list[tuple[Cell, Any]]]:
-    """Collects what transforms would write outside of all of them, for `write`: a function that is to be run once more has to find what it found."""
+    """Collects what transforms would write outside of all of them, for `write`: a function that is to be run once more
+    has to find what it found.
+    """
     found: list[tuple[Cell, Any]] = []
     before = _POSTPONED.get()
     try:
@@ -394,12 +423,17 @@ def written_since(cell: Cell, number: int) -> bool:
 
 
 def refuse_write(what: str, always: bool = False) -> None:
-    """Raise StateError where a program is being recorded, which cannot do `what` each time it runs; or `always`, under any transform."""
+    """Raise StateError where a program is being recorded, which cannot do `what` each time it runs; or `always`, under
+    any transform.
+    """
     trace = _CURRENT.get()
     if trace is not None and (always or recording()):
         trace.refused = StateError(
             f"{what} under {trace.describe()}",
-            why="a transform takes arrays and gives arrays back; what else changes would change while it looks at the function, not each time that its result is used",
+            why=(
+                "a transform takes arrays and gives arrays back; what else changes would change while it looks "
+                "at the function, not each time that its result is used"
+            ),
             hint="do it outside of the transform, or pass what changes in and return it",
         )
         raise trace.refused

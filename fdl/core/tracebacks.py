@@ -1,6 +1,7 @@
 """What is printed of an error that nobody catches: the user's lines, without the frames of fdl between them.
 
-`FDL_TRACEBACK=full` prints all frames.  A debugger sees them in any case: `sys.last_traceback` keeps them, and an error that is caught is left as it is.
+`FDL_TRACEBACK=full` prints all frames. A debugger sees them in any case: `sys.last_traceback` keeps them, and an error
+that is caught is left as it is.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ def install() -> None:
 
     def other(given: Any) -> None:
         _hide(given.exc_value)
-        print_in_thread(threading.ExceptHookArgs((given.exc_type, given.exc_value, given.exc_value and given.exc_value.__traceback__, given.thread)))
+        print_in_thread(
+            threading.ExceptHookArgs(
+                (given.exc_type, given.exc_value, given.exc_value and given.exc_value.__traceback__, given.thread)
+            )
+        )
 
     sys.excepthook, threading.excepthook = main, other

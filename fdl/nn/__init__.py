@@ -26,6 +26,8 @@ from fdl.nn.functions import (
 )
 
 __all__ = [
-    "cross_entropy", "dot_product_attention", "dropout", "elu", "gelu", "hard_tanh", "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp",
-    "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmax_cross_entropy", "softplus", "swish", "tanh",
+    "cross_entropy", "dot_product_attention", "dropout", "elu", "gelu", "hard_tanh", "layer_norm", "leaky_relu",
+    "log_sigmoid", "log_softmax", "logsumexp",
+    "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmax_cross_entropy", "softplus", "swish",
+    "tanh",
 ]  # fmt: skip

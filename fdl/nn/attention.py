@@ -1,8 +1,9 @@
 """Attention, in blocks of queries.
 
-A block's scores stay in a core's cache, as in FlashAttention (Dao and others, 2022): stages over one head run one after another, see `lowering/bands.py`.  With
-`is_causal` a block meets the keys that it may see alone, so nearly half of the products are not computed.  Where all scores together are large, blocks
-are a loop, and the gradient computes scores again instead of keeping them: memory grows with the length, not with its square.
+A block's scores stay in a core's cache, as in FlashAttention (Dao and others, 2022): stages over one head run one after
+another, see `lowering/bands.py`. With `is_causal` a block meets the keys that it may see alone, so nearly half of the
+products are not computed. Where all scores together are large, blocks are a loop, and the gradient computes scores
+again instead of keeping them: memory grows with the length, not with its square.
 """
 
 from __future__ import annotations
@@ -19,15 +20,24 @@ from fdl.numpy import where
 from fdl.transforms.control.call import checkpoint, graph_function
 from fdl.transforms.control.scan import scan
 
-_BLOCK = 1 << 19  # bytes of the scores of one block and one head, of which a core's cache holds two: the gradient needs as many
-_ROWS, _FEWEST = 16, 48  # queries in a block are a multiple of the one, and no fewer than the other, so that products are wide enough
+_BLOCK = (
+    1 << 19
+)  # bytes of the scores of one block and one head, of which a core's cache holds two: the gradient needs as many
+_ROWS, _FEWEST = (
+    16,
+    48,
+)  # queries in a block are a multiple of the one, and no fewer than the other, so that products are wide enough
 _MOST_BLOCKS = 8  # that are written out; where more were wanted they are a loop, and scores are not kept
 _CAUSAL_BLOCKS, _MIN_CAUSAL = 4, 128  # blocks of causal attention, and the length from which it has so many
-_LARGE = 1 << 28  # bytes of all scores from which causal attention is a loop too: blocks that are written out compute fewer scores that no query sees
+# bytes of all scores from which causal attention is a loop too: blocks that are written out compute fewer scores that
+# no query sees
+_LARGE = 1 << 28
 
 
 def _block(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: Any, is_causal: bool, scale: float) -> Any:
-    """Attention of some queries, of which `first` is the number of the first one, over (batch, heads, length, size).  Queries that see no key get zeros."""
+    """Attention of some queries, of which `first` is the number of the first one, over (batch, heads, length, size).
+    Queries that see no key get zeros.
+    """
     scores = ops.mul(ops.dot_general(query, key, (((3,), (3,)), ((0, 1), (0, 1)))), scale)
     shape = aval_of(scores).shape
     sees = []
@@ -69,19 +79,31 @@ def _attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, is_causal
     else:
         count = min(count, _MOST_BLOCKS)
         edges = [round(length * i / count / _ROWS) * _ROWS for i in range(count)] + [length]
-    query, key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))  # so that what a loop adds up for a head lies together
+    query, key, value = (
+        ops.transpose(x, (0, 2, 1, 3)) for x in (query, key, value)
+    )  # so that what a loop adds up for a head lies together
     outs = []
     for first, last in itertools.pairwise(edges):
         if first >= last:
             continue
         seen = min(last, keys) if is_causal else keys
-        q, k, v = ops.slice_in_dim(query, first, last, 2), ops.slice_in_dim(key, 0, seen, 2), ops.slice_in_dim(value, 0, seen, 2)
+        q, k, v = (
+            ops.slice_in_dim(query, first, last, 2),
+            ops.slice_in_dim(key, 0, seen, 2),
+            ops.slice_in_dim(value, 0, seen, 2),
+        )
         b, m = _cut(bias, first, last, seen), _cut(mask, first, last, seen)
-        outs.append(_looped(q, k, v, b, m, first, is_causal, scale, rows) if large else _block(q, k, v, b, m, first, is_causal, scale))
+        outs.append(
+            _looped(q, k, v, b, m, first, is_causal, scale, rows)
+            if large
+            else _block(q, k, v, b, m, first, is_causal, scale)
+        )
     return ops.transpose(outs[0] if len(outs) == 1 else ops.concatenate(outs, 2), (0, 2, 1, 3))
 
 
-def _looped(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: int, is_causal: bool, scale: float, rows: int) -> Any:
+def _looped(
+    query: Any, key: Any, value: Any, bias: Any, mask: Any, first: int, is_causal: bool, scale: float, rows: int
+) -> Any:
     """`_block` in a loop over so many queries at a time, whose gradient keeps nothing but operands."""
     batch, heads, length, _ = aval_of(query).shape
     whole = length // rows * rows
@@ -108,25 +130,41 @@ def _looped(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: int, 
     if whole:
         starts = ops.add(ops.mul(ops.iota((whole // rows,), 0), rows), first)
         stacked = scan(step, (), (steps(query, 2), starts, *(steps(y, 2) for y in (bias, mask) if by_row(y))))[1]
-        outs.append(ops.reshape(ops.transpose(stacked, (1, 2, 0, 3, 4)), (batch, heads, whole, aval_of(value).shape[3])))
+        outs.append(
+            ops.reshape(ops.transpose(stacked, (1, 2, 0, 3, 4)), (batch, heads, whole, aval_of(value).shape[3]))
+        )
     if whole < length:
         rest = [_cut(y, whole, length, aval_of(key).shape[2]) for y in (bias, mask)]
         outs.append(block(ops.slice_in_dim(query, whole, length, 2), first + whole, key, value, *rest))
     return outs[0] if len(outs) == 1 else ops.concatenate(outs, 2)
 
 
-def dot_product_attention(query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, *, scale: float | None = None, is_causal: bool = False) -> Any:
-    """`softmax(query @ key.T * scale + bias) @ value` over (batch, length, heads, size) operands (Vaswani and others, 2017).
+def dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    *,
+    scale: float | None = None,
+    is_causal: bool = False,
+) -> Any:
+    """`softmax(query @ key.T * scale + bias) @ value` over (batch, length, heads, size) operands (Vaswani and others,
+    2017).
 
-    `bias` and the bool `mask` broadcast to (batch, heads, queries, keys); where the mask is false, or with `is_causal` behind the query, keys count nothing.
-    `scale` is one over the root of the size where it is not given.
+    `bias` and the bool `mask` broadcast to (batch, heads, queries, keys); where the mask is false, or with `is_causal`
+    behind the query, keys count nothing. `scale` is one over the root of the size where it is not given.
 
     >>> q = ops.full((1, 3, 2, 4), 1.0, "float32")
     >>> dot_product_attention(q, q, q, is_causal=True).shape
     (1, 3, 2, 4)
     """
     q, k, v = aval_of(query), aval_of(key), aval_of(value)
-    if not (q.ndim == k.ndim == v.ndim == 4) or k.shape[:3] != v.shape[:3] or (q.shape[0], *q.shape[2:]) != (k.shape[0], *k.shape[2:]):
+    if (
+        not (q.ndim == k.ndim == v.ndim == 4)
+        or k.shape[:3] != v.shape[:3]
+        or (q.shape[0], *q.shape[2:]) != (k.shape[0], *k.shape[2:])
+    ):
         raise ShapeError(
             f"dot_product_attention: query {q.describe()}, key {k.describe()}, value {v.describe()}",
             why="operands are (batch, length, heads, size), key and value of one length, query and key of one size",
@@ -145,7 +183,10 @@ def _aligned(x: Any, scores: tuple[Any, ...], what: str) -> Any:
     full = (1,) * (4 - len(shape)) + shape
     if len(full) != 4 or any(d not in (1, e) for d, e in zip(full, scores, strict=True)):
         raise ShapeError(
-            f"dot_product_attention: {what} {aval_of(x).describe()} does not broadcast to (batch, heads, queries, keys) = {scores}",
+            (
+                f"dot_product_attention: {what} {aval_of(x).describe()} does not broadcast to (batch, heads, "
+                f"queries, keys) = {scores}"
+            ),
             hint=f"{what}[:, None, None, :] for one of (batch, keys)",
         )
     return x if full == shape else ops.reshape(x, full)

@@ -135,7 +135,9 @@ tanh, swish = ops.tanh, silu
 
 
 def _shifted(x: Any, axis: Any, what: str, finite: bool = False) -> tuple[Any, Any, tuple[int, ...], list[int]]:
-    """x less its maximum over axes, that maximum (0 in the place of an infinite one where it has to be finite), the axes, and those that are kept."""
+    """x less its maximum over axes, that maximum (0 in the place of an infinite one where it has to be finite), the
+    axes, and those that are kept.
+    """
     (x,) = ops.promote(x, to_float=True)
     axes = axes_of(x, axis, what)
     shape = aval_of(x).shape
@@ -167,7 +169,9 @@ def _total(x: Any, axes: tuple[int, ...]) -> Any:
 
 @functools.partial(custom_jvp, nondiff_argnums=(1,))
 def _shares(x: Any, axes: tuple[int, ...]) -> Any:
-    """`exp(x) / sum(exp(x))`; its derivative needs the result alone, where that of its steps would keep the exponentials as well."""
+    """`exp(x) / sum(exp(x))`; its derivative needs the result alone, where that of its steps would keep the
+    exponentials as well.
+    """
     e = ops.exp(x)
     return ops.div(e, _total(e, axes))
 
@@ -208,7 +212,9 @@ def one_hot(x: Any, num_classes: int, dtype: Any = dtypes.float32) -> Any:
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     x = ops.as_operand(x)
-    x = ops.widened(x, num_classes) if dtypes.is_integer(aval_of(x).dtype) else x  # a small dtype may not hold the number of a class
+    x = (
+        ops.widened(x, num_classes) if dtypes.is_integer(aval_of(x).dtype) else x
+    )  # a small dtype may not hold the number of a class
     shape = (*aval_of(x).shape, num_classes)
     places = ops.broadcast(x, shape, range(len(shape) - 1))
     return ops.convert(ops.equal(places, ops.iota(shape, len(shape) - 1, aval_of(x).dtype)), dtype)
@@ -216,7 +222,8 @@ def one_hot(x: Any, num_classes: int, dtype: Any = dtypes.float32) -> Any:
 
 @graph_function
 def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
-    """x less its mean over its standard deviation along the last axis, then scaled and shifted (Ba, Kiros, Hinton, 2016).
+    """x less its mean over its standard deviation along the last axis, then scaled and shifted (Ba, Kiros, Hinton,
+    2016).
 
     >>> [round(v, 3) for v in layer_norm(ops.iota((3,), 0, "float32")).tolist()]
     [-1.225, 0.0, 1.225]
@@ -275,6 +282,8 @@ def dropout(x: Any, rate: float, key: Any) -> Any:
 
 
 __all__ = [
-    "cross_entropy", "dropout", "elu", "gelu", "hard_tanh", "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp",
-    "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmax_cross_entropy", "softplus", "swish", "tanh",
+    "cross_entropy", "dropout", "elu", "gelu", "hard_tanh", "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax",
+    "logsumexp",
+    "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmax_cross_entropy", "softplus", "swish",
+    "tanh",
 ]  # fmt: skip

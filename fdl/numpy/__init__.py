@@ -1,4 +1,6 @@
-"""NumPy's names on fdl arrays: `import fdl.numpy as jnp`.  Importing it also gives arrays their operators and methods."""
+"""NumPy's names on fdl arrays: `import fdl.numpy as jnp`. Importing it also gives arrays their
+operators and methods.
+"""
 
 import math as _stdlib_math
 import sys as _sys
@@ -223,33 +225,68 @@ floating, integer, inexact, number, generic, signedinteger, unsignedinteger = (
 pi, e, inf, nan, newaxis = _stdlib_math.pi, _stdlib_math.e, _stdlib_math.inf, _stdlib_math.nan, None
 
 _FUNCTIONS = [
-    "add", "subtract", "multiply", "true_divide", "floor_divide", "remainder", "divmod", "power", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift",
-    "right_shift", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "negative", "positive", "abs", "sum", "mean", "var",
+    "add", "subtract", "multiply", "true_divide", "floor_divide", "remainder", "divmod", "power", "bitwise_and",
+    "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift",
+    "right_shift", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "negative", "positive",
+    "abs", "sum", "mean", "var",
     "std", "max", "min", "any", "all", "argmax", "argmin", "prod", "cumsum", "cumprod", "round", "clip",
 ]  # fmt: skip
-_SHAPES = ["astype", "reshape", "ravel", "transpose", "matrix_transpose", "swapaxes", "squeeze", "dot", "matmul", "repeat"]
+_SHAPES = [
+    "astype",
+    "reshape",
+    "ravel",
+    "transpose",
+    "matrix_transpose",
+    "swapaxes",
+    "squeeze",
+    "dot",
+    "matmul",
+    "repeat",
+]
 _METHODS.update({name: getattr(_math, name) for name in _FUNCTIONS})
 _METHODS.update({name: getattr(_shape, name) for name in _SHAPES})
 _METHODS.update(sort=sort, argsort=argsort)
 _METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, trace=_derived.trace, nonzero=nonzero, copy=_create.array)
-_METHODS.update(getitem=_index.getitem, at=_at.at, take=take, flatten=_shape.ravel, __array_namespace__=lambda: _sys.modules[__name__])
+_METHODS.update(
+    getitem=_index.getitem,
+    at=_at.at,
+    take=take,
+    flatten=_shape.ravel,
+    __array_namespace__=lambda: _sys.modules[__name__],
+)
 
 __all__ = [
-    "abs", "absolute", "add", "all", "allclose", "amax", "amin", "any", "append", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan",
-    "arctan2", "arctanh", "argmax", "argmin", "argsort", "array", "array_equal", "asarray", "astype", "atleast_1d", "atleast_2d", "average",
-    "bfloat16", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bool_", "broadcast_arrays", "broadcast_to", "cbrt", "ceil", "clip",
-    "column_stack", "concatenate", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "deg2rad", "diag", "diagonal", "diff",
-    "divide", "divmod", "dot", "dtype", "e", "einsum", "empty", "empty_like", "equal", "exp", "exp2", "expand_dims", "expm1", "eye", "fabs", "finfo",
-    "flip", "fliplr", "flipud", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floating", "floor", "floor_divide", "fmod", "full",
-    "full_like", "generic", "greater", "greater_equal", "heaviside", "hstack", "hypot", "identity", "iinfo", "inexact", "inf", "inner", "int16",
-    "int32", "int64", "int8", "integer", "invert", "isclose", "isfinite", "isinf", "isnan", "issubdtype", "kron", "left_shift", "less", "less_equal",
-    "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace",
-    "matmul", "matrix_transpose", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod", "moveaxis", "multiply", "nan",
-    "nan_to_num", "nanmean", "nansum", "ndarray", "ndim", "negative", "newaxis", "nonzero", "not_equal", "number", "ones", "ones_like", "outer",
-    "pad", "percentile", "pi", "polyval", "positive", "power", "prod", "promote_types", "ptp", "quantile", "rad2deg", "ravel", "reciprocal",
-    "remainder", "repeat", "reshape", "result_type", "right_shift", "rint", "roll", "rot90", "round", "searchsorted", "select", "shape", "sign",
-    "signedinteger", "sin", "sinc", "sinh", "size", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "swapaxes",
-    "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "trapezoid", "tri", "tril", "tril_indices", "triu",
-    "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unsignedinteger", "vander", "var", "vdot", "vstack", "where",
+    "abs", "absolute", "add", "all", "allclose", "amax", "amin", "any", "append", "arange", "arccos", "arccosh",
+    "arcsin", "arcsinh", "arctan",
+    "arctan2", "arctanh", "argmax", "argmin", "argsort", "array", "array_equal", "asarray", "astype", "atleast_1d",
+    "atleast_2d", "average",
+    "bfloat16", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bool_", "broadcast_arrays", "broadcast_to",
+    "cbrt", "ceil", "clip",
+    "column_stack", "concatenate", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "deg2rad",
+    "diag", "diagonal", "diff",
+    "divide", "divmod", "dot", "dtype", "e", "einsum", "empty", "empty_like", "equal", "exp", "exp2", "expand_dims",
+    "expm1", "eye", "fabs", "finfo",
+    "flip", "fliplr", "flipud", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floating", "floor",
+    "floor_divide", "fmod", "full",
+    "full_like", "generic", "greater", "greater_equal", "heaviside", "hstack", "hypot", "identity", "iinfo", "inexact",
+    "inf", "inner", "int16",
+    "int32", "int64", "int8", "integer", "invert", "isclose", "isfinite", "isinf", "isnan", "issubdtype", "kron",
+    "left_shift", "less", "less_equal",
+    "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logspace",
+    "matmul", "matrix_transpose", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod", "moveaxis",
+    "multiply", "nan",
+    "nan_to_num", "nanmean", "nansum", "ndarray", "ndim", "negative", "newaxis", "nonzero", "not_equal", "number",
+    "ones", "ones_like", "outer",
+    "pad", "percentile", "pi", "polyval", "positive", "power", "prod", "promote_types", "ptp", "quantile", "rad2deg",
+    "ravel", "reciprocal",
+    "remainder", "repeat", "reshape", "result_type", "right_shift", "rint", "roll", "rot90", "round", "searchsorted",
+    "select", "shape", "sign",
+    "signedinteger", "sin", "sinc", "sinh", "size", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "subtract", "sum", "swapaxes",
+    "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "trapezoid", "tri", "tril",
+    "tril_indices", "triu",
+    "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unsignedinteger", "vander", "var",
+    "vdot", "vstack", "where",
     "zeros", "zeros_like",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Writing by indices: `x.at[...]`, a changed copy of an array.
 
-A static region is put in place by padding.  With arrays in the index it is a scatter into the flat array, for which the index is applied to the
-numbers of the elements: so indices of all kinds end as one vector of numbers.
+A static region is put in place by padding. With arrays in the index it is a scatter into the flat array, for which the
+index is applied to the numbers of the elements: so indices of all kinds end as one vector of numbers.
 """
 
 from __future__ import annotations
@@ -34,20 +34,27 @@ _OF_BOOLS = {"add": "max", "multiply": "min", "max": "max", "min": "min"}  # "or
 
 
 class _Place:
-    """Where an array of shape `whole` is written: a region, or the `numbers` of elements in the flat array, one that lies outside being negative."""
+    """Where an array of shape `whole` is written: a region, or the `numbers` of elements in the flat array, one that
+    lies outside being negative.
+    """
 
     def __init__(self, what: str, whole: tuple[int, ...], index: Resolved) -> None:
         self.what, self.whole, self.index = what, whole, index
         self.numbers: Any = None
         if index.arrays:
             size = math.prod(whole)
-            numbers = ops.reshape(ops.iota((size,), 0, dtypes.int32 if size <= np.iinfo(np.int32).max else dtypes.int64), whole)
+            numbers = ops.reshape(
+                ops.iota((size,), 0, dtypes.int32 if size <= np.iinfo(np.int32).max else dtypes.int64), whole
+            )
             found = read(numbers, index, -1)
             self.shape: tuple[int, ...] = aval_of(found).shape
             self.numbers = ops.reshape(found, (aval_of(found).size,))
         else:
             self.basic = static_region(whole, index.items)
-            self.sizes = tuple((b - a + s - 1) // s for a, b, s in zip(self.basic.start, self.basic.limit, self.basic.strides, strict=True))
+            self.sizes = tuple(
+                (b - a + s - 1) // s
+                for a, b, s in zip(self.basic.start, self.basic.limit, self.basic.strides, strict=True)
+            )
             sizes = iter(self.sizes)
             found_sizes = [(item, 1 if item is None else next(sizes)) for item in index.items]
             self.shape = tuple(n for item, n in found_sizes if item is None or isinstance(item, slice))
@@ -68,17 +75,28 @@ class _Place:
             number = self.fold(_OF_BOOLS[kind], *[ops.convert(v, dtypes.uint8) for v in (x, value)])
             return ops.convert(number, dtypes.bool_)
         on_region, scatter = _FOLDS[kind]
-        return self._in_region(x, on_region(self.read(x), value)) if self.numbers is None else self._scattered(scatter, x, value)
+        return (
+            self._in_region(x, on_region(self.read(x), value))
+            if self.numbers is None
+            else self._scattered(scatter, x, value)
+        )
 
     def _spread(self, value: Any) -> Any:
         shape = aval_of(value).shape
         if ops.broadcast_shapes([self.shape, shape], self.what) != self.shape:
-            raise ShapeError(f"{self.what}: the value has shape {shape}, the place has {self.shape}", hint="value.reshape(...), or an index that selects more")
+            raise ShapeError(
+                f"{self.what}: the value has shape {shape}, the place has {self.shape}",
+                hint="value.reshape(...), or an index that selects more",
+            )
         return ops.broadcast_to(value, self.shape)
 
     def _scattered(self, scatter: Callable[..., Any], x: Any, value: Any) -> Any:
         flat, updates = ops.reshape(x, (x.aval.size,)), ops.reshape(value, aval_of(self.numbers).shape)
-        return ops.reshape(scatter(flat, updates, [self.numbers], (0,), 0, self.index.handling), self.whole) if x.aval.size else x
+        return (
+            ops.reshape(scatter(flat, updates, [self.numbers], (0,), 0, self.index.handling), self.whole)
+            if x.aval.size
+            else x
+        )
 
     def _in_region(self, x: Any, value: Any) -> Any:
         block = ops.reverse(ops.reshape(value, self.sizes), self.basic.reverse)
@@ -103,20 +121,23 @@ class _At:
 class _AtIndex:
     """`x.at[index]`: makes a changed copy of `x`.
 
-    All methods take JAX's keywords `mode`, `wrap_negative_indices`, `unique_indices` and `indices_are_sorted`; the last two promise what helps nothing
-    here.  `mode` says what an index outside of the array does: "drop" or "fill" write nothing, "clip" moves it to the nearest element, "wrap" counts
-    round and round.  Without a mode it is an IndexBoundsError where it has a value, and dropped in a recording (`jit`, loops).  With
-    `wrap_negative_indices=False` negative indices lie outside.
+    All methods take JAX's keywords `mode`, `wrap_negative_indices`, `unique_indices` and `indices_are_sorted`; the last
+    two promise what helps nothing here. `mode` says what an index outside of the array does: "drop" or "fill" write
+    nothing, "clip" moves it to the nearest element, "wrap" counts round and round. Without a mode it is an
+    IndexBoundsError where it has a value, and dropped in a recording (`jit`, loops). With `wrap_negative_indices=False`
+    negative indices lie outside.
 
-    An element that is named several times gets all updates, in their order.  They are computed in the dtype to which array and value promote; the
-    result has the array's.
+    An element that is named several times gets all updates, in their order. They are computed in the dtype to which
+    array and value promote; the result has the array's.
     """
 
     def __init__(self, x: Any, index: Any) -> None:
         self.x, self.index = _operand(x), index
 
     def get(self, *, fill_value: Any = None, **options: Any) -> Any:
-        """`x[index]`; with `mode="fill"` an index outside reads `fill_value`, by default NaN, the smallest integer or the largest unsigned one."""
+        """`x[index]`; with `mode="fill"` an index outside reads `fill_value`, by default NaN, the smallest integer or
+        the largest unsigned one.
+        """
         return read(self.x, self._resolved("get", "promised", **options), fill_value)
 
     def set(self, values: Any, **options: Any) -> Any:
@@ -142,14 +163,22 @@ class _AtIndex:
 
     def divide(self, values: Any, **options: Any) -> Any:
         """A copy with the elements divided by `values`, in floating point."""
-        place, x = self._place("divide", options), self.x if dtypes.is_float(self.x.aval.dtype) else true_divide(self.x, 1)
+        place, x = (
+            self._place("divide", options),
+            self.x if dtypes.is_float(self.x.aval.dtype) else true_divide(self.x, 1),
+        )
         if place.numbers is None:
             return place.replace(x, converted(true_divide(place.read(x), values), x.aval.dtype))
-        return true_divide(x, place.fold("multiply", full(x.aval.shape, 1, x.aval.dtype), converted(values, x.aval.dtype)))
+        return true_divide(
+            x, place.fold("multiply", full(x.aval.shape, 1, x.aval.dtype), converted(values, x.aval.dtype))
+        )
 
     def power(self, values: Any, **options: Any) -> Any:
         """A copy with the elements raised to the powers `values`."""
-        place, x = self._place("power", options), ops.convert(self.x, dtypes.int32) if self.x.aval.dtype == dtypes.bool_ else self.x
+        place, x = (
+            self._place("power", options),
+            ops.convert(self.x, dtypes.int32) if self.x.aval.dtype == dtypes.bool_ else self.x,
+        )
         if place.numbers is None:
             return place.replace(x, converted(power(place.read(x), values), x.aval.dtype))
         dtype = _AtIndex(x, self.index)._promoted(values)
@@ -166,7 +195,8 @@ class _AtIndex:
         return self._fold("max", values, options)
 
     def apply(self, func: Callable[[Any], Any], **options: Any) -> Any:
-        """A copy with an elementwise `func` applied to the elements, as often as each is named; once where `unique_indices` promises that.
+        """A copy with an elementwise `func` applied to the elements, as often as each is named; once where
+        `unique_indices` promises that.
 
         Where indices are recorded it is a loop over them, unless they are promised to be unique.
         """
@@ -183,9 +213,18 @@ class _AtIndex:
         return ops.reshape(flat, x.aval.shape)
 
     def _resolved(
-        self, what: str, otherwise: str, *, mode: str | None = None, wrap_negative_indices: bool = True, unique_indices: bool = False, indices_are_sorted: bool = False
+        self,
+        what: str,
+        otherwise: str,
+        *,
+        mode: str | None = None,
+        wrap_negative_indices: bool = True,
+        unique_indices: bool = False,
+        indices_are_sorted: bool = False,
     ) -> Resolved:
-        """The index by the keywords of a method; `otherwise` is what is done outside where nothing is said and nothing checked."""
+        """The index by the keywords of a method; `otherwise` is what is done outside where nothing is said and nothing
+        checked.
+        """
         rule = Rule(f"x.at[...].{what}", mode, otherwise, otherwise, wrap_negative_indices).checked()
         return resolved(self.index, self.x.aval.shape, rule)
 

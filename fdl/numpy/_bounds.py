@@ -4,14 +4,14 @@ A `mode` is obeyed everywhere and never raises:
 
 | mode | an index outside |
 |---|---|
-| `"fill"`, `"drop"` | reads `fill_value` (NaN, the smallest integer, the largest unsigned one, or True), and writes nothing |
-| `"clip"` | is moved to the nearest inside |
-| `"wrap"` | counts round and round |
-| `"promise_in_bounds"` | is not there, says the caller: memory is safe if it is, and nothing else is said |
+| `"fill"`, `"drop"` | reads `fill_value` (NaN, the smallest integer, the largest unsigned one, or True), and writes
+nothing | | `"clip"` | is moved to the nearest inside | | `"wrap"` | counts round and round | | `"promise_in_bounds"` |
+is not there, says the caller: memory is safe if it is, and nothing else is said |
 
-Negative indices count from the end first.  Without a mode an index that has a value is checked: IndexBoundsError at the line, or when the value is
-computed; so under `grad` and `vmap` too.  An index that is a variable of a recording (`jit`, bodies of loops, `make_graph`) does what JAX does:
-`x[i]` moves it inside, `take` and `take_along_axis` fill, writing drops.  `FDL_CHECKS=0` does that with all indices, `FDL_CHECKS=1` checks all.
+Negative indices count from the end first. Without a mode an index that has a value is checked: IndexBoundsError at the
+line, or when the value is computed; so under `grad` and `vmap` too. An index that is a variable of a recording (`jit`,
+bodies of loops, `make_graph`) does what JAX does: `x[i]` moves it inside, `take` and `take_along_axis` fill, writing
+drops. `FDL_CHECKS=0` does that with all indices, `FDL_CHECKS=1` checks all.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ MODES = ("fill", "drop", "clip", "wrap", "promise_in_bounds")
 
 
 class Rule(NamedTuple):
-    """What happens to indices outside: `mode` as the caller gave it, `otherwise` where it is None and nothing is checked.
+    """What happens to indices outside: `mode` as the caller gave it, `otherwise` where it is None and nothing is
+    checked.
 
-    `promised` is what is done under "promise_in_bounds".  Both are modes of a gather or scatter.  `negative` says whether negative indices count from
-    the end, `what` is how errors call the caller.
+    `promised` is what is done under "promise_in_bounds". Both are modes of a gather or scatter. `negative` says whether
+    negative indices count from the end, `what` is how errors call the caller.
     """
 
     what: str = ""
@@ -54,7 +55,10 @@ class Rule(NamedTuple):
     def checked(self) -> Rule:
         """The rule itself; ChoiceError for an unknown mode."""
         if self.mode is not None and self.mode not in MODES:
-            raise ChoiceError(f"{self.prefix}mode={self.mode!r} is none of {', '.join(MODES)}", hint="no mode, for an error where an index is out of bounds")
+            raise ChoiceError(
+                f"{self.prefix}mode={self.mode!r} is none of {', '.join(MODES)}",
+                hint="no mode, for an error where an index is out of bounds",
+            )
         return self
 
     def handling(self) -> str:
@@ -70,12 +74,18 @@ class Rule(NamedTuple):
 
 def out_of_bounds(rule: Rule, index: Any, axis: int, n: int, low: int) -> IndexBoundsError:
     """The error of an index that is not from `low` to `n - 1`."""
-    within = f"from {low} to {n - 1}, or a mode: x.at[i].get(mode='fill'), jnp.take(x, i, mode='clip')" if n else "an array that has elements along this axis"
+    within = (
+        f"from {low} to {n - 1}, or a mode: x.at[i].get(mode='fill'), jnp.take(x, i, mode='clip')"
+        if n
+        else "an array that has elements along this axis"
+    )
     return IndexBoundsError(f"{rule.prefix}index {index} is out of bounds for axis {axis} of size {n}", hint=within)
 
 
 def placed_number(number: int, n: int, axis: int, rule: Rule) -> Any:
-    """A Python int as a place from the front; as an array that lies outside where it reads what fills, or writes nothing."""
+    """A Python int as a place from the front; as an array that lies outside where it reads what fills, or writes
+    nothing.
+    """
     place = number + n if rule.negative and number < 0 else number
     if 0 <= place < n:
         return place
@@ -90,7 +100,9 @@ def placed_number(number: int, n: int, axis: int, rule: Rule) -> Any:
 
 
 def placed(indices: Sequence[tuple[int, Any]], shape: Sequence[int], rule: Rule) -> tuple[list[Any], str]:
-    """Index arrays, each with its axis, as places from the front; and the mode in which a gather or scatter handles those that lie outside."""
+    """Index arrays, each with its axis, as places from the front; and the mode in which a gather or scatter handles
+    those that lie outside.
+    """
     handling = rule.handling()
     if rule.checks() and _all_inside(indices, shape, rule):
         handling = "clip"
@@ -115,9 +127,11 @@ def _all_inside(indices: Sequence[tuple[int, Any]], shape: Sequence[int], rule: 
 
 
 def _check(index: Any, n: int, axis: int, rule: Rule) -> bool:
-    """Whether an index has a value, all of it inside; IndexBoundsError at the line, or where the program computes the value, if it is not.
+    """Whether an index has a value, all of it inside; IndexBoundsError at the line, or where the program computes the
+    value, if it is not.
 
-    Branches and bodies of loops may run or not: there an index outside is an error of the program that takes the branch.
+    Branches and bodies of loops may run or not: there an index outside is an error of the program that takes the
+    branch.
     """
     known = index.lanes() if isinstance(index, Tracer) else as_array(index)
     if known is None and not config.checks:
@@ -132,7 +146,11 @@ def _check(index: Any, n: int, axis: int, rule: Rule) -> bool:
         return True
     pending = isinstance(known._data, Deferred)
     if not pending or not n:
-        if NATIVE.within is not None and not unsigned and NATIVE.within(known._data, known.aval.dtype.itemsize, low, n - 1):
+        if (
+            NATIVE.within is not None
+            and not unsigned
+            and NATIVE.within(known._data, known.aval.dtype.itemsize, low, n - 1)
+        ):
             return True
         values = known._numpy()
         bad = values.min() if values.min() < low else values.max()
@@ -177,7 +195,9 @@ def fill_of(dtype: Any, value: Any = None) -> Any:
 
 
 def converted(value: Any, dtype: Any) -> Any:
-    """A value that is written into an array of this dtype: integers that do not fit keep their last bits, fractions are cut off, as in conversions of arrays."""
+    """A value that is written into an array of this dtype: integers that do not fit keep their last bits, fractions are
+    cut off, as in conversions of arrays.
+    """
     value = ops.as_operand(value)
     if not isinstance(value, Literal) or dtypes.is_float(dtype):
         return ops.cast(value, dtype)

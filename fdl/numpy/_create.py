@@ -41,7 +41,8 @@ class ScalarType:
 def array(obj: Any, dtype: Any = None, copy: bool = True) -> Any:
     """An array of a number, an ndarray, an array, or nested lists of them.
 
-    Python numbers become float32, int32 or bool, unless `dtype` says otherwise; ndarrays keep their dtype and are copied.
+    Python numbers become float32, int32 or bool, unless `dtype` says otherwise; ndarrays keep their dtype and are
+    copied.
 
     >>> array([[1, 2], [3, 4]])
     Array([[1, 2],
@@ -116,7 +117,11 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     value = as_operand(fill_value)
     target = value.aval.dtype if dtype is None else dtypes.canonical(dtype)
     value = ops.cast(value, target)
-    return ops.broadcast_to(value, sizes(shape)) if value.aval.shape or isinstance(value, Array) else ops.full(sizes(shape), value, target)
+    return (
+        ops.broadcast_to(value, sizes(shape))
+        if value.aval.shape or isinstance(value, Array)
+        else ops.full(sizes(shape), value, target)
+    )
 
 
 def zeros(shape: Any, dtype: Any = dtypes.float32) -> Any:
@@ -184,7 +189,11 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     text = next((x for x in bounds if isinstance(x, (str, bytes, type(None)))), None)
     if text is not None:
         raise DtypeError(f"arange: {text!r} is no number", why=f"it is {type(text).__name__}", hint="int(n) of text")
-    target = dtypes.canonical(dtype) if dtype is not None else dtypes.promote([dtypes.scalar_type(x) or (dtypes.float32, True) for x in bounds])[0]
+    target = (
+        dtypes.canonical(dtype)
+        if dtype is not None
+        else dtypes.promote([dtypes.scalar_type(x) or (dtypes.float32, True) for x in bounds])[0]
+    )
     count = max(0, int(np.ceil((bounds[1] - bounds[0]) / bounds[2])))
     if bounds[0] == 0 and bounds[2] == 1:
         return ops.iota((count,), 0, target)
@@ -260,7 +269,11 @@ def diag(x: Any, k: int = 0) -> Any:
     if aval.ndim == 1:
         n = aval.shape[0] + builtins.abs(k)
         padded = ops.pad(x, Literal(0, aval.dtype), [(max(k, 0), max(-k, 0), 0)])
-        return ops.select(ops.equal(ops.add(ops.iota((n, n), 0), k), ops.iota((n, n), 1)), ops.broadcast(padded, (n, n), (1,)), full((n, n), 0, aval.dtype))
+        return ops.select(
+            ops.equal(ops.add(ops.iota((n, n), 0), k), ops.iota((n, n), 1)),
+            ops.broadcast(padded, (n, n), (1,)),
+            full((n, n), 0, aval.dtype),
+        )
     rows, cols = aval.shape
     count = max(0, min(rows - max(-k, 0), cols - max(k, 0)))
     place = ops.iota((count,), 0)

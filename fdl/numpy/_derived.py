@@ -16,8 +16,33 @@ from fdl.core.array import from_numpy
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
-from fdl.numpy._math import Axis, _operand, all, axes_of, equal, isnan, max, mean, min, multiply, square, subtract, sum, where
-from fdl.numpy._shape import broadcast_arrays, concatenate, expand_dims, flip, moveaxis, reshape, stack, swapaxes, transpose
+from fdl.numpy._math import (
+    Axis,
+    _operand,
+    all,
+    axes_of,
+    equal,
+    isnan,
+    max,
+    mean,
+    min,
+    multiply,
+    square,
+    subtract,
+    sum,
+    where,
+)
+from fdl.numpy._shape import (
+    broadcast_arrays,
+    concatenate,
+    expand_dims,
+    flip,
+    moveaxis,
+    reshape,
+    stack,
+    swapaxes,
+    transpose,
+)
 from fdl.ops.promotion import promote
 
 # Elementwise
@@ -113,7 +138,9 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
 
 
-def nansum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+def nansum(
+    x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
     """The sum of what is not NaN.
 
     >>> float(nansum(array([1.0, float("nan")])))
@@ -156,7 +183,10 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Any:
     place = axis % x.aval.ndim
     for _ in range(n):
         size = aval_of(x).shape[place]
-        ends = ops.slice_in_dim(x, builtins.min(1, size), size, place), ops.slice_in_dim(x, 0, builtins.max(size - 1, 0), place)
+        ends = (
+            ops.slice_in_dim(x, builtins.min(1, size), size, place),
+            ops.slice_in_dim(x, 0, builtins.max(size - 1, 0), place),
+        )
         x = (ops.not_equal if aval_of(x).dtype == dtypes.bool_ else ops.sub)(*ends)
     return x
 
@@ -175,7 +205,8 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0) -> Any:
 
 
 def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Any:
-    """The covariance matrix of variables in rows, or in columns without `rowvar`; a number for one variable.  `y` brings more variables.
+    """The covariance matrix of variables in rows, or in columns without `rowvar`; a number for one variable. `y` brings
+    more variables.
 
     Products are divided by the count less `ddof`, which is 1 unless `bias` is set.
 
@@ -294,12 +325,15 @@ def _pair(x: Any, axis1: int, axis2: int, what: str) -> tuple[int, int]:
     """Two different axes, as non-negative numbers."""
     first, second = (axes_of(x, axis, what)[0] for axis in (axis1, axis2))
     if first == second:
-        raise ShapeError(f"{what}: axes {axis1} and {axis2} of {aval_of(x).describe()} are the same", hint="two different axes")
+        raise ShapeError(
+            f"{what}: axes {axis1} and {axis2} of {aval_of(x).describe()} are the same", hint="two different axes"
+        )
     return first, second
 
 
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """Elements whose place along `axis2` is `offset` beyond that along `axis1`, as the last axis; the others stay in order.
+    """Elements whose place along `axis2` is `offset` beyond that along `axis1`, as the last axis; the others stay in
+    order.
 
     >>> diagonal(array([[1, 2], [3, 4]])).tolist()
     [1, 4]
@@ -443,6 +477,8 @@ def issubdtype(a: Any, b: Any) -> bool:
 
 __all__ = [
     "append", "array_equal", "column_stack", "cov", "cross", "deg2rad", "diagonal", "diff", "fabs", "finfo", "fliplr",
-    "flipud", "heaviside", "iinfo", "issubdtype", "kron", "logspace", "nanmean", "nansum", "ndim", "polyval", "promote_types", "ptp",
-    "rad2deg", "rint", "rot90", "select", "shape", "sinc", "size", "trace", "trapezoid", "tri", "tril_indices", "triu_indices", "vander",
+    "flipud", "heaviside", "iinfo", "issubdtype", "kron", "logspace", "nanmean", "nansum", "ndim", "polyval",
+    "promote_types", "ptp",
+    "rad2deg", "rint", "rot90", "select", "shape", "sinc", "size", "trace", "trapezoid", "tri", "tril_indices",
+    "triu_indices", "vander",
 ]  # fmt: skip

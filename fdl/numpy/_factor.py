@@ -1,4 +1,6 @@
-"""What `numpy.linalg` makes of the factorisations in `fdl.ops.linear`: all work on stacks of matrices, (..., rows, columns)."""
+"""What `numpy.linalg` makes of the factorisations in `fdl.ops.linear`: all work on stacks of matrices, (..., rows,
+columns).
+"""
 
 from __future__ import annotations
 
@@ -123,7 +125,8 @@ def _(primals: Any, tangents: Any) -> Any:
 def _cofactors(a: Any) -> Any:
     """The slope of the determinant: `det(a) * inv(a).T`, with a tiny number for a pivot of zero.
 
-    Cofactors are polynomials of the elements, so those of a singular matrix are the limit.  Computed in float64, where the tiny number and its powers are exact.
+    Cofactors are polynomials of the elements, so those of a singular matrix are the limit. Computed in float64, where
+    the tiny number and its powers are exact.
     """
     wide = ops.cast(a, dtypes.float64)
     both, order, sign = linear.lu(wide)
@@ -139,7 +142,9 @@ def _cofactors(a: Any) -> Any:
 
 @custom_jvp
 def cholesky(a: Any) -> Any:
-    """The lower factor of a symmetric matrix, of which the lower triangle is read; its derivative is that of a matrix that stays symmetric."""
+    """The lower factor of a symmetric matrix, of which the lower triangle is read; its derivative is that of a matrix
+    that stays symmetric.
+    """
     return linear.cholesky(a)
 
 
@@ -151,7 +156,9 @@ def _(primals: Any, tangents: Any) -> Any:
 
 @custom_jvp
 def cholesky_solve(factor: Any, b: Any) -> Any:
-    """The x with `L @ L.T @ x = b` for a lower factor; its derivative is that of `L @ L.T` whatever elements of L move, as PyTorch's."""
+    """The x with `L @ L.T @ x = b` for a lower factor; its derivative is that of `L @ L.T` whatever elements of L move,
+    as PyTorch's.
+    """
     return _solve_by_factor(factor, b)
 
 

@@ -1,4 +1,5 @@
-"""Reading by indices: `x[...]`, `take` and `take_along_axis`; `_at.py` writes, `_bounds.py` says what happens outside of the array.
+"""Reading by indices: `x[...]`, `take` and `take_along_axis`; `_at.py` writes, `_bounds.py` says what happens outside
+of the array.
 
 An index is resolved into slices and numbers, which are views to the compiler, and arrays of places, which are gathered.
 """
@@ -31,13 +32,17 @@ class _Basic(NamedTuple):
 
 
 def _is_array_index(item: Any) -> bool:
-    return isinstance(item, (Array, np.ndarray, list, bool)) or (isinstance(item, np.generic) and not isinstance(item, np.integer))
+    return isinstance(item, (Array, np.ndarray, list, bool)) or (
+        isinstance(item, np.generic) and not isinstance(item, np.integer)
+    )
 
 
 def _normalised(index: Any, shape: Sequence[int]) -> tuple[list[Any], tuple[int, ...], int]:
-    """Items with the ellipsis expanded and masks made integers, one item an axis besides None; the shape that they index; where the ellipsis stood.
+    """Items with the ellipsis expanded and masks made integers, one item an axis besides None; the shape that they
+    index; where the ellipsis stood.
 
-    A mask without axes indexes an axis of size 1 that is put in for it: `x[True]` is `x[None]`, and `x[False]` is empty.
+    A mask without axes indexes an axis of size 1 that is put in for it: `x[True]` is `x[None]`, and `x[False]` is
+    empty.
     """
     out: list[Any] = []
     masks: list[tuple[int, ConcreteArray]] = []  # where in `out` the places of a mask begin
@@ -54,11 +59,17 @@ def _normalised(index: Any, shape: Sequence[int]) -> tuple[list[Any], tuple[int,
         elif isinstance(item, (int, np.integer)):
             out.append(int(item))
         else:
-            raise DtypeError(f"an index cannot be {type(item).__name__} {item!r}", hint="integers, slices, None, ... or integer arrays")
+            raise DtypeError(
+                f"an index cannot be {type(item).__name__} {item!r}",
+                hint="integers, slices, None, ... or integer arrays",
+            )
     used = _axes_in(out) - sum(not mask.ndim for _, mask in masks)
     if used > len(shape):
         raise IndexBoundsError(
-            f"{used} {'index' if used == 1 else 'indices'} for an array of shape {tuple(shape)}, which has {len(shape)} axes",
+            (
+                f"{used} {'index' if used == 1 else 'indices'} for an array of shape {tuple(shape)}, "
+                f"which has {len(shape)} axes"
+            ),
             why="each index but None and `...` takes one axis",
             hint="the value as it is: it has no axes" if not shape else f"x[{', '.join('i' * len(shape))}]",
         )
@@ -90,7 +101,12 @@ def _as_index(item: Any) -> Any:
     if aval_of(x).dtype == dtypes.bool_:
         if isinstance(x, Tracer):
             if (known := x.concrete()) is None:
-                x.refuse("x[mask]", TracedMaskError, "the size of the result would depend on the mask's values", "jnp.where(mask, x, 0), or x.at[...] of places that are computed")
+                x.refuse(
+                    "x[mask]",
+                    TracedMaskError,
+                    "the size of the result would depend on the mask's values",
+                    "jnp.where(mask, x, 0), or x.at[...] of places that are computed",
+                )
             return known
         return x
     if not dtypes.is_integer(aval_of(x).dtype):
@@ -104,7 +120,10 @@ def _as_places(indices: Any) -> Any:
     """An index that is an argument of its own: integers, of any shape."""
     index = _as_index(indices if isinstance(indices, (Array, list)) else array(indices))
     if aval_of(index).dtype == dtypes.bool_:
-        raise DtypeError(f"an index must be integers, not {aval_of(index).describe()}", hint="x[mask] for the elements where a mask holds")
+        raise DtypeError(
+            f"an index must be integers, not {aval_of(index).describe()}",
+            hint="x[mask] for the elements where a mask holds",
+        )
     return index
 
 
@@ -137,15 +156,21 @@ def static_region(shape: Sequence[int], items: Sequence[Any]) -> _Basic:
 def _edge(value: Any) -> int | None:
     """A part of a slice."""
     if isinstance(value, Tracer) and value.concrete() is None:
-        value.refuse("x[start:stop]", TracedMaskError, "the size of the result would depend on it", "lax.dynamic_slice_in_dim(x, start, size) for a start that is computed")
+        value.refuse(
+            "x[start:stop]",
+            TracedMaskError,
+            "the size of the result would depend on it",
+            "lax.dynamic_slice_in_dim(x, start, size) for a start that is computed",
+        )
     return None if value is None else operator.index(value)
 
 
 class Resolved(NamedTuple):
     """An index with all places counted from the front.
 
-    `items` are slices, None, ints that lie inside, and arrays; they index an array of shape `whole`.  `arrays` are those with their axes, and `handling`
-    is the mode of a gather or scatter: what is done with places of arrays that lie outside.  Before the item `ellipsis` an ellipsis stood, or the end.
+    `items` are slices, None, ints that lie inside, and arrays; they index an array of shape `whole`. `arrays` are those
+    with their axes, and `handling` is the mode of a gather or scatter: what is done with places of arrays that lie
+    outside. Before the item `ellipsis` an ellipsis stood, or the end.
     """
 
     items: list[Any]
@@ -181,7 +206,8 @@ _READ = Rule()
 def getitem(x: Any, index: Any) -> Any:
     """`x[index]` with NumPy's meaning: integers, slices, None, `...`, integer arrays and concrete masks.
 
-    An integer outside of the array is an IndexBoundsError where it has a value; in a recording (`jit`, loops) it is moved inside, as in JAX.
+    An integer outside of the array is an IndexBoundsError where it has a value; in a recording (`jit`, loops) it is
+    moved inside, as in JAX.
 
     >>> getitem(array([[1, 2, 3], [4, 5, 6]]), (1, slice(None, None, -1))).tolist()
     [6, 5, 4]
@@ -211,27 +237,41 @@ def read(x: Any, index: Resolved, fill: Any = None) -> Any:
 
 
 def _cuts(basic: _Basic, shape: Sequence[int]) -> bool:
-    return any(a != 0 or b != n or s != 1 for a, b, s, n in zip(basic.start, basic.limit, basic.strides, shape, strict=True))
+    return any(
+        a != 0 or b != n or s != 1 for a, b, s, n in zip(basic.start, basic.limit, basic.strides, shape, strict=True)
+    )
 
 
-def _gathered(x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], handling: str, fill: Any, ellipsis: int = 0) -> tuple[Any, list[Any]]:
-    """The gather of the advanced part, and the items that remain for its result.  An ellipsis between arrays sets them apart, though it stand for no axis."""
+def _gathered(
+    x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], handling: str, fill: Any, ellipsis: int = 0
+) -> tuple[Any, list[Any]]:
+    """The gather of the advanced part, and the items that remain for its result. An ellipsis between arrays sets them
+    apart, though it stand for no axis.
+    """
     axes = [axis for axis, _ in arrays]
     shape = ops.broadcast_shapes([aval_of(i).shape for _, i in arrays], "indexing")
     indices = [ops.broadcast_to(i, shape) for _, i in arrays]
     found = ops.gather(x, indices, axes, 0, handling)
-    held = lambda: ops.broadcast(inside(indices, [aval_of(x).shape[a] for a in axes]), aval_of(found).shape, range(len(shape)))
+    held = lambda: ops.broadcast(
+        inside(indices, [aval_of(x).shape[a] for a in axes]), aval_of(found).shape, range(len(shape))
+    )
     out = _filled(found, held, handling, fill)
     # beside an array a number counts as an array too: NumPy's rule for where the indexed axes go
     advanced = [p for p, item in enumerate(items) if type(item) is int or isinstance(item, Array)]
     first, last = advanced[0], advanced[-1]
-    together = not first < ellipsis <= last and not any(item is None or isinstance(item, slice) for item in items[first : last + 1])
+    together = not first < ellipsis <= last and not any(
+        item is None or isinstance(item, slice) for item in items[first : last + 1]
+    )
     rest = [item for item in items if not isinstance(item, Array)]
     lead: list[Any] = [slice(None)] * len(shape)
     if not together:
         return out, [*lead, *rest]
     before = sum(1 for item in items[:first] if item is not None)  # axes in front of the indexed ones
-    order = [*range(len(shape), len(shape) + before), *range(len(shape)), *range(len(shape) + before, aval_of(out).ndim)]
+    order = [
+        *range(len(shape), len(shape) + before),
+        *range(len(shape)),
+        *range(len(shape) + before, aval_of(out).ndim),
+    ]
     front = items[:first]
     return ops.transpose(out, order), [*front, *lead, *rest[len(front) :]]
 
@@ -242,7 +282,9 @@ def _filled(found: Any, held: Callable[[], Any], handling: str, fill: Any) -> An
 
 
 def _not_empty(rule: Rule, x: Any, axis: int, index: Any) -> None:
-    """As in JAX, a read along an axis without elements is an error also where the index is recorded, unless a mode says what to read."""
+    """As in JAX, a read along an axis without elements is an error also where the index is recorded, unless a mode says
+    what to read.
+    """
     if rule.mode is None and not x.aval.shape[axis] and aval_of(index).size:
         raise IndexBoundsError(f"{rule.prefix}nothing to index along axis {axis} of size 0", hint="mode='fill'")
 
@@ -253,9 +295,10 @@ def take(
 ) -> Any:  # fmt: skip
     """Elements along an axis at integer indices; flat for None.
 
-    `mode` says what an index outside of the array reads: "fill" (`fill_value`, by default NaN, the smallest integer or the largest unsigned one),
-    "clip" (the nearest element, the first one for negative indices) or "wrap".  Without a mode it is an IndexBoundsError where it has a value, and
-    filled in a recording (`jit`, loops).  `unique_indices` and `indices_are_sorted` are accepted for JAX's sake.
+    `mode` says what an index outside of the array reads: "fill" (`fill_value`, by default NaN, the smallest integer or
+    the largest unsigned one), "clip" (the nearest element, the first one for negative indices) or "wrap". Without a
+    mode it is an IndexBoundsError where it has a value, and filled in a recording (`jit`, loops). `unique_indices` and
+    `indices_are_sorted` are accepted for JAX's sake.
 
     >>> take(array([10, 20, 30]), array([2, 0])).tolist(), take(array([1.0, 2.0]), array([-1, 5]), mode="fill").tolist()
     ([30, 10], [2.0, nan])
@@ -273,10 +316,13 @@ def take(
     return _gathered(x, items, [(place, index)], handling, fill_value)[0]
 
 
-def take_along_axis(x: Any, indices: Any, axis: int | None = -1, mode: str | None = None, fill_value: Any = None) -> Any:
+def take_along_axis(
+    x: Any, indices: Any, axis: int | None = -1, mode: str | None = None, fill_value: Any = None
+) -> Any:
     """Elements along an axis, chosen for each place along the others, which broadcast; of the flat array for None.
 
-    `mode` is as in `take`, but that negative indices count from the end under "clip", and lie outside under "promise_in_bounds".
+    `mode` is as in `take`, but that negative indices count from the end under "clip", and lie outside under
+    "promise_in_bounds".
 
     >>> take_along_axis(array([[1, 2], [3, 4]]), array([[1], [0]]), 1).tolist()
     [[2], [3]]
@@ -287,10 +333,19 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1, mode: str | Non
     (place,) = axes_of(x, axis, "take_along_axis")
     shape = aval_of(index).shape
     if len(shape) != x.aval.ndim:
-        raise ShapeError(f"take_along_axis: {x.aval.describe()} and indices {aval_of(index).describe()} need as many axes")
-    ops.broadcast_shapes([tuple(1 if i == place else d for i, d in enumerate(s)) for s in (shape, x.aval.shape)], "take_along_axis")
+        raise ShapeError(
+            f"take_along_axis: {x.aval.describe()} and indices {aval_of(index).describe()} need as many axes"
+        )
+    ops.broadcast_shapes(
+        [tuple(1 if i == place else d for i, d in enumerate(s)) for s in (shape, x.aval.shape)], "take_along_axis"
+    )
     rule = Rule("take_along_axis", mode, "drop", negative=mode != "promise_in_bounds").checked()
     _not_empty(rule, x, place, index)
     (index,), handling = placed([(place, index)], x.aval.shape, rule)
     found = ops.gather_along(x, index, place, handling)
-    return _filled(found, lambda: ops.broadcast_to(inside([index], [x.aval.shape[place]]), aval_of(found).shape), handling, fill_value)
+    return _filled(
+        found,
+        lambda: ops.broadcast_to(inside([index], [x.aval.shape[place]]), aval_of(found).shape),
+        handling,
+        fill_value,
+    )

@@ -22,14 +22,36 @@ from fdl.transforms.custom import custom_jvp
 Axis = int | Sequence[int] | None
 
 add, subtract, multiply = ops.add, ops.sub, ops.mul
-negative, exp, exp2, expm1, log, log2, log10, log1p = ops.neg, ops.exp, ops.exp2, ops.expm1, ops.log, ops.log2, ops.log10, ops.log1p
+negative, exp, exp2, expm1, log, log2, log10, log1p = (
+    ops.neg,
+    ops.exp,
+    ops.exp2,
+    ops.expm1,
+    ops.log,
+    ops.log2,
+    ops.log10,
+    ops.log1p,
+)
 sin, cos, tan, arcsin, arccos, arctan2 = ops.sin, ops.cos, ops.tan, ops.asin, ops.acos, ops.atan2
 sinh, cosh, tanh, arcsinh, arccosh, arctanh = ops.sinh, ops.cosh, ops.tanh, ops.asinh, ops.acosh, ops.atanh
 sqrt, cbrt, hypot = ops.sqrt, ops.cbrt, ops.hypot
 isfinite = ops.is_finite
 maximum, minimum, sign = ops.maximum, ops.minimum, ops.sign
-equal, not_equal, less, less_equal, greater, greater_equal = ops.equal, ops.not_equal, ops.less, ops.less_equal, ops.greater, ops.greater_equal
-bitwise_and, bitwise_or, bitwise_xor, bitwise_not, invert = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor, ops.bitwise_not, ops.bitwise_not
+equal, not_equal, less, less_equal, greater, greater_equal = (
+    ops.equal,
+    ops.not_equal,
+    ops.less,
+    ops.less_equal,
+    ops.greater,
+    ops.greater_equal,
+)
+bitwise_and, bitwise_or, bitwise_xor, bitwise_not, invert = (
+    ops.bitwise_and,
+    ops.bitwise_or,
+    ops.bitwise_xor,
+    ops.bitwise_not,
+    ops.bitwise_not,
+)
 left_shift, right_shift = ops.shift_left, ops.shift_right
 
 
@@ -100,7 +122,8 @@ absolute = abs
 
 
 def round(x: Any, decimals: int = 0) -> Any:
-    """Rounded to decimals, or to tens, hundreds ... where they are negative; halves go to the even neighbour. Narrow floats are scaled in float32.
+    """Rounded to decimals, or to tens, hundreds ... where they are negative; halves go to the even neighbour. Narrow
+    floats are scaled in float32.
 
     >>> float(round(2.5))
     2.0
@@ -131,7 +154,8 @@ def _remainder(a: Any, b: Any) -> Any:
 
 
 def floor_divide(a: Any, b: Any) -> Any:
-    """The largest whole number not above `a / b`; of integers and 0 it is -2, as in JAX, or for 0 / 0 -1, and for unsigned ones the largest number.
+    """The largest whole number not above `a / b`; of integers and 0 it is -2, as in JAX, or for 0 / 0 -1, and for
+    unsigned ones the largest number.
 
     >>> int(floor_divide(-7, 2))
     -4
@@ -245,7 +269,9 @@ def arctan(x: Any) -> Any:
 
 
 def _log_sum(more: Callable[[Any], Any], base: float) -> Callable[[Any, Any], Any]:
-    """The logarithm of a sum of two powers of e**base: the larger exponent and `more` of how far the other one lies below, which is exact however small it is."""
+    """The logarithm of a sum of two powers of e**base: the larger exponent and `more` of how far the other one lies
+    below, which is exact however small it is.
+    """
 
     def apart(a: Any, b: Any) -> Any:
         endless = ops.bitwise_and(ops.equal(a, b), ops.bitwise_not(ops.is_finite(a)))
@@ -256,7 +282,9 @@ def _log_sum(more: Callable[[Any], Any], base: float) -> Callable[[Any, Any], An
     @total.defjvp
     def _(primals: Any, tangents: Any) -> Any:
         gap = ops.mul(apart(*primals), base)
-        return total(*primals), ops.add(ops.mul(tangents[0], ops.logistic(gap)), ops.mul(tangents[1], ops.logistic(ops.neg(gap))))
+        return total(*primals), ops.add(
+            ops.mul(tangents[0], ops.logistic(gap)), ops.mul(tangents[1], ops.logistic(ops.neg(gap)))
+        )
 
     return total
 
@@ -350,7 +378,12 @@ def nonzero(x: Any) -> tuple[Any, ...]:
     [[1, 3]]
     """
     if isinstance(x, Tracer) and x.concrete() is None:
-        x.refuse("jnp.nonzero(x)", TracedMaskError, "the size of the result would depend on its values", "jnp.where(mask, x, 0)")
+        x.refuse(
+            "jnp.nonzero(x)",
+            TracedMaskError,
+            "the size of the result would depend on its values",
+            "jnp.where(mask, x, 0)",
+        )
     return tuple(from_numpy(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
 
 
@@ -364,7 +397,11 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None and y is None:
         return nonzero(condition)
     if x is None or y is None:
-        raise DtypeError("where: takes a condition, x and y, or the condition alone", why="one of x and y is missing", hint="jnp.where(mask, x, 0)")
+        raise DtypeError(
+            "where: takes a condition, x and y, or the condition alone",
+            why="one of x and y is missing",
+            hint="jnp.where(mask, x, 0)",
+        )
     return ops.select(condition, x, y)
 
 
@@ -424,7 +461,9 @@ def axes_of(x: Any, axis: Axis, what: str) -> tuple[int, ...]:
         return tuple(range(ndim))
     chosen = tuple(axis) if isinstance(axis, Sequence) else (axis,)
     if builtins.any(not -ndim <= a < ndim for a in chosen):
-        raise ShapeError(f"{what}: axis {axis} is out of bounds for {aval_of(x).describe()}", hint=f"from {-ndim} to {ndim - 1}")
+        raise ShapeError(
+            f"{what}: axis {axis} is out of bounds for {aval_of(x).describe()}", hint=f"from {-ndim} to {ndim - 1}"
+        )
     places = sorted(a % ndim for a in chosen)
     if len(set(places)) < len(places):
         raise ShapeError(f"{what}: axis {axis} names an axis twice of {aval_of(x).describe()}", hint="each axis once")
@@ -440,7 +479,9 @@ def _operand(x: Any) -> Any:
     return ops.broadcast(operand, (), ()) if isinstance(operand, Literal) else operand
 
 
-_COUNTED = dict.fromkeys((dtypes.bool_, dtypes.int8, dtypes.int16), dtypes.int32) | dict.fromkeys((dtypes.uint8, dtypes.uint16), dtypes.uint32)
+_COUNTED = dict.fromkeys((dtypes.bool_, dtypes.int8, dtypes.int16), dtypes.int32) | dict.fromkeys(
+    (dtypes.uint8, dtypes.uint16), dtypes.uint32
+)
 
 
 def _counted(x: Any, dtype: Any) -> Any:
@@ -450,7 +491,9 @@ def _counted(x: Any, dtype: Any) -> Any:
     return ops.convert(x, _COUNTED[x.aval.dtype]) if x.aval.dtype in _COUNTED else x
 
 
-def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+def sum(
+    x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
     """The sum over axes, or over all; bool and small integers are counted in int32.
 
     >>> from fdl.numpy import ones
@@ -488,8 +531,18 @@ def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, w
     return _kept(ops.cast(out, target, out.aval.weak_type), x, axes, keepdims)
 
 
-def var(x: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, where: Any = None, correction: float | None = None) -> Any:
-    """The mean squared distance from the mean, of those for which `where` holds; `ddof` (or `correction`) is subtracted from the count, and where nothing is left it is NaN.
+def var(
+    x: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    correction: float | None = None,
+) -> Any:
+    """The mean squared distance from the mean, of those for which `where` holds; `ddof` (or `correction`) is subtracted
+    from the count, and where nothing is left it is NaN.
 
     >>> from fdl.numpy import array
     >>> float(var(array([1.0, 3.0])))
@@ -521,7 +574,16 @@ def _squares_by_rows(x: Any) -> Any:
     return ops.add(sum(square(ops.sub(rows, means))), ops.mul(sum(square(ops.sub(means, mean(means)))), float(_ROW)))
 
 
-def std(x: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, where: Any = None, correction: float | None = None) -> Any:
+def std(
+    x: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    correction: float | None = None,
+) -> Any:
     """The square root of the variance, which tells the arguments.
 
     >>> from fdl.numpy import array
@@ -543,11 +605,25 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
     return _extreme(ops.reduce_max, ops.maximum, x, axes, keepdims, initial, where)
 
 
-def _extreme(fold: Callable[..., Any], choose: Callable[..., Any], x: Any, axes: tuple[int, ...], keepdims: bool, initial: Any, where: Any) -> Any:
-    """`fold` over axes, of `initial` too, which is cast to the dtype of `x`, and of those alone for which `where` holds."""
+def _extreme(
+    fold: Callable[..., Any],
+    choose: Callable[..., Any],
+    x: Any,
+    axes: tuple[int, ...],
+    keepdims: bool,
+    initial: Any,
+    where: Any,
+) -> Any:
+    """`fold` over axes, of `initial` too, which is cast to the dtype of `x`, and of those alone for which `where`
+    holds.
+    """
     dtype = x.aval.dtype
     if where is not None and initial is None:
-        raise ShapeError("max, min: `where` needs `initial`", why="of nothing there is no largest or smallest element", hint="initial=...")
+        raise ShapeError(
+            "max, min: `where` needs `initial`",
+            why="of nothing there is no largest or smallest element",
+            hint="initial=...",
+        )
     if initial is not None:
         initial = ops.convert(_operand(initial), dtype)
         x = x if where is None else ops.select(where, x, initial)
@@ -632,7 +708,9 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return _arg(ops.argmin, x, axis, keepdims, "argmin")
 
 
-def prod(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+def prod(
+    x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
     """The product over axes, or over all, multiplied pairwise; bool and small integers are multiplied in int32.
 
     >>> from fdl.numpy import array
@@ -709,7 +787,10 @@ def average(x: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     x, weights = (_operand(v) for v in promote(x, weights, to_float=True))
     if aval_of(weights).shape != x.aval.shape:
         if aval_of(weights).ndim != 1 or len(axes) != 1 or aval_of(weights).shape[0] != x.aval.shape[axes[0]]:
-            raise ShapeError(f"average: weights {aval_of(weights).describe()} do not fit {x.aval.describe()}", hint="weights of the same shape, or one for each place along `axis`")
+            raise ShapeError(
+                f"average: weights {aval_of(weights).describe()} do not fit {x.aval.describe()}",
+                hint="weights of the same shape, or one for each place along `axis`",
+            )
         weights = ops.broadcast(weights, x.aval.shape, axes)
     total = sum(weights, axes, keepdims=keepdims)
     out = ops.div(sum(ops.mul(x, weights), axes, keepdims=keepdims), total)

@@ -43,7 +43,10 @@ def reshape(x: Any, *shape: Any, order: str = "C") -> Any:
     if -1 in target:
         known = math.prod(d for d in target if d != -1)
         if known == 0 or x.aval.size % known:
-            raise ShapeError(f"reshape: {x.aval.describe()} has {x.aval.size} elements, which is no multiple of {known}", hint="a shape of the same size")
+            raise ShapeError(
+                f"reshape: {x.aval.describe()} has {x.aval.size} elements, which is no multiple of {known}",
+                hint="a shape of the same size",
+            )
         target[target.index(-1)] = x.aval.size // known
     return ops.reshape(x, tuple(target))
 
@@ -65,7 +68,9 @@ def transpose(x: Any, *axes: Any) -> Any:
     """
     x = _operand(x)
     order = axes[0] if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))) else axes or None
-    return ops.transpose(x, tuple(reversed(range(x.aval.ndim))) if order is None else tuple(a % x.aval.ndim for a in order))
+    return ops.transpose(
+        x, tuple(reversed(range(x.aval.ndim))) if order is None else tuple(a % x.aval.ndim for a in order)
+    )
 
 
 def matrix_transpose(x: Any) -> Any:
@@ -115,7 +120,9 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     chosen = tuple(i for i, d in enumerate(x.aval.shape) if d == 1) if axis is None else axes_of(x, axis, "squeeze")
     if any(x.aval.shape[a] != 1 for a in chosen):
         raise ShapeError(
-            f"squeeze: axis {axis} of {x.aval.describe()} is not of size 1", why="only axes of size 1 can go", hint="x.reshape(...), or x[:, 0] for one element of an axis"
+            f"squeeze: axis {axis} of {x.aval.describe()} is not of size 1",
+            why="only axes of size 1 can go",
+            hint="x.reshape(...), or x[:, 0] for one element of an axis",
         )
     return ops.reshape(x, tuple(d for i, d in enumerate(x.aval.shape) if i not in chosen))
 
@@ -160,7 +167,11 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     [1, 2, 3]
     """
     if not len(arrays):
-        raise ShapeError("concatenate: there is no array", why="nothing has no dtype and no shape", hint="a list with one array or more")
+        raise ShapeError(
+            "concatenate: there is no array",
+            why="nothing has no dtype and no shape",
+            hint="a list with one array or more",
+        )
     operands = promote(*[asarray(x) for x in arrays])
     if axis is None:
         return ops.concatenate([ravel(x) for x in operands], 0)
@@ -227,7 +238,10 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     n = x.aval.shape[place]
     if isinstance(indices_or_sections, int):
         if n % indices_or_sections:
-            raise ShapeError(f"split: axis {axis} of {x.aval.describe()} does not split into {indices_or_sections} equal parts", hint="a list of indices")
+            raise ShapeError(
+                f"split: axis {axis} of {x.aval.describe()} does not split into {indices_or_sections} equal parts",
+                hint="a list of indices",
+            )
         step = n // indices_or_sections
         cuts = [i * step for i in range(1, indices_or_sections)]
     else:
@@ -263,7 +277,9 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
         x, axis = ravel(x), 0
     (place,) = axes_of(x, axis, "repeat")
     shape, repeats = x.aval.shape, repeats.__index__()
-    wide = ops.broadcast(x, (*shape[: place + 1], repeats, *shape[place + 1 :]), [i + (i > place) for i in range(len(shape))])
+    wide = ops.broadcast(
+        x, (*shape[: place + 1], repeats, *shape[place + 1 :]), [i + (i > place) for i in range(len(shape))]
+    )
     return ops.reshape(wide, (*shape[:place], shape[place] * repeats, *shape[place + 1 :]))
 
 
@@ -278,7 +294,8 @@ def flip(x: Any, axis: Any = None) -> Any:
 
 
 def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Any:
-    """Elements moved along one axis or several, those pushed out coming in at the other end; of the flat array for None.
+    """Elements moved along one axis or several, those pushed out coming in at the other end; of the flat array for
+    None.
 
     >>> roll(array([1, 2, 3]), 1).tolist()
     [3, 1, 2]
@@ -291,7 +308,9 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     shifts = list(shift) if isinstance(shift, Sequence) else [shift]
     if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes", hint="one shift for each axis")
-    for move, a in zip(shifts * (len(axes) if len(shifts) == 1 else 1), axes * (len(shifts) if len(axes) == 1 else 1), strict=True):
+    for move, a in zip(
+        shifts * (len(axes) if len(shifts) == 1 else 1), axes * (len(shifts) if len(axes) == 1 else 1), strict=True
+    ):
         (place,) = axes_of(x, a, "roll")
         n = aval_of(x).shape[place]
         cut = (-move) % n if n else 0
@@ -324,11 +343,18 @@ def matmul(a: Any, b: Any) -> Any:
     a, b = (_operand(x) for x in promote(a, b))
     x, y = aval_of(a), aval_of(b)
     if not x.ndim or not y.ndim:
-        raise ShapeError(f"matmul: {x.describe()} and {y.describe()}", why="a matrix product needs one axis at least on both sides", hint="*")
+        raise ShapeError(
+            f"matmul: {x.describe()} and {y.describe()}",
+            why="a matrix product needs one axis at least on both sides",
+            hint="*",
+        )
     if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
         raise ShapeError(
             f"matmul: shapes {x.shape} and {y.shape} do not fit",
-            why=f"the last axis of the left side has size {x.shape[-1]}, the rows of the right side {y.shape[-2 if y.ndim > 1 else 0]}",
+            why=(
+                f"the last axis of the left side has size {x.shape[-1]}, the rows of the right side "
+                f"{y.shape[-2 if y.ndim > 1 else 0]}"
+            ),
             hint="x.T or reshape on one side",
         )
     if x.ndim <= 2 or y.ndim <= 2:  # no batch axis on one side: one product
@@ -353,7 +379,11 @@ def dot(a: Any, b: Any) -> Any:
     if not x.ndim or not y.ndim:
         return ops.mul(a, b)
     if x.shape[-1] != y.shape[max(y.ndim - 2, 0)]:
-        raise ShapeError(f"dot: shapes {x.shape} and {y.shape} do not fit", why="the last axis of x meets the last but one of y", hint="x.T @ y, or jnp.outer(x, y)")
+        raise ShapeError(
+            f"dot: shapes {x.shape} and {y.shape} do not fit",
+            why="the last axis of x meets the last but one of y",
+            hint="x.T @ y, or jnp.outer(x, y)",
+        )
     return ops.dot_general(a, b, (((x.ndim - 1,), (max(y.ndim - 2, 0),)), ((), ())))
 
 
@@ -408,23 +438,39 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     """
     left, _, output = subscripts.replace(" ", "").partition("->")
     if len(left.split(",")) != len(operands):
-        raise ShapeError(f"einsum: {subscripts!r} names {len(left.split(','))} operands, got {len(operands)}", why="each operand has a term", hint="einsum('ij,jk->ik', a, b)")
+        raise ShapeError(
+            f"einsum: {subscripts!r} names {len(left.split(','))} operands, got {len(operands)}",
+            why="each operand has a term",
+            hint="einsum('ij,jk->ik', a, b)",
+        )
     terms = _expand_ellipsis(left.split(","), [aval_of(asarray(x)).ndim for x in operands])
     letters = "".join(terms)
     strange = next((c for c in letters + output.replace(".", "") if not c.isalpha()), None)
     if strange is not None:
-        raise ShapeError(f"einsum: invalid subscript {strange!r} in {subscripts!r}", why="axes are named by letters", hint="einsum('ij,jk->ik', a, b)")
+        raise ShapeError(
+            f"einsum: invalid subscript {strange!r} in {subscripts!r}",
+            why="axes are named by letters",
+            hint="einsum('ij,jk->ik', a, b)",
+        )
     for c in output.replace(".", ""):
         if c not in letters:
             raise ShapeError(
-                f"einsum: output subscript {c} of {subscripts!r} does not appear in any input", why="there is no axis to take it from", hint="einsum('ij,jk->ik', a, b)"
+                f"einsum: output subscript {c} of {subscripts!r} does not appear in any input",
+                why="there is no axis to take it from",
+                hint="einsum('ij,jk->ik', a, b)",
             )
         if output.count(c) > 1:
             raise ShapeError(
-                f"einsum: output subscript {c} of {subscripts!r} appears more than once", why="each axis of the result has a letter of its own", hint="einsum('ii->i', m)"
+                f"einsum: output subscript {c} of {subscripts!r} appears more than once",
+                why="each axis of the result has a letter of its own",
+                hint="einsum('ii->i', m)",
             )
     dots = "".join(sorted({c for c in letters if c.isupper() and ord(c) >= 192}))
-    target = output.replace("...", dots) if "->" in subscripts else dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
+    target = (
+        output.replace("...", dots)
+        if "->" in subscripts
+        else dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
+    )
     parts = [_without_repeats(x, t) for x, t in zip(promote(*operands), terms, strict=True)]
     x, names = parts[0]
     for k, (y, other) in enumerate(parts[1:], 2):
@@ -441,7 +487,11 @@ def _expand_ellipsis(terms: Sequence[str], ndims: Sequence[int]) -> list[str]:
     for term, ndim in zip(terms, ndims, strict=False):
         count = ndim - len(term.replace("...", ""))
         if "..." not in term and count:
-            raise ShapeError(f"einsum: {term!r} names {len(term)} axes, the operand has {ndim}", why="one letter stands for one axis", hint="einsum('...ij,jk->...ik', a, b)")
+            raise ShapeError(
+                f"einsum: {term!r} names {len(term)} axes, the operand has {ndim}",
+                why="one letter stands for one axis",
+                hint="einsum('...ij,jk->...ik', a, b)",
+            )
         out.append(term.replace("...", "".join(chr(192 + 20 - i) for i in range(count, 0, -1))))
     return out
 
@@ -453,7 +503,9 @@ def _without_repeats(x: Any, term: str) -> tuple[Any, str]:
         while term.count(c) > 1:
             i, j = term.index(c), term.rindex(c)
             shape = aval_of(x).shape
-            x = ops.reduce_sum(ops.select(ops.equal(ops.iota(shape, i), ops.iota(shape, j)), x, Literal(0, aval_of(x).dtype)), (j,))
+            x = ops.reduce_sum(
+                ops.select(ops.equal(ops.iota(shape, i), ops.iota(shape, j)), x, Literal(0, aval_of(x).dtype)), (j,)
+            )
             term = term[:j] + term[j + 1 :]
     return x, term
 
@@ -477,4 +529,11 @@ def result_type(*xs: Any) -> dtypes.DType:
     >>> result_type(array([1]), 2.0)
     dtype('float32')
     """
-    return dtypes.promote([(np.dtype(x), False) if isinstance(x, (str, type, np.dtype)) else (aval_of(asarray(x)).dtype, aval_of(asarray(x)).weak_type) for x in xs])[0]
+    return dtypes.promote(
+        [
+            (np.dtype(x), False)
+            if isinstance(x, (str, type, np.dtype))
+            else (aval_of(asarray(x)).dtype, aval_of(asarray(x)).weak_type)
+            for x in xs
+        ]
+    )[0]

@@ -21,7 +21,8 @@ from fdl.transforms.control.scan import scan
 
 
 def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:
-    """Places of the elements along an axis in the order of their values; equal ones stay in order, NaN counts as larger than all.
+    """Places of the elements along an axis in the order of their values; equal ones stay in order, NaN counts as larger
+    than all.
 
     >>> from fdl.numpy import array
     >>> argsort(array([3.0, 1.0, 2.0])).tolist()
@@ -49,17 +50,24 @@ def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool
 
 
 def _between(low: Any, high: Any, share: Any) -> Any:
-    """`low + share * (high - low)`; among infinities the share counts only where it is neither 0 nor 1, so that what is beside an infinity stays finite."""
+    """`low + share * (high - low)`; among infinities the share counts only where it is neither 0 nor 1, so that what is
+    beside an infinity stays finite.
+    """
     gap = ops.sub(high, low)
     finite = ops.is_finite(gap)
     inside = ops.add(low, ops.mul(ops.select(finite, gap, 0), share))
     mixed = ops.add(ops.mul(low, ops.sub(1, share)), ops.mul(high, share))
-    outside = ops.select(ops.equal(low, high), low, ops.select(ops.equal(share, 0), low, ops.select(ops.equal(share, 1), high, mixed)))
+    outside = ops.select(
+        ops.equal(low, high), low, ops.select(ops.equal(share, 0), low, ops.select(ops.equal(share, 1), high, mixed))
+    )
     return ops.select(finite, inside, outside)
 
 
-def quantile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear") -> Any:
-    """Values below which the share `q` of the elements lies; between two elements by `method`: linear, lower, higher, midpoint or nearest.
+def quantile(
+    a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear"
+) -> Any:
+    """Values below which the share `q` of the elements lies; between two elements by `method`: linear, lower, higher,
+    midpoint or nearest.
 
     >>> from fdl.numpy import array
     >>> float(quantile(array([1.0, 2.0, 4.0]), 0.75))
@@ -71,7 +79,9 @@ def quantile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: 
     axes = axes_of(x, axis, "quantile")
     ndim, shape = aval_of(x).ndim, aval_of(x).shape
     kept = [k for k in range(ndim) if k not in axes]
-    flat = ops.reshape(ops.transpose(x, (*kept, *axes)), (*[shape[k] for k in kept], int(np.prod([shape[k] for k in axes], dtype=int))))
+    flat = ops.reshape(
+        ops.transpose(x, (*kept, *axes)), (*[shape[k] for k in kept], int(np.prod([shape[k] for k in axes], dtype=int)))
+    )
     ordered = sort(flat, -1)
     *rows, n = aval_of(ordered).shape
     if not n:
@@ -100,7 +110,9 @@ def quantile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: 
     return out
 
 
-def percentile(a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear") -> Any:
+def percentile(
+    a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear"
+) -> Any:
     """`quantile` of q / 100.
 
     >>> from fdl.numpy import array
@@ -139,8 +151,17 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Any:
         found = ops.gather(a, [middle], (0,))
         right = ops.less(found, v) if side == "left" else ops.less_equal(found, v)
         if dtypes.is_float(aval_of(v).dtype):  # NaN belongs behind all numbers
-            right = ops.bitwise_or(right, ops.bitwise_and(ops.not_equal(v, v), ops.bitwise_or(ops.equal(found, found), ops.full(aval_of(v).shape, side == "right", dtypes.bool_))))
-        return (ops.select(ops.bitwise_and(open_, right), ops.add(middle, 1), low), ops.select(ops.bitwise_and(open_, ops.bitwise_not(right)), middle, high)), None
+            right = ops.bitwise_or(
+                right,
+                ops.bitwise_and(
+                    ops.not_equal(v, v),
+                    ops.bitwise_or(ops.equal(found, found), ops.full(aval_of(v).shape, side == "right", dtypes.bool_)),
+                ),
+            )
+        return (
+            ops.select(ops.bitwise_and(open_, right), ops.add(middle, 1), low),
+            ops.select(ops.bitwise_and(open_, ops.bitwise_not(right)), middle, high),
+        ), None
 
     (found, _), _ = scan(halve, (low, high), None, length=n.bit_length() + 1)
     return found

@@ -22,7 +22,8 @@ from fdl.ops.promotion import broadcast_shapes, promote
 
 
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The norm of vectors, of any order, or of matrices: Frobenius ("fro", the default), nuclear ("nuc"), 1, 2 and inf, and -1, -2 and -inf, their smallest kin.
+    """The norm of vectors, of any order, or of matrices: Frobenius ("fro", the default), nuclear ("nuc"), 1, 2 and inf,
+    and -1, -2 and -inf, their smallest kin.
 
     Without `axis` a matrix has the norm of a matrix where `ord` is given, and everything else is one vector.
 
@@ -35,9 +36,15 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     if ord is None or (ord == 2 and len(axes) == 1):
         return ops.sqrt(sum(ops.integer_pow(x, 2), axes, keepdims=keepdims))
     if len(axes) == 2:
-        return _matrix_norm(x, ord, tuple(axes_of(x, a, "norm")[0] for a in (axis if isinstance(axis, Sequence) else axes)), keepdims)
+        return _matrix_norm(
+            x, ord, tuple(axes_of(x, a, "norm")[0] for a in (axis if isinstance(axis, Sequence) else axes)), keepdims
+        )
     if len(axes) != 1 or isinstance(ord, str):
-        raise ShapeError(f"norm: ord={ord!r} over axes {axes}", why="one axis has norms of vectors, two have norms of matrices", hint="an axis, or two of them")
+        raise ShapeError(
+            f"norm: ord={ord!r} over axes {axes}",
+            why="one axis has norms of vectors, two have norms of matrices",
+            hint="an axis, or two of them",
+        )
     size = ops.abs(x)
     if ord in (float("inf"), float("-inf")):
         return (max if ord > 0 else min)(size, axes, keepdims)
@@ -48,7 +55,9 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
 
 def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     if ord not in ("fro", "nuc", 1, -1, 2, -2, float("inf"), float("-inf")):
-        raise ShapeError(f"norm: matrices have no norm of order {ord!r}", hint='"fro", "nuc", 1, 2, inf, -1, -2 or -inf')
+        raise ShapeError(
+            f"norm: matrices have no norm of order {ord!r}", hint='"fro", "nuc", 1, 2, inf, -1, -2 or -inf'
+        )
     if ord == "fro":
         return ops.sqrt(sum(ops.integer_pow(x, 2), axes, keepdims=keepdims))
     if ord in ("nuc", 2, -2):
@@ -135,13 +144,18 @@ def solve(a: Any, b: Any) -> Any:
     vector = aval_of(b).ndim == 1
     b = ops.expand_dims(b, (1,)) if vector else b
     if aval_of(b).shape[-2] != aval_of(a).shape[-1]:
-        raise ShapeError(f"solve: {aval_of(a).describe()} and {aval_of(b).describe()} do not fit", why="a is (n, n), b is (n,) or (n, k)", hint="b.T, or linalg.lstsq")
+        raise ShapeError(
+            f"solve: {aval_of(a).describe()} and {aval_of(b).describe()} do not fit",
+            why="a is (n, n), b is (n,) or (n, k)",
+            hint="b.T, or linalg.lstsq",
+        )
     x = _factor.solve(*stacked(a, b))
     return ops.reshape(x, aval_of(x).shape[:-1]) if vector else x
 
 
 def solve_triangular(a: Any, b: Any, lower: bool = False, unit_diagonal: bool = False, trans: int = 0) -> Any:
-    """The x with `a @ x = b` for a triangular matrix, of which the other half is not looked at; `trans=1` takes its transpose.
+    """The x with `a @ x = b` for a triangular matrix, of which the other half is not looked at; `trans=1` takes its
+    transpose.
 
     >>> import fdl.numpy as jnp
     >>> solve_triangular(jnp.array([[1.0, 0.0], [1.0, 1.0]]), jnp.array([1.0, 3.0]), lower=True).tolist()
@@ -222,7 +236,8 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 def eigh(a: Any, UPLO: str = "L", symmetrize_input: bool = True) -> EighResult:
     """Eigenvalues, smallest first, and eigenvectors of a symmetric matrix.
 
-    Of a matrix that is not symmetric the symmetric part is taken, or, without `symmetrize_input`, the triangle that `UPLO` names, "L" or "U".
+    Of a matrix that is not symmetric the symmetric part is taken, or, without `symmetrize_input`, the triangle that
+    `UPLO` names, "L" or "U".
 
     >>> import fdl.numpy as jnp
     >>> [round(float(v), 4) for v in eigh(jnp.array([[2.0, 1.0], [1.0, 2.0]])).eigenvalues]
@@ -231,7 +246,9 @@ def eigh(a: Any, UPLO: str = "L", symmetrize_input: bool = True) -> EighResult:
     if UPLO not in ("L", "U"):
         raise ShapeError(f"eigh: UPLO is {UPLO!r}", hint='"L" or "U"')
     a = _square(a, "eigh")
-    return EighResult(*_factor.eigh(linear.symmetric_part(a) if symmetrize_input else _factor.symmetric(a, UPLO == "L")))
+    return EighResult(
+        *_factor.eigh(linear.symmetric_part(a) if symmetrize_input else _factor.symmetric(a, UPLO == "L"))
+    )
 
 
 def eigvalsh(a: Any, UPLO: str = "L", *, symmetrize_input: bool = True) -> Any:
@@ -271,7 +288,9 @@ def svdvals(a: Any) -> Any:
 
 
 def _kept(a: Any, s: Any, rtol: Any) -> Any:
-    """Which singular values `s` of matrices `a` count: those above `rtol` times the largest one, by default the machine epsilon times the larger size."""
+    """Which singular values `s` of matrices `a` count: those above `rtol` times the largest one, by default the machine
+    epsilon times the larger size.
+    """
     rtol = builtins.max(aval_of(a).shape[-2:]) * float(np.finfo(aval_of(s).dtype).eps) if rtol is None else rtol
     return ops.greater(s, ops.broadcast_to(ops.mul(max(s, -1, keepdims=True, initial=0), rtol), aval_of(s).shape))
 
@@ -290,7 +309,13 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Any:
     (a,) = promote(asarray(a), to_float=True)
     u, s, vt = svd(a, full_matrices=False)
     inverse = _reciprocals(s, _kept(a, s, rtol))
-    return matmul(ops.mul(matrix_transpose(vt), ops.broadcast(inverse, aval_of(matrix_transpose(vt)).shape, (*range(aval_of(s).ndim - 1), aval_of(s).ndim))), matrix_transpose(u))
+    return matmul(
+        ops.mul(
+            matrix_transpose(vt),
+            ops.broadcast(inverse, aval_of(matrix_transpose(vt)).shape, (*range(aval_of(s).ndim - 1), aval_of(s).ndim)),
+        ),
+        matrix_transpose(u),
+    )
 
 
 def matrix_rank(a: Any, rtol: Any = None) -> Any:
@@ -306,10 +331,12 @@ def matrix_rank(a: Any, rtol: Any = None) -> Any:
 
 
 def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tuple[Any, Any, Any, Any]:
-    """The shortest x for which `a @ x - b` is shortest, the squared lengths of these residuals, the rank of `a`, and its singular values.
+    """The shortest x for which `a @ x - b` is shortest, the squared lengths of these residuals, the rank of `a`, and
+    its singular values.
 
-    `a` is (m, n), `b` (m,) or (m, k).  Singular values below `rcond` times the largest one count as zero; by default `rcond` is the machine epsilon times the larger size.
-    With `numpy_resid` there are no residuals where the rank is below n or the system has a solution, which needs to know the rank.
+    `a` is (m, n), `b` (m,) or (m, k). Singular values below `rcond` times the largest one count as zero; by default
+    `rcond` is the machine epsilon times the larger size. With `numpy_resid` there are no residuals where the rank is
+    below n or the system has a solution, which needs to know the rank.
 
     >>> import fdl.numpy as jnp
     >>> x, residuals, rank, s = lstsq(jnp.array([[1.0], [1.0]]), jnp.array([1.0, 3.0]))
@@ -318,13 +345,18 @@ def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tu
     """
     a, b = promote(asarray(a), asarray(b), to_float=True)
     if aval_of(a).ndim != 2 or aval_of(b).ndim not in (1, 2) or aval_of(a).shape[0] != aval_of(b).shape[0]:
-        raise ShapeError(f"lstsq: {aval_of(a).describe()} and {aval_of(b).describe()} do not fit", why="a is (m, n), b is (m,) or (m, k)")
+        raise ShapeError(
+            f"lstsq: {aval_of(a).describe()} and {aval_of(b).describe()} do not fit",
+            why="a is (m, n), b is (m,) or (m, k)",
+        )
     vector = aval_of(b).ndim == 1
     (m, n), b = aval_of(a).shape, ops.expand_dims(b, (1,)) if vector else b
     u, s, vt = svd(a, full_matrices=False)
     kept = _kept(a, s, rcond)
     rank = sum(ops.convert(kept, dtypes.int32), -1)
-    x = matmul(matrix_transpose(vt), ops.mul(ops.expand_dims(_reciprocals(s, kept), (1,)), matmul(matrix_transpose(u), b)))
+    x = matmul(
+        matrix_transpose(vt), ops.mul(ops.expand_dims(_reciprocals(s, kept), (1,)), matmul(matrix_transpose(u), b))
+    )
     residuals = sum(ops.integer_pow(ops.sub(b, matmul(a, x)), 2), 0)
     if numpy_resid and (m <= n or int(rank) < n):
         residuals = residuals[:0]
@@ -363,7 +395,9 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
     def best(i: int, j: int) -> tuple[int, int]:
         if i == j:
             return 0, i
-        return builtins.min((best(i, k)[0] + best(k + 1, j)[0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j))
+        return builtins.min(
+            (best(i, k)[0] + best(k + 1, j)[0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+        )
 
     def product(i: int, j: int) -> Any:
         return xs[i] if i == j else matmul(product(i, best(i, j)[1]), product(best(i, j)[1] + 1, j))
@@ -374,6 +408,7 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
 
 
 __all__ = [
-    "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cond", "det", "eigh", "eigvalsh", "inv", "lstsq", "matrix_power", "matrix_rank",
+    "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cond", "det", "eigh", "eigvalsh", "inv",
+    "lstsq", "matrix_power", "matrix_rank",
     "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
 ]  # fmt: skip

@@ -3,7 +3,20 @@
 Read `axes.py` first, then `elementwise.py`; `sample.py` says what the tests are generated from.
 """
 
-from fdl.ops.axes import broadcast, broadcast_to, convert, expand_dims, full, instantiate, match, move_axis, reduce_sum, sum_to, transpose, zeros_like
+from fdl.ops.axes import (
+    broadcast,
+    broadcast_to,
+    convert,
+    expand_dims,
+    full,
+    instantiate,
+    match,
+    move_axis,
+    reduce_sum,
+    sum_to,
+    transpose,
+    zeros_like,
+)
 from fdl.ops.checks import Failure, check
 from fdl.ops.collective import axis_index, axis_size, pmean, psum
 from fdl.ops.convolution import conv, conv_spread
@@ -86,13 +99,21 @@ from fdl.ops.shape import concatenate, iota, pad, reshape, reverse, slice, slice
 from fdl.ops.windows import reduce_windows
 
 __all__ = [
-    "Failure", "abs", "acos", "acosh", "add", "argmax", "argmin", "argsort", "as_operand", "asin", "asinh", "atan2", "atanh", "axis_index", "axis_size",
-    "barrier", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_shapes", "broadcast_to", "cast", "cbrt", "ceil", "check",
-    "concatenate", "conv", "conv_spread", "convert", "cos", "cosh", "cumsum", "digamma", "div", "dot_general", "dynamic_slice", "dynamic_update_slice",
-    "elementwise", "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "floor", "full", "gather", "gather_along", "greater", "greater_equal",
-    "hypot", "instantiate", "integer_pow", "iota", "is_finite", "less", "less_equal", "lgamma", "log", "log10", "log1p", "log2", "logistic", "match", "maximum",
-    "minimum", "move_axis", "mul", "neg", "not_equal", "pad", "pmean", "pow", "promote", "psum", "random_bits", "reduce_max", "reduce_min", "reduce_sum",
-    "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt", "scatter", "scatter_add", "scatter_max", "scatter_min", "scatter_mul", "select",
-    "shift_left", "shift_right", "sign", "sin", "sinh", "slice", "slice_in_dim", "softplus", "sqrt", "stop_gradient", "sub", "sum_to", "tan", "tanh", "top_k",
+    "Failure", "abs", "acos", "acosh", "add", "argmax", "argmin", "argsort", "as_operand", "asin", "asinh", "atan2",
+    "atanh", "axis_index", "axis_size",
+    "barrier", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_shapes",
+    "broadcast_to", "cast", "cbrt", "ceil", "check",
+    "concatenate", "conv", "conv_spread", "convert", "cos", "cosh", "cumsum", "digamma", "div", "dot_general",
+    "dynamic_slice", "dynamic_update_slice",
+    "elementwise", "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "floor", "full", "gather",
+    "gather_along", "greater", "greater_equal",
+    "hypot", "instantiate", "integer_pow", "iota", "is_finite", "less", "less_equal", "lgamma", "log", "log10", "log1p",
+    "log2", "logistic", "match", "maximum",
+    "minimum", "move_axis", "mul", "neg", "not_equal", "pad", "pmean", "pow", "promote", "psum", "random_bits",
+    "reduce_max", "reduce_min", "reduce_sum",
+    "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt", "scatter", "scatter_add", "scatter_max",
+    "scatter_min", "scatter_mul", "select",
+    "shift_left", "shift_right", "sign", "sin", "sinh", "slice", "slice_in_dim", "softplus", "sqrt", "stop_gradient",
+    "sub", "sum_to", "tan", "tanh", "top_k",
     "transpose", "triangular_solve", "trunc", "widened", "zeros_like",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Conversion, and the operations that move, add and sum axes; each is the transpose of another one here.
 
-`convert`, `transpose`, `broadcast`, `reduce_sum`: what promotion, batching and the derivatives of all other operations need.
+`convert`, `transpose`, `broadcast`, `reduce_sum`: what promotion, batching and the derivatives of all other operations
+need.
 """
 
 from __future__ import annotations
@@ -40,14 +41,20 @@ def _convert_impl(x: np.ndarray[Any, Any], *, dtype: DType, weak_type: bool) -> 
         safe = np.where((wide > -(2.0**63)) & (wide < 2.0**64), wide, 0.0)
         whole = safe.astype(np.uint64 if dtype == dtypes.uint64 else np.int64)
         whole = np.clip(whole, info.min, info.max).astype(dtype)
-        return np.where(np.isnan(wide), 0, np.where(wide >= float(info.max), info.max, np.where(wide <= float(info.min), info.min, whole))).astype(dtype)
+        return np.where(
+            np.isnan(wide),
+            0,
+            np.where(wide >= float(info.max), info.max, np.where(wide <= float(info.min), info.min, whole)),
+        ).astype(dtype)
     return x.astype(dtype)
 
 
 def _convert_jvp(primals: Any, tangents: Any, *, dtype: DType, weak_type: bool) -> Any:
     out = convert_p.bind(primals[0], dtype=dtype, weak_type=weak_type)
     tangent = tangents[0]
-    return out, convert_p.bind(tangent, dtype=dtype, weak_type=weak_type) if dtypes.is_float(dtype) else Zero(aval_of(out))
+    return out, convert_p.bind(tangent, dtype=dtype, weak_type=weak_type) if dtypes.is_float(dtype) else Zero(
+        aval_of(out)
+    )
 
 
 def _convert_transpose(ct: Any, operands: Any, *, dtype: DType, weak_type: bool) -> Any:
@@ -71,7 +78,10 @@ convert_p: Primitive = (
             Sample((f32(5),), {"dtype": dtypes.float8_e4m3fn, "weak_type": False}),
             Sample((f32(5),), {"dtype": dtypes.float8_e5m2, "weak_type": False}),
             Sample((f32(5, low=-9, high=300),), {"dtype": dtypes.uint8, "weak_type": False}),
-            Sample((np.array([np.nan, np.inf, -np.inf, 3e9, -3e9, 1.9, -1.9], np.float32),), {"dtype": dtypes.int32, "weak_type": False}),
+            Sample(
+                (np.array([np.nan, np.inf, -np.inf, 3e9, -3e9, 1.9, -1.9], np.float32),),
+                {"dtype": dtypes.int32, "weak_type": False},
+            ),
             Sample((i32(5),), {"dtype": dtypes.bool_, "weak_type": False}),
             Sample((i32(5),), {"dtype": dtypes.float32, "weak_type": False}),
             Sample((of("bfloat16", 5),), {"dtype": dtypes.float32, "weak_type": False}),
@@ -107,7 +117,10 @@ def move_axis(x: Any, source: int, destination: int) -> Any:
 
 def _transpose_shape(x: ShapedArray, *, permutation: tuple[int, ...]) -> ShapedArray:
     if sorted(permutation) != list(range(x.ndim)):
-        raise ShapeError(f"transpose: {permutation} is no permutation of the axes of {x.describe()}", hint=f"each of 0 to {x.ndim - 1} once")
+        raise ShapeError(
+            f"transpose: {permutation} is no permutation of the axes of {x.describe()}",
+            hint=f"each of 0 to {x.ndim - 1} once",
+        )
     return x.update(shape=tuple(x.shape[i] for i in permutation))
 
 
@@ -121,9 +134,15 @@ transpose_p: Primitive = (
     .define(
         shape=_transpose_shape,
         impl=lambda x, *, permutation: np.transpose(x, permutation),
-        jvp=lambda primals, tangents, **params: (transpose_p.bind(*primals, **params), transpose_p.bind(*tangents, **params)),
+        jvp=lambda primals, tangents, **params: (
+            transpose_p.bind(*primals, **params),
+            transpose_p.bind(*tangents, **params),
+        ),
         transpose=lambda ct, operands, *, permutation: [transpose(ct, tuple(int(i) for i in np.argsort(permutation)))],
-        batch=lambda axis, args, batched, *, permutation: (transpose(args[0], (0, *(i + 1 for i in permutation))), True),
+        batch=lambda axis, args, batched, *, permutation: (
+            transpose(args[0], (0, *(i + 1 for i in permutation))),
+            True,
+        ),
         lower=_transpose_lower,
         samples=[
             Sample((f32(2, 3, 4),), {"permutation": (2, 0, 1)}),
@@ -210,7 +229,9 @@ def _broadcast_shape(x: ShapedArray, *, shape: Shape, axes: tuple[int, ...]) -> 
     fits = len(axes) == x.ndim and list(axes) == sorted(set(axes)) and all(0 <= a < len(shape) for a in axes)
     if not fits or any(d not in (1, shape[a]) for a, d in zip(axes, x.shape, strict=True)):
         raise ShapeError(
-            f"broadcast: {x.describe()} does not broadcast to {shape}", why=f"its axes {x.shape} stand at {axes} and must be 1 or equal there", hint="x[:, None] or x.reshape(...)"
+            f"broadcast: {x.describe()} does not broadcast to {shape}",
+            why=f"its axes {x.shape} stand at {axes} and must be 1 or equal there",
+            hint="x[:, None] or x.reshape(...)",
         )
     return x.update(shape=shape)
 
@@ -227,7 +248,9 @@ def _broadcast_transpose(ct: Any, operands: Any, *, shape: Shape, axes: tuple[in
     repeated = [i for i in range(len(shape)) if i not in axes]
     stretched = [a for a, d in zip(axes, aval.shape, strict=True) if d == 1 and shape[a] != 1]
     summed = reduce_sum(ct, tuple(sorted(repeated + stretched)))
-    return [broadcast(summed, aval.shape, [i for i, a in enumerate(axes) if a not in stretched]) if stretched else summed]
+    return [
+        broadcast(summed, aval.shape, [i for i, a in enumerate(axes) if a not in stretched]) if stretched else summed
+    ]
 
 
 def _broadcast_batch(axis: Any, args: Any, batched: Any, *, shape: Shape, axes: tuple[int, ...]) -> Any:
@@ -235,7 +258,12 @@ def _broadcast_batch(axis: Any, args: Any, batched: Any, *, shape: Shape, axes: 
 
 
 def _broadcast_lower(b: Any, x: Any, *, shape: Shape, axes: tuple[int, ...]) -> Any:
-    return b.view(shape, x, lambda index: tuple(b.zero if d == 1 else index[a] for a, d in zip(axes, x.shape, strict=True)), repeats=True)
+    return b.view(
+        shape,
+        x,
+        lambda index: tuple(b.zero if d == 1 else index[a] for a, d in zip(axes, x.shape, strict=True)),
+        repeats=True,
+    )
 
 
 broadcast_p: Primitive = (
@@ -243,7 +271,10 @@ broadcast_p: Primitive = (
     .define(
         shape=_broadcast_shape,
         impl=_broadcast_impl,
-        jvp=lambda primals, tangents, **params: (broadcast_p.bind(*primals, **params), broadcast_p.bind(*tangents, **params)),
+        jvp=lambda primals, tangents, **params: (
+            broadcast_p.bind(*primals, **params),
+            broadcast_p.bind(*tangents, **params),
+        ),
         transpose=_broadcast_transpose,
         batch=_broadcast_batch,
         lower=_broadcast_lower,
@@ -309,7 +340,10 @@ reduce_sum_p: Primitive = (
     .define(
         shape=_reduce_sum_shape,
         impl=_reduce_sum_impl,
-        jvp=lambda primals, tangents, **params: (reduce_sum_p.bind(*primals, **params), reduce_sum_p.bind(*tangents, **params)),
+        jvp=lambda primals, tangents, **params: (
+            reduce_sum_p.bind(*primals, **params),
+            reduce_sum_p.bind(*tangents, **params),
+        ),
         transpose=_reduce_sum_transpose,
         batch=lambda axis, args, batched, *, axes: (reduce_sum(args[0], [a + 1 for a in axes]), True),
         lower=lambda b, x, *, axes: b.reduce("add", x, axes),

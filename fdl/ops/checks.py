@@ -1,8 +1,9 @@
-"""`check`: an effect that fails where elements of a mask hold.  What depends on values (bounds, labels, domains) is checked by it wherever the values are known.
+"""`check`: an effect that fails where elements of a mask hold. What depends on values (bounds, labels, domains) is
+checked by it wherever the values are known.
 
-A mask is true where something is wrong.  Values may be shown in the message, from the first place that is wrong.  The base trace looks at masks that are
-known at once; others join the program, which looks at them before it writes in place.  Loops and branches hold no checks: they return masks
-(`lowering/passes/checks.py`), which are checked outside.
+A mask is true where something is wrong. Values may be shown in the message, from the first place that is wrong. The
+base trace looks at masks that are known at once; others join the program, which looks at them before it writes in
+place. Loops and branches hold no checks: they return masks (`lowering/passes/checks.py`), which are checked outside.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from fdl.ops.axes import broadcast
 
 
 class Failure(NamedTuple):
-    """What a check raises: a class, and a message with a `{}` for each value that is shown; `plain` stands where values are not known."""
+    """What a check raises: a class, and a message with a `{}` for each value that is shown; `plain` stands where values
+    are not known.
+    """
 
     error: type[Exception]
     message: str
@@ -38,7 +41,9 @@ class Failure(NamedTuple):
         text = self.message.format(*values) if values or "{}" not in self.message else self.plain
         return self.error(text, hint=self.hint, at=at) if issubclass(self.error, FdlError) else self.error(text)
 
-    def of(self, mask: np.ndarray[Any, Any], shown: Sequence[np.ndarray[Any, Any]], at: Location | None = None) -> Exception | None:
+    def of(
+        self, mask: np.ndarray[Any, Any], shown: Sequence[np.ndarray[Any, Any]], at: Location | None = None
+    ) -> Exception | None:
         """The exception for these values, None where no element of the mask holds."""
         if not mask.any():
             return None
@@ -52,7 +57,8 @@ def check(mask: Any, failure: Failure, *shown: Any) -> None:
     `shown` are arrays of the mask's shape whose elements stand in the message.
 
     >>> import fdl.numpy as jnp
-    >>> check(jnp.array([False, True]), Failure(IndexError, "label {} is too large", "a label is too large"), jnp.array([3, 12]))
+    >>> failure = Failure(IndexError, "label {} is too large", "a label is too large")
+    >>> check(jnp.array([False, True]), failure, jnp.array([3, 12]))
     Traceback (most recent call last):
     ...
     IndexError: label 12 is too large
@@ -64,7 +70,9 @@ def _shape(mask: ShapedArray, *shown: ShapedArray, failure: Failure) -> list[Sha
     if mask.dtype != dtypes.bool_:
         raise DtypeError(f"check: the mask is {mask.describe()}, not bool")
     if any(x.shape not in (mask.shape, ()) for x in shown):
-        raise ShapeError(f"check: {', '.join(x.describe() for x in shown)} cannot be shown for a mask of shape {mask.shape}")
+        raise ShapeError(
+            f"check: {', '.join(x.describe() for x in shown)} cannot be shown for a mask of shape {mask.shape}"
+        )
     return []
 
 
@@ -85,7 +93,9 @@ def _batch(axis: Any, args: Any, batched: Any, *, failure: Failure) -> Any:
 
     def spread(x: Any, is_batched: bool) -> Any:
         rank = aval_of(x).ndim
-        return x if rank == len(full) else broadcast(x, full, (0,) if is_batched else range(1, rank + 1) if rank else ())
+        return (
+            x if rank == len(full) else broadcast(x, full, (0,) if is_batched else range(1, rank + 1) if rank else ())
+        )
 
     check_p.bind(*map(spread, args, batched), failure=failure)
     return [], []

@@ -1,4 +1,6 @@
-"""Operations over a named axis of `vmap`: the sum, and the index.  The batching rule of the `vmap` that binds the name resolves them."""
+"""Operations over a named axis of `vmap`: the sum, and the index. The batching rule of the `vmap` that binds the name
+resolves them.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,9 @@ axis_index_p.define(
     shape=_axis_index_shape,
     impl=_unbound,
     jvp=_axis_index_jvp,
-    batch=lambda axis, args, batched, *, axis_name: (iota((axis.size,), 0), True) if axis.name == axis_name else (axis_index_p.bind(axis_name=axis_name), False),
+    batch=lambda axis, args, batched, *, axis_name: (
+        (iota((axis.size,), 0), True) if axis.name == axis_name else (axis_index_p.bind(axis_name=axis_name), False)
+    ),
     lower=_unbound,
     samples=[],
 ).register()

@@ -1,8 +1,9 @@
 """Convolution, as one primitive in one layout: windows of an image contracted with a kernel.
 
-`conv` takes images (groups, batch, *space, channels in) and kernels (groups, *window, channels in, channels out), with strides and with dilated windows, and pads
-nothing: padding and dilation of images are `pad`, other layouts are transposes, which cost nothing where the compiler reads through them.  Both of its gradients are
-convolutions again.  Compiled, it is the contraction of a view, so that it shares the matrix product's kernels.
+`conv` takes images (groups, batch, *space, channels in) and kernels (groups, *window, channels in, channels out), with
+strides and with dilated windows, and pads nothing: padding and dilation of images are `pad`, other layouts are
+transposes, which cost nothing where the compiler reads through them. Both of its gradients are convolutions again.
+Compiled, it is the contraction of a view, so that it shares the matrix product's kernels.
 """
 
 from __future__ import annotations
@@ -56,22 +57,41 @@ def _places(space: Sequence[int], window: Sequence[int], strides: Sequence[int],
 
 def _shape(images: ShapedArray, kernels: ShapedArray, *, strides: Sizes, dilation: Sizes) -> ShapedArray:
     n = images.ndim - 3
-    if n < 0 or kernels.ndim != n + 3 or len(strides) != n or len(dilation) != n or min((*strides, *dilation), default=1) < 1:
+    if (
+        n < 0
+        or kernels.ndim != n + 3
+        or len(strides) != n
+        or len(dilation) != n
+        or min((*strides, *dilation), default=1) < 1
+    ):
         raise ShapeError(
             f"conv: {images.describe()} with kernels {kernels.describe()}, strides {strides} and dilation {dilation}",
-            why="images are (groups, batch, *space, in), kernels (groups, *window, in, out), strides and dilation positive, one an axis of space",
+            why=(
+                "images are (groups, batch, *space, in), kernels (groups, *window, in, out), "
+                "strides and dilation positive, one an axis of space"
+            ),
         )
     if images.shape[0] != kernels.shape[0] or images.shape[-1] != kernels.shape[-2]:
-        raise ShapeError(f"conv: {images.describe()} and kernels {kernels.describe()} do not fit", why="they have as many groups and channels")
+        raise ShapeError(
+            f"conv: {images.describe()} and kernels {kernels.describe()} do not fit",
+            why="they have as many groups and channels",
+        )
     if images.dtype != kernels.dtype or images.dtype == dtypes.bool_:
-        raise DtypeError(f"conv: dtypes {images.dtype.name} and {kernels.dtype.name}", why="both must be the same number type", hint="x.astype(...)")
+        raise DtypeError(
+            f"conv: dtypes {images.dtype.name} and {kernels.dtype.name}",
+            why="both must be the same number type",
+            hint="x.astype(...)",
+        )
     places = _places(images.shape[2:-1], kernels.shape[1:-2], strides, dilation)
-    return images.update(shape=(*images.shape[:2], *places, kernels.shape[-1]), weak_type=images.weak_type and kernels.weak_type)
+    return images.update(
+        shape=(*images.shape[:2], *places, kernels.shape[-1]), weak_type=images.weak_type and kernels.weak_type
+    )
 
 
 def _order(window: Sequence[int], channels: int) -> tuple[Sizes, int]:
-    """The order of a sum: axes of the window from outer to inner, and the place of the channels among them.  It follows from the shape: what has more elements is
-    inside, as its elements lie next to each other where sums are long."""
+    """The order of a sum: axes of the window from outer to inner, and the place of the channels among them. It follows
+    from the shape: what has more elements is inside, as its elements lie next to each other where sums are long.
+    """
     return tuple(range(len(window))), len(window) if math.prod(window) < max(channels, 2) else 0
 
 
@@ -82,9 +102,14 @@ def _impl(images: np.ndarray[Any, Any], kernels: np.ndarray[Any, Any], *, stride
     out = np.zeros((*images.shape[:2], *places, kernels.shape[-1]), wide)
     x, w = images.astype(wide), kernels.astype(wide)
     for at in np.ndindex(*window):  # one product an element of the window
-        cut = tuple(slice(i * d, i * d + (p - 1) * s + 1, s) if p else slice(0, 0) for i, d, p, s in zip(at, dilation, places, strides, strict=True))
+        cut = tuple(
+            slice(i * d, i * d + (p - 1) * s + 1, s) if p else slice(0, 0)
+            for i, d, p, s in zip(at, dilation, places, strides, strict=True)
+        )
         part = x[(slice(None), slice(None), *cut)]
-        out += np.matmul(part.reshape(part.shape[0], math.prod(part.shape[1:-1]), part.shape[-1]), w[(slice(None), *at)]).reshape(out.shape)
+        out += np.matmul(
+            part.reshape(part.shape[0], math.prod(part.shape[1:-1]), part.shape[-1]), w[(slice(None), *at)]
+        ).reshape(out.shape)
     return out.astype(images.dtype)
 
 
@@ -114,7 +139,9 @@ def _by_spreading(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, d
 
 
 def _by_residue(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dilation: Sizes) -> Any:
-    """The same without the zeros between places: pixels that leave one rest by the stride meet one part of the kernel only, r, r + stride, r + 2 stride ..."""
+    """The same without the zeros between places: pixels that leave one rest by the stride meet one part of the kernel
+    only, r, r + stride, r + 2 stride ...
+    """
     n, zero = len(space), full((), 0, aval_of(ct).dtype)
     window, places = aval_of(kernels).shape[1:-2], aval_of(ct).shape[2:-1]
     counts = [-(-d // s) for d, s in zip(space, strides, strict=True)]  # pixels of one rest
@@ -135,13 +162,22 @@ def _by_residue(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dil
     return slice_(whole, (0,) * (n + 3), (*shape[:2], *space, shape[-1]), (1,) * (n + 3))
 
 
-def conv_spread(images: Any, kernels: Any, spread: Sequence[int], edges: Sequence[tuple[int, int]], strides: Sequence[int], dilation: Sequence[int]) -> Any:
+def conv_spread(
+    images: Any,
+    kernels: Any,
+    spread: Sequence[int],
+    edges: Sequence[tuple[int, int]],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+) -> Any:
     """The convolution of images whose pixels are `spread` apart, with zeros between them and `edges` of zeros around.
 
-    With windows one apart, and their elements, it is what leads back from a convolution with these strides, so that no zero between pixels is multiplied.
+    With windows one apart, and their elements, it is what leads back from a convolution with these strides, so that no
+    zero between pixels is multiplied.
 
     >>> import fdl.numpy as jnp
-    >>> conv_spread(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1), jnp.ones((1, 2, 1, 1)), (2,), [(1, 1)], (1,), (1,)).reshape(4).tolist()
+    >>> images, kernels = jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1), jnp.ones((1, 2, 1, 1))
+    >>> conv_spread(images, kernels, (2,), [(1, 1)], (1,), (1,)).reshape(4).tolist()
     [1.0, 1.0, 2.0, 2.0]
     """
     images, kernels = promote(images, kernels)
@@ -150,12 +186,20 @@ def conv_spread(images: Any, kernels: Any, spread: Sequence[int], edges: Sequenc
     covered = [(p - 1) * s + 1 + low + high for p, s, (low, high) in zip(space, spread, edges, strict=True)]
     cut = [k - 1 - low for k, (low, _) in zip(window, edges, strict=True)]
     plain = set(strides) | set(dilation) <= {1}
-    if not plain or not 1 < math.prod(spread) <= _MAX_PARTS or 0 in space or min(cut) < 0 or any(c < k for c, k in zip(covered, window, strict=True)):
+    if (
+        not plain
+        or not 1 < math.prod(spread) <= _MAX_PARTS
+        or 0 in space
+        or min(cut) < 0
+        or any(c < k for c, k in zip(covered, window, strict=True))
+    ):
         spaced = [(low, high, s - 1) for (low, high), s in zip(edges, spread, strict=True)]
         padded = pad(images, full((), 0, aval_of(images).dtype), [(0, 0, 0), (0, 0, 0), *spaced, (0, 0, 0)])
         return conv(padded, kernels, strides, dilation)
     places = [c - k + 1 for c, k in zip(covered, window, strict=True)]
-    whole = _by_residue(images, _mirrored(kernels), [c + p for c, p in zip(cut, places, strict=True)], tuple(spread), (1,) * n)
+    whole = _by_residue(
+        images, _mirrored(kernels), [c + p for c, p in zip(cut, places, strict=True)], tuple(spread), (1,) * n
+    )
     return slice_(whole, (0, 0, *cut, 0), aval_of(whole).shape, (1,) * (n + 3))
 
 
@@ -171,7 +215,11 @@ def _transpose(ct: Any, operands: Any, *, strides: Sizes, dilation: Sizes) -> An
         out[0] = match(back(ct, kernels, space, strides, dilation), images.aval)
     if is_linear(kernels):
         # channels are the batch, and the batch is summed over: windows as large as the result, `strides` apart
-        cut = pad(images, zero, [(0, 0, 0), (0, 0, 0), *((0, c - s, 0) for c, s in zip(covered, space, strict=True)), (0, 0, 0)])
+        cut = pad(
+            images,
+            zero,
+            [(0, 0, 0), (0, 0, 0), *((0, c - s, 0) for c, s in zip(covered, space, strict=True)), (0, 0, 0)],
+        )
         by_channel = transpose(cut, (0, n + 2, *range(2, n + 2), 1))
         windows = transpose(ct, (0, *range(2, n + 2), 1, n + 2))
         summed = conv_p.bind(by_channel, windows, strides=dilation, dilation=strides)
@@ -183,7 +231,9 @@ def _batch(axis: Any, args: Any, batched: Any, **params: Any) -> Any:
     x, w = args
     if all(batched):  # more groups
         b, g = aval_of(x).shape[:2]
-        out = conv_p.bind(reshape(x, (b * g, *aval_of(x).shape[2:])), reshape(w, (b * g, *aval_of(w).shape[2:])), **params)
+        out = conv_p.bind(
+            reshape(x, (b * g, *aval_of(x).shape[2:])), reshape(w, (b * g, *aval_of(w).shape[2:])), **params
+        )
         return reshape(out, (b, g, *aval_of(out).shape[1:])), True
     if batched[0]:  # more images
         x = move_axis(x, 0, 1)
@@ -198,14 +248,19 @@ def _batch(axis: Any, args: Any, batched: Any, **params: Any) -> Any:
 
 
 def _lower(b: Any, images: Any, kernels: Any, *, strides: Sizes, dilation: Sizes) -> Any:
-    """The contraction of a view: element (group, image, place, window, channel) lies where the window meets the image."""
+    """The contraction of a view: element (group, image, place, window, channel) lies where the window
+    meets the image.
+    """
     g, n, *space, c = images.shape
     window = kernels.shape[1:-2]
     places = _places(space, window, strides, dilation)
     d = len(space)
 
     def at(index: Any) -> Any:
-        where = [i * s + j * t for i, j, s, t in zip(index[2 : 2 + d], index[2 + d : 2 + 2 * d], strides, dilation, strict=True)]
+        where = [
+            i * s + j * t
+            for i, j, s, t in zip(index[2 : 2 + d], index[2 + d : 2 + 2 * d], strides, dilation, strict=True)
+        ]
         return (index[0], index[1], *where, index[-1])
 
     view = b.view((g, n, *places, *window, c), images, at, repeats=True)
@@ -224,14 +279,20 @@ conv_p.define(
     transpose=_transpose,
     batch=_batch,
     lower=_lower,
-    work=lambda avals, *, strides, dilation: _shape(*avals, strides=strides, dilation=dilation).size * math.prod(avals[1].shape[1:-1]),
-    in_order=lambda avals, **_: (0,) if avals[1].shape[-2] > 1 else (),  # neighbouring channels are what products walk along
+    work=lambda avals, *, strides, dilation: (
+        _shape(*avals, strides=strides, dilation=dilation).size * math.prod(avals[1].shape[1:-1])
+    ),
+    in_order=lambda avals, **_: (
+        (0,) if avals[1].shape[-2] > 1 else ()
+    ),  # neighbouring channels are what products walk along
     samples=[
         Sample((f32(1, 2, 9, 7, 3), f32(1, 3, 2, 3, 4)), {"strides": (1, 1), "dilation": (1, 1)}),
         Sample((f32(1, 2, 9, 8, 3), f32(1, 3, 2, 3, 4)), {"strides": (2, 3), "dilation": (2, 1)}),
         Sample((f32(2, 1, 11, 8), f32(2, 3, 8, 16)), {"strides": (2,), "dilation": (1,)}),
         Sample((f64(3, 2, 5, 1), f64(3, 2, 1, 1)), {"strides": (1,), "dilation": (3,)}),
-        Sample((f32(3, 2, 12, 11, 1), f32(3, 3, 3, 1, 1)), {"strides": (1, 1), "dilation": (1, 1)}),  # each channel by itself
+        Sample(
+            (f32(3, 2, 12, 11, 1), f32(3, 3, 3, 1, 1)), {"strides": (1, 1), "dilation": (1, 1)}
+        ),  # each channel by itself
         Sample((f32(3, 2, 14, 23, 1), f32(3, 3, 2, 1, 2)), {"strides": (1, 2), "dilation": (2, 1)}),
         Sample((f32(1, 2, 4, 4, 4, 2), f32(1, 2, 2, 2, 2, 3)), {"strides": (1, 2, 1), "dilation": (1, 1, 2)}),
         Sample((f32(1, 2, 3), f32(1, 3, 4)), {"strides": (), "dilation": ()}),

@@ -1,4 +1,6 @@
-"""The contraction of two arrays, in full generality: products of matrices, batches of them, inner and outer products."""
+"""The contraction of two arrays, in full generality: products of matrices, batches of them, inner and
+outer products.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
 
 
 def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, preferred_element_type: Any = None) -> Any:
-    """Sum of products over contracted axes; `dimension_numbers` is `((lhs_contract, rhs_contract), (lhs_batch, rhs_batch))`.
+    """Sum of products over contracted axes; `dimension_numbers` is `((lhs_contract, rhs_contract), (lhs_batch,
+    rhs_batch))`.
 
     The result has the batch axes, then lhs's other axes, then rhs's.  Narrow floats are accumulated in float32.
 
@@ -52,17 +55,31 @@ def _dot_shape(lhs: ShapedArray, rhs: ShapedArray, *, numbers: Numbers, dtype: D
         inside = all(0 <= a < lhs.ndim for a in la) and all(0 <= a < rhs.ndim for a in ra)
         sizes = ([lhs.shape[a] for a in la], [rhs.shape[a] for a in ra]) if inside else ([], [None])
         if sizes[0] != sizes[1]:
-            raise ShapeError(f"dot_general: {lhs.describe()} and {rhs.describe()} do not fit", why=f"the {what} axes {la} and {ra} have different sizes", hint="x.T, or other axes")
+            raise ShapeError(
+                f"dot_general: {lhs.describe()} and {rhs.describe()} do not fit",
+                why=f"the {what} axes {la} and {ra} have different sizes",
+                hint="x.T, or other axes",
+            )
     if len({*lc, *lb}) != len(lc) + len(lb) or len({*rc, *rb}) != len(rc) + len(rb):
         raise ShapeError(f"dot_general: an axis stands twice in {numbers}")
     if lhs.dtype != rhs.dtype or lhs.dtype == dtypes.bool_:
-        raise DtypeError(f"dot_general: dtypes {lhs.dtype.name} and {rhs.dtype.name}", why="both must be the same number type", hint="x.astype(...)")
-    shape = [lhs.shape[a] for a in lb] + [lhs.shape[a] for a in free_axes(lhs.ndim, lc, lb)] + [rhs.shape[a] for a in free_axes(rhs.ndim, rc, rb)]
+        raise DtypeError(
+            f"dot_general: dtypes {lhs.dtype.name} and {rhs.dtype.name}",
+            why="both must be the same number type",
+            hint="x.astype(...)",
+        )
+    shape = (
+        [lhs.shape[a] for a in lb]
+        + [lhs.shape[a] for a in free_axes(lhs.ndim, lc, lb)]
+        + [rhs.shape[a] for a in free_axes(rhs.ndim, rc, rb)]
+    )
     return shaped(tuple(shape), dtype, lhs.weak_type and rhs.weak_type and dtype == lhs.dtype)
 
 
 def product_dtype(operand: DType, result: DType) -> DType:
-    """The dtype in which products are made and summed up: the wider one of operand and result, the result's where one of them is an integer."""
+    """The dtype in which products are made and summed up: the wider one of operand and result, the result's where one
+    of them is an integer.
+    """
     a, b = dtypes.compute_dtype(operand), dtypes.compute_dtype(result)
     return a if dtypes.is_float(a) == dtypes.is_float(b) and a.itemsize >= b.itemsize else b
 
@@ -72,8 +89,12 @@ def _dot_impl(lhs: np.ndarray[Any, Any], rhs: np.ndarray[Any, Any], *, numbers: 
     wide = product_dtype(lhs.dtype, dtype)
     lf, rf = free_axes(lhs.ndim, lc, lb), free_axes(rhs.ndim, rc, rb)
     batch = [lhs.shape[a] for a in lb]
-    a = lhs.transpose([*lb, *lf, *lc]).reshape([*batch, math.prod(lhs.shape[i] for i in lf), math.prod(lhs.shape[i] for i in lc)])
-    b = rhs.transpose([*rb, *rc, *rf]).reshape([*batch, math.prod(rhs.shape[i] for i in rc), math.prod(rhs.shape[i] for i in rf)])
+    a = lhs.transpose([*lb, *lf, *lc]).reshape(
+        [*batch, math.prod(lhs.shape[i] for i in lf), math.prod(lhs.shape[i] for i in lc)]
+    )
+    b = rhs.transpose([*rb, *rc, *rf]).reshape(
+        [*batch, math.prod(rhs.shape[i] for i in rc), math.prod(rhs.shape[i] for i in rf)]
+    )
     out = np.matmul(a.astype(wide), b.astype(wide))
     return out.astype(dtype).reshape([*batch, *(lhs.shape[i] for i in lf), *(rhs.shape[i] for i in rf)])
 
@@ -96,8 +117,12 @@ def _dot_transpose(ct: Any, operands: Any, *, numbers: Numbers, dtype: DType) ->
     return [ct_a, ct_b]
 
 
-def _transpose_side(ct: Any, aval: ShapedArray, other: Any, own: tuple[Axes, Axes], others: tuple[Axes, Axes], left: bool) -> Any:
-    """Cotangent of one side: `ct` contracted with the other one over the other one's free axes, axes then put in place."""
+def _transpose_side(
+    ct: Any, aval: ShapedArray, other: Any, own: tuple[Axes, Axes], others: tuple[Axes, Axes], left: bool
+) -> Any:
+    """Cotangent of one side: `ct` contracted with the other one over the other one's free axes, axes
+    then put in place.
+    """
     contract, batch = own
     other_contract, other_batch = others
     other_ndim, n_batch = aval_of(other).ndim, len(batch)
@@ -141,7 +166,9 @@ dot_general_p: Primitive = (
         transpose=_dot_transpose,
         batch=_dot_batch,
         lower=lambda b, lhs, rhs, *, numbers, dtype: b.dot(lhs, rhs, numbers, dtype),
-        work=lambda avals, *, numbers, dtype: _dot_shape(*avals, numbers=numbers, dtype=dtype).size * math.prod(avals[0].shape[a] for a in numbers[0][0]),
+        work=lambda avals, *, numbers, dtype: (
+            _dot_shape(*avals, numbers=numbers, dtype=dtype).size * math.prod(avals[0].shape[a] for a in numbers[0][0])
+        ),
         samples=[
             Sample((f32(3, 4), f32(4, 5)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
             Sample((f32(37, 50), f32(50, 70)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
@@ -153,9 +180,17 @@ dot_general_p: Primitive = (
             Sample((f32(3), f32(2)), {"numbers": (((), ()), ((), ())), "dtype": dtypes.float32}),
             Sample((f32(3, 0), f32(0, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
             Sample((i32(3, 4), i32(4, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.int32}),
-            Sample((of("bfloat16", 3, 4), of("bfloat16", 4, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
-            Sample((of("bfloat16", 3, 40), of("bfloat16", 40, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.bfloat16}),
-            Sample((f32(3, 4), f32(3, 4)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}, fails=ShapeError),
+            Sample(
+                (of("bfloat16", 3, 4), of("bfloat16", 4, 2)),
+                {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32},
+            ),
+            Sample(
+                (of("bfloat16", 3, 40), of("bfloat16", 40, 2)),
+                {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.bfloat16},
+            ),
+            Sample(
+                (f32(3, 4), f32(3, 4)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}, fails=ShapeError
+            ),
         ],
     )
     .register()

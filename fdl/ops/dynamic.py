@@ -1,7 +1,7 @@
 """Operations at places that are computed: a block of fixed sizes at computed starts, read or replaced.
 
-`dynamic_slice` and `dynamic_update_slice` are each other's transpose.  A start is moved so that the block fits, as in XLA; negative starts are for
-the caller to wrap.
+`dynamic_slice` and `dynamic_update_slice` are each other's transpose. A start is moved so that the block fits, as in
+XLA; negative starts are for the caller to wrap.
 """
 
 from __future__ import annotations
@@ -26,13 +26,19 @@ from fdl.ops.shape import iota
 
 def _check_block(what: str, x: ShapedArray, starts: Sequence[ShapedArray], sizes: Shape) -> None:
     if not x.ndim == len(starts) == len(sizes) or any(not 0 <= n <= d for n, d in zip(sizes, x.shape, strict=True)):
-        raise ShapeError(f"{what}: a block of {tuple(sizes)} with {len(starts)} starts does not fit into {x.describe()}", hint="a start and a size for each axis")
+        raise ShapeError(
+            f"{what}: a block of {tuple(sizes)} with {len(starts)} starts does not fit into {x.describe()}",
+            hint="a start and a size for each axis",
+        )
     if any(s.shape or not dtypes.is_integer(s.dtype) for s in starts):
         raise DtypeError(f"{what}: starts must be 0-d integers, not {' and '.join(s.describe() for s in starts)}")
 
 
 def _block(shape: Shape, starts: Sequence[Any], sizes: Shape) -> tuple[Any, ...]:
-    return tuple(np.s_[a : a + n] for a, n in ((min(max(int(s), 0), d - n), n) for s, n, d in zip(starts, sizes, shape, strict=True)))
+    return tuple(
+        np.s_[a : a + n]
+        for a, n in ((min(max(int(s), 0), d - n), n) for s, n, d in zip(starts, sizes, shape, strict=True))
+    )
 
 
 def _index_arrays(shape: Shape, starts: Sequence[Any], sizes: Shape) -> list[Any]:
@@ -75,7 +81,13 @@ def _moved(b: Any, index: Any, starts: Sequence[Any], sizes: Shape, shape: Shape
 
 
 def _slice_lower(b: Any, x: Any, *starts: Any, sizes: Shape) -> Any:
-    return b.compute(sizes, x.dtype, lambda index: x.at(_moved(b, index, starts, sizes, x.shape)), [x, *starts], random_access=[x, *starts])
+    return b.compute(
+        sizes,
+        x.dtype,
+        lambda index: x.at(_moved(b, index, starts, sizes, x.shape)),
+        [x, *starts],
+        random_access=[x, *starts],
+    )
 
 
 dynamic_slice_p = Primitive("dynamic_slice")
@@ -84,7 +96,10 @@ dynamic_slice_p.define(
     shape=_slice_shape,
     impl=lambda x, *starts, sizes: x[_block(x.shape, starts, sizes)],
     jvp=jvp_in_first(dynamic_slice_p),
-    transpose=lambda ct, operands, *, sizes: [dynamic_update_slice_p.bind(zeros_like(operands[0].aval), ct, *operands[1:]), *(None for _ in operands[1:])],
+    transpose=lambda ct, operands, *, sizes: [
+        dynamic_update_slice_p.bind(zeros_like(operands[0].aval), ct, *operands[1:]),
+        *(None for _ in operands[1:]),
+    ],
     batch=_slice_batch,
     lower=_slice_lower,
     samples=[
@@ -112,7 +127,9 @@ def dynamic_update_slice(x: Any, update: Any, starts: Sequence[Any]) -> Any:
 def _update_shape(x: ShapedArray, update: ShapedArray, *starts: ShapedArray) -> ShapedArray:
     _check_block("dynamic_update_slice", x, starts, update.shape)
     if x.dtype != update.dtype:
-        raise DtypeError(f"dynamic_update_slice: {x.describe()} with an update {update.describe()}", hint="update.astype(x.dtype)")
+        raise DtypeError(
+            f"dynamic_update_slice: {x.describe()} with an update {update.describe()}", hint="update.astype(x.dtype)"
+        )
     return x
 
 
@@ -125,7 +142,11 @@ def _update_impl(x: np.ndarray[Any, Any], update: Any, *starts: Any) -> Any:
 def _update_transpose(ct: Any, operands: Any) -> Any:
     x, update, *starts = operands
     shape = aval_of(update)
-    ct_x = dynamic_update_slice_p.bind(ct, zeros_like(aval_of(ct).update(shape=shape.shape)), *starts) if is_linear(x) else None
+    ct_x = (
+        dynamic_update_slice_p.bind(ct, zeros_like(aval_of(ct).update(shape=shape.shape)), *starts)
+        if is_linear(x)
+        else None
+    )
     ct_update = dynamic_slice_p.bind(ct, *starts, sizes=shape.shape) if is_linear(update) else None
     return [ct_x, ct_update, *(None for _ in starts)]
 
@@ -135,11 +156,15 @@ def _update_batch(axis: Any, args: Any, batched: Any) -> Any:
     if not any(batched[2:]):
         return dynamic_update_slice_p.bind(x, update, convert(0, dtypes.int32), *args[2:]), True
     starts = batch_all(axis, args[2:], batched[2:])
-    return scatter(x, update, _index_arrays(aval_of(x).shape[1:], starts, aval_of(update).shape[1:]), range(1, aval_of(x).ndim), 1), True
+    return scatter(
+        x, update, _index_arrays(aval_of(x).shape[1:], starts, aval_of(update).shape[1:]), range(1, aval_of(x).ndim), 1
+    ), True
 
 
 def _update_lower(b: Any, x: Any, update: Any, *starts: Any) -> Any:
-    return b.scatter("set", x, update, lambda index: (_moved(b, index, starts, update.shape, x.shape), []), distinct=True)
+    return b.scatter(
+        "set", x, update, lambda index: (_moved(b, index, starts, update.shape, x.shape), []), distinct=True
+    )
 
 
 dynamic_update_slice_p.define(

@@ -1,7 +1,9 @@
-"""Exponentials, logarithms, trigonometry, powers and roots, and the functions of statistics: rows as in `elementwise.py`.
+"""Exponentials, logarithms, trigonometry, powers and roots, and the functions of statistics: rows as in
+`elementwise.py`.
 
-Reference implementations work floats out in double precision and round once, so that they do not depend on which instructions NumPy finds on a machine.
-How far compiled and interpreted results may be from the exact ones is in docs/accuracy.md.
+Reference implementations work floats out in double precision and round once, so that they do not depend on which
+instructions NumPy finds on a machine. How far compiled and interpreted results may be from the exact ones is in
+docs/accuracy.md.
 """
 
 from __future__ import annotations
@@ -14,7 +16,23 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
-from fdl.ops.elementwise import F, N, add, bitwise_and, div, elementwise, equal, less, less_equal, mul, neg, round_even, select, sqrt, sub
+from fdl.ops.elementwise import (
+    F,
+    N,
+    add,
+    bitwise_and,
+    div,
+    elementwise,
+    equal,
+    less,
+    less_equal,
+    mul,
+    neg,
+    round_even,
+    select,
+    sqrt,
+    sub,
+)
 from fdl.ops.promotion import cast, promote
 
 
@@ -31,12 +49,39 @@ def _each(f: Callable[[float], float]) -> Callable[..., Any]:
 # exponentials and logarithms
 
 exp: Callable[..., Any] = elementwise("exp", _wide(np.exp), F, lambda t, y, x: mul(t, y), doc="e to the power of x.")
-exp2: Callable[..., Any] = elementwise("exp2", _wide(np.exp2), F, lambda t, y, x: mul(t, mul(y, math.log(2))), doc="2 to the power of x.")
-expm1: Callable[..., Any] = elementwise("expm1", _wide(np.expm1), F, lambda t, y, x: mul(t, add(y, 1)), doc="`exp(x) - 1`, accurate near 0.")
-log: Callable[..., Any] = elementwise("log", _wide(np.log), F, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm.")
-log2: Callable[..., Any] = elementwise("log2", _wide(np.log2), F, lambda t, y, x: div(t, mul(x, math.log(2))), domain=(0.2, 4.0), doc="Logarithm to base 2.")
-log10: Callable[..., Any] = elementwise("log10", _wide(np.log10), F, lambda t, y, x: div(t, mul(x, math.log(10))), domain=(0.2, 4.0), doc="Logarithm to base 10.")
-log1p: Callable[..., Any] = elementwise("log1p", _wide(np.log1p), F, lambda t, y, x: div(t, add(x, 1)), domain=(-0.7, 3.0), doc="`log(1 + x)`, accurate near 0.")
+exp2: Callable[..., Any] = elementwise(
+    "exp2", _wide(np.exp2), F, lambda t, y, x: mul(t, mul(y, math.log(2))), doc="2 to the power of x."
+)
+expm1: Callable[..., Any] = elementwise(
+    "expm1", _wide(np.expm1), F, lambda t, y, x: mul(t, add(y, 1)), doc="`exp(x) - 1`, accurate near 0."
+)
+log: Callable[..., Any] = elementwise(
+    "log", _wide(np.log), F, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm."
+)
+log2: Callable[..., Any] = elementwise(
+    "log2",
+    _wide(np.log2),
+    F,
+    lambda t, y, x: div(t, mul(x, math.log(2))),
+    domain=(0.2, 4.0),
+    doc="Logarithm to base 2.",
+)
+log10: Callable[..., Any] = elementwise(
+    "log10",
+    _wide(np.log10),
+    F,
+    lambda t, y, x: div(t, mul(x, math.log(10))),
+    domain=(0.2, 4.0),
+    doc="Logarithm to base 10.",
+)
+log1p: Callable[..., Any] = elementwise(
+    "log1p",
+    _wide(np.log1p),
+    F,
+    lambda t, y, x: div(t, add(x, 1)),
+    domain=(-0.7, 3.0),
+    doc="`log(1 + x)`, accurate near 0.",
+)
 
 
 def _logistic(x: Any) -> Any:
@@ -44,15 +89,35 @@ def _logistic(x: Any) -> Any:
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
 
 
-logistic: Callable[..., Any] = elementwise("logistic", _wide(_logistic), F, lambda t, y, x: mul(t, mul(y, sub(1, y))), doc="`1 / (1 + exp(-x))`.")
+logistic: Callable[..., Any] = elementwise(
+    "logistic", _wide(_logistic), F, lambda t, y, x: mul(t, mul(y, sub(1, y))), doc="`1 / (1 + exp(-x))`."
+)
 softplus: Callable[..., Any] = elementwise(
-    "softplus", _wide(lambda x: np.logaddexp(x, 0)), F, lambda t, y, x: mul(t, logistic(x)), doc="`log(1 + exp(x))`, without overflow and accurate far below 0."
+    "softplus",
+    _wide(lambda x: np.logaddexp(x, 0)),
+    F,
+    lambda t, y, x: mul(t, logistic(x)),
+    doc="`log(1 + exp(x))`, without overflow and accurate far below 0.",
 )
 
 # powers and roots
 
-rsqrt: Callable[..., Any] = elementwise("rsqrt", _wide(lambda x: 1 / np.sqrt(x)), F, lambda t, y, x: mul(t, mul(div(y, x), -0.5)), domain=(0.2, 4.0), doc="`1 / sqrt(x)`.")
-cbrt: Callable[..., Any] = elementwise("cbrt", _wide(np.cbrt), F, lambda t, y, x: div(t, mul(mul(y, y), 3)), domain=(0.2, 4.0), doc="The cube root, also of negative numbers.")
+rsqrt: Callable[..., Any] = elementwise(
+    "rsqrt",
+    _wide(lambda x: 1 / np.sqrt(x)),
+    F,
+    lambda t, y, x: mul(t, mul(div(y, x), -0.5)),
+    domain=(0.2, 4.0),
+    doc="`1 / sqrt(x)`.",
+)
+cbrt: Callable[..., Any] = elementwise(
+    "cbrt",
+    _wide(np.cbrt),
+    F,
+    lambda t, y, x: div(t, mul(mul(y, y), 3)),
+    domain=(0.2, 4.0),
+    doc="The cube root, also of negative numbers.",
+)
 
 
 def _side(t: Any, y: Any, side: Any) -> Any:
@@ -78,14 +143,19 @@ pow: Callable[..., Any] = elementwise(
     "pow", _power, N,
     lambda t, y, a, b: mul(t, mul(b, pow(a, select(equal(b, 0), 1, sub(b, 1))))),
     lambda t, y, a, b: mul(t, mul(y, log(select(equal(a, 0), 1, a)))),
-    arity=2, domain=(0.3, 2.5), doc="`a ** b`; integers: exact modulo 2 to the bits, and 0 for a negative power of anything but 1 and -1.",
+    arity=2, domain=(0.3, 2.5),
+    doc="`a ** b`; integers: exact modulo 2 to the bits, and 0 for a negative power of anything but 1 and -1.",
 )  # fmt: skip
 
 # trigonometry and hyperbolic functions
 
 sin: Callable[..., Any] = elementwise("sin", _wide(np.sin), F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians.")
-cos: Callable[..., Any] = elementwise("cos", _wide(np.cos), F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians.")
-tan: Callable[..., Any] = elementwise("tan", _wide(np.tan), F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians.")
+cos: Callable[..., Any] = elementwise(
+    "cos", _wide(np.cos), F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians."
+)
+tan: Callable[..., Any] = elementwise(
+    "tan", _wide(np.tan), F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians."
+)
 
 
 def _opposite(x: Any) -> Any:
@@ -93,8 +163,12 @@ def _opposite(x: Any) -> Any:
     return sqrt(mul(sub(1, x), add(1, x)))
 
 
-asin: Callable[..., Any] = elementwise("asin", _wide(np.arcsin), F, lambda t, y, x: div(t, _opposite(x)), domain=(-0.9, 0.9), doc="Inverse sine.")
-acos: Callable[..., Any] = elementwise("acos", _wide(np.arccos), F, lambda t, y, x: neg(div(t, _opposite(x))), domain=(-0.9, 0.9), doc="Inverse cosine.")
+asin: Callable[..., Any] = elementwise(
+    "asin", _wide(np.arcsin), F, lambda t, y, x: div(t, _opposite(x)), domain=(-0.9, 0.9), doc="Inverse sine."
+)
+acos: Callable[..., Any] = elementwise(
+    "acos", _wide(np.arccos), F, lambda t, y, x: neg(div(t, _opposite(x))), domain=(-0.9, 0.9), doc="Inverse cosine."
+)
 
 
 def _share_of_angle(t: Any, a: Any, b: Any) -> Any:
@@ -105,23 +179,54 @@ def _share_of_angle(t: Any, a: Any, b: Any) -> Any:
 
 
 atan2: Callable[..., Any] = elementwise(
-    "atan2", _wide(np.arctan2), F, lambda t, y, a, b: _share_of_angle(t, b, a), lambda t, y, a, b: neg(_share_of_angle(t, a, b)),
+    "atan2", _wide(np.arctan2), F, lambda t, y, a, b: _share_of_angle(t, b, a), lambda t, y, a,
+    b: neg(_share_of_angle(t, a, b)),
     arity=2, domain=(0.3, 2.0), doc="The angle of the point (b, a) in radians.",
 )  # fmt: skip
-sinh: Callable[..., Any] = elementwise("sinh", _wide(np.sinh), F, lambda t, y, x: mul(t, cosh(x)), doc="Hyperbolic sine.")
-cosh: Callable[..., Any] = elementwise("cosh", _wide(np.cosh), F, lambda t, y, x: mul(t, sinh(x)), doc="Hyperbolic cosine.")
-tanh: Callable[..., Any] = elementwise("tanh", _wide(np.tanh), F, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent.")
-asinh: Callable[..., Any] = elementwise("asinh", _wide(np.arcsinh), F, lambda t, y, x: div(t, hypot(x, 1)), doc="Inverse hyperbolic sine.")
-acosh: Callable[..., Any] = elementwise(
-    "acosh", _wide(np.arccosh), F, lambda t, y, x: div(t, mul(sqrt(sub(x, 1)), sqrt(add(x, 1)))), domain=(1.1, 4.0), doc="Inverse hyperbolic cosine."
+sinh: Callable[..., Any] = elementwise(
+    "sinh", _wide(np.sinh), F, lambda t, y, x: mul(t, cosh(x)), doc="Hyperbolic sine."
 )
-atanh: Callable[..., Any] = elementwise("atanh", _wide(np.arctanh), F, lambda t, y, x: div(t, mul(sub(1, x), add(1, x))), domain=(-0.9, 0.9), doc="Inverse hyperbolic tangent.")
+cosh: Callable[..., Any] = elementwise(
+    "cosh", _wide(np.cosh), F, lambda t, y, x: mul(t, sinh(x)), doc="Hyperbolic cosine."
+)
+tanh: Callable[..., Any] = elementwise(
+    "tanh", _wide(np.tanh), F, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent."
+)
+asinh: Callable[..., Any] = elementwise(
+    "asinh", _wide(np.arcsinh), F, lambda t, y, x: div(t, hypot(x, 1)), doc="Inverse hyperbolic sine."
+)
+acosh: Callable[..., Any] = elementwise(
+    "acosh",
+    _wide(np.arccosh),
+    F,
+    lambda t, y, x: div(t, mul(sqrt(sub(x, 1)), sqrt(add(x, 1)))),
+    domain=(1.1, 4.0),
+    doc="Inverse hyperbolic cosine.",
+)
+atanh: Callable[..., Any] = elementwise(
+    "atanh",
+    _wide(np.arctanh),
+    F,
+    lambda t, y, x: div(t, mul(sub(1, x), add(1, x))),
+    domain=(-0.9, 0.9),
+    doc="Inverse hyperbolic tangent.",
+)
 
 # error and gamma functions
 
-erf: Callable[..., Any] = elementwise("erf", _each(math.erf), F, lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), 2 / math.sqrt(math.pi))), doc="The error function.")
+erf: Callable[..., Any] = elementwise(
+    "erf",
+    _each(math.erf),
+    F,
+    lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), 2 / math.sqrt(math.pi))),
+    doc="The error function.",
+)
 erfc: Callable[..., Any] = elementwise(
-    "erfc", _each(math.erfc), F, lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), -2 / math.sqrt(math.pi))), doc="1 less the error function, exact where that is small."
+    "erfc",
+    _each(math.erfc),
+    F,
+    lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), -2 / math.sqrt(math.pi))),
+    doc="1 less the error function, exact where that is small.",
 )
 
 
@@ -132,7 +237,14 @@ def _lgamma(x: float) -> float:
         return math.inf
 
 
-lgamma: Callable[..., Any] = elementwise("lgamma", _each(_lgamma), F, lambda t, y, x: mul(t, digamma(x)), domain=(0.5, 4.0), doc="The logarithm of the size of the gamma function.")
+lgamma: Callable[..., Any] = elementwise(
+    "lgamma",
+    _each(_lgamma),
+    F,
+    lambda t, y, x: mul(t, digamma(x)),
+    domain=(0.5, 4.0),
+    doc="The logarithm of the size of the gamma function.",
+)
 
 
 def in_double(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,7 +252,11 @@ def in_double(f: Callable[..., Any]) -> Callable[..., Any]:
 
     def wide(*xs: Any) -> Any:
         aval = aval_of(xs[0])
-        return f(*xs) if aval.dtype == dtypes.float64 else cast(f(*(cast(x, dtypes.float64) for x in xs)), aval.dtype, aval.weak_type)
+        return (
+            f(*xs)
+            if aval.dtype == dtypes.float64
+            else cast(f(*(cast(x, dtypes.float64) for x in xs)), aval.dtype, aval.weak_type)
+        )
 
     return wide
 
@@ -153,7 +269,8 @@ def polynomial(x: Any, coefficients: Sequence[float]) -> Any:
     return out
 
 
-# digamma over its distance from its zero, at x - 3/2 in [-1/2, 1/2], to 2^-56: least squares with the weights of a smallest largest error
+# digamma over its distance from its zero, at x - 3/2 in [-1/2, 1/2], to 2^-56: least squares with the weights of a
+# smallest largest error
 _DIGAMMA = (
     0.951055876031833,
     -0.4236274212814606,
@@ -182,8 +299,8 @@ _ZERO, _ZERO_LOW = 1.4616321449683622, 9.549995429965697e-17
 
 
 def digamma(x: Any) -> Any:
-    """The derivative of `lgamma`: by reflection to the right half; there below 6 by recurrence to [1, 2] and a polynomial, above by recurrence and the asymptotic series
-    (Abramowitz and Stegun, 6.3.18).
+    """The derivative of `lgamma`: by reflection to the right half; there below 6 by recurrence to [1, 2] and a
+    polynomial, above by recurrence and the asymptotic series (Abramowitz and Stegun, 6.3.18).
 
     >>> from fdl.ops import full
     >>> round(float(digamma(full((), 1.0, "float64"))), 6)
@@ -223,5 +340,10 @@ def _digamma_far(z: Any) -> Any:
         taken = select(small, add(taken, div(1, z)), taken)
         z = select(small, add(z, 1), z)
     square = div(1, mul(z, z))
-    series = mul(square, polynomial(square, (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160, 43867 / 14364)))
+    series = mul(
+        square,
+        polynomial(
+            square, (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160, 43867 / 14364)
+        ),
+    )
     return select(equal(z, math.inf), z, sub(log(z), add(add(div(0.5, z), series), taken)))

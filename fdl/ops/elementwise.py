@@ -1,8 +1,9 @@
 """Elementwise operations: one declarative row each.
 
-A row is a NumPy function, the dtypes it takes, and a derivative for each operand; shape, jvp, transpose, batching, lowering and the public
-function are derived from it.  To add one: add its row here and, where its formula is new, its spelling in `lowering/spellings.py`.
-Derivatives are written with the functions of this file, so that they differentiate in turn.
+A row is a NumPy function, the dtypes it takes, and a derivative for each operand; shape, jvp, transpose, batching,
+lowering and the public function are derived from it. To add one: add its row here and, where its formula is new, its
+spelling in `lowering/spellings.py`. Derivatives are written with the functions of this file, so that they differentiate
+in turn.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def elementwise(
 ) -> Callable[..., Any]:
     """Declare one operation and return its public function, which promotes and broadcasts.
 
-    `takes` are the dtypes of the operands, `result` is the result's where it differs, `linear` names the operands that the operation is
-    linear in (jointly, if `add`-like; one at a time, if product-like), `domain` is where samples lie.
+    `takes` are the dtypes of the operands, `result` is the result's where it differs, `linear` names the operands that
+    the operation is linear in (jointly, if `add`-like; one at a time, if product-like), `domain` is where samples lie.
     """
     primitive = Primitive(name)
     derivatives = derivatives or (None,) * arity
@@ -58,7 +59,9 @@ def elementwise(
         out = same_or_scalar(name, avals)
         if out.dtype not in takes:
             names = ", ".join(d.name for d in takes)
-            raise DtypeError(f"{name}: dtype {out.dtype.name} is not supported", why=f"it takes {names}", hint="x.astype(...)")
+            raise DtypeError(
+                f"{name}: dtype {out.dtype.name} is not supported", why=f"it takes {names}", hint="x.astype(...)"
+            )
         return out if result is None else out.update(dtype=result, weak_type=False)
 
     def reference(*xs: Any) -> Any:
@@ -67,7 +70,11 @@ def elementwise(
 
     def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         out = primitive.bind(*primals)
-        terms = [d(t, out, *primals) for d, t in zip(derivatives, tangents, strict=True) if d is not None and type(t) is not Zero]
+        terms = [
+            d(t, out, *primals)
+            for d, t in zip(derivatives, tangents, strict=True)
+            if d is not None and type(t) is not Zero
+        ]
         if not terms:
             return out, Zero(aval_of(out))
         tangent = terms[0] if len(terms) == 1 else add(*terms)
@@ -87,7 +94,14 @@ def elementwise(
     def batch(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> Any:
         return primitive.bind(*_aligned(axis, args, batched)), True
 
-    primitive.define(shape=shape, impl=reference, jvp=jvp, batch=batch, lower=lambda b, *xs: b.map(name, *xs, dtype=result), samples=_samples(name, takes, arity, domain))
+    primitive.define(
+        shape=shape,
+        impl=reference,
+        jvp=jvp,
+        batch=batch,
+        lower=lambda b, *xs: b.map(name, *xs, dtype=result),
+        samples=_samples(name, takes, arity, domain),
+    )
     if linear:
         primitive.define(transpose=transpose)
     primitive.register()
@@ -140,12 +154,32 @@ A = dtypes.ALL
 
 # arithmetic
 
-add: Callable[..., Any] = elementwise("add", np.add, A, lambda t, y, a, b: t, lambda t, y, a, b: t, arity=2, linear=(0, 1), doc="`a + b`; of bools, whether one holds.")
-sub: Callable[..., Any] = elementwise("sub", np.subtract, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(t), arity=2, linear=(0, 1), doc="`a - b`.")
-mul: Callable[..., Any] = elementwise(
-    "mul", np.multiply, A, lambda t, y, a, b: mul(t, b), lambda t, y, a, b: mul(a, t), arity=2, linear=(0, 1), doc="`a * b`; of bools, whether both hold."
+add: Callable[..., Any] = elementwise(
+    "add",
+    np.add,
+    A,
+    lambda t, y, a, b: t,
+    lambda t, y, a, b: t,
+    arity=2,
+    linear=(0, 1),
+    doc="`a + b`; of bools, whether one holds.",
 )
-neg: Callable[..., Any] = elementwise("neg", np.negative, N, lambda t, y, x: neg(t), linear=(0,), doc="`-x`; unsigned integers wrap.")
+sub: Callable[..., Any] = elementwise(
+    "sub", np.subtract, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(t), arity=2, linear=(0, 1), doc="`a - b`."
+)
+mul: Callable[..., Any] = elementwise(
+    "mul",
+    np.multiply,
+    A,
+    lambda t, y, a, b: mul(t, b),
+    lambda t, y, a, b: mul(a, t),
+    arity=2,
+    linear=(0, 1),
+    doc="`a * b`; of bools, whether both hold.",
+)
+neg: Callable[..., Any] = elementwise(
+    "neg", np.negative, N, lambda t, y, x: neg(t), linear=(0,), doc="`-x`; unsigned integers wrap."
+)
 
 
 def _div(a: Any, b: Any) -> Any:
@@ -175,7 +209,8 @@ def _rem(a: Any, b: Any) -> Any:
 
 
 div: Callable[..., Any] = elementwise(
-    "div", _div, N, lambda t, y, a, b: div(t, b), lambda t, y, a, b: neg(div(mul(t, y), b)), arity=2, linear=(0,), domain=(0.5, 3.0),
+    "div", _div, N, lambda t, y, a, b: div(t, b), lambda t, y, a, b: neg(div(mul(t, y), b)), arity=2, linear=(0,),
+    domain=(0.5, 3.0),
     doc="`a / b`; integers truncate towards zero, and a quotient by 0 is -1, or the largest value where unsigned.",
 )  # fmt: skip
 rem: Callable[..., Any] = elementwise(
@@ -202,7 +237,9 @@ minimum: Callable[..., Any] = elementwise(
     arity=2,
     doc="The smaller one; NaN where either is. At a tie both get half of the gradient.",
 )
-abs: Callable[..., Any] = elementwise("abs", np.abs, N, lambda t, y, x: mul(t, sign(x)), doc="The absolute value; its derivative at 0 is 0.")
+abs: Callable[..., Any] = elementwise(
+    "abs", np.abs, N, lambda t, y, x: mul(t, sign(x)), doc="The absolute value; its derivative at 0 is 0."
+)
 sign: Callable[..., Any] = elementwise("sign", np.sign, N, None, doc="-1, 0 or 1; NaN for NaN.")
 
 
@@ -215,21 +252,33 @@ def _share(a: Any, b: Any, y: Any) -> Any:
 
 # rounding
 
-sqrt: Callable[..., Any] = elementwise("sqrt", np.sqrt, F, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root.")
+sqrt: Callable[..., Any] = elementwise(
+    "sqrt", np.sqrt, F, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root."
+)
 floor: Callable[..., Any] = elementwise("floor", np.floor, F, None, doc="The largest whole number not above x.")
 ceil: Callable[..., Any] = elementwise("ceil", np.ceil, F, None, doc="The smallest whole number not below x.")
 trunc: Callable[..., Any] = elementwise("trunc", np.trunc, F, None, doc="x without its fraction.")
-round_even: Callable[..., Any] = elementwise("round", np.rint, F, None, doc="The nearest whole number; halves go to the even one.")
-is_finite: Callable[..., Any] = elementwise("is_finite", np.isfinite, F, None, result=dtypes.bool_, doc="Whether x is neither infinite nor NaN.")
+round_even: Callable[..., Any] = elementwise(
+    "round", np.rint, F, None, doc="The nearest whole number; halves go to the even one."
+)
+is_finite: Callable[..., Any] = elementwise(
+    "is_finite", np.isfinite, F, None, result=dtypes.bool_, doc="Whether x is neither infinite nor NaN."
+)
 
 # comparison
 
 equal: Callable[..., Any] = elementwise("eq", np.equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a == b`.")
-not_equal: Callable[..., Any] = elementwise("ne", np.not_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a != b`.")
+not_equal: Callable[..., Any] = elementwise(
+    "ne", np.not_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a != b`."
+)
 less: Callable[..., Any] = elementwise("lt", np.less, A, None, None, arity=2, result=dtypes.bool_, doc="`a < b`.")
-less_equal: Callable[..., Any] = elementwise("le", np.less_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a <= b`.")
+less_equal: Callable[..., Any] = elementwise(
+    "le", np.less_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a <= b`."
+)
 greater: Callable[..., Any] = elementwise("gt", np.greater, A, None, None, arity=2, result=dtypes.bool_, doc="`a > b`.")
-greater_equal: Callable[..., Any] = elementwise("ge", np.greater_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a >= b`.")
+greater_equal: Callable[..., Any] = elementwise(
+    "ge", np.greater_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a >= b`."
+)
 
 # bits
 
@@ -247,12 +296,36 @@ def _shift(f: Callable[..., Any]) -> Callable[..., Any]:
     return shift
 
 
-bitwise_and: Callable[..., Any] = elementwise("and", np.bitwise_and, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
-bitwise_or: Callable[..., Any] = elementwise("or", np.bitwise_or, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
-bitwise_xor: Callable[..., Any] = elementwise("xor", np.bitwise_xor, B, None, None, arity=2, doc="Bitwise, or logical for bool.")
+bitwise_and: Callable[..., Any] = elementwise(
+    "and", np.bitwise_and, B, None, None, arity=2, doc="Bitwise, or logical for bool."
+)
+bitwise_or: Callable[..., Any] = elementwise(
+    "or", np.bitwise_or, B, None, None, arity=2, doc="Bitwise, or logical for bool."
+)
+bitwise_xor: Callable[..., Any] = elementwise(
+    "xor", np.bitwise_xor, B, None, None, arity=2, doc="Bitwise, or logical for bool."
+)
 bitwise_not: Callable[..., Any] = elementwise("not", np.invert, B, None, doc="Bitwise, or logical for bool.")
-shift_left: Callable[..., Any] = elementwise("shift_left", _shift(np.left_shift), I, None, None, arity=2, domain=(0, 9), doc="`a << b`; 0 where b is outside of the width.")
-shift_right: Callable[..., Any] = elementwise("shift_right", _shift(np.right_shift), I, None, None, arity=2, domain=(0, 9), doc="`a >> b`, keeping the sign of signed integers.")
+shift_left: Callable[..., Any] = elementwise(
+    "shift_left",
+    _shift(np.left_shift),
+    I,
+    None,
+    None,
+    arity=2,
+    domain=(0, 9),
+    doc="`a << b`; 0 where b is outside of the width.",
+)
+shift_right: Callable[..., Any] = elementwise(
+    "shift_right",
+    _shift(np.right_shift),
+    I,
+    None,
+    None,
+    arity=2,
+    domain=(0, 9),
+    doc="`a >> b`, keeping the sign of signed integers.",
+)
 
 
 # select, integer power, identities that derivatives or passes see
@@ -296,7 +369,10 @@ def _select_jvp(primals: Any, tangents: Any) -> Any:
 def _select_transpose(ct: Any, operands: Any) -> Any:
     condition, a, b = operands
     zero = Literal(0, aval_of(ct).dtype, aval_of(ct).weak_type)
-    cts = [select_p.bind(condition, ct, zero) if is_linear(a) else None, select_p.bind(condition, zero, ct) if is_linear(b) else None]
+    cts = [
+        select_p.bind(condition, ct, zero) if is_linear(a) else None,
+        select_p.bind(condition, zero, ct) if is_linear(b) else None,
+    ]
     return [None, *(None if c is None else sum_to(c, x.aval.shape) for c, x in zip(cts, (a, b), strict=True))]
 
 
@@ -353,7 +429,9 @@ def _integer_pow_impl(x: np.ndarray[Any, Any], *, exponent: int) -> Any:
 
 def _integer_pow_shape(x: ShapedArray, *, exponent: int) -> ShapedArray:
     if x.dtype == dtypes.bool_ or (exponent < 0 and not dtypes.is_float(x.dtype)):
-        raise DtypeError(f"integer_pow: {x.dtype.name} to the power of {exponent} is not supported", hint="x.astype(jnp.float32)")
+        raise DtypeError(
+            f"integer_pow: {x.dtype.name} to the power of {exponent} is not supported", hint="x.astype(jnp.float32)"
+        )
     return x
 
 
@@ -366,13 +444,19 @@ integer_pow_p: Primitive = (
         batch=lambda axis, args, batched, **params: (integer_pow_p.bind(*args, **params), True),
         lower=lambda b, x, *, exponent: b.power(x, exponent),
         samples=[Sample((f32(3, 2),), {"exponent": n}) for n in (0, 1, 2, 3, 7)]
-        + [Sample((f32(4, low=0.5),), {"exponent": -2}), Sample((i32(4),), {"exponent": 3}), Sample((i32(4),), {"exponent": -1}, fails=DtypeError)],
+        + [
+            Sample((f32(4, low=0.5),), {"exponent": -2}),
+            Sample((i32(4),), {"exponent": 3}),
+            Sample((i32(4),), {"exponent": -1}, fails=DtypeError),
+        ],
     )
     .register()
 )
 
 
-def _identity(name: str, jvp: Callable[..., Any], transpose: Callable[..., Any] | None, doc: str) -> Callable[[Any], Any]:
+def _identity(
+    name: str, jvp: Callable[..., Any], transpose: Callable[..., Any] | None, doc: str
+) -> Callable[[Any], Any]:
     """An operation that gives its operand back, and that derivatives or passes treat in a way of its own."""
     primitive: Primitive = Primitive(name).define(
         shape=lambda x: x,
@@ -395,7 +479,10 @@ def _identity(name: str, jvp: Callable[..., Any], transpose: Callable[..., Any] 
 
 
 stop_gradient: Callable[[Any], Any] = _identity(
-    "stop_gradient", lambda primals, tangents: (stop_gradient(primals[0]), Zero(aval_of(primals[0]))), None, "x, as a constant to all derivatives."
+    "stop_gradient",
+    lambda primals, tangents: (stop_gradient(primals[0]), Zero(aval_of(primals[0]))),
+    None,
+    "x, as a constant to all derivatives.",
 )
 barrier: Callable[[Any], Any] = _identity(
     "barrier",

@@ -1,10 +1,12 @@
-"""Indexing by arrays: gather, scatter-add, which is its transpose, and scatter, which sets; `scatter_fold.py` has those that multiply and compare.
+"""Indexing by arrays: gather, scatter-add, which is its transpose, and scatter, which sets; `scatter_fold.py` has those
+that multiply and compare.
 
-One form serves NumPy's advanced indexing, embeddings, cross entropy and dynamic slices, and is closed under batching.  The operand has shape
-`B + S` with `batch` leading axes B; the k index arrays have one shape `B + I`; array j indexes the operand's axis `axes[j]`.  The result has shape
-`B + I + R`, R being the axes of S that are not indexed.  An index outside is moved to the nearest inside (`mode="clip"`), or reads zero and writes
-nothing (`mode="drop"`).  A gather may also be promised that there is none (`mode="promised"`): then one that is there reads the nearest, but its
-derivative, as in JAX, goes nowhere.
+One form serves NumPy's advanced indexing, embeddings, cross entropy and dynamic slices, and is closed under batching.
+The operand has shape `B + S` with `batch` leading axes B; the k index arrays have one shape `B + I`; array j indexes
+the operand's axis `axes[j]`. The result has shape `B + I + R`, R being the axes of S that are not indexed. An index
+outside is moved to the nearest inside (`mode="clip"`), or reads zero and writes nothing (`mode="drop"`). A gather may
+also be promised that there is none (`mode="promised"`): then one that is there reads the nearest, but its derivative,
+as in JAX, goes nowhere.
 """
 
 from __future__ import annotations
@@ -34,14 +36,27 @@ def _rest(shape: Shape, axes: tuple[int, ...], batch: int) -> list[int]:
 _MODES = {"gather": ("clip", "drop", "promised"), "scatter": ("clip", "drop")}
 
 
-def _gathered_shape(what: str, x: ShapedArray, indices: Sequence[ShapedArray], axes: tuple[int, ...], batch: int, mode: str) -> Shape:
+def _gathered_shape(
+    what: str, x: ShapedArray, indices: Sequence[ShapedArray], axes: tuple[int, ...], batch: int, mode: str
+) -> Shape:
     """`B + I + R`, after checking all operands."""
     if any(not dtypes.is_integer(i.dtype) for i in indices):
-        raise DtypeError(f"{what}: indices must be integers, not {' and '.join(i.describe() for i in indices)}", hint="x[mask.nonzero()] or jnp.where for a mask")
-    ok = indices and len(axes) == len(indices) == len(set(axes)) and all(batch <= a < x.ndim for a in axes) and mode in _MODES[what]
+        raise DtypeError(
+            f"{what}: indices must be integers, not {' and '.join(i.describe() for i in indices)}",
+            hint="x[mask.nonzero()] or jnp.where for a mask",
+        )
+    ok = (
+        indices
+        and len(axes) == len(indices) == len(set(axes))
+        and all(batch <= a < x.ndim for a in axes)
+        and mode in _MODES[what]
+    )
     if not ok or any(i.shape != indices[0].shape for i in indices) or indices[0].shape[:batch] != x.shape[:batch]:
         raise ShapeError(
-            f"{what}: {x.describe()} with indices {' '.join(i.describe() for i in indices)} on axes {axes}, {batch} batch axes, mode {mode}",
+            (
+                f"{what}: {x.describe()} with indices {' '.join(i.describe() for i in indices)} on axes {axes}, "
+                f"{batch} batch axes, mode {mode}"
+            ),
             why="indices need one shape that starts with the batch axes, and an axis each",
         )
     if mode != "drop" and indices[0].size and any(x.shape[a] == 0 for a in axes):
@@ -73,10 +88,15 @@ def _positions(shape: Shape, indices: Sequence[Any], axes: tuple[int, ...], batc
 
 def batch_all(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
     """All operands with a leading batch axis."""
-    return [x if b else broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1)) for x, b in zip(args, batched, strict=True)]
+    return [
+        x if b else broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1))
+        for x, b in zip(args, batched, strict=True)
+    ]
 
 
-def _lowered_source(b: Any, shape: Shape, indices: Sequence[Any], index: Any, axes: tuple[int, ...], batch: int) -> tuple[list[Any], list[Any]]:
+def _lowered_source(
+    b: Any, shape: Shape, indices: Sequence[Any], index: Any, axes: tuple[int, ...], batch: int
+) -> tuple[list[Any], list[Any]]:
     """Place in the operand of one element of the result, and the conditions of lying inside."""
     index_ndim = len(indices[0].shape)
     source: list[Any] = [None] * len(shape)
@@ -105,7 +125,8 @@ def gather(x: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, 
 
 
 def gather_along(x: Any, places: Any, axis: int, mode: str = "clip") -> Any:
-    """Elements along an axis, at places that are chosen for each place along the others; sizes of 1 along the others broadcast.
+    """Elements along an axis, at places that are chosen for each place along the others; sizes of 1 along the others
+    broadcast.
 
     >>> import fdl.numpy as jnp
     >>> gather_along(jnp.array([[1, 2], [3, 4]]), jnp.array([[1], [0]]), 1).tolist()
@@ -115,12 +136,16 @@ def gather_along(x: Any, places: Any, axis: int, mode: str = "clip") -> Any:
     last = len(source) - 1
     axis %= last + 1
     others = [b if a == 1 else a for a, b in zip(source, chosen, strict=True)]
-    moved = [move_axis(broadcast_to(v, tuple(shape[i] if i == axis else d for i, d in enumerate(others))), axis, last) for v, shape in ((x, source), (places, chosen))]
+    moved = [
+        move_axis(broadcast_to(v, tuple(shape[i] if i == axis else d for i, d in enumerate(others))), axis, last)
+        for v, shape in ((x, source), (places, chosen))
+    ]
     return move_axis(gather(moved[0], moved[1:], (last,), last, mode), last, axis)
 
 
 def widened(index: Any, size: int) -> Any:
-    """An index in int32 or int64, so that it can be added to the size of its axis.  What int64 cannot hold lies outside anyway.
+    """An index in int32 or int64, so that it can be added to the size of its axis. What int64 cannot hold lies outside
+    anyway.
 
     >>> import fdl.numpy as jnp
     >>> widened(jnp.array([255], "uint8"), 1000).dtype, widened(jnp.array([2**63], "uint64"), 3).tolist()
@@ -129,7 +154,11 @@ def widened(index: Any, size: int) -> Any:
     dtype = aval_of(index).dtype
     if dtype == dtypes.uint64:
         index = minimum(index, np.iinfo(np.int64).max)
-    wide = dtypes.int64 if dtype in (dtypes.uint32, dtypes.uint64, dtypes.int64) or size > np.iinfo(np.int32).max else dtypes.int32
+    wide = (
+        dtypes.int64
+        if dtype in (dtypes.uint32, dtypes.uint64, dtypes.int64) or size > np.iinfo(np.int32).max
+        else dtypes.int32
+    )
     return cast(index, wide)
 
 
@@ -155,7 +184,10 @@ def jvp_in_first(primitive: Primitive) -> Any:
 
 def _gather_transpose(ct: Any, operands: Any, *, mode: str, **params: Any) -> Any:
     x, *indices = operands
-    return [scatter_add_p.bind(zeros_like(x.aval), ct, *indices, mode="drop" if mode == "promised" else mode, **params), *(None for _ in indices)]
+    return [
+        scatter_add_p.bind(zeros_like(x.aval), ct, *indices, mode="drop" if mode == "promised" else mode, **params),
+        *(None for _ in indices),
+    ]
 
 
 def _gather_batch(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
@@ -184,7 +216,9 @@ _SCALED = np.array([1, 0, 1, 2, 1], np.int32)
 
 gather_p = Primitive("gather")
 gather_p.define(
-    shape=lambda x, *indices, axes, batch, mode: x.update(shape=_gathered_shape("gather", x, indices, axes, batch, mode)),
+    shape=lambda x, *indices, axes, batch, mode: x.update(
+        shape=_gathered_shape("gather", x, indices, axes, batch, mode)
+    ),
     impl=_gather_impl,
     jvp=jvp_in_first(gather_p),
     transpose=_gather_transpose,
@@ -205,8 +239,11 @@ gather_p.define(
 # scatter_add
 
 
-def scatter_add(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop") -> Any:
-    """`x` with `updates` added at index arrays, in row-major order of the updates, so that sums are the same in every run.
+def scatter_add(
+    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+) -> Any:
+    """`x` with `updates` added at index arrays, in row-major order of the updates, so that sums are the same in every
+    run.
 
     >>> import fdl.numpy as jnp
     >>> scatter_add(jnp.zeros(3), jnp.array([1.0, 2.0, 4.0]), [jnp.array([0, 2, 0])], (0,)).tolist()
@@ -215,14 +252,24 @@ def scatter_add(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int
     return scatter_add_p.bind(x, updates, *indices, axes=tuple(axes), batch=batch, mode=mode)
 
 
-def _scatter_shape(x: ShapedArray, updates: ShapedArray, *indices: ShapedArray, axes: Any, batch: int, mode: str) -> ShapedArray:
+def _scatter_shape(
+    x: ShapedArray, updates: ShapedArray, *indices: ShapedArray, axes: Any, batch: int, mode: str
+) -> ShapedArray:
     shape = _gathered_shape("scatter", x, indices, axes, batch, mode)
     if updates.shape != shape or updates.dtype != x.dtype:
-        raise ShapeError(f"scatter: updates are {updates.describe()}", why=f"these indices into {x.describe()} need {x.update(shape=shape).describe()}")
+        raise ShapeError(
+            f"scatter: updates are {updates.describe()}",
+            why=f"these indices into {x.describe()} need {x.update(shape=shape).describe()}",
+        )
     return x
 
 
-COMBINING = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}  # what scatters of each kind but "set" do with old and new
+COMBINING = {
+    "add": np.add,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+}  # what scatters of each kind but "set" do with old and new
 
 
 def _scatter_impl(kind: str) -> Any:
@@ -257,7 +304,9 @@ def jvp_in_first_two(primitive: Primitive) -> Any:
 
 def _scatter_batch(primitive: Primitive) -> Any:
     def batch_rule(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
-        out = primitive.bind(*batch_all(axis, args, batched), axes=tuple(a + 1 for a in axes), batch=batch + 1, mode=mode)
+        out = primitive.bind(
+            *batch_all(axis, args, batched), axes=tuple(a + 1 for a in axes), batch=batch + 1, mode=mode
+        )
         return out, True
 
     return batch_rule
@@ -276,7 +325,11 @@ def _scatter_lower(kind: str) -> Any:
 
 def _scatter_add_transpose(ct: Any, operands: Any, **params: Any) -> Any:
     x, updates, *indices = operands
-    return [ct if is_linear(x) else None, gather_p.bind(ct, *indices, **params) if is_linear(updates) else None, *(None for _ in indices)]
+    return [
+        ct if is_linear(x) else None,
+        gather_p.bind(ct, *indices, **params) if is_linear(updates) else None,
+        *(None for _ in indices),
+    ]
 
 
 _SCATTERS = [
@@ -309,7 +362,9 @@ define_scatter(scatter_add_p, "add", _scatter_add_transpose)
 # scatter
 
 
-def scatter(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop") -> Any:
+def scatter(
+    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+) -> Any:
     """`x` with elements at index arrays replaced; of several updates of one place the last in row-major order stays.
 
     >>> import fdl.numpy as jnp
@@ -324,7 +379,9 @@ def _scatter_transpose(ct: Any, operands: Any, **params: Any) -> Any:
     shape = aval_of(ct).update(shape=aval_of(updates).shape)
     ct_x = scatter_p.bind(ct, zeros_like(shape), *indices, **params) if is_linear(x) else None
     ct_updates = None
-    if is_linear(updates):  # an update that a later one has overwritten gets nothing: each place remembers the number of its last one
+    if is_linear(
+        updates
+    ):  # an update that a later one has overwritten gets nothing: each place remembers the number of its last one
         number = reshape(iota((shape.size,), 0), shape.shape)
         last = scatter_p.bind(full(aval_of(ct).shape, -1, dtypes.int32), number, *indices, **params)
         stays = equal(gather_p.bind(last, *indices, **params), number)

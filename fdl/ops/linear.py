@@ -1,8 +1,10 @@
-"""Factorisations of stacks of matrices: triangular systems, LU, Cholesky, QR, eigenvalues of symmetric matrices, singular values.
+"""Factorisations of stacks of matrices: triangular systems, LU, Cholesky, QR, eigenvalues of symmetric matrices,
+singular values.
 
-Each is a C function that works on one matrix (`fdl_linear.h`); its reference is NumPy's, or a loop over columns.  Vectors that are free up to a sign have a largest
-element that is positive, so that there is one answer.  Derivatives are those of Giles, 2008 ("Collected matrix derivative results for forward and reverse mode
-algorithmic differentiation"), of LU and QR those of Walter and Lehmann, 2010 ("Algorithmic differentiation of linear algebra functions").
+Each is a C function that works on one matrix (`fdl_linear.h`); its reference is NumPy's, or a loop over columns.
+Vectors that are free up to a sign have a largest element that is positive, so that there is one answer. Derivatives are
+those of Giles, 2008 ("Collected matrix derivative results for forward and reverse mode algorithmic differentiation"),
+of LU and QR those of Walter and Lehmann, 2010 ("Algorithmic differentiation of linear algebra functions").
 """
 
 from __future__ import annotations
@@ -88,9 +90,13 @@ def symmetric_part(a: Any) -> Any:
 def _check(what: str, *xs: ShapedArray, square: bool = True) -> None:
     for x in xs:
         if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
-            raise ShapeError(f"{what}: {x.describe()} is no {'square matrix' if square else 'matrix'}, nor a stack of them")
+            raise ShapeError(
+                f"{what}: {x.describe()} is no {'square matrix' if square else 'matrix'}, nor a stack of them"
+            )
         if x.dtype not in (dtypes.float32, dtypes.float64):
-            raise DtypeError(f"{what}: {x.describe()}", why="factorisations are of float32 and float64", hint="x.astype(float32)")
+            raise DtypeError(
+                f"{what}: {x.describe()}", why="factorisations are of float32 and float64", hint="x.astype(float32)"
+            )
 
 
 def _each(f: Callable[..., Sequence[Matrix]], *stacks: Matrix) -> list[Matrix]:
@@ -104,7 +110,16 @@ def _each(f: Callable[..., Sequence[Matrix]], *stacks: Matrix) -> list[Matrix]:
     return [np.stack(made).reshape((*lead, *np.shape(made[0]))) for made in zip(*parts, strict=True)]
 
 
-def _routine(b: Any, name: str, xs: Sequence[Any], sizes: Sequence[Any], sizes_in: Sequence[int], reference: Callable[..., Sequence[Matrix]], cost: int, scratch: Any = ()) -> Any:
+def _routine(
+    b: Any,
+    name: str,
+    xs: Sequence[Any],
+    sizes: Sequence[Any],
+    sizes_in: Sequence[int],
+    reference: Callable[..., Sequence[Matrix]],
+    cost: int,
+    scratch: Any = (),
+) -> Any:
     """A C function of the matrices in some values: `sizes` are the types of its results."""
     lead = len(xs[0].shape) - 2
     shapes = [x.shape[lead:] for x in xs]
@@ -114,14 +129,18 @@ def _routine(b: Any, name: str, xs: Sequence[Any], sizes: Sequence[Any], sizes_i
 
 def _stacked(primitive: Primitive, count: int) -> Any:
     """The batch rule of what works on stacks."""
-    return lambda axis, args, batched, **params: (primitive.bind(*batch_all(axis, args, batched), **params), [True] * count if primitive.multiple_results else True)
+    return lambda axis, args, batched, **params: (
+        primitive.bind(*batch_all(axis, args, batched), **params),
+        [True] * count if primitive.multiple_results else True,
+    )
 
 
 # triangular_solve
 
 
 def triangular_solve(a: Any, b: Any, lower: bool, transposed: bool = False, unit: bool = False) -> Any:
-    """The x with `op(a) @ x = b`, where op takes one triangle of `a`, with ones on its diagonal for `unit`, and then transposes it or not.
+    """The x with `op(a) @ x = b`, where op takes one triangle of `a`, with ones on its diagonal for `unit`, and then
+    transposes it or not.
 
     >>> import fdl.numpy as jnp
     >>> triangular_solve(jnp.array([[2.0, 9.0], [1.0, 4.0]]), jnp.array([[2.0], [9.0]]), lower=True).tolist()
@@ -134,7 +153,10 @@ def _triangular_shape(a: ShapedArray, b: ShapedArray, *, lower: bool, transposed
     _check("triangular_solve", a)
     _check("triangular_solve", b, square=False)
     if a.shape[:-1] != b.shape[:-1] or a.dtype != b.dtype:
-        raise ShapeError(f"triangular_solve: {a.describe()} and {b.describe()} do not fit", why="right-hand sides have as many rows, in stacks of the same shape and dtype")
+        raise ShapeError(
+            f"triangular_solve: {a.describe()} and {b.describe()} do not fit",
+            why="right-hand sides have as many rows, in stacks of the same shape and dtype",
+        )
     return b.update(weak_type=False)
 
 
@@ -169,7 +191,8 @@ def _triangular_transpose(ct: Any, operands: Any, *, lower: bool, transposed: bo
 def _triangular_lower(b: Any, a: Any, right: Any, **params: bool) -> Any:
     n, m = right.shape[-2:]
     (x,) = _routine(
-        b, "triangular_solve", [a, right], [((n, m), right.dtype)], (n, m, *(int(params[k]) for k in ("lower", "transposed", "unit"))),
+        b, "triangular_solve", [a, right], [((n, m), right.dtype)],
+        (n, m, *(int(params[k]) for k in ("lower", "transposed", "unit"))),
         lambda a, x: [_triangular_impl(a, x, **params)], n * n * m // 8 + n * n,
     )  # fmt: skip
     return x
@@ -199,7 +222,8 @@ triangular_solve_p.define(
 
 
 def lu(a: Any) -> tuple[Any, Any, Any]:
-    """Both triangles in one matrix (L has ones on its diagonal), the order of the rows (int32), and its sign; pivots are the largest elements of their columns.
+    """Both triangles in one matrix (L has ones on its diagonal), the order of the rows (int32), and its sign; pivots
+    are the largest elements of their columns.
 
     >>> import fdl.numpy as jnp
     >>> [part.tolist() for part in lu(jnp.array([[1.0, 4.0], [2.0, 2.0]]))]
@@ -237,13 +261,17 @@ def _lu_jvp(primals: Any, tangents: Any) -> Any:
     inner = triangular_solve(both, moved, True, unit=True)
     inner = turned(triangular_solve(both, turned(inner), False, transposed=True))  # inv(L) @ da @ inv(U)
     lower = add(triangle(both, True, strict=True), identity(both))
-    tangent = add(matmul(lower, triangle(inner, True, strict=True)), matmul(triangle(inner, False), triangle(both, False)))
+    tangent = add(
+        matmul(lower, triangle(inner, True, strict=True)), matmul(triangle(inner, False), triangle(both, False))
+    )
     return [both, order, sign], [tangent, Zero(aval_of(order)), Zero(aval_of(sign))]
 
 
 def _lu_lower(b: Any, a: Any) -> Any:
     n = a.shape[-1]
-    return _routine(b, "lu", [a], [((n, n), a.dtype), ((n,), dtypes.int32), ((), a.dtype)], (n,), _lu_of, n**3 // 8 + n * n)
+    return _routine(
+        b, "lu", [a], [((n, n), a.dtype), ((n,), dtypes.int32), ((), a.dtype)], (n,), _lu_of, n**3 // 8 + n * n
+    )
 
 
 lu_p: Primitive = Primitive("lu", multiple_results=True)
@@ -364,7 +392,11 @@ def _qr_jvp(primals: Any, tangents: Any, *, complete: bool) -> Any:
     (a,), (da,) = primals, tangents
     m, n = aval_of(a).shape[-2:]
     if complete and m > n:
-        raise ShapeError(f"qr: the derivative of complete columns of {aval_of(a).describe()}", why="columns beyond those of the matrix are free to turn", hint="the reduced mode")
+        raise ShapeError(
+            f"qr: the derivative of complete columns of {aval_of(a).describe()}",
+            why="columns beyond those of the matrix are free to turn",
+            hint="the reduced mode",
+        )
     q, r = qr_p.bind(a, complete=complete)
     last, da = aval_of(a).ndim - 1, match(da, aval_of(a))
     if m < n:  # the left block gives Q, the rest follows
@@ -385,7 +417,16 @@ def _qr_lower(b: Any, a: Any, *, complete: bool) -> Any:
     m, n = a.shape[-2:]
     k = _qr_columns(a.shape, complete)
     scratch = [((m + 1) * n + m + 1, a.dtype)]
-    return _routine(b, "qr", [a], [((m, k), a.dtype), ((k, n), a.dtype)], (m, n, k), lambda a: _qr_of(a, complete), m * n * (n + k) // 4 + m * k, scratch)
+    return _routine(
+        b,
+        "qr",
+        [a],
+        [((m, k), a.dtype), ((k, n), a.dtype)],
+        (m, n, k),
+        lambda a: _qr_of(a, complete),
+        m * n * (n + k) // 4 + m * k,
+        scratch,
+    )
 
 
 qr_p: Primitive = Primitive("qr", multiple_results=True)
@@ -400,7 +441,10 @@ qr_p.define(
         Sample((f32(3, 3),), {"complete": False}),
         Sample((f64(2, 5, 3),), {"complete": False}),
         Sample((f32(3, 5),), {"complete": True}),
-        Sample((np.arange(35, dtype=np.int8).reshape(7, 5).astype(bool).astype(np.float64) + np.eye(7, 5),), {"complete": False}),
+        Sample(
+            (np.arange(35, dtype=np.int8).reshape(7, 5).astype(bool).astype(np.float64) + np.eye(7, 5),),
+            {"complete": False},
+        ),
         Sample((f32(3),), {"complete": False}, fails=ShapeError),
     ],
 ).register()
@@ -429,8 +473,16 @@ def _eigh_shape(a: ShapedArray) -> list[ShapedArray]:
 def _upright(columns: Matrix) -> Matrix:
     """Signs that make the largest element of each column positive: of nearly equal ones the first."""
     size = np.abs(columns)
-    place = np.argmax(size > (size.max(0, keepdims=True, initial=0) * (1 - 1e-4)), 0) if size.size else np.zeros(columns.shape[1], int)
-    return np.where(columns[place, np.arange(columns.shape[1])] < 0, -1, 1).astype(columns.dtype) if size.size else np.ones(columns.shape[1], columns.dtype)
+    place = (
+        np.argmax(size > (size.max(0, keepdims=True, initial=0) * (1 - 1e-4)), 0)
+        if size.size
+        else np.zeros(columns.shape[1], int)
+    )
+    return (
+        np.where(columns[place, np.arange(columns.shape[1])] < 0, -1, 1).astype(columns.dtype)
+        if size.size
+        else np.ones(columns.shape[1], columns.dtype)
+    )
 
 
 def _eigh_of(a: Matrix) -> list[Matrix]:
@@ -452,7 +504,16 @@ def _eigh_jvp(primals: Any, tangents: Any) -> Any:
 
 def _eigh_lower(b: Any, a: Any) -> Any:
     n = a.shape[-1]
-    return _routine(b, "eigh", [a], [((n,), a.dtype), ((n, n), a.dtype)], (n,), _eigh_of, 2 * n**3 + n * n, [(2 * n * n + 4 * n + 1, dtypes.float64)])
+    return _routine(
+        b,
+        "eigh",
+        [a],
+        [((n,), a.dtype), ((n, n), a.dtype)],
+        (n,),
+        _eigh_of,
+        2 * n**3 + n * n,
+        [(2 * n * n + 4 * n + 1, dtypes.float64)],
+    )
 
 
 eigh_p: Primitive = Primitive("eigh", multiple_results=True)
@@ -478,7 +539,8 @@ eigh_p.define(
 
 
 def svd(a: Any) -> tuple[Any, Any, Any]:
-    """Singular values, the largest first, of matrices with at least as many rows as columns; then U, with as many columns, and V transposed.
+    """Singular values, the largest first, of matrices with at least as many rows as columns; then U, with as many
+    columns, and V transposed.
 
     >>> import fdl.numpy as jnp
     >>> svd(jnp.array([[3.0, 0.0], [0.0, -4.0]]))[0].tolist()
@@ -529,7 +591,16 @@ def _svd_jvp(primals: Any, tangents: Any) -> Any:
 def _svd_lower(b: Any, a: Any) -> Any:
     m, n = a.shape[-2:]
     scratch = [(m * n + m + 4 * n * n + 8 * n + 1, dtypes.float64)]
-    return _routine(b, "svd", [a], [((n,), a.dtype), ((m, n), a.dtype), ((n, n), a.dtype)], (m, n), _svd_of, 4 * n**3 + m * n * n + m * n, scratch)
+    return _routine(
+        b,
+        "svd",
+        [a],
+        [((n,), a.dtype), ((m, n), a.dtype), ((n, n), a.dtype)],
+        (m, n),
+        _svd_of,
+        4 * n**3 + m * n * n + m * n,
+        scratch,
+    )
 
 
 svd_p: Primitive = Primitive("svd", multiple_results=True)

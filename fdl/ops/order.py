@@ -21,7 +21,9 @@ from fdl.ops.indexing import gather, jvp_in_first
 from fdl.ops.sample import Sample, f32, i32, of
 
 _HEADER = "fdl_order.h"
-_SORTED = 64  # FDL_FEW_SORTED of the header: elements below which they are sorted by insertion, and largest ones that are kept in order while the others pass
+# FDL_FEW_SORTED of the header: elements below which they are sorted by insertion, and largest ones that are kept in
+# order while the others pass
+_SORTED = 64
 
 
 def _row_of(x: ShapedArray, what: str) -> int:
@@ -50,7 +52,8 @@ def _sort_cost(n: int) -> int:
 
 
 def argsort(x: Any, descending: bool = False) -> Any:
-    """Places along the last axis in the order of their elements, int32; equal ones stay in order, NaN counts as larger than all numbers.
+    """Places along the last axis in the order of their elements, int32; equal ones stay in order, NaN counts as larger
+    than all numbers.
 
     >>> import fdl.numpy as jnp
     >>> argsort(jnp.array([3.0, 1.0, 2.0])).tolist()
@@ -84,7 +87,17 @@ def _argsort_lower(b: Any, x: Any, *, descending: bool) -> Any:
     def reference(parts: Any) -> Any:
         return [_argsort_impl(parts[0], descending=descending)]
 
-    (places,) = b.routine("argsort", _HEADER, len(lead), [x], [((n,), dtypes.int32)], (n, int(descending)), reference, _sort_cost(n), [(_scratch(dtype, n), dtypes.int64)])
+    (places,) = b.routine(
+        "argsort",
+        _HEADER,
+        len(lead),
+        [x],
+        [((n,), dtypes.int32)],
+        (n, int(descending)),
+        reference,
+        _sort_cost(n),
+        [(_scratch(dtype, n), dtypes.int64)],
+    )
     return places
 
 
@@ -106,7 +119,9 @@ argsort_p: Primitive = (
             Sample((i32(2, 100),), {"descending": True}),
             Sample((f32(300),), {"descending": True}),
             Sample((np.array([2.0, np.nan, -0.0, np.inf, 0.0, -np.inf, -np.nan], np.float32),), {"descending": False}),
-            Sample((np.array([2.0, np.nan, -0.0, np.inf, 0.0, -np.inf, -np.nan] * 20, np.float64),), {"descending": True}),
+            Sample(
+                (np.array([2.0, np.nan, -0.0, np.inf, 0.0, -np.inf, -np.nan] * 20, np.float64),), {"descending": True}
+            ),
             Sample((np.array([3, 1, 2**63, 0, 1], np.uint64),), {"descending": False}),
             Sample((np.array([3, 1, -(2**63), 0, 1] * 30, np.int64),), {"descending": False}),
             Sample((of(bool, 70),), {"descending": False}),
@@ -123,7 +138,8 @@ argsort_p: Primitive = (
 
 
 def top_k(x: Any, k: int) -> list[Any]:
-    """The k largest elements along the last axis, largest first, and where they stand (int32); of equal ones the first comes first.
+    """The k largest elements along the last axis, largest first, and where they stand (int32); of equal ones the first
+    comes first.
 
     NaN counts as infinity.
 
@@ -173,7 +189,16 @@ def _top_k_lower(b: Any, x: Any, *, k: int) -> Any:
         "top_k", _HEADER, last, [keys], [((k,), dtypes.int32)], (n, k), reference,
         4 * n + k * k if few else _sort_cost(n), [(k if few else _scratch(x.dtype, n) + n, dtypes.int64)],
     )  # fmt: skip
-    return [b.compute((*lead, k), x.dtype, lambda i: x.at((*i[:last], b.clipped(indices.at(tuple(i)), n))), [x, indices], random_access=[x]), indices]
+    return [
+        b.compute(
+            (*lead, k),
+            x.dtype,
+            lambda i: x.at((*i[:last], b.clipped(indices.at(tuple(i)), n))),
+            [x, indices],
+            random_access=[x],
+        ),
+        indices,
+    ]
 
 
 top_k_p: Primitive = (
@@ -206,7 +231,8 @@ top_k_p: Primitive = (
 
 
 def cumsum(x: Any, axis: int, reverse: bool = False) -> Any:
-    """Sums of the elements so far along an axis, from the end with `reverse`.  Floats are summed up in float64, and rounded once an element.
+    """Sums of the elements so far along an axis, from the end with `reverse`. Floats are summed up in float64, and
+    rounded once an element.
 
     >>> import fdl.numpy as jnp
     >>> cumsum(jnp.array([1, 2, 3]), 0, reverse=True).tolist()
@@ -238,7 +264,9 @@ def _cumsum_lower(b: Any, x: Any, *, axis: int, reverse: bool) -> Any:
     def reference(parts: Any) -> Any:
         return [_cumsum_impl(np.reshape(parts[0], (n, inner)), axis=0, reverse=reverse)]
 
-    (out,) = b.routine("cumsum", _HEADER, axis, [x], [(x.shape[axis:], x.dtype)], (n, inner, int(reverse)), reference, 4 * n * inner)
+    (out,) = b.routine(
+        "cumsum", _HEADER, axis, [x], [(x.shape[axis:], x.dtype)], (n, inner, int(reverse)), reference, 4 * n * inner
+    )
     return out if out.dtype == dtype else b.map("convert", out, dtype=dtype)
 
 

@@ -38,7 +38,9 @@ _ALIGNED: dict[tuple[Any, ...], tuple[DType, bool, Shape | None] | None] = {}
 
 
 def aligned(what: str, xs: Sequence[Any], to_float: bool) -> list[Any]:
-    """Operands of an elementwise operation: of one dtype, and of one shape or 0-d.  What follows from types is worked out once."""
+    """Operands of an elementwise operation: of one dtype, and of one shape or 0-d. What follows from types is worked
+    out once.
+    """
     operands = [x if type(x) is ConcreteArray else as_operand(x) for x in xs]
     key = (to_float, *[x.aval.token for x in operands])
     plan = _ALIGNED.get(key, ())
@@ -53,7 +55,11 @@ def aligned(what: str, xs: Sequence[Any], to_float: bool) -> list[Any]:
         if len(_ALIGNED) > 8192:
             _ALIGNED.clear()
         plan = dtype, weak, target if any(s and s != target for s in shapes) else None
-        as_is = plan[2] is None and not any(isinstance(x, Literal) for x in operands) and all(cast(x, dtype, weak) is x for x in operands)
+        as_is = (
+            plan[2] is None
+            and not any(isinstance(x, Literal) for x in operands)
+            and all(cast(x, dtype, weak) is x for x in operands)
+        )
         _ALIGNED[key] = None if as_is else plan
     dtype, weak, shape = plan
     operands = [cast(x, dtype, weak) for x in operands]
@@ -110,5 +116,7 @@ def same_or_scalar(what: str, avals: Sequence[ShapedArray]) -> ShapedArray:
             shape = a.shape
     first = avals[0]
     if any(a.dtype != first.dtype for a in avals):
-        raise ShapeError(f"{what}: dtypes {' and '.join(a.dtype.name for a in avals)} differ", hint=f"jnp.{what}, which promotes")
+        raise ShapeError(
+            f"{what}: dtypes {' and '.join(a.dtype.name for a in avals)} differ", hint=f"jnp.{what}, which promotes"
+        )
     return first.update(shape=shape, weak_type=all(a.weak_type for a in avals))

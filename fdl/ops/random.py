@@ -1,7 +1,8 @@
 """Random bits: the counter-based generator Philox 4x32-10.
 
-Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011; its known-answer vectors are in the tests.  A word depends
-on key, counter and place alone, so the same key gives the same bits on every backend, for any number of threads, inside or outside of vmap.
+Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011; its known-answer vectors are
+in the tests. A word depends on key, counter and place alone, so the same key gives the same bits on every backend, for
+any number of threads, inside or outside of vmap.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def philox(counter: Any, key: Any) -> list[Any]:
 
 
 def philox_word(place: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
-    """Word number `place` of the stream with these upper counter words and this key: word `place % 4` of block `place // 4`."""
+    """Word number `place` of the stream with these upper counter words and this key: word `place % 4` of block `place
+    // 4`.
+    """
     place = np.asarray(place).astype(np.int64)
     block = (place // 4).astype(np.uint64)
     words = philox((block & _LOW, block >> np.uint64(32), c2, c3), (k0, k1))
@@ -57,7 +60,11 @@ def random_bits(key: Any, counter: Any, shape: Shape) -> Any:
 
 def _random_bits_shape(key: ShapedArray, counter: ShapedArray, *, shape: Shape) -> ShapedArray:
     if key.dtype != dtypes.uint32 or key.ndim < 1 or key.shape[-1] != 2 or not key.matches(counter):
-        raise ShapeError(f"random_bits: key {key.describe()} and counter {counter.describe()}", why="both must be uint32[..., 2] of one shape", hint="fdl.random.key(0)")
+        raise ShapeError(
+            f"random_bits: key {key.describe()} and counter {counter.describe()}",
+            why="both must be uint32[..., 2] of one shape",
+            hint="fdl.random.key(0)",
+        )
     return shaped((*key.shape[:-1], *shape), dtypes.uint32)
 
 
@@ -80,7 +87,10 @@ def _random_bits_lower(b: Any, key: Any, counter: Any, *, shape: Shape) -> Any:
 
 
 def _random_bits_batch(axis: Any, args: Any, batched: Any, *, shape: Shape) -> Any:
-    key, counter = (x if is_batched else broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1)) for x, is_batched in zip(args, batched, strict=True))
+    key, counter = (
+        x if is_batched else broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1))
+        for x, is_batched in zip(args, batched, strict=True)
+    )
     return random_bits(key, counter, shape), True
 
 

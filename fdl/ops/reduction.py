@@ -59,7 +59,11 @@ def reduce_min(x: Any, axes: Sequence[int]) -> Any:
 def _reduce_max_shape(x: ShapedArray, *, axes: tuple[int, ...]) -> ShapedArray:
     shape = reduced_shape("reduce_max", x, axes)
     if any(x.shape[a] == 0 for a in axes):
-        raise ShapeError(f"reduce_max: {x.describe()} has no element along {axes}", why="nothing is the maximum of nothing", hint="jnp.max(x, initial=...), or a check of x.size")
+        raise ShapeError(
+            f"reduce_max: {x.describe()} has no element along {axes}",
+            why="nothing is the maximum of nothing",
+            hint="jnp.max(x, initial=...), or a check of x.size",
+        )
     return x.update(shape=shape)
 
 
@@ -120,7 +124,11 @@ def argmin(x: Any, axis: int, dtype: Any = dtypes.int32) -> Any:
 def _argmax_shape(x: ShapedArray, *, axis: int, dtype: DType) -> ShapedArray:
     shape = reduced_shape("argmax", x, (axis,))
     if x.shape[axis] == 0:
-        raise ShapeError(f"argmax: {x.describe()} has no element along axis {axis}", why="nothing is the largest of nothing", hint="a check of x.size first")
+        raise ShapeError(
+            f"argmax: {x.describe()} has no element along axis {axis}",
+            why="nothing is the largest of nothing",
+            hint="a check of x.size first",
+        )
     return x.update(shape=shape, dtype=dtype, weak_type=False)
 
 

@@ -23,7 +23,9 @@ class Spec:
     high: float = 2.0
 
     def make(self, rng: np.random.Generator) -> np.ndarray[Any, Any]:
-        """Values in the interval; floats keep a distance from each other and from integers, where kinks and ties lie."""
+        """Values in the interval; floats keep a distance from each other and from integers, where kinks
+        and ties lie.
+        """
         if self.dtype == dtypes.bool_:
             return rng.integers(0, 2, self.shape).astype(bool)
         if dtypes.is_integer(self.dtype):

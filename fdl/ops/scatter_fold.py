@@ -1,6 +1,8 @@
-"""Scatters that fold updates into what is there: the product, the largest and the smallest of an element and all updates of its place.
+"""Scatters that fold updates into what is there: the product, the largest and the smallest of an element and all
+updates of its place.
 
-Operands are those of `scatter_add`; see `indexing.py` for their shapes.  A place that several updates meet gets all of them, in row-major order.
+Operands are those of `scatter_add`; see `indexing.py` for their shapes. A place that several updates meet gets all of
+them, in row-major order.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from fdl.ops.shape import concatenate, iota, reshape, slice
 # scatter_mul
 
 
-def scatter_mul(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop") -> Any:
+def scatter_mul(
+    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+) -> Any:
     """`x` with elements at index arrays multiplied by `updates`, by all of those that a place has.
 
     >>> import fdl.numpy as jnp
@@ -44,19 +48,26 @@ def _moved(x: Any, count: int, fill: Any) -> Any:
 
 
 def _running_product(values: Any, groups: Any, direction: int) -> Any:
-    """For each element the product of those before it (direction 1) or behind it (-1) in its group; equal groups stand together.
+    """For each element the product of those before it (direction 1) or behind it (-1) in its group; equal groups stand
+    together.
 
     Products of 2, 4, 8 ... neighbours are combined, so there is no division, and zeros are as good as other values.
     """
     step, product = 1, values
     while step < aval_of(values).size:
-        product = select(equal(groups, _moved(groups, direction * step, -1)), mul(product, _moved(product, direction * step, 1)), product)
+        product = select(
+            equal(groups, _moved(groups, direction * step, -1)),
+            mul(product, _moved(product, direction * step, 1)),
+            product,
+        )
         step *= 2
     return select(equal(groups, _moved(groups, direction, -1)), _moved(product, direction, 1), 1)
 
 
 def _product_of_others(x: Any, updates: Any, indices: Sequence[Any], **params: Any) -> Any:
-    """For each update the product of the element of `x` that it meets and all other updates of that place: the derivative with respect to it."""
+    """For each update the product of the element of `x` that it meets and all other updates of that place: the
+    derivative with respect to it.
+    """
     whole, many = aval_of(x), aval_of(updates)
     number = gather_p.bind(reshape(add(iota((whole.size,), 0), 1), whole.shape), *indices, **params)  # 0 outside
     inside = greater(number, 0)
@@ -78,13 +89,19 @@ def _mul_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
     moved = zeros_like(aval_of(out)) if type(dx) is Zero else scatter_mul_p.bind(dx, updates, *indices, **params)
     if type(du) is Zero or not aval_of(updates).size:
         return out, moved
-    return out, scatter_add_p.bind(moved, mul(du, _product_of_others(x, updates, indices, **params)), *indices, **params)
+    return out, scatter_add_p.bind(
+        moved, mul(du, _product_of_others(x, updates, indices, **params)), *indices, **params
+    )
 
 
 def _mul_transpose(ct: Any, operands: Any, **params: Any) -> Any:
     """It is linear in `x`, and its jvp binds it for nothing else."""
     x, updates, *indices = operands
-    return [scatter_mul_p.bind(ct, updates, *indices, **params) if is_linear(x) else None, None, *(None for _ in indices)]
+    return [
+        scatter_mul_p.bind(ct, updates, *indices, **params) if is_linear(x) else None,
+        None,
+        *(None for _ in indices),
+    ]
 
 
 scatter_mul_p = Primitive("scatter_mul")
@@ -93,7 +110,9 @@ define_scatter(scatter_mul_p, "mul", _mul_transpose, _mul_jvp)
 # scatter_max, scatter_min
 
 
-def scatter_max(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop") -> Any:
+def scatter_max(
+    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+) -> Any:
     """`x` with elements at index arrays replaced by `updates` that are larger; NaN is passed on.
 
     >>> import fdl.numpy as jnp
@@ -103,7 +122,9 @@ def scatter_max(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int
     return scatter_max_p.bind(x, updates, *indices, axes=tuple(axes), batch=batch, mode=mode)
 
 
-def scatter_min(x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop") -> Any:
+def scatter_min(
+    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+) -> Any:
     """`x` with elements at index arrays replaced by `updates` that are smaller; NaN is passed on.
 
     >>> import fdl.numpy as jnp
@@ -129,7 +150,9 @@ def _extremum_jvp(primitive: Primitive) -> Any:
         moved = zeros_like(aval_of(out)) if type(dx) is Zero else mul(dx, select(stays, share, 0))
         if type(du) is Zero:
             return out, moved
-        return out, scatter_add_p.bind(moved, mul(du, select(wins, gather_p.bind(share, *indices, **params), 0)), *indices, **params)
+        return out, scatter_add_p.bind(
+            moved, mul(du, select(wins, gather_p.bind(share, *indices, **params), 0)), *indices, **params
+        )
 
     return jvp
 

@@ -44,7 +44,10 @@ def reshape(x: Any, shape: Shape) -> Any:
 def _reshape_shape(x: ShapedArray, *, shape: Shape) -> ShapedArray:
     out = x.update(shape=shape)
     if out.size != x.size:
-        raise ShapeError(f"reshape: {x.describe()} has {x.size} elements, {shape} has {out.size}", hint="-1 for the one size that follows from the others")
+        raise ShapeError(
+            f"reshape: {x.describe()} has {x.size} elements, {shape} has {out.size}",
+            hint="-1 for the one size that follows from the others",
+        )
     return out
 
 
@@ -91,11 +94,18 @@ def slice_in_dim(x: Any, start: int, limit: int, axis: int = 0) -> Any:
     return slice(x, starts, limits)
 
 
-def _slice_shape(x: ShapedArray, *, start: tuple[int, ...], limit: tuple[int, ...], strides: tuple[int, ...]) -> ShapedArray:
+def _slice_shape(
+    x: ShapedArray, *, start: tuple[int, ...], limit: tuple[int, ...], strides: tuple[int, ...]
+) -> ShapedArray:
     if not len(start) == len(limit) == len(strides) == x.ndim:
-        raise ShapeError(f"slice: {x.describe()} needs {x.ndim} starts, limits and strides", hint=f"got {start}, {limit}, {strides}")
+        raise ShapeError(
+            f"slice: {x.describe()} needs {x.ndim} starts, limits and strides", hint=f"got {start}, {limit}, {strides}"
+        )
     if any(not (0 <= a <= b <= d and s > 0) for a, b, s, d in zip(start, limit, strides, x.shape, strict=True)):
-        raise ShapeError(f"slice: from {start} to {limit} in steps of {strides} is outside of {x.describe()}", hint="0 <= start <= limit <= size, strides of at least 1")
+        raise ShapeError(
+            f"slice: from {start} to {limit} in steps of {strides} is outside of {x.describe()}",
+            hint="0 <= start <= limit <= size, strides of at least 1",
+        )
     return x.update(shape=tuple((b - a + s - 1) // s for a, b, s in zip(start, limit, strides, strict=True)))
 
 
@@ -116,7 +126,10 @@ slice_p.define(
     impl=_slice_impl,
     jvp=_linear_jvp(slice_p),
     transpose=_slice_transpose,
-    batch=lambda axis, args, batched, *, start, limit, strides: (slice(args[0], (0, *start), (axis.size, *limit), (1, *strides)), True),
+    batch=lambda axis, args, batched, *, start, limit, strides: (
+        slice(args[0], (0, *start), (axis.size, *limit), (1, *strides)),
+        True,
+    ),
     lower=lambda b, x, *, start, limit, strides: b.view(
         tuple((z - a + s - 1) // s for a, z, s in zip(start, limit, strides, strict=True)),
         x,
@@ -152,7 +165,10 @@ def _pad_size(d: Any, config: tuple[int, int, int]) -> Any:
 
 def _pad_shape(x: ShapedArray, value: ShapedArray, *, config: Any) -> ShapedArray:
     if len(config) != x.ndim or value.shape != () or value.dtype != x.dtype or any(c[2] < 0 for c in config):
-        raise ShapeError(f"pad: {x.describe()} with {value.describe()} and {config}", why="it takes (before, after, between) for each axis, and a scalar of the same dtype")
+        raise ShapeError(
+            f"pad: {x.describe()} with {value.describe()} and {config}",
+            why="it takes (before, after, between) for each axis, and a scalar of the same dtype",
+        )
     shape = tuple(_pad_size(d, c) for d, c in zip(x.shape, config, strict=True))
     if any(d < 0 for d in shape):
         raise ShapeError(f"pad: {config} cuts more than {x.describe()} has")
@@ -181,7 +197,9 @@ def _pad_transpose(ct: Any, operands: Any, *, config: Any) -> Any:
         ct_x = slice(uncut, start, [a + n for a, n in zip(start, spread, strict=True)], [c[2] + 1 for c in config])
     ct_value = None
     if is_linear(value):  # all cotangents but those of the elements of x that remain
-        inside = pad(broadcast(Literal(1, aval_of(ct).dtype), aval_of(x).shape, ()), Literal(0, aval_of(ct).dtype), config)
+        inside = pad(
+            broadcast(Literal(1, aval_of(ct).dtype), aval_of(x).shape, ()), Literal(0, aval_of(ct).dtype), config
+        )
         ct_value = reduce_sum(mul(ct, sub(1, inside)), range(len(shape)))
     return [ct_x if is_linear(x) else None, ct_value]
 
@@ -255,9 +273,17 @@ def concatenate(xs: Sequence[Any], axis: int) -> Any:
 def _concatenate_shape(*avals: ShapedArray, axis: int) -> ShapedArray:
     first = avals[0]
     if not 0 <= axis < first.ndim:
-        raise ShapeError(f"concatenate: {first.describe()} has no axis {axis}", why=f"it has {first.ndim}", hint="jnp.stack for a new axis")
+        raise ShapeError(
+            f"concatenate: {first.describe()} has no axis {axis}",
+            why=f"it has {first.ndim}",
+            hint="jnp.stack for a new axis",
+        )
     for a in avals:
-        if a.dtype != first.dtype or a.ndim != first.ndim or any(i != axis and d != e for i, (d, e) in enumerate(zip(a.shape, first.shape, strict=True))):
+        if (
+            a.dtype != first.dtype
+            or a.ndim != first.ndim
+            or any(i != axis and d != e for i, (d, e) in enumerate(zip(a.shape, first.shape, strict=True)))
+        ):
             raise ShapeError(
                 f"concatenate: {' and '.join(a.describe() for a in avals)} do not fit",
                 why=f"they must be equal but for the size of axis {axis}",
@@ -282,7 +308,10 @@ def _concatenate_transpose(ct: Any, operands: Any, *, axis: int) -> Any:
 
 
 def _concatenate_batch(axis_: Any, args: Any, batched: Any, *, axis: int) -> Any:
-    whole = [x if b else broadcast(x, (axis_.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1)) for x, b in zip(args, batched, strict=True)]
+    whole = [
+        x if b else broadcast(x, (axis_.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1))
+        for x, b in zip(args, batched, strict=True)
+    ]
     return concatenate(whole, axis + 1), True
 
 
@@ -330,8 +359,18 @@ reverse_p.define(
     jvp=_linear_jvp(reverse_p),
     transpose=lambda ct, operands, *, axes: [reverse(ct, axes)],
     batch=lambda axis, args, batched, *, axes: (reverse(args[0], [a + 1 for a in axes]), True),
-    lower=lambda b, x, *, axes: b.view(x.shape, x, lambda index: tuple(i * -1 + (d - 1) if k in axes else i for k, (i, d) in enumerate(zip(index, x.shape, strict=True)))),
-    samples=[Sample((f32(3, 4),), {"axes": (1,)}), Sample((i32(2, 3),), {"axes": (0, 1)}), Sample((f32(2),), {"axes": (1,)}, fails=ShapeError)],
+    lower=lambda b, x, *, axes: b.view(
+        x.shape,
+        x,
+        lambda index: tuple(
+            i * -1 + (d - 1) if k in axes else i for k, (i, d) in enumerate(zip(index, x.shape, strict=True))
+        ),
+    ),
+    samples=[
+        Sample((f32(3, 4),), {"axes": (1,)}),
+        Sample((i32(2, 3),), {"axes": (0, 1)}),
+        Sample((f32(2),), {"axes": (1,)}, fails=ShapeError),
+    ],
 ).register()
 
 # iota

@@ -1,7 +1,8 @@
 """Sums and maxima over windows, made of operations that have rules already, so that all derivatives follow.
 
-A maximum is the sum of its window's elements, all but the first largest one replaced by zero: its value, and a gradient that goes to that element alone.
-Windows that do not overlap are axes of a reshaped array.  Others are taken axis by axis, as sums over shifted slices.
+A maximum is the sum of its window's elements, all but the first largest one replaced by zero: its value, and a gradient
+that goes to that element alone. Windows that do not overlap are axes of a reshaped array. Others are taken axis by
+axis, as sums over shifted slices.
 """
 
 from __future__ import annotations
@@ -20,22 +21,32 @@ from fdl.ops.shape import iota, reshape, slice
 
 
 def reduce_windows(kind: str, x: Any, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Any:
-    """`kind` (add, max or min) over windows whose elements are `dilation` apart, `strides` from one to the next, each inside of the array.
+    """`kind` (add, max or min) over windows whose elements are `dilation` apart, `strides` from one to the next, each
+    inside of the array.
 
     >>> import fdl.numpy as jnp
     >>> reduce_windows("max", jnp.array([1.0, 3.0, 2.0, 0.0]), (2,), (1,), (1,)).tolist()
     [3.0, 3.0, 2.0]
     """
     aval = aval_of(x)
-    if not len(window) == len(strides) == len(dilation) == aval.ndim or min((*window, *strides, *dilation), default=1) < 1:
+    if (
+        not len(window) == len(strides) == len(dilation) == aval.ndim
+        or min((*window, *strides, *dilation), default=1) < 1
+    ):
         raise ShapeError(
-            f"reduce_window: windows {tuple(window)}, strides {tuple(strides)} and dilation {tuple(dilation)} of {aval.describe()}", why="each has one positive number an axis"
+            (
+                f"reduce_window: windows {tuple(window)}, strides {tuple(strides)} and dilation {tuple(dilation)} of "
+                f"{aval.describe()}"
+            ),
+            why="each has one positive number an axis",
         )
     if kind == "min":
         negative: Callable[[Any], Any] = neg if dtypes.is_float(aval.dtype) else bitwise_not
         return negative(reduce_windows("max", negative(x), window, strides, dilation))
     fold = _sum if kind == "add" else _largest
-    places = [max((d - (k - 1) * a - 1) // s + 1, 0) for d, k, s, a in zip(aval.shape, window, strides, dilation, strict=True)]
+    places = [
+        max((d - (k - 1) * a - 1) // s + 1, 0) for d, k, s, a in zip(aval.shape, window, strides, dilation, strict=True)
+    ]
     if all(k == s and (a == 1 or k == 1) for k, s, a in zip(window, strides, dilation, strict=True)):
         whole = slice(x, [0] * aval.ndim, [p * k for p, k in zip(places, window, strict=True)], [1] * aval.ndim)
         parts = [(p, k) if k > 1 else (p,) for p, k in zip(places, window, strict=True)]
@@ -47,7 +58,9 @@ def reduce_windows(kind: str, x: Any, window: Sequence[int], strides: Sequence[i
     return x
 
 
-def _along(fold: Callable[[Any, Sequence[int]], Any], x: Any, axis: int, places: int, size: int, stride: int, dilation: int) -> Any:
+def _along(
+    fold: Callable[[Any, Sequence[int]], Any], x: Any, axis: int, places: int, size: int, stride: int, dilation: int
+) -> Any:
     """Windows of one axis."""
     shape = aval_of(x).shape
     if not places:
@@ -72,7 +85,9 @@ def _sum_of(xs: Sequence[Any]) -> Any:
 
 
 def _place_of_largest(xs: Sequence[Any]) -> Any:
-    """The number of the first largest one, or of the first NaN: found backwards, from the largest, which compilers turn into vectors."""
+    """The number of the first largest one, or of the first NaN: found backwards, from the largest, which compilers turn
+    into vectors.
+    """
     xs = [stop_gradient(x) for x in xs]
     best = functools.reduce(maximum, xs)
     shape, last = aval_of(best).shape, len(xs) - 1
@@ -87,7 +102,9 @@ def _place_of_largest(xs: Sequence[Any]) -> Any:
 
 def _first_largest(xs: Sequence[Any]) -> Any:
     place, zero = _place_of_largest(xs), full(aval_of(xs[0]).shape, 0, aval_of(xs[0]).dtype)
-    return _sum_of([select(equal(place, full(aval_of(place).shape, j, dtypes.int32)), x, zero) for j, x in enumerate(xs)])
+    return _sum_of(
+        [select(equal(place, full(aval_of(place).shape, j, dtypes.int32)), x, zero) for j, x in enumerate(xs)]
+    )
 
 
 def _largest(x: Any, axes: Sequence[int]) -> Any:

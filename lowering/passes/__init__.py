@@ -12,7 +12,21 @@ from fdl.lowering.passes.prune import prune
 from fdl.lowering.passes.simplify import simplify
 from fdl.lowering.passes.sink import sink
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (inline, prune, simplify, prune, join, prune, crop, prune, orient, hoist, sink, simplify, prune)
+PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    inline,
+    prune,
+    simplify,
+    prune,
+    join,
+    prune,
+    crop,
+    prune,
+    orient,
+    hoist,
+    sink,
+    simplify,
+    prune,
+)
 
 
 def run_passes(graph: Graph) -> Graph:

@@ -19,7 +19,8 @@ class Lifted(NamedTuple):
 
 
 def lift_checks(graph: Graph) -> Lifted:
-    """The graph without checks, whose masks are folded and returned after its results; calls that hold checks are inlined.
+    """The graph without checks, whose masks are folded and returned after its results; calls that hold checks are
+    inlined.
 
     >>> from fdl import ops
     >>> from fdl.transforms import make_graph
@@ -54,7 +55,9 @@ def lift_checks(graph: Graph) -> Lifted:
             flags.append(flag)
         else:
             flags.append(mask)
-    return Lifted(prune(Graph(whole.inputs, tuple(equations), (*whole.outputs, *flags), whole.constants)), tuple(checks))
+    return Lifted(
+        prune(Graph(whole.inputs, tuple(equations), (*whole.outputs, *flags), whole.constants)), tuple(checks)
+    )
 
 
 def only_checks(graph: Graph) -> Graph:

@@ -1,6 +1,7 @@
 """What is cut off is not computed: the crop of a convolution is the convolution of a cropped image.
 
-The gradient of a padded image is cut back to the image; without this pass its edges would be computed first, more than half of the work for small images.
+The gradient of a padded image is cut back to the image; without this pass its edges would be computed first, more than
+half of the work for small images.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from fdl.core.primitive import REGISTRY
 
 
 def crop(graph: Graph) -> Graph:
-    """A slice of `conv(x, w)`, where nothing else reads the convolution, is `conv(pad(x), w)`, negative edges cutting; two paddings of x become one."""
+    """A slice of `conv(x, w)`, where nothing else reads the convolution, is `conv(pad(x), w)`, negative edges cutting;
+    two paddings of x become one.
+    """
     uses = use_counts(graph)
     made = {v: e for e in graph.equations for v in e.outputs}
     replaced: dict[int, list[Equation]] = {}
@@ -21,7 +24,10 @@ def crop(graph: Graph) -> Graph:
             continue
         x = conv.inputs[0]
         before = made.get(x) if isinstance(x, Var) and uses[x] == 1 else None
-        replaced |= {id(e): _moved(e, conv, before if before is not None and before.primitive.name == "pad" else None), id(conv): []}
+        replaced |= {
+            id(e): _moved(e, conv, before if before is not None and before.primitive.name == "pad" else None),
+            id(conv): [],
+        }
     equations = [q for e in graph.equations for q in replaced.get(id(e), [e])]
     return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
 
@@ -33,7 +39,9 @@ def _cuts_space(e: Equation) -> bool:
 
 
 def _moved(e: Equation, conv: Equation, before: Equation | None) -> list[Equation]:
-    """The convolution of what is left of its image; the edges that `before` gave it are taken back as far as they go."""
+    """The convolution of what is left of its image; the edges that `before` gave it are taken back as
+    far as they go.
+    """
     image, value = (conv.inputs[0], Literal(0, conv.outputs[0].aval.dtype)) if before is None else before.inputs
     shape, kernel, result = image.aval.shape, conv.inputs[1].aval.shape, e.outputs[0].aval.shape
     config = [(0, 0, 0)] * len(shape) if before is None else list(before.params["config"])
@@ -43,5 +51,11 @@ def _moved(e: Equation, conv: Equation, before: Equation | None) -> list[Equatio
         length = (result[axis] - 1) * stride + (kernel[axis - 1] - 1) * apart + 1
         config[axis] = (first, length - first - shape[axis] - between * max(shape[axis] - 1, 0), between)
     primitive, params = REGISTRY["pad"], {"config": tuple(config)}
-    pad = Equation(primitive, (image, value), params, tuple(map(Var, primitive.infer([image.aval, value.aval], params))), source=e.source)
+    pad = Equation(
+        primitive,
+        (image, value),
+        params,
+        tuple(map(Var, primitive.infer([image.aval, value.aval], params))),
+        source=e.source,
+    )
     return [pad, conv.replace(inputs=(pad.outputs[0], conv.inputs[1]), outputs=e.outputs)]

@@ -1,7 +1,8 @@
 """Products and sums that a loop only adds up leave it: the sum over steps joins the contraction.
 
-Backwards through a recurrent layer each step adds `h_t.T @ g_t` to the gradient of the weights, and the sum of `g_t` to that of the bias.  One product over all
-steps at once reads and writes that gradient once, and is large enough to run at full speed; what it needs is stacked by the loop, or was stacked already.
+Backwards through a recurrent layer each step adds `h_t.T @ g_t` to the gradient of the weights, and the sum of `g_t` to
+that of the bias. One product over all steps at once reads and writes that gradient once, and is large enough to run at
+full speed; what it needs is stacked by the loop, or was stacked already.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from fdl.core.graph import Atom, Equation, Graph, Var, use_counts
 
 _MIN_RESULT = 1024  # elements of a sum that is worth the stacks
 _MAX_STACKED = 1 << 25  # elements of a stack
-_REPAID = 2  # times as many elements a sum has as a step stacks for it: to write and read a stack costs as much as to add to the sum
+# times as many elements a sum has as a step stacks for it: to write and read a stack costs as much as to add to the sum
+_REPAID = 2
 
 
 def hoist(graph: Graph) -> Graph:
@@ -25,7 +27,9 @@ def hoist(graph: Graph) -> Graph:
 
 
 def _sums(e: Equation) -> list[tuple[int, Equation, Equation]]:
-    """Carries that are nothing but a sum of products, or of sums of what is stacked anyway: (number, the addition, what is added)."""
+    """Carries that are nothing but a sum of products, or of sums of what is stacked anyway: (number, the addition, what
+    is added).
+    """
     body, first, count = e.params["graph"], e.params["num_consts"], e.params["num_carry"]
     uses = use_counts(body)
     made = {q.outputs[0]: q for q in body.equations if q.outputs}
@@ -52,7 +56,11 @@ def _sums(e: Equation) -> list[tuple[int, Equation, Equation]]:
 def _pays(q: Equation, stacked: set[Atom], length: int) -> bool:
     """Whether a product is worth what has to be stacked for it."""
     result, new = q.outputs[0].aval.size, sum(a.aval.size for a in q.inputs if a not in stacked)
-    return bool(result >= _MIN_RESULT and _REPAID * new <= result and length * sum(a.aval.size for a in q.inputs) <= _MAX_STACKED)
+    return bool(
+        result >= _MIN_RESULT
+        and _REPAID * new <= result
+        and length * sum(a.aval.size for a in q.inputs) <= _MAX_STACKED
+    )
 
 
 def _hoisted(e: Equation) -> list[Equation]:
@@ -75,7 +83,11 @@ def _hoisted(e: Equation) -> list[Equation]:
         (*kept(body.outputs, 0), *stacks),
         body.constants,
     )
-    loop = e.replace(inputs=tuple(kept(e.inputs, first)), outputs=(*kept(e.outputs, 0), *stacks.values()), params={**e.params, "graph": inner, "num_carry": count - len(gone)})
+    loop = e.replace(
+        inputs=tuple(kept(e.inputs, first)),
+        outputs=(*kept(e.outputs, 0), *stacks.values()),
+        params={**e.params, "graph": inner, "num_carry": count - len(gone)},
+    )
     out = [loop]
     for i, added, term in sums:
         total = Var(term.outputs[0].aval)
@@ -90,5 +102,8 @@ def _over_steps(term: Equation) -> dict[str, Any]:
     if term.primitive.name == "reduce_sum":
         return {**term.params, "axes": (0, *(a + 1 for a in term.params["axes"]))}
     (lc, rc), (lb, rb) = term.params["numbers"]
-    numbers = (((0, *(a + 1 for a in lc)), (0, *(a + 1 for a in rc))), (tuple(a + 1 for a in lb), tuple(a + 1 for a in rb)))
+    numbers = (
+        ((0, *(a + 1 for a in lc)), (0, *(a + 1 for a in rc))),
+        (tuple(a + 1 for a in lb), tuple(a + 1 for a in rb)),
+    )
     return {**term.params, "numbers": numbers}

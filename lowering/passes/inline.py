@@ -51,6 +51,10 @@ def inlined_params(e: Equation) -> dict[str, Any]:
     def convert(value: Any) -> Any:
         if isinstance(value, Graph):
             return inline(value)
-        return tuple(map(convert, value)) if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value) else value
+        return (
+            tuple(map(convert, value))
+            if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value)
+            else value
+        )
 
     return {k: convert(v) for k, v in e.params.items()}

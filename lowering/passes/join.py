@@ -1,7 +1,8 @@
 """Sums of padded pieces that do not overlap are one concatenation.
 
-The gradient of an array that was read in slices (gates of a recurrent cell, heads, halves) is a sum of its pieces' gradients, each padded with zeros: as a
-concatenation every element is computed once, and by its own formula.  Zero is added to each piece, so that bits stay: -0 + 0 is 0.
+The gradient of an array that was read in slices (gates of a recurrent cell, heads, halves) is a sum of its pieces'
+gradients, each padded with zeros: as a concatenation every element is computed once, and by its own formula. Zero is
+added to each piece, so that bits stay: -0 + 0 is 0.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ def join(graph: Graph) -> Graph:
     """Concatenations in place of sums of pads, in sub-graphs too."""
     uses = use_counts(graph)
     made = {v: e for e in graph.equations for v in e.outputs}
-    inner = {a for e in graph.equations if e.primitive.name == "add" for a in e.inputs if isinstance(a, Var) and uses[a] == 1}
+    inner = {
+        a for e in graph.equations if e.primitive.name == "add" for a in e.inputs if isinstance(a, Var) and uses[a] == 1
+    }
     equations: list[Equation] = []
     for e in graph.equations:
         e = e.replace(params={k: _inside(v) for k, v in e.params.items()})
@@ -41,7 +44,9 @@ def _pieces(e: Equation, made: dict[Var, Equation], uses: Counter[Var]) -> tuple
         q = made.get(a) if isinstance(a, Var) and uses[a] == 1 else None
         if q is not None and q.primitive.name == "add":
             work += q.inputs
-        elif q is not None and q.primitive.name == "pad" and isinstance(q.inputs[1], Literal) and q.inputs[1].value == 0:
+        elif (
+            q is not None and q.primitive.name == "pad" and isinstance(q.inputs[1], Literal) and q.inputs[1].value == 0
+        ):
             terms.append(q)
         else:
             return None
@@ -75,7 +80,9 @@ def _joined(e: Equation, axis: int, pieces: list[tuple[int, Atom]]) -> list[Equa
     return [*made, joined]
 
 
-def _made(into: list[Equation], like: Equation, name: str, inputs: tuple[Atom, ...], aval: ShapedArray, **params: object) -> Var:
+def _made(
+    into: list[Equation], like: Equation, name: str, inputs: tuple[Atom, ...], aval: ShapedArray, **params: object
+) -> Var:
     result = Var(aval)
     into.append(like.replace(primitive=REGISTRY[name], inputs=inputs, outputs=(result,), params=params))
     return result

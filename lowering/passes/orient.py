@@ -1,4 +1,5 @@
-"""Products are computed in the layout in which they are read: the transpose of a product is the product with its sides exchanged.
+"""Products are computed in the layout in which they are read: the transpose of a product is the product with its sides
+exchanged.
 
 A multiplication commutes and the order of each sum stays, so no bit changes.
 """
@@ -11,13 +12,21 @@ from fdl.core.graph import Equation, Graph, Var, use_counts
 
 
 def orient(graph: Graph) -> Graph:
-    """`transpose(dot(a, b))`, where nothing else reads the product and what runs fastest after the transpose came from a, is a look at `dot(b, a)`."""
+    """`transpose(dot(a, b))`, where nothing else reads the product and what runs fastest after the transpose came from
+    a, is a look at `dot(b, a)`.
+    """
     uses = use_counts(graph)
     products = {e.outputs[0]: e for e in graph.equations if e.primitive.name == "dot_general"}
     turned: dict[Var, Equation] = {}  # by the product's result: its transpose
     for e in graph.equations:
         x = e.inputs[0] if e.inputs else None
-        if e.primitive.name == "transpose" and isinstance(x, Var) and x in products and uses[x] == 1 and e.params["permutation"][-1] in _left(products[x]):
+        if (
+            e.primitive.name == "transpose"
+            and isinstance(x, Var)
+            and x in products
+            and uses[x] == 1
+            and e.params["permutation"][-1] in _left(products[x])
+        ):
             turned[x] = e
     left_over: dict[int, Equation | None] = {}  # by identity of a transpose: what is left of it
     equations: list[Equation] = []

@@ -15,4 +15,6 @@ def prune(graph: Graph) -> Graph:
             needed.update(a for a in e.inputs if isinstance(a, Var))
     if len(kept) == len(graph.equations) and all(v in needed for v, _ in graph.constants):
         return graph
-    return Graph(graph.inputs, tuple(reversed(kept)), graph.outputs, tuple((v, x) for v, x in graph.constants if v in needed))
+    return Graph(
+        graph.inputs, tuple(reversed(kept)), graph.outputs, tuple((v, x) for v, x in graph.constants if v in needed)
+    )

@@ -1,7 +1,8 @@
 """Algebra that changes no bit, constant folding of scalars, and common subexpressions.
 
-Only identities that hold for every operand, NaN, infinities and signed zeros included: `x * 1`, `x / 1`, conversions to the same dtype, views that change
-nothing, views of views, double negation.  Not `x + 0`, which turns -0 into 0, and not `x * 0`.
+Only identities that hold for every operand, NaN, infinities and signed zeros included: `x * 1`, `x / 1`, conversions to
+the same dtype, views that change nothing, views of views, double negation. Not `x + 0`, which turns -0 into 0, and not
+`x * 0`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ def simplify(graph: Graph) -> Graph:
 def _in_subgraphs(value: Any, f: Callable[[Graph], Graph]) -> Any:
     if isinstance(value, Graph):
         return f(value)
-    return tuple(_in_subgraphs(v, f) for v in value) if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value) else value
+    return (
+        tuple(_in_subgraphs(v, f) for v in value)
+        if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value)
+        else value
+    )
 
 
 def _identity(e: Equation) -> Any:
@@ -65,7 +70,13 @@ def _simpler(e: Equation, made: dict[Var, Equation]) -> Atom | None:
     name, inputs = e.primitive.name, e.inputs
     if name == "stop_gradient":
         return inputs[0]
-    if len(e.outputs) == 1 and inputs and all(isinstance(a, Literal) for a in inputs) and not e.outputs[0].aval.shape and name != "barrier":
+    if (
+        len(e.outputs) == 1
+        and inputs
+        and all(isinstance(a, Literal) for a in inputs)
+        and not e.outputs[0].aval.shape
+        and name != "barrier"
+    ):
         return _folded(e)
     x = inputs[0] if inputs else None
     if name in ("reshape", "convert", "broadcast") and x is not None and x.aval == e.outputs[0].aval:
@@ -88,8 +99,33 @@ def _is_one(a: Atom) -> bool:
 
 
 def _folded(e: Equation) -> Literal | None:
-    """The value of an operation on literals, by the reference; not what a compiler's mathematics may round otherwise."""
-    exact = {"add", "sub", "mul", "neg", "convert", "select", "and", "or", "xor", "not", "eq", "ne", "lt", "le", "gt", "ge", "max", "min", "abs", "sign", "div", "rem"}
+    """The value of an operation on literals, by the reference; not what a compiler's mathematics may
+    round otherwise.
+    """
+    exact = {
+        "add",
+        "sub",
+        "mul",
+        "neg",
+        "convert",
+        "select",
+        "and",
+        "or",
+        "xor",
+        "not",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "max",
+        "min",
+        "abs",
+        "sign",
+        "div",
+        "rem",
+    }
     if e.primitive.name not in exact:
         return None
     aval = e.outputs[0].aval
@@ -119,4 +155,7 @@ def _widens(e: Equation) -> bool:
     """Whether a conversion loses nothing."""
     source, target = e.inputs[0].aval.dtype, e.outputs[0].aval.dtype
     both = dtypes.is_float(source) and dtypes.is_float(target)
-    return (both and source in dtypes.NARROW_FLOATS and target in (dtypes.float32, dtypes.float64)) or (source, target) == (dtypes.float32, dtypes.float64)
+    return (both and source in dtypes.NARROW_FLOATS and target in (dtypes.float32, dtypes.float64)) or (
+        source,
+        target,
+    ) == (dtypes.float32, dtypes.float64)

@@ -1,7 +1,7 @@
 """Stacks that follow from other stacks leave their loop.
 
-Backwards through a gate one needs `s` and `s * (1 - s)`: the loop stacks the first one, and the second one is computed from that where it is read, which
-saves writing and reading it at every step.
+Backwards through a gate one needs `s` and `s * (1 - s)`: the loop stacks the first one, and the second one is computed
+from that where it is read, which saves writing and reading it at every step.
 """
 
 from __future__ import annotations

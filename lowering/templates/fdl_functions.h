@@ -1,11 +1,13 @@
-/* Functions of floats.  Those that models spend their time in work in floats; the others work in doubles and round once, at which a few digits more than a float's are enough. */
+/* Functions of floats.  Those that models spend their time in work in floats; the others work in doubles and round
+ * once, at which a few digits more than a float's are enough. */
 #ifndef FDL_FUNCTIONS_H
 #define FDL_FUNCTIONS_H
 #include "fdl_exact.h"
 
 FDL_FN float fdl_signed_f32(float size, float x) { return fdl_float(fdl_bits(size) | (fdl_bits(x) & 0x80000000u)); }
 
-/* x = n * log(2) + r by Cody and Waite's two constants; the sum with 1.5 * 2^23 rounds, and keeps n in its last bits.  exp(r) = 1 + q. */
+/* x = n * log(2) + r by Cody and Waite's two constants; the sum with 1.5 * 2^23 rounds, and keeps n in its last bits.
+ * exp(r) = 1 + q. */
 FDL_FN float fdl_reduced_from_f32(float x, float magic, float *shifted) {
   *shifted = FDL_FMA_F32(x, 1.44269504f, magic);
   const float n = *shifted - magic;
@@ -56,13 +58,17 @@ FDL_FN float fdl_exp2_f32(float x) {
   return x < 128.0f ? y : x + FDL_INF_F32;
 }
 
-/* expm1 = 2^n q + (2^n - 1), q and the sum with what their rounding lost; by half of 2^n, so that the largest n is no overflow */
+/* expm1 = 2^n q + (2^n - 1), q and the sum with what their rounding lost; by half of 2^n, so that the largest n is no
+ * overflow */
 FDL_FN float fdl_expm1_f32(float x) {
   float c = x < -40.0f ? -40.0f : x;
   c = c > 89.0f ? 89.0f : c;
-  const float shifted = FDL_FMA_F32(c, 1.44269504f, 12582912.0f), n = shifted - 12582912.0f, a = FDL_FMA_F32(n, -0.693145752f, c), r = FDL_FMA_F32(n, -1.4286068e-6f, a);
-  const float p = fdl_exp_p_f32(r), square = r * r, q = FDL_FMA_F32(p, square, r), low = FDL_FMA_F32(p, square, r - q) + FDL_FMA_F32(n, -1.4286068e-6f, a - r);
-  const float half = fdl_float((fdl_bits(shifted) << 23) + 0x3F000000u), whole = half - 0.5f, sum = FDL_FMA_F32(half, q, whole);
+  const float shifted = FDL_FMA_F32(c, 1.44269504f, 12582912.0f), n = shifted - 12582912.0f,
+              a = FDL_FMA_F32(n, -0.693145752f, c), r = FDL_FMA_F32(n, -1.4286068e-6f, a);
+  const float p = fdl_exp_p_f32(r), square = r * r, q = FDL_FMA_F32(p, square, r),
+              low = FDL_FMA_F32(p, square, r - q) + FDL_FMA_F32(n, -1.4286068e-6f, a - r);
+  const float half = fdl_float((fdl_bits(shifted) << 23) + 0x3F000000u), whole = half - 0.5f,
+              sum = FDL_FMA_F32(half, q, whole);
   float y = 2.0f * (sum + FDL_FMA_F32(half, low, FDL_FMA_F32(half, q, whole - sum) + ((half - whole) - 0.5f)));
   y = fdl_abs_f32(x) < 0x1p-25f ? x : y;
   return x <= 88.7228317f ? y : x + FDL_INF_F32;
@@ -71,9 +77,11 @@ FDL_FN float fdl_expm1_f32(float x) {
 /* tanh = 1 - 2 / (exp(2 |x|) + 1), an odd polynomial below 1 */
 FDL_FN float fdl_tanh_f32(float x) {
   const fdl_i32 size = (fdl_i32)(fdl_bits(x) & 0x7FFFFFFFu);
-  const float a = fdl_float((fdl_u32)size), z = x * x, c = fdl_float((fdl_u32)(size < 0x4111999A ? size : 0x4111999A)); /* 9.1 */
+  const float a = fdl_float((fdl_u32)size), z = x * x,
+              c = fdl_float((fdl_u32)(size < 0x4111999A ? size : 0x4111999A)); /* 9.1 */
   float scale;
-  const float r = fdl_power_f32(c + c, &scale), large = 1.0f - 2.0f / FDL_FMA_F32(scale, fdl_exp_short_q_f32(r), scale + 1.0f);
+  const float r = fdl_power_f32(c + c, &scale),
+              large = 1.0f - 2.0f / FDL_FMA_F32(scale, fdl_exp_short_q_f32(r), scale + 1.0f);
   float p = -0.000358406076f;
   p = FDL_FMA_F32(p, z, 0.00230125058f);
   p = FDL_FMA_F32(p, z, -0.0079460321f);
@@ -84,8 +92,8 @@ FDL_FN float fdl_tanh_f32(float x) {
   return fdl_signed_f32(a >= 1.0f ? large : FDL_FMA_F32(p * z, a, a), x); /* NaN is not large */
 }
 
-/* 1 / (1 + 2^n (1 + q)), with what the rounding of 1 + 2^n lost; what the sum's and the quotient's roundings lost would cost a fifth of the loops around this.  Denormal results
- * are flushed as they come out of the quotient. */
+/* 1 / (1 + 2^n (1 + q)), with what the rounding of 1 + 2^n lost; what the sum's and the quotient's roundings lost would
+ * cost a fifth of the loops around this.  Denormal results are flushed as they come out of the quotient. */
 FDL_FN float fdl_logistic_f32(float x) {
   float c = x < -88.0f ? -88.0f : x, scale;
   c = c > 88.0f ? 88.0f : c;
@@ -93,12 +101,15 @@ FDL_FN float fdl_logistic_f32(float x) {
   return 1.0f / (whole + FDL_FMA_F32(scale, q, 1.0f - (whole - scale)));
 }
 
-/* softplus = log1p(t) with t = exp(-|x|), and x where that is positive: log(1 + v) for t up to 1/2, and log(2) + log(1 + v) with v = (t - 1) / 2 beyond */
+/* softplus = log1p(t) with t = exp(-|x|), and x where that is positive: log(1 + v) for t up to 1/2, and log(2) + log(1
+ * + v) with v = (t - 1) / 2 beyond */
 FDL_FN float fdl_softplus_f32(float x) {
   float a = -fdl_abs_f32(x), scale;
   a = a < -87.5f ? -87.5f : a;
-  const float r = fdl_power_f32(a, &scale), q = fdl_exp_q_f32(r), m = 1.0f + q, t = scale * m, t_low = scale * (q - (m - 1.0f));
-  const float doubled = t > 0.5f ? 0.693145752f : 0.0f, v = t > 0.5f ? 0.5f * t - 0.5f : t, z = v * v, above = x > 0.0f ? x : 0.0f;
+  const float r = fdl_power_f32(a, &scale), q = fdl_exp_q_f32(r), m = 1.0f + q, t = scale * m,
+              t_low = scale * (q - (m - 1.0f));
+  const float doubled = t > 0.5f ? 0.693145752f : 0.0f, v = t > 0.5f ? 0.5f * t - 0.5f : t, z = v * v,
+              above = x > 0.0f ? x : 0.0f;
   float p = -0.0428591594f;
   p = FDL_FMA_F32(p, v, 0.101781957f);
   p = FDL_FMA_F32(p, v, -0.130662531f);
@@ -108,7 +119,8 @@ FDL_FN float fdl_softplus_f32(float x) {
   p = FDL_FMA_F32(p, v, -0.249997526f);
   p = FDL_FMA_F32(p, v, 0.333334088f);
   const float base = doubled + above, base_low = above - (base - doubled), sum = base + v, sum_low = v - (sum - base);
-  const float more = FDL_FMA_F32(v * z, p, FDL_FMA_F32(t_low, FDL_FMA_F32(t, -0.5f, 1.0f), t > 0.5f ? 1.4286068e-6f : 0.0f));
+  const float more =
+      FDL_FMA_F32(v * z, p, FDL_FMA_F32(t_low, FDL_FMA_F32(t, -0.5f, 1.0f), t > 0.5f ? 1.4286068e-6f : 0.0f));
   const float out = sum + (FDL_FMA_F32(-0.5f, z, more) + (base_low + sum_low));
   return x == FDL_INF_F32 ? x : out;
 }
@@ -148,50 +160,66 @@ FDL_FN float fdl_log2_f32(float x) { /* times 1.4375 + 0.0051950409 */
 }
 FDL_FN float fdl_log10_f32(float x) {
   float n, t = fdl_mantissa_f32(x, &n), s = fdl_log_s_f32(t, 0.0f);
-  return fdl_log_ends_f32(x, FDL_FMA_F32(n, 0.30103302f, FDL_FMA_F32(t, 0.434294492f, FDL_FMA_F32(t, -1.010305e-8f, FDL_FMA_F32(s, 0.434294492f, n * -3.0243555e-6f)))));
+  return fdl_log_ends_f32(x, FDL_FMA_F32(n, 0.30103302f,
+                                 FDL_FMA_F32(t, 0.434294492f,
+                                     FDL_FMA_F32(t, -1.010305e-8f, FDL_FMA_F32(s, 0.434294492f, n * -3.0243555e-6f)))));
 }
 FDL_FN float fdl_log1p_f32(float x) { /* 2^n (1 + t) is 1 + x as rounded, c what the rounding lost, over 2^n */
   const float u = 1.0f + x, lost = x < 1.0f ? x - (u - 1.0f) : 1.0f - (u - x);
   float n, t = fdl_mantissa_f32(u, &n);
   const float c = x < 0x1p+30f ? lost * fdl_float(0x3F800000u - ((fdl_u32)(fdl_i32)n << 23)) : 0.0f;
-  float y = FDL_FMA_F32(n, 0.693145752f, t + fdl_log_s_f32(t, FDL_FMA_F32(c, FDL_FMA_F32(t, FDL_FMA_F32(t, 0.75f, -1.0f), 1.0f), n * 1.4286068e-6f)));
+  float y = FDL_FMA_F32(n, 0.693145752f,
+      t + fdl_log_s_f32(t, FDL_FMA_F32(c, FDL_FMA_F32(t, FDL_FMA_F32(t, 0.75f, -1.0f), 1.0f), n * 1.4286068e-6f)));
   y = x == FDL_INF_F32 ? x : y;
   y = x <= -1.0f ? (x < -1.0f ? FDL_NAN_F32 : -FDL_INF_F32) : y;
   return (x == 0.0f) | (x != x) ? x : y;
 }
 
-/* Trigonometry of floats in double precision: x = n * pi / 2 + r.  Whole numbers from 2^24 on are m * 2^k with 24 bits of m, and 2^k is replaced by what it leaves of
- * whole turns: `high` has 29 bits, so that m * high is exact, `low` what it lacks; the first entry is 1, for what is smaller, the last one NaN, for infinities.  pi / 2 is
- * two numbers of 27 bits and a rest (Cody and Waite). */
-static const double fdl_turn_high[106] = {
-  1.0, 2.0, -0x1.243f6a8p+1, 0x1.b7812bp+0, -0x1.6cbe3fap+1, 0x1.2b0bad8p-1, 0x1.2b0bad4p+0, 0x1.2b0bad6p+1, -0x1.9c501fcp+0, 0x1.87ef4acp+1, -0x1.460d4ep-3, -0x1.460d4fp-2,
-  -0x1.460d4fp-1, -0x1.460d4ecp+0, -0x1.460d4eep+1, 0x1.304999cp+0, 0x1.304999cp+1, -0x1.87586ep+0, -0x1.87586dep+1, 0x1.58e8ecp-3, 0x1.58e8ecp-2, 0x1.58e8ecp-1,
-  0x1.58e8ecp+0, 0x1.58e8ec2p+1, -0x1.c9b6498p-1, -0x1.c9b6498p+0, 0x1.5a8921p+1, -0x1.bcb4a2p-1, -0x1.bcb4a24p+0, 0x1.678ac84p+1, -0x1.54a768p-1, -0x1.54a767cp+0,
-  -0x1.54a767ep+1, 0x1.ebc26b8p-1, 0x1.ebc26b8p+0, -0x1.387cffp+1, 0x1.668ad94p+0, 0x1.668ad94p+1, -0x1.5ca6ep-1, -0x1.5ca6ep+0, -0x1.5ca6dfep+1, 0x1.abc6abp-1,
-  0x1.abc6aacp+0, -0x1.7878bfcp+1, 0x1.9a6f59p-2, 0x1.9a6f588p-1, 0x1.9a6f588p+0, -0x1.89d012p+1, 0x1.09f468p-3, 0x1.09f468p-2, 0x1.09f468p-1, 0x1.09f4684p+0, 0x1.09f4684p+1,
-  -0x1.10569ap+1, 0x1.0392366p+1, -0x1.1d1afdcp+1, 0x1.d412de4p+0, -0x1.502c8c4p+1, 0x1.07cca44p+0, 0x1.07cca42p+1, -0x1.14a6222p+1, 0x1.f5e64c4p+0, -0x1.2e591e4p+1,
-  0x1.8f1a5c4p+0, 0x1.8f1a5c4p+1, -0x1.82ac8p-5, -0x1.82ac84p-4, -0x1.82ac84p-3, -0x1.82ac83p-2, -0x1.82ac838p-1, -0x1.82ac838p+0, -0x1.82ac838p+1, 0x1.ee663ap-3,
-  0x1.ee663ap-2, 0x1.ee66398p-1, 0x1.ee66398p+0, -0x1.35d931p+1, 0x1.711a11p+0, 0x1.711a112p+1, -0x1.082d218p-1, -0x1.082d218p+0, -0x1.082d21ap+1, 0x1.13e5276p+1,
-  -0x1.f8ea37cp+0, 0x1.2b5532cp+1, -0x1.9b2a0a4p+0, 0x1.8915606p+1, -0x1.214a9cp-3, -0x1.214a9cp-2, -0x1.214a9b8p-1, -0x1.214a9b8p+0, -0x1.214a9bap+1, 0x1.c35466cp+0,
-  -0x1.60eb03cp+1, 0x1.89a58c8p-1, 0x1.89a58c4p+0, 0x1.89a58c4p+1, -0x1.0f452p-3, -0x1.0f452p-2, -0x1.0f45208p-1, -0x1.0f45204p+0, -0x1.0f45204p+1, 0x1.05b529ep+1,
-  -0x1.18d516ap+1, 0x1.e52a7a8p+0, FDL_NAN_F64};
-static const double fdl_turn_low[106] = {
-  0.0, 0.0, -0x1.10b4611a62633p-28, -0x1.10b4611a62633p-28, 0x1.9bc5b961b1acep-29, -0x1.5385e583ebeffp-28, 0x1.58f434f828201p-28, -0x1.4e17960fafbfep-28,
-  0x1.4c71cb18f8747p-30, 0x1.b6ed46a6de9d7p-28, -0x1.a2d9d3cca5286p-28, 0x1.7498b0cd6b5e8p-29, 0x1.7498b0cd6b5e8p-28, -0x1.16ce9e652943p-28, 0x1.d262c335ad7a1p-28,
-  0x1.6af3cf0b7aae9p-29, 0x1.6af3cf0b7aae9p-28, 0x1.c5333cfc92f9ep-28, -0x1.d666181b6831p-30, 0x1.2c0aa86572557p-31, 0x1.2c0aa86572557p-30, 0x1.2c0aa86572557p-29,
-  0x1.2c0aa86572557p-28, -0x1.a7eaaf351b553p-28, -0x1.8226fe126436p-30, -0x1.8226fe126436p-29, -0x1.c5ca73e0074b5p-30, -0x1.f3999b0a6608ep-28, 0x1.8ccc9eb33ee4bp-32,
-  0x1.424df4f0ca3fdp-28, 0x1.73e788c7321c6p-28, -0x1.1830ee719bc74p-28, 0x1.cf9e231cc8718p-28, 0x1.5fe14ea7e68c5p-29, 0x1.5fe14ea7e68c5p-28, 0x1.af0e3c356ab57p-28,
-  0x1.bb436614df386p-30, 0x1.bb436614df386p-29, 0x1.551e09f4f9aa6p-29, 0x1.551e09f4f9aa6p-28, -0x1.55c3ec160cab4p-28, -0x1.9ad37711b6f35p-28, 0x1.94b223b92432cp-29,
-  0x1.07fb853d839f2p-29, -0x1.e75019a819fdbp-28, 0x1.8afe657e60255p-31, 0x1.8afe657e60255p-30, -0x1.2cd4b96cc9422p-30, 0x1.e928118ff7087p-30, 0x1.e928118ff7087p-29,
-  0x1.e928118ff7087p-28, -0x1.6d7ee7008f78ap-31, -0x1.6d7ee7008f78ap-30, -0x1.c773d49aaa1f8p-28, 0x1.81ccb7e50e243p-28, 0x1.f2e50eafb9e54p-28, 0x1.ecfcfcf3ac5b5p-29,
-  0x1.b89137b293f04p-29, -0x1.36ba673309ac9p-28, 0x1.928b3199eca6ep-28, -0x1.eb9dfde689157p-28, 0x1.3978654d50385p-28, 0x1.623c69803e0d8p-28, -0x1.56965f290c0efp-31,
-  -0x1.56965f290c0efp-30, -0x1.bbff90aee86abp-28, 0x1.1001bd445e555p-29, 0x1.1001bd445e555p-28, -0x1.dffc857743555p-28, 0x1.001bd445e5556p-30, 0x1.001bd445e5556p-29,
-  0x1.001bd445e5556p-28, -0x1.de27ecb3a5e43p-29, -0x1.de27ecb3a5e43p-28, 0x1.0ec09a62d0debp-30, 0x1.0ec09a62d0debp-29, -0x1.f3c6b791847c5p-36, 0x1.0cccd3ab3f5a4p-28,
-  -0x1.e66658a9814b9p-28, -0x1.bb0224dac9f4ap-29, -0x1.bb0224dac9f4ap-28, 0x1.13f76c94d82d9p-29, -0x1.db543250c56f4p-28, -0x1.8eb98b77da837p-29, -0x1.f814a975e080fp-30,
-  0x1.f3414a2aad5c6p-28, 0x1.ee6deadf7a37dp-29, 0x1.bb73138a2fa93p-29, 0x1.bb73138a2fa93p-28, -0x1.1233b1d7415b4p-29, -0x1.1233b1d7415b4p-28, 0x1.db989c517d499p-28,
-  0x1.8fcb337ab9ec9p-29, 0x1.fc5b49815e257p-30, -0x1.f11dfa24ee8a1p-28, 0x1.dc40bb622ebdap-32, 0x1.dc40bb622ebdap-31, -0x1.33486483ad679p-29, -0x1.33486483ad679p-28,
-  0x1.996f36f8a530ep-28, -0x1.9a43241d6b3c8p-29, -0x1.9a43241d6b3c8p-28, 0x1.dc2e18df8bea3p-28, -0x1.58582f5b4a8edp-28, -0x1.9ffbfd9c32ba7p-28, FDL_NAN_F64};
-FDL_FN double fdl_quarters(float x, fdl_u64 *n) { /* r in [-pi / 4, pi / 4], and the number of quarters of a turn in the last bits of n */
+/* Trigonometry of floats in double precision: x = n * pi / 2 + r.  Whole numbers from 2^24 on are m * 2^k with 24 bits
+ * of m, and 2^k is replaced by what it leaves of whole turns: `high` has 29 bits, so that m * high is exact, `low` what
+ * it lacks; the first entry is 1, for what is smaller, the last one NaN, for infinities.  pi / 2 is two numbers of 27
+ * bits and a rest (Cody and Waite). */
+static const double fdl_turn_high[106] = {1.0, 2.0, -0x1.243f6a8p+1, 0x1.b7812bp+0, -0x1.6cbe3fap+1, 0x1.2b0bad8p-1,
+    0x1.2b0bad4p+0, 0x1.2b0bad6p+1, -0x1.9c501fcp+0, 0x1.87ef4acp+1, -0x1.460d4ep-3, -0x1.460d4fp-2, -0x1.460d4fp-1,
+    -0x1.460d4ecp+0, -0x1.460d4eep+1, 0x1.304999cp+0, 0x1.304999cp+1, -0x1.87586ep+0, -0x1.87586dep+1, 0x1.58e8ecp-3,
+    0x1.58e8ecp-2, 0x1.58e8ecp-1, 0x1.58e8ecp+0, 0x1.58e8ec2p+1, -0x1.c9b6498p-1, -0x1.c9b6498p+0, 0x1.5a8921p+1,
+    -0x1.bcb4a2p-1, -0x1.bcb4a24p+0, 0x1.678ac84p+1, -0x1.54a768p-1, -0x1.54a767cp+0, -0x1.54a767ep+1, 0x1.ebc26b8p-1,
+    0x1.ebc26b8p+0, -0x1.387cffp+1, 0x1.668ad94p+0, 0x1.668ad94p+1, -0x1.5ca6ep-1, -0x1.5ca6ep+0, -0x1.5ca6dfep+1,
+    0x1.abc6abp-1, 0x1.abc6aacp+0, -0x1.7878bfcp+1, 0x1.9a6f59p-2, 0x1.9a6f588p-1, 0x1.9a6f588p+0, -0x1.89d012p+1,
+    0x1.09f468p-3, 0x1.09f468p-2, 0x1.09f468p-1, 0x1.09f4684p+0, 0x1.09f4684p+1, -0x1.10569ap+1, 0x1.0392366p+1,
+    -0x1.1d1afdcp+1, 0x1.d412de4p+0, -0x1.502c8c4p+1, 0x1.07cca44p+0, 0x1.07cca42p+1, -0x1.14a6222p+1, 0x1.f5e64c4p+0,
+    -0x1.2e591e4p+1, 0x1.8f1a5c4p+0, 0x1.8f1a5c4p+1, -0x1.82ac8p-5, -0x1.82ac84p-4, -0x1.82ac84p-3, -0x1.82ac83p-2,
+    -0x1.82ac838p-1, -0x1.82ac838p+0, -0x1.82ac838p+1, 0x1.ee663ap-3, 0x1.ee663ap-2, 0x1.ee66398p-1, 0x1.ee66398p+0,
+    -0x1.35d931p+1, 0x1.711a11p+0, 0x1.711a112p+1, -0x1.082d218p-1, -0x1.082d218p+0, -0x1.082d21ap+1, 0x1.13e5276p+1,
+    -0x1.f8ea37cp+0, 0x1.2b5532cp+1, -0x1.9b2a0a4p+0, 0x1.8915606p+1, -0x1.214a9cp-3, -0x1.214a9cp-2, -0x1.214a9b8p-1,
+    -0x1.214a9b8p+0, -0x1.214a9bap+1, 0x1.c35466cp+0, -0x1.60eb03cp+1, 0x1.89a58c8p-1, 0x1.89a58c4p+0, 0x1.89a58c4p+1,
+    -0x1.0f452p-3, -0x1.0f452p-2, -0x1.0f45208p-1, -0x1.0f45204p+0, -0x1.0f45204p+1, 0x1.05b529ep+1, -0x1.18d516ap+1,
+    0x1.e52a7a8p+0, FDL_NAN_F64};
+static const double fdl_turn_low[106] = {0.0, 0.0, -0x1.10b4611a62633p-28, -0x1.10b4611a62633p-28,
+    0x1.9bc5b961b1acep-29, -0x1.5385e583ebeffp-28, 0x1.58f434f828201p-28, -0x1.4e17960fafbfep-28, 0x1.4c71cb18f8747p-30,
+    0x1.b6ed46a6de9d7p-28, -0x1.a2d9d3cca5286p-28, 0x1.7498b0cd6b5e8p-29, 0x1.7498b0cd6b5e8p-28, -0x1.16ce9e652943p-28,
+    0x1.d262c335ad7a1p-28, 0x1.6af3cf0b7aae9p-29, 0x1.6af3cf0b7aae9p-28, 0x1.c5333cfc92f9ep-28, -0x1.d666181b6831p-30,
+    0x1.2c0aa86572557p-31, 0x1.2c0aa86572557p-30, 0x1.2c0aa86572557p-29, 0x1.2c0aa86572557p-28, -0x1.a7eaaf351b553p-28,
+    -0x1.8226fe126436p-30, -0x1.8226fe126436p-29, -0x1.c5ca73e0074b5p-30, -0x1.f3999b0a6608ep-28, 0x1.8ccc9eb33ee4bp-32,
+    0x1.424df4f0ca3fdp-28, 0x1.73e788c7321c6p-28, -0x1.1830ee719bc74p-28, 0x1.cf9e231cc8718p-28, 0x1.5fe14ea7e68c5p-29,
+    0x1.5fe14ea7e68c5p-28, 0x1.af0e3c356ab57p-28, 0x1.bb436614df386p-30, 0x1.bb436614df386p-29, 0x1.551e09f4f9aa6p-29,
+    0x1.551e09f4f9aa6p-28, -0x1.55c3ec160cab4p-28, -0x1.9ad37711b6f35p-28, 0x1.94b223b92432cp-29, 0x1.07fb853d839f2p-29,
+    -0x1.e75019a819fdbp-28, 0x1.8afe657e60255p-31, 0x1.8afe657e60255p-30, -0x1.2cd4b96cc9422p-30, 0x1.e928118ff7087p-30,
+    0x1.e928118ff7087p-29, 0x1.e928118ff7087p-28, -0x1.6d7ee7008f78ap-31, -0x1.6d7ee7008f78ap-30,
+    -0x1.c773d49aaa1f8p-28, 0x1.81ccb7e50e243p-28, 0x1.f2e50eafb9e54p-28, 0x1.ecfcfcf3ac5b5p-29, 0x1.b89137b293f04p-29,
+    -0x1.36ba673309ac9p-28, 0x1.928b3199eca6ep-28, -0x1.eb9dfde689157p-28, 0x1.3978654d50385p-28, 0x1.623c69803e0d8p-28,
+    -0x1.56965f290c0efp-31, -0x1.56965f290c0efp-30, -0x1.bbff90aee86abp-28, 0x1.1001bd445e555p-29,
+    0x1.1001bd445e555p-28, -0x1.dffc857743555p-28, 0x1.001bd445e5556p-30, 0x1.001bd445e5556p-29, 0x1.001bd445e5556p-28,
+    -0x1.de27ecb3a5e43p-29, -0x1.de27ecb3a5e43p-28, 0x1.0ec09a62d0debp-30, 0x1.0ec09a62d0debp-29,
+    -0x1.f3c6b791847c5p-36, 0x1.0cccd3ab3f5a4p-28, -0x1.e66658a9814b9p-28, -0x1.bb0224dac9f4ap-29,
+    -0x1.bb0224dac9f4ap-28, 0x1.13f76c94d82d9p-29, -0x1.db543250c56f4p-28, -0x1.8eb98b77da837p-29,
+    -0x1.f814a975e080fp-30, 0x1.f3414a2aad5c6p-28, 0x1.ee6deadf7a37dp-29, 0x1.bb73138a2fa93p-29, 0x1.bb73138a2fa93p-28,
+    -0x1.1233b1d7415b4p-29, -0x1.1233b1d7415b4p-28, 0x1.db989c517d499p-28, 0x1.8fcb337ab9ec9p-29, 0x1.fc5b49815e257p-30,
+    -0x1.f11dfa24ee8a1p-28, 0x1.dc40bb622ebdap-32, 0x1.dc40bb622ebdap-31, -0x1.33486483ad679p-29,
+    -0x1.33486483ad679p-28, 0x1.996f36f8a530ep-28, -0x1.9a43241d6b3c8p-29, -0x1.9a43241d6b3c8p-28,
+    0x1.dc2e18df8bea3p-28, -0x1.58582f5b4a8edp-28, -0x1.9ffbfd9c32ba7p-28, FDL_NAN_F64};
+FDL_FN double fdl_quarters(
+    float x, fdl_u64 *n) { /* r in [-pi / 4, pi / 4], and the number of quarters of a turn in the last bits of n */
   const fdl_u32 u = fdl_bits(x);
   fdl_i64 k = (fdl_i64)(u >> 23 & 255u) - 150;
   k &= ~(k >> 63);
@@ -234,8 +262,8 @@ FDL_FN float fdl_tan_f32(float x) {
   return x == 0.0f ? x : out;
 }
 
-
-FDL_FN float fdl_pow_f32(float x, float y) { /* exp(y log |x|), then C99's special cases; x below the normal range counts as zero */
+FDL_FN float fdl_pow_f32(
+    float x, float y) { /* exp(y log |x|), then C99's special cases; x below the normal range counts as zero */
   const float a = fdl_abs_f32(x);
   const int whole = fdl_trunc_f32(y) == y, odd = whole & (fdl_trunc_f32(0.5f * y) != 0.5f * y);
   float out = (float)fdl_exp_f64((double)y * fdl_log_f64((double)a));

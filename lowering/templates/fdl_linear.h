@@ -3,137 +3,152 @@
 #define FDL_LINEAR_H
 #include "fdl_fold.h"
 
-enum { FDL_PANEL = 16, FDL_SWEEPS = 60 }; /* columns that are eliminated before the rest of a matrix hears of it; tries, until an iteration is given up */
+enum {
+  FDL_PANEL = 16,
+  FDL_SWEEPS = 60
+}; /* columns that are eliminated before the rest of a matrix hears of it; tries, until an iteration is given up */
 
-#define FDL_VECTORS(T, type) \
-  /* a . b, in 32 lanes */ \
-  FDL_FN type fdl_inner_##T(const type *a, const type *b, long n) { \
-    fdl_##T##x16 s0 = {0}, s1 = {0}; \
-    long i = 0; \
-    for (; i + 32 <= n; i += 32) { \
-      s0 += *(const fdl_##T##x16 *)(a + i) * *(const fdl_##T##x16 *)(b + i); \
-      s1 += *(const fdl_##T##x16 *)(a + i + 16) * *(const fdl_##T##x16 *)(b + i + 16); \
-    } \
-    type rest = 0; \
-    for (; i < n; i++) rest += a[i] * b[i]; \
-    return fdl_tree_##T(s0 + s1) + rest; \
-  } \
-  /* y -= f x */ \
-  FDL_FN void fdl_less_##T(type *restrict y, type f, const type *restrict x, long n) { \
-    for (long i = 0; i < n; i++) y[i] -= f * x[i]; \
-  } \
-  /* y -= f[0] x[0] + f[step] x[1] + ..., one after another; rows of x are `row` apart */ \
-  FDL_FN void fdl_less_rows_##T(type *restrict y, const type *f, long step, const type *restrict x, long row, long rows, long n) { \
-    long p = 0; \
-    for (; p + 4 <= rows; p += 4) { \
-      const type f0 = f[p * step], f1 = f[(p + 1) * step], f2 = f[(p + 2) * step], f3 = f[(p + 3) * step]; \
-      const type *restrict x0 = x + p * row, *restrict x1 = x0 + row, *restrict x2 = x1 + row, *restrict x3 = x2 + row; \
-      for (long i = 0; i < n; i++) y[i] = (((y[i] - f0 * x0[i]) - f1 * x1[i]) - f2 * x2[i]) - f3 * x3[i]; \
-    } \
-    for (; p < rows; p++) fdl_less_##T(y, f[p * step], x + p * row, n); \
-  } \
-  /* rows a and b turned: c a - s b, s a + c b */ \
-  FDL_FN void fdl_turn_rows_##T(type *restrict a, type *restrict b, type c, type s, long n) { \
-    for (long i = 0; i < n; i++) { \
-      const type x = a[i], y = b[i]; \
-      a[i] = c * x - s * y, b[i] = s * x + c * y; \
-    } \
-  } \
-  /* x becomes a reflection's vector, of which the first element is 1 and not stored, but what x turns into: its factor (Golub and Van Loan 5.1.3) */ \
-  FDL_FN type fdl_reflection_##T(type *x, long n) { \
-    const type below = fdl_inner_##T(x + 1, x + 1, n - 1), first = x[0]; \
-    if (!(below != 0)) return 0; \
-    const type length = FDL_EXACT(sqrt)(first * first + below), to = first < 0 ? length : -length, scale = 1 / (first - to); \
-    for (long i = 1; i < n; i++) x[i] *= scale; \
-    x[0] = to; \
-    return (to - first) / to; \
-  } \
-  FDL_FN void fdl_reflect_##T(type *y, const type *v, type factor, long n) { \
-    const type w = factor * (y[0] + fdl_inner_##T(v + 1, y + 1, n - 1)); \
-    y[0] -= w; \
-    fdl_less_##T(y + 1, w, v + 1, n - 1); \
-  } \
-  /* columns of an m x n matrix, `t`, which are reflected one after another: R, over vectors of reflections */ \
-  FDL_FN void fdl_triangularise_##T(type *t, type *factor, long m, long n) { \
-    for (long k = 0; k < n; k++) { \
-      factor[k] = k < m ? fdl_reflection_##T(t + k * m + k, m - k) : 0; \
-      for (long j = k + 1; j < n && factor[k] != 0; j++) fdl_reflect_##T(t + j * m + k, t + k * m + k, factor[k], m - k); \
-    } \
-  } \
-  /* y = H_0 H_1 ... y */ \
-  FDL_FN void fdl_reflect_all_##T(type *y, const type *t, const type *factor, long m, long n, long from) { \
-    for (long k = from < n ? from : n - 1; k >= 0; k--) \
-      if (factor[k] != 0) fdl_reflect_##T(y + k, t + k * m + k, factor[k], m - k); \
+#define FDL_VECTORS(T, type)                                                                                     \
+  /* a . b, in 32 lanes */                                                                                       \
+  FDL_FN type fdl_inner_##T(const type *a, const type *b, long n) {                                              \
+    fdl_##T##x16 s0 = {0}, s1 = {0};                                                                             \
+    long i = 0;                                                                                                  \
+    for (; i + 32 <= n; i += 32) {                                                                               \
+      s0 += *(const fdl_##T##x16 *)(a + i) * *(const fdl_##T##x16 *)(b + i);                                     \
+      s1 += *(const fdl_##T##x16 *)(a + i + 16) * *(const fdl_##T##x16 *)(b + i + 16);                           \
+    }                                                                                                            \
+    type rest = 0;                                                                                               \
+    for (; i < n; i++) rest += a[i] * b[i];                                                                      \
+    return fdl_tree_##T(s0 + s1) + rest;                                                                         \
+  }                                                                                                              \
+  /* y -= f x */                                                                                                 \
+  FDL_FN void fdl_less_##T(type *restrict y, type f, const type *restrict x, long n) {                           \
+    for (long i = 0; i < n; i++) y[i] -= f * x[i];                                                               \
+  }                                                                                                              \
+  /* y -= f[0] x[0] + f[step] x[1] + ..., one after another; rows of x are `row` apart */                        \
+  FDL_FN void fdl_less_rows_##T(                                                                                 \
+      type *restrict y, const type *f, long step, const type *restrict x, long row, long rows, long n) {         \
+    long p = 0;                                                                                                  \
+    for (; p + 4 <= rows; p += 4) {                                                                              \
+      const type f0 = f[p * step], f1 = f[(p + 1) * step], f2 = f[(p + 2) * step], f3 = f[(p + 3) * step];       \
+      const type *restrict x0 = x + p * row, *restrict x1 = x0 + row, *restrict x2 = x1 + row,                   \
+                           *restrict x3 = x2 + row;                                                              \
+      for (long i = 0; i < n; i++) y[i] = (((y[i] - f0 * x0[i]) - f1 * x1[i]) - f2 * x2[i]) - f3 * x3[i];        \
+    }                                                                                                            \
+    for (; p < rows; p++) fdl_less_##T(y, f[p * step], x + p * row, n);                                          \
+  }                                                                                                              \
+  /* rows a and b turned: c a - s b, s a + c b */                                                                \
+  FDL_FN void fdl_turn_rows_##T(type *restrict a, type *restrict b, type c, type s, long n) {                    \
+    for (long i = 0; i < n; i++) {                                                                               \
+      const type x = a[i], y = b[i];                                                                             \
+      a[i] = c * x - s * y, b[i] = s * x + c * y;                                                                \
+    }                                                                                                            \
+  }                                                                                                              \
+  /* x becomes a reflection's vector, of which the first element is 1 and not stored, but what x turns into: its \
+   * factor (Golub and Van Loan 5.1.3) */                                                                        \
+  FDL_FN type fdl_reflection_##T(type *x, long n) {                                                              \
+    const type below = fdl_inner_##T(x + 1, x + 1, n - 1), first = x[0];                                         \
+    if (!(below != 0)) return 0;                                                                                 \
+    const type length = FDL_EXACT(sqrt)(first * first + below), to = first < 0 ? length : -length,               \
+               scale = 1 / (first - to);                                                                         \
+    for (long i = 1; i < n; i++) x[i] *= scale;                                                                  \
+    x[0] = to;                                                                                                   \
+    return (to - first) / to;                                                                                    \
+  }                                                                                                              \
+  FDL_FN void fdl_reflect_##T(type *y, const type *v, type factor, long n) {                                     \
+    const type w = factor * (y[0] + fdl_inner_##T(v + 1, y + 1, n - 1));                                         \
+    y[0] -= w;                                                                                                   \
+    fdl_less_##T(y + 1, w, v + 1, n - 1);                                                                        \
+  }                                                                                                              \
+  /* columns of an m x n matrix, `t`, which are reflected one after another: R, over vectors of reflections */   \
+  FDL_FN void fdl_triangularise_##T(type *t, type *factor, long m, long n) {                                     \
+    for (long k = 0; k < n; k++) {                                                                               \
+      factor[k] = k < m ? fdl_reflection_##T(t + k * m + k, m - k) : 0;                                          \
+      for (long j = k + 1; j < n && factor[k] != 0; j++)                                                         \
+        fdl_reflect_##T(t + j * m + k, t + k * m + k, factor[k], m - k);                                         \
+    }                                                                                                            \
+  }                                                                                                              \
+  /* y = H_0 H_1 ... y */                                                                                        \
+  FDL_FN void fdl_reflect_all_##T(type *y, const type *t, const type *factor, long m, long n, long from) {       \
+    for (long k = from < n ? from : n - 1; k >= 0; k--)                                                          \
+      if (factor[k] != 0) fdl_reflect_##T(y + k, t + k * m + k, factor[k], m - k);                               \
   }
 FDL_VECTORS(f32, float)
 FDL_VECTORS(f64, double)
 
-#define FDL_FACTORS(T, type) \
-  /* x with op(a) x = b, b and x n x m: the triangle that `lower` names, transposed or not, with ones on the diagonal or not */ \
-  static void fdl_triangular_solve_##T(const type *a, const type *b, type *x, long n, long m, long lower, long transposed, long unit) { \
-    const int down = !lower == !!transposed; \
-    const long along = transposed ? n : 1; \
-    for (long k = 0; k < n; k++) { \
-      const long i = down ? k : n - 1 - k, first = down ? 0 : i + 1; \
-      type *const row = x + i * m; \
-      __builtin_memcpy(row, b + i * m, m * sizeof *x); \
-      const type *const factors = transposed ? a + first * n + i : a + i * n + first; \
-      if (m == 1 && !transposed) row[0] -= fdl_inner_##T(factors, x + first, k); \
-      else fdl_less_rows_##T(row, factors, along, x + first * m, m, k, m); \
-      if (!unit) \
-        for (long j = 0; j < m; j++) row[j] /= a[i * n + i]; \
-    } \
-  } \
-  /* Elimination with the largest elements of columns as pivots, some columns at a time (Golub and Van Loan 3.2.11): both triangles, the order of rows, its sign */ \
-  static void fdl_lu_##T(const type *from, type *a, fdl_i32 *order, type *sign, long n) { \
-    __builtin_memcpy(a, from, n * n * sizeof *a); \
-    for (long i = 0; i < n; i++) order[i] = (fdl_i32)i; \
-    *sign = 1; \
-    for (long k0 = 0; k0 < n; k0 += FDL_PANEL) { \
-      const long k1 = n - k0 < FDL_PANEL ? n : k0 + FDL_PANEL; \
-      for (long k = k0; k < k1; k++) { \
-        long p = k; \
-        type best = fdl_abs_##T(a[k * n + k]); \
-        for (long i = k + 1; i < n; i++) { \
-          const type size = fdl_abs_##T(a[i * n + k]); \
-          if (size > best || (size != size && best == best)) p = i, best = size; \
-        } \
-        if (p != k) { \
-          for (long j = 0; j < n; j++) { const type x = a[k * n + j]; a[k * n + j] = a[p * n + j], a[p * n + j] = x; } \
-          const fdl_i32 row = order[k]; \
-          order[k] = order[p], order[p] = row, *sign = -*sign; \
-        } \
-        const type top = a[k * n + k] == 0 ? 1 : a[k * n + k]; /* a column of zeros has nothing to take away */ \
-        for (long i = k + 1; i < n; i++) { \
-          const type f = a[i * n + k] /= top; \
-          for (long j = k + 1; j < k1; j++) a[i * n + j] -= f * a[k * n + j]; \
-        } \
-      } \
-      for (long i = k0 + 1; i < n; i++) fdl_less_rows_##T(a + i * n + k1, a + i * n + k0, 1, a + k0 * n + k1, n, (i < k1 ? i : k1) - k0, n - k1); \
-    } \
-  } \
-  /* The lower factor of the symmetric matrix whose lower triangle is given */ \
-  static void fdl_cholesky_##T(const type *a, type *l, long n) { \
-    for (long i = 0; i < n; i++) { \
-      for (long j = 0; j <= i; j++) { \
-        const type rest = a[i * n + j] - fdl_inner_##T(l + i * n, l + j * n, j); \
-        l[i * n + j] = j < i ? rest / l[j * n + j] : FDL_EXACT(sqrt)(rest); \
-      } \
-      for (long j = i + 1; j < n; j++) l[i * n + j] = 0; \
-    } \
-  } \
-  /* m x n: Q with `columns` columns, and as many rows of R */ \
-  static void fdl_qr_##T(const type *a, type *q, type *r, type *scratch, long m, long n, long columns) { \
-    type *const t = scratch, *const y = t + m * n, *const factor = y + m; \
-    for (long i = 0; i < m; i++) \
-      for (long j = 0; j < n; j++) t[j * m + i] = a[i * n + j]; \
-    fdl_triangularise_##T(t, factor, m, n); \
-    for (long i = 0; i < columns; i++) { \
-      for (long j = 0; j < m; j++) y[j] = i == j; \
-      fdl_reflect_all_##T(y, t, factor, m, n, i); \
-      for (long j = 0; j < m; j++) q[j * columns + i] = y[j]; \
-      for (long j = 0; j < n; j++) r[i * n + j] = j < i ? 0 : t[j * m + i]; \
-    } \
+#define FDL_FACTORS(T, type)                                                                                          \
+  /* x with op(a) x = b, b and x n x m: the triangle that `lower` names, transposed or not, with ones on the diagonal \
+   * or not */                                                                                                        \
+  static void fdl_triangular_solve_##T(                                                                               \
+      const type *a, const type *b, type *x, long n, long m, long lower, long transposed, long unit) {                \
+    const int down = !lower == !!transposed;                                                                          \
+    const long along = transposed ? n : 1;                                                                            \
+    for (long k = 0; k < n; k++) {                                                                                    \
+      const long i = down ? k : n - 1 - k, first = down ? 0 : i + 1;                                                  \
+      type *const row = x + i * m;                                                                                    \
+      __builtin_memcpy(row, b + i * m, m * sizeof *x);                                                                \
+      const type *const factors = transposed ? a + first * n + i : a + i * n + first;                                 \
+      if (m == 1 && !transposed) row[0] -= fdl_inner_##T(factors, x + first, k);                                      \
+      else fdl_less_rows_##T(row, factors, along, x + first * m, m, k, m);                                            \
+      if (!unit)                                                                                                      \
+        for (long j = 0; j < m; j++) row[j] /= a[i * n + i];                                                          \
+    }                                                                                                                 \
+  }                                                                                                                   \
+  /* Elimination with the largest elements of columns as pivots, some columns at a time (Golub and Van Loan 3.2.11):  \
+   * both triangles, the order of rows, its sign */                                                                   \
+  static void fdl_lu_##T(const type *from, type *a, fdl_i32 *order, type *sign, long n) {                             \
+    __builtin_memcpy(a, from, n * n * sizeof *a);                                                                     \
+    for (long i = 0; i < n; i++) order[i] = (fdl_i32)i;                                                               \
+    *sign = 1;                                                                                                        \
+    for (long k0 = 0; k0 < n; k0 += FDL_PANEL) {                                                                      \
+      const long k1 = n - k0 < FDL_PANEL ? n : k0 + FDL_PANEL;                                                        \
+      for (long k = k0; k < k1; k++) {                                                                                \
+        long p = k;                                                                                                   \
+        type best = fdl_abs_##T(a[k * n + k]);                                                                        \
+        for (long i = k + 1; i < n; i++) {                                                                            \
+          const type size = fdl_abs_##T(a[i * n + k]);                                                                \
+          if (size > best || (size != size && best == best)) p = i, best = size;                                      \
+        }                                                                                                             \
+        if (p != k) {                                                                                                 \
+          for (long j = 0; j < n; j++) {                                                                              \
+            const type x = a[k * n + j];                                                                              \
+            a[k * n + j] = a[p * n + j], a[p * n + j] = x;                                                            \
+          }                                                                                                           \
+          const fdl_i32 row = order[k];                                                                               \
+          order[k] = order[p], order[p] = row, *sign = -*sign;                                                        \
+        }                                                                                                             \
+        const type top = a[k * n + k] == 0 ? 1 : a[k * n + k]; /* a column of zeros has nothing to take away */       \
+        for (long i = k + 1; i < n; i++) {                                                                            \
+          const type f = a[i * n + k] /= top;                                                                         \
+          for (long j = k + 1; j < k1; j++) a[i * n + j] -= f * a[k * n + j];                                         \
+        }                                                                                                             \
+      }                                                                                                               \
+      for (long i = k0 + 1; i < n; i++)                                                                               \
+        fdl_less_rows_##T(a + i * n + k1, a + i * n + k0, 1, a + k0 * n + k1, n, (i < k1 ? i : k1) - k0, n - k1);     \
+    }                                                                                                                 \
+  }                                                                                                                   \
+  /* The lower factor of the symmetric matrix whose lower triangle is given */                                        \
+  static void fdl_cholesky_##T(const type *a, type *l, long n) {                                                      \
+    for (long i = 0; i < n; i++) {                                                                                    \
+      for (long j = 0; j <= i; j++) {                                                                                 \
+        const type rest = a[i * n + j] - fdl_inner_##T(l + i * n, l + j * n, j);                                      \
+        l[i * n + j] = j < i ? rest / l[j * n + j] : FDL_EXACT(sqrt)(rest);                                           \
+      }                                                                                                               \
+      for (long j = i + 1; j < n; j++) l[i * n + j] = 0;                                                              \
+    }                                                                                                                 \
+  }                                                                                                                   \
+  /* m x n: Q with `columns` columns, and as many rows of R */                                                        \
+  static void fdl_qr_##T(const type *a, type *q, type *r, type *scratch, long m, long n, long columns) {              \
+    type *const t = scratch, *const y = t + m * n, *const factor = y + m;                                             \
+    for (long i = 0; i < m; i++)                                                                                      \
+      for (long j = 0; j < n; j++) t[j * m + i] = a[i * n + j];                                                       \
+    fdl_triangularise_##T(t, factor, m, n);                                                                           \
+    for (long i = 0; i < columns; i++) {                                                                              \
+      for (long j = 0; j < m; j++) y[j] = i == j;                                                                     \
+      fdl_reflect_all_##T(y, t, factor, m, n, i);                                                                     \
+      for (long j = 0; j < m; j++) q[j * columns + i] = y[j];                                                         \
+      for (long j = 0; j < n; j++) r[i * n + j] = j < i ? 0 : t[j * m + i];                                           \
+    }                                                                                                                 \
   }
 FDL_FACTORS(f32, float)
 FDL_FACTORS(f64, double)
@@ -158,7 +173,8 @@ static double fdl_upright(const double *x, long n) {
 
 static double fdl_hypotenuse(double x, double y) { return FDL_EXACT(sqrt)(x * x + y * y); }
 
-/* Eigenvalues d, and eigenvectors as rows of w, of a tridiagonal matrix (diagonal d, beside it e), times what is in w: implicit QL steps (Golub and Van Loan 8.3.3) */
+/* Eigenvalues d, and eigenvectors as rows of w, of a tridiagonal matrix (diagonal d, beside it e), times what is in w:
+ * implicit QL steps (Golub and Van Loan 8.3.3) */
 static void fdl_tridiagonal(double *d, double *e, double *w, long n) {
   for (long l = 0; l < n; l++)
     for (int tries = 0; tries < FDL_SWEEPS; tries++) {
@@ -184,7 +200,8 @@ static void fdl_tridiagonal(double *d, double *e, double *w, long n) {
     }
 }
 
-/* A symmetric matrix `a`, made tridiagonal by reflections (Golub and Van Loan 8.3.1), whose product becomes the rows of w */
+/* A symmetric matrix `a`, made tridiagonal by reflections (Golub and Van Loan 8.3.1), whose product becomes the rows of
+ * w */
 static void fdl_symmetric(double *a, double *d, double *e, double *w, double *p, long n) {
   for (long k = 0; k + 2 < n; k++) {
     double *const v = a + k * n + k + 1;
@@ -210,7 +227,8 @@ static void fdl_symmetric(double *a, double *d, double *e, double *w, double *p,
   for (long i = 0; i < n; i++) d[i] = a[i * n + i];
 }
 
-/* Rows of an n x n matrix turned in pairs until they are orthogonal (Hestenes 1958), and rows of w with them; `size` has room for their squares */
+/* Rows of an n x n matrix turned in pairs until they are orthogonal (Hestenes 1958), and rows of w with them; `size`
+ * has room for their squares */
 static void fdl_orthogonalise(double *x, double *w, double *size, long n) {
   for (int sweep = 0, turned = 1; turned && sweep < FDL_SWEEPS; sweep++) {
     turned = 0;
@@ -221,7 +239,8 @@ static void fdl_orthogonalise(double *x, double *w, double *size, long n) {
         const double aa = size[i], bb = size[j], ab = fdl_inner_f64(a, b, n);
         if (!(fdl_abs_f64(ab) > 1e-15 * FDL_EXACT(sqrt)(aa) * FDL_EXACT(sqrt)(bb))) continue;
         turned = 1;
-        const double theta = (bb - aa) / (2 * ab), root = fdl_hypotenuse(theta, 1), t = 1 / (theta < 0 ? theta - root : theta + root), c = 1 / fdl_hypotenuse(t, 1);
+        const double theta = (bb - aa) / (2 * ab), root = fdl_hypotenuse(theta, 1),
+                     t = 1 / (theta < 0 ? theta - root : theta + root), c = 1 / fdl_hypotenuse(t, 1);
         fdl_turn_rows_f64(a, b, c, c * t, n);
         fdl_turn_rows_f64(w + i * n, w + j * n, c, c * t, n);
         size[i] = aa - t * ab, size[j] = bb + t * ab;
@@ -229,7 +248,8 @@ static void fdl_orthogonalise(double *x, double *w, double *size, long n) {
   }
 }
 
-/* Rows of x turned by the eigenvectors of x x^T, the largest first, which leaves little to turn; `scratch` has room for two such matrices and five columns */
+/* Rows of x turned by the eigenvectors of x x^T, the largest first, which leaves little to turn; `scratch` has room for
+ * two such matrices and five columns */
 static void fdl_turn_by_squares(double *x, double *w, double *scratch, long n) {
   double *const a = scratch, *const v = a + n * n, *const d = v + n * n, *const e = d + n, *const p = e + n;
   long *const place = (long *)(p + n);
@@ -264,52 +284,55 @@ static void fdl_normalise(double *x, double *size, long n) {
       for (int twice = 0; twice < 2; twice++) {
         for (long o = 0; o < n; o++)
           if (o != i) fdl_less_f64(row, fdl_inner_f64(row, x + o * n, n), x + o * n, n);
-        const double length = FDL_EXACT(sqrt)(fdl_inner_f64(row, row, n)), scale = length > 0.5 / (double)n ? 1 / length : 0;
+        const double length = FDL_EXACT(sqrt)(fdl_inner_f64(row, row, n)),
+                     scale = length > 0.5 / (double)n ? 1 / length : 0;
         for (long j = 0; j < n; j++) row[j] *= scale;
       }
     }
 }
 
 /* In double precision, whatever the matrix has: steps are many, and matrices small */
-#define FDL_SPECTRA(T, type) \
-  /* Eigenvalues of (a + a^T) / 2, the smallest first, and eigenvectors as columns */ \
-  static void fdl_eigh_##T(const type *from, type *values, type *vectors, double *scratch, long n) { \
-    double *const a = scratch, *const w = a + n * n, *const d = w + n * n, *const e = d + n, *const p = e + n; \
-    long *const place = (long *)(p + n); \
-    for (long i = 0; i < n; i++) \
-      for (long j = 0; j < n; j++) a[i * n + j] = 0.5 * ((double)from[i * n + j] + (double)from[j * n + i]); \
-    fdl_symmetric(a, d, e, w, p, n); \
-    fdl_tridiagonal(d, e, w, n); \
-    fdl_ranked(d, place, n, 0); \
-    for (long j = 0; j < n; j++) { \
-      const double *const row = w + place[j] * n, sign = fdl_upright(row, n); \
-      values[j] = (type)d[place[j]]; \
-      for (long i = 0; i < n; i++) vectors[i * n + j] = (type)(sign * row[i]); \
-    } \
-  } \
-  /* m x n with m >= n: A = Q R, and rows of R are turned until they are orthogonal (as Drmac and Veselic 2008): R = W^T S V^T */ \
-  static void fdl_svd_##T(const type *from, type *s, type *u, type *vt, double *scratch, long m, long n) { \
-    double *const t = scratch, *const y = t + m * n, *const factor = y + m, *const x = factor + n, *const w = x + n * n, *const size = w + n * n; \
-    long *const place = (long *)(size + n); \
-    double *const more = size + 2 * n; \
-    for (long i = 0; i < m; i++) \
-      for (long j = 0; j < n; j++) t[j * m + i] = (double)from[i * n + j]; \
-    fdl_triangularise_f64(t, factor, m, n); \
-    for (long i = 0; i < n; i++) \
-      for (long j = 0; j < n; j++) x[i * n + j] = j < i ? 0 : t[j * m + i]; \
-    fdl_turn_by_squares(x, w, more, n); \
-    fdl_orthogonalise(x, w, size, n); \
-    fdl_normalise(x, size, n); \
-    fdl_ranked(size, place, n, 1); \
-    for (long j = 0; j < n; j++) { \
-      const long from_row = place[j]; \
-      for (long i = 0; i < m; i++) y[i] = i < n ? w[from_row * n + i] : 0; \
-      fdl_reflect_all_f64(y, t, factor, m, n, n); \
-      const double sign = fdl_upright(y, m); \
-      s[j] = (type)size[from_row]; \
-      for (long i = 0; i < m; i++) u[i * n + j] = (type)(sign * y[i]); \
-      for (long i = 0; i < n; i++) vt[j * n + i] = (type)(sign * x[from_row * n + i]); \
-    } \
+#define FDL_SPECTRA(T, type)                                                                                         \
+  /* Eigenvalues of (a + a^T) / 2, the smallest first, and eigenvectors as columns */                                \
+  static void fdl_eigh_##T(const type *from, type *values, type *vectors, double *scratch, long n) {                 \
+    double *const a = scratch, *const w = a + n * n, *const d = w + n * n, *const e = d + n, *const p = e + n;       \
+    long *const place = (long *)(p + n);                                                                             \
+    for (long i = 0; i < n; i++)                                                                                     \
+      for (long j = 0; j < n; j++) a[i * n + j] = 0.5 * ((double)from[i * n + j] + (double)from[j * n + i]);         \
+    fdl_symmetric(a, d, e, w, p, n);                                                                                 \
+    fdl_tridiagonal(d, e, w, n);                                                                                     \
+    fdl_ranked(d, place, n, 0);                                                                                      \
+    for (long j = 0; j < n; j++) {                                                                                   \
+      const double *const row = w + place[j] * n, sign = fdl_upright(row, n);                                        \
+      values[j] = (type)d[place[j]];                                                                                 \
+      for (long i = 0; i < n; i++) vectors[i * n + j] = (type)(sign * row[i]);                                       \
+    }                                                                                                                \
+  }                                                                                                                  \
+  /* m x n with m >= n: A = Q R, and rows of R are turned until they are orthogonal (as Drmac and Veselic 2008): R = \
+   * W^T S V^T */                                                                                                    \
+  static void fdl_svd_##T(const type *from, type *s, type *u, type *vt, double *scratch, long m, long n) {           \
+    double *const t = scratch, *const y = t + m * n, *const factor = y + m, *const x = factor + n,                   \
+                  *const w = x + n * n, *const size = w + n * n;                                                     \
+    long *const place = (long *)(size + n);                                                                          \
+    double *const more = size + 2 * n;                                                                               \
+    for (long i = 0; i < m; i++)                                                                                     \
+      for (long j = 0; j < n; j++) t[j * m + i] = (double)from[i * n + j];                                           \
+    fdl_triangularise_f64(t, factor, m, n);                                                                          \
+    for (long i = 0; i < n; i++)                                                                                     \
+      for (long j = 0; j < n; j++) x[i * n + j] = j < i ? 0 : t[j * m + i];                                          \
+    fdl_turn_by_squares(x, w, more, n);                                                                              \
+    fdl_orthogonalise(x, w, size, n);                                                                                \
+    fdl_normalise(x, size, n);                                                                                       \
+    fdl_ranked(size, place, n, 1);                                                                                   \
+    for (long j = 0; j < n; j++) {                                                                                   \
+      const long from_row = place[j];                                                                                \
+      for (long i = 0; i < m; i++) y[i] = i < n ? w[from_row * n + i] : 0;                                           \
+      fdl_reflect_all_f64(y, t, factor, m, n, n);                                                                    \
+      const double sign = fdl_upright(y, m);                                                                         \
+      s[j] = (type)size[from_row];                                                                                   \
+      for (long i = 0; i < m; i++) u[i * n + j] = (type)(sign * y[i]);                                               \
+      for (long i = 0; i < n; i++) vt[j * n + i] = (type)(sign * x[from_row * n + i]);                               \
+    }                                                                                                                \
   }
 FDL_SPECTRA(f32, float)
 FDL_SPECTRA(f64, double)

@@ -17,7 +17,8 @@ from fdl.stateful.autograd.checks import GradcheckError, detect_anomaly, gradche
 from fdl.stateful.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 
 __all__ = [
-    "Function", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad",
+    "Function", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck",
+    "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad",
     "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
@@ -60,7 +61,9 @@ class FunctionContext:
 class _FunctionNode:
     """A call of a `Function` on the tape."""
 
-    def __init__(self, function: type[Function], context: FunctionContext, edges: list[Any], outs: Sequence[Tensor]) -> None:
+    def __init__(
+        self, function: type[Function], context: FunctionContext, edges: list[Any], outs: Sequence[Tensor]
+    ) -> None:
         self.function, self.context, self.edges = function, context, [e for e in edges if e is not None]
         self.given = [e is not None for e in edges]
         self.avals = [t._aval for t in outs]
@@ -80,13 +83,19 @@ class _FunctionNode:
 
     def pull_tensors(self, cotangents: list[Any]) -> list[Any]:
         if self.released:
-            raise TensorError("Trying to backward through the graph a second time. Specify retain_graph=True if you need to backward through the graph a second time.")
+            raise TensorError(
+                "Trying to backward through the graph a second time. Specify retain_graph=True if you need to "
+                "backward through the graph a second time."
+            )
         if self.context.materialize:
             cotangents = [_zeros(a) if ct is None else ct for ct, a in zip(cotangents, self.avals, strict=True)]
         found = self.function.backward(self.context, *cotangents)
         results = list(found) if isinstance(found, tuple) else [found]
         if len(results) < len(self.given) or any(r is not None for r in results[len(self.given) :]):
-            raise TensorError(f"function {self.name()} returned an incorrect number of gradients (expected {len(self.given)}, got {len(results)})")
+            raise TensorError(
+                f"function {self.name()} returned an incorrect number of gradients (expected {len(self.given)}, "
+                f"got {len(results)})"
+            )
         return [r for r, given in zip(results, self.given, strict=False) if given]
 
     def pull(self, cotangents: list[Any]) -> list[Any]:
@@ -99,7 +108,8 @@ def _zeros(aval: Any) -> Tensor:
 
 
 class Function:
-    """A differentiable function with a derivative of its own: static `forward(ctx, *args)` and `backward(ctx, *gradients)`; call it by `apply`.
+    """A differentiable function with a derivative of its own: static `forward(ctx, *args)` and `backward(ctx,
+    *gradients)`; call it by `apply`.
 
     >>> import fdl.stateful as torch
     >>> class Double(torch.autograd.Function):
@@ -122,7 +132,10 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """A gradient, or None, for each argument of `forward`."""
-        raise UnsupportedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
+        raise UnsupportedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it "
+            "with backward mode AD."
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -147,5 +160,8 @@ class Function:
             return result
         outs = list(result) if isinstance(result, (tuple, list)) else [result]
         node = _FunctionNode(cls, context, edges, outs)
-        taped = [t if id(t) in context.without or not of(t._aval.dtype).is_floating_point else wrap(t._value(), node, i) for i, t in enumerate(outs)]
+        taped = [
+            t if id(t) in context.without or not of(t._aval.dtype).is_floating_point else wrap(t._value(), node, i)
+            for i, t in enumerate(outs)
+        ]
         return tuple(taped) if isinstance(result, (tuple, list)) else taped[0]

@@ -37,7 +37,12 @@ def _slopes(func: Callable[..., Any], inputs: Sequence[Any], k: int, eps: float)
             moved = values.copy()
             moved.reshape(-1)[i] += sign * eps
             with no_grad():
-                ends.append([np.array(t.detach().numpy(), np.float64).reshape(-1) for t in _outputs(func, [*inputs[:k], wrap(from_numpy(moved)), *inputs[k + 1 :]])])
+                ends.append(
+                    [
+                        np.array(t.detach().numpy(), np.float64).reshape(-1)
+                        for t in _outputs(func, [*inputs[:k], wrap(from_numpy(moved)), *inputs[k + 1 :]])
+                    ]
+                )
         rows.append([(a - b) / (2 * eps) for a, b in zip(*ends, strict=True)])
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
@@ -54,7 +59,8 @@ def gradcheck(
     check_undefined_grad: bool = True,
     **kwargs: Any,
 ) -> bool:
-    """Whether gradients of a function agree with central differences, for all inputs that require grad; GradcheckError where not.  Use float64.
+    """Whether gradients of a function agree with central differences, for all inputs that require grad; GradcheckError
+    where not. Use float64.
 
     >>> import fdl.stateful as torch
     >>> torch.autograd.gradcheck(torch.sin, torch.ones(2, dtype=torch.float64, requires_grad=True))
@@ -63,7 +69,10 @@ def gradcheck(
     given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [k for k, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
     if not wanted:
-        raise ArgumentError("gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
+        raise ArgumentError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have "
+            "requires_grad=True."
+        )
     outs = _outputs(func, given)
     for k in wanted:
         slopes = _slopes(func, given, k, eps)
@@ -76,7 +85,10 @@ def gradcheck(
                 analytical[:, j] = 0 if g is None else np.asarray(g.detach().numpy(), np.float64).reshape(-1)
             if not np.allclose(analytical, numerical, rtol, atol):
                 if raise_exception:
-                    raise GradcheckError(f"Jacobian mismatch for output {number} with respect to input {k},\nnumerical:{numerical}\nanalytical:{analytical}\n")
+                    raise GradcheckError(
+                        f"Jacobian mismatch for output {number} with respect to input "
+                        f"{k},\nnumerical:{numerical}\nanalytical:{analytical}\n"
+                    )
                 return False
     return True
 
@@ -86,14 +98,25 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [k for k, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
     weights = (
-        [wrap(from_numpy(np.random.default_rng(0).normal(size=tuple(t.shape)).astype(t.dtype.np))) for t in _outputs(func, given)] if grad_outputs is None else list(grad_outputs)
+        [
+            wrap(from_numpy(np.random.default_rng(0).normal(size=tuple(t.shape)).astype(t.dtype.np)))
+            for t in _outputs(func, given)
+        ]
+        if grad_outputs is None
+        else list(grad_outputs)
     )
 
     def gradients(*values: Any) -> Any:
         fresh = [v if v.requires_grad or k not in wanted else v.detach().requires_grad_() for k, v in enumerate(values)]
         from_outputs = _outputs(func, fresh)
         pairs = [(t, w) for t, w in zip(from_outputs, weights, strict=True) if t.requires_grad]
-        found = grad([t for t, _ in pairs], [fresh[k] for k in wanted], [w for _, w in pairs], create_graph=True, allow_unused=True)
+        found = grad(
+            [t for t, _ in pairs],
+            [fresh[k] for k in wanted],
+            [w for _, w in pairs],
+            create_graph=True,
+            allow_unused=True,
+        )
         return tuple([g for g in found if g is not None])
 
     return gradcheck(enable_grad(gradients), given, **kwargs)

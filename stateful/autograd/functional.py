@@ -26,12 +26,24 @@ def _like(inputs: Any, results: Sequence[Any]) -> Any:
 
 
 def _gradients(output: Any, inputs: Sequence[Any], weights: Any, create_graph: bool) -> list[Any]:
-    found = grad(output, inputs, weights, retain_graph=True, create_graph=create_graph, allow_unused=True) if output.requires_grad else [None] * len(inputs)
+    found = (
+        grad(output, inputs, weights, retain_graph=True, create_graph=create_graph, allow_unused=True)
+        if output.requires_grad
+        else [None] * len(inputs)
+    )
     return [zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
 
 
-def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False, strategy: str = "reverse-mode") -> Any:
-    """All derivatives of what a function returns: of shape `(*output.shape, *input.shape)`, in tuples where there are several.
+def jacobian(
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> Any:
+    """All derivatives of what a function returns: of shape `(*output.shape, *input.shape)`, in tuples where there are
+    several.
 
     >>> import fdl.stateful as torch
     >>> torch.autograd.functional.jacobian(lambda x: x**2, torch.tensor([1.0, 3.0]))
@@ -48,7 +60,10 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, 
 
 def _rows(y: Any, xs: Sequence[Any], create_graph: bool) -> list[Any]:
     parts = [_gradients(element, xs, None, create_graph) for element in y.reshape(-1).unbind()]
-    return [stack([p[i] for p in parts]).reshape(*y.shape, *x.shape) if parts else zeros_like(x).expand(*y.shape, *x.shape) for i, x in enumerate(xs)]
+    return [
+        stack([p[i] for p in parts]).reshape(*y.shape, *x.shape) if parts else zeros_like(x).expand(*y.shape, *x.shape)
+        for i, x in enumerate(xs)
+    ]
 
 
 def _scalar(func: Callable[..., Any], xs: Sequence[Any]) -> Any:
@@ -58,7 +73,14 @@ def _scalar(func: Callable[..., Any], xs: Sequence[Any]) -> Any:
     return output.reshape(())
 
 
-def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode") -> Any:
+def hessian(
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
+) -> Any:
     """All second derivatives of a function that returns a number.
 
     >>> import fdl.stateful as torch
@@ -74,7 +96,9 @@ def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, s
     return found[0][0] if isinstance(inputs, Tensor) else found
 
 
-def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vjp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """What the function returns, and the product of a vector with its Jacobian."""
     with enable_grad():
         xs = _leaves(inputs, create_graph)
@@ -85,8 +109,12 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     return output if create_graph else output.detach(), _like(inputs, found)
 
 
-def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
-    """What the function returns, and the product of its Jacobian with a vector: the derivative of the transposed product, which is linear."""
+def jvp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
+    """What the function returns, and the product of its Jacobian with a vector: the derivative of the transposed
+    product, which is linear.
+    """
     with enable_grad():
         xs = _leaves(inputs, create_graph)
         output = func(*xs)
@@ -98,7 +126,9 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     return output if create_graph else output.detach(), found
 
 
-def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def hvp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """What the function returns, and the product of its Hessian with a vector."""
     with enable_grad():
         xs = _leaves(inputs, create_graph)

@@ -1,4 +1,6 @@
-"""`torch.distributions.constraints`: what values parameters and samples may have.  `check(value)` says for each event whether it may be."""
+"""`torch.distributions.constraints`: what values parameters and samples may have. `check(value)` says for each event
+whether it may be.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,10 @@ from fdl.core.array import from_numpy
 from fdl.stateful._tensor import Tensor, wrap
 
 __all__ = [
-    "Constraint", "boolean", "cat", "dependent", "greater_than", "greater_than_eq", "half_open_interval", "independent", "integer_interval", "interval", "is_dependent",
-    "less_than", "lower_cholesky", "lower_triangular", "multinomial", "nonnegative", "nonnegative_integer", "one_hot", "positive", "positive_definite", "positive_integer",
+    "Constraint", "boolean", "cat", "dependent", "greater_than", "greater_than_eq", "half_open_interval", "independent",
+    "integer_interval", "interval", "is_dependent",
+    "less_than", "lower_cholesky", "lower_triangular", "multinomial", "nonnegative", "nonnegative_integer", "one_hot",
+    "positive", "positive_definite", "positive_integer",
     "positive_semidefinite", "real", "real_vector", "simplex", "square", "symmetric", "unit_interval",
 ]  # fmt: skip
 
@@ -57,7 +61,9 @@ def _number(x: Any) -> Any:
     return x.detach().numpy() if isinstance(x, Tensor) else x
 
 
-def _between(name: str, low: Any, high: Any, open_low: bool = False, open_high: bool = False, discrete: bool = False) -> Constraint:
+def _between(
+    name: str, low: Any, high: Any, open_low: bool = False, open_high: bool = False, discrete: bool = False
+) -> Constraint:
     """Values from `low` to `high`, which may be tensors; None for no bound."""
 
     def formula(x: np.ndarray[Any, Any]) -> Any:
@@ -68,7 +74,9 @@ def _between(name: str, low: Any, high: Any, open_low: bool = False, open_high: 
             found = found & (x < _number(high) if open_high else x <= _number(high))
         return found
 
-    bounds = ", ".join(f"{key}={value}" for key, value in (("lower_bound", low), ("upper_bound", high)) if value is not None)
+    bounds = ", ".join(
+        f"{key}={value}" for key, value in (("lower_bound", low), ("upper_bound", high)) if value is not None
+    )
     return _Where(f"{name}({bounds})", formula, discrete=discrete, lower_bound=low, upper_bound=high)
 
 
@@ -112,10 +120,17 @@ def independent(base_constraint: Constraint, reinterpreted_batch_ndims: int) -> 
 
     def formula(x: np.ndarray[Any, Any]) -> Any:
         found = np.asarray(base_constraint.holds(x))
-        return found.reshape(*found.shape[: found.ndim - reinterpreted_batch_ndims], -1).all(-1) if reinterpreted_batch_ndims else found
+        return (
+            found.reshape(*found.shape[: found.ndim - reinterpreted_batch_ndims], -1).all(-1)
+            if reinterpreted_batch_ndims
+            else found
+        )
 
     return _Where(
-        f"IndependentConstraint({base_constraint}, {reinterpreted_batch_ndims})", formula, base_constraint.event_dim + reinterpreted_batch_ndims, base_constraint.is_discrete
+        f"IndependentConstraint({base_constraint}, {reinterpreted_batch_ndims})",
+        formula,
+        base_constraint.event_dim + reinterpreted_batch_ndims,
+        base_constraint.is_discrete,
     )
 
 
@@ -160,5 +175,7 @@ square = _Where("Square()", lambda x: np.full(x.shape[:-2], x.shape[-1] == x.sha
 symmetric = _Where("Symmetric()", _symmetric, 2)
 lower_triangular = _Where("LowerTriangular()", _lower, 2)
 lower_cholesky = _Where("LowerCholesky()", lambda x: _lower(x) & (np.diagonal(x, axis1=-2, axis2=-1) > 0).all(-1), 2)
-positive_semidefinite = _Where("PositiveSemidefinite()", lambda x: _symmetric(x) & (_eigenvalues(x) >= -1e-6).all(-1), 2)
+positive_semidefinite = _Where(
+    "PositiveSemidefinite()", lambda x: _symmetric(x) & (_eigenvalues(x) >= -1e-6).all(-1), 2
+)
 positive_definite = _Where("PositiveDefinite()", lambda x: _symmetric(x) & (_eigenvalues(x) > 0).all(-1), 2)

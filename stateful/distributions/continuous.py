@@ -20,7 +20,9 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 class LocationScale(Distribution):
-    """Base of distributions over all numbers that are moved to `loc` and stretched by `scale`, and are most likely at `loc`."""
+    """Base of distributions over all numbers that are moved to `loc` and stretched by `scale`, and are most likely at
+    `loc`.
+    """
 
     arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
@@ -248,7 +250,9 @@ class Cauchy(LocationScale):
     """The quotient of two normal variables."""
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        return self.loc + self.scale * ((rand(*self._extended(sample_shape), dtype=self.loc.dtype) - 0.5) * math.pi).tan()
+        return (
+            self.loc + self.scale * ((rand(*self._extended(sample_shape), dtype=self.loc.dtype) - 0.5) * math.pi).tan()
+        )
 
     def log_prob(self, value: Any) -> Any:
         return -math.log(math.pi) - self.scale.log() - (((value - self.loc) / self.scale) ** 2).log1p()
@@ -275,7 +279,10 @@ class Gumbel(LocationScale):
     """The largest of many."""
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        return self.loc - self.scale * (-rand(*self._extended(sample_shape), dtype=self.loc.dtype).clamp(min=1e-30).log()).log()
+        return (
+            self.loc
+            - self.scale * (-rand(*self._extended(sample_shape), dtype=self.loc.dtype).clamp(min=1e-30).log()).log()
+        )
 
     def log_prob(self, value: Any) -> Any:
         y = (self.loc - value) / self.scale
@@ -311,21 +318,43 @@ class MultivariateNormal(Distribution):
     }
     has_rsample = True
 
-    def __init__(self, loc: Any, covariance_matrix: Any = None, precision_matrix: Any = None, scale_tril: Any = None, validate_args: bool | None = None) -> None:
+    def __init__(
+        self,
+        loc: Any,
+        covariance_matrix: Any = None,
+        precision_matrix: Any = None,
+        scale_tril: Any = None,
+        validate_args: bool | None = None,
+    ) -> None:
         given = [m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None]
         if len(given) != 1:
             raise ArgumentError("Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified.")
-        name = "scale_tril" if scale_tril is not None else "covariance_matrix" if covariance_matrix is not None else "precision_matrix"
-        if (validate_args if validate_args is not None else self._checks) and known(given[0]) and not self.arg_constraints[name].holds(given[0].detach().numpy()).all():
+        name = (
+            "scale_tril"
+            if scale_tril is not None
+            else "covariance_matrix"
+            if covariance_matrix is not None
+            else "precision_matrix"
+        )
+        if (
+            (validate_args if validate_args is not None else self._checks)
+            and known(given[0])
+            and not self.arg_constraints[name].holds(given[0].detach().numpy()).all()
+        ):
             raise ArgumentError(
-                f"Expected parameter {name} of distribution MultivariateNormal to satisfy the constraint {self.arg_constraints[name]}, but found invalid values:\n{given[0]}"
+                f"Expected parameter {name} of distribution MultivariateNormal to satisfy the constraint "
+                f"{self.arg_constraints[name]}, but found invalid values:\n{given[0]}"
             )
         if scale_tril is not None:
             self.scale_tril = scale_tril
         else:
-            self.scale_tril = linalg.cholesky(covariance_matrix if covariance_matrix is not None else linalg.inv(precision_matrix))
+            self.scale_tril = linalg.cholesky(
+                covariance_matrix if covariance_matrix is not None else linalg.inv(precision_matrix)
+            )
         n = loc.shape[-1]
-        batch = tuple(ops.broadcast_shapes([tuple(loc.shape[:-1]), tuple(self.scale_tril.shape[:-2])], "MultivariateNormal"))
+        batch = tuple(
+            ops.broadcast_shapes([tuple(loc.shape[:-1]), tuple(self.scale_tril.shape[:-2])], "MultivariateNormal")
+        )
         self.loc = broadcast_to(loc, (*batch, n))
         super().__init__(batch, (n,), validate_args)
 
@@ -348,7 +377,9 @@ class MultivariateNormal(Distribution):
 
     def log_prob(self, value: Any) -> Any:
         gap = (value - self.loc).unsqueeze(-1)
-        size = linalg.solve_triangular(self.scale_tril.expand(*gap.shape[:-2], *self.scale_tril.shape[-2:]), gap, upper=False).squeeze(-1)
+        size = linalg.solve_triangular(
+            self.scale_tril.expand(*gap.shape[:-2], *self.scale_tril.shape[-2:]), gap, upper=False
+        ).squeeze(-1)
         return -0.5 * (size**2).sum(-1) - self._log_det() - self.event_shape[0] * _HALF_LOG_2PI
 
     def entropy(self) -> Any:

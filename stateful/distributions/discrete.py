@@ -131,7 +131,9 @@ class Categorical(Distribution):
             raise ValueError("Either `probs` or `logits` must be specified, but not both.")
         given = probs if probs is not None else logits
         if given.ndim < 1:
-            raise ValueError(f"`{'probs' if probs is not None else 'logits'}` parameter must be at least one-dimensional.")
+            raise ValueError(
+                f"`{'probs' if probs is not None else 'logits'}` parameter must be at least one-dimensional."
+            )
         if probs is not None:
             self.probs = probs / probs.sum(-1, keepdim=True)
             self.logits = self.probs.clamp(_EPS, 1 - _EPS).log()
@@ -241,7 +243,9 @@ class OneHotCategorical(OfCategories):
 class Multinomial(OfCategories):
     """How often each of several comes in `total_count` draws."""
 
-    def __init__(self, total_count: int = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, total_count: int = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         self.total_count = total_count
         super().__init__(probs, logits, validate_args)
 
@@ -274,7 +278,9 @@ class Multinomial(OfCategories):
 class Binomial(_OfProbability):
     """How often something succeeds in `total_count` trials."""
 
-    def __init__(self, total_count: Any = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, total_count: Any = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         super().__init__(probs, logits, validate_args)
         self.total_count, _ = together(total_count, self.probs)
         self._batch_shape = self.total_count.shape
@@ -334,7 +340,11 @@ def _poisson_body(rate: Any, seed: Any, count: Any, shape: tuple[int, ...]) -> A
         found, time, k = carry
         u = fdl.random.uniform(fdl.random.fold_in(key, k), shape, dtype)
         after = ops.sub(time, ops.log(ops.maximum(ops.sub(1, u), 1e-30)))
-        return ops.select(ops.less(after, rate), ops.add(found, 1), found), ops.select(ops.less(time, rate), after, time), ops.add(k, 1)
+        return (
+            ops.select(ops.less(after, rate), ops.add(found, 1), found),
+            ops.select(ops.less(time, rate), after, time),
+            ops.add(k, 1),
+        )
 
     zero = ops.full(shape, 0, dtype)
     found, _, _ = while_loop(condition, step, (zero, zero, ops.full((), 0, "int32")))

@@ -35,7 +35,9 @@ def together(*values: Any) -> tuple[Any, ...]:
     """Parameters as tensors of one shape."""
     shapes = [tuple(v.shape) for v in values if isinstance(v, Tensor)]
     shape = np.broadcast_shapes(*shapes)
-    made = [v if isinstance(v, Tensor) else tensor(np.full(shape, v, np.float32) if shape else float(v)) for v in values]
+    made = [
+        v if isinstance(v, Tensor) else tensor(np.full(shape, v, np.float32) if shape else float(v)) for v in values
+    ]
     return tuple(made) if all(s == shape for s in shapes) else broadcast_tensors(*made)
 
 
@@ -50,7 +52,8 @@ def known(x: Any) -> bool:
 class Distribution:
     """Base of distributions: `batch_shape` of independent ones, `event_shape` of one sample.
 
-    Parameters, and values whose density is asked for, are checked where they are known already; what a program has yet to compute is not waited for.
+    Parameters, and values whose density is asked for, are checked where they are known already; what a program has yet
+    to compute is not waited for.
     """
 
     has_rsample = False
@@ -67,7 +70,8 @@ class Distribution:
                 value: Any = self.__dict__.get(name)
                 if known(value) and not constraint.holds(value.detach().numpy()).all():
                     raise ArgumentError(
-                        f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution {self!r} to satisfy the constraint {constraint}, "
+                        f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of "
+                        f"distribution {self!r} to satisfy the constraint {constraint}, "
                         f"but found invalid values:\n{value}"
                     )
 
@@ -135,7 +139,8 @@ class Distribution:
             return
         if known(value) and not support.holds(value.detach().numpy()).all():
             raise ArgumentError(
-                f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support ({support}) of the distribution {self!r}, "
+                f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within "
+                f"the support ({support}) of the distribution {self!r}, "
                 f"but found invalid values:\n{value}"
             )
 
@@ -190,7 +195,9 @@ class Distribution:
 
     def __repr__(self) -> str:
         names = [n for n in self.arg_constraints if n in self.__dict__]
-        values = [f"{n}: {self.__dict__[n] if self.__dict__[n].numel() == 1 else self.__dict__[n].size()}" for n in names]
+        values = [
+            f"{n}: {self.__dict__[n] if self.__dict__[n].numel() == 1 else self.__dict__[n].size()}" for n in names
+        ]
         return f"{type(self).__name__}({', '.join(values)})"
 
 
@@ -201,7 +208,9 @@ class ExponentialFamily(Distribution):
 class Independent(Distribution):
     """Batch dimensions of a distribution taken as parts of one sample."""
 
-    def __init__(self, base_distribution: Distribution, reinterpreted_batch_ndims: int, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, base_distribution: Distribution, reinterpreted_batch_ndims: int, validate_args: bool | None = None
+    ) -> None:
         shape = (*base_distribution.batch_shape, *base_distribution.event_shape)
         split = len(base_distribution.batch_shape) - reinterpreted_batch_ndims
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, reinterpreted_batch_ndims

@@ -54,7 +54,9 @@ def _(p: Bernoulli, q: Bernoulli) -> Any:
     def softplus(x: Any) -> Any:
         return x.clamp(min=0) + (-x.abs()).exp().log1p()
 
-    return p.probs * (softplus(-q.logits) - softplus(-p.logits)) + (1 - p.probs) * (softplus(q.logits) - softplus(p.logits))
+    return p.probs * (softplus(-q.logits) - softplus(-p.logits)) + (1 - p.probs) * (
+        softplus(q.logits) - softplus(p.logits)
+    )
 
 
 @register_kl(Categorical, Categorical)
@@ -98,7 +100,9 @@ def _(p: Beta, q: Beta) -> Any:
     total_p, total_q = p.concentration1 + p.concentration0, q.concentration1 + q.concentration0
     first = lgamma(q.concentration1) + lgamma(q.concentration0) + lgamma(total_p)
     second = lgamma(p.concentration1) + lgamma(p.concentration0) + lgamma(total_q)
-    moved = (p.concentration1 - q.concentration1) * digamma(p.concentration1) + (p.concentration0 - q.concentration0) * digamma(p.concentration0)
+    moved = (p.concentration1 - q.concentration1) * digamma(p.concentration1) + (
+        p.concentration0 - q.concentration0
+    ) * digamma(p.concentration0)
     return first - second + moved + (total_q - total_p) * digamma(total_p)
 
 
@@ -106,7 +110,12 @@ def _(p: Beta, q: Beta) -> Any:
 def _(p: Dirichlet, q: Dirichlet) -> Any:
     a, b = p.concentration, q.concentration
     total = a.sum(-1)
-    return lgamma(total) - lgamma(b.sum(-1)) - (lgamma(a) - lgamma(b)).sum(-1) + ((a - b) * (digamma(a) - digamma(total).unsqueeze(-1))).sum(-1)
+    return (
+        lgamma(total)
+        - lgamma(b.sum(-1))
+        - (lgamma(a) - lgamma(b)).sum(-1)
+        + ((a - b) * (digamma(a) - digamma(total).unsqueeze(-1))).sum(-1)
+    )
 
 
 @register_kl(Poisson, Poisson)

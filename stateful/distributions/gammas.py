@@ -41,7 +41,9 @@ def _gamma_body(concentration: Any, seed: Any, count: Any, shape: tuple[int, ...
         valid = ops.greater(v, 0)
         log_v = ops.log(ops.select(valid, v, 1))
         limit = ops.add(ops.mul(ops.mul(x, x), 0.5), ops.mul(d, ops.add(ops.sub(1, v), log_v)))
-        taken = ops.bitwise_and(ops.bitwise_and(valid, ops.less(ops.log(ops.maximum(u, 1e-30)), limit)), ops.bitwise_not(done))
+        taken = ops.bitwise_and(
+            ops.bitwise_and(valid, ops.less(ops.log(ops.maximum(u, 1e-30)), limit)), ops.bitwise_not(done)
+        )
         return (ops.select(taken, ops.mul(d, v), found), ops.bitwise_or(done, taken)), None
 
     start = (d, ops.full(shape, False, "bool"))
@@ -168,7 +170,14 @@ class Beta(ExponentialFamily):
 
     def entropy(self) -> Any:
         a, b = self.concentration1, self.concentration0
-        return lgamma(a) + lgamma(b) - lgamma(a + b) - (a - 1) * digamma(a) - (b - 1) * digamma(b) + (a + b - 2) * digamma(a + b)
+        return (
+            lgamma(a)
+            + lgamma(b)
+            - lgamma(a + b)
+            - (a - 1) * digamma(a)
+            - (b - 1) * digamma(b)
+            + (a + b - 2) * digamma(a + b)
+        )
 
     @property
     def mean(self) -> Any:
@@ -188,7 +197,11 @@ class StudentT(Distribution):
     """A normal variable over the root of a chi-squared one."""
 
     support = constraints.real
-    arg_constraints: ClassVar[Any] = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {
+        "df": constraints.positive,
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
     has_rsample = True
 
     def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0, validate_args: bool | None = None) -> None:
@@ -202,7 +215,13 @@ class StudentT(Distribution):
 
     def log_prob(self, value: Any) -> Any:
         y = (value - self.loc) / self.scale
-        norm = self.scale.log() + 0.5 * self.df.log() + 0.5 * math.log(math.pi) + lgamma(0.5 * self.df) - lgamma(0.5 * (self.df + 1.0))
+        norm = (
+            self.scale.log()
+            + 0.5 * self.df.log()
+            + 0.5 * math.log(math.pi)
+            + lgamma(0.5 * self.df)
+            - lgamma(0.5 * (self.df + 1.0))
+        )
         return -0.5 * (self.df + 1.0) * (y**2 / self.df).log1p() - norm
 
     def entropy(self) -> Any:
@@ -281,7 +300,14 @@ class FisherSnedecor(Distribution):
     def log_prob(self, value: Any) -> Any:
         a, b = self.df1 * 0.5, self.df2 * 0.5
         ratio = self.df1 / self.df2
-        return lgamma(a + b) - lgamma(a) - lgamma(b) + a * ratio.log() + (a - 1) * value.log() - (a + b) * (ratio * value).log1p()
+        return (
+            lgamma(a + b)
+            - lgamma(a)
+            - lgamma(b)
+            + a * ratio.log()
+            + (a - 1) * value.log()
+            - (a + b) * (ratio * value).log1p()
+        )
 
     @property
     def mean(self) -> Any:

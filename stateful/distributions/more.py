@@ -207,16 +207,25 @@ class Kumaraswamy(Distribution):
 class NegativeBinomial(_OfProbability):
     """How often something succeeds before `total_count` failures."""
 
-    arg_constraints: ClassVar[Any] = {"total_count": constraints.greater_than_eq(0), "probs": constraints.half_open_interval(0.0, 1.0), "logits": constraints.real}
+    arg_constraints: ClassVar[Any] = {
+        "total_count": constraints.greater_than_eq(0),
+        "probs": constraints.half_open_interval(0.0, 1.0),
+        "logits": constraints.real,
+    }
     support = constraints.nonnegative_integer
 
-    def __init__(self, total_count: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, total_count: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         super().__init__(probs, logits, validate_args)
         self.total_count, _ = together(total_count, self.probs if probs is not None else self.logits)
         self._batch_shape = self.total_count.shape
 
     def sample(self, sample_shape: Any = ()) -> Any:
-        rate = standard_gamma(self.total_count.detach().to(self.logits.dtype), self._extended(sample_shape)) * self.logits.detach().exp()
+        rate = (
+            standard_gamma(self.total_count.detach().to(self.logits.dtype), self._extended(sample_shape))
+            * self.logits.detach().exp()
+        )
         return poisson(rate)
 
     def log_prob(self, value: Any) -> Any:
@@ -238,12 +247,16 @@ class NegativeBinomial(_OfProbability):
 
 
 class RelaxedBernoulli(_OfProbability):
-    """Numbers in (0, 1) that go to a Bernoulli variable's as the temperature goes to 0 (Maddison, Mnih and Teh, 2017)."""
+    """Numbers in (0, 1) that go to a Bernoulli variable's as the temperature goes to 0 (Maddison, Mnih
+    and Teh, 2017).
+    """
 
     has_rsample = True
     support = constraints.unit_interval
 
-    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         self.temperature = temperature
         super().__init__(probs, logits, validate_args)
 
@@ -264,7 +277,9 @@ class RelaxedOneHotCategorical(OfCategories):
     has_rsample = True
     support = constraints.simplex
 
-    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         self.temperature = temperature
         super().__init__(probs, logits, validate_args)
 
@@ -276,7 +291,12 @@ class RelaxedOneHotCategorical(OfCategories):
         t = self.temperature if not isinstance(self.temperature, (int, float)) else full((), float(self.temperature))
         k = self.event_shape[0]
         score = self.logits - value.log() * t
-        return (score - score.logsumexp(-1, keepdim=True)).sum(-1) + math.lgamma(k) + (k - 1) * t.log() - value.log().sum(-1)
+        return (
+            (score - score.logsumexp(-1, keepdim=True)).sum(-1)
+            + math.lgamma(k)
+            + (k - 1) * t.log()
+            - value.log().sum(-1)
+        )
 
 
 class OneHotCategoricalStraightThrough(OneHotCategorical):
@@ -319,11 +339,15 @@ class MixtureSameFamily(Distribution):
     (0.0, 2.0)
     """
 
-    def __init__(self, mixture_distribution: Categorical, component_distribution: Distribution, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, mixture_distribution: Categorical, component_distribution: Distribution, validate_args: bool | None = None
+    ) -> None:
         if not isinstance(mixture_distribution, Categorical):
             raise ArgumentError(" The Mixture distribution needs to be an  instance of torch.distributions.Categorical")
         if mixture_distribution._num_events != component_distribution.batch_shape[-1]:
-            raise ArgumentError("`mixture_distribution component` does not equal `component_distribution.batch_shape[-1]`")
+            raise ArgumentError(
+                "`mixture_distribution component` does not equal `component_distribution.batch_shape[-1]`"
+            )
         self._mixture, self._components = mixture_distribution, component_distribution
         super().__init__(component_distribution.batch_shape[:-1], component_distribution.event_shape, validate_args)
 
@@ -365,7 +389,9 @@ class MixtureSameFamily(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Any:
         dim = len(tuple(sample_shape)) + len(self.batch_shape)
-        chosen = self._mixture.sample(sample_shape).reshape(*tuple(sample_shape), *self.batch_shape, 1, *[1] * len(self.event_shape))
+        chosen = self._mixture.sample(sample_shape).reshape(
+            *tuple(sample_shape), *self.batch_shape, 1, *[1] * len(self.event_shape)
+        )
         drawn = self._components.sample(sample_shape)
         return drawn.gather(dim, chosen.expand(*chosen.shape[: dim + 1], *self.event_shape)).squeeze(dim)
 
@@ -380,4 +406,8 @@ class LowRankMultivariateNormal(MultivariateNormal):
     def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended(sample_shape)
         few = randn(*shape[:-1], self.cov_factor.shape[-1], dtype=self.loc.dtype)
-        return self.loc + (self.cov_factor @ few.unsqueeze(-1)).squeeze(-1) + self.cov_diag.sqrt() * randn(*shape, dtype=self.loc.dtype)
+        return (
+            self.loc
+            + (self.cov_factor @ few.unsqueeze(-1)).squeeze(-1)
+            + self.cov_diag.sqrt() * randn(*shape, dtype=self.loc.dtype)
+        )

@@ -15,14 +15,16 @@ from fdl.stateful.nn.functional.activations import logsigmoid, softplus
 from fdl.stateful.nn.functional.padding import pad
 
 __all__ = [
-    "AbsTransform", "AffineTransform", "ComposeTransform", "ExpTransform", "PowerTransform", "SigmoidTransform", "SoftmaxTransform", "SoftplusTransform", "StickBreakingTransform",
+    "AbsTransform", "AffineTransform", "ComposeTransform", "ExpTransform", "PowerTransform", "SigmoidTransform",
+    "SoftmaxTransform", "SoftplusTransform", "StickBreakingTransform",
     "TanhTransform",
     "Transform", "TransformedDistribution", "identity_transform",
 ]  # fmt: skip
 
 
 class Transform:
-    """An invertible map: `t(x)`, `t.inv(y)` and `log_abs_det_jacobian(x, y)`; the last `event_dim` dimensions are mapped together.
+    """An invertible map: `t(x)`, `t.inv(y)` and `log_abs_det_jacobian(x, y)`; the last `event_dim` dimensions are
+    mapped together.
 
     >>> import fdl.stateful as torch
     >>> t = torch.distributions.transforms.AffineTransform(loc=1.0, scale=2.0)

@@ -1,5 +1,29 @@
 """PyTorch's functions on tensors, one file a family.  Importing this package makes methods of them."""
 
-from fdl.stateful.functions import creation, elementwise, indexing, memory, products, rearranging, reductions, shapes, sorting, special, statistics
+from fdl.stateful.functions import (
+    creation,
+    elementwise,
+    indexing,
+    memory,
+    products,
+    rearranging,
+    reductions,
+    shapes,
+    sorting,
+    special,
+    statistics,
+)
 
-__all__ = ["creation", "elementwise", "indexing", "memory", "products", "rearranging", "reductions", "shapes", "sorting", "special", "statistics"]
+__all__ = [
+    "creation",
+    "elementwise",
+    "indexing",
+    "memory",
+    "products",
+    "rearranging",
+    "reductions",
+    "shapes",
+    "sorting",
+    "special",
+    "statistics",
+]

@@ -21,7 +21,8 @@ from fdl.stateful._tensor import Tensor, apply, converted, method, wrap
 from fdl.stateful.functions.shapes import stack
 
 __all__ = [
-    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like", "get_default_dtype",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
+    "get_default_dtype",
     "linspace", "meshgrid", "ones", "ones_like", "set_default_dtype", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
@@ -37,7 +38,10 @@ def get_default_dtype() -> dtype_type:
 def set_default_dtype(d: Any) -> None:
     """Change the dtype of tensors made from Python floats."""
     if not dtypes.is_float(to_numpy(d)):
-        raise OperandError("only floating-point types are supported as the default type", hint="torch.float32, float64, float16 or bfloat16")
+        raise OperandError(
+            "only floating-point types are supported as the default type",
+            hint="torch.float32, float64, float16 or bfloat16",
+        )
     _DEFAULT[0] = to_numpy(d)
 
 
@@ -47,15 +51,25 @@ def _finished(t: T, dtype: Any, device: Any, requires_grad: bool) -> T:
 
 
 def _holds_tensors(data: Any) -> bool:
-    return isinstance(data, (list, tuple)) and any(isinstance(x, (Tensor, ComplexTensor)) or _holds_tensors(x) for x in data)
+    return isinstance(data, (list, tuple)) and any(
+        isinstance(x, (Tensor, ComplexTensor)) or _holds_tensors(x) for x in data
+    )
 
 
 def _nested(data: Any) -> Any:
-    return stack([_nested(x) for x in data]) if isinstance(data, (list, tuple)) else data if isinstance(data, (Tensor, ComplexTensor)) else tensor(data)
+    return (
+        stack([_nested(x) for x in data])
+        if isinstance(data, (list, tuple))
+        else data
+        if isinstance(data, (Tensor, ComplexTensor))
+        else tensor(data)
+    )
 
 
 def _holds_doubles(data: Any) -> bool:
-    """Whether nested lists hold numbers or ndarrays of NumPy's float64, which keep their dtype where Python's floats take the default one."""
+    """Whether nested lists hold numbers or ndarrays of NumPy's float64, which keep their dtype where Python's floats
+    take the default one.
+    """
     if isinstance(data, np.ndarray):
         return bool(data.dtype == np.float64)
     if not isinstance(data, (list, tuple)):
@@ -66,7 +80,8 @@ def _holds_doubles(data: Any) -> bool:
 
 @factory
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor that copies numbers, nested lists or an ndarray.  Floats are float32, ints int64, an ndarray keeps its dtype.
+    """A tensor that copies numbers, nested lists or an ndarray. Floats are float32, ints int64, an ndarray keeps its
+    dtype.
 
     >>> import fdl.stateful as torch
     >>> torch.tensor([1.5, 2.0]), torch.tensor([1, 2]).dtype
@@ -90,22 +105,46 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         if values.dtype == np.float64 and dtype is None and not _holds_doubles(data):
             values = values.astype(_DEFAULT[0])
     if values.dtype.kind == "c" or (dtype is not None and is_complex_dtype(dtype)):
-        exact = dtype if dtype is not None else values.dtype if isinstance(data, (np.ndarray, np.generic)) else np.result_type(_DEFAULT[0], np.complex64)
+        exact = (
+            dtype
+            if dtype is not None
+            else values.dtype
+            if isinstance(data, (np.ndarray, np.generic))
+            else np.result_type(_DEFAULT[0], np.complex64)
+        )
         return _finished(of_numpy(values, exact), None, device, requires_grad)  # type: ignore[return-value]
     if values.dtype == object:
-        raise TensorError(f"Could not infer dtype of {next(type(x).__name__ for x in values.flat if not isinstance(x, (int, float)))}", hint="numbers, or nested lists of them")
+        raise TensorError(
+            (
+                "Could not infer dtype of "
+                f"{next(type(x).__name__ for x in values.flat if not isinstance(x, (int, float)))}"
+            ),
+            hint="numbers, or nested lists of them",
+        )
     if values.dtype.kind in "US":
         if isinstance(data, str):
             raise OperandError("new(): invalid data type 'str'")
-        raise ArgumentError(f"too many dimensions '{type(values.flat[0].item()).__name__}'", why="text is no number", hint="[vocabulary[word] for word in words]")
+        raise ArgumentError(
+            f"too many dimensions '{type(values.flat[0].item()).__name__}'",
+            why="text is no number",
+            hint="[vocabulary[word] for word in words]",
+        )
     if dtype is not None:  # NumPy converts exactly, before anything is rounded
-        values = values.astype(to_numpy(dtype)) if not (values.dtype.kind == "f" and dtypes.is_integer(to_numpy(dtype))) else np.trunc(values).astype(to_numpy(dtype))
+        values = (
+            values.astype(to_numpy(dtype))
+            if not (values.dtype.kind == "f" and dtypes.is_integer(to_numpy(dtype)))
+            else np.trunc(values).astype(to_numpy(dtype))
+        )
     return _finished(wrap(array_of(values)), None, device, requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor as it is, anything else as `tensor`."""
-    return converted(data, dtype, device) if isinstance(data, (Tensor, ComplexTensor)) else tensor(data, dtype=dtype, device=device)
+    return (
+        converted(data, dtype, device)
+        if isinstance(data, (Tensor, ComplexTensor))
+        else tensor(data, dtype=dtype, device=device)
+    )
 
 
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -114,7 +153,9 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor with the values of an ndarray.  It copies: a write to the ndarray later does not show, unlike in PyTorch."""
+    """A tensor with the values of an ndarray. It copies: a write to the ndarray later does not show,
+    unlike in PyTorch.
+    """
     if NATIVE.copied is not None:
         found: Tensor | None = NATIVE.copied(ndarray, _COPIED)
         if found is not None:
@@ -149,12 +190,31 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
         part, value = part_dtype(dtype if dtype is not None else complex), complex(fill_value)
         parts = [full(size, x, dtype=part) for x in (value.real, value.imag)]
         return _finished(ComplexTensor(*parts), None, device, requires_grad)  # type: ignore[return-value]
-    inferred = bool if isinstance(fill_value, bool) else int if isinstance(fill_value, int) else fill_value.dtype if isinstance(fill_value, Tensor) else _DEFAULT[0]
-    return _finished(apply(_full, (fill_value,), (shape_of((size,)), to_numpy(dtype if dtype is not None else inferred))), None, device, requires_grad)  # type: ignore[no-any-return]
+    inferred = (
+        bool
+        if isinstance(fill_value, bool)
+        else int
+        if isinstance(fill_value, int)
+        else fill_value.dtype
+        if isinstance(fill_value, Tensor)
+        else _DEFAULT[0]
+    )
+    return _finished(
+        apply(_full, (fill_value,), (shape_of((size,)), to_numpy(dtype if dtype is not None else inferred))),
+        None,
+        device,
+        requires_grad,
+    )  # type: ignore[no-any-return]
 
 
 def _filled(size: tuple[Any, ...], value: int, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    return full(shape_of(size), value, dtype=dtype if dtype is not None else _DEFAULT[0], device=device, requires_grad=requires_grad)
+    return full(
+        shape_of(size),
+        value,
+        dtype=dtype if dtype is not None else _DEFAULT[0],
+        device=device,
+        requires_grad=requires_grad,
+    )
 
 
 @factory
@@ -176,7 +236,9 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
 
 @factory
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of one value with this shape and dtype."""
     return full(tuple(input.shape), fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
@@ -233,7 +295,15 @@ def _steps(start: Any, step: Any, n: int, t: Any) -> Any:
 
 
 @factory
-def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any = 0,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Numbers from `start` below `end` in steps: int64 of ints, else float32."""
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
@@ -241,7 +311,9 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
         if isinstance(v, str):
             raise OperandError(f"arange(): argument '{name}' must be Number, not str", hint="int(n) of text")
     if step == 0 or (end - start) * step < 0:
-        raise TensorError("step must be nonzero" if step == 0 else "upper bound and lower bound inconsistent with step sign")
+        raise TensorError(
+            "step must be nonzero" if step == 0 else "upper bound and lower bound inconsistent with step sign"
+        )
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     kind = to_numpy(dtype) if dtype is not None else dtypes.int64 if whole else _DEFAULT[0]
     if kind == dtypes.int64:  # in which PyTorch counts, while it counts all others in floats
@@ -253,7 +325,9 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
 
 
 @factory
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """`steps` numbers from `start` to `end` at equal distances, both ends included."""
     if steps < 0:
         raise TensorError("number of steps must be non-negative", why=f"it is {steps}")
@@ -271,7 +345,12 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
             raise OperandError(f"eye(): argument '{name}' must be int, not {type(size).__name__}")
         if size < 0:
             raise TensorError(f"{name} must be greater or equal to 0, got {size}")
-    return _finished(wrap(array_of(np.eye(n, m, dtype=to_numpy(dtype) if dtype is not None else _DEFAULT[0]))), None, device, requires_grad)
+    return _finished(
+        wrap(array_of(np.eye(n, m, dtype=to_numpy(dtype) if dtype is not None else _DEFAULT[0]))),
+        None,
+        device,
+        requires_grad,
+    )
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
@@ -281,4 +360,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         found = list(meshgrid(given[1], given[0], *given[2:]))
         return (found[1], found[0], *found[2:])
     shape = [x.numel() for x in given]
-    return tuple([x.reshape(*[n if j == i else 1 for j, n in enumerate(shape)]).expand(*shape) for i, x in enumerate(given)])
+    return tuple(
+        [x.reshape(*[n if j == i else 1 for j, n in enumerate(shape)]).expand(*shape) for i, x in enumerate(given)]
+    )

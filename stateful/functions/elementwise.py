@@ -1,6 +1,7 @@
 """Functions that work on each element: arithmetic, comparisons, logic, and the elementary functions.
 
-Each is a `Function` whose body computes PyTorch's result type and casts; so types cost nothing once a signature is known.
+Each is a `Function` whose body computes PyTorch's result type and casts; so types cost nothing once a signature is
+known.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, check_cast, m
 from fdl.stateful._views import repeats_itself
 
 __all__ = [
-    "abs", "acos", "add", "addcdiv", "addcmul", "allclose", "asin", "atan", "atan2", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil",
-    "clamp", "cos", "cosh", "div", "eq", "equal", "erf", "exp", "expm1", "floor", "floor_divide", "fmod", "ge", "gt", "isclose", "isfinite", "isinf",
-    "isnan", "le", "lerp", "log", "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill", "maximum",
-    "minimum", "mul", "ne", "neg", "pow", "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "sub",
+    "abs", "acos", "add", "addcdiv", "addcmul", "allclose", "asin", "atan", "atan2", "bitwise_and", "bitwise_not",
+    "bitwise_or", "bitwise_xor", "ceil",
+    "clamp", "cos", "cosh", "div", "eq", "equal", "erf", "exp", "expm1", "floor", "floor_divide", "fmod", "ge", "gt",
+    "isclose", "isfinite", "isinf",
+    "isnan", "le", "lerp", "log", "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "lt", "masked_fill", "maximum",
+    "minimum", "mul", "ne", "neg", "pow", "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin",
+    "sinh", "sqrt", "square", "sub",
     "tan", "tanh", "trunc", "where",
 ]  # fmt: skip
 
@@ -35,7 +40,9 @@ def _floating(x: Any) -> Any:
 
 
 def in_full(body: Callable[..., Any]) -> Callable[..., Any]:
-    """A body that computes in float32 where its first operand has half precision; its first result has that operand's dtype, as in PyTorch, whatever the others have."""
+    """A body that computes in float32 where its first operand has half precision; its first result has that operand's
+    dtype, as in PyTorch, whatever the others have.
+    """
 
     def computed(x: Any, *args: Any) -> Any:
         dtype = aval_of(x).dtype
@@ -102,7 +109,11 @@ def _step(f: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x: flat(x) if dtypes.is_float(aval_of(x).dtype) else x
 
 
-sign = _unary("sign", lambda x: _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else x if _is_bool(x) else ops.sign(x), "-1, 0 or 1.")
+sign = _unary(
+    "sign",
+    lambda x: _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else x if _is_bool(x) else ops.sign(x),
+    "-1, 0 or 1.",
+)
 square = _unary("square", lambda x: ops.integer_pow(_counted(x), 2), "Each element times itself.")
 floor = _unary("floor", _step(ops.floor), "The largest integer not above.")
 ceil = _unary("ceil", _step(ops.ceil), "The smallest integer not below.")
@@ -112,7 +123,9 @@ logical_not = _unary("logical_not", jnp.logical_not, "Whether each element is ze
 bitwise_not = _unary("bitwise_not", ops.bitwise_not, "All bits turned round; of bools, not.")
 isnan = _unary("isnan", jnp.isnan, "Whether each element is NaN.")
 isinf = _unary("isinf", jnp.isinf, "Whether each element is infinite.")
-isfinite = _unary("isfinite", lambda x: ops.is_finite(_floating(x)), "Whether each element is neither infinite nor NaN.")
+isfinite = _unary(
+    "isfinite", lambda x: ops.is_finite(_floating(x)), "Whether each element is neither infinite nor NaN."
+)
 
 
 def _relu_body(x: Any) -> Any:
@@ -147,7 +160,9 @@ def _pair(name: str, op: Callable[[Any, Any], Any], to_float: bool = False, of_b
 
     def body(a: Any, b: Any) -> Any:
         if of_bools and (_is_bool(a) or _is_bool(b)):
-            raise TensorError(of_bools, hint="~ or logical_not() to turn a mask round, ^ or logical_xor() for what differs")
+            raise TensorError(
+                of_bools, hint="~ or logical_not() to turn a mask round, ^ or logical_xor() for what differs"
+            )
         dtype = result_dtype(a, b)
         dtype = dtypes.default_float(dtype) if to_float else dtype
         return op(ops.cast(a, dtype), ops.cast(b, dtype))
@@ -164,7 +179,9 @@ def _applied(function: Function) -> Callable[[Any, Any], Any]:
     return public
 
 
-def _binary(name: str, op: Callable[[Any, Any], Any], doc: str, to_float: bool = False, methods: tuple[str, ...] = ()) -> Callable[[Any, Any], Any]:
+def _binary(
+    name: str, op: Callable[[Any, Any], Any], doc: str, to_float: bool = False, methods: tuple[str, ...] = ()
+) -> Callable[[Any, Any], Any]:
     function = _pair(name, op, to_float)
     public = _applied(function)
     public.__name__, public.__doc__ = name, doc
@@ -184,7 +201,9 @@ class DivisionError(TensorError, ZeroDivisionError):
     """
 
 
-_BY_ZERO = Failure(DivisionError, "ZeroDivisionError", "ZeroDivisionError", "divide floats, or torch.where(divisor == 0, 1, divisor)")
+_BY_ZERO = Failure(
+    DivisionError, "ZeroDivisionError", "ZeroDivisionError", "divide floats, or torch.where(divisor == 0, 1, divisor)"
+)
 _is_zero = Function(lambda x: ops.equal(x, 0), "check_divisor")
 
 
@@ -197,7 +216,13 @@ def _refuse_zero(input: Any, other: Any) -> None:
     if type(other) is int or type(other) is bool:
         if other == 0 and _whole(input) and (type(input) is not Tensor or input.numel()):
             raise _BY_ZERO.raised()
-    elif type(other) is Tensor and _whole(other) and _whole(input) and not other._lies_within(1, _LARGEST) and (type(input) is not Tensor or input.numel()):
+    elif (
+        type(other) is Tensor
+        and _whole(other)
+        and _whole(input)
+        and not other._lies_within(1, _LARGEST)
+        and (type(input) is not Tensor or input.numel())
+    ):
         require(_is_zero, (other,), _BY_ZERO)
 
 
@@ -217,17 +242,26 @@ def _dividing(name: str, op: Callable[[Any, Any], Any], doc: str) -> Callable[[A
 
 
 _PLUS = _pair("add", lambda a, b: ops.add(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_or(a, b))
-_MINUS = _pair("sub", lambda a, b: ops.sub(a, b), of_bools="Subtraction, the `-` operator, with a bool tensor is not supported")
+_MINUS = _pair(
+    "sub", lambda a, b: ops.sub(a, b), of_bools="Subtraction, the `-` operator, with a bool tensor is not supported"
+)
 _QUOTIENT = _pair("div", ops.div, to_float=True)
 _plus, _minus, _true_div = map(_applied, (_PLUS, _MINUS, _QUOTIENT))
-mul = _binary("mul", lambda a, b: ops.mul(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_and(a, b), "The product.", methods=("multiply",))
+mul = _binary(
+    "mul",
+    lambda a, b: ops.mul(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_and(a, b),
+    "The product.",
+    methods=("multiply",),
+)
 atan2 = _binary("atan2", ops.atan2, "The angle of the point (other, input).", to_float=True)
 maximum = _binary("maximum", ops.maximum, "The larger one; NaN where one is NaN.")
 minimum = _binary("minimum", ops.minimum, "The smaller one; NaN where one is NaN.")
 fmod = _dividing("fmod", jnp.fmod, "The remainder with the sign of `input`.")
 remainder = _dividing("remainder", jnp.remainder, "The remainder with the sign of `other`.")
 floor_divide = _dividing("floor_divide", lambda a, b: _floored(a, b), "The quotient rounded down.")
-_trunc_divide = _dividing("_trunc_divide", lambda a, b: _step(ops.trunc)(ops.div(a, b)), "The quotient rounded to zero.")
+_trunc_divide = _dividing(
+    "_trunc_divide", lambda a, b: _step(ops.trunc)(ops.div(a, b)), "The quotient rounded to zero."
+)
 eq = _binary("eq", ops.equal, "Whether elements are equal.")
 ne = _binary("ne", ops.not_equal, "Whether elements differ.")
 lt = _binary("lt", ops.less, "Whether `input` is less.")
@@ -247,7 +281,11 @@ def _times_body(a: Any, b: Any, alpha: Any) -> Any:
     dtype = result_dtype(a, b)
     if dtypes.is_integer(dtype) and not dtypes.is_integer(aval_of(alpha).dtype) and not _is_bool(alpha):
         raise TensorError("For integral input tensors, argument alpha must not be a floating point number.")
-    return ops.mul(ops.cast(b, dtype), ops.cast(alpha, dtype)) if dtype != dtypes.bool_ else ops.bitwise_and(b, ops.cast(alpha, dtype))
+    return (
+        ops.mul(ops.cast(b, dtype), ops.cast(alpha, dtype))
+        if dtype != dtypes.bool_
+        else ops.bitwise_and(b, ops.cast(alpha, dtype))
+    )
 
 
 _times = Function(_times_body, "add_scaled")
@@ -277,7 +315,9 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode is None:
         return _true_div(input, other)
     if rounding_mode not in ("floor", "trunc"):
-        raise TensorError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+        raise TensorError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+        )
     return (floor_divide if rounding_mode == "floor" else _trunc_divide)(input, other)
 
 
@@ -291,7 +331,11 @@ _pow = Function(_pow_body, "pow")
 
 def _integer_pow_body(x: Any, n: int) -> Any:
     x = _floating(x) if n < 0 else _counted(x)
-    return ops.integer_pow(x, n) if n or not dtypes.is_float(aval_of(x).dtype) else _step(lambda v: ops.integer_pow(v, 0))(x)
+    return (
+        ops.integer_pow(x, n)
+        if n or not dtypes.is_float(aval_of(x).dtype)
+        else _step(lambda v: ops.integer_pow(v, 0))(x)
+    )
 
 
 _integer_pow = Function(_integer_pow_body, "pow")
@@ -314,7 +358,10 @@ def pow(input: Any, exponent: Any) -> Any:
 
 def _where_body(condition: Any, a: Any, b: Any) -> Any:
     if aval_of(condition).dtype not in (dtypes.bool_, dtypes.uint8):
-        raise TensorError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {of(aval_of(condition).dtype).legacy_name}")
+        raise TensorError(
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{of(aval_of(condition).dtype).legacy_name}"
+        )
     dtype = result_dtype(a, b)
     return jnp.where(condition, ops.cast(a, dtype), ops.cast(b, dtype))
 
@@ -336,7 +383,9 @@ def _where_method(self: Tensor, condition: Tensor, other: Any) -> Any:
 
 def _masked_fill_body(x: Any, mask: Any, value: Any) -> Any:
     if not _is_bool(mask):
-        raise TensorError(f"masked_fill_ only supports boolean masks, but got mask with dtype {of(aval_of(mask).dtype).legacy_name}")
+        raise TensorError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {of(aval_of(mask).dtype).legacy_name}"
+        )
     return jnp.where(mask, ops.cast(value, aval_of(x).dtype), x)
 
 
@@ -383,7 +432,11 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
     """Each element moved into [min, max]; the derivative is 1 on the limits."""
     if min is None and max is None:
         raise TensorError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    return apply(_clamp, (input, *(as_tensor_operand(b) for b in (min, max) if b is not None)), ((min is not None, max is not None),))
+    return apply(
+        _clamp,
+        (input, *(as_tensor_operand(b) for b in (min, max) if b is not None)),
+        ((min is not None, max is not None),),
+    )
 
 
 def _lerp_body(a: Any, b: Any, w: Any) -> Any:
@@ -405,7 +458,8 @@ def _of_three(op: Callable[[Any, Any], Any]) -> Callable[..., Any]:
         dtype = result_dtype(x, a, b)
         if op is ops.div and not dtypes.is_float(dtype):
             raise TensorError(
-                "Integer division with addcdiv is no longer supported, and in a future release addcdiv will perform a true division of tensor1 and tensor2; "
+                "Integer division with addcdiv is no longer supported, and in a future release addcdiv will "
+                "perform a true division of tensor1 and tensor2; "
                 "divide floats: (input + value * tensor1 / tensor2)"
             )
         x, a, b, value = (ops.cast(v, dtype) for v in (x, a, b, value))
@@ -467,7 +521,8 @@ def _reflected(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 _SIGNS = {
-    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "and": "&", "or": "|", "xor": "^", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "and": "&",
+    "or": "|", "xor": "^", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
 }  # fmt: skip
 _FOREIGN = (list, tuple, dict, set, str, bytes, type(None), type)
 
@@ -480,14 +535,17 @@ def _operator(f: Callable[[Any, Any], Any], sign: str | None) -> Callable[[Any, 
             if isinstance(other, Tensor):
                 raise
             if sign and type(other) in _FOREIGN:  # no reflected operation takes them either
-                raise OperandError(f"unsupported operand type(s) for {sign}: 'Tensor' and '{type(other).__name__}'") from None
+                raise OperandError(
+                    f"unsupported operand type(s) for {sign}: 'Tensor' and '{type(other).__name__}'"
+                ) from None
             return NotImplemented
 
     return operator
 
 
 for _name, _f in {
-    "add": _plus, "sub": _minus, "mul": mul, "truediv": _true_div, "floordiv": floor_divide, "mod": remainder, "pow": pow, "and": bitwise_and,
+    "add": _plus, "sub": _minus, "mul": mul, "truediv": _true_div, "floordiv": floor_divide, "mod": remainder,
+    "pow": pow, "and": bitwise_and,
     "or": bitwise_or, "xor": bitwise_xor,
 }.items():  # fmt: skip
     method(f"__{_name}__")(_operator(_f, _SIGNS[_name]))

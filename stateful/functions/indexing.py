@@ -1,7 +1,8 @@
 """Indexing: `x[...]` read and written, and the functions that gather and scatter.
 
-An index of integers, slices, None and `...` is a view whose starts are numbers of the program, not part of it, so that a loop over batches repeats one
-program.  With tensors, lists or masks in it, reading copies.  Bounds are checked at the line where indices are known, else with the program.
+An index of integers, slices, None and `...` is a view whose starts are numbers of the program, not part of it, so that
+a loop over batches repeats one program. With tensors, lists or masks in it, reading copies. Bounds are checked at the
+line where indices are known, else with the program.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from fdl.stateful._views import Step, lies_as, refuse_shared, repeats_itself
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
-    "chunk", "diag", "gather", "index_add", "index_select", "masked_select", "narrow", "nonzero", "one_hot", "scatter", "scatter_add", "select", "split",
+    "chunk", "diag", "gather", "index_add", "index_select", "masked_select", "narrow", "nonzero", "one_hot", "scatter",
+    "scatter_add", "select", "split",
     "unbind",
 ]  # fmt: skip
 
@@ -41,7 +43,7 @@ class MaskError(FdlError, IndexError):
     >>> torch.arange(3)[torch.tensor([True, False])]  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful.functions.indexing.MaskError: The shape of the mask [2] at index 0 does not match the shape of the indexed tensor [3] at index 0...
+    fdl.stateful.functions.indexing.MaskError: The shape of the mask [2] at index 0 does not match...
     >>> torch.arange(3)[torch.tensor([True, False, True])].tolist()  # right
     [0, 2]
     """
@@ -181,7 +183,12 @@ def _items(x: Tensor, index: Any) -> list[Any]:
     for item in items:
         if isinstance(item, (list, range, np.ndarray)):
             item = wrap(from_numpy(np.asarray(item) if len(item) else np.zeros(0, np.int64)))
-        if isinstance(item, Tensor) and not item.ndim and item.dtype.np != dtypes.bool_ and not item.dtype.is_floating_point:
+        if (
+            isinstance(item, Tensor)
+            and not item.ndim
+            and item.dtype.np != dtypes.bool_
+            and not item.dtype.is_floating_point
+        ):
             array = item._value()
             item = item if isinstance(array, Tracer) or isinstance(array._data, Deferred) else int(item)
         if isinstance(item, (bool, np.bool_)):
@@ -190,7 +197,10 @@ def _items(x: Tensor, index: Any) -> list[Any]:
             item = int(item)
         if not (item is None or item is Ellipsis or isinstance(item, (int, slice, Tensor))):
             kind = PlaceError if isinstance(item, float) else OperandError
-            raise kind(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})")
+            raise kind(
+                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+                f"indices (got {type(item).__name__})"
+            )
         plain.append(item)
     used = builtins.sum([item.ndim if _is_mask(item) else item is not None and item is not Ellipsis for item in plain])
     if used > x.ndim:
@@ -201,7 +211,10 @@ def _items(x: Tensor, index: Any) -> list[Any]:
 
 
 def _is_mask(item: Any) -> bool:
-    return isinstance(item, Tensor) and item.dtype.np in (dtypes.bool_, dtypes.uint8)  # bytes are masks too, as they were before there were bools
+    return isinstance(item, Tensor) and item.dtype.np in (
+        dtypes.bool_,
+        dtypes.uint8,
+    )  # bytes are masks too, as they were before there were bools
 
 
 def _denied(items: Sequence[Any]) -> bool:
@@ -216,7 +229,12 @@ def _without_masks(items: Sequence[Any]) -> list[Any]:
         if _is_mask(item):
             array = item._value()
             if isinstance(array, Tracer) and array.concrete() is None:
-                array.refuse("x[mask]", TracedMaskError, "the size of the result would depend on the mask's values", "torch.where(mask, x, 0), or x * mask")
+                array.refuse(
+                    "x[mask]",
+                    TracedMaskError,
+                    "the size of the result would depend on the mask's values",
+                    "torch.where(mask, x, 0), or x * mask",
+                )
             out += map(owned, np.nonzero(item._value()._numpy())) if item.ndim else [None]
         else:
             out.append(item)
@@ -231,7 +249,10 @@ def _check_masks(x: Tensor, items: Sequence[Any]) -> None:
             for k, size in enumerate(item.shape):
                 if axis + k >= x.ndim or size != x.shape[axis + k]:
                     raise MaskError(
-                        f"The shape of the mask {list(item.shape)} at index {k} does not match the shape of the indexed tensor {list(x.shape)} at index {axis + k}",
+                        (
+                            f"The shape of the mask {list(item.shape)} at index {k} does not match the shape of the "
+                            f"indexed tensor {list(x.shape)} at index {axis + k}"
+                        ),
                         hint="a mask of the tensor's own sizes: mask = x > 0",
                     )
             axis += item.ndim
@@ -274,7 +295,9 @@ def _rebuilt(static: _Static, tensors: Sequence[Any]) -> tuple[Any, ...]:
     given = iter(tensors)
 
     def item_of(kind: str, *rest: Any) -> Any:
-        return None if kind == "new" else next(given) if kind == "tensor" else rest[0] if kind == "int" else slice(*rest)
+        return (
+            None if kind == "new" else next(given) if kind == "tensor" else rest[0] if kind == "int" else slice(*rest)
+        )
 
     return tuple([item_of(*item) for item in static])
 
@@ -283,15 +306,26 @@ _take = Function(lambda x, *args: jnp.asarray(x)[_rebuilt(args[-1], args[:-1])],
 
 
 def same_dtype(x: Any, source: Any, message: str) -> None:
-    """TensorError, with names of both types for `{0}` and `{1}`, where a tensor is put into one of another type; numbers fit all."""
+    """TensorError, with names of both types for `{0}` and `{1}`, where a tensor is put into one of another type;
+    numbers fit all.
+    """
     a, b = aval_of(x), aval_of(source)
     if a.dtype != b.dtype and not b.weak_type:
-        raise TensorError(message.format(of(a.dtype).legacy_name, of(b.dtype).legacy_name), hint="source.to(input.dtype)")
+        raise TensorError(
+            message.format(of(a.dtype).legacy_name, of(b.dtype).legacy_name), hint="source.to(input.dtype)"
+        )
 
 
 def _put_body(add: bool) -> Any:
     def body(x: Any, value: Any, *args: Any) -> Any:
-        same_dtype(x, value, "Index put requires the source and destination dtypes match, got {0} for the destination and {1} for the source.")
+        same_dtype(
+            x,
+            value,
+            (
+                "Index put requires the source and destination dtypes match, got {0} for the destination and {1} for "
+                "the source."
+            ),
+        )
         place = x.at[_rebuilt(args[-1], args[:-1])]
         return (place.add if add else place.set)(ops.cast(value, aval_of(x).dtype))
 
@@ -308,9 +342,18 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
         return basic_view(self, items)
     _check_masks(self, items)
     if _denied(items):
-        place = builtins.sum([not isinstance(item, int) for item in items[: next(i for i, item in enumerate(items) if _is_mask(item) and not item.ndim)]])
-        return _getitem(self, tuple([None if _is_mask(item) and not item.ndim else item for item in items])).narrow(place, 0, 0)  # type: ignore[no-any-return]
-    if len(items) == 1 and items[0].ndim > 1 and _is_mask(items[0]) and items[0].shape == self.shape:  # one index an element
+        place = builtins.sum(
+            [
+                not isinstance(item, int)
+                for item in items[: next(i for i, item in enumerate(items) if _is_mask(item) and not item.ndim)]
+            ]
+        )
+        return _getitem(self, tuple([None if _is_mask(item) and not item.ndim else item for item in items])).narrow(
+            place, 0, 0
+        )  # type: ignore[no-any-return]
+    if (
+        len(items) == 1 and items[0].ndim > 1 and _is_mask(items[0]) and items[0].shape == self.shape
+    ):  # one index an element
         return _getitem(self.reshape(-1), owned(np.flatnonzero(items[0]._value()._numpy())))  # type: ignore[no-any-return]
     tensors, static = _advanced(self, _without_masks(items))
     return apply(_take, (self, *tensors), (static,)) if tensors else basic_view(self, _without_masks(items))
@@ -328,7 +371,12 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         place._overwrite(value if isinstance(value, Tensor) else _filled(place, value), repeats=lies_as(place, value))
         return
     _check_masks(self, items)
-    if len(items) == 1 and _is_mask(items[0]) and items[0].shape == self.shape and (not isinstance(value, Tensor) or not value.ndim):
+    if (
+        len(items) == 1
+        and _is_mask(items[0])
+        and items[0].shape == self.shape
+        and (not isinstance(value, Tensor) or not value.ndim)
+    ):
         self.masked_fill_(items[0], value)
         return
     if _denied(items):
@@ -416,11 +464,18 @@ def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int =
     """Consecutive parts along a dimension, of one size (the last may be smaller) or of given sizes; views."""
     if not input.ndim:
         raise TensorError("split expects at least a 1-dimensional tensor")
-    return in_parts(input, split_size_or_sections, dim_of(input, dim), "Split" if isinstance(split_size_or_sections, int) else "SplitWithSizes")
+    return in_parts(
+        input,
+        split_size_or_sections,
+        dim_of(input, dim),
+        "Split" if isinstance(split_size_or_sections, int) else "SplitWithSizes",
+    )
 
 
 def in_parts(input: Tensor, sections: int | Sequence[int], dim: int, among: str | None = None) -> tuple[Tensor, ...]:
-    """Consecutive parts along a dimension, of one size or of given sizes.  `among` names what gives parts that cannot be changed one by one."""
+    """Consecutive parts along a dimension, of one size or of given sizes. `among` names what gives parts that cannot be
+    changed one by one.
+    """
     sizes = sections if isinstance(sections, int) else tuple([int(n) for n in sections])
     return tuple([view_of(input, step) for step in _split_steps(input._value().aval.shape, sizes, dim, among)])
 
@@ -430,14 +485,23 @@ def _split_steps(shape: tuple[int, ...], size: int | tuple[int, ...], dim: int, 
     n = shape[dim]
     if isinstance(size, int) and (size < 0 or (not size and n)):
         why = f"split expects split_size be non-negative, but got split_size={size}"
-        raise TensorError(why if size else f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
+        raise TensorError(
+            why if size else f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
+        )
     sizes = [min(size, n - i) for i in range(0, n, size or 1)] or [0] if isinstance(size, int) else list(size)
     if any(s < 0 for s in sizes):
-        raise TensorError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}")
+        raise TensorError(
+            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}"
+        )
     if builtins.sum(sizes) != n:
-        raise TensorError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but got split_sizes={sizes}")
+        raise TensorError(
+            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension "
+            f"{dim}), but got split_sizes={sizes}"
+        )
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
-    cuts = [[slice(a, a + s) if i == dim else _WHOLE for i in range(len(shape))] for a, s in zip(starts, sizes, strict=True)]
+    cuts = [
+        [slice(a, a + s) if i == dim else _WHOLE for i in range(len(shape))] for a, s in zip(starts, sizes, strict=True)
+    ]
     return [_step(shape, cut, None if among is None else (among, k)) for k, cut in enumerate(cuts)]
 
 
@@ -499,7 +563,9 @@ def _as_vector(x: Any) -> Any:
 
 def _scatter_places(x: Any, index: Any, axis: int) -> tuple[list[Any], tuple[int, ...]]:
     shape = aval_of(index).shape
-    return [index if i == axis else ops.iota(shape, i, aval_of(index).dtype) for i in range(len(shape))], tuple(range(len(shape)))
+    return [index if i == axis else ops.iota(shape, i, aval_of(index).dtype) for i in range(len(shape))], tuple(
+        range(len(shape))
+    )
 
 
 def _scatter_body(kind: Any) -> Any:
@@ -513,7 +579,10 @@ def _scatter_body(kind: Any) -> Any:
     return body
 
 
-_scatter, _scatter_add = Function(_scatter_body(ops.scatter), "scatter"), Function(_scatter_body(ops.scatter_add), "scatter_add")
+_scatter, _scatter_add = (
+    Function(_scatter_body(ops.scatter), "scatter"),
+    Function(_scatter_body(ops.scatter_add), "scatter_add"),
+)
 
 
 @method(inplace=True)
@@ -524,7 +593,9 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
     d = dim_of(input, dim)
     check_range(index, 0, input.shape[d] - 1, along(d, input.shape[d], OutsideError))
     given = value if src is None else src
-    return apply(_scatter, (input, index, as_tensor_operand(int(given) if given is True or given is False else given)), (d,))  # type: ignore[no-any-return]
+    return apply(
+        _scatter, (input, index, as_tensor_operand(int(given) if given is True or given is False else given)), (d,)
+    )  # type: ignore[no-any-return]
 
 
 @method(inplace=True)
@@ -553,7 +624,9 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def _index_add_body(x: Any, index: Any, source: Any, alpha: Any, axis: int) -> Any:
     if aval_of(x).dtype == dtypes.bool_:
         same_dtype(x, source, "index_add_(): self ({0}) and source ({1}) must have the same scalar type")
-        return ops.convert(_index_add_body(ops.cast(x, dtypes.int32), index, ops.cast(source, dtypes.int32), alpha, axis), dtypes.bool_)
+        return ops.convert(
+            _index_add_body(ops.cast(x, dtypes.int32), index, ops.cast(source, dtypes.int32), alpha, axis), dtypes.bool_
+        )
     same_dtype(x, source, "index_add_(): self ({0}) and source ({1}) must have the same scalar type")
     updates = ops.mul(ops.cast(source, aval_of(x).dtype), ops.cast(alpha, aval_of(x).dtype))
     return ops.scatter_add(x, ops.move_axis(updates, axis, 0), [index], (axis,))
@@ -609,22 +682,43 @@ _LARGEST = np.iinfo(np.int64).max
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Integers as rows with a one at their place; int64.  Without `num_classes` the largest is looked at."""
     if tensor.dtype.np != dtypes.int64:
-        raise TensorError(f"one_hot is only applicable to index tensor of type LongTensor, but got {tensor.dtype}", hint="labels.long()")
+        raise TensorError(
+            f"one_hot is only applicable to index tensor of type LongTensor, but got {tensor.dtype}",
+            hint="labels.long()",
+        )
     size = int(tensor._value()._numpy().max()) + 1 if num_classes == -1 else num_classes
     if not tensor._lies_within(0, size - 1):
-        check_range(tensor, 0, _LARGEST, Failure(OutsideError, "Class values must be non-negative.", "Class values must be non-negative.", "labels from 0 on"))
+        check_range(
+            tensor,
+            0,
+            _LARGEST,
+            Failure(
+                OutsideError,
+                "Class values must be non-negative.",
+                "Class values must be non-negative.",
+                "labels from 0 on",
+            ),
+        )
         check_range(
             tensor,
             -_LARGEST,
             size - 1,
-            Failure(OutsideError, "Class values must be smaller than num_classes.", "Class values must be smaller than num_classes.", "num_classes=labels.max() + 1"),
+            Failure(
+                OutsideError,
+                "Class values must be smaller than num_classes.",
+                "Class values must be smaller than num_classes.",
+                "num_classes=labels.max() + 1",
+            ),
         )
     return apply(_one_hot, (tensor,), (size,))  # type: ignore[no-any-return]
 
 
 def _one_hot_body(x: Any, size: int) -> Any:
     shape = (*aval_of(x).shape, size)
-    return ops.convert(ops.equal(ops.broadcast(x, shape, range(len(shape) - 1)), ops.iota(shape, len(shape) - 1, aval_of(x).dtype)), dtypes.int64)
+    return ops.convert(
+        ops.equal(ops.broadcast(x, shape, range(len(shape) - 1)), ops.iota(shape, len(shape) - 1, aval_of(x).dtype)),
+        dtypes.int64,
+    )
 
 
 _one_hot = Function(_one_hot_body, "one_hot")

@@ -18,7 +18,17 @@ from fdl.stateful.functions.creation import arange, full, linspace
 from fdl.stateful.functions.reductions import dim_of
 from fdl.stateful.functions.shapes import cat, matrices, transpose
 
-__all__ = ["bartlett_window", "blackman_window", "gradient", "hamming_window", "hann_window", "logspace", "randint_like", "range", "scalar_tensor"]
+__all__ = [
+    "bartlett_window",
+    "blackman_window",
+    "gradient",
+    "hamming_window",
+    "hann_window",
+    "logspace",
+    "randint_like",
+    "range",
+    "scalar_tensor",
+]
 
 
 @method()
@@ -71,8 +81,12 @@ def _attribute(name: str, doc: str) -> Any:
 _attribute("_base", "The tensor that a view is seen from; None for one that is no view.")(_base)
 _attribute("itemsize", "Bytes of an element.")(lambda self: self.dtype.itemsize)
 _attribute("nbytes", "Bytes of all elements.")(lambda self: self.dtype.itemsize * self.numel())
-_attribute("H", "A matrix with its dimensions exchanged.")(lambda self: transpose(self, 0, 1) if self.ndim == 2 else self)
-_attribute("mH", "The last two dimensions exchanged.")(lambda self: transpose(matrices(self, "mH"), -2, -1) if self.ndim else self)
+_attribute("H", "A matrix with its dimensions exchanged.")(
+    lambda self: transpose(self, 0, 1) if self.ndim == 2 else self
+)
+_attribute("mH", "The last two dimensions exchanged.")(
+    lambda self: transpose(matrices(self, "mH"), -2, -1) if self.ndim else self
+)
 _attribute("layout", "How elements lie: strided.")(lambda self: "strided")
 _attribute("is_quantized", "Whether elements are quantized: no.")(lambda self: False)
 _attribute("real", "The tensor itself.")(lambda self: self)
@@ -191,12 +205,23 @@ def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any
 # Creation
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False) -> Any:
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False
+) -> Any:
     """A tensor of one number."""
     return full((), s, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Powers of a base, their exponents in even steps."""
     wide = dtype is not None and dtype.is_floating_point and dtype.itemsize > 4
     found = base ** linspace(float(start), float(end), steps, dtype=dtype if wide else None)
@@ -217,7 +242,9 @@ def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any
 
 
 def _window(name: str, *weights: float) -> Any:
-    def public(window_length: int, periodic: bool = True, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    def public(
+        window_length: int, periodic: bool = True, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    ) -> Any:
         n = window_length + (1 if periodic else 0)
         if window_length == 1:
             return full((1,), 1.0, dtype=dtype)
@@ -269,4 +296,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     """Slopes along dimensions, by differences of neighbours."""
     dims = list(np.arange(input.ndim).tolist()) if dim is None else [dim] if isinstance(dim, int) else list(dim)
     spaces = list(spacing) if isinstance(spacing, (list, tuple)) else [1 if spacing is None else spacing] * len(dims)
-    return [cat(list(_slope(input, h, d % input.ndim, edge_order)), d % input.ndim) for d, h in zip(dims, spaces, strict=True)]
+    return [
+        cat(list(_slope(input, h, d % input.ndim, edge_order)), d % input.ndim)
+        for d, h in zip(dims, spaces, strict=True)
+    ]

@@ -14,7 +14,8 @@ from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Tensor, apply, method
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "einsum", "inner", "kron", "matmul", "mm", "mv", "outer", "tensordot", "trace",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "einsum", "inner", "kron",
+    "matmul", "mm", "mv", "outer", "tensordot", "trace",
     "vander", "vdot",
 ]  # fmt: skip
 
@@ -26,7 +27,10 @@ def _ints(*xs: Any) -> list[Any]:
 
 def _same_dtype(*xs: Any) -> None:
     if len({aval_of(x).dtype for x in xs}) > 1:
-        raise DtypeError(f"expected operands of one dtype, but got {' and '.join(aval_of(x).describe() for x in xs)}", hint="x.to(other.dtype)")
+        raise DtypeError(
+            f"expected operands of one dtype, but got {' and '.join(aval_of(x).describe() for x in xs)}",
+            hint="x.to(other.dtype)",
+        )
 
 
 def _matmul_body(a: Any, b: Any) -> Any:
@@ -36,7 +40,12 @@ def _matmul_body(a: Any, b: Any) -> Any:
 
 _matmul = Function(_matmul_body, "matmul")
 _dot = Function(_matmul_body, "dot")  # of vectors: autocast leaves it as it is
-_outer = Function(lambda a, b: jnp.outer(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.convert(jnp.outer(*_ints(a, b)), dtypes.bool_), "outer")
+_outer = Function(
+    lambda a, b: (
+        jnp.outer(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.convert(jnp.outer(*_ints(a, b)), dtypes.bool_)
+    ),
+    "outer",
+)
 _einsum = Function(lambda *args: jnp.einsum(args[-1], *args[:-1]), "einsum")
 
 
@@ -51,7 +60,9 @@ def _checked(name: str, ndims: tuple[int, int]) -> Any:
 
     def product(input: Tensor, other: Tensor) -> Any:
         if (input.ndim, other.ndim) != ndims:
-            raise TensorError(f"{name}: expected tensors of {ndims[0]} and {ndims[1]} dimensions, got {input.ndim} and {other.ndim}")
+            raise TensorError(
+                f"{name}: expected tensors of {ndims[0]} and {ndims[1]} dimensions, got {input.ndim} and {other.ndim}"
+            )
         return apply(function, (input, other))
 
     product.__name__, product.__doc__ = name, f"`matmul` of tensors with {ndims[0]} and {ndims[1]} dimensions."
@@ -85,13 +96,24 @@ def _stretched(equation: str, given: Any) -> tuple[Any, ...]:
         letters.append([*head, *[""] * (x.ndim - len(head) - len(tail)), *tail])
         for letter, n in zip(letters[-1], x.shape, strict=False):
             found[letter] = n if found.get(letter, 1) == 1 else found[letter]
-    short = [[letter and n == 1 != found[letter] for letter, n in zip(names, x.shape, strict=False)] for names, x in zip(letters, given, strict=False)]
+    short = [
+        [letter and n == 1 != found[letter] for letter, n in zip(names, x.shape, strict=False)]
+        for names, x in zip(letters, given, strict=False)
+    ]
     if not any(map(any, short)):
         return tuple(given)
-    return tuple(x.expand(*[found[c] if s else -1 for c, s in zip(names, which, strict=True)]) if any(which) else x for x, names, which in zip(given, letters, short, strict=True))
+    return tuple(
+        x.expand(*[found[c] if s else -1 for c, s in zip(names, which, strict=True)]) if any(which) else x
+        for x, names, which in zip(given, letters, short, strict=True)
+    )
 
 
-_addmm = Function(lambda x, a, b, beta, alpha: ops.add(ops.mul(x, ops.cast(beta, aval_of(x).dtype)), ops.mul(jnp.matmul(a, b), ops.cast(alpha, aval_of(x).dtype))), "addmm")
+_addmm = Function(
+    lambda x, a, b, beta, alpha: ops.add(
+        ops.mul(x, ops.cast(beta, aval_of(x).dtype)), ops.mul(jnp.matmul(a, b), ops.cast(alpha, aval_of(x).dtype))
+    ),
+    "addmm",
+)
 
 
 @method(inplace=True)
@@ -146,7 +168,10 @@ def _inner_rule(a: Any, b: Any) -> Any:
 _inner = Function(_inner_rule, "inner")
 _kron = Function(lambda a, b: jnp.kron(a, b), "kron")
 _tensordot = Function(lambda a, b, left, right: ops.dot_general(a, b, ((left, right), ((), ()))), "tensordot")
-_trace = Function(lambda x: ops.reduce_sum(jnp.diagonal(x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)), (0,)), "trace")
+_trace = Function(
+    lambda x: ops.reduce_sum(jnp.diagonal(x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)), (0,)),
+    "trace",
+)
 _cross = Function(lambda a, b, axis: _cross_body(a, b, axis), "cross")
 _vander = Function(lambda x, n, increasing: _vander_body(x, n, increasing), "vander")
 
@@ -155,14 +180,18 @@ def _cross_body(a: Any, b: Any, axis: int) -> Any:
     a, b = jnp.broadcast_arrays(a, b)
     ax, ay, az = (ops.slice_in_dim(a, k, k + 1, axis) for k in range(3))
     bx, by, bz = (ops.slice_in_dim(b, k, k + 1, axis) for k in range(3))
-    parts = [ops.sub(ops.mul(u, v), ops.mul(w, x)) for u, v, w, x in ((ay, bz, az, by), (az, bx, ax, bz), (ax, by, ay, bx))]
+    parts = [
+        ops.sub(ops.mul(u, v), ops.mul(w, x)) for u, v, w, x in ((ay, bz, az, by), (az, bx, ax, bz), (ax, by, ay, bx))
+    ]
     return ops.concatenate(parts, axis)
 
 
 def _vander_body(x: Any, n: int, increasing: bool) -> Any:
     last = aval_of(x).ndim
     x = x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)
-    columns = [ops.expand_dims(ops.integer_pow(x, k), (last,)) for k in (range(n) if increasing else reversed(range(n)))]
+    columns = [
+        ops.expand_dims(ops.integer_pow(x, k), (last,)) for k in (range(n) if increasing else reversed(range(n)))
+    ]
     return ops.concatenate(columns, last) if columns else ops.full((*aval_of(x).shape, 0), 0, aval_of(x).dtype)
 
 
@@ -185,13 +214,18 @@ def kron(input: Tensor, other: Tensor) -> Any:
 
 
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
-    """Sums of products over the last `dims` dimensions of one and the first of the other, or over those that are named."""
+    """Sums of products over the last `dims` dimensions of one and the first of the other, or over those
+    that are named.
+    """
     if isinstance(dims, Tensor):
         dims = dims.tolist()
     if isinstance(dims, int):
         left, right = tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
     else:
-        left, right = (tuple([d % t.ndim for d in ([given] if isinstance(given, int) else given)]) for given, t in zip(dims, (a, b), strict=True))
+        left, right = (
+            tuple([d % t.ndim for d in ([given] if isinstance(given, int) else given)])
+            for given, t in zip(dims, (a, b), strict=True)
+        )
     for i, j in zip(left, right, strict=True):  # one element goes with all of the other
         a = a.sum(i, keepdim=True) if b.shape[j] == 1 != a.shape[i] else a
         b = b.sum(j, keepdim=True) if a.shape[i] == 1 != b.shape[j] else b

@@ -29,10 +29,14 @@ from fdl.stateful.functions.reductions import dim_of
 from fdl.stateful.functions.shapes import cat, flip, matrices, movedim, stack, transpose, unsqueeze
 
 __all__ = [
-    "adjoint", "argwhere", "as_strided", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes", "cartesian_prod", "column_stack", "combinations",
-    "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "dsplit", "dstack", "fill", "fliplr", "flipud", "hsplit", "hstack", "index_copy", "index_fill",
-    "index_put", "index_reduce", "masked_scatter", "moveaxis", "put", "ravel", "rot90", "row_stack", "scatter_reduce", "select_scatter", "slice_scatter",
-    "split_with_sizes", "swapaxes", "swapdims", "take", "take_along_dim", "tensor_split", "tril_indices", "triu_indices", "unfold", "unravel_index", "unsafe_chunk",
+    "adjoint", "argwhere", "as_strided", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes",
+    "cartesian_prod", "column_stack", "combinations",
+    "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "dsplit", "dstack", "fill", "fliplr", "flipud", "hsplit",
+    "hstack", "index_copy", "index_fill",
+    "index_put", "index_reduce", "masked_scatter", "moveaxis", "put", "ravel", "rot90", "row_stack", "scatter_reduce",
+    "select_scatter", "slice_scatter",
+    "split_with_sizes", "swapaxes", "swapdims", "take", "take_along_dim", "tensor_split", "tril_indices",
+    "triu_indices", "unfold", "unravel_index", "unsafe_chunk",
     "unsafe_split", "vsplit", "vstack",
 ]  # fmt: skip
 
@@ -149,10 +153,16 @@ def _splitter(name: str, axis: int) -> Callable[..., Any]:
     def public(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
         least = max(axis, 1) + (axis > 1)
         if input.ndim < least:
-            raise TensorError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.ndim} dimensions!")
+            raise TensorError(
+                f"torch.{name} requires a tensor with at least {least} dimension, "
+                f"but got a tensor with {input.ndim} dimensions!"
+            )
         d = 0 if axis == 1 and input.ndim == 1 else axis
         if isinstance(indices_or_sections, int) and input.shape[d] % indices_or_sections:
-            raise TensorError(f"torch.{name} attempted to split along dimension {d}, but the size of the dimension {input.shape[d]} is not divisible by {indices_or_sections}!")
+            raise TensorError(
+                f"torch.{name} attempted to split along dimension {d}, but the size of the dimension "
+                f"{input.shape[d]} is not divisible by {indices_or_sections}!"
+            )
         return tensor_split(input, indices_or_sections, d)
 
     public.__name__, public.__doc__ = name, f"`tensor_split` along dimension {axis}."
@@ -251,7 +261,11 @@ def _diagonal_body(x: Any, offset: int, a: int, b: int) -> Any:
     rest = [k for k in range(len(shape)) if k not in (a, b)]
     x = ops.transpose(x, (a, b, *rest))
     i = ops.iota((n,), 0, dtypes.int64)
-    return ops.move_axis(ops.gather(x, [ops.add(i, first), ops.add(i, second)], (0, 1)), 0, len(rest)) if rest else ops.gather(x, [ops.add(i, first), ops.add(i, second)], (0, 1))
+    return (
+        ops.move_axis(ops.gather(x, [ops.add(i, first), ops.add(i, second)], (0, 1)), 0, len(rest))
+        if rest
+        else ops.gather(x, [ops.add(i, first), ops.add(i, second)], (0, 1))
+    )
 
 
 def _diagonal_scatter_body(x: Any, source: Any, offset: int, a: int, b: int) -> Any:
@@ -277,7 +291,10 @@ def _embed_body(x: Any, offset: int, a: int, b: int) -> Any:
     return _diagonal_scatter_body(ops.full(shape, 0, aval_of(x).dtype), x, offset, a, b)
 
 
-_diagonal, _diagonal_scatter = Function(_diagonal_body, "diagonal"), Function(_diagonal_scatter_body, "diagonal_scatter")
+_diagonal, _diagonal_scatter = (
+    Function(_diagonal_body, "diagonal"),
+    Function(_diagonal_scatter_body, "diagonal_scatter"),
+)
 _embed = Function(_embed_body, "diag_embed")
 
 
@@ -321,13 +338,17 @@ def _triangle_indices(row: int, col: int, offset: int, lower: bool) -> Tensor:
     return wrap(array_of(np.stack(found).astype(np.int64)))
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None
+) -> Tensor:
     """Rows and columns of the lower triangle."""
     found = _triangle_indices(row, col, offset, True)
     return found if dtype is None else found.to(dtype)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None
+) -> Tensor:
     """Rows and columns of the upper triangle."""
     found = _triangle_indices(row, col, offset, False)
     return found if dtype is None else found.to(dtype)
@@ -345,7 +366,9 @@ def _windows_place(count: int, size: int, step: int) -> Any:
 def _windows_body(x: Any, axis: int, size: int, step: int) -> Any:
     if not aval_of(x).ndim:
         return ops.reshape(x, (1,)) if size else ops.full((0,), 0, aval_of(x).dtype)
-    out = ops.gather(x, [_windows_place((aval_of(x).shape[axis] - size) // step + 1, size, step)], (axis,))  # (windows, size, ...)
+    out = ops.gather(
+        x, [_windows_place((aval_of(x).shape[axis] - size) // step + 1, size, step)], (axis,)
+    )  # (windows, size, ...)
     rest = list(range(2, aval_of(out).ndim))
     return ops.transpose(out, (*rest[:axis], 0, *rest[axis:], 1))
 
@@ -372,7 +395,9 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Any:
         raise TensorError(f"maximum size for tensor at dimension {d} is {n} but size is {size}")
     if size < 0 or step <= 0:
         raise TensorError(f"size is {size} but must be >= 0" if size < 0 else f"step is {step} but must be > 0")
-    return view_of(input, Step(_windows, _windows_write, lambda p, numbers, static: in_windows(p, *static), (d, size, step)))
+    return view_of(
+        input, Step(_windows, _windows_write, lambda p, numbers, static: in_windows(p, *static), (d, size, step))
+    )
 
 
 @method()
@@ -385,11 +410,14 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
     if len(p.shape) != len(p.strides):
         raise TensorError(f"mismatch in length of strides and shape: {len(p.strides)} and {len(p.shape)}")
     if any(s < 0 for s in p.strides):
-        raise TensorError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(p.strides)}")
+        raise TensorError(
+            f"as_strided: Negative strides are not supported at the moment, got strides: {list(p.strides)}"
+        )
     width, have = input.dtype.itemsize, base._value().aval.size
     if extent(p) > have:
         raise TensorError(
-            f"setStorage: sizes {list(p.shape)}, strides {list(p.strides)}, storage offset {p.offset}, and itemsize {width} "
+            f"setStorage: sizes {list(p.shape)}, strides {list(p.strides)}, storage offset {p.offset}, "
+            f"and itemsize {width} "
             f"requiring a storage size of {extent(p) * width} are out of bounds for storage of size {have * width}"
         )
     return view_of(base, strided(p))
@@ -411,7 +439,11 @@ def _take_body(x: Any, index: Any) -> Any:
 
 def _put_body(x: Any, index: Any, source: Any, accumulate: bool) -> Any:
     flat, index = _flat_index(x, index)
-    same_dtype(x, source, "put_(): self and source expected to have the same dtype, but got self.dtype = {0} and source.dtype = {1}")
+    same_dtype(
+        x,
+        source,
+        "put_(): self and source expected to have the same dtype, but got self.dtype = {0} and source.dtype = {1}",
+    )
     values = ops.reshape(ops.cast(source, aval_of(x).dtype), aval_of(index).shape)
     return ops.reshape((ops.scatter_add if accumulate else ops.scatter)(flat, values, [index], (0,)), aval_of(x).shape)
 
@@ -421,7 +453,11 @@ _take, _put = Function(_take_body, "take"), Function(_put_body, "put")
 
 def _in_flat(x: Tensor) -> Failure:
     rest = f"on a tensor of {x.numel()} elements."
-    return Failure(IndexBoundsError, f"out of range: tried to access index {{}} {rest}", f"out of range: tried to access an index outside {rest}")
+    return Failure(
+        IndexBoundsError,
+        f"out of range: tried to access index {{}} {rest}",
+        f"out of range: tried to access an index outside {rest}",
+    )
 
 
 @method()
@@ -457,7 +493,9 @@ def _on_vector(x: Tensor) -> tuple[Any, bool]:
 
 
 def _index_copy_body(x: Any, index: Any, source: Any, axis: int) -> Any:
-    same_dtype(x, source, "index_copy_(): self and source expected to have the same dtype, but got (self) {0} and (source) {1}")
+    same_dtype(
+        x, source, "index_copy_(): self and source expected to have the same dtype, but got (self) {0} and (source) {1}"
+    )
     moved, source = ops.move_axis(x, axis, 0), ops.move_axis(ops.cast(source, aval_of(x).dtype), axis, 0)
     return ops.move_axis(ops.scatter(moved, source, [index], (0,)), 0, axis)
 
@@ -465,7 +503,9 @@ def _index_copy_body(x: Any, index: Any, source: Any, axis: int) -> Any:
 def _index_fill_body(x: Any, index: Any, value: Any, axis: int) -> Any:
     moved = ops.move_axis(x, axis, 0)
     shape = (*aval_of(index).shape, *aval_of(moved).shape[1:])
-    return ops.move_axis(ops.scatter(moved, ops.broadcast_to(ops.cast(value, aval_of(x).dtype), shape), [index], (0,)), 0, axis)
+    return ops.move_axis(
+        ops.scatter(moved, ops.broadcast_to(ops.cast(value, aval_of(x).dtype), shape), [index], (0,)), 0, axis
+    )
 
 
 _index_copy, _index_fill = Function(_index_copy_body, "index_copy"), Function(_index_fill_body, "index_fill")
@@ -510,12 +550,16 @@ def _neutral(kind: str, dtype: Any) -> Any:
 def _reduced_at(x: Any, index: Any, source: Any, kind: str, include: bool) -> Any:
     """`_reduced`; bools are counted as integers."""
     if aval_of(x).dtype == dtypes.bool_:
-        return ops.convert(_reduced(ops.cast(x, dtypes.int32), index, ops.cast(source, dtypes.int32), kind, include), dtypes.bool_)
+        return ops.convert(
+            _reduced(ops.cast(x, dtypes.int32), index, ops.cast(source, dtypes.int32), kind, include), dtypes.bool_
+        )
     return _reduced(x, index, source, kind, include)
 
 
 def _reduced(x: Any, index: Any, source: Any, kind: str, include: bool) -> Any:
-    """Along the first axis of (n, ...): rows of `source` (m, ...) joined where `index` (m, ...) says; by comparing all places, so that every kind has its gradient."""
+    """Along the first axis of (n, ...): rows of `source` (m, ...) joined where `index` (m, ...) says; by comparing all
+    places, so that every kind has its gradient.
+    """
     n, dtype = aval_of(x).shape[0], aval_of(x).dtype
     shape = (n, *aval_of(source).shape)
     hit = ops.equal(ops.iota(shape, 0, dtypes.int64), ops.broadcast(index, shape, range(1, len(shape))))
@@ -535,7 +579,11 @@ def _reduced(x: Any, index: Any, source: Any, kind: str, include: bool) -> Any:
     if kind != "mean":
         return whole
     total = ops.maximum(ops.add(count, int(include)), 1)
-    divided = ops.div(whole, ops.convert(total, dtype)) if dtypes.is_float(dtype) else jnp.floor_divide(whole, ops.convert(total, dtype))
+    divided = (
+        ops.div(whole, ops.convert(total, dtype))
+        if dtypes.is_float(dtype)
+        else jnp.floor_divide(whole, ops.convert(total, dtype))
+    )
     return ops.select(touched, divided, x)
 
 
@@ -560,11 +608,16 @@ def _index_reduce_body(x: Any, index: Any, source: Any, axis: int, kind: str, in
     return ops.move_axis(_reduced_at(moved, index, source, kind, include), 0, axis)
 
 
-_scatter_reduce, _index_reduce = Function(_scatter_reduce_body, "scatter_reduce"), Function(_index_reduce_body, "index_reduce")
+_scatter_reduce, _index_reduce = (
+    Function(_scatter_reduce_body, "scatter_reduce"),
+    Function(_index_reduce_body, "index_reduce"),
+)
 
 
 @method(inplace=True)
-def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Any:
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Any:
     """A copy with elements of `src` joined along a dimension by sum, prod, mean, amax or amin."""
     x, alone = _on_vector(input)
     d = dim_of(x, dim)
@@ -574,7 +627,9 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
 
 
 @method(inplace=True)
-def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Any:
+def index_reduce(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Any:
     """A copy with parts of `source` joined along a dimension by prod, mean, amax or amin."""
     x, alone = _on_vector(input)
     d = dim_of(x, dim)
@@ -611,7 +666,9 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Any:
 
 
 @method()
-def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+def slice_scatter(
+    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
     """A copy with another part from `start` to `end`."""
     out = input.clone()
     item = (slice(None),) * dim_of(input, dim) + (slice(start, end, step),)

@@ -19,7 +19,8 @@ from fdl.stateful._results import returned
 from fdl.stateful._tensor import Tensor, apply, method
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "bincount", "count_nonzero", "cumsum", "log_softmax", "logsumexp", "max", "max_result", "mean",
+    "all", "amax", "amin", "any", "argmax", "argmin", "bincount", "count_nonzero", "cumsum", "log_softmax", "logsumexp",
+    "max", "max_result", "mean",
     "min", "norm", "prod", "softmax", "std", "sum", "topk", "topk_result", "var",
 ]  # fmt: skip
 
@@ -33,7 +34,9 @@ def dims_of(x: Tensor, dim: Dims) -> tuple[int, ...]:
     width = ndim or 1
     for d in given:
         if not -width <= d < width:
-            raise PlaceError(f"Dimension out of range (expected to be in range of [{-width}, {width - 1}], but got {d})")
+            raise PlaceError(
+                f"Dimension out of range (expected to be in range of [{-width}, {width - 1}], but got {d})"
+            )
     return tuple([d % ndim for d in given]) if ndim else ()
 
 
@@ -64,7 +67,10 @@ def _sum_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
 def _mean_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
     x = ops.cast(x, dtype) if dtype else x
     if not dtypes.is_float(aval_of(x).dtype):
-        raise TensorError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {aval_of(x).dtype.name}")
+        raise TensorError(
+            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex "
+            f"dtype. Got: {aval_of(x).dtype.name}"
+        )
     return jnp.mean(x, axes, keepdims=keepdim) if axes else x
 
 
@@ -98,14 +104,18 @@ def _correction(unbiased: Any, correction: Any) -> Any:
 
 
 @method()
-def var(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+def var(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> Any:
     """The variance over dimensions, divided by n - 1 unless told otherwise."""
     dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
     return apply(_var, (input,), (dims_of(input, dim), _correction(unbiased, correction), keepdim))
 
 
 @method()
-def std(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+def std(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> Any:
     """The root of `var`."""
     dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
     return apply(_std, (input,), (dims_of(input, dim), _correction(unbiased, correction), keepdim))
@@ -153,7 +163,11 @@ def _extreme_body(sign: int) -> Any:
             return x, ops.full((), 0, dtypes.int64)
         indices = (ops.argmax if sign > 0 else ops.argmin)(x, axis, dtypes.int64)
         values = ops.gather_along(x, ops.expand_dims(indices, (axis,)), axis)
-        return (values, ops.expand_dims(indices, (axis,))) if keepdim else (ops.reshape(values, aval_of(indices).shape), indices)
+        return (
+            (values, ops.expand_dims(indices, (axis,)))
+            if keepdim
+            else (ops.reshape(values, aval_of(indices).shape), indices)
+        )
 
     return body
 
@@ -171,7 +185,10 @@ def _extreme(input: Tensor, dim: Any, keepdim: bool, along: Function, over_all: 
         return getattr(input, pairwise)(dim)
     if dim is None:
         if not input.numel():
-            raise TensorError(f"{along.name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
+            raise TensorError(
+                f"{along.name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                "Specify the reduction dim with the 'dim' argument."
+            )
         return apply(over_all, (input,), (dims_of(input, None), False))
     return max_result(*apply(along, (input,), (dim_of(input, dim), keepdim)))
 
@@ -245,7 +262,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """The k largest (or smallest) elements along a dimension, in order, and where they stand."""
     d = dim_of(input, dim)
     if not 0 <= k <= (input.shape[d] if input.ndim else 1):
-        raise TensorError(f"selected index k out of range: k={k}, the dimension has size {input.shape[d] if input.ndim else 1}")
+        raise TensorError(
+            f"selected index k out of range: k={k}, the dimension has size {input.shape[d] if input.ndim else 1}"
+        )
     if not input.ndim:
         return topk_result(*[t.reshape(())[()] if k else t for t in topk(input.reshape(1), k, 0)])
     return topk_result(*apply(_topk, (input,), (k, d, largest)))
@@ -340,8 +359,14 @@ def norm(input: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False)
 
 
 _logsumexp = Function(lambda x, axes, keepdim: nn.logsumexp(x, axis=axes, keepdims=keepdim), "logsumexp")
-_softmax = Function(lambda x, axis, dtype: _along(nn.softmax, ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis), "softmax")
-_log_softmax = Function(lambda x, axis, dtype: _along(nn.log_softmax, ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis), "log_softmax")
+_softmax = Function(
+    lambda x, axis, dtype: _along(nn.softmax, ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis),
+    "softmax",
+)
+_log_softmax = Function(
+    lambda x, axis, dtype: _along(nn.log_softmax, ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis),
+    "log_softmax",
+)
 
 
 def _along(f: Any, x: Any, axis: int) -> Any:
@@ -349,7 +374,9 @@ def _along(f: Any, x: Any, axis: int) -> Any:
     aval = aval_of(x)
     if not aval.size:
         return x
-    if dtypes.is_float(aval.dtype) and aval.dtype.itemsize < 4 and f is not jnp.cumsum:  # PyTorch rounds once, at the end
+    if (
+        dtypes.is_float(aval.dtype) and aval.dtype.itemsize < 4 and f is not jnp.cumsum
+    ):  # PyTorch rounds once, at the end
         return ops.cast(_along(f, ops.cast(x, dtypes.float32), axis), aval.dtype)
     return f(x, axis) if aval_of(x).ndim else ops.reshape(f(ops.reshape(x, (1,)), 0), ())
 
@@ -387,7 +414,13 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Any:
 
 
 _bincount = Function(
-    lambda x, size: ops.scatter_add(ops.full((size,), 0, dtypes.int64), ops.full(aval_of(x).shape, 1, dtypes.int64), [ops.cast(x, dtypes.int64)], (0,)), "bincount"
+    lambda x, size: ops.scatter_add(
+        ops.full((size,), 0, dtypes.int64),
+        ops.full(aval_of(x).shape, 1, dtypes.int64),
+        [ops.cast(x, dtypes.int64)],
+        (0,),
+    ),
+    "bincount",
 )
 
 
@@ -409,4 +442,6 @@ def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Any:
         raise TensorError("bincount only supports 1-d non-negative integral inputs.")
     size = int(values.max()) + 1 if values.size else 0
     wide = size if size > minlength else minlength
-    return apply(_bincount, (input,), (wide,)) if weights is None else apply(_weighted_bincount, (input, weights), (wide,))
+    return (
+        apply(_bincount, (input,), (wide,)) if weights is None else apply(_weighted_bincount, (input, weights), (wide,))
+    )

@@ -1,4 +1,6 @@
-"""Functions that rearrange elements.  What PyTorch returns as a view is a view here: it reads from its base, and writes to it."""
+"""Functions that rearrange elements. What PyTorch returns as a view is a view here: it reads from its base, and writes
+to it.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,10 @@ from fdl.stateful._views import Step, is_contiguous, lies_as, places_of, refuse_
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
-    "broadcast_tensors", "broadcast_to", "cat", "clone", "contiguous", "expand", "flatten", "flip", "is_floating_point", "movedim", "numel", "permute",
-    "repeat", "repeat_interleave", "reshape", "roll", "squeeze", "stack", "t", "tile", "transpose", "tril", "triu", "unflatten", "unsqueeze", "view",
+    "broadcast_tensors", "broadcast_to", "cat", "clone", "contiguous", "expand", "flatten", "flip", "is_floating_point",
+    "movedim", "numel", "permute",
+    "repeat", "repeat_interleave", "reshape", "roll", "squeeze", "stack", "t", "tile", "transpose", "tril", "triu",
+    "unflatten", "unsqueeze", "view",
 ]  # fmt: skip
 
 # Views: each step says how it is read, how a value is written through it, and where its elements lie
@@ -77,7 +81,9 @@ _write_expand = Function(_write_expand_body, "expand")
 
 @method("view", "view_as")
 def view(input: Tensor, *shape: Any) -> Tensor:
-    """The same elements in another shape; RuntimeError where that takes a copy.  `x.view(dtype)` of another dtype is not supported."""
+    """The same elements in another shape; RuntimeError where that takes a copy. `x.view(dtype)` of another dtype is not
+    supported.
+    """
     if len(shape) == 1 and isinstance(shape[0], dtype):
         if shape[0] == input.dtype:
             return view(input, tuple(input.shape))
@@ -88,14 +94,17 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     for x in input.pieces() if isinstance(input, Composite) else (input,):
         if x._view is not None and viewed(places_of(x), step.static[0]) is None:
             raise TensorError(
-                "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead."
+                "view size is not compatible with input tensor's size and stride (at least one dimension spans "
+                "across two contiguous subspaces). Use .reshape(...) instead."
             )
     return view_of(input, step)
 
 
 @functools.lru_cache(maxsize=4096)
 def _view_step(own: tuple[int, ...], shape: tuple[int, ...]) -> Step:
-    return Step(_read_reshape, _write_reshape, lambda p, numbers, static: viewed(p, static[0]), (_resolved(own, shape), own))  # type: ignore[arg-type,return-value]
+    return Step(
+        _read_reshape, _write_reshape, lambda p, numbers, static: viewed(p, static[0]), (_resolved(own, shape), own)
+    )  # type: ignore[arg-type,return-value]
 
 
 @method()
@@ -132,12 +141,17 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension made several."""
     if not input.ndim:
-        raise TensorError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim 0 (1) in the input tensor")
+        raise TensorError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim 0 (1) in the input tensor"
+        )
     d = dim_of(input, dim)
     rest = math.prod(n for n in sizes if n != -1)
     whole = [input.shape[d] // max(rest, 1) if n == -1 else n for n in sizes]
     if math.prod(whole) != input.shape[d]:
-        raise TensorError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({input.shape[d]}) in the input tensor")
+        raise TensorError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} "
+            f"({input.shape[d]}) in the input tensor"
+        )
     return view(input, (*input.shape[:d], *whole, *input.shape[d + 1 :]))
 
 
@@ -223,7 +237,10 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     lead = len(given) - input.ndim
     shape = tuple([input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(given)])
     if lead < 0 or any(d not in (1, n) for d, n in zip(input.shape, shape[lead:], strict=True)):
-        raise TensorError(f"The expanded size of the tensor {list(given)} must match the existing size {list(input.shape)} at each dimension that is not 1.")
+        raise TensorError(
+            f"The expanded size of the tensor {list(given)} must match the existing size {list(input.shape)} at "
+            "each dimension that is not 1."
+        )
     return view_of(input, _expand_step(shape))
 
 
@@ -269,7 +286,9 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 def _cat_body(*args: Any) -> Any:
     *xs, axis = args
     dtype_ = result_dtype(*xs)
-    full = [x for x in xs if aval_of(x).shape != (0,)] or xs[:1]  # as in PyTorch, an empty vector fits everything, but its dtype counts
+    full = [x for x in xs if aval_of(x).shape != (0,)] or xs[
+        :1
+    ]  # as in PyTorch, an empty vector fits everything, but its dtype counts
     return ops.concatenate([ops.cast(x, dtype_) for x in full], axis)
 
 
@@ -298,7 +317,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not given:
         raise ArgumentError("torch.cat(): expected a non-empty list of Tensors")
     try:
-        full = [x for x in given if tuple(x.shape) != (0,)] or given[:1]  # as in PyTorch, an empty vector fits everything
+        full = [x for x in given if tuple(x.shape) != (0,)] or given[
+            :1
+        ]  # as in PyTorch, an empty vector fits everything
     except AttributeError:
         raise _not_joined("cat", given) from None
     if not full[0].shape:
@@ -317,7 +338,10 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     try:
         for i, x in enumerate(given):
             if (known is None or type(x) is not Tensor or x._aval is not known) and x.shape != first.shape:
-                raise TensorError(f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and {list(x.shape)} at entry {i}")
+                raise TensorError(
+                    f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 and "
+                    f"{list(x.shape)} at entry {i}"
+                )
     except AttributeError:
         raise _not_joined("stack", given) from None
     return apply(_stack, given, (dim % (first.ndim + 1),))  # type: ignore[no-any-return]
@@ -374,7 +398,10 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, ou
         counts = np.asarray(repeats._value()._numpy())
         n = x.shape[dim or 0]
         if len(counts) != n:
-            raise TensorError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {len(counts)} and input.size({dim or 0}) = {n}")
+            raise TensorError(
+                f"repeats must have the same size as input along dim, but got repeats.size(0) = {len(counts)} "
+                f"and input.size({dim or 0}) = {n}"
+            )
         if counts.min(initial=0) < 0:
             raise TensorError("repeats can not be negative", why=f"one is {counts.min()}")
         return x.index_select(dim or 0, wrap(from_numpy(np.repeat(np.arange(len(counts)), counts).astype(np.int64))))  # type: ignore[no-any-return]
@@ -447,7 +474,9 @@ def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     a, b = (1,) * (ndim - len(a)) + a, (1,) * (ndim - len(b)) + b
     for d, (n, m) in enumerate(zip(a, b, strict=True)):
         if n != m and 1 not in (n, m):
-            raise TensorError(f"The size of tensor a ({n}) must match the size of tensor b ({m}) at non-singleton dimension {d}")
+            raise TensorError(
+                f"The size of tensor a ({n}) must match the size of tensor b ({m}) at non-singleton dimension {d}"
+            )
     return tuple([m if n == 1 else n for n, m in zip(a, b, strict=True)])
 
 
@@ -487,7 +516,9 @@ def _is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
 
 
 def dtype_and_device(args: Sequence[Any], dtype: Any, device: Any) -> tuple[Any, Any]:
-    """What the arguments of `to` mean, in whatever order they come: a dtype, a device, a tensor that has both, and flags."""
+    """What the arguments of `to` mean, in whatever order they come: a dtype, a device, a tensor that has both, and
+    flags.
+    """
     for a in args:
         if isinstance(a, Tensor):
             dtype = a.dtype
@@ -499,7 +530,15 @@ def dtype_and_device(args: Sequence[Any], dtype: Any, device: Any) -> tuple[Any,
 
 
 @method("to")
-def _to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False, memory_format: Any = None) -> Tensor:
+def _to(
+    self: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     dtype, device = dtype_and_device(args, dtype, device)
     out = converted(self, dtype, device)
     return clone(out) if copy and out is self else out
@@ -519,7 +558,8 @@ def _type(self: Tensor, dtype: Any = None) -> Any:
 
 
 _CONVERSIONS = {
-    "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32", "short": "int16", "bool": "bool",
+    "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32",
+    "short": "int16", "bool": "bool",
 }  # fmt: skip
 for _name, _dtype in _CONVERSIONS.items():
     add_conversion(_name, to_numpy(_dtype))
@@ -548,7 +588,11 @@ def _unchanged(self: Tensor) -> Tensor:
 def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
     refuse_shared(self, (source,))
     same = lies_as(self, source)
-    if isinstance(source, Tensor) and self._view is None and (source._storage.exported is not None or source._node() is not None):
+    if (
+        isinstance(source, Tensor)
+        and self._view is None
+        and (source._storage.exported is not None or source._node() is not None)
+    ):
         source = clone(source)  # memory and hooks of one are not those of the other
     return self._overwrite(source if isinstance(source, Tensor) else wrap(np.asarray(source)), repeats=same)
 

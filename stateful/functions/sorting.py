@@ -21,8 +21,10 @@ from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, method, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
-    "argsort", "bucketize", "cummax", "cummax_result", "cummin", "cummin_result", "cumprod", "histc", "isin", "kthvalue", "kthvalue_result", "logcumsumexp", "median",
-    "median_result", "mode", "mode_result", "msort", "nanmedian", "nanquantile", "quantile", "searchsorted", "sort", "sort_result", "unique", "unique_consecutive",
+    "argsort", "bucketize", "cummax", "cummax_result", "cummin", "cummin_result", "cumprod", "histc", "isin",
+    "kthvalue", "kthvalue_result", "logcumsumexp", "median",
+    "median_result", "mode", "mode_result", "msort", "nanmedian", "nanquantile", "quantile", "searchsorted", "sort",
+    "sort_result", "unique", "unique_consecutive",
 ]  # fmt: skip
 
 
@@ -231,12 +233,18 @@ def _quantile_body(x: Any, q: Any, axis: int | None, keepdim: bool, method: str,
     count = ops.reduce_sum(ops.convert(ops.equal(flat, flat), aval_of(q).dtype), (len(rows),))
     lead = aval_of(q).shape
     shape = (*lead, *rows)
-    place = ops.mul(ops.broadcast(q, shape, range(len(lead))), ops.broadcast(ops.maximum(ops.sub(count, 1), 0), shape, range(len(lead), len(shape))))
+    place = ops.mul(
+        ops.broadcast(q, shape, range(len(lead))),
+        ops.broadcast(ops.maximum(ops.sub(count, 1), 0), shape, range(len(lead), len(shape))),
+    )
     low, high = ops.floor(place), ops.ceil(place)
     if method == "nearest":
         low = high = ops.round_even(place)
     spread = ops.broadcast(ordered, (*shape, n), range(len(lead), len(shape) + 1))
-    ends = [ops.reshape(ops.gather_along(spread, ops.expand_dims(ops.convert(v, dtypes.int32), (len(shape),)), -1), shape) for v in (low, high)]
+    ends = [
+        ops.reshape(ops.gather_along(spread, ops.expand_dims(ops.convert(v, dtypes.int32), (len(shape),)), -1), shape)
+        for v in (low, high)
+    ]
     if method in ("linear", "midpoint"):
         w = ops.sub(place, low) if method == "linear" else ops.full(shape, 0.5, aval_of(q).dtype)
         out = ops.add(ends[0], ops.mul(ops.sub(ends[1], ends[0]), w))
@@ -260,19 +268,27 @@ def _quantiles(input: Tensor, q: Any, dim: int | None, keepdim: bool, interpolat
 
 
 def _check_shares(q: Any) -> None:
-    what = "quantile() q values must be in the range [0, 1]" if isinstance(q, Tensor) else f"quantile() q must be in the range [0, 1] but got {q:g}"
+    what = (
+        "quantile() q values must be in the range [0, 1]"
+        if isinstance(q, Tensor)
+        else f"quantile() q must be in the range [0, 1] but got {q:g}"
+    )
     check_domain(q, 0, 1, broken(what))
 
 
 @method()
-def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+def quantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
     """Values below which shares of the elements lie."""
     _check_shares(q)
     return _quantiles(input, q, dim, keepdim, interpolation, False)
 
 
 @method()
-def nanquantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+def nanquantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
     """`quantile` without NaN."""
     _check_shares(q)
     return _quantiles(input, q, dim, keepdim, interpolation, True)
@@ -288,11 +304,22 @@ def _search_rows_body(edges: Any, x: Any, right: bool, index: Any) -> Any:
     return ops.convert(ops.reduce_sum(ops.convert(below, dtypes.int32), (aval_of(below).ndim - 1,)), index)
 
 
-_search = Function(lambda edges, x, right, index: ops.convert(jnp.searchsorted(edges, x, "right" if right else "left"), index), "searchsorted")
+_search = Function(
+    lambda edges, x, right, index: ops.convert(jnp.searchsorted(edges, x, "right" if right else "left"), index),
+    "searchsorted",
+)
 _search_rows = Function(_search_rows_body, "searchsorted")
 
 
-def searchsorted(sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Tensor | None = None) -> Any:
+def searchsorted(
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+) -> Any:
     """Where elements belong in sorted sequences: before what equals them, or after it with `right`."""
     if sorter is not None:
         sorted_sequence = sorted_sequence.gather(-1, sorter)
@@ -309,7 +336,10 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
-_isin = Function(lambda x, y, invert: ops.not_equal(jnp.any(ops.equal(ops.expand_dims(x, (aval_of(x).ndim,)), y), -1), invert), "isin")
+_isin = Function(
+    lambda x, y, invert: ops.not_equal(jnp.any(ops.equal(ops.expand_dims(x, (aval_of(x).ndim,)), y), -1), invert),
+    "isin",
+)
 
 
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
@@ -336,7 +366,11 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any
     """How many elements lie in each of equal bins from `min` to `max`, by default those of the elements."""
     if bins <= 0:
         raise TensorError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0", hint="bins=100")
-    low, high = (float(input.min()), float(input.max())) if min == 0 and max == 0 and input.numel() else (float(min), float(max))
+    low, high = (
+        (float(input.min()), float(input.max()))
+        if min == 0 and max == 0 and input.numel()
+        else (float(min), float(max))
+    )
     if low == high:
         low, high = low - 1, high + 1
     return apply(_histc, (input, low, high), (bins,))
@@ -346,8 +380,16 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any
 
 
 @method()
-def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
-    """The distinct elements in order, or slices along a dimension; also where each element went, and how often each occurs."""
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The distinct elements in order, or slices along a dimension; also where each element went, and how often each
+    occurs.
+    """
     wanted: dict[str, Any] = {"return_inverse": return_inverse, "return_counts": return_counts, "axis": dim}
     found = np.unique(np.asarray(input._value()._numpy()), **wanted)
     values, *others = found if isinstance(found, tuple) else (found,)
@@ -356,7 +398,9 @@ def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, ret
 
 
 @method()
-def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def unique_consecutive(
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
     """The elements without those that equal the one before."""
     x = np.asarray(input._value()._numpy())
     rows = x.reshape(-1) if dim is None else np.moveaxis(x, dim, 0)
@@ -370,7 +414,11 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
 
 
 def _found(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool) -> Any:
-    results = [values, *([inverse.astype(np.int64)] if return_inverse else []), *([counts.astype(np.int64)] if return_counts else [])]
+    results = [
+        values,
+        *([inverse.astype(np.int64)] if return_inverse else []),
+        *([counts.astype(np.int64)] if return_counts else []),
+    ]
     tensors = [wrap(array_of(np.ascontiguousarray(r).reshape(np.shape(r)))) for r in results]
     return tensors[0] if len(tensors) == 1 else tuple(tensors)
 
@@ -388,7 +436,13 @@ def _running(x: Any, axis: int, sign: int) -> Any:
     shape = aval_of(x).shape
     n = shape[axis]
     values, places = ops.stop_gradient(x), ops.iota(shape, axis, dtypes.int64)
-    fill = lowest(aval_of(x).dtype) if sign > 0 else -lowest(aval_of(x).dtype) if dtypes.is_float(aval_of(x).dtype) else np.iinfo(aval_of(x).dtype).max
+    fill = (
+        lowest(aval_of(x).dtype)
+        if sign > 0
+        else -lowest(aval_of(x).dtype)
+        if dtypes.is_float(aval_of(x).dtype)
+        else np.iinfo(aval_of(x).dtype).max
+    )
     step = 1
     while step < n:
         edges = [(step, -step, 0) if a == axis else (0, 0, 0) for a in range(len(shape))]
@@ -421,7 +475,13 @@ def cummin(input: Tensor, dim: int) -> cummin_result:
 
 
 def _cumprod_body(x: Any, axis: int, dtype: Any) -> Any:
-    x = ops.cast(x, dtype) if dtype is not None else x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)
+    x = (
+        ops.cast(x, dtype)
+        if dtype is not None
+        else x
+        if dtypes.is_float(aval_of(x).dtype)
+        else ops.cast(x, dtypes.int64)
+    )
     return ops.cast(jnp.cumprod(x, axis), aval_of(x).dtype) if aval_of(x).ndim else x
 
 

@@ -20,9 +20,12 @@ from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, me
 from fdl.stateful.functions.elementwise import _binary, _of_float, _step, _unary, clamp, maximum, minimum, sub
 
 __all__ = [
-    "acosh", "angle", "asinh", "atanh", "bitwise_left_shift", "bitwise_right_shift", "clamp_max", "clamp_min", "conj", "conj_physical", "copysign", "deg2rad", "digamma",
-    "erfc", "erfinv", "exp2", "float_power", "fmax", "fmin", "frac", "gcd", "heaviside", "hypot", "i0", "isneginf", "isposinf", "isreal", "lcm", "ldexp", "lgamma",
-    "logaddexp", "logaddexp2", "logit", "mvlgamma", "nan_to_num", "polygamma", "positive", "rad2deg", "real", "resolve_conj", "resolve_neg", "rsub", "sgn", "signbit",
+    "acosh", "angle", "asinh", "atanh", "bitwise_left_shift", "bitwise_right_shift", "clamp_max", "clamp_min", "conj",
+    "conj_physical", "copysign", "deg2rad", "digamma",
+    "erfc", "erfinv", "exp2", "float_power", "fmax", "fmin", "frac", "gcd", "heaviside", "hypot", "i0", "isneginf",
+    "isposinf", "isreal", "lcm", "ldexp", "lgamma",
+    "logaddexp", "logaddexp2", "logit", "mvlgamma", "nan_to_num", "polygamma", "positive", "rad2deg", "real",
+    "resolve_conj", "resolve_neg", "rsub", "sgn", "signbit",
     "sinc", "xlogy",
 ]  # fmt: skip
 
@@ -38,12 +41,32 @@ i0 = _unary("i0", _of_float(own.i0), "The modified Bessel function of order 0.")
 frac = _unary("frac", lambda x: ops.sub(x, ops.stop_gradient(ops.trunc(x))), "The part after the point.")
 deg2rad = _unary("deg2rad", _of_float(lambda x: ops.mul(x, math.pi / 180)), "Degrees in radians.")
 rad2deg = _unary("rad2deg", _of_float(lambda x: ops.mul(x, 180 / math.pi)), "Radians in degrees.")
-sgn = _unary("sgn", lambda x: _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else x if aval_of(x).dtype == dtypes.bool_ else ops.sign(x), "-1, 0 or 1.")
+sgn = _unary(
+    "sgn",
+    lambda x: (
+        _step(ops.sign)(x)
+        if dtypes.is_float(aval_of(x).dtype)
+        else x
+        if aval_of(x).dtype == dtypes.bool_
+        else ops.sign(x)
+    ),
+    "-1, 0 or 1.",
+)
 signbit = _unary("signbit", lambda x: _negative(x), "Whether the sign is minus.")
 sinc = _unary("sinc", _of_float(lambda x: jnp.sinc(x)), "`sin(pi x) / (pi x)`.")
-isposinf = _unary("isposinf", lambda x: ops.equal(ops.cast(x, dtypes.default_float(aval_of(x).dtype)), math.inf), "Whether elements are infinite and positive.")
-isneginf = _unary("isneginf", lambda x: ops.equal(ops.cast(x, dtypes.default_float(aval_of(x).dtype)), -math.inf), "Whether elements are infinite and negative.")
-isreal = _unary("isreal", lambda x: ops.full(aval_of(x).shape, True, dtypes.bool_), "Whether elements are real: all are.")
+isposinf = _unary(
+    "isposinf",
+    lambda x: ops.equal(ops.cast(x, dtypes.default_float(aval_of(x).dtype)), math.inf),
+    "Whether elements are infinite and positive.",
+)
+isneginf = _unary(
+    "isneginf",
+    lambda x: ops.equal(ops.cast(x, dtypes.default_float(aval_of(x).dtype)), -math.inf),
+    "Whether elements are infinite and negative.",
+)
+isreal = _unary(
+    "isreal", lambda x: ops.full(aval_of(x).shape, True, dtypes.bool_), "Whether elements are real: all are."
+)
 
 
 def _negative(x: Any) -> Any:
@@ -72,7 +95,9 @@ def _same(name: str) -> Callable[[Any], Any]:
     return public if isinstance(getattr(Tensor, name, None), property) else method(name)(public)
 
 
-real, conj, conj_physical, resolve_conj, resolve_neg = (_same(n) for n in ("real", "conj", "conj_physical", "resolve_conj", "resolve_neg"))
+real, conj, conj_physical, resolve_conj, resolve_neg = (
+    _same(n) for n in ("real", "conj", "conj_physical", "resolve_conj", "resolve_neg")
+)
 
 
 def _angle_body(x: Any) -> Any:
@@ -102,10 +127,14 @@ _replaced = Function(_replaced_body, "nan_to_num")
 
 
 @method(inplace=True)
-def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
+def nan_to_num(
+    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Any:
     """NaN and infinities replaced, by 0 and the ends of the range if not told."""
     most = float(jnp.finfo(input.dtype.np).max) if input.dtype.is_floating_point else 0.0
-    return apply(_replaced, (input, nan or 0.0, most if posinf is None else posinf, -most if neginf is None else neginf))
+    return apply(
+        _replaced, (input, nan or 0.0, most if posinf is None else posinf, -most if neginf is None else neginf)
+    )
 
 
 def _logit_body(x: Any, *eps: Any) -> Any:
@@ -166,7 +195,9 @@ def _copysign(a: Any, b: Any) -> Any:
 
 
 def _no_nan(holds: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The first where it holds against the second, or where that is NaN; of equal ones the first has the whole gradient."""
+    """The first where it holds against the second, or where that is NaN; of equal ones the first has the whole
+    gradient.
+    """
 
     def picked(a: Any, b: Any) -> Any:
         return ops.select(ops.bitwise_or(holds(a, b), ops.not_equal(b, b)), a, b)

@@ -16,7 +16,8 @@ from fdl.stateful.functions.elementwise import where as _where
 from fdl.stateful.functions.reductions import Dims, amax, amin, dim_of, mean, power_norm, std, sum, var
 
 __all__ = [
-    "aminmax", "aminmax_result", "cdist", "corrcoef", "cov", "cumulative_trapezoid", "diff", "dist", "nanmean", "nansum", "pdist", "renorm", "std_mean", "trapezoid",
+    "aminmax", "aminmax_result", "cdist", "corrcoef", "cov", "cumulative_trapezoid", "diff", "dist", "nanmean",
+    "nansum", "pdist", "renorm", "std_mean", "trapezoid",
     "trapz", "var_mean",
 ]  # fmt: skip
 
@@ -37,13 +38,17 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 method("aminmax")(aminmax)
 
 
-def var_mean(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> tuple[Any, Any]:
+def var_mean(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple[Any, Any]:
     """Variance and mean."""
     dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
     return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
-def std_mean(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> tuple[Any, Any]:
+def std_mean(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple[Any, Any]:
     """Standard deviation and mean."""
     dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
@@ -95,7 +100,11 @@ def _trapezoid_body(y: Any, *args: Any) -> Any:
         place = last if aval_of(width).ndim == 1 else axis
         m = aval_of(width).shape[place]
         gaps = ops.sub(ops.slice_in_dim(width, 1, m, place), ops.slice_in_dim(width, 0, m - 1, place))
-        width = ops.broadcast(gaps, aval_of(middle).shape, (axis,)) if aval_of(gaps).ndim == 1 else jnp.broadcast_to(gaps, aval_of(middle).shape)
+        width = (
+            ops.broadcast(gaps, aval_of(middle).shape, (axis,))
+            if aval_of(gaps).ndim == 1
+            else jnp.broadcast_to(gaps, aval_of(middle).shape)
+        )
     parts = ops.mul(middle, ops.cast(width, aval_of(middle).dtype))
     return jnp.cumsum(parts, axis) if running else ops.reduce_sum(parts, (axis,))
 
@@ -208,7 +217,9 @@ def _cov_body(x: Any, *args: Any) -> Any:
         norm = ops.sub(total, ops.mul(ops.div(squares, total), float(correction)))
     else:
         norm = ops.sub(total, float(correction))
-    out = ops.div(jnp.matmul(ops.mul(x, ops.broadcast_to(spread, aval_of(x).shape)), jnp.swapaxes(x, 0, 1)), ops.maximum(norm, 0))
+    out = ops.div(
+        jnp.matmul(ops.mul(x, ops.broadcast_to(spread, aval_of(x).shape)), jnp.swapaxes(x, 0, 1)), ops.maximum(norm, 0)
+    )
     return ops.reshape(out, ()) if alone else out
 
 

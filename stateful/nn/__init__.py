@@ -13,4 +13,11 @@ from fdl.stateful.nn.parallel import DataParallel
 from fdl.stateful.nn.parameter import Buffer, Parameter
 from fdl.stateful.nn.pooling import *
 from fdl.stateful.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell
-from fdl.stateful.nn.transformer import MultiheadAttention, Transformer, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
+from fdl.stateful.nn.transformer import (
+    MultiheadAttention,
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)

@@ -16,11 +16,16 @@ from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import Parameter
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CELU", "CTCLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "ELU", "GELU", "GLU", "GaussianNLLLoss", "Hardshrink",
-    "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "LeakyReLU", "LinearCrossEntropyLoss", "LogSigmoid", "LogSoftmax",
-    "MSELoss", "MarginRankingLoss", "Mish", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PReLU",
-    "PoissonNLLLoss", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softmax2d", "Softmin",
-    "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
+    "BCELoss", "BCEWithLogitsLoss", "CELU", "CTCLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "ELU", "GELU", "GLU",
+    "GaussianNLLLoss", "Hardshrink",
+    "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "LeakyReLU",
+    "LinearCrossEntropyLoss", "LogSigmoid", "LogSoftmax",
+    "MSELoss", "MarginRankingLoss", "Mish", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss",
+    "NLLLoss", "PReLU",
+    "PoissonNLLLoss", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax",
+    "Softmax2d", "Softmin",
+    "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold", "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
 ]  # fmt: skip
 
 
@@ -46,11 +51,22 @@ class _Activation(Module):
 
     def extra_repr(self) -> str:
         """The settings."""
-        return ", ".join([*(f"{k}={v!r}" for k, v in self.settings.items()), *(["inplace=True"] if self.inplace else [])])
+        return ", ".join(
+            [*(f"{k}={v!r}" for k, v in self.settings.items()), *(["inplace=True"] if self.inplace else [])]
+        )
 
 
 def _activation(name: str, function: Callable[..., Any], **defaults: Any) -> Any:
-    return type(name, (_Activation,), {"function": staticmethod(function), "defaults": defaults, "__doc__": f"`{function.__name__}` as a module.", "__module__": __name__})
+    return type(
+        name,
+        (_Activation,),
+        {
+            "function": staticmethod(function),
+            "defaults": defaults,
+            "__doc__": f"`{function.__name__}` as a module.",
+            "__module__": __name__,
+        },
+    )
 
 
 ReLU = _activation("ReLU", elementwise.relu)
@@ -166,7 +182,9 @@ class _Loss(Module):
     function: Callable[..., Any]
     defaults: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, *args: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean", **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean", **kwargs: Any
+    ) -> None:
         super().__init__()
         settings = F.settings_of(f"{type(self).__name__}.__init__", self.defaults, args, kwargs)
         self.reduction, self.settings = reduction, settings
@@ -178,11 +196,22 @@ class _Loss(Module):
 
     def forward(self, *tensors: Any) -> Any:
         """A scalar of input and target, unless `reduction` is "none"."""
-        return type(self).function(*tensors, reduction=self.reduction, **{name: self.__dict__[name] for name in self.settings})
+        return type(self).function(
+            *tensors, reduction=self.reduction, **{name: self.__dict__[name] for name in self.settings}
+        )
 
 
 def _loss(name: str, function: Callable[..., Any], **defaults: Any) -> Any:
-    return type(name, (_Loss,), {"function": staticmethod(function), "defaults": defaults, "__doc__": f"`{function.__name__}` as a module.", "__module__": __name__})
+    return type(
+        name,
+        (_Loss,),
+        {
+            "function": staticmethod(function),
+            "defaults": defaults,
+            "__doc__": f"`{function.__name__}` as a module.",
+            "__module__": __name__,
+        },
+    )
 
 
 CrossEntropyLoss = _loss("CrossEntropyLoss", F.cross_entropy, weight=None, ignore_index=-100, label_smoothing=0.0)
@@ -204,7 +233,9 @@ MultiLabelMarginLoss = _loss("MultiLabelMarginLoss", F.multilabel_margin_loss)
 MultiLabelSoftMarginLoss = _loss("MultiLabelSoftMarginLoss", F.multilabel_soft_margin_loss, weight=None)
 SoftMarginLoss = _loss("SoftMarginLoss", F.soft_margin_loss)
 TripletMarginLoss = _loss("TripletMarginLoss", F.triplet_margin_loss, margin=1.0, p=2.0, eps=1e-6, swap=False)
-TripletMarginWithDistanceLoss = _loss("TripletMarginWithDistanceLoss", F.triplet_margin_with_distance_loss, distance_function=None, margin=1.0, swap=False)
+TripletMarginWithDistanceLoss = _loss(
+    "TripletMarginWithDistanceLoss", F.triplet_margin_with_distance_loss, distance_function=None, margin=1.0, swap=False
+)
 CTCLoss = _loss("CTCLoss", F.ctc_loss, blank=0, zero_infinity=False)
 
 
@@ -227,8 +258,18 @@ class LinearCrossEntropyLoss(Module):
         options: Any = None,
     ) -> None:
         super().__init__()
-        self.in_features, self.num_classes, self.out_features, self.bias = in_features, num_classes, tuple(out_features), bias
-        self.reduction, self.ignore_index, self.label_smoothing, self.options = reduction, ignore_index, label_smoothing, options
+        self.in_features, self.num_classes, self.out_features, self.bias = (
+            in_features,
+            num_classes,
+            tuple(out_features),
+            bias,
+        )
+        self.reduction, self.ignore_index, self.label_smoothing, self.options = (
+            reduction,
+            ignore_index,
+            label_smoothing,
+            options,
+        )
         self.linear = Linear(in_features, num_classes * math.prod(self.out_features), bias, dtype=dtype)
         self.register_buffer("weight", weight)
 
@@ -237,11 +278,21 @@ class LinearCrossEntropyLoss(Module):
         shape = (self.num_classes, *self.out_features)
         bias = self.linear.bias
         return F.linear_cross_entropy(
-            input, self.linear.weight.reshape(*shape, self.in_features), target, linear_bias=None if bias is None else bias.reshape(*shape), weight=self.weight,
+            input, self.linear.weight.reshape(*shape, self.in_features), target,
+            linear_bias=None if bias is None else bias.reshape(*shape), weight=self.weight,
             reduction=self.reduction, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing,
         )  # fmt: skip
 
     def extra_repr(self) -> str:
         """The settings."""
-        names = ("in_features", "num_classes", "out_features", "bias", "reduction", "ignore_index", "label_smoothing", "options")
+        names = (
+            "in_features",
+            "num_classes",
+            "out_features",
+            "bias",
+            "reduction",
+            "ignore_index",
+            "label_smoothing",
+            "options",
+        )
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)

@@ -20,7 +20,8 @@ class _Loss(NamedTuple):
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
-    """Classes sorted by frequency in clusters: a head scores the first ones and the clusters, narrower tails the members of each cluster.
+    """Classes sorted by frequency in clusters: a head scores the first ones and the clusters, narrower tails the
+    members of each cluster.
 
     >>> import fdl.stateful as torch
     >>> layer = torch.nn.AdaptiveLogSoftmaxWithLoss(16, 10, cutoffs=[2, 5])
@@ -28,13 +29,30 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     torch.Size([3])
     """
 
-    def __init__(self, in_features: int, n_classes: int, cutoffs: Sequence[int], div_value: float = 4.0, head_bias: bool = False, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        n_classes: int,
+        cutoffs: Sequence[int],
+        div_value: float = 4.0,
+        head_bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         cutoffs = list(cutoffs)
         if not cutoffs:
             raise ArgumentError("cutoffs should be a sequence of length larger than 0")
-        if cutoffs != sorted(cutoffs) or min(cutoffs) <= 0 or max(cutoffs) > n_classes - 1 or len(set(cutoffs)) != len(cutoffs):
-            raise ArgumentError("cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is between 1 and n_classes-1")
+        if (
+            cutoffs != sorted(cutoffs)
+            or min(cutoffs) <= 0
+            or max(cutoffs) > n_classes - 1
+            or len(set(cutoffs)) != len(cutoffs)
+        ):
+            raise ArgumentError(
+                "cutoffs should be a sequence of unique, positive integers sorted in an increasing order, "
+                "where each value is between 1 and n_classes-1"
+            )
         self.in_features, self.n_classes, self.div_value, self.head_bias = in_features, n_classes, div_value, head_bias
         self.cutoffs = [*cutoffs, n_classes]
         self.shortlist_size, self.n_clusters = cutoffs[0], len(cutoffs)
@@ -43,7 +61,11 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         self.tail = ModuleList()
         for i in range(self.n_clusters):
             width, size = int(in_features // div_value ** (i + 1)), self.cutoffs[i + 1] - self.cutoffs[i]
-            self.tail.append(Sequential(Linear(in_features, width, bias=False, dtype=dtype), Linear(width, size, bias=False, dtype=dtype)))
+            self.tail.append(
+                Sequential(
+                    Linear(in_features, width, bias=False, dtype=dtype), Linear(width, size, bias=False, dtype=dtype)
+                )
+            )
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
@@ -53,7 +75,10 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def log_prob(self, input: Tensor) -> Any:
         """Logarithms of the probabilities of all classes."""
         head = log_softmax(self.head(input), 1)
-        clusters = [log_softmax(tail(input), 1) + head[:, self.shortlist_size + i : self.shortlist_size + i + 1] for i, tail in enumerate(self.tail)]
+        clusters = [
+            log_softmax(tail(input), 1) + head[:, self.shortlist_size + i : self.shortlist_size + i + 1]
+            for i, tail in enumerate(self.tail)
+        ]
         return cat([head[:, : self.shortlist_size], *clusters], 1)
 
     def predict(self, input: Tensor) -> Any:

@@ -94,7 +94,11 @@ class Sequential(_Indexed):
 
     def __init__(self, *modules: Any) -> None:
         super().__init__()
-        given = modules[0].items() if len(modules) == 1 and isinstance(modules[0], OrderedDict) else ((str(k), m) for k, m in enumerate(modules))
+        given = (
+            modules[0].items()
+            if len(modules) == 1 and isinstance(modules[0], OrderedDict)
+            else ((str(k), m) for k, m in enumerate(modules))
+        )
         for name, module in given:
             self.add_module(name, module)
 
@@ -204,10 +208,14 @@ def _pairs(module: Module, values: Any) -> list[tuple[str, Any]]:
     found = []
     for k, pair in enumerate(values):
         if not isinstance(pair, Iterable):
-            raise OperandError(f"{type(module).__name__} update sequence element #{k} should be Iterable; is{type(pair).__name__}")
+            raise OperandError(
+                f"{type(module).__name__} update sequence element #{k} should be Iterable; is{type(pair).__name__}"
+            )
         pair = tuple(pair)
         if len(pair) != 2:
-            raise ArgumentError(f"{type(module).__name__} update sequence element #{k} has length {len(pair)}; 2 is required")
+            raise ArgumentError(
+                f"{type(module).__name__} update sequence element #{k} has length {len(pair)}; 2 is required"
+            )
         found.append(pair)
     return found
 
@@ -219,7 +227,10 @@ def _as_parameter(value: Any) -> Any:
 
 def _parameter_lines(module: Module, kind: Callable[[Any], str]) -> str:
     """As PyTorch prints lists and dictionaries of parameters."""
-    return "\n".join(f"  ({name}): Parameter containing: [{kind(p)} of size {'x'.join(map(str, p.shape))}]" for name, p in module._parameters.items())
+    return "\n".join(
+        f"  ({name}): Parameter containing: [{kind(p)} of size {'x'.join(map(str, p.shape))}]"
+        for name, p in module._parameters.items()
+    )
 
 
 class ParameterList(_Indexed):
@@ -268,7 +279,9 @@ class ParameterList(_Indexed):
     def extend(self, values: Iterable[Any]) -> ParameterList:
         """Add several at the end."""
         if isinstance(values, Tensor):
-            raise OperandError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
+            raise OperandError(
+                f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}"
+            )
         for value in list(_iterable(self, values)):
             self.append(value)
         return self
@@ -353,7 +366,10 @@ class ParameterDict(Module):
 
     def _checked(self, key: Any) -> str:
         if not isinstance(key, str):
-            raise OperandError(f"Index given to ParameterDict cannot be used as a key as it is not a string (type is '{type(key).__name__}').")
+            raise OperandError(
+                "Index given to ParameterDict cannot be used as a key as it is not a string (type is "
+                f"'{type(key).__name__}')."
+            )
         return key
 
     def __getitem__(self, key: str) -> Any:

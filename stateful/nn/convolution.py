@@ -27,7 +27,17 @@ class _Convolution(Module):
     padding: Any  # an int of each dimension, or what `padding` names
 
     def _build(
-        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, groups: int, bias: bool, padding_mode: str, dtype: Any
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+        dtype: Any,
     ) -> None:
         n = self.rank
         if groups <= 0:
@@ -37,10 +47,18 @@ class _Convolution(Module):
         if out_channels % groups:
             raise ArgumentError("out_channels must be divisible by groups")
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
-            raise ArgumentError(f"padding_mode must be one of ['zeros', 'reflect', 'replicate', 'circular'], but got padding_mode='{padding_mode}'")
+            raise ArgumentError(
+                "padding_mode must be one of ['zeros', 'reflect', 'replicate', 'circular'], "
+                f"but got padding_mode='{padding_mode}'"
+            )
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise ArgumentError(f"Invalid padding string {padding!r}, should be one of {{'valid', 'same'}}")
-        self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
+        self.in_channels, self.out_channels, self.groups, self.padding_mode = (
+            in_channels,
+            out_channels,
+            groups,
+            padding_mode,
+        )
         self.kernel_size, self.stride, self.dilation = (sizes_of(v, n) for v in (kernel_size, stride, dilation))
         if padding == "same" and max(self.stride) > 1:
             raise ArgumentError("padding='same' is not supported for strided convolutions")
@@ -92,14 +110,24 @@ class _Forward(_Convolution):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self._build(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype)
+        self._build(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype
+        )
 
     def forward(self, input: Tensor) -> Any:
         """(N, in_channels, ...) to (N, out_channels, ...)."""
         function = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]
         if self.padding_mode == "zeros":
             return function(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        return function(F.pad(input, self._edges(), mode=self.padding_mode), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return function(
+            F.pad(input, self._edges(), mode=self.padding_mode),
+            self.weight,
+            self.bias,
+            self.stride,
+            0,
+            self.dilation,
+            self.groups,
+        )
 
     def _edges(self) -> list[Any]:
         """What `pad` takes: edges from the last dimension to the first."""
@@ -158,7 +186,9 @@ class _Transposed(_Convolution):
         if padding_mode != "zeros":
             raise ArgumentError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
         self.output_padding = sizes_of(output_padding, self.rank)
-        self._build(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype)
+        self._build(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype
+        )
 
     def forward(self, input: Tensor, output_size: Any = None) -> Any:
         """(N, in_channels, ...) to (N, out_channels, ...), of `output_size` where several sizes are possible."""
@@ -171,10 +201,15 @@ class _Transposed(_Convolution):
         least = []
         for k in range(self.rank):
             space = input.shape[input.ndim - self.rank + k]
-            least.append((space - 1) * self.stride[k] - 2 * self.padding[k] + self.dilation[k] * (self.kernel_size[k] - 1) + 1)
+            least.append(
+                (space - 1) * self.stride[k] - 2 * self.padding[k] + self.dilation[k] * (self.kernel_size[k] - 1) + 1
+            )
         if any(not low <= w < low + s for low, w, s in zip(least, wanted, self.stride, strict=True)):
             highest = [low + s - 1 for low, s in zip(least, self.stride, strict=True)]
-            raise ArgumentError(f"requested an output size of {wanted}, but valid sizes range from {least} to {highest} (for an input of {list(input.shape[2:])})")
+            raise ArgumentError(
+                f"requested an output size of {wanted}, but valid sizes range from {least} to {highest} (for an "
+                f"input of {list(input.shape[2:])})"
+            )
         return tuple([w - low for low, w in zip(least, wanted, strict=True)])
 
 
@@ -220,9 +255,17 @@ class Unfold(_Patches):
 class Fold(_Patches):
     """Columns added into an image."""
 
-    def __init__(self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> None:
+    def __init__(
+        self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+    ) -> None:
         super().__init__()
-        self.output_size, self.kernel_size, self.dilation, self.padding, self.stride = output_size, kernel_size, dilation, padding, stride
+        self.output_size, self.kernel_size, self.dilation, self.padding, self.stride = (
+            output_size,
+            kernel_size,
+            dilation,
+            padding,
+            stride,
+        )
 
     def forward(self, input: Tensor) -> Any:
         """(N, C * kh * kw, places) to (N, C, H, W)."""

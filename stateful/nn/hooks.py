@@ -1,7 +1,8 @@
-"""Hooks of modules: what is called around `forward`, around the gradients of a call, and around reading and loading state.
+"""Hooks of modules: what is called around `forward`, around the gradients of a call, and around reading and loading
+state.
 
-A module without hooks has no table of them, and its call costs nothing more.  Hooks on gradients are two identities, one on what goes in and one on what comes
-out, whose derivatives call them.
+A module without hooks has no table of them, and its call costs nothing more. Hooks on gradients are two identities, one
+on what goes in and one on what comes out, whose derivatives call them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ def _replaced(given: Any, number: int) -> tuple[Any, ...]:
     """What a hook returned, as a tuple of so many gradients."""
     found = given if isinstance(given, tuple) else (given,)
     if len(found) != number:
-        raise TensorError(f"Backward hook returned an invalid number of grad_output, got {len(found)}, but expected {number}")
+        raise TensorError(
+            f"Backward hook returned an invalid number of grad_output, got {len(found)}, but expected {number}"
+        )
     return found
 
 
@@ -70,7 +73,9 @@ class _Backward:
 
 
 class _Around(Function):
-    """The identity of several tensors, whose derivative hands all gradients to a function; what has none comes as zeros."""
+    """The identity of several tensors, whose derivative hands all gradients to a function; what has none comes as
+    zeros.
+    """
 
     @staticmethod
     def forward(ctx: Any, call: Callable[[tuple[Any, ...]], Sequence[Any]], *xs: Tensor) -> Any:
@@ -104,11 +109,15 @@ class Hooked:
         assert self._hooks is not None
         return HookHandle(self._hooks[kind], hook, prepend)
 
-    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False) -> HookHandle:
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> HookHandle:
         """Call `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output."""
         return self._add_hook("forward", hook if with_kwargs else (lambda m, a, k, o: hook(m, a, o)), prepend)
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> HookHandle:
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> HookHandle:
         """Call `hook(module, args)` before `forward`; what it returns, if anything, replaces the arguments."""
 
         def plain(module: Any, args: Any, kwargs: Any) -> Any:
@@ -118,11 +127,13 @@ class Hooked:
         return self._add_hook("forward_pre", hook if with_kwargs else plain, prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
-        """Call `hook(module, grad_input, grad_output)` when the gradients of the positional arguments are known; what it returns, if anything, replaces them.
+        """Call `hook(module, grad_input, grad_output)` when the gradients of the positional arguments are known; what
+        it returns, if anything, replaces them.
 
         >>> import fdl.stateful as torch
         >>> layer = torch.nn.Linear(2, 1)
-        >>> handle = layer.register_full_backward_hook(lambda m, grad_input, grad_output: print(grad_output[0].tolist()))
+        >>> hook = lambda module, grad_input, grad_output: print(grad_output[0].tolist())
+        >>> handle = layer.register_full_backward_hook(hook)
         >>> layer(torch.ones(1, 2)).sum().backward()
         [[1.0]]
         """
@@ -131,7 +142,9 @@ class Hooked:
     register_backward_hook = register_full_backward_hook
 
     def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
-        """Call `hook(module, grad_output)` before gradients go through the module; what it returns, if anything, replaces them."""
+        """Call `hook(module, grad_output)` before gradients go through the module; what it returns, if anything,
+        replaces them.
+        """
         return self._add_hook("backward_pre", hook, prepend)
 
     def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
@@ -143,7 +156,9 @@ class Hooked:
         return self._add_hook("state_dict", hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)` before values are taken; it may change the dict."""
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)`
+        before values are taken; it may change the dict.
+        """
         return self._add_hook("load_pre", hook)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
@@ -154,7 +169,11 @@ class Hooked:
         for hook in self._hooks_of("forward_pre"):
             found = hook(self, args, kwargs)
             args, kwargs = (args, kwargs) if found is None else found
-        watched = _Backward(self) if grad_mode.enabled and (self._hooks_of("backward") or self._hooks_of("backward_pre")) else None
+        watched = (
+            _Backward(self)
+            if grad_mode.enabled and (self._hooks_of("backward") or self._hooks_of("backward_pre"))
+            else None
+        )
         args = watched.enter(args) if watched else args
         out = self.forward(*args, **kwargs)  # type: ignore[attr-defined]
         for hook in self._hooks_of("forward"):

@@ -1,4 +1,6 @@
-"""Layers with parameters, and those whose behaviour depends on the mode.  Names, defaults and initialisation are PyTorch's."""
+"""Layers with parameters, and those whose behaviour depends on the mode. Names, defaults and initialisation are
+PyTorch's.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import Parameter
 
 __all__ = [
-    "AlphaDropout", "Bilinear", "CosineSimilarity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Embedding", "EmbeddingBag",
+    "AlphaDropout", "Bilinear", "CosineSimilarity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout", "Flatten", "Identity", "LayerNorm", "Linear", "PairwiseDistance", "RMSNorm", "Unflatten",
 ]  # fmt: skip
 
@@ -24,7 +27,9 @@ __all__ = [
 class Linear(Module):
     """`x @ weight.T + bias`; weights uniform within 1 / sqrt(in_features)."""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
@@ -64,7 +69,15 @@ class Identity(Module):
 class Bilinear(Module):
     """`x1 @ weight[k] @ x2 + bias[k]`; weights uniform within 1 / sqrt(in1_features)."""
 
-    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         self.weight = Parameter(empty(out_features, in1_features, in2_features, dtype=dtype))
@@ -84,13 +97,27 @@ class Bilinear(Module):
 
     def extra_repr(self) -> str:
         """Sizes."""
-        return f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 class _Table(Module):
     """Rows of weights."""
 
-    def _build(self, rows: int, width: int, padding_idx: int | None, max_norm: float | None, norm_type: float, scale: bool, sparse: bool, weight: Any, dtype: Any) -> None:
+    def _build(
+        self,
+        rows: int,
+        width: int,
+        padding_idx: int | None,
+        max_norm: float | None,
+        norm_type: float,
+        scale: bool,
+        sparse: bool,
+        weight: Any,
+        dtype: Any,
+    ) -> None:
         self.num_embeddings, self.embedding_dim = rows, width
         if padding_idx is not None and not -rows <= padding_idx < rows:
             raise ExpectationError("Padding_idx must be within num_embeddings")
@@ -141,11 +168,15 @@ class Embedding(_Table):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self._build(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight, dtype)
+        self._build(
+            num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight, dtype
+        )
 
     def forward(self, input: Tensor) -> Any:
         """(...) integers to (..., embedding_dim)."""
-        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse)
+        return F.embedding(
+            input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
+        )
 
 
 class EmbeddingBag(_Table):
@@ -168,7 +199,9 @@ class EmbeddingBag(_Table):
     ) -> None:
         super().__init__()
         self.mode, self.include_last_offset = mode, include_last_offset
-        self._build(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight, dtype)
+        self._build(
+            num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight, dtype
+        )
 
     def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Any:
         """(bags, embedding_dim)."""
@@ -218,7 +251,15 @@ def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
 class LayerNorm(Module):
     """Normalises the last dimensions, then scales and shifts."""
 
-    def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         self.normalized_shape, self.eps, self.elementwise_affine = _shape(normalized_shape), eps, elementwise_affine
         if elementwise_affine:
@@ -236,16 +277,28 @@ class LayerNorm(Module):
 
     def extra_repr(self) -> str:
         """Sizes."""
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class RMSNorm(Module):
     """Divides by the root of the mean square of the last dimensions, then scales."""
 
-    def __init__(self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         self.normalized_shape, self.eps, self.elementwise_affine = _shape(normalized_shape), eps, elementwise_affine
-        self.register_parameter("weight", Parameter(ones(self.normalized_shape, dtype=dtype)) if elementwise_affine else None)
+        self.register_parameter(
+            "weight", Parameter(ones(self.normalized_shape, dtype=dtype)) if elementwise_affine else None
+        )
 
     def forward(self, input: Tensor) -> Any:
         """The same shape."""
@@ -284,8 +337,15 @@ def _dropping(name: str, function: Any) -> Any:
     return Layer
 
 
-Dropout1d, Dropout2d, Dropout3d = _dropping("Dropout1d", F.dropout1d), _dropping("Dropout2d", F.dropout2d), _dropping("Dropout3d", F.dropout3d)
-AlphaDropout, FeatureAlphaDropout = _dropping("AlphaDropout", F.alpha_dropout), _dropping("FeatureAlphaDropout", F.feature_alpha_dropout)
+Dropout1d, Dropout2d, Dropout3d = (
+    _dropping("Dropout1d", F.dropout1d),
+    _dropping("Dropout2d", F.dropout2d),
+    _dropping("Dropout3d", F.dropout3d),
+)
+AlphaDropout, FeatureAlphaDropout = (
+    _dropping("AlphaDropout", F.alpha_dropout),
+    _dropping("FeatureAlphaDropout", F.feature_alpha_dropout),
+)
 
 
 class Flatten(Module):

@@ -16,8 +16,10 @@ from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import Parameter
 
 __all__ = [
-    "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d",
-    "LazyConvTranspose3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear", "UninitializedParameter",
+    "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
+    "LazyConvTranspose1d", "LazyConvTranspose2d",
+    "LazyConvTranspose3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear",
+    "UninitializedParameter",
 ]  # fmt: skip
 
 
@@ -98,7 +100,11 @@ def _lazy_convolution(base: Any) -> Any:
             self.in_channels = input.shape[1 if input.ndim == self.rank + 2 else 0]
             if self.in_channels % self.groups:
                 raise ArgumentError("in_channels must be divisible by groups")
-            per = (self.in_channels, self.out_channels // self.groups) if self.transposed else (self.out_channels, self.in_channels // self.groups)
+            per = (
+                (self.in_channels, self.out_channels // self.groups)
+                if self.transposed
+                else (self.out_channels, self.in_channels // self.groups)
+            )
             self.weight.materialize((*per, *self.kernel_size))
             if self.bias is not None:
                 self.bias.materialize((self.out_channels,))
@@ -126,7 +132,9 @@ def _lazy_norm(base: Any) -> Any:
                 self.bias = UninitializedParameter()
 
         def _initialize(self, input: Tensor) -> None:
-            n = self.num_features = input.shape[0 if input.ndim == min(self.rank) and issubclass(base, normalization._InstanceNorm) else 1]
+            n = self.num_features = input.shape[
+                0 if input.ndim == min(self.rank) and issubclass(base, normalization._InstanceNorm) else 1
+            ]
             if self.affine:
                 self.weight.materialize((n,))
             if self.bias is not None:
@@ -145,7 +153,11 @@ LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d = (
     _make(convolution.ConvTranspose2d),
     _make(convolution.ConvTranspose3d),
 )
-LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d = _lazy_norm(normalization.BatchNorm1d), _lazy_norm(normalization.BatchNorm2d), _lazy_norm(normalization.BatchNorm3d)
+LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d = (
+    _lazy_norm(normalization.BatchNorm1d),
+    _lazy_norm(normalization.BatchNorm2d),
+    _lazy_norm(normalization.BatchNorm3d),
+)
 LazyInstanceNorm1d, LazyInstanceNorm2d, LazyInstanceNorm3d = (
     _lazy_norm(normalization.InstanceNorm1d),
     _lazy_norm(normalization.InstanceNorm2d),

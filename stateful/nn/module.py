@@ -1,6 +1,7 @@
 """The module: a tree of parameters, buffers and modules, with a `forward`.
 
-Values live in the instance's `__dict__`, so that reading one costs nothing; `_registered` says which names are what, in order.
+Values live in the instance's `__dict__`, so that reading one costs nothing; `_registered` says which names are what, in
+order.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class IncompatibleKeys(NamedTuple):
     def problems(self) -> list[str]:
         """What is wrong where keys have to fit."""
         named = (("Unexpected", self.unexpected_keys), ("Missing", self.missing_keys))
-        return [f"{what} key(s) in state_dict: " + ", ".join(f'"{k}"' for k in keys) + ". " for what, keys in named if keys]
+        return [
+            f"{what} key(s) in state_dict: " + ", ".join(f'"{k}"' for k in keys) + ". " for what, keys in named if keys
+        ]
 
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
@@ -57,7 +60,8 @@ class IncompatibleKeys(NamedTuple):
 
 
 class Module(Hooked):
-    """Base of all layers and models: assign parameters and modules as attributes after `super().__init__()`, and write `forward`.
+    """Base of all layers and models: assign parameters and modules as attributes after `super().__init__()`, and write
+    `forward`.
 
     >>> import fdl.stateful as torch
     >>> class Net(torch.nn.Module):
@@ -99,15 +103,32 @@ class Module(Hooked):
 
     def __setattr__(self, name: str, value: Any) -> None:
         registered = self.__dict__.get("_registered")
-        kind = _PARAMETER if isinstance(value, PARAMETERS) else _MODULE if isinstance(value, Module) else _BUFFER if isinstance(value, Buffer) else None
+        kind = (
+            _PARAMETER
+            if isinstance(value, PARAMETERS)
+            else _MODULE
+            if isinstance(value, Module)
+            else _BUFFER
+            if isinstance(value, Buffer)
+            else None
+        )
         if registered is None and kind is not None:
             raise MissingError(f"cannot assign {kind}{'s' if kind is _PARAMETER else ''} before Module.__init__() call")
         if registered is not None and kind is not None and (kind is _PARAMETER or registered.get(name) != _PARAMETER):
             registered[name] = kind
             if kind is _BUFFER and not value.persistent:
                 self.__dict__["_transient"].add(name)
-        elif registered is not None and value is not None and name in registered and not (registered[name] == _BUFFER and isinstance(value, (Tensor, Composite))):
-            wanted = {_PARAMETER: "torch.nn.Parameter", _BUFFER: "torch.nn.Buffer, torch.Tensor", _MODULE: "torch.nn.Module"}[registered[name]]
+        elif (
+            registered is not None
+            and value is not None
+            and name in registered
+            and not (registered[name] == _BUFFER and isinstance(value, (Tensor, Composite)))
+        ):
+            wanted = {
+                _PARAMETER: "torch.nn.Parameter",
+                _BUFFER: "torch.nn.Buffer, torch.Tensor",
+                _MODULE: "torch.nn.Module",
+            }[registered[name]]
             what = "child module" if registered[name] == _MODULE else registered[name]
             raise OperandError(f"cannot assign '{typename(value)}' as {what} '{name}' ({wanted} or None expected)")
         changes.count += 1
@@ -118,7 +139,9 @@ class Module(Hooked):
     def _note(self, name: str, value: Any) -> None:
         """Tell the transform that runs of an attribute that it is about to be set, unless it is what it was."""
         known = self.__dict__.get(name)
-        if known is not value and not (type(known) is type(value) and isinstance(value, (bool, int, float, str)) and known == value):
+        if known is not value and not (
+            type(known) is type(value) and isinstance(value, (bool, int, float, str)) and known == value
+        ):
             note_write(Attribute(self, name))
 
     def __delattr__(self, name: str) -> None:
@@ -158,7 +181,9 @@ class Module(Hooked):
             raise KeyError(f'{kind} name can\'t be empty string ""')
         if hasattr(self, name) and self._registered.get(name) != kind:
             raise KeyError(f"attribute '{name}' already exists")
-        if kind is not _MODULE and not (value is None or isinstance(value, PARAMETERS if kind is _PARAMETER else (Tensor, Composite))):
+        if kind is not _MODULE and not (
+            value is None or isinstance(value, PARAMETERS if kind is _PARAMETER else (Tensor, Composite))
+        ):
             wanted = "torch.nn.Parameter or None" if kind is _PARAMETER else "torch Tensor or None"
             raise OperandError(f"cannot assign '{typename(value)}' object to {kind} '{name}' ({wanted} required)")
         changes.count += 1
@@ -186,7 +211,9 @@ class Module(Hooked):
 
     # Walking
 
-    def named_modules(self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+    def named_modules(
+        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
         """This module and all below with their names, parents first."""
         memo = set() if memo is None else memo
         if self in memo:
@@ -218,13 +245,17 @@ class Module(Hooked):
 
     def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        for path, module in self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]:
+        for path, module in (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        ):
             for name, value in module._own(kind).items():
                 if value is not None and not (remove_duplicate and id(value) in seen):
                     seen.add(id(value))
                     yield f"{path}.{name}" if path else name, value
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """Parameters with their names; one that is shared comes once."""
         return self._named(_PARAMETER, prefix, recurse, remove_duplicate)
 
@@ -233,7 +264,9 @@ class Module(Hooked):
         for _, p in self._named(_PARAMETER, "", recurse, True):
             yield p
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
         """Buffers with their names."""
         return self._named(_BUFFER, prefix, recurse, remove_duplicate)
 
@@ -332,7 +365,9 @@ class Module(Hooked):
         return owner._buffers[name]  # type: ignore[no-any-return]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the gradients of all parameters; a step that is complete runs now, since nobody wants its gradients any more."""
+        """Drop the gradients of all parameters; a step that is complete runs now, since nobody wants its gradients any
+        more.
+        """
         drop_gradients(self.parameters(), set_to_none)
         cut()
 
@@ -344,12 +379,18 @@ class Module(Hooked):
                     tensor._grad = converted(tensor.grad, np_dtype)
         return self
 
-    def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Module:
-        """Floating parameters and buffers with another dtype, in place; a device must be the CPU.  The compiler chooses the memory format."""
+    def to(
+        self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False, memory_format: Any = None
+    ) -> Module:
+        """Floating parameters and buffers with another dtype, in place; a device must be the CPU. The compiler chooses
+        the memory format.
+        """
         dtype, device = dtype_and_device(args, dtype, device)
         check_device(device)
         if dtype is not None and to_numpy(dtype).kind in "iub":
-            raise OperandError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
+            raise OperandError(
+                f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
+            )
         return self if dtype is None else self._converted(to_numpy(dtype))
 
     def float(self) -> Module:
@@ -379,7 +420,9 @@ class Module(Hooked):
     # State
 
     def get_extra_state(self) -> Any:
-        """What else a state dict holds, under `_extra_state`; subclasses that have it override this and `set_extra_state`."""
+        """What else a state dict holds, under `_extra_state`; subclasses that have it override this and
+        `set_extra_state`.
+        """
         raise TensorError("Reached a code path in Module.get_extra_state() that should never be called.")
 
     def set_extra_state(self, state: Any) -> None:
@@ -408,10 +451,13 @@ class Module(Hooked):
     def _has_extra_state(self) -> bool:
         return type(self).get_extra_state is not Module.get_extra_state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Put values into parameters and buffers by name.
 
-        RuntimeError lists all shapes that differ and, if strict, all names that are missing or unexpected; then nothing has changed.
+        RuntimeError lists all shapes that differ and, if strict, all names that are missing or unexpected; then nothing
+        has changed.
         """
         if not isinstance(state_dict, Mapping):
             raise OperandError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
@@ -424,19 +470,31 @@ class Module(Hooked):
                 hook(module, state_dict, names[id(module)], {}, strict, *asked, problems)
         own = self.state_dict(keep_vars=True)
         extra = {names[id(m)] + _EXTRA: m for m in self.modules() if m._has_extra_state()}
-        keys = IncompatibleKeys([*asked[0], *(k for k in own if k not in state_dict)], [*asked[1], *(k for k in state_dict if k not in own)])
+        keys = IncompatibleKeys(
+            [*asked[0], *(k for k in own if k not in state_dict)], [*asked[1], *(k for k in state_dict if k not in own)]
+        )
         last = [(module, hook) for module in self.modules() for hook in module._hooks_of("load")]
         for name, value in state_dict.items():
             if name not in own or name in extra:
                 continue
             if not isinstance(value, (Tensor, ComplexTensor)):
-                problems.append(f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object from checkpoint but received {type(value)}')
+                problems.append(
+                    f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object '
+                    f"from checkpoint but received {type(value)}"
+                )
             elif value.shape != own[name].shape:
-                problems.append(f"size mismatch for {name}: copying a param with shape {value.shape} from checkpoint, the shape in current model is {own[name].shape}.")
+                problems.append(
+                    f"size mismatch for {name}: copying a param with shape {value.shape} from checkpoint, "
+                    f"the shape in current model is {own[name].shape}."
+                )
         self._refuse([*(keys.problems() if strict and not last else []), *problems])
         saved, grad_mode.enabled = grad_mode.enabled, False
         try:
-            whole(self._take, {name: value for name, value in state_dict.items() if name in own and name not in extra}, None if assign else own)
+            whole(
+                self._take,
+                {name: value for name, value in state_dict.items() if name in own and name not in extra},
+                None if assign else own,
+            )
             for name, value in state_dict.items():
                 if name in extra:
                     extra[name].set_extra_state(value)
@@ -468,7 +526,11 @@ class Module(Hooked):
         owner = self.get_submodule(path)
         old = owner.__dict__[own]
         changes.count += 1
-        owner.__dict__[own] = value if isinstance(value, PARAMETERS) or not isinstance(old, PARAMETERS) else Parameter(value, old.requires_grad)
+        owner.__dict__[own] = (
+            value
+            if isinstance(value, PARAMETERS) or not isinstance(old, PARAMETERS)
+            else Parameter(value, old.requires_grad)
+        )
 
     # Printing
 

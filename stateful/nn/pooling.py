@@ -12,17 +12,23 @@ from fdl.stateful.nn.functional.convolution import sizes_of
 from fdl.stateful.nn.module import Module
 
 __all__ = [
-    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AvgPool1d",
-    "AvgPool2d", "AvgPool3d", "ChannelShuffle", "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d",
-    "FractionalMaxPool2d", "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d", "AvgPool1d",
+    "AvgPool2d", "AvgPool3d", "ChannelShuffle", "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d",
+    "ConstantPad2d", "ConstantPad3d",
+    "FractionalMaxPool2d", "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d",
+    "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
     "PixelShuffle",
-    "PixelUnshuffle", "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d", "Upsample",
+    "PixelUnshuffle", "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d",
+    "ReplicationPad3d", "Upsample",
     "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
 ]  # fmt: skip
 
 
 class _Settings(Module):
-    """Calls `function(input, **settings)`; the constructor's arguments have the names of `defaults`, those without a default come first."""
+    """Calls `function(input, **settings)`; the constructor's arguments have the names of `defaults`, those without a
+    default come first.
+    """
 
     function: Callable[..., Any]
     defaults: ClassVar[dict[str, Any]] = {}
@@ -51,15 +57,36 @@ _NEEDED = object()
 
 
 def _layer(name: str, function: Callable[..., Any], shown: tuple[str, ...] = (), **defaults: Any) -> Any:
-    body = {"function": staticmethod(function), "defaults": defaults, "shown": shown, "__doc__": f"`{function.__name__}` as a layer.", "__module__": __name__}
+    body = {
+        "function": staticmethod(function),
+        "defaults": defaults,
+        "shown": shown,
+        "__doc__": f"`{function.__name__}` as a layer.",
+        "__module__": __name__,
+    }
     return type(name, (_Settings,), body)
 
 
-_MAX: dict[str, Any] = {"kernel_size": _NEEDED, "stride": None, "padding": 0, "dilation": 1, "return_indices": False, "ceil_mode": False}
+_MAX: dict[str, Any] = {
+    "kernel_size": _NEEDED,
+    "stride": None,
+    "padding": 0,
+    "dilation": 1,
+    "return_indices": False,
+    "ceil_mode": False,
+}
 _MAX_SHOWN = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-_AVG: dict[str, Any] = {"kernel_size": _NEEDED, "stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
+_AVG: dict[str, Any] = {
+    "kernel_size": _NEEDED,
+    "stride": None,
+    "padding": 0,
+    "ceil_mode": False,
+    "count_include_pad": True,
+}
 _AVG_SHOWN = ("kernel_size", "stride", "padding")
-MaxPool1d, MaxPool2d, MaxPool3d = (_layer(f"MaxPool{n}d", f, _MAX_SHOWN, **_MAX) for n, f in ((1, F.max_pool1d), (2, F.max_pool2d), (3, F.max_pool3d)))
+MaxPool1d, MaxPool2d, MaxPool3d = (
+    _layer(f"MaxPool{n}d", f, _MAX_SHOWN, **_MAX) for n, f in ((1, F.max_pool1d), (2, F.max_pool2d), (3, F.max_pool3d))
+)
 
 
 class AvgPool1d(_layer("AvgPool1d", F.avg_pool1d, _AVG_SHOWN, **_AVG)):  # type: ignore[misc]
@@ -74,9 +101,12 @@ class AvgPool1d(_layer("AvgPool1d", F.avg_pool1d, _AVG_SHOWN, **_AVG)):  # type:
 AvgPool2d = _layer("AvgPool2d", F.avg_pool2d, _AVG_SHOWN, **_AVG, divisor_override=None)
 AvgPool3d = _layer("AvgPool3d", F.avg_pool3d, _AVG_SHOWN, **_AVG, divisor_override=None)
 _LP: dict[str, Any] = {"norm_type": _NEEDED, "kernel_size": _NEEDED, "stride": None, "ceil_mode": False}
-LPPool1d, LPPool2d, LPPool3d = (_layer(f"LPPool{n}d", f, **_LP) for n, f in ((1, F.lp_pool1d), (2, F.lp_pool2d), (3, F.lp_pool3d)))
+LPPool1d, LPPool2d, LPPool3d = (
+    _layer(f"LPPool{n}d", f, **_LP) for n, f in ((1, F.lp_pool1d), (2, F.lp_pool2d), (3, F.lp_pool3d))
+)
 AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d = (
-    _layer(f"AdaptiveAvgPool{n}d", f, output_size=_NEEDED) for n, f in ((1, F.adaptive_avg_pool1d), (2, F.adaptive_avg_pool2d), (3, F.adaptive_avg_pool3d))
+    _layer(f"AdaptiveAvgPool{n}d", f, output_size=_NEEDED)
+    for n, f in ((1, F.adaptive_avg_pool1d), (2, F.adaptive_avg_pool2d), (3, F.adaptive_avg_pool3d))
 )
 AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d = (
     _layer(f"AdaptiveMaxPool{n}d", f, ("output_size",), output_size=_NEEDED, return_indices=False)
@@ -97,7 +127,9 @@ class _Unpool(Module):
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Any:
         """Elements put back at `indices`."""
-        return (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self.rank - 1](input, indices, self.kernel_size, self.stride, self.padding, output_size)
+        return (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self.rank - 1](
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
+        )
 
     def extra_repr(self) -> str:
         """The settings."""
@@ -127,7 +159,14 @@ class _Fractional(Module):
 
     rank: int
 
-    def __init__(self, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Any = None) -> None:
+    def __init__(
+        self,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> None:
         super().__init__()
         self.kernel_size, self.return_indices = sizes_of(kernel_size, self.rank), return_indices
         self.output_size = None if output_size is None else sizes_of(output_size, self.rank)
@@ -141,7 +180,9 @@ class _Fractional(Module):
     def forward(self, input: Tensor) -> Any:
         """Maxima of windows at random places."""
         function = F.fractional_max_pool2d if self.rank == 2 else F.fractional_max_pool3d
-        return function(input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples)
+        return function(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+        )
 
 
 class FractionalMaxPool2d(_Fractional):
@@ -193,7 +234,10 @@ class _ConstantPad(_Pad):
 
 def _pads(name: str, base: type, **attributes: Any) -> list[Any]:
     doc = f"Borders of kind `{attributes.get('mode', 'constant')}`."
-    return [type(f"{name}{n}d", (base,), {"rank": n, "__doc__": doc, "__module__": __name__, **attributes}) for n in (1, 2, 3)]
+    return [
+        type(f"{name}{n}d", (base,), {"rank": n, "__doc__": doc, "__module__": __name__, **attributes})
+        for n in (1, 2, 3)
+    ]
 
 
 ConstantPad1d, ConstantPad2d, ConstantPad3d = _pads("ConstantPad", _ConstantPad)
@@ -208,18 +252,42 @@ CircularPad1d, CircularPad2d, CircularPad3d = _pads("CircularPad", _Pad, mode="c
 class Upsample(Module):
     """`interpolate` as a layer."""
 
-    def __init__(self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None) -> None:
+    def __init__(
+        self,
+        size: Any = None,
+        scale_factor: Any = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
+    ) -> None:
         super().__init__()
-        self.size, self.mode, self.align_corners, self.recompute_scale_factor = size, mode, align_corners, recompute_scale_factor
-        self.scale_factor = tuple(map(float, scale_factor)) if isinstance(scale_factor, (tuple, list)) else None if scale_factor is None else float(scale_factor)
+        self.size, self.mode, self.align_corners, self.recompute_scale_factor = (
+            size,
+            mode,
+            align_corners,
+            recompute_scale_factor,
+        )
+        self.scale_factor = (
+            tuple(map(float, scale_factor))
+            if isinstance(scale_factor, (tuple, list))
+            else None
+            if scale_factor is None
+            else float(scale_factor)
+        )
 
     def forward(self, input: Tensor) -> Any:
         """Space of another size."""
-        return F.interpolate(input, self.size, self.scale_factor, self.mode, self.align_corners, self.recompute_scale_factor)
+        return F.interpolate(
+            input, self.size, self.scale_factor, self.mode, self.align_corners, self.recompute_scale_factor
+        )
 
     def extra_repr(self) -> str:
         """Size and mode."""
-        return f"scale_factor={self.scale_factor}, mode={self.mode!r}" if self.scale_factor is not None else f"size={self.size}, mode={self.mode!r}"
+        return (
+            f"scale_factor={self.scale_factor}, mode={self.mode!r}"
+            if self.scale_factor is not None
+            else f"size={self.size}, mode={self.mode!r}"
+        )
 
 
 class UpsamplingNearest2d(Upsample):

@@ -1,4 +1,5 @@
-"""Recurrent layers: RNN, LSTM and GRU, in layers, both directions, with projections, and for packed sequences; and their cells.
+"""Recurrent layers: RNN, LSTM and GRU, in layers, both directions, with projections, and for packed sequences; and
+their cells.
 
 A layer in one direction is one recorded function: a product for all steps, then a scan.
 """
@@ -56,7 +57,9 @@ def _next(mode: str, given: Any, state: tuple[Any, ...], w_hh: Any, b_hh: Any, w
 
 
 def _layer_body(x: Any, *args: Any) -> Any:
-    """One layer in one direction over (T, N, ...); with lengths, states stand still and outputs are zero after the end of a sequence."""
+    """One layer in one direction over (T, N, ...); with lengths, states stand still and outputs are zero after the end
+    of a sequence.
+    """
     *given, mode, reverse, has_bias, has_projection, has_lengths = args
     rest = iter(given)
     state = tuple([next(rest) for _ in range(2 if mode == "LSTM" else 1)])
@@ -72,7 +75,10 @@ def _layer_body(x: Any, *args: Any) -> Any:
         new = _next(mode, now[0], carry, w_hh, b_hh, w_hr)
         if lengths is None:
             return new, new[0]
-        alive = [ops.broadcast(ops.less(ops.broadcast_to(now[1], aval_of(lengths).shape), lengths), aval_of(s).shape, (0,)) for s in new]
+        alive = [
+            ops.broadcast(ops.less(ops.broadcast_to(now[1], aval_of(lengths).shape), lengths), aval_of(s).shape, (0,))
+            for s in new
+        ]
         kept = tuple([ops.select(a, n, c) for a, n, c in zip(alive, new, carry, strict=True)])
         return kept, ops.select(alive[0], new[0], 0)
 
@@ -89,7 +95,8 @@ def _check_dtypes(what: str, x: Tensor, states: Sequence[Tensor], weight: Tensor
     if len(kinds) > 1 and all(t.dtype.itemsize > 2 for t in (x, *states, weight)):
         given = " and ".join(sorted(str(t.dtype) for t in {id(t): t for t in (x, *states)}.values()))
         raise ArgumentError(
-            f"{what} input dtype ({given}) does not match weight dtype ({weight.dtype}). Convert input: input.to({weight.dtype}), or convert model: model.to({x.dtype})"
+            f"{what} input dtype ({given}) does not match weight dtype ({weight.dtype}). Convert input: "
+            f"input.to({weight.dtype}), or convert model: model.to({x.dtype})"
         )
 
 
@@ -114,10 +121,13 @@ class RNNBase(Module):
     ) -> None:
         super().__init__()
         if not 0 <= dropout <= 1 or isinstance(dropout, bool):
-            raise ArgumentError("dropout should be a number in range [0, 1] representing the probability of an element being zeroed")
+            raise ArgumentError(
+                "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
+            )
         if dropout > 0 and num_layers == 1:
             warnings.warn(
-                f"dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers greater than 1, "
+                "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
+                "num_layers greater than 1, "
                 f"but got dropout={dropout} and num_layers={num_layers}",
                 stacklevel=3,
             )
@@ -127,8 +137,19 @@ class RNNBase(Module):
             raise ArgumentError("num_layers must be greater than zero")
         if proj_size < 0 or proj_size >= hidden_size:
             raise ArgumentError("proj_size has to be smaller than hidden_size")
-        self.mode, self.input_size, self.hidden_size, self.num_layers, self.bias = mode, input_size, hidden_size, num_layers, bias
-        self.batch_first, self.dropout, self.bidirectional, self.proj_size = batch_first, float(dropout), bidirectional, proj_size
+        self.mode, self.input_size, self.hidden_size, self.num_layers, self.bias = (
+            mode,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+        )
+        self.batch_first, self.dropout, self.bidirectional, self.proj_size = (
+            batch_first,
+            float(dropout),
+            bidirectional,
+            proj_size,
+        )
         directions, gates = 2 if bidirectional else 1, _GATES[mode] * hidden_size
         out = proj_size or hidden_size
         for layer in range(num_layers):
@@ -156,8 +177,17 @@ class RNNBase(Module):
     @property
     def all_weights(self) -> list[list[Parameter]]:
         """Parameters of each layer and direction."""
-        names = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else []), *(["weight_hr"] if self.proj_size else [])]
-        return [[getattr(self, n + suffix) for n in names] for layer in range(self.num_layers) for suffix in self._suffixes(layer)]
+        names = [
+            "weight_ih",
+            "weight_hh",
+            *(["bias_ih", "bias_hh"] if self.bias else []),
+            *(["weight_hr"] if self.proj_size else []),
+        ]
+        return [
+            [getattr(self, n + suffix) for n in names]
+            for layer in range(self.num_layers)
+            for suffix in self._suffixes(layer)
+        ]
 
     def _run(self, x: Tensor, states: Sequence[Tensor], lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """(T, N, ...) through all layers, from states (layers * directions, N, ...)."""
@@ -169,7 +199,9 @@ class RNNBase(Module):
             for direction in range(2 if self.bidirectional else 1):
                 own = [s[place] for s in states]
                 given = (x, *own, *weights[place], *(() if lengths is None else (lengths,)))
-                out, *last = apply(_layer, given, (self.mode, direction == 1, self.bias, bool(self.proj_size), lengths is not None))
+                out, *last = apply(
+                    _layer, given, (self.mode, direction == 1, self.bias, bool(self.proj_size), lengths is not None)
+                )
                 outs.append(out)
                 for f, v in zip(finals, last, strict=True):
                     f.append(v)
@@ -187,20 +219,26 @@ class RNNBase(Module):
     def _check(self, x: Tensor, states: Sequence[Tensor], batch: int) -> None:
         _check_dtypes(type(self).__name__, x, states, self.weight_ih_l0)
         if x.shape[-1] != self.input_size:
-            raise TensorError(f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[-1]}")
+            raise TensorError(
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[-1]}"
+            )
         for state, start in zip(states, self._start(x, batch), strict=True):
             if state.shape != start.shape:
                 raise TensorError(f"Expected hidden size {tuple(start.shape)}, got {list(state.shape)}")
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        """(outputs of all steps, last states); input is (T, N, input_size), (N, T, ...) with `batch_first`, (T, input_size), or a `PackedSequence`."""
+        """(outputs of all steps, last states); input is (T, N, input_size), (N, T, ...) with `batch_first`, (T,
+        input_size), or a `PackedSequence`.
+        """
         if isinstance(input, PackedSequence):
             return self._packed(input, hx)
         if input.ndim not in (2, 3):
             raise ArgumentError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.ndim}D instead")
         alone = input.ndim == 2
         x = input.unsqueeze(1) if alone else input.transpose(0, 1) if self.batch_first else input
-        states = self._start(x, x.shape[1]) if hx is None else [s.unsqueeze(1) if alone else s for s in self._as_list(hx)]
+        states = (
+            self._start(x, x.shape[1]) if hx is None else [s.unsqueeze(1) if alone else s for s in self._as_list(hx)]
+        )
         self._check(x, states, x.shape[1])
         out, last = self._run(x, states, None)
         out = out.squeeze(1) if alone else out.transpose(0, 1) if self.batch_first else out
@@ -209,7 +247,11 @@ class RNNBase(Module):
     def _packed(self, sequence: PackedSequence, hx: Any) -> Any:
         x, lengths = padded(sequence)
         order, back = sequence.sorted_indices, sequence.unsorted_indices
-        states = self._start(x, x.shape[1]) if hx is None else [s if order is None else s.index_select(1, order) for s in self._as_list(hx)]
+        states = (
+            self._start(x, x.shape[1])
+            if hx is None
+            else [s if order is None else s.index_select(1, order) for s in self._as_list(hx)]
+        )
         self._check(x, states, x.shape[1])
         out, last = self._run(x, states, lengths)
         last = last if back is None else [s.index_select(1, back) for s in last]
@@ -236,7 +278,15 @@ class RNNBase(Module):
 class RNN(RNNBase):
     """Elman's network: `tanh(x W + h U + b)`, or relu."""
 
-    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ArgumentError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         self.__dict__["nonlinearity"] = nonlinearity
@@ -285,7 +335,9 @@ class _Cell(Module):
 
     mode: str
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         gates = _GATES[self.mode] * hidden_size
@@ -315,13 +367,25 @@ class _Cell(Module):
     def extra_repr(self) -> str:
         """Sizes."""
         nonlinearity = getattr(self, "nonlinearity", "tanh")
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False") + (f", nonlinearity={nonlinearity}" if nonlinearity != "tanh" else "")
+        return (
+            f"{self.input_size}, {self.hidden_size}"
+            + ("" if self.bias else ", bias=False")
+            + (f", nonlinearity={nonlinearity}" if nonlinearity != "tanh" else "")
+        )
 
 
 class RNNCell(_Cell):
     """One step of `RNN`."""
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise TensorError(f"Unknown nonlinearity: {nonlinearity}")
         self.__dict__["mode"] = f"RNN_{nonlinearity.upper()}"

@@ -64,15 +64,31 @@ class MultiheadAttention(Module):
     ) -> None:
         super().__init__()
         if embed_dim <= 0 or num_heads <= 0:
-            raise ArgumentError(f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and num_heads={num_heads} instead")
-        self.embed_dim, self.kdim, self.vdim = embed_dim, embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
+            raise ArgumentError(
+                f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and "
+                f"num_heads={num_heads} instead"
+            )
+        self.embed_dim, self.kdim, self.vdim = (
+            embed_dim,
+            embed_dim if kdim is None else kdim,
+            embed_dim if vdim is None else vdim,
+        )
         self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
-        self.num_heads, self.dropout, self.batch_first, self.add_zero_attn = num_heads, dropout, batch_first, add_zero_attn
+        self.num_heads, self.dropout, self.batch_first, self.add_zero_attn = (
+            num_heads,
+            dropout,
+            batch_first,
+            add_zero_attn,
+        )
         self.head_dim = embed_dim // num_heads
         if self.head_dim * num_heads != embed_dim:
-            raise ExpectationError("embed_dim must be divisible by num_heads", why=f"they are {embed_dim} and {num_heads}")
+            raise ExpectationError(
+                "embed_dim must be divisible by num_heads", why=f"they are {embed_dim} and {num_heads}"
+            )
         same = self._qkv_same_embed_dim
-        self.register_parameter("in_proj_weight", Parameter(empty(3 * embed_dim, embed_dim, dtype=dtype)) if same else None)
+        self.register_parameter(
+            "in_proj_weight", Parameter(empty(3 * embed_dim, embed_dim, dtype=dtype)) if same else None
+        )
         for name, size in (("q_proj_weight", embed_dim), ("k_proj_weight", self.kdim), ("v_proj_weight", self.vdim)):
             self.register_parameter(name, None if same else Parameter(empty(embed_dim, size, dtype=dtype)))
         self.register_parameter("in_proj_bias", Parameter(empty(3 * embed_dim, dtype=dtype)) if bias else None)
@@ -97,7 +113,11 @@ class MultiheadAttention(Module):
         e, bias = self.embed_dim, self.in_proj_bias
         if self._qkv_same_embed_dim and query is key and key is value:
             return list(F.linear(query, self.in_proj_weight, bias).chunk(3, -1))
-        weights = list(self.in_proj_weight.chunk(3)) if self._qkv_same_embed_dim else [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
+        weights = (
+            list(self.in_proj_weight.chunk(3))
+            if self._qkv_same_embed_dim
+            else [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
+        )
         biases = [None] * 3 if bias is None else [bias[k * e : (k + 1) * e] for k in range(3)]
         return [F.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)]
 
@@ -112,7 +132,9 @@ class MultiheadAttention(Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Any, Any]:
-        """(output, weights or None); operands are (L, N, E), (N, L, E) with `batch_first`, or (L, E).  Masks say with true, or -inf, what is not seen."""
+        """(output, weights or None); operands are (L, N, E), (N, L, E) with `batch_first`, or (L, E). Masks say with
+        true, or -inf, what is not seen.
+        """
         if is_causal and attn_mask is None:
             raise TensorError("Need attn_mask if specifying the is_causal hint.")
         alone = query.ndim == 2
@@ -130,7 +152,10 @@ class MultiheadAttention(Module):
         if key_padding_mask is not None:
             for place, size in enumerate((batch, key.shape[0])):
                 found = key_padding_mask.shape[place] if key_padding_mask.ndim == 2 else None
-                assert found == size, f"Expected key_padding_mask.shape[{place}] to be {size}, but got {found}: its shape is {tuple(key_padding_mask.shape)}, of (batch, keys)"
+                assert found == size, (
+                    f"Expected key_padding_mask.shape[{place}] to be {size}, but got {found}: "
+                    f"its shape is {tuple(key_padding_mask.shape)}, of (batch, keys)"
+                )
         q, k, v = self._projected(query, key, value)
         k, v, attn_mask, key_padding_mask = self._extended(k, v, attn_mask, key_padding_mask)
         q, k, v = (x.reshape(x.shape[0], batch, self.num_heads, self.head_dim).permute(1, 2, 0, 3) for x in (q, k, v))
@@ -155,8 +180,15 @@ class MultiheadAttention(Module):
             raise ExpectationError(f"was expecting embedding dimension of {self.embed_dim}, but got {width}")
         if attn_mask is not None and attn_mask.ndim == 2 and tuple(attn_mask.shape) != (length, keys):
             raise TensorError(f"The shape of the 2D attn_mask is {attn_mask.shape}, but should be {(length, keys)}.")
-        if attn_mask is not None and attn_mask.ndim == 3 and tuple(attn_mask.shape) != (batch * self.num_heads, length, keys):
-            raise TensorError(f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be {(batch * self.num_heads, length, keys)}.")
+        if (
+            attn_mask is not None
+            and attn_mask.ndim == 3
+            and tuple(attn_mask.shape) != (batch * self.num_heads, length, keys)
+        ):
+            raise TensorError(
+                f"The shape of the 3D attn_mask is {attn_mask.shape}, "
+                f"but should be {(batch * self.num_heads, length, keys)}."
+            )
 
     def _extended(self, k: Any, v: Any, mask: Any, padding: Any) -> tuple[Any, Any, Any, Any]:
         """Keys and values with a learned one and a zero one at the end, where wanted, which everybody sees."""
@@ -214,7 +246,13 @@ class TransformerEncoderLayer(Module):
         self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
         self.activation = _activation_of(activation)
 
-    def forward(self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None, is_causal: bool = False) -> Any:
+    def forward(
+        self,
+        src: Tensor,
+        src_mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Any:
         """The same shape."""
         x: Any = src
         if self.norm_first:
@@ -254,7 +292,9 @@ class TransformerDecoderLayer(Module):
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
         self.norm_first = norm_first
-        self.norm1, self.norm2, self.norm3 = (LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype) for _ in range(3))
+        self.norm1, self.norm2, self.norm3 = (
+            LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype) for _ in range(3)
+        )
         self.dropout1, self.dropout2, self.dropout3 = (Dropout(dropout) for _ in range(3))
         self.activation = _activation_of(activation)
 
@@ -296,16 +336,31 @@ def _copies(layer: Module, count: int) -> ModuleList:
 class TransformerEncoder(Module):
     """Copies of a layer in a row."""
 
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None, enable_nested_tensor: bool = True, mask_check: bool = True) -> None:
+    def __init__(
+        self,
+        encoder_layer: Module,
+        num_layers: int,
+        norm: Module | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:
         super().__init__()
         self.layers = _copies(encoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
 
-    def forward(self, src: Tensor, mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None, is_causal: bool | None = None) -> Any:
+    def forward(
+        self,
+        src: Tensor,
+        mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool | None = None,
+    ) -> Any:
         """The same shape."""
         out: Any = src
         for layer in self.layers:
-            out = layer(out, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=_causal(mask, is_causal))
+            out = layer(
+                out, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=_causal(mask, is_causal)
+            )
         return out if self.norm is None else self.norm(out)
 
 
@@ -357,9 +412,29 @@ class Transformer(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        settings = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, None, dtype)
-        self.encoder = custom_encoder or TransformerEncoder(TransformerEncoderLayer(*settings), num_encoder_layers, LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
-        self.decoder = custom_decoder or TransformerDecoder(TransformerDecoderLayer(*settings), num_decoder_layers, LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
+        settings = (
+            d_model,
+            nhead,
+            dim_feedforward,
+            dropout,
+            activation,
+            layer_norm_eps,
+            batch_first,
+            norm_first,
+            bias,
+            None,
+            dtype,
+        )
+        self.encoder = custom_encoder or TransformerEncoder(
+            TransformerEncoderLayer(*settings),
+            num_encoder_layers,
+            LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype),
+        )
+        self.decoder = custom_decoder or TransformerDecoder(
+            TransformerDecoderLayer(*settings),
+            num_decoder_layers,
+            LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype),
+        )
         for p in self.parameters():
             if p.ndim > 1:
                 init.xavier_uniform_(p)

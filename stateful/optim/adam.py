@@ -17,7 +17,11 @@ def _adam(p: Any, m: Any, v: Any, *args: Any) -> Sequence[Any]:
     *highest, g, lr, b1, b2, eps, decay, size, root, (amsgrad, with_decay, decoupled, maximize) = args
     g = ops.neg(g) if maximize else g
     if with_decay:
-        p, g = (ops.mul(p, ops.sub(1, ops.mul(to(lr, p), to(decay, p)))), g) if decoupled else (p, ops.add(g, ops.mul(p, to(decay, p))))
+        p, g = (
+            (ops.mul(p, ops.sub(1, ops.mul(to(lr, p), to(decay, p)))), g)
+            if decoupled
+            else (p, ops.add(g, ops.mul(p, to(decay, p))))
+        )
     m = ops.add(m, ops.mul(ops.sub(g, m), to(ops.sub(1.0, b1), p)))
     v = ops.add(ops.mul(v, to(b2, p)), ops.mul(ops.mul(g, g), to(ops.sub(1.0, b2), p)))
     top = ops.maximum(highest[0], v) if amsgrad else v
@@ -60,7 +64,14 @@ class Adam(Optimizer):
         for i, b in enumerate(betas):
             if not 0.0 <= b < 1.0:
                 raise ArgumentError(f"Invalid beta parameter at index {i}: {b}")
-        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize}
+        settings = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+        }
         super().__init__(params, {**settings, "decoupled_weight_decay": self._decoupled})
 
     def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
@@ -75,7 +86,13 @@ class Adam(Optimizer):
             for name in names:
                 cells += [s[name] for s in own]
             numbers = [lr, float(b1), float(b2), float(group["eps"]), decay, size, root]
-            draft.update(_amsgrad if flags[0] else _plain_adam, cells, [parameters[i].grad for i in chosen], numbers, (len(chosen), flags))
+            draft.update(
+                _amsgrad if flags[0] else _plain_adam,
+                cells,
+                [parameters[i].grad for i in chosen],
+                numbers,
+                (len(chosen), flags),
+            )
             draft.keep(own, step=count + 1)
 
 
@@ -84,7 +101,15 @@ class AdamW(Adam):
 
     _decoupled = True
 
-    def __init__(self, params: Any, lr: Any = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, **kwargs)
 
 
@@ -94,7 +119,9 @@ def _signed(p: Any, g: Any, decay: Any, with_decay: bool, maximize: bool) -> Any
     return ops.add(g, ops.mul(p, to(decay, p))) if with_decay else g
 
 
-def _adamax(p: Any, m: Any, u: Any, g: Any, b1: Any, b2: Any, eps: Any, decay: Any, size: Any, flags: Any) -> Sequence[Any]:
+def _adamax(
+    p: Any, m: Any, u: Any, g: Any, b1: Any, b2: Any, eps: Any, decay: Any, size: Any, flags: Any
+) -> Sequence[Any]:
     """Kingma and Ba, 2015, algorithm 2."""
     g = _signed(p, g, decay, *flags)
     m = ops.add(m, ops.mul(ops.sub(g, m), to(ops.sub(1.0, b1), p)))
@@ -108,22 +135,45 @@ class Adamax(Stepped):
     formula = staticmethod(_adamax)
 
     def __init__(
-        self, params: Any, lr: Any = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0, foreach: bool | None = None,
+        self, params: Any, lr: Any = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0, foreach: bool | None = None,
         *, maximize: bool = False, differentiable: bool = False, capturable: bool = False,
     ) -> None:  # fmt: skip
         checked(lr=lr, epsilon=eps, weight_decay=weight_decay)
         checked_betas(betas)
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(
+            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        )
 
     def names(self, group: dict[str, Any]) -> list[str]:
         return ["exp_avg", "exp_inf"]
 
     def numbers(self, group: dict[str, Any], step: int, state: dict[str, Any]) -> list[float]:
         b1, b2 = group["betas"]
-        return [float(b1), float(b2), float(group["eps"]), float(group["weight_decay"]), float(group["lr"]) / (1 - b1**step)]
+        return [
+            float(b1),
+            float(b2),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            float(group["lr"]) / (1 - b1**step),
+        ]
 
 
-def _nadam(p: Any, m: Any, v: Any, g: Any, lr: Any, b1: Any, b2: Any, eps: Any, decay: Any, own: Any, ahead: Any, root: Any, flags: Any) -> Sequence[Any]:
+def _nadam(
+    p: Any,
+    m: Any,
+    v: Any,
+    g: Any,
+    lr: Any,
+    b1: Any,
+    b2: Any,
+    eps: Any,
+    decay: Any,
+    own: Any,
+    ahead: Any,
+    root: Any,
+    flags: Any,
+) -> Sequence[Any]:
     """Dozat, 2016."""
     with_decay, maximize, decoupled = flags
     if decoupled and with_decay:
@@ -142,12 +192,20 @@ class NAdam(Stepped):
     formula = staticmethod(_nadam)
 
     def __init__(
-        self, params: Any, lr: Any = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0, momentum_decay: float = 4e-3,
-        decoupled_weight_decay: bool = False, *, foreach: bool | None = None, maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+        self, params: Any, lr: Any = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0, momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False, *, foreach: bool | None = None, maximize: bool = False,
+        capturable: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
         checked(lr=lr, epsilon=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
         checked_betas(betas)
-        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay}
+        settings = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum_decay": momentum_decay,
+        }
         super().__init__(params, {**settings, "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize})
 
     def names(self, group: dict[str, Any]) -> list[str]:
@@ -161,10 +219,32 @@ class NAdam(Stepped):
         now, later = (b1 * (1 - 0.5 * 0.96 ** (t * group["momentum_decay"])) for t in (step, step + 1))
         product = state["mu_product"] = float(state.get("mu_product", 1.0)) * now
         own, ahead = lr * (1 - now) / (1 - product), lr * later / (1 - product * later)
-        return [lr, float(b1), float(b2), float(group["eps"]), float(group["weight_decay"]), own, ahead, 1 / math.sqrt(1 - b2**step)]
+        return [
+            lr,
+            float(b1),
+            float(b2),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            own,
+            ahead,
+            1 / math.sqrt(1 - b2**step),
+        ]
 
 
-def _radam(p: Any, m: Any, v: Any, g: Any, lr: Any, b1: Any, b2: Any, eps: Any, decay: Any, size: Any, rectified: Any, flags: Any) -> Sequence[Any]:
+def _radam(
+    p: Any,
+    m: Any,
+    v: Any,
+    g: Any,
+    lr: Any,
+    b1: Any,
+    b2: Any,
+    eps: Any,
+    decay: Any,
+    size: Any,
+    rectified: Any,
+    flags: Any,
+) -> Sequence[Any]:
     """Liu et al., 2020: plain momentum for as long as the variance of the step is not known."""
     with_decay, maximize, decoupled = flags
     if decoupled and with_decay:
@@ -183,8 +263,10 @@ class RAdam(Stepped):
     formula = staticmethod(_radam)
 
     def __init__(
-        self, params: Any, lr: Any = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0,
-        decoupled_weight_decay: bool = False, *, foreach: bool | None = None, maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+        self, params: Any, lr: Any = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0,
+        decoupled_weight_decay: bool = False, *, foreach: bool | None = None, maximize: bool = False,
+        capturable: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
         checked(lr=lr, epsilon=eps, weight_decay=weight_decay)
         checked_betas(betas)
@@ -203,5 +285,15 @@ class RAdam(Stepped):
         length = longest - 2 * step * b2**step / (1 - b2**step)
         rectified = 0.0
         if length > 5:
-            rectified = math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) * math.sqrt(1 - b2**step)
-        return [lr, float(b1), float(b2), float(group["eps"]), float(group["weight_decay"]), lr / (1 - b1**step), rectified]
+            rectified = math.sqrt(
+                (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+            ) * math.sqrt(1 - b2**step)
+        return [
+            lr,
+            float(b1),
+            float(b2),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            lr / (1 - b1**step),
+            rectified,
+        ]

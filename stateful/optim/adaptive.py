@@ -40,15 +40,28 @@ class RMSprop(Stepped):
     formula = staticmethod(_rmsprop)
 
     def __init__(
-        self, params: Any, lr: Any = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0, momentum: float = 0, centered: bool = False,
+        self, params: Any, lr: Any = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0,
+        momentum: float = 0, centered: bool = False,
         capturable: bool = False, foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
         checked(lr=lr, epsilon=eps, momentum=momentum, weight_decay=weight_decay, alpha=alpha)
-        settings = {"lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered, "weight_decay": weight_decay, "maximize": maximize}
+        settings = {
+            "lr": lr,
+            "momentum": momentum,
+            "alpha": alpha,
+            "eps": eps,
+            "centered": centered,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+        }
         super().__init__(params, settings)
 
     def names(self, group: dict[str, Any]) -> list[str]:
-        return ["square_avg", *(["momentum_buffer"] if group["momentum"] > 0 else []), *(["grad_avg"] if group["centered"] else [])]
+        return [
+            "square_avg",
+            *(["momentum_buffer"] if group["momentum"] > 0 else []),
+            *(["grad_avg"] if group["centered"] else []),
+        ]
 
     def flags(self, group: dict[str, Any]) -> tuple[Any, ...]:
         return (*super().flags(group), bool(group["centered"]), group["momentum"] > 0)
@@ -57,7 +70,9 @@ class RMSprop(Stepped):
         return [float(group[name]) for name in ("lr", "alpha", "eps", "weight_decay", "momentum")]
 
 
-def _rprop(p: Any, before: Any, size: Any, g: Any, down: Any, up: Any, least: Any, most: Any, flags: Any) -> Sequence[Any]:
+def _rprop(
+    p: Any, before: Any, size: Any, g: Any, down: Any, up: Any, least: Any, most: Any, flags: Any
+) -> Sequence[Any]:
     """Riedmiller and Braun, 1993, without going back where the sign changes."""
     g = ops.neg(g) if flags[1] else g
     product = ops.mul(g, before)
@@ -74,7 +89,8 @@ class Rprop(Stepped):
     formula = staticmethod(_rprop)
 
     def __init__(
-        self, params: Any, lr: Any = 1e-2, etas: tuple[float, float] = (0.5, 1.2), step_sizes: tuple[float, float] = (1e-6, 50), *, capturable: bool = False,
+        self, params: Any, lr: Any = 1e-2, etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50), *, capturable: bool = False,
         foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
         checked(lr=lr)
@@ -107,11 +123,24 @@ class Adagrad(Stepped):
     _options = ("foreach", "differentiable", "fused")
 
     def __init__(
-        self, params: Any, lr: Any = 1e-2, lr_decay: float = 0, weight_decay: float = 0, initial_accumulator_value: float = 0, eps: float = 1e-10,
+        self, params: Any, lr: Any = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
+        initial_accumulator_value: float = 0, eps: float = 1e-10,
         foreach: bool | None = None, *, maximize: bool = False, differentiable: bool = False, fused: bool | None = None,
     ) -> None:  # fmt: skip
-        checked(lr=lr, lr_decay=lr_decay, weight_decay=weight_decay, initial_accumulator_value=initial_accumulator_value, epsilon=eps)
-        settings = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay, "initial_accumulator_value": initial_accumulator_value}
+        checked(
+            lr=lr,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=eps,
+        )
+        settings = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+        }
         super().__init__(params, {**settings, "maximize": maximize})
 
     def names(self, group: dict[str, Any]) -> list[str]:
@@ -121,7 +150,11 @@ class Adagrad(Stepped):
         return float(group["initial_accumulator_value"])
 
     def numbers(self, group: dict[str, Any], step: int, state: dict[str, Any]) -> list[float]:
-        return [float(group["lr"]) / (1 + (step - 1) * group["lr_decay"]), float(group["eps"]), float(group["weight_decay"])]
+        return [
+            float(group["lr"]) / (1 + (step - 1) * group["lr_decay"]),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+        ]
 
 
 def _adadelta(p: Any, v: Any, acc: Any, g: Any, lr: Any, rho: Any, eps: Any, decay: Any, flags: Any) -> Sequence[Any]:
@@ -140,7 +173,8 @@ class Adadelta(Stepped):
     formula = staticmethod(_adadelta)
 
     def __init__(
-        self, params: Any, lr: Any = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0, foreach: bool | None = None, *, capturable: bool = False,
+        self, params: Any, lr: Any = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
+        foreach: bool | None = None, *, capturable: bool = False,
         maximize: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
         checked(lr=lr, epsilon=eps, weight_decay=weight_decay)
@@ -168,11 +202,15 @@ class ASGD(Stepped):
     formula = staticmethod(_asgd)
 
     def __init__(
-        self, params: Any, lr: Any = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6, weight_decay: float = 0, foreach: bool | None = None,
+        self, params: Any, lr: Any = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6,
+        weight_decay: float = 0, foreach: bool | None = None,
         maximize: bool = False, differentiable: bool = False, capturable: bool = False,
     ) -> None:  # fmt: skip
         checked(lr=lr, weight_decay=weight_decay)
-        super().__init__(params, {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(
+            params,
+            {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "maximize": maximize},
+        )
 
     def names(self, group: dict[str, Any]) -> list[str]:
         return ["ax"]

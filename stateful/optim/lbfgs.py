@@ -1,4 +1,6 @@
-"""Limited-memory BFGS (Nocedal and Wright, 2006, chapter 7), with a line search that fulfils the strong Wolfe conditions (chapter 3)."""
+"""Limited-memory BFGS (Nocedal and Wright, 2006, chapter 7), with a line search that fulfils the strong Wolfe
+conditions (chapter 3).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from fdl.stateful.functions.shapes import cat
 from fdl.stateful.optim.optimizer import Optimizer
 
 
-def _cubic_minimum(x1: float, f1: float, g1: float, x2: float, f2: float, g2: float, bounds: tuple[float, float] | None = None) -> float:
+def _cubic_minimum(
+    x1: float, f1: float, g1: float, x2: float, f2: float, g2: float, bounds: tuple[float, float] | None = None
+) -> float:
     """The minimum of the cubic through two points with two slopes, within bounds; their middle where there is none."""
     low, high = bounds if bounds is not None else (min(x1, x2), max(x1, x2))
     d1 = g1 + g2 - 3 * (f1 - f2) / (x1 - x2)
@@ -22,7 +26,11 @@ def _cubic_minimum(x1: float, f1: float, g1: float, x2: float, f2: float, g2: fl
     if square < 0:
         return (low + high) / 2
     d2 = square**0.5
-    place = x2 - (x2 - x1) * ((g2 + d2 - d1) / (g2 - g1 + 2 * d2)) if x1 <= x2 else x1 - (x1 - x2) * ((g1 + d2 - d1) / (g1 - g2 + 2 * d2))
+    place = (
+        x2 - (x2 - x1) * ((g2 + d2 - d1) / (g2 - g1 + 2 * d2))
+        if x1 <= x2
+        else x1 - (x1 - x2) * ((g1 + d2 - d1) / (g1 - g2 + 2 * d2))
+    )
     return float(min(max(place, low), high))
 
 
@@ -33,7 +41,16 @@ class _Point:
         self.t, self.f, self.g, self.slope = t, f, g, slope
 
 
-def _strong_wolfe(at: Callable[[float], _Point], start: _Point, t: float, length: float, change: float, c1: float = 1e-4, c2: float = 0.9, most: int = 25) -> tuple[_Point, int]:
+def _strong_wolfe(
+    at: Callable[[float], _Point],
+    start: _Point,
+    t: float,
+    length: float,
+    change: float,
+    c1: float = 1e-4,
+    c2: float = 0.9,
+    most: int = 25,
+) -> tuple[_Point, int]:
     """A point with enough decrease and a small slope, and the number of evaluations."""
     before, now, evaluations, rounds = start, at(t), 1, 0
     bracket: list[_Point] = []
@@ -57,7 +74,15 @@ def _strong_wolfe(at: Callable[[float], _Point], start: _Point, t: float, length
 
 
 def _zoom(
-    at: Callable[[float], _Point], start: _Point, bracket: list[_Point], length: float, change: float, c1: float, c2: float, left: int, evaluations: int
+    at: Callable[[float], _Point],
+    start: _Point,
+    bracket: list[_Point],
+    length: float,
+    change: float,
+    c1: float,
+    c2: float,
+    left: int,
+    evaluations: int,
 ) -> tuple[_Point, int]:
     """Make a bracket smaller until one of its ends will do."""
     stuck = False
@@ -106,13 +131,27 @@ class LBFGS(Optimizer):
     _options = ()
 
     def __init__(
-        self, params: Any, lr: Any = 1, max_iter: int = 20, max_eval: int | None = None, tolerance_grad: float = 1e-7, tolerance_change: float = 1e-9,
+        self, params: Any, lr: Any = 1, max_iter: int = 20, max_eval: int | None = None, tolerance_grad: float = 1e-7,
+        tolerance_change: float = 1e-9,
         history_size: int = 100, line_search_fn: str | None = None,
     ) -> None:  # fmt: skip
         if lr < 0.0:
             raise ArgumentError(f"Invalid learning rate: {lr}")
-        settings = {"lr": lr, "max_iter": max_iter, "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval, "tolerance_grad": tolerance_grad}
-        super().__init__(params, {**settings, "tolerance_change": tolerance_change, "history_size": history_size, "line_search_fn": line_search_fn})
+        settings = {
+            "lr": lr,
+            "max_iter": max_iter,
+            "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval,
+            "tolerance_grad": tolerance_grad,
+        }
+        super().__init__(
+            params,
+            {
+                **settings,
+                "tolerance_change": tolerance_change,
+                "history_size": history_size,
+                "line_search_fn": line_search_fn,
+            },
+        )
         if len(self.param_groups) != 1:
             raise ArgumentError("LBFGS doesn't support per-parameter options (parameter groups)")
         if line_search_fn not in (None, "strong_wolfe"):
@@ -124,7 +163,12 @@ class LBFGS(Optimizer):
         return found
 
     def _gradient(self) -> Any:
-        return cat([zeros(p.numel(), dtype=p.dtype) if p.grad is None else p.grad.detach().reshape(-1) for p in self._parameters])
+        return cat(
+            [
+                zeros(p.numel(), dtype=p.dtype) if p.grad is None else p.grad.detach().reshape(-1)
+                for p in self._parameters
+            ]
+        )
 
     def _move(self, origin: list[Any], t: float, direction: Any) -> None:
         """Parameters at `origin + t * direction`."""
@@ -166,7 +210,10 @@ class LBFGS(Optimizer):
         if closure is None:
             raise OperandError("LBFGS.step() missing 1 required positional argument: 'closure'")
         state = self.state[self._parameters[0]]
-        before = [p.detach().clone() for p in self._parameters], {k: list(v) if isinstance(v, list) else v for k, v in state.items()}
+        before = (
+            [p.detach().clone() for p in self._parameters],
+            {k: list(v) if isinstance(v, list) else v for k, v in state.items()},
+        )
         try:
             return self._step(closure)
         except Exception:

@@ -16,7 +16,8 @@ from fdl.stateful._errors import ArgumentError, OperandError
 from fdl.stateful.optim.optimizer import Optimizer
 
 __all__ = [
-    "ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR",
+    "ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR",
+    "LRScheduler", "LambdaLR", "LinearLR",
     "MultiStepLR", "MultiplicativeLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR",
 ]  # fmt: skip
 
@@ -32,7 +33,10 @@ class LRScheduler:
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
-                raise KeyError(f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with last_epoch >= 0.")
+                raise KeyError(
+                    f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with "
+                    "last_epoch >= 0."
+                )
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._step_count = 0
@@ -65,7 +69,8 @@ class LRScheduler:
         """Go on to the next step, or to one that is named."""
         if self._step_count == 1 and not self.optimizer.stepped:
             warnings.warn(
-                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. You should call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`. "
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. You should call them in the "
+                "opposite order: `optimizer.step()` before `lr_scheduler.step()`. "
                 "Failure to do this will result in PyTorch skipping the first value of the learning rate schedule.",
                 stacklevel=2,
             )
@@ -90,7 +95,9 @@ class LRScheduler:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state, which may say how far a schedule is and nothing of what it is made of."""
         own = {name for name, value in self.__dict__.items() if name == "optimizer" or callable(value)}
-        self.__dict__.update({k: v for k, v in state_dict.items() if k not in own and k != "lr_lambdas" and not hasattr(type(self), k)})
+        self.__dict__.update(
+            {k: v for k, v in state_dict.items() if k not in own and k != "lr_lambdas" and not hasattr(type(self), k)}
+        )
 
 
 _LRScheduler = LRScheduler
@@ -142,12 +149,18 @@ class StepLR(LRScheduler):
 class MultiStepLR(LRScheduler):
     """Times `gamma` at each milestone."""
 
-    def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         self.milestones, self.gamma = Counter(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
-        return [lr * self.gamma ** self.milestones[self.last_epoch] for lr in self._rates] if self.last_epoch in self.milestones else self._rates
+        return (
+            [lr * self.gamma ** self.milestones[self.last_epoch] for lr in self._rates]
+            if self.last_epoch in self.milestones
+            else self._rates
+        )
 
     def _get_closed_form_lr(self) -> list[float]:
         passed = bisect.bisect_right(sorted(self.milestones.elements()), self.last_epoch)
@@ -157,7 +170,9 @@ class MultiStepLR(LRScheduler):
 class ConstantLR(LRScheduler):
     """Times `factor` for the first `total_iters` steps."""
 
-    def __init__(self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
+    ) -> None:
         if not 0 <= factor <= 1:
             raise ArgumentError("Constant multiplicative factor expected to be between 0 and 1.")
         self.factor, self.total_iters = factor, total_iters
@@ -175,7 +190,14 @@ class ConstantLR(LRScheduler):
 class LinearLR(LRScheduler):
     """From `start_factor` to `end_factor` in `total_iters` steps."""
 
-    def __init__(self, optimizer: Optimizer, start_factor: float = 1.0 / 3, end_factor: float = 1.0, total_iters: int = 5, last_epoch: int = -1) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
         if not 0 < start_factor <= 1:
             raise ArgumentError("Starting multiplicative factor expected to be greater than 0 and less or equal to 1.")
         if not 0 <= end_factor <= 1:
@@ -189,7 +211,10 @@ class LinearLR(LRScheduler):
         if self._is_initial or self.last_epoch > self.total_iters:
             return self._rates
         gap = self.end_factor - self.start_factor
-        return [lr * (1.0 + gap / (self.total_iters * self.start_factor + (self.last_epoch - 1) * gap)) for lr in self._rates]
+        return [
+            lr * (1.0 + gap / (self.total_iters * self.start_factor + (self.last_epoch - 1) * gap))
+            for lr in self._rates
+        ]
 
     def _get_closed_form_lr(self) -> list[float]:
         share = min(self.total_iters, self.last_epoch) / self.total_iters
@@ -220,11 +245,16 @@ class PolynomialLR(LRScheduler):
     def get_lr(self) -> list[Any]:
         if self._is_initial or self.last_epoch > self.total_iters:
             return self._rates
-        factor = ((1.0 - self.last_epoch / self.total_iters) / (1.0 - (self.last_epoch - 1) / self.total_iters)) ** self.power
+        factor = (
+            (1.0 - self.last_epoch / self.total_iters) / (1.0 - (self.last_epoch - 1) / self.total_iters)
+        ) ** self.power
         return [lr * factor for lr in self._rates]
 
     def _get_closed_form_lr(self) -> list[float]:
-        return [base * (1.0 - min(self.total_iters, self.last_epoch) / self.total_iters) ** self.power for base in self.base_lrs]
+        return [
+            base * (1.0 - min(self.total_iters, self.last_epoch) / self.total_iters) ** self.power
+            for base in self.base_lrs
+        ]
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -245,13 +275,18 @@ class CosineAnnealingLR(LRScheduler):
         return [factor * (lr - self.eta_min) + self.eta_min for lr in self._rates]
 
     def _get_closed_form_lr(self) -> list[float]:
-        return [self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2 for base in self.base_lrs]
+        return [
+            self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
+            for base in self.base_lrs
+        ]
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
     """Along half a cosine, again and again, each time `T_mult` times as long (Loshchilov and Hutter, 2017)."""
 
-    def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
         if T_0 <= 0 or not isinstance(T_0, int):
             raise ArgumentError(f"Expected positive integer T_0, but got {T_0}")
         if T_mult < 1 or not isinstance(T_mult, int):
@@ -260,7 +295,10 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
-        return [self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2 for base in self.base_lrs]
+        return [
+            self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
+            for base in self.base_lrs
+        ]
 
     def step(self, epoch: Any = None) -> None:
         """Go on by one step, or to a place that may lie between steps."""
@@ -301,8 +339,10 @@ class CyclicLR(_WithMomentum):
     """Up and down between two rates (Smith, 2017)."""
 
     def __init__(
-        self, optimizer: Optimizer, base_lr: Any, max_lr: Any, step_size_up: int = 2000, step_size_down: int | None = None, mode: str = "triangular",
-        gamma: float = 1.0, scale_fn: Callable[[float], float] | None = None, scale_mode: str = "cycle", cycle_momentum: bool = True, base_momentum: Any = 0.8,
+        self, optimizer: Optimizer, base_lr: Any, max_lr: Any, step_size_up: int = 2000,
+        step_size_down: int | None = None, mode: str = "triangular",
+        gamma: float = 1.0, scale_fn: Callable[[float], float] | None = None, scale_mode: str = "cycle",
+        cycle_momentum: bool = True, base_momentum: Any = 0.8,
         max_momentum: Any = 0.9, last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
@@ -322,7 +362,10 @@ class CyclicLR(_WithMomentum):
         if cycle_momentum:
             if not all("momentum" in g or "betas" in g for g in groups):
                 raise ArgumentError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
-            self.base_momentums, self.max_momentums = _each(base_momentum, len(groups)), _each(max_momentum, len(groups))
+            self.base_momentums, self.max_momentums = (
+                _each(base_momentum, len(groups)),
+                _each(max_momentum, len(groups)),
+            )
             if last_epoch == -1:
                 for group, value in zip(groups, self.max_momentums, strict=True):
                     self._put_momentum(group, value)
@@ -341,7 +384,9 @@ class CyclicLR(_WithMomentum):
         share = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
         height = share * self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
         if self.cycle_momentum:
-            for group, low, high in zip(self.optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True):
+            for group, low, high in zip(
+                self.optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True
+            ):
                 self._put_momentum(group, high - (high - low) * height)
         return [base + (most - base) * height for base, most in zip(self.base_lrs, self.max_lrs, strict=True)]
 
@@ -359,8 +404,10 @@ class OneCycleLR(_WithMomentum):
     """Up to `max_lr`, and down far below where it began (Smith and Topin, 2018)."""
 
     def __init__(
-        self, optimizer: Optimizer, max_lr: Any, total_steps: int | None = None, epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
-        anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: Any = 0.85, max_momentum: Any = 0.95, div_factor: float = 25.0,
+        self, optimizer: Optimizer, max_lr: Any, total_steps: int | None = None, epochs: int | None = None,
+        steps_per_epoch: int | None = None, pct_start: float = 0.3,
+        anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: Any = 0.85, max_momentum: Any = 0.95,
+        div_factor: float = 25.0,
         final_div_factor: float = 1e4, three_phase: bool = False, last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if total_steps is None:
@@ -377,16 +424,23 @@ class OneCycleLR(_WithMomentum):
         up = float(pct_start * total_steps) - 1
         if three_phase:
             self._phases = [(up, "initial_lr", "max_lr", "max_momentum", "base_momentum")]
-            self._phases.append((2 * pct_start * total_steps - 2, "max_lr", "initial_lr", "base_momentum", "max_momentum"))
+            self._phases.append(
+                (2 * pct_start * total_steps - 2, "max_lr", "initial_lr", "base_momentum", "max_momentum")
+            )
             self._phases.append((total_steps - 1.0, "initial_lr", "min_lr", "max_momentum", "max_momentum"))
         else:
-            self._phases = [(up, "initial_lr", "max_lr", "max_momentum", "base_momentum"), (total_steps - 1.0, "max_lr", "min_lr", "base_momentum", "max_momentum")]
+            self._phases = [
+                (up, "initial_lr", "max_lr", "max_momentum", "base_momentum"),
+                (total_steps - 1.0, "max_lr", "min_lr", "base_momentum", "max_momentum"),
+            ]
         groups = optimizer.param_groups
         self.cycle_momentum = cycle_momentum
         if cycle_momentum and not all("momentum" in g or "betas" in g for g in groups):
             raise ArgumentError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
         if last_epoch == -1:
-            for group, high, low_m, high_m in zip(groups, *(_each(v, len(groups)) for v in (max_lr, base_momentum, max_momentum)), strict=True):
+            for group, high, low_m, high_m in zip(
+                groups, *(_each(v, len(groups)) for v in (max_lr, base_momentum, max_momentum)), strict=True
+            ):
                 group.update(initial_lr=high / div_factor, max_lr=high, min_lr=high / div_factor / final_div_factor)
                 if cycle_momentum:
                     self._put_momentum(group, high_m)
@@ -394,7 +448,11 @@ class OneCycleLR(_WithMomentum):
         super().__init__(optimizer, last_epoch)
 
     def _between(self, start: float, end: float, share: float) -> float:
-        return end + (start - end) / 2.0 * (math.cos(math.pi * share) + 1) if self._anneal == "cos" else (end - start) * share + start
+        return (
+            end + (start - end) / 2.0 * (math.cos(math.pi * share) + 1)
+            if self._anneal == "cos"
+            else (end - start) * share + start
+        )
 
     def get_lr(self) -> list[Any]:
         step = self.last_epoch
@@ -446,11 +504,15 @@ class ChainedScheduler(LRScheduler):
 class SequentialLR(ChainedScheduler):
     """One schedule after another, changed at milestones."""
 
-    def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
+    ) -> None:
         if len(milestones) != len(schedulers) - 1:
             raise ArgumentError(
-                f"Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone points, "
-                f"but got number of schedulers {len(schedulers)} and the number of milestones to be equal to {len(milestones)}"
+                "Sequential Schedulers expects number of schedulers provided to be one more than the number of "
+                "milestone points, "
+                f"but got number of schedulers {len(schedulers)} and the number of milestones to be equal to "
+                f"{len(milestones)}"
             )
         super().__init__(schedulers, optimizer)
         self._milestones, self.last_epoch = list(milestones), last_epoch + 1
@@ -486,7 +548,8 @@ class ReduceLROnPlateau(LRScheduler):
     """Times `factor` when a metric has not become better for more than `patience` steps."""
 
     def __init__(
-        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10, threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0,
+        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10, threshold: float = 1e-4,
+        threshold_mode: str = "rel", cooldown: int = 0,
         min_lr: Any = 0, eps: float = 1e-8,
     ) -> None:  # fmt: skip
         if factor >= 1.0:

@@ -54,31 +54,68 @@ class Adafactor(Optimizer):
     _options = ("foreach",)
 
     def __init__(
-        self, params: Any, lr: Any = 1e-2, beta2_decay: float = -0.8, eps: tuple[float | None, float] = (None, 1e-3), d: float = 1.0, weight_decay: float = 0.0,
+        self, params: Any, lr: Any = 1e-2, beta2_decay: float = -0.8, eps: tuple[float | None, float] = (None, 1e-3),
+        d: float = 1.0, weight_decay: float = 0.0,
         *, foreach: bool | None = None, maximize: bool = False,
     ) -> None:  # fmt: skip
         checked(lr=lr, weight_decay=weight_decay)
         if beta2_decay > 0:
             raise ArgumentError(f"beta2_decay should be <= 0 but is: {beta2_decay}")
-        super().__init__(params, {"lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "beta2_decay": beta2_decay,
+                "eps": eps,
+                "d": d,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+            },
+        )
 
     def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         for p in parameters:
             own = self.state[p]
             own.setdefault("step", 0)
             shape = tuple(p.shape)
-            shapes = {"row_var": (*shape[:-1], 1), "col_var": (*shape[:-2], 1, shape[-1])} if len(shape) > 1 else {"variance": shape}
+            shapes = (
+                {"row_var": (*shape[:-1], 1), "col_var": (*shape[:-2], 1, shape[-1])}
+                if len(shape) > 1
+                else {"variance": shape}
+            )
             for name, s in shapes.items():
                 if name not in own:
                     own[name] = wrap(from_numpy(np.zeros(s, p.dtype.np)))
             step, lr = own["step"] + 1, float(group["lr"])
             eps1 = float(np.finfo(p.dtype.np).eps) if group["eps"][0] is None else float(group["eps"][0])
-            numbers = [min(lr, 1 / math.sqrt(step)), step ** group["beta2_decay"], eps1, float(group["eps"][1]), float(group["d"]), 1 - lr * group["weight_decay"]]
-            draft.update(_adafactor, [p, *[own[name] for name in shapes]], [p.grad], numbers, (bool(group["maximize"]),))
+            numbers = [
+                min(lr, 1 / math.sqrt(step)),
+                step ** group["beta2_decay"],
+                eps1,
+                float(group["eps"][1]),
+                float(group["d"]),
+                1 - lr * group["weight_decay"],
+            ]
+            draft.update(
+                _adafactor, [p, *[own[name] for name in shapes]], [p.grad], numbers, (bool(group["maximize"]),)
+            )
             draft.keep([own], step=step)
 
 
-def _muon_body(p: Any, buffer: Any, g: Any, lr: Any, decay: Any, momentum: Any, eps: Any, a: Any, b: Any, c: Any, steps: int, nesterov: bool) -> Sequence[Any]:
+def _muon_body(
+    p: Any,
+    buffer: Any,
+    g: Any,
+    lr: Any,
+    decay: Any,
+    momentum: Any,
+    eps: Any,
+    a: Any,
+    b: Any,
+    c: Any,
+    steps: int,
+    nesterov: bool,
+) -> Sequence[Any]:
     """Jordan et al., 2024: the update made nearly orthogonal by a quintic Newton-Schulz iteration, in bfloat16."""
     rest = to(ops.sub(1.0, momentum), p)
     buffer = ops.add(buffer, ops.mul(ops.sub(g, buffer), rest))
@@ -119,25 +156,47 @@ class Muon(Optimizer):
 
     def __init__(
         self, params: Any, lr: float = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95, nesterov: bool = True,
-        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315), eps: float = 1e-7, ns_steps: int = 5, adjust_lr_fn: str | None = None,
+        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315), eps: float = 1e-7, ns_steps: int = 5,
+        adjust_lr_fn: str | None = None,
     ) -> None:  # fmt: skip
         for name, value in (("Learning rate", lr), ("momentum", momentum), ("weight decay", weight_decay)):
             if value < 0:
                 raise ArgumentError(f"{name} should be >= 0 but is: {value}")
         if adjust_lr_fn not in (None, "original", "match_rms_adamw"):
             raise ArgumentError(f"Adjust learning rate function {adjust_lr_fn} is not supported")
-        settings = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov, "ns_coefficients": ns_coefficients, "eps": eps}
+        settings = {
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "ns_coefficients": ns_coefficients,
+            "eps": eps,
+        }
         super().__init__(params, {**settings, "ns_steps": ns_steps, "adjust_lr_fn": adjust_lr_fn})
         for group in self.param_groups:
             for p in group["params"]:
                 if p.ndim != 2:
-                    raise ArgumentError(f"Muon only supports 2D parameters whereas we found a parameter with size: {p.size()}")
+                    raise ArgumentError(
+                        f"Muon only supports 2D parameters whereas we found a parameter with size: {p.size()}"
+                    )
 
     def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         for p, own in zip(parameters, self._states_of(parameters, ["momentum_buffer"]), strict=True):
             rows, columns = p.shape
-            ratio = 0.2 * math.sqrt(max(rows, columns)) if group["adjust_lr_fn"] == "match_rms_adamw" else math.sqrt(max(1.0, rows / columns))
+            ratio = (
+                0.2 * math.sqrt(max(rows, columns))
+                if group["adjust_lr_fn"] == "match_rms_adamw"
+                else math.sqrt(max(1.0, rows / columns))
+            )
             lr = float(group["lr"])
-            numbers = [lr * ratio, 1 - lr * group["weight_decay"], float(group["momentum"]), float(group["eps"]), *map(float, group["ns_coefficients"])]
-            draft.update(_muon, [p, own["momentum_buffer"]], [p.grad], numbers, (int(group["ns_steps"]), bool(group["nesterov"])))
+            numbers = [
+                lr * ratio,
+                1 - lr * group["weight_decay"],
+                float(group["momentum"]),
+                float(group["eps"]),
+                *map(float, group["ns_coefficients"]),
+            ]
+            draft.update(
+                _muon, [p, own["momentum_buffer"]], [p.grad], numbers, (int(group["ns_steps"]), bool(group["nesterov"]))
+            )
             draft.keep([own], step=own["step"] + 1)

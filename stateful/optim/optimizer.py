@@ -52,7 +52,9 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Draft:
-    """What a step will change.  Nothing has changed until `carry_out`, which changes all of it: an interrupt leaves a step undone or done."""
+    """What a step will change. Nothing has changed until `carry_out`, which changes all of it: an interrupt leaves a
+    step undone or done.
+    """
 
     __slots__ = ("cells", "kept", "seen", "states", "values")
 
@@ -63,7 +65,14 @@ class Draft:
         self.states: list[dict[str, Any]] = []
         self.kept: list[dict[str, Any]] = []
 
-    def update(self, function: Function, cells: Sequence[Any], others: Sequence[Any], numbers: Sequence[Any], static: tuple[Any, ...]) -> None:
+    def update(
+        self,
+        function: Function,
+        cells: Sequence[Any],
+        others: Sequence[Any],
+        numbers: Sequence[Any],
+        static: tuple[Any, ...],
+    ) -> None:
         """Record `function(*cells, *others, *numbers, *static)`; its results will be put into the cells, in order."""
         storages: list[Storage] = [t._storage for t in cells if t._view is None]
         gradients = [g._storage.array if g._view is None else g._value() for g in others]
@@ -91,20 +100,26 @@ class Draft:
 
 
 class Optimizer:
-    """Base of optimizers: `param_groups`, `state`, `zero_grad`, `state_dict`; subclasses write `_update(group, parameters, draft)`."""
+    """Base of optimizers: `param_groups`, `state`, `zero_grad`, `state_dict`; subclasses write `_update(group,
+    parameters, draft)`.
+    """
 
     _counts = True  # whether the state says how many steps there were
-    # settings of PyTorch that say how a step is computed: kept for its state dicts, and without effect here, where each step is one program
+    # settings of PyTorch that say how a step is computed: kept for its state dicts, and without effect here, where each
+    # step is one program
     _options: tuple[str, ...] = ("foreach", "capturable", "differentiable")
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, (Tensor, Composite)):
-            raise OperandError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor")
+            raise OperandError(
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.Tensor"
+            )
         if not isinstance(params, Iterable):
             raise OperandError(
                 f"'{type(params).__name__}' object is not iterable",
                 why="an optimizer takes tensors, or dicts with a key 'params'",
-                hint="model.parameters()" + (", called with ()" if callable(params) and hasattr(params, "__func__") else ""),
+                hint="model.parameters()"
+                + (", called with ()" if callable(params) and hasattr(params, "__func__") else ""),
             )
         self.defaults = {**defaults, **{name: _OPTIONS[name] for name in self._options}}
         self.stepped = False  # whether there was a step: schedules look at it
@@ -127,9 +142,13 @@ class Optimizer:
         group = {**self.defaults, **param_group}
         lacking = [name for name, value in group.items() if value is required]
         if lacking:
-            raise ArgumentError(f"parameter group didn't specify a value of required optimization parameter {lacking[0]}")
+            raise ArgumentError(
+                f"parameter group didn't specify a value of required optimization parameter {lacking[0]}"
+            )
         given = group["params"]
-        listed = [given] if isinstance(given, (Tensor, Composite)) else [p[1] if isinstance(p, tuple) else p for p in given]
+        listed = (
+            [given] if isinstance(given, (Tensor, Composite)) else [p[1] if isinstance(p, tuple) else p for p in given]
+        )
         group["params"] = in_pieces(listed)
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in group["params"]:
@@ -192,7 +211,9 @@ class Optimizer:
         return self._add_hook("state_dict", hook, prepend)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
-        """Call `hook(optimizer, state_dict)` before `load_state_dict`; what it returns, if anything, replaces the dict."""
+        """Call `hook(optimizer, state_dict)` before `load_state_dict`; what it returns, if anything,
+        replaces the dict.
+        """
         return self._add_hook("load_pre", hook, prepend)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
@@ -204,7 +225,9 @@ class Optimizer:
         raise NotImplementedError(self)
 
     def _states_of(self, parameters: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]]:
-        """States of parameters, zeros at first: concrete leaves, so that the first step is the same program as the second."""
+        """States of parameters, zeros at first: concrete leaves, so that the first step is the same program as the
+        second.
+        """
         state, last = self.state, names[-1]
         for p in parameters:
             if p not in state or last not in state[p]:
@@ -216,7 +239,9 @@ class Optimizer:
 
     @staticmethod
     def _by_count(states: Sequence[dict[str, Any]]) -> dict[int, Sequence[int]]:
-        """Numbers of the states by their count of steps: one, unless some parameters came later or were frozen for a while."""
+        """Numbers of the states by their count of steps: one, unless some parameters came later or were frozen for a
+        while.
+        """
         counts = [s["step"] for s in states]
         if counts.count(counts[0]) == len(counts):
             return {counts[0]: range(len(counts))}
@@ -232,8 +257,15 @@ class Optimizer:
         for hook in self._hooks_of("state_dict_pre"):
             hook(self)
         numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
-        groups = [{**{k: v for k, v in g.items() if k != "params"}, "params": [numbers[id(p)] for p in g["params"]]} for g in self.param_groups]
-        state = {numbers[id(p)]: {k: _exported(k, v) for k, v in s.items() if k != "step" or self._counts} for p, s in self.state.items() if id(p) in numbers}
+        groups = [
+            {**{k: v for k, v in g.items() if k != "params"}, "params": [numbers[id(p)] for p in g["params"]]}
+            for g in self.param_groups
+        ]
+        state = {
+            numbers[id(p)]: {k: _exported(k, v) for k, v in s.items() if k != "step" or self._counts}
+            for p, s in self.state.items()
+            if id(p) in numbers
+        }
         found: dict[str, Any] = {"state": state, "param_groups": groups}
         for hook in self._hooks_of("state_dict"):
             changed = hook(self, found)
@@ -249,10 +281,20 @@ class Optimizer:
         if len(groups) != len(self.param_groups):
             raise ArgumentError("loaded state dict has a different number of parameter groups")
         if any(len(new["params"]) != len(own["params"]) for new, own in zip(groups, self.param_groups, strict=True)):
-            raise ArgumentError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
-        parameters = {n: p for new, own in zip(groups, self.param_groups, strict=True) for n, p in zip(new["params"], own["params"], strict=True)}
+            raise ArgumentError(
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+            )
+        parameters = {
+            n: p
+            for new, own in zip(groups, self.param_groups, strict=True)
+            for n, p in zip(new["params"], own["params"], strict=True)
+        }
         start = {} if self._counts else {"step": 1}  # what has a buffer has made a step
-        loaded = {parameters[int(n)]: {**start, **{k: _imported(k, v) for k, v in s.items()}} for n, s in state_dict["state"].items() if int(n) in parameters}
+        loaded = {
+            parameters[int(n)]: {**start, **{k: _imported(k, v) for k, v in s.items()}}
+            for n, s in state_dict["state"].items()
+            if int(n) in parameters
+        }
         self.state = defaultdict(dict, loaded)
         for new, own in zip(groups, self.param_groups, strict=True):
             own.update({k: v for k, v in new.items() if k != "params"})

@@ -12,7 +12,9 @@ from fdl.stateful.optim.stepped import checked, each, to
 
 
 def _sgd(p: Any, *args: Any) -> Sequence[Any]:
-    """Sutskever et al., 2013, as PyTorch writes it: `buffer = momentum * buffer + (1 - dampening) * g; p -= lr * buffer`."""
+    """Sutskever et al., 2013, as PyTorch writes it: `buffer = momentum * buffer + (1 - dampening) * g; p -= lr *
+    buffer`.
+    """
     *buffer, g, lr, momentum, dampening, decay, (with_momentum, first, with_decay, nesterov, maximize) = args
     g = ops.neg(g) if maximize else g
     g = ops.add(g, ops.mul(p, to(decay, p))) if with_decay else g
@@ -55,7 +57,17 @@ class SGD(Optimizer):
         checked(lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ArgumentError("Nesterov momentum requires a momentum and zero dampening")
-        super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize})
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+            },
+        )
 
     def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         momentum, dampening = float(group["momentum"]), float(group["dampening"])

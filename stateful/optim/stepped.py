@@ -1,7 +1,7 @@
 """Optimizers whose update is one formula for one parameter.
 
-All parameters of a group make one recorded function; settings (learning rates, decay, corrections by the number of steps) are numbers of the program, so that
-a schedule makes no new one.
+All parameters of a group make one recorded function; settings (learning rates, decay, corrections by the number of
+steps) are numbers of the program, so that a schedule makes no new one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from fdl.stateful.optim.optimizer import Draft, Optimizer
 
 
 def each(step: Callable[..., Sequence[Any]], columns: int, name: str) -> Function:
-    """A function of columns of n arrays (cells first, gradients last), numbers, n and flags, from `step(*one of each column, *numbers, flags)`.
+    """A function of columns of n arrays (cells first, gradients last), numbers, n and flags, from `step(*one of each
+    column, *numbers, flags)`.
 
     Results are columns too: the cells' new values.
     """
@@ -59,8 +60,10 @@ def checked_betas(betas: Sequence[float]) -> None:
 
 
 class Stepped(Optimizer):
-    """An optimizer that is a formula: a subclass says `names` of the state, `numbers` for a count of steps, `flags` that shape the program, and the
-    `functions` by number of state arrays, which take (parameter, *state, gradient, *numbers, flags)."""
+    """An optimizer that is a formula: a subclass says `names` of the state, `numbers` for a count of steps, `flags`
+    that shape the program, and the `functions` by number of state arrays, which take (parameter, *state, gradient,
+    *numbers, flags).
+    """
 
     formula: ClassVar[Callable[..., Sequence[Any]]]
     _functions: ClassVar[dict[tuple[type, int], Function]] = {}

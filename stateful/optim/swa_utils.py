@@ -38,7 +38,9 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[[list[Any], list[Any]
 class AveragedModel(Module):
     """A copy of a model whose parameters are the mean of what `update_parameters` saw (Izmailov et al., 2018)."""
 
-    def __init__(self, model: Module, device: Any = None, avg_fn: Any = None, multi_avg_fn: Any = None, use_buffers: bool = False) -> None:
+    def __init__(
+        self, model: Module, device: Any = None, avg_fn: Any = None, multi_avg_fn: Any = None, use_buffers: bool = False
+    ) -> None:
         super().__init__()
         self.module = copy.deepcopy(model)
         self.register_buffer("n_averaged", tensor(0, dtype=of("int64")))
@@ -63,7 +65,11 @@ class AveragedModel(Module):
             self.multi_avg_fn(own, new, self.n_averaged)
         else:
             for a, b in zip(own, new, strict=True):
-                a._overwrite(self.avg_fn(a.detach(), b, self.n_averaged) if self.avg_fn is not None else a.detach() + (b - a.detach()) / (count + 1))
+                a._overwrite(
+                    self.avg_fn(a.detach(), b, self.n_averaged)
+                    if self.avg_fn is not None
+                    else a.detach() + (b - a.detach()) / (count + 1)
+                )
         if not self.use_buffers:
             for a, b in zip(self.module.buffers(), model.buffers(), strict=True):
                 a._overwrite(b)
@@ -73,7 +79,14 @@ class AveragedModel(Module):
 class SWALR(LRScheduler):
     """To `swa_lr` in `anneal_epochs` steps, and there it stays."""
 
-    def __init__(self, optimizer: Optimizer, swa_lr: Any, anneal_epochs: int = 10, anneal_strategy: str = "cos", last_epoch: int = -1) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        swa_lr: Any,
+        anneal_epochs: int = 10,
+        anneal_strategy: str = "cos",
+        last_epoch: int = -1,
+    ) -> None:
         rates = list(swa_lr) if isinstance(swa_lr, (list, tuple)) else [swa_lr] * len(optimizer.param_groups)
         for group, lr in zip(optimizer.param_groups, rates, strict=True):
             group["swa_lr"] = lr
@@ -91,7 +104,10 @@ class SWALR(LRScheduler):
         if self.anneal_epochs == 0:
             step = max(1, step)
         before, now = self._share(max(0, step - 1)), self._share(step)
-        start = [g["swa_lr"] if before == 1 else (g["lr"] - before * g["swa_lr"]) / (1 - before) for g in self.optimizer.param_groups]
+        start = [
+            g["swa_lr"] if before == 1 else (g["lr"] - before * g["swa_lr"]) / (1 - before)
+            for g in self.optimizer.param_groups
+        ]
         return [g["swa_lr"] * now + lr * (1 - now) for g, lr in zip(self.optimizer.param_groups, start, strict=True)]
 
 

@@ -26,8 +26,10 @@ from fdl.stateful.utils.workers import Processes, Settings, Threads, WorkerInfo,
 T = TypeVar("T")
 
 __all__ = [
-    "BatchSampler", "ConcatDataset", "ChainDataset", "DataLoader", "Dataset", "DistributedSampler", "IterableDataset", "RandomSampler", "Sampler", "SequentialSampler", "Subset",
-    "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "WorkerInfo", "default_collate", "default_convert", "get_worker_info", "random_split",
+    "BatchSampler", "ConcatDataset", "ChainDataset", "DataLoader", "Dataset", "DistributedSampler", "IterableDataset",
+    "RandomSampler", "Sampler", "SequentialSampler", "Subset",
+    "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "WorkerInfo", "default_collate", "default_convert",
+    "get_worker_info", "random_split",
 ]  # fmt: skip
 
 # Datasets
@@ -159,7 +161,13 @@ class SequentialSampler(Sampler[int]):
 class RandomSampler(Sampler[int]):
     """In random order, or with replacement."""
 
-    def __init__(self, data_source: Any, replacement: bool = False, num_samples: int | None = None, generator: Generator | None = None) -> None:
+    def __init__(
+        self,
+        data_source: Any,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: Generator | None = None,
+    ) -> None:
         self.data_source, self.replacement, self.generator = data_source, replacement, generator
         self._count = num_samples
 
@@ -196,13 +204,19 @@ class SubsetRandomSampler(Sampler[int]):
 class WeightedRandomSampler(Sampler[int]):
     """Numbers drawn by weight."""
 
-    def __init__(self, weights: Any, num_samples: int, replacement: bool = True, generator: Generator | None = None) -> None:
+    def __init__(
+        self, weights: Any, num_samples: int, replacement: bool = True, generator: Generator | None = None
+    ) -> None:
         self.weights = np.asarray(weights.tolist() if isinstance(weights, Tensor) else list(weights), np.float64)
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:
         rng = (self.generator or default_generator).numpy()
-        return iter(rng.choice(len(self.weights), self.num_samples, self.replacement, self.weights / self.weights.sum()).tolist())
+        return iter(
+            rng.choice(
+                len(self.weights), self.num_samples, self.replacement, self.weights / self.weights.sum()
+            ).tolist()
+        )
 
     def __len__(self) -> int:
         return self.num_samples
@@ -211,7 +225,15 @@ class WeightedRandomSampler(Sampler[int]):
 class DistributedSampler(Sampler[int]):
     """The part of a dataset of one of several processes; `set_epoch` changes the order."""
 
-    def __init__(self, dataset: Any, num_replicas: int | None = None, rank: int | None = None, shuffle: bool = True, seed: int = 0, drop_last: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
         self.dataset, self.num_replicas, self.rank = dataset, num_replicas or 1, rank or 0
         self.shuffle, self.seed, self.drop_last, self.epoch = shuffle, seed, drop_last, 0
         n = len(dataset)
@@ -259,7 +281,11 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """Samples as one batch: tensors, arrays and numbers are stacked, containers are kept."""
     first = batch[0]
     if isinstance(first, Tensor):
-        return stack([x if x._edge is None else x.detach() for x in batch]) if len(batch) <= _RECORDED else owned(np.stack([x._value()._numpy() for x in batch]))
+        return (
+            stack([x if x._edge is None else x.detach() for x in batch])
+            if len(batch) <= _RECORDED
+            else owned(np.stack([x._value()._numpy() for x in batch]))
+        )
     if isinstance(first, Composite):
         return stack([x.detach() for x in batch])
     if isinstance(first, np.ndarray):
@@ -269,7 +295,10 @@ def default_collate(batch: Sequence[Any]) -> Any:
         if values.dtype == np.int64:
             return owned(values)
     if isinstance(first, (int, float, np.generic)):
-        return tensor([x.item() if isinstance(x, np.generic) else x for x in batch], dtype="float64" if isinstance(first, float) else None)
+        return tensor(
+            [x.item() if isinstance(x, np.generic) else x for x in batch],
+            dtype="float64" if isinstance(first, float) else None,
+        )
     if isinstance(first, (str, bytes)):
         return list(batch)
     if isinstance(first, Mapping):
@@ -278,7 +307,9 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return type(first)(*[default_collate(column) for column in zip(*batch, strict=True)])
     if isinstance(first, (tuple, list)):
         return [default_collate(column) for column in zip(*batch, strict=True)]
-    raise OperandError(f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}")
+    raise OperandError(
+        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}"
+    )
 
 
 def default_convert(data: Any) -> Any:
@@ -295,7 +326,9 @@ def default_convert(data: Any) -> Any:
 def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
     """A batch of a `TensorDataset` at once."""
     count = len(indices)
-    ordered = count and indices[-1] - indices[0] == count - 1 and list(indices) == list(range(indices[0], indices[0] + count))
+    ordered = (
+        count and indices[-1] - indices[0] == count - 1 and list(indices) == list(range(indices[0], indices[0] + count))
+    )
     if ordered:
         return [owned(t._value()._numpy()[indices[0] : indices[0] + count].copy()) for t in dataset.tensors]
     return [_taken(t._value(), indices) for t in dataset.tensors]
@@ -334,7 +367,9 @@ class _Fetcher:
         if type(self.dataset) is TensorDataset and self.collate is default_collate:
             return _rows(self.dataset, request.indices)
         together = getattr(self.dataset, "__getitems__", None)
-        return self.collate(together(request.indices) if together is not None else [self.dataset[i] for i in request.indices])
+        return self.collate(
+            together(request.indices) if together is not None else [self.dataset[i] for i in request.indices]
+        )
 
     def stream(self) -> Iterator[Any]:
         """Batches of an iterable dataset."""
@@ -362,21 +397,28 @@ def _context(wanted: Any, num_workers: int) -> Any:
     import multiprocessing  # what few ask for
 
     if num_workers == 0:
-        raise ArgumentError(f"multiprocessing_context can only be used with multi-process loading (num_workers > 0), but got num_workers={num_workers}")
+        raise ArgumentError(
+            "multiprocessing_context can only be used with multi-process loading (num_workers > 0), "
+            f"but got num_workers={num_workers}"
+        )
     if not isinstance(wanted, str):
         return wanted
     methods = multiprocessing.get_all_start_methods()
     if wanted not in methods:
-        raise ArgumentError(f"multiprocessing_context option should specify a valid start method in {methods}, but got multiprocessing_context={wanted!r}")
+        raise ArgumentError(
+            f"multiprocessing_context option should specify a valid start method in {methods}, "
+            f"but got multiprocessing_context={wanted!r}"
+        )
     return multiprocessing.get_context(wanted)
 
 
 class DataLoader(Generic[T]):
     """Batches of a dataset.
 
-    Sampling and collation as in PyTorch.  With `num_workers`, so many threads fetch batches ahead (`prefetch_factor` each), or processes where
-    `multiprocessing_context` names how they start ("fork", "spawn", "forkserver"); the order is the same for any number of them.  `pin_memory` and
-    `persistent_workers` are accepted and change nothing.  With `shuffle`, the order comes from `generator`, or the default one.
+    Sampling and collation as in PyTorch. With `num_workers`, so many threads fetch batches ahead (`prefetch_factor`
+    each), or processes where `multiprocessing_context` names how they start ("fork", "spawn", "forkserver"); the order
+    is the same for any number of them. `pin_memory` and `persistent_workers` are accepted and change nothing. With
+    `shuffle`, the order comes from `generator`, or the default one.
 
     >>> import fdl.stateful as torch
     >>> data = torch.utils.data.TensorDataset(torch.arange(5))
@@ -406,10 +448,13 @@ class DataLoader(Generic[T]):
     ) -> None:
         self.dataset, self.batch_size, self.drop_last, self.generator = dataset, batch_size, drop_last, generator
         if num_workers < 0:
-            raise ArgumentError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
+            raise ArgumentError(
+                "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing."
+            )
         if prefetch_factor is not None and num_workers == 0:
             raise ArgumentError(
-                "prefetch_factor option could only be specified in multiprocessing. let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None."
+                "prefetch_factor option could only be specified in multiprocessing. "
+                "let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None."
             )
         self.num_workers, self.pin_memory, self.worker_init_fn = num_workers, pin_memory, worker_init_fn
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
@@ -417,22 +462,44 @@ class DataLoader(Generic[T]):
         if sampler is not None and shuffle:
             raise ArgumentError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
-            raise ArgumentError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
+            raise ArgumentError(
+                "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
+            )
         if self.iterable and (shuffle or sampler is not None):
             raise ArgumentError("DataLoader with IterableDataset: expected unspecified shuffle and sampler options")
         if not self.iterable:
-            self.sampler = sampler if sampler is not None else RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
-            self.batch_sampler = batch_sampler if batch_sampler is not None else BatchSampler(self.sampler, batch_size, drop_last) if batch_size else None
-        self.collate_fn = collate_fn if collate_fn is not None else default_collate if batch_size or batch_sampler else _as_it_is
+            self.sampler = (
+                sampler
+                if sampler is not None
+                else RandomSampler(dataset, generator=generator)
+                if shuffle
+                else SequentialSampler(dataset)
+            )
+            self.batch_sampler = (
+                batch_sampler
+                if batch_sampler is not None
+                else BatchSampler(self.sampler, batch_size, drop_last)
+                if batch_size
+                else None
+            )
+        self.collate_fn = (
+            collate_fn if collate_fn is not None else default_collate if batch_size or batch_sampler else _as_it_is
+        )
         self.timeout, self._context = timeout, _context(multiprocessing_context, num_workers)
 
     def __iter__(self) -> Iterator[Any]:
         fetcher = _Fetcher(self.dataset, self.collate_fn, self.batch_size, self.drop_last)
         if self.num_workers == 0:
             return fetcher.stream() if self.iterable else map(fetcher.fetch, self._requests())
-        settings = Settings(self.num_workers, (self.generator or default_generator).initial_seed(), self.worker_init_fn, self.timeout)
+        settings = Settings(
+            self.num_workers, (self.generator or default_generator).initial_seed(), self.worker_init_fn, self.timeout
+        )
         crew = Threads(fetcher, settings) if self._context is None else Processes(self._context, fetcher, settings)
-        return of_streams(crew) if self.iterable else in_order(crew, self._requests(), self.num_workers * self.prefetch_factor)
+        return (
+            of_streams(crew)
+            if self.iterable
+            else in_order(crew, self._requests(), self.num_workers * self.prefetch_factor)
+        )
 
     def _requests(self) -> Iterator[Any]:
         """A list of numbers for each batch, or the number of each sample."""

@@ -1,7 +1,8 @@
 """Workers of a loader: threads, or processes on request, that fetch batches ahead, in order.
 
-Threads share memory and end with the loop.  Processes are for datasets that hold Python's lock; what they fetch comes through pipes, so that no shared memory can
-leak, and they end when the loop does, when it fails, and when the process that loops is gone.
+Threads share memory and end with the loop. Processes are for datasets that hold Python's lock; what they fetch comes
+through pipes, so that no shared memory can leak, and they end when the loop does, when it fails, and when the process
+that loops is gone.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ class Fetcher(Protocol):
 
 
 class Settings(NamedTuple):
-    """How many workers there are, the seed of the first one, what each calls first, and for how many seconds a batch is waited for; 0 is for ever."""
+    """How many workers there are, the seed of the first one, what each calls first, and for how many seconds a batch is
+    waited for; 0 is for ever.
+    """
 
     workers: int
     seed: int
@@ -110,7 +113,9 @@ class Crew(Protocol):
     count: int
 
     def submit(self, number: int, request: Any) -> Callable[[], Any]:
-        """Let worker `number` do something next; the function that waits for it gives the result, or raises what the worker raised."""
+        """Let worker `number` do something next; the function that waits for it gives the result, or raises what the
+        worker raised.
+        """
 
     def close(self) -> None:
         """No further work."""
@@ -123,14 +128,27 @@ class _Raised(NamedTuple):
     cause: BaseException | None
 
 
-def _answers(number: int, fetcher: Fetcher, settings: Settings, requests: queue.SimpleQueue[Any], answers: queue.SimpleQueue[Any], guard: object) -> None:
-    """A worker thread: a first answer when it is ready, then one for each request, which comes in a tuple; it ends with anything else."""
+def _answers(
+    number: int,
+    fetcher: Fetcher,
+    settings: Settings,
+    requests: queue.SimpleQueue[Any],
+    answers: queue.SimpleQueue[Any],
+    guard: object,
+) -> None:
+    """A worker thread: a first answer when it is ready, then one for each request, which comes in a tuple; it ends with
+    anything else.
+    """
     work: Callable[[], Any] = functools.partial(_begin, number, fetcher, settings)
     while True:
         try:
             answers.put((work(),))
         except Exception as error:
-            answers.put(_Raised(_Failure(type(error), "".join(traceback.format_exception(error))).error(number, "thread"), error))
+            answers.put(
+                _Raised(
+                    _Failure(type(error), "".join(traceback.format_exception(error))).error(number, "thread"), error
+                )
+            )
         except BaseException as error:
             answers.put(_Raised(error, None))
         request = requests.get()
@@ -140,7 +158,9 @@ def _answers(number: int, fetcher: Fetcher, settings: Settings, requests: queue.
 
 
 class Threads:
-    """Worker threads.  Queues are those that no interrupt leaves locked; the threads end when this is gone, closed or not: then its guard is asked for."""
+    """Worker threads. Queues are those that no interrupt leaves locked; the threads end when this is gone, closed or
+    not: then its guard is asked for.
+    """
 
     def __init__(self, fetcher: Fetcher, settings: Settings) -> None:
         self.count, self.timeout = settings.workers, settings.timeout
@@ -148,7 +168,12 @@ class Threads:
         self.answers: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in range(self.count)]
         for i, (requests, answers) in enumerate(zip(self.requests, self.answers, strict=True)):
             guard = weakref.ref(self, requests.put)
-            thread = threading.Thread(target=_answers, args=(i, fetcher, settings, requests, answers, guard), name=f"fdl-loader-{i}", daemon=True)
+            thread = threading.Thread(
+                target=_answers,
+                args=(i, fetcher, settings, requests, answers, guard),
+                name=f"fdl-loader-{i}",
+                daemon=True,
+            )
             aside(thread.start)
         for i in range(self.count):
             self._next(i, None)
@@ -159,7 +184,9 @@ class Threads:
         except queue.Empty:
             raise TensorError(f"DataLoader timed out after {self.timeout} seconds") from None
         if isinstance(answer, _Raised):
-            raise answer.error.with_traceback(answer.error.__traceback__ if answer.cause is None else answer.cause.__traceback__) from answer.cause
+            raise answer.error.with_traceback(
+                answer.error.__traceback__ if answer.cause is None else answer.cause.__traceback__
+            ) from answer.cause
         return answer[0]
 
     def submit(self, number: int, request: Any) -> Callable[[], Any]:
@@ -187,7 +214,9 @@ class _Failure(NamedTuple):
 
 
 def _serve(pipe: Connection, number: int, fetcher: Fetcher, settings: Settings) -> None:
-    """A worker process: answers requests in order until the pipe closes; a thread sends, so that the next batch is made meanwhile."""
+    """A worker process: answers requests in order until the pipe closes; a thread sends, so that the next batch is made
+    meanwhile.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the loop is told, and ends its workers
     set_num_threads(1)
     default_generator.manual_seed(settings.seed + number)
@@ -254,7 +283,9 @@ class Processes:
                 answer = pipe.recv()
             except (EOFError, ConnectionError):
                 worker.join(1)
-                raise TensorError(f"DataLoader worker (pid(s) {worker.pid}) exited unexpectedly with status {worker.exitcode}") from None
+                raise TensorError(
+                    f"DataLoader worker (pid(s) {worker.pid}) exited unexpectedly with status {worker.exitcode}"
+                ) from None
             if isinstance(answer, _Failure):
                 raise answer.error(number)
             return answer[0]
@@ -270,7 +301,9 @@ class Processes:
 
 
 def in_order(crew: Crew, requests: Iterable[Any], ahead: int) -> Iterator[Any]:
-    """Results of requests in their order, `ahead` of them begun before they are asked for.  A worker's exception comes out with its traceback."""
+    """Results of requests in their order, `ahead` of them begun before they are asked for. A worker's exception comes
+    out with its traceback.
+    """
     waiting: collections.deque[Callable[[], Any]] = collections.deque()
     try:
         for number, request in enumerate(requests):
@@ -284,7 +317,9 @@ def in_order(crew: Crew, requests: Iterable[Any], ahead: int) -> Iterator[Any]:
 
 
 def of_streams(crew: Crew) -> Iterator[Any]:
-    """Each worker has a stream of its own; batches come from one after the other, and each worker makes its next one meanwhile."""
+    """Each worker has a stream of its own; batches come from one after the other, and each worker makes its next one
+    meanwhile.
+    """
     try:
         asked = {i: crew.submit(i, Signal.NEXT) for i in range(crew.count)}
         while asked:

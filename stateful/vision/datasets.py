@@ -1,6 +1,7 @@
 """`torchvision.datasets`: MNIST and its kin, CIFAR-10 from local files; and the digits that scikit-learn brings.
 
-Files lie where torchvision puts them.  `download=True` fetches what is missing from the usual mirrors, where there is a network.
+Files lie where torchvision puts them. `download=True` fetches what is missing from the usual mirrors, where there is a
+network.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class _Images(Dataset[Any]):
 
     def _changed(self, image: Any, label: Any) -> tuple[Any, Any]:
         """A sample as the user's transforms make it."""
-        return (image if self.transform is None else self.transform(image)), (label if self.target_transform is None else self.target_transform(label))
+        return (image if self.transform is None else self.transform(image)), (
+            label if self.target_transform is None else self.target_transform(label)
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -51,7 +54,10 @@ class _Images(Dataset[Any]):
 def read_idx(path: Path) -> np.ndarray[Any, Any]:
     """An array of the IDX format (LeCun); FileError, a ValueError, for anything else."""
     packed = path.suffix == ".gz"
-    with reading(path, "is no IDX file of bytes, or is damaged", "datasets"), gzip.open(path) if packed else path.open("rb") as file:
+    with (
+        reading(path, "is no IDX file of bytes, or is damaged", "datasets"),
+        gzip.open(path) if packed else path.open("rb") as file,
+    ):
         head = file.read(4)
         if len(head) < 4 or head[:3] != b"\0\0\x08":
             raise ValueError("it does not begin as one")
@@ -74,21 +80,40 @@ def _fetch(url: str, target: Path) -> None:
 class MNIST(_Images):
     """Handwritten digits, 28 by 28 (LeCun et al., 1998), in `root/MNIST/raw`."""
 
-    mirrors: ClassVar[tuple[str, ...]] = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-    classes: ClassVar[list[str]] = [f"{d} - {n}" for d, n in enumerate("zero one two three four five six seven eight nine".split())]
+    mirrors: ClassVar[tuple[str, ...]] = (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    )
+    classes: ClassVar[list[str]] = [
+        f"{d} - {n}" for d, n in enumerate("zero one two three four five six seven eight nine".split())
+    ]
 
     def __init__(
-        self, root: Any, train: bool = True, transform: Callable[[Any], Any] | None = None, target_transform: Callable[[Any], Any] | None = None, download: bool = False
+        self,
+        root: Any,
+        train: bool = True,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        download: bool = False,
     ) -> None:
         super().__init__(transform, target_transform)
         self.root, self.train = Path(root), train
         self.folder = self.root / type(self).__name__ / "raw"
         part = "train" if train else "t10k"
-        self.images, labels = (read_idx(self._file(f"{part}-{name}-ubyte", download)) for name in ("images-idx3", "labels-idx1"))
-        if self.images.ndim != 3 or labels.shape != self.images.shape[:1] or (labels.size and labels.max() >= len(self.classes)):
+        self.images, labels = (
+            read_idx(self._file(f"{part}-{name}-ubyte", download)) for name in ("images-idx3", "labels-idx1")
+        )
+        if (
+            self.images.ndim != 3
+            or labels.shape != self.images.shape[:1]
+            or (labels.size and labels.max() >= len(self.classes))
+        ):
             raise FileError(
                 f"datasets: the files of {part} in {self.folder} do not belong together",
-                why=f"images are {self.images.shape}, labels {labels.shape} up to {labels.max(initial=0)}, of {len(self.classes)} classes",
+                why=(
+                    f"images are {self.images.shape}, labels {labels.shape} up to {labels.max(initial=0)}, "
+                    f"of {len(self.classes)} classes"
+                ),
                 hint="other copies of the files, or download=True in an empty folder",
             )
         self.data, self.targets = from_numpy(self.images.copy()), from_numpy(labels.astype(np.int64))
@@ -100,7 +125,10 @@ class MNIST(_Images):
                 return path
         target = self.folder / f"{name}.gz"
         if not download:
-            raise RuntimeError(f"Dataset not found. You can use download=True to download it: expected {self.folder / name} or {target}")
+            raise RuntimeError(
+                f"Dataset not found. You can use download=True to download it: expected {self.folder / name} or "
+                f"{target}"
+            )
         problem: Exception | None = None
         for mirror in self.mirrors:
             try:
@@ -118,21 +146,42 @@ class FashionMNIST(MNIST):
     """Articles of clothing, 28 by 28 (Xiao, Rasul, Vollgraf, 2017), in `root/FashionMNIST/raw`."""
 
     mirrors: ClassVar[tuple[str, ...]] = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
-    classes: ClassVar[list[str]] = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+    classes: ClassVar[list[str]] = [
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ]
 
 
 class CIFAR10(_Images):
-    """Small colour images of ten kinds (Krizhevsky, 2009), from the binary version in `root/cifar-10-batches-bin`: no pickle is read."""
+    """Small colour images of ten kinds (Krizhevsky, 2009), from the binary version in `root/cifar-10-batches-bin`: no
+    pickle is read.
+    """
 
     classes: ClassVar[list[str]] = "airplane automobile bird cat deer dog frog horse ship truck".split()
     url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
     digest = "c32a1d4ab5d03f1284b67883e8d87530"
     base_folder = "cifar-10-batches-bin"
-    files: ClassVar[tuple[list[str], list[str]]] = ([f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"])  # for training and for tests
+    files: ClassVar[tuple[list[str], list[str]]] = (
+        [f"data_batch_{i}.bin" for i in range(1, 6)],
+        ["test_batch.bin"],
+    )  # for training and for tests
     labels = 1  # bytes before each image, of which the last one is the label
 
     def __init__(
-        self, root: Any, train: bool = True, transform: Callable[[Any], Any] | None = None, target_transform: Callable[[Any], Any] | None = None, download: bool = False
+        self,
+        root: Any,
+        train: bool = True,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        download: bool = False,
     ) -> None:
         super().__init__(transform, target_transform)
         self.folder = Path(root) / self.base_folder
@@ -142,7 +191,10 @@ class CIFAR10(_Images):
         rows = []
         for name in names:
             if not (self.folder / name).exists():
-                raise RuntimeError(f"Dataset not found or corrupted. You can use download=True to download it: expected {self.folder / name}")
+                raise RuntimeError(
+                    "Dataset not found or corrupted. You can use download=True to download it: "
+                    f"expected {self.folder / name}"
+                )
             with reading(self.folder / name, "is damaged", "datasets"):
                 rows.append(self._rows((self.folder / name).read_bytes()))
         table = np.concatenate(rows)
@@ -172,13 +224,19 @@ class CIFAR10(_Images):
 
 
 class CIFAR100(CIFAR10):
-    """Small colour images of a hundred kinds (Krizhevsky, 2009), from the binary version in `root/cifar-100-binary`: no pickle is read."""
+    """Small colour images of a hundred kinds (Krizhevsky, 2009), from the binary version in `root/cifar-100-binary`: no
+    pickle is read.
+    """
 
     classes: ClassVar[list[str]] = (
-        "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud "
-        "cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man "
-        "maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray "
-        "road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train "
+        "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel "
+        "can castle caterpillar cattle chair chimpanzee clock cloud "
+        "cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house "
+        "kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man "
+        "maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck "
+        "pine_tree plain plate poppy porcupine possum rabbit raccoon ray "
+        "road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower "
+        "sweet_pepper table tank telephone television tiger tractor train "
         "trout tulip turtle wardrobe whale willow_tree wolf woman worm"
     ).split()
     url = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
@@ -248,7 +306,11 @@ class ImageFolder(_Images):
     extensions: ClassVar[tuple[str, ...]] = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
     def __init__(
-        self, root: Any, transform: Callable[[Any], Any] | None = None, target_transform: Callable[[Any], Any] | None = None, loader: Callable[[str], Any] | None = None
+        self,
+        root: Any,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        loader: Callable[[str], Any] | None = None,
     ) -> None:
         super().__init__(transform, target_transform)
         self.root, self.loader = str(root), loader or _pillow
@@ -256,8 +318,12 @@ class ImageFolder(_Images):
         if not self.classes:
             raise FileNotFoundError(f"Couldn't find any class folder in {root}.")
         self.class_to_idx = {name: i for i, name in enumerate(self.classes)}
-        files = ((path, self.class_to_idx[name]) for name in self.classes for path in sorted((Path(root) / name).rglob("*")))
-        self.samples = self.imgs = [(str(path), label) for path, label in files if path.suffix.lower() in self.extensions]
+        files = (
+            (path, self.class_to_idx[name]) for name in self.classes for path in sorted((Path(root) / name).rglob("*"))
+        )
+        self.samples = self.imgs = [
+            (str(path), label) for path, label in files if path.suffix.lower() in self.extensions
+        ]
         self.targets = [label for _, label in self.samples]
 
     def __len__(self) -> int:

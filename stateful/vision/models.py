@@ -1,4 +1,6 @@
-"""`torchvision.models`: ResNet and VGG, with torchvision's module names, so that its state dicts load.  Weights come from the user's files."""
+"""`torchvision.models`: ResNet and VGG, with torchvision's module names, so that its state dicts load. Weights come
+from the user's files.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from fdl.stateful.nn.normalization import BatchNorm2d
 from fdl.stateful.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
 
 __all__ = [
-    "VGG", "BasicBlock", "Bottleneck", "ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn",
+    "VGG", "BasicBlock", "Bottleneck", "ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "vgg11",
+    "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn",
     "vgg19", "vgg19_bn",
 ]  # fmt: skip
 
@@ -39,7 +42,14 @@ class BasicBlock(Module):
 
     expansion = 1
 
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: Module | None = None, norm_layer: Callable[[int], Any] = BatchNorm2d) -> None:
+    def __init__(
+        self,
+        inplanes: int,
+        planes: int,
+        stride: int = 1,
+        downsample: Module | None = None,
+        norm_layer: Callable[[int], Any] = BatchNorm2d,
+    ) -> None:
         super().__init__()
         self.conv1, self.bn1 = _conv(inplanes, planes, 3, stride), norm_layer(planes)
         self.relu = ReLU(inplace=True)
@@ -57,7 +67,14 @@ class Bottleneck(Module):
 
     expansion = 4
 
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: Module | None = None, norm_layer: Callable[[int], Any] = BatchNorm2d) -> None:
+    def __init__(
+        self,
+        inplanes: int,
+        planes: int,
+        stride: int = 1,
+        downsample: Module | None = None,
+        norm_layer: Callable[[int], Any] = BatchNorm2d,
+    ) -> None:
         super().__init__()
         self.conv1, self.bn1 = _conv(inplanes, planes, 1), norm_layer(planes)
         self.conv2, self.bn2 = _conv(planes, planes, 3, stride), norm_layer(planes)
@@ -75,7 +92,14 @@ class Bottleneck(Module):
 class ResNet(Module):
     """Deep residual networks for images (He, Zhang, Ren, Sun, 2016)."""
 
-    def __init__(self, block: Any, layers: list[int], num_classes: int = 1000, zero_init_residual: bool = False, norm_layer: Callable[[int], Any] = BatchNorm2d) -> None:
+    def __init__(
+        self,
+        block: Any,
+        layers: list[int],
+        num_classes: int = 1000,
+        zero_init_residual: bool = False,
+        norm_layer: Callable[[int], Any] = BatchNorm2d,
+    ) -> None:
         super().__init__()
         self.inplanes, self._norm_layer = 64, norm_layer
         self.conv1, self.bn1 = Conv2d(3, 64, 7, 2, 3, bias=False), norm_layer(64)
@@ -123,10 +147,20 @@ resnet152 = _resnet("resnet152", Bottleneck, [3, 8, 36, 3])
 class VGG(Module):
     """Deep networks of small convolutions (Simonyan, Zisserman, 2015)."""
 
-    def __init__(self, features: Module, num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> None:
+    def __init__(
+        self, features: Module, num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5
+    ) -> None:
         super().__init__()
         self.features, self.avgpool = features, AdaptiveAvgPool2d((7, 7))
-        self.classifier = Sequential(Linear(512 * 7 * 7, 4096), ReLU(True), Dropout(dropout), Linear(4096, 4096), ReLU(True), Dropout(dropout), Linear(4096, num_classes))
+        self.classifier = Sequential(
+            Linear(512 * 7 * 7, 4096),
+            ReLU(True),
+            Dropout(dropout),
+            Linear(4096, 4096),
+            ReLU(True),
+            Dropout(dropout),
+            Linear(4096, num_classes),
+        )
         for m in self.modules() if init_weights else ():
             if isinstance(m, Conv2d):
                 init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
@@ -139,7 +173,12 @@ class VGG(Module):
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
-_DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # convolutions of each width
+_DEPTHS = {
+    11: (1, 1, 2, 2, 2),
+    13: (2, 2, 2, 2, 2),
+    16: (2, 2, 3, 3, 3),
+    19: (2, 2, 4, 4, 4),
+}  # convolutions of each width
 
 
 def _vgg(depth: int, batch_norm: bool) -> Callable[..., VGG]:
@@ -151,7 +190,11 @@ def _vgg(depth: int, batch_norm: bool) -> Callable[..., VGG]:
         inputs = 3
         for width, count in zip((64, 128, 256, 512, 512), _DEPTHS[depth], strict=True):
             for _ in range(count):
-                layers += [Conv2d(inputs, width, 3, padding=1), *([BatchNorm2d(width)] if batch_norm else []), ReLU(inplace=True)]
+                layers += [
+                    Conv2d(inputs, width, 3, padding=1),
+                    *([BatchNorm2d(width)] if batch_norm else []),
+                    ReLU(inplace=True),
+                ]
                 inputs = width
             layers.append(MaxPool2d(2, 2))
         return VGG(Sequential(*layers), **kwargs)

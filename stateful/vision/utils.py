@@ -17,7 +17,15 @@ from fdl.stateful.functions.shapes import stack
 __all__ = ["make_grid", "save_image"]
 
 
-def make_grid(tensor: Any, nrow: int = 8, padding: int = 2, normalize: bool = False, value_range: Any = None, scale_each: bool = False, pad_value: float = 0.0) -> Tensor:
+def make_grid(
+    tensor: Any,
+    nrow: int = 8,
+    padding: int = 2,
+    normalize: bool = False,
+    value_range: Any = None,
+    scale_each: bool = False,
+    pad_value: float = 0.0,
+) -> Tensor:
     """Images (N, C, H, W) in rows, as one image."""
     images = stack(list(tensor)) if isinstance(tensor, (list, tuple)) else tensor
     values = np.asarray(images.detach()._value()._numpy(), np.float32)
@@ -44,7 +52,12 @@ def encode_png(pixels: np.ndarray[Any, Any]) -> bytes:
     def part(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0)) + part(b"IDAT", zlib.compress(lines)) + part(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + part(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0))
+        + part(b"IDAT", zlib.compress(lines))
+        + part(b"IEND", b"")
+    )
 
 
 def save_image(tensor: Any, fp: Any, format: str | None = None, **kwargs: Any) -> None:

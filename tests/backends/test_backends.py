@@ -23,7 +23,15 @@ from tests.conftest import ROOT, needs_compiler
 
 def run_python(code, **env):
     full = {**os.environ, "FDL_CACHE_DIR": str(config.cache_dir), **env}
-    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=full, cwd=ROOT, check=False, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        env=full,
+        cwd=ROOT,
+        check=False,
+        timeout=300,
+    )
 
 
 @pytest.fixture
@@ -72,14 +80,19 @@ def test_damaged_cache_is_rebuilt(tmp_path):
     fdl.jit(f)(jnp.ones(3))
     for plan in (tmp_path / "plans").iterdir():
         plan.write_text('{"library": "/etc/passwd", "arena": 0}' if plan.stat().st_size % 2 else "not json")
-    np.testing.assert_allclose(np.asarray(fdl.jit(lambda x: jnp.cos(x) + 3.25)(jnp.ones(3))), np.cos(1) + 3.25, rtol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(fdl.jit(lambda x: jnp.cos(x) + 3.25)(jnp.ones(3))), np.cos(1) + 3.25, rtol=1e-6
+    )
 
 
 @needs_compiler
 def test_concurrent_processes_share_a_cache(tmp_path):
     code = "import fdl, fdl.numpy as jnp; print(fdl.jit(lambda x: jnp.sin(x) + 1)(jnp.ones(2)).tolist())"
     env = {**os.environ, "FDL_CACHE_DIR": str(tmp_path)}
-    running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT) for _ in range(4)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT)
+        for _ in range(4)
+    ]
     assert len({p.communicate(timeout=300)[0] for p in running}) == 1
     assert not list(tmp_path.rglob(".tmp-*"))
 
@@ -229,7 +242,13 @@ def test_denormals_are_flushed_and_the_mode_is_put_back():
 def test_control_flow_compiles():
     config.tier = "compiled"
     x = jnp.linspace(0, 1, 7)
-    f = fdl.jit(lambda x: (lax.scan(lambda c, v: (c * v + 1, c), x[0], x), lax.while_loop(lambda c: c.sum() < 50, lambda c: c * 2 + 1, x), lax.switch(1, [jnp.sin, jnp.cos], x)))
+    f = fdl.jit(
+        lambda x: (
+            lax.scan(lambda c, v: (c * v + 1, c), x[0], x),
+            lax.while_loop(lambda c: c.sum() < 50, lambda c: c * 2 + 1, x),
+            lax.switch(1, [jnp.sin, jnp.cos], x),
+        )
+    )
     (carry, ys), looped, chosen = f(x)
     c, expected = np.float32(0), []
     for v in np.asarray(x):
@@ -242,7 +261,9 @@ def test_control_flow_compiles():
     loop = fdl.jit(lambda x: lax.scan(lambda c, _: (jnp.tanh(c) + x * 0.1, None), x, length=3)[0])
     for count in (1, 2, 7):
         fdl.set_num_threads(count)
-        np.testing.assert_allclose(np.asarray(loop(big))[0, 0], np.tanh(np.tanh(np.tanh(1) + 0.1) + 0.1) + 0.1, rtol=1e-5)
+        np.testing.assert_allclose(
+            np.asarray(loop(big))[0, 0], np.tanh(np.tanh(np.tanh(1) + 0.1) + 0.1) + 0.1, rtol=1e-5
+        )
 
 
 @needs_compiler
@@ -305,6 +326,11 @@ def test_flags_of_one_compiler_are_not_given_to_others(monkeypatch):
 
     monkeypatch.setattr(toolchain.subprocess, "Popen", Started)
     for version in ("#define __clang__ 1", "#define __GNUC__ 12"):
-        toolchain.Compiler(("cc",), version, 32, ("-march=native", "-fno-ipa-icf")).build([Path("a.c")], Path("a.so"), toolchain.PROGRAM_FLAGS)
+        toolchain.Compiler(("cc",), version, 32, ("-march=native", "-fno-ipa-icf")).build(
+            [Path("a.c")], Path("a.so"), toolchain.PROGRAM_FLAGS
+        )
     clang, gcc = given
-    assert not {"-fno-ipa-icf", "-fvect-cost-model=dynamic"} & set(clang) and {"-fno-ipa-icf", "-fvect-cost-model=dynamic"} <= set(gcc)
+    assert not {"-fno-ipa-icf", "-fvect-cost-model=dynamic"} & set(clang) and {
+        "-fno-ipa-icf",
+        "-fvect-cost-model=dynamic",
+    } <= set(gcc)

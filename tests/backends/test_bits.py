@@ -1,7 +1,8 @@
 """Bits are the operands': no tuning, no compiler, no length of vectors and no number of threads decides one.
 
-Matrix products are called here as compiled programs call them, share by share, for compilers that would each choose another way to multiply and add; and whole programs
-are computed in processes of their own.  Machines differ in one thing alone: whether they round a product and a sum once.
+Matrix products are called here as compiled programs call them, share by share, for compilers that would each choose
+another way to multiply and add; and whole programs are computed in processes of their own. Machines differ in one thing
+alone: whether they round a product and a sum once.
 """
 
 import ctypes
@@ -30,10 +31,20 @@ from fdl.backends.toolchain import find_compiler
 from fdl.core.config import config
 from tests.conftest import ROOT, needs_compiler
 
-pytestmark = [needs_compiler, pytest.mark.skipif(platform.machine() != "x86_64" or not sys.platform.startswith("linux"), reason="names of x86 processors")]
+pytestmark = [
+    needs_compiler,
+    pytest.mark.skipif(
+        platform.machine() != "x86_64" or not sys.platform.startswith("linux"), reason="names of x86 processors"
+    ),
+]
 
 # What is added to the flags of the machine's own compiler; zen avoids chains of fused multiply-adds, others do not
-FLAGS = {"zen": ["-mtune=znver3"], "haswell": ["-mtune=haswell"], "short": ["-mno-avx512f"], "short zen": ["-mno-avx512f", "-mtune=znver3"]}
+FLAGS = {
+    "zen": ["-mtune=znver3"],
+    "haswell": ["-mtune=haswell"],
+    "short": ["-mno-avx512f"],
+    "short zen": ["-mno-avx512f", "-mtune=znver3"],
+}
 CLANG = next(filter(None, map(shutil.which, ["clang", *(f"clang-{n}" for n in range(22, 11, -1))])), None)
 
 
@@ -82,7 +93,9 @@ ELEMENTS = {"f32": np.float32, "f64": np.float64, "bf16": np.uint16}
 
 def operands(kind, count, rng):
     x = rng.normal(size=count)
-    return (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) if kind == "bf16" else x.astype(ELEMENTS[kind])
+    return (
+        (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) if kind == "bf16" else x.astype(ELEMENTS[kind])
+    )
 
 
 def multiplied(path, kind, case, threads):
@@ -94,14 +107,36 @@ def multiplied(path, kind, case, threads):
     sizes = [ctypes.c_long(i) for i in (m, n, k)]
     for tid in range(threads):
         after = [] if kind == "bf16" else [None]
-        multiply(*sizes, place(a), ctypes.byref(a_axes), place(b), ctypes.byref(b_axes), place(out), ctypes.c_long(n), tid, threads, *after)
+        multiply(
+            *sizes,
+            place(a),
+            ctypes.byref(a_axes),
+            place(b),
+            ctypes.byref(b_axes),
+            place(out),
+            ctypes.c_long(n),
+            tid,
+            threads,
+            *after,
+        )
     return out
 
 
 def cases(kind):
-    """Products of few and many rows, of which some end in tiles of one row; operands as rows and as columns; and windows of an image."""
+    """Products of few and many rows, of which some end in tiles of one row; operands as rows and as columns; and
+    windows of an image.
+    """
     rng = np.random.default_rng(3)
-    for m, n, k in [(1, 40, 70), (2, 33, 65), (4, 64, 100), (15, 17, 3), (29, 70, 64), (37, 33, 300), (61, 5, 70), (7, 200, 1100)]:
+    for m, n, k in [
+        (1, 40, 70),
+        (2, 33, 65),
+        (4, 64, 100),
+        (15, 17, 3),
+        (29, 70, 64),
+        (37, 33, 300),
+        (61, 5, 70),
+        (7, 200, 1100),
+    ]:
         a, b = operands(kind, m * k, rng), operands(kind, k * n, rng)
         for turned in range(4):
             a_axes = axes([(m, 1)], [(k, m)]) if turned & 1 else axes([(m, k)], [(k, 1)])
@@ -140,7 +175,9 @@ def fused(a, b, c, dtype):
     """a * b + c, rounded once: from exact fractions."""
     exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
     near = float(exact)
-    if dtype == np.float32 and Fraction(near) != exact:  # rounded to an odd number of 53 bits, then to 24: as if at once
+    if (
+        dtype == np.float32 and Fraction(near) != exact
+    ):  # rounded to an odd number of 53 bits, then to 24: as if at once
         other = math.nextafter(near, math.inf if exact > Fraction(near) else -math.inf)
         near = near if int(np.float64(near).view(np.int64)) & 1 else other
     return dtype(near)
@@ -153,7 +190,9 @@ def test_products_are_chains_of_fused_multiply_adds(kind, folder):
     rng, dtype = np.random.default_rng(5), ELEMENTS[kind]
     for m, n, k in [(1, 5, 40), (7, 33, 30)]:
         a, b = operands(kind, m * k, rng).reshape(m, k), operands(kind, k * n, rng).reshape(k, n)
-        got = multiplied(library("own", kind, folder), kind, ((m, n, k), a, axes([(m, k)], [(k, 1)]), b, axes([(k, n)], [(n, 1)])), 1)
+        got = multiplied(
+            library("own", kind, folder), kind, ((m, n, k), a, axes([(m, k)], [(k, 1)]), b, axes([(k, n)], [(n, 1)])), 1
+        )
         for i, j in [(0, 0), (m - 1, n - 1), (m // 2, n // 2)]:
             chain = dtype(0)
             for p in range(k):
@@ -165,7 +204,9 @@ def instructions(path):
     """The object code of a library."""
     if shutil.which("objdump") is None:
         pytest.skip("no objdump")
-    return subprocess.run(["objdump", "-d", "--no-show-raw-insn", str(path)], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["objdump", "-d", "--no-show-raw-insn", str(path)], capture_output=True, text=True, check=True
+    ).stdout
 
 
 @pytest.mark.parametrize("variant", ["own", "short zen", "clang"])
@@ -200,7 +241,10 @@ def attended(q, k, v):
     return nn.softmax(q @ k.swapaxes(-1, -2) * 0.1) @ v
 
 
-FUNCTIONS = "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh sqrt cbrt".split()
+FUNCTIONS = (
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh "
+    "arctanh sqrt cbrt"
+).split()
 
 
 def programs():
@@ -211,16 +255,56 @@ def programs():
     few, image, kernel = f(1, 64), f(2, 9, 11, 3), f(3, 3, 3, 5)
     yield "products", lambda a, b, w: (few @ a[:64], a.T @ a, w.T @ w, b @ a[:70]), (x, f(61, 70), wide)
     yield "convolution", fdl.grad(lambda x, w: (jnp.tanh(convolved(x * 2, w)) ** 2).sum(), (0, 1)), (image, kernel)
-    yield "rows", lambda x: (nn.softmax(x), nn.layer_norm(x, x[0], x[1]), x.sum(0), x.sum(1), x.sum(), x.max(0), x.var(1), jnp.tile(x, (30, 3)).sum()), (x,)
-    yield "wide rows", lambda x: (nn.softmax(x), x.sum(0), x.sum(1), x.sum(), x.max(0), x.var(1), jnp.cumsum(x, 0)), (wide,)
+    yield (
+        "rows",
+        lambda x: (
+            nn.softmax(x),
+            nn.layer_norm(x, x[0], x[1]),
+            x.sum(0),
+            x.sum(1),
+            x.sum(),
+            x.max(0),
+            x.var(1),
+            jnp.tile(x, (30, 3)).sum(),
+        ),
+        (x,),
+    )
+    yield (
+        "wide rows",
+        lambda x: (nn.softmax(x), x.sum(0), x.sum(1), x.sum(), x.max(0), x.var(1), jnp.cumsum(x, 0)),
+        (wide,),
+    )
     yield "narrow", lambda x: (nn.softmax(x), x.sum(0), x @ x.T, x[:3] @ x.T), (x.astype("bfloat16"),)
     for name, values in (("functions", x[:10].reshape(-1) * 3), ("wide functions", wide[:10].reshape(-1) * 3)):
-        yield name, lambda x: [getattr(jnp, name)(x) for name in FUNCTIONS] + [jnp.power(jnp.abs(x), x), jnp.arctan2(x, x[::-1]), lax.erf(x)], (values,)
+        yield (
+            name,
+            lambda x: (
+                [getattr(jnp, name)(x) for name in FUNCTIONS]
+                + [jnp.power(jnp.abs(x), x), jnp.arctan2(x, x[::-1]), lax.erf(x)]
+            ),
+            (values,),
+        )
     s = x[:20, :20] @ x[:20, :20].T + jnp.eye(20)
-    yield "factors", lambda s: (jnp.linalg.cholesky(s), *jnp.linalg.qr(s), *jnp.linalg.eigh(s), jnp.linalg.solve(s, s[::-1])), (s,)
-    yield "perceptron", lambda layers, x: fdl.value_and_grad(perceptron)(layers, x), ([(f(70, 90), f(90)), (f(90, 1), f(1))], x)
-    yield "attention", fdl.grad(lambda q, k, v: (attended(q, k, v) ** 2).sum(), (0, 1, 2)), (f(2, 3, 65, 32), f(2, 3, 65, 32), f(2, 3, 65, 32))
-    yield "recurrence", lambda x, w: lax.scan(lambda h, v: (jnp.tanh(h @ w + v), h.sum()), x[0], x), (f(12, 6, 40), f(40, 40))
+    yield (
+        "factors",
+        lambda s: (jnp.linalg.cholesky(s), *jnp.linalg.qr(s), *jnp.linalg.eigh(s), jnp.linalg.solve(s, s[::-1])),
+        (s,),
+    )
+    yield (
+        "perceptron",
+        lambda layers, x: fdl.value_and_grad(perceptron)(layers, x),
+        ([(f(70, 90), f(90)), (f(90, 1), f(1))], x),
+    )
+    yield (
+        "attention",
+        fdl.grad(lambda q, k, v: (attended(q, k, v) ** 2).sum(), (0, 1, 2)),
+        (f(2, 3, 65, 32), f(2, 3, 65, 32), f(2, 3, 65, 32)),
+    )
+    yield (
+        "recurrence",
+        lambda x, w: lax.scan(lambda h, v: (jnp.tanh(h @ w + v), h.sum()), x[0], x),
+        (f(12, 6, 40), f(40, 40)),
+    )
 
 
 def report(names, threads):
@@ -234,7 +318,9 @@ def report(names, threads):
         for count in threads:
             fdl.set_num_threads(count)
             leaves = [np.asarray(r) for r in tree.leaves(program(*args))]
-            digests = [hashlib.sha256(np.where(r != r, np.zeros((), r.dtype), r).tobytes()).hexdigest()[:16] for r in leaves]
+            digests = [
+                hashlib.sha256(np.where(r != r, np.zeros((), r.dtype), r).tobytes()).hexdigest()[:16] for r in leaves
+            ]
             assert found.setdefault(name, digests) == digests, (name, count)
     return found
 
@@ -245,9 +331,24 @@ def reported(variant, names, threads, tmp_path):
     command = [CLANG] if variant == "clang" else [*find_compiler().command]
     wrapper.write_text(f'#!/bin/bash\nexec {" ".join(command)} "$@" {" ".join(FLAGS.get(variant, []))}\n')
     wrapper.chmod(0o700)
-    environment = {**os.environ, "FDL_CC": str(wrapper), "FDL_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
-    code = f"import json; from tests.backends.test_bits import report; print(json.dumps(report({names!r}, {threads!r})))"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    environment = {
+        **os.environ,
+        "FDL_CC": str(wrapper),
+        "FDL_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT),
+    }
+    code = (
+        f"import json; from tests.backends.test_bits import report; print(json.dumps(report({names!r}, {threads!r})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -258,7 +359,9 @@ def test_programs_have_one_set_of_bits(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", [*FLAGS, pytest.param("clang", marks=pytest.mark.skipif(CLANG is None, reason="no clang"))])
+@pytest.mark.parametrize(
+    "variant", [*FLAGS, pytest.param("clang", marks=pytest.mark.skipif(CLANG is None, reason="no clang"))]
+)
 def test_all_programs_have_one_set_of_bits(variant, tmp_path):
     names = [name for name, _, _ in programs()]
     assert reported(variant, names, list(range(1, 31)), tmp_path) == report(names, [1, 2, 7, 30])

@@ -1,4 +1,6 @@
-"""The disk cache: damage is noticed and mended, nothing that others could have written is run, and folders that cannot be used cost speed alone."""
+"""The disk cache: damage is noticed and mended, nothing that others could have written is run, and folders that cannot
+be used cost speed alone.
+"""
 
 import dataclasses
 import json
@@ -31,7 +33,15 @@ pytestmark = needs_compiler
 
 def run(code, cwd=ROOT, options=(), **variables):
     environment = {**os.environ, "FDL_CACHE_DIR": str(config.cache_dir), "PYTHONPATH": str(ROOT), **variables}
-    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, env=environment, cwd=cwd, check=False, timeout=300)
+    return subprocess.run(
+        [sys.executable, *options, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=cwd,
+        check=False,
+        timeout=300,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +62,10 @@ def graph_of(k):
 
 def compute(k):
     """The results of a program that is loaded anew."""
-    return [np.asarray(out) for out in executable(graph_of(k), "damage", donated=(0,))([from_numpy(X.copy()), from_numpy(X.T.copy())])]
+    return [
+        np.asarray(out)
+        for out in executable(graph_of(k), "damage", donated=(0,))([from_numpy(X.copy()), from_numpy(X.T.copy())])
+    ]
 
 
 DAMAGES = {
@@ -100,7 +113,10 @@ def check_damages(count, kinds, tmp_path):
         files = sorted(p for kind in kinds for p in (config.cache_dir / kind).iterdir() if p.suffix in (".so", ".json"))
         path, name = dice.choice(files), list(DAMAGES)[i % len(DAMAGES)]
         path.write_bytes(DAMAGES[name](path.read_bytes(), dice))
-        assert in_a_child(lambda: all(np.array_equal(a, b) for a, b in zip(compute(3.0), want, strict=True))), (path.name, name)
+        assert in_a_child(lambda: all(np.array_equal(a, b) for a, b in zip(compute(3.0), want, strict=True))), (
+            path.name,
+            name,
+        )
         if path.suffix == ".so":
             assert not path.exists() or cache.is_whole(path), (path.name, name)
     assert not list(tmp_path.rglob(".tmp-*"))
@@ -215,7 +231,12 @@ def test_what_processes_left_is_swept(tmp_path):
     where = cache.folder("programs")
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    names = {f".tmp-{cache._host()}-{ended.pid}-x": True, f".tmp-{cache._host()}-{ended.pid}-x.0.o": True, f".tmp-{cache._host()}-{os.getpid()}-y": False, ".tmp-other-1-z": False}
+    names = {
+        f".tmp-{cache._host()}-{ended.pid}-x": True,
+        f".tmp-{cache._host()}-{ended.pid}-x.0.o": True,
+        f".tmp-{cache._host()}-{os.getpid()}-y": False,
+        ".tmp-other-1-z": False,
+    }
     for name in [*names, ".tmp-old"]:
         (where / name).touch()
     os.utime(where / ".tmp-old", (0, 0))
@@ -226,7 +247,10 @@ def test_what_processes_left_is_swept(tmp_path):
 
 def test_a_short_script_leaves_no_temporary_files(tmp_path):
     """The build of matrix products that are not needed is begun, and finished."""
-    code = "import fdl, fdl.numpy as jnp; from fdl.backends import runtime, toolchain; runtime.begin(toolchain.find_compiler(), ['i8'])"
+    code = (
+        "import fdl, fdl.numpy as jnp; from fdl.backends import runtime, toolchain; "
+        "runtime.begin(toolchain.find_compiler(), ['i8'])"
+    )
     assert run(code, FDL_CACHE_DIR=str(tmp_path)).returncode == 0
     files = [p.name for p in tmp_path.rglob("*") if p.is_file()]
     assert sorted(name.split("-")[0] for name in files) == ["fdl_native", "i8"]
@@ -234,7 +258,10 @@ def test_a_short_script_leaves_no_temporary_files(tmp_path):
 
 def test_a_killed_build_is_made_again(tmp_path):
     config.cache_dir = tmp_path
-    code = "import os; from fdl.backends import cache; cache.keep('programs', 'abc', lambda target: os.kill(os.getpid(), 9))"
+    code = (
+        "import os; from fdl.backends import cache; cache.keep('programs', 'abc', lambda target: "
+        "os.kill(os.getpid(), 9))"
+    )
     assert run(code).returncode == -9 and list(tmp_path.rglob(".tmp-*"))
     assert cache.find("programs", "abc") is None and not list(tmp_path.rglob(".tmp-*"))
 
@@ -324,7 +351,10 @@ def test_libraries_that_cannot_be_loaded_are_made_elsewhere(tmp_path, monkeypatc
 @pytest.mark.parametrize("name", ["-rf", "a b;ünï%s{0}"])
 def test_folders_of_any_name_are_used_and_stay_where_they_were(name, tmp_path):
     (tmp_path / "other").mkdir()
-    code = f"import fdl, fdl.numpy, os; os.chdir({str(tmp_path / 'other')!r}); print(fdl.jit(lambda x: x + 5.5)(1.0)); os.chdir('/'); print(fdl.jit(lambda x: x + 7)(1.0))"
+    code = (
+        f"import fdl, fdl.numpy, os; os.chdir({str(tmp_path / 'other')!r}); print(fdl.jit(lambda x: "
+        "x + 5.5)(1.0)); os.chdir('/'); print(fdl.jit(lambda x: x + 7)(1.0))"
+    )
     done = run(code, FDL_CACHE_DIR=name, cwd=tmp_path, options=["-W", "error"])
     assert done.stdout == "6.5\n8.0\n", done.stderr
     assert len(list((tmp_path / name / "programs").glob("*.so"))) == 2 and not list((tmp_path / "other").iterdir())
@@ -387,7 +417,9 @@ def test_a_replaced_row_or_rule_of_fdl_itself_is_noticed(rows, monkeypatch):
     assert square() == [0, 0]
     expm1 = next(p for p in OWN if p.name == "expm1")
     for k in (2, 5):
-        monkeypatch.setitem(RULES["lower"], expm1, lambda b, x, k=k: b.map("add", x, b.map("add", x, x)) if k == 2 else x)
+        monkeypatch.setitem(
+            RULES["lower"], expm1, lambda b, x, k=k: b.map("add", x, b.map("add", x, x)) if k == 2 else x
+        )
         assert fdl.jit(lambda x: jnp.expm1(x) * 4.125)(jnp.ones(2)).tolist() == [4.125 * (3 if k == 2 else 1)] * 2
 
 

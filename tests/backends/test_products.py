@@ -1,4 +1,6 @@
-"""Matrix products of all shapes and layouts: against NumPy in float64, on any number of threads with the same bits, for all widths of vectors."""
+"""Matrix products of all shapes and layouts: against NumPy in float64, on any number of threads with the same bits, for
+all widths of vectors.
+"""
 
 import os
 import platform
@@ -28,7 +30,12 @@ TYPES = ["float32", "float64", "bfloat16", "int8"]  # the last two with sums tha
 def check(m, k, n, dtype, turned_a, turned_b):
     rng = np.random.default_rng(m * 7 + k * 3 + n)
     shapes = [shape[::-1] if turned else shape for shape, turned in (((m, k), turned_a), ((k, n), turned_b))]
-    a, b = (np.asarray(jnp.asarray(rng.integers(-128, 128, shape) if dtype == "int8" else rng.normal(size=shape)).astype(dtype)) for shape in shapes)
+    a, b = (
+        np.asarray(
+            jnp.asarray(rng.integers(-128, 128, shape) if dtype == "int8" else rng.normal(size=shape)).astype(dtype)
+        )
+        for shape in shapes
+    )
     numbers = (((0 if turned_a else 1,), (1 if turned_b else 0,)), ((), ()))
     sums = {"bfloat16": "float32", "int8": "int32"}.get(dtype, dtype)
     product = fdl.jit(lambda x, y: lax.dot_general(x, y, numbers, preferred_element_type=sums))
@@ -38,7 +45,9 @@ def check(m, k, n, dtype, turned_a, turned_b):
         fdl.set_num_threads(threads)
         results.append(np.asarray(product(jnp.asarray(a), jnp.asarray(b))))
     assert results[0].dtype == sums
-    np.testing.assert_allclose(results[0], want, rtol=0, atol=0 if dtype == "int8" else 40 * np.sqrt(k) * np.finfo(sums).eps)
+    np.testing.assert_allclose(
+        results[0], want, rtol=0, atol=0 if dtype == "int8" else 40 * np.sqrt(k) * np.finfo(sums).eps
+    )
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
 
 
@@ -48,7 +57,12 @@ def work(m, k, n):
 
 @needs_compiler
 @settings(max_examples=100)
-@given(st.tuples(*[st.sampled_from(SIZES)] * 3).filter(lambda s: work(*s)), st.sampled_from(TYPES), st.booleans(), st.booleans())
+@given(
+    st.tuples(*[st.sampled_from(SIZES)] * 3).filter(lambda s: work(*s)),
+    st.sampled_from(TYPES),
+    st.booleans(),
+    st.booleans(),
+)
 @example((100, 64, 48), "float64", True, False)
 @example((512, 600, 10), "float32", True, False)
 @example((1, 129, 65), "float32", False, True)
@@ -74,17 +88,34 @@ def check_all():
 
 
 @needs_compiler
-@pytest.mark.skipif(platform.machine() != "x86_64" or not sys.platform.startswith("linux"), reason="names of x86 processors")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not sys.platform.startswith("linux"), reason="names of x86 processors"
+)
 @pytest.mark.parametrize("processor", ["haswell", "nehalem"])
 def test_products_with_shorter_vectors(processor, tmp_path):
     if processor == "haswell" and "avx2" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("no AVX2")
     wrapper = tmp_path / "cc"
-    wrapper.write_text(f'#!/bin/bash\nexec {shlex.join(find_compiler().command)} "${{@/#-march=native/-march={processor}}}"\n')
+    wrapper.write_text(
+        f'#!/bin/bash\nexec {shlex.join(find_compiler().command)} "${{@/#-march=native/-march={processor}}}"\n'
+    )
     wrapper.chmod(0o700)
-    environment = {**os.environ, "FDL_CC": str(wrapper), "FDL_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "FDL_CC": str(wrapper),
+        "FDL_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT),
+    }
     code = "from tests.backends.test_products import check_all; check_all()"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -115,6 +146,10 @@ def test_infinities_of_narrow_products_stay_infinities(k, turned):
     config.tier = "compiled"
     a, b = np.ones((2, k), np.float32), np.ones((k, 40), np.float32)
     b[-1, :5] = np.inf
-    product = fdl.jit(lambda a, b: lax.dot_general(a, b, (((1,), (1 if turned else 0,)), ((), ())), preferred_element_type="float32"))
-    got = np.asarray(product(jnp.asarray(a).astype("bfloat16"), jnp.asarray(b.T.copy() if turned else b).astype("bfloat16")))
+    product = fdl.jit(
+        lambda a, b: lax.dot_general(a, b, (((1,), (1 if turned else 0,)), ((), ())), preferred_element_type="float32")
+    )
+    got = np.asarray(
+        product(jnp.asarray(a).astype("bfloat16"), jnp.asarray(b.T.copy() if turned else b).astype("bfloat16"))
+    )
     assert np.isinf(got[:, :5]).all() and (got[:, 5:] == k).all()

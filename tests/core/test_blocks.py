@@ -1,4 +1,6 @@
-"""Blocks undo what they set wherever an interrupt comes, also while somebody holds its traceback; nothing is lost to `contextlib`."""
+"""Blocks undo what they set wherever an interrupt comes, also while somebody holds its traceback; nothing is lost to
+`contextlib`.
+"""
 
 import contextlib
 
@@ -46,7 +48,9 @@ def nested():
 def test_no_interrupt_leaves_a_block_set():
     kept = []
     for target in range(points.counted(nested)):
-        kept.append(points.interrupt(nested, target))  # whoever keeps the error keeps its traceback, and with it all frames
+        kept.append(
+            points.interrupt(nested, target)
+        )  # whoever keeps the error keeps its traceback, and with it all frames
         assert Setting.value == 0, f"set after an interrupt at point {target}"
     assert len(kept) > 40
     assert None not in kept

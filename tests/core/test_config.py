@@ -10,13 +10,24 @@ import pytest
 import fdl
 from tests.conftest import ROOT
 
-SHOW = "import fdl; from fdl.core.config import config as c; print(c.tier, c.eager, c.threads, c.cache_dir, c.compiler, *c.log)"
+SHOW = (
+    "import fdl; from fdl.core.config import config as c; print(c.tier, c.eager, c.threads, c.cache_dir, "
+    "c.compiler, *c.log)"
+)
 
 
 def run(code=SHOW, cwd=ROOT, options=(), **variables):
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("FDL_", "OMP_", "XDG_"))}
     environment = {**kept, "PYTHONPATH": str(ROOT), **variables}
-    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, env=environment, cwd=cwd, check=False, timeout=120)
+    return subprocess.run(
+        [sys.executable, *options, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=cwd,
+        check=False,
+        timeout=120,
+    )
 
 
 WRONG = [
@@ -44,22 +55,46 @@ def test_wrong_values_are_errors_at_import(name, value, expected):
 
 
 def test_values_are_read(tmp_path):
-    given = run(FDL_TIER="compiled", FDL_EAGER="1", FDL_NUM_THREADS="3", FDL_CACHE_DIR="some/where", FDL_CC=sys.executable, FDL_LOG="compile", cwd=tmp_path)
-    assert given.stdout.split() == ["compiled", "True", "3", str(tmp_path / "some" / "where"), sys.executable, "compile"]
+    given = run(
+        FDL_TIER="compiled",
+        FDL_EAGER="1",
+        FDL_NUM_THREADS="3",
+        FDL_CACHE_DIR="some/where",
+        FDL_CC=sys.executable,
+        FDL_LOG="compile",
+        cwd=tmp_path,
+    )
+    assert given.stdout.split() == [
+        "compiled",
+        "True",
+        "3",
+        str(tmp_path / "some" / "where"),
+        sys.executable,
+        "compile",
+    ]
     nothing = {"FDL_TIER": "", "FDL_EAGER": "", "FDL_NUM_THREADS": "", "FDL_CC": "", "FDL_LOG": ""}
     empty = run(OMP_NUM_THREADS="5", FDL_CACHE_DIR="~/x", HOME=str(tmp_path), **nothing)
     assert empty.stdout.split() == ["auto", "False", "5", str(tmp_path / "x")]
-    for variables, where in [({"XDG_CACHE_HOME": str(tmp_path)}, tmp_path / "fdl"), ({"XDG_CACHE_HOME": "x", "HOME": str(tmp_path)}, tmp_path / ".cache" / "fdl")]:
-        assert run("import fdl; from fdl.core.config import config; print(config.cache_dir)", **variables).stdout.strip() == str(where)
+    for variables, where in [
+        ({"XDG_CACHE_HOME": str(tmp_path)}, tmp_path / "fdl"),
+        ({"XDG_CACHE_HOME": "x", "HOME": str(tmp_path)}, tmp_path / ".cache" / "fdl"),
+    ]:
+        assert run(
+            "import fdl; from fdl.core.config import config; print(config.cache_dir)", **variables
+        ).stdout.strip() == str(where)
 
 
 def test_unknown_variables_are_warned_of():
     done = run("import fdl", FDL_TEIR="compiled")
-    assert done.returncode == 0 and "SettingWarning: FDL_TEIR is no setting of fdl; did you mean FDL_TIER?" in done.stderr
+    assert (
+        done.returncode == 0 and "SettingWarning: FDL_TEIR is no setting of fdl; did you mean FDL_TIER?" in done.stderr
+    )
     assert not run("import fdl", FDLX="1").stderr
 
 
-@pytest.mark.parametrize("count, error", [(0, ValueError), (-1, ValueError), (1 << 40, ValueError), (2.5, TypeError), ("2", TypeError)])
+@pytest.mark.parametrize(
+    "count, error", [(0, ValueError), (-1, ValueError), (1 << 40, ValueError), (2.5, TypeError), ("2", TypeError)]
+)
 def test_numbers_of_threads_are_checked(count, error):
     before = fdl.num_threads()
     with pytest.raises(error):

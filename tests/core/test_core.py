@@ -22,9 +22,12 @@ from fdl.ops.elementwise import add
 
 # JAX's table (JEP 9407), for strong dtypes and Python scalars, with 64 bits present
 PROMOTIONS = [
-    ("bool", "int8", "int8"), ("uint8", "int8", "int16"), ("uint32", "int32", "int64"), ("uint64", "int8", "float32"), ("int64", "float16", "float16"),
-    ("int32", "bfloat16", "bfloat16"), ("bfloat16", "float16", "float32"), ("float16", "float32", "float32"), ("float32", "float64", "float64"),
-    ("uint8", "uint16", "uint16"), ("int64", "uint64", "float32"), ("bool", "bool", "bool"), ("int16", "uint16", "int32"),
+    ("bool", "int8", "int8"), ("uint8", "int8", "int16"), ("uint32", "int32", "int64"), ("uint64", "int8", "float32"),
+    ("int64", "float16", "float16"),
+    ("int32", "bfloat16", "bfloat16"), ("bfloat16", "float16", "float32"), ("float16", "float32", "float32"),
+    ("float32", "float64", "float64"),
+    ("uint8", "uint16", "uint16"), ("int64", "uint64", "float32"), ("bool", "bool", "bool"),
+    ("int16", "uint16", "int32"),
 ]  # fmt: skip
 
 
@@ -44,12 +47,22 @@ def test_python_numbers_are_weak():
     assert (jnp.ones(2, "float16") * np.float64(2)).dtype == "float16"
     assert (jnp.ones(2, "float32") * np.float32(2)).dtype == "float32"
     assert (jnp.ones(2, "float32") + np.ones(2)).dtype == "float64"
-    assert jnp.asarray(2.0).weak_type and (jnp.asarray(2.0) + 1).weak_type and not (jnp.asarray(2.0) + jnp.ones(())).weak_type
+    assert (
+        jnp.asarray(2.0).weak_type
+        and (jnp.asarray(2.0) + 1).weak_type
+        and not (jnp.asarray(2.0) + jnp.ones(())).weak_type
+    )
     with pytest.raises(OverflowError):
         jnp.ones(2, "int8") + 300
 
 
-@given(st.lists(st.sampled_from(dtypes.ALL[:9] + (dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float64)), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.sampled_from(dtypes.ALL[:9] + (dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float64)),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_promotion_is_a_join(types):
     pairs = [(t, False) for t in types]
     whole = dtypes.promote(pairs)
@@ -67,7 +80,9 @@ def test_symbolic_dimension_passes_shape_rules():
     assert reduce_sum_p.infer([x], {"axes": (1,)}) == [ShapedArray((n,), "float32")]
     assert broadcast_p.infer([x], {"shape": (2, n, 3), "axes": (1, 2)}) == [ShapedArray((2, n, 3), "float32")]
     numbers = (((1,), (0,)), ((), ()))
-    assert dot_general_p.infer([x, ShapedArray((3, 4), "float32")], {"numbers": numbers, "dtype": dtypes.float32}) == [ShapedArray((n, 4), "float32")]
+    assert dot_general_p.infer([x, ShapedArray((3, 4), "float32")], {"numbers": numbers, "dtype": dtypes.float32}) == [
+        ShapedArray((n, 4), "float32")
+    ]
     graph = fdl.make_graph(lambda v: jnp.sum(v * 2 + v, axis=1))(x)
     graph.check()
     assert "float32[n,3]" in str(graph) and hash(graph) == hash(fdl.make_graph(lambda v: jnp.sum(v * 2 + v, axis=1))(x))

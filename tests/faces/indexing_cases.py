@@ -1,7 +1,9 @@
-"""Expressions of indexing that fdl and JAX share, for `test_indexing.py`; their values are recorded from JAX 0.10.2 in `recorded/indexing.json`.
+"""Expressions of indexing that fdl and JAX share, for `test_indexing.py`; their values are recorded from JAX 0.10.2 in
+`recorded/indexing.json`.
 
-`python -m tests.faces.indexing_cases` records them again, where JAX is installed.  Names: `jnp`, `lax`, `nn`, the transforms, `A` for `jnp.array`, and
-the arrays below.  A case is an expression, or what fdl and what JAX evaluate where JAX has no gradient or no such mode.
+`python -m tests.faces.indexing_cases` records them again, where JAX is installed. Names: `jnp`, `lax`, `nn`, the
+transforms, `A` for `jnp.array`, and the arrays below. A case is an expression, or what fdl and what JAX evaluate where
+JAX has no gradient or no such mode.
 """
 
 import json
@@ -61,16 +63,29 @@ def _cases():
             yield f"M.at[1, A([0, 4])].get(mode='{mode}')"
             yield f"M.at[7, A([0, 1])].get(mode='{mode}')"
             yield f"V.at[-7].get(mode='{mode}')"
-            yield f"jnp.take_along_axis(M, A([[0, 5, -4]]), 1, mode='{mode}')" if mode != "promise_in_bounds" else "jnp.take_along_axis(M, A([[0, 2, 3]]), 1, mode='clip')"
+            yield (
+                f"jnp.take_along_axis(M, A([[0, 5, -4]]), 1, mode='{mode}')"
+                if mode != "promise_in_bounds"
+                else "jnp.take_along_axis(M, A([[0, 2, 3]]), 1, mode='clip')"
+            )
         keyword = f"mode={mode!r}"
         yield f"jit(lambda x, i: x.at[i].get({keyword}))(V, {OUTSIDE})"
-        yield f"jit(lambda x, i: jnp.take_along_axis(x, i, 0, {'' if mode == 'promise_in_bounds' else keyword}))(V, {OUTSIDE})"
+        yield (
+            "jit(lambda x, i: jnp.take_along_axis(x, i, 0, "
+            f"{'' if mode == 'promise_in_bounds' else keyword}))(V, {OUTSIDE})"
+        )
         if mode != "promise_in_bounds":
             yield f"jit(grad(lambda x, i: (x.at[i].get({keyword}) * W).sum()))(V, {OUTSIDE})"
             for op in ("set", "add", "max"):
                 if not (mode == "clip" and op == "max"):  # JAX's gradient is infinite there
-                    yield f"jit(grad(lambda v, i: (V.at[i].{op}(v, {keyword}) * A([1.0, 10.0, 100.0])).sum()))(A([2.0, 3.0, 7.0, 4.0, 5.0]), {OUTSIDE})"
-                    yield f"jit(grad(lambda x, i: (x.at[i].{op}(W, {keyword}) * A([1.0, 10.0, 100.0])).sum()))(V, {OUTSIDE})"
+                    yield (
+                        f"jit(grad(lambda v, i: (V.at[i].{op}(v, {keyword}) * A([1.0, 10.0, "
+                        f"100.0])).sum()))(A([2.0, 3.0, 7.0, 4.0, 5.0]), {OUTSIDE})"
+                    )
+                    yield (
+                        f"jit(grad(lambda x, i: (x.at[i].{op}(W, {keyword}) * A([1.0, 10.0, "
+                        f"100.0])).sum()))(V, {OUTSIDE})"
+                    )
     for mode in ("fill", "clip", "wrap"):
         yield f"jnp.take(V, {OUTSIDE}, mode='{mode}')"
         yield f"jnp.take(M, A([[0, 5], [-1, -5]]), axis=1, mode='{mode}')"
@@ -107,14 +122,20 @@ def _reads():
     yield "jit(vmap(lambda x, i: x[i]))(M, A([7, -1, -9]))"
     yield "jit(vmap(lambda x, i: x.at[i].set(-1.0)))(M, A([7, -1, -9]))"
     yield "vmap(lambda x, i: x[i])(M, A([3, -1, 0]))"
-    yield "vmap(lambda x, i, v: x.at[i].multiply(v))(M, A([[0, 0], [1, 1], [2, -2]]), A([[2.0, 3.0], [4.0, 5.0], [6.0, 7.0]]))"
+    yield (
+        "vmap(lambda x, i, v: x.at[i].multiply(v))(M, A([[0, 0], [1, 1], [2, -2]]), A([[2.0, 3.0], [4.0, 5.0], "
+        "[6.0, 7.0]]))"
+    )
     yield "vmap(lambda i: V.at[i].max(5.0))(A([[0, 0], [1, -1]]))"
     yield "jnp.arange(300)[A([255, 3], dtype='uint8')]"
     yield "lax.dynamic_slice(jnp.arange(300), (A(255, dtype='uint8'),), (2,))", "jnp.arange(300)[255:257]"
     yield "jnp.arange(300)[A([-1, 3], dtype='int8')]", "jnp.arange(300)[A([-1, 3])]"
     yield "jnp.zeros(200).at[A([-1, 3], dtype='int8')].add(1.0)[A([199, 3])]", "A([1.0, 1.0])"
     yield "jit(lambda i: jnp.arange(300)[i])(A([4294967295], dtype='uint32'))", "A([299])"
-    yield "vmap(lambda s: lax.dynamic_slice(jnp.arange(300), (s,), (2,)))(A([255, 7], dtype='uint8'))", "A([[255, 256], [7, 8]])"
+    yield (
+        "vmap(lambda s: lax.dynamic_slice(jnp.arange(300), (s,), (2,)))(A([255, 7], dtype='uint8'))",
+        "A([[255, 256], [7, 8]])",
+    )
     yield "jnp.take_along_axis(M, A([[1], [0], [3]]), 1)"
     yield "jnp.take_along_axis(M, A([[1, 0, 2, 0]]), 0)"
     yield "jnp.take_along_axis(M, A([3, 11, -1]), None)"
@@ -138,7 +159,14 @@ def _reads():
 
 
 def _values():
-    for op, value in (("set", "0.5"), ("add", "0.5"), ("multiply", "0.5"), ("set", "2.7"), ("divide", "4"), ("power", "2")):
+    for op, value in (
+        ("set", "0.5"),
+        ("add", "0.5"),
+        ("multiply", "0.5"),
+        ("set", "2.7"),
+        ("divide", "4"),
+        ("power", "2"),
+    ):
         yield f"A([10, 11, 12]).at[1].{op}({value})"
         yield f"A([10, 11, 12]).at[A([1])].{op}({value})"
     for value in ("300", "-1", "250", "A(300)"):
@@ -182,15 +210,30 @@ def _gradients():
             yield tuple(f"grad(lambda x: (({h})(x, {value}) * A([1.0, 10.0, 100.0])).sum())(V)" for h in (f, g))
             yield tuple(f"grad(lambda v: (({h})(V, v) * A([1.0, 10.0, 100.0])).sum())({value})" for h in (f, g))
             yield tuple(f"hessian(lambda v: (({h})(V, v) * A([1.0, 10.0, 100.0])).sum())({value})" for h in (f, g))
-            yield tuple(f"jvp(lambda x, v: ({h})(x, v), (V, {value}), (A([1.0, 2.0, 3.0]), A([0.1, 0.2, 0.3])))[1]" for h in (f, g))
+            yield tuple(
+                f"jvp(lambda x, v: ({h})(x, v), (V, {value}), (A([1.0, 2.0, 3.0]), A([0.1, 0.2, 0.3])))[1]"
+                for h in (f, g)
+            )
     power = "lambda x, v: jnp.stack([x[0] ** v[2], x[1] ** (v[0] * v[1]), x[2]])"
     for k, of in enumerate(("x", "v")):
         yield tuple(
-            f"grad(lambda {of}: (({h})({'x, A([2.0, 0.5, 1.5])' if not k else 'V, v'}) * A([1.0, 10.0, 100.0])).sum())({'V' if not k else 'A([2.0, 0.5, 1.5])'})"
+            (
+                f"grad(lambda {of}: (({h})({'x, A([2.0, 0.5, 1.5])' if not k else 'V, v'}) * A([1.0, 10.0, "
+                f"100.0])).sum())({'V' if not k else 'A([2.0, 0.5, 1.5])'})"
+            )
             for h in ("lambda x, v: x.at[A([1, 1, 0])].power(v)", power)
         )
-    yield "grad(lambda x: (x.at[A([1, 1, 0])].apply(jnp.square) * A([1.0, 10.0, 100.0])).sum())(V)", "A([8.0, 8640.0, 100.0])"
-    yield "grad(lambda x: jit(lambda x, i: (x.at[i].apply(jnp.square) * A([1.0, 10.0, 100.0])).sum())(x, A([1, 1, 0])))(V)", "A([8.0, 8640.0, 100.0])"
+    yield (
+        "grad(lambda x: (x.at[A([1, 1, 0])].apply(jnp.square) * A([1.0, 10.0, 100.0])).sum())(V)",
+        "A([8.0, 8640.0, 100.0])",
+    )
+    yield (
+        (
+            "grad(lambda x: jit(lambda x, i: (x.at[i].apply(jnp.square) * A([1.0, 10.0, 100.0])).sum())(x, A([1, 1, "
+            "0])))(V)"
+        ),
+        "A([8.0, 8640.0, 100.0])",
+    )
     for i in ("10", "-5"):
         yield f"jit(grad(lambda x, i: x[i]))(V, {i})"
         yield f"jit(grad(lambda x, i: x[1, i]))(M, {i})"
@@ -199,7 +242,10 @@ def _gradients():
     yield f"jit(grad(lambda x, i: x.at[i].get(mode='promise_in_bounds').sum()))(V, {OUTSIDE})"
     yield "grad(lambda x: lax.fori_loop(0, 5, lambda i, c: c + x[i], 0.0))(V)"
     yield "hessian(lambda x: x.at[A([0, 0, 1])].add(x ** 2).sum())(V)"
-    yield "jvp(lambda x, v: x.at[A([1, 1, 0])].min(v), (V, A([2.0, 3.0, 7.0])), (A([1.0, 10.0, 100.0]), A([0.1, 0.2, 0.3])))[1]"
+    yield (
+        "jvp(lambda x, v: x.at[A([1, 1, 0])].min(v), (V, A([2.0, 3.0, 7.0])), (A([1.0, 10.0, 100.0]), A([0.1, "
+        "0.2, 0.3])))[1]"
+    )
 
 
 CASES = {case if isinstance(case, str) else case[0]: case if isinstance(case, str) else case[1] for case in _cases()}
@@ -208,7 +254,11 @@ CASES = {case if isinstance(case, str) else case[0]: case if isinstance(case, st
 def names(jax, jnp, lax, nn):
     """What expressions may use."""
     array = lambda x, **kwargs: jnp.array(x, **kwargs)
-    given = {"V": jnp.array([4.0, 6.0, 5.0]), "M": jnp.arange(12.0).reshape(3, 4), "W": jnp.array([1.0, 10.0, 100.0, 1000.0, 4.5])}
+    given = {
+        "V": jnp.array([4.0, 6.0, 5.0]),
+        "M": jnp.arange(12.0).reshape(3, 4),
+        "W": jnp.array([1.0, 10.0, 100.0, 1000.0, 4.5]),
+    }
     given["X"] = given["M"] * 0.5 + 1
     transforms = {name: getattr(jax, name) for name in ("jit", "grad", "vmap", "jvp", "hessian")}
     return {"jnp": jnp, "lax": lax, "nn": nn, "A": array, **given, **transforms}
@@ -222,9 +272,19 @@ def record():
     found = {}
     for case, source in CASES.items():
         value = np.asarray(eval(source, scope))
-        numbers = [v if isinstance(v, (bool, int)) or math.isfinite(v) else repr(v) for v in (value.astype(float) if value.dtype.kind not in "biu" else value).reshape(-1).tolist()]
+        numbers = [
+            v if isinstance(v, (bool, int)) or math.isfinite(v) else repr(v)
+            for v in (value.astype(float) if value.dtype.kind not in "biu" else value).reshape(-1).tolist()
+        ]
         found[case] = [value.dtype.name, list(value.shape), numbers]
-    FILE.write_text(json.dumps(found, indent=0).replace(",\n", ", ").replace("[\n", "[").replace("\n]", "]").replace('], "', '],\n"') + "\n")
+    FILE.write_text(
+        json.dumps(found, indent=0)
+        .replace(",\n", ", ")
+        .replace("[\n", "[")
+        .replace("\n]", "]")
+        .replace('], "', '],\n"')
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Arguments that JAX's functions have, and slopes at ties: values of JAX 0.10.2, but for `prod`'s refusal, where its class differs."""
+"""Arguments that JAX's functions have, and slopes at ties: values of JAX 0.10.2, but for `prod`'s refusal, where its
+class differs.
+"""
 
 import math
 
@@ -54,11 +56,17 @@ def test_narrow_floats_are_rounded_in_float32():
     [
         (lambda: fdl.grad(fdl.grad(lambda x: jnp.logaddexp(x, 0.0)))(0.0), 0.25),
         (lambda: fdl.grad(fdl.grad(lambda x: jnp.logaddexp2(x, 0.0)))(0.0), 0.17328680),
-        (lambda: fdl.hessian(lambda v: jnp.logaddexp(v[0], v[1]))(jnp.array([2.0, 2.0])), [[0.25, -0.25], [-0.25, 0.25]]),
+        (
+            lambda: fdl.hessian(lambda v: jnp.logaddexp(v[0], v[1]))(jnp.array([2.0, 2.0])),
+            [[0.25, -0.25], [-0.25, 0.25]],
+        ),
         (lambda: fdl.grad(lambda x: jnp.logaddexp(x, 0.0))(math.inf), 1.0),
         (lambda: fdl.grad(lambda b: jnp.floor_divide(3.0, b))(0.0), 0.0),
         (lambda: fdl.grad(lambda b: jnp.floor_divide(b, 0.0))(3.0), 0.0),
-        (lambda: fdl.vmap(fdl.grad(lambda x: lax.clamp(-1.0, x, 1.0)))(jnp.array([-2.0, -1.0, 0.5, 1.0, 2.0])), [0.0, 0.0, 1.0, 0.0, 0.0]),
+        (
+            lambda: fdl.vmap(fdl.grad(lambda x: lax.clamp(-1.0, x, 1.0)))(jnp.array([-2.0, -1.0, 0.5, 1.0, 2.0])),
+            [0.0, 0.0, 1.0, 0.0, 0.0],
+        ),
     ],
 )
 def test_slopes_at_ties(slope, want):
@@ -68,7 +76,9 @@ def test_slopes_at_ties(slope, want):
 @pytest.mark.parametrize("wrap", [lambda f: f, fdl.jit])
 def test_lax_rounds_halves_away_from_zero(wrap):
     x = [0.5, 1.5, -0.5, -2.5, 0.49999997, 8388607.5, math.inf, math.nan, -0.2]
-    np.testing.assert_array_equal(wrap(lax.round)(jnp.array(x)), [1.0, 2.0, -1.0, -3.0, 0.0, 8388608.0, math.inf, math.nan, -0.0])
+    np.testing.assert_array_equal(
+        wrap(lax.round)(jnp.array(x)), [1.0, 2.0, -1.0, -3.0, 0.0, 8388608.0, math.inf, math.nan, -0.0]
+    )
     even = wrap(lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN))
     np.testing.assert_array_equal(even(jnp.array(x[:4])), [0.0, 2.0, -0.0, -2.0])
     assert float(fdl.grad(lax.round)(0.5)) == 0.0

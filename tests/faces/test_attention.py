@@ -25,9 +25,14 @@ def definition(q, k, v, bias, mask, is_causal, scale):
 
 @st.composite
 def calls(draw):
-    batch, queries, keys, heads, size, out = (draw(st.integers(*ends)) for ends in ((1, 2), (1, 40), (1, 40), (1, 3), (1, 5), (1, 5)))
+    batch, queries, keys, heads, size, out = (
+        draw(st.integers(*ends)) for ends in ((1, 2), (1, 40), (1, 40), (1, 3), (1, 5), (1, 5))
+    )
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    q, k, v = (rng.normal(size=s) for s in ((batch, queries, heads, size), (batch, keys, heads, size), (batch, keys, heads, out)))
+    q, k, v = (
+        rng.normal(size=s)
+        for s in ((batch, queries, heads, size), (batch, keys, heads, size), (batch, keys, heads, out))
+    )
 
     def broadcast(one):
         shape = [1 if draw(st.booleans()) else d for d in (batch, heads, queries, keys)]
@@ -49,13 +54,24 @@ def test_blocks_and_loops_agree_with_the_definition(call, limits, rows):
     given = (q, k, v) if bias is None else (q, k, v, bias)
 
     def loss(f):
-        return fdl.value_and_grad(lambda *xs: (f(*xs[:3], xs[3] if bias is not None else None) * weight).sum(), argnums=tuple(range(len(given))))
+        return fdl.value_and_grad(
+            lambda *xs: (f(*xs[:3], xs[3] if bias is not None else None) * weight).sum(),
+            argnums=tuple(range(len(given))),
+        )
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("_BLOCK", limits[0]), ("_FEWEST", 1 * rows), ("_LARGE", limits[1]), ("_ROWS", rows), ("_MIN_CAUSAL", 8)):
+        for name, value in (
+            ("_BLOCK", limits[0]),
+            ("_FEWEST", 1 * rows),
+            ("_LARGE", limits[1]),
+            ("_ROWS", rows),
+            ("_MIN_CAUSAL", 8),
+        ):
             patch.setattr(attention, name, value)
         attention._attention.cache.clear()
-        got = loss(lambda q, k, v, b: nn.dot_product_attention(q, k, v, b, mask, scale=scale, is_causal=is_causal))(*given)
+        got = loss(lambda q, k, v, b: nn.dot_product_attention(q, k, v, b, mask, scale=scale, is_causal=is_causal))(
+            *given
+        )
         attention._attention.cache.clear()
     want = loss(lambda q, k, v, b: definition(q, k, v, b, mask, is_causal, scale))(*given)
     for a, b in zip(fdl.tree_util.tree_leaves(got), fdl.tree_util.tree_leaves(want), strict=True):
@@ -66,7 +82,9 @@ def test_blocks_and_loops_agree_with_the_definition(call, limits, rows):
 def test_large_attention_keeps_no_scores(is_causal, monkeypatch):
     monkeypatch.setattr(attention, "_LARGE", 1 << 20)
     q = jnp.ones((1, 2048, 2, 8))
-    shown = fdl.explain(lambda q: fdl.grad(lambda q: nn.dot_product_attention(q, q, q, is_causal=is_causal).sum())(q))(q)
+    shown = fdl.explain(lambda q: fdl.grad(lambda q: nn.dot_product_attention(q, q, q, is_causal=is_causal).sum())(q))(
+        q
+    )
     scores = 2 * 2048 * 2048 * 4
     assert shown.arena_bytes < scores // 6  # a few blocks
 

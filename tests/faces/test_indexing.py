@@ -62,10 +62,15 @@ def test_recorded_values_are_those_of_jax():
 
 
 UNCHECKED = [
-    "V[10]", "V[-5]", f"V[{OUTSIDE}]", f"M[1, {OUTSIDE}]", "M[3, 1]", f"V.at[{OUTSIDE}].get()", f"jnp.take(V, {OUTSIDE})", "jnp.take(M, A([12]))",
-    f"jnp.take_along_axis(V, {OUTSIDE}, 0)", *(f"V.at[{i}].{op}(2.0)" for i in (OUTSIDE, "10", "-5") for op in ("set", "add", "multiply", "min", "max", "divide", "power")),
-    "V.at[A([9, 1])].apply(jnp.square)", "grad(lambda x: x[A([5, 0])].sum())(V)", "vmap(lambda i: V[i])(A([5, 0]))", "V.at[A([-1])].set(1.0, wrap_negative_indices=False)",
-    "vmap(lambda x, i: x.at[i].set(1.0))(M, A([5, 0, -9]))", "vmap(grad(lambda x, i: x[i]), (None, 0))(V, A([0, 5]))", "jvp(lambda x: x[A([5])], (V,), (V,))[0]",
+    "V[10]", "V[-5]", f"V[{OUTSIDE}]", f"M[1, {OUTSIDE}]", "M[3, 1]", f"V.at[{OUTSIDE}].get()",
+    f"jnp.take(V, {OUTSIDE})", "jnp.take(M, A([12]))",
+    f"jnp.take_along_axis(V, {OUTSIDE}, 0)",
+    *(f"V.at[{i}].{op}(2.0)" for i in (OUTSIDE, "10", "-5") for op in ("set", "add", "multiply", "min", "max", "divide",
+        "power")),
+    "V.at[A([9, 1])].apply(jnp.square)", "grad(lambda x: x[A([5, 0])].sum())(V)", "vmap(lambda i: V[i])(A([5, 0]))",
+    "V.at[A([-1])].set(1.0, wrap_negative_indices=False)",
+    "vmap(lambda x, i: x.at[i].set(1.0))(M, A([5, 0, -9]))", "vmap(grad(lambda x, i: x[i]), (None, 0))(V, A([0, 5]))",
+    "jvp(lambda x: x[A([5])], (V,), (V,))[0]",
     "grad(lambda x, i: x[i].sum())(V, A([5]))", "jit(lambda x: x[A([5])])(V)",
 ]  # fmt: skip
 
@@ -84,9 +89,16 @@ def test_a_branch_that_is_not_taken_reads_nothing():
             fdl.vmap(lambda i: guarded(i, 4))(given).tolist()
     outside = A([7])
     assert lax.cond(outside[0] < 3, lambda: V[outside], lambda: jnp.zeros(1)).tolist() == [0.0]
-    assert fdl.grad(lambda x: lax.cond(outside[0] < 3, lambda: x[outside].sum(), lambda: x.sum()))(V).tolist() == [1.0, 1.0, 1.0]
+    assert fdl.grad(lambda x: lax.cond(outside[0] < 3, lambda: x[outside].sum(), lambda: x.sum()))(V).tolist() == [
+        1.0,
+        1.0,
+        1.0,
+    ]
     assert lax.while_loop(lambda c: c < 0, lambda c: c + V[outside].sum(), 1.0).tolist() == 1.0
-    for f in (lambda: lax.cond(outside[0] > 3, lambda: V[outside], lambda: jnp.zeros(1)), lambda: lax.while_loop(lambda c: c < 3, lambda c: c + V[outside].sum(), 1.0)):
+    for f in (
+        lambda: lax.cond(outside[0] > 3, lambda: V[outside], lambda: jnp.zeros(1)),
+        lambda: lax.while_loop(lambda c: c < 3, lambda c: c + V[outside].sum(), 1.0),
+    ):
         with pytest.raises(IndexBoundsError):
             f().tolist()
 
@@ -99,11 +111,19 @@ def test_labels_of_cross_entropy_follow_the_rule():
     with pytest.raises(IndexBoundsError):
         fdl.grad(nn.cross_entropy)(logits, labels)
     losses = fdl.jit(nn.softmax_cross_entropy)(logits, A([-1, 3])).tolist()
-    assert losses[0] == pytest.approx(math.log(3)) and math.isnan(losses[1])  # as optax.softmax_cross_entropy_with_integer_labels
+    assert losses[0] == pytest.approx(math.log(3)) and math.isnan(
+        losses[1]
+    )  # as optax.softmax_cross_entropy_with_integer_labels
 
 
 def test_a_pending_index_raises_when_it_is_computed():
-    for read in (lambda i: V[i], lambda i: jnp.take(V, i), lambda i: V.at[i].add(1.0), lambda i: fdl.vmap(lambda k: V[k])(i), lambda i: fdl.grad(lambda x: x[i].sum())(V)):
+    for read in (
+        lambda i: V[i],
+        lambda i: jnp.take(V, i),
+        lambda i: V.at[i].add(1.0),
+        lambda i: fdl.vmap(lambda k: V[k])(i),
+        lambda i: fdl.grad(lambda x: x[i].sum())(V),
+    ):
         before = V * 2
         result = read(A([1, 2]) + 5)  # nothing is computed yet
         after = result + 1
@@ -118,30 +138,48 @@ def test_a_pending_index_raises_when_it_is_computed():
 def test_the_recorded_program_and_the_line_agree_inside():
     rng = np.random.default_rng(5)
     functions = [
-        lambda x, i: x[i], lambda x, i: jnp.take(x, i, axis=0), lambda x, i: x.at[i].set(2.0), lambda x, i: x.at[i].multiply(x[i] + 1),
-        lambda x, i: x.at[i, -1].min(0.25), lambda x, i: jnp.take_along_axis(x, i[:, None], 0), lambda x, i: x.at[i].add(x[i]), lambda x, i: x.at[i].apply(jnp.cos),
+        lambda x, i: x[i], lambda x, i: jnp.take(x, i, axis=0), lambda x, i: x.at[i].set(2.0), lambda x,
+        i: x.at[i].multiply(x[i] + 1),
+        lambda x, i: x.at[i, -1].min(0.25), lambda x, i: jnp.take_along_axis(x, i[:, None], 0), lambda x,
+        i: x.at[i].add(x[i]), lambda x, i: x.at[i].apply(jnp.cos),
     ]  # fmt: skip
     x, i = jnp.asarray(rng.normal(size=(5, 3)).astype("f")), jnp.asarray(rng.integers(-5, 5, 7))
     everything = lambda x, i: [f(x, i) for f in functions]
     total = lambda g: fdl.grad(lambda x: sum([(out**2).sum() for out in g(x, i)]))(x)
-    for got, want in zip([*fdl.jit(everything)(x, i), total(fdl.jit(everything))], [*everything(x, i), total(everything)], strict=True):
+    for got, want in zip(
+        [*fdl.jit(everything)(x, i), total(fdl.jit(everything))], [*everything(x, i), total(everything)], strict=True
+    ):
         np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=1e-5, atol=1e-6)
 
 
 def test_checks_are_switched_off_by_the_setting(monkeypatch):
     monkeypatch.setattr(config, "checks", False)
     scope = names(fdl, jnp, lax, nn)
-    values = [eval(case, scope) for case in ("V[10]", "V[-5]", "jnp.take(V, A([7]))", "V.at[10].set(1.0)", "V.at[A([5, 1])].add(1.0)", "M[3, 1]")]
+    values = [
+        eval(case, scope)
+        for case in (
+            "V[10]",
+            "V[-5]",
+            "jnp.take(V, A([7]))",
+            "V.at[10].set(1.0)",
+            "V.at[A([5, 1])].add(1.0)",
+            "M[3, 1]",
+        )
+    ]
     assert [np.asarray(v).tolist() for v in values[:2]] == [5.0, 4.0] and math.isnan(values[2].tolist()[0])
     assert [v.tolist() for v in values[3:]] == [[4.0, 6.0, 5.0], [4.0, 7.0, 5.0], 9.0]
     assert fdl.vmap(lambda i: V[i])(A([5, 0])).tolist() == [5.0, 4.0]
 
 
 RECORDINGS = [
-    "jit(lambda x, i: x[i])(V, 10)", "jit(lambda x, i: x[i])(V, -4)", "jit(lambda x, i: x.at[i].set(1.0))(V, A([0, 3]))", "jit(lambda x, i: x.at[i].multiply(2.0))(V, 3)",
-    "jit(lambda x, i: jnp.take(x, i))(V, A([7]))", "jit(lambda x, i: jnp.take_along_axis(x, i, 0))(V, A([-9]))", "jit(vmap(lambda x, i: x[i]))(M, A([0, 5, 1]))",
-    "vmap(jit(lambda x, i: x.at[i].add(1.0)))(M, A([0, 5, 1]))", "jit(grad(lambda x, i: x[i].sum()))(V, A([0, 5]))", "lax.fori_loop(0, 4, lambda i, c: c + V[i], 0.0)",
-    "lax.scan(lambda c, i: (c.at[i].set(0.0), c[0]), V, A([1, 5, 0]))[0]", "lax.cond(True, lambda i: V[i], lambda i: V[0], 5)", "jit(nn.cross_entropy)(M, A([0, 4, 1]))",
+    "jit(lambda x, i: x[i])(V, 10)", "jit(lambda x, i: x[i])(V, -4)",
+    "jit(lambda x, i: x.at[i].set(1.0))(V, A([0, 3]))", "jit(lambda x, i: x.at[i].multiply(2.0))(V, 3)",
+    "jit(lambda x, i: jnp.take(x, i))(V, A([7]))", "jit(lambda x, i: jnp.take_along_axis(x, i, 0))(V, A([-9]))",
+    "jit(vmap(lambda x, i: x[i]))(M, A([0, 5, 1]))",
+    "vmap(jit(lambda x, i: x.at[i].add(1.0)))(M, A([0, 5, 1]))", "jit(grad(lambda x, i: x[i].sum()))(V, A([0, 5]))",
+    "lax.fori_loop(0, 4, lambda i, c: c + V[i], 0.0)",
+    "lax.scan(lambda c, i: (c.at[i].set(0.0), c[0]), V, A([1, 5, 0]))[0]",
+    "lax.cond(True, lambda i: V[i], lambda i: V[0], 5)", "jit(nn.cross_entropy)(M, A([0, 4, 1]))",
 ]  # fmt: skip
 
 
@@ -165,9 +203,17 @@ def test_checks_of_recordings_are_switched_on_by_the_setting(monkeypatch, tier):
 def test_the_environment_switches_checks(text, fails):
     code = "import fdl.numpy as jnp; print(jnp.arange(3)[jnp.array([7])].tolist())"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env={"PATH": "", "HOME": str(ROOT), "FDL_CHECKS": text, "FDL_TIER": "interpreted"}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"PATH": "", "HOME": str(ROOT), "FDL_CHECKS": text, "FDL_TIER": "interpreted"},
     )
-    assert (done.returncode != 0) == fails and ("IndexBoundsError" in done.stderr) == fails and (fails or done.stdout == "[2]\n")
+    assert (
+        (done.returncode != 0) == fails
+        and ("IndexBoundsError" in done.stderr) == fails
+        and (fails or done.stdout == "[2]\n")
+    )
 
 
 def test_modes_and_masks_and_slices_that_cannot_be():
@@ -179,7 +225,14 @@ def test_modes_and_masks_and_slices_that_cannot_be():
     ):
         with pytest.raises(ChoiceError, match="is none of fill, drop, clip, wrap, promise_in_bounds"):
             f()
-    for index in (A([True, False]), (slice(None), A([True, False])), jnp.ones((2, 4), bool), (Ellipsis, jnp.ones((3,), bool)), A([True] * 4), jnp.ones((3, 5), bool)):
+    for index in (
+        A([True, False]),
+        (slice(None), A([True, False])),
+        jnp.ones((2, 4), bool),
+        (Ellipsis, jnp.ones((3,), bool)),
+        A([True] * 4),
+        jnp.ones((3, 5), bool),
+    ):
         with pytest.raises(IndexError, match="mask of shape"):
             M[index]
         with pytest.raises(IndexError, match="mask of shape"):
@@ -195,7 +248,12 @@ def test_modes_and_masks_and_slices_that_cannot_be():
             V[index]
     with pytest.raises(TracedValueError, match="dynamic_slice_in_dim"):
         fdl.jit(lambda i: V[i:])(1)
-    for f in (lambda: lax.index_in_dim(V, 7), lambda: lax.index_in_dim(V, -4), lambda: jnp.take(jnp.zeros((0,)), A([0])), lambda: fdl.jit(jnp.take)(jnp.zeros((0,)), A([0]))):
+    for f in (
+        lambda: lax.index_in_dim(V, 7),
+        lambda: lax.index_in_dim(V, -4),
+        lambda: jnp.take(jnp.zeros((0,)), A([0])),
+        lambda: fdl.jit(jnp.take)(jnp.zeros((0,)), A([0])),
+    ):
         with pytest.raises(IndexError):
             f()
     with pytest.raises(TypeError, match="bools cannot be subtracted"):
@@ -204,7 +262,14 @@ def test_modes_and_masks_and_slices_that_cannot_be():
 
 def test_an_ellipsis_without_axes_sets_arrays_apart_as_in_numpy():
     x, i = np.arange(24.0).reshape(4, 2, 3), np.array([[1], [0]])
-    for index in ((slice(None), i, Ellipsis, i), (slice(None), i, i, Ellipsis), (None, i, 0, Ellipsis, 1), (Ellipsis, 1, i, i), (None, 1, Ellipsis, i, i), (slice(1), 1, ..., i)):
+    for index in (
+        (slice(None), i, Ellipsis, i),
+        (slice(None), i, i, Ellipsis),
+        (None, i, 0, Ellipsis, 1),
+        (Ellipsis, 1, i, i),
+        (None, 1, Ellipsis, i, i),
+        (slice(1), 1, ..., i),
+    ):
         np.testing.assert_array_equal(np.asarray(jnp.asarray(x)[index]), x[index])
         changed = x.copy()
         changed[index] = 7.0
@@ -233,7 +298,9 @@ def test_many_duplicates_fold_in_order_on_any_number_of_threads():
     for op, ufunc in ufuncs.items():
         want = np.ones((50, 8), "f")
         ufunc.at(want, i, v)
-        got = np.asarray(fdl.jit(lambda x, i, v, op=op: getattr(x.at[i], op)(v))(jnp.ones((50, 8)), jnp.asarray(i), jnp.asarray(v)))
+        got = np.asarray(
+            fdl.jit(lambda x, i, v, op=op: getattr(x.at[i], op)(v))(jnp.ones((50, 8)), jnp.asarray(i), jnp.asarray(v))
+        )
         np.testing.assert_allclose(got, want, rtol=2e-5)
     place = rng.integers(0, 5, 60)
     x, u = rng.uniform(0.5, 1.5, 5), rng.uniform(0.5, 1.5, 60)

@@ -30,14 +30,29 @@ def test_profile_names_stages_and_lines():
 
 
 def run(code, **environment):
-    return subprocess.run([sys.executable, *code], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *code],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @needs_compiler
 def test_the_log_says_why(tmp_path):
-    program = "import fdl, fdl.numpy as jnp\nf = fdl.jit(lambda d: d['a'] * 2)\nf({'a': jnp.ones(3)}); f({'a': jnp.ones(4)}); f({'a': jnp.ones(4)})"
+    program = (
+        "import fdl, fdl.numpy as jnp\nf = fdl.jit(lambda d: d['a'] * 2)\nf({'a': jnp.ones(3)}); f({'a': "
+        "jnp.ones(4)}); f({'a': jnp.ones(4)})"
+    )
     said = run(["-c", program], FDL_LOG="compile", FDL_CACHE_DIR=str(tmp_path)).stderr.splitlines()
-    assert len(said) == 4 and "first call" in said[0] and "compiled in" in said[1] and "was float32[3] and is float32[4]" in said[2]
+    assert (
+        len(said) == 4
+        and "first call" in said[0]
+        and "compiled in" in said[1]
+        and "was float32[3] and is float32[4]" in said[2]
+    )
     again = run(["-c", program], FDL_LOG="compile", FDL_CACHE_DIR=str(tmp_path)).stderr
     assert again.count("found in the disk cache") == 2
     assert not run(["-c", program], FDL_LOG="", FDL_CACHE_DIR=str(tmp_path)).stderr
@@ -64,7 +79,11 @@ def test_trees_go_through_the_fast_entry():
     general, f._general = f._general, lambda *args: calls.append(args) or general(*args)
     out = f(t, x)
     assert not calls and list(out) == ["out", "x"] and out["out"][1][1] is None and out["out"][0].tolist() == [2, 2, 2]
-    for other in ({"a": jnp.ones(3), "b": [jnp.zeros(2), []]}, {"a": jnp.ones(3), "c": (jnp.zeros(2), [])}, {"b": (jnp.zeros(2), []), "a": jnp.ones(4)}):
+    for other in (
+        {"a": jnp.ones(3), "b": [jnp.zeros(2), []]},
+        {"a": jnp.ones(3), "c": (jnp.zeros(2), [])},
+        {"b": (jnp.zeros(2), []), "a": jnp.ones(4)},
+    ):
         calls.clear()
         with contextlib.suppress(KeyError, fdl.FdlError):
             f(other, x)
@@ -94,6 +113,10 @@ def test_a_donated_argument_that_is_returned_is_there(held):
     f = fdl.jit(lambda x, y: (x, x @ y), donate_argnums=0)
     y = jnp.ones((40, 40)) * 0.01
     for k in range(3):
-        x = jnp.asarray(np.full((40, 40), k + 1, np.float32)) if held else fdl.jit(lambda v: v + 1)(jnp.full((40, 40), float(k)))
+        x = (
+            jnp.asarray(np.full((40, 40), k + 1, np.float32))
+            if held
+            else fdl.jit(lambda v: v + 1)(jnp.full((40, 40), float(k)))
+        )
         same, _ = f(x, y)
         assert (np.asarray(same) == k + 1).all()

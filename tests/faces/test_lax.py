@@ -18,17 +18,26 @@ def test_dynamic_slices_follow_jax():
         np.testing.assert_array_equal(np.asarray(f(X, i, j)), X[a : a + 2, b : b + 3])
         want = X.copy()
         want[a : a + 2, b : b + 3] = -1
-        np.testing.assert_array_equal(np.asarray(lax.dynamic_update_slice(jnp.asarray(X), jnp.full((2, 3), -1.0), (i, j))), want)
+        np.testing.assert_array_equal(
+            np.asarray(lax.dynamic_update_slice(jnp.asarray(X), jnp.full((2, 3), -1.0), (i, j))), want
+        )
     check_grads(lambda x: lax.dynamic_slice(x, (1, 2), (2, 3)) ** 2, (X,), order=2)
     check_grads(lambda x, u: lax.dynamic_update_slice(x, u, (1, 2)) ** 2, (X, X[:2, :3]), order=2)
     check_batching(lambda x, u: lax.dynamic_update_slice(x, u, (1, 2)), (X, X[:2, :3]))
-    np.testing.assert_array_equal(np.asarray(fdl.vmap(lambda i: lax.dynamic_index_in_dim(jnp.asarray(X), i, 0, False))(jnp.array([3, 0]))), X[[3, 0]])
+    np.testing.assert_array_equal(
+        np.asarray(fdl.vmap(lambda i: lax.dynamic_index_in_dim(jnp.asarray(X), i, 0, False))(jnp.array([3, 0]))),
+        X[[3, 0]],
+    )
     with pytest.raises(ValueError):
         lax.dynamic_slice(jnp.asarray(X), (0, 0), (5, 1))
 
 
 def test_a_loop_that_writes_into_an_array():
-    squares = fdl.jit(lambda n: lax.fori_loop(0, 5, lambda i, a: lax.dynamic_update_slice(a, (i * i).reshape(1), (i,)), jnp.zeros(5, "int32")))(0)
+    squares = fdl.jit(
+        lambda n: lax.fori_loop(
+            0, 5, lambda i, a: lax.dynamic_update_slice(a, (i * i).reshape(1), (i,)), jnp.zeros(5, "int32")
+        )
+    )(0)
     assert squares.tolist() == [0, 1, 4, 9, 16]
 
 
@@ -38,7 +47,16 @@ def test_keywords_are_jaxs():
     assert lax.slice(x, start_indices=(0, 1), limit_indices=(4, 5), strides=(2, 2)).shape == (2, 2)
     assert lax.pad(x, padding_value=0.0, padding_config=((1, 1, 0), (0, 0, 1))).shape == (6, 9)
     assert lax.concatenate([x, x], dimension=1).shape == (4, 10) and lax.rev(x, dimensions=(0,))[0, 0] == 15
-    assert lax.slice_in_dim(x, 1, -1, axis=1).shape == (4, 3) and lax.index_in_dim(x, -1, axis=0, keepdims=False).shape == (5,)
-    assert lax.convert_element_type(x, new_dtype="int32").dtype == "int32" and lax.argmax(x, axis=1, index_dtype="int64").dtype == "int64"
-    assert lax.dot(x, x.T).shape == (4, 4) and lax.full_like(x, 2).dtype == "float64" and lax.squeeze(x[:1], (0,)).shape == (5,)
+    assert lax.slice_in_dim(x, 1, -1, axis=1).shape == (4, 3) and lax.index_in_dim(
+        x, -1, axis=0, keepdims=False
+    ).shape == (5,)
+    assert (
+        lax.convert_element_type(x, new_dtype="int32").dtype == "int32"
+        and lax.argmax(x, axis=1, index_dtype="int64").dtype == "int64"
+    )
+    assert (
+        lax.dot(x, x.T).shape == (4, 4)
+        and lax.full_like(x, 2).dtype == "float64"
+        and lax.squeeze(x[:1], (0,)).shape == (5,)
+    )
     assert lax.reciprocal(jnp.float32(4)) == 0.25 and lax.clamp(0.0, jnp.array([-1.0, 2.0]), 1.0).tolist() == [0, 1]

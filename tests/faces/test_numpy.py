@@ -17,7 +17,27 @@ def close(a, b, tol=1e-5):
     np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=tol, atol=tol)
 
 
-UNARY = ["exp", "expm1", "sin", "cos", "tanh", "sinh", "cosh", "arctan", "abs", "floor", "ceil", "trunc", "sign", "square", "isnan", "isinf", "isfinite", "logical_not", "exp2"]
+UNARY = [
+    "exp",
+    "expm1",
+    "sin",
+    "cos",
+    "tanh",
+    "sinh",
+    "cosh",
+    "arctan",
+    "abs",
+    "floor",
+    "ceil",
+    "trunc",
+    "sign",
+    "square",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "logical_not",
+    "exp2",
+]
 
 
 @pytest.mark.parametrize("name", UNARY)
@@ -35,13 +55,47 @@ def test_inverse_trigonometric(name):
     close(getattr(jnp, name)(X / 2.1), getattr(np, name)(X / 2.1))
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "prod", "var", "std", "cumsum", "cumprod", "argmax", "argmin", "any", "all", "count_nonzero"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sum",
+        "mean",
+        "max",
+        "min",
+        "prod",
+        "var",
+        "std",
+        "cumsum",
+        "cumprod",
+        "argmax",
+        "argmin",
+        "any",
+        "all",
+        "count_nonzero",
+    ],
+)
 @pytest.mark.parametrize("axis", [None, 0, -1])
 def test_reductions(name, axis):
     close(getattr(jnp, name)(X, axis=axis), getattr(np, name)(X, axis=axis), 1e-4)
 
 
-@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "arctan2", "hypot", "logaddexp", "floor_divide", "remainder"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "power",
+        "maximum",
+        "minimum",
+        "arctan2",
+        "hypot",
+        "logaddexp",
+        "floor_divide",
+        "remainder",
+    ],
+)
 def test_binary_broadcasts(name):
     close(getattr(jnp, name)(POSITIVE, POSITIVE[:1]), getattr(np, name)(POSITIVE, POSITIVE[:1]), 1e-4)
 
@@ -77,8 +131,10 @@ def test_manipulation():
 
 @pytest.mark.parametrize(
     "text, shapes",
-    [("ij,kj->ik", [(2, 3), (4, 3)]), ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]), ("ii", [(3, 3)]), ("ii->i", [(3, 3)]), ("ij->ji", [(2, 3)]), ("i,j,k->kij", [(2,), (3,), (4,)]),
-     ("...ij,jk->...ik", [(5, 2, 3), (3, 4)]), ("ij,ij->", [(2, 3), (2, 3)]), ("bhqd,bhkd->bhqk", [(2, 2, 3, 4), (2, 2, 5, 4)]), ("ij,j", [(2, 3), (3,)])],
+    [("ij,kj->ik", [(2, 3), (4, 3)]), ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]), ("ii", [(3, 3)]), ("ii->i", [(3, 3)]),
+        ("ij->ji", [(2, 3)]), ("i,j,k->kij", [(2,), (3,), (4,)]),
+     ("...ij,jk->...ik", [(5, 2, 3), (3, 4)]), ("ij,ij->", [(2, 3), (2, 3)]),
+     ("bhqd,bhkd->bhqk", [(2, 2, 3, 4), (2, 2, 5, 4)]), ("ij,j", [(2, 3), (3,)])],
 )  # fmt: skip
 def test_einsum(text, shapes):
     rng = np.random.default_rng(1)
@@ -113,7 +169,12 @@ SHAPE = (4, 3, 5)
 
 
 def axis_index(n):
-    slices = st.builds(slice, st.none() | st.integers(-n - 1, n + 1), st.none() | st.integers(-n - 1, n + 1), st.sampled_from([None, 1, 2, -1, -2]))
+    slices = st.builds(
+        slice,
+        st.none() | st.integers(-n - 1, n + 1),
+        st.none() | st.integers(-n - 1, n + 1),
+        st.sampled_from([None, 1, 2, -1, -2]),
+    )
     arrays = st.lists(st.integers(-n, n - 1), min_size=2, max_size=2).map(np.array)
     return st.integers(-n, n - 1) | slices | arrays | st.just(None)
 
@@ -178,11 +239,16 @@ def test_random_numbers():
     assert float(u.min()) >= 2 and float(u.max()) < 3 and abs(float(u.mean()) - 2.5) < 0.01
     assert sorted(random.permutation(key, 10).tolist()) == list(range(10))
     assert set(random.bernoulli(key, 0.3, (50,)).tolist()) == {True, False}
-    assert random.normal(key, (3,), "float64").dtype == "float64" and random.uniform(key, (3,), "bfloat16").dtype == "bfloat16"
+    assert (
+        random.normal(key, (3,), "float64").dtype == "float64"
+        and random.uniform(key, (3,), "bfloat16").dtype == "bfloat16"
+    )
     counts = np.bincount(np.asarray(random.randint(key, (6000,), 0, 6)), minlength=6)
     assert counts.min() > 850
     assert len({tuple(random.fold_in(key, i).tolist()) for i in range(100)}) == 100
-    np.testing.assert_array_equal(np.asarray(fdl.jit(random.permutation, static_argnums=1)(key, 20)), np.asarray(random.permutation(key, 20)))
+    np.testing.assert_array_equal(
+        np.asarray(fdl.jit(random.permutation, static_argnums=1)(key, 20)), np.asarray(random.permutation(key, 20))
+    )
     draws = np.asarray(random.categorical(key, jnp.log(jnp.array([0.1, 0.2, 0.7])), shape=(5000,)))
     assert abs((draws == 2).mean() - 0.7) < 0.03
 
@@ -194,7 +260,11 @@ def test_philox_known_answers():
     cases = [
         ([0] * 4, [0] * 2, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
         ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-        ([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0], "d16cfe09 94fdcceb 5001e420 24126ea1"),
+        (
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+            [0xA4093822, 0x299F31D0],
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
     ]
     for counter, key, want in cases:
         assert " ".join(f"{int(w):08x}" for w in philox(counter, key)) == want
@@ -250,7 +320,9 @@ def test_optimizers():
         return np.asarray(params["w"])
 
     np.testing.assert_allclose(run(optim.adam(0.1)), reference_adam(start, grads, 0.1), rtol=1e-9)
-    np.testing.assert_allclose(run(optim.adamw(0.1, weight_decay=0.05)), reference_adam(start, grads, 0.1, 0.05), rtol=1e-9)
+    np.testing.assert_allclose(
+        run(optim.adamw(0.1, weight_decay=0.05)), reference_adam(start, grads, 0.1, 0.05), rtol=1e-9
+    )
     np.testing.assert_allclose(run(optim.sgd(0.1)), start - 0.1 * grads.sum(0), rtol=1e-9)
     p, velocity = start, np.zeros(5)
     for g in grads:
@@ -259,15 +331,33 @@ def test_optimizers():
     np.testing.assert_allclose(run(optim.momentum(0.1)), p, rtol=1e-9)
 
 
-@pytest.mark.parametrize("ord, axis", [(None, None), (None, 1), (2, 0), (1, 0), (np.inf, 1), (-np.inf, 1), (3, 1), ("fro", None), (1, None), (np.inf, None), (0, 1)])
+@pytest.mark.parametrize(
+    "ord, axis",
+    [
+        (None, None),
+        (None, 1),
+        (2, 0),
+        (1, 0),
+        (np.inf, 1),
+        (-np.inf, 1),
+        (3, 1),
+        ("fro", None),
+        (1, None),
+        (np.inf, None),
+        (0, 1),
+    ],
+)
 def test_norms(ord, axis):
     close(jnp.linalg.norm(X, ord, axis), np.linalg.norm(X, ord, axis))
 
 
 DERIVED = [
-    ("cbrt", (X,)), ("arcsinh", (X,)), ("arccosh", (POSITIVE + 1,)), ("arctanh", (X / 3,)), ("deg2rad", (X,)), ("rad2deg", (X,)), ("sinc", (X,)), ("heaviside", (X, 0.5)),
-    ("ptp", (X,)), ("nansum", (X,)), ("nanmean", (X,)), ("diff", (X,)), ("trapezoid", (X,)), ("cov", (X,)), ("fliplr", (X,)), ("rot90", (X,)), ("kron", (X, X)),
-    ("cross", (X[:, :3], X[:, 1:])), ("diagonal", (X,)), ("column_stack", ([X, X],)), ("append", (X, X)), ("fmod", (X, 0.7)), ("rint", (X,)), ("tri", (3, 4)),
+    ("cbrt", (X,)), ("arcsinh", (X,)), ("arccosh", (POSITIVE + 1,)), ("arctanh", (X / 3,)), ("deg2rad", (X,)),
+    ("rad2deg", (X,)), ("sinc", (X,)), ("heaviside", (X, 0.5)),
+    ("ptp", (X,)), ("nansum", (X,)), ("nanmean", (X,)), ("diff", (X,)), ("trapezoid", (X,)), ("cov", (X,)),
+    ("fliplr", (X,)), ("rot90", (X,)), ("kron", (X, X)),
+    ("cross", (X[:, :3], X[:, 1:])), ("diagonal", (X,)), ("column_stack", ([X, X],)), ("append", (X, X)),
+    ("fmod", (X, 0.7)), ("rint", (X,)), ("tri", (3, 4)),
 ]  # fmt: skip
 
 
@@ -278,7 +368,11 @@ def test_derived_functions(name, args):
 
 def test_more_distributions():
     key = random.key(5)
-    for sample, mean, std in [(random.exponential(key, (20000,)), 1, 1), (random.gumbel(key, (20000,)), 0.5772, 1.2825), (random.laplace(key, (20000,)), 0, 2**0.5)]:
+    for sample, mean, std in [
+        (random.exponential(key, (20000,)), 1, 1),
+        (random.gumbel(key, (20000,)), 0.5772, 1.2825),
+        (random.laplace(key, (20000,)), 0, 2**0.5),
+    ]:
         assert abs(float(sample.mean()) - mean) < 0.05 and abs(float(sample.std()) - std) < 0.05
     assert sorted(random.choice(key, jnp.arange(5) * 2, (5,), replace=False).tolist()) == [0, 2, 4, 6, 8]
     with pytest.raises(ValueError):
@@ -289,9 +383,14 @@ def test_more_distributions():
 @pytest.mark.parametrize("ddof", [0, 1])
 def test_variance_of_many_numbers(offset, ddof):
     """Row by row, as it is read once, it is as exact as in two passes."""
-    x = np.random.default_rng(0).normal(size=(64, 33, 128)).astype(np.float32) + np.float32(offset) * np.linspace(1, 2, 64, dtype=np.float32)[:, None, None]
+    x = (
+        np.random.default_rng(0).normal(size=(64, 33, 128)).astype(np.float32)
+        + np.float32(offset) * np.linspace(1, 2, 64, dtype=np.float32)[:, None, None]
+    )
     want = x.astype(np.float64).var(ddof=ddof)
     for f in (jnp.var, fdl.jit(jnp.var, static_argnames=("ddof",))):
         assert float(f(jnp.asarray(x), ddof=ddof)) == pytest.approx(want, rel=1e-4 if offset else 1e-5)
     close = fdl.grad(lambda x: jnp.var(x, ddof=ddof))(jnp.asarray(x))
-    np.testing.assert_allclose(np.asarray(close), 2 * (x - x.astype(np.float64).mean()) / (x.size - ddof), rtol=1e-3, atol=1e-8 * (1 + offset))
+    np.testing.assert_allclose(
+        np.asarray(close), 2 * (x - x.astype(np.float64).mean()) / (x.size - ddof), rtol=1e-3, atol=1e-8 * (1 + offset)
+    )

@@ -1,4 +1,6 @@
-"""Values that cross-checks of fdl against itself cannot see: recorded from NumPy 2.4, JAX 0.10, PyTorch 2.13 and mpmath, or worked out by hand."""
+"""Values that cross-checks of fdl against itself cannot see: recorded from NumPy 2.4, JAX 0.10, PyTorch 2.13 and
+mpmath, or worked out by hand.
+"""
 
 import math
 
@@ -32,13 +34,27 @@ def test_planes_turn(axes, k):
 
 
 def test_one_axis_is_no_plane():
-    for f in (lambda x: jnp.diagonal(x, axis1=1, axis2=-2), lambda x: jnp.trace(x, axis1=0, axis2=0), lambda x: jnp.rot90(x, axes=(1, 1)), lambda x: jnp.diagonal(x, axis1=3)):
+    for f in (
+        lambda x: jnp.diagonal(x, axis1=1, axis2=-2),
+        lambda x: jnp.trace(x, axis1=0, axis2=0),
+        lambda x: jnp.rot90(x, axes=(1, 1)),
+        lambda x: jnp.diagonal(x, axis1=3),
+    ):
         with pytest.raises(fdl.core.errors.ShapeError, match=r"axis|axes"):
             f(jnp.asarray(CUBE))
 
 
 @pytest.mark.parametrize(
-    ("dtype", "result"), [("int8", "int32"), ("int16", "int32"), ("uint8", "uint32"), ("uint16", "uint32"), ("bool", "int32"), ("int64", "int64"), ("float16", "float16")]
+    ("dtype", "result"),
+    [
+        ("int8", "int32"),
+        ("int16", "int32"),
+        ("uint8", "uint32"),
+        ("uint16", "uint32"),
+        ("bool", "int32"),
+        ("int64", "int64"),
+        ("float16", "float16"),
+    ],
 )
 def test_products_and_sums_of_small_integers_are_wide(dtype, result):
     x = jnp.ones(3, dtype)
@@ -52,8 +68,10 @@ def test_products_and_sums_of_small_integers_are_wide(dtype, result):
 @pytest.mark.parametrize(
     ("values", "q", "want"),
     [
-        ([-inf, -1.64], 0.5, -inf), ([-inf, -1.64], 1.0, -1.64), ([-inf, -1.64], 0.0, -inf), ([-inf, inf], 0.5, nan), ([-inf, 1.0, 2.0, inf], 0.5, 1.5),
-        ([inf, inf, 0.0], 0.75, inf), ([-inf, 1.0, 3.0], 0.5, 1.0), ([-inf, 1.0, 3.0], 0.25, -inf), ([-3e38, 3e38], 1.0, 3e38), ([1.0, nan], 0.0, nan),
+        ([-inf, -1.64], 0.5, -inf), ([-inf, -1.64], 1.0, -1.64), ([-inf, -1.64], 0.0, -inf), ([-inf, inf], 0.5, nan),
+        ([-inf, 1.0, 2.0, inf], 0.5, 1.5),
+        ([inf, inf, 0.0], 0.75, inf), ([-inf, 1.0, 3.0], 0.5, 1.0), ([-inf, 1.0, 3.0], 0.25, -inf),
+        ([-3e38, 3e38], 1.0, 3e38), ([1.0, nan], 0.0, nan),
     ],
 )  # fmt: skip
 def test_quantiles_among_infinities(run, values, q, want):
@@ -90,7 +108,8 @@ def test_derivatives_of_sinc(run):
 
 
 SINGULAR = [
-    [[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[0, 1], [0, 0]], np.zeros((4, 4)), np.diag([1, 2, 3, 0]), np.diag([1, 2, 0, 0]), np.eye(5, k=1), np.arange(25).reshape(5, 5), [[0]],
+    [[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[0, 1], [0, 0]], np.zeros((4, 4)), np.diag([1, 2, 3, 0]), np.diag([1, 2, 0, 0]),
+    np.eye(5, k=1), np.arange(25).reshape(5, 5), [[0]],
 ]  # fmt: skip
 
 
@@ -100,8 +119,13 @@ SINGULAR = [
 def test_the_slope_of_a_determinant_is_its_cofactors(run, matrix, dtype):
     m = np.array(matrix, dtype)
     n = len(m)
-    minors = [[np.linalg.det(np.delete(np.delete(m.astype("d"), i, 0), j, 1)) * (-1) ** (i + j) for j in range(n)] for i in range(n)]
-    np.testing.assert_allclose(np.asarray(run(fdl.grad(jnp.linalg.det))(jnp.asarray(m))), minors, atol=3e-4 if dtype == "float32" else 1e-9)
+    minors = [
+        [np.linalg.det(np.delete(np.delete(m.astype("d"), i, 0), j, 1)) * (-1) ** (i + j) for j in range(n)]
+        for i in range(n)
+    ]
+    np.testing.assert_allclose(
+        np.asarray(run(fdl.grad(jnp.linalg.det))(jnp.asarray(m))), minors, atol=3e-4 if dtype == "float32" else 1e-9
+    )
     t = ft.tensor(m, requires_grad=True)
     ft.linalg.det(t).backward()
     np.testing.assert_allclose(t.grad.numpy(), minors, atol=3e-4 if dtype == "float32" else 1e-9)
@@ -117,21 +141,43 @@ def test_gradients_of_symmetric_factorisations_are_symmetric():
     """`d w_i / d A = v_i v_i^T`, and Cholesky's from JAX 0.10."""
     a = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, 0.2], [0.5, 0.2, 2.0]])
     w, v = np.linalg.eigh(a)
-    for f in (jnp.linalg.eigvalsh, lambda x: jnp.linalg.eigh(x)[0], lambda x: jnp.linalg.eigh(x, symmetrize_input=False)[0], lambda x: jnp.linalg.eigh(x, "U", False)[0]):
-        np.testing.assert_allclose(np.asarray(fdl.grad(lambda x, f=f: f(x)[2])(jnp.asarray(a))), np.outer(v[:, 2], v[:, 2]), atol=1e-12)
+    for f in (
+        jnp.linalg.eigvalsh,
+        lambda x: jnp.linalg.eigh(x)[0],
+        lambda x: jnp.linalg.eigh(x, symmetrize_input=False)[0],
+        lambda x: jnp.linalg.eigh(x, "U", False)[0],
+    ):
+        np.testing.assert_allclose(
+            np.asarray(fdl.grad(lambda x, f=f: f(x)[2])(jnp.asarray(a))), np.outer(v[:, 2], v[:, 2]), atol=1e-12
+        )
     t = ft.tensor(a, requires_grad=True)
     ft.linalg.eigvalsh(t)[2].backward()
     np.testing.assert_allclose(t.grad.numpy(), np.outer(v[:, 2], v[:, 2]), atol=1e-12)
-    for slope in (fdl.grad(lambda x: jnp.linalg.cholesky(x).sum())(jnp.asarray(a)), fdl.grad(lambda x: jnp.linalg.cholesky(x, symmetrize_input=False).sum())(jnp.asarray(a))):
+    for slope in (
+        fdl.grad(lambda x: jnp.linalg.cholesky(x).sum())(jnp.asarray(a)),
+        fdl.grad(lambda x: jnp.linalg.cholesky(x, symmetrize_input=False).sum())(jnp.asarray(a)),
+    ):
         np.testing.assert_allclose(
             np.asarray(slope),
-            [[0.19844470241382, 0.14014740282788, 0.13214757503366], [0.14014740282788, 0.29355563049445, 0.2917095163881], [0.13214757503366, 0.2917095163881, 0.3594003669545]],
+            [
+                [0.19844470241382, 0.14014740282788, 0.13214757503366],
+                [0.14014740282788, 0.29355563049445, 0.2917095163881],
+                [0.13214757503366, 0.2917095163881, 0.3594003669545],
+            ],
             atol=1e-8,
         )
     lopsided = np.array([[2.0, 9.0], [1.0, 3.0]])
-    np.testing.assert_allclose(np.asarray(jnp.linalg.eigvalsh(jnp.asarray(lopsided))), np.linalg.eigvalsh([[2.0, 5.0], [5.0, 3.0]]), atol=1e-12)  # JAX's way
-    np.testing.assert_allclose(np.asarray(jnp.linalg.eigvalsh(jnp.asarray(lopsided), symmetrize_input=False)), np.linalg.eigvalsh(lopsided), atol=1e-12)
-    np.testing.assert_allclose(ft.linalg.eigvalsh(ft.tensor(lopsided)).numpy(), np.linalg.eigvalsh(lopsided), atol=1e-12)  # PyTorch's
+    np.testing.assert_allclose(
+        np.asarray(jnp.linalg.eigvalsh(jnp.asarray(lopsided))), np.linalg.eigvalsh([[2.0, 5.0], [5.0, 3.0]]), atol=1e-12
+    )  # JAX's way
+    np.testing.assert_allclose(
+        np.asarray(jnp.linalg.eigvalsh(jnp.asarray(lopsided), symmetrize_input=False)),
+        np.linalg.eigvalsh(lopsided),
+        atol=1e-12,
+    )
+    np.testing.assert_allclose(
+        ft.linalg.eigvalsh(ft.tensor(lopsided)).numpy(), np.linalg.eigvalsh(lopsided), atol=1e-12
+    )  # PyTorch's
 
 
 @pytest.mark.parametrize(("shape", "right"), [((3, 2), (3,)), ((3, 3), (3, 2)), ((2, 4), (2, 2)), ((4, 2), (4, 3))])
@@ -149,12 +195,28 @@ def test_least_squares_give_four_results(shape, right):
 
 SLOPES = {  # of sums of cholesky_solve's result and of the first row of cholesky_inverse's, by the factor
     False: (
-        [[-0.2249382716, -0.1715016461, -0.0003887243], [-0.1204938272, -0.072527572, -0.0677805761], [0.1407407407, -0.0605432099, 0.5866469136]],
-        [[-0.2259259259, -0.0699935833, -0.1288886847], [0.0074074074, 0.0125486664, 0.0271494772], [-0.1111111111, 0.0289510745, 0.0782928212]],
+        [
+            [-0.2249382716, -0.1715016461, -0.0003887243],
+            [-0.1204938272, -0.072527572, -0.0677805761],
+            [0.1407407407, -0.0605432099, 0.5866469136],
+        ],
+        [
+            [-0.2259259259, -0.0699935833, -0.1288886847],
+            [0.0074074074, 0.0125486664, 0.0271494772],
+            [-0.1111111111, 0.0289510745, 0.0782928212],
+        ],
     ),
     True: (
-        [[-0.2127777778, -0.1422222222, -0.0333333333], [-0.2613055556, -0.1741234568, -0.1977160494], [-0.1007645062, -0.0691555556, 0.5127345679]],
-        [[-0.2272222222, -0.0488888889, -0.2111111111], [-0.1497944444, -0.008854321, -0.0653950617], [-0.2236032716, 0.0156212346, -0.0065962963]],
+        [
+            [-0.2127777778, -0.1422222222, -0.0333333333],
+            [-0.2613055556, -0.1741234568, -0.1977160494],
+            [-0.1007645062, -0.0691555556, 0.5127345679],
+        ],
+        [
+            [-0.2272222222, -0.0488888889, -0.2111111111],
+            [-0.1497944444, -0.008854321, -0.0653950617],
+            [-0.2236032716, 0.0156212346, -0.0065962963],
+        ],
     ),
 }
 
@@ -164,7 +226,12 @@ def test_slopes_of_what_is_solved_by_a_cholesky_factor(upper):
     """From PyTorch 2.13, for a factor whose other triangle is not zero."""
     factor = np.array([[2.0, 0.5, 0.1], [1.0, 3.0, -0.3], [0.5, 0.2, 1.5]])
     for f, want in zip(
-        (lambda t: ft.cholesky_solve(ft.tensor([[1.0], [2.0], [-1.0]]).double(), t, upper=upper), lambda t: ft.cholesky_inverse(t, upper=upper)[0]), SLOPES[upper], strict=True
+        (
+            lambda t: ft.cholesky_solve(ft.tensor([[1.0], [2.0], [-1.0]]).double(), t, upper=upper),
+            lambda t: ft.cholesky_inverse(t, upper=upper)[0],
+        ),
+        SLOPES[upper],
+        strict=True,
     ):
         t = ft.tensor(factor, requires_grad=True)
         f(t).sum().backward()

@@ -1,4 +1,5 @@
-"""`python -m tests.interrupts [--limit N] [--seed S] [--workers W] [scenario ...]`: interrupt scenarios, all by default.
+"""`python -m tests.interrupts [--limit N] [--seed S] [--workers W] [scenario ...]`: interrupt scenarios, all by
+default.
 
 Says what broke; status 1 where something did.
 """
@@ -28,8 +29,17 @@ def main() -> int:
     given = parser.parse_args()
     names = given.scenario or list(SCENARIOS)
     if len(names) > 1 and not given.together:
-        settings = [f"--{name}={getattr(given, name)}" for name in ("limit", "seed", "workers", "shown", "tier") if getattr(given, name) is not None]
-        return max([subprocess.run([sys.executable, "-m", "tests.interrupts", *settings, name], check=False).returncode for name in names])
+        settings = [
+            f"--{name}={getattr(given, name)}"
+            for name in ("limit", "seed", "workers", "shown", "tier")
+            if getattr(given, name) is not None
+        ]
+        return max(
+            [
+                subprocess.run([sys.executable, "-m", "tests.interrupts", *settings, name], check=False).returncode
+                for name in names
+            ]
+        )
     broken = 0
     for name in names:
         report = campaign(SCENARIOS[name], given.limit, given.seed, given.workers, given.only, given.tier)

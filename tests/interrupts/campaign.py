@@ -56,7 +56,9 @@ def _child(work: Callable[[], Any], result: int) -> None:
 
 
 def _forked(works: Iterable[tuple[Any, Callable[[], Any]]], workers: int) -> Iterator[tuple[Any, bool, Any]]:
-    """(key, whether it returned, what it returned or the traceback) of each work, done in a child of its own, some at a time."""
+    """(key, whether it returned, what it returned or the traceback) of each work, done in a child of its own, some at a
+    time.
+    """
     waiting = iter(works)
     running: dict[int, tuple[Any, int, float, list[bytes]]] = {}
     while True:
@@ -94,7 +96,9 @@ def _forked(works: Iterable[tuple[Any, Callable[[], Any]]], workers: int) -> Ite
 
 
 def _place(code: CodeType, at: int) -> Place:
-    line = next((line for start, end, line in code.co_lines() if start <= at < end and line is not None), code.co_firstlineno)
+    line = next(
+        (line for start, end, line in code.co_lines() if start <= at < end and line is not None), code.co_firstlineno
+    )
     return Place(code.co_filename, code.co_qualname, line, code.co_firstlineno)
 
 
@@ -156,11 +160,16 @@ class Report(NamedTuple):
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.scenario}: {self.points} points, {self.tried} tried, {self.swallowed} swallowed, {len(self.failures)} broken, {self.seconds:.0f} s"
+        return (
+            f"{self.scenario}: {self.points} points, {self.tried} tried, {self.swallowed} swallowed, "
+            f"{len(self.failures)} broken, {self.seconds:.0f} s"
+        )
 
 
 def _chosen(scenario: Scenario, places: Sequence[Place], limit: int | None, seed: int) -> list[int]:
-    """Points to try: all of a warm scenario; of a cold one those in functions that set and undo state, and some others; or `limit` of them."""
+    """Points to try: all of a warm scenario; of a cold one those in functions that set and undo state, and some others;
+    or `limit` of them.
+    """
     own = [i for i, p in enumerate(places) if "/tests/interrupts/" not in p.file or p.file.endswith("scenarios.py")]
     draw = random.Random(f"{scenario.name}:{seed}")
     if limit is not None:
@@ -173,7 +182,14 @@ def _chosen(scenario: Scenario, places: Sequence[Place], limit: int | None, seed
     return sorted([*chosen, *draw.sample(others, min(scenario.seeded, len(others)))])
 
 
-def campaign(scenario: Scenario, limit: int | None = None, seed: int = 0, workers: int = 2, only: Sequence[int] | None = None, tier: Tier = "auto") -> Report:
+def campaign(
+    scenario: Scenario,
+    limit: int | None = None,
+    seed: int = 0,
+    workers: int = 2,
+    only: Sequence[int] | None = None,
+    tier: Tier = "auto",
+) -> Report:
     """Interrupt a scenario at all its points, or at `limit` of them, each in a process of its own."""
     start = time.monotonic()
     config.tier = tier

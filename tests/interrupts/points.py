@@ -1,7 +1,9 @@
-"""Interrupts at exact points: every place where CPython handles signals is counted, logged, or raises KeyboardInterrupt.
+"""Interrupts at exact points: every place where CPython handles signals is counted, logged, or raises
+KeyboardInterrupt.
 
-CPython runs pending calls where it handles signals (function entry, backward jumps, return from a call of C), in the main thread, and nowhere else.  A pending call that
-queues itself again is asked a fixed number of times at each point; it counts, and fails at the point that is wanted, as a signal's handler would.
+CPython runs pending calls where it handles signals (function entry, backward jumps, return from a call of C), in the
+main thread, and nowhere else. A pending call that queues itself again is asked a fixed number of times at each point;
+it counts, and fails at the point that is wanted, as a signal's handler would.
 """
 
 from __future__ import annotations
@@ -89,7 +91,9 @@ def _calibrate(library: ctypes.PyDLL) -> None:
 
 
 def start(target: int = -1, log: int = 0) -> None:
-    """Count points from now on; at number `target` KeyboardInterrupt is raised, once; up to `log` points are remembered."""
+    """Count points from now on; at number `target` KeyboardInterrupt is raised, once; up to `log` points are
+    remembered.
+    """
     _library().start(target, log)
 
 
@@ -111,7 +115,9 @@ def interrupt(act: Callable[[], object], target: int) -> KeyboardInterrupt | Non
 
 
 def counted(act: Callable[[], object]) -> int:
-    """How many points an act has, once Python has adapted its code: some calls that are known well look for no signals."""
+    """How many points an act has, once Python has adapted its code: some calls that are known well look
+    for no signals.
+    """
     for _ in range(100):
         act()
     start()

@@ -1,7 +1,7 @@
 """What is interrupted, what must hold afterwards, and whether the process is sound.
 
-A scenario is prepared once; then, in a child each, `before` (undisturbed), `act` (interrupted somewhere) and `after` run.  `expect` runs in a child of its own and gives the
-numbers of a process that nobody interrupted.
+A scenario is prepared once; then, in a child each, `before` (undisturbed), `act` (interrupted somewhere) and `after`
+run. `expect` runs in a child of its own and gives the numbers of a process that nobody interrupted.
 """
 
 from __future__ import annotations
@@ -54,7 +54,11 @@ def _locks() -> list[tuple[str, Any]]:
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] == "fdl" and isinstance(module, types.ModuleType):
             for key, value in vars(module).items():
-                found += [(f"{name}.{key}", v) for v in (value.values() if isinstance(value, dict) else [value]) if isinstance(v, kinds)]
+                found += [
+                    (f"{name}.{key}", v)
+                    for v in (value.values() if isinstance(value, dict) else [value])
+                    if isinstance(v, kinds)
+                ]
     return found
 
 
@@ -77,7 +81,13 @@ def held_locks() -> list[str]:
 
 def _temporary_files() -> list[str]:
     folders = [config.cache_dir / kind for kind in ("programs", "plans", "runtime")]
-    return [name for folder in folders if folder.exists() for name in os.listdir(folder) if name.startswith(".tmp-") or name.endswith((".o", ".s"))]
+    return [
+        name
+        for folder in folders
+        if folder.exists()
+        for name in os.listdir(folder)
+        if name.startswith(".tmp-") or name.endswith((".o", ".s"))
+    ]
 
 
 def _quiet(look: Any, seconds: float = 20.0) -> Any:
@@ -276,7 +286,8 @@ class Transforms(Pending):
         x = jnp.arange(3.0) + 1
         vs = jnp.ones((2, 3))
         return [
-            fdl.grad(f)(x), fdl.jvp(f, (x,), (x,)), fdl.vmap(fdl.grad(f))(vs), fdl.value_and_grad(fdl.checkpoint(f))(x), fdl.linearize(f, x)[0],
+            fdl.grad(f)(x), fdl.jvp(f, (x,), (x,)), fdl.vmap(fdl.grad(f))(vs), fdl.value_and_grad(fdl.checkpoint(f))(x),
+            fdl.linearize(f, x)[0],
             fdl.make_jaxpr(f)(x) and 0 if hasattr(fdl, "make_jaxpr") else 0, fdl.hessian(f)(x),
         ]  # fmt: skip
 
@@ -299,7 +310,12 @@ class Step(Scenario):
         """A model, an optimizer and data."""
         torch.manual_seed(1)
         self.model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
-        self.optimizer = self.optimizer_of([{"params": self.model[0].parameters()}, {"params": [*self.model[1].parameters(), *self.model[4].parameters()], "lr": 0.02}])
+        self.optimizer = self.optimizer_of(
+            [
+                {"params": self.model[0].parameters()},
+                {"params": [*self.model[1].parameters(), *self.model[4].parameters()], "lr": 0.02},
+            ]
+        )
         self.x, self.y = torch.randn(6, 4), torch.arange(6) % 3
 
     def optimizer_of(self, groups: Any) -> Any:
@@ -330,7 +346,10 @@ class Step(Scenario):
     def state(self) -> Any:
         """All that a step changes at once."""
         names = {id(p): n for n, p in self.model.named_parameters()}
-        return {"model": values(dict(self.model.named_parameters())), "optimizer": {names[id(p)]: values(dict(s)) for p, s in self.optimizer.state.items() if s.get("step")}}
+        return {
+            "model": values(dict(self.model.named_parameters())),
+            "optimizer": {names[id(p)]: values(dict(s)) for p, s in self.optimizer.state.items() if s.get("step")},
+        }
 
     def trajectory(self) -> Any:
         """How it goes on."""
@@ -429,7 +448,10 @@ class Accumulate(Step):
         return loss.item()
 
     def state(self) -> Any:
-        return {"model": values(dict(self.model.named_parameters())), "optimizer": values({n: p.grad for n, p in self.model.named_parameters()})}
+        return {
+            "model": values(dict(self.model.named_parameters())),
+            "optimizer": values({n: p.grad for n, p in self.model.named_parameters()}),
+        }
 
 
 class Save(Scenario):
@@ -457,7 +479,9 @@ class Save(Scenario):
     def after(self, expected: Any, interrupted: bool, result: Any) -> None:
         assert [p.name for p in self.own.iterdir()] == ["file"], f"left over: {list(self.own.iterdir())}"
         found = values(torch.load(self.own / "file"))
-        assert found in ([values(self.old), values(self.new)] if interrupted else [values(self.new)]), "the file is broken"
+        assert found in ([values(self.old), values(self.new)] if interrupted else [values(self.new)]), (
+            "the file is broken"
+        )
         assert sorted(os.listdir("/proc/self/fd")) == self.descriptors, "a descriptor is open"
         self.act()
         assert values(torch.load(self.own / "file")) == values(self.new)
@@ -514,12 +538,17 @@ class Loader(Scenario):
 
     def act(self) -> Any:
         torch.manual_seed(9)
-        return [[b.tolist() for b in batch] for batch in DataLoader(self.data, batch_size=5, shuffle=True, num_workers=self.workers)]
+        return [
+            [b.tolist() for b in batch]
+            for batch in DataLoader(self.data, batch_size=5, shuffle=True, num_workers=self.workers)
+        ]
 
     def after(self, expected: Any, interrupted: bool, result: Any) -> None:
         super().after(expected, interrupted, result)
         gc.collect()
-        assert not _quiet(lambda: [t.name for t in threading.enumerate() if t.name.startswith("fdl-loader")], 5.0), "worker threads are left"
+        assert not _quiet(lambda: [t.name for t in threading.enumerate() if t.name.startswith("fdl-loader")], 5.0), (
+            "worker threads are left"
+        )
 
 
 class PlainLoader(Loader):
@@ -560,7 +589,9 @@ class Blocks(Scenario):
         assert not torch.autograd.checks.watch.anomalies, "anomalies are looked for"
         assert not torch.profiler._OPEN, "a profile is open"
         assert [type(p) for p in self.layer.parameters()] == [nn.Parameter] * 2, "a module's parameters were swapped"
-        assert not any(isinstance(p._storage.array, Tracer) for p in self.layer.parameters()), "a tracer was left in a module"
+        assert not any(isinstance(p._storage.array, Tracer) for p in self.layer.parameters()), (
+            "a tracer was left in a module"
+        )
         super().after(expected, interrupted, result)
 
 

@@ -1,4 +1,6 @@
-"""Functions of fdl that set and undo state, as their source says: what holds a `try` with a `finally`, a `with`, a handler of everything, or changes a global or a context."""
+"""Functions of fdl that set and undo state, as their source says: what holds a `try` with a `finally`, a `with`, a
+handler of everything, or changes a global or a context.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,15 @@ def sets_and_undoes() -> frozenset[tuple[str, int]]:
     for folder in ("fdl", "transforms", "lowering", "backends", "stateful"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.FunctionDef) and (node.name in ("__enter__", "__exit__") or any(map(_is_special, _own(node)))):
+                if isinstance(node, ast.FunctionDef) and (
+                    node.name in ("__enter__", "__exit__") or any(map(_is_special, _own(node)))
+                ):
                     found.add((str(path), min([node.lineno, *[d.lineno for d in node.decorator_list]])))
     for module in (contextlib, tempfile, subprocess, threading):  # what these functions stand on
         path = str(module.__file__)
-        found |= {(path, node.lineno) for node in ast.walk(ast.parse(Path(path).read_text())) if isinstance(node, ast.FunctionDef)}
+        found |= {
+            (path, node.lineno)
+            for node in ast.walk(ast.parse(Path(path).read_text()))
+            if isinstance(node, ast.FunctionDef)
+        }
     return frozenset(found)

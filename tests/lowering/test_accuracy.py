@@ -1,4 +1,6 @@
-"""The table of docs/accuracy.md: elementary functions in both tiers and all float dtypes, their special values, and recorded values of special functions."""
+"""The table of docs/accuracy.md: elementary functions in both tiers and all float dtypes, their special values, and
+recorded values of special functions.
+"""
 
 import json
 from pathlib import Path
@@ -54,7 +56,9 @@ def test_compiled_functions(dtype):
         pytest.skip("no type wider than float64 here")
     config.tier = "compiled"
     given = operands(dtype, 25_000 if dtype == "float32" else 4000)
-    results = fdl.jit(lambda x, y: {n: c.function(x) if c.operands == 1 else c.function(x, y) for n, c in ulp.CASES.items()})(*map(jnp.asarray, given[2]))
+    results = fdl.jit(
+        lambda x, y: {n: c.function(x) if c.operands == 1 else c.function(x, y) for n, c in ulp.CASES.items()}
+    )(*map(jnp.asarray, given[2]))
     check(results, dtype, given, BOUNDS)
 
 
@@ -65,14 +69,18 @@ def test_interpreted_functions(dtype):
         pytest.skip("no type wider than float64 here")
     config.tier = "interpreted"
     given = operands(dtype, 1500)
-    check({n: c.function(*map(jnp.asarray, given[c.operands])) for n, c in ulp.CASES.items()}, dtype, given, INTERPRETED)
+    check(
+        {n: c.function(*map(jnp.asarray, given[c.operands])) for n, c in ulp.CASES.items()}, dtype, given, INTERPRETED
+    )
 
 
 @needs_compiler
 @pytest.mark.parametrize("tier", ["compiled", "interpreted"])
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 def test_narrow_floats_are_rounded_once_more(dtype, tier):
-    """Nearly always the nearest number, and never another one than its neighbour: the float32 in between may be the other side of a half."""
+    """Nearly always the nearest number, and never another one than its neighbour: the float32 in between may be the
+    other side of a half.
+    """
     config.tier = tier
     x = np.arange(1 << 16, dtype=np.uint16).view(dtype)
     with np.errstate(all="ignore"):
@@ -90,7 +98,12 @@ def test_narrow_floats_are_rounded_once_more(dtype, tier):
             normal = (np.abs(exact) >= float(ml_dtypes.finfo(dtype).tiny)) | ~np.isfinite(exact)
             different = (got != want) & ~(np.isnan(got.astype(float)) & np.isnan(exact)) & normal
         steps = np.abs(got.view(np.int16).astype(int) - want.view(np.int16).astype(int))
-        assert different.mean() < 1e-3 and steps[different].max(initial=0) <= 1, (name, x[different][:3], got[different][:3], want[different][:3])
+        assert different.mean() < 1e-3 and steps[different].max(initial=0) <= 1, (
+            name,
+            x[different][:3],
+            got[different][:3],
+            want[different][:3],
+        )
 
 
 # At NaN, inf, -inf, 0, -0, 1e30, -1e30: C99, annex F, and IEEE 754-2019, 9.2.
@@ -202,7 +215,9 @@ def test_hard_operands(dtype, tier):
     config.tier = tier
     bounds = BOUNDS if tier == "compiled" else INTERPRETED
     compute = lambda xs: [ulp.CASES[name].function(x) for (name, _, _), x in zip(HARD[dtype], xs, strict=True)]
-    got = (fdl.jit(compute) if tier == "compiled" else compute)([jnp.asarray(np.array(x, dtype)) for _, x, _ in HARD[dtype]])
+    got = (fdl.jit(compute) if tier == "compiled" else compute)(
+        [jnp.asarray(np.array(x, dtype)) for _, x, _ in HARD[dtype]]
+    )
     for (name, x, exact), value in zip(HARD[dtype], got, strict=True):
         off = ulp.error(np.asarray(value), np.longdouble(exact), dtype)
         assert off <= bounds[name][dtype], (name, x, value, exact, off)
@@ -216,16 +231,34 @@ def test_sums_of_exponentials(tier):
     wrap = fdl.jit if tier == "compiled" else lambda f: f
     f32 = np.float32
     pairs = [(-12.32, 0.0, 4.4616053e-06), (0.0, -12.32, 4.4616053e-06)]
-    pairs += [(INF, 1.0, INF), (-INF, -INF, -INF), (INF, INF, INF), (-INF, 2.0, 2.0), (NAN, 1.0, NAN), (1000.0, 1000.0, 1000.6931)]
+    pairs += [
+        (INF, 1.0, INF),
+        (-INF, -INF, -INF),
+        (INF, INF, INF),
+        (-INF, 2.0, 2.0),
+        (NAN, 1.0, NAN),
+        (1000.0, 1000.0, 1000.6931),
+    ]
     a, b, want = np.array(pairs, f32).T
     np.testing.assert_allclose(np.asarray(wrap(jnp.logaddexp)(a, b)), want, rtol=2e-7)
     np.testing.assert_allclose(torch.logaddexp(torch.tensor(a), torch.tensor(b)).numpy(), want, rtol=2e-7)
-    np.testing.assert_allclose(torch.logaddexp2(torch.tensor(f32(-17)), torch.tensor(f32(0))).item(), 1.1006848e-05, rtol=2e-7)
+    np.testing.assert_allclose(
+        torch.logaddexp2(torch.tensor(f32(-17)), torch.tensor(f32(0))).item(), 1.1006848e-05, rtol=2e-7
+    )
     np.testing.assert_allclose(np.asarray(wrap(nn.softplus)(f32(-12.32))), 4.4616053e-06, rtol=2e-7)
     np.testing.assert_allclose(np.asarray(wrap(nn.log_sigmoid)(f32(12.32))), -4.4616053e-06, rtol=2e-7)
-    np.testing.assert_allclose(torch.logcumsumexp(torch.tensor(np.array([-12.32, 0.0], f32)), 0).numpy(), [-12.32, 4.4616053e-06], rtol=2e-7)
-    for at, shares in (((INF, 1.0), (1, 0)), ((1.0, 1.0), (0.5, 0.5)), ((0.0, -1.0), (0.7310586, 0.2689414)), ((-200.0, 0.0), (0, 1))):
-        np.testing.assert_allclose([float(g) for g in wrap(fdl.grad(jnp.logaddexp, argnums=(0, 1)))(*map(f32, at))], shares, rtol=2e-7)
+    np.testing.assert_allclose(
+        torch.logcumsumexp(torch.tensor(np.array([-12.32, 0.0], f32)), 0).numpy(), [-12.32, 4.4616053e-06], rtol=2e-7
+    )
+    for at, shares in (
+        ((INF, 1.0), (1, 0)),
+        ((1.0, 1.0), (0.5, 0.5)),
+        ((0.0, -1.0), (0.7310586, 0.2689414)),
+        ((-200.0, 0.0), (0, 1)),
+    ):
+        np.testing.assert_allclose(
+            [float(g) for g in wrap(fdl.grad(jnp.logaddexp, argnums=(0, 1)))(*map(f32, at))], shares, rtol=2e-7
+        )
 
 
 @needs_compiler
@@ -235,7 +268,12 @@ def test_powers_of_two_end_in_infinity(tier):
     wrap = fdl.jit if tier == "compiled" else lambda f: f
     x = np.array([1023.5, 1024.0, 1024.5, 1064.9491, 1500.0, 1e300, INF, -1080.0])
     want = [1.2711610061536462e308, INF, INF, INF, INF, INF, INF, 0.0]
-    for f in (jnp.exp2, lambda x: 2.0**x, lambda x: jnp.power(jnp.float64(2.0), x), lambda x: jnp.power(1 / jnp.float64(2.0), -x)):
+    for f in (
+        jnp.exp2,
+        lambda x: 2.0**x,
+        lambda x: jnp.power(jnp.float64(2.0), x),
+        lambda x: jnp.power(1 / jnp.float64(2.0), -x),
+    ):
         np.testing.assert_allclose(np.asarray(wrap(f)(jnp.asarray(x))), want, rtol=4e-16)
     np.testing.assert_allclose(torch.exp2(torch.tensor(x)).numpy(), want, rtol=4e-16)
     np.testing.assert_allclose(torch.pow(2.0, torch.tensor(x)).numpy(), want, rtol=4e-16)
@@ -267,7 +305,12 @@ def test_special_functions(tier):
             off = ulp.error(np.asarray(got), exact, dtype)
             absolute = np.abs(np.asarray(got) - exact) / np.finfo(dtype).eps
             off = np.where(np.abs(exact) < 0.5, np.minimum(off, absolute), off)
-            assert off.max() <= (1 if dtype == "float32" else FOUR[name]), (name, dtype, off.max(), [np.asarray(x)[off.argmax()] for x in given[name]])
+            assert off.max() <= (1 if dtype == "float32" else FOUR[name]), (
+                name,
+                dtype,
+                off.max(),
+                [np.asarray(x)[off.argmax()] for x in given[name]],
+            )
 
 
 def test_ends_of_special_functions():
@@ -275,11 +318,32 @@ def test_ends_of_special_functions():
     s = np.array([1, 1, 0.5, 2, 2, 2.5, 2, 3, 3, INF, INF, 2, 2, NAN, 30, 500, 4, 2])
     q = np.array([1, 5, 1, 0, -3, -0.5, -0.5, -2.5, -0.5, 1, 0.5, INF, 1e300, 1, 0.5, 3, 1e10, NAN])
     want = [INF, INF, NAN, INF, INF, NAN]
-    want += [8.934802200544679, 0.05410202582086, 0.4143983221171599, 1, INF, 0, 1e-300, NAN, 1073741824.0000052, 2.750252956203138e-239, 3.333333333833333e-31, NAN]
+    want += [
+        8.934802200544679,
+        0.05410202582086,
+        0.4143983221171599,
+        1,
+        INF,
+        0,
+        1e-300,
+        NAN,
+        1073741824.0000052,
+        2.750252956203138e-239,
+        3.333333333833333e-31,
+        NAN,
+    ]
     np.testing.assert_allclose(np.asarray(special.zeta(s, q)), want, rtol=1e-12)
-    np.testing.assert_array_equal(np.asarray(special.digamma(np.array([INF, NAN, -1.0, 0.0, -0.0]))), [INF, NAN, NAN, -INF, INF])
-    np.testing.assert_array_equal(np.asarray(special.erfinv(np.array([0.0, -0.0, 1, -1, 1.5, NAN]))), [0, 0, INF, -INF, NAN, NAN])
-    np.testing.assert_allclose(np.asarray(special.i0(np.array([0.0, INF, -INF, NAN, 713, 720]))), [1, INF, INF, NAN, 6.705128263671e307, INF], rtol=1e-10)
+    np.testing.assert_array_equal(
+        np.asarray(special.digamma(np.array([INF, NAN, -1.0, 0.0, -0.0]))), [INF, NAN, NAN, -INF, INF]
+    )
+    np.testing.assert_array_equal(
+        np.asarray(special.erfinv(np.array([0.0, -0.0, 1, -1, 1.5, NAN]))), [0, 0, INF, -INF, NAN, NAN]
+    )
+    np.testing.assert_allclose(
+        np.asarray(special.i0(np.array([0.0, INF, -INF, NAN, 713, 720]))),
+        [1, INF, INF, NAN, 6.705128263671e307, INF],
+        rtol=1e-10,
+    )
     np.testing.assert_array_equal(np.asarray(special.i1e(np.array([0.0, INF, -INF]))), [0, 0, 0])
     np.testing.assert_array_equal(np.asarray(special.logit(np.array([0.0, 1, 0.5, 2]))), [-INF, INF, 0, NAN])
     slopes = [float(fdl.grad(f)(x)) for f, x in ((special.i0, 1.5), (special.i1, 1.5), (special.i0e, -2.0))]

@@ -96,7 +96,9 @@ def test_scores_of_attention_never_reach_memory():
 
 
 @needs_compiler
-@pytest.mark.parametrize(("shape", "blocks", "step"), [((2, 96, 8, 16), 1, 0), ((2, 96, 8, 16), 3, 32), ((1, 130, 17, 8), 2, 50)])
+@pytest.mark.parametrize(
+    ("shape", "blocks", "step"), [((2, 96, 8, 16), 1, 0), ((2, 96, 8, 16), 3, 32), ((1, 130, 17, 8), 2, 50)]
+)
 def test_bands_change_no_bit_and_neither_do_threads(shape, blocks, step, monkeypatch):
     config.tier = "compiled"
     graph, args = graph_of(gradient(blocks, step), operands(*shape))
@@ -133,7 +135,9 @@ def test_bands_inside_of_loops(monkeypatch):
     assert kinds(scheduled(graph), Band)
     values = [np.asarray(a) for a in args]
     want = interpret(graph, values)
-    for got, also, right in zip(executable(graph, "looped")(args), interpret_program(scheduled(graph), values), want, strict=True):
+    for got, also, right in zip(
+        executable(graph, "looped")(args), interpret_program(scheduled(graph), values), want, strict=True
+    ):
         np.testing.assert_allclose(np.asarray(got), np.asarray(right), rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(also.reshape(-1), np.asarray(right).reshape(-1), rtol=1e-3, atol=1e-4)
 
@@ -166,11 +170,16 @@ def test_a_sum_of_slices_has_no_condition_left():
 
 
 def test_weights_are_written_over_scores():
-    """Rows that a stage reads last hold what it makes of them; what it reads out of order, or others read later, they do not."""
+    """Rows that a stage reads last hold what it makes of them; what it reads out of order, or others read later, they
+    do not.
+    """
     q, k, v, _ = operands(2, 64, 8, 32)
     weights = lambda q, k: fdl.nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", q, k))
     turned = lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", weights(q, k)[:, :, :, ::-1] * weights(q, k), v)
-    later = lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", jnp.exp(jnp.einsum("bqhd,bkhd->bhqk", q, k)), v) + jnp.einsum("bqhd,bkhd->bhqk", q, k).sum((1, 3))[..., None, None]
+    later = lambda q, k, v: (
+        jnp.einsum("bhqk,bkhd->bqhd", jnp.exp(jnp.einsum("bqhd,bkhd->bhqk", q, k)), v)
+        + jnp.einsum("bqhd,bkhd->bhqk", q, k).sum((1, 3))[..., None, None]
+    )
 
     def both(q, k, v):
         """What reads the weights last makes two arrays of their size."""
@@ -179,7 +188,12 @@ def test_weights_are_written_over_scores():
         s = times(w).sum(-1, keepdims=True)
         return [times(x) for x in (w * jnp.tanh(s + w), jnp.sin(w - s))]
 
-    for f, slabs in ((lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", weights(q, k), v), 1), (turned, 2), (later, 2), (both, 2)):
+    for f, slabs in (
+        (lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", weights(q, k), v), 1),
+        (turned, 2),
+        (later, 2),
+        (both, 2),
+    ):
         with pytest.MonkeyPatch.context() as patch:
             eager_bands(patch)
             graph, args = graph_of(f, (q, k, v))

@@ -1,4 +1,6 @@
-"""Barriers: random programs are run thread by thread on paper, element by element, and no thread touches what another one wrote or reads since they last met."""
+"""Barriers: random programs are run thread by thread on paper, element by element, and no thread touches what another
+one wrote or reads since they last met.
+"""
 
 import math
 
@@ -11,7 +13,20 @@ from fdl import nn
 from fdl.backends.c import lower
 from fdl.lowering import barriers, memory
 from fdl.lowering.barriers import Barriers
-from fdl.lowering.loop_ir import Argmax, Band, Dot, Finished, Loop, LoopVar, Map, Nest, Reduce, Scatter, space_vars, walk
+from fdl.lowering.loop_ir import (
+    Argmax,
+    Band,
+    Dot,
+    Finished,
+    Loop,
+    LoopVar,
+    Map,
+    Nest,
+    Reduce,
+    Scatter,
+    space_vars,
+    walk,
+)
 from fdl.lowering.memory import is_parallel
 from tests.lowering.test_bands import graph_of
 from tests.lowering.test_programs import programs
@@ -21,7 +36,9 @@ FIRST = space_vars(1)[0].terms[0][0]
 
 
 def addresses(index, dims, first):
-    """Elements at an address, for these iterations of the first loop and all of the others; None where only the program knows."""
+    """Elements at an address, for these iterations of the first loop and all of the others; None where only the program
+    knows.
+    """
     if not all(isinstance(a, LoopVar) for a, _ in index.terms):
         return None
     at = np.array([index.const + sum(c for a, c in index.terms if a.step)])  # steps of enclosing loops are 1
@@ -78,12 +95,26 @@ class Team:
         self.seen = {}  # memory -> [(reads, writes) of each thread], sets of bytes
 
     def run(self, n):
-        extent = math.prod(n.space) if isinstance(n, Dot) else n.count if isinstance(n, Finished) else n.space[0] if getattr(n, "space", ()) else 1
-        known = isinstance(n, (Map, Reduce, Argmax, Nest, Dot, Finished)) and not isinstance(n, (Scatter, Band)) and not (isinstance(n, Dot) and extent == 1)
+        extent = (
+            math.prod(n.space)
+            if isinstance(n, Dot)
+            else n.count
+            if isinstance(n, Finished)
+            else n.space[0]
+            if getattr(n, "space", ())
+            else 1
+        )
+        known = (
+            isinstance(n, (Map, Reduce, Argmax, Nest, Dot, Finished))
+            and not isinstance(n, (Scatter, Band))
+            and not (isinstance(n, Dot) and extent == 1)
+        )
         now = {}
         for t in range(self.threads):
             if not is_parallel(n):
-                mine = [*((b, False, None) for b in n.reads()), *((b, True, None) for b in n.writes())] if t == 0 else []
+                mine = (
+                    [*((b, False, None) for b in n.reads()), *((b, True, None) for b in n.writes())] if t == 0 else []
+                )
             elif known:
                 lo, hi = extent * t // self.threads, extent * (t + 1) // self.threads
                 mine = list(touches(n, lo, hi)) if lo < hi else []
@@ -102,14 +133,18 @@ class Team:
             for u in range(self.threads):
                 if u != t and (place, u) in self.seen:
                     was_read, was_written = self.seen[place, u]
-                    assert not (reads & was_written or writes & was_written or writes & was_read), f"{n} races with what thread {u} did"
+                    assert not (reads & was_written or writes & was_written or writes & was_read), (
+                        f"{n} races with what thread {u} did"
+                    )
         for key, (reads, writes) in now.items():
             for mine, more in zip(self.seen.setdefault(key, (set(), set())), (reads, writes), strict=True):
                 mine |= more
 
 
 def race(lowered):
-    """Run each list of nodes with 2, 3 and 6 threads; how many barriers there are, and how many fewer than without shares."""
+    """Run each list of nodes with 2, 3 and 6 threads; how many barriers there are, and how many fewer than without
+    shares.
+    """
     count = [0, 0]
 
     def visit(nodes):
@@ -150,8 +185,12 @@ def test_threads_that_find_their_own_work_do_not_wait(monkeypatch):
     k = jnp.asarray(R.normal(size=(2, 3, 40, 16)).astype("f"))
     source = lower(graph_of(attention, [q, k, k])[0]).source
     assert source.count("gemm_f32") == 2
-    assert source.count("rt->barrier") == 1  # batches of products and rows of the softmax are the same threads'; memory of the scores is used again
-    rows = lower(graph_of(lambda x: (lambda y: (y, y.reshape(4, 60).sum(1)))(jnp.tanh(x)), [jnp.ones((12, 20))])[0]).source
+    assert (
+        source.count("rt->barrier") == 1
+    )  # batches of products and rows of the softmax are the same threads'; memory of the scores is used again
+    rows = lower(
+        graph_of(lambda x: (lambda y: (y, y.reshape(4, 60).sum(1)))(jnp.tanh(x)), [jnp.ones((12, 20))])[0]
+    ).source
     assert "if (4 % threads) rt->barrier" in rows
 
 

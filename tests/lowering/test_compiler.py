@@ -68,11 +68,16 @@ def test_source_is_the_same_from_run_to_run_and_carries_no_lines():
     assert a.source == b.source and "test_compiler" not in a.source
     assert any("test_compiler.py" in str(line) for lines in a.lines.values() for line in lines)
     text = str(fdl.explain(f)(X))
-    assert all(part in text for part in ("== graph", "== stages", "== kernels", "peak", "arena", "== C source", "test_compiler.py"))
+    assert all(
+        part in text
+        for part in ("== graph", "== stages", "== kernels", "peak", "arena", "== C source", "test_compiler.py")
+    )
 
 
 def test_arena_is_shared_by_lifetime():
-    chain = lowered(lambda x: jnp.sum(jnp.sum(jnp.sum(x[:, None] * x[None], 1)[:, None] * x, 1)[:, None] * x), jnp.ones((64, 64)))
+    chain = lowered(
+        lambda x: jnp.sum(jnp.sum(jnp.sum(x[:, None] * x[None], 1)[:, None] * x, 1)[:, None] * x), jnp.ones((64, 64))
+    )
     total = sum(b.nbytes for b in chain.arena.offsets)
     assert chain.arena.size <= total
     deep = lambda x: [x := jnp.tanh(x @ x) for _ in range(10)][-1]
@@ -93,7 +98,9 @@ def test_passes_alone():
     assert names(simplify(fdl.make_graph(lambda x: x.T.T)(x)))[-1:] in ([], ["transpose"])
     product = fdl.make_graph(lambda x: (x @ x.T).T)(x)
     assert names(orient(simplify(product))).count("transpose") == 1
-    inner = simplify(inline(fdl.make_graph(lambda x: lax.scan(lambda c, r: (jnp.sin(c) + jnp.sin(c), None), x[0], x)[0])(x)))
+    inner = simplify(
+        inline(fdl.make_graph(lambda x: lax.scan(lambda c, r: (jnp.sin(c) + jnp.sin(c), None), x[0], x)[0])(x))
+    )
     scan = next(e for e in inner.equations if e.primitive.name == "scan")
     assert names(scan.params["graph"]).count("sin") == 1
 
@@ -110,7 +117,13 @@ def test_loop_program_checker_finds_faults():
     (node,) = program.nodes
     assert isinstance(node, Map)
     store = node.stores[0]
-    outside = Program([Map((5,), [Store(store.buffer, store.offset, store.value)])], program.buffers, program.inputs, program.outputs, program.exprs)
+    outside = Program(
+        [Map((5,), [Store(store.buffer, store.offset, store.value)])],
+        program.buffers,
+        program.inputs,
+        program.outputs,
+        program.exprs,
+    )
     with pytest.raises(AssertionError):
         outside.check()
     unwritten = lowered(lambda x: jnp.sum(x @ x), jnp.ones((20, 20))).program
@@ -132,7 +145,11 @@ def test_long_chains_and_programs():
         return x
 
     x = jnp.ones(4)
-    np.testing.assert_allclose(np.asarray(fdl.jit(deep)(x)), np.asarray(interpret(fdl.make_graph(deep)(x), [np.ones(4, np.float32)])[0]), rtol=1e-4)
+    np.testing.assert_allclose(
+        np.asarray(fdl.jit(deep)(x)),
+        np.asarray(interpret(fdl.make_graph(deep)(x), [np.ones(4, np.float32)])[0]),
+        rtol=1e-4,
+    )
 
 
 # Devices

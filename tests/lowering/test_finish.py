@@ -59,7 +59,11 @@ def test_parts_mean_what_stages_mean(shape, tail, derived):
     with pytest.MonkeyPatch.context() as patch:
         eager_finish(patch)
         f = lambda x, w, r: TAILS[tail](x @ w, r)
-        g = fdl.grad(lambda x, w, r: sum(y.sum() for y in fdl.tree_util.tree_leaves(f(x, w, r))), argnums=(0, 1)) if derived else f
+        g = (
+            fdl.grad(lambda x, w, r: sum(y.sum() for y in fdl.tree_util.tree_leaves(f(x, w, r))), argnums=(0, 1))
+            if derived
+            else f
+        )
         graph, args = graph_of(g, [normal(m, k), normal(k, n), normal(m, n)])
         values = [np.asarray(a) for a in args]
         for got, want in zip(interpret_program(scheduled(graph), values), interpret(graph, values), strict=True):
@@ -142,6 +146,8 @@ def test_inside_of_loops(monkeypatch):
     assert kinds(scheduled(graph), Finished)
     values = [np.asarray(a) for a in args]
     want = interpret(graph, values)
-    for got, also, right in zip(CExecutable(graph, find_compiler())(args), interpret_program(scheduled(graph), values), want, strict=True):
+    for got, also, right in zip(
+        CExecutable(graph, find_compiler())(args), interpret_program(scheduled(graph), values), want, strict=True
+    ):
         np.testing.assert_allclose(np.asarray(got), np.asarray(right), rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(also.reshape(-1), np.asarray(right).reshape(-1), rtol=1e-3, atol=1e-4)

@@ -1,4 +1,6 @@
-"""What the schedule makes of rows, loops and convolutions: stages counted, results compared with the interpreter, bits compared among threads and with each other."""
+"""What the schedule makes of rows, loops and convolutions: stages counted, results compared with the interpreter, bits
+compared among threads and with each other.
+"""
 
 import numpy as np
 import pytest
@@ -32,7 +34,9 @@ def nodes(f, *args):
 
 
 def check(f, *args, rtol=1e-4):
-    """Loop interpreter and compiled program agree with the graph's reference; on 1, 2 and 7 threads the bits are the same."""
+    """Loop interpreter and compiled program agree with the graph's reference; on 1, 2 and 7 threads the bits are the
+    same.
+    """
     low, graph, values = lowered(f, *args)
     want = interpret(graph, values)
     low.program.check()
@@ -59,7 +63,15 @@ ROWS = {
     "masked rows": (lambda x: nn.softmax(jnp.where(jnp.arange(70) <= jnp.arange(300)[:, None], x, -jnp.inf)), (X,)),
     "three axes": (lambda x: nn.softmax(x.reshape(4, 75, 70) + jnp.arange(75.0)[:, None] * jnp.arange(70.0)), (X,)),
     "columns and rows": (lambda x: (x - x.mean(0)) / (1 + x.std(1, keepdims=True)), (X,)),
-    "long sums": (lambda x: (jnp.sum(x), jnp.sum(jnp.tile(x, (20, 3))), jnp.max(x, axis=0), jnp.mean(jnp.tile(x, (9, 1)), axis=0)), (X,)),
+    "long sums": (
+        lambda x: (
+            jnp.sum(x),
+            jnp.sum(jnp.tile(x, (20, 3))),
+            jnp.max(x, axis=0),
+            jnp.mean(jnp.tile(x, (9, 1)), axis=0),
+        ),
+        (X,),
+    ),
     "few elements": (lambda x: (x[:, :3].sum(1), x.reshape(-1, 2, 5).max(1), x[:4].sum(0)), (X,)),
     "shifted rows": (lambda x: nn.softmax(jnp.concatenate([x[1:], x[:1]])) * x, (X,)),
 }
@@ -75,8 +87,15 @@ def test_rows(name):
 def test_chains_over_rows_are_one_stage():
     assert [type(n) for n in nodes(nn.softmax, X)] == [Nest]
     assert [type(n) for n in nodes(nn.layer_norm, X, W, B)] == [Nest]
-    found = nodes(ROWS["layer norm gradient"][0], X[:256], W, B, C[:256])  # sums down columns of two chunks of rows, in the nest, then of the two
-    assert isinstance(found[0], Nest) and found[0].chunk == 128 and sum(isinstance(n, Nest) for n in found) == 1 and len(found) <= 3
+    found = nodes(
+        ROWS["layer norm gradient"][0], X[:256], W, B, C[:256]
+    )  # sums down columns of two chunks of rows, in the nest, then of the two
+    assert (
+        isinstance(found[0], Nest)
+        and found[0].chunk == 128
+        and sum(isinstance(n, Nest) for n in found) == 1
+        and len(found) <= 3
+    )
 
 
 def test_no_row_reads_another():
@@ -134,9 +153,17 @@ CARRIES = {
     "shifted": (lambda x: lax.fori_loop(0, 7, lambda i, c: (c[1], c[0] * 0.5 + c[1]), (x, x + 1)), (X,)),
     "rolled": (lambda x: lax.fori_loop(0, 5, lambda i, v: jnp.roll(v, 1, 0) + v, x), (X,)),
     "written": (lambda x: lax.fori_loop(0, 70, lambda i, c: c.at[i].set(c[i - 1] * 0.5 + i), x), (X,)),
-    "scalars": (lambda x: lax.fori_loop(0, 50, lambda i, c: (c[0] + c[1] * 0.1, c[1] - c[0] * 0.1, c[2] + x[i, 0]), (1.0, 0.0, 0.0)), (X,)),
+    "scalars": (
+        lambda x: lax.fori_loop(
+            0, 50, lambda i, c: (c[0] + c[1] * 0.1, c[1] - c[0] * 0.1, c[2] + x[i, 0]), (1.0, 0.0, 0.0)
+        ),
+        (X,),
+    ),
     "matrices": (lambda a, b: lax.scan(lambda m, s: (a @ m + s, None), b[0], b)[0], (W_H[:3, :3], XS[:, :3, :3])),
-    "nested": (lambda x: lax.fori_loop(0, 4, lambda i, c: lax.fori_loop(0, 3, lambda j, v: v * 0.5 + j + c[0, 0], c), x), (X,)),
+    "nested": (
+        lambda x: lax.fori_loop(0, 4, lambda i, c: lax.fori_loop(0, 3, lambda j, v: v * 0.5 + j + c[0, 0], c), x),
+        (X,),
+    ),
     "swapped": (lambda x: lax.fori_loop(0, 5, lambda i, c: (c[1], c[0]), (x, x * 2)), (X,)),
 }
 
@@ -162,7 +189,10 @@ def convolved(x, w, stride=1):
 @pytest.mark.parametrize("channels", [(16, 24), (32, 32), (16, 64), (3, 5)])
 def test_convolution_and_its_gradients(stride, channels):
     """Channels for which tiles read images in place, and for which they pack them."""
-    x, w = R.normal(size=(3, 10, 23, channels[0])).astype(np.float32), R.normal(size=(3, 3, *channels)).astype(np.float32) * 0.2
+    x, w = (
+        R.normal(size=(3, 10, 23, channels[0])).astype(np.float32),
+        R.normal(size=(3, 3, *channels)).astype(np.float32) * 0.2,
+    )
     check(lambda x, w: nn.relu(convolved(x, w, stride)), x, w, rtol=1e-3)
     check(fdl.grad(lambda x, w: (jnp.tanh(convolved(x * 2, w, stride)) ** 2).sum(), (0, 1)), x, w, rtol=2e-3)
 
@@ -172,13 +202,19 @@ def test_convolution_and_its_gradients(stride, channels):
 @pytest.mark.parametrize("outs", [1, 2, 3])
 @pytest.mark.parametrize("last", [False, True])
 def test_convolution_of_each_channel_by_itself(stride, outs, last):
-    """One or two outputs a channel are sums written out or folds, where channels or rows of images lie side by side; no product has one column."""
+    """One or two outputs a channel are sums written out or folds, where channels or rows of images lie side by side; no
+    product has one column.
+    """
     x = R.normal(size=(4, 12, 21, 6) if last else (4, 6, 12, 21)).astype(np.float32)
     w = R.normal(size=(3, 3, 1, 6 * outs) if last else (6 * outs, 1, 3, 3)).astype(np.float32)
     layout = ("NHWC", "HWIO", "NHWC") if last else ("NCHW", "OIHW", "NCHW")
 
     def f(x, w):
-        return jnp.tanh(lax.conv_general_dilated(x, w, (stride, stride), [(1, 1), (1, 1)], dimension_numbers=layout, feature_group_count=6))
+        return jnp.tanh(
+            lax.conv_general_dilated(
+                x, w, (stride, stride), [(1, 1), (1, 1)], dimension_numbers=layout, feature_group_count=6
+            )
+        )
 
     gradient = fdl.grad(lambda x, w: (f(x, w) ** 2).sum(), (0, 1))
     for g in (f, gradient):
@@ -187,7 +223,11 @@ def test_convolution_of_each_channel_by_itself(stride, outs, last):
 
 
 def test_convolution_copies_nothing_but_edges():
-    program = lowered(lambda x, w: lax.conv_general_dilated(x, w, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")), IMAGES, KERNELS)[0].program
+    program = lowered(
+        lambda x, w: lax.conv_general_dilated(x, w, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")),
+        IMAGES,
+        KERNELS,
+    )[0].program
     assert [type(n) for n in program.nodes] == [Dot]
 
 

@@ -1,4 +1,6 @@
-"""Where temporaries lie changes addresses, never bits: what follows a convolution keeps channels last, and folds give the same sums along any layout."""
+"""Where temporaries lie changes addresses, never bits: what follows a convolution keeps channels last, and folds give
+the same sums along any layout.
+"""
 
 import math
 import re
@@ -18,7 +20,9 @@ from fdl.lowering.layout import packed_steps, steps_through
 def test_steps_through_another_shape_are_numpys(data):
     shape = data.draw(st.lists(st.sampled_from([1, 2, 3, 4, 6]), max_size=4))
     order = data.draw(st.permutations(range(len(shape))))
-    array = np.zeros([shape[a] for a in order], np.int8).transpose(np.argsort(order)) if shape else np.zeros((), np.int8)
+    array = (
+        np.zeros([shape[a] for a in order], np.int8).transpose(np.argsort(order)) if shape else np.zeros((), np.int8)
+    )
     wanted, rest = [], array.size
     while rest > 1:
         wanted.append(data.draw(st.sampled_from([d for d in range(1, rest + 1) if rest % d == 0])))
@@ -30,12 +34,17 @@ def test_steps_through_another_shape_are_numpys(data):
     except AttributeError:
         assert steps_through(shape, array.strides, wanted) is None
     else:
-        assert steps_through(shape, array.strides, wanted) == [s if d != 1 else 0 for s, d in zip(seen.strides, wanted, strict=True)]
+        assert steps_through(shape, array.strides, wanted) == [
+            s if d != 1 else 0 for s, d in zip(seen.strides, wanted, strict=True)
+        ]
 
 
 @pytest.mark.parametrize("fold", [jnp.sum, jnp.max])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("shape", "axes"), [((3, 40, 70), (2,)), ((2, 33, 9, 11), (2, 3)), ((50, 700), (1,)), ((4, 8, 5000), (2,)), ((2, 31, 3, 300), (2, 3))])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((3, 40, 70), (2,)), ((2, 33, 9, 11), (2, 3)), ((50, 700), (1,)), ((4, 8, 5000), (2,)), ((2, 31, 3, 300), (2, 3))],
+)
 def test_folds_of_rows_side_by_side_have_the_bits_of_rows_by_themselves(fold, dtype, shape, axes):
     rng = np.random.default_rng(0)
     x = (rng.standard_normal(shape) * 10 ** rng.uniform(-3, 3, shape)).astype(dtype)

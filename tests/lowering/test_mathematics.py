@@ -1,4 +1,5 @@
-"""Our own mathematics where it is hardest: near multiples of pi / 2, powers, angles, special values, the same bits for constants and variables.
+"""Our own mathematics where it is hardest: near multiples of pi / 2, powers, angles, special values, the same bits for
+constants and variables.
 
 Errors over the whole range are held by `test_accuracy.py`."""
 
@@ -12,7 +13,9 @@ from tests.conftest import needs_compiler
 LONG = np.longdouble
 
 
-CONSTANT = "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin sinh tanh arcsinh cbrt sqrt power arctan2 hypot remainder"
+CONSTANT = (
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin sinh tanh arcsinh cbrt sqrt power arctan2 hypot remainder"
+)
 
 
 @needs_compiler
@@ -20,7 +23,11 @@ CONSTANT = "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin sinh tanh arc
 def test_constants_have_the_bits_of_variables(name):
     """What the compiler could work out beforehand rounds as at run time."""
     f, values = getattr(jnp, name), [0.1, 0.7, 1.3, 2.0, 3.0, 11.7]
-    pairs = [(a, b) for a in values for b in (0.5, 2.0, 2.5)] if name in ("power", "arctan2", "hypot", "remainder") else [(a,) for a in values]
+    pairs = (
+        [(a, b) for a in values for b in (0.5, 2.0, 2.5)]
+        if name in ("power", "arctan2", "hypot", "remainder")
+        else [(a,) for a in values]
+    )
     as_constants = fdl.jit(lambda: [f(*(np.float32(v) for v in pair)) for pair in pairs])()
     columns = [np.array(column, np.float32) for column in zip(*pairs, strict=True)]
     as_variables = np.asarray(fdl.jit(f)(*columns))
@@ -28,7 +35,16 @@ def test_constants_have_the_bits_of_variables(name):
 
 
 HARDEST = {
-    "float32": [16367173.0 * 2.0**72, 16367173.0 * 2.0**71, 13176795.0, 6381956970095103.0 * 2.0**20, 2.0**24, 2.0**24 - 1, 2.0**127, 3.4028235e38],
+    "float32": [
+        16367173.0 * 2.0**72,
+        16367173.0 * 2.0**71,
+        13176795.0,
+        6381956970095103.0 * 2.0**20,
+        2.0**24,
+        2.0**24 - 1,
+        2.0**127,
+        3.4028235e38,
+    ],
     "float64": [
         *[6381956970095103.0 * 2.0**797, 5319372648326541.0 * 2.0**-58, 1e22],
         *[2.0**k for k in range(-30, 1024, 7)],
@@ -65,10 +81,15 @@ def test_powers_in_ulp(dtype, most, ulp):
     x[1000:200_000] = rng.uniform(0.5, 2, 199_000)
     logs = np.log(x.astype(float))
     y = (rng.uniform(-most, most, x.size) / np.where(np.abs(logs) < 1e-3, 1, logs)).astype(dtype)
-    x[:1000], y[:1000] = np.nextafter(np.dtype(dtype).type(1), np.dtype(dtype).type(2)), rng.uniform(-1, 1, 1000) * 10 / np.finfo(dtype).eps
+    x[:1000], y[:1000] = (
+        np.nextafter(np.dtype(dtype).type(1), np.dtype(dtype).type(2)),
+        rng.uniform(-1, 1, 1000) * 10 / np.finfo(dtype).eps,
+    )
     want = x.astype(LONG) ** y.astype(LONG)
     normal = (want > np.finfo(dtype).tiny) & (want < np.finfo(dtype).max)
-    error = np.abs(np.asarray(fdl.jit(jnp.power)(x, y)).astype(LONG) - want)[normal] / np.spacing(want[normal].astype(dtype))
+    error = np.abs(np.asarray(fdl.jit(jnp.power)(x, y)).astype(LONG) - want)[normal] / np.spacing(
+        want[normal].astype(dtype)
+    )
     assert error.max() <= ulp, (error.max(), x[normal][error.argmax()], y[normal][error.argmax()])
 
 
@@ -82,7 +103,9 @@ def test_angles(dtype, ulp):
     y, x = y.astype(dtype), x.astype(dtype)
     want = np.arctan2(y.astype(LONG), x.astype(LONG))
     normal = np.abs(want) > np.finfo(dtype).tiny
-    error = np.abs(np.asarray(fdl.jit(jnp.arctan2)(y, x)).astype(LONG) - want)[normal] / np.spacing(np.abs(want[normal]).astype(dtype))
+    error = np.abs(np.asarray(fdl.jit(jnp.arctan2)(y, x)).astype(LONG) - want)[normal] / np.spacing(
+        np.abs(want[normal]).astype(dtype)
+    )
     assert error.max() <= ulp, (error.max(), y[normal][error.argmax()], x[normal][error.argmax()])
     odd = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e30, -1e30], dtype)
     y, x = (a.reshape(-1) for a in np.meshgrid(odd, odd))
@@ -95,7 +118,30 @@ def test_angles(dtype, ulp):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_special_powers(dtype):
     """All pairs of C99's special cases."""
-    values = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 2.5, -2.5, 1e30, -1e30, 16777217.0, -16777215.0], dtype)
+    values = np.array(
+        [
+            np.nan,
+            np.inf,
+            -np.inf,
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            0.5,
+            -0.5,
+            2.0,
+            -2.0,
+            3.0,
+            -3.0,
+            2.5,
+            -2.5,
+            1e30,
+            -1e30,
+            16777217.0,
+            -16777215.0,
+        ],
+        dtype,
+    )
     x, y = (a.reshape(-1) for a in np.meshgrid(values, values))
     with np.errstate(all="ignore"):
         want = np.array([_pow(float(a), float(b)) for a, b in zip(x, y, strict=True)]).astype(dtype)

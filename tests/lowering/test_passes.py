@@ -1,4 +1,6 @@
-"""What passes make of graphs: pieces joined, stacks that leave their loops, sums over steps; results and bits compared."""
+"""What passes make of graphs: pieces joined, stacks that leave their loops, sums over steps; results
+and bits compared.
+"""
 
 import numpy as np
 import pytest
@@ -53,7 +55,9 @@ def test_pads_that_do_not_overlap_are_joined_bit_for_bit(dtype):
     zero = dtype(0).item()
 
     def f(a, b, c):
-        return lax.pad(a, zero, [(0, 0, 0), (0, 9, 0)]) + (lax.pad(b, zero, [(0, 0, 0), (5, 3, 0)]) + lax.pad(c, zero, [(0, 0, 0), (11, 0, 0)]))
+        return lax.pad(a, zero, [(0, 0, 0), (0, 9, 0)]) + (
+            lax.pad(b, zero, [(0, 0, 0), (5, 3, 0)]) + lax.pad(c, zero, [(0, 0, 0), (11, 0, 0)])
+        )
 
     a, b, c = ((R.normal(size=(2, n)) * 9).astype(dtype) for n in (4, 5, 2))
     graph, values = prepared(f, a, b, np.negative(c * 0))
@@ -77,7 +81,9 @@ def stacks(graph):
 def test_what_follows_from_a_stack_is_not_stacked():
     graph, values = prepared(gradient(), W, U, B, XS, H, C)
     less = sink(graph)
-    assert sum(stacks(less)) <= sum(stacks(graph)) - 5  # derivatives of three logistic functions and two hyperbolic tangents
+    assert (
+        sum(stacks(less)) <= sum(stacks(graph)) - 5
+    )  # derivatives of three logistic functions and two hyperbolic tangents
     assert [o.tobytes() for o in interpret(less, values)] == [o.tobytes() for o in interpret(graph, values)]
 
 
@@ -85,7 +91,9 @@ def test_sums_over_steps_leave_the_backward_loop():
     graph, values = prepared(gradient(), W, U, B, XS, H, C)
     out = hoist(graph)
     _, backward = (e for e in out.equations if e.primitive.name == "scan")
-    assert names(backward.params["graph"]).count("dot_general") == 2  # of the state and of the input, neither of weights
+    assert (
+        names(backward.params["graph"]).count("dot_general") == 2
+    )  # of the state and of the input, neither of weights
     assert "reduce_sum" not in names(backward.params["graph"])
     for got, want in zip(interpret(out, values), interpret(graph, values), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)

@@ -17,8 +17,27 @@ from fdl.lowering.passes import PASSES
 from fdl.lowering.schedule import schedule
 from tests.conftest import needs_compiler
 
-UNARY = [jnp.sin, jnp.tanh, jnp.exp, nn.sigmoid, jnp.abs, lambda x: x * 0.5 - 1, lambda x: -x, jnp.square, nn.relu, jnp.floor, lambda x: jnp.log1p(jnp.abs(x))]
-BINARY = [jnp.add, jnp.subtract, jnp.multiply, jnp.maximum, lambda a, b: jnp.where(a > b, a, b * 2), lambda a, b: a / (jnp.abs(b) + 1)]
+UNARY = [
+    jnp.sin,
+    jnp.tanh,
+    jnp.exp,
+    nn.sigmoid,
+    jnp.abs,
+    lambda x: x * 0.5 - 1,
+    lambda x: -x,
+    jnp.square,
+    nn.relu,
+    jnp.floor,
+    lambda x: jnp.log1p(jnp.abs(x)),
+]
+BINARY = [
+    jnp.add,
+    jnp.subtract,
+    jnp.multiply,
+    jnp.maximum,
+    lambda a, b: jnp.where(a > b, a, b * 2),
+    lambda a, b: a / (jnp.abs(b) + 1),
+]
 SHAPING = [
     lambda x: x.T,
     lambda x: x[::-1],
@@ -55,7 +74,13 @@ def _gates(c, x):
 
 @st.composite
 def programs(draw):
-    steps = draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=9))
+    steps = draw(
+        st.lists(
+            st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(0, 5), st.integers(0, 5)),
+            min_size=1,
+            max_size=9,
+        )
+    )
 
     def f(x):
         pool = [x, x * 0.7 + 0.1]

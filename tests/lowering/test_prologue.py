@@ -88,7 +88,10 @@ CASES = {
     "float64": (lambda x, w: x.astype(jnp.float64) @ w.astype(jnp.float64), lambda: (normal(5, 512), int8(512, 1024))),
     "pixels": (pixels, lambda: (jnp.asarray(R.integers(0, 255, (2048, 784)).astype("u1")), normal(784, 32))),
     "padded": (pad, lambda: (normal(16, 24, 24, 32), normal(3, 3, 32, 16))),
-    "padded gradient": (fdl.grad(lambda x, w: (pad(x, w)[0] ** 2).sum(), (0, 1)), lambda: (normal(16, 24, 24, 16), normal(3, 3, 16, 32))),
+    "padded gradient": (
+        fdl.grad(lambda x, w: (pad(x, w)[0] ** 2).sum(), (0, 1)),
+        lambda: (normal(16, 24, 24, 16), normal(3, 3, 16, 32)),
+    ),
 }
 
 
@@ -146,7 +149,9 @@ def test_parts_mean_what_stages_mean(shape, kind, derived):
         program.check()
         for got, want in zip(interpret_program(program, values), interpret(graph, values), strict=True):
             scale = np.abs(want).max(initial=1e-3)
-            np.testing.assert_allclose(got.reshape(-1) / scale, np.asarray(want).reshape(-1) / scale, rtol=2e-4, atol=2e-5)
+            np.testing.assert_allclose(
+                got.reshape(-1) / scale, np.asarray(want).reshape(-1) / scale, rtol=2e-4, atol=2e-5
+            )
         race(lower(graph))
 
 

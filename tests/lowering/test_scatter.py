@@ -1,4 +1,6 @@
-"""Scatters: updates of blocks by threads with targets of their own, in order, against NumPy, bit for bit with any number of threads."""
+"""Scatters: updates of blocks by threads with targets of their own, in order, against NumPy, bit for bit with any
+number of threads.
+"""
 
 import numpy as np
 import pytest
@@ -16,7 +18,11 @@ from fdl.lowering.memory import is_parallel
 from tests.conftest import needs_compiler
 from tests.lowering.test_bands import graph_of, kinds
 
-shapes, kinds_of, types = st.lists(st.integers(1, 6), min_size=1, max_size=3), st.sampled_from(["add", "set"]), st.sampled_from(["float32", "int32", "bfloat16"])
+shapes, kinds_of, types = (
+    st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    st.sampled_from(["add", "set"]),
+    st.sampled_from(["float32", "int32", "bfloat16"]),
+)
 cases = st.tuples(shapes, st.integers(0, 2), st.integers(0, 9), kinds_of, types)
 
 
@@ -27,12 +33,18 @@ def test_scatters_are_numpys(case, seed):
     shape, axis, count, kind, dtype = case
     config.tier = "compiled"
     axis, r = axis % len(shape), np.random.default_rng(seed)
-    x, updates = (jnp.asarray(r.integers(-9, 9, s)).astype(dtype) for s in (shape, (count, *shape[:axis], *shape[axis + 1 :])))
+    x, updates = (
+        jnp.asarray(r.integers(-9, 9, s)).astype(dtype) for s in (shape, (count, *shape[:axis], *shape[axis + 1 :]))
+    )
     index = r.integers(-1, shape[axis] + 1, count)  # some lie outside
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "PARALLEL_WORK", 1)
         patch.setattr(memory, "OWNED", 1)
-        got = np.asarray(fdl.jit(lambda x, u, i: (ops.scatter_add if kind == "add" else ops.scatter)(x, u, [i], (axis,)))(x, updates, index)).astype(float)
+        got = np.asarray(
+            fdl.jit(lambda x, u, i: (ops.scatter_add if kind == "add" else ops.scatter)(x, u, [i], (axis,)))(
+                x, updates, index
+            )
+        ).astype(float)
     want = np.moveaxis(np.asarray(x).astype(float), axis, 0).copy()
     for i, u in zip(index, np.asarray(updates).astype(float), strict=True):
         if 0 <= i < len(want):
@@ -44,7 +56,11 @@ def test_scatters_are_numpys(case, seed):
 def test_threads_keep_to_their_targets_and_change_no_bit():
     config.tier = "compiled"
     r = np.random.default_rng(0)
-    x, index, u = jnp.zeros((300, 70)), jnp.asarray(r.integers(0, 300, 5000)), jnp.asarray(r.normal(size=(5000, 70)).astype("f"))
+    x, index, u = (
+        jnp.zeros((300, 70)),
+        jnp.asarray(r.integers(0, 300, 5000)),
+        jnp.asarray(r.normal(size=(5000, 70)).astype("f")),
+    )
     f = lambda x, i, u: ops.scatter_add(x, ops.mul(u, 0.1), [i], (0,))
     graph, args = graph_of(f, [x, index, u])
     (scatter,) = kinds(lower(graph).program, Scatter)
@@ -55,14 +71,24 @@ def test_threads_keep_to_their_targets_and_change_no_bit():
         fdl.set_num_threads(count)
         results.append(np.asarray(step(*args)).tobytes())
     assert results[0] == results[1] == results[2]
-    single = kinds(lower(graph_of(lambda x, i, u: ops.scatter_add(x, u, [i], (0,)), [jnp.zeros(9), index, u[:, 0]])[0]).program, Scatter)
+    single = kinds(
+        lower(graph_of(lambda x, i, u: ops.scatter_add(x, u, [i], (0,)), [jnp.zeros(9), index, u[:, 0]])[0]).program,
+        Scatter,
+    )
     assert [is_parallel(n) for n in single] == [False]
 
 
 def test_blocks_of_a_store():
     """A block is what the last loops walk through without a gap, if all else begins blocks."""
     place = jnp.asarray([0, 1])
-    for x, u, axes, block in (((4, 5, 6), (2, 5, 6), (0,), 30), ((4, 5, 6), (2, 4, 6), (1,), 6), ((4, 5, 6), (2, 4, 5), (2,), 1), ((4, 1, 6), (2, 1, 6), (0,), 6)):
-        graph, _ = graph_of(lambda x, u, i, axes=axes: ops.scatter_add(x, u, [i], axes), [jnp.zeros(x), jnp.zeros(u), place])
+    for x, u, axes, block in (
+        ((4, 5, 6), (2, 5, 6), (0,), 30),
+        ((4, 5, 6), (2, 4, 6), (1,), 6),
+        ((4, 5, 6), (2, 4, 5), (2,), 1),
+        ((4, 1, 6), (2, 1, 6), (0,), 6),
+    ):
+        graph, _ = graph_of(
+            lambda x, u, i, axes=axes: ops.scatter_add(x, u, [i], axes), [jnp.zeros(x), jnp.zeros(u), place]
+        )
         (scatter,) = kinds(lower(graph).program, Scatter)
         assert scatter.block() == block

@@ -1,8 +1,10 @@
-"""How far the elementary functions are from the exact result, in units in the last place: the table of docs/accuracy.md, and what holds it.
+"""How far the elementary functions are from the exact result, in units in the last place: the table of
+docs/accuracy.md, and what holds it.
 
-By hand, `python -m tests.lowering.ulp exp log --every 1` measures the compiled functions at all 2^32 floats, in pieces; with `--state FILE` it goes on where it was stopped.
-`--every 61` takes every 61st float, `--dtype float64` numbers by exponent, `FDL_TIER=interpreted` the interpreter.
-Denormal numbers are left out, as operands and as results: compiled code flushes them.
+By hand, `python -m tests.lowering.ulp exp log --every 1` measures the compiled functions at all 2^32 floats, in pieces;
+with `--state FILE` it goes on where it was stopped. `--every 61` takes every 61st float, `--dtype float64` numbers by
+exponent, `FDL_TIER=interpreted` the interpreter. Denormal numbers are left out, as operands and as results: compiled
+code flushes them.
 """
 
 import argparse
@@ -29,9 +31,13 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "accuracy.md"
 
 @functools.cache
 def library():
-    """Error and gamma functions of the C library, on arrays of doubles and of long doubles, which ctypes would round."""
+    """Error and gamma functions of the C library, on arrays of doubles and of long doubles, which
+    ctypes would round.
+    """
     loop = "void {0}_{1}(const {1} *x, {1} *y, long n) {{ for (long i = 0; i < n; i++) y[i] = {0}{2}(x[i]); }}\n"
-    loops = "typedef long double longdouble;\n" + "".join(loop.format(n, t, end) for n in ("erf", "erfc", "lgamma") for t, end in (("double", ""), ("longdouble", "l")))
+    loops = "typedef long double longdouble;\n" + "".join(
+        loop.format(n, t, end) for n in ("erf", "erfc", "lgamma") for t, end in (("double", ""), ("longdouble", "l"))
+    )
     folder = Path(tempfile.mkdtemp(prefix="fdl-ulp-"))
     (folder / "long.c").write_text("#include <math.h>\n" + loops)
     find_compiler().build([folder / "long.c"], folder / "long.so", RUNTIME_FLAGS)
@@ -41,7 +47,9 @@ def library():
 def of_library(name: str) -> Callable:
     def f(x):
         y = np.empty_like(x)
-        getattr(library(), f"{name}_{'longdouble' if x.dtype == LONG else 'double'}")(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data), ctypes.c_long(x.size))
+        getattr(library(), f"{name}_{'longdouble' if x.dtype == LONG else 'double'}")(
+            ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data), ctypes.c_long(x.size)
+        )
         return y
 
     return f
@@ -102,7 +110,9 @@ def bounds() -> dict[str, dict[str, float]]:
 
 
 def numbers(dtype: str, count: int, seed: int = 0) -> np.ndarray:
-    """Some 8 times `count` numbers: of all exponents, of moderate ones, next to 1 and -1, even ones, and those where one function or another has something to prove."""
+    """Some 8 times `count` numbers: of all exponents, of moderate ones, next to 1 and -1, even ones, and those where
+    one function or another has something to prove.
+    """
     rng = np.random.default_rng(seed)
     info = np.finfo(dtype)
     signs = rng.choice([-1.0, 1.0], count)
@@ -120,7 +130,9 @@ def numbers(dtype: str, count: int, seed: int = 0) -> np.ndarray:
 
 
 def error(got: np.ndarray, exact: np.ndarray, dtype: str) -> np.ndarray:
-    """In units in the last place of the exact result; infinite where only one is NaN, infinite far from where a dtype ends, or not small where the exact one is denormal."""
+    """In units in the last place of the exact result; infinite where only one is NaN, infinite far from where a dtype
+    ends, or not small where the exact one is denormal.
+    """
     info = np.finfo(dtype)
     wide = got.astype(exact.dtype)
     with np.errstate(all="ignore"):

@@ -13,7 +13,9 @@ R = np.random.default_rng(11)
 
 
 def kinds(m, n):
-    """Matrices on which factorisations go wrong: of low rank, badly scaled, with equal and with vanishing singular values."""
+    """Matrices on which factorisations go wrong: of low rank, badly scaled, with equal and with vanishing singular
+    values.
+    """
     k = min(m, n)
     yield R.normal(size=(m, n))
     yield R.normal(size=(m, max(k // 3, 1))) @ R.normal(size=(max(k // 3, 1), n))
@@ -77,7 +79,9 @@ def test_reflections_and_elimination(m, n):
         permutation = np.eye(len(both))[order]
         assert np.linalg.det(permutation) == pytest.approx(float(sign))
         positive = square @ square.T + np.eye(len(square))
-        np.testing.assert_allclose(np.asarray(fdl.jit(linear.cholesky)(positive)), np.linalg.cholesky(positive), atol=1e-12)
+        np.testing.assert_allclose(
+            np.asarray(fdl.jit(linear.cholesky)(positive)), np.linalg.cholesky(positive), atol=1e-12
+        )
 
 
 @needs_compiler
@@ -99,7 +103,15 @@ def test_triangles(lower, transposed, unit):
 def test_stacks_are_shared_among_threads():
     config.tier = "compiled"
     a = R.normal(size=(9, 30, 30)).astype("f")
-    f = fdl.jit(lambda a: (linear.lu(a), linear.qr(a), linear.eigh(a), linear.svd(a), linear.cholesky(linear.matmul(a, linear.turned(a)))))
+    f = fdl.jit(
+        lambda a: (
+            linear.lu(a),
+            linear.qr(a),
+            linear.eigh(a),
+            linear.svd(a),
+            linear.cholesky(linear.matmul(a, linear.turned(a))),
+        )
+    )
     results = []
     for count in (1, 2, 7):
         fdl.set_num_threads(count)

@@ -1,4 +1,6 @@
-"""Sorting, largest elements and running sums: known answers, ties, special values, and the same bits however it runs."""
+"""Sorting, largest elements and running sums: known answers, ties, special values, and the same bits
+however it runs.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,11 @@ from tests.conftest import needs_compiler
 
 DTYPES = [np.float32, np.float64, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
 rows = st.sampled_from(DTYPES).flatmap(
-    lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=1, max_dims=2, max_side=90), elements={"allow_subnormal": False} if np.dtype(d).kind == "f" else None)
+    lambda d: hnp.arrays(
+        d,
+        hnp.array_shapes(min_dims=1, max_dims=2, max_side=90),
+        elements={"allow_subnormal": False} if np.dtype(d).kind == "f" else None,
+    )
 )
 
 
@@ -26,7 +32,11 @@ def test_sorting_is_stable_and_numpys(x, descending):
         config.tier = tier
         got = np.asarray(fdl.jit(lambda x: ops.argsort(x, descending))(x))
         n = x.shape[-1]
-        want = n - 1 - np.argsort(x[..., ::-1], -1, kind="stable")[..., ::-1] if descending else np.argsort(x, -1, kind="stable")
+        want = (
+            n - 1 - np.argsort(x[..., ::-1], -1, kind="stable")[..., ::-1]
+            if descending
+            else np.argsort(x, -1, kind="stable")
+        )
         np.testing.assert_array_equal(got, want)
 
 
@@ -39,7 +49,9 @@ def test_largest_are_the_head_of_the_sorted(x, data):
     values, places = fdl.jit(lambda x: lax.top_k(x, k))(x)
     key = np.where(np.isnan(x), np.inf, x) if x.dtype.kind == "f" else x
     n = x.shape[-1]
-    np.testing.assert_array_equal(np.asarray(places), (n - 1 - np.argsort(key[..., ::-1], -1, kind="stable")[..., ::-1])[..., :k])
+    np.testing.assert_array_equal(
+        np.asarray(places), (n - 1 - np.argsort(key[..., ::-1], -1, kind="stable")[..., ::-1])[..., :k]
+    )
     np.testing.assert_array_equal(np.asarray(values), np.take_along_axis(x, np.asarray(places).astype(int), -1))
 
 
@@ -52,7 +64,12 @@ def test_running_sums(shape, axis):
         config.tier = tier
         np.testing.assert_array_equal(np.asarray(fdl.jit(lambda x: jnp.cumsum(x, axis))(x)), want.astype("f"))
         slope = np.asarray(fdl.jit(fdl.grad(lambda x: (jnp.cumsum(x, axis) * want.astype("f")).sum()))(x))
-        np.testing.assert_allclose(slope, np.flip(np.cumsum(np.flip(want.astype("f"), axis), axis, dtype=np.float64), axis), rtol=1e-5, atol=1e-3)
+        np.testing.assert_allclose(
+            slope,
+            np.flip(np.cumsum(np.flip(want.astype("f"), axis), axis, dtype=np.float64), axis),
+            rtol=1e-5,
+            atol=1e-3,
+        )
 
 
 @needs_compiler

@@ -33,7 +33,13 @@ def differentiable(primitive):
         args = s.make(primitive.name)
         inexact = [a for a in args if a.dtype == np.float32]
         result = np.asarray(primitive.reference(args, s.params)[0])
-        if inexact and all(np.isfinite(a).all() for a in inexact) and result.size and dtypes.is_float(result.dtype) and result.dtype.itemsize >= 4:
+        if (
+            inexact
+            and all(np.isfinite(a).all() for a in inexact)
+            and result.size
+            and dtypes.is_float(result.dtype)
+            and result.dtype.itemsize >= 4
+        ):
             out.append(s)
     return out
 

@@ -1,4 +1,6 @@
-"""Every elementwise operation on every dtype that it takes, at the values where things go wrong: NaN, infinities, signed zeros, ends of integer ranges."""
+"""Every elementwise operation on every dtype that it takes, at the values where things go wrong: NaN, infinities,
+signed zeros, ends of integer ranges.
+"""
 
 import itertools
 
@@ -25,7 +27,11 @@ def values(dtype):
     if dtypes.is_float(dtype):
         return np.array(FLOAT_VALUES).astype(dtype)
     info = np.iinfo(dtype)
-    return np.unique(np.array([info.min, info.max, info.max - 1, 0, 1, 2, 3, 7, 31, -1 if info.min else 5, -3 if info.min else 6], dtype))
+    return np.unique(
+        np.array(
+            [info.min, info.max, info.max - 1, 0, 1, 2, 3, 7, 31, -1 if info.min else 5, -3 if info.min else 6], dtype
+        )
+    )
 
 
 def operands(dtype, arity):
@@ -33,7 +39,11 @@ def operands(dtype, arity):
     return [np.array(column, dtype) for column in zip(*columns, strict=True)]
 
 
-ROWS = [p for p in REGISTRY.values() if p.has("lower") and "elementwise.<locals>" in getattr(p.rule("lower"), "__qualname__", "")]
+ROWS = [
+    p
+    for p in REGISTRY.values()
+    if p.has("lower") and "elementwise.<locals>" in getattr(p.rule("lower"), "__qualname__", "")
+]
 
 
 def taken(primitive):
@@ -67,7 +77,9 @@ def assert_same(got, want, dtype, name):
     np.testing.assert_allclose(wide, reference, rtol=rtol, atol=atol, err_msg=f"{name} {dtype}")
     if name in ("neg", "mul", "div", "abs", "trunc", "floor", "ceil", "round", "sqrt", "add"):  # zeros keep their sign
         zero = reference == 0
-        np.testing.assert_array_equal(np.signbit(wide[zero]), np.signbit(reference[zero]), err_msg=f"{name} {dtype} sign of zero")
+        np.testing.assert_array_equal(
+            np.signbit(wide[zero]), np.signbit(reference[zero]), err_msg=f"{name} {dtype} sign of zero"
+        )
 
 
 @needs_compiler
@@ -96,5 +108,9 @@ def test_conversions_between_all_dtypes():
 
     flat = [values(a) for a, _ in pairs]
     graph = stage(f, [from_numpy(x).aval for x in flat], "conversions")
-    for (a, b), got, want in zip(pairs, executable(graph, "convert")([from_numpy(x) for x in flat]), interpret(graph, flat), strict=True):
-        np.testing.assert_array_equal(np.asarray(got).astype(np.float64), want.astype(np.float64), err_msg=f"{a} to {b}")
+    for (a, b), got, want in zip(
+        pairs, executable(graph, "convert")([from_numpy(x) for x in flat]), interpret(graph, flat), strict=True
+    ):
+        np.testing.assert_array_equal(
+            np.asarray(got).astype(np.float64), want.astype(np.float64), err_msg=f"{a} to {b}"
+        )

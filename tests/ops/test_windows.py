@@ -24,11 +24,16 @@ def convolve(x, w, strides, padding, spread, dilation, groups):
     wide = np.pad(wide, [(0, 0), *((max(a, 0), max(b, 0)) for a, b in padding), (0, 0)])
     wide = wide[(slice(None), *(slice(max(-a, 0), wide.shape[i + 1] - max(-b, 0)) for i, (a, b) in enumerate(padding)))]
     window, outer, inner = w.shape[:n], w.shape[-1], w.shape[-2]
-    places = [max((d - (k - 1) * a - 1) // s + 1, 0) for d, k, s, a in zip(wide.shape[1:-1], window, strides, dilation, strict=True)]
+    places = [
+        max((d - (k - 1) * a - 1) // s + 1, 0)
+        for d, k, s, a in zip(wide.shape[1:-1], window, strides, dilation, strict=True)
+    ]
     out = np.zeros((x.shape[0], *places, outer))
     for place in np.ndindex(*places):
         for at in np.ndindex(*window):
-            pixel = wide[(slice(None), *(p * s + i * a for p, s, i, a in zip(place, strides, at, dilation, strict=True)))]
+            pixel = wide[
+                (slice(None), *(p * s + i * a for p, s, i, a in zip(place, strides, at, dilation, strict=True)))
+            ]
             for g in range(groups):
                 o = slice(g * outer // groups, (g + 1) * outer // groups)
                 out[(slice(None), *place, o)] += pixel[:, g * inner : (g + 1) * inner] @ w[at][:, o]
@@ -59,16 +64,30 @@ def test_layouts(numbers):
     x, w = R.normal(size=(2, 7, 6, 4)), R.normal(size=(3, 2, 4, 5))
     want = convolve(x, w, (1, 2), [(1, 1), (0, 0)], (1, 1), (1, 1), 1).transpose(0, 3, 1, 2)
     images = x if numbers and numbers[0] == "NHWC" else x.transpose(0, 3, 1, 2)
-    assert_close(lax.conv_general_dilated(images, w.transpose(3, 2, 0, 1), (1, 2), [(1, 1), (0, 0)], dimension_numbers=numbers), want, 10)
+    assert_close(
+        lax.conv_general_dilated(images, w.transpose(3, 2, 0, 1), (1, 2), [(1, 1), (0, 0)], dimension_numbers=numbers),
+        want,
+        10,
+    )
 
 
-@pytest.mark.parametrize("kind, window, strides", list(itertools.product(["add", "max", "min"], [(2, 2), (3, 2), (1, 3)], [(2, 2), (1, 2)])))
+@pytest.mark.parametrize(
+    "kind, window, strides", list(itertools.product(["add", "max", "min"], [(2, 2), (3, 2), (1, 3)], [(2, 2), (1, 2)]))
+)
 def test_windows_are_their_definition(kind, window, strides):
     x = R.integers(0, 4, (7, 8)).astype(np.float32)
     reduce, fold = {"add": (lax.add, np.sum), "max": (lax.max, np.max), "min": (lax.min, np.min)}[kind]
     start = {"add": 0.0, "max": -np.inf, "min": np.inf}[kind]
     places = [(d - k) // s + 1 for d, k, s in zip(x.shape, window, strides, strict=True)]
-    want = np.array([[fold(x[i * strides[0] : i * strides[0] + window[0], j * strides[1] : j * strides[1] + window[1]]) for j in range(places[1])] for i in range(places[0])])
+    want = np.array(
+        [
+            [
+                fold(x[i * strides[0] : i * strides[0] + window[0], j * strides[1] : j * strides[1] + window[1]])
+                for j in range(places[1])
+            ]
+            for i in range(places[0])
+        ]
+    )
     f = lambda x: lax.reduce_window(x, start, reduce, window, strides, "VALID")
     assert_close(f(x), want)
     assert_close(fdl.jit(f)(x), want)
@@ -90,9 +109,15 @@ def test_nan_in_a_window_is_its_maximum():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: lax.conv_general_dilated(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 2, 4)), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")),
-        lambda: lax.conv_general_dilated(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 4)), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIX", "NHWC")),
-        lambda: lax.conv_general_dilated(jnp.ones((1, 4, 3)), jnp.ones((3, 3, 4)), (1,), "same-ish", dimension_numbers=("NHC", "HIO", "NHC")),
+        lambda: lax.conv_general_dilated(
+            jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 2, 4)), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ),
+        lambda: lax.conv_general_dilated(
+            jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 4)), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIX", "NHWC")
+        ),
+        lambda: lax.conv_general_dilated(
+            jnp.ones((1, 4, 3)), jnp.ones((3, 3, 4)), (1,), "same-ish", dimension_numbers=("NHC", "HIO", "NHC")
+        ),
         lambda: lax.reduce_window(jnp.ones(4), 0.0, lax.mul, (2,), (2,), "VALID"),
         lambda: lax.reduce_window(jnp.ones(4), 0.0, lax.add, (2, 2), (2, 2), "VALID"),
         lambda: nn.dot_product_attention(jnp.ones((1, 2, 3, 4)), jnp.ones((1, 2, 3, 5)), jnp.ones((1, 2, 3, 5))),
@@ -113,4 +138,8 @@ def test_attention_is_its_definition(length):
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         want = np.einsum("bhqk,bkhd->bqhd", weights / weights.sum(-1, keepdims=True), v)
         assert_close(nn.dot_product_attention(q, k, v, is_causal=causal), want, 100)
-        assert_close(fdl.jit(lambda q, k, v, causal=causal: nn.dot_product_attention(q, k, v, is_causal=causal))(q, k, v), want, 100)
+        assert_close(
+            fdl.jit(lambda q, k, v, causal=causal: nn.dot_product_attention(q, k, v, is_causal=causal))(q, k, v),
+            want,
+            100,
+        )

@@ -71,7 +71,9 @@ def results(call: Any, f: Any, asarray: Any, grad: Any) -> list[Any]:
 
 def _differentiated(given: Any, args: Any) -> tuple[list[Any], Any]:
     """The operands that are arrays of floats, and what puts others in their places."""
-    places = [(i, k) for i, x in enumerate(given) for k, y in enumerate(x if isinstance(x, list) else [x]) if is_float(y)]
+    places = [
+        (i, k) for i, x in enumerate(given) for k, y in enumerate(x if isinstance(x, list) else [x]) if is_float(y)
+    ]
 
     def rebuild(xs: Any) -> list[Any]:
         made = [list(x) if isinstance(x, list) else x for x in args]
@@ -96,12 +98,12 @@ def _weighted(outs: list[Any]) -> Any:
 
 # Functions that are right to a few units in the last place: everything else may be off by the size of what it sums up.
 EXACT = set(
-    """abs absolute positive sign square sqrt exp exp2 expm1 log log2 log10 log1p tan sinh cosh tanh arcsin arctan arcsinh arctanh cbrt fabs
-    rint floor ceil trunc reciprocal negative
-    nan_to_num round ravel flip add subtract multiply divide true_divide mod fmod remainder floor_divide maximum minimum arctan2 hypot heaviside where clip max min amax amin
-    sort reshape
-    transpose concatenate stack tile repeat roll rot90 diagonal diag tril triu take take_along_axis pad eye zeros ones full rsqrt logistic neg div rem sub mul logaddexp softplus
-    erf erfc relu leaky_relu elu selu relu6 hard_tanh softmax""".split()
+    """abs absolute positive sign square sqrt exp exp2 expm1 log log2 log10 log1p tan sinh cosh tanh arcsin arctan
+    arcsinh arctanh cbrt fabs rint floor ceil trunc reciprocal negative nan_to_num round ravel flip add subtract
+    multiply divide true_divide mod fmod remainder floor_divide maximum minimum arctan2 hypot heaviside where clip
+    max min amax amin sort reshape transpose concatenate stack tile repeat roll rot90 diagonal diag tril triu take
+    take_along_axis pad eye zeros ones full rsqrt logistic neg div rem sub mul logaddexp softplus erf erfc relu
+    leaky_relu elu selu relu6 hard_tanh softmax""".split()
 )
 
 
@@ -110,7 +112,10 @@ def where_known(call: Any, found: Results) -> Results:
     if not call.slope:
         return found
     operands = [x for x in ndarrays(call) if is_float(x)]
-    return [np.where(np.isnan(x.astype(np.float64)), 0, g).astype(g.dtype) if g.shape == x.shape else g for g, x in zip(found, operands, strict=True)]
+    return [
+        np.where(np.isnan(x.astype(np.float64)), 0, g).astype(g.dtype) if g.shape == x.shape else g
+        for g, x in zip(found, operands, strict=True)
+    ]
 
 
 def agree(call: Any, got: Results, want: Results, strict_dtype: bool = True) -> str:
@@ -118,7 +123,14 @@ def agree(call: Any, got: Results, want: Results, strict_dtype: bool = True) -> 
     if len(got) != len(want):
         return f"{len(got)} results, not {len(want)}"
     # dtypes that JAX has in a mode alone: uint32 and int32 make int32 there, and float64 is asked for in vain
-    free = [np.dtype(np.int64), *([np.dtype(np.float64)] if any(isinstance(x, str) and x == "float64" for x in (*call.args, *call.kwargs.values())) else [])]
+    free = [
+        np.dtype(np.int64),
+        *(
+            [np.dtype(np.float64)]
+            if any(isinstance(x, str) and x == "float64" for x in (*call.args, *call.kwargs.values()))
+            else []
+        ),
+    ]
     for g, w in zip(got, want, strict=True):
         if g.shape != w.shape:
             return f"shape {g.shape}, not {w.shape}"
@@ -145,7 +157,12 @@ def _close(call: Any, got: Any, want: Any) -> bool:
 
 
 def _floats(args: Any) -> Results:
-    return [x.astype(np.float64) for arg in args for x in (arg if isinstance(arg, list) else [arg]) if isinstance(x, np.ndarray) and x.dtype != bool]
+    return [
+        x.astype(np.float64)
+        for arg in args
+        for x in (arg if isinstance(arg, list) else [arg])
+        if isinstance(x, np.ndarray) and x.dtype != bool
+    ]
 
 
 def fdl_results(call: Any) -> Results | Exception:

@@ -31,7 +31,10 @@ class Call:
     slope: bool = False  # the gradient by the first operands that are floats, of a weighted sum
 
     def __str__(self) -> str:
-        shown = [f"array({x.tolist()}, {x.dtype.name}){'' if x.size else x.shape}" if isinstance(x, np.ndarray) else repr(x) for x in self.args]
+        shown = [
+            f"array({x.tolist()}, {x.dtype.name}){'' if x.size else x.shape}" if isinstance(x, np.ndarray) else repr(x)
+            for x in self.args
+        ]
         text = ", ".join([*shown, *(f"{k}={v!r}" for k, v in self.kwargs.items())])
         return f"{'grad of ' if self.slope else ''}{self.name}({text})"
 
@@ -60,7 +63,22 @@ class Draw:
         bounded = math.isfinite(low) and math.isfinite(high)
         if not self.tame and not bounded and r.random() < 0.15:
             info = ml_dtypes.finfo(dtype)
-            value = self.one(0.0, -0.0, math.inf, -math.inf, math.nan, float(info.max), -float(info.max), float(info.tiny), 1.0, -1.0, float(info.eps), 0.5, 1.5, 2.0)
+            value = self.one(
+                0.0,
+                -0.0,
+                math.inf,
+                -math.inf,
+                math.nan,
+                float(info.max),
+                -float(info.max),
+                float(info.tiny),
+                1.0,
+                -1.0,
+                float(info.eps),
+                0.5,
+                1.5,
+                2.0,
+            )
         elif bounded:
             value = self.one(low, high) if r.random() < 0.05 else r.uniform(low, high)
         else:
@@ -69,7 +87,9 @@ class Draw:
                 value = float(round(value))
         return value if math.isnan(value) else min(max(value, low), high)
 
-    def array(self, dtype: str | None = None, shape: Any = None, low: float = -math.inf, high: float = math.inf, of: Any = ALL) -> np.ndarray[Any, Any]:
+    def array(
+        self, dtype: str | None = None, shape: Any = None, low: float = -math.inf, high: float = math.inf, of: Any = ALL
+    ) -> np.ndarray[Any, Any]:
         dtype = dtype or self.one(*of)
         shape = self.one(*SHAPES) if shape is None else shape
         values = [self.number(dtype, low, high) for _ in range(math.prod(shape))]
@@ -85,7 +105,11 @@ class Draw:
         a = self.array(dtype, shape, **bounds)
         if self.r.random() < 0.15:
             kind = self.one("float", "int") if dtype.startswith(("float", "bfloat")) else "int"
-            b: Any = round(self.r.uniform(-3, 3), 2) if kind == "float" else self.r.randint(0 if dtype.startswith("u") else -3, 3)
+            b: Any = (
+                round(self.r.uniform(-3, 3), 2)
+                if kind == "float"
+                else self.r.randint(0 if dtype.startswith("u") else -3, 3)
+            )
         else:
             b = self.array(dtype if self.r.random() < 0.7 else self.one(*of), other, **bounds)
         return (a, b) if self.r.random() < 0.5 else (b, a)
@@ -170,7 +194,9 @@ def matrices(d: Draw, least: int = 0) -> Any:
     m, k, n = (d.r.randint(least, 4) for _ in range(3))
     lead = d.one((), (), (2,), (3, 1))
     dtype = d.one(*NUMBERS)
-    return d.array(dtype, (*lead, m, k)), d.array(dtype if d.r.random() < 0.8 else None, (k, n) if d.r.random() < 0.5 else (*lead, k, n))
+    return d.array(dtype, (*lead, m, k)), d.array(
+        dtype if d.r.random() < 0.8 else None, (k, n) if d.r.random() < 0.5 else (*lead, k, n)
+    )
 
 
 def square(dtype: Any = ("float32", "float64"), positive: bool = False) -> Any:
@@ -329,10 +355,15 @@ def call(number: int) -> Call:
     names = sorted(CALLS)
     if number % 8 == 7:
         name = SLOPES[number // 8 % len(SLOPES)]
-        d = Draw(number, tame=number % 16 == 7 or name in ("numpy.var", "numpy.std"))  # squares of the largest numbers overflow
+        d = Draw(
+            number, tame=number % 16 == 7 or name in ("numpy.var", "numpy.std")
+        )  # squares of the largest numbers overflow
         args, kwargs = CALLS[name](d)
         kwargs.pop("dtype", None)  # in which gradients would be rounded
-        args = tuple(_as_floats(x) if i < 2 or name in ("numpy.einsum", "numpy.where") else x for i, x in enumerate(_filled(name, args, d)))
+        args = tuple(
+            _as_floats(x) if i < 2 or name in ("numpy.einsum", "numpy.where") else x
+            for i, x in enumerate(_filled(name, args, d))
+        )
         return Call(name, args, kwargs, slope=True)
     d = Draw(number)
     name = names[(number - number // 8) % len(names)]
@@ -359,7 +390,9 @@ def undefined(c: Call) -> bool:
     """Whether there is no answer to hold fdl to: libraries give what they like, or JAX is wrong."""
     operands = [np.asarray(x) for x in c.args if isinstance(x, (np.ndarray, int, float))]
     kinds = {x.dtype.name for x in operands if x.ndim or isinstance(x, np.ndarray)}
-    if c.name == "numpy.power" and operands[1].dtype.kind in "iu":  # negative powers of integers, and exponents that another dtype rounds
+    if (
+        c.name == "numpy.power" and operands[1].dtype.kind in "iu"
+    ):  # negative powers of integers, and exponents that another dtype rounds
         exponent = operands[1].astype(np.float64)
         return bool((np.abs(exponent) > 100).any() or (exponent < 0).any())
     if c.name in ("numpy.median", "numpy.quantile", "numpy.percentile") and not operands[0].ndim:
@@ -368,4 +401,6 @@ def undefined(c: Call) -> bool:
         return "uint64" in kinds and len(kinds) > 1  # both become floats, and large integers are rounded
     if c.slope and c.name == "special.digamma":
         return bool((operands[0] <= 0).any())  # JAX's trigamma is for positive numbers
-    return c.slope and c.name == "special.log_ndtr" and bool((np.abs(operands[0].astype(np.float64)) > 1e150).any())  # of which JAX makes NaN
+    return (
+        c.slope and c.name == "special.log_ndtr" and bool((np.abs(operands[0].astype(np.float64)) > 1e150).any())
+    )  # of which JAX makes NaN

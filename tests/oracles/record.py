@@ -1,8 +1,10 @@
-"""Records what NumPy, SciPy and JAX give for the calls of `instances.py`: `python -m tests.oracles.record FIRST LAST`, where JAX is installed.
+"""Records what NumPy, SciPy and JAX give for the calls of `instances.py`: `python -m tests.oracles.record FIRST LAST`,
+where JAX is installed.
 
-What a call gives is worked out in float64 and rounded once: by NumPy or SciPy where they have the function with these arguments, else by JAX, whose shapes and
-dtypes count anyway.  Where fdl and NumPy disagree, JAX decides, in the call's own dtypes too: there are conventions (0 / 0 in a derivative, infinities) in which
-JAX is the model.  Calls that JAX refuses are recorded as such: fdl refuses them, or knows an answer; so are those that are undefined.
+What a call gives is worked out in float64 and rounded once: by NumPy or SciPy where they have the function with these
+arguments, else by JAX, whose shapes and dtypes count anyway. Where fdl and NumPy disagree, JAX decides, in the call's
+own dtypes too: there are conventions (0 / 0 in a derivative, infinities) in which JAX is the model. Calls that JAX
+refuses are recorded as such: fdl refuses them, or knows an answer; so are those that are undefined.
 """
 
 from __future__ import annotations
@@ -15,7 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles.evaluate import Results, agree, fdl_results, function, has_wide, is_float, mapped, results, where_known
+from tests.oracles.evaluate import (
+    Results,
+    agree,
+    fdl_results,
+    function,
+    has_wide,
+    is_float,
+    mapped,
+    results,
+    where_known,
+)
 from tests.oracles.instances import Call, call, undefined
 from tests.oracles.records import save
 
@@ -26,7 +38,10 @@ def peers() -> tuple[dict[str, Any], dict[str, Any]]:
     import jax
     import scipy.special
 
-    return {"numpy": jax.numpy, "lax": jax.lax, "nn": jax.nn, "special": jax.scipy.special}, {"numpy": np, "special": scipy.special}
+    return {"numpy": jax.numpy, "lax": jax.lax, "nn": jax.nn, "special": jax.scipy.special}, {
+        "numpy": np,
+        "special": scipy.special,
+    }
 
 
 def widened(c: Call) -> Call:
@@ -50,7 +65,9 @@ def answers(c: Call) -> list[Any] | None:
                 return None
     rounded = lambda outs: [np.asarray(x).astype(t.dtype).reshape(t.shape) for x, t in zip(outs, types, strict=True)]
     got = fdl_results(c)
-    right = lambda found: isinstance(got, list) and not agree(c, where_known(c, got), where_known(c, found), not has_wide(c))
+    right = lambda found: (
+        isinstance(got, list) and not agree(c, where_known(c, got), where_known(c, found), not has_wide(c))
+    )
     if not c.slope and c.name.split(".")[0] in plain:
         try:
             first = rounded(results(widened(c), function(plain, c.name), np.asarray, None))
@@ -80,7 +97,11 @@ def told(number: int) -> Results | None:
         found = None if undefined(c) else answers(c)
     if found is not None:
         got = fdl_results(c)
-        text = repr(got) if isinstance(got, Exception) else agree(c, where_known(c, got), where_known(c, found), not has_wide(c))
+        text = (
+            repr(got)
+            if isinstance(got, Exception)
+            else agree(c, where_known(c, got), where_known(c, found), not has_wide(c))
+        )
         if text:
             print(number, str(c)[:300], "|", text[:400], flush=True)
     return found

@@ -1,6 +1,8 @@
-"""Records what PyTorch gives for the calls of `torch_instances.py`: `python -m tests.oracles.record_torch FIRST LAST`, where PyTorch is installed.
+"""Records what PyTorch gives for the calls of `torch_instances.py`: `python -m tests.oracles.record_torch FIRST LAST`,
+where PyTorch is installed.
 
-What a call gives is worked out in float64 and rounded once, or in the call's own dtypes where fdl agrees with that alone.  What PyTorch refuses is left out.
+What a call gives is worked out in float64 and rounded once, or in the call's own dtypes where fdl agrees with that
+alone. What PyTorch refuses is left out.
 """
 
 from __future__ import annotations

@@ -20,7 +20,9 @@ def save(path: Path, found: Iterable[tuple[int, Results | None]]) -> None:
         index.append((number, None if results is None else [(x.dtype.name, x.shape) for x in results]))
         data.extend(x.tobytes() for x in results or [])
     path.parent.mkdir(exist_ok=True)
-    np.savez_compressed(path, data=np.frombuffer(b"".join(data), np.uint8), index=np.frombuffer(json.dumps(index).encode(), np.uint8))
+    np.savez_compressed(
+        path, data=np.frombuffer(b"".join(data), np.uint8), index=np.frombuffer(json.dumps(index).encode(), np.uint8)
+    )
 
 
 def load(home: Path) -> Iterator[tuple[int, Results | None]]:
@@ -33,6 +35,8 @@ def load(home: Path) -> Iterator[tuple[int, Results | None]]:
             found: Results = []
             for name, shape in types or []:
                 dtype, count = jnp.dtype(name), int(np.prod(shape))
-                found.append(np.frombuffer(data, dtype, count, place).reshape(shape) if count else np.zeros(shape, dtype))
+                found.append(
+                    np.frombuffer(data, dtype, count, place).reshape(shape) if count else np.zeros(shape, dtype)
+                )
                 place += count * dtype.itemsize
             yield number, None if types is None else found

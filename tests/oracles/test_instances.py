@@ -23,7 +23,10 @@ def compiled(calls):
 
     def program(operands):
         handed = [iter(arrays) for arrays in operands]
-        return [results(c, function(FDL, c.name), lambda _, arrays=arrays: next(arrays), fdl.grad) for c, arrays in zip(calls, handed, strict=True)]
+        return [
+            results(c, function(FDL, c.name), lambda _, arrays=arrays: next(arrays), fdl.grad)
+            for c, arrays in zip(calls, handed, strict=True)
+        ]
 
     found = fdl.jit(program)([[jnp.asarray(x) for x in ndarrays(c)] for c in calls])
     return [[np.asarray(x) for x in outs] for outs in found]
@@ -39,7 +42,11 @@ def differences(share, tier):
             continue
         if tier == "interpreted":
             got = fdl_results(c)
-            found = repr(got) if isinstance(got, Exception) else agree(c, where_known(c, got), where_known(c, want), not has_wide(c))
+            found = (
+                repr(got)
+                if isinstance(got, Exception)
+                else agree(c, where_known(c, got), where_known(c, want), not has_wide(c))
+            )
             wrong.extend([f"{number} {c}: {found}"] if found else [])
         elif c.name not in NEEDS_VALUES:
             chosen.append((number, c, want))

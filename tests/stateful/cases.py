@@ -250,8 +250,16 @@ MODULES = {
 }  # fmt: skip
 
 OPTIMIZERS = {
-    "SGD": ["lr=0.01", "lr=0.01, momentum=0.9, nesterov=True, weight_decay=0.1", "lr=1e-4, momentum=0.9, dampening=0.1, maximize=True"],
-    "Adam": ["lr=0.01", "lr=0.01, amsgrad=True, weight_decay=0.1", "lr=0.01, betas=(0.8, 0.9), eps=1e-3, maximize=True"],
+    "SGD": [
+        "lr=0.01",
+        "lr=0.01, momentum=0.9, nesterov=True, weight_decay=0.1",
+        "lr=1e-4, momentum=0.9, dampening=0.1, maximize=True",
+    ],
+    "Adam": [
+        "lr=0.01",
+        "lr=0.01, amsgrad=True, weight_decay=0.1",
+        "lr=0.01, betas=(0.8, 0.9), eps=1e-3, maximize=True",
+    ],
     "AdamW": ["lr=0.01", "lr=0.01, amsgrad=True"],
     "Adamax": ["", "weight_decay=0.1, maximize=True"],
     "NAdam": ["", "weight_decay=0.1, decoupled_weight_decay=True, momentum_decay=6e-3"],
@@ -303,7 +311,11 @@ def plain(library, x):
     if isinstance(x, library.Tensor):
         values = x.detach()
         values = values.to(library.float32) if values.dtype in (library.bfloat16, library.float16) else values
-        return {"dtype": str(x.dtype), "shape": list(x.shape), "values": [float(e) if isinstance(e, float) else e for e in values.reshape(-1).tolist()]}
+        return {
+            "dtype": str(x.dtype),
+            "shape": list(x.shape),
+            "values": [float(e) if isinstance(e, float) else e for e in values.reshape(-1).tolist()],
+        }
     if isinstance(x, (tuple, list)):
         return [plain(library, y) for y in x]
     return x if isinstance(x, (bool, int, float, str, type(None))) else str(x)
@@ -315,7 +327,9 @@ def assert_same(got, want, rtol=2e-5, atol=1e-6):
         assert set(got) == set(want), (sorted(got), sorted(want))
         if "shape" in want and "values" in want:
             assert (got["dtype"], got["shape"]) == (want["dtype"], want["shape"])
-            np.testing.assert_allclose(np.array(got["values"], np.float64), np.array(want["values"], np.float64), rtol=rtol, atol=atol)
+            np.testing.assert_allclose(
+                np.array(got["values"], np.float64), np.array(want["values"], np.float64), rtol=rtol, atol=atol
+            )
         else:
             for key, value in want.items():
                 assert_same(got[key], value, rtol, atol)
@@ -366,7 +380,13 @@ def flat(library, x):
 def digest(library, x):
     """A tensor by its shape, some elements and sums."""
     values = x.detach().reshape(-1).to(library.float64)
-    return {"shape": list(x.shape), "dtype": str(x.dtype), "first": values[:4].tolist(), "sum": float(values.sum()), "size": float(values.abs().sum())}
+    return {
+        "shape": list(x.shape),
+        "dtype": str(x.dtype),
+        "first": values[:4].tolist(),
+        "sum": float(values.sum()),
+        "size": float(values.abs().sum()),
+    }
 
 
 def module_facts(library, name):
@@ -383,7 +403,9 @@ def module_facts(library, name):
     class L(library.nn.Module):
         def __init__(self):
             super().__init__()
-            self.weights = library.nn.ParameterList([library.nn.Parameter(library.ones(3)), library.nn.Parameter(library.full((3,), 2.0))])
+            self.weights = library.nn.ParameterList(
+                [library.nn.Parameter(library.ones(3)), library.nn.Parameter(library.full((3,), 2.0))]
+            )
 
         def forward(self, x):
             return x * self.weights[0] + self.weights[1]
@@ -411,7 +433,11 @@ def module_facts(library, name):
 
 def trajectory(library, name, settings, scheduler=None, steps=100):
     """Where an optimizer stands after some steps, or the rates that a scheduler gave it."""
-    starts = [np.sin(np.arange(1, 13)).reshape(4, 3), np.cos(np.arange(1, 4)), np.sin(np.arange(5, 17)).reshape(2, 3, 2)]
+    starts = [
+        np.sin(np.arange(1, 13)).reshape(4, 3),
+        np.cos(np.arange(1, 4)),
+        np.sin(np.arange(5, 17)).reshape(2, 3, 2),
+    ]
     targets = [library.tensor(np.cos(3 * s)) for s in starts]
     parameters = [library.nn.Parameter(library.tensor(s.copy())) for s in starts]
     optimizer = eval(f"make(parameters, {settings})", {"make": getattr(library.optim, name), "parameters": parameters})
@@ -432,13 +458,21 @@ def trajectory(library, name, settings, scheduler=None, steps=100):
     if schedule is not None:
         return rates
     state = optimizer.state_dict()
-    return {"values": [p.detach().reshape(-1).tolist() for p in parameters], "state": sorted(state["state"].get(0, {})), "settings": sorted(state["param_groups"][0])}
+    return {
+        "values": [p.detach().reshape(-1).tolist() for p in parameters],
+        "state": sorted(state["state"].get(0, {})),
+        "settings": sorted(state["param_groups"][0]),
+    }
 
 
 def distribution_facts(library, made, other, values):
     """Density, entropy, moments, divergence."""
     D = library.distributions
-    space = {name: getattr(D, name) for name in dir(D)} | {"D": D, "torch": library, "t": lambda *xs: library.tensor([float(x) for x in xs])}
+    space = {name: getattr(D, name) for name in dir(D)} | {
+        "D": D,
+        "torch": library,
+        "t": lambda *xs: library.tensor([float(x) for x in xs]),
+    }
     d = eval(made, space)
     found = {"log_prob": d.log_prob(eval(values, space)), "batch": list(d.batch_shape), "event": list(d.event_shape)}
     for what in ("entropy", "mean", "variance"):

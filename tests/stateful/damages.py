@@ -1,7 +1,8 @@
-"""Damages of saved files, each of a seed: bits and bytes of any file, and edits of what a header or a pickle says, put back with checksums that are right.
+"""Damages of saved files, each of a seed: bits and bytes of any file, and edits of what a header or a pickle says, put
+back with checksums that are right.
 
-`damaged(kind, seed)` gives bytes and whether they may stand for other values than before: a file whose checksums were computed anew, or one that has none, may.
-Run by hand: `pytest -m slow tests/stateful/test_files.py`.
+`damaged(kind, seed)` gives bytes and whether they may stand for other values than before: a file whose checksums were
+computed anew, or one that has none, may. Run by hand: `pytest -m slow tests/stateful/test_files.py`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,24 @@ import fdl.stateful as torch
 
 RECORDED = Path(__file__).parent / "recorded" / "containers.pt"  # by PyTorch 2.13
 _FIELD = re.compile(rb'"fdl\.checksum": "([0-9a-f]{8}) ([0-9a-f]{8})"')
-_EXTREMES = [0, 1, 127, 128, 255, 1 << 15, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 62, 1 << 63, (1 << 64) - 1]
+_EXTREMES = [
+    0,
+    1,
+    127,
+    128,
+    255,
+    1 << 15,
+    1 << 16,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 62,
+    1 << 63,
+    (1 << 64) - 1,
+]
 _VALUES = [
-    -1, 0, 1, 2, 1 << 31, 1 << 40, 1 << 62, 1 << 64, 10**400, 1.5, float("nan"), float("inf"), True, None, "", "x", "F32", "F64", "BOOL", "C64", [], [0], [-1], [1 << 40, 1 << 40],
+    -1, 0, 1, 2, 1 << 31, 1 << 40, 1 << 62, 1 << 64, 10**400, 1.5, float("nan"), float("inf"), True, None, "", "x",
+    "F32", "F64", "BOOL", "C64", [], [0], [-1], [1 << 40, 1 << 40],
     [0, 1 << 62], [1] * 70, {}, {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}, "\ud800", "x" * 3000,
 ]  # fmt: skip
 
@@ -51,14 +67,23 @@ def _saved(x, format):
 
 def _plain():
     """A safetensors file as others write them, without anything of fdl's in its metadata."""
-    header = {"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "b": {"dtype": "BOOL", "shape": [3], "data_offsets": [24, 27]}}
+    header = {
+        "__metadata__": {"format": "pt"},
+        "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+        "b": {"dtype": "BOOL", "shape": [3], "data_offsets": [24, 27]},
+    }
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + struct.pack("<6f", *range(6)) + bytes([1, 0, 1])
 
 
 def sources():
     """Files by kind."""
-    return {"safetensors": _saved(content(), "safetensors"), "pt": _saved(content(), "pt"), "recorded": RECORDED.read_bytes(), "plain": _plain()}
+    return {
+        "safetensors": _saved(content(), "safetensors"),
+        "pt": _saved(content(), "pt"),
+        "recorded": RECORDED.read_bytes(),
+        "plain": _plain(),
+    }
 
 
 # Bytes
@@ -116,7 +141,13 @@ def _number(r, b):
 
 
 def _added(r, b):
-    return r.choice([lambda: b + r.randbytes(r.randrange(1, 300)), lambda: bytearray(r.randbytes(r.randrange(1, 30))) + b, lambda: b + b])()
+    return r.choice(
+        [
+            lambda: b + r.randbytes(r.randrange(1, 300)),
+            lambda: bytearray(r.randbytes(r.randrange(1, 30))) + b,
+            lambda: b + b,
+        ]
+    )()
 
 
 _BYTES = [_flip, _flip, _cut, _drop, _repeat, _noise, _blank, _moved, _number, _added]
@@ -145,7 +176,11 @@ def _edited(r, tree):
         del inside[k]
     elif change == 2:
         other, name = r.choice(places)
-        inside[k] = json.loads(json.dumps(other[name])) if name in (other if isinstance(other, dict) else range(len(other))) else None
+        inside[k] = (
+            json.loads(json.dumps(other[name]))
+            if name in (other if isinstance(other, dict) else range(len(other)))
+            else None
+        )
     elif change == 3:
         value = []
         for _ in range(r.choice([5, 200, 400])):
@@ -166,7 +201,9 @@ def _header(r, data):
         header = _edited(r, header)
     text = json.dumps(header).encode()
     if r.random() < 0.1:  # a name that stands twice, or containers that JSON's reader cannot hold
-        text = r.choice([text.replace(b'"half"', b'"w"'), text.replace(b"[", b"[" * 90000, 1), text[:-1] + b", " + text[1:]])
+        text = r.choice(
+            [text.replace(b'"half"', b'"w"'), text.replace(b"[", b"[" * 90000, 1), text[:-1] + b", " + text[1:]]
+        )
     body = data[8 + length :]
     for field in _FIELD.finditer(text):
         text = text[: field.start(1)] + b"00000000" + b" %08x" % zlib.crc32(body) + text[field.end(2) :]
@@ -178,11 +215,16 @@ def _header(r, data):
 # What a pickle says
 
 _STEPS = [
-    b"(", b"0", b"1", b"2", b"N", b"}", b"]", b")", b"\x88", b"t", b"\x85", b"\x86", b"\x87", b"l", b"d", b"a", b"e", b"s", b"u", b"b", b"R", b"Q",
-    b"o", b"\x81", b"\x92", b"\x8f", b"\x90", b"\x91", b"\x93", b"\x94", b"K\x01", b"J\xff\xff\xff\xff", b"J\xff\xff\xff\x7f", b"h\x00", b"h\x05",
-    b"q\x07", b"r\xff\xff\xff\xff", b"j\xff\xff\xff\x7f", b"\x8a\x09" + b"\xff" * 8 + b"\x7f", b"\x8b\xff\xff\xff\x7f", b"X\xff\xff\xff\x7f",
-    b"B\xff\xff\xff\xff", b"\x8d" + b"\xff" * 8, b"\x8e" + b"\xff" * 7 + b"\x7f", b"X\x01\x00\x00\x00x", b"cos\nsystem\n", b"ctorch\nfloat32\n",
-    b"ctorch\nSize\n", b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n", b"ccollections\nOrderedDict\n", b"c__builtin__\nset\n",
+    b"(", b"0", b"1", b"2", b"N", b"}", b"]", b")", b"\x88", b"t", b"\x85", b"\x86", b"\x87", b"l", b"d", b"a", b"e",
+    b"s", b"u", b"b", b"R", b"Q",
+    b"o", b"\x81", b"\x92", b"\x8f", b"\x90", b"\x91", b"\x93", b"\x94", b"K\x01", b"J\xff\xff\xff\xff",
+    b"J\xff\xff\xff\x7f", b"h\x00", b"h\x05",
+    b"q\x07", b"r\xff\xff\xff\xff", b"j\xff\xff\xff\x7f", b"\x8a\x09" + b"\xff" * 8 + b"\x7f", b"\x8b\xff\xff\xff\x7f",
+    b"X\xff\xff\xff\x7f",
+    b"B\xff\xff\xff\xff", b"\x8d" + b"\xff" * 8, b"\x8e" + b"\xff" * 7 + b"\x7f", b"X\x01\x00\x00\x00x",
+    b"cos\nsystem\n", b"ctorch\nfloat32\n",
+    b"ctorch\nSize\n", b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n",
+    b"ccollections\nOrderedDict\n", b"c__builtin__\nset\n",
     b"(ios\nsystem\n", b"\x82\x01", b"P0\n", b"I99\n", b"L7L\n", b"Fnan\n", b"\x85" * 3000, b"\x95" + b"\xff" * 8,
 ]  # fmt: skip
 
@@ -212,7 +254,10 @@ def _steps(r, text):
 def _archive(r, data):
     out = io.BytesIO()
     kind = r.randrange(10)
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED if kind == 1 else zipfile.ZIP_STORED) as new:
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as old,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED if kind == 1 else zipfile.ZIP_STORED) as new,
+    ):
         names = old.namelist()
         chosen = r.choice(names)
         for name in names:

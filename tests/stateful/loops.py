@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 EDITS = [
-    "batch", "rate", "freeze", "thaw", "print", "clip", "accumulate", "evaluate", "exception", "numpy", "view", "rebuild", "zero", "peek", "second", "noise", "double", "none",
+    "batch", "rate", "freeze", "thaw", "print", "clip", "accumulate", "evaluate", "exception", "numpy", "view",
+    "rebuild", "zero", "peek", "second", "noise", "double", "none",
 ]  # fmt: skip
 
 
@@ -121,4 +122,8 @@ def run(torch, spec):
                 other.zero_grad()
         except Interrupt:
             seen.append(-1.0)
-    return seen, [p.detach().numpy().copy() for p in model.parameters()], [None if p.grad is None else p.grad.numpy().copy() for p in model.parameters()]
+    return (
+        seen,
+        [p.detach().numpy().copy() for p in model.parameters()],
+        [None if p.grad is None else p.grad.numpy().copy() for p in model.parameters()],
+    )

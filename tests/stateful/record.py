@@ -1,4 +1,6 @@
-"""Write down what PyTorch says of every case: `python -m tests.stateful.record`, from the repository's root, where torch is installed."""
+"""Write down what PyTorch says of every case: `python -m tests.stateful.record`, from the repository's root, where
+torch is installed.
+"""
 
 import json
 import warnings

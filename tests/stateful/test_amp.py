@@ -1,4 +1,6 @@
-"""`torch.autocast` and `GradScaler` against what PyTorch 2.13 gave on a CPU: the dtype of each operation's result, and scales and parameters along a run."""
+"""`torch.autocast` and `GradScaler` against what PyTorch 2.13 gave on a CPU: the dtype of each operation's result, and
+scales and parameters along a run.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ import fdl.stateful as torch
 
 F, nn = torch.nn.functional, torch.nn
 
-# Expressions by the dtypes that they had under `torch.autocast("cpu", torch.bfloat16)`: of float32 operands, of bfloat16, of both, of float64; "" where PyTorch raised.
+# Expressions by the dtypes that they had under `torch.autocast("cpu", torch.bfloat16)`: of float32 operands, of
+# bfloat16, of both, of float64; "" where PyTorch raised.
 RECORDED = {
     ("bfloat16", "bfloat16", "bfloat16", "float64"): [
         "torch.mm(x, y)",
@@ -154,7 +157,10 @@ RECORDED = {
         "F.multi_margin_loss(x, t)",
         "F.multilabel_margin_loss(x, torch.zeros(3, 3, dtype=torch.int64))",
         "F.multilabel_soft_margin_loss(x, torch.ones(3, 3))",
-        "F.ctc_loss(c[0].log_softmax(2), torch.ones(3, 2, dtype=torch.int64), torch.tensor([3, 3, 3]), torch.tensor([1, 1, 1]))",
+        (
+            "F.ctc_loss(c[0].log_softmax(2), torch.ones(3, 2, dtype=torch.int64), torch.tensor([3, 3, 3]), "
+            "torch.tensor([1, 1, 1]))"
+        ),
         "torch.cdist(x, y)",
         "torch.quantile(x, 0.5)",
         "torch.nanquantile(x, 0.5)",
@@ -277,7 +283,9 @@ def test_devices_and_dtypes_that_are_not_there():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
     with pytest.warns(FutureWarning, match=r"torch.cpu.amp.autocast\(args...\)"):
         assert torch.cpu.amp.autocast().device == "cpu"
-    assert not torch.is_autocast_enabled() and torch.is_autocast_cache_enabled() and torch.amp.is_autocast_available("cpu")
+    assert (
+        not torch.is_autocast_enabled() and torch.is_autocast_cache_enabled() and torch.amp.is_autocast_available("cpu")
+    )
 
 
 def test_gradients_have_the_dtype_of_their_tensors():
@@ -343,22 +351,70 @@ def test_functions_with_a_backward_of_their_own():
 
 # GradScaler
 
-# PyTorch 2.13: gradients, both parameters, scale and count of good steps after each of twelve steps; SGD with momentum on one, Adam on the other;
-# losses are infinite at steps 3 and 4 and not a number at step 8
+# PyTorch 2.13: gradients, both parameters, scale and count of good steps after each of twelve steps; SGD with momentum
+# on one, Adam on the other; losses are infinite at steps 3 and 4 and not a number at step 8
 INF, NAN = float("inf"), float("nan")
 TRAJECTORY = [
     ([2.0, 4.0], [0.800000011920929, 1.600000023841858], [2.9000000953674316], 8.0, 1),
     ([1.600000023841858, 3.200000047683716], [0.46000000834465027, 0.9200000166893005], [2.800102710723877], 16.0, 0),
-    ([0.9200000166893005, 1.840000033378601], [0.06199999898672104, 0.12399999797344208], [2.7003815174102783], 16.0, 1),
+    (
+        [0.9200000166893005, 1.840000033378601],
+        [0.06199999898672104, 0.12399999797344208],
+        [2.7003815174102783],
+        16.0,
+        1,
+    ),
     ([INF, INF], [0.06199999898672104, 0.12399999797344208], [2.7003815174102783], 8.0, 0),
-    ([0.12399999797344208, 0.24799999594688416], [-0.3086000084877014, -0.6172000169754028], [2.7003815174102783], 4.0, 0),
-    ([-0.6172000169754028, -1.2344000339508057], [-0.5804200172424316, -1.1608400344848633], [2.6009135246276855], 4.0, 1),
-    ([-1.1608400344848633, -2.3216800689697266], [-0.7089740037918091, -1.4179480075836182], [2.501779556274414], 8.0, 0),
-    ([-1.4179480075836182, -2.8358960151672363], [-0.6828778386116028, -1.3657556772232056], [2.4030637741088867], 8.0, 1),
+    (
+        [0.12399999797344208, 0.24799999594688416],
+        [-0.3086000084877014, -0.6172000169754028],
+        [2.7003815174102783],
+        4.0,
+        0,
+    ),
+    (
+        [-0.6172000169754028, -1.2344000339508057],
+        [-0.5804200172424316, -1.1608400344848633],
+        [2.6009135246276855],
+        4.0,
+        1,
+    ),
+    (
+        [-1.1608400344848633, -2.3216800689697266],
+        [-0.7089740037918091, -1.4179480075836182],
+        [2.501779556274414],
+        8.0,
+        0,
+    ),
+    (
+        [-1.4179480075836182, -2.8358960151672363],
+        [-0.6828778386116028, -1.3657556772232056],
+        [2.4030637741088867],
+        8.0,
+        1,
+    ),
     ([NAN, NAN], [-0.6828778386116028, -1.3657556772232056], [2.304853916168213], 4.0, 0),
-    ([-1.3657556772232056, -2.731511354446411], [-0.5228157043457031, -1.0456314086914062], [2.2072412967681885], 4.0, 1),
-    ([-1.0456314086914062, -2.0912628173828125], [-0.27419665455818176, -0.5483933091163635], [2.1103203296661377], 8.0, 0),
-    ([-0.5483933091163635, -1.096786618232727], [0.004399822559207678, 0.008799645118415356], [2.014188528060913], 8.0, 1),
+    (
+        [-1.3657556772232056, -2.731511354446411],
+        [-0.5228157043457031, -1.0456314086914062],
+        [2.2072412967681885],
+        4.0,
+        1,
+    ),
+    (
+        [-1.0456314086914062, -2.0912628173828125],
+        [-0.27419665455818176, -0.5483933091163635],
+        [2.1103203296661377],
+        8.0,
+        0,
+    ),
+    (
+        [-0.5483933091163635, -1.096786618232727],
+        [0.004399822559207678, 0.008799645118415356],
+        [2.014188528060913],
+        8.0,
+        1,
+    ),
 ]
 
 
@@ -404,12 +460,24 @@ def test_scalers_that_are_off():
 
 
 STARTED = [
-    (lambda s, a, b: (s.unscale_(a), s.unscale_(a)), RuntimeError, r"unscale_\(\) has already been called on this optimizer since the last update\(\)."),
-    (lambda s, a, b: (s.step(a), s.step(a)), RuntimeError, r"step\(\) has already been called since the last update\(\)."),
+    (
+        lambda s, a, b: (s.unscale_(a), s.unscale_(a)),
+        RuntimeError,
+        r"unscale_\(\) has already been called on this optimizer since the last update\(\).",
+    ),
+    (
+        lambda s, a, b: (s.step(a), s.step(a)),
+        RuntimeError,
+        r"step\(\) has already been called since the last update\(\).",
+    ),
     (lambda s, a, b: (s.step(a), s.unscale_(a)), RuntimeError, r"unscale_\(\) is being called after step\(\)."),
     (lambda s, a, b: s.step(b), AssertionError, "No inf checks were recorded for this optimizer."),
     (lambda s, a, b: s.update(), AssertionError, "No inf checks were recorded prior to update."),
-    (lambda s, a, b: s.step(a, closure=lambda: 1), RuntimeError, "Closure use is not currently supported if GradScaler is enabled."),
+    (
+        lambda s, a, b: s.step(a, closure=lambda: 1),
+        RuntimeError,
+        "Closure use is not currently supported if GradScaler is enabled.",
+    ),
 ]
 
 
@@ -422,7 +490,10 @@ def test_mistakes_with_scalers():
         with pytest.raises(error, match=text):
             act(s, a, b)
     for name in ("unscale_", "step", "update"):
-        with pytest.raises(AssertionError, match=f"Attempted {name} but _scale is None.  This may indicate your script did not use scaler.scale"):
+        with pytest.raises(
+            AssertionError,
+            match=f"Attempted {name} but _scale is None.  This may indicate your script did not use scaler.scale",
+        ):
             getattr(scaler(), name)(*([] if name == "update" else [a]))
     with pytest.raises(AssertionError, match=r"The growth factor must be > 1.0."):
         torch.amp.GradScaler("cpu", growth_factor=1.0)

@@ -1,4 +1,6 @@
-"""What scripts have around a model: event files, groups of one process, comparisons, lists of tensors, PyTorch's module names, unmodified scripts, `.pt` files."""
+"""What scripts have around a model: event files, groups of one process, comparisons, lists of tensors, PyTorch's module
+names, unmodified scripts, `.pt` files.
+"""
 
 import hashlib
 import io
@@ -79,7 +81,13 @@ def test_events_are_records_as_tensorboard_reads_them(tmp_path):
     assert values["loss"][0] == 7 and values["loss"][1][2] == [0.25]
     assert b"hello" in values["note/text_summary"][1][8][0]
     histogram = fields(values["weights"][1][5][0])
-    assert (histogram[1], histogram[2], histogram[3], histogram[4], histogram[5]) == ([1.0], [4.0], [3.0], [7.0], [21.0])
+    assert (histogram[1], histogram[2], histogram[3], histogram[4], histogram[5]) == (
+        [1.0],
+        [4.0],
+        [3.0],
+        [7.0],
+        [21.0],
+    )
     assert np.frombuffer(histogram[7][0]).tolist() == [1.0, 1.0, 1.0]
     image = fields(values["image"][1][4][0])
     assert (image[1], image[2], image[3]) == ([4], [5], [3]) and image[4][0].startswith(b"\x89PNG")
@@ -171,13 +179,21 @@ def test_derivatives_of_functions_are_those_of_the_core():
     x = torch.tensor([0.5, -1.0, 2.0])
     f = lambda x: torch.sin(x).sum() * x
     g = lambda x: (torch.sin(x) * x**2).sum()
-    np.testing.assert_allclose(functional.jacobian(f, x).numpy(), np.diag(np.full(3, np.sin(x.numpy()).sum())) + np.outer(x.numpy(), np.cos(x.numpy())), rtol=1e-5)
+    np.testing.assert_allclose(
+        functional.jacobian(f, x).numpy(),
+        np.diag(np.full(3, np.sin(x.numpy()).sum())) + np.outer(x.numpy(), np.cos(x.numpy())),
+        rtol=1e-5,
+    )
     hessian = np.diag(-np.sin(x.numpy()) * x.numpy() ** 2 + 4 * np.cos(x.numpy()) * x.numpy() + 2 * np.sin(x.numpy()))
     np.testing.assert_allclose(functional.hessian(g, x).numpy(), hessian, rtol=1e-4, atol=1e-5)
     v = torch.tensor([1.0, 2.0, 3.0])
     np.testing.assert_allclose(functional.hvp(g, x, v)[1].numpy(), hessian @ v.numpy(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(functional.vjp(f, x, v)[1].numpy(), functional.jacobian(f, x).numpy().T @ v.numpy(), rtol=1e-5)
-    np.testing.assert_allclose(functional.jvp(f, x, v)[1].numpy(), functional.jacobian(f, x).numpy() @ v.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(
+        functional.vjp(f, x, v)[1].numpy(), functional.jacobian(f, x).numpy().T @ v.numpy(), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        functional.jvp(f, x, v)[1].numpy(), functional.jacobian(f, x).numpy() @ v.numpy(), rtol=1e-5
+    )
 
 
 # Unmodified scripts
@@ -200,14 +216,22 @@ from torchvision import datasets, transforms
 
 cudnn.benchmark = True
 x = Variable(torch.ones(2, 3))
-print(torch.__version__, sys.argv[1:], isinstance(x, torch.Tensor), BatchNorm1d is nn.BatchNorm1d, DataLoader is torch.utils.data.DataLoader, __name__)
+same = BatchNorm1d is nn.BatchNorm1d, DataLoader is torch.utils.data.DataLoader
+print(torch.__version__, sys.argv[1:], isinstance(x, torch.Tensor), *same, __name__)
 """
 
 
 def run_script(tmp_path, text, *arguments):
     path = tmp_path / "script.py"
     path.write_text(text)
-    return subprocess.run([sys.executable, "-m", "fdl.stateful", str(path), *arguments], capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "fdl.stateful", str(path), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        check=False,
+    )
 
 
 def test_a_script_for_pytorch_runs_as_it_is(tmp_path):
@@ -288,7 +312,11 @@ def test_files_go_to_torch_and_come_from_there(tmp_path):
     theirs = pytest.importorskip("torch")
     torch.save(state(), tmp_path / "a.pt", format="pt")
     read = theirs.load(tmp_path / "a.pt")
-    assert read["w"].tolist() == state()["w"].tolist() and read["half"].dtype == theirs.float16 and read["n"] == state()["n"]
+    assert (
+        read["w"].tolist() == state()["w"].tolist()
+        and read["half"].dtype == theirs.float16
+        and read["n"] == state()["n"]
+    )
     model = theirs.nn.Sequential(theirs.nn.Linear(3, 4), theirs.nn.BatchNorm1d(4))
     optimizer = theirs.optim.Adam(model.parameters())
     model(theirs.ones(5, 3) * theirs.arange(5.0)[:, None]).sum().backward()
@@ -329,14 +357,33 @@ def in_place(torch):
     log.append((b.tolist(), b.greater(2).tolist(), b.negative_().tolist(), b.resize_as_(torch.ones(1)).shape))
     log.append(torch.layer_norm(torch.tensor([[1.0, 3.0]]), (2,)).round().tolist())
     log.append(torch.conv1d(torch.ones(1, 1, 3), torch.ones(1, 1, 2)).tolist())
-    log.append((torch.is_nonzero(torch.tensor(2)), torch.is_signed(a), torch.is_same_size(a, b), torch.typename(a), torch.frombuffer(bytearray(b"ab"), dtype=torch.uint8).tolist()))
+    log.append(
+        (
+            torch.is_nonzero(torch.tensor(2)),
+            torch.is_signed(a),
+            torch.is_same_size(a, b),
+            torch.typename(a),
+            torch.frombuffer(bytearray(b"ab"), dtype=torch.uint8).tolist(),
+        )
+    )
     table = torch.zeros(2, 3)
     table[1] = torch.ones(1, 1, 3)  # leading dimensions of one element count for nothing
     log.append(table.tolist())
-    log += [torch.zeros(size=(2,), pin_memory=False).tolist(), torch.empty(2, 3, layout=torch.strided).shape, torch.ones(3, out=torch.zeros(3)).tolist()]
+    log += [
+        torch.zeros(size=(2,), pin_memory=False).tolist(),
+        torch.empty(2, 3, layout=torch.strided).shape,
+        torch.ones(3, out=torch.zeros(3)).tolist(),
+    ]
     row = torch.tensor([[[1.0, 2.0]]])
-    log += [torch.nn.functional.pad(row, (-2, 3), "replicate").tolist(), torch.nn.functional.pad(torch.zeros(0, 3, 3), (1, 2), "reflect").shape]
-    log += [repr(torch.tensor([[3.0, 1.0]]).max(1)), repr(torch.tensor([3.0, 1.0]).sort()), repr(torch.linalg.slogdet(torch.eye(2)))]
+    log += [
+        torch.nn.functional.pad(row, (-2, 3), "replicate").tolist(),
+        torch.nn.functional.pad(torch.zeros(0, 3, 3), (1, 2), "reflect").shape,
+    ]
+    log += [
+        repr(torch.tensor([[3.0, 1.0]]).max(1)),
+        repr(torch.tensor([3.0, 1.0]).sort()),
+        repr(torch.linalg.slogdet(torch.eye(2))),
+    ]
     log.append(torch.embedding(torch.eye(2), torch.tensor([1])).tolist())
     return log
 
@@ -364,7 +411,10 @@ def test_weights_from_an_address(tmp_path):
     got = torch.hub.load_state_dict_from_url(named.as_uri(), model_dir=str(folder), check_hash=True)
     assert got["w"].tolist() == [1, 1] and [p.name for p in folder.iterdir()] == [named.name]
     named.write_bytes(b"other")
-    assert torch.hub.load_state_dict_from_url(named.as_uri(), model_dir=str(folder))["w"].tolist() == [1, 1]  # it was fetched once
+    assert torch.hub.load_state_dict_from_url(named.as_uri(), model_dir=str(folder))["w"].tolist() == [
+        1,
+        1,
+    ]  # it was fetched once
     with pytest.raises(RuntimeError, match="invalid hash value"):
         torch.hub.load_state_dict_from_url(named.as_uri(), model_dir=str(tmp_path / "elsewhere"), check_hash=True)
     assert not list((tmp_path / "elsewhere").iterdir())

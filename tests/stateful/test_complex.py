@@ -26,10 +26,14 @@ def close(got, want, tol=2e-5):
 
 
 A, B, M, W = numbers(3, 4), numbers(3, 4), numbers(4, 4), numbers(4, 2)
-UNARY = "exp log sqrt square reciprocal sin cos tan sinh cosh tanh log2 log10 log1p expm1 asinh acosh atanh asin acos atan conj abs angle".split()
+UNARY = (
+    "exp log sqrt square reciprocal sin cos tan sinh cosh tanh log2 log10 log1p expm1 asinh acosh atanh asin "
+    "acos atan conj abs angle"
+).split()
 PLAIN = {
     "conj": np.conj, "angle": np.angle, "square": np.square, "reciprocal": np.reciprocal, "abs": np.abs,
-    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
+    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "asin": np.arcsin, "acos": np.arccos,
+    "atan": np.arctan,
 }  # fmt: skip
 
 
@@ -53,26 +57,42 @@ def test_arithmetic_with_all_kinds_of_operands():
     a, b = torch.tensor(A), torch.tensor(B)
     real = torch.tensor(A.real.copy())
     for got, want in [
-        (a + b, A + B), (a - b, A - B), (a * b, A * B), (a / b, A / B), (a + 2, A + 2), (2j * a, 2j * A), (1 / a, 1 / A), (1j - a, 1j - A), (real * 1j, A.real * 1j),
-        (real + a, A.real + A), (a * real, A * A.real), (real / a, A.real / A), (a**3, A**3), (a**-2, A**-2.0), (a**0.5, A**0.5), (2.0**a, 2.0**A),
+        (a + b, A + B), (a - b, A - B), (a * b, A * B), (a / b, A / B), (a + 2, A + 2), (2j * a, 2j * A),
+        (1 / a, 1 / A), (1j - a, 1j - A), (real * 1j, A.real * 1j),
+        (real + a, A.real + A), (a * real, A * A.real), (real / a, A.real / A), (a**3, A**3), (a**-2, A**-2.0),
+        (a**0.5, A**0.5), (2.0**a, 2.0**A),
         (-a, -A), (a @ torch.tensor(M), A @ M),
     ]:  # fmt: skip
         close(got, want, 2e-4)
-    assert (a == a).all() and not (a == b).any() and (a != b).all() and torch.allclose(a, a + 1e-9) and torch.equal(a, a.clone())
-    assert (torch.ones(2, dtype=torch.float64) * 1j).dtype == torch.complex128 and (torch.ones(2, dtype=torch.int64) + 1j).dtype == torch.complex64
+    assert (
+        (a == a).all()
+        and not (a == b).any()
+        and (a != b).all()
+        and torch.allclose(a, a + 1e-9)
+        and torch.equal(a, a.clone())
+    )
+    assert (torch.ones(2, dtype=torch.float64) * 1j).dtype == torch.complex128 and (
+        torch.ones(2, dtype=torch.int64) + 1j
+    ).dtype == torch.complex64
 
 
 def test_what_moves_and_adds_elements():
     a = torch.tensor(A)
     for got, want in [
-        (a.reshape(2, 6), A.reshape(2, 6)), (a.T, A.T), (a.mH, A.conj().T), (a[1], A[1]), (a[:, ::2], A[:, ::2]), (a[torch.tensor([2, 0])], A[[2, 0]]),
+        (a.reshape(2, 6), A.reshape(2, 6)), (a.T, A.T), (a.mH, A.conj().T), (a[1], A[1]), (a[:, ::2], A[:, ::2]),
+        (a[torch.tensor([2, 0])], A[[2, 0]]),
         (a[a.real > 0], A[A.real > 0]),
-        (a.sum(), A.sum()), (a.mean(1), A.mean(1)), (a.cumsum(0), A.cumsum(0)), (a.prod(1), A.prod(1)), (a.cumprod(1), A.cumprod(1)), (torch.stack([a, a], 1), np.stack([A, A], 1)),
-        (torch.cat([a, torch.ones(1, 4)]), np.concatenate([A, np.ones((1, 4))])), (a.flip(0), A[::-1]), (a.roll(1, 1), np.roll(A, 1, 1)),
+        (a.sum(), A.sum()), (a.mean(1), A.mean(1)), (a.cumsum(0), A.cumsum(0)), (a.prod(1), A.prod(1)),
+        (a.cumprod(1), A.cumprod(1)), (torch.stack([a, a], 1), np.stack([A, A], 1)),
+        (torch.cat([a, torch.ones(1, 4)]), np.concatenate([A, np.ones((1, 4))])), (a.flip(0), A[::-1]),
+        (a.roll(1, 1), np.roll(A, 1, 1)),
         (torch.where(a.real > 0, a, 0), np.where(A.real > 0, A, 0)),
-        (a.masked_fill(a.real > 0, 2), np.where(A.real > 0, 2, A)), (a.unsqueeze(0).expand(2, 3, 4), np.broadcast_to(A, (2, 3, 4))), (torch.tensor(M).diagonal(), M.diagonal()),
-        (a.norm(), np.linalg.norm(A)), (a.var(), A.var(ddof=1)), (torch.einsum("ij,kj->ik", a, a), A @ A.T), (torch.linalg.inv(torch.tensor(M)), np.linalg.inv(M)),
-        (torch.linalg.solve(torch.tensor(M), torch.tensor(W)), np.linalg.solve(M, W)), (torch.vdot(a[0], a[1]), np.vdot(A[0], A[1])),
+        (a.masked_fill(a.real > 0, 2), np.where(A.real > 0, 2, A)),
+        (a.unsqueeze(0).expand(2, 3, 4), np.broadcast_to(A, (2, 3, 4))), (torch.tensor(M).diagonal(), M.diagonal()),
+        (a.norm(), np.linalg.norm(A)), (a.var(), A.var(ddof=1)), (torch.einsum("ij,kj->ik", a, a), A @ A.T),
+        (torch.linalg.inv(torch.tensor(M)), np.linalg.inv(M)),
+        (torch.linalg.solve(torch.tensor(M), torch.tensor(W)), np.linalg.solve(M, W)),
+        (torch.vdot(a[0], a[1]), np.vdot(A[0], A[1])),
     ]:  # fmt: skip
         close(got, want, 5e-4)
 
@@ -93,10 +113,27 @@ def test_in_place_and_through_views():
 
 def test_types_and_printing():
     z = torch.tensor([1 + 2j])
-    assert z.dtype == torch.complex64 == torch.cfloat and z.is_complex() and torch.is_complex(z) and z.dtype.is_complex and not z.is_floating_point()
-    assert torch.tensor(A.astype(np.complex128)).dtype == torch.complex128 and z.to(torch.complex128).dtype == torch.cdouble and z.to(torch.float64).tolist() == [1]
-    assert torch.zeros(2, dtype=torch.cfloat).tolist() == [0j, 0j] and torch.ones(1).to(torch.cfloat).tolist() == [1 + 0j]
-    assert torch.full((2,), 1j).tolist() == [1j, 1j] and torch.randn(3, dtype=torch.cfloat).shape == (3,) and z.item() == 1 + 2j and complex(z) == 1 + 2j
+    assert (
+        z.dtype == torch.complex64 == torch.cfloat
+        and z.is_complex()
+        and torch.is_complex(z)
+        and z.dtype.is_complex
+        and not z.is_floating_point()
+    )
+    assert (
+        torch.tensor(A.astype(np.complex128)).dtype == torch.complex128
+        and z.to(torch.complex128).dtype == torch.cdouble
+        and z.to(torch.float64).tolist() == [1]
+    )
+    assert torch.zeros(2, dtype=torch.cfloat).tolist() == [0j, 0j] and torch.ones(1).to(torch.cfloat).tolist() == [
+        1 + 0j
+    ]
+    assert (
+        torch.full((2,), 1j).tolist() == [1j, 1j]
+        and torch.randn(3, dtype=torch.cfloat).shape == (3,)
+        and z.item() == 1 + 2j
+        and complex(z) == 1 + 2j
+    )
     assert repr(torch.tensor([1 + 2j, -0.5 - 1j])) == "tensor([ 1.0000+2.j, -0.5000-1.j])"
     with pytest.raises(RuntimeError, match=r"softmax.*not implemented for complex"):
         z.softmax(0)
@@ -181,9 +218,19 @@ REAL = "rfft rfft2 rfftn ihfft".split()
 def test_as_numpy(name):
     given = X if name in REAL else Z
     calls = [{}] if "shift" in name else [{"norm": norm} for norm in (None, "ortho", "forward")]
-    calls += [{"n": 5}, {"n": 12}] if name in ("fft", "ifft", "hfft", "irfft", "rfft", "ihfft") else [{"s": (5, 8)}] if name.endswith(("2", "n")) and "fft" in name else []
+    calls += (
+        [{"n": 5}, {"n": 12}]
+        if name in ("fft", "ifft", "hfft", "irfft", "rfft", "ihfft")
+        else [{"s": (5, 8)}]
+        if name.endswith(("2", "n")) and "fft" in name
+        else []
+    )
     for kwargs in calls:
-        close(getattr(torch.fft, name)(torch.tensor(given), **kwargs), getattr(np.fft, name)(given, **({"axes": (-2, -1)} if "s" in kwargs else {}), **kwargs), 1e-5)
+        close(
+            getattr(torch.fft, name)(torch.tensor(given), **kwargs),
+            getattr(np.fft, name)(given, **({"axes": (-2, -1)} if "s" in kwargs else {}), **kwargs),
+            1e-5,
+        )
 
 
 def test_frequencies():
@@ -197,12 +244,19 @@ def programs(torch):
     z = torch.tensor(A, requires_grad=True)
     x = torch.tensor(X, requires_grad=True)
     for loss in (
-        z.abs().sum(), (z * torch.tensor(B)).real.sum(), z.exp().imag.sum(), (z / torch.tensor(B)).abs().sum(), (z @ torch.tensor(M)).abs().pow(2).sum(), z.sqrt().angle().sum(),
-        torch.view_as_real(z).pow(2).sum(), (z**3).real.sum(), z.tanh().abs().sum(), z.prod(0).abs().sum(), z.conj().log().imag.sum(), torch.fft.fft(z).abs().sum(),
+        z.abs().sum(), (z * torch.tensor(B)).real.sum(), z.exp().imag.sum(), (z / torch.tensor(B)).abs().sum(),
+        (z @ torch.tensor(M)).abs().pow(2).sum(), z.sqrt().angle().sum(),
+        torch.view_as_real(z).pow(2).sum(), (z**3).real.sum(), z.tanh().abs().sum(), z.prod(0).abs().sum(),
+        z.conj().log().imag.sum(), torch.fft.fft(z).abs().sum(),
         torch.fft.irfft(z, n=5).pow(3).sum(), z[1:, ::2].mean().abs(),
     ):  # fmt: skip
         log.append(torch.autograd.grad(loss, z)[0].resolve_conj().numpy())
-    for loss in (torch.fft.rfft2(x).abs().sum(), torch.fft.ihfft(x).abs().sum(), torch.polar(x.exp(), x).imag.sum(), torch.view_as_complex(x[..., :2].contiguous()).abs().sum()):
+    for loss in (
+        torch.fft.rfft2(x).abs().sum(),
+        torch.fft.ihfft(x).abs().sum(),
+        torch.polar(x.exp(), x).imag.sum(),
+        torch.view_as_complex(x[..., :2].contiguous()).abs().sum(),
+    ):
         log.append(torch.autograd.grad(loss, x)[0].numpy())
     log.append(torch.autograd.grad(z * z, z, torch.tensor(B))[0].resolve_conj().numpy())
     return log
@@ -250,8 +304,12 @@ def test_rotary_embedding_is_replayed():
 def test_spectra_of_pieces(normalized):
     x = R.normal(size=(2, 40)).astype(np.float32)
     window = np.hanning(9)[:8].astype(np.float32)
-    got = torch.stft(torch.tensor(x), 8, 3, window=torch.tensor(window), center=False, normalized=normalized, return_complex=True)
-    want = np.stack([np.fft.rfft(x[:, k : k + 8] * window, norm="ortho" if normalized else None) for k in range(0, 33, 3)], -1)
+    got = torch.stft(
+        torch.tensor(x), 8, 3, window=torch.tensor(window), center=False, normalized=normalized, return_complex=True
+    )
+    want = np.stack(
+        [np.fft.rfft(x[:, k : k + 8] * window, norm="ortho" if normalized else None) for k in range(0, 33, 3)], -1
+    )
     close(got, want)
     assert torch.stft(torch.tensor(x), 8, window=torch.tensor(window), return_complex=False).shape == (2, 5, 21, 2)
 
@@ -260,7 +318,9 @@ def test_spectra_go_back_to_the_signal():
     x = torch.randn(3, 50, requires_grad=True)
     for kwargs in ({}, {"hop_length": 4}, {"win_length": 12}, {"normalized": True}):
         window = torch.hann_window(kwargs.get("win_length", 16))
-        back = torch.istft(torch.stft(x, 16, window=window, return_complex=True, **kwargs), 16, window=window, length=50, **kwargs)
+        back = torch.istft(
+            torch.stft(x, 16, window=window, return_complex=True, **kwargs), 16, window=window, length=50, **kwargs
+        )
         np.testing.assert_allclose(back[:, :44].detach().numpy(), x[:, :44].detach().numpy(), atol=1e-4)
     (gradient,) = torch.autograd.grad(back[:, :40].sum(), x)
     np.testing.assert_allclose(gradient[:, :40].numpy(), 1, atol=1e-3)
@@ -271,7 +331,12 @@ def test_spectra_go_back_to_the_signal():
 
 
 def test_windows():
-    for name, want in {"hann": np.hanning(9), "hamming": np.hamming(9), "blackman": np.blackman(9), "bartlett": np.bartlett(9)}.items():
+    for name, want in {
+        "hann": np.hanning(9),
+        "hamming": np.hamming(9),
+        "blackman": np.blackman(9),
+        "bartlett": np.bartlett(9),
+    }.items():
         window = getattr(torch.signal.windows, name)
         np.testing.assert_allclose(window(9).numpy(), want, atol=1e-6)
         np.testing.assert_allclose(window(8, sym=False).numpy(), want[:8], atol=1e-6)

@@ -1,4 +1,6 @@
-"""Result types of functions that move, choose, add up or compare, for all dtypes, and what is refused: PyTorch's (2.13), recorded from it."""
+"""Result types of functions that move, choose, add up or compare, for all dtypes, and what is refused: PyTorch's
+(2.13), recorded from it.
+"""
 
 import numpy as np
 import pytest
@@ -83,7 +85,11 @@ def test_functions_that_keep_the_dtype(name):
 
 def test_masks_of_triangles():
     mask = torch.ones(2, 2, dtype=torch.bool).tril()
-    assert (~mask).tolist() == [[False, True], [False, False]] and torch.arange(4).reshape(2, 2)[mask].tolist() == [0, 2, 3]
+    assert (~mask).tolist() == [[False, True], [False, False]] and torch.arange(4).reshape(2, 2)[mask].tolist() == [
+        0,
+        2,
+        3,
+    ]
 
 
 TYPES = {  # the result for bool, uint8, int16, float16, float32
@@ -104,21 +110,35 @@ TYPES = {  # the result for bool, uint8, int16, float16, float32
 @pytest.mark.parametrize("name", TYPES)
 def test_functions_that_widen(name):
     f, wanted = TYPES[name]
-    assert [str(f(numbers(d)).dtype) for d in ("bool", "uint8", "int16", "float16", "float32")] == [f"torch.{w}" for w in wanted.split()]
+    assert [str(f(numbers(d)).dtype) for d in ("bool", "uint8", "int16", "float16", "float32")] == [
+        f"torch.{w}" for w in wanted.split()
+    ]
 
 
 def test_values_of_bools():
     x, y = torch.tensor([True, False, True]), torch.tensor([True, True, False])
     assert torch.outer(x, y).tolist() == [[True, True, False], [False, False, False], [True, True, False]]
-    assert x.cummin(0)[0].tolist() == [True, False, False] and torch.kron(x[:2], y[1:]).tolist() == [True, False, False, False]
-    assert torch.zeros(2, dtype=torch.bool).index_add(0, torch.tensor([0, 0, 1]), x).tolist() == [True, True] and torch.allclose(x, x) and (x**2).tolist() == [1, 0, 1]
+    assert x.cummin(0)[0].tolist() == [True, False, False] and torch.kron(x[:2], y[1:]).tolist() == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert (
+        torch.zeros(2, dtype=torch.bool).index_add(0, torch.tensor([0, 0, 1]), x).tolist() == [True, True]
+        and torch.allclose(x, x)
+        and (x**2).tolist() == [1, 0, 1]
+    )
     assert torch.bincount(torch.tensor([4, 1, 1], dtype=torch.uint8)).tolist() == [0, 2, 0, 0, 1]
 
 
 def test_what_bools_refuse():
     x = torch.tensor([True, False])
     for f in (lambda: x - x, lambda: 1 - x, lambda: 1.0 - x, lambda: x - 1):
-        with pytest.raises(RuntimeError, match=r"Subtraction, the `-` operator, with a bool tensor is not supported|with two bool tensors"):
+        with pytest.raises(
+            RuntimeError,
+            match=r"Subtraction, the `-` operator, with a bool tensor is not supported|with two bool tensors",
+        ):
             f()
     with pytest.raises(RuntimeError, match="result type Long can't be cast to the desired output type Bool"):
         x.mul_(2)
@@ -135,7 +155,10 @@ def test_masks_of_integers():
             F.scaled_dot_product_attention(q, q, q, torch.ones(2, 2, dtype=d))
     assert F.scaled_dot_product_attention(q.double(), q.double(), q.double(), torch.ones(2, 2)).dtype == torch.float64
     attention, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.ones(1, 2, 4)
-    for mask in ({"attn_mask": torch.ones(2, 2, dtype=torch.int64)}, {"key_padding_mask": torch.ones(1, 2, dtype=torch.uint8)}):
+    for mask in (
+        {"attn_mask": torch.ones(2, 2, dtype=torch.int64)},
+        {"key_padding_mask": torch.ones(1, 2, dtype=torch.uint8)},
+    ):
         with pytest.raises(AssertionError, match=f"only bool and floating types of {next(iter(mask))} are supported"):
             attention(x, x, x, **mask)
     assert np.isfinite(attention(x, x, x, attn_mask=torch.eye(2, dtype=torch.bool))[0].detach().numpy()).all()
@@ -146,11 +169,20 @@ def test_sources_of_another_dtype():
     whole, place = torch.zeros(3, dtype=torch.int64), torch.tensor([0])
     part = torch.tensor([1.5])
     for f, message in (
-        (lambda: whole.__setitem__(place, part), "Index put requires the source and destination dtypes match, got Long for the destination and Float for the source"),
+        (
+            lambda: whole.__setitem__(place, part),
+            (
+                "Index put requires the source and destination dtypes match, got Long for the destination and Float "
+                "for the source"
+            ),
+        ),
         (lambda: whole.index_put_((place,), part), "Index put requires the source"),
         (lambda: whole.scatter_(0, place, part), r"scatter\(\): Expected self.dtype to be equal to src.dtype"),
         (lambda: whole.scatter_add_(0, place, part), r"scatter\(\): Expected self.dtype"),
-        (lambda: whole.index_add_(0, place, part), r"self \(Long\) and source \(Float\) must have the same scalar type"),
+        (
+            lambda: whole.index_add_(0, place, part),
+            r"self \(Long\) and source \(Float\) must have the same scalar type",
+        ),
         (lambda: whole.index_copy_(0, place, part), r"got \(self\) Long and \(source\) Float"),
         (lambda: whole.put_(place, part), "got self.dtype = Long and source.dtype = Float"),
         (lambda: whole.masked_scatter_(whole == 0, part), "expected self and source to have same dtypes"),

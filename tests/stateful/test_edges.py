@@ -1,4 +1,6 @@
-"""Functions where they saturate, bend or have no slope: values and gradients are PyTorch's (2.13), so that training goes on where it goes on there."""
+"""Functions where they saturate, bend or have no slope: values and gradients are PyTorch's (2.13), so that training
+goes on where it goes on there.
+"""
 
 import math
 
@@ -11,7 +13,12 @@ import fdl.stateful.nn.functional as F
 inf, nan = math.inf, math.nan
 
 CASES = {  # function of x, x, its values, the gradient of their sum
-    "softplus": (lambda x: F.softplus(x), [0.0, -0.0, -30.0, 30.0], [0.6931472, 0.6931472, 9.357623e-14, 30.0], [0.5, 0.5, 9.357623e-14, 1.0]),
+    "softplus": (
+        lambda x: F.softplus(x),
+        [0.0, -0.0, -30.0, 30.0],
+        [0.6931472, 0.6931472, 9.357623e-14, 30.0],
+        [0.5, 0.5, 9.357623e-14, 1.0],
+    ),
     "logsigmoid": (lambda x: F.logsigmoid(x), [0.0, -200.0, 200.0], [-0.6931472, -200.0, 0.0], [0.5, 1.0, 0.0]),
     "mish": (lambda x: F.mish(x), [0.0, -200.0], [0.0, -0.0], [0.6, 0.0]),
     "binary_cross_entropy_with_logits": (
@@ -21,7 +28,9 @@ CASES = {  # function of x, x, its values, the gradient of their sum
         [0.5, -0.5, 1.0, -1.0],
     ),
     "binary_cross_entropy_with_logits, weight of what is 1": (
-        lambda x: F.binary_cross_entropy_with_logits(x, torch.tensor([0.0, 1.0]), pos_weight=torch.tensor(3.0), reduction="none"),
+        lambda x: F.binary_cross_entropy_with_logits(
+            x, torch.tensor([0.0, 1.0]), pos_weight=torch.tensor(3.0), reduction="none"
+        ),
         [0.0, 0.0],
         [0.6931472, 2.079442],
         [0.5, -1.5],
@@ -43,22 +52,50 @@ CASES = {  # function of x, x, its values, the gradient of their sum
     "normalize": (lambda x: F.normalize(x, dim=0), [0.0, 0.0], [0.0, 0.0], [1000000000000.0, 1000000000000.0]),
     "pairwise_distance": (lambda x: F.pairwise_distance(x, x.detach(), eps=0.0), [1.0, 2.0], [0.0], [0.0, 0.0]),
     "std": (lambda x: x.std(), [2.0, 2.0, 2.0], [0.0], [0.0, 0.0, 0.0]),
-    "std over an axis": (lambda x: x.view(2, 2).std(1), [2.0, 2.0, 1.0, 3.0], [0.0, 1.414214], [0.0, 0.0, -0.7071068, 0.7071068]),
+    "std over an axis": (
+        lambda x: x.view(2, 2).std(1),
+        [2.0, 2.0, 1.0, 3.0],
+        [0.0, 1.414214],
+        [0.0, 0.0, -0.7071068, 0.7071068],
+    ),
     "sinh": (lambda x: torch.sinh(x), [0.0, 100.0, -100.0, 1e-08], [0.0, inf, -inf, 1e-08], [1.0, inf, inf, 1.0]),
     "cosh": (lambda x: torch.cosh(x), [0.0, 1e-08, 100.0], [1.0, 1.0, inf], [0.0, 1e-08, inf]),
-    "asinh": (lambda x: torch.asinh(x), [0.0, 1e30, -1e30, inf], [0.0, 69.7707, -69.7707, inf], [1.0, 1e-30, 1e-30, 0.0]),
+    "asinh": (
+        lambda x: torch.asinh(x),
+        [0.0, 1e30, -1e30, inf],
+        [0.0, 69.7707, -69.7707, inf],
+        [1.0, 1e-30, 1e-30, 0.0],
+    ),
     "acosh": (lambda x: torch.acosh(x), [1.0, 10000000000.0, inf], [0.0, 23.719, inf], [inf, 1e-10, 0.0]),
     "asin": (lambda x: torch.asin(x), [1.0, -1.0, 0.0], [1.570796, -1.570796, 0.0], [inf, inf, 1.0]),
     "acos": (lambda x: torch.acos(x), [1.0, -1.0, 0.0], [0.0, 3.141593, 1.570796], [-inf, -inf, -1.0]),
     "atan2": (lambda x: torch.atan2(x, torch.zeros(2)), [0.0, 1.0], [0.0, 1.570796], [0.0, 0.0]),
     "hypot": (lambda x: torch.hypot(x, torch.tensor([0.0, 1.0])), [inf, -inf], [inf, inf], [nan, nan]),
     "pow 0": (lambda x: x**0, [0.0, 2.0, inf], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]),
-    "huber_loss": (lambda x: F.huber_loss(x, torch.zeros(3), reduction="none"), [inf, -inf, 0.0], [inf, inf, 0.0], [1.0, -1.0, 0.0]),
-    "smooth_l1_loss": (lambda x: F.smooth_l1_loss(x, torch.zeros(3), reduction="none"), [inf, -inf, 0.0], [inf, inf, 0.0], [1.0, -1.0, 0.0]),
-    "cross_entropy of ignored labels": (lambda x: F.cross_entropy(x.view(1, 3), torch.tensor([-100])), [0.0, 1.0, 2.0], [nan], [0.0, 0.0, 0.0]),
+    "huber_loss": (
+        lambda x: F.huber_loss(x, torch.zeros(3), reduction="none"),
+        [inf, -inf, 0.0],
+        [inf, inf, 0.0],
+        [1.0, -1.0, 0.0],
+    ),
+    "smooth_l1_loss": (
+        lambda x: F.smooth_l1_loss(x, torch.zeros(3), reduction="none"),
+        [inf, -inf, 0.0],
+        [inf, inf, 0.0],
+        [1.0, -1.0, 0.0],
+    ),
+    "cross_entropy of ignored labels": (
+        lambda x: F.cross_entropy(x.view(1, 3), torch.tensor([-100])),
+        [0.0, 1.0, 2.0],
+        [nan],
+        [0.0, 0.0, 0.0],
+    ),
     "attention that sees nothing": (
         lambda x: F.scaled_dot_product_attention(
-            x.view(1, 3, 1), x.view(1, 3, 1), x.view(1, 3, 1), attn_mask=torch.tensor([[False, False, False], [True, True, True], [True, False, False]])
+            x.view(1, 3, 1),
+            x.view(1, 3, 1),
+            x.view(1, 3, 1),
+            attn_mask=torch.tensor([[False, False, False], [True, True, True], [True, False, False]]),
         ),
         [1.0, 2.0, 3.0],
         [0.0, 2.850937, 1.0],
@@ -66,20 +103,58 @@ CASES = {  # function of x, x, its values, the gradient of their sum
     ),
     "attention of heads that sees nothing": (
         lambda x: F.scaled_dot_product_attention(
-            x.view(1, 1, 3, 1), x.view(1, 1, 3, 1), x.view(1, 1, 3, 1), attn_mask=torch.tensor([[-inf, -inf, -inf], [0.0, 0.0, 0.0], [0.0, -inf, -inf]])
+            x.view(1, 1, 3, 1),
+            x.view(1, 1, 3, 1),
+            x.view(1, 1, 3, 1),
+            attn_mask=torch.tensor([[-inf, -inf, -inf], [0.0, 0.0, 0.0], [0.0, -inf, -inf]]),
         ),
         [1.0, 2.0, 3.0],
         [0.0, 2.850937, 1.0],
         [0.9571044, 0.07625841, 1.125233],
     ),
-    "margin_ranking_loss": (lambda x: F.margin_ranking_loss(x, torch.zeros(2), torch.ones(2)), [0.0, 1.0], [0.0], [-0.5, -0.0]),
-    "hinge_embedding_loss": (lambda x: F.hinge_embedding_loss(x, torch.tensor([-1.0, -1.0])), [1.0, 2.0], [0.0], [-0.5, 0.0]),
-    "multi_margin_loss": (lambda x: F.multi_margin_loss(x.view(1, 3), torch.tensor([1])), [0.0, 1.0, 2.0], [0.6666667], [0.0, -0.3333333, 0.3333333]),
-    "xlogy": (lambda x: torch.xlogy(x, torch.tensor([0.0, 2.0, 3.0])), [0.0, 0.0, 1.0], [0.0, 0.0, 1.098612], [0.0, 0.6931472, 1.098612]),
-    "Beta": (lambda x: torch.distributions.Beta(x, 2.0).log_prob(torch.tensor([0.0, 1.0])), [1.0, 2.0], [0.6931472, -inf], [1.5, 0.8333335]),
-    "Geometric": (lambda x: torch.distributions.Geometric(x).log_prob(torch.tensor([0.0, 3.0])), [1.0, 0.5], [0.0, -2.772589], [1.0, -4.0]),
+    "margin_ranking_loss": (
+        lambda x: F.margin_ranking_loss(x, torch.zeros(2), torch.ones(2)),
+        [0.0, 1.0],
+        [0.0],
+        [-0.5, -0.0],
+    ),
+    "hinge_embedding_loss": (
+        lambda x: F.hinge_embedding_loss(x, torch.tensor([-1.0, -1.0])),
+        [1.0, 2.0],
+        [0.0],
+        [-0.5, 0.0],
+    ),
+    "multi_margin_loss": (
+        lambda x: F.multi_margin_loss(x.view(1, 3), torch.tensor([1])),
+        [0.0, 1.0, 2.0],
+        [0.6666667],
+        [0.0, -0.3333333, 0.3333333],
+    ),
+    "xlogy": (
+        lambda x: torch.xlogy(x, torch.tensor([0.0, 2.0, 3.0])),
+        [0.0, 0.0, 1.0],
+        [0.0, 0.0, 1.098612],
+        [0.0, 0.6931472, 1.098612],
+    ),
+    "Beta": (
+        lambda x: torch.distributions.Beta(x, 2.0).log_prob(torch.tensor([0.0, 1.0])),
+        [1.0, 2.0],
+        [0.6931472, -inf],
+        [1.5, 0.8333335],
+    ),
+    "Geometric": (
+        lambda x: torch.distributions.Geometric(x).log_prob(torch.tensor([0.0, 3.0])),
+        [1.0, 0.5],
+        [0.0, -2.772589],
+        [1.0, -4.0],
+    ),
     "floor_divide": (lambda x: torch.floor_divide(x.detach(), 0.1) + x, [1.0, -0.3], [10.0, -4.3], [1.0, 1.0]),
-    "determinant": (lambda x: torch.det(x.view(2, 2)).detach() + x.sum(), [1.0, 2.0, 2.0, 4.0], [9.0], [1.0, 1.0, 1.0, 1.0]),
+    "determinant": (
+        lambda x: torch.det(x.view(2, 2)).detach() + x.sum(),
+        [1.0, 2.0, 2.0, 4.0],
+        [9.0],
+        [1.0, 1.0, 1.0, 1.0],
+    ),
     "digamma": (lambda x: torch.digamma(x).detach() + x * 0, [-1.0, -30.0], [nan, nan], [0.0, 0.0]),
 }
 
@@ -101,7 +176,9 @@ def test_what_is_empty():
     assert torch.tensor(2.0).flip(0).tolist() == 2.0
     with pytest.raises(IndexError):
         F.cross_entropy(torch.zeros(3, 0), torch.zeros(3, dtype=torch.long))
-    assert F.cross_entropy(torch.zeros(1, 1), torch.zeros(1, dtype=torch.long)).item() == 0.0  # what failed before left nothing behind
+    assert (
+        F.cross_entropy(torch.zeros(1, 1), torch.zeros(1, dtype=torch.long)).item() == 0.0
+    )  # what failed before left nothing behind
 
 
 def test_masks_without_dimensions():

@@ -1,4 +1,6 @@
-"""Files: written whole or not at all, through links and onto devices; read with one class of error for all damage, in bounded memory, without running anything."""
+"""Files: written whole or not at all, through links and onto devices; read with one class of error for all damage, in
+bounded memory, without running anything.
+"""
 
 from __future__ import annotations
 
@@ -69,8 +71,10 @@ def test_a_file_of_torch_holds_what_torch_put_in():
 def test_names_that_meet_in_the_file_stay_apart(format):
     one, two = torch.ones(2), torch.zeros(2)
     for x in (
-        {"a": {"b": one}, "a.b": two}, {"a.b": two, "a": {"b": one}}, {1: one, "1": two}, {"": one, "tensor": two}, {"__metadata__": one, "b": two},
-        {"z": torch.tensor([1j]), "z.real": two}, {"a": {"a": one}, "a.a": two, "a.a~1": one}, {"fdl": one, "fdl.checksum": two, '"fdl.checksum": "00000000 00000000"': one},
+        {"a": {"b": one}, "a.b": two}, {"a.b": two, "a": {"b": one}}, {1: one, "1": two}, {"": one, "tensor": two},
+        {"__metadata__": one, "b": two},
+        {"z": torch.tensor([1j]), "z.real": two}, {"a": {"a": one}, "a.a": two, "a.a~1": one},
+        {"fdl": one, "fdl.checksum": two, '"fdl.checksum": "00000000 00000000"': one},
     ):  # fmt: skip
         file = io.BytesIO()
         torch.save(x, file, format=format)
@@ -120,7 +124,9 @@ def test_links_are_followed_and_modes_kept(tmp_path, format):
     finally:
         os.umask(mask)
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "new", "real"] and [p.name for p in target.parent.iterdir()] == ["w"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "new", "real"] and [
+        p.name for p in target.parent.iterdir()
+    ] == ["w"]
     around = tmp_path / "around"
     around.symlink_to(around)
     with pytest.raises(OSError):
@@ -183,7 +189,9 @@ def test_a_planted_name_leads_nobody_astray(tmp_path, format, monkeypatch):
     monkeypatch.setattr(_files.secrets, "token_hex", lambda count: "0feed0")  # as if the name could be guessed
     with pytest.raises(FileExistsError):
         torch.save([2], tmp_path / "w", format=format)
-    assert victim.read_text() == "mine" and torch.load(tmp_path / "w") == [1] and (tmp_path / ".fdl-0feed0").is_symlink()
+    assert (
+        victim.read_text() == "mine" and torch.load(tmp_path / "w") == [1] and (tmp_path / ".fdl-0feed0").is_symlink()
+    )
 
 
 @FORMATS
@@ -198,7 +206,13 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, format, monkey
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    for name, failure in (("fsync", full), ("replace", full), ("fchmod", full), ("fsync", interrupted), ("replace", interrupted)):
+    for name, failure in (
+        ("fsync", full),
+        ("replace", full),
+        ("fchmod", full),
+        ("fsync", interrupted),
+        ("replace", interrupted),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(_files.os, name, failure)
             with pytest.raises((OSError, KeyboardInterrupt)):
@@ -268,7 +282,15 @@ def number(n):
 
 def tensor(key="0", kind="FloatStorage", offset=0, size=(2,), stride=(1,), count=2):
     pid = b"(U\x07storagectorch\n" + kind.encode() + b"\n" + number(key) + b"U\x03cpu" + number(count) + b"tQ"
-    return call("torch._utils._rebuild_tensor_v2", pid, number(offset), number(tuple(size)), number(tuple(stride)), b"\x89", ORDERED)
+    return call(
+        "torch._utils._rebuild_tensor_v2",
+        pid,
+        number(offset),
+        number(tuple(size)),
+        number(tuple(stride)),
+        b"\x89",
+        ORDERED,
+    )
 
 
 REFUSED = {
@@ -283,7 +305,10 @@ REFUSED = {
     "methods of an ordered dictionary": ORDERED + b"}U\x05itemsK\x01sb",
     "the class of an ordered dictionary": ORDERED + b"}U\x09__class__K\x01sb",
     "slots of an ordered dictionary": ORDERED + ATTRIBUTES + BUILD,
-    "many attributes of an ordered dictionary": ORDERED + b"}(" + b"".join(b"X\x03\x00\x00\x00%03dK\x01" % i for i in range(200)) + b"ub",
+    "many attributes of an ordered dictionary": ORDERED
+    + b"}("
+    + b"".join(b"X\x03\x00\x00\x00%03dK\x01" % i for i in range(200))
+    + b"ub",
     "state of an ordered dictionary": ORDERED + b"K\x01b",
     "a function of Python": b"cbuiltins\neval\nU\x011\x85R",
     "a function of NumPy": b"cnumpy\nload\nU\x011\x85R",
@@ -304,7 +329,14 @@ REFUSED = {
 
 
 def own():
-    return torch.float32.np, hash(torch.device("cpu")), torch.device("cpu").type, vars(OrderedDict()), torch.Size((1,)).numel(), torch.ones(1).dtype
+    return (
+        torch.float32.np,
+        hash(torch.device("cpu")),
+        torch.device("cpu").type,
+        vars(OrderedDict()),
+        torch.Size((1,)).numel(),
+        torch.ones(1).dtype,
+    )
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -339,17 +371,28 @@ DAMAGED = {
     "a key that is no text": tensor(key=0),
     "bytes that do not fill an element": tensor(kind="ComplexDoubleStorage", count=0),
     "a bool of two": tensor(key="flags", kind="BoolStorage"),
-    "a tensor of a list": call("torch._utils._rebuild_tensor_v2", b"]", number(0), number((1,)), number((1,)), b"\x89", ORDERED),
+    "a tensor of a list": call(
+        "torch._utils._rebuild_tensor_v2", b"]", number(0), number((1,)), number((1,)), b"\x89", ORDERED
+    ),
     "a parameter of a number": call("torch._utils._rebuild_parameter", b"K\x01", b"\x88", ORDERED),
     "a whole number that learns": tensor(kind="IntStorage").replace(b"\x89", b"\x88"),
     "an unknown device": call("torch.device", b"U\x03abc"),
     "a device of a list": call("torch.device", b"]"),
     "a size of text": call("torch.Size", b"U\x0212"),
     "an encoding": b"c_codecs\nencode\nX\x01\x00\x00\x00xX\x05\x00\x00\x00rot13\x86R",
-    "bytes made again and again": b"X" + struct.pack("<I", 20_000) + b"a" * 20_000 + b"q\x00]" + b"c_codecs\nencode\n(h\x00X\x06\x00\x00\x00latin1tRa" * 2_000,
-    "dictionaries made again and again": b"](" + b"K\x01K\x02\x86" * 2_000 + b"e\x85q\x00]" + b"ccollections\nOrderedDict\nh\x00Ra" * 4_000,
+    "bytes made again and again": b"X"
+    + struct.pack("<I", 20_000)
+    + b"a" * 20_000
+    + b"q\x00]"
+    + b"c_codecs\nencode\n(h\x00X\x06\x00\x00\x00latin1tRa" * 2_000,
+    "dictionaries made again and again": b"]("
+    + b"K\x01K\x02\x86" * 2_000
+    + b"e\x85q\x00]"
+    + b"ccollections\nOrderedDict\nh\x00Ra" * 4_000,
     "a name of containers": b"]2]\x86" + b"2\x86" * 60 + b"X\x01\x00\x00\x00x\x93",
-    "a wide key": b")q\x000" + b"".join(b"(" + (b"h" + bytes([i])) * 200 + b"tq" + bytes([i + 1]) + b"0" for i in range(12)) + b"}h\x0cK\x01s",
+    "a wide key": b")q\x000"
+    + b"".join(b"(" + (b"h" + bytes([i])) * 200 + b"tq" + bytes([i + 1]) + b"0" for i in range(12))
+    + b"}h\x0cK\x01s",
     "a list as a key": b"}]K\x01s",
     "a deep key": b"})" + b"\x85" * 100_000 + b"K\x01s",
     "a key that grows": b"})" + b"2\x86" * 60 + b"K\x01s",
@@ -386,7 +429,9 @@ def test_pickles_that_do_not_fit_are_one_class_of_error(name, tmp_path):
 
 def test_tensors_that_repeat_elements_take_what_the_file_has_a_right_to():
     repeated = b"]" + b"".join(tensor(size=(1 << 20, 2), stride=(0, 1)) + b"a" for _ in range(50))
-    windows = b"]" + b"".join(tensor("large", size=(1 << 10, 1 << 10), stride=(1, 1), count=1 << 11) + b"a" for _ in range(50))
+    windows = b"]" + b"".join(
+        tensor("large", size=(1 << 10, 1 << 10), stride=(1, 1), count=1 << 11) + b"a" for _ in range(50)
+    )
     for data in (pickled(repeated, DATA), pickled(windows, {"data/large": bytes(1 << 13)})):
         tracemalloc.start()
         with pytest.raises(FileError, match="more than 16 times as many"):
@@ -412,7 +457,17 @@ def test_archives_that_do_not_fit(tmp_path):
             archive.writestr(name, b"N.")
     locked = bytearray(good)
     locked[locked.index(b"PK\x01\x02") + 8] |= 1
-    for data in (bomb, twice.getvalue(), empty.getvalue(), other.getvalue(), odd, bytes(locked), good[:-1], good[:200], pickled(tensor(), DATA, zipfile.ZIP_BZIP2)):
+    for data in (
+        bomb,
+        twice.getvalue(),
+        empty.getvalue(),
+        other.getvalue(),
+        odd,
+        bytes(locked),
+        good[:-1],
+        good[:200],
+        pickled(tensor(), DATA, zipfile.ZIP_BZIP2),
+    ):
         tracemalloc.start()
         with pytest.raises(FileError, match="a damaged archive"):
             loaded(data)
@@ -442,7 +497,10 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8), **more):
 
 
 def structured(tree, **header):
-    return headed({"__metadata__": {"fdl": tree if isinstance(tree, str) else json.dumps(tree)}, **header}, bytes(8) if header else b"")
+    return headed(
+        {"__metadata__": {"fdl": tree if isinstance(tree, str) else json.dumps(tree)}, **header},
+        bytes(8) if header else b"",
+    )
 
 
 DEEP = 100_000
@@ -457,7 +515,8 @@ WRONG = {
     "a deep header": headed(b'{"a":' + b"[" * DEEP + b"]" * DEEP + b"}"),
     "deep dictionaries": headed(b'{"a":' * DEEP + b"1" + b"}" * DEEP),
     "a number of many digits": headed(b'{"a": ' + b"9" * 10_000 + b"}"),
-    "a name twice": headed(b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}', bytes(4)),
+    "a name twice": headed((b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "a": {"dtype": "F32", '
+    b'"shape": [1], "data_offsets": [0, 4]}}'), bytes(4)),
     "an entry of nothing": headed({"a": {}}),
     "an entry of a list": headed({"a": []}),
     "an entry with more": headed({"a": entry(more=1)}, bytes(8)),
@@ -520,10 +579,22 @@ def test_headers_that_do_not_fit_are_one_class_of_error(name, tmp_path):
 
 
 def test_headers_that_fit():
-    found = loaded(headed({"b": entry(offsets=(8, 16)), "a": entry(), "none": entry("I8", (0, 3), (8, 8)), "one": entry("F32", (), (16, 20))}, struct.pack("<5f", 1, 2, 3, 4, 5)))
+    found = loaded(
+        headed(
+            {
+                "b": entry(offsets=(8, 16)),
+                "a": entry(),
+                "none": entry("I8", (0, 3), (8, 8)),
+                "one": entry("F32", (), (16, 20)),
+            },
+            struct.pack("<5f", 1, 2, 3, 4, 5),
+        )
+    )
     assert {k: v.tolist() for k, v in found.items()} == {"b": [3, 4], "a": [1, 2], "none": [], "one": 5}
     assert loaded(headed(b"{}      ")) == {}
-    assert loaded(structured({"list": [{"tensor": "a", "requires_grad": True}, {"plain": None}, {"value": "nan"}]}, a=entry()))[0].requires_grad
+    assert loaded(
+        structured({"list": [{"tensor": "a", "requires_grad": True}, {"plain": None}, {"value": "nan"}]}, a=entry())
+    )[0].requires_grad
 
 
 # Checksums
@@ -633,7 +704,10 @@ def test_datasets_whose_files_do_not_belong_together(tmp_path):
         (folder / "t10k-labels-idx1-ubyte").write_bytes(idx((len(labels),), bytes(labels)))
         with pytest.raises(FileError, match="do not belong together"):
             datasets.MNIST(tmp_path, train=False)
-    for kind, name in ((datasets.CIFAR10, "cifar-10-batches-bin/test_batch.bin"), (datasets.CIFAR100, "cifar-100-binary/test.bin")):
+    for kind, name in (
+        (datasets.CIFAR10, "cifar-10-batches-bin/test_batch.bin"),
+        (datasets.CIFAR100, "cifar-100-binary/test.bin"),
+    ):
         path = tmp_path / name
         path.parent.mkdir()
         for data in (bytes(3000), bytes([200] * 2) + bytes(3072 - 2 + kind.labels)):
@@ -673,13 +747,19 @@ def test_states_of_generators_are_checked():
 def test_states_of_scalers_and_schedules_change_all_or_nothing():
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     good = scaler.state_dict()
-    for bad in ({k: v for k, v in good.items() if k != "growth_interval"}, {**good, "scale": 2.0, "growth_factor": "x"}, {**good, "scale": 2.0, "_growth_tracker": None}):
+    for bad in (
+        {k: v for k, v in good.items() if k != "growth_interval"},
+        {**good, "scale": 2.0, "growth_factor": "x"},
+        {**good, "scale": 2.0, "_growth_tracker": None},
+    ):
         with pytest.raises((KeyError, ValueError, TypeError)):
             scaler.load_state_dict(bad)
         assert scaler.state_dict() == good
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
-    schedule.load_state_dict({"optimizer": 1, "step": 2, "get_lr": 3, "lr_lambdas": [None], "last_epoch": 2, "_last_lr": [0.5]})
+    schedule.load_state_dict(
+        {"optimizer": 1, "step": 2, "get_lr": 3, "lr_lambdas": [None], "last_epoch": 2, "_last_lr": [0.5]}
+    )
     optimizer.step()
     schedule.step()
     assert schedule.optimizer is optimizer and optimizer.param_groups[0]["lr"] == 0.25
@@ -746,7 +826,9 @@ def _campaign(kinds, seeds, path=None):
             finally:
                 peak = tracemalloc.get_traced_memory()[1]
                 tracemalloc.stop()
-            assert peak < 40 * len(data) + (3 << 20), f"damage {seed} of {kind} takes {peak} bytes for a file of {len(data)}"
+            assert peak < 40 * len(data) + (3 << 20), (
+                f"damage {seed} of {kind} takes {peak} bytes for a file of {len(data)}"
+            )
             assert own() == before, f"damage {seed} of {kind}"
     return counts
 

@@ -1,11 +1,16 @@
-"""`torch.func` under PyTorch's autograd: what transforms give has a history, to what they were given and to what they read."""
+"""`torch.func` under PyTorch's autograd: what transforms give has a history, to what they were given and to what they
+read.
+"""
 
 import numpy as np
 import pytest
 
 import fdl.stateful as torch
 
-W, X = np.random.default_rng(3).normal(size=(3, 3)).astype(np.float32) * 0.5, np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
+W, X = (
+    np.random.default_rng(3).normal(size=(3, 3)).astype(np.float32) * 0.5,
+    np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32),
+)
 
 
 def facts(torch):
@@ -30,7 +35,9 @@ def facts(torch):
     note(gradient.sum() + inner + aux.sum())
     first = torch.autograd.grad(func.grad(lambda x: u(x, w))(x).pow(2).sum(), x, create_graph=True)[0]
     note(first.pow(2).sum())
-    rows = torch.autograd.grad(x @ w, x, torch.eye(3)[:, None, :].expand(3, 5, 3), is_grads_batched=True, retain_graph=True)[0]
+    rows = torch.autograd.grad(
+        x @ w, x, torch.eye(3)[:, None, :].expand(3, 5, 3), is_grads_batched=True, retain_graph=True
+    )[0]
     log.append(rows.detach().numpy())
     return log
 
@@ -80,13 +87,21 @@ def test_without_history_nothing_is_done_twice():
     with torch.no_grad():
         torch.func.grad(f)(torch.ones(3, requires_grad=True))
     assert len(calls) == 2
-    (g,) = torch.autograd.grad(torch.func.grad(f)(torch.ones(3, requires_grad=True)).sum(), torch.ones(3, requires_grad=True), allow_unused=True)
+    (g,) = torch.autograd.grad(
+        torch.func.grad(f)(torch.ones(3, requires_grad=True)).sum(),
+        torch.ones(3, requires_grad=True),
+        allow_unused=True,
+    )
     assert g is None
 
 
 def test_linearize():
     value, push = torch.func.linearize(lambda a, b: a * b, torch.tensor(2.0), torch.tensor(5.0))
-    assert value.item() == 10 and push(torch.tensor(1.0), torch.tensor(3.0)).item() == 11 and torch.func.functionalize(len) is len
+    assert (
+        value.item() == 10
+        and push(torch.tensor(1.0), torch.tensor(3.0)).item() == 11
+        and torch.func.functionalize(len) is len
+    )
 
 
 # Gradients against differences, and gradients that are no numbers
@@ -104,7 +119,9 @@ class Wrong(torch.autograd.Function):
 
 def test_gradients_against_differences():
     a, b = (torch.tensor(np.random.default_rng(k).normal(size=(2, 3)), requires_grad=True) for k in (0, 1))
-    assert torch.autograd.gradcheck(lambda a, b: (torch.sin(a) @ b.t(), a.sum() * 2), (a, b)) and torch.autograd.gradgradcheck(lambda a, b: torch.tanh(a * b), (a, b))
+    assert torch.autograd.gradcheck(
+        lambda a, b: (torch.sin(a) @ b.t(), a.sum() * 2), (a, b)
+    ) and torch.autograd.gradgradcheck(lambda a, b: torch.tanh(a * b), (a, b))
     with pytest.raises(torch.autograd.GradcheckError, match="Jacobian mismatch for output 0 with respect to input 0"):
         torch.autograd.gradcheck(Wrong.apply, a)
     assert not torch.autograd.gradcheck(Wrong.apply, a, raise_exception=False)
@@ -114,7 +131,10 @@ def test_gradients_against_differences():
 
 def test_gradients_that_are_no_numbers():
     x = torch.zeros(2, requires_grad=True)
-    with torch.autograd.detect_anomaly(), pytest.raises(RuntimeError, match="Function 'SqrtBackward0' returned nan values in its 0th output"):
+    with (
+        torch.autograd.detect_anomaly(),
+        pytest.raises(RuntimeError, match="Function 'SqrtBackward0' returned nan values in its 0th output"),
+    ):
         (x.sqrt() * 0).sum().backward()
     x.grad = None
     (x.sqrt() * 0).sum().backward()
@@ -130,7 +150,9 @@ def test_profiles():
     steps = torch.profiler.schedule(wait=1, warmup=1, active=2)
     assert [steps(k).name for k in range(5)] == ["NONE", "WARMUP", "RECORD", "RECORD_AND_SAVE", "NONE"]
     seen = []
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], schedule=steps, on_trace_ready=seen.append) as watched:
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], schedule=steps, on_trace_ready=seen.append
+    ) as watched:
         for _ in range(4):
             with torch.profiler.record_function("product"):
                 torch.ones(3, 3) @ torch.ones(3, 3)

@@ -1,4 +1,6 @@
-"""Hooks of modules and optimizers, and optimizers that users write; programs that PyTorch runs to the same lines are run by both where it is installed."""
+"""Hooks of modules and optimizers, and optimizers that users write; programs that PyTorch runs to the same lines are
+run by both where it is installed.
+"""
 
 import importlib
 
@@ -18,12 +20,21 @@ def gradients(torch):
 
     def note(name):
         def hook(module, grad_input, grad_output):
-            log.append((name, [None if g is None else g.tolist() for g in grad_input], [None if g is None else g.tolist() for g in grad_output]))
+            log.append(
+                (
+                    name,
+                    [None if g is None else g.tolist() for g in grad_input],
+                    [None if g is None else g.tolist() for g in grad_output],
+                )
+            )
 
         return hook
 
     net = Two()
-    handles = [net.register_full_backward_hook(note("first")), net.register_full_backward_hook(note("before"), prepend=True)]
+    handles = [
+        net.register_full_backward_hook(note("first")),
+        net.register_full_backward_hook(note("before"), prepend=True),
+    ]
     net.register_full_backward_pre_hook(lambda m, g: tuple(2 * x for x in g))
     a, b = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, 4.0])
     x, y = net(a, b, scale=2.0)
@@ -82,7 +93,9 @@ def states(torch):
     log.append(other.load_state_dict(state))
     log.append((other[0].count, other[0].inner.weight.tolist()))
     taken = torch.nn.Linear(1, 1)
-    taken.load_state_dict({"weight": torch.ones(1, 1, dtype=torch.float64), "bias": torch.zeros(1, dtype=torch.float64)}, assign=True)
+    taken.load_state_dict(
+        {"weight": torch.ones(1, 1, dtype=torch.float64), "bias": torch.zeros(1, dtype=torch.float64)}, assign=True
+    )
     log.append((str(taken.weight.dtype), isinstance(taken.weight, torch.nn.Parameter), taken.weight.requires_grad))
     return log
 
@@ -108,7 +121,10 @@ def optimizers(torch):
 
 def test_gradients():
     log = gradients(torch)
-    assert log[0] == ("before", [[14.0, 18.0], [0.0, 0.0]], [[2.0, 2.0], [2.0, 2.0]]) and log[1] == ("first", *log[0][1:])
+    assert log[0] == ("before", [[14.0, 18.0], [0.0, 0.0]], [[2.0, 2.0], [2.0, 2.0]]) and log[1] == (
+        "first",
+        *log[0][1:],
+    )
     assert log[2] == [14.0, 18.0] and log[4] == [80.0, 100.0]
     assert log[5] == ("no input", [None], [[[1.0, 1.0]]]) and log[6] == [[1.0, 1.0], [1.0, 1.0]] and len(log) == 7
 
@@ -162,7 +178,9 @@ def written(torch):
                     state["mean"].mul_(a).add_(grad, alpha=1 - a)
                     rest = grad - state["mean"]
                     state["spread"].mul_(b).addcmul_(rest, rest, value=1 - b)
-                    p.data.addcdiv_(state["mean"], state["spread"].sqrt().add_(1e-4), value=-group["lr"] / (1 - a ** state["step"]))
+                    p.data.addcdiv_(
+                        state["mean"], state["spread"].sqrt().add_(1e-4), value=-group["lr"] / (1 - a ** state["step"])
+                    )
 
     class Sharp(torch.optim.Optimizer):
         def __init__(self, params, base, **kwargs):

@@ -31,7 +31,9 @@ def drawn(workers, **options):
     return [(x.tolist(), y.tolist()) for x, y in DataLoader(Squares(), batch_size=4, num_workers=workers, **options)]
 
 
-@pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"shuffle": True, "drop_last": True}, {"prefetch_factor": 5}])
+@pytest.mark.parametrize(
+    "options", [{}, {"shuffle": True}, {"shuffle": True, "drop_last": True}, {"prefetch_factor": 5}]
+)
 def test_the_order_is_the_same_for_any_number_of_workers(options):
     ahead = {k: v for k, v in options.items() if k != "prefetch_factor"}
     want = drawn(0, **ahead)
@@ -76,14 +78,25 @@ class Stream(IterableDataset):
 
 
 def test_streams_share_the_work_between_workers():
-    assert [x.tolist() for x in DataLoader(Stream(), batch_size=5)] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12, 13, 14], [15, 16]]
+    assert [x.tolist() for x in DataLoader(Stream(), batch_size=5)] == [
+        [0, 1, 2, 3, 4],
+        [5, 6, 7, 8, 9],
+        [10, 11, 12, 13, 14],
+        [15, 16],
+    ]
     shared = [v for x in DataLoader(Stream(), batch_size=3, num_workers=2) for v in x.tolist()]
     assert sorted(shared) == list(range(17))
 
 
 def test_workers_know_their_number_and_are_begun_once():
     begun = []
-    loader = DataLoader(Squares(), batch_size=8, num_workers=2, worker_init_fn=begun.append, collate_fn=lambda batch: get_worker_info().id)
+    loader = DataLoader(
+        Squares(),
+        batch_size=8,
+        num_workers=2,
+        worker_init_fn=begun.append,
+        collate_fn=lambda batch: get_worker_info().id,
+    )
     assert list(loader) == [0, 1, 0]
     assert begun == [0, 1]
     assert get_worker_info() is None
@@ -123,7 +136,11 @@ def test_mnist_reads_idx_files(tmp_path, packed):
     folder = tmp_path / "MNIST" / "raw"
     write_idx(folder / "train-images-idx3-ubyte", images, packed)
     write_idx(folder / "train-labels-idx1-ubyte", labels, packed)
-    data = datasets.MNIST(tmp_path, train=True, transform=transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]))
+    data = datasets.MNIST(
+        tmp_path,
+        train=True,
+        transform=transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]),
+    )
     assert len(data) == 5
     image, label = data[3]
     assert (label, image.shape, image.dtype) == (3, (1, 28, 28), torch.float32)
@@ -161,9 +178,12 @@ def test_image_folders(tmp_path):
 
 
 CHANGES = [
-    transforms.RandomCrop(5, padding=2), transforms.CenterCrop(4), transforms.RandomHorizontalFlip(1.0), transforms.RandomVerticalFlip(1.0), transforms.Resize((4, 6)),
-    transforms.RandomResizedCrop(5), transforms.RandomRotation(30), transforms.Pad(1), transforms.Grayscale(3), transforms.RandomGrayscale(1.0),
-    transforms.ColorJitter(0.2, 0.2, 0.2, 0.1), transforms.RandomApply([transforms.Pad(1)], 1.0), transforms.RandomChoice([transforms.CenterCrop(4)]), transforms.GaussianBlur(3),
+    transforms.RandomCrop(5, padding=2), transforms.CenterCrop(4), transforms.RandomHorizontalFlip(1.0),
+    transforms.RandomVerticalFlip(1.0), transforms.Resize((4, 6)),
+    transforms.RandomResizedCrop(5), transforms.RandomRotation(30), transforms.Pad(1), transforms.Grayscale(3),
+    transforms.RandomGrayscale(1.0),
+    transforms.ColorJitter(0.2, 0.2, 0.2, 0.1), transforms.RandomApply([transforms.Pad(1)], 1.0),
+    transforms.RandomChoice([transforms.CenterCrop(4)]), transforms.GaussianBlur(3),
 ]  # fmt: skip
 
 
@@ -175,7 +195,9 @@ def test_images_of_bytes_change_as_tensors_do(change):
     torch.manual_seed(5)
     early = change(transforms.ToTensor()(pixels))
     assert late.shape == early.shape and late.dtype == torch.float32
-    np.testing.assert_allclose(late.numpy(), early.numpy(), atol=1.01 / 255 * (3 if isinstance(change, transforms.ColorJitter) else 1))
+    np.testing.assert_allclose(
+        late.numpy(), early.numpy(), atol=1.01 / 255 * (3 if isinstance(change, transforms.ColorJitter) else 1)
+    )
 
 
 def test_known_changes():

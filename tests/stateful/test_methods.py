@@ -45,7 +45,9 @@ def test_a_chain_of_changes():
 def test_history_and_what_must_not_be_changed():
     for _ in range(3):
         leaf = torch.ones(3, requires_grad=True)
-        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+        with pytest.raises(
+            RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"
+        ):
             leaf.add_(1)
         y = leaf * 2
         y.mul_(leaf).sum().backward()

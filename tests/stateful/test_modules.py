@@ -1,4 +1,6 @@
-"""Modules, optimizers' state, data, files, memory shared with NumPy, and the tape's odd corners; what needs no PyTorch to be known."""
+"""Modules, optimizers' state, data, files, memory shared with NumPy, and the tape's odd corners; what needs no PyTorch
+to be known.
+"""
 
 import copy
 import gc
@@ -14,7 +16,16 @@ from hypothesis import strategies as st
 import fdl
 import fdl.stateful as torch
 from fdl.core.errors import DeferredError
-from fdl.stateful.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset, WeightedRandomSampler, random_split
+from fdl.stateful.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+    random_split,
+)
 
 nn, F = torch.nn, torch.nn.functional
 
@@ -54,7 +65,11 @@ def test_loading_is_all_or_nothing():
     with pytest.raises(RuntimeError) as caught:
         net.load_state_dict(state)
     text = str(caught.value)
-    assert "size mismatch for fc.bias" in text and 'Unexpected key(s) in state_dict: "extra"' in text and 'Missing key(s) in state_dict: "scale"' in text
+    assert (
+        "size mismatch for fc.bias" in text
+        and 'Unexpected key(s) in state_dict: "extra"' in text
+        and 'Missing key(s) in state_dict: "scale"' in text
+    )
     assert net.fc.weight.tolist() == before
     state["fc.bias"] = torch.zeros(2)
     report = net.load_state_dict(state, strict=False)
@@ -215,14 +230,21 @@ class Squares(Dataset):
 def test_loaders_collate_samples():
     batches = list(DataLoader(Squares(), batch_size=2))
     assert [b["x"].tolist() for b in batches] == [[[0.0], [1.0]], [[2.0], [3.0]], [[4.0]]]
-    assert batches[1]["y"].tolist() == [4, 9] and batches[1]["y"].dtype == torch.int64 and batches[0]["name"] == ["n0", "n1"]
+    assert (
+        batches[1]["y"].tolist() == [4, 9]
+        and batches[1]["y"].dtype == torch.int64
+        and batches[0]["name"] == ["n0", "n1"]
+    )
     assert len(DataLoader(Squares(), batch_size=2, drop_last=True)) == 2
     assert [int(b["y"]) for b in DataLoader(Squares(), batch_size=None)] == [0, 1, 4, 9, 16]
 
 
 def test_shuffling_follows_the_generator():
     data = TensorDataset(torch.arange(20))
-    order = lambda seed: [b[0].tolist() for b in DataLoader(data, batch_size=6, shuffle=True, generator=torch.Generator().manual_seed(seed))]
+    order = lambda seed: [
+        b[0].tolist()
+        for b in DataLoader(data, batch_size=6, shuffle=True, generator=torch.Generator().manual_seed(seed))
+    ]
     assert order(1) == order(1) != order(2)
     assert sorted(itertools.chain(*order(1))) == list(range(20))
     loader = DataLoader(data, batch_size=20, shuffle=True)
@@ -237,7 +259,9 @@ def test_datasets():
     assert [x.tolist() for x in data[2]] == [2, 4]
     assert len(ConcatDataset([data, data])) == 12 and ConcatDataset([data, data])[7][0].item() == 1
     parts = random_split(data, [4, 2], torch.Generator().manual_seed(0))
-    assert [len(p) for p in parts] == [4, 2] and sorted(int(p[i][0]) for p in parts for i in range(len(p))) == list(range(6))
+    assert [len(p) for p in parts] == [4, 2] and sorted(int(p[i][0]) for p in parts for i in range(len(p))) == list(
+        range(6)
+    )
     assert [len(p) for p in random_split(data, [0.5, 0.5])] == [3, 3]
     assert Subset(data, [5])[0][0].item() == 5
     drawn = list(WeightedRandomSampler([0.0, 1.0], 5))
@@ -264,7 +288,11 @@ def test_errors_of_a_dataset_reach_the_user():
 
 NESTED = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**40), 2**40), st.floats(allow_nan=False), st.text(max_size=5)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.tuples(inner, inner), st.dictionaries(st.one_of(st.text(max_size=4), st.integers(0, 5)), inner, max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.dictionaries(st.one_of(st.text(max_size=4), st.integers(0, 5)), inner, max_size=3),
+    ),
     max_leaves=8,
 )
 
@@ -286,7 +314,9 @@ def test_files_are_whole_or_not_there(tmp_path):
     assert torch.load(path)["a"].tolist() == [0, 1, 2] and [p.name for p in tmp_path.iterdir()] == ["w.pt"]
 
 
-@pytest.mark.parametrize("data", [b"", b"12345678", b"\x80\x02}q\x00.", b"\xff" * 64, (8).to_bytes(8, "little") + b'{"a":{}}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"12345678", b"\x80\x02}q\x00.", b"\xff" * 64, (8).to_bytes(8, "little") + b'{"a":{}}']
+)
 def test_other_files_are_refused(data):
     with pytest.raises(RuntimeError, match="no file that save wrote"):
         torch.load(io.BytesIO(data))
@@ -360,7 +390,9 @@ def test_third_derivatives_and_gradient_penalties():
     first = torch.autograd.grad(torch.sin(x), x, create_graph=True)[0]
     second = torch.autograd.grad(first, x, create_graph=True)[0]
     third = torch.autograd.grad(second, x)[0]
-    assert [round(v.item(), 5) for v in (first, second, third)] == [round(float(v), 5) for v in (np.cos(0.7), -np.sin(0.7), -np.cos(0.7))]
+    assert [round(v.item(), 5) for v in (first, second, third)] == [
+        round(float(v), 5) for v in (np.cos(0.7), -np.sin(0.7), -np.cos(0.7))
+    ]
     net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
     inputs = torch.ones(3, 2, requires_grad=True)
     (g,) = torch.autograd.grad(net(inputs).sum(), inputs, create_graph=True)

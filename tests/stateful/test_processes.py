@@ -60,13 +60,20 @@ def nothing_left():
 
 def drawn(workers, **options):
     torch.manual_seed(3)
-    return [(x.tolist(), y.tolist()) for x, y, _ in DataLoader(Squares(), batch_size=4, shuffle=True, num_workers=workers, **options)]
+    return [
+        (x.tolist(), y.tolist())
+        for x, y, _ in DataLoader(Squares(), batch_size=4, shuffle=True, num_workers=workers, **options)
+    ]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_processes_fetch_what_the_loop_would(method):
     assert drawn(2, multiprocessing_context=method) == drawn(0)
-    pids = {p for _, _, info in DataLoader(Squares(), batch_size=4, num_workers=2, multiprocessing_context=method) for p in info["pid"].tolist()}
+    pids = {
+        p
+        for _, _, info in DataLoader(Squares(), batch_size=4, num_workers=2, multiprocessing_context=method)
+        for p in info["pid"].tolist()
+    }
     assert len(pids) == 2 and os.getpid() not in pids
     assert nothing_left()
 
@@ -92,7 +99,11 @@ def test_a_worker_that_dies_is_named():
 def test_batches_are_not_waited_for_for_ever(context):
     start = time.monotonic()
     with pytest.raises(RuntimeError, match=r"timed out after 0\.3 seconds"):
-        list(DataLoader(Slow() if context else Late(), batch_size=4, num_workers=2, multiprocessing_context=context, timeout=0.3))
+        list(
+            DataLoader(
+                Slow() if context else Late(), batch_size=4, num_workers=2, multiprocessing_context=context, timeout=0.3
+            )
+        )
     assert time.monotonic() - start < 10
     assert nothing_left()
 
@@ -110,7 +121,9 @@ def test_a_loop_that_is_left_leaves_no_process():
 
 
 def test_streams_share_the_work():
-    shared = [v for x in DataLoader(Stream(), batch_size=3, num_workers=2, multiprocessing_context="fork") for v in x.tolist()]
+    shared = [
+        v for x in DataLoader(Stream(), batch_size=3, num_workers=2, multiprocessing_context="fork") for v in x.tolist()
+    ]
     assert sorted(shared) == list(range(17))
     assert nothing_left()
 
@@ -125,7 +138,16 @@ def marked(batch):
 
 def test_workers_are_begun_and_seeded():
     torch.manual_seed(11)
-    found = list(DataLoader(Squares(), batch_size=8, num_workers=2, worker_init_fn=mark, collate_fn=marked, multiprocessing_context="fork"))
+    found = list(
+        DataLoader(
+            Squares(),
+            batch_size=8,
+            num_workers=2,
+            worker_init_fn=mark,
+            collate_fn=marked,
+            multiprocessing_context="fork",
+        )
+    )
     assert found == [("0", 0, 11), ("1", 1, 12), ("0", 0, 11)]
     assert "MARK" not in os.environ and get_worker_info() is None
 
@@ -133,8 +155,14 @@ def test_workers_are_begun_and_seeded():
 def test_tensors_of_the_loop_reach_the_workers():
     x = torch.arange(12.0).reshape(6, 2) * 2  # pending when the workers start
     data = TensorDataset(x, torch.arange(6))
-    batches = [(a.tolist(), b.tolist()) for a, b in DataLoader(data, batch_size=4, num_workers=1, multiprocessing_context="fork")]
-    assert batches == [([[0.0, 2.0], [4.0, 6.0], [8.0, 10.0], [12.0, 14.0]], [0, 1, 2, 3]), ([[16.0, 18.0], [20.0, 22.0]], [4, 5])]
+    batches = [
+        (a.tolist(), b.tolist())
+        for a, b in DataLoader(data, batch_size=4, num_workers=1, multiprocessing_context="fork")
+    ]
+    assert batches == [
+        ([[0.0, 2.0], [4.0, 6.0], [8.0, 10.0], [12.0, 14.0]], [0, 1, 2, 3]),
+        ([[16.0, 18.0], [20.0, 22.0]], [4, 5]),
+    ]
 
 
 def test_interruption_ends_all():
@@ -149,7 +177,13 @@ def test_interruption_ends_all():
         except KeyboardInterrupt:
             print("interrupted", len(multiprocessing.active_children()), flush=True)
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert process.stdout.readline() == "batch\n"
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)

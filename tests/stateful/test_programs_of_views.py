@@ -1,8 +1,10 @@
-"""Random programs of views, writes, reads and gradients give what PyTorch (2.13) gives: recorded programs everywhere, new ones where there is a PyTorch.
+"""Random programs of views, writes, reads and gradients give what PyTorch (2.13) gives: recorded programs everywhere,
+new ones where there is a PyTorch.
 
-A program is drawn from a seed alone: tensors, then steps, each of which sees, changes or computes something.  Its log holds shapes, strides and offsets
-of all that is seen, classes of errors, the values of all tensors in the end, and the gradients of the leaves.  What PyTorch leaves undefined (writes over
-windows that overlap) is not drawn; where PyTorch refuses to go on because a saved value was changed, the log ends.
+A program is drawn from a seed alone: tensors, then steps, each of which sees, changes or computes something. Its log
+holds shapes, strides and offsets of all that is seen, classes of errors, the values of all tensors in the end, and the
+gradients of the leaves. What PyTorch leaves undefined (writes over windows that overlap) is not drawn; where PyTorch
+refuses to go on because a saved value was changed, the log ends.
 
     python -m tests.stateful.test_programs_of_views    # records anew, with PyTorch
 """
@@ -70,13 +72,30 @@ CHANGED = {  # of a tensor and another one
 
 def _shape(x, k):
     n = x.numel()
-    shapes = [(-1,), (n,), (1, n), (n, 1), (2, -1), (-1, 2), (3, -1), (2, 1, -1), tuple(x.shape), tuple(x.shape)[::-1], (*x.shape, 1), (-1, 2, 2)]
+    shapes = [
+        (-1,),
+        (n,),
+        (1, n),
+        (n, 1),
+        (2, -1),
+        (-1, 2),
+        (3, -1),
+        (2, 1, -1),
+        tuple(x.shape),
+        tuple(x.shape)[::-1],
+        (*x.shape, 1),
+        (-1, 2, 2),
+    ]
     return shapes[k % len(shapes)]
 
 
 def _described(x):
     strides = [s for n, s in zip(x.shape, x.stride(), strict=True) if n > 1]
-    return [list(x.shape), strides, x.storage_offset(), bool(x.requires_grad)] if x.numel() else [list(x.shape), bool(x.requires_grad)]
+    return (
+        [list(x.shape), strides, x.storage_offset(), bool(x.requires_grad)]
+        if x.numel()
+        else [list(x.shape), bool(x.requires_grad)]
+    )
 
 
 def _undefined(x, y, name):
@@ -84,13 +103,23 @@ def _undefined(x, y, name):
     places = np.zeros((), int)
     for d, (n, s) in enumerate(zip(x.shape, x.stride(), strict=True)):
         places = places + (np.arange(n) * s).reshape([-1 if k == d else 1 for k in range(x.ndim)])
-    overlap = x.numel() and len(np.unique(places)) < x.numel() and not any(s == 0 and n > 1 for n, s in zip(x.shape, x.stride(), strict=True))
-    together = x._storage is y._storage if hasattr(x, "_storage") else x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr()
+    overlap = (
+        x.numel()
+        and len(np.unique(places)) < x.numel()
+        and not any(s == 0 and n > 1 for n, s in zip(x.shape, x.stride(), strict=True))
+    )
+    together = (
+        x._storage is y._storage
+        if hasattr(x, "_storage")
+        else x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr()
+    )
     if overlap and name not in ("zero_", "fill_"):
         return True
     if not together or name in ("part", "last"):
         return together and name in ("part", "last")
-    return name in ("add_", "copy_") and x is not y and (x.numel() <= 1 or not (x.is_contiguous() and y.is_contiguous()))
+    return (
+        name in ("add_", "copy_") and x is not y and (x.numel() <= 1 or not (x.is_contiguous() and y.is_contiguous()))
+    )
 
 
 def _drawn(torch, draw):
@@ -114,7 +143,12 @@ def run(torch, seed):
     for _ in range(STEPS):
         x, y = (tensors[draw.randrange(len(tensors))] for _ in range(2))
         name = draw.choice(sorted(SEEN) if draw.random() < 0.55 else sorted(CHANGED))
-        d, a, b, untaped = draw.randrange(max(x.ndim, 1)), draw.randrange(1000), draw.randrange(1000), draw.random() < 0.15
+        d, a, b, untaped = (
+            draw.randrange(max(x.ndim, 1)),
+            draw.randrange(1000),
+            draw.randrange(1000),
+            draw.random() < 0.15,
+        )
         if not x.ndim or x.numel() > 200 or (name in SEEN and untaped) or (name in CHANGED and _undefined(x, y, name)):
             continue
         try:
@@ -145,7 +179,9 @@ def run(torch, seed):
 def _same(a, b):
     if isinstance(a, list):
         return isinstance(b, list) and len(a) == len(b) and all(map(_same, a, b))
-    return bool(np.isclose(a, b, 1e-4, 1e-5, equal_nan=True)) if isinstance(a, float) or isinstance(b, float) else a == b
+    return (
+        bool(np.isclose(a, b, 1e-4, 1e-5, equal_nan=True)) if isinstance(a, float) or isinstance(b, float) else a == b
+    )
 
 
 def _agree(recorded, found):
@@ -179,4 +215,6 @@ def test_new_programs():
 if __name__ == "__main__":
     import torch as peer
 
-    RECORDED.write_text("[\n" + ",\n".join(json.dumps(_run(peer, seed), separators=(",", ":")) for seed in range(COUNT)) + "\n]\n")
+    RECORDED.write_text(
+        "[\n" + ",\n".join(json.dumps(_run(peer, seed), separators=(",", ":")) for seed in range(COUNT)) + "\n]\n"
+    )

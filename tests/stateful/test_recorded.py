@@ -1,4 +1,6 @@
-"""What PyTorch 2.13 says, recorded: values, dtypes, shapes, texts, errors, modules, optimizers' paths, distributions."""
+"""What PyTorch 2.13 says, recorded: values, dtypes, shapes, texts, errors, modules, optimizers' paths,
+distributions.
+"""
 
 import json
 
@@ -15,7 +17,14 @@ def test_every_case_is_recorded(table):
     assert list(json.loads((RECORDED / f"{table}.json").read_text())) == CASES[table]
 
 
-@pytest.mark.parametrize("table, case, want", [(table, case, want) for table in CASES for case, want in json.loads((RECORDED / f"{table}.json").read_text()).items()])
+@pytest.mark.parametrize(
+    "table, case, want",
+    [
+        (table, case, want)
+        for table in CASES
+        for case, want in json.loads((RECORDED / f"{table}.json").read_text()).items()
+    ],
+)
 @pytest.mark.filterwarnings("ignore")
 def test_as_recorded(table, case, want):
     assert_agree(table, FIND[table](case), want)
@@ -37,7 +46,9 @@ def test_result_types():
     assert not wrong
 
 
-@pytest.mark.parametrize("a", ["bool", "uint8[]", "int64[]", "int32", "float16[]", "float32", "float64[]", "bfloat16[]"])
+@pytest.mark.parametrize(
+    "a", ["bool", "uint8[]", "int64[]", "int32", "float16[]", "float32", "float64[]", "bfloat16[]"]
+)
 @pytest.mark.parametrize("b", ["bool[]", "int8", "int64", "float16", "float32[]", "3", "2.5"])
 def test_operations_have_the_result_type(a, b):
     x, y = operand(a), operand(b)

@@ -16,21 +16,43 @@ def a():
 
 
 def test_what_it_is(a):
-    assert a.shape == SHAPE and a.ndim == 2 and a._nnz() == 4 and a.is_sparse and not a.is_coalesced() and a.dtype == torch.float32
+    assert (
+        a.shape == SHAPE
+        and a.ndim == 2
+        and a._nnz() == 4
+        and a.is_sparse
+        and not a.is_coalesced()
+        and a.dtype == torch.float32
+    )
     np.testing.assert_array_equal(a.to_dense().numpy(), DENSE)
     merged = a.coalesce()
-    assert merged._nnz() == 3 and merged.indices().tolist() == [[0, 1, 2], [1, 3, 0]] and merged.values().tolist() == [2, -1, 7]
+    assert (
+        merged._nnz() == 3
+        and merged.indices().tolist() == [[0, 1, 2], [1, 3, 0]]
+        and merged.values().tolist() == [2, -1, 7]
+    )
     np.testing.assert_array_equal(a.t().to_dense().numpy(), DENSE.T)
     np.testing.assert_array_equal((a + a * 2).to_dense().numpy(), DENSE * 3)
     np.testing.assert_array_equal((a - a / 2).to_dense().numpy(), DENSE / 2)
     np.testing.assert_array_equal((a + torch.ones(3, 4)).numpy(), DENSE + 1)
     np.testing.assert_array_equal(torch.tensor(DENSE).to_sparse().to_dense().numpy(), DENSE)
-    assert torch.sparse.sum(a).item() == 8 and torch.sparse.FloatTensor(torch.tensor(AT), torch.tensor(GIVEN), torch.Size(SHAPE)).double().dtype == torch.float64
+    assert (
+        torch.sparse.sum(a).item() == 8
+        and torch.sparse.FloatTensor(torch.tensor(AT), torch.tensor(GIVEN), torch.Size(SHAPE)).double().dtype
+        == torch.float64
+    )
 
 
 def test_products_and_their_gradients(a):
     x = torch.tensor(np.arange(8, dtype=np.float32).reshape(4, 2), requires_grad=True)
-    for product in (a @ x, torch.mm(a, x), torch.spmm(a, x), torch.sparse.mm(a, x), a.mm(x), torch.sparse.addmm(torch.zeros(3, 2), a, x)):
+    for product in (
+        a @ x,
+        torch.mm(a, x),
+        torch.spmm(a, x),
+        torch.sparse.mm(a, x),
+        a.mm(x),
+        torch.sparse.addmm(torch.zeros(3, 2), a, x),
+    ):
         np.testing.assert_array_equal(product.detach().numpy(), DENSE @ x.detach().numpy())
     np.testing.assert_array_equal((a @ torch.ones(4)).numpy(), DENSE.sum(1))
     np.testing.assert_array_equal((torch.ones(2, 3) @ a).numpy(), np.ones((2, 3)) @ DENSE)
@@ -40,7 +62,9 @@ def test_products_and_their_gradients(a):
     got = fdl.grad(lambda v, x: ((v @ x) ** 2).sum(), (0, 1))(a, x.detach())
     residual = 2 * DENSE @ x.detach().numpy()
     np.testing.assert_allclose(gradients[1].numpy(), DENSE.T @ residual)
-    np.testing.assert_allclose(gradients[0].numpy(), [(residual[r] * x.detach().numpy()[c]).sum() for r, c in zip(*AT, strict=True)])
+    np.testing.assert_allclose(
+        gradients[0].numpy(), [(residual[r] * x.detach().numpy()[c]).sum() for r, c in zip(*AT, strict=True)]
+    )
     np.testing.assert_allclose(got[0]._values().numpy(), gradients[0].numpy())
     np.testing.assert_allclose(got[1].numpy(), gradients[1].numpy())
 
@@ -65,7 +89,15 @@ def test_as_in_torch():
         a = torch.sparse_coo_tensor(AT, GIVEN, SHAPE)
         x = torch.ones(4, 2) * torch.arange(4.0)[:, None]
         merged = a.coalesce()
-        return [merged.indices(), merged.values(), torch.sparse.mm(a, x), (a + a).to_dense(), torch.sparse.sum(a), a.t().to_dense(), torch.tensor(DENSE).to_sparse().values()]
+        return [
+            merged.indices(),
+            merged.values(),
+            torch.sparse.mm(a, x),
+            (a + a).to_dense(),
+            torch.sparse.sum(a),
+            a.t().to_dense(),
+            torch.tensor(DENSE).to_sparse().values(),
+        ]
 
     for got, want in zip(facts(torch), facts(theirs), strict=True):
         np.testing.assert_array_equal(got.numpy(), want.numpy())

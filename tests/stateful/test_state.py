@@ -1,4 +1,5 @@
-"""What functions under a transform write: generators, buffers and parameters are carried; what no program can carry changes as in plain code, or not at all.
+"""What functions under a transform write: generators, buffers and parameters are carried; what no program can carry
+changes as in plain code, or not at all.
 
 Expectations follow from the plain loop, whose values `test_recorded.py` and `test_training.py` hold to PyTorch's.
 """
@@ -99,9 +100,15 @@ def _while_plain(x):
 
 CONTROL = {
     "scan": (lambda x: lax.scan(_step, x, None, length=4)[1], _loop),
-    "while": (lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] + torch.rand(3)), (0, x))[1], _while_plain),
+    "while": (
+        lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] + torch.rand(3)), (0, x))[1],
+        _while_plain,
+    ),
     "fori": (lambda x: lax.fori_loop(0, 3, lambda i, c: c + torch.rand(3), x), _while_plain),
-    "taken": (lambda x: lax.cond(x.sum()._value() > 0, lambda x: F.dropout(F.dropout(x)), lambda x: x, x), lambda x: F.dropout(F.dropout(x))),
+    "taken": (
+        lambda x: lax.cond(x.sum()._value() > 0, lambda x: F.dropout(F.dropout(x)), lambda x: x, x),
+        lambda x: F.dropout(F.dropout(x)),
+    ),
     "not taken": (lambda x: lax.cond(x.sum()._value() < 0, lambda x: F.dropout(x), lambda x: x, x), lambda x: x),
     "nested": (lambda x: fdl.jit(F.dropout)(x) + F.dropout(x), lambda x: F.dropout(x) + F.dropout(x)),
     "grad": (fdl.grad(lambda x: F.dropout(x).sum()), F.dropout),
@@ -123,20 +130,38 @@ def test_each_step_of_a_loop_draws_anew(name, jitted):
 def test_vmap_says_what_draws_are():
     x = torch.ones(5, 4)
     # the text is PyTorch 2.13's
-    with pytest.raises(RuntimeError, match=r"vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags"):
+    with pytest.raises(
+        RuntimeError,
+        match=(
+            r"vmap: called random operation while in randomness error mode. Please either use the 'same' or "
+            r"'different' randomness flags"
+        ),
+    ):
         torch.func.vmap(F.dropout)(x)
-    with pytest.raises(RuntimeError, match=r"Only allowed values for randomness are 'error', 'different', or 'same'. Got some"):
+    with pytest.raises(
+        RuntimeError, match=r"Only allowed values for randomness are 'error', 'different', or 'same'. Got some"
+    ):
         torch.func.vmap(F.dropout, randomness="some")
     same = torch.func.vmap(lambda row: torch.rand(4) + row * 0, randomness="same")(x)
     assert (same == same[0]).all()
-    for f in (lambda row: torch.rand(4), lambda row: torch.randn(4) + row, lambda row: torch.randperm(40), lambda row: F.dropout(row.repeat(9))):
+    for f in (
+        lambda row: torch.rand(4),
+        lambda row: torch.randn(4) + row,
+        lambda row: torch.randperm(40),
+        lambda row: F.dropout(row.repeat(9)),
+    ):
         rows = torch.func.vmap(f, randomness="different")(x).tolist()
         assert len({tuple(row) for row in rows}) == 5
-    nested = torch.func.vmap(torch.func.vmap(lambda e: torch.rand(()), randomness="different"), randomness="different")(x)
+    nested = torch.func.vmap(torch.func.vmap(lambda e: torch.rand(()), randomness="different"), randomness="different")(
+        x
+    )
     assert len(set(nested.flatten().tolist())) == 20
     half = torch.func.vmap(torch.func.vmap(lambda e: torch.rand(()), randomness="different"), randomness="same")(x)
     assert (half == half[0]).all() and len(set(half[0].tolist())) == 4
-    assert not torch.allclose(torch.func.vmap(lambda e: torch.rand(()), randomness="different")(x), torch.func.vmap(lambda e: torch.rand(()), randomness="different")(x))
+    assert not torch.allclose(
+        torch.func.vmap(lambda e: torch.rand(()), randomness="different")(x),
+        torch.func.vmap(lambda e: torch.rand(()), randomness="different")(x),
+    )
 
 
 TRANSFORMS = {
@@ -283,7 +308,11 @@ def test_backward_under_jit_adds_gradients_each_time():
     assert local(torch.ones(3)).tolist() == [2.0] * 3
 
 
-@pytest.mark.parametrize("wrapper", [fdl.jit, lambda f: fdl.grad(f), lambda f: fdl.vmap(f), fdl.checkpoint], ids=["jit", "grad", "vmap", "checkpoint"])
+@pytest.mark.parametrize(
+    "wrapper",
+    [fdl.jit, lambda f: fdl.grad(f), lambda f: fdl.vmap(f), fdl.checkpoint],
+    ids=["jit", "grad", "vmap", "checkpoint"],
+)
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_nothing_has_changed_where_a_function_fails(wrapper, error):
     m, _ = _model()
@@ -337,7 +366,10 @@ def test_what_cannot_be_carried_says_so_and_changes_nothing():
     m, opt = _model()
     m(torch.randn(16, 4)).sum().backward()
     before = m[0].weight.tolist()
-    for f in (lambda x: (opt.step(), x.sum())[1], lambda x: lax.scan(lambda c, _: (opt.step(), (c, None))[1], x.sum(), None, length=2)[0]):
+    for f in (
+        lambda x: (opt.step(), x.sum())[1],
+        lambda x: lax.scan(lambda c, _: (opt.step(), (c, None))[1], x.sum(), None, length=2)[0],
+    ):
         with pytest.raises(StateError, match="a step of Adam under"):
             fdl.grad(f)(torch.ones(3))
     bn = nn.BatchNorm1d(3)

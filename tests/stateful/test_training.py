@@ -68,11 +68,25 @@ def test_edited_loops_agree_with_torch(spec):
 @pytest.mark.peers
 @pytest.mark.parametrize("optimizer", ["SGD", "momentum", "Adam", "AdamW"])
 @pytest.mark.parametrize(
-    "edits", [["none", "freeze", "thaw", "none"], ["print", "second", "freeze", "accumulate", "thaw", "rebuild", "clip"], ["zero", "freeze", "zero", "thaw", "double"]]
+    "edits",
+    [
+        ["none", "freeze", "thaw", "none"],
+        ["print", "second", "freeze", "accumulate", "thaw", "rebuild", "clip"],
+        ["zero", "freeze", "zero", "thaw", "double"],
+    ],
 )
 def test_frozen_parameters_keep_counts_of_their_own(optimizer, edits):
     peer = pytest.importorskip("torch")
-    spec = {"seed": 1, "widths": (6, 4), "activation": "Tanh", "norm": True, "dropout": 0.0, "optimizer": optimizer, "loss": "cross", "edits": edits}
+    spec = {
+        "seed": 1,
+        "widths": (6, 4),
+        "activation": "Tanh",
+        "norm": True,
+        "dropout": 0.0,
+        "optimizer": optimizer,
+        "loss": "cross",
+        "edits": edits,
+    }
     assert_near(in_mode(spec, "interpreted", False), loops.run(peer, spec), 1e-4)
 
 
@@ -245,7 +259,10 @@ def test_gan_style_loops_with_two_optimizers():
         for _ in range(6):
             z, real = make(4, 2), make(4, 3)
             od.zero_grad()
-            (library.nn.functional.softplus(-d(real)).mean() + library.nn.functional.softplus(d(g(z).detach())).mean()).backward()
+            (
+                library.nn.functional.softplus(-d(real)).mean()
+                + library.nn.functional.softplus(d(g(z).detach())).mean()
+            ).backward()
             od.step()
             og.zero_grad()
             loss = library.nn.functional.softplus(-d(g(z))).mean()

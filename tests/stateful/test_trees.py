@@ -35,13 +35,17 @@ X = np.linspace(-1, 1, 15, dtype=np.float32).reshape(5, 3)
 def test_gradient_of_a_module_is_a_module(net):
     x = torch.tensor(X)
     gradient = fdl.grad(loss)(net, x)
-    assert type(gradient) is Net and [n for n, _ in gradient.named_parameters()] == [n for n, _ in net.named_parameters()]
+    assert type(gradient) is Net and [n for n, _ in gradient.named_parameters()] == [
+        n for n, _ in net.named_parameters()
+    ]
     before = {name: b.clone() for name, b in net.named_buffers()}
     loss(net, x).backward()
     for (name, p), (_, g) in zip(net.named_parameters(), gradient.named_parameters(), strict=True):
         np.testing.assert_allclose(g.detach().numpy(), p.grad.numpy(), rtol=1e-4, atol=1e-6, err_msg=name)
     assert all(b.dtype == before[name].dtype and not b.any() for name, b in gradient.named_buffers())
-    assert not torch.equal(net.layers[1].running_mean, before["layers.1.running_mean"])  # of the second call, which was no transform's
+    assert not torch.equal(
+        net.layers[1].running_mean, before["layers.1.running_mean"]
+    )  # of the second call, which was no transform's
 
 
 def test_transforms_do_not_touch_their_argument(net):
@@ -133,7 +137,11 @@ def test_what_is_not_trained_has_no_gradient():
     net = Shifted()
     for transform in (lambda f: f, fdl.jit):
         gradient = transform(fdl.grad(lambda net, x: net(x).sum()))(net, torch.ones(1, 2))
-        assert gradient.shift.tolist() == [0, 0] and gradient.layer.bias.tolist() == [0, 0] and gradient.layer.weight.tolist() == [[1, 1], [1, 1]]
+        assert (
+            gradient.shift.tolist() == [0, 0]
+            and gradient.layer.bias.tolist() == [0, 0]
+            and gradient.layer.weight.tolist() == [[1, 1], [1, 1]]
+        )
         assert not gradient.layer.bias.requires_grad
 
 

@@ -14,8 +14,10 @@ inf, nan = math.inf, math.nan
 @pytest.mark.parametrize(
     ("data", "dtype"),
     [
-        ([np.float64(3)], "float64"), ([1.0, np.float64(3)], "float64"), ([[np.float64(1)], [np.float64(2)]], "float64"), ([np.array([1.0, 2.0])], "float64"),
-        ([np.float32(3)], "float32"), ([1.0, 2.0], "float32"), ([[1.0], [2]], "float32"), ([np.int8(3)], "int8"), ([np.bool_(True)], "bool"),
+        ([np.float64(3)], "float64"), ([1.0, np.float64(3)], "float64"),
+        ([[np.float64(1)], [np.float64(2)]], "float64"), ([np.array([1.0, 2.0])], "float64"),
+        ([np.float32(3)], "float32"), ([1.0, 2.0], "float32"), ([[1.0], [2]], "float32"), ([np.int8(3)], "int8"),
+        ([np.bool_(True)], "bool"),
     ],
 )  # fmt: skip
 def test_numbers_of_numpy_keep_their_dtype(data, dtype):
@@ -42,7 +44,13 @@ def test_powers_of_linalg_go_up():
 
 @pytest.mark.parametrize(
     ("driver", "residuals", "rank", "singular"),
-    [(None, [], 2, []), ("gelsy", [], 2, []), ("gels", [0.0333], [], []), ("gelsd", [0.0333], 2, [9.7305, 0.5629]), ("gelss", [0.0333], 2, [9.7305, 0.5629])],
+    [
+        (None, [], 2, []),
+        ("gelsy", [], 2, []),
+        ("gels", [0.0333], [], []),
+        ("gelsd", [0.0333], 2, [9.7305, 0.5629]),
+        ("gelss", [0.0333], 2, [9.7305, 0.5629]),
+    ],
 )
 def test_least_squares_tell_what_the_driver_knows(driver, residuals, rank, singular):
     found = torch.linalg.lstsq(torch.tensor([[1.0, 2], [3, 4], [4, 7]]), torch.tensor([[1.0], [2], [3]]), driver=driver)
@@ -64,8 +72,10 @@ def test_least_squares_of_wide_systems():
 @pytest.mark.parametrize(
     ("values", "skip", "want"),
     [
-        ([1.0, 2.0, 2.0, 3.0], False, [0.0, 0.5, 0.5, 0.0]), ([1.0, inf, inf], False, [0.0, 0.5, 0.5]), ([1.0, 2.0, 2.0, nan], True, [0.0, 0.5, 0.5, 0.0]),
-        ([3.0, 1.0, 2.0], False, [0.0, 0.0, 1.0]), ([[1.0, 5.0, nan], [2.0, nan, 4.0]], False, [[0.0, 0.0, 0.5], [0.0, 0.5, 0.0]]),
+        ([1.0, 2.0, 2.0, 3.0], False, [0.0, 0.5, 0.5, 0.0]), ([1.0, inf, inf], False, [0.0, 0.5, 0.5]),
+        ([1.0, 2.0, 2.0, nan], True, [0.0, 0.5, 0.5, 0.0]),
+        ([3.0, 1.0, 2.0], False, [0.0, 0.0, 1.0]),
+        ([[1.0, 5.0, nan], [2.0, nan, 4.0]], False, [[0.0, 0.0, 0.5], [0.0, 0.5, 0.0]]),
     ],
 )  # fmt: skip
 def test_equal_medians_share_the_gradient(values, skip, want):
@@ -78,22 +88,62 @@ def test_equal_medians_share_the_gradient(values, skip, want):
 def test_a_batch_of_nothing_leaves_statistics_alone(shape):
     layer = torch.nn.BatchNorm1d(3) if len(shape) == 2 else torch.nn.BatchNorm2d(3)
     assert layer(torch.zeros(*shape)).shape == shape
-    assert layer.running_mean.tolist() == [0.0] * 3 and layer.running_var.tolist() == [1.0] * 3 and layer.num_batches_tracked.item() == 1
+    assert (
+        layer.running_mean.tolist() == [0.0] * 3
+        and layer.running_var.tolist() == [1.0] * 3
+        and layer.num_batches_tracked.item() == 1
+    )
 
 
 REFUSED = {
-    "dtype of a layer": (lambda: torch.nn.Linear(3, 2)(torch.zeros(1, 3, dtype=torch.float64)), RuntimeError, "must have the same dtype"),
-    "dtype of a lazy layer": (lambda: torch.nn.LazyLinear(2)(torch.zeros(1, 3, dtype=torch.float64)), RuntimeError, "must have the same dtype"),
-    "dtype of labels": (lambda: F.cross_entropy(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int32)), RuntimeError, "Long or Byte"),
+    "dtype of a layer": (
+        lambda: torch.nn.Linear(3, 2)(torch.zeros(1, 3, dtype=torch.float64)),
+        RuntimeError,
+        "must have the same dtype",
+    ),
+    "dtype of a lazy layer": (
+        lambda: torch.nn.LazyLinear(2)(torch.zeros(1, 3, dtype=torch.float64)),
+        RuntimeError,
+        "must have the same dtype",
+    ),
+    "dtype of labels": (
+        lambda: F.cross_entropy(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int32)),
+        RuntimeError,
+        "Long or Byte",
+    ),
     "labels that are floats": (lambda: F.nll_loss(torch.zeros(2, 3), torch.zeros(2)), RuntimeError, "Long or Byte"),
-    "dtype of a recurrent layer": (lambda: torch.nn.RNN(3, 4)(torch.zeros(2, 1, 3, dtype=torch.float64)), ValueError, "does not match weight dtype"),
-    "dtype of a state": (lambda: torch.nn.GRU(3, 4)(torch.zeros(2, 1, 3), torch.zeros(1, 1, 4, dtype=torch.float64)), (ValueError, RuntimeError), "dtype"),
-    "dtype of a cell": (lambda: torch.nn.GRUCell(3, 4)(torch.zeros(1, 3, dtype=torch.float64)), (ValueError, RuntimeError), "dtype"),
+    "dtype of a recurrent layer": (
+        lambda: torch.nn.RNN(3, 4)(torch.zeros(2, 1, 3, dtype=torch.float64)),
+        ValueError,
+        "does not match weight dtype",
+    ),
+    "dtype of a state": (
+        lambda: torch.nn.GRU(3, 4)(torch.zeros(2, 1, 3), torch.zeros(1, 1, 4, dtype=torch.float64)),
+        (ValueError, RuntimeError),
+        "dtype",
+    ),
+    "dtype of a cell": (
+        lambda: torch.nn.GRUCell(3, 4)(torch.zeros(1, 3, dtype=torch.float64)),
+        (ValueError, RuntimeError),
+        "dtype",
+    ),
     "padding of another batch": (lambda: _attend((3, 3)), AssertionError, "to be 2, but got 3"),
     "padding of other keys": (lambda: _attend((2, 4)), AssertionError, "to be 3, but got 4"),
-    "shape of a gradient": (lambda: setattr(torch.nn.Linear(2, 1).weight, "grad", torch.zeros(2)), RuntimeError, r"\[2\].*\[1, 2\]"),
-    "dtype of a gradient": (lambda: setattr(torch.nn.Linear(2, 1).weight, "grad", torch.zeros(1, 2).double()), RuntimeError, "dtype"),
-    "a number as a gradient": (lambda: setattr(torch.nn.Linear(2, 1).weight, "grad", 3), TypeError, "Tensor or None but got grad of type int"),
+    "shape of a gradient": (
+        lambda: setattr(torch.nn.Linear(2, 1).weight, "grad", torch.zeros(2)),
+        RuntimeError,
+        r"\[2\].*\[1, 2\]",
+    ),
+    "dtype of a gradient": (
+        lambda: setattr(torch.nn.Linear(2, 1).weight, "grad", torch.zeros(1, 2).double()),
+        RuntimeError,
+        "dtype",
+    ),
+    "a number as a gradient": (
+        lambda: setattr(torch.nn.Linear(2, 1).weight, "grad", 3),
+        TypeError,
+        "Tensor or None but got grad of type int",
+    ),
     "a driver": (lambda: torch.linalg.lstsq(torch.ones(2, 2), torch.ones(2, 1), driver="x"), RuntimeError, "gelsd"),
 }
 
@@ -120,14 +170,18 @@ def test_a_gradient_is_put_and_taken_away():
     assert weight.grad is None
 
 
-# Rates of five more steps of a schedule that goes on after four, from groups that know their first rate: what the optimizer was left with, and from that first rate.
+# Rates of five more steps of a schedule that goes on after four, from groups that know their first rate: what the
+# optimizer was left with, and from that first rate.
 SCHEDULES = {
-    "ExponentialLR": ({"gamma": 0.9}, [0.32805, 0.295245, 0.2657205, 0.23914845, 0.215233605, 0.1937102445], [0.5, 0.45, 0.405, 0.3645, 0.32805, 0.295245]),
-    "CosineAnnealingLR": ({"T_max": 5, "eta_min": 0.01}, [0.0567908364, 0.01, 0.0567908364, 0.1792908364, 0.3307091636, 0.4532091636],
+    "ExponentialLR": ({"gamma": 0.9}, [0.32805, 0.295245, 0.2657205, 0.23914845, 0.215233605, 0.1937102445],
+        [0.5, 0.45, 0.405, 0.3645, 0.32805, 0.295245]),
+    "CosineAnnealingLR": ({"T_max": 5, "eta_min": 0.01},
+        [0.0567908364, 0.01, 0.0567908364, 0.1792908364, 0.3307091636, 0.4532091636],
         [0.5, 0.01, 0.0567908364, 0.1792908364, 0.3307091636, 0.4532091636]),
     "LinearLR": ({"start_factor": 0.3, "end_factor": 1.0, "total_iters": 4}, [0.5] * 6, [0.5] * 6),
     "PolynomialLR": ({"total_iters": 5, "power": 2.0}, [0.02, 0.0, 0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0, 0.0, 0.0]),
-    "MultiplicativeLR": ({"lr_lambda": lambda epoch: 0.8}, [0.2048, 0.16384, 0.131072, 0.1048576, 0.08388608, 0.067108864], [0.5, 0.4, 0.32, 0.256, 0.2048, 0.16384]),
+    "MultiplicativeLR": ({"lr_lambda": lambda epoch: 0.8},
+        [0.2048, 0.16384, 0.131072, 0.1048576, 0.08388608, 0.067108864], [0.5, 0.4, 0.32, 0.256, 0.2048, 0.16384]),
 }  # fmt: skip
 
 
@@ -152,15 +206,26 @@ def test_schedules_that_go_on(name, state):
         rates(optimizer, make(optimizer, **arguments), 4)
         before, optimizer = optimizer.state_dict(), torch.optim.SGD([parameter], lr=0.5)
         optimizer.load_state_dict(before)
-    np.testing.assert_allclose(rates(optimizer, make(optimizer, **arguments, last_epoch=3), 5), kept if state else fresh, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(
+        rates(optimizer, make(optimizer, **arguments, last_epoch=3), 5), kept if state else fresh, rtol=1e-6, atol=1e-12
+    )
 
 
 # What PyTorch 2.13 gives, written down.
 @pytest.mark.parametrize(
     "what, want",
     [
-        ("torch.nn.functional.group_norm(torch.tensor([[1.0, 3.0]]), 1, None, torch.tensor([10.0, 20.0]))", [[9.0, 21.0]]),
-        ("torch.nn.functional.batch_norm(torch.tensor([[4.0]]), torch.zeros(1), torch.ones(1), None, torch.tensor([7.0]))", [[11.0]]),
+        (
+            "torch.nn.functional.group_norm(torch.tensor([[1.0, 3.0]]), 1, None, torch.tensor([10.0, 20.0]))",
+            [[9.0, 21.0]],
+        ),
+        (
+            (
+                "torch.nn.functional.batch_norm(torch.tensor([[4.0]]), torch.zeros(1), torch.ones(1), None, "
+                "torch.tensor([7.0]))"
+            ),
+            [[11.0]],
+        ),
         ("torch.nn.functional.instance_norm(torch.tensor([[[1.0, 3.0]]]), bias=torch.tensor([10.0]))", [[[9.0, 11.0]]]),
         ("torch.tensor([7, -3]) ** 0", [1, 1]),
         ("torch.add(torch.tensor(-5), torch.tensor(8, dtype=torch.uint8), alpha=-1)", -13),
@@ -192,7 +257,13 @@ def test_of_special_values(what, want):
 @pytest.mark.parametrize(
     "what, error",
     [
-        ("torch.addcdiv(torch.ones(1, dtype=torch.int32), torch.ones(1, dtype=torch.int32), torch.ones(1, dtype=torch.int32))", RuntimeError),
+        (
+            (
+                "torch.addcdiv(torch.ones(1, dtype=torch.int32), torch.ones(1, dtype=torch.int32), torch.ones(1, "
+                "dtype=torch.int32))"
+            ),
+            RuntimeError,
+        ),
         ("torch.add(torch.tensor([1]), torch.tensor([1]), alpha=0.5)", RuntimeError),
         ("torch.tensor([1, 2]).var()", RuntimeError),
         ("torch.tensor([1, 2]).std()", RuntimeError),

@@ -1,4 +1,6 @@
-"""Views: what shares memory and what copies, writes through chains of views, and their gradients, are PyTorch's (2.13)."""
+"""Views: what shares memory and what copies, writes through chains of views, and their gradients, are
+PyTorch's (2.13).
+"""
 
 import copy
 
@@ -25,16 +27,32 @@ def test_reshape_copies_where_no_steps_say_it():
     (h.sum() + y.sum()).backward()
     assert x.grad.tolist() == [[8, 8, 8], [8, 8, 8]]
     z = grid(2, 3, 4)
-    for copied in (z.mT.flatten(), z.mT.ravel(), z.mT.contiguous(), z[:, 1:].reshape(-1), z[..., :3].flatten(1), z.transpose(0, 1).reshape(3, 8)):
+    for copied in (
+        z.mT.flatten(),
+        z.mT.ravel(),
+        z.mT.contiguous(),
+        z[:, 1:].reshape(-1),
+        z[..., :3].flatten(1),
+        z.transpose(0, 1).reshape(3, 8),
+    ):
         copied.zero_()
     assert z.sum() == 276
-    for seen in (z.flatten(1), z[1:].ravel(), z.transpose(0, 1).reshape(3, 2, 2, 2), z[:, 1:2].reshape(2, 4), z.view(-1), z.unflatten(2, (2, -1))):
+    for seen in (
+        z.flatten(1),
+        z[1:].ravel(),
+        z.transpose(0, 1).reshape(3, 2, 2, 2),
+        z[:, 1:2].reshape(2, 4),
+        z.view(-1),
+        z.unflatten(2, (2, -1)),
+    ):
         assert seen._base is z
         seen.zero_()
     assert z.sum() == 0
     assert grid(3).flatten()._base is None and z[1].contiguous() is not z[1]
     part = z[1]
-    assert part.contiguous() is part and part.is_contiguous() and not z[:, 1].is_contiguous() and not z.mT.is_contiguous()
+    assert (
+        part.contiguous() is part and part.is_contiguous() and not z[:, 1].is_contiguous() and not z.mT.is_contiguous()
+    )
 
 
 def test_a_view_of_other_steps_is_refused():
@@ -46,12 +64,18 @@ def test_a_view_of_other_steps_is_refused():
 @pytest.mark.parametrize(
     ("see", "strides", "offset"),
     [  # of arange(24).reshape(2, 3, 4); recorded from PyTorch
-        (lambda x: x.transpose(0, 2), (1, 4, 12), 0), (lambda x: x[1, :, 1:], (4, 1), 13), (lambda x: x[:, ::2, ::3], (12, 8, 3), 0),
-        (lambda x: x.diagonal(), (1, 16), 0), (lambda x: x.diagonal(1, 1, 2), (12, 5), 1), (lambda x: x.diagonal(-1, 2, 1), (12, 5), 1),
-        (lambda x: x.unfold(2, 3, 1), (12, 4, 1, 1), 0), (lambda x: x.unfold(1, 2, 1)[1, 1], (1, 4), 16), (lambda x: x.as_strided((2, 2), (5, 3), 7), (5, 3), 7),
-        (lambda x: x.expand(5, 2, 3, 4), (0, 12, 4, 1), 0), (lambda x: x[:, :1].expand(2, 3, 4), (12, 0, 1), 0), (lambda x: x.select(2, 3), (12, 4), 3),
-        (lambda x: x.unbind(1)[2], (12, 1), 8), (lambda x: x.chunk(2, 2)[1], (12, 4, 1), 2), (lambda x: x.permute(2, 0, 1).flatten(1), (1, 4), 0),
-        (lambda x: x.view(6, 4).t().unflatten(1, (2, 3)), (1, 12, 4), 0), (lambda x: x[1].t()[2:].movedim(0, 1), (4, 1), 14), (lambda x: x.narrow(1, 1, 2).mT, (12, 1, 4), 4),
+        (lambda x: x.transpose(0, 2), (1, 4, 12), 0), (lambda x: x[1, :, 1:], (4, 1), 13),
+        (lambda x: x[:, ::2, ::3], (12, 8, 3), 0),
+        (lambda x: x.diagonal(), (1, 16), 0), (lambda x: x.diagonal(1, 1, 2), (12, 5), 1),
+        (lambda x: x.diagonal(-1, 2, 1), (12, 5), 1),
+        (lambda x: x.unfold(2, 3, 1), (12, 4, 1, 1), 0), (lambda x: x.unfold(1, 2, 1)[1, 1], (1, 4), 16),
+        (lambda x: x.as_strided((2, 2), (5, 3), 7), (5, 3), 7),
+        (lambda x: x.expand(5, 2, 3, 4), (0, 12, 4, 1), 0), (lambda x: x[:, :1].expand(2, 3, 4), (12, 0, 1), 0),
+        (lambda x: x.select(2, 3), (12, 4), 3),
+        (lambda x: x.unbind(1)[2], (12, 1), 8), (lambda x: x.chunk(2, 2)[1], (12, 4, 1), 2),
+        (lambda x: x.permute(2, 0, 1).flatten(1), (1, 4), 0),
+        (lambda x: x.view(6, 4).t().unflatten(1, (2, 3)), (1, 12, 4), 0),
+        (lambda x: x[1].t()[2:].movedim(0, 1), (4, 1), 14), (lambda x: x.narrow(1, 1, 2).mT, (12, 1, 4), 4),
     ],
 )  # fmt: skip
 def test_strides_and_offsets(see, strides, offset):
@@ -86,10 +110,19 @@ def test_writes_where_elements_share_a_place():
     assert x.tolist() == [5, 5, 5]
     e.fill_(2.0)
     assert x.tolist() == [2, 2, 2]
-    for change in (lambda: e.add_(1), lambda: e.copy_(torch.ones(2, 3)), lambda: e.__setitem__(slice(None), 1.0), lambda: e.exp_(), lambda: e.normal_()):
+    for change in (
+        lambda: e.add_(1),
+        lambda: e.copy_(torch.ones(2, 3)),
+        lambda: e.__setitem__(slice(None), 1.0),
+        lambda: e.exp_(),
+        lambda: e.normal_(),
+    ):
         with pytest.raises(RuntimeError, match=REPEATED):
             change()
-    for tensors in (torch.broadcast_tensors(torch.zeros(2, 1), torch.zeros(2)), torch.meshgrid(torch.zeros(2), torch.zeros(3), indexing="ij")):
+    for tensors in (
+        torch.broadcast_tensors(torch.zeros(2, 1), torch.zeros(2)),
+        torch.meshgrid(torch.zeros(2), torch.zeros(3), indexing="ij"),
+    ):
         with pytest.raises(RuntimeError, match=REPEATED):
             tensors[0].add_(1)
     with pytest.warns(UserWarning, match="masked_fill_ on expanded tensors is deprecated"):
@@ -103,7 +136,13 @@ def test_writes_where_elements_share_a_place():
 
 def test_operands_in_the_same_memory():
     x, y = torch.arange(4.0), torch.arange(4.0).view(2, 2)
-    for change in (lambda: x[1:].add_(x[:-1]), lambda: x.__setitem__(slice(1, 4), x[:3]), lambda: y.add_(y.t()), lambda: y.copy_(y.t()), lambda: y.mul_(y[0])):
+    for change in (
+        lambda: x[1:].add_(x[:-1]),
+        lambda: x.__setitem__(slice(1, 4), x[:3]),
+        lambda: y.add_(y.t()),
+        lambda: y.copy_(y.t()),
+        lambda: y.mul_(y[0]),
+    ):
         with pytest.raises(RuntimeError, match=SHARED):
             change()
     x[1:].add_(x[1:])
@@ -117,14 +156,27 @@ def test_who_may_be_changed_in_grad_mode():
     with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad"):
         leaf[:2].add_(1)
     x = leaf * 1
-    parts = [(x.split(2)[1], "Output 1 of Split"), (x.unbind()[0], "Output 0 of Unbind"), (x.split([1, 3])[0], "Output 0 of SplitWithSizes"), (next(iter(x)), "Output 0 of Unbind")]
+    parts = [
+        (x.split(2)[1], "Output 1 of Split"),
+        (x.unbind()[0], "Output 0 of Unbind"),
+        (x.split([1, 3])[0], "Output 0 of SplitWithSizes"),
+        (next(iter(x)), "Output 0 of Unbind"),
+    ]
     for part, name in parts:
-        with pytest.raises(RuntimeError, match=f"{name} is a view and is being modified inplace. This view is the output of a function that returns multiple views"):
+        with pytest.raises(
+            RuntimeError,
+            match=(
+                f"{name} is a view and is being modified inplace. This view is the output of a function that "
+                "returns multiple views"
+            ),
+        ):
             part.add_(1)
     with torch.no_grad():
         seen = x[:2]
     assert seen.requires_grad and seen.is_leaf
-    with pytest.raises(RuntimeError, match="A view was created in no_grad mode and is being modified inplace with grad mode enabled"):
+    with pytest.raises(
+        RuntimeError, match="A view was created in no_grad mode and is being modified inplace with grad mode enabled"
+    ):
         seen.add_(1)
     for part in (x.tensor_split(2)[0], x.unsafe_split(2)[0]):
         part.add_(1)
@@ -195,6 +247,15 @@ def test_shapes_changed_in_place_keep_earlier_views():
 def test_results_do_not_share_exported_memory():
     x = torch.ones(2, 2)
     memory = x.numpy()
-    results = [x.clone(), x.t().contiguous(), torch.cat([x]), x.flip(0), x.repeat(1, 1), x.expand(2, 2, 2).clone(), x.roll(0, 0), torch.zeros(2, 2).copy_(x)]
+    results = [
+        x.clone(),
+        x.t().contiguous(),
+        torch.cat([x]),
+        x.flip(0),
+        x.repeat(1, 1),
+        x.expand(2, 2, 2).clone(),
+        x.roll(0, 0),
+        torch.zeros(2, 2).copy_(x),
+    ]
     memory[:] = 5
     assert x.tolist() == [[5, 5], [5, 5]] and all(r.sum() in (4, 8) for r in results)

@@ -15,7 +15,10 @@ PIXELS = (np.random.default_rng(0).random((12, 9, 3)) * 255).astype(np.uint8)
 def test_hue_turns_the_circle_of_colours():
     image = F.to_tensor(PIXELS)
     for factor in (-0.5, -0.2, 0.0, 0.3, 0.5):
-        want = [[colorsys.hsv_to_rgb((colorsys.rgb_to_hsv(*p)[0] + factor) % 1, *colorsys.rgb_to_hsv(*p)[1:]) for p in row] for row in PIXELS / 255.0]
+        want = [
+            [colorsys.hsv_to_rgb((colorsys.rgb_to_hsv(*p)[0] + factor) % 1, *colorsys.rgb_to_hsv(*p)[1:]) for p in row]
+            for row in PIXELS / 255.0
+        ]
         np.testing.assert_allclose(F.adjust_hue(image, factor).numpy(), np.transpose(want, (2, 0, 1)), atol=1e-5)
     grey = torch.full((3, 2, 2), 0.4)
     np.testing.assert_allclose(F.adjust_hue(grey, 0.25).numpy(), grey.numpy(), atol=1e-6)
@@ -33,7 +36,11 @@ def test_functions_by_their_definitions():
     assert outside.shape == (3, 3, 4) and not outside[:, 0].any() and not outside[:, :, 2:].any()
     np.testing.assert_array_equal(outside[:, 1:, :2], image.numpy()[:, :2, 7:])
     assert F.pad(image, [1, 2, 3, 4]).shape == (3, 12 + 6, 9 + 4)
-    assert F.resize(image, 6).shape == (3, 8, 6) and F.resize(image, 6, max_size=7).shape == (3, 7, 5) and F.resize(image, [5, 4]).shape == (3, 5, 4)
+    assert (
+        F.resize(image, 6).shape == (3, 8, 6)
+        and F.resize(image, 6, max_size=7).shape == (3, 7, 5)
+        and F.resize(image, [5, 4]).shape == (3, 5, 4)
+    )
     np.testing.assert_allclose(F.adjust_brightness(image, 0.5).numpy(), image.numpy() * 0.5, rtol=1e-6)
     np.testing.assert_allclose(F.adjust_saturation(image, 1.0).numpy(), image.numpy(), rtol=1e-6)
     gray = np.tensordot(np.array([0.2989, 0.587, 0.114]), image.numpy(), 1)
@@ -43,14 +50,22 @@ def test_functions_by_their_definitions():
     turned = F.rotate(F.to_tensor(np.arange(25, dtype=np.uint8).reshape(5, 5)), 90).numpy()[0] * 255
     np.testing.assert_allclose(turned, np.rot90(np.arange(25).reshape(5, 5)), atol=1e-3)
     assert F.convert_image_dtype(image, torch.uint8).dtype == torch.uint8
-    np.testing.assert_allclose(F.convert_image_dtype(F.convert_image_dtype(image, torch.uint8)).numpy(), image.numpy(), atol=1e-6)
+    np.testing.assert_allclose(
+        F.convert_image_dtype(F.convert_image_dtype(image, torch.uint8)).numpy(), image.numpy(), atol=1e-6
+    )
     with pytest.raises(ValueError, match="std"):
         F.normalize(image, [0.5] * 3, [1.0, 0.0, 1.0])
 
 
 def test_pil_images_stay_pil_images():
     image = pytest.importorskip("PIL.Image").fromarray(PIXELS)
-    for change in (transforms.Resize(6), transforms.CenterCrop(4), transforms.ColorJitter(0.1, 0.1, 0.1, 0.1), transforms.Grayscale(), transforms.RandomRotation(5)):
+    for change in (
+        transforms.Resize(6),
+        transforms.CenterCrop(4),
+        transforms.ColorJitter(0.1, 0.1, 0.1, 0.1),
+        transforms.Grayscale(),
+        transforms.RandomRotation(5),
+    ):
         assert type(change(image)).__name__ == "Image"
     np.testing.assert_array_equal(np.asarray(F.to_pil_image(F.to_tensor(image))), PIXELS)
     np.testing.assert_array_equal(F.pil_to_tensor(image).numpy(), PIXELS.transpose(2, 0, 1))
@@ -71,7 +86,9 @@ def test_cifar_100(tmp_path):
         datasets.CIFAR100(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032)])
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032)]
+)
 def test_models_have_the_published_sizes(name, parameters):
     assert sum(p.numel() for p in getattr(models, name)().parameters()) == parameters
 
@@ -86,7 +103,14 @@ class _Small(torch.nn.Linear):
 def test_models_have_the_usual_names(monkeypatch):
     keys = list(models.resnet18().state_dict())
     assert len(keys) == 122
-    assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer2.0.downsample.0.weight", "layer4.1.bn2.num_batches_tracked", "fc.bias"} <= set(keys)
+    assert {
+        "conv1.weight",
+        "bn1.running_mean",
+        "layer1.0.conv1.weight",
+        "layer2.0.downsample.0.weight",
+        "layer4.1.bn2.num_batches_tracked",
+        "fc.bias",
+    } <= set(keys)
     monkeypatch.setattr(models, "Linear", _Small)
     model = models.vgg16()
     assert sum(p.numel() for p in model.features.parameters()) == 14_714_688

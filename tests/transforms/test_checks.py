@@ -87,7 +87,9 @@ def test_a_check_belongs_to_the_function_whatever_transform_runs(monkeypatch, na
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["jit", "jit of grad", "grad of jitted scan", "vmap of cond", "condition of while_loop"])
+@pytest.mark.parametrize(
+    "name", ["jit", "jit of grad", "grad of jitted scan", "vmap of cond", "condition of while_loop"]
+)
 def test_compiled_programs_check_as_well(monkeypatch, name):
     monkeypatch.setattr(config, "tier", "auto")
     raises_for_a_negative_number_alone(fdl.jit(SURROUNDINGS[name]))
@@ -152,7 +154,12 @@ def test_what_came_before_the_check_stands_and_what_came_after_is_undone(tier):
     with pytest.raises(ValueError, match=r"-1\.0 is negative"):
         flush()
     assert seen.tolist() == [1.0, 2.0, 3.0]
-    assert [c.array.tolist() for c in (before, both, after, untouched)] == [[2.0, 4.0], [2.0, 4.0], [1.0, 2.0], [1.0, 2.0]]
+    assert [c.array.tolist() for c in (before, both, after, untouched)] == [
+        [2.0, 4.0],
+        [2.0, 4.0],
+        [1.0, 2.0],
+        [1.0, 2.0],
+    ]
     with pytest.raises(DeferredError):
         lost.tolist()
 

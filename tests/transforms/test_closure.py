@@ -1,4 +1,6 @@
-"""Transforms nest to any depth, in any order: each word of length three over the transforms gives what it gives without `jit`, and what a loop gives."""
+"""Transforms nest to any depth, in any order: each word of length three over the transforms gives what it gives without
+`jit`, and what a loop gives.
+"""
 
 import itertools
 
@@ -51,7 +53,9 @@ def looped(x):
 
 
 def branched(x):
-    return lax.cond(jnp.sum(x) > 0, lambda v: jnp.exp(v * 0.3), lambda v: v * v, x) + lax.fori_loop(0, 3, lambda i, v: v * x * 0.5 + i, x)
+    return lax.cond(jnp.sum(x) > 0, lambda v: jnp.exp(v * 0.3), lambda v: v * v, x) + lax.fori_loop(
+        0, 3, lambda i, v: v * x * 0.5 + i, x
+    )
 
 
 def library(x):
@@ -85,7 +89,12 @@ def without_jit(word):
 @pytest.mark.parametrize("f", FUNCTIONS, ids=lambda f: f.__name__)
 def test_words_of_three(f):
     """`jit` in any place changes nothing; the outermost `jit` compiles all words of a function in one unit."""
-    words = [w for n in (1, 2, 3) for w in itertools.product(TRANSFORMS, repeat=n) if w.count(by_grad) + w.count(by_jvp) + w.count(by_linearize) <= 2]
+    words = [
+        w
+        for n in (1, 2, 3)
+        for w in itertools.product(TRANSFORMS, repeat=n)
+        if w.count(by_grad) + w.count(by_jvp) + w.count(by_linearize) <= 2
+    ]
     references, functions = {}, []
     for word in words:
         g = f
@@ -103,7 +112,13 @@ def test_words_of_three(f):
         outs = fdl.jit(lambda x, part=part: [h(x) for _, h in part])(jnp.array(X))
         for (key, _), out in zip(part, outs, strict=True):
             scale = max(1.0, np.abs(references[key]).max())
-            np.testing.assert_allclose(np.asarray(out) / scale, references[key] / scale, rtol=2e-4, atol=2e-5, err_msg=str([t.__name__ for t in key]))
+            np.testing.assert_allclose(
+                np.asarray(out) / scale,
+                references[key] / scale,
+                rtol=2e-4,
+                atol=2e-5,
+                err_msg=str([t.__name__ for t in key]),
+            )
 
 
 @pytest.mark.parametrize("f", FUNCTIONS, ids=lambda f: f.__name__)

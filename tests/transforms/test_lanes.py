@@ -1,7 +1,8 @@
 """Lanes of a `vmap` that go their own way in `cond`, `switch` and `while`: none of them feels what another one does.
 
-`RECORDED` is what JAX 0.10.2 gives lane by lane, without vmap, of each function in `CASES` at its lanes and a = 1.5: values, derivatives with respect to
-x and a, the derivative in the direction (1, 0.5), and the second derivative with respect to x.
+`RECORDED` is what JAX 0.10.2 gives lane by lane, without vmap, of each function in `CASES` at its lanes and a = 1.5:
+values, derivatives with respect to x and a, the derivative in the direction (1, 0.5), and the second derivative with
+respect to x.
 """
 
 import numpy as np
@@ -16,26 +17,58 @@ CASES = {
     "square root": (lambda x, a: lax.cond(x > 0, jnp.sqrt, lambda x: x * 2, x), [0.0, 4.0]),
     "closed over": (lambda x, a: lax.cond(x > 0, lambda: jnp.sqrt(x) * a, lambda: jnp.log(a - x)), [0.0, 4.0, -2.0]),
     "pole beside": (lambda x, a: lax.cond(x >= 0, lambda y: jnp.log(y + a), lambda y: 1 / y, x), [-1.0, 0.0, 4.0]),
-    "nobody takes it": (lambda x, a: lax.cond(x > 10, lambda y: 1 / (y * a - y * 1.5), lambda y: y * y, x), [1.0, 0.0, 4.0]),
+    "nobody takes it": (
+        lambda x, a: lax.cond(x > 10, lambda y: 1 / (y * a - y * 1.5), lambda y: y * y, x),
+        [1.0, 0.0, 4.0],
+    ),
     "all take it": (lambda x, a: lax.cond(x > -10, lambda y: y**3 * a, lambda y: 1 / (y - y), x), [1.0, 0.0, 4.0]),
     "switch": (
-        lambda x, a: lax.switch(jnp.floor(x).astype(int), [lambda y: jnp.sqrt(1 - y) * a, lambda y: 1 / (y - 1 + a), lambda y: jnp.arccos(y - 2), lambda y: jnp.log(y - 2.5)], x),
+        lambda x, a: lax.switch(
+            jnp.floor(x).astype(int),
+            [
+                lambda y: jnp.sqrt(1 - y) * a,
+                lambda y: 1 / (y - 1 + a),
+                lambda y: jnp.arccos(y - 2),
+                lambda y: jnp.log(y - 2.5),
+            ],
+            x,
+        ),
         [1.5, 0.0, 2.5, 3.0, 9.0, -4.0],
     ),
     "cond in cond": (
         lambda x, a: lax.cond(
-            x > 0, lambda y: lax.cond(y > 2, lambda y: jnp.sqrt(y - 2), lambda y: a / (y - 2), y), lambda y: lax.cond(y < -1, lambda y: jnp.log(-y - 1), lambda y: y * y, y), x
+            x > 0,
+            lambda y: lax.cond(y > 2, lambda y: jnp.sqrt(y - 2), lambda y: a / (y - 2), y),
+            lambda y: lax.cond(y < -1, lambda y: jnp.log(-y - 1), lambda y: y * y, y),
+            x,
         ),
         [2.5, -1.0, 0.0, 3.0, -2.0],
     ),
-    "scan in cond": (lambda x, a: lax.cond(x > 0, lambda y: lax.scan(lambda c, _: (jnp.sqrt(c) * a, 1 / c), y, None, length=3)[0], lambda y: y * a, x), [2.0, -1.0, 0.0, 3.0]),
+    "scan in cond": (
+        lambda x, a: lax.cond(
+            x > 0, lambda y: lax.scan(lambda c, _: (jnp.sqrt(c) * a, 1 / c), y, None, length=3)[0], lambda y: y * a, x
+        ),
+        [2.0, -1.0, 0.0, 3.0],
+    ),
     "cond in scan": (
-        lambda x, a: lax.scan(lambda c, t: (lax.cond(c > t, lambda c: jnp.sqrt(c - t) * a, lambda c: c * c - 1 / (c - 2), c), None), x, jnp.arange(3.0))[0],
+        lambda x, a: lax.scan(
+            lambda c, t: (lax.cond(c > t, lambda c: jnp.sqrt(c - t) * a, lambda c: c * c - 1 / (c - 2), c), None),
+            x,
+            jnp.arange(3.0),
+        )[0],
         [2.5, -1.0, 0.0, 3.0],
     ),
-    "infinite operands": (lambda x, a: lax.cond(jnp.isfinite(x), lambda y: jnp.exp(y) * a, lambda y: a * 2.0, x), [2.0, jnp.inf, jnp.nan, -jnp.inf]),
+    "infinite operands": (
+        lambda x, a: lax.cond(jnp.isfinite(x), lambda y: jnp.exp(y) * a, lambda y: a * 2.0, x),
+        [2.0, jnp.inf, jnp.nan, -jnp.inf],
+    ),
     "endless elsewhere": (
-        lambda x, a: lax.cond(x > 0, lambda y: lax.while_loop(lambda c: c[0] != 0, lambda c: (c[0] - 1, jnp.sqrt(c[1]) * a), (y, y))[1], lambda y: y * a, x),
+        lambda x, a: lax.cond(
+            x > 0,
+            lambda y: lax.while_loop(lambda c: c[0] != 0, lambda c: (c[0] - 1, jnp.sqrt(c[1]) * a), (y, y))[1],
+            lambda y: y * a,
+            x,
+        ),
         [2.0, -1.0, -0.5, 3.0],
     ),
 }
@@ -66,7 +99,10 @@ def transformed(name, f, lanes):
     return {"through": outer, "inside": fdl.vmap(inner, (0, None))}
 
 
-@pytest.mark.parametrize(("case", "name", "jitted"), [(c, n, j) for c in RECORDED for n in RECORDED[c] for j in ([False, True] if n in ("a", "xx") else [False])])
+@pytest.mark.parametrize(
+    ("case", "name", "jitted"),
+    [(c, n, j) for c in RECORDED for n in RECORDED[c] for j in ([False, True] if n in ("a", "xx") else [False])],
+)
 def test_each_lane_is_as_it_would_be_alone(case, name, jitted):
     f, lanes = CASES[case]
     for how, g in transformed(name, f, lanes).items():
@@ -82,14 +118,20 @@ def test_lanes_of_lanes(case):
     found = fdl.grad(lambda xs: nested(xs, jnp.float32(1.5)).sum())(both)
     np.testing.assert_allclose(found[0], RECORDED[case]["x"], rtol=2e-5, atol=1e-6)
     np.testing.assert_allclose(found[1], RECORDED[case]["x"][::-1], rtol=2e-5, atol=1e-6)
-    crossed = fdl.grad(lambda xs: fdl.vmap(lambda a: fdl.vmap(lambda x: f(x, a))(xs))(jnp.array([1.5, 1.5])).sum())(jnp.array(lanes))
+    crossed = fdl.grad(lambda xs: fdl.vmap(lambda a: fdl.vmap(lambda x: f(x, a))(xs))(jnp.array([1.5, 1.5])).sum())(
+        jnp.array(lanes)
+    )
     np.testing.assert_allclose(crossed, 2 * np.array(RECORDED[case]["x"]), rtol=2e-5, atol=1e-6)
-    second = fdl.jit(fdl.vmap(lambda r: fdl.grad(lambda r: fdl.grad(lambda r: fdl.vmap(lambda x: f(x, 1.5))(r).sum())(r).sum())(r)))(both)
+    second = fdl.jit(
+        fdl.vmap(lambda r: fdl.grad(lambda r: fdl.grad(lambda r: fdl.vmap(lambda x: f(x, 1.5))(r).sum())(r).sum())(r))
+    )(both)
     np.testing.assert_allclose(second[0], RECORDED[case]["xx"], rtol=2e-5, atol=1e-6)
 
 
 def test_a_branch_that_is_not_taken_sends_nothing_back():
-    """JAX 0.10.2: -inf, not NaN, although the derivative of the branch that was taken is infinite at what the other one would save."""
+    """JAX 0.10.2: -inf, not NaN, although the derivative of the branch that was taken is infinite at what the other one
+    would save.
+    """
     second = fdl.grad(fdl.grad(lambda x: lax.cond(x >= 0, jnp.log, lambda y: 1 / y, x)))
     assert float(second(0.0)) == -np.inf
     assert float(fdl.jit(second)(0.0)) == -np.inf
@@ -118,7 +160,9 @@ def test_lanes_see_each_other_in_a_branch():
 
 
 def test_integers_and_trees_choose_by_lane():
-    f = lambda x, n: lax.cond(x > 0, lambda: {"a": x * n, "b": n + 1, "c": n > 2}, lambda: {"a": -jnp.log(-x), "b": n, "c": n < 0})
+    f = lambda x, n: lax.cond(
+        x > 0, lambda: {"a": x * n, "b": n + 1, "c": n > 2}, lambda: {"a": -jnp.log(-x), "b": n, "c": n < 0}
+    )
     xs, ns = jnp.array([2.0, -1.0]), jnp.array([3, 4])
     found = fdl.vmap(f)(xs, ns)
     assert (found["a"].tolist(), found["b"].tolist(), found["c"].tolist()) == ([6, 0], [4, 4], [True, False])
@@ -127,11 +171,15 @@ def test_integers_and_trees_choose_by_lane():
 
 
 def test_large_shared_operands_get_no_lanes():
-    """A matrix that all lanes share stays one: its gradient is one product, and none of a lane that took the other branch is in it."""
+    """A matrix that all lanes share stays one: its gradient is one product, and none of a lane that took the other
+    branch is in it.
+    """
     w, xs = jnp.full((3, 3), 0.5), jnp.array([[4.0, 1.0, 1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 3.0]])
     f = lambda w, x: lax.cond(x[0] > 0, lambda: jnp.sqrt(w @ x).sum(), lambda: x.sum())
     found = fdl.grad(lambda w: fdl.vmap(f, (None, 0))(w, xs).sum())(w)
-    np.testing.assert_allclose(found, np.sum([np.tile(x / (2 * np.sqrt(x.sum() / 2)), (3, 1)) for x in np.array(xs)[[0, 2]]], 0), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, np.sum([np.tile(x / (2 * np.sqrt(x.sum() / 2)), (3, 1)) for x in np.array(xs)[[0, 2]]], 0), rtol=1e-5
+    )
     batched = fdl.transforms.make_graph(lambda w: fdl.vmap(f, (None, 0))(w, xs))(w)
     assert "float32[3,3,3]" not in str(batched)
 
@@ -149,12 +197,25 @@ def test_the_derivative_of_a_stopped_gradient_is_stopped_too():
     assert float(fdl.hessian(f)(3.0)) == 0
 
 
-LOOPS = {  # derivative at 0 by JAX 0.10.2; what a loop carries beside, and what it only reads for its sign, sends nothing back
-    "a carry beside": (lambda x: lax.scan(lambda c, _: ((c[0] * 2, jnp.floor(c[1])), None), (x, jnp.log(x)), None, length=2)[0][0], 4.0),
-    "a carry that nobody reads": (lambda x: lax.scan(lambda c, _: ((c[0] * 2, c[1]), None), (x, jnp.log(x)), None, length=2)[0][0], 4.0),
-    "rows that are rounded": (lambda x: lax.scan(lambda c, t: (c * 2, jnp.floor(t)), x, jnp.log(x + jnp.zeros(2)))[0], 4.0),
+# derivative at 0 by JAX 0.10.2; what a loop carries beside, and what it only reads for its sign, sends nothing back
+LOOPS = {
+    "a carry beside": (
+        lambda x: lax.scan(lambda c, _: ((c[0] * 2, jnp.floor(c[1])), None), (x, jnp.log(x)), None, length=2)[0][0],
+        4.0,
+    ),
+    "a carry that nobody reads": (
+        lambda x: lax.scan(lambda c, _: ((c[0] * 2, c[1]), None), (x, jnp.log(x)), None, length=2)[0][0],
+        4.0,
+    ),
+    "rows that are rounded": (
+        lambda x: lax.scan(lambda c, t: (c * 2, jnp.floor(t)), x, jnp.log(x + jnp.zeros(2)))[0],
+        4.0,
+    ),
     "rows that are given back": (lambda x: lax.scan(lambda c, t: (c * 2, t), x, jnp.log(x + jnp.zeros(2)))[0], 4.0),
-    "a constant": (lambda x: lax.scan(lambda c, _: (c * jnp.exp(jnp.floor(jnp.log(x))), None), 1.0 + x, None, length=2)[0], 0.0),
+    "a constant": (
+        lambda x: lax.scan(lambda c, _: (c * jnp.exp(jnp.floor(jnp.log(x))), None), 1.0 + x, None, length=2)[0],
+        0.0,
+    ),
 }
 
 

@@ -154,7 +154,9 @@ def test_a_logged_loop_repeats_a_program():
 
 
 def test_memory_is_flat():
-    """In a thread of its own, whose recorder knows no other test's programs: it would drop them at its limit, at some time or other."""
+    """In a thread of its own, whose recorder knows no other test's programs: it would drop them at its limit, at some
+    time or other.
+    """
     grown = []
 
     def steps(x, count):
@@ -442,7 +444,17 @@ OPERATIONS = {
 }
 
 
-@given(st.lists(st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, 3), st.integers(0, 3), st.sampled_from(["keep", "look", "drop", "flush"])), max_size=25))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(OPERATIONS)),
+            st.integers(0, 3),
+            st.integers(0, 3),
+            st.sampled_from(["keep", "look", "drop", "flush"]),
+        ),
+        max_size=25,
+    )
+)
 def test_random_walks_agree_with_eager_execution(steps):
     def run(eager):
         set_eager(eager)
@@ -480,7 +492,16 @@ MIXED = [
 ]
 
 
-@given(st.lists(st.tuples(st.sampled_from([jnp.add, jnp.multiply, jnp.maximum, jnp.less]), st.integers(0, len(MIXED) - 1), st.integers(0, len(MIXED) - 1)), max_size=6))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([jnp.add, jnp.multiply, jnp.maximum, jnp.less]),
+            st.integers(0, len(MIXED) - 1),
+            st.integers(0, len(MIXED) - 1),
+        ),
+        max_size=6,
+    )
+)
 def test_what_is_recalled_has_the_types_and_values_of_what_is_worked_out(steps):
     """Operands go to the record as they were given, before they are aligned, if it has just these types."""
 
@@ -492,5 +513,9 @@ def test_what_is_recalled_has_the_types_and_values_of_what_is_worked_out(steps):
         for x, y in zip(first, run(), strict=True):
             assert x.aval == y.aval
             assert x.tolist() == y.tolist()
-        gradients.append(fdl.grad(lambda w: sum(((f(w * MIXED[a](), MIXED[b]()) * 1.0).sum() for f, a, b in steps), w * 0.0))(2.0).item())
+        gradients.append(
+            fdl.grad(lambda w: sum(((f(w * MIXED[a](), MIXED[b]()) * 1.0).sum() for f, a, b in steps), w * 0.0))(
+                2.0
+            ).item()
+        )
     assert gradients[0] == gradients[1]

@@ -35,7 +35,10 @@ TENSORS = {
 
 
 @pytest.mark.parametrize("tier", ["interpreted", "auto", "compiled"])
-@pytest.mark.parametrize("name, f, error", [(n, f, TooLargeError) for n, f in ARRAYS.items()] + [(n, f, RuntimeError) for n, f in TENSORS.items()])
+@pytest.mark.parametrize(
+    "name, f, error",
+    [(n, f, TooLargeError) for n, f in ARRAYS.items()] + [(n, f, RuntimeError) for n, f in TENSORS.items()],
+)
 def test_what_does_not_fit_is_refused_at_once(name, f, error, tier):
     config.tier = tier
     start = time.perf_counter()

@@ -1,4 +1,6 @@
-"""Reverse mode outside of all transforms goes by the tape: it agrees with the linear graph that `jit` derives, bit for bit where both are compiled."""
+"""Reverse mode outside of all transforms goes by the tape: it agrees with the linear graph that `jit` derives, bit for
+bit where both are compiled.
+"""
 
 import numpy as np
 import pytest
@@ -76,4 +78,6 @@ def test_what_an_earlier_call_recorded_serves_other_values():
     gradient = fdl.grad(lambda x: (jnp.tanh(x) * x).sum())
     for value in np.linspace(-2, 2, 40, dtype="float32"):
         x = np.full(5, value)
-        np.testing.assert_allclose(gradient(jnp.asarray(x)), np.tanh(x) + x * (1 - np.tanh(x) ** 2), rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            gradient(jnp.asarray(x)), np.tanh(x) + x * (1 - np.tanh(x) ** 2), rtol=2e-5, atol=1e-6
+        )

@@ -74,7 +74,10 @@ def test_vmap_axes():
     x, y = jnp.arange(6.0).reshape(2, 3), jnp.arange(12.0).reshape(3, 4)
     assert fdl.vmap(lambda a: a, in_axes=1, out_axes=1)(x).shape == (2, 3)
     close(fdl.vmap(jnp.dot, in_axes=(None, 1))(jnp.ones(3), y), np.asarray(y).sum(0))
-    assert fdl.vmap(lambda d: d["a"] + d["b"], in_axes=({"a": 0, "b": None},))({"a": x, "b": jnp.ones(3)}).shape == (2, 3)
+    assert fdl.vmap(lambda d: d["a"] + d["b"], in_axes=({"a": 0, "b": None},))({"a": x, "b": jnp.ones(3)}).shape == (
+        2,
+        3,
+    )
     assert fdl.vmap(lambda a: (a, 1.0), out_axes=(0, None))(x)[1] == 1.0
     assert fdl.vmap(fdl.vmap(lambda a, b: a * b, (0, None)), (None, 0))(jnp.ones(3), jnp.ones(4)).shape == (4, 3)
     assert fdl.vmap(lambda: jnp.ones(2), axis_size=3)().shape == (3, 2)
@@ -85,10 +88,15 @@ def test_collectives():
     close(fdl.vmap(lambda v: v - lax.pmean(v, "i"), axis_name="i")(x), [-2, 0, 2])
     close(fdl.vmap(lambda v: lax.psum(1, "i"), axis_name="i")(x), [3, 3, 3])
     close(fdl.vmap(lambda v: lax.axis_index("i"), axis_name="i")(x), [0, 1, 2])
-    nested = fdl.vmap(fdl.vmap(lambda v: lax.psum(v, "o") + lax.psum(v, "i"), axis_name="i"), axis_name="o")(jnp.arange(4.0).reshape(2, 2))
+    nested = fdl.vmap(fdl.vmap(lambda v: lax.psum(v, "o") + lax.psum(v, "i"), axis_name="i"), axis_name="o")(
+        jnp.arange(4.0).reshape(2, 2)
+    )
     close(nested, [[2 + 1, 4 + 1], [2 + 5, 4 + 5]])
     close(fdl.vmap(fdl.jit(lambda v: v / lax.psum(v, "i")), axis_name="i")(x), np.asarray(x) / 9)
-    close(fdl.grad(lambda x: fdl.vmap(lambda v: lax.psum(v**2, "i") * v, axis_name="i")(x).sum())(x), [2 * v * 9 + 35 for v in (1, 3, 5)])
+    close(
+        fdl.grad(lambda x: fdl.vmap(lambda v: lax.psum(v**2, "i") * v, axis_name="i")(x).sum())(x),
+        [2 * v * 9 + 35 for v in (1, 3, 5)],
+    )
 
 
 def test_random_under_vmap_is_what_it_is_alone():
@@ -99,7 +107,9 @@ def test_random_under_vmap_is_what_it_is_alone():
 
 def test_control_flow():
     close(fdl.vmap(lambda x: lax.cond(x > 0, lambda y: y * 2, lambda y: -y, x))(jnp.array([-1.0, 3.0])), [1, 6])
-    close(fdl.vmap(lambda n: lax.while_loop(lambda c: c < n, lambda c: c * 2 + 1, 0))(jnp.array([3, 10, 0])), [3, 15, 0])
+    close(
+        fdl.vmap(lambda n: lax.while_loop(lambda c: c < n, lambda c: c * 2 + 1, 0))(jnp.array([3, 10, 0])), [3, 15, 0]
+    )
     close(fdl.grad(lambda x: lax.fori_loop(0, 3, lambda i, v: v * x, 1.0))(2.0), 12.0)
     close(fdl.jvp(lambda x: lax.while_loop(lambda c: c < 100, lambda c: c * x, x), (3.0,), (1.0,))[1], 5 * 81)
     close(lax.switch(7, [lambda x: x, lambda x: x + 1], 3.0), 4.0)
@@ -289,7 +299,9 @@ def backwards(w):
 
 
 def with_checkpoints(w):
-    return lax.scan(lambda c, x: (fdl.checkpoint(lambda c: jnp.tanh(w @ c + x))(c), c.sum()), XS[0], XS, reverse=True)[1].sum()
+    return lax.scan(lambda c, x: (fdl.checkpoint(lambda c: jnp.tanh(w @ c + x))(c), c.sum()), XS[0], XS, reverse=True)[
+        1
+    ].sum()
 
 
 def growth(a):
@@ -301,17 +313,46 @@ IDENTITIES = {
     "forward and reverse over scan": lambda: (fdl.jacfwd(backwards)(W), fdl.jacrev(backwards)(W)),
     "jitted hessian of scan": lambda: (fdl.jit(fdl.hessian(backwards))(W), fdl.jacrev(fdl.jacrev(backwards))(W)),
     "linearize and jvp of scan": lambda: (fdl.linearize(backwards, W)[1](W), fdl.jvp(backwards, (W,), (W,))[1]),
-    "transpose of a linear scan": lambda: (fdl.linear_transpose(lambda x: lax.scan(lambda c, a: (c + a, c), jnp.zeros(()), x)[1], jnp.ones(3))(jnp.ones(3))[0], [2, 1, 0]),
-    "psum in scan": lambda: (fdl.vmap(lambda a: lax.scan(lambda c, _: (c + lax.psum(c, "i"), None), a, None, length=3)[0], axis_name="i")(jnp.array([1.0, 2.0])), [40, 41]),
-    "psum in cond": lambda: (fdl.vmap(lambda a: lax.cond(True, lambda b: lax.psum(b, "i"), lambda b: b, a), axis_name="i")(jnp.array([1.0, 2.0])), [3, 3]),
+    "transpose of a linear scan": lambda: (
+        fdl.linear_transpose(lambda x: lax.scan(lambda c, a: (c + a, c), jnp.zeros(()), x)[1], jnp.ones(3))(
+            jnp.ones(3)
+        )[0],
+        [2, 1, 0],
+    ),
+    "psum in scan": lambda: (
+        fdl.vmap(lambda a: lax.scan(lambda c, _: (c + lax.psum(c, "i"), None), a, None, length=3)[0], axis_name="i")(
+            jnp.array([1.0, 2.0])
+        ),
+        [40, 41],
+    ),
+    "psum in cond": lambda: (
+        fdl.vmap(lambda a: lax.cond(True, lambda b: lax.psum(b, "i"), lambda b: b, a), axis_name="i")(
+            jnp.array([1.0, 2.0])
+        ),
+        [3, 3],
+    ),
     "jitted jvp of while": lambda: (fdl.jit(lambda a: fdl.jvp(growth, (a,), (1.0,))[1])(2.0), 32.0),
-    "while with lanes": lambda: (fdl.vmap(lambda n: lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, s[1] * 2), (0, 1.0)))(jnp.array([0, 3, 5]))[1], [1, 8, 32]),
-    "integers beside the carry": lambda: (fdl.grad(lambda x: lax.scan(lambda c, i: (c * x + i, None), 1.0, jnp.arange(3))[0])(2.0), fdl.grad(lambda x: (x * x + 1) * x + 2)(2.0)),
-    "a branch that is constant": lambda: (fdl.grad(lambda x: lax.cond(x > 0, lambda u: u**3, lambda u: 1.0, x))(2.0), 12.0),
+    "while with lanes": lambda: (
+        fdl.vmap(lambda n: lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, s[1] * 2), (0, 1.0)))(
+            jnp.array([0, 3, 5])
+        )[1],
+        [1, 8, 32],
+    ),
+    "integers beside the carry": lambda: (
+        fdl.grad(lambda x: lax.scan(lambda c, i: (c * x + i, None), 1.0, jnp.arange(3))[0])(2.0),
+        fdl.grad(lambda x: (x * x + 1) * x + 2)(2.0),
+    ),
+    "a branch that is constant": lambda: (
+        fdl.grad(lambda x: lax.cond(x > 0, lambda u: u**3, lambda u: 1.0, x))(2.0),
+        12.0,
+    ),
     "branches that close over tracers": lambda: (fdl.grad(lambda a: lax.cond(True, lambda: a**2, lambda: a))(3.0), 6.0),
     "recursive jit": lambda: (_recursive(6)(1.0), 128.0),
     "gather of argmax": lambda: (fdl.grad(lambda x: x[jnp.argmax(x)])(jnp.array([1.0, 3.0, 2.0])), [0, 1, 0]),
-    "set, then read": lambda: (fdl.grad(lambda x: (jnp.zeros(3).at[jnp.array([0, 2, 0])].set(x) * jnp.arange(1.0, 4)).sum())(jnp.ones(3)), [0, 3, 1]),
+    "set, then read": lambda: (
+        fdl.grad(lambda x: (jnp.zeros(3).at[jnp.array([0, 2, 0])].set(x) * jnp.arange(1.0, 4)).sum())(jnp.ones(3)),
+        [0, 3, 1],
+    ),
 }
 
 
@@ -325,7 +366,12 @@ def test_identities(name):
     close(got, want, 1e-6)
 
 
-@given(st.lists(st.sampled_from(["sin", "mul", "where", "sum", "sort_free", "dot", "scan", "softmax"]), min_size=1, max_size=5), st.integers(0, 10))
+@given(
+    st.lists(
+        st.sampled_from(["sin", "mul", "where", "sum", "sort_free", "dot", "scan", "softmax"]), min_size=1, max_size=5
+    ),
+    st.integers(0, 10),
+)
 def test_random_compositions_have_right_derivatives(names, seed):
     table = {
         "sin": jnp.sin,

@@ -1,6 +1,8 @@
-"""`call`: a graph as one operation.  Library functions, `jit` and `checkpoint` all bind it; derived graphs are memoised on the graph.
+"""`call`: a graph as one operation. Library functions, `jit` and `checkpoint` all bind it; derived graphs are memoised
+on the graph.
 
-`mode` says what is special: "inline" nothing, "jit" that the base trace compiles it, "checkpoint" that its derivative saves the inputs alone.
+`mode` says what is special: "inline" nothing, "jit" that the base trace compiles it, "checkpoint" that its derivative
+saves the inputs alone.
 """
 
 from __future__ import annotations
@@ -58,13 +60,17 @@ def _linearize(primals: Any, nonzero: Any, *, graph: Graph, name: str, mode: str
     if mode == "checkpoint":
         again, nonzero_out = recomputed_graph(graph, nonzero)
         outs = call(graph, primals, name, "inline")
-        return outs, lambda tangents: fill(call(again, [*primals, *tangents], f"checkpoint({name})"), nonzero_out, graph.out_avals)
+        return outs, lambda tangents: fill(
+            call(again, [*primals, *tangents], f"checkpoint({name})"), nonzero_out, graph.out_avals
+        )
     lin = linearize_graph(graph, nonzero)
     outs = call(lin.primal, primals, name, mode)
     residuals = lin.pick(primals, outs)
 
     def linear(tangents: Sequence[Any]) -> list[Any]:
-        return fill(call(lin.linear, [*residuals, *tangents], f"linear({name})", mode), lin.nonzero_out, graph.out_avals)
+        return fill(
+            call(lin.linear, [*residuals, *tangents], f"linear({name})", mode), lin.nonzero_out, graph.out_avals
+        )
 
     return outs[: len(graph.outputs)], linear
 
@@ -74,7 +80,9 @@ def _transpose(cts: Any, operands: Any, *, graph: Graph, name: str, mode: str) -
     nonzero = tuple(type(ct) is not Zero for ct in cts)
     derived, nonzero_in = transpose_graph(graph, linear, nonzero)
     args = [*(x for x in operands if not is_linear(x)), *(ct for ct in cts if type(ct) is not Zero)]
-    results = iter(fill(call(derived, args, f"transpose({name})", mode), nonzero_in, [x.aval for x in operands if is_linear(x)]))
+    results = iter(
+        fill(call(derived, args, f"transpose({name})", mode), nonzero_in, [x.aval for x in operands if is_linear(x)])
+    )
     return [next(results) if lin else None for lin in linear]
 
 
@@ -120,11 +128,19 @@ class GraphFunction:
         dynamic = tuple(x for i, x in enumerate(args) if i not in self.static)
         leaves, in_tree = tree_flatten((dynamic, {}))
         leaves = check_leaves(leaves, dynamic, function_name(self.f))
-        key = in_tree, tuple([aval_of(x) for x in leaves]), fixed, tuple(sorted(kwargs.items())), current_trace().axis_env()
+        key = (
+            in_tree,
+            tuple([aval_of(x) for x in leaves]),
+            fixed,
+            tuple(sorted(kwargs.items())),
+            current_trace().axis_env(),
+        )
         graph, captured, out_tree = self.cache.get(key) or self._record(key, leaves, in_tree, fixed, kwargs)
         return out_tree.unflatten(call(graph, [*captured, *leaves], function_name(self.f), self.mode))
 
-    def _record(self, key: Any, leaves: Sequence[Any], in_tree: TreeDef, fixed: tuple[Any, ...], kwargs: Any) -> tuple[Graph, list[Any], TreeDef]:
+    def _record(
+        self, key: Any, leaves: Sequence[Any], in_tree: TreeDef, fixed: tuple[Any, ...], kwargs: Any
+    ) -> tuple[Graph, list[Any], TreeDef]:
         def with_static(*dynamic: Any) -> Any:
             given, constants = iter(dynamic), iter(fixed)
             count = len(dynamic) + len(fixed)
@@ -144,7 +160,8 @@ def graph_function(f: Callable[..., Any]) -> GraphFunction: ...
 @overload
 def graph_function(*, static: Sequence[int]) -> Callable[[Callable[..., Any]], GraphFunction]: ...
 def graph_function(f: Callable[..., Any] | None = None, *, static: Sequence[int] = ()) -> Any:
-    """Make a library function one node of every graph: recorded once a signature, differentiated and batched once a mask.
+    """Make a library function one node of every graph: recorded once a signature, differentiated and batched once a
+    mask.
 
     >>> @graph_function
     ... def square_plus(x, y):

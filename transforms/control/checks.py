@@ -1,4 +1,6 @@
-"""Checks inside of loops and branches: the graphs that are bound hold none, but return what their checks found, which is checked outside."""
+"""Checks inside of loops and branches: the graphs that are bound hold none, but return what their checks found, which
+is checked outside.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def lift_from_body(graph: Graph) -> tuple[Graph, Found]:
 
 
 def lift_from_branches(graphs: Sequence[Graph]) -> tuple[tuple[Graph, ...], Found]:
-    """Branches of one signature, each of which returns what its own checks found and false in the place of the others'."""
+    """Branches of one signature, each of which returns what its own checks found and false in the place
+    of the others'.
+    """
     count = len(graphs[0].outputs)
     lifted = [lift_checks(g) for g in graphs]
     failures = [f for g in lifted for f in _failures(g.checks)]
@@ -50,13 +54,21 @@ def lift_from_branches(graphs: Sequence[Graph]) -> tuple[tuple[Graph, ...], Foun
         flags = g.graph.outputs[count:]
         before, after = start, len(failures) - start - len(flags)
         false = Literal(False, dtypes.bool_, False)
-        widened.append(Graph(g.graph.inputs, g.graph.equations, (*g.graph.outputs[:count], *[false] * before, *flags, *[false] * after), g.graph.constants))
+        widened.append(
+            Graph(
+                g.graph.inputs,
+                g.graph.equations,
+                (*g.graph.outputs[:count], *[false] * before, *flags, *[false] * after),
+                g.graph.constants,
+            )
+        )
         start += len(flags)
     return tuple(widened), Found(count, tuple(failures))
 
 
 def lift_from_while(test: Graph, body: Graph) -> tuple[Graph, Graph, Found, Found]:
-    """A condition and a body whose carry ends with what the body's checks have found so far, and both their findings; a check that fails ends the loop.
+    """A condition and a body whose carry ends with what the body's checks have found so far, and both their findings; a
+    check that fails ends the loop.
 
     So what the condition's own checks find is what they find of the last carry.
     """
@@ -82,4 +94,9 @@ def lift_from_while(test: Graph, body: Graph) -> tuple[Graph, Graph, Found, Foun
         return [*outs[:count], *map(bitwise_or, flags, outs[count:])]
 
     avals = bodies.graph.out_avals[count:]
-    return stage_derived(goes_on, [*test.in_avals, *avals]), stage_derived(step, [*body.in_avals, *avals]), found, of_test
+    return (
+        stage_derived(goes_on, [*test.in_avals, *avals]),
+        stage_derived(step, [*body.in_avals, *avals]),
+        found,
+        of_test,
+    )

@@ -29,26 +29,44 @@ from fdl.transforms.vmap import batch_graph
 # The user's functions
 
 
-def record_branches(what: str, branches: Sequence[Callable[..., Any]], leaves: Sequence[Any], in_tree: Any, threaded: Threaded) -> tuple[tuple[Graph, ...], list[Any], Any]:
+def record_branches(
+    what: str, branches: Sequence[Callable[..., Any]], leaves: Sequence[Any], in_tree: Any, threaded: Threaded
+) -> tuple[tuple[Graph, ...], list[Any], Any]:
     """Branches as graphs of one signature (captured values first), those values, and the structure of the result."""
     for f in branches:
         check_function(f, what, "lax.cond(p, lambda: a, lambda: b), lax.switch(i, [f, g], x)")
     flats = [FlatFunction(f, in_tree, what) for f in branches]
-    graphs = [threaded.stage(flat, [aval_of(x) for x in leaves], f"{what}({function_name(f)})") for flat, f in zip(flats, branches, strict=True)]
+    graphs = [
+        threaded.stage(flat, [aval_of(x) for x in leaves], f"{what}({function_name(f)})")
+        for flat, f in zip(flats, branches, strict=True)
+    ]
     out_tree = flats[0].out_tree
     for k, (flat, graph) in enumerate(zip(flats, graphs, strict=True)):
         if flat.out_tree != out_tree:
             raise StructureError(
-                f"{what}: branch {k} returns {flat.out_tree}, branch 0 returns {out_tree}", why="both branches stand for one result", hint="return the same containers from both"
+                f"{what}: branch {k} returns {flat.out_tree}, branch 0 returns {out_tree}",
+                why="both branches stand for one result",
+                hint="return the same containers from both",
             )
         for a, b in zip(graph.out_avals, graphs[0].out_avals, strict=True):
             if a.shape != b.shape or (a.dtype != b.dtype and not (a.weak_type or b.weak_type)):
                 raise ShapeError(
-                    f"{what}: branch {k} returns {a.describe()}, branch 0 returns {b.describe()}", why="both branches stand for one result", hint="astype or reshape in one of them"
+                    f"{what}: branch {k} returns {a.describe()}, branch 0 returns {b.describe()}",
+                    why="both branches stand for one result",
+                    hint="astype or reshape in one of them",
                 )
     merged, captured = merge_captured(graphs)
     joined = [_strongest([g.out_avals[i] for g in merged]) for i in range(len(merged[0].outputs))]
-    return tuple(stage_derived(lambda *xs, g=g: [match(o, a) for o, a in zip(bind_graph(g, xs), joined, strict=True)], g.in_avals) for g in merged), captured, out_tree
+    return (
+        tuple(
+            stage_derived(
+                lambda *xs, g=g: [match(o, a) for o, a in zip(bind_graph(g, xs), joined, strict=True)], g.in_avals
+            )
+            for g in merged
+        ),
+        captured,
+        out_tree,
+    )
 
 
 def _strongest(avals: Sequence[ShapedArray]) -> ShapedArray:
@@ -72,7 +90,8 @@ def merge_captured(graphs: Sequence[Graph]) -> tuple[list[Graph], list[Any]]:
 def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
     """`true_fun(*operands)` if the scalar predicate holds, else `false_fun(*operands)`; only one of them runs.
 
-    Under `vmap` of the predicate both run, and no lane feels anything of the branch that it does not take: neither NaN nor infinity in its derivatives, unlike with `jnp.where`.
+    Under `vmap` of the predicate both run, and no lane feels anything of the branch that it does not take: neither NaN
+    nor infinity in its derivatives, unlike with `jnp.where`.
 
     >>> float(cond(True, lambda x: x + 1, lambda x: x - 1, 3.0))
     4.0
@@ -80,7 +99,9 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
     (predicate,) = check_leaves([predicate], predicate, "cond", lambda path: f"the predicate{path}")
     if aval_of(predicate).shape != ():
         raise ShapeError(
-            f"cond: the predicate has shape {aval_of(predicate).shape}", why="one branch is chosen for the whole call", hint="jnp.where for a choice by element, jnp.any or jnp.all"
+            f"cond: the predicate has shape {aval_of(predicate).shape}",
+            why="one branch is chosen for the whole call",
+            hint="jnp.where for a choice by element, jnp.any or jnp.all",
         )
     chosen = predicate if aval_of(predicate).dtype == dtypes.bool_ else convert(predicate, dtypes.bool_)
     return _switch("cond", convert(chosen, dtypes.int32), [false_fun, true_fun], operands)
@@ -94,9 +115,15 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     """
     (index,) = check_leaves([index], index, "switch", lambda path: f"the index{path}")
     if aval_of(index).shape != () or not dtypes.is_integer(aval_of(index).dtype):
-        raise ShapeError(f"switch: the index is {aval_of(index).describe()}", why="one branch is chosen by one integer", hint="x.astype(jnp.int32)")
+        raise ShapeError(
+            f"switch: the index is {aval_of(index).describe()}",
+            why="one branch is chosen by one integer",
+            hint="x.astype(jnp.int32)",
+        )
     if not branches:
-        raise StructureError("switch: there is no branch", why="an index chooses among branches", hint="switch(index, [f, g], *operands)")
+        raise StructureError(
+            "switch: there is no branch", why="an index chooses among branches", hint="switch(index, [f, g], *operands)"
+        )
     return _switch("switch", maximum(minimum(convert(index, dtypes.int32), len(branches) - 1), 0), branches, operands)
 
 
@@ -108,7 +135,9 @@ def _switch(what: str, index: Any, branches: Sequence[Callable[..., Any]], opera
         given = (threaded.start(), *operands) if cells else tuple(operands)
         leaves, in_tree = tree_flatten((given, {}))
         leaves = check_leaves(leaves, given, what, lambda path: f"operand {path}")
-        graphs, captured, out_tree = record_branches(what, [threaded.of(f) for f in branches] if cells else branches, leaves, in_tree, threaded)
+        graphs, captured, out_tree = record_branches(
+            what, [threaded.of(f) for f in branches] if cells else branches, leaves, in_tree, threaded
+        )
         graphs, found = lift_from_branches(graphs)
         return out_tree.unflatten(found.looked_at(cond_p.bind(index, *captured, *leaves, branches=graphs)))
 
@@ -144,7 +173,8 @@ def _jvp(primals: Any, tangents: Any, *, branches: tuple[Graph, ...]) -> Any:
 def _linearize(primals: Any, nonzero: Any, *, branches: tuple[Graph, ...]) -> Any:
     """Each branch returns its own residuals and zeros in the place of the others'.
 
-    A result is never another branch's residual: its cotangent, which is zero, would go back through the branch that was taken.
+    A result is never another branch's residual: its cotangent, which is zero, would go back through the branch that was
+    taken.
     """
     index, *operands = primals
     mask, count = tuple(nonzero[1:]), len(branches[0].outputs)
@@ -157,7 +187,11 @@ def _linearize(primals: Any, nonzero: Any, *, branches: tuple[Graph, ...]) -> An
     def primal(k: int) -> Graph:
         def f(*xs: Any) -> list[Any]:
             outs = bind_graph(lins[k].primal, xs)
-            extra = [outs[i] if j == k else zeros_like(lin.primal.out_avals[i]) for j, (lin, own) in enumerate(zip(lins, saved, strict=True)) for i in own]
+            extra = [
+                outs[i] if j == k else zeros_like(lin.primal.out_avals[i])
+                for j, (lin, own) in enumerate(zip(lins, saved, strict=True))
+                for i in own
+            ]
             return [*outs[:count], *extra]
 
         return stage_derived(f, branches[k].in_avals)
@@ -167,9 +201,15 @@ def _linearize(primals: Any, nonzero: Any, *, branches: tuple[Graph, ...]) -> An
 
     def linear_branch(k: int, tangent_avals: Sequence[ShapedArray]) -> Graph:
         def f(*xs: Any) -> list[Any]:
-            args, residuals, tangents = xs[: len(operands)], xs[len(operands) :][: len(extra)], xs[len(operands) + len(extra) :]
+            args, residuals, tangents = (
+                xs[: len(operands)],
+                xs[len(operands) :][: len(extra)],
+                xs[len(operands) + len(extra) :],
+            )
             own = dict(zip(saved[k], residuals[starts[k] :], strict=False))
-            return bind_graph(lins[k].linear, [*(args[i] if where == "in" else own[i] for where, i in lins[k].residuals), *tangents])
+            return bind_graph(
+                lins[k].linear, [*(args[i] if where == "in" else own[i] for where, i in lins[k].residuals), *tangents]
+            )
 
         return stage_derived(f, [*map(aval_of, operands), *map(aval_of, extra), *tangent_avals])
 
@@ -208,7 +248,9 @@ def _batch(axis: Any, args: Any, batched: Any, *, branches: tuple[Graph, ...]) -
 
 def _if_any(predicate: Any, graph: Graph, operands: Sequence[Any]) -> list[Any]:
     """The graph's results if the predicate holds, else zeros."""
-    zeros = derive(graph, "zeros", lambda: stage_derived(lambda *xs: list(map(zeros_like, graph.out_avals)), graph.in_avals))
+    zeros = derive(
+        graph, "zeros", lambda: stage_derived(lambda *xs: list(map(zeros_like, graph.out_avals)), graph.in_avals)
+    )
     return cond_p.bind(convert(predicate, dtypes.int32), *operands, branches=(zeros, graph))  # type: ignore[no-any-return]
 
 

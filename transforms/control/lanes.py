@@ -1,8 +1,9 @@
 """Branches and loops in which each lane of a `vmap` goes its own way.
 
-All lanes run what some of them take.  A lane that does not take it runs it on the operands of one that does, so it adds no NaN, no infinity and no
-endless loop of its own; tangents are masked on the way in, and so are cotangents on the way out.  Masking results alone, as `jnp.where` does, is
-not enough: the derivative at the operands of a lane that took another branch may be infinite, and zero times infinity is NaN.
+All lanes run what some of them take. A lane that does not take it runs it on the operands of one that does, so it adds
+no NaN, no infinity and no endless loop of its own; tangents are masked on the way in, and so are cotangents on the way
+out. Masking results alone, as `jnp.where` does, is not enough: the derivative at the operands of a lane that took
+another branch may be infinite, and zero times infinity is NaN.
 """
 
 from __future__ import annotations
@@ -24,7 +25,23 @@ from fdl.ops.shape import reshape
 from fdl.transforms.vmap import BatchAxis, batch_graph, with_axis
 
 # Operations that are linear in all operands at once; `mul` and `div` are where the others are numbers.
-_ADDITIVE = frozenset({"add", "sub", "neg", "convert", "broadcast", "reshape", "transpose", "reduce_sum", "slice", "pad", "concatenate", "reverse", "select"})
+_ADDITIVE = frozenset(
+    {
+        "add",
+        "sub",
+        "neg",
+        "convert",
+        "broadcast",
+        "reshape",
+        "transpose",
+        "reduce_sum",
+        "slice",
+        "pad",
+        "concatenate",
+        "reverse",
+        "select",
+    }
+)
 _SCALING = frozenset({"mul", "div"})
 
 IfAny = Callable[[Any, Graph, Sequence[Any]], list[Any]]
@@ -44,7 +61,10 @@ def _equations(graph: Graph) -> Iterator[Equation]:
     """Equations of a graph and of all graphs in it."""
     for e in graph.equations:
         yield e
-        for inner in (*subgraphs(e.params), *(v.graph for v in e.params.values() if isinstance(getattr(v, "graph", None), Graph))):
+        for inner in (
+            *subgraphs(e.params),
+            *(v.graph for v in e.params.values() if isinstance(getattr(v, "graph", None), Graph)),
+        ):
             yield from _equations(inner)
 
 
@@ -66,7 +86,9 @@ def _is_affine(e: Equation, varying: set[Var]) -> bool:
 
 
 def runs_anywhere(graph: Graph) -> bool:
-    """Whether lanes that do not take the graph may run it on their own operands: it is affine, or its lanes look at each other, as in `psum`."""
+    """Whether lanes that do not take the graph may run it on their own operands: it is affine, or its lanes look at
+    each other, as in `psum`.
+    """
     if any(e.primitive is psum_p for e in _equations(graph)):
         return True
     varying = {v for v in graph.inputs if has_tangent(v.aval)}
@@ -79,18 +101,25 @@ def runs_anywhere(graph: Graph) -> bool:
 
 
 def only_lanes(taken: Any, xs: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
-    """Values with the mapped axis as they are in the lanes of the mask; in others as in the first lane of it, as constants to derivatives."""
+    """Values with the mapped axis as they are in the lanes of the mask; in others as in the first lane of it, as
+    constants to derivatives.
+    """
     first = argmax(convert(taken, dtypes.int32), 0)
 
     def of_lanes(x: Any) -> Any:
         size, *shape = aval_of(x).shape
-        lane = reshape(dynamic_slice(stop_gradient(x), [first, *[convert(0, dtypes.int32)] * len(shape)], (1, *shape)), tuple(shape))
+        lane = reshape(
+            dynamic_slice(stop_gradient(x), [first, *[convert(0, dtypes.int32)] * len(shape)], (1, *shape)),
+            tuple(shape),
+        )
         return select(spread(taken, (size, *shape)), x, broadcast(lane, (size, *shape), range(1, len(shape) + 1)))
 
     return [of_lanes(x) if b else x for x, b in zip(xs, batched, strict=True)]
 
 
-def branch_in_lanes(graph: Graph, axis: BatchAxis, taken: Any, operands: Sequence[Any], batched: Sequence[bool], if_any: IfAny) -> list[Any]:
+def branch_in_lanes(
+    graph: Graph, axis: BatchAxis, taken: Any, operands: Sequence[Any], batched: Sequence[bool], if_any: IfAny
+) -> list[Any]:
     """Results of a branch, all with the mapped axis: right in the lanes of the mask, anything in others.
 
     `if_any(taken, graph, operands)` runs the batched graph where some lane takes it, and gives zeros where none does.
@@ -100,10 +129,16 @@ def branch_in_lanes(graph: Graph, axis: BatchAxis, taken: Any, operands: Sequenc
         return bind_graph(batch_graph(graph, axis, tuple(batched), all_results)[0], operands)
     used = {a for e in graph.equations for a in e.inputs} | set(graph.outputs)
     lane = max([graph_input.aval.size for graph_input, b in zip(graph.inputs, batched, strict=True) if b], default=1)
-    # what all lanes share gets lanes too where that costs little, so that cotangents can be masked before they are summed
-    widened = [b or (v in used and has_tangent(v.aval) and v.aval.size <= lane) for v, b in zip(graph.inputs, batched, strict=True)]
+    # what all lanes share gets lanes too where that costs little, so that cotangents can be masked before they are
+    # summed
+    widened = [
+        b or (v in used and has_tangent(v.aval) and v.aval.size <= lane)
+        for v, b in zip(graph.inputs, batched, strict=True)
+    ]
     wide = [with_axis(x, axis) if w and not b else x for x, w, b in zip(operands, widened, batched, strict=True)]
     own = only_lanes(taken, wide, [w and v in used for v, w in zip(graph.inputs, widened, strict=True)])
     derived = batch_graph(graph, axis, tuple(widened), all_results)[0]
     masked = all(w or v not in used or not has_tangent(v.aval) for v, w in zip(graph.inputs, widened, strict=True))
-    return bind_graph(derived, own) if masked and not may_refuse(graph) else if_any(reduce_max(taken, (0,)), derived, own)
+    return (
+        bind_graph(derived, own) if masked and not may_refuse(graph) else if_any(reduce_max(taken, (0,)), derived, own)
+    )

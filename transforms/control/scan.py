@@ -1,7 +1,7 @@
 """`scan`: a loop of known length that carries state and stacks results; the loop that reverse mode runs through.
 
-The body takes (constants, carry, slices of xs) and returns (carry, slices of ys).  Its derivative saves a residual a step only where it varies by
-step: what is an input of the whole loop is read again, not copied.
+The body takes (constants, carry, slices of xs) and returns (carry, slices of ys). Its derivative saves a residual a
+step only where it varies by step: what is an input of the whole loop is read again, not copied.
 """
 
 from __future__ import annotations
@@ -47,11 +47,14 @@ def _parts(values: Sequence[Any], num_consts: int, num_carry: int) -> Parts:
 # The user's function
 
 
-def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int = 1) -> tuple[Any, Any]:
+def scan(
+    f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int = 1
+) -> tuple[Any, Any]:
     """`carry, y = f(carry, x)` along the leading axis of `xs`; returns the last carry and all y, stacked.
 
-    `init` and the carry that `f` returns have one structure, shapes and dtypes.  `xs` may be None with a `length`; `reverse` runs from the end.
-    `unroll` is accepted for JAX's sake: the compiler decides.  Raises ShapeError, DtypeError or StructureError where the carry changes.
+    `init` and the carry that `f` returns have one structure, shapes and dtypes. `xs` may be None with a `length`;
+    `reverse` runs from the end. `unroll` is accepted for JAX's sake: the compiler decides. Raises ShapeError,
+    DtypeError or StructureError where the carry changes.
 
     >>> import fdl.numpy as jnp
     >>> total, sums = scan(lambda c, x: (c + x, c + x), 0.0, jnp.arange(4.0))
@@ -84,10 +87,21 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
                 _check_pair(flat.unflatten(graph.out_avals))
             return graph, flat, flat.out_tree.children[0]
 
-        graph, flat, leaves = fixed_point("scan", record, check_leaves(tree_flatten(start)[0], start, "scan", lambda path: f"init{path}"), start)
+        graph, flat, leaves = fixed_point(
+            "scan", record, check_leaves(tree_flatten(start)[0], start, "scan", lambda path: f"init{path}"), start
+        )
         graph, captured = graph.lift()
         graph, found = lift_from_body(graph)
-        outs = scan_p.bind(*captured, *leaves, *xs_leaves, graph=graph, num_consts=len(captured), num_carry=len(leaves), length=length, reverse=bool(reverse))
+        outs = scan_p.bind(
+            *captured,
+            *leaves,
+            *xs_leaves,
+            graph=graph,
+            num_consts=len(captured),
+            num_carry=len(leaves),
+            length=length,
+            reverse=bool(reverse),
+        )
         carry, ys = flat.unflatten(found.looked_at(outs))
         return carry, ys
 
@@ -101,7 +115,10 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
 def _check_pair(result: Any) -> None:
     if not (isinstance(result, tuple) and len(result) == 2):
         raise StructureError(
-            f"scan: the function must return (carry, y), got {f'{len(result)} values' if isinstance(result, (tuple, list)) else kind_of(result)}",
+            (
+                "scan: the function must return (carry, y), "
+                f"got {f'{len(result)} values' if isinstance(result, (tuple, list)) else kind_of(result)}"
+            ),
             why="the carry goes to the next step, all y are stacked",
             hint="return carry, None",
         )
@@ -111,17 +128,31 @@ def _length(leaves: Sequence[Any], xs: Any, length: int | None) -> int:
     sizes = {} if length is None else {int(length): "length"}
     for x, (path, _) in zip(leaves, tree_paths(xs), strict=True):
         if not aval_of(x).shape:
-            raise ShapeError(f"scan: xs{path} is 0-d and has no leading axis to run along", why="each step gets one slice of it", hint="close over it, or xs=None with length=n")
+            raise ShapeError(
+                f"scan: xs{path} is 0-d and has no leading axis to run along",
+                why="each step gets one slice of it",
+                hint="close over it, or xs=None with length=n",
+            )
         sizes.setdefault(aval_of(x).shape[0], f"xs{path}")
     if len(sizes) != 1:
         raise ShapeError(
-            "scan: " + ("the length is not known" if not sizes else ", ".join(f"{path} has {n} steps" for n, path in sizes.items())), hint="xs with one leading size, or length=n"
+            "scan: "
+            + (
+                "the length is not known"
+                if not sizes
+                else ", ".join(f"{path} has {n} steps" for n, path in sizes.items())
+            ),
+            hint="xs with one leading size, or length=n",
         )
     return next(iter(sizes))
 
 
-def fixed_point(what: str, record: Callable[..., tuple[Graph, FlatFunction, TreeDef]], init: Sequence[Any], tree: Any) -> tuple[Graph, FlatFunction, list[Any]]:
-    """Record a body until its carry's types are those it starts with: weak dtypes yield, anything else is an error that names the leaf."""
+def fixed_point(
+    what: str, record: Callable[..., tuple[Graph, FlatFunction, TreeDef]], init: Sequence[Any], tree: Any
+) -> tuple[Graph, FlatFunction, list[Any]]:
+    """Record a body until its carry's types are those it starts with: weak dtypes yield, anything else is an error that
+    names the leaf.
+    """
     init = list(init)
     for _ in range(4):
         avals = [aval_of(x) for x in init]
@@ -159,7 +190,13 @@ def fixed_point(what: str, record: Callable[..., tuple[Graph, FlatFunction, Tree
 def _strengthened(graph: Graph, avals: Sequence[ShapedArray]) -> Graph:
     """The graph with its first results cast to these types; its constants stay."""
     lifted, values = graph.lift()
-    inner = stage_derived(lambda *xs: [match(o, a) if a else o for o, a in zip(bind_graph(lifted, xs), [*avals, *[None] * len(lifted.outputs)], strict=False)], lifted.in_avals)
+    inner = stage_derived(
+        lambda *xs: [
+            match(o, a) if a else o
+            for o, a in zip(bind_graph(lifted, xs), [*avals, *[None] * len(lifted.outputs)], strict=False)
+        ],
+        lifted.in_avals,
+    )
     n = len(values)
     return Graph(inner.inputs[n:], inner.equations, inner.outputs, tuple(zip(inner.inputs[:n], values, strict=True)))
 
@@ -167,7 +204,9 @@ def _strengthened(graph: Graph, avals: Sequence[ShapedArray]) -> Graph:
 # Rules
 
 
-def _shape(*avals: ShapedArray, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool) -> list[ShapedArray]:
+def _shape(
+    *avals: ShapedArray, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool
+) -> list[ShapedArray]:
     outs = graph.out_avals
     return outs[:num_carry] + [a.update(shape=(length, *a.shape)) for a in outs[num_carry:]]
 
@@ -194,7 +233,9 @@ def settle(carry: Sequence[bool], step: Callable[[tuple[bool, ...]], Sequence[bo
         mask = grown
 
 
-def _jvp(primals: Any, tangents: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool) -> Any:
+def _jvp(
+    primals: Any, tangents: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool
+) -> Any:
     """One loop over primals and tangents together."""
     nonzero = _parts([type(t) is not Zero for t in tangents], num_consts, num_carry)
     parts, given = _parts(primals, num_consts, num_carry), _parts(tangents, num_consts, num_carry)
@@ -206,16 +247,25 @@ def _jvp(primals: Any, tangents: Any, *, graph: Graph, num_consts: int, num_carr
 
         def f(*args: Any) -> list[Any]:
             values = iter(args)
-            pairs = [([next(values) for _ in avals], [next(values) for m in ms if m]) for avals, ms in zip(body, masks, strict=True)]
+            pairs = [
+                ([next(values) for _ in avals], [next(values) for m in ms if m])
+                for avals, ms in zip(body, masks, strict=True)
+            ]
             flat_primals = [p for ps, _ in pairs for p in ps]
-            flat_tangents = [t for (_, ts), avals, ms in zip(pairs, body, masks, strict=True) for t in fill(ts, ms, avals)]
+            flat_tangents = [
+                t for (_, ts), avals, ms in zip(pairs, body, masks, strict=True) for t in fill(ts, ms, avals)
+            ]
             outs, out_tangents = jvp_flat(lambda *xs: bind_graph(graph, xs), flat_primals, flat_tangents, "~jvp")
             varies[:] = [type(t) is not Zero for t in out_tangents]
             carried = [instantiate(t) for t, m in zip(out_tangents[:num_carry], mask, strict=True) if m]
             stacked = [t for t in out_tangents[num_carry:] if type(t) is not Zero]
             return [*outs[:num_carry], *carried, *outs[num_carry:], *stacked]
 
-        avals = [a for group, ms in zip(body, masks, strict=True) for a in [*group, *(a for a, m in zip(group, ms, strict=True) if m)]]
+        avals = [
+            a
+            for group, ms in zip(body, masks, strict=True)
+            for a in [*group, *(a for a, m in zip(group, ms, strict=True) if m)]
+        ]
         return stage_derived(f, avals)
 
     def step(mask: tuple[bool, ...]) -> list[bool]:
@@ -229,7 +279,8 @@ def _jvp(primals: Any, tangents: Any, *, graph: Graph, num_consts: int, num_carr
     t_xs = [t for t in given.xs if type(t) is not Zero]
     outs = scan_p.bind(
         *parts.consts, *t_consts, *parts.carry, *t_carry, *parts.xs, *t_xs,
-        graph=derived, num_consts=num_consts + len(t_consts), num_carry=num_carry + len(t_carry), length=length, reverse=reverse,
+        graph=derived, num_consts=num_consts + len(t_consts), num_carry=num_carry + len(t_carry), length=length,
+        reverse=reverse,
     )  # fmt: skip
     carry, t_out, rest = outs[:num_carry], outs[num_carry : num_carry + len(t_carry)], outs[num_carry + len(t_carry) :]
     n_ys = len(graph.outputs) - num_carry
@@ -237,7 +288,9 @@ def _jvp(primals: Any, tangents: Any, *, graph: Graph, num_consts: int, num_carr
     return [*carry, *rest[:n_ys]], fill([*t_out, *rest[n_ys:]], [*mask, *varies[num_carry:]], out_avals)
 
 
-def _linearize(primals: Any, nonzero: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool) -> Any:
+def _linearize(
+    primals: Any, nonzero: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool
+) -> Any:
     """A loop over the primals that stacks residuals, and a linear loop that reads them."""
     vary = _parts(nonzero, num_consts, num_carry)
     n_out = len(graph.outputs)
@@ -248,13 +301,16 @@ def _linearize(primals: Any, nonzero: Any, *, graph: Graph, num_consts: int, num
 
     mask = settle(vary.carry, lambda m: linearized(m).nonzero_out[:num_carry])
     lin = linearized(mask)
-    # a residual that is the carry before the step, or a result of it, is stacked; one that is a constant or a slice of xs is read again
+    # a residual that is the carry before the step, or a result of it, is stacked; one that is a constant or a slice of
+    # xs is read again
     kinds = [_residual_kind(where, i, num_consts, num_carry) for where, i in lin.residuals]
     stacked = [place for place, kind in zip(lin.residuals, kinds, strict=True) if kind == "stack"]
     body = _primal_body(graph, lin, stacked, num_carry)
     outs = scan_p.bind(*primals, graph=body, num_consts=num_consts, num_carry=num_carry, length=length, reverse=reverse)
     saved = iter(outs[n_out:])
-    sources = [next(saved) if kind == "stack" else primals[i] for (_, i), kind in zip(lin.residuals, kinds, strict=True)]
+    sources = [
+        next(saved) if kind == "stack" else primals[i] for (_, i), kind in zip(lin.residuals, kinds, strict=True)
+    ]
     consts_r = [x for x, kind in zip(sources, kinds, strict=True) if kind == "const"]
     xs_r = [x for x, kind in zip(sources, kinds, strict=True) if kind != "const"]
     linear_body = _linear_body(lin, kinds, [sum(vary.consts), sum(mask), sum(vary.xs)], num_carry)
@@ -267,7 +323,16 @@ def _linearize(primals: Any, nonzero: Any, *, graph: Graph, num_consts: int, num
         t_carry = [next(given) if v else None for v, m in zip(vary.carry, mask, strict=True) if m]
         t_carry = [zeros_like(a) if t is None else t for t, a in zip(t_carry, carry_avals, strict=True)]
         t_outs = scan_p.bind(
-            *consts_r, *t_consts, *t_carry, *xs_r, *given, graph=linear_body, num_consts=len(consts_r) + len(t_consts), num_carry=len(t_carry), length=length, reverse=reverse
+            *consts_r,
+            *t_consts,
+            *t_carry,
+            *xs_r,
+            *given,
+            graph=linear_body,
+            num_consts=len(consts_r) + len(t_consts),
+            num_carry=len(t_carry),
+            length=length,
+            reverse=reverse,
         )
         return fill(t_outs, lin.nonzero_out, out_avals)
 
@@ -291,7 +356,9 @@ def _primal_body(graph: Graph, lin: LinearizedGraph, stacked: Sequence[tuple[str
 
 
 def _linear_body(lin: LinearizedGraph, kinds: Sequence[str], counts: Sequence[int], num_carry: int) -> Graph:
-    """The linear graph with its inputs in a loop's order: constants, tangents of constants, of the carry, residuals by step, tangents of xs."""
+    """The linear graph with its inputs in a loop's order: constants, tangents of constants, of the carry, residuals by
+    step, tangents of xs.
+    """
     residual_avals, tangent_avals = lin.linear.in_avals[: len(kinds)], lin.linear.in_avals[len(kinds) :]
     n_const = sum(kind == "const" for kind in kinds)
     split = counts[0] + counts[1]
@@ -317,13 +384,19 @@ def _depends(graph: Graph, linear: Sequence[bool]) -> list[bool]:
     return [a in reached for a in graph.outputs]
 
 
-def _transpose(cts: Any, operands: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool) -> Any:
-    """The loop run backwards: cotangents of the carry are carried, those of linear constants summed up, those of xs stacked."""
+def _transpose(
+    cts: Any, operands: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool
+) -> Any:
+    """The loop run backwards: cotangents of the carry are carried, those of linear constants summed up, those of xs
+    stacked.
+    """
     linear = _parts([is_linear(x) for x in operands], num_consts, num_carry)
     parts, avals = _parts(operands, num_consts, num_carry), _parts(graph.in_avals, num_consts, num_carry)
     # a linear carry that starts at a constant starts at zero: else the loop would not be linear
     if not all(settle(linear.carry, lambda m: _depends(graph, (*linear.consts, *m, *linear.xs))[:num_carry])):
-        raise StructureError("scan: a loop whose carry is only partly linear cannot be transposed", hint="linearize it first: vjp does")
+        raise StructureError(
+            "scan: a loop whose carry is only partly linear cannot be transposed", hint="linearize it first: vjp does"
+        )
     y_mask = [type(ct) is not Zero for ct in cts[num_carry:]]
     inputs = (*linear.consts, *[True] * num_carry, *linear.xs)
 
@@ -360,17 +433,24 @@ def _transpose(cts: Any, operands: Any, *, graph: Graph, num_consts: int, num_ca
     body = stage_derived(f, [*map(aval_of, values_c), *sums_avals, *map(aval_of, ct_carry), *x_avals, *y_avals])
     outs = scan_p.bind(
         *values_c, *map(zeros_like, sums_avals), *ct_carry, *values_x, *ct_ys,
-        graph=body, num_consts=len(values_c), num_carry=len(sums_avals) + len(ct_carry), length=length, reverse=not reverse,
+        graph=body, num_consts=len(values_c), num_carry=len(sums_avals) + len(ct_carry), length=length,
+        reverse=not reverse,
     )  # fmt: skip
     d_consts, d_carry, d_xs = _parts(outs, len(sums_avals), len(ct_carry))
     consts = iter(fill(d_consts, arriving.consts, linear_consts))
     carry = fill(d_carry, mask, avals.carry)
     xs = iter(fill(d_xs, arriving.xs, [aval_of(x) for x, lin in zip(parts.xs, linear.xs, strict=True) if lin]))
     d_init = [d if lin else None for d, lin in zip(carry, linear.carry, strict=True)]
-    return [*(next(consts) if lin else None for lin in linear.consts), *d_init, *(next(xs) if lin else None for lin in linear.xs)]
+    return [
+        *(next(consts) if lin else None for lin in linear.consts),
+        *d_init,
+        *(next(xs) if lin else None for lin in linear.xs),
+    ]
 
 
-def _batch(axis: Any, args: Any, batched: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool) -> Any:
+def _batch(
+    axis: Any, args: Any, batched: Any, *, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool
+) -> Any:
     parts, flags = _parts(args, num_consts, num_carry), _parts(batched, num_consts, num_carry)
     n_ys = len(graph.outputs) - num_carry
 
@@ -381,7 +461,16 @@ def _batch(axis: Any, args: Any, batched: Any, *, graph: Graph, num_consts: int,
     derived, out_batched = derive(mask)
     carry = [with_axis(x, axis) if m and not b else x for x, m, b in zip(parts.carry, mask, flags.carry, strict=True)]
     xs = [move_axis(x, 0, 1) if b else x for x, b in zip(parts.xs, flags.xs, strict=True)]
-    outs = scan_p.bind(*parts.consts, *carry, *xs, graph=derived, num_consts=num_consts, num_carry=num_carry, length=length, reverse=reverse)
+    outs = scan_p.bind(
+        *parts.consts,
+        *carry,
+        *xs,
+        graph=derived,
+        num_consts=num_consts,
+        num_carry=num_carry,
+        length=length,
+        reverse=reverse,
+    )
     ys = [move_axis(y, 1, 0) if b else y for y, b in zip(outs[num_carry:], out_batched[num_carry:], strict=True)]
     return [*outs[:num_carry], *ys], out_batched
 
@@ -392,6 +481,15 @@ def _lower(b: Any, *xs: Any, graph: Graph, num_consts: int, num_carry: int, leng
 
 scan_p = (
     Primitive("scan", multiple_results=True)
-    .define(shape=_shape, impl=_impl, jvp=_jvp, linearize=_linearize, transpose=_transpose, batch=_batch, lower=_lower, samples=[])
+    .define(
+        shape=_shape,
+        impl=_impl,
+        jvp=_jvp,
+        linearize=_linearize,
+        transpose=_transpose,
+        batch=_batch,
+        lower=_lower,
+        samples=[],
+    )
     .register()
 )

@@ -1,4 +1,6 @@
-"""Bodies of loops and branches that write what lives outside of them: the cells become part of what the loop carries, or the branch gives back."""
+"""Bodies of loops and branches that write what lives outside of them: the cells become part of what the loop carries,
+or the branch gives back.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ class _Written(Exception):
 
 
 class Threaded:
-    """Functions that are recorded with the cells that they write as operands and results: what a loop carries, and a branch gives back.
+    """Functions that are recorded with the cells that they write as operands and results: what a loop carries, and a
+    branch gives back.
 
-    Which cells these are is found out by recording: `settled(record)` calls `record` again for as long as `stage` meets new ones.
+    Which cells these are is found out by recording: `settled(record)` calls `record` again for as long as `stage` meets
+    new ones.
     """
 
     def __init__(self) -> None:
@@ -54,7 +58,9 @@ class Threaded:
         return [cell.content() for cell in self.cells]
 
     def of(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """`f(*args)` as the function of (values of the cells, *args) that gives (its result, values of the cells after it)."""
+        """`f(*args)` as the function of (values of the cells, *args) that gives (its result, values of the cells after
+        it).
+        """
 
         @functools.wraps(f)
         def threaded(values: Sequence[Any], *args: Any) -> tuple[Any, list[Any]]:

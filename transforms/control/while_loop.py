@@ -57,7 +57,9 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
 
     def bound() -> Any:
         cells = threaded.cells  # without any, the functions are as the user wrote them
-        step, test_fun, start = (body_of_cells, test_of_cells, (init, threaded.start())) if cells else (body_fun, cond_fun, init)
+        step, test_fun, start = (
+            (body_of_cells, test_of_cells, (init, threaded.start())) if cells else (body_fun, cond_fun, init)
+        )
         leaves, tree = tree_flatten(start)
         leaves = check_leaves(leaves, start, "while_loop", lambda path: f"init{path}")
         in_tree = tree_flatten(((start,), {}))[1]
@@ -69,14 +71,30 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
             return graph, flat, flat.out_tree
 
         body, _, leaves = fixed_point("while_loop", record, leaves, start)
-        test = threaded.stage(FlatFunction(test_fun, in_tree, "while_loop"), [aval_of(x) for x in leaves], f"while_loop({function_name(cond_fun)})")
+        test = threaded.stage(
+            FlatFunction(test_fun, in_tree, "while_loop"),
+            [aval_of(x) for x in leaves],
+            f"while_loop({function_name(cond_fun)})",
+        )
         if [(a.shape, a.dtype) for a in test.out_avals] != [((), dtypes.bool_)]:
-            raise ShapeError(f"while_loop: the condition returned {', '.join(a.describe() for a in test.out_avals)}, not one bool", hint="jnp.any or jnp.all")
+            raise ShapeError(
+                f"while_loop: the condition returned {', '.join(a.describe() for a in test.out_avals)}, not one bool",
+                hint="jnp.any or jnp.all",
+            )
         test, test_consts = test.lift()
         body, body_consts = body.lift()
         test_, body, found, of_test = lift_from_while(test, body)
         flags = [False] * len(found.failures)
-        outs = while_p.bind(*test_consts, *body_consts, *leaves, *flags, test=test_, body=body, num_test=len(test_consts), num_body=len(body_consts))
+        outs = while_p.bind(
+            *test_consts,
+            *body_consts,
+            *leaves,
+            *flags,
+            test=test_,
+            body=body,
+            num_test=len(test_consts),
+            num_body=len(body_consts),
+        )
         results = found.looked_at(outs)
         if of_test.failures:
             bind_graph(test, [*test_consts, *results])
@@ -100,7 +118,11 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init:
     if not isinstance(lower, Tracer) and not isinstance(upper, Tracer):
         for bound in (lower, upper):
             if not hasattr(bound, "__index__"):
-                raise DtypeError(f"fori_loop: a bound is {kind_of(bound)} {bound!r}", why="steps are counted with whole numbers", hint="int(n)")
+                raise DtypeError(
+                    f"fori_loop: a bound is {kind_of(bound)} {bound!r}",
+                    why="steps are counted with whole numbers",
+                    hint="int(n)",
+                )
         start, steps = int(lower), max(int(upper) - int(lower), 0)
 
         def step(carry: Any, _: Any) -> tuple[Any, None]:
@@ -109,7 +131,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init:
 
         return scan(step, (as_array(start), init), length=steps)[0][1]
     low, high = promote(lower, upper)
-    return while_loop(lambda c: less(c[0], c[1]), lambda c: (add(c[0], 1), c[1], body_fun(c[0], c[2])), (low, high, init))[2]
+    return while_loop(
+        lambda c: less(c[0], c[1]), lambda c: (add(c[0], 1), c[1], body_fun(c[0], c[2])), (low, high, init)
+    )[2]
 
 
 def map_(f: Callable[[Any], Any], xs: Any) -> Any:
@@ -153,15 +177,29 @@ def _jvp(primals: Any, tangents: Any, *, test: Graph, body: Graph, num_test: int
 
     avals = [*body.in_avals[:num_body], *map(aval_of, t_consts), *body.in_avals[num_body:], *map(aval_of, t_carry)]
     wide_body = stage_derived(body_with_tangents, avals)
-    wide_test = stage_derived(lambda *xs: bind_graph(test, xs[: num_test + n_carry]), [*test.in_avals, *map(aval_of, t_carry)])
-    outs = while_p.bind(*primals[:n], *t_consts, *primals[n:], *t_carry, test=wide_test, body=wide_body, num_test=num_test, num_body=num_body + n_tangents)
+    wide_test = stage_derived(
+        lambda *xs: bind_graph(test, xs[: num_test + n_carry]), [*test.in_avals, *map(aval_of, t_carry)]
+    )
+    outs = while_p.bind(
+        *primals[:n],
+        *t_consts,
+        *primals[n:],
+        *t_carry,
+        test=wide_test,
+        body=wide_body,
+        num_test=num_test,
+        num_body=num_body + n_tangents,
+    )
     return outs[:n_carry], fill(outs[n_carry:], mask, body.out_avals)
 
 
 def _linearize(primals: Any, nonzero: Any, **params: Any) -> Any:
     raise MissingRuleError(
         "while_loop cannot be differentiated in reverse",
-        why="the number of its steps is not known while it is recorded, so there is no place for what the way back needs",
+        why=(
+            "the number of its steps is not known while it is recorded, so there is no place for what the way "
+            "back needs"
+        ),
         hint="lax.scan, or lax.fori_loop with Python numbers as bounds; jvp and jacfwd work",
     )
 
@@ -175,13 +213,17 @@ def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_
         return tuple(by_lane or b for b in batch_graph(body, axis, body_consts + mask, mask)[1])
 
     if axis.size == 0:  # no lane takes a step
-        return [x if b else with_axis(x, axis) for x, b in zip(args[n:], batched[n:], strict=True)], [True] * (len(args) - n)
+        return [x if b else with_axis(x, axis) for x, b in zip(args[n:], batched[n:], strict=True)], [True] * (
+            len(args) - n
+        )
     mask = settle(batched[n:], step)
     test_graph, (by_lane,) = batch_graph(test, axis, test_consts + mask)
     body_graph, _ = batch_graph(body, axis, body_consts + mask, mask)
     carry = [with_axis(x, axis) if m and not b else x for x, m, b in zip(args[n:], mask, batched[n:], strict=True)]
     if not by_lane:
-        return while_p.bind(*args[:n], *carry, test=test_graph, body=body_graph, num_test=num_test, num_body=num_body), mask
+        return while_p.bind(
+            *args[:n], *carry, test=test_graph, body=body_graph, num_test=num_test, num_body=num_body
+        ), mask
 
     def any_lane(*xs: Any) -> list[Any]:
         return [reduce_max(bind_graph(test_graph, xs)[0], (0,))]
@@ -196,7 +238,9 @@ def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_
     carry_avals = [aval_of(x) for x in carry]
     wide_test = stage_derived(any_lane, [*map(aval_of, args[:num_test]), *carry_avals])
     wide_body = stage_derived(masked_body, [*map(aval_of, args[:n]), *carry_avals])
-    outs = while_p.bind(*args[:num_test], *args[:n], *carry, test=wide_test, body=wide_body, num_test=num_test, num_body=n)
+    outs = while_p.bind(
+        *args[:num_test], *args[:n], *carry, test=wide_test, body=wide_body, num_test=num_test, num_body=n
+    )
     return outs, mask
 
 
@@ -205,4 +249,8 @@ def _lower(b: Any, *xs: Any, test: Graph, body: Graph, num_test: int, num_body: 
     return b.while_loop(xs[:num_test], xs[num_test:n], xs[n:], test, body)
 
 
-while_p = Primitive("while", multiple_results=True).define(shape=_shape, impl=_impl, jvp=_jvp, linearize=_linearize, batch=_batch, lower=_lower, samples=[]).register()
+while_p = (
+    Primitive("while", multiple_results=True)
+    .define(shape=_shape, impl=_impl, jvp=_jvp, linearize=_linearize, batch=_batch, lower=_lower, samples=[])
+    .register()
+)

@@ -1,8 +1,8 @@
 """Who runs a recorded program.
 
-A `Program` is a graph by structure: it counts how often it came, and is compiled when that has cost about a tenth of what compiling costs.  Both costs are
-estimates from the graph alone, so that runs repeat.  An `Ending` is a place in the trie where programs end: it chooses one for the results that are
-still alive and the inputs that are not.
+A `Program` is a graph by structure: it counts how often it came, and is compiled when that has cost about a tenth of
+what compiling costs. Both costs are estimates from the graph alone, so that runs repeat. An `Ending` is a place in the
+trie where programs end: it chooses one for the results that are still alive and the inputs that are not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ sighted = 0  # programs first seen, for `fdl.testing`
 
 
 class Native:
-    """What the runtime library gives the recorder, once it is loaded: the hit path of `Recorder.bind`, and the counts of who is alive, in C."""
+    """What the runtime library gives the recorder, once it is loaded: the hit path of `Recorder.bind`, and the counts
+    of who is alive, in C.
+    """
 
     bind: Callable[..., Any] | None = None
     held: Callable[..., tuple[bool, ...]] | None = None
@@ -67,7 +69,9 @@ def _equations(graph: Graph) -> list[tuple[Equation, int]]:
 
 
 class Cost(NamedTuple):
-    """What a graph takes: equations, how often they run together, bytes that they write, and multiplications of its products."""
+    """What a graph takes: equations, how often they run together, bytes that they write, and multiplications of its
+    products.
+    """
 
     equations: int
     runs: int
@@ -102,7 +106,9 @@ class Program:
         return self.sightings >= 2 and self.sightings * self.interpreting >= EARLY * self.compiling
 
     def run(self, values: list[Any], leaves: list[int], outputs: list[int], donated: tuple[int, ...]) -> None:
-        """Run it on the arrays and numbers in the slots `leaves`; the results become the data of the arrays in the slots `outputs`."""
+        """Run it on the arrays and numbers in the slots `leaves`; the results become the data of the arrays in the
+        slots `outputs`.
+        """
         global calls
         self.sightings += 1
         native = self.compiled.get(donated) or self._compiled(donated)
@@ -155,11 +161,19 @@ class Ending:
     """A node at which programs end.
 
     `leaves` and `results` are slots; `checked` says that its programs hold checks.  What is alive may differ from run
-    to run (garbage collection, a traceback, a notebook): a choice serves where all that is alive is among its results and all that it overwrites is
-    dead.  After two of them the next one is made for the union of results and the intersection of dead inputs.
+    to run (garbage collection, a traceback, a notebook): a choice serves where all that is alive is among its results
+    and all that it overwrites is dead. After two of them the next one is made for the union of results and the
+    intersection of dead inputs.
     """
 
-    def __init__(self, leaves: list[int], results: list[int], leaf_avals: list[ShapedArray], graph: Callable[[Sequence[int]], Graph], checked: bool = False) -> None:
+    def __init__(
+        self,
+        leaves: list[int],
+        results: list[int],
+        leaf_avals: list[ShapedArray],
+        graph: Callable[[Sequence[int]], Graph],
+        checked: bool = False,
+    ) -> None:
         self.leaves, self.results, self.checked = leaves, results, checked
         self.arrays = [i for i, a in enumerate(leaf_avals) if a.nbytes >= 256]  # inputs worth writing over
         self.candidates = [leaves[i] for i in self.arrays]

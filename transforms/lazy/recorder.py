@@ -1,10 +1,11 @@
 """The recorder: a walk through the trie, and the flush at its end.
 
-Invariants.  The node alone says where the walk is: `values` may be longer than `node.slots` for the time of a `bind`, and is cut back if that fails; a mark
-counts only where the array lies in the slot that it names, so what was cut off needs no clearing.
-A `bind` commits by one assignment.  Results of a flush become data in one call, and what an interrupt leaves pending is flushed again.  User code (forcing of
-foreign values, tracing) runs before anything is committed, and the bind starts again if the walk has moved.
-A recorder that is met while busy (signal handler, `__del__`) lets a spare one take the operation.
+Invariants. The node alone says where the walk is: `values` may be longer than `node.slots` for the time of a `bind`,
+and is cut back if that fails; a mark counts only where the array lies in the slot that it names, so what was cut off
+needs no clearing. A `bind` commits by one assignment. Results of a flush become data in one call, and what an interrupt
+leaves pending is flushed again. User code (forcing of foreign values, tracing) runs before anything is committed, and
+the bind starts again if the walk has moved. A recorder that is met while busy (signal handler, `__del__`) lets a spare
+one take the operation.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ from fdl.ops.checks import Failure, check_p
 from fdl.transforms.lazy.programs import NATIVE, Ending, program_of
 from fdl.transforms.lazy.trie import SOFT_BYTES, SOFT_OPERATIONS, Node, Operation
 
-TRIE_NODES, TRIE_ENDINGS = 10_000, 256  # past one of these the trie is dropped: programs that come back are found again by what they are
+TRIE_NODES, TRIE_ENDINGS = (
+    10_000,
+    256,
+)  # past one of these the trie is dropped: programs that come back are found again by what they are
 
 _EPOCHS = itertools.count(1)
 _SLOTS = 1 << 32  # a mark is epoch * _SLOTS + slot
@@ -50,14 +54,31 @@ def _held(values: Sequence[Any], slots: Sequence[int], limit: int) -> tuple[bool
     return tuple([_refs(values[s]) > limit for s in slots])
 
 
-# What the count is where nobody else holds the value, measured with the same code.  On builds whose counts mean nothing all is taken to be alive.
-_ALONE = next(n for n in range(10) if not _held([object()], [0], n)[0]) if getattr(sys, "_is_gil_enabled", lambda: True)() else -1
+# What the count is where nobody else holds the value, measured with the same code.  On builds whose counts mean nothing
+# all is taken to be alive.
+_ALONE = (
+    next(n for n in range(10) if not _held([object()], [0], n)[0])
+    if getattr(sys, "_is_gil_enabled", lambda: True)()
+    else -1
+)
 
 
 class Segment(Deferred):
     """The pending part of a recorder: what stands in the place of the data of its results until they are computed."""
 
-    __slots__ = ("base", "error", "journals", "lines", "node", "outputs", "owner", "ran", "recorder", "settled", "values")
+    __slots__ = (
+        "base",
+        "error",
+        "journals",
+        "lines",
+        "node",
+        "outputs",
+        "owner",
+        "ran",
+        "recorder",
+        "settled",
+        "values",
+    )
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -94,7 +115,9 @@ class Segment(Deferred):
                 self.compute(node, [slot], checked=True)
 
     def compute(self, node: Node, slots: list[int], checked: bool) -> None:
-        """Compute some values of the walk up to a node, and leave the walk as it is; `checked` looks at checks on the way."""
+        """Compute some values of the walk up to a node, and leave the walk as it is; `checked` looks at checks on the
+        way.
+        """
         settled = frozenset([s for s in self.settled if s < node.slots])
         program_of(node.graph(slots, settled, checked)).run(self.values, node.end(settled).leaves, slots, ())
 
@@ -119,7 +142,9 @@ class Recorder:
         segment = Segment(self)
         self.segment, self.journal = segment, {}
         self.wanted = self.volatile = False
-        self.plain = not (config.eager or self.special)  # nothing is special about the next operation, but that the recorder may be busy
+        self.plain = not (
+            config.eager or self.special
+        )  # nothing is special about the next operation, but that the recorder may be busy
 
     @property
     def spare(self) -> Recorder:
@@ -129,17 +154,22 @@ class Recorder:
         return self._spare.spare if self._spare.busy else self._spare
 
     def mark_special(self, special: bool) -> None:
-        """Say whether operations are looked at before they are recorded, so that the runtime library takes none by itself."""
+        """Say whether operations are looked at before they are recorded, so that the runtime library takes none by
+        itself.
+        """
         self.special = special
         self.plain = not (config.eager or special or self.wanted)
 
     # Recording
 
-    def bind(self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> tuple[list[ConcreteArray], Any]:
+    def bind(
+        self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]
+    ) -> tuple[list[ConcreteArray], Any]:
         """Record an operation: its results, pending, and the `info` of the operation.
 
-        `head` is hashable and names it with its static parameters; `resolve(head, avals)` checks types and says what it is, on a miss alone.
-        Operands are arrays, Literals, and Python numbers, which are inputs of the program whatever their values.
+        `head` is hashable and names it with its static parameters; `resolve(head, avals)` checks types and says what it
+        is, on a miss alone. Operands are arrays, Literals, and Python numbers, which are inputs of the program whatever
+        their values.
         """
         if self.busy:
             return self.spare.bind(head, operands, resolve)
@@ -166,7 +196,9 @@ class Recorder:
             self.busy = False
         return None if hit is None else hit[0]
 
-    def _bind(self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> tuple[list[ConcreteArray], Any]:
+    def _bind(
+        self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]
+    ) -> tuple[list[ConcreteArray], Any]:
         """`bind` in full; the hit path of the runtime library does the same, and nothing where it cannot."""
         self.busy = True
         foreign = None
@@ -206,7 +238,9 @@ class Recorder:
         return outs, child.info
 
     def _leaf(self, x: Any, fresh: list[ShapedArray]) -> int:
-        """The key's item for an operand that has no slot here by its mark: a new leaf's token, or a slot where another recorder took the mark."""
+        """The key's item for an operand that has no slot here by its mark: a new leaf's token, or a slot where another
+        recorder took the mark.
+        """
         values = self.segment.values
         if type(x) is not ConcreteArray:
             aval = _number(x, values)
@@ -228,7 +262,13 @@ class Recorder:
         fresh.append(aval)
         return aval.token
 
-    def _grow(self, node: Node, key: tuple[Any, ...], fresh: Sequence[ShapedArray], resolve: Callable[[Any, list[ShapedArray]], Operation]) -> Node:
+    def _grow(
+        self,
+        node: Node,
+        key: tuple[Any, ...],
+        fresh: Sequence[ShapedArray],
+        resolve: Callable[[Any, list[ShapedArray]], Operation],
+    ) -> Node:
         """A miss: check the operation and make its node."""
         values, leaves = self.segment.values, iter(enumerate(fresh, node.slots))
         operands: list[int] = []
@@ -246,11 +286,17 @@ class Recorder:
     def _limit(self, head: Any, operands: Sequence[Any]) -> None:
         """Cut a long program where it would begin again, so that a loop that nobody looks at repeats one program."""
         node = self.segment.node
-        if node.count >= 2 * SOFT_OPERATIONS or node.bytes >= 2 * SOFT_BYTES or node.origin.key == _key_at_root(head, operands):
+        if (
+            node.count >= 2 * SOFT_OPERATIONS
+            or node.bytes >= 2 * SOFT_BYTES
+            or node.origin.key == _key_at_root(head, operands)
+        ):
             self.flush()
 
     def check(self, operands: Sequence[Any], failure: Failure) -> None:
-        """What `fdl.ops.check` does outside of all transforms: look at a mask that is known, else join the check to the program."""
+        """What `fdl.ops.check` does outside of all transforms: look at a mask that is known, else join the check to the
+        program.
+        """
         mask, *shown = operands
         for x in shown:
             if type(x) is ConcreteArray and isinstance(x._data, Deferred) and x._data is not self.segment:
@@ -290,7 +336,8 @@ class Recorder:
                 self.busy = False
 
     def look_at_checks(self, few: bool = True) -> None:
-        """Look at what is to be checked before the program runs, each check with all that leads to it; with `few`, only where that is a few operations on data.
+        """Look at what is to be checked before the program runs, each check with all that leads to it; with `few`, only
+        where that is a few operations on data.
 
         What was computed for it the program takes as it is.  Raises as a flush does.
         """
@@ -320,7 +367,9 @@ class Recorder:
                     raise
         except BaseException:
             if segment.error is None:  # an interrupt; no call here, so that no other one comes in between
-                segment.ran = segment.ran or (bool(segment.outputs) and segment.values[segment.outputs[-1]]._data is not segment)
+                segment.ran = segment.ran or (
+                    bool(segment.outputs) and segment.values[segment.outputs[-1]]._data is not segment
+                )
                 if not segment.ran:
                     self.segment, self.journal = segment, journal
                     self.wanted, self.volatile, self.plain = state
@@ -355,13 +404,20 @@ class Recorder:
             choice.program.run(segment.values, ending.leaves, choice.outputs, choice.donated)
         except Exception:
             if ending.checked:
-                self._look(segment, journal, False)  # raises what the check that failed says, and nothing is written yet
+                self._look(
+                    segment, journal, False
+                )  # raises what the check that failed says, and nothing is written yet
             raise
         segment.ran = True
 
-    def _alive(self, segment: Segment, journal: dict[Any, Any], ending: Ending) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+    def _alive(
+        self, segment: Segment, journal: dict[Any, Any], ending: Ending
+    ) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
         """Which results are wanted, and which inputs that could be overwritten are kept by somebody."""
-        for layer in [journal, *segment.journals]:  # cells that nobody else holds are dead, and must not keep their arrays alive
+        for layer in [
+            journal,
+            *segment.journals,
+        ]:  # cells that nobody else holds are dead, and must not keep their arrays alive
             if NATIVE.prune is not None:
                 NATIVE.prune(layer)
             else:
@@ -376,7 +432,9 @@ class Recorder:
         if part is None:
             return
         ending = part.ending
-        live = [alive or s in part.needed for alive, s in zip(held(values, ending.results), ending.results, strict=True)]
+        live = [
+            alive or s in part.needed for alive, s in zip(held(values, ending.results), ending.results, strict=True)
+        ]
         choice = ending.choose(tuple(live), (True,) * len(ending.candidates))
         choice.program.run(values, ending.leaves, choice.outputs, ())
         order = [n for n in segment.node.path() if n.mask is not None]
@@ -392,7 +450,9 @@ class Recorder:
         segment.settled |= frozenset(choice.outputs)
 
     def _stand(self, segment: Segment, journal: dict[Any, Any], c: Node, place: int, known: frozenset[int]) -> None:
-        """What was recorded before a check stands where it fails, as if lines had run one by one: values that are alive, and those that cells get back."""
+        """What was recorded before a check stands where it fails, as if lines had run one by one: values that are
+        alive, and those that cells get back.
+        """
         segment.settled |= known
         segment.journals = segment.journals[place + 1 :]
         node = c.parent
@@ -405,7 +465,9 @@ class Recorder:
             segment.compute(node, slots, checked=False)
 
     def rebound(self, cell: Any, old: ConcreteArray) -> None:
-        """Remember what a mutable cell held before it got a pending array: a failed flush restores it by `cell.restore(old)`."""
+        """Remember what a mutable cell held before it got a pending array: a failed flush restores it by
+        `cell.restore(old)`.
+        """
         if cell not in self.journal:
             slot, values = old._mark - self.segment.base, self.segment.values
             self.journal[cell] = slot if 0 <= slot < len(values) and values[slot] is old else old
@@ -415,11 +477,19 @@ def _adopt(module: Any) -> None:
     """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
     probes = [x for cls in (Segment, Node, ShapedArray, Literal) for x in probe(cls)]
     if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, *probes):
-        NATIVE.bind, NATIVE.held, NATIVE.prune, NATIVE.within, NATIVE.rows = module.bind, module.held, module.prune, module.within, module.rows
+        NATIVE.bind, NATIVE.held, NATIVE.prune, NATIVE.within, NATIVE.rows = (
+            module.bind,
+            module.held,
+            module.prune,
+            module.within,
+            module.rows,
+        )
 
 
 def on_native(listener: Callable[[Any], None]) -> None:
-    """Call `listener(module)` when the runtime library is there, now or later; never where reference counts mean nothing."""
+    """Call `listener(module)` when the runtime library is there, now or later; never where reference counts mean
+    nothing.
+    """
     if _ALONE >= 0:
         if NATIVE.module is not None:
             listener(NATIVE.module)
@@ -443,7 +513,9 @@ def _key_at_root(head: Any, operands: Sequence[Any]) -> tuple[Any, ...]:
     key: list[Any] = [head]
     slots: dict[int, int] = {}
     for x in operands:
-        key.append(slots[id(x)] if id(x) in slots else x.aval.token if type(x) is ConcreteArray else _number(x, []).token)
+        key.append(
+            slots[id(x)] if id(x) in slots else x.aval.token if type(x) is ConcreteArray else _number(x, []).token
+        )
         slots.setdefault(id(x), len(slots))
     return tuple(key)
 

@@ -1,4 +1,6 @@
-"""The base trace: hands the operations of a thread to its recorder.  Recorders are thread-local; only transforms live in the context variable."""
+"""The base trace: hands the operations of a thread to its recorder. Recorders are thread-local; only transforms live in
+the context variable.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def set_eager(eager: bool) -> None:
 
 
 def want() -> None:
-    """Mark what is recorded as a complete step: it runs at the next `cut`, when values that are about to die have died."""
+    """Mark what is recorded as a complete step: it runs at the next `cut`, when values that are about
+    to die have died.
+    """
     found = current_recorder()
     found.wanted, found.plain = True, False
 
@@ -66,7 +70,9 @@ class LazyTrace(Trace):
             current_recorder().check(values, params["failure"])
             return ()
         if primitive.has("evaluate"):
-            results: Sequence[Any] | None = primitive.rule("evaluate")(*[as_array(x.value) if isinstance(x, Literal) else x for x in values], **params)
+            results: Sequence[Any] | None = primitive.rule("evaluate")(
+                *[as_array(x.value) if isinstance(x, Literal) else x for x in values], **params
+            )
             if results is not None:
                 return results
         outs, _ = current_recorder().bind((primitive, tuple(params.items())), values, _resolve)

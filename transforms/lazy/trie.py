@@ -1,9 +1,9 @@
 """The trie of recorded programs: a node is an operation after all operations on the path from the root.
 
-Values of a path are numbered by *slots*: an operation's new leaves first, then its results, so that equal programs get equal numbers.  An edge is keyed
-by (operation with its static parameters, one item an operand): the slot of what the
-path already knows, or the token of a new leaf's type.  A Python number is
-a new leaf each time, never part of a key.  So a hit proves that the operation is the recorded one, and nothing is replayed on trust.
+Values of a path are numbered by *slots*: an operation's new leaves first, then its results, so that equal programs get
+equal numbers. An edge is keyed by (operation with its static parameters, one item an operand): the slot of what the
+path already knows, or the token of a new leaf's type. A Python number is a new leaf each time, never part of a key. So
+a hit proves that the operation is the recorded one, and nothing is replayed on trust.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from fdl.lowering.passes.prune import prune
 from fdl.ops.checks import check_p
 from fdl.transforms.lazy.programs import Ending, cost_of
 
-SOFT_OPERATIONS, SOFT_BYTES = 1000, 1 << 28  # past one of these a program is cut before an operation like its first; past twice as much anywhere
+SOFT_OPERATIONS, SOFT_BYTES = (
+    1000,
+    1 << 28,
+)  # past one of these a program is cut before an operation like its first; past twice as much anywhere
 FEW = 64  # operations that may lead to a check which does not wait for the program
 
 
 class Operation(NamedTuple):
-    """What an edge stands for: an equation but for its operands.  `info` is for who recorded it, e.g. how to transpose it; `taped` says that it goes onto a tape."""
+    """What an edge stands for: an equation but for its operands. `info` is for who recorded it, e.g. how to transpose
+    it; `taped` says that it goes onto a tape.
+    """
 
     primitive: Primitive
     params: Mapping[str, Any]
@@ -37,12 +42,18 @@ class Node:
     """A place in the trie; `slots` values are known here, of which this operation's results start at `first`."""
 
     __slots__ = (
-        "bytes", "checks", "children", "count", "endings", "first", "info", "key", "leaves", "operands", "operation", "origin", "out_avals", "over", "parent", "slices", "slots",
+        "bytes", "checks", "children", "count", "endings", "first", "info", "key", "leaves", "operands", "operation",
+        "origin", "out_avals", "over", "parent", "slices", "slots",
         "source",
     )  # fmt: skip
 
     def __init__(
-        self, parent: Node | None = None, key: Any = None, operation: Operation | None = None, operands: tuple[int, ...] = (), leaves: tuple[ShapedArray, ...] = ()
+        self,
+        parent: Node | None = None,
+        key: Any = None,
+        operation: Operation | None = None,
+        operands: tuple[int, ...] = (),
+        leaves: tuple[ShapedArray, ...] = (),
     ) -> None:
         self.parent = parent
         self.key = key
@@ -58,7 +69,9 @@ class Node:
         self.first: int = (parent.slots if parent is not None else 0) + len(leaves)
         self.slots: int = self.first + len(self.out_avals)
         self.count: int = parent.count + 1 if parent is not None else 0
-        self.checks: int = (parent.checks if parent is not None else 0) + (operation is not None and operation.primitive is check_p)
+        self.checks: int = (parent.checks if parent is not None else 0) + (
+            operation is not None and operation.primitive is check_p
+        )
         self.bytes: int = (parent.bytes if parent is not None else 0) + sum(a.nbytes for a in self.out_avals)
         self.over: bool = self.count >= SOFT_OPERATIONS or self.bytes >= SOFT_BYTES
         self.source: Location | None = user_location() if operation is not None else None
@@ -81,20 +94,31 @@ class Node:
             avals = _avals(path)
             inputs = sorted([*settled, *(s for n in path for s in range(n.first - len(n.leaves), n.first))])
             checked = any(n.mask is not None and n.mask not in settled for n in path)
-            found = self.endings[settled] = Ending(inputs, results, [avals[s] for s in inputs], lambda outputs: self.graph(outputs, settled, checked), checked)
+            found = self.endings[settled] = Ending(
+                inputs,
+                results,
+                [avals[s] for s in inputs],
+                lambda outputs: self.graph(outputs, settled, checked),
+                checked,
+            )
         return found
 
     def graph(self, outputs: Sequence[int], settled: frozenset[int] = frozenset(), checked: bool = False) -> Graph:
-        """The program up to here, from all leaves and the values that are `settled` to the values in some slots; without equations that nothing needs.
+        """The program up to here, from all leaves and the values that are `settled` to the values in some slots;
+        without equations that nothing needs.
 
         With `checked`, checks that are not settled are part of it.
         """
         path = self.path()
         inputs = sorted([*settled, *(s for n in path for s in range(n.first - len(n.leaves), n.first))])
-        return program([n for n in path if n.mask is None or (checked and n.mask not in settled)], _avals(path), inputs, outputs)
+        return program(
+            [n for n in path if n.mask is None or (checked and n.mask not in settled)], _avals(path), inputs, outputs
+        )
 
     def slice(self, settled: frozenset[int], few: bool) -> Slice | None:
-        """What leads to the checks up to here; with `few`, to those alone that take a few operations of which none is taped.  None where there are none."""
+        """What leads to the checks up to here; with `few`, to those alone that take a few operations of which none is
+        taped. None where there are none.
+        """
         key = settled, few
         if key not in self.slices:
             self.slices[key] = _slice(self.path(), settled, few)
@@ -108,11 +132,19 @@ class Node:
 
 def _avals(path: Sequence[Node]) -> dict[int, ShapedArray]:
     """Types by slot."""
-    return {s: a for n in path for s, a in zip(range(n.first - len(n.leaves), n.slots), (*n.leaves, *n.out_avals), strict=True)}
+    return {
+        s: a
+        for n in path
+        for s, a in zip(range(n.first - len(n.leaves), n.slots), (*n.leaves, *n.out_avals), strict=True)
+    }
 
 
-def program(nodes: Sequence[Node], avals: Mapping[int, ShapedArray], inputs: Sequence[int], outputs: Sequence[int]) -> Graph:
-    """The graph of some nodes of a path, in order, between values in some slots; without equations that nothing needs."""
+def program(
+    nodes: Sequence[Node], avals: Mapping[int, ShapedArray], inputs: Sequence[int], outputs: Sequence[int]
+) -> Graph:
+    """The graph of some nodes of a path, in order, between values in some slots; without equations that
+    nothing needs.
+    """
     values: dict[int, Var] = {s: Var(avals[s]) for s in inputs}
     given = dict(values)
     equations: list[Equation] = []
@@ -121,7 +153,16 @@ def program(nodes: Sequence[Node], avals: Mapping[int, ShapedArray], inputs: Seq
         assert operation is not None
         outs = tuple([Var(a) for a in operation.out_avals])
         operands = tuple([values[s] for s in n.operands])
-        equations.append(Equation(operation.primitive, operands, operation.params, outs, operation.primitive.effects(operation.params), n.source))
+        equations.append(
+            Equation(
+                operation.primitive,
+                operands,
+                operation.params,
+                outs,
+                operation.primitive.effects(operation.params),
+                n.source,
+            )
+        )
         values |= {s: v for s, v in zip(range(n.first, n.slots), outs, strict=True) if s not in given}
     return prune(Graph(tuple(given.values()), tuple(equations), tuple([values[s] for s in outputs])))
 
@@ -168,7 +209,9 @@ def _ancestors(c: Node, maker: Mapping[int, Node]) -> set[Node]:
 
 
 def _is_plain(found: set[Node], path: Sequence[Node]) -> bool:
-    """Whether nodes are few, none is taped and none multiplies matrices: data on its way to a model, and not a model."""
+    """Whether nodes are few, none is taped and none multiplies matrices: data on its way to a model,
+    and not a model.
+    """
     if len(found) > FEW or any(n.operation is None or n.operation.taped for n in found):
         return False
     nodes = [n for n in path if n in found]

@@ -1,7 +1,8 @@
 """The tape: reverse mode operation by operation, outside of all transforms.
 
-Read in this order: `function.py` (what is recorded as one node, linearized, and its transpose), `walk.py` (nodes, and the way back over them),
-`trace.py` (who tapes the operations of a function under `grad`; tensors of `fdl.stateful` tape their own).
+Read in this order: `function.py` (what is recorded as one node, linearized, and its transpose), `walk.py` (nodes, and
+the way back over them), `trace.py` (who tapes the operations of a function under `grad`; tensors of `fdl.stateful` tape
+their own).
 """
 
 from fdl.transforms.tape.function import Function, Signature, Taped, residuals_of

@@ -1,7 +1,7 @@
 """Functions that are recorded as one node, and their transposes: what a tape holds.
 
-A tape keeps `(Taped, operands, values)` of a call; `Taped.pull` binds its memoised transpose, one node again.  There is no second reverse mode: both
-come from `linearize_graph` and `transpose_graph`.
+A tape keeps `(Taped, operands, values)` of a call; `Taped.pull` binds its memoised transpose, one node again. There is
+no second reverse mode: both come from `linearize_graph` and `transpose_graph`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ SIGNATURES = 256  # of a function, in memory; the oldest one goes when there are
 
 
 class Signature:
-    """A function recorded for some types and static arguments: its graph, and whether it gives one result or several."""
+    """A function recorded for some types and static arguments: its graph, and whether it gives one
+    result or several.
+    """
 
     __slots__ = ("graph", "name", "single", "taped")
 
@@ -44,8 +46,8 @@ class Signature:
 class Taped:
     """A signature linearized: calls of it return results and then residuals.
 
-    `differentiated` numbers the operands that have cotangents, `varies` says which results have a derivative, `sources` where residuals are found among
-    the operands and then the values of the call.
+    `differentiated` numbers the operands that have cotangents, `varies` says which results have a derivative, `sources`
+    where residuals are found among the operands and then the values of the call.
     """
 
     __slots__ = ("_pulls", "count", "differentiated", "lin", "name", "pick", "signature", "single", "sources", "varies")
@@ -60,11 +62,17 @@ class Taped:
         self.varies = tuple(self.lin.nonzero_out)
         self.sources = tuple([i if where == "in" else len(graph.inputs) + i for where, i in self.lin.residuals])
         # of (operands, values) the residuals, as fast as it can be
-        self.pick: Callable[[Sequence[Any]], Sequence[Any]] = operator.itemgetter(*self.sources) if len(self.sources) > 1 else lambda pool: [pool[i] for i in self.sources]
+        self.pick: Callable[[Sequence[Any]], Sequence[Any]] = (
+            operator.itemgetter(*self.sources)
+            if len(self.sources) > 1
+            else lambda pool: [pool[i] for i in self.sources]
+        )
         self._pulls: dict[tuple[bool, ...], Function] = {}
 
     def pull(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        """Cotangents of the differentiated operands, None where they vanish, from one for each result, None where it is zero."""
+        """Cotangents of the differentiated operands, None where they vanish, from one for each result, None where it is
+        zero.
+        """
         given, present = self.given(cotangents)
         if not present:
             return [None] * len(self.differentiated)
@@ -92,7 +100,9 @@ class Taped:
         return transpose_graph(self.lin.linear, linear, given)
 
     def differentiable_pull(self, given: tuple[bool, ...]) -> tuple[Function, tuple[bool, ...]]:
-        """`pull` as a function of (operands of the call, cotangents that are given), to be taped itself: what second derivatives come from."""
+        """`pull` as a function of (operands of the call, cotangents that are given), to be taped itself: what second
+        derivatives come from.
+        """
         derived, nonzero = self.transposed(given)
         if given not in self._pulls:
             count = len(self.signature.graph.inputs)
@@ -113,8 +123,8 @@ def residuals_of(taped: Taped, operands: Sequence[Any], values: Sequence[Any]) -
 class Function:
     """A library function of arrays and numbers, traced once a signature and recorded as one node.
 
-    `f(*arrays, *static)` returns an array or a tuple of arrays; Python numbers among the operands are 0-d inputs, weak, float64 or int64, and never part of
-    a signature; `static` is hashable and part of it.
+    `f(*arrays, *static)` returns an array or a tuple of arrays; Python numbers among the operands are 0-d inputs, weak,
+    float64 or int64, and never part of a signature; `static` is hashable and part of it.
     """
 
     __slots__ = ("_signatures", "f", "name")
@@ -127,8 +137,12 @@ class Function:
     def __repr__(self) -> str:
         return f"Function({self.name})"
 
-    def record(self, operands: Sequence[Any], static: tuple[Hashable, ...] = (), varying: int = 0) -> tuple[list[Any], Any]:
-        """Record a call: its values, and its `Signature`, or its `Taped` where bits of `varying` say which operands need cotangents."""
+    def record(
+        self, operands: Sequence[Any], static: tuple[Hashable, ...] = (), varying: int = 0
+    ) -> tuple[list[Any], Any]:
+        """Record a call: its values, and its `Signature`, or its `Taped` where bits of `varying` say which operands
+        need cotangents.
+        """
         if transforming():
             operation = resolve_call((self, static, varying), [aval_of(x) for x in operands])
             return call(operation.params["graph"], operands, self.name), operation.info
@@ -137,7 +151,10 @@ class Function:
     def _recorded(self, flat: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]) -> Graph:
         graph = with_literals(stage(flat, avals, self.name))
         if graph.constants:
-            raise GraphError(f"{self.name}: a library function captured an array", hint="make constants with fdl.ops.full, or pass them")
+            raise GraphError(
+                f"{self.name}: a library function captured an array",
+                hint="make constants with fdl.ops.full, or pass them",
+            )
         return graph
 
     def signature(self, avals: Sequence[ShapedArray], static: tuple[Hashable, ...]) -> Signature:
@@ -165,10 +182,14 @@ def resolve_call(head: tuple[Function, tuple[Hashable, ...], int], avals: list[S
     signature = function.signature(avals, static)
     info: Any = signature.with_tape(varying) if varying else signature
     graph = info.lin.primal if varying else signature.graph
-    return Operation(call_p, {"graph": graph, "name": function.name, "mode": "inline"}, tuple(graph.out_avals), info, bool(varying))
+    return Operation(
+        call_p, {"graph": graph, "name": function.name, "mode": "inline"}, tuple(graph.out_avals), info, bool(varying)
+    )
 
 
 def _resolve_pull(head: tuple[Taped, tuple[bool, ...]], avals: list[ShapedArray]) -> Operation:
     taped, given = head
     graph, nonzero = taped.transposed(given)
-    return Operation(call_p, {"graph": graph, "name": f"backward({taped.name})", "mode": "inline"}, tuple(graph.out_avals), nonzero)
+    return Operation(
+        call_p, {"graph": graph, "name": f"backward({taped.name})", "mode": "inline"}, tuple(graph.out_avals), nonzero
+    )

@@ -1,8 +1,9 @@
 """Reverse mode where no other transform runs: operations go to the recorder and onto a tape, as those of tensors do.
 
-What `linearize` derives anew for each call is memoised here operation by operation: a call records one node for each operation and one for its transpose,
-both hits in the trie from the second time on.  Operations that hold graphs or functions are linearized as ever, and their linear graph is what the
-tape holds.  Under another transform, `_Linearization` of `api.py` does this work once for a program.
+What `linearize` derives anew for each call is memoised here operation by operation: a call records one node for each
+operation and one for its transpose, both hits in the trie from the second time on. Operations that hold graphs or
+functions are linearized as ever, and their linear graph is what the tape holds. Under another transform,
+`_Linearization` of `api.py` does this work once for a program.
 """
 
 from __future__ import annotations
@@ -54,14 +55,21 @@ class _LinearNode:
         self.hooks = None
 
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
-        given = [Zero(v.aval) if ct is None else ct for v, ct in zip(self.graph.outputs, [ct for ct, nz in zip(cotangents, self.nonzero, strict=True) if nz], strict=True)]
+        given = [
+            Zero(v.aval) if ct is None else ct
+            for v, ct in zip(
+                self.graph.outputs, [ct for ct, nz in zip(cotangents, self.nonzero, strict=True) if nz], strict=True
+            )
+        ]
         found = backward_pass(self.graph, [Linear(v.aval) for v in self.graph.inputs], given)
         return [None if type(ct) is Zero else ct for ct in found]
 
 
 @functools.cache
 def _function(primitive: Primitive) -> Function | None:
-    """The operation as a function that is recorded as one node; None where it holds functions or graphs, or acts when it is met."""
+    """The operation as a function that is recorded as one node; None where it holds functions or graphs, or acts when
+    it is met.
+    """
     if any(primitive.has(rule) for rule in ("linearize", "stage", "evaluate", "effects")):
         return None
     return Function(lambda *args: primitive.bind_list(args[:-1], dict(args[-1])), primitive.name)
@@ -93,8 +101,12 @@ class TapeTrace(Trace):
             return None
         return NATIVE.follow(recorder, self, _function(primitive), operands, _NO_PARAMS, ORDER)
 
-    def _process(self, function: Function | None, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
-        """`process` in full; the runtime library does the same where the call was recorded before and nothing is special."""
+    def _process(
+        self, function: Function | None, primitive: Primitive, operands: Sequence[Any], params: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """`process` in full; the runtime library does the same where the call was recorded before and nothing is
+        special.
+        """
         values: list[Any] = []
         edges: list[tuple[Any, int]] = []
         varying = bit = 0
@@ -114,16 +126,31 @@ class TapeTrace(Trace):
         node = Node(taped, edges, values, outs)
         if taped.varies == (True,):
             return [TapedTracer(self, outs[0], node, 0)]
-        return [TapedTracer(self, out, node, i) if varies else out for i, (out, varies) in enumerate(zip(outs, taped.varies, strict=False))]
+        return [
+            TapedTracer(self, out, node, i) if varies else out
+            for i, (out, varies) in enumerate(zip(outs, taped.varies, strict=False))
+        ]
 
-    def _linearized(self, primitive: Primitive, values: Sequence[Any], params: Mapping[str, Any], varying: int, edges: Sequence[tuple[Any, int]]) -> Sequence[Any]:
+    def _linearized(
+        self,
+        primitive: Primitive,
+        values: Sequence[Any],
+        params: Mapping[str, Any],
+        varying: int,
+        edges: Sequence[tuple[Any, int]],
+    ) -> Sequence[Any]:
         mask = [bool(varying >> i & 1) for i in range(len(values))]
         with set_trace(self.parent):
-            outs, graph, nonzero = linearize_flat(lambda *xs: primitive.bind_list(xs, params), values, mask, f"~{primitive.name}")
+            outs, graph, nonzero = linearize_flat(
+                lambda *xs: primitive.bind_list(xs, params), values, mask, f"~{primitive.name}"
+            )
         if not any(nonzero):
             return outs
         node = _LinearNode(graph, nonzero, edges)
-        return [TapedTracer(self, out, node, i) if varies else out for i, (out, varies) in enumerate(zip(outs, nonzero, strict=True))]
+        return [
+            TapedTracer(self, out, node, i) if varies else out
+            for i, (out, varies) in enumerate(zip(outs, nonzero, strict=True))
+        ]
 
 
 class _Gathering:
@@ -147,15 +174,20 @@ class _Gathering:
         self.found = found
 
 
-def tape_flat(f: Callable[..., Sequence[Any]], primals: Sequence[Any], varying: Sequence[bool], name: str) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
-    """Results of a flat function, and the function from their cotangents to those of the inputs that are `varying`, None for the others.
+def tape_flat(
+    f: Callable[..., Sequence[Any]], primals: Sequence[Any], varying: Sequence[bool], name: str
+) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
+    """Results of a flat function, and the function from their cotangents to those of the inputs that are `varying`,
+    None for the others.
 
     To be called where no transform runs.
     """
     trace = TapeTrace(name, base_trace())
     leaves = [Leaf() if v else None for v in varying]
     with live_trace(trace):
-        outs = f(*[p if leaf is None else TapedTracer(trace, p, leaf, 0) for p, leaf in zip(primals, leaves, strict=True)])
+        outs = f(
+            *[p if leaf is None else TapedTracer(trace, p, leaf, 0) for p, leaf in zip(primals, leaves, strict=True)]
+        )
     sources: list[tuple[Any, int] | None] = []
     results = []
     for out in outs:
@@ -164,11 +196,18 @@ def tape_flat(f: Callable[..., Sequence[Any]], primals: Sequence[Any], varying: 
         results.append(out.primal if ours else out)
 
     def pull(cotangents: Sequence[Any]) -> list[Any]:
-        roots = [(*s, _fitting(ct, aval_of(o))) for s, ct, o in zip(sources, cotangents, results, strict=False) if s is not None and type(ct) is not Zero]
+        roots = [
+            (*s, _fitting(ct, aval_of(o)))
+            for s, ct, o in zip(sources, cotangents, results, strict=False)
+            if s is not None and type(ct) is not Zero
+        ]
         algebra = _Gathering()
         walk(roots, algebra, release=False)
         found = algebra.found
-        return [None if leaf is None else _fitting(found.get(leaf) if leaf in found else Zero(aval_of(p)), aval_of(p)) for leaf, p in zip(leaves, primals, strict=True)]
+        return [
+            None if leaf is None else _fitting(found.get(leaf) if leaf in found else Zero(aval_of(p)), aval_of(p))
+            for leaf, p in zip(leaves, primals, strict=True)
+        ]
 
     return results, pull
 

@@ -1,9 +1,10 @@
 """The tape: what reverse mode walks.
 
-A `Node` is (taped function, edges to the producers of its operands, residuals), linked only to its inputs, so that dead branches die by themselves.  An
-edge leads to (node, number of its result), or to the `Leaf` that gathers the gradient of a tensor, never to the tensor.  Numbers grow along edges
-backwards in time, so that the order of numbers is a topological one and nothing recurses.  The walk is written once for cotangents that are arrays and
-for cotangents that are tensors themselves (`create_graph`): an `Algebra` says how they are added and pulled.
+A `Node` is (taped function, edges to the producers of its operands, residuals), linked only to its inputs, so that dead
+branches die by themselves. An edge leads to (node, number of its result), or to the `Leaf` that gathers the gradient of
+a tensor, never to the tensor. Numbers grow along edges backwards in time, so that the order of numbers is a topological
+one and nothing recurses. The walk is written once for cotangents that are arrays and for cotangents that are tensors
+themselves (`create_graph`): an `Algebra` says how they are added and pulled.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class Node:
 
     __slots__ = ("__weakref__", "edges", "hooks", "operands", "order", "taped", "values")
 
-    def __init__(self, taped: Taped, edges: Sequence[tuple[Any, int]], operands: Sequence[Any], values: Sequence[Any]) -> None:
+    def __init__(
+        self, taped: Taped, edges: Sequence[tuple[Any, int]], operands: Sequence[Any], values: Sequence[Any]
+    ) -> None:
         self.taped = taped
         self.edges = edges
         self.operands: Sequence[Any] | None = operands  # also for second derivatives
@@ -64,9 +67,13 @@ class Node:
         """Cotangents of the operands that have edges."""
         if self.operands is None and self.taped.sources:
             raise ReleasedError(
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+                "Trying to backward through the graph a second time (or directly access saved tensors after they "
+                "have already been freed). "
                 "Specify retain_graph=True if you need to backward through the graph a second time.",
-                hint="backward(retain_graph=True) the first time, or compute the loss again; .detach() a state that goes on",
+                hint=(
+                    "backward(retain_graph=True) the first time, or compute the loss again; "
+                    ".detach() a state that goes on"
+                ),
             )
         return self.taped.pull(residuals_of(self.taped, self.operands or (), self.values), cotangents)
 
@@ -107,10 +114,16 @@ def _run_hooks(hooks: dict[int, dict[int, Any]], cotangents: list[Any], algebra:
             cotangents[index] = algebra.hooked(cotangents[index], list(some.values()))
 
 
-def walk(roots: Sequence[tuple[Any, int, Any]], algebra: Algebra, release: bool, wanted: dict[tuple[Any, int], Any] | None = None) -> None:
+def walk(
+    roots: Sequence[tuple[Any, int, Any]],
+    algebra: Algebra,
+    release: bool,
+    wanted: dict[tuple[Any, int], Any] | None = None,
+) -> None:
     """Reverse mode from `(node, result, cotangent)` roots.
 
-    Leaves gather their gradients; or, with `wanted`, the cotangents of these (node, result) pairs are put there and leaves stay as they are.
+    Leaves gather their gradients; or, with `wanted`, the cotangents of these (node, result) pairs are put there and
+    leaves stay as they are.
     """
     waiting: dict[Any, list[Any]] = {}
     leaves: dict[Leaf, Any] = {}
@@ -160,8 +173,9 @@ def walk(roots: Sequence[tuple[Any, int, Any]], algebra: Algebra, release: bool,
 
 
 def _adopt(module: Any) -> None:
-    """Let the runtime library, once it is loaded, take the plain steps: `NATIVE.steps(recorder, heap, waiting, leaves, done, add)` goes on from the state
-    that `walk` keeps in these containers, and stops where something is not plain."""
+    """Let the runtime library, once it is loaded, take the plain steps: `NATIVE.steps(recorder, heap, waiting, leaves,
+    done, add)` goes on from the state that `walk` keeps in these containers, and stops where something is not plain.
+    """
     if module.taping(*probe(Node), *probe(Taped), Leaf):
         NATIVE.steps = module.steps
 

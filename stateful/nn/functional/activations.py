@@ -21,7 +21,8 @@ from fdl.stateful.functions.reductions import dim_of, softmax
 from fdl.stateful.nn.functional.settings import settings_of
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "prelu", "relu",
+    "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
+    "logsigmoid", "mish", "prelu", "relu",
     "relu6", "rrelu", "selu", "silu", "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
 
@@ -61,28 +62,59 @@ def _within(x: Any, limit: Any) -> Any:
 
 silu = _activation("silu", in_full(lambda x: nn.silu(x)), "`x * sigmoid(x)`.")
 mish = _activation("mish", in_full(lambda x: ops.mul(x, ops.tanh(nn.softplus(x)))), "`x * tanh(softplus(x))`.")
-leaky_relu = _activation("leaky_relu", lambda x, slope: ops.select(ops.greater(x, 0), x, ops.mul(x, slope)), "x above 0, `negative_slope * x` below.", negative_slope=0.01)
+leaky_relu = _activation(
+    "leaky_relu",
+    lambda x, slope: ops.select(ops.greater(x, 0), x, ops.mul(x, slope)),
+    "x above 0, `negative_slope * x` below.",
+    negative_slope=0.01,
+)
 elu = _activation("elu", in_full(_elu_body), "x above 0, `alpha * (exp(x) - 1)` below.", alpha=1.0)
 selu = _activation("selu", in_full(lambda x: nn.selu(x)), "Scaled exponential linear unit (Klambauer et al., 2017).")
-softplus = _activation("softplus", in_full(_softplus_body), "`log(1 + exp(beta * x)) / beta`, x above the threshold.", beta=1.0, threshold=20.0)
+softplus = _activation(
+    "softplus",
+    in_full(_softplus_body),
+    "`log(1 + exp(beta * x)) / beta`, x above the threshold.",
+    beta=1.0,
+    threshold=20.0,
+)
 hardtanh = _activation("hardtanh", _limited, "x limited to [min_val, max_val].", min_val=-1.0, max_val=1.0)
 relu6 = _activation("relu6", lambda x: _limited(x, 0, 6), "x limited to [0, 6].")
-hardsigmoid = _activation("hardsigmoid", in_full(lambda x: ops.div(_limited(ops.add(x, 3), 0, 6), 6)), "`relu6(x + 3) / 6`.")
-hardswish = _activation("hardswish", in_full(lambda x: ops.mul(x, ops.div(_limited(ops.add(x, 3), 0, 6), 6))), "`x * relu6(x + 3) / 6`.")
+hardsigmoid = _activation(
+    "hardsigmoid", in_full(lambda x: ops.div(_limited(ops.add(x, 3), 0, 6), 6)), "`relu6(x + 3) / 6`."
+)
+hardswish = _activation(
+    "hardswish", in_full(lambda x: ops.mul(x, ops.div(_limited(ops.add(x, 3), 0, 6), 6))), "`x * relu6(x + 3) / 6`."
+)
 logsigmoid = _activation("logsigmoid", in_full(lambda x: nn.log_sigmoid(x)), "`log(sigmoid(x))`.")
 softsign = _activation("softsign", in_full(lambda x: ops.div(x, ops.add(1, ops.abs(x)))), "`x / (1 + |x|)`.")
 tanhshrink = _activation("tanhshrink", in_full(lambda x: ops.sub(x, ops.tanh(x))), "`x - tanh(x)`.")
-celu = _activation("celu", in_full(lambda x, alpha: _elu_body(x, alpha, True)), "x above 0, `alpha * (exp(x / alpha) - 1)` below.", alpha=1.0)
-hardshrink = _activation("hardshrink", lambda x, limit: ops.select(_within(x, limit), 0, x), "x where it is farther from 0 than `lambd`, else 0.", lambd=0.5)
+celu = _activation(
+    "celu",
+    in_full(lambda x, alpha: _elu_body(x, alpha, True)),
+    "x above 0, `alpha * (exp(x / alpha) - 1)` below.",
+    alpha=1.0,
+)
+hardshrink = _activation(
+    "hardshrink",
+    lambda x, limit: ops.select(_within(x, limit), 0, x),
+    "x where it is farther from 0 than `lambd`, else 0.",
+    lambd=0.5,
+)
 softshrink = _activation(
     "softshrink",
-    lambda x, limit: ops.select(_within(x, limit), 0, ops.sub(x, ops.mul(ops.sign(x), ops.cast(as_operand(limit), aval_of(x).dtype)))),
+    lambda x, limit: ops.select(
+        _within(x, limit), 0, ops.sub(x, ops.mul(ops.sign(x), ops.cast(as_operand(limit), aval_of(x).dtype)))
+    ),
     "x nearer to 0 by `lambd`, 0 within it.",
     lambd=0.5,
 )
 threshold = _activation(
     "threshold",
-    lambda x, limit, value: ops.select(ops.less_equal(x, ops.cast(as_operand(limit), aval_of(x).dtype)), ops.cast(as_operand(value), aval_of(x).dtype), x),
+    lambda x, limit, value: ops.select(
+        ops.less_equal(x, ops.cast(as_operand(limit), aval_of(x).dtype)),
+        ops.cast(as_operand(value), aval_of(x).dtype),
+        x,
+    ),
     "x above the threshold, `value` elsewhere.",
     threshold=0.0,
     value=0.0,
@@ -121,7 +153,9 @@ def softmin(input: Tensor, dim: int, _stacklevel: int = 3, dtype: Any = None) ->
 
 def _prelu_body(x: Any, slope: Any) -> Any:
     if aval_of(slope).size > 1:
-        slope = ops.broadcast(ops.reshape(slope, (aval_of(slope).size,)), aval_of(x).shape, (min(1, aval_of(x).ndim - 1),))
+        slope = ops.broadcast(
+            ops.reshape(slope, (aval_of(slope).size,)), aval_of(x).shape, (min(1, aval_of(x).ndim - 1),)
+        )
     else:
         slope = ops.broadcast(ops.reshape(slope, ()), aval_of(x).shape, ())
     above = ops.greater(x, 0)
@@ -142,27 +176,40 @@ def _gumbel_body(logits: Any, tau: Any, seed: Any, count: Any, axis: int, hard: 
     if not hard:
         return soft
     best = ops.expand_dims(ops.argmax(soft, axis, dtypes.int64), (axis,))
-    one = ops.convert(ops.equal(ops.iota(aval.shape, axis, dtypes.int64), jnp.broadcast_to(best, aval.shape)), aval.dtype)
+    one = ops.convert(
+        ops.equal(ops.iota(aval.shape, axis, dtypes.int64), jnp.broadcast_to(best, aval.shape)), aval.dtype
+    )
     return ops.add(ops.sub(one, ops.stop_gradient(soft)), soft)
 
 
-_prelu, _rrelu, _gumbel = Function(_prelu_body, "prelu"), Function(_rrelu_body, "rrelu"), Function(_gumbel_body, "gumbel_softmax")
+_prelu, _rrelu, _gumbel = (
+    Function(_prelu_body, "prelu"),
+    Function(_rrelu_body, "rrelu"),
+    Function(_gumbel_body, "gumbel_softmax"),
+)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Any:
     """x above 0, `weight * x` below: one weight, or one for each channel."""
     count = weight.numel()
     if count != 1 and (input.ndim < 1 or input.shape[min(1, input.ndim - 1)] != count):
-        raise TensorError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and channel size = {input.shape[min(1, input.ndim - 1)]}.")
+        raise TensorError(
+            f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and "
+            f"channel size = {input.shape[min(1, input.ndim - 1)]}."
+        )
     return apply(_prelu, (input, weight))
 
 
-def rrelu(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Any:
+def rrelu(
+    input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
+) -> Any:
     """x above 0; below, x times a slope: drawn for each element while training, else the middle."""
     out = draw(_rrelu, (input, float(lower), float(upper)), ()) if training else leaky_relu(input, (lower + upper) / 2)
     return input._overwrite(out) if inplace else out
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
-    """Samples of a relaxed categorical distribution (Jang, Gu, Poole, 2017); `hard` gives one-hot vectors with the gradient of the soft ones."""
+    """Samples of a relaxed categorical distribution (Jang, Gu, Poole, 2017); `hard` gives one-hot vectors with the
+    gradient of the soft ones.
+    """
     return draw(_gumbel, (logits, float(tau)), (dim_of(logits, dim), hard))

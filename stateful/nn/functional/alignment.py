@@ -39,13 +39,20 @@ def _shifted(x: Any, by: int) -> Any:
 
 
 def _ctc_body(logp: Any, labels: Any, input_lengths: Any, target_lengths: Any, blank: int, zero_infinity: bool) -> Any:
-    """The forward recursion of Graves et al., 2006, over labels with blanks in between; log-probabilities are (T, N, C), labels (N, S)."""
+    """The forward recursion of Graves et al., 2006, over labels with blanks in between; log-probabilities are (T, N,
+    C), labels (N, S).
+    """
     steps, batch, _ = aval_of(logp).shape
     width = aval_of(labels).shape[1]
     size = 2 * width + 1
-    spread = ops.reshape(ops.concatenate([ops.full((batch, width, 1), blank, aval_of(labels).dtype), ops.expand_dims(labels, (2,))], 2), (batch, 2 * width))
+    spread = ops.reshape(
+        ops.concatenate([ops.full((batch, width, 1), blank, aval_of(labels).dtype), ops.expand_dims(labels, (2,))], 2),
+        (batch, 2 * width),
+    )
     extended = ops.concatenate([spread, ops.full((batch, 1), blank, aval_of(labels).dtype)], 1)
-    before = ops.slice_in_dim(ops.concatenate([ops.full((batch, 2), -1, aval_of(labels).dtype), extended], 1), 0, size, 1)
+    before = ops.slice_in_dim(
+        ops.concatenate([ops.full((batch, 2), -1, aval_of(labels).dtype), extended], 1), 0, size, 1
+    )
     skips = ops.bitwise_and(ops.not_equal(extended, blank), ops.not_equal(extended, before))
     emitted = ops.gather_along(logp, jnp.broadcast_to(ops.expand_dims(extended, (0,)), (steps, batch, size)), 2)
     place = ops.iota((batch, size), 1, dtypes.int64)
@@ -68,8 +75,13 @@ def _ctc_body(logp: Any, labels: Any, input_lengths: Any, target_lengths: Any, b
     label = ops.gather_along(last, ops.expand_dims(ops.maximum(ops.sub(ends, 1), 0), (1,)), 1)
     label = ops.select(ops.greater(ops.expand_dims(target_lengths, (1,)), 0), label, _LOW)
     loss = ops.neg(ops.reshape(_log_sum([final, label]), (batch,)))
-    # PyTorch's gradient is that of the logits: it takes the log-probabilities for the result of log_softmax, whose gradient leaves what sums to zero as it is
-    inside = ops.broadcast(ops.less(ops.iota((steps, batch), 0, dtypes.int64), ops.broadcast(input_lengths, (steps, batch), (1,))), aval_of(logp).shape, (0, 1))
+    # PyTorch's gradient is that of the logits: it takes the log-probabilities for the result of log_softmax, whose
+    # gradient leaves what sums to zero as it is
+    inside = ops.broadcast(
+        ops.less(ops.iota((steps, batch), 0, dtypes.int64), ops.broadcast(input_lengths, (steps, batch), (1,))),
+        aval_of(logp).shape,
+        (0, 1),
+    )
     mass = ops.reduce_sum(ops.select(inside, ops.exp(logp), 0), (0, 2))
     loss = ops.add(loss, ops.sub(mass, ops.stop_gradient(mass)))
     impossible = ops.greater(loss, -_LOW / 2)
@@ -83,8 +95,18 @@ def _as_lengths(lengths: Any) -> np.ndarray[Any, Any]:
     return np.asarray(lengths.detach().numpy() if isinstance(lengths, Tensor) else lengths).astype(np.int64).reshape(-1)
 
 
-def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> Any:
-    """Negative log-likelihood of labels under log-probabilities (T, N, C) (Graves et al., 2006); "mean" divides by the number of labels first."""
+def ctc_loss(
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Any:
+    """Negative log-likelihood of labels under log-probabilities (T, N, C) (Graves et al., 2006); "mean" divides by the
+    number of labels first.
+    """
     if reduction not in ("none", "mean", "sum"):
         raise ArgumentError(f"{reduction} is not a valid value for reduction")
     alone = log_probs.ndim == 2

@@ -36,7 +36,12 @@ def _attention_body(q: Any, k: Any, v: Any, *args: Any) -> Any:
     *given, scale, causal = args
     mask = given[0] if given else None
     shapes = [aval_of(x).shape for x in (q, k, v)]
-    if len(shapes[0]) == 4 and shapes[0][:2] == shapes[1][:2] and shapes[1][:3] == shapes[2][:3] and (mask is None or aval_of(mask).ndim <= 4):
+    if (
+        len(shapes[0]) == 4
+        and shapes[0][:2] == shapes[1][:2]
+        and shapes[1][:3] == shapes[2][:3]
+        and (mask is None or aval_of(mask).ndim <= 4)
+    ):
         q, k, v = (ops.transpose(x, (0, 2, 1, 3)) for x in (q, k, v))
         seen, bias = (mask, None) if mask is not None and aval_of(mask).dtype == dtypes.bool_ else (None, mask)
         return ops.transpose(nn.dot_product_attention(q, k, v, bias, seen, scale=scale, is_causal=causal), (0, 2, 1, 3))
@@ -67,13 +72,20 @@ def scaled_dot_product_attention(
 ) -> Any:
     """`softmax(query @ key.T * scale + mask) @ value` (Vaswani et al., 2017).
 
-    A mask of bools says which keys are seen; `dropout_p` drops weights; `enable_gqa` lets groups of query heads share heads of keys and values.
+    A mask of bools says which keys are seen; `dropout_p` drops weights; `enable_gqa` lets groups of query heads share
+    heads of keys and values.
     """
     if is_causal and attn_mask is not None:
         raise TensorError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
-    if attn_mask is not None and attn_mask.dtype.np not in (dtypes.bool_, dtypes.float32) and attn_mask.dtype != query.dtype:
+    if (
+        attn_mask is not None
+        and attn_mask.dtype.np not in (dtypes.bool_, dtypes.float32)
+        and attn_mask.dtype != query.dtype
+    ):
         found = f"attn_mask.dtype: {attn_mask.dtype.legacy_name} and  query.dtype: {query.dtype.legacy_name}"
-        raise TensorError(f"Expected attn_mask dtype to be bool or float or to match query dtype, but got {found} instead.")
+        raise TensorError(
+            f"Expected attn_mask dtype to be bool or float or to match query dtype, but got {found} instead."
+        )
     if enable_gqa and query.shape[-3] != key.shape[-3]:
         key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
     factor = float(scale) if scale is not None else 1.0 / math.sqrt(query.shape[-1])

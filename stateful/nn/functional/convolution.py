@@ -1,4 +1,6 @@
-"""Convolutions as functions, over one to three dimensions of space: forward, transposed, and their patches (`unfold`, `fold`)."""
+"""Convolutions as functions, over one to three dimensions of space: forward, transposed, and their patches (`unfold`,
+`fold`).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,17 @@ from fdl.stateful._errors import TensorError
 from fdl.stateful._tape import autocasting
 from fdl.stateful._tensor import Tensor, apply
 
-__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "sizes_of", "unfold"]
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "fold",
+    "sizes_of",
+    "unfold",
+]
 
 Sizes = tuple[int, ...]
 
@@ -26,7 +38,10 @@ def sizes_of(value: Any, n: int, what: str = "") -> Sizes:
     if len(found) == 1:
         return found * n
     if len(found) != n:
-        raise TensorError(f"expected {what or 'argument'} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {list(found)}")
+        raise TensorError(
+            f"expected {what or 'argument'} to be a single integer value or a list of {n} values to match the "
+            f"convolution dimensions, but got {list(found)}"
+        )
     return found
 
 
@@ -63,12 +78,16 @@ _conv = Function(_conv_body, "convolution")
 def _checked(x: Tensor, w: Tensor, n: int, groups: int, channels: int, what: str) -> None:
     shape, kernel = tuple(x.shape), tuple(w.shape)
     if len(shape) not in (n + 1, n + 2):
-        raise TensorError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {what}{n}d, but got input of size: {list(shape)}")
+        raise TensorError(
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {what}{n}d, but got input of size: "
+            f"{list(shape)}"
+        )
     if x.dtype != w.dtype and autocasting.now is None:
         raise TensorError(f"Input type ({x.dtype}) and weight type ({w.dtype}) should be the same")
     if shape[-n - 1] != channels:
         raise TensorError(
-            f"Given groups={groups}, weight of size {list(kernel)}, expected input{list(shape)} to have {channels} channels, but got {shape[-n - 1]} channels instead"
+            f"Given groups={groups}, weight of size {list(kernel)}, expected input{list(shape)} to have "
+            f"{channels} channels, but got {shape[-n - 1]} channels instead"
         )
 
 
@@ -81,27 +100,56 @@ def _convolution(n: int, x: Tensor, w: Tensor, bias: Any, stride: Any, padding: 
     reach = [d * (k - 1) + 1 for k, d in zip(window, dilated, strict=True)]
     if any(s < r for s, r in zip(space, reach, strict=True)):
         sizes = [" x ".join(map(str, v)) for v in (space, reach)]
-        raise TensorError(f"Calculated padded input size per channel: ({sizes[0]}). Kernel size: ({sizes[1]}). Kernel size can't be greater than actual input size")
+        raise TensorError(
+            f"Calculated padded input size per channel: ({sizes[0]}). Kernel size: ({sizes[1]}). "
+            "Kernel size can't be greater than actual input size"
+        )
     return apply(_conv, (x, w, *(() if bias is None else (bias,))), (strides, edges, dilated, groups))
 
 
-def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
     """Sums over windows of (N, C, L), or (C, L), with weights (out, C / groups, k)."""
     return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
     """Sums over windows of (N, C, H, W), or (C, H, W), with weights (out, C / groups, kh, kw)."""
     return _convolution(2, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
+def conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
     """Sums over windows of (N, C, D, H, W), or (C, D, H, W), with weights (out, C / groups, kd, kh, kw)."""
     return _convolution(3, input, weight, bias, stride, padding, dilation, groups)
 
 
 def _transposed_body(x: Any, w: Any, *args: Any) -> Any:
-    """The transpose of a convolution: images spread by the stride, kernels mirrored, and channels in and out exchanged in each group."""
+    """The transpose of a convolution: images spread by the stride, kernels mirrored, and channels in and out exchanged
+    in each group.
+    """
     *bias, strides, padding, extra, dilation, groups = args
     n = len(strides)
     x, alone = _with_batch(x, n)
@@ -109,8 +157,12 @@ def _transposed_body(x: Any, w: Any, *args: Any) -> Any:
     w = ops.reshape(w, (groups, inner // groups, outer, *window))
     w = ops.reshape(ops.transpose(w, (0, 2, 1, *range(3, n + 3))), (groups * outer, inner // groups, *window))
     w = ops.reverse(w, tuple(range(2, n + 2)))
-    edges = [(d * (k - 1) - p, d * (k - 1) - p + e) for k, d, p, e in zip(window, dilation, padding, extra, strict=True)]
-    out = lax.conv_general_dilated(x, w, (1,) * n, edges, lhs_dilation=strides, rhs_dilation=dilation, feature_group_count=groups)
+    edges = [
+        (d * (k - 1) - p, d * (k - 1) - p + e) for k, d, p, e in zip(window, dilation, padding, extra, strict=True)
+    ]
+    out = lax.conv_general_dilated(
+        x, w, (1,) * n, edges, lhs_dilation=strides, rhs_dilation=dilation, feature_group_count=groups
+    )
     if bias:
         out = ops.add(out, ops.broadcast(bias[0], aval_of(out).shape, (1,)))
     return ops.reshape(out, aval_of(out).shape[1:]) if alone else out
@@ -119,32 +171,56 @@ def _transposed_body(x: Any, w: Any, *args: Any) -> Any:
 _transposed = Function(_transposed_body, "conv_transpose")
 
 
-def _transposed_convolution(n: int, x: Tensor, w: Tensor, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any) -> Any:
+def _transposed_convolution(
+    n: int, x: Tensor, w: Tensor, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+) -> Any:
     _checked(x, w, n, groups, w.shape[0], "conv_transpose")
     strides, padded, extra, dilated = (sizes_of(v, n) for v in (stride, padding, output_padding, dilation))
     if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilated, strict=True)):
         raise TensorError(
-            f"output padding must be smaller than either stride or dilation, but got output_padding: {list(extra)}, stride: {list(strides)}, dilation: {list(dilated)}"
+            "output padding must be smaller than either stride or dilation, but got output_padding: "
+            f"{list(extra)}, stride: {list(strides)}, dilation: {list(dilated)}"
         )
     return apply(_transposed, (x, w, *(() if bias is None else (bias,))), (strides, padded, extra, dilated, groups))
 
 
 def conv_transpose1d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Any:
     """The gradient of `conv1d` as an operation; weights are (C, out / groups, k)."""
     return _transposed_convolution(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Any:
     """The gradient of `conv2d` as an operation; weights are (C, out / groups, kh, kw)."""
     return _transposed_convolution(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose3d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Any:
     """The gradient of `conv3d` as an operation; weights are (C, out / groups, kd, kh, kw)."""
     return _transposed_convolution(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -154,7 +230,12 @@ def conv_transpose3d(
 
 
 def _places(space: Sequence[int], window: Sizes, dilation: Sizes, padding: Sizes, strides: Sizes) -> Sizes:
-    return tuple([(s + 2 * p - d * (k - 1) - 1) // t + 1 for s, k, d, p, t in zip(space, window, dilation, padding, strides, strict=True)])
+    return tuple(
+        [
+            (s + 2 * p - d * (k - 1) - 1) // t + 1
+            for s, k, d, p, t in zip(space, window, dilation, padding, strides, strict=True)
+        ]
+    )
 
 
 def _offsets(window: Sizes, dilation: Sizes) -> list[Sizes]:
@@ -185,7 +266,10 @@ def _fold_body(x: Any, space: Sizes, window: Sizes, dilation: Sizes, padding: Si
     zero, total = ops.full((), 0, aval_of(x).dtype), None
     for i, offset in enumerate(offsets):
         part = ops.reshape(ops.slice_in_dim(x, i, i + 1, 2), (n, c, *places))
-        edges = [(o - p, s + p - o - (m - 1) * t - 1, t - 1) for o, p, s, m, t in zip(offset, padding, space, places, strides, strict=True)]
+        edges = [
+            (o - p, s + p - o - (m - 1) * t - 1, t - 1)
+            for o, p, s, m, t in zip(offset, padding, space, places, strides, strict=True)
+        ]
         part = ops.pad(part, zero, [(0, 0, 0), (0, 0, 0), *edges])
         total = part if total is None else ops.add(total, part)
     return total
@@ -200,7 +284,8 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     places = _places(input.shape[-2:], *settings)
     if min(places) < 1:
         raise TensorError(
-            f"Given input with spatial size {tuple(input.shape[-2:])}, kernel_size={settings[0]}, dilation={settings[1]}, padding={settings[2]}, calculated shape of the array of "
+            f"Given input with spatial size {tuple(input.shape[-2:])}, kernel_size={settings[0]}, "
+            f"dilation={settings[1]}, padding={settings[2]}, calculated shape of the array of "
             f"sliding blocks as {places}, but its components must be at least one."
         )
     if input.ndim == 3:
@@ -208,13 +293,16 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     return apply(_unfold, (input,), tuple(settings))
 
 
-def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def fold(
+    input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Any:
     """The transpose of `unfold`: columns added into an image of `output_size`."""
     settings = [sizes_of(v, 2) for v in (output_size, kernel_size, dilation, padding, stride)]
     places, count = math.prod(_places(*settings)), math.prod(settings[1])
     if input.shape[-1] != places or input.shape[-2] % count:
         raise TensorError(
-            f"Given output_size={settings[0]}, kernel_size={settings[1]}, dilation={settings[2]}, padding={settings[3]}, stride={settings[4]}, expected size of input's "
+            f"Given output_size={settings[0]}, kernel_size={settings[1]}, dilation={settings[2]}, "
+            f"padding={settings[3]}, stride={settings[4]}, expected size of input's "
             f"dimension 2 "
             f"to match the calculated number of sliding blocks {places}, but got input of size {list(input.shape)}"
         )

@@ -20,17 +20,34 @@ from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.elementwise import mul
 
-__all__ = ["alpha_dropout", "bilinear", "dropout", "dropout1d", "dropout2d", "dropout3d", "embedding", "embedding_bag", "feature_alpha_dropout", "linear"]
+__all__ = [
+    "alpha_dropout",
+    "bilinear",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
+    "linear",
+]
 
 
 def _linear_body(x: Any, weight: Any, bias: Any = None) -> Any:
     a, w = aval_of(x), aval_of(weight)
     if a.dtype != w.dtype:
-        raise DtypeError(f"mat1 and mat2 must have the same dtype, but got {a.describe()} and {w.describe()}", hint=f"x.to(weight.dtype), or layer.to(torch.{a.dtype.name})")
+        raise DtypeError(
+            f"mat1 and mat2 must have the same dtype, but got {a.describe()} and {w.describe()}",
+            hint=f"x.to(weight.dtype), or layer.to(torch.{a.dtype.name})",
+        )
     if not a.ndim or a.shape[-1] != w.shape[-1]:
         rows = math.prod(a.shape[:-1])
         raise ShapeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1] if a.ndim else 0} and {w.shape[-1]}x{w.shape[0]})",
+            (
+                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1] if a.ndim else 0} and "
+                f"{w.shape[-1]}x{w.shape[0]})"
+            ),
             why=f"the layer takes {w.dtype.name}[..., {w.shape[-1]}], it got {a.describe()}",
             hint="x.flatten(1), or another in_features",
         )
@@ -62,7 +79,9 @@ def _renormed_body(weight: Any, index: Any, limit: Any, p: float) -> Any:
     limit = ops.cast(limit, aval_of(weight).dtype)
     scale = ops.select(ops.greater(length, limit), ops.div(limit, ops.add(length, 1e-7)), 1)
     flat = ops.reshape(index, (aval_of(index).size,))
-    seen = ops.scatter_add(ops.full(aval_of(length).shape, 0, dtypes.int32), ops.full(aval_of(flat).shape, 1, dtypes.int32), [flat], (0,))
+    seen = ops.scatter_add(
+        ops.full(aval_of(length).shape, 0, dtypes.int32), ops.full(aval_of(flat).shape, 1, dtypes.int32), [flat], (0,)
+    )
     scale = ops.select(ops.greater(seen, 0), scale, 1)
     return ops.mul(weight, ops.broadcast(scale, aval_of(weight).shape, (0,)))
 
@@ -70,8 +89,12 @@ def _renormed_body(weight: Any, index: Any, limit: Any, p: float) -> Any:
 def _by_frequency_body(index: Any, found: Any, count: int) -> Any:
     """Rows as they are; their gradients over how often the row is taken."""
     flat = ops.reshape(index, (aval_of(index).size,))
-    times = ops.scatter_add(ops.full((count,), 0, dtypes.float32), ops.full((aval_of(index).size,), 1, dtypes.float32), [flat], (0,))
-    scale = ops.expand_dims(ops.div(1.0, ops.cast(jnp.take(times, index, 0), aval_of(found).dtype)), (aval_of(index).ndim,))
+    times = ops.scatter_add(
+        ops.full((count,), 0, dtypes.float32), ops.full((aval_of(index).size,), 1, dtypes.float32), [flat], (0,)
+    )
+    scale = ops.expand_dims(
+        ops.div(1.0, ops.cast(jnp.take(times, index, 0), aval_of(found).dtype)), (aval_of(index).ndim,)
+    )
     fixed = ops.stop_gradient(found)
     return ops.add(fixed, ops.mul(ops.sub(found, fixed), scale))
 
@@ -81,16 +104,27 @@ _by_frequency = Function(_by_frequency_body, "embedding")
 
 
 def embedding(
-    input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Any:
     """Rows of `weight` at integer indices; the row `padding_idx` gets no gradient.  IndexError for an index outside."""
     if not isinstance(input, Tensor):
         raise no_tensor(input, "embedding", "indices", 1)
     if input.dtype.is_floating_point:
-        raise TensorError(f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got {input.dtype} instead")
+        raise TensorError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
+            f"but got {input.dtype} instead"
+        )
     count = weight.shape[0]
     if padding_idx is not None and not -count <= padding_idx < count:
-        raise ExpectationError(f"Padding_idx must be within num_embeddings: {padding_idx} is not from {-count} to {count - 1}")
+        raise ExpectationError(
+            f"Padding_idx must be within num_embeddings: {padding_idx} is not from {-count} to {count - 1}"
+        )
     check_range(input, 0, count - 1, in_self(count))
     if max_norm is not None:
         with no_grad():
@@ -128,13 +162,17 @@ def _channels_body(x: Any, p: Any, seed: Any, count: Any, kept: int) -> Any:
 
 
 def _alpha_body(x: Any, p: Any, seed: Any, count: Any, kept: int) -> Any:
-    """Dropped elements get the value that SELU has far below, and all are scaled and shifted to keep mean and variance (Klambauer et al., 2017)."""
+    """Dropped elements get the value that SELU has far below, and all are scaled and shifted to keep mean and variance
+    (Klambauer et al., 2017).
+    """
     aval = aval_of(x)
     low = -1.7580993408473766
     keep = ops.greater_equal(fdl.random.uniform(key_of(seed, count), aval.shape[:kept]), ops.cast(p, dtypes.float32))
     p = ops.cast(p, aval.dtype)
     a = ops.rsqrt(ops.mul(ops.sub(1, p), ops.add(ops.mul(p, low * low), 1)))
-    return ops.add(ops.mul(ops.select(ops.broadcast(keep, aval.shape, range(kept)), x, low), a), ops.mul(ops.mul(a, p), -low))
+    return ops.add(
+        ops.mul(ops.select(ops.broadcast(keep, aval.shape, range(kept)), x, low), a), ops.mul(ops.mul(a, p), -low)
+    )
 
 
 _channels, _alpha = Function(_channels_body, "feature_dropout"), Function(_alpha_body, "alpha_dropout")
@@ -151,9 +189,14 @@ def _dropping(function: Function, input: Tensor, p: float, training: bool, inpla
 
 def _dropout_nd(n: int) -> Callable[..., Any]:
     def public(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-        return _dropping(_channels, input, p, training, inplace, 1 if input.ndim == n + 1 and n != 2 else min(2, input.ndim))
+        return _dropping(
+            _channels, input, p, training, inplace, 1 if input.ndim == n + 1 and n != 2 else min(2, input.ndim)
+        )
 
-    public.__name__, public.__doc__ = f"dropout{n}d", "Each channel zero with probability p, the others divided by 1 - p; nothing unless training."
+    public.__name__, public.__doc__ = (
+        f"dropout{n}d",
+        "Each channel zero with probability p, the others divided by 1 - p; nothing unless training.",
+    )
     return public
 
 
@@ -172,7 +215,10 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
 
 def _bilinear_body(a: Any, b: Any, weight: Any, *bias: Any) -> Any:
     left = ops.dot_general(a, weight, (((aval_of(a).ndim - 1,), (1,)), ((), ())))  # (..., out, in2)
-    out = ops.reduce_sum(ops.mul(left, ops.broadcast(b, aval_of(left).shape, (*range(aval_of(b).ndim - 1), aval_of(left).ndim - 1))), (aval_of(left).ndim - 1,))
+    out = ops.reduce_sum(
+        ops.mul(left, ops.broadcast(b, aval_of(left).shape, (*range(aval_of(b).ndim - 1), aval_of(left).ndim - 1))),
+        (aval_of(left).ndim - 1,),
+    )
     return ops.add(out, bias[0]) if bias else out
 
 
@@ -195,9 +241,14 @@ def _bag_body(index: Any, weight: Any, *args: Any) -> Any:
     kept = ops.full((n,), True, dtypes.bool_) if padding is None else ops.not_equal(index, padding)
     column = ops.broadcast(kept, aval_of(rows).shape, (0,))
     zeros = ops.full((bags, aval_of(weight).shape[1]), 0, aval_of(weight).dtype)
-    count = ops.scatter_add(ops.full((bags,), 0, aval_of(weight).dtype), ops.convert(kept, aval_of(weight).dtype), [bag], (0,))
+    count = ops.scatter_add(
+        ops.full((bags,), 0, aval_of(weight).dtype), ops.convert(kept, aval_of(weight).dtype), [bag], (0,)
+    )
     if mode == "max":
-        member = ops.bitwise_and(ops.equal(ops.iota((bags, n), 0, aval_of(bag).dtype), ops.broadcast(bag, (bags, n), (1,))), ops.broadcast(kept, (bags, n), (1,)))
+        member = ops.bitwise_and(
+            ops.equal(ops.iota((bags, n), 0, aval_of(bag).dtype), ops.broadcast(bag, (bags, n), (1,))),
+            ops.broadcast(kept, (bags, n), (1,)),
+        )
         spread = ops.broadcast(rows, (bags, *aval_of(rows).shape), (1, 2))
         return _largest(spread, ops.broadcast(member, (bags, *aval_of(rows).shape), (0, 1)), count)
     rows = rows if scale is None else ops.mul(rows, ops.broadcast(scale, aval_of(rows).shape, (0,)))
@@ -249,27 +300,54 @@ def embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Any:
-    """Sums, means or maxima of rows of `weight` by bags: rows of a 2-d `input`, or runs of a 1-d one that begin at `offsets`."""
+    """Sums, means or maxima of rows of `weight` by bags: rows of a 2-d `input`, or runs of a 1-d one that begin at
+    `offsets`.
+    """
     if scale_grad_by_freq:
         raise UnsupportedError("embedding_bag: scale_grad_by_freq is not supported")
     if mode not in ("sum", "mean", "max"):
         raise ArgumentError("mode has to be one of sum, mean or max")
     if per_sample_weights is not None and mode != "sum":
-        raise UnsupportedError(f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode='{mode}').")
+        raise UnsupportedError(
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for "
+            f"mode='sum' (got mode='{mode}')."
+        )
     if input.ndim == 2:
         if offsets is not None:
-            raise ArgumentError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
+            raise ArgumentError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
+                "length sequences."
+            )
     elif offsets is None:
         raise ArgumentError("offsets has to be a 1D Tensor but got None")
     elif include_last_offset:
         offsets = offsets[:-1]
     if offsets is not None and input.ndim == 1:
         n = input.shape[0]
-        require(_late, (offsets,), broken("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {}", "offsets[0] = 0"))
-        require(_early, (offsets, n), broken(f"offsets[-1] can not be greater than input's length {n}", f"offsets from 0 to {n}"))
+        require(
+            _late,
+            (offsets,),
+            broken(
+                (
+                    "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position "
+                    "0. However, got {}"
+                ),
+                "offsets[0] = 0",
+            ),
+        )
+        require(
+            _early,
+            (offsets, n),
+            broken(f"offsets[-1] can not be greater than input's length {n}", f"offsets from 0 to {n}"),
+        )
     count = weight.shape[0]
     rest = f"which is not in the valid range [0, {count})"
-    check_range(input, 0, count - 1, Failure(OutsideError, f"Index of input takes value {{}} {rest}", f"Index of input takes a value {rest}"))
+    check_range(
+        input,
+        0,
+        count - 1,
+        Failure(OutsideError, f"Index of input takes value {{}} {rest}", f"Index of input takes a value {rest}"),
+    )
     if max_norm is not None:
         with no_grad():
             weight._overwrite(apply(_renormed, (weight, input, float(max_norm)), (float(norm_type),)))

@@ -21,9 +21,12 @@ from fdl.stateful.nn.functional.layers import linear
 from fdl.stateful.nn.functional.settings import settings_of
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "gaussian_nll_loss",
-    "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "linear_cross_entropy", "margin_ranking_loss", "mse_loss", "multi_margin_loss", "multilabel_margin_loss",
-    "multilabel_soft_margin_loss", "nll_loss", "pairwise_distance", "poisson_nll_loss", "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "cosine_similarity",
+    "cross_entropy", "gaussian_nll_loss",
+    "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "linear_cross_entropy", "margin_ranking_loss",
+    "mse_loss", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "nll_loss", "pairwise_distance", "poisson_nll_loss", "smooth_l1_loss",
+    "soft_margin_loss", "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]  # fmt: skip
 
@@ -52,7 +55,8 @@ def _warn_of_sizes(name: str, input: Any, target: Any) -> None:
         _require_tensors(name, input, target)
     if input.shape != target.shape:
         warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely lead to incorrect results due to broadcasting. "
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
+            "This will likely lead to incorrect results due to broadcasting. "
             "Please ensure they have the same size: target.unsqueeze(1) or input.squeeze(1).",
             stacklevel=3,
         )
@@ -62,9 +66,20 @@ def _loss(name: str, body: Callable[..., Any], doc: str, **defaults: Any) -> Cal
     """A loss of input and target, elementwise and then reduced; further parameters are numbers."""
     function = Function(lambda x, y, *args: _reduced(body(x, y, *args[:-1]), args[-1]), name)
 
-    def public(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean", **kwargs: Any) -> Any:
+    def public(
+        input: Tensor,
+        target: Tensor,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+        **kwargs: Any,
+    ) -> Any:
         _warn_of_sizes(name, input, target)
-        return apply(function, (input, target, *settings_of(name, defaults, (), kwargs).values()), (_checked_reduction(reduction),))
+        return apply(
+            function,
+            (input, target, *settings_of(name, defaults, (), kwargs).values()),
+            (_checked_reduction(reduction),),
+        )
 
     public.__name__, public.__doc__ = name, doc
     return public
@@ -95,7 +110,9 @@ def _logits_body(x: Any, y: Any) -> Any:
 
 def _huber_body(x: Any, y: Any, delta: Any) -> Any:
     gap, delta = ops.abs(ops.sub(x, y)), ops.cast(delta, aval_of(x).dtype)
-    near = ops.mul(ops.integer_pow(ops.minimum(gap, delta), 2), 0.5)  # not of what is far: infinite squares would make its gradient NaN
+    near = ops.mul(
+        ops.integer_pow(ops.minimum(gap, delta), 2), 0.5
+    )  # not of what is far: infinite squares would make its gradient NaN
     return ops.select(ops.less(gap, delta), near, ops.mul(delta, ops.sub(gap, ops.mul(delta, 0.5))))
 
 
@@ -137,15 +154,28 @@ def _same_size(input: Tensor, target: Tensor, what: str) -> None:
 
 _NO_INPUT, _NO_TARGET = (
     broken(f"all elements of {what} should be between 0 and 1", hint, show=True)
-    for what, hint in (("input", "binary_cross_entropy_with_logits takes what is not squeezed by a sigmoid"), ("target", ""))
+    for what, hint in (
+        ("input", "binary_cross_entropy_with_logits takes what is not squeezed by a sigmoid"),
+        ("target", ""),
+    )
 )
 
 
-def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
     """Cross entropy of probabilities with targets in [0, 1]."""
     _require_tensors("binary_cross_entropy", input, target)
     if input.shape != target.shape:
-        raise ArgumentError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. Please ensure they have the same size.")
+        raise ArgumentError(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+            "deprecated. Please ensure they have the same size."
+        )
     for given, failure in ((input, _NO_INPUT), (target, _NO_TARGET)):
         check_domain(given, 0, 1, failure)
     if input.dtype.is_floating_point and not target.dtype.is_floating_point:
@@ -154,28 +184,51 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
 
 
 def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean", pos_weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
 ) -> Any:
     """`binary_cross_entropy(sigmoid(x))` without overflow; `pos_weight` weighs what is 1."""
     _require_tensors("binary_cross_entropy_with_logits", input, target)
     _same_size(input, target, "Target size")
     given = [t for t in (weight, pos_weight) if t is not None]
-    return apply(_logits, (input, target, *given), (weight is not None, pos_weight is not None, _checked_reduction(reduction)))
+    return apply(
+        _logits, (input, target, *given), (weight is not None, pos_weight is not None, _checked_reduction(reduction))
+    )
 
 
 _kl = Function(lambda x, y, reduction, log: _kl_body(x, y, reduction, log), "kl_div")
 
 
 def _kl_body(x: Any, y: Any, reduction: str, log_target: bool) -> Any:
-    terms = ops.mul(ops.exp(y), ops.sub(y, x)) if log_target else ops.sub(ops.select(ops.equal(y, 0), 0, ops.mul(y, ops.log(ops.select(ops.equal(y, 0), 1, y)))), ops.mul(y, x))
+    terms = (
+        ops.mul(ops.exp(y), ops.sub(y, x))
+        if log_target
+        else ops.sub(
+            ops.select(ops.equal(y, 0), 0, ops.mul(y, ops.log(ops.select(ops.equal(y, 0), 1, y)))), ops.mul(y, x)
+        )
+    )
     if reduction == "batchmean":
         return ops.div(_reduced(terms, "sum"), float(aval_of(x).shape[0] if aval_of(x).ndim else 1))
     return _reduced(terms, reduction)
 
 
-def kl_div(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean", log_target: bool = False) -> Any:
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Any:
     """`target * (log(target) - input)`, input being log-probabilities; "batchmean" divides by the batch size."""
-    return apply(_kl, (input, target), (reduction if reduction == "batchmean" else _checked_reduction(reduction), log_target))
+    return apply(
+        _kl, (input, target), (reduction if reduction == "batchmean" else _checked_reduction(reduction), log_target)
+    )
 
 
 def _nll_body(logp: Any, target: Any, *args: Any) -> Any:
@@ -194,11 +247,16 @@ def _nll_body(logp: Any, target: Any, *args: Any) -> Any:
         spread = ops.mul(logp, weight[0]) if weight else logp
         even = ops.neg(ops.select(kept, ops.reduce_sum(spread, (last,)), 0))
         count = aval_of(logp).shape[last]
-        loss = ops.add(ops.mul(loss, ops.sub(1, ops.cast(smoothing, loss.dtype))), ops.mul(even, ops.div(ops.cast(smoothing, loss.dtype), float(count))))
+        loss = ops.add(
+            ops.mul(loss, ops.sub(1, ops.cast(smoothing, loss.dtype))),
+            ops.mul(even, ops.div(ops.cast(smoothing, loss.dtype), float(count))),
+        )
     if reduction != "mean":
         return _reduced(loss, reduction)
     empty = ops.equal(total, 0)  # a batch of ignored labels: the loss is NaN, its gradient zero
-    return ops.select(empty, math.nan, ops.div(ops.reduce_sum(loss, range(aval_of(loss).ndim)), ops.select(empty, 1, total)))
+    return ops.select(
+        empty, math.nan, ops.div(ops.reduce_sum(loss, range(aval_of(loss).ndim)), ops.select(empty, 1, total))
+    )
 
 
 def _cross_entropy_body(logits: Any, target: Any, *args: Any) -> Any:
@@ -215,10 +273,18 @@ def _soft_body(logits: Any, target: Any, *args: Any) -> Any:
     if weight:
         target = ops.mul(target, ops.broadcast(weight[0], aval_of(logp).shape, (axis,)))
     loss = ops.neg(ops.reduce_sum(ops.mul(logp, target), (axis,)))
-    return ops.div(_reduced(loss, "sum"), float(max(1, math.prod(aval_of(loss).shape)))) if reduction == "mean" else _reduced(loss, reduction)
+    return (
+        ops.div(_reduced(loss, "sum"), float(max(1, math.prod(aval_of(loss).shape))))
+        if reduction == "mean"
+        else _reduced(loss, reduction)
+    )
 
 
-_nll, _cross_entropy, _soft_cross_entropy = Function(_nll_body, "nll_loss"), Function(_cross_entropy_body, "cross_entropy"), Function(_soft_body, "cross_entropy")
+_nll, _cross_entropy, _soft_cross_entropy = (
+    Function(_nll_body, "nll_loss"),
+    Function(_cross_entropy_body, "cross_entropy"),
+    Function(_soft_body, "cross_entropy"),
+)
 
 
 def _bad_labels_body(y: Any, ignore: Any, count: Any) -> Any:
@@ -239,19 +305,30 @@ def _check_labels(input: Tensor, target: Tensor, ignore: int) -> None:
             raise ArgumentError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({labels[0]}).")
         raise TensorError(f"Expected target size {list(shape[:classes] + shape[classes + 1 :])}, got {list(labels)}")
     if kind not in (dtypes.int64, dtypes.uint8):
-        raise TensorError(f"expected target dtype to be Long or Byte, but got {target.dtype}", why="labels are numbers of classes", hint="target.long()")
+        raise TensorError(
+            f"expected target dtype to be Long or Byte, but got {target.dtype}",
+            why="labels are numbers of classes",
+            hint="target.long()",
+        )
     count = shape[classes]
     if not array.aval.size or target._lies_within(0, count - 1):
         return
     if not count:
         raise IndexBoundsError("Target is out of bounds.", why="there are no classes")
     hint = f"labels from 0 to {count - 1}, or {ignore} to ignore one"
-    require(_bad_labels, (target, ignore, count), Failure(IndexBoundsError, "Target {} is out of bounds.", "Target is out of bounds.", hint))
+    require(
+        _bad_labels,
+        (target, ignore, count),
+        Failure(IndexBoundsError, "Target {} is out of bounds.", "Target is out of bounds.", hint),
+    )
 
 
 def _check_weight(input: Tensor, weight: Tensor | None) -> None:
     if weight is not None and tuple(weight.shape) != (count := input.shape[min(1, input.ndim - 1)],):
-        raise TensorError(f"weight tensor should be defined either for all {count} classes or no classes but got weight tensor of shape: {list(weight.shape)}")
+        raise TensorError(
+            f"weight tensor should be defined either for all {count} classes or no classes but got weight tensor "
+            f"of shape: {list(weight.shape)}"
+        )
 
 
 def cross_entropy(
@@ -264,7 +341,8 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """`-log(softmax(input))` at labels (N, d...), or against probabilities (N, C, d...); classes are dimension 1, or 0 of a vector.
+    """`-log(softmax(input))` at labels (N, d...), or against probabilities (N, C, d...); classes are dimension 1, or 0
+    of a vector.
 
     IndexError for a label outside; labels equal to `ignore_index` count for nothing.
     """
@@ -275,10 +353,22 @@ def cross_entropy(
     if dtypes.is_float(target._value().aval.dtype) and target.shape == input.shape:
         return apply(_soft_cross_entropy, (input, target, *given, float(label_smoothing)), (reduction,))
     _check_labels(input, target, ignore_index)
-    return apply(_cross_entropy, (input, target, *given, ignore_index, float(label_smoothing)), (reduction, label_smoothing != 0.0))
+    return apply(
+        _cross_entropy,
+        (input, target, *given, ignore_index, float(label_smoothing)),
+        (reduction, label_smoothing != 0.0),
+    )
 
 
-def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, ignore_index: int = -100, reduce: Any = None, reduction: str = "mean") -> Any:
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
     """`-input` at labels, `input` being log-probabilities."""
     _checked_reduction(reduction)
     _require_tensors("nll_loss", input, target)
@@ -329,12 +419,19 @@ def _above(x: Any) -> Any:
 
 def _hinge_body(x: Any, y: Any, margin: Any) -> Any:
     margin = ops.cast(margin, aval_of(x).dtype)
-    positive, negative = ops.select(ops.not_equal(y, -1), x, 0), ops.select(ops.not_equal(y, 1), _above(ops.sub(margin, x)), 0)
+    positive, negative = (
+        ops.select(ops.not_equal(y, -1), x, 0),
+        ops.select(ops.not_equal(y, 1), _above(ops.sub(margin, x)), 0),
+    )
     return ops.add(positive, negative)
 
 
 def _poisson_body(x: Any, y: Any, eps: Any, log_input: bool, full: bool) -> Any:
-    loss = ops.sub(ops.exp(x), ops.mul(y, x)) if log_input else ops.sub(x, ops.mul(y, ops.log(ops.add(x, ops.cast(eps, aval_of(x).dtype)))))
+    loss = (
+        ops.sub(ops.exp(x), ops.mul(y, x))
+        if log_input
+        else ops.sub(x, ops.mul(y, ops.log(ops.add(x, ops.cast(eps, aval_of(x).dtype)))))
+    )
     if not full:
         return loss
     above = ops.greater(y, 1)
@@ -368,7 +465,10 @@ def _multi_margin_body(x: Any, y: Any, *args: Any) -> Any:
     terms = ops.integer_pow(gap, p)
     if weight:
         terms = ops.mul(terms, ops.expand_dims(ops.gather(weight[0], [y], (0,)), (last,)))
-    mine = ops.equal(ops.iota(aval_of(x).shape, last, aval_of(y).dtype), ops.expand_dims(y, (last,)) if last else ops.broadcast_to(y, aval_of(x).shape))
+    mine = ops.equal(
+        ops.iota(aval_of(x).shape, last, aval_of(y).dtype),
+        ops.expand_dims(y, (last,)) if last else ops.broadcast_to(y, aval_of(x).shape),
+    )
     return ops.div(ops.reduce_sum(ops.select(mine, 0, terms), (last,)), float(aval_of(x).shape[last]))
 
 
@@ -380,7 +480,10 @@ def _multilabel_body(x: Any, y: Any) -> Any:
     n = aval_of(x).shape[last]
     valid = ops.equal(jnp.cumsum(ops.convert(ops.less(y, 0), dtypes.int32), last), 0)
     places = ops.iota((*aval_of(y).shape, n), last + 1, aval_of(y).dtype)
-    one_hot = ops.bitwise_and(ops.equal(places, ops.broadcast(y, (*aval_of(y).shape, n), range(last + 1))), ops.broadcast(valid, (*aval_of(y).shape, n), range(last + 1)))
+    one_hot = ops.bitwise_and(
+        ops.equal(places, ops.broadcast(y, (*aval_of(y).shape, n), range(last + 1))),
+        ops.broadcast(valid, (*aval_of(y).shape, n), range(last + 1)),
+    )
     is_label = ops.greater(ops.reduce_sum(ops.convert(one_hot, dtypes.int32), (last,)), 0)
     own = ops.gather(x, [ops.select(valid, y, 0)], (last,), last)
     own, others = ops.expand_dims(own, (last + 1,)), ops.expand_dims(x, (last,))
@@ -407,44 +510,91 @@ def _reducing(body: Callable[..., Any], name: str) -> Function:
     return Function(lambda *args: _reduced(body(*args[:-1]), args[-1]), name)
 
 
-_hinge, _poisson, _gaussian = _reducing(_hinge_body, "hinge_embedding_loss"), _reducing(_poisson_body, "poisson_nll_loss"), _reducing(_gaussian_body, "gaussian_nll_loss")
-_embedding_loss, _multi_margin = _reducing(_embedding_loss_body, "cosine_embedding_loss"), _reducing(_multi_margin_body, "multi_margin_loss")
-_multilabel, _soft_multilabel = _reducing(_multilabel_body, "multilabel_margin_loss"), _reducing(_soft_multilabel_body, "multilabel_soft_margin_loss")
+_hinge, _poisson, _gaussian = (
+    _reducing(_hinge_body, "hinge_embedding_loss"),
+    _reducing(_poisson_body, "poisson_nll_loss"),
+    _reducing(_gaussian_body, "gaussian_nll_loss"),
+)
+_embedding_loss, _multi_margin = (
+    _reducing(_embedding_loss_body, "cosine_embedding_loss"),
+    _reducing(_multi_margin_body, "multi_margin_loss"),
+)
+_multilabel, _soft_multilabel = (
+    _reducing(_multilabel_body, "multilabel_margin_loss"),
+    _reducing(_soft_multilabel_body, "multilabel_soft_margin_loss"),
+)
 _triplet = _reducing(_triplet_body, "triplet_margin_loss")
-_ranking = _reducing(lambda a, b, y, margin: _above(ops.add(ops.mul(ops.neg(y), ops.sub(a, b)), ops.cast(margin, aval_of(a).dtype))), "margin_ranking_loss")
+_ranking = _reducing(
+    lambda a, b, y, margin: _above(ops.add(ops.mul(ops.neg(y), ops.sub(a, b)), ops.cast(margin, aval_of(a).dtype))),
+    "margin_ranking_loss",
+)
 _soft_margin = _reducing(lambda x, y: ops.log1p(ops.exp(ops.mul(ops.neg(y), x))), "soft_margin_loss")
 
 
-def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
+def hinge_embedding_loss(
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
     """Distances where the target is 1, what they lack to `margin` where it is -1."""
     return apply(_hinge, (input, target, float(margin)), (_checked_reduction(reduction),))
 
 
 def poisson_nll_loss(
-    input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: Any = None, eps: float = 1e-8, reduce: Any = None, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: Any = None,
+    eps: float = 1e-8,
+    reduce: Any = None,
+    reduction: str = "mean",
 ) -> Any:
     """Negative log-likelihood of counts; `full` adds Stirling's term."""
     return apply(_poisson, (input, target, float(eps)), (log_input, full, _checked_reduction(reduction)))
 
 
-def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Any:
+def gaussian_nll_loss(
+    input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Any:
     """Negative log-likelihood of normal values with mean `input` and variance `var`, which is held above `eps`."""
     var = var if isinstance(var, Tensor) else input.new_full(input.shape, float(var))
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
-        elif len(var.shape) != len(input.shape) or any(v not in (1, n) for v, n in zip(var.shape, input.shape, strict=True)):
+        elif len(var.shape) != len(input.shape) or any(
+            v not in (1, n) for v, n in zip(var.shape, input.shape, strict=True)
+        ):
             raise ArgumentError("var is of incorrect size")
         var = var.expand_as(input)
     return apply(_gaussian, (input, target, var, float(eps)), (full, _checked_reduction(reduction)))
 
 
-def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
+def cosine_embedding_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
     """One less the cosine where the target is 1, the cosine above `margin` where it is -1."""
     return apply(_embedding_loss, (input1, input2, target, float(margin)), (_checked_reduction(reduction),))
 
 
-def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
+def margin_ranking_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
     """What `target * (input1 - input2)` lacks to `margin`."""
     return apply(_ranking, (input1, input2, target, float(margin)), (_checked_reduction(reduction),))
 
@@ -453,28 +603,57 @@ _OUT_OF_RANGE = broken("target out of range", error=OutsideError)
 
 
 def multi_margin_loss(
-    input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
 ) -> Any:
     """How far other classes come within `margin` of the right one, to the power p."""
     if p not in (1, 2):
         raise ArgumentError("only p == 1 and p == 2 supported")
     target = target.reshape(()) if input.ndim == 1 else target
     check_range(target, 0, (input.shape[-1] if input.ndim else 1) - 1, _OUT_OF_RANGE)
-    return apply(_multi_margin, (input, target, *(() if weight is None else (weight,)), float(margin)), (int(p), _checked_reduction(reduction)))
+    return apply(
+        _multi_margin,
+        (input, target, *(() if weight is None else (weight,)), float(margin)),
+        (int(p), _checked_reduction(reduction)),
+    )
 
 
-def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
+def multilabel_margin_loss(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Any:
     """How far other classes come within 1 of each right one; targets are labels, then -1."""
-    check_range(target, -1, (input.shape[-1] if input.ndim else 1) - 1, broken("argument #2 'target' is out of range", error=OutsideError))
+    check_range(
+        target,
+        -1,
+        (input.shape[-1] if input.ndim else 1) - 1,
+        broken("argument #2 'target' is out of range", error=OutsideError),
+    )
     return apply(_multilabel, (input, target), (_checked_reduction(reduction),))
 
 
-def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
     """Binary cross entropy of each class, averaged over classes."""
-    return apply(_soft_multilabel, (input, target, *(() if weight is None else (weight,))), (_checked_reduction(reduction),))
+    return apply(
+        _soft_multilabel, (input, target, *(() if weight is None else (weight,))), (_checked_reduction(reduction),)
+    )
 
 
-def soft_margin_loss(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
+def soft_margin_loss(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Any:
     """`log(1 + exp(-target * input))`."""
     return apply(_soft_margin, (input, target), (_checked_reduction(reduction),))
 
@@ -492,7 +671,11 @@ def triplet_margin_loss(
     reduction: str = "mean",
 ) -> Any:
     """What the negative's distance lacks to the positive's and `margin` (Balntas et al., 2016)."""
-    return apply(_triplet, (anchor, positive, negative, float(margin), float(eps)), (float(p), swap, _checked_reduction(reduction)))
+    return apply(
+        _triplet,
+        (anchor, positive, negative, float(margin), float(eps)),
+        (float(p), swap, _checked_reduction(reduction)),
+    )
 
 
 def triplet_margin_with_distance_loss(
@@ -526,8 +709,19 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
 ) -> Any:
-    """`cross_entropy(linear(input, linear_weight), target)`; the weight is (classes, features) or, for labels of more dimensions, (classes, ..., features)."""
+    """`cross_entropy(linear(input, linear_weight), target)`; the weight is (classes, features) or, for labels of more
+    dimensions, (classes, ..., features).
+    """
     classes, *more, features = linear_weight.shape
-    logits: Any = linear(input, linear_weight.reshape(-1, features), None if linear_bias is None else linear_bias.reshape(-1))
+    logits: Any = linear(
+        input, linear_weight.reshape(-1, features), None if linear_bias is None else linear_bias.reshape(-1)
+    )
     logits = logits.unflatten(-1, (classes, *more)) if more else logits
-    return cross_entropy(logits, target, weight, ignore_index=-100 if ignore_index is None else ignore_index, reduction=reduction, label_smoothing=label_smoothing)
+    return cross_entropy(
+        logits,
+        target,
+        weight,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )

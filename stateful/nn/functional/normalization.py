@@ -35,11 +35,22 @@ def _layer_norm_body(x: Any, *args: Any) -> Any:
 _layer_norm = Function(in_full(_layer_norm_body), "layer_norm")
 
 
-def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Any:
-    """Less the mean over the standard deviation of the last dimensions, then scaled and shifted (Ba, Kiros, Hinton, 2016)."""
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Any:
+    """Less the mean over the standard deviation of the last dimensions, then scaled and shifted (Ba, Kiros, Hinton,
+    2016).
+    """
     shape = tuple(normalized_shape)
     if tuple(input.shape[-len(shape) :]) != shape:
-        raise TensorError(f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got input of size{list(input.shape)}")
+        raise TensorError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
+            f"but got input of size{list(input.shape)}"
+        )
     given = [p for p in (weight, bias) if p is not None]
     return apply(_layer_norm, (input, *given, eps), (len(shape), weight is not None, bias is not None))
 
@@ -54,17 +65,26 @@ def _rms_norm_body(x: Any, *args: Any) -> Any:
 _rms_norm = Function(in_full(_rms_norm_body), "rms_norm")
 
 
-def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Any:
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Any:
     """Over the root of the mean square of the last dimensions, then scaled (Zhang and Sennrich, 2019)."""
     given = () if weight is None else (weight,)
-    return apply(_rms_norm, (input, *given, eps if eps is not None else float(jnp.finfo(input.dtype.np).eps)), (len(tuple(normalized_shape)),))
+    return apply(
+        _rms_norm,
+        (input, *given, eps if eps is not None else float(jnp.finfo(input.dtype.np).eps)),
+        (len(tuple(normalized_shape)),),
+    )
 
 
 def _normalize_body(x: Any, eps: Any, p: float, axis: int) -> Any:
     if not aval_of(x).ndim:
         return ops.div(x, ops.maximum(ops.abs(x), ops.cast(eps, aval_of(x).dtype)))
     length = power_norm(x, p, (axis,))
-    length = ops.expand_dims(ops.select(ops.greater(length, ops.cast(eps, aval_of(x).dtype)), length, ops.cast(eps, aval_of(x).dtype)), (axis,))
+    length = ops.expand_dims(
+        ops.select(ops.greater(length, ops.cast(eps, aval_of(x).dtype)), length, ops.cast(eps, aval_of(x).dtype)),
+        (axis,),
+    )
     return ops.div(x, length)
 
 
@@ -120,9 +140,16 @@ def _given(weight: Tensor | None, bias: Tensor | None) -> list[Tensor]:
     return [ones_like(bias) if weight is None else weight, bias]
 
 
-_batch_norm, _frozen_norm = Function(in_full(_batch_norm_body), "batch_norm"), Function(in_full(_frozen_norm_body), "batch_norm")
+_batch_norm, _frozen_norm = (
+    Function(in_full(_batch_norm_body), "batch_norm"),
+    Function(in_full(_frozen_norm_body), "batch_norm"),
+)
 _moved = Function(
-    lambda old, new, momentum: ops.add(ops.mul(old, ops.cast(ops.sub(1.0, momentum), aval_of(old).dtype)), ops.mul(new, ops.cast(momentum, aval_of(old).dtype))), "running"
+    lambda old, new, momentum: ops.add(
+        ops.mul(old, ops.cast(ops.sub(1.0, momentum), aval_of(old).dtype)),
+        ops.mul(new, ops.cast(momentum, aval_of(old).dtype)),
+    ),
+    "running",
 )
 
 
@@ -152,7 +179,13 @@ def batch_norm(
         return out
     with no_grad():
         pairs = (running_mean, mean), (running_var, variance)
-        overwrite_all([(running, apply(_moved, (running, found, float(momentum)))) for running, found in pairs if running is not None])
+        overwrite_all(
+            [
+                (running, apply(_moved, (running, found, float(momentum))))
+                for running, found in pairs
+                if running is not None
+            ]
+        )
     return out
 
 
@@ -168,10 +201,15 @@ def _grouped_body(x: Any, *args: Any) -> Any:
 _grouped = Function(in_full(_grouped_body), "group_norm")
 
 
-def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Any:
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Any:
     """Channels in groups, each less its mean over its standard deviation, then scaled and shifted (Wu and He, 2018)."""
     if input.ndim < 2 or input.shape[1] % num_groups:
-        raise TensorError(f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={num_groups}")
+        raise TensorError(
+            "Expected number of channels in input to be divisible by num_groups, "
+            f"but got input of shape {list(input.shape)} and num_groups={num_groups}"
+        )
     affine = _given(weight, bias)
     return apply(_grouped, (input, *affine, eps), (num_groups,))
 
@@ -197,7 +235,13 @@ def instance_norm(
             space = tuple(range(2, input.ndim))
             found = input.mean(space).mean(0), input.var(space).mean(0)
             pairs = zip((running_mean, running_var), found, strict=True)
-            overwrite_all([(running, apply(_moved, (running, new, float(momentum)))) for running, new in pairs if running is not None])
+            overwrite_all(
+                [
+                    (running, apply(_moved, (running, new, float(momentum))))
+                    for running, new in pairs
+                    if running is not None
+                ]
+            )
     return apply(_grouped, (input, *affine, eps), (input.shape[1],))
 
 

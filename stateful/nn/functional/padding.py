@@ -38,7 +38,10 @@ def _along(x: Any, axis: int, low: int, high: int, mode: str) -> Any:
         before = [_part(whole, 0, 1, axis)] * low  # of what was there before anything was cut
         after = [_part(whole, full - 1, full, axis)] * high
     elif mode == "reflect":
-        before, after = [_part(x, 1, low + 1, axis, True)] * (low > 0), [_part(x, size - high - 1, size - 1, axis, True)] * (high > 0)
+        before, after = (
+            [_part(x, 1, low + 1, axis, True)] * (low > 0),
+            [_part(x, size - high - 1, size - 1, axis, True)] * (high > 0),
+        )
     else:
         before, after = [_part(x, size - low, size, axis)] * (low > 0), [_part(x, 0, high, axis)] * (high > 0)
     return ops.concatenate([*before, x, *after], axis) if before or after else x
@@ -61,7 +64,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
     given = [int(p) for p in pad]
     ndim = input.ndim
     if len(given) % 2 or len(given) > 2 * ndim:
-        raise TensorError(f"Padding length should be less than or equal to two times the input dimension but got padding length {len(given)} and input of dimension {ndim}")
+        raise TensorError(
+            "Padding length should be less than or equal to two times the input dimension but got padding "
+            f"length {len(given)} and input of dimension {ndim}"
+        )
     edges = [(0, 0)] * ndim
     for k in range(len(given) // 2):
         edges[ndim - 1 - k] = given[2 * k], given[2 * k + 1]
@@ -72,7 +78,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
     for size, (low, high) in zip(input.shape, edges, strict=True):
         if mode == "reflect" and max(low, high) > 0 and max(low, high) >= size:
             raise TensorError(
-                f"Argument #4: Padding size should be less than the corresponding input dimension, but got: padding ({low}, {high}) at dimension of input {list(input.shape)}"
+                "Argument #4: Padding size should be less than the corresponding input dimension, but got: "
+                f"padding ({low}, {high}) at dimension of input {list(input.shape)}"
             )
         if mode == "circular" and max(low, high) > size:
             raise TensorError("Padding value causes wrapping around more than once.")

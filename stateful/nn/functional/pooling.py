@@ -22,10 +22,14 @@ from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.nn.functional.convolution import sizes_of
 
 __all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d",
-    "adaptive_max_pool2d_with_indices", "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d",
-    "fractional_max_pool2d", "fractional_max_pool2d_with_indices", "fractional_max_pool3d", "fractional_max_pool3d_with_indices", "lp_pool1d",
-    "lp_pool2d", "lp_pool3d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_pool3d", "max_pool3d_with_indices",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices", "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices", "avg_pool1d",
+    "avg_pool2d", "avg_pool3d",
+    "fractional_max_pool2d", "fractional_max_pool2d_with_indices", "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices", "lp_pool1d",
+    "lp_pool2d", "lp_pool3d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices",
+    "max_pool3d", "max_pool3d_with_indices",
     "max_unpool1d", "max_unpool2d", "max_unpool3d",
 ]  # fmt: skip
 
@@ -54,13 +58,22 @@ def _extended(x: Any, fill: Any, places: Sizes, window: Sizes, strides: Sizes, p
 
 def _checked(x: Tensor, n: int, window: Sizes, strides: Sizes, padding: Sizes, places: Sizes, what: str) -> None:
     if x.ndim not in (n + 1, n + 2):
-        raise TensorError(f"{what}{n}d() Expected {n + 1}D or {n + 2}D (batch mode) tensor, but got {x.ndim}D input of size: {list(x.shape)}")
+        raise TensorError(
+            f"{what}{n}d() Expected {n + 1}D or {n + 2}D (batch mode) tensor, but got {x.ndim}D input of size: "
+            f"{list(x.shape)}"
+        )
     if min(strides) <= 0:
         raise TensorError("stride should not be zero")
     if any(2 * p > k for p, k in zip(padding, window, strict=True)):
-        raise TensorError(f"pad should be at most half of effective kernel size, but got pad={padding[0]}, kernel_size={window[0]} and dilation=1")
+        raise TensorError(
+            f"pad should be at most half of effective kernel size, but got pad={padding[0]}, "
+            f"kernel_size={window[0]} and dilation=1"
+        )
     if min(places) <= 0:
-        raise TensorError(f"Given input size: {tuple(x.shape[-n - 1 :])}. Calculated output size: {(x.shape[-n - 1], *places)}. Output size is too small")
+        raise TensorError(
+            f"Given input size: {tuple(x.shape[-n - 1 :])}. Calculated output size: "
+            f"{(x.shape[-n - 1], *places)}. Output size is too small"
+        )
 
 
 # Maxima
@@ -81,7 +94,11 @@ def _max_index_body(x: Any, window: Sizes, strides: Sizes, padding: Sizes, dilat
     for offset in np.ndindex(*window):
         start = [o * a for o, a in zip(offset, dilation, strict=True)]
         stop = [b + (m - 1) * s + 1 for b, m, s in zip(start, places, strides, strict=True)]
-        parts.append(ops.expand_dims(ops.slice(wide, [0] * len(lead) + start, [*lead, *stop], [1] * len(lead) + list(strides)), (0,)))
+        parts.append(
+            ops.expand_dims(
+                ops.slice(wide, [0] * len(lead) + start, [*lead, *stop], [1] * len(lead) + list(strides)), (0,)
+            )
+        )
         place: Any = ops.full(places, 0, dtypes.int64)
         for k, (b, s, p, d) in enumerate(zip(start, strides, padding, space, strict=True)):
             place = ops.add(ops.mul(place, d), ops.add(ops.mul(ops.iota(places, k, dtypes.int64), s), b - p))
@@ -90,7 +107,10 @@ def _max_index_body(x: Any, window: Sizes, strides: Sizes, padding: Sizes, dilat
     which = ops.argmax(stacked, 0, dtypes.int64)
     values = ops.reshape(ops.gather_along(stacked, ops.expand_dims(which, (0,)), 0), aval_of(which).shape)
     table = ops.concatenate(flat, 0)
-    spots = [ops.broadcast(ops.iota(places, k, dtypes.int64), aval_of(which).shape, range(len(lead), len(shape))) for k in range(n)]
+    spots = [
+        ops.broadcast(ops.iota(places, k, dtypes.int64), aval_of(which).shape, range(len(lead), len(shape)))
+        for k in range(n)
+    ]
     return values, ops.gather(table, [which, *spots], tuple(range(n + 1)))
 
 
@@ -98,7 +118,9 @@ _max, _max_index = Function(_max_body, "max_pool"), Function(_max_index_body, "m
 
 
 def _max_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def settings(x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[Any, ...]:
+    def settings(
+        x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+    ) -> tuple[Any, ...]:
         window = sizes_of(kernel_size, n)
         strides = sizes_of(stride, n) if stride else window
         padded, dilated = sizes_of(padding, n), sizes_of(dilation, n)
@@ -107,17 +129,37 @@ def _max_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return window, strides, padded, dilated, places
 
     def with_indices(
-        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
     ) -> tuple[Any, Any]:
         values, places = apply(_max_index, (input,), settings(input, kernel_size, stride, padding, dilation, ceil_mode))
         return values, places
 
-    def public(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False) -> Any:
+    def public(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Any:
         if return_indices:
             return with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
         return apply(_max, (input,), settings(input, kernel_size, stride, padding, dilation, ceil_mode))
 
-    public.__name__, public.__doc__ = f"max_pool{n}d", f"The largest element of each window over {n} dimensions; with `return_indices` also its place in the flattened space."
+    public.__name__, public.__doc__ = (
+        f"max_pool{n}d",
+        (
+            f"The largest element of each window over {n} dimensions; with `return_indices` also its place in the "
+            "flattened space."
+        ),
+    )
     with_indices.__name__, with_indices.__doc__ = f"max_pool{n}d_with_indices", f"`max_pool{n}d` with places."
     return public, with_indices
 
@@ -130,10 +172,23 @@ max_pool3d, max_pool3d_with_indices = _max_pool(3)
 def _unpool_body(x: Any, places: Any, space: Sizes) -> Any:
     shape = aval_of(x).shape
     lead, rows = shape[: -len(space)], math.prod(shape[: -len(space)])
-    flat, index = ops.reshape(x, (rows, math.prod(shape) // max(rows, 1))), ops.reshape(places, (rows, math.prod(shape) // max(rows, 1)))
-    zeros, where = ops.full((rows, math.prod(space)), 0, aval_of(x).dtype), [ops.iota(aval_of(index).shape, 0, dtypes.int64), index]
-    put = custom_jvp(lambda values, zeros, *where: ops.scatter(zeros, values, where, (0, 1)))  # the gradient is gathered, also where two met
-    put.defjvp(lambda primals, tangents: (put(*primals), ops.scatter_add(ops.mul(primals[1], 0), tangents[0], primals[2:], (0, 1))))
+    flat, index = (
+        ops.reshape(x, (rows, math.prod(shape) // max(rows, 1))),
+        ops.reshape(places, (rows, math.prod(shape) // max(rows, 1))),
+    )
+    zeros, where = (
+        ops.full((rows, math.prod(space)), 0, aval_of(x).dtype),
+        [ops.iota(aval_of(index).shape, 0, dtypes.int64), index],
+    )
+    put = custom_jvp(
+        lambda values, zeros, *where: ops.scatter(zeros, values, where, (0, 1))
+    )  # the gradient is gathered, also where two met
+    put.defjvp(
+        lambda primals, tangents: (
+            put(*primals),
+            ops.scatter_add(ops.mul(primals[1], 0), tangents[0], primals[2:], (0, 1)),
+        )
+    )
     return ops.reshape(put(flat, zeros, *where), (*lead, *space))
 
 
@@ -141,21 +196,36 @@ _unpool = Function(_unpool_body, "max_unpool")
 
 
 def _max_unpool(n: int) -> Callable[..., Any]:
-    def public(input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None) -> Any:
+    def public(
+        input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+    ) -> Any:
         window = sizes_of(kernel_size, n)
         strides, padded = window if stride is None else sizes_of(stride, n), sizes_of(padding, n)
-        space = tuple([(d - 1) * s - 2 * p + k for d, s, p, k in zip(input.shape[-n:], strides, padded, window, strict=True)])
+        space = tuple(
+            [(d - 1) * s - 2 * p + k for d, s, p, k in zip(input.shape[-n:], strides, padded, window, strict=True)]
+        )
         if output_size is not None:
             wanted = tuple(output_size)[-n:]
             if any(not d - s < w < d + s for d, s, w in zip(space, strides, wanted, strict=True)):
-                raise ArgumentError(f"invalid output_size {wanted} (dim must be between {[d - s for d, s in zip(space, strides, strict=True)]} and their upper ends)")
+                raise ArgumentError(
+                    f"invalid output_size {wanted} (dim must be between "
+                    f"{[d - s for d, s in zip(space, strides, strict=True)]} and their upper ends)"
+                )
             space = wanted
         size = math.prod(space)
         rest = f"(output volumes are of size {'x'.join(map(str, space))})"
-        check_range(indices, 0, size - 1, Failure(OutsideError, f"Found an invalid max index: {{}} {rest}", f"Found an invalid max index {rest}"))
+        check_range(
+            indices,
+            0,
+            size - 1,
+            Failure(OutsideError, f"Found an invalid max index: {{}} {rest}", f"Found an invalid max index {rest}"),
+        )
         return apply(_unpool, (input, indices), (space,))
 
-    public.__name__, public.__doc__ = f"max_unpool{n}d", f"Elements put back where `max_pool{n}d` found them, zeros elsewhere."
+    public.__name__, public.__doc__ = (
+        f"max_unpool{n}d",
+        f"Elements put back where `max_pool{n}d` found them, zeros elsewhere.",
+    )
     return public
 
 
@@ -165,7 +235,9 @@ max_unpool1d, max_unpool2d, max_unpool3d = _max_unpool(1), _max_unpool(2), _max_
 
 
 def _count_along(size: int, places: int, k: int, s: int, p: int, padding: bool, dtype: Any) -> Any:
-    """How many elements the windows along one dimension hold: those of the padding count if they are told to, those beyond it never."""
+    """How many elements the windows along one dimension hold: those of the padding count if they are told to, those
+    beyond it never.
+    """
     start = ops.sub(ops.mul(ops.iota((places,), 0, dtypes.int64), s), p)
     stop = ops.minimum(ops.add(start, k), size + p)
     if not padding:
@@ -173,16 +245,22 @@ def _count_along(size: int, places: int, k: int, s: int, p: int, padding: bool, 
     return ops.convert(ops.sub(stop, start), dtype)
 
 
-def _avg_body(x: Any, window: Sizes, strides: Sizes, padding: Sizes, places: Sizes, counted: bool, divisor: int | None) -> Any:
+def _avg_body(
+    x: Any, window: Sizes, strides: Sizes, padding: Sizes, places: Sizes, counted: bool, divisor: int | None
+) -> Any:
     shape, n = aval_of(x).shape, len(window)
     lead, ones = (1,) * (len(shape) - n), (1,) * n
     wide = _extended(x, 0, places, window, strides, padding, ones)
     total = ops.reduce_windows("add", wide, (*lead, *window), (*lead, *strides), (*lead, *ones))
-    beyond = any((m - 1) * s + k > d + 2 * p for d, m, k, s, p in zip(shape[-n:], places, window, strides, padding, strict=True))
+    beyond = any(
+        (m - 1) * s + k > d + 2 * p for d, m, k, s, p in zip(shape[-n:], places, window, strides, padding, strict=True)
+    )
     if divisor is not None or (not beyond and (counted or not any(padding))):
         return ops.div(total, Literal(math.prod(window) if divisor is None else divisor, aval_of(x).dtype))
     for k in range(n):
-        along = _count_along(shape[len(lead) + k], places[k], window[k], strides[k], padding[k], counted, aval_of(x).dtype)
+        along = _count_along(
+            shape[len(lead) + k], places[k], window[k], strides[k], padding[k], counted, aval_of(x).dtype
+        )
         total = ops.div(total, ops.broadcast(along, aval_of(total).shape, (len(lead) + k,)))
     return total
 
@@ -192,7 +270,13 @@ _avg = Function(_avg_body, "avg_pool")
 
 def _avg_pool(n: int) -> Callable[..., Any]:
     def public(
-        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> Any:
         window = sizes_of(kernel_size, n)
         strides, padded = sizes_of(stride, n) if stride else window, sizes_of(padding, n)
@@ -200,12 +284,18 @@ def _avg_pool(n: int) -> Callable[..., Any]:
         _checked(input, n, window, strides, padded, places, "avg_pool")
         kind = aval_of(input._value()).dtype
         if not dtypes.is_float(kind) and kind != dtypes.int64:
-            raise UnsupportedError(f'"avg_pool{n}d" is not implemented for {input.dtype}: means are of floats, or of int64, which truncates')
+            raise UnsupportedError(
+                f'"avg_pool{n}d" is not implemented for {input.dtype}: means are of floats, or of int64, '
+                "which truncates"
+            )
         if divisor_override == 0:
             raise TensorError("divisor must be not zero")
         return apply(_avg, (input,), (window, strides, padded, places, count_include_pad, divisor_override))
 
-    public.__name__, public.__doc__ = f"avg_pool{n}d", f"The mean of each window over {n} dimensions; `count_include_pad` says whether zeros of the padding count."
+    public.__name__, public.__doc__ = (
+        f"avg_pool{n}d",
+        f"The mean of each window over {n} dimensions; `count_include_pad` says whether zeros of the padding count.",
+    )
     return public
 
 
@@ -285,7 +375,10 @@ def _adaptive_max_body(x: Any, places: Sizes) -> Any:
     return tuple([ops.reshape(ops.concatenate(v, len(lead)), (*lead, *places)) for v in (values, indices)])
 
 
-_adaptive_avg, _adaptive_max = Function(_adaptive_avg_body, "adaptive_avg_pool"), Function(_adaptive_max_body, "adaptive_max_pool")
+_adaptive_avg, _adaptive_max = (
+    Function(_adaptive_avg_body, "adaptive_avg_pool"),
+    Function(_adaptive_max_body, "adaptive_max_pool"),
+)
 
 
 def _wanted(x: Tensor, output_size: Any, n: int, what: str) -> Sizes:
@@ -307,9 +400,18 @@ def _adaptive(n: int) -> tuple[Callable[..., Any], Callable[..., Any], Callable[
         found = with_indices(input, output_size)
         return found if return_indices else found[0]
 
-    mean.__name__, mean.__doc__ = f"adaptive_avg_pool{n}d", f"Means of regions over {n} dimensions, as many as wanted; None keeps a size."
-    largest.__name__, largest.__doc__ = f"adaptive_max_pool{n}d", f"Maxima of regions over {n} dimensions, as many as wanted."
-    with_indices.__name__, with_indices.__doc__ = f"adaptive_max_pool{n}d_with_indices", f"`adaptive_max_pool{n}d` with places."
+    mean.__name__, mean.__doc__ = (
+        f"adaptive_avg_pool{n}d",
+        f"Means of regions over {n} dimensions, as many as wanted; None keeps a size.",
+    )
+    largest.__name__, largest.__doc__ = (
+        f"adaptive_max_pool{n}d",
+        f"Maxima of regions over {n} dimensions, as many as wanted.",
+    )
+    with_indices.__name__, with_indices.__doc__ = (
+        f"adaptive_max_pool{n}d_with_indices",
+        f"`adaptive_max_pool{n}d` with places.",
+    )
     return mean, largest, with_indices
 
 
@@ -322,7 +424,9 @@ adaptive_avg_pool3d, adaptive_max_pool3d, adaptive_max_pool3d_with_indices = _ad
 
 
 def _fractional_body(x: Any, samples: Any, window: Sizes, places: Sizes) -> Any:
-    """Maxima, and where they stand; windows begin where a random sequence of steps leads (Graham, 2015).  Samples are (N, C, dimensions)."""
+    """Maxima, and where they stand; windows begin where a random sequence of steps leads (Graham, 2015). Samples are
+    (N, C, dimensions).
+    """
     shape, n = aval_of(x).shape, len(window)
     lead, space = shape[:2], shape[2:]
     starts = []
@@ -331,12 +435,17 @@ def _fractional_body(x: Any, samples: Any, window: Sizes, places: Sizes) -> Any:
         place = ops.convert(ops.iota((*lead, m), 2), aval_of(u).dtype)
         alpha = (d - w) / (m - 1) if m > 1 else 0.0
         u = ops.broadcast_to(u, (*lead, m))
-        start = ops.sub(ops.convert(ops.mul(ops.add(place, u), alpha), dtypes.int64), ops.convert(ops.mul(u, alpha), dtypes.int64))
+        start = ops.sub(
+            ops.convert(ops.mul(ops.add(place, u), alpha), dtypes.int64), ops.convert(ops.mul(u, alpha), dtypes.int64)
+        )
         starts.append(ops.select(ops.equal(ops.iota((*lead, m), 2), m - 1), d - w, start))
     values, flat = [], []
     for offset in np.ndindex(*window):
         full_shape = (*lead, *places)
-        index = [ops.broadcast(ops.add(s, o), full_shape, (0, 1, 2 + k)) for k, (s, o) in enumerate(zip(starts, offset, strict=True))]
+        index = [
+            ops.broadcast(ops.add(s, o), full_shape, (0, 1, 2 + k))
+            for k, (s, o) in enumerate(zip(starts, offset, strict=True))
+        ]
         found = ops.gather(x, index, tuple(range(2, n + 2)), 2)
         place = None
         for i, d in zip(index, space, strict=True):
@@ -352,24 +461,48 @@ _fractional = Function(_fractional_body, "fractional_max_pool")
 
 
 def _fractional_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def with_indices(input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Any = None) -> Any:
+    def with_indices(
+        input: Tensor,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> Any:
         if (output_size is None) == (output_ratio is None):
             raise ArgumentError(f"fractional_max_pool{n}d requires specifying either an output_size or an output_ratio")
         alone = input.ndim == n + 1
         x: Any = input.unsqueeze(0) if alone else input
         ratio = (output_ratio,) * n if isinstance(output_ratio, float) else output_ratio
-        places = sizes_of(output_size, n) if output_size is not None else tuple([int(d * r) for d, r in zip(x.shape[2:], ratio, strict=True)])
+        places = (
+            sizes_of(output_size, n)
+            if output_size is not None
+            else tuple([int(d * r) for d, r in zip(x.shape[2:], ratio, strict=True)])
+        )
         samples = rand(x.shape[0], x.shape[1], n, dtype=x.dtype) if _random_samples is None else _random_samples
         # PyTorch draws the last dimension first
         values, indices = apply(_fractional, (x, samples.flip(-1)), (sizes_of(kernel_size, n), places))
         return (values.squeeze(0), indices.squeeze(0)) if alone else (values, indices)
 
-    def public(input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Any = None) -> Any:
+    def public(
+        input: Tensor,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> Any:
         found = with_indices(input, kernel_size, output_size, output_ratio, True, _random_samples)
         return found if return_indices else found[0]
 
-    public.__name__, public.__doc__ = f"fractional_max_pool{n}d", f"Maxima of windows at random places over {n} dimensions (Graham, 2015)."
-    with_indices.__name__, with_indices.__doc__ = f"fractional_max_pool{n}d_with_indices", f"`fractional_max_pool{n}d` with places."
+    public.__name__, public.__doc__ = (
+        f"fractional_max_pool{n}d",
+        f"Maxima of windows at random places over {n} dimensions (Graham, 2015).",
+    )
+    with_indices.__name__, with_indices.__doc__ = (
+        f"fractional_max_pool{n}d_with_indices",
+        f"`fractional_max_pool{n}d` with places.",
+    )
     return public, with_indices
 
 

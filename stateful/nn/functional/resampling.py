@@ -1,4 +1,6 @@
-"""Images of other sizes, or seen from elsewhere: `interpolate`, `grid_sample`, and the shuffles between channels and space."""
+"""Images of other sizes, or seen from elsewhere: `interpolate`, `grid_sample`, and the shuffles between channels and
+space.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,15 @@ from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.nn.functional.convolution import sizes_of
 from fdl.stateful.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
-__all__ = ["affine_grid", "channel_shuffle", "grid_sample", "interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample"]
+__all__ = [
+    "affine_grid",
+    "channel_shuffle",
+    "grid_sample",
+    "interpolate",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "upsample",
+]
 
 # Along one dimension
 
@@ -39,7 +49,9 @@ def _nearest(x: Any, axis: int, n: int, scale: float, exact: bool) -> Any:
     size = aval_of(x).shape[axis]
     if n % size == 0 and scale == size / n:  # each element n / size times
         shape = aval_of(x).shape
-        wide = ops.broadcast(x, (*shape[: axis + 1], n // size, *shape[axis + 1 :]), [a for a in range(len(shape) + 1) if a != axis + 1])
+        wide = ops.broadcast(
+            x, (*shape[: axis + 1], n // size, *shape[axis + 1 :]), [a for a in range(len(shape) + 1) if a != axis + 1]
+        )
         return ops.reshape(wide, (*shape[:axis], n, *shape[axis + 1 :]))
     place = ops.convert(ops.iota((n,), 0), dtypes.float32)
     return _taken(x, _limited(ops.floor(ops.mul(ops.add(place, 0.5) if exact else place, scale)), size), axis)
@@ -55,7 +67,9 @@ def _linear(x: Any, axis: int, n: int, scale: float, aligned: bool) -> Any:
     low = _limited(ops.floor(where), size)
     share = ops.sub(where, ops.convert(low, dtype))
     high = ops.minimum(ops.add(low, 1), size - 1)
-    return ops.add(_weighed(_taken(x, low, axis), ops.sub(1, share), axis), _weighed(_taken(x, high, axis), share, axis))
+    return ops.add(
+        _weighed(_taken(x, low, axis), ops.sub(1, share), axis), _weighed(_taken(x, high, axis), share, axis)
+    )
 
 
 def _cubic_weights(t: Any) -> list[Any]:
@@ -103,7 +117,9 @@ def _filtered(x: Any, axis: int, n: int, scale: float, aligned: bool, cubic: boo
     return ops.move_axis(ops.dot_general(x, weight, (((axis,), (1,)), ((), ()))), aval_of(x).ndim - 1, axis)
 
 
-def _resampled_body(x: Any, sizes: tuple[int, ...], scales: tuple[float, ...], mode: str, aligned: bool, smooth: bool) -> Any:
+def _resampled_body(
+    x: Any, sizes: tuple[int, ...], scales: tuple[float, ...], mode: str, aligned: bool, smooth: bool
+) -> Any:
     first = aval_of(x).ndim - len(sizes)
     for k, (n, scale) in enumerate(zip(sizes, scales, strict=True)):
         if mode.startswith("nearest"):
@@ -128,19 +144,40 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Any:
-    """Space of (N, C, ...) made `size`, or `scale_factor` times as large: nearest, nearest-exact, linear, bilinear, bicubic, trilinear or area."""
+    """Space of (N, C, ...) made `size`, or `scale_factor` times as large: nearest, nearest-exact, linear, bilinear,
+    bicubic, trilinear or area.
+    """
     n = input.ndim - 2
     if mode in ("nearest", "area", "nearest-exact") and align_corners is not None:
-        raise ArgumentError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+        raise ArgumentError(
+            "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+        )
     if mode not in ("nearest", "area", "nearest-exact", *_RANKS):
-        raise UnsupportedError(f"Input Error: mode {mode!r} is none of nearest, nearest-exact, linear, bilinear, bicubic, trilinear and area")
+        raise UnsupportedError(
+            f"Input Error: mode {mode!r} is none of nearest, nearest-exact, linear, bilinear, bicubic, "
+            "trilinear and area"
+        )
     if n not in (1, 2, 3) or _RANKS.get(mode, n) != n:
         raise UnsupportedError(f"Input Error: {input.ndim}D input with mode {mode!r}")
     if (size is None) == (scale_factor is None):
-        raise ArgumentError("either size or scale_factor should be defined" if size is None else "only one of size or scale_factor should be defined")
+        raise ArgumentError(
+            "either size or scale_factor should be defined"
+            if size is None
+            else "only one of size or scale_factor should be defined"
+        )
     space = tuple(input.shape[2:])
-    factors: Sequence[Any] = () if scale_factor is None else (scale_factor,) * n if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
-    sizes = sizes_of(size, n) if size is not None else tuple([math.floor(d * float(f)) for d, f in zip(space, factors, strict=True)])
+    factors: Sequence[Any] = (
+        ()
+        if scale_factor is None
+        else (scale_factor,) * n
+        if isinstance(scale_factor, (int, float))
+        else tuple(scale_factor)
+    )
+    sizes = (
+        sizes_of(size, n)
+        if size is not None
+        else tuple([math.floor(d * float(f)) for d, f in zip(space, factors, strict=True)])
+    )
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[n - 1](input, sizes)
     aligned = bool(align_corners)
@@ -153,7 +190,9 @@ def interpolate(
     return apply(_resampled, (input,), (sizes, tuple(scales), mode, aligned, antialias))
 
 
-def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None) -> Any:
+def upsample(
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+) -> Any:
     """`interpolate`."""
     warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
     return interpolate(input, size, scale_factor, mode, align_corners)
@@ -169,7 +208,11 @@ def _grid_body(theta: Any, space: tuple[int, ...], aligned: bool) -> Any:
     for k, d in enumerate(space):
         place = ops.convert(ops.iota(space, k), dtype)
         middle = (
-            ops.sub(ops.mul(place, 2.0 / (d - 1)), 1) if aligned and d > 1 else ops.mul(place, 0.0) if aligned else ops.sub(ops.div(ops.add(ops.mul(place, 2.0), 1.0), float(d)), 1)
+            ops.sub(ops.mul(place, 2.0 / (d - 1)), 1)
+            if aligned and d > 1
+            else ops.mul(place, 0.0)
+            if aligned
+            else ops.sub(ops.div(ops.add(ops.mul(place, 2.0), 1.0), float(d)), 1)
         )
         axes.append(ops.expand_dims(middle, (n,)))
     base = ops.concatenate([*reversed(axes), ops.full((*space, 1), 1, dtype)], n)
@@ -186,7 +229,11 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
 
 
 def _placed(g: Any, size: int, aligned: bool) -> Any:
-    return ops.mul(ops.add(g, 1), (size - 1) / 2) if aligned else ops.div(ops.sub(ops.mul(ops.add(g, 1), float(size)), 1), 2.0)
+    return (
+        ops.mul(ops.add(g, 1), (size - 1) / 2)
+        if aligned
+        else ops.div(ops.sub(ops.mul(ops.add(g, 1), float(size)), 1), 2.0)
+    )
 
 
 def _mirrored(x: Any, low: float, high: float) -> Any:
@@ -217,7 +264,9 @@ def _sampled_body(x: Any, grid: Any, mode: str, padding: str, aligned: bool) -> 
         for p, d in zip(places, space, strict=True):
             ok = ops.bitwise_and(ops.greater_equal(p, 0), ops.less_equal(p, d - 1))
             kept = ok if kept is None else ops.bitwise_and(kept, ok)
-        found = ops.gather(rows, [_limited(p, d) for p, d in zip(places, space, strict=True)], tuple(range(1, n + 1)), 1)
+        found = ops.gather(
+            rows, [_limited(p, d) for p, d in zip(places, space, strict=True)], tuple(range(1, n + 1)), 1
+        )
         return ops.select(ops.broadcast(kept, aval_of(found).shape, range(n + 1)), found, 0)
 
     raw = []
@@ -252,14 +301,26 @@ def _sampled_body(x: Any, grid: Any, mode: str, padding: str, aligned: bool) -> 
 _sampled = Function(_sampled_body, "grid_sample")
 
 
-def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None) -> Any:
-    """Images (N, C, ...) at places (N, ..., n) from -1 to 1: bilinear, nearest or bicubic; outside are zeros, the border, or reflections."""
+def grid_sample(
+    input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
+) -> Any:
+    """Images (N, C, ...) at places (N, ..., n) from -1 to 1: bilinear, nearest or bicubic; outside are zeros, the
+    border, or reflections.
+    """
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ArgumentError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
+        raise ArgumentError(
+            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+        )
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ArgumentError(f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'")
+        raise ArgumentError(
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', "
+            f"but got: '{padding_mode}'"
+        )
     if input.ndim not in (4, 5) or grid.ndim != input.ndim or grid.shape[-1] != input.ndim - 2:
-        raise TensorError(f"grid_sampler(): expected grid to have size {input.ndim - 2} in last dimension, but got grid with sizes {list(grid.shape)}")
+        raise TensorError(
+            f"grid_sampler(): expected grid to have size {input.ndim - 2} in last dimension, "
+            f"but got grid with sizes {list(grid.shape)}"
+        )
     return apply(_sampled, (input, grid), (mode, padding_mode, bool(align_corners)))
 
 
@@ -270,7 +331,9 @@ def _shuffled_body(x: Any, r: int) -> Any:
     *lead, c, h, w = aval_of(x).shape
     k = len(lead)
     x = ops.reshape(x, (*lead, c // (r * r), r, r, h, w))
-    return ops.reshape(ops.transpose(x, (*range(k), k, k + 3, k + 1, k + 4, k + 2)), (*lead, c // (r * r), h * r, w * r))
+    return ops.reshape(
+        ops.transpose(x, (*range(k), k, k + 3, k + 1, k + 4, k + 2)), (*lead, c // (r * r), h * r, w * r)
+    )
 
 
 def _unshuffled_body(x: Any, r: int) -> Any:
@@ -286,14 +349,19 @@ def _regrouped_body(x: Any, groups: int) -> Any:
     return ops.reshape(ops.transpose(x, (0, 2, 1, *range(3, len(space) + 3))), (n, c, *space))
 
 
-_shuffled, _unshuffled, _regrouped = Function(_shuffled_body, "pixel_shuffle"), Function(_unshuffled_body, "pixel_unshuffle"), Function(_regrouped_body, "channel_shuffle")
+_shuffled, _unshuffled, _regrouped = (
+    Function(_shuffled_body, "pixel_shuffle"),
+    Function(_unshuffled_body, "pixel_unshuffle"),
+    Function(_regrouped_body, "channel_shuffle"),
+)
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Any:
     """Channels become space: (..., C * r * r, H, W) to (..., C, H * r, W * r) (Shi et al., 2016)."""
     if input.shape[-3] % upscale_factor**2:
         raise TensorError(
-            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+            "upscale_factor, but "
             f"input.size(-3)={input.shape[-3]} is not divisible by {upscale_factor**2}"
         )
     return apply(_shuffled, (input,), (upscale_factor,))

@@ -30,7 +30,10 @@ def _total(grads: Sequence[Any], order: float) -> Any:
         for x in found[1:]:
             total = ops.maximum(total, x)
         return total
-    powers = [ops.reduce_sum(ops.integer_pow(g, 2) if order == 2 else ops.pow(ops.abs(g), order), range(aval_of(g).ndim)) for g in grads]
+    powers = [
+        ops.reduce_sum(ops.integer_pow(g, 2) if order == 2 else ops.pow(ops.abs(g), order), range(aval_of(g).ndim))
+        for g in grads
+    ]
     total = powers[0]
     for x in powers[1:]:
         total = ops.add(total, x)
@@ -39,7 +42,12 @@ def _total(grads: Sequence[Any], order: float) -> Any:
 
 _clip = Function(_clip_body, "clip_grad_norm")
 _norm = Function(lambda *args: _total(args[:-1], args[-1]), "total_norm")
-_limit = Function(lambda g, limit: ops.minimum(ops.maximum(g, ops.neg(ops.cast(limit, aval_of(g).dtype))), ops.cast(limit, aval_of(g).dtype)), "clip_grad_value")
+_limit = Function(
+    lambda g, limit: ops.minimum(
+        ops.maximum(g, ops.neg(ops.cast(limit, aval_of(g).dtype))), ops.cast(limit, aval_of(g).dtype)
+    ),
+    "clip_grad_value",
+)
 
 
 def _with_gradients(parameters: Any) -> list[Tensor]:
@@ -51,14 +59,23 @@ def _with_gradients(parameters: Any) -> list[Tensor]:
 
 
 @no_grad()
-def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None) -> Tensor:
+def clip_grad_norm_(
+    parameters: Any,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
     """Scale all gradients so that their common norm is at most `max_norm`; returns the norm that they had."""
     owners = _with_gradients(parameters)
     if not owners:
         return wrap(ops.full((), 0.0, "float32"))
     results = apply(_clip, (*[p.grad for p in owners], float(max_norm)), (float(norm_type),))
     if error_if_nonfinite and not math.isfinite(results[0].item()):
-        raise TensorError(f"The total norm of order {norm_type} for gradients is non-finite, so it cannot be clipped; error_if_nonfinite=False scales them anyway")
+        raise TensorError(
+            f"The total norm of order {norm_type} for gradients is non-finite, so it cannot be clipped; "
+            "error_if_nonfinite=False scales them anyway"
+        )
     for p, clipped in zip(owners, results[1:], strict=True):
         p.grad._overwrite(clipped)
     return results[0]  # type: ignore[no-any-return]

@@ -97,7 +97,9 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
 
 
-def spectral_norm(module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None) -> Module:
+def spectral_norm(
+    module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+) -> Module:
     """Let a weight have spectral norm 1, nearly.
 
     >>> import fdl.stateful as torch
@@ -109,13 +111,17 @@ def spectral_norm(module: Module, name: str = "weight", n_power_iterations: int 
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise ArgumentError(f"Module '{module}' has no parameter or buffer with name '{name}'")
-    return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, output_dim(module) if dim is None else dim, eps))
+    return register_parametrization(
+        module, name, _SpectralNorm(weight, n_power_iterations, output_dim(module) if dim is None else dim, eps)
+    )
 
 
 class _Orthogonal(Module):
-    """An orthogonal matrix, or one with orthonormal rows or columns, from any matrix: of the part below its diagonal, made antisymmetric.
+    """An orthogonal matrix, or one with orthonormal rows or columns, from any matrix: of the part below its diagonal,
+    made antisymmetric.
 
-    `matrix_exp` is the exponential (Lezcano-Casado and Martinez-Rubio, 2019), `cayley` is (I + A / 2)^-1 (I - A / 2); both times the matrix at the start.
+    `matrix_exp` is the exponential (Lezcano-Casado and Martinez-Rubio, 2019), `cayley` is (I + A / 2)^-1 (I - A / 2);
+    both times the matrix at the start.
     """
 
     base: Tensor
@@ -144,7 +150,10 @@ class _Orthogonal(Module):
     def right_inverse(self, q: Tensor) -> Tensor:
         """What gives this orthogonal matrix: zeros, with the matrix as the start."""
         if q.shape != self.base.shape:
-            raise ArgumentError(f"Expected a matrix or batch of matrices of shape {tuple(self.base.shape)}. Got a tensor of shape {tuple(q.shape)}.")
+            raise ArgumentError(
+                f"Expected a matrix or batch of matrices of shape {tuple(self.base.shape)}. "
+                f"Got a tensor of shape {tuple(q.shape)}."
+            )
         self.base = _orthonormal(q.detach())
         return q.new_zeros(q.shape)  # type: ignore[no-any-return]
 
@@ -158,8 +167,11 @@ def _orthonormal(x: Tensor) -> Tensor:
     return q if tall else q.mT  # type: ignore[no-any-return]
 
 
-def orthogonal(module: Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True) -> Module:
-    """Keep a weight orthogonal, or its rows or columns orthonormal: it starts at the orthonormal matrix of what it is, and is trained freely.
+def orthogonal(
+    module: Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
+) -> Module:
+    """Keep a weight orthogonal, or its rows or columns orthonormal: it starts at the orthonormal matrix of what it is,
+    and is trained freely.
 
     >>> import fdl.stateful as torch
     >>> layer = torch.nn.utils.parametrizations.orthogonal(torch.nn.Linear(3, 3))
@@ -172,7 +184,9 @@ def orthogonal(module: Module, name: str = "weight", orthogonal_map: str | None 
     if weight.ndim < 2:
         raise ArgumentError(f"Expected a matrix or batch of matrices. Got a tensor of {weight.ndim} dimensions.")
     if orthogonal_map not in (None, "matrix_exp", "cayley", "householder"):
-        raise ArgumentError(f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}')
+        raise ArgumentError(
+            f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}'
+        )
     kind = "cayley" if orthogonal_map == "cayley" else "matrix_exp"  # all reach the same matrices
     register_parametrization(module, name, _Orthogonal(weight, kind), unsafe=True)
     return module

@@ -13,11 +13,20 @@ from fdl.stateful.nn.containers import ModuleDict
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import Parameter
 
-__all__ = ["ParametrizationList", "cached", "is_parametrized", "register_parametrization", "remove_parametrizations", "type_before_parametrizations"]
+__all__ = [
+    "ParametrizationList",
+    "cached",
+    "is_parametrized",
+    "register_parametrization",
+    "remove_parametrizations",
+    "type_before_parametrizations",
+]
 
 
 class ParametrizationList(Module):
-    """Parametrizations of one tensor, in order, and what they start from: `original`, or `original0`, `original1`, … where the first takes several."""
+    """Parametrizations of one tensor, in order, and what they start from: `original`, or `original0`, `original1`, …
+    where the first takes several.
+    """
 
     def __init__(self, module: Module, original: Tensor) -> None:
         super().__init__()
@@ -46,10 +55,16 @@ class ParametrizationList(Module):
         return getattr(self, str(range(self.count)[index]))
 
     def _originals(self) -> list[Tensor]:
-        return [self.original] if self.single else [getattr(self, name) for name in self._registered if name.startswith("original")]
+        return (
+            [self.original]
+            if self.single
+            else [getattr(self, name) for name in self._registered if name.startswith("original")]
+        )
 
     def right_inverse(self, value: Tensor) -> None:
-        """Set what this starts from so that `value` comes out; RuntimeError where a parametrization has no `right_inverse`."""
+        """Set what this starts from so that `value` comes out; RuntimeError where a parametrization has no
+        `right_inverse`.
+        """
         with no_grad():
             for k in reversed(range(self.count)):
                 if not hasattr(self[k], "right_inverse"):
@@ -76,10 +91,13 @@ def _looked_at(name: str) -> property:
     return property(read, write)
 
 
-def register_parametrization(module: Module, tensor_name: str, parametrization: Module, *, unsafe: bool = False) -> Module:
+def register_parametrization(
+    module: Module, tensor_name: str, parametrization: Module, *, unsafe: bool = False
+) -> Module:
     """Let `module.<tensor_name>` be `parametrization` of what it was; several are applied one after another.
 
-    ValueError where there is no such parameter or buffer, or where the result has another shape or dtype and `unsafe` is not given.
+    ValueError where there is no such parameter or buffer, or where the result has another shape or dtype and `unsafe`
+    is not given.
 
     >>> import fdl.stateful as torch
     >>> class Symmetric(torch.nn.Module):
@@ -94,12 +112,18 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         return module
     found = {**module._parameters, **module._buffers}.get(tensor_name)
     if found is None:
-        raise ArgumentError(f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name '{tensor_name}'")
+        raise ArgumentError(
+            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name "
+            f"'{tensor_name}'"
+        )
     made = ParametrizationList(parametrization, found)
     with no_grad():
         out = made()
     if not unsafe and (out.shape != found.shape or out.dtype != found.dtype):
-        raise ArgumentError(f"Registering a parametrization may not change the tensor's type: {tuple(found.shape)} {found.dtype} became {tuple(out.shape)} {out.dtype}")
+        raise ArgumentError(
+            f"Registering a parametrization may not change the tensor's type: {tuple(found.shape)} {found.dtype} "
+            f"became {tuple(out.shape)} {out.dtype}"
+        )
     delattr(module, tensor_name)
     if not is_parametrized(module):
         cls = type(module)
@@ -125,7 +149,10 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     lists = module.parametrizations
     first = lists[tensor_name]._originals()
     if not leave_parametrized and len(first) > 1:
-        raise ArgumentError("Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of a sequence of tensors.")
+        raise ArgumentError(
+            "Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of "
+            "a sequence of tensors."
+        )
     with no_grad():
         value = getattr(module, tensor_name).clone() if leave_parametrized else first[0]
     delattr(type(module), tensor_name)
@@ -133,7 +160,9 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     if not len(lists):
         del module.parametrizations
         module.__class__ = type_before_parametrizations(module)
-    setattr(module, tensor_name, Parameter(value, first[0].requires_grad)) if isinstance(first[0], Parameter) else module.register_buffer(tensor_name, value)
+    setattr(module, tensor_name, Parameter(value, first[0].requires_grad)) if isinstance(
+        first[0], Parameter
+    ) else module.register_buffer(tensor_name, value)
     return module
 
 

@@ -1,4 +1,6 @@
-"""`torch.nn.utils.weight_norm` and `spectral_norm` as they were before parametrizations: the weight is computed before each call."""
+"""`torch.nn.utils.weight_norm` and `spectral_norm` as they were before parametrizations: the weight is computed before
+each call.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class _Spectral(_Before):
 def _installed(module: Module, hook: _Before) -> Module:
     hooks = module.__dict__.setdefault("_reparametrized", {})
     if hook.name in hooks:
-        raise TensorError(f"Cannot register two {type(hook).__name__.strip('_').lower()} hooks on the same parameter {hook.name}")
+        raise TensorError(
+            f"Cannot register two {type(hook).__name__.strip('_').lower()} hooks on the same parameter {hook.name}"
+        )
     hooks[hook.name] = (hook, module.register_forward_pre_hook(hook))
     hook(module, ())
     return module
@@ -99,8 +103,11 @@ def remove_weight_norm(module: Module, name: str = "weight") -> Module:
     return _removed(module, _Length, name, "weight_norm", ("g", "v"))
 
 
-def spectral_norm(module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None) -> Module:
-    """A parameter `<name>_orig` in the place of a weight, which is that over its largest singular value (Miyato et al., 2018).
+def spectral_norm(
+    module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+) -> Module:
+    """A parameter `<name>_orig` in the place of a weight, which is that over its largest singular value (Miyato et al.,
+    2018).
 
     >>> import fdl.stateful as torch
     >>> sorted(spectral_norm(torch.nn.Linear(3, 2)).state_dict())

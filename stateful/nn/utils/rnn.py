@@ -53,10 +53,14 @@ def packed(out: Tensor, like: PackedSequence) -> PackedSequence:
     """(T, N, ...) packed as another sequence is."""
     lengths = _lengths(np.asarray(like.batch_sizes.detach().numpy()))
     flat = out.reshape(-1, *out.shape[2:])
-    return PackedSequence(flat.index_select(0, from_numpy(_places(lengths))), like.batch_sizes, like.sorted_indices, like.unsorted_indices)
+    return PackedSequence(
+        flat.index_select(0, from_numpy(_places(lengths))), like.batch_sizes, like.sorted_indices, like.unsorted_indices
+    )
 
 
-def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True) -> PackedSequence:
+def pack_padded_sequence(
+    input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
+) -> PackedSequence:
     """Pack (T, N, ...), or (N, T, ...), whose sequences have these lengths."""
     sizes = np.asarray(lengths.detach().numpy() if isinstance(lengths, Tensor) else lengths).astype(np.int64)
     x = input.transpose(0, 1) if batch_first else input
@@ -72,7 +76,9 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
         sizes, order = sizes[places], from_numpy(places)
         x = x.index_select(1, order)
     if not sizes.size or sizes.min() <= 0:
-        raise TensorError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
+        raise TensorError(
+            "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"
+        )
     steps = int(sizes[0])
     counts = (np.arange(steps)[:, None] < sizes[None, :]).sum(1).astype(np.int64)
     flat = x[:steps].reshape(-1, *x.shape[2:])
@@ -80,7 +86,9 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
     return PackedSequence(flat.index_select(0, from_numpy(_places(sizes))), from_numpy(counts), order, back)
 
 
-def pad_packed_sequence(sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None) -> tuple[Any, Any]:
+def pad_packed_sequence(
+    sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
+) -> tuple[Any, Any]:
     """(padded tensor, lengths) of what was packed, in its first order."""
     x, lengths = padded(sequence)
     steps, batch = x.shape[:2]
@@ -90,7 +98,8 @@ def pad_packed_sequence(sequence: PackedSequence, batch_first: bool = False, pad
     if total_length is not None:
         if total_length < steps:
             raise ArgumentError(
-                f"Expected total_length to be at least the length of the longest sequence in input, but got total_length={total_length} and max sequence length being {steps}"
+                "Expected total_length to be at least the length of the longest sequence in input, "
+                f"but got total_length={total_length} and max sequence length being {steps}"
             )
         if total_length > steps:
             x = cat([x, full((total_length - steps, *x.shape[1:]), padding_value, dtype=x.dtype)])
@@ -99,7 +108,9 @@ def pad_packed_sequence(sequence: PackedSequence, batch_first: bool = False, pad
     return (x.transpose(0, 1) if batch_first else x), lengths
 
 
-def pad_sequence(sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right") -> Tensor:
+def pad_sequence(
+    sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
+) -> Tensor:
     """Sequences (L, ...) stacked, the shorter ones continued with one value."""
     longest = max(s.shape[0] for s in sequences)
     rows = []

@@ -1,4 +1,6 @@
-"""`torchvision.transforms`: changes of images, as objects; `functional` has them as functions, and says what an image is."""
+"""`torchvision.transforms`: changes of images, as objects; `functional` has them as functions, and says what an image
+is.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,10 @@ from fdl.stateful.vision.transforms import functional
 from fdl.stateful.vision.transforms.functional import InterpolationMode, get_dimensions, pair
 
 __all__ = [
-    "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "GaussianBlur", "Grayscale", "InterpolationMode", "Lambda", "Normalize", "PILToTensor", "Pad", "RandomApply",
-    "RandomChoice", "RandomCrop", "RandomGrayscale", "RandomHorizontalFlip", "RandomResizedCrop", "RandomRotation", "RandomVerticalFlip", "Resize", "ToPILImage", "ToTensor",
+    "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "GaussianBlur", "Grayscale", "InterpolationMode",
+    "Lambda", "Normalize", "PILToTensor", "Pad", "RandomApply",
+    "RandomChoice", "RandomCrop", "RandomGrayscale", "RandomHorizontalFlip", "RandomResizedCrop", "RandomRotation",
+    "RandomVerticalFlip", "Resize", "ToPILImage", "ToTensor",
     "functional",
 ]  # fmt: skip
 
@@ -156,8 +160,21 @@ class Pad:
 class RandomCrop:
     """A part of a size, at a random place."""
 
-    def __init__(self, size: Any, padding: Any = None, pad_if_needed: bool = False, fill: float = 0, padding_mode: str = "constant") -> None:
-        self.size, self.padding, self.pad_if_needed, self.fill, self.padding_mode = pair(size), padding, pad_if_needed, fill, padding_mode
+    def __init__(
+        self,
+        size: Any,
+        padding: Any = None,
+        pad_if_needed: bool = False,
+        fill: float = 0,
+        padding_mode: str = "constant",
+    ) -> None:
+        self.size, self.padding, self.pad_if_needed, self.fill, self.padding_mode = (
+            pair(size),
+            padding,
+            pad_if_needed,
+            fill,
+            padding_mode,
+        )
 
     @staticmethod
     def get_params(img: Any, output_size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -191,7 +208,13 @@ class CenterCrop:
 class Resize:
     """Another size; one number is the shorter side."""
 
-    def __init__(self, size: Any, interpolation: Any = InterpolationMode.BILINEAR, max_size: int | None = None, antialias: bool | None = True) -> None:
+    def __init__(
+        self,
+        size: Any,
+        interpolation: Any = InterpolationMode.BILINEAR,
+        max_size: int | None = None,
+        antialias: bool | None = True,
+    ) -> None:
         self.size, self.interpolation, self.max_size, self.antialias = size, interpolation, max_size, antialias
 
     def __call__(self, img: Any) -> Any:
@@ -209,29 +232,51 @@ class RandomResizedCrop:
         interpolation: Any = InterpolationMode.BILINEAR,
         antialias: bool | None = True,
     ) -> None:
-        self.size, self.scale, self.ratio, self.interpolation, self.antialias = pair(size), scale, ratio, interpolation, antialias
+        self.size, self.scale, self.ratio, self.interpolation, self.antialias = (
+            pair(size),
+            scale,
+            ratio,
+            interpolation,
+            antialias,
+        )
 
     @staticmethod
     def get_params(img: Any, scale: Sequence[float], ratio: Sequence[float]) -> tuple[int, int, int, int]:
-        """(top, left, height, width) of a part of random size and shape; the largest one in the middle where ten tries do not fit."""
+        """(top, left, height, width) of a part of random size and shape; the largest one in the middle where ten tries
+        do not fit.
+        """
         _, h, w = get_dimensions(img)
         rng = _rng()
         for _ in range(10):
-            area, shape = h * w * rng.uniform(scale[0], scale[1]), math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+            area, shape = (
+                h * w * rng.uniform(scale[0], scale[1]),
+                math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1]))),
+            )
             height, width = round(math.sqrt(area / shape)), round(math.sqrt(area * shape))
             if 0 < height <= h and 0 < width <= w:
                 return int(rng.integers(0, h - height + 1)), int(rng.integers(0, w - width + 1)), height, width
-        height, width = (round(w / ratio[0]), w) if w / h < ratio[0] else (h, round(h * ratio[1])) if w / h > ratio[1] else (h, w)
+        height, width = (
+            (round(w / ratio[0]), w) if w / h < ratio[0] else (h, round(h * ratio[1])) if w / h > ratio[1] else (h, w)
+        )
         return (h - height) // 2, (w - width) // 2, height, width
 
     def __call__(self, img: Any) -> Any:
-        return functional.resized_crop(img, *self.get_params(img, self.scale, self.ratio), self.size, self.interpolation, self.antialias)
+        return functional.resized_crop(
+            img, *self.get_params(img, self.scale, self.ratio), self.size, self.interpolation, self.antialias
+        )
 
 
 class RandomRotation:
     """Turned by a random angle, in degrees; zeros where nothing was."""
 
-    def __init__(self, degrees: Any, interpolation: Any = InterpolationMode.NEAREST, expand: bool = False, center: Any = None, fill: Any = 0) -> None:
+    def __init__(
+        self,
+        degrees: Any,
+        interpolation: Any = InterpolationMode.NEAREST,
+        expand: bool = False,
+        center: Any = None,
+        fill: Any = 0,
+    ) -> None:
         self.degrees = (-degrees, degrees) if isinstance(degrees, (int, float)) else tuple(degrees)
         self.options = {"interpolation": interpolation, "expand": expand, "center": center, "fill": fill}
 
@@ -268,14 +313,22 @@ class ColorJitter:
     """Brightness, contrast and saturation times random factors around 1, and the hue turned, in random order."""
 
     def __init__(self, brightness: Any = 0, contrast: Any = 0, saturation: Any = 0, hue: Any = 0) -> None:
-        self.brightness, self.contrast, self.saturation = (tuple(x) if isinstance(x, (tuple, list)) else (max(0.0, 1 - x), 1 + x) for x in (brightness, contrast, saturation))
+        self.brightness, self.contrast, self.saturation = (
+            tuple(x) if isinstance(x, (tuple, list)) else (max(0.0, 1 - x), 1 + x)
+            for x in (brightness, contrast, saturation)
+        )
         self.hue = tuple(hue) if isinstance(hue, (tuple, list)) else (-hue, hue)
         if not -0.5 <= self.hue[0] <= self.hue[1] <= 0.5:
             raise ArgumentError(f"hue values should be between (-0.5, 0.5), but got {self.hue}.")
 
     def __call__(self, img: Any) -> Any:
         rng = _rng()
-        changes = (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation, functional.adjust_hue)
+        changes = (
+            functional.adjust_brightness,
+            functional.adjust_contrast,
+            functional.adjust_saturation,
+            functional.adjust_hue,
+        )
         ranges = (self.brightness, self.contrast, self.saturation, self.hue)
         for k in rng.permutation(4):
             if ranges[k] != ((0, 0) if k == 3 else (1, 1)):
@@ -287,7 +340,10 @@ class GaussianBlur:
     """Blurred by a Gaussian of random width."""
 
     def __init__(self, kernel_size: Any, sigma: Any = (0.1, 2.0)) -> None:
-        self.kernel_size, self.sigma = pair(kernel_size), (sigma, sigma) if isinstance(sigma, (int, float)) else tuple(sigma)
+        self.kernel_size, self.sigma = (
+            pair(kernel_size),
+            (sigma, sigma) if isinstance(sigma, (int, float)) else tuple(sigma),
+        )
 
     def __call__(self, img: Any) -> Any:
         return functional.gaussian_blur(img, self.kernel_size, float(_rng().uniform(*self.sigma)))

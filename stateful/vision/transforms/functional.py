@@ -1,4 +1,6 @@
-"""`torchvision.transforms.functional`: changes of images, which are tensors (..., C, H, W), arrays of bytes (H, W) or (H, W, C), or PIL images."""
+"""`torchvision.transforms.functional`: changes of images, which are tensors (..., C, H, W), arrays of bytes (H, W) or
+(H, W, C), or PIL images.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,10 @@ from fdl.stateful.functions.shapes import flip, stack
 from fdl.stateful.nn import functional as F
 
 __all__ = [
-    "InterpolationMode", "adjust_brightness", "adjust_contrast", "adjust_hue", "adjust_saturation", "center_crop", "convert_image_dtype", "crop", "gaussian_blur",
-    "get_dimensions", "get_image_num_channels", "get_image_size", "hflip", "invert", "normalize", "pad", "pil_to_tensor", "resize", "resized_crop", "rgb_to_grayscale", "rotate",
+    "InterpolationMode", "adjust_brightness", "adjust_contrast", "adjust_hue", "adjust_saturation", "center_crop",
+    "convert_image_dtype", "crop", "gaussian_blur",
+    "get_dimensions", "get_image_num_channels", "get_image_size", "hflip", "invert", "normalize", "pad",
+    "pil_to_tensor", "resize", "resized_crop", "rgb_to_grayscale", "rotate",
     "to_grayscale", "to_pil_image", "to_tensor", "vflip",
 ]  # fmt: skip
 
@@ -45,14 +49,21 @@ def _planes(img: Any) -> np.ndarray[Any, Any]:
 
 
 def on_images(change: Callable[..., Any]) -> Callable[..., Any]:
-    """A change of tensors as one of images of any kind: bytes come back as bytes, rounded, and PIL images as PIL images."""
+    """A change of tensors as one of images of any kind: bytes come back as bytes, rounded, and PIL images as PIL
+    images.
+    """
 
     @functools.wraps(change)
     def changed(img: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(img, Tensor):
             return change(img, *args, **kwargs)
         planes = _planes(img)
-        out = np.asarray(change(from_numpy(np.ascontiguousarray(planes.astype(np.float32))), *args, **kwargs).detach()._value()._numpy())
+        out = np.asarray(
+            change(from_numpy(np.ascontiguousarray(planes.astype(np.float32))), *args, **kwargs)
+            .detach()
+            ._value()
+            ._numpy()
+        )
         out = out if planes.dtype != np.uint8 else np.clip(np.rint(out), 0, 255).astype(np.uint8)
         out = out[0] if np.ndim(img) == 2 and len(out) == 1 else out.transpose(1, 2, 0)
         return to_pil_image(out) if _is_pil(img) else out
@@ -85,7 +96,13 @@ def to_pil_image(pic: Any, mode: str | None = None) -> Any:
 
     if isinstance(pic, Tensor):
         values = pic.detach()._value()._numpy()
-        pic = values[0] if values.ndim == 3 and values.shape[0] == 1 else values.transpose(1, 2, 0) if values.ndim == 3 else values
+        pic = (
+            values[0]
+            if values.ndim == 3 and values.shape[0] == 1
+            else values.transpose(1, 2, 0)
+            if values.ndim == 3
+            else values
+        )
         pic = pic if pic.dtype == np.uint8 else (pic * 255).astype(np.uint8)
     values = np.ascontiguousarray(pic)
     return PIL.Image.fromarray(values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values, mode)
@@ -163,7 +180,13 @@ def pad(img: Any, padding: Any, fill: float = 0, padding_mode: str = "constant")
 
 
 @on_images
-def resize(img: Any, size: Any, interpolation: Any = InterpolationMode.BILINEAR, max_size: int | None = None, antialias: bool | None = True) -> Any:
+def resize(
+    img: Any,
+    size: Any,
+    interpolation: Any = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> Any:
     """Another size; one number is the shorter side, and `max_size` then bounds the longer one."""
     h, w = img.shape[-2:]
     if isinstance(size, int) or len(size) == 1:
@@ -173,7 +196,11 @@ def resize(img: Any, size: Any, interpolation: Any = InterpolationMode.BILINEAR,
         if max_size is not None and longer > max_size:
             wanted, longer = int(max_size * wanted / longer), max_size
         size = (wanted, longer) if h <= w else (longer, wanted)
-    mode = interpolation.value if isinstance(interpolation, InterpolationMode) else {0: "nearest", 2: "bilinear", 3: "bicubic"}.get(interpolation, interpolation)
+    mode = (
+        interpolation.value
+        if isinstance(interpolation, InterpolationMode)
+        else {0: "nearest", 2: "bilinear", 3: "bicubic"}.get(interpolation, interpolation)
+    )
     smooth = mode in ("bilinear", "bicubic")
     more = {"align_corners": False, "antialias": bool(antialias)} if smooth else {}
     single = img.ndim == 3
@@ -182,13 +209,29 @@ def resize(img: Any, size: Any, interpolation: Any = InterpolationMode.BILINEAR,
     return out if img.is_floating_point() else out.round().clamp(0, 255).to(img.dtype)
 
 
-def resized_crop(img: Any, top: int, left: int, height: int, width: int, size: Any, interpolation: Any = InterpolationMode.BILINEAR, antialias: bool | None = True) -> Any:
+def resized_crop(
+    img: Any,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    size: Any,
+    interpolation: Any = InterpolationMode.BILINEAR,
+    antialias: bool | None = True,
+) -> Any:
     """A part of an image, made a size."""
     return resize(crop(img, top, left, height, width), pair(size), interpolation, antialias=antialias)
 
 
 @on_images
-def rotate(img: Any, angle: float, interpolation: Any = InterpolationMode.NEAREST, expand: bool = False, center: Any = None, fill: Any = None) -> Any:
+def rotate(
+    img: Any,
+    angle: float,
+    interpolation: Any = InterpolationMode.NEAREST,
+    expand: bool = False,
+    center: Any = None,
+    fill: Any = None,
+) -> Any:
     """Turned by an angle in degrees, counter-clockwise; zeros where nothing was."""
     if expand or center is not None or fill:
         raise UnsupportedError("rotate: the image keeps its size, turns around its middle, and is filled with zeros")
@@ -204,7 +247,13 @@ def rotate(img: Any, angle: float, interpolation: Any = InterpolationMode.NEARES
 def gaussian_blur(img: Any, kernel_size: Any, sigma: Any = None) -> Any:
     """Blurred by a Gaussian; its width follows from the size where it is not given."""
     sizes = pair(kernel_size)
-    given = (None, None) if sigma is None else (sigma, sigma) if isinstance(sigma, (int, float)) else tuple(sigma) * (2 // len(sigma))
+    given = (
+        (None, None)
+        if sigma is None
+        else (sigma, sigma)
+        if isinstance(sigma, (int, float))
+        else tuple(sigma) * (2 // len(sigma))
+    )
     widths = [0.3 * ((n - 1) * 0.5 - 1) + 0.8 if x is None else x for n, x in zip(sizes, given, strict=True)]
     rows = [np.exp(-0.5 * (np.arange(n) - (n - 1) / 2) ** 2 / x**2) for n, x in zip(sizes, widths, strict=True)]
     kernel = np.outer(rows[1] / rows[1].sum(), rows[0] / rows[0].sum()).astype(np.float32)  # sizes are (across, down)
@@ -221,7 +270,9 @@ def normalize(tensor_: Any, mean: Sequence[float], std: Sequence[float], inplace
     """Less the mean over the standard deviation, channel by channel."""
     if 0 in std:
         raise ArgumentError(f"std evaluated to zero after conversion to {tensor_.dtype}, leading to division by zero.")
-    return (tensor_ - tensor(list(mean), dtype=tensor_.dtype).view(-1, 1, 1)) / tensor(list(std), dtype=tensor_.dtype).view(-1, 1, 1)
+    return (tensor_ - tensor(list(mean), dtype=tensor_.dtype).view(-1, 1, 1)) / tensor(
+        list(std), dtype=tensor_.dtype
+    ).view(-1, 1, 1)
 
 
 def _top(img: Any) -> float:
