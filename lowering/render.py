@@ -304,65 +304,59 @@ class ProgramRenderer:
 
     def _node(self, n: Node, barrier: int) -> Any:
         if isinstance(n, Dot):
-            loops = tuple(
-                LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space)
-            )
-            lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
-            axes = [f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs)]
-            clock = self._clock("product", n)
-            suffix, narrow = spellings.SUFFIX[n.lhs.buffer.dtype], n.lhs.buffer.dtype != n.dtype
-            return DotText(
-                suffix,
-                n.m,
-                n.n,
-                n.k,
-                lhs,
-                axes[0],
-                rhs,
-                axes[1],
-                out,
-                n.out.rows[0][1],
-                math.prod(n.space),
-                loops,
-                narrow,
-                is_parallel(n),
-                barrier,
-                clock,
-            )
+            return self._dot(n, barrier)
         if isinstance(n, Loop):
-            serial = not is_parallel(n)
-            inner = Barriers(self.arena)
-            test = () if n.test is None else self._nodes(n.test, inner)
-            inner.meet()
-            body = self._nodes(n.body, inner)
-            carry, swapped = self._handed_on(n, serial)
-            result = "" if n.test_result is None else self._name(n.test_result)
-            return LoopNodeText(
-                n.depth,
-                None if n.test is not None else n.length,
-                n.reverse,
-                body,
-                carry,
-                swapped,
-                test,
-                result,
-                serial,
-                barrier,
-            )
+            return self._loop(n, barrier)
         if isinstance(n, Band):
-            slabs = tuple(
-                SlabText(self._name(b), spellings.storage_type(b.dtype), self.arena.slabs[b], size)
-                for b, size in n.locals.items()
-            )
-            body, whole = tuple(self._node(m, False) for m in n.body), tuple(n.counters(m) for m in n.body)
-            return BandText(
-                n.count, body, slabs, whole, tuple((d, *x) for d, x in n.steps.items()), is_parallel(n), barrier
-            )
+            return self._band(n, barrier)
         if isinstance(n, Finished):
             return self._finished(n, barrier)
         if isinstance(n, Branch):
             return self._branch(n, barrier)
         return self._kernel(n, barrier)
+
+    def _dot(self, n: Dot, barrier: int) -> DotText:
+        loops = tuple(LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space))
+        lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
+        axes = [f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs)]
+        return DotText(
+            spellings.SUFFIX[n.lhs.buffer.dtype],
+            n.m,
+            n.n,
+            n.k,
+            lhs,
+            axes[0],
+            rhs,
+            axes[1],
+            out,
+            n.out.rows[0][1],
+            math.prod(n.space),
+            loops,
+            n.lhs.buffer.dtype != n.dtype,
+            is_parallel(n),
+            barrier,
+            self._clock("product", n),
+        )
+
+    def _loop(self, n: Loop, barrier: int) -> LoopNodeText:
+        serial = not is_parallel(n)
+        inner = Barriers(self.arena)
+        test = () if n.test is None else self._nodes(n.test, inner)
+        inner.meet()
+        body = self._nodes(n.body, inner)
+        carry, swapped = self._handed_on(n, serial)
+        result = "" if n.test_result is None else self._name(n.test_result)
+        length = n.length if n.test is None else None
+        return LoopNodeText(n.depth, length, n.reverse, body, carry, swapped, test, result, serial, barrier)
+
+    def _band(self, n: Band, barrier: int) -> BandText:
+        slabs = tuple(
+            SlabText(self._name(b), spellings.storage_type(b.dtype), self.arena.slabs[b], size)
+            for b, size in n.locals.items()
+        )
+        body, whole = tuple(self._node(m, False) for m in n.body), tuple(n.counters(m) for m in n.body)
+        steps = tuple((d, *x) for d, x in n.steps.items())
+        return BandText(n.count, body, slabs, whole, steps, is_parallel(n), barrier)
 
     def _handed_on(self, n: Loop, serial: bool) -> tuple[tuple[CopyText, ...], tuple[CopyText, ...]]:
         """Carries that are copied, and large ones whose buffers change places; those that lie where they belong need

@@ -105,12 +105,18 @@ def elementwise(
     if linear:
         primitive.define(transpose=transpose)
     primitive.register()
+    return _public(primitive, arity, takes is dtypes.FLOATS, doc)
+
+
+def _public(primitive: Primitive, arity: int, of_floats: bool, doc: str) -> Callable[..., Any]:
+    """The function of `arity` operands that users call: it promotes and broadcasts; with `of_floats` integers too."""
+    name = primitive.name
 
     def function(*xs: Any) -> Any:
         if len(xs) != arity:
             raise TypeError(f"{name}: expected {arity} operands, got {len(xs)}")
         known = recall(primitive, xs)  # what ran before was aligned
-        return known[0] if known is not None else primitive.bind(*aligned(name, xs, takes is dtypes.FLOATS))
+        return known[0] if known is not None else primitive.bind(*aligned(name, xs, of_floats))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

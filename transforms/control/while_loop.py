@@ -31,6 +31,14 @@ from fdl.transforms.vmap import batch_graph, with_axis
 # The user's functions
 
 
+def _check_condition(test: Graph) -> None:
+    if [(a.shape, a.dtype) for a in test.out_avals] != [((), dtypes.bool_)]:
+        raise ShapeError(
+            f"while_loop: the condition returned {', '.join(a.describe() for a in test.out_avals)}, not one bool",
+            hint="jnp.any or jnp.all",
+        )
+
+
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
     """`while cond_fun(value): value = body_fun(value)`; the value keeps its structure, shapes and dtypes.
 
@@ -71,16 +79,9 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
             return graph, flat, flat.out_tree
 
         body, _, leaves = fixed_point("while_loop", record, leaves, start)
-        test = threaded.stage(
-            FlatFunction(test_fun, in_tree, "while_loop"),
-            [aval_of(x) for x in leaves],
-            f"while_loop({function_name(cond_fun)})",
-        )
-        if [(a.shape, a.dtype) for a in test.out_avals] != [((), dtypes.bool_)]:
-            raise ShapeError(
-                f"while_loop: the condition returned {', '.join(a.describe() for a in test.out_avals)}, not one bool",
-                hint="jnp.any or jnp.all",
-            )
+        name = f"while_loop({function_name(cond_fun)})"
+        test = threaded.stage(FlatFunction(test_fun, in_tree, "while_loop"), [aval_of(x) for x in leaves], name)
+        _check_condition(test)
         test, test_consts = test.lift()
         body, body_consts = body.lift()
         test_, body, found, of_test = lift_from_while(test, body)
