@@ -348,9 +348,8 @@ def _accesses(n: Node, loops: _Loops) -> Iterator[tuple[Buffer, Index, _Loops, t
         sizes = _sizes(extents_of(m))
         cut = loops
         if not loops.stepped:  # some rows are one step of the first loop of a nest that takes so many at a time
-            cut = dataclasses.replace(
-                loops, part=loops.part * m.space[0] // n.space[0], rest=dict(list(sizes.items())[1:])
-            )  # type: ignore[attr-defined]
+            part = loops.part * m.space[0] // n.space[0]  # type: ignore[attr-defined]
+            cut = dataclasses.replace(loops, part=part, rest=dict(list(sizes.items())[1:]))
         stores = [(s.buffer, s.offset, ()) for s in m.stores] if isinstance(m, Map) else [(m.store, m.offset, ())]  # type: ignore[attr-defined]
         for b, index, guards in [*_loads(m.roots()), *stores]:
             if not (isinstance(n, Nest) and b in n.locals):

@@ -260,8 +260,8 @@ def _rows_of(body: Sequence[Node], outer: Sequence[int]) -> dict[Buffer, int]:
         out |= {
             b: b.size // rows
             for b, offset in stores
-            if b.size % rows == 0 and in_row(offset, b.size // rows, outer, n.space)
-        }  # type: ignore[attr-defined]
+            if b.size % rows == 0 and in_row(offset, b.size // rows, outer, n.space)  # type: ignore[attr-defined]
+        }
     return out
 
 

@@ -400,11 +400,16 @@ def _reduce(n: Reduce, text: Expressions, outer: int) -> Part:
     fold, neutral, combine = _folding(n)
     value = text.emit(n.value)
     lines, text.lines = tuple(text.lines[0]), [[]]
-    common = {"type": spellings.register_type(n.value.dtype), "value": value, "neutral": neutral, "combine": combine}
+    common: dict[str, Any] = {
+        "type": spellings.register_type(n.value.dtype),
+        "value": value,
+        "neutral": neutral,
+        "combine": combine,
+    }
     name, last = f"i{first + len(n.over) - 1}", str(n.over[-1])
     comment = f"{n.kind} {_dims(n.space)} over {_dims(n.over)}"
     if n.rows and fold and len(n.space) > outer and _side_by_side(n):
-        return _across(n, text, outer, Part("across", comment, (), "", lines, fold=fold, **common))  # type: ignore[arg-type]
+        return _across(n, text, outer, Part("across", comment, (), "", lines, fold=fold, **common))
     if n.rows:
         loops = _loops(n.space[outer:], base, outer, not outer)
         over = _loops(n.over[:-1], base + len(loops), first, False)
@@ -423,7 +428,7 @@ def _reduce(n: Reduce, text: Expressions, outer: int) -> Part:
             fold=fold,
             direct=direct,
             **common,
-        )  # type: ignore[arg-type]
+        )
     loops = _loops(n.space[:-1])
     whole = len(n.space) <= 1
     column = LoopText(
@@ -440,7 +445,7 @@ def _reduce(n: Reduce, text: Expressions, outer: int) -> Part:
     steps = (4, 1) if len(lines) < 30 and n.over[-1] >= 4 else (1,)
     return Part(
         "columns", comment, loops, "  " * (base + len(loops)), lines, stores, over, inner, column, steps=steps, **common
-    )  # type: ignore[arg-type]
+    )
 
 
 def _side_by_side(n: Reduce) -> bool:

@@ -508,9 +508,9 @@ class Values:
         count = math.prod(shape)
         if not count or all(0 in part for part, _ in results):  # nothing to make
             return [
-                Value((*shape, *part), dtype, lambda index, dtype=dtype: self.const(0, dtype))
+                Value((*shape, *part), dtype, lambda index, dtype=dtype: self.const(0, dtype))  # type: ignore[misc]
                 for part, dtype in results
-            ]  # type: ignore[misc]
+            ]
         for x in xs:
             if x.expensive:
                 self.settle(x, in_order=True)

@@ -157,9 +157,10 @@ def _module_kind(cls: type) -> NodeKind:
     def fixed(skeleton: Any) -> list[bool]:
         return [not trained for _, trained in skeleton.shapes]
 
-    return NodeKind(
-        _flatten_module, lambda skeleton, xs: skeleton.module(xs), lambda m, skeleton: skeleton.paths(), fixed
-    )  # type: ignore[attr-defined]
+    def paths(module: Any, skeleton: Any) -> list[str]:
+        return skeleton.paths()  # type: ignore[no-any-return]
+
+    return NodeKind(_flatten_module, lambda skeleton, xs: skeleton.module(xs), paths, fixed)
 
 
 def _tensor_kind(cls: type) -> NodeKind:

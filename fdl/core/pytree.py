@@ -47,8 +47,10 @@ _KINDS: dict[type, NodeKind] = {
     tuple: NodeKind(lambda n: (n, None), lambda aux, xs: tuple(xs), _positions),
     list: NodeKind(lambda n: (n, None), lambda aux, xs: list(xs), _positions),
     dict: NodeKind(
-        _flatten_dict, lambda keys, xs: dict(zip(keys, xs, strict=True)), lambda n, keys: [f"[{k!r}]" for k in keys]
-    ),  # type: ignore[attr-defined]
+        _flatten_dict,
+        lambda keys, xs: dict(zip(keys, xs, strict=True)),
+        lambda n, keys: [f"[{k!r}]" for k in keys],  # type: ignore[attr-defined]
+    ),
     collections.OrderedDict: NodeKind(
         lambda n: (list(n.values()), tuple(n)),
         lambda keys, xs: collections.OrderedDict(zip(keys, xs, strict=True)),
