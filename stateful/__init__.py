@@ -45,13 +45,13 @@ from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._dtypes import promote_types as _promote
 from fdl.stateful._dtypes import result_type as _result_type
 from fdl.stateful._grad_scaler import GradScaler
+from fdl.stateful._methods import adopt_methods as _adopt_methods
+from fdl.stateful._operands import typed as _typed
 from fdl.stateful._random import *
 from fdl.stateful._results import Size
 from fdl.stateful._serialization import load, save
 from fdl.stateful._settings import *
 from fdl.stateful._tensor import Tensor
-from fdl.stateful._tensor import adopt_methods as _adopt_methods
-from fdl.stateful._tensor import typed as _typed
 from fdl.stateful.accelerators import LEGACY_TYPES as _LEGACY_TYPES
 from fdl.stateful.accelerators import accelerator, backends, cpu, cuda, mps
 from fdl.stateful.accelerators import hand_in as _hand_in
@@ -62,6 +62,7 @@ from fdl.stateful.func import vmap
 from fdl.stateful.functions.complexes import *
 from fdl.stateful.functions.creation import *
 from fdl.stateful.functions.elementwise import *
+from fdl.stateful.functions.gathering import *
 from fdl.stateful.functions.indexing import *
 from fdl.stateful.functions.memory import *
 from fdl.stateful.functions.products import *

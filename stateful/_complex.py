@@ -24,8 +24,9 @@ from fdl.stateful import _backward
 from fdl.stateful._dtypes import dtype, of, to_numpy
 from fdl.stateful._errors import MissingError, TensorError
 from fdl.stateful._format import text_of_pairs
+from fdl.stateful._operands import as_tensor_operand
 from fdl.stateful._results import Size
-from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, view_of, wrap
+from fdl.stateful._tensor import Composite, Tensor, apply, view_of, wrap
 from fdl.stateful._views import Step
 
 # What only moves elements, or adds them

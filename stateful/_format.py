@@ -14,7 +14,8 @@ import numpy as np
 from fdl.core.trace import Tracer
 from fdl.extend import Leaf
 from fdl.stateful._dtypes import of
-from fdl.stateful._tensor import Tensor, method
+from fdl.stateful._methods import method
+from fdl.stateful._tensor import Tensor
 
 _THRESHOLD, _EDGE, _WIDTH = 1000, 3, 80
 _SETTINGS = {"precision": 4}

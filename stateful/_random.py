@@ -23,7 +23,8 @@ from fdl.stateful._checks import Failure, broken, check_domain, require
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, part_dtype
 from fdl.stateful._dtypes import CPU, to_numpy
 from fdl.stateful._errors import OperandError, TensorError, UnsupportedError
-from fdl.stateful._tensor import Tensor, apply, check_cast, method, wrap
+from fdl.stateful._methods import check_cast, method
+from fdl.stateful._tensor import Tensor, apply, wrap
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial",
@@ -321,9 +322,8 @@ def rand(
 ) -> Tensor:
     """Uniform numbers in [0, 1); both parts of complex ones."""
     if is_complex_dtype(dtype):
-        return _finished(
-            ComplexTensor(*[rand(*size, generator=generator, dtype=part_dtype(dtype)) for _ in range(2)]), requires_grad
-        )  # type: ignore[arg-type]
+        parts = [rand(*size, generator=generator, dtype=part_dtype(dtype)) for _ in range(2)]
+        return _finished(ComplexTensor(*parts), requires_grad)  # type: ignore[arg-type]
     return _finished(draw(_uniform, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
 
 
@@ -333,10 +333,8 @@ def randn(
 ) -> Tensor:
     """Standard normal numbers; complex ones have variance 1 in all."""
     if is_complex_dtype(dtype):
-        return _finished(
-            ComplexTensor(*[randn(*size, generator=generator, dtype=part_dtype(dtype)) * 0.5**0.5 for _ in range(2)]),
-            requires_grad,
-        )  # type: ignore[arg-type]
+        parts = [randn(*size, generator=generator, dtype=part_dtype(dtype)) * 0.5**0.5 for _ in range(2)]
+        return _finished(ComplexTensor(*parts), requires_grad)  # type: ignore[arg-type]
     return _finished(draw(_normal, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
 
 

@@ -4,14 +4,14 @@ Storage (a cell with an array) + view (steps from the base tensor's value to thi
 node). A tensor without steps is a base: it owns the record. A view owns none: its value and its edge are the base's
 value and edge after its steps, refreshed when either has changed; writing to a view writes the base. `detach` and
 `.data` are bases of their own on the same storage: they share values, not history. Operations are `Function`s, recorded
-by `apply`; their public names stand in `functions/` and become methods there, by `method`.
+by `apply`; their public names stand in `functions/` and become methods there, by `_methods.method`.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from fdl.core import dtypes
 from fdl.core.array import ConcreteArray, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import FdlError
-from fdl.core.trace import Tracer, running_trace, transforming
+from fdl.core.trace import Tracer, transforming
 from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, custom_jvp, native_tensors, note_cell, recorders
 from fdl.stateful._cells import changes, note_read, note_slots
-from fdl.stateful._dtypes import CPU, category, check_device, device, dtype, of, to_numpy
+from fdl.stateful._dtypes import CPU, device, dtype, of
 from fdl.stateful._errors import ArgumentError, OperandError, TensorError, no_tensor, translated
 from fdl.stateful._places import fits, repeated
 from fdl.stateful._results import Size
@@ -34,14 +34,11 @@ from fdl.stateful._views import (
     places_of,
     refuse_history,
     refuse_repeats,
-    refuse_shared,
     seen_in,
     steps_of,
     write_some,
     writing_steps,
 )
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Composite:
@@ -609,140 +606,6 @@ def _view_of(x: Tensor, step: Step) -> Tensor:
     if transforming():
         note_read(base)
     return found
-
-
-def method(*names: str, inplace: bool = False, function: Function | None = None, others: int = 0) -> Callable[[F], F]:
-    """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which
-    overwrites the tensor.
-
-    Where all that the function does is to apply `function` to the tensor and so many `others`, the runtime library does
-    that by itself, once it is there.
-    """
-
-    def register(f: F) -> F:
-        for name in names or (f.__name__.strip("_"),):
-            setattr(Tensor, name, f)
-            if inplace:
-
-                def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-                    refuse_shared(self, args)
-                    return _taking(self, f(self, *args, **kwargs))
-
-                changed.__name__ = f"{name}_"
-                setattr(Tensor, f"{name}_", changed)
-                if function is not None:
-                    _RECORDED.append((f"{name}_", function, (), others, changed))
-        return f
-
-    return register
-
-
-_RECORDED: list[
-    tuple[str, Function, tuple[Any, ...], int, Callable[..., Any]]
-] = []  # methods that the runtime library may take over, and what it asks otherwise
-
-
-def adopt_methods(module: Any) -> None:
-    """Let the runtime library be asked first for methods that apply one function: a hit then takes no Python at all."""
-    if NATIVE.change is not None:
-        module.ways(recorders, running_trace, grad_mode, ORDER, _taking)
-        NATIVE.copied = module.copied
-        for name, *known in _RECORDED:
-            found = module.method(name, *known)
-            if found is not None:
-                setattr(Tensor, name, found)
-        _RECORDED.clear()
-
-
-def _taking(x: Tensor, result: Tensor) -> Tensor:
-    """`x` with the values of a result."""
-    return x if _put_plain(x, result) else x._overwrite(check_cast(x, result))
-
-
-def _put_plain(x: Tensor, result: Tensor) -> bool:
-    """What `_overwrite` does where nothing is special: a base takes another one's value of the same type. False, and
-    nothing is changed, elsewhere.
-    """
-    storage, source = x._storage, result._storage
-    if (
-        x._view is not None
-        or result._view is not None
-        or storage.exported is not None
-        or source.array.aval is not storage.array.aval
-        or type(result._edge) is Leaf
-    ):
-        return False
-    if grad_mode.enabled:
-        if type(x._edge) is Leaf:
-            return False
-        if x._edge is not None or result._edge is not None:
-            note_slots(x, "_edge", "_result")
-            x._edge, x._result = result._edge, result._result
-    storage.set(source.array)
-    return True
-
-
-def check_cast(x: Tensor, result: Tensor) -> Tensor:
-    """RuntimeError where a result cannot be stored in `x`."""
-    if category(result.dtype.np) > category(x.dtype.np):
-        raise TensorError(
-            f"result type {result.dtype.legacy_name} can't be cast to the desired output type {x.dtype.legacy_name}"
-        )
-    return result
-
-
-def typed(x: Any) -> ShapedArray:
-    """The aval of an operand as a program sees it: Python numbers are weak."""
-    if isinstance(x, Tensor):
-        return x._aval
-    return (
-        shaped((), dtypes.bool_)
-        if isinstance(x, bool)
-        else shaped((), dtypes.float64 if isinstance(x, float) else dtypes.int64, True)
-    )
-
-
-def as_tensor_operand(x: Any) -> Any:
-    """Tensors and Python numbers as they are; NumPy scalars as numbers, ndarrays as tensors; TypeError for others."""
-    if isinstance(x, (Tensor, int, float, Composite)):
-        return x
-    if isinstance(x, complex):
-        return Composite.of_number(x)
-    if isinstance(x, np.generic):
-        return x.item()
-    if isinstance(x, np.ndarray):
-        return wrap(from_numpy(x))
-    if isinstance(x, ConcreteArray):
-        return wrap(x)
-    raise OperandError(f"unsupported operand type: expected a Tensor or a number, got {type(x).__name__}")
-
-
-def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:
-    """`x` with another dtype, itself where nothing changes."""
-    check_device(to_device)
-    if isinstance(x, Composite):
-        return x if np_dtype is None else x.to(of(to_numpy(np_dtype)))  # type: ignore[attr-defined]
-    if np_dtype is None or to_numpy(np_dtype) == x._aval.dtype:
-        return x
-    if to_numpy(np_dtype).kind == "c":
-        return Composite.of_real(x, to_numpy(np_dtype))  # type: ignore[no-any-return]
-    return apply(_convert, (x,), (to_numpy(np_dtype),))  # type: ignore[no-any-return]
-
-
-_convert = Function(lambda x, np_dtype: ops.cast(x, np_dtype), "to")
-
-
-def add_conversion(name: str, np_dtype: Any) -> None:
-    """Make the conversion to a dtype a method."""
-    static = (np_dtype,)
-
-    @method(name)
-    def convert(input: Any) -> Any:
-        if type(input) is not Tensor:
-            return converted(input, np_dtype)
-        return input if input._aval.dtype is np_dtype else apply(_convert, (input,), static)
-
-    _RECORDED.append((name, _convert, static, 0, convert))
 
 
 native_tensors(Tensor, View)

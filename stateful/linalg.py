@@ -19,9 +19,10 @@ from fdl.stateful import _lu
 from fdl.stateful._checks import Failure, broken, require
 from fdl.stateful._errors import TensorError, UnsupportedError
 from fdl.stateful._lu import first_of, zero_pivot
+from fdl.stateful._methods import method
 from fdl.stateful._results import returned
 from fdl.stateful._tape import autocasting
-from fdl.stateful._tensor import Composite, Tensor, apply, method, owned
+from fdl.stateful._tensor import Composite, Tensor, apply, owned
 from fdl.stateful.functions.creation import eye, full_like, tensor
 from fdl.stateful.functions.elementwise import maximum
 from fdl.stateful.functions.products import cross as _cross

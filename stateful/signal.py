@@ -15,7 +15,8 @@ from fdl.stateful import fft
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import to_numpy
 from fdl.stateful._errors import ArgumentError, OperandError, TensorError
-from fdl.stateful._tensor import Tensor, apply, method, wrap
+from fdl.stateful._methods import method
+from fdl.stateful._tensor import Tensor, apply, wrap
 from fdl.stateful.functions.complexes import view_as_real
 from fdl.stateful.functions.creation import get_default_dtype
 from fdl.stateful.functions.creation import ones as _ones

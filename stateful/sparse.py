@@ -14,8 +14,10 @@ from fdl.core.pytree import NodeKind, register_family
 from fdl.extend import Function
 from fdl.stateful._dtypes import check_device, dtype, of
 from fdl.stateful._errors import TensorError
+from fdl.stateful._methods import method
+from fdl.stateful._operands import converted
 from fdl.stateful._results import Size
-from fdl.stateful._tensor import Composite, Tensor, converted, method, wrap
+from fdl.stateful._tensor import Composite, Tensor, wrap
 from fdl.stateful._views import Step
 from fdl.stateful.functions.creation import tensor, zeros
 from fdl.stateful.functions.products import matmul

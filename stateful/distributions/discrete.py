@@ -15,7 +15,7 @@ from fdl.stateful._random import draw, key_of, rand
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
 from fdl.stateful.functions.creation import arange, full, zeros_like
-from fdl.stateful.functions.indexing import one_hot
+from fdl.stateful.functions.gathering import one_hot
 from fdl.stateful.functions.special import lgamma, xlogy
 from fdl.stateful.nn.functional import binary_cross_entropy_with_logits, log_softmax, softmax
 from fdl.stateful.special import xlog1py

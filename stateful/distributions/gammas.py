@@ -18,7 +18,7 @@ from fdl.stateful._random import draw, key_of, randn
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
 from fdl.stateful.functions.elementwise import where
-from fdl.stateful.functions.indexing import one_hot
+from fdl.stateful.functions.gathering import one_hot
 from fdl.stateful.functions.special import digamma, lgamma, xlogy
 from fdl.stateful.special import gammainc, xlog1py
 

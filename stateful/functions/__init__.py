@@ -3,6 +3,7 @@
 from fdl.stateful.functions import (
     creation,
     elementwise,
+    gathering,
     indexing,
     memory,
     products,
@@ -17,6 +18,7 @@ from fdl.stateful.functions import (
 __all__ = [
     "creation",
     "elementwise",
+    "gathering",
     "indexing",
     "memory",
     "products",

@@ -6,7 +6,8 @@ from typing import Any
 
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._errors import TensorError
-from fdl.stateful._tensor import Tensor, method
+from fdl.stateful._methods import method
+from fdl.stateful._tensor import Tensor
 from fdl.stateful.functions.shapes import stack
 
 __all__ = ["complex", "imag", "is_complex", "polar", "view_as_complex", "view_as_real"]

@@ -16,8 +16,10 @@ from fdl.stateful._complex import ComplexTensor, is_complex_dtype, of_numpy, par
 from fdl.stateful._dtypes import check_device, of, to_numpy
 from fdl.stateful._dtypes import dtype as dtype_type
 from fdl.stateful._errors import ArgumentError, OperandError, TensorError
+from fdl.stateful._methods import method
+from fdl.stateful._operands import converted
 from fdl.stateful._random import factory, shape_of
-from fdl.stateful._tensor import Tensor, apply, converted, method, wrap
+from fdl.stateful._tensor import Tensor, apply, wrap
 from fdl.stateful.functions.shapes import stack
 
 __all__ = [
@@ -190,21 +192,12 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
         part, value = part_dtype(dtype if dtype is not None else complex), complex(fill_value)
         parts = [full(size, x, dtype=part) for x in (value.real, value.imag)]
         return _finished(ComplexTensor(*parts), None, device, requires_grad)  # type: ignore[return-value]
-    inferred = (
-        bool
-        if isinstance(fill_value, bool)
-        else int
-        if isinstance(fill_value, int)
-        else fill_value.dtype
-        if isinstance(fill_value, Tensor)
-        else _DEFAULT[0]
-    )
-    return _finished(
-        apply(_full, (fill_value,), (shape_of((size,)), to_numpy(dtype if dtype is not None else inferred))),
-        None,
-        device,
-        requires_grad,
-    )  # type: ignore[no-any-return]
+    if dtype is None and isinstance(fill_value, Tensor):
+        dtype = fill_value.dtype
+    elif dtype is None:
+        dtype = next((t for t in (bool, int) if isinstance(fill_value, t)), _DEFAULT[0])
+    filled = apply(_full, (fill_value,), (shape_of((size,)), to_numpy(dtype)))
+    return _finished(filled, None, device, requires_grad)  # type: ignore[no-any-return]
 
 
 def _filled(size: tuple[Any, ...], value: int, dtype: Any, device: Any, requires_grad: bool) -> Tensor:

@@ -17,7 +17,9 @@ from fdl.extend import Function, custom_jvp
 from fdl.stateful._checks import Failure, require
 from fdl.stateful._dtypes import of, result_dtype
 from fdl.stateful._errors import OperandError, TensorError
-from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, check_cast, method
+from fdl.stateful._methods import check_cast, method
+from fdl.stateful._operands import as_tensor_operand
+from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful._views import repeats_itself
 
 __all__ = [

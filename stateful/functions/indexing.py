@@ -1,4 +1,4 @@
-"""Indexing: `x[...]` read and written, and the functions that gather and scatter.
+"""Indexing: `x[...]` read and written, and parts of a tensor as views.
 
 An index of integers, slices, None and `...` is a view whose starts are numbers of the program, not part of it, so that
 a loop over batches repeats one program. With tensors, lists or masks in it, reading copies. Bounds are checked at the
@@ -21,19 +21,17 @@ from fdl.core.array import Deferred, from_numpy
 from fdl.core.errors import FdlError, TracedMaskError
 from fdl.core.trace import Tracer, aval_of
 from fdl.extend import Function
-from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
+from fdl.stateful._checks import along, check_range
 from fdl.stateful._dtypes import of
 from fdl.stateful._errors import ArgumentError, OperandError, PlaceError, TensorError
+from fdl.stateful._methods import method
+from fdl.stateful._operands import as_tensor_operand
 from fdl.stateful._places import Places
-from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, owned, view_of, wrap
+from fdl.stateful._tensor import Composite, Tensor, apply, owned, view_of, wrap
 from fdl.stateful._views import Step, lies_as, refuse_shared, repeats_itself
 from fdl.stateful.functions.reductions import dim_of
 
-__all__ = [
-    "chunk", "diag", "gather", "index_add", "index_select", "masked_select", "narrow", "nonzero", "one_hot", "scatter",
-    "scatter_add", "select", "split",
-    "unbind",
-]  # fmt: skip
+__all__ = ["chunk", "diag", "narrow", "select", "split", "unbind"]
 
 
 class MaskError(FdlError, IndexError):
@@ -348,9 +346,8 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
                 for item in items[: next(i for i, item in enumerate(items) if _is_mask(item) and not item.ndim)]
             ]
         )
-        return _getitem(self, tuple([None if _is_mask(item) and not item.ndim else item for item in items])).narrow(
-            place, 0, 0
-        )  # type: ignore[no-any-return]
+        whole = _getitem(self, tuple([None if _is_mask(item) and not item.ndim else item for item in items]))
+        return narrow(whole, place, 0, 0)
     if (
         len(items) == 1 and items[0].ndim > 1 and _is_mask(items[0]) and items[0].shape == self.shape
     ):  # one index an element
@@ -532,193 +529,9 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     return apply(_diag_read if input.ndim == 2 else _diag_make, (input,), (diagonal,))  # type: ignore[no-any-return]
 
 
-# Gathering and scattering
-
-
-def _gather_body(x: Any, index: Any, axis: int) -> Any:
-    shape = aval_of(index).shape
-    whole = tuple([d if i == axis else n for i, (n, d) in enumerate(zip(shape, aval_of(x).shape, strict=True))])
-    return ops.gather_along(ops.slice(x, [0] * len(whole), whole), index, axis)
-
-
-_gather = Function(_gather_body, "gather")
-
-
-@method()
-def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Elements along a dimension, at an index for each place."""
-    if not index.numel():
-        return input.reshape(-1)[:0].reshape(index.shape)  # type: ignore[no-any-return]
-    if not input.ndim:
-        return gather(input.reshape(1), dim, index.reshape(-1)).reshape(index.shape)  # type: ignore[no-any-return]
-    d = dim_of(input, dim)
-    check_range(index, 0, input.shape[d] - 1, along(d, input.shape[d], OutsideError))
-    return apply(_gather, (input, index), (d,))  # type: ignore[no-any-return]
-
-
-def _as_vector(x: Any) -> Any:
-    """A tensor without dimensions as one of one element; numbers as they are."""
-    return x.reshape(-1) if isinstance(x, (Tensor, Composite)) and not x.ndim else x  # type: ignore[union-attr]
-
-
-def _scatter_places(x: Any, index: Any, axis: int) -> tuple[list[Any], tuple[int, ...]]:
-    shape = aval_of(index).shape
-    return [index if i == axis else ops.iota(shape, i, aval_of(index).dtype) for i in range(len(shape))], tuple(
-        range(len(shape))
-    )
-
-
-def _scatter_body(kind: Any) -> Any:
-    def body(x: Any, index: Any, source: Any, axis: int) -> Any:
-        shape = aval_of(index).shape
-        same_dtype(x, source, "scatter(): Expected self.dtype to be equal to src.dtype")
-        source = ops.cast(source, aval_of(x).dtype)
-        source = ops.slice(source, [0] * len(shape), shape) if aval_of(source).ndim else ops.broadcast_to(source, shape)
-        return kind(x, source, *_scatter_places(x, index, axis))
-
-    return body
-
-
-_scatter, _scatter_add = (
-    Function(_scatter_body(ops.scatter), "scatter"),
-    Function(_scatter_body(ops.scatter_add), "scatter_add"),
-)
-
-
-@method(inplace=True)
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
-    """`input` with elements of `src` put along a dimension, at an index for each place."""
-    if not input.ndim:
-        return scatter(input.reshape(1), dim, _as_vector(index), _as_vector(src), value=value).reshape(())  # type: ignore[no-any-return]
-    d = dim_of(input, dim)
-    check_range(index, 0, input.shape[d] - 1, along(d, input.shape[d], OutsideError))
-    given = value if src is None else src
-    return apply(
-        _scatter, (input, index, as_tensor_operand(int(given) if given is True or given is False else given)), (d,)
-    )  # type: ignore[no-any-return]
-
-
-@method(inplace=True)
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`input` with elements of `src` added along a dimension, at an index for each place."""
-    if not input.ndim:
-        return scatter_add(input.reshape(1), dim, _as_vector(index), _as_vector(src)).reshape(())  # type: ignore[no-any-return]
-    d = dim_of(input, dim)
-    check_range(index, 0, input.shape[d] - 1, along(d, input.shape[d], OutsideError))
-    return apply(_scatter_add, (input, index, src), (d,))  # type: ignore[no-any-return]
-
-
-_index_select = Function(lambda x, index, axis: jnp.take(x, index, axis), "index_select")
-
-
-@method()
-def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Parts along a dimension at an index vector; a copy."""
-    if not input.ndim:
-        return index_select(input.reshape(1), dim, _as_vector(index)).reshape(())  # type: ignore[no-any-return]
-    d = dim_of(input, dim)
-    check_range(index, 0, input.shape[d] - 1, in_self(input.shape[d]))
-    return apply(_index_select, (input, index), (d,))  # type: ignore[no-any-return]
-
-
-def _index_add_body(x: Any, index: Any, source: Any, alpha: Any, axis: int) -> Any:
-    if aval_of(x).dtype == dtypes.bool_:
-        same_dtype(x, source, "index_add_(): self ({0}) and source ({1}) must have the same scalar type")
-        return ops.convert(
-            _index_add_body(ops.cast(x, dtypes.int32), index, ops.cast(source, dtypes.int32), alpha, axis), dtypes.bool_
-        )
-    same_dtype(x, source, "index_add_(): self ({0}) and source ({1}) must have the same scalar type")
-    updates = ops.mul(ops.cast(source, aval_of(x).dtype), ops.cast(alpha, aval_of(x).dtype))
-    return ops.scatter_add(x, ops.move_axis(updates, axis, 0), [index], (axis,))
-
-
-_index_add = Function(_index_add_body, "index_add")
-
-
-@method(inplace=True)
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-    """`input` with parts of `source` added at an index vector along a dimension."""
-    if not input.ndim:
-        return index_add(input.reshape(1), dim, _as_vector(index), _as_vector(source), alpha=alpha).reshape(())  # type: ignore[no-any-return]
-    d = dim_of(input, dim)
-    check_range(index, 0, input.shape[d] - 1, in_self(input.shape[d]))
-    if isinstance(input, Composite) or isinstance(source, Composite):
-        source, alpha = source * alpha, 1
-    return apply(_index_add, (input, index, source, alpha), (d,))  # type: ignore[no-any-return]
-
-
 @method("index_put_")
 def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Tensor:
     items = _items(self, tuple(indices))
     _check_masks(self, items)
     tensors, static = _advanced(self, _without_masks(items))
     return _put_at(self, _put_add if accumulate else _put, as_tensor_operand(values), tensors, static)
-
-
-@method()
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where the mask holds, as a vector."""
-    if mask.dtype.np not in (dtypes.bool_, dtypes.uint8):
-        raise TensorError("masked_select: expected BoolTensor for mask")
-    shape = ops.broadcast_shapes([tuple(input.shape), tuple(mask.shape)], "masked_select")
-    return input.expand(*shape)[mask.expand(*shape)]  # type: ignore[no-any-return]
-
-
-@method()
-def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """Where elements are not zero: a row of indices each, or a tensor a dimension."""
-    if isinstance(input, Composite):
-        return input.nonzero(as_tuple=as_tuple)
-    values = input._value()._numpy()
-    places = np.nonzero(np.atleast_1d(values))
-    if as_tuple:
-        return tuple(map(owned, places))
-    return owned(np.stack(places, 1) if values.ndim else np.zeros((len(places[0]), 0), np.int64))
-
-
-_LARGEST = np.iinfo(np.int64).max
-
-
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """Integers as rows with a one at their place; int64.  Without `num_classes` the largest is looked at."""
-    if tensor.dtype.np != dtypes.int64:
-        raise TensorError(
-            f"one_hot is only applicable to index tensor of type LongTensor, but got {tensor.dtype}",
-            hint="labels.long()",
-        )
-    size = int(tensor._value()._numpy().max()) + 1 if num_classes == -1 else num_classes
-    if not tensor._lies_within(0, size - 1):
-        check_range(
-            tensor,
-            0,
-            _LARGEST,
-            Failure(
-                OutsideError,
-                "Class values must be non-negative.",
-                "Class values must be non-negative.",
-                "labels from 0 on",
-            ),
-        )
-        check_range(
-            tensor,
-            -_LARGEST,
-            size - 1,
-            Failure(
-                OutsideError,
-                "Class values must be smaller than num_classes.",
-                "Class values must be smaller than num_classes.",
-                "num_classes=labels.max() + 1",
-            ),
-        )
-    return apply(_one_hot, (tensor,), (size,))  # type: ignore[no-any-return]
-
-
-def _one_hot_body(x: Any, size: int) -> Any:
-    shape = (*aval_of(x).shape, size)
-    return ops.convert(
-        ops.equal(ops.broadcast(x, shape, range(len(shape) - 1)), ops.iota(shape, len(shape) - 1, aval_of(x).dtype)),
-        dtypes.int64,
-    )
-
-
-_one_hot = Function(_one_hot_body, "one_hot")

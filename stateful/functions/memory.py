@@ -10,8 +10,9 @@ import numpy as np
 from fdl.core.array import from_numpy as array_of
 from fdl.stateful._dtypes import of
 from fdl.stateful._errors import TensorError
+from fdl.stateful._methods import method
 from fdl.stateful._random import rand
-from fdl.stateful._tensor import Composite, Tensor, method, wrap
+from fdl.stateful._tensor import Composite, Tensor, wrap
 from fdl.stateful._views import places_of
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.functions.creation import arange, full, linspace

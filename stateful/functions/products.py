@@ -11,7 +11,8 @@ from fdl.core.errors import DtypeError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._errors import TensorError
-from fdl.stateful._tensor import Tensor, apply, method
+from fdl.stateful._methods import method
+from fdl.stateful._tensor import Tensor, apply
 
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "einsum", "inner", "kron",

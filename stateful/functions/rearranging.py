@@ -20,9 +20,11 @@ from fdl.extend import Function
 from fdl.ops.reduction import lowest
 from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
 from fdl.stateful._errors import TensorError
+from fdl.stateful._methods import method
+from fdl.stateful._operands import as_tensor_operand
 from fdl.stateful._places import Places, extent, in_windows, on_diagonal
 from fdl.stateful._results import Size
-from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method, view_of, wrap
+from fdl.stateful._tensor import Composite, Tensor, apply, view_of, wrap
 from fdl.stateful._views import Step, places_of, strided
 from fdl.stateful.functions.indexing import in_parts, same_dtype, select, split
 from fdl.stateful.functions.reductions import dim_of

@@ -15,8 +15,9 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function, custom_jvp
 from fdl.stateful._dtypes import result_dtype, to_numpy
 from fdl.stateful._errors import PlaceError, TensorError, UnsupportedError
+from fdl.stateful._methods import method
 from fdl.stateful._results import returned
-from fdl.stateful._tensor import Tensor, apply, method
+from fdl.stateful._tensor import Tensor, apply
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "bincount", "count_nonzero", "cumsum", "log_softmax", "logsumexp",

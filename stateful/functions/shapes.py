@@ -19,8 +19,10 @@ from fdl.stateful._cells import note_slots
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
 from fdl.stateful._dtypes import device as device_kind
 from fdl.stateful._errors import ArgumentError, OperandError, PlaceError, TensorError
-from fdl.stateful._places import expanded, permuted, viewed
-from fdl.stateful._tensor import Composite, Tensor, add_conversion, apply, converted, method, view_of, wrap
+from fdl.stateful._methods import add_conversion, method
+from fdl.stateful._operands import converted
+from fdl.stateful._places import Places, expanded, permuted, viewed
+from fdl.stateful._tensor import Composite, Tensor, apply, view_of, wrap
 from fdl.stateful._views import Step, is_contiguous, lies_as, places_of, refuse_shared
 from fdl.stateful.functions.reductions import dim_of
 
@@ -100,11 +102,16 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     return view_of(input, step)
 
 
+def _view_places(p: Places, numbers: tuple[Any, ...], static: tuple[Any, ...]) -> Places:
+    """Where the elements of a view of another shape lie; `view` has seen that it can be one."""
+    found = viewed(p, static[0])
+    assert found is not None, (p, static)
+    return found
+
+
 @functools.lru_cache(maxsize=4096)
 def _view_step(own: tuple[int, ...], shape: tuple[int, ...]) -> Step:
-    return Step(
-        _read_reshape, _write_reshape, lambda p, numbers, static: viewed(p, static[0]), (_resolved(own, shape), own)
-    )  # type: ignore[arg-type,return-value]
+    return Step(_read_reshape, _write_reshape, _view_places, (_resolved(own, shape), own))
 
 
 @method()

@@ -16,8 +16,10 @@ from fdl.extend import Function, custom_jvp
 from fdl.ops.reduction import lowest
 from fdl.stateful._checks import broken, check_domain
 from fdl.stateful._errors import TensorError
+from fdl.stateful._methods import method
+from fdl.stateful._operands import as_tensor_operand
 from fdl.stateful._results import returned
-from fdl.stateful._tensor import Tensor, apply, as_tensor_operand, method, wrap
+from fdl.stateful._tensor import Tensor, apply, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [

@@ -16,7 +16,9 @@ from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._dtypes import result_dtype
 from fdl.stateful._errors import TensorError
-from fdl.stateful._tensor import Composite, Tensor, apply, as_tensor_operand, method
+from fdl.stateful._methods import method
+from fdl.stateful._operands import as_tensor_operand
+from fdl.stateful._tensor import Composite, Tensor, apply
 from fdl.stateful.functions.elementwise import _binary, _of_float, _step, _unary, clamp, maximum, minimum, sub
 
 __all__ = [

@@ -9,8 +9,9 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.trace import aval_of
 from fdl.extend import Function
+from fdl.stateful._methods import method
 from fdl.stateful._results import returned
-from fdl.stateful._tensor import Tensor, apply, method
+from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.elementwise import isnan, logical_not
 from fdl.stateful.functions.elementwise import where as _where
 from fdl.stateful.functions.reductions import Dims, amax, amin, dim_of, mean, power_norm, std, sum, var

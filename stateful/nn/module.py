@@ -18,8 +18,9 @@ from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import check_device, to_numpy
 from fdl.stateful._errors import ArgumentError, MissingError, OperandError, TensorError, UnsupportedError
 from fdl.stateful._guards import note_configuration
+from fdl.stateful._operands import converted
 from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Composite, Tensor, converted, in_pieces
+from fdl.stateful._tensor import Composite, Tensor, in_pieces
 from fdl.stateful.functions.shapes import dtype_and_device
 from fdl.stateful.nn.hooks import Hooked
 from fdl.stateful.nn.parameter import PARAMETERS, Buffer, Parameter

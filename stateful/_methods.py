@@ -1,0 +1,114 @@
+"""How functions become methods of tensors.
+
+`method` attaches a function to `Tensor`, in place too. Once the runtime library is loaded, `adopt_methods` puts its own
+methods before those that only apply one recorded function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fdl.core.trace import running_trace
+from fdl.extend import NATIVE, ORDER, Function, Leaf, recorders
+from fdl.stateful._cells import note_slots
+from fdl.stateful._dtypes import category
+from fdl.stateful._errors import TensorError
+from fdl.stateful._operands import conversion, converted
+from fdl.stateful._tape import grad_mode
+from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful._views import refuse_shared
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def method(*names: str, inplace: bool = False, function: Function | None = None, others: int = 0) -> Callable[[F], F]:
+    """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which
+    overwrites the tensor.
+
+    Where all that the function does is to apply `function` to the tensor and so many `others`, the runtime library does
+    that by itself, once it is there.
+    """
+
+    def register(f: F) -> F:
+        for name in names or (f.__name__.strip("_"),):
+            setattr(Tensor, name, f)
+            if inplace:
+
+                def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+                    refuse_shared(self, args)
+                    return _taking(self, f(self, *args, **kwargs))
+
+                changed.__name__ = f"{name}_"
+                setattr(Tensor, f"{name}_", changed)
+                if function is not None:
+                    _RECORDED.append((f"{name}_", function, (), others, changed))
+        return f
+
+    return register
+
+
+# methods that the runtime library may take over: name, function, static operands, others, and what it asks otherwise
+_RECORDED: list[tuple[str, Function, tuple[Any, ...], int, Callable[..., Any]]] = []
+
+
+def adopt_methods(module: Any) -> None:
+    """Let the runtime library be asked first for methods that apply one function: a hit then takes no Python at all."""
+    if NATIVE.change is not None:
+        module.ways(recorders, running_trace, grad_mode, ORDER, _taking)
+        NATIVE.copied = module.copied
+        for name, *known in _RECORDED:
+            found = module.method(name, *known)
+            if found is not None:
+                setattr(Tensor, name, found)
+        _RECORDED.clear()
+
+
+def _taking(x: Tensor, result: Tensor) -> Tensor:
+    """`x` with the values of a result."""
+    return x if _put_plain(x, result) else x._overwrite(check_cast(x, result))
+
+
+def _put_plain(x: Tensor, result: Tensor) -> bool:
+    """What `_overwrite` does where nothing is special: a base takes another one's value of the same type. False, and
+    nothing is changed, elsewhere.
+    """
+    storage, source = x._storage, result._storage
+    if (
+        x._view is not None
+        or result._view is not None
+        or storage.exported is not None
+        or source.array.aval is not storage.array.aval
+        or type(result._edge) is Leaf
+    ):
+        return False
+    if grad_mode.enabled:
+        if type(x._edge) is Leaf:
+            return False
+        if x._edge is not None or result._edge is not None:
+            note_slots(x, "_edge", "_result")
+            x._edge, x._result = result._edge, result._result
+    storage.set(source.array)
+    return True
+
+
+def check_cast(x: Tensor, result: Tensor) -> Tensor:
+    """RuntimeError where a result cannot be stored in `x`."""
+    if category(result.dtype.np) > category(x.dtype.np):
+        raise TensorError(
+            f"result type {result.dtype.legacy_name} can't be cast to the desired output type {x.dtype.legacy_name}"
+        )
+    return result
+
+
+def add_conversion(name: str, np_dtype: Any) -> None:
+    """Make the conversion to a dtype a method."""
+    static = (np_dtype,)
+
+    @method(name)
+    def convert(input: Any) -> Any:
+        if type(input) is not Tensor:
+            return converted(input, np_dtype)
+        return input if input._aval.dtype is np_dtype else apply(conversion, (input,), static)
+
+    _RECORDED.append((name, conversion, static, 0, convert))
