@@ -1,66 +1,21 @@
-"""Products, tables and dropout as functions."""
+"""Tables of rows that are looked up by integers, one by one or in bags."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import fdl.numpy as jnp
-import fdl.random
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
 from fdl.extend import Function
 from fdl.stateful._checks import Failure, OutsideError, broken, check_range, in_self, require
 from fdl.stateful._errors import ArgumentError, ExpectationError, TensorError, UnsupportedError, no_tensor
-from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.autograd import no_grad
-from fdl.stateful.functions.elementwise import mul
 
-__all__ = [
-    "alpha_dropout",
-    "bilinear",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "embedding",
-    "embedding_bag",
-    "feature_alpha_dropout",
-    "linear",
-]
-
-
-def _linear_body(x: Any, weight: Any, bias: Any = None) -> Any:
-    a, w = aval_of(x), aval_of(weight)
-    if a.dtype != w.dtype:
-        raise DtypeError(
-            f"mat1 and mat2 must have the same dtype, but got {a.describe()} and {w.describe()}",
-            hint=f"x.to(weight.dtype), or layer.to(torch.{a.dtype.name})",
-        )
-    if not a.ndim or a.shape[-1] != w.shape[-1]:
-        rows = math.prod(a.shape[:-1])
-        raise ShapeError(
-            (
-                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1] if a.ndim else 0} and "
-                f"{w.shape[-1]}x{w.shape[0]})"
-            ),
-            why=f"the layer takes {w.dtype.name}[..., {w.shape[-1]}], it got {a.describe()}",
-            hint="x.flatten(1), or another in_features",
-        )
-    out = ops.dot_general(x, weight, (((a.ndim - 1,), (1,)), ((), ())))
-    return out if bias is None else ops.add(out, bias)
-
-
-_linear = Function(_linear_body, "linear")
-
-
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
-    """`input @ weight.T + bias`; weight is (out, in)."""
-    return apply(_linear, (input, weight) if bias is None else (input, weight, bias))
+__all__ = ["embedding", "embedding_bag"]
 
 
 def _embedding_body(index: Any, weight: Any, padding: int | None) -> Any:
@@ -133,103 +88,6 @@ def embedding(
     return apply(_by_frequency, (input, found), (count,)) if scale_grad_by_freq else found
 
 
-def _dropout_body(x: Any, p: Any, seed: Any, count: Any) -> Any:
-    aval = aval_of(x)
-    keep = ops.greater_equal(fdl.random.uniform(key_of(seed, count), aval.shape), ops.cast(p, dtypes.float32))
-    scale = ops.div(1.0, ops.sub(1.0, ops.cast(p, aval.dtype)))
-    return ops.select(keep, ops.mul(x, ops.cast(scale, aval.dtype)), 0)
-
-
-_dropout = Function(_dropout_body, "dropout")
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Each element zero with probability p, the others divided by 1 - p; nothing unless training."""
-    if not 0.0 <= p <= 1.0:
-        raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not training or p == 0.0:
-        return input
-    out = mul(input, 0.0) if p == 1.0 else draw(_dropout, (input, float(p)), ())
-    return input._overwrite(out) if inplace else out
-
-
-def _channels_body(x: Any, p: Any, seed: Any, count: Any, kept: int) -> Any:
-    """Whole channels drop: one draw for each index of the first `kept` dimensions."""
-    aval = aval_of(x)
-    keep = ops.greater_equal(fdl.random.uniform(key_of(seed, count), aval.shape[:kept]), ops.cast(p, dtypes.float32))
-    scale = ops.cast(ops.div(1.0, ops.sub(1.0, ops.cast(p, aval.dtype))), aval.dtype)
-    return ops.select(ops.broadcast(keep, aval.shape, range(kept)), ops.mul(x, scale), 0)
-
-
-def _alpha_body(x: Any, p: Any, seed: Any, count: Any, kept: int) -> Any:
-    """Dropped elements get the value that SELU has far below, and all are scaled and shifted to keep mean and variance
-    (Klambauer et al., 2017).
-    """
-    aval = aval_of(x)
-    low = -1.7580993408473766
-    keep = ops.greater_equal(fdl.random.uniform(key_of(seed, count), aval.shape[:kept]), ops.cast(p, dtypes.float32))
-    p = ops.cast(p, aval.dtype)
-    a = ops.rsqrt(ops.mul(ops.sub(1, p), ops.add(ops.mul(p, low * low), 1)))
-    return ops.add(
-        ops.mul(ops.select(ops.broadcast(keep, aval.shape, range(kept)), x, low), a), ops.mul(ops.mul(a, p), -low)
-    )
-
-
-_channels, _alpha = Function(_channels_body, "feature_dropout"), Function(_alpha_body, "alpha_dropout")
-
-
-def _dropping(function: Function, input: Tensor, p: float, training: bool, inplace: bool, kept: int) -> Any:
-    if not 0.0 <= p <= 1.0:
-        raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not training or p == 0.0:
-        return input
-    out = mul(input, 0.0) if p == 1.0 else draw(function, (input, float(p)), (kept,))
-    return input._overwrite(out) if inplace else out
-
-
-def _dropout_nd(n: int) -> Callable[..., Any]:
-    def public(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-        return _dropping(
-            _channels, input, p, training, inplace, 1 if input.ndim == n + 1 and n != 2 else min(2, input.ndim)
-        )
-
-    public.__name__, public.__doc__ = (
-        f"dropout{n}d",
-        "Each channel zero with probability p, the others divided by 1 - p; nothing unless training.",
-    )
-    return public
-
-
-dropout1d, dropout2d, dropout3d = _dropout_nd(1), _dropout_nd(2), _dropout_nd(3)
-
-
-def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
-    """Dropout that keeps mean and variance of what SELU gives (Klambauer et al., 2017)."""
-    return _dropping(_alpha, input, p, training, inplace, input.ndim)
-
-
-def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
-    """`alpha_dropout` of whole channels."""
-    return _dropping(_alpha, input, p, training, inplace, min(2, input.ndim))
-
-
-def _bilinear_body(a: Any, b: Any, weight: Any, *bias: Any) -> Any:
-    left = ops.dot_general(a, weight, (((aval_of(a).ndim - 1,), (1,)), ((), ())))  # (..., out, in2)
-    out = ops.reduce_sum(
-        ops.mul(left, ops.broadcast(b, aval_of(left).shape, (*range(aval_of(b).ndim - 1), aval_of(left).ndim - 1))),
-        (aval_of(left).ndim - 1,),
-    )
-    return ops.add(out, bias[0]) if bias else out
-
-
-_bilinear = Function(_bilinear_body, "bilinear")
-
-
-def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
-    """`input1 @ weight[k] @ input2` for each output k; weight is (out, in1, in2)."""
-    return apply(_bilinear, (input1, input2, weight, *(() if bias is None else (bias,))))
-
-
 def _bag_body(index: Any, weight: Any, *args: Any) -> Any:
     """Bags that begin at some places of a vector: rows are added to the bag of which the beginning was seen last."""
     *given, has_scale, mode, padding, bags = args
@@ -281,10 +139,28 @@ def _averaged(total: Any, count: Any) -> Any:
 
 
 _bag, _bags = Function(_bag_body, "embedding_bag"), Function(_bags_body, "embedding_bag")
-
-
 _late = Function(lambda at: ops.not_equal(ops.slice(at, (0,), (1,)), 0), "check_offsets")
 _early = Function(lambda at, n: ops.greater(at, n), "check_offsets")
+
+
+def _check_offsets(offsets: Tensor, n: int) -> None:
+    """RuntimeError unless the first of n indices begins the first bag, and no bag begins behind the last one."""
+    require(
+        _late,
+        (offsets,),
+        broken(
+            (
+                "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position "
+                "0. However, got {}"
+            ),
+            "offsets[0] = 0",
+        ),
+    )
+    require(
+        _early,
+        (offsets, n),
+        broken(f"offsets[-1] can not be greater than input's length {n}", f"offsets from 0 to {n}"),
+    )
 
 
 def embedding_bag(
@@ -323,23 +199,7 @@ def embedding_bag(
     elif include_last_offset:
         offsets = offsets[:-1]
     if offsets is not None and input.ndim == 1:
-        n = input.shape[0]
-        require(
-            _late,
-            (offsets,),
-            broken(
-                (
-                    "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position "
-                    "0. However, got {}"
-                ),
-                "offsets[0] = 0",
-            ),
-        )
-        require(
-            _early,
-            (offsets, n),
-            broken(f"offsets[-1] can not be greater than input's length {n}", f"offsets from 0 to {n}"),
-        )
+        _check_offsets(offsets, input.shape[0])
     count = weight.shape[0]
     rest = f"which is not in the valid range [0, {count})"
     check_range(
