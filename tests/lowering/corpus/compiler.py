@@ -1,0 +1,81 @@
+"""All that the corpus knows of the compiler's insides, by the names that they have now or had before: this file is
+copied into older revisions too, to render with them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fdl.core.graph import Graph
+from tests.lowering.corpus.tokens import words
+
+
+def _found(*places: str) -> Any:
+    """The first of `module:name` that there is; ImportError without one."""
+    for place in places:
+        module, _, name = place.partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(f"none of {', '.join(places)}: tell {__file__} where they went")
+
+
+_lower = _found("fdl.backends.c:lower")
+_gemm_source = _found("fdl.backends.runtime:gemm_source")
+_types = _found("fdl.backends.runtime:TYPES")
+HEADERS = Path(_found("fdl.backends.toolchain:INCLUDE"))
+_find_compiler, _flags = _found("fdl.backends.toolchain:find_compiler"), _found("fdl.backends.toolchain:PROGRAM_FLAGS")
+_build, _schedule = _found("fdl.lowering.builder:build"), _found("fdl.lowering.schedule:schedule")
+_interpret = _found("fdl.lowering.interpret:interpret_program")
+inline = _found("fdl.lowering.passes.inline:inline")
+Executable = _found("fdl.backends.c:CExecutable")
+
+TARGETS: tuple[str, ...] = ("c",)
+
+
+def render(graph: Graph, donated: Sequence[int], target: str) -> str:
+    """The C text of a graph."""
+    source: str = _lower(graph, donated).source
+    return source
+
+
+def header_texts() -> dict[str, str]:
+    """What programs include, by file name, and the text of the products of matrices, by element type and bytes of a
+    vector.
+    """
+    headers = {path.name: path.read_text() for path in sorted(HEADERS.glob("*.h"))}
+    products = {f"products.{t}.{v}": _gemm_source(v, t) for t, v in itertools.product(_types, (16, 32, 64))}
+    return headers | products
+
+
+def library_names() -> frozenset[str]:
+    """What headers offer to programs."""
+    return frozenset(n for path in HEADERS.glob("*.h") for n in words(path.read_text()) if n.lower().startswith("fdl"))
+
+
+def compile_command() -> list[str]:
+    """The compiler of this machine, as programs are compiled."""
+    found = _find_compiler()
+    return [*found.command, *found.machine_flags, *_flags]
+
+
+def loop_program_results(graph: Graph, args: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+    """Flat results of the scheduled loop program, by its interpreter; the program is checked before and after."""
+    program = _build(graph)
+    program.check()
+    scheduled = _schedule(program)
+    scheduled.check()
+    results: list[np.ndarray[Any, Any]] = _interpret(scheduled, args)
+    return results
+
+
+def executable(graph: Graph, donated: Sequence[int]) -> Any:
+    """The compiled program, a function of a list of arrays."""
+    return Executable(graph, _find_compiler(), tuple(donated))

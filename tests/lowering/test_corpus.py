@@ -1,0 +1,86 @@
+"""The frozen corpus: programs are rendered as they were, and its graphs are sound and cover all primitives."""
+
+import zlib
+
+import numpy as np
+import pytest
+
+from fdl.core import interpret
+from fdl.core.graph import subgraphs
+from fdl.core.primitive import OWN
+from tests.lowering.corpus import compiler
+from tests.lowering.corpus.data import Record, from_data, inputs_of, raw_corpus, to_data
+from tests.lowering.corpus.digests import header_digests, read_digests, rendered_digests
+from tests.tolerances import assert_close
+
+RAW = raw_corpus()
+# `inline` and `lift_checks` take these away, and `vmap` these, before a program is lowered
+WITHOUT_TEXT = {"call", "custom_jvp", "custom_vjp", "psum", "axis_index"}
+SMALL = 20_000  # elements that a program computes
+
+
+def sample(share):
+    """A fixed part of the names: one of so many."""
+    return [name for name in RAW if zlib.crc32(name.encode()) % share == 0]
+
+
+def different(names):
+    recorded = read_digests()
+    found = rendered_digests(Record.of(name, RAW[name]) for name in names)
+    return [name for name in found if found[name] != recorded.get(name)]
+
+
+SAY = "where that is meant: python -m tests.lowering.corpus --against main, and then --update"
+
+
+def test_text_is_as_recorded():
+    short = [name for name in sample(3) if len(RAW[name]["graph"]["equations"]) < 200]
+    assert not different(short), SAY
+
+
+@pytest.mark.slow
+def test_text_of_all_is_as_recorded():
+    assert not different(RAW), SAY
+
+
+def test_headers_are_as_recorded():
+    recorded = {name: d for name, d in read_digests().items() if name.startswith("headers/")}
+    assert header_digests() == recorded, SAY
+
+
+def test_each_program_has_a_digest():
+    assert {n for n in read_digests() if not n.startswith("headers/")} == RAW.keys(), SAY
+
+
+def test_graphs_are_sound_and_written_as_they_were_read():
+    for name, raw in RAW.items():
+        graph = from_data(raw["graph"])
+        graph.check()
+        assert to_data(graph) == raw["graph"], name
+
+
+def primitives_of(graph):
+    found = {e.primitive for e in graph.equations}
+    for e in graph.equations:
+        for inner in subgraphs(e.params):
+            found |= primitives_of(inner)
+    return found
+
+
+def test_each_primitive_is_in_the_corpus():
+    covered = set().union(*(primitives_of(from_data(raw["graph"])) for raw in RAW.values()))
+    missing = {p.name for p in OWN if p.has("lower") and p not in covered} - WITHOUT_TEXT
+    assert not missing, (
+        "python -m tests.lowering.corpus.record primitives, and then python -m tests.lowering.corpus --update"
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_loop_programs_compute_what_graphs_do(seed):
+    for name in sample(3):
+        graph = from_data(RAW[name]["graph"])
+        if not name.startswith("benchmarks/") and sum(v.aval.size for e in graph.equations for v in e.outputs) <= SMALL:
+            args = inputs_of(graph, seed)
+            wanted = [np.reshape(want, -1) for want in interpret(graph, args)]
+            for got, want in zip(compiler.loop_program_results(graph, args), wanted, strict=True):
+                assert_close(got, want)
