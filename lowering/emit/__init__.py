@@ -1,1 +1,0 @@
-"""Text of a scheduled and planned program: expressions for all languages, then a folder a language."""

@@ -1,1 +1,0 @@
-"""C: kernels, and the function around them that every thread runs."""

@@ -1,1 +1,0 @@
-"""Where temporaries lie, where threads meet, and what is fetched ahead."""

@@ -1,0 +1,1 @@
+"""Jinja2 templates of kernels and programs, and the headers that they call."""
