@@ -25,8 +25,8 @@ _HOME = {
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "core", "extend", "fourier", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim", "random", "special",
-    "stateful", "testing", "transforms", "tree", "tree_util",
+    "core", "extend", "fourier", "incomplete", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim", "random",
+    "special", "stateful", "testing", "transforms", "tree", "tree_util",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them

@@ -217,3 +217,6 @@ def tables(n: int, inverse: bool, real: bool, dtype: Any) -> tuple[ConcreteArray
     [(4, 8)]
     """
     return tuple([from_numpy(np.ascontiguousarray(c, np.dtype(dtype))) for c in _plan(n, inverse, real).constants])
+
+
+__all__ = ["dft", "tables"]

@@ -181,3 +181,6 @@ gamma_sample.__doc__ = """A sample of the gamma distribution of order `a`, throu
 The slope is how far the sample moves with `a` where its share of the distribution stays.
 """
 gamma_sample.defjvp(lambda primals, tangents: (primals[1], ops.mul(tangents[0], _slope(*primals))))
+
+
+__all__ = ["gamma_sample", "gammainc", "gammaincc"]

@@ -7,8 +7,8 @@ runs compiled. Read `_tensor.py` and `_tape.py` first, then `functions/`, `nn/`,
 import builtins as _builtins
 from math import e, inf, nan, pi
 
-from fdl.core.config import num_threads as get_num_threads
-from fdl.core.config import set_num_threads
+from fdl import num_threads as get_num_threads
+from fdl import set_num_threads
 from fdl.extend import on_native as _on_native
 from fdl.stateful import (
     _aliases,

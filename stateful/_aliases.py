@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import from_numpy
-from fdl.extend import Leaf
+from fdl.extend import Leaf, from_numpy
 from fdl.stateful import _random, nn
 from fdl.stateful._dtypes import to_numpy
 from fdl.stateful._errors import TensorError

@@ -22,9 +22,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fdl.core.array import ConcreteArray, from_numpy
-from fdl.core.avals import shaped
-from fdl.core.limits import machine_memory
+from fdl.extend import ConcreteArray, from_numpy, machine_memory, shaped
 from fdl.stateful._complex import ComplexTensor, of_numpy
 from fdl.stateful._dtypes import device, dtype, of
 from fdl.stateful._errors import OperandError

@@ -17,9 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core import dtypes
-from fdl.core.blocks import Block
-from fdl.extend import Function, Leaf, recorders, running_trace
+from fdl.extend import Block, Function, Leaf, dtypes, recorders, running_trace
 from fdl.stateful._dtypes import device as device_type
 from fdl.stateful._dtypes import dtype, of, to_numpy
 from fdl.stateful._errors import ArgumentError, TensorError

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
-from fdl.core.blocks import whole
-from fdl.extend import Function, Leaf, Node, current_recorder, running_trace, walk
+from fdl.extend import Function, Leaf, Node, current_recorder, running_trace, walk, whole
 from fdl.stateful._cells import note_assignment, note_gradient
 from fdl.stateful._errors import OperandError, TensorError
 from fdl.stateful._methods import method

@@ -12,9 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from fdl.core.pytree import tree_leaves, tree_map
-from fdl.core.trace import Tracer
-from fdl.extend import Node, Storage, note_cell, note_guard, note_write, refuse_write, running_trace
+from fdl import tree
+from fdl.extend import Node, Storage, Tracer, note_cell, note_guard, note_write, refuse_write, running_trace
 from fdl.stateful._tape import autocasting
 
 _ABSENT: Any = object()
@@ -117,9 +116,9 @@ class Attribute:
     def lifted(self, outside: Callable[[Any], Any]) -> Any:
         """Its value, in which traced arrays are what they are outside."""
         value = self.content()
-        if not any(isinstance(x, Tracer) for x in tree_leaves(value)):
+        if not any(isinstance(x, Tracer) for x in tree.leaves(value)):
             return value
-        return tree_map(lambda x: outside(x) if isinstance(x, Tracer) else x, value)
+        return tree.map(lambda x: outside(x) if isinstance(x, Tracer) else x, value)
 
     def set(self, value: Any) -> None:
         """Give it a value."""

@@ -14,12 +14,19 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.array import ConcreteArray, Deferred
-from fdl.core.errors import IndexBoundsError
-from fdl.core.graph import interpret
-from fdl.core.trace import Tracer, aval_of, transforming
-from fdl.extend import Function, current_recorder, cut
+from fdl.extend import (
+    ConcreteArray,
+    Deferred,
+    Function,
+    IndexBoundsError,
+    Tracer,
+    aval_of,
+    current_recorder,
+    cut,
+    dtypes,
+    interpret,
+    transforming,
+)
 from fdl.ops import Failure
 from fdl.stateful._errors import TensorError
 from fdl.stateful._tape import grad_mode

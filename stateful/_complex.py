@@ -16,10 +16,7 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
-from fdl.core.array import from_numpy
-from fdl.core.pytree import NodeKind, register_family
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, NodeKind, aval_of, from_numpy, register_family
 from fdl.stateful import _backward
 from fdl.stateful._dtypes import dtype, of, to_numpy
 from fdl.stateful._errors import MissingError, TensorError

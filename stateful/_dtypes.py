@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core import dtypes
-from fdl.core.avals import ShapedArray
-from fdl.core.trace import aval_of
+from fdl.extend import ShapedArray, aval_of, dtypes
 from fdl.stateful._errors import NoDeviceError, OperandError, TensorError
 
 

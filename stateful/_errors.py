@@ -11,8 +11,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from fdl.core.errors import DtypeError, FdlError, IndexBoundsError
-from fdl.core.source import Location, is_own
+from fdl.extend import DtypeError, FdlError, IndexBoundsError, Location, is_own
 from fdl.stateful._ways import way_out
 
 

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fdl.core.errors import FdlError
+from fdl.extend import FdlError
 
 Bytes = bytes | bytearray | memoryview
 

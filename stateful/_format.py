@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.trace import Tracer
-from fdl.extend import Leaf
+from fdl.extend import Leaf, Tracer
 from fdl.stateful._dtypes import of
 from fdl.stateful._methods import method
 from fdl.stateful._tensor import Tensor

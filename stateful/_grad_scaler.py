@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
-from fdl.core.array import from_numpy
-from fdl.core.trace import aval_of
-from fdl.extend import Function, put
+from fdl.extend import Function, aval_of, from_numpy, put
 from fdl.stateful._cells import refuse_step
 from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply, wrap

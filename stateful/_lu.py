@@ -8,11 +8,7 @@ from typing import Any
 
 import fdl.numpy as jnp
 from fdl import lax, ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
-from fdl.numpy import _factor
-from fdl.ops import linear
+from fdl.extend import Function, aval_of, dtypes
 
 
 def first_of(bad: Any) -> Any:
@@ -23,9 +19,14 @@ def first_of(bad: Any) -> Any:
     return ops.select(ops.reduce_max(bad, (last,)), ops.add(ops.argmax(bad, last), 1), 0)
 
 
+def diagonal(a: Any) -> Any:
+    """The diagonals of matrices."""
+    return jnp.diagonal(a, 0, -2, -1)
+
+
 def zero_pivot(a: Any) -> Any:
     """Where elimination meets a zero, as LAPACK tells it."""
-    return first_of(ops.equal(linear.diagonal(linear.lu(ops.stop_gradient(a))[0]), 0))
+    return first_of(ops.equal(diagonal(ops.lu(ops.stop_gradient(a))[0]), 0))
 
 
 def _swap(rows: Any, k: Any, place: Any) -> Any:
@@ -65,21 +66,21 @@ def _order_of(pivots: Any) -> Any:
 
 
 def _factored_body(a: Any) -> tuple[Any, Any, Any]:
-    both, order, _ = linear.lu(a)
-    return both, _pivots_of(order), first_of(ops.equal(linear.diagonal(ops.stop_gradient(both)), 0))
+    both, order, _ = ops.lu(a)
+    return both, _pivots_of(order), first_of(ops.equal(diagonal(ops.stop_gradient(both)), 0))
 
 
 def _solved_body(both: Any, pivots: Any, b: Any) -> Any:
     rows = ops.broadcast(_order_of(pivots), aval_of(b).shape, range(aval_of(b).ndim - 1))
-    x = _factor.solve_triangular(both, jnp.take_along_axis(b, rows, -2), True, True)
-    return _factor.solve_triangular(both, x, False, False)
+    x = ops.triangular_solve(both, jnp.take_along_axis(b, rows, -2), True, unit=True)
+    return ops.triangular_solve(both, x, False)
 
 
 def _parts_body(a: Any) -> tuple[Any, Any, Any]:
-    both, order, _ = linear.lu(a)
-    one = linear.identity(a)
-    shuffled = ops.convert(jnp.arange(aval_of(a).shape[-1])[:, None] == order[..., None, :], aval_of(a).dtype)
-    return shuffled, ops.add(linear.triangle(both, True, strict=True), one), linear.triangle(both, False)
+    both, order, _ = ops.lu(a)
+    n, dtype = aval_of(a).shape[-1], aval_of(a).dtype
+    shuffled = ops.convert(jnp.arange(n)[:, None] == order[..., None, :], dtype)
+    return shuffled, jnp.tril(both, -1) + jnp.eye(n, dtype=dtype), jnp.triu(both)
 
 
 factored, solved, parts = (

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fdl.core.trace import running_trace
-from fdl.extend import NATIVE, ORDER, Function, Leaf, recorders
+from fdl.extend import NATIVE, ORDER, Function, Leaf, recorders, running_trace
 from fdl.stateful._cells import note_slots
 from fdl.stateful._dtypes import category
 from fdl.stateful._errors import TensorError

@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.array import ConcreteArray, from_numpy
-from fdl.core.avals import ShapedArray, shaped
-from fdl.extend import Function
+from fdl.extend import ConcreteArray, Function, ShapedArray, dtypes, from_numpy, shaped
 from fdl.stateful._dtypes import check_device, of, to_numpy
 from fdl.stateful._errors import OperandError
 from fdl.stateful._tensor import Composite, Tensor, apply, wrap

@@ -16,9 +16,7 @@ import numpy as np
 
 import fdl.random
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.array import from_numpy
-from fdl.extend import Function, note_cell, note_write, recording, refuse_write, running_trace
+from fdl.extend import Function, dtypes, from_numpy, note_cell, note_write, recording, refuse_write, running_trace
 from fdl.stateful._checks import Failure, broken, check_domain, require
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, part_dtype
 from fdl.stateful._dtypes import CPU, to_numpy

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core import dtypes
+from fdl.extend import dtypes
 from fdl.stateful import _archive
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import NAMES, dtype

@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fdl.core.blocks import whole
-from fdl.extend import ORDER
+from fdl.extend import ORDER, whole
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -16,12 +16,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.array import ConcreteArray, Deferred, from_numpy
-from fdl.core.avals import ShapedArray, shaped
-from fdl.core.errors import FdlError
-from fdl.core.trace import Tracer, transforming
-from fdl.extend import NATIVE, ORDER, Function, Leaf, Node, Storage, custom_jvp, native_tensors, note_cell, recorders
+from fdl.extend import (
+    NATIVE,
+    ORDER,
+    ConcreteArray,
+    Deferred,
+    FdlError,
+    Function,
+    Leaf,
+    Node,
+    ShapedArray,
+    Storage,
+    Tracer,
+    custom_jvp,
+    dtypes,
+    from_numpy,
+    native_tensors,
+    note_cell,
+    recorders,
+    shaped,
+    transforming,
+)
 from fdl.stateful._cells import changes, note_read, note_slots
 from fdl.stateful._dtypes import CPU, device, dtype, of
 from fdl.stateful._errors import ArgumentError, OperandError, TensorError, no_tensor, translated

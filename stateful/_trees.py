@@ -13,9 +13,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
-from fdl.core.array import Array, ConcreteArray
-from fdl.core.pytree import NodeKind, register_family
-from fdl.extend import Leaf
+from fdl.extend import Array, ConcreteArray, Leaf, NodeKind, register_family
 from fdl.stateful._cells import note_birth
 from fdl.stateful._guards import frozen
 from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap

@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.blocks import whole
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes, whole
 from fdl.stateful._errors import TensorError
 from fdl.stateful._places import Places, Shape, Shared, contiguous, expanded, fits, repeated, row_major, shared
 

@@ -8,11 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import setitem
 from typing import Any
 
-from fdl.core.array import Array
-from fdl.core.blocks import block, in_one_call
-from fdl.core.pytree import tree_flatten, tree_leaves, tree_map
-from fdl.core.tangents import has_tangent
-from fdl.core.trace import current_trace, postponing, transforming, write
+import fdl
+from fdl.extend import Array, block, current_trace, dtypes, in_one_call, postponing, transforming, write
 from fdl.stateful._cells import captures
 from fdl.stateful._errors import MissingError, TensorError
 from fdl.stateful._tape import grad_mode
@@ -20,15 +17,6 @@ from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import Function, no_grad
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.nn.module import Module
-from fdl.transforms import grad as _grad
-from fdl.transforms import hessian as _hessian
-from fdl.transforms import jacfwd as _jacfwd
-from fdl.transforms import jacrev as _jacrev
-from fdl.transforms import jvp as _jvp
-from fdl.transforms import linearize as _linearize
-from fdl.transforms import value_and_grad as _value_and_grad
-from fdl.transforms import vjp as _vjp
-from fdl.transforms import vmap as _vmap
 
 __all__ = [
     "functional_call",
@@ -46,12 +34,16 @@ __all__ = [
 ]
 
 
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, Tensor)
+
+
 def _arrays(tree: Any) -> Any:
-    return tree_map(lambda x: x._value() if isinstance(x, Tensor) else x, tree, is_leaf=lambda x: isinstance(x, Tensor))
+    return fdl.tree.map(lambda x: x._value() if isinstance(x, Tensor) else x, tree, is_leaf=_is_tensor)
 
 
 def _tensors(tree: Any) -> Any:
-    return tree_map(lambda x: wrap(x) if isinstance(x, Array) else x, tree)
+    return fdl.tree.map(lambda x: wrap(x) if isinstance(x, Array) else x, tree)
 
 
 def _of_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,7 +64,7 @@ class _Attached(Function):
     @staticmethod
     def forward(ctx: Any, h: Callable[..., Any], *inputs: Tensor) -> Any:
         ctx.h, ctx.inputs = h, inputs
-        outs, ctx.pull = _vjp(h, *[t._value() for t in inputs])
+        outs, ctx.pull = fdl.vjp(h, *[t._value() for t in inputs])
         return tuple(map(wrap, outs))
 
     @staticmethod
@@ -80,7 +72,7 @@ class _Attached(Function):
         if not grad_mode.enabled:
             return (None, *map(wrap, ctx.pull(tuple([g._value() for g in gradients]))))
         n = len(ctx.inputs)
-        return (None, *_Attached.apply(lambda *xs: _vjp(ctx.h, *xs[:n])[1](tuple(xs[n:])), *ctx.inputs, *gradients))
+        return (None, *_Attached.apply(lambda *xs: fdl.vjp(ctx.h, *xs[:n])[1](tuple(xs[n:])), *ctx.inputs, *gradients))
 
 
 def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -91,7 +83,7 @@ def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     """
     if transforming() or not grad_mode.enabled:
         return _tensors(made(*_arrays(args), **_arrays(kwargs)))
-    leaves, tree = tree_flatten((args, kwargs), is_leaf=lambda x: isinstance(x, Tensor))
+    leaves, tree = fdl.tree.flatten((args, kwargs), is_leaf=_is_tensor)
     given = [k for k, x in enumerate(leaves) if isinstance(x, Tensor) and x.requires_grad]
     saved, captures.found = captures.found, {}
     try:
@@ -100,8 +92,8 @@ def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
         read = list(captures.found.values())
     finally:
         captures.found = saved
-    outs, out_tree = tree_flatten(result)
-    varying = [k for k, x in enumerate(outs) if isinstance(x, Array) and has_tangent(x.aval)]
+    outs, out_tree = fdl.tree.flatten(result)
+    varying = [k for k, x in enumerate(outs) if isinstance(x, Array) and dtypes.is_float(x.aval.dtype)]
     if not (given or read) or not varying:
         write(writes)
         return _tensors(result)
@@ -118,7 +110,7 @@ def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
                     with no_grad():
                         t._overwrite(value)
             new_args, new_kwargs = tree.unflatten(leaves)
-            found = tree_leaves(made(*_arrays(new_args), **_arrays(new_kwargs)))
+            found = fdl.tree.leaves(made(*_arrays(new_args), **_arrays(new_kwargs)))
         finally:
             in_one_call(undo)
         return tuple([found[k] for k in varying])
@@ -147,10 +139,10 @@ def _lifted(transform: Callable[..., Any]) -> Callable[..., Any]:
     return public
 
 
-grad = _lifted(_grad)
+grad = _lifted(fdl.grad)
 grad.__doc__ = "The gradient function of a scalar function of tensors."
-jacrev, jacfwd, hessian = _lifted(_jacrev), _lifted(_jacfwd), _lifted(_hessian)
-_with_value = _lifted(_value_and_grad)
+jacrev, jacfwd, hessian = _lifted(fdl.jacrev), _lifted(fdl.jacfwd), _lifted(fdl.hessian)
+_with_value = _lifted(fdl.value_and_grad)
 
 
 def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Callable[..., Any]:
@@ -186,7 +178,7 @@ def vmap(
         trace.randomness = (trace.lanes(), trace.axis.size) if randomness == "different" else randomness
         return inner(*args, **kwargs)
 
-    made = _vmap(functools.wraps(func)(drawing), axes, out_dims)
+    made = fdl.vmap(functools.wraps(func)(drawing), axes, out_dims)
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -197,7 +189,7 @@ def vmap(
 
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """(value, function from cotangents to cotangents of the primals)."""
-    found = _vjp(_of_arrays(func), *_arrays(primals), has_aux=has_aux)
+    found = fdl.vjp(_of_arrays(func), *_arrays(primals), has_aux=has_aux)
     pull = found[1]
 
     def pulled(*cotangents: Any) -> Any:
@@ -216,7 +208,7 @@ def jvp(
 ) -> Any:
     """(value, its derivative in a direction)."""
     made = _of_arrays(func)
-    return _called(lambda x, t: _jvp(made, x, t, has_aux=has_aux), (tuple(primals), tuple(tangents)), {})  # type: ignore[no-any-return]
+    return _called(lambda x, t: fdl.jvp(made, x, t, has_aux=has_aux), (tuple(primals), tuple(tangents)), {})  # type: ignore[no-any-return]
 
 
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -227,7 +219,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     >>> float(push(torch.tensor(1.0)))
     6.0
     """
-    value, push = _linearize(_of_arrays(func), *_arrays(primals))
+    value, push = fdl.linearize(_of_arrays(func), *_arrays(primals))
     return _tensors(value), lambda *tangents: _tensors(push(*_arrays(tangents)))
 
 

@@ -10,14 +10,12 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core.trace import aval_of
-from fdl.extend import Function
-from fdl.numpy import _factor
+from fdl.extend import Function, aval_of, custom_jvp
 from fdl.numpy import linalg as own
-from fdl.ops import linear
 from fdl.stateful import _lu
 from fdl.stateful._checks import Failure, broken, require
 from fdl.stateful._errors import TensorError, UnsupportedError
+from fdl.stateful._lu import diagonal as diagonal_of
 from fdl.stateful._lu import first_of, zero_pivot
 from fdl.stateful._methods import method
 from fdl.stateful._results import returned
@@ -125,7 +123,7 @@ def _plain(found: Any) -> Any:
 
 def _factored(a: Any, upper: bool) -> tuple[Any, Any]:
     factor = own.cholesky(a, upper, symmetrize_input=False)
-    return factor, first_of(ops.bitwise_not(ops.greater(linear.diagonal(ops.stop_gradient(factor)), 0)))
+    return factor, first_of(ops.bitwise_not(ops.greater(diagonal_of(ops.stop_gradient(factor)), 0)))
 
 
 _det, _slogdet, _inv = _recorded(own.det, "det"), _recorded(own.slogdet, "slogdet"), _recorded(own.inv, "inv")
@@ -144,7 +142,29 @@ _solve, _triangular = (
     _recorded(own.solve, "solve"),
     _recorded(lambda a, b, lower, unit: own.solve_triangular(a, b, lower, unit), "solve_triangular"),
 )
-_cholesky_solve = _recorded(lambda factor, b: _factor.cholesky_solve(*own.stacked(factor, b)), "cholesky_solve")
+
+
+@custom_jvp
+def _solved_by_factor(factor: Any, b: Any) -> Any:
+    """The x with `L @ L.T @ x = b` for a lower factor; its derivative is that of `L @ L.T` whatever elements of L move,
+    as PyTorch's.
+    """
+    return _halfway_back(factor, b)
+
+
+def _halfway_back(factor: Any, b: Any) -> Any:
+    return own.solve_triangular(factor, own.solve_triangular(factor, b, True), True, trans=1)
+
+
+@_solved_by_factor.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    (factor, b), (change, db) = primals, tangents
+    x = _solved_by_factor(factor, b)
+    moved = change @ (jnp.matrix_transpose(factor) @ x) + factor @ (jnp.matrix_transpose(change) @ x)
+    return x, _halfway_back(factor, db - moved)
+
+
+_cholesky_solve = _recorded(_solved_by_factor, "cholesky_solve")
 _multi_dot = _recorded(lambda *xs: own.multi_dot(xs), "multi_dot")
 
 
@@ -336,9 +356,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Any:
     return _cholesky_solve((L.mT if upper else L, B))
 
 
-_first_zero = Function(
-    lambda factor: first_of(ops.equal(linear.diagonal(ops.stop_gradient(factor)), 0)), "check_diagonal"
-)
+_first_zero = Function(lambda factor: first_of(ops.equal(diagonal_of(ops.stop_gradient(factor)), 0)), "check_diagonal")
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Any:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Any
 
-from fdl.core.blocks import Block
-from fdl.extend import flush
+from fdl.extend import Block, flush
 from fdl.stateful._errors import TensorError
 
 __all__ = ["ProfilerAction", "ProfilerActivity", "profile", "record_function", "schedule", "tensorboard_trace_handler"]

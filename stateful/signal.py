@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 import fdl.numpy as jnp
-from fdl.core.array import from_numpy
-from fdl.extend import Function
+from fdl.extend import Function, from_numpy
 from fdl.stateful import fft
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import to_numpy

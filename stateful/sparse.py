@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import from_numpy
-from fdl.core.pytree import NodeKind, register_family
-from fdl.extend import Function
+from fdl.extend import Function, NodeKind, from_numpy, register_family
 from fdl.stateful._dtypes import check_device, dtype, of
 from fdl.stateful._errors import TensorError
 from fdl.stateful._methods import method

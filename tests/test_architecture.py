@@ -8,6 +8,8 @@ import tokenize
 
 import pytest
 
+import fdl
+from fdl import extend
 from fdl.core.array import Array, ConcreteArray
 from fdl.core.primitive import REGISTRY
 from fdl.core.trace import Tracer
@@ -75,10 +77,54 @@ def test_imports_run_one_way(path):
             assert (
                 node.module != "fdl"
                 or path.name == "__init__.py"
+                or floor_of(path) == "stateful"
                 or all(a.name in ("ops", "lax", "nn") or a.name in FOLDERS for a in node.names)
             ), f"{path} imports the facade"
             module = node.module if node.module != "fdl" else f"fdl.{node.names[0].name}"
             assert FLOOR.index(floor_of_module(module)) <= own, f"{path} imports {module}"
+
+
+INSIDE = {"backends", "core", "lowering", "testing", "transforms"}  # modules of the facade that are no face for users
+FACE = {"fdl", "fdl.numpy.linalg", *(f"fdl.{name}" for name in fdl._MODULES if name not in INSIDE)}
+
+
+def imported(tree):
+    """Each import of the package: (line, module, names), where no names stand for the module itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fdl":
+            yield node.lineno, node.module, [a.name for a in node.names]
+        elif isinstance(node, ast.Import):
+            yield from ((node.lineno, a.name, []) for a in node.names if a.name.split(".")[0] == "fdl")
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if floor_of(p) == "stateful"], ids=lambda p: p.relative_to(ROOT).as_posix()
+)
+def test_the_stateful_face_stands_on_extend_and_the_functional_face(path):
+    for line, module, names in imported(ast.parse(path.read_text())):
+        if module.startswith("fdl.stateful") or (module == "fdl" and names == ["stateful"]):
+            continue
+        assert module in FACE, f"{path}:{line} imports {module}"
+        hidden = set(names) - set(importlib.import_module(module).__all__)
+        hidden -= {name for name in hidden if f"{module}.{name}" in FACE}
+        assert not hidden, f"{path}:{line} takes {hidden} from {module}"
+
+
+def test_extend_exports_what_is_used_and_said():
+    """What a library on top needs: nothing that `stateful` does not use, nothing without a word on what it is."""
+    taken = {
+        name
+        for path in SOURCES
+        if floor_of(path) == "stateful"
+        for _, module, names in imported(ast.parse(path.read_text()))
+        if module == "fdl.extend"
+        for name in names
+    }
+    assert taken == set(extend.__all__)
+    silent = [name for name in extend.__all__ if not (getattr(extend, name).__doc__ or "").strip()]
+    assert not silent, silent
+    unsaid = [name for name in extend.__all__ if f"`{name}`" not in extend.__doc__ and not name.endswith("Error")]
+    assert not unsaid, unsaid
 
 
 @pytest.mark.parametrize(

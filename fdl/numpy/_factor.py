@@ -154,26 +154,6 @@ def _(primals: Any, tangents: Any) -> Any:
     return lower, linear.cholesky_tangent(lower, symmetric_part(da))
 
 
-@custom_jvp
-def cholesky_solve(factor: Any, b: Any) -> Any:
-    """The x with `L @ L.T @ x = b` for a lower factor; its derivative is that of `L @ L.T` whatever elements of L move,
-    as PyTorch's.
-    """
-    return _solve_by_factor(factor, b)
-
-
-def _solve_by_factor(factor: Any, b: Any) -> Any:
-    return linear.triangular_solve(factor, linear.triangular_solve(factor, b, True), True, transposed=True)
-
-
-@cholesky_solve.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    (factor, b), (change, db) = primals, tangents
-    x = cholesky_solve(factor, b)
-    moved = ops.add(matmul(change, matmul(turned(factor), x)), matmul(factor, matmul(turned(change), x)))
-    return x, _solve_by_factor(factor, ops.sub(db, moved))
-
-
 qr, eigh = linear.qr, linear.eigh
 
 

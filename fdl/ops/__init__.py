@@ -89,11 +89,11 @@ from fdl.ops.elementwise import (
     trunc,
 )  # fmt: skip
 from fdl.ops.indexing import gather, gather_along, scatter, scatter_add, widened
-from fdl.ops.linear import triangular_solve
+from fdl.ops.linear import lu, triangular_solve
 from fdl.ops.order import argsort, cumsum, top_k
 from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote
 from fdl.ops.random import random_bits
-from fdl.ops.reduction import argmax, argmin, reduce_max, reduce_min
+from fdl.ops.reduction import argmax, argmin, lowest, reduce_max, reduce_min
 from fdl.ops.scatter_fold import scatter_max, scatter_min, scatter_mul
 from fdl.ops.shape import concatenate, iota, pad, reshape, reverse, slice, slice_in_dim
 from fdl.ops.windows import reduce_windows
@@ -108,7 +108,7 @@ __all__ = [
     "elementwise", "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "floor", "full", "gather",
     "gather_along", "greater", "greater_equal",
     "hypot", "instantiate", "integer_pow", "iota", "is_finite", "less", "less_equal", "lgamma", "log", "log10", "log1p",
-    "log2", "logistic", "match", "maximum",
+    "log2", "logistic", "lowest", "lu", "match", "maximum",
     "minimum", "move_axis", "mul", "neg", "not_equal", "pad", "pmean", "pow", "promote", "psum", "random_bits",
     "reduce_max", "reduce_min", "reduce_sum",
     "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt", "scatter", "scatter_add", "scatter_max",

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import from_numpy
-from fdl.core.blocks import Block
+from fdl.extend import Block, from_numpy
 from fdl.stateful._backward import grad, watch
 from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import Tensor, wrap

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import from_numpy
+from fdl.extend import from_numpy
 from fdl.stateful._tensor import Tensor, wrap
 
 __all__ = [

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 import fdl.random
 from fdl import ops
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of
 from fdl.lax import while_loop
 from fdl.stateful._checks import broken, check_domain
 from fdl.stateful._random import draw, key_of, rand

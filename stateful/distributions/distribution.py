@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fdl.core.array import Deferred
-from fdl.core.trace import Tracer
+from fdl.extend import Deferred, Tracer
 from fdl.stateful._errors import ArgumentError, UnsupportedError
 from fdl.stateful._results import Size
 from fdl.stateful._tensor import Tensor

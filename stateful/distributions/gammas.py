@@ -9,9 +9,7 @@ import numpy as np
 
 import fdl.random
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes
 from fdl.incomplete import gamma_sample
 from fdl.lax import scan
 from fdl.stateful._random import draw, key_of, randn

@@ -8,10 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.array import Array
-from fdl.core.array import from_numpy as array_of
-from fdl.extend import NATIVE, Function
+from fdl.extend import NATIVE, Array, Function, dtypes
+from fdl.extend import from_numpy as array_of
 from fdl.stateful._complex import ComplexTensor, is_complex_dtype, of_numpy, part_dtype
 from fdl.stateful._dtypes import check_device, of, to_numpy
 from fdl.stateful._dtypes import dtype as dtype_type

@@ -11,9 +11,7 @@ from typing import Any
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function, custom_jvp
+from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.stateful._checks import Failure, require
 from fdl.stateful._dtypes import of, result_dtype
 from fdl.stateful._errors import OperandError, TensorError

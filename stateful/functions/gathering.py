@@ -8,9 +8,7 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
 from fdl.stateful._errors import TensorError
 from fdl.stateful._methods import method

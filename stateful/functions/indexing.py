@@ -16,11 +16,7 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.array import Deferred, from_numpy
-from fdl.core.errors import FdlError, TracedMaskError
-from fdl.core.trace import Tracer, aval_of
-from fdl.extend import Function
+from fdl.extend import Deferred, FdlError, Function, TracedMaskError, Tracer, aval_of, dtypes, from_numpy
 from fdl.stateful._checks import along, check_range
 from fdl.stateful._dtypes import of
 from fdl.stateful._errors import ArgumentError, OperandError, PlaceError, TensorError

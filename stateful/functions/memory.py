@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import from_numpy as array_of
+from fdl.extend import from_numpy as array_of
 from fdl.stateful._dtypes import of
 from fdl.stateful._errors import TensorError
 from fdl.stateful._methods import method

@@ -6,10 +6,7 @@ from typing import Any
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.errors import DtypeError
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import DtypeError, Function, aval_of, dtypes
 from fdl.stateful._errors import TensorError
 from fdl.stateful._methods import method
 from fdl.stateful._tensor import Tensor, apply

@@ -12,12 +12,9 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.array import from_numpy as array_of
-from fdl.core.errors import IndexBoundsError
-from fdl.core.trace import aval_of
-from fdl.extend import Function
-from fdl.ops.reduction import lowest
+from fdl.extend import Function, IndexBoundsError, aval_of, dtypes
+from fdl.extend import from_numpy as array_of
+from fdl.ops import lowest
 from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
 from fdl.stateful._errors import TensorError
 from fdl.stateful._methods import method

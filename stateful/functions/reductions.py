@@ -10,9 +10,7 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import nn, ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function, custom_jvp
+from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.stateful._dtypes import result_dtype, to_numpy
 from fdl.stateful._errors import PlaceError, TensorError, UnsupportedError
 from fdl.stateful._methods import method

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
-from fdl.core.array import from_numpy
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, from_numpy
 from fdl.stateful._cells import note_slots
 from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
 from fdl.stateful._dtypes import device as device_kind

@@ -9,11 +9,9 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.array import from_numpy as array_of
-from fdl.core.trace import aval_of
-from fdl.extend import Function, custom_jvp
-from fdl.ops.reduction import lowest
+from fdl.extend import Function, aval_of, custom_jvp, dtypes
+from fdl.extend import from_numpy as array_of
+from fdl.ops import lowest
 from fdl.stateful._checks import broken, check_domain
 from fdl.stateful._errors import TensorError
 from fdl.stateful._methods import method

@@ -11,9 +11,7 @@ import numpy as np
 import fdl.numpy as jnp
 import fdl.special as own
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful._dtypes import result_dtype
 from fdl.stateful._errors import TensorError
 from fdl.stateful._methods import method

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import from_numpy
+from fdl.extend import from_numpy
 from fdl.stateful._errors import ArgumentError
 from fdl.stateful._random import default_generator
 from fdl.stateful._tensor import Tensor, wrap

@@ -11,8 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fdl.core.blocks import whole
-from fdl.extend import cut, note_write, running_trace
+from fdl.extend import cut, note_write, running_trace, whole
 from fdl.stateful._cells import Attribute, changes, lives_outside, note_birth, note_gradient
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._dtypes import check_device, to_numpy

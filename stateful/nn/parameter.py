@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import from_numpy
-from fdl.extend import Leaf, Storage
+from fdl.extend import Leaf, Storage, from_numpy
 from fdl.stateful._complex import ComplexTensor
 from fdl.stateful._errors import TensorError
 from fdl.stateful._format import text_of

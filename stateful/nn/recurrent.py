@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import lax, nn, ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.creation import empty, zeros

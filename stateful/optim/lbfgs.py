@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fdl.core.blocks import whole
+from fdl.extend import whole
 from fdl.stateful._errors import ArgumentError, OperandError, TensorError
 from fdl.stateful._views import overwrite_all
 from fdl.stateful.autograd import enable_grad, no_grad

@@ -10,10 +10,7 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.array import from_numpy
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes, from_numpy
 from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import wrap
 from fdl.stateful.optim.optimizer import Draft, Optimizer

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.core.array import from_numpy
-from fdl.core.blocks import whole
-from fdl.extend import Function, Storage, cut, put, want
+from fdl.extend import Function, Storage, cut, from_numpy, put, want, whole
 from fdl.stateful._cells import refuse_step
 from fdl.stateful._errors import ArgumentError, OperandError
 from fdl.stateful._tape import HookHandle, grad_mode

@@ -12,9 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fdl import ops
-from fdl.core.array import from_numpy
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, from_numpy
 from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import wrap
 from fdl.stateful.optim.optimizer import Draft, Optimizer

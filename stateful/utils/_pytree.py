@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fdl.core import pytree
+from fdl import tree as _tree
 
 __all__ = ["tree_any", "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten"]
 
@@ -17,19 +17,19 @@ def tree_flatten(tree: Any) -> tuple[list[Any], Any]:
     >>> leaves, tree_unflatten([x * 2 for x in leaves], spec)
     ([1, 2, 3], {'a': 2, 'b': (4, 6)})
     """
-    return pytree.tree_flatten(tree)
+    return _tree.flatten(tree)
 
 
 def tree_unflatten(leaves: Any, treespec: Any) -> Any:
     """A tree of a structure; either order of arguments, as both were PyTorch's."""
     if isinstance(treespec, (list, tuple)):
         leaves, treespec = treespec, leaves
-    return pytree.tree_unflatten(treespec, leaves)
+    return _tree.unflatten(treespec, leaves)
 
 
 def tree_map(func: Callable[..., Any], tree: Any, *rests: Any) -> Any:
     """The function of each leaf."""
-    return pytree.tree_map(func, tree, *rests)
+    return _tree.map(func, tree, *rests)
 
 
 def tree_leaves(tree: Any) -> list[Any]:

@@ -13,9 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from fdl.core.array import ConcreteArray
-from fdl.core.avals import shaped
-from fdl.extend import NATIVE
+from fdl.extend import NATIVE, ConcreteArray, shaped
 from fdl.stateful._errors import ArgumentError, ExpectationError, OperandError, PlaceError, UnsupportedError
 from fdl.stateful._random import Generator, default_generator
 from fdl.stateful._tensor import Composite, Tensor, owned, wrap

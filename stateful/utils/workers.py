@@ -21,9 +21,8 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from fdl.core.blocks import aside, in_one_call
-from fdl.core.config import set_num_threads
-from fdl.core.pytree import tree_leaves
+from fdl import set_num_threads, tree
+from fdl.extend import aside, in_one_call
 from fdl.stateful._errors import TensorError
 from fdl.stateful._random import default_generator
 from fdl.stateful._tensor import Tensor
@@ -101,7 +100,7 @@ def _answer(fetcher: Fetcher, request: Any) -> Any:
         batch = next(_LOCAL.stream, Signal.END)
     else:
         batch = fetcher.fetch(request)
-    for x in tree_leaves(batch, is_leaf=lambda v: isinstance(v, Tensor)):
+    for x in tree.leaves(batch, is_leaf=lambda v: isinstance(v, Tensor)):
         if isinstance(x, Tensor):
             x._value().block_until_ready()
     return batch

@@ -5,7 +5,7 @@ import pytest
 
 import fdl.stateful as torch
 from fdl.core.config import config
-from fdl.stateful import _tensor
+from fdl.stateful import _methods
 from tests.conftest import needs_compiler
 
 
@@ -24,7 +24,7 @@ def taken_over(name):
 def test_who_is_asked_first():
     assert all(map(taken_over, ["add_", "sub_", "mul_", "div_", "exp_", "relu_", "float", "long"]))
     assert not any(map(taken_over, ["add", "clamp_", "fill_"]))
-    assert not _tensor._RECORDED
+    assert not _methods._RECORDED
 
 
 @needs_compiler

@@ -9,9 +9,7 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import lax, ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.functions.creation import from_numpy, tensor

@@ -8,9 +8,7 @@ from typing import Any
 import fdl.numpy as jnp
 import fdl.random
 from fdl import nn, ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful._errors import TensorError
 from fdl.stateful._random import draw, key_of
 from fdl.stateful._tensor import Tensor, apply

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import nn, ops
-from fdl.core import dtypes
-from fdl.core.errors import IndexBoundsError
-from fdl.core.trace import aval_of
-from fdl.extend import Function, custom_jvp
+from fdl.extend import Function, IndexBoundsError, aval_of, custom_jvp, dtypes
 from fdl.stateful._checks import Failure, broken, check_domain, require
 from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply

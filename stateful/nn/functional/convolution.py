@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import lax, ops
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of
 from fdl.stateful._errors import TensorError
 from fdl.stateful._tape import autocasting
 from fdl.stateful._tensor import Tensor, apply

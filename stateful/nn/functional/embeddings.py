@@ -7,9 +7,7 @@ from typing import Any
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful._checks import Failure, OutsideError, broken, check_range, in_self, require
 from fdl.stateful._errors import ArgumentError, ExpectationError, TensorError, UnsupportedError, no_tensor
 from fdl.stateful._tensor import Tensor, apply

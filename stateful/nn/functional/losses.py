@@ -12,8 +12,7 @@ from typing import Any
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of
 from fdl.stateful._errors import ArgumentError, no_tensor
 from fdl.stateful._tensor import Composite, Tensor, apply
 from fdl.stateful.nn.functional.settings import settings_of

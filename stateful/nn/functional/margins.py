@@ -7,9 +7,7 @@ from typing import Any
 
 import fdl.numpy as jnp
 from fdl import nn, ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful._checks import OutsideError, broken, check_range
 from fdl.stateful._errors import ArgumentError
 from fdl.stateful._tensor import Tensor, apply

@@ -8,8 +8,7 @@ from typing import Any
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of
 from fdl.stateful._errors import ArgumentError, TensorError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful._views import overwrite_all

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of
 from fdl.stateful._errors import TensorError, UnsupportedError
 from fdl.stateful._tensor import Tensor, apply
 

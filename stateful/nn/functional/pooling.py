@@ -10,11 +10,8 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.graph import Literal
-from fdl.core.trace import aval_of
-from fdl.extend import Function, custom_jvp
-from fdl.ops.reduction import lowest
+from fdl.extend import Function, aval_of, custom_jvp, dtypes
+from fdl.ops import lowest
 from fdl.stateful._checks import Failure, OutsideError, check_range
 from fdl.stateful._errors import ArgumentError, TensorError, UnsupportedError
 from fdl.stateful._random import rand
@@ -256,7 +253,7 @@ def _avg_body(
         (m - 1) * s + k > d + 2 * p for d, m, k, s, p in zip(shape[-n:], places, window, strides, padding, strict=True)
     )
     if divisor is not None or (not beyond and (counted or not any(padding))):
-        return ops.div(total, Literal(math.prod(window) if divisor is None else divisor, aval_of(x).dtype))
+        return ops.div(total, float(math.prod(window) if divisor is None else divisor))
     for k in range(n):
         along = _count_along(
             shape[len(lead) + k], places[k], window[k], strides[k], padding[k], counted, aval_of(x).dtype

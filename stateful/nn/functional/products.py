@@ -6,9 +6,7 @@ import math
 from typing import Any
 
 from fdl import ops
-from fdl.core.errors import DtypeError, ShapeError
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import DtypeError, Function, ShapeError, aval_of
 from fdl.stateful._tensor import Tensor, apply
 
 __all__ = ["bilinear", "linear"]

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
-from fdl.core import dtypes
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful._errors import ArgumentError, TensorError, UnsupportedError
 from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.nn.functional.convolution import sizes_of

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fdl import ops
-from fdl.core.trace import aval_of
-from fdl.extend import Function
+from fdl.extend import Function, aval_of
 from fdl.stateful._cells import note_gradient
 from fdl.stateful._errors import TensorError
 from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, wrap

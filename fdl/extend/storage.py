@@ -1,17 +1,4 @@
-"""What a library on top of fdl needs: functions that are recorded as one node, their transposes, mutable cells, and
-when to flush.
-
-`fdl.stateful` is built on this module alone. A tape keeps `(Taped, residuals)` of a call; `Taped.pull` binds its
-memoised transpose, one node again. There is no second reverse mode: both come from `linearize_graph` and
-`transpose_graph`.
-
->>> from fdl import ops
->>> square_sum = Function(lambda x: ops.reduce_sum(ops.mul(x, x), (0,)))
->>> (out, *residuals), taped = square_sum.record([ops.full((3,), 2.0, "float32")], varying=1)
->>> kept = residuals_of(taped, [ops.full((3,), 2.0, "float32")], [out, *residuals])
->>> out.tolist(), [g.tolist() for g in taped.pull(kept, [ops.full((), 1.0, "float32")])]
-(12.0, [[4.0, 4.0, 4.0]])
-"""
+"""Storage of tensors: mutable cells that hold immutable arrays."""
 
 from __future__ import annotations
 
@@ -21,44 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fdl.backends.runtime import probe
 from fdl.core.array import VOLATILE, ConcreteArray, Deferred, from_numpy
-from fdl.core.trace import Cell, Tracer, note_write, recording, refuse_write, running_trace
-from fdl.transforms.custom import custom_jvp
-from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
+from fdl.core.trace import Tracer, note_write, running_trace
+from fdl.transforms.lazy import current_recorder, flush, recorders
 from fdl.transforms.lazy.programs import NATIVE
-from fdl.transforms.lazy.recorder import on_native
-from fdl.transforms.stage import note_cell, note_guard
-from fdl.transforms.tape import ORDER, Function, Leaf, Node, Signature, Taped, residuals_of, walk
-
-__all__ = [
-    "NATIVE",
-    "ORDER",
-    "Cell",
-    "Function",
-    "Leaf",
-    "Node",
-    "Signature",
-    "Storage",
-    "Taped",
-    "cut",
-    "current_recorder",
-    "custom_jvp",
-    "flush",
-    "native_tensors",
-    "note_cell",
-    "note_guard",
-    "note_write",
-    "on_native",
-    "put",
-    "recorders",
-    "recording",
-    "refuse_write",
-    "residuals_of",
-    "running_trace",
-    "walk",
-    "want",
-]
 
 
 class Storage:
@@ -140,20 +93,3 @@ def put(cells: Sequence[Storage], arrays: Sequence[Any]) -> None:
     )
     for cell, array in zip(cells[start:], arrays[start:], strict=True):
         cell.set(array)
-
-
-def native_tensors(tensor: type, view: type) -> None:
-    """Let the runtime library, once it is loaded, apply functions to tensors of this type where the call is a hit:
-    `NATIVE.apply`, also in place: `NATIVE.change`, see them through a further step: `NATIVE.see`, and fill many
-    storages at once: `NATIVE.put`.
-
-    A tensor has slots `_storage, _view, _edge, _result`: a `Storage`, None or a view, the `Node` of the tape or None,
-    and the number of its result; a view has slots `base, steps, version, seen, array, node, index`: a tensor, the
-    version of its storage and the edge that were seen, and the value and edge that followed.
-    """
-
-    def adopt(module: Any) -> None:
-        if module.tensors(*probe(tensor), *probe(Storage), *probe(view)):
-            NATIVE.apply, NATIVE.change, NATIVE.see, NATIVE.put = module.apply, module.change, module.see, module.put
-
-    on_native(adopt)

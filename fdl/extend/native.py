@@ -1,0 +1,27 @@
+"""The part of the runtime library that knows tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fdl.backends.runtime import probe
+from fdl.extend.storage import Storage
+from fdl.transforms.lazy.programs import NATIVE
+from fdl.transforms.lazy.recorder import on_native
+
+
+def native_tensors(tensor: type, view: type) -> None:
+    """Let the runtime library, once it is loaded, apply functions to tensors of this type where the call is a hit:
+    `NATIVE.apply`, also in place: `NATIVE.change`, see them through a further step: `NATIVE.see`, and fill many
+    storages at once: `NATIVE.put`.
+
+    A tensor has slots `_storage, _view, _edge, _result`: a `Storage`, None or a view, the `Node` of the tape or None,
+    and the number of its result; a view has slots `base, steps, version, seen, array, node, index`: a tensor, the
+    version of its storage and the edge that were seen, and the value and edge that followed.
+    """
+
+    def adopt(module: Any) -> None:
+        if module.tensors(*probe(tensor), *probe(Storage), *probe(view)):
+            NATIVE.apply, NATIVE.change, NATIVE.see, NATIVE.put = module.apply, module.change, module.see, module.put
+
+    on_native(adopt)
