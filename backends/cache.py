@@ -46,16 +46,18 @@ _told: list[Path] = []
 
 @functools.cache
 def own_files() -> dict[str, Path]:
-    """fdl's files that decide what is generated, by name: core, operations, transforms and all below."""
+    """fdl's files that decide what is generated, by name: core, operations, transforms and all below, and the runtime
+    library's C files of the floors above.
+    """
     package = Path(__file__).resolve().parent.parent
     checkout = (package / "pyproject.toml").exists()
     homes = {
         name: package / "fdl" / name if checkout and name in ("core", "ops") else package / name
-        for name in ("core", "ops", "lowering", "backends", "transforms")
+        for name in ("core", "ops", "lowering", "backends", "transforms", "stateful/native")
     }
     found = {
-        str(path.relative_to(home.parent)): path
-        for home in homes.values()
+        f"{name}/{path.relative_to(home)}": path
+        for name, home in homes.items()
         for path in home.rglob("*")
         if path.suffix in (".py", ".j2", ".h", ".c")
     }

@@ -46,7 +46,7 @@ def test_wheel_is_pure_and_complete(wheel):
     assert modules == set(module_names())
     data = {
         p.relative_to(ROOT / folder).as_posix(): f"fdl/{folder}"
-        for folder in ("lowering", "backends")
+        for folder in ("lowering", "backends", "transforms", "stateful")
         for p in (ROOT / folder).rglob("*")
         if p.suffix in (".j2", ".h", ".c")
     }
