@@ -23,49 +23,16 @@ from fdl.core.graph import Graph, subgraphs
 from fdl.core.limits import check_bytes
 from fdl.core.primitive import OWN, RULES
 from fdl.core.pytree import TreeDef
-from fdl.core.source import Location
-from fdl.lowering.builder import build
-from fdl.lowering.loop_ir import Dot, Node, Program
-from fdl.lowering.memory import Arena, plan_arena
-from fdl.lowering.passes import run_passes
-from fdl.lowering.passes.checks import lift_checks, only_checks
-from fdl.lowering.reindex import all_nodes
-from fdl.lowering.render import render_program
-from fdl.lowering.schedule import schedule
-from fdl.lowering.spellings import SUFFIX, changed_rows
+from fdl.lowering.ir.nodes import Dot
+from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.ir.spellings import SUFFIX, changed_rows
+from fdl.lowering.pipeline import Lowered, lower
 from fdl.ops.checks import Failure
+from fdl.passes.checks import lift_checks, only_checks
 
 _LOADED: dict[str, int] = {}  # address of the program function by library
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
 compilations = 0  # compiler starts of this process, for `fdl.testing`
-
-
-@dataclasses.dataclass(frozen=True)
-class Lowered:
-    """A program on its way to the compiler, with all that `explain` shows."""
-
-    graph: Graph
-    program: Program
-    arena: Arena
-    source: str
-    parallel: bool
-    lines: dict[str, list[Location]]
-    clocks: list[tuple[str, Node]]
-    units: int
-
-
-def lower(graph: Graph, donated: Sequence[int] = (), timed: bool = False) -> Lowered:
-    """All steps before the compiler; `donated` are inputs whose memory outputs may take, `timed` programs measure their
-    stages.
-    """
-    lifted = lift_checks(graph)
-    optimized = run_passes(lifted.graph)
-    program = schedule(build(optimized, len(lifted.checks)))
-    arena = plan_arena(program, donated)
-    rendered = render_program(program, arena, timed)
-    return Lowered(
-        optimized, program, arena, rendered.source, rendered.parallel, rendered.lines, rendered.clocks, rendered.units
-    )
 
 
 @dataclasses.dataclass(frozen=True)

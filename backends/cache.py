@@ -46,14 +46,14 @@ _told: list[Path] = []
 
 @functools.cache
 def own_files() -> dict[str, Path]:
-    """fdl's files that decide what is generated, by name: core, operations, transforms and all below, and the runtime
-    library's C files of the floors above.
+    """fdl's files that decide what is generated, by name: core, operations, passes, transforms and all below, and the
+    runtime library's C files of the floors above.
     """
     package = Path(__file__).resolve().parent.parent
     checkout = (package / "pyproject.toml").exists()
     homes = {
-        name: package / "fdl" / name if checkout and name in ("core", "ops") else package / name
-        for name in ("core", "ops", "lowering", "backends", "transforms", "stateful/native")
+        name: package / "fdl" / name if checkout and name in ("core", "ops", "passes") else package / name
+        for name in ("core", "ops", "passes", "lowering", "backends", "transforms", "stateful/native")
     }
     found = {
         f"{name}/{path.relative_to(home)}": path

@@ -12,8 +12,8 @@ from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Equation, Graph, evaluate, interpret
 from fdl.core.pytree import TreeDef
-from fdl.lowering.passes.inline import inline
 from fdl.ops.checks import check_p
+from fdl.passes.inline import inline
 
 
 class Executable(abc.ABC):

@@ -23,7 +23,7 @@ from fdl.core.array import ConcreteArray
 from fdl.core.blocks import aside
 from fdl.core.config import config
 from fdl.core.errors import CompileError
-from fdl.lowering.kernels import environment
+from fdl.lowering.emit.expressions import environment
 
 _NATIVE = Path(__file__).resolve().parent / "native"
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it

@@ -20,7 +20,7 @@ from fdl.core.blocks import aside
 from fdl.core.config import config
 from fdl.core.errors import CompileError
 
-INCLUDE = Path(__file__).resolve().parent.parent / "lowering" / "templates"
+INCLUDE = Path(__file__).resolve().parent.parent / "lowering" / "emit" / "include"
 
 INSTALL = "install gcc or clang, or: pip install 'fdl[compiler]', or set FDL_CC"
 

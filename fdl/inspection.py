@@ -9,12 +9,13 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from fdl.backends.c import CExecutable, Lowered, lower, plan_of
+from fdl.backends.c import CExecutable, plan_of
 from fdl.backends.toolchain import INSTALL, find_compiler
 from fdl.core.config import config
 from fdl.core.errors import CompileError
-from fdl.lowering.loop_ir import Dot, Finished, Node
-from fdl.lowering.reindex import all_nodes
+from fdl.lowering.ir.nodes import Dot, Finished, Node
+from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.pipeline import Lowered, lower
 from fdl.transforms.jit import Jitted, jit
 from fdl.transforms.stage import make_graph
 

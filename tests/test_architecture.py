@@ -13,19 +13,20 @@ from fdl import extend
 from fdl.core.array import Array, ConcreteArray
 from fdl.core.primitive import REGISTRY
 from fdl.core.trace import Tracer
-from fdl.lowering import spellings
+from fdl.lowering.ir import spellings
 from fdl.ops.sample import Sample
 from tests.conftest import ROOT
 
 FOLDERS = {
     "core": "fdl/core",
     "ops": "fdl/ops",
+    "passes": "fdl/passes",
     "lowering": "lowering",
     "backends": "backends",
     "transforms": "transforms",
     "stateful": "stateful",
 }
-FLOOR = ["core", "ops", "lowering", "backends", "transforms", "user", "stateful"]
+FLOOR = ["core", "ops", "passes", "lowering", "backends", "transforms", "user", "stateful"]
 SOURCES = sorted(
     p for folder in ("fdl", "transforms", "lowering", "backends", "stateful") for p in (ROOT / folder).rglob("*.py")
 )

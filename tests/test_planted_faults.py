@@ -7,13 +7,14 @@ import pytest
 
 import fdl
 import fdl.numpy as jnp
+from fdl import passes
 from fdl.backends.dispatch import executable
 from fdl.core.array import from_numpy
 from fdl.core.config import config
 from fdl.core.primitive import RULES
-from fdl.lowering import passes, spellings
-from fdl.lowering.builder import build
-from fdl.lowering.interpret import interpret_program
+from fdl.lowering.build.control import build
+from fdl.lowering.ir import spellings
+from fdl.lowering.ir.interpret import interpret_program
 from fdl.ops.axes import convert_p, reduce_sum_p
 from fdl.ops.elementary import exp, sin
 from fdl.ops.elementwise import mul

@@ -31,7 +31,7 @@ from fdl.core.trace import (
     serial,
     written_since,
 )
-from fdl.lowering.passes.prune import prune
+from fdl.passes.prune import prune
 
 
 class StageTracer(Tracer):

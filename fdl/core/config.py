@@ -3,17 +3,18 @@
 A variable with a value that it cannot have is an error at `import fdl`, one whose name begins with `FDL_` but is none
 of these a warning. Empty means not set.
 
-| variable | meaning |
-|---|---|
-| `FDL_TIER` | `auto` (compile what is under `jit` and what keeps coming back), `compiled` (all, and raise where it
-cannot be), `interpreted` (nothing) | | `FDL_EAGER` | `0` (the default) or `1`: each operation outside of transforms
-runs when its line is reached, one by one | | `FDL_NUM_THREADS` | threads of a compiled program (a whole number; else
-`OMP_NUM_THREADS`, else the cores that the process may use) | | `FDL_CACHE_DIR` | folder of compiled programs (default:
-`fdl` in the user's cache folder) | | `FDL_CC` | name or path of the C compiler to use | | `FDL_CHECKS` | indices out of
-bounds: `0` (what JAX does: moved inside, filled or dropped), `1` (errors, in recorded programs too); else errors where
-an index has a value | | `FDL_TRACEBACK` | `user` (the default) or `full`: whether an error that nobody catches is
-printed with the frames of fdl | | `FDL_LOG` | `compile`: say on standard error what is compiled, why, and how long it
-took |
+- `FDL_TIER`: `auto` (compile what is under `jit` and what keeps coming back), `compiled` (all, and raise where it
+  cannot be), `interpreted` (nothing)
+- `FDL_EAGER`: `0` (the default) or `1`: each operation outside of transforms runs when its line is reached, one by one
+- `FDL_NUM_THREADS`: threads of a compiled program (a whole number; else `OMP_NUM_THREADS`, else the cores that the
+  process may use)
+- `FDL_CACHE_DIR`: folder of compiled programs (default: `fdl` in the user's cache folder)
+- `FDL_CC`: name or path of the C compiler to use
+- `FDL_CHECKS`: indices out of bounds: `0` (what JAX does: moved inside, filled or dropped), `1` (errors, in recorded
+  programs too); else errors where an index has a value
+- `FDL_TRACEBACK`: `user` (the default) or `full`: whether an error that nobody catches is printed with the frames of
+  fdl
+- `FDL_LOG`: `compile`: say on standard error what is compiled, why, and how long it took
 """
 
 from __future__ import annotations

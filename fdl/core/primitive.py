@@ -1,22 +1,26 @@
 """Primitives and the rule tables: one table a transform, so that anybody can add an operation or a transform from
 outside.
 
-| rule | signature |
-|---|---|
-| `shape` | `(*avals, **params) -> aval(s)`; raises the user-facing error |
-| `impl` | `(*ndarrays, **params) -> ndarray(s)`; the oracle for all backends |
-| `jvp` | `(primals, tangents, **params) -> (out(s), tangent(s))`; a tangent may be a symbolic `Zero` |
-| `linearize` | `(primals, nonzero, **params) -> (outs, linear)`; `linear(tangents that are not zero) -> tangents or
-Zeros`; only where graphs or functions are held | | `transpose` | `(cotangent(s), operands, **params) -> one cotangent
-or None an operand`; linear operands come as `Linear` | | `batch` | `(axis, args, batched, **params) -> (out(s),
-batched)`; the batch axis is always the leading one, `batched` says which operands and results have it | | `lower` |
-`(builder, *operands, **params) -> value(s)`: what one output element is | | `in_order` | `(avals, **params) ->
-positions` of operands that `lower` reads best in row-major order; absent where any order will do | | `evaluate` |
-`(*arrays, **params) -> arrays`: what the base trace runs at once, and does not record; None where it may record | |
-`stage` | `(operands, **params) -> (operands, params)`: functions in params made Graphs, before the equation is recorded
-| | `work` | `(avals, **params) -> number`: multiplications of the reference, roughly, where its results' sizes do not
-tell; absent where they do | | `effects` | `(**params) -> frozenset of names`; absent where there are none | | `samples`
-| a list of `Sample`s, from which the property tests are generated |
+- `shape`: `(*avals, **params) -> aval(s)`; raises the user-facing error
+- `impl`: `(*ndarrays, **params) -> ndarray(s)`; the oracle for all backends
+- `jvp`: `(primals, tangents, **params) -> (out(s), tangent(s))`; a tangent may be a symbolic `Zero`
+- `linearize`: `(primals, nonzero, **params) -> (outs, linear)`; `linear(tangents that are not zero) -> tangents or
+  Zeros`; only where graphs or functions are held
+- `transpose`: `(cotangent(s), operands, **params) -> one cotangent or None an operand`; linear operands come as
+  `Linear`
+- `batch`: `(axis, args, batched, **params) -> (out(s), batched)`; the batch axis is always the leading one, `batched`
+  says which operands and results have it
+- `lower`: `(builder, *operands, **params) -> value(s)`: what one output element is
+- `in_order`: `(avals, **params) -> positions` of operands that `lower` reads best in row-major order; absent where any
+  order will do
+- `evaluate`: `(*arrays, **params) -> arrays`: what the base trace runs at once, and does not record; None where it may
+  record
+- `stage`: `(operands, **params) -> (operands, params)`: functions in params made Graphs, before the equation is
+  recorded
+- `work`: `(avals, **params) -> number`: multiplications of the reference, roughly, where its results' sizes do not
+  tell; absent where they do
+- `effects`: `(**params) -> frozenset of names`; absent where there are none
+- `samples`: a list of `Sample`s, from which the property tests are generated
 
 A primitive with `multiple_results` takes and gives lists where the others have a single value.
 """

@@ -2,11 +2,11 @@
 
 A `mode` is obeyed everywhere and never raises:
 
-| mode | an index outside |
-|---|---|
-| `"fill"`, `"drop"` | reads `fill_value` (NaN, the smallest integer, the largest unsigned one, or True), and writes
-nothing | | `"clip"` | is moved to the nearest inside | | `"wrap"` | counts round and round | | `"promise_in_bounds"` |
-is not there, says the caller: memory is safe if it is, and nothing else is said |
+- `"fill"`, `"drop"`: reads `fill_value` (NaN, the smallest integer, the largest unsigned one, or True), and writes
+  nothing
+- `"clip"`: is moved to the nearest inside
+- `"wrap"`: counts round and round
+- `"promise_in_bounds"`: is not there, says the caller: memory is safe if it is, and nothing else is said
 
 Negative indices count from the end first. Without a mode an index that has a value is checked: IndexBoundsError at the
 line, or when the value is computed; so under `grad` and `vmap` too. An index that is a variable of a recording (`jit`,

@@ -24,7 +24,7 @@ from fdl.core.array import from_numpy
 from fdl.core.config import config
 from fdl.core.errors import CacheError, CacheWarning, CompileError, CompileWarning
 from fdl.core.primitive import OWN, RULES
-from fdl.lowering.spellings import C
+from fdl.lowering.ir.spellings import C
 from fdl.ops import elementwise, mul
 from tests.conftest import ROOT, needs_compiler
 

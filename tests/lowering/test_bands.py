@@ -11,18 +11,19 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax
 from fdl.backends import cache
-from fdl.backends.c import CExecutable, lower
+from fdl.backends.c import CExecutable
 from fdl.backends.dispatch import executable
 from fdl.backends.toolchain import find_compiler
 from fdl.core.config import config
 from fdl.core.graph import interpret
-from fdl.lowering import bands, guards
-from fdl.lowering.builder import build
-from fdl.lowering.interpret import interpret_program
-from fdl.lowering.loop_ir import Band
-from fdl.lowering.passes import run_passes
-from fdl.lowering.reindex import all_nodes
-from fdl.lowering.schedule import schedule
+from fdl.lowering.build.control import build
+from fdl.lowering.ir.interpret import interpret_program
+from fdl.lowering.ir.nodes import Band
+from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.pipeline import lower, schedule
+from fdl.lowering.schedule import split as guards
+from fdl.lowering.schedule import tile as bands
+from fdl.passes import run_passes
 from tests.conftest import needs_compiler
 
 

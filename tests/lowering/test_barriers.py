@@ -10,24 +10,13 @@ from hypothesis import given, settings
 
 import fdl.numpy as jnp
 from fdl import nn
-from fdl.backends.c import lower
-from fdl.lowering import barriers, memory
-from fdl.lowering.barriers import Barriers
-from fdl.lowering.loop_ir import (
-    Argmax,
-    Band,
-    Dot,
-    Finished,
-    Loop,
-    LoopVar,
-    Map,
-    Nest,
-    Reduce,
-    Scatter,
-    space_vars,
-    walk,
-)
-from fdl.lowering.memory import is_parallel
+from fdl.lowering.ir.expr import walk
+from fdl.lowering.ir.index import LoopVar, space_vars
+from fdl.lowering.ir.nodes import Argmax, Band, Dot, Finished, Loop, Map, Nest, Reduce, Scatter
+from fdl.lowering.pipeline import lower
+from fdl.lowering.plan import barriers, memory
+from fdl.lowering.plan.barriers import Barriers
+from fdl.lowering.plan.memory import is_parallel
 from tests.lowering.test_bands import graph_of
 from tests.lowering.test_programs import programs
 

@@ -8,16 +8,18 @@ import pytest
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
-from fdl.backends.c import lower
 from fdl.backends.cuda import compile_ptx, cuda_available, lower_cuda, nvrtc_available
 from fdl.core.graph import interpret
-from fdl.lowering.devices import METAL, render_device
-from fdl.lowering.loop_ir import Dot, Index, Loop, Map, Program, Reduce, Store, space_vars
-from fdl.lowering.passes.inline import inline
-from fdl.lowering.passes.orient import orient
-from fdl.lowering.passes.prune import prune
-from fdl.lowering.passes.simplify import simplify
-from fdl.lowering.reindex import all_nodes
+from fdl.lowering.emit.devices import METAL, render_device
+from fdl.lowering.ir.index import Index, space_vars
+from fdl.lowering.ir.nodes import Dot, Loop, Map, Reduce, Store
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.pipeline import lower
+from fdl.passes.inline import inline
+from fdl.passes.orient import orient
+from fdl.passes.prune import prune
+from fdl.passes.simplify import simplify
 from tests.conftest import ROOT, needs_compiler
 
 X = jnp.ones((8, 16))

@@ -9,13 +9,15 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
 from fdl.backends import cache
-from fdl.backends.c import CExecutable, lower
+from fdl.backends.c import CExecutable
 from fdl.backends.toolchain import find_compiler
 from fdl.core.config import config
 from fdl.core.graph import interpret
-from fdl.lowering import finish, memory
-from fdl.lowering.interpret import interpret_program
-from fdl.lowering.loop_ir import Finished
+from fdl.lowering.ir.interpret import interpret_program
+from fdl.lowering.ir.nodes import Finished
+from fdl.lowering.pipeline import lower
+from fdl.lowering.plan import memory
+from fdl.lowering.schedule import epilogue as finish
 from tests.conftest import needs_compiler
 from tests.lowering.test_bands import graph_of, kinds, scheduled
 from tests.lowering.test_barriers import race

@@ -8,14 +8,14 @@ import pytest
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
-from fdl.backends.c import lower
 from fdl.backends.dispatch import executable
 from fdl.core.config import config
 from fdl.core.graph import interpret
-from fdl.lowering.interpret import interpret_program
-from fdl.lowering.loop_ir import Dot, Loop, Nest
-from fdl.lowering.passes.crop import crop
-from fdl.lowering.reindex import all_nodes
+from fdl.lowering.ir.interpret import interpret_program
+from fdl.lowering.ir.nodes import Dot, Loop, Nest
+from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.pipeline import lower
+from fdl.passes.crop import crop
 from tests.conftest import needs_compiler
 
 R = np.random.default_rng(0)

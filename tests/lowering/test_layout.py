@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import fdl
 import fdl.numpy as jnp
 from fdl import lax
-from fdl.lowering.layout import packed_steps, steps_through
+from fdl.lowering.build.layout import packed_steps, steps_through
 
 
 @given(st.data())

@@ -9,14 +9,14 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
 from fdl.core.graph import interpret
-from fdl.lowering.loop_ir import Dot, Loop, Reduce
-from fdl.lowering.passes.hoist import hoist
-from fdl.lowering.passes.inline import inline
-from fdl.lowering.passes.join import join
-from fdl.lowering.passes.orient import orient
-from fdl.lowering.passes.prune import prune
-from fdl.lowering.passes.simplify import simplify
-from fdl.lowering.passes.sink import sink
+from fdl.lowering.ir.nodes import Dot, Loop, Reduce
+from fdl.passes.hoist import hoist
+from fdl.passes.inline import inline
+from fdl.passes.join import join
+from fdl.passes.orient import orient
+from fdl.passes.prune import prune
+from fdl.passes.simplify import simplify
+from fdl.passes.sink import sink
 from tests.conftest import needs_compiler
 from tests.lowering.test_fusion import check, nodes
 

@@ -11,10 +11,10 @@ from fdl.backends.dispatch import executable
 from fdl.core.config import config
 from fdl.core.graph import interpret
 from fdl.core.pytree import tree_leaves
-from fdl.lowering.builder import build
-from fdl.lowering.interpret import interpret_program
-from fdl.lowering.passes import PASSES
-from fdl.lowering.schedule import schedule
+from fdl.lowering.build.control import build
+from fdl.lowering.ir.interpret import interpret_program
+from fdl.lowering.pipeline import schedule
+from fdl.passes import PASSES
 from tests.conftest import needs_compiler
 
 UNARY = [

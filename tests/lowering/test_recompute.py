@@ -6,8 +6,9 @@ import pytest
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
-from fdl.lowering import recompute, schedule
-from fdl.lowering.interpret import interpret_program
+from fdl.lowering.ir.interpret import interpret_program
+from fdl.lowering.schedule import rematerialize as recompute
+from fdl.lowering.schedule import simplify as schedule
 from tests.conftest import needs_compiler
 from tests.lowering.test_fusion import check, lowered, nodes
 

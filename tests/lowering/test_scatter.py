@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 import fdl
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.backends.c import lower
 from fdl.core.config import config
-from fdl.lowering import memory
-from fdl.lowering.loop_ir import Scatter
-from fdl.lowering.memory import is_parallel
+from fdl.lowering.ir.nodes import Scatter
+from fdl.lowering.pipeline import lower
+from fdl.lowering.plan import memory
+from fdl.lowering.plan.memory import is_parallel
 from tests.conftest import needs_compiler
 from tests.lowering.test_bands import graph_of, kinds
 

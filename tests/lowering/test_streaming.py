@@ -7,9 +7,10 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax
 from fdl.backends import cache
-from fdl.backends.c import CExecutable, lower
+from fdl.backends.c import CExecutable
 from fdl.backends.toolchain import find_compiler
-from fdl.lowering import streaming
+from fdl.lowering.pipeline import lower
+from fdl.lowering.plan import stores as streaming
 from tests.conftest import needs_compiler
 from tests.lowering.test_bands import graph_of
 

@@ -11,9 +11,9 @@ from fdl.core.array import from_numpy
 from fdl.core.config import config
 from fdl.core.primitive import REGISTRY
 from fdl.core.pytree import tree_leaves
-from fdl.lowering.builder import build
-from fdl.lowering.interpret import interpret_program
-from fdl.lowering.schedule import schedule
+from fdl.lowering.build.control import build
+from fdl.lowering.ir.interpret import interpret_program
+from fdl.lowering.pipeline import schedule
 from fdl.transforms.stage import stage
 from tests.conftest import needs_compiler
 from tests.tolerances import assert_close

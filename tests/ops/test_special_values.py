@@ -12,8 +12,8 @@ from fdl.core import dtypes, interpret
 from fdl.core.array import from_numpy
 from fdl.core.config import config
 from fdl.core.primitive import REGISTRY
-from fdl.lowering.builder import build
-from fdl.lowering.interpret import interpret_program
+from fdl.lowering.build.control import build
+from fdl.lowering.ir.interpret import interpret_program
 from fdl.transforms.stage import stage
 from tests.conftest import needs_compiler
 from tests.tolerances import TABLE

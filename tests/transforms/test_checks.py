@@ -6,10 +6,10 @@ import pytest
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, ops
-from fdl.backends.c import lower
 from fdl.core.config import config
 from fdl.core.errors import DeferredError, DtypeError, ShapeError
 from fdl.extend import Storage, current_recorder, flush
+from fdl.lowering.pipeline import lower
 from fdl.transforms import make_graph
 from fdl.transforms.lazy import programs
 from tests.conftest import needs_compiler

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from fdl.core import dtypes
 from fdl.core.graph import Equation, Graph, Literal, bind_graph
-from fdl.lowering.passes.checks import lift_checks
 from fdl.ops.checks import Failure, check
 from fdl.ops.elementwise import bitwise_and, bitwise_not, bitwise_or
+from fdl.passes.checks import lift_checks
 from fdl.transforms.stage import stage_derived
 
 

@@ -15,8 +15,8 @@ from fdl.core.avals import ShapedArray
 from fdl.core.graph import Equation, Graph, Var
 from fdl.core.primitive import Primitive
 from fdl.core.source import Location, user_location
-from fdl.lowering.passes.prune import prune
 from fdl.ops.checks import check_p
+from fdl.passes.prune import prune
 from fdl.transforms.lazy.programs import Ending, cost_of
 
 SOFT_OPERATIONS, SOFT_BYTES = (

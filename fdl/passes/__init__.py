@@ -1,0 +1,36 @@
+"""Graph-to-Graph passes, each a pure function in a file of its own, in the one order in which they run."""
+
+from collections.abc import Callable
+
+from fdl.core.graph import Graph
+from fdl.passes.crop import crop
+from fdl.passes.hoist import hoist
+from fdl.passes.inline import inline
+from fdl.passes.join import join
+from fdl.passes.orient import orient
+from fdl.passes.prune import prune
+from fdl.passes.simplify import simplify
+from fdl.passes.sink import sink
+
+PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    inline,
+    prune,
+    simplify,
+    prune,
+    join,
+    prune,
+    crop,
+    prune,
+    orient,
+    hoist,
+    sink,
+    simplify,
+    prune,
+)
+
+
+def run_passes(graph: Graph) -> Graph:
+    """All passes in order."""
+    for step in PASSES:
+        graph = step(graph)
+    return graph

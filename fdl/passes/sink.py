@@ -1,0 +1,87 @@
+"""Stacks that follow from other stacks leave their loop.
+
+Backwards through a gate one needs `s` and `s * (1 - s)`: the loop stacks the first one, and the second one is computed
+from that where it is read, which saves writing and reading it at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var
+from fdl.passes.prune import prune
+
+_CHEAP = frozenset({"add", "sub", "mul", "neg"})
+_MOST = 3  # operations
+
+
+def sink(graph: Graph) -> Graph:
+    """Scans without the stacks that are another one, or that a few operations make of another one."""
+    equations: list[Equation] = []
+    same: dict[Atom, Var] = {}
+    for e in graph.equations:
+        e = e.replace(inputs=tuple(same.get(a, a) for a in e.inputs))
+        equations += _sunk(_without_twins(e, same), set(graph.outputs)) if e.primitive.name == "scan" else [e]
+    return Graph(graph.inputs, tuple(equations), tuple(same.get(a, a) for a in graph.outputs), graph.constants)
+
+
+def _without_twins(e: Equation, same: dict[Atom, Var]) -> Equation:
+    """The loop with each stack once; `same` learns what stands for the others."""
+    body, count = e.params["graph"], e.params["num_carry"]
+    first: dict[Atom, Var] = {}
+    for inner, outer in zip(body.outputs[count:], e.outputs[count:], strict=True):
+        if first.setdefault(inner, outer) is not outer:
+            same[outer] = first[inner]
+    if len(first) == len(e.outputs) - count:
+        return e
+    graph = Graph(body.inputs, body.equations, (*body.outputs[:count], *first), body.constants)
+    return e.replace(outputs=(*e.outputs[:count], *first.values()), params={**e.params, "graph": graph})
+
+
+def _chain(out: Atom, made: dict[Var, Equation], leaves: Sequence[Atom]) -> list[Equation] | None:
+    """The operations that make a stacked value of one other stacked value, in order."""
+    chain: list[Equation] = []
+    found: set[Var] = set()
+
+    def visit(a: Atom) -> bool:
+        if isinstance(a, Literal):
+            return True
+        if a in leaves and a is not out:
+            found.add(a)
+            return True
+        e = made.get(a)
+        if e is None or e.primitive.name not in _CHEAP:
+            return False
+        if e not in chain:
+            if not all(visit(x) for x in e.inputs):
+                return False
+            chain.append(e)
+        return len(chain) <= _MOST
+
+    return chain if visit(out) and [a.aval.shape for a in found] == [out.aval.shape] else None
+
+
+def _sunk(e: Equation, results: set[Atom]) -> list[Equation]:
+    body, count, length = e.params["graph"], e.params["num_carry"], e.params["length"]
+    made = {q.outputs[0]: q for q in body.equations if len(q.outputs) == 1}
+    leaves = list(dict.fromkeys(a for a in body.outputs[count:] if isinstance(a, Var)))
+    kept, chains = [], []
+    for inner, outer in zip(body.outputs[count:], e.outputs[count:], strict=True):
+        chain = _chain(inner, made, leaves) if outer not in results and inner in made else None
+        if chain:
+            leaves.remove(inner)  # nothing follows from what is gone
+            chains.append((chain, outer))
+        else:
+            kept.append((inner, outer))
+    if not chains:
+        return [e]
+    graph = prune(Graph(body.inputs, body.equations, (*body.outputs[:count], *(a for a, _ in kept)), body.constants))
+    out = [e.replace(outputs=(*e.outputs[:count], *(v for _, v in kept)), params={**e.params, "graph": graph})]
+    stacks: dict[Atom, Var] = dict(kept)
+    for chain, outer in chains:
+        for q in chain:
+            own = q.outputs[0]
+            target = outer if q is chain[-1] else Var(own.aval.update(shape=(length, *own.aval.shape)))
+            stacks[own] = target
+            out.append(q.replace(inputs=tuple(stacks.get(a, a) for a in q.inputs), outputs=(target,)))
+    return out

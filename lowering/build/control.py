@@ -1,0 +1,216 @@
+"""The builder: what `lower` rules are handed.  It turns a Graph into a loop program.
+
+Its vocabulary lies in `values.py` and `products.py`; here are graphs and control flow. `schedule.py` merges what is
+left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from fdl.core import dtypes
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
+from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.index import Index, row_major, space_vars, step_var
+from fdl.lowering.ir.nodes import Branch, Loop, Node
+from fdl.lowering.ir.program import Program
+from fdl.lowering.build.contractions import Products
+from fdl.lowering.build.values import Home, Value
+
+_FEW = 16  # elements of a carry that is no output, but copied to one
+
+
+class Builder(Products):
+    """Makes the nodes of one program.  Methods are the vocabulary of `lower` rules."""
+
+    # Graphs
+
+    def inline(
+        self,
+        graph: Graph,
+        args: Sequence[Value],
+        homes: Mapping[Atom, Home] | None = None,
+        at_once: Sequence[Atom] = (),
+    ) -> list[Value]:
+        """The results of a graph for these inputs; what `homes` names is stored there if it is stored, and what is
+        wanted `at_once` is stored when it is known.
+        """
+        uses, in_order = (
+            use_counts(graph),
+            {*graph.outputs, *(e.inputs[i] for e in graph.equations for i in _in_order(e))},
+        )
+        env: dict[Var, Value] = dict(zip(graph.inputs, args, strict=True))
+
+        def read(atom: Atom) -> Value:
+            return self.literal(atom) if isinstance(atom, Literal) else env[atom]
+
+        for e in graph.equations:
+            env.update(zip(e.outputs, self.equation(e, [read(a) for a in e.inputs]), strict=True))
+            for v in e.outputs:
+                if env[v].buffer is None and ((uses[v] > 1 and env[v].expensive) or v in at_once):
+                    self.settle(env[v], v in in_order, (homes or {}).get(v))
+        return [read(a) for a in graph.outputs]
+
+    def equation(self, e: Equation, operands: Sequence[Value]) -> list[Value]:
+        outer, self.source = self.source, e.source or self.source
+        for i in _in_order(e):
+            if operands[i].expensive:
+                self.settle(operands[i], in_order=True)
+        results = e.primitive.as_list(e.primitive.rule("lower")(self, *operands, **e.params))
+        self.source = outer
+        return results
+
+    def literal(self, atom: Literal) -> Value:
+        return Value((), atom.aval.dtype, lambda index: self.const(atom.value, atom.aval.dtype))
+
+    # Control
+
+    def _nested(self, make: Callable[[], None]) -> list[Node]:
+        """Nodes that `make` emits."""
+        outer, self.nodes = self.nodes, []
+        make()
+        nodes, self.nodes = self.nodes, outer
+        return nodes
+
+    def _carried(self, values: Sequence[Value], targets: Sequence[Buffer], first: int) -> list[tuple[Buffer, Buffer]]:
+        """What a step hands to the next: buffers with numbers from `first` on are the step's own and are not copied."""
+        pairs: list[tuple[Buffer, Buffer]] = []
+        for new, old in zip(values, targets, strict=True):
+            if new.buffer is old and new.size == old.size:
+                continue
+            own = new.buffer
+            fits = own is not None and own.number >= first and own.size == new.size and own not in dict(pairs)
+            pairs.append((own if fits and own is not None else self._owned(new), old))
+        return pairs
+
+    def _owned(self, value: Value) -> Buffer:
+        """A fresh buffer with a copy of a value."""
+        buffer = self.new_buffer(value.dtype, value.size)
+        self.store(value, buffer)
+        return buffer
+
+    def _in_memory(self, values: Sequence[Value]) -> list[Value]:
+        """Values that a loop reads at every step: computed once, before it."""
+        for x in values:
+            if x.expensive:
+                self.settle(x)
+        return list(values)
+
+    def _lies_at(self, x: Value, buffer: Buffer, base: Index) -> bool:
+        """Whether a value is what stands in memory from there on."""
+        index = space_vars(len(x.shape))
+        e = x.at(index)
+        return e.op == "load" and e.attr == (buffer, base + row_major(index, x.shape))
+
+    def scan(
+        self,
+        consts: Sequence[Value],
+        init: Sequence[Value],
+        xs: Sequence[Value],
+        graph: Graph,
+        length: int,
+        reverse: bool,
+    ) -> list[Value]:
+        consts = self._in_memory(consts)
+        carry = [self._owned(v) for v in init]
+        avals = graph.out_avals
+        n_carry = len(init)
+        stacked = [self.new_buffer(a.dtype, length * a.size) for a in avals[n_carry:]]
+        uses = use_counts(graph)
+        step = Index(0, ((step_var(self.depth), 1),))
+        pairs: list[tuple[Buffer, Buffer]] = []
+
+        def make() -> None:
+            self.depth += 1
+            slices = [self.view(x.shape[1:], x, lambda index: (step, *index)) for x in xs]
+            for x, v in zip(slices, graph.inputs[len(consts) + len(init) :], strict=True):
+                if x.expensive and uses[v] > 1:
+                    self.settle(x)
+            current = [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
+            homes = [(buffer, step * a.size) for buffer, a in zip(stacked, avals[n_carry:], strict=True)]
+            outs = self.inline(
+                graph, [*consts, *current, *slices], dict(zip(graph.outputs[n_carry:], homes, strict=True))
+            )
+            for y, home in zip(outs[n_carry:], homes, strict=True):
+                if not self._lies_at(y, *home):
+                    self.store(y, *home)
+            pairs.extend(self._carried(outs[:n_carry], carry, first))
+            self.depth -= 1
+
+        first = len(self.buffers)
+        body = self._nested(make)
+        if length:
+            self.emit(Loop(self.depth, length, reverse, body, pairs))
+        return [self.loaded(b, a.shape) for b, a in zip(carry, avals, strict=False)] + [
+            self.loaded(b, (length, *a.shape)) for b, a in zip(stacked, avals[n_carry:], strict=True)
+        ]
+
+    def while_loop(
+        self,
+        test_consts: Sequence[Value],
+        body_consts: Sequence[Value],
+        init: Sequence[Value],
+        test: Graph,
+        body: Graph,
+    ) -> list[Value]:
+        test_consts, body_consts = self._in_memory(test_consts), self._in_memory(body_consts)
+        carry = [self._owned(v) for v in init]
+        current = [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
+        result = self.new_buffer(dtypes.bool_, 1)
+        pairs: list[tuple[Buffer, Buffer]] = []
+
+        def make_test() -> None:
+            self.store(self.inline(test, [*test_consts, *current])[0], result)
+
+        def make_body() -> None:
+            outs = self.inline(body, [*body_consts, *current])
+            pairs.extend(self._carried(outs, carry, first))
+
+        first = len(self.buffers)
+        self.depth += 1
+        tests, nodes = self._nested(make_test), self._nested(make_body)
+        self.depth -= 1
+        self.emit(Loop(self.depth, 0, False, nodes, pairs, tests, result))
+        return current
+
+    def cond(self, index: Value, operands: Sequence[Value], branches: Sequence[Graph]) -> list[Value]:
+        operands = self._in_memory(operands)
+        (index,) = self._in_memory([index])
+        results = [self.new_buffer(a.dtype, a.size) for a in branches[0].out_avals]
+
+        def make(graph: Graph) -> Callable[[], None]:
+            def body() -> None:
+                for value, buffer in zip(self.inline(graph, operands), results, strict=True):
+                    self.store(value, buffer)
+
+            return body
+
+        self.emit(Branch(index.at(()), [self._nested(make(g)) for g in branches]))
+        return [self.loaded(b, a.shape) for b, a in zip(results, branches[0].out_avals, strict=True)]
+
+
+def _in_order(e: Equation) -> Sequence[int]:
+    return e.primitive.reads_in_order([x.aval for x in e.inputs], e.params)
+
+
+def build(graph: Graph, guards: int = 0) -> Program:
+    """The loop program of a graph without constants, whose last results are so many guards."""
+    b = Builder()
+    inputs = [b.new_buffer(a.dtype, a.size, "input") for a in graph.in_avals]
+    flags = graph.outputs[len(graph.outputs) - guards :]
+    values = b.inline(
+        graph, [b.loaded(buffer, a.shape) for buffer, a in zip(inputs, graph.in_avals, strict=True)], at_once=flags
+    )
+    outputs = []
+    carried = {
+        b for n in b.nodes if isinstance(n, Loop) for _, b in n.carry if b.size <= _FEW
+    }  # these stay in registers
+    for value in values:
+        buffer = value.buffer
+        if buffer is not None and buffer.kind == "temp" and buffer.size == value.size and buffer not in carried:
+            buffer.kind = "output"  # computed in place, not copied
+        else:
+            buffer = b.new_buffer(value.dtype, value.size, "output")
+            b.store(value, buffer)
+        outputs.append(buffer)
+    return Program(b.nodes, b.buffers, inputs, outputs, b.exprs, guards)

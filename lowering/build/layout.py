@@ -1,0 +1,83 @@
+"""Where arrays lie: the order of axes in memory, and looks at memory through another shape.
+
+A temporary is stored in the order of what it is computed from, so that kernels read and write neighbours: what follows
+a convolution, which gives channels last, keeps them last. Results of a program lie in row-major order, as do operands
+of what asks for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from fdl.lowering.ir.expr import Expr, walk
+from fdl.lowering.ir.index import Index, LoopVar, space_vars
+
+
+def steps_of(index: Index, ndim: int) -> list[int] | None:
+    """How far one step along each axis moves, for an address over the first loop variables; None where it is computed
+    from data.
+    """
+    if not all(isinstance(atom, LoopVar) for atom, _ in index.terms):
+        return None
+    return [index.coefficient(v.terms[0][0]) for v in space_vars(ndim)]
+
+
+def memory_order(e: Expr, shape: Sequence[int]) -> list[int]:
+    """The axes of an expression over an index space, from the longest step to the shortest, as most of its largest
+    operands lie.
+    """
+    found: Counter[tuple[int, ...]] = Counter()
+    for load in walk([e]):
+        steps = steps_of(load.attr[1], len(shape)) if load.op == "load" else None
+        if steps is not None:
+            found[_order(shape, steps)] += math.prod(d for d, s in zip(shape, steps, strict=True) if s)
+    axes = tuple(range(len(shape)))
+    most = max(found.values(), default=0)
+    return list(axes if found[axes] == most else next(order for order, count in found.items() if count == most))
+
+
+def _order(shape: Sequence[int], steps: Sequence[int]) -> tuple[int, ...]:
+    """Axes by their steps; those along which nothing moves stay behind the axis that they follow."""
+    walked = sorted((a for a, d in enumerate(shape) if d != 1 and steps[a]), key=lambda a: -abs(steps[a]))
+    order = list(walked)
+    for a in range(len(shape)):
+        if a not in walked:
+            order.insert(order.index(a - 1) + 1 if a else 0, a)
+    return tuple(order)
+
+
+def packed_steps(shape: Sequence[int], order: Sequence[int]) -> list[int]:
+    """Steps along each axis where axes lie in this order without gaps; 0 along an axis of size 1."""
+    steps, step = [0] * len(shape), 1
+    for a in reversed(order):
+        steps[a] = step if shape[a] != 1 else 0
+        step *= shape[a]
+    return steps
+
+
+def steps_through(shape: Sequence[int], steps: Sequence[int], wanted: Sequence[int]) -> list[int] | None:
+    """Steps along the axes of another shape with as many elements, where no copy is needed: axes may be cut, and joined
+    where they walk as one.
+    """
+    found = [0] * len(wanted)
+    if 0 in shape:
+        return found
+    old = [(d, s) for d, s in zip(shape, steps, strict=True) if d != 1]
+    new = [a for a, d in enumerate(wanted) if d != 1]
+    while new:
+        group = [new.pop(0)]  # axes of the new shape, until they are as many elements as some of the old
+        (size, step), target = old.pop(0), wanted[group[0]]
+        while size != target:
+            if size < target:
+                inner_size, inner = old.pop(0)
+                if step != inner_size * inner:
+                    return None
+                size, step = size * inner_size, inner
+            else:
+                group.append(new.pop(0))
+                target *= wanted[group[-1]]
+        for a in reversed(group):
+            found[a], step = step, step * wanted[a]
+    return found

@@ -1,0 +1,513 @@
+"""Values, of which programs are made: lazy arrays, where they lie in memory, and the vocabulary of elementwise
+operations, views and folds.
+
+A value is a function from an index to an expression. It becomes a buffer (a kernel is emitted) where several readers
+need it, where it would be computed again and again (broadcast, random access), or where a node needs memory. So chains
+fuse by themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.core import dtypes
+from fdl.core.dtypes import DType
+from fdl.core.source import Location
+from fdl.lowering.build.layout import memory_order, packed_steps, steps_of, steps_through
+from fdl.lowering.ir.expr import Buffer, Expr, Interner
+from fdl.lowering.ir.index import ZERO, Index, row_major, space_vars
+from fdl.lowering.ir.nodes import Argmax, Band, Map, Node, Reduce, Routine, Scatter, Store
+from fdl.lowering.ir.spellings import SUFFIX
+
+_MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
+ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
+_UNROLLED, _UNROLLED_COST = (
+    8,
+    100,
+)  # elements of a fold that is written out, and operations in it from which its operand goes to memory first
+_AGAIN = 4  # operations that are done at computed places rather than stored for all
+_MAX_PIECES = 512  # of a concatenation that are stored by loops of their own
+
+Place = tuple[Index, ...]
+Home = tuple[Buffer, Index]  # memory that a value is meant for
+
+
+class Value:
+    """A lazy array: `at(index)` is the expression of one element."""
+
+    __slots__ = ("_at", "_memo", "buffer", "depth", "dtype", "expensive", "parts", "shape")
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        at: Callable[[Place], Expr],
+        depth: int = 0,
+        buffer: Buffer | None = None,
+        expensive: bool = False,
+    ) -> None:
+        self.shape, self.dtype, self._at, self.depth, self.buffer = tuple(shape), dtype, at, depth, buffer
+        self.expensive = expensive  # whether an element costs more than its address
+        self.parts: tuple[int, Sequence[Value]] | None = (
+            None  # an axis, and what lies along it, where that has few pieces
+        )
+        self._memo: dict[Place, Expr] = {}
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def at(self, index: Sequence[Index]) -> Expr:
+        """The expression of the element at an index."""
+        place = tuple(index)
+        if place not in self._memo:
+            self._memo[place] = self._at(place)
+        return self._memo[place]
+
+
+class Values:
+    """Makes nodes of one program: all but products and control flow."""
+
+    zero = ZERO
+
+    def __init__(self) -> None:
+        self.exprs = Interner()
+        self.buffers: list[Buffer] = []
+        self.nodes: list[Node] = []
+        self.depth = 0
+        self.source: Location | None = None
+
+    # Memory
+
+    def new_buffer(self, dtype: DType, size: int, kind: str = "temp") -> Buffer:
+        buffer = Buffer(len(self.buffers), dtype, size, kind)
+        self.buffers.append(buffer)
+        return buffer
+
+    def loaded(self, buffer: Buffer, shape: Sequence[int], base: Index = ZERO) -> Value:
+        """The contiguous array in a buffer, from an offset on."""
+        shape = tuple(shape)
+
+        def at(index: Place) -> Expr:
+            return self.exprs.make("load", (), buffer.dtype, (buffer, base + row_major(index, shape)))
+
+        return Value(shape, buffer.dtype, at, buffer=buffer if base == ZERO else None)
+
+    def emit(self, node: Node) -> None:
+        if self.source is not None:
+            node.sources.append(self.source)
+        self.nodes.append(node)
+
+    def store(self, value: Value, buffer: Buffer, base: Index = ZERO) -> None:
+        """Emit the kernel that computes a value into a buffer."""
+        self._write(value, range(len(value.shape)), buffer, base)
+
+    def _write(self, value: Value, order: Sequence[int], buffer: Buffer, base: Index) -> None:
+        """Emit what stores a value, axes in this order; pieces each by themselves."""
+        shape, index = [value.shape[a] for a in order], space_vars(len(value.shape))
+        place = dict(zip(order, index, strict=True))
+        axis, parts = value.parts or (-1, [value])
+        start = 0
+        for x in parts:
+            target = [i + start if a == axis else i for a, i in zip(order, index, strict=True)]
+            self.emit(
+                Map(
+                    tuple(x.shape[a] for a in order),
+                    [Store(buffer, base + row_major(target, shape), x.at([place[a] for a in range(len(place))]))],
+                )
+            )
+            start += x.shape[axis] if x.shape else 0
+
+    def materialize(self, value: Value) -> Value:
+        """The value in a buffer of its own."""
+        return self._stored(value, range(len(value.shape)))
+
+    def _stored(self, value: Value, order: Sequence[int]) -> Value:
+        """The value in a buffer, axes in this order."""
+        if value.buffer is not None and value.buffer.size == value.size:
+            return value
+        buffer = self.new_buffer(value.dtype, value.size)
+        self._write(value, order, buffer, ZERO)
+        stored = self.loaded(buffer, [value.shape[a] for a in order])
+        return (
+            stored
+            if list(order) == sorted(order)
+            else self.view(value.shape, stored, lambda index: [index[a] for a in order])
+        )
+
+    # Scalars
+
+    def const(self, value: Any, dtype: DType) -> Expr:
+        return self.exprs.make("const", (), dtype, np.asarray(value).astype(dtype)[()])
+
+    def number(self, index: Index, dtype: DType) -> Expr:
+        """An index as a number."""
+        exact = self.exprs.make("number", (), dtypes.int64, index)
+        return exact if dtype == dtypes.int64 else self.apply("convert", dtype, exact)
+
+    def apply(self, op: str, dtype: DType, *args: Expr) -> Expr:
+        return self.exprs.make(op, args, dtype)
+
+    def flat(self, index: Sequence[Index], shape: Sequence[int]) -> Index:
+        return row_major(index, shape)
+
+    def _index_of(self, e: Expr) -> Index:
+        return Index(0, ((e, 1),))
+
+    def _int(self, value: int) -> Expr:
+        return self.const(value, dtypes.int64)
+
+    def at_least(self, index: Index, limit: int) -> Expr:
+        return self.apply("ge", dtypes.bool_, self.number(index, dtypes.int64), self._int(limit))
+
+    def below(self, index: Index, limit: int) -> Expr:
+        return self.apply("lt", dtypes.bool_, self.number(index, dtypes.int64), self._int(limit))
+
+    def divides(self, step: int, index: Index) -> Expr:
+        rest = self.apply("rem", dtypes.int64, self.number(index, dtypes.int64), self._int(step))
+        return self.apply("eq", dtypes.bool_, rest, self._int(0))
+
+    def quotient(self, index: Index, step: int) -> Index:
+        return self._index_of(self.apply("div", dtypes.int64, self.number(index, dtypes.int64), self._int(step)))
+
+    def _wide(self, e: Expr) -> Expr:
+        """An index value in int64; uint64 beyond it saturates."""
+        if e.dtype == dtypes.int64:
+            return e
+        if e.dtype == dtypes.uint64:
+            e = self.apply("min", dtypes.uint64, e, self.const(2**63 - 1, dtypes.uint64))
+        return self.apply("convert", dtypes.int64, e)
+
+    def clipped(self, e: Expr, size: int) -> Index:
+        """A computed index moved into the array."""
+        low = self.apply("max", dtypes.int64, self._wide(e), self._int(0))
+        return self._index_of(self.apply("min", dtypes.int64, low, self._int(max(size - 1, 0))))
+
+    def inside(self, e: Expr, size: int) -> Expr:
+        wide = self._wide(e)
+        return self.apply(
+            "and",
+            dtypes.bool_,
+            self.apply("ge", dtypes.bool_, wide, self._int(0)),
+            self.apply("lt", dtypes.bool_, wide, self._int(size)),
+        )
+
+    def choose(self, conditions: Sequence[Expr], yes: Callable[[], Expr], no: Callable[[], Expr]) -> Expr:
+        """The first value where all conditions hold, else the second; only the chosen one is evaluated."""
+        if not conditions:
+            return yes()
+        a, b = yes(), no()
+        return self.exprs.make("choose", (*conditions, a, b), a.dtype)
+
+    # Values
+
+    def compute(
+        self,
+        shape: Sequence[int],
+        dtype: DType,
+        at: Callable[[Place], Expr],
+        operands: Sequence[Value],
+        random_access: Sequence[Value] = (),
+    ) -> Value:
+        """A value given by its elements; what it reads at computed places is stored before, or computed there, where
+        that is little and for no more elements than there are.
+        """
+        for x in random_access:
+            if x.expensive and (math.prod(shape) > x.size or x.at(space_vars(len(x.shape))).cost > _AGAIN):
+                self.settle(x)
+        depth = 1 + max((x.depth for x in operands), default=0)
+        return self._bounded(Value(tuple(shape), dtype, at, depth, expensive=True))
+
+    def view(
+        self, shape: Sequence[int], x: Value, source: Callable[[Place], Sequence[Index]], repeats: bool = False
+    ) -> Value:
+        """The elements of `x` at other places; with `repeats` each at many."""
+        if repeats and x.expensive and math.prod(shape) > x.size:
+            self.settle(x)
+        out = self._bounded(
+            Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive)
+        )
+        if not out.expensive and out.buffer is None:  # a look at a whole buffer, in order, is the buffer
+            index = space_vars(len(out.shape))
+            e = out.at(index)
+            if e.op == "load" and e.attr[0].size == out.size and e.attr[1] == row_major(index, out.shape):
+                out.buffer = e.attr[0]
+        return out
+
+    def settle(self, x: Value, in_order: bool = False, home: Home | None = None) -> None:
+        """Put a value into memory, for all its readers: into a place that waits for it, in row-major order, or as its
+        operands lie.
+        """
+        if home is not None:
+            self.store(x, *home)
+            stored = self.loaded(home[0], x.shape, home[1])
+        else:
+            stored = (
+                self.materialize(x)
+                if in_order
+                else self._stored(x, memory_order(x.at(space_vars(len(x.shape))), x.shape))
+            )
+        x._at, x._memo, x.buffer, x.depth, x.expensive, x.parts = stored._at, {}, stored.buffer, 0, False, None
+
+    def _bounded(self, x: Value) -> Value:
+        if x.depth > _MAX_DEPTH:
+            self.settle(x)
+        return x
+
+    def map(self, op: str, *xs: Value, dtype: DType | None = None) -> Value:
+        """An elementwise operation on operands of one shape, or 0-d."""
+        shape = max((x.shape for x in xs), key=len)
+        out = dtype or xs[-1].dtype
+        for x in xs:
+            if shape and not x.shape and x.expensive:
+                self.settle(x)
+        return self.compute(
+            shape, out, lambda index: self.apply(op, out, *[x.at(index if x.shape else ()) for x in xs]), xs
+        )
+
+    def power(self, x: Value, exponent: int) -> Value:
+        """A power by repeated squaring, in float32 for narrow floats."""
+        wide = dtypes.compute_dtype(x.dtype)
+
+        def at(index: Place) -> Expr:
+            square = x.at(index)
+            square = square if square.dtype == wide else self.apply("convert", wide, square)
+            result, n = self.const(1, wide), abs(exponent)
+            while n:
+                if n & 1:
+                    result = square if result.op == "const" else self.apply("mul", wide, result, square)
+                n >>= 1
+                square = self.apply("mul", wide, square, square) if n else square
+            if exponent < 0:
+                result = self.apply("div", wide, self.const(1, wide), result)
+            return result if wide == x.dtype else self.apply("convert", x.dtype, result)
+
+        return self.compute(x.shape, x.dtype, at, [x])
+
+    def concatenate(self, xs: Sequence[Value], axis: int) -> Value:
+        """Values one after another along an axis: one choice an element where it is computed, a loop a piece where it
+        is stored.
+        """
+        shape = tuple(sum(x.shape[axis] for x in xs) if a == axis else d for a, d in enumerate(xs[0].shape))
+
+        def at(index: Place) -> Expr:
+            def part(k: int, start: int) -> Expr:
+                shifted = (*index[:axis], index[axis] - start, *index[axis + 1 :])
+                if k == len(xs) - 1:
+                    return xs[k].at(shifted)
+                limit = start + xs[k].shape[axis]
+                return self.choose(
+                    [self.below(index[axis], limit)], lambda: xs[k].at(shifted), lambda: part(k + 1, limit)
+                )
+
+            return part(0, 0)
+
+        out = self.compute(shape, xs[0].dtype, at, xs)
+        if out.expensive and len(xs) <= _MAX_PIECES:
+            out.parts = axis, xs
+        return out
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
+        """Axes of size 1 come and go as a view; anything else is another look at the same memory."""
+        kept_old, kept_new = [d for d in x.shape if d != 1], [d for d in shape if d != 1]
+        if kept_old == kept_new:
+
+            def at(index: Place) -> Sequence[Index]:
+                given = iter([i for i, d in zip(index, shape, strict=True) if d != 1])
+                return [ZERO if d == 1 else next(given) for d in x.shape]
+
+            return self.view(shape, x, at)
+        if x.expensive:
+            order = memory_order(x.at(space_vars(len(x.shape))), x.shape)
+            if steps_through(x.shape, packed_steps(x.shape, order), shape) is None:
+                x = self.materialize(x)
+            else:
+                self.settle(x)
+        seen = self._seen_as(x, shape)
+        if seen is None:
+            seen = self._seen_as(self.materialize(x), shape)
+            assert seen is not None, (x.shape, shape)
+        return seen
+
+    def _seen_as(self, x: Value, shape: Sequence[int]) -> Value | None:
+        """The memory of a value through another shape, if its elements stand there at regular steps."""
+        index = space_vars(len(x.shape))
+        e = x.at(index)
+        if e.op == "const":
+            return self.view(shape, x, lambda _: [ZERO] * len(x.shape))
+        steps = steps_of(e.attr[1], len(x.shape)) if e.op == "load" else None
+        through = None if steps is None else steps_through(x.shape, steps, shape)
+        if through is None:
+            return None
+        buffer, base = e.attr[0], e.attr[1].without([v.terms[0][0] for v in index])
+
+        def at(place: Place) -> Expr:
+            return self.exprs.make(
+                "load", (), x.dtype, (buffer, sum((i * s for i, s in zip(place, through, strict=True)), base))
+            )
+
+        whole = (
+            buffer
+            if base == ZERO and buffer.size == x.size and steps == packed_steps(x.shape, range(len(x.shape)))
+            else None
+        )
+        return Value(tuple(shape), x.dtype, at, buffer=whole)
+
+    def reduce(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
+        """The sum or the maximum over axes; narrow floats are added in float32."""
+        if not axes:
+            return x
+        wide = dtypes.compute_dtype(x.dtype)
+        out = self._fold(kind, self._cast(x, wide), sorted(axes))
+        return out if wide == x.dtype else self.map("convert", out, dtype=x.dtype)
+
+    def _fold(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
+        """Folds of bounded length, then folds of their results: so the order follows from the shape, and there is work
+        for all threads.
+        """
+        few = self._unrolled(kind, x, axes)
+        if few is not None:
+            return few
+        rows = len(x.shape) - 1 in axes
+        limit = ROW if rows else COLUMN
+        inner = list(axes)
+        while len(inner) > 1 and math.prod(x.shape[a] for a in inner) > limit:
+            inner.pop(0)
+        if len(inner) == 1 and x.shape[inner[0]] > limit:
+            parts = self._in_parts(kind, x, inner[0], limit, rows)
+        elif len(inner) < len(axes):
+            parts = self._fold_at_once(kind, x, inner, rows)
+        else:
+            return self._fold_at_once(kind, x, axes, rows)
+        # what was folded is gone, or stands where it was as the axis of parts
+        left = [a for a in axes if a not in inner] + ([inner[0]] if len(parts.shape) == len(x.shape) else [])
+        kept = [a for a in range(len(x.shape)) if a not in inner or a in left]
+        return self._fold(kind, parts, sorted(kept.index(a) for a in left))
+
+    def _unrolled(self, kind: str, x: Value, axes: Sequence[int]) -> Value | None:
+        """A few elements folded one after another, as an expression that fuses like any other."""
+        sizes = [x.shape[a] for a in axes]
+        if not 0 < math.prod(sizes) <= _UNROLLED:
+            return None
+        kept = [a for a in range(len(x.shape)) if a not in axes]
+
+        def at(index: Place) -> Expr:
+            total = None
+            for place in np.ndindex(*sizes):
+                where = dict(zip(kept, index, strict=True)) | dict(
+                    zip(axes, (Index(i, ()) for i in place), strict=True)
+                )
+                e = x.at([where[a] for a in range(len(x.shape))])
+                total = e if total is None else self.apply(kind, x.dtype, total, e)
+            assert total is not None
+            return total
+
+        shape = tuple(x.shape[a] for a in kept)
+        if at(tuple(space_vars(len(shape)))).cost > _UNROLLED_COST:
+            self.settle(x)  # the order of the fold follows from its shape, whatever its operand costs
+        return self.compute(shape, x.dtype, at, [x])
+
+    def _fold_at_once(self, kind: str, x: Value, axes: Sequence[int], rows: bool) -> Value:
+        kept = [a for a in range(len(x.shape)) if a not in axes]
+        space = tuple(x.shape[a] for a in kept)
+        buffer = self.new_buffer(x.dtype, math.prod(space))
+        value = x.at(self._spread(len(x.shape), kept, axes))
+        self.emit(
+            Reduce(
+                space,
+                value,
+                buffer,
+                row_major(space_vars(len(space)), space),
+                tuple(x.shape[a] for a in axes),
+                kind,
+                rows,
+            )
+        )
+        return self.loaded(buffer, space)
+
+    def _in_parts(self, kind: str, x: Value, axis: int, limit: int, rows: bool) -> Value:
+        """One axis folded piece by piece: `limit` elements each, and the rest."""
+        whole, rest = divmod(x.shape[axis], limit)
+        parts = tuple(whole + (rest > 0) if a == axis else d for a, d in enumerate(x.shape))
+        buffer = self.new_buffer(x.dtype, math.prod(parts))
+        variables = space_vars(len(x.shape) + 1)
+        for count, length, first in ((whole, limit, 0), (1, rest, whole)):
+            if length:
+                space = tuple(count if a == axis else d for a, d in enumerate(x.shape))
+                index = list(variables[:-1])
+                target = tuple(v + first if a == axis else v for a, v in enumerate(index))
+                index[axis] = index[axis] * limit + variables[-1] + first * limit
+                self.emit(Reduce(space, x.at(index), buffer, row_major(target, parts), (length,), kind, rows))
+        return self.loaded(buffer, parts)
+
+    def _spread(self, ndim: int, kept: Sequence[int], axes: Sequence[int]) -> Place:
+        """The operand's index: kept axes run over the space, the others over the inner loops."""
+        order = [*kept, *sorted(axes)]
+        variables = space_vars(ndim)
+        return tuple(variables[order.index(i)] for i in range(ndim))
+
+    def argmax(self, x: Value, axis: int, dtype: DType) -> Value:
+        kept = [i for i in range(len(x.shape)) if i != axis]
+        space = tuple(x.shape[i] for i in kept)
+        buffer = self.new_buffer(dtype, math.prod(space))
+        value = x.at(self._spread(len(x.shape), kept, [axis]))
+        self.emit(Argmax(space, value, buffer, row_major(space_vars(len(space)), space), x.shape[axis]))
+        return self.loaded(buffer, space)
+
+    def scatter(
+        self,
+        kind: str,
+        x: Value,
+        updates: Value,
+        target: Callable[[Place], tuple[Place, list[Expr]]],
+        distinct: bool = False,
+    ) -> Value:
+        """A copy of `x` with updates set, or combined with what is there (add, mul, max, min), at computed places, in
+        order; `distinct` if no two meet.
+        """
+        buffer = self.new_buffer(x.dtype, x.size)
+        self.store(x, buffer)
+        index = space_vars(len(updates.shape))
+        place, conditions = target(tuple(index))
+        if updates.size and x.size:
+            self.emit(
+                Scatter(updates.shape, updates.at(index), buffer, row_major(place, x.shape), kind, conditions, distinct)
+            )
+        return self.loaded(buffer, x.shape)
+
+    def routine(
+        self, name: str, header: str, lead: int, xs: Sequence[Value], results: Sequence[tuple[tuple[int, ...], DType]],
+        sizes: Sequence[int],
+        reference: Callable[[Sequence[Any]], Sequence[Any]], cost: int, scratch: Sequence[tuple[int, DType]] = (),
+    ) -> list[Value]:  # fmt: skip
+        """What a C function, `fdl_name_` and the suffix of the first value's dtype, makes of each part of some values.
+
+        `lead` axes of the values count the parts; `results` and `scratch` are types of one part.
+
+        A function that needs scratch runs in a band, so that each thread has its own.
+        """
+        shape = xs[0].shape[:lead]
+        count = math.prod(shape)
+        if not count or all(0 in part for part, _ in results):  # nothing to make
+            return [
+                Value((*shape, *part), dtype, lambda index, dtype=dtype: self.const(0, dtype))  # type: ignore[misc]
+                for part, dtype in results
+            ]
+        for x in xs:
+            if x.expensive:
+                self.settle(x, in_order=True)
+        operands = [(b, b.size // count) for x in xs for b in [self.materialize(x).buffer] if b is not None]
+        made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
+        spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
+        node = Routine(
+            (count,), f"fdl_{name}_{SUFFIX[xs[0].dtype]}", header, operands, made, spare, tuple(sizes), reference, cost
+        )
+        self.emit(Band(count, [node], dict(spare), {}) if spare else node)
+        return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
+
+    def _cast(self, x: Value, dtype: DType) -> Value:
+        return x if x.dtype == dtype else self.map("convert", x, dtype=dtype)

@@ -1,0 +1,1 @@
+"""C: kernels, and the function around them that every thread runs."""

@@ -1,0 +1,126 @@
+"""Expressions as statements of a kernel, in C, CUDA and Metal alike; and the environment of all templates."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fdl.core import dtypes
+from fdl.lowering.ir import spellings
+from fdl.lowering.ir.expr import Buffer, Expr
+from fdl.lowering.ir.index import Index, LoopVar, space_vars
+
+
+@functools.cache
+def environment() -> Any:
+    """The one Jinja environment: templates of this package, undefined names are errors."""
+    import jinja2  # a program from the disk cache renders nothing, and starts faster without it
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("fdl.lowering", "emit"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=False,
+    )
+
+
+class Expressions:
+    """Writes expressions as statements of a kernel; collects the buffers and steps that it refers to."""
+
+    def __init__(
+        self,
+        table: dict[str, str] | None = None,
+        rows: Mapping[Buffer, int] | None = None,
+        outer: int = 0,
+        streamed: Collection[Buffer] = (),
+    ) -> None:
+        self.table = table or {}
+        self.streamed = streamed  # buffers that maps write past the caches
+        self.rows = {
+            b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())
+        }  # buffers of which one row is kept: its name and size
+        self.outer = [v.terms[0][0] for v in space_vars(outer)]  # the loops over rows
+        self.buffers: dict[Buffer, str] = {}
+        self.steps: dict[LoopVar, str] = {}
+        self.scopes: list[dict[Expr, str]] = [{}]
+        self.lines: list[list[str]] = [[]]
+        self.count = 0
+
+    def buffer(self, b: Buffer) -> str:
+        return self.buffers.setdefault(b, f"a{len(self.buffers)}")
+
+    def _variable(self, v: LoopVar) -> str:
+        return self.steps.setdefault(v, f"s{len(self.steps)}") if v.step else f"i{v.rank}"
+
+    def index(self, index: Index) -> str:
+        """An address as text."""
+        parts = []
+        for atom, c in index.terms:
+            name = self._variable(atom) if isinstance(atom, LoopVar) else self.emit(atom)
+            parts.append(name if c == 1 else f"{name} * {c}")
+        if index.const or not parts:
+            parts.append(str(index.const))
+        return " + ".join(parts).replace("+ -", "- ")
+
+    def load(self, b: Buffer, index: Index) -> str:
+        text = self.element(b, index)
+        return f"fdl_load_{spellings.SUFFIX[b.dtype]}({text})" if b.dtype in dtypes.NARROW_FLOATS else text
+
+    def element(self, b: Buffer, index: Index) -> str:
+        """The lvalue at an address."""
+        if b in self.rows:
+            name, size = self.rows[b]
+            return name if size == 1 else f"{name}[{self.index(index.without(self.outer))}]"
+        return f"{self.buffer(b)}[{self.index(index)}]"
+
+    def store(self, b: Buffer, index: Index, value: str) -> str:
+        """The statement that stores a value."""
+        return f"{self.element(b, index)} = {self.stored(b, value)};"
+
+    def stored(self, b: Buffer, value: str) -> str:
+        """A value as it lies in memory."""
+        return f"fdl_store_{spellings.SUFFIX[b.dtype]}({value})" if b.dtype in dtypes.NARROW_FLOATS else value
+
+    def emit(self, e: Expr) -> str:
+        """The name or literal of an expression, after the statements that it needs."""
+        for scope in reversed(self.scopes):
+            if e in scope:
+                return scope[e]
+        if e.op == "const":
+            return spellings.literal(e.attr, e.dtype)
+        name = self._choose(e) if e.op == "choose" else self._statement(e)
+        self.scopes[-1][e] = name
+        return name
+
+    def _statement(self, e: Expr) -> str:
+        if e.op == "load":
+            text = self.load(*e.attr)
+        elif e.op == "number":
+            text = self.index(e.attr)
+        else:
+            args = [self.emit(a) for a in e.args]
+            operand = e.args[-1].dtype if e.op == "select" else e.args[0].dtype
+            text = spellings.spell(e.op, operand, e.dtype, args, self.table)
+        name = self._name()
+        self.lines[-1].append(f"const {spellings.register_type(e.dtype)} {name} = {text};")
+        return name
+
+    def _name(self) -> str:
+        self.count += 1
+        return f"x{self.count}"
+
+    def _choose(self, e: Expr) -> str:
+        """An if with two blocks, so that only the chosen value is evaluated."""
+        conditions = [self.emit(c) for c in e.args[:-2]]
+        name = self._name()
+        self.lines[-1].append(f"{spellings.register_type(e.dtype)} {name};")
+        for head, value in ((f"if ({' && '.join(conditions)}) {{", e.args[-2]), ("} else {", e.args[-1])):
+            self.scopes.append({})
+            self.lines.append([])
+            text = self.emit(value)
+            block = [*self.lines.pop(), f"{name} = {text};"]
+            self.scopes.pop()
+            self.lines[-1] += [head, *("  " + line for line in block)]
+        self.lines[-1].append("}")
+        return name

@@ -1,0 +1,129 @@
+"""Scalar expressions over elements of buffers, interned by their maker so that equal ones are one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fdl.core.dtypes import DType
+from fdl.lowering.ir.index import Index
+from fdl.lowering.ir.spellings import COSTLY
+
+
+class Buffer:
+    """A contiguous run of elements.  `kind` is input, output or temp; `number` is its place in the program."""
+
+    __slots__ = ("dtype", "kind", "number", "size")
+
+    def __init__(self, number: int, dtype: DType, size: int, kind: str) -> None:
+        self.number, self.dtype, self.size, self.kind = number, dtype, size, kind
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return self.size * self.dtype.itemsize
+
+    def __repr__(self) -> str:
+        return f"{self.kind[0]}{self.number}"
+
+
+class Expr:
+    """A scalar expression: `op` on `args`, with `attr` for what is no expression.
+
+    Ops besides the elementwise primitives: `const` (attr: value), `load` (attr: (buffer, Index)), `number` (attr:
+    Index), `choose` (args: conditions, then the value where all hold, then the other; only the chosen one is
+    evaluated), `philox` (a random word).
+    """
+
+    __slots__ = ("_buffers", "args", "attr", "cost", "dtype", "number", "op", "operands")
+
+    def __init__(self, number: int, op: str, args: tuple[Expr, ...], dtype: DType, attr: Any) -> None:
+        self.number, self.op, self.args, self.dtype, self.attr = number, op, args, dtype, attr
+        own = 0 if op in ("const", "load", "number") else 10 if op in COSTLY else 1
+        self.cost: int = own + sum(a.cost for a in args)
+        self.operands = args + tuple(
+            a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr)
+        )  # those inside of addresses included
+        self._buffers: tuple[Buffer, ...] | None = None
+
+    def buffers(self) -> tuple[Buffer, ...]:
+        """What is loaded anywhere in it, worked out once."""
+        if self._buffers is None:
+            self._buffers = tuple(dict.fromkeys(e.attr[0] for e in walk([self]) if e.op == "load"))
+        return self._buffers
+
+    def indices(self) -> list[Index]:
+        """Addresses in this node."""
+        if self.op == "load":
+            return [self.attr[1]]
+        return [self.attr] if self.op == "number" else []
+
+    def __repr__(self) -> str:
+        if self.op == "const":
+            return f"{self.attr}"
+        if self.op == "load":
+            return f"{self.attr[0]}[{self.attr[1]}]"
+        if self.op == "number":
+            return f"({self.attr})"
+        extra = f"[{self.attr}]" if self.attr is not None else ""
+        return f"{self.op}{extra}:{self.dtype.name}({', '.join(map(repr, self.args))})"
+
+
+def walk(roots: Sequence[Expr]) -> list[Expr]:
+    """All sub-expressions, each once, operands first; without recursion."""
+    order: list[Expr] = []
+    opened: set[Expr] = set()
+    done: set[Expr] = set()
+    stack = list(reversed(roots))
+    while stack:
+        e = stack[-1]
+        if e in opened or not e.operands:  # what it is made of is done
+            stack.pop()
+            if e not in done:
+                done.add(e)
+                order.append(e)
+        else:
+            opened.add(e)
+            stack += [c for c in e.operands if c not in done]
+    return order
+
+
+class Interner:
+    """Makes expressions; equal ones are one object."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, Expr] = {}
+
+    def make(self, op: str, args: tuple[Expr, ...], dtype: DType, attr: Any = None) -> Expr:
+        """The expression."""
+        identity = attr.tobytes() if op == "const" else attr
+        key = op, args, dtype, identity
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = Expr(len(self.known), op, args, dtype, attr)
+        return found
+
+    def rebuild(self, roots: Sequence[Expr], replace: Callable[[Expr], Expr | None]) -> dict[Expr, Expr]:
+        """Each sub-expression with what `replace` answers put in its place, from the leaves up."""
+        new: dict[Expr, Expr] = {}
+        for e in walk(roots):
+            other = replace(e)
+            if other is not None:
+                new[e] = other
+                continue
+            args = tuple(new[a] for a in e.args)
+            attr = e.attr
+            if e.op == "load":
+                attr = (e.attr[0], rebuilt_index(e.attr[1], new))
+            elif e.op == "number":
+                attr = rebuilt_index(e.attr, new)
+            new[e] = e if args == e.args and attr == e.attr else self.make(e.op, args, e.dtype, attr)
+        return new
+
+
+def rebuilt_index(index: Index, new: Mapping[Expr, Expr]) -> Index:
+    """The address with its expressions replaced."""
+    out = Index(index.const, ())
+    for atom, c in index.terms:
+        out = out + Index(0, ((new[atom] if isinstance(atom, Expr) else atom, c),))
+    return out

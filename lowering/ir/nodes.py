@@ -1,0 +1,409 @@
+"""Nodes: the stages of a loop program.
+
+`Map` stores expressions over an index space, `Reduce` and `Argmax` fold one over inner loops, `Scatter` adds at
+computed places, `Dot` is a matrix product, `Loop` and `Branch` hold nested programs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fdl.core.dtypes import DType
+from fdl.core.source import Location
+from fdl.lowering.ir.expr import Buffer, Expr, walk
+from fdl.lowering.ir.index import Index, space_vars, step_var
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Node:
+    """One stage of a program; `sources` are the user's lines that it computes, outside of its rendered text."""
+
+    sources: list[Location] = dataclasses.field(default_factory=list, kw_only=True)
+
+    def expressions(self) -> list[Expr]:
+        """Root expressions."""
+        return []
+
+    def indices(self) -> list[Index]:
+        """Addresses outside of expressions."""
+        return []
+
+    def writes(self) -> list[Buffer]:
+        """Buffers that it stores to."""
+        return []
+
+    def roots(self) -> list[Expr]:
+        """Root expressions, and those in addresses outside of expressions."""
+        return [*self.expressions(), *(a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr))]
+
+    def reads(self) -> list[Buffer]:
+        """Buffers that it loads from."""
+        return list(dict.fromkeys(b for e in self.roots() for b in e.buffers()))
+
+    def nested(self) -> list[list[Node]]:
+        """Programs inside."""
+        return []
+
+    def work(self) -> int:
+        """Scalar operations, roughly."""
+        return 0
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Store:
+    """`buffer[offset] = value`."""
+
+    buffer: Buffer
+    offset: Index
+    value: Expr
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Map(Node):
+    """Stores over an index space, in any order."""
+
+    space: tuple[int, ...]
+    stores: list[Store]
+
+    def expressions(self) -> list[Expr]:
+        return [s.value for s in self.stores]
+
+    def indices(self) -> list[Index]:
+        return [s.offset for s in self.stores]
+
+    def writes(self) -> list[Buffer]:
+        return [s.buffer for s in self.stores]
+
+    def work(self) -> int:
+        return math.prod(self.space) * sum(s.value.cost + 1 for s in self.stores)
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class OneStore(Node):
+    """What the nodes with a single result have in common: `store[offset]`, from `value`, over an index space."""
+
+    space: tuple[int, ...]
+    value: Expr
+    store: Buffer
+    offset: Index
+
+    def expressions(self) -> list[Expr]:
+        return [self.value]
+
+    def indices(self) -> list[Index]:
+        return [self.offset]
+
+    def writes(self) -> list[Buffer]:
+        return [self.store]
+
+    def work(self) -> int:
+        return math.prod(self.space) * (self.value.cost + 4)
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Reduce(OneStore):
+    """For each index of `space`, `value` folded over the loops `over`, whose variables follow those of the space.
+
+    `kind` is add or max. The order is fixed by the shape: `rows` says that the innermost loop folds blocks of
+    consecutive elements with lanes and a tree, else each column is folded in order of the loops.
+    """
+
+    over: tuple[int, ...]
+    kind: str
+    rows: bool
+
+    def work(self) -> int:
+        return math.prod(self.space) * math.prod(self.over) * (self.value.cost + 1)
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Nest(Node):
+    """Nodes whose first loops are the same loops over rows: what one stores in a row, the next reads in the same row.
+
+    Read one after another the nodes of `body` mean the same. With `chunk`, folds of so many rows, over (chunk, column),
+    are totals that are kept while rows pass; `space` is then the number of chunks, else `outer`. `locals` are buffers
+    that only the nest sees: one row of them is kept, with so many elements.
+    """
+
+    space: tuple[int, ...]
+    body: list[Node]
+    outer: tuple[int, ...]
+    chunk: int
+    locals: dict[Buffer, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return math.prod(self.outer)
+
+    def expressions(self) -> list[Expr]:
+        return [e for n in self.body for e in n.expressions()]
+
+    def indices(self) -> list[Index]:
+        return [i for n in self.body for i in n.indices()]
+
+    def writes(self) -> list[Buffer]:
+        return [b for n in self.body for b in n.writes() if b not in self.locals]
+
+    def reads(self) -> list[Buffer]:
+        return list(dict.fromkeys(b for n in self.body for b in n.reads() if b not in self.locals))
+
+    def work(self) -> int:
+        return sum(n.work() for n in self.body)
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Argmax(OneStore):
+    """For each index of `space`, the first place of the largest value over one loop of size `over`."""
+
+    over: int
+
+    def work(self) -> int:
+        return math.prod(self.space) * self.over * (self.value.cost + 2)
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Scatter(OneStore):
+    """`store[offset] = value` over an index space in row-major order, where the conditions hold; with `distinct` no two
+    at one place.
+
+    Kinds other than "set" combine what is there with the value: "add", "mul", "max", "min".
+    """
+
+    kind: str
+    conditions: list[Expr]
+    distinct: bool
+
+    def expressions(self) -> list[Expr]:
+        return [*self.conditions, self.value]
+
+    def inner(self) -> int:
+        """How many of the last loops walk through one block of the store, which all other parts of the address begin; 0
+        where there is no such block.
+        """
+        computed = {
+            a
+            for e in walk([*self.conditions, *(a for a, _ in self.offset.terms if isinstance(a, Expr))])
+            for i in e.indices()
+            for a, _ in i.terms
+        }
+        variables = [v.terms[0][0] for v in space_vars(len(self.space))]
+        count, block = 0, 1
+        for k in reversed(range(len(self.space))):
+            v = variables[k]
+            if v in computed or (self.space[k] > 1 and self.offset.coefficient(v) != block):
+                break
+            count, block = count + 1, block * self.space[k]
+        while count and any(
+            c % block
+            for c in [
+                self.offset.const,
+                *(c for a, c in self.offset.terms if a not in variables[len(self.space) - count :]),
+            ]
+        ):
+            count -= 1
+            block //= self.space[len(self.space) - count - 1]
+        return count
+
+    def block(self) -> int:
+        """Elements of such a block."""
+        return math.prod(self.space[len(self.space) - self.inner() :])
+
+    def extent(self) -> int:
+        """What threads share: steps of the first loop where updates never meet, else blocks of the store."""
+        return (
+            self.space[0] if self.distinct and self.space else 1 if self.distinct else self.store.size // self.block()
+        )
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Operand:
+    """A matrix in a buffer. The number of a row comes apart into digits (size, step), the last one running fastest, and
+    so does that of a column: element (i, j) lies at `offset` plus the steps of i's digits plus those of j's.
+    """
+
+    buffer: Buffer
+    offset: Index
+    rows: tuple[tuple[int, int], ...]
+    cols: tuple[tuple[int, int], ...]
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Dot(Node):
+    """`out[m, n] = sum over k of lhs[m, k] * rhs[k, n]`, for each index of the batch space, k in order.
+
+    Sums are of `dtype`: float32 or float64 as the operands are, float32 of bfloat16, int32 of int8.
+    """
+
+    space: tuple[int, ...]
+    m: int
+    n: int
+    k: int
+    lhs: Operand
+    rhs: Operand
+    out: Operand
+    dtype: DType
+
+    def indices(self) -> list[Index]:
+        return [self.lhs.offset, self.rhs.offset, self.out.offset]
+
+    def reads(self) -> list[Buffer]:
+        return [self.lhs.buffer, self.rhs.buffer]
+
+    def writes(self) -> list[Buffer]:
+        return [self.out.buffer]
+
+    def work(self) -> int:
+        return math.prod(self.space) * (
+            self.m * self.n * (self.k + 4) // 4 + (self.m + self.n) * self.k // 2
+        )  # multiplied, written and read
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Routine(Node):
+    """For each of `space` parts, a C function `name` of the file `header`, on that part of each buffer; a part of a
+    buffer is a run of so many elements.
+
+    The function gets the operands, the results, `scratch`, and the numbers in `sizes`. `reference` says what it
+    computes: flat parts of the operands to flat parts of the results. `cost` is the scalar operations of a part,
+    roughly.
+    """
+
+    space: tuple[int]
+    name: str
+    header: str
+    operands: list[tuple[Buffer, int]]
+    results: list[tuple[Buffer, int]]
+    scratch: list[tuple[Buffer, int]]
+    sizes: tuple[int, ...]
+    reference: Callable[[Sequence[Any]], Sequence[Any]]
+    cost: int
+
+    def reads(self) -> list[Buffer]:
+        return [b for b, _ in self.operands]
+
+    def writes(self) -> list[Buffer]:
+        return [b for b, _ in (*self.results, *self.scratch)]
+
+    def work(self) -> int:
+        return self.space[0] * self.cost
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Loop(Node):
+    """`body` run `length` times, or, with `test`, while the bool in `test_result` holds after `test`.
+
+    The step counter of `depth` counts up, or down with `reverse`. After each run the pairs in `carry` are copied:
+    (from, to).
+    """
+
+    depth: int
+    length: int
+    reverse: bool
+    body: list[Node]
+    carry: list[tuple[Buffer, Buffer]]
+    test: list[Node] | None = None
+    test_result: Buffer | None = None
+
+    def nested(self) -> list[list[Node]]:
+        return [self.body] if self.test is None else [self.test, self.body]
+
+    def reads(self) -> list[Buffer]:
+        found = [b for nodes in self.nested() for n in nodes for b in n.reads()]
+        return list(dict.fromkeys([*found, *(b for b, _ in self.carry)]))
+
+    def writes(self) -> list[Buffer]:
+        found = [b for nodes in self.nested() for n in nodes for b in n.writes()]
+        return list(dict.fromkeys([*found, *(b for _, b in self.carry)]))
+
+    def work(self) -> int:
+        """Of one step: a long loop of tiny steps is not worth threads."""
+        return max((n.work() for nodes in self.nested() for n in nodes), default=0)
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Band(Node):
+    """Stages of which part g of `count` parts, of each one's first loops, run one after another before part g + 1.
+
+    Read one after another the nodes of `body` mean the same. `locals` are buffers that only the band sees: a thread
+    keeps one slab of each, of so many elements. A node that reads step counters runs whole in each part: the counter of
+    a depth in `steps`, (stride, size), is `g // stride % size`.
+    """
+
+    count: int
+    body: list[Node]
+    locals: dict[Buffer, int]
+    steps: dict[int, tuple[int, int]]
+
+    def counters(self, n: Node) -> bool:
+        """Whether a node of the body reads step counters of the band."""
+        own = [step_var(d) for d in self.steps]
+        return isinstance(n, Map) and any(
+            i.coefficient(v) for i in [*n.indices(), *(i for e in walk(n.roots()) for i in e.indices())] for v in own
+        )
+
+    def nested(self) -> list[list[Node]]:
+        return [self.body]
+
+    def reads(self) -> list[Buffer]:
+        return list(dict.fromkeys(b for n in self.body for b in n.reads() if b not in self.locals))
+
+    def writes(self) -> list[Buffer]:
+        return list(dict.fromkeys(b for n in self.body for b in n.writes() if b not in self.locals))
+
+    def work(self) -> int:
+        return sum(n.work() for n in self.body)
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Finished(Node):
+    """A product, and a stage that works on its rows: part g of `count` parts of `after`, of its first loop, reads part
+    g of the product's rows alone.
+
+    Read one after the other the two mean the same.  Neither writes what the other reads, but for the product's result.
+    """
+
+    dot: Dot
+    after: Map | Reduce | Nest
+    count: int
+
+    def nested(self) -> list[list[Node]]:
+        return [[self.dot, self.after]]
+
+    def reads(self) -> list[Buffer]:
+        return list(
+            dict.fromkeys([*self.dot.reads(), *(b for b in self.after.reads() if b is not self.dot.out.buffer)])
+        )
+
+    def writes(self) -> list[Buffer]:
+        return [*self.dot.writes(), *self.after.writes()]
+
+    def work(self) -> int:
+        return self.dot.work() + self.after.work()
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Branch(Node):
+    """One of several programs, chosen by the int32 in `index`."""
+
+    index: Expr
+    bodies: list[list[Node]]
+
+    def expressions(self) -> list[Expr]:
+        return [self.index]
+
+    def nested(self) -> list[list[Node]]:
+        return self.bodies
+
+    def reads(self) -> list[Buffer]:
+        own = [e.attr[0] for e in walk([self.index]) if e.op == "load"]
+        return list(dict.fromkeys([*own, *(b for nodes in self.bodies for n in nodes for b in n.reads())]))
+
+    def writes(self) -> list[Buffer]:
+        return list(dict.fromkeys(b for nodes in self.bodies for n in nodes for b in n.writes()))
+
+    def work(self) -> int:
+        return max((n.work() for nodes in self.bodies for n in nodes), default=0)

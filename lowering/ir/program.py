@@ -1,0 +1,46 @@
+"""The loop program: what each element of a buffer is, as a scalar expression at an index.
+
+A `Program` is a list of nodes (`nodes.py`) over buffers, whose elements are expressions (`expr.py`) at addresses
+(`index.py`). Emitters turn it into C, CUDA and Metal; `interpret.py` runs it, `printer.py` shows it, `checker.py` holds
+its invariants.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fdl.lowering.ir.checker import check_nodes
+from fdl.lowering.ir.expr import Buffer, Interner
+from fdl.lowering.ir.nodes import Node
+from fdl.lowering.ir.printer import declared, printed
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Program:
+    """Nodes in order; buffers by number; which buffers are inputs and outputs.
+
+    The last `guards` outputs are bools: once all are known, and before anything is written over an input, the program
+    ends where one of them holds.
+    """
+
+    nodes: list[Node]
+    buffers: list[Buffer]
+    inputs: list[Buffer]
+    outputs: list[Buffer]
+    exprs: Interner
+    guards: int = 0
+
+    def guarded(self) -> int:
+        """How many nodes have run when all guards are known; 0 without guards."""
+        flags = set(self.outputs[len(self.outputs) - self.guards :])
+        return max((place + 1 for place, n in enumerate(self.nodes) if flags.intersection(n.writes())), default=0)
+
+    def __str__(self) -> str:
+        head = (
+            f"program ({' '.join(declared(b) for b in self.inputs)}) -> ({' '.join(declared(b) for b in self.outputs)})"
+        )
+        return "\n".join([head, *printed(self.nodes, "  ")])
+
+    def check(self) -> None:
+        """Raise GraphError where a temp is read before it is written or an address lies outside of its buffer."""
+        check_nodes(self.nodes, {b for b in self.buffers if b.kind == "input"}, {})

@@ -1,0 +1,1 @@
+"""Where temporaries lie, where threads meet, and what is fetched ahead."""

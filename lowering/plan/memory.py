@@ -1,0 +1,259 @@
+"""Memory of a program: where each temp lies in the arena, what is written over what, and which stages all threads run.
+
+Nothing here changes what a number is made of, so nothing changes bits.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import heapq
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from fdl.lowering.ir.expr import Buffer, walk
+from fdl.lowering.ir.nodes import Argmax, Band, Branch, Finished, Loop, Map, Node, Reduce, Routine, Scatter
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import all_nodes, places_read
+
+PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
+# elements that are updated together, from which threads have targets of their own: a branch on whose turn it is costs
+# as much as some updates
+OWNED = 16
+_ALIGN = 64
+_PRIVATE = 128  # bytes of a temp that may live on one thread's stack
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Arena:
+    """Byte offset of each temp, and the size of it all; outputs that are written over a donated input, and carries over
+    the last step's; small temps of the first thread alone, which the compiler may keep in registers; slabs of bands by
+    their offsets in a thread's own memory, and the size of that.
+    """
+
+    offsets: dict[Buffer, int]
+    size: int
+    in_place: dict[Buffer, Buffer] = dataclasses.field(default_factory=dict)
+    private: frozenset[Buffer] = frozenset()
+    slabs: dict[Buffer, int] = dataclasses.field(default_factory=dict)
+    own: int = 0
+
+    def home(self, b: Buffer) -> Buffer:
+        """The buffer whose memory holds this one."""
+        while b in self.in_place:
+            b = self.in_place[b]
+        return b
+
+
+def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buffer]:
+    """Outputs that may take the memory of a donated input: one map writes the output, reads the input just where it
+    writes, and is its last reader.
+
+    That a product hands rows to the map changes nothing, if the product does not read the input. Nothing is written
+    over before all guards are known.
+    """
+    free = [program.inputs[i] for i in donated]
+    last_read = {b: place for place, n in enumerate(program.nodes) for b in _touched(n)}
+    writers = Counter(b for n in all_nodes(program.nodes) for b in dict.fromkeys(_written(n)))
+    chosen: dict[Buffer, Buffer] = {}
+    guarded = program.guarded()
+    for place, n in enumerate(program.nodes):
+        if place < guarded:
+            continue
+        others = n.dot.reads() if isinstance(n, Finished) else []
+        stage = n.after if isinstance(n, Finished) else n
+        if not isinstance(stage, Map) or not any(s.buffer.kind == "output" for s in stage.stores):
+            continue
+        places = places_read(stage)
+        for s in stage.stores:
+            if s.buffer.kind != "output":
+                continue
+            fits = [
+                b
+                for b in free
+                if b not in others
+                and b.dtype == s.buffer.dtype
+                and b.size == s.buffer.size
+                and last_read.get(b) == place
+                and places.get(b) == {s.offset}
+            ]
+            if fits and s.buffer not in chosen and writers[s.buffer] == 1:
+                chosen[s.buffer] = fits[0]
+                free.remove(fits[0])
+    return chosen
+
+
+def plan_private(program: Program) -> frozenset[Buffer]:
+    """Temps of a few elements that no two threads touch."""
+    shared: set[Buffer] = set()
+
+    def visit(nodes: Sequence[Node]) -> None:
+        for n in nodes:
+            if is_parallel(n):
+                if isinstance(n, Loop):
+                    shared.update([n.test_result] if n.test_result is not None else [])
+                elif isinstance(n, Branch):
+                    shared.update(e.attr[0] for e in walk([n.index]) if e.op == "load")
+                else:
+                    shared.update(_touched(n))
+                for nested in n.nested():
+                    visit(nested)
+
+    visit(program.nodes)
+    return frozenset(b for b in program.buffers if b.kind == "temp" and b.nbytes <= _PRIVATE and b not in shared)
+
+
+def plan_carries(program: Program) -> dict[Buffer, Buffer]:
+    """New carries of loops that may take the memory of the old ones: nothing reads the old one after the first write,
+    and a map that does both loads each element before it stores it.
+    """
+    chosen: dict[Buffer, Buffer] = {}
+    for loop in all_nodes(program.nodes):
+        for new, old in loop.carry if isinstance(loop, Loop) else []:
+            assert isinstance(loop, Loop)
+            write = next((k for k, n in enumerate(loop.body) if new in _touched(n)), None)
+            if (
+                write is None
+                or new.kind != "temp"
+                or new.size != old.size
+                or new in chosen
+                or any(new is b or old is a for a, b in loop.carry)
+            ):
+                continue
+            n = loop.body[write]
+            same = isinstance(n, Map) and all(
+                places_read(n).get(old, set()) <= {s.offset} for s in n.stores if s.buffer is new
+            )
+            if (old not in _touched(n) or same) and not any(old in _touched(m) for m in loop.body[write + 1 :]):
+                chosen[new] = old
+    return chosen
+
+
+def _written(n: Node) -> list[Buffer]:
+    """What a node stores itself, not by nodes inside."""
+    return [b for _, b in n.carry] if isinstance(n, Loop) else [] if n.nested() else n.writes()
+
+
+def _touched(n: Node) -> set[Buffer]:
+    return {b for m in all_nodes([n]) for b in [*m.reads(), *m.writes()]}
+
+
+def copies_itself(n: Node, in_place: Mapping[Buffer, Buffer]) -> bool:
+    """Whether a map only stores what is there already, since what it writes lies where it reads; a result may lie
+    elsewhere after all, where its input's memory is held.
+    """
+    return isinstance(n, Map) and all(
+        s.buffer.kind == "temp"
+        and s.value.op == "load"
+        and in_place.get(s.buffer) is s.value.attr[0]
+        and s.value.attr[1] == s.offset
+        for s in n.stores
+    )
+
+
+class Holes:
+    """Free memory, as stretches in order of their addresses; the last one has no end.
+
+    >>> holes = Holes()
+    >>> [holes.take(n) for n in (64, 128, 64)]
+    [0, 64, 192]
+    >>> holes.give_back(64, 192)
+    >>> holes.take(64), holes.take(128)
+    (64, 256)
+    """
+
+    def __init__(self) -> None:
+        self.stretches: list[tuple[int, int]] = [(0, sys.maxsize)]
+
+    def take(self, need: int) -> int:
+        """The lowest address where so much is free."""
+        i, (start, end) = next((i, hole) for i, hole in enumerate(self.stretches) if hole[1] - hole[0] >= need)
+        self.stretches[i : i + 1] = [(start + need, end)] if end - start > need else []
+        return start
+
+    def give_back(self, start: int, end: int) -> None:
+        """Free a stretch, and join it with what is free beside it."""
+        i = bisect.bisect(self.stretches, (start, end))
+        if i < len(self.stretches) and self.stretches[i][0] == end:
+            end = self.stretches.pop(i)[1]
+        if i and self.stretches[i - 1][1] == start:
+            i -= 1
+            start = self.stretches.pop(i)[0]
+        self.stretches.insert(i, (start, end))
+
+
+def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
+    """Temps that are never alive together share memory; first fit by first use."""
+    in_place = plan_in_place(program, donated) | plan_carries(program)
+    private = plan_private(program)
+    while split := {x for pair in in_place.items() for x in pair if x in private and not private.issuperset(pair)}:
+        private -= split  # one memory, one place
+    slabs, own = plan_slabs(program)
+    sizes = {
+        b: max(b.nbytes, 1)
+        for b in program.buffers
+        if b.kind == "temp" and b not in in_place and b not in private and b not in slabs
+    }
+    offsets, size = placed(program.nodes, sizes)
+    return Arena(offsets, size, in_place, private, slabs, own)
+
+
+def plan_slabs(program: Program) -> tuple[dict[Buffer, int], int]:
+    """Where slabs of bands lie in the memory of a thread, and how much of it there is."""
+    offsets: dict[Buffer, int] = {}
+    size = 0
+    for band in all_nodes(program.nodes):
+        if isinstance(band, Band):
+            found, need = placed(band.body, slab_bytes(band.locals))
+            offsets |= found
+            size = max(size, need)
+    return offsets, size
+
+
+def slab_bytes(slabs: Mapping[Buffer, int]) -> dict[Buffer, int]:
+    """Bytes of slabs of so many elements."""
+    return {b: size * b.dtype.itemsize for b, size in slabs.items()}
+
+
+def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int]) -> tuple[dict[Buffer, int], int]:
+    """Offsets of the buffers of these sizes, first fit by first use, and the size of it all."""
+    first: dict[Buffer, int] = {}
+    last: dict[Buffer, int] = {}
+    for place, n in enumerate(nodes):
+        for m in all_nodes([n]):
+            touched = [
+                *m.reads(),
+                *m.writes(),
+                *([m.test_result] if isinstance(m, Loop) and m.test_result is not None else []),
+            ]
+            for b in touched:
+                if b in sizes:
+                    first.setdefault(b, place)
+                    last[b] = place
+    holes = Holes()
+    live: list[tuple[int, int, int]] = []  # (last use, start, end)
+    offsets: dict[Buffer, int] = {}
+    size = 0
+    for b in sorted(first, key=lambda b: (first[b], b.number)):
+        while live and live[0][0] < first[b]:
+            _, start, end = heapq.heappop(live)
+            holes.give_back(start, end)
+        need = -(-sizes[b] // _ALIGN) * _ALIGN
+        at = offsets[b] = holes.take(need)
+        heapq.heappush(live, (last[b], at, at + need))
+        size = max(size, at + need)
+    return offsets, size
+
+
+def is_parallel(n: Node) -> bool:
+    """Whether a node is worth all threads, and can be split among them."""
+    if (
+        n.work() < PARALLEL_WORK
+        or (isinstance(n, Routine) and n.space == (1,))
+        or (isinstance(n, Scatter) and not n.distinct and n.block() < OWNED)
+    ):
+        return False
+    if isinstance(n, (Loop, Branch)):
+        return any(is_parallel(m) for nested in n.nested() for m in nested)
+    return bool(getattr(n, "space", ())) or not isinstance(n, (Reduce, Argmax, Map))

@@ -1,0 +1,264 @@
+"""Row fusion: nodes that walk the same rows become one loop over them, so that a row is worked on from end to end while
+it is in cache.
+
+A softmax, a layer norm or a cross entropy is a chain of folds along rows and maps over them; as one nest it reads its
+operand once and writes its result once, and what lies in between is a local array of one row. Folds of 128 rows, the
+first step of a fold down columns, join as totals that are kept while their rows pass. Every element is computed by the
+same operations in the same order as before: fusion changes no bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
+from fdl.lowering.ir.index import ZERO, Index, LoopVar, bounds, space_vars
+from fdl.lowering.ir.nodes import Argmax, Map, Nest, Node, OneStore, Reduce, Store
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import mapped, reindexed, used
+
+_MIN_ROWS = 8
+_MAX_BODY = 24
+_MIN_WIDTH = 16
+_MAX_STACK = 128 << 10  # bytes of rows that a nest keeps as local arrays
+_MAX_TOTAL = 4096  # columns of a total that a nest keeps
+
+
+def fuse_rows(program: Program) -> Program:
+    """Neighbours over the same rows become nests."""
+    counts = used(program.nodes)
+    fused = dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _Fusion(program).run(nodes)))
+    for n in _nests(fused.nodes):
+        inner, left = used(n.body), _MAX_STACK
+        for b, size in _rows_of(n.body, n.outer).items():
+            if b.kind == "temp" and inner[b] == counts[b] and size * b.dtype.itemsize <= left:
+                n.locals[b] = size
+                left -= size * b.dtype.itemsize
+    return fused
+
+
+def _nests(nodes: Sequence[Node]) -> list[Nest]:
+    out = []
+    for n in nodes:
+        out += [n] if isinstance(n, Nest) else [m for nested in n.nested() for m in _nests(nested)]
+    return out
+
+
+class _Fusion:
+    """One list of nodes on its way to fewer."""
+
+    def __init__(self, program: Program) -> None:
+        self.exprs = program.exprs
+        self.out: list[Node] = []
+        self.writer: dict[Buffer, int] = {}  # place of the last node that writes a buffer
+        self.reader: dict[Buffer, int] = {}  # place of the last node that reads it
+
+    def run(self, nodes: Sequence[Node]) -> list[Node]:
+        for n in nodes:
+            place = self._join(n)
+            if place is None:
+                place = len(self.out)
+                self.out.append(n)
+            for b in n.reads():
+                self.reader[b] = max(place, self.reader.get(b, -1))
+            for b in n.writes():
+                self.writer[b] = place
+        return self.out
+
+    def _join(self, n: Node) -> int | None:
+        """The place of the nest that the node has become a part of."""
+        if not isinstance(n, (Map, Reduce, Argmax)):
+            return None
+        reads = n.reads()
+        place = max((self.writer[b] for b in reads if b in self.writer), default=-1)
+        if place < 0 or any(self.writer.get(b, -1) >= place or self.reader.get(b, -1) >= place for b in n.writes()):
+            return None
+        before = self.out[place]
+        for outer in _outers(before, n):
+            nest = before if isinstance(before, Nest) and before.outer == outer else self._as_nest(before, outer)
+            joined = None if nest is None or len(nest.body) >= _MAX_BODY else self._joined(nest, n)
+            if joined is not None:
+                self.out[place] = joined
+                return place
+        return None
+
+    def _as_nest(self, n: Node, outer: tuple[int, ...]) -> Nest | None:
+        if isinstance(n, Nest) and n.chunk:
+            return None
+        own = [by_rows(m, outer, self.exprs) for m in (n.body if isinstance(n, Nest) else [n])]
+        body = [m for m in own if m is not None]
+        return Nest(outer, body, outer, 0, sources=list(n.sources)) if len(body) == len(own) else None
+
+    def _joined(self, nest: Nest, n: Node) -> Nest | None:
+        chunk, space = nest.chunk, nest.space
+        if isinstance(n, Reduce) and not n.rows:
+            height = n.over[0]
+            if (
+                len(n.over) != 1
+                or len(n.space) != 2
+                or nest.outer != (n.space[0] * height,)
+                or chunk not in (0, height)
+                or n.space[1] > _MAX_TOTAL
+            ):
+                return None
+            value = row_value(n, self.exprs)
+            if value is None or not self._local(nest, [value], [], (*nest.outer, n.space[1])):
+                return None
+            own: Node | None = n
+            chunk, space = height, (n.space[0],)
+        else:
+            own = by_rows(n, nest.outer, self.exprs)
+            if own is None or not self._local(nest, own.expressions(), own.indices(), extents_of(own)):
+                return None
+        assert own is not None
+        return Nest(
+            space, [*nest.body, own], nest.outer, chunk, sources=list(dict.fromkeys([*nest.sources, *n.sources]))
+        )
+
+    def _local(self, nest: Nest, values: Sequence[Expr], indices: Sequence[Index], extents: Sequence[int]) -> bool:
+        """Whether what the nest stores is read in the row where it was stored only, and totals not at all."""
+        sizes = _rows_of(nest.body, nest.outer)
+        totals = {m.store for m in nest.body if isinstance(m, Reduce) and not m.rows}
+        written = {b for m in nest.body for b in m.writes()}
+        for e in walk([*values, *(a for i in indices for a, _ in i.terms if isinstance(a, Expr))]):
+            if (
+                e.op == "load"
+                and e.attr[0] in written
+                and (e.attr[0] in totals or not in_row(e.attr[1], sizes.get(e.attr[0], 0), nest.outer, extents))
+            ):
+                return False
+        return True
+
+
+def by_rows(n: Node, outer: Sequence[int], exprs: Interner) -> Node | None:
+    """The node with first loops over rows, if its loops split so."""
+    if (
+        not isinstance(n, (Map, Reduce, Argmax))
+        or not n.space
+        or not all(map(_plain, n.indices()))
+        or (isinstance(n, Reduce) and not n.rows)
+    ):
+        return None
+    split = _split(n.space, outer)
+    if split is None:
+        return None
+    if isinstance(n, Map) and len(n.space) == 1 and 1 < math.prod(split) // math.prod(outer) < _MIN_WIDTH:
+        return None  # one long loop is better than many short ones
+    if split == n.space:
+        return n
+    # each old loop is a run of new ones
+    count, target, at = len(extents_of(n)), {}, 0
+    new = space_vars(count + len(split) - len(n.space))
+    for k, old in enumerate(space_vars(count)):
+        index = ZERO
+        if k < len(n.space):
+            left = n.space[k]
+            while left > 1 or index == ZERO:
+                left //= split[at]
+                index = index + new[at] * left
+                at += 1
+                if left == 1:
+                    break
+        else:
+            index, at = new[at], at + 1
+        target[old.terms[0][0]] = index
+    changed, move = reindexed(exprs, n.expressions(), target)
+    if isinstance(n, Map):
+        return dataclasses.replace(
+            n, space=split, stores=[Store(s.buffer, move(s.offset), changed[s.value]) for s in n.stores]
+        )
+    return dataclasses.replace(n, space=split, value=changed[n.value], offset=move(n.offset))
+
+
+def row_value(n: Reduce, exprs: Interner) -> Expr | None:
+    """What a fold of whole chunks of rows adds for one row: over (row, column) instead of (chunk, column, row in the
+    chunk).
+    """
+    chunk, column, row = (v.terms[0][0] for v in space_vars(3))
+    height = n.over[0]
+    for e in walk([n.value]):
+        if any(i.coefficient(chunk) != height * i.coefficient(row) for i in e.indices()):
+            return None
+    target = {chunk: Index(0, ()), column: space_vars(2)[1], row: space_vars(1)[0]}
+    return reindexed(exprs, [n.value], target)[0][n.value]
+
+
+def _split(space: Sequence[int], outer: Sequence[int]) -> tuple[int, ...] | None:
+    """The loops of `space` cut so that they begin with those of `outer`."""
+    out: list[int] = []
+    left = list(space)
+    for d in outer:
+        if not left or left[0] % d:
+            return None
+        out.append(d)
+        left[0] //= d
+        if left[0] == 1:
+            left.pop(0)
+    return (*out, *left)
+
+
+def _outers(before: Node, n: Node) -> list[tuple[int, ...]]:
+    """Loops over rows that both might have: one loop, else the loops that one of them has in its place."""
+    if isinstance(before, Nest):
+        counts, spaces = [before.count], [before.outer, *(m.space for m in before.body)]  # type: ignore[attr-defined]
+    else:
+        counts, spaces = [], []
+    for m in (n, before):
+        if isinstance(m, (Reduce, Argmax, Map)) and m.space:
+            spaces.append(m.space)
+            if not isinstance(before, Nest):
+                counts.append(m.space[0] * m.over[0] if isinstance(m, Reduce) and not m.rows else m.space[0])
+    found: list[tuple[int, ...]] = [(r,) for r in counts]
+    found += [space[:k] for space in spaces for k in range(2, len(space) + 1) if math.prod(space[:k]) in counts]
+    found = (
+        [before.outer, *found] if isinstance(before, Nest) else sorted(found, key=lambda o: -math.prod(o))
+    )  # short rows stay in cache
+    return [o for o in dict.fromkeys(found) if math.prod(o) >= _MIN_ROWS]
+
+
+def _plain(index: Index) -> bool:
+    return all(isinstance(a, LoopVar) for a, _ in index.terms)
+
+
+def extents_of(n: Node) -> tuple[int, ...]:
+    """Sizes of all loops of a node."""
+    over = n.over if isinstance(n, Reduce) else (n.over,) if isinstance(n, Argmax) else ()
+    return (*n.space, *over)  # type: ignore[attr-defined]
+
+
+def _rows_of(body: Sequence[Node], outer: Sequence[int]) -> dict[Buffer, int]:
+    """Elements a row of what nodes store, where each row is a run of its own."""
+    out: dict[Buffer, int] = {}
+    rows = math.prod(outer)
+    for n in body:
+        if isinstance(n, Reduce) and not n.rows:
+            continue
+        stores = (
+            [(s.buffer, s.offset) for s in n.stores]
+            if isinstance(n, Map)
+            else [(n.store, n.offset)]
+            if isinstance(n, OneStore)
+            else []
+        )
+        out |= {
+            b: b.size // rows
+            for b, offset in stores
+            if b.size % rows == 0 and in_row(offset, b.size // rows, outer, n.space)  # type: ignore[attr-defined]
+        }
+    return out
+
+
+def in_row(index: Index, size: int, outer: Sequence[int], extents: Sequence[int]) -> bool:
+    """Whether an address lies in the current one of rows of `size` elements."""
+    variables = [v.terms[0][0] for v in space_vars(len(extents))]
+    stride = size
+    for k in reversed(range(len(outer))):
+        if size == 0 or (outer[k] > 1 and index.coefficient(variables[k]) != stride):
+            return False
+        stride *= outer[k]
+    found = bounds(
+        index.without(variables[: len(outer)]), dict(zip(variables[len(outer) :], extents[len(outer) :], strict=True))
+    )
+    return found is not None and found[0] >= 0 and found[1] < size

@@ -1,0 +1,87 @@
+"""Operands of products that a loop does not change are packed once, before it.
+
+A recurrent layer multiplies by the same weights at every step. As panels, [columns / P][k][P], the runtime library
+reads them in place; where vectors are longer or shorter than it thinks, they are a matrix like any other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from fdl.lowering.ir.expr import Buffer, Interner
+from fdl.lowering.ir.index import Index, row_major, space_vars
+from fdl.lowering.ir.nodes import Dot, Loop, Map, Node, Operand, Store
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import mapped
+
+PANEL_BYTES = 128  # bytes of a panel's row: two vectors of AVX-512
+FEW = 4  # rows up to which the runtime library streams the other operand, a row or a few panels at a time
+_LEAST, _STEPS = 4096, 8  # elements, and steps of a loop, from which packing pays
+
+
+def pack_constants(program: Program) -> Program:
+    """Loops whose products read constant matrices as panels."""
+    buffers = list(program.buffers)
+
+    def rewrite(nodes: list[Node]) -> list[Node]:
+        out: list[Node] = []
+        for n in nodes:
+            if isinstance(n, Loop) and (n.test is not None or n.length >= _STEPS):
+                changed = set(n.writes())
+                packed: dict[tuple[Buffer, object], Operand] = {}
+                body = [_with_panels(m, changed, packed, out, buffers, program.exprs) for m in n.body]
+                n = dataclasses.replace(n, body=body) if packed else n
+            out.append(n)
+        return out
+
+    nodes = mapped(program.nodes, rewrite)
+    return dataclasses.replace(program, nodes=nodes, buffers=buffers)
+
+
+def in_panels(buffer: Buffer, offset: Index, k: int, columns: int, panel: int) -> Operand:
+    """The right operand that lies as [columns / panel][k][panel]."""
+    return Operand(
+        buffer,
+        offset,
+        ((k, panel),),
+        ((columns, 1),) if panel == columns else ((columns // panel, k * panel), (panel, 1)),
+    )
+
+
+def _with_panels(
+    n: Node,
+    changed: set[Buffer],
+    packed: dict[tuple[Buffer, object], Operand],
+    before: list[Node],
+    buffers: list[Buffer],
+    exprs: Interner,
+) -> Node:
+    if (
+        not isinstance(n, Dot)
+        or n.rhs.buffer.dtype != n.dtype
+        or n.rhs.buffer in changed
+        or n.n * n.k < _LEAST
+        or len(n.rhs.rows) != 1
+        or len(n.rhs.cols) != 1
+    ):
+        return n
+    batch = space_vars(len(n.space))
+    if n.rhs.offset.without([v.terms[0][0] for v in batch]).terms:
+        return n
+    panel = PANEL_BYTES // n.dtype.itemsize
+    (_, down), (_, across) = n.rhs.rows[0], n.rhs.cols[0]
+    if n.n % panel and n.m <= FEW and across != 1:
+        panel = n.n  # rows to stream, one after another
+    if n.n % panel:
+        return n
+    key = (n.rhs.buffer, (n.space, n.rhs.offset, n.rhs.rows, n.rhs.cols, panel))
+    if key not in packed:
+        buffer = Buffer(len(buffers), n.dtype, math.prod(n.space) * n.n * n.k, "temp")
+        buffers.append(buffer)
+        space = (*n.space, n.n // panel, n.k, panel)
+        j, p, l = space_vars(3, len(batch))
+        value = exprs.make("load", (), n.dtype, (n.rhs.buffer, n.rhs.offset + p * down + (j * panel + l) * across))
+        before.append(Map(space, [Store(buffer, row_major([*batch, j, p, l], space), value)], sources=list(n.sources)))
+        packed[key] = in_panels(buffer, row_major(batch, n.space) * (n.n * n.k), n.k, n.n, panel)
+    return dataclasses.replace(n, rhs=packed[key])

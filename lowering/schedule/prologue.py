@@ -1,0 +1,208 @@
+"""Prologues: what one product alone reads is computed part by part, just before the part of the product that multiplies
+it.
+
+Weights that are kept in a narrow type, scaled images, a padded gradient: stage by stage they go to memory in full and
+come back. As a band (`bands.py`), a thread computes a few rows of the left operand or columns of the right one, as many
+as stay in its second cache, and multiplies them. Columns of a matrix that lies row by row are written as the panels
+that the runtime library would pack them into. Each element is computed once, and sums run over k as before: bits do not
+change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+from fdl.lowering.ir.expr import Buffer, Interner
+from fdl.lowering.ir.index import ZERO, space_vars
+from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Store
+from fdl.lowering.ir.rewrite import reindexed
+from fdl.lowering.schedule.pack import FEW, PANEL_BYTES, in_panels
+
+# multiplications that an element may take part in: with more, its way to memory and back is not seen (measured: 3 % at
+# that)
+_REPAYS = 400
+_NEAR, _MOST = 1 << 18, 1 << 20  # bytes of a part: what stays in the second cache beside all else, and what stays there
+_PARTS = 8  # at least, so that threads have equal shares
+_ROWS = 256  # of a part, for which packing the other operand anew is not seen
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Prologue:
+    """Maps and a product that take turns, part by part of `count`, and what they were before; the buffer between them;
+    the places of the maps' stages, and what is left of these.
+    """
+
+    count: int
+    nodes: list[Node]
+    before: list[Node]
+    between: Buffer
+    places: list[int]
+    rest: list[Map | None]
+
+
+def find_prologue(
+    dot: Dot,
+    before: Sequence[Node],
+    reads: Mapping[Buffer, int],
+    writes: Mapping[Buffer, int],
+    buffers: list[Buffer],
+    exprs: Interner,
+) -> Prologue | None:
+    """The maps before a product that write what it alone reads, ready to take turns with it."""
+    if math.prod(dot.space) != 1 or dot.lhs.buffer is dot.rhs.buffer:
+        return None
+    for x, across in ((dot.rhs, dot.rhs.cols), (dot.lhs, dot.lhs.rows)):
+        b = x.buffer
+        if b.kind != "temp" or b.dtype != dot.dtype or reads[b] != 1 or b.size * _REPAYS < dot.m * dot.n * dot.k:
+            continue
+        places = [i for i, n in enumerate(before) if b in n.writes()]
+        maps = [before[i] for i in places]
+        if (
+            len(places) != writes[b]
+            or not places
+            or not all(isinstance(n, Map) for n in maps)
+            or not _movable(maps, before[places[0] + 1 :])
+        ):
+            continue
+        own = [
+            dataclasses.replace(n, stores=[s for s in n.stores if s.buffer is b]) for n in maps if isinstance(n, Map)
+        ]
+        rest = [
+            dataclasses.replace(n, stores=left) if (left := [s for s in n.stores if s.buffer is not b]) else None
+            for n in maps
+            if isinstance(n, Map)
+        ]
+        parted = _by_blocks(dot, x, across) or (_by_panels(dot, own, buffers, exprs) if x is dot.rhs else None)
+        if parted is not None:
+            count, stages, product = parted
+            return Prologue(
+                count,
+                [*(stages or own), product],
+                [*own, dot],
+                stages[0].stores[0].buffer if stages else b,
+                places,
+                rest,
+            )
+    return None
+
+
+def _movable(maps: Sequence[Node], after: Sequence[Node]) -> bool:
+    """Whether maps may run behind these stages: none writes what they read."""
+    read = {b for n in maps for b in n.reads()}
+    return not any(b in read for n in after for b in n.writes())
+
+
+def _by_blocks(dot: Dot, x: Operand, across: Sequence[tuple[int, int]]) -> tuple[int, list[Map], Dot] | None:
+    """Parts of an operand whose rows (or columns, on the right) begin with a digit that walks from block to block of
+    its memory.
+    """
+    (size, step), *inner = across
+    others = [*inner, *(x.cols if x is dot.lhs else x.rows)]
+    whole = dot.m if x is dot.lhs else dot.n
+    if (
+        x.offset.terms
+        or x.offset.const
+        or x.buffer.size != size * step
+        or sum((d - 1) * s for d, s in others) >= step
+        or any(s < 0 for _, s in others)
+    ):
+        return None
+    units = _units(size, 1, step * x.buffer.dtype.itemsize)
+    if x is dot.lhs:
+        unit = min((u for u in units if whole // size * u >= _ROWS), default=None)
+    else:
+        unit = _near(units, step * x.buffer.dtype.itemsize) if dot.m <= _ROWS else None
+    if unit is None:
+        return None
+    count, part = size // unit, whole // size * unit
+    digits = ((unit, step), *inner)
+    offset = space_vars(1)[0] * (unit * step)
+    if x is dot.lhs:
+        lhs = dataclasses.replace(x, offset=offset, rows=digits)
+        return count, [], _batched(dot, count, part, dot.n, lhs, dot.rhs, part * dot.n)
+    return (
+        count,
+        [],
+        _batched(dot, count, dot.m, part, dot.lhs, dataclasses.replace(x, offset=offset, cols=digits), part),
+    )
+
+
+def _by_panels(
+    dot: Dot, maps: Sequence[Map], buffers: list[Buffer], exprs: Interner
+) -> tuple[int, list[Map], Dot] | None:
+    """Parts of a right operand that lies row by row: panels of some columns each."""
+    x, panel = dot.rhs, PANEL_BYTES // dot.dtype.itemsize
+    if (
+        len(maps) != 1
+        or x.offset.terms
+        or x.offset.const
+        or x.rows != ((dot.k, dot.n),)
+        or x.cols != ((dot.n, 1),)
+        or x.buffer.size != dot.n * dot.k
+        or dot.m > _ROWS
+    ):
+        return None
+    wide = _near(_units(dot.n, panel, dot.k * dot.dtype.itemsize), dot.k * dot.dtype.itemsize)
+    if wide is None or (dot.m > FEW and wide == panel):
+        return None
+    target = Buffer(len(buffers), dot.dtype, x.buffer.size, "temp")
+    stage = _as_panels(maps[0], dot.n, dot.k, wide, panel, target, exprs)
+    if stage is None:
+        return None
+    buffers.append(target)
+    rhs = in_panels(target, space_vars(1)[0] * (wide * dot.k), dot.k, wide, panel)
+    return dot.n // wide, [stage], _batched(dot, dot.n // wide, dot.m, wide, dot.lhs, rhs, wide)
+
+
+def _as_panels(n: Map, columns: int, k: int, wide: int, panel: int, target: Buffer, exprs: Interner) -> Map | None:
+    """The map that fills a matrix row by row, filling [columns / wide][wide / panel][k][panel] in parts of so many
+    columns.
+    """
+    (store,) = n.stores
+    old = [v.terms[0][0] for v in space_vars(len(n.space))]
+    steps = [store.offset.coefficient(v) for v in old]
+    inner = next((i for i, d in enumerate(n.space) if steps[i] == 1 and d % columns == 0), None)
+    others = [i for i, d in enumerate(n.space) if i != inner and d > 1]
+    if (
+        inner is None
+        or store.offset.const
+        or any(steps[i] % columns or not steps[i] for i in others)
+        or math.prod(n.space) != columns * k
+    ):
+        return None
+    space = (columns // wide, *(n.space[i] for i in others), n.space[inner] // columns, wide // panel, panel)
+    part, *outer, row, q, lane = space_vars(len(space))
+    to = (
+        dict.fromkeys(old, ZERO)
+        | {old[i]: v for i, v in zip(others, outer, strict=True)}
+        | {old[inner]: row * columns + part * wide + q * panel + lane}
+    )
+    new, _ = reindexed(exprs, n.roots(), to)
+    line = sum((v * (steps[i] // columns) for i, v in zip(others, outer, strict=True)), row)
+    offset = part * (wide * k) + q * (panel * k) + line * panel + lane
+    return dataclasses.replace(n, space=space, stores=[Store(target, offset, new[store.value])])
+
+
+def _batched(dot: Dot, count: int, m: int, n: int, lhs: Operand, rhs: Operand, step: int) -> Dot:
+    """The product as a batch of parts, whose results are so many elements apart."""
+    variables = [v.terms[0][0] for v in space_vars(len(dot.space))]
+
+    def whole(x: Operand) -> Operand:
+        return x if x not in (dot.lhs, dot.rhs) else dataclasses.replace(x, offset=x.offset.without(variables))
+
+    out = Operand(dot.out.buffer, dot.out.offset.without(variables) + space_vars(1)[0] * step, ((m, dot.n),), ((n, 1),))
+    return dataclasses.replace(dot, space=(count,), m=m, n=n, lhs=whole(lhs), rhs=whole(rhs), out=out)
+
+
+def _units(size: int, unit: int, nbytes: int) -> list[int]:
+    """Of how many, a multiple of `unit`, at so many bytes each, a part can be: they stay in the cache, and are parts
+    enough.
+    """
+    return [d for d in range(unit, size // _PARTS + 1, unit) if size % d == 0 and d * nbytes <= _MOST]
+
+
+def _near(units: Sequence[int], nbytes: int) -> int | None:
+    """The largest that is near, else the smallest."""
+    return max((d for d in units if d * nbytes <= _NEAR), default=min(units, default=None))

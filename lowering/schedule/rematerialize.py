@@ -1,0 +1,180 @@
+"""Values that cost less to compute again than to keep: what follows from one stored array by a few operations is not
+stored as well.
+
+A gradient reads back what the forward pass computed on the way: half of `x`, or `x` with its bias, each an operation
+away from memory that is there anyway. Bits do not change: the operations are the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
+from fdl.lowering.ir.index import Index, LoopVar, space_vars
+from fdl.lowering.ir.nodes import Loop, Map, Node, Reduce, Scatter, Store
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import all_nodes, mapped, places_read, rebuilt, reindexed, used
+
+_CHEAP, _FREE = (
+    3,
+    6,
+)  # operations that may be repeated, and where they read nothing but the place they stand at, as masks do
+_SMALL = 4  # loads from memory that is so many times smaller cost nothing
+# bytes that no nearer cache holds until they are read again, and the operations that writing and reading them takes the
+# time of
+_FAR, _COSTLY = (
+    1 << 22,
+    40,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class _Recipe:
+    """How a stored value follows from others: over a space, at an address; and the load of its own size, if there is
+    one.
+    """
+
+    space: tuple[int, ...]
+    offset: Index
+    value: Expr
+    source: Expr | None
+
+
+def recompute_cheap(program: Program) -> Program:
+    """Readers of a cheap value compute it themselves, where all of them can; nothing reads its memory then."""
+    return _recomputed(program, _is_cheap, False)
+
+
+def recompute_far(program: Program) -> Program:
+    """The same for large values that take more operations, where all readers load what these follow from anyway."""
+    return _recomputed(program, _is_nearer, True)
+
+
+def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], loaded: bool) -> Program:
+    """Values with cheap recipes computed where they are read; with `loaded`, by readers that load their sources too."""
+    rewritten = {b for n in all_nodes(program.nodes) if isinstance(n, Loop) for pair in n.carry for b in pair}
+    rewritten |= {n.store for n in all_nodes(program.nodes) if isinstance(n, Scatter)}
+    count = used(program.nodes)
+
+    def rewrite(nodes: list[Node]) -> list[Node]:
+        recipes = {
+            s.buffer: r
+            for n in nodes
+            if isinstance(n, Map)
+            for s in n.stores
+            if (r := _recipe(n, s, rewritten, program.exprs)) is not None and cheap(r, s.buffer)
+        }
+        readers = dict.fromkeys(recipes, 0)
+        reads = [places_read(n) if isinstance(n, (Map, Reduce)) else {} for n in nodes] if recipes else []
+        for n, places in zip(nodes, reads, strict=False):
+            for b in places.keys() & recipes.keys():
+                readers[b] += all(_serves(n, place, recipes[b], places if loaded else None) for place in places[b])
+        chosen = {b: r for b, r in recipes.items() if 0 < readers[b] == count[b]}
+        if not chosen:
+            return nodes
+        out: list[Node] = []
+        for n, places in zip(nodes, reads, strict=True):
+            for b in n.writes() if isinstance(n, Map) else []:
+                if b in chosen:  # a recipe that follows from others is told anew
+                    own = chosen[b]
+                    chosen[b] = dataclasses.replace(
+                        own, value=_followed([own.value], n, chosen, program.exprs)[own.value]
+                    )
+            out.append(
+                rebuilt(n, _followed(n.roots(), n, chosen, program.exprs), {}) if places.keys() & chosen.keys() else n
+            )
+        return out
+
+    return dataclasses.replace(program, nodes=mapped(program.nodes, rewrite))
+
+
+def _is_cheap(r: _Recipe, b: Buffer) -> bool:
+    """Little more than one load of its own size, at its own address, or no such load."""
+    return _operations(r.value) <= (_FREE if r.source is None else _CHEAP)
+
+
+def _is_nearer(r: _Recipe, b: Buffer) -> bool:
+    """Computed again in less time than memory takes, and from what is kept anyway."""
+    return r.source is not None and b.nbytes >= _FAR and _operations(r.value) <= _COSTLY
+
+
+def _operations(value: Expr) -> int:
+    """Scalar operations, those that several others share once."""
+    return sum(e.cost - sum(a.cost for a in e.args) for e in walk([value]))
+
+
+def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner) -> _Recipe | None:
+    """How a temp follows from at most one load of its own size, at its own address; told by what the map stores
+    besides, if that is shorter.
+    """
+    if s.buffer.kind != "temp" or s.buffer in rewritten or s.value.op in ("const", "load"):
+        return None
+    beside = {
+        t.value: t
+        for t in n.stores
+        if t.value is not s.value and t.offset == s.offset and t.buffer.kind == "temp" and t.buffer not in rewritten
+    }
+
+    def told(e: Expr) -> Expr | None:
+        return exprs.make("load", (), e.dtype, (beside[e].buffer, s.offset)) if e in beside and e.args else None
+
+    for value in dict.fromkeys([exprs.rebuild([s.value], told)[s.value], s.value]):
+        large: list[Expr] = []
+        for e in walk([value]):
+            if e.op == "choose" or (
+                e.op == "number" and any(not isinstance(atom, LoopVar) for atom, _ in e.attr.terms)
+            ):
+                return None
+            if e.op == "load":
+                source, place = e.attr
+                if source in rewritten or any(not isinstance(atom, LoopVar) for atom, _ in place.terms):
+                    return None
+                if source.size * _SMALL > s.buffer.size:
+                    large.append(e)
+        if len(large) <= 1 and all(
+            e.attr[1] == s.offset and e.attr[0].dtype.itemsize <= s.buffer.dtype.itemsize for e in large
+        ):
+            return _Recipe(n.space, s.offset, value, large[0] if large else None)
+    return None
+
+
+def _serves(n: Node, place: Index, recipe: _Recipe, loaded: Mapping[Buffer, set[Index]] | None) -> bool:
+    """Whether a reader of this place can follow the recipe, and if it matters, loads its source at this place too."""
+    if _walks(n, place, recipe) is None:
+        return False
+    return loaded is None or recipe.source is None or place in loaded.get(recipe.source.attr[0], ())
+
+
+def _walks(n: Any, place: Index, recipe: _Recipe) -> dict[Any, Index] | None:
+    """What stands for the recipe's loops in a reader that walks through its memory by the same steps."""
+    space = (*n.space, *n.over) if isinstance(n, Reduce) else n.space
+    sizes = {v.terms[0][0]: d for v, d in zip(space_vars(len(space)), space, strict=True)}
+    steps = {c: atom for atom, c in place.terms}
+    target: dict[Any, Index] = {}
+    for v, d in zip(space_vars(len(recipe.space)), recipe.space, strict=True):
+        own = v.terms[0][0]
+        atom = steps.pop(recipe.offset.coefficient(own), None) if d > 1 else None
+        if d > 1 and sizes.get(atom) != d:
+            return None
+        target[own] = Index(0, ((atom, 1),)) if d > 1 else Index(0, ())
+    return (
+        target
+        if not steps and place.const == recipe.offset.const and len(place.terms) == sum(d > 1 for d in recipe.space)
+        else None
+    )
+
+
+def _followed(roots: Sequence[Expr], n: Node, chosen: Mapping[Buffer, _Recipe], exprs: Interner) -> dict[Expr, Expr]:
+    """Expressions of a reader, in which recipes stand for what they tell."""
+
+    def again(e: Expr) -> Expr | None:
+        if e.op != "load" or e.attr[0] not in chosen:
+            return None
+        recipe = chosen[e.attr[0]]
+        target = _walks(n, e.attr[1], recipe)
+        assert target is not None
+        return reindexed(exprs, [recipe.value], target)[0][recipe.value]
+
+    return exprs.rebuild(roots, again)

@@ -1,0 +1,168 @@
+"""Fewer stages: empty and dead ones go, maps over one space become one, and loops that walk as one become one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from fdl.lowering.ir.expr import Buffer, Interner, rebuilt_index, walk
+from fdl.lowering.ir.index import ZERO, space_vars
+from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter, Store
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import all_nodes, mapped, reindexed, used
+
+_MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its expressions
+
+
+def _with_nodes(program: Program, nodes: list[Node]) -> Program:
+    return dataclasses.replace(program, nodes=nodes)
+
+
+# Empty and dead nodes
+
+
+def drop_empty(program: Program) -> Program:
+    """Nodes over no index go; a fold of nothing stays, since it stores the neutral element."""
+    return _with_nodes(
+        program, mapped(program.nodes, lambda nodes: [n for n in nodes if 0 not in getattr(n, "space", ())])
+    )
+
+
+def drop_dead(program: Program) -> Program:
+    """Stores to temps that nothing reads go, until none is left."""
+    while True:
+        count = used(program.nodes)
+
+        def alive(b: Buffer, count: Counter[Buffer] = count) -> bool:
+            return b.kind != "temp" or count[b] > 0
+
+        def keep(nodes: list[Node], alive: Any = alive) -> list[Node]:
+            out: list[Node] = []
+            for n in nodes:
+                if isinstance(n, Map):
+                    stores = [s for s in n.stores if alive(s.buffer)]
+                    if stores:
+                        out.append(n if len(stores) == len(n.stores) else dataclasses.replace(n, stores=stores))
+                elif n.nested() or isinstance(n, Scatter) or any(alive(b) for b in n.writes()):
+                    out.append(n)
+            return out
+
+        nodes = mapped(program.nodes, keep)
+        if _count(nodes) == _count(program.nodes):
+            return _with_nodes(program, nodes)
+        program = _with_nodes(program, nodes)
+
+
+def _count(nodes: Iterable[Node]) -> int:
+    return sum(len(n.stores) if isinstance(n, Map) else 1 for n in all_nodes(nodes))
+
+
+# Merging
+
+
+def merge_maps(program: Program) -> Program:
+    """Maps over one index space become one loop nest, where a reader reads exactly what its own
+    iteration has stored.
+    """
+    return _with_nodes(program, mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs)))
+
+
+def _merge(nodes: list[Node], exprs: Interner) -> list[Node]:
+    out: list[Node] = []
+    writer: dict[Buffer, int] = {}  # place in `out` of the last node that writes a buffer
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for n in nodes:
+        place = _place_of(n, out, writer, groups) if isinstance(n, Map) else None
+        if place is None:
+            place = len(out)
+            out.append(n)
+            if isinstance(n, Map):
+                groups.setdefault(n.space, []).append(place)
+        else:
+            assert isinstance(n, Map)
+            out[place] = _joined(out[place], n, exprs)  # type: ignore[arg-type]
+        for b in n.writes():
+            writer[b] = place
+    return out
+
+
+def _place_of(
+    n: Map, out: list[Node], writer: dict[Buffer, int], groups: dict[tuple[int, ...], list[int]]
+) -> int | None:
+    """The group that a map may join: one at or after all that it reads."""
+    reads = n.reads()
+    earliest = max((writer[b] for b in reads if b in writer), default=-1)
+    for place in reversed(groups.get(n.space, [])):
+        if place < earliest:
+            return None
+        group = out[place]
+        assert isinstance(group, Map)
+        if (
+            len(group.stores) + len(n.stores) > _MAX_STORES
+            or len(walk(group.expressions())) + len(walk(n.expressions())) > _MAX_EXPRS
+        ):
+            continue
+        if place == earliest and not _reads_own(n, group):
+            continue
+        if any(s.buffer in writer and writer[s.buffer] > place for s in n.stores):
+            continue
+        return place
+    return None
+
+
+def _reads_own(n: Map, group: Map) -> bool:
+    """Whether each load of what the group stores has the store's own address, outside of anything conditional."""
+    stored = {s.buffer: s.offset for s in group.stores}
+    return all(e.attr[1] == stored[e.attr[0]] for e in walk(n.roots()) if e.op == "load" and e.attr[0] in stored)
+
+
+def _joined(group: Map, n: Map, exprs: Interner) -> Map:
+    values = {s.buffer: s.value for s in group.stores}
+    new = exprs.rebuild(n.roots(), lambda e: values.get(e.attr[0]) if e.op == "load" else None)
+    stores = [Store(s.buffer, rebuilt_index(s.offset, new), new[s.value]) for s in n.stores]
+    return Map(group.space, [*group.stores, *stores], sources=list(dict.fromkeys([*group.sources, *n.sources])))
+
+
+# Loops
+
+
+def collapse_loops(program: Program) -> Program:
+    """Neighbouring loops that all addresses walk through as one become one; loops of one step go."""
+
+    def collapse(nodes: list[Node]) -> list[Node]:
+        return [_collapsed(n, program.exprs) if isinstance(n, (Map, Reduce, Argmax)) else n for n in nodes]
+
+    return _with_nodes(program, mapped(program.nodes, collapse))
+
+
+def _collapsed(n: Any, exprs: Interner) -> Node:
+    """The node over fewer loops; the loops of a fold are not touched, since they say its order."""
+    inner = len(n.over) if isinstance(n, Reduce) else 1 if isinstance(n, Argmax) else 0
+    count = len(n.space)
+    old = [v.terms[0][0] for v in space_vars(count + inner)]
+    found = [i for e in walk(n.roots()) for i in e.indices()] + n.indices()
+    groups: list[list[int]] = []
+    for k in range(count):
+        if n.space[k] == 1:
+            continue
+        if groups and all(i.coefficient(old[groups[-1][-1]]) == i.coefficient(old[k]) * n.space[k] for i in found):
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    if len(groups) == count:
+        return n  # type: ignore[no-any-return]
+    fresh = space_vars(len(groups) + inner)
+    target = {old[g[-1]]: fresh[k] for k, g in enumerate(groups)}  # the innermost of a group walks for all
+    target.update({old[count + j]: fresh[len(groups) + j] for j in range(inner)})
+
+    target.update({old[k]: ZERO for k in range(count) if old[k] not in target})
+    new, moved = reindexed(exprs, n.roots(), target)
+    space = tuple(math.prod(n.space[k] for k in g) for g in groups)
+    if isinstance(n, Map):
+        return dataclasses.replace(
+            n, space=space, stores=[Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores]
+        )
+    return dataclasses.replace(n, space=space, value=new[n.value], offset=moved(n.offset))  # type: ignore[no-any-return]

@@ -1,0 +1,89 @@
+"""Guards: conditions under which a `choose` takes its first value, where they compare a loop variable with a number.
+
+The gradient of a slice is a slice surrounded by zeros, and sums of such gradients have a condition for each term. Where
+it is known between which numbers a loop runs, its conditions are decided: a loop is cut at them, and each part is a
+plain loop that vectors can run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fdl.lowering.ir.expr import Expr, Interner, walk
+from fdl.lowering.ir.index import Index, space_vars
+from fdl.lowering.ir.nodes import Map, Node, Store
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import mapped, reindexed
+
+_PARTS = 8  # that a loop is cut into
+_LEAST = 4096  # elements of a map from which it is cut
+
+
+def comparison(guard: Expr) -> tuple[Any, int, bool] | None:
+    """(variable, number, below) where a guard says that a loop variable is below a number, or that it is not."""
+    if guard.op not in ("lt", "ge") or guard.args[0].op != "number" or guard.args[1].op != "const":
+        return None
+    index = guard.args[0].attr
+    if len(index.terms) != 1 or index.terms[0][1] != 1:
+        return None
+    return index.terms[0][0], int(guard.args[1].attr) - index.const, guard.op == "lt"
+
+
+def conditions(guards: Sequence[Expr]) -> list[Expr]:
+    """Single conditions of which all have to hold."""
+    found = list(guards)
+    while any(e.op == "and" for e in found):
+        found = [part for e in found for part in (e.args if e.op == "and" else (e,))]
+    return found
+
+
+def where(guards: Sequence[Expr], sizes: Mapping[Any, int]) -> dict[Any, tuple[int, int]]:
+    """The least and the largest value of each loop variable where the guards hold, as far as they are comparisons."""
+    found = {v: (0, d - 1) for v, d in sizes.items()}
+    for v, number, below in filter(None, map(comparison, conditions(guards))):
+        if v in found:
+            low, high = found[v]
+            found[v] = (low, min(high, number - 1)) if below else (max(low, number), high)
+    return found
+
+
+def cut_at_guards(program: Program) -> Program:
+    """Maps of which all guards compare one loop variable become maps over parts of that loop."""
+    return dataclasses.replace(
+        program, nodes=mapped(program.nodes, lambda nodes: [m for n in nodes for m in _parts(n, program.exprs)])
+    )
+
+
+def _parts(n: Node, exprs: Interner) -> list[Node]:
+    if not isinstance(n, Map) or math.prod(n.space) < _LEAST:
+        return [n]
+    guards = [c for e in walk(n.roots()) if e.op == "choose" for c in conditions(e.args[:-2])]
+    found = [comparison(c) for c in guards]
+    variables = [v.terms[0][0] for v in space_vars(len(n.space))]
+    if not found or None in found or len({f[0] for f in found if f}) > 1 or found[0][0] not in variables:  # type: ignore[index]
+        return [n]
+    place = variables.index(found[0][0])  # type: ignore[index]
+    size = n.space[place]
+    edges = sorted({0, size, *(f[1] for f in found if f and 0 < f[1] < size)})
+    if len(edges) - 1 > _PARTS:
+        return [n]
+    return [_part(n, place, low, high, exprs) for low, high in itertools.pairwise(edges)]
+
+
+def _part(n: Map, place: int, low: int, high: int, exprs: Interner) -> Map:
+    """The map where the loop runs from low to high."""
+
+    def holds(guard: Expr) -> bool:
+        found = comparison(guard)
+        assert found is not None
+        return (low < found[1]) == found[2]
+
+    variable = space_vars(1, place)[0]
+    target = {variable.terms[0][0]: variable + Index(low, ())}
+    new, moved = reindexed(exprs, n.roots(), target, lambda e: all(map(holds, conditions(e.args[:-2]))))
+    space = tuple(high - low if k == place else d for k, d in enumerate(n.space))
+    return Map(space, [Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores], sources=list(n.sources))

@@ -1,1 +1,0 @@
-"""Jinja2 templates of kernels and programs, and the headers that they call."""
