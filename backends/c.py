@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import functools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -21,7 +20,6 @@ from fdl.core.array import DONATED, ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Graph, subgraphs
 from fdl.core.limits import check_bytes
-from fdl.core.primitive import OWN, RULES
 from fdl.core.pytree import TreeDef
 from fdl.lowering.ir.nodes import Dot
 from fdl.lowering.ir.rewrite import all_nodes
@@ -130,19 +128,13 @@ def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
 
 
 def _is_told_by_its_text(graph: Graph) -> bool:
-    """Whether a graph's text and fdl's own files say what it computes: not where a rule or a function comes from
-    elsewhere.
+    """Whether a graph's text and fdl's own files say what it computes: not where an operation, a rule or a function
+    comes from elsewhere.
     """
     graphs = [graph]
     while graphs:
         for e in graphs.pop().equations:
-            code = getattr(RULES["lower"].get(e.primitive), "__code__", None)
-            if (
-                e.primitive not in OWN
-                or code is None
-                or code.co_filename not in _own_sources()
-                or any(map(_holds_function, e.params.values()))
-            ):
+            if not e.primitive.is_as_written() or any(map(_holds_function, e.params.values())):
                 return False
             graphs += subgraphs(e.params)
     return True
@@ -154,11 +146,6 @@ def _holds_function(param: Any) -> bool:
         if isinstance(param, tuple)
         else callable(param) and not isinstance(param, type)
     )
-
-
-@functools.cache
-def _own_sources() -> frozenset[str]:
-    return frozenset(map(str, cache.own_files().values()))
 
 
 def _multiplies(graph: Graph) -> bool:

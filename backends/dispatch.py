@@ -19,20 +19,18 @@ _told_of_cache: list[bool] = []
 
 
 def executable(graph: Graph, name: str, device: str = "cpu", donated: tuple[int, ...] = ()) -> Executable:
-    """The program of a graph without constants on a device, "cpu" or "cuda", made once for as long as the graph lives.
+    """The program of a graph without constants on a device, "cpu" or "cuda", made once for as long as the graph lives
+    and its operations keep their rules.
 
     The caller gives up the arrays of `donated` inputs: results may be written over them.
     """
     if device != "cpu":
         return _on_device(graph, device)
     compiler = None if config.tier == "interpreted" else find_compiler()
-    key = "executable", compiler, donated
-    if key not in graph.memo:
-        graph.memo[key] = (
-            _compiled(graph, name, compiler, donated) if compiler is not None else _without_compiler(graph, name)
-        )
-    program: Executable = graph.memo[key]
-    return program
+    return graph.derived(
+        ("executable", compiler, donated),
+        lambda: _compiled(graph, name, compiler, donated) if compiler is not None else _without_compiler(graph, name),
+    )
 
 
 def can_compile() -> bool:
@@ -74,10 +72,7 @@ def _without_compiler(graph: Graph, name: str) -> Executable:
 def _on_device(graph: Graph, device: str) -> Executable:
     if device != "cuda":
         raise DeviceError(f"there is no device {device!r}", hint='"cpu" or "cuda"')
-    if device not in graph.memo:
-        graph.memo[device] = CudaExecutable(graph)
-    program: Executable = graph.memo[device]
-    return program
+    return graph.derived(device, lambda: CudaExecutable(graph))
 
 
 def _warn_once() -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
 from fdl.core.array import DONATED, Array
+from fdl.core.changes import Derived
 from fdl.core.config import config, log
 from fdl.core.errors import StateError, StructureError
 from fdl.core.graph import Graph
@@ -108,7 +109,7 @@ class Jitted:
         self.name = function_name(f)
         self.parameters = dict(enumerate(parameters(f)))
         self.argument = argument_names(f, self.static)
-        self.cache: dict[Any, Any] = {}  # entries by signature, last one first; or why there can be none
+        self.cache: Derived[Any, Any] = Derived()  # entries by signature, last one first; or why there can be none
         self.refused: set[Any] = set()
         self._fast: Callable[..., Any] | None = None
 
@@ -116,7 +117,7 @@ class Jitted:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._fast is not None and not kwargs and not transforming():
+        if self._fast is not None and self.cache.holds and not kwargs and not transforming():
             out = self._fast(*args)
             if out is not NotImplemented:
                 return out
@@ -163,7 +164,7 @@ class Jitted:
         )
         key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().axis_env()
         try:
-            entry = self.cache.get(key)
+            entry = self.cache.current().get(key)
         except TypeError as error:
             guilty = ", ".join(str(n) for n, v in by_name if not _hashable(v))
             raise StructureError(

@@ -12,7 +12,7 @@ from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import Trace, Tracer, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import instantiate
-from fdl.transforms.stage import derive, stage_derived
+from fdl.transforms.stage import stage_derived
 
 
 def concrete_of(x: Any) -> ConcreteArray | None:
@@ -109,5 +109,4 @@ def jvp_graph(
         avals = [*graph.in_avals, *(a for a, nz in zip(graph.in_avals, nonzero, strict=True) if nz)]
         return stage_derived(f, avals), tuple(nonzero_out)
 
-    result: tuple[Graph, tuple[bool, ...]] = derive(graph, ("jvp", nonzero, instantiated), make)
-    return result
+    return graph.derived(("jvp", nonzero, instantiated), make)

@@ -20,7 +20,7 @@ from fdl.core.trace import Trace, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import instantiate, match
 from fdl.ops.elementwise import add, barrier
 from fdl.transforms.jvp import DualTrace
-from fdl.transforms.stage import StageTrace, StageTracer, derive, stage_derived
+from fdl.transforms.stage import StageTrace, StageTracer, stage_derived
 
 # Linearize
 
@@ -205,8 +205,7 @@ def linearize_graph(graph: Graph, nonzero: tuple[bool, ...], instantiated: tuple
         linear, nonzero_out = _instantiated(linear, nonzero_out, instantiated, graph.out_avals)
         return LinearizedGraph(primal, linear, tuple(places), tuple(nonzero_out))
 
-    result: LinearizedGraph = derive(graph, ("linearize", nonzero, instantiated), make)
-    return result
+    return graph.derived(("linearize", nonzero, instantiated), make)
 
 
 def _instantiated(
@@ -240,8 +239,7 @@ def recomputed_graph(graph: Graph, nonzero: tuple[bool, ...]) -> tuple[Graph, tu
         avals = [*graph.in_avals, *(a for a, nz in zip(graph.in_avals, nonzero, strict=True) if nz)]
         return stage_derived(f, avals), tuple(nonzero_out)
 
-    result: tuple[Graph, tuple[bool, ...]] = derive(graph, ("recompute", nonzero), make)
-    return result
+    return graph.derived(("recompute", nonzero), make)
 
 
 def transpose_graph(
@@ -272,8 +270,7 @@ def transpose_graph(
         avals += [a for a, nz in zip(graph.out_avals, nonzero, strict=True) if nz]
         return stage_derived(f, avals), tuple(nonzero_in)
 
-    result: tuple[Graph, tuple[bool, ...]] = derive(graph, ("transpose", linear, nonzero, instantiated), make)
-    return result
+    return graph.derived(("transpose", linear, nonzero, instantiated), make)
 
 
 def varying_mask(avals: Sequence[ShapedArray]) -> list[bool]:

@@ -205,13 +205,6 @@ def stage(
     return graph
 
 
-def derive(graph: Graph, key: Any, make: Callable[[], Any]) -> Any:
-    """A derived graph, made once for as long as `graph` lives."""
-    if key not in graph.memo:
-        graph.memo[key] = make()
-    return graph.memo[key]
-
-
 def with_literals(graph: Graph) -> Graph:
     """The graph with its 0-d constants as literals; other constants stay."""
     literals: dict[Any, Atom] = {

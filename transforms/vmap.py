@@ -22,7 +22,6 @@ from fdl.transforms.stage import (
     argument_names,
     check_function,
     check_leaves,
-    derive,
     function_name,
     stage_derived,
 )
@@ -154,10 +153,7 @@ def batch_graph(
         graph_ = stage_derived(f, [batched_aval(a, axis, b) for a, b in zip(graph.in_avals, batched, strict=True)])
         return graph_, tuple(out_batched)
 
-    result: tuple[Graph, tuple[bool, ...]] = derive(
-        graph, ("batch", axis, batched, forced, current_trace().axis_env()), make
-    )
-    return result
+    return graph.derived(("batch", axis, batched, forced, current_trace().axis_env()), make)
 
 
 def _is_none(x: Any) -> bool:

@@ -11,15 +11,18 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fdl.core.avals import ShapedArray, shaped
+from fdl.core.changes import Derived
 from fdl.core.dtypes import DType
 from fdl.core.errors import GraphError
 from fdl.core.primitive import Primitive
 from fdl.core.source import Location
+
+T = TypeVar("T")
 
 
 class Var:
@@ -87,7 +90,7 @@ class Equation:
 class Graph:
     """Inputs, equations in order, outputs; `constants` are (variable, array) pairs captured while recording.
 
-    `memo` holds derived graphs (jvp, transpose, batched …) by transform and mask, for as long as the graph lives.
+    `memo` holds what follows from the structure alone; `derived` what follows from rules too.
     """
 
     inputs: tuple[Var, ...]
@@ -113,6 +116,16 @@ class Graph:
             self.memo["effects"] = frozenset().union(*[e.effects for e in self.equations])
         found: frozenset[str] = self.memo["effects"]
         return found
+
+    def derived(self, key: Any, make: Callable[[], T]) -> T:
+        """What follows from the graph and the rules of its operations (its transpose for some mask, its program), made
+        once for as long as the graph lives and the rules stay as they are.
+        """
+        known: Derived[Any, T] = self.memo.setdefault("derived", Derived()).current()
+        if key in known:
+            return known[key]
+        made = known[key] = make()
+        return made
 
     def lift(self) -> tuple[Graph, list[Any]]:
         """The graph with its constants as leading inputs, and their values."""

@@ -23,6 +23,8 @@ outside.
 - `samples`: a list of `Sample`s, from which the property tests are generated
 
 A primitive with `multiple_results` takes and gives lists where the others have a single value.
+
+Rules may change while a program runs, see `changes.py`.
 """
 
 from __future__ import annotations
@@ -35,12 +37,13 @@ from typing import Any
 import numpy as np
 
 from fdl.core.avals import ShapedArray
-from fdl.core.errors import MissingRuleError
+from fdl.core.changes import Watched, change
+from fdl.core.errors import ChoiceError, MissingRuleError
 from fdl.core.source import is_own
 
 Rule = Any
-RULES: dict[str, dict[Primitive, Rule]] = {
-    kind: {}
+RULES: dict[str, Watched[Primitive, Rule]] = {
+    kind: Watched()
     for kind in (
         "shape",
         "impl",
@@ -86,11 +89,12 @@ class Primitive:
     False
     """
 
-    __slots__ = ("multiple_results", "name")
+    __slots__ = ("multiple_results", "name", "replaced")
 
     def __init__(self, name: str, multiple_results: bool = False) -> None:
         self.name = name
         self.multiple_results = multiple_results
+        self.replaced: list[Primitive] = []  # those that had the name before
 
     def __repr__(self) -> str:
         return self.name
@@ -99,22 +103,54 @@ class Primitive:
         return self.name < other.name
 
     def define(self, **rules: Rule) -> Primitive:
-        """Enter rules into their tables and return the primitive."""
+        """Enter rules into their tables and return the primitive.
+
+        A rule that replaces another one, or joins those that were there, holds from the next operation on, also in
+        functions that were compiled or derived before.
+        """
+        fresh = not self._is_known() or _is_imported_by_fdl()
         for kind, rule in rules.items():
-            RULES[kind][self] = rule
+            if fresh:
+                RULES[kind].enter(self, rule)
+            else:
+                for primitive in (self, *self.replaced):
+                    RULES[kind][primitive] = rule
         return self
+
+    def _is_known(self) -> bool:
+        return any(self in table for table in RULES.values())
 
     def register(self) -> Primitive:
         """Be found by its name: for primitives of fdl itself, and for a user's, who may define one anew.
 
-        Raises ValueError for a user's operation that is called as one of fdl's.
+        Whoever holds a user's earlier primitive of this name has this one's rules from now on. Raises ChoiceError for
+        an operation that is called as one of fdl's.
         """
-        if REGISTRY.get(self.name) in OWN:
-            raise ValueError(f"there is an operation {self.name!r} already: give yours another name")
-        REGISTRY[self.name] = self
+        known = REGISTRY.get(self.name)
+        if known in OWN:
+            raise ChoiceError(
+                f"there is an operation {self.name!r} already",
+                why="it is fdl's own: programs, spellings and files know operations by their names",
+                hint=f'another name, say "my_{self.name}"; or change a rule of it: '
+                f'fdl.core.REGISTRY["{self.name}"].define(...)',
+            )
         if _is_imported_by_fdl():
             OWN.add(self)
+        elif known is not None and known is not self:
+            change(self._replace, known)
+        REGISTRY[self.name] = self
         return self
+
+    def _replace(self, known: Primitive) -> None:
+        self.replaced = [*known.replaced, known]
+        for primitive in self.replaced:
+            primitive.multiple_results = self.multiple_results
+            for table in RULES.values():
+                table.replace(primitive, self)
+
+    def is_as_written(self) -> bool:
+        """Whether it is one of fdl's, with the rules that fdl's files give it."""
+        return self in OWN and not any(self in table.changed for table in RULES.values())
 
     def has(self, kind: str) -> bool:
         """Whether the table `kind` has a rule for this primitive."""

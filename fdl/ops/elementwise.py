@@ -101,10 +101,8 @@ def elementwise(
         batch=batch,
         lower=lambda b, *xs: b.map(name, *xs, dtype=result),
         samples=_samples(name, takes, arity, domain),
-    )
-    if linear:
-        primitive.define(transpose=transpose)
-    primitive.register()
+        **({"transpose": transpose} if linear else {}),
+    ).register()
     return _public(primitive, arity, takes is dtypes.FLOATS, doc)
 
 

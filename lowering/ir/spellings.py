@@ -7,6 +7,7 @@ operands' type suffix.
 from __future__ import annotations
 
 from fdl.core import dtypes
+from fdl.core.changes import Watched
 from fdl.core.dtypes import DType
 from fdl.core.errors import CompileError
 
@@ -14,36 +15,43 @@ _CALLS = """exp exp2 expm1 log log2 log10 log1p sqrt rsqrt cbrt hypot pow sin co
 asinh acosh atanh logistic softplus erf erfc lgamma floor ceil trunc round is_finite abs sign max min rem shift_left
 shift_right"""
 
-C: dict[str, str] = {
-    "add": "{0} + {1}",
-    "add:bool": "{0} | {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "mul:bool": "{0} & {1}",
-    "neg": "-{0}",
-    "eq": "{0} == {1}",
-    "ne": "{0} != {1}",
-    "lt": "{0} < {1}",
-    "le": "{0} <= {1}",
-    "gt": "{0} > {1}",
-    "ge": "{0} >= {1}",
-    "and": "{0} & {1}",
-    "or": "{0} | {1}",
-    "xor": "{0} ^ {1}",
-    "select": "{0} ? {1} : {2}",
-    "philox": "fdl_philox({0}, {1}, {2}, {3}, {4})",
-    "div:float": "{0} / {1}",
-    "div:int": "fdl_div_{T}({0}, {1})",
-    "not:int": "~{0}",
-    "not:bool": "!{0}",
-    **{name: f"fdl_{name}_{{T}}({{args}})" for name in _CALLS.split()},
-}
-_OWN_C = dict(C)
+C: Watched[str, str] = Watched(
+    {
+        "add": "{0} + {1}",
+        "add:bool": "{0} | {1}",
+        "sub": "{0} - {1}",
+        "mul": "{0} * {1}",
+        "mul:bool": "{0} & {1}",
+        "neg": "-{0}",
+        "eq": "{0} == {1}",
+        "ne": "{0} != {1}",
+        "lt": "{0} < {1}",
+        "le": "{0} <= {1}",
+        "gt": "{0} > {1}",
+        "ge": "{0} >= {1}",
+        "and": "{0} & {1}",
+        "or": "{0} | {1}",
+        "xor": "{0} ^ {1}",
+        "select": "{0} ? {1} : {2}",
+        "philox": "fdl_philox({0}, {1}, {2}, {3}, {4})",
+        "div:float": "{0} / {1}",
+        "div:int": "fdl_div_{T}({0}, {1})",
+        "not:int": "~{0}",
+        "not:bool": "!{0}",
+        **{name: f"fdl_{name}_{{T}}({{args}})" for name in _CALLS.split()},
+    }
+)
 _METALS = (
     "exp exp2 log log2 log10 sqrt rsqrt sin cos tan asin acos atan2 sinh cosh tanh asinh acosh atanh floor ceil trunc"
 )
-METAL: dict[str, str] = {name: f"{name}({{args}})" for name in _METALS.split()}
-METAL |= {"round": "rint({args})", "is_finite": "isfinite({args})", "abs": "abs({args})"}
+METAL: Watched[str, str] = Watched(
+    {
+        **{name: f"{name}({{args}})" for name in _METALS.split()},
+        "round": "rint({args})",
+        "is_finite": "isfinite({args})",
+        "abs": "abs({args})",
+    }
+)
 
 # Calls that cost as much as ten additions or so, which the schedule weighs.
 _CHEAP = "sqrt rsqrt floor ceil trunc round is_finite abs sign max min shift_left shift_right"
@@ -66,7 +74,7 @@ SUFFIX: dict[DType, str] = {
 
 def changed_rows() -> str:
     """Rows of C that are not as they stand here, since somebody has added or replaced them."""
-    return "" if C == _OWN_C else repr(sorted(C.items() ^ _OWN_C.items()))
+    return repr(sorted((name, C.get(name, "")) for name in C.changed)) if C.changed else ""
 
 
 def storage_type(dtype: DType) -> str:
@@ -90,7 +98,7 @@ def spell(op: str, operand: DType, result: DType, args: list[str], table: dict[s
     if row is None:
         raise CompileError(
             f"{op}: it is not said how this is written in C",
-            hint=f'fdl.lowering.spellings.C["{op}"] = "...", where {{0}}, {{1}} are operands',
+            hint=f'fdl.lowering.ir.spellings.C["{op}"] = "...", where {{0}}, {{1}} are operands',
         )
     try:
         text = row.format(*args, T=SUFFIX[dtypes.compute_dtype(operand)], args=", ".join(args))

@@ -3,6 +3,7 @@ be used cost speed alone.
 """
 
 import dataclasses
+import importlib
 import json
 import os
 import random
@@ -26,7 +27,7 @@ from fdl.core.errors import CacheError, CacheWarning, CompileError, CompileWarni
 from fdl.core.primitive import OWN, RULES
 from fdl.lowering.ir.spellings import C
 from fdl.ops import elementwise, mul
-from tests.conftest import ROOT, needs_compiler
+from tests.conftest import ROOT, module_names, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -365,7 +366,7 @@ def test_folders_of_any_name_are_used_and_stay_where_they_were(name, tmp_path):
 RECIPE = """
 import fdl, fdl.numpy as jnp
 from fdl.core.dtypes import FLOATS
-from fdl.lowering.spellings import C
+from fdl.lowering.ir.spellings import C
 from fdl.ops import elementwise, mul
 k = K
 scaled = elementwise("scaled", lambda x: x * k, FLOATS, lambda t, y, x: mul(t, k), doc="`k x`.")
@@ -450,9 +451,12 @@ def test_an_operation_that_cannot_be_lowered_runs_on_the_interpreter():
 
 def test_the_digest_covers_all_that_lowers():
     own = {str(path) for path in cache.own_files().values()}
-    rules = {p: rule for p, rule in RULES["lower"].items() if p in OWN}
-    assert len(rules) > 60
-    assert all(rule.__code__.co_filename in own for rule in rules.values())
+    for name in module_names():
+        importlib.import_module(name)
+    assert len(RULES["lower"].keys() & OWN) > 60
+    for kind in ("lower", "in_order", "effects"):
+        rules = {p: rule for p, rule in RULES[kind].items() if p in OWN}
+        assert [p for p, rule in rules.items() if rule.__code__.co_filename not in own] == []
     defining = [
         path
         for top in ("fdl", "transforms", "lowering", "backends", "stateful")
@@ -461,3 +465,20 @@ def test_the_digest_covers_all_that_lowers():
     ]
     missing = [str(path) for path in defining if ".define(" in path.read_text() and str(path) not in own]
     assert not missing
+
+
+@pytest.mark.parametrize("folder", ["core", "ops", "passes", "lowering", "backends", "transforms"])
+def test_each_file_counts(folder, tmp_path, monkeypatch):
+    """A changed byte in any of them is another digest, and so is another name."""
+    files = cache.own_files()
+    digest = cache.own_digest.__wrapped__
+    before = digest()
+    names = [name for name in files if name.startswith(f"{folder}/")]
+    copy = tmp_path / "copy"
+    assert names
+    for name in names:
+        copy.write_bytes(files[name].read_bytes() + b" ")
+        monkeypatch.setattr(cache, "own_files", lambda name=name: {**files, name: copy})
+        assert digest() != before, name
+    monkeypatch.setattr(cache, "own_files", lambda: {k.replace(names[0], "x"): v for k, v in files.items()})
+    assert digest() != before

@@ -14,6 +14,7 @@ from typing import Any, overload
 from fdl.backends.dispatch import executable
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
+from fdl.core.changes import Derived
 from fdl.core.errors import GraphError
 from fdl.core.graph import Graph, interpret
 from fdl.core.primitive import Primitive
@@ -121,7 +122,7 @@ class GraphFunction:
     def __init__(self, f: Callable[..., Any], static: Sequence[int] = (), mode: str = "inline") -> None:
         functools.update_wrapper(self, f)
         self.f, self.static, self.mode = f, tuple(static), mode
-        self.cache: dict[Any, tuple[Graph, list[Any], TreeDef]] = {}
+        self.cache: Derived[Any, tuple[Graph, list[Any], TreeDef]] = Derived()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fixed = tuple(args[i] for i in self.static if i < len(args))
@@ -135,7 +136,7 @@ class GraphFunction:
             tuple(sorted(kwargs.items())),
             current_trace().axis_env(),
         )
-        graph, captured, out_tree = self.cache.get(key) or self._record(key, leaves, in_tree, fixed, kwargs)
+        graph, captured, out_tree = self.cache.current().get(key) or self._record(key, leaves, in_tree, fixed, kwargs)
         return out_tree.unflatten(call(graph, [*captured, *leaves], function_name(self.f), self.mode))
 
     def _record(

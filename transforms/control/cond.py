@@ -23,7 +23,7 @@ from fdl.transforms.control.lanes import branch_in_lanes, choose
 from fdl.transforms.control.threaded import Threaded
 from fdl.transforms.jvp import jvp_graph
 from fdl.transforms.linearize import linearize_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, check_function, check_leaves, derive, function_name, stage_derived
+from fdl.transforms.stage import FlatFunction, check_function, check_leaves, function_name, stage_derived
 from fdl.transforms.vmap import batch_graph
 
 # The user's functions
@@ -248,8 +248,8 @@ def _batch(axis: Any, args: Any, batched: Any, *, branches: tuple[Graph, ...]) -
 
 def _if_any(predicate: Any, graph: Graph, operands: Sequence[Any]) -> list[Any]:
     """The graph's results if the predicate holds, else zeros."""
-    zeros = derive(
-        graph, "zeros", lambda: stage_derived(lambda *xs: list(map(zeros_like, graph.out_avals)), graph.in_avals)
+    zeros = graph.derived(
+        "zeros", lambda: stage_derived(lambda *xs: list(map(zeros_like, graph.out_avals)), graph.in_avals)
     )
     return cond_p.bind(convert(predicate, dtypes.int32), *operands, branches=(zeros, graph))  # type: ignore[no-any-return]
 

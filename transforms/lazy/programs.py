@@ -148,6 +148,12 @@ def program_of(graph: Graph) -> Program:
         return found
 
 
+def forget_programs() -> None:
+    """Make all programs anew: what they were made by has changed."""
+    with _LOCK:
+        _PROGRAMS.clear()
+
+
 class Choice:
     """A program with the slots that it fills, and the positions of inputs over which it may write."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -122,6 +123,16 @@ class Segment(Deferred):
         program_of(node.graph(slots, settled, checked)).run(self.values, node.end(settled).leaves, slots, ())
 
 
+_RECORDERS: weakref.WeakSet[Recorder] = weakref.WeakSet()
+_LISTING = threading.RLock()  # a signal handler may record while its own thread holds it
+
+
+def all_recorders() -> list[Recorder]:
+    """Those of all threads, spare ones included."""
+    with _LISTING:
+        return list(_RECORDERS)
+
+
 class Recorder:
     """Records the operations of one thread."""
 
@@ -137,6 +148,8 @@ class Recorder:
         self.segment: Segment
         self._spare: Recorder | None = None
         self._restart()
+        with _LISTING:
+            _RECORDERS.add(self)
 
     def _restart(self) -> None:
         segment = Segment(self)
@@ -159,6 +172,18 @@ class Recorder:
         """
         self.special = special
         self.plain = not (config.eager or special or self.wanted)
+
+    def forget(self) -> None:
+        """Go on in a new trie, since what the nodes of this one hold follows from rules that change.
+
+        A program that another thread has begun to record is finished, each of its next operations a miss.
+        """
+        self.root, self.nodes, self.endings = Node(), 0, 0
+        segment = self.segment
+        if segment.node.operation is None and not segment.values:
+            segment.node = self.root
+        else:
+            segment.node.children, segment.node.endings, segment.node.slices = {}, {}, {}
 
     # Recording
 

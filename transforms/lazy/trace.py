@@ -10,12 +10,14 @@ from typing import Any
 
 from fdl.core.array import ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
+from fdl.core.changes import on_change
 from fdl.core.config import config
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive
 from fdl.core.trace import Trace, base_operand, install_base
 from fdl.ops.checks import check_p
-from fdl.transforms.lazy.recorder import Recorder
+from fdl.transforms.lazy.programs import forget_programs
+from fdl.transforms.lazy.recorder import Recorder, all_recorders
 from fdl.transforms.lazy.trie import Operation
 
 
@@ -88,4 +90,15 @@ def _resolve(head: tuple[Primitive, tuple[tuple[str, Any], ...]], avals: list[Sh
     return Operation(primitive, params, tuple(primitive.infer(avals, params)))
 
 
+def _forget() -> None:
+    """Rules are about to change: what this thread has pending runs with those of its lines, and all threads record
+    anew.
+    """
+    flush()
+    forget_programs()
+    for recorder in all_recorders():
+        recorder.forget()
+
+
+on_change(_forget)
 install_base(LazyTrace("", None))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from fdl.core.avals import ShapedArray
+from fdl.core.changes import Derived
 from fdl.core.errors import GraphError
 from fdl.core.graph import Graph, bind_graph
 from fdl.core.tangents import has_tangent
@@ -132,7 +133,7 @@ class Function:
     def __init__(self, f: Callable[..., Any], name: str | None = None) -> None:
         self.f = f
         self.name = (name or f.__name__).strip("_")
-        self._signatures: dict[Any, Signature] = {}
+        self._signatures: Derived[Any, Signature] = Derived()
 
     def __repr__(self) -> str:
         return f"Function({self.name})"
@@ -160,7 +161,7 @@ class Function:
     def signature(self, avals: Sequence[ShapedArray], static: tuple[Hashable, ...]) -> Signature:
         """The graph for these types; raises the errors of `f`."""
         key = static, tuple(avals)
-        found = self._signatures.get(key)
+        found = self._signatures.current().get(key)
         if found is None:
             single: list[bool] = []
 

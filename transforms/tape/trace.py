@@ -15,6 +15,7 @@ from typing import Any
 from fdl.backends.runtime import probe
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
+from fdl.core.changes import on_change
 from fdl.core.graph import Graph
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Linear, Zero
@@ -75,6 +76,7 @@ def _function(primitive: Primitive) -> Function | None:
     return Function(lambda *args: primitive.bind_list(args[:-1], dict(args[-1])), primitive.name)
 
 
+on_change(_function.cache_clear)
 _NO_PARAMS = ((),)  # as `process` records them
 
 
