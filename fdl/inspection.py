@@ -16,7 +16,7 @@ from fdl.core.errors import CompileError
 from fdl.lowering.ir.nodes import Dot, Finished, Node
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.pipeline import Lowered, lower
-from fdl.transforms.jit import Jitted, jit
+from fdl.transforms.api.jit import Jitted, jit
 from fdl.transforms.stage import make_graph
 
 __all__ = ["Explanation", "Profile", "Stage", "explain", "profile"]

@@ -1,7 +1,7 @@
 """The stateful face: PyTorch's names on fdl.  `import fdl.stateful as torch`.
 
 Loops written for PyTorch run with only their import lines changed; operations are recorded, and what keeps coming back
-runs compiled. Read `_tensor.py` and `_tape.py` first, then `functions/`, `nn/`, `optim/`, `utils/data.py`.
+runs compiled. Read `core/tensor.py` and `core/tape.py` first, then `functions/`, `nn/`, `optim/`, `utils/data.py`.
 """
 
 import builtins as _builtins
@@ -32,32 +32,32 @@ from fdl.stateful import (
     testing,
     utils,
 )
-from fdl.stateful import _complex_rules as _complex_rules
 from fdl.stateful import _foreach as _foreach
-from fdl.stateful import _format as _format
 from fdl.stateful import _spread as _spread
 from fdl.stateful import _trees as _trees
 from fdl.stateful._aliases import batch_norm, embedding, frombuffer, is_nonzero, is_same_size, is_signed, typename
-from fdl.stateful._autocast import *
-from fdl.stateful._complex import ComplexTensor
-from fdl.stateful._dtypes import NAMES as _NAMES
-from fdl.stateful._dtypes import device, dtype, of
-from fdl.stateful._dtypes import promote_types as _promote
-from fdl.stateful._dtypes import result_type as _result_type
-from fdl.stateful._grad_scaler import GradScaler
-from fdl.stateful._methods import adopt_methods as _adopt_methods
-from fdl.stateful._operands import typed as _typed
-from fdl.stateful._random import *
-from fdl.stateful._results import Size
-from fdl.stateful._serialization import load, save
 from fdl.stateful._settings import *
-from fdl.stateful._tensor import Tensor
 from fdl.stateful.accelerators import LEGACY_TYPES as _LEGACY_TYPES
 from fdl.stateful.accelerators import accelerator, backends, cpu, cuda, mps
 from fdl.stateful.accelerators import hand_in as _hand_in
+from fdl.stateful.amp.autocast_mode import *
+from fdl.stateful.amp.grad_scaler import GradScaler
 from fdl.stateful.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from fdl.stateful.autograd import functional as _functional
+from fdl.stateful.core import complex_rules as _complex_rules
+from fdl.stateful.core import format as _format
+from fdl.stateful.core.complex import ComplexTensor
+from fdl.stateful.core.dtypes import NAMES as _NAMES
+from fdl.stateful.core.dtypes import device, dtype, of
+from fdl.stateful.core.dtypes import promote_types as _promote
+from fdl.stateful.core.dtypes import result_type as _result_type
+from fdl.stateful.core.methods import adopt_methods as _adopt_methods
+from fdl.stateful.core.operands import typed as _typed
+from fdl.stateful.core.random import *
+from fdl.stateful.core.results import Size
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.distributions.discrete import poisson
+from fdl.stateful.files.tensors import load, save
 from fdl.stateful.func import vmap
 from fdl.stateful.functions.complexes import *
 from fdl.stateful.functions.creation import *

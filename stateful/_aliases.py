@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import Leaf, from_numpy
-from fdl.stateful import _random, nn
-from fdl.stateful._dtypes import to_numpy
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful import nn
+from fdl.stateful.core import random as _random
+from fdl.stateful.core.dtypes import to_numpy
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.tape import grad_mode
+from fdl.stateful.core.tensor import Tensor, wrap
 from fdl.stateful.functions import elementwise, rearranging, shapes
 
 __all__ = ["NAMES", "batch_norm", "embedding", "frombuffer", "is_nonzero", "is_same_size", "is_signed", "typename"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.tensor import Tensor
 
 __all__ = ["FOREACH"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 import fdl.numpy as jnp
-from fdl.stateful import _format
-from fdl.stateful._dtypes import device, dtype, to_numpy
-from fdl.stateful._errors import ArgumentError, OperandError, TensorError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core import format as _format
+from fdl.stateful.core.dtypes import device, dtype, to_numpy
+from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
+from fdl.stateful.core.tensor import Tensor
 
 __all__ = [
     "compile", "compiler", "finfo", "get_default_device", "get_float32_matmul_precision", "iinfo", "is_storage", "jit",

@@ -14,9 +14,9 @@ from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from fdl.extend import Array, ConcreteArray, Leaf, NodeKind, register_family
-from fdl.stateful._cells import note_birth
-from fdl.stateful._guards import frozen
-from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
+from fdl.stateful.core.cells import note_birth
+from fdl.stateful.core.guards import frozen
+from fdl.stateful.core.tensor import Composite, Tensor, in_pieces, wrap
 from fdl.stateful.nn.module import _MODULE, Module
 from fdl.stateful.nn.parameter import Buffer, Parameter
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from fdl.stateful import amp
-from fdl.stateful._dtypes import of
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.tensor import Tensor
 
 __all__ = ["accelerator", "backends", "cpu", "cuda", "mps"]
 

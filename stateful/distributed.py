@@ -8,8 +8,8 @@ import enum
 import os
 from typing import Any
 
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.tensor import Tensor
 
 __all__ = [
     "ReduceOp", "all_gather", "all_gather_object", "all_reduce", "barrier", "broadcast", "broadcast_object_list",

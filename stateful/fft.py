@@ -12,10 +12,10 @@ import numpy as np
 
 from fdl.extend import Function
 from fdl.fourier import dft, tables
-from fdl.stateful._complex import ComplexTensor, both
-from fdl.stateful._dtypes import to_numpy
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.complex import ComplexTensor, both
+from fdl.stateful.core.dtypes import to_numpy
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.creation import from_numpy, get_default_dtype
 from fdl.stateful.functions.shapes import cat, roll
 from fdl.stateful.nn.functional.padding import pad

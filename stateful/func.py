@@ -10,11 +10,11 @@ from typing import Any
 
 import fdl
 from fdl.extend import Array, block, current_trace, dtypes, in_one_call, postponing, transforming, write
-from fdl.stateful._cells import captures
-from fdl.stateful._errors import MissingError, TensorError
-from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import Function, no_grad
+from fdl.stateful.core.cells import captures
+from fdl.stateful.core.errors import MissingError, TensorError
+from fdl.stateful.core.tape import grad_mode
+from fdl.stateful.core.tensor import Tensor, wrap
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.nn.module import Module
 

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from fdl.extend import Block, flush
-from fdl.stateful._errors import TensorError
+from fdl.stateful.core.errors import TensorError
 
 __all__ = ["ProfilerAction", "ProfilerActivity", "profile", "record_function", "schedule", "tensorboard_trace_handler"]
 

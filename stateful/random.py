@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fdl.extend import block
-from fdl.stateful._random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from fdl.stateful.core.random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
 __all__ = ["default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
 

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from fdl.stateful._files import FileError, RefusedError
-from fdl.stateful._serialization import load, save
+from fdl.stateful.files.access import FileError, RefusedError
+from fdl.stateful.files.tensors import load, save
 
 __all__ = ["FileError", "RefusedError", "add_safe_globals", "load", "safe_globals", "save"]
 

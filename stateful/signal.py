@@ -11,11 +11,11 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl.extend import Function, from_numpy
 from fdl.stateful import fft
-from fdl.stateful._complex import ComplexTensor
-from fdl.stateful._dtypes import to_numpy
-from fdl.stateful._errors import ArgumentError, OperandError, TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._tensor import Tensor, apply, wrap
+from fdl.stateful.core.complex import ComplexTensor
+from fdl.stateful.core.dtypes import to_numpy
+from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.tensor import Tensor, apply, wrap
 from fdl.stateful.functions.complexes import view_as_real
 from fdl.stateful.functions.creation import get_default_dtype
 from fdl.stateful.functions.creation import ones as _ones

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import Function, NodeKind, from_numpy, register_family
-from fdl.stateful._dtypes import check_device, dtype, of
-from fdl.stateful._errors import TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._operands import converted
-from fdl.stateful._results import Size
-from fdl.stateful._tensor import Composite, Tensor, wrap
-from fdl.stateful._views import Step
+from fdl.stateful.core.dtypes import check_device, dtype, of
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import converted
+from fdl.stateful.core.results import Size
+from fdl.stateful.core.tensor import Composite, Tensor, wrap
+from fdl.stateful.core.views import Step
 from fdl.stateful.functions.creation import tensor, zeros
 from fdl.stateful.functions.products import matmul
 from fdl.stateful.functions.shapes import cat

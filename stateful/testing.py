@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import as_tensor
 
 __all__ = ["assert_allclose", "assert_close"]

@@ -111,6 +111,67 @@ def test_the_stateful_face_stands_on_extend_and_the_functional_face(path):
         assert not hidden, f"{path}:{line} takes {hidden} from {module}"
 
 
+def dotted(path):
+    """The name of the module in a file, as it is imported."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return name if name.split(".")[0] == "fdl" else f"fdl.{name}"
+
+
+def imports_between_folders():
+    """{folder: {folder it imports from: an import that does}}, a folder being a package without its sub-packages.
+
+    A package's `__init__` may import from folders inside of the package, which is how `import package` brings them:
+    it is the top of the package, whatever lies below. In return nothing inside of a package takes a name from that
+    `__init__`, so that no circle is hidden there.
+    """
+    files = {dotted(path): path for path in SOURCES}
+
+    def folder(module):
+        return module if files[module].name == "__init__.py" else module.rpartition(".")[0]
+
+    found = {}
+    for module, path in files.items():
+        for line, source, names in imported(ast.parse(path.read_text())):
+            for target in [f"{source}.{name}" for name in names] or [source]:
+                target = target if target in files else source
+                place = f"{path.relative_to(ROOT)}:{line}"
+                inside = module.startswith(f"{target}.") and files[target].name == "__init__.py"
+                assert not inside or target == "fdl", f"{place} takes names from the package that it is in"
+                is_top = path.name == "__init__.py" and target.startswith(f"{module}.")
+                if folder(target) != folder(module) and not is_top:
+                    found.setdefault(folder(module), {})[folder(target)] = place
+    return found
+
+
+def circle_in(graph):
+    """Nodes of a circle in {node: successors}, in its order; None where there is none."""
+    done, way = set(), []
+
+    def visit(node):
+        if node in way:
+            return way[way.index(node) :]
+        if node in done:
+            return None
+        way.append(node)
+        found = next((circle for other in graph.get(node, ()) if (circle := visit(other))), None)
+        way.pop()
+        done.add(node)
+        return found
+
+    return next((circle for node in graph if (circle := visit(node))), None)
+
+
+def test_folders_import_each_other_in_no_circle():
+    graph = imports_between_folders()
+    circle = circle_in(graph)
+    assert circle is None, [graph[a][b] for a, b in zip(circle, [*circle[1:], circle[0]], strict=True)]
+
+
+def test_the_search_for_circles_finds_them():
+    assert circle_in({"a": ["b", "c"], "b": ["d"], "c": ["d"]}) is None
+    assert circle_in({"a": ["b"], "b": ["c", "d"], "d": ["e"], "e": ["b"]}) == ["b", "d", "e"]
+
+
 def test_extend_exports_what_is_used_and_said():
     """What a library on top needs: nothing that `stateful` does not use, nothing without a word on what it is."""
     taken = {

@@ -1,10 +1,10 @@
-"""Function transforms. Read `stage.py`, `jvp.py`, `linearize.py`, `vmap.py`, then `control/call.py`, `jit.py`,
-`custom.py` and `api.py`; then `lazy/`.
+"""Function transforms. Read `stage.py`, `jvp.py`, `linearize.py`, `vmap.py` and `custom.py`, then `control/call.py` and
+`api/`; then `lazy/` and `tape/`.
 
 Importing this package installs the base trace of `lazy/`.
 """
 
-from fdl.transforms.api import (
+from fdl.transforms.api.derivatives import (
     float0,
     grad,
     hessian,
@@ -16,12 +16,12 @@ from fdl.transforms.api import (
     value_and_grad,
     vjp,
 )
+from fdl.transforms.api.jit import jit
 from fdl.transforms.control.call import checkpoint, graph_function
 from fdl.transforms.control.cond import cond, switch
 from fdl.transforms.control.scan import scan
 from fdl.transforms.control.while_loop import fori_loop, map_, while_loop
 from fdl.transforms.custom import custom_jvp, custom_vjp
-from fdl.transforms.jit import jit
 from fdl.transforms.lazy import LazyTrace
 from fdl.transforms.stage import eval_shape, make_graph
 from fdl.transforms.vmap import vmap

@@ -8,13 +8,13 @@ from typing import Any
 
 from fdl.extend import ORDER
 from fdl.ops import zeros_like
-from fdl.stateful._backward import backward, grad
-from fdl.stateful._dtypes import of
-from fdl.stateful._errors import TensorError, UnsupportedError
-from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd.checks import GradcheckError, detect_anomaly, gradcheck, gradgradcheck, set_detect_anomaly
-from fdl.stateful.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from fdl.stateful.core.backward import backward, grad
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.errors import TensorError, UnsupportedError
+from fdl.stateful.core.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from fdl.stateful.core.tape import grad_mode
+from fdl.stateful.core.tensor import Tensor, wrap
 
 __all__ = [
     "Function", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck",

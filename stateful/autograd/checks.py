@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import Block, from_numpy
-from fdl.stateful._backward import grad, watch
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._tensor import Tensor, wrap
-from fdl.stateful.autograd.modes import enable_grad, no_grad
+from fdl.stateful.core.backward import grad, watch
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.modes import enable_grad, no_grad
+from fdl.stateful.core.tensor import Tensor, wrap
 
 __all__ = ["GradcheckError", "detect_anomaly", "gradcheck", "gradgradcheck", "set_detect_anomaly"]
 
@@ -129,7 +129,7 @@ class set_detect_anomaly(Block[None]):
     >>> with torch.autograd.set_detect_anomaly(True):
     ...     (x.sqrt() * 0).sum().backward()
     Traceback (most recent call last):
-    fdl.stateful._errors.TensorError: Function 'SqrtBackward0' returned nan values in its 0th output...
+    fdl.stateful.core.errors.TensorError: Function 'SqrtBackward0' returned nan values in its 0th output...
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:

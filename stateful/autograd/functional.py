@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tensor import Tensor
-from fdl.stateful.autograd import enable_grad, grad
+from fdl.stateful.core.backward import grad
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.modes import enable_grad
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import ones_like, zeros_like
 from fdl.stateful.functions.shapes import stack
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import from_numpy
-from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.core.tensor import Tensor, wrap
 
 __all__ = [
     "Constraint", "boolean", "cat", "dependent", "greater_than", "greater_than_eq", "half_open_interval", "independent",

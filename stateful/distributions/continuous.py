@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from fdl import ops
 from fdl.stateful import linalg
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._random import rand, randn
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.random import rand, randn
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, known, together
 from fdl.stateful.functions.creation import full, zeros_like

@@ -9,15 +9,14 @@ import fdl.random
 from fdl import ops
 from fdl.extend import Function, aval_of
 from fdl.lax import while_loop
-from fdl.stateful._checks import broken, check_domain
-from fdl.stateful._random import draw, key_of, rand
+from fdl.stateful.core.checks import broken, check_domain
+from fdl.stateful.core.random import draw, key_of, rand
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
 from fdl.stateful.functions.creation import arange, full, zeros_like
 from fdl.stateful.functions.gathering import one_hot
-from fdl.stateful.functions.special import lgamma, xlogy
+from fdl.stateful.functions.special import lgamma, xlog1py, xlogy
 from fdl.stateful.nn.functional import binary_cross_entropy_with_logits, log_softmax, softmax
-from fdl.stateful.special import xlog1py
 
 _EPS = 1.1920928955078125e-07
 

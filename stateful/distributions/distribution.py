@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fdl.extend import Deferred, Tracer
-from fdl.stateful._errors import ArgumentError, UnsupportedError
-from fdl.stateful._results import Size
-from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.errors import ArgumentError, UnsupportedError
+from fdl.stateful.core.results import Size
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.distributions import constraints
 from fdl.stateful.functions.creation import tensor
 from fdl.stateful.functions.shapes import broadcast_tensors

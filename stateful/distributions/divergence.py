@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fdl.stateful import linalg
-from fdl.stateful._errors import UnsupportedError
+from fdl.stateful.core.errors import UnsupportedError
 from fdl.stateful.distributions.continuous import Exponential, Laplace, MultivariateNormal, Normal, Uniform
 from fdl.stateful.distributions.discrete import Bernoulli, Categorical, Geometric, OneHotCategorical, Poisson
 from fdl.stateful.distributions.distribution import Distribution, Independent

@@ -12,13 +12,12 @@ from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
 from fdl.incomplete import gamma_sample
 from fdl.lax import scan
-from fdl.stateful._random import draw, key_of, randn
+from fdl.stateful.core.random import draw, key_of, randn
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
 from fdl.stateful.functions.elementwise import where
 from fdl.stateful.functions.gathering import one_hot
-from fdl.stateful.functions.special import digamma, lgamma, xlogy
-from fdl.stateful.special import gammainc, xlog1py
+from fdl.stateful.functions.special import digamma, gammainc, lgamma, xlog1py, xlogy
 
 
 def _gamma_body(concentration: Any, seed: Any, count: Any, shape: tuple[int, ...]) -> Any:

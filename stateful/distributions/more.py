@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._random import rand, randn
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.random import rand, randn
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.continuous import MultivariateNormal, Normal
 from fdl.stateful.distributions.discrete import Categorical, OfCategories, OneHotCategorical, _OfProbability, poisson

@@ -7,8 +7,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from fdl.stateful._errors import ArgumentError, UnsupportedError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import ArgumentError, UnsupportedError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.distributions.distribution import Distribution, Independent
 from fdl.stateful.functions.creation import arange, zeros_like
 from fdl.stateful.nn.functional.activations import logsigmoid, softplus

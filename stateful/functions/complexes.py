@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fdl.stateful._complex import ComplexTensor
-from fdl.stateful._errors import TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.complex import ComplexTensor
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.shapes import stack
 
 __all__ = ["complex", "imag", "is_complex", "polar", "view_as_complex", "view_as_real"]

@@ -10,14 +10,14 @@ import numpy as np
 from fdl import ops
 from fdl.extend import NATIVE, Array, Function, dtypes
 from fdl.extend import from_numpy as array_of
-from fdl.stateful._complex import ComplexTensor, is_complex_dtype, of_numpy, part_dtype
-from fdl.stateful._dtypes import check_device, of, to_numpy
-from fdl.stateful._dtypes import dtype as dtype_type
-from fdl.stateful._errors import ArgumentError, OperandError, TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._operands import converted
-from fdl.stateful._random import factory, shape_of
-from fdl.stateful._tensor import Tensor, apply, wrap
+from fdl.stateful.core.complex import ComplexTensor, is_complex_dtype, of_numpy, part_dtype
+from fdl.stateful.core.dtypes import check_device, of, to_numpy
+from fdl.stateful.core.dtypes import dtype as dtype_type
+from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import converted
+from fdl.stateful.core.random import factory, shape_of
+from fdl.stateful.core.tensor import Tensor, apply, wrap
 from fdl.stateful.functions.shapes import stack
 
 __all__ = [

@@ -12,13 +12,13 @@ from typing import Any
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, custom_jvp, dtypes
-from fdl.stateful._checks import Failure, require
-from fdl.stateful._dtypes import of, result_dtype
-from fdl.stateful._errors import OperandError, TensorError
-from fdl.stateful._methods import check_cast, method
-from fdl.stateful._operands import as_tensor_operand
-from fdl.stateful._tensor import Tensor, apply
-from fdl.stateful._views import repeats_itself
+from fdl.stateful.core.checks import Failure, require
+from fdl.stateful.core.dtypes import of, result_dtype
+from fdl.stateful.core.errors import OperandError, TensorError
+from fdl.stateful.core.methods import check_cast, method
+from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.tensor import Tensor, apply
+from fdl.stateful.core.views import repeats_itself
 
 __all__ = [
     "abs", "acos", "add", "addcdiv", "addcmul", "allclose", "asin", "atan", "atan2", "bitwise_and", "bitwise_not",

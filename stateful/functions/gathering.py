@@ -9,11 +9,11 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
-from fdl.stateful._errors import TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._operands import as_tensor_operand
-from fdl.stateful._tensor import Composite, Tensor, apply, owned
+from fdl.stateful.core.checks import Failure, OutsideError, along, check_range, in_self
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.tensor import Composite, Tensor, apply, owned
 from fdl.stateful.functions.indexing import same_dtype
 from fdl.stateful.functions.reductions import dim_of
 

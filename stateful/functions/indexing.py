@@ -17,14 +17,14 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Deferred, FdlError, Function, TracedMaskError, Tracer, aval_of, dtypes, from_numpy
-from fdl.stateful._checks import along, check_range
-from fdl.stateful._dtypes import of
-from fdl.stateful._errors import ArgumentError, OperandError, PlaceError, TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._operands import as_tensor_operand
-from fdl.stateful._places import Places
-from fdl.stateful._tensor import Composite, Tensor, apply, owned, view_of, wrap
-from fdl.stateful._views import Step, lies_as, refuse_shared, repeats_itself
+from fdl.stateful.core.checks import along, check_range
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError, TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.places import Places
+from fdl.stateful.core.tensor import Composite, Tensor, apply, owned, view_of, wrap
+from fdl.stateful.core.views import Step, lies_as, refuse_shared, repeats_itself
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = ["chunk", "diag", "narrow", "select", "split", "unbind"]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import from_numpy as array_of
-from fdl.stateful._dtypes import of
-from fdl.stateful._errors import TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._random import rand
-from fdl.stateful._tensor import Composite, Tensor, wrap
-from fdl.stateful._views import places_of
-from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.modes import no_grad
+from fdl.stateful.core.random import rand
+from fdl.stateful.core.tensor import Composite, Tensor, wrap
+from fdl.stateful.core.views import places_of
 from fdl.stateful.functions.creation import arange, full, linspace
 from fdl.stateful.functions.reductions import dim_of
 from fdl.stateful.functions.shapes import cat, matrices, transpose

@@ -7,9 +7,9 @@ from typing import Any
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import DtypeError, Function, aval_of, dtypes
-from fdl.stateful._errors import TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.tensor import Tensor, apply
 
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "einsum", "inner", "kron",

@@ -15,14 +15,14 @@ from fdl import ops
 from fdl.extend import Function, IndexBoundsError, aval_of, dtypes
 from fdl.extend import from_numpy as array_of
 from fdl.ops import lowest
-from fdl.stateful._checks import Failure, OutsideError, along, check_range, in_self
-from fdl.stateful._errors import TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._operands import as_tensor_operand
-from fdl.stateful._places import Places, extent, in_windows, on_diagonal
-from fdl.stateful._results import Size
-from fdl.stateful._tensor import Composite, Tensor, apply, view_of, wrap
-from fdl.stateful._views import Step, places_of, strided
+from fdl.stateful.core.checks import Failure, OutsideError, along, check_range, in_self
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.places import Places, extent, in_windows, on_diagonal
+from fdl.stateful.core.results import Size
+from fdl.stateful.core.tensor import Composite, Tensor, apply, view_of, wrap
+from fdl.stateful.core.views import Step, places_of, strided
 from fdl.stateful.functions.indexing import in_parts, same_dtype, select, split
 from fdl.stateful.functions.reductions import dim_of
 from fdl.stateful.functions.shapes import cat, flip, matrices, movedim, stack, transpose, unsqueeze

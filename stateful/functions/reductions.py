@@ -11,11 +11,11 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl import nn, ops
 from fdl.extend import Function, aval_of, custom_jvp, dtypes
-from fdl.stateful._dtypes import result_dtype, to_numpy
-from fdl.stateful._errors import PlaceError, TensorError, UnsupportedError
-from fdl.stateful._methods import method
-from fdl.stateful._results import returned
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.dtypes import result_dtype, to_numpy
+from fdl.stateful.core.errors import PlaceError, TensorError, UnsupportedError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.results import returned
+from fdl.stateful.core.tensor import Tensor, apply
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "bincount", "count_nonzero", "cumsum", "log_softmax", "logsumexp",

@@ -13,15 +13,15 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, aval_of, from_numpy
-from fdl.stateful._cells import note_slots
-from fdl.stateful._dtypes import check_device, dtype, result_dtype, to_numpy
-from fdl.stateful._dtypes import device as device_kind
-from fdl.stateful._errors import ArgumentError, OperandError, PlaceError, TensorError
-from fdl.stateful._methods import add_conversion, method
-from fdl.stateful._operands import converted
-from fdl.stateful._places import Places, expanded, permuted, viewed
-from fdl.stateful._tensor import Composite, Tensor, apply, view_of, wrap
-from fdl.stateful._views import Step, is_contiguous, lies_as, places_of, refuse_shared
+from fdl.stateful.core.cells import note_slots
+from fdl.stateful.core.dtypes import check_device, dtype, result_dtype, to_numpy
+from fdl.stateful.core.dtypes import device as device_kind
+from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError, TensorError
+from fdl.stateful.core.methods import add_conversion, method
+from fdl.stateful.core.operands import converted
+from fdl.stateful.core.places import Places, expanded, permuted, viewed
+from fdl.stateful.core.tensor import Composite, Tensor, apply, view_of, wrap
+from fdl.stateful.core.views import Step, is_contiguous, lies_as, places_of, refuse_shared
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [

@@ -12,12 +12,12 @@ from fdl import ops
 from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.extend import from_numpy as array_of
 from fdl.ops import lowest
-from fdl.stateful._checks import broken, check_domain
-from fdl.stateful._errors import TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._operands import as_tensor_operand
-from fdl.stateful._results import returned
-from fdl.stateful._tensor import Tensor, apply, wrap
+from fdl.stateful.core.checks import broken, check_domain
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.results import returned
+from fdl.stateful.core.tensor import Tensor, apply, wrap
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [

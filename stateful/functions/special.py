@@ -12,11 +12,11 @@ import fdl.numpy as jnp
 import fdl.special as own
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._dtypes import result_dtype
-from fdl.stateful._errors import TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._operands import as_tensor_operand
-from fdl.stateful._tensor import Composite, Tensor, apply
+from fdl.stateful.core.dtypes import result_dtype
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.tensor import Composite, Tensor, apply
 from fdl.stateful.functions.elementwise import _binary, _of_float, _step, _unary, clamp, maximum, minimum, sub
 
 __all__ = [
@@ -264,3 +264,24 @@ def clamp_max(input: Tensor, max: Any) -> Any:
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Any:
     """`other - alpha * input`."""
     return sub(other, input, alpha=alpha)
+
+
+# Of `torch.special` alone
+
+entr: Callable[..., Any] = _unary("_special_entr", _of_float(own.entr), "`-x * log(x)`.")
+ndtr: Callable[..., Any] = _unary(
+    "_special_ndtr", _of_float(own.ndtr), "The share of a standard normal distribution below."
+)
+ndtri: Callable[..., Any] = _unary("_special_ndtri", _of_float(own.ndtri), "The inverse of `ndtr`.")
+log_ndtr: Callable[..., Any] = _unary("_special_log_ndtr", _of_float(own.log_ndtr), "The logarithm of `ndtr`.")
+i0e: Callable[..., Any] = _unary("_special_i0e", _of_float(own.i0e), "`exp(-|x|) * i0(x)`.")
+xlog1py: Callable[..., Any] = _binary(
+    "_special_xlog1py", own.xlog1py, "`input * log1p(other)`, 0 where input is 0.", to_float=True
+)
+zeta: Callable[..., Any] = _binary("_special_zeta", own.zeta, "Hurwitz's zeta function.", to_float=True)
+gammainc: Callable[..., Any] = _binary(
+    "_special_gammainc", own.gammainc, "The regularised lower incomplete gamma function.", to_float=True
+)
+gammaincc: Callable[..., Any] = _binary(
+    "_special_gammaincc", own.gammaincc, "The regularised upper incomplete gamma function.", to_float=True
+)

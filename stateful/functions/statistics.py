@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._methods import method
-from fdl.stateful._results import returned
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.results import returned
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.elementwise import isnan, logical_not
 from fdl.stateful.functions.elementwise import where as _where
 from fdl.stateful.functions.reductions import Dims, amax, amin, dim_of, mean, power_norm, std, sum, var

@@ -1,5 +1,5 @@
 /* Methods of tensors that are one recorded function: a hit takes no Python at all.  What is asked otherwise, the twin,
- * is the method that Python defines, see `method` and `add_conversion` in stateful/_methods.py.
+ * is the method that Python defines, see `method` and `add_conversion` in stateful/core/methods.py.
  *
  * A method is in place, `x.add_(y)`, and answers with its tensor; or it has static parameters, a dtype, and is a
  * conversion, which answers with its tensor where that has the dtype already.

@@ -1,5 +1,5 @@
-/* Operations of tensors whose record is a hit: the twins are `apply` and `view_of` in stateful/_tensor.py, `_taking` in
- * stateful/_methods.py, and `put` in fdl/extend.py, which say what they mean.
+/* Operations of tensors whose record is a hit: the twins are `apply` and `view_of` in stateful/core/tensor.py,
+ * `_taking` in stateful/core/methods.py, and `put` in fdl/extend/storage.py, which say what they mean.
  *
  * Invariants: no transform runs, which Python has made sure of; a tensor is changed after its operation was recorded,
  * in one go.  What is made here has the slots that Python's constructors fill, and no others.

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions import elementwise, reductions
 from fdl.stateful.functions.creation import full
 from fdl.stateful.nn import functional as F

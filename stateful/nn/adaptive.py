@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.shapes import cat
 from fdl.stateful.nn.containers import ModuleList, Sequential
 from fdl.stateful.nn.functional import log_softmax

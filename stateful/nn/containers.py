@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from fdl.stateful._errors import ArgumentError, ExpectationError, OperandError, PlaceError, TensorError
-from fdl.stateful._tensor import Composite, Tensor
+from fdl.stateful.core.errors import ArgumentError, ExpectationError, OperandError, PlaceError, TensorError
+from fdl.stateful.core.tensor import Composite, Tensor
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import PARAMETERS, Parameter
 

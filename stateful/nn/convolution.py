@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import empty
 from fdl.stateful.nn import functional as F
 from fdl.stateful.nn import init

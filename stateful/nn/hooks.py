@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tape import HookHandle, grad_mode
-from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import Function
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.tape import HookHandle, grad_mode
+from fdl.stateful.core.tensor import Tensor
 
 _KINDS = ("forward_pre", "forward", "backward_pre", "backward", "state_dict_pre", "state_dict", "load_pre", "load")
 

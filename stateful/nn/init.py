@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import from_numpy
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._random import default_generator
-from fdl.stateful._tensor import Tensor, wrap
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.random import default_generator
+from fdl.stateful.core.tensor import Tensor, wrap
 
 __all__ = [
     "calculate_gain", "constant", "constant_", "dirac_", "eye_", "kaiming_normal", "kaiming_normal_", "kaiming_uniform",

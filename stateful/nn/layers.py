@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fdl.stateful._errors import ArgumentError, ExpectationError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import ArgumentError, ExpectationError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import empty, ones, zeros
 from fdl.stateful.functions.shapes import flatten, unflatten
 from fdl.stateful.nn import functional as F

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from fdl.stateful._cells import refuse_step
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.cells import refuse_step
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import empty
 from fdl.stateful.nn import convolution, normalization
 from fdl.stateful.nn.layers import Linear

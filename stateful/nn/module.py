@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fdl.extend import cut, note_write, running_trace, whole
-from fdl.stateful._cells import Attribute, changes, lives_outside, note_birth, note_gradient
-from fdl.stateful._complex import ComplexTensor
-from fdl.stateful._dtypes import check_device, to_numpy
-from fdl.stateful._errors import ArgumentError, MissingError, OperandError, TensorError, UnsupportedError
-from fdl.stateful._guards import note_configuration
-from fdl.stateful._operands import converted
-from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Composite, Tensor, in_pieces
+from fdl.stateful.core.cells import Attribute, changes, lives_outside, note_birth, note_gradient
+from fdl.stateful.core.complex import ComplexTensor
+from fdl.stateful.core.dtypes import check_device, to_numpy
+from fdl.stateful.core.errors import ArgumentError, MissingError, OperandError, TensorError, UnsupportedError
+from fdl.stateful.core.guards import note_configuration
+from fdl.stateful.core.operands import converted
+from fdl.stateful.core.tape import grad_mode
+from fdl.stateful.core.tensor import Composite, Tensor, in_pieces
 from fdl.stateful.functions.shapes import dtype_and_device
 from fdl.stateful.nn.hooks import Hooked
 from fdl.stateful.nn.parameter import PARAMETERS, Buffer, Parameter

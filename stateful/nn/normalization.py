@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fdl.stateful._dtypes import of
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import ones, tensor, zeros
 from fdl.stateful.nn import functional as F
 from fdl.stateful.nn import init

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import Leaf, Storage, from_numpy
-from fdl.stateful._complex import ComplexTensor
-from fdl.stateful._errors import TensorError
-from fdl.stateful._format import text_of
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.complex import ComplexTensor
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.format import text_of
+from fdl.stateful.core.tensor import Tensor
 
 
 class Parameter(Tensor):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from fdl.stateful._errors import ArgumentError, OperandError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import ArgumentError, OperandError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.nn import functional as F
 from fdl.stateful.nn.functional.convolution import sizes_of
 from fdl.stateful.nn.module import Module

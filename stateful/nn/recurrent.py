@@ -13,15 +13,15 @@ from typing import Any
 
 from fdl import lax, nn, ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.creation import empty, zeros
 from fdl.stateful.functions.shapes import cat, stack
 from fdl.stateful.nn import functional as F
 from fdl.stateful.nn import init
 from fdl.stateful.nn.module import Module
+from fdl.stateful.nn.packing import PackedSequence, packed, padded
 from fdl.stateful.nn.parameter import Parameter
-from fdl.stateful.nn.utils.rnn import PackedSequence, packed, padded
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 

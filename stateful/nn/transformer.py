@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from fdl.stateful._dtypes import of
-from fdl.stateful._errors import ArgumentError, ExpectationError, TensorError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.errors import ArgumentError, ExpectationError, TensorError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import empty, full, zeros
 from fdl.stateful.functions.products import matmul
 from fdl.stateful.functions.shapes import cat, triu

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
-from fdl.stateful._errors import ArgumentError
+from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import Stepped, checked, checked_betas, each, to
 

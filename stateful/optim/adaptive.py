@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
-from fdl.stateful._errors import ArgumentError
+from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.optim.stepped import Stepped, checked, to
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fdl.extend import whole
-from fdl.stateful._errors import ArgumentError, OperandError, TensorError
-from fdl.stateful._views import overwrite_all
 from fdl.stateful.autograd import enable_grad, no_grad
+from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
+from fdl.stateful.core.views import overwrite_all
 from fdl.stateful.functions.creation import zeros
 from fdl.stateful.functions.shapes import cat
 from fdl.stateful.optim.optimizer import Optimizer

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from fdl.stateful._errors import ArgumentError, OperandError
+from fdl.stateful.core.errors import ArgumentError, OperandError
 from fdl.stateful.optim.optimizer import Optimizer
 
 __all__ = [

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import Function, Storage, cut, from_numpy, put, want, whole
-from fdl.stateful._cells import refuse_step
-from fdl.stateful._errors import ArgumentError, OperandError
-from fdl.stateful._tape import HookHandle, grad_mode
-from fdl.stateful._tensor import Composite, Tensor, in_pieces, wrap
-from fdl.stateful._views import overwrite_all
 from fdl.stateful.autograd import enable_grad, no_grad
+from fdl.stateful.core.cells import refuse_step
+from fdl.stateful.core.errors import ArgumentError, OperandError
+from fdl.stateful.core.tape import HookHandle, grad_mode
+from fdl.stateful.core.tensor import Composite, Tensor, in_pieces, wrap
+from fdl.stateful.core.views import overwrite_all
 from fdl.stateful.nn.module import drop_gradients
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, aval_of, from_numpy
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._tensor import wrap
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.tensor import wrap
 from fdl.stateful.optim.optimizer import Draft, Optimizer
 
 

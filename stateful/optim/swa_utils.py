@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fdl.stateful._dtypes import of
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import tensor
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.normalization import _BatchNorm

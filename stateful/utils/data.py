@@ -14,9 +14,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from fdl.extend import NATIVE, ConcreteArray, shaped
-from fdl.stateful._errors import ArgumentError, ExpectationError, OperandError, PlaceError, UnsupportedError
-from fdl.stateful._random import Generator, default_generator
-from fdl.stateful._tensor import Composite, Tensor, owned, wrap
+from fdl.stateful.core.errors import ArgumentError, ExpectationError, OperandError, PlaceError, UnsupportedError
+from fdl.stateful.core.random import Generator, default_generator
+from fdl.stateful.core.tensor import Composite, Tensor, owned, wrap
 from fdl.stateful.functions.creation import tensor
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.utils.workers import Processes, Settings, Threads, WorkerInfo, get_worker_info, in_order, of_streams

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._tensor import Tensor
-from fdl.stateful.vision.utils import encode_png, make_grid
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.tensor import Tensor
+from fdl.stateful.utils.images import encode_png, make_grid
 
 __all__ = ["SummaryWriter"]
 

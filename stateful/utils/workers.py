@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fdl import set_num_threads, tree
 from fdl.extend import aside, in_one_call
-from fdl.stateful._errors import TensorError
-from fdl.stateful._random import default_generator
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.random import default_generator
+from fdl.stateful.core.tensor import Tensor
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fdl.stateful._files import FileError, reading
+from fdl.stateful.files.access import FileError, reading
+from fdl.stateful.files.download import download_url_to_file
 from fdl.stateful.functions.creation import from_numpy
-from fdl.stateful.hub import download_url_to_file
 from fdl.stateful.utils.data import Dataset
 
 _DEFLATE = 1032  # times its size is what a packed file unpacks to at most

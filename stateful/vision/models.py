@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.nn import init
 from fdl.stateful.nn.activations import ReLU
 from fdl.stateful.nn.containers import Sequential

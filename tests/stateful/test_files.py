@@ -25,8 +25,8 @@ from collections import OrderedDict
 import pytest
 
 import fdl.stateful as torch
-from fdl.stateful import _files
-from fdl.stateful._files import FileError, RefusedError
+from fdl.stateful.files import access as _files
+from fdl.stateful.files.access import FileError, RefusedError
 from fdl.stateful.utils.tensorboard import SummaryWriter
 from fdl.stateful.vision import datasets
 from tests.stateful.damages import RECORDED, content, damaged, sources

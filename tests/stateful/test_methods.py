@@ -5,7 +5,7 @@ import pytest
 
 import fdl.stateful as torch
 from fdl.core.config import config
-from fdl.stateful import _methods
+from fdl.stateful.core import methods as _methods
 from tests.conftest import needs_compiler
 
 

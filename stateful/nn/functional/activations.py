@@ -10,9 +10,9 @@ import fdl.random
 from fdl import nn, ops
 from fdl.extend import Function, aval_of, dtypes
 from fdl.ops import as_operand
-from fdl.stateful._errors import TensorError
-from fdl.stateful._random import draw, key_of
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.random import draw, key_of
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.elementwise import in_full
 from fdl.stateful.functions.elementwise import relu as relu_function
 from fdl.stateful.functions.reductions import dim_of, softmax

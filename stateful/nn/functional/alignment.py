@@ -10,8 +10,8 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl import lax, ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.creation import from_numpy, tensor
 
 __all__ = ["ctc_loss"]

@@ -9,9 +9,9 @@ import fdl.numpy as jnp
 import fdl.random
 from fdl import nn, ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._errors import TensorError
-from fdl.stateful._random import draw, key_of
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.random import draw, key_of
+from fdl.stateful.core.tensor import Tensor, apply
 
 __all__ = ["scaled_dot_product_attention"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from fdl import nn, ops
 from fdl.extend import Function, IndexBoundsError, aval_of, custom_jvp, dtypes
-from fdl.stateful._checks import Failure, broken, check_domain, require
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.checks import Failure, broken, check_domain, require
+from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.nn.functional.losses import checked_reduction, reduced, require_tensors
 from fdl.stateful.nn.functional.products import linear
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from fdl import lax, ops
 from fdl.extend import Function, aval_of
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tape import autocasting
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.tape import autocasting
+from fdl.stateful.core.tensor import Tensor, apply
 
 __all__ = [
     "conv1d",

@@ -8,9 +8,9 @@ from typing import Any
 import fdl.random
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._random import draw, key_of
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.random import draw, key_of
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.elementwise import mul
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]

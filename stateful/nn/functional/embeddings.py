@@ -8,10 +8,10 @@ from typing import Any
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._checks import Failure, OutsideError, broken, check_range, in_self, require
-from fdl.stateful._errors import ArgumentError, ExpectationError, TensorError, UnsupportedError, no_tensor
-from fdl.stateful._tensor import Tensor, apply
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.checks import Failure, OutsideError, broken, check_range, in_self, require
+from fdl.stateful.core.errors import ArgumentError, ExpectationError, TensorError, UnsupportedError, no_tensor
+from fdl.stateful.core.tensor import Tensor, apply
 
 __all__ = ["embedding", "embedding_bag"]
 

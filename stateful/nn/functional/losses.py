@@ -13,8 +13,8 @@ from typing import Any
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of
-from fdl.stateful._errors import ArgumentError, no_tensor
-from fdl.stateful._tensor import Composite, Tensor, apply
+from fdl.stateful.core.errors import ArgumentError, no_tensor
+from fdl.stateful.core.tensor import Composite, Tensor, apply
 from fdl.stateful.nn.functional.settings import settings_of
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]

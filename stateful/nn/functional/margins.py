@@ -8,9 +8,9 @@ from typing import Any
 import fdl.numpy as jnp
 from fdl import nn, ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._checks import OutsideError, broken, check_range
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.checks import OutsideError, broken, check_range
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.reductions import power_norm
 from fdl.stateful.nn.functional.losses import checked_reduction, reducing
 

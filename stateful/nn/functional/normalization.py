@@ -9,10 +9,10 @@ from typing import Any
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._tensor import Tensor, apply
-from fdl.stateful._views import overwrite_all
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.tensor import Tensor, apply
+from fdl.stateful.core.views import overwrite_all
 from fdl.stateful.functions.creation import ones_like
 from fdl.stateful.functions.elementwise import in_full
 from fdl.stateful.functions.reductions import dim_of, power_norm

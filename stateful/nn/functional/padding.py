@@ -7,8 +7,8 @@ from typing import Any
 
 from fdl import ops
 from fdl.extend import Function, aval_of
-from fdl.stateful._errors import TensorError, UnsupportedError
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.errors import TensorError, UnsupportedError
+from fdl.stateful.core.tensor import Tensor, apply
 
 __all__ = ["pad"]
 

@@ -12,10 +12,10 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.ops import lowest
-from fdl.stateful._checks import Failure, OutsideError, check_range
-from fdl.stateful._errors import ArgumentError, TensorError, UnsupportedError
-from fdl.stateful._random import rand
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.checks import Failure, OutsideError, check_range
+from fdl.stateful.core.errors import ArgumentError, TensorError, UnsupportedError
+from fdl.stateful.core.random import rand
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.nn.functional.convolution import sizes_of
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from fdl import ops
 from fdl.extend import DtypeError, Function, ShapeError, aval_of
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.tensor import Tensor, apply
 
 __all__ = ["bilinear", "linear"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful._errors import ArgumentError, TensorError, UnsupportedError
-from fdl.stateful._tensor import Tensor, apply
+from fdl.stateful.core.errors import ArgumentError, TensorError, UnsupportedError
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.nn.functional.convolution import sizes_of
 from fdl.stateful.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fdl.stateful._errors import OperandError
+from fdl.stateful.core.errors import OperandError
 
 
 def settings_of(

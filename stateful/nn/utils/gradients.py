@@ -8,10 +8,10 @@ from typing import Any
 
 from fdl import ops
 from fdl.extend import Function, aval_of
-from fdl.stateful._cells import note_gradient
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, wrap
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.cells import note_gradient
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.tensor import Composite, Tensor, apply, in_pieces, wrap
 from fdl.stateful.functions.shapes import cat
 
 

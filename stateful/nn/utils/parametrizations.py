@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._random import randn
-from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.random import randn
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import eye
 from fdl.stateful.functions.products import dot, mv
 from fdl.stateful.functions.shapes import cat

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.nn.containers import ModuleDict
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import Parameter

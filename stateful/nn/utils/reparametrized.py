@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._random import randn
-from fdl.stateful._tensor import Tensor
 from fdl.stateful.autograd import no_grad
+from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.random import randn
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.products import dot, mv
 from fdl.stateful.nn.functional import normalize
 from fdl.stateful.nn.module import Module

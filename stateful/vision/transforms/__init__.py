@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fdl.stateful._errors import ArgumentError
-from fdl.stateful._random import default_generator
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.random import default_generator
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.vision.transforms import functional
 from fdl.stateful.vision.transforms.functional import InterpolationMode, get_dimensions, pair
 

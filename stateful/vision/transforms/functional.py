@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fdl.stateful._dtypes import of
-from fdl.stateful._errors import ArgumentError, UnsupportedError
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.errors import ArgumentError, UnsupportedError
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import from_numpy, tensor
 from fdl.stateful.functions.elementwise import where
 from fdl.stateful.functions.shapes import flip, stack

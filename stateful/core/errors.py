@@ -1,7 +1,7 @@
 """Errors of the stateful face: PyTorch's classes and words, then the user's line and a way out.
 
 Each class is an `FdlError`, which finds the line, and the builtin that PyTorch raises. What to write instead stands in
-`_ways.py`, by what the message says: one mistake has one way out, whichever function finds it. A `hint` that is given
+`hints.py`, by what the message says: one mistake has one way out, whichever function finds it. A `hint` that is given
 comes first.
 """
 
@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from fdl.extend import DtypeError, FdlError, IndexBoundsError, Location, is_own
-from fdl.stateful._ways import way_out
+from fdl.stateful.core.hints import way_out
 
 
 class _Taught(FdlError):
@@ -31,7 +31,7 @@ class TensorError(_Taught, RuntimeError):
     >>> torch.ones(6).view(4, 2)  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.TensorError: shape '[4, 2]' is invalid for input of size 6...
+    fdl.stateful.core.errors.TensorError: shape '[4, 2]' is invalid for input of size 6...
     >>> torch.ones(6).view(3, -1).shape  # right
     torch.Size([3, 2])
     """
@@ -44,7 +44,7 @@ class ArgumentError(_Taught, ValueError):
     >>> torch.nn.Dropout(50)  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.ArgumentError: dropout probability has to be between 0 and 1, but got 50...
+    fdl.stateful.core.errors.ArgumentError: dropout probability has to be between 0 and 1, but got 50...
     >>> torch.nn.Dropout(0.5)  # right
     Dropout(p=0.5, inplace=False)
     """
@@ -57,7 +57,7 @@ class OperandError(_Taught, TypeError):
     >>> torch.sin([1.0])  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.NoTensorError: sin(): argument 'input' (position 1) must be Tensor, not list...
+    fdl.stateful.core.errors.NoTensorError: sin(): argument 'input' (position 1) must be Tensor, not list...
     >>> torch.sin(torch.tensor([0.0])).tolist()  # right
     [0.0]
     """
@@ -70,7 +70,7 @@ class PlaceError(_Taught, IndexError):
     >>> torch.ones(2, 3).sum(dim=2)  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.PlaceError: Dimension out of range (expected to be in range of [-2, 1], but got 2)...
+    fdl.stateful.core.errors.PlaceError: Dimension out of range (expected to be in range of [-2, 1], but got 2)...
     >>> torch.ones(2, 3).sum(dim=-1).tolist()  # right
     [3.0, 3.0]
     """
@@ -83,7 +83,7 @@ class UnsupportedError(_Taught, NotImplementedError):
     >>> torch.nn.functional.pad(torch.ones(1, 3), (1, 1), mode="mirror")  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.UnsupportedError: Unrecognised padding mode mirror...
+    fdl.stateful.core.errors.UnsupportedError: Unrecognised padding mode mirror...
     >>> torch.nn.functional.pad(torch.ones(1, 3), (1, 1), mode="reflect").shape  # right
     torch.Size([1, 5])
     """
@@ -96,7 +96,7 @@ class MissingError(_Taught, AttributeError):
     >>> torch.nn.Linear(2, 2).weights  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.MissingError: 'Linear' object has no attribute 'weights'...
+    fdl.stateful.core.errors.MissingError: 'Linear' object has no attribute 'weights'...
     >>> torch.nn.Linear(2, 2).weight.shape  # right
     torch.Size([2, 2])
     """
@@ -109,7 +109,7 @@ class ExpectationError(_Taught, AssertionError):
     >>> torch.nn.MultiheadAttention(5, 2)  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.ExpectationError: embed_dim must be divisible by num_heads...
+    fdl.stateful.core.errors.ExpectationError: embed_dim must be divisible by num_heads...
     >>> torch.nn.MultiheadAttention(6, 2).head_dim  # right
     3
     """
@@ -123,7 +123,7 @@ class NoTensorError(OperandError, MissingError):
     >>> torch.nn.functional.mse_loss(torch.ones(2), [1.0, 1.0])  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.NoTensorError: mse_loss(): argument 'target' (position 2) must be Tensor, not list...
+    fdl.stateful.core.errors.NoTensorError: mse_loss(): argument 'target' (position 2) must be Tensor, not list...
     >>> torch.nn.functional.mse_loss(torch.ones(2), torch.tensor([1.0, 1.0])).item()  # right
     0.0
     """
@@ -136,7 +136,7 @@ class NoDeviceError(TensorError, ExpectationError):
     >>> torch.ones(2).to("cuda")  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._errors.NoDeviceError: Tensors on cuda are not available...
+    fdl.stateful.core.errors.NoDeviceError: Tensors on cuda are not available...
     >>> torch.ones(2).to("cuda" if torch.cuda.is_available() else "cpu").device  # right
     device(type='cpu')
     """

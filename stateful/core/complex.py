@@ -17,14 +17,14 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, NodeKind, aval_of, from_numpy, register_family
-from fdl.stateful import _backward
-from fdl.stateful._dtypes import dtype, of, to_numpy
-from fdl.stateful._errors import MissingError, TensorError
-from fdl.stateful._format import text_of_pairs
-from fdl.stateful._operands import as_tensor_operand
-from fdl.stateful._results import Size
-from fdl.stateful._tensor import Composite, Tensor, apply, view_of, wrap
-from fdl.stateful._views import Step
+from fdl.stateful.core import backward as _backward
+from fdl.stateful.core.dtypes import dtype, of, to_numpy
+from fdl.stateful.core.errors import MissingError, TensorError
+from fdl.stateful.core.format import text_of_pairs
+from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.results import Size
+from fdl.stateful.core.tensor import Composite, Tensor, apply, view_of, wrap
+from fdl.stateful.core.views import Step
 
 # What only moves elements, or adds them
 _BY_PARTS = set(
@@ -45,7 +45,7 @@ _OF_SIZES = {"norm", "vector_norm"}
 _CONVOLUTIONS = {"convolution", "conv_transpose"}
 _OF_TRUTH = set("all any count_nonzero logical_and logical_not logical_or logical_xor".split())
 
-RULES: dict[str, Callable[..., Any]] = {}  # what the other functions mean, by name: see `_complex_rules.py`
+RULES: dict[str, Callable[..., Any]] = {}  # what the other functions mean, by name: see `complex_rules.py`
 
 
 class ComplexTensor(Composite):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import ShapedArray, aval_of, dtypes
-from fdl.stateful._errors import NoDeviceError, OperandError, TensorError
+from fdl.stateful.core.errors import NoDeviceError, OperandError, TensorError
 
 
 class dtype:

@@ -8,8 +8,8 @@ from collections.abc import Hashable
 from typing import Any
 
 from fdl.extend import note_guard, running_trace
-from fdl.stateful._cells import changes
-from fdl.stateful._tensor import Composite, Tensor, in_pieces
+from fdl.stateful.core.cells import changes
+from fdl.stateful.core.tensor import Composite, Tensor, in_pieces
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 

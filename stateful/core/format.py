@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import Leaf, Tracer
-from fdl.stateful._dtypes import of
-from fdl.stateful._methods import method
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.tensor import Tensor
 
 _THRESHOLD, _EDGE, _WIDTH = 1000, 3, 80
 _SETTINGS = {"precision": 4}

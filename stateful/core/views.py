@@ -17,11 +17,11 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes, whole
-from fdl.stateful._errors import TensorError
-from fdl.stateful._places import Places, Shape, Shared, contiguous, expanded, fits, repeated, row_major, shared
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.places import Places, Shape, Shared, contiguous, expanded, fits, repeated, row_major, shared
 
 if TYPE_CHECKING:
-    from fdl.stateful._tensor import Tensor
+    from fdl.stateful.core.tensor import Tensor
 
 
 class Step(NamedTuple):

@@ -37,13 +37,13 @@ from fdl.extend import (
     shaped,
     transforming,
 )
-from fdl.stateful._cells import changes, note_read, note_slots
-from fdl.stateful._dtypes import CPU, device, dtype, of
-from fdl.stateful._errors import ArgumentError, OperandError, TensorError, no_tensor, translated
-from fdl.stateful._places import fits, repeated
-from fdl.stateful._results import Size
-from fdl.stateful._tape import HookHandle, autocasting, grad_mode
-from fdl.stateful._views import (
+from fdl.stateful.core.cells import changes, note_read, note_slots
+from fdl.stateful.core.dtypes import CPU, device, dtype, of
+from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError, no_tensor, translated
+from fdl.stateful.core.places import fits, repeated
+from fdl.stateful.core.results import Size
+from fdl.stateful.core.tape import HookHandle, autocasting, grad_mode
+from fdl.stateful.core.views import (
     Step,
     View,
     places_of,

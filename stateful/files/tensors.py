@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import dtypes
-from fdl.stateful import _archive
-from fdl.stateful._complex import ComplexTensor
-from fdl.stateful._dtypes import NAMES, dtype
-from fdl.stateful._errors import ArgumentError, OperandError
-from fdl.stateful._files import Bytes, reading, write_file
-from fdl.stateful._pickles import key
-from fdl.stateful._results import Size
-from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.core.complex import ComplexTensor
+from fdl.stateful.core.dtypes import NAMES, dtype
+from fdl.stateful.core.errors import ArgumentError, OperandError
+from fdl.stateful.core.results import Size
+from fdl.stateful.core.tensor import Tensor, wrap
+from fdl.stateful.files import archive as _archive
+from fdl.stateful.files.access import Bytes, reading, write_file
+from fdl.stateful.files.pickles import key
 
 _CODES = {
     "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fdl.extend import NATIVE, ORDER, Function, Leaf, recorders, running_trace
-from fdl.stateful._cells import note_slots
-from fdl.stateful._dtypes import category
-from fdl.stateful._errors import TensorError
-from fdl.stateful._operands import conversion, converted
-from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Tensor, apply
-from fdl.stateful._views import refuse_shared
+from fdl.stateful.core.cells import note_slots
+from fdl.stateful.core.dtypes import category
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.operands import conversion, converted
+from fdl.stateful.core.tape import grad_mode
+from fdl.stateful.core.tensor import Tensor, apply
+from fdl.stateful.core.views import refuse_shared
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -1,4 +1,4 @@
-"""Functions of complex tensors that have formulas of their own: see `_complex.py`."""
+"""Functions of complex tensors that have formulas of their own: see `complex.py`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function
-from fdl.stateful._complex import RULES, ComplexTensor, both, joined, parts
-from fdl.stateful._dtypes import of
-from fdl.stateful._tensor import Tensor, apply, wrap
+from fdl.stateful.core.complex import RULES, ComplexTensor, both, joined, parts
+from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.tensor import Tensor, apply, wrap
 
 Rule = Callable[..., Any]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fdl.extend import Block
-from fdl.stateful._tape import grad_mode
+from fdl.stateful.core.tape import grad_mode
 
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 

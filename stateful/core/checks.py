@@ -28,9 +28,9 @@ from fdl.extend import (
     transforming,
 )
 from fdl.ops import Failure
-from fdl.stateful._errors import TensorError
-from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.tape import grad_mode
+from fdl.stateful.core.tensor import Tensor
 
 __all__ = ["Failure", "OutsideError", "along", "broken", "check_domain", "check_range", "in_self", "require"]
 
@@ -42,7 +42,7 @@ class OutsideError(IndexBoundsError, RuntimeError):
     >>> torch.arange(3).gather(0, torch.tensor([3]))  # wrong
     Traceback (most recent call last):
     ...
-    fdl.stateful._checks.OutsideError: index 3 is out of bounds for dimension 0 with size 3...
+    fdl.stateful.core.checks.OutsideError: index 3 is out of bounds for dimension 0 with size 3...
     >>> torch.arange(3).gather(0, torch.tensor([2])).item()  # right
     2
     """

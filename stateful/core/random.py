@@ -17,12 +17,12 @@ import numpy as np
 import fdl.random
 from fdl import ops
 from fdl.extend import Function, dtypes, from_numpy, note_cell, note_write, recording, refuse_write, running_trace
-from fdl.stateful._checks import Failure, broken, check_domain, require
-from fdl.stateful._complex import ComplexTensor, is_complex_dtype, part_dtype
-from fdl.stateful._dtypes import CPU, to_numpy
-from fdl.stateful._errors import OperandError, TensorError, UnsupportedError
-from fdl.stateful._methods import check_cast, method
-from fdl.stateful._tensor import Tensor, apply, wrap
+from fdl.stateful.core.checks import Failure, broken, check_domain, require
+from fdl.stateful.core.complex import ComplexTensor, is_complex_dtype, part_dtype
+from fdl.stateful.core.dtypes import CPU, to_numpy
+from fdl.stateful.core.errors import OperandError, TensorError, UnsupportedError
+from fdl.stateful.core.methods import check_cast, method
+from fdl.stateful.core.tensor import Tensor, apply, wrap
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial",

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import Block, Function, Leaf, dtypes, recorders, running_trace
-from fdl.stateful._dtypes import device as device_type
-from fdl.stateful._dtypes import dtype, of, to_numpy
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._operands import converted
-from fdl.stateful._tape import autocasting, grad_mode
-from fdl.stateful._tensor import Tensor
+from fdl.stateful.core.dtypes import device as device_type
+from fdl.stateful.core.dtypes import dtype, of, to_numpy
+from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.operands import converted
+from fdl.stateful.core.tape import autocasting, grad_mode
+from fdl.stateful.core.tensor import Tensor
 
 __all__ = [
     "autocast", "clear_autocast_cache", "custom_bwd", "custom_fwd", "get_autocast_cpu_dtype", "get_autocast_dtype",

@@ -12,15 +12,12 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, custom_jvp
 from fdl.numpy import linalg as own
-from fdl.stateful import _lu
-from fdl.stateful._checks import Failure, broken, require
-from fdl.stateful._errors import TensorError, UnsupportedError
-from fdl.stateful._lu import diagonal as diagonal_of
-from fdl.stateful._lu import first_of, zero_pivot
-from fdl.stateful._methods import method
-from fdl.stateful._results import returned
-from fdl.stateful._tape import autocasting
-from fdl.stateful._tensor import Composite, Tensor, apply, owned
+from fdl.stateful.core.checks import Failure, broken, require
+from fdl.stateful.core.errors import TensorError, UnsupportedError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.results import returned
+from fdl.stateful.core.tape import autocasting
+from fdl.stateful.core.tensor import Composite, Tensor, apply, owned
 from fdl.stateful.functions.creation import eye, full_like, tensor
 from fdl.stateful.functions.elementwise import maximum
 from fdl.stateful.functions.products import cross as _cross
@@ -28,6 +25,9 @@ from fdl.stateful.functions.products import matmul
 from fdl.stateful.functions.products import vander as _powers
 from fdl.stateful.functions.rearranging import diagonal as _diagonal
 from fdl.stateful.functions.reductions import amax, amin, dims_of, power_norm, sum
+from fdl.stateful.linalg import elimination as _lu
+from fdl.stateful.linalg.elimination import diagonal as diagonal_of
+from fdl.stateful.linalg.elimination import first_of, zero_pivot
 
 __all__ = [
     "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex",

@@ -14,7 +14,7 @@ from typing import Any
 
 from fdl import tree
 from fdl.extend import Node, Storage, Tracer, note_cell, note_guard, note_write, refuse_write, running_trace
-from fdl.stateful._tape import autocasting
+from fdl.stateful.core.tape import autocasting
 
 _ABSENT: Any = object()
 

@@ -23,13 +23,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fdl.extend import ConcreteArray, from_numpy, machine_memory, shaped
-from fdl.stateful._complex import ComplexTensor, of_numpy
-from fdl.stateful._dtypes import device, dtype, of
-from fdl.stateful._errors import OperandError
-from fdl.stateful._files import Bytes, View
-from fdl.stateful._pickles import Call, key, unpickled
-from fdl.stateful._results import Size
-from fdl.stateful._tensor import Tensor, wrap
+from fdl.stateful.core.complex import ComplexTensor, of_numpy
+from fdl.stateful.core.dtypes import device, dtype, of
+from fdl.stateful.core.errors import OperandError
+from fdl.stateful.core.results import Size
+from fdl.stateful.core.tensor import Tensor, wrap
+from fdl.stateful.files.access import Bytes, View
+from fdl.stateful.files.pickles import Call, key, unpickled
 from fdl.stateful.nn.parameter import PARAMETERS, Parameter
 
 MAGIC = b"PK\x03\x04"

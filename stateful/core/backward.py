@@ -14,11 +14,11 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, Leaf, Node, current_recorder, running_trace, walk, whole
-from fdl.stateful._cells import note_assignment, note_gradient
-from fdl.stateful._errors import OperandError, TensorError
-from fdl.stateful._methods import method
-from fdl.stateful._tape import grad_mode
-from fdl.stateful._tensor import Composite, Tensor, apply, in_pieces, wrap
+from fdl.stateful.core.cells import note_assignment, note_gradient
+from fdl.stateful.core.errors import OperandError, TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.tape import grad_mode
+from fdl.stateful.core.tensor import Composite, Tensor, apply, in_pieces, wrap
 
 _stacked = Function(lambda *gs: ops.concatenate([ops.expand_dims(g, (0,)) for g in gs], 0), "stack")
 _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")

@@ -8,9 +8,9 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import ConcreteArray, Function, ShapedArray, dtypes, from_numpy, shaped
-from fdl.stateful._dtypes import check_device, of, to_numpy
-from fdl.stateful._errors import OperandError
-from fdl.stateful._tensor import Composite, Tensor, apply, wrap
+from fdl.stateful.core.dtypes import check_device, of, to_numpy
+from fdl.stateful.core.errors import OperandError
+from fdl.stateful.core.tensor import Composite, Tensor, apply, wrap
 
 
 def typed(x: Any) -> ShapedArray:

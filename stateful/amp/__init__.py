@@ -7,8 +7,8 @@ import warnings
 from types import SimpleNamespace
 from typing import Any
 
-from fdl.stateful._autocast import autocast, custom_bwd, custom_fwd, is_autocast_available
-from fdl.stateful._grad_scaler import GradScaler
+from fdl.stateful.amp.autocast_mode import autocast, custom_bwd, custom_fwd, is_autocast_available
+from fdl.stateful.amp.grad_scaler import GradScaler
 
 __all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 

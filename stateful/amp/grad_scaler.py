@@ -14,9 +14,9 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, aval_of, from_numpy, put
-from fdl.stateful._cells import refuse_step
-from fdl.stateful._errors import ArgumentError, TensorError
-from fdl.stateful._tensor import Tensor, apply, wrap
+from fdl.stateful.core.cells import refuse_step
+from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.tensor import Tensor, apply, wrap
 
 __all__ = ["GradScaler"]
 
