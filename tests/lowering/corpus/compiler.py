@@ -27,14 +27,15 @@ def _found(*places: str) -> Any:
     raise ImportError(f"none of {', '.join(places)}: tell {__file__} where they went")
 
 
-_lower = _found("fdl.backends.c:lower")
+_lower = _found("fdl.lowering.pipeline:lower", "fdl.backends.c:lower")
 _gemm_source = _found("fdl.backends.runtime:gemm_source")
 _types = _found("fdl.backends.runtime:TYPES")
 HEADERS = Path(_found("fdl.backends.toolchain:INCLUDE"))
 _find_compiler, _flags = _found("fdl.backends.toolchain:find_compiler"), _found("fdl.backends.toolchain:PROGRAM_FLAGS")
-_build, _schedule = _found("fdl.lowering.builder:build"), _found("fdl.lowering.schedule:schedule")
-_interpret = _found("fdl.lowering.interpret:interpret_program")
-inline = _found("fdl.lowering.passes.inline:inline")
+_build = _found("fdl.lowering.build.control:build", "fdl.lowering.builder:build")
+_schedule = _found("fdl.lowering.pipeline:schedule", "fdl.lowering.schedule:schedule")
+_interpret = _found("fdl.lowering.ir.interpret:interpret_program", "fdl.lowering.interpret:interpret_program")
+inline = _found("fdl.passes.inline:inline", "fdl.lowering.passes.inline:inline")
 Executable = _found("fdl.backends.c:CExecutable")
 
 TARGETS: tuple[str, ...] = ("c",)
