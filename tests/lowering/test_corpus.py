@@ -14,7 +14,8 @@ from tests.lowering.corpus.digests import header_digests, read_digests, rendered
 from tests.tolerances import assert_close
 
 RAW = raw_corpus()
-# `inline` and `lift_checks` take these away, and `vmap` these, before a program is lowered
+SAY = "where that is meant: python -m tests.lowering.corpus --against main, and then --update"
+# Calls are inlined, and `vmap` takes collectives away, before a program is lowered
 WITHOUT_TEXT = {"call", "custom_jvp", "custom_vjp", "psum", "axis_index"}
 SMALL = 20_000  # elements that a program computes
 
@@ -24,23 +25,10 @@ def sample(share):
     return [name for name in RAW if zlib.crc32(name.encode()) % share == 0]
 
 
-def different(names):
-    recorded = read_digests()
-    found = rendered_digests(Record.of(name, RAW[name]) for name in names)
-    return [name for name in found if found[name] != recorded.get(name)]
-
-
-SAY = "where that is meant: python -m tests.lowering.corpus --against main, and then --update"
-
-
 def test_text_is_as_recorded():
-    short = [name for name in sample(3) if len(RAW[name]["graph"]["equations"]) < 200]
-    assert not different(short), SAY
-
-
-@pytest.mark.slow
-def test_text_of_all_is_as_recorded():
-    assert not different(RAW), SAY
+    recorded = read_digests()
+    found = rendered_digests(Record.of(name, raw) for name, raw in RAW.items())
+    assert [name for name in found if found[name] != recorded.get(name)] == [], SAY
 
 
 def test_headers_are_as_recorded():
