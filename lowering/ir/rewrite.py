@@ -48,6 +48,11 @@ def used(nodes: Iterable[Node]) -> Counter[Buffer]:
     return count
 
 
+def written(nodes: Iterable[Node]) -> Counter[Buffer]:
+    """How many stores go to each buffer, those of loops that hand on what they carry left out."""
+    return Counter(b for n in all_nodes(nodes) if not n.nested() for b in n.writes())
+
+
 def places_read(n: Node) -> dict[Buffer, set[Index]]:
     """Addresses at which a node itself loads, by buffer."""
     places: dict[Buffer, set[Index]] = {}

@@ -17,7 +17,7 @@ from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
 from fdl.lowering.ir.index import ZERO, Index, LoopVar, bounds, space_vars
 from fdl.lowering.ir.nodes import Argmax, Map, Nest, Node, OneStore, Reduce, Store
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import mapped, reindexed, used
+from fdl.lowering.ir.rewrite import mapped, reindexed, used, written
 
 _MIN_ROWS = 8
 _MAX_BODY = 24
@@ -28,12 +28,13 @@ _MAX_TOTAL = 4096  # columns of a total that a nest keeps
 
 def fuse_rows(program: Program) -> Program:
     """Neighbours over the same rows become nests."""
-    counts = used(program.nodes)
+    reads, writes = used(program.nodes), written(program.nodes)
     fused = dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _Fusion(program).run(nodes)))
     for n in _nests(fused.nodes):
-        inner, left = used(n.body), _MAX_STACK
+        read, made, left = used(n.body), written(n.body), _MAX_STACK
         for b, size in _rows_of(n.body, n.outer).items():
-            if b.kind == "temp" and inner[b] == counts[b] and size * b.dtype.itemsize <= left:
+            own = read[b] == reads[b] and made[b] == writes[b]
+            if b.kind == "temp" and own and size * b.dtype.itemsize <= left:
                 n.locals[b] = size
                 left -= size * b.dtype.itemsize
     return fused

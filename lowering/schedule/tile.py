@@ -20,7 +20,7 @@ from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
 from fdl.lowering.ir.index import LAST_DEPTH, Index, space_vars, step_var
 from fdl.lowering.ir.nodes import Argmax, Band, Dot, Map, Nest, Node, Operand, Reduce, Store
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes, mapped, places_read, reindexed, renamed, used
+from fdl.lowering.ir.rewrite import mapped, places_read, reindexed, renamed, used, written
 from fdl.lowering.plan.memory import placed, slab_bytes
 from fdl.lowering.schedule.fuse_rows import extents_of, in_row
 from fdl.lowering.schedule.prologue import find_prologue
@@ -39,7 +39,7 @@ def band_stages(program: Program) -> Program:
     bands.
     """
     reads = used(program.nodes)
-    writes = Counter(b for n in all_nodes(program.nodes) if not n.nested() for b in n.writes())
+    writes = written(program.nodes)
     buffers = list(program.buffers)
     return dataclasses.replace(
         program,
@@ -206,7 +206,7 @@ class _Run:
 
     def result(self, reads: Mapping[Buffer, int], writes: Mapping[Buffer, int]) -> list[Node]:
         """A band, where that keeps enough from going to memory; else the stages.  What lives shortest is kept first."""
-        own, made = used(self.nodes), Counter(b for n in self.nodes for b in n.writes())
+        own, made = used(self.nodes), written(self.nodes)
         found = [b for b in made if b.kind == "temp" and self.inside[b] and own[b] == reads[b] and made[b] == writes[b]]
         self.nodes = _over_what_was_read(self.nodes, [b for b in found if made[b] == 1], self.exprs)
         found = [b for b in found if any(b in n.writes() for n in self.nodes)]

@@ -78,6 +78,12 @@ ROWS = {
 
 
 @needs_compiler
+def test_what_other_stages_store_is_not_kept_as_a_row():
+    """The first 4,096 elements of a row are folded by a stage of their own, the rest and the sum by a nest."""
+    check(lambda x: jnp.sum(x, 1), R.normal(size=(9, 4097)).astype(np.float32))
+
+
+@needs_compiler
 @pytest.mark.parametrize("name", ROWS)
 def test_rows(name):
     f, args = ROWS[name]
