@@ -21,8 +21,9 @@ from fdl.core.array import ConcreteArray
 from fdl.core.errors import CompileError
 from fdl.core.graph import Graph
 from fdl.lowering.build.control import build
-from fdl.lowering.emit.devices import CUDA, DeviceProgram, render_device
+from fdl.lowering.emit.devices import DeviceProgram, render_device
 from fdl.lowering.pipeline import schedule
+from fdl.lowering.target import CUDA
 from fdl.passes import run_passes
 
 OPTIONS = ("--std=c++14", "--fmad=false", "--disable-warnings", f"-I{INCLUDE}")
@@ -40,7 +41,7 @@ def cuda_available() -> bool:
 
 def lower_cuda(graph: Graph) -> tuple[DeviceProgram, Any]:
     """The CUDA module of a graph, and its loop program."""
-    program = schedule(build(run_passes(graph)), composites=False)
+    program = schedule(build(run_passes(graph)), CUDA)
     return render_device(program, CUDA), program
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from fdl.core.blocks import aside
 from fdl.core.config import config
-from fdl.core.errors import CompileError
+from fdl.core.errors import CompileError, SettingError
+from fdl.lowering.target import AVX2, AVX512, C_TARGETS, SCALAR, Target
 
 INCLUDE = Path(__file__).resolve().parent.parent / "lowering" / "emit" / "include"
 
@@ -64,8 +65,13 @@ class Compiler:
 
     command: tuple[str, ...]
     version: str
-    vector_bytes: int
+    target: Target
     machine_flags: tuple[str, ...]
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of the widest vectors that programs use."""
+        return self.target.vector_bytes
 
     @property
     def path(self) -> str:
@@ -79,7 +85,7 @@ class Compiler:
                 self.path,
                 self.version,
                 *self.machine_flags,
-                str(self.vector_bytes),
+                repr(self.target),
                 platform.machine(),
                 *PROGRAM_FLAGS,
                 *RUNTIME_FLAGS,
@@ -144,22 +150,30 @@ def find_compiler() -> Compiler | None:
     """The compiler of `FDL_CC`, else cc, gcc or clang in PATH, else the one in the wheel `ziglang`, which
     `fdl[compiler]` installs; None without one.
     """
-    return _find(config.compiler, os.environ.get("PATH", ""))
+    return _find(config.compiler, config.target, os.environ.get("PATH", ""))
 
 
 @functools.cache
-def _find(wanted: str, path: str) -> Compiler | None:
+def _find(wanted: str, target: str, path: str) -> Compiler | None:
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         return None  # objects have another layout there than the runtime library declares
     paths = [shutil.which(name, path=path) for name in ([wanted] if wanted else ["cc", "gcc", "clang"])]
     commands = [(found,) for found in paths if found is not None]
     if not wanted and importlib.util.find_spec("ziglang") is not None:
         commands.append((sys.executable, "-m", "ziglang", "cc"))  # type: ignore[arg-type]
-    return aside(lambda: next(filter(None, map(_describe, commands)), None))
+    return aside(lambda: next(filter(None, (_describe(c, target) for c in commands)), None))
 
 
-def _describe(command: tuple[str, ...]) -> Compiler | None:
-    """Ask for version and macros; None if the compiler does not run."""
+def host_target() -> Target:
+    """What programs are lowered for on this machine; vectors that every machine has where there is no compiler."""
+    compiler = find_compiler()
+    return SCALAR if compiler is None else compiler.target
+
+
+def _describe(command: tuple[str, ...], wanted: str) -> Compiler | None:
+    """Ask for version and macros; None if the compiler does not run.  The target is the widest that the machine has, or
+    the one that is wanted.
+    """
     for flags in (("-march=native",), ("-mcpu=native",), ()):
         result = subprocess.run(
             [*command, *flags, "-dM", "-E", "-x", "c", os.devnull],
@@ -173,12 +187,13 @@ def _describe(command: tuple[str, ...]) -> Compiler | None:
             break
     else:
         return None
-    wide = "__AVX512F__ 1" in macros
-    vector = 64 if wide else 32 if "__AVX__ 1" in macros else 16
+    widest = AVX512 if "__AVX512F__ 1" in macros else AVX2 if "__AVX2__ 1" in macros else SCALAR
+    target = C_TARGETS.get(wanted, widest)
+    if target.vector_bytes > widest.vector_bytes:
+        raise SettingError(f"FDL_TARGET={wanted}: this machine has no {wanted}; it can run {widest.name}")
+    narrower = target.flags if target is AVX512 or target is not widest else ()
     version = "\n".join(sorted(line for line in macros.splitlines() if "__VERSION__" in line or " 1" in line))
-    return Compiler(
-        command, version, vector, (*flags, *(["-mprefer-vector-width=512"] if wide else []), "-fno-ipa-icf")
-    )
+    return Compiler(command, version, target, (*flags, *narrower, "-fno-ipa-icf"))
 
 
 def rows_of_tile(vector_bytes: int) -> int:

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from fdl.backends.c import CExecutable, plan_of
-from fdl.backends.toolchain import INSTALL, find_compiler
+from fdl.backends.toolchain import INSTALL, find_compiler, host_target
 from fdl.core.config import config
 from fdl.core.errors import CompileError
 from fdl.lowering.ir.nodes import Dot, Finished, Node
@@ -173,7 +173,7 @@ def profile(f: Callable[..., Any], calls: int = 10) -> Callable[..., Profile]:
             raise CompileError(
                 "profile: there is no C compiler", why="times are those of compiled stages", hint=INSTALL
             )
-        lowered = lower(graph, timed=True)
+        lowered = lower(graph, compiler.target, timed=True)
         program = CExecutable(graph, compiler, plan=lambda: plan_of(lowered, compiler))
         times = program.table("fdl_times", 2 * len(lowered.clocks))
         program(arrays)
@@ -220,6 +220,6 @@ def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:
 
     def explained(*args: Any, **kwargs: Any) -> Explanation:
         graph = f.lower(*args, **kwargs) if isinstance(f, Jitted) else make_graph(f)(*args, **kwargs).lift()[0]
-        return Explanation(lower(graph))
+        return Explanation(lower(graph, host_target()))
 
     return explained

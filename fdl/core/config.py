@@ -10,6 +10,8 @@ of these a warning. Empty means not set.
   process may use)
 - `FDL_CACHE_DIR`: folder of compiled programs (default: `fdl` in the user's cache folder)
 - `FDL_CC`: name or path of the C compiler to use
+- `FDL_TARGET`: `auto` (the widest vectors that the machine has), `avx512`, `avx2` or `scalar`; results do not depend on
+  it, bit for bit
 - `FDL_CHECKS`: indices out of bounds: `0` (what JAX does: moved inside, filled or dropped), `1` (errors, in recorded
   programs too); else errors where an index has a value
 - `FDL_TRACEBACK`: `user` (the default) or `full`: whether an error that nobody catches is printed with the frames of
@@ -103,6 +105,7 @@ class Config:
     threads: int
     cache_dir: Path
     compiler: str
+    target: str
     log: frozenset[str]
     checks: bool | None
     full_tracebacks: bool
@@ -127,6 +130,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any]]] = {
     "FDL_NUM_THREADS": ("threads", _count, _default_threads),
     "FDL_CACHE_DIR": ("cache_dir", _folder, _default_cache_dir),
     "FDL_CC": ("compiler", _program, str),
+    "FDL_TARGET": ("target", _one_of({name: name for name in ("auto", "avx512", "avx2", "scalar")}), lambda: "auto"),
     "FDL_CHECKS": ("checks", _one_of({"0": False, "1": True}), lambda: None),
     "FDL_TRACEBACK": ("full_tracebacks", _one_of({"user": False, "full": True}), bool),
     "FDL_LOG": ("log", _some_of("compile"), frozenset),

@@ -18,22 +18,10 @@ from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Reduce
 from fdl.lowering.ir.program import Program
+from fdl.lowering.target import Target
 from fdl.ops.reduction import lowest
 
-TILE = 16
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Dialect:
-    """What the two languages name differently."""
-
-    name: str
-    template: str
-    table: dict[str, str]
-
-
-CUDA = Dialect("cuda", "kernel.cu.j2", {})
-METAL = Dialect("metal", "kernel.metal.j2", spellings.METAL)
+TEMPLATES = {"cuda": "cuda/kernel.cu.j2", "metal": "metal/kernel.metal.j2"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -66,7 +54,7 @@ class DeviceKernel:
     lhs: str = ""
     rhs: str = ""
     out: str = ""
-    tile: int = TILE
+    tile: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -87,37 +75,35 @@ class DeviceProgram:
     launches: tuple[DeviceLaunch, ...]
 
 
-def render_device(program: Program, dialect: Dialect) -> DeviceProgram:
+def render_device(program: Program, target: Target) -> DeviceProgram:
     """All kernels of a program; CompileError for a node or dtype that devices do not have yet."""
     texts: dict[str, str] = {}
     launches = []
     for n in program.nodes:
         for b in [*n.reads(), *n.writes()]:
-            if dialect is METAL and b.dtype == dtypes.float64:
+            if target.language == "metal" and b.dtype == dtypes.float64:
                 raise CompileError("metal: float64 does not exist on this device", hint="x.astype(jnp.float32)")
-        kernel, buffers = _kernel(n, dialect)
-        text = (
-            environment()
-            .get_template(f"{dialect.name}/{dialect.template}")
-            .render(k=dataclasses.replace(kernel, name="KERNEL_NAME"))
-        )
+        kernel, buffers = _kernel(n, target)
+        template = environment().get_template(TEMPLATES[target.language])
+        text = template.render(k=dataclasses.replace(kernel, name="KERNEL_NAME"))
         name = texts.setdefault(text, f"k{len(texts)}")
-        launches.append(_launch(name, kernel, buffers))
-    header = environment().get_template(f"{dialect.name}/prelude.{dialect.name}.j2").render()
+        launches.append(_launch(name, kernel, buffers, target))
+    header = environment().get_template(f"{target.language}/prelude.{target.language}.j2").render()
     return DeviceProgram(
         "\n\n".join([header, *(text.replace("KERNEL_NAME", name) for text, name in texts.items())]) + "\n",
         tuple(launches),
     )
 
 
-def _launch(name: str, k: DeviceKernel, buffers: tuple[Buffer, ...]) -> DeviceLaunch:
+def _launch(name: str, k: DeviceKernel, buffers: tuple[Buffer, ...], target: Target) -> DeviceLaunch:
     if k.kind == "dot":
-        return DeviceLaunch(name, buffers, (-(-k.n // TILE), -(-k.m // TILE), k.count), (TILE, TILE, 1))
-    return DeviceLaunch(name, buffers, (-(-k.count // 256), 1, 1), (256, 1, 1))
+        side = target.block_side
+        return DeviceLaunch(name, buffers, (-(-k.n // side), -(-k.m // side), k.count), (side, side, 1))
+    return DeviceLaunch(name, buffers, (-(-k.count // target.block), 1, 1), (target.block, 1, 1))
 
 
-def _kernel(n: Node, dialect: Dialect) -> tuple[DeviceKernel, tuple[Buffer, ...]]:
-    text = Expressions(dialect.table)
+def _kernel(n: Node, target: Target) -> tuple[DeviceKernel, tuple[Buffer, ...]]:
+    text = Expressions(target)
     if isinstance(n, Map):
         stores = [(s, text.emit(s.value)) for s in n.stores]
         lines = [*text.lines[0]]
@@ -137,7 +123,9 @@ def _kernel(n: Node, dialect: Dialect) -> tuple[DeviceKernel, tuple[Buffer, ...]
     elif isinstance(n, Dot):
         kernel = _dot(n, text)
     else:
-        raise CompileError(f"{dialect.name}: {type(n).__name__.lower()} has no kernel there yet", hint='device="cpu"')
+        raise CompileError(
+            f"{target.language}: {type(n).__name__.lower()} has no kernel there yet", hint='device="cpu"'
+        )
     return kernel, tuple(text.buffers)
 
 
@@ -181,6 +169,7 @@ def _dot(n: Dot, text: Expressions) -> DeviceKernel:
         lhs=lhs,
         rhs=rhs,
         out=out,
+        tile=text.target.block_side,
     )
 
 

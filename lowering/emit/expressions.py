@@ -10,6 +10,7 @@ from fdl.core import dtypes
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
+from fdl.lowering.target import Target
 
 
 @functools.cache
@@ -30,12 +31,13 @@ class Expressions:
 
     def __init__(
         self,
-        table: dict[str, str] | None = None,
+        target: Target,
         rows: Mapping[Buffer, int] | None = None,
         outer: int = 0,
         streamed: Collection[Buffer] = (),
     ) -> None:
-        self.table = table or {}
+        self.target = target
+        self.table: dict[str, str] = spellings.TABLES.get(target.language, {})
         self.streamed = streamed  # buffers that maps write past the caches
         self.rows = {
             b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())

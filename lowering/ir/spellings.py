@@ -53,6 +53,8 @@ METAL: Watched[str, str] = Watched(
     }
 )
 
+TABLES = {"metal": METAL}  # by language, where it is not written as in C
+
 # Calls that cost as much as ten additions or so, which the schedule weighs.
 _CHEAP = "sqrt rsqrt floor ceil trunc round is_finite abs sign max min shift_left shift_right"
 COSTLY = frozenset(_CALLS.split()) - frozenset(_CHEAP.split()) | {"philox"}

@@ -18,6 +18,7 @@ from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
 from fdl.lowering.ir.nodes import Argmax, Dot, Finished, Loop, Map, Nest, Node, OneStore, Reduce, Scatter
 from fdl.lowering.plan.memory import Arena, is_parallel
+from fdl.lowering.target import Target
 
 _Share = tuple[
     int, int, int, tuple[Any, ...]
@@ -32,8 +33,8 @@ ALWAYS = 1
 class Barriers:
     """Says before which node threads must meet."""
 
-    def __init__(self, arena: Arena) -> None:
-        self.arena = arena
+    def __init__(self, arena: Arena, target: Target) -> None:
+        self.arena, self.target = arena, target
         self.meet()
 
     def meet(self) -> None:
@@ -45,7 +46,7 @@ class Barriers:
         """Whether a barrier stands before this node, which counts as run afterwards: 0 for none, ALWAYS, or a number
         that the threads must divide to do without.
         """
-        parallel = is_parallel(n)
+        parallel = is_parallel(n, self.target)
         mine = {self._touch(*x) for x in (_shares(n) if parallel else _whole(n))}
         # what one thread did, the same thread may follow without meeting the others
         others = [self.by_all, self.by_one] if parallel else [self.by_all]

@@ -16,13 +16,7 @@ from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.nodes import Argmax, Band, Branch, Finished, Loop, Map, Node, Reduce, Routine, Scatter
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes, places_read
-
-PARALLEL_WORK = 24_000  # scalar operations from which a node is worth all threads
-# elements that are updated together, from which threads have targets of their own: a branch on whose turn it is costs
-# as much as some updates
-OWNED = 16
-_ALIGN = 64
-_PRIVATE = 128  # bytes of a temp that may live on one thread's stack
+from fdl.lowering.target import Target
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -84,13 +78,13 @@ def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buff
     return chosen
 
 
-def plan_private(program: Program) -> frozenset[Buffer]:
+def plan_private(program: Program, target: Target) -> frozenset[Buffer]:
     """Temps of a few elements that no two threads touch."""
     shared: set[Buffer] = set()
 
     def visit(nodes: Sequence[Node]) -> None:
         for n in nodes:
-            if is_parallel(n):
+            if is_parallel(n, target):
                 if isinstance(n, Loop):
                     shared.update([n.test_result] if n.test_result is not None else [])
                 elif isinstance(n, Branch):
@@ -101,7 +95,7 @@ def plan_private(program: Program) -> frozenset[Buffer]:
                     visit(nested)
 
     visit(program.nodes)
-    return frozenset(b for b in program.buffers if b.kind == "temp" and b.nbytes <= _PRIVATE and b not in shared)
+    return frozenset(b for b in program.buffers if b.kind == "temp" and b.nbytes <= target.private and b not in shared)
 
 
 def plan_carries(program: Program) -> dict[Buffer, Buffer]:
@@ -183,29 +177,29 @@ class Holes:
         self.stretches.insert(i, (start, end))
 
 
-def plan_arena(program: Program, donated: Sequence[int] = ()) -> Arena:
+def plan_arena(program: Program, target: Target, donated: Sequence[int] = ()) -> Arena:
     """Temps that are never alive together share memory; first fit by first use."""
     in_place = plan_in_place(program, donated) | plan_carries(program)
-    private = plan_private(program)
+    private = plan_private(program, target)
     while split := {x for pair in in_place.items() for x in pair if x in private and not private.issuperset(pair)}:
         private -= split  # one memory, one place
-    slabs, own = plan_slabs(program)
+    slabs, own = plan_slabs(program, target)
     sizes = {
         b: max(b.nbytes, 1)
         for b in program.buffers
         if b.kind == "temp" and b not in in_place and b not in private and b not in slabs
     }
-    offsets, size = placed(program.nodes, sizes)
+    offsets, size = placed(program.nodes, sizes, target)
     return Arena(offsets, size, in_place, private, slabs, own)
 
 
-def plan_slabs(program: Program) -> tuple[dict[Buffer, int], int]:
+def plan_slabs(program: Program, target: Target) -> tuple[dict[Buffer, int], int]:
     """Where slabs of bands lie in the memory of a thread, and how much of it there is."""
     offsets: dict[Buffer, int] = {}
     size = 0
     for band in all_nodes(program.nodes):
         if isinstance(band, Band):
-            found, need = placed(band.body, slab_bytes(band.locals))
+            found, need = placed(band.body, slab_bytes(band.locals), target)
             offsets |= found
             size = max(size, need)
     return offsets, size
@@ -216,7 +210,7 @@ def slab_bytes(slabs: Mapping[Buffer, int]) -> dict[Buffer, int]:
     return {b: size * b.dtype.itemsize for b, size in slabs.items()}
 
 
-def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int]) -> tuple[dict[Buffer, int], int]:
+def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int], target: Target) -> tuple[dict[Buffer, int], int]:
     """Offsets of the buffers of these sizes, first fit by first use, and the size of it all."""
     first: dict[Buffer, int] = {}
     last: dict[Buffer, int] = {}
@@ -239,21 +233,21 @@ def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int]) -> tuple[dict[Buf
         while live and live[0][0] < first[b]:
             _, start, end = heapq.heappop(live)
             holes.give_back(start, end)
-        need = -(-sizes[b] // _ALIGN) * _ALIGN
+        need = -(-sizes[b] // target.line) * target.line
         at = offsets[b] = holes.take(need)
         heapq.heappush(live, (last[b], at, at + need))
         size = max(size, at + need)
     return offsets, size
 
 
-def is_parallel(n: Node) -> bool:
+def is_parallel(n: Node, target: Target) -> bool:
     """Whether a node is worth all threads, and can be split among them."""
     if (
-        n.work() < PARALLEL_WORK
+        n.work() < target.parallel_work
         or (isinstance(n, Routine) and n.space == (1,))
-        or (isinstance(n, Scatter) and not n.distinct and n.block() < OWNED)
+        or (isinstance(n, Scatter) and not n.distinct and n.block() < target.owned)
     ):
         return False
     if isinstance(n, (Loop, Branch)):
-        return any(is_parallel(m) for nested in n.nested() for m in nested)
+        return any(is_parallel(m, target) for nested in n.nested() for m in nested)
     return bool(getattr(n, "space", ())) or not isinstance(n, (Reduce, Argmax, Map))

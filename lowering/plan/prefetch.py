@@ -14,15 +14,10 @@ from collections.abc import Collection, Sequence
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
 from fdl.lowering.ir.nodes import Map, Nest, Node, OneStore
-
-PAGE = 4096
-_DISTANCE = 2 * PAGE
-_LARGE = 1 << 19  # bytes of what a kernel reads and writes, from which pages matter
-_MAX_STREAMS = 8
-_MAX_PAGES = 8  # of a row
+from fdl.lowering.target import Target
 
 
-def streams_of(nodes: Sequence[Node], local: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
+def streams_of(nodes: Sequence[Node], target: Target, local: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
     """The places that nodes walk through, one for each buffer and way through it; none where they are few bytes or too
     many places.
     """
@@ -39,26 +34,26 @@ def streams_of(nodes: Sequence[Node], local: Collection[Buffer] = ()) -> list[tu
         for b, index in [*loads, *stores]:
             if b not in local and all(isinstance(a, LoopVar) for a, _ in index.terms):
                 found.setdefault((b, index.terms), index)
-    large = sum(b.nbytes for b in {b for b, _ in found}) >= _LARGE
-    places = [(b, index) for (b, _), index in found.items() if b.nbytes >= 4 * PAGE]
-    return places if large and len(places) <= _MAX_STREAMS else []
+    large = sum(b.nbytes for b in {b for b, _ in found}) >= target.ahead_least
+    places = [(b, index) for (b, _), index in found.items() if b.nbytes >= 4 * target.page]
+    return places if large and len(places) <= target.ahead_streams else []
 
 
-def along(n: Map, but: Collection[Buffer] = ()) -> tuple[int, list[tuple[Buffer, Index]]]:
+def along(n: Map, target: Target, but: Collection[Buffer] = ()) -> tuple[int, list[tuple[Buffer, Index]]]:
     """For a map whose innermost loop crosses pages: steps of that loop in a page, and what to ask for when it begins a
     page, but for these buffers.
     """
     if not n.space:
         return 0, []
     inner = space_vars(len(n.space))[-1].terms[0][0]
-    walked = [(b, i) for b, i in streams_of([n], but) if i.coefficient(inner) == 1]
+    walked = [(b, i) for b, i in streams_of([n], target, but) if i.coefficient(inner) == 1]
     if not walked:
         return 0, []
-    step = PAGE // max(b.dtype.itemsize for b, _ in walked)
-    return (step, [(b, i + 2 * step) for b, i in walked]) if n.space[-1] > step else (0, [])
+    step = target.page // max(b.dtype.itemsize for b, _ in walked)
+    return (step, [(b, i + target.ahead_pages * step) for b, i in walked]) if n.space[-1] > step else (0, [])
 
 
-def by_rows(n: Nest | Map, but: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
+def by_rows(n: Nest | Map, target: Target, but: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
     """What to ask for at the start of each row of a nest, or of a map whose rows are shorter than a page, but for these
     buffers.
     """
@@ -67,12 +62,12 @@ def by_rows(n: Nest | Map, but: Collection[Buffer] = ()) -> list[tuple[Buffer, I
         return []
     variables = [v.terms[0][0] for v in space_vars(8)]
     wanted: dict[tuple[Buffer, Index], None] = {}
-    for b, index in streams_of(n.body if isinstance(n, Nest) else [n], local):
+    for b, index in streams_of(n.body if isinstance(n, Nest) else [n], target, local):
         stride = index.coefficient(variables[len(outer) - 1]) * b.dtype.itemsize
-        if stride < 512 or stride > _MAX_PAGES * PAGE:
+        if stride < target.page // 8 or stride > target.ahead_row * target.page:
             continue
-        rows = math.ceil(_DISTANCE / stride)
+        rows = math.ceil(target.ahead_pages * target.page / stride)
         place = index.without([v for v in variables if v.rank >= len(outer)]) + rows * (stride // b.dtype.itemsize)
-        for page in range(math.ceil(stride / PAGE)):
-            wanted[b, place + page * (PAGE // b.dtype.itemsize)] = None
-    return list(wanted) if len(wanted) <= 4 * _MAX_STREAMS else []
+        for page in range(math.ceil(stride / target.page)):
+            wanted[b, place + page * (target.page // b.dtype.itemsize)] = None
+    return list(wanted) if len(wanted) <= 4 * target.ahead_streams else []

@@ -19,26 +19,24 @@ from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped
 from fdl.lowering.plan.memory import is_parallel
 from fdl.lowering.schedule.fuse_rows import by_rows, extents_of, in_row
-
-_ROWS = 256  # of a product, below which threads share its columns
-# elements of a product from which it does not stay in the second caches anyway (measured: 2 MB gain a percent, smaller
-# ones lose one)
-_LEAST = 1 << 19
+from fdl.lowering.target import Target
 
 
-def finish_products(program: Program) -> Program:
+def fuse_epilogues(program: Program, target: Target) -> Program:
     """Products take with them the stage that reads their result, where it does so row by row."""
-    return dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _finished(nodes, program.exprs)))
+    return dataclasses.replace(
+        program, nodes=mapped(program.nodes, lambda nodes: _finished(nodes, program.exprs, target))
+    )
 
 
-def _finished(nodes: Sequence[Node], exprs: Interner) -> list[Node]:
+def _finished(nodes: Sequence[Node], exprs: Interner, target: Target) -> list[Node]:
     out: list[Node] = []
     writer: dict[Buffer, int] = {}  # place of the last node that writes a buffer
     toucher: dict[Buffer, int] = {}  # and of the last one that reads or writes it
     for n in nodes:
         place = max((writer[b] for b in n.reads() if b in writer), default=-1)
         movable = place >= 0 and all(toucher.get(b, -1) < place for b in n.writes())
-        joined = _joined(out[place], n, exprs) if movable else None
+        joined = _joined(out[place], n, exprs, target) if movable else None
         if joined is None:
             place = len(out)
             out.append(n)
@@ -51,19 +49,19 @@ def _finished(nodes: Sequence[Node], exprs: Interner) -> list[Node]:
     return out
 
 
-def _joined(dot: Node, n: Node, exprs: Interner) -> Finished | None:
+def _joined(dot: Node, n: Node, exprs: Interner, target: Target) -> Finished | None:
     """The product with the stage after it."""
     if not isinstance(dot, Dot) or not isinstance(n, (Map, Reduce, Nest)):
         return None
     if (
         math.prod(dot.space) != 1
         or dot.lhs.buffer.dtype != dot.dtype
-        or dot.m < _ROWS
-        or dot.m * dot.n < _LEAST
-        or not is_parallel(dot)
+        or dot.m < target.epilogue_rows
+        or dot.m * dot.n < target.epilogue_least
+        or not is_parallel(dot, target)
     ):
         return None
-    after = by_rows(n, (dot.m,), exprs) if isinstance(n, Map) and n.space and n.space[0] > dot.m else n
+    after = by_rows(n, (dot.m,), exprs, target) if isinstance(n, Map) and n.space and n.space[0] > dot.m else n
     if not isinstance(after, (Map, Reduce, Nest)) or not after.space or dot.m % after.space[0]:
         return None
     if not all(

@@ -18,20 +18,15 @@ from fdl.lowering.ir.index import ZERO, Index, LoopVar, bounds, space_vars
 from fdl.lowering.ir.nodes import Argmax, Map, Nest, Node, OneStore, Reduce, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped, reindexed, used, written
-
-_MIN_ROWS = 8
-_MAX_BODY = 24
-_MIN_WIDTH = 16
-_MAX_STACK = 128 << 10  # bytes of rows that a nest keeps as local arrays
-_MAX_TOTAL = 4096  # columns of a total that a nest keeps
+from fdl.lowering.target import Target
 
 
-def fuse_rows(program: Program) -> Program:
+def fuse_rows(program: Program, target: Target) -> Program:
     """Neighbours over the same rows become nests."""
     reads, writes = used(program.nodes), written(program.nodes)
-    fused = dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _Fusion(program).run(nodes)))
+    fused = dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _Fusion(program, target).run(nodes)))
     for n in _nests(fused.nodes):
-        read, made, left = used(n.body), written(n.body), _MAX_STACK
+        read, made, left = used(n.body), written(n.body), target.stack
         for b, size in _rows_of(n.body, n.outer).items():
             own = read[b] == reads[b] and made[b] == writes[b]
             if b.kind == "temp" and own and size * b.dtype.itemsize <= left:
@@ -50,8 +45,8 @@ def _nests(nodes: Sequence[Node]) -> list[Nest]:
 class _Fusion:
     """One list of nodes on its way to fewer."""
 
-    def __init__(self, program: Program) -> None:
-        self.exprs = program.exprs
+    def __init__(self, program: Program, target: Target) -> None:
+        self.exprs, self.target = program.exprs, target
         self.out: list[Node] = []
         self.writer: dict[Buffer, int] = {}  # place of the last node that writes a buffer
         self.reader: dict[Buffer, int] = {}  # place of the last node that reads it
@@ -77,9 +72,9 @@ class _Fusion:
         if place < 0 or any(self.writer.get(b, -1) >= place or self.reader.get(b, -1) >= place for b in n.writes()):
             return None
         before = self.out[place]
-        for outer in _outers(before, n):
+        for outer in _outers(before, n, self.target):
             nest = before if isinstance(before, Nest) and before.outer == outer else self._as_nest(before, outer)
-            joined = None if nest is None or len(nest.body) >= _MAX_BODY else self._joined(nest, n)
+            joined = None if nest is None or len(nest.body) >= self.target.rows_stages else self._joined(nest, n)
             if joined is not None:
                 self.out[place] = joined
                 return place
@@ -88,7 +83,7 @@ class _Fusion:
     def _as_nest(self, n: Node, outer: tuple[int, ...]) -> Nest | None:
         if isinstance(n, Nest) and n.chunk:
             return None
-        own = [by_rows(m, outer, self.exprs) for m in (n.body if isinstance(n, Nest) else [n])]
+        own = [by_rows(m, outer, self.exprs, self.target) for m in (n.body if isinstance(n, Nest) else [n])]
         body = [m for m in own if m is not None]
         return Nest(outer, body, outer, 0, sources=list(n.sources)) if len(body) == len(own) else None
 
@@ -101,7 +96,7 @@ class _Fusion:
                 or len(n.space) != 2
                 or nest.outer != (n.space[0] * height,)
                 or chunk not in (0, height)
-                or n.space[1] > _MAX_TOTAL
+                or n.space[1] > self.target.total_width
             ):
                 return None
             value = row_value(n, self.exprs)
@@ -110,7 +105,7 @@ class _Fusion:
             own: Node | None = n
             chunk, space = height, (n.space[0],)
         else:
-            own = by_rows(n, nest.outer, self.exprs)
+            own = by_rows(n, nest.outer, self.exprs, self.target)
             if own is None or not self._local(nest, own.expressions(), own.indices(), extents_of(own)):
                 return None
         assert own is not None
@@ -133,7 +128,7 @@ class _Fusion:
         return True
 
 
-def by_rows(n: Node, outer: Sequence[int], exprs: Interner) -> Node | None:
+def by_rows(n: Node, outer: Sequence[int], exprs: Interner, target: Target) -> Node | None:
     """The node with first loops over rows, if its loops split so."""
     if (
         not isinstance(n, (Map, Reduce, Argmax))
@@ -145,12 +140,12 @@ def by_rows(n: Node, outer: Sequence[int], exprs: Interner) -> Node | None:
     split = _split(n.space, outer)
     if split is None:
         return None
-    if isinstance(n, Map) and len(n.space) == 1 and 1 < math.prod(split) // math.prod(outer) < _MIN_WIDTH:
+    if isinstance(n, Map) and len(n.space) == 1 and 1 < math.prod(split) // math.prod(outer) < target.rows_width:
         return None  # one long loop is better than many short ones
     if split == n.space:
         return n
     # each old loop is a run of new ones
-    count, target, at = len(extents_of(n)), {}, 0
+    count, places, at = len(extents_of(n)), {}, 0
     new = space_vars(count + len(split) - len(n.space))
     for k, old in enumerate(space_vars(count)):
         index = ZERO
@@ -164,8 +159,8 @@ def by_rows(n: Node, outer: Sequence[int], exprs: Interner) -> Node | None:
                     break
         else:
             index, at = new[at], at + 1
-        target[old.terms[0][0]] = index
-    changed, move = reindexed(exprs, n.expressions(), target)
+        places[old.terms[0][0]] = index
+    changed, move = reindexed(exprs, n.expressions(), places)
     if isinstance(n, Map):
         return dataclasses.replace(
             n, space=split, stores=[Store(s.buffer, move(s.offset), changed[s.value]) for s in n.stores]
@@ -200,7 +195,7 @@ def _split(space: Sequence[int], outer: Sequence[int]) -> tuple[int, ...] | None
     return (*out, *left)
 
 
-def _outers(before: Node, n: Node) -> list[tuple[int, ...]]:
+def _outers(before: Node, n: Node, target: Target) -> list[tuple[int, ...]]:
     """Loops over rows that both might have: one loop, else the loops that one of them has in its place."""
     if isinstance(before, Nest):
         counts, spaces = [before.count], [before.outer, *(m.space for m in before.body)]  # type: ignore[attr-defined]
@@ -216,7 +211,7 @@ def _outers(before: Node, n: Node) -> list[tuple[int, ...]]:
     found = (
         [before.outer, *found] if isinstance(before, Nest) else sorted(found, key=lambda o: -math.prod(o))
     )  # short rows stay in cache
-    return [o for o in dict.fromkeys(found) if math.prod(o) >= _MIN_ROWS]
+    return [o for o in dict.fromkeys(found) if math.prod(o) >= target.rows_least]
 
 
 def _plain(index: Index) -> bool:

@@ -14,23 +14,20 @@ from fdl.lowering.ir.index import Index, row_major, space_vars
 from fdl.lowering.ir.nodes import Dot, Loop, Map, Node, Operand, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped
-
-PANEL_BYTES = 128  # bytes of a panel's row: two vectors of AVX-512
-FEW = 4  # rows up to which the runtime library streams the other operand, a row or a few panels at a time
-_LEAST, _STEPS = 4096, 8  # elements, and steps of a loop, from which packing pays
+from fdl.lowering.target import Target
 
 
-def pack_constants(program: Program) -> Program:
+def pack_constants(program: Program, target: Target) -> Program:
     """Loops whose products read constant matrices as panels."""
     buffers = list(program.buffers)
 
     def rewrite(nodes: list[Node]) -> list[Node]:
         out: list[Node] = []
         for n in nodes:
-            if isinstance(n, Loop) and (n.test is not None or n.length >= _STEPS):
+            if isinstance(n, Loop) and (n.test is not None or n.length >= target.pack_steps):
                 changed = set(n.writes())
                 packed: dict[tuple[Buffer, object], Operand] = {}
-                body = [_with_panels(m, changed, packed, out, buffers, program.exprs) for m in n.body]
+                body = [_with_panels(m, changed, packed, out, buffers, program.exprs, target) for m in n.body]
                 n = dataclasses.replace(n, body=body) if packed else n
             out.append(n)
         return out
@@ -56,12 +53,13 @@ def _with_panels(
     before: list[Node],
     buffers: list[Buffer],
     exprs: Interner,
+    target: Target,
 ) -> Node:
     if (
         not isinstance(n, Dot)
         or n.rhs.buffer.dtype != n.dtype
         or n.rhs.buffer in changed
-        or n.n * n.k < _LEAST
+        or n.n * n.k < target.pack_least
         or len(n.rhs.rows) != 1
         or len(n.rhs.cols) != 1
     ):
@@ -69,9 +67,9 @@ def _with_panels(
     batch = space_vars(len(n.space))
     if n.rhs.offset.without([v.terms[0][0] for v in batch]).terms:
         return n
-    panel = PANEL_BYTES // n.dtype.itemsize
+    panel = target.panel_bytes // n.dtype.itemsize
     (_, down), (_, across) = n.rhs.rows[0], n.rhs.cols[0]
-    if n.n % panel and n.m <= FEW and across != 1:
+    if n.n % panel and n.m <= target.few_rows and across != 1:
         panel = n.n  # rows to stream, one after another
     if n.n % panel:
         return n

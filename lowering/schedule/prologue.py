@@ -18,14 +18,8 @@ from fdl.lowering.ir.expr import Buffer, Interner
 from fdl.lowering.ir.index import ZERO, space_vars
 from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Store
 from fdl.lowering.ir.rewrite import reindexed
-from fdl.lowering.schedule.pack import FEW, PANEL_BYTES, in_panels
-
-# multiplications that an element may take part in: with more, its way to memory and back is not seen (measured: 3 % at
-# that)
-_REPAYS = 400
-_NEAR, _MOST = 1 << 18, 1 << 20  # bytes of a part: what stays in the second cache beside all else, and what stays there
-_PARTS = 8  # at least, so that threads have equal shares
-_ROWS = 256  # of a part, for which packing the other operand anew is not seen
+from fdl.lowering.schedule.pack import in_panels
+from fdl.lowering.target import Target
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -49,13 +43,19 @@ def find_prologue(
     writes: Mapping[Buffer, int],
     buffers: list[Buffer],
     exprs: Interner,
+    target: Target,
 ) -> Prologue | None:
     """The maps before a product that write what it alone reads, ready to take turns with it."""
     if math.prod(dot.space) != 1 or dot.lhs.buffer is dot.rhs.buffer:
         return None
     for x, across in ((dot.rhs, dot.rhs.cols), (dot.lhs, dot.lhs.rows)):
         b = x.buffer
-        if b.kind != "temp" or b.dtype != dot.dtype or reads[b] != 1 or b.size * _REPAYS < dot.m * dot.n * dot.k:
+        if (
+            b.kind != "temp"
+            or b.dtype != dot.dtype
+            or reads[b] != 1
+            or b.size * target.prologue_repays < dot.m * dot.n * dot.k
+        ):
             continue
         places = [i for i, n in enumerate(before) if b in n.writes()]
         maps = [before[i] for i in places]
@@ -74,7 +74,9 @@ def find_prologue(
             for n in maps
             if isinstance(n, Map)
         ]
-        parted = _by_blocks(dot, x, across) or (_by_panels(dot, own, buffers, exprs) if x is dot.rhs else None)
+        parted = _by_blocks(dot, x, across, target) or (
+            _by_panels(dot, own, buffers, exprs, target) if x is dot.rhs else None
+        )
         if parted is not None:
             count, stages, product = parted
             return Prologue(
@@ -94,7 +96,9 @@ def _movable(maps: Sequence[Node], after: Sequence[Node]) -> bool:
     return not any(b in read for n in after for b in n.writes())
 
 
-def _by_blocks(dot: Dot, x: Operand, across: Sequence[tuple[int, int]]) -> tuple[int, list[Map], Dot] | None:
+def _by_blocks(
+    dot: Dot, x: Operand, across: Sequence[tuple[int, int]], target: Target
+) -> tuple[int, list[Map], Dot] | None:
     """Parts of an operand whose rows (or columns, on the right) begin with a digit that walks from block to block of
     its memory.
     """
@@ -109,11 +113,11 @@ def _by_blocks(dot: Dot, x: Operand, across: Sequence[tuple[int, int]]) -> tuple
         or any(s < 0 for _, s in others)
     ):
         return None
-    units = _units(size, 1, step * x.buffer.dtype.itemsize)
+    units = _units(size, 1, step * x.buffer.dtype.itemsize, target)
     if x is dot.lhs:
-        unit = min((u for u in units if whole // size * u >= _ROWS), default=None)
+        unit = min((u for u in units if whole // size * u >= target.prologue_rows), default=None)
     else:
-        unit = _near(units, step * x.buffer.dtype.itemsize) if dot.m <= _ROWS else None
+        unit = _near(units, step * x.buffer.dtype.itemsize, target) if dot.m <= target.prologue_rows else None
     if unit is None:
         return None
     count, part = size // unit, whole // size * unit
@@ -130,10 +134,10 @@ def _by_blocks(dot: Dot, x: Operand, across: Sequence[tuple[int, int]]) -> tuple
 
 
 def _by_panels(
-    dot: Dot, maps: Sequence[Map], buffers: list[Buffer], exprs: Interner
+    dot: Dot, maps: Sequence[Map], buffers: list[Buffer], exprs: Interner, target: Target
 ) -> tuple[int, list[Map], Dot] | None:
     """Parts of a right operand that lies row by row: panels of some columns each."""
-    x, panel = dot.rhs, PANEL_BYTES // dot.dtype.itemsize
+    x, panel = dot.rhs, target.panel_bytes // dot.dtype.itemsize
     if (
         len(maps) != 1
         or x.offset.terms
@@ -141,18 +145,18 @@ def _by_panels(
         or x.rows != ((dot.k, dot.n),)
         or x.cols != ((dot.n, 1),)
         or x.buffer.size != dot.n * dot.k
-        or dot.m > _ROWS
+        or dot.m > target.prologue_rows
     ):
         return None
-    wide = _near(_units(dot.n, panel, dot.k * dot.dtype.itemsize), dot.k * dot.dtype.itemsize)
-    if wide is None or (dot.m > FEW and wide == panel):
+    wide = _near(_units(dot.n, panel, dot.k * dot.dtype.itemsize, target), dot.k * dot.dtype.itemsize, target)
+    if wide is None or (dot.m > target.few_rows and wide == panel):
         return None
-    target = Buffer(len(buffers), dot.dtype, x.buffer.size, "temp")
-    stage = _as_panels(maps[0], dot.n, dot.k, wide, panel, target, exprs)
+    packed = Buffer(len(buffers), dot.dtype, x.buffer.size, "temp")
+    stage = _as_panels(maps[0], dot.n, dot.k, wide, panel, packed, exprs)
     if stage is None:
         return None
-    buffers.append(target)
-    rhs = in_panels(target, space_vars(1)[0] * (wide * dot.k), dot.k, wide, panel)
+    buffers.append(packed)
+    rhs = in_panels(packed, space_vars(1)[0] * (wide * dot.k), dot.k, wide, panel)
     return dot.n // wide, [stage], _batched(dot, dot.n // wide, dot.m, wide, dot.lhs, rhs, wide)
 
 
@@ -196,13 +200,15 @@ def _batched(dot: Dot, count: int, m: int, n: int, lhs: Operand, rhs: Operand, s
     return dataclasses.replace(dot, space=(count,), m=m, n=n, lhs=whole(lhs), rhs=whole(rhs), out=out)
 
 
-def _units(size: int, unit: int, nbytes: int) -> list[int]:
+def _units(size: int, unit: int, nbytes: int, target: Target) -> list[int]:
     """Of how many, a multiple of `unit`, at so many bytes each, a part can be: they stay in the cache, and are parts
     enough.
     """
-    return [d for d in range(unit, size // _PARTS + 1, unit) if size % d == 0 and d * nbytes <= _MOST]
+    return [
+        d for d in range(unit, size // target.equal_shares + 1, unit) if size % d == 0 and d * nbytes <= target.second
+    ]
 
 
-def _near(units: Sequence[int], nbytes: int) -> int | None:
+def _near(units: Sequence[int], nbytes: int, target: Target) -> int | None:
     """The largest that is near, else the smallest."""
-    return max((d for d in units if d * nbytes <= _NEAR), default=min(units, default=None))
+    return max((d for d in units if d * nbytes <= target.near), default=min(units, default=None))

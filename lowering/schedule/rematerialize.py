@@ -16,18 +16,7 @@ from fdl.lowering.ir.index import Index, LoopVar, space_vars
 from fdl.lowering.ir.nodes import Loop, Map, Node, Reduce, Scatter, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes, mapped, places_read, rebuilt, reindexed, used
-
-_CHEAP, _FREE = (
-    3,
-    6,
-)  # operations that may be repeated, and where they read nothing but the place they stand at, as masks do
-_SMALL = 4  # loads from memory that is so many times smaller cost nothing
-# bytes that no nearer cache holds until they are read again, and the operations that writing and reading them takes the
-# time of
-_FAR, _COSTLY = (
-    1 << 22,
-    40,
-)
+from fdl.lowering.target import Target
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -42,17 +31,19 @@ class _Recipe:
     source: Expr | None
 
 
-def recompute_cheap(program: Program) -> Program:
+def rematerialize_cheap(program: Program, target: Target) -> Program:
     """Readers of a cheap value compute it themselves, where all of them can; nothing reads its memory then."""
-    return _recomputed(program, _is_cheap, False)
+    return _rematerialized(program, target, _is_cheap, False)
 
 
-def recompute_far(program: Program) -> Program:
+def rematerialize_far(program: Program, target: Target) -> Program:
     """The same for large values that take more operations, where all readers load what these follow from anyway."""
-    return _recomputed(program, _is_nearer, True)
+    return _rematerialized(program, target, _is_nearer, True)
 
 
-def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], loaded: bool) -> Program:
+def _rematerialized(
+    program: Program, target: Target, cheap: Callable[[_Recipe, Buffer, Target], bool], loaded: bool
+) -> Program:
     """Values with cheap recipes computed where they are read; with `loaded`, by readers that load their sources too."""
     rewritten = {b for n in all_nodes(program.nodes) if isinstance(n, Loop) for pair in n.carry for b in pair}
     rewritten |= {n.store for n in all_nodes(program.nodes) if isinstance(n, Scatter)}
@@ -64,7 +55,7 @@ def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], load
             for n in nodes
             if isinstance(n, Map)
             for s in n.stores
-            if (r := _recipe(n, s, rewritten, program.exprs)) is not None and cheap(r, s.buffer)
+            if (r := _recipe(n, s, rewritten, program.exprs, target)) is not None and cheap(r, s.buffer, target)
         }
         readers = dict.fromkeys(recipes, 0)
         reads = [places_read(n) if isinstance(n, (Map, Reduce)) else {} for n in nodes] if recipes else []
@@ -90,14 +81,14 @@ def _recomputed(program: Program, cheap: Callable[[_Recipe, Buffer], bool], load
     return dataclasses.replace(program, nodes=mapped(program.nodes, rewrite))
 
 
-def _is_cheap(r: _Recipe, b: Buffer) -> bool:
+def _is_cheap(r: _Recipe, b: Buffer, target: Target) -> bool:
     """Little more than one load of its own size, at its own address, or no such load."""
-    return _operations(r.value) <= (_FREE if r.source is None else _CHEAP)
+    return _operations(r.value) <= (target.again_free if r.source is None else target.again)
 
 
-def _is_nearer(r: _Recipe, b: Buffer) -> bool:
+def _is_nearer(r: _Recipe, b: Buffer, target: Target) -> bool:
     """Computed again in less time than memory takes, and from what is kept anyway."""
-    return r.source is not None and b.nbytes >= _FAR and _operations(r.value) <= _COSTLY
+    return r.source is not None and b.nbytes >= target.far and _operations(r.value) <= target.again_far
 
 
 def _operations(value: Expr) -> int:
@@ -105,7 +96,7 @@ def _operations(value: Expr) -> int:
     return sum(e.cost - sum(a.cost for a in e.args) for e in walk([value]))
 
 
-def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner) -> _Recipe | None:
+def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner, target: Target) -> _Recipe | None:
     """How a temp follows from at most one load of its own size, at its own address; told by what the map stores
     besides, if that is shorter.
     """
@@ -131,7 +122,7 @@ def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner) -> _Recip
                 source, place = e.attr
                 if source in rewritten or any(not isinstance(atom, LoopVar) for atom, _ in place.terms):
                     return None
-                if source.size * _SMALL > s.buffer.size:
+                if source.size * target.again_small > s.buffer.size:
                     large.append(e)
         if len(large) <= 1 and all(
             e.attr[1] == s.offset and e.attr[0].dtype.itemsize <= s.buffer.dtype.itemsize for e in large

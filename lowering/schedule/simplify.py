@@ -13,8 +13,7 @@ from fdl.lowering.ir.index import ZERO, space_vars
 from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes, mapped, reindexed, used
-
-_MAX_STORES, _MAX_EXPRS = 16, 160  # a kernel is written by recursion over its expressions
+from fdl.lowering.target import Target
 
 
 def _with_nodes(program: Program, nodes: list[Node]) -> Program:
@@ -24,14 +23,14 @@ def _with_nodes(program: Program, nodes: list[Node]) -> Program:
 # Empty and dead nodes
 
 
-def drop_empty(program: Program) -> Program:
+def drop_empty(program: Program, target: Target) -> Program:
     """Nodes over no index go; a fold of nothing stays, since it stores the neutral element."""
     return _with_nodes(
         program, mapped(program.nodes, lambda nodes: [n for n in nodes if 0 not in getattr(n, "space", ())])
     )
 
 
-def drop_dead(program: Program) -> Program:
+def drop_dead(program: Program, target: Target) -> Program:
     """Stores to temps that nothing reads go, until none is left."""
     while True:
         count = used(program.nodes)
@@ -63,19 +62,19 @@ def _count(nodes: Iterable[Node]) -> int:
 # Merging
 
 
-def merge_maps(program: Program) -> Program:
+def merge_maps(program: Program, target: Target) -> Program:
     """Maps over one index space become one loop nest, where a reader reads exactly what its own
     iteration has stored.
     """
-    return _with_nodes(program, mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs)))
+    return _with_nodes(program, mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs, target)))
 
 
-def _merge(nodes: list[Node], exprs: Interner) -> list[Node]:
+def _merge(nodes: list[Node], exprs: Interner, target: Target) -> list[Node]:
     out: list[Node] = []
     writer: dict[Buffer, int] = {}  # place in `out` of the last node that writes a buffer
     groups: dict[tuple[int, ...], list[int]] = {}
     for n in nodes:
-        place = _place_of(n, out, writer, groups) if isinstance(n, Map) else None
+        place = _place_of(n, out, writer, groups, target) if isinstance(n, Map) else None
         if place is None:
             place = len(out)
             out.append(n)
@@ -90,7 +89,7 @@ def _merge(nodes: list[Node], exprs: Interner) -> list[Node]:
 
 
 def _place_of(
-    n: Map, out: list[Node], writer: dict[Buffer, int], groups: dict[tuple[int, ...], list[int]]
+    n: Map, out: list[Node], writer: dict[Buffer, int], groups: dict[tuple[int, ...], list[int]], target: Target
 ) -> int | None:
     """The group that a map may join: one at or after all that it reads."""
     reads = n.reads()
@@ -101,8 +100,8 @@ def _place_of(
         group = out[place]
         assert isinstance(group, Map)
         if (
-            len(group.stores) + len(n.stores) > _MAX_STORES
-            or len(walk(group.expressions())) + len(walk(n.expressions())) > _MAX_EXPRS
+            len(group.stores) + len(n.stores) > target.map_stores
+            or len(walk(group.expressions())) + len(walk(n.expressions())) > target.map_expressions
         ):
             continue
         if place == earliest and not _reads_own(n, group):
@@ -129,7 +128,7 @@ def _joined(group: Map, n: Map, exprs: Interner) -> Map:
 # Loops
 
 
-def collapse_loops(program: Program) -> Program:
+def collapse_loops(program: Program, target: Target) -> Program:
     """Neighbouring loops that all addresses walk through as one become one; loops of one step go."""
 
     def collapse(nodes: list[Node]) -> list[Node]:

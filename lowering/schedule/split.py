@@ -18,9 +18,7 @@ from fdl.lowering.ir.index import Index, space_vars
 from fdl.lowering.ir.nodes import Map, Node, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped, reindexed
-
-_PARTS = 8  # that a loop is cut into
-_LEAST = 4096  # elements of a map from which it is cut
+from fdl.lowering.target import Target
 
 
 def comparison(guard: Expr) -> tuple[Any, int, bool] | None:
@@ -51,15 +49,15 @@ def where(guards: Sequence[Expr], sizes: Mapping[Any, int]) -> dict[Any, tuple[i
     return found
 
 
-def cut_at_guards(program: Program) -> Program:
+def split_at_guards(program: Program, target: Target) -> Program:
     """Maps of which all guards compare one loop variable become maps over parts of that loop."""
     return dataclasses.replace(
-        program, nodes=mapped(program.nodes, lambda nodes: [m for n in nodes for m in _parts(n, program.exprs)])
+        program, nodes=mapped(program.nodes, lambda nodes: [m for n in nodes for m in _parts(n, program.exprs, target)])
     )
 
 
-def _parts(n: Node, exprs: Interner) -> list[Node]:
-    if not isinstance(n, Map) or math.prod(n.space) < _LEAST:
+def _parts(n: Node, exprs: Interner, target: Target) -> list[Node]:
+    if not isinstance(n, Map) or math.prod(n.space) < target.split_least:
         return [n]
     guards = [c for e in walk(n.roots()) if e.op == "choose" for c in conditions(e.args[:-2])]
     found = [comparison(c) for c in guards]
@@ -69,7 +67,7 @@ def _parts(n: Node, exprs: Interner) -> list[Node]:
     place = variables.index(found[0][0])  # type: ignore[index]
     size = n.space[place]
     edges = sorted({0, size, *(f[1] for f in found if f and 0 < f[1] < size)})
-    if len(edges) - 1 > _PARTS:
+    if len(edges) - 1 > target.split_parts:
         return [n]
     return [_part(n, place, low, high, exprs) for low, high in itertools.pairwise(edges)]
 

@@ -25,16 +25,12 @@ from fdl.lowering.plan.memory import placed, slab_bytes
 from fdl.lowering.schedule.fuse_rows import extents_of, in_row
 from fdl.lowering.schedule.prologue import find_prologue
 from fdl.lowering.schedule.split import where
+from fdl.lowering.target import Target
 
-_LEAST = 8  # iterations, so that threads have equal shares
-_SAVED = 1 << 19  # bytes that never go to memory, from which a band pays
-_MOST = 3 << 19  # bytes of an iteration that stay in a core's second cache
-# stages: what lives no longer and does not fit takes more memory in a band, which must be no more than the band saves
-_BRIEF = 4
 _COUNTERS = 4  # step counters of a band
 
 
-def band_stages(program: Program) -> Program:
+def tile_stages(program: Program, target: Target) -> Program:
     """Runs of stages that begin with a batch of products, or with a product and what comes before it alone, become
     bands.
     """
@@ -43,13 +39,18 @@ def band_stages(program: Program) -> Program:
     buffers = list(program.buffers)
     return dataclasses.replace(
         program,
-        nodes=mapped(program.nodes, lambda nodes: _banded(nodes, reads, writes, buffers, program.exprs)),
+        nodes=mapped(program.nodes, lambda nodes: _banded(nodes, reads, writes, buffers, program.exprs, target)),
         buffers=buffers,
     )
 
 
 def _banded(
-    nodes: Sequence[Node], reads: Counter[Buffer], writes: Counter[Buffer], buffers: list[Buffer], exprs: Interner
+    nodes: Sequence[Node],
+    reads: Counter[Buffer],
+    writes: Counter[Buffer],
+    buffers: list[Buffer],
+    exprs: Interner,
+    target: Target,
 ) -> list[Node]:
     out: list[Node] = []
     run: _Run | None = None
@@ -62,24 +63,30 @@ def _banded(
         out += run.result(reads, writes) if run is not None else []
         run = None
         if isinstance(n, Dot):
-            run = _Run(math.prod(n.space), exprs) if math.prod(n.space) >= _LEAST else None
+            run = _Run(math.prod(n.space), exprs, target) if math.prod(n.space) >= target.equal_shares else None
             if run is None or not run.takes(n):
-                run = _with_prologue(n, out, reads, writes, buffers, exprs)
+                run = _with_prologue(n, out, reads, writes, buffers, exprs, target)
         if run is None:
             out.append(n)
     return out + (run.result(reads, writes) if run is not None else [])
 
 
 def _with_prologue(
-    dot: Dot, out: list[Node], reads: Counter[Buffer], writes: Counter[Buffer], buffers: list[Buffer], exprs: Interner
+    dot: Dot,
+    out: list[Node],
+    reads: Counter[Buffer],
+    writes: Counter[Buffer],
+    buffers: list[Buffer],
+    exprs: Interner,
+    target: Target,
 ) -> _Run | None:
     """A run of what a product alone reads and the product, taken from the stages before it."""
-    found = find_prologue(dot, out, reads, writes, buffers, exprs)
+    found = find_prologue(dot, out, reads, writes, buffers, exprs, target)
     if found is None:
         return None
     reads[found.between] = reads[found.between] or 1
     writes[found.between] = writes[found.between] or 1
-    run = _Run(found.count, exprs)
+    run = _Run(found.count, exprs, target)
     if not all(run.takes(n) for n in found.nodes):
         return None
     run.before = found.before
@@ -91,8 +98,8 @@ def _with_prologue(
 class _Run:
     """Stages that one loop of so many iterations can hold."""
 
-    def __init__(self, count: int, exprs: Interner) -> None:
-        self.count, self.exprs = count, exprs
+    def __init__(self, count: int, exprs: Interner, target: Target) -> None:
+        self.count, self.exprs, self.target = count, exprs, target
         self.before: list[Node] = []  # stages as they were
         self.nodes: list[Node] = []
         self.inside: dict[Buffer, bool] = {}  # whether each buffer is touched in the iteration's own slab only
@@ -215,10 +222,13 @@ class _Run:
         local: dict[Buffer, int] = {}
         for b in found:
             more = local | self._slabs([b])
-            if placed(self.nodes, slab_bytes(more))[1] <= _MOST:
+            if placed(self.nodes, slab_bytes(more), self.target)[1] <= self.target.tile:
                 local = more
         saved = sum(b.nbytes for b in local)
-        if saved < _SAVED or sum(b.nbytes for b in found if b not in local and lives[b] <= _BRIEF) > saved:
+        if (
+            saved < self.target.tile_saved
+            or sum(b.nbytes for b in found if b not in local and lives[b] <= self.target.tile_brief) > saved
+        ):
             return self.before
         return [
             Band(

@@ -17,6 +17,7 @@ from fdl.backends import cache, dispatch, toolchain
 from fdl.core.array import ConcreteArray
 from fdl.core.config import config
 from fdl.core.errors import CacheWarning, CompileError, CompileWarning, NoCompilerWarning
+from fdl.lowering.target import AVX2, SCALAR
 from fdl.testing import count_compilations
 from tests.conftest import ROOT, needs_compiler
 
@@ -281,7 +282,7 @@ def test_unwritable_or_foreign_cache_is_not_used(tmp_path, monkeypatch):
 
 
 def test_failing_compiler_is_slower_but_not_broken(monkeypatch, tmp_path):
-    broken = toolchain.Compiler(("/bin/false",), "", 16, ())
+    broken = toolchain.Compiler(("/bin/false",), "", SCALAR, ())
     monkeypatch.setattr(dispatch, "find_compiler", lambda: broken)
     config.cache_dir = tmp_path
     with pytest.warns(CompileWarning, match="/bin/false failed"):
@@ -292,7 +293,7 @@ def test_failing_compiler_is_slower_but_not_broken(monkeypatch, tmp_path):
 
 
 def test_failed_compiler_speaks(tmp_path):
-    broken = toolchain.Compiler(("/bin/false",), "", 16, ())
+    broken = toolchain.Compiler(("/bin/false",), "", SCALAR, ())
     with pytest.raises(CompileError, match="/bin/false failed"):
         broken.build([], tmp_path / "x.so", ())
 
@@ -301,13 +302,15 @@ def test_failed_compiler_speaks(tmp_path):
 def test_the_compiler_in_a_wheel_is_used_where_there_is_no_other(monkeypatch):
     monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: object() if name == "ziglang" else None)
     asked = []
-    monkeypatch.setattr(toolchain, "_describe", lambda command: asked.append(command))
+    monkeypatch.setattr(toolchain, "_describe", lambda command, target: asked.append(command))
     toolchain._find.cache_clear()
     try:
-        assert toolchain._find("", "/nowhere") is None
+        assert toolchain._find("", "auto", "/nowhere") is None
         assert asked == [(sys.executable, "-m", "ziglang", "cc")]
         asked.clear()
-        assert toolchain._find("/nowhere/cc", "") is None and asked == []  # what was asked for by name is not replaced
+        assert (
+            toolchain._find("/nowhere/cc", "auto", "") is None and asked == []
+        )  # what was asked for by name is not replaced
     finally:
         toolchain._find.cache_clear()
 
@@ -326,7 +329,7 @@ def test_flags_of_one_compiler_are_not_given_to_others(monkeypatch):
 
     monkeypatch.setattr(toolchain.subprocess, "Popen", Started)
     for version in ("#define __clang__ 1", "#define __GNUC__ 12"):
-        toolchain.Compiler(("cc",), version, 32, ("-march=native", "-fno-ipa-icf")).build(
+        toolchain.Compiler(("cc",), version, AVX2, ("-march=native", "-fno-ipa-icf")).build(
             [Path("a.c")], Path("a.so"), toolchain.PROGRAM_FLAGS
         )
     clang, gcc = given

@@ -29,6 +29,7 @@ from fdl import lax, nn, tree
 from fdl.backends import runtime, toolchain
 from fdl.backends.toolchain import find_compiler
 from fdl.core.config import config
+from fdl.lowering.target import AVX2, AVX512
 from tests.conftest import ROOT, needs_compiler
 
 pytestmark = [
@@ -54,9 +55,9 @@ def compiler_of(variant):
     if variant == "own":
         return own
     if variant == "clang":
-        return toolchain._describe((CLANG,)) if CLANG else None
-    wide = own.vector_bytes if "-mno-avx512f" not in FLAGS[variant] else min(own.vector_bytes, 32)
-    return dataclasses.replace(own, vector_bytes=wide, machine_flags=(*own.machine_flags, *FLAGS[variant]))
+        return toolchain._describe((CLANG,), "auto") if CLANG else None
+    target = AVX2 if own.target is AVX512 and "-mno-avx512f" in FLAGS[variant] else own.target
+    return dataclasses.replace(own, target=target, machine_flags=(*own.machine_flags, *FLAGS[variant]))
 
 
 @functools.cache

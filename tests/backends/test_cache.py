@@ -26,6 +26,7 @@ from fdl.core.config import config
 from fdl.core.errors import CacheError, CacheWarning, CompileError, CompileWarning
 from fdl.core.primitive import OWN, RULES
 from fdl.lowering.ir.spellings import C
+from fdl.lowering.target import SCALAR
 from fdl.ops import elementwise, mul
 from tests.conftest import ROOT, module_names, needs_compiler
 
@@ -326,9 +327,9 @@ def test_a_compiler_that_finds_the_disk_full_is_no_compiler_that_fails(tmp_path)
     wrapper.write_text("#!/bin/sh\necho 'fatal error: error writing to x: No space left on device' >&2\nexit 1\n")
     wrapper.chmod(0o700)
     with pytest.raises(OSError, match="No space left"):
-        toolchain.Compiler((str(wrapper),), "", 16, ()).build([], tmp_path / "x.so", ())
+        toolchain.Compiler((str(wrapper),), "", SCALAR, ()).build([], tmp_path / "x.so", ())
     with pytest.raises(CompileError, match="cannot be run"):
-        toolchain.Compiler((str(tmp_path / "nothing"),), "", 16, ()).build([], tmp_path / "x.so", ())
+        toolchain.Compiler((str(tmp_path / "nothing"),), "", SCALAR, ()).build([], tmp_path / "x.so", ())
 
 
 def test_libraries_that_cannot_be_loaded_are_made_elsewhere(tmp_path, monkeypatch):

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 import fdl
 import fdl.numpy as jnp
 from fdl import lax
-from fdl.backends import cache
 from fdl.backends.c import CExecutable
 from fdl.backends.dispatch import executable
-from fdl.backends.toolchain import find_compiler
+from fdl.backends.toolchain import find_compiler, host_target
 from fdl.core.config import config
 from fdl.core.graph import interpret
 from fdl.lowering.build.control import build
@@ -21,17 +20,14 @@ from fdl.lowering.ir.interpret import interpret_program
 from fdl.lowering.ir.nodes import Band
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.pipeline import lower, schedule
-from fdl.lowering.schedule import split as guards
-from fdl.lowering.schedule import tile as bands
 from fdl.passes import run_passes
 from tests.conftest import needs_compiler
+from tests.lowering.targets import retarget
 
 
 def eager_bands(patch):
     """Bands from two iterations and from one byte on, and cuts of loops of any size."""
-    patch.setattr(bands, "_LEAST", 2)
-    patch.setattr(bands, "_SAVED", 1)
-    patch.setattr(guards, "_LEAST", 1)
+    retarget(patch, equal_shares=2, tile_saved=1, split_least=1)
 
 
 def attention(q, k, v, blocks, step):
@@ -70,7 +66,7 @@ shapes = st.tuples(st.integers(1, 3), st.integers(4, 12), st.integers(1, 3), st.
 
 
 def scheduled(graph):
-    program = schedule(build(run_passes(graph)))
+    program = schedule(build(run_passes(graph)), host_target())
     program.check()
     return program
 
@@ -103,17 +99,15 @@ def test_scores_of_attention_never_reach_memory():
 def test_bands_change_no_bit_and_neither_do_threads(shape, blocks, step, monkeypatch):
     config.tier = "compiled"
     graph, args = graph_of(gradient(blocks, step), operands(*shape))
-    assert kinds(lower(graph).program, Band)
+    assert kinds(lower(graph, host_target()).program, Band)
     program, results = executable(graph, "banded"), []
     for count in (1, 2, 7):
         fdl.set_num_threads(count)
         results.append([np.asarray(x).tobytes() for x in program(args)])
     assert results[0] == results[1] == results[2]
-    monkeypatch.setattr(bands, "_SAVED", 1 << 60)
-    monkeypatch.setattr(guards, "_LEAST", 1 << 60)
-    monkeypatch.setattr(cache, "own_digest", lambda: "without bands")
+    retarget(monkeypatch, tile_saved=1 << 60, split_least=1 << 60)
     plain, values = CExecutable(graph, find_compiler()), [np.asarray(a) for a in args]
-    assert "own" not in lower(graph).source
+    assert "own" not in lower(graph, host_target()).source
     assert [np.asarray(x).tobytes() for x in plain(args)] == results[0]
     for got, want in zip(plain(args), interpret(graph, values), strict=True):
         np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=1e-3, atol=1e-4)

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 
 import fdl.numpy as jnp
 from fdl import nn
+from fdl.backends.toolchain import host_target
 from fdl.lowering.ir.expr import walk
 from fdl.lowering.ir.index import LoopVar, space_vars
 from fdl.lowering.ir.nodes import Argmax, Band, Dot, Finished, Loop, Map, Nest, Reduce, Scatter
 from fdl.lowering.pipeline import lower
-from fdl.lowering.plan import barriers, memory
+from fdl.lowering.plan import barriers
 from fdl.lowering.plan.barriers import Barriers
 from fdl.lowering.plan.memory import is_parallel
+from tests.lowering.targets import retarget
 from tests.lowering.test_bands import graph_of
 from tests.lowering.test_programs import programs
 
@@ -100,7 +102,7 @@ class Team:
         )
         now = {}
         for t in range(self.threads):
-            if not is_parallel(n):
+            if not is_parallel(n, host_target()):
                 mine = (
                     [*((b, False, None) for b in n.reads()), *((b, True, None) for b in n.writes())] if t == 0 else []
                 )
@@ -138,7 +140,7 @@ def race(lowered):
 
     def visit(nodes):
         for threads in (2, 3, 6):
-            team, where = Team(lowered.arena, threads), Barriers(lowered.arena)
+            team, where = Team(lowered.arena, threads), Barriers(lowered.arena, host_target())
             for n in nodes:
                 needed = where.before(n)
                 if needed and (needed == barriers.ALWAYS or needed % threads):
@@ -159,9 +161,9 @@ def race(lowered):
 @given(programs())
 def test_no_thread_meets_another_ones_memory(f):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "PARALLEL_WORK", 1)
+        retarget(patch, parallel_work=1)
         graph, _ = graph_of(f, [jnp.asarray(R.normal(size=(6, 9)).astype("f"))])
-        race(lower(graph))
+        race(lower(graph, host_target()))
 
 
 def attention(q, k, v):
@@ -169,32 +171,33 @@ def attention(q, k, v):
 
 
 def test_threads_that_find_their_own_work_do_not_wait(monkeypatch):
-    monkeypatch.setattr(memory, "PARALLEL_WORK", 1)
+    retarget(monkeypatch, parallel_work=1)
     q = jnp.asarray(R.normal(size=(2, 3, 1, 16)).astype("f"))
     k = jnp.asarray(R.normal(size=(2, 3, 40, 16)).astype("f"))
-    source = lower(graph_of(attention, [q, k, k])[0]).source
+    source = lower(graph_of(attention, [q, k, k])[0], host_target()).source
     assert source.count("gemm_f32") == 2
     assert (
         source.count("rt->barrier") == 1
     )  # batches of products and rows of the softmax are the same threads'; memory of the scores is used again
     rows = lower(
-        graph_of(lambda x: (lambda y: (y, y.reshape(4, 60).sum(1)))(jnp.tanh(x)), [jnp.ones((12, 20))])[0]
+        graph_of(lambda x: (lambda y: (y, y.reshape(4, 60).sum(1)))(jnp.tanh(x)), [jnp.ones((12, 20))])[0],
+        host_target(),
     ).source
     assert "if (4 % threads) rt->barrier" in rows
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 3, 4, 5), (2, 1, 4, 5)])
 def test_products_of_batches_that_share_an_operand(shape, monkeypatch):
-    monkeypatch.setattr(memory, "PARALLEL_WORK", 1)
+    retarget(monkeypatch, parallel_work=1)
     x, y = jnp.asarray(R.normal(size=(2, 3, 6, 4)).astype("f")), jnp.asarray(R.normal(size=shape).astype("f"))
     f = lambda x, y: (lambda z: (z, jnp.tanh(jnp.matmul(x, z)), jnp.matmul(x, z).sum(-1)))(jnp.sin(y))
-    race(lower(graph_of(f, [x, y])[0]))
+    race(lower(graph_of(f, [x, y])[0], host_target()))
 
 
 def test_a_race_is_found(monkeypatch):
     """The check itself can fail: without barriers a fold over another axis races."""
-    monkeypatch.setattr(memory, "PARALLEL_WORK", 1)
+    retarget(monkeypatch, parallel_work=1)
     monkeypatch.setattr(Barriers, "before", lambda self, n: 0)
     graph, _ = graph_of(lambda x: (lambda y: (y, y.sum(0)))(jnp.tanh(x)), [jnp.ones((12, 20))])
     with pytest.raises(AssertionError, match="races"):
-        race(lower(graph))
+        race(lower(graph, host_target()))

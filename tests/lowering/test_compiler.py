@@ -9,13 +9,15 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
 from fdl.backends.cuda import compile_ptx, cuda_available, lower_cuda, nvrtc_available
+from fdl.backends.toolchain import host_target
 from fdl.core.graph import interpret
-from fdl.lowering.emit.devices import METAL, render_device
+from fdl.lowering.emit.devices import render_device
 from fdl.lowering.ir.index import Index, space_vars
 from fdl.lowering.ir.nodes import Dot, Loop, Map, Reduce, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.pipeline import lower
+from fdl.lowering.target import METAL
 from fdl.passes.inline import inline
 from fdl.passes.orient import orient
 from fdl.passes.prune import prune
@@ -27,7 +29,7 @@ X = jnp.ones((8, 16))
 
 def lowered(f, *args):
     graph, _ = fdl.make_graph(f)(*args).lift()
-    return lower(graph)
+    return lower(graph, host_target())
 
 
 def kinds(f, *args):
@@ -110,7 +112,7 @@ def test_passes_alone():
 def test_barrier_keeps_recomputation():
     f = lambda x: jnp.sin(jnp.sin(x))
     graph = fdl.make_graph(fdl.grad(lambda x: fdl.checkpoint(f)(x).sum() + f(x).sum()))(jnp.ones(3))
-    optimized = lower(graph.lift()[0]).graph
+    optimized = lower(graph.lift()[0], host_target()).graph
     assert names(optimized).count("sin") == 2  # once for the plain function, once again for the checkpointed one
 
 

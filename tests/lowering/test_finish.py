@@ -8,17 +8,15 @@ from hypothesis import strategies as st
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
-from fdl.backends import cache
 from fdl.backends.c import CExecutable
-from fdl.backends.toolchain import find_compiler
+from fdl.backends.toolchain import find_compiler, host_target
 from fdl.core.config import config
 from fdl.core.graph import interpret
 from fdl.lowering.ir.interpret import interpret_program
 from fdl.lowering.ir.nodes import Finished
 from fdl.lowering.pipeline import lower
-from fdl.lowering.plan import memory
-from fdl.lowering.schedule import epilogue as finish
 from tests.conftest import needs_compiler
+from tests.lowering.targets import retarget
 from tests.lowering.test_bands import graph_of, kinds, scheduled
 from tests.lowering.test_barriers import race
 
@@ -31,9 +29,7 @@ def normal(*shape):
 
 def eager_finish(patch):
     """Products of any size take the next stage along."""
-    patch.setattr(finish, "_ROWS", 2)
-    patch.setattr(finish, "_LEAST", 1)
-    patch.setattr(memory, "PARALLEL_WORK", 1)
+    retarget(patch, epilogue_rows=2, epilogue_least=1, parallel_work=1)
 
 
 TAILS = {
@@ -70,7 +66,7 @@ def test_parts_mean_what_stages_mean(shape, tail, derived):
         values = [np.asarray(a) for a in args]
         for got, want in zip(interpret_program(scheduled(graph), values), interpret(graph, values), strict=True):
             np.testing.assert_allclose(got.reshape(-1), np.asarray(want).reshape(-1), rtol=2e-4, atol=2e-5)
-        race(lower(graph))
+        race(lower(graph, host_target()))
 
 
 def convolved(x, w, b):
@@ -94,20 +90,19 @@ CASES = {
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_no_bit_changes_and_neither_with_threads(name, monkeypatch):
     config.tier = "compiled"
-    monkeypatch.setattr(finish, "_LEAST", 1)
+    retarget(monkeypatch, epilogue_least=1)
     f, dims = CASES[name]
     graph, args = graph_of(f, [normal(*d) for d in dims])
     values = [np.asarray(a) for a in args]
-    assert bool(kinds(lower(graph).program, Finished)) == (name not in ("shifted", "places"))
+    assert bool(kinds(lower(graph, host_target()).program, Finished)) == (name not in ("shifted", "places"))
     program, results = CExecutable(graph, find_compiler()), []
     for count in (1, 2, 3, 7):
         fdl.set_num_threads(count)
         results.append([np.asarray(x).tobytes() for x in program(args)])
     assert results[0] == results[1] == results[2] == results[3]
-    monkeypatch.setattr(finish, "_LEAST", 1 << 60)
-    monkeypatch.setattr(cache, "own_digest", lambda: "one after the other")
+    retarget(monkeypatch, epilogue_least=1 << 60)
     plain = CExecutable(graph, find_compiler())
-    assert not kinds(lower(graph).program, Finished)
+    assert not kinds(lower(graph, host_target()).program, Finished)
     assert [np.asarray(x).tobytes() for x in plain(args)] == results[0]
     for got, want in zip(plain(args), interpret(graph, values), strict=True):
         np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=1e-3, atol=1e-4)
@@ -115,11 +110,11 @@ def test_no_bit_changes_and_neither_with_threads(name, monkeypatch):
 
 @needs_compiler
 def test_updates_are_written_in_place(monkeypatch):
-    monkeypatch.setattr(finish, "_LEAST", 1)
+    retarget(monkeypatch, epilogue_least=1)
     x, y, w = normal(600, 300), normal(600, 400), normal(300, 400)
     want = np.asarray(w) - 0.1 * (np.asarray(x).T @ np.asarray(y))
     graph, _ = graph_of(lambda x, y, w: w - 0.1 * (x.T @ y), [x, y, w])
-    lowered = lower(graph, donated=(2,))
+    lowered = lower(graph, host_target(), donated=(2,))
     assert kinds(lowered.program, Finished)
     assert len(lowered.arena.in_place) == 1
     got = fdl.jit(lambda x, y, w: w - 0.1 * (x.T @ y), donate_argnums=2)(x, y, w)
@@ -127,10 +122,10 @@ def test_updates_are_written_in_place(monkeypatch):
 
 
 def test_what_the_product_reads_is_not_overwritten(monkeypatch):
-    monkeypatch.setattr(finish, "_LEAST", 1)
+    retarget(monkeypatch, epilogue_least=1)
     w = normal(300, 300)
     graph, _ = graph_of(lambda w, y: w - 0.1 * (w @ y), [w, normal(300, 300)])
-    lowered = lower(graph, donated=(0,))
+    lowered = lower(graph, host_target(), donated=(0,))
     assert kinds(lowered.program, Finished)
     assert not lowered.arena.in_place
 

@@ -9,6 +9,7 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
 from fdl.backends.dispatch import executable
+from fdl.backends.toolchain import host_target
 from fdl.core.config import config
 from fdl.core.graph import interpret
 from fdl.lowering.ir.interpret import interpret_program
@@ -26,7 +27,7 @@ C = R.normal(size=(300, 70)).astype(np.float32)
 
 def lowered(f, *args):
     graph, captured = fdl.make_graph(f)(*args).lift()
-    return lower(graph), graph, [np.asarray(a) for a in [*captured, *args]]
+    return lower(graph, host_target()), graph, [np.asarray(a) for a in [*captured, *args]]
 
 
 def nodes(f, *args):

@@ -8,6 +8,7 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
 from fdl.backends.dispatch import executable
+from fdl.backends.toolchain import host_target
 from fdl.core.config import config
 from fdl.core.graph import interpret
 from fdl.core.pytree import tree_leaves
@@ -121,7 +122,7 @@ def test_three_oracles_agree(f, shape):
     want = interpret(graph, args)
     program = build(graph)
     program.check()
-    scheduled = schedule(program)
+    scheduled = schedule(program, host_target())
     scheduled.check()
     compare(interpret_program(scheduled, args), want)
     compare(executable(graph, "random")([*captured, x]), want)

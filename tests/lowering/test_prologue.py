@@ -8,17 +8,15 @@ from hypothesis import strategies as st
 import fdl
 import fdl.numpy as jnp
 from fdl import lax
-from fdl.backends import cache
 from fdl.backends.c import CExecutable
-from fdl.backends.toolchain import find_compiler
+from fdl.backends.toolchain import find_compiler, host_target
 from fdl.core.graph import interpret
 from fdl.lowering.ir.interpret import interpret_program
 from fdl.lowering.ir.nodes import Band, Dot
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.pipeline import lower
-from fdl.lowering.schedule import prologue
-from fdl.lowering.schedule import tile as bands
 from tests.conftest import needs_compiler
+from tests.lowering.targets import retarget
 from tests.lowering.test_bands import graph_of, kinds, scheduled
 from tests.lowering.test_barriers import race
 
@@ -35,10 +33,7 @@ def int8(*shape):
 
 def eager_prologues(patch):
     """Operands of any size, in at least two parts of any size."""
-    patch.setattr(prologue, "_PARTS", 2)
-    patch.setattr(prologue, "_ROWS", 1)
-    patch.setattr(prologue, "_REPAYS", 1 << 30)
-    patch.setattr(bands, "_SAVED", 1)
+    retarget(patch, equal_shares=2, prologue_rows=1, prologue_repays=1 << 30, tile_saved=1)
 
 
 def pad(x, w):
@@ -114,15 +109,14 @@ def test_no_bit_changes_and_less_is_stored(name, monkeypatch, tmp_path):
     f, make = CASES[name]
     given = make()
     graph, args = graph_of(f, given)
-    program = lower(graph).program
+    program = lower(graph, host_target()).program
     found = [n for n in kinds(program, Band) if any(isinstance(m, Dot) for m in n.body)]
     assert found and all(n.locals for n in found)
-    race(lower(graph))
+    race(lower(graph, host_target()))
     with_parts = bits(graph, args)
-    monkeypatch.setattr(bands, "find_prologue", lambda *_: None)
-    monkeypatch.setattr(cache, "own_digest", lambda: "without prologues")
+    retarget(monkeypatch, prologue_repays=0)
     fresh, args = graph_of(f, given)
-    assert not kinds(lower(fresh).program, Band)
+    assert not kinds(lower(fresh, host_target()).program, Band)
     assert with_parts == bits(fresh, args, (2,))
 
 
@@ -154,7 +148,7 @@ def test_parts_mean_what_stages_mean(shape, kind, derived):
             np.testing.assert_allclose(
                 got.reshape(-1) / scale, np.asarray(want).reshape(-1) / scale, rtol=2e-4, atol=2e-5
             )
-        race(lower(graph))
+        race(lower(graph, host_target()))
 
 
 def test_what_others_read_is_stored():
@@ -163,7 +157,7 @@ def test_what_others_read_is_stored():
         return x @ wide, wide
 
     graph, _ = graph_of(shared, (normal(2, 512), int8(512, 1024)))
-    assert not kinds(lower(graph).program, Band)
+    assert not kinds(lower(graph, host_target()).program, Band)
 
 
 @needs_compiler
@@ -172,8 +166,8 @@ def test_inside_of_loops():
     x, w = normal(2, 512), int8(6, 512, 512)
     f = lambda x, w: lax.scan(lambda c, v: (jnp.tanh(c @ v.astype(jnp.float32) * 3e-4), c.sum()), x, w)
     graph, args = graph_of(f, (x, w))
-    assert kinds(lower(graph).program, Band)
-    race(lower(graph))
+    assert kinds(lower(graph, host_target()).program, Band)
+    race(lower(graph, host_target()))
     bits(graph, args)
     values = [np.asarray(a) for a in args]
     for got, want in zip(CExecutable(graph, find_compiler())(args), interpret(graph, values), strict=True):
@@ -182,5 +176,5 @@ def test_inside_of_loops():
 
 def test_many_multiplications_of_an_element_hide_its_way():
     graph, _ = graph_of(narrow, (normal(1024, 512), normal(512, 512).astype(jnp.bfloat16)))
-    program = lower(graph).program
+    program = lower(graph, host_target()).program
     assert not kinds(program, Band) and any(isinstance(n, Dot) for n in all_nodes(program.nodes))

@@ -7,9 +7,8 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
 from fdl.lowering.ir.interpret import interpret_program
-from fdl.lowering.schedule import rematerialize as recompute
-from fdl.lowering.schedule import simplify as schedule
 from tests.conftest import needs_compiler
+from tests.lowering.targets import retarget
 from tests.lowering.test_fusion import check, lowered, nodes
 
 R = np.random.default_rng(0)
@@ -51,11 +50,10 @@ def results(f):
 @pytest.mark.parametrize("far", [1 << 22, 1])
 @pytest.mark.parametrize("f", PROGRAMS)
 def test_bits_stay_and_no_more_is_stored(f, far, monkeypatch):
-    monkeypatch.setattr(recompute, "_FAR", far)
+    retarget(monkeypatch, far=far)
     g = fdl.grad(f, (0, 1, 2))
     bits, size = results(g), stored(g)
-    monkeypatch.setattr(schedule, "recompute_cheap", lambda program: program)
-    monkeypatch.setattr(schedule, "recompute_far", lambda program: program)
+    retarget(monkeypatch, again=-1, again_free=-1, far=1 << 62)
     assert bits == results(g)
     assert size <= stored(g)
 
@@ -63,11 +61,11 @@ def test_bits_stay_and_no_more_is_stored(f, far, monkeypatch):
 def test_gelu_keeps_two_arrays_for_its_gradient_and_one_if_it_is_large(monkeypatch):
     g = fdl.grad(gelu_layer, (0, 1, 2))
     size = stored(g)
-    monkeypatch.setattr(recompute, "_FAR", 64 * 48 * 4)
+    retarget(monkeypatch, far=64 * 48 * 4)
     assert size - stored(g) >= 64 * 48  # a large one is kept alone: tanh is computed again
-    monkeypatch.setattr(schedule, "recompute_far", lambda program: program)
+    retarget(monkeypatch, far=1 << 62)
     assert stored(g) == size
-    monkeypatch.setattr(schedule, "recompute_cheap", lambda program: program)
+    retarget(monkeypatch, again=-1, again_free=-1)
     assert stored(g) - size >= 2 * 64 * 48
 
 
@@ -79,5 +77,5 @@ def silu_layer(x, w, b, v):
 @pytest.mark.parametrize("far", [1 << 22, 1])
 @pytest.mark.parametrize("f", [*PROGRAMS, silu_layer])
 def test_programs_agree(f, far, monkeypatch):
-    monkeypatch.setattr(recompute, "_FAR", far)
+    retarget(monkeypatch, far=far)
     check(fdl.grad(f, (0, 1, 2)), X, W, B, V)

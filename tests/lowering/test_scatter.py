@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 import fdl
 import fdl.numpy as jnp
 from fdl import ops
+from fdl.backends.toolchain import host_target
 from fdl.core.config import config
 from fdl.lowering.ir.nodes import Scatter
 from fdl.lowering.pipeline import lower
-from fdl.lowering.plan import memory
 from fdl.lowering.plan.memory import is_parallel
 from tests.conftest import needs_compiler
+from tests.lowering.targets import retarget
 from tests.lowering.test_bands import graph_of, kinds
 
 shapes, kinds_of, types = (
@@ -38,8 +39,7 @@ def test_scatters_are_numpys(case, seed):
     )
     index = r.integers(-1, shape[axis] + 1, count)  # some lie outside
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "PARALLEL_WORK", 1)
-        patch.setattr(memory, "OWNED", 1)
+        retarget(patch, parallel_work=1, owned=1)
         got = np.asarray(
             fdl.jit(lambda x, u, i: (ops.scatter_add if kind == "add" else ops.scatter)(x, u, [i], (axis,)))(
                 x, updates, index
@@ -63,19 +63,21 @@ def test_threads_keep_to_their_targets_and_change_no_bit():
     )
     f = lambda x, i, u: ops.scatter_add(x, ops.mul(u, 0.1), [i], (0,))
     graph, args = graph_of(f, [x, index, u])
-    (scatter,) = kinds(lower(graph).program, Scatter)
+    (scatter,) = kinds(lower(graph, host_target()).program, Scatter)
     assert (scatter.inner(), scatter.block(), scatter.extent()) == (1, 70, 300)
-    assert is_parallel(scatter)
+    assert is_parallel(scatter, host_target())
     step, results = fdl.jit(f), []
     for count in (1, 2, 7):
         fdl.set_num_threads(count)
         results.append(np.asarray(step(*args)).tobytes())
     assert results[0] == results[1] == results[2]
     single = kinds(
-        lower(graph_of(lambda x, i, u: ops.scatter_add(x, u, [i], (0,)), [jnp.zeros(9), index, u[:, 0]])[0]).program,
+        lower(
+            graph_of(lambda x, i, u: ops.scatter_add(x, u, [i], (0,)), [jnp.zeros(9), index, u[:, 0]])[0], host_target()
+        ).program,
         Scatter,
     )
-    assert [is_parallel(n) for n in single] == [False]
+    assert [is_parallel(n, host_target()) for n in single] == [False]
 
 
 def test_blocks_of_a_store():
@@ -90,5 +92,5 @@ def test_blocks_of_a_store():
         graph, _ = graph_of(
             lambda x, u, i, axes=axes: ops.scatter_add(x, u, [i], axes), [jnp.zeros(x), jnp.zeros(u), place]
         )
-        (scatter,) = kinds(lower(graph).program, Scatter)
+        (scatter,) = kinds(lower(graph, host_target()).program, Scatter)
         assert scatter.block() == block

@@ -6,12 +6,11 @@ import pytest
 import fdl
 import fdl.numpy as jnp
 from fdl import lax
-from fdl.backends import cache
 from fdl.backends.c import CExecutable
-from fdl.backends.toolchain import find_compiler
+from fdl.backends.toolchain import find_compiler, host_target
 from fdl.lowering.pipeline import lower
-from fdl.lowering.plan import stores as streaming
 from tests.conftest import needs_compiler
+from tests.lowering.targets import retarget
 from tests.lowering.test_bands import graph_of
 
 R = np.random.default_rng(0)
@@ -35,10 +34,9 @@ PROGRAMS = {
 def test_streamed_results_are_the_same(name, monkeypatch):
     graph, args = graph_of(PROGRAMS[name], (jnp.asarray(X), jnp.asarray(Y)))
     want = [np.asarray(a).tobytes() for a in CExecutable(graph, find_compiler())(args)]
-    assert "fdl_stream(" not in lower(graph).source
-    monkeypatch.setattr(streaming, "_LARGE", 1)
-    monkeypatch.setattr(cache, "own_digest", lambda: "streamed")
-    assert ("fdl_stream(" in lower(graph).source) == (name not in ("turned", "read again"))
+    assert "fdl_stream(" not in lower(graph, host_target()).source
+    retarget(monkeypatch, past_caches=1)
+    assert ("fdl_stream(" in lower(graph, host_target()).source) == (name not in ("turned", "read again"))
     program = CExecutable(graph, find_compiler())
     for threads in (1, 2, 7):
         fdl.set_num_threads(threads)

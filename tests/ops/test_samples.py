@@ -6,6 +6,7 @@ import pytest
 import fdl
 import fdl.numpy as jnp
 from fdl.backends.dispatch import executable
+from fdl.backends.toolchain import host_target
 from fdl.core import dtypes, interpret
 from fdl.core.array import from_numpy
 from fdl.core.config import config
@@ -84,7 +85,7 @@ def test_loop_program_agrees_with_reference(primitive):
     graph, args = joint_graph(primitive, good(primitive))
     program = build(graph)
     program.check()
-    scheduled = schedule(program)
+    scheduled = schedule(program, host_target())
     scheduled.check()
     for got, want in zip(interpret_program(scheduled, args), interpret(graph, args), strict=True):
         assert_close(got, want.reshape(-1))

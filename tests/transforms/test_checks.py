@@ -6,6 +6,7 @@ import pytest
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, ops
+from fdl.backends.toolchain import host_target
 from fdl.core.config import config
 from fdl.core.errors import DeferredError, DtypeError, ShapeError
 from fdl.extend import Storage, current_recorder, flush
@@ -198,7 +199,7 @@ def test_a_program_with_checks_writes_over_dead_inputs_and_harms_none_when_it_fa
         assert np.array_equal(weight.array._numpy(), good)
     assert place and kept.shape == (1000,)
     graph = make_graph(lambda w, x: (root(x), w * 0.5)[1])(jnp.ones(1000), jnp.ones(4))
-    assert len(lower(graph, donated=(0,)).arena.in_place) == 1
+    assert len(lower(graph, host_target(), donated=(0,)).arena.in_place) == 1
 
 
 @needs_compiler
@@ -209,7 +210,7 @@ def test_nothing_is_written_over_before_the_checks_are_known():
         return out
 
     graph = make_graph(early)(jnp.ones(1000), jnp.ones(4))
-    assert not lower(graph, donated=(0,)).arena.in_place
+    assert not lower(graph, host_target(), donated=(0,)).arena.in_place
     f = fdl.jit(early, donate_argnums=(0,))
     w = jnp.ones(1000)
     with pytest.raises(ValueError):

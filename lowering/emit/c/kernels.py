@@ -20,11 +20,8 @@ from fdl.lowering.plan import prefetch as ahead_of
 from fdl.lowering.plan import stores as streaming
 from fdl.lowering.plan.memory import Arena
 from fdl.lowering.schedule.fuse_rows import row_value
+from fdl.lowering.target import Target
 from fdl.ops.reduction import lowest
-
-_UNROLLED = (
-    128  # work up to which a map of arrays on the stack is written out, so that the compiler keeps them in registers
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -133,7 +130,9 @@ def _params(text: Expressions, written: Sequence[Buffer], overlapping: Collectio
     return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
 
 
-def render_kernel(n: Node, arena: Arena, exprs: Interner, streamed: Collection[Buffer] = ()) -> KernelCall:
+def render_kernel(
+    n: Node, arena: Arena, exprs: Interner, target: Target, streamed: Collection[Buffer] = ()
+) -> KernelCall:
     """The kernel of a node, which writes the `streamed` buffers past the caches; its name is filled in when equal ones
     have been found.
 
@@ -141,11 +140,11 @@ def render_kernel(n: Node, arena: Arena, exprs: Interner, streamed: Collection[B
     two share an element.
     """
     if isinstance(n, Nest):
-        return _nest(n, exprs, streamed)
-    text = Expressions(streamed=streamed)
+        return _nest(n, exprs, target, streamed)
+    text = Expressions(target, streamed=streamed)
     pairs = [(b, arena.in_place[b]) for b in n.writes() if b in arena.in_place]
     part = dataclasses.replace(_part(n, text, 0), overlaps=bool(pairs))
-    if part.kind == "map" and n.work() <= _UNROLLED and not arena.private.isdisjoint([*n.reads(), *n.writes()]):
+    if part.kind == "map" and n.work() <= target.unrolled and not arena.private.isdisjoint([*n.reads(), *n.writes()]):
         part = dataclasses.replace(part, loops=tuple(dataclasses.replace(x, unrolled=True) for x in part.loops))
     return KernelCall(
         Kernel(part.comment, _params(text, n.writes(), {b for pair in pairs for b in pair}), (part,)),
@@ -160,9 +159,9 @@ def _part(n: Node, text: Expressions, outer: int) -> Part:
     return make(n, text, outer)  # type: ignore[operator, no-any-return]
 
 
-def _nest(n: Nest, exprs: Interner, streamed: Collection[Buffer]) -> KernelCall:
+def _nest(n: Nest, exprs: Interner, target: Target, streamed: Collection[Buffer]) -> KernelCall:
     outer = len(n.outer)
-    text = Expressions(rows=n.locals, outer=outer, streamed=streamed)
+    text = Expressions(target, rows=n.locals, outer=outer, streamed=streamed)
     parts: list[Part] = []
     totals: list[Total] = []
     for m in n.body:
@@ -176,7 +175,7 @@ def _nest(n: Nest, exprs: Interner, streamed: Collection[Buffer]) -> KernelCall:
         for b, (name, size) in text.rows.items()
     )
     comment = f"nest of {_dims(n.outer)} rows: {', '.join(type(m).__name__.lower() for m in n.body)}"
-    ahead = _asked(ahead_of.by_rows(n, streamed), text)
+    ahead = _asked(ahead_of.by_rows(n, target, streamed), text)
     return KernelCall(
         Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.outer), n.chunk, tuple(totals), rows, ahead),
         tuple(text.buffers),
@@ -208,7 +207,7 @@ def _map(n: Map, text: Expressions, outer: int) -> Part:
     inner = [v.terms[0][0] for v in space_vars(len(n.space))[-1:]]
     for s in n.stores:
         value = text.emit(s.value)
-        if s.buffer in text.streamed and streaming.runs(n, s):
+        if s.buffer in text.streamed and streaming.runs(n, s, text.target):
             streams.append(
                 StreamText(
                     spellings.storage_type(s.buffer.dtype),
@@ -221,10 +220,10 @@ def _map(n: Map, text: Expressions, outer: int) -> Part:
             stores.append(text.store(s.buffer, s.offset, value))
     loops = _loops(n.space[outer:], 1 + 3 * outer, outer, not outer)
     ops = sorted({e.op for e in _all_ops(n)})
-    page, places = (0, []) if outer else ahead_of.along(n, text.streamed)
-    ahead = _asked(places if page or outer else ahead_of.by_rows(n, text.streamed), text)
+    page, places = (0, []) if outer else ahead_of.along(n, text.target, text.streamed)
+    ahead = _asked(places if page or outer else ahead_of.by_rows(n, text.target, text.streamed), text)
     if streams:
-        page = page or ahead_of.PAGE // max(s.buffer.dtype.itemsize for s in n.stores)
+        page = page or text.target.page // max(s.buffer.dtype.itemsize for s in n.stores)
     lines = (*text.lines[0], *stores)
     comment = f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}"
     return Part(

@@ -22,11 +22,7 @@ from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.plan.barriers import ALWAYS, Barriers
 from fdl.lowering.plan.memory import Arena, copies_itself, is_parallel
 from fdl.lowering.plan.stores import streamed
-
-_SMALL_COPY = 256  # bytes of a carry that is copied rather than swapped
-_CALL = 50  # letters of a kernel that take as long to compile as a call of one
-UNITS = 2  # parts of a large program that are compiled at the same time
-_LARGE = 150  # nodes from which a program's calls are not optimised across
+from fdl.lowering.target import Target
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -38,11 +34,11 @@ class FunctionText:
     unit: int
 
 
-def _kernel_texts(texts: Sequence[str], units: int, calls: int) -> tuple[FunctionText, ...]:
+def _kernel_texts(texts: Sequence[str], units: int, calls: int, target: Target) -> tuple[FunctionText, ...]:
     """Kernels shared out over parts that take equally long to compile, the longest first; the first part has the
     program's calls as well.
     """
-    load = [calls * _CALL] + [0] * (units - 1)
+    load = [calls * target.call_letters] + [0] * (units - 1)
     unit = {}
     for text in sorted(texts, key=len, reverse=True):
         unit[text] = load.index(min(load))
@@ -222,27 +218,27 @@ def _digits(digits: Sequence[tuple[int, int]]) -> str:
 class ProgramRenderer:
     """Renders one program; with `timed`, each stage adds the time it takes on the first thread to a clock."""
 
-    def __init__(self, program: Program, arena: Arena, timed: bool = False) -> None:
-        self.program, self.arena, self.timed = program, arena, timed
+    def __init__(self, program: Program, arena: Arena, target: Target, timed: bool = False) -> None:
+        self.program, self.arena, self.target, self.timed = program, arena, target, timed
         self.clocks: list[tuple[str, Node]] = []
         self.kernels: dict[str, str] = {}  # text with a placeholder for the name -> name
         self.branches = 0
         self.headers: set[str] = set()  # of what only some programs need
         self.lines: dict[str, list[Location]] = {}
         self.used: set[Buffer] = set()
-        self.streamed = streamed(program, arena.in_place)
+        self.streamed = streamed(program, target, arena.in_place)
         self.stages = sum(1 for _ in all_nodes(program.nodes))
-        self.large = self.stages > _LARGE
+        self.large = self.stages > target.large
 
     def render(self) -> Rendered:
         """All of it."""
-        serial = not any(is_parallel(n) for n in self.program.nodes)
+        serial = not any(is_parallel(n, self.target) for n in self.program.nodes)
         nodes = self._guarded_nodes()
         for b in list(self.used):
             self._name(self.arena.home(b) if b.kind == "temp" else b)
-        units = UNITS if self.large and not self.timed else 1
+        units = self.target.units if self.large and not self.timed else 1
         kernels = _kernel_texts(
-            [text.replace("KERNEL_NAME", name) for text, name in self.kernels.items()], units, self.stages
+            [text.replace("KERNEL_NAME", name) for text, name in self.kernels.items()], units, self.stages, self.target
         )
         buffers = tuple(
             self._buffer_text(b) for b in self.program.buffers if b in self.used and b not in self.arena.slabs
@@ -282,7 +278,7 @@ class ProgramRenderer:
 
     def _guarded_nodes(self) -> tuple[Any, ...]:
         """All stages, with a guard as soon as all flags are known."""
-        barriers, place = Barriers(self.arena), self.program.guarded()
+        barriers, place = Barriers(self.arena, self.target), self.program.guarded()
         before = self._nodes(self.program.nodes[:place], barriers)
         if place:
             flags = self.program.outputs[len(self.program.outputs) - self.program.guards :]
@@ -324,14 +320,14 @@ class ProgramRenderer:
             math.prod(n.space),
             loops,
             n.lhs.buffer.dtype != n.dtype,
-            is_parallel(n),
+            is_parallel(n, self.target),
             barrier,
             self._clock("product", n),
         )
 
     def _loop(self, n: Loop, barrier: int) -> LoopNodeText:
-        serial = not is_parallel(n)
-        inner = Barriers(self.arena)
+        serial = not is_parallel(n, self.target)
+        inner = Barriers(self.arena, self.target)
         test = () if n.test is None else self._nodes(n.test, inner)
         inner.meet()
         body = self._nodes(n.body, inner)
@@ -347,7 +343,7 @@ class ProgramRenderer:
         )
         body, whole = tuple(self._node(m, False) for m in n.body), tuple(n.counters(m) for m in n.body)
         steps = tuple((d, *x) for d, x in n.steps.items())
-        return BandText(n.count, body, slabs, whole, steps, is_parallel(n), barrier)
+        return BandText(n.count, body, slabs, whole, steps, is_parallel(n, self.target), barrier)
 
     def _handed_on(self, n: Loop, serial: bool) -> tuple[tuple[CopyText, ...], tuple[CopyText, ...]]:
         """Carries that are copied, and large ones whose buffers change places; those that lie where they belong need
@@ -359,21 +355,21 @@ class ProgramRenderer:
         swapped: list[CopyText] = []
         for a, b in n.carry:
             if in_place.get(a) is not b:
-                small = serial and b.nbytes <= _SMALL_COPY
+                small = serial and b.nbytes <= self.target.copied
                 (copied if small or a.kind != "temp" or a in fixed or b in fixed else swapped).append(
                     CopyText(self._name(a), self._name(b), b.nbytes, spellings.storage_type(b.dtype))
                 )
         return tuple(copied), tuple(swapped)
 
     def _address(self, x: Operand) -> str:
-        text = Expressions()
+        text = Expressions(self.target)
         place = text.index(x.offset)
         for v, name in text.steps.items():
             place = re.sub(rf"\b{name}\b", f"t{v.rank}", place)
         return f"{self._name(x.buffer)} + {place}"
 
     def _kernel(self, n: Node, barrier: int) -> KernelText:
-        call = render_kernel(n, self.arena, self.program.exprs, self.streamed)
+        call = render_kernel(n, self.arena, self.program.exprs, self.target, self.streamed)
         if call.kernel.streams:
             self.headers.add("fdl_stream.h")
         if isinstance(n, Routine):
@@ -389,7 +385,7 @@ class ProgramRenderer:
         args = (*(self._name(b) for b in call.buffers), *(f"t{v.rank}" for v in call.steps))
         space: tuple[int, ...] = getattr(n, "space", ())
         extent = n.extent() if isinstance(n, Scatter) else space[0] if space else 1
-        return KernelText(name, args, extent, is_parallel(n), barrier, self._clock(name, n))
+        return KernelText(name, args, extent, is_parallel(n, self.target), barrier, self._clock(name, n))
 
     def _finished(self, n: Finished, barrier: int) -> FinishedText:
         clock = self._clock("product", n)
@@ -411,7 +407,7 @@ class ProgramRenderer:
         return len(self.clocks) - 1
 
     def _branch(self, n: Branch, barrier: int) -> BranchText:
-        text = Expressions()
+        text = Expressions(self.target)
         index = text.emit(n.index)
         params = [f"const {spellings.storage_type(b.dtype)} *{name}" for b, name in text.buffers.items()] + [
             f"long {s}" for s in text.steps.values()
@@ -422,10 +418,10 @@ class ProgramRenderer:
         head = f"{self._linkage} fdl_i32 fdl_branch_{number}({', '.join(params) or 'void'})"
         self.kernels[f"{head} {{\n{lines}\n  return {index};\n}}"] = f"fdl_branch_{number}"
         args = (*(self._name(b) for b in text.buffers), *(f"t{v.rank}" for v in text.steps))
-        bodies = tuple(self._nodes(body, Barriers(self.arena)) for body in n.bodies)
-        return BranchText(number, args, bodies, not is_parallel(n), barrier)
+        bodies = tuple(self._nodes(body, Barriers(self.arena, self.target)) for body in n.bodies)
+        return BranchText(number, args, bodies, not is_parallel(n, self.target), barrier)
 
 
-def render_program(program: Program, arena: Arena, timed: bool = False) -> Rendered:
+def render_program(program: Program, arena: Arena, target: Target, timed: bool = False) -> Rendered:
     """The C source of a scheduled program."""
-    return ProgramRenderer(program, arena, timed).render()
+    return ProgramRenderer(program, arena, target, timed).render()

@@ -38,12 +38,17 @@ _interpret = _found("fdl.lowering.ir.interpret:interpret_program", "fdl.lowering
 inline = _found("fdl.passes.inline:inline", "fdl.lowering.passes.inline:inline")
 Executable = _found("fdl.backends.c:CExecutable")
 
-TARGETS: tuple[str, ...] = ("c",)
+try:
+    _targets: Any = _found("fdl.lowering.target:C_TARGETS")
+    _target_of_host: Any = _found("fdl.backends.toolchain:host_target")
+except ImportError:  # of a revision without targets
+    _targets = {}
+TARGETS: tuple[str, ...] = tuple(_targets) or ("c",)
 
 
 def render(graph: Graph, donated: Sequence[int], target: str) -> str:
     """The C text of a graph."""
-    source: str = _lower(graph, donated).source
+    source: str = _lower(graph, *([_targets[target]] if _targets else []), donated).source
     return source
 
 
@@ -71,7 +76,7 @@ def loop_program_results(graph: Graph, args: Sequence[np.ndarray[Any, Any]]) -> 
     """Flat results of the scheduled loop program, by its interpreter; the program is checked before and after."""
     program = _build(graph)
     program.check()
-    scheduled = _schedule(program)
+    scheduled = _schedule(program, *([_target_of_host()] if _targets else []))
     scheduled.check()
     results: list[np.ndarray[Any, Any]] = _interpret(scheduled, args)
     return results
