@@ -14,6 +14,7 @@ import numpy as np
 
 from fdl.backends import cache, runtime
 from fdl.backends.executable import Executable, as_operand_array, interpret_checked
+from fdl.backends.native import NATIVE
 from fdl.backends.toolchain import PROGRAM_FLAGS, Compiler
 from fdl.core import dtypes
 from fdl.core.array import DONATED, ConcreteArray
@@ -265,7 +266,9 @@ class CExecutable(Executable):
         self, captured: Sequence[ConcreteArray], given: TreeDef, result: TreeDef, donated: Sequence[int]
     ) -> Callable[..., Any] | None:
         patterns = pattern_of(given), pattern_of(result)
-        return None if None in patterns else self._native_program(captured, "fast", patterns, donated)
+        if None in patterns or not NATIVE.used:
+            return None
+        return self._native_program(captured, "fast", patterns, donated)
 
 
 _KINDS: dict[Any, int] = {tuple: 1, list: 2, dict: 3, type(None): 4}

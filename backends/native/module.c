@@ -19,15 +19,16 @@ void count_reason(Reason *reason) {
   if (!reason->count++) reason->next = reasons, reasons = reason;
 }
 
-/* declined() -> dict: how often calls were left to Python, by the reason's name */
+/* declined() -> dict: how often calls were left to Python, by the reason's name and the C function that says so */
 static PyObject *counts_of_reasons(PyObject *self, PyObject *none) {
   (void)self, (void)none;
   PyObject *counts = PyDict_New();
   for (Reason *reason = reasons; reason; reason = reason->next) {
-    PyObject *name = PyUnicode_InternFromString(reason->name), *other = PyDict_GetItemWithError(counts, name),
+    PyObject *name = PyUnicode_InternFromString(reason->name), *place = PyUnicode_InternFromString(reason->place),
+             *key = PyTuple_Pack(2, name, place), *other = PyDict_GetItemWithError(counts, key),
              *count = PyLong_FromLong(reason->count + (other ? PyLong_AsLong(other) : 0));
-    PyDict_SetItem(counts, name, count);
-    Py_DecRef(name), Py_DecRef(count);
+    PyDict_SetItem(counts, key, count);
+    Py_DecRef(name), Py_DecRef(place), Py_DecRef(key), Py_DecRef(count);
   }
   return counts;
 }

@@ -54,16 +54,16 @@ SHARED int find_slots(PyObject *probe, PyObject *size, const Slot *slots);
  */
 
 typedef struct Reason {
-  const char *name;
+  const char *name, *place; /* the function that says so */
   long count;
   struct Reason *next;
 } Reason;
 SHARED __attribute__((cold, noinline)) void count_reason(Reason *);
 
-#define BECAUSE(why)                       \
-  do {                                     \
-    static Reason reason = {.name = #why}; \
-    count_reason(&reason);                 \
+#define BECAUSE(why)                         \
+  do {                                       \
+    static Reason reason = {#why, __func__}; \
+    count_reason(&reason);                   \
   } while (0)
 #define DECLINE(why, answer) \
   do {                       \

@@ -31,6 +31,7 @@
 (12.0, [[4.0, 4.0, 4.0]])
 """
 
+from fdl.backends.native import NATIVE, on_native
 from fdl.core import dtypes
 from fdl.core.array import Array, ConcreteArray, Deferred, from_numpy
 from fdl.core.avals import ShapedArray, shaped
@@ -56,8 +57,6 @@ from fdl.extend.native import native_tensors
 from fdl.extend.storage import Storage, put
 from fdl.transforms.custom import custom_jvp
 from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
-from fdl.transforms.lazy.programs import NATIVE
-from fdl.transforms.lazy.recorder import on_native
 from fdl.transforms.stage import note_cell, note_guard
 from fdl.transforms.tape import ORDER, Function, Leaf, Node, walk
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fdl.backends.native import NATIVE, on_native
 from fdl.backends.runtime import probe
 from fdl.extend.storage import Storage
-from fdl.transforms.lazy.programs import NATIVE
-from fdl.transforms.lazy.recorder import on_native
 
 
 def native_tensors(tensor: type, view: type) -> None:
@@ -22,6 +21,7 @@ def native_tensors(tensor: type, view: type) -> None:
 
     def adopt(module: Any) -> None:
         if module.tensors(*probe(tensor), *probe(Storage), *probe(view)):
-            NATIVE.apply, NATIVE.change, NATIVE.see, NATIVE.put = module.apply, module.change, module.see, module.put
+            for name in ("apply", "change", "see", "put"):
+                NATIVE.adopt(NATIVE, name, getattr(module, name))
 
     on_native(adopt)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fdl.backends.native import NATIVE
 from fdl.core.array import VOLATILE, ConcreteArray, Deferred, from_numpy
 from fdl.core.trace import Tracer, note_write, running_trace
 from fdl.transforms.lazy import current_recorder, flush, recorders
-from fdl.transforms.lazy.programs import NATIVE
 
 
 class Storage:

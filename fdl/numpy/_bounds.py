@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdl import ops
+from fdl.backends.native import NATIVE
 from fdl.core import dtypes
 from fdl.core.array import Deferred, as_array, from_numpy
 from fdl.core.config import config
 from fdl.core.errors import ChoiceError, IndexBoundsError
 from fdl.core.graph import Literal
 from fdl.core.trace import Tracer, aval_of, base_trace, current_trace, set_trace
-from fdl.transforms.lazy.programs import NATIVE
 
 MODES = ("fill", "drop", "clip", "wrap", "promise_in_bounds")
 

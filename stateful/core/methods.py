@@ -55,12 +55,11 @@ def adopt_methods(module: Any) -> None:
     """Let the runtime library be asked first for methods that apply one function: a hit then takes no Python at all."""
     if NATIVE.change is not None:
         module.ways(recorders, running_trace, grad_mode, ORDER, _taking)
-        NATIVE.copied = module.copied
-        for name, *known in _RECORDED:
-            found = module.method(name, *known)
-            if found is not None:
-                setattr(Tensor, name, found)
-        _RECORDED.clear()
+        NATIVE.adopt(NATIVE, "copied", module.copied)
+        while _RECORDED:  # from the end, so that an interrupt leaves the others to the next call
+            name, *known = _RECORDED[-1]
+            NATIVE.adopt(Tensor, name, module.method(name, *known))
+            del _RECORDED[-1]
 
 
 def _taking(x: Tensor, result: Tensor) -> Tensor:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from fdl.backends.c import CExecutable
 from fdl.backends.dispatch import can_compile, executable
 from fdl.backends.executable import Executable, Interpreted
+from fdl.backends.native import NATIVE
 from fdl.core.avals import ShapedArray
 from fdl.core.config import config
 from fdl.core.graph import Equation, Graph, subgraphs
@@ -26,30 +27,6 @@ EARLY = 0.1  # a program is compiled when its sightings have cost this part of w
 
 calls = 0  # compiled programs run, for `fdl.testing`
 sighted = 0  # programs first seen, for `fdl.testing`
-
-
-class Native:
-    """What the runtime library gives the recorder, once it is loaded: the hit path of `Recorder.bind`, and the counts
-    of who is alive, in C.
-    """
-
-    bind: Callable[..., Any] | None = None
-    held: Callable[..., tuple[bool, ...]] | None = None
-    prune: Callable[..., None] | None = None
-    within: Callable[..., bool | None] | None = None
-    rows: Callable[..., Any] | None = None
-    steps: Callable[..., Any] | None = None
-    follow: Callable[..., list[Any] | None] | None = None
-    apply: Callable[..., Any] | None = None
-    change: Callable[..., Any] | None = None
-    copied: Callable[..., Any] | None = None
-    see: Callable[..., Any] | None = None
-    put: Callable[..., int] | None = None
-    module: Any = None
-    waiting: ClassVar[list[Callable[[Any], None]]] = []  # who gets the library's module, once it is there
-
-
-NATIVE = Native()
 
 
 def _equations(graph: Graph) -> list[tuple[Equation, int]]:
@@ -124,10 +101,7 @@ class Program:
             return None
         native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
         if NATIVE.module is None and isinstance(native, CExecutable):
-            while NATIVE.waiting:  # a listener whom an interrupt has disturbed is asked again
-                NATIVE.waiting[0](native.native)
-                del NATIVE.waiting[0]
-            NATIVE.module = native.native
+            NATIVE.arrive(native.native)
         return native
 
 

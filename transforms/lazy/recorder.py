@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from fdl.backends.native import NATIVE, on_native
 from fdl.backends.runtime import probe
 from fdl.core.array import DONATED, VOLATILE, ConcreteArray, Deferred
 from fdl.core.avals import ShapedArray, shaped
@@ -30,7 +31,7 @@ from fdl.core.graph import Literal
 from fdl.core.limits import check_results
 from fdl.core.source import Location, user_location
 from fdl.ops.checks import Failure, check_p
-from fdl.transforms.lazy.programs import NATIVE, Ending, program_of
+from fdl.transforms.lazy.programs import Ending, program_of
 from fdl.transforms.lazy.trie import SOFT_BYTES, SOFT_OPERATIONS, Node, Operation
 
 TRIE_NODES, TRIE_ENDINGS = (
@@ -502,24 +503,8 @@ def _adopt(module: Any) -> None:
     """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
     probes = [x for cls in (Segment, Node, ShapedArray, Literal) for x in probe(cls)]
     if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, *probes):
-        NATIVE.bind, NATIVE.held, NATIVE.prune, NATIVE.within, NATIVE.rows = (
-            module.bind,
-            module.held,
-            module.prune,
-            module.within,
-            module.rows,
-        )
-
-
-def on_native(listener: Callable[[Any], None]) -> None:
-    """Call `listener(module)` when the runtime library is there, now or later; never where reference counts mean
-    nothing.
-    """
-    if _ALONE >= 0:
-        if NATIVE.module is not None:
-            listener(NATIVE.module)
-        else:
-            NATIVE.waiting.append(listener)
+        for name in ("bind", "held", "prune", "within", "rows"):
+            NATIVE.adopt(NATIVE, name, getattr(module, name))
 
 
 on_native(_adopt)

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fdl.backends.native import NATIVE, on_native
 from fdl.backends.runtime import probe
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
@@ -23,8 +24,6 @@ from fdl.core.trace import Trace, Tracer, aval_of, base_operand, base_trace, liv
 from fdl.ops.axes import instantiate, match
 from fdl.ops.elementwise import add
 from fdl.transforms.lazy import recorders
-from fdl.transforms.lazy.programs import NATIVE
-from fdl.transforms.lazy.recorder import on_native
 from fdl.transforms.linearize import backward_pass, linearize_flat
 from fdl.transforms.tape.function import Function, resolve_call
 from fdl.transforms.tape.walk import ORDER, Leaf, Node, walk
@@ -222,7 +221,7 @@ def _fitting(ct: Any, aval: ShapedArray) -> Any:
 def _adopt(module: Any) -> None:
     """Let the runtime library, once it is loaded, take operations that were recorded before."""
     if module.following(*probe(TapedTracer)):
-        NATIVE.follow = module.follow
+        NATIVE.adopt(NATIVE, "follow", module.follow)
 
 
 on_native(_adopt)

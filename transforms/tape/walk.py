@@ -15,11 +15,10 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from fdl.backends.native import NATIVE, on_native
 from fdl.backends.runtime import probe
 from fdl.core.errors import ReleasedError
 from fdl.transforms.lazy import recorders
-from fdl.transforms.lazy.programs import NATIVE
-from fdl.transforms.lazy.recorder import on_native
 from fdl.transforms.tape.function import Taped, residuals_of
 
 ORDER = itertools.count()  # numbers of nodes and leaves
@@ -177,7 +176,7 @@ def _adopt(module: Any) -> None:
     done, add)` goes on from the state that `walk` keeps in these containers, and stops where something is not plain.
     """
     if module.taping(*probe(Node), *probe(Taped), Leaf):
-        NATIVE.steps = module.steps
+        NATIVE.adopt(NATIVE, "steps", module.steps)
 
 
 on_native(_adopt)
