@@ -35,8 +35,8 @@
   }                                                                                               \
   FDL_FN type fdl_highest_##T(const fdl_##T##x4 *s) {                                             \
     const fdl_##T##x4 a = fdl_max_of_pairs_##T(s[0], s[1]), b = fdl_max_of_pairs_##T(s[2], s[3]); \
-    const fdl_##T##x4 m = fdl_max_of_pairs_##T(a, b);                                             \
-    return fdl_max_##T(fdl_max_##T(m[0], m[1]), fdl_max_##T(m[2], m[3]));                         \
+    const fdl_##T##x4 four = fdl_max_of_pairs_##T(a, b), two = fdl_max_of_pairs_##T(four, four);  \
+    return fdl_max_of_pairs_##T(two, two)[0];                                                     \
   }                                                                                               \
   FDL_FN type fdl_total_##T(const fdl_##T##x4 *s) {                                               \
     const fdl_##T##x4 b = (s[0] + s[2]) + (s[1] + s[3]);                                          \
@@ -70,8 +70,7 @@ FDL_TREES(f64, double, long long)
     }                                                                                                           \
     if (whole < n) {                                                                                            \
       const type *rest = x + whole, *last = rest + vectors * fdl_width_##T;                                     \
-      fdl_vector_##T part = fdl_all_##T(neutral);                                                               \
-      __builtin_memcpy(&part, last, (x + n - last) * sizeof(type));                                             \
+      const fdl_vector_##T part = fdl_part_##T(last, x + n - last, neutral);                                    \
       FDL_UNROLLED for (int v = 0; v < FDL_VECTORS(T); v++) {                                                   \
         if (v < vectors) r.lanes[v] = join(T, r.lanes[v], *(const fdl_vector_##T *)(rest + v * fdl_width_##T)); \
         else if (v == vectors) r.lanes[v] = join(T, r.lanes[v], part);                                          \

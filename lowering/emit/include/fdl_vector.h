@@ -35,4 +35,36 @@ typedef int fdl_mask_f32 __attribute__((vector_size(FDL_VECTOR_BYTES)));
 typedef long long fdl_mask_f64 __attribute__((vector_size(FDL_VECTOR_BYTES)));
 FDL_VECTOR_FN fdl_vector_f32 fdl_all_f32(float x) { return (fdl_vector_f32){FDL_ALL_F32}; }
 FDL_VECTOR_FN fdl_vector_f64 fdl_all_f64(double x) { return (fdl_vector_f64){FDL_ALL_F64}; }
+
+/* The first `count` elements of a vector, not all of them, from memory; the others are filled.  Where the machine has
+ * no such loads the vector is put together in memory, and read before it is there: that costs 15 ns. */
+#define FDL_PART(T, type) FDL_VECTOR_FN fdl_vector_##T fdl_part_##T(const type *x, long count, type filling)
+#if FDL_VECTOR_BYTES == 64 && defined(__AVX512F__)
+FDL_PART(f32, float) { return __builtin_ia32_loadups512_mask(x, fdl_all_f32(filling), (1u << count) - 1u); }
+FDL_PART(f64, double) { return __builtin_ia32_loadupd512_mask(x, fdl_all_f64(filling), (1u << count) - 1u); }
+#elif FDL_VECTOR_BYTES == 32 && defined(__AVX__)
+typedef float fdl_eight __attribute__((vector_size(32)));
+typedef double fdl_four __attribute__((vector_size(32)));
+FDL_PART(f32, float) {
+  const fdl_mask_f32 there = (fdl_mask_f32){0, 1, 2, 3, 4, 5, 6, 7} < (int)count;
+  const fdl_mask_f32 loaded = (fdl_mask_f32)__builtin_ia32_maskloadps256((const fdl_eight *)x, there);
+  return (fdl_vector_f32)(loaded | ((fdl_mask_f32)fdl_all_f32(filling) & ~there));
+}
+FDL_PART(f64, double) {
+  const fdl_mask_f64 there = (fdl_mask_f64){0, 1, 2, 3} < count;
+  const fdl_mask_f64 loaded = (fdl_mask_f64)__builtin_ia32_maskloadpd256((const fdl_four *)x, there);
+  return (fdl_vector_f64)(loaded | ((fdl_mask_f64)fdl_all_f64(filling) & ~there));
+}
+#else
+FDL_PART(f32, float) {
+  fdl_vector_f32 part = fdl_all_f32(filling);
+  __builtin_memcpy(&part, x, count * sizeof *x);
+  return part;
+}
+FDL_PART(f64, double) {
+  fdl_vector_f64 part = fdl_all_f64(filling);
+  __builtin_memcpy(&part, x, count * sizeof *x);
+  return part;
+}
+#endif
 #endif
