@@ -59,19 +59,24 @@ from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.distributions.discrete import poisson
 from fdl.stateful.files.tensors import load, save
 from fdl.stateful.func import vmap
+from fdl.stateful.functions.attributes import *
 from fdl.stateful.functions.complexes import *
+from fdl.stateful.functions.conversions import *
 from fdl.stateful.functions.creation import *
+from fdl.stateful.functions.differences import *
+from fdl.stateful.functions.distances import *
 from fdl.stateful.functions.elementwise import *
 from fdl.stateful.functions.gathering import *
 from fdl.stateful.functions.indexing import *
-from fdl.stateful.functions.memory import *
 from fdl.stateful.functions.products import *
+from fdl.stateful.functions.random import *
 from fdl.stateful.functions.rearranging import *
 from fdl.stateful.functions.reductions import *
 from fdl.stateful.functions.shapes import *
 from fdl.stateful.functions.sorting import *
 from fdl.stateful.functions.special import *
 from fdl.stateful.functions.statistics import *
+from fdl.stateful.functions.windows import *
 from fdl.stateful.signal import istft, kaiser_window, stft
 from fdl.stateful.sparse import mm as spmm
 from fdl.stateful.sparse import sparse_coo_tensor

@@ -359,3 +359,17 @@ Tensor.grad = property(
     _drop_gradient,
     "The gradient that `backward` has added up; None before.",
 )
+
+
+@method("register_post_accumulate_grad_hook")
+def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
+    """Call `hook(tensor)` after its gradient was accumulated: at the gradient's arrival, with the sum in place."""
+
+    def run(gradient: Tensor) -> Tensor:
+        before = self.grad
+        self.grad = gradient if before is None else before + gradient
+        hook(self)
+        kept, self.grad = self.grad, before
+        return gradient if kept is not None else gradient * 0
+
+    return self.register_hook(run)

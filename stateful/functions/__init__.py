@@ -1,31 +1,41 @@
 """PyTorch's functions on tensors, one file a family.  Importing this package makes methods of them."""
 
 from fdl.stateful.functions import (
+    attributes,
+    conversions,
     creation,
+    differences,
+    distances,
     elementwise,
     gathering,
     indexing,
-    memory,
     products,
+    random,
     rearranging,
     reductions,
     shapes,
     sorting,
     special,
     statistics,
+    windows,
 )
 
 __all__ = [
+    "attributes",
+    "conversions",
     "creation",
+    "differences",
+    "distances",
     "elementwise",
     "gathering",
     "indexing",
-    "memory",
     "products",
+    "random",
     "rearranging",
     "reductions",
     "shapes",
     "sorting",
     "special",
     "statistics",
+    "windows",
 ]

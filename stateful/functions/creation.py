@@ -21,9 +21,9 @@ from fdl.stateful.core.tensor import Tensor, apply, wrap
 from fdl.stateful.functions.shapes import stack
 
 __all__ = [
-    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
-    "get_default_dtype",
-    "linspace", "meshgrid", "ones", "ones_like", "set_default_dtype", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
+    "full_like", "get_default_dtype", "linspace", "logspace", "meshgrid", "ones", "ones_like", "range",
+    "scalar_tensor", "set_default_dtype", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -354,3 +354,33 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     return tuple(
         [x.reshape(*[n if j == i else 1 for j, n in enumerate(shape)]).expand(*shape) for i, x in enumerate(given)]
     )
+
+
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False
+) -> Any:
+    """A tensor of one number."""
+    return full((), s, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
+    """Powers of a base, their exponents in even steps."""
+    wide = dtype is not None and dtype.is_floating_point and dtype.itemsize > 4
+    found = base ** linspace(float(start), float(end), steps, dtype=dtype if wide else None)
+    found = found if dtype is None else found.to(dtype)
+    return found.requires_grad_() if requires_grad else found
+
+
+def range(start: float = 0, end: float = 0, step: float = 1, *, dtype: Any = None, device: Any = None) -> Any:
+    """From `start` to `end`, which is included."""
+    n = math.floor((end - start) / step) + 1
+    return (arange(n) * step + start).to(of("float32") if dtype is None else dtype)

@@ -14,6 +14,7 @@ from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.tensor import Composite, Tensor, apply, owned
+from fdl.stateful.functions.creation import arange
 from fdl.stateful.functions.indexing import same_dtype
 from fdl.stateful.functions.reductions import dim_of
 
@@ -198,3 +199,15 @@ def _one_hot_body(x: Any, size: int) -> Any:
 
 
 _one_hot = Function(_one_hot_body, "one_hot")
+
+
+@method("fill_diagonal_")
+def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """One value on the diagonal, in place."""
+    if wrap and self.ndim == 2 and self.shape[0] > self.shape[1]:  # begin anew one row below the last
+        places: Any = arange(0, self.numel(), self.shape[1] + 1)
+        self[places // self.shape[1], places % self.shape[1]] = fill_value
+        return self
+    places = arange(min(self.shape))
+    self[(places,) * self.ndim] = fill_value
+    return self

@@ -13,22 +13,18 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, aval_of, from_numpy
-from fdl.stateful.core.cells import note_slots
-from fdl.stateful.core.dtypes import check_device, dtype, result_dtype, to_numpy
-from fdl.stateful.core.dtypes import device as device_kind
+from fdl.stateful.core.dtypes import dtype, result_dtype
 from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError, TensorError
-from fdl.stateful.core.methods import add_conversion, method
-from fdl.stateful.core.operands import converted
+from fdl.stateful.core.methods import method
 from fdl.stateful.core.places import Places, expanded, permuted, viewed
 from fdl.stateful.core.tensor import Composite, Tensor, apply, view_of, wrap
-from fdl.stateful.core.views import Step, is_contiguous, lies_as, places_of, refuse_shared
+from fdl.stateful.core.views import Step, is_contiguous, places_of
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
-    "broadcast_tensors", "broadcast_to", "cat", "clone", "contiguous", "expand", "flatten", "flip", "is_floating_point",
-    "movedim", "numel", "permute",
-    "repeat", "repeat_interleave", "reshape", "roll", "squeeze", "stack", "t", "tile", "transpose", "tril", "triu",
-    "unflatten", "unsqueeze", "view",
+    "broadcast_tensors", "broadcast_to", "cat", "clone", "contiguous", "expand", "flatten", "flip", "movedim",
+    "permute", "repeat", "repeat_interleave", "reshape", "roll", "squeeze", "stack", "t", "tile", "transpose",
+    "tril", "triu", "unflatten", "unsqueeze", "view",
 ]  # fmt: skip
 
 # Views: each step says how it is read, how a value is written through it, and where its elements lie
@@ -485,137 +481,11 @@ def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([m if n == 1 else n for n, m in zip(a, b, strict=True)])
 
 
-# Attributes and conversions
-
-
-@method("size")
-def _size(self: Tensor, dim: int | None = None) -> Any:
-    return self.shape if dim is None else self.shape[dim_of(self, dim)]
-
-
-@method("dim", "ndimension")
-def _dim(self: Tensor) -> int:
-    return self.ndim
-
-
-@method("numel", "nelement")
-def numel(input: Tensor) -> int:
-    """Number of elements."""
-    return math.prod(input.shape)
-
-
-@method("element_size")
-def _element_size(self: Tensor) -> int:
-    return self.dtype.itemsize
-
-
-@method("is_floating_point")
-def is_floating_point(input: Tensor) -> bool:
-    """Whether the dtype is a float type."""
-    return input.dtype.is_floating_point
-
-
-@method("is_contiguous")
-def _is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
-    return is_contiguous(self)
-
-
-def dtype_and_device(args: Sequence[Any], dtype: Any, device: Any) -> tuple[Any, Any]:
-    """What the arguments of `to` mean, in whatever order they come: a dtype, a device, a tensor that has both, and
-    flags.
-    """
-    for a in args:
-        if isinstance(a, Tensor):
-            dtype = a.dtype
-        elif isinstance(a, (str, device_kind)):
-            device = a
-        elif not isinstance(a, bool) and a is not None:
-            dtype = a
-    return dtype, device
-
-
-@method("to")
-def _to(
-    self: Tensor,
-    *args: Any,
-    dtype: Any = None,
-    device: Any = None,
-    non_blocking: bool = False,
-    copy: bool = False,
-    memory_format: Any = None,
-) -> Tensor:
-    dtype, device = dtype_and_device(args, dtype, device)
-    out = converted(self, dtype, device)
-    return clone(out) if copy and out is self else out
-
-
-@method("type_as")
-def _type_as(self: Tensor, other: Tensor) -> Tensor:
-    return converted(self, other.dtype)  # type: ignore[no-any-return]
-
-
-@method("type")
-def _type(self: Tensor, dtype: Any = None) -> Any:
-    if dtype is not None:
-        return converted(self, dtype)
-    own = self.dtype
-    return repr(own) if own.legacy_name == own.np.name else f"torch.{own.legacy_name}Tensor"
-
-
-_CONVERSIONS = {
-    "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32",
-    "short": "int16", "bool": "bool",
-}  # fmt: skip
-for _name, _dtype in _CONVERSIONS.items():
-    add_conversion(_name, to_numpy(_dtype))
-
-
 method("tile")(tile)
-
-
-@method("cpu")
-def _cpu(self: Tensor) -> Tensor:
-    return self
-
-
-@method("cuda")
-def _cuda(self: Tensor, device: Any = None) -> Tensor:
-    check_device("cuda")
-    return self
-
-
-@method("pin_memory", "share_memory_")
-def _unchanged(self: Tensor) -> Tensor:
-    return self
-
-
-@method("copy_")
-def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
-    refuse_shared(self, (source,))
-    same = lies_as(self, source)
-    if (
-        isinstance(source, Tensor)
-        and self._view is None
-        and (source._storage.exported is not None or source._node() is not None)
-    ):
-        source = clone(source)  # memory and hooks of one are not those of the other
-    return self._overwrite(source if isinstance(source, Tensor) else wrap(np.asarray(source)), repeats=same)
-
-
-@method("detach_")
-def _detach_(self: Tensor) -> Tensor:
-    if self._view is not None and self._edge is None and not self._root()._hidden:
-        raise TensorError("Can't detach views in-place. Use detach() instead.")
-    note_slots(self, "_edge")
-    self._edge = None
-    return self
-
-
-@method("data_ptr")
-def _data_ptr(self: Tensor) -> int:
-    return id(self._storage) + places_of(self).offset * self.dtype.itemsize
 
 
 Tensor.T = property(lambda self: permute(self, tuple(range(self.ndim))[::-1]))  # type: ignore[attr-defined]
 Tensor.mT = property(lambda self: transpose(matrices(self, "mT"), -1, -2) if self.ndim else self)  # type: ignore[attr-defined]
+Tensor.H = property(lambda self: transpose(self, 0, 1) if self.ndim == 2 else self)  # type: ignore[attr-defined]
+Tensor.mH = property(lambda self: transpose(matrices(self, "mH"), -2, -1) if self.ndim else self)  # type: ignore[attr-defined]
 Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = False  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from fdl.stateful.core.guards import note_configuration
 from fdl.stateful.core.operands import converted
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Composite, Tensor, in_pieces
-from fdl.stateful.functions.shapes import dtype_and_device
+from fdl.stateful.functions.conversions import dtype_and_device
 from fdl.stateful.nn.hooks import Hooked
 from fdl.stateful.nn.parameter import PARAMETERS, Buffer, Parameter
 

@@ -1,0 +1,104 @@
+"""What a tensor says of itself: sizes, type, and where its elements lie."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.tensor import Composite, Tensor
+from fdl.stateful.core.views import is_contiguous, places_of
+from fdl.stateful.functions.reductions import dim_of
+
+__all__ = ["is_floating_point", "numel"]
+
+
+@method()
+def stride(input: Tensor, dim: int | None = None) -> Any:
+    """Steps of the dimensions in the storage, in elements."""
+    found = places_of(_real_of(input)).strides
+    return found if dim is None else found[dim_of(input, dim)]
+
+
+@method()
+def storage_offset(input: Tensor) -> int:
+    """Where in the storage the first element lies."""
+    return places_of(_real_of(input)).offset
+
+
+def _real_of(input: Any) -> Tensor:
+    """The tensor, or the first of those that a complex one is made of."""
+    return input.pieces()[0] if isinstance(input, Composite) else input  # type: ignore[no-any-return]
+
+
+def _base(self: Tensor) -> Tensor | None:
+    """The tensor that a view is seen from; None for one that is no view."""
+    if self._view is None or self._turned is not None:
+        return None
+    base = self._root()
+    return None if base._hidden else base if base._origin is None else base._origin
+
+
+@method()
+def get_device(input: Tensor) -> int:
+    """-1: the CPU."""
+    return -1
+
+
+@method()
+def is_pinned(input: Tensor, device: Any = None) -> bool:
+    """Whether memory is pinned: no."""
+    return False
+
+
+def _attribute(name: str, doc: str) -> Any:
+    def set_on(f: Any) -> Any:
+        f.__doc__ = doc
+        setattr(Tensor, name, property(f))
+        return f
+
+    return set_on
+
+
+_attribute("_base", "The tensor that a view is seen from; None for one that is no view.")(_base)
+_attribute("itemsize", "Bytes of an element.")(lambda self: self.dtype.itemsize)
+_attribute("nbytes", "Bytes of all elements.")(lambda self: self.dtype.itemsize * self.numel())
+_attribute("layout", "How elements lie: strided.")(lambda self: "strided")
+_attribute("real", "The tensor itself.")(lambda self: self)
+
+
+@method("size")
+def _size(self: Tensor, dim: int | None = None) -> Any:
+    return self.shape if dim is None else self.shape[dim_of(self, dim)]
+
+
+@method("dim", "ndimension")
+def _dim(self: Tensor) -> int:
+    return self.ndim
+
+
+@method("numel", "nelement")
+def numel(input: Tensor) -> int:
+    """Number of elements."""
+    return math.prod(input.shape)
+
+
+@method("element_size")
+def _element_size(self: Tensor) -> int:
+    return self.dtype.itemsize
+
+
+@method("is_floating_point")
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is a float type."""
+    return input.dtype.is_floating_point
+
+
+@method("is_contiguous")
+def _is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
+    return is_contiguous(self)
+
+
+@method("data_ptr")
+def _data_ptr(self: Tensor) -> int:
+    return id(self._storage) + places_of(self).offset * self.dtype.itemsize

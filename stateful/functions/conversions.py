@@ -1,0 +1,148 @@
+"""Tensors of another type, on another device, with other memory or without history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.extend import from_numpy as array_of
+from fdl.stateful.core.cells import note_slots
+from fdl.stateful.core.dtypes import check_device, of, to_numpy
+from fdl.stateful.core.dtypes import device as device_kind
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import add_conversion, method
+from fdl.stateful.core.operands import converted
+from fdl.stateful.core.tensor import Tensor, wrap
+from fdl.stateful.core.views import lies_as, refuse_shared
+from fdl.stateful.functions.shapes import clone
+
+__all__: list[str] = []
+
+
+@method()
+def byte(input: Tensor, memory_format: Any = None) -> Any:
+    """`to(uint8)`."""
+    return input.to(of("uint8"))
+
+
+@method()
+def char(input: Tensor, memory_format: Any = None) -> Any:
+    """`to(int8)`."""
+    return input.to(of("int8"))
+
+
+@method("new")
+def new(self: Tensor, *args: Any) -> Any:
+    """A tensor of the same dtype: of sizes, or of data."""
+    if args and all(isinstance(a, int) for a in args):
+        return self.new_empty(*args)
+    return self.new_tensor(args[0] if args else [])
+
+
+@method("resize_")
+def resize_(self: Tensor, *size: Any) -> Tensor:
+    """Another shape, in place: elements are kept in order, new ones are zero."""
+    shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+    values = np.asarray(self._value()._numpy()).reshape(-1)
+    filled = np.zeros(math.prod(shape), values.dtype)
+    filled[: len(values)] = values[: len(filled)]
+    self.data = wrap(array_of(filled.reshape(shape)))
+    return self
+
+
+@method("set_")
+def set_(self: Tensor, source: Tensor) -> Tensor:
+    """The values of another tensor, shared."""
+    self.data = source
+    return self
+
+
+def dtype_and_device(args: Sequence[Any], dtype: Any, device: Any) -> tuple[Any, Any]:
+    """What the arguments of `to` mean, in whatever order they come: a dtype, a device, a tensor that has both, and
+    flags.
+    """
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype = a.dtype
+        elif isinstance(a, (str, device_kind)):
+            device = a
+        elif not isinstance(a, bool) and a is not None:
+            dtype = a
+    return dtype, device
+
+
+@method("to")
+def _to(
+    self: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    dtype, device = dtype_and_device(args, dtype, device)
+    out = converted(self, dtype, device)
+    return clone(out) if copy and out is self else out
+
+
+@method("type_as")
+def _type_as(self: Tensor, other: Tensor) -> Tensor:
+    return converted(self, other.dtype)  # type: ignore[no-any-return]
+
+
+@method("type")
+def _type(self: Tensor, dtype: Any = None) -> Any:
+    if dtype is not None:
+        return converted(self, dtype)
+    own = self.dtype
+    return repr(own) if own.legacy_name == own.np.name else f"torch.{own.legacy_name}Tensor"
+
+
+_CONVERSIONS = {
+    "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32",
+    "short": "int16", "bool": "bool",
+}  # fmt: skip
+for _name, _dtype in _CONVERSIONS.items():
+    add_conversion(_name, to_numpy(_dtype))
+
+
+@method("cpu")
+def _cpu(self: Tensor) -> Tensor:
+    return self
+
+
+@method("cuda")
+def _cuda(self: Tensor, device: Any = None) -> Tensor:
+    check_device("cuda")
+    return self
+
+
+@method("pin_memory", "share_memory_")
+def _unchanged(self: Tensor) -> Tensor:
+    return self
+
+
+@method("copy_")
+def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
+    refuse_shared(self, (source,))
+    same = lies_as(self, source)
+    if (
+        isinstance(source, Tensor)
+        and self._view is None
+        and (source._storage.exported is not None or source._node() is not None)
+    ):
+        source = clone(source)  # memory and hooks of one are not those of the other
+    return self._overwrite(source if isinstance(source, Tensor) else wrap(np.asarray(source)), repeats=same)
+
+
+@method("detach_")
+def _detach_(self: Tensor) -> Tensor:
+    if self._view is not None and self._edge is None and not self._root()._hidden:
+        raise TensorError("Can't detach views in-place. Use detach() instead.")
+    note_slots(self, "_edge")
+    self._edge = None
+    return self
