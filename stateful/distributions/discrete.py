@@ -13,10 +13,11 @@ from fdl.stateful.core.checks import broken, check_domain
 from fdl.stateful.core.random import draw, key_of, rand
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
+from fdl.stateful.distributions.gammas import standard_gamma
 from fdl.stateful.functions.creation import arange, full, zeros_like
 from fdl.stateful.functions.gathering import one_hot
 from fdl.stateful.functions.special import lgamma, xlog1py, xlogy
-from fdl.stateful.nn.functional import binary_cross_entropy_with_logits, log_softmax, softmax
+from fdl.stateful.nn.functional import binary_cross_entropy_with_logits, log_softmax, logsigmoid, softmax
 
 _EPS = 1.1920928955078125e-07
 
@@ -387,3 +388,45 @@ class Poisson(ExponentialFamily):
     @property
     def mode(self) -> Any:
         return self.rate.floor()
+
+
+class NegativeBinomial(_OfProbability):
+    """How often something succeeds before `total_count` failures."""
+
+    arg_constraints: ClassVar[Any] = {
+        "total_count": constraints.greater_than_eq(0),
+        "probs": constraints.half_open_interval(0.0, 1.0),
+        "logits": constraints.real,
+    }
+    support = constraints.nonnegative_integer
+
+    def __init__(
+        self, total_count: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
+        super().__init__(probs, logits, validate_args)
+        self.total_count, _ = together(total_count, self.probs if probs is not None else self.logits)
+        self._batch_shape = self.total_count.shape
+
+    def sample(self, sample_shape: Any = ()) -> Any:
+        rate = (
+            standard_gamma(self.total_count.detach().to(self.logits.dtype), self._extended(sample_shape))
+            * self.logits.detach().exp()
+        )
+        return poisson(rate)
+
+    def log_prob(self, value: Any) -> Any:
+        n = self.total_count
+        front = n * logsigmoid(-self.logits) + value * logsigmoid(self.logits)
+        return front + lgamma(n + value) - lgamma(value + 1) - lgamma(n)
+
+    @property
+    def mean(self) -> Any:
+        return self.total_count * self.logits.exp()
+
+    @property
+    def mode(self) -> Any:
+        return ((self.total_count - 1) * self.logits.exp()).floor().clamp(min=0)
+
+    @property
+    def variance(self) -> Any:
+        return self.mean / (-self.logits).sigmoid()

@@ -8,10 +8,11 @@ from typing import Any
 
 from fdl.stateful import linalg
 from fdl.stateful.core.errors import UnsupportedError
-from fdl.stateful.distributions.continuous import Exponential, Laplace, MultivariateNormal, Normal, Uniform
+from fdl.stateful.distributions.continuous import Exponential, Laplace, Normal, Uniform
 from fdl.stateful.distributions.discrete import Bernoulli, Categorical, Geometric, OneHotCategorical, Poisson
 from fdl.stateful.distributions.distribution import Distribution, Independent
 from fdl.stateful.distributions.gammas import Beta, Dirichlet, Gamma
+from fdl.stateful.distributions.multivariate import MultivariateNormal
 from fdl.stateful.functions.elementwise import where
 from fdl.stateful.functions.special import digamma, lgamma
 
