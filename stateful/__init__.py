@@ -77,6 +77,7 @@ from fdl.stateful.functions.sorting import *
 from fdl.stateful.functions.special import *
 from fdl.stateful.functions.statistics import *
 from fdl.stateful.functions.windows import *
+from fdl.stateful.linalg.solutions import cholesky_inverse, cholesky_solve, logdet
 from fdl.stateful.signal import istft, kaiser_window, stft
 from fdl.stateful.sparse import mm as spmm
 from fdl.stateful.sparse import sparse_coo_tensor
@@ -103,10 +104,9 @@ arccos, arcsin, arccosh, arcsinh, arctanh, arctan2, negative, fix, ger = (
     outer,
 )
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
-det, slogdet, logdet, inverse, pinverse, matrix_power, matrix_exp = (
-    linalg.det, linalg.slogdet, linalg.logdet, linalg.inv, linalg.pinv, linalg.matrix_power, linalg.matrix_exp,
+det, slogdet, inverse, pinverse, matrix_power, matrix_exp = (
+    linalg.det, linalg.slogdet, linalg.inv, linalg.pinv, linalg.matrix_power, linalg.matrix_exp,
 )  # fmt: skip
-cholesky_solve, cholesky_inverse = linalg.cholesky_solve, linalg.cholesky_inverse
 
 
 def cholesky(input: Tensor, upper: _builtins.bool = False) -> object:

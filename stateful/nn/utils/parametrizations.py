@@ -11,7 +11,9 @@ from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import eye
 from fdl.stateful.functions.products import dot, mv
 from fdl.stateful.functions.shapes import cat
-from fdl.stateful.linalg import matrix_exp, qr, solve
+from fdl.stateful.linalg.factorizations import qr
+from fdl.stateful.linalg.products import matrix_exp
+from fdl.stateful.linalg.solutions import solve
 from fdl.stateful.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from fdl.stateful.nn.functional import normalize
 from fdl.stateful.nn.module import Module
