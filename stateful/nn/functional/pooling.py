@@ -253,7 +253,7 @@ def _avg_body(
         (m - 1) * s + k > d + 2 * p for d, m, k, s, p in zip(shape[-n:], places, window, strides, padding, strict=True)
     )
     if divisor is not None or (not beyond and (counted or not any(padding))):
-        return ops.div(total, float(math.prod(window) if divisor is None else divisor))
+        return ops.div(total, math.prod(window) if divisor is None else divisor)
     for k in range(n):
         along = _count_along(
             shape[len(lead) + k], places[k], window[k], strides[k], padding[k], counted, aval_of(x).dtype
