@@ -68,6 +68,7 @@ from fdl.stateful.functions.distances import *
 from fdl.stateful.functions.elementwise import *
 from fdl.stateful.functions.gathering import *
 from fdl.stateful.functions.indexing import *
+from fdl.stateful.functions.numbers import *
 from fdl.stateful.functions.products import *
 from fdl.stateful.functions.random import *
 from fdl.stateful.functions.rearranging import *

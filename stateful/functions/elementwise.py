@@ -54,7 +54,8 @@ def in_full(body: Callable[..., Any]) -> Callable[..., Any]:
     return computed
 
 
-def _unary(name: str, body: Callable[[Any], Any], doc: str) -> Callable[[Tensor], Any]:
+def unary(name: str, body: Callable[[Any], Any], doc: str) -> Callable[[Tensor], Any]:
+    """A function of each element and a method, also in place, from its body on arrays."""
     function = Function(body, name)
 
     def public(input: Tensor) -> Any:
@@ -64,33 +65,33 @@ def _unary(name: str, body: Callable[[Any], Any], doc: str) -> Callable[[Tensor]
     return method(name, inplace=True, function=function)(public)
 
 
-def _of_float(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def of_float(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Integers are taken as float32."""
     return lambda x: f(_floating(x))
 
 
-exp = _unary("exp", _of_float(ops.exp), "e to the power of each element.")
-expm1 = _unary("expm1", _of_float(ops.expm1), "`exp(x) - 1`, exact near 0.")
-log = _unary("log", _of_float(ops.log), "The natural logarithm.")
-log1p = _unary("log1p", _of_float(ops.log1p), "`log(1 + x)`, exact near 0.")
-log2 = _unary("log2", _of_float(jnp.log2), "The logarithm to base 2.")
-log10 = _unary("log10", _of_float(jnp.log10), "The logarithm to base 10.")
-sqrt = _unary("sqrt", _of_float(ops.sqrt), "The square root.")
-rsqrt = _unary("rsqrt", _of_float(ops.rsqrt), "One over the square root.")
-sin = _unary("sin", _of_float(ops.sin), "The sine of radians.")
-cos = _unary("cos", _of_float(ops.cos), "The cosine of radians.")
-tan = _unary("tan", _of_float(ops.tan), "The tangent of radians.")
-asin = _unary("asin", _of_float(jnp.arcsin), "The inverse sine, in radians.")
-acos = _unary("acos", _of_float(jnp.arccos), "The inverse cosine, in radians.")
-atan = _unary("atan", _of_float(jnp.arctan), "The inverse tangent, in radians.")
-sinh = _unary("sinh", _of_float(jnp.sinh), "The hyperbolic sine.")
-cosh = _unary("cosh", _of_float(jnp.cosh), "The hyperbolic cosine.")
-tanh = _unary("tanh", _of_float(ops.tanh), "The hyperbolic tangent.")
-sigmoid = _unary("sigmoid", _of_float(ops.logistic), "`1 / (1 + exp(-x))`.")
-erf = _unary("erf", _of_float(ops.erf), "The error function.")
-reciprocal = _unary("reciprocal", _of_float(lambda x: ops.div(1, x)), "One over each element.")
-neg = _unary("neg", ops.neg, "Minus each element.")
-abs = _unary("abs", jnp.abs, "The absolute value.")
+exp = unary("exp", of_float(ops.exp), "e to the power of each element.")
+expm1 = unary("expm1", of_float(ops.expm1), "`exp(x) - 1`, exact near 0.")
+log = unary("log", of_float(ops.log), "The natural logarithm.")
+log1p = unary("log1p", of_float(ops.log1p), "`log(1 + x)`, exact near 0.")
+log2 = unary("log2", of_float(jnp.log2), "The logarithm to base 2.")
+log10 = unary("log10", of_float(jnp.log10), "The logarithm to base 10.")
+sqrt = unary("sqrt", of_float(ops.sqrt), "The square root.")
+rsqrt = unary("rsqrt", of_float(ops.rsqrt), "One over the square root.")
+sin = unary("sin", of_float(ops.sin), "The sine of radians.")
+cos = unary("cos", of_float(ops.cos), "The cosine of radians.")
+tan = unary("tan", of_float(ops.tan), "The tangent of radians.")
+asin = unary("asin", of_float(jnp.arcsin), "The inverse sine, in radians.")
+acos = unary("acos", of_float(jnp.arccos), "The inverse cosine, in radians.")
+atan = unary("atan", of_float(jnp.arctan), "The inverse tangent, in radians.")
+sinh = unary("sinh", of_float(jnp.sinh), "The hyperbolic sine.")
+cosh = unary("cosh", of_float(jnp.cosh), "The hyperbolic cosine.")
+tanh = unary("tanh", of_float(ops.tanh), "The hyperbolic tangent.")
+sigmoid = unary("sigmoid", of_float(ops.logistic), "`1 / (1 + exp(-x))`.")
+erf = unary("erf", of_float(ops.erf), "The error function.")
+reciprocal = unary("reciprocal", of_float(lambda x: ops.div(1, x)), "One over each element.")
+neg = unary("neg", ops.neg, "Minus each element.")
+abs = unary("abs", jnp.abs, "The absolute value.")
 
 
 def _is_bool(x: Any) -> bool:
@@ -109,23 +110,22 @@ def _step(f: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x: flat(x) if dtypes.is_float(aval_of(x).dtype) else x
 
 
-sign = _unary(
-    "sign",
-    lambda x: _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else x if _is_bool(x) else ops.sign(x),
-    "-1, 0 or 1.",
-)
-square = _unary("square", lambda x: ops.integer_pow(_counted(x), 2), "Each element times itself.")
-floor = _unary("floor", _step(ops.floor), "The largest integer not above.")
-ceil = _unary("ceil", _step(ops.ceil), "The smallest integer not below.")
-trunc = _unary("trunc", _step(ops.trunc), "The integer part.")
-relu = _unary("relu", lambda x: _relu_body(x), "`max(x, 0)`; its derivative at 0 is 0, and NaN stays.")
-logical_not = _unary("logical_not", jnp.logical_not, "Whether each element is zero.")
-bitwise_not = _unary("bitwise_not", ops.bitwise_not, "All bits turned round; of bools, not.")
-isnan = _unary("isnan", jnp.isnan, "Whether each element is NaN.")
-isinf = _unary("isinf", jnp.isinf, "Whether each element is infinite.")
-isfinite = _unary(
-    "isfinite", lambda x: ops.is_finite(_floating(x)), "Whether each element is neither infinite nor NaN."
-)
+def sign_of(x: Any) -> Any:
+    """-1, 0 or 1 of arrays; of booleans themselves."""
+    return _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else x if _is_bool(x) else ops.sign(x)
+
+
+sign = unary("sign", sign_of, "-1, 0 or 1.")
+square = unary("square", lambda x: ops.integer_pow(_counted(x), 2), "Each element times itself.")
+floor = unary("floor", _step(ops.floor), "The largest integer not above.")
+ceil = unary("ceil", _step(ops.ceil), "The smallest integer not below.")
+trunc = unary("trunc", _step(ops.trunc), "The integer part.")
+relu = unary("relu", lambda x: _relu_body(x), "`max(x, 0)`; its derivative at 0 is 0, and NaN stays.")
+logical_not = unary("logical_not", jnp.logical_not, "Whether each element is zero.")
+bitwise_not = unary("bitwise_not", ops.bitwise_not, "All bits turned round; of bools, not.")
+isnan = unary("isnan", jnp.isnan, "Whether each element is NaN.")
+isinf = unary("isinf", jnp.isinf, "Whether each element is infinite.")
+isfinite = unary("isfinite", lambda x: ops.is_finite(_floating(x)), "Whether each element is neither infinite nor NaN.")
 
 
 def _relu_body(x: Any) -> Any:
@@ -179,9 +179,12 @@ def _applied(function: Function) -> Callable[[Any, Any], Any]:
     return public
 
 
-def _binary(
+def binary(
     name: str, op: Callable[[Any, Any], Any], doc: str, to_float: bool = False, methods: tuple[str, ...] = ()
 ) -> Callable[[Any, Any], Any]:
+    """A function of two operands that broadcast, and a method, also in place, from its body on arrays; `to_float` takes
+    integers as float32.
+    """
     function = _pair(name, op, to_float)
     public = _applied(function)
     public.__name__, public.__doc__ = name, doc
@@ -247,33 +250,33 @@ _MINUS = _pair(
 )
 _QUOTIENT = _pair("div", ops.div, to_float=True)
 _plus, _minus, _true_div = map(_applied, (_PLUS, _MINUS, _QUOTIENT))
-mul = _binary(
+mul = binary(
     "mul",
     lambda a, b: ops.mul(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_and(a, b),
     "The product.",
     methods=("multiply",),
 )
-atan2 = _binary("atan2", ops.atan2, "The angle of the point (other, input).", to_float=True)
-maximum = _binary("maximum", ops.maximum, "The larger one; NaN where one is NaN.")
-minimum = _binary("minimum", ops.minimum, "The smaller one; NaN where one is NaN.")
+atan2 = binary("atan2", ops.atan2, "The angle of the point (other, input).", to_float=True)
+maximum = binary("maximum", ops.maximum, "The larger one; NaN where one is NaN.")
+minimum = binary("minimum", ops.minimum, "The smaller one; NaN where one is NaN.")
 fmod = _dividing("fmod", jnp.fmod, "The remainder with the sign of `input`.")
 remainder = _dividing("remainder", jnp.remainder, "The remainder with the sign of `other`.")
 floor_divide = _dividing("floor_divide", lambda a, b: _floored(a, b), "The quotient rounded down.")
 _trunc_divide = _dividing(
     "_trunc_divide", lambda a, b: _step(ops.trunc)(ops.div(a, b)), "The quotient rounded to zero."
 )
-eq = _binary("eq", ops.equal, "Whether elements are equal.")
-ne = _binary("ne", ops.not_equal, "Whether elements differ.")
-lt = _binary("lt", ops.less, "Whether `input` is less.")
-le = _binary("le", ops.less_equal, "Whether `input` is less or equal.")
-gt = _binary("gt", ops.greater, "Whether `input` is greater.")
-ge = _binary("ge", ops.greater_equal, "Whether `input` is greater or equal.")
-logical_and = _binary("logical_and", jnp.logical_and, "Whether both are not zero.")
-logical_or = _binary("logical_or", jnp.logical_or, "Whether one is not zero.")
-logical_xor = _binary("logical_xor", jnp.logical_xor, "Whether exactly one is not zero.")
-bitwise_and = _binary("bitwise_and", ops.bitwise_and, "Bits that both have.")
-bitwise_or = _binary("bitwise_or", ops.bitwise_or, "Bits that one has.")
-bitwise_xor = _binary("bitwise_xor", ops.bitwise_xor, "Bits that exactly one has.")
+eq = binary("eq", ops.equal, "Whether elements are equal.")
+ne = binary("ne", ops.not_equal, "Whether elements differ.")
+lt = binary("lt", ops.less, "Whether `input` is less.")
+le = binary("le", ops.less_equal, "Whether `input` is less or equal.")
+gt = binary("gt", ops.greater, "Whether `input` is greater.")
+ge = binary("ge", ops.greater_equal, "Whether `input` is greater or equal.")
+logical_and = binary("logical_and", jnp.logical_and, "Whether both are not zero.")
+logical_or = binary("logical_or", jnp.logical_or, "Whether one is not zero.")
+logical_xor = binary("logical_xor", jnp.logical_xor, "Whether exactly one is not zero.")
+bitwise_and = binary("bitwise_and", ops.bitwise_and, "Bits that both have.")
+bitwise_or = binary("bitwise_or", ops.bitwise_or, "Bits that one has.")
+bitwise_xor = binary("bitwise_xor", ops.bitwise_xor, "Bits that exactly one has.")
 
 
 def _times_body(a: Any, b: Any, alpha: Any) -> Any:

@@ -1,0 +1,186 @@
+"""Kinds, signs, parts and divisors of numbers, and bounds that know NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import fdl.numpy as jnp
+from fdl import ops
+from fdl.extend import Function, aval_of, dtypes
+from fdl.stateful.core.dtypes import result_dtype
+from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.tensor import Composite, Tensor, apply
+from fdl.stateful.functions.elementwise import binary, clamp, maximum, minimum, of_float, sign_of, sub, unary
+
+__all__ = [
+    "angle", "bitwise_left_shift", "bitwise_right_shift", "clamp_max", "clamp_min", "conj", "conj_physical",
+    "copysign", "deg2rad", "float_power", "fmax", "fmin", "frac", "gcd", "heaviside", "isneginf", "isposinf",
+    "isreal", "lcm", "ldexp", "nan_to_num", "positive", "rad2deg", "real", "resolve_conj", "resolve_neg",
+    "rsub", "sgn", "signbit",
+]  # fmt: skip
+
+frac = unary("frac", lambda x: ops.sub(x, ops.stop_gradient(ops.trunc(x))), "The part after the point.")
+deg2rad = unary("deg2rad", of_float(lambda x: ops.mul(x, math.pi / 180)), "Degrees in radians.")
+rad2deg = unary("rad2deg", of_float(lambda x: ops.mul(x, 180 / math.pi)), "Radians in degrees.")
+sgn = unary("sgn", sign_of, "-1, 0 or 1.")
+signbit = unary("signbit", lambda x: _negative(x), "Whether the sign is minus.")
+isposinf = unary(
+    "isposinf",
+    lambda x: ops.equal(ops.cast(x, dtypes.default_float(aval_of(x).dtype)), math.inf),
+    "Whether elements are infinite and positive.",
+)
+isneginf = unary(
+    "isneginf",
+    lambda x: ops.equal(ops.cast(x, dtypes.default_float(aval_of(x).dtype)), -math.inf),
+    "Whether elements are infinite and negative.",
+)
+isreal = unary(
+    "isreal", lambda x: ops.full(aval_of(x).shape, True, dtypes.bool_), "Whether elements are real: all are."
+)
+
+
+def _negative(x: Any) -> Any:
+    """The sign of zeros comes from the angle of (x, -1)."""
+    if not dtypes.is_float(aval_of(x).dtype):
+        return ops.less(x, 0)
+    return ops.less(ops.atan2(x, ops.full(aval_of(x).shape, -1, aval_of(x).dtype)), 0)
+
+
+@method()
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself."""
+    if input.dtype.np == np.bool_:
+        raise TensorError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+def _same(name: str) -> Callable[[Any], Any]:
+    def public(input: Any) -> Any:
+        if isinstance(input, Composite):
+            found = getattr(input, name)
+            return found() if callable(found) else found
+        return input
+
+    public.__name__, public.__doc__ = name, "Of a complex tensor what its name says; a real tensor itself."
+    return public if isinstance(getattr(Tensor, name, None), property) else method(name)(public)
+
+
+real, conj, conj_physical, resolve_conj, resolve_neg = (
+    _same(n) for n in ("real", "conj", "conj_physical", "resolve_conj", "resolve_neg")
+)
+
+
+def _angle_body(x: Any) -> Any:
+    x = ops.cast(x, dtypes.default_float(result_dtype(x)))
+    return ops.select(ops.not_equal(x, x), x, ops.select(ops.less(x, 0), math.pi, 0))
+
+
+_angle = Function(_angle_body, "angle")
+
+
+@method()
+def angle(input: Tensor) -> Any:
+    """pi for negative numbers, 0 for others."""
+    return apply(_angle, (input,))
+
+
+def _replaced_body(x: Any, nan: Any, high: Any, low: Any) -> Any:
+    dtype = aval_of(x).dtype
+    if not dtypes.is_float(dtype):
+        return x
+    x = ops.select(ops.not_equal(x, x), ops.cast(nan, dtype), x)
+    x = ops.select(ops.equal(x, math.inf), ops.cast(high, dtype), x)
+    return ops.select(ops.equal(x, -math.inf), ops.cast(low, dtype), x)
+
+
+_replaced = Function(_replaced_body, "nan_to_num")
+
+
+@method(inplace=True)
+def nan_to_num(
+    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    """NaN and infinities replaced, by 0 and the ends of the range if not told."""
+    most = float(jnp.finfo(input.dtype.np).max) if input.dtype.is_floating_point else 0.0
+    return apply(
+        _replaced, (input, nan or 0.0, most if posinf is None else posinf, -most if neginf is None else neginf)
+    )
+
+
+def _copysign(a: Any, b: Any) -> Any:
+    size = ops.abs(a)
+    return ops.select(_negative(jnp.broadcast_to(b, aval_of(ops.add(a, b)).shape)), ops.neg(size), size)
+
+
+def _no_nan(holds: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The first where it holds against the second, or where that is NaN; of equal ones the first has the whole
+    gradient.
+    """
+
+    def picked(a: Any, b: Any) -> Any:
+        return ops.select(ops.bitwise_or(holds(a, b), ops.not_equal(b, b)), a, b)
+
+    return picked
+
+
+def _gcd(a: Any, b: Any) -> Any:
+    """Euclid's algorithm, for as many steps as Fibonacci numbers need."""
+    a, b = jnp.broadcast_arrays(ops.abs(a), ops.abs(b))
+    for _ in range(94 if aval_of(a).dtype.itemsize == 8 else 48):
+        done = ops.equal(b, 0)
+        a, b = ops.select(done, a, b), ops.select(done, 0, ops.rem(a, ops.select(done, 1, b)))
+    return a
+
+
+def _lcm(a: Any, b: Any) -> Any:
+    shared = _gcd(a, b)
+    return ops.abs(ops.mul(a, ops.div(b, ops.select(ops.equal(shared, 0), 1, shared))))
+
+
+copysign = binary("copysign", _copysign, "The size of `input` with the sign of `other`.", to_float=True)
+fmax = binary("fmax", _no_nan(ops.greater_equal), "The larger one; NaN only where both are.")
+fmin = binary("fmin", _no_nan(ops.less_equal), "The smaller one; NaN only where both are.")
+gcd = binary("gcd", _gcd, "The greatest common divisor.")
+lcm = binary("lcm", _lcm, "The least common multiple.")
+
+
+def _heaviside(a: Any, b: Any) -> Any:
+    one, zero = (ops.full((), v, aval_of(a).dtype) for v in (1, 0))
+    step = jnp.where(ops.greater(a, zero), one, jnp.where(ops.equal(a, a), zero, a))  # a NaN stays one
+    return jnp.where(ops.equal(a, zero), b, step)
+
+
+heaviside = binary("heaviside", _heaviside, "0 below zero, 1 above, `values` at zero.")
+ldexp = binary("ldexp", lambda a, b: ops.mul(a, jnp.power(2.0, b)), "`input * 2 ** other`.", to_float=True)
+bitwise_left_shift = binary("bitwise_left_shift", jnp.left_shift, "Bits moved up.", methods=("__lshift__",))
+bitwise_right_shift = binary("bitwise_right_shift", jnp.right_shift, "Bits moved down.", methods=("__rshift__",))
+_float_power = Function(lambda a, b: jnp.power(ops.cast(a, dtypes.float64), ops.cast(b, dtypes.float64)), "float_power")
+
+
+@method()
+def float_power(input: Any, exponent: Any) -> Any:
+    """A power in float64."""
+    return apply(_float_power, (as_tensor_operand(input), as_tensor_operand(exponent)))
+
+
+@method(inplace=True)
+def clamp_min(input: Tensor, min: Any) -> Any:
+    """Each element, at least `min`."""
+    return maximum(input, min) if isinstance(min, Tensor) else clamp(input, min=min)
+
+
+@method(inplace=True)
+def clamp_max(input: Tensor, max: Any) -> Any:
+    """Each element, at most `max`."""
+    return minimum(input, max) if isinstance(max, Tensor) else clamp(input, max=max)
+
+
+def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Any:
+    """`other - alpha * input`."""
+    return sub(other, input, alpha=alpha)
