@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from fdl.stateful import autograd, distributions, nn, optim
-from fdl.stateful.nn.activations import _Loss
 from fdl.stateful.nn.convolution import _Convolution
+from fdl.stateful.nn.losses import _Loss
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.normalization import _BatchNorm, _InstanceNorm, _NormBase
 from fdl.stateful.utils import data

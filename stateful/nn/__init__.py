@@ -5,8 +5,13 @@ from fdl.stateful.nn.activations import *
 from fdl.stateful.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from fdl.stateful.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from fdl.stateful.nn.convolution import *
-from fdl.stateful.nn.layers import *
+from fdl.stateful.nn.distances import *
+from fdl.stateful.nn.dropouts import *
+from fdl.stateful.nn.embeddings import *
+from fdl.stateful.nn.flattening import *
 from fdl.stateful.nn.lazy import *
+from fdl.stateful.nn.linear import *
+from fdl.stateful.nn.losses import *
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.normalization import *
 from fdl.stateful.nn.parallel import DataParallel

@@ -10,7 +10,7 @@ from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.shapes import cat
 from fdl.stateful.nn.containers import ModuleList, Sequential
 from fdl.stateful.nn.functional import log_softmax
-from fdl.stateful.nn.layers import Linear
+from fdl.stateful.nn.linear import Linear
 from fdl.stateful.nn.module import Module
 
 

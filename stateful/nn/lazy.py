@@ -11,7 +11,7 @@ from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import empty
 from fdl.stateful.nn import convolution, normalization
-from fdl.stateful.nn.layers import Linear
+from fdl.stateful.nn.linear import Linear
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import Parameter
 

@@ -16,8 +16,10 @@ from fdl.stateful.functions.shapes import cat, triu
 from fdl.stateful.nn import functional as F
 from fdl.stateful.nn import init
 from fdl.stateful.nn.containers import ModuleList
-from fdl.stateful.nn.layers import Dropout, LayerNorm, Linear
+from fdl.stateful.nn.dropouts import Dropout
+from fdl.stateful.nn.linear import Linear
 from fdl.stateful.nn.module import Module
+from fdl.stateful.nn.normalization import LayerNorm
 from fdl.stateful.nn.parameter import Parameter
 
 

@@ -13,7 +13,8 @@ from fdl.stateful.nn import init
 from fdl.stateful.nn.activations import ReLU
 from fdl.stateful.nn.containers import Sequential
 from fdl.stateful.nn.convolution import Conv2d
-from fdl.stateful.nn.layers import Dropout, Linear
+from fdl.stateful.nn.dropouts import Dropout
+from fdl.stateful.nn.linear import Linear
 from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.normalization import BatchNorm2d
 from fdl.stateful.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
