@@ -8,18 +8,21 @@ enum {
   FDL_SWEEPS = 60
 }; /* columns that are eliminated before the rest of a matrix hears of it; tries, until an iteration is given up */
 
-#define FDL_VECTORS(T, type)                                                                                     \
+#define FDL_ON_VECTORS(T, type)                                                                                  \
   /* a . b, in 32 lanes */                                                                                       \
   FDL_FN type fdl_inner_##T(const type *a, const type *b, long n) {                                              \
-    fdl_##T##x16 s0 = {0}, s1 = {0};                                                                             \
+    fdl_vector_##T s[32 / fdl_width_##T] = {0};                                                                  \
+    fdl_sixteen_##T sum;                                                                                         \
     long i = 0;                                                                                                  \
-    for (; i + 32 <= n; i += 32) {                                                                               \
-      s0 += *(const fdl_##T##x16 *)(a + i) * *(const fdl_##T##x16 *)(b + i);                                     \
-      s1 += *(const fdl_##T##x16 *)(a + i + 16) * *(const fdl_##T##x16 *)(b + i + 16);                           \
-    }                                                                                                            \
+    for (; i + 32 <= n; i += 32)                                                                                 \
+      FDL_UNROLLED for (int v = 0; v < 32 / fdl_width_##T; v++) {                                                \
+        const long k = i + v * fdl_width_##T;                                                                    \
+        s[v] += *(const fdl_vector_##T *)(a + k) * *(const fdl_vector_##T *)(b + k);                             \
+      }                                                                                                          \
     type rest = 0;                                                                                               \
     for (; i < n; i++) rest += a[i] * b[i];                                                                      \
-    return fdl_tree_##T(s0 + s1) + rest;                                                                         \
+    FDL_UNROLLED for (int v = 0; v < 16 / fdl_width_##T; v++) sum.vectors[v] = s[v] + s[v + 16 / fdl_width_##T]; \
+    return fdl_total_##T(sum.fours) + rest;                                                                      \
   }                                                                                                              \
   /* y -= f x */                                                                                                 \
   FDL_FN void fdl_less_##T(type *restrict y, type f, const type *restrict x, long n) {                           \
@@ -73,8 +76,8 @@ enum {
     for (long k = from < n ? from : n - 1; k >= 0; k--)                                                          \
       if (factor[k] != 0) fdl_reflect_##T(y + k, t + k * m + k, factor[k], m - k);                               \
   }
-FDL_VECTORS(f32, float)
-FDL_VECTORS(f64, double)
+FDL_ON_VECTORS(f32, float)
+FDL_ON_VECTORS(f64, double)
 
 #define FDL_FACTORS(T, type)                                                                                          \
   /* x with op(a) x = b, b and x n x m: the triangle that `lower` names, transposed or not, with ones on the diagonal \
