@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tests.lowering.corpus import compiler
 from tests.lowering.corpus.data import HERE, Record
@@ -14,12 +14,10 @@ PATH = HERE / "digests.json"
 Digests = dict[str, dict[str, str]]
 
 
-def rendered_digests(records: Iterable[Record]) -> Digests:
+def rendered_digests(records: Iterable[Record], targets: Sequence[str] = compiler.TARGETS) -> Digests:
     """Digests of records by target, as they are rendered now."""
     library = compiler.library_names()
-    return {
-        r.name: {t: digest(compiler.render(r.graph, r.donated, t), library) for t in compiler.TARGETS} for r in records
-    }
+    return {r.name: {t: digest(compiler.render(r.graph, r.donated, t), library) for t in targets} for r in records}
 
 
 def header_digests() -> Digests:
