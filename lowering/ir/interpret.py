@@ -1,20 +1,22 @@
 """The interpreter of the loop IR: the third oracle, and how kernels for devices that are not there can be run.
 
 Each node is evaluated on whole index grids with NumPy; elementwise operations use the primitives' reference
-implementations.
+implementations, folds and products the order that the program states (`fold.py`). So where only `+ - * /`, square roots
+and products occur, and no denormals, results have the bits of the C program.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from fdl.core.dtypes import DType
 from fdl.core.primitive import REGISTRY
 from fdl.lowering.ir.expr import Buffer, Expr, walk
+from fdl.lowering.ir.fold import fold_columns, fold_rows, multiply
 from fdl.lowering.ir.index import Index, LoopVar, space_vars, step_var
 from fdl.lowering.ir.nodes import (
     Argmax,
@@ -34,7 +36,6 @@ from fdl.lowering.ir.nodes import (
 from fdl.lowering.ir.program import Program
 from fdl.ops.indexing import COMBINING
 from fdl.ops.random import philox_word
-from fdl.ops.reduction import lowest
 
 Grid = dict[LoopVar, Any]
 
@@ -57,7 +58,9 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
                 place = _address(s.offset, memory, grid)
                 memory[s.buffer][np.broadcast_to(place, n.space)] = np.broadcast_to(value, n.space)
         elif isinstance(n, Nest):
+            _spoil(n.locals, memory)
             _run(n.body, memory, steps)
+            _spoil(n.locals, memory)
         elif isinstance(n, Band):
             _band(n, memory, steps)
         elif isinstance(n, Reduce):
@@ -110,14 +113,19 @@ _PART, _COUNT = (
 def _band(n: Band, memory: dict[Buffer, Any], steps: Grid) -> None:
     """Part by part; what another part has left in a slab must not be read."""
     for part in range(n.count):
-        for b in n.locals:
-            memory[b].fill(np.nan if memory[b].dtype.kind == "f" else 1)
+        _spoil(n.locals, memory)
         own = {**steps, **{step_var(d): part // stride % size for d, (stride, size) in n.steps.items()}}
         for m in n.body:
             if n.counters(m):
                 _run([m], memory, own)
             else:
                 _run([_cut(m, n.count)], memory, {**own, _PART: part, _COUNT: n.count})
+
+
+def _spoil(buffers: Iterable[Buffer], memory: dict[Buffer, Any]) -> None:
+    """Make sure that what lies outside of a composite does not reach its local buffers, and they not what follows."""
+    for b in buffers:
+        memory[b].fill(np.nan if memory[b].dtype.kind == "f" else 1)
 
 
 def _cut(n: Node, count: int) -> Node:
@@ -186,9 +194,8 @@ def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: dict[Buffer, 
 def _reduce(n: Reduce, memory: dict[Buffer, Any], steps: Grid) -> None:
     grid = _grid((*n.space, *n.over), steps)
     values = np.broadcast_to(_evaluate(n.value, memory, grid), (*n.space, *n.over))
-    axes = tuple(range(len(n.space), len(n.space) + len(n.over)))
-    dtype: DType = n.value.dtype
-    out = np.sum(values, axes, dtype=dtype) if n.kind == "add" else np.max(values, axes, initial=lowest(dtype))
+    values = values.reshape(*n.space, math.prod(n.over[:-1]), n.over[-1])
+    out = fold_rows(n.kind, values) if n.rows else fold_columns(n.kind, values)
     memory[n.store][_places(n.offset, n.space, memory, steps)] = out
 
 
@@ -218,7 +225,7 @@ def _dot(n: Dot, memory: dict[Buffer, Any], steps: Grid) -> None:
             return _address(x.offset, memory, grid) + _steps(x.rows)[:, None] + _steps(x.cols)[None, :]
 
         left, right = (memory[x.buffer][places(x)].astype(n.dtype) for x in (n.lhs, n.rhs))
-        memory[n.out.buffer][places(n.out)] = np.matmul(left, right)
+        memory[n.out.buffer][places(n.out)] = multiply(n, left, right)
 
 
 def _steps(digits: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:

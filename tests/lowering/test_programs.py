@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import fdl
 import fdl.numpy as jnp
-from fdl import lax, nn
+from fdl import nn
 from fdl.backends.dispatch import executable
 from fdl.backends.toolchain import host_target
 from fdl.core.config import config
@@ -17,88 +17,7 @@ from fdl.lowering.ir.interpret import interpret_program
 from fdl.lowering.pipeline import schedule
 from fdl.passes import PASSES
 from tests.conftest import needs_compiler
-
-UNARY = [
-    jnp.sin,
-    jnp.tanh,
-    jnp.exp,
-    nn.sigmoid,
-    jnp.abs,
-    lambda x: x * 0.5 - 1,
-    lambda x: -x,
-    jnp.square,
-    nn.relu,
-    jnp.floor,
-    lambda x: jnp.log1p(jnp.abs(x)),
-]
-BINARY = [
-    jnp.add,
-    jnp.subtract,
-    jnp.multiply,
-    jnp.maximum,
-    lambda a, b: jnp.where(a > b, a, b * 2),
-    lambda a, b: a / (jnp.abs(b) + 1),
-]
-SHAPING = [
-    lambda x: x.T,
-    lambda x: x[::-1],
-    lambda x: x[1:, :-1] if min(x.shape) > 1 else x,
-    lambda x: jnp.pad(x, ((1, 0), (0, 2))),
-    lambda x: x.reshape(x.shape[1], x.shape[0]),
-    lambda x: jnp.concatenate([x, x * 2], 1),
-    lambda x: x - x.mean(0),
-    lambda x: x / (1 + x.sum(1, keepdims=True) ** 2),
-    lambda x: nn.softmax(x),
-    lambda x: jnp.max(x, axis=0, keepdims=True) + x,
-    lambda x: x @ jnp.tanh(x).T / x.shape[1],
-    lambda x: jnp.argmax(x, axis=1)[:, None] * 0.1 + x,
-    lambda x: x[jnp.argmax(jnp.abs(x), axis=0) % x.shape[0]],
-    lambda x: jnp.cumsum(x, axis=1) * 0.1,
-    lambda x: lax.scan(lambda c, r: (jnp.tanh(c * 0.5 + r), c), x[0], x)[1],
-    lambda x: lax.cond(x.sum() > 0, lambda v: v * 2, lambda v: v - 1, x),
-    lambda x: lax.while_loop(lambda c: jnp.abs(c).sum() > 10, lambda c: c * 0.25, x),
-    lambda x: x.astype("bfloat16").astype("float32"),
-    lambda x: jnp.zeros_like(x).at[jnp.arange(x.shape[0]) // 2].add(x),
-    lambda x: jnp.concatenate([jnp.sin(x[:, :1]), x[:, 1:2] * x[:, :1], x[:, 2:]], axis=1)[:, : x.shape[1]],
-    lambda x: jnp.pad(x[:1], ((0, x.shape[0] - 1), (0, 0))) + jnp.pad(jnp.tanh(x[1:]), ((1, 0), (0, 0))),
-    lambda x: lax.dynamic_update_slice(x, -x[:1], (jnp.argmax(x[:, 0]), 0)),
-    lambda x: lax.scan(lambda c, _: (jnp.tanh(c @ (x.T @ x) * 0.01), c[:1]), x, None, length=9)[0],
-    lambda x: fdl.grad(lambda v: jnp.sum(lax.scan(_gates, v, v)[1]))(x),
-]
-
-
-def _gates(c, x):
-    a, b = nn.sigmoid(x), jnp.tanh(c * x)
-    c = a * c + (1 - a) * b
-    return c, c * a
-
-
-@st.composite
-def programs(draw):
-    steps = draw(
-        st.lists(
-            st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(0, 5), st.integers(0, 5)),
-            min_size=1,
-            max_size=9,
-        )
-    )
-
-    def f(x):
-        pool = [x, x * 0.7 + 0.1]
-        for kind, which, i, j in steps:
-            a, b = pool[i % len(pool)], pool[j % len(pool)]
-            if kind == 0:
-                out = UNARY[which % len(UNARY)](a)
-            elif kind == 1:
-                if a.shape != b.shape:
-                    continue
-                out = BINARY[which % len(BINARY)](a, b)
-            else:
-                out = SHAPING[which % len(SHAPING)](a)
-            pool.append(jnp.clip(out, -3, 3))
-        return pool[2:] or pool
-
-    return f
+from tests.lowering.drawn import programs
 
 
 def bits(outs):
