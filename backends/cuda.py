@@ -41,7 +41,7 @@ def cuda_available() -> bool:
 
 def lower_cuda(graph: Graph) -> tuple[DeviceProgram, Any]:
     """The CUDA module of a graph, and its loop program."""
-    program = schedule(build(run_passes(graph)), CUDA)
+    program = schedule(build(run_passes(graph), routines=CUDA.routines), CUDA)
     return render_device(program, CUDA), program
 
 

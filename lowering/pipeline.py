@@ -67,7 +67,7 @@ def lower(graph: Graph, target: Target, donated: Sequence[int] = (), timed: bool
     """
     lifted = lift_checks(graph)
     optimized = run_passes(lifted.graph)
-    program = schedule(build(optimized, len(lifted.checks)), target)
+    program = schedule(build(optimized, len(lifted.checks), target.routines), target)
     arena = plan_arena(program, target, donated)
     rendered = render_program(program, arena, target, timed)
     return Lowered(

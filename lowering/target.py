@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from fdl.lowering.ir.routines import TABLES, RoutineTable
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
@@ -83,6 +85,11 @@ class Target:
     call_letters: int = 50  # of a kernel, that take as long to compile as a call of one
     large: int = 150  # stages from which calls of a program are not optimised across
     units: int = 2  # parts of a large program that are compiled at the same time
+
+    @property
+    def routines(self) -> RoutineTable:
+        """What it has functions for; all other routines are built as loops."""
+        return TABLES.get(self.language, {})
 
     @property
     def panel_bytes(self) -> int:

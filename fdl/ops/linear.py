@@ -1,7 +1,7 @@
 """Factorisations of stacks of matrices: triangular systems, LU, Cholesky, QR, eigenvalues of symmetric matrices,
 singular values.
 
-Each is a C function that works on one matrix (`fdl_linear.h`); its reference is NumPy's, or a loop over columns.
+Each is a routine that works on one matrix; its reference is NumPy's, or a loop over columns.
 Vectors that are free up to a sign have a largest element that is positive, so that there is one answer. Derivatives are
 those of Giles, 2008 ("Collected matrix derivative results for forward and reverse mode algorithmic differentiation"),
 of LU and QR those of Walter and Lehmann, 2010 ("Algorithmic differentiation of linear algebra functions").
@@ -22,13 +22,15 @@ from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, broadcast_to, match, reduce_sum, transpose
+from fdl.ops.decompositions import eliminated, lower_factor, reflected, solved
 from fdl.ops.dot import dot_general
 from fdl.ops.elementwise import add, div, equal, greater, greater_equal, mul, neg, select, sub
 from fdl.ops.indexing import batch_all, gather
+from fdl.ops.routines import ROUTINES, Routine
 from fdl.ops.sample import Sample, f32, f64, i32
 from fdl.ops.shape import iota, slice_in_dim
+from fdl.ops.vocabulary import Value, Vocabulary
 
-_HEADER = "fdl_linear.h"
 _STEP = 300_000  # multiplications that take as long as a step of a loop over columns in Python
 Matrix = np.ndarray[Any, Any]
 
@@ -110,23 +112,6 @@ def _each(f: Callable[..., Sequence[Matrix]], *stacks: Matrix) -> list[Matrix]:
     return [np.stack(made).reshape((*lead, *np.shape(made[0]))) for made in zip(*parts, strict=True)]
 
 
-def _routine(
-    b: Any,
-    name: str,
-    xs: Sequence[Any],
-    sizes: Sequence[Any],
-    sizes_in: Sequence[int],
-    reference: Callable[..., Sequence[Matrix]],
-    cost: int,
-    scratch: Any = (),
-) -> Any:
-    """A C function of the matrices in some values: `sizes` are the types of its results."""
-    lead = len(xs[0].shape) - 2
-    shapes = [x.shape[lead:] for x in xs]
-    whole = lambda parts: reference(*(np.reshape(p, s) for p, s in zip(parts, shapes, strict=True)))
-    return b.routine(name, _HEADER, lead, xs, sizes, sizes_in, whole, cost, scratch)
-
-
 def _stacked(primitive: Primitive, count: int) -> Any:
     """The batch rule of what works on stacks."""
     return lambda axis, args, batched, **params: (
@@ -188,15 +173,24 @@ def _triangular_transpose(ct: Any, operands: Any, *, lower: bool, transposed: bo
     return [None, triangular_solve(a, ct, lower, not transposed, unit) if is_linear(b) else None]
 
 
-def _triangular_lower(b: Any, a: Any, right: Any, **params: bool) -> Any:
+def _triangular_lower(b: Vocabulary, a: Value, right: Value, **params: bool) -> Value:
     n, m = right.shape[-2:]
-    (x,) = _routine(
-        b, "triangular_solve", [a, right], [((n, m), right.dtype)],
+    (x,) = b.routine(
+        "triangular_solve", len(a.shape) - 2, [a, right], [((n, m), right.dtype)],
         (n, m, *(int(params[k]) for k in ("lower", "transposed", "unit"))),
-        lambda a, x: [_triangular_impl(a, x, **params)], n * n * m // 8 + n * n,
+        lambda: [solved(b, a, right, **params)],
     )  # fmt: skip
     return x
 
+
+ROUTINES["triangular_solve"] = Routine(
+    lambda a, x, n, m, lower, transposed, unit: [
+        _triangular_impl(
+            a.reshape(n, n), x.reshape(n, m), lower=bool(lower), transposed=bool(transposed), unit=bool(unit)
+        )
+    ],
+    lambda n, m, *_: n * n * m // 8 + n * n,
+)
 
 triangular_solve_p: Primitive = Primitive("triangular_solve")
 triangular_solve_p.define(
@@ -267,12 +261,13 @@ def _lu_jvp(primals: Any, tangents: Any) -> Any:
     return [both, order, sign], [tangent, Zero(aval_of(order)), Zero(aval_of(sign))]
 
 
-def _lu_lower(b: Any, a: Any) -> Any:
+def _lu_lower(b: Vocabulary, a: Value) -> list[Value]:
     n = a.shape[-1]
-    return _routine(
-        b, "lu", [a], [((n, n), a.dtype), ((n,), dtypes.int32), ((), a.dtype)], (n,), _lu_of, n**3 // 8 + n * n
-    )
+    results = [((n, n), a.dtype), ((n,), dtypes.int32), ((), a.dtype)]
+    return b.routine("lu", len(a.shape) - 2, [a], results, (n,), lambda: eliminated(b, a))
 
+
+ROUTINES["lu"] = Routine(lambda a, n: _lu_of(a.reshape(n, n)), lambda n: n**3 // 8 + n * n)
 
 lu_p: Primitive = Primitive("lu", multiple_results=True)
 lu_p.define(
@@ -334,10 +329,12 @@ def _cholesky_jvp(primals: Any, tangents: Any) -> Any:
     return lower, cholesky_tangent(lower, add(triangle(da, True), turned(below)))
 
 
-def _cholesky_lower(b: Any, a: Any) -> Any:
+def _cholesky_lower(b: Vocabulary, a: Value) -> Value:
     n = a.shape[-1]
-    return _routine(b, "cholesky", [a], [((n, n), a.dtype)], (n,), lambda a: [_cholesky_impl(a)], n**3 // 16 + n * n)[0]
+    return b.routine("cholesky", len(a.shape) - 2, [a], [((n, n), a.dtype)], (n,), lambda: [lower_factor(b, a)])[0]
 
+
+ROUTINES["cholesky"] = Routine(lambda a, n: [_cholesky_impl(a.reshape(n, n))], lambda n: n**3 // 16 + n * n)
 
 _POSITIVE = np.array([[4.0, 1.0, -0.5], [1.0, 3.0, 0.3], [-0.5, 0.3, 2.0]], np.float32)
 cholesky_p: Primitive = Primitive("cholesky")
@@ -413,21 +410,16 @@ def _qr_tangents(q: Any, r: Any, da: Any) -> tuple[Any, Any]:
     return add(matmul(q, sub(turn, inner)), over), matmul(sub(inner, turn), r)
 
 
-def _qr_lower(b: Any, a: Any, *, complete: bool) -> Any:
+def _qr_lower(b: Vocabulary, a: Value, *, complete: bool) -> list[Value]:
     m, n = a.shape[-2:]
     k = _qr_columns(a.shape, complete)
-    scratch = [((m + 1) * n + m + 1, a.dtype)]
-    return _routine(
-        b,
-        "qr",
-        [a],
-        [((m, k), a.dtype), ((k, n), a.dtype)],
-        (m, n, k),
-        lambda a: _qr_of(a, complete),
-        m * n * (n + k) // 4 + m * k,
-        scratch,
-    )
+    results = [((m, k), a.dtype), ((k, n), a.dtype)]
+    return b.routine("qr", len(a.shape) - 2, [a], results, (m, n, k), lambda: reflected(b, a, k))
 
+
+ROUTINES["qr"] = Routine(
+    lambda a, m, n, k: _qr_of(a.reshape(m, n), k > min(m, n)), lambda m, n, k: m * n * (n + k) // 4 + m * k
+)
 
 qr_p: Primitive = Primitive("qr", multiple_results=True)
 qr_p.define(
@@ -502,19 +494,12 @@ def _eigh_jvp(primals: Any, tangents: Any) -> Any:
     return [w, v], [diagonal(inner), matmul(v, mul(select(same, 0, div(1.0, select(same, 1, gap))), inner))]
 
 
-def _eigh_lower(b: Any, a: Any) -> Any:
+def _eigh_lower(b: Vocabulary, a: Value) -> list[Value]:
     n = a.shape[-1]
-    return _routine(
-        b,
-        "eigh",
-        [a],
-        [((n,), a.dtype), ((n, n), a.dtype)],
-        (n,),
-        _eigh_of,
-        2 * n**3 + n * n,
-        [(2 * n * n + 4 * n + 1, dtypes.float64)],
-    )
+    return b.routine("eigh", len(a.shape) - 2, [a], [((n,), a.dtype), ((n, n), a.dtype)], (n,))
 
+
+ROUTINES["eigh"] = Routine(lambda a, n: _eigh_of(a.reshape(n, n)), lambda n: 2 * n**3 + n * n)
 
 eigh_p: Primitive = Primitive("eigh", multiple_results=True)
 eigh_p.define(
@@ -588,20 +573,13 @@ def _svd_jvp(primals: Any, tangents: Any) -> Any:
     return [s, u, vt], [diagonal(inner), du, turned(dv)]
 
 
-def _svd_lower(b: Any, a: Any) -> Any:
+def _svd_lower(b: Vocabulary, a: Value) -> list[Value]:
     m, n = a.shape[-2:]
-    scratch = [(m * n + m + 4 * n * n + 8 * n + 1, dtypes.float64)]
-    return _routine(
-        b,
-        "svd",
-        [a],
-        [((n,), a.dtype), ((m, n), a.dtype), ((n, n), a.dtype)],
-        (m, n),
-        _svd_of,
-        4 * n**3 + m * n * n + m * n,
-        scratch,
-    )
+    results = [((n,), a.dtype), ((m, n), a.dtype), ((n, n), a.dtype)]
+    return b.routine("svd", len(a.shape) - 2, [a], results, (m, n))
 
+
+ROUTINES["svd"] = Routine(lambda a, m, n: _svd_of(a.reshape(m, n)), lambda m, n: 4 * n**3 + m * n * n + m * n)
 
 svd_p: Primitive = Primitive("svd", multiple_results=True)
 svd_p.define(

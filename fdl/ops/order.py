@@ -1,6 +1,6 @@
 """Order along the last axis, and sums in order: where sorted elements stand, the k largest ones, running sums.
 
-Each is a C function that works on one row (`fdl_order.h`), with NumPy's as the reference.
+Each is a routine that works on one row, with NumPy's function as the reference.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.avals import ShapedArray
-from fdl.core.dtypes import DType
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
+from fdl.ops.decompositions import largest_places, running_sums, sorted_places
 from fdl.ops.indexing import gather, jvp_in_first
+from fdl.ops.routines import ROUTINES, Routine
 from fdl.ops.sample import Sample, f32, i32, of
+from fdl.ops.vocabulary import Value, Vocabulary
 
-_HEADER = "fdl_order.h"
-# FDL_FEW_SORTED of the header: elements below which they are sorted by insertion, and largest ones that are kept in
-# order while the others pass
-_SORTED = 64
+_SORTED = 64  # elements below which sorting costs what insertion does
 
 
 def _row_of(x: ShapedArray, what: str) -> int:
@@ -32,16 +31,11 @@ def _row_of(x: ShapedArray, what: str) -> int:
     return int(x.shape[-1])
 
 
-def _comparable(b: Any, x: Any) -> Any:
-    """The operand in a dtype in which the C functions compare; no two elements change places."""
+def _comparable(b: Vocabulary, x: Value) -> Value:
+    """The operand in a dtype in which routines compare; no two elements change places."""
     if x.dtype == dtypes.bool_:
         return b.map("convert", x, dtype=dtypes.int8)
     return b.map("convert", x, dtype=dtypes.float32) if x.dtype in dtypes.NARROW_FLOATS else x
-
-
-def _scratch(dtype: DType, n: int) -> int:
-    """Words of 8 bytes for two columns of keys and one of places."""
-    return -(-n * (2 * max(dtype.itemsize, 4) + 4) // 8) + 1
 
 
 def _sort_cost(n: int) -> int:
@@ -80,25 +74,19 @@ def _argsort_impl(x: np.ndarray[Any, Any], *, descending: bool) -> Any:
     return (n - 1 - np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1]).astype(np.int32)
 
 
-def _argsort_lower(b: Any, x: Any, *, descending: bool) -> Any:
+def _argsort_lower(b: Vocabulary, x: Value, *, descending: bool) -> Value:
     *lead, n = x.shape
-    x, dtype = _comparable(b, x), x.dtype
-
-    def reference(parts: Any) -> Any:
-        return [_argsort_impl(parts[0], descending=descending)]
-
+    keys = _comparable(b, x)
     (places,) = b.routine(
-        "argsort",
-        _HEADER,
-        len(lead),
-        [x],
-        [((n,), dtypes.int32)],
-        (n, int(descending)),
-        reference,
-        _sort_cost(n),
-        [(_scratch(dtype, n), dtypes.int64)],
-    )
+        "argsort", len(lead), [keys], [((n,), dtypes.int32)], (n, int(descending)),
+        lambda: [sorted_places(b, keys, descending)],
+    )  # fmt: skip
     return places
+
+
+ROUTINES["argsort"] = Routine(
+    lambda x, n, descending: [_argsort_impl(x, descending=bool(descending))], lambda n, _: _sort_cost(n)
+)
 
 
 def _nothing_moves(out: Any) -> tuple[Any, Any]:
@@ -174,20 +162,14 @@ def _top_k_jvp(primals: Any, tangents: Any, *, k: int) -> Any:
     return [values, indices], [_along_last(tangents[0], indices), Zero(aval_of(indices))]
 
 
-def _top_k_lower(b: Any, x: Any, *, k: int) -> Any:
+def _top_k_lower(b: Vocabulary, x: Value, *, k: int) -> list[Value]:
     *lead, n = x.shape
     last = len(lead)
     if x.expensive:
         b.settle(x, in_order=True)
     keys = _comparable(b, x)
-    few = k <= _SORTED
-
-    def reference(parts: Any) -> Any:
-        return [_top_k_impl(parts[0], k=k)[1]]
-
     (indices,) = b.routine(
-        "top_k", _HEADER, last, [keys], [((k,), dtypes.int32)], (n, k), reference,
-        4 * n + k * k if few else _sort_cost(n), [(k if few else _scratch(x.dtype, n) + n, dtypes.int64)],
+        "top_k", last, [keys], [((k,), dtypes.int32)], (n, k), lambda: [largest_places(b, keys, k)]
     )  # fmt: skip
     return [
         b.compute(
@@ -200,6 +182,10 @@ def _top_k_lower(b: Any, x: Any, *, k: int) -> Any:
         indices,
     ]
 
+
+ROUTINES["top_k"] = Routine(
+    lambda x, n, k: [_top_k_impl(x, k=k)[1]], lambda n, k: 4 * n + k * k if k <= _SORTED else _sort_cost(n)
+)
 
 top_k_p: Primitive = (
     Primitive("top_k", multiple_results=True)
@@ -256,19 +242,22 @@ def _cumsum_impl(x: np.ndarray[Any, Any], *, axis: int, reverse: bool) -> Any:
     return np.flip(out, axis) if reverse else out
 
 
-def _cumsum_lower(b: Any, x: Any, *, axis: int, reverse: bool) -> Any:
+def _cumsum_lower(b: Vocabulary, x: Value, *, axis: int, reverse: bool) -> Value:
     n, inner, dtype = x.shape[axis], math.prod(x.shape[axis + 1 :]), x.dtype
     if x.dtype in dtypes.NARROW_FLOATS:
         x = b.map("convert", x, dtype=dtypes.float32)
 
-    def reference(parts: Any) -> Any:
-        return [_cumsum_impl(np.reshape(parts[0], (n, inner)), axis=0, reverse=reverse)]
-
     (out,) = b.routine(
-        "cumsum", _HEADER, axis, [x], [(x.shape[axis:], x.dtype)], (n, inner, int(reverse)), reference, 4 * n * inner
-    )
+        "cumsum", axis, [x], [(x.shape[axis:], x.dtype)], (n, inner, int(reverse)),
+        lambda: [running_sums(b, x, axis, reverse)],
+    )  # fmt: skip
     return out if out.dtype == dtype else b.map("convert", out, dtype=dtype)
 
+
+ROUTINES["cumsum"] = Routine(
+    lambda x, n, inner, reverse: [_cumsum_impl(x.reshape(n, inner), axis=0, reverse=bool(reverse))],
+    lambda n, inner, _: 4 * n * inner,
+)
 
 cumsum_p: Primitive = Primitive("cumsum")
 cumsum_p.define(

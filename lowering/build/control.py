@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fdl.core import dtypes
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
-from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.expr import Buffer, Expr
 from fdl.lowering.ir.index import Index, row_major, space_vars, step_var
 from fdl.lowering.ir.nodes import Branch, Loop, Node
 from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.routines import RoutineTable
 from fdl.lowering.build.contractions import Products
 from fdl.lowering.build.values import Home, Value
+from fdl.ops.vocabulary import Words
 
 _FEW = 16  # elements of a carry that is no output, but copied to one
 
@@ -102,6 +104,41 @@ class Builder(Products):
         e = x.at(index)
         return e.op == "load" and e.attr == (buffer, base + row_major(index, x.shape))
 
+    def repeat(
+        self,
+        length: int,
+        init: Sequence[Value],
+        body: Callable[[Index, list[Value]], Sequence[Value]],
+        reverse: bool = False,
+    ) -> list[Value]:
+        """What `body(step, values)` makes of some values in `length` turns, step 0 first, or last with `reverse`."""
+        carry = [self._owned(v) for v in init]
+        self._loop(length, reverse, carry, [v.shape for v in init], body)
+        return [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
+
+    def _loop(
+        self,
+        length: int,
+        reverse: bool,
+        carry: Sequence[Buffer],
+        shapes: Sequence[tuple[int, ...]],
+        body: Callable[[Index, list[Value]], Sequence[Value]],
+    ) -> None:
+        """Emit a loop over buffers that hold what one step hands to the next."""
+        pairs: list[tuple[Buffer, Buffer]] = []
+        step = Index(0, ((step_var(self.depth), 1),))
+        first = len(self.buffers)
+
+        def make() -> None:
+            self.depth += 1
+            current = [self.loaded(b, shape) for b, shape in zip(carry, shapes, strict=True)]
+            pairs.extend(self._carried(body(step, current), carry, first))
+            self.depth -= 1
+
+        nodes = self._nested(make)
+        if length:
+            self.emit(Loop(self.depth, length, reverse, nodes, pairs))
+
     def scan(
         self,
         consts: Sequence[Value],
@@ -117,16 +154,12 @@ class Builder(Products):
         n_carry = len(init)
         stacked = [self.new_buffer(a.dtype, length * a.size) for a in avals[n_carry:]]
         uses = use_counts(graph)
-        step = Index(0, ((step_var(self.depth), 1),))
-        pairs: list[tuple[Buffer, Buffer]] = []
 
-        def make() -> None:
-            self.depth += 1
+        def body(step: Index, current: list[Value]) -> Sequence[Value]:
             slices = [self.view(x.shape[1:], x, lambda index: (step, *index)) for x in xs]
             for x, v in zip(slices, graph.inputs[len(consts) + len(init) :], strict=True):
                 if x.expensive and uses[v] > 1:
                     self.settle(x)
-            current = [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
             homes = [(buffer, step * a.size) for buffer, a in zip(stacked, avals[n_carry:], strict=True)]
             outs = self.inline(
                 graph, [*consts, *current, *slices], dict(zip(graph.outputs[n_carry:], homes, strict=True))
@@ -134,13 +167,9 @@ class Builder(Products):
             for y, home in zip(outs[n_carry:], homes, strict=True):
                 if not self._lies_at(y, *home):
                     self.store(y, *home)
-            pairs.extend(self._carried(outs[:n_carry], carry, first))
-            self.depth -= 1
+            return outs[:n_carry]
 
-        first = len(self.buffers)
-        body = self._nested(make)
-        if length:
-            self.emit(Loop(self.depth, length, reverse, body, pairs))
+        self._loop(length, reverse, carry, [v.shape for v in init], body)
         return [self.loaded(b, a.shape) for b, a in zip(carry, avals, strict=False)] + [
             self.loaded(b, (length, *a.shape)) for b, a in zip(stacked, avals[n_carry:], strict=True)
         ]
@@ -193,9 +222,17 @@ def _in_order(e: Equation) -> Sequence[int]:
     return e.primitive.reads_in_order([x.aval for x in e.inputs], e.params)
 
 
-def build(graph: Graph, guards: int = 0) -> Program:
-    """The loop program of a graph without constants, whose last results are so many guards."""
-    b = Builder()
+# What the vocabulary promises to rules, the builder gives: mypy holds this line.
+SPEAKS: Callable[[], Words[Value, Expr, Index]] = Builder
+
+
+def build(graph: Graph, guards: int = 0, routines: RoutineTable | None = None) -> Program:
+    """The loop program of a graph without constants, whose last results are so many guards.
+
+    `routines` are those that the target has, what it lacks is built as loops; without, the program is for no target:
+    it keeps a node for each routine, for the interpreter.
+    """
+    b = Builder(routines)
     inputs = [b.new_buffer(a.dtype, a.size, "input") for a in graph.in_avals]
     flags = graph.outputs[len(graph.outputs) - guards :]
     values = b.inline(

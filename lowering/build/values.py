@@ -16,12 +16,13 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
+from fdl.core.errors import CompileError
 from fdl.core.source import Location
 from fdl.lowering.build.layout import memory_order, packed_steps, steps_of, steps_through
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import ZERO, Index, row_major, space_vars
 from fdl.lowering.ir.nodes import Argmax, Band, Map, Node, Reduce, Routine, Scatter, Store
-from fdl.lowering.ir.spellings import SUFFIX
+from fdl.lowering.ir.routines import RoutineTable, Scratch
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
@@ -74,7 +75,8 @@ class Values:
 
     zero = ZERO
 
-    def __init__(self) -> None:
+    def __init__(self, routines: RoutineTable | None = None) -> None:
+        self.routines = routines  # of the target; None where the program is for no target, and has a node for each
         self.exprs = Interner()
         self.buffers: list[Buffer] = []
         self.nodes: list[Node] = []
@@ -480,15 +482,19 @@ class Values:
         return self.loaded(buffer, x.shape)
 
     def routine(
-        self, name: str, header: str, lead: int, xs: Sequence[Value], results: Sequence[tuple[tuple[int, ...], DType]],
+        self,
+        key: str,
+        lead: int,
+        xs: Sequence[Value],
+        results: Sequence[tuple[tuple[int, ...], DType]],
         sizes: Sequence[int],
-        reference: Callable[[Sequence[Any]], Sequence[Any]], cost: int, scratch: Sequence[tuple[int, DType]] = (),
-    ) -> list[Value]:  # fmt: skip
-        """What a C function, `fdl_name_` and the suffix of the first value's dtype, makes of each part of some values.
+        decomposition: Callable[[], Sequence[Value]] | None = None,
+    ) -> list[Value]:
+        """What the routine that `key` names makes of each part of some values; where the target has none,
+        `decomposition()`, or CompileError without it.
 
-        `lead` axes of the values count the parts; `results` and `scratch` are types of one part.
-
-        A function that needs scratch runs in a band, so that each thread has its own.
+        `lead` axes of the values count the parts, `results` are shapes and dtypes of one part's results, and the
+        routine gets `sizes`. A function that needs scratch runs in a band, so that each thread has its own.
         """
         shape = xs[0].shape[:lead]
         count = math.prod(shape)
@@ -500,14 +506,27 @@ class Values:
         for x in xs:
             if x.expensive:
                 self.settle(x, in_order=True)
+        scratch: Scratch = ()
+        if self.routines is not None:
+            function = self.routines.get((key, xs[0].dtype))
+            if function is None:
+                return self._decomposed(key, xs[0].dtype, decomposition)
+            scratch = function.scratch(*sizes)
         operands = [(b, b.size // count) for x in xs for b in [self.materialize(x).buffer] if b is not None]
         made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
         spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
-        node = Routine(
-            (count,), f"fdl_{name}_{SUFFIX[xs[0].dtype]}", header, operands, made, spare, tuple(sizes), reference, cost
-        )
+        node = Routine((count,), key, operands, made, spare, tuple(sizes))
         self.emit(Band(count, [node], dict(spare), {}) if spare else node)
         return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
+
+    def _decomposed(self, key: str, dtype: DType, decomposition: Callable[[], Sequence[Value]] | None) -> list[Value]:
+        if decomposition is None:
+            raise CompileError(
+                f"{key} of {dtype.name}: the target has no routine for it",
+                why="it cannot be written as loops that finish in a number of steps known before",
+                hint='device="cpu", or a row in the target\'s table of routines',
+            )
+        return list(decomposition())
 
     def _cast(self, x: Value, dtype: DType) -> Value:
         return x if x.dtype == dtype else self.map("convert", x, dtype=dtype)

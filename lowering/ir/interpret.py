@@ -36,6 +36,7 @@ from fdl.lowering.ir.nodes import (
 from fdl.lowering.ir.program import Program
 from fdl.ops.indexing import COMBINING
 from fdl.ops.random import philox_word
+from fdl.ops.routines import ROUTINES
 
 Grid = dict[LoopVar, Any]
 
@@ -87,8 +88,9 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
 def _routine(n: Routine, memory: dict[Buffer, Any], steps: Grid) -> None:
     size = n.space[0] // steps.get(_COUNT, 1)
     first = steps.get(_PART, 0) * size
+    reference = ROUTINES[n.key].reference
     for part in range(first, first + size):
-        made = n.reference([memory[b][part * k : (part + 1) * k] for b, k in n.operands])
+        made = reference(*(memory[b][part * k : (part + 1) * k] for b, k in n.operands), *n.sizes)
         for (b, k), value in zip(n.results, made, strict=True):
             memory[b][part * k : (part + 1) * k] = np.reshape(value, -1)
 

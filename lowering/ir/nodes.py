@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
 
 from fdl.core.dtypes import DType
 from fdl.core.source import Location
 from fdl.lowering.ir.expr import Buffer, Expr, walk
 from fdl.lowering.ir.index import Index, space_vars, step_var
+from fdl.ops.routines import ROUTINES
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -264,23 +263,18 @@ class Dot(Node):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Routine(Node):
-    """For each of `space` parts, a C function `name` of the file `header`, on that part of each buffer; a part of a
-    buffer is a run of so many elements.
+    """What the key names in `fdl.ops.routines`, for each of `space` parts of each buffer; a part is a run of so many
+    elements.
 
-    The function gets the operands, the results, `scratch`, and the numbers in `sizes`. `reference` says what it
-    computes: flat parts of the operands to flat parts of the results. `cost` is the scalar operations of a part,
-    roughly.
+    The target's function gets the operands, the results, `scratch`, and the numbers in `sizes`.
     """
 
     space: tuple[int]
-    name: str
-    header: str
+    key: str
     operands: list[tuple[Buffer, int]]
     results: list[tuple[Buffer, int]]
     scratch: list[tuple[Buffer, int]]
     sizes: tuple[int, ...]
-    reference: Callable[[Sequence[Any]], Sequence[Any]]
-    cost: int
 
     def reads(self) -> list[Buffer]:
         return [b for b, _ in self.operands]
@@ -289,7 +283,7 @@ class Routine(Node):
         return [b for b, _ in (*self.results, *self.scratch)]
 
     def work(self) -> int:
-        return self.space[0] * self.cost
+        return self.space[0] * ROUTINES[self.key].cost(*self.sizes)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)

@@ -49,7 +49,7 @@ def printed(nodes: Sequence[Node], indent: str) -> list[str]:
         elif isinstance(n, Band):
             lines += [f"{indent}band of {n.count} parts, locals {list(n.locals)}", *printed(n.body, indent + "  ")]
         elif isinstance(n, Routine):
-            lines.append(f"{indent}routine {n.space} {n.name}{n.sizes}: {n.writes()} from {n.reads()}")
+            lines.append(f"{indent}routine {n.space} {n.key}{n.sizes}: {n.writes()} from {n.reads()}")
         elif isinstance(n, Finished):
             lines += [f"{indent}finished in {n.count} parts", *printed([n.dot, n.after], indent + "  ")]
         elif isinstance(n, Branch):

@@ -16,6 +16,7 @@ from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
 from fdl.lowering.ir.nodes import Argmax, Map, Nest, Node, Reduce, Routine, Scatter
+from fdl.lowering.ir.routines import function_of
 from fdl.lowering.plan import prefetch as ahead_of
 from fdl.lowering.plan import stores as streaming
 from fdl.lowering.plan.memory import Arena
@@ -422,8 +423,8 @@ def _routine(n: Routine, text: Expressions, outer: int) -> Part:
     loops = _loops(n.space)
     return Part(
         "map",
-        f"{n.name} of {_dims(n.space)} parts",
+        f"{n.key} of {_dims(n.space)} parts",
         loops,
         "    ",
-        (f"{n.name}({', '.join([*parts, *map(str, n.sizes)])});",),
+        (f"{function_of(n, text.target.routines).name}({', '.join([*parts, *map(str, n.sizes)])});",),
     )

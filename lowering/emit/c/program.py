@@ -19,6 +19,7 @@ from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.nodes import Band, Branch, Dot, Finished, Loop, Node, Operand, Routine, Scatter
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.ir.routines import function_of
 from fdl.lowering.plan.barriers import ALWAYS, Barriers
 from fdl.lowering.plan.memory import Arena, copies_itself, is_parallel
 from fdl.lowering.plan.stores import streamed
@@ -373,7 +374,7 @@ class ProgramRenderer:
         if call.kernel.streams:
             self.headers.add("fdl_stream.h")
         if isinstance(n, Routine):
-            self.headers.add(n.header)
+            self.headers.add(function_of(n, self.target.routines).header)
         text = (
             environment()
             .get_template("c/kernel.c.j2")
