@@ -22,6 +22,7 @@ from fdl.core.pytree import tree_flatten
 from fdl.core.tangents import Zero, has_tangent, is_linear
 from fdl.core.trace import aval_of, base_trace, set_trace
 from fdl.ops.axes import instantiate, match, reduce_sum
+from fdl.ops.vocabulary import Value, Vocabulary
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, kind_of, stage
 from fdl.transforms.vmap import batch_flat, with_axis
 
@@ -114,7 +115,8 @@ def _effects(rule: CustomRule) -> frozenset[str]:
     return frozenset() if rule.graph is None else rule.graph.effects
 
 
-def _lower(b: Any, *xs: Any, rule: CustomRule) -> Any:
+def _lower(b: Vocabulary, *xs: Value, rule: CustomRule) -> list[Value]:
+    assert rule.graph is not None, "an equation holds a recorded rule"
     return b.inline(rule.graph, xs)
 
 

@@ -20,6 +20,7 @@ from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
 from fdl.ops.sample import Sample, f32, i32, of
+from fdl.ops.vocabulary import Value, Vocabulary
 
 # convert
 
@@ -124,7 +125,7 @@ def _transpose_shape(x: ShapedArray, *, permutation: tuple[int, ...]) -> ShapedA
     return x.update(shape=tuple(x.shape[i] for i in permutation))
 
 
-def _transpose_lower(b: Any, x: Any, *, permutation: tuple[int, ...]) -> Any:
+def _transpose_lower(b: Vocabulary, x: Value, *, permutation: tuple[int, ...]) -> Value:
     inverse = np.argsort(permutation)
     return b.view(tuple(x.shape[i] for i in permutation), x, lambda index: tuple(index[i] for i in inverse))
 
@@ -257,7 +258,7 @@ def _broadcast_batch(axis: Any, args: Any, batched: Any, *, shape: Shape, axes: 
     return broadcast(args[0], (axis.size, *shape), (0, *(a + 1 for a in axes))), True
 
 
-def _broadcast_lower(b: Any, x: Any, *, shape: Shape, axes: tuple[int, ...]) -> Any:
+def _broadcast_lower(b: Vocabulary, x: Value, *, shape: Shape, axes: tuple[int, ...]) -> Value:
     return b.view(
         shape,
         x,

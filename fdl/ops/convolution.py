@@ -26,6 +26,7 @@ from fdl.ops.promotion import promote
 from fdl.ops.sample import Sample, f32, f64, i32
 from fdl.ops.shape import concatenate, pad, reshape, reverse
 from fdl.ops.shape import slice as slice_
+from fdl.ops.vocabulary import Place, Value, Vocabulary
 
 Sizes = tuple[int, ...]
 
@@ -247,7 +248,7 @@ def _batch(axis: Any, args: Any, batched: Any, **params: Any) -> Any:
     return move_axis(out, aval_of(out).ndim - 2, 0), True
 
 
-def _lower(b: Any, images: Any, kernels: Any, *, strides: Sizes, dilation: Sizes) -> Any:
+def _lower(b: Vocabulary, images: Value, kernels: Value, *, strides: Sizes, dilation: Sizes) -> Value:
     """The contraction of a view: element (group, image, place, window, channel) lies where the window
     meets the image.
     """
@@ -256,7 +257,7 @@ def _lower(b: Any, images: Any, kernels: Any, *, strides: Sizes, dilation: Sizes
     places = _places(space, window, strides, dilation)
     d = len(space)
 
-    def at(index: Any) -> Any:
+    def at(index: Place) -> Place:
         where = [
             i * s + j * t
             for i, j, s, t in zip(index[2 : 2 + d], index[2 + d : 2 + 2 * d], strides, dilation, strict=True)

@@ -22,6 +22,7 @@ from fdl.ops.elementwise import add, maximum, minimum
 from fdl.ops.indexing import batch_all, gather, jvp_in_first, jvp_in_first_two, scatter, widened
 from fdl.ops.sample import Sample, f32, i32
 from fdl.ops.shape import iota
+from fdl.ops.vocabulary import Place, Value, Vocabulary
 
 
 def _check_block(what: str, x: ShapedArray, starts: Sequence[ShapedArray], sizes: Shape) -> None:
@@ -75,12 +76,12 @@ def _slice_batch(axis: Any, args: Any, batched: Any, *, sizes: Shape) -> Any:
     return gather(x, _index_arrays(aval_of(x).shape[1:], starts, sizes), range(1, aval_of(x).ndim), 1), True
 
 
-def _moved(b: Any, index: Any, starts: Sequence[Any], sizes: Shape, shape: Shape) -> tuple[Any, ...]:
+def _moved(b: Vocabulary, index: Place, starts: Sequence[Value], sizes: Shape, shape: Shape) -> Place:
     """The place in the whole of a place in the block."""
     return tuple([i + b.clipped(s.at(()), d - n + 1) for i, s, n, d in zip(index, starts, sizes, shape, strict=True)])
 
 
-def _slice_lower(b: Any, x: Any, *starts: Any, sizes: Shape) -> Any:
+def _slice_lower(b: Vocabulary, x: Value, *starts: Value, sizes: Shape) -> Value:
     return b.compute(
         sizes,
         x.dtype,
@@ -161,7 +162,7 @@ def _update_batch(axis: Any, args: Any, batched: Any) -> Any:
     ), True
 
 
-def _update_lower(b: Any, x: Any, update: Any, *starts: Any) -> Any:
+def _update_lower(b: Vocabulary, x: Value, update: Value, *starts: Value) -> Value:
     return b.scatter(
         "set", x, update, lambda index: (_moved(b, index, starts, update.shape, x.shape), []), distinct=True
     )

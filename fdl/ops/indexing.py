@@ -11,7 +11,7 @@ as in JAX, goes nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from fdl.ops.elementwise import equal, minimum, select
 from fdl.ops.promotion import cast
 from fdl.ops.sample import Sample, f32, i32
 from fdl.ops.shape import iota, reshape
+from fdl.ops.vocabulary import Expr, Place, Value, Vocabulary
 
 
 def _rest(shape: Shape, axes: tuple[int, ...], batch: int) -> list[int]:
@@ -95,8 +96,8 @@ def batch_all(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> list[A
 
 
 def _lowered_source(
-    b: Any, shape: Shape, indices: Sequence[Any], index: Any, axes: tuple[int, ...], batch: int
-) -> tuple[list[Any], list[Any]]:
+    b: Vocabulary, shape: Shape, indices: Sequence[Value], index: Place, axes: tuple[int, ...], batch: int
+) -> tuple[Place, list[Expr]]:
     """Place in the operand of one element of the result, and the conditions of lying inside."""
     index_ndim = len(indices[0].shape)
     source: list[Any] = [None] * len(shape)
@@ -105,10 +106,10 @@ def _lowered_source(
         source[a] = index[place]
     conditions = []
     for a, x in zip(axes, indices, strict=True):
-        at = x.at(tuple(index[:index_ndim]))
+        at = x.at(index[:index_ndim])
         source[a] = b.clipped(at, shape[a])
         conditions.append(b.inside(at, shape[a]))
-    return source, conditions
+    return tuple(source), conditions
 
 
 # gather
@@ -199,14 +200,14 @@ def _gather_batch(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, 
     return gather(x, indices, shifted, batch + 1, mode), True
 
 
-def _gather_lower(b: Any, x: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
+def _gather_lower(b: Vocabulary, x: Value, *indices: Value, axes: tuple[int, ...], batch: int, mode: str) -> Value:
     shape = (*indices[0].shape, *(x.shape[a] for a in _rest(x.shape, axes, batch)))
 
-    def at(index: Any) -> Any:
+    def at(index: Place) -> Expr:
         source, conditions = _lowered_source(b, x.shape, indices, index, axes, batch)
         if mode != "drop":
-            return x.at(tuple(source))
-        return b.choose(conditions, lambda: x.at(tuple(source)), lambda: b.const(0, x.dtype))
+            return x.at(source)
+        return b.choose(conditions, lambda: x.at(source), lambda: b.const(0, x.dtype))
 
     return b.compute(shape, x.dtype, at, [x, *indices], random_access=[x])
 
@@ -312,11 +313,13 @@ def _scatter_batch(primitive: Primitive) -> Any:
     return batch_rule
 
 
-def _scatter_lower(kind: str) -> Any:
-    def lower(b: Any, x: Any, updates: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
-        def target(index: Any) -> Any:
+def _scatter_lower(kind: str) -> Callable[..., Value]:
+    def lower(
+        b: Vocabulary, x: Value, updates: Value, *indices: Value, axes: tuple[int, ...], batch: int, mode: str
+    ) -> Value:
+        def target(index: Place) -> tuple[Place, list[Expr]]:
             source, conditions = _lowered_source(b, x.shape, indices, index, axes, batch)
-            return tuple(source), conditions if mode == "drop" else []
+            return source, conditions if mode == "drop" else []
 
         return b.scatter(kind, x, updates, target)
 

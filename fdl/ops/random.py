@@ -20,6 +20,7 @@ from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast
 from fdl.ops.sample import Sample
+from fdl.ops.vocabulary import Expr, Place, Value, Vocabulary
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -75,10 +76,10 @@ def _random_bits_impl(key: np.ndarray[Any, Any], counter: np.ndarray[Any, Any], 
     return philox_word(np.broadcast_to(place, (*batch, *shape)), *words)
 
 
-def _random_bits_lower(b: Any, key: Any, counter: Any, *, shape: Shape) -> Any:
+def _random_bits_lower(b: Vocabulary, key: Value, counter: Value, *, shape: Shape) -> Value:
     batch = key.shape[:-1]
 
-    def at(index: Any) -> Any:
+    def at(index: Place) -> Expr:
         lead, place = index[: len(batch)], b.flat(index[len(batch) :], shape)
         words = [pair.at((*lead, b.zero + i)) for pair in (counter, key) for i in (0, 1)]
         return b.apply("philox", dtypes.uint32, b.number(place, dtypes.int64), *words)

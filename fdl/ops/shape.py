@@ -21,6 +21,7 @@ from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, instantiate, reduce_sum, reduced_shape
 from fdl.ops.elementwise import mul, select, sub
 from fdl.ops.sample import Sample, f32, i32
+from fdl.ops.vocabulary import Expr, Place, Value, Vocabulary
 
 
 def _linear_jvp(primitive: Primitive) -> Any:
@@ -216,12 +217,12 @@ def _pad_batch(axis: Any, args: Any, batched: Any, *, config: Any) -> Any:
     return select(inside, from_zero, broadcast(value, aval_of(from_zero).shape, (0,))), True
 
 
-def _pad_lower(b: Any, x: Any, value: Any, *, config: Any) -> Any:
+def _pad_lower(b: Vocabulary, x: Value, value: Value, *, config: Sequence[tuple[int, int, int]]) -> Value:
     shape = tuple(_pad_size(d, c) for d, c in zip(x.shape, config, strict=True))
     if all(before <= 0 and after <= 0 and not between for before, after, between in config):  # a cut is a view
         return b.view(shape, x, lambda index: [i - before for i, (before, _, _) in zip(index, config, strict=True)])
 
-    def at(index: Any) -> Any:
+    def at(index: Place) -> Expr:
         conditions, source = [], []
         for i, d, (before, after, between) in zip(index, x.shape, config, strict=True):
             shifted = i - before

@@ -22,6 +22,7 @@ from fdl.core.tangents import Linear, Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import instantiate, match, move_axis, zeros_like
 from fdl.ops.elementwise import add
+from fdl.ops.vocabulary import Value, Vocabulary
 from fdl.transforms.control.call import fill
 from fdl.transforms.control.checks import lift_from_body
 from fdl.transforms.control.threaded import Threaded
@@ -475,7 +476,9 @@ def _batch(
     return [*outs[:num_carry], *ys], out_batched
 
 
-def _lower(b: Any, *xs: Any, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool) -> Any:
+def _lower(
+    b: Vocabulary, *xs: Value, graph: Graph, num_consts: int, num_carry: int, length: int, reverse: bool
+) -> list[Value]:
     return b.scan(*_parts(xs, num_consts, num_carry), graph, length, reverse)
 
 

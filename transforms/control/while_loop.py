@@ -19,6 +19,7 @@ from fdl.ops.axes import instantiate
 from fdl.ops.elementwise import add, less
 from fdl.ops.promotion import promote
 from fdl.ops.reduction import reduce_max
+from fdl.ops.vocabulary import Value, Vocabulary
 from fdl.transforms.control.call import fill
 from fdl.transforms.control.checks import lift_from_while
 from fdl.transforms.control.lanes import choose, may_refuse, only_lanes
@@ -245,7 +246,7 @@ def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_
     return outs, mask
 
 
-def _lower(b: Any, *xs: Any, test: Graph, body: Graph, num_test: int, num_body: int) -> Any:
+def _lower(b: Vocabulary, *xs: Value, test: Graph, body: Graph, num_test: int, num_body: int) -> list[Value]:
     n = num_test + num_body
     return b.while_loop(xs[:num_test], xs[num_test:n], xs[n:], test, body)
 
