@@ -53,15 +53,6 @@ def written(nodes: Iterable[Node]) -> Counter[Buffer]:
     return Counter(b for n in all_nodes(nodes) if not n.nested() for b in n.writes())
 
 
-def places_read(n: Node) -> dict[Buffer, set[Index]]:
-    """Addresses at which a node itself loads, by buffer."""
-    places: dict[Buffer, set[Index]] = {}
-    for e in walk(n.roots()):
-        if e.op == "load":
-            places.setdefault(e.attr[0], set()).add(e.attr[1])
-    return places
-
-
 def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:
     """A stage without stages of its own, but for a nest's, with other buffers in place of some."""
     if not any(b in names for b in (*n.reads(), *n.writes())):

@@ -14,9 +14,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fdl.lowering.ir.expr import Buffer, walk
-from fdl.lowering.ir.index import Index, LoopVar, space_vars
-from fdl.lowering.ir.nodes import Argmax, Dot, Finished, Loop, Map, Nest, Node, OneStore, Reduce, Scatter
+from fdl.lowering.ir.access import Access, accesses
+from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.nodes import Dot, Finished, Loop, Map, Nest, Node, OneStore, Reduce, Scatter
 from fdl.lowering.plan.memory import Arena, is_parallel
 from fdl.lowering.target import Target
 
@@ -89,71 +89,45 @@ def _whole(n: Node) -> Iterator[tuple[Buffer, bool, None]]:
 
 def _shares(n: Node) -> Iterator[tuple[Buffer, bool, _Share | None]]:
     """What a stage of all threads reads and writes, and how they share it, where that is known."""
-    if isinstance(n, Dot) and math.prod(n.space) > 1:
-        for x, written in ((n.lhs, False), (n.rhs, False), (n.out, True)):
-            digits = [*x.rows, *x.cols]
-            inside = sum((size - 1) * step for size, step in digits) if all(step >= 0 for _, step in digits) else -1
-            yield x.buffer, written, _flat(x.offset, n.space, inside, x.buffer.dtype.itemsize)
-    elif isinstance(n, Finished):
+    if isinstance(n, Finished):
         yield from _whole(n.dot)
         yield from _shares(n.after)
+    elif isinstance(n, Dot) and math.prod(n.space) > 1:
+        yield from ((a.buffer, a.written, _of_batch(a, n.space)) for a in accesses(n))
     elif isinstance(n, Nest):
         unit = n.chunk or 1
-        for m in n.body:
-            for b, written, share in _of_loops(m, n.space[0], unit, bool(n.chunk)):
-                if b not in n.locals:
-                    yield b, written, share
+        for a in accesses(n):  # totals are kept while rows pass, and stored in another place
+            total = n.chunk and a.written and isinstance(a.stage, Reduce) and not a.stage.rows
+            yield a.buffer, a.written, None if total else _of_loops(a, n.space[0], unit)
     elif isinstance(n, (Map, OneStore)) and not isinstance(n, Scatter):
-        yield from _of_loops(n, n.space[0], 1, False)
+        yield from ((a.buffer, a.written, _of_loops(a, n.space[0], 1)) for a in accesses(n))
     else:
         yield from _whole(n)
 
 
-def _of_loops(n: Node, extent: int, unit: int, totals: bool) -> Iterator[tuple[Buffer, bool, _Share | None]]:
-    """The same of a stage's loops, `unit` iterations of the first one at a time; `totals` are kept while those pass,
-    and stored in another place.
-    """
-    assert isinstance(n, (Map, OneStore))
-    over = n.over if isinstance(n, Reduce) else (n.over,) if isinstance(n, Argmax) else ()
-    for e in walk(n.roots()):
-        if e.op == "load":
-            b, index = e.attr
-            yield b, False, _slab(index, (*n.space, *over), extent, unit, b.dtype.itemsize)
-    for b, index in [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)]:
-        total = totals and isinstance(n, Reduce) and not n.rows
-        yield b, True, None if total else _slab(index, n.space, extent, unit, b.dtype.itemsize)
-
-
-def _slab(index: Index, dims: Sequence[int], extent: int, unit: int, itemsize: int) -> _Share | None:
-    """The share of an address, where iterations of the first loop touch one part after another."""
-    inside, steps = 0, []
-    first = space_vars(1)[0].terms[0][0]
-    for atom, c in index.terms:
-        if not isinstance(atom, LoopVar) or c < 0 or (not atom.step and atom.rank >= len(dims)):
-            return None
-        if atom.step:
-            steps.append((atom.rank, c * itemsize))
-        elif atom is not first:
-            inside += c * (dims[atom.rank] - 1)
-    row = index.coefficient(first)
-    return _share(extent, row * unit, index.const, inside + row * (unit - 1), tuple(steps), itemsize)
-
-
-def _flat(index: Index, space: Sequence[int], inside: int, itemsize: int) -> _Share | None:
-    """The same for a batch of matrices, whose number runs through all of the space."""
-    variables, known = [v.terms[0][0] for v in space_vars(len(space))], dict(index.terms)
-    if inside < 0 or not all(isinstance(a, LoopVar) and (a.step or a in variables) for a in known):
+def _of_loops(a: Access, extent: int, unit: int) -> _Share | None:
+    """The share of an access, where iterations of the first loop, `unit` at a time, touch one part after another."""
+    found = a.slab(list(a.loops)[:1])
+    if found is None or any(c < 0 for _, c in found.outside):
         return None
-    steps = [(a.rank, c * itemsize) for a, c in index.terms if a.step]
-    strides = {
-        known.get(v, 0) / math.prod(space[k + 1 :])
-        for k, (v, d) in enumerate(zip(variables, space, strict=True))
-        if d > 1
-    }
+    (step,) = found.steps
+    itemsize = a.buffer.dtype.itemsize
+    steps = tuple((counter.rank, c * itemsize) for counter, c in found.outside)
+    return _share(extent, step * unit, found.low, found.high - found.low + step * (unit - 1), steps, itemsize)
+
+
+def _of_batch(a: Access, space: Sequence[int]) -> _Share | None:
+    """The same for a batch of matrices, whose number runs through all of the space."""
+    found = a.slab(list(a.loops))
+    if found is None:
+        return None
+    strides = {step / math.prod(space[k + 1 :]) for k, (step, d) in enumerate(zip(found.steps, space)) if d > 1}
     stride = int(strides.pop())
     if strides:  # axes that do not follow one another, or one that the operand does not have
         return None
-    return _share(math.prod(space), stride, index.const, inside, tuple(steps), itemsize)
+    itemsize = a.buffer.dtype.itemsize
+    steps = tuple((counter.rank, c * itemsize) for counter, c in found.outside)
+    return _share(math.prod(space), stride, found.low, found.high - found.low, steps, itemsize)
 
 
 def _share(extent: int, step: int, base: int, inside: int, steps: tuple[Any, ...], itemsize: int) -> _Share | None:

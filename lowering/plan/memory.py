@@ -12,10 +12,11 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from fdl.lowering.ir.access import places_read
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.nodes import Argmax, Band, Branch, Finished, Loop, Map, Node, Reduce, Routine, Scatter
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes, places_read
+from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.target import Target
 
 

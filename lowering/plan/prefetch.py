@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from fdl.lowering.ir.expr import Buffer, walk
+from fdl.lowering.ir.access import accesses
+from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
-from fdl.lowering.ir.nodes import Map, Nest, Node, OneStore
+from fdl.lowering.ir.nodes import Map, Nest, Node
 from fdl.lowering.target import Target
 
 
@@ -23,17 +24,9 @@ def streams_of(nodes: Sequence[Node], target: Target, local: Collection[Buffer] 
     """
     found: dict[tuple[Buffer, tuple[tuple[LoopVar, int], ...]], Index] = {}
     for n in nodes:
-        loads = [e.attr for e in walk(n.expressions()) if e.op == "load"]
-        stores = (
-            [(s.buffer, s.offset) for s in n.stores]
-            if isinstance(n, Map)
-            else [(n.store, n.offset)]
-            if isinstance(n, OneStore)
-            else []
-        )
-        for b, index in [*loads, *stores]:
-            if b not in local and all(isinstance(a, LoopVar) for a, _ in index.terms):
-                found.setdefault((b, index.terms), index)
+        for a in accesses(n):
+            if a.buffer not in local and all(isinstance(atom, LoopVar) for atom, _ in a.index.terms):
+                found.setdefault((a.buffer, a.index.terms), a.index)
     large = sum(b.nbytes for b in {b for b, _ in found}) >= target.ahead_least
     places = [(b, index) for (b, _), index in found.items() if b.nbytes >= 4 * target.page]
     return places if large and len(places) <= target.ahead_streams else []

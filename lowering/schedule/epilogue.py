@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
+from fdl.lowering.ir.access import History, accesses
+from fdl.lowering.ir.expr import Interner
 from fdl.lowering.ir.nodes import Dot, Finished, Map, Nest, Node, Reduce
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped
 from fdl.lowering.plan.memory import is_parallel
-from fdl.lowering.schedule.fuse_rows import by_rows, extents_of, in_row
+from fdl.lowering.schedule.fuse_rows import by_rows, in_row
 from fdl.lowering.target import Target
 
 
@@ -31,21 +32,16 @@ def fuse_epilogues(program: Program, target: Target) -> Program:
 
 def _finished(nodes: Sequence[Node], exprs: Interner, target: Target) -> list[Node]:
     out: list[Node] = []
-    writer: dict[Buffer, int] = {}  # place of the last node that writes a buffer
-    toucher: dict[Buffer, int] = {}  # and of the last one that reads or writes it
+    history = History()
     for n in nodes:
-        place = max((writer[b] for b in n.reads() if b in writer), default=-1)
-        movable = place >= 0 and all(toucher.get(b, -1) < place for b in n.writes())
-        joined = _joined(out[place], n, exprs, target) if movable else None
+        place = history.source(n)
+        joined = _joined(out[place], n, exprs, target) if place >= 0 and history.joins(n, place) else None
         if joined is None:
             place = len(out)
             out.append(n)
         else:
             out[place] = joined
-        for b in [*n.reads(), *n.writes()]:
-            toucher[b] = max(place, toucher.get(b, -1))
-        for b in n.writes():
-            writer[b] = place
+        history.put(n, place)
     return out
 
 
@@ -65,16 +61,9 @@ def _joined(dot: Node, n: Node, exprs: Interner, target: Target) -> Finished | N
     if not isinstance(after, (Map, Reduce, Nest)) or not after.space or dot.m % after.space[0]:
         return None
     if not all(
-        in_row(e.attr[1], dot.m * dot.n // extents[0], extents[:1], extents)
-        for e, extents in _loads(after)
-        if e.attr[0] is dot.out.buffer
+        in_row(a, dot.m * dot.n // a.stage.space[0], a.stage.space[:1])  # type: ignore[attr-defined]
+        for a in accesses(after)
+        if not a.written and a.buffer is dot.out.buffer
     ):
         return None
     return Finished(dot, after, after.space[0], sources=list(dict.fromkeys([*dot.sources, *n.sources])))
-
-
-def _loads(n: Node) -> Iterator[tuple[Expr, tuple[int, ...]]]:
-    """Loads, each with the loops around it, of which the first one walks through all rows."""
-    for m in n.body if isinstance(n, Nest) else [n]:
-        extents = extents_of(m)
-        yield from ((e, extents) for e in walk(m.roots()) if e.op == "load")

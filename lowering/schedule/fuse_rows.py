@@ -13,9 +13,10 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from fdl.lowering.ir.access import Access, History, accesses, loads, loops_of, row_steps, sized
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
-from fdl.lowering.ir.index import ZERO, Index, LoopVar, bounds, space_vars
-from fdl.lowering.ir.nodes import Argmax, Map, Nest, Node, OneStore, Reduce, Store
+from fdl.lowering.ir.index import ZERO, Index, LoopVar, space_vars
+from fdl.lowering.ir.nodes import Argmax, Map, Nest, Node, Reduce, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped, reindexed, used, written
 from fdl.lowering.target import Target
@@ -48,8 +49,7 @@ class _Fusion:
     def __init__(self, program: Program, target: Target) -> None:
         self.exprs, self.target = program.exprs, target
         self.out: list[Node] = []
-        self.writer: dict[Buffer, int] = {}  # place of the last node that writes a buffer
-        self.reader: dict[Buffer, int] = {}  # place of the last node that reads it
+        self.history = History()
 
     def run(self, nodes: Sequence[Node]) -> list[Node]:
         for n in nodes:
@@ -57,19 +57,15 @@ class _Fusion:
             if place is None:
                 place = len(self.out)
                 self.out.append(n)
-            for b in n.reads():
-                self.reader[b] = max(place, self.reader.get(b, -1))
-            for b in n.writes():
-                self.writer[b] = place
+            self.history.put(n, place)
         return self.out
 
     def _join(self, n: Node) -> int | None:
         """The place of the nest that the node has become a part of."""
         if not isinstance(n, (Map, Reduce, Argmax)):
             return None
-        reads = n.reads()
-        place = max((self.writer[b] for b in reads if b in self.writer), default=-1)
-        if place < 0 or any(self.writer.get(b, -1) >= place or self.reader.get(b, -1) >= place for b in n.writes()):
+        place = self.history.source(n)
+        if place < 0 or not self.history.joins(n, place):
             return None
         before = self.out[place]
         for outer in _outers(before, n, self.target):
@@ -100,32 +96,32 @@ class _Fusion:
             ):
                 return None
             value = row_value(n, self.exprs)
-            if value is None or not self._local(nest, [value], [], (*nest.outer, n.space[1])):
+            row = sized((*nest.outer, n.space[1]))
+            if value is None or not self._local(
+                nest, [Access(e.attr[0], e.attr[1], row, False, n, g) for e, g in loads([value])]
+            ):
                 return None
             own: Node | None = n
             chunk, space = height, (n.space[0],)
         else:
             own = by_rows(n, nest.outer, self.exprs, self.target)
-            if own is None or not self._local(nest, own.expressions(), own.indices(), extents_of(own)):
+            if own is None or not self._local(nest, [a for a in accesses(own) if not a.written]):
                 return None
         assert own is not None
         return Nest(
             space, [*nest.body, own], nest.outer, chunk, sources=list(dict.fromkeys([*nest.sources, *n.sources]))
         )
 
-    def _local(self, nest: Nest, values: Sequence[Expr], indices: Sequence[Index], extents: Sequence[int]) -> bool:
+    def _local(self, nest: Nest, reads: Sequence[Access]) -> bool:
         """Whether what the nest stores is read in the row where it was stored only, and totals not at all."""
         sizes = _rows_of(nest.body, nest.outer)
         totals = {m.store for m in nest.body if isinstance(m, Reduce) and not m.rows}
         written = {b for m in nest.body for b in m.writes()}
-        for e in walk([*values, *(a for i in indices for a, _ in i.terms if isinstance(a, Expr))]):
-            if (
-                e.op == "load"
-                and e.attr[0] in written
-                and (e.attr[0] in totals or not in_row(e.attr[1], sizes.get(e.attr[0], 0), nest.outer, extents))
-            ):
-                return False
-        return True
+        return all(
+            a.buffer not in totals and in_row(a, sizes.get(a.buffer, 0), nest.outer)
+            for a in reads
+            if a.buffer in written
+        )
 
 
 def by_rows(n: Node, outer: Sequence[int], exprs: Interner, target: Target) -> Node | None:
@@ -145,7 +141,7 @@ def by_rows(n: Node, outer: Sequence[int], exprs: Interner, target: Target) -> N
     if split == n.space:
         return n
     # each old loop is a run of new ones
-    count, places, at = len(extents_of(n)), {}, 0
+    count, places, at = len(loops_of(n)), {}, 0
     new = space_vars(count + len(split) - len(n.space))
     for k, old in enumerate(space_vars(count)):
         index = ZERO
@@ -218,43 +214,18 @@ def _plain(index: Index) -> bool:
     return all(isinstance(a, LoopVar) for a, _ in index.terms)
 
 
-def extents_of(n: Node) -> tuple[int, ...]:
-    """Sizes of all loops of a node."""
-    over = n.over if isinstance(n, Reduce) else (n.over,) if isinstance(n, Argmax) else ()
-    return (*n.space, *over)  # type: ignore[attr-defined]
-
-
 def _rows_of(body: Sequence[Node], outer: Sequence[int]) -> dict[Buffer, int]:
     """Elements a row of what nodes store, where each row is a run of its own."""
-    out: dict[Buffer, int] = {}
     rows = math.prod(outer)
-    for n in body:
-        if isinstance(n, Reduce) and not n.rows:
-            continue
-        stores = (
-            [(s.buffer, s.offset) for s in n.stores]
-            if isinstance(n, Map)
-            else [(n.store, n.offset)]
-            if isinstance(n, OneStore)
-            else []
-        )
-        out |= {
-            b: b.size // rows
-            for b, offset in stores
-            if b.size % rows == 0 and in_row(offset, b.size // rows, outer, n.space)  # type: ignore[attr-defined]
-        }
-    return out
+    return {
+        a.buffer: a.buffer.size // rows
+        for n in body
+        if not (isinstance(n, Reduce) and not n.rows)
+        for a in accesses(n)
+        if a.written and a.buffer.size % rows == 0 and in_row(a, a.buffer.size // rows, outer)
+    }
 
 
-def in_row(index: Index, size: int, outer: Sequence[int], extents: Sequence[int]) -> bool:
-    """Whether an address lies in the current one of rows of `size` elements."""
-    variables = [v.terms[0][0] for v in space_vars(len(extents))]
-    stride = size
-    for k in reversed(range(len(outer))):
-        if size == 0 or (outer[k] > 1 and index.coefficient(variables[k]) != stride):
-            return False
-        stride *= outer[k]
-    found = bounds(
-        index.without(variables[: len(outer)]), dict(zip(variables[len(outer) :], extents[len(outer) :], strict=True))
-    )
-    return found is not None and found[0] >= 0 and found[1] < size
+def in_row(a: Access, size: int, outer: Sequence[int]) -> bool:
+    """Whether an access lies in the current one of rows of `size` elements, over which the first loops walk."""
+    return a.stays(row_steps(outer, size), size)

@@ -14,6 +14,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
+from fdl.lowering.ir.access import passes
 from fdl.lowering.ir.expr import Buffer, Interner
 from fdl.lowering.ir.index import ZERO, space_vars
 from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Store
@@ -63,7 +64,7 @@ def find_prologue(
             len(places) != writes[b]
             or not places
             or not all(isinstance(n, Map) for n in maps)
-            or not _movable(maps, before[places[0] + 1 :])
+            or not passes(maps, [n for n in before[places[0] + 1 :] if n not in maps])
         ):
             continue
         own = [
@@ -88,12 +89,6 @@ def find_prologue(
                 rest,
             )
     return None
-
-
-def _movable(maps: Sequence[Node], after: Sequence[Node]) -> bool:
-    """Whether maps may run behind these stages: none writes what they read."""
-    read = {b for n in maps for b in n.reads()}
-    return not any(b in read for n in after for b in n.writes())
 
 
 def _by_blocks(

@@ -11,11 +11,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fdl.lowering.ir.access import places_read
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
 from fdl.lowering.ir.nodes import Loop, Map, Node, Reduce, Scatter, Store
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes, mapped, places_read, rebuilt, reindexed, used
+from fdl.lowering.ir.rewrite import all_nodes, mapped, rebuilt, reindexed, used
 from fdl.lowering.target import Target
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from fdl.lowering.ir.access import History
 from fdl.lowering.ir.expr import Buffer, Interner, rebuilt_index, walk
 from fdl.lowering.ir.index import ZERO, space_vars
 from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter, Store
@@ -71,10 +72,10 @@ def merge_maps(program: Program, target: Target) -> Program:
 
 def _merge(nodes: list[Node], exprs: Interner, target: Target) -> list[Node]:
     out: list[Node] = []
-    writer: dict[Buffer, int] = {}  # place in `out` of the last node that writes a buffer
+    history = History()
     groups: dict[tuple[int, ...], list[int]] = {}
     for n in nodes:
-        place = _place_of(n, out, writer, groups, target) if isinstance(n, Map) else None
+        place = _place_of(n, out, history, groups, target) if isinstance(n, Map) else None
         if place is None:
             place = len(out)
             out.append(n)
@@ -83,17 +84,15 @@ def _merge(nodes: list[Node], exprs: Interner, target: Target) -> list[Node]:
         else:
             assert isinstance(n, Map)
             out[place] = _joined(out[place], n, exprs)  # type: ignore[arg-type]
-        for b in n.writes():
-            writer[b] = place
+        history.put(n, place)
     return out
 
 
 def _place_of(
-    n: Map, out: list[Node], writer: dict[Buffer, int], groups: dict[tuple[int, ...], list[int]], target: Target
+    n: Map, out: list[Node], history: History, groups: dict[tuple[int, ...], list[int]], target: Target
 ) -> int | None:
     """The group that a map may join: one at or after all that it reads."""
-    reads = n.reads()
-    earliest = max((writer[b] for b in reads if b in writer), default=-1)
+    earliest = history.source(n)
     for place in reversed(groups.get(n.space, [])):
         if place < earliest:
             return None
@@ -106,7 +105,7 @@ def _place_of(
             continue
         if place == earliest and not _reads_own(n, group):
             continue
-        if any(s.buffer in writer and writer[s.buffer] > place for s in n.stores):
+        if not history.joins(n, place, within=True):
             continue
         return place
     return None

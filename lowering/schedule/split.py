@@ -10,43 +10,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
+from fdl.lowering.ir.access import comparison, conditions
 from fdl.lowering.ir.expr import Expr, Interner, walk
 from fdl.lowering.ir.index import Index, space_vars
 from fdl.lowering.ir.nodes import Map, Node, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped, reindexed
 from fdl.lowering.target import Target
-
-
-def comparison(guard: Expr) -> tuple[Any, int, bool] | None:
-    """(variable, number, below) where a guard says that a loop variable is below a number, or that it is not."""
-    if guard.op not in ("lt", "ge") or guard.args[0].op != "number" or guard.args[1].op != "const":
-        return None
-    index = guard.args[0].attr
-    if len(index.terms) != 1 or index.terms[0][1] != 1:
-        return None
-    return index.terms[0][0], int(guard.args[1].attr) - index.const, guard.op == "lt"
-
-
-def conditions(guards: Sequence[Expr]) -> list[Expr]:
-    """Single conditions of which all have to hold."""
-    found = list(guards)
-    while any(e.op == "and" for e in found):
-        found = [part for e in found for part in (e.args if e.op == "and" else (e,))]
-    return found
-
-
-def where(guards: Sequence[Expr], sizes: Mapping[Any, int]) -> dict[Any, tuple[int, int]]:
-    """The least and the largest value of each loop variable where the guards hold, as far as they are comparisons."""
-    found = {v: (0, d - 1) for v, d in sizes.items()}
-    for v, number, below in filter(None, map(comparison, conditions(guards))):
-        if v in found:
-            low, high = found[v]
-            found[v] = (low, min(high, number - 1)) if below else (max(low, number), high)
-    return found
 
 
 def split_at_guards(program: Program, target: Target) -> Program:

@@ -16,15 +16,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
+from fdl.lowering.ir.access import Access, accesses, passes, sized
+from fdl.lowering.ir.expr import Buffer, Interner, walk
 from fdl.lowering.ir.index import LAST_DEPTH, Index, space_vars, step_var
-from fdl.lowering.ir.nodes import Argmax, Band, Dot, Map, Nest, Node, Operand, Reduce, Store
+from fdl.lowering.ir.nodes import Argmax, Band, Dot, Map, Nest, Node, Reduce, Store
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import mapped, places_read, reindexed, renamed, used, written
+from fdl.lowering.ir.rewrite import mapped, reindexed, renamed, used, written
 from fdl.lowering.plan.memory import placed, slab_bytes
-from fdl.lowering.schedule.fuse_rows import extents_of, in_row
+from fdl.lowering.schedule.fuse_rows import in_row
 from fdl.lowering.schedule.prologue import find_prologue
-from fdl.lowering.schedule.split import where
 from fdl.lowering.target import Target
 
 _COUNTERS = 4  # step counters of a band
@@ -116,12 +116,9 @@ class _Run:
         writes, reads = set(n.writes()), set(n.reads())
         for loops in self._ways(n):
             inside: dict[Buffer, bool] = {}
-            for b, index, cut, guards, more in _accesses(n, loops):
-                inside[b] = (
-                    inside.get(b, True)
-                    and b.size % self.count == 0
-                    and cut.stay(index, b.size // self.count, guards, more)
-                )
+            for a in accesses(n):
+                b = a.buffer
+                inside[b] = inside.get(b, True) and b.size % self.count == 0 and loops.hold(n, a, b.size // self.count)
             shared = [b for b in inside if (b in writes and b in self.read) or (b in self.written and b in reads)]
             if not all(inside[b] and self.inside[b] for b in shared):
                 continue
@@ -136,12 +133,7 @@ class _Run:
 
     def stands_aside(self, n: Node) -> bool:
         """Whether a number can be computed before the run as well."""
-        return (
-            isinstance(n, Map)
-            and math.prod(n.space) == 1
-            and not self.written.intersection(n.reads())
-            and not (self.written | self.read).intersection(n.writes())
-        )
+        return isinstance(n, Map) and math.prod(n.space) == 1 and passes(self.nodes, [n])
 
     def _ways(self, n: Node) -> Iterator[_Loops]:
         """How the loops of a stage might make up the iterations."""
@@ -151,20 +143,20 @@ class _Run:
                 yield _Loops(
                     {
                         v: math.prod(n.space[k + 1 : split])
-                        for k, (v, d) in enumerate(_sizes(n.space[:split]).items())
+                        for k, (v, d) in enumerate(sized(n.space[:split]).items())
                         if d > 1
                     },
                     1,
-                    _sizes(n.space, split),
+                    sized(n.space[split:], split),
                 )
         elif isinstance(n, (Map, Reduce, Argmax, Nest)) and n.space:
             if n.space[0] % self.count == 0:
-                yield _Loops(dict.fromkeys(_sizes(n.space[:1]), 1), n.space[0] // self.count, _sizes(n.space, 1))
+                yield _Loops(dict.fromkeys(sized(n.space[:1]), 1), n.space[0] // self.count, sized(n.space[1:], 1))
             if isinstance(n, Map) and len(self.steps) < _COUNTERS:
                 for b, index in [e.attr for e in walk(n.roots()) if e.op == "load" and e.attr[0] in self.written]:
                     first = self._counters(n, index, b.size // self.count)
                     if first is not None:
-                        yield _Loops(first, 1, {v: d for v, d in _sizes(n.space).items() if v not in first}, True)
+                        yield _Loops(first, 1, {v: d for v, d in sized(n.space).items() if v not in first}, True)
 
     def _counters(self, n: Map, index: Index, slab: int) -> dict[Any, int] | None:
         """The loops that together walk from slab to slab."""
@@ -174,7 +166,7 @@ class _Run:
             v, d = next(
                 (
                     (v, d)
-                    for v, d in _sizes(n.space).items()
+                    for v, d in sized(n.space).items()
                     if d > 1 and v not in first and index.coefficient(v) == slab * done
                 ),
                 (None, 0),
@@ -189,7 +181,7 @@ class _Run:
         assert isinstance(n, Map)
         target = {v: space_vars(1, k)[0] for k, v in enumerate(loops.rest)}
         for v, iterations in loops.first.items():
-            depth = self.steps.setdefault((iterations, _sizes(n.space)[v]), LAST_DEPTH - len(self.steps))
+            depth = self.steps.setdefault((iterations, sized(n.space)[v]), LAST_DEPTH - len(self.steps))
             target[v] = Index(0, ((step_var(depth), 1),))
         new, moved = reindexed(self.exprs, n.roots(), target)
         return dataclasses.replace(
@@ -277,15 +269,14 @@ def _reads_before_it_writes(n: Node, old: Buffer, new: Buffer) -> bool:
     outer = n.outer if isinstance(n, Nest) else n.space  # type: ignore[attr-defined]
     row = new.size // math.prod(outer)
     for i, m in enumerate(body):
-        extents = extents_of(m)
-        for index in places_read(m).get(old, ()):
-            if (
-                i > place
-                or (i == place and index != store.offset)
-                or (i < place and not in_row(index, row, outer, extents))
+        for a in accesses(m):
+            if a.buffer is old and (
+                i > place or (i == place and a.index != store.offset) or (i < place and not in_row(a, row, outer))
             ):
                 return False
-    return isinstance(n, Map) or in_row(store.offset, row, outer, extents_of(body[place]))
+    return isinstance(n, Map) or all(
+        in_row(a, row, outer) for a in accesses(body[place]) if a.written and a.buffer is new
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,61 +292,12 @@ class _Loops:
     rest: dict[Any, int]
     stepped: bool = False
 
-    def stay(self, index: Index, slab: int, guards: Sequence[Expr], more: int) -> bool:
-        """Whether an address, and `more` elements after it, lie in the iteration's own slab wherever
-        the guards hold.
-        """
-        if any(index.coefficient(v) * self.part != slab * iterations for v, iterations in self.first.items()):
+    def hold(self, n: Node, a: Access, slab: int) -> bool:
+        """Whether an access of the stage lies in the iteration's own slab, of so many elements, wherever it happens."""
+        part = self.part
+        if not self.stepped and not isinstance(n, Dot):  # a step of a nest's first loop is some rows of its stages
+            part = part * a.stage.space[0] // n.space[0]  # type: ignore[attr-defined]
+        if any(slab * iterations % part for iterations in self.first.values()):
             return False
-        low = high = index.const
-        ranges = where(guards, self.rest)
-        for v, c in index.without(list(self.first)).terms:
-            if v not in ranges:
-                return False  # computed
-            ends = [c * end for end in ranges[v]]
-            low, high = low + min(ends), high + max(ends)
-        return low >= 0 and high + slab // self.part * (self.part - 1) + more < slab
-
-
-def _loads(roots: Sequence[Expr]) -> Iterator[tuple[Buffer, Index, tuple[Expr, ...]]]:
-    """Loads, each with the conditions under which it is met; once for each set of conditions."""
-    seen: set[tuple[Expr, tuple[Expr, ...]]] = set()
-    stack: list[tuple[Expr, tuple[Expr, ...]]] = [(e, ()) for e in roots]
-    while stack:
-        e, guards = stack.pop()
-        if (e, guards) in seen:
-            continue
-        seen.add((e, guards))
-        if e.op == "load":
-            yield (*e.attr, guards)
-        if e.op == "choose":
-            stack += [*((c, guards) for c in e.args[:-2]), (e.args[-2], (*guards, *e.args[:-2])), (e.args[-1], guards)]
-        else:
-            stack += [(c, guards) for c in e.operands]
-
-
-def _accesses(n: Node, loops: _Loops) -> Iterator[tuple[Buffer, Index, _Loops, tuple[Expr, ...], int]]:
-    """What a stage touches: addresses, under which loops and conditions, and how far past them."""
-    if isinstance(n, Dot):
-        yield from ((x.buffer, x.offset, loops, (), _reach(x)) for x in (n.lhs, n.rhs, n.out))
-    for m in n.body if isinstance(n, Nest) else [n] if not isinstance(n, Dot) else []:
-        sizes = _sizes(extents_of(m))
-        cut = loops
-        if not loops.stepped:  # some rows are one step of the first loop of a nest that takes so many at a time
-            part = loops.part * m.space[0] // n.space[0]  # type: ignore[attr-defined]
-            cut = dataclasses.replace(loops, part=part, rest=dict(list(sizes.items())[1:]))
-        stores = [(s.buffer, s.offset, ()) for s in m.stores] if isinstance(m, Map) else [(m.store, m.offset, ())]  # type: ignore[attr-defined]
-        for b, index, guards in [*_loads(m.roots()), *stores]:
-            if not (isinstance(n, Nest) and b in n.locals):
-                yield b, index, cut, guards, 0
-
-
-def _sizes(space: Sequence[int], start: int = 0) -> dict[Any, int]:
-    """Loops from a number on, with their sizes."""
-    return {v.terms[0][0]: d for v, d in zip(space_vars(len(space) - start, start), space[start:], strict=True)}
-
-
-def _reach(x: Operand) -> int:
-    """How far a matrix reaches past its first element."""
-    steps = [(size - 1) * step for size, step in (*x.rows, *x.cols)]
-    return sum(steps) if min(steps) >= 0 else x.buffer.size
+        steps = {v: slab * iterations // part for v, iterations in self.first.items()}
+        return a.stays(steps, slab - slab // part * (part - 1))
