@@ -5,13 +5,16 @@ import zlib
 import numpy as np
 import pytest
 
+import fdl
 from fdl.core import interpret
+from fdl.core.array import from_numpy
 from fdl.core.graph import subgraphs
 from fdl.core.primitive import OWN
+from tests.conftest import needs_compiler
 from tests.lowering.corpus import compiler
 from tests.lowering.corpus.data import Record, from_data, inputs_of, raw_corpus, to_data
 from tests.lowering.corpus.digests import header_digests, read_digests, rendered_digests
-from tests.tolerances import assert_close
+from tests.tolerances import TABLE, assert_close
 
 RAW = raw_corpus()
 SAY = "where that is meant: python -m tests.lowering.corpus --against main, and then --update"
@@ -74,12 +77,47 @@ def test_each_primitive_is_in_the_corpus():
     )
 
 
+def computed(name):
+    """Elements of all results of a program's equations; what loops hold counts once."""
+    return sum(v.aval.size for e in from_data(RAW[name]["graph"]).equations for v in e.outputs)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_loop_programs_compute_what_graphs_do(seed):
     for name in shares(3)[0]:
-        graph = from_data(RAW[name]["graph"])
-        if not name.startswith("benchmarks/") and sum(v.aval.size for e in graph.equations for v in e.outputs) <= SMALL:
+        if not name.startswith("benchmarks/") and computed(name) <= SMALL:
+            graph = from_data(RAW[name]["graph"])
             args = inputs_of(graph, seed)
             wanted = [np.reshape(want, -1) for want in interpret(graph, args)]
             for got, want in zip(compiler.loop_program_results(graph, args), wanted, strict=True):
                 assert_close(got, want)
+
+
+def assert_close_to_largest(got, want):
+    """As `assert_close`, with an absolute tolerance relative to the largest finite element: long sums cancel."""
+    if got.dtype.name not in TABLE:
+        return assert_close(got, want)
+    rtol, atol = TABLE[got.dtype.name]
+    got, want = got.astype(np.float64), want.astype(np.float64)
+    largest = np.abs(want[np.isfinite(want)]).max(initial=1)
+    return np.testing.assert_allclose(got, want, rtol=rtol, atol=atol * largest)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RAW)
+def test_compiled_programs_compute_what_graphs_do(name):
+    """On one thread and three, bit for bit the same."""
+    if computed(name) > 25 * SMALL:
+        pytest.skip("the interpreter takes long")
+    record = Record.of(name, RAW[name])
+    program = compiler.executable(record.graph, record.donated)
+    for seed in (0, 1):
+        results = []
+        for threads in (1, 3):
+            fdl.set_num_threads(threads)
+            args = inputs_of(record.graph, seed)
+            results.append([np.asarray(out) for out in program([from_numpy(x.copy()) for x in args])])
+        for one, three, want in zip(*results, interpret(record.graph, args), strict=True):
+            assert one.tobytes() == three.tobytes()
+            assert_close_to_largest(one, np.asarray(want))

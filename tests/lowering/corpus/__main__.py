@@ -3,7 +3,8 @@
 Renders the corpus for each C target and names the programs whose tokens are not those of digests.json; `--update`
 writes that file. `--against` renders with another revision of the library as well and shows what differs: whether
 object code does, whether both give the same bits on the same inputs, with `--time` how long both take, and with
-`--diffs` how the first N texts differ.
+`--diffs` how the first N texts differ. Programs run as the target of this machine, or of FDL_TARGET; object code is
+compared for all of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from tests.lowering.corpus.data import Record, raw_corpus
 from tests.lowering.corpus.digests import header_digests, read_digests, rendered_digests, write_digests
 from tests.lowering.corpus.revisions import Side, object_code, same_bits, times, unpack
 from tests.lowering.corpus.tokens import plain, tokens
+
+Pair = tuple[str, str, str]  # a target, the text before, the text now
 
 
 def chosen(patterns: Sequence[str]) -> list[str]:
@@ -76,41 +79,41 @@ def compare_with_revision(revision: str, patterns: Sequence[str], diffs: int, ti
     return int(bool(bad))
 
 
-def _texts(sides: Sequence[Side], name: str) -> list[tuple[str, str]]:
-    """What both revisions write, a pair for each target; a target that one of them lacks is compared with its first."""
+def _texts(sides: Sequence[Side], name: str) -> list[Pair]:
+    """What both revisions write for each target; for one that the other revision lacks, what that writes first."""
     for side in sides:
         side.send("render", name)
     before, now = (side.answer() for side in sides)
-    return [(before.get(t, next(iter(before.values()))), text) for t, text in now.items()]
+    return [(target, before.get(target, next(iter(before.values()))), text) for target, text in now.items()]
 
 
-def _different(sides: Sequence[Side], pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _different(sides: Sequence[Side], pairs: Sequence[Pair]) -> list[Pair]:
     """Pairs with other tokens, or with other tokens in what they include."""
     before, now = sides
     return [
-        (a, b)
-        for a, b in pairs
+        (target, a, b)
+        for target, a, b in pairs
         if tokens(a, before.library) != tokens(b, now.library) or before.included(a) != now.included(b)
     ]
 
 
-def _verdict(sides: Sequence[Side], name: str, pairs: Sequence[tuple[str, str]]) -> str:
+def _verdict(sides: Sequence[Side], name: str, pairs: Sequence[Pair]) -> str:
     """Nothing for equal tokens; else in what programs differ."""
     different = _different(sides, pairs)
     if not different:
         return ""
-    failed = [text for pair in different for text in pair if text.startswith("cannot be rendered")]
+    failed = [text for _, *texts in different for text in texts if text.startswith("cannot be rendered")]
     if failed:
         return failed[0]
-    if all(object_code(a, sides[0].headers) == object_code(b, sides[1].headers) for a, b in different):
+    if all(object_code(a, sides[0].headers, t) == object_code(b, sides[1].headers, t) for t, a, b in different):
         return "same object code"
     return same_bits(*sides, name)
 
 
-def _show_difference(sides: Sequence[Side], pairs: Sequence[tuple[str, str]], revision: str) -> None:
-    pair = _different(sides, pairs)[0]
+def _show_difference(sides: Sequence[Side], pairs: Sequence[Pair], revision: str) -> None:
+    target, *pair = _different(sides, pairs)[0]
     before, now = (plain(text, side.library) for text, side in zip(pair, sides, strict=True))
-    for line in difflib.unified_diff(before, now, revision, "now", n=2, lineterm=""):
+    for line in difflib.unified_diff(before, now, f"{revision} {target}", f"now {target}", n=2, lineterm=""):
         print(line)
 
 

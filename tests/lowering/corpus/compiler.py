@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ except ImportError:  # of a revision without targets
     _targets = {}
 TARGETS: tuple[str, ...] = tuple(_targets) or ("c",)
 
+_PROCESSORS = {"avx512": "skylake-avx512", "avx2": "haswell", "scalar": "x86-64"}
+
 
 def render(graph: Graph, donated: Sequence[int], target: str) -> str:
     """The C text of a graph."""
@@ -66,10 +69,11 @@ def library_names() -> frozenset[str]:
     return frozenset(n for path in HEADERS.glob("*.h") for n in words(path.read_text()) if n.lower().startswith("fdl"))
 
 
-def compile_command() -> list[str]:
-    """The compiler of this machine, as programs are compiled."""
+def compile_command(target: str) -> list[str]:
+    """The compiler of this machine, with the flags of programs: for the processors of a target, this machine or not."""
     found = _find_compiler()
-    return [*found.command, *found.machine_flags, *_flags]
+    processor = _PROCESSORS.get(target) if platform.machine() == "x86_64" else None
+    return [*found.command, *(found.machine_flags if processor is None else [f"-march={processor}"]), *_flags]
 
 
 def loop_program_results(graph: Graph, args: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:

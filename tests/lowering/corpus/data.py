@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import lzma
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -168,15 +168,23 @@ def corpus(folder: Path = HERE) -> list[Record]:
 
 
 def inputs_of(graph: Graph, seed: int) -> list[np.ndarray[Any, Any]]:
-    """Values for the inputs: floats from -1.5 to 1.5 with an even seed and from 0.25 to 1.75 with an odd one, whole
-    numbers from 0 to 3, which are places in most arrays.
+    """Values for the inputs.
+
+    Floats are from -1.5 to 1.5 with an even seed. With an odd one they are from 0.25 to 1.75, and square matrices are
+    symmetric and positive definite. Whole numbers are from 0 to 3, which are places in most arrays.
     """
-    rng, low = np.random.default_rng(seed), (0.25 if seed % 2 else -1.5)
-    return [_value(a, rng, low) for a in graph.in_avals]
+    rng = np.random.default_rng(seed)
+    return [_positive(a, rng) if seed % 2 else _value(a, rng, -1.5, 1.5) for a in graph.in_avals]
 
 
-def _value(aval: ShapedArray, rng: np.random.Generator, low: float) -> np.ndarray[Any, Any]:
-    shape: Sequence[int] = aval.shape
+def _value(aval: ShapedArray, rng: np.random.Generator, low: float, high: float) -> np.ndarray[Any, Any]:
     if dtypes.is_float(aval.dtype):
-        return rng.uniform(low, 1.75 if low > 0 else 1.5, shape).astype(aval.dtype)
-    return rng.integers(0, 2 if aval.dtype == dtypes.bool_ else 4, shape).astype(aval.dtype)
+        return rng.uniform(low, high, aval.shape).astype(aval.dtype)
+    return rng.integers(0, 2 if aval.dtype == dtypes.bool_ else 4, aval.shape).astype(aval.dtype)
+
+
+def _positive(aval: ShapedArray, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    x = _value(aval, rng, 0.25, 1.75)
+    if not dtypes.is_float(aval.dtype) or aval.ndim < 2 or aval.shape[-1] != aval.shape[-2]:
+        return x
+    return (x + np.swapaxes(x, -1, -2)) / 2 + np.eye(aval.shape[-1], dtype=x.dtype) * aval.shape[-1]

@@ -91,20 +91,19 @@ def unpack(revision: str, folder: Path) -> None:
     shutil.copytree(HERE, folder / HERE.relative_to(ROOT), dirs_exist_ok=True)
 
 
-def object_code(text: str, headers: Path) -> list[Any]:
-    """Machine code and data of a text, compiled by this machine's compiler, and the symbols that they refer to in
-    order, the program's own ones renumbered.
+def object_code(text: str, headers: Path, target: str) -> list[Any]:
+    """Machine code and data of a text, compiled by this machine's compiler for a target, and the symbols that they
+    refer to in order, the program's own ones renumbered.
     """
     units = [["-DFDL_UNIT=0"], ["-DFDL_UNIT=1"]] if "FDL_UNIT" in text else [[]]
-    return [_unit_code(text, headers, defined) for defined in units]
+    return [_unit_code(text, headers, [*compiler.compile_command(target), *defined]) for defined in units]
 
 
-def _unit_code(text: str, headers: Path, defined: Sequence[str]) -> tuple[bytes, list[str]]:
+def _unit_code(text: str, headers: Path, command: Sequence[str]) -> tuple[bytes, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         source, made, raw = (Path(folder, name) for name in ("p.c", "p.o", "p.bin"))
         source.write_text(text)
-        compiled = [*compiler.compile_command(), *defined, f"-I{headers}", "-c", "-o", str(made), str(source)]
-        subprocess.run(compiled, check=True)
+        subprocess.run([*command, f"-I{headers}", "-c", "-o", str(made), str(source)], check=True)
         sections = [part for name in (".text*", ".rodata*", ".data*") for part in ("-j", name)]
         subprocess.run(["objcopy", "-O", "binary", *sections, made, raw], check=True)
         table = subprocess.run(["objdump", "-r", made], check=True, capture_output=True, text=True).stdout
