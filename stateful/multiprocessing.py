@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import multiprocessing as _python
 import traceback
 from collections.abc import Callable
-from multiprocessing import (
-    Barrier,
-    Event,
-    JoinableQueue,
-    Lock,
-    Manager,
-    Pipe,
-    Pool,
-    Process,
-    Queue,
-    RLock,
-    Semaphore,
-    SimpleQueue,
-    Value,
-    cpu_count,
-    current_process,
-    freeze_support,
-    get_all_start_methods,
-    get_context,
-    get_start_method,
-    set_start_method,
-)  # fmt: skip
 from typing import Any
 
+_PYTHONS = frozenset(
+    """Barrier Event JoinableQueue Lock Manager Pipe Pool Process Queue RLock Semaphore SimpleQueue Value cpu_count
+    current_process freeze_support get_all_start_methods get_context get_start_method set_start_method""".split()
+)
+
 __all__ = [
-    "Barrier", "Event", "JoinableQueue", "Lock", "Manager", "Pipe", "Pool", "Process", "ProcessRaisedException",
-    "Queue", "RLock", "Semaphore", "SimpleQueue", "SpawnContext",
-    "Value", "cpu_count", "current_process", "freeze_support", "get_all_sharing_strategies", "get_all_start_methods",
-    "get_context", "get_sharing_strategy", "get_start_method",
-    "set_sharing_strategy", "set_start_method", "spawn", "start_processes",
+    *sorted(_PYTHONS), "ProcessRaisedException", "SpawnContext", "get_all_sharing_strategies", "get_sharing_strategy",
+    "set_sharing_strategy", "spawn", "start_processes",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PYTHONS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import multiprocessing  # it brings sockets, pipes and queues, and few scripts ask for them
+
+    return getattr(multiprocessing, name)
 
 
 class ProcessRaisedException(Exception):
@@ -96,9 +83,9 @@ def start_processes(
     start_method: str = "spawn",
 ) -> Any:
     """Run `fn(i, *args)` in processes numbered from 0; wait for them, or return what waits."""
-    context = _python.get_context(start_method)
+    context = __getattr__("get_context")(start_method)
     errors = context.SimpleQueue()
-    processes = [context.Process(target=_run, args=(fn, i, tuple(args), errors), daemon=daemon) for i in range(nprocs)]  # type: ignore[attr-defined]
+    processes = [context.Process(target=_run, args=(fn, i, tuple(args), errors), daemon=daemon) for i in range(nprocs)]
     for p in processes:
         p.start()
     found = SpawnContext(processes, errors)

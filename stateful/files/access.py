@@ -9,7 +9,6 @@ import gzip
 import io
 import os
 import pickle
-import secrets
 import stat
 import struct
 import zipfile
@@ -124,7 +123,7 @@ def _replace(target: str, old: os.stat_result | None, pieces: Iterable[Bytes]) -
             errno.EACCES, os.strerror(errno.EACCES), target
         )  # a new file could take its place, but it is there to be kept
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".fdl-{secrets.token_hex(8)}")
+    temporary = os.path.join(folder, f".fdl-{os.urandom(8).hex()}")
     opener = functools.partial(
         os.open, mode=0o666 if old is None else 0o600
     )  # no Python code, in which an interrupt would lose the descriptor

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-import socket
+import platform
 import struct
 import time
 from collections.abc import Mapping
@@ -105,7 +105,7 @@ class SummaryWriter:
         self.log_dir = (
             str(log_dir)
             if log_dir
-            else os.path.join("runs", time.strftime("%b%d_%H-%M-%S") + f"_{socket.gethostname()}{comment}")
+            else os.path.join("runs", time.strftime("%b%d_%H-%M-%S") + f"_{platform.node()}{comment}")
         )
         self._suffix = filename_suffix
         self._files: dict[str, BinaryIO] = {}
@@ -114,7 +114,7 @@ class SummaryWriter:
     def _file(self, folder: str) -> BinaryIO:
         if folder not in self._files:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            host, process = socket.gethostname(), os.getpid()
+            host, process = platform.node(), os.getpid()
             name = f"events.out.tfevents.{int(time.time())}.{host}.{process}.{next(_numbers)}{self._suffix}"
             self._files[folder] = open(Path(folder) / name, "xb")  # noqa: SIM115, and never over what another writer has begun
             self._record(folder, _double(1, time.time()) + _bytes(3, "brain.Event:2"))
