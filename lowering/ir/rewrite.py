@@ -33,16 +33,22 @@ def all_nodes(nodes: Iterable[Node]) -> Iterable[Node]:
             yield from all_nodes(nested)
 
 
+def stages(nodes: Iterable[Node]) -> Iterable[Node]:
+    """Every node, in place of nests those that they are made of."""
+    for n in all_nodes(nodes):
+        yield from n.body if isinstance(n, Nest) else [n]
+
+
 def used(nodes: Iterable[Node]) -> Counter[Buffer]:
     """How often each buffer is read, by nodes or as carry and condition of loops."""
     count: Counter[Buffer] = Counter()
-    for n in all_nodes(nodes):
+    for n in stages(nodes):
         if isinstance(n, Loop):
             count.update(b for pair in n.carry for b in pair)
             count.update([n.test_result] if n.test_result is not None else [])
         elif isinstance(n, Branch):
             count.update(e.attr[0] for e in walk([n.index]) if e.op == "load")
-        else:
+        elif not n.nested():
             count.update(n.reads())
             count.update([n.store] if isinstance(n, Scatter) else [])
     return count
@@ -50,7 +56,7 @@ def used(nodes: Iterable[Node]) -> Counter[Buffer]:
 
 def written(nodes: Iterable[Node]) -> Counter[Buffer]:
     """How many stores go to each buffer, those of loops that hand on what they carry left out."""
-    return Counter(b for n in all_nodes(nodes) if not n.nested() for b in n.writes())
+    return Counter(b for n in stages(nodes) if not n.nested() for b in n.writes())
 
 
 def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:

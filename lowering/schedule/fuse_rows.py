@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from fdl.lowering.ir.access import Access, History, accesses, loads, loops_of, row_steps, sized
@@ -24,23 +25,25 @@ from fdl.lowering.target import Target
 
 def fuse_rows(program: Program, target: Target) -> Program:
     """Neighbours over the same rows become nests."""
-    reads, writes = used(program.nodes), written(program.nodes)
-    fused = dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: _Fusion(program, target).run(nodes)))
-    for n in _nests(fused.nodes):
-        read, made, left = used(n.body), written(n.body), target.stack
-        for b, size in _rows_of(n.body, n.outer).items():
-            own = read[b] == reads[b] and made[b] == writes[b]
-            if b.kind == "temp" and own and size * b.dtype.itemsize <= left:
-                n.locals[b] = size
-                left -= size * b.dtype.itemsize
-    return fused
+    nodes = mapped(program.nodes, lambda nodes: _Fusion(program, target).run(nodes))
+    reads, writes = used(nodes), written(nodes)
+
+    def kept(n: Node) -> Node:
+        return _with_locals(n, reads, writes, target) if isinstance(n, Nest) else n
+
+    return dataclasses.replace(program, nodes=mapped(nodes, lambda nodes: [kept(n) for n in nodes]))
 
 
-def _nests(nodes: Sequence[Node]) -> list[Nest]:
-    out = []
-    for n in nodes:
-        out += [n] if isinstance(n, Nest) else [m for nested in n.nested() for m in _nests(nested)]
-    return out
+def _with_locals(n: Nest, reads: Counter[Buffer], writes: Counter[Buffer], target: Target) -> Nest:
+    """The nest that keeps a row of what it alone reads and writes."""
+    read, made, left = used(n.body), written(n.body), target.stack
+    found: dict[Buffer, int] = {}
+    for b, size in _rows_of(n.body, n.outer).items():
+        own = read[b] == reads[b] and made[b] == writes[b]
+        if b.kind == "temp" and own and size * b.dtype.itemsize <= left:
+            found[b] = size
+            left -= size * b.dtype.itemsize
+    return dataclasses.replace(n, locals=found)
 
 
 class _Fusion:

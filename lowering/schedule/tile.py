@@ -206,7 +206,9 @@ class _Run:
     def result(self, reads: Mapping[Buffer, int], writes: Mapping[Buffer, int]) -> list[Node]:
         """A band, where that keeps enough from going to memory; else the stages.  What lives shortest is kept first."""
         own, made = used(self.nodes), written(self.nodes)
-        found = [b for b in made if b.kind == "temp" and self.inside[b] and own[b] == reads[b] and made[b] == writes[b]]
+        found = [
+            b for b in made if b.kind == "temp" and self.inside.get(b) and own[b] == reads[b] and made[b] == writes[b]
+        ]
         self.nodes = _over_what_was_read(self.nodes, [b for b in found if made[b] == 1], self.exprs)
         found = [b for b in found if any(b in n.writes() for n in self.nodes)]
         lives = self._lives()
