@@ -27,7 +27,7 @@ def _gates(c, x):
     return c, c * a
 
 
-def _attended(x):
+def attended(x):
     """Attention of four heads, with the largest weight as the norm."""
     heads = jnp.stack([x, x - 1, x * 2, x[::-1]])
     weights = jnp.einsum("bij,bkj->bik", heads, heads)
@@ -51,6 +51,7 @@ _MOVES = [
     lambda x: jnp.pad(x, ((1, 0), (0, 2))),
     lambda x: x.reshape(x.shape[1], x.shape[0]),
     lambda x: jnp.concatenate([x, x * 2], 1),
+    lambda x: jnp.concatenate([x[:, :0] * 3, x], 1),
     lambda x: x - x.mean(0),
     lambda x: x / (1 + x.sum(1, keepdims=True) ** 2),
     lambda x: jnp.max(x, axis=0, keepdims=True) + x,
@@ -81,7 +82,7 @@ _EXACT_SHAPING = [
     lambda x: x / (1 + jnp.sqrt(jnp.sum(x * x, 1, keepdims=True))),
     lambda x: jnp.pad(x[:1], ((0, x.shape[0] - 1), (0, 0))) + jnp.pad(x[1:] * 2, ((1, 0), (0, 0))),
     lambda x: fdl.grad(lambda v: jnp.sum((v @ v.T) ** 2) + jnp.sum(jnp.max(v, 1)))(x),
-    _attended,
+    attended,
     lambda x: x.sum(0, keepdims=True) - x.sum(1, keepdims=True),
 ]
 
@@ -94,6 +95,7 @@ class Vocabulary:
     binary: list[Callable]
     shaping: list[Callable]
     bounded: Callable
+    kinds: tuple[int, ...] = (0, 1, 2)  # how often a step is unary, binary, or shapes
 
 
 def _tame(x):
@@ -111,7 +113,7 @@ def programs(draw, words=ALL):
     """A function of a matrix to a list of matrices, each a step drawn from a vocabulary."""
     steps = draw(
         st.lists(
-            st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(0, 5), st.integers(0, 5)),
+            st.tuples(st.sampled_from(words.kinds), st.integers(0, 59), st.integers(0, 5), st.integers(0, 5)),
             min_size=1,
             max_size=9,
         )
