@@ -15,7 +15,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import ConcreteArray, as_array, from_numpy
+from fdl.core.array import Array, ConcreteArray, as_array, from_numpy
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
 from fdl.ops.axes import move_axis
@@ -108,7 +108,7 @@ def times(x: Pair, y: Pair) -> Pair:
     return ops.sub(ops.mul(a, c), ops.mul(b, d)), ops.add(ops.mul(a, d), ops.mul(b, c))
 
 
-def _cut(x: Any, start: int, stop: int) -> Any:
+def _cut(x: Any, start: int, stop: int) -> Array:
     shape = aval_of(x).shape
     return ops.slice(x, (0,) * (len(shape) - 1) + (start,), (*shape[:-1], stop))
 

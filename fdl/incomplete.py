@@ -12,6 +12,7 @@ from typing import Any
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.trace import aval_of
 from fdl.lax import while_loop
 from fdl.ops.promotion import promote
@@ -45,7 +46,7 @@ def _series(a: Any, x: Any) -> tuple[Any, Any]:
     log_x = ops.log(x)
     first = ops.div(1, a)
 
-    def step(carry: Any) -> Any:
+    def step(carry: Any) -> tuple[Any, Any, Any, Any, Any]:
         n, s, psi, total, weighted = carry
         after = ops.add(ops.add(a, n), 1)
         s = ops.div(ops.mul(s, x), after)
@@ -66,7 +67,7 @@ def _fraction(a: Any, x: Any) -> Any:
     """Q(a, x) over x^a exp(-x) / gamma(a), for x > a + 1."""
     tiny = 1e-300
 
-    def step(carry: Any) -> Any:
+    def step(carry: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
         n, b, c, d, h, _ = carry
         n = ops.add(n, 1)
         an = ops.neg(ops.mul(n, ops.sub(n, a)))
@@ -95,7 +96,7 @@ def _split(a: Any, x: Any) -> tuple[Any, Any, Any]:
     return ops.select(regular, a, 1), ops.select(regular, x, 1), regular
 
 
-def _ends(a: Any, x: Any, at_zero: float, value: Any) -> Any:
+def _ends(a: Any, x: Any, at_zero: float, value: Any) -> Array:
     """The value but for x = 0, x infinite, a = 0, and what has none."""
     wrong = ops.bitwise_or(
         ops.bitwise_or(ops.less(a, 0), ops.less(x, 0)), ops.bitwise_or(ops.not_equal(a, a), ops.not_equal(x, x))
@@ -110,7 +111,7 @@ def _density(a: Any, x: Any, power: int) -> Any:
     return ops.exp(ops.sub(ops.sub(ops.mul(ops.add(a, float(power - 1)), ops.log(x)), x), ops.lgamma(a)))
 
 
-def _value(a: Any, x: Any, upper: bool) -> Any:
+def _value(a: Any, x: Any, upper: bool) -> Array:
     dtype = aval_of(x).dtype
     b, y, _ = _split(a, x)
     near = ops.less(y, ops.add(b, 1))
@@ -123,7 +124,7 @@ def _value(a: Any, x: Any, upper: bool) -> Any:
     )
 
 
-def _by_order(a: Any, x: Any) -> Any:
+def _by_order(a: Any, x: Any) -> Array:
     """The derivative of P(a, x) by a."""
     b, y, regular = _split(a, x)
     far = ops.greater(y, ops.add(ops.add(b, 200), ops.mul(ops.sqrt(b), 40)))  # nothing is left there
@@ -132,7 +133,7 @@ def _by_order(a: Any, x: Any) -> Any:
     return ops.convert(ops.select(ops.bitwise_and(regular, ops.bitwise_not(far)), found, 0), aval_of(x).dtype)
 
 
-def _by_place(a: Any, x: Any) -> Any:
+def _by_place(a: Any, x: Any) -> Array:
     """The derivative of P(a, x) by x."""
     b, y, regular = _split(a, x)
     return ops.convert(ops.select(regular, _density(b, y, 0), 0), aval_of(x).dtype)
@@ -141,7 +142,7 @@ def _by_place(a: Any, x: Any) -> Any:
 def _function(upper: bool) -> Callable[[Any, Any], Any]:
     f = custom_jvp(lambda a, x: _value(a, x, upper))
 
-    def rule(primals: Any, tangents: Any) -> Any:
+    def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
         tangent = ops.add(ops.mul(tangents[0], _by_order(*primals)), ops.mul(tangents[1], _by_place(*primals)))
         return f(*primals), ops.neg(tangent) if upper else tangent
 
@@ -170,7 +171,7 @@ def gammaincc(a: Any, x: Any) -> Any:
     return _upper(*_operands(a, x))
 
 
-def _slope(a: Any, sample: Any) -> Any:
+def _slope(a: Any, sample: Any) -> Array:
     b, y, regular = _split(a, sample)
     return ops.convert(ops.select(regular, ops.neg(ops.mul(y, _series(b, y)[1])), 0), aval_of(sample).dtype)
 

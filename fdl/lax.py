@@ -75,7 +75,7 @@ _max, _min = builtins.max, builtins.min  # the names are taken
 # Elementwise
 
 
-def integer_pow(x: Any, y: int) -> Any:
+def integer_pow(x: Any, y: int) -> Array:
     """`x ** y` for a Python integer.
 
     >>> float(integer_pow(2.0, 3))
@@ -84,7 +84,7 @@ def integer_pow(x: Any, y: int) -> Any:
     return ops.integer_pow(x, y)
 
 
-def reciprocal(x: Any) -> Any:
+def reciprocal(x: Any) -> Array:
     """`1 / x`.
 
     >>> float(reciprocal(4.0))
@@ -115,7 +115,7 @@ def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZER
     return ops.select(half, ops.add(whole, ops.sign(x)), whole)
 
 
-def clamp(min: Any, x: Any, max: Any) -> Any:
+def clamp(min: Any, x: Any, max: Any) -> Array:
     """`x` moved into the interval; at its ends the slope is 0, as outside of it.
 
     >>> float(clamp(0.0, 2.0, 1.0))
@@ -125,7 +125,7 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
     return ops.select(inside, x, ops.minimum(ops.maximum(stop_gradient(x), min), max))
 
 
-def convert_element_type(operand: Any, new_dtype: Any) -> Any:
+def convert_element_type(operand: Any, new_dtype: Any) -> Array:
     """`operand` with another dtype.
 
     >>> convert_element_type(1.7, "int32").tolist()
@@ -147,7 +147,7 @@ def stop_gradient(x: Any) -> Any:
 # Making arrays
 
 
-def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
+def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Array:
     """An array filled with one value.
 
     >>> full((2,), 1.5).tolist()
@@ -161,7 +161,7 @@ def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
     )
 
 
-def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Sequence[int] | None = None) -> Any:
+def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Sequence[int] | None = None) -> Array:
     """An array like `x`, filled with one value.
 
     >>> full_like(full((2,), 1), 7).tolist()
@@ -171,7 +171,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Sequence[int] |
     return full(aval.shape if shape is None else shape, fill_value, aval.dtype if dtype is None else dtype)
 
 
-def iota(dtype: Any, size: int) -> Any:
+def iota(dtype: Any, size: int) -> Array:
     """0 to `size` - 1.
 
     >>> iota("int32", 3).tolist()
@@ -180,7 +180,7 @@ def iota(dtype: Any, size: int) -> Any:
     return ops.iota(whole_sizes((size,)), 0, dtype)
 
 
-def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
+def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Array:
     """Each element's index along one axis.
 
     >>> broadcasted_iota("int32", (2, 2), 1).tolist()
@@ -192,7 +192,7 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
 # Shapes
 
 
-def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
+def broadcast(operand: Any, sizes: Sequence[int]) -> Array:
     """New leading axes of these sizes.
 
     >>> broadcast(iota("int32", 2), (3,)).shape
@@ -203,7 +203,7 @@ def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
     return ops.broadcast(as_operand(operand), (*new, *shape), range(len(new), len(new) + len(shape)))
 
 
-def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
+def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Array:
     """`operand` repeated to `shape`, its axis i standing at `broadcast_dimensions[i]`.
 
     >>> broadcast_in_dim(iota("int32", 2), (2, 3), (0,)).tolist()
@@ -212,7 +212,7 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
     return ops.broadcast(as_operand(operand), whole_sizes(shape), broadcast_dimensions)
 
 
-def reshape(operand: Any, new_sizes: Sequence[int]) -> Any:
+def reshape(operand: Any, new_sizes: Sequence[int]) -> Array:
     """The elements in row-major order under another shape.
 
     >>> reshape(iota("int32", 4), (2, 2)).tolist()
@@ -230,7 +230,7 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Any:
     return ops.transpose(operand, permutation)
 
 
-def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
+def expand_dims(array: Any, dimensions: Sequence[int]) -> Array:
     """New axes of size 1.
 
     >>> expand_dims(iota("int32", 2), (0,)).shape
@@ -239,7 +239,7 @@ def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
     return ops.expand_dims(array, dimensions)
 
 
-def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
+def squeeze(array: Any, dimensions: Sequence[int]) -> Array:
     """Axes of size 1 removed.
 
     >>> squeeze(expand_dims(iota("int32", 2), (0,)), (0,)).shape
@@ -252,7 +252,7 @@ def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
     return ops.reshape(array, tuple(d for i, d in enumerate(shape) if i not in gone))
 
 
-def rev(operand: Any, dimensions: Sequence[int]) -> Any:
+def rev(operand: Any, dimensions: Sequence[int]) -> Array:
     """The order along some axes turned round.
 
     >>> rev(iota("int32", 3), (0,)).tolist()
@@ -261,7 +261,7 @@ def rev(operand: Any, dimensions: Sequence[int]) -> Any:
     return ops.reverse(operand, dimensions)
 
 
-def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Any:
+def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Array:
     """`(before, after, between)` copies of a scalar along each axis; negative edges cut.
 
     >>> pad(iota("int32", 2), 9, [(1, 0, 1)]).tolist()
@@ -270,7 +270,7 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     return ops.pad(operand, ops.cast(as_operand(padding_value), aval_of(operand).dtype), padding_config)
 
 
-def concatenate(operands: Sequence[Any], dimension: int) -> Any:
+def concatenate(operands: Sequence[Any], dimension: int) -> Array:
     """Arrays joined along an axis.
 
     >>> concatenate([iota("int32", 2), iota("int32", 1)], 0).tolist()
@@ -281,7 +281,7 @@ def concatenate(operands: Sequence[Any], dimension: int) -> Any:
 
 def slice(
     operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None
-) -> Any:
+) -> Array:
     """Elements from starts below limits in steps.
 
     >>> slice(iota("int32", 6), (1,), (6,), (2,)).tolist()
@@ -290,7 +290,9 @@ def slice(
     return ops.slice(operand, start_indices, limit_indices, strides)
 
 
-def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0) -> Any:
+def slice_in_dim(
+    operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
+) -> Array:
     """Elements from `start_index` below `limit_index` along one axis; None and negative numbers as in Python.
 
     >>> slice_in_dim(iota("int32", 6), 1, None, 2).tolist()
@@ -306,7 +308,7 @@ def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None,
     return ops.slice(operand, at, ends, [stride if i == axis else 1 for i in range(len(shape))])
 
 
-def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Any:
+def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Array:
     """The slice at one index along an axis.
 
     >>> index_in_dim(iota("int32", 6), 2).tolist()
@@ -344,7 +346,7 @@ def _wrapped_start(start: Any, size: int) -> Any:
     return wide if start.dtype in dtypes.UNSIGNED else ops.select(ops.less(wide, 0), ops.add(wide, size), wide)
 
 
-def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Any:
+def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Array:
     """A block of fixed sizes at computed starts, which are moved so that it fits.
 
     >>> dynamic_slice(iota("int32", 5), (4,), (2,)).tolist()
@@ -354,7 +356,7 @@ def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Seque
     return ops.dynamic_slice(operand, _wrapped_starts(shape, start_indices), slice_sizes)
 
 
-def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]) -> Any:
+def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]) -> Array:
     """`operand` with a block replaced at computed starts, which are moved so that it fits.
 
     >>> dynamic_update_slice(iota("int32", 4), full((2,), 9), (1,)).tolist()
@@ -366,7 +368,7 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]
     )
 
 
-def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
+def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Array:
     """`dynamic_slice` along one axis.
 
     >>> dynamic_slice_in_dim(iota("int32", 5), 1, 2).tolist()
@@ -381,7 +383,7 @@ def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: 
     )
 
 
-def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
+def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Array:
     """The slice at a computed index along an axis.
 
     >>> dynamic_index_in_dim(iota("int32", 5), 3).tolist()
@@ -391,7 +393,7 @@ def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool
     return part if keepdims else squeeze(part, (axis,))
 
 
-def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
+def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Array:
     """`dynamic_update_slice` along one axis.
 
     >>> dynamic_update_slice_in_dim(iota("int32", 4), full((2,), 9), 2, 0).tolist()
@@ -413,7 +415,7 @@ def top_k(operand: Any, k: int) -> list[Any]:
 # Reductions and products
 
 
-def argmax(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Any:
+def argmax(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Array:
     """The first place of the largest element along an axis.
 
     >>> int(argmax(iota("int32", 3), 0))
@@ -422,7 +424,7 @@ def argmax(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Any:
     return ops.argmax(operand, axis, index_dtype)
 
 
-def argmin(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Any:
+def argmin(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Array:
     """The first place of the smallest element along an axis.
 
     >>> int(argmin(iota("int32", 3), 0))
@@ -433,7 +435,7 @@ def argmin(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Any:
 
 def dot_general(
     lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None
-) -> Any:
+) -> Array:
     """Sum of products over contracted axes; see `fdl.ops.dot_general`. `precision` is accepted: products are exact to
     their dtype.
 
@@ -443,7 +445,7 @@ def dot_general(
     return ops.dot_general(lhs, rhs, dimension_numbers, preferred_element_type)
 
 
-def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
+def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """The product of vectors and matrices.
 
     >>> int(dot(iota("int32", 3), iota("int32", 3)))
@@ -452,7 +454,7 @@ def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any =
     return ops.dot_general(lhs, rhs, (((aval_of(lhs).ndim - 1,), (0,)), ((), ())), preferred_element_type)
 
 
-def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
+def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Array:
     """Products of matrices over equal leading axes.
 
     >>> batch_matmul(full((2, 3, 4), 1.0), full((2, 4, 5), 1.0)).shape

@@ -13,6 +13,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import sizes
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
@@ -54,7 +55,7 @@ def _checked(key: Any, what: str) -> Any:
     return key
 
 
-def key(seed: Any) -> Any:
+def key(seed: Any) -> Array:
     """A key from an integer seed.
 
     >>> key(7).tolist()
@@ -68,7 +69,7 @@ def key(seed: Any) -> Any:
 PRNGKey = key
 
 
-def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
+def split(key: Any, num: int | tuple[int, ...] = 2) -> Array:
     """`num` new keys, uint32[num, 2]; the old one should not be used again.
 
     >>> first, second = split(key(0))
@@ -79,7 +80,7 @@ def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
     return random_bits(_checked(key, "split"), _counter(key, 0, _SPLIT), (*shape, 2))
 
 
-def fold_in(key: Any, data: Any) -> Any:
+def fold_in(key: Any, data: Any) -> Array:
     """A new key from a key and an integer, such as a step number.
 
     >>> bool((fold_in(key(0), 1) == fold_in(key(0), 2)).all())
@@ -214,7 +215,7 @@ def randint(key: Any, shape: Any, minval: int, maxval: int, dtype: Any = dtypes.
     return ops.cast(ops.add(place, array(int(minval), dtypes.int64)), dtypes.canonical(dtype))
 
 
-def permutation(key: Any, x: Any) -> Any:
+def permutation(key: Any, x: Any) -> Array:
     """The numbers below `x`, or the elements of `x` along its first axis, in random order: Fisher and Yates' shuffle
     (Knuth 3.4.2, P).
 
@@ -276,7 +277,7 @@ def rademacher(key: Any, shape: Any = (), dtype: Any = dtypes.int32) -> Any:
     )
 
 
-def choice(key: Any, x: Any, shape: Any = (), replace: bool = True) -> Any:
+def choice(key: Any, x: Any, shape: Any = (), replace: bool = True) -> Array:
     """Elements of `x` along its first axis, or numbers below the integer `x`, with or without replacement.
 
     >>> len(set(choice(key(0), 5, (5,), replace=False).tolist()))
@@ -293,7 +294,7 @@ def choice(key: Any, x: Any, shape: Any = (), replace: bool = True) -> Any:
     return places if isinstance(x, (int, np.integer)) else ops.gather(x, [places], (0,))
 
 
-def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Any:
+def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Array:
     """A place along `axis`, drawn with probabilities softmax(logits), by the largest of logits plus Gumbel noise.
 
     >>> int(categorical(key(0), array([0.0, 50.0])))

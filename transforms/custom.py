@@ -149,7 +149,7 @@ def _custom_jvp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -
         return results[: count[0]], results[count[0] :]
 
     mapped = CustomRule(rule.name, lambda *xs: _mapped(rule.fun, axis, xs, batched, rule.name), jvp=jvp)
-    outs = custom_jvp_p.bind(*args, rule=mapped)
+    outs = custom_jvp_p.bind_all(*args, rule=mapped)
     return outs, [True] * len(outs)
 
 
@@ -236,7 +236,7 @@ class custom_jvp:
             flat.out_tree = out_tree
             return outs, out_tree.flatten_up_to(result[1])
 
-        outs = custom_jvp_p.bind(*leaves, rule=CustomRule(name, flat, jvp=jvp))
+        outs = custom_jvp_p.bind_all(*leaves, rule=CustomRule(name, flat, jvp=jvp))
         return flat.unflatten(outs)
 
 
@@ -289,7 +289,7 @@ def _custom_vjp_linearize(primals: Any, nonzero: Any, *, rule: CustomRule) -> An
         ]
 
     def linear(tangents: Sequence[Any]) -> list[Any]:
-        results = custom_linear_p.bind(
+        results = custom_linear_p.bind_all(
             *residuals,
             *tangents,
             rule=CustomRule(rule.name, rule.fun, bwd=bwd),
@@ -330,7 +330,7 @@ def _custom_vjp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -
         return [ct if ct is None or b else reduce_sum(ct, (0,)) for ct, b in zip(cts_in, batched, strict=True)]
 
     mapped = CustomRule(rule.name, lambda *xs: _mapped(rule.fun, axis, xs, batched, rule.name), fwd=fwd, bwd=bwd)
-    outs = custom_vjp_p.bind(*args, rule=mapped)
+    outs = custom_vjp_p.bind_all(*args, rule=mapped)
     return outs, [True] * len(outs)
 
 
@@ -443,5 +443,5 @@ class custom_vjp:
                 out += [None] * len(sub_leaves) if ct is None else sub_tree.flatten_up_to(ct)
             return out
 
-        outs = custom_vjp_p.bind(*leaves, rule=CustomRule(name, flat, fwd=fwd, bwd=bwd))
+        outs = custom_vjp_p.bind_all(*leaves, rule=CustomRule(name, flat, fwd=fwd, bwd=bwd))
         return flat.unflatten(outs)

@@ -36,6 +36,7 @@ from typing import Any
 
 import numpy as np
 
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.changes import Watched, change
 from fdl.core.errors import ChoiceError, MissingRuleError
@@ -167,10 +168,16 @@ class Primitive:
                 hint=f"{self.name}_p.define({kind}=...), see `fdl.core.primitive` for its signature",
             ) from None
 
-    def bind(self, *operands: Any, **params: Any) -> Any:
-        """Apply under the current trace: one result, or a list with `multiple_results`."""
+    def bind(self, *operands: Any, **params: Any) -> Array:
+        """Apply under the current trace: one result, or a list with `multiple_results`, for which `bind_all` has the
+        type.
+        """
         outs = _process(self, operands, params)
-        return list(outs) if self.multiple_results else outs[0]
+        return list(outs) if self.multiple_results else outs[0]  # type: ignore[return-value]
+
+    def bind_all(self, *operands: Any, **params: Any) -> list[Any]:
+        """As `bind`, always with a list of results."""
+        return list(_process(self, operands, params))
 
     def bind_list(self, operands: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
         """As `bind`, always with a sequence of results."""

@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 from fdl import ops
+from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.nn.functions import softmax
@@ -34,7 +35,7 @@ _CAUSAL_BLOCKS, _MIN_CAUSAL = 4, 128  # blocks of causal attention, and the leng
 _LARGE = 1 << 28
 
 
-def _block(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: Any, is_causal: bool, scale: float) -> Any:
+def _block(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: Any, is_causal: bool, scale: float) -> Array:
     """Attention of some queries, of which `first` is the number of the first one, over (batch, heads, length, size).
     Queries that see no key get zeros.
     """
@@ -103,7 +104,7 @@ def _attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, is_causal
 
 def _looped(
     query: Any, key: Any, value: Any, bias: Any, mask: Any, first: int, is_causal: bool, scale: float, rows: int
-) -> Any:
+) -> Array:
     """`_block` in a loop over so many queries at a time, whose gradient keeps nothing but operands."""
     batch, heads, length, _ = aval_of(query).shape
     whole = length // rows * rows
@@ -118,10 +119,10 @@ def _looped(
         return x is not None and aval_of(x).shape[2] > 1
 
     @checkpoint
-    def block(q: Any, start: Any, k: Any, v: Any, b: Any, m: Any) -> Any:
+    def block(q: Any, start: Any, k: Any, v: Any, b: Any, m: Any) -> Array:
         return _block(q, k, v, b, m, start, is_causal, scale)
 
-    def step(carry: Any, x: Any) -> Any:
+    def step(carry: Any, x: Any) -> tuple[Any, Any]:
         q, start, *rest = x
         given = iter(rest)
         return carry, block(q, start, key, value, *(next(given) if by_row(y) else y for y in (bias, mask)))

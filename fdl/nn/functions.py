@@ -8,6 +8,7 @@ from typing import Any
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.numpy import mean, where
@@ -19,7 +20,7 @@ from fdl.transforms.custom import custom_jvp
 
 
 @graph_function
-def relu(x: Any) -> Any:
+def relu(x: Any) -> Array:
     """`max(x, 0)`; its derivative at 0 is 0, and NaN stays.
 
     >>> relu(-1.0).tolist()
@@ -72,7 +73,7 @@ def gelu(x: Any, *, approximate: bool = True) -> Any:
 
 
 @graph_function
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Array:
     """x above 0, `negative_slope * x` below.
 
     >>> leaky_relu(-1.0, negative_slope=0.5).tolist()
@@ -82,7 +83,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 
 @graph_function
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: Any, alpha: float = 1.0) -> Array:
     """x above 0, `alpha * (exp(x) - 1)` below.
 
     >>> elu(0.0).tolist()
@@ -112,7 +113,7 @@ def selu(x: Any) -> Any:
 
 
 @graph_function
-def relu6(x: Any) -> Any:
+def relu6(x: Any) -> Array:
     """x limited to [0, 6].
 
     >>> relu6(7.0).tolist()
@@ -122,7 +123,7 @@ def relu6(x: Any) -> Any:
 
 
 @graph_function
-def hard_tanh(x: Any) -> Any:
+def hard_tanh(x: Any) -> Array:
     """x limited to [-1, 1].
 
     >>> hard_tanh(2.0).tolist()
@@ -150,7 +151,7 @@ def _shifted(x: Any, axis: Any, what: str, finite: bool = False) -> tuple[Any, A
 
 
 @graph_function
-def logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+def logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Array:
     """`log(sum(exp(x)))` over axes without overflow.
 
     >>> round(logsumexp(ops.full((4,), 0.0, "float32")).tolist(), 4)
@@ -161,7 +162,7 @@ def logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     return ops.expand_dims(out, axes) if keepdims else out
 
 
-def _total(x: Any, axes: tuple[int, ...]) -> Any:
+def _total(x: Any, axes: tuple[int, ...]) -> Array:
     """The sum over axes, in every place."""
     shape = aval_of(x).shape
     return ops.broadcast(ops.reduce_sum(x, axes), shape, [i for i in range(len(shape)) if i not in axes])
@@ -177,7 +178,7 @@ def _shares(x: Any, axes: tuple[int, ...]) -> Any:
 
 
 @_shares.defjvp
-def _(axes: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+def _(axes: tuple[int, ...], primals: Any, tangents: Any) -> tuple[Any, Any]:
     shares = _shares(*primals, axes)
     return shares, ops.mul(shares, ops.sub(tangents[0], _total(ops.mul(shares, tangents[0]), axes)))
 
@@ -205,7 +206,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return ops.sub(shifted, ops.broadcast(total, aval_of(shifted).shape, kept))
 
 
-def one_hot(x: Any, num_classes: int, dtype: Any = dtypes.float32) -> Any:
+def one_hot(x: Any, num_classes: int, dtype: Any = dtypes.float32) -> Array:
     """Integers as rows with a one at their place; zeros for a number outside.
 
     >>> one_hot(ops.iota((2,), 0), 3).tolist()
@@ -236,12 +237,12 @@ def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-
 
 
 @graph_function
-def _picked(log_probabilities: Any, labels: Any, *, mode: str) -> Any:
+def _picked(log_probabilities: Any, labels: Any, *, mode: str) -> Array:
     chosen = take_along_axis(log_probabilities, ops.expand_dims(labels, (aval_of(labels).ndim,)), -1, mode)
     return ops.reshape(chosen, aval_of(labels).shape)
 
 
-def cross_entropy(logits: Any, labels: Any) -> Any:
+def cross_entropy(logits: Any, labels: Any) -> Array:
     """The mean of `-log(softmax(logits))` at integer labels; logits are `labels.shape + (classes,)`.
 
     >>> round(float(cross_entropy(ops.full((3, 2), 0.0, "float32"), ops.full((3,), 1, "int32"))), 4)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import from_numpy
+from fdl.core.array import Array, from_numpy
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.graph import Literal
 from fdl.core.trace import Tracer, aval_of, base_trace, set_trace
@@ -59,16 +59,16 @@ class _Place:
             found_sizes = [(item, 1 if item is None else next(sizes)) for item in index.items]
             self.shape = tuple(n for item, n in found_sizes if item is None or isinstance(item, slice))
 
-    def read(self, x: Any) -> Any:
+    def read(self, x: Any) -> Array:
         """The elements of an array that are there."""
         return read(x, self.index)
 
-    def replace(self, x: Any, value: Any) -> Any:
+    def replace(self, x: Any, value: Any) -> Array:
         """A copy of `x` with a value of its dtype there; of several elements for one number the last one stays."""
         value = self._spread(value)
         return self._in_region(x, value) if self.numbers is None else self._scattered(ops.scatter, x, value)
 
-    def fold(self, kind: str, x: Any, value: Any) -> Any:
+    def fold(self, kind: str, x: Any, value: Any) -> Array:
         """A copy of `x` with a value of its dtype folded in."""
         value = self._spread(value)
         if x.aval.dtype == dtypes.bool_:
@@ -90,7 +90,7 @@ class _Place:
             )
         return ops.broadcast_to(value, self.shape)
 
-    def _scattered(self, scatter: Callable[..., Any], x: Any, value: Any) -> Any:
+    def _scattered(self, scatter: Callable[..., Any], x: Any, value: Any) -> Array:
         flat, updates = ops.reshape(x, (x.aval.size,)), ops.reshape(value, aval_of(self.numbers).shape)
         return (
             ops.reshape(scatter(flat, updates, [self.numbers], (0,), 0, self.index.handling), self.whole)
@@ -98,7 +98,7 @@ class _Place:
             else x
         )
 
-    def _in_region(self, x: Any, value: Any) -> Any:
+    def _in_region(self, x: Any, value: Any) -> Array:
         block = ops.reverse(ops.reshape(value, self.sizes), self.basic.reverse)
         config = []
         for a, n, s, d in zip(self.basic.start, self.sizes, self.basic.strides, self.whole, strict=True):
@@ -134,28 +134,28 @@ class _AtIndex:
     def __init__(self, x: Any, index: Any) -> None:
         self.x, self.index = _operand(x), index
 
-    def get(self, *, fill_value: Any = None, **options: Any) -> Any:
+    def get(self, *, fill_value: Any = None, **options: Any) -> Array:
         """`x[index]`; with `mode="fill"` an index outside reads `fill_value`, by default NaN, the smallest integer or
         the largest unsigned one.
         """
         return read(self.x, self._resolved("get", "promised", **options), fill_value)
 
-    def set(self, values: Any, **options: Any) -> Any:
+    def set(self, values: Any, **options: Any) -> Array:
         """A copy with the elements replaced; of several values for one element the last one stays."""
         return self._weakened(self._place("set", options).replace(self.x, converted(values, self.x.aval.dtype)))
 
-    def add(self, values: Any, **options: Any) -> Any:
+    def add(self, values: Any, **options: Any) -> Array:
         """A copy with `values` added."""
         return self._fold("add", values, options)
 
-    def subtract(self, values: Any, **options: Any) -> Any:
+    def subtract(self, values: Any, **options: Any) -> Array:
         """A copy with `values` subtracted."""
         dtype = self._promoted(values)
         if dtype == dtypes.bool_:
             raise DtypeError("x.at[...].subtract: bools cannot be subtracted", hint="x.at[i].set(x[i] ^ values)")
         return self._fold("add", ops.neg(converted(values, dtype)), options, "subtract")
 
-    def multiply(self, values: Any, **options: Any) -> Any:
+    def multiply(self, values: Any, **options: Any) -> Array:
         """A copy with the elements multiplied by `values`."""
         return self._fold("multiply", values, options)
 
@@ -173,7 +173,7 @@ class _AtIndex:
             x, place.fold("multiply", full(x.aval.shape, 1, x.aval.dtype), converted(values, x.aval.dtype))
         )
 
-    def power(self, values: Any, **options: Any) -> Any:
+    def power(self, values: Any, **options: Any) -> Array:
         """A copy with the elements raised to the powers `values`."""
         place, x = (
             self._place("power", options),
@@ -186,15 +186,15 @@ class _AtIndex:
         named = place.replace(full(self.x.aval.shape, False), Literal(True, dtypes.bool_))
         return ops.select(named, ops.cast(power(ops.cast(x, dtype), powers), x.aval.dtype), x)
 
-    def min(self, values: Any, **options: Any) -> Any:
+    def min(self, values: Any, **options: Any) -> Array:
         """A copy with the elements limited from above by `values`."""
         return self._fold("min", values, options)
 
-    def max(self, values: Any, **options: Any) -> Any:
+    def max(self, values: Any, **options: Any) -> Array:
         """A copy with the elements limited from below by `values`."""
         return self._fold("max", values, options)
 
-    def apply(self, func: Callable[[Any], Any], **options: Any) -> Any:
+    def apply(self, func: Callable[[Any], Any], **options: Any) -> Array:
         """A copy with an elementwise `func` applied to the elements, as often as each is named; once where
         `unique_indices` promises that.
 
@@ -236,12 +236,12 @@ class _AtIndex:
         avals = [self.x.aval, aval_of(ops.as_operand(values))]
         return dtypes.promote([(a.dtype, a.weak_type) for a in avals])[0]
 
-    def _fold(self, kind: str, values: Any, options: dict[str, Any], what: str = "") -> Any:
+    def _fold(self, kind: str, values: Any, options: dict[str, Any], what: str = "") -> Array:
         dtype, aval = self._promoted(values), self.x.aval
         out = self._place(what or kind, options).fold(kind, ops.cast(self.x, dtype), converted(values, dtype))
         return self._weakened(ops.cast(out, aval.dtype))
 
-    def _weakened(self, out: Any) -> Any:
+    def _weakened(self, out: Any) -> Array:
         """A result with the weakness of the array's dtype."""
         return ops.convert(out, out.aval.dtype, True) if self.x.aval.weak_type and not out.aval.weak_type else out
 
@@ -258,7 +258,7 @@ class _AtIndex:
         turn[order] = np.arange(len(order)) - first
         return [from_numpy(numbers[(turn == t) & (numbers >= 0)]) for t in range(int(turn.max(initial=-1)) + 1)]
 
-    def _apply_in_turn(self, func: Callable[[Any], Any], place: _Place) -> Any:
+    def _apply_in_turn(self, func: Callable[[Any], Any], place: _Place) -> Array:
         x = self.x
         if not x.aval.size:
             return x

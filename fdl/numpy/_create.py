@@ -25,7 +25,7 @@ class ScalarType:
         self.dtype = dtype
         self.__name__ = dtype.name
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: Any) -> Array:
         return array(value, self.dtype)
 
     def __eq__(self, other: object) -> bool:
@@ -38,7 +38,7 @@ class ScalarType:
         return f"fdl.numpy.{self.dtype.name}"
 
 
-def array(obj: Any, dtype: Any = None, copy: bool = True) -> Any:
+def array(obj: Any, dtype: Any = None, copy: bool = True) -> Array:
     """An array of a number, an ndarray, an array, or nested lists of them.
 
     Python numbers become float32, int32 or bool, unless `dtype` says otherwise; ndarrays keep their dtype and are
@@ -61,7 +61,7 @@ def array(obj: Any, dtype: Any = None, copy: bool = True) -> Any:
     return ops.convert(x, wanted) if wanted != x.dtype or x.weak_type else x
 
 
-def asarray(obj: Any, dtype: Any = None) -> Any:
+def asarray(obj: Any, dtype: Any = None) -> Array:
     """As `array`, but a number stays weak and an array is itself.
 
     >>> asarray(2.0)
@@ -72,7 +72,7 @@ def asarray(obj: Any, dtype: Any = None) -> Any:
     return array(obj, dtype)
 
 
-def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Any:
+def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Array:
     leaves: list[Any] = []
 
     def collect(x: Any) -> None:
@@ -98,7 +98,7 @@ def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Any:
     return from_numpy(values.astype(target))
 
 
-def _stack_nested(obj: Any, dtype: dtypes.DType) -> Any:
+def _stack_nested(obj: Any, dtype: dtypes.DType) -> Array:
     if not isinstance(obj, (list, tuple)):
         return array(obj, dtype)
     parts = [ops.expand_dims(_stack_nested(x, dtype), (0,)) for x in obj]
@@ -108,7 +108,7 @@ def _stack_nested(obj: Any, dtype: dtypes.DType) -> Any:
     return ops.concatenate(parts, 0)
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Array:
     """An array filled with one value; float32 or int32 for a Python number.
 
     >>> full((2,), 7).tolist()
@@ -124,7 +124,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     )
 
 
-def zeros(shape: Any, dtype: Any = dtypes.float32) -> Any:
+def zeros(shape: Any, dtype: Any = dtypes.float32) -> Array:
     """An array of zeros.
 
     >>> zeros((1, 2)).tolist()
@@ -133,7 +133,7 @@ def zeros(shape: Any, dtype: Any = dtypes.float32) -> Any:
     return ops.full(sizes(shape), 0, dtypes.canonical(dtype or dtypes.float32))
 
 
-def ones(shape: Any, dtype: Any = dtypes.float32) -> Any:
+def ones(shape: Any, dtype: Any = dtypes.float32) -> Array:
     """An array of ones.
 
     >>> ones(2).tolist()
@@ -145,7 +145,7 @@ def ones(shape: Any, dtype: Any = dtypes.float32) -> Any:
 empty = zeros
 
 
-def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
     """An array like `x`, filled with one value.
 
     >>> full_like(zeros(2), 3).tolist()
@@ -155,7 +155,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> 
     return full(aval.shape if shape is None else shape, fill_value, dtype or aval.dtype)
 
 
-def zeros_like(x: Any, dtype: Any = None, shape: Any = None) -> Any:
+def zeros_like(x: Any, dtype: Any = None, shape: Any = None) -> Array:
     """Zeros like `x`.
 
     >>> zeros_like(ones(2)).tolist()
@@ -164,7 +164,7 @@ def zeros_like(x: Any, dtype: Any = None, shape: Any = None) -> Any:
     return full_like(x, 0, dtype, shape)
 
 
-def ones_like(x: Any, dtype: Any = None, shape: Any = None) -> Any:
+def ones_like(x: Any, dtype: Any = None, shape: Any = None) -> Array:
     """Ones like `x`.
 
     >>> ones_like(zeros(2)).tolist()
@@ -176,7 +176,7 @@ def ones_like(x: Any, dtype: Any = None, shape: Any = None) -> Any:
 empty_like = zeros_like
 
 
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Array:
     """Evenly spaced values from `start` below `stop`; int32 for whole bounds, else float32.
 
     >>> arange(1, 7, 2).tolist()
@@ -213,7 +213,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
     return ops.add(start, ops.mul(ops.sub(stop, start), steps))
 
 
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -> Any:
+def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -> Array:
     """Ones on the k-th diagonal, zeros elsewhere.
 
     >>> eye(2).tolist()
@@ -223,7 +223,7 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -
     return ops.convert(ops.equal(ops.add(ops.iota(shape, 0), k), ops.iota(shape, 1)), dtype)
 
 
-def identity(n: int, dtype: Any = dtypes.float32) -> Any:
+def identity(n: int, dtype: Any = dtypes.float32) -> Array:
     """The identity matrix.
 
     >>> identity(1).tolist()
@@ -232,7 +232,7 @@ def identity(n: int, dtype: Any = dtypes.float32) -> Any:
     return eye(n, dtype=dtype)
 
 
-def _triangle(x: Any, k: int, keep: Callable[[Any, Any], Any]) -> Any:
+def _triangle(x: Any, k: int, keep: Callable[[Any, Any], Any]) -> Array:
     aval = aval_of(x)
     if aval.ndim < 2:
         raise ShapeError(f"a triangle needs a matrix, not {aval.describe()}")
@@ -241,7 +241,7 @@ def _triangle(x: Any, k: int, keep: Callable[[Any, Any], Any]) -> Any:
     return ops.select(mask, x, zeros_like(x))
 
 
-def tril(x: Any, k: int = 0) -> Any:
+def tril(x: Any, k: int = 0) -> Array:
     """The lower triangle of the last two axes, zeros above the k-th diagonal.
 
     >>> tril(ones((2, 2))).tolist()
@@ -250,7 +250,7 @@ def tril(x: Any, k: int = 0) -> Any:
     return _triangle(x, k, ops.less_equal)
 
 
-def triu(x: Any, k: int = 0) -> Any:
+def triu(x: Any, k: int = 0) -> Array:
     """The upper triangle of the last two axes, zeros below the k-th diagonal.
 
     >>> triu(ones((2, 2))).tolist()
@@ -259,7 +259,7 @@ def triu(x: Any, k: int = 0) -> Any:
     return _triangle(x, k, ops.greater_equal)
 
 
-def diag(x: Any, k: int = 0) -> Any:
+def diag(x: Any, k: int = 0) -> Array:
     """The k-th diagonal of a matrix, or a matrix with a vector on it.
 
     >>> diag(array([1, 2])).tolist()

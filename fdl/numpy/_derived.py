@@ -12,7 +12,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import from_numpy
+from fdl.core.array import Array, from_numpy
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
@@ -140,7 +140,7 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def nansum(
     x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
-) -> Any:
+) -> Array:
     """The sum of what is not NaN.
 
     >>> float(nansum(array([1.0, float("nan")])))
@@ -149,7 +149,7 @@ def nansum(
     return sum(ops.select(isnan(x), 0, x), axis, dtype, keepdims, initial, where)
 
 
-def nanmean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+def nanmean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Array:
     """The mean of what is not NaN, of those for which `where` holds.
 
     >>> float(nanmean(array([1.0, float("nan"), 3.0])))
@@ -160,7 +160,7 @@ def nanmean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False
     return mean(x, axis, dtype, keepdims, present if where is None else ops.bitwise_and(present, where))
 
 
-def array_equal(a: Any, b: Any, equal_nan: bool = False) -> Any:
+def array_equal(a: Any, b: Any, equal_nan: bool = False) -> Array:
     """Whether shapes and all elements are equal; NaN equals NaN with `equal_nan`.
 
     >>> bool(array_equal(array([1, 2]), array([1, 2])))
@@ -204,7 +204,7 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0) -> Any:
     return ops.mul(0.5, sum(multiply(middles, dx if x is None else diff(x)), -1))
 
 
-def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Any:
+def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Array:
     """The covariance matrix of variables in rows, or in columns without `rowvar`; a number for one variable. `y` brings
     more variables.
 
@@ -273,7 +273,7 @@ def size(x: Any) -> Any:
     return aval_of(asarray(x)).size
 
 
-def fliplr(x: Any) -> Any:
+def fliplr(x: Any) -> Array:
     """Columns in reverse order.
 
     >>> fliplr(array([[1, 2]])).tolist()
@@ -282,7 +282,7 @@ def fliplr(x: Any) -> Any:
     return flip(x, 1)
 
 
-def flipud(x: Any) -> Any:
+def flipud(x: Any) -> Array:
     """Rows in reverse order.
 
     >>> flipud(array([[1], [2]])).tolist()
@@ -303,7 +303,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     return m
 
 
-def column_stack(arrays: Sequence[Any]) -> Any:
+def column_stack(arrays: Sequence[Any]) -> Array:
     """Vectors as the columns of a matrix.
 
     >>> column_stack([array([1, 2]), array([3, 4])]).tolist()
@@ -312,7 +312,7 @@ def column_stack(arrays: Sequence[Any]) -> Any:
     return concatenate([expand_dims(x, 1) if ndim(x) == 1 else x for x in arrays], 1)
 
 
-def append(x: Any, values: Any, axis: int | None = None) -> Any:
+def append(x: Any, values: Any, axis: int | None = None) -> Array:
     """`x` with values after it; flat for None.
 
     >>> append(array([1]), array([2])).tolist()
@@ -348,7 +348,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return moveaxis(found, 0, -1)
 
 
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Array:
     """The sum of `diagonal`.
 
     >>> int(trace(array([[1, 2], [3, 4]])))
@@ -357,7 +357,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
     return sum(diagonal(a, offset, axis1, axis2), -1, dtype)
 
 
-def kron(a: Any, b: Any) -> Any:
+def kron(a: Any, b: Any) -> Array:
     """The Kronecker product: each element of `a` times the whole of `b`, along every axis.
 
     >>> kron(array([[1, 2]]), array([[1], [1]])).tolist()
@@ -370,7 +370,7 @@ def kron(a: Any, b: Any) -> Any:
     return reshape(products, tuple(m * n for m, n in zip(aval_of(a).shape, aval_of(b).shape, strict=True)))
 
 
-def cross(a: Any, b: Any) -> Any:
+def cross(a: Any, b: Any) -> Array:
     """The vector product along the last axis of size 3.
 
     >>> cross(array([1, 0, 0]), array([0, 1, 0])).tolist()
@@ -383,7 +383,7 @@ def cross(a: Any, b: Any) -> Any:
     return stack([ops.sub(ops.mul(x[i - 2], y[i - 1]), ops.mul(x[i - 1], y[i - 2])) for i in range(3)], -1)
 
 
-def tri(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -> Any:
+def tri(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -> Array:
     """Ones at and below the k-th diagonal.
 
     >>> tri(2).tolist()
@@ -392,7 +392,7 @@ def tri(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -
     return tril(ones((n, n if m is None else m), dtype), k)
 
 
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
     """`N` powers of `x` in columns, as many as elements by default: highest first, or last when `increasing`.
 
     >>> vander(array([2, 3]), 3).tolist()

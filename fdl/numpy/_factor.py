@@ -8,6 +8,7 @@ from typing import Any
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.trace import aval_of
 from fdl.numpy._create import eye
 from fdl.numpy._math import prod
@@ -33,26 +34,26 @@ def _mirrored(lower: bool) -> Any:
 _of_lower, _of_upper = _mirrored(True), _mirrored(False)
 
 
-def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
+def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Array:
     """The x with `a @ x = b`."""
     return linear.triangular_solve(a, b, lower, unit=unit_diagonal)
 
 
-def _solve_factored(both: Any, order: Any, b: Any) -> Any:
+def _solve_factored(both: Any, order: Any, b: Any) -> Array:
     rows = ops.broadcast(order, aval_of(b).shape, range(aval_of(b).ndim - 1))
     x = linear.triangular_solve(both, ops.gather_along(b, rows, -2), True, unit=True)
     return linear.triangular_solve(both, x, False)
 
 
 @custom_jvp
-def solve(a: Any, b: Any) -> Any:
+def solve(a: Any, b: Any) -> Array:
     """The x with `a @ x = b`."""
     both, order, _ = linear.lu(a)
     return _solve_factored(both, order, b)
 
 
 @solve.defjvp
-def _(primals: Any, tangents: Any) -> Any:
+def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
     (a, b), (da, db) = primals, tangents
     both, order, _ = linear.lu(a)
     x = _solve_factored(both, order, b)
@@ -73,13 +74,13 @@ def slogdet(a: Any) -> tuple[Any, Any]:
 
 
 @slogdet.defjvp
-def _(primals: Any, tangents: Any) -> Any:
+def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
     (a,), (da,) = primals, tangents
     sign, size = slogdet(a)
     return (sign, size), (ops.mul(sign, 0), _trace_of_inverse_times(a, da))
 
 
-def _trace_of_inverse_times(a: Any, da: Any) -> Any:
+def _trace_of_inverse_times(a: Any, da: Any) -> Array:
     product = ops.mul(turned(solve(a, identity(a))), da)
     n = aval_of(product).ndim
     return ops.reduce_sum(product, (n - 2, n - 1))
@@ -114,7 +115,7 @@ def _det(a: Any) -> Any:
 
 
 @_det.defjvp
-def _(primals: Any, tangents: Any) -> Any:
+def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
     (a,), (da,) = primals, tangents
     value = _det(a)
     product = ops.mul(_cofactors(a), da)
@@ -141,7 +142,7 @@ def _cofactors(a: Any) -> Any:
 
 
 @custom_jvp
-def cholesky(a: Any) -> Any:
+def cholesky(a: Any) -> Array:
     """The lower factor of a symmetric matrix, of which the lower triangle is read; its derivative is that of a matrix
     that stays symmetric.
     """
@@ -149,7 +150,7 @@ def cholesky(a: Any) -> Any:
 
 
 @cholesky.defjvp
-def _(primals: Any, tangents: Any) -> Any:
+def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
     lower, (da,) = linear.cholesky(*primals), tangents
     return lower, linear.cholesky_tangent(lower, symmetric_part(da))
 

@@ -203,7 +203,7 @@ def resolved(index: Any, shape: Sequence[int], rule: Rule) -> Resolved:
 _READ = Rule()
 
 
-def getitem(x: Any, index: Any) -> Any:
+def getitem(x: Any, index: Any) -> Array:
     """`x[index]` with NumPy's meaning: integers, slices, None, `...`, integer arrays and concrete masks.
 
     An integer outside of the array is an IndexBoundsError where it has a value; in a recording (`jit`, loops) it is
@@ -216,7 +216,7 @@ def getitem(x: Any, index: Any) -> Any:
     return read(x, resolved(index, x.aval.shape, _READ))
 
 
-def read(x: Any, index: Resolved, fill: Any = None) -> Any:
+def read(x: Any, index: Resolved, fill: Any = None) -> Array:
     """The elements at a resolved index; `fill` is what is read outside of the array."""
     items = index.items
     x = ops.reshape(x, index.whole)
@@ -276,7 +276,7 @@ def _gathered(
     return ops.transpose(out, order), [*front, *lead, *rest[len(front) :]]
 
 
-def _filled(found: Any, held: Callable[[], Any], handling: str, fill: Any) -> Any:
+def _filled(found: Any, held: Callable[[], Any], handling: str, fill: Any) -> Array:
     """What a gather has found, with `fill` where an index lies outside: where `held()` is false."""
     return ops.select(held(), found, fill_of(aval_of(found).dtype, fill)) if handling == "drop" else found
 
@@ -318,7 +318,7 @@ def take(
 
 def take_along_axis(
     x: Any, indices: Any, axis: int | None = -1, mode: str | None = None, fill_value: Any = None
-) -> Any:
+) -> Array:
     """Elements along an axis, chosen for each place along the others, which broadcast; of the flat array for None.
 
     `mode` is as in `take`, but that negative indices count from the end under "clip", and lie outside under

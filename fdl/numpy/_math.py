@@ -12,7 +12,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import from_numpy
+from fdl.core.array import Array, from_numpy
 from fdl.core.errors import DtypeError, ShapeError, TracedMaskError
 from fdl.core.graph import Literal
 from fdl.core.trace import Tracer, aval_of
@@ -99,7 +99,7 @@ def true_divide(a: Any, b: Any) -> Any:
 divide = true_divide
 
 
-def positive(x: Any) -> Any:
+def positive(x: Any) -> Array:
     """`+x`.
 
     >>> int(positive(3))
@@ -147,7 +147,7 @@ def _numbers(*xs: Any) -> list[Any]:
     return [ops.cast(x, dtypes.int32) for x in operands] if operands[0].aval.dtype == dtypes.bool_ else operands
 
 
-def _remainder(a: Any, b: Any) -> Any:
+def _remainder(a: Any, b: Any) -> Array:
     """`ops.rem`, but 0 where integers are divided by 0."""
     rest = ops.rem(a, b)
     return rest if dtypes.is_float(aval_of(rest).dtype) else ops.select(ops.equal(b, 0), 0, rest)
@@ -171,7 +171,7 @@ def floor_divide(a: Any, b: Any) -> Any:
     return ops.sub(quotient, ops.convert(inexact, quotient.aval.dtype, quotient.aval.weak_type))
 
 
-def _floats_divided(a: Any, b: Any) -> Any:
+def _floats_divided(a: Any, b: Any) -> Array:
     """By the remainder, which is exact: 1 / 0.1 rounds to 10, though 9 is the largest whole number not above it."""
     rest = ops.rem(a, b)
     even = ops.div(ops.sub(a, rest), b)
@@ -182,7 +182,7 @@ def _floats_divided(a: Any, b: Any) -> Any:
     return ops.select(ops.equal(b, 0), ops.stop_gradient(ops.div(a, b)), whole)
 
 
-def remainder(a: Any, b: Any) -> Any:
+def remainder(a: Any, b: Any) -> Array:
     """The remainder with the sign of `b`, as Python's `%`; 0 where an integer is divided by 0.
 
     >>> int(remainder(-7, 3))
@@ -208,7 +208,7 @@ def divmod(a: Any, b: Any) -> tuple[Any, Any]:
     return floor_divide(a, b), remainder(a, b)
 
 
-def fmod(a: Any, b: Any) -> Any:
+def fmod(a: Any, b: Any) -> Array:
     """The remainder with the sign of `a`; 0 where an integer is divided by 0.
 
     >>> float(fmod(-7.0, 3.0))
@@ -230,7 +230,7 @@ def power(a: Any, b: Any) -> Any:
     return ops.pow(*_numbers(a, b))
 
 
-def square(x: Any) -> Any:
+def square(x: Any) -> Array:
     """`x * x`.
 
     >>> float(square(3.0))
@@ -273,14 +273,14 @@ def _log_sum(more: Callable[[Any], Any], base: float) -> Callable[[Any, Any], An
     below, which is exact however small it is.
     """
 
-    def apart(a: Any, b: Any) -> Any:
+    def apart(a: Any, b: Any) -> Array:
         endless = ops.bitwise_and(ops.equal(a, b), ops.bitwise_not(ops.is_finite(a)))
         return ops.select(endless, 0, ops.sub(a, b))  # finite ties keep the slope of the difference
 
     total = custom_jvp(lambda a, b: ops.add(ops.maximum(a, b), more(ops.neg(ops.abs(apart(a, b))))))
 
     @total.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
+    def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
         gap = ops.mul(apart(*primals), base)
         return total(*primals), ops.add(
             ops.mul(tangents[0], ops.logistic(gap)), ops.mul(tangents[1], ops.logistic(ops.neg(gap)))
@@ -442,7 +442,7 @@ def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: b
     return ops.bitwise_or(close, ops.bitwise_and(isnan(a), isnan(b))) if equal_nan else close
 
 
-def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
     """Whether all elements are close.
 
     >>> bool(allclose(1.0, 1.0))
@@ -470,11 +470,11 @@ def axes_of(x: Any, axis: Axis, what: str) -> tuple[int, ...]:
     return tuple(places)
 
 
-def _kept(out: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+def _kept(out: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Array:
     return ops.expand_dims(out, axes) if keepdims else out
 
 
-def _operand(x: Any) -> Any:
+def _operand(x: Any) -> Array:
     operand = as_operand(x)
     return ops.broadcast(operand, (), ()) if isinstance(operand, Literal) else operand
 
@@ -493,7 +493,7 @@ def _counted(x: Any, dtype: Any) -> Any:
 
 def sum(
     x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
-) -> Any:
+) -> Array:
     """The sum over axes, or over all; bool and small integers are counted in int32.
 
     >>> from fdl.numpy import ones
@@ -512,7 +512,7 @@ def _count(x: Any, axes: Sequence[int]) -> int:
     return math.prod(aval_of(x).shape[a] for a in axes)
 
 
-def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Array:
     """The mean over axes, or over all, of those for which `where` holds; narrow floats are averaged in float32.
 
     >>> from fdl.numpy import array
@@ -540,7 +540,7 @@ def var(
     *,
     where: Any = None,
     correction: float | None = None,
-) -> Any:
+) -> Array:
     """The mean squared distance from the mean, of those for which `where` holds; `ddof` (or `correction`) is subtracted
     from the count, and where nothing is left it is NaN.
 
@@ -593,7 +593,7 @@ def std(
     return ops.sqrt(var(x, axis, dtype, ddof, keepdims, where=where, correction=correction))
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Array:
     """The largest element over axes, or over all; NaN where there is one.
 
     >>> from fdl.numpy import array
@@ -613,7 +613,7 @@ def _extreme(
     keepdims: bool,
     initial: Any,
     where: Any,
-) -> Any:
+) -> Array:
     """`fold` over axes, of `initial` too, which is cast to the dtype of `x`, and of those alone for which `where`
     holds.
     """
@@ -634,7 +634,7 @@ def _extreme(
     return out if initial is None else choose(out, initial)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Array:
     """The smallest element over axes, or over all; NaN where there is one.
 
     >>> from fdl.numpy import array
@@ -649,7 +649,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
 amax, amin = max, min
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None) -> Any:
+def any(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None) -> Array:
     """Whether some element is non-zero, of those for which `where` holds.
 
     >>> from fdl.numpy import array
@@ -659,7 +659,7 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None)
     return max(_as_bool(_operand(x)), axis, keepdims, initial=False, where=where)
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None) -> Any:
+def all(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None) -> Array:
     """Whether all elements are non-zero, of those for which `where` holds.
 
     >>> from fdl.numpy import array
@@ -669,7 +669,7 @@ def all(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None)
     return min(_as_bool(_operand(x)), axis, keepdims, initial=True, where=where)
 
 
-def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     """The number of elements that are not zero.
 
     >>> from fdl.numpy import array
@@ -679,7 +679,7 @@ def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return sum(_as_bool(_operand(x)), axis, keepdims=keepdims)
 
 
-def _arg(f: Any, x: Any, axis: int | None, keepdims: bool, what: str) -> Any:
+def _arg(f: Any, x: Any, axis: int | None, keepdims: bool, what: str) -> Array:
     x = _operand(x)
     if axis is None:
         out = f(ops.reshape(x, (x.aval.size,)), 0)
@@ -688,7 +688,7 @@ def _arg(f: Any, x: Any, axis: int | None, keepdims: bool, what: str) -> Any:
     return _kept(f(x, place), x, (place,), keepdims)
 
 
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
     """The first place of the largest element, int32; over the flat array for None.
 
     >>> from fdl.numpy import array
@@ -698,7 +698,7 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return _arg(ops.argmax, x, axis, keepdims, "argmax")
 
 
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
     """The first place of the smallest element, int32; over the flat array for None.
 
     >>> from fdl.numpy import array
@@ -710,7 +710,7 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 def prod(
     x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
-) -> Any:
+) -> Array:
     """The product over axes, or over all, multiplied pairwise; bool and small integers are multiplied in int32.
 
     >>> from fdl.numpy import array
@@ -746,7 +746,7 @@ def _lined(x: Any, axis: int | None, dtype: Any, what: str) -> tuple[Any, int]:
     return x, axes_of(x, axis, what)[0]
 
 
-def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Array:
     """Sums of the elements so far.
 
     >>> from fdl.numpy import array

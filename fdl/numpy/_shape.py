@@ -11,6 +11,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import sizes
 from fdl.core.errors import ShapeError
 from fdl.core.graph import Literal
@@ -20,7 +21,7 @@ from fdl.numpy._math import _operand, axes_of
 from fdl.ops.promotion import promote
 
 
-def astype(x: Any, dtype: Any, copy: bool = True) -> Any:
+def astype(x: Any, dtype: Any, copy: bool = True) -> Array:
     """`x` with another dtype.
 
     >>> astype(1.9, "int32").tolist()
@@ -29,7 +30,7 @@ def astype(x: Any, dtype: Any, copy: bool = True) -> Any:
     return array(_operand(x), dtype)
 
 
-def reshape(x: Any, *shape: Any, order: str = "C") -> Any:
+def reshape(x: Any, *shape: Any, order: str = "C") -> Array:
     """The elements of `x` in row-major order under another shape; one size may be -1.
 
     >>> reshape(array([1, 2, 3, 4]), (2, -1)).tolist()
@@ -51,7 +52,7 @@ def reshape(x: Any, *shape: Any, order: str = "C") -> Any:
     return ops.reshape(x, tuple(target))
 
 
-def ravel(x: Any) -> Any:
+def ravel(x: Any) -> Array:
     """The elements in one row.
 
     >>> ravel(array([[1, 2], [3, 4]])).tolist()
@@ -110,7 +111,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     return ops.transpose(x, order)
 
 
-def squeeze(x: Any, axis: Any = None) -> Any:
+def squeeze(x: Any, axis: Any = None) -> Array:
     """Axes of size 1 removed.
 
     >>> squeeze(array([[1, 2]])).shape
@@ -127,7 +128,7 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     return ops.reshape(x, tuple(d for i, d in enumerate(x.aval.shape) if i not in chosen))
 
 
-def expand_dims(x: Any, axis: Any) -> Any:
+def expand_dims(x: Any, axis: Any) -> Array:
     """New axes of size 1.
 
     >>> expand_dims(array([1, 2]), 0).shape
@@ -160,7 +161,7 @@ def broadcast_arrays(*xs: Any) -> list[Any]:
     return [ops.broadcast_to(x, shape) for x in operands]
 
 
-def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Array:
     """Arrays joined along an axis; flat for None.
 
     >>> concatenate([array([1]), array([2, 3])]).tolist()
@@ -179,7 +180,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     return ops.concatenate(operands, place)
 
 
-def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+def stack(arrays: Sequence[Any], axis: int = 0) -> Array:
     """Arrays of one shape joined along a new axis.
 
     >>> stack([array([1, 2]), array([3, 4])]).tolist()
@@ -188,7 +189,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return concatenate([expand_dims(x, axis) for x in arrays], axis)
 
 
-def vstack(arrays: Sequence[Any]) -> Any:
+def vstack(arrays: Sequence[Any]) -> Array:
     """Arrays joined as rows.
 
     >>> vstack([array([1, 2]), array([3, 4])]).shape
@@ -197,7 +198,7 @@ def vstack(arrays: Sequence[Any]) -> Any:
     return concatenate([atleast_2d(x) for x in arrays], 0)
 
 
-def hstack(arrays: Sequence[Any]) -> Any:
+def hstack(arrays: Sequence[Any]) -> Array:
     """Arrays joined as columns; vectors end to end.
 
     >>> hstack([array([1, 2]), array([3])]).tolist()
@@ -207,7 +208,7 @@ def hstack(arrays: Sequence[Any]) -> Any:
     return concatenate(parts, 0 if aval_of(parts[0]).ndim == 1 else 1)
 
 
-def atleast_1d(x: Any) -> Any:
+def atleast_1d(x: Any) -> Array:
     """`x` with one axis at least.
 
     >>> atleast_1d(3).shape
@@ -217,7 +218,7 @@ def atleast_1d(x: Any) -> Any:
     return x if x.aval.ndim else ops.reshape(x, (1,))
 
 
-def atleast_2d(x: Any) -> Any:
+def atleast_2d(x: Any) -> Array:
     """`x` with two axes at least.
 
     >>> atleast_2d(array([1, 2])).shape
@@ -250,7 +251,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return [ops.slice_in_dim(x, a, max(a, b), place) for a, b in itertools.pairwise(edges)]
 
 
-def tile(x: Any, reps: Any) -> Any:
+def tile(x: Any, reps: Any) -> Array:
     """`x` repeated as a block along each axis.
 
     >>> tile(array([1, 2]), 2).tolist()
@@ -266,7 +267,7 @@ def tile(x: Any, reps: Any) -> Any:
     return ops.reshape(whole, tuple(c * n for c, n in zip(counts, shape, strict=True)))
 
 
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
+def repeat(x: Any, repeats: int, axis: int | None = None) -> Array:
     """Each element repeated.
 
     >>> repeat(array([1, 2]), 2).tolist()
@@ -283,7 +284,7 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
     return ops.reshape(wide, (*shape[:place], shape[place] * repeats, *shape[place + 1 :]))
 
 
-def flip(x: Any, axis: Any = None) -> Any:
+def flip(x: Any, axis: Any = None) -> Array:
     """The order along axes turned round.
 
     >>> flip(array([1, 2, 3])).tolist()
@@ -318,7 +319,7 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     return x
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Array:
     """`x` with a border of one value; `pad_width` as NumPy's.
 
     >>> pad(array([1, 2]), (1, 2)).tolist()
@@ -334,7 +335,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
 # Products
 
 
-def matmul(a: Any, b: Any) -> Any:
+def matmul(a: Any, b: Any) -> Array:
     """The matrix product over the last two axes; leading axes broadcast, a vector is a row or a column.
 
     >>> matmul(array([[1, 2]]), array([[3], [4]])).tolist()
@@ -396,7 +397,7 @@ def vdot(a: Any, b: Any) -> Any:
     return dot(ravel(a), ravel(b))
 
 
-def inner(a: Any, b: Any) -> Any:
+def inner(a: Any, b: Any) -> Array:
     """The sum of products over both last axes.
 
     >>> int(inner(array([1, 2]), array([3, 4])))
@@ -415,7 +416,7 @@ def outer(a: Any, b: Any) -> Any:
     return ops.mul(expand_dims(ravel(a), 1), expand_dims(ravel(b), 0))
 
 
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
     """The sum of products over given axes.
 
     >>> tensordot(array([[1, 2]]), array([[3], [4]]), 1).tolist()

@@ -12,6 +12,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.numpy._create import asarray
@@ -49,7 +50,7 @@ def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool
     return ops.gather_along(x, argsort(x, axis, descending=descending), axis)
 
 
-def _between(low: Any, high: Any, share: Any) -> Any:
+def _between(low: Any, high: Any, share: Any) -> Array:
     """`low + share * (high - low)`; among infinities the share counts only where it is neither 0 nor 1, so that what is
     beside an infinity stays finite.
     """
@@ -65,7 +66,7 @@ def _between(low: Any, high: Any, share: Any) -> Any:
 
 def quantile(
     a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear"
-) -> Any:
+) -> Array:
     """Values below which the share `q` of the elements lies; between two elements by `method`: linear, lower, higher,
     midpoint or nearest.
 
@@ -112,7 +113,7 @@ def quantile(
 
 def percentile(
     a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear"
-) -> Any:
+) -> Array:
     """`quantile` of q / 100.
 
     >>> from fdl.numpy import array
@@ -122,7 +123,7 @@ def percentile(
     return quantile(a, ops.div(promote(asarray(q), to_float=True)[0], 100.0), axis, keepdims, method)
 
 
-def median(a: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
+def median(a: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Array:
     """The middle value, or the mean of the two in the middle.
 
     >>> from fdl.numpy import array

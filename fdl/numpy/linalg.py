@@ -11,6 +11,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.numpy import _factor
@@ -126,13 +127,13 @@ def _square(a: Any, what: str) -> Any:
     return a
 
 
-def stacked(a: Any, b: Any) -> tuple[Any, Any]:
+def stacked(a: Any, b: Any) -> Any:
     """Both with the same leading axes."""
     lead = broadcast_shapes([aval_of(a).shape[:-2], aval_of(b).shape[:-2]], "linalg")
     return tuple([ops.broadcast_to(x, (*lead, *aval_of(x).shape[-2:])) for x in (a, b)])
 
 
-def solve(a: Any, b: Any) -> Any:
+def solve(a: Any, b: Any) -> Array:
     """The x with `a @ x = b`, by elimination with pivots; b is a vector or a matrix.
 
     >>> import fdl.numpy as jnp
@@ -153,7 +154,7 @@ def solve(a: Any, b: Any) -> Any:
     return ops.reshape(x, aval_of(x).shape[:-1]) if vector else x
 
 
-def solve_triangular(a: Any, b: Any, lower: bool = False, unit_diagonal: bool = False, trans: int = 0) -> Any:
+def solve_triangular(a: Any, b: Any, lower: bool = False, unit_diagonal: bool = False, trans: int = 0) -> Array:
     """The x with `a @ x = b` for a triangular matrix, of which the other half is not looked at; `trans=1` takes its
     transpose.
 
@@ -295,11 +296,11 @@ def _kept(a: Any, s: Any, rtol: Any) -> Any:
     return ops.greater(s, ops.broadcast_to(ops.mul(max(s, -1, keepdims=True, initial=0), rtol), aval_of(s).shape))
 
 
-def _reciprocals(s: Any, kept: Any) -> Any:
+def _reciprocals(s: Any, kept: Any) -> Array:
     return ops.select(kept, ops.div(1.0, ops.select(kept, s, 1)), 0)
 
 
-def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Any:
+def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Array:
     """The inverse of Moore and Penrose.
 
     >>> import fdl.numpy as jnp
@@ -318,7 +319,7 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Any:
     )
 
 
-def matrix_rank(a: Any, rtol: Any = None) -> Any:
+def matrix_rank(a: Any, rtol: Any = None) -> Array:
     """Number of singular values that are not zero.
 
     >>> import fdl.numpy as jnp
@@ -376,7 +377,7 @@ def cond(a: Any, p: Any = None) -> Any:
     return ops.mul(norm(a, p, (-2, -1)), norm(inv(a), p, (-2, -1)))
 
 
-def multi_dot(arrays: Sequence[Any]) -> Any:
+def multi_dot(arrays: Sequence[Any]) -> Array:
     """The product of several matrices, in the cheapest order (Cormen et al., chapter 15).
 
     >>> import fdl.numpy as jnp
@@ -399,7 +400,7 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
             (best(i, k)[0] + best(k + 1, j)[0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
         )
 
-    def product(i: int, j: int) -> Any:
+    def product(i: int, j: int) -> Array:
         return xs[i] if i == j else matmul(product(i, best(i, j)[1]), product(best(i, j)[1] + 1, j))
 
     out = product(0, len(xs) - 1)

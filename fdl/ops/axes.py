@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
@@ -25,7 +26,7 @@ from fdl.ops.vocabulary import Value, Vocabulary
 # convert
 
 
-def convert(x: Any, dtype: Any, weak_type: bool = False) -> Any:
+def convert(x: Any, dtype: Any, weak_type: bool = False) -> Array:
     """`x` with another dtype, rounding to nearest even; float to integer truncates, saturates and maps NaN to 0.
 
     >>> import fdl.numpy as jnp
@@ -35,7 +36,7 @@ def convert(x: Any, dtype: Any, weak_type: bool = False) -> Any:
     return convert_p.bind(x, dtype=dtypes.canonical(dtype), weak_type=weak_type)
 
 
-def _convert_impl(x: np.ndarray[Any, Any], *, dtype: DType, weak_type: bool) -> Any:
+def _convert_impl(x: np.ndarray[Any, Any], *, dtype: DType, weak_type: bool) -> np.ndarray[Any, Any]:
     if dtypes.is_float(x.dtype) and dtypes.is_integer(dtype):
         info = np.iinfo(dtype)
         wide = np.asarray(x, np.float64)
@@ -50,7 +51,7 @@ def _convert_impl(x: np.ndarray[Any, Any], *, dtype: DType, weak_type: bool) -> 
     return x.astype(dtype)
 
 
-def _convert_jvp(primals: Any, tangents: Any, *, dtype: DType, weak_type: bool) -> Any:
+def _convert_jvp(primals: Any, tangents: Any, *, dtype: DType, weak_type: bool) -> tuple[Any, Any]:
     out = convert_p.bind(primals[0], dtype=dtype, weak_type=weak_type)
     tangent = tangents[0]
     return out, convert_p.bind(tangent, dtype=dtype, weak_type=weak_type) if dtypes.is_float(dtype) else Zero(
@@ -58,7 +59,7 @@ def _convert_jvp(primals: Any, tangents: Any, *, dtype: DType, weak_type: bool) 
     )
 
 
-def _convert_transpose(ct: Any, operands: Any, *, dtype: DType, weak_type: bool) -> Any:
+def _convert_transpose(ct: Any, operands: Any, *, dtype: DType, weak_type: bool) -> list[Any]:
     aval = operands[0].aval
     return [convert_p.bind(ct, dtype=aval.dtype, weak_type=aval.weak_type)]
 
@@ -158,7 +159,7 @@ transpose_p: Primitive = (
 # broadcast
 
 
-def broadcast(x: Any, shape: Shape, axes: Sequence[int]) -> Any:
+def broadcast(x: Any, shape: Shape, axes: Sequence[int]) -> Array:
     """`x` repeated to `shape`; its axis i becomes axis `axes[i]`, new axes and axes of size 1 are repeated.
 
     >>> import fdl.numpy as jnp
@@ -181,7 +182,7 @@ def broadcast_to(x: Any, shape: Shape) -> Any:
     return broadcast(x, shape, range(len(shape) - aval.ndim, len(shape)))
 
 
-def expand_dims(x: Any, axes: Sequence[int]) -> Any:
+def expand_dims(x: Any, axes: Sequence[int]) -> Array:
     """`x` with new axes of size 1 at these places of the result.
 
     >>> import fdl.numpy as jnp
@@ -198,7 +199,7 @@ def expand_dims(x: Any, axes: Sequence[int]) -> Any:
     return broadcast(x, tuple(shape), kept) if new else x
 
 
-def full(shape: Shape, value: Any, dtype: Any, weak_type: bool = False) -> Any:
+def full(shape: Shape, value: Any, dtype: Any, weak_type: bool = False) -> Array:
     """An array of `shape` filled with a scalar; under a transform it is recorded, not made.
 
     >>> full((2,), 7, "int32").tolist()
@@ -208,12 +209,12 @@ def full(shape: Shape, value: Any, dtype: Any, weak_type: bool = False) -> Any:
     return broadcast(scalar, shape, ())
 
 
-def zeros_like(aval: ShapedArray) -> Any:
+def zeros_like(aval: ShapedArray) -> Array:
     """Zeros of this type."""
     return full(aval.shape, 0, aval.dtype, aval.weak_type)
 
 
-def instantiate(x: Any) -> Any:
+def instantiate(x: Any) -> Array:
     """A symbolic `Zero` as an array of zeros; anything else as it is."""
     return zeros_like(x.aval) if type(x) is Zero else x
 
@@ -237,14 +238,14 @@ def _broadcast_shape(x: ShapedArray, *, shape: Shape, axes: tuple[int, ...]) -> 
     return x.update(shape=shape)
 
 
-def _broadcast_impl(x: np.ndarray[Any, Any], *, shape: Shape, axes: tuple[int, ...]) -> Any:
+def _broadcast_impl(x: np.ndarray[Any, Any], *, shape: Shape, axes: tuple[int, ...]) -> np.ndarray[Any, Any]:
     padded = [1] * len(shape)
     for a, d in zip(axes, x.shape, strict=True):
         padded[a] = d
     return np.broadcast_to(x.reshape(padded), shape)
 
 
-def _broadcast_transpose(ct: Any, operands: Any, *, shape: Shape, axes: tuple[int, ...]) -> Any:
+def _broadcast_transpose(ct: Any, operands: Any, *, shape: Shape, axes: tuple[int, ...]) -> list[Any]:
     aval = operands[0].aval
     repeated = [i for i in range(len(shape)) if i not in axes]
     stretched = [a for a, d in zip(axes, aval.shape, strict=True) if d == 1 and shape[a] != 1]
@@ -254,7 +255,7 @@ def _broadcast_transpose(ct: Any, operands: Any, *, shape: Shape, axes: tuple[in
     ]
 
 
-def _broadcast_batch(axis: Any, args: Any, batched: Any, *, shape: Shape, axes: tuple[int, ...]) -> Any:
+def _broadcast_batch(axis: Any, args: Any, batched: Any, *, shape: Shape, axes: tuple[int, ...]) -> tuple[Any, Any]:
     return broadcast(args[0], (axis.size, *shape), (0, *(a + 1 for a in axes))), True
 
 
@@ -293,7 +294,7 @@ broadcast_p: Primitive = (
 # reduce_sum
 
 
-def reduce_sum(x: Any, axes: Sequence[int]) -> Any:
+def reduce_sum(x: Any, axes: Sequence[int]) -> Array:
     """The sum over some axes, which vanish; narrow floats are summed in float32.
 
     >>> import fdl.numpy as jnp
@@ -327,11 +328,11 @@ def _reduce_sum_shape(x: ShapedArray, *, axes: tuple[int, ...]) -> ShapedArray:
     return x.update(shape=reduced_shape("reduce_sum", x, axes))
 
 
-def _reduce_sum_impl(x: np.ndarray[Any, Any], *, axes: tuple[int, ...]) -> Any:
+def _reduce_sum_impl(x: np.ndarray[Any, Any], *, axes: tuple[int, ...]) -> np.ndarray[Any, Any]:
     return np.sum(x, axes, dtype=dtypes.compute_dtype(x.dtype)).astype(x.dtype)
 
 
-def _reduce_sum_transpose(ct: Any, operands: Any, *, axes: tuple[int, ...]) -> Any:
+def _reduce_sum_transpose(ct: Any, operands: Any, *, axes: tuple[int, ...]) -> list[Any]:
     shape = operands[0].aval.shape
     return [broadcast(ct, shape, [i for i in range(len(shape)) if i not in axes])]
 

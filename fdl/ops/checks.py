@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, FdlError, ShapeError
 from fdl.core.primitive import Primitive
@@ -83,15 +84,15 @@ def _impl(mask: Any, *shown: Any, failure: Failure) -> list[Any]:
     return []
 
 
-def _jvp(primals: Any, tangents: Any, *, failure: Failure) -> Any:
+def _jvp(primals: Any, tangents: Any, *, failure: Failure) -> tuple[Any, Any]:
     check_p.bind(*primals, failure=failure)
     return [], []
 
 
-def _batch(axis: Any, args: Any, batched: Any, *, failure: Failure) -> Any:
+def _batch(axis: Any, args: Any, batched: Any, *, failure: Failure) -> tuple[Any, Any]:
     full = (axis.size, *aval_of(args[0]).shape[batched[0] :])
 
-    def spread(x: Any, is_batched: bool) -> Any:
+    def spread(x: Any, is_batched: bool) -> Array:
         rank = aval_of(x).ndim
         return (
             x if rank == len(full) else broadcast(x, full, (0,) if is_batched else range(1, rank + 1) if rank else ())

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import AxisNameError
 from fdl.core.primitive import Primitive
@@ -48,7 +49,7 @@ def pmean(x: Any, axis_name: Any) -> Any:
     return tree_map(lambda leaf: div(leaf, size), psum(x, axis_name))
 
 
-def _psum_batch(axis: Any, args: Any, batched: Any, *, axis_name: Any) -> Any:
+def _psum_batch(axis: Any, args: Any, batched: Any, *, axis_name: Any) -> tuple[Any, Any]:
     if axis.name != axis_name:
         return psum_p.bind(*args, axis_name=axis_name), True
     return reduce_sum(args[0], (0,)), False
@@ -73,7 +74,7 @@ psum_p.define(
 # axis_index
 
 
-def axis_index(axis_name: Any) -> Any:
+def axis_index(axis_name: Any) -> Array:
     """The place along a named mapped axis, int32.
 
     >>> import fdl, fdl.numpy as jnp
@@ -98,7 +99,7 @@ def _axis_index_shape(*, axis_name: Any) -> ShapedArray:
     return shaped((), dtypes.int32)
 
 
-def _axis_index_jvp(primals: Any, tangents: Any, *, axis_name: Any) -> Any:
+def _axis_index_jvp(primals: Any, tangents: Any, *, axis_name: Any) -> tuple[Any, Any]:
     out = axis_index_p.bind(axis_name=axis_name)
     return out, Zero(aval_of(out))
 

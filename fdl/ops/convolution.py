@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
@@ -33,7 +34,7 @@ Sizes = tuple[int, ...]
 _MAX_PARTS = 9  # of a strided convolution's gradient
 
 
-def conv(images: Any, kernels: Any, strides: Sequence[int], dilation: Sequence[int]) -> Any:
+def conv(images: Any, kernels: Any, strides: Sequence[int], dilation: Sequence[int]) -> Array:
     """Sums over windows: (groups, batch, *space, in) and (groups, *window, in, out) give (groups, batch, *places, out).
 
     A window's elements are `dilation` apart, windows `strides` apart; each lies inside of the image whole.
@@ -96,7 +97,9 @@ def _order(window: Sequence[int], channels: int) -> tuple[Sizes, int]:
     return tuple(range(len(window))), len(window) if math.prod(window) < max(channels, 2) else 0
 
 
-def _impl(images: np.ndarray[Any, Any], kernels: np.ndarray[Any, Any], *, strides: Sizes, dilation: Sizes) -> Any:
+def _impl(
+    images: np.ndarray[Any, Any], kernels: np.ndarray[Any, Any], *, strides: Sizes, dilation: Sizes
+) -> np.ndarray[Any, Any]:
     wide = dtypes.compute_dtype(images.dtype)
     window = kernels.shape[1:-2]
     places = _places(images.shape[2:-1], window, strides, dilation)
@@ -114,7 +117,7 @@ def _impl(images: np.ndarray[Any, Any], kernels: np.ndarray[Any, Any], *, stride
     return out.astype(images.dtype)
 
 
-def _jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+def _jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
     (x, w), (tx, tw) = primals, tangents
     out = conv_p.bind(x, w, **params)
     terms = [] if type(tx) is Zero else [conv_p.bind(match(tx, aval_of(x)), w, **params)]
@@ -130,7 +133,7 @@ def _mirrored(kernels: Any) -> Any:
     return transpose(reverse(kernels, range(1, n + 1)), (*range(n + 1), n + 2, n + 1))
 
 
-def _by_spreading(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dilation: Sizes) -> Any:
+def _by_spreading(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dilation: Sizes) -> Array:
     """The cotangent of images: each place of the result, `strides` apart, goes back to its window."""
     reach = _reach(aval_of(kernels).shape[1:-2], dilation)
     covered = [(p - 1) * s + r for p, s, r in zip(aval_of(ct).shape[2:-1], strides, reach, strict=True)]
@@ -139,7 +142,7 @@ def _by_spreading(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, d
     return conv_p.bind(spread, _mirrored(kernels), strides=(1,) * len(strides), dilation=dilation)
 
 
-def _by_residue(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dilation: Sizes) -> Any:
+def _by_residue(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dilation: Sizes) -> Array:
     """The same without the zeros between places: pixels that leave one rest by the stride meet one part of the kernel
     only, r, r + stride, r + 2 stride ...
     """
@@ -170,7 +173,7 @@ def conv_spread(
     edges: Sequence[tuple[int, int]],
     strides: Sequence[int],
     dilation: Sequence[int],
-) -> Any:
+) -> Array:
     """The convolution of images whose pixels are `spread` apart, with zeros between them and `edges` of zeros around.
 
     With windows one apart, and their elements, it is what leads back from a convolution with these strides, so that no
@@ -204,7 +207,7 @@ def conv_spread(
     return slice_(whole, (0, 0, *cut, 0), aval_of(whole).shape, (1,) * (n + 3))
 
 
-def _transpose(ct: Any, operands: Any, *, strides: Sizes, dilation: Sizes) -> Any:
+def _transpose(ct: Any, operands: Any, *, strides: Sizes, dilation: Sizes) -> list[Any]:
     images, kernels = operands
     space, window = images.aval.shape[2:-1], kernels.aval.shape[1:-2]
     n, reach, places = len(space), _reach(window, dilation), aval_of(ct).shape[2:-1]
@@ -228,7 +231,7 @@ def _transpose(ct: Any, operands: Any, *, strides: Sizes, dilation: Sizes) -> An
     return out
 
 
-def _batch(axis: Any, args: Any, batched: Any, **params: Any) -> Any:
+def _batch(axis: Any, args: Any, batched: Any, **params: Any) -> tuple[Any, Any]:
     x, w = args
     if all(batched):  # more groups
         b, g = aval_of(x).shape[:2]

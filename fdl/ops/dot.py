@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.dtypes import DType
 from fdl.core.errors import DtypeError, ShapeError
@@ -26,7 +27,7 @@ Axes = tuple[int, ...]
 Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
 
 
-def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, preferred_element_type: Any = None) -> Any:
+def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, preferred_element_type: Any = None) -> Array:
     """Sum of products over contracted axes; `dimension_numbers` is `((lhs_contract, rhs_contract), (lhs_batch,
     rhs_batch))`.
 
@@ -99,7 +100,7 @@ def _dot_impl(lhs: np.ndarray[Any, Any], rhs: np.ndarray[Any, Any], *, numbers: 
     return out.astype(dtype).reshape([*batch, *(lhs.shape[i] for i in lf), *(rhs.shape[i] for i in rf)])
 
 
-def _dot_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+def _dot_jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
     (a, b), (ta, tb) = primals, tangents
     out = dot_general_p.bind(a, b, **params)
     terms = [] if type(ta) is Zero else [dot_general_p.bind(match(ta, aval_of(a)), b, **params)]
@@ -109,7 +110,7 @@ def _dot_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
     return out, terms[0] if len(terms) == 1 else add(*terms)
 
 
-def _dot_transpose(ct: Any, operands: Any, *, numbers: Numbers, dtype: DType) -> Any:
+def _dot_transpose(ct: Any, operands: Any, *, numbers: Numbers, dtype: DType) -> list[Any]:
     a, b = operands
     (ac, bc), (ab, bb) = numbers
     ct_a = _transpose_side(ct, a.aval, b, (ac, ab), (bc, bb), left=True) if is_linear(a) else None
@@ -139,7 +140,7 @@ def _transpose_side(
     return match(transpose(out, [int(i) for i in np.argsort(places)]), aval)
 
 
-def _dot_batch(axis: Any, args: Any, batched: Any, *, numbers: Numbers, dtype: DType) -> Any:
+def _dot_batch(axis: Any, args: Any, batched: Any, *, numbers: Numbers, dtype: DType) -> tuple[Any, Any]:
     (lc, rc), (lb, rb) = numbers
     left, right = (tuple(a + 1 for a in axes) for axes in (lc, lb)), (tuple(a + 1 for a in axes) for axes in (rc, rb))
     a, b = args

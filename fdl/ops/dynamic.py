@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
@@ -53,7 +54,7 @@ def _index_arrays(shape: Shape, starts: Sequence[Any], sizes: Shape) -> list[Any
 # dynamic_slice
 
 
-def dynamic_slice(x: Any, starts: Sequence[Any], sizes: Sequence[int]) -> Any:
+def dynamic_slice(x: Any, starts: Sequence[Any], sizes: Sequence[int]) -> Array:
     """The block of these sizes at computed starts, 0-d integers, one an axis.
 
     >>> import fdl.numpy as jnp
@@ -68,7 +69,7 @@ def _slice_shape(x: ShapedArray, *starts: ShapedArray, sizes: Shape) -> ShapedAr
     return x.update(shape=sizes)
 
 
-def _slice_batch(axis: Any, args: Any, batched: Any, *, sizes: Shape) -> Any:
+def _slice_batch(axis: Any, args: Any, batched: Any, *, sizes: Shape) -> tuple[Any, Any]:
     x, *starts = args
     if not any(batched[1:]):
         return dynamic_slice_p.bind(x, convert(0, dtypes.int32), *starts, sizes=(axis.size, *sizes)), True
@@ -115,7 +116,7 @@ dynamic_slice_p.define(
 # dynamic_update_slice
 
 
-def dynamic_update_slice(x: Any, update: Any, starts: Sequence[Any]) -> Any:
+def dynamic_update_slice(x: Any, update: Any, starts: Sequence[Any]) -> Array:
     """`x` with the block at computed starts replaced by `update`.
 
     >>> import fdl.numpy as jnp
@@ -134,13 +135,13 @@ def _update_shape(x: ShapedArray, update: ShapedArray, *starts: ShapedArray) -> 
     return x
 
 
-def _update_impl(x: np.ndarray[Any, Any], update: Any, *starts: Any) -> Any:
+def _update_impl(x: np.ndarray[Any, Any], update: Any, *starts: Any) -> np.ndarray[Any, Any]:
     out = np.array(x)
     out[_block(x.shape, starts, update.shape)] = update
     return out
 
 
-def _update_transpose(ct: Any, operands: Any) -> Any:
+def _update_transpose(ct: Any, operands: Any) -> list[Any]:
     x, update, *starts = operands
     shape = aval_of(update)
     ct_x = (
@@ -152,7 +153,7 @@ def _update_transpose(ct: Any, operands: Any) -> Any:
     return [ct_x, ct_update, *(None for _ in starts)]
 
 
-def _update_batch(axis: Any, args: Any, batched: Any) -> Any:
+def _update_batch(axis: Any, args: Any, batched: Any) -> tuple[Any, Any]:
     x, update = batch_all(axis, args[:2], batched[:2])
     if not any(batched[2:]):
         return dynamic_update_slice_p.bind(x, update, convert(0, dtypes.int32), *args[2:]), True

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.trace import aval_of
 from fdl.ops.elementwise import (
     F,
@@ -316,7 +317,7 @@ def digamma(x: Any) -> Any:
     return in_double(_digamma)(*promote(x, to_float=True))
 
 
-def _digamma(x: Any) -> Any:
+def _digamma(x: Any) -> Array:
     left = less(x, 0)
     z = select(left, sub(1, x), x)
     near = less(z, 6)
@@ -339,7 +340,7 @@ def _digamma_near(z: Any) -> Any:
     return add(mul(sub(sub(z, _ZERO), _ZERO_LOW), polynomial(sub(z, 1.5), _DIGAMMA)), more)
 
 
-def _digamma_far(z: Any) -> Any:
+def _digamma_far(z: Any) -> Array:
     """From 6 on."""
     taken = mul(z, 0)
     for _ in range(2):

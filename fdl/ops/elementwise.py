@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import DtypeError
@@ -68,7 +69,7 @@ def elementwise(
         out = impl(*xs)
         return np.asarray(out, result or xs[0].dtype)
 
-    def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         out = primitive.bind(*primals)
         terms = [
             d(t, out, *primals)
@@ -91,7 +92,7 @@ def elementwise(
             cts.append(out if aval_of(out).shape == x.aval.shape else reduce_sum(out, range(aval_of(out).ndim)))
         return cts
 
-    def batch(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> Any:
+    def batch(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> tuple[Any, Any]:
         return primitive.bind(*_aligned(axis, args, batched)), True
 
     primitive.define(
@@ -110,7 +111,7 @@ def _public(primitive: Primitive, arity: int, of_floats: bool, doc: str) -> Call
     """The function of `arity` operands that users call: it promotes and broadcasts; with `of_floats` integers too."""
     name = primitive.name
 
-    def function(*xs: Any) -> Any:
+    def function(*xs: Any) -> Array:
         if len(xs) != arity:
             raise TypeError(f"{name}: expected {arity} operands, got {len(xs)}")
         known = recall(primitive, xs)  # what ran before was aligned
@@ -129,7 +130,7 @@ def _aligned(axis: Any, args: Sequence[Any], batched: Sequence[bool]) -> list[An
     return [_align(x, b, (axis.size, *full)) for x, b in zip(args, batched, strict=True)]
 
 
-def _align(x: Any, is_batched: bool, shape: tuple[Any, ...]) -> Any:
+def _align(x: Any, is_batched: bool, shape: tuple[Any, ...]) -> Array:
     """An operand for the batched operation: whole, or 0-d where it is an unbatched scalar."""
     if not is_batched:
         return x if aval_of(x).ndim == 0 else broadcast(x, shape, range(1, len(shape)))
@@ -247,7 +248,7 @@ abs: Callable[..., Any] = elementwise(
 sign: Callable[..., Any] = elementwise("sign", np.sign, N, None, doc="-1, 0 or 1; NaN for NaN.")
 
 
-def _share(a: Any, b: Any, y: Any) -> Any:
+def _share(a: Any, b: Any, y: Any) -> Array:
     """Share of the gradient that `a` gets where `y` is max or min of a and b."""
     dtype = aval_of(y).dtype
     one, half, zero = (cast(as_operand(v), dtype) for v in (1.0, 0.5, 0.0))
@@ -335,7 +336,7 @@ shift_right: Callable[..., Any] = elementwise(
 # select, integer power, identities that derivatives or passes see
 
 
-def select(condition: Any, on_true: Any, on_false: Any) -> Any:
+def select(condition: Any, on_true: Any, on_false: Any) -> Array:
     """`on_true` where the condition holds, else `on_false`.
 
     >>> import fdl.numpy as jnp
@@ -360,7 +361,7 @@ def _select_shape(condition: ShapedArray, a: ShapedArray, b: ShapedArray) -> Sha
     return values.update(shape=shape)
 
 
-def _select_jvp(primals: Any, tangents: Any) -> Any:
+def _select_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     out = select_p.bind(*primals)
     aval = aval_of(out)
     if not dtypes.is_float(aval.dtype):
@@ -370,7 +371,7 @@ def _select_jvp(primals: Any, tangents: Any) -> Any:
     return out, match(select_p.bind(primals[0], a, b), aval)
 
 
-def _select_transpose(ct: Any, operands: Any) -> Any:
+def _select_transpose(ct: Any, operands: Any) -> list[Any]:
     condition, a, b = operands
     zero = Literal(0, aval_of(ct).dtype, aval_of(ct).weak_type)
     cts = [
@@ -401,7 +402,7 @@ select_p: Primitive = (
 )
 
 
-def integer_pow(x: Any, exponent: int) -> Any:
+def integer_pow(x: Any, exponent: int) -> Array:
     """`x ** exponent` for a Python integer, by repeated squaring; a negative exponent is a reciprocal.
 
     >>> float(integer_pow(2.0, -2))
@@ -411,7 +412,7 @@ def integer_pow(x: Any, exponent: int) -> Any:
     return integer_pow_p.bind(x, exponent=exponent)
 
 
-def _integer_pow_jvp(primals: Any, tangents: Any, *, exponent: int) -> Any:
+def _integer_pow_jvp(primals: Any, tangents: Any, *, exponent: int) -> tuple[Any, Any]:
     (x,), out = primals, integer_pow_p.bind(*primals, exponent=exponent)
     if exponent == 0:
         return out, Zero(aval_of(out))
@@ -420,7 +421,7 @@ def _integer_pow_jvp(primals: Any, tangents: Any, *, exponent: int) -> Any:
     return out, match(mul(mul(tangents[0], slope), exponent) if exponent != 1 else tangents[0], aval_of(out))
 
 
-def _integer_pow_impl(x: np.ndarray[Any, Any], *, exponent: int) -> Any:
+def _integer_pow_impl(x: np.ndarray[Any, Any], *, exponent: int) -> np.ndarray[Any, Any]:
     """The same products in the same order as the compiled kernels."""
     wide = x.astype(dtypes.compute_dtype(x.dtype))
     result, square, n = np.ones_like(wide), wide, -exponent if exponent < 0 else exponent
@@ -474,7 +475,7 @@ def _identity(
         primitive.define(transpose=transpose)
     primitive.register()
 
-    def function(x: Any) -> Any:
+    def function(x: Any) -> Array:
         return primitive.bind(as_operand(x))
 
     function.__name__, function.__doc__ = name, doc

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
@@ -115,7 +116,7 @@ def _lowered_source(
 # gather
 
 
-def gather(x: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "clip") -> Any:
+def gather(x: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "clip") -> Array:
     """Elements of `x` at index arrays; see the module's docstring for the shapes.
 
     >>> import fdl.numpy as jnp
@@ -163,7 +164,7 @@ def widened(index: Any, size: int) -> Any:
     return cast(index, wide)
 
 
-def _gather_impl(x: np.ndarray[Any, Any], *indices: Any, axes: Any, batch: int, mode: str) -> Any:
+def _gather_impl(x: np.ndarray[Any, Any], *indices: Any, axes: Any, batch: int, mode: str) -> np.ndarray[Any, Any]:
     where, inside = _positions(x.shape, indices, axes, batch, mode)
     shape = (*indices[0].shape, *(x.shape[a] for a in _rest(x.shape, axes, batch)))
     if 0 in shape or 0 in x.shape:
@@ -175,7 +176,7 @@ def _gather_impl(x: np.ndarray[Any, Any], *indices: Any, axes: Any, batch: int, 
 def jvp_in_first(primitive: Primitive) -> Any:
     """The jvp of what is linear in its first operand, the others being indices."""
 
-    def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    def jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
         x, *indices = primals
         out = primitive.bind(x, *indices, **params)
         return out, Zero(aval_of(out)) if type(tangents[0]) is Zero else primitive.bind(tangents[0], *indices, **params)
@@ -183,7 +184,7 @@ def jvp_in_first(primitive: Primitive) -> Any:
     return jvp
 
 
-def _gather_transpose(ct: Any, operands: Any, *, mode: str, **params: Any) -> Any:
+def _gather_transpose(ct: Any, operands: Any, *, mode: str, **params: Any) -> list[Any]:
     x, *indices = operands
     return [
         scatter_add_p.bind(zeros_like(x.aval), ct, *indices, mode="drop" if mode == "promised" else mode, **params),
@@ -191,7 +192,7 @@ def _gather_transpose(ct: Any, operands: Any, *, mode: str, **params: Any) -> An
     ]
 
 
-def _gather_batch(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
+def _gather_batch(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> tuple[Any, Any]:
     shifted = tuple(a + 1 for a in axes)
     if not batched[0] and batch == 0:  # the batch axis joins the index axes: nothing is copied
         x, *indices = args[0], *batch_all(axis, args[1:], batched[1:])
@@ -242,7 +243,7 @@ gather_p.define(
 
 def scatter_add(
     x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
-) -> Any:
+) -> Array:
     """`x` with `updates` added at index arrays, in row-major order of the updates, so that sums are the same in every
     run.
 
@@ -274,7 +275,9 @@ COMBINING = {
 
 
 def _scatter_impl(kind: str) -> Any:
-    def impl(x: np.ndarray[Any, Any], updates: Any, *indices: Any, axes: Any, batch: int, mode: str) -> Any:
+    def impl(
+        x: np.ndarray[Any, Any], updates: Any, *indices: Any, axes: Any, batch: int, mode: str
+    ) -> np.ndarray[Any, Any]:
         out = np.array(x)
         where, inside = _positions(x.shape, indices, axes, batch, mode)
         if updates.size == 0 or x.size == 0:
@@ -293,7 +296,7 @@ def _scatter_impl(kind: str) -> Any:
 def jvp_in_first_two(primitive: Primitive) -> Any:
     """The jvp of what is linear in what it changes and in the updates, the others being indices."""
 
-    def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    def jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
         x, updates, *indices = primals
         out = primitive.bind(x, updates, *indices, **params)
         if all(type(t) is Zero for t in tangents[:2]):
@@ -304,7 +307,7 @@ def jvp_in_first_two(primitive: Primitive) -> Any:
 
 
 def _scatter_batch(primitive: Primitive) -> Any:
-    def batch_rule(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> Any:
+    def batch_rule(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> tuple[Any, Any]:
         out = primitive.bind(
             *batch_all(axis, args, batched), axes=tuple(a + 1 for a in axes), batch=batch + 1, mode=mode
         )
@@ -326,7 +329,7 @@ def _scatter_lower(kind: str) -> Callable[..., Value]:
     return lower
 
 
-def _scatter_add_transpose(ct: Any, operands: Any, **params: Any) -> Any:
+def _scatter_add_transpose(ct: Any, operands: Any, **params: Any) -> list[Any]:
     x, updates, *indices = operands
     return [
         ct if is_linear(x) else None,
@@ -367,7 +370,7 @@ define_scatter(scatter_add_p, "add", _scatter_add_transpose)
 
 def scatter(
     x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
-) -> Any:
+) -> Array:
     """`x` with elements at index arrays replaced; of several updates of one place the last in row-major order stays.
 
     >>> import fdl.numpy as jnp
@@ -377,7 +380,7 @@ def scatter(
     return scatter_p.bind(x, updates, *indices, axes=tuple(axes), batch=batch, mode=mode)
 
 
-def _scatter_transpose(ct: Any, operands: Any, **params: Any) -> Any:
+def _scatter_transpose(ct: Any, operands: Any, **params: Any) -> list[Any]:
     x, updates, *indices = operands
     shape = aval_of(ct).update(shape=aval_of(updates).shape)
     ct_x = scatter_p.bind(ct, zeros_like(shape), *indices, **params) if is_linear(x) else None

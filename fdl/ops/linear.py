@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
@@ -37,7 +38,7 @@ Matrix = np.ndarray[Any, Any]
 # Matrices
 
 
-def matmul(a: Any, b: Any) -> Any:
+def matmul(a: Any, b: Any) -> Array:
     """Products of stacks of matrices."""
     n = aval_of(a).ndim
     lead = tuple(range(n - 2))
@@ -50,7 +51,7 @@ def turned(a: Any) -> Any:
     return transpose(a, (*range(n - 2), n - 1, n - 2))
 
 
-def triangle(a: Any, lower: bool, strict: bool = False) -> Any:
+def triangle(a: Any, lower: bool, strict: bool = False) -> Array:
     """One triangle of matrices, the rest zero."""
     shape = aval_of(a).shape
     i, j = iota(shape, len(shape) - 2), iota(shape, len(shape) - 1)
@@ -62,24 +63,24 @@ def _on_diagonal(a: Any) -> Any:
     return equal(iota(shape, len(shape) - 2), iota(shape, len(shape) - 1))
 
 
-def diagonal(a: Any) -> Any:
+def diagonal(a: Any) -> Array:
     """The diagonals of matrices."""
     return reduce_sum(select(_on_diagonal(a), a, 0), (aval_of(a).ndim - 1,))
 
 
-def identity(a: Any) -> Any:
+def identity(a: Any) -> Array:
     """Identity matrices as large as these."""
     one = broadcast_to(1, aval_of(a).shape)
     return select(_on_diagonal(a), match(one, aval_of(a)), 0)
 
 
-def across(v: Any, like: Any) -> Any:
+def across(v: Any, like: Any) -> Array:
     """(..., columns) as a row of each matrix."""
     n = aval_of(like).ndim
     return broadcast(v, aval_of(like).shape, (*range(n - 2), n - 1))
 
 
-def down(v: Any, like: Any) -> Any:
+def down(v: Any, like: Any) -> Array:
     """(..., rows) as a column of each matrix."""
     return broadcast(v, aval_of(like).shape, range(aval_of(like).ndim - 1))
 
@@ -123,7 +124,7 @@ def _stacked(primitive: Primitive, count: int) -> Any:
 # triangular_solve
 
 
-def triangular_solve(a: Any, b: Any, lower: bool, transposed: bool = False, unit: bool = False) -> Any:
+def triangular_solve(a: Any, b: Any, lower: bool, transposed: bool = False, unit: bool = False) -> Array:
     """The x with `op(a) @ x = b`, where op takes one triangle of `a`, with ones on its diagonal for `unit`, and then
     transposes it or not.
 
@@ -145,7 +146,7 @@ def _triangular_shape(a: ShapedArray, b: ShapedArray, *, lower: bool, transposed
     return b.update(weak_type=False)
 
 
-def _triangular_impl(a: Matrix, b: Matrix, *, lower: bool, transposed: bool, unit: bool) -> Any:
+def _triangular_impl(a: Matrix, b: Matrix, *, lower: bool, transposed: bool, unit: bool) -> np.ndarray[Any, Any]:
     m = np.swapaxes(a, -1, -2) if transposed else a
     n, x = a.shape[-1], b.copy()
     down_ = lower != transposed
@@ -157,7 +158,7 @@ def _triangular_impl(a: Matrix, b: Matrix, *, lower: bool, transposed: bool, uni
     return x
 
 
-def _triangular_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+def _triangular_jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
     (a, b), (da, db) = primals, tangents
     x = triangular_solve_p.bind(a, b, **params)
     right = None if type(db) is Zero else match(db, aval_of(b))
@@ -168,7 +169,7 @@ def _triangular_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
     return x, Zero(aval_of(x)) if right is None else triangular_solve_p.bind(a, right, **params)
 
 
-def _triangular_transpose(ct: Any, operands: Any, *, lower: bool, transposed: bool, unit: bool) -> Any:
+def _triangular_transpose(ct: Any, operands: Any, *, lower: bool, transposed: bool, unit: bool) -> list[Any]:
     a, b = operands
     return [None, triangular_solve(a, ct, lower, not transposed, unit) if is_linear(b) else None]
 
@@ -223,7 +224,7 @@ def lu(a: Any) -> tuple[Any, Any, Any]:
     >>> [part.tolist() for part in lu(jnp.array([[1.0, 4.0], [2.0, 2.0]]))]
     [[[2.0, 2.0], [0.5, 3.0]], [1, 0], -1.0]
     """
-    both, order, sign = lu_p.bind(a)
+    both, order, sign = lu_p.bind_all(a)
     return both, order, sign
 
 
@@ -245,9 +246,9 @@ def _lu_of(a: Matrix) -> list[Matrix]:
     return [a, order, np.asarray(sign)]
 
 
-def _lu_jvp(primals: Any, tangents: Any) -> Any:
+def _lu_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     (a,), (da,) = primals, tangents
-    both, order, sign = lu_p.bind(a)
+    both, order, sign = lu_p.bind_all(a)
     shape = aval_of(a).shape
     rows = broadcast(order, shape, range(len(shape) - 1))
     lead = [iota(shape, k) for k in range(len(shape) - 2)]
@@ -290,7 +291,7 @@ lu_p.define(
 # cholesky
 
 
-def cholesky(a: Any) -> Any:
+def cholesky(a: Any) -> Array:
     """The lower factor of the symmetric matrix whose lower triangle is given; NaN where it is not positive.
 
     >>> import fdl.numpy as jnp
@@ -315,7 +316,7 @@ def _cholesky_impl(a: Matrix) -> Matrix:
     return out
 
 
-def cholesky_tangent(lower: Any, da: Any) -> Any:
+def cholesky_tangent(lower: Any, da: Any) -> Array:
     """How the factor moves with the symmetric `da`."""
     inner = triangular_solve(lower, da, True)
     inner = triangular_solve(lower, turned(inner), True)  # inv(L) @ da @ inv(L).T, transposed
@@ -323,7 +324,7 @@ def cholesky_tangent(lower: Any, da: Any) -> Any:
     return matmul(lower, half)
 
 
-def _cholesky_jvp(primals: Any, tangents: Any) -> Any:
+def _cholesky_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     lower, da = cholesky_p.bind(*primals), tangents[0]
     below = triangle(da, True, strict=True)
     return lower, cholesky_tangent(lower, add(triangle(da, True), turned(below)))
@@ -364,7 +365,7 @@ def qr(a: Any, complete: bool = False) -> tuple[Any, Any]:
     >>> bool(jnp.allclose(q @ r, jnp.array([[3.0, 1.0], [4.0, 7.0]]), atol=1e-6)), float(r[0, 0])
     (True, -5.0)
     """
-    q, r = qr_p.bind(a, complete=complete)
+    q, r = qr_p.bind_all(a, complete=complete)
     return q, r
 
 
@@ -385,7 +386,7 @@ def _qr_of(a: Matrix, complete: bool) -> list[Matrix]:
     return [q, r]
 
 
-def _qr_jvp(primals: Any, tangents: Any, *, complete: bool) -> Any:
+def _qr_jvp(primals: Any, tangents: Any, *, complete: bool) -> tuple[Any, Any]:
     (a,), (da,) = primals, tangents
     m, n = aval_of(a).shape[-2:]
     if complete and m > n:
@@ -394,7 +395,7 @@ def _qr_jvp(primals: Any, tangents: Any, *, complete: bool) -> Any:
             why="columns beyond those of the matrix are free to turn",
             hint="the reduced mode",
         )
-    q, r = qr_p.bind(a, complete=complete)
+    q, r = qr_p.bind_all(a, complete=complete)
     last, da = aval_of(a).ndim - 1, match(da, aval_of(a))
     if m < n:  # the left block gives Q, the rest follows
         dq, _ = _qr_tangents(q, slice_in_dim(r, 0, m, last), slice_in_dim(da, 0, m, last))
@@ -452,7 +453,7 @@ def eigh(a: Any) -> tuple[Any, Any]:
     >>> eigh(jnp.array([[2.0, 1.0], [1.0, 2.0]]))[0].tolist()
     [1.0, 3.0]
     """
-    values, vectors = eigh_p.bind(a)
+    values, vectors = eigh_p.bind_all(a)
     return values, vectors
 
 
@@ -485,9 +486,9 @@ def _eigh_of(a: Matrix) -> list[Matrix]:
     return [w.astype(a.dtype), (v * _upright(v)).astype(a.dtype)]
 
 
-def _eigh_jvp(primals: Any, tangents: Any) -> Any:
+def _eigh_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     (a,), (da,) = primals, tangents
-    w, v = eigh_p.bind(a)
+    w, v = eigh_p.bind_all(a)
     inner = matmul(turned(v), matmul(symmetric_part(match(da, aval_of(a))), v))
     gap = sub(across(w, inner), down(w, inner))
     same = equal(gap, 0)
@@ -531,7 +532,7 @@ def svd(a: Any) -> tuple[Any, Any, Any]:
     >>> svd(jnp.array([[3.0, 0.0], [0.0, -4.0]]))[0].tolist()
     [4.0, 3.0]
     """
-    s, u, vt = svd_p.bind(a)
+    s, u, vt = svd_p.bind_all(a)
     return s, u, vt
 
 
@@ -554,9 +555,9 @@ def _svd_of(a: Matrix) -> list[Matrix]:
     return [s.astype(a.dtype), (u * sign).astype(a.dtype), (vt * sign[:, None]).astype(a.dtype)]
 
 
-def _svd_jvp(primals: Any, tangents: Any) -> Any:
+def _svd_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     (a,), (da,) = primals, tangents
-    s, u, vt = svd_p.bind(a)
+    s, u, vt = svd_p.bind_all(a)
     da, ut, v = match(da, aval_of(a)), turned(u), turned(vt)
     inner = matmul(matmul(ut, da), v)
     row, column = across(s, inner), down(s, inner)

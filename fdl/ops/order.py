@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
@@ -45,7 +46,7 @@ def _sort_cost(n: int) -> int:
 # argsort
 
 
-def argsort(x: Any, descending: bool = False) -> Any:
+def argsort(x: Any, descending: bool = False) -> Array:
     """Places along the last axis in the order of their elements, int32; equal ones stay in order, NaN counts as larger
     than all numbers.
 
@@ -135,7 +136,7 @@ def top_k(x: Any, k: int) -> list[Any]:
     >>> [part.tolist() for part in top_k(jnp.array([1.0, 5.0, 3.0]), 2)]
     [[5.0, 3.0], [1, 2]]
     """
-    values, indices = top_k_p.bind(x, k=k)
+    values, indices = top_k_p.bind_all(x, k=k)
     return [values, indices]
 
 
@@ -146,19 +147,19 @@ def _top_k_shape(x: ShapedArray, *, k: int) -> list[ShapedArray]:
     return [x.update(shape=shape), x.update(shape=shape, dtype=dtypes.int32, weak_type=False)]
 
 
-def _top_k_impl(x: np.ndarray[Any, Any], *, k: int) -> Any:
+def _top_k_impl(x: np.ndarray[Any, Any], *, k: int) -> list[Any]:
     key = np.where(np.isnan(x), np.inf, x).astype(x.dtype) if dtypes.is_float(x.dtype) else x
     order = _argsort_impl(key, descending=True)[..., :k]
     return [np.take_along_axis(x, order, -1), order]
 
 
-def _along_last(x: Any, indices: Any) -> Any:
+def _along_last(x: Any, indices: Any) -> Array:
     batch = aval_of(x).ndim - 1
     return gather(x, [indices], (batch,), batch)
 
 
-def _top_k_jvp(primals: Any, tangents: Any, *, k: int) -> Any:
-    values, indices = top_k_p.bind(*primals, k=k)
+def _top_k_jvp(primals: Any, tangents: Any, *, k: int) -> tuple[Any, Any]:
+    values, indices = top_k_p.bind_all(*primals, k=k)
     return [values, indices], [_along_last(tangents[0], indices), Zero(aval_of(indices))]
 
 
@@ -193,7 +194,7 @@ top_k_p: Primitive = (
         shape=_top_k_shape,
         impl=_top_k_impl,
         jvp=_top_k_jvp,
-        batch=lambda axis, args, batched, *, k: (top_k_p.bind(*args, k=k), [True, True]),
+        batch=lambda axis, args, batched, *, k: (top_k_p.bind_all(*args, k=k), [True, True]),
         lower=_top_k_lower,
         work=lambda avals, **_: 500 * avals[0].size,
         samples=[
@@ -216,7 +217,7 @@ top_k_p: Primitive = (
 # cumsum
 
 
-def cumsum(x: Any, axis: int, reverse: bool = False) -> Any:
+def cumsum(x: Any, axis: int, reverse: bool = False) -> Array:
     """Sums of the elements so far along an axis, from the end with `reverse`. Floats are summed up in float64, and
     rounded once an element.
 
@@ -235,7 +236,7 @@ def _cumsum_shape(x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
     return x
 
 
-def _cumsum_impl(x: np.ndarray[Any, Any], *, axis: int, reverse: bool) -> Any:
+def _cumsum_impl(x: np.ndarray[Any, Any], *, axis: int, reverse: bool) -> np.ndarray[Any, Any]:
     wide = np.dtype(np.float64) if dtypes.is_float(x.dtype) else x.dtype
     turned = np.flip(x, axis) if reverse else x
     out = np.cumsum(turned, axis, dtype=wide).astype(x.dtype)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import Shape, ShapedArray, shaped
 from fdl.core.errors import ShapeError
 from fdl.core.primitive import Primitive
@@ -48,7 +49,7 @@ def philox_word(place: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     return np.choose(place % 4, np.broadcast_arrays(*words, place)[:4])
 
 
-def random_bits(key: Any, counter: Any, shape: Shape) -> Any:
+def random_bits(key: Any, counter: Any, shape: Shape) -> Array:
     """Random uint32 words; `key` and `counter` are uint32 `B + (2,)`, the result is `B + shape`.
 
     >>> import fdl.numpy as jnp
@@ -87,7 +88,7 @@ def _random_bits_lower(b: Vocabulary, key: Value, counter: Value, *, shape: Shap
     return b.compute((*batch, *shape), dtypes.uint32, at, [key, counter])
 
 
-def _random_bits_batch(axis: Any, args: Any, batched: Any, *, shape: Shape) -> Any:
+def _random_bits_batch(axis: Any, args: Any, batched: Any, *, shape: Shape) -> tuple[Any, Any]:
     key, counter = (
         x if is_batched else broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1))
         for x, is_batched in zip(args, batched, strict=True)
@@ -95,7 +96,7 @@ def _random_bits_batch(axis: Any, args: Any, batched: Any, *, shape: Shape) -> A
     return random_bits(key, counter, shape), True
 
 
-def _random_bits_jvp(primals: Any, tangents: Any, *, shape: Shape) -> Any:
+def _random_bits_jvp(primals: Any, tangents: Any, *, shape: Shape) -> tuple[Any, Any]:
     out = random_bits_p.bind(*primals, shape=shape)
     return out, Zero(aval_of(out))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
@@ -31,7 +32,7 @@ def lowest(dtype: DType) -> Any:
 # reduce_max
 
 
-def reduce_max(x: Any, axes: Sequence[int]) -> Any:
+def reduce_max(x: Any, axes: Sequence[int]) -> Array:
     """The largest element over some axes; NaN where there is one.  Equal maxima share the gradient.
 
     >>> import fdl.numpy as jnp
@@ -67,7 +68,7 @@ def _reduce_max_shape(x: ShapedArray, *, axes: tuple[int, ...]) -> ShapedArray:
     return x.update(shape=shape)
 
 
-def _reduce_max_jvp(primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> Any:
+def _reduce_max_jvp(primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> tuple[Any, Any]:
     (x,), (t,) = primals, tangents
     out = reduce_max_p.bind(x, axes=axes)
     aval = aval_of(x)
@@ -101,7 +102,7 @@ reduce_max_p: Primitive = (
 # argmax
 
 
-def argmax(x: Any, axis: int, dtype: Any = dtypes.int32) -> Any:
+def argmax(x: Any, axis: int, dtype: Any = dtypes.int32) -> Array:
     """The first place of the largest element along one axis; the first NaN, where there is one.
 
     >>> import fdl.numpy as jnp
@@ -111,7 +112,7 @@ def argmax(x: Any, axis: int, dtype: Any = dtypes.int32) -> Any:
     return argmax_p.bind(x, axis=axis, dtype=dtypes.canonical(dtype))
 
 
-def argmin(x: Any, axis: int, dtype: Any = dtypes.int32) -> Any:
+def argmin(x: Any, axis: int, dtype: Any = dtypes.int32) -> Array:
     """The first place of the smallest element along one axis.
 
     >>> import fdl.numpy as jnp
@@ -132,7 +133,7 @@ def _argmax_shape(x: ShapedArray, *, axis: int, dtype: DType) -> ShapedArray:
     return x.update(shape=shape, dtype=dtype, weak_type=False)
 
 
-def _argmax_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+def _argmax_jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
     out = argmax_p.bind(*primals, **params)
     return out, Zero(aval_of(out))
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
@@ -25,7 +26,7 @@ from fdl.ops.shape import concatenate, iota, reshape, slice
 
 def scatter_mul(
     x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
-) -> Any:
+) -> Array:
     """`x` with elements at index arrays multiplied by `updates`, by all of those that a place has.
 
     >>> import fdl.numpy as jnp
@@ -35,7 +36,7 @@ def scatter_mul(
     return scatter_mul_p.bind(x, updates, *indices, axes=tuple(axes), batch=batch, mode=mode)
 
 
-def _moved(x: Any, count: int, fill: Any) -> Any:
+def _moved(x: Any, count: int, fill: Any) -> Array:
     """A vector moved along by `count` places, or back by `-count`: `fill` stands where nothing has come from.
 
     >>> import fdl.numpy as jnp
@@ -47,7 +48,7 @@ def _moved(x: Any, count: int, fill: Any) -> Any:
     return concatenate([edge, slice(x, (0,), (n - count,))] if count > 0 else [slice(x, (-count,), (n,)), edge], 0)
 
 
-def _running_product(values: Any, groups: Any, direction: int) -> Any:
+def _running_product(values: Any, groups: Any, direction: int) -> Array:
     """For each element the product of those before it (direction 1) or behind it (-1) in its group; equal groups stand
     together.
 
@@ -64,7 +65,7 @@ def _running_product(values: Any, groups: Any, direction: int) -> Any:
     return select(equal(groups, _moved(groups, direction, -1)), _moved(product, direction, 1), 1)
 
 
-def _product_of_others(x: Any, updates: Any, indices: Sequence[Any], **params: Any) -> Any:
+def _product_of_others(x: Any, updates: Any, indices: Sequence[Any], **params: Any) -> Array:
     """For each update the product of the element of `x` that it meets and all other updates of that place: the
     derivative with respect to it.
     """
@@ -80,7 +81,7 @@ def _product_of_others(x: Any, updates: Any, indices: Sequence[Any], **params: A
     return select(inside, mul(gather_p.bind(x, *indices, **params), others), 0)
 
 
-def _mul_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+def _mul_jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
     x, updates, *indices = primals
     dx, du, *_ = tangents
     out = scatter_mul_p.bind(x, updates, *indices, **params)
@@ -94,7 +95,7 @@ def _mul_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
     )
 
 
-def _mul_transpose(ct: Any, operands: Any, **params: Any) -> Any:
+def _mul_transpose(ct: Any, operands: Any, **params: Any) -> list[Any]:
     """It is linear in `x`, and its jvp binds it for nothing else."""
     x, updates, *indices = operands
     return [
@@ -112,7 +113,7 @@ define_scatter(scatter_mul_p, "mul", _mul_transpose, _mul_jvp)
 
 def scatter_max(
     x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
-) -> Any:
+) -> Array:
     """`x` with elements at index arrays replaced by `updates` that are larger; NaN is passed on.
 
     >>> import fdl.numpy as jnp
@@ -124,7 +125,7 @@ def scatter_max(
 
 def scatter_min(
     x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
-) -> Any:
+) -> Array:
     """`x` with elements at index arrays replaced by `updates` that are smaller; NaN is passed on.
 
     >>> import fdl.numpy as jnp
@@ -137,7 +138,7 @@ def scatter_min(
 def _extremum_jvp(primitive: Primitive) -> Any:
     """Those that are equal to the result share its tangent evenly, as in all extrema."""
 
-    def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    def jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
         x, updates, *indices = primals
         dx, du, *_ = tangents
         out = primitive.bind(x, updates, *indices, **params)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.avals import Shape, ShapedArray, shaped, sizes
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
@@ -32,7 +33,7 @@ def _linear_jvp(primitive: Primitive) -> Any:
 # reshape
 
 
-def reshape(x: Any, shape: Shape) -> Any:
+def reshape(x: Any, shape: Shape) -> Array:
     """The elements of `x` in row-major order under another shape of the same size.
 
     >>> import fdl.numpy as jnp
@@ -72,7 +73,7 @@ reshape_p.define(
 # slice
 
 
-def slice(x: Any, start: Sequence[int], limit: Sequence[int], strides: Sequence[int] | None = None) -> Any:
+def slice(x: Any, start: Sequence[int], limit: Sequence[int], strides: Sequence[int] | None = None) -> Array:
     """Elements from `start` below `limit` in steps of `strides`, an integer each an axis.
 
     >>> import fdl.numpy as jnp
@@ -82,7 +83,7 @@ def slice(x: Any, start: Sequence[int], limit: Sequence[int], strides: Sequence[
     return slice_p.bind(x, start=tuple(start), limit=tuple(limit), strides=tuple(strides or (1,) * len(tuple(start))))
 
 
-def slice_in_dim(x: Any, start: int, limit: int, axis: int = 0) -> Any:
+def slice_in_dim(x: Any, start: int, limit: int, axis: int = 0) -> Array:
     """The part of `x` from `start` below `limit` along one axis.
 
     >>> import fdl.numpy as jnp
@@ -110,11 +111,11 @@ def _slice_shape(
     return x.update(shape=tuple((b - a + s - 1) // s for a, b, s in zip(start, limit, strides, strict=True)))
 
 
-def _slice_impl(x: np.ndarray[Any, Any], *, start: Any, limit: Any, strides: Any) -> Any:
+def _slice_impl(x: np.ndarray[Any, Any], *, start: Any, limit: Any, strides: Any) -> np.ndarray[Any, Any]:
     return x[tuple(np.s_[a:b:s] for a, b, s in zip(start, limit, strides, strict=True))]
 
 
-def _slice_transpose(ct: Any, operands: Any, *, start: Any, limit: Any, strides: Any) -> Any:
+def _slice_transpose(ct: Any, operands: Any, *, start: Any, limit: Any, strides: Any) -> list[Any]:
     out, shape = aval_of(ct).shape, operands[0].aval.shape
     reached = [a + (n - 1) * s + 1 if n else a for a, n, s in zip(start, out, strides, strict=True)]
     config = tuple((a, d - r, s - 1) for a, d, r, s in zip(start, shape, reached, strides, strict=True))
@@ -148,7 +149,7 @@ slice_p.define(
 # pad
 
 
-def pad(x: Any, value: Any, config: Sequence[tuple[int, int, int]]) -> Any:
+def pad(x: Any, value: Any, config: Sequence[tuple[int, int, int]]) -> Array:
     """`x` with `(before, after, between)` copies of the scalar `value` along each axis; negative edges cut.
 
     >>> import fdl.numpy as jnp
@@ -176,18 +177,18 @@ def _pad_shape(x: ShapedArray, value: ShapedArray, *, config: Any) -> ShapedArra
     return x.update(shape=shape)
 
 
-def _pad_impl(x: np.ndarray[Any, Any], value: Any, *, config: Any) -> Any:
+def _pad_impl(x: np.ndarray[Any, Any], value: Any, *, config: Any) -> np.ndarray[Any, Any]:
     spread = np.full([d + c[2] * max(d - 1, 0) for d, c in zip(x.shape, config, strict=True)], value, x.dtype)
     spread[tuple(np.s_[:: c[2] + 1] for c in config)] = x
     wide = np.pad(spread, [(max(a, 0), max(b, 0)) for a, b, _ in config], constant_values=value)
     return wide[tuple(np.s_[max(-a, 0) : d - max(-b, 0)] for (a, b, _), d in zip(config, wide.shape, strict=True))]
 
 
-def _pad_jvp(primals: Any, tangents: Any, *, config: Any) -> Any:
+def _pad_jvp(primals: Any, tangents: Any, *, config: Any) -> tuple[Any, Any]:
     return pad_p.bind(*primals, config=config), pad_p.bind(*map(instantiate, tangents), config=config)
 
 
-def _pad_transpose(ct: Any, operands: Any, *, config: Any) -> Any:
+def _pad_transpose(ct: Any, operands: Any, *, config: Any) -> list[Any]:
     x, value = operands
     shape = aval_of(ct).shape
     ct_x = None
@@ -205,7 +206,7 @@ def _pad_transpose(ct: Any, operands: Any, *, config: Any) -> Any:
     return [ct_x if is_linear(x) else None, ct_value]
 
 
-def _pad_batch(axis: Any, args: Any, batched: Any, *, config: Any) -> Any:
+def _pad_batch(axis: Any, args: Any, batched: Any, *, config: Any) -> tuple[Any, Any]:
     x, value = args
     if not batched[0]:
         x = broadcast(x, (axis.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1))
@@ -261,7 +262,7 @@ pad_p.define(
 # concatenate
 
 
-def concatenate(xs: Sequence[Any], axis: int) -> Any:
+def concatenate(xs: Sequence[Any], axis: int) -> Array:
     """Arrays of one dtype joined along an axis.
 
     >>> import fdl.numpy as jnp
@@ -295,11 +296,11 @@ def _concatenate_shape(*avals: ShapedArray, axis: int) -> ShapedArray:
     return first.update(shape=tuple(shape), weak_type=all(a.weak_type for a in avals))
 
 
-def _concatenate_jvp(primals: Any, tangents: Any, *, axis: int) -> Any:
+def _concatenate_jvp(primals: Any, tangents: Any, *, axis: int) -> tuple[Any, Any]:
     return concatenate_p.bind(*primals, axis=axis), concatenate_p.bind(*map(instantiate, tangents), axis=axis)
 
 
-def _concatenate_transpose(ct: Any, operands: Any, *, axis: int) -> Any:
+def _concatenate_transpose(ct: Any, operands: Any, *, axis: int) -> list[Any]:
     cts, start = [], 0
     for x in operands:
         limit = start + aval_of(x).shape[axis]
@@ -308,7 +309,7 @@ def _concatenate_transpose(ct: Any, operands: Any, *, axis: int) -> Any:
     return cts
 
 
-def _concatenate_batch(axis_: Any, args: Any, batched: Any, *, axis: int) -> Any:
+def _concatenate_batch(axis_: Any, args: Any, batched: Any, *, axis: int) -> tuple[Any, Any]:
     whole = [
         x if b else broadcast(x, (axis_.size, *aval_of(x).shape), range(1, aval_of(x).ndim + 1))
         for x, b in zip(args, batched, strict=True)
@@ -338,7 +339,7 @@ concatenate_p: Primitive = (
 # reverse
 
 
-def reverse(x: Any, axes: Sequence[int]) -> Any:
+def reverse(x: Any, axes: Sequence[int]) -> Array:
     """`x` with the order along some axes turned round.
 
     >>> import fdl.numpy as jnp
@@ -377,7 +378,7 @@ reverse_p.define(
 # iota
 
 
-def iota(shape: Shape, axis: int, dtype: Any = dtypes.int32) -> Any:
+def iota(shape: Shape, axis: int, dtype: Any = dtypes.int32) -> Array:
     """Each element's index along one axis.
 
     >>> iota((2, 3), 1).tolist()
@@ -386,7 +387,7 @@ def iota(shape: Shape, axis: int, dtype: Any = dtypes.int32) -> Any:
     return iota_p.bind(shape=sizes(shape), axis=axis, dtype=dtypes.canonical(dtype))
 
 
-def _iota_impl(*, shape: Shape, axis: int, dtype: DType) -> Any:
+def _iota_impl(*, shape: Shape, axis: int, dtype: DType) -> np.ndarray[Any, Any]:
     column = np.arange(shape[axis]).astype(dtype).reshape([-1 if i == axis else 1 for i in range(len(shape))])
     return np.broadcast_to(column, shape)
 

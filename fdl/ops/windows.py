@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdl.core import dtypes
+from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, full, reduce_sum
@@ -60,7 +61,7 @@ def reduce_windows(kind: str, x: Any, window: Sequence[int], strides: Sequence[i
 
 def _along(
     fold: Callable[[Any, Sequence[int]], Any], x: Any, axis: int, places: int, size: int, stride: int, dilation: int
-) -> Any:
+) -> Array:
     """Windows of one axis."""
     shape = aval_of(x).shape
     if not places:
@@ -73,7 +74,7 @@ def _along(
     return shifted[0] if size == 1 else _sum_of(shifted) if fold is _sum else _first_largest(shifted)
 
 
-def _sum(x: Any, axes: Sequence[int]) -> Any:
+def _sum(x: Any, axes: Sequence[int]) -> Array:
     return reduce_sum(x, axes)
 
 
@@ -84,7 +85,7 @@ def _sum_of(xs: Sequence[Any]) -> Any:
     return total
 
 
-def _place_of_largest(xs: Sequence[Any]) -> Any:
+def _place_of_largest(xs: Sequence[Any]) -> Array:
     """The number of the first largest one, or of the first NaN: found backwards, from the largest, which compilers turn
     into vectors.
     """
@@ -107,7 +108,7 @@ def _first_largest(xs: Sequence[Any]) -> Any:
     )
 
 
-def _largest(x: Any, axes: Sequence[int]) -> Any:
+def _largest(x: Any, axes: Sequence[int]) -> Array:
     """The largest element over axes, with the gradient at the first one."""
     shape = aval_of(x).shape
     sizes = [shape[a] for a in axes]

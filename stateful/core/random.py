@@ -110,10 +110,10 @@ class Generator:
             self._draws = draws + 1
             return seed, self._draws
         note_cell(self)
-        seed, draws = (ops.reshape(ops.slice_in_dim(self.array, i, i + 1, axis=0), ()) for i in (0, 1))
-        draws = ops.add(draws, 1)
-        self.set(ops.concatenate([ops.reshape(x, (1,)) for x in (seed, draws)], 0))
-        return seed, draws
+        key, before = (ops.reshape(ops.slice_in_dim(self.array, i, i + 1, axis=0), ()) for i in (0, 1))
+        drawn = ops.add(before, 1)
+        self.set(ops.concatenate([ops.reshape(x, (1,)) for x in (key, drawn)], 0))
+        return key, drawn
 
     def take_back(self, number: Any) -> None:
         """A draw that came to nothing, by an error or an interrupt, leaves its number to the next one."""

@@ -29,7 +29,7 @@ from fdl.transforms.vmap import batch_graph
 
 def call(graph: Graph, args: Sequence[Any], name: str, mode: str = "inline") -> list[Any]:
     """Bind a graph as one operation on its inputs."""
-    results: list[Any] = call_p.bind(*args, graph=graph, name=name, mode=mode)
+    results: list[Any] = call_p.bind_all(*args, graph=graph, name=name, mode=mode)
     return results
 
 

@@ -139,7 +139,7 @@ def _switch(what: str, index: Any, branches: Sequence[Callable[..., Any]], opera
             what, [threaded.of(f) for f in branches] if cells else branches, leaves, in_tree, threaded
         )
         graphs, found = lift_from_branches(graphs)
-        return out_tree.unflatten(found.looked_at(cond_p.bind(index, *captured, *leaves, branches=graphs)))
+        return out_tree.unflatten(found.looked_at(cond_p.bind_all(index, *captured, *leaves, branches=graphs)))
 
     result = threaded.settled(bound)
     if not threaded.cells:
@@ -165,7 +165,7 @@ def _jvp(primals: Any, tangents: Any, *, branches: tuple[Graph, ...]) -> Any:
     varies = [jvp_graph(g, nonzero, free)[1] for g in branches]
     wanted = tuple(any(column) for column in zip(*varies, strict=True))
     derived = tuple(jvp_graph(g, nonzero, wanted)[0] for g in branches)
-    outs = cond_p.bind(*primals, *(t for t in tangents[1:] if type(t) is not Zero), branches=derived)
+    outs = cond_p.bind_all(*primals, *(t for t in tangents[1:] if type(t) is not Zero), branches=derived)
     count = len(branches[0].outputs)
     return outs[:count], fill(outs[count:], wanted, branches[0].out_avals)
 
@@ -196,7 +196,7 @@ def _linearize(primals: Any, nonzero: Any, *, branches: tuple[Graph, ...]) -> An
 
         return stage_derived(f, branches[k].in_avals)
 
-    outs = cond_p.bind(*primals, branches=tuple(primal(k) for k in range(len(branches))))
+    outs = cond_p.bind_all(*primals, branches=tuple(primal(k) for k in range(len(branches))))
     results, extra = outs[:count], outs[count:]
 
     def linear_branch(k: int, tangent_avals: Sequence[ShapedArray]) -> Graph:
@@ -215,7 +215,9 @@ def _linearize(primals: Any, nonzero: Any, *, branches: tuple[Graph, ...]) -> An
 
     def linear(tangents: Sequence[Any]) -> list[Any]:
         graphs = tuple(linear_branch(k, [aval_of(t) for t in tangents]) for k in range(len(branches)))
-        return fill(cond_p.bind(index, *operands, *extra, *tangents, branches=graphs), wanted, branches[0].out_avals)
+        return fill(
+            cond_p.bind_all(index, *operands, *extra, *tangents, branches=graphs), wanted, branches[0].out_avals
+        )
 
     return results, linear
 
@@ -227,7 +229,9 @@ def _transpose(cts: Any, operands: Any, *, branches: tuple[Graph, ...]) -> Any:
     wanted = tuple(any(column) for column in zip(*found, strict=True))
     derived = tuple(transpose_graph(g, linear, nonzero, wanted)[0] for g in branches)
     args = [*(x for x in rest if not is_linear(x)), *(ct for ct in cts if type(ct) is not Zero)]
-    results = iter(fill(cond_p.bind(index, *args, branches=derived), wanted, [x.aval for x in rest if is_linear(x)]))
+    results = iter(
+        fill(cond_p.bind_all(index, *args, branches=derived), wanted, [x.aval for x in rest if is_linear(x)])
+    )
     return [None, *(next(results) if lin else None for lin in linear)]
 
 
@@ -237,7 +241,7 @@ def _batch(axis: Any, args: Any, batched: Any, *, branches: tuple[Graph, ...]) -
     if not batched[0]:
         found = [batch_graph(g, axis, mask)[1] for g in branches]
         wanted = tuple(any(column) for column in zip(*found, strict=True))
-        return cond_p.bind(*args, branches=tuple(batch_graph(g, axis, mask, wanted)[0] for g in branches)), wanted
+        return cond_p.bind_all(*args, branches=tuple(batch_graph(g, axis, mask, wanted)[0] for g in branches)), wanted
     results: list[Any] = []
     for k, g in enumerate(branches):  # each lane chooses by itself
         taken = equal(index, k)
@@ -251,7 +255,7 @@ def _if_any(predicate: Any, graph: Graph, operands: Sequence[Any]) -> list[Any]:
     zeros = graph.derived(
         "zeros", lambda: stage_derived(lambda *xs: list(map(zeros_like, graph.out_avals)), graph.in_avals)
     )
-    return cond_p.bind(convert(predicate, dtypes.int32), *operands, branches=(zeros, graph))  # type: ignore[no-any-return]
+    return cond_p.bind_all(convert(predicate, dtypes.int32), *operands, branches=(zeros, graph))
 
 
 cond_p = (

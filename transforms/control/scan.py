@@ -93,7 +93,7 @@ def scan(
         )
         graph, captured = graph.lift()
         graph, found = lift_from_body(graph)
-        outs = scan_p.bind(
+        outs = scan_p.bind_all(
             *captured,
             *leaves,
             *xs_leaves,
@@ -278,7 +278,7 @@ def _jvp(
     t_consts = [t for t in given.consts if type(t) is not Zero]
     t_carry = [instantiate(t) for t, m in zip(given.carry, mask, strict=True) if m]
     t_xs = [t for t in given.xs if type(t) is not Zero]
-    outs = scan_p.bind(
+    outs = scan_p.bind_all(
         *parts.consts, *t_consts, *parts.carry, *t_carry, *parts.xs, *t_xs,
         graph=derived, num_consts=num_consts + len(t_consts), num_carry=num_carry + len(t_carry), length=length,
         reverse=reverse,
@@ -307,7 +307,9 @@ def _linearize(
     kinds = [_residual_kind(where, i, num_consts, num_carry) for where, i in lin.residuals]
     stacked = [place for place, kind in zip(lin.residuals, kinds, strict=True) if kind == "stack"]
     body = _primal_body(graph, lin, stacked, num_carry)
-    outs = scan_p.bind(*primals, graph=body, num_consts=num_consts, num_carry=num_carry, length=length, reverse=reverse)
+    outs = scan_p.bind_all(
+        *primals, graph=body, num_consts=num_consts, num_carry=num_carry, length=length, reverse=reverse
+    )
     saved = iter(outs[n_out:])
     sources = [
         next(saved) if kind == "stack" else primals[i] for (_, i), kind in zip(lin.residuals, kinds, strict=True)
@@ -323,7 +325,7 @@ def _linearize(
         t_consts = [next(given) for m in vary.consts if m]
         t_carry = [next(given) if v else None for v, m in zip(vary.carry, mask, strict=True) if m]
         t_carry = [zeros_like(a) if t is None else t for t, a in zip(t_carry, carry_avals, strict=True)]
-        t_outs = scan_p.bind(
+        t_outs = scan_p.bind_all(
             *consts_r,
             *t_consts,
             *t_carry,
@@ -432,7 +434,7 @@ def _transpose(
     y_avals = [a for a, m in zip(graph.out_avals[num_carry:], y_mask, strict=True) if m]
     x_avals = [a for a, lin in zip(avals.xs, linear.xs, strict=True) if not lin]
     body = stage_derived(f, [*map(aval_of, values_c), *sums_avals, *map(aval_of, ct_carry), *x_avals, *y_avals])
-    outs = scan_p.bind(
+    outs = scan_p.bind_all(
         *values_c, *map(zeros_like, sums_avals), *ct_carry, *values_x, *ct_ys,
         graph=body, num_consts=len(values_c), num_carry=len(sums_avals) + len(ct_carry), length=length,
         reverse=not reverse,
@@ -462,7 +464,7 @@ def _batch(
     derived, out_batched = derive(mask)
     carry = [with_axis(x, axis) if m and not b else x for x, m, b in zip(parts.carry, mask, flags.carry, strict=True)]
     xs = [move_axis(x, 0, 1) if b else x for x, b in zip(parts.xs, flags.xs, strict=True)]
-    outs = scan_p.bind(
+    outs = scan_p.bind_all(
         *parts.consts,
         *carry,
         *xs,

@@ -87,7 +87,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
         body, body_consts = body.lift()
         test_, body, found, of_test = lift_from_while(test, body)
         flags = [False] * len(found.failures)
-        outs = while_p.bind(
+        outs = while_p.bind_all(
             *test_consts,
             *body_consts,
             *leaves,
@@ -182,7 +182,7 @@ def _jvp(primals: Any, tangents: Any, *, test: Graph, body: Graph, num_test: int
     wide_test = stage_derived(
         lambda *xs: bind_graph(test, xs[: num_test + n_carry]), [*test.in_avals, *map(aval_of, t_carry)]
     )
-    outs = while_p.bind(
+    outs = while_p.bind_all(
         *primals[:n],
         *t_consts,
         *primals[n:],
@@ -223,7 +223,7 @@ def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_
     body_graph, _ = batch_graph(body, axis, body_consts + mask, mask)
     carry = [with_axis(x, axis) if m and not b else x for x, m, b in zip(args[n:], mask, batched[n:], strict=True)]
     if not by_lane:
-        return while_p.bind(
+        return while_p.bind_all(
             *args[:n], *carry, test=test_graph, body=body_graph, num_test=num_test, num_body=num_body
         ), mask
 
@@ -240,7 +240,7 @@ def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_
     carry_avals = [aval_of(x) for x in carry]
     wide_test = stage_derived(any_lane, [*map(aval_of, args[:num_test]), *carry_avals])
     wide_body = stage_derived(masked_body, [*map(aval_of, args[:n]), *carry_avals])
-    outs = while_p.bind(
+    outs = while_p.bind_all(
         *args[:num_test], *args[:n], *carry, test=wide_test, body=wide_body, num_test=num_test, num_body=n
     )
     return outs, mask

@@ -444,11 +444,11 @@ def _fractional_body(x: Any, samples: Any, window: Sizes, places: Sizes) -> Any:
             for k, (s, o) in enumerate(zip(starts, offset, strict=True))
         ]
         found = ops.gather(x, index, tuple(range(2, n + 2)), 2)
-        place = None
-        for i, d in zip(index, space, strict=True):
-            place = i if place is None else ops.add(ops.mul(place, d), i)
+        number = index[0]
+        for i, d in zip(index[1:], space[1:], strict=True):
+            number = ops.add(ops.mul(number, d), i)
         values.append(ops.expand_dims(found, (0,)))
-        flat.append(ops.expand_dims(place, (0,)))
+        flat.append(ops.expand_dims(number, (0,)))
     stacked, table = ops.concatenate(values, 0), ops.concatenate(flat, 0)
     which = ops.expand_dims(ops.argmax(stacked, 0, dtypes.int64), (0,))
     return tuple([ops.reshape(ops.gather_along(t, which, 0), (*lead, *places)) for t in (stacked, table)])
