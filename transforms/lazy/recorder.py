@@ -447,8 +447,9 @@ class Recorder:
             if NATIVE.prune is not None:
                 NATIVE.prune(layer)
             else:
-                for cell in [cell for cell in layer if _refs(cell) <= 3]:
-                    del layer[cell]
+                dead = [cell for cell in layer if _refs(cell) <= 3]
+                while dead:  # a loop's variable would keep the last one alive, and its array
+                    del layer[dead.pop()]
         return held(segment.values, ending.results), held(segment.values, ending.candidates)
 
     def _look(self, segment: Segment, journal: dict[Any, Any], few: bool) -> None:
