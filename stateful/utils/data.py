@@ -323,12 +323,9 @@ def default_convert(data: Any) -> Any:
 
 def _rows(dataset: TensorDataset, indices: Sequence[int]) -> list[Tensor]:
     """A batch of a `TensorDataset` at once."""
-    count = len(indices)
-    ordered = (
-        count and indices[-1] - indices[0] == count - 1 and list(indices) == list(range(indices[0], indices[0] + count))
-    )
-    if ordered:
-        return [owned(t._value()._numpy()[indices[0] : indices[0] + count].copy()) for t in dataset.tensors]
+    first, last = (indices[0], indices[-1] + 1) if len(indices) else (0, 0)
+    if 0 <= first < last <= len(dataset) and list(indices) == list(range(first, last)):
+        return [owned(t._value()._numpy()[first:last].copy()) for t in dataset.tensors]
     return [_taken(t._value(), indices) for t in dataset.tensors]
 
 
