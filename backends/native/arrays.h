@@ -12,11 +12,10 @@ SHARED extern struct arrays {
   PyObject *aval_name, *data_name, *mark_name;
 } arrays;
 
-/* New references, or 0 with an error */
-static inline PyObject *aval_of(PyObject *x) {
-  return (PyObject *)x->type == arrays.type ? keep(SLOT(x, arrays.aval)) : PyObject_GetAttr(x, arrays.aval_name);
+static inline PyObject *aval_of(PyObject *x) { /* borrowed, or 0 with an error */
+  return (PyObject *)x->type == arrays.type ? SLOT(x, arrays.aval) : get(x, arrays.aval_name);
 }
-static inline PyObject *data_in(PyObject *x) {
+static inline PyObject *data_in(PyObject *x) { /* a new reference, or 0 with an error */
   return (PyObject *)x->type == arrays.type ? keep(SLOT(x, arrays.data)) : PyObject_GetAttr(x, arrays.data_name);
 }
 static inline void set_data(PyObject *x, PyObject *data) { PyObject_SetAttr(x, arrays.data_name, data); }

@@ -136,7 +136,6 @@ static long leaves_of(Entry *e, PyObject *const *args, long count, PyObject **op
     if ((PyObject *)operands[i]->type != e->program.array_type) DECLINE(types, -1);
     PyObject *aval = aval_of(operands[i]);
     if (!aval) return -2;
-    Py_DecRef(aval); /* the array keeps it */
     if (aval != PyTuple_GetItem(e->in_avals, i - e->captured)) DECLINE(types, -1);
   }
   return n;
