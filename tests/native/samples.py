@@ -100,7 +100,8 @@ def without_gradients():
 def types_that_mix():
     ints, floats, wide = torch.arange(3), torch.ones(3), torch.ones(3, dtype=torch.float64)
     numbers = ints + 1, ints + 1.5, True + ints, 2 / floats
-    return numbers, ints * floats, floats * wide, floats > ints, ints.float(), floats.long(), floats.float()
+    changed = torch.ones(3).mul_(wide), torch.arange(3).mul_(3).add_(ints), torch.zeros(3).add_(ints)
+    return numbers, changed, ints * floats, floats * wide, floats > ints, ints.float(), floats.long(), floats.float()
 
 
 @sample()
@@ -167,6 +168,15 @@ def views_whose_base_changes():
     first = view * 2
     x[1] = 5
     return first, view + 1, x
+
+
+@sample("stale")
+def views_whose_base_forgets():
+    w = leaf([1.0, 2.0], [3.0, 4.0])
+    y = w * 2
+    view = y[0]
+    y.detach_()
+    return view * 3, view.requires_grad, y
 
 
 @sample("view")
@@ -294,13 +304,15 @@ def ndarrays_of_all_kinds():
 
 @sample("outside", "empty", "unreadable")
 def rows_that_are_none():
-    rows = data.TensorDataset(torch.arange(6.0).reshape(3, 2))
+    rows = data.TensorDataset(torch.arange(8.0).reshape(4, 2))
     seen = data.TensorDataset(torch.from_numpy(np.arange(6.0).reshape(2, 3)).t())
     return (
         data._rows(rows, [-1, 0]),
+        data._rows(rows, [0, -2]),
         data._rows(seen, [2, 0]),
         error_of(lambda: data._rows(rows, [])),
-        error_of(lambda: data._rows(rows, [0, 3])),
+        error_of(lambda: data._rows(rows, [0, 4])),
+        error_of(lambda: data._rows(rows, [3, 4])),
     )
 
 
@@ -313,6 +325,30 @@ def indices_of_all_widths():
         error_of(lambda: x[jnp.array([5])]),
         error_of(lambda: x[wide + 4].tolist()),
     )
+
+
+@sample("unknown")
+def operands_of_what_failed():
+    a, b, c, d = (torch.from_numpy(np.full(n, n, "f")) for n in (3, 2, 3, 3))
+    c += 1
+    flush()
+    found = []
+    for x, fails in ((d, False), (c, True)):
+        y = a * 2
+        if fails:  # it has marked `c` with a place that `d` gets
+            found.append(error_of(lambda: c + b))
+        found += [y * d, x * 3]
+        flush()
+    return found
+
+
+@sample("unknown")
+def cells_of_a_program_that_fails():
+    x, table, places = torch.ones(3), torch.arange(3.0), torch.arange(3)
+    x.mul_(2)
+    found = table[places + 1]
+    x.add_(1)
+    return error_of(lambda: found.tolist()), x
 
 
 # The tape
@@ -354,6 +390,15 @@ def gradients_of_operations_with_graphs():
         return lax.cond(total > 0, lambda a: (a * 2).sum(), lambda a: a.sum(), partial)
 
     return fdl.grad(f)(jnp.array([1.0, 2.0, 3.0]))
+
+
+@sample("several")
+def functional_gradients_of_several_results():
+    def f(x):
+        q, r = jnp.linalg.qr(x)
+        return (q * x).sum() + (r * r).sum()
+
+    return fdl.grad(f)(jnp.array([[2.0, 1.0], [0.5, 3.0]]))
 
 
 @sample("constant")
@@ -436,8 +481,10 @@ def values_that_die():
     y = x * 2
     alive = weakref.ref(y)
     z = y + x
-    del y
-    return alive() is None, z
+    changed = torch.zeros(4).add_(1)
+    w = changed * z
+    del y, changed
+    return alive() is None, z, w
 
 
 # Calls of compiled programs
@@ -455,7 +502,23 @@ def calls_of_other_signatures():
     f = fdl.jit(lambda *xs: sum(x["a"] for x in xs))
     one, two, whole = {"a": jnp.ones(2)}, {"a": jnp.ones(3)}, {"a": jnp.arange(2)}
     calls = [(one,), (one,), (one, one), (two,), (two,), (whole,), ({"a": 1.5},), ({"a": 1.5, "b": jnp.ones(2)},)]
-    return [f(*xs) for xs in calls], error_of(lambda: f({"b": jnp.ones(2)}))
+    g = fdl.jit(lambda tree: {"sum": sum(fdl.tree.leaves(tree)), "same": tree})
+    a, b = jnp.ones(2), jnp.zeros(2)
+    trees = [
+        (a, [b]),
+        (a, [b, a]),
+        (a, [b]),
+        (a, [b], b),
+        (a,),
+        [a, b],
+        [a],
+        {"x": a},
+        {"x": a, "y": None},
+        {"x": a, "y": b},
+        {"x": None},
+    ]
+    found = [g(tree) for tree in trees for _ in range(2)]
+    return [f(*xs) for xs in calls], error_of(lambda: f({"b": jnp.ones(2)})), found
 
 
 @sample("unreadable", tier="compiled")

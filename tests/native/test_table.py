@@ -2,12 +2,13 @@
 
 import pkgutil
 import re
+import subprocess
 
 import pytest
 
 from fdl.backends import native, runtime
 from fdl.backends.native import REASONS, TABLE
-from fdl.backends.toolchain import find_compiler
+from fdl.backends.toolchain import INCLUDE, RUNTIME_FLAGS, find_compiler
 from fdl.stateful.core import methods
 from tests.conftest import ROOT, needs_compiler
 from tests.native import c_source
@@ -75,6 +76,17 @@ def test_a_file_is_short_and_includes_lower_floors_alone(path):
         place = (path.parent / name).resolve()
         floor = place.relative_to(ROOT).parts[0] if place.exists() else "lowering"
         assert FLOORS.index(floor) <= own, name
+
+
+@needs_compiler
+@pytest.mark.parametrize("path", c_source.FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_a_file_compiles_by_itself_without_a_warning(path):
+    compiler, (_, parts) = find_compiler(), runtime.library_parts()
+    flags = [f for f in RUNTIME_FLAGS if f not in ("-w", "-shared")]
+    warnings = ["-Wall", "-Wextra", "-Wshadow", "-Werror", "-Wno-missing-field-initializers", "-Wno-unused-function"]
+    command = [*compiler.command, *flags, *warnings, f"-I{INCLUDE}", parts[0], "-fsyntax-only", "-x", "c", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -2,6 +2,7 @@
 are the same; each reason to leave a call to Python is met, and what names none is left to nobody.
 """
 
+import gc
 import threading
 from collections import Counter
 
@@ -55,7 +56,8 @@ def seen(x):
 
 def run(sample, monkeypatch):
     """What a sample has seen in some runs in a thread of its own, whose recorder is new; the keys of each program that
-    it recorded; and why and where in C calls were left to Python, run by run.
+    it recorded, and the slots of what was alive at its end; and why, and where in C, calls were left to Python, run by
+    run.
     """
     results, programs, declined = [], [], []
     real = Recorder._run
@@ -64,6 +66,8 @@ def run(sample, monkeypatch):
         if threading.current_thread() is thread:
             programs.append([(n.key, n.first, n.out_avals) for n in segment.node.path()])
         real(self, segment, journal)
+        if threading.current_thread() is thread:
+            programs.append(list(segment.outputs))
 
     def work():
         for _ in range(RUNS):
@@ -73,8 +77,12 @@ def run(sample, monkeypatch):
 
     monkeypatch.setattr(Recorder, "_run", noting)
     thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    gc.disable()  # what tracebacks keep alive is alive, whenever it would have been collected
+    try:
+        thread.start()
+        thread.join()
+    finally:
+        gc.enable()
     assert len(results) == RUNS
     return results, programs, declined
 
