@@ -1,53 +1,119 @@
-"""Invariants of loop programs: what is read was written, and addresses lie inside of their buffers."""
+"""Invariants of loop programs: what is read was written, addresses lie inside of their buffers, and composites are
+made of stages that they can hold.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fdl.core.errors import GraphError
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Index, bounds, space_vars, step_var
-from fdl.lowering.ir.nodes import Argmax, Band, Branch, Finished, Loop, Map, Nest, Node, Reduce
+from fdl.lowering.ir.nodes import (
+    Argmax,
+    Band,
+    Branch,
+    Dot,
+    Finished,
+    Loop,
+    Map,
+    Nest,
+    Node,
+    Operand,
+    Reduce,
+    Routine,
+    Scatter,
+)
 
 
 def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -> None:
+    """Raise GraphError where nodes do not hold the invariants; `written` is what was written before and is added to,
+    `steps` are the sizes of the loops around them.
+    """
     for n in nodes:
         if isinstance(n, (Nest, Band)):
-            own = {step_var(d): size for d, (_, size) in n.steps.items()} if isinstance(n, Band) else {}
-            check_nodes(n.body, written, {**steps, **own})
-            continue
-        if isinstance(n, Finished):
+            _check_composite(n, written, steps)
+        elif isinstance(n, Finished):
+            _check_parts(n.after, n.count)
+            if n.dot.m % n.count:
+                raise GraphError(f"loop program: {n.dot.m} rows of a product do not make {n.count} parts")
             check_nodes([n.dot, n.after], written, steps)
-            continue
-        for b in n.reads() if not n.nested() else []:
-            if b not in written:
-                raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")
-        sizes = getattr(n, "space", ())
-        over = getattr(n, "over", ())
-        all_sizes = (*sizes, *(over if isinstance(over, tuple) else (over,)))
-        extents = {**steps, **{space_vars(1, k)[0].terms[0][0]: d for k, d in enumerate(all_sizes)}}
-        if 0 not in all_sizes:
-            _check_addresses(n, extents)
-        if isinstance(n, Loop):
-            inner = {**steps, step_var(n.depth): n.length} if n.test is None else dict(steps)
+        elif isinstance(n, Loop):
+            inner = {**steps, step_var(n.depth): n.length} if n.test is None else steps
             for nested in n.nested():
                 check_nodes(nested, written, inner)
-        for nested in n.nested() if isinstance(n, Branch) else []:
-            check_nodes(nested, written, steps)
-        written.update(n.writes())
+            written.update(n.writes())
+        elif isinstance(n, Branch):
+            for nested in n.nested():
+                check_nodes(nested, written, steps)
+        else:
+            _check_stage(n, written, steps)
+
+
+def _check_stage(n: Node, written: set[Buffer], steps: Mapping[Any, int]) -> None:
+    for b in n.reads():
+        if b not in written:
+            raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")
+    sizes = getattr(n, "space", ())
+    over = getattr(n, "over", ())
+    all_sizes = (*sizes, *(over if isinstance(over, tuple) else (over,)))
+    if 0 not in all_sizes:
+        _check_addresses(n, {**steps, **{space_vars(1, k)[0].terms[0][0]: d for k, d in enumerate(all_sizes)}})
+    written.update(n.writes())
+
+
+def _check_composite(n: Nest | Band, written: set[Buffer], steps: Mapping[Any, int]) -> None:
+    """Locals are seen by no other stage, have room for a part, and each stage comes apart into the parts."""
+    for b, size in n.locals.items():
+        if b in written:
+            raise GraphError(f"loop program: {b} is written outside of what it is local to")
+        if size * n.count != b.size:
+            raise GraphError(f"loop program: {size} elements of {b} are local to each of {n.count} parts")
+    for m in n.body:
+        if isinstance(n, Nest):
+            total = isinstance(m, Reduce) and not m.rows and m.over == (n.chunk,)
+            if not total and m.space[: len(n.outer)] != n.outer:  # type: ignore[attr-defined]
+                raise GraphError(f"loop program: {type(m).__name__} of a nest does not walk through its {n.outer} rows")
+        elif not n.counters(m):
+            _check_parts(m, n.count)
+    own = {step_var(d): size for d, (_, size) in n.steps.items()} if isinstance(n, Band) else {}
+    check_nodes(n.body, written, {**steps, **own})
+    written.difference_update(n.locals)
+
+
+def _check_parts(n: Node, count: int) -> None:
+    space = n.space  # type: ignore[attr-defined]
+    if (math.prod(space) if isinstance(n, (Dot, Routine)) else space[0]) % count:
+        raise GraphError(f"loop program: {type(n).__name__} over {space} does not make {count} parts")
 
 
 def _check_addresses(n: Node, extents: Mapping[Any, int]) -> None:
-    guarded = {c for e in walk(n.expressions()) if e.op == "choose" for c in walk(e.args[-2:])}
-    for e in walk(n.expressions()):
+    guarded = {c for e in walk(n.roots()) if e.op == "choose" for c in walk(e.args[-2:])}
+    if isinstance(n, Scatter):  # the value is computed where the conditions hold
+        guarded |= set(walk([n.value])) if n.conditions else set()
+    for e in walk(n.roots()):
         if e.op == "load" and e not in guarded:
             _inside(e.attr[0], e.attr[1], extents)
     if isinstance(n, Map):
         for s in n.stores:
             _inside(s.buffer, s.offset, extents)
-    if isinstance(n, (Reduce, Argmax)):
+    if isinstance(n, (Reduce, Argmax)) or (isinstance(n, Scatter) and not n.conditions):
         _inside(n.store, n.offset, extents)
+    if isinstance(n, Dot):
+        for x, rows, columns in ((n.lhs, n.m, n.k), (n.rhs, n.k, n.n), (n.out, n.m, n.n)):
+            _check_operand(x, rows, columns, extents)
+
+
+def _check_operand(x: Operand, rows: int, columns: int, extents: Mapping[Any, int]) -> None:
+    if (found := tuple(math.prod(size for size, _ in digits) for digits in (x.rows, x.cols))) != (rows, columns):
+        raise GraphError(
+            f"loop program: {x.buffer} is multiplied as a matrix {rows}x{columns}, its digits make {found}"
+        )
+    reach = [(size - 1) * step for size, step in (*x.rows, *x.cols)]
+    for far in (sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach)):
+        _inside(x.buffer, x.offset + far, extents)
 
 
 def _inside(buffer: Buffer, index: Index, extents: Mapping[Any, int]) -> None:
