@@ -14,12 +14,13 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 count = 0  # changes so far
-_listeners: list[Callable[[], object]] = []
+_listeners: list[Callable[[], None]] = []
 
 
-def on_change(listener: Callable[[], object]) -> None:
-    """Call `listener()` before each change, while the old rules are still there."""
+def on_change(listener: Callable[[], None]) -> Callable[[], None]:
+    """Call `listener()` before each change, while the old rules are still there; usable as a decorator."""
     _listeners.append(listener)
+    return listener
 
 
 def change(how: Callable[..., object], *args: Any) -> None:
@@ -100,22 +101,20 @@ class Watched(dict[K, V]):
 
 
 class Derived(dict[K, V]):
-    """A cache of what follows from rules: `current()` is this one, empty if they have changed."""
+    """A cache of what follows from rules: `current()` is this one, empty if they have changed.
 
-    __slots__ = ("_count",)
+    What is in it holds where `age` is `count`, the number of changes so far.
+    """
+
+    __slots__ = ("age",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._count = count
+        self.age = count
 
     def current(self) -> Derived[K, V]:
         """The cache itself, without what followed from other rules than those of now."""
-        if self._count != count:
+        if self.age != count:
             self.clear()
-            self._count = count
+            self.age = count
         return self
-
-    @property
-    def holds(self) -> bool:
-        """Whether what is in it follows from the rules of now."""
-        return self._count == count

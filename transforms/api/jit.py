@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
+from fdl.core import changes
 from fdl.core.array import DONATED, Array
-from fdl.core.changes import Derived
+from fdl.core.changes import Derived, on_change
 from fdl.core.config import config, log
 from fdl.core.errors import StateError, StructureError
 from fdl.core.graph import Graph
@@ -92,6 +95,19 @@ class _Entry(NamedTuple):
         return self.out_tree.unflatten(outs[:count])
 
 
+_FAST: weakref.WeakSet[Jitted] = weakref.WeakSet()  # functions that may have an entry which answers calls by itself
+_LISTING = threading.RLock()  # a signal handler may call one while its own thread holds it
+
+
+@on_change
+def _forget_entries() -> None:
+    """Rules are about to change. Entries are told: to ask at each call would cost a part of what it takes."""
+    with _LISTING:
+        for f in list(_FAST):
+            f._fast = None
+        _FAST.clear()
+
+
 class Jitted:
     """A function under `jit`."""
 
@@ -117,7 +133,7 @@ class Jitted:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._fast is not None and self.cache.holds and not kwargs and not transforming():
+        if self._fast is not None and not kwargs and not transforming():
             out = self._fast(*args)
             if out is not NotImplemented:
                 return out
@@ -237,10 +253,13 @@ class Jitted:
 
     def _adopt(self, program: Executable, entry: _Entry, kwargs: dict[str, Any]) -> None:
         """Let the compiled entry answer calls of this signature from now on."""
-        plain = not kwargs and not self.static and not entry.cells
+        of_now = self.cache.age == changes.count  # unless rules changed while it was recorded
+        plain = of_now and not kwargs and not self.static and not entry.cells
         self._fast = (
             program.entry(entry.captured, entry.in_tree.children[0], entry.out_tree, entry.donated) if plain else None
         )
+        with _LISTING:
+            _FAST.add(self)
 
     def lower(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that is compiled for these arguments."""
