@@ -9,6 +9,7 @@ from tests.conftest import ROOT, module_names, needs_compiler
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MODULES = list(module_names())
+PAGES = [p for p in [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))] if ">>> " in p.read_text()]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -18,9 +19,9 @@ def test_module(name):
 
 
 @needs_compiler
-@pytest.mark.parametrize("page", [p.name for p in sorted((ROOT / "docs").glob("*.md")) if ">>> " in p.read_text()])
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_page(page):
-    results = doctest.testfile(str(ROOT / "docs" / page), module_relative=False, optionflags=FLAGS)
+    results = doctest.testfile(str(page), module_relative=False, optionflags=FLAGS)
     assert results.failed == 0
 
 

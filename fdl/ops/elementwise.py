@@ -2,8 +2,8 @@
 
 A row is a NumPy function, the dtypes it takes, and a derivative for each operand; shape, jvp, transpose, batching,
 lowering and the public function are derived from it. To add one: add its row here and, where its formula is new, its
-spelling in `lowering/spellings.py`. Derivatives are written with the functions of this file, so that they differentiate
-in turn.
+spelling in `lowering/ir/spellings.py`. Derivatives are written with the functions of this file, so that they
+differentiate in turn.
 """
 
 from __future__ import annotations
