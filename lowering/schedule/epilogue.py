@@ -58,7 +58,7 @@ def _joined(dot: Node, n: Node, exprs: Interner, target: Target) -> Finished | N
     ):
         return None
     after = by_rows(n, (dot.m,), exprs, target) if isinstance(n, Map) and n.space and n.space[0] > dot.m else n
-    if not isinstance(after, (Map, Reduce, Nest)) or not after.space or dot.m % after.space[0]:
+    if not isinstance(after, (Map, Reduce, Nest)) or not after.space or 0 in after.space or dot.m % after.space[0]:
         return None
     if not all(
         in_row(a, dot.m * dot.n // a.stage.space[0], a.stage.space[:1])  # type: ignore[attr-defined]

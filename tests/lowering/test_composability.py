@@ -133,6 +133,11 @@ def test_any_order_of_large_moves_keeps_bits(f):
     drawn()
 
 
+@pytest.mark.parametrize("step", STEPS, ids=lambda s: s.__name__)
+def test_stages_over_no_index_may_still_be_there(step):
+    keeps_bits(lambda x: jnp.concatenate([(x @ x.T)[:0] * 3, x @ x.T]), (12, 16), False, [step])
+
+
 @needs_compiler
 @examples(6)
 @given(programs(EXACT), st.sampled_from(SHAPES), orders())
