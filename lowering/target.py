@@ -98,8 +98,10 @@ class Target:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Words for a C compiler that knows this machine and more."""
-        return {"avx512": ("-mprefer-vector-width=512",), "avx2": ("-mno-avx512f",), "scalar": ("-mno-avx",)}[self.name]
+        """Words for a C compiler that knows this machine and more.  Instructions that fuse stay: they decide bits."""
+        if self.name == "avx512":
+            return ("-mprefer-vector-width=512",)
+        return ("-mno-avx512f",) if self.name == "avx2" else ("-mno-avx2", "-DFDL_VECTOR_BYTES=16")
 
 
 AVX512 = Target("avx512", "c", 64)

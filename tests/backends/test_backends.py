@@ -12,12 +12,12 @@ import pytest
 
 import fdl
 import fdl.numpy as jnp
-from fdl import lax
+from fdl import lax, nn
 from fdl.backends import cache, dispatch, toolchain
 from fdl.core.array import ConcreteArray
 from fdl.core.config import config
-from fdl.core.errors import CacheWarning, CompileError, CompileWarning, NoCompilerWarning
-from fdl.lowering.target import AVX2, SCALAR
+from fdl.core.errors import CacheWarning, CompileError, CompileWarning, NoCompilerWarning, SettingError
+from fdl.lowering.target import AVX2, C_TARGETS, SCALAR
 from fdl.testing import count_compilations
 from tests.conftest import ROOT, needs_compiler
 
@@ -337,3 +337,23 @@ def test_flags_of_one_compiler_are_not_given_to_others(monkeypatch):
         "-fno-ipa-icf",
         "-fvect-cost-model=dynamic",
     } <= set(gcc)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", C_TARGETS)
+def test_each_target_runs_where_the_machine_can_and_gives_the_same_bits(name, monkeypatch):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(40, 70)).astype("f"))
+
+    def f(x):
+        y = jnp.tanh(x @ x.T)
+        return nn.softmax(y), jnp.sum(y, axis=0), jnp.max(x), lax.scan(lambda h, r: (h @ y, r * 2), y, x)[0]
+
+    want = [np.asarray(a).tobytes() for a in fdl.jit(f)(x)]
+    widest = toolchain.host_target()
+    monkeypatch.setattr(config, "target", name)
+    if C_TARGETS[name].vector_bytes > widest.vector_bytes:
+        with pytest.raises(SettingError, match=f"FDL_TARGET={name}: this machine has no {name}"):
+            toolchain.find_compiler()
+    else:
+        assert toolchain.host_target().name == name
+        assert [np.asarray(a).tobytes() for a in fdl.jit(f)(x)] == want
