@@ -20,6 +20,10 @@ outside.
 - `work`: `(avals, **params) -> number`: multiplications of the reference, roughly, where its results' sizes do not
   tell; absent where they do
 - `effects`: `(**params) -> frozenset of names`; absent where there are none
+- `called`: `(**params) -> Graph` that an equation evaluates once, on its operands, and gives the results of; only where
+  a graph is called
+- `steps`: `(**params) -> Steps`: what a loop of known length evaluates at each step; only of such loops, whose params
+  have the names of its fields
 - `samples`: a list of `Sample`s, from which the property tests are generated
 
 A primitive with `multiple_results` takes and gives lists where the others have a single value.
@@ -58,6 +62,8 @@ RULES: dict[str, Watched[Primitive, Rule]] = {
         "evaluate",
         "stage",
         "effects",
+        "called",
+        "steps",
         "samples",
     )
 }

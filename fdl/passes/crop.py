@@ -7,7 +7,8 @@ half of the work for small images.
 from __future__ import annotations
 
 from fdl.core.graph import Equation, Graph, Literal, Var, use_counts
-from fdl.core.primitive import REGISTRY
+from fdl.ops.convolution import conv_p
+from fdl.ops.shape import pad_p, slice_p
 
 
 def crop(graph: Graph) -> Graph:
@@ -18,14 +19,14 @@ def crop(graph: Graph) -> Graph:
     made = {v: e for e in graph.equations for v in e.outputs}
     replaced: dict[int, list[Equation]] = {}
     for e in graph.equations:
-        image = e.inputs[0] if e.primitive.name == "slice" else None
+        image = e.inputs[0] if e.primitive is slice_p else None
         conv = made.get(image) if isinstance(image, Var) and uses[image] == 1 else None
-        if conv is None or conv.primitive.name != "conv" or not _cuts_space(e):
+        if conv is None or conv.primitive is not conv_p or not _cuts_space(e):
             continue
         x = conv.inputs[0]
         before = made.get(x) if isinstance(x, Var) and uses[x] == 1 else None
         replaced |= {
-            id(e): _moved(e, conv, before if before is not None and before.primitive.name == "pad" else None),
+            id(e): _moved(e, conv, before if before is not None and before.primitive is pad_p else None),
             id(conv): [],
         }
     equations = [q for e in graph.equations for q in replaced.get(id(e), [e])]
@@ -50,7 +51,7 @@ def _moved(e: Equation, conv: Equation, before: Equation | None) -> list[Equatio
         first += -e.params["start"][axis] * stride
         length = (result[axis] - 1) * stride + (kernel[axis - 1] - 1) * apart + 1
         config[axis] = (first, length - first - shape[axis] - between * max(shape[axis] - 1, 0), between)
-    primitive, params = REGISTRY["pad"], {"config": tuple(config)}
+    primitive, params = pad_p, {"config": tuple(config)}
     pad = Equation(
         primitive,
         (image, value),

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl.core.graph import Atom, Equation, Graph, Var, use_counts
+from fdl.ops.axes import reduce_sum_p
+from fdl.ops.dot import dot_general_p
+from fdl.passes.match import ADD, Steps, steps_of
 
 _MIN_RESULT = 1024  # elements of a sum that is worth the stacks
 _MAX_STACKED = 1 << 25  # elements of a stack
@@ -22,15 +25,16 @@ def hoist(graph: Graph) -> Graph:
     """Scans without the products and sums that they only add to a carry."""
     equations: list[Equation] = []
     for e in graph.equations:
-        equations += _hoisted(e) if e.primitive.name == "scan" else [e]
+        steps = steps_of(e)
+        equations += [e] if steps is None else _hoisted(e, steps)
     return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
 
 
-def _sums(e: Equation) -> list[tuple[int, Equation, Equation]]:
+def _sums(steps: Steps) -> list[tuple[int, Equation, Equation]]:
     """Carries that are nothing but a sum of products, or of sums of what is stacked anyway: (number, the addition, what
     is added).
     """
-    body, first, count = e.params["graph"], e.params["num_consts"], e.params["num_carry"]
+    body, first, count, length = steps
     uses = use_counts(body)
     made = {q.outputs[0]: q for q in body.equations if q.outputs}
     consts = set(body.inputs[:first])
@@ -39,15 +43,15 @@ def _sums(e: Equation) -> list[tuple[int, Equation, Equation]]:
     for i in range(count):
         carry, out = body.inputs[first + i], body.outputs[i]
         added = made.get(out) if isinstance(out, Var) and uses[out] == 1 else None
-        if added is None or added.primitive.name != "add" or uses[carry] != 1 or carry not in added.inputs:
+        if added is None or added.primitive is not ADD or uses[carry] != 1 or carry not in added.inputs:
             continue
         term = added.inputs[1 - added.inputs.index(carry)]
         q = made.get(term) if isinstance(term, Var) and uses[term] == 1 else None
         if q is None or not all(isinstance(a, Var) and a not in consts for a in q.inputs):
             continue
-        if q.primitive.name == "reduce_sum":
+        if q.primitive is reduce_sum_p:
             sums.append((i, added, q))
-        elif q.primitive.name == "dot_general" and _pays(q, stacked, e.params["length"]):
+        elif q.primitive is dot_general_p and _pays(q, stacked, length):
             products.append((i, added, q))
     stacked.update(a for _, _, q in products for a in q.inputs)
     return products + [(i, added, q) for i, added, q in sums if q.inputs[0] in stacked]
@@ -63,11 +67,11 @@ def _pays(q: Equation, stacked: set[Atom], length: int) -> bool:
     )
 
 
-def _hoisted(e: Equation) -> list[Equation]:
-    sums = _sums(e)
+def _hoisted(e: Equation, steps: Steps) -> list[Equation]:
+    sums = _sums(steps)
     if not sums:
         return [e]
-    body, first, count, length = e.params["graph"], e.params["num_consts"], e.params["num_carry"], e.params["length"]
+    body, first, count, length = steps
     gone = {i for i, _, _ in sums}
     dropped = {id(q) for _, added, term in sums for q in (added, term)}
     slices = dict(zip(body.inputs[first + count :], e.inputs[first + count :], strict=True))
@@ -99,7 +103,7 @@ def _hoisted(e: Equation) -> list[Equation]:
 
 def _over_steps(term: Equation) -> dict[str, Any]:
     """The parameters of a contraction or sum that takes a leading axis of steps as well."""
-    if term.primitive.name == "reduce_sum":
+    if term.primitive is reduce_sum_p:
         return {**term.params, "axes": (0, *(a + 1 for a in term.params["axes"]))}
     (lc, rc), (lb, rb) = term.params["numbers"]
     numbers = (

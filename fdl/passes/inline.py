@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
-
-
-def called_graph(e: Equation) -> Graph | None:
-    """The graph that an equation calls once, whole: of `call` and of functions with custom rules."""
-    if e.primitive.name == "call":
-        graph: Graph = e.params["graph"]
-        return graph
-    rule: Any = e.params.get("rule")
-    return rule.graph if e.primitive.name in ("custom_jvp", "custom_vjp") else None
+from fdl.passes.match import called_graph
 
 
 def inline(graph: Graph) -> Graph:

@@ -11,20 +11,21 @@ from collections import Counter
 
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
-from fdl.core.primitive import REGISTRY
+from fdl.core.primitive import Primitive
+from fdl.ops.axes import broadcast_p
+from fdl.ops.shape import concatenate_p, pad_p
+from fdl.passes.match import ADD
 
 
 def join(graph: Graph) -> Graph:
     """Concatenations in place of sums of pads, in sub-graphs too."""
     uses = use_counts(graph)
     made = {v: e for e in graph.equations for v in e.outputs}
-    inner = {
-        a for e in graph.equations if e.primitive.name == "add" for a in e.inputs if isinstance(a, Var) and uses[a] == 1
-    }
+    inner = {a for e in graph.equations if e.primitive is ADD for a in e.inputs if isinstance(a, Var) and uses[a] == 1}
     equations: list[Equation] = []
     for e in graph.equations:
         e = e.replace(params={k: _inside(v) for k, v in e.params.items()})
-        found = None if e.primitive.name != "add" or e.outputs[0] in inner else _pieces(e, made, uses)
+        found = None if e.primitive is not ADD or e.outputs[0] in inner else _pieces(e, made, uses)
         equations += [e] if found is None else _joined(e, *found)
     return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
 
@@ -42,11 +43,9 @@ def _pieces(e: Equation, made: dict[Var, Equation], uses: Counter[Var]) -> tuple
     while work:
         a = work.pop()
         q = made.get(a) if isinstance(a, Var) and uses[a] == 1 else None
-        if q is not None and q.primitive.name == "add":
+        if q is not None and q.primitive is ADD:
             work += q.inputs
-        elif (
-            q is not None and q.primitive.name == "pad" and isinstance(q.inputs[1], Literal) and q.inputs[1].value == 0
-        ):
+        elif q is not None and q.primitive is pad_p and isinstance(q.inputs[1], Literal) and q.inputs[1].value == 0:
             terms.append(q)
         else:
             return None
@@ -68,21 +67,26 @@ def _joined(e: Equation, axis: int, pieces: list[tuple[int, Atom]]) -> list[Equa
     def fill(size: int) -> None:
         if size:
             shape = (*out.shape[:axis], size, *out.shape[axis + 1 :])
-            parts.append(_made(made, e, "broadcast", (zero,), out.update(shape=shape), shape=shape, axes=()))
+            parts.append(_made(made, e, broadcast_p, (zero,), out.update(shape=shape), shape=shape, axes=()))
 
     place = 0
     for start, a in pieces:
         fill(start - place)
-        parts.append(_made(made, e, "add", (a, zero), out.update(shape=a.aval.shape)))
+        parts.append(_made(made, e, ADD, (a, zero), out.update(shape=a.aval.shape)))
         place = start + a.aval.shape[axis]
     fill(out.shape[axis] - place)
-    joined = e.replace(primitive=REGISTRY["concatenate"], inputs=tuple(parts), params={"axis": axis})
+    joined = e.replace(primitive=concatenate_p, inputs=tuple(parts), params={"axis": axis})
     return [*made, joined]
 
 
 def _made(
-    into: list[Equation], like: Equation, name: str, inputs: tuple[Atom, ...], aval: ShapedArray, **params: object
+    into: list[Equation],
+    like: Equation,
+    primitive: Primitive,
+    inputs: tuple[Atom, ...],
+    aval: ShapedArray,
+    **params: object,
 ) -> Var:
     result = Var(aval)
-    into.append(like.replace(primitive=REGISTRY[name], inputs=inputs, outputs=(result,), params=params))
+    into.append(like.replace(primitive=primitive, inputs=inputs, outputs=(result,), params=params))
     return result

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from fdl.core.graph import Equation, Graph, Var, use_counts
+from fdl.ops.axes import transpose_p
+from fdl.ops.dot import dot_general_p
 
 
 def orient(graph: Graph) -> Graph:
@@ -16,12 +18,12 @@ def orient(graph: Graph) -> Graph:
     a, is a look at `dot(b, a)`.
     """
     uses = use_counts(graph)
-    products = {e.outputs[0]: e for e in graph.equations if e.primitive.name == "dot_general"}
+    products = {e.outputs[0]: e for e in graph.equations if e.primitive is dot_general_p}
     turned: dict[Var, Equation] = {}  # by the product's result: its transpose
     for e in graph.equations:
         x = e.inputs[0] if e.inputs else None
         if (
-            e.primitive.name == "transpose"
+            e.primitive is transpose_p
             and isinstance(x, Var)
             and x in products
             and uses[x] == 1

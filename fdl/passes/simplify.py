@@ -14,8 +14,10 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
-
-_NEVER_MERGED = frozenset({"barrier"})
+from fdl.ops.axes import broadcast_p, convert_p, transpose_p
+from fdl.ops.elementwise import integer_pow_p, select_p
+from fdl.ops.shape import reshape_p
+from fdl.passes.match import BARRIER, DIV, EXACT, MUL, NEG, STOP_GRADIENT
 
 
 def simplify(graph: Graph) -> Graph:
@@ -59,7 +61,7 @@ def _in_subgraphs(value: Any, f: Callable[[Graph], Graph]) -> Any:
 
 def _identity(e: Equation) -> Any:
     """Equal for equations that compute the same; None for what must not be merged."""
-    if e.effects or e.primitive.name in _NEVER_MERGED:
+    if e.effects or e.primitive is BARRIER:
         return None
     inputs = tuple(a.key() if isinstance(a, Literal) else a for a in e.inputs)
     return e.primitive, inputs, tuple(sorted(e.params.items(), key=lambda item: item[0]))
@@ -67,29 +69,29 @@ def _identity(e: Equation) -> Any:
 
 def _simpler(e: Equation, made: dict[Var, Equation]) -> Atom | None:
     """An operand or a literal that equals the only result."""
-    name, inputs = e.primitive.name, e.inputs
-    if name == "stop_gradient":
+    primitive, inputs = e.primitive, e.inputs
+    if primitive is STOP_GRADIENT:
         return inputs[0]
     if (
         len(e.outputs) == 1
         and inputs
         and all(isinstance(a, Literal) for a in inputs)
         and not e.outputs[0].aval.shape
-        and name != "barrier"
+        and primitive is not BARRIER
     ):
         return _folded(e)
     x = inputs[0] if inputs else None
-    if name in ("reshape", "convert", "broadcast") and x is not None and x.aval == e.outputs[0].aval:
+    if primitive in (reshape_p, convert_p, broadcast_p) and x is not None and x.aval == e.outputs[0].aval:
         return x
-    if name in ("mul", "div") and _is_one(inputs[1]):
+    if primitive in (MUL, DIV) and _is_one(inputs[1]):
         return inputs[0]
-    if name == "mul" and _is_one(inputs[0]):
+    if primitive is MUL and _is_one(inputs[0]):
         return inputs[1]
-    if name == "integer_pow" and e.params["exponent"] == 1:
+    if primitive is integer_pow_p and e.params["exponent"] == 1:
         return x
-    if name == "neg" and isinstance(x, Var) and x in made and made[x].primitive.name == "neg":
+    if primitive is NEG and isinstance(x, Var) and x in made and made[x].primitive is NEG:
         return made[x].inputs[0]
-    if name == "select" and inputs[1] is inputs[2]:
+    if primitive is select_p and inputs[1] is inputs[2]:
         return inputs[1]
     return None
 
@@ -102,31 +104,7 @@ def _folded(e: Equation) -> Literal | None:
     """The value of an operation on literals, by the reference; not what a compiler's mathematics may
     round otherwise.
     """
-    exact = {
-        "add",
-        "sub",
-        "mul",
-        "neg",
-        "convert",
-        "select",
-        "and",
-        "or",
-        "xor",
-        "not",
-        "eq",
-        "ne",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "max",
-        "min",
-        "abs",
-        "sign",
-        "div",
-        "rem",
-    }
-    if e.primitive.name not in exact:
+    if e.primitive not in EXACT:
         return None
     aval = e.outputs[0].aval
     (value,) = e.primitive.reference([a.value for a in e.inputs], e.params)  # type: ignore[union-attr]
@@ -141,12 +119,12 @@ def _view_of_view(e: Equation, made: dict[Var, Equation]) -> Equation:
     before = made.get(x) if isinstance(x, Var) else None
     if before is None:
         return e
-    if e.primitive.name == before.primitive.name == "transpose":
+    if e.primitive is before.primitive is transpose_p:
         first, second = before.params["permutation"], e.params["permutation"]
         return e.replace(inputs=before.inputs, params={"permutation": tuple(first[i] for i in second)})
-    if e.primitive.name == before.primitive.name == "reshape":
+    if e.primitive is before.primitive is reshape_p:
         return e.replace(inputs=before.inputs)
-    if e.primitive.name == before.primitive.name == "convert" and _widens(before):
+    if e.primitive is before.primitive is convert_p and _widens(before):
         return e.replace(inputs=before.inputs)
     return e
 

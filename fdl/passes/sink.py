@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
+from fdl.passes.match import ADD, MUL, NEG, SUB, Steps, steps_of
 from fdl.passes.prune import prune
 
-_CHEAP = frozenset({"add", "sub", "mul", "neg"})
+_CHEAP = frozenset([ADD, SUB, MUL, NEG])
 _MOST = 3  # operations
 
 
@@ -21,13 +22,14 @@ def sink(graph: Graph) -> Graph:
     same: dict[Atom, Var] = {}
     for e in graph.equations:
         e = e.replace(inputs=tuple(same.get(a, a) for a in e.inputs))
-        equations += _sunk(_without_twins(e, same), set(graph.outputs)) if e.primitive.name == "scan" else [e]
+        steps = steps_of(e)
+        equations += [e] if steps is None else _sunk(_without_twins(e, steps, same), set(graph.outputs))
     return Graph(graph.inputs, tuple(equations), tuple(same.get(a, a) for a in graph.outputs), graph.constants)
 
 
-def _without_twins(e: Equation, same: dict[Atom, Var]) -> Equation:
+def _without_twins(e: Equation, steps: Steps, same: dict[Atom, Var]) -> Equation:
     """The loop with each stack once; `same` learns what stands for the others."""
-    body, count = e.params["graph"], e.params["num_carry"]
+    body, _, count, _ = steps
     first: dict[Atom, Var] = {}
     for inner, outer in zip(body.outputs[count:], e.outputs[count:], strict=True):
         if first.setdefault(inner, outer) is not outer:
@@ -50,7 +52,7 @@ def _chain(out: Atom, made: dict[Var, Equation], leaves: Sequence[Atom]) -> list
             found.add(a)
             return True
         e = made.get(a)
-        if e is None or e.primitive.name not in _CHEAP:
+        if e is None or e.primitive not in _CHEAP:
             return False
         if e not in chain:
             if not all(visit(x) for x in e.inputs):
@@ -62,9 +64,11 @@ def _chain(out: Atom, made: dict[Var, Equation], leaves: Sequence[Atom]) -> list
 
 
 def _sunk(e: Equation, results: set[Atom]) -> list[Equation]:
-    body, count, length = e.params["graph"], e.params["num_carry"], e.params["length"]
+    steps = steps_of(e)
+    assert steps is not None
+    body, _, count, length = steps
     made = {q.outputs[0]: q for q in body.equations if len(q.outputs) == 1}
-    leaves = list(dict.fromkeys(a for a in body.outputs[count:] if isinstance(a, Var)))
+    leaves: list[Atom] = list(dict.fromkeys(a for a in body.outputs[count:] if isinstance(a, Var)))
     kept, chains = [], []
     for inner, outer in zip(body.outputs[count:], e.outputs[count:], strict=True):
         chain = _chain(inner, made, leaves) if outer not in results and inner in made else None

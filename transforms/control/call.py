@@ -104,6 +104,7 @@ call_p = (
         batch=_batch,
         lower=lambda b, *xs, graph, name, mode: b.inline(graph, xs),
         effects=lambda graph, name, mode: graph.effects,
+        called=lambda graph, name, mode: graph,
         samples=[],
     )
     .register()

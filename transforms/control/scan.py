@@ -23,6 +23,7 @@ from fdl.core.trace import aval_of
 from fdl.ops.axes import instantiate, match, move_axis, zeros_like
 from fdl.ops.elementwise import add
 from fdl.ops.vocabulary import Value, Vocabulary
+from fdl.passes.match import Steps
 from fdl.transforms.control.call import fill
 from fdl.transforms.control.checks import lift_from_body
 from fdl.transforms.control.threaded import Threaded
@@ -494,6 +495,7 @@ scan_p = (
         transpose=_transpose,
         batch=_batch,
         lower=_lower,
+        steps=lambda graph, num_consts, num_carry, length, reverse: Steps(graph, num_consts, num_carry, length),
         samples=[],
     )
     .register()

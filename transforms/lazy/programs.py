@@ -19,7 +19,7 @@ from fdl.backends.native import NATIVE
 from fdl.core.avals import ShapedArray
 from fdl.core.config import config
 from fdl.core.graph import Equation, Graph, subgraphs
-from fdl.passes.inline import called_graph
+from fdl.passes.match import called_graph
 
 KEPT = 512  # programs in memory
 UNKNOWN = 16  # turns that a loop without a length is taken to make

@@ -1,0 +1,50 @@
+"""What passes look for: elementwise primitives, which their functions carry, and by their rules what holds graphs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from fdl import ops
+from fdl.core.graph import Equation, Graph
+from fdl.core.primitive import RULES, Primitive
+from fdl.ops.axes import convert_p
+from fdl.ops.elementwise import select_p
+
+
+def _declared(*functions: Any) -> list[Primitive]:
+    return [f.primitive for f in functions]
+
+
+ADD, SUB, MUL, DIV, NEG = _declared(ops.add, ops.sub, ops.mul, ops.div, ops.neg)
+STOP_GRADIENT, BARRIER = _declared(ops.stop_gradient, ops.barrier)
+
+# Whose result is the nearest number, whoever works it out
+_COMPARISONS = _declared(ops.equal, ops.not_equal, ops.less, ops.less_equal, ops.greater, ops.greater_equal)
+_BITS = _declared(ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor, ops.bitwise_not)
+_OTHERS = _declared(ops.maximum, ops.minimum, ops.abs, ops.sign, ops.rem)
+EXACT = frozenset([ADD, SUB, MUL, DIV, NEG, convert_p, select_p, *_COMPARISONS, *_BITS, *_OTHERS])
+
+
+class Steps(NamedTuple):
+    """A loop of known length: at each step `graph` takes `num_consts` operands that stay, `num_carry` that the step
+    before gave, and slices of the others; it gives the carry of the next step, and then what is stacked.
+    """
+
+    graph: Graph
+    num_consts: int
+    num_carry: int
+    length: int
+
+
+def called_graph(e: Equation) -> Graph | None:
+    """The graph that an equation evaluates once, whole, if it is a call: of `call`, of functions with custom rules."""
+    rule = RULES["called"].get(e.primitive)
+    graph: Graph | None = None if rule is None else rule(**e.params)
+    return graph
+
+
+def steps_of(e: Equation) -> Steps | None:
+    """What an equation does at each step, if it is a loop of known length."""
+    rule = RULES["steps"].get(e.primitive)
+    steps: Steps | None = None if rule is None else rule(**e.params)
+    return steps
