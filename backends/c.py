@@ -120,7 +120,14 @@ def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
     """The plan of a graph: from the cache, else lowered and compiled."""
     if not _is_told_by_its_text(graph):
         return plan_of(lower(graph, compiler.target, donated), compiler)
-    key = cache.key_of(graph.digest(), str(tuple(donated)), cache.own_digest(), changed_rows(), compiler.identity())
+    key = cache.key_of(
+        graph.digest(),
+        str(tuple(donated)),
+        cache.own_digest(),
+        changed_rows(),
+        compiler.identity(),
+        repr(compiler.target),
+    )
     plan = Plan.read(key, graph)
     if plan is None:
         plan = plan_of(lower(graph, compiler.target, donated), compiler)

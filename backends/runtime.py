@@ -116,9 +116,13 @@ def _rendered(name: str, config: Any) -> str:
     return text
 
 
-@functools.cache
 def load(compiler: Compiler) -> ModuleType:
     """The library as a module: `load`, `program`, `set_threads`."""
+    return _loaded(compiler.for_library())
+
+
+@functools.cache
+def _loaded(compiler: Compiler) -> ModuleType:
     path = _built(compiler, _NAME)
     with _LOCK:
         spec = importlib.util.spec_from_loader(_NAME, importlib.machinery.ExtensionFileLoader(_NAME, str(path)))
@@ -131,9 +135,13 @@ def load(compiler: Compiler) -> ModuleType:
         return module
 
 
-@functools.cache
 def load_products(compiler: Compiler, suffix: str) -> None:
     """Let programs use the matrix products of an element type."""
+    _load_products(compiler.for_library(), suffix)
+
+
+@functools.cache
+def _load_products(compiler: Compiler, suffix: str) -> None:
     module, path = load(compiler), _built(compiler, suffix)
     with loading():
         module.products(suffix, str(path))

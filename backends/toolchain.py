@@ -78,14 +78,18 @@ class Compiler:
         """What people call it."""
         return " ".join(self.command)
 
+    def for_library(self) -> Compiler:
+        """The compiler as the runtime library asks for it, which no number of a target changes but its vectors."""
+        return dataclasses.replace(self, target=C_TARGETS[self.target.name])
+
     def identity(self) -> str:
-        """What of compiler and machine changes the binary."""
+        """What of compiler and machine changes the binary of a text."""
         text = "\n".join(
             [
                 self.path,
                 self.version,
                 *self.machine_flags,
-                repr(self.target),
+                self.target.name,
                 platform.machine(),
                 *PROGRAM_FLAGS,
                 *RUNTIME_FLAGS,

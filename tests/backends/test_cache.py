@@ -91,7 +91,7 @@ def in_a_child(work):
         code = 1
         try:
             warnings.simplefilter("error")
-            for known in (runtime.load, runtime.load_products):
+            for known in (runtime._loaded, runtime._load_products):
                 known.cache_clear()
             c._LOADED.clear()
             code = 0 if work() else 2
