@@ -51,6 +51,10 @@ class Access:
     guards: tuple[Expr, ...] = ()
     reach: int = 0
 
+    def always(self) -> Access:
+        """The same where its conditions hold or not."""
+        return dataclasses.replace(self, guards=()) if self.guards else self
+
     def slab(self, first: Collection[LoopVar]) -> Slab | None:
         """The elements that are touched while the loops in `first` stand still; None where an address follows from
         data.

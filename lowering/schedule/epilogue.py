@@ -61,7 +61,7 @@ def _joined(dot: Node, n: Node, exprs: Interner, target: Target) -> Finished | N
     if not isinstance(after, (Map, Reduce, Nest)) or not after.space or 0 in after.space or dot.m % after.space[0]:
         return None
     if not all(
-        in_row(a, dot.m * dot.n // a.stage.space[0], a.stage.space[:1])  # type: ignore[attr-defined]
+        in_row(a.always(), dot.m * dot.n // a.stage.space[0], a.stage.space[:1])  # type: ignore[attr-defined]
         for a in accesses(after)
         if not a.written and a.buffer is dot.out.buffer
     ):

@@ -116,12 +116,15 @@ class _Fusion:
         )
 
     def _local(self, nest: Nest, reads: Sequence[Access]) -> bool:
-        """Whether what the nest stores is read in the row where it was stored only, and totals not at all."""
+        """Whether what the nest stores is read in the row where it was stored only, and totals not at all.
+
+        Conditions are left out: what pads an operand stays by itself, for the prologue of its product.
+        """
         sizes = _rows_of(nest.body, nest.outer)
         totals = {m.store for m in nest.body if isinstance(m, Reduce) and not m.rows}
         written = {b for m in nest.body for b in m.writes()}
         return all(
-            a.buffer not in totals and in_row(a, sizes.get(a.buffer, 0), nest.outer)
+            a.buffer not in totals and in_row(a.always(), sizes.get(a.buffer, 0), nest.outer)
             for a in reads
             if a.buffer in written
         )

@@ -81,6 +81,6 @@ def test_code_that_sets_and_undoes_state_is_found_by_its_source():
         "transforms/stage.py",
         "transforms/lazy/recorder.py",
         "backends/cache.py",
-        "stateful/autograd/modes.py",
+        "stateful/core/modes.py",
         "stateful/func.py",
     } <= files
