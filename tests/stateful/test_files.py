@@ -186,7 +186,7 @@ def test_a_planted_name_leads_nobody_astray(tmp_path, format, monkeypatch):
     for name in (f".w.{os.getpid()}", ".fdl-0feed0"):
         (tmp_path / name).symlink_to(victim)
     torch.save([1], tmp_path / "w", format=format)
-    monkeypatch.setattr(_files.secrets, "token_hex", lambda count: "0feed0")  # as if the name could be guessed
+    monkeypatch.setattr(_files.os, "urandom", lambda count: bytes.fromhex("0feed0"))  # as if the name could be guessed
     with pytest.raises(FileExistsError):
         torch.save([2], tmp_path / "w", format=format)
     assert (
