@@ -23,13 +23,14 @@ from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, broadcast_to, match, reduce_sum, transpose
-from fdl.ops.decompositions import eliminated, lower_factor, reflected, solved
 from fdl.ops.dot import dot_general
 from fdl.ops.elementwise import add, div, equal, greater, greater_equal, mul, neg, select, sub
+from fdl.ops.factor_loops import eliminated, lower_factor, reflected, solved
 from fdl.ops.indexing import batch_all, gather
 from fdl.ops.routines import ROUTINES, Routine
 from fdl.ops.sample import Sample, f32, f64, i32
 from fdl.ops.shape import iota, slice_in_dim
+from fdl.ops.spectrum_loops import eigenpairs, singular_triplets
 from fdl.ops.vocabulary import Value, Vocabulary
 
 _STEP = 300_000  # multiplications that take as long as a step of a loop over columns in Python
@@ -497,7 +498,8 @@ def _eigh_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 def _eigh_lower(b: Vocabulary, a: Value) -> list[Value]:
     n = a.shape[-1]
-    return b.routine("eigh", len(a.shape) - 2, [a], [((n,), a.dtype), ((n, n), a.dtype)], (n,))
+    results = [((n,), a.dtype), ((n, n), a.dtype)]
+    return b.routine("eigh", len(a.shape) - 2, [a], results, (n,), lambda: eigenpairs(b, a))
 
 
 ROUTINES["eigh"] = Routine(lambda a, n: _eigh_of(a.reshape(n, n)), lambda n: 2 * n**3 + n * n)
@@ -577,7 +579,7 @@ def _svd_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 def _svd_lower(b: Vocabulary, a: Value) -> list[Value]:
     m, n = a.shape[-2:]
     results = [((n,), a.dtype), ((m, n), a.dtype), ((n, n), a.dtype)]
-    return b.routine("svd", len(a.shape) - 2, [a], results, (m, n))
+    return b.routine("svd", len(a.shape) - 2, [a], results, (m, n), lambda: singular_triplets(b, a))
 
 
 ROUTINES["svd"] = Routine(lambda a, m, n: _svd_of(a.reshape(m, n)), lambda m, n: 4 * n**3 + m * n * n + m * n)

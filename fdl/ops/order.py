@@ -17,8 +17,8 @@ from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
-from fdl.ops.decompositions import largest_places, running_sums, sorted_places
 from fdl.ops.indexing import gather, jvp_in_first
+from fdl.ops.order_loops import largest_places, running_sums, sorted_places
 from fdl.ops.routines import ROUTINES, Routine
 from fdl.ops.sample import Sample, f32, i32, of
 from fdl.ops.vocabulary import Value, Vocabulary

@@ -2,7 +2,7 @@
 
 A routine is a key, such as "cholesky". Here stands what it computes, for all targets. A target's table says which
 function of its own does it and what memory that takes beside its operands (for C: `lowering/ir/routines.py`); where
-it has none, the loops are built that the operation gives as the `decomposition` (`decompositions.py`).
+it has none, the loops are built that the operation gives as the `decomposition` (`*_loops.py`).
 """
 
 from __future__ import annotations

@@ -154,14 +154,14 @@ class Words(Protocol[V, E, I]):
         xs: Sequence[V],
         results: Sequence[tuple[tuple[int, ...], DType]],
         sizes: Sequence[int],
-        decomposition: Callable[[], Sequence[V]] | None = None,
+        decomposition: Callable[[], Sequence[V]],
     ) -> list[V]:
         """What the routine of `fdl.ops.routines` named `key` makes of whole rows or matrices: the first `lead` axes of
         the values count the parts, `results` are shape and dtype of each result of one part, and `sizes` are the
         numbers that it is told. The results have the lead axes before these shapes.
 
         Operands go to memory in row-major order. A target that has no such routine builds the values of
-        `decomposition()` instead, and raises CompileError where that is None.
+        `decomposition()` instead.
         """
 
     # Memory

@@ -16,7 +16,6 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
-from fdl.core.errors import CompileError
 from fdl.core.source import Location
 from fdl.lowering.build.layout import memory_order, packed_steps, steps_of, steps_through
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
@@ -488,10 +487,10 @@ class Values:
         xs: Sequence[Value],
         results: Sequence[tuple[tuple[int, ...], DType]],
         sizes: Sequence[int],
-        decomposition: Callable[[], Sequence[Value]] | None = None,
+        decomposition: Callable[[], Sequence[Value]],
     ) -> list[Value]:
         """What the routine that `key` names makes of each part of some values; where the target has none,
-        `decomposition()`, or CompileError without it.
+        `decomposition()`.
 
         `lead` axes of the values count the parts, `results` are shapes and dtypes of one part's results, and the
         routine gets `sizes`. A function that needs scratch runs in a band, so that each thread has its own.
@@ -510,7 +509,7 @@ class Values:
         if self.routines is not None:
             function = self.routines.get((key, xs[0].dtype))
             if function is None:
-                return self._decomposed(key, xs[0].dtype, decomposition)
+                return list(decomposition())
             scratch = function.scratch(*sizes)
         operands = [(b, b.size // count) for x in xs for b in [self.materialize(x).buffer] if b is not None]
         made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
@@ -518,15 +517,6 @@ class Values:
         node = Routine((count,), key, operands, made, spare, tuple(sizes))
         self.emit(Band(count, [node], dict(spare), {}) if spare else node)
         return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
-
-    def _decomposed(self, key: str, dtype: DType, decomposition: Callable[[], Sequence[Value]] | None) -> list[Value]:
-        if decomposition is None:
-            raise CompileError(
-                f"{key} of {dtype.name}: the target has no routine for it",
-                why="it cannot be written as loops that finish in a number of steps known before",
-                hint='device="cpu", or a row in the target\'s table of routines',
-            )
-        return list(decomposition())
 
     def _cast(self, x: Value, dtype: DType) -> Value:
         return x if x.dtype == dtype else self.map("convert", x, dtype=dtype)
