@@ -153,7 +153,7 @@ class _Factors(_Plan):
     def run(self, x: Pair, constants: Sequence[Any]) -> Pair:
         lead = aval_of(x[0]).shape[:-1]
 
-        def swapped(p: Any) -> Any:
+        def swapped(p: Array | None) -> Array | None:
             return None if p is None else ops.transpose(p, (*range(len(lead)), len(lead) + 1, len(lead)))
 
         split = 2 + len(self.first.constants)

@@ -13,47 +13,49 @@ from typing import Any
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array
+from fdl.core.graph import ArrayLike, Operand
 from fdl.core.trace import aval_of
 from fdl.lax import while_loop
 from fdl.ops.promotion import promote
 from fdl.transforms.custom import custom_jvp
 
 _TERMS, _EPS = 20_000, 1e-17
+Carry = tuple[Array, ...]
 
 
-def _operands(a: Any, x: Any) -> tuple[Any, Any]:
+def _operands(a: ArrayLike, x: ArrayLike) -> tuple[Operand, Operand]:
     a, x = promote(a, x, to_float=True)
     shape = ops.broadcast_shapes([aval_of(a).shape, aval_of(x).shape], "gammainc")
     return ops.broadcast_to(a, shape), ops.broadcast_to(x, shape)
 
 
-def _until(unfinished: Callable[[Any], Any], step: Callable[[Any], Any], start: tuple[Any, ...]) -> tuple[Any, ...]:
+def _until(unfinished: Callable[[Any], Array], step: Callable[[Any], Carry], start: Carry) -> Carry:
     """Steps until no element is unfinished; the first of the carry counts them."""
 
-    def goes_on(carry: Any) -> Any:
+    def goes_on(carry: Carry) -> Array:
         open_ = unfinished(carry)
         more = ops.greater(ops.reduce_max(ops.convert(open_, dtypes.int32), range(aval_of(open_).ndim)), 0)
         return ops.bitwise_and(more, ops.less(carry[0], float(_TERMS)))
 
-    found: tuple[Any, ...] = while_loop(goes_on, step, start) if aval_of(start[1]).size else start
+    found: Carry = while_loop(goes_on, step, start) if aval_of(start[1]).size else start
     return found
 
 
-def _series(a: Any, x: Any) -> tuple[Any, Any]:
+def _series(a: Array, x: Array) -> tuple[Array, Array]:
     """Sums over n of s = x^n gamma(a) / gamma(a + n + 1), and of s (log x - digamma(a + n + 1)): P(a, x) and its
     derivative by a, over the density times x.
     """
     log_x = ops.log(x)
     first = ops.div(1, a)
 
-    def step(carry: Any) -> tuple[Any, Any, Any, Any, Any]:
+    def step(carry: Carry) -> Carry:
         n, s, psi, total, weighted = carry
         after = ops.add(ops.add(a, n), 1)
         s = ops.div(ops.mul(s, x), after)
         psi = ops.add(psi, ops.div(1, after))
         return ops.add(n, 1), s, psi, ops.add(total, s), ops.add(weighted, ops.mul(s, ops.sub(log_x, psi)))
 
-    def unfinished(carry: Any) -> Any:
+    def unfinished(carry: Carry) -> Array:
         n, s, _, total, _ = carry
         return ops.bitwise_or(ops.greater(s, ops.mul(total, _EPS)), ops.less(ops.add(a, n), x))
 
@@ -63,11 +65,11 @@ def _series(a: Any, x: Any) -> tuple[Any, Any]:
     return found[3], found[4]
 
 
-def _fraction(a: Any, x: Any) -> Any:
+def _fraction(a: Array, x: Array) -> Array:
     """Q(a, x) over x^a exp(-x) / gamma(a), for x > a + 1."""
     tiny = 1e-300
 
-    def step(carry: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
+    def step(carry: Carry) -> Carry:
         n, b, c, d, h, _ = carry
         n = ops.add(n, 1)
         an = ops.neg(ops.mul(n, ops.sub(n, a)))
@@ -89,14 +91,14 @@ def _fraction(a: Any, x: Any) -> Any:
     return found[4]
 
 
-def _split(a: Any, x: Any) -> tuple[Any, Any, Any]:
+def _split(a: Operand, x: Operand) -> tuple[Array, Array, Array]:
     """Operands in float64 moved to where both ways work, and which way is right."""
     a, x = ops.convert(a, dtypes.float64), ops.convert(x, dtypes.float64)
     regular = ops.bitwise_and(ops.bitwise_and(ops.greater(a, 0), ops.greater(x, 0)), ops.less(x, float("inf")))
     return ops.select(regular, a, 1), ops.select(regular, x, 1), regular
 
 
-def _ends(a: Any, x: Any, at_zero: float, value: Any) -> Array:
+def _ends(a: Array, x: Array, at_zero: float, value: Array) -> Array:
     """The value but for x = 0, x infinite, a = 0, and what has none."""
     wrong = ops.bitwise_or(
         ops.bitwise_or(ops.less(a, 0), ops.less(x, 0)), ops.bitwise_or(ops.not_equal(a, a), ops.not_equal(x, x))
@@ -106,12 +108,12 @@ def _ends(a: Any, x: Any, at_zero: float, value: Any) -> Array:
     return ops.select(wrong, float("nan"), value)
 
 
-def _density(a: Any, x: Any, power: int) -> Any:
+def _density(a: Array, x: Array, power: int) -> Array:
     """x^(a - 1 + power) exp(-x) / gamma(a)."""
     return ops.exp(ops.sub(ops.sub(ops.mul(ops.add(a, float(power - 1)), ops.log(x)), x), ops.lgamma(a)))
 
 
-def _value(a: Any, x: Any, upper: bool) -> Array:
+def _value(a: Operand, x: Operand, upper: bool) -> Array:
     dtype = aval_of(x).dtype
     b, y, _ = _split(a, x)
     near = ops.less(y, ops.add(b, 1))
@@ -124,7 +126,7 @@ def _value(a: Any, x: Any, upper: bool) -> Array:
     )
 
 
-def _by_order(a: Any, x: Any) -> Array:
+def _by_order(a: Operand, x: Operand) -> Array:
     """The derivative of P(a, x) by a."""
     b, y, regular = _split(a, x)
     far = ops.greater(y, ops.add(ops.add(b, 200), ops.mul(ops.sqrt(b), 40)))  # nothing is left there
@@ -133,27 +135,29 @@ def _by_order(a: Any, x: Any) -> Array:
     return ops.convert(ops.select(ops.bitwise_and(regular, ops.bitwise_not(far)), found, 0), aval_of(x).dtype)
 
 
-def _by_place(a: Any, x: Any) -> Array:
+def _by_place(a: Operand, x: Operand) -> Array:
     """The derivative of P(a, x) by x."""
     b, y, regular = _split(a, x)
     return ops.convert(ops.select(regular, _density(b, y, 0), 0), aval_of(x).dtype)
 
 
-def _function(upper: bool) -> Callable[[Any, Any], Any]:
-    f = custom_jvp(lambda a, x: _value(a, x, upper))
+def _function(upper: bool) -> Callable[[Operand, Operand], Array]:
+    @custom_jvp
+    def f(a: Operand, x: Operand) -> Array:
+        return _value(a, x, upper)
 
-    def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    @f.defjvp
+    def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
         tangent = ops.add(ops.mul(tangents[0], _by_order(*primals)), ops.mul(tangents[1], _by_place(*primals)))
         return f(*primals), ops.neg(tangent) if upper else tangent
 
-    f.defjvp(rule)
     return f
 
 
 _lower, _upper = _function(False), _function(True)
 
 
-def gammainc(a: Any, x: Any) -> Any:
+def gammainc(a: ArrayLike, x: ArrayLike) -> Array:
     """The regularised lower incomplete gamma function P(a, x): the share of a gamma distribution below x.
 
     >>> round(float(gammainc(1.0, 2.0)), 6)
@@ -162,7 +166,7 @@ def gammainc(a: Any, x: Any) -> Any:
     return _lower(*_operands(a, x))
 
 
-def gammaincc(a: Any, x: Any) -> Any:
+def gammaincc(a: ArrayLike, x: ArrayLike) -> Array:
     """The regularised upper incomplete gamma function, `1 - gammainc(a, x)`.
 
     >>> round(float(gammaincc(1.0, 2.0)), 6)
@@ -171,7 +175,7 @@ def gammaincc(a: Any, x: Any) -> Any:
     return _upper(*_operands(a, x))
 
 
-def _slope(a: Any, sample: Any) -> Array:
+def _slope(a: Operand, sample: Operand) -> Array:
     b, y, regular = _split(a, sample)
     return ops.convert(ops.select(regular, ops.neg(ops.mul(y, _series(b, y)[1])), 0), aval_of(sample).dtype)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import enum
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import sizes as whole_sizes
 from fdl.core.errors import IndexBoundsError, ShapeError, StructureError
+from fdl.core.graph import ArrayLike, Operand
 from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
 from fdl.numpy import square
@@ -100,7 +101,7 @@ class RoundingMethod(enum.IntEnum):
     TO_NEAREST_EVEN = 1
 
 
-def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Any:
+def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Array:
     """The nearest whole number; halves go away from zero, or to the even neighbour.
 
     >>> float(round(2.5)), float(round(2.5, RoundingMethod.TO_NEAREST_EVEN))
@@ -134,7 +135,14 @@ def convert_element_type(operand: Any, new_dtype: Any) -> Array:
     return ops.convert(as_operand(operand), dtypes.canonical(new_dtype))
 
 
-def stop_gradient(x: Any) -> Any:
+T = TypeVar("T")
+
+
+@overload
+def stop_gradient(x: ArrayLike) -> Array: ...
+@overload
+def stop_gradient(x: T) -> T: ...
+def stop_gradient(x: Any) -> Any:  # a tree of what is in `x`, numbers made arrays: the overloads say so
     """`x`, any tree of arrays, as a constant to all derivatives.
 
     >>> import fdl
@@ -221,7 +229,7 @@ def reshape(operand: Any, new_sizes: Sequence[int]) -> Array:
     return ops.reshape(operand, whole_sizes(new_sizes))
 
 
-def transpose(operand: Any, permutation: Sequence[int]) -> Any:
+def transpose(operand: Any, permutation: Sequence[int]) -> Array:
     """The axes in another order.
 
     >>> transpose(reshape(iota("int32", 4), (2, 2)), (1, 0)).tolist()
@@ -337,7 +345,7 @@ def _wrapped_starts(shape: Sequence[int], starts: Sequence[Any]) -> list[Any]:
     return [_wrapped_start(s, d) for s, d in zip(starts, shape, strict=True)]
 
 
-def _wrapped_start(start: Any, size: int) -> Any:
+def _wrapped_start(start: ArrayLike, size: int) -> Operand:
     if isinstance(start, (int, np.integer)):
         return as_operand(int(start) + size * (start < 0))
     if not isinstance(start, Array) or not dtypes.is_integer(start.dtype):
@@ -527,7 +535,7 @@ def conv_general_dilated(
     rhs_dilation: Sequence[int] | None = None,
     dimension_numbers: Any = None, feature_group_count: int = 1, batch_group_count: int = 1, precision: Any = None,
     preferred_element_type: Any = None,
-) -> Any:  # fmt: skip
+) -> Array:  # fmt: skip
     """Convolution with strides, padding, dilation of images and kernels, and groups, over any number of axes; JAX's
     signature.
 
@@ -581,7 +589,7 @@ def conv_general_dilated(
     return ops.transpose(out, order)
 
 
-def conv(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any) -> Any:
+def conv(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any) -> Array:
     """Convolution of (batch, in, *space) with (out, in, *window).
 
     >>> import fdl.numpy as jnp
@@ -595,7 +603,7 @@ def reduce_window(
     operand: Any, init_value: Any, computation: Any, window_dimensions: Sequence[int],
     window_strides: Sequence[int] | None = None, padding: Any = "VALID",
     base_dilation: Sequence[int] | None = None, window_dilation: Sequence[int] | None = None,
-) -> Any:  # fmt: skip
+) -> Array:  # fmt: skip
     """Sums, maxima or minima over windows; `computation` is `add`, `max` or `min` of this module.
 
     The gradient of a maximum goes to the first largest element of its window.

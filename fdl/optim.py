@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fdl import ops
-from fdl.core.avals import shaped
+from fdl.core.avals import ShapedArray, shaped
 from fdl.core.dtypes import int32
 from fdl.core.pytree import tree_flatten, tree_map
 from fdl.core.trace import aval_of
@@ -49,7 +49,7 @@ def _optimizer(slots: int, step: Callable[..., tuple[Any, ...]]) -> Optimizer:
     return Optimizer(init, GraphFunction(step_all))
 
 
-def _strong(x: Any) -> Any:
+def _strong(x: Any) -> ShapedArray:
     aval = aval_of(x)
     return shaped(aval.shape, aval.dtype)
 

@@ -43,12 +43,12 @@ __all__ = [
 _NUMBERS, _SPLIT, _FOLD = 0, 1, 2
 
 
-def _counter(key: Any, low: Any, use: int) -> Any:
+def _counter(key: Array, low: Any, use: int) -> Array:
     words = stack([ops.convert(array(low), dtypes.uint32), array(use, dtypes.uint32)])
     return broadcast_to(words, aval_of(key).shape)
 
 
-def _checked(key: Any, what: str) -> Any:
+def _checked(key: Array, what: str) -> Array:
     aval = aval_of(key)
     if aval.dtype != dtypes.uint32 or aval.ndim < 1 or aval.shape[-1] != 2:
         raise DtypeError(f"random.{what}: {aval.describe()} is no key", hint="key = fdl.random.key(0)")
@@ -89,7 +89,7 @@ def fold_in(key: Any, data: Any) -> Array:
     return random_bits(_checked(key, "fold_in"), _counter(key, data, _FOLD), (2,))
 
 
-def bits(key: Any, shape: Any = (), dtype: Any = dtypes.uint32) -> Any:
+def bits(key: Any, shape: Any = (), dtype: Any = dtypes.uint32) -> Array:
     """Random bits, uint32 or uint64.
 
     >>> bits(key(0), (3,)).dtype
@@ -114,7 +114,7 @@ def _float_dtype(dtype: Any, what: str) -> dtypes.DType:
     return target
 
 
-def uniform(key: Any, shape: Any = (), dtype: Any = dtypes.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Any:
+def uniform(key: Any, shape: Any = (), dtype: Any = dtypes.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Array:
     """Uniform in [minval, maxval): 24 random bits a number, 53 for float64.
 
     >>> x = uniform(key(0), (100,), minval=2.0, maxval=3.0)
@@ -134,7 +134,7 @@ def uniform(key: Any, shape: Any = (), dtype: Any = dtypes.float32, minval: Any 
     return ops.cast(inside, target)
 
 
-def normal(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
+def normal(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     """Standard normal, by the inverse of the error function.
 
     >>> abs(float(normal(key(0), (1000,)).mean())) < 0.1
@@ -173,7 +173,7 @@ _TAIL = (
 )
 
 
-def _erf_inv(x: Any) -> Any:
+def _erf_inv(x: Any) -> Array:
     """The inverse error function; float64 is polished by two Newton steps."""
     w = ops.neg(ops.log(ops.mul(ops.sub(1, x), ops.add(1, x))))
     central, tail = ops.sub(w, 2.5), ops.sub(ops.sqrt(w), 3.0)
@@ -190,7 +190,7 @@ def _erf_inv(x: Any) -> Any:
     return y
 
 
-def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Any:
+def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Array:
     """True with probability p.
 
     >>> bernoulli(key(0), 0.3, (4,)).dtype
@@ -200,7 +200,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Any:
     return ops.less(uniform(key, aval_of(p).shape if shape is None else shape), p)
 
 
-def randint(key: Any, shape: Any, minval: int, maxval: int, dtype: Any = dtypes.int32) -> Any:
+def randint(key: Any, shape: Any, minval: int, maxval: int, dtype: Any = dtypes.int32) -> Array:
     """Integers in [minval, maxval), by multiplication of 32 random bits; the bias is below (maxval - minval) / 2**32.
 
     >>> x = randint(key(0), (100,), -1, 2)
@@ -238,7 +238,7 @@ def permutation(key: Any, x: Any) -> Array:
     return order if isinstance(x, (int, np.integer)) else ops.gather(x, [order], (0,))
 
 
-def exponential(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
+def exponential(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     """Exponential with rate 1.
 
     >>> bool((exponential(key(0), (9,)) >= 0).all())
@@ -247,7 +247,7 @@ def exponential(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
     return ops.neg(ops.log1p(ops.neg(uniform(key, shape, dtype))))
 
 
-def gumbel(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
+def gumbel(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     """Standard Gumbel: `-log(-log(u))`.
 
     >>> gumbel(key(0), (2,)).shape
@@ -256,7 +256,7 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
     return ops.neg(ops.log(ops.neg(ops.log(uniform(key, shape, dtype, float(np.finfo(np.float32).tiny), 1.0)))))
 
 
-def laplace(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
+def laplace(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     """Laplace with mean 0 and scale 1.
 
     >>> laplace(key(0), (2,)).shape
@@ -266,7 +266,7 @@ def laplace(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Any:
     return ops.neg(ops.mul(ops.sign(u), ops.log1p(ops.neg(ops.abs(u)))))
 
 
-def rademacher(key: Any, shape: Any = (), dtype: Any = dtypes.int32) -> Any:
+def rademacher(key: Any, shape: Any = (), dtype: Any = dtypes.int32) -> Array:
     """-1 or 1, each with probability 1/2.
 
     >>> sorted(set(rademacher(key(0), (20,)).tolist()))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fdl import ops
+from fdl.core.array import Array
 from fdl.core.trace import aval_of
 from fdl.incomplete import gammainc, gammaincc
 from fdl.numpy._math import sloped
@@ -20,7 +21,7 @@ expit = logistic
 
 
 @custom_jvp
-def _erf_inverse(x: Any) -> Any:
+def _erf_inverse(x: Any) -> Array:
     """Algorithm AS 241 (Wichura, 1988), and a step of Newton's method."""
     size = ops.abs(x)
     left = ops.sub(1, size)  # exact where it is small
@@ -36,12 +37,12 @@ def _erf_inverse(x: Any) -> Any:
 
 
 @_erf_inverse.defjvp
-def _(primals: Any, tangents: Any) -> Any:
+def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
     y = _erf_inverse(*primals)
     return y, ops.mul(tangents[0], ops.mul(ops.exp(ops.mul(y, y)), math.sqrt(math.pi) / 2))
 
 
-def erfinv(x: Any) -> Any:
+def erfinv(x: Any) -> Array:
     """The inverse of `erf`.
 
     >>> round(float(erfinv(0.5)), 6)
@@ -51,7 +52,7 @@ def erfinv(x: Any) -> Any:
     return in_double(_erf_inverse)(ops.broadcast_to(x, aval_of(x).shape))
 
 
-def xlogy(x: Any, y: Any) -> Any:
+def xlogy(x: Any, y: Any) -> Array:
     """`x * log(y)`, and 0 where x is 0 and the logarithm is not finite.
 
     >>> float(xlogy(0.0, 0.0))
@@ -65,7 +66,7 @@ def xlogy(x: Any, y: Any) -> Any:
     return ops.select(zero, 0, ops.mul(x, ops.log(ops.select(zero, 1, y))))
 
 
-def xlog1py(x: Any, y: Any) -> Any:
+def xlog1py(x: Any, y: Any) -> Array:
     """`x * log1p(y)`, and 0 where x is 0 and the logarithm is not finite.
 
     >>> float(xlog1py(0.0, -1.0))
@@ -81,7 +82,7 @@ def _together(x: Any, y: Any) -> tuple[Any, Any]:
     return ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
 
 
-def entr(x: Any) -> Any:
+def entr(x: Any) -> Array:
     """`-x * log(x)`, 0 at 0 and minus infinity below.
 
     >>> float(entr(1.0))
@@ -94,7 +95,7 @@ def entr(x: Any) -> Any:
 _entr = sloped(lambda x: ops.sub(-1, ops.log(x)))(lambda x: ops.select(ops.less(x, 0), -math.inf, ops.neg(xlogy(x, x))))
 
 
-def logit(x: Any) -> Any:
+def logit(x: Any) -> Array:
     """The inverse of the sigmoid.
 
     >>> float(logit(0.5))
@@ -103,7 +104,7 @@ def logit(x: Any) -> Any:
     return in_double(_logit)(*promote(x, to_float=True))
 
 
-def _logit(x: Any) -> Any:
+def _logit(x: Any) -> Array:
     """Around 1/2, where logarithms cancel, by atanh of a number that is exact."""
     middle = ops.bitwise_and(ops.greater(x, 0.25), ops.less(x, 0.75))
     near = ops.mul(ops.atanh(ops.sub(ops.mul(ops.select(middle, x, 0.5), 2), 1)), 2)
@@ -111,7 +112,7 @@ def _logit(x: Any) -> Any:
     return ops.select(middle, near, ops.sub(ops.log(safe), ops.log1p(ops.neg(safe))))
 
 
-def ndtr(x: Any) -> Any:
+def ndtr(x: Any) -> Array:
     """The share of a standard normal distribution below x.
 
     >>> float(ndtr(0.0))
@@ -120,11 +121,11 @@ def ndtr(x: Any) -> Any:
     return in_double(_ndtr)(*promote(x, to_float=True))
 
 
-def _ndtr(x: Any) -> Any:
+def _ndtr(x: Any) -> Array:
     return ops.mul(ops.erfc(ops.mul(x, -math.sqrt(0.5))), 0.5)
 
 
-def ndtri(p: Any) -> Any:
+def ndtri(p: Any) -> Array:
     """The inverse of `ndtr`.
 
     >>> round(float(ndtri(0.975)), 5)
@@ -134,7 +135,7 @@ def ndtri(p: Any) -> Any:
     return in_double(_ndtri)(ops.broadcast_to(p, aval_of(p).shape))
 
 
-def _ratio(x: Any, above: tuple[float, ...], below: tuple[float, ...]) -> Any:
+def _ratio(x: Any, above: tuple[float, ...], below: tuple[float, ...]) -> Array:
     """A quotient of polynomials, from the highest power down."""
     return ops.div(polynomial(x, above[::-1]), polynomial(x, below[::-1]))
 
@@ -207,7 +208,7 @@ _TAILS = (
 )
 
 
-def _quantile(q: Any, tail: Any) -> Any:
+def _quantile(q: Any, tail: Any) -> Array:
     """Algorithm AS 241 (Wichura, 1988), exact to 16 digits: the place of a standard normal distribution at 1/2 + q,
     whose smaller side is `tail`.
     """
@@ -220,11 +221,11 @@ def _quantile(q: Any, tail: Any) -> Any:
 
 
 @sloped(lambda p: ops.mul(ops.exp(ops.mul(ops.integer_pow(_ndtri(p), 2), 0.5)), math.sqrt(2 * math.pi)))
-def _ndtri(p: Any) -> Any:
+def _ndtri(p: Any) -> Array:
     return _quantile(ops.sub(p, 0.5), ops.minimum(p, ops.sub(1, p)))
 
 
-def log_ndtr(x: Any) -> Any:
+def log_ndtr(x: Any) -> Array:
     """The logarithm of `ndtr`, by its asymptotic series far below (Abramowitz and Stegun, 26.2.12).
 
     >>> round(float(log_ndtr(-30.0)), 2)
@@ -233,7 +234,7 @@ def log_ndtr(x: Any) -> Any:
     return in_double(_log_ndtr)(*promote(x, to_float=True))
 
 
-def _log_ndtr(x: Any) -> Any:
+def _log_ndtr(x: Any) -> Array:
     low, high = ops.less(x, -12), ops.greater(x, -1)
     above = ops.log1p(ops.mul(ops.erfc(ops.mul(ops.select(high, x, 0), math.sqrt(0.5))), -0.5))
     near = ops.select(high, above, ops.log(_ndtr(ops.select(ops.bitwise_or(low, high), -1, x))))
@@ -250,7 +251,7 @@ def _log_ndtr(x: Any) -> Any:
     return ops.select(low, tail, near)
 
 
-def betaln(a: Any, b: Any) -> Any:
+def betaln(a: Any, b: Any) -> Array:
     """The logarithm of the beta function.
 
     >>> round(float(betaln(2.0, 3.0)), 4)
@@ -261,7 +262,7 @@ def betaln(a: Any, b: Any) -> Any:
     )
 
 
-def zeta(s: Any, q: Any) -> Any:
+def zeta(s: Any, q: Any) -> Array:
     """Hurwitz's zeta function, the sum of `(q + k) ** -s`, by Euler and Maclaurin's formula.
 
     As SciPy has it: infinite for s = 1 and at q = 0, -1, ..., NaN for s below 1; below q = 0 defined for whole s.
@@ -272,7 +273,7 @@ def zeta(s: Any, q: Any) -> Any:
     return in_double(_zeta)(*_together(*promote(s, q, to_float=True)))
 
 
-def _zeta(s: Any, q: Any) -> Any:
+def _zeta(s: Any, q: Any) -> Array:
     """Below 0, terms up to the first positive one are those of a sum from the other side, with the sign of (-1)**s."""
     left, whole = ops.less(q, 0), ops.equal(s, ops.floor(s))
     fraction = ops.select(left, ops.sub(q, ops.floor(q)), q)
@@ -290,7 +291,7 @@ def _zeta(s: Any, q: Any) -> Any:
     return ops.select(ops.bitwise_or(ops.not_equal(q, q), ops.not_equal(s, s)), math.nan, value)
 
 
-def _zeta_right(s: Any, q: Any) -> Any:
+def _zeta_right(s: Any, q: Any) -> Array:
     """For s > 1 and q > 0; far out, where q + 1 is next to q, what is left of the formula."""
     s = ops.select(ops.less_equal(s, 1), 2, s)
     far, place = ops.greater(q, 1e8), q
@@ -314,7 +315,7 @@ def _zeta_right(s: Any, q: Any) -> Any:
     return ops.select(far, distant, ops.add(total, ops.select(large, 0, tail)))
 
 
-def polygamma(n: int, x: Any) -> Any:
+def polygamma(n: int, x: Any) -> Array:
     """The n-th derivative of `digamma`, for positive x.
 
     >>> round(float(polygamma(1, 1.0)), 6)
@@ -421,34 +422,34 @@ def _bessel(x: Any, near: tuple[float, ...], middle: tuple[float, ...], far: tup
 
 
 @custom_jvp
-def _i0e(x: Any) -> Any:
+def _i0e(x: Any) -> Array:
     small, series, outer = _bessel(x, _NEAR_0, _MIDDLE_0, _FAR_0)
     return ops.select(small, series, outer)
 
 
 @custom_jvp
-def _i1e(x: Any) -> Any:
+def _i1e(x: Any) -> Array:
     small, series, outer = _bessel(x, _NEAR_1, _MIDDLE_1, _FAR_1)
     return ops.select(small, ops.mul(series, x), ops.mul(outer, ops.sign(x)))
 
 
 @_i0e.defjvp
-def _(primals: Any, tangents: Any) -> Any:
+def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
     (x,), out = primals, _i0e(*primals)
     return out, ops.mul(tangents[0], ops.sub(_i1e(x), ops.mul(ops.sign(x), out)))
 
 
 @_i1e.defjvp
-def _(primals: Any, tangents: Any) -> Any:
+def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
     (x,), out = primals, _i1e(*primals)
     ratio = ops.select(ops.equal(x, 0), 0.5, ops.div(out, ops.select(ops.equal(x, 0), 1, x)))  # I1(x) / x
     return out, ops.mul(tangents[0], ops.sub(ops.sub(_i0e(x), ratio), ops.mul(ops.sign(x), out)))
 
 
-def _grown(scaled: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _grown(scaled: Callable[[Any], Array]) -> Callable[[Any], Array]:
     """A scaled Bessel function times `exp(|x|)`, in two steps of which none overflows before the result does."""
 
-    def f(x: Any) -> Any:
+    def f(x: Any) -> Array:
         x = ops.maximum(ops.minimum(x, 1400), -1400)  # where the result is infinite already
         half = ops.exp(ops.mul(ops.abs(x), 0.5))
         return ops.mul(ops.mul(scaled(x), half), half)
@@ -456,11 +457,11 @@ def _grown(scaled: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return f
 
 
-def _of_numbers(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _of_numbers(f: Callable[[Any], Array]) -> Callable[[Any], Array]:
     return lambda x: in_double(f)(*(ops.broadcast_to(v, aval_of(v).shape) for v in promote(x, to_float=True)))
 
 
-def i0(x: Any) -> Any:
+def i0(x: Any) -> Array:
     """The modified Bessel function of the first kind of order 0.
 
     >>> round(float(i0(1.0)), 5)
@@ -469,7 +470,7 @@ def i0(x: Any) -> Any:
     return _of_numbers(_grown(_i0e))(x)
 
 
-def i0e(x: Any) -> Any:
+def i0e(x: Any) -> Array:
     """`exp(-|x|) * i0(x)`.
 
     >>> round(float(i0e(1.0)), 5)
@@ -478,7 +479,7 @@ def i0e(x: Any) -> Any:
     return _of_numbers(_i0e)(x)
 
 
-def i1(x: Any) -> Any:
+def i1(x: Any) -> Array:
     """The modified Bessel function of the first kind of order 1.
 
     >>> round(float(i1(1.0)), 5)
@@ -487,7 +488,7 @@ def i1(x: Any) -> Any:
     return _of_numbers(_grown(_i1e))(x)
 
 
-def i1e(x: Any) -> Any:
+def i1e(x: Any) -> Array:
     """`exp(-|x|) * i1(x)`.
 
     >>> round(float(i1e(1.0)), 5)

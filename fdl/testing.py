@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -105,8 +105,12 @@ def check_batching(f: Callable[..., Any], args: Sequence[Any], size: int = 3, rt
             )
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
 @contextlib.contextmanager
-def assert_max_traces(limit: int) -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+def assert_max_traces(limit: int) -> Iterator[Callable[[Callable[P, R]], Callable[P, R]]]:
     """Wrap functions with what this yields; AssertionError if they run, and so are traced, more than `limit` times in
     the block.
 
@@ -117,8 +121,8 @@ def assert_max_traces(limit: int) -> Iterator[Callable[[Callable[..., Any]], Cal
     """
     count = 0
 
-    def counted(f: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
+    def counted(f: Callable[P, R]) -> Callable[P, R]:
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
             nonlocal count
             count += 1
             return f(*args, **kwargs)

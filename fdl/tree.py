@@ -3,7 +3,7 @@
 import builtins
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from fdl.core.pytree import (
     TreeDef,
@@ -25,14 +25,17 @@ flatten, leaves, map, paths, structure, unflatten = (
     tree_unflatten,
 )
 
+T = TypeVar("T")
 
-def reduce(f: Callable[[Any, Any], Any], tree: Any, *initial: Any) -> Any:
+
+def reduce(f: Callable[[T, Any], T], tree: Any, *initial: T) -> T:
     """The leaves combined from left to right.
 
     >>> reduce(lambda a, b: a + b, {"x": 1, "y": [2, 3]})
     6
     """
-    return functools.reduce(f, tree_leaves(tree), *initial)
+    result: T = functools.reduce(f, tree_leaves(tree), *initial)
+    return result
 
 
 def all(tree: Any) -> bool:

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import io
+import re
 import tokenize
 
 import pytest
@@ -292,6 +293,33 @@ def test_public_functions_have_docstrings_with_examples():
         name for name, value in public_objects() if ">>>" not in value.__doc__ and value.__module__ not in rows
     ]
     assert not no_example, "\n".join(no_example)
+
+
+def untyped_results(text):
+    """Lines of functions whose result is `Any`: (line, whether a comment there says why)."""
+    lines = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and isinstance(node.returns, ast.Name) and node.returns.id == "Any":
+            yield node.returns.lineno, bool(re.search(r"-> Any:  # (?!fmt|noqa|type)", lines[node.returns.lineno - 1]))
+
+
+def test_results_of_public_functions_and_operations_have_types():
+    found = [
+        (f"{path.relative_to(ROOT)}:{line}", said)
+        for folder in ("*.py", "ops/*.py", "numpy/*.py", "nn/*.py")
+        for path in (ROOT / "fdl").glob(folder)
+        for line, said in untyped_results(path.read_text())
+    ]
+    assert all(said for _, said in found), [place for place, said in found if not said]
+    assert len(found) <= 10, found
+
+
+def test_the_search_for_untyped_results_finds_them():
+    text = (
+        "def f(\n    x\n) -> Any:  # fmt: skip\n    ...\ndef g(x: Any) -> Any:  # a ufunc's\n    ...\n"
+        "def h(x: Any) -> list[Any]:\n    def i() -> Any: ...\n"
+    )
+    assert sorted(untyped_results(text)) == [(3, False), (5, True), (8, False)]
 
 
 def test_adding_an_elementwise_operation_is_one_section_and_one_spelling():

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from fdl.core.array import ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
@@ -25,6 +25,9 @@ from fdl.ops.axes import instantiate, match, reduce_sum
 from fdl.ops.vocabulary import Value, Vocabulary
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, kind_of, stage
 from fdl.transforms.vmap import batch_flat, with_axis
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -171,7 +174,7 @@ custom_jvp_p = (
 )
 
 
-class custom_jvp:
+class custom_jvp(Generic[P, R]):
     """A function with a forward derivative given by `defjvp(rule)`: `rule(primals, tangents) -> (out, tangent)`.
 
     Reverse mode follows from it. Arguments in `nondiff_argnums` are handed to the rule first and are not
@@ -189,20 +192,21 @@ class custom_jvp:
     1.0
     """
 
-    def __init__(self, f: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> None:
+    def __init__(self, f: Callable[P, R], nondiff_argnums: Sequence[int] = ()) -> None:
         functools.update_wrapper(self, f)
-        self.f, self.nondiff, self.rule = f, tuple(nondiff_argnums), None
+        self.f, self.nondiff = f, tuple(nondiff_argnums)
+        self.rule: Callable[..., Any] | None = None
 
     def defjvp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Set the rule; usable as a decorator."""
-        self.rule = rule  # type: ignore[assignment]
+        self.rule = rule
         return rule
 
     def defjvps(self, *rules: Callable[..., Any] | None) -> None:
         """One rule for each argument: `rule(tangent, out, *primals) -> tangent`, or None where there is none."""
 
         def jvp(primals: Any, tangents: Any) -> Any:
-            out = self(*primals)
+            out: Any = self(*primals)  # type: ignore[call-arg]  # no rule for arguments that are named
             if len(rules) != len(primals):
                 raise StructureError(
                     f"{function_name(self.f)}: defjvps got {len(rules)} rules for {len(primals)} arguments",
@@ -212,33 +216,31 @@ class custom_jvp:
             terms = [r(t, out, *primals) for r, t in zip(rules, tangents, strict=True) if r is not None]
             return out, functools.reduce(lambda a, b: a + b, terms)
 
-        self.rule = jvp  # type: ignore[assignment]
+        self.rule = jvp
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        name = function_name(self.f)
-        if self.rule is None:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        name, rule = function_name(self.f), self.rule
+        if rule is None:
             raise MissingRuleError(f"{name}: custom_jvp without a rule", hint=f"@{name}.defjvp")
-        args = _resolved(self.f, args, kwargs)
-        fixed, dynamic, f = _split_static(self.f, args, self.nondiff)
+        fixed, dynamic, f = _split_static(self.f, _resolved(self.f, args, kwargs), self.nondiff)
         leaves, in_tree = tree_flatten((dynamic, {}))
         leaves = check_leaves(leaves, dynamic, name)
         flat = FlatFunction(f, in_tree, name)
 
         def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
             ps, ts = in_tree.unflatten(primals)[0], in_tree.unflatten([instantiate(t) for t in tangents])[0]
-            result = self.rule(*fixed, tuple(ps), tuple(ts))
+            result = rule(*fixed, tuple(ps), tuple(ts))
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise StructureError(
                     f"{name}: a jvp rule returns (out, tangent), got {kind_of(result)}",
                     why="it stands for the function and its derivative",
                     hint="return out, tangent",
                 )
-            outs, out_tree = tree_flatten(result[0])
-            flat.out_tree = out_tree
-            return outs, out_tree.flatten_up_to(result[1])
+            outs, flat.out_tree = tree_flatten(result[0])
+            return outs, flat.out_tree.flatten_up_to(result[1])
 
-        outs = custom_jvp_p.bind_all(*leaves, rule=CustomRule(name, flat, jvp=jvp))
-        return flat.unflatten(outs)
+        result: R = flat.unflatten(custom_jvp_p.bind_all(*leaves, rule=CustomRule(name, flat, jvp=jvp)))
+        return result
 
 
 def _resolved(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:

@@ -50,7 +50,7 @@ _NO_OPERANDS: dict[type, str] = {
 }
 
 
-def _operator(name: str, reflected: bool = False) -> Callable[..., Any]:
+def _operator(name: str, reflected: bool = False) -> Callable[..., Array]:
     def method(self: Any, other: Any) -> Any:
         if type(other) is not type(self) and not is_operand(other):
             if type(other) in _NO_OPERANDS and name not in ("equal", "not_equal"):
@@ -67,7 +67,7 @@ def _operator(name: str, reflected: bool = False) -> Callable[..., Any]:
     return method
 
 
-def _unary(name: str) -> Callable[..., Any]:
+def _unary(name: str) -> Callable[..., Array]:
     return lambda self: METHODS[name](self)
 
 
@@ -135,14 +135,14 @@ class Array:
         return self.aval.nbytes
 
     @property
-    def T(self) -> Any:
+    def T(self) -> Array:
         """The array with its axes reversed."""
-        return METHODS["transpose"](self)
+        return _unary("transpose")(self)
 
     @property
-    def mT(self) -> Any:
+    def mT(self) -> Array:
         """The array with its last two axes swapped."""
-        return METHODS["matrix_transpose"](self)
+        return _unary("matrix_transpose")(self)
 
     @property
     def at(self) -> Any:
@@ -159,7 +159,7 @@ class Array:
             )
         return self.aval.shape[0]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Array]:
         if not self.aval.shape:
             raise ShapeError(
                 f"iteration over a 0-d array, {self.aval.describe()}",
@@ -168,8 +168,9 @@ class Array:
             )
         return iter([self[i] for i in range(self.aval.shape[0])])
 
-    def __getitem__(self, index: Any) -> Any:
-        return METHODS["getitem"](self, index)
+    def __getitem__(self, index: Any) -> Array:
+        elements: Array = METHODS["getitem"](self, index)
+        return elements
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise ImmutableError(
@@ -211,18 +212,16 @@ class Array:
     __xor__, __rxor__ = _operator("bitwise_xor"), _operator("bitwise_xor", True)
     __lshift__, __rlshift__ = _operator("left_shift"), _operator("left_shift", True)
     __rshift__, __rrshift__ = _operator("right_shift"), _operator("right_shift", True)
-    __lt__, __le__, __gt__, __ge__ = (
-        _operator("less"),
-        _operator("less_equal"),
-        _operator("greater"),
-        _operator("greater_equal"),
-    )
-    __eq__, __ne__ = _operator("equal"), _operator("not_equal")
+    __lt__, __le__ = _operator("less"), _operator("less_equal")
+    __gt__, __ge__ = _operator("greater"), _operator("greater_equal")
+    # elementwise, where those of objects are bools
+    __eq__, __ne__ = _operator("equal"), _operator("not_equal")  # type: ignore[assignment]
     __neg__, __pos__, __abs__, __invert__ = _unary("negative"), _unary("positive"), _unary("abs"), _unary("bitwise_not")
     __hash__ = None  # type: ignore[assignment]
 
-    def __round__(self, ndigits: int = 0) -> Any:
-        return METHODS["round"](self, ndigits)
+    def __round__(self, ndigits: int = 0) -> Array:
+        rounded: Array = METHODS["round"](self, ndigits)
+        return rounded
 
 
 DONATED = object()  # in the place of the data of an array that was given away

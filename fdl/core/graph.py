@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fdl.core.array import Array
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.changes import Derived
 from fdl.core.dtypes import DType
@@ -68,6 +69,8 @@ class Literal:
 
 
 Atom = Var | Literal
+Operand = Array | Literal  # what a primitive is bound to
+ArrayLike = Operand | np.ndarray[Any, Any] | np.generic | float  # what functions take; int and bool are floats
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

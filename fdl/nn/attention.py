@@ -14,6 +14,7 @@ from typing import Any
 
 from fdl import ops
 from fdl.core.array import Array
+from fdl.core.avals import Shape
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
 from fdl.nn.functions import softmax
@@ -58,7 +59,7 @@ def _block(query: Any, key: Any, value: Any, bias: Any, mask: Any, first: Any, i
     return out
 
 
-def _cut(x: Any, first: int, last: int, keys: int) -> Any:
+def _cut(x: Array | None, first: int, last: int, keys: int) -> Array | None:
     """Bias or mask of some queries and the first keys."""
     if x is None:
         return None
@@ -68,7 +69,7 @@ def _cut(x: Any, first: int, last: int, keys: int) -> Any:
 
 
 @graph_function(static=(5, 6))
-def _attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, is_causal: bool, scale: float) -> Any:
+def _attention(query: Any, key: Any, value: Any, bias: Any, mask: Any, is_causal: bool, scale: float) -> Array:
     (batch, length, heads, _), keys = aval_of(query).shape, aval_of(key).shape[1]
     width = max(keys * aval_of(query).dtype.itemsize, 1)
     rows = max(_BLOCK // width, _FEWEST) // _ROWS * _ROWS
@@ -109,7 +110,7 @@ def _looped(
     batch, heads, length, _ = aval_of(query).shape
     whole = length // rows * rows
 
-    def steps(x: Any, axis: int) -> Any:
+    def steps(x: Any, axis: int) -> Array:
         """Blocks along an axis, as what a loop runs over."""
         shape = aval_of(x).shape
         cut = ops.reshape(ops.slice_in_dim(x, 0, whole, axis), (*shape[:axis], whole // rows, rows, *shape[axis + 1 :]))
@@ -149,7 +150,7 @@ def dot_product_attention(
     *,
     scale: float | None = None,
     is_causal: bool = False,
-) -> Any:
+) -> Array:
     """`softmax(query @ key.T * scale + bias) @ value` over (batch, length, heads, size) operands (Vaswani and others,
     2017).
 
@@ -176,7 +177,7 @@ def dot_product_attention(
     return _attention(query, key, value, bias, mask, is_causal, q.shape[3] ** -0.5 if scale is None else scale)
 
 
-def _aligned(x: Any, scores: tuple[Any, ...], what: str) -> Any:
+def _aligned(x: Array | None, scores: Shape, what: str) -> Array | None:
     """A bias or mask with all four axes."""
     if x is None:
         return None

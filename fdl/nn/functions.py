@@ -30,7 +30,7 @@ def relu(x: Any) -> Array:
 
 
 @graph_function
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: Any) -> Array:
     """`1 / (1 + exp(-x))`.
 
     >>> sigmoid(0.0).tolist()
@@ -40,7 +40,7 @@ def sigmoid(x: Any) -> Any:
 
 
 @graph_function
-def silu(x: Any) -> Any:
+def silu(x: Any) -> Array:
     """`x * sigmoid(x)`.
 
     >>> silu(0.0).tolist()
@@ -50,7 +50,7 @@ def silu(x: Any) -> Any:
 
 
 @graph_function
-def softplus(x: Any) -> Any:
+def softplus(x: Any) -> Array:
     """`log(1 + exp(x))` without overflow.
 
     >>> round(softplus(0.0).tolist(), 4)
@@ -60,7 +60,7 @@ def softplus(x: Any) -> Any:
 
 
 @graph_function
-def gelu(x: Any, *, approximate: bool = True) -> Any:
+def gelu(x: Any, *, approximate: bool = True) -> Array:
     """Gaussian error linear unit; with tanh when `approximate` (Hendrycks and Gimpel, 2016).
 
     >>> gelu(0.0).tolist()
@@ -93,7 +93,7 @@ def elu(x: Any, alpha: float = 1.0) -> Array:
 
 
 @graph_function
-def log_sigmoid(x: Any) -> Any:
+def log_sigmoid(x: Any) -> Array:
     """`log(sigmoid(x))` without overflow.
 
     >>> round(log_sigmoid(0.0).tolist(), 4)
@@ -103,7 +103,7 @@ def log_sigmoid(x: Any) -> Any:
 
 
 @graph_function
-def selu(x: Any) -> Any:
+def selu(x: Any) -> Array:
     """Scaled exponential linear unit (Klambauer et al., 2017).
 
     >>> selu(0.0).tolist()
@@ -169,7 +169,7 @@ def _total(x: Any, axes: tuple[int, ...]) -> Array:
 
 
 @functools.partial(custom_jvp, nondiff_argnums=(1,))
-def _shares(x: Any, axes: tuple[int, ...]) -> Any:
+def _shares(x: Any, axes: tuple[int, ...]) -> Array:
     """`exp(x) / sum(exp(x))`; its derivative needs the result alone, where that of its steps would keep the
     exponentials as well.
     """
@@ -179,12 +179,13 @@ def _shares(x: Any, axes: tuple[int, ...]) -> Any:
 
 @_shares.defjvp
 def _(axes: tuple[int, ...], primals: Any, tangents: Any) -> tuple[Any, Any]:
-    shares = _shares(*primals, axes)
-    return shares, ops.mul(shares, ops.sub(tangents[0], _total(ops.mul(shares, tangents[0]), axes)))
+    (x,), (t,) = primals, tangents
+    shares = _shares(x, axes)
+    return shares, ops.mul(shares, ops.sub(t, _total(ops.mul(shares, t), axes)))
 
 
 @graph_function(static=(1,))
-def softmax(x: Any, axis: int = -1) -> Any:
+def softmax(x: Any, axis: int = -1) -> Array:
     """`exp(x) / sum(exp(x))` along an axis.
 
     >>> softmax(ops.full((2,), 0.0, "float32")).tolist()
@@ -195,7 +196,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
 
 
 @graph_function(static=(1,))
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: Any, axis: int = -1) -> Array:
     """`log(softmax(x))` without overflow.
 
     >>> [round(v, 4) for v in log_softmax(ops.full((2,), 0.0, "float32")).tolist()]
@@ -222,7 +223,7 @@ def one_hot(x: Any, num_classes: int, dtype: Any = dtypes.float32) -> Array:
 
 
 @graph_function
-def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
+def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Array:
     """x less its mean over its standard deviation along the last axis, then scaled and shifted (Ba, Kiros, Hinton,
     2016).
 
@@ -251,7 +252,7 @@ def cross_entropy(logits: Any, labels: Any) -> Array:
     return mean(softmax_cross_entropy(logits, labels))
 
 
-def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
+def softmax_cross_entropy(logits: Any, labels: Any) -> Array:
     """`-log(softmax(logits))` at integer labels, one number for each label.
 
     A label without a class is an IndexBoundsError where it has a value; in a recording (`jit`, loops) its loss is NaN.
@@ -270,7 +271,7 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     return ops.neg(_picked(log_softmax(logits), labels, mode="fill" if handling == "drop" else "clip"))
 
 
-def dropout(x: Any, rate: float, key: Any) -> Any:
+def dropout(x: Any, rate: float, key: Any) -> Array:
     """x with each element zero with probability `rate`, the others scaled up to keep the mean.
 
     >>> from fdl import random

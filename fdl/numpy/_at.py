@@ -16,7 +16,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, from_numpy
 from fdl.core.errors import DtypeError, ShapeError
-from fdl.core.graph import Literal
+from fdl.core.graph import ArrayLike, Literal
 from fdl.core.trace import Tracer, aval_of, base_trace, set_trace
 from fdl.numpy._bounds import Rule, converted
 from fdl.numpy._create import full
@@ -81,7 +81,7 @@ class _Place:
             else self._scattered(scatter, x, value)
         )
 
-    def _spread(self, value: Any) -> Any:
+    def _spread(self, value: Any) -> Array:
         shape = aval_of(value).shape
         if ops.broadcast_shapes([self.shape, shape], self.what) != self.shape:
             raise ShapeError(
@@ -161,7 +161,7 @@ class _AtIndex:
 
     mul = multiply
 
-    def divide(self, values: Any, **options: Any) -> Any:
+    def divide(self, values: Any, **options: Any) -> Array:
         """A copy with the elements divided by `values`, in floating point."""
         place, x = (
             self._place("divide", options),
@@ -231,7 +231,7 @@ class _AtIndex:
     def _place(self, what: str, options: dict[str, Any]) -> _Place:
         return _Place(f"x.at[...].{what}", self.x.aval.shape, self._resolved(what, "drop", **options))
 
-    def _promoted(self, values: Any) -> Any:
+    def _promoted(self, values: ArrayLike) -> dtypes.DType:
         """The dtype to which the array and values promote."""
         avals = [self.x.aval, aval_of(ops.as_operand(values))]
         return dtypes.promote([(a.dtype, a.weak_type) for a in avals])[0]

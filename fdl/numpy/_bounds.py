@@ -24,10 +24,11 @@ import numpy as np
 from fdl import ops
 from fdl.backends.native import NATIVE
 from fdl.core import dtypes
-from fdl.core.array import Deferred, as_array, from_numpy
+from fdl.core.array import Array, Deferred, as_array, from_numpy
 from fdl.core.config import config
+from fdl.core.dtypes import DType
 from fdl.core.errors import ChoiceError, IndexBoundsError
-from fdl.core.graph import Literal
+from fdl.core.graph import ArrayLike, Literal, Operand
 from fdl.core.trace import Tracer, aval_of, base_trace, current_trace, set_trace
 
 MODES = ("fill", "drop", "clip", "wrap", "promise_in_bounds")
@@ -82,7 +83,7 @@ def out_of_bounds(rule: Rule, index: Any, axis: int, n: int, low: int) -> IndexB
     return IndexBoundsError(f"{rule.prefix}index {index} is out of bounds for axis {axis} of size {n}", hint=within)
 
 
-def placed_number(number: int, n: int, axis: int, rule: Rule) -> Any:
+def placed_number(number: int, n: int, axis: int, rule: Rule) -> int | Array:
     """A Python int as a place from the front; as an array that lies outside where it reads what fills, or writes
     nothing.
     """
@@ -173,7 +174,7 @@ def _record_check(index: Any, n: int, axis: int, rule: Rule, low: int) -> None:
     ops.check(ops.bitwise_or(ops.less(wide, low), ops.greater(wide, n - 1)), failure, index)
 
 
-def inside(indices: Sequence[Any], sizes: Sequence[int]) -> Any:
+def inside(indices: Sequence[Any], sizes: Sequence[int]) -> Array:
     """Where places from the front all lie inside."""
     conditions = [ops.bitwise_and(ops.greater_equal(i, 0), ops.less(i, n)) for i, n in zip(indices, sizes, strict=True)]
     held = conditions[0]
@@ -182,7 +183,7 @@ def inside(indices: Sequence[Any], sizes: Sequence[int]) -> Any:
     return held
 
 
-def fill_of(dtype: Any, value: Any = None) -> Any:
+def fill_of(dtype: DType, value: ArrayLike | None = None) -> Operand:
     """What is read outside, in the array's dtype: `value`, else JAX's choice."""
     if value is not None:
         return converted(value, dtype)
@@ -194,7 +195,7 @@ def fill_of(dtype: Any, value: Any = None) -> Any:
     return Literal(int(info.max if dtype in dtypes.UNSIGNED else info.min), dtype)
 
 
-def converted(value: Any, dtype: Any) -> Any:
+def converted(value: ArrayLike, dtype: DType) -> Operand:
     """A value that is written into an array of this dtype: integers that do not fit keep their last bits, fractions are
     cut off, as in conversions of arrays.
     """

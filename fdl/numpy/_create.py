@@ -200,7 +200,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     return from_numpy((bounds[0] + np.arange(count) * bounds[2]).astype(target))
 
 
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
+def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Array:
     """`num` evenly spaced values from `start` to `stop`.
 
     >>> linspace(0, 1, 5).tolist()

@@ -13,7 +13,9 @@ import numpy as np
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, from_numpy
+from fdl.core.avals import Shape
 from fdl.core.errors import ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray, linspace, ones, tril
 from fdl.numpy._math import (
@@ -48,7 +50,7 @@ from fdl.ops.promotion import promote
 # Elementwise
 
 
-def fabs(x: Any) -> Any:
+def fabs(x: Any) -> Array:
     """The absolute value as a float.
 
     >>> float(fabs(-2))
@@ -57,7 +59,7 @@ def fabs(x: Any) -> Any:
     return ops.abs(*promote(x, to_float=True))
 
 
-def rint(x: Any) -> Any:
+def rint(x: Any) -> Array:
     """The nearest whole number; halves go to the even one.
 
     >>> float(rint(1.5))
@@ -66,7 +68,7 @@ def rint(x: Any) -> Any:
     return ops.round_even(x)
 
 
-def deg2rad(x: Any) -> Any:
+def deg2rad(x: Any) -> Array:
     """Degrees as radians.
 
     >>> round(float(deg2rad(180.0)), 4)
@@ -75,7 +77,7 @@ def deg2rad(x: Any) -> Any:
     return ops.mul(*promote(x, math.pi / 180, to_float=True))
 
 
-def rad2deg(x: Any) -> Any:
+def rad2deg(x: Any) -> Array:
     """Radians as degrees.
 
     >>> round(float(rad2deg(math.pi)))
@@ -84,7 +86,7 @@ def rad2deg(x: Any) -> Any:
     return ops.mul(*promote(x, 180 / math.pi, to_float=True))
 
 
-def sinc(x: Any) -> Any:
+def sinc(x: Any) -> Array:
     """`sin(pi x) / (pi x)`, 1 at 0.
 
     >>> float(sinc(0.0))
@@ -104,7 +106,7 @@ def sinc(x: Any) -> Any:
 _SINC_TERMS = 10  # the first one left out is below 1 / 23!, 4e-23
 
 
-def heaviside(x: Any, at_zero: Any) -> Any:
+def heaviside(x: Any, at_zero: Any) -> Array:
     """0 below zero, 1 above, `at_zero` at it, NaN of NaN.
 
     >>> float(heaviside(-1.0, 0.5))
@@ -114,22 +116,22 @@ def heaviside(x: Any, at_zero: Any) -> Any:
     return where(equal(x, 0), at_zero, where(isnan(x), x, where(ops.greater(x, 0), 1, 0)))
 
 
-def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) -> Any:
+def select(conditions: Sequence[ArrayLike], choices: Sequence[ArrayLike], default: ArrayLike = 0) -> Array:
     """The choice of the first condition that holds.
 
     >>> select([array([True, False])], [array([1, 1])], 5).tolist()
     [1, 5]
     """
-    out = default
+    out = _operand(default)
     for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
-        out = where(condition, choice, out)
+        out = ops.select(condition, choice, out)
     return out
 
 
 # Reductions
 
 
-def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest less the smallest element.
 
     >>> int(ptp(array([3, 1, 7])))
@@ -173,25 +175,25 @@ def array_equal(a: Any, b: Any, equal_nan: bool = False) -> Array:
     return all(ops.bitwise_or(same, ops.bitwise_and(isnan(a), isnan(b))) if equal_nan else same)
 
 
-def diff(x: Any, n: int = 1, axis: int = -1) -> Any:
+def diff(x: ArrayLike, n: int = 1, axis: int = -1) -> Array:
     """Differences of neighbours, n times.
 
     >>> diff(array([1, 4, 9])).tolist()
     [3, 5]
     """
-    x = _operand(x)
-    place = axis % x.aval.ndim
+    out = _operand(x)
+    place = axis % out.aval.ndim
     for _ in range(n):
-        size = aval_of(x).shape[place]
+        size = aval_of(out).shape[place]
         ends = (
-            ops.slice_in_dim(x, builtins.min(1, size), size, place),
-            ops.slice_in_dim(x, 0, builtins.max(size - 1, 0), place),
+            ops.slice_in_dim(out, builtins.min(1, size), size, place),
+            ops.slice_in_dim(out, 0, builtins.max(size - 1, 0), place),
         )
-        x = (ops.not_equal if aval_of(x).dtype == dtypes.bool_ else ops.sub)(*ends)
-    return x
+        out = (ops.not_equal if aval_of(out).dtype == dtypes.bool_ else ops.sub)(*ends)
+    return out
 
 
-def trapezoid(y: Any, x: Any = None, dx: float = 1.0) -> Any:
+def trapezoid(y: Any, x: Any = None, dx: float = 1.0) -> Array:
     """The integral along the last axis by the trapezoidal rule.
 
     >>> float(trapezoid(array([0.0, 1.0, 2.0])))
@@ -214,7 +216,7 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: in
     [[1.0, 1.0], [1.0, 1.0]]
     """
 
-    def rows(x: Any) -> Any:
+    def rows(x: Any) -> Array:
         (x,) = promote(asarray(x), to_float=True)
         if aval_of(x).ndim > 2:
             raise ShapeError(f"cov: {aval_of(x).describe()} has more than two axes")
@@ -230,14 +232,14 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: in
     return reshape(out, tuple(d for d in aval_of(out).shape if d != 1)) if aval_of(out).shape == (1, 1) else out
 
 
-def polyval(p: Any, x: Any) -> Any:
+def polyval(p: Any, x: Any) -> Array:
     """The polynomial with coefficients `p`, highest power first, at `x` (Horner's scheme).
 
     >>> float(polyval(array([1.0, 0.0, 2.0]), 3.0))
     11.0
     """
     p, x = promote(asarray(p), asarray(x))
-    out: Any = ops.full(aval_of(x).shape, 0, aval_of(x).dtype)
+    out = ops.full(aval_of(x).shape, 0, aval_of(x).dtype)
     for c in p:
         out = ops.add(ops.mul(out, x), c)
     return out
@@ -246,7 +248,7 @@ def polyval(p: Any, x: Any) -> Any:
 # Shapes
 
 
-def shape(x: Any) -> Any:
+def shape(x: ArrayLike) -> Shape:
     """The sizes of the axes.
 
     >>> shape(ones((2, 3)))
@@ -264,7 +266,7 @@ def ndim(x: Any) -> int:
     return aval_of(asarray(x)).ndim
 
 
-def size(x: Any) -> Any:
+def size(x: ArrayLike) -> int:
     """The number of elements.
 
     >>> size(ones((2, 3)))
@@ -291,16 +293,17 @@ def flipud(x: Any) -> Array:
     return flip(x, 0)
 
 
-def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     """The plane of two axes turned by k quarters, from the first axis towards the second.
 
     >>> rot90(array([[1, 2]])).tolist()
     [[2], [1]]
     """
     first, second = _pair(m, *axes, "rot90")
+    out = _operand(m)
     for _ in range(k % 4):
-        m = flip(swapaxes(m, first, second), first)
-    return m
+        out = flip(swapaxes(out, first, second), first)
+    return out
 
 
 def column_stack(arrays: Sequence[Any]) -> Array:
@@ -331,7 +334,7 @@ def _pair(x: Any, axis1: int, axis2: int, what: str) -> tuple[int, int]:
     return first, second
 
 
-def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     """Elements whose place along `axis2` is `offset` beyond that along `axis1`, as the last axis; the others stay in
     order.
 
@@ -404,7 +407,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
     return stack([ops.integer_pow(x, k) for k in powers], 1) if n else ops.full((x.aval.shape[0], 0), 0, x.aval.dtype)
 
 
-def logspace(start: float, stop: float, num: int = 50, base: float = 10.0) -> Any:
+def logspace(start: float, stop: float, num: int = 50, base: float = 10.0) -> Array:
     """Powers of `base` with evenly spaced exponents.
 
     >>> [round(v) for v in logspace(0, 2, 3).tolist()]
@@ -436,7 +439,7 @@ def triu_indices(n: int, k: int = 0) -> tuple[Any, Any]:
 # Types
 
 
-def finfo(dtype: Any) -> Any:
+def finfo(dtype: Any) -> ml_dtypes.finfo:
     """Limits of a floating-point dtype.
 
     >>> float(finfo("float32").eps) == 2.0**-23
@@ -445,7 +448,7 @@ def finfo(dtype: Any) -> Any:
     return ml_dtypes.finfo(dtypes.canonical(dtype))  # type: ignore[no-untyped-call]
 
 
-def iinfo(dtype: Any) -> Any:
+def iinfo(dtype: Any) -> np.iinfo[Any]:
     """Limits of an integer dtype.
 
     >>> int(iinfo("int8").max)

@@ -17,14 +17,14 @@ from fdl.ops.linear import diagonal, identity, matmul, symmetric_part, triangle,
 from fdl.transforms.custom import custom_jvp
 
 
-def symmetric(x: Any, lower: bool) -> Any:
+def symmetric(x: Any, lower: bool) -> Array:
     """The symmetric matrix with this triangle; its derivative is that of a matrix that stays symmetric."""
     return (_of_lower if lower else _of_upper)(x)
 
 
-def _mirrored(lower: bool) -> Any:
+def _mirrored(lower: bool) -> custom_jvp[[Any], Array]:
     @custom_jvp
-    def whole(x: Any) -> Any:
+    def whole(x: Any) -> Array:
         return ops.add(triangle(x, lower), turned(triangle(x, lower, strict=True)))
 
     whole.defjvp(lambda primals, tangents: (whole(*primals), symmetric_part(tangents[0])))
@@ -61,7 +61,7 @@ def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 
 @custom_jvp
-def slogdet(a: Any) -> tuple[Any, Any]:
+def slogdet(a: Array) -> tuple[Array, Array]:
     """Sign and logarithm of the size of the determinant."""
     both, _, sign = linear.lu(a)
     pivots = diagonal(both)
@@ -86,7 +86,7 @@ def _trace_of_inverse_times(a: Any, da: Any) -> Array:
     return ops.reduce_sum(product, (n - 2, n - 1))
 
 
-def det(a: Any) -> Any:
+def det(a: Array) -> Array:
     """The determinant: written out up to three rows, so that it has all derivatives everywhere, else by elimination."""
     *lead, n, _ = aval_of(a).shape
     if n == 0:
@@ -103,13 +103,13 @@ def det(a: Any) -> Any:
     return ops.add(ops.sub(terms[0], terms[1]), terms[2])
 
 
-def _minor(rows: Any, i: int, j: int) -> Any:
+def _minor(rows: Any, i: int, j: int) -> Array:
     (a, b), (c, d) = ((row[i], row[j]) for row in rows)
     return ops.sub(ops.mul(a, d), ops.mul(b, c))
 
 
 @custom_jvp
-def _det(a: Any) -> Any:
+def _det(a: Any) -> Array:
     both, _, sign = linear.lu(a)
     return ops.mul(sign, prod(diagonal(both), -1))
 
@@ -123,7 +123,7 @@ def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
     return value, ops.reduce_sum(product, (n - 2, n - 1))
 
 
-def _cofactors(a: Any) -> Any:
+def _cofactors(a: Any) -> Array:
     """The slope of the determinant: `det(a) * inv(a).T`, with a tiny number for a pivot of zero.
 
     Cofactors are polynomials of the elements, so those of a singular matrix are the limit. Computed in float64, where
@@ -158,7 +158,7 @@ def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
 qr, eigh = linear.qr, linear.eigh
 
 
-def completed(u: Any) -> Any:
+def completed(u: Array) -> Array:
     """Orthonormal columns, continued to a square matrix."""
     *lead, m, n = aval_of(u).shape
     if m <= n:
@@ -169,7 +169,7 @@ def completed(u: Any) -> Any:
     return ops.concatenate([u, ops.slice_in_dim(q, n, m, len(lead) + 1)], len(lead) + 1)
 
 
-def svd(a: Any) -> tuple[Any, Any, Any]:
+def svd(a: Array) -> tuple[Array, Array, Array]:
     """(U, S, V transposed), with as many columns as the smaller size."""
     m, n = aval_of(a).shape[-2:]
     if m < n:

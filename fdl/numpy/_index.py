@@ -52,8 +52,9 @@ def _normalised(index: Any, shape: Sequence[int]) -> tuple[list[Any], tuple[int,
         elif _is_array_index(item):
             found = _as_index(item)
             if aval_of(found).dtype == dtypes.bool_:
-                masks.append((len(out), found))
-                out.extend(as_array(part.astype(np.int32)) for part in np.nonzero(np.atleast_1d(found._numpy())))
+                mask = as_array(found)
+                masks.append((len(out), mask))
+                out.extend(as_array(part.astype(np.int32)) for part in np.nonzero(np.atleast_1d(mask._numpy())))
             else:
                 out.append(found)
         elif isinstance(item, (int, np.integer)):
@@ -95,7 +96,7 @@ def _axes_in(items: Sequence[Any]) -> int:
     return sum(item is not None and item is not Ellipsis for item in items)
 
 
-def _as_index(item: Any) -> Any:
+def _as_index(item: Any) -> Array:
     """An index array of integers, or a mask, which has a value; an empty list counts as integers."""
     x = item if isinstance(item, Array) else array(item)
     if aval_of(x).dtype == dtypes.bool_:
@@ -116,7 +117,7 @@ def _as_index(item: Any) -> Any:
     return x
 
 
-def _as_places(indices: Any) -> Any:
+def _as_places(indices: Any) -> Array:
     """An index that is an argument of its own: integers, of any shape."""
     index = _as_index(indices if isinstance(indices, (Array, list)) else array(indices))
     if aval_of(index).dtype == dtypes.bool_:
@@ -244,7 +245,7 @@ def _cuts(basic: _Basic, shape: Sequence[int]) -> bool:
 
 def _gathered(
     x: Any, items: list[Any], arrays: Sequence[tuple[int, Any]], handling: str, fill: Any, ellipsis: int = 0
-) -> tuple[Any, list[Any]]:
+) -> tuple[Array, list[Any]]:
     """The gather of the advanced part, and the items that remain for its result. An ellipsis between arrays sets them
     apart, though it stand for no axis.
     """
@@ -292,7 +293,7 @@ def _not_empty(rule: Rule, x: Any, axis: int, index: Any) -> None:
 def take(
     x: Any, indices: Any, axis: int | None = None, out: None = None, mode: str | None = None,
     unique_indices: bool = False, indices_are_sorted: bool = False, fill_value: Any = None,
-) -> Any:  # fmt: skip
+) -> Array:  # fmt: skip
     """Elements along an axis at integer indices; flat for None.
 
     `mode` says what an index outside of the array reads: "fill" (`fill_value`, by default NaN, the smallest integer or

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, from_numpy
 from fdl.core.errors import DtypeError, ShapeError, TracedMaskError
-from fdl.core.graph import Literal
+from fdl.core.graph import ArrayLike, Literal, Operand
 from fdl.core.trace import Tracer, aval_of
 from fdl.ops.promotion import as_operand, promote
 from fdl.transforms.custom import custom_jvp
@@ -55,12 +56,12 @@ bitwise_and, bitwise_or, bitwise_xor, bitwise_not, invert = (
 left_shift, right_shift = ops.shift_left, ops.shift_right
 
 
-def _rounded(f: Callable[[Any], Any], x: Any) -> Any:
-    x = _operand(x)
-    return f(x) if dtypes.is_float(x.aval.dtype) else x
+def _rounded(f: Callable[[Array], Array], x: ArrayLike) -> Array:
+    operand = _operand(x)
+    return f(operand) if dtypes.is_float(operand.aval.dtype) else operand
 
 
-def floor(x: Any) -> Any:
+def floor(x: Any) -> Array:
     """The largest whole number not above x; integers and bools as they are.
 
     >>> float(floor(-1.5))
@@ -69,7 +70,7 @@ def floor(x: Any) -> Any:
     return _rounded(ops.floor, x)
 
 
-def ceil(x: Any) -> Any:
+def ceil(x: Any) -> Array:
     """The smallest whole number not below x; integers and bools as they are.
 
     >>> float(ceil(-1.5))
@@ -78,7 +79,7 @@ def ceil(x: Any) -> Any:
     return _rounded(ops.ceil, x)
 
 
-def trunc(x: Any) -> Any:
+def trunc(x: Any) -> Array:
     """x without its fraction; integers and bools as they are.
 
     >>> float(trunc(-1.5))
@@ -87,7 +88,7 @@ def trunc(x: Any) -> Any:
     return _rounded(ops.trunc, x)
 
 
-def true_divide(a: Any, b: Any) -> Any:
+def true_divide(a: Any, b: Any) -> Array:
     """`a / b` in floating point, also for integers.
 
     >>> float(true_divide(1, 2))
@@ -108,7 +109,7 @@ def positive(x: Any) -> Array:
     return _operand(x)
 
 
-def abs(x: Any) -> Any:
+def abs(x: Any) -> Array:
     """The absolute value.
 
     >>> int(abs(-3))
@@ -121,7 +122,7 @@ def abs(x: Any) -> Any:
 absolute = abs
 
 
-def round(x: Any, decimals: int = 0) -> Any:
+def round(x: Any, decimals: int = 0) -> Array:
     """Rounded to decimals, or to tens, hundreds ... where they are negative; halves go to the even neighbour. Narrow
     floats are scaled in float32.
 
@@ -153,7 +154,7 @@ def _remainder(a: Any, b: Any) -> Array:
     return rest if dtypes.is_float(aval_of(rest).dtype) else ops.select(ops.equal(b, 0), 0, rest)
 
 
-def floor_divide(a: Any, b: Any) -> Any:
+def floor_divide(a: Any, b: Any) -> Array:
     """The largest whole number not above `a / b`; of integers and 0 it is -2, as in JAX, or for 0 / 0 -1, and for
     unsigned ones the largest number.
 
@@ -217,7 +218,7 @@ def fmod(a: Any, b: Any) -> Array:
     return _remainder(*_numbers(a, b))
 
 
-def power(a: Any, b: Any) -> Any:
+def power(a: Any, b: Any) -> Array:
     """`a ** b`; a Python integer as exponent is exact and differentiable everywhere.
 
     >>> float(power(2.0, 3))
@@ -239,7 +240,7 @@ def square(x: Any) -> Array:
     return ops.integer_pow(_numbers(x)[0], 2)
 
 
-def reciprocal(x: Any) -> Any:
+def reciprocal(x: Any) -> Array:
     """`1 / x`.
 
     >>> float(reciprocal(4.0))
@@ -248,18 +249,18 @@ def reciprocal(x: Any) -> Any:
     return true_divide(1, x)
 
 
-def sloped(slope: Callable[[Any], Any]) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+def sloped(slope: Callable[[Any], Array]) -> Callable[[Callable[[Any], Array]], Callable[[Any], Array]]:
     """Give a function of one number its derivative, where the derivative of its formula is not exact everywhere."""
 
-    def define(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        public: Callable[[Any], Any] = custom_jvp(f)
-        public.defjvp(lambda primals, tangents: (public(*primals), ops.mul(tangents[0], slope(*primals))))  # type: ignore[attr-defined]
+    def define(f: Callable[[Any], Array]) -> Callable[[Any], Array]:
+        public = custom_jvp(f)
+        public.defjvp(lambda primals, tangents: (public(*primals), ops.mul(tangents[0], slope(*primals))))
         return public
 
     return define
 
 
-def arctan(x: Any) -> Any:
+def arctan(x: Any) -> Array:
     """Inverse tangent.
 
     >>> float(arctan(0.0))
@@ -268,16 +269,18 @@ def arctan(x: Any) -> Any:
     return ops.atan2(x, 1.0)
 
 
-def _log_sum(more: Callable[[Any], Any], base: float) -> Callable[[Any, Any], Any]:
+def _log_sum(more: Callable[[Array], Array], base: float) -> Callable[[Operand, Operand], Array]:
     """The logarithm of a sum of two powers of e**base: the larger exponent and `more` of how far the other one lies
     below, which is exact however small it is.
     """
 
-    def apart(a: Any, b: Any) -> Array:
+    def apart(a: Operand, b: Operand) -> Array:
         endless = ops.bitwise_and(ops.equal(a, b), ops.bitwise_not(ops.is_finite(a)))
         return ops.select(endless, 0, ops.sub(a, b))  # finite ties keep the slope of the difference
 
-    total = custom_jvp(lambda a, b: ops.add(ops.maximum(a, b), more(ops.neg(ops.abs(apart(a, b))))))
+    @custom_jvp
+    def total(a: Operand, b: Operand) -> Array:
+        return ops.add(ops.maximum(a, b), more(ops.neg(ops.abs(apart(a, b)))))
 
     @total.defjvp
     def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
@@ -293,7 +296,7 @@ _to_e = _log_sum(ops.softplus, 1.0)
 _to_two = _log_sum(lambda x: ops.mul(ops.log1p(ops.exp2(x)), 1 / math.log(2)), math.log(2))
 
 
-def logaddexp(a: Any, b: Any) -> Any:
+def logaddexp(a: Any, b: Any) -> Array:
     """`log(exp(a) + exp(b))` without overflow, and accurate where one of the two adds little.
 
     >>> float(logaddexp(1000.0, -1000.0))
@@ -302,7 +305,7 @@ def logaddexp(a: Any, b: Any) -> Any:
     return _to_e(*promote(a, b, to_float=True))
 
 
-def logaddexp2(a: Any, b: Any) -> Any:
+def logaddexp2(a: Any, b: Any) -> Array:
     """`log2(2**a + 2**b)` without overflow.
 
     >>> float(logaddexp2(3.0, 3.0))
@@ -311,7 +314,7 @@ def logaddexp2(a: Any, b: Any) -> Any:
     return _to_two(*promote(a, b, to_float=True))
 
 
-def isnan(x: Any) -> Any:
+def isnan(x: Any) -> Array:
     """Whether x is NaN.
 
     >>> bool(isnan(float("nan")))
@@ -320,7 +323,7 @@ def isnan(x: Any) -> Any:
     return ops.not_equal(x, x)
 
 
-def isinf(x: Any) -> Any:
+def isinf(x: Any) -> Array:
     """Whether x is infinite.
 
     >>> bool(isinf(float("-inf")))
@@ -330,11 +333,12 @@ def isinf(x: Any) -> Any:
     return ops.equal(ops.abs(x), math.inf) if dtypes.is_float(x.aval.dtype) else ops.not_equal(x, x)
 
 
-def _as_bool(x: Any) -> Any:
-    return x if as_operand(x).aval.dtype == dtypes.bool_ else ops.not_equal(x, 0)
+def _as_bool(x: ArrayLike) -> Operand:
+    operand = as_operand(x)
+    return operand if operand.aval.dtype == dtypes.bool_ else ops.not_equal(operand, 0)
 
 
-def logical_not(x: Any) -> Any:
+def logical_not(x: Any) -> Array:
     """Whether x is zero or False.
 
     >>> bool(logical_not(0))
@@ -343,7 +347,7 @@ def logical_not(x: Any) -> Any:
     return ops.bitwise_not(_as_bool(x))
 
 
-def logical_and(a: Any, b: Any) -> Any:
+def logical_and(a: Any, b: Any) -> Array:
     """Whether both are non-zero.
 
     >>> bool(logical_and(1, 0))
@@ -352,7 +356,7 @@ def logical_and(a: Any, b: Any) -> Any:
     return ops.bitwise_and(_as_bool(a), _as_bool(b))
 
 
-def logical_or(a: Any, b: Any) -> Any:
+def logical_or(a: Any, b: Any) -> Array:
     """Whether one is non-zero.
 
     >>> bool(logical_or(1, 0))
@@ -361,7 +365,7 @@ def logical_or(a: Any, b: Any) -> Any:
     return ops.bitwise_or(_as_bool(a), _as_bool(b))
 
 
-def logical_xor(a: Any, b: Any) -> Any:
+def logical_xor(a: Any, b: Any) -> Array:
     """Whether exactly one is non-zero.
 
     >>> bool(logical_xor(1, 0))
@@ -370,7 +374,7 @@ def logical_xor(a: Any, b: Any) -> Any:
     return ops.bitwise_xor(_as_bool(a), _as_bool(b))
 
 
-def nonzero(x: Any) -> tuple[Any, ...]:
+def nonzero(x: ArrayLike) -> tuple[Array, ...]:
     """Indices of elements that are not zero; the values must be known, since the result's size depends on them.
 
     >>> from fdl.numpy import array
@@ -387,7 +391,11 @@ def nonzero(x: Any) -> tuple[Any, ...]:
     return tuple(from_numpy(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
 
 
-def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+@typing.overload
+def where(condition: ArrayLike) -> tuple[Array, ...]: ...
+@typing.overload
+def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array: ...
+def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Array | tuple[Array, ...]:
     """`x` where the condition holds, else `y`; the condition alone gives the indices where it holds, as `nonzero` does.
 
     >>> from fdl.numpy import array
@@ -405,32 +413,32 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return ops.select(condition, x, y)
 
 
-def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+def clip(x: Any, min: Any = None, max: Any = None) -> Array:
     """x moved into the interval from `min` to `max`; None leaves a side open.
 
     >>> float(clip(3.0, 0, 1))
     1.0
     """
-    x = x if min is None else ops.maximum(x, min)
-    return x if max is None else ops.minimum(x, max)
+    bounded = _operand(x) if min is None else ops.maximum(x, min)
+    return bounded if max is None else ops.minimum(bounded, max)
 
 
-def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Array:
     """x with NaN replaced, and infinities by the largest numbers unless told otherwise.
 
     >>> float(nan_to_num(float("nan"))), float(nan_to_num(float("inf"), posinf=9.0))
     (0.0, 9.0)
     """
-    x = _operand(x)
-    if not dtypes.is_float(x.aval.dtype):
-        return x
-    largest = float(ml_dtypes.finfo(x.aval.dtype).max)  # type: ignore[no-untyped-call]
-    x = where(isnan(x), nan, x)
-    x = where(equal(x, math.inf), largest if posinf is None else posinf, x)
-    return where(equal(x, -math.inf), -largest if neginf is None else neginf, x)
+    out = _operand(x)
+    if not dtypes.is_float(out.aval.dtype):
+        return out
+    largest = float(ml_dtypes.finfo(out.aval.dtype).max)  # type: ignore[no-untyped-call]
+    out = ops.select(isnan(out), nan, out)
+    out = ops.select(equal(out, math.inf), largest if posinf is None else posinf, out)
+    return ops.select(equal(out, -math.inf), -largest if neginf is None else neginf, out)
 
 
-def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
     """Whether `|a - b| <= atol + rtol * |b|`; infinities are close to themselves alone, NaN to NaN with `equal_nan`.
 
     >>> bool(isclose(1.0, 1.0 + 1e-7))
@@ -470,11 +478,11 @@ def axes_of(x: Any, axis: Axis, what: str) -> tuple[int, ...]:
     return tuple(places)
 
 
-def _kept(out: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Array:
+def _kept(out: Array, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     return ops.expand_dims(out, axes) if keepdims else out
 
 
-def _operand(x: Any) -> Array:
+def _operand(x: ArrayLike) -> Array:
     operand = as_operand(x)
     return ops.broadcast(operand, (), ()) if isinstance(operand, Literal) else operand
 
@@ -484,7 +492,7 @@ _COUNTED = dict.fromkeys((dtypes.bool_, dtypes.int8, dtypes.int16), dtypes.int32
 )
 
 
-def _counted(x: Any, dtype: Any) -> Any:
+def _counted(x: Array, dtype: Any) -> Array:
     """What sums and products are computed in: `dtype`, or at least 32 bits for bool and integers."""
     if dtype is not None:
         return ops.cast(x, dtypes.canonical(dtype))
@@ -564,7 +572,7 @@ def var(
 _ROW = 4096  # elements that stay in the nearest cache between their mean and their distances from it
 
 
-def _squares_by_rows(x: Any) -> Any:
+def _squares_by_rows(x: Array) -> Array:
     """The squared distances of all elements from their mean, summed up, of rows first: x is read from memory once.
 
     Source: Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
@@ -583,7 +591,7 @@ def std(
     *,
     where: Any = None,
     correction: float | None = None,
-) -> Any:
+) -> Array:
     """The square root of the variance, which tells the arguments.
 
     >>> from fdl.numpy import array
@@ -606,9 +614,9 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
 
 
 def _extreme(
-    fold: Callable[..., Any],
-    choose: Callable[..., Any],
-    x: Any,
+    fold: Callable[[Array, Sequence[int]], Array],
+    choose: Callable[[Array, Array], Array],
+    x: Array,
     axes: tuple[int, ...],
     keepdims: bool,
     initial: Any,
@@ -679,7 +687,7 @@ def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     return sum(_as_bool(_operand(x)), axis, keepdims=keepdims)
 
 
-def _arg(f: Any, x: Any, axis: int | None, keepdims: bool, what: str) -> Array:
+def _arg(f: Callable[[Array, int], Array], x: ArrayLike, axis: int | None, keepdims: bool, what: str) -> Array:
     x = _operand(x)
     if axis is None:
         out = f(ops.reshape(x, (x.aval.size,)), 0)
@@ -734,7 +742,7 @@ def prod(
     return out if initial is None else ops.mul(out, ops.cast(as_operand(initial), aval_of(out).dtype))
 
 
-def _lined(x: Any, axis: int | None, dtype: Any, what: str) -> tuple[Any, int]:
+def _lined(x: ArrayLike, axis: int | None, dtype: Any, what: str) -> tuple[Array, int]:
     """The operand of a running operation, bools as integers, and its axis: of the flat array for None."""
     x = _operand(x)
     if dtype is not None:
@@ -756,23 +764,42 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Array:
     return ops.cumsum(*_lined(x, axis, dtype, "cumsum"))
 
 
-def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Array:
     """Products of the elements so far, in a logarithmic number of steps (Hillis and Steele, 1986).
 
     >>> from fdl.numpy import array
     >>> cumprod(array([1, 2, 3])).tolist()
     [1, 2, 6]
     """
-    x, place = _lined(x, axis, dtype, "cumprod")
-    n, shift = aval_of(x).shape[place], 1
+    out, place = _lined(x, axis, dtype, "cumprod")
+    n, shift = out.aval.shape[place], 1
     while shift < n:
-        config = [(shift, -shift, 0) if i == place else (0, 0, 0) for i in range(aval_of(x).ndim)]
-        x = ops.mul(x, ops.pad(x, Literal(1, aval_of(x).dtype), config))
+        config = [(shift, -shift, 0) if i == place else (0, 0, 0) for i in range(out.aval.ndim)]
+        out = ops.mul(out, ops.pad(out, Literal(1, out.aval.dtype), config))
         shift *= 2
-    return x
+    return out
 
 
-def average(x: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+@typing.overload
+def average(
+    x: ArrayLike,
+    axis: Axis = None,
+    weights: ArrayLike | None = None,
+    returned: typing.Literal[False] = False,
+    keepdims: bool = False,
+) -> Array: ...
+@typing.overload
+def average(
+    x: ArrayLike,
+    axis: Axis = None,
+    weights: ArrayLike | None = None,
+    *,
+    returned: typing.Literal[True],
+    keepdims: bool = False,
+) -> tuple[Array, Array]: ...
+def average(
+    x: ArrayLike, axis: Axis = None, weights: ArrayLike | None = None, returned: bool = False, keepdims: bool = False
+) -> Array | tuple[Array, Array]:
     """The weighted mean, and with `returned` the sums of weights; weights of one axis belong to `axis`.
 
     >>> from fdl.numpy import array

@@ -61,7 +61,7 @@ def ravel(x: Any) -> Array:
     return reshape(x, -1) if aval_of(x).size else reshape(x, 0)
 
 
-def transpose(x: Any, *axes: Any) -> Any:
+def transpose(x: Any, *axes: Any) -> Array:
     """The axes in another order; reversed by default.
 
     >>> transpose(array([[1, 2], [3, 4]])).tolist()
@@ -74,7 +74,7 @@ def transpose(x: Any, *axes: Any) -> Any:
     )
 
 
-def matrix_transpose(x: Any) -> Any:
+def matrix_transpose(x: Any) -> Array:
     """The last two axes swapped.
 
     >>> matrix_transpose(array([[1, 2]])).shape
@@ -83,7 +83,7 @@ def matrix_transpose(x: Any) -> Any:
     return swapaxes(x, -1, -2)
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(x: Any, axis1: int, axis2: int) -> Array:
     """Two axes exchanged.
 
     >>> swapaxes(array([[1, 2]]), 0, 1).shape
@@ -95,7 +95,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     return ops.transpose(_operand(x), order)
 
 
-def moveaxis(x: Any, source: Any, destination: Any) -> Any:
+def moveaxis(x: Any, source: Any, destination: Any) -> Array:
     """Axes moved to other places.
 
     >>> moveaxis(array([[[1, 2]]]), 2, 0).shape
@@ -137,7 +137,7 @@ def expand_dims(x: Any, axis: Any) -> Array:
     return ops.expand_dims(_operand(x), (axis,) if isinstance(axis, int) else tuple(axis))
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+def broadcast_to(x: Any, shape: Sequence[int]) -> Array:
     """`x` repeated to a shape.
 
     >>> broadcast_to(array([1, 2]), (2, 2)).tolist()
@@ -294,17 +294,17 @@ def flip(x: Any, axis: Any = None) -> Array:
     return ops.reverse(x, axes_of(x, axis, "flip"))
 
 
-def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Any:
+def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Array:
     """Elements moved along one axis or several, those pushed out coming in at the other end; of the flat array for
     None.
 
     >>> roll(array([1, 2, 3]), 1).tolist()
     [3, 1, 2]
     """
-    x = _operand(x)
+    out = _operand(x)
     if axis is None:
         whole = sum(shift) if isinstance(shift, Sequence) else shift
-        return ops.reshape(roll(ravel(x), whole, 0), x.aval.shape)
+        return ops.reshape(roll(ravel(out), whole, 0), out.aval.shape)
     axes = list(axis) if isinstance(axis, Sequence) else [axis]
     shifts = list(shift) if isinstance(shift, Sequence) else [shift]
     if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
@@ -312,11 +312,11 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     for move, a in zip(
         shifts * (len(axes) if len(shifts) == 1 else 1), axes * (len(shifts) if len(axes) == 1 else 1), strict=True
     ):
-        (place,) = axes_of(x, a, "roll")
-        n = aval_of(x).shape[place]
+        (place,) = axes_of(out, a, "roll")
+        n = out.aval.shape[place]
         cut = (-move) % n if n else 0
-        x = ops.concatenate([ops.slice_in_dim(x, cut, n, place), ops.slice_in_dim(x, 0, cut, place)], place)
-    return x
+        out = ops.concatenate([ops.slice_in_dim(out, cut, n, place), ops.slice_in_dim(out, 0, cut, place)], place)
+    return out
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Array:
@@ -369,7 +369,7 @@ def matmul(a: Any, b: Any) -> Array:
     return ops.dot_general(a, b, (((len(lead) + 1,), (len(lead),)), (batch, batch)))
 
 
-def dot(a: Any, b: Any) -> Any:
+def dot(a: Any, b: Any) -> Array:
     """The sum of products over the last axis of `a` and the last but one of `b`.
 
     >>> int(dot(array([1, 2]), array([3, 4])))
@@ -388,7 +388,7 @@ def dot(a: Any, b: Any) -> Any:
     return ops.dot_general(a, b, (((x.ndim - 1,), (max(y.ndim - 2, 0),)), ((), ())))
 
 
-def vdot(a: Any, b: Any) -> Any:
+def vdot(a: Any, b: Any) -> Array:
     """The sum of products of all elements.
 
     >>> int(vdot(array([1, 2]), array([3, 4])))
@@ -407,7 +407,7 @@ def inner(a: Any, b: Any) -> Array:
     return ops.dot_general(a, b, (((aval_of(a).ndim - 1,), (aval_of(b).ndim - 1,)), ((), ())))
 
 
-def outer(a: Any, b: Any) -> Any:
+def outer(a: Any, b: Any) -> Array:
     """All products of an element of each.
 
     >>> outer(array([1, 2]), array([3, 4])).tolist()
@@ -431,7 +431,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
     return ops.dot_general(a, b, ((tuple(v % x for v in left), tuple(v % y for v in right)), ((), ())))
 
 
-def einsum(subscripts: str, *operands: Any) -> Any:
+def einsum(subscripts: str, *operands: Any) -> Array:
     """Einstein's summation, as NumPy's; operands are contracted from left to right.
 
     >>> einsum("ij,jk->ik", array([[1, 2]]), array([[3], [4]])).tolist()

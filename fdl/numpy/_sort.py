@@ -21,7 +21,7 @@ from fdl.ops.promotion import promote
 from fdl.transforms.control.scan import scan
 
 
-def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:
+def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Array:
     """Places of the elements along an axis in the order of their values; equal ones stay in order, NaN counts as larger
     than all.
 
@@ -37,7 +37,7 @@ def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: b
     return ops.move_axis(ops.argsort(ops.move_axis(x, axis, last), descending), last, axis)
 
 
-def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:
+def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Array:
     """The elements along an axis in order, NaN last.
 
     >>> from fdl.numpy import array
@@ -133,7 +133,7 @@ def median(a: Any, axis: int | Sequence[int] | None = None, keepdims: bool = Fal
     return quantile(a, 0.5, axis, keepdims)
 
 
-def searchsorted(a: Any, v: Any, side: str = "left") -> Any:
+def searchsorted(a: Any, v: Any, side: str = "left") -> Array:
     """Where elements belong in a sorted vector: before, or with side="right" after, what equals them.
 
     >>> from fdl.numpy import array
@@ -145,7 +145,7 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Any:
     low = ops.full(aval_of(v).shape, 0, dtypes.int32)
     high = ops.full(aval_of(v).shape, n, dtypes.int32)
 
-    def halve(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], None]:
+    def halve(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
         low, high = carry
         open_ = ops.less(low, high)
         middle = ops.div(ops.add(low, high), 2)
@@ -164,5 +164,6 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Any:
             ops.select(ops.bitwise_and(open_, ops.bitwise_not(right)), middle, high),
         ), None
 
+    found: Array
     (found, _), _ = scan(halve, (low, high), None, length=n.bit_length() + 1)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from fdl.ops import linear
 from fdl.ops.promotion import broadcast_shapes, promote
 
 
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Array:
     """The norm of vectors, of any order, or of matrices: Frobenius ("fro", the default), nuclear ("nuc"), 1, 2 and inf,
     and -1, -2 and -inf, their smallest kin.
 
@@ -54,7 +54,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     return power(sum(power(size, ord), axes, keepdims=keepdims), 1 / ord)
 
 
-def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Array:
     if ord not in ("fro", "nuc", 1, -1, 2, -2, float("inf"), float("-inf")):
         raise ShapeError(
             f"norm: matrices have no norm of order {ord!r}", hint='"fro", "nuc", 1, 2, inf, -1, -2 or -inf'
@@ -70,7 +70,7 @@ def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any
     return out if keepdims else squeeze(out, axes)
 
 
-def matrix_power(x: Any, n: int) -> Any:
+def matrix_power(x: Any, n: int) -> Array:
     """A square matrix to an integer power; a negative one is a power of the inverse.
 
     >>> import fdl.numpy as jnp
@@ -93,44 +93,45 @@ def matrix_power(x: Any, n: int) -> Any:
 class SVDResult(NamedTuple):
     """`U @ diag(S) @ Vh`."""
 
-    U: Any
-    S: Any
-    Vh: Any
+    U: Array
+    S: Array
+    Vh: Array
 
 
 class EighResult(NamedTuple):
     """Eigenvalues, smallest first, and eigenvectors as columns."""
 
-    eigenvalues: Any
-    eigenvectors: Any
+    eigenvalues: Array
+    eigenvectors: Array
 
 
 class QRResult(NamedTuple):
     """An orthogonal matrix and a triangular one."""
 
-    Q: Any
-    R: Any
+    Q: Array
+    R: Array
 
 
 class SlogdetResult(NamedTuple):
     """The determinant as a sign and the logarithm of its size."""
 
-    sign: Any
-    logabsdet: Any
+    sign: Array
+    logabsdet: Array
 
 
-def _square(a: Any, what: str) -> Any:
-    (a,) = promote(asarray(a), to_float=True)
-    shape = aval_of(a).shape
+def _square(a: Any, what: str) -> Array:
+    (x,) = promote(asarray(a), to_float=True)
+    shape = x.aval.shape
     if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ShapeError(f"{what}: {aval_of(a).describe()} is not a square matrix")
-    return a
+        raise ShapeError(f"{what}: {x.aval.describe()} is not a square matrix")
+    return x
 
 
-def stacked(a: Any, b: Any) -> Any:
+def stacked(a: Array, b: Array) -> tuple[Array, Array]:
     """Both with the same leading axes."""
     lead = broadcast_shapes([aval_of(a).shape[:-2], aval_of(b).shape[:-2]], "linalg")
-    return tuple([ops.broadcast_to(x, (*lead, *aval_of(x).shape[-2:])) for x in (a, b)])
+    first, second = (ops.broadcast_to(x, (*lead, *aval_of(x).shape[-2:])) for x in (a, b))
+    return first, second
 
 
 def solve(a: Any, b: Any) -> Array:
@@ -173,7 +174,7 @@ def solve_triangular(a: Any, b: Any, lower: bool = False, unit_diagonal: bool = 
     return ops.reshape(x, aval_of(x).shape[:-1]) if vector else x
 
 
-def inv(a: Any) -> Any:
+def inv(a: Any) -> Array:
     """The inverse.
 
     >>> import fdl.numpy as jnp
@@ -195,7 +196,7 @@ def slogdet(a: Any) -> SlogdetResult:
     return SlogdetResult(*_factor.slogdet(_square(a, "slogdet")))
 
 
-def det(a: Any) -> Any:
+def det(a: Any) -> Array:
     """The determinant.
 
     >>> import fdl.numpy as jnp
@@ -205,7 +206,7 @@ def det(a: Any) -> Any:
     return _factor.det(_square(a, "det"))
 
 
-def cholesky(a: Any, upper: bool = False, symmetrize_input: bool = True) -> Any:
+def cholesky(a: Any, upper: bool = False, symmetrize_input: bool = True) -> Array:
     """The lower triangular L with `a = L @ L.T`; NaN where the matrix is not positive definite.
 
     Of a matrix that is not symmetric the symmetric part is taken, or, without `symmetrize_input`, the lower triangle.
@@ -219,7 +220,11 @@ def cholesky(a: Any, upper: bool = False, symmetrize_input: bool = True) -> Any:
     return matrix_transpose(lower) if upper else lower
 
 
-def qr(a: Any, mode: str = "reduced") -> Any:
+@overload
+def qr(a: Any, mode: Literal["reduced", "complete"] = "reduced") -> QRResult: ...
+@overload
+def qr(a: Any, mode: Literal["r"]) -> Array: ...
+def qr(a: Any, mode: str = "reduced") -> QRResult | Array:
     """An orthogonal and an upper triangular factor; mode is "reduced", "complete" or "r".
 
     >>> import fdl.numpy as jnp
@@ -252,7 +257,7 @@ def eigh(a: Any, UPLO: str = "L", symmetrize_input: bool = True) -> EighResult:
     )
 
 
-def eigvalsh(a: Any, UPLO: str = "L", *, symmetrize_input: bool = True) -> Any:
+def eigvalsh(a: Any, UPLO: str = "L", *, symmetrize_input: bool = True) -> Array:
     """Eigenvalues of a symmetric matrix, smallest first; arguments as of `eigh`.
 
     >>> import fdl.numpy as jnp
@@ -262,7 +267,11 @@ def eigvalsh(a: Any, UPLO: str = "L", *, symmetrize_input: bool = True) -> Any:
     return eigh(a, UPLO, symmetrize_input).eigenvalues
 
 
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+@overload
+def svd(a: Any, full_matrices: bool = True, compute_uv: Literal[True] = True) -> SVDResult: ...
+@overload
+def svd(a: Any, full_matrices: bool = True, *, compute_uv: Literal[False]) -> Array: ...
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult | Array:
     """Singular values, largest first, with their vectors.
 
     >>> import fdl.numpy as jnp
@@ -278,7 +287,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return SVDResult(u, s, vt)
 
 
-def svdvals(a: Any) -> Any:
+def svdvals(a: Any) -> Array:
     """Singular values, largest first.
 
     >>> import fdl.numpy as jnp
@@ -288,7 +297,7 @@ def svdvals(a: Any) -> Any:
     return svd(a, compute_uv=False)
 
 
-def _kept(a: Any, s: Any, rtol: Any) -> Any:
+def _kept(a: Any, s: Any, rtol: Any) -> Array:
     """Which singular values `s` of matrices `a` count: those above `rtol` times the largest one, by default the machine
     epsilon times the larger size.
     """
@@ -364,7 +373,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tu
     return ops.reshape(x, (n,)) if vector else x, residuals, rank, s
 
 
-def cond(a: Any, p: Any = None) -> Any:
+def cond(a: Any, p: Any = None) -> Array:
     """The condition number.
 
     >>> import fdl.numpy as jnp

@@ -7,7 +7,7 @@ need.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,12 +16,14 @@ from fdl.core.array import Array
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
-from fdl.core.graph import Literal
+from fdl.core.graph import ArrayLike, Literal
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
 from fdl.ops.sample import Sample, f32, i32, of
 from fdl.ops.vocabulary import Value, Vocabulary
+
+X = TypeVar("X", bound=ArrayLike)  # what is given back as it is, where nothing is to be done
 
 # convert
 
@@ -96,7 +98,7 @@ convert_p: Primitive = (
 # transpose
 
 
-def transpose(x: Any, permutation: Sequence[int]) -> Any:
+def transpose(x: X, permutation: Sequence[int]) -> X | Array:
     """The axes of `x` in another order: axis `permutation[i]` becomes axis i.
 
     >>> import fdl.numpy as jnp
@@ -109,7 +111,7 @@ def transpose(x: Any, permutation: Sequence[int]) -> Any:
     return transpose_p.bind(x, permutation=permutation)
 
 
-def move_axis(x: Any, source: int, destination: int) -> Any:
+def move_axis(x: X, source: int, destination: int) -> X | Array:
     """`x` with one axis moved to another place, the others in order."""
     ndim = aval_of(x).ndim
     order = [i for i in range(ndim) if i != source % ndim]
@@ -169,7 +171,7 @@ def broadcast(x: Any, shape: Shape, axes: Sequence[int]) -> Array:
     return broadcast_p.bind(x, shape=tuple(shape), axes=tuple(axes))
 
 
-def broadcast_to(x: Any, shape: Shape) -> Any:
+def broadcast_to(x: X, shape: Shape) -> X | Array:
     """`x` repeated to `shape` by NumPy's rule: axes are aligned from the right.
 
     >>> import fdl.numpy as jnp
@@ -219,11 +221,11 @@ def instantiate(x: Any) -> Array:
     return zeros_like(x.aval) if type(x) is Zero else x
 
 
-def match(x: Any, aval: ShapedArray) -> Any:
+def match(x: X, aval: ShapedArray) -> X | Array:
     """`x` with the dtype and shape of `aval`, to which it broadcasts: a tangent made to fit its primal."""
     found = aval_of(x)
     if found.dtype != aval.dtype or found.weak_type != aval.weak_type:
-        x = convert(x, aval.dtype, aval.weak_type)
+        return broadcast_to(convert(x, aval.dtype, aval.weak_type), aval.shape)
     return broadcast_to(x, aval.shape)
 
 
@@ -304,7 +306,7 @@ def reduce_sum(x: Any, axes: Sequence[int]) -> Array:
     return reduce_sum_p.bind(x, axes=tuple(axes)) if axes else x
 
 
-def sum_to(x: Any, shape: Shape) -> Any:
+def sum_to(x: X, shape: Shape) -> X | Array:
     """The sum of `x` down to a shape that broadcasts to its own: the transpose of `broadcast_to`."""
     aval = aval_of(x)
     if aval.shape == shape:

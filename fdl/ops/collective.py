@@ -4,12 +4,14 @@ resolves them.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Hashable
+from typing import Any, NoReturn, TypeVar, overload
 
 from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.errors import AxisNameError
+from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import tree_map
 from fdl.core.tangents import Zero
@@ -19,6 +21,8 @@ from fdl.ops.elementwise import div, mul
 from fdl.ops.promotion import as_operand
 from fdl.ops.shape import iota
 
+T = TypeVar("T")
+
 
 def _unbound(*operands: Any, axis_name: Any, **params: Any) -> NoReturn:
     raise AxisNameError(f"no axis named {axis_name!r} is bound here", hint=f"fdl.vmap(f, axis_name={axis_name!r})")
@@ -27,7 +31,11 @@ def _unbound(*operands: Any, axis_name: Any, **params: Any) -> NoReturn:
 # psum
 
 
-def psum(x: Any, axis_name: Any) -> Any:
+@overload
+def psum(x: ArrayLike, axis_name: Hashable) -> Array: ...
+@overload
+def psum(x: T, axis_name: Hashable) -> T: ...
+def psum(x: Any, axis_name: Hashable) -> Any:  # a tree of what is in `x`, numbers made arrays: the overloads say so
     """The sum over the elements of a named mapped axis, leaf by leaf.
 
     >>> import fdl, fdl.numpy as jnp
@@ -38,7 +46,11 @@ def psum(x: Any, axis_name: Any) -> Any:
     return tree_map(lambda leaf: psum_p.bind(as_operand(leaf), axis_name=axis_name), x)
 
 
-def pmean(x: Any, axis_name: Any) -> Any:
+@overload
+def pmean(x: ArrayLike, axis_name: Hashable) -> Array: ...
+@overload
+def pmean(x: T, axis_name: Hashable) -> T: ...
+def pmean(x: Any, axis_name: Hashable) -> Any:  # a tree of what is in `x`, numbers made arrays: the overloads say so
     """The mean over the elements of a named mapped axis, leaf by leaf.
 
     >>> import fdl, fdl.numpy as jnp
@@ -55,7 +67,7 @@ def _psum_batch(axis: Any, args: Any, batched: Any, *, axis_name: Any) -> tuple[
     return reduce_sum(args[0], (0,)), False
 
 
-def psum_unbatched(x: Any, size: int) -> Any:
+def psum_unbatched(x: ArrayLike, size: int) -> Array:
     """The sum over a named axis of what does not vary along it."""
     return mul(x, size)
 

@@ -127,7 +127,7 @@ def _jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
     return out, terms[0] if len(terms) == 1 else add(*terms)
 
 
-def _mirrored(kernels: Any) -> Any:
+def _mirrored(kernels: Array) -> Array:
     """Kernels that lead back: (groups, *window from its end, out, in)."""
     n = aval_of(kernels).ndim - 3
     return transpose(reverse(kernels, range(1, n + 1)), (*range(n + 1), n + 2, n + 1))

@@ -85,7 +85,9 @@ def product_dtype(operand: DType, result: DType) -> DType:
     return a if dtypes.is_float(a) == dtypes.is_float(b) and a.itemsize >= b.itemsize else b
 
 
-def _dot_impl(lhs: np.ndarray[Any, Any], rhs: np.ndarray[Any, Any], *, numbers: Numbers, dtype: DType) -> Any:
+def _dot_impl(
+    lhs: np.ndarray[Any, Any], rhs: np.ndarray[Any, Any], *, numbers: Numbers, dtype: DType
+) -> np.ndarray[Any, Any]:
     (lc, rc), (lb, rb) = numbers
     wide = product_dtype(lhs.dtype, dtype)
     lf, rf = free_axes(lhs.ndim, lc, lb), free_axes(rhs.ndim, rc, rb)
@@ -96,8 +98,8 @@ def _dot_impl(lhs: np.ndarray[Any, Any], rhs: np.ndarray[Any, Any], *, numbers: 
     b = rhs.transpose([*rb, *rc, *rf]).reshape(
         [*batch, math.prod(rhs.shape[i] for i in rc), math.prod(rhs.shape[i] for i in rf)]
     )
-    out = np.matmul(a.astype(wide), b.astype(wide))
-    return out.astype(dtype).reshape([*batch, *(lhs.shape[i] for i in lf), *(rhs.shape[i] for i in rf)])
+    out: np.ndarray[Any, Any] = np.matmul(a.astype(wide), b.astype(wide)).astype(dtype)
+    return out.reshape([*batch, *(lhs.shape[i] for i in lf), *(rhs.shape[i] for i in rf)])
 
 
 def _dot_jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
@@ -120,7 +122,7 @@ def _dot_transpose(ct: Any, operands: Any, *, numbers: Numbers, dtype: DType) ->
 
 def _transpose_side(
     ct: Any, aval: ShapedArray, other: Any, own: tuple[Axes, Axes], others: tuple[Axes, Axes], left: bool
-) -> Any:
+) -> Array:
     """Cotangent of one side: `ct` contracted with the other one over the other one's free axes, axes
     then put in place.
     """

@@ -16,6 +16,7 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.array import Array
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.ops.elementwise import (
     F,
@@ -49,17 +50,17 @@ def _each(f: Callable[[float], float]) -> Callable[..., Any]:
 
 # exponentials and logarithms
 
-exp: Callable[..., Any] = elementwise("exp", _wide(np.exp), F, lambda t, y, x: mul(t, y), doc="e to the power of x.")
-exp2: Callable[..., Any] = elementwise(
+exp: Callable[..., Array] = elementwise("exp", _wide(np.exp), F, lambda t, y, x: mul(t, y), doc="e to the power of x.")
+exp2: Callable[..., Array] = elementwise(
     "exp2", _wide(np.exp2), F, lambda t, y, x: mul(t, mul(y, math.log(2))), doc="2 to the power of x."
 )
-expm1: Callable[..., Any] = elementwise(
+expm1: Callable[..., Array] = elementwise(
     "expm1", _wide(np.expm1), F, lambda t, y, x: mul(t, add(y, 1)), doc="`exp(x) - 1`, accurate near 0."
 )
-log: Callable[..., Any] = elementwise(
+log: Callable[..., Array] = elementwise(
     "log", _wide(np.log), F, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm."
 )
-log2: Callable[..., Any] = elementwise(
+log2: Callable[..., Array] = elementwise(
     "log2",
     _wide(np.log2),
     F,
@@ -67,7 +68,7 @@ log2: Callable[..., Any] = elementwise(
     domain=(0.2, 4.0),
     doc="Logarithm to base 2.",
 )
-log10: Callable[..., Any] = elementwise(
+log10: Callable[..., Array] = elementwise(
     "log10",
     _wide(np.log10),
     F,
@@ -75,7 +76,7 @@ log10: Callable[..., Any] = elementwise(
     domain=(0.2, 4.0),
     doc="Logarithm to base 10.",
 )
-log1p: Callable[..., Any] = elementwise(
+log1p: Callable[..., Array] = elementwise(
     "log1p",
     _wide(np.log1p),
     F,
@@ -85,15 +86,15 @@ log1p: Callable[..., Any] = elementwise(
 )
 
 
-def _logistic(x: Any) -> Any:
+def _logistic(x: np.ndarray[Any, Any]) -> Any:  # ufuncs are not typed: an array, or a scalar of 0-d arrays
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
 
 
-logistic: Callable[..., Any] = elementwise(
+logistic: Callable[..., Array] = elementwise(
     "logistic", _wide(_logistic), F, lambda t, y, x: mul(t, mul(y, sub(1, y))), doc="`1 / (1 + exp(-x))`."
 )
-softplus: Callable[..., Any] = elementwise(
+softplus: Callable[..., Array] = elementwise(
     "softplus",
     _wide(lambda x: np.logaddexp(x, 0)),
     F,
@@ -103,7 +104,7 @@ softplus: Callable[..., Any] = elementwise(
 
 # powers and roots
 
-rsqrt: Callable[..., Any] = elementwise(
+rsqrt: Callable[..., Array] = elementwise(
     "rsqrt",
     _wide(lambda x: 1 / np.sqrt(x)),
     F,
@@ -113,12 +114,12 @@ rsqrt: Callable[..., Any] = elementwise(
 )
 
 
-def _cube_root(x: Any) -> Any:
+def _cube_root(x: np.ndarray[Any, Any]) -> Any:  # ufuncs are not typed: an array, or a scalar of 0-d arrays
     """In the longest floats of the machine: the C library gives it for doubles to four units in the last place only."""
     return np.cbrt(x.astype(np.longdouble))
 
 
-cbrt: Callable[..., Any] = elementwise(
+cbrt: Callable[..., Array] = elementwise(
     "cbrt",
     _cube_root,
     F,
@@ -128,18 +129,20 @@ cbrt: Callable[..., Any] = elementwise(
 )
 
 
-def _side(t: Any, y: Any, side: Any) -> Any:
+def _side(t: Any, y: Any, side: Any) -> Array:
     """The hypotenuse's share of a side; none where all are zero."""
     return mul(t, div(side, select(equal(y, 0), 1, y)))
 
 
-hypot: Callable[..., Any] = elementwise(
+hypot: Callable[..., Array] = elementwise(
     "hypot", _wide(np.hypot), F, lambda t, y, a, b: _side(t, y, a), lambda t, y, a, b: _side(t, y, b),
     arity=2, domain=(0.3, 2.5), doc="`sqrt(a**2 + b**2)`, without overflow.",
 )  # fmt: skip
 
 
-def _power(a: Any, b: Any) -> Any:
+def _power(
+    a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]
+) -> Any:  # ufuncs are not typed: an array, or a scalar of 0-d arrays
     if dtypes.is_float(a.dtype):
         return np.power(a.astype(np.float64), b.astype(np.float64))
     if not np.iinfo(a.dtype).min:
@@ -147,7 +150,7 @@ def _power(a: Any, b: Any) -> Any:
     return np.where(b >= 0, np.power(a, np.maximum(b, 0)), np.where(a == 1, 1, np.where(a == -1, 1 - 2 * (b & 1), 0)))
 
 
-pow: Callable[..., Any] = elementwise(
+pow: Callable[..., Array] = elementwise(
     "pow", _power, N,
     lambda t, y, a, b: mul(t, mul(b, pow(a, select(equal(b, 0), 1, sub(b, 1))))),
     lambda t, y, a, b: mul(t, mul(y, log(select(equal(a, 0), 1, a)))),
@@ -157,53 +160,55 @@ pow: Callable[..., Any] = elementwise(
 
 # trigonometry and hyperbolic functions
 
-sin: Callable[..., Any] = elementwise("sin", _wide(np.sin), F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians.")
-cos: Callable[..., Any] = elementwise(
+sin: Callable[..., Array] = elementwise(
+    "sin", _wide(np.sin), F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians."
+)
+cos: Callable[..., Array] = elementwise(
     "cos", _wide(np.cos), F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians."
 )
-tan: Callable[..., Any] = elementwise(
+tan: Callable[..., Array] = elementwise(
     "tan", _wide(np.tan), F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians."
 )
 
 
-def _opposite(x: Any) -> Any:
+def _opposite(x: Any) -> Array:
     """`sqrt(1 - x**2)`."""
     return sqrt(mul(sub(1, x), add(1, x)))
 
 
-asin: Callable[..., Any] = elementwise(
+asin: Callable[..., Array] = elementwise(
     "asin", _wide(np.arcsin), F, lambda t, y, x: div(t, _opposite(x)), domain=(-0.9, 0.9), doc="Inverse sine."
 )
-acos: Callable[..., Any] = elementwise(
+acos: Callable[..., Array] = elementwise(
     "acos", _wide(np.arccos), F, lambda t, y, x: neg(div(t, _opposite(x))), domain=(-0.9, 0.9), doc="Inverse cosine."
 )
 
 
-def _share_of_angle(t: Any, a: Any, b: Any) -> Any:
+def _share_of_angle(t: Any, a: Any, b: Any) -> Array:
     """`t a / (a**2 + b**2)` without overflow; zero at the origin, where the angle has no derivative."""
     distance = hypot(a, b)
     distance = select(equal(distance, 0), math.inf, distance)
     return mul(t, div(div(a, distance), distance))
 
 
-atan2: Callable[..., Any] = elementwise(
+atan2: Callable[..., Array] = elementwise(
     "atan2", _wide(np.arctan2), F, lambda t, y, a, b: _share_of_angle(t, b, a), lambda t, y, a,
     b: neg(_share_of_angle(t, a, b)),
     arity=2, domain=(0.3, 2.0), doc="The angle of the point (b, a) in radians.",
 )  # fmt: skip
-sinh: Callable[..., Any] = elementwise(
+sinh: Callable[..., Array] = elementwise(
     "sinh", _wide(np.sinh), F, lambda t, y, x: mul(t, cosh(x)), doc="Hyperbolic sine."
 )
-cosh: Callable[..., Any] = elementwise(
+cosh: Callable[..., Array] = elementwise(
     "cosh", _wide(np.cosh), F, lambda t, y, x: mul(t, sinh(x)), doc="Hyperbolic cosine."
 )
-tanh: Callable[..., Any] = elementwise(
+tanh: Callable[..., Array] = elementwise(
     "tanh", _wide(np.tanh), F, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent."
 )
-asinh: Callable[..., Any] = elementwise(
+asinh: Callable[..., Array] = elementwise(
     "asinh", _wide(np.arcsinh), F, lambda t, y, x: div(t, hypot(x, 1)), doc="Inverse hyperbolic sine."
 )
-acosh: Callable[..., Any] = elementwise(
+acosh: Callable[..., Array] = elementwise(
     "acosh",
     _wide(np.arccosh),
     F,
@@ -211,7 +216,7 @@ acosh: Callable[..., Any] = elementwise(
     domain=(1.1, 4.0),
     doc="Inverse hyperbolic cosine.",
 )
-atanh: Callable[..., Any] = elementwise(
+atanh: Callable[..., Array] = elementwise(
     "atanh",
     _wide(np.arctanh),
     F,
@@ -222,14 +227,14 @@ atanh: Callable[..., Any] = elementwise(
 
 # error and gamma functions
 
-erf: Callable[..., Any] = elementwise(
+erf: Callable[..., Array] = elementwise(
     "erf",
     _each(math.erf),
     F,
     lambda t, y, x: mul(t, mul(exp(neg(mul(x, x))), 2 / math.sqrt(math.pi))),
     doc="The error function.",
 )
-erfc: Callable[..., Any] = elementwise(
+erfc: Callable[..., Array] = elementwise(
     "erfc",
     _each(math.erfc),
     F,
@@ -245,7 +250,7 @@ def _lgamma(x: float) -> float:
         return math.inf
 
 
-lgamma: Callable[..., Any] = elementwise(
+lgamma: Callable[..., Array] = elementwise(
     "lgamma",
     _each(_lgamma),
     F,
@@ -255,10 +260,10 @@ lgamma: Callable[..., Any] = elementwise(
 )
 
 
-def in_double(f: Callable[..., Any]) -> Callable[..., Any]:
+def in_double(f: Callable[..., Array]) -> Callable[..., Array]:
     """A formula of several operations, for operands of one float dtype: worked out in float64, and rounded once."""
 
-    def wide(*xs: Any) -> Any:
+    def wide(*xs: Any) -> Array:
         aval = aval_of(xs[0])
         return (
             f(*xs)
@@ -269,7 +274,7 @@ def in_double(f: Callable[..., Any]) -> Callable[..., Any]:
     return wide
 
 
-def polynomial(x: Any, coefficients: Sequence[float]) -> Any:
+def polynomial(x: ArrayLike, coefficients: Sequence[float]) -> Array:
     """From the lowest power up, by Horner's scheme."""
     out = add(mul(x, 0), coefficients[-1])
     for c in reversed(coefficients[:-1]):
@@ -306,7 +311,7 @@ _DIGAMMA = (
 _ZERO, _ZERO_LOW = 1.4616321449683622, 9.549995429965697e-17
 
 
-def digamma(x: Any) -> Any:
+def digamma(x: ArrayLike) -> Array:
     """The derivative of `lgamma`: by reflection to the right half; there below 6 by recurrence to [1, 2] and a
     polynomial, above by recurrence and the asymptotic series (Abramowitz and Stegun, 6.3.18).
 
@@ -329,7 +334,7 @@ def _digamma(x: Any) -> Array:
     return select(pole, math.nan, select(left, sub(value, div(math.pi, angle)), value))
 
 
-def _digamma_near(z: Any) -> Any:
+def _digamma_near(z: Any) -> Array:
     """In (0, 6): what the recurrence adds or takes stands apart until the end."""
     more = select(less(z, 1), neg(div(1, z)), 0)
     z = select(less(z, 1), add(z, 1), z)

@@ -47,7 +47,7 @@ def elementwise(
     linear: tuple[int, ...] = (),
     domain: tuple[float, float] = (-2.0, 2.0),
     doc: str,
-) -> Callable[..., Any]:
+) -> Callable[..., Array]:
     """Declare one operation and return its public function, which promotes and broadcasts.
 
     `takes` are the dtypes of the operands, `result` is the result's where it differs, `linear` names the operands that
@@ -65,7 +65,7 @@ def elementwise(
             )
         return out if result is None else out.update(dtype=result, weak_type=False)
 
-    def reference(*xs: Any) -> Any:
+    def reference(*xs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         out = impl(*xs)
         return np.asarray(out, result or xs[0].dtype)
 
@@ -107,7 +107,7 @@ def elementwise(
     return _public(primitive, arity, takes is dtypes.FLOATS, doc)
 
 
-def _public(primitive: Primitive, arity: int, of_floats: bool, doc: str) -> Callable[..., Any]:
+def _public(primitive: Primitive, arity: int, of_floats: bool, doc: str) -> Callable[..., Array]:
     """The function of `arity` operands that users call: it promotes and broadcasts; with `of_floats` integers too."""
     name = primitive.name
 
@@ -159,7 +159,7 @@ A = dtypes.ALL
 
 # arithmetic
 
-add: Callable[..., Any] = elementwise(
+add: Callable[..., Array] = elementwise(
     "add",
     np.add,
     A,
@@ -169,10 +169,10 @@ add: Callable[..., Any] = elementwise(
     linear=(0, 1),
     doc="`a + b`; of bools, whether one holds.",
 )
-sub: Callable[..., Any] = elementwise(
+sub: Callable[..., Array] = elementwise(
     "sub", np.subtract, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(t), arity=2, linear=(0, 1), doc="`a - b`."
 )
-mul: Callable[..., Any] = elementwise(
+mul: Callable[..., Array] = elementwise(
     "mul",
     np.multiply,
     A,
@@ -182,12 +182,14 @@ mul: Callable[..., Any] = elementwise(
     linear=(0, 1),
     doc="`a * b`; of bools, whether both hold.",
 )
-neg: Callable[..., Any] = elementwise(
+neg: Callable[..., Array] = elementwise(
     "neg", np.negative, N, lambda t, y, x: neg(t), linear=(0,), doc="`-x`; unsigned integers wrap."
 )
 
 
-def _div(a: Any, b: Any) -> Any:
+def _div(
+    a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]
+) -> Any:  # ufuncs are not typed: an array, or a scalar of 0-d arrays
     if dtypes.is_float(a.dtype):
         return np.divide(a, b)
     info = np.iinfo(a.dtype)
@@ -198,13 +200,17 @@ def _div(a: Any, b: Any) -> Any:
     return np.where(b == 0, -1, np.where(overflow, a, _trunc_div(a, safe)))
 
 
-def _trunc_div(a: Any, b: Any) -> Any:
+def _trunc_div(
+    a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]
+) -> Any:  # ufuncs are not typed: an array, or a scalar of 0-d arrays
     """Integer quotient rounded towards zero."""
     floor = np.floor_divide(a, b)
     return floor + ((np.remainder(a, b) != 0) & ((a < 0) != (b < 0)))
 
 
-def _rem(a: Any, b: Any) -> Any:
+def _rem(
+    a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]
+) -> Any:  # ufuncs are not typed: an array, or a scalar of 0-d arrays
     if dtypes.is_float(a.dtype):
         return np.fmod(a, b)
     safe = np.where(b == 0, 1, b).astype(a.dtype)
@@ -213,18 +219,18 @@ def _rem(a: Any, b: Any) -> Any:
     return np.where(b == 0, a, np.fmod(a, safe))
 
 
-div: Callable[..., Any] = elementwise(
+div: Callable[..., Array] = elementwise(
     "div", _div, N, lambda t, y, a, b: div(t, b), lambda t, y, a, b: neg(div(mul(t, y), b)), arity=2, linear=(0,),
     domain=(0.5, 3.0),
     doc="`a / b`; integers truncate towards zero, and a quotient by 0 is -1, or the largest value where unsigned.",
 )  # fmt: skip
-rem: Callable[..., Any] = elementwise(
+rem: Callable[..., Array] = elementwise(
     "rem", _rem, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(mul(t, trunc(div(a, b)))), arity=2, domain=(0.5, 3.0),
     doc="The remainder of `a / b` with the sign of `a`, as C's fmod; integers: `a` where `b` is 0.",
 )  # fmt: skip
 
 
-maximum: Callable[..., Any] = elementwise(
+maximum: Callable[..., Array] = elementwise(
     "max",
     np.maximum,
     A,
@@ -233,7 +239,7 @@ maximum: Callable[..., Any] = elementwise(
     arity=2,
     doc="The larger one; NaN where either is. At a tie both get half of the gradient.",
 )
-minimum: Callable[..., Any] = elementwise(
+minimum: Callable[..., Array] = elementwise(
     "min",
     np.minimum,
     A,
@@ -242,10 +248,10 @@ minimum: Callable[..., Any] = elementwise(
     arity=2,
     doc="The smaller one; NaN where either is. At a tie both get half of the gradient.",
 )
-abs: Callable[..., Any] = elementwise(
+abs: Callable[..., Array] = elementwise(
     "abs", np.abs, N, lambda t, y, x: mul(t, sign(x)), doc="The absolute value; its derivative at 0 is 0."
 )
-sign: Callable[..., Any] = elementwise("sign", np.sign, N, None, doc="-1, 0 or 1; NaN for NaN.")
+sign: Callable[..., Array] = elementwise("sign", np.sign, N, None, doc="-1, 0 or 1; NaN for NaN.")
 
 
 def _share(a: Any, b: Any, y: Any) -> Array:
@@ -257,41 +263,43 @@ def _share(a: Any, b: Any, y: Any) -> Array:
 
 # rounding
 
-sqrt: Callable[..., Any] = elementwise(
+sqrt: Callable[..., Array] = elementwise(
     "sqrt", np.sqrt, F, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root."
 )
-floor: Callable[..., Any] = elementwise("floor", np.floor, F, None, doc="The largest whole number not above x.")
-ceil: Callable[..., Any] = elementwise("ceil", np.ceil, F, None, doc="The smallest whole number not below x.")
-trunc: Callable[..., Any] = elementwise("trunc", np.trunc, F, None, doc="x without its fraction.")
-round_even: Callable[..., Any] = elementwise(
+floor: Callable[..., Array] = elementwise("floor", np.floor, F, None, doc="The largest whole number not above x.")
+ceil: Callable[..., Array] = elementwise("ceil", np.ceil, F, None, doc="The smallest whole number not below x.")
+trunc: Callable[..., Array] = elementwise("trunc", np.trunc, F, None, doc="x without its fraction.")
+round_even: Callable[..., Array] = elementwise(
     "round", np.rint, F, None, doc="The nearest whole number; halves go to the even one."
 )
-is_finite: Callable[..., Any] = elementwise(
+is_finite: Callable[..., Array] = elementwise(
     "is_finite", np.isfinite, F, None, result=dtypes.bool_, doc="Whether x is neither infinite nor NaN."
 )
 
 # comparison
 
-equal: Callable[..., Any] = elementwise("eq", np.equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a == b`.")
-not_equal: Callable[..., Any] = elementwise(
+equal: Callable[..., Array] = elementwise("eq", np.equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a == b`.")
+not_equal: Callable[..., Array] = elementwise(
     "ne", np.not_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a != b`."
 )
-less: Callable[..., Any] = elementwise("lt", np.less, A, None, None, arity=2, result=dtypes.bool_, doc="`a < b`.")
-less_equal: Callable[..., Any] = elementwise(
+less: Callable[..., Array] = elementwise("lt", np.less, A, None, None, arity=2, result=dtypes.bool_, doc="`a < b`.")
+less_equal: Callable[..., Array] = elementwise(
     "le", np.less_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a <= b`."
 )
-greater: Callable[..., Any] = elementwise("gt", np.greater, A, None, None, arity=2, result=dtypes.bool_, doc="`a > b`.")
-greater_equal: Callable[..., Any] = elementwise(
+greater: Callable[..., Array] = elementwise(
+    "gt", np.greater, A, None, None, arity=2, result=dtypes.bool_, doc="`a > b`."
+)
+greater_equal: Callable[..., Array] = elementwise(
     "ge", np.greater_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a >= b`."
 )
 
 # bits
 
 
-def _shift(f: Callable[..., Any]) -> Callable[..., Any]:
+def _shift(f: Callable[..., Any]) -> Callable[..., np.ndarray[Any, Any]]:
     """A shift that gives all zeros (or signs) for amounts beyond the width, where C and NumPy leave it open."""
 
-    def shift(a: Any, b: Any) -> Any:
+    def shift(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         bits = a.dtype.itemsize * 8
         outside = (b < 0) | (b >= bits)
         inside = f(a, np.where(outside, 0, b).astype(a.dtype))
@@ -301,17 +309,17 @@ def _shift(f: Callable[..., Any]) -> Callable[..., Any]:
     return shift
 
 
-bitwise_and: Callable[..., Any] = elementwise(
+bitwise_and: Callable[..., Array] = elementwise(
     "and", np.bitwise_and, B, None, None, arity=2, doc="Bitwise, or logical for bool."
 )
-bitwise_or: Callable[..., Any] = elementwise(
+bitwise_or: Callable[..., Array] = elementwise(
     "or", np.bitwise_or, B, None, None, arity=2, doc="Bitwise, or logical for bool."
 )
-bitwise_xor: Callable[..., Any] = elementwise(
+bitwise_xor: Callable[..., Array] = elementwise(
     "xor", np.bitwise_xor, B, None, None, arity=2, doc="Bitwise, or logical for bool."
 )
-bitwise_not: Callable[..., Any] = elementwise("not", np.invert, B, None, doc="Bitwise, or logical for bool.")
-shift_left: Callable[..., Any] = elementwise(
+bitwise_not: Callable[..., Array] = elementwise("not", np.invert, B, None, doc="Bitwise, or logical for bool.")
+shift_left: Callable[..., Array] = elementwise(
     "shift_left",
     _shift(np.left_shift),
     I,
@@ -321,7 +329,7 @@ shift_left: Callable[..., Any] = elementwise(
     domain=(0, 9),
     doc="`a << b`; 0 where b is outside of the width.",
 )
-shift_right: Callable[..., Any] = elementwise(
+shift_right: Callable[..., Array] = elementwise(
     "shift_right",
     _shift(np.right_shift),
     I,
@@ -461,7 +469,7 @@ integer_pow_p: Primitive = (
 
 def _identity(
     name: str, jvp: Callable[..., Any], transpose: Callable[..., Any] | None, doc: str
-) -> Callable[[Any], Any]:
+) -> Callable[[Any], Array]:
     """An operation that gives its operand back, and that derivatives or passes treat in a way of its own."""
     primitive: Primitive = Primitive(name).define(
         shape=lambda x: x,
@@ -483,13 +491,13 @@ def _identity(
     return function
 
 
-stop_gradient: Callable[[Any], Any] = _identity(
+stop_gradient: Callable[[Any], Array] = _identity(
     "stop_gradient",
     lambda primals, tangents: (stop_gradient(primals[0]), Zero(aval_of(primals[0]))),
     None,
     "x, as a constant to all derivatives.",
 )
-barrier: Callable[[Any], Any] = _identity(
+barrier: Callable[[Any], Array] = _identity(
     "barrier",
     lambda primals, tangents: (barrier(primals[0]), barrier(tangents[0])),
     lambda ct, operands: [barrier(ct)],

@@ -72,7 +72,7 @@ def _positions(shape: Shape, indices: Sequence[Any], axes: tuple[int, ...], batc
     rest = _rest(shape, axes, batch)
     ndim = index_ndim + len(rest)
 
-    def along(n: int, place: int) -> Any:
+    def along(n: int, place: int) -> np.ndarray[Any, Any]:
         return np.arange(n).reshape([-1 if i == place else 1 for i in range(ndim)])
 
     where: list[Any] = [None] * len(shape)
@@ -126,7 +126,7 @@ def gather(x: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, 
     return gather_p.bind(x, *indices, axes=tuple(axes), batch=batch, mode=mode)
 
 
-def gather_along(x: Any, places: Any, axis: int, mode: str = "clip") -> Any:
+def gather_along(x: Array, places: Array, axis: int, mode: str = "clip") -> Array:
     """Elements along an axis, at places that are chosen for each place along the others; sizes of 1 along the others
     broadcast.
 
@@ -138,14 +138,14 @@ def gather_along(x: Any, places: Any, axis: int, mode: str = "clip") -> Any:
     last = len(source) - 1
     axis %= last + 1
     others = [b if a == 1 else a for a, b in zip(source, chosen, strict=True)]
-    moved = [
+    moved: list[Array] = [
         move_axis(broadcast_to(v, tuple(shape[i] if i == axis else d for i, d in enumerate(others))), axis, last)
         for v, shape in ((x, source), (places, chosen))
     ]
     return move_axis(gather(moved[0], moved[1:], (last,), last, mode), last, axis)
 
 
-def widened(index: Any, size: int) -> Any:
+def widened(index: Array, size: int) -> Array:
     """An index in int32 or int64, so that it can be added to the size of its axis. What int64 cannot hold lies outside
     anyway.
 
@@ -173,7 +173,7 @@ def _gather_impl(x: np.ndarray[Any, Any], *indices: Any, axes: Any, batch: int, 
     return out if mode != "drop" else np.where(inside, out, np.zeros((), x.dtype))
 
 
-def jvp_in_first(primitive: Primitive) -> Any:
+def jvp_in_first(primitive: Primitive) -> Callable[..., tuple[Any, Any]]:
     """The jvp of what is linear in its first operand, the others being indices."""
 
     def jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
@@ -274,7 +274,7 @@ COMBINING = {
 }  # what scatters of each kind but "set" do with old and new
 
 
-def _scatter_impl(kind: str) -> Any:
+def _scatter_impl(kind: str) -> Callable[..., np.ndarray[Any, Any]]:
     def impl(
         x: np.ndarray[Any, Any], updates: Any, *indices: Any, axes: Any, batch: int, mode: str
     ) -> np.ndarray[Any, Any]:
@@ -293,7 +293,7 @@ def _scatter_impl(kind: str) -> Any:
     return impl
 
 
-def jvp_in_first_two(primitive: Primitive) -> Any:
+def jvp_in_first_two(primitive: Primitive) -> Callable[..., tuple[Any, Any]]:
     """The jvp of what is linear in what it changes and in the updates, the others being indices."""
 
     def jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
@@ -306,7 +306,7 @@ def jvp_in_first_two(primitive: Primitive) -> Any:
     return jvp
 
 
-def _scatter_batch(primitive: Primitive) -> Any:
+def _scatter_batch(primitive: Primitive) -> Callable[..., tuple[Any, Any]]:
     def batch_rule(axis: Any, args: Any, batched: Any, *, axes: Any, batch: int, mode: str) -> tuple[Any, Any]:
         out = primitive.bind(
             *batch_all(axis, args, batched), axes=tuple(a + 1 for a in axes), batch=batch + 1, mode=mode

@@ -46,7 +46,7 @@ def matmul(a: Any, b: Any) -> Array:
     return dot_general(a, b, (((n - 1,), (n - 2,)), (lead, lead)))
 
 
-def turned(a: Any) -> Any:
+def turned(a: Any) -> Array:
     """Transposed matrices."""
     n = aval_of(a).ndim
     return transpose(a, (*range(n - 2), n - 1, n - 2))
@@ -59,7 +59,7 @@ def triangle(a: Any, lower: bool, strict: bool = False) -> Array:
     return select((greater if strict else greater_equal)(*((i, j) if lower else (j, i))), a, 0)
 
 
-def _on_diagonal(a: Any) -> Any:
+def _on_diagonal(a: Any) -> Array:
     shape = aval_of(a).shape
     return equal(iota(shape, len(shape) - 2), iota(shape, len(shape) - 1))
 
@@ -86,7 +86,7 @@ def down(v: Any, like: Any) -> Array:
     return broadcast(v, aval_of(like).shape, range(aval_of(like).ndim - 1))
 
 
-def symmetric_part(a: Any) -> Any:
+def symmetric_part(a: Any) -> Array:
     """The mean of matrices and their transposed ones."""
     return mul(add(a, turned(a)), 0.5)
 
@@ -114,7 +114,7 @@ def _each(f: Callable[..., Sequence[Matrix]], *stacks: Matrix) -> list[Matrix]:
     return [np.stack(made).reshape((*lead, *np.shape(made[0]))) for made in zip(*parts, strict=True)]
 
 
-def _stacked(primitive: Primitive, count: int) -> Any:
+def _stacked(primitive: Primitive, count: int) -> Callable[..., tuple[Any, Any]]:
     """The batch rule of what works on stacks."""
     return lambda axis, args, batched, **params: (
         primitive.bind(*batch_all(axis, args, batched), **params),

@@ -62,17 +62,18 @@ def _argsort_shape(x: ShapedArray, *, descending: bool) -> ShapedArray:
     return x.update(dtype=dtypes.int32, weak_type=False)
 
 
-def _ordered(x: np.ndarray[Any, Any]) -> Any:
+def _ordered(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """In a dtype that NumPy orders with NaN last: of those from `ml_dtypes` it does not know how."""
     return x.astype(np.float32) if x.dtype in dtypes.NARROW_FLOATS else x
 
 
-def _argsort_impl(x: np.ndarray[Any, Any], *, descending: bool) -> Any:
+def _argsort_impl(x: np.ndarray[Any, Any], *, descending: bool) -> np.ndarray[Any, Any]:
     x = _ordered(x)
     if not descending:
         return np.argsort(x, axis=-1, kind="stable").astype(np.int32)
-    n = x.shape[-1]  # the mirror image of a stable order is stable from the other end
-    return (n - 1 - np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1]).astype(np.int32)
+    # the mirror image of a stable order is stable from the other end
+    order: np.ndarray[Any, Any] = x.shape[-1] - 1 - np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1]
+    return order.astype(np.int32)
 
 
 def _argsort_lower(b: Vocabulary, x: Value, *, descending: bool) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -12,11 +12,15 @@ from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
-from fdl.core.graph import Literal
+from fdl.core.graph import ArrayLike, Literal, Operand
 from fdl.ops.axes import broadcast_to, convert
 
 
-def as_operand(x: Any) -> Any:
+@overload
+def as_operand(x: Array) -> Array: ...
+@overload
+def as_operand(x: ArrayLike) -> Operand: ...
+def as_operand(x: ArrayLike) -> Operand:
     """Arrays and tracers as they are, Python and NumPy scalars as literals, ndarrays as arrays."""
     if isinstance(x, (Array, Literal)):
         return x
@@ -24,7 +28,11 @@ def as_operand(x: Any) -> Any:
     return as_array(x) if found is None else Literal(x, *found)
 
 
-def promote(*xs: Any, to_float: bool = False) -> list[Any]:
+@overload
+def promote(*xs: Array, to_float: bool = False) -> list[Array]: ...
+@overload
+def promote(*xs: ArrayLike, to_float: bool = False) -> list[Operand]: ...
+def promote(*xs: ArrayLike, to_float: bool = False) -> Sequence[Operand]:
     """Operands of one dtype; converting what is an array, re-typing what is a number."""
     operands = [as_operand(x) for x in xs]
     dtype, weak = dtypes.promote([(x.aval.dtype, x.aval.weak_type) for x in operands])
@@ -37,7 +45,7 @@ def promote(*xs: Any, to_float: bool = False) -> list[Any]:
 _ALIGNED: dict[tuple[Any, ...], tuple[DType, bool, Shape | None] | None] = {}
 
 
-def aligned(what: str, xs: Sequence[Any], to_float: bool) -> list[Any]:
+def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]:
     """Operands of an elementwise operation: of one dtype, and of one shape or 0-d. What follows from types is worked
     out once.
     """
@@ -66,7 +74,11 @@ def aligned(what: str, xs: Sequence[Any], to_float: bool) -> list[Any]:
     return operands if shape is None else [broadcast_to(x, shape) if x.aval.shape else x for x in operands]
 
 
-def cast(x: Any, dtype: DType, weak_type: bool = False) -> Any:
+@overload
+def cast(x: Literal, dtype: DType, weak_type: bool = False) -> Literal: ...
+@overload
+def cast(x: Array, dtype: DType, weak_type: bool = False) -> Array: ...
+def cast(x: Operand, dtype: DType, weak_type: bool = False) -> Operand:
     """`x` with this dtype; a literal is re-typed, without an operation."""
     if isinstance(x, Literal):
         return Literal(_exact(x.number, dtype), dtype, weak_type)
@@ -75,7 +87,7 @@ def cast(x: Any, dtype: DType, weak_type: bool = False) -> Any:
     return convert(x, dtype, weak_type)
 
 
-def _exact(value: Any, dtype: DType) -> Any:
+def _exact(value: float, dtype: DType) -> float:
     """The literal's Python value; an int that does not fit raises here, at the user's line."""
     if dtypes.is_integer(dtype) and dtypes.is_integer(np.asarray(value).dtype):
         info = np.iinfo(dtype)

@@ -39,14 +39,15 @@ def philox(counter: Any, key: Any) -> list[Any]:
     return [word.astype(np.uint32) for word in c]
 
 
-def philox_word(place: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+def philox_word(place: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> np.ndarray[Any, Any]:
     """Word number `place` of the stream with these upper counter words and this key: word `place % 4` of block `place
     // 4`.
     """
     place = np.asarray(place).astype(np.int64)
     block = (place // 4).astype(np.uint64)
     words = philox((block & _LOW, block >> np.uint64(32), c2, c3), (k0, k1))
-    return np.choose(place % 4, np.broadcast_arrays(*words, place)[:4])
+    chosen: np.ndarray[Any, Any] = np.choose(place % 4, np.broadcast_arrays(*words, place)[:4])
+    return chosen
 
 
 def random_bits(key: Any, counter: Any, shape: Shape) -> Array:
@@ -70,7 +71,9 @@ def _random_bits_shape(key: ShapedArray, counter: ShapedArray, *, shape: Shape) 
     return shaped((*key.shape[:-1], *shape), dtypes.uint32)
 
 
-def _random_bits_impl(key: np.ndarray[Any, Any], counter: np.ndarray[Any, Any], *, shape: Shape) -> Any:
+def _random_bits_impl(
+    key: np.ndarray[Any, Any], counter: np.ndarray[Any, Any], *, shape: Shape
+) -> np.ndarray[Any, Any]:
     batch = key.shape[:-1]
     place = np.arange(math.prod(shape)).reshape(shape)
     words = [w.reshape(batch + (1,) * len(shape)) for pair in (counter, key) for w in (pair[..., 0], pair[..., 1])]

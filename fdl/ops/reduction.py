@@ -20,7 +20,7 @@ from fdl.ops.elementwise import bitwise_not, div, equal, mul, neg
 from fdl.ops.sample import Sample, f32, i32, of
 
 
-def lowest(dtype: DType) -> Any:
+def lowest(dtype: DType) -> bool | int | float:
     """The value that no other one is below: what the maximum of nothing would be."""
     if dtype == dtypes.bool_:
         return False
@@ -42,12 +42,12 @@ def reduce_max(x: Any, axes: Sequence[int]) -> Array:
     return reduce_max_p.bind(x, axes=tuple(axes)) if axes else x
 
 
-def _opposite(x: Any) -> Any:
+def _opposite(x: Any) -> Array:
     """An order-reversing map that is its own inverse; for integers `~`, which has no overflow."""
     return neg(x) if dtypes.is_float(aval_of(x).dtype) else bitwise_not(x)
 
 
-def reduce_min(x: Any, axes: Sequence[int]) -> Any:
+def reduce_min(x: Any, axes: Sequence[int]) -> Array:
     """The smallest element over some axes, as `reduce_max` of the reversed order.
 
     >>> import fdl.numpy as jnp

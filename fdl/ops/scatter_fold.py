@@ -7,7 +7,7 @@ them, in row-major order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdl.core import dtypes
@@ -135,7 +135,7 @@ def scatter_min(
     return scatter_min_p.bind(x, updates, *indices, axes=tuple(axes), batch=batch, mode=mode)
 
 
-def _extremum_jvp(primitive: Primitive) -> Any:
+def _extremum_jvp(primitive: Primitive) -> Callable[..., tuple[Any, Any]]:
     """Those that are equal to the result share its tangent evenly, as in all extrema."""
 
     def jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:

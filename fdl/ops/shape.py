@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.array import Array
-from fdl.core.avals import Shape, ShapedArray, shaped, sizes
+from fdl.core.avals import Dim, Shape, ShapedArray, shaped, sizes
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
 from fdl.core.graph import Literal
@@ -25,7 +25,7 @@ from fdl.ops.sample import Sample, f32, i32
 from fdl.ops.vocabulary import Expr, Place, Value, Vocabulary
 
 
-def _linear_jvp(primitive: Primitive) -> Any:
+def _linear_jvp(primitive: Primitive) -> Callable[..., tuple[Any, Any]]:
     """The jvp of a linear operation of one operand: itself."""
     return lambda primals, tangents, **params: (primitive.bind(*primals, **params), primitive.bind(*tangents, **params))
 
@@ -160,7 +160,7 @@ def pad(x: Any, value: Any, config: Sequence[tuple[int, int, int]]) -> Array:
     return x if all(c == (0, 0, 0) for c in config) else pad_p.bind(x, value, config=config)
 
 
-def _pad_size(d: Any, config: tuple[int, int, int]) -> Any:
+def _pad_size(d: Dim, config: tuple[int, int, int]) -> Dim:
     before, after, between = config
     return before + d + after + between * max(d - 1, 0)
 

@@ -21,7 +21,9 @@ from fdl.ops.elementwise import add, bitwise_not, bitwise_or, equal, maximum, ne
 from fdl.ops.shape import iota, reshape, slice
 
 
-def reduce_windows(kind: str, x: Any, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Any:
+def reduce_windows(
+    kind: str, x: Array, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> Array:
     """`kind` (add, max or min) over windows whose elements are `dilation` apart, `strides` from one to the next, each
     inside of the array.
 
@@ -42,7 +44,7 @@ def reduce_windows(kind: str, x: Any, window: Sequence[int], strides: Sequence[i
             why="each has one positive number an axis",
         )
     if kind == "min":
-        negative: Callable[[Any], Any] = neg if dtypes.is_float(aval.dtype) else bitwise_not
+        negative: Callable[[Array], Array] = neg if dtypes.is_float(aval.dtype) else bitwise_not
         return negative(reduce_windows("max", negative(x), window, strides, dilation))
     fold = _sum if kind == "add" else _largest
     places = [
@@ -60,7 +62,13 @@ def reduce_windows(kind: str, x: Any, window: Sequence[int], strides: Sequence[i
 
 
 def _along(
-    fold: Callable[[Any, Sequence[int]], Any], x: Any, axis: int, places: int, size: int, stride: int, dilation: int
+    fold: Callable[[Array, Sequence[int]], Array],
+    x: Array,
+    axis: int,
+    places: int,
+    size: int,
+    stride: int,
+    dilation: int,
 ) -> Array:
     """Windows of one axis."""
     shape = aval_of(x).shape
@@ -74,18 +82,18 @@ def _along(
     return shifted[0] if size == 1 else _sum_of(shifted) if fold is _sum else _first_largest(shifted)
 
 
-def _sum(x: Any, axes: Sequence[int]) -> Array:
+def _sum(x: Array, axes: Sequence[int]) -> Array:
     return reduce_sum(x, axes)
 
 
-def _sum_of(xs: Sequence[Any]) -> Any:
+def _sum_of(xs: Sequence[Array]) -> Array:
     total = xs[0]
     for x in xs[1:]:
         total = add(total, x)
     return total
 
 
-def _place_of_largest(xs: Sequence[Any]) -> Array:
+def _place_of_largest(xs: Sequence[Array]) -> Array:
     """The number of the first largest one, or of the first NaN: found backwards, from the largest, which compilers turn
     into vectors.
     """
@@ -101,7 +109,7 @@ def _place_of_largest(xs: Sequence[Any]) -> Array:
     return place
 
 
-def _first_largest(xs: Sequence[Any]) -> Any:
+def _first_largest(xs: Sequence[Array]) -> Array:
     place, zero = _place_of_largest(xs), full(aval_of(xs[0]).shape, 0, aval_of(xs[0]).dtype)
     return _sum_of(
         [select(equal(place, full(aval_of(place).shape, j, dtypes.int32)), x, zero) for j, x in enumerate(xs)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from fdl.backends.dispatch import executable
 from fdl.core.array import ConcreteArray
@@ -25,6 +25,9 @@ from fdl.transforms.jvp import jvp_graph
 from fdl.transforms.linearize import linearize_graph, recomputed_graph, transpose_graph
 from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, function_name, stage
 from fdl.transforms.vmap import batch_graph
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def call(graph: Graph, args: Sequence[Any], name: str, mode: str = "inline") -> list[Any]:
@@ -114,18 +117,18 @@ call_p = (
 # Graph functions
 
 
-class GraphFunction:
+class GraphFunction(Generic[P, R]):
     """A library function, recorded once a signature and from then on bound as one `call`.
 
     Keyword arguments and the arguments named `static` are part of the signature and must be hashable.
     """
 
-    def __init__(self, f: Callable[..., Any], static: Sequence[int] = (), mode: str = "inline") -> None:
+    def __init__(self, f: Callable[P, R], static: Sequence[int] = (), mode: str = "inline") -> None:
         functools.update_wrapper(self, f)
         self.f, self.static, self.mode = f, tuple(static), mode
         self.cache: Derived[Any, tuple[Graph, list[Any], TreeDef]] = Derived()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         fixed = tuple(args[i] for i in self.static if i < len(args))
         dynamic = tuple(x for i, x in enumerate(args) if i not in self.static)
         leaves, in_tree = tree_flatten((dynamic, {}))
@@ -138,7 +141,8 @@ class GraphFunction:
             current_trace().axis_env(),
         )
         graph, captured, out_tree = self.cache.current().get(key) or self._record(key, leaves, in_tree, fixed, kwargs)
-        return out_tree.unflatten(call(graph, [*captured, *leaves], function_name(self.f), self.mode))
+        result: R = out_tree.unflatten(call(graph, [*captured, *leaves], function_name(self.f), self.mode))
+        return result
 
     def _record(
         self, key: Any, leaves: Sequence[Any], in_tree: TreeDef, fixed: tuple[Any, ...], kwargs: Any
@@ -158,9 +162,9 @@ class GraphFunction:
 
 
 @overload
-def graph_function(f: Callable[..., Any]) -> GraphFunction: ...
+def graph_function(f: Callable[P, R]) -> GraphFunction[P, R]: ...
 @overload
-def graph_function(*, static: Sequence[int]) -> Callable[[Callable[..., Any]], GraphFunction]: ...
+def graph_function(*, static: Sequence[int]) -> Callable[[Callable[P, R]], GraphFunction[P, R]]: ...
 def graph_function(f: Callable[..., Any] | None = None, *, static: Sequence[int] = ()) -> Any:
     """Make a library function one node of every graph: recorded once a signature, differentiated and batched once a
     mask.
@@ -175,7 +179,7 @@ def graph_function(f: Callable[..., Any] | None = None, *, static: Sequence[int]
     return GraphFunction(f, static) if f is not None else lambda f: GraphFunction(f, static)
 
 
-def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     """`f`, whose derivative saves only the arguments and computes the rest again: memory for time.
 
     Source: Griewank and Walther, "Revolve", 2000; as `jax.checkpoint`.
@@ -188,7 +192,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     check_function(f, "checkpoint")
 
     @functools.wraps(f)
-    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+    def checkpointed(*args: P.args, **kwargs: P.kwargs) -> R:
         leaves, in_tree = tree_flatten((args, kwargs))
         leaves = check_leaves(leaves, (args, kwargs), "checkpoint", argument_names(f))
         flat = FlatFunction(f, in_tree, "checkpoint")
@@ -197,6 +201,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         outs = call(graph, [*captured, *leaves], function_name(f), "checkpoint")
         for cell, value in zip(cells, outs[len(outs) - len(cells) :], strict=True):
             cell.set(value)
-        return flat.unflatten(outs[: len(outs) - len(cells)])
+        result: R = flat.unflatten(outs[: len(outs) - len(cells)])
+        return result
 
     return checkpointed
