@@ -153,8 +153,8 @@ class _Factors(_Plan):
     def run(self, x: Pair, constants: Sequence[Any]) -> Pair:
         lead = aval_of(x[0]).shape[:-1]
 
-        def swapped(p: Array | None) -> Array | None:
-            return None if p is None else ops.transpose(p, (*range(len(lead)), len(lead) + 1, len(lead)))
+        def swapped(p: Array) -> Array:
+            return ops.transpose(p, (*range(len(lead)), len(lead) + 1, len(lead)))
 
         split = 2 + len(self.first.constants)
         by_rest = [None if p is None else swapped(ops.reshape(p, (*lead, self.n1, self.n2))) for p in x]  # (j2, j1)

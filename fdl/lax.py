@@ -18,6 +18,7 @@ from fdl.core.graph import ArrayLike, Operand
 from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
 from fdl.numpy import square
+from fdl.numpy._math import _operand
 from fdl.ops import (
     abs,
     add,
@@ -76,7 +77,7 @@ _max, _min = builtins.max, builtins.min  # the names are taken
 # Elementwise
 
 
-def integer_pow(x: Any, y: int) -> Array:
+def integer_pow(x: ArrayLike, y: int) -> Array:
     """`x ** y` for a Python integer.
 
     >>> float(integer_pow(2.0, 3))
@@ -85,7 +86,7 @@ def integer_pow(x: Any, y: int) -> Array:
     return ops.integer_pow(x, y)
 
 
-def reciprocal(x: Any) -> Array:
+def reciprocal(x: ArrayLike) -> Array:
     """`1 / x`.
 
     >>> float(reciprocal(4.0))
@@ -101,7 +102,7 @@ class RoundingMethod(enum.IntEnum):
     TO_NEAREST_EVEN = 1
 
 
-def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Array:
+def round(x: ArrayLike, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Array:
     """The nearest whole number; halves go away from zero, or to the even neighbour.
 
     >>> float(round(2.5)), float(round(2.5, RoundingMethod.TO_NEAREST_EVEN))
@@ -116,7 +117,7 @@ def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZER
     return ops.select(half, ops.add(whole, ops.sign(x)), whole)
 
 
-def clamp(min: Any, x: Any, max: Any) -> Array:
+def clamp(min: ArrayLike, x: ArrayLike, max: ArrayLike) -> Array:
     """`x` moved into the interval; at its ends the slope is 0, as outside of it.
 
     >>> float(clamp(0.0, 2.0, 1.0))
@@ -126,7 +127,7 @@ def clamp(min: Any, x: Any, max: Any) -> Array:
     return ops.select(inside, x, ops.minimum(ops.maximum(stop_gradient(x), min), max))
 
 
-def convert_element_type(operand: Any, new_dtype: Any) -> Array:
+def convert_element_type(operand: ArrayLike, new_dtype: Any) -> Array:
     """`operand` with another dtype.
 
     >>> convert_element_type(1.7, "int32").tolist()
@@ -169,7 +170,7 @@ def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Array:
     )
 
 
-def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Sequence[int] | None = None) -> Array:
+def full_like(x: ArrayLike, fill_value: Any, dtype: Any = None, shape: Sequence[int] | None = None) -> Array:
     """An array like `x`, filled with one value.
 
     >>> full_like(full((2,), 1), 7).tolist()
@@ -200,7 +201,7 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Array:
 # Shapes
 
 
-def broadcast(operand: Any, sizes: Sequence[int]) -> Array:
+def broadcast(operand: ArrayLike, sizes: Sequence[int]) -> Array:
     """New leading axes of these sizes.
 
     >>> broadcast(iota("int32", 2), (3,)).shape
@@ -211,7 +212,7 @@ def broadcast(operand: Any, sizes: Sequence[int]) -> Array:
     return ops.broadcast(as_operand(operand), (*new, *shape), range(len(new), len(new) + len(shape)))
 
 
-def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Array:
+def broadcast_in_dim(operand: ArrayLike, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Array:
     """`operand` repeated to `shape`, its axis i standing at `broadcast_dimensions[i]`.
 
     >>> broadcast_in_dim(iota("int32", 2), (2, 3), (0,)).tolist()
@@ -220,34 +221,34 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
     return ops.broadcast(as_operand(operand), whole_sizes(shape), broadcast_dimensions)
 
 
-def reshape(operand: Any, new_sizes: Sequence[int]) -> Array:
+def reshape(operand: ArrayLike, new_sizes: Sequence[int]) -> Array:
     """The elements in row-major order under another shape.
 
     >>> reshape(iota("int32", 4), (2, 2)).tolist()
     [[0, 1], [2, 3]]
     """
-    return ops.reshape(operand, whole_sizes(new_sizes))
+    return ops.reshape(_operand(operand), whole_sizes(new_sizes))
 
 
-def transpose(operand: Any, permutation: Sequence[int]) -> Array:
+def transpose(operand: ArrayLike, permutation: Sequence[int]) -> Array:
     """The axes in another order.
 
     >>> transpose(reshape(iota("int32", 4), (2, 2)), (1, 0)).tolist()
     [[0, 2], [1, 3]]
     """
-    return ops.transpose(operand, permutation)
+    return ops.transpose(_operand(operand), permutation)
 
 
-def expand_dims(array: Any, dimensions: Sequence[int]) -> Array:
+def expand_dims(array: ArrayLike, dimensions: Sequence[int]) -> Array:
     """New axes of size 1.
 
     >>> expand_dims(iota("int32", 2), (0,)).shape
     (1, 2)
     """
-    return ops.expand_dims(array, dimensions)
+    return ops.expand_dims(_operand(array), dimensions)
 
 
-def squeeze(array: Any, dimensions: Sequence[int]) -> Array:
+def squeeze(array: ArrayLike, dimensions: Sequence[int]) -> Array:
     """Axes of size 1 removed.
 
     >>> squeeze(expand_dims(iota("int32", 2), (0,)), (0,)).shape
@@ -257,25 +258,25 @@ def squeeze(array: Any, dimensions: Sequence[int]) -> Array:
     gone = {d % len(shape) for d in dimensions}
     if any(shape[d] != 1 for d in gone):
         raise ShapeError(f"squeeze: axes {tuple(dimensions)} of {aval_of(array).describe()} are not all of size 1")
-    return ops.reshape(array, tuple(d for i, d in enumerate(shape) if i not in gone))
+    return ops.reshape(_operand(array), tuple(d for i, d in enumerate(shape) if i not in gone))
 
 
-def rev(operand: Any, dimensions: Sequence[int]) -> Array:
+def rev(operand: ArrayLike, dimensions: Sequence[int]) -> Array:
     """The order along some axes turned round.
 
     >>> rev(iota("int32", 3), (0,)).tolist()
     [2, 1, 0]
     """
-    return ops.reverse(operand, dimensions)
+    return ops.reverse(_operand(operand), dimensions)
 
 
-def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Array:
+def pad(operand: ArrayLike, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Array:
     """`(before, after, between)` copies of a scalar along each axis; negative edges cut.
 
     >>> pad(iota("int32", 2), 9, [(1, 0, 1)]).tolist()
     [9, 0, 9, 1]
     """
-    return ops.pad(operand, ops.cast(as_operand(padding_value), aval_of(operand).dtype), padding_config)
+    return ops.pad(_operand(operand), ops.cast(as_operand(padding_value), aval_of(operand).dtype), padding_config)
 
 
 def concatenate(operands: Sequence[Any], dimension: int) -> Array:
@@ -288,7 +289,7 @@ def concatenate(operands: Sequence[Any], dimension: int) -> Array:
 
 
 def slice(
-    operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None
+    operand: ArrayLike, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None
 ) -> Array:
     """Elements from starts below limits in steps.
 
@@ -299,7 +300,7 @@ def slice(
 
 
 def slice_in_dim(
-    operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
+    operand: ArrayLike, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
 ) -> Array:
     """Elements from `start_index` below `limit_index` along one axis; None and negative numbers as in Python.
 
@@ -316,7 +317,7 @@ def slice_in_dim(
     return ops.slice(operand, at, ends, [stride if i == axis else 1 for i in range(len(shape))])
 
 
-def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Array:
+def index_in_dim(operand: ArrayLike, index: int, axis: int = 0, keepdims: bool = True) -> Array:
     """The slice at one index along an axis.
 
     >>> index_in_dim(iota("int32", 6), 2).tolist()
@@ -354,17 +355,17 @@ def _wrapped_start(start: ArrayLike, size: int) -> Operand:
     return wide if start.dtype in dtypes.UNSIGNED else ops.select(ops.less(wide, 0), ops.add(wide, size), wide)
 
 
-def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Array:
+def dynamic_slice(operand: ArrayLike, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Array:
     """A block of fixed sizes at computed starts, which are moved so that it fits.
 
     >>> dynamic_slice(iota("int32", 5), (4,), (2,)).tolist()
     [3, 4]
     """
     shape = aval_of(operand).shape
-    return ops.dynamic_slice(operand, _wrapped_starts(shape, start_indices), slice_sizes)
+    return ops.dynamic_slice(_operand(operand), _wrapped_starts(shape, start_indices), slice_sizes)
 
 
-def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]) -> Array:
+def dynamic_update_slice(operand: ArrayLike, update: Any, start_indices: Sequence[Any]) -> Array:
     """`operand` with a block replaced at computed starts, which are moved so that it fits.
 
     >>> dynamic_update_slice(iota("int32", 4), full((2,), 9), (1,)).tolist()
@@ -376,7 +377,7 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]
     )
 
 
-def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Array:
+def dynamic_slice_in_dim(operand: ArrayLike, start_index: Any, slice_size: int, axis: int = 0) -> Array:
     """`dynamic_slice` along one axis.
 
     >>> dynamic_slice_in_dim(iota("int32", 5), 1, 2).tolist()
@@ -391,7 +392,7 @@ def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: 
     )
 
 
-def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Array:
+def dynamic_index_in_dim(operand: ArrayLike, index: Any, axis: int = 0, keepdims: bool = True) -> Array:
     """The slice at a computed index along an axis.
 
     >>> dynamic_index_in_dim(iota("int32", 5), 3).tolist()
@@ -401,7 +402,7 @@ def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool
     return part if keepdims else squeeze(part, (axis,))
 
 
-def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Array:
+def dynamic_update_slice_in_dim(operand: ArrayLike, update: Any, start_index: Any, axis: int) -> Array:
     """`dynamic_update_slice` along one axis.
 
     >>> dynamic_update_slice_in_dim(iota("int32", 4), full((2,), 9), 2, 0).tolist()
@@ -411,7 +412,7 @@ def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axi
     return dynamic_update_slice(operand, update, [start_index if i == axis % ndim else 0 for i in range(ndim)])
 
 
-def top_k(operand: Any, k: int) -> list[Any]:
+def top_k(operand: ArrayLike, k: int) -> list[Array]:
     """The k largest elements along the last axis, and where they stand.
 
     >>> [part.tolist() for part in top_k(iota("int32", 5), 2)]
@@ -423,7 +424,7 @@ def top_k(operand: Any, k: int) -> list[Any]:
 # Reductions and products
 
 
-def argmax(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Array:
+def argmax(operand: ArrayLike, axis: int, index_dtype: Any = dtypes.int32) -> Array:
     """The first place of the largest element along an axis.
 
     >>> int(argmax(iota("int32", 3), 0))
@@ -432,7 +433,7 @@ def argmax(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Array:
     return ops.argmax(operand, axis, index_dtype)
 
 
-def argmin(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Array:
+def argmin(operand: ArrayLike, axis: int, index_dtype: Any = dtypes.int32) -> Array:
     """The first place of the smallest element along an axis.
 
     >>> int(argmin(iota("int32", 3), 0))
@@ -442,7 +443,7 @@ def argmin(operand: Any, axis: int, index_dtype: Any = dtypes.int32) -> Array:
 
 
 def dot_general(
-    lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None
+    lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None
 ) -> Array:
     """Sum of products over contracted axes; see `fdl.ops.dot_general`. `precision` is accepted: products are exact to
     their dtype.
@@ -453,7 +454,7 @@ def dot_general(
     return ops.dot_general(lhs, rhs, dimension_numbers, preferred_element_type)
 
 
-def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Array:
+def dot(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """The product of vectors and matrices.
 
     >>> int(dot(iota("int32", 3), iota("int32", 3)))
@@ -462,7 +463,7 @@ def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any =
     return ops.dot_general(lhs, rhs, (((aval_of(lhs).ndim - 1,), (0,)), ((), ())), preferred_element_type)
 
 
-def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Array:
+def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None) -> Array:
     """Products of matrices over equal leading axes.
 
     >>> batch_matmul(full((2, 3, 4), 1.0), full((2, 4, 5), 1.0)).shape
@@ -531,7 +532,8 @@ def padtype_to_pads(
 
 
 def conv_general_dilated(
-    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
+    lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequence[int], padding: Any,
+    lhs_dilation: Sequence[int] | None = None,
     rhs_dilation: Sequence[int] | None = None,
     dimension_numbers: Any = None, feature_group_count: int = 1, batch_group_count: int = 1, precision: Any = None,
     preferred_element_type: Any = None,
@@ -546,8 +548,8 @@ def conv_general_dilated(
     """
     axes = conv_dimension_numbers(aval_of(lhs).shape, aval_of(rhs).shape, dimension_numbers)
     n = aval_of(lhs).ndim - 2
-    x = ops.transpose(lhs, (axes.lhs_spec[0], *axes.lhs_spec[2:], axes.lhs_spec[1]))
-    w = ops.transpose(rhs, (*axes.rhs_spec[2:], axes.rhs_spec[1], axes.rhs_spec[0]))
+    x = ops.transpose(_operand(lhs), (axes.lhs_spec[0], *axes.lhs_spec[2:], axes.lhs_spec[1]))
+    w = ops.transpose(_operand(rhs), (*axes.rhs_spec[2:], axes.rhs_spec[1], axes.rhs_spec[0]))
     spread, dilation = tuple(lhs_dilation or (1,) * n), tuple(rhs_dilation or (1,) * n)
     strides = tuple(window_strides)
     (batch, *space, channels), (*window, inner, outer) = aval_of(x).shape, aval_of(w).shape
@@ -589,7 +591,7 @@ def conv_general_dilated(
     return ops.transpose(out, order)
 
 
-def conv(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any) -> Array:
+def conv(lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequence[int], padding: Any) -> Array:
     """Convolution of (batch, in, *space) with (out, in, *window).
 
     >>> import fdl.numpy as jnp
@@ -600,7 +602,7 @@ def conv(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any) -> Arr
 
 
 def reduce_window(
-    operand: Any, init_value: Any, computation: Any, window_dimensions: Sequence[int],
+    operand: ArrayLike, init_value: ArrayLike, computation: Any, window_dimensions: Sequence[int],
     window_strides: Sequence[int] | None = None, padding: Any = "VALID",
     base_dilation: Sequence[int] | None = None, window_dilation: Sequence[int] | None = None,
 ) -> Array:  # fmt: skip
@@ -633,7 +635,7 @@ def reduce_window(
             [(d - 1) * s + 1 for d, s in zip(shape, spread, strict=True)], reach, strides, padding
         )
     fill = ops.convert(as_operand(init_value), aval_of(operand).dtype)
-    x = ops.pad(operand, fill, [(int(a), int(b), s - 1) for (a, b), s in zip(padding, spread, strict=True)])
+    x = ops.pad(_operand(operand), fill, [(int(a), int(b), s - 1) for (a, b), s in zip(padding, spread, strict=True)])
     kind = "add" if computation is add else "max" if computation is max else "min"
     return ops.reduce_windows(kind, x, tuple(window_dimensions), strides, dilation)
 

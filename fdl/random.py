@@ -16,6 +16,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import sizes
 from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy import array, broadcast_to, stack
 from fdl.ops.random import random_bits
@@ -69,7 +70,7 @@ def key(seed: Any) -> Array:
 PRNGKey = key
 
 
-def split(key: Any, num: int | tuple[int, ...] = 2) -> Array:
+def split(key: Array, num: int | tuple[int, ...] = 2) -> Array:
     """`num` new keys, uint32[num, 2]; the old one should not be used again.
 
     >>> first, second = split(key(0))
@@ -80,7 +81,7 @@ def split(key: Any, num: int | tuple[int, ...] = 2) -> Array:
     return random_bits(_checked(key, "split"), _counter(key, 0, _SPLIT), (*shape, 2))
 
 
-def fold_in(key: Any, data: Any) -> Array:
+def fold_in(key: Array, data: Any) -> Array:
     """A new key from a key and an integer, such as a step number.
 
     >>> bool((fold_in(key(0), 1) == fold_in(key(0), 2)).all())
@@ -89,7 +90,7 @@ def fold_in(key: Any, data: Any) -> Array:
     return random_bits(_checked(key, "fold_in"), _counter(key, data, _FOLD), (2,))
 
 
-def bits(key: Any, shape: Any = (), dtype: Any = dtypes.uint32) -> Array:
+def bits(key: Array, shape: Any = (), dtype: Any = dtypes.uint32) -> Array:
     """Random bits, uint32 or uint64.
 
     >>> bits(key(0), (3,)).dtype
@@ -114,7 +115,7 @@ def _float_dtype(dtype: Any, what: str) -> dtypes.DType:
     return target
 
 
-def uniform(key: Any, shape: Any = (), dtype: Any = dtypes.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Array:
+def uniform(key: Array, shape: Any = (), dtype: Any = dtypes.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Array:
     """Uniform in [minval, maxval): 24 random bits a number, 53 for float64.
 
     >>> x = uniform(key(0), (100,), minval=2.0, maxval=3.0)
@@ -134,7 +135,7 @@ def uniform(key: Any, shape: Any = (), dtype: Any = dtypes.float32, minval: Any 
     return ops.cast(inside, target)
 
 
-def normal(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def normal(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     """Standard normal, by the inverse of the error function.
 
     >>> abs(float(normal(key(0), (1000,)).mean())) < 0.1
@@ -190,7 +191,7 @@ def _erf_inv(x: Any) -> Array:
     return y
 
 
-def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Array:
+def bernoulli(key: Array, p: Any = 0.5, shape: Any = None) -> Array:
     """True with probability p.
 
     >>> bernoulli(key(0), 0.3, (4,)).dtype
@@ -200,7 +201,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Array:
     return ops.less(uniform(key, aval_of(p).shape if shape is None else shape), p)
 
 
-def randint(key: Any, shape: Any, minval: int, maxval: int, dtype: Any = dtypes.int32) -> Array:
+def randint(key: Array, shape: Any, minval: int, maxval: int, dtype: Any = dtypes.int32) -> Array:
     """Integers in [minval, maxval), by multiplication of 32 random bits; the bias is below (maxval - minval) / 2**32.
 
     >>> x = randint(key(0), (100,), -1, 2)
@@ -215,7 +216,7 @@ def randint(key: Any, shape: Any, minval: int, maxval: int, dtype: Any = dtypes.
     return ops.cast(ops.add(place, array(int(minval), dtypes.int64)), dtypes.canonical(dtype))
 
 
-def permutation(key: Any, x: Any) -> Array:
+def permutation(key: Array, x: ArrayLike) -> Array:
     """The numbers below `x`, or the elements of `x` along its first axis, in random order: Fisher and Yates' shuffle
     (Knuth 3.4.2, P).
 
@@ -238,7 +239,7 @@ def permutation(key: Any, x: Any) -> Array:
     return order if isinstance(x, (int, np.integer)) else ops.gather(x, [order], (0,))
 
 
-def exponential(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def exponential(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     """Exponential with rate 1.
 
     >>> bool((exponential(key(0), (9,)) >= 0).all())
@@ -247,7 +248,7 @@ def exponential(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array
     return ops.neg(ops.log1p(ops.neg(uniform(key, shape, dtype))))
 
 
-def gumbel(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def gumbel(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     """Standard Gumbel: `-log(-log(u))`.
 
     >>> gumbel(key(0), (2,)).shape
@@ -256,7 +257,7 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     return ops.neg(ops.log(ops.neg(ops.log(uniform(key, shape, dtype, float(np.finfo(np.float32).tiny), 1.0)))))
 
 
-def laplace(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def laplace(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     """Laplace with mean 0 and scale 1.
 
     >>> laplace(key(0), (2,)).shape
@@ -266,7 +267,7 @@ def laplace(key: Any, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     return ops.neg(ops.mul(ops.sign(u), ops.log1p(ops.neg(ops.abs(u)))))
 
 
-def rademacher(key: Any, shape: Any = (), dtype: Any = dtypes.int32) -> Array:
+def rademacher(key: Array, shape: Any = (), dtype: Any = dtypes.int32) -> Array:
     """-1 or 1, each with probability 1/2.
 
     >>> sorted(set(rademacher(key(0), (20,)).tolist()))
@@ -277,7 +278,7 @@ def rademacher(key: Any, shape: Any = (), dtype: Any = dtypes.int32) -> Array:
     )
 
 
-def choice(key: Any, x: Any, shape: Any = (), replace: bool = True) -> Array:
+def choice(key: Array, x: ArrayLike, shape: Any = (), replace: bool = True) -> Array:
     """Elements of `x` along its first axis, or numbers below the integer `x`, with or without replacement.
 
     >>> len(set(choice(key(0), 5, (5,), replace=False).tolist()))
@@ -294,7 +295,7 @@ def choice(key: Any, x: Any, shape: Any = (), replace: bool = True) -> Array:
     return places if isinstance(x, (int, np.integer)) else ops.gather(x, [places], (0,))
 
 
-def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Array:
+def categorical(key: Array, logits: ArrayLike, axis: int = -1, shape: Any = None) -> Array:
     """A place along `axis`, drawn with probabilities softmax(logits), by the largest of logits plus Gumbel noise.
 
     >>> int(categorical(key(0), array([0.0, 50.0])))

@@ -8,6 +8,7 @@ from typing import Any
 
 from fdl import ops
 from fdl.core.array import Array
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.incomplete import gammainc, gammaincc
 from fdl.numpy._math import sloped
@@ -42,7 +43,7 @@ def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
     return y, ops.mul(tangents[0], ops.mul(ops.exp(ops.mul(y, y)), math.sqrt(math.pi) / 2))
 
 
-def erfinv(x: Any) -> Array:
+def erfinv(x: ArrayLike) -> Array:
     """The inverse of `erf`.
 
     >>> round(float(erfinv(0.5)), 6)
@@ -52,7 +53,7 @@ def erfinv(x: Any) -> Array:
     return in_double(_erf_inverse)(ops.broadcast_to(x, aval_of(x).shape))
 
 
-def xlogy(x: Any, y: Any) -> Array:
+def xlogy(x: ArrayLike, y: ArrayLike) -> Array:
     """`x * log(y)`, and 0 where x is 0 and the logarithm is not finite.
 
     >>> float(xlogy(0.0, 0.0))
@@ -66,7 +67,7 @@ def xlogy(x: Any, y: Any) -> Array:
     return ops.select(zero, 0, ops.mul(x, ops.log(ops.select(zero, 1, y))))
 
 
-def xlog1py(x: Any, y: Any) -> Array:
+def xlog1py(x: ArrayLike, y: ArrayLike) -> Array:
     """`x * log1p(y)`, and 0 where x is 0 and the logarithm is not finite.
 
     >>> float(xlog1py(0.0, -1.0))
@@ -82,7 +83,7 @@ def _together(x: Any, y: Any) -> tuple[Any, Any]:
     return ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
 
 
-def entr(x: Any) -> Array:
+def entr(x: ArrayLike) -> Array:
     """`-x * log(x)`, 0 at 0 and minus infinity below.
 
     >>> float(entr(1.0))
@@ -95,7 +96,7 @@ def entr(x: Any) -> Array:
 _entr = sloped(lambda x: ops.sub(-1, ops.log(x)))(lambda x: ops.select(ops.less(x, 0), -math.inf, ops.neg(xlogy(x, x))))
 
 
-def logit(x: Any) -> Array:
+def logit(x: ArrayLike) -> Array:
     """The inverse of the sigmoid.
 
     >>> float(logit(0.5))
@@ -112,7 +113,7 @@ def _logit(x: Any) -> Array:
     return ops.select(middle, near, ops.sub(ops.log(safe), ops.log1p(ops.neg(safe))))
 
 
-def ndtr(x: Any) -> Array:
+def ndtr(x: ArrayLike) -> Array:
     """The share of a standard normal distribution below x.
 
     >>> float(ndtr(0.0))
@@ -125,7 +126,7 @@ def _ndtr(x: Any) -> Array:
     return ops.mul(ops.erfc(ops.mul(x, -math.sqrt(0.5))), 0.5)
 
 
-def ndtri(p: Any) -> Array:
+def ndtri(p: ArrayLike) -> Array:
     """The inverse of `ndtr`.
 
     >>> round(float(ndtri(0.975)), 5)
@@ -225,7 +226,7 @@ def _ndtri(p: Any) -> Array:
     return _quantile(ops.sub(p, 0.5), ops.minimum(p, ops.sub(1, p)))
 
 
-def log_ndtr(x: Any) -> Array:
+def log_ndtr(x: ArrayLike) -> Array:
     """The logarithm of `ndtr`, by its asymptotic series far below (Abramowitz and Stegun, 26.2.12).
 
     >>> round(float(log_ndtr(-30.0)), 2)
@@ -251,7 +252,7 @@ def _log_ndtr(x: Any) -> Array:
     return ops.select(low, tail, near)
 
 
-def betaln(a: Any, b: Any) -> Array:
+def betaln(a: ArrayLike, b: ArrayLike) -> Array:
     """The logarithm of the beta function.
 
     >>> round(float(betaln(2.0, 3.0)), 4)
@@ -262,7 +263,7 @@ def betaln(a: Any, b: Any) -> Array:
     )
 
 
-def zeta(s: Any, q: Any) -> Array:
+def zeta(s: ArrayLike, q: ArrayLike) -> Array:
     """Hurwitz's zeta function, the sum of `(q + k) ** -s`, by Euler and Maclaurin's formula.
 
     As SciPy has it: infinite for s = 1 and at q = 0, -1, ..., NaN for s below 1; below q = 0 defined for whole s.
@@ -315,7 +316,7 @@ def _zeta_right(s: Any, q: Any) -> Array:
     return ops.select(far, distant, ops.add(total, ops.select(large, 0, tail)))
 
 
-def polygamma(n: int, x: Any) -> Array:
+def polygamma(n: int, x: ArrayLike) -> Array:
     """The n-th derivative of `digamma`, for positive x.
 
     >>> round(float(polygamma(1, 1.0)), 6)
@@ -461,7 +462,7 @@ def _of_numbers(f: Callable[[Any], Array]) -> Callable[[Any], Array]:
     return lambda x: in_double(f)(*(ops.broadcast_to(v, aval_of(v).shape) for v in promote(x, to_float=True)))
 
 
-def i0(x: Any) -> Array:
+def i0(x: ArrayLike) -> Array:
     """The modified Bessel function of the first kind of order 0.
 
     >>> round(float(i0(1.0)), 5)
@@ -470,7 +471,7 @@ def i0(x: Any) -> Array:
     return _of_numbers(_grown(_i0e))(x)
 
 
-def i0e(x: Any) -> Array:
+def i0e(x: ArrayLike) -> Array:
     """`exp(-|x|) * i0(x)`.
 
     >>> round(float(i0e(1.0)), 5)
@@ -479,7 +480,7 @@ def i0e(x: Any) -> Array:
     return _of_numbers(_i0e)(x)
 
 
-def i1(x: Any) -> Array:
+def i1(x: ArrayLike) -> Array:
     """The modified Bessel function of the first kind of order 1.
 
     >>> round(float(i1(1.0)), 5)
@@ -488,7 +489,7 @@ def i1(x: Any) -> Array:
     return _of_numbers(_grown(_i1e))(x)
 
 
-def i1e(x: Any) -> Array:
+def i1e(x: ArrayLike) -> Array:
     """`exp(-|x|) * i1(x)`.
 
     >>> round(float(i1e(1.0)), 5)

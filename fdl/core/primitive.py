@@ -181,7 +181,7 @@ class Primitive:
         outs = _process(self, operands, params)
         return list(outs) if self.multiple_results else outs[0]  # type: ignore[return-value]
 
-    def bind_all(self, *operands: Any, **params: Any) -> list[Any]:
+    def bind_all(self, *operands: Any, **params: Any) -> list[Array]:
         """As `bind`, always with a list of results."""
         return list(_process(self, operands, params))
 

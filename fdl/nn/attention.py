@@ -16,6 +16,7 @@ from fdl import ops
 from fdl.core.array import Array
 from fdl.core.avals import Shape
 from fdl.core.errors import ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.nn.functions import softmax
 from fdl.numpy import where
@@ -142,11 +143,11 @@ def _looped(
 
 
 def dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    bias: Any = None,
-    mask: Any = None,
+    query: ArrayLike,
+    key: ArrayLike,
+    value: ArrayLike,
+    bias: Array | None = None,
+    mask: Array | None = None,
     *,
     scale: float | None = None,
     is_causal: bool = False,

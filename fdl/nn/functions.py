@@ -10,6 +10,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.errors import ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy import mean, where
 from fdl.numpy._bounds import Rule, placed
@@ -20,7 +21,7 @@ from fdl.transforms.custom import custom_jvp
 
 
 @graph_function
-def relu(x: Any) -> Array:
+def relu(x: ArrayLike) -> Array:
     """`max(x, 0)`; its derivative at 0 is 0, and NaN stays.
 
     >>> relu(-1.0).tolist()
@@ -30,7 +31,7 @@ def relu(x: Any) -> Array:
 
 
 @graph_function
-def sigmoid(x: Any) -> Array:
+def sigmoid(x: ArrayLike) -> Array:
     """`1 / (1 + exp(-x))`.
 
     >>> sigmoid(0.0).tolist()
@@ -40,7 +41,7 @@ def sigmoid(x: Any) -> Array:
 
 
 @graph_function
-def silu(x: Any) -> Array:
+def silu(x: ArrayLike) -> Array:
     """`x * sigmoid(x)`.
 
     >>> silu(0.0).tolist()
@@ -50,7 +51,7 @@ def silu(x: Any) -> Array:
 
 
 @graph_function
-def softplus(x: Any) -> Array:
+def softplus(x: ArrayLike) -> Array:
     """`log(1 + exp(x))` without overflow.
 
     >>> round(softplus(0.0).tolist(), 4)
@@ -60,7 +61,7 @@ def softplus(x: Any) -> Array:
 
 
 @graph_function
-def gelu(x: Any, *, approximate: bool = True) -> Array:
+def gelu(x: ArrayLike, *, approximate: bool = True) -> Array:
     """Gaussian error linear unit; with tanh when `approximate` (Hendrycks and Gimpel, 2016).
 
     >>> gelu(0.0).tolist()
@@ -73,7 +74,7 @@ def gelu(x: Any, *, approximate: bool = True) -> Array:
 
 
 @graph_function
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Array:
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Array:
     """x above 0, `negative_slope * x` below.
 
     >>> leaky_relu(-1.0, negative_slope=0.5).tolist()
@@ -83,7 +84,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Array:
 
 
 @graph_function
-def elu(x: Any, alpha: float = 1.0) -> Array:
+def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
     """x above 0, `alpha * (exp(x) - 1)` below.
 
     >>> elu(0.0).tolist()
@@ -93,7 +94,7 @@ def elu(x: Any, alpha: float = 1.0) -> Array:
 
 
 @graph_function
-def log_sigmoid(x: Any) -> Array:
+def log_sigmoid(x: ArrayLike) -> Array:
     """`log(sigmoid(x))` without overflow.
 
     >>> round(log_sigmoid(0.0).tolist(), 4)
@@ -103,7 +104,7 @@ def log_sigmoid(x: Any) -> Array:
 
 
 @graph_function
-def selu(x: Any) -> Array:
+def selu(x: ArrayLike) -> Array:
     """Scaled exponential linear unit (Klambauer et al., 2017).
 
     >>> selu(0.0).tolist()
@@ -113,7 +114,7 @@ def selu(x: Any) -> Array:
 
 
 @graph_function
-def relu6(x: Any) -> Array:
+def relu6(x: ArrayLike) -> Array:
     """x limited to [0, 6].
 
     >>> relu6(7.0).tolist()
@@ -123,7 +124,7 @@ def relu6(x: Any) -> Array:
 
 
 @graph_function
-def hard_tanh(x: Any) -> Array:
+def hard_tanh(x: ArrayLike) -> Array:
     """x limited to [-1, 1].
 
     >>> hard_tanh(2.0).tolist()
@@ -151,7 +152,7 @@ def _shifted(x: Any, axis: Any, what: str, finite: bool = False) -> tuple[Any, A
 
 
 @graph_function
-def logsumexp(x: Any, *, axis: Any = None, keepdims: bool = False) -> Array:
+def logsumexp(x: ArrayLike, *, axis: Any = None, keepdims: bool = False) -> Array:
     """`log(sum(exp(x)))` over axes without overflow.
 
     >>> round(logsumexp(ops.full((4,), 0.0, "float32")).tolist(), 4)
@@ -185,7 +186,7 @@ def _(axes: tuple[int, ...], primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 
 @graph_function(static=(1,))
-def softmax(x: Any, axis: int = -1) -> Array:
+def softmax(x: ArrayLike, axis: int = -1) -> Array:
     """`exp(x) / sum(exp(x))` along an axis.
 
     >>> softmax(ops.full((2,), 0.0, "float32")).tolist()
@@ -196,7 +197,7 @@ def softmax(x: Any, axis: int = -1) -> Array:
 
 
 @graph_function(static=(1,))
-def log_softmax(x: Any, axis: int = -1) -> Array:
+def log_softmax(x: ArrayLike, axis: int = -1) -> Array:
     """`log(softmax(x))` without overflow.
 
     >>> [round(v, 4) for v in log_softmax(ops.full((2,), 0.0, "float32")).tolist()]
@@ -207,23 +208,24 @@ def log_softmax(x: Any, axis: int = -1) -> Array:
     return ops.sub(shifted, ops.broadcast(total, aval_of(shifted).shape, kept))
 
 
-def one_hot(x: Any, num_classes: int, dtype: Any = dtypes.float32) -> Array:
+def one_hot(x: ArrayLike, num_classes: int, dtype: Any = dtypes.float32) -> Array:
     """Integers as rows with a one at their place; zeros for a number outside.
 
     >>> one_hot(ops.iota((2,), 0), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     x = ops.as_operand(x)
-    x = (
-        ops.widened(x, num_classes) if dtypes.is_integer(aval_of(x).dtype) else x
-    )  # a small dtype may not hold the number of a class
-    shape = (*aval_of(x).shape, num_classes)
+    if dtypes.is_integer(x.aval.dtype):  # a small one may not hold the number of a class
+        x = ops.widened(x, num_classes)
+    shape = (*x.aval.shape, num_classes)
     places = ops.broadcast(x, shape, range(len(shape) - 1))
     return ops.convert(ops.equal(places, ops.iota(shape, len(shape) - 1, aval_of(x).dtype)), dtype)
 
 
 @graph_function
-def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Array:
+def layer_norm(
+    x: ArrayLike, weight: ArrayLike | None = None, bias: ArrayLike | None = None, *, eps: float = 1e-5
+) -> Array:
     """x less its mean over its standard deviation along the last axis, then scaled and shifted (Ba, Kiros, Hinton,
     2016).
 
@@ -243,7 +245,7 @@ def _picked(log_probabilities: Any, labels: Any, *, mode: str) -> Array:
     return ops.reshape(chosen, aval_of(labels).shape)
 
 
-def cross_entropy(logits: Any, labels: Any) -> Array:
+def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
     """The mean of `-log(softmax(logits))` at integer labels; logits are `labels.shape + (classes,)`.
 
     >>> round(float(cross_entropy(ops.full((3, 2), 0.0, "float32"), ops.full((3,), 1, "int32"))), 4)
@@ -252,7 +254,7 @@ def cross_entropy(logits: Any, labels: Any) -> Array:
     return mean(softmax_cross_entropy(logits, labels))
 
 
-def softmax_cross_entropy(logits: Any, labels: Any) -> Array:
+def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
     """`-log(softmax(logits))` at integer labels, one number for each label.
 
     A label without a class is an IndexBoundsError where it has a value; in a recording (`jit`, loops) its loss is NaN.
@@ -271,7 +273,7 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Array:
     return ops.neg(_picked(log_softmax(logits), labels, mode="fill" if handling == "drop" else "clip"))
 
 
-def dropout(x: Any, rate: float, key: Any) -> Array:
+def dropout(x: ArrayLike, rate: float, key: ArrayLike) -> Array:
     """x with each element zero with probability `rate`, the others scaled up to keep the mean.
 
     >>> from fdl import random

@@ -271,7 +271,7 @@ class _AtIndex:
         return ops.reshape(flat, x.aval.shape)
 
 
-def at(x: Any) -> _At:
+def at(x: ArrayLike) -> _At:
     """`x.at`.
 
     >>> from fdl.numpy import array

@@ -13,7 +13,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array, as_array, from_numpy
 from fdl.core.avals import sizes
 from fdl.core.errors import DtypeError, ShapeError
-from fdl.core.graph import Literal
+from fdl.core.graph import ArrayLike, Literal
 from fdl.core.trace import aval_of
 from fdl.ops.promotion import as_operand
 
@@ -145,7 +145,7 @@ def ones(shape: Any, dtype: Any = dtypes.float32) -> Array:
 empty = zeros
 
 
-def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
+def full_like(x: ArrayLike, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
     """An array like `x`, filled with one value.
 
     >>> full_like(zeros(2), 3).tolist()
@@ -155,7 +155,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> 
     return full(aval.shape if shape is None else shape, fill_value, dtype or aval.dtype)
 
 
-def zeros_like(x: Any, dtype: Any = None, shape: Any = None) -> Array:
+def zeros_like(x: ArrayLike, dtype: Any = None, shape: Any = None) -> Array:
     """Zeros like `x`.
 
     >>> zeros_like(ones(2)).tolist()
@@ -164,7 +164,7 @@ def zeros_like(x: Any, dtype: Any = None, shape: Any = None) -> Array:
     return full_like(x, 0, dtype, shape)
 
 
-def ones_like(x: Any, dtype: Any = None, shape: Any = None) -> Array:
+def ones_like(x: ArrayLike, dtype: Any = None, shape: Any = None) -> Array:
     """Ones like `x`.
 
     >>> ones_like(zeros(2)).tolist()
@@ -241,7 +241,7 @@ def _triangle(x: Any, k: int, keep: Callable[[Any, Any], Any]) -> Array:
     return ops.select(mask, x, zeros_like(x))
 
 
-def tril(x: Any, k: int = 0) -> Array:
+def tril(x: ArrayLike, k: int = 0) -> Array:
     """The lower triangle of the last two axes, zeros above the k-th diagonal.
 
     >>> tril(ones((2, 2))).tolist()
@@ -250,7 +250,7 @@ def tril(x: Any, k: int = 0) -> Array:
     return _triangle(x, k, ops.less_equal)
 
 
-def triu(x: Any, k: int = 0) -> Array:
+def triu(x: ArrayLike, k: int = 0) -> Array:
     """The upper triangle of the last two axes, zeros below the k-th diagonal.
 
     >>> triu(ones((2, 2))).tolist()
@@ -259,7 +259,7 @@ def triu(x: Any, k: int = 0) -> Array:
     return _triangle(x, k, ops.greater_equal)
 
 
-def diag(x: Any, k: int = 0) -> Array:
+def diag(x: Array, k: int = 0) -> Array:
     """The k-th diagonal of a matrix, or a matrix with a vector on it.
 
     >>> diag(array([1, 2])).tolist()
@@ -280,7 +280,7 @@ def diag(x: Any, k: int = 0) -> Array:
     return ops.gather(x, [ops.add(place, max(-k, 0)), ops.add(place, max(k, 0))], (0, 1))
 
 
-def meshgrid(*xs: Any, indexing: str = "xy") -> list[Any]:
+def meshgrid(*xs: ArrayLike, indexing: str = "xy") -> list[Array]:
     """Coordinate arrays of a grid.
 
     >>> [g.tolist() for g in meshgrid(arange(2), arange(1))]

@@ -50,7 +50,7 @@ from fdl.ops.promotion import promote
 # Elementwise
 
 
-def fabs(x: Any) -> Array:
+def fabs(x: ArrayLike) -> Array:
     """The absolute value as a float.
 
     >>> float(fabs(-2))
@@ -59,7 +59,7 @@ def fabs(x: Any) -> Array:
     return ops.abs(*promote(x, to_float=True))
 
 
-def rint(x: Any) -> Array:
+def rint(x: ArrayLike) -> Array:
     """The nearest whole number; halves go to the even one.
 
     >>> float(rint(1.5))
@@ -68,7 +68,7 @@ def rint(x: Any) -> Array:
     return ops.round_even(x)
 
 
-def deg2rad(x: Any) -> Array:
+def deg2rad(x: ArrayLike) -> Array:
     """Degrees as radians.
 
     >>> round(float(deg2rad(180.0)), 4)
@@ -77,7 +77,7 @@ def deg2rad(x: Any) -> Array:
     return ops.mul(*promote(x, math.pi / 180, to_float=True))
 
 
-def rad2deg(x: Any) -> Array:
+def rad2deg(x: ArrayLike) -> Array:
     """Radians as degrees.
 
     >>> round(float(rad2deg(math.pi)))
@@ -86,7 +86,7 @@ def rad2deg(x: Any) -> Array:
     return ops.mul(*promote(x, 180 / math.pi, to_float=True))
 
 
-def sinc(x: Any) -> Array:
+def sinc(x: ArrayLike) -> Array:
     """`sin(pi x) / (pi x)`, 1 at 0.
 
     >>> float(sinc(0.0))
@@ -106,7 +106,7 @@ def sinc(x: Any) -> Array:
 _SINC_TERMS = 10  # the first one left out is below 1 / 23!, 4e-23
 
 
-def heaviside(x: Any, at_zero: Any) -> Array:
+def heaviside(x: ArrayLike, at_zero: ArrayLike) -> Array:
     """0 below zero, 1 above, `at_zero` at it, NaN of NaN.
 
     >>> float(heaviside(-1.0, 0.5))
@@ -131,7 +131,7 @@ def select(conditions: Sequence[ArrayLike], choices: Sequence[ArrayLike], defaul
 # Reductions
 
 
-def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+def ptp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest less the smallest element.
 
     >>> int(ptp(array([3, 1, 7])))
@@ -141,7 +141,12 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def nansum(
-    x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    x: ArrayLike,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """The sum of what is not NaN.
 
@@ -151,7 +156,9 @@ def nansum(
     return sum(ops.select(isnan(x), 0, x), axis, dtype, keepdims, initial, where)
 
 
-def nanmean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Array:
+def nanmean(
+    x: ArrayLike, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: ArrayLike | None = None
+) -> Array:
     """The mean of what is not NaN, of those for which `where` holds.
 
     >>> float(nanmean(array([1.0, float("nan"), 3.0])))
@@ -193,7 +200,7 @@ def diff(x: ArrayLike, n: int = 1, axis: int = -1) -> Array:
     return out
 
 
-def trapezoid(y: Any, x: Any = None, dx: float = 1.0) -> Array:
+def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: float = 1.0) -> Array:
     """The integral along the last axis by the trapezoidal rule.
 
     >>> float(trapezoid(array([0.0, 1.0, 2.0])))
@@ -206,7 +213,9 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0) -> Array:
     return ops.mul(0.5, sum(multiply(middles, dx if x is None else diff(x)), -1))
 
 
-def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Array:
+def cov(
+    m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
+) -> Array:
     """The covariance matrix of variables in rows, or in columns without `rowvar`; a number for one variable. `y` brings
     more variables.
 
@@ -275,7 +284,7 @@ def size(x: ArrayLike) -> int:
     return aval_of(asarray(x)).size
 
 
-def fliplr(x: Any) -> Array:
+def fliplr(x: ArrayLike) -> Array:
     """Columns in reverse order.
 
     >>> fliplr(array([[1, 2]])).tolist()
@@ -284,7 +293,7 @@ def fliplr(x: Any) -> Array:
     return flip(x, 1)
 
 
-def flipud(x: Any) -> Array:
+def flipud(x: ArrayLike) -> Array:
     """Rows in reverse order.
 
     >>> flipud(array([[1], [2]])).tolist()
@@ -293,7 +302,7 @@ def flipud(x: Any) -> Array:
     return flip(x, 0)
 
 
-def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
+def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     """The plane of two axes turned by k quarters, from the first axis towards the second.
 
     >>> rot90(array([[1, 2]])).tolist()
@@ -315,7 +324,7 @@ def column_stack(arrays: Sequence[Any]) -> Array:
     return concatenate([expand_dims(x, 1) if ndim(x) == 1 else x for x in arrays], 1)
 
 
-def append(x: Any, values: Any, axis: int | None = None) -> Array:
+def append(x: ArrayLike, values: ArrayLike, axis: int | None = None) -> Array:
     """`x` with values after it; flat for None.
 
     >>> append(array([1]), array([2])).tolist()
@@ -351,7 +360,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     return moveaxis(found, 0, -1)
 
 
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Array:
+def trace(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Array:
     """The sum of `diagonal`.
 
     >>> int(trace(array([[1, 2], [3, 4]])))
@@ -373,16 +382,16 @@ def kron(a: Any, b: Any) -> Array:
     return reshape(products, tuple(m * n for m, n in zip(aval_of(a).shape, aval_of(b).shape, strict=True)))
 
 
-def cross(a: Any, b: Any) -> Array:
+def cross(a: ArrayLike, b: ArrayLike) -> Array:
     """The vector product along the last axis of size 3.
 
     >>> cross(array([1, 0, 0]), array([0, 1, 0])).tolist()
     [0, 0, 1]
     """
-    a, b = broadcast_arrays(a, b)
-    if a.aval.shape[-1:] != (3,):
-        raise ShapeError(f"cross: the last axis of {a.aval.describe()} is not of size 3")
-    x, y = ([v[..., i] for i in range(3)] for v in (a, b))
+    u, v = broadcast_arrays(a, b)
+    if u.aval.shape[-1:] != (3,):
+        raise ShapeError(f"cross: the last axis of {u.aval.describe()} is not of size 3")
+    x, y = ([v[..., i] for i in range(3)] for v in (u, v))
     return stack([ops.sub(ops.mul(x[i - 2], y[i - 1]), ops.mul(x[i - 1], y[i - 2])) for i in range(3)], -1)
 
 
@@ -416,7 +425,7 @@ def logspace(start: float, stop: float, num: int = 50, base: float = 10.0) -> Ar
     return ops.pow(base, linspace(start, stop, num))
 
 
-def tril_indices(n: int, k: int = 0) -> tuple[Any, Any]:
+def tril_indices(n: int, k: int = 0) -> tuple[Array, Array]:
     """Rows and columns at and below the k-th diagonal.
 
     >>> [i.tolist() for i in tril_indices(2)]
@@ -426,7 +435,7 @@ def tril_indices(n: int, k: int = 0) -> tuple[Any, Any]:
     return from_numpy(rows.astype(np.int32)), from_numpy(cols.astype(np.int32))
 
 
-def triu_indices(n: int, k: int = 0) -> tuple[Any, Any]:
+def triu_indices(n: int, k: int = 0) -> tuple[Array, Array]:
     """Rows and columns at and above the k-th diagonal.
 
     >>> [i.tolist() for i in triu_indices(2)]
@@ -457,7 +466,7 @@ def iinfo(dtype: Any) -> np.iinfo[Any]:
     return np.iinfo(dtypes.canonical(dtype))
 
 
-def promote_types(a: Any, b: Any) -> dtypes.DType:
+def promote_types(a: ArrayLike, b: ArrayLike) -> dtypes.DType:
     """The dtype to which two are promoted.
 
     >>> promote_types("int8", "float16")

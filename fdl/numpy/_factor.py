@@ -9,6 +9,7 @@ from typing import Any
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy._create import eye
 from fdl.numpy._math import prod
@@ -17,7 +18,7 @@ from fdl.ops.linear import diagonal, identity, matmul, symmetric_part, triangle,
 from fdl.transforms.custom import custom_jvp
 
 
-def symmetric(x: Any, lower: bool) -> Array:
+def symmetric(x: ArrayLike, lower: bool) -> Array:
     """The symmetric matrix with this triangle; its derivative is that of a matrix that stays symmetric."""
     return (_of_lower if lower else _of_upper)(x)
 
@@ -34,7 +35,7 @@ def _mirrored(lower: bool) -> custom_jvp[[Any], Array]:
 _of_lower, _of_upper = _mirrored(True), _mirrored(False)
 
 
-def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Array:
+def solve_triangular(a: ArrayLike, b: ArrayLike, lower: bool, unit_diagonal: bool) -> Array:
     """The x with `a @ x = b`."""
     return linear.triangular_solve(a, b, lower, unit=unit_diagonal)
 
@@ -46,7 +47,7 @@ def _solve_factored(both: Any, order: Any, b: Any) -> Array:
 
 
 @custom_jvp
-def solve(a: Any, b: Any) -> Array:
+def solve(a: ArrayLike, b: ArrayLike) -> Array:
     """The x with `a @ x = b`."""
     both, order, _ = linear.lu(a)
     return _solve_factored(both, order, b)
@@ -142,7 +143,7 @@ def _cofactors(a: Any) -> Array:
 
 
 @custom_jvp
-def cholesky(a: Any) -> Array:
+def cholesky(a: ArrayLike) -> Array:
     """The lower factor of a symmetric matrix, of which the lower triangle is read; its derivative is that of a matrix
     that stays symmetric.
     """

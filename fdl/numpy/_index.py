@@ -16,6 +16,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.errors import DtypeError, ImmutableError, IndexBoundsError, ShapeError, TracedMaskError
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import Tracer, aval_of
 from fdl.numpy._bounds import Rule, fill_of, inside, placed, placed_number
 from fdl.numpy._create import array
@@ -204,7 +205,7 @@ def resolved(index: Any, shape: Sequence[int], rule: Rule) -> Resolved:
 _READ = Rule()
 
 
-def getitem(x: Any, index: Any) -> Array:
+def getitem(x: ArrayLike, index: Any) -> Array:
     """`x[index]` with NumPy's meaning: integers, slices, None, `...`, integer arrays and concrete masks.
 
     An integer outside of the array is an IndexBoundsError where it has a value; in a recording (`jit`, loops) it is
@@ -217,7 +218,7 @@ def getitem(x: Any, index: Any) -> Array:
     return read(x, resolved(index, x.aval.shape, _READ))
 
 
-def read(x: Any, index: Resolved, fill: Any = None) -> Array:
+def read(x: Array, index: Resolved, fill: Any = None) -> Array:
     """The elements at a resolved index; `fill` is what is read outside of the array."""
     items = index.items
     x = ops.reshape(x, index.whole)
@@ -291,7 +292,7 @@ def _not_empty(rule: Rule, x: Any, axis: int, index: Any) -> None:
 
 
 def take(
-    x: Any, indices: Any, axis: int | None = None, out: None = None, mode: str | None = None,
+    x: ArrayLike, indices: Any, axis: int | None = None, out: None = None, mode: str | None = None,
     unique_indices: bool = False, indices_are_sorted: bool = False, fill_value: Any = None,
 ) -> Array:  # fmt: skip
     """Elements along an axis at integer indices; flat for None.
@@ -318,7 +319,7 @@ def take(
 
 
 def take_along_axis(
-    x: Any, indices: Any, axis: int | None = -1, mode: str | None = None, fill_value: Any = None
+    x: ArrayLike, indices: Any, axis: int | None = -1, mode: str | None = None, fill_value: Any = None
 ) -> Array:
     """Elements along an axis, chosen for each place along the others, which broadcast; of the flat array for None.
 

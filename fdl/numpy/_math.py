@@ -61,7 +61,7 @@ def _rounded(f: Callable[[Array], Array], x: ArrayLike) -> Array:
     return f(operand) if dtypes.is_float(operand.aval.dtype) else operand
 
 
-def floor(x: Any) -> Array:
+def floor(x: ArrayLike) -> Array:
     """The largest whole number not above x; integers and bools as they are.
 
     >>> float(floor(-1.5))
@@ -70,7 +70,7 @@ def floor(x: Any) -> Array:
     return _rounded(ops.floor, x)
 
 
-def ceil(x: Any) -> Array:
+def ceil(x: ArrayLike) -> Array:
     """The smallest whole number not below x; integers and bools as they are.
 
     >>> float(ceil(-1.5))
@@ -79,7 +79,7 @@ def ceil(x: Any) -> Array:
     return _rounded(ops.ceil, x)
 
 
-def trunc(x: Any) -> Array:
+def trunc(x: ArrayLike) -> Array:
     """x without its fraction; integers and bools as they are.
 
     >>> float(trunc(-1.5))
@@ -88,7 +88,7 @@ def trunc(x: Any) -> Array:
     return _rounded(ops.trunc, x)
 
 
-def true_divide(a: Any, b: Any) -> Array:
+def true_divide(a: ArrayLike, b: ArrayLike) -> Array:
     """`a / b` in floating point, also for integers.
 
     >>> float(true_divide(1, 2))
@@ -100,7 +100,7 @@ def true_divide(a: Any, b: Any) -> Array:
 divide = true_divide
 
 
-def positive(x: Any) -> Array:
+def positive(x: ArrayLike) -> Array:
     """`+x`.
 
     >>> int(positive(3))
@@ -109,20 +109,19 @@ def positive(x: Any) -> Array:
     return _operand(x)
 
 
-def abs(x: Any) -> Array:
+def abs(x: ArrayLike) -> Array:
     """The absolute value.
 
     >>> int(abs(-3))
     3
     """
-    x = as_operand(x)
-    return x if x.aval.dtype == dtypes.bool_ else ops.abs(x)
+    return _operand(x) if aval_of(x).dtype == dtypes.bool_ else ops.abs(x)
 
 
 absolute = abs
 
 
-def round(x: Any, decimals: int = 0) -> Array:
+def round(x: ArrayLike, decimals: int = 0) -> Array:
     """Rounded to decimals, or to tens, hundreds ... where they are negative; halves go to the even neighbour. Narrow
     floats are scaled in float32.
 
@@ -132,7 +131,7 @@ def round(x: Any, decimals: int = 0) -> Array:
     operand = as_operand(x)
     dtype = operand.aval.dtype
     if not dtypes.is_float(dtype):
-        return x if decimals >= 0 else ops.cast(round(ops.cast(operand, dtypes.float64), decimals), dtype)
+        return _operand(x) if decimals >= 0 else ops.cast(round(ops.cast(operand, dtypes.float64), decimals), dtype)
     if decimals == 0:
         return ops.round_even(x)
     wide = ops.cast(operand, dtypes.compute_dtype(dtype), operand.aval.weak_type)
@@ -142,7 +141,7 @@ def round(x: Any, decimals: int = 0) -> Array:
     return ops.cast(rounded, dtype, operand.aval.weak_type)
 
 
-def _numbers(*xs: Any) -> list[Any]:
+def _numbers(*xs: ArrayLike) -> list[Operand]:
     """Operands of one dtype, bools as int32."""
     operands = promote(*xs)
     return [ops.cast(x, dtypes.int32) for x in operands] if operands[0].aval.dtype == dtypes.bool_ else operands
@@ -154,7 +153,7 @@ def _remainder(a: Any, b: Any) -> Array:
     return rest if dtypes.is_float(aval_of(rest).dtype) else ops.select(ops.equal(b, 0), 0, rest)
 
 
-def floor_divide(a: Any, b: Any) -> Array:
+def floor_divide(a: ArrayLike, b: ArrayLike) -> Array:
     """The largest whole number not above `a / b`; of integers and 0 it is -2, as in JAX, or for 0 / 0 -1, and for
     unsigned ones the largest number.
 
@@ -183,7 +182,7 @@ def _floats_divided(a: Any, b: Any) -> Array:
     return ops.select(ops.equal(b, 0), ops.stop_gradient(ops.div(a, b)), whole)
 
 
-def remainder(a: Any, b: Any) -> Array:
+def remainder(a: ArrayLike, b: ArrayLike) -> Array:
     """The remainder with the sign of `b`, as Python's `%`; 0 where an integer is divided by 0.
 
     >>> int(remainder(-7, 3))
@@ -200,7 +199,7 @@ def remainder(a: Any, b: Any) -> Array:
 mod = remainder
 
 
-def divmod(a: Any, b: Any) -> tuple[Any, Any]:
+def divmod(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     """(floor_divide(a, b), remainder(a, b)).
 
     >>> [int(v) for v in divmod(7, 2)]
@@ -209,7 +208,7 @@ def divmod(a: Any, b: Any) -> tuple[Any, Any]:
     return floor_divide(a, b), remainder(a, b)
 
 
-def fmod(a: Any, b: Any) -> Array:
+def fmod(a: ArrayLike, b: ArrayLike) -> Array:
     """The remainder with the sign of `a`; 0 where an integer is divided by 0.
 
     >>> float(fmod(-7.0, 3.0))
@@ -218,7 +217,7 @@ def fmod(a: Any, b: Any) -> Array:
     return _remainder(*_numbers(a, b))
 
 
-def power(a: Any, b: Any) -> Array:
+def power(a: ArrayLike, b: ArrayLike) -> Array:
     """`a ** b`; a Python integer as exponent is exact and differentiable everywhere.
 
     >>> float(power(2.0, 3))
@@ -231,7 +230,7 @@ def power(a: Any, b: Any) -> Array:
     return ops.pow(*_numbers(a, b))
 
 
-def square(x: Any) -> Array:
+def square(x: ArrayLike) -> Array:
     """`x * x`.
 
     >>> float(square(3.0))
@@ -240,7 +239,7 @@ def square(x: Any) -> Array:
     return ops.integer_pow(_numbers(x)[0], 2)
 
 
-def reciprocal(x: Any) -> Array:
+def reciprocal(x: ArrayLike) -> Array:
     """`1 / x`.
 
     >>> float(reciprocal(4.0))
@@ -260,7 +259,7 @@ def sloped(slope: Callable[[Any], Array]) -> Callable[[Callable[[Any], Array]], 
     return define
 
 
-def arctan(x: Any) -> Array:
+def arctan(x: ArrayLike) -> Array:
     """Inverse tangent.
 
     >>> float(arctan(0.0))
@@ -296,7 +295,7 @@ _to_e = _log_sum(ops.softplus, 1.0)
 _to_two = _log_sum(lambda x: ops.mul(ops.log1p(ops.exp2(x)), 1 / math.log(2)), math.log(2))
 
 
-def logaddexp(a: Any, b: Any) -> Array:
+def logaddexp(a: ArrayLike, b: ArrayLike) -> Array:
     """`log(exp(a) + exp(b))` without overflow, and accurate where one of the two adds little.
 
     >>> float(logaddexp(1000.0, -1000.0))
@@ -305,7 +304,7 @@ def logaddexp(a: Any, b: Any) -> Array:
     return _to_e(*promote(a, b, to_float=True))
 
 
-def logaddexp2(a: Any, b: Any) -> Array:
+def logaddexp2(a: ArrayLike, b: ArrayLike) -> Array:
     """`log2(2**a + 2**b)` without overflow.
 
     >>> float(logaddexp2(3.0, 3.0))
@@ -314,7 +313,7 @@ def logaddexp2(a: Any, b: Any) -> Array:
     return _to_two(*promote(a, b, to_float=True))
 
 
-def isnan(x: Any) -> Array:
+def isnan(x: ArrayLike) -> Array:
     """Whether x is NaN.
 
     >>> bool(isnan(float("nan")))
@@ -323,7 +322,7 @@ def isnan(x: Any) -> Array:
     return ops.not_equal(x, x)
 
 
-def isinf(x: Any) -> Array:
+def isinf(x: ArrayLike) -> Array:
     """Whether x is infinite.
 
     >>> bool(isinf(float("-inf")))
@@ -338,7 +337,7 @@ def _as_bool(x: ArrayLike) -> Operand:
     return operand if operand.aval.dtype == dtypes.bool_ else ops.not_equal(operand, 0)
 
 
-def logical_not(x: Any) -> Array:
+def logical_not(x: ArrayLike) -> Array:
     """Whether x is zero or False.
 
     >>> bool(logical_not(0))
@@ -347,7 +346,7 @@ def logical_not(x: Any) -> Array:
     return ops.bitwise_not(_as_bool(x))
 
 
-def logical_and(a: Any, b: Any) -> Array:
+def logical_and(a: ArrayLike, b: ArrayLike) -> Array:
     """Whether both are non-zero.
 
     >>> bool(logical_and(1, 0))
@@ -356,7 +355,7 @@ def logical_and(a: Any, b: Any) -> Array:
     return ops.bitwise_and(_as_bool(a), _as_bool(b))
 
 
-def logical_or(a: Any, b: Any) -> Array:
+def logical_or(a: ArrayLike, b: ArrayLike) -> Array:
     """Whether one is non-zero.
 
     >>> bool(logical_or(1, 0))
@@ -365,7 +364,7 @@ def logical_or(a: Any, b: Any) -> Array:
     return ops.bitwise_or(_as_bool(a), _as_bool(b))
 
 
-def logical_xor(a: Any, b: Any) -> Array:
+def logical_xor(a: ArrayLike, b: ArrayLike) -> Array:
     """Whether exactly one is non-zero.
 
     >>> bool(logical_xor(1, 0))
@@ -413,7 +412,7 @@ def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None 
     return ops.select(condition, x, y)
 
 
-def clip(x: Any, min: Any = None, max: Any = None) -> Array:
+def clip(x: ArrayLike, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Array:
     """x moved into the interval from `min` to `max`; None leaves a side open.
 
     >>> float(clip(3.0, 0, 1))
@@ -423,7 +422,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Array:
     return bounded if max is None else ops.minimum(bounded, max)
 
 
-def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Array:
+def nan_to_num(x: ArrayLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Array:
     """x with NaN replaced, and infinities by the largest numbers unless told otherwise.
 
     >>> float(nan_to_num(float("nan"))), float(nan_to_num(float("inf"), posinf=9.0))
@@ -438,7 +437,7 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
     return ops.select(equal(out, -math.inf), -largest if neginf is None else neginf, out)
 
 
-def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
+def isclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
     """Whether `|a - b| <= atol + rtol * |b|`; infinities are close to themselves alone, NaN to NaN with `equal_nan`.
 
     >>> bool(isclose(1.0, 1.0 + 1e-7))
@@ -450,7 +449,7 @@ def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: b
     return ops.bitwise_or(close, ops.bitwise_and(isnan(a), isnan(b))) if equal_nan else close
 
 
-def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
+def allclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
     """Whether all elements are close.
 
     >>> bool(allclose(1.0, 1.0))
@@ -462,7 +461,7 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
 # Reductions
 
 
-def axes_of(x: Any, axis: Axis, what: str) -> tuple[int, ...]:
+def axes_of(x: ArrayLike, axis: Axis, what: str) -> tuple[int, ...]:
     """Axes as non-negative numbers; ShapeError for one that is not there."""
     ndim = aval_of(x).ndim
     if axis is None:
@@ -500,7 +499,12 @@ def _counted(x: Array, dtype: Any) -> Array:
 
 
 def sum(
-    x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    x: ArrayLike,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """The sum over axes, or over all; bool and small integers are counted in int32.
 
@@ -520,7 +524,9 @@ def _count(x: Any, axes: Sequence[int]) -> int:
     return math.prod(aval_of(x).shape[a] for a in axes)
 
 
-def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Array:
+def mean(
+    x: ArrayLike, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: ArrayLike | None = None
+) -> Array:
     """The mean over axes, or over all, of those for which `where` holds; narrow floats are averaged in float32.
 
     >>> from fdl.numpy import array
@@ -540,13 +546,13 @@ def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, w
 
 
 def var(
-    x: Any,
+    x: ArrayLike,
     axis: Axis = None,
     dtype: Any = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
-    where: Any = None,
+    where: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Array:
     """The mean squared distance from the mean, of those for which `where` holds; `ddof` (or `correction`) is subtracted
@@ -583,13 +589,13 @@ def _squares_by_rows(x: Array) -> Array:
 
 
 def std(
-    x: Any,
+    x: ArrayLike,
     axis: Axis = None,
     dtype: Any = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
-    where: Any = None,
+    where: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Array:
     """The square root of the variance, which tells the arguments.
@@ -601,7 +607,13 @@ def std(
     return ops.sqrt(var(x, axis, dtype, ddof, keepdims, where=where, correction=correction))
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Array:
+def max(
+    x: ArrayLike,
+    axis: Axis = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
     """The largest element over axes, or over all; NaN where there is one.
 
     >>> from fdl.numpy import array
@@ -642,7 +654,13 @@ def _extreme(
     return out if initial is None else choose(out, initial)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Array:
+def min(
+    x: ArrayLike,
+    axis: Axis = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
     """The smallest element over axes, or over all; NaN where there is one.
 
     >>> from fdl.numpy import array
@@ -657,7 +675,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
 amax, amin = max, min
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None) -> Array:
+def any(x: ArrayLike, axis: Axis = None, keepdims: bool = False, *, where: ArrayLike | None = None) -> Array:
     """Whether some element is non-zero, of those for which `where` holds.
 
     >>> from fdl.numpy import array
@@ -667,7 +685,7 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None)
     return max(_as_bool(_operand(x)), axis, keepdims, initial=False, where=where)
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None) -> Array:
+def all(x: ArrayLike, axis: Axis = None, keepdims: bool = False, *, where: ArrayLike | None = None) -> Array:
     """Whether all elements are non-zero, of those for which `where` holds.
 
     >>> from fdl.numpy import array
@@ -677,7 +695,7 @@ def all(x: Any, axis: Axis = None, keepdims: bool = False, *, where: Any = None)
     return min(_as_bool(_operand(x)), axis, keepdims, initial=True, where=where)
 
 
-def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+def count_nonzero(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array:
     """The number of elements that are not zero.
 
     >>> from fdl.numpy import array
@@ -696,7 +714,7 @@ def _arg(f: Callable[[Array, int], Array], x: ArrayLike, axis: int | None, keepd
     return _kept(f(x, place), x, (place,), keepdims)
 
 
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
+def argmax(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
     """The first place of the largest element, int32; over the flat array for None.
 
     >>> from fdl.numpy import array
@@ -706,7 +724,7 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
     return _arg(ops.argmax, x, axis, keepdims, "argmax")
 
 
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
+def argmin(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
     """The first place of the smallest element, int32; over the flat array for None.
 
     >>> from fdl.numpy import array
@@ -717,7 +735,12 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
 
 
 def prod(
-    x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    x: ArrayLike,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """The product over axes, or over all, multiplied pairwise; bool and small integers are multiplied in int32.
 
@@ -754,7 +777,7 @@ def _lined(x: ArrayLike, axis: int | None, dtype: Any, what: str) -> tuple[Array
     return x, axes_of(x, axis, what)[0]
 
 
-def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Array:
+def cumsum(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Array:
     """Sums of the elements so far.
 
     >>> from fdl.numpy import array
@@ -764,7 +787,7 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Array:
     return ops.cumsum(*_lined(x, axis, dtype, "cumsum"))
 
 
-def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Array:
+def cumprod(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Array:
     """Products of the elements so far, in a logarithmic number of steps (Hillis and Steele, 1986).
 
     >>> from fdl.numpy import array

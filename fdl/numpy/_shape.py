@@ -14,14 +14,14 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import sizes
 from fdl.core.errors import ShapeError
-from fdl.core.graph import Literal
+from fdl.core.graph import ArrayLike, Literal
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray
 from fdl.numpy._math import _operand, axes_of
 from fdl.ops.promotion import promote
 
 
-def astype(x: Any, dtype: Any, copy: bool = True) -> Array:
+def astype(x: ArrayLike, dtype: Any, copy: bool = True) -> Array:
     """`x` with another dtype.
 
     >>> astype(1.9, "int32").tolist()
@@ -30,7 +30,7 @@ def astype(x: Any, dtype: Any, copy: bool = True) -> Array:
     return array(_operand(x), dtype)
 
 
-def reshape(x: Any, *shape: Any, order: str = "C") -> Array:
+def reshape(x: ArrayLike, *shape: Any, order: str = "C") -> Array:
     """The elements of `x` in row-major order under another shape; one size may be -1.
 
     >>> reshape(array([1, 2, 3, 4]), (2, -1)).tolist()
@@ -52,7 +52,7 @@ def reshape(x: Any, *shape: Any, order: str = "C") -> Array:
     return ops.reshape(x, tuple(target))
 
 
-def ravel(x: Any) -> Array:
+def ravel(x: ArrayLike) -> Array:
     """The elements in one row.
 
     >>> ravel(array([[1, 2], [3, 4]])).tolist()
@@ -61,7 +61,7 @@ def ravel(x: Any) -> Array:
     return reshape(x, -1) if aval_of(x).size else reshape(x, 0)
 
 
-def transpose(x: Any, *axes: Any) -> Array:
+def transpose(x: ArrayLike, *axes: Any) -> Array:
     """The axes in another order; reversed by default.
 
     >>> transpose(array([[1, 2], [3, 4]])).tolist()
@@ -74,7 +74,7 @@ def transpose(x: Any, *axes: Any) -> Array:
     )
 
 
-def matrix_transpose(x: Any) -> Array:
+def matrix_transpose(x: ArrayLike) -> Array:
     """The last two axes swapped.
 
     >>> matrix_transpose(array([[1, 2]])).shape
@@ -83,7 +83,7 @@ def matrix_transpose(x: Any) -> Array:
     return swapaxes(x, -1, -2)
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Array:
+def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Array:
     """Two axes exchanged.
 
     >>> swapaxes(array([[1, 2]]), 0, 1).shape
@@ -95,7 +95,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Array:
     return ops.transpose(_operand(x), order)
 
 
-def moveaxis(x: Any, source: Any, destination: Any) -> Array:
+def moveaxis(x: ArrayLike, source: Any, destination: Any) -> Array:
     """Axes moved to other places.
 
     >>> moveaxis(array([[[1, 2]]]), 2, 0).shape
@@ -111,7 +111,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Array:
     return ops.transpose(x, order)
 
 
-def squeeze(x: Any, axis: Any = None) -> Array:
+def squeeze(x: ArrayLike, axis: Any = None) -> Array:
     """Axes of size 1 removed.
 
     >>> squeeze(array([[1, 2]])).shape
@@ -128,7 +128,7 @@ def squeeze(x: Any, axis: Any = None) -> Array:
     return ops.reshape(x, tuple(d for i, d in enumerate(x.aval.shape) if i not in chosen))
 
 
-def expand_dims(x: Any, axis: Any) -> Array:
+def expand_dims(x: ArrayLike, axis: Any) -> Array:
     """New axes of size 1.
 
     >>> expand_dims(array([1, 2]), 0).shape
@@ -137,7 +137,7 @@ def expand_dims(x: Any, axis: Any) -> Array:
     return ops.expand_dims(_operand(x), (axis,) if isinstance(axis, int) else tuple(axis))
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Array:
+def broadcast_to(x: ArrayLike, shape: Sequence[int]) -> Array:
     """`x` repeated to a shape.
 
     >>> broadcast_to(array([1, 2]), (2, 2)).tolist()
@@ -150,7 +150,7 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Array:
     return ops.broadcast_to(x, shape)
 
 
-def broadcast_arrays(*xs: Any) -> list[Any]:
+def broadcast_arrays(*xs: ArrayLike) -> list[Array]:
     """Arrays repeated to their common shape.
 
     >>> [a.shape for a in broadcast_arrays(array([1, 2]), array([[3]]))]
@@ -208,7 +208,7 @@ def hstack(arrays: Sequence[Any]) -> Array:
     return concatenate(parts, 0 if aval_of(parts[0]).ndim == 1 else 1)
 
 
-def atleast_1d(x: Any) -> Array:
+def atleast_1d(x: ArrayLike) -> Array:
     """`x` with one axis at least.
 
     >>> atleast_1d(3).shape
@@ -218,7 +218,7 @@ def atleast_1d(x: Any) -> Array:
     return x if x.aval.ndim else ops.reshape(x, (1,))
 
 
-def atleast_2d(x: Any) -> Array:
+def atleast_2d(x: ArrayLike) -> Array:
     """`x` with two axes at least.
 
     >>> atleast_2d(array([1, 2])).shape
@@ -228,7 +228,7 @@ def atleast_2d(x: Any) -> Array:
     return x if aval_of(x).ndim > 1 else ops.expand_dims(x, (0,))
 
 
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+def split(x: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     """Parts of equal size, or cut at indices.
 
     >>> [p.tolist() for p in split(array([1, 2, 3, 4]), 2)]
@@ -251,7 +251,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return [ops.slice_in_dim(x, a, max(a, b), place) for a, b in itertools.pairwise(edges)]
 
 
-def tile(x: Any, reps: Any) -> Array:
+def tile(x: ArrayLike, reps: Any) -> Array:
     """`x` repeated as a block along each axis.
 
     >>> tile(array([1, 2]), 2).tolist()
@@ -267,7 +267,7 @@ def tile(x: Any, reps: Any) -> Array:
     return ops.reshape(whole, tuple(c * n for c, n in zip(counts, shape, strict=True)))
 
 
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Array:
+def repeat(x: ArrayLike, repeats: int, axis: int | None = None) -> Array:
     """Each element repeated.
 
     >>> repeat(array([1, 2]), 2).tolist()
@@ -284,7 +284,7 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Array:
     return ops.reshape(wide, (*shape[:place], shape[place] * repeats, *shape[place + 1 :]))
 
 
-def flip(x: Any, axis: Any = None) -> Array:
+def flip(x: ArrayLike, axis: Any = None) -> Array:
     """The order along axes turned round.
 
     >>> flip(array([1, 2, 3])).tolist()
@@ -294,7 +294,7 @@ def flip(x: Any, axis: Any = None) -> Array:
     return ops.reverse(x, axes_of(x, axis, "flip"))
 
 
-def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Array:
+def roll(x: ArrayLike, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Array:
     """Elements moved along one axis or several, those pushed out coming in at the other end; of the flat array for
     None.
 
@@ -319,7 +319,7 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     return out
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Array:
+def pad(x: ArrayLike, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Array:
     """`x` with a border of one value; `pad_width` as NumPy's.
 
     >>> pad(array([1, 2]), (1, 2)).tolist()
@@ -335,7 +335,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
 # Products
 
 
-def matmul(a: Any, b: Any) -> Array:
+def matmul(a: ArrayLike, b: ArrayLike) -> Array:
     """The matrix product over the last two axes; leading axes broadcast, a vector is a row or a column.
 
     >>> matmul(array([[1, 2]]), array([[3], [4]])).tolist()
@@ -369,7 +369,7 @@ def matmul(a: Any, b: Any) -> Array:
     return ops.dot_general(a, b, (((len(lead) + 1,), (len(lead),)), (batch, batch)))
 
 
-def dot(a: Any, b: Any) -> Array:
+def dot(a: ArrayLike, b: ArrayLike) -> Array:
     """The sum of products over the last axis of `a` and the last but one of `b`.
 
     >>> int(dot(array([1, 2]), array([3, 4])))
@@ -388,7 +388,7 @@ def dot(a: Any, b: Any) -> Array:
     return ops.dot_general(a, b, (((x.ndim - 1,), (max(y.ndim - 2, 0),)), ((), ())))
 
 
-def vdot(a: Any, b: Any) -> Array:
+def vdot(a: ArrayLike, b: ArrayLike) -> Array:
     """The sum of products of all elements.
 
     >>> int(vdot(array([1, 2]), array([3, 4])))
@@ -397,7 +397,7 @@ def vdot(a: Any, b: Any) -> Array:
     return dot(ravel(a), ravel(b))
 
 
-def inner(a: Any, b: Any) -> Array:
+def inner(a: ArrayLike, b: ArrayLike) -> Array:
     """The sum of products over both last axes.
 
     >>> int(inner(array([1, 2]), array([3, 4])))
@@ -407,7 +407,7 @@ def inner(a: Any, b: Any) -> Array:
     return ops.dot_general(a, b, (((aval_of(a).ndim - 1,), (aval_of(b).ndim - 1,)), ((), ())))
 
 
-def outer(a: Any, b: Any) -> Array:
+def outer(a: ArrayLike, b: ArrayLike) -> Array:
     """All products of an element of each.
 
     >>> outer(array([1, 2]), array([3, 4])).tolist()
@@ -416,7 +416,7 @@ def outer(a: Any, b: Any) -> Array:
     return ops.mul(expand_dims(ravel(a), 1), expand_dims(ravel(b), 0))
 
 
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
+def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2) -> Array:
     """The sum of products over given axes.
 
     >>> tensordot(array([[1, 2]]), array([[3], [4]]), 1).tolist()
@@ -431,7 +431,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
     return ops.dot_general(a, b, ((tuple(v % x for v in left), tuple(v % y for v in right)), ((), ())))
 
 
-def einsum(subscripts: str, *operands: Any) -> Array:
+def einsum(subscripts: str, *operands: ArrayLike) -> Array:
     """Einstein's summation, as NumPy's; operands are contracted from left to right.
 
     >>> einsum("ij,jk->ik", array([[1, 2]]), array([[3], [4]])).tolist()
@@ -524,7 +524,7 @@ def _contract_pair(x: Any, a: str, y: Any, b: str, later: set[str]) -> tuple[Any
     return out, "".join(batch) + "".join(c for c in a if c not in shared) + "".join(c for c in b if c not in shared)
 
 
-def result_type(*xs: Any) -> dtypes.DType:
+def result_type(*xs: ArrayLike) -> dtypes.DType:
     """The dtype to which operands are promoted.
 
     >>> result_type(array([1]), 2.0)

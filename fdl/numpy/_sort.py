@@ -14,6 +14,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.errors import ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy._create import asarray
 from fdl.numpy._math import axes_of
@@ -112,7 +113,7 @@ def quantile(
 
 
 def percentile(
-    a: Any, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear"
+    a: ArrayLike, q: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False, method: str = "linear"
 ) -> Array:
     """`quantile` of q / 100.
 
@@ -123,7 +124,7 @@ def percentile(
     return quantile(a, ops.div(promote(asarray(q), to_float=True)[0], 100.0), axis, keepdims, method)
 
 
-def median(a: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Array:
+def median(a: ArrayLike, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Array:
     """The middle value, or the mean of the two in the middle.
 
     >>> from fdl.numpy import array

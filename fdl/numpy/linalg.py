@@ -13,6 +13,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.errors import ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy import _factor
 from fdl.numpy._create import asarray, eye
@@ -134,7 +135,7 @@ def stacked(a: Array, b: Array) -> tuple[Array, Array]:
     return first, second
 
 
-def solve(a: Any, b: Any) -> Array:
+def solve(a: ArrayLike, b: Any) -> Array:
     """The x with `a @ x = b`, by elimination with pivots; b is a vector or a matrix.
 
     >>> import fdl.numpy as jnp
@@ -155,7 +156,7 @@ def solve(a: Any, b: Any) -> Array:
     return ops.reshape(x, aval_of(x).shape[:-1]) if vector else x
 
 
-def solve_triangular(a: Any, b: Any, lower: bool = False, unit_diagonal: bool = False, trans: int = 0) -> Array:
+def solve_triangular(a: ArrayLike, b: Any, lower: bool = False, unit_diagonal: bool = False, trans: int = 0) -> Array:
     """The x with `a @ x = b` for a triangular matrix, of which the other half is not looked at; `trans=1` takes its
     transpose.
 
@@ -174,7 +175,7 @@ def solve_triangular(a: Any, b: Any, lower: bool = False, unit_diagonal: bool = 
     return ops.reshape(x, aval_of(x).shape[:-1]) if vector else x
 
 
-def inv(a: Any) -> Array:
+def inv(a: ArrayLike) -> Array:
     """The inverse.
 
     >>> import fdl.numpy as jnp
@@ -186,7 +187,7 @@ def inv(a: Any) -> Array:
     return _factor.solve(*stacked(a, eye(n, dtype=aval_of(a).dtype)))
 
 
-def slogdet(a: Any) -> SlogdetResult:
+def slogdet(a: ArrayLike) -> SlogdetResult:
     """Sign and logarithm of the size of the determinant.
 
     >>> import fdl.numpy as jnp
@@ -196,7 +197,7 @@ def slogdet(a: Any) -> SlogdetResult:
     return SlogdetResult(*_factor.slogdet(_square(a, "slogdet")))
 
 
-def det(a: Any) -> Array:
+def det(a: ArrayLike) -> Array:
     """The determinant.
 
     >>> import fdl.numpy as jnp
@@ -206,7 +207,7 @@ def det(a: Any) -> Array:
     return _factor.det(_square(a, "det"))
 
 
-def cholesky(a: Any, upper: bool = False, symmetrize_input: bool = True) -> Array:
+def cholesky(a: ArrayLike, upper: bool = False, symmetrize_input: bool = True) -> Array:
     """The lower triangular L with `a = L @ L.T`; NaN where the matrix is not positive definite.
 
     Of a matrix that is not symmetric the symmetric part is taken, or, without `symmetrize_input`, the lower triangle.
@@ -239,7 +240,7 @@ def qr(a: Any, mode: str = "reduced") -> QRResult | Array:
     return r if mode == "r" else QRResult(q, r)
 
 
-def eigh(a: Any, UPLO: str = "L", symmetrize_input: bool = True) -> EighResult:
+def eigh(a: ArrayLike, UPLO: str = "L", symmetrize_input: bool = True) -> EighResult:
     """Eigenvalues, smallest first, and eigenvectors of a symmetric matrix.
 
     Of a matrix that is not symmetric the symmetric part is taken, or, without `symmetrize_input`, the triangle that
@@ -257,7 +258,7 @@ def eigh(a: Any, UPLO: str = "L", symmetrize_input: bool = True) -> EighResult:
     )
 
 
-def eigvalsh(a: Any, UPLO: str = "L", *, symmetrize_input: bool = True) -> Array:
+def eigvalsh(a: ArrayLike, UPLO: str = "L", *, symmetrize_input: bool = True) -> Array:
     """Eigenvalues of a symmetric matrix, smallest first; arguments as of `eigh`.
 
     >>> import fdl.numpy as jnp
@@ -287,7 +288,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> SVDResul
     return SVDResult(u, s, vt)
 
 
-def svdvals(a: Any) -> Array:
+def svdvals(a: ArrayLike) -> Array:
     """Singular values, largest first.
 
     >>> import fdl.numpy as jnp
@@ -340,7 +341,7 @@ def matrix_rank(a: Any, rtol: Any = None) -> Array:
     return sum(ops.convert(_kept(a, s, rtol), dtypes.int32), -1)
 
 
-def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tuple[Any, Any, Any, Any]:
+def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tuple[Array, Array, Array, Array]:
     """The shortest x for which `a @ x - b` is shortest, the squared lengths of these residuals, the rank of `a`, and
     its singular values.
 
@@ -373,7 +374,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tu
     return ops.reshape(x, (n,)) if vector else x, residuals, rank, s
 
 
-def cond(a: Any, p: Any = None) -> Array:
+def cond(a: ArrayLike, p: ArrayLike | None = None) -> Array:
     """The condition number.
 
     >>> import fdl.numpy as jnp

@@ -28,7 +28,7 @@ X = TypeVar("X", bound=ArrayLike)  # what is given back as it is, where nothing 
 # convert
 
 
-def convert(x: Any, dtype: Any, weak_type: bool = False) -> Array:
+def convert(x: ArrayLike, dtype: Any, weak_type: bool = False) -> Array:
     """`x` with another dtype, rounding to nearest even; float to integer truncates, saturates and maps NaN to 0.
 
     >>> import fdl.numpy as jnp
@@ -161,7 +161,7 @@ transpose_p: Primitive = (
 # broadcast
 
 
-def broadcast(x: Any, shape: Shape, axes: Sequence[int]) -> Array:
+def broadcast(x: ArrayLike, shape: Shape, axes: Sequence[int]) -> Array:
     """`x` repeated to `shape`; its axis i becomes axis `axes[i]`, new axes and axes of size 1 are repeated.
 
     >>> import fdl.numpy as jnp
@@ -184,7 +184,7 @@ def broadcast_to(x: X, shape: Shape) -> X | Array:
     return broadcast(x, shape, range(len(shape) - aval.ndim, len(shape)))
 
 
-def expand_dims(x: Any, axes: Sequence[int]) -> Array:
+def expand_dims(x: Array, axes: Sequence[int]) -> Array:
     """`x` with new axes of size 1 at these places of the result.
 
     >>> import fdl.numpy as jnp
@@ -201,7 +201,7 @@ def expand_dims(x: Any, axes: Sequence[int]) -> Array:
     return broadcast(x, tuple(shape), kept) if new else x
 
 
-def full(shape: Shape, value: Any, dtype: Any, weak_type: bool = False) -> Array:
+def full(shape: Shape, value: ArrayLike, dtype: Any, weak_type: bool = False) -> Array:
     """An array of `shape` filled with a scalar; under a transform it is recorded, not made.
 
     >>> full((2,), 7, "int32").tolist()
@@ -216,9 +216,9 @@ def zeros_like(aval: ShapedArray) -> Array:
     return full(aval.shape, 0, aval.dtype, aval.weak_type)
 
 
-def instantiate(x: Any) -> Array:
+def instantiate(x: Array | Zero) -> Array:
     """A symbolic `Zero` as an array of zeros; anything else as it is."""
-    return zeros_like(x.aval) if type(x) is Zero else x
+    return zeros_like(x.aval) if isinstance(x, Zero) else x
 
 
 def match(x: X, aval: ShapedArray) -> X | Array:
@@ -296,7 +296,7 @@ broadcast_p: Primitive = (
 # reduce_sum
 
 
-def reduce_sum(x: Any, axes: Sequence[int]) -> Array:
+def reduce_sum(x: Array, axes: Sequence[int]) -> Array:
     """The sum over some axes, which vanish; narrow floats are summed in float32.
 
     >>> import fdl.numpy as jnp
@@ -306,7 +306,7 @@ def reduce_sum(x: Any, axes: Sequence[int]) -> Array:
     return reduce_sum_p.bind(x, axes=tuple(axes)) if axes else x
 
 
-def sum_to(x: X, shape: Shape) -> X | Array:
+def sum_to(x: Array, shape: Shape) -> Array:
     """The sum of `x` down to a shape that broadcasts to its own: the transpose of `broadcast_to`."""
     aval = aval_of(x)
     if aval.shape == shape:

@@ -17,6 +17,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, FdlError, ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.source import Location
 from fdl.core.trace import aval_of
@@ -52,7 +53,7 @@ class Failure(NamedTuple):
         return self.raised([np.broadcast_to(x, mask.shape)[place].item() for x in shown], at)
 
 
-def check(mask: Any, failure: Failure, *shown: Any) -> None:
+def check(mask: ArrayLike, failure: Failure, *shown: Any) -> None:
     """Raise `failure` where an element of the mask holds: at the line where it is known, else with the program.
 
     `shown` are arrays of the mask's shape whose elements stand in the message.

@@ -34,7 +34,7 @@ Sizes = tuple[int, ...]
 _MAX_PARTS = 9  # of a strided convolution's gradient
 
 
-def conv(images: Any, kernels: Any, strides: Sequence[int], dilation: Sequence[int]) -> Array:
+def conv(images: Array, kernels: Array, strides: Sequence[int], dilation: Sequence[int]) -> Array:
     """Sums over windows: (groups, batch, *space, in) and (groups, *window, in, out) give (groups, batch, *places, out).
 
     A window's elements are `dilation` apart, windows `strides` apart; each lies inside of the image whole.
@@ -167,8 +167,8 @@ def _by_residue(ct: Any, kernels: Any, space: Sequence[int], strides: Sizes, dil
 
 
 def conv_spread(
-    images: Any,
-    kernels: Any,
+    images: Array,
+    kernels: Array,
     spread: Sequence[int],
     edges: Sequence[tuple[int, int]],
     strides: Sequence[int],

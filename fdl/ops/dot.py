@@ -15,6 +15,7 @@ from fdl.core.array import Array
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.dtypes import DType
 from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
@@ -27,7 +28,7 @@ Axes = tuple[int, ...]
 Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
 
 
-def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, preferred_element_type: Any = None) -> Array:
+def dot_general(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: Any, preferred_element_type: Any = None) -> Array:
     """Sum of products over contracted axes; `dimension_numbers` is `((lhs_contract, rhs_contract), (lhs_batch,
     rhs_batch))`.
 

@@ -15,6 +15,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import is_linear
 from fdl.core.trace import aval_of
@@ -54,7 +55,7 @@ def _index_arrays(shape: Shape, starts: Sequence[Any], sizes: Shape) -> list[Any
 # dynamic_slice
 
 
-def dynamic_slice(x: Any, starts: Sequence[Any], sizes: Sequence[int]) -> Array:
+def dynamic_slice(x: Array, starts: Sequence[Any], sizes: Sequence[int]) -> Array:
     """The block of these sizes at computed starts, 0-d integers, one an axis.
 
     >>> import fdl.numpy as jnp
@@ -116,7 +117,7 @@ dynamic_slice_p.define(
 # dynamic_update_slice
 
 
-def dynamic_update_slice(x: Any, update: Any, starts: Sequence[Any]) -> Array:
+def dynamic_update_slice(x: ArrayLike, update: Any, starts: Sequence[Any]) -> Array:
     """`x` with the block at computed starts replaced by `update`.
 
     >>> import fdl.numpy as jnp

@@ -18,7 +18,7 @@ from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import DtypeError
-from fdl.core.graph import Literal
+from fdl.core.graph import ArrayLike, Literal
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of, recall
@@ -344,7 +344,7 @@ shift_right: Callable[..., Array] = elementwise(
 # select, integer power, identities that derivatives or passes see
 
 
-def select(condition: Any, on_true: Any, on_false: Any) -> Array:
+def select(condition: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Array:
     """`on_true` where the condition holds, else `on_false`.
 
     >>> import fdl.numpy as jnp
@@ -410,7 +410,7 @@ select_p: Primitive = (
 )
 
 
-def integer_pow(x: Any, exponent: int) -> Array:
+def integer_pow(x: ArrayLike, exponent: int) -> Array:
     """`x ** exponent` for a Python integer, by repeated squaring; a negative exponent is a reciprocal.
 
     >>> float(integer_pow(2.0, -2))

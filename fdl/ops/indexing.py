@@ -20,6 +20,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import Shape, ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.graph import ArrayLike, Operand
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
@@ -116,7 +117,7 @@ def _lowered_source(
 # gather
 
 
-def gather(x: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "clip") -> Array:
+def gather(x: ArrayLike, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "clip") -> Array:
     """Elements of `x` at index arrays; see the module's docstring for the shapes.
 
     >>> import fdl.numpy as jnp
@@ -145,7 +146,7 @@ def gather_along(x: Array, places: Array, axis: int, mode: str = "clip") -> Arra
     return move_axis(gather(moved[0], moved[1:], (last,), last, mode), last, axis)
 
 
-def widened(index: Array, size: int) -> Array:
+def widened(index: Operand, size: int) -> Operand:
     """An index in int32 or int64, so that it can be added to the size of its axis. What int64 cannot hold lies outside
     anyway.
 
@@ -242,7 +243,7 @@ gather_p.define(
 
 
 def scatter_add(
-    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+    x: ArrayLike, updates: ArrayLike, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
 ) -> Array:
     """`x` with `updates` added at index arrays, in row-major order of the updates, so that sums are the same in every
     run.
@@ -369,7 +370,7 @@ define_scatter(scatter_add_p, "add", _scatter_add_transpose)
 
 
 def scatter(
-    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+    x: ArrayLike, updates: ArrayLike, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
 ) -> Array:
     """`x` with elements at index arrays replaced; of several updates of one place the last in row-major order stays.
 

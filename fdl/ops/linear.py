@@ -19,6 +19,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
@@ -39,20 +40,20 @@ Matrix = np.ndarray[Any, Any]
 # Matrices
 
 
-def matmul(a: Any, b: Any) -> Array:
+def matmul(a: ArrayLike, b: ArrayLike) -> Array:
     """Products of stacks of matrices."""
     n = aval_of(a).ndim
     lead = tuple(range(n - 2))
     return dot_general(a, b, (((n - 1,), (n - 2,)), (lead, lead)))
 
 
-def turned(a: Any) -> Array:
+def turned(a: Array) -> Array:
     """Transposed matrices."""
     n = aval_of(a).ndim
     return transpose(a, (*range(n - 2), n - 1, n - 2))
 
 
-def triangle(a: Any, lower: bool, strict: bool = False) -> Array:
+def triangle(a: ArrayLike, lower: bool, strict: bool = False) -> Array:
     """One triangle of matrices, the rest zero."""
     shape = aval_of(a).shape
     i, j = iota(shape, len(shape) - 2), iota(shape, len(shape) - 1)
@@ -64,29 +65,29 @@ def _on_diagonal(a: Any) -> Array:
     return equal(iota(shape, len(shape) - 2), iota(shape, len(shape) - 1))
 
 
-def diagonal(a: Any) -> Array:
+def diagonal(a: ArrayLike) -> Array:
     """The diagonals of matrices."""
     return reduce_sum(select(_on_diagonal(a), a, 0), (aval_of(a).ndim - 1,))
 
 
-def identity(a: Any) -> Array:
+def identity(a: ArrayLike) -> Array:
     """Identity matrices as large as these."""
     one = broadcast_to(1, aval_of(a).shape)
     return select(_on_diagonal(a), match(one, aval_of(a)), 0)
 
 
-def across(v: Any, like: Any) -> Array:
+def across(v: ArrayLike, like: ArrayLike) -> Array:
     """(..., columns) as a row of each matrix."""
     n = aval_of(like).ndim
     return broadcast(v, aval_of(like).shape, (*range(n - 2), n - 1))
 
 
-def down(v: Any, like: Any) -> Array:
+def down(v: ArrayLike, like: ArrayLike) -> Array:
     """(..., rows) as a column of each matrix."""
     return broadcast(v, aval_of(like).shape, range(aval_of(like).ndim - 1))
 
 
-def symmetric_part(a: Any) -> Array:
+def symmetric_part(a: Array) -> Array:
     """The mean of matrices and their transposed ones."""
     return mul(add(a, turned(a)), 0.5)
 
@@ -125,7 +126,7 @@ def _stacked(primitive: Primitive, count: int) -> Callable[..., tuple[Any, Any]]
 # triangular_solve
 
 
-def triangular_solve(a: Any, b: Any, lower: bool, transposed: bool = False, unit: bool = False) -> Array:
+def triangular_solve(a: ArrayLike, b: ArrayLike, lower: bool, transposed: bool = False, unit: bool = False) -> Array:
     """The x with `op(a) @ x = b`, where op takes one triangle of `a`, with ones on its diagonal for `unit`, and then
     transposes it or not.
 
@@ -217,7 +218,7 @@ triangular_solve_p.define(
 # lu
 
 
-def lu(a: Any) -> tuple[Any, Any, Any]:
+def lu(a: ArrayLike) -> tuple[Array, Array, Array]:
     """Both triangles in one matrix (L has ones on its diagonal), the order of the rows (int32), and its sign; pivots
     are the largest elements of their columns.
 
@@ -292,7 +293,7 @@ lu_p.define(
 # cholesky
 
 
-def cholesky(a: Any) -> Array:
+def cholesky(a: ArrayLike) -> Array:
     """The lower factor of the symmetric matrix whose lower triangle is given; NaN where it is not positive.
 
     >>> import fdl.numpy as jnp
@@ -358,7 +359,7 @@ cholesky_p.define(
 # qr
 
 
-def qr(a: Any, complete: bool = False) -> tuple[Any, Any]:
+def qr(a: ArrayLike, complete: bool = False) -> tuple[Array, Array]:
     """Orthonormal columns and an upper triangle, by reflections: as many columns as the smaller size, or as rows.
 
     >>> import fdl.numpy as jnp
@@ -447,7 +448,7 @@ qr_p.define(
 # eigh
 
 
-def eigh(a: Any) -> tuple[Any, Any]:
+def eigh(a: ArrayLike) -> tuple[Array, Array]:
     """Eigenvalues of the symmetric part of a matrix, the smallest first, and eigenvectors as columns.
 
     >>> import fdl.numpy as jnp
@@ -526,7 +527,7 @@ eigh_p.define(
 # svd
 
 
-def svd(a: Any) -> tuple[Any, Any, Any]:
+def svd(a: ArrayLike) -> tuple[Array, Array, Array]:
     """Singular values, the largest first, of matrices with at least as many rows as columns; then U, with as many
     columns, and V transposed.
 

@@ -14,6 +14,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
@@ -46,7 +47,7 @@ def _sort_cost(n: int) -> int:
 # argsort
 
 
-def argsort(x: Any, descending: bool = False) -> Array:
+def argsort(x: ArrayLike, descending: bool = False) -> Array:
     """Places along the last axis in the order of their elements, int32; equal ones stay in order, NaN counts as larger
     than all numbers.
 
@@ -127,7 +128,7 @@ argsort_p: Primitive = (
 # top_k
 
 
-def top_k(x: Any, k: int) -> list[Any]:
+def top_k(x: ArrayLike, k: int) -> list[Array]:
     """The k largest elements along the last axis, largest first, and where they stand (int32); of equal ones the first
     comes first.
 
@@ -218,7 +219,7 @@ top_k_p: Primitive = (
 # cumsum
 
 
-def cumsum(x: Any, axis: int, reverse: bool = False) -> Array:
+def cumsum(x: ArrayLike, axis: int, reverse: bool = False) -> Array:
     """Sums of the elements so far along an axis, from the end with `reverse`. Floats are summed up in float64, and
     rounded once an element.
 

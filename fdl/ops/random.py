@@ -8,6 +8,7 @@ any number of threads, inside or outside of vmap.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import Shape, ShapedArray, shaped
 from fdl.core.errors import ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
@@ -28,7 +30,7 @@ _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _LOW = np.uint64(0xFFFFFFFF)
 
 
-def philox(counter: Any, key: Any) -> list[Any]:
+def philox(counter: Sequence[ArrayLike], key: Sequence[ArrayLike]) -> list[Any]:
     """The four output words of Philox 4x32-10 for four counter words and two key words, each an array of uint32."""
     c = [np.asarray(word).astype(np.uint64) for word in counter]
     k0, k1 = (np.asarray(word).astype(np.uint64) for word in key)
@@ -50,7 +52,7 @@ def philox_word(place: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> np.ndarray[An
     return chosen
 
 
-def random_bits(key: Any, counter: Any, shape: Shape) -> Array:
+def random_bits(key: ArrayLike, counter: ArrayLike, shape: Shape) -> Array:
     """Random uint32 words; `key` and `counter` are uint32 `B + (2,)`, the result is `B + shape`.
 
     >>> import fdl.numpy as jnp

@@ -12,6 +12,7 @@ from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
+from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
@@ -32,7 +33,7 @@ def lowest(dtype: DType) -> bool | int | float:
 # reduce_max
 
 
-def reduce_max(x: Any, axes: Sequence[int]) -> Array:
+def reduce_max(x: Array, axes: Sequence[int]) -> Array:
     """The largest element over some axes; NaN where there is one.  Equal maxima share the gradient.
 
     >>> import fdl.numpy as jnp
@@ -47,7 +48,7 @@ def _opposite(x: Any) -> Array:
     return neg(x) if dtypes.is_float(aval_of(x).dtype) else bitwise_not(x)
 
 
-def reduce_min(x: Any, axes: Sequence[int]) -> Array:
+def reduce_min(x: Array, axes: Sequence[int]) -> Array:
     """The smallest element over some axes, as `reduce_max` of the reversed order.
 
     >>> import fdl.numpy as jnp
@@ -102,7 +103,7 @@ reduce_max_p: Primitive = (
 # argmax
 
 
-def argmax(x: Any, axis: int, dtype: Any = dtypes.int32) -> Array:
+def argmax(x: ArrayLike, axis: int, dtype: Any = dtypes.int32) -> Array:
     """The first place of the largest element along one axis; the first NaN, where there is one.
 
     >>> import fdl.numpy as jnp
@@ -112,7 +113,7 @@ def argmax(x: Any, axis: int, dtype: Any = dtypes.int32) -> Array:
     return argmax_p.bind(x, axis=axis, dtype=dtypes.canonical(dtype))
 
 
-def argmin(x: Any, axis: int, dtype: Any = dtypes.int32) -> Array:
+def argmin(x: ArrayLike, axis: int, dtype: Any = dtypes.int32) -> Array:
     """The first place of the smallest element along one axis.
 
     >>> import fdl.numpy as jnp

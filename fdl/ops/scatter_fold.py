@@ -12,6 +12,7 @@ from typing import Any
 
 from fdl.core import dtypes
 from fdl.core.array import Array
+from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
@@ -25,7 +26,7 @@ from fdl.ops.shape import concatenate, iota, reshape, slice
 
 
 def scatter_mul(
-    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+    x: ArrayLike, updates: ArrayLike, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
 ) -> Array:
     """`x` with elements at index arrays multiplied by `updates`, by all of those that a place has.
 
@@ -112,7 +113,7 @@ define_scatter(scatter_mul_p, "mul", _mul_transpose, _mul_jvp)
 
 
 def scatter_max(
-    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+    x: ArrayLike, updates: ArrayLike, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
 ) -> Array:
     """`x` with elements at index arrays replaced by `updates` that are larger; NaN is passed on.
 
@@ -124,7 +125,7 @@ def scatter_max(
 
 
 def scatter_min(
-    x: Any, updates: Any, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
+    x: ArrayLike, updates: ArrayLike, indices: Sequence[Any], axes: Sequence[int], batch: int = 0, mode: str = "drop"
 ) -> Array:
     """`x` with elements at index arrays replaced by `updates` that are smaller; NaN is passed on.
 

@@ -15,7 +15,7 @@ from fdl.core.array import Array
 from fdl.core.avals import Dim, Shape, ShapedArray, shaped, sizes
 from fdl.core.dtypes import DType
 from fdl.core.errors import ShapeError
-from fdl.core.graph import Literal
+from fdl.core.graph import ArrayLike, Literal
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
@@ -33,7 +33,7 @@ def _linear_jvp(primitive: Primitive) -> Callable[..., tuple[Any, Any]]:
 # reshape
 
 
-def reshape(x: Any, shape: Shape) -> Array:
+def reshape(x: Array, shape: Shape) -> Array:
     """The elements of `x` in row-major order under another shape of the same size.
 
     >>> import fdl.numpy as jnp
@@ -73,7 +73,7 @@ reshape_p.define(
 # slice
 
 
-def slice(x: Any, start: Sequence[int], limit: Sequence[int], strides: Sequence[int] | None = None) -> Array:
+def slice(x: ArrayLike, start: Sequence[int], limit: Sequence[int], strides: Sequence[int] | None = None) -> Array:
     """Elements from `start` below `limit` in steps of `strides`, an integer each an axis.
 
     >>> import fdl.numpy as jnp
@@ -83,7 +83,7 @@ def slice(x: Any, start: Sequence[int], limit: Sequence[int], strides: Sequence[
     return slice_p.bind(x, start=tuple(start), limit=tuple(limit), strides=tuple(strides or (1,) * len(tuple(start))))
 
 
-def slice_in_dim(x: Any, start: int, limit: int, axis: int = 0) -> Array:
+def slice_in_dim(x: ArrayLike, start: int, limit: int, axis: int = 0) -> Array:
     """The part of `x` from `start` below `limit` along one axis.
 
     >>> import fdl.numpy as jnp
@@ -149,7 +149,7 @@ slice_p.define(
 # pad
 
 
-def pad(x: Any, value: Any, config: Sequence[tuple[int, int, int]]) -> Array:
+def pad(x: Array, value: ArrayLike, config: Sequence[tuple[int, int, int]]) -> Array:
     """`x` with `(before, after, between)` copies of the scalar `value` along each axis; negative edges cut.
 
     >>> import fdl.numpy as jnp
@@ -339,7 +339,7 @@ concatenate_p: Primitive = (
 # reverse
 
 
-def reverse(x: Any, axes: Sequence[int]) -> Array:
+def reverse(x: Array, axes: Sequence[int]) -> Array:
     """`x` with the order along some axes turned round.
 
     >>> import fdl.numpy as jnp

@@ -4,6 +4,7 @@ space.
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Sequence
@@ -258,10 +259,11 @@ def _sampled_body(x: Any, grid: Any, mode: str, padding: str, aligned: bool) -> 
 
     def value(places: Sequence[Any]) -> Any:
         """Elements at whole places, zero outside."""
-        kept = None
-        for p, d in zip(places, space, strict=True):
-            ok = ops.bitwise_and(ops.greater_equal(p, 0), ops.less_equal(p, d - 1))
-            kept = ok if kept is None else ops.bitwise_and(kept, ok)
+        held = [
+            ops.bitwise_and(ops.greater_equal(p, 0), ops.less_equal(p, d - 1))
+            for p, d in zip(places, space, strict=True)
+        ]
+        kept = functools.reduce(ops.bitwise_and, held)
         found = ops.gather(
             rows, [_limited(p, d) for p, d in zip(places, space, strict=True)], tuple(range(1, n + 1)), 1
         )
@@ -285,9 +287,7 @@ def _sampled_body(x: Any, grid: Any, mode: str, padding: str, aligned: bool) -> 
         corners = [tuple(int(b) for b in f"{c:0{n}b}") for c in range(2**n)]  # type: ignore[misc]
     shift = 1 if mode == "bicubic" else 0
     for corner in corners:
-        weight = None
-        for t, c in zip(tables, corner, strict=True):
-            weight = t[c + shift] if weight is None else ops.mul(weight, t[c + shift])
+        weight = functools.reduce(ops.mul, [t[c + shift] for t, c in zip(tables, corner, strict=True)])
         at = [ops.add(f, float(c)) for f, c in zip(floors, corner, strict=True)]
         part = value([inside(p, d) for p, d in zip(at, space, strict=True)] if mode == "bicubic" else at)
         part = ops.mul(part, ops.broadcast(weight, aval_of(part).shape, range(n + 1)))
