@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 import warnings
 
-from fdl.backends import c
+from fdl.backends import c, runtime
 from fdl.backends.c import CExecutable
 from fdl.backends.cuda import CudaExecutable
 from fdl.backends.executable import Executable, Interpreted
 from fdl.backends.toolchain import INSTALL, Compiler, find_compiler
+from fdl.backends.waits import note_program, waiting
 from fdl.core.config import config, log
 from fdl.core.errors import CacheError, CompileError, CompileWarning, DeviceError, MissingRuleError, NoCompilerWarning
 from fdl.core.graph import Graph
@@ -43,10 +44,15 @@ def can_compile() -> bool:
 
 def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, ...]) -> Executable:
     """Compiled; where the compiler fails, slower but not broken, unless the tier forbids it."""
-    start, before = time.perf_counter(), c.compilations
+    start, before, built = time.perf_counter(), c.compilations, runtime.builds
     try:
-        program = CExecutable(graph, compiler, donated)
+        with waiting(name, len(graph.equations)) as also:
+            program = CExecutable(graph, compiler, donated)
+            if runtime.builds > built:
+                also.append("the runtime library, once for this machine,")
         how = "compiled" if c.compilations > before else "found in the disk cache"
+        if how == "compiled":
+            note_program(name, graph)
         log("compile", f"{name}: {len(graph.equations)} equations, {how} in {time.perf_counter() - start:.3f} s")
         return program
     except (CompileError, MissingRuleError) as error:

@@ -29,6 +29,7 @@ _NATIVE = Path(__file__).resolve().parent / "native"
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
 _LOCKS: dict[str, threading.RLock] = defaultdict(threading.RLock)  # of each library that is built
 _NAME = "fdl_native"
+builds = 0  # libraries that this process has compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +197,8 @@ def _stem(compiler: Compiler, name: str) -> str:
 
 
 def _build(compiler: Compiler, name: str, target: Path) -> None:
+    global builds
+    builds += 1
     if name == _NAME:
         joining, flags = library_parts()
         compiler.build([joining], target, (*RUNTIME_FLAGS, *flags), ("-lm", "-lpthread", "-ldl"))

@@ -16,7 +16,8 @@ of these a warning. Empty means not set.
   programs too); else errors where an index has a value
 - `FDL_TRACEBACK`: `user` (the default) or `full`: whether an error that nobody catches is printed with the frames of
   fdl
-- `FDL_LOG`: `compile`: say on standard error what is compiled, why, and how long it took
+- `FDL_LOG`: `compile`: say on standard error what is compiled, why, and how long it took; `quiet`: no line on the
+  terminal where compiling takes more than a second
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any]]] = {
     "FDL_TARGET": ("target", _one_of({name: name for name in ("auto", "avx512", "avx2", "scalar")}), lambda: "auto"),
     "FDL_CHECKS": ("checks", _one_of({"0": False, "1": True}), lambda: None),
     "FDL_TRACEBACK": ("full_tracebacks", _one_of({"user": False, "full": True}), bool),
-    "FDL_LOG": ("log", _some_of("compile"), frozenset),
+    "FDL_LOG": ("log", _some_of("compile", "quiet"), frozenset),
 }
 
 

@@ -352,5 +352,9 @@ class CompileWarning(UserWarning):
     """The compiler failed on a program, which runs on the slower interpreter."""
 
 
+class ManyShapesWarning(UserWarning):
+    """One line of the user has been compiled for many shapes; each new one takes the time of a compilation."""
+
+
 class NoCompilerWarning(UserWarning):
     """No C compiler was found: programs run on the slower interpreter."""
