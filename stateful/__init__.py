@@ -35,22 +35,22 @@ from fdl.stateful import (
 from fdl.stateful import _foreach as _foreach
 from fdl.stateful import _spread as _spread
 from fdl.stateful import _trees as _trees
-from fdl.stateful._aliases import batch_norm, embedding, frombuffer, is_nonzero, is_same_size, is_signed, typename
+from fdl.stateful._aliases import batch_norm, embedding, frombuffer, is_nonzero, is_same_size, is_signed
 from fdl.stateful._settings import *
-from fdl.stateful.accelerators import LEGACY_TYPES as _LEGACY_TYPES
 from fdl.stateful.accelerators import accelerator, backends, cpu, cuda, mps
-from fdl.stateful.accelerators import hand_in as _hand_in
 from fdl.stateful.amp.autocast_mode import *
 from fdl.stateful.amp.grad_scaler import GradScaler
 from fdl.stateful.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from fdl.stateful.autograd import functional as _functional
 from fdl.stateful.core import complex_rules as _complex_rules
 from fdl.stateful.core import format as _format
+from fdl.stateful.core import layouts as _layouts
 from fdl.stateful.core.complex import ComplexTensor
 from fdl.stateful.core.dtypes import NAMES as _NAMES
 from fdl.stateful.core.dtypes import device, dtype, of
 from fdl.stateful.core.dtypes import promote_types as _promote
 from fdl.stateful.core.dtypes import result_type as _result_type
+from fdl.stateful.core.layouts import layout, memory_format
 from fdl.stateful.core.methods import adopt_methods as _adopt_methods
 from fdl.stateful.core.operands import typed as _typed
 from fdl.stateful.core.random import *
@@ -59,6 +59,7 @@ from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.distributions.discrete import poisson
 from fdl.stateful.files.tensors import load, save
 from fdl.stateful.func import vmap
+from fdl.stateful.functions import legacy as _legacy
 from fdl.stateful.functions.attributes import *
 from fdl.stateful.functions.complexes import *
 from fdl.stateful.functions.conversions import *
@@ -68,6 +69,7 @@ from fdl.stateful.functions.distances import *
 from fdl.stateful.functions.elementwise import *
 from fdl.stateful.functions.gathering import *
 from fdl.stateful.functions.indexing import *
+from fdl.stateful.functions.legacy import set_default_tensor_type, typename
 from fdl.stateful.functions.numbers import *
 from fdl.stateful.functions.products import *
 from fdl.stateful.functions.random import *
@@ -85,12 +87,12 @@ from fdl.stateful.sparse import sparse_coo_tensor
 
 globals().update({name: value for name, value in _aliases.NAMES.items() if name not in globals()})
 globals().update(_NAMES)
-globals().update(_LEGACY_TYPES)
+globals().update(_legacy.TYPES)
+globals().update(_layouts.LAYOUTS)
+globals().update(_layouts.FORMATS)
 globals().update(_foreach.FOREACH)
-_hand_in(tensor)
 __version__ = version.__version__
 uint8, bool = of("uint8"), of("bool")  # after all that means the builtin
-FloatTensor = Tensor
 concat = concatenate = cat
 absolute, multiply, subtract, divide, true_divide, clip, arctan = abs, mul, sub, div, div, clamp, atan
 arccos, arcsin, arccosh, arcsinh, arctanh, arctan2, negative, fix, ger = (
@@ -141,14 +143,6 @@ def svd(input: Tensor, some: _builtins.bool = True, compute_uv: _builtins.bool =
     return found._replace(Vh=found.Vh.mT)
 
 
-strided, contiguous_format, preserve_format, channels_last = (
-    "strided",
-    "contiguous_format",
-    "preserve_format",
-    "channels_last",
-)
-
-
 def is_tensor(obj: object) -> _builtins.bool:
     """Whether `obj` is a tensor.
 
@@ -189,4 +183,5 @@ def result_type(tensor1: object, tensor2: object) -> dtype:
     return of(_result_type([_typed(tensor1), _typed(tensor2)]))
 
 
+_aliases.spell(globals())
 _on_native(_adopt_methods)

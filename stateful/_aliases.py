@@ -14,11 +14,22 @@ from fdl.stateful import nn
 from fdl.stateful.core import random as _random
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.spelling import all_spelled
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Tensor, wrap
 from fdl.stateful.functions import elementwise, rearranging, shapes
 
-__all__ = ["NAMES", "batch_norm", "embedding", "frombuffer", "is_nonzero", "is_same_size", "is_signed", "typename"]
+__all__ = [
+    "NAMES",
+    "WITH_OUT",
+    "batch_norm",
+    "embedding",
+    "frombuffer",
+    "is_nonzero",
+    "is_same_size",
+    "is_signed",
+    "spell",
+]
 
 F = nn.functional
 
@@ -39,6 +50,31 @@ conv_transpose3d cosine_embedding_loss cosine_similarity ctc_loss dropout featur
 group_norm hardshrink hinge_embedding_loss instance_norm kl_div layer_norm margin_ranking_loss max_pool1d max_pool2d
 max_pool3d pairwise_distance pixel_shuffle pixel_unshuffle poisson_nll_loss prelu rms_norm rrelu selu threshold
 triplet_margin_loss""".split()  # fmt: skip
+
+# Functions that store their results in `out` where PyTorch's do
+WITH_OUT = """abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr all amax amin aminmax angle any
+arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2
+atanh baddbmm bartlett_window batch_norm_backward_elemt batch_norm_backward_reduce bernoulli bitwise_and
+bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor blackman_window bmm bucketize
+cat ceil cholesky cholesky_inverse cholesky_solve clamp clamp_max clamp_min clip column_stack complex
+concat concatenate conj_physical copysign cos cosh count_nonzero cross cummax cummin cumprod cumsum
+deg2rad dequantize diag diff digamma dist div divide dot dstack empty empty_like empty_permuted
+empty_strided eq erf erfc erfinv exp exp2 expm1 eye fill fix float_power floor floor_divide fmax fmin
+fmod frac frexp frobenius_norm from_file full full_like gather gcd ge geqrf ger greater greater_equal gt
+hamming_window hann_window heaviside histc histogram hspmm hstack hypot i0 igamma igammac index_add
+index_copy index_fill index_reduce index_select inner inverse isin isneginf isposinf kaiser_window kron
+kthvalue lcm ldexp le lerp less less_equal lgamma linspace log log10 log1p log2 log_softmax logaddexp
+logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor logit logspace logsumexp lt
+lu_solve lu_unpack masked_fill masked_select matmul matrix_power max maximum mean median min minimum
+miopen_ctc_loss mkldnn_linear_backward_weights mm mode msort mul multinomial multiply mv mvlgamma
+nan_to_num nanmean nanmedian nanquantile nansum narrow_copy native_dropout ne neg negative nextafter
+nonzero norm normal not_equal nuclear_norm ones ones_like orgqr ormqr outer poisson polar polygamma pow
+prod qr quantile quantize_per_tensor rad2deg rand rand_like randint randint_like randn randn_like
+randperm range reciprocal remainder renorm repeat_interleave roll rot90 round row_stack rsqrt rsub
+scatter scatter_add scatter_reduce searchsorted sgn sigmoid sign signbit sin sinc sinh softmax sort
+sparse_coo_tensor sqrt square squeeze_copy sspaddmm stack std std_mean sub subtract sum svd take
+take_along_dim tan tanh tensordot topk trace triangular_solve tril tril_indices triu triu_indices
+true_divide trunc var var_mean vdot view_copy vstack where xlogy zeros zeros_like""".split()  # fmt: skip
 
 for _new, _old in _METHODS.items():
     setattr(Tensor, _new, getattr(Tensor, _old))
@@ -146,20 +182,6 @@ def is_same_size(input: Tensor, other: Tensor) -> bool:
     return input.shape == other.shape
 
 
-def typename(obj: Any) -> str:
-    """The name of an object's type; of a tensor's, with its dtype.
-
-    >>> import fdl.stateful as torch
-    >>> torch.typename(torch.ones(1))
-    'torch.FloatTensor'
-    """
-    return (
-        obj.type()
-        if isinstance(obj, Tensor)
-        else f"{type(obj).__module__}.{type(obj).__name__}".replace("builtins.", "")
-    )
-
-
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
     """A tensor of the bytes of a buffer; a copy.
 
@@ -249,3 +271,10 @@ NAMES: dict[str, Any] = {
     "get_num_interop_threads": _answer(1, "1: there is one pool of threads."),
     "set_warn_always": _answer(None, "Nothing."), "is_warn_always_enabled": _answer(False, "False."),
 }  # fmt: skip
+
+
+def spell(functions: dict[str, Any]) -> None:
+    """Let the package's functions and the methods of tensors take NumPy's names of arguments, and `out`."""
+    functions.update(all_spelled(functions, WITH_OUT))
+    for name, f in all_spelled(vars(Tensor)).items():
+        setattr(Tensor, name, f)

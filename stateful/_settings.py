@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 import fdl.numpy as jnp
-from fdl.stateful.core import format as _format
 from fdl.stateful.core.dtypes import device, dtype, to_numpy
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
+from fdl.stateful.core.format import set_printoptions
 from fdl.stateful.core.tensor import Tensor
 
 __all__ = [
@@ -91,19 +91,6 @@ def compile(
     if model is None:
         return lambda f: f
     return model
-
-
-def set_printoptions(
-    precision: int | None = None,
-    threshold: Any = None,
-    edgeitems: int | None = None,
-    linewidth: int | None = None,
-    profile: str | None = None,
-    sci_mode: Any = None,
-) -> None:
-    """How tensors are printed; only `precision` is looked at."""
-    if precision is not None:
-        _format.set_precision(precision)
 
 
 def set_float32_matmul_precision(precision: str) -> None:

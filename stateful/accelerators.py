@@ -9,9 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from fdl.stateful import amp
-from fdl.stateful.core.dtypes import of
 from fdl.stateful.core.errors import TensorError
-from fdl.stateful.core.tensor import Tensor
+from fdl.stateful.functions import legacy
 
 __all__ = ["accelerator", "backends", "cpu", "cuda", "mps"]
 
@@ -34,43 +33,6 @@ def _missing(*args: Any, **kwargs: Any) -> Any:
     raise TensorError("fdl computes on the CPU here: no CUDA, MPS or other accelerator is used by tensors")
 
 
-def _typed(name: str) -> type:
-    """An old constructor such as `LongTensor`, which also is the type that `isinstance` asks for."""
-
-    class Meta(type):
-        def __instancecheck__(cls, x: object) -> bool:
-            return isinstance(x, Tensor) and x.dtype == of(name)
-
-        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            from_sizes = args and all(isinstance(a, int) for a in args)
-            if from_sizes or not args:
-                return Tensor(*args).to(of(name)) if args else Tensor([]).to(of(name))
-            data = args[0]
-            return (data if isinstance(data, Tensor) else _made(data, name)).to(of(name))
-
-    return Meta(f"{name}Tensor", (), {"dtype": of(name), "__doc__": f"Tensors of {name}."})
-
-
-def _made(data: Any, name: str) -> Any:
-    return _TENSOR[0](data, dtype=of(name))
-
-
-_TENSOR: list[Any] = []  # the constructor `tensor`, which the package hands in
-
-
-def hand_in(tensor: Any) -> None:
-    """Say what makes a tensor of nested lists."""
-    _TENSOR[:] = [tensor]
-
-
-LEGACY = {
-    "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor": "bfloat16", "LongTensor": "int64",
-    "IntTensor": "int32", "ShortTensor": "int16",
-    "CharTensor": "int8", "ByteTensor": "uint8", "BoolTensor": "bool",
-}  # fmt: skip
-LEGACY_TYPES = {name: _typed(dtype) for name, dtype in LEGACY.items()}
-
-
 def _absent(**more: Any) -> SimpleNamespace:
     return SimpleNamespace(
         is_available=_false, is_initialized=_false, device_count=_zero, manual_seed=_nothing, manual_seed_all=_nothing,
@@ -85,9 +47,10 @@ def _absent(**more: Any) -> SimpleNamespace:
 
 
 cuda = _absent(
-    FloatTensor=Tensor, LongTensor=LEGACY_TYPES["LongTensor"], amp=amp.cuda_amp,
+    amp=amp.cuda_amp,
     OutOfMemoryError=type("OutOfMemoryError", (RuntimeError,), {}),
-)  # fmt: skip
+    **legacy.CUDA_TYPES,
+)
 mps = _absent()
 cpu = SimpleNamespace(
     amp=amp.cpu_amp,

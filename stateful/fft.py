@@ -15,6 +15,7 @@ from fdl.fourier import dft, tables
 from fdl.stateful.core.complex import ComplexTensor, both
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.spelling import all_spelled
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.creation import from_numpy, get_default_dtype
 from fdl.stateful.functions.shapes import cat, roll
@@ -245,3 +246,6 @@ def ifftshift(input: Any, dim: Dims = None) -> Any:
     """The inverse of `fftshift`."""
     dims = _dims(input, dim)
     return roll(input, [-(input.shape[d] // 2) for d in dims], dims)
+
+
+globals().update(all_spelled({name: globals()[name] for name in __all__}, __all__))

@@ -12,6 +12,7 @@ import numpy as np
 from fdl.extend import Function, NodeKind, from_numpy, register_family
 from fdl.stateful.core.dtypes import check_device, dtype, of
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.layouts import sparse_coo
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.operands import converted
 from fdl.stateful.core.results import Size
@@ -34,7 +35,7 @@ class SparseTensor(Composite):
     """
 
     __slots__ = ("__dict__", "__weakref__", "_at", "_given", "_merged", "shape")
-    is_sparse, layout = True, "torch.sparse_coo"
+    is_sparse, layout = True, sparse_coo
 
     def __init__(self, at: Tensor, given: Tensor, shape: Sequence[int], merged: bool = False) -> None:
         self._at, self._given, self.shape, self._merged = at, given, Size(tuple(shape)), merged
@@ -216,14 +217,42 @@ class SparseTensor(Composite):
     def __sub__(self, other: Any) -> Any:
         return self + (-other)
 
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    def add(self, other: Any, *, alpha: Any = 1) -> Any:
+        """`self + alpha * other`."""
+        return self + other * alpha
+
+    def sub(self, other: Any, *, alpha: Any = 1) -> Any:
+        """`self - alpha * other`."""
+        return self - other * alpha
+
+    def _become(self, other: SparseTensor) -> SparseTensor:
+        """Take the coordinates and values of another one."""
+        self._at, self._given, self._merged = other._at, converted(other._given, self.dtype), other._merged
+        return self
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> SparseTensor:
+        """`add` in place."""
+        return self._become(self.add(other, alpha=alpha))
+
+    def sub_(self, other: Any, *, alpha: Any = 1) -> SparseTensor:
+        """`sub` in place."""
+        return self._become(self.sub(other, alpha=alpha))
+
     def sum(self, dim: Any = None) -> Any:
         """The sum of all values, or over dimensions, dense."""
         return self._given.sum() if dim is None else self.to_dense().sum(dim)
 
     def __repr__(self) -> str:
+        at, given = (
+            repr(x).replace("\n", "\n" + " " * len(f"       {name}="))
+            for name, x in (("indices", self._at), ("values", self._given))
+        )
         return (
-            f"tensor(indices={self._at!r},\n       values={self._given!r},\n       size={tuple(self.shape)}, "
-            f"nnz={self._nnz()}, layout=torch.sparse_coo)"
+            f"tensor(indices={at},\n       values={given},\n       size={tuple(self.shape)}, nnz={self._nnz()}, "
+            f"layout={self.layout})"
         )
 
     # What functions of tensors mean
@@ -233,8 +262,10 @@ class SparseTensor(Composite):
             return operands[0].mm(operands[1]) if operands[0] is self else self.__rmatmul__(operands[0])
         if function.name == "mul" and len(operands) == 2:
             return self * (operands[1] if operands[0] is self else operands[0])
-        if function.name == "plus":
+        if function.name == "add":
             return self + (operands[1] if operands[0] is self else operands[0])
+        if function.name == "sub":
+            return operands[0] + -operands[1]
         if function.name == "addmm" and operands[1] is self:
             x, _, b, beta, alpha = operands
             return x * beta + self.mm(b) * alpha

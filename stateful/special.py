@@ -1,5 +1,6 @@
 """`torch.special`."""
 
+from fdl.stateful.core.spelling import all_spelled
 from fdl.stateful.functions.elementwise import erf, expm1, log1p, round, sigmoid
 from fdl.stateful.functions.reductions import log_softmax, logsumexp, softmax
 from fdl.stateful.functions.special import (
@@ -32,3 +33,5 @@ __all__ = [
 ]  # fmt: skip
 
 expit, gammaln, psi, multigammaln = sigmoid, lgamma, digamma, mvlgamma
+
+globals().update(all_spelled({name: globals()[name] for name in __all__}, __all__))

@@ -16,13 +16,34 @@ from fdl.stateful.core.dtypes import of
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.tensor import Tensor
 
-_THRESHOLD, _EDGE, _WIDTH = 1000, 3, 80
-_SETTINGS = {"precision": 4}
+_PROFILES: dict[str, dict[str, Any]] = {
+    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
+    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
+    "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
+}
+_SETTINGS = {**_PROFILES["default"], "sci_mode": None}
 
 
-def set_precision(digits: int) -> None:
-    """How many digits after the point are printed."""
-    _SETTINGS["precision"] = digits
+def set_printoptions(
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """How tensors are printed: digits after the point, from how many elements on they are summarised, by how many at
+    each end, characters in a line, and whether numbers have exponents (None: as their range asks for).
+
+    `profile` sets all but the last: "default", "short" or "full".
+
+    >>> import fdl.stateful as torch
+    >>> torch.set_printoptions(precision=2); print(torch.tensor([0.12345])); torch.set_printoptions(profile="default")
+    tensor([0.12])
+    """
+    given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    _SETTINGS.update(_PROFILES.get(profile or "", {}))
+    _SETTINGS.update({name: value for name, value in given.items() if value is not None}, sci_mode=sci_mode)
 
 
 class _Formatter:
@@ -39,6 +60,8 @@ class _Formatter:
                 self.scientific = bool(high / low > 1000.0 or high > 1e8 or (not self.whole and low < 1e-4))
             elif values.size:
                 self.whole = bool(np.isfinite(values).all()) or False
+        if self.floating and _SETTINGS["sci_mode"] is not None:
+            self.scientific = _SETTINGS["sci_mode"]
         shown = values[np.isfinite(values) & (values != 0)] if self.floating else values
         self.width = max([len(self.plain(x)) for x in shown.reshape(-1).tolist()], default=1)
 
@@ -56,10 +79,10 @@ class _Formatter:
 
 
 def _vector(values: list[Any], indent: int, summarize: bool, f: _Formatter) -> str:
-    per_line = max(1, (_WIDTH - indent) // (f.width + 2))
+    per_line = max(1, (_SETTINGS["linewidth"] - indent) // (f.width + 2))
     shown = [f(x) for x in values]
-    if summarize and len(values) > 2 * _EDGE:
-        shown = [*map(f, values[:_EDGE]), " ...", *map(f, values[-_EDGE:])]
+    if summarize and len(values) > 2 * _SETTINGS["edgeitems"]:
+        shown = [*map(f, values[: _SETTINGS["edgeitems"]]), " ...", *map(f, values[-_SETTINGS["edgeitems"] :])]
     lines = [shown[i : i + per_line] for i in range(0, len(shown), per_line)] or [[]]
     return "[" + (",\n" + " " * (indent + 1)).join(", ".join(line) for line in lines) + "]"
 
@@ -69,11 +92,11 @@ def _nested(values: np.ndarray[Any, Any], indent: int, summarize: bool, f: _Form
         return f(values.item())
     if values.ndim == 1:
         return _vector(values.tolist(), indent, summarize, f)
-    if summarize and len(values) > 2 * _EDGE:
+    if summarize and len(values) > 2 * _SETTINGS["edgeitems"]:
         parts = (
-            [_nested(v, indent + 1, summarize, f) for v in values[:_EDGE]]
+            [_nested(v, indent + 1, summarize, f) for v in values[: _SETTINGS["edgeitems"]]]
             + ["..."]
-            + [_nested(v, indent + 1, summarize, f) for v in values[-_EDGE:]]
+            + [_nested(v, indent + 1, summarize, f) for v in values[-_SETTINGS["edgeitems"] :]]
         )
     else:
         parts = [_nested(v, indent + 1, summarize, f) for v in values]
@@ -83,9 +106,13 @@ def _nested(values: np.ndarray[Any, Any], indent: int, summarize: bool, f: _Form
 def _edges(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The elements that a summary shows."""
     for axis, n in enumerate(values.shape):
-        if n > 2 * _EDGE:
+        if n > 2 * _SETTINGS["edgeitems"]:
             values = np.concatenate(
-                [np.take(values, range(_EDGE), axis), np.take(values, range(n - _EDGE, n), axis)], axis
+                [
+                    np.take(values, range(_SETTINGS["edgeitems"]), axis),
+                    np.take(values, range(n - _SETTINGS["edgeitems"], n), axis),
+                ],
+                axis,
             )
     return values
 
@@ -93,7 +120,7 @@ def _edges(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def text_of_pairs(real: Tensor, imag: Tensor, dtype: Any) -> str:
     """`repr` of a tensor of complex numbers; the dtype is named where there is one."""
     parts = [np.asarray(p.detach()._value()._numpy()) for p in (real, imag)]
-    summarize = parts[0].size > _THRESHOLD
+    summarize = parts[0].size > _SETTINGS["threshold"]
     styles = [_Formatter(_edges(p) if summarize else p) for p in (parts[0], np.abs(parts[1]))]
 
     def both(z: complex) -> str:
@@ -119,7 +146,7 @@ def text_of(t: Tensor, prefix: str = "tensor(") -> str:
         return f"{prefix}{array!r})"
     values = np.asarray(array._numpy())
     wide = values.astype(np.float32) if values.dtype.itemsize < 4 and of(values.dtype).is_floating_point else values
-    summarize = values.size > _THRESHOLD
+    summarize = values.size > _SETTINGS["threshold"]
     formatter = _Formatter(_edges(wide) if summarize else wide)
     notes = []
     if values.size == 0:
@@ -135,7 +162,7 @@ def text_of(t: Tensor, prefix: str = "tensor(") -> str:
     text = prefix + body
     for note in notes:
         last = len(text) - text.rfind("\n") - 1
-        text += (",\n" + " " * len(prefix) if last + len(note) + 3 > _WIDTH else ", ") + note
+        text += (",\n" + " " * len(prefix) if last + len(note) + 3 > _SETTINGS["linewidth"] else ", ") + note
     return text + ")"
 
 

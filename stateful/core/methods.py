@@ -104,7 +104,9 @@ def add_conversion(name: str, np_dtype: Any) -> None:
     static = (np_dtype,)
 
     @method(name)
-    def convert(input: Any) -> Any:
+    def convert(input: Any, memory_format: Any = None) -> Any:
+        if memory_format is not None:
+            return input.to(np_dtype, memory_format=memory_format)
         if type(input) is not Tensor:
             return converted(input, np_dtype)
         return input if input._aval.dtype is np_dtype else apply(conversion, (input,), static)

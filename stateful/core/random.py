@@ -21,6 +21,7 @@ from fdl.stateful.core.checks import Failure, broken, check_domain, require
 from fdl.stateful.core.complex import ComplexTensor, is_complex_dtype, part_dtype
 from fdl.stateful.core.dtypes import CPU, to_numpy
 from fdl.stateful.core.errors import OperandError, TensorError, UnsupportedError
+from fdl.stateful.core.layouts import strided
 from fdl.stateful.core.methods import check_cast, method
 from fdl.stateful.core.tensor import Tensor, apply, wrap
 
@@ -242,20 +243,20 @@ def _lanes(trace: Any) -> tuple[Any, int]:
 
 
 def factory(f: F) -> F:
-    """A function that makes tensors, with the options that mean nothing here, a `size` by keyword, and `out`."""
-    sized = next(iter(inspect.signature(f).parameters.values())).kind is inspect.Parameter.VAR_POSITIONAL
+    """A function that makes tensors, with a `size` by keyword, and how elements lie: a layout and a memory format."""
+    sized = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in inspect.signature(f).parameters.values())
 
     @functools.wraps(f)
     def public(*args: Any, **options: Any) -> Any:
         if not options:
             return f(*args)
-        for name in ("layout", "pin_memory", "memory_format"):
-            options.pop(name, None)
+        layout, format, _ = (options.pop(name, None) for name in ("layout", "memory_format", "pin_memory"))
         if sized and "size" in options:
             args = (*args, options.pop("size"))
-        out = options.pop("out", None)
         found = f(*args, **options)
-        return found if out is None else out._overwrite(found)
+        if layout not in (None, strided):
+            found = found.to_sparse(layout=layout)
+        return found if format is None else found.contiguous(memory_format=format)
 
     return public  # type: ignore[return-value]
 

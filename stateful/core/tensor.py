@@ -428,7 +428,11 @@ class Tensor:
         return self.shape[0]
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self.ndim else str(self)
+        if self.ndim or type(self) is not Tensor:
+            return object.__format__(self, spec)
+        array = self._value()
+        known = not isinstance(array, Tracer) or array.concrete() is not None
+        return format(array.item(), spec) if known else str(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fdl.stateful.core.layouts import FORMATS, lies_in, order_of, strided
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.tensor import Composite, Tensor
 from fdl.stateful.core.views import is_contiguous, places_of
@@ -63,7 +64,7 @@ def _attribute(name: str, doc: str) -> Any:
 _attribute("_base", "The tensor that a view is seen from; None for one that is no view.")(_base)
 _attribute("itemsize", "Bytes of an element.")(lambda self: self.dtype.itemsize)
 _attribute("nbytes", "Bytes of all elements.")(lambda self: self.dtype.itemsize * self.numel())
-_attribute("layout", "How elements lie: strided.")(lambda self: "strided")
+_attribute("layout", "How elements lie: strided.")(lambda self: strided)
 _attribute("real", "The tensor itself.")(lambda self: self)
 
 
@@ -96,7 +97,10 @@ def is_floating_point(input: Tensor) -> bool:
 
 @method("is_contiguous")
 def _is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
-    return is_contiguous(self)
+    if memory_format is None or memory_format is FORMATS["contiguous_format"]:
+        return is_contiguous(self)
+    order = order_of(memory_format, self.ndim)
+    return order is not None and lies_in(places_of(self), order)
 
 
 @method("data_ptr")

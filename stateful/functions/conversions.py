@@ -17,7 +17,7 @@ from fdl.stateful.core.methods import add_conversion, method
 from fdl.stateful.core.operands import converted
 from fdl.stateful.core.tensor import Tensor, wrap
 from fdl.stateful.core.views import lies_as, refuse_shared
-from fdl.stateful.functions.shapes import clone
+from fdl.stateful.functions.shapes import clone, contiguous
 
 __all__: list[str] = []
 
@@ -86,20 +86,13 @@ def _to(
 ) -> Tensor:
     dtype, device = dtype_and_device(args, dtype, device)
     out = converted(self, dtype, device)
-    return clone(out) if copy and out is self else out
+    out = clone(out) if copy and out is self else out
+    return out if memory_format is None else contiguous(out, memory_format)
 
 
 @method("type_as")
 def _type_as(self: Tensor, other: Tensor) -> Tensor:
     return converted(self, other.dtype)  # type: ignore[no-any-return]
-
-
-@method("type")
-def _type(self: Tensor, dtype: Any = None) -> Any:
-    if dtype is not None:
-        return converted(self, dtype)
-    own = self.dtype
-    return repr(own) if own.legacy_name == own.np.name else f"torch.{own.legacy_name}Tensor"
 
 
 _CONVERSIONS = {

@@ -21,7 +21,8 @@ from fdl.stateful.core.tensor import Tensor, apply, wrap
 from fdl.stateful.functions.shapes import stack
 
 __all__ = [
-    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted",
+    "empty_strided", "eye", "from_dlpack", "from_numpy", "full",
     "full_like", "get_default_dtype", "linspace", "logspace", "meshgrid", "ones", "ones_like", "range",
     "scalar_tensor", "set_default_dtype", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
@@ -227,6 +228,37 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
 
 @factory
+def empty_strided(
+    size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor to be filled whose elements lie at these steps in memory; zeros.
+
+    >>> import fdl.stateful as torch
+    >>> torch.empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    reach = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if math.prod(size) else 0
+    lying: Tensor = zeros(reach, dtype=dtype, device=device).as_strided(size, stride)
+    return _finished(lying, None, None, requires_grad)
+
+
+@factory
+def empty_permuted(
+    size: Any, physical_layout: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor to be filled whose dimensions lie in this order in memory, the slowest first; zeros.
+
+    >>> import fdl.stateful as torch
+    >>> torch.empty_permuted((2, 3), (1, 0)).stride()
+    (1, 2)
+    """
+    slowest_first = zeros(*[size[d] for d in physical_layout], dtype=dtype, device=device)
+    order = sorted((d for d, _ in enumerate(size)), key=list(physical_layout).__getitem__)
+    lying: Tensor = slowest_first.permute(*order)
+    return _finished(lying, None, None, requires_grad)
+
+
+@factory
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -253,28 +285,43 @@ def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
 
 
 @method("new_zeros")
-def _new_zeros(self: Tensor, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    return zeros(*size, dtype=dtype or self.dtype)
+@factory
+def _new_zeros(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    return zeros(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
 @method("new_ones")
-def _new_ones(self: Tensor, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    return ones(*size, dtype=dtype or self.dtype)
+@factory
+def _new_ones(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    return ones(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
 @method("new_full")
-def _new_full(self: Tensor, size: Any, fill_value: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    return full(size, fill_value, dtype=dtype or self.dtype)
+@factory
+def _new_full(
+    self: Tensor, size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    return full(size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
 @method("new_tensor")
-def _new_tensor(self: Tensor, data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    return tensor(data, dtype=dtype or self.dtype)
+@factory
+def _new_tensor(self: Tensor, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+
+@method("new_empty_strided")
+@factory
+def _new_empty_strided(
+    self: Tensor, size: Any, stride: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    return empty_strided(size, stride, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
 @method("new_empty")
-def _new_empty(self: Tensor, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    return zeros(*size, dtype=dtype or self.dtype)
+@factory
+def _new_empty(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    return zeros(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
 _arange = Function(lambda start, step, n, t: _steps(start, step, n, t), "arange")

@@ -72,8 +72,18 @@ _scatter, _scatter_add = (
 
 
 @method(inplace=True)
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
-    """`input` with elements of `src` put along a dimension, at an index for each place."""
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
+    """`input` with elements of `src` put along a dimension, at an index for each place; or added to what is there, or
+    multiplied with it, by `reduce`: "add" or "multiply".
+    """
+    if reduce is not None:
+        if reduce not in ("add", "multiply"):
+            raise TensorError("reduce argument must be either add or multiply.")
+        given = value if src is None else src
+        given = given if isinstance(given, Tensor) else input.new_full(index.shape, given)
+        return input.scatter_reduce(dim, index, given, "sum" if reduce == "add" else "prod")  # type: ignore[no-any-return]
     if not input.ndim:
         return scatter(input.reshape(1), dim, _as_vector(index), _as_vector(src), value=value).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)

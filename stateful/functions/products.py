@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 import fdl.numpy as jnp
@@ -76,8 +77,12 @@ def outer(input: Tensor, vec2: Tensor) -> Any:
     return apply(_outer, (input, vec2))
 
 
-def einsum(equation: str, *operands: Any) -> Any:
-    """Sums of products, said by index letters: `einsum("bi,ij->bj", x, w)`."""
+def einsum(equation: Any, *operands: Any) -> Any:
+    """Sums of products, said by index letters: `einsum("bi,ij->bj", x, w)`, or by numbers behind each operand:
+    `einsum(x, [0, 1], w, [1, 2], [0, 2])`.
+    """
+    if not isinstance(equation, str):
+        return einsum(*_lettered((equation, *operands)))
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     given = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
@@ -85,17 +90,34 @@ def einsum(equation: str, *operands: Any) -> Any:
     return apply(_einsum, _stretched(equation, given), (equation,))
 
 
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase  # in the order of their codes, as sums without result are
+
+
+def _lettered(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An equation and operands, of operands that have lists of numbers behind them; a last list is the result's."""
+    operands, lists = given[0 : len(given) // 2 * 2 : 2], given[1::2]
+    terms = [
+        "".join(["..." if i is Ellipsis else _LETTERS[i] for i in numbers])
+        for numbers in (*lists, *([given[-1]] if len(given) % 2 else []))
+    ]
+    result = f"->{terms.pop()}" if len(given) % 2 else ""
+    return ",".join(terms) + result, *operands
+
+
 def _stretched(equation: str, given: Any) -> tuple[Any, ...]:
-    """The operands, where a letter stands for one element in one and for several in another, repeated as often."""
+    """The operands, where a letter or a dimension of "..." stands for one element in one and for several in another,
+    repeated as often.
+    """
     found: dict[str, int] = {}
     letters = []
     for term, x in zip(equation.split("->")[0].split(","), given, strict=False):
         head, _, tail = term.partition("...")
-        letters.append([*head, *[""] * (x.ndim - len(head) - len(tail)), *tail])
+        spanned = range(len(head) + len(tail) - x.ndim, 0)  # dimensions of "...", counted from its end
+        letters.append([*head, *map(str, spanned), *tail])
         for letter, n in zip(letters[-1], x.shape, strict=False):
             found[letter] = n if found.get(letter, 1) == 1 else found[letter]
     short = [
-        [letter and n == 1 != found[letter] for letter, n in zip(names, x.shape, strict=False)]
+        [n == 1 != found[letter] for letter, n in zip(names, x.shape, strict=False)]
         for names, x in zip(letters, given, strict=False)
     ]
     if not any(map(any, short)):

@@ -15,6 +15,7 @@ from fdl import ops
 from fdl.extend import Function, aval_of, from_numpy
 from fdl.stateful.core.dtypes import dtype, result_dtype
 from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError, TensorError
+from fdl.stateful.core.layouts import FORMATS, lies_in, order_of
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.places import Places, expanded, permuted, viewed
 from fdl.stateful.core.tensor import Composite, Tensor, apply, view_of, wrap
@@ -265,10 +266,21 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 
 @method()
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself, or a copy where its elements do not lie side by side."""
+    """The tensor itself, or a copy where its elements do not lie side by side in the order that is asked for."""
     if isinstance(input, Composite):
         return input.contiguous()  # type: ignore[attr-defined,no-any-return]
+    order = None if memory_format is None else order_of(memory_format, input.ndim)
+    if order is not None:
+        return input if lies_in(places_of(input), order) else _lying(input, order)
+    if memory_format is FORMATS["preserve_format"]:
+        return input
     return input if is_contiguous(input) else clone(input)
+
+
+def _lying(input: Tensor, order: Sequence[int]) -> Tensor:
+    """A copy whose dimensions lie in this order in memory."""
+    lying = clone(permute(input, *order))
+    return permute(lying, *sorted(range(len(order)), key=order.__getitem__))
 
 
 _clone = Function(lambda x: ops.barrier(x), "clone")
@@ -279,6 +291,9 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy, with history."""
     if isinstance(input, Composite):
         return input.clone()  # type: ignore[attr-defined,no-any-return]
+    order = None if memory_format is None else order_of(memory_format, input.ndim)
+    if order is not None:
+        return _lying(input, order)
     if input._node() is None and input._storage.exported is None:
         return wrap(input._value())  # arrays never change: a cell of its own is a copy
     return apply(_clone, (input,))  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.core.tensor import Tensor
-from fdl.stateful.functions import elementwise, reductions
+from fdl.stateful.functions import elementwise
 from fdl.stateful.functions.creation import full
 from fdl.stateful.nn import functional as F
 from fdl.stateful.nn.module import Module
@@ -102,9 +102,9 @@ class Softshrink(_Shrink):
     function = staticmethod(F.softshrink)
 
 
-Softmax = _activation("Softmax", reductions.softmax, dim=-1)
-LogSoftmax = _activation("LogSoftmax", reductions.log_softmax, dim=-1)
-Softmin = _activation("Softmin", F.softmin, dim=-1)
+Softmax = _activation("Softmax", F.softmax, dim=None)
+LogSoftmax = _activation("LogSoftmax", F.log_softmax, dim=None)
+Softmin = _activation("Softmin", F.softmin, dim=None)
 GLU = _activation("GLU", F.glu, dim=-1)
 
 

@@ -177,12 +177,20 @@ class RandomSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         rng, n = (self.generator or default_generator).numpy(), len(self.data_source)
         if self.replacement:
-            return iter(rng.integers(0, n, self.num_samples).tolist())
+            return self._drawn(rng, n)
         rounds = [rng.permutation(n) for _ in range(-(-self.num_samples // n) if n else 0)]
         return iter(np.concatenate(rounds)[: self.num_samples].tolist() if rounds else [])
 
+    def _drawn(self, rng: np.random.Generator, n: int) -> Iterator[int]:
+        """Numbers below `n`, drawn as they are asked for."""
+        for start in range(0, self.num_samples, _DRAWN):
+            yield from rng.integers(0, n, min(_DRAWN, self.num_samples - start)).tolist()
+
     def __len__(self) -> int:
         return self.num_samples
+
+
+_DRAWN = 1024  # numbers at a time: how many does not change which
 
 
 class SubsetRandomSampler(Sampler[int]):

@@ -4,8 +4,6 @@ from fdl.stateful.functions.distances import pdist as pdist
 from fdl.stateful.functions.elementwise import sigmoid as sigmoid
 from fdl.stateful.functions.elementwise import tanh as tanh
 from fdl.stateful.functions.gathering import one_hot as one_hot
-from fdl.stateful.functions.reductions import log_softmax as log_softmax
-from fdl.stateful.functions.reductions import softmax as softmax
 from fdl.stateful.nn.functional.activations import *
 from fdl.stateful.nn.functional.alignment import *
 from fdl.stateful.nn.functional.attention import *

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,15 +14,17 @@ from fdl.ops import as_operand
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.random import draw, key_of
 from fdl.stateful.core.tensor import Tensor, apply
+from fdl.stateful.functions import reductions
 from fdl.stateful.functions.elementwise import in_full
 from fdl.stateful.functions.elementwise import relu as relu_function
-from fdl.stateful.functions.reductions import dim_of, softmax
+from fdl.stateful.functions.reductions import dim_of
 from fdl.stateful.nn.functional.settings import settings_of
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
-    "logsigmoid", "mish", "prelu", "relu",
-    "relu6", "rrelu", "selu", "silu", "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+    "log_softmax", "logsigmoid", "mish", "prelu", "relu",
+    "relu6", "rrelu", "selu", "silu", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanhshrink",
+    "threshold",
 ]  # fmt: skip
 
 
@@ -144,9 +147,40 @@ def glu(input: Tensor, dim: int = -1) -> Any:
     return apply(_glu, (input,), (dim_of(input, dim),))
 
 
-def softmin(input: Tensor, dim: int, _stacklevel: int = 3, dtype: Any = None) -> Any:
+def _chosen(name: str, input: Tensor, dim: int | None, level: int) -> int:
+    """The dimension that is given, or with a warning the one that PyTorch took before one had to be."""
+    if dim is not None:
+        return dim
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        stacklevel=level,
+    )
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
+    """`exp(x) / sum(exp(x))` along a dimension.
+
+    >>> import fdl.stateful as torch
+    >>> torch.nn.functional.softmax(torch.zeros(2), 0)
+    tensor([0.5000, 0.5000])
+    """
+    return reductions.softmax(input, _chosen("softmax", input, dim, _stacklevel), dtype)
+
+
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
+    """`log(softmax(x))` along a dimension, without overflow.
+
+    >>> import fdl.stateful as torch
+    >>> torch.nn.functional.log_softmax(torch.zeros(2), 0)
+    tensor([-0.6931, -0.6931])
+    """
+    return reductions.log_softmax(input, _chosen("log_softmax", input, dim, _stacklevel), dtype)
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """`softmax(-x)`."""
-    return softmax(-input, dim, dtype)
+    return reductions.softmax(-input, _chosen("softmin", input, dim, _stacklevel), dtype)
 
 
 def _prelu_body(x: Any, slope: Any) -> Any:
