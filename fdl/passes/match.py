@@ -43,7 +43,8 @@ def in_subgraphs(e: Equation, f: Callable[[Graph], Graph]) -> dict[str, Any]:
     def of(value: Any) -> Any:
         if isinstance(value, Graph):
             return f(value)
-        return tuple(map(of, value)) if isinstance(value, tuple) else value
+        # tuples of other things stay what they are, named ones too
+        return tuple(map(of, value)) if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value) else value
 
     return {name: of(value) for name, value in e.params.items()}
 
