@@ -80,6 +80,8 @@ from fdl.stateful.functions.sorting import *
 from fdl.stateful.functions.special import *
 from fdl.stateful.functions.statistics import *
 from fdl.stateful.functions.windows import *
+from fdl.stateful.linalg.older import *
+from fdl.stateful.linalg.reflections import geqrf, ormqr
 from fdl.stateful.linalg.solutions import cholesky_inverse, cholesky_solve, logdet
 from fdl.stateful.signal import istft, kaiser_window, stft
 from fdl.stateful.sparse import mm as spmm
@@ -110,37 +112,7 @@ greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 det, slogdet, inverse, pinverse, matrix_power, matrix_exp = (
     linalg.det, linalg.slogdet, linalg.inv, linalg.pinv, linalg.matrix_power, linalg.matrix_exp,
 )  # fmt: skip
-
-
-def cholesky(input: Tensor, upper: _builtins.bool = False) -> object:
-    """The triangular factor of a symmetric positive definite matrix.
-
-    >>> import fdl.stateful as torch
-    >>> torch.cholesky(torch.eye(2) * 4).tolist()
-    [[2.0, 0.0], [0.0, 2.0]]
-    """
-    return linalg.cholesky(input, upper=upper)
-
-
-def qr(input: Tensor, some: _builtins.bool = True) -> object:
-    """An orthogonal and a triangular factor.
-
-    >>> import fdl.stateful as torch
-    >>> torch.qr(torch.eye(2)).R.tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
-    """
-    return linalg.qr(input, "reduced" if some else "complete")
-
-
-def svd(input: Tensor, some: _builtins.bool = True, compute_uv: _builtins.bool = True) -> object:
-    """(U, S, V): as `linalg.svd`, with V as it is and not transposed.
-
-    >>> import fdl.stateful as torch
-    >>> torch.svd(torch.eye(2) * 3)[1].tolist()
-    [3.0, 3.0]
-    """
-    found = linalg.svd(input, not some)
-    return found._replace(Vh=found.Vh.mT)
+orgqr = linalg.householder_product
 
 
 def is_tensor(obj: object) -> _builtins.bool:

@@ -24,6 +24,7 @@ from fdl.stateful.linalg.factorizations import (
 )  # fmt: skip
 from fdl.stateful.linalg.norms import cond, matrix_norm, norm, vector_norm
 from fdl.stateful.linalg.products import cross, diagonal, matrix_exp, matrix_power, multi_dot, vander, vecdot
+from fdl.stateful.linalg.reflections import geqrf, householder_product, ormqr
 from fdl.stateful.linalg.solutions import (
     cholesky_inverse,
     cholesky_solve,
@@ -43,15 +44,16 @@ from fdl.stateful.linalg.solutions import (
 )  # fmt: skip
 
 __all__ = [
-    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex",
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh",
+    "householder_product", "inv", "inv_ex",
     "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
     "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd",
     "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 _METHODS = {
-    "det": det, "slogdet": slogdet, "inverse": inv, "cholesky": cholesky, "pinverse": pinv,
-    "qr": lambda x, some=True: qr(x, "reduced" if some else "complete"), "matrix_power": matrix_power,
+    "det": det, "slogdet": slogdet, "inverse": inv, "pinverse": pinv, "matrix_power": matrix_power,
+    "geqrf": geqrf, "orgqr": householder_product, "ormqr": ormqr,
     "logdet": logdet, "cholesky_solve": cholesky_solve, "cholesky_inverse": cholesky_inverse,
 }  # fmt: skip
 for _name, _function in _METHODS.items():

@@ -27,10 +27,15 @@ def _plain(found: Any) -> Any:
     return tuple(found) if isinstance(found, tuple) else found
 
 
-def require_square(A: Tensor, what: str) -> None:
-    """RuntimeError where A is no stack of square matrices; `what` is the function that asks."""
+def require_matrix(A: Tensor, what: str) -> None:
+    """RuntimeError where A is no stack of matrices; `what` is the function that asks."""
     if A.ndim < 2:
         raise TensorError(f"linalg.{what}: The input tensor A must have at least 2 dimensions.")
+
+
+def require_square(A: Tensor, what: str) -> None:
+    """RuntimeError where A is no stack of square matrices; `what` is the function that asks."""
+    require_matrix(A, what)
     if A.shape[-1] != A.shape[-2]:
         raise TensorError(
             f"linalg.{what}: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices"

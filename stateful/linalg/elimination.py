@@ -9,6 +9,7 @@ from typing import Any
 import fdl.numpy as jnp
 from fdl import lax, ops
 from fdl.extend import Function, aval_of, dtypes
+from fdl.numpy import linalg as own
 
 
 def first_of(bad: Any) -> Any:
@@ -65,9 +66,31 @@ def _order_of(pivots: Any) -> Any:
     return lax.scan(step, _rows(pivots), jnp.arange(aval_of(pivots).shape[-1]))[0]
 
 
+def _eliminated(a: Any) -> tuple[Any, Any]:
+    """Both triangles in one matrix, and the order of the rows, of matrices that need not be square.
+
+    The order is that of a square part: of the first columns, or of all columns and zeros. Rows in that order need no
+    exchange any more, so that what is left of the square part follows from its triangles.
+    """
+    m, n = aval_of(a).shape[-2:]
+    if m == n:
+        return ops.lu(a)[:2]
+    k = m if m < n else n
+    held = ops.stop_gradient(a)
+    square = held[..., :k] if m < n else jnp.concatenate([held, jnp.zeros_like(held[..., :1].repeat(m - n, -1))], -1)
+    order = ops.lu(square)[1]
+    rows = jnp.take_along_axis(a, order[..., None].repeat(n, -1), -2)
+    both = ops.lu(rows[..., :k, :k])[0]
+    if m < n:
+        return jnp.concatenate([both, ops.triangular_solve(both, rows[..., k:], True, unit=True)], -1), order
+    below = own.solve_triangular(both, jnp.matrix_transpose(rows[..., k:, :]), False, trans=1)
+    return jnp.concatenate([both, jnp.matrix_transpose(below)], -2), order
+
+
 def _factored_body(a: Any) -> tuple[Any, Any, Any]:
-    both, order, _ = ops.lu(a)
-    return both, _pivots_of(order), first_of(ops.equal(diagonal(ops.stop_gradient(both)), 0))
+    both, order = _eliminated(a)
+    m, n = aval_of(a).shape[-2:]
+    return both, _pivots_of(order)[..., : m if m < n else n], first_of(ops.equal(diagonal(ops.stop_gradient(both)), 0))
 
 
 def _solved_body(both: Any, pivots: Any, b: Any) -> Any:
@@ -76,11 +99,33 @@ def _solved_body(both: Any, pivots: Any, b: Any) -> Any:
     return ops.triangular_solve(both, x, False)
 
 
+def _solved_back_body(both: Any, pivots: Any, b: Any) -> Any:
+    x = own.solve_triangular(both, own.solve_triangular(both, b, False, trans=1), True, True, trans=1)
+    back = jnp.argsort(_order_of(pivots), -1)
+    return jnp.take_along_axis(x, ops.broadcast(back, aval_of(b).shape, range(aval_of(b).ndim - 1)), -2)
+
+
+def _shuffled(order: Any, dtype: Any) -> Any:
+    """The matrix that takes rows in an order back to their places."""
+    return ops.convert(jnp.arange(aval_of(order).shape[-1])[:, None] == order[..., None, :], dtype)
+
+
+def _triangles_body(both: Any) -> tuple[Any, Any]:
+    m, n = aval_of(both).shape[-2:]
+    k = m if m < n else n
+    lower = jnp.tril(both[..., :k], -1) + jnp.eye(m, k, dtype=aval_of(both).dtype)
+    return lower, jnp.triu(both[..., :k, :])
+
+
 def _parts_body(a: Any) -> tuple[Any, Any, Any]:
-    both, order, _ = ops.lu(a)
-    n, dtype = aval_of(a).shape[-1], aval_of(a).dtype
-    shuffled = ops.convert(jnp.arange(n)[:, None] == order[..., None, :], dtype)
-    return shuffled, jnp.tril(both, -1) + jnp.eye(n, dtype=dtype), jnp.triu(both)
+    both, order = _eliminated(a)
+    return _shuffled(order, aval_of(a).dtype), *_triangles_body(both)
+
+
+def _permutation_body(pivots: Any, rows: int, dtype: Any) -> Any:
+    *batch, known = aval_of(pivots).shape
+    stay = ops.add(ops.iota((*batch, rows - known), len(batch), dtypes.int32), known + 1)
+    return _shuffled(_order_of(jnp.concatenate([pivots, stay], -1)), dtype)
 
 
 factored, solved, parts = (
@@ -88,3 +133,5 @@ factored, solved, parts = (
     Function(_solved_body, "lu_solve"),
     Function(_parts_body, "lu"),
 )
+solved_back = Function(_solved_back_body, "lu_solve")
+triangles, permutation = Function(_triangles_body, "lu_unpack"), Function(_permutation_body, "lu_unpack")

@@ -17,7 +17,15 @@ from fdl.stateful.functions.creation import full_like
 from fdl.stateful.functions.elementwise import maximum
 from fdl.stateful.functions.reductions import amax, sum
 from fdl.stateful.linalg import elimination as _lu
-from fdl.stateful.linalg.checks import no_failures, recorded, refuse, require_finite, require_float, require_square
+from fdl.stateful.linalg.checks import (
+    no_failures,
+    recorded,
+    refuse,
+    require_finite,
+    require_float,
+    require_matrix,
+    require_square,
+)
 from fdl.stateful.linalg.elimination import diagonal as diagonal_of
 from fdl.stateful.linalg.elimination import first_of
 
@@ -125,7 +133,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> linalg_lu_factor_result:
 
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> linalg_lu_factor_ex_result:
     """Both triangles in one matrix, the exchanges of rows, and where elimination met a zero."""
-    require_square(A, "lu_factor")
+    require_matrix(A, "lu_factor")
     require_float(A, "lu_factor")
     if not pivot:
         raise UnsupportedError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
@@ -137,7 +145,7 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
 
 def lu(A: Tensor, *, pivot: bool = True) -> linalg_lu_result:
     """P, L and U with `A = P @ L @ U`."""
-    require_square(A, "lu")
+    require_matrix(A, "lu")
     require_float(A, "lu")
     if not pivot:
         raise UnsupportedError("linalg.lu: LU without pivoting is not implemented on the CPU")

@@ -15,6 +15,7 @@ from fdl.stateful.core.tape import autocasting
 from fdl.stateful.core.tensor import Composite, Tensor, apply
 from fdl.stateful.functions.creation import eye
 from fdl.stateful.functions.products import matmul
+from fdl.stateful.functions.rearranging import broadcast_shapes
 from fdl.stateful.linalg import elimination as _lu
 from fdl.stateful.linalg.checks import (
     SINGULAR,
@@ -136,10 +137,14 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> linalg_inv_ex_result:
     return found
 
 
-def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor) -> Any:
-    """The X with `A @ X = B`, from the factors of A."""
+def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Any:
+    """The X with `A @ X = B`, or `X @ A = B`, from the factors of A; of its transpose where `adjoint` says so."""
     require_square(LU, "lu_solve")
-    return apply(_lu.solved, (LU, pivots, B))
+    if not left:
+        return lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
+    batch = broadcast_shapes(LU.shape[:-2], B.shape[:-2])
+    LU, pivots, B = (x.expand(*batch, *x.shape[len(x.shape) - d :]) for x, d in ((LU, 2), (pivots, 1), (B, 2)))
+    return apply(_lu.solved_back if adjoint else _lu.solved, (LU, pivots, B))
 
 
 def logdet(A: Tensor) -> Any:
