@@ -10,7 +10,28 @@ import numpy as _np
 from fdl.core import dtypes as _dtypes
 from fdl.core.array import METHODS as _METHODS
 from fdl.core.array import Array as ndarray
-from fdl.numpy import _at, _create, _derived, _index, _math, _shape, linalg
+from fdl.numpy import (
+    _arrange,
+    _at,
+    _bins,
+    _choose,
+    _create,
+    _derived,
+    _edit,
+    _index,
+    _math,
+    _nan,
+    _pad,
+    _places,
+    _polynomials,
+    _sets,
+    _shape,
+    _signal,
+    linalg,
+)
+from fdl.numpy._arrange import *
+from fdl.numpy._bins import *
+from fdl.numpy._choose import *
 from fdl.numpy._create import ScalarType as _ScalarType
 from fdl.numpy._create import (
     arange,
@@ -70,6 +91,7 @@ from fdl.numpy._derived import (
     triu_indices,
     vander,
 )
+from fdl.numpy._edit import *
 from fdl.numpy._index import (
     take,
     take_along_axis,
@@ -168,6 +190,11 @@ from fdl.numpy._math import (
     var,
     where,
 )
+from fdl.numpy._nan import *
+from fdl.numpy._pad import *
+from fdl.numpy._places import *
+from fdl.numpy._polynomials import *
+from fdl.numpy._sets import *
 from fdl.numpy._shape import (
     astype,
     atleast_1d,
@@ -185,9 +212,7 @@ from fdl.numpy._shape import (
     matrix_transpose,
     moveaxis,
     outer,
-    pad,
     ravel,
-    repeat,
     reshape,
     result_type,
     roll,
@@ -201,6 +226,7 @@ from fdl.numpy._shape import (
     vdot,
     vstack,
 )
+from fdl.numpy._signal import *
 from fdl.numpy._sort import argsort, median, percentile, quantile, searchsorted, sort
 
 bool_ = _ScalarType(_dtypes.bool_)
@@ -241,11 +267,10 @@ _SHAPES = [
     "squeeze",
     "dot",
     "matmul",
-    "repeat",
 ]
 _METHODS.update({name: getattr(_math, name) for name in _FUNCTIONS})
 _METHODS.update({name: getattr(_shape, name) for name in _SHAPES})
-_METHODS.update(sort=sort, argsort=argsort)
+_METHODS.update(sort=sort, argsort=argsort, repeat=_arrange.repeat)
 _METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, trace=_derived.trace, nonzero=nonzero, copy=_create.array)
 _METHODS.update(
     getitem=_index.getitem,
@@ -278,9 +303,9 @@ __all__ = [
     "multiply", "nan",
     "nan_to_num", "nanmean", "nansum", "ndarray", "ndim", "negative", "newaxis", "nonzero", "not_equal", "number",
     "ones", "ones_like", "outer",
-    "pad", "percentile", "pi", "polyval", "positive", "power", "prod", "promote_types", "ptp", "quantile", "rad2deg",
+    "percentile", "pi", "polyval", "positive", "power", "prod", "promote_types", "ptp", "quantile", "rad2deg",
     "ravel", "reciprocal",
-    "remainder", "repeat", "reshape", "result_type", "right_shift", "rint", "roll", "rot90", "round", "searchsorted",
+    "remainder", "reshape", "result_type", "right_shift", "rint", "roll", "rot90", "round", "searchsorted",
     "select", "shape", "sign",
     "signedinteger", "sin", "sinc", "sinh", "size", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
     "subtract", "sum", "swapaxes",
@@ -290,3 +315,13 @@ __all__ = [
     "vdot", "vstack", "where",
     "zeros", "zeros_like",
 ]  # fmt: skip
+__all__ += _arrange.__all__
+__all__ += _bins.__all__
+__all__ += _choose.__all__
+__all__ += _edit.__all__
+__all__ += _nan.__all__
+__all__ += _pad.__all__
+__all__ += _places.__all__
+__all__ += _polynomials.__all__
+__all__ += _sets.__all__
+__all__ += _signal.__all__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, as_array, from_numpy
 from fdl.core.avals import sizes
-from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.errors import ChoiceError, DtypeError, ShapeError
 from fdl.core.graph import ArrayLike, Literal
 from fdl.core.trace import aval_of
 from fdl.ops.promotion import as_operand
@@ -95,10 +95,6 @@ def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Array:
         raise ShapeError(f"array: the lists are ragged: {error}", hint="lists of one length at each depth") from None
     if values.dtype == object:
         raise DtypeError("array: the lists hold objects that are no numbers, or lengths that differ")
-    if values.dtype.kind == "f" and not any(dtypes.is_float(dtype) for dtype, _ in types):
-        values = np.array(
-            obj, object
-        )  # integers above those of int64, of which NumPy makes floats, beside smaller ones
     return from_numpy(values.astype(target))
 
 
@@ -284,15 +280,23 @@ def diag(x: Array, k: int = 0) -> Array:
     return ops.gather(x, [ops.add(place, max(-k, 0)), ops.add(place, max(k, 0))], (0, 1))
 
 
-def meshgrid(*xs: ArrayLike, indexing: str = "xy") -> list[Array]:
-    """Coordinate arrays of a grid.
+def meshgrid(*xs: ArrayLike, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> list[Array]:
+    """Coordinate arrays of a grid, one for each vector, which varies along its own axis: along columns for the first
+    and rows for the second, or with `indexing="ij"` along the axes in their order. With `sparse` the other axes have
+    size 1; `copy` is accepted, since arrays are immutable.
 
     >>> [g.tolist() for g in meshgrid(arange(2), arange(1))]
     [[[0, 1]], [[0, 0]]]
     """
-    sizes = [aval_of(x).shape[0] for x in xs]
+    if indexing not in ("xy", "ij"):
+        raise ChoiceError(f"meshgrid: indexing={indexing!r}", hint="'xy' or 'ij'")
+    vectors = [as_array(x) if not isinstance(x, Array) else x for x in xs]
+    vectors = [v if aval_of(v).ndim else ops.reshape(v, (1,)) for v in vectors]
+    if any(aval_of(v).ndim != 1 for v in vectors):
+        raise ShapeError(f"meshgrid: {' '.join(aval_of(v).describe() for v in vectors)} are no vectors")
     order = list(range(len(xs)))
     if indexing == "xy" and len(xs) > 1:
         order[0], order[1] = 1, 0
-    shape: Sequence[int] = [sizes[i] for i in order]
-    return [ops.broadcast(x, tuple(shape), (order.index(i),)) for i, x in enumerate(xs)]
+    whole = [aval_of(vectors[i]).shape[0] for i in order]
+    shapes = [[d if not sparse or order[k] == i else 1 for k, d in enumerate(whole)] for i in range(len(xs))]
+    return [ops.broadcast(v, tuple(shapes[i]), (order.index(i),)) for i, v in enumerate(vectors)]

@@ -425,23 +425,23 @@ def logspace(start: float, stop: float, num: int = 50, base: float = 10.0) -> Ar
     return ops.pow(base, linspace(start, stop, num))
 
 
-def tril_indices(n: int, k: int = 0) -> tuple[Array, Array]:
-    """Rows and columns at and below the k-th diagonal.
+def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
+    """Rows and columns at and below the k-th diagonal of a matrix (n, m), m being n by default.
 
     >>> [i.tolist() for i in tril_indices(2)]
     [[0, 1, 1], [0, 0, 1]]
     """
-    rows, cols = np.tril_indices(n, k)
+    rows, cols = np.tril_indices(n, k, m)
     return from_numpy(rows.astype(np.int32)), from_numpy(cols.astype(np.int32))
 
 
-def triu_indices(n: int, k: int = 0) -> tuple[Array, Array]:
-    """Rows and columns at and above the k-th diagonal.
+def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
+    """Rows and columns at and above the k-th diagonal of a matrix (n, m), m being n by default.
 
     >>> [i.tolist() for i in triu_indices(2)]
     [[0, 0, 1], [0, 1, 1]]
     """
-    rows, cols = np.triu_indices(n, k)
+    rows, cols = np.triu_indices(n, k, m)
     return from_numpy(rows.astype(np.int32)), from_numpy(cols.astype(np.int32))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, from_numpy
-from fdl.core.errors import DtypeError, ShapeError, TracedMaskError
+from fdl.core.errors import ChoiceError, DtypeError, ShapeError, TracedMaskError
 from fdl.core.graph import ArrayLike, Literal, Operand
 from fdl.core.trace import Tracer, aval_of
 from fdl.ops.promotion import as_operand, promote
@@ -373,42 +373,78 @@ def logical_xor(a: ArrayLike, b: ArrayLike) -> Array:
     return ops.bitwise_xor(_as_bool(a), _as_bool(b))
 
 
-def nonzero(x: ArrayLike) -> tuple[Array, ...]:
-    """Indices of elements that are not zero; the values must be known, since the result's size depends on them.
+def nonzero(x: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> tuple[Array, ...]:
+    """Indices of elements that are not zero, one array for each axis.
+
+    Their number depends on values, which must be known, unless `size` says how many there shall be: the first ones are
+    taken, and what is missing is `fill_value` (0 by default), or one number an axis where it is a tuple.
 
     >>> from fdl.numpy import array
     >>> [i.tolist() for i in nonzero(array([0, 3, 0, 4]))]
     [[1, 3]]
+    >>> [i.tolist() for i in nonzero(array([0, 3, 0, 4]), size=3, fill_value=-1)]
+    [[1, 3, -1]]
     """
+    if not aval_of(_operand(x)).ndim:
+        raise ShapeError("nonzero: a number has no axes to give indices for", hint="jnp.atleast_1d(x)")
+    if size is not None:
+        return _nonzero_of_size(_operand(x), size, fill_value)
     if isinstance(x, Tracer) and x.concrete() is None:
         x.refuse(
             "jnp.nonzero(x)",
             TracedMaskError,
             "the size of the result would depend on its values",
-            "jnp.where(mask, x, 0)",
+            "jnp.where(mask, x, 0), or jnp.nonzero(x, size=n)",
         )
     return tuple(from_numpy(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
 
 
+def _nonzero_of_size(x: Array, size: int, fill_value: Any) -> tuple[Array, ...]:
+    """Each element that is not zero writes its number to the place that it has among those."""
+    shape = x.aval.shape
+    mask = ops.reshape(_operand(_as_bool(x)), (x.aval.size,))
+    counts = ops.cumsum(ops.convert(mask, dtypes.int32), 0)
+    places = ops.select(mask, ops.sub(counts, 1), size)
+    numbers = ops.scatter(ops.full((size,), 0, dtypes.int32), ops.iota((x.aval.size,), 0), [places], (0,), 0, "drop")
+    fills = fill_value if isinstance(fill_value, tuple) else (fill_value or 0,) * len(shape)
+    found = ops.less(ops.iota((size,), 0), sum(mask))
+    steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    out = []
+    for step, d, fill in zip(steps, shape, fills, strict=True):
+        index = ops.rem(ops.div(numbers, builtins.max(step, 1)), builtins.max(d, 1))
+        out.append(ops.select(found, index, ops.convert(_operand(fill), dtypes.int32)))
+    return tuple(out)
+
+
 @typing.overload
-def where(condition: ArrayLike) -> tuple[Array, ...]: ...
+def where(condition: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> tuple[Array, ...]: ...
 @typing.overload
 def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array: ...
-def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Array | tuple[Array, ...]:
-    """`x` where the condition holds, else `y`; the condition alone gives the indices where it holds, as `nonzero` does.
+def where(
+    condition: ArrayLike,
+    x: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    *,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Array | tuple[Array, ...]:
+    """`x` where the condition holds, else `y`; the condition alone gives the indices where it holds, as `nonzero` does,
+    which tells `size` and `fill_value`.
 
     >>> from fdl.numpy import array
     >>> where(array([True, False]), 1, 2).tolist()
     [1, 2]
     """
     if x is None and y is None:
-        return nonzero(condition)
+        return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:
         raise DtypeError(
             "where: takes a condition, x and y, or the condition alone",
             why="one of x and y is missing",
             hint="jnp.where(mask, x, 0)",
         )
+    if size is not None or fill_value is not None:
+        raise ChoiceError("where: size and fill_value are for a condition alone", hint="jnp.where(mask, x, y)")
     return ops.select(condition, x, y)
 
 

@@ -267,23 +267,6 @@ def tile(x: ArrayLike, reps: Any) -> Array:
     return ops.reshape(whole, tuple(c * n for c, n in zip(counts, shape, strict=True)))
 
 
-def repeat(x: ArrayLike, repeats: int, axis: int | None = None) -> Array:
-    """Each element repeated.
-
-    >>> repeat(array([1, 2]), 2).tolist()
-    [1, 1, 2, 2]
-    """
-    x = _operand(x)
-    if axis is None:
-        x, axis = ravel(x), 0
-    (place,) = axes_of(x, axis, "repeat")
-    shape, repeats = x.aval.shape, repeats.__index__()
-    wide = ops.broadcast(
-        x, (*shape[: place + 1], repeats, *shape[place + 1 :]), [i + (i > place) for i in range(len(shape))]
-    )
-    return ops.reshape(wide, (*shape[:place], shape[place] * repeats, *shape[place + 1 :]))
-
-
 def flip(x: ArrayLike, axis: Any = None) -> Array:
     """The order along axes turned round.
 
@@ -317,19 +300,6 @@ def roll(x: ArrayLike, shift: int | Sequence[int], axis: int | Sequence[int] | N
         cut = (-move) % n if n else 0
         out = ops.concatenate([ops.slice_in_dim(out, cut, n, place), ops.slice_in_dim(out, 0, cut, place)], place)
     return out
-
-
-def pad(x: ArrayLike, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Array:
-    """`x` with a border of one value; `pad_width` as NumPy's.
-
-    >>> pad(array([1, 2]), (1, 2)).tolist()
-    [0, 1, 2, 0, 0]
-    """
-    if mode != "constant":
-        raise NotImplementedError(f"pad: mode {mode!r}; only 'constant' is there so far")
-    x = _operand(x)
-    widths = np.broadcast_to(np.asarray(pad_width), (x.aval.ndim, 2)).tolist()
-    return ops.pad(x, Literal(constant_values, x.aval.dtype), [(a, b, 0) for a, b in widths])
 
 
 # Products

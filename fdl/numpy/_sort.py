@@ -51,7 +51,7 @@ def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool
     return ops.gather_along(x, argsort(x, axis, descending=descending), axis)
 
 
-def _between(low: Any, high: Any, share: Any) -> Array:
+def between(low: Any, high: Any, share: Any) -> Array:
     """`low + share * (high - low)`; among infinities the share counts only where it is neither 0 nor 1, so that what is
     beside an infinity stays finite.
     """
@@ -102,7 +102,7 @@ def quantile(
     else:
         w = share if method == "linear" else ops.full(aval_of(share).shape, 0.5, aval_of(share).dtype)
         w = ops.broadcast(w, aval_of(ends[0]).shape, range(aval_of(share).ndim))
-        out = _between(ends[0], ends[1], w)
+        out = between(ends[0], ends[1], w)
     top = ops.gather(ordered, [ops.full((), n - 1, dtypes.int32)], (len(rows),))  # NaN, if there is one
     top = ops.broadcast(top, aval_of(out).shape, range(aval_of(q).ndim, aval_of(out).ndim))
     out = ops.cast(ops.select(ops.not_equal(top, top), top, out), dtype)

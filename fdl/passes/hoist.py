@@ -22,41 +22,7 @@ _REPAID = 2
 
 
 def hoist(graph: Graph) -> Graph:
-    """Scans without the products and sums that they only add to a carry.
-
-    >>> import fdl.numpy as jnp
-    >>> from fdl import lax
-    >>> from fdl.transforms import make_graph
-    >>> def step(total, xy):
-    ...     x, y = xy
-    ...     return total + x @ y, -y
-    >>> xs, ys = jnp.ones((5, 32, 2)), jnp.ones((5, 2, 32))
-    >>> graph = make_graph(lambda *xys: lax.scan(step, jnp.zeros((32, 32)), xys))(xs, ys)
-    >>> print(graph)
-    graph (a:float32[5,32,2] b:float32[5,2,32]) {
-      c:float32[32,32] = broadcast[axes=() shape=(32,32)] 0.0:float32
-      d:float32[32,32] e:float32[5,2,32] = scan[length=5 num_carry=1 num_consts=0 reverse=False] c a b
-        graph (a:float32[32,32] b:float32[32,2] c:float32[2,32]) {
-          d:float32[32,32] = dot_general[dtype=float32 numbers=(((1),(0)),((),()))] b c
-          e:float32[32,32] = add a d
-          f:float32[2,32] = neg c
-          return e f
-        }
-      return d e
-    }
-    >>> print(hoist(graph))
-    graph (a:float32[5,32,2] b:float32[5,2,32]) {
-      c:float32[32,32] = broadcast[axes=() shape=(32,32)] 0.0:float32
-      d:float32[5,2,32] = scan[length=5 num_carry=0 num_consts=0 reverse=False] a b
-        graph (a:float32[32,2] b:float32[2,32]) {
-          c:float32[2,32] = neg b
-          return c
-        }
-      e:float32[32,32] = dot_general[dtype=float32 numbers=(((0,2),(0,1)),((),()))] a b
-      f:float32[32,32] = add c e
-      return f d
-    }
-    """
+    """Scans without the products and sums that they only add to a carry."""
     equations: list[Equation] = []
     for e in graph.equations:
         steps = steps_of(e)
