@@ -20,6 +20,7 @@ from fdl.stateful import (
     func,
     hub,
     linalg,
+    masked,
     multiprocessing,
     nn,
     optim,
@@ -63,11 +64,13 @@ from fdl.stateful.functions import legacy as _legacy
 from fdl.stateful.functions.attributes import *
 from fdl.stateful.functions.complexes import *
 from fdl.stateful.functions.conversions import *
+from fdl.stateful.functions.copies import *
 from fdl.stateful.functions.creation import *
 from fdl.stateful.functions.differences import *
 from fdl.stateful.functions.distances import *
 from fdl.stateful.functions.elementwise import *
 from fdl.stateful.functions.gathering import *
+from fdl.stateful.functions.histograms import *
 from fdl.stateful.functions.indexing import *
 from fdl.stateful.functions.legacy import set_default_tensor_type, typename
 from fdl.stateful.functions.numbers import *
@@ -90,6 +93,7 @@ from fdl.stateful.sparse import sparse_coo_tensor
 globals().update({name: value for name, value in _aliases.NAMES.items() if name not in globals()})
 globals().update(_NAMES)
 globals().update(_legacy.TYPES)
+globals().update(COPIES)
 globals().update(_layouts.LAYOUTS)
 globals().update(_layouts.FORMATS)
 globals().update(_foreach.FOREACH)

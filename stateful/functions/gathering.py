@@ -18,7 +18,17 @@ from fdl.stateful.functions.creation import arange
 from fdl.stateful.functions.indexing import same_dtype
 from fdl.stateful.functions.reductions import dim_of
 
-__all__ = ["gather", "index_add", "index_select", "masked_select", "nonzero", "one_hot", "scatter", "scatter_add"]
+__all__ = [
+    "gather",
+    "index_add",
+    "index_select",
+    "masked_select",
+    "nonzero",
+    "nonzero_static",
+    "one_hot",
+    "scatter",
+    "scatter_add",
+]
 
 
 def _gather_body(x: Any, index: Any, axis: int) -> Any:
@@ -103,6 +113,20 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return apply(_scatter_add, (input, index, src), (d,))  # type: ignore[no-any-return]
 
 
+def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """The places of elements that are not zero, of which `size` rows are told; more rows hold `fill_value`.
+
+    >>> import fdl.stateful as torch
+    >>> torch.nonzero_static(torch.tensor([0, 5]), size=2).tolist()
+    [[1], [-1]]
+    """
+    found: Tensor = nonzero(input)
+    out: Tensor = found.new_full((size, input.ndim), fill_value)
+    out[: found.shape[0]] = found[:size]
+    return out
+
+
+method("nonzero_static")(nonzero_static)
 _index_select = Function(lambda x, index, axis: jnp.take(x, index, axis), "index_select")
 
 

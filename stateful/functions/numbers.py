@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,14 @@ from fdl.stateful.core.dtypes import result_dtype
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.results import returned
 from fdl.stateful.core.tensor import Composite, Tensor, apply
 from fdl.stateful.functions.elementwise import binary, clamp, maximum, minimum, of_float, sign_of, sub, unary
 
 __all__ = [
     "angle", "bitwise_left_shift", "bitwise_right_shift", "clamp_max", "clamp_min", "conj", "conj_physical",
-    "copysign", "deg2rad", "float_power", "fmax", "fmin", "frac", "gcd", "heaviside", "isneginf", "isposinf",
-    "isreal", "lcm", "ldexp", "nan_to_num", "positive", "rad2deg", "real", "resolve_conj", "resolve_neg",
+    "copysign", "deg2rad", "float_power", "fmax", "fmin", "frac", "frexp", "gcd", "heaviside", "isneginf", "isposinf",
+    "isreal", "lcm", "ldexp", "nan_to_num", "nextafter", "positive", "rad2deg", "real", "resolve_conj", "resolve_neg",
     "rsub", "sgn", "signbit",
 ]  # fmt: skip
 
@@ -179,6 +180,80 @@ def clamp_min(input: Tensor, min: Any) -> Any:
 def clamp_max(input: Tensor, max: Any) -> Any:
     """Each element, at most `max`."""
     return minimum(input, max) if isinstance(max, Tensor) else clamp(input, max=max)
+
+
+# The parts of floating point numbers
+
+
+@returned
+class frexp_result(NamedTuple):
+    """Numbers of a size from 1/2 to 1, and powers of two: their product is what they were made of."""
+
+    mantissa: Any
+    exponent: Any
+
+
+def _parts_of(x: Any) -> tuple[Any, Any]:
+    """The size of x as a number from 1/2 to 1 and an exponent of two, exactly: by one power of two after the other."""
+    dtype = aval_of(x).dtype
+    size, exponent = ops.abs(x), ops.full(aval_of(x).shape, 0, dtypes.int32)
+    special = ops.bitwise_or(ops.equal(size, 0), ops.bitwise_not(ops.is_finite(x)))
+    size = ops.select(special, 0.5, size)
+    most = {2: 8, 4: 64, 8: 512}[dtype.itemsize] if dtype != dtypes.bfloat16 else 64
+    powers = [most >> k for k in range(most.bit_length())]
+    for k in powers:
+        large = ops.greater_equal(size, 2.0**k)
+        size = ops.select(large, ops.mul(size, 2.0**-k), size)
+        exponent = ops.select(large, ops.add(exponent, k), exponent)
+    for k in powers:
+        small = ops.less(size, 2.0**-k)
+        size = ops.select(small, ops.mul(size, 2.0**k), size)
+        exponent = ops.select(small, ops.sub(exponent, k), exponent)
+    above = ops.greater_equal(size, 1)
+    size, exponent = ops.select(above, ops.mul(size, 0.5), size), ops.select(above, ops.add(exponent, 1), exponent)
+    return ops.select(special, ops.abs(x), size), exponent
+
+
+def _frexp_body(x: Any) -> tuple[Any, Any]:
+    size, exponent = _parts_of(x)
+    return ops.select(ops.less(x, 0), ops.neg(size), ops.select(ops.equal(x, 0), x, size)), exponent
+
+
+_frexp = Function(_frexp_body, "frexp")
+
+
+@method()
+def frexp(input: Tensor) -> frexp_result:
+    """A number of a size from 1/2 to 1 and a power of two, of which each element is the product.
+
+    >>> import fdl.stateful as torch
+    >>> [part.tolist() for part in torch.frexp(torch.tensor([3.0, -0.25]))]
+    [[0.75, -0.5], [2, -1]]
+    """
+    if not input.dtype.is_floating_point:
+        raise TensorError("torch.frexp() only supports floating-point dtypes")
+    return frexp_result(*apply(_frexp, (input,)))
+
+
+def _next(a: Any, b: Any) -> Any:
+    """The next number of a dtype: one unit of the last place further, half of one from a power of two to zero."""
+    a, b = jnp.broadcast_arrays(a, b)
+    info = jnp.finfo(aval_of(a).dtype)
+    size, _ = _parts_of(a)
+    unit = ops.mul(ops.abs(a), ops.div(float(info.eps) / 2, size))  # of numbers in the same power of two
+    unit = ops.maximum(unit, float(info.smallest_subnormal))
+    outwards = ops.equal(ops.greater(b, a), ops.greater(a, 0))
+    step = ops.select(ops.bitwise_or(outwards, ops.not_equal(size, 0.5)), unit, ops.mul(unit, 0.5))
+    up = ops.greater(b, a)
+    moved = ops.select(up, ops.add(a, step), ops.sub(a, step))
+    end = ops.mul(ops.sign(a), float(info.max))
+    moved = ops.select(ops.equal(ops.abs(a), math.inf), end, moved)
+    least = ops.full((), float(info.smallest_subnormal), aval_of(a).dtype)
+    moved = ops.select(ops.equal(a, 0), ops.select(up, least, ops.neg(least)), moved)
+    return ops.select(ops.equal(a, b), b, ops.select(ops.not_equal(ops.add(a, b), ops.add(a, b)), ops.add(a, b), moved))
+
+
+nextafter = binary("nextafter", _next, "The next number of the dtype on the way to `other`.")
 
 
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Any:

@@ -9,14 +9,15 @@ from typing import Any
 import fdl.numpy as jnp
 import fdl.special as own
 from fdl import ops
-from fdl.extend import Function, aval_of, dtypes
+from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.stateful.core.dtypes import result_dtype
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.elementwise import binary, of_float, unary
 
 __all__ = [
-    "acosh", "asinh", "atanh", "digamma", "erfc", "erfinv", "exp2", "hypot", "i0", "lgamma", "logaddexp",
+    "acosh", "asinh", "atanh", "digamma", "erfc", "erfinv", "exp2", "hypot", "i0", "igamma", "igammac", "lgamma",
+    "logaddexp",
     "logaddexp2", "logit", "mvlgamma", "polygamma", "sinc", "xlogy",
 ]  # fmt: skip
 
@@ -89,6 +90,50 @@ hypot = binary("hypot", jnp.hypot, "The longest side of a right triangle.", to_f
 
 # Of `torch.special` alone
 
+
+@custom_jvp
+def _erfcx(x: Any) -> Any:
+    """By its definition where `erfc` has digits, else by the continued fraction's first terms."""
+    size = ops.abs(x)
+    far = ops.greater(x, 20)
+    safe = ops.select(far, 1, x)
+    square = ops.div(1, ops.mul(size, size))
+    series = ops.full(aval_of(x).shape, 1, aval_of(x).dtype)
+    for k in range(7, 0, -1):
+        series = ops.sub(1, ops.mul(ops.mul(series, square), k - 0.5))
+    near = ops.mul(ops.exp(ops.mul(safe, safe)), ops.erfc(safe))
+    return ops.select(far, ops.div(series, ops.mul(size, math.sqrt(math.pi))), near)
+
+
+@_erfcx.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    y = _erfcx(*primals)
+    slope = ops.sub(ops.mul(ops.mul(primals[0], 2), y), 2 / math.sqrt(math.pi))
+    return y, ops.mul(tangents[0], slope)
+
+
+def _in_double(x: Any) -> Any:
+    """Computed in float64: the product of a large and a small number keeps few digits of float32."""
+    return ops.cast(_erfcx(ops.cast(x, dtypes.float64)), aval_of(x).dtype)
+
+
+def _spherical_body(x: Any) -> Any:
+    square = ops.mul(x, x)
+    series = ops.full(aval_of(x).shape, 1, aval_of(x).dtype)
+    for k in range(7, 0, -1):
+        series = ops.sub(1, ops.div(ops.mul(series, square), 2 * k * (2 * k + 1)))
+    small, infinite = ops.less(ops.abs(x), 0.5), ops.equal(ops.abs(x), math.inf)
+    safe = ops.select(ops.bitwise_or(small, infinite), 1, x)
+    return ops.select(small, series, ops.select(infinite, 0, ops.div(ops.sin(safe), safe)))
+
+
+erfcx: Callable[..., Any] = unary("_special_erfcx", of_float(_in_double), "`exp(x**2) * erfc(x)`.")
+i1: Callable[..., Any] = unary("_special_i1", of_float(own.i1), "The modified Bessel function of order 1.")
+i1e: Callable[..., Any] = unary("_special_i1e", of_float(own.i1e), "`exp(-|x|) * i1(x)`.")
+spherical_bessel_j0: Callable[..., Any] = unary(
+    "_special_spherical_bessel_j0", of_float(_spherical_body), "The spherical Bessel function of order 0: `sin(x) / x`."
+)
+
 entr: Callable[..., Any] = unary("_special_entr", of_float(own.entr), "`-x * log(x)`.")
 ndtr: Callable[..., Any] = unary(
     "_special_ndtr", of_float(own.ndtr), "The share of a standard normal distribution below."
@@ -100,9 +145,10 @@ xlog1py: Callable[..., Any] = binary(
     "_special_xlog1py", own.xlog1py, "`input * log1p(other)`, 0 where input is 0.", to_float=True
 )
 zeta: Callable[..., Any] = binary("_special_zeta", own.zeta, "Hurwitz's zeta function.", to_float=True)
-gammainc: Callable[..., Any] = binary(
-    "_special_gammainc", own.gammainc, "The regularised lower incomplete gamma function.", to_float=True
+igamma: Callable[..., Any] = binary(
+    "igamma", own.gammainc, "The regularised lower incomplete gamma function.", to_float=True
 )
-gammaincc: Callable[..., Any] = binary(
-    "_special_gammaincc", own.gammaincc, "The regularised upper incomplete gamma function.", to_float=True
+igammac: Callable[..., Any] = binary(
+    "igammac", own.gammaincc, "The regularised upper incomplete gamma function.", to_float=True
 )
+gammainc, gammaincc = igamma, igammac
