@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from fdl.core.graph import Graph
 from fdl.passes.crop import crop
-from fdl.passes.hoist import hoist
 from fdl.passes.inline import inline
 from fdl.passes.join import join
 from fdl.passes.orient import orient
@@ -22,7 +21,6 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     crop,
     prune,
     orient,
-    hoist,
     sink,
     simplify,
     prune,

@@ -18,17 +18,18 @@ from fdl.core.errors import DtypeError, ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph, interpret
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
-from fdl.core.tangents import Linear, Zero, is_linear
+from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import instantiate, match, move_axis, zeros_like
-from fdl.ops.elementwise import add
 from fdl.ops.vocabulary import Value, Vocabulary
+from fdl.passes.inline import inline
 from fdl.passes.match import Steps
 from fdl.transforms.control.call import fill
 from fdl.transforms.control.checks import lift_from_body
 from fdl.transforms.control.threaded import Threaded
+from fdl.transforms.control.totals import take_totals
 from fdl.transforms.jvp import jvp_flat
-from fdl.transforms.linearize import LinearizedGraph, backward_pass, linearize_graph, transpose_graph
+from fdl.transforms.linearize import LinearizedGraph, linearize_graph, transpose_graph
 from fdl.transforms.stage import FlatFunction, check_function, check_leaves, function_name, kind_of, stage_derived
 from fdl.transforms.vmap import batch_graph, with_axis
 
@@ -44,6 +45,14 @@ class Parts(NamedTuple):
 def _parts(values: Sequence[Any], num_consts: int, num_carry: int) -> Parts:
     values = list(values)
     return Parts(values[:num_consts], values[num_consts : num_consts + num_carry], values[num_consts + num_carry :])
+
+
+def _loop(graph: Graph, consts: Sequence[Any], carry: Sequence[Any], xs: Sequence[Any], **params: Any) -> list[Any]:
+    """Bind a body with its operands, `length` and `reverse`."""
+    outs: list[Any] = scan_p.bind_all(
+        *consts, *carry, *xs, graph=graph, num_consts=len(consts), num_carry=len(carry), **params
+    )
+    return outs
 
 
 # The user's function
@@ -94,16 +103,7 @@ def scan(
         )
         graph, captured = graph.lift()
         graph, found = lift_from_body(graph)
-        outs = scan_p.bind_all(
-            *captured,
-            *leaves,
-            *xs_leaves,
-            graph=graph,
-            num_consts=len(captured),
-            num_carry=len(leaves),
-            length=length,
-            reverse=bool(reverse),
-        )
+        outs = _loop(graph, captured, leaves, xs_leaves, length=length, reverse=bool(reverse))
         carry, ys = flat.unflatten(found.looked_at(outs))
         return carry, ys
 
@@ -279,11 +279,8 @@ def _jvp(
     t_consts = [t for t in given.consts if type(t) is not Zero]
     t_carry = [instantiate(t) for t, m in zip(given.carry, mask, strict=True) if m]
     t_xs = [t for t in given.xs if type(t) is not Zero]
-    outs = scan_p.bind_all(
-        *parts.consts, *t_consts, *parts.carry, *t_carry, *parts.xs, *t_xs,
-        graph=derived, num_consts=num_consts + len(t_consts), num_carry=num_carry + len(t_carry), length=length,
-        reverse=reverse,
-    )  # fmt: skip
+    both = ([*values, *ts] for values, ts in zip(parts, (t_consts, t_carry, t_xs), strict=True))
+    outs = _loop(derived, *both, length=length, reverse=reverse)
     carry, t_out, rest = outs[:num_carry], outs[num_carry : num_carry + len(t_carry)], outs[num_carry + len(t_carry) :]
     n_ys = len(graph.outputs) - num_carry
     out_avals = _shape(graph=graph, num_consts=num_consts, num_carry=num_carry, length=length, reverse=reverse)
@@ -308,9 +305,7 @@ def _linearize(
     kinds = [_residual_kind(where, i, num_consts, num_carry) for where, i in lin.residuals]
     stacked = [place for place, kind in zip(lin.residuals, kinds, strict=True) if kind == "stack"]
     body = _primal_body(graph, lin, stacked, num_carry)
-    outs = scan_p.bind_all(
-        *primals, graph=body, num_consts=num_consts, num_carry=num_carry, length=length, reverse=reverse
-    )
+    outs = _loop(body, *_parts(primals, num_consts, num_carry), length=length, reverse=reverse)
     saved = iter(outs[n_out:])
     sources = [
         next(saved) if kind == "stack" else primals[i] for (_, i), kind in zip(lin.residuals, kinds, strict=True)
@@ -326,18 +321,8 @@ def _linearize(
         t_consts = [next(given) for m in vary.consts if m]
         t_carry = [next(given) if v else None for v, m in zip(vary.carry, mask, strict=True) if m]
         t_carry = [zeros_like(a) if t is None else t for t, a in zip(t_carry, carry_avals, strict=True)]
-        t_outs = scan_p.bind_all(
-            *consts_r,
-            *t_consts,
-            *t_carry,
-            *xs_r,
-            *given,
-            graph=linear_body,
-            num_consts=len(consts_r) + len(t_consts),
-            num_carry=len(t_carry),
-            length=length,
-            reverse=reverse,
-        )
+        consts, xs = [*consts_r, *t_consts], [*xs_r, *given]
+        t_outs = _loop(linear_body, consts, t_carry, xs, length=length, reverse=reverse)
         return fill(t_outs, lin.nonzero_out, out_avals)
 
     return outs[:n_out], linear
@@ -403,44 +388,34 @@ def _transpose(
         )
     y_mask = [type(ct) is not Zero for ct in cts[num_carry:]]
     inputs = (*linear.consts, *[True] * num_carry, *linear.xs)
+    num_linear = sum(linear.consts)
 
-    def arrives(mask: Sequence[bool]) -> Parts:
-        """Where cotangents that are not zero arrive, if a step is given those of the carry that are in the mask."""
-        return _parts(transpose_graph(graph, inputs, (*mask, *y_mask))[1], sum(linear.consts), num_carry)
+    def transposed(mask: Sequence[bool]) -> tuple[Graph, Parts]:
+        """A step backwards that is given cotangents of the carry in the mask and returns them, and where all that it
+        returns arrives.
+        """
+        wanted = (*[False] * num_linear, *mask, *[False] * sum(linear.xs))
+        derived, arriving = transpose_graph(graph, inputs, (*mask, *y_mask), wanted)
+        return derived, _parts(arriving, num_linear, num_carry)
 
-    mask = settle([type(ct) is not Zero for ct in cts[:num_carry]], lambda m: arrives(m).carry)
-    arriving = arrives(mask)
+    mask = settle([type(ct) is not Zero for ct in cts[:num_carry]], lambda m: transposed(m)[1].carry)
+    derived, arriving = transposed(mask)
     ct_carry = [instantiate(ct) for ct, m in zip(cts[:num_carry], mask, strict=True) if m]
-    ct_ys = [ct for ct in cts[num_carry:] if type(ct) is not Zero]
     values_c = [x for x, lin in zip(parts.consts, linear.consts, strict=True) if not lin]
     values_x = [x for x, lin in zip(parts.xs, linear.xs, strict=True) if not lin]
+    step = inline(derived)
+    own_c, own_x, rest = _parts(step.inputs, len(values_c), len(values_x))
+    in_order = (*own_c, *rest[: len(ct_carry)], *own_x, *rest[len(ct_carry) :])
+    scanned = [*values_x, *(ct for ct in cts[num_carry:] if type(ct) is not Zero)]
+    num_sums = sum(arriving.consts)
+    totals = take_totals(Graph(in_order, step.equations, step.outputs), num_sums, len(values_c), len(ct_carry), length)
+    starts = [zeros_like(step.outputs[i].aval) for i in totals.inside]
+    outs = _loop(totals.body, values_c, [*starts, *ct_carry], scanned, length=length, reverse=not reverse)
+    inside, d_carry, stacked = _parts(outs, len(starts), len(ct_carry))
+    d_xs, operands = stacked[: sum(arriving.xs)], stacked[sum(arriving.xs) :]
+    sums = totals.after(scanned, operands) | dict(zip(totals.inside, inside, strict=True))
+    d_consts = [sums[i] for i in range(num_sums)]
     linear_consts = [a for a, lin in zip(avals.consts, linear.consts, strict=True) if lin]
-    sums_avals = [a for a, m in zip(linear_consts, arriving.consts, strict=True) if m]
-
-    def f(*args: Any) -> list[Any]:
-        given = iter(args)
-        own_c = [next(given) for _ in values_c]
-        sums = [next(given) for _ in sums_avals]
-        carried = [next(given) for _ in ct_carry]
-        own_x = [next(given) for _ in values_x]
-        step_cts = [*fill(carried, mask, avals.carry), *fill(list(given), y_mask, graph.out_avals[num_carry:])]
-        consts, xs = iter(own_c), iter(own_x)
-        inner = [Linear(a) if lin else next(consts) for a, lin in zip(avals.consts, linear.consts, strict=True)]
-        inner += [Linear(a) for a in avals.carry]
-        inner += [Linear(a) if lin else next(xs) for a, lin in zip(avals.xs, linear.xs, strict=True)]
-        found = [ct for ct in backward_pass(graph, inner, step_cts) if ct is not None]
-        wanted = [ct for ct, m in zip(found, (*arriving.consts, *mask, *arriving.xs), strict=True) if m]
-        return [*map(add, sums, wanted), *map(instantiate, wanted[len(sums) :])]
-
-    y_avals = [a for a, m in zip(graph.out_avals[num_carry:], y_mask, strict=True) if m]
-    x_avals = [a for a, lin in zip(avals.xs, linear.xs, strict=True) if not lin]
-    body = stage_derived(f, [*map(aval_of, values_c), *sums_avals, *map(aval_of, ct_carry), *x_avals, *y_avals])
-    outs = scan_p.bind_all(
-        *values_c, *map(zeros_like, sums_avals), *ct_carry, *values_x, *ct_ys,
-        graph=body, num_consts=len(values_c), num_carry=len(sums_avals) + len(ct_carry), length=length,
-        reverse=not reverse,
-    )  # fmt: skip
-    d_consts, d_carry, d_xs = _parts(outs, len(sums_avals), len(ct_carry))
     consts = iter(fill(d_consts, arriving.consts, linear_consts))
     carry = fill(d_carry, mask, avals.carry)
     xs = iter(fill(d_xs, arriving.xs, [aval_of(x) for x, lin in zip(parts.xs, linear.xs, strict=True) if lin]))
@@ -465,16 +440,7 @@ def _batch(
     derived, out_batched = derive(mask)
     carry = [with_axis(x, axis) if m and not b else x for x, m, b in zip(parts.carry, mask, flags.carry, strict=True)]
     xs = [move_axis(x, 0, 1) if b else x for x, b in zip(parts.xs, flags.xs, strict=True)]
-    outs = scan_p.bind_all(
-        *parts.consts,
-        *carry,
-        *xs,
-        graph=derived,
-        num_consts=num_consts,
-        num_carry=num_carry,
-        length=length,
-        reverse=reverse,
-    )
+    outs = _loop(derived, parts.consts, carry, xs, length=length, reverse=reverse)
     ys = [move_axis(y, 1, 0) if b else y for y, b in zip(outs[num_carry:], out_batched[num_carry:], strict=True)]
     return [*outs[:num_carry], *ys], out_batched
 
