@@ -67,8 +67,7 @@ from fdl.ops import less_equal as le
 from fdl.ops import maximum as max
 from fdl.ops import minimum as min
 from fdl.ops import not_equal as ne
-from fdl.ops import shift_right as shift_right_arithmetic
-from fdl.ops.promotion import as_operand
+from fdl.ops.promotion import as_operand, promote
 from fdl.transforms import cond, fori_loop, scan, switch, while_loop
 from fdl.transforms import map_ as map
 
@@ -93,6 +92,23 @@ def reciprocal(x: ArrayLike) -> Array:
     0.25
     """
     return ops.integer_pow(x, -1)
+
+
+def shift_right_arithmetic(x: ArrayLike, y: ArrayLike) -> Array:
+    """`x >> y` with the top bit repeated from the left, of unsigned integers too, where `x >> y` brings zeros.
+
+    >>> import fdl.numpy as jnp
+    >>> shift_right_arithmetic(jnp.array([-8, 7]), 1).tolist()
+    [-4, 3]
+    >>> [bin(n) for n in shift_right_arithmetic(jnp.array([0b11001000, 0b00001000], "uint8"), 2).tolist()]
+    ['0b11110010', '0b10']
+    """
+    a, b = promote(x, y)
+    dtype = a.aval.dtype
+    if dtype not in dtypes.UNSIGNED:
+        return ops.shift_right(a, b)
+    signed = dtypes.SIGNED[dtypes.UNSIGNED.index(dtype)]  # of the same bits: its shift repeats the sign
+    return ops.convert(ops.shift_right(ops.convert(a, signed), ops.convert(b, signed)), dtype)
 
 
 class RoundingMethod(enum.IntEnum):

@@ -60,3 +60,15 @@ def test_keywords_are_jaxs():
         and lax.squeeze(x[:1], (0,)).shape == (5,)
     )
     assert lax.reciprocal(jnp.float32(4)) == 0.25 and lax.clamp(0.0, jnp.array([-1.0, 2.0]), 1.0).tolist() == [0, 1]
+
+
+def test_arithmetic_shifts_repeat_the_top_bit_of_unsigned_integers():
+    """Values of `jax.lax.shift_right_arithmetic`."""
+    x = jnp.array([200, 3, 200, 200], "uint8")
+    y = jnp.array([1, 1, 9, 255], "uint8")
+    want = [228, 1, 255, 255]
+    assert lax.shift_right_arithmetic(x, y).tolist() == want == fdl.jit(lax.shift_right_arithmetic)(x, y).tolist()
+    assert jnp.right_shift(x, y).tolist() == [100, 1, 0, 0]
+    top = jnp.array([2**64 - 1, 2**63, 5], "uint64")
+    assert lax.shift_right_arithmetic(top, 1).tolist() == [2**64 - 1, 2**63 + 2**62, 2]
+    assert lax.shift_right_arithmetic(jnp.array([-9, 9]), jnp.array([40, 40])).tolist() == [-1, 0]

@@ -399,6 +399,13 @@ def undefined(c: Call) -> bool:
         return bool(c.kwargs.get("keepdims"))  # JAX makes an axis
     if c.name in ("numpy.remainder", "numpy.mod", "numpy.fmod", "numpy.floor_divide", "numpy.divmod"):
         return "uint64" in kinds and len(kinds) > 1  # both become floats, and large integers are rounded
+    if c.slope and c.name == "numpy.hypot":
+        return any(np.isinf(x.astype(np.float64)).any() for x in operands)  # JAX makes NaN of the other one's slope, 0
+    if c.slope and c.name == "numpy.arctan2":
+        a, b = np.broadcast_arrays(*operands)
+        return bool(((a == 0) & (b == 0)).any())  # at the origin there is none: 0 here, NaN in JAX
+    if c.name == "special.i0":
+        return bool(np.isinf(operands[0].astype(np.float64)).any())  # infinite, of which JAX makes NaN
     if c.slope and c.name == "special.digamma":
         return bool((operands[0] <= 0).any())  # JAX's trigamma is for positive numbers
     return (

@@ -77,3 +77,10 @@ def test_a_wrong_value_is_noticed():
     assert agree(c, [want[0] * np.float32(1.001) + np.float32(1e-3), *want[1:]], want)
     assert agree(c, [want[0].astype(np.float64), *want[1:]], want)
     assert not agree(c, want, want)
+
+
+def test_what_jax_does_not_know():
+    """Values of SciPy, and slopes of PyTorch, where the table of instances has no answer since JAX gives NaN."""
+    assert fdl.special.i0(jnp.array([-np.inf, np.inf])).tolist() == [np.inf, np.inf]
+    assert fdl.grad(jnp.hypot, argnums=(0, 1))(jnp.array(-6.0), jnp.array(-np.inf))[0].tolist() == 0.0
+    assert [float(g) for g in fdl.grad(jnp.arctan2, argnums=(0, 1))(0.0, 0.0)] == [0.0, 0.0]
