@@ -107,7 +107,7 @@ def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
         for b in program.outputs[: len(program.outputs) - program.guards]
     ]
     return Plan(
-        compile_source(lowered.source, lowered.units, compiler),
+        compile_source(lowered.source, lowered.planned.units, compiler),
         lowered.arena.size,
         lowered.arena.own,
         lowered.parallel,

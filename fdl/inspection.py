@@ -88,7 +88,7 @@ class Explanation:
             f"<td>{escape(', '.join(map(str, dict.fromkeys(n.sources))))}</td></tr>"
             for n in all_nodes(self.lowered.program.nodes)
         )
-        parts = (("Graph", self.graph), ("Stages", str(self.lowered.program)), ("C source", self.source))
+        parts = (("Graph", self.graph), ("Stages", str(self.lowered.planned)), ("C source", self.source))
         shown = "".join(
             f"<details><summary>{title}</summary><pre>{escape(text)}</pre></details>" for title, text in parts
         )
@@ -107,19 +107,16 @@ class Explanation:
     def __str__(self) -> str:
         p = self.lowered.program
         kernels = "\n".join(f"{name}: {', '.join(lines) or 'no user line'}" for name, lines in self.kernels.items())
-        temps = "\n".join(
-            f"  {b} {b.dtype.name}[{b.size}] at {offset}" for b, offset in self.lowered.arena.offsets.items()
-        )
         mode = "one parallel region" if self.lowered.parallel else "one thread: too small for a region"
         return "\n".join(
             [
                 "== graph", self.graph,
-                "", f"== stages ({sum(1 for _ in all_nodes(p.nodes))}, {mode})", str(p),
+                "", f"== stages ({sum(1 for _ in all_nodes(p.nodes))}, {mode})", str(self.lowered.planned),
                 "", "== kernels and the lines that they compute", kernels,
                 "",
                 f"== memory: peak {self.peak_bytes} bytes, of which arena {self.arena_bytes} and "
                 f"{self.lowered.arena.own} a thread; "
-                f"traffic {self.traffic_bytes} bytes, about {self.operations} operations", temps,
+                f"traffic {self.traffic_bytes} bytes, about {self.operations} operations",
                 "", "== C source", self.source,
             ]
         )  # fmt: skip

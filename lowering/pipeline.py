@@ -10,8 +10,18 @@ from fdl.core.source import Location
 from fdl.lowering.build.control import build
 from fdl.lowering.emit.c.program import render_program
 from fdl.lowering.ir.nodes import Node
+from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
-from fdl.lowering.plan.memory import Arena, plan_arena
+from fdl.lowering.plan.barriers import place_barriers
+from fdl.lowering.plan.carries import hand_on
+from fdl.lowering.plan.checks import end_early
+from fdl.lowering.plan.clocks import measure
+from fdl.lowering.plan.loops import arrange_folds, unroll
+from fdl.lowering.plan.memory import allocate
+from fdl.lowering.plan.prefetch import read_ahead
+from fdl.lowering.plan.stores import store_past_caches
+from fdl.lowering.plan.threads import share_out
+from fdl.lowering.plan.units import divide
 from fdl.lowering.schedule.epilogue import fuse_epilogues
 from fdl.lowering.schedule.fuse_rows import fuse_rows
 from fdl.lowering.schedule.pack import pack_constants
@@ -39,6 +49,21 @@ STEPS: tuple[Step, ...] = (
 COMPOSING: tuple[Step, ...] = (pack_constants, fuse_rows, split_at_guards, tile_stages, fuse_epilogues)
 
 
+# Where buffers lie, who runs what, where threads meet: nodes and attributes that the emitter writes as they stand.
+PLANS: tuple[Step, ...] = (
+    divide,
+    share_out,
+    allocate,
+    store_past_caches,
+    read_ahead,
+    unroll,
+    arrange_folds,
+    hand_on,
+    end_early,
+    place_barriers,
+)
+
+
 def schedule(program: Program, target: Target) -> Program:
     """The program after all steps that a target's emitter can follow."""
     for step in (*STEPS, *(COMPOSING if target.composites else ())):
@@ -46,18 +71,36 @@ def schedule(program: Program, target: Target) -> Program:
     return program
 
 
+def plan(program: Program, target: Target, timed: bool = False) -> Program:
+    """A scheduled program with all that is decided before it is written; `timed`, with a clock at each stage."""
+    for step in (*PLANS, *((measure,) if timed else ())):
+        program = step(program, target)
+    return program
+
+
 @dataclasses.dataclass(frozen=True)
 class Lowered:
-    """A program on its way to the compiler, with all that `explain` shows."""
+    """A program on its way to the compiler, with all that `explain` shows: the scheduled program, the planned one."""
 
     graph: Graph
     program: Program
-    arena: Arena
+    planned: Program
     source: str
     parallel: bool
     lines: dict[str, list[Location]]
     clocks: list[tuple[str, Node]]
-    units: int
+
+    @classmethod
+    def of(cls, graph: Graph, program: Program, target: Target, timed: bool = False) -> Lowered:
+        """A scheduled program with its plan and its text."""
+        planned = plan(program, target, timed)
+        text = render_program(planned, target)
+        return cls(graph, program, planned, text.source, text.parallel, text.lines, text.clocks)
+
+    @property
+    def arena(self) -> Arena:
+        """Where its buffers lie."""
+        return Arena.of(self.planned.nodes)
 
 
 def lower(graph: Graph, target: Target, donated: Sequence[int] = (), timed: bool = False) -> Lowered:
@@ -67,9 +110,6 @@ def lower(graph: Graph, target: Target, donated: Sequence[int] = (), timed: bool
     """
     lifted = lift_checks(graph)
     optimized = run_passes(lifted.graph)
-    program = schedule(build(optimized, len(lifted.checks), target.routines), target)
-    arena = plan_arena(program, target, donated)
-    rendered = render_program(program, arena, target, timed)
-    return Lowered(
-        optimized, program, arena, rendered.source, rendered.parallel, rendered.lines, rendered.clocks, rendered.units
-    )
+    program = build(optimized, len(lifted.checks), target.routines)
+    program = dataclasses.replace(program, donated=tuple(program.inputs[i] for i in donated))
+    return Lowered.of(optimized, schedule(program, target), target, timed)

@@ -80,6 +80,8 @@ class Target:
     # Text, and the time of the C compiler
     map_stores: int = 16  # of a kernel
     map_expressions: int = 160  # of a kernel, which is written by recursion over them
+    brief: int = 30  # operations of an element, below which columns are folded some elements at a time
+    columns_at_once: int = 4  # which are so many
     unrolled: int = 128  # operations up to which a map of arrays on the stack is written out, to stay in registers
     copied: int = 256  # bytes of a carry that is copied rather than swapped
     call_letters: int = 50  # of a kernel, that take as long to compile as a call of one

@@ -1,6 +1,7 @@
 """Meta-tests: the rules that keep the house in shape."""
 
 import ast
+import doctest
 import importlib
 import inspect
 import io
@@ -16,6 +17,8 @@ from fdl.core.primitive import REGISTRY
 from fdl.core.trace import Tracer
 from fdl.lowering.ir import spellings
 from fdl.ops.sample import Sample
+from fdl.passes import PASSES
+from fdl.passes.checks import lift_checks
 from tests.conftest import ROOT
 
 FOLDERS = {
@@ -293,6 +296,17 @@ def test_public_functions_have_docstrings_with_examples():
         name for name, value in public_objects() if ">>>" not in value.__doc__ and value.__module__ not in rows
     ]
     assert not no_example, "\n".join(no_example)
+
+
+@pytest.mark.parametrize("step", [*dict.fromkeys(PASSES), lift_checks], ids=lambda f: f.__name__)
+def test_each_pass_shows_a_program_before_and_after(step):
+    """Its docstring prints the smallest program that it changes, and what it makes of it."""
+    shown = [e for e in doctest.DocTestParser().get_examples(step.__doc__) if e.source.startswith("print(")]
+    assert len(shown) >= 2, f"{step.__name__} shows {len(shown)} programs"
+    before, *_, after = [" ".join(e.want.split()) for e in shown]
+    assert before.startswith("graph (") and after.startswith("graph (")
+    assert before != after, f"{step.__name__} changes nothing"
+    assert step.__name__ in shown[-1].source
 
 
 def untyped_results(text):

@@ -226,10 +226,8 @@ def _print(graph: Graph, indent: str, with_source: bool) -> list[str]:
     for e in graph.equations:
         plain = {k: v for k, v in sorted(e.params.items()) if not list(subgraphs({k: v}))}
         params = f"[{' '.join(f'{k}={_param(v)}' for k, v in plain.items())}]" if plain else ""
-        line = (
-            f"{indent}  {' '.join(map(names.typed, e.outputs))} = {e.primitive.name}{params} "
-            f"{' '.join(map(names, e.inputs))}"
-        )
+        results = f"{' '.join(map(names.typed, e.outputs))} = " if e.outputs else ""
+        line = f"{indent}  {results}{e.primitive.name}{params} {' '.join(map(names, e.inputs))}"
         lines.append(f"{line}  # {e.source}" if with_source and e.source else line)
         for sub in subgraphs(e.params):
             lines += _print(sub, indent + "    ", with_source)

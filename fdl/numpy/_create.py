@@ -95,6 +95,10 @@ def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Array:
         raise ShapeError(f"array: the lists are ragged: {error}", hint="lists of one length at each depth") from None
     if values.dtype == object:
         raise DtypeError("array: the lists hold objects that are no numbers, or lengths that differ")
+    if values.dtype.kind == "f" and not any(dtypes.is_float(dtype) for dtype, _ in types):
+        values = np.array(
+            obj, object
+        )  # integers above those of int64, of which NumPy makes floats, beside smaller ones
     return from_numpy(values.astype(target))
 
 

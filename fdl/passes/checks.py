@@ -27,7 +27,15 @@ def lift_checks(graph: Graph) -> Lifted:
     >>> def root(x):
     ...     ops.check(ops.less(x, 0.0), ops.Failure(ValueError, "negative", "negative"))
     ...     return ops.sqrt(x)
-    >>> print(lift_checks(make_graph(root)(4.0)).graph)
+    >>> graph = make_graph(root)(4.0)
+    >>> print(graph)
+    graph (a:float32*[]) {
+      b:bool[] = lt a 0.0:float32*
+      check[failure=(<class 'ValueError'>,negative,negative,)] b
+      c:float32*[] = sqrt a
+      return c
+    }
+    >>> print(lift_checks(graph).graph)
     graph (a:float32*[]) {
       b:bool[] = lt a 0.0:float32*
       c:float32*[] = sqrt a

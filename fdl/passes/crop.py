@@ -14,6 +14,25 @@ from fdl.ops.shape import pad_p, slice_p
 def crop(graph: Graph) -> Graph:
     """A slice of `conv(x, w)`, where nothing else reads the convolution, is `conv(pad(x), w)`, negative edges cutting;
     two paddings of x become one.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl import ops
+    >>> from fdl.transforms import make_graph
+    >>> def middle(image, kernel):  # (groups, images, places, channels) with (groups, window, in, out)
+    ...     return ops.slice(ops.conv(image, kernel, (1,), (1,)), (0, 0, 1, 0), (1, 1, 5, 1), (1, 1, 1, 1))
+    >>> graph = make_graph(middle)(jnp.ones((1, 1, 8, 1)), jnp.ones((1, 3, 1, 1)))
+    >>> print(graph)
+    graph (a:float32[1,1,8,1] b:float32[1,3,1,1]) {
+      c:float32[1,1,6,1] = conv[dilation=(1) strides=(1)] a b
+      d:float32[1,1,4,1] = slice[limit=(1,1,5,1) start=(0,0,1,0) strides=(1,1,1,1)] c
+      return d
+    }
+    >>> print(crop(graph))
+    graph (a:float32[1,1,8,1] b:float32[1,3,1,1]) {
+      c:float32[1,1,6,1] = pad[config=((0,0,0),(0,0,0),(-1,-1,0),(0,0,0))] a 0.0:float32
+      d:float32[1,1,4,1] = conv[dilation=(1) strides=(1)] c b
+      return d
+    }
     """
     uses = use_counts(graph)
     made = {v: e for e in graph.equations for v in e.outputs}

@@ -5,11 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
-from fdl.passes.match import called_graph
+from fdl.passes.match import called_graph, in_subgraphs
 
 
 def inline(graph: Graph) -> Graph:
-    """The graph without calls, at any depth; sub-graphs of loops and branches are inlined too."""
+    """The graph without calls, at any depth; sub-graphs of loops and branches are inlined too.
+
+    >>> import fdl, fdl.numpy as jnp
+    >>> from fdl.transforms import make_graph
+    >>> graph = make_graph(lambda x: fdl.jit(jnp.exp)(x) + 1)(0.0)
+    >>> print(graph)
+    graph (a:float32*[]) {
+      b:float32*[] = call[mode=jit name=exp] a
+        graph (a:float32*[]) {
+          b:float32*[] = exp a
+          return b
+        }
+      c:float32*[] = add b 1.0:float32*
+      return c
+    }
+    >>> print(inline(graph))
+    graph (a:float32*[]) {
+      b:float32*[] = exp a
+      c:float32*[] = add b 1.0:float32*
+      return c
+    }
+    """
     equations: list[Equation] = []
     env: dict[Var, Atom] = {}
     _splice(graph, env, equations, None)
@@ -34,19 +55,4 @@ def _splice(graph: Graph, env: dict[Var, Atom], out: list[Equation], line: Any) 
         outputs = tuple(Var(v.aval) for v in e.outputs) if renamed else e.outputs
         env.update(zip(e.outputs, outputs, strict=True))
         source = line if line not in (None, True) else e.source
-        out.append(e.replace(inputs=inputs, outputs=outputs, params=inlined_params(e), source=source))
-
-
-def inlined_params(e: Equation) -> dict[str, Any]:
-    """Params with sub-graphs inlined."""
-
-    def convert(value: Any) -> Any:
-        if isinstance(value, Graph):
-            return inline(value)
-        return (
-            tuple(map(convert, value))
-            if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value)
-            else value
-        )
-
-    return {k: convert(v) for k, v in e.params.items()}
+        out.append(e.replace(inputs=inputs, outputs=outputs, params=in_subgraphs(e, inline), source=source))

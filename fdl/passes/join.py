@@ -14,26 +14,43 @@ from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
 from fdl.core.primitive import Primitive
 from fdl.ops.axes import broadcast_p
 from fdl.ops.shape import concatenate_p, pad_p
-from fdl.passes.match import ADD
+from fdl.passes.match import ADD, in_subgraphs
 
 
 def join(graph: Graph) -> Graph:
-    """Concatenations in place of sums of pads, in sub-graphs too."""
+    """Concatenations in place of sums of pads, in sub-graphs too; `prune` takes the pads away.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl import ops
+    >>> from fdl.passes.prune import prune
+    >>> from fdl.transforms import make_graph
+    >>> def halves(x, y):
+    ...     return ops.add(ops.pad(x, 0.0, [(0, 2, 0)]), ops.pad(y, 0.0, [(2, 0, 0)]))
+    >>> graph = make_graph(halves)(jnp.ones(2), jnp.ones(2))
+    >>> print(graph)
+    graph (a:float32[2] b:float32[2]) {
+      c:float32[4] = pad[config=((0,2,0))] a 0.0:float32*
+      d:float32[4] = pad[config=((2,0,0))] b 0.0:float32*
+      e:float32[4] = add c d
+      return e
+    }
+    >>> print(prune(join(graph)))
+    graph (a:float32[2] b:float32[2]) {
+      c:float32[2] = add a 0.0:float32
+      d:float32[2] = add b 0.0:float32
+      e:float32[4] = concatenate[axis=0] c d
+      return e
+    }
+    """
     uses = use_counts(graph)
     made = {v: e for e in graph.equations for v in e.outputs}
     inner = {a for e in graph.equations if e.primitive is ADD for a in e.inputs if isinstance(a, Var) and uses[a] == 1}
     equations: list[Equation] = []
     for e in graph.equations:
-        e = e.replace(params={k: _inside(v) for k, v in e.params.items()})
+        e = e.replace(params=in_subgraphs(e, join))
         found = None if e.primitive is not ADD or e.outputs[0] in inner else _pieces(e, made, uses)
         equations += [e] if found is None else _joined(e, *found)
     return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
-
-
-def _inside(value: object) -> object:
-    if isinstance(value, Graph):
-        return join(value)
-    return tuple(map(_inside, value)) if isinstance(value, tuple) else value
 
 
 def _pieces(e: Equation, made: dict[Var, Equation], uses: Counter[Var]) -> tuple[int, list[tuple[int, Atom]]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fdl import ops
@@ -34,6 +35,18 @@ class Steps(NamedTuple):
     num_consts: int
     num_carry: int
     length: int
+
+
+def in_subgraphs(e: Equation, f: Callable[[Graph], Graph]) -> dict[str, Any]:
+    """The params of an equation with `f` of each graph that it holds, alone or in tuples."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, Graph):
+            return f(value)
+        # tuples of other things stay what they are, named ones too
+        return tuple(map(of, value)) if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value) else value
+
+    return {name: of(value) for name, value in e.params.items()}
 
 
 def called_graph(e: Equation) -> Graph | None:

@@ -6,16 +6,30 @@ A multiplication commutes and the order of each sum stays, so no bit changes.
 
 from __future__ import annotations
 
-from typing import Any
-
 from fdl.core.graph import Equation, Graph, Var, use_counts
 from fdl.ops.axes import transpose_p
 from fdl.ops.dot import dot_general_p
+from fdl.passes.match import in_subgraphs
 
 
 def orient(graph: Graph) -> Graph:
     """`transpose(dot(a, b))`, where nothing else reads the product and what runs fastest after the transpose came from
     a, is a look at `dot(b, a)`.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.transforms import make_graph
+    >>> graph = make_graph(lambda x, y: (x @ y).T)(jnp.ones((2, 3)), jnp.ones((3, 4)))
+    >>> print(graph)
+    graph (a:float32[2,3] b:float32[3,4]) {
+      c:float32[2,4] = dot_general[dtype=float32 numbers=(((1),(0)),((),()))] a b
+      d:float32[4,2] = transpose[permutation=(1,0)] c
+      return d
+    }
+    >>> print(orient(graph))
+    graph (a:float32[2,3] b:float32[3,4]) {
+      c:float32[4,2] = dot_general[dtype=float32 numbers=(((0),(1)),((),()))] b a
+      return c
+    }
     """
     uses = use_counts(graph)
     products = {e.outputs[0]: e for e in graph.equations if e.primitive is dot_general_p}
@@ -41,14 +55,8 @@ def orient(graph: Graph) -> Graph:
             rest = left_over[id(e)]
             equations += [] if rest is None else [rest]
         else:
-            equations.append(e.replace(params={k: _inner(v) for k, v in e.params.items()}))
+            equations.append(e.replace(params=in_subgraphs(e, orient)))
     return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
-
-
-def _inner(value: Any) -> Any:
-    if isinstance(value, Graph):
-        return orient(value)
-    return tuple(map(_inner, value)) if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value) else value
 
 
 def _left(product: Equation) -> range:

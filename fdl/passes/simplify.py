@@ -7,7 +7,6 @@ the same dtype, views that change nothing, views of views, double negation. Not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,31 @@ from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.ops.axes import broadcast_p, convert_p, transpose_p
 from fdl.ops.elementwise import integer_pow_p, select_p
 from fdl.ops.shape import reshape_p
-from fdl.passes.match import BARRIER, DIV, EXACT, MUL, NEG, STOP_GRADIENT
+from fdl.passes.match import BARRIER, DIV, EXACT, MUL, NEG, STOP_GRADIENT, in_subgraphs
 
 
 def simplify(graph: Graph) -> Graph:
-    """One sweep: each equation is replaced by something simpler, by an equal one before it, or stays."""
+    """One sweep: each equation is replaced by something simpler, by an equal one before it, or stays.
+
+    >>> from fdl.transforms import make_graph
+    >>> graph = make_graph(lambda x: (x * 1 + x * 2) + x * 2)(1.0)
+    >>> print(graph)
+    graph (a:float32*[]) {
+      b:float32*[] = mul a 1.0:float32*
+      c:float32*[] = mul a 2.0:float32*
+      d:float32*[] = add b c
+      e:float32*[] = mul a 2.0:float32*
+      f:float32*[] = add d e
+      return f
+    }
+    >>> print(simplify(graph))
+    graph (a:float32*[]) {
+      b:float32*[] = mul a 2.0:float32*
+      c:float32*[] = add a b
+      d:float32*[] = add c b
+      return d
+    }
+    """
     env: dict[Var, Atom] = {}
     made: dict[Var, Equation] = {}
     known: dict[Any, tuple[Var, ...]] = {}
@@ -31,8 +50,7 @@ def simplify(graph: Graph) -> Graph:
         return a if isinstance(a, Literal) else env.get(a, a)
 
     for e in graph.equations:
-        params = {k: _in_subgraphs(v, simplify) for k, v in e.params.items()}
-        e = e.replace(inputs=tuple(read(a) for a in e.inputs), params=params)
+        e = e.replace(inputs=tuple(read(a) for a in e.inputs), params=in_subgraphs(e, simplify))
         simpler = _simpler(e, made)
         if simpler is not None and simpler.aval == e.outputs[0].aval:
             env[e.outputs[0]] = simpler
@@ -47,16 +65,6 @@ def simplify(graph: Graph) -> Graph:
         made.update(dict.fromkeys(e.outputs, e))
         out.append(e)
     return Graph(graph.inputs, tuple(out), tuple(read(a) for a in graph.outputs), graph.constants)
-
-
-def _in_subgraphs(value: Any, f: Callable[[Graph], Graph]) -> Any:
-    if isinstance(value, Graph):
-        return f(value)
-    return (
-        tuple(_in_subgraphs(v, f) for v in value)
-        if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value)
-        else value
-    )
 
 
 def _identity(e: Equation) -> Any:

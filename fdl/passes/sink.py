@@ -17,27 +17,62 @@ _MOST = 3  # operations
 
 
 def sink(graph: Graph) -> Graph:
-    """Scans without the stacks that are another one, or that a few operations make of another one."""
+    """Scans without the stacks that are another one, or that a few operations make of another one.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl import lax
+    >>> from fdl.transforms import make_graph
+    >>> def step(carry, x):
+    ...     y = jnp.exp(x)
+    ...     return carry, (y, -y)
+    >>> def both(xs):
+    ...     ys, zs = lax.scan(step, (), xs)[1]
+    ...     return ys * zs
+    >>> graph = make_graph(both)(jnp.ones(3))
+    >>> print(graph)
+    graph (a:float32[3]) {
+      b:float32[3] c:float32[3] = scan[length=3 num_carry=0 num_consts=0 reverse=False] a
+        graph (a:float32[]) {
+          b:float32[] = exp a
+          c:float32[] = neg b
+          return b c
+        }
+      d:float32[3] = mul b c
+      return d
+    }
+    >>> print(sink(graph))
+    graph (a:float32[3]) {
+      b:float32[3] = scan[length=3 num_carry=0 num_consts=0 reverse=False] a
+        graph (a:float32[]) {
+          b:float32[] = exp a
+          return b
+        }
+      c:float32[3] = neg b
+      d:float32[3] = mul b c
+      return d
+    }
+    """
     equations: list[Equation] = []
     same: dict[Atom, Var] = {}
     for e in graph.equations:
         e = e.replace(inputs=tuple(same.get(a, a) for a in e.inputs))
         steps = steps_of(e)
-        equations += [e] if steps is None else _sunk(_without_twins(e, steps, same), set(graph.outputs))
+        equations += [e] if steps is None else _sunk(*_without_twins(e, steps, same), set(graph.outputs))
     return Graph(graph.inputs, tuple(equations), tuple(same.get(a, a) for a in graph.outputs), graph.constants)
 
 
-def _without_twins(e: Equation, steps: Steps, same: dict[Atom, Var]) -> Equation:
-    """The loop with each stack once; `same` learns what stands for the others."""
-    body, _, count, _ = steps
+def _without_twins(e: Equation, steps: Steps, same: dict[Atom, Var]) -> tuple[Equation, Steps]:
+    """The loop with each stack once, and what it does then at each step; `same` learns what stands for the others."""
+    body, count = steps.graph, steps.num_carry
     first: dict[Atom, Var] = {}
     for inner, outer in zip(body.outputs[count:], e.outputs[count:], strict=True):
         if first.setdefault(inner, outer) is not outer:
             same[outer] = first[inner]
     if len(first) == len(e.outputs) - count:
-        return e
+        return e, steps
     graph = Graph(body.inputs, body.equations, (*body.outputs[:count], *first), body.constants)
-    return e.replace(outputs=(*e.outputs[:count], *first.values()), params={**e.params, "graph": graph})
+    loop = e.replace(outputs=(*e.outputs[:count], *first.values()), params={**e.params, "graph": graph})
+    return loop, steps._replace(graph=graph)
 
 
 def _chain(out: Atom, made: dict[Var, Equation], leaves: Sequence[Atom]) -> list[Equation] | None:
@@ -63,9 +98,7 @@ def _chain(out: Atom, made: dict[Var, Equation], leaves: Sequence[Atom]) -> list
     return chain if visit(out) and [a.aval.shape for a in found] == [out.aval.shape] else None
 
 
-def _sunk(e: Equation, results: set[Atom]) -> list[Equation]:
-    steps = steps_of(e)
-    assert steps is not None
+def _sunk(e: Equation, steps: Steps, results: set[Atom]) -> list[Equation]:
     body, _, count, length = steps
     made = {q.outputs[0]: q for q in body.equations if len(q.outputs) == 1}
     leaves: list[Atom] = list(dict.fromkeys(a for a in body.outputs[count:] if isinstance(a, Var)))

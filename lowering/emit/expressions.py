@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fdl.core import dtypes
@@ -34,11 +34,9 @@ class Expressions:
         target: Target,
         rows: Mapping[Buffer, int] | None = None,
         outer: int = 0,
-        streamed: Collection[Buffer] = (),
     ) -> None:
         self.target = target
         self.table: dict[str, str] = spellings.TABLES.get(target.language, {})
-        self.streamed = streamed  # buffers that maps write past the caches
         self.rows = {
             b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())
         }  # buffers of which one row is kept: its name and size

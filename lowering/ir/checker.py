@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fdl.core.errors import GraphError
+from fdl.lowering.ir.access import accesses
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Index, bounds, space_vars, step_var
 from fdl.lowering.ir.nodes import (
@@ -26,6 +27,7 @@ from fdl.lowering.ir.nodes import (
     Routine,
     Scatter,
 )
+from fdl.lowering.ir.planned import Copy, Stamp
 
 
 def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -> None:
@@ -56,12 +58,45 @@ def _check_stage(n: Node, written: set[Buffer], steps: Mapping[Any, int]) -> Non
     for b in n.reads():
         if b not in written:
             raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")
+    if isinstance(n, Copy):
+        _check_copy(n)
+    _check_ahead(n)
     sizes = getattr(n, "space", ())
     over = getattr(n, "over", ())
     all_sizes = (*sizes, *(over if isinstance(over, tuple) else (over,)))
     if 0 not in all_sizes:
         _check_addresses(n, {**steps, **{space_vars(1, k)[0].terms[0][0]: d for k, d in enumerate(all_sizes)}})
     written.update(n.writes())
+
+
+def _check_copy(n: Copy) -> None:
+    """Pairs are of one size, and none takes what one before it has written."""
+    for k, (source, target) in enumerate(n.pairs):
+        if source.nbytes != target.nbytes:
+            raise GraphError(
+                f"loop program: {source} and {target} are of different sizes, and one is copied to the other"
+            )
+        if source in [b for _, b in n.pairs[:k]]:
+            raise GraphError(f"loop program: {source} is copied after it was written over; the two have to be swapped")
+
+
+def _check_ahead(n: Node) -> None:
+    """What is asked for ahead is a place that the stage reaches; pages that go past the caches are whole."""
+    reached = [(a.buffer, a.index) for a in accesses(n)] if n.ahead else []
+    for p in n.ahead:
+        on_the_way = any(
+            b is p.buffer and i.const == p.index.const and {*p.index.terms} <= {*i.terms} for b, i in reached
+        )
+        if not on_the_way or not 0 < p.ahead < p.buffer.size:
+            raise GraphError(
+                f"loop program: {type(n).__name__} asks for {p.buffer}[{p.index + p.ahead}], and never gets there"
+            )
+    if not isinstance(n, Map):
+        return
+    inner = space_vars(len(n.space))[-1:]
+    for s in n.stores:
+        if s.past_caches and not (n.page and inner and s.offset.coefficient(inner[0].terms[0][0]) == 1):
+            raise GraphError(f"loop program: {s.buffer}[{s.offset}] goes past the caches, but not page by page")
 
 
 def _check_composite(n: Nest | Band, written: set[Buffer], steps: Mapping[Any, int]) -> None:
@@ -71,7 +106,10 @@ def _check_composite(n: Nest | Band, written: set[Buffer], steps: Mapping[Any, i
             raise GraphError(f"loop program: {b} is written outside of what it is local to")
         if size * n.count != b.size:
             raise GraphError(f"loop program: {size} elements of {b} are local to each of {n.count} parts")
+    _check_ahead(n)
     for m in n.body:
+        if isinstance(m, Stamp):
+            continue
         if isinstance(n, Nest):
             total = isinstance(m, Reduce) and not m.rows and m.over == (n.chunk,)
             if not total and m.space[: len(n.outer)] != n.outer:  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ and products occur, and no denormals, results have the bits of the C program.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
@@ -33,7 +34,9 @@ from fdl.lowering.ir.nodes import (
     Routine,
     Scatter,
 )
+from fdl.lowering.ir.planned import Arena, Copy, Guard, Home, Stamp, Swap
 from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import all_nodes
 from fdl.ops.indexing import COMBINING
 from fdl.ops.random import philox_word
 from fdl.ops.routines import ROUTINES
@@ -42,15 +45,61 @@ Grid = dict[LoopVar, Any]
 
 
 def interpret_program(program: Program, args: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-    """Flat outputs of a program for flat inputs."""
-    memory: dict[Buffer, Any] = {b: np.zeros(b.size, b.dtype) for b in program.buffers}
-    memory.update({b: np.ascontiguousarray(x).reshape(-1) for b, x in zip(program.inputs, args, strict=True)})
-    with np.errstate(all="ignore"):
+    """Flat outputs of a program for flat inputs; a planned program gets the memory that its plan says."""
+    memory = Memory(program, args)
+    with contextlib.suppress(_Ended), np.errstate(all="ignore"):
         _run(program.nodes, memory, {})
-    return [memory[b] for b in program.outputs]
+    return [memory.homes[b] for b in program.outputs]
 
 
-def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
+class _Ended(Exception):
+    """A check has failed."""
+
+
+class Memory(dict[Buffer, Any]):
+    """An array for each buffer: of its own, or a part of one arena where the program is planned. What has not been
+    written is NaN there, or no likely number.
+    """
+
+    def __init__(self, program: Program, args: Sequence[np.ndarray[Any, Any]]) -> None:
+        super().__init__({b: np.zeros(b.size, b.dtype) for b in program.buffers})
+        arena = Arena.of(program.nodes)
+        shared, own = (np.full(size, 0xFF, np.uint8) for size in (arena.size, arena.own))
+        for b, offset in arena.offsets.items():
+            self[b] = shared[offset : offset + b.nbytes].view(b.dtype)
+        for n in all_nodes(program.nodes):
+            for b, size in n.locals.items() if isinstance(n, Band) and arena.slabs else ():
+                offset = arena.slabs[b]
+                self[b] = Slab(own[offset : offset + size * b.dtype.itemsize].view(b.dtype), b.size)
+        for b, x in zip(program.inputs, args, strict=True):
+            flat = np.ascontiguousarray(x).reshape(-1)
+            self[b] = flat.copy() if b in program.donated else flat
+        for b in arena.in_place:
+            self[b] = self[arena.home(b)]
+        self.homes = dict(self)
+
+
+class Slab:
+    """One part of a buffer of `size` elements at a time: element i of the buffer is element i modulo its length."""
+
+    def __init__(self, part: np.ndarray[Any, Any], size: int) -> None:
+        self.part, self.size, self.dtype = part, size, part.dtype
+
+    def _places(self, at: Any) -> Any:
+        return (np.arange(self.size)[at] if isinstance(at, slice) else at) % self.part.size
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.part[self._places(at)]
+
+    def __setitem__(self, at: Any, value: Any) -> None:
+        self.part[self._places(at)] = value
+
+    def fill(self, value: Any) -> None:
+        """The same value everywhere."""
+        self.part.fill(value)
+
+
+def _run(nodes: Sequence[Node], memory: Memory, steps: Grid) -> None:
     for n in nodes:
         if isinstance(n, Map):
             grid = _grid(n.space, steps)
@@ -80,12 +129,23 @@ def _run(nodes: Sequence[Node], memory: dict[Buffer, Any], steps: Grid) -> None:
             _finished(n, memory, steps)
         elif isinstance(n, Loop):
             _loop(n, memory, steps)
+        elif isinstance(n, Copy):
+            for source, target in n.pairs:
+                memory[target][:] = memory[source]
+        elif isinstance(n, Home):
+            memory.homes[n.old][:] = memory[n.old]
+            memory.update({b: memory.homes[b] for b in (n.old, n.new)})
+        elif isinstance(n, Swap):
+            memory[n.new], memory[n.old] = memory[n.old], memory[n.new]
+        elif isinstance(n, Guard):
+            if any(memory[b].any() for b in n.flags):
+                raise _Ended
         elif isinstance(n, Branch):
             chosen = int(np.clip(_evaluate(n.index, memory, steps), 0, len(n.bodies) - 1))
             _run(n.bodies[chosen], memory, steps)
 
 
-def _routine(n: Routine, memory: dict[Buffer, Any], steps: Grid) -> None:
+def _routine(n: Routine, memory: Memory, steps: Grid) -> None:
     size = n.space[0] // steps.get(_COUNT, 1)
     first = steps.get(_PART, 0) * size
     reference = ROUTINES[n.key].reference
@@ -95,7 +155,7 @@ def _routine(n: Routine, memory: dict[Buffer, Any], steps: Grid) -> None:
             memory[b][part * k : (part + 1) * k] = np.reshape(value, -1)
 
 
-def _finished(n: Finished, memory: dict[Buffer, Any], steps: Grid) -> None:
+def _finished(n: Finished, memory: Memory, steps: Grid) -> None:
     """The product, of which the stage after it sees a part of the rows more each time."""
     _dot(n.dot, memory, steps)
     seen, whole = memory[n.dot.out.buffer], memory[n.dot.out.buffer].copy()
@@ -112,19 +172,19 @@ _PART, _COUNT = (
 )  # in the grid of a stage that runs in parts: which part of how many
 
 
-def _band(n: Band, memory: dict[Buffer, Any], steps: Grid) -> None:
+def _band(n: Band, memory: Memory, steps: Grid) -> None:
     """Part by part; what another part has left in a slab must not be read."""
     for part in range(n.count):
         _spoil(n.locals, memory)
         own = {**steps, **{step_var(d): part // stride % size for d, (stride, size) in n.steps.items()}}
         for m in n.body:
-            if n.counters(m):
+            if isinstance(m, Stamp) or n.counters(m):
                 _run([m], memory, own)
             else:
                 _run([_cut(m, n.count)], memory, {**own, _PART: part, _COUNT: n.count})
 
 
-def _spoil(buffers: Iterable[Buffer], memory: dict[Buffer, Any]) -> None:
+def _spoil(buffers: Iterable[Buffer], memory: Memory) -> None:
     """Make sure that what lies outside of a composite does not reach its local buffers, and they not what follows."""
     for b in buffers:
         memory[b].fill(np.nan if memory[b].dtype.kind == "f" else 1)
@@ -147,25 +207,25 @@ def _grid(space: Sequence[int], steps: Grid) -> Grid:
     return grid
 
 
-def _address(index: Index, memory: dict[Buffer, Any], grid: Grid) -> Any:
+def _address(index: Index, memory: Memory, grid: Grid) -> Any:
     place: Any = np.int64(index.const)
     for atom, c in index.terms:
         place = place + (grid[atom] if isinstance(atom, LoopVar) else _evaluate(atom, memory, grid)) * np.int64(c)
     return place
 
 
-def _places(offset: Index, space: Sequence[int], memory: dict[Buffer, Any], steps: Grid) -> Any:
+def _places(offset: Index, space: Sequence[int], memory: Memory, steps: Grid) -> Any:
     return np.broadcast_to(_address(offset, memory, _grid(space, steps)), tuple(space))
 
 
-def _evaluate(root: Expr, memory: dict[Buffer, Any], grid: Grid) -> Any:
+def _evaluate(root: Expr, memory: Memory, grid: Grid) -> Any:
     known: dict[Expr, Any] = {}
     for e in walk([root]):
         known[e] = _one(e, [known[a] for a in e.args], known, memory, grid)
     return known[root]
 
 
-def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: dict[Buffer, Any], grid: Grid) -> Any:
+def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: Memory, grid: Grid) -> Any:
     def address(index: Index) -> Any:
         place: Any = np.int64(index.const)
         for atom, c in index.terms:
@@ -193,7 +253,7 @@ def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: dict[Buffer, 
     return REGISTRY[e.op].reference([np.asarray(a) for a in args], params)[0]
 
 
-def _reduce(n: Reduce, memory: dict[Buffer, Any], steps: Grid) -> None:
+def _reduce(n: Reduce, memory: Memory, steps: Grid) -> None:
     grid = _grid((*n.space, *n.over), steps)
     values = np.broadcast_to(_evaluate(n.value, memory, grid), (*n.space, *n.over))
     values = values.reshape(*n.space, math.prod(n.over[:-1]), n.over[-1])
@@ -201,7 +261,7 @@ def _reduce(n: Reduce, memory: dict[Buffer, Any], steps: Grid) -> None:
     memory[n.store][_places(n.offset, n.space, memory, steps)] = out
 
 
-def _scatter(n: Scatter, memory: dict[Buffer, Any], steps: Grid) -> None:
+def _scatter(n: Scatter, memory: Memory, steps: Grid) -> None:
     grid = _grid(n.space, steps)
     value = np.broadcast_to(_evaluate(n.value, memory, grid), n.space)
     place = np.broadcast_to(_address(n.offset, memory, grid), n.space)
@@ -216,7 +276,7 @@ def _scatter(n: Scatter, memory: dict[Buffer, Any], steps: Grid) -> None:
         memory[n.store][place.reshape(-1)] = value.reshape(-1)  # the last one stays
 
 
-def _dot(n: Dot, memory: dict[Buffer, Any], steps: Grid) -> None:
+def _dot(n: Dot, memory: Memory, steps: Grid) -> None:
     batches = list(np.ndindex(*n.space))
     size = len(batches) // steps.get(_COUNT, 1)
     first = steps.get(_PART, 0) * size
@@ -238,20 +298,22 @@ def _steps(digits: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:
     return out
 
 
-def _loop(n: Loop, memory: dict[Buffer, Any], steps: Grid) -> None:
+def _loop(n: Loop, memory: Memory, steps: Grid) -> None:
     if n.test is None:
         for t in reversed(range(n.length)) if n.reverse else range(n.length):
             _run(n.body, memory, {**steps, step_var(n.depth): t})
             _carry(n, memory)
+        _run(n.last, memory, steps)
         return
     while True:
         _run(n.test, memory, steps)
         if not memory[n.test_result][0]:  # type: ignore[index]
+            _run(n.last, memory, steps)
             return
         _run(n.body, memory, steps)
         _carry(n, memory)
 
 
-def _carry(n: Loop, memory: dict[Buffer, Any]) -> None:
+def _carry(n: Loop, memory: Memory) -> None:
     for value, (_, target) in zip([memory[source].copy() for source, _ in n.carry], n.carry, strict=True):
         memory[target][:] = value

@@ -7,6 +7,7 @@ computed places, `Dot` is a matrix product, `Loop` and `Branch` hold nested prog
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 
 from fdl.core.dtypes import DType
@@ -16,11 +17,28 @@ from fdl.lowering.ir.index import Index, space_vars, step_var
 from fdl.ops.routines import ROUTINES
 
 
+class Threads(enum.Enum):
+    """Who runs a stage: `HERE` the thread that comes by, all of it; `ONE` the first thread alone, all of it, while the
+    others go on; `ALL` each thread, its share of the first loop.
+    """
+
+    HERE = ""
+    ONE = "by one thread"
+    ALL = "by all threads"
+
+
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Node:
-    """One stage of a program; `sources` are the user's lines that it computes, outside of its rendered text."""
+    """One stage of a program; `sources` are the user's lines that it computes, outside of its rendered text.
+
+    The plan says which `threads` run it, what it asks for `ahead`, at the start of each row of its innermost loop or of
+    each page, and whether its loops are written out, `unrolled`.
+    """
 
     sources: list[Location] = dataclasses.field(default_factory=list, kw_only=True)
+    threads: Threads = dataclasses.field(default=Threads.HERE, kw_only=True)
+    ahead: list[Prefetch] = dataclasses.field(default_factory=list, kw_only=True)
+    unrolled: bool = dataclasses.field(default=False, kw_only=True)
 
     def expressions(self) -> list[Expr]:
         """Root expressions."""
@@ -52,20 +70,31 @@ class Node:
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Prefetch:
+    """The line of `buffer[index + ahead]` is asked for, where `index` is what the stage touches now."""
+
+    buffer: Buffer
+    index: Index
+    ahead: int
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Store:
-    """`buffer[offset] = value`."""
+    """`buffer[offset] = value`; `past_caches`, a page of it at a time, which is kept beside until it is full."""
 
     buffer: Buffer
     offset: Index
     value: Expr
+    past_caches: bool = False
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Map(Node):
-    """Stores over an index space, in any order."""
+    """Stores over an index space, in any order; with `page`, the innermost loop goes by pages of so many steps."""
 
     space: tuple[int, ...]
     stores: list[Store]
+    page: int = 0
 
     def expressions(self) -> list[Expr]:
         return [s.value for s in self.stores]
@@ -107,12 +136,15 @@ class Reduce(OneStore):
     """For each index of `space`, `value` folded over the loops `over`, whose variables follow those of the space.
 
     `kind` is add or max. The order is fixed by the shape: `rows` says that the innermost loop folds blocks of
-    consecutive elements with lanes and a tree, else each column is folded in order of the loops.
+    consecutive elements with lanes and a tree, else each column is folded in order of the loops. No order follows from
+    the plan, which may put folds of rows `side_by_side`, and folds columns `at_once` elements at a time.
     """
 
     over: tuple[int, ...]
     kind: str
     rows: bool
+    side_by_side: bool = False
+    at_once: int = 1
 
     def work(self) -> int:
         return math.prod(self.space) * math.prod(self.over) * (self.value.cost + 1)
@@ -291,7 +323,8 @@ class Loop(Node):
     """`body` run `length` times, or, with `test`, while the bool in `test_result` holds after `test`.
 
     The step counter of `depth` counts up, or down with `reverse`. After each run the pairs in `carry` are copied:
-    (from, to).
+    (from, to). Where the plan has put nodes in their place at the end of the body, `carry` is empty; `last` runs once,
+    behind the last step.
     """
 
     depth: int
@@ -301,9 +334,11 @@ class Loop(Node):
     carry: list[tuple[Buffer, Buffer]]
     test: list[Node] | None = None
     test_result: Buffer | None = None
+    last: list[Node] = dataclasses.field(default_factory=list)
 
     def nested(self) -> list[list[Node]]:
-        return [self.body] if self.test is None else [self.test, self.body]
+        programs = [self.body] if self.test is None else [self.test, self.body]
+        return [*programs, self.last] if self.last else programs
 
     def reads(self) -> list[Buffer]:
         found = [b for nodes in self.nested() for n in nodes for b in n.reads()]
@@ -363,9 +398,10 @@ class Finished(Node):
     dot: Dot
     after: Map | Reduce | Nest
     count: int
+    between: list[Node] = dataclasses.field(default_factory=list)  # where the library has not handed on the rows
 
     def nested(self) -> list[list[Node]]:
-        return [[self.dot, self.after]]
+        return [[self.dot, *self.between, self.after]]
 
     def reads(self) -> list[Buffer]:
         return list(

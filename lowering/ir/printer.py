@@ -2,58 +2,163 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.nodes import Argmax, Band, Branch, Dot, Finished, Loop, Map, Nest, Node, Reduce, Routine, Scatter
+from fdl.lowering.ir.nodes import (
+    Argmax,
+    Band,
+    Branch,
+    Dot,
+    Finished,
+    Loop,
+    Map,
+    Nest,
+    Node,
+    Prefetch,
+    Reduce,
+    Routine,
+    Scatter,
+)
+from fdl.lowering.ir.planned import Alias, Alloc, Barrier, Copy, Guard, Home, Scope, Stamp, Swap
+
+Lines = list[str]
 
 
 def declared(b: Buffer) -> str:
     return f"{b}:{b.dtype.name}[{b.size}]"
 
 
+def printed(nodes: Sequence[Node], indent: str) -> Lines:
+    """Lines of nodes, those that are inside of a node indented by two more columns."""
+    return [indent + line for n in nodes for line in PRINTED[type(n)](n)]
+
+
 def _times(sizes: Sequence[int]) -> str:
     return "x".join(map(str, sizes))
 
 
-def printed(nodes: Sequence[Node], indent: str) -> list[str]:
-    lines: list[str] = []
-    for n in nodes:
-        if isinstance(n, Map):
-            lines.append(f"{indent}map {n.space}")
-            lines += [f"{indent}  {s.buffer}[{s.offset}] = {s.value}" for s in n.stores]
-        elif isinstance(n, Reduce):
-            lines.append(f"{indent}reduce {n.space} over {n.over}: {n.store}[{n.offset}] = {n.kind} of {n.value}")
-        elif isinstance(n, Nest):
-            lines += [
-                (
-                    f"{indent}nest of {_times(n.outer)} rows{f', {n.chunk} at a time' if n.chunk else ''}, "
-                    f"locals {list(n.locals)}"
-                ),
-                *printed(n.body, indent + "  "),
-            ]
-        elif isinstance(n, Argmax):
-            lines.append(f"{indent}argmax {n.space} over {n.over}: {n.store}[{n.offset}] = argmax of {n.value}")
-        elif isinstance(n, Scatter):
-            lines.append(
-                f"{indent}scatter {n.space}: {n.store}[{n.offset}] {'' if n.kind == 'set' else n.kind}= "
-                f"{n.value} if {n.conditions}"
-            )
-        elif isinstance(n, Dot):
-            lines.append(f"{indent}dot {n.space} {n.m}x{n.k}x{n.n}: {n.out.buffer} = {n.lhs.buffer} @ {n.rhs.buffer}")
-        elif isinstance(n, Loop):
-            turns = f"while {n.test_result}" if n.test is not None else n.length
-            lines.append(f"{indent}loop t{n.depth} {turns}{' reversed' if n.reverse else ''}, carry {n.carry}")
-            for nested in n.nested():
-                lines += [*printed(nested, indent + "  "), indent + "  --"]
-        elif isinstance(n, Band):
-            lines += [f"{indent}band of {n.count} parts, locals {list(n.locals)}", *printed(n.body, indent + "  ")]
-        elif isinstance(n, Routine):
-            lines.append(f"{indent}routine {n.space} {n.key}{n.sizes}: {n.writes()} from {n.reads()}")
-        elif isinstance(n, Finished):
-            lines += [f"{indent}finished in {n.count} parts", *printed([n.dot, n.after], indent + "  ")]
-        elif isinstance(n, Branch):
-            lines.append(f"{indent}branch on {n.index}")
-            for nested in n.bodies:
-                lines += [*printed(nested, indent + "  "), indent + "  --"]
-    return lines
+def _how(n: Node) -> str:
+    """Who runs a stage, and whether its loops are written out."""
+    return f"{' unrolled' if n.unrolled else ''}{f' {n.threads.value}' if n.threads.value else ''}"
+
+
+def _asked(ahead: Sequence[Prefetch]) -> Lines:
+    return [f"  prefetch {p.buffer}[{p.index + p.ahead}]" for p in ahead]
+
+
+def _map(n: Map) -> Lines:
+    paged = f" by pages of {n.page}" if n.page else ""
+    stores = [f"  {s.buffer}[{s.offset}] = {s.value}{' past the caches' if s.past_caches else ''}" for s in n.stores]
+    return [f"map {n.space}{paged}{_how(n)}", *_asked(n.ahead), *stores]
+
+
+def _reduce(n: Reduce) -> Lines:
+    arranged = " side by side" if n.side_by_side else f" {n.at_once} at once" if n.at_once > 1 else ""
+    return [
+        f"reduce {n.space} over {n.over}{arranged}{_how(n)}: {n.store}[{n.offset}] = {n.kind} of {n.value}",
+        *_asked(n.ahead),
+    ]
+
+
+def _nest(n: Nest) -> Lines:
+    chunks = f", {n.chunk} at a time" if n.chunk else ""
+    head = f"nest of {_times(n.outer)} rows{chunks}, locals {list(n.locals)}{_how(n)}"
+    return [head, *_asked(n.ahead), *printed(n.body, "  ")]
+
+
+def _argmax(n: Argmax) -> Lines:
+    return [f"argmax {n.space} over {n.over}{_how(n)}: {n.store}[{n.offset}] = argmax of {n.value}"]
+
+
+def _scatter(n: Scatter) -> Lines:
+    equals = "=" if n.kind == "set" else f"{n.kind}="
+    return [f"scatter {n.space}{_how(n)}: {n.store}[{n.offset}] {equals} {n.value} if {n.conditions}"]
+
+
+def _dot(n: Dot) -> Lines:
+    return [f"dot {n.space} {n.m}x{n.k}x{n.n}{_how(n)}: {n.out.buffer} = {n.lhs.buffer} @ {n.rhs.buffer}"]
+
+
+def _routine(n: Routine) -> Lines:
+    return [f"routine {n.space} {n.key}{n.sizes}{_how(n)}: {n.writes()} from {n.reads()}"]
+
+
+def _band(n: Band) -> Lines:
+    return [f"band of {n.count} parts, locals {list(n.locals)}{_how(n)}", *printed(n.body, "  ")]
+
+
+def _finished(n: Finished) -> Lines:
+    return [f"finished in {n.count} parts{_how(n)}", *printed([n.dot, *n.between, n.after], "  ")]
+
+
+def _loop(n: Loop) -> Lines:
+    turns = f"while {n.test_result}" if n.test is not None else n.length
+    carry = f", carry {n.carry}" if n.carry else ""
+    head = f"loop t{n.depth} {turns}{' reversed' if n.reverse else ''}{carry}{_how(n)}"
+    return [head, *(line for nested in n.nested() for line in [*printed(nested, "  "), "  --"])]
+
+
+def _branch(n: Branch) -> Lines:
+    head = f"branch on {n.index}{_how(n)}"
+    return [head, *(line for nested in n.bodies for line in [*printed(nested, "  "), "  --"])]
+
+
+# Of planned programs
+
+
+def _alloc(n: Alloc) -> Lines:
+    place = f"at {n.offset} of the {n.scope.value}" if n.scope is not Scope.STACK else f"on the {n.scope.value}"
+    return [f"alloc {declared(n.buffer)} {place}"]
+
+
+def _alias(n: Alias) -> Lines:
+    return [f"alias {declared(n.buffer)} in place of {n.home}"]
+
+
+def _barrier(n: Barrier) -> Lines:
+    return [f"barrier{f' unless threads divide {n.unless}' if n.unless != 1 else ''}"]
+
+
+def _guard(n: Guard) -> Lines:
+    return [f"end if any of {n.flags}"]
+
+
+def _copy(n: Copy) -> Lines:
+    return [f"copy {', '.join(f'{b} = {a}' for a, b in n.pairs)}{_how(n)}"]
+
+
+def _swap(n: Swap) -> Lines:
+    return [f"swap {n.old} with {n.new}"]
+
+
+def _home(n: Home) -> Lines:
+    return [f"home {n.old} from {n.new}{_how(n)}"]
+
+
+def _stamp(n: Stamp) -> Lines:
+    return [f"stamp{' of what was waited' if n.waited else ''}"]
+
+
+PRINTED: dict[type[Node], Callable[[Any], Lines]] = {
+    Map: _map,
+    Reduce: _reduce,
+    Nest: _nest,
+    Argmax: _argmax,
+    Scatter: _scatter,
+    Dot: _dot,
+    Routine: _routine,
+    Band: _band,
+    Finished: _finished,
+    Loop: _loop,
+    Branch: _branch,
+    Alloc: _alloc,
+    Alias: _alias,
+    Barrier: _barrier,
+    Guard: _guard,
+    Copy: _copy,
+    Swap: _swap,
+    Home: _home,
+    Stamp: _stamp,
+}

@@ -12,6 +12,7 @@ import dataclasses
 from fdl.lowering.ir.checker import check_nodes
 from fdl.lowering.ir.expr import Buffer, Interner
 from fdl.lowering.ir.nodes import Node
+from fdl.lowering.ir.plan_checker import check_plan
 from fdl.lowering.ir.printer import declared, printed
 
 
@@ -20,7 +21,10 @@ class Program:
     """Nodes in order; buffers by number; which buffers are inputs and outputs.
 
     The last `guards` outputs are bools: once all are known, and before anything is written over an input, the program
-    ends where one of them holds.
+    ends where one of them holds. Results may take the memory of `donated` inputs.
+
+    A planned program says how it is compiled: `apart`, without looking across its calls, and in how many `units` at the
+    same time.
     """
 
     nodes: list[Node]
@@ -29,6 +33,10 @@ class Program:
     outputs: list[Buffer]
     exprs: Interner
     guards: int = 0
+    donated: tuple[Buffer, ...] = ()
+    calls: int = 0
+    apart: bool = False
+    units: int = 1
 
     def guarded(self) -> int:
         """How many nodes have run when all guards are known; 0 without guards."""
@@ -42,5 +50,8 @@ class Program:
         return "\n".join([head, *printed(self.nodes, "  ")])
 
     def check(self) -> None:
-        """Raise GraphError where a temp is read before it is written or an address lies outside of its buffer."""
+        """Raise GraphError where a temp is read before it is written, an address lies outside of its buffer, or a plan
+        cannot be followed.
+        """
         check_nodes(self.nodes, {b for b in self.buffers if b.kind == "input"}, {})
+        check_plan(self.nodes)

@@ -9,20 +9,51 @@ from typing import Any
 
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, rebuilt_index, walk
 from fdl.lowering.ir.index import Index
-from fdl.lowering.ir.nodes import Argmax, Branch, Dot, Loop, Map, Nest, Node, Reduce, Scatter, Store
+from fdl.lowering.ir.nodes import (
+    Argmax,
+    Band,
+    Branch,
+    Dot,
+    Finished,
+    Loop,
+    Map,
+    Nest,
+    Node,
+    Reduce,
+    Routine,
+    Scatter,
+    Store,
+)
+
+KERNELS = (Map, Reduce, Argmax, Scatter, Routine, Nest)  # stages that are one function each
+
+
+def with_bodies(n: Node, f: Callable[[list[Node]], list[Node]]) -> Node:
+    """A loop or a branch with `f(nodes)` in place of each program inside of it; any other node as it is."""
+    if isinstance(n, Loop):
+        return dataclasses.replace(n, body=f(n.body), test=None if n.test is None else f(n.test), last=f(n.last))
+    return dataclasses.replace(n, bodies=[f(body) for body in n.bodies]) if isinstance(n, Branch) else n
 
 
 def mapped(nodes: Sequence[Node], f: Any) -> list[Node]:
     """`f(list of nodes) -> list of nodes`, applied to nested programs first."""
-    out: list[Node] = []
-    for n in nodes:
-        if isinstance(n, Loop):
-            n = dataclasses.replace(n, body=mapped(n.body, f), test=None if n.test is None else mapped(n.test, f))
-        elif isinstance(n, Branch):
-            n = dataclasses.replace(n, bodies=[mapped(body, f) for body in n.bodies])
-        out.append(n)
-    result: list[Node] = f(out)
+    result: list[Node] = f([with_bodies(n, lambda inner: mapped(inner, f)) for n in nodes])
     return result
+
+
+def refined(nodes: Sequence[Node], f: Callable[[Node], Node]) -> list[Node]:
+    """`f(stage)` in place of each stage that is one kernel, but for products, wherever it stands."""
+
+    def one(n: Node) -> Node:
+        if isinstance(n, Band):
+            return dataclasses.replace(n, body=[one(m) for m in n.body])
+        if isinstance(n, Finished):
+            after = f(n.after)
+            assert isinstance(after, (Map, Reduce, Nest))
+            return dataclasses.replace(n, after=after)
+        return f(n) if isinstance(n, KERNELS) else with_bodies(n, lambda inner: refined(inner, f))
+
+    return [one(n) for n in nodes]
 
 
 def all_nodes(nodes: Iterable[Node]) -> Iterable[Node]:

@@ -1,4 +1,4 @@
-"""Memory of a program: where each temp lies in the arena, what is written over what, and which stages all threads run.
+"""Memory of a program: where each temp lies in the arena, and what is written over what.
 
 Nothing here changes what a number is made of, so nothing changes bits.
 """
@@ -14,41 +14,52 @@ from collections.abc import Mapping, Sequence
 
 from fdl.lowering.ir.access import places_read
 from fdl.lowering.ir.expr import Buffer, walk
-from fdl.lowering.ir.nodes import Argmax, Band, Branch, Finished, Loop, Map, Node, Reduce, Routine, Scatter
+from fdl.lowering.ir.nodes import Band, Branch, Finished, Loop, Map, Node, Threads
+from fdl.lowering.ir.planned import Alias, Alloc, Arena, Scope, touched
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.ir.rewrite import all_nodes, mapped
 from fdl.lowering.target import Target
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Arena:
-    """Byte offset of each temp, and the size of it all; outputs that are written over a donated input, and carries over
-    the last step's; small temps of the first thread alone, which the compiler may keep in registers; slabs of bands by
-    their offsets in a thread's own memory, and the size of that.
-    """
+def allocate(program: Program, target: Target) -> Program:
+    """Say where each buffer lies, before all stages; maps that only copy what is there already are gone."""
+    arena = plan_arena(program, target)
 
-    offsets: dict[Buffer, int]
-    size: int
-    in_place: dict[Buffer, Buffer] = dataclasses.field(default_factory=dict)
-    private: frozenset[Buffer] = frozenset()
-    slabs: dict[Buffer, int] = dataclasses.field(default_factory=dict)
-    own: int = 0
+    def kept(nodes: Sequence[Node]) -> list[Node]:
+        return [n for n in nodes if not copies_itself(n, arena.in_place)]
 
-    def home(self, b: Buffer) -> Buffer:
-        """The buffer whose memory holds this one."""
-        while b in self.in_place:
-            b = self.in_place[b]
-        return b
+    nodes = mapped(program.nodes, kept)
+    used = touched(nodes)
+    used |= {arena.home(b): None for b in used}
+    sizes = {b: size for n in all_nodes(nodes) if isinstance(n, Band) for b, size in slab_bytes(n.locals).items()}
+    places: list[Node] = []
+    for b in program.buffers:
+        if b in arena.slabs:
+            places.append(Alloc(b, Scope.THREAD, arena.slabs[b], lines(sizes[b], target)))
+        elif b not in used:
+            continue
+        elif b in arena.in_place:
+            places.append(Alias(b, arena.in_place[b]))
+        elif b in arena.private:
+            places.append(Alloc(b, Scope.STACK, 0, b.nbytes))
+        elif b in arena.offsets:
+            places.append(Alloc(b, Scope.ARENA, arena.offsets[b], lines(b.nbytes, target)))
+    return dataclasses.replace(program, nodes=[*places, *nodes])
 
 
-def plan_in_place(program: Program, donated: Sequence[int]) -> dict[Buffer, Buffer]:
+def lines(nbytes: int, target: Target) -> int:
+    """Bytes of the cache lines that so many bytes take, at least one."""
+    return -(-max(nbytes, 1) // target.line) * target.line
+
+
+def plan_in_place(program: Program) -> dict[Buffer, Buffer]:
     """Outputs that may take the memory of a donated input: one map writes the output, reads the input just where it
     writes, and is its last reader.
 
     That a product hands rows to the map changes nothing, if the product does not read the input. Nothing is written
     over before all guards are known.
     """
-    free = [program.inputs[i] for i in donated]
+    free = list(program.donated)
     last_read = {b: place for place, n in enumerate(program.nodes) for b in _touched(n)}
     writers = Counter(b for n in all_nodes(program.nodes) for b in dict.fromkeys(_written(n)))
     chosen: dict[Buffer, Buffer] = {}
@@ -85,7 +96,7 @@ def plan_private(program: Program, target: Target) -> frozenset[Buffer]:
 
     def visit(nodes: Sequence[Node]) -> None:
         for n in nodes:
-            if is_parallel(n, target):
+            if n.threads is Threads.ALL:
                 if isinstance(n, Loop):
                     shared.update([n.test_result] if n.test_result is not None else [])
                 elif isinstance(n, Branch):
@@ -178,9 +189,9 @@ class Holes:
         self.stretches.insert(i, (start, end))
 
 
-def plan_arena(program: Program, target: Target, donated: Sequence[int] = ()) -> Arena:
+def plan_arena(program: Program, target: Target) -> Arena:
     """Temps that are never alive together share memory; first fit by first use."""
-    in_place = plan_in_place(program, donated) | plan_carries(program)
+    in_place = plan_in_place(program) | plan_carries(program)
     private = plan_private(program, target)
     while split := {x for pair in in_place.items() for x in pair if x in private and not private.issuperset(pair)}:
         private -= split  # one memory, one place
@@ -234,21 +245,8 @@ def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int], target: Target) -
         while live and live[0][0] < first[b]:
             _, start, end = heapq.heappop(live)
             holes.give_back(start, end)
-        need = -(-sizes[b] // target.line) * target.line
+        need = lines(sizes[b], target)
         at = offsets[b] = holes.take(need)
         heapq.heappush(live, (last[b], at, at + need))
         size = max(size, at + need)
     return offsets, size
-
-
-def is_parallel(n: Node, target: Target) -> bool:
-    """Whether a node is worth all threads, and can be split among them."""
-    if (
-        n.work() < target.parallel_work
-        or (isinstance(n, Routine) and n.space == (1,))
-        or (isinstance(n, Scatter) and not n.distinct and n.block() < target.owned)
-    ):
-        return False
-    if isinstance(n, (Loop, Branch)):
-        return any(is_parallel(m, target) for nested in n.nested() for m in nested)
-    return bool(getattr(n, "space", ())) or not isinstance(n, (Reduce, Argmax, Map))

@@ -8,14 +8,31 @@ nothing is large enough, kernels stay as they are.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Collection, Sequence
 
 from fdl.lowering.ir.access import accesses
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
-from fdl.lowering.ir.nodes import Map, Nest, Node
+from fdl.lowering.ir.nodes import Map, Nest, Node, Prefetch
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import refined
+from fdl.lowering.plan.stores import streamed
 from fdl.lowering.target import Target
+
+
+def read_ahead(program: Program, target: Target) -> Program:
+    """Say what maps and nests ask for before they reach it, but for results that go past the caches."""
+    results = streamed(program, target)
+
+    def asking(n: Node) -> Node:
+        if isinstance(n, Map):
+            page, places = along(n, target, results)
+            return dataclasses.replace(n, page=page or n.page, ahead=places if page else by_rows(n, target, results))
+        return dataclasses.replace(n, ahead=by_rows(n, target, results)) if isinstance(n, Nest) else n
+
+    return dataclasses.replace(program, nodes=refined(program.nodes, asking))
 
 
 def streams_of(nodes: Sequence[Node], target: Target, local: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
@@ -32,7 +49,7 @@ def streams_of(nodes: Sequence[Node], target: Target, local: Collection[Buffer] 
     return places if large and len(places) <= target.ahead_streams else []
 
 
-def along(n: Map, target: Target, but: Collection[Buffer] = ()) -> tuple[int, list[tuple[Buffer, Index]]]:
+def along(n: Map, target: Target, but: Collection[Buffer] = ()) -> tuple[int, list[Prefetch]]:
     """For a map whose innermost loop crosses pages: steps of that loop in a page, and what to ask for when it begins a
     page, but for these buffers.
     """
@@ -43,10 +60,10 @@ def along(n: Map, target: Target, but: Collection[Buffer] = ()) -> tuple[int, li
     if not walked:
         return 0, []
     step = target.page // max(b.dtype.itemsize for b, _ in walked)
-    return (step, [(b, i + target.ahead_pages * step) for b, i in walked]) if n.space[-1] > step else (0, [])
+    return (step, [Prefetch(b, i, target.ahead_pages * step) for b, i in walked]) if n.space[-1] > step else (0, [])
 
 
-def by_rows(n: Nest | Map, target: Target, but: Collection[Buffer] = ()) -> list[tuple[Buffer, Index]]:
+def by_rows(n: Nest | Map, target: Target, but: Collection[Buffer] = ()) -> list[Prefetch]:
     """What to ask for at the start of each row of a nest, or of a map whose rows are shorter than a page, but for these
     buffers.
     """
@@ -54,13 +71,13 @@ def by_rows(n: Nest | Map, target: Target, but: Collection[Buffer] = ()) -> list
     if not outer:
         return []
     variables = [v.terms[0][0] for v in space_vars(8)]
-    wanted: dict[tuple[Buffer, Index], None] = {}
+    wanted: dict[tuple[Buffer, Index, int], None] = {}
     for b, index in streams_of(n.body if isinstance(n, Nest) else [n], target, local):
         stride = index.coefficient(variables[len(outer) - 1]) * b.dtype.itemsize
         if stride < target.page // 8 or stride > target.ahead_row * target.page:
             continue
         rows = math.ceil(target.ahead_pages * target.page / stride)
-        place = index.without([v for v in variables if v.rank >= len(outer)]) + rows * (stride // b.dtype.itemsize)
+        place = index.without([v for v in variables if v.rank >= len(outer)])
         for page in range(math.ceil(stride / target.page)):
-            wanted[b, place + page * (target.page // b.dtype.itemsize)] = None
-    return list(wanted) if len(wanted) <= 4 * target.ahead_streams else []
+            wanted[b, place, rows * (stride // b.dtype.itemsize) + page * (target.page // b.dtype.itemsize)] = None
+    return [Prefetch(*place) for place in wanted] if len(wanted) <= 4 * target.ahead_streams else []

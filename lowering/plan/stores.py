@@ -7,18 +7,36 @@ and copy that with stores that do not ask for lines: half the traffic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
 
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.index import LoopVar, space_vars
-from fdl.lowering.ir.nodes import Map, Store
+from fdl.lowering.ir.nodes import Map, Nest, Node, Store
+from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import used
+from fdl.lowering.ir.rewrite import refined, used
 from fdl.lowering.target import Target
 
 
-def streamed(program: Program, target: Target, in_place: Mapping[Buffer, Buffer]) -> frozenset[Buffer]:
+def store_past_caches(program: Program, target: Target) -> Program:
+    """Stores of large results that nothing reads go past the caches, where an innermost loop has them side by side."""
+    results = streamed(program, target)
+
+    def paged(n: Node) -> Node:
+        if isinstance(n, Nest):
+            return dataclasses.replace(n, body=[paged(m) for m in n.body])
+        if not isinstance(n, Map) or not any(past := [s.buffer in results and runs(n, s, target) for s in n.stores]):
+            return n
+        stores = [dataclasses.replace(s, past_caches=p) for s, p in zip(n.stores, past, strict=True)]
+        widest = max(s.buffer.dtype.itemsize for s in stores)
+        return dataclasses.replace(n, stores=stores, page=n.page or target.page // widest)
+
+    return dataclasses.replace(program, nodes=refined(program.nodes, paged)) if results else program
+
+
+def streamed(program: Program, target: Target) -> frozenset[Buffer]:
     """The outputs that are large, that no node reads, and that lie on no input."""
+    in_place = Arena.of(program.nodes).in_place
     large = {b for b in program.outputs if b.nbytes >= target.past_caches and b not in in_place}
     return frozenset(large.difference(used(program.nodes), in_place.values())) if large else frozenset()
 

@@ -18,7 +18,7 @@ from fdl.lowering.ir.expr import Interner
 from fdl.lowering.ir.nodes import Dot, Finished, Map, Nest, Node, Reduce
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped
-from fdl.lowering.plan.memory import is_parallel
+from fdl.lowering.plan.threads import is_parallel
 from fdl.lowering.schedule.fuse_rows import by_rows, in_row
 from fdl.lowering.target import Target
 

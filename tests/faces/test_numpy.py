@@ -394,3 +394,9 @@ def test_variance_of_many_numbers(offset, ddof):
     np.testing.assert_allclose(
         np.asarray(close), 2 * (x - x.astype(np.float64).mean()) / (x.size - ddof), rtol=1e-3, atol=1e-8 * (1 + offset)
     )
+
+
+def test_large_integers_in_lists_stay_exact():
+    rows = [[2**64 - 1, 2**63 + 1], [True, 0]]
+    assert jnp.array(rows, "uint64").tolist() == [[2**64 - 1, 2**63 + 1], [1, 0]]
+    assert jnp.array([2**64 - 1, 5], "float32").tolist() == [2.0**64, 5.0]

@@ -13,11 +13,10 @@ from fdl import nn
 from fdl.backends.toolchain import host_target
 from fdl.lowering.ir.expr import walk
 from fdl.lowering.ir.index import LoopVar, space_vars
-from fdl.lowering.ir.nodes import Argmax, Band, Dot, Finished, Loop, Map, Nest, Reduce, Scatter
+from fdl.lowering.ir.nodes import Argmax, Band, Dot, Finished, Loop, Map, Nest, Reduce, Scatter, Threads
+from fdl.lowering.ir.planned import Barrier, Copy, Swap
+from fdl.lowering.ir.shares import Touched
 from fdl.lowering.pipeline import lower
-from fdl.lowering.plan import barriers
-from fdl.lowering.plan.barriers import Barriers
-from fdl.lowering.plan.memory import is_parallel
 from tests.lowering.targets import retarget
 from tests.lowering.test_bands import graph_of
 from tests.lowering.test_programs import programs
@@ -102,7 +101,7 @@ class Team:
         )
         now = {}
         for t in range(self.threads):
-            if not is_parallel(n, host_target()):
+            if n.threads is Threads.ONE:
                 mine = (
                     [*((b, False, None) for b in n.reads()), *((b, True, None) for b in n.writes())] if t == 0 else []
                 )
@@ -133,27 +132,28 @@ class Team:
 
 
 def race(lowered):
-    """Run each list of nodes with 2, 3 and 6 threads; how many barriers there are, and how many fewer than without
-    shares.
+    """Run each list of nodes of the planned program with 2, 3 and 6 threads; how many barriers there are, and how many
+    stages need none.
     """
     count = [0, 0]
 
     def visit(nodes):
         for threads in (2, 3, 6):
-            team, where = Team(lowered.arena, threads), Barriers(lowered.arena, host_target())
+            team = Team(lowered.arena, threads)
             for n in nodes:
-                needed = where.before(n)
-                if needed and (needed == barriers.ALWAYS or needed % threads):
-                    team.meet()
+                if isinstance(n, Barrier):
+                    if n.unless % threads:
+                        team.meet()
                     count[0] += 1
-                else:
+                elif not isinstance(n, (Copy, Swap)):
                     count[1] += 1
-                team.run(n)
+                    team.run(n)
         for n in nodes:
-            for nested in n.nested() if isinstance(n, Loop) else []:
+            for nested in n.nested() if isinstance(n, Loop) and n.threads is Threads.ALL else []:
                 visit(nested)
 
-    visit(lowered.program.nodes)
+    if any(n.threads is Threads.ALL for n in lowered.planned.nodes):
+        visit(lowered.planned.nodes)
     return count
 
 
@@ -197,7 +197,7 @@ def test_products_of_batches_that_share_an_operand(shape, monkeypatch):
 def test_a_race_is_found(monkeypatch):
     """The check itself can fail: without barriers a fold over another axis races."""
     retarget(monkeypatch, parallel_work=1)
-    monkeypatch.setattr(Barriers, "before", lambda self, n: 0)
+    monkeypatch.setattr(Touched, "waits", lambda self, n: 0)
     graph, _ = graph_of(lambda x: (lambda y: (y, y.sum(0)))(jnp.tanh(x)), [jnp.ones((12, 20))])
     with pytest.raises(AssertionError, match="races"):
         race(lower(graph, host_target()))

@@ -16,10 +16,8 @@ from fdl.backends.toolchain import find_compiler
 from fdl.core.array import from_numpy
 from fdl.lowering import pipeline
 from fdl.lowering.build.control import build
-from fdl.lowering.emit.c.program import render_program
 from fdl.lowering.ir.interpret import interpret_program
 from fdl.lowering.pipeline import Lowered
-from fdl.lowering.plan.memory import plan_arena
 from fdl.lowering.target import AVX2
 from fdl.passes import run_passes
 from tests.conftest import needs_compiler
@@ -147,9 +145,7 @@ def test_any_order_compiles_to_the_same_bits(f, shape, order):
     args = [*map(np.asarray, captured), x]
     stages = build(graph)
     program = run(order, stages, lambda *_: None)
-    arena = plan_arena(program, compiler.target)
-    text = render_program(program, arena, compiler.target)
-    lowered = Lowered(graph, program, arena, text.source, text.parallel, text.lines, text.clocks, text.units)
+    lowered = Lowered.of(graph, program, compiler.target)
     outs = CExecutable(graph, compiler, plan=lambda: plan_of(lowered, compiler))([from_numpy(a) for a in args])
     assert [bits(np.asarray(o)) for o in outs] == [bits(o) for o in interpret_program(stages, args)]
 

@@ -5,16 +5,19 @@ import pytest
 
 import fdl
 import fdl.numpy as jnp
-from fdl import lax, nn
+from fdl import lax, nn, ops
 from fdl.backends.toolchain import host_target
 from fdl.core.graph import interpret
 from fdl.lowering.ir.nodes import Dot, Loop, Reduce
+from fdl.ops.checks import check_p
+from fdl.passes import PASSES
 from fdl.passes.inline import inline
 from fdl.passes.join import join
 from fdl.passes.orient import orient
 from fdl.passes.prune import prune
 from fdl.passes.simplify import simplify
 from fdl.passes.sink import sink
+from fdl.transforms import make_graph
 from tests.conftest import needs_compiler
 from tests.lowering.test_fusion import check, nodes
 
@@ -117,3 +120,16 @@ def test_a_constant_operand_that_makes_no_panels_is_turned_for_few_rows():
     check(powers(True), w, h)
     (dot,) = [n for n in nodes(powers(True), w, h) if isinstance(n, Dot)]
     assert (dot.rhs.rows, dot.rhs.cols) == (((90, 90),), ((90, 1),))
+
+
+def test_params_without_graphs_stay_what_they_are():
+    """A failure is a named tuple, with methods."""
+
+    def checked(x):
+        ops.check(ops.less(x, 0), ops.Failure(ValueError, "negative", "negative"))
+        return x
+
+    graph = make_graph(checked)(1.0)
+    for step in dict.fromkeys(PASSES):
+        (kept,) = [e.params["failure"] for e in step(graph).equations if e.primitive is check_p]
+        assert isinstance(kept, ops.Failure), step.__name__

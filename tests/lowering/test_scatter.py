@@ -14,7 +14,7 @@ from fdl.backends.toolchain import host_target
 from fdl.core.config import config
 from fdl.lowering.ir.nodes import Scatter
 from fdl.lowering.pipeline import lower
-from fdl.lowering.plan.memory import is_parallel
+from fdl.lowering.plan.threads import is_parallel
 from tests.conftest import needs_compiler
 from tests.lowering.targets import retarget
 from tests.lowering.test_bands import graph_of, kinds

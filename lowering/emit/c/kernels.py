@@ -13,13 +13,11 @@ from typing import Any
 from fdl.core import dtypes
 from fdl.lowering.emit.expressions import Expressions
 from fdl.lowering.ir import spellings
-from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
+from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
-from fdl.lowering.ir.nodes import Argmax, Map, Nest, Node, Reduce, Routine, Scatter
+from fdl.lowering.ir.nodes import Argmax, Map, Nest, Node, Prefetch, Reduce, Routine, Scatter
+from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.routines import function_of
-from fdl.lowering.plan import prefetch as ahead_of
-from fdl.lowering.plan import stores as streaming
-from fdl.lowering.plan.memory import Arena
 from fdl.lowering.schedule.fuse_rows import row_value
 from fdl.lowering.target import Target
 from fdl.ops.reduction import lowest
@@ -131,21 +129,18 @@ def _params(text: Expressions, written: Sequence[Buffer], overlapping: Collectio
     return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
 
 
-def render_kernel(
-    n: Node, arena: Arena, exprs: Interner, target: Target, streamed: Collection[Buffer] = ()
-) -> KernelCall:
-    """The kernel of a node, which writes the `streamed` buffers past the caches; its name is filled in when equal ones
-    have been found.
+def render_kernel(n: Node, arena: Arena, exprs: Interner, target: Target) -> KernelCall:
+    """The kernel of a node; its name is filled in when equal ones have been found.
 
     Where an output may lie on an input, both pointers lose `restrict`: each iteration loads before it stores, and no
     two share an element.
     """
     if isinstance(n, Nest):
-        return _nest(n, exprs, target, streamed)
-    text = Expressions(target, streamed=streamed)
+        return _nest(n, exprs, target)
+    text = Expressions(target)
     pairs = [(b, arena.in_place[b]) for b in n.writes() if b in arena.in_place]
     part = dataclasses.replace(_part(n, text, 0), overlaps=bool(pairs))
-    if part.kind == "map" and n.work() <= target.unrolled and not arena.private.isdisjoint([*n.reads(), *n.writes()]):
+    if n.unrolled:
         part = dataclasses.replace(part, loops=tuple(dataclasses.replace(x, unrolled=True) for x in part.loops))
     return KernelCall(
         Kernel(part.comment, _params(text, n.writes(), {b for pair in pairs for b in pair}), (part,)),
@@ -160,9 +155,9 @@ def _part(n: Node, text: Expressions, outer: int) -> Part:
     return make(n, text, outer)  # type: ignore[operator, no-any-return]
 
 
-def _nest(n: Nest, exprs: Interner, target: Target, streamed: Collection[Buffer]) -> KernelCall:
+def _nest(n: Nest, exprs: Interner, target: Target) -> KernelCall:
     outer = len(n.outer)
-    text = Expressions(target, rows=n.locals, outer=outer, streamed=streamed)
+    text = Expressions(target, rows=n.locals, outer=outer)
     parts: list[Part] = []
     totals: list[Total] = []
     for m in n.body:
@@ -176,7 +171,7 @@ def _nest(n: Nest, exprs: Interner, target: Target, streamed: Collection[Buffer]
         for b, (name, size) in text.rows.items()
     )
     comment = f"nest of {_dims(n.outer)} rows: {', '.join(type(m).__name__.lower() for m in n.body)}"
-    ahead = _asked(ahead_of.by_rows(n, target, streamed), text)
+    ahead = _asked(n.ahead, text)
     return KernelCall(
         Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.outer), n.chunk, tuple(totals), rows, ahead),
         tuple(text.buffers),
@@ -184,9 +179,9 @@ def _nest(n: Nest, exprs: Interner, target: Target, streamed: Collection[Buffer]
     )
 
 
-def _asked(places: Sequence[tuple[Buffer, Index]], text: Expressions) -> tuple[str, ...]:
+def _asked(ahead: Sequence[Prefetch], text: Expressions) -> tuple[str, ...]:
     """Statements that ask for places."""
-    return tuple(f"FDL_AHEAD({text.buffer(b)}, {text.index(i)});" for b, i in places)
+    return tuple(f"FDL_AHEAD({text.buffer(p.buffer)}, {text.index(p.index + p.ahead)});" for p in ahead)
 
 
 def _total(n: Reduce, text: Expressions, exprs: Interner, number: int) -> Total:
@@ -208,7 +203,7 @@ def _map(n: Map, text: Expressions, outer: int) -> Part:
     inner = [v.terms[0][0] for v in space_vars(len(n.space))[-1:]]
     for s in n.stores:
         value = text.emit(s.value)
-        if s.buffer in text.streamed and streaming.runs(n, s, text.target):
+        if s.past_caches:
             streams.append(
                 StreamText(
                     spellings.storage_type(s.buffer.dtype),
@@ -221,10 +216,7 @@ def _map(n: Map, text: Expressions, outer: int) -> Part:
             stores.append(text.store(s.buffer, s.offset, value))
     loops = _loops(n.space[outer:], 1 + 3 * outer, outer, not outer)
     ops = sorted({e.op for e in _all_ops(n)})
-    page, places = (0, []) if outer else ahead_of.along(n, text.target, text.streamed)
-    ahead = _asked(places if page or outer else ahead_of.by_rows(n, text.target, text.streamed), text)
-    if streams:
-        page = page or text.target.page // max(s.buffer.dtype.itemsize for s in n.stores)
+    ahead = _asked(n.ahead, text)
     lines = (*text.lines[0], *stores)
     comment = f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}"
     return Part(
@@ -233,7 +225,7 @@ def _map(n: Map, text: Expressions, outer: int) -> Part:
         loops,
         "  " * (len(loops) + 1 + 3 * outer),
         lines,
-        page=page,
+        page=n.page,
         ahead=ahead,
         streams=tuple(streams),
     )
@@ -276,7 +268,7 @@ def _reduce(n: Reduce, text: Expressions, outer: int) -> Part:
     }
     name, last = f"i{first + len(n.over) - 1}", str(n.over[-1])
     comment = f"{n.kind} {_dims(n.space)} over {_dims(n.over)}"
-    if n.rows and fold and len(n.space) > outer and _side_by_side(n):
+    if n.side_by_side:
         return _across(n, text, outer, Part("across", comment, (), "", lines, fold=fold, **common))
     if n.rows:
         loops = _loops(n.space[outer:], base, outer, not outer)
@@ -310,21 +302,9 @@ def _reduce(n: Reduce, text: Expressions, outer: int) -> Part:
     stores = (*text.lines[0], *(() if n.space else ("(void)only;",)), text.store(n.store, n.offset, "total[lane]"))
     if not n.space:
         lines = ("(void)only;", *lines)
-    steps = (4, 1) if len(lines) < 30 and n.over[-1] >= 4 else (1,)
+    steps = (n.at_once, 1) if n.at_once > 1 else (1,)
     return Part(
         "columns", comment, loops, "  " * (base + len(loops)), lines, stores, over, inner, column, steps=steps, **common
-    )
-
-
-def _side_by_side(n: Reduce) -> bool:
-    """Whether rows, and not the elements of a row, are neighbours in memory."""
-    variables = [v.terms[0][0] for v in space_vars(len(n.space) + len(n.over))]
-    row, element = variables[len(n.space) - 1], variables[-1]
-    indices = [e.attr[1] for e in walk([n.value]) if e.op == "load"]
-    return (
-        n.space[-1] >= 8
-        and any(i.coefficient(row) == 1 for i in indices)
-        and not any(i.coefficient(element) == 1 for i in indices)
     )
 
 

@@ -1,6 +1,7 @@
-"""From loop program to text: one function around its kernels, of which equal ones are one function.
+"""From a planned program to text: one function around its kernels, of which equal ones are one function.
 
-The text carries no user lines, and is the same from run to run.
+Each node is written as it stands, by the macro of its kind in `nodes.c.j2`. The text carries no user lines, and is the
+same from run to run.
 """
 
 from __future__ import annotations
@@ -8,406 +9,305 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdl.core.source import Location
-from fdl.lowering.emit.c.kernels import LoopText, render_kernel
+from fdl.lowering.emit.c.kernels import render_kernel
 from fdl.lowering.emit.expressions import Expressions, environment
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.nodes import Band, Branch, Dot, Finished, Loop, Node, Operand, Routine, Scatter
+from fdl.lowering.ir.nodes import (
+    Argmax,
+    Band,
+    Branch,
+    Dot,
+    Finished,
+    Loop,
+    Map,
+    Nest,
+    Node,
+    Operand,
+    Reduce,
+    Routine,
+    Scatter,
+    Threads,
+)
+from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Copy, Guard, Home, Stamp, Swap, touched
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.ir.routines import function_of
-from fdl.lowering.plan.barriers import ALWAYS, Barriers
-from fdl.lowering.plan.memory import Arena, copies_itself, is_parallel
-from fdl.lowering.plan.stores import streamed
 from fdl.lowering.target import Target
 
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class FunctionText:
-    """A function, its head alone, and the part of the program that it is compiled in."""
-
-    text: str
-    head: str
-    unit: int
+# What begins a stage, and who takes which part of `n` iterations of its first loop
+ONLY = {Threads.HERE: "", Threads.ONE: "if (tid == 0) ", Threads.ALL: ""}
 
 
-def _kernel_texts(texts: Sequence[str], units: int, calls: int, target: Target) -> tuple[FunctionText, ...]:
-    """Kernels shared out over parts that take equally long to compile, the longest first; the first part has the
-    program's calls as well.
-    """
-    load = [calls * target.call_letters] + [0] * (units - 1)
-    unit = {}
-    for text in sorted(texts, key=len, reverse=True):
-        unit[text] = load.index(min(load))
-        load[unit[text]] += len(text)
-    starts = [text.find("*/") + 2 if text.startswith("/*") else 0 for text in texts]
-    return tuple(
-        FunctionText(text, text[start : text.index("{", start)].strip(), unit[text])
-        for text, start in zip(texts, starts, strict=True)
-    )
+def shared(n: Node, extent: int) -> tuple[str, str]:
+    """The range of a stage's first loop, as text."""
+    if n.threads is Threads.ALL:
+        return f"{extent}l * tid / threads", f"{extent}l * (tid + 1) / threads"
+    return "0", str(extent)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class BufferText:
-    """A pointer of the program function."""
-
-    name: str
-    type: str
-    where: str
-    alias: bool
-    private: int = 0  # elements on the stack
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class CopyText:
-    """A carry that is handed on."""
-
-    source: str
-    target: str
-    nbytes: int
-    type: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class KernelText:
-    """A kernel's call."""
-
-    name: str
-    args: tuple[str, ...]
-    extent: int
-    parallel: bool
-    barrier: int
-    clock: int
-    kind: str = "kernel"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class DotText:
-    """A call of the runtime's matrix product."""
-
-    type: str
-    m: int
-    n: int
-    k: int
-    lhs: str
-    lhs_axes: str
-    rhs: str
-    rhs_axes: str
-    out: str
-    out_step: int  # from row to row
-    batch: int
-    loops: tuple[LoopText, ...]  # of the batch: start is how many products one step of the loop takes
-    narrow: bool  # elements that are summed up in wider ones
-    parallel: bool
-    barrier: int
-    clock: int
-    kind: str = "dot"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class FinishedText:
-    """A product whose rows are handed on: by which function, with what, to which kernel."""
-
-    dot: DotText
-    after: KernelText
-    part: str
-    context: tuple[str, ...]
-    barrier: int
-    clock: int
-    kind: str = "finished"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SlabText:
-    """A buffer of which a thread keeps one slab."""
-
-    name: str
-    type: str
-    offset: int
-    elements: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class BandText:
-    """Stages, part by part."""
-
-    count: int
-    body: tuple[Any, ...]
-    slabs: tuple[SlabText, ...]
-    whole: tuple[bool, ...]  # which stages run whole in each part, and read counters
-    counters: tuple[tuple[int, int, int], ...]  # (depth, stride, size)
-    parallel: bool
-    barrier: int
-    kind: str = "band"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class LoopNodeText:
-    """A scan (with a length) or a while loop (with a test)."""
-
-    depth: int
-    length: int | None
-    reverse: bool
-    body: tuple[Any, ...]
-    carry: tuple[CopyText, ...]
-    swapped: tuple[CopyText, ...]  # large carries: the two buffers change places
-    test: tuple[Any, ...]
-    test_result: str
-    serial: bool
-    barrier: int
-    kind: str = "loop"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class BranchText:
-    """A choice among programs."""
-
-    number: int
-    args: tuple[str, ...]
-    bodies: tuple[tuple[Any, ...], ...]
-    serial: bool
-    barrier: int
-    kind: str = "branch"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class GuardText:
-    """The end of a program where one of these bools holds."""
-
-    flags: tuple[str, ...]
-    barrier: int
-    kind: str = "guard"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ProgramText:
-    """What the program template gets."""
-
-    kernels: tuple[FunctionText, ...]
-    buffers: tuple[BufferText, ...]
-    nodes: tuple[Any, ...]
-    serial: bool
-    large: bool
-    clocks: int
-    units: int
-    arena: int
-    own: int
-    headers: tuple[str, ...]
+def written(kind: str, **parts: Any) -> str:
+    """The text of a node, by the macro of its kind."""
+    macro: Any = getattr(environment().get_template("c/nodes.c.j2").module, kind)
+    return str(macro(**parts))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rendered:
-    """Source text, whether it wants a parallel region, each kernel's user lines, the stages by clock, and in how many
-    parts it compiles.
-    """
+    """Source text, whether it wants a parallel region, each kernel's user lines, and the stages by clock."""
 
     source: str
     parallel: bool
     lines: dict[str, list[Location]]
     clocks: list[tuple[str, Node]]
-    units: int
 
 
-def _digits(digits: Sequence[tuple[int, int]]) -> str:
-    return "{" + ", ".join(f"{{{size}, {step}}}" for size, step in digits) + "}"
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Call:
+    """A kernel's function, what is handed to it, and how many iterations its first loop has."""
+
+    name: str
+    args: tuple[str, ...]
+    extent: int
+
+    def text(self, only: str, first: str, last: str) -> str:
+        """The call for a range of iterations."""
+        return written("call", only=only, name=self.name, args=(*self.args, first, last))
 
 
-class ProgramRenderer:
-    """Renders one program; with `timed`, each stage adds the time it takes on the first thread to a clock."""
+class ProgramWriter:
+    """Writes one program."""
 
-    def __init__(self, program: Program, arena: Arena, target: Target, timed: bool = False) -> None:
-        self.program, self.arena, self.target, self.timed = program, arena, target, timed
-        self.clocks: list[tuple[str, Node]] = []
+    def __init__(self, program: Program, target: Target) -> None:
+        self.program, self.target = program, target
+        self.arena = Arena.of(program.nodes)
         self.kernels: dict[str, str] = {}  # text with a placeholder for the name -> name
         self.branches = 0
         self.headers: set[str] = set()  # of what only some programs need
         self.lines: dict[str, list[Location]] = {}
-        self.used: set[Buffer] = set()
-        self.streamed = streamed(program, target, arena.in_place)
-        self.stages = sum(1 for _ in all_nodes(program.nodes))
-        self.large = self.stages > target.large
+        self.names: dict[Node, str] = {}  # of stages, by what computes them
+        self.clocks: list[Node] = []
+        self.spelled: dict[type[Node], Callable[[Any], str]] = {
+            Barrier: self._barrier,
+            Guard: self._guard,
+            Stamp: self._stamp,
+            Copy: self._copy,
+            Swap: self._swap,
+            Home: self._home,
+            **dict.fromkeys((Map, Reduce, Argmax, Scatter, Routine, Nest), self._kernel),
+            Dot: self._dot,
+            Finished: self._finished,
+            Band: self._band,
+            Loop: self._loop,
+            Branch: self._branch,
+        }
 
     def render(self) -> Rendered:
         """All of it."""
-        serial = not any(is_parallel(n, self.target) for n in self.program.nodes)
-        nodes = self._guarded_nodes()
-        for b in list(self.used):
-            self._name(self.arena.home(b) if b.kind == "temp" else b)
-        units = self.target.units if self.large and not self.timed else 1
-        kernels = _kernel_texts(
-            [text.replace("KERNEL_NAME", name) for text, name in self.kernels.items()], units, self.stages, self.target
+        nodes = [n for n in self.program.nodes if not isinstance(n, (Alloc, Alias))]
+        function = written("function", linkage="FDL_PLAIN " if self.program.apart else "", buffers=self._buffers(nodes),
+                           body=self._nodes(nodes))  # fmt: skip
+        clocks = [(self.names[n], n) for n in self.clocks]
+        source = (
+            environment()
+            .get_template("c/program.c.j2")
+            .render(
+                headers=sorted(self.headers),
+                clocks=written("clocks", stages=len(clocks)) if clocks else "",
+                kernels=self._in_units(),
+                function=function if self.program.units == 1 else written("first_unit", text=function),
+            )
         )
-        buffers = tuple(
-            self._buffer_text(b) for b in self.program.buffers if b in self.used and b not in self.arena.slabs
-        )
-        text = ProgramText(
-            kernels,
-            buffers,
-            nodes,
-            serial,
-            self.large,
-            len(self.clocks) if self.timed else 0,
-            units,
-            self.arena.size,
-            self.arena.own,
-            tuple(sorted(self.headers)),
-        )
-        source = environment().get_template("c/program.c.j2").render(p=text)
-        return Rendered(re.sub(r"\n{3,}", "\n\n", source).strip() + "\n", not serial, self.lines, self.clocks, units)
+        parallel = any(n.threads is Threads.ALL for n in nodes)
+        return Rendered(re.sub(r"\n\s*\n\s*\n", "\n\n", source).strip() + "\n", parallel, self.lines, clocks)
 
-    def _buffer_text(self, b: Buffer) -> BufferText:
-        home = self.arena.home(b) if b.kind == "temp" else b
-        if home is not b:
-            return BufferText(self._name(b), spellings.storage_type(b.dtype), self._name(home), True)
-        if b in self.arena.private:
-            return BufferText(self._name(b), spellings.storage_type(b.dtype), "", False, max(b.size, 1))
-        if b in self.arena.offsets:
-            where = f"arena + {self.arena.offsets[b]}"
-        elif b in self.program.inputs:
-            where = f"io[{self.program.inputs.index(b)}]"
-        else:
-            where = f"io[{len(self.program.inputs) + self.program.outputs.index(b)}]"
-        return BufferText(self._name(b), spellings.storage_type(b.dtype), where, False)
-
-    def _name(self, b: Buffer) -> str:
-        self.used.add(b)
-        return f"b{b.number}"
-
-    def _guarded_nodes(self) -> tuple[Any, ...]:
-        """All stages, with a guard as soon as all flags are known."""
-        barriers, place = Barriers(self.arena, self.target), self.program.guarded()
-        before = self._nodes(self.program.nodes[:place], barriers)
-        if place:
-            flags = self.program.outputs[len(self.program.outputs) - self.program.guards :]
-            before = (*before, GuardText(tuple(self._name(b) for b in dict.fromkeys(flags)), ALWAYS))
-            barriers.meet()
-        return before + self._nodes(self.program.nodes[place:], barriers)
-
-    def _nodes(self, nodes: Sequence[Node], barriers: Barriers) -> tuple[Any, ...]:
-        return tuple(self._node(n, barriers.before(n)) for n in nodes if not copies_itself(n, self.arena.in_place))
-
-    def _node(self, n: Node, barrier: int) -> Any:
-        if isinstance(n, Dot):
-            return self._dot(n, barrier)
-        if isinstance(n, Loop):
-            return self._loop(n, barrier)
-        if isinstance(n, Band):
-            return self._band(n, barrier)
-        if isinstance(n, Finished):
-            return self._finished(n, barrier)
-        if isinstance(n, Branch):
-            return self._branch(n, barrier)
-        return self._kernel(n, barrier)
-
-    def _dot(self, n: Dot, barrier: int) -> DotText:
-        loops = tuple(LoopText(f"i{k}", str(math.prod(n.space[k + 1 :])), str(d), "") for k, d in enumerate(n.space))
-        lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
-        axes = [f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs)]
-        return DotText(
-            spellings.SUFFIX[n.lhs.buffer.dtype],
-            n.m,
-            n.n,
-            n.k,
-            lhs,
-            axes[0],
-            rhs,
-            axes[1],
-            out,
-            n.out.rows[0][1],
-            math.prod(n.space),
-            loops,
-            n.lhs.buffer.dtype != n.dtype,
-            is_parallel(n, self.target),
-            barrier,
-            self._clock("product", n),
-        )
-
-    def _loop(self, n: Loop, barrier: int) -> LoopNodeText:
-        serial = not is_parallel(n, self.target)
-        inner = Barriers(self.arena, self.target)
-        test = () if n.test is None else self._nodes(n.test, inner)
-        inner.meet()
-        body = self._nodes(n.body, inner)
-        carry, swapped = self._handed_on(n, serial)
-        result = "" if n.test_result is None else self._name(n.test_result)
-        length = n.length if n.test is None else None
-        return LoopNodeText(n.depth, length, n.reverse, body, carry, swapped, test, result, serial, barrier)
-
-    def _band(self, n: Band, barrier: int) -> BandText:
-        slabs = tuple(
-            SlabText(self._name(b), spellings.storage_type(b.dtype), self.arena.slabs[b], size)
-            for b, size in n.locals.items()
-        )
-        body, whole = tuple(self._node(m, False) for m in n.body), tuple(n.counters(m) for m in n.body)
-        steps = tuple((d, *x) for d, x in n.steps.items())
-        return BandText(n.count, body, slabs, whole, steps, is_parallel(n, self.target), barrier)
-
-    def _handed_on(self, n: Loop, serial: bool) -> tuple[tuple[CopyText, ...], tuple[CopyText, ...]]:
-        """Carries that are copied, and large ones whose buffers change places; those that lie where they belong need
-        neither.
+    def _in_units(self) -> list[str]:
+        """Kernels, shared out over parts that take equally long to compile, the longest first; the first part has the
+        program's calls as well.
         """
-        in_place = self.arena.in_place
-        fixed = {*in_place, *in_place.values(), *self.arena.private}
-        copied: list[CopyText] = []
-        swapped: list[CopyText] = []
-        for a, b in n.carry:
-            if in_place.get(a) is not b:
-                small = serial and b.nbytes <= self.target.copied
-                (copied if small or a.kind != "temp" or a in fixed or b in fixed else swapped).append(
-                    CopyText(self._name(a), self._name(b), b.nbytes, spellings.storage_type(b.dtype))
-                )
-        return tuple(copied), tuple(swapped)
+        texts = [text.replace("KERNEL_NAME", name) for text, name in self.kernels.items()]
+        if self.program.units == 1:
+            return texts
+        load = [self.program.calls * self.target.call_letters] + [0] * (self.program.units - 1)
+        unit = {}
+        for text in sorted(texts, key=len, reverse=True):
+            unit[text] = load.index(min(load))
+            load[unit[text]] += len(text)
+        starts = [text.find("*/") + 2 if text.startswith("/*") else 0 for text in texts]
+        heads = [text[start : text.index("{", start)].strip() for text, start in zip(texts, starts, strict=True)]
+        return [written("in_unit", unit=unit[text], text=text, head=head) for text, head in zip(texts, heads)]
+
+    # Where buffers lie
+
+    def _buffers(self, nodes: Sequence[Node]) -> str:
+        """Arrays, then pointers to memory, then those that are one with another buffer."""
+        io = [*self.program.inputs, *self.program.outputs]
+        places = {b: f"io[{k}]" for k, b in reversed(list(enumerate(io)))}
+        places |= {b: f"arena + {offset}" for b, offset in self.arena.offsets.items()}
+        arrays, pointers, aliases = [], [], []
+        used = touched(nodes)
+        used |= {self.arena.home(b): None for b in used if b.kind == "temp"}
+        for b in sorted(used, key=lambda b: b.number):
+            common = {"type": spellings.storage_type(b.dtype), "name": _name(b)}
+            if b in self.arena.private:
+                arrays.append(written("array", **common, elements=max(b.size, 1)))
+            elif b in places:
+                pointers.append(written("pointer", **common, where=places[b]))
+            else:
+                aliases.append(written("alias", **common, home=_name(self.arena.home(b))))
+        own = [written("own", start=self.arena.size, nbytes=self.arena.own)] if self.arena.own else []
+        return "\n".join([*arrays, *pointers, *aliases, *own])
+
+    # Nodes
+
+    def _nodes(self, nodes: Sequence[Node]) -> str:
+        return "\n".join(self.spelled[type(n)](n) for n in nodes)
+
+    def _barrier(self, n: Barrier) -> str:
+        return written("barrier") if n.unless == 1 else written("barrier_unless", divides=n.unless)
+
+    def _guard(self, n: Guard) -> str:
+        return written("guard", flags=[_name(b) for b in n.flags])
+
+    def _stamp(self, n: Stamp) -> str:
+        if n.stage is None:
+            return written("stamp", place=-1)
+        if n.stage not in self.clocks:
+            self.clocks.append(n.stage)
+        return written("stamp", place=2 * self.clocks.index(n.stage) + (not n.waited))
+
+    def _copy(self, n: Copy) -> str:
+        copies = "\n".join(written("copy", source=_name(a), target=_name(b), nbytes=b.nbytes) for a, b in n.pairs)
+        return copies if n.threads is Threads.HERE else written("block", only=ONLY[n.threads], body=copies)
+
+    def _swap(self, n: Swap) -> str:
+        return written("swap", type=spellings.storage_type(n.old.dtype), new=_name(n.new), old=_name(n.old))
+
+    def _home(self, n: Home) -> str:
+        also = " && tid == 0" if n.threads is Threads.ONE else ""
+        return written("home", new=_name(n.new), old=_name(n.old), nbytes=n.old.nbytes, and_one=also)
+
+    def _kernel(self, n: Node) -> str:
+        call = self._call(n)
+        return call.text(ONLY[n.threads], *shared(n, call.extent))
+
+    def _call(self, n: Node) -> Call:
+        """The function of a stage, which is there from now on."""
+        call = render_kernel(n, self.arena, self.program.exprs, self.target)
+        if call.kernel.streams:
+            self.headers.add("fdl_stream.h")
+        if isinstance(n, Routine):
+            self.headers.add(function_of(n, self.target.routines).header)
+        kernel = dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.program.apart)
+        name = self._function(environment().get_template("c/kernel.c.j2").render(kernel=kernel))
+        known = self.lines.setdefault(name, [])
+        known += [s for s in n.sources if s not in known]
+        self.names[n] = name
+        args = (*(_name(b) for b in call.buffers), *(f"t{v.rank}" for v in call.steps))
+        space: tuple[int, ...] = getattr(n, "space", ())
+        return Call(name, args, n.extent() if isinstance(n, Scatter) else space[0] if space else 1)
+
+    def _function(self, text: str, name: str = "") -> str:
+        """The name of a function with this text, but for its name."""
+        return self.kernels.setdefault(text, name or f"k{len(self.kernels)}")
+
+    @property
+    def _linkage(self) -> str:
+        return "FDL_APART" if self.program.apart else "static"
+
+    # Products
+
+    def _axes(self, n: Dot) -> str:
+        lhs, rhs = (f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs))
+        return written("axes", lhs=lhs, rhs=rhs)
+
+    def _product(self, n: Dot, share: str, after: str = "0") -> dict[str, Any]:
+        """The call of the runtime library, by a thread that takes a share of the product."""
+        lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
+        sizes, narrow = (str(d) for d in (n.m, n.n, n.k)), n.lhs.buffer.dtype != n.dtype
+        args = (*sizes, lhs, "&lhs", rhs, "&rhs", out, str(n.out.rows[0][1]), share, *(() if narrow else (after,)))
+        return {"type": spellings.SUFFIX[n.lhs.buffer.dtype], "args": args}
 
     def _address(self, x: Operand) -> str:
         text = Expressions(self.target)
         place = text.index(x.offset)
         for v, name in text.steps.items():
             place = re.sub(rf"\b{name}\b", f"t{v.rank}", place)
-        return f"{self._name(x.buffer)} + {place}"
+        return f"{_name(x.buffer)} + {place}"
 
-    def _kernel(self, n: Node, barrier: int) -> KernelText:
-        call = render_kernel(n, self.arena, self.program.exprs, self.target, self.streamed)
-        if call.kernel.streams:
-            self.headers.add("fdl_stream.h")
-        if isinstance(n, Routine):
-            self.headers.add(function_of(n, self.target.routines).header)
-        text = (
-            environment()
-            .get_template("c/kernel.c.j2")
-            .render(kernel=dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.large))
-        )
-        name = self.kernels.setdefault(text, f"k{len(self.kernels)}")
-        known = self.lines.setdefault(name, [])
-        known += [s for s in n.sources if s not in known]
-        args = (*(self._name(b) for b in call.buffers), *(f"t{v.rank}" for v in call.steps))
-        space: tuple[int, ...] = getattr(n, "space", ())
-        extent = n.extent() if isinstance(n, Scatter) else space[0] if space else 1
-        return KernelText(name, args, extent, is_parallel(n, self.target), barrier, self._clock(name, n))
+    def _dot(self, n: Dot) -> str:
+        self.names[n] = "product"
+        count = math.prod(n.space)
+        if count > 1:
+            return self._batch(n, ONLY[n.threads], *shared(n, count))
+        share = "tid, threads" if n.threads is Threads.ALL else "0, 1"
+        return _block(ONLY[n.threads], self._axes(n), written("product", **self._product(n, share)))
 
-    def _finished(self, n: Finished, barrier: int) -> FinishedText:
-        clock = self._clock("product", n)
-        dot, after = self._node(n.dot, 0), self._node(n.after, 0)
-        context = [f"(void *){name}" for name in after.args]
+    def _batch(self, n: Dot, only: str, first: str, last: str) -> str:
+        """Products by their number, each by one thread."""
+        self.names[n] = "product"
+        digits = [(f"i{k}", math.prod(n.space[k + 1 :]), d) for k, d in enumerate(n.space)]
+        product = written("product", **self._product(n, "0, 1"))
+        return _block(only, self._axes(n), written("batch", first=first, last=last, digits=digits, body=product))
+
+    def _finished(self, n: Finished) -> str:
+        """The product calls a function for its rows; where it has not, the stage runs behind it."""
+        after = self._call(n.after)
+        self.names[n] = "product"
         given = [f"(long)x[{i}]" if name.startswith("t") else f"x[{i}]" for i, name in enumerate(after.args)]
         head = f"{self._linkage} void KERNEL_NAME(void *const *x, long lo, long hi)"
-        part = self.kernels.setdefault(
-            f"{head} {{\n  {after.name}({', '.join([*given, 'lo', 'hi'])});\n}}", f"k{len(self.kernels)}"
+        part = self._function(f"{head} {{\n  {after.name}({', '.join([*given, 'lo', 'hi'])});\n}}")
+        share = "tid, threads" if n.threads is Threads.ALL else "0, 1"
+        epilogue = written(
+            "epilogue",
+            **self._product(n.dot, share, "&after"),
+            context=[f"(void *){name}" for name in after.args],
+            part=part,
+            extent=after.extent,
+            otherwise=_lines(self._nodes(n.between), after.text("", *shared(n, after.extent))),
         )
-        return FinishedText(dot, after, part, tuple(context), barrier, clock)
+        return _block(ONLY[n.threads], self._axes(n.dot), epilogue)
 
-    @property
-    def _linkage(self) -> str:
-        return "FDL_APART" if self.large else "static"
+    # Programs inside of programs
 
-    def _clock(self, name: str, n: Node) -> int:
-        self.clocks.append((name, n))
-        return len(self.clocks) - 1
+    def _band(self, n: Band) -> str:
+        first, last = shared(n, n.count)
+        slabs = [(spellings.storage_type(b.dtype), _name(b), self.arena.slabs[b], size) for b, size in n.locals.items()]
+        body = "\n".join(self._part(m, n) for m in n.body)
+        counters = [(depth, *step) for depth, step in n.steps.items()]
+        return written("tile", only=ONLY[n.threads], first=first, last=last, slabs=slabs, counters=counters, body=body)
 
-    def _branch(self, n: Branch, barrier: int) -> BranchText:
+    def _part(self, m: Node, n: Band) -> str:
+        """A stage of a band, for one part; whole where it reads which part that is."""
+        if isinstance(m, Dot):
+            size = math.prod(m.space) // n.count
+            return self._batch(m, "", f"{size} * part", f"{size} * (part + 1)")
+        if isinstance(m, Stamp):
+            return self._stamp(m)
+        call = self._call(m)
+        size = call.extent // n.count
+        whole = n.counters(m)
+        return call.text("", *(("0", str(call.extent)) if whole else (f"{size} * part", f"{size} * (part + 1)")))
+
+    def _loop(self, n: Loop) -> str:
+        swaps = [m for m in n.last if isinstance(m, Home)]
+        homes = [
+            written("remember", type=spellings.storage_type(m.old.dtype), new=_name(m.new), old=_name(m.old))
+            for m in swaps
+        ]
+        if n.test is None:
+            counter = f"{n.length - 1} - s{n.depth}" if n.reverse else f"s{n.depth}"
+            steps = written("loop", depth=n.depth, length=n.length, counter=counter, body=self._nodes(n.body))
+        else:
+            assert n.test_result is not None
+            test = self._nodes(n.test)
+            steps = written("while", test=test, result=_name(n.test_result), body=self._nodes(n.body))
+        return _block(ONLY[n.threads], *homes, steps, self._nodes(n.last))
+
+    def _branch(self, n: Branch) -> str:
         text = Expressions(self.target)
         index = text.emit(n.index)
         params = [f"const {spellings.storage_type(b.dtype)} *{name}" for b, name in text.buffers.items()] + [
@@ -416,13 +316,32 @@ class ProgramRenderer:
         lines = "\n".join(f"  {line}" for line in text.lines[0])
         number = self.branches
         self.branches += 1
-        head = f"{self._linkage} fdl_i32 fdl_branch_{number}({', '.join(params) or 'void'})"
-        self.kernels[f"{head} {{\n{lines}\n  return {index};\n}}"] = f"fdl_branch_{number}"
-        args = (*(self._name(b) for b in text.buffers), *(f"t{v.rank}" for v in text.steps))
-        bodies = tuple(self._nodes(body, Barriers(self.arena, self.target)) for body in n.bodies)
-        return BranchText(number, args, bodies, not is_parallel(n, self.target), barrier)
+        name = f"fdl_branch_{number}"
+        head = f"{self._linkage} fdl_i32 {name}({', '.join(params) or 'void'})"
+        self._function(f"{head} {{\n{lines}\n  return {index};\n}}", name)
+        args = (*(_name(b) for b in text.buffers), *(f"t{v.rank}" for v in text.steps))
+        labels = [*(f"case {k}" for k in range(len(n.bodies) - 1)), "default"]
+        bodies = [(label, self._nodes(body)) for label, body in zip(labels, n.bodies, strict=True)]
+        return written("branch", only=ONLY[n.threads], number=number, args=args, bodies=bodies)
 
 
-def render_program(program: Program, arena: Arena, target: Target, timed: bool = False) -> Rendered:
-    """The C source of a scheduled program."""
-    return ProgramRenderer(program, arena, target, timed).render()
+def _name(b: Buffer) -> str:
+    return f"b{b.number}"
+
+
+def _digits(digits: Sequence[tuple[int, int]]) -> str:
+    return "{" + ", ".join(f"{{{size}, {step}}}" for size, step in digits) + "}"
+
+
+def _lines(*texts: str) -> str:
+    return "\n".join(filter(None, texts))
+
+
+def _block(only: str, *texts: str) -> str:
+    """Statements in a block of their own."""
+    return written("block", only=only, body=_lines(*texts))
+
+
+def render_program(program: Program, target: Target) -> Rendered:
+    """The C source of a planned program."""
+    return ProgramWriter(program, target).render()

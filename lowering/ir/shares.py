@@ -1,0 +1,158 @@
+"""Which thread touches what: when threads have to meet before a stage runs.
+
+A stage that all threads run shares out its first loop: of `extent` iterations, thread t of n gets those from `extent *
+t / n` on. Where iteration i touches the bytes [base + i * step, base + (i + 1) * step) of a buffer alone, and the stage
+before shared that buffer out in the same way, each thread finds what it left there itself, and nobody waits. Where the
+extents differ but cover the same bytes, that holds for numbers of threads that divide both.
+
+`plan/barriers.py` asks where barriers have to stand, and the checker whether they do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from fdl.lowering.ir.access import Access, accesses
+from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.nodes import Dot, Finished, Loop, Map, Nest, Node, OneStore, Reduce, Scatter, Threads
+from fdl.lowering.ir.planned import Arena
+
+_Share = tuple[
+    int, int, int, tuple[Any, ...]
+]  # extent, bytes of an iteration, bytes before the first one, terms of enclosing loops' steps
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Touch:
+    """A stretch of memory that a stage touches: bytes from `start` to `end` of `memory`, which is the arena or a buffer
+    with memory of its own; `owner` is the buffer, and `share` how threads share it, where that is known. `one` says
+    that the first thread touches it alone. The threads have met since, unless their number divides `unless`.
+    """
+
+    memory: Any
+    start: int
+    end: int
+    written: bool
+    owner: Buffer
+    share: _Share | None
+    one: bool
+    unless: int = 0  # 0 is divided by every number: they have not met
+
+    def waits_for(self, then: Touch) -> int:
+        """What the number of threads has to divide for no thread to touch what another one touched `then`: 0 where none
+        ever does, 1 where one does whatever their number is.
+        """
+        apart = self.memory != then.memory or then.start >= self.end or self.start >= then.end
+        if apart or not (self.written or then.written) or (self.one and then.one):
+            return 0
+        if self.owner is not then.owner or self.share is None or then.share is None:
+            return 1
+        if self.share == then.share:
+            return 0
+        (extent, step, *rest), (other, its_step, *its_rest) = self.share, then.share
+        return math.gcd(extent, other) if extent * step == other * its_step and rest == its_rest else 1
+
+
+class Touched:
+    """What threads have touched since they last met, as stages pass."""
+
+    def __init__(self, arena: Arena, seen: Iterable[Touch] = ()) -> None:
+        self.arena, self.seen = arena, set(seen)
+
+    def meet(self, unless: int = 1) -> None:
+        """All threads meet, unless their number divides this one."""
+        met = (dataclasses.replace(t, unless=math.gcd(t.unless, unless)) for t in self.seen if unless != 1)
+        self.seen = {t for t in met if t.unless != 1}
+
+    def waits(self, n: Node) -> int:
+        """What the number of threads has to divide for none to wait before this stage: 0 where none ever has to, 1
+        where all have to.
+        """
+        now, divided = self._of(n), 0
+        for then in self.seen:
+            for mine in now:
+                needed = mine.waits_for(then)
+                if needed and (not then.unless or needed % then.unless):
+                    divided = math.gcd(divided, needed)
+        return divided
+
+    def run(self, n: Node) -> None:
+        """The stage runs."""
+        self.seen |= self._of(n)
+
+    def step(self, depth: int) -> None:
+        """A loop goes on to its next step: what was shared out by places that follow from its counter no longer is."""
+        self.seen = {
+            dataclasses.replace(t, share=None) if t.share and any(d == depth for d, _ in t.share[3]) else t
+            for t in self.seen
+        }
+
+    def _of(self, n: Node) -> set[Touch]:
+        shares, one = _shares(n) if n.threads is Threads.ALL else _whole(n), n.threads is Threads.ONE
+        return {self._touch(*x, one) for x in shares}
+
+    def _touch(self, b: Buffer, written: bool, share: _Share | None, one: bool) -> Touch:
+        b = self.arena.home(b)
+        if b in self.arena.offsets:
+            start = self.arena.offsets[b]
+            return Touch("arena", start, start + b.nbytes, written, b, share, one)
+        return Touch(b, 0, 1, written, b, share, one)
+
+
+def _whole(n: Node) -> Iterator[tuple[Buffer, bool, None]]:
+    yield from ((b, False, None) for b in n.reads())
+    yield from ((b, True, None) for b in n.writes())
+    if isinstance(n, Loop) and n.test_result is not None:
+        yield n.test_result, False, None
+
+
+def _shares(n: Node) -> Iterator[tuple[Buffer, bool, _Share | None]]:
+    """What a stage of all threads reads and writes, and how they share it, where that is known."""
+    if isinstance(n, Finished):
+        yield from _whole(n.dot)
+        yield from _shares(n.after)
+    elif isinstance(n, Dot) and math.prod(n.space) > 1:
+        yield from ((a.buffer, a.written, _of_batch(a, n.space)) for a in accesses(n))
+    elif isinstance(n, Nest):
+        unit = n.chunk or 1
+        for a in accesses(n):  # totals are kept while rows pass, and stored in another place
+            total = n.chunk and a.written and isinstance(a.stage, Reduce) and not a.stage.rows
+            yield a.buffer, a.written, None if total else _of_loops(a, n.space[0], unit)
+    elif isinstance(n, (Map, OneStore)) and not isinstance(n, Scatter):
+        yield from ((a.buffer, a.written, _of_loops(a, n.space[0], 1)) for a in accesses(n))
+    else:
+        yield from _whole(n)
+
+
+def _of_loops(a: Access, extent: int, unit: int) -> _Share | None:
+    """The share of an access, where iterations of the first loop, `unit` at a time, touch one part after another."""
+    found = a.slab(list(a.loops)[:1])
+    if found is None or any(c < 0 for _, c in found.outside):
+        return None
+    (step,) = found.steps
+    itemsize = a.buffer.dtype.itemsize
+    steps = tuple((counter.rank, c * itemsize) for counter, c in found.outside)
+    return _share(extent, step * unit, found.low, found.high - found.low + step * (unit - 1), steps, itemsize)
+
+
+def _of_batch(a: Access, space: Sequence[int]) -> _Share | None:
+    """The same for a batch of matrices, whose number runs through all of the space."""
+    found = a.slab(list(a.loops))
+    if found is None:
+        return None
+    strides = {step / math.prod(space[k + 1 :]) for k, (step, d) in enumerate(zip(found.steps, space)) if d > 1}
+    stride = int(strides.pop())
+    if strides:  # axes that do not follow one another, or one that the operand does not have
+        return None
+    itemsize = a.buffer.dtype.itemsize
+    steps = tuple((counter.rank, c * itemsize) for counter, c in found.outside)
+    return _share(math.prod(space), stride, found.low, found.high - found.low, steps, itemsize)
+
+
+def _share(extent: int, step: int, base: int, inside: int, steps: tuple[Any, ...], itemsize: int) -> _Share | None:
+    if step <= 0 or base % step + inside >= step:
+        return None
+    return extent, step * itemsize, (base - base % step) * itemsize, steps

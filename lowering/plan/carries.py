@@ -1,0 +1,41 @@
+"""How loops hand on what they carry: nothing is done where the new value lies in the memory of the old one, large ones
+change places with the old ones, and the others are copied.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.nodes import Loop, Node, Threads
+from fdl.lowering.ir.planned import Arena, Copy, Home, Swap
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import mapped
+from fdl.lowering.target import Target
+
+
+def hand_on(program: Program, target: Target) -> Program:
+    """Copies and swaps at the end of loops in place of what they carry, for buffers that have their places."""
+    arena = Arena.of(program.nodes)
+
+    def handed(nodes: Sequence[Node]) -> list[Node]:
+        return [_handed(n, arena, target) if isinstance(n, Loop) else n for n in nodes]
+
+    return dataclasses.replace(program, nodes=mapped(program.nodes, handed))
+
+
+def _handed(n: Loop, arena: Arena, target: Target) -> Loop:
+    one = Threads.ONE if n.threads is Threads.ALL else Threads.HERE
+    fixed = {*arena.in_place, *arena.in_place.values(), *arena.private}
+    copied: list[tuple[Buffer, Buffer]] = []
+    swapped: list[tuple[Buffer, Buffer]] = []
+    for new, old in n.carry:
+        if arena.in_place.get(new) is not old:
+            small = n.threads is not Threads.ALL and old.nbytes <= target.copied
+            stays = small or new.kind != "temp" or new in fixed or old in fixed
+            (copied if stays else swapped).append((new, old))
+    ending = [*([Copy(copied, threads=one)] if copied else []), *(Swap(*pair) for pair in swapped)]
+    return dataclasses.replace(
+        n, body=[*n.body, *ending], carry=[], last=[Home(*pair, threads=one) for pair in swapped]
+    )

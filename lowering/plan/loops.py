@@ -1,0 +1,58 @@
+"""How the loops of a stage are run: written out where small matrices stay in registers, folds side by side where rows
+lie across memory, columns some elements at a time. No bit follows from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fdl.core import dtypes
+from fdl.lowering.ir.expr import walk
+from fdl.lowering.ir.index import space_vars
+from fdl.lowering.ir.nodes import Map, Nest, Node, Reduce, Routine
+from fdl.lowering.ir.planned import Arena
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import refined
+from fdl.lowering.target import Target
+
+
+def unroll(program: Program, target: Target) -> Program:
+    """Loops of few steps over arrays on the stack are written out."""
+    private = Arena.of(program.nodes).private
+
+    def written_out(n: Node) -> Node:
+        small = isinstance(n, (Map, Routine)) and n.work() <= target.unrolled
+        return dataclasses.replace(n, unrolled=small and not private.isdisjoint([*n.reads(), *n.writes()]))
+
+    return dataclasses.replace(program, nodes=refined(program.nodes, written_out)) if private else program
+
+
+def arrange_folds(program: Program, target: Target) -> Program:
+    """Rows whose neighbours in memory are other rows are folded side by side; columns, some elements at a time where an
+    element takes few operations.
+    """
+
+    def arranged(n: Node, outer: int = 0) -> Node:
+        if isinstance(n, Nest):
+            return dataclasses.replace(n, body=[arranged(m, len(n.outer)) for m in n.body])
+        if not isinstance(n, Reduce):
+            return n
+        if n.rows:
+            return dataclasses.replace(n, side_by_side=len(n.space) > outer and lie_side_by_side(n))
+        brief = len(walk([n.value])) < target.brief and n.over[-1] >= target.columns_at_once
+        return dataclasses.replace(n, at_once=target.columns_at_once if brief else 1)
+
+    return dataclasses.replace(program, nodes=refined(program.nodes, arranged))
+
+
+def lie_side_by_side(n: Reduce) -> bool:
+    """Whether rows, and not the elements of a row, are neighbours in memory, in a fold of floats."""
+    variables = [v.terms[0][0] for v in space_vars(len(n.space) + len(n.over))]
+    row, element = variables[len(n.space) - 1], variables[-1]
+    indices = [e.attr[1] for e in walk([n.value]) if e.op == "load"]
+    return (
+        n.value.dtype in (dtypes.float32, dtypes.float64)
+        and n.space[-1] >= 8
+        and any(i.coefficient(row) == 1 for i in indices)
+        and not any(i.coefficient(element) == 1 for i in indices)
+    )

@@ -1,0 +1,16 @@
+"""How a large program is compiled: in parts at the same time, and without looking across its calls."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.target import Target
+
+
+def divide(program: Program, target: Target) -> Program:
+    """Say in how many units a program is compiled, and whether its functions stay apart."""
+    calls = sum(1 for _ in all_nodes(program.nodes))
+    large = calls > target.large
+    return dataclasses.replace(program, calls=calls, apart=large, units=target.units if large else 1)
