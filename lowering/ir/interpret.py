@@ -249,7 +249,9 @@ def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: Memory, grid:
         return np.where(holds, args[-2], args[-1])
     if e.op == "philox":
         return philox_word(*args)
-    params: dict[str, Any] = {"dtype": e.dtype, "weak_type": False} if e.op == "convert" else {}
+    params: dict[str, Any] = {}
+    if e.op in ("convert", "bitcast"):
+        params = {"dtype": e.dtype, **({"weak_type": False} if e.op == "convert" else {})}
     return REGISTRY[e.op].reference([np.asarray(a) for a in args], params)[0]
 
 

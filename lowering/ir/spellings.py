@@ -95,6 +95,8 @@ def spell(op: str, operand: DType, result: DType, args: list[str], table: dict[s
     """The expression of one operation on operands that are names or literals."""
     if op == "convert":
         return _convert(operand, result, args[0])
+    if op == "bitcast":
+        return _bitcast(operand, result, args[0])
     kind = "float" if dtypes.is_float(operand) else "bool" if operand == dtypes.bool_ else "int"
     row = table.get(op) or table.get(f"{op}:{kind}") or C.get(f"{op}:{kind}") or C.get(op)
     if row is None:
@@ -122,6 +124,20 @@ def _convert(source: DType, target: DType, x: str) -> str:
         return f"fdl_{SUFFIX[wide]}_to_{SUFFIX[target]}({x})"
     if target in dtypes.NARROW_FLOATS:
         return f"fdl_round_{SUFFIX[target]}((float){x})"
+    return f"({register_type(target)}){x}"
+
+
+def _bitcast(source: DType, target: DType, x: str) -> str:
+    """The bits of a number read as another dtype of the same width; narrow floats stand in registers of float."""
+    word = f"fdl_u{source.itemsize * 8}"
+    if source in dtypes.NARROW_FLOATS:
+        x = f"fdl_store_{SUFFIX[source]}({x})"
+    elif dtypes.is_float(source):
+        x = f"fdl_bits{'64' if source == dtypes.float64 else ''}({x})"
+    if target in dtypes.NARROW_FLOATS:
+        return f"fdl_load_{SUFFIX[target]}(({word}){x})"
+    if dtypes.is_float(target):
+        return f"fdl_{'double' if target == dtypes.float64 else 'float'}(({word}){x})"
     return f"({register_type(target)}){x}"
 
 

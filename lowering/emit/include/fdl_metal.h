@@ -14,6 +14,8 @@ typedef uchar fdl_b8;
 #define FDL_INF_F32 INFINITY
 #define FDL_NAN_F32 NAN
 
+inline fdl_u32 fdl_bits(float x) { return as_type<fdl_u32>(x); }
+inline float fdl_float(fdl_u32 u) { return as_type<float>(u); }
 inline float fdl_max_f32(float a, float b) { return a != a ? a : (a > b ? a : (b != b ? b : b)); }
 inline float fdl_min_f32(float a, float b) { return a != a ? a : (a < b ? a : b); }
 inline float fdl_sign_f32(float x) { return x > 0 ? 1.0f : (x < 0 ? -1.0f : x); }
