@@ -11,6 +11,7 @@ from fdl.core import dtypes as _dtypes
 from fdl.core.array import METHODS as _METHODS
 from fdl.core.array import Array as ndarray
 from fdl.numpy import (
+    _apply,
     _arrange,
     _at,
     _bins,
@@ -18,6 +19,7 @@ from fdl.numpy import (
     _create,
     _derived,
     _edit,
+    _elements,
     _index,
     _math,
     _nan,
@@ -27,8 +29,10 @@ from fdl.numpy import (
     _sets,
     _shape,
     _signal,
+    _standard,
     linalg,
 )
+from fdl.numpy._apply import *
 from fdl.numpy._arrange import *
 from fdl.numpy._bins import *
 from fdl.numpy._choose import *
@@ -92,6 +96,7 @@ from fdl.numpy._derived import (
     vander,
 )
 from fdl.numpy._edit import *
+from fdl.numpy._elements import *
 from fdl.numpy._index import (
     take,
     take_along_axis,
@@ -228,6 +233,7 @@ from fdl.numpy._shape import (
 )
 from fdl.numpy._signal import *
 from fdl.numpy._sort import argsort, median, percentile, quantile, searchsorted, sort
+from fdl.numpy._standard import *
 
 bool_ = _ScalarType(_dtypes.bool_)
 int8 = _ScalarType(_dtypes.int8)
@@ -244,6 +250,7 @@ bfloat16 = _ScalarType(_dtypes.bfloat16)
 float16 = _ScalarType(_dtypes.float16)
 float32 = _ScalarType(_dtypes.float32)
 float64 = _ScalarType(_dtypes.float64)
+bool = bool_
 dtype = _dtypes.canonical
 floating, integer, inexact, number, generic, signedinteger, unsignedinteger = (
     _np.floating, _np.integer, _np.inexact, _np.number, _np.generic, _np.signedinteger, _np.unsignedinteger,
@@ -315,13 +322,17 @@ __all__ = [
     "vdot", "vstack", "where",
     "zeros", "zeros_like",
 ]  # fmt: skip
+__all__ += ["bool"]
+__all__ += _apply.__all__
 __all__ += _arrange.__all__
 __all__ += _bins.__all__
 __all__ += _choose.__all__
 __all__ += _edit.__all__
+__all__ += _elements.__all__
 __all__ += _nan.__all__
 __all__ += _pad.__all__
 __all__ += _places.__all__
 __all__ += _polynomials.__all__
 __all__ += _sets.__all__
 __all__ += _signal.__all__
+__all__ += _standard.__all__

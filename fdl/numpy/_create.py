@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from fdl.core.avals import sizes
 from fdl.core.errors import ChoiceError, DtypeError, ShapeError
 from fdl.core.graph import ArrayLike, Literal
 from fdl.core.trace import aval_of
-from fdl.ops.promotion import as_operand
+from fdl.ops.promotion import as_operand, promote
 
 
 class ScalarType:
@@ -204,17 +205,60 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     return from_numpy((bounds[0] + np.arange(count) * bounds[2]).astype(target))
 
 
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Array:
-    """`num` evenly spaced values from `start` to `stop`.
+@typing.overload
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: typing.Literal[False] = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Array: ...
+@typing.overload
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    *,
+    retstep: typing.Literal[True],
+    dtype: Any = None,
+    axis: int = 0,
+) -> tuple[Array, Array]: ...
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Array | tuple[Array, Array]:
+    """`num` evenly spaced values from `start` to `stop`, which is left out without `endpoint`; along a new axis
+    where the ends are arrays. For a dtype of integers they are rounded down. With `retstep` also their distance.
 
     >>> linspace(0, 1, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    target = dtypes.canonical(dtype or dtypes.float32)
+    count = num - 1 if endpoint else num
     if not (isinstance(start, Array) or isinstance(stop, Array)):
-        return from_numpy(np.linspace(start, stop, num, endpoint=endpoint).astype(target))
-    steps = from_numpy((np.arange(num) / max(num - 1 if endpoint else num, 1)).astype(target))
-    return ops.add(start, ops.mul(ops.sub(stop, start), steps))
+        target = dtypes.canonical(dtype or dtypes.float32)
+        values, step = np.linspace(start, stop, num, endpoint, retstep=True, axis=axis)
+        whole = np.floor(values) if dtypes.is_integer(target) else values
+        line = from_numpy(whole.astype(target))
+        return (line, from_numpy(np.asarray(step, dtypes.default_float(target)))) if retstep else line
+    first, last = promote(start, stop, to_float=True)
+    target = first.aval.dtype if dtype is None else dtypes.canonical(dtype)
+    shape = ops.broadcast_shapes([first.aval.shape, last.aval.shape], "linspace")
+    shares = np.arange(num).reshape(num, *[1] * len(shape)) / max(count, 1)
+    share = from_numpy(shares.astype(first.aval.dtype))
+    mixed = ops.add(ops.mul(first, ops.sub(1, share)), ops.mul(last, share))
+    out = ops.convert(ops.floor(mixed) if dtypes.is_integer(target) else mixed, target)
+    out = ops.move_axis(out, 0, axis % (len(shape) + 1)) if axis else out
+    if not retstep:
+        return out
+    return out, ops.div(ops.sub(last, first), float(count) if count else np.nan)
 
 
 def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -> Array:
