@@ -82,7 +82,8 @@ def train_functional(data, options):
 
     def step(params, state, x, y):
         loss, grads = fdl.value_and_grad(loss_fn)(params, x, y)
-        params, state = optimizer.update(grads, state, params)
+        updates, state = optimizer.update(grads, state, params)
+        params = optim.apply_updates(params, updates)
         return params, state, loss
 
     predict_fn = predict

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
+from fdl.optim import rules
 from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import Stepped, checked, checked_betas, each, to
@@ -20,12 +21,12 @@ def _adam(p: Any, m: Any, v: Any, *args: Any) -> Sequence[Any]:
         p, g = (
             (ops.mul(p, ops.sub(1, ops.mul(to(lr, p), to(decay, p)))), g)
             if decoupled
-            else (p, ops.add(g, ops.mul(p, to(decay, p))))
+            else (p, rules.decayed(p, g, to(decay, p)))
         )
-    m = ops.add(m, ops.mul(ops.sub(g, m), to(ops.sub(1.0, b1), p)))
-    v = ops.add(ops.mul(v, to(b2, p)), ops.mul(ops.mul(g, g), to(ops.sub(1.0, b2), p)))
+    m = rules.mean(m, g, to(ops.sub(1.0, b1), p))
+    v = rules.mean_square(v, g, to(b2, p), to(ops.sub(1.0, b2), p))
     top = ops.maximum(highest[0], v) if amsgrad else v
-    p = ops.sub(p, ops.div(ops.mul(m, to(size, p)), ops.add(ops.mul(ops.sqrt(top), to(root, p)), to(eps, p))))
+    p = ops.sub(p, rules.scaled_by_root(m, top, to(eps, p), to(size, p), to(root, p)))
     return [p, m, v, top] if amsgrad else [p, m, v]
 
 
@@ -116,7 +117,7 @@ class AdamW(Adam):
 def _signed(p: Any, g: Any, decay: Any, with_decay: bool, maximize: bool) -> Any:
     """The gradient of what is minimised, with weight decay."""
     g = ops.neg(g) if maximize else g
-    return ops.add(g, ops.mul(p, to(decay, p))) if with_decay else g
+    return rules.decayed(p, g, to(decay, p)) if with_decay else g
 
 
 def _adamax(
@@ -124,8 +125,8 @@ def _adamax(
 ) -> Sequence[Any]:
     """Kingma and Ba, 2015, algorithm 2."""
     g = _signed(p, g, decay, *flags)
-    m = ops.add(m, ops.mul(ops.sub(g, m), to(ops.sub(1.0, b1), p)))
-    u = ops.maximum(ops.mul(u, to(b2, p)), ops.add(ops.abs(g), to(eps, p)))
+    m = rules.mean(m, g, to(ops.sub(1.0, b1), p))
+    u = rules.largest(u, g, to(b2, p), to(eps, p))
     return [ops.sub(p, ops.mul(ops.div(m, u), to(size, p))), m, u]
 
 
@@ -179,8 +180,8 @@ def _nadam(
     if decoupled and with_decay:
         p = ops.mul(p, ops.sub(1, ops.mul(to(lr, p), to(decay, p))))
     g = _signed(p, g, decay, with_decay and not decoupled, maximize)
-    m = ops.add(m, ops.mul(ops.sub(g, m), to(ops.sub(1.0, b1), p)))
-    v = ops.add(ops.mul(v, to(b2, p)), ops.mul(ops.mul(g, g), to(ops.sub(1.0, b2), p)))
+    m = rules.mean(m, g, to(ops.sub(1.0, b1), p))
+    v = rules.mean_square(v, g, to(b2, p), to(ops.sub(1.0, b2), p))
     scale = ops.add(ops.mul(ops.sqrt(v), to(root, p)), to(eps, p))
     step = ops.div(ops.add(ops.mul(g, to(own, p)), ops.mul(m, to(ahead, p))), scale)
     return [ops.sub(p, step), m, v]
@@ -250,8 +251,8 @@ def _radam(
     if decoupled and with_decay:
         p = ops.mul(p, ops.sub(1, ops.mul(to(lr, p), to(decay, p))))
     g = _signed(p, g, decay, with_decay and not decoupled, maximize)
-    m = ops.add(m, ops.mul(ops.sub(g, m), to(ops.sub(1.0, b1), p)))
-    v = ops.add(ops.mul(v, to(b2, p)), ops.mul(ops.mul(g, g), to(ops.sub(1.0, b2), p)))
+    m = rules.mean(m, g, to(ops.sub(1.0, b1), p))
+    v = rules.mean_square(v, g, to(b2, p), to(ops.sub(1.0, b2), p))
     known = ops.greater(rectified, 0.0)
     factor = ops.select(known, ops.div(to(rectified, p), ops.add(ops.sqrt(v), to(eps, p))), 1)
     return [ops.sub(p, ops.mul(ops.mul(m, to(size, p)), factor)), m, v]

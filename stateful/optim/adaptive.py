@@ -6,28 +6,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
+from fdl.optim import rules
 from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.optim.stepped import Stepped, checked, to
 
 
 def _gradient(p: Any, g: Any, decay: Any, with_decay: bool, maximize: bool) -> Any:
     g = ops.neg(g) if maximize else g
-    return ops.add(g, ops.mul(p, to(decay, p))) if with_decay else g
+    return rules.decayed(p, g, to(decay, p)) if with_decay else g
 
 
 def _rmsprop(p: Any, v: Any, *args: Any) -> Sequence[Any]:
     """Hinton, 2012; centred: Graves, 2013."""
     *more, g, lr, alpha, eps, decay, momentum, (with_decay, maximize, centred, with_momentum) = args
     g = _gradient(p, g, decay, with_decay, maximize)
-    v = ops.add(ops.mul(v, to(alpha, p)), ops.mul(ops.mul(g, g), to(ops.sub(1.0, alpha), p)))
+    weight = to(ops.sub(1.0, alpha), p)
+    v = rules.mean_square(v, g, to(alpha, p), weight)
     state = [v]
     root = v
     if centred:
-        mean = ops.add(more[-1], ops.mul(ops.sub(g, more[-1]), to(ops.sub(1.0, alpha), p)))
+        mean = rules.mean(more[-1], g, weight)
         root = ops.sub(v, ops.mul(mean, mean))
-    step = ops.div(g, ops.add(ops.sqrt(root), to(eps, p)))
+    step = rules.scaled_by_root(g, root, to(eps, p))
     if with_momentum:
-        step = ops.add(ops.mul(more[0], to(momentum, p)), step)
+        step = rules.heavy_ball(more[0], step, to(momentum, p))
         state.append(step)
     if centred:
         state.append(mean)
@@ -75,11 +77,7 @@ def _rprop(
 ) -> Sequence[Any]:
     """Riedmiller and Braun, 1993, without going back where the sign changes."""
     g = ops.neg(g) if flags[1] else g
-    product = ops.mul(g, before)
-    turned = ops.less(product, 0)
-    factor = ops.select(ops.greater(product, 0), to(up, p), ops.select(turned, to(down, p), 1))
-    size = ops.minimum(ops.maximum(ops.mul(size, factor), to(least, p)), to(most, p))
-    g = ops.select(turned, 0, g)
+    size, g = rules.sizes_by_sign(size, before, g, to(down, p), to(up, p), to(least, p), to(most, p))
     return [ops.sub(p, ops.mul(ops.sign(g), size)), g, size]
 
 
@@ -111,8 +109,8 @@ class Rprop(Stepped):
 def _adagrad(p: Any, total: Any, g: Any, lr: Any, eps: Any, decay: Any, flags: Any) -> Sequence[Any]:
     """Duchi, Hazan, Singer, 2011."""
     g = _gradient(p, g, decay, *flags)
-    total = ops.add(total, ops.mul(g, g))
-    return [ops.sub(p, ops.mul(ops.div(g, ops.add(ops.sqrt(total), to(eps, p))), to(lr, p))), total]
+    total = rules.sum_of_squares(total, g)
+    return [ops.sub(p, ops.mul(rules.scaled_by_root(g, total, to(eps, p)), to(lr, p))), total]
 
 
 class Adagrad(Stepped):
@@ -161,9 +159,9 @@ def _adadelta(p: Any, v: Any, acc: Any, g: Any, lr: Any, rho: Any, eps: Any, dec
     """Zeiler, 2012."""
     g = _gradient(p, g, decay, *flags)
     rest = to(ops.sub(1.0, rho), p)
-    v = ops.add(ops.mul(v, to(rho, p)), ops.mul(ops.mul(g, g), rest))
-    step = ops.mul(ops.div(ops.sqrt(ops.add(acc, to(eps, p))), ops.sqrt(ops.add(v, to(eps, p)))), g)
-    acc = ops.add(ops.mul(acc, to(rho, p)), ops.mul(ops.mul(step, step), rest))
+    v = rules.mean_square(v, g, to(rho, p), rest)
+    step = rules.rescaled(g, v, acc, to(eps, p))
+    acc = rules.mean_square(acc, step, to(rho, p), rest)
     return [ops.sub(p, ops.mul(step, to(lr, p))), v, acc]
 
 
@@ -193,7 +191,7 @@ def _asgd(p: Any, mean: Any, g: Any, decay: Any, kept: Any, eta: Any, mu: Any, f
     """Polyak and Juditsky, 1992."""
     g = _gradient(p, g, decay, *flags)
     p = ops.sub(ops.mul(p, to(kept, p)), ops.mul(g, to(eta, p)))
-    return [p, ops.add(mean, ops.mul(ops.sub(p, mean), to(mu, p)))]
+    return [p, rules.mean(mean, p, to(mu, p))]
 
 
 class ASGD(Stepped):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fdl import ops
+from fdl.optim import rules
 from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import checked, each, to
@@ -17,11 +18,11 @@ def _sgd(p: Any, *args: Any) -> Sequence[Any]:
     """
     *buffer, g, lr, momentum, dampening, decay, (with_momentum, first, with_decay, nesterov, maximize) = args
     g = ops.neg(g) if maximize else g
-    g = ops.add(g, ops.mul(p, to(decay, p))) if with_decay else g
+    g = rules.decayed(p, g, to(decay, p)) if with_decay else g
     if not with_momentum:
         return [ops.sub(p, ops.mul(g, to(lr, p)))]
-    moved = g if first else ops.add(ops.mul(buffer[0], to(momentum, p)), ops.mul(g, ops.sub(1, to(dampening, p))))
-    step = ops.add(g, ops.mul(moved, to(momentum, p))) if nesterov else moved
+    moved = g if first else rules.heavy_ball(buffer[0], g, to(momentum, p), ops.sub(1, to(dampening, p)))
+    step = rules.look_ahead(moved, g, to(momentum, p)) if nesterov else moved
     return [ops.sub(p, ops.mul(step, to(lr, p))), moved]
 
 

@@ -316,7 +316,8 @@ def test_optimizers():
         state = optimizer.init(params)
         update = fdl.jit(optimizer.update)
         for g in grads:
-            params, state = update({"w": jnp.asarray(g)}, state, params)
+            updates, state = update({"w": jnp.asarray(g)}, state, params)
+            params = optim.apply_updates(params, updates)
         return np.asarray(params["w"])
 
     np.testing.assert_allclose(run(optim.adam(0.1)), reference_adam(start, grads, 0.1), rtol=1e-9)
@@ -328,7 +329,7 @@ def test_optimizers():
     for g in grads:
         velocity = 0.9 * velocity + g
         p = p - 0.1 * velocity
-    np.testing.assert_allclose(run(optim.momentum(0.1)), p, rtol=1e-9)
+    np.testing.assert_allclose(run(optim.sgd(0.1, momentum=0.9)), p, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
