@@ -13,8 +13,8 @@ from fdl.backends.c import CExecutable, plan_of
 from fdl.backends.toolchain import INSTALL, find_compiler, host_target
 from fdl.core.config import config
 from fdl.core.errors import CompileError
-from fdl.lowering.ir.nodes import Dot, Finished, Node
-from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.ir.nodes import Dot, Fused, Node
+from fdl.lowering.ir.rewrite import all_nodes, calls
 from fdl.lowering.pipeline import Lowered, lower
 from fdl.transforms.api.jit import Jitted, jit
 from fdl.transforms.stage import make_graph
@@ -65,13 +65,9 @@ class Explanation:
     @property
     def traffic_bytes(self) -> int:
         """Bytes that the stages read and write, each buffer once a stage."""
-        cached = self.lowered.arena.slabs
+        cached = self.lowered.arena.scratch
         return sum(
-            b.nbytes
-            for n in all_nodes(self.lowered.program.nodes)
-            if not n.nested()
-            for b in [*n.reads(), *n.writes()]
-            if b not in cached
+            b.nbytes for n in calls(self.lowered.program.nodes) for b in [*n.reads(), *n.writes()] if b not in cached
         )
 
     @property
@@ -198,8 +194,8 @@ def _described(node: Node) -> str:
     """A stage in one line: its kind and extents."""
     if isinstance(node, Dot):
         return f"dot {node.m}x{node.k}x{node.n}" + (f", {math.prod(node.space)} of them" if node.space else "")
-    if isinstance(node, Finished):
-        return f"{_described(node.dot)}, then {_described(node.after)}"
+    if isinstance(node, Fused) and node.product is not None:
+        return ", then ".join(map(_described, node.body))
     over = getattr(node, "over", ())
     return f"{type(node).__name__.lower()} {'x'.join(map(str, getattr(node, 'space', ()))) or 'scalar'}" + (
         f" over {over}" if over else ""

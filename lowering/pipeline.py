@@ -27,7 +27,7 @@ from fdl.lowering.schedule.fuse_rows import fuse_rows
 from fdl.lowering.schedule.pack import pack_constants
 from fdl.lowering.schedule.rematerialize import rematerialize_cheap, rematerialize_far
 from fdl.lowering.schedule.simplify import collapse_loops, drop_dead, drop_empty, merge_maps
-from fdl.lowering.schedule.split import split_at_guards
+from fdl.lowering.schedule.split import split_at_conditions
 from fdl.lowering.schedule.tile import tile_stages
 from fdl.lowering.target import Target
 from fdl.passes import run_passes
@@ -46,7 +46,7 @@ STEPS: tuple[Step, ...] = (
     drop_dead,
     collapse_loops,
 )
-COMPOSING: tuple[Step, ...] = (pack_constants, fuse_rows, split_at_guards, tile_stages, fuse_epilogues)
+COMPOSING: tuple[Step, ...] = (pack_constants, fuse_rows, split_at_conditions, tile_stages, fuse_epilogues)
 
 
 # Where buffers lie, who runs what, where threads meet: nodes and attributes that the emitter writes as they stand.

@@ -20,7 +20,7 @@ from fdl.core.source import Location
 from fdl.lowering.build.layout import memory_order, packed_steps, steps_of, steps_through
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import ZERO, Index, row_major, space_vars
-from fdl.lowering.ir.nodes import Argmax, Band, Map, Node, Reduce, Routine, Scatter, Store
+from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, Reduce, Routine, Scatter, Scope, Store
 from fdl.lowering.ir.routines import RoutineTable, Scratch
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
@@ -493,7 +493,7 @@ class Values:
         `decomposition()`.
 
         `lead` axes of the values count the parts, `results` are shapes and dtypes of one part's results, and the
-        routine gets `sizes`. A function that needs scratch runs in a band, so that each thread has its own.
+        routine gets `sizes`. A function that needs scratch runs in a tile, so that each thread has its own.
         """
         shape = xs[0].shape[:lead]
         count = math.prod(shape)
@@ -515,7 +515,8 @@ class Values:
         made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
         spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
         node = Routine((count,), key, operands, made, spare, tuple(sizes))
-        self.emit(Band(count, [node], dict(spare), {}) if spare else node)
+        own = {b: Scope.SHARED for b, _ in spare}
+        self.emit(Fused((count,), [node], own) if own else node)
         return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
 
     def _cast(self, x: Value, dtype: DType) -> Value:

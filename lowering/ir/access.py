@@ -5,18 +5,22 @@ here:
 
 - `accesses(node)` lists each load and store, with the loops around it and the conditions under which it happens;
 - `Access.slab(first)` says which part of a buffer an access touches while its first loops stand still;
-- `History` says behind which stage a later one may move.
+- `in_part` and `fault` say whether stages may run part by part, as the body of a composite;
+- `History` says behind which stage a later one may move, `lifetimes` from where to where a buffer is needed,
+  `rewritten` which buffers do not keep what they held.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fdl.lowering.ir.expr import Buffer, Expr, walk
-from fdl.lowering.ir.index import Index, LoopVar, space_vars
-from fdl.lowering.ir.nodes import Argmax, Dot, Map, Nest, Node, OneStore, Operand, Reduce
+from fdl.lowering.ir.index import ZERO, Index, LoopVar, space_vars
+from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, OneStore, Operand, Reduce, Routine, Scatter
 
 Loops = Mapping[LoopVar, int]
 
@@ -39,8 +43,8 @@ class Slab:
 class Access:
     """One load or store of a stage: `buffer[index]`, and `reach` elements behind it.
 
-    `loops` are the loops of the innermost stage with their sizes, outermost first; `guards` are the conditions that
-    all hold where it happens; `stage` is the innermost stage.
+    `loops` are the loops of the innermost stage with their sizes, outermost first; `conditions` all hold where it
+    happens; `stage` is the innermost stage.
     """
 
     buffer: Buffer
@@ -48,12 +52,12 @@ class Access:
     loops: Loops
     written: bool
     stage: Node
-    guards: tuple[Expr, ...] = ()
+    conditions: tuple[Expr, ...] = ()
     reach: int = 0
 
     def always(self) -> Access:
         """The same where its conditions hold or not."""
-        return dataclasses.replace(self, guards=()) if self.guards else self
+        return dataclasses.replace(self, conditions=()) if self.conditions else self
 
     def slab(self, first: Collection[LoopVar]) -> Slab | None:
         """The elements that are touched while the loops in `first` stand still; None where an address follows from
@@ -61,7 +65,7 @@ class Access:
         """
         low = high = self.index.const
         outside: list[tuple[LoopVar, int]] = []
-        inside = where(self.guards, self.loops) if self.guards else None
+        inside = where(self.conditions, self.loops) if self.conditions else None
         for atom, c in self.index.terms:
             if not isinstance(atom, LoopVar):
                 return None
@@ -78,8 +82,8 @@ class Access:
         return Slab(low, high + self.reach, steps, tuple(outside))
 
     def stays(self, steps: Mapping[LoopVar, int], size: int) -> bool:
-        """Whether, of slabs of `size` elements, a step of each loop in `steps` leads that many elements further, and
-        all that is touched until then lies in the slab.
+        """Whether, of parts of `size` elements, a step of each loop in `steps` leads that many elements further, and
+        all that is touched until then lies in the part.
         """
         if any(self.index.coefficient(v) != step for v, step in steps.items()):
             return False
@@ -93,36 +97,34 @@ def loops_of(n: Node) -> dict[LoopVar, int]:
     return sized((*getattr(n, "space", ()), *over))
 
 
-def row_steps(outer: Sequence[int], size: int) -> dict[LoopVar, int]:
-    """How many elements further a step of each of these first loops leads where it walks over rows of `size`."""
-    steps: dict[LoopVar, int] = {}
-    for v, d in reversed(sized(outer).items()):
-        if d > 1:
-            steps[v] = size
-        size *= d
-    return steps
-
-
 def sized(sizes: Sequence[int], start: int = 0) -> dict[LoopVar, int]:
     """Loops of these sizes, the first of which is number `start` of its stage."""
     return {v.terms[0][0]: d for v, d in zip(space_vars(len(sizes), start), sizes, strict=True)}
 
 
 def accesses(n: Node) -> Iterator[Access]:
-    """All loads and stores of a stage without stages of its own, or of a nest but for what is local to it."""
-    if isinstance(n, Nest):
-        for m in n.body:
-            yield from (a for a in accesses(m) if a.buffer not in n.locals)
-    elif isinstance(n, Dot):
-        loops = loops_of(n)
+    """All loads and stores of a stage, and of those inside of it but for what is local to a composite."""
+    loops = loops_of(n)
+    if isinstance(n, Dot):
         for x in (n.lhs, n.rhs, n.out):
             yield Access(x.buffer, x.offset, loops, x is n.out, n, reach=reach_of(x))
+    elif isinstance(n, Routine):
+        (i,) = space_vars(1)
+        for b, size in (*n.operands, *n.results, *n.scratch):
+            yield Access(b, i * size, loops, (b, size) not in n.operands, n, reach=size - 1)
+    elif isinstance(n, Loop):
+        for pair in n.carry:
+            yield from (Access(b, ZERO, {}, b is pair[1], n, reach=b.size - 1) for b in pair)
+        if n.test_result is not None:
+            yield Access(n.test_result, ZERO, {}, False, n)
     else:
-        loops = loops_of(n)
-        for e, guards in loads(n.roots()):
-            yield Access(e.attr[0], e.attr[1], loops, False, n, guards)
+        for e, conditions in loads(n.roots()):
+            yield Access(e.attr[0], e.attr[1], loops, False, n, conditions)
         for buffer, offset in stores(n):
             yield Access(buffer, offset, loops, True, n)
+    hidden = n.locals if isinstance(n, Fused) else ()
+    for nodes in n.nested():
+        yield from (a for m in nodes for a in accesses(m) if a.buffer not in hidden)
 
 
 def stores(n: Node) -> list[tuple[Buffer, Index]]:
@@ -149,15 +151,16 @@ def loads(roots: Sequence[Expr]) -> Iterator[tuple[Expr, tuple[Expr, ...]]]:
     met: dict[Expr, dict[tuple[Expr, ...], None]] = {}
     stack: list[tuple[Expr, tuple[Expr, ...]]] = [(e, ()) for e in roots]
     while stack:
-        e, guards = stack.pop()
-        if guards in met.setdefault(e, {}):
+        e, around = stack.pop()
+        if around in met.setdefault(e, {}):
             continue
-        met[e][guards] = None
+        met[e][around] = None
         if e.op == "choose":
-            stack += [*((c, guards) for c in e.args[:-2]), (e.args[-2], (*guards, *e.args[:-2])), (e.args[-1], guards)]
+            *conditions, chosen, other = e.args
+            stack += [*((c, around) for c in conditions), (chosen, (*around, *conditions)), (other, around)]
         else:
-            stack += [(c, guards) for c in e.operands]
-    yield from ((e, guards) for e in order if e.op == "load" for guards in met[e])
+            stack += [(c, around) for c in e.operands]
+    yield from ((e, around) for e in order if e.op == "load" for around in met[e])
 
 
 def places_read(n: Node) -> dict[Buffer, set[Index]]:
@@ -169,31 +172,132 @@ def places_read(n: Node) -> dict[Buffer, set[Index]]:
     return places
 
 
+# Parts
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """What one of the parts of a stage runs of a loop: `run` steps from `part // stride % number * run` on."""
+
+    loop: LoopVar
+    stride: int
+    number: int
+    run: int
+
+    def first(self, part: int) -> int:
+        """The first step of this part."""
+        return part // self.stride % self.number * self.run
+
+
+def cuts(n: Node, count: int) -> list[Cut] | None:
+    """How the first loops of a stage come apart where its iterations are cut into `count` equal runs; None where a run
+    is no box. A fold down columns that adds a row a part has its chunk and its row for this.
+    """
+    loops = loops_of(n)
+    if isinstance(n, Reduce) and Fused((count,), []).accumulates(n):
+        chunk, _, row = loops
+        return [Cut(chunk, n.over[0], n.space[0], 1), Cut(row, 1, n.over[0], 1)]
+    found: list[Cut] = []
+    for v, d in list(loops.items())[: len(getattr(n, "space", ()))]:
+        if count == 1 or d == 1:
+            continue
+        if d and count % d == 0:
+            count //= d
+            found.append(Cut(v, count, d, 1))
+        elif d % count == 0:
+            found.append(Cut(v, 1, count, d // count))
+            count = 1
+        else:
+            return None
+    return found if count == 1 else None
+
+
+def in_part(a: Access, count: int) -> bool:
+    """Whether an access lies in the own one of `count` equal parts of its buffer, in each of `count` parts of its
+    stage.
+    """
+    found, size = cuts(a.stage, count), a.buffer.size // count
+    if a.buffer.size % count:
+        return False
+    if found is None:
+        return isinstance(a.stage, Dot) and a.written and _row_after_row(a.stage)
+    run = math.prod(c.run for c in found)
+    if size % run:
+        return False
+    return a.stays({c.loop: size * c.stride // c.run for c in found}, size // run)
+
+
+def _row_after_row(n: Dot) -> bool:
+    """Whether the result of a product of two matrices lies row after row, and nothing else beside it."""
+    x = n.out
+    return (x.offset, x.rows, x.cols) == (ZERO, ((n.m, n.n),), ((n.n, 1),)) and x.buffer.size == n.m * n.n
+
+
+def comes_apart(n: Node, around: Fused) -> bool:
+    """Whether a stage has the parts of a composite, in the way in which that one runs."""
+    space: tuple[int, ...] = getattr(n, "space", ())
+    if around.accumulates(n):
+        return around.kernel
+    if around.kernel:
+        whole = isinstance(n, (Map, Argmax)) or (isinstance(n, Reduce) and n.rows)
+        return whole and space[: len(around.loops)] == around.loops
+    if isinstance(n, Dot):
+        return cuts(n, around.count) is not None or (n is around.product and n.m % around.count == 0)
+    if isinstance(n, (Fused, Routine)) or around.product is not None:
+        called = isinstance(n, (Map, Reduce, Argmax, Routine)) or (isinstance(n, Fused) and n.kernel)
+        return called and bool(space) and space[0] % around.count == 0
+    return isinstance(n, (Map, Reduce, Argmax)) and cuts(n, around.count) is not None
+
+
+def fault(n: Fused, conditions: bool = True, new: Node | None = None) -> str | None:
+    """Why the stages of a composite, one after another for each part, would not mean what they mean one after another;
+    None where they do. What two stages only write, they write in different places.
+
+    `conditions` may bound what is read; where one stage is `new`, the others are known not to disturb each other.
+    """
+    stages = [m for m in n.body if m.reads() or m.writes()]  # what the plan has put between them touches nothing
+    for m in stages:
+        if not comes_apart(m, n):
+            return f"{type(m).__name__} over {getattr(m, 'space', ())} does not make {n.count} parts"
+    if n.product is not None and len(stages) > 2:
+        return "a product hands its rows to one stage"
+    reads, writes = [set(m.reads()) for m in stages], [set(m.writes()) for m in stages]
+    shared: set[Buffer] = set()
+    for i, j in itertools.combinations(range(len(stages)), 2):
+        if new is None or stages[i] is new or stages[j] is new:
+            shared |= writes[i] & reads[j] | writes[j] & reads[i]
+    for m, touched in zip(stages, map(set.union, reads, writes), strict=True):
+        for a in accesses(m) if touched & shared else ():
+            if a.buffer in shared and not in_part(a if conditions else a.always(), n.count):
+                return f"a part of {type(m).__name__} touches {a.buffer} where other parts do"
+    return None
+
+
 # Conditions
 
 
-def comparison(guard: Expr) -> tuple[Any, int, bool] | None:
+def comparison(condition: Expr) -> tuple[Any, int, bool] | None:
     """(variable, number, below) where a condition says that a loop variable is below a number, or that it is not."""
-    if guard.op not in ("lt", "ge") or guard.args[0].op != "number" or guard.args[1].op != "const":
+    if condition.op not in ("lt", "ge") or condition.args[0].op != "number" or condition.args[1].op != "const":
         return None
-    index = guard.args[0].attr
+    index = condition.args[0].attr
     if len(index.terms) != 1 or index.terms[0][1] != 1:
         return None
-    return index.terms[0][0], int(guard.args[1].attr) - index.const, guard.op == "lt"
+    return index.terms[0][0], int(condition.args[1].attr) - index.const, condition.op == "lt"
 
 
-def conditions(guards: Sequence[Expr]) -> list[Expr]:
-    """Single conditions of which all have to hold."""
-    found = list(guards)
+def single(conditions: Sequence[Expr]) -> list[Expr]:
+    """The comparisons of which all have to hold."""
+    found = list(conditions)
     while any(e.op == "and" for e in found):
         found = [part for e in found for part in (e.args if e.op == "and" else (e,))]
     return found
 
 
-def where(guards: Sequence[Expr], sizes: Mapping[Any, int]) -> dict[Any, tuple[int, int]]:
-    """The least and the largest value of each loop variable where the guards hold, as far as they are comparisons."""
+def where(conditions: Sequence[Expr], sizes: Mapping[Any, int]) -> dict[Any, tuple[int, int]]:
+    """The least and the largest value of each loop variable where conditions hold, as far as they are comparisons."""
     found = {v: (0, d - 1) for v, d in sizes.items()}
-    for v, number, below in filter(None, map(comparison, conditions(guards))):
+    for v, number, below in filter(None, map(comparison, single(conditions))):
         if v in found:
             low, high = found[v]
             found[v] = (low, min(high, number - 1)) if below else (max(low, number), high)
@@ -229,6 +333,36 @@ class History:
             self._written[b] = max(place, self._written.get(b, -1))
         for b in [*n.reads(), *n.writes()]:
             self._touched[b] = max(place, self._touched.get(b, -1))
+
+
+def lifetimes(nodes: Sequence[Node]) -> dict[Buffer, tuple[int, int]]:
+    """For each buffer the places of the first and of the last of these nodes that touch it, inside or not."""
+    found: dict[Buffer, tuple[int, int]] = {}
+    for place, n in enumerate(nodes):
+        for b in (*n.reads(), *n.writes()):
+            found[b] = found.get(b, (place, place))[0], place
+    return found
+
+
+def rewritten(nodes: Iterable[Node]) -> set[Buffer]:
+    """Buffers of which an element may change after it was read: those that loops carry or scatters combine with, and
+    what a stage writes over.
+    """
+    read: set[Buffer] = set()
+    found: set[Buffer] = set()
+
+    def visit(nodes: Iterable[Node]) -> None:
+        for n in nodes:
+            for nested in n.nested():
+                visit(nested)
+            if isinstance(n, Loop):
+                found.update(b for pair in n.carry for b in pair)
+            elif not n.nested():
+                read.update(n.reads(), [n.store] if isinstance(n, Scatter) else [])
+                found.update(read.intersection(n.writes()))
+
+    visit(nodes)
+    return found
 
 
 def passes(moved: Sequence[Node], others: Sequence[Node]) -> bool:

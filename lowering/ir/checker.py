@@ -9,25 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fdl.core.errors import GraphError
-from fdl.lowering.ir.access import accesses
+from fdl.lowering.ir.access import accesses, fault, in_part, loops_of
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Index, bounds, space_vars, step_var
-from fdl.lowering.ir.nodes import (
-    Argmax,
-    Band,
-    Branch,
-    Dot,
-    Finished,
-    Loop,
-    Map,
-    Nest,
-    Node,
-    Operand,
-    Reduce,
-    Routine,
-    Scatter,
-)
-from fdl.lowering.ir.planned import Copy, Stamp
+from fdl.lowering.ir.nodes import Argmax, Branch, Dot, Fused, Loop, Map, Node, Operand, Reduce, Scatter
+from fdl.lowering.ir.planned import Copy
 
 
 def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -> None:
@@ -35,13 +21,8 @@ def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, in
     `steps` are the sizes of the loops around them.
     """
     for n in nodes:
-        if isinstance(n, (Nest, Band)):
+        if isinstance(n, Fused):
             _check_composite(n, written, steps)
-        elif isinstance(n, Finished):
-            _check_parts(n.after, n.count)
-            if n.dot.m % n.count:
-                raise GraphError(f"loop program: {n.dot.m} rows of a product do not make {n.count} parts")
-            check_nodes([n.dot, n.after], written, steps)
         elif isinstance(n, Loop):
             inner = {**steps, step_var(n.depth): n.length} if n.test is None else steps
             for nested in n.nested():
@@ -61,11 +42,9 @@ def _check_stage(n: Node, written: set[Buffer], steps: Mapping[Any, int]) -> Non
     if isinstance(n, Copy):
         _check_copy(n)
     _check_ahead(n)
-    sizes = getattr(n, "space", ())
-    over = getattr(n, "over", ())
-    all_sizes = (*sizes, *(over if isinstance(over, tuple) else (over,)))
-    if 0 not in all_sizes:
-        _check_addresses(n, {**steps, **{space_vars(1, k)[0].terms[0][0]: d for k, d in enumerate(all_sizes)}})
+    loops = loops_of(n)
+    if 0 not in loops.values():
+        _check_addresses(n, {**steps, **loops})
     written.update(n.writes())
 
 
@@ -99,32 +78,19 @@ def _check_ahead(n: Node) -> None:
             raise GraphError(f"loop program: {s.buffer}[{s.offset}] goes past the caches, but not page by page")
 
 
-def _check_composite(n: Nest | Band, written: set[Buffer], steps: Mapping[Any, int]) -> None:
-    """Locals are seen by no other stage, have room for a part, and each stage comes apart into the parts."""
-    for b, size in n.locals.items():
+def _check_composite(n: Fused, written: set[Buffer], steps: dict[Any, int]) -> None:
+    """Locals are seen by no other stage and come apart into parts, as the stages do, each of which touches its own."""
+    for b in n.locals:
         if b in written:
             raise GraphError(f"loop program: {b} is written outside of what it is local to")
-        if size * n.count != b.size:
-            raise GraphError(f"loop program: {size} elements of {b} are local to each of {n.count} parts")
+        if any(a.buffer is b and not in_part(a, n.count) for m in n.body for a in accesses(m)):
+            raise GraphError(f"loop program: {b}, of {b.size} elements, is kept in {n.count} parts, and not touched so")
     _check_ahead(n)
-    for m in n.body:
-        if isinstance(m, Stamp):
-            continue
-        if isinstance(n, Nest):
-            total = isinstance(m, Reduce) and not m.rows and m.over == (n.chunk,)
-            if not total and m.space[: len(n.outer)] != n.outer:  # type: ignore[attr-defined]
-                raise GraphError(f"loop program: {type(m).__name__} of a nest does not walk through its {n.outer} rows")
-        elif not n.counters(m):
-            _check_parts(m, n.count)
-    own = {step_var(d): size for d, (_, size) in n.steps.items()} if isinstance(n, Band) else {}
-    check_nodes(n.body, written, {**steps, **own})
+    found = fault(n)
+    if found is not None:
+        raise GraphError(f"loop program: {found}")
+    check_nodes(n.body, written, steps)
     written.difference_update(n.locals)
-
-
-def _check_parts(n: Node, count: int) -> None:
-    space = n.space  # type: ignore[attr-defined]
-    if (math.prod(space) if isinstance(n, (Dot, Routine)) else space[0]) % count:
-        raise GraphError(f"loop program: {type(n).__name__} over {space} does not make {count} parts")
 
 
 def _check_addresses(n: Node, extents: Mapping[Any, int]) -> None:

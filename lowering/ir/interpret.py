@@ -8,7 +8,7 @@ and products occur, and no denormals, results have the bits of the C program.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,32 +16,35 @@ from typing import Any
 import numpy as np
 
 from fdl.core.primitive import REGISTRY
+from fdl.lowering.ir.access import cuts, loops_of, sized
 from fdl.lowering.ir.expr import Buffer, Expr, walk
 from fdl.lowering.ir.fold import fold_columns, fold_rows, multiply
-from fdl.lowering.ir.index import Index, LoopVar, space_vars, step_var
+from fdl.lowering.ir.index import Index, LoopVar, step_var
 from fdl.lowering.ir.nodes import (
     Argmax,
-    Band,
     Branch,
     Dot,
-    Finished,
+    Fused,
     Loop,
     Map,
-    Nest,
     Node,
+    OneStore,
     Operand,
     Reduce,
     Routine,
     Scatter,
 )
-from fdl.lowering.ir.planned import Arena, Copy, Guard, Home, Stamp, Swap
+from fdl.lowering.ir.planned import Arena, Copy, Guard, Home, Swap
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.ir.rewrite import scratch_bytes
 from fdl.ops.indexing import COMBINING
 from fdl.ops.random import philox_word
 from fdl.ops.routines import ROUTINES
 
 Grid = dict[LoopVar, Any]
+Share = tuple[int, int]  # which part of how many
+
+_AT_ONCE = 8  # parts in which fused rows are run, at most
 
 
 def interpret_program(program: Program, args: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
@@ -67,10 +70,9 @@ class Memory(dict[Buffer, Any]):
         shared, own = (np.full(size, 0xFF, np.uint8) for size in (arena.size, arena.own))
         for b, offset in arena.offsets.items():
             self[b] = shared[offset : offset + b.nbytes].view(b.dtype)
-        for n in all_nodes(program.nodes):
-            for b, size in n.locals.items() if isinstance(n, Band) and arena.slabs else ():
-                offset = arena.slabs[b]
-                self[b] = Slab(own[offset : offset + size * b.dtype.itemsize].view(b.dtype), b.size)
+        for b, nbytes in scratch_bytes(program.nodes).items() if arena.scratch else ():
+            offset = arena.scratch[b]
+            self[b] = Part(own[offset : offset + nbytes].view(b.dtype), b.size)
         for b, x in zip(program.inputs, args, strict=True):
             flat = np.ascontiguousarray(x).reshape(-1)
             self[b] = flat.copy() if b in program.donated else flat
@@ -79,7 +81,7 @@ class Memory(dict[Buffer, Any]):
         self.homes = dict(self)
 
 
-class Slab:
+class Part:
     """One part of a buffer of `size` elements at a time: element i of the buffer is element i modulo its length."""
 
     def __init__(self, part: np.ndarray[Any, Any], size: int) -> None:
@@ -99,34 +101,29 @@ class Slab:
         self.part.fill(value)
 
 
-def _run(nodes: Sequence[Node], memory: Memory, steps: Grid) -> None:
+def _run(nodes: Sequence[Node], memory: Memory, steps: Grid, part: Share = (0, 1)) -> None:
+    """Nodes one after another, of each of them one part of so many."""
     for n in nodes:
         if isinstance(n, Map):
-            grid = _grid(n.space, steps)
+            grid, shape = _grid(n, steps, part)
             stored = [_evaluate(s.value, memory, grid) for s in n.stores]
             for s, value in zip(n.stores, stored, strict=True):
                 place = _address(s.offset, memory, grid)
-                memory[s.buffer][np.broadcast_to(place, n.space)] = np.broadcast_to(value, n.space)
-        elif isinstance(n, Nest):
-            _spoil(n.locals, memory)
-            _run(n.body, memory, steps)
-            _spoil(n.locals, memory)
-        elif isinstance(n, Band):
-            _band(n, memory, steps)
+                memory[s.buffer][np.broadcast_to(place, shape)] = np.broadcast_to(value, shape)
         elif isinstance(n, Reduce):
-            _reduce(n, memory, steps)
+            _reduce(n, memory, steps, part)
         elif isinstance(n, Argmax):
-            grid = _grid((*n.space, n.over), steps)
-            values = np.broadcast_to(_evaluate(n.value, memory, grid), (*n.space, n.over))
-            memory[n.store][_places(n.offset, n.space, memory, steps)] = np.argmax(values, -1)
+            grid, shape = _grid(n, steps, part)
+            values = np.broadcast_to(_evaluate(n.value, memory, grid), shape)
+            memory[n.store][_places(n, shape[:-1], memory, grid)] = np.argmax(values, -1)
         elif isinstance(n, Scatter):
             _scatter(n, memory, steps)
         elif isinstance(n, Dot):
-            _dot(n, memory, steps)
+            _dot(n, memory, steps, part)
         elif isinstance(n, Routine):
-            _routine(n, memory, steps)
-        elif isinstance(n, Finished):
-            _finished(n, memory, steps)
+            _routine(n, memory, part)
+        elif isinstance(n, Fused):
+            _fused(n, memory, steps, part)
         elif isinstance(n, Loop):
             _loop(n, memory, steps)
         elif isinstance(n, Copy):
@@ -145,43 +142,31 @@ def _run(nodes: Sequence[Node], memory: Memory, steps: Grid) -> None:
             _run(n.bodies[chosen], memory, steps)
 
 
-def _routine(n: Routine, memory: Memory, steps: Grid) -> None:
-    size = n.space[0] // steps.get(_COUNT, 1)
-    first = steps.get(_PART, 0) * size
-    reference = ROUTINES[n.key].reference
-    for part in range(first, first + size):
-        made = reference(*(memory[b][part * k : (part + 1) * k] for b, k in n.operands), *n.sizes)
+def _routine(n: Routine, memory: Memory, part: Share) -> None:
+    reference, (parts,) = ROUTINES[n.key].reference, _grid(n, {}, part)[0].values()
+    for i in parts:
+        made = reference(*(memory[b][i * k : (i + 1) * k] for b, k in n.operands), *n.sizes)
         for (b, k), value in zip(n.results, made, strict=True):
-            memory[b][part * k : (part + 1) * k] = np.reshape(value, -1)
+            memory[b][i * k : (i + 1) * k] = np.reshape(value, -1)
 
 
-def _finished(n: Finished, memory: Memory, steps: Grid) -> None:
-    """The product, of which the stage after it sees a part of the rows more each time."""
-    _dot(n.dot, memory, steps)
-    seen, whole = memory[n.dot.out.buffer], memory[n.dot.out.buffer].copy()
-    seen.fill(np.nan)
-    size = whole.size // n.count
-    for part in range(n.count):
-        seen[part * size : (part + 1) * size] = whole[part * size : (part + 1) * size]
-        _run([_cut(n.after, n.count)], memory, {**steps, _PART: part, _COUNT: n.count})
-
-
-_PART, _COUNT = (
-    LoopVar(-1, True),
-    LoopVar(-2, True),
-)  # in the grid of a stage that runs in parts: which part of how many
-
-
-def _band(n: Band, memory: Memory, steps: Grid) -> None:
-    """Part by part; what another part has left in a slab must not be read."""
-    for part in range(n.count):
+def _fused(n: Fused, memory: Memory, steps: Grid, part: Share) -> None:
+    """Part by part, of fused rows some at a time; what another part has left in a local buffer must not be read, nor
+    rows of a product that are not there yet.
+    """
+    number, count = part
+    times = _divisor(n.space[0] // count) if n.kernel else n.count
+    if n.product is not None:
+        _spoil([n.product.out.buffer], memory)
+    for inner in range(times):
         _spoil(n.locals, memory)
-        own = {**steps, **{step_var(d): part // stride % size for d, (stride, size) in n.steps.items()}}
-        for m in n.body:
-            if isinstance(m, Stamp) or n.counters(m):
-                _run([m], memory, own)
-            else:
-                _run([_cut(m, n.count)], memory, {**own, _PART: part, _COUNT: n.count})
+        _run(n.body, memory, steps, (number * times + inner, count * times))
+    _spoil(n.locals, memory)
+
+
+def _divisor(number: int) -> int:
+    """The largest divisor that is not above the limit."""
+    return next(d for d in range(min(number, _AT_ONCE), 0, -1) if number % d == 0)
 
 
 def _spoil(buffers: Iterable[Buffer], memory: Memory) -> None:
@@ -190,21 +175,16 @@ def _spoil(buffers: Iterable[Buffer], memory: Memory) -> None:
         memory[b].fill(np.nan if memory[b].dtype.kind == "f" else 1)
 
 
-def _cut(n: Node, count: int) -> Node:
-    """A part of a stage, for a grid that says which one; the loops of a product's batch are not cut."""
-    if isinstance(n, Nest):
-        return dataclasses.replace(n, body=[_cut(m, count) for m in n.body])
-    return (
-        dataclasses.replace(n, space=(n.space[0] // count, *n.space[1:])) if isinstance(n, (Map, Reduce, Argmax)) else n
-    )
-
-
-def _grid(space: Sequence[int], steps: Grid) -> Grid:
-    grid = dict(steps)
-    for k, (v, d) in enumerate(zip(space_vars(len(space)), space, strict=True)):
-        first = steps.get(_PART, 0) * d if k == 0 else 0
-        grid[v.terms[0][0]] = np.arange(first, first + d).reshape([-1 if j == k else 1 for j in range(len(space))])
-    return grid
+def _grid(n: Node, steps: Grid, part: Share) -> tuple[Grid, tuple[int, ...]]:
+    """Values of a stage's loops in one of its parts, which broadcast against each other, and their common shape."""
+    loops = {v: range(d) for v, d in loops_of(n).items()}
+    for cut in cuts(n, part[1]) or []:
+        first = cut.first(part[0])
+        loops[cut.loop] = range(first, first + cut.run)
+    grid, shape = dict(steps), tuple(map(len, loops.values()))
+    for k, (v, values) in enumerate(loops.items()):
+        grid[v] = np.arange(values.start, values.stop).reshape([-1 if j == k else 1 for j in range(len(shape))])
+    return grid, shape
 
 
 def _address(index: Index, memory: Memory, grid: Grid) -> Any:
@@ -214,8 +194,10 @@ def _address(index: Index, memory: Memory, grid: Grid) -> Any:
     return place
 
 
-def _places(offset: Index, space: Sequence[int], memory: Memory, steps: Grid) -> Any:
-    return np.broadcast_to(_address(offset, memory, _grid(space, steps)), tuple(space))
+def _places(n: OneStore, shape: tuple[int, ...], memory: Memory, grid: Grid) -> Any:
+    """Where a stage stores its results, which have this shape: loops of a fold have gone."""
+    own = {v: np.reshape(x, np.shape(x)[: len(shape)]) for v, x in grid.items() if v in sized(n.space)}
+    return np.broadcast_to(_address(n.offset, memory, {**grid, **own}), shape)
 
 
 def _evaluate(root: Expr, memory: Memory, grid: Grid) -> Any:
@@ -255,21 +237,21 @@ def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: Memory, grid:
     return REGISTRY[e.op].reference([np.asarray(a) for a in args], params)[0]
 
 
-def _reduce(n: Reduce, memory: Memory, steps: Grid) -> None:
-    grid = _grid((*n.space, *n.over), steps)
-    values = np.broadcast_to(_evaluate(n.value, memory, grid), (*n.space, *n.over))
-    values = values.reshape(*n.space, math.prod(n.over[:-1]), n.over[-1])
+def _reduce(n: Reduce, memory: Memory, steps: Grid, part: Share) -> None:
+    grid, shape = _grid(n, steps, part)
+    values, outer = np.broadcast_to(_evaluate(n.value, memory, grid), shape), shape[: len(n.space)]
+    values = values.reshape(*outer, math.prod(n.over[:-1]), n.over[-1])
     out = fold_rows(n.kind, values) if n.rows else fold_columns(n.kind, values)
-    memory[n.store][_places(n.offset, n.space, memory, steps)] = out
+    memory[n.store][_places(n, outer, memory, grid)] = out
 
 
 def _scatter(n: Scatter, memory: Memory, steps: Grid) -> None:
-    grid = _grid(n.space, steps)
-    value = np.broadcast_to(_evaluate(n.value, memory, grid), n.space)
-    place = np.broadcast_to(_address(n.offset, memory, grid), n.space)
+    grid, shape = _grid(n, steps, (0, 1))
+    value = np.broadcast_to(_evaluate(n.value, memory, grid), shape)
+    place = np.broadcast_to(_address(n.offset, memory, grid), shape)
     if n.conditions:
         holds = np.broadcast_to(
-            np.logical_and.reduce(np.broadcast_arrays(*[_evaluate(c, memory, grid) for c in n.conditions])), n.space
+            np.logical_and.reduce(np.broadcast_arrays(*[_evaluate(c, memory, grid) for c in n.conditions])), shape
         )
         value, place = value[holds], place[holds]
     if n.kind in COMBINING:
@@ -278,18 +260,20 @@ def _scatter(n: Scatter, memory: Memory, steps: Grid) -> None:
         memory[n.store][place.reshape(-1)] = value.reshape(-1)  # the last one stays
 
 
-def _dot(n: Dot, memory: Memory, steps: Grid) -> None:
-    batches = list(np.ndindex(*n.space))
-    size = len(batches) // steps.get(_COUNT, 1)
-    first = steps.get(_PART, 0) * size
-    for batch in batches[first : first + size]:
-        grid = {**steps, **{v.terms[0][0]: i for v, i in zip(space_vars(len(n.space)), batch, strict=True)}}
+def _dot(n: Dot, memory: Memory, steps: Grid, part: Share) -> None:
+    """A part of the batch, or of a single matrix some rows."""
+    loops, rows = _grid(n, {}, part)[0], range(n.m)
+    if cuts(n, part[1]) is None:
+        size = n.m // part[1]
+        rows = range(part[0] * size, (part[0] + 1) * size)
+    for batch in itertools.product(*(values.reshape(-1) for values in loops.values())):
+        grid = {**steps, **dict(zip(loops, batch, strict=True))}
 
         def places(x: Operand, grid: Grid = grid) -> Any:
             return _address(x.offset, memory, grid) + _steps(x.rows)[:, None] + _steps(x.cols)[None, :]
 
-        left, right = (memory[x.buffer][places(x)].astype(n.dtype) for x in (n.lhs, n.rhs))
-        memory[n.out.buffer][places(n.out)] = multiply(n, left, right)
+        left, right = memory[n.lhs.buffer][places(n.lhs)[rows]], memory[n.rhs.buffer][places(n.rhs)]
+        memory[n.out.buffer][places(n.out)[rows]] = multiply(n, left.astype(n.dtype), right.astype(n.dtype))
 
 
 def _steps(digits: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:

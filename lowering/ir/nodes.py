@@ -1,7 +1,8 @@
 """Nodes: the stages of a loop program.
 
 `Map` stores expressions over an index space, `Reduce` and `Argmax` fold one over inner loops, `Scatter` adds at
-computed places, `Dot` is a matrix product, `Loop` and `Branch` hold nested programs.
+computed places, `Dot` is a matrix product. `Loop` and `Branch` hold nested programs, and `Fused` stages that share
+their first loops. Whoever walks through programs enters all of these by `nested` and `with_bodies`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+from collections.abc import Sequence
 
 from fdl.core.dtypes import DType
 from fdl.core.source import Location
 from fdl.lowering.ir.expr import Buffer, Expr, walk
-from fdl.lowering.ir.index import Index, space_vars, step_var
+from fdl.lowering.ir.index import Index, space_vars
 from fdl.ops.routines import ROUTINES
 
 
@@ -25,6 +27,21 @@ class Threads(enum.Enum):
     HERE = ""
     ONE = "by one thread"
     ALL = "by all threads"
+
+
+class Scope(enum.Enum):
+    """Whose memory a buffer lies in, or the part of it that a composite keeps.
+
+    `REGISTER` is one element, a variable of the kernel. `THREAD` is an array of the thread that uses it: on its stack
+    in C, where it may stay in registers; in local memory on a GPU. `SHARED` is memory of those who run a part of a tile
+    together: scratch of one thread in C, shared memory of a block on a GPU. `ARENA` is memory that all threads of a
+    call see: one block of the host's, or of the device's.
+    """
+
+    REGISTER = "register"
+    THREAD = "thread"
+    SHARED = "shared"
+    ARENA = "arena"
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -48,21 +65,27 @@ class Node:
         """Addresses outside of expressions."""
         return []
 
-    def writes(self) -> list[Buffer]:
-        """Buffers that it stores to."""
-        return []
-
     def roots(self) -> list[Expr]:
         """Root expressions, and those in addresses outside of expressions."""
         return [*self.expressions(), *(a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr))]
 
-    def reads(self) -> list[Buffer]:
-        """Buffers that it loads from."""
-        return list(dict.fromkeys(b for e in self.roots() for b in e.buffers()))
-
     def nested(self) -> list[list[Node]]:
         """Programs inside."""
         return []
+
+    def with_bodies(self, bodies: Sequence[list[Node]]) -> Node:
+        """The same with other programs inside, as many as `nested` gives."""
+        assert not bodies, bodies
+        return self
+
+    def reads(self) -> list[Buffer]:
+        """Buffers that it loads from, or nodes inside of it do."""
+        inside = [b for nodes in self.nested() for n in nodes for b in n.reads()]
+        return list(dict.fromkeys([*(b for e in self.roots() for b in e.buffers()), *inside]))
+
+    def writes(self) -> list[Buffer]:
+        """Buffers that it stores to, or nodes inside of it do."""
+        return list(dict.fromkeys(b for nodes in self.nested() for n in nodes for b in n.writes()))
 
     def work(self) -> int:
         """Scalar operations, roughly."""
@@ -148,42 +171,6 @@ class Reduce(OneStore):
 
     def work(self) -> int:
         return math.prod(self.space) * math.prod(self.over) * (self.value.cost + 1)
-
-
-@dataclasses.dataclass(slots=True, eq=False, repr=False)
-class Nest(Node):
-    """Nodes whose first loops are the same loops over rows: what one stores in a row, the next reads in the same row.
-
-    Read one after another the nodes of `body` mean the same. With `chunk`, folds of so many rows, over (chunk, column),
-    are totals that are kept while rows pass; `space` is then the number of chunks, else `outer`. `locals` are buffers
-    that only the nest sees: one row of them is kept, with so many elements.
-    """
-
-    space: tuple[int, ...]
-    body: list[Node]
-    outer: tuple[int, ...]
-    chunk: int
-    locals: dict[Buffer, int] = dataclasses.field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        """Number of rows."""
-        return math.prod(self.outer)
-
-    def expressions(self) -> list[Expr]:
-        return [e for n in self.body for e in n.expressions()]
-
-    def indices(self) -> list[Index]:
-        return [i for n in self.body for i in n.indices()]
-
-    def writes(self) -> list[Buffer]:
-        return [b for n in self.body for b in n.writes() if b not in self.locals]
-
-    def reads(self) -> list[Buffer]:
-        return list(dict.fromkeys(b for n in self.body for b in n.reads() if b not in self.locals))
-
-    def work(self) -> int:
-        return sum(n.work() for n in self.body)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -340,13 +327,18 @@ class Loop(Node):
         programs = [self.body] if self.test is None else [self.test, self.body]
         return [*programs, self.last] if self.last else programs
 
+    def with_bodies(self, bodies: Sequence[list[Node]]) -> Loop:
+        *test, body = bodies[:-1] if self.last else bodies
+        return dataclasses.replace(
+            self, body=body, test=test[0] if test else None, last=bodies[-1] if self.last else []
+        )
+
     def reads(self) -> list[Buffer]:
-        found = [b for nodes in self.nested() for n in nodes for b in n.reads()]
-        return list(dict.fromkeys([*found, *(b for b, _ in self.carry)]))
+        own = [b for b, _ in self.carry] + ([self.test_result] if self.test_result is not None else [])
+        return list(dict.fromkeys([*Node.reads(self), *own]))
 
     def writes(self) -> list[Buffer]:
-        found = [b for nodes in self.nested() for n in nodes for b in n.writes()]
-        return list(dict.fromkeys([*found, *(b for _, b in self.carry)]))
+        return list(dict.fromkeys([*Node.writes(self), *(b for _, b in self.carry)]))
 
     def work(self) -> int:
         """Of one step: a long loop of tiny steps is not worth threads."""
@@ -354,65 +346,80 @@ class Loop(Node):
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
-class Band(Node):
-    """Stages of which part g of `count` parts, of each one's first loops, run one after another before part g + 1.
+class Fused(Node):
+    """Stages that share their first loops: part g of each stage of `body` runs, one stage after another, before part
+    g + 1 of any.
 
-    Read one after another the nodes of `body` mean the same. `locals` are buffers that only the band sees: a thread
-    keeps one slab of each, of so many elements. A node that reads step counters runs whole in each part: the counter of
-    a depth in `steps`, (stride, size), is `g // stride % size`.
+    A stage's parts are as many equal runs of its iterations, in the order of its loops, as `loops` have steps; those
+    of a product are runs of its batch, of a single matrix runs of its rows. A fold down columns, over (chunk, column),
+    whose chunks together have `count` rows adds one row a part: its totals are kept while the rows of a chunk pass.
+
+    Each part touches its own part of what one stage writes and another one touches; so the stages read one after
+    another mean the same (`access.fault` holds that). What the body is made of says who runs the loop:
+
+    - maps and folds alone (*fused rows*) are one kernel, with the loop inside;
+    - with batches of products, or routines (a *tile*), the program loops over calls of kernels and products;
+    - behind a single product (an *epilogue*), the product's library runs a part of the stage when it has made the rows.
+
+    `locals` are buffers that only the composite sees, with the scope in which it keeps one part of each.
     """
 
-    count: int
+    loops: tuple[int, ...]
     body: list[Node]
-    locals: dict[Buffer, int]
-    steps: dict[int, tuple[int, int]]
+    locals: dict[Buffer, Scope] = dataclasses.field(default_factory=dict)
 
-    def counters(self, n: Node) -> bool:
-        """Whether a node of the body reads step counters of the band."""
-        own = [step_var(d) for d in self.steps]
-        return isinstance(n, Map) and any(
-            i.coefficient(v) for i in [*n.indices(), *(i for e in walk(n.roots()) for i in e.indices())] for v in own
+    @property
+    def count(self) -> int:
+        """Number of parts."""
+        return math.prod(self.loops)
+
+    @property
+    def product(self) -> Dot | None:
+        """The product whose rows the stage behind it follows, in an epilogue."""
+        first = self.body[0] if self.body else None
+        return first if isinstance(first, Dot) and math.prod(first.space) % self.count else None
+
+    @property
+    def kernel(self) -> bool:
+        """Whether all of it is one kernel: fused rows."""
+        return all(isinstance(n, (Map, Reduce, Argmax)) for n in self.body)
+
+    def accumulates(self, n: Node) -> bool:
+        """Whether a stage of the body is a fold down columns that keeps totals while rows pass."""
+        return (
+            isinstance(n, Reduce)
+            and not n.rows
+            and (len(n.space), len(n.over)) == (2, 1)
+            and n.space[0] * n.over[0] == self.count
         )
+
+    @property
+    def chunk(self) -> int:
+        """How many parts each total adds up; 0 where none is kept."""
+        return next((n.over[0] for n in self.body if isinstance(n, Reduce) and self.accumulates(n)), 0)
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """The loops whose first one threads share out: over chunks where totals are kept, else over parts."""
+        return (self.count // self.chunk,) if self.chunk else self.loops
 
     def nested(self) -> list[list[Node]]:
         return [self.body]
 
+    def with_bodies(self, bodies: Sequence[list[Node]]) -> Fused:
+        """Locals that nothing writes any more go."""
+        (body,) = bodies
+        written = {b for n in body for b in n.writes()}
+        return dataclasses.replace(self, body=body, locals={b: s for b, s in self.locals.items() if b in written})
+
     def reads(self) -> list[Buffer]:
-        return list(dict.fromkeys(b for n in self.body for b in n.reads() if b not in self.locals))
+        return [b for b in Node.reads(self) if b not in self.locals]
 
     def writes(self) -> list[Buffer]:
-        return list(dict.fromkeys(b for n in self.body for b in n.writes() if b not in self.locals))
+        return [b for b in Node.writes(self) if b not in self.locals]
 
     def work(self) -> int:
         return sum(n.work() for n in self.body)
-
-
-@dataclasses.dataclass(slots=True, eq=False, repr=False)
-class Finished(Node):
-    """A product, and a stage that works on its rows: part g of `count` parts of `after`, of its first loop, reads part
-    g of the product's rows alone.
-
-    Read one after the other the two mean the same.  Neither writes what the other reads, but for the product's result.
-    """
-
-    dot: Dot
-    after: Map | Reduce | Nest
-    count: int
-    between: list[Node] = dataclasses.field(default_factory=list)  # where the library has not handed on the rows
-
-    def nested(self) -> list[list[Node]]:
-        return [[self.dot, *self.between, self.after]]
-
-    def reads(self) -> list[Buffer]:
-        return list(
-            dict.fromkeys([*self.dot.reads(), *(b for b in self.after.reads() if b is not self.dot.out.buffer)])
-        )
-
-    def writes(self) -> list[Buffer]:
-        return [*self.dot.writes(), *self.after.writes()]
-
-    def work(self) -> int:
-        return self.dot.work() + self.after.work()
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -428,12 +435,8 @@ class Branch(Node):
     def nested(self) -> list[list[Node]]:
         return self.bodies
 
-    def reads(self) -> list[Buffer]:
-        own = [e.attr[0] for e in walk([self.index]) if e.op == "load"]
-        return list(dict.fromkeys([*own, *(b for nodes in self.bodies for n in nodes for b in n.reads())]))
-
-    def writes(self) -> list[Buffer]:
-        return list(dict.fromkeys(b for nodes in self.bodies for n in nodes for b in n.writes()))
+    def with_bodies(self, bodies: Sequence[list[Node]]) -> Branch:
+        return dataclasses.replace(self, bodies=list(bodies))
 
     def work(self) -> int:
         return max((n.work() for nodes in self.bodies for n in nodes), default=0)

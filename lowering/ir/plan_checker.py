@@ -10,9 +10,9 @@ from fdl.core.errors import GraphError
 from fdl.lowering.ir.access import places_read
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.index import Index
-from fdl.lowering.ir.nodes import Band, Branch, Finished, Loop, Map, Nest, Node, Threads
-from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Guard, Home, Scope, Stamp, Swap, touched
-from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
+from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Guard, Home, Stamp, Swap, touched
+from fdl.lowering.ir.rewrite import scratch_bytes
 from fdl.lowering.ir.shares import Touched
 
 
@@ -35,13 +35,11 @@ def _named(n: Node) -> str:
 
 def _check_places(nodes: Sequence[Node], allocs: Sequence[Alloc]) -> None:
     """Each temporary has a place that is large enough."""
-    slabs = {
-        b: size * b.dtype.itemsize for n in all_nodes(nodes) if isinstance(n, Band) for b, size in n.locals.items()
-    }
+    parts = scratch_bytes(nodes)
     for a in allocs:
-        if a.scope is Scope.THREAD and a.buffer not in slabs:
-            raise GraphError(f"loop program: {a.buffer} is a slab of no band")
-        need = slabs[a.buffer] if a.scope is Scope.THREAD else a.buffer.nbytes
+        if a.scope is Scope.SHARED and a.buffer not in parts:
+            raise GraphError(f"loop program: {a.buffer} is shared inside of no tile")
+        need = parts[a.buffer] if a.scope is Scope.SHARED else a.buffer.nbytes
         if a.offset < 0 or a.nbytes < need:
             raise GraphError(f"loop program: {a.buffer} of {need} bytes does not lie in {a.nbytes} at {a.offset}")
     placed = {a.buffer for a in allocs}
@@ -63,7 +61,7 @@ class _Memory:
         self.regions = {
             a.buffer: (a.scope, a.offset, a.offset + a.nbytes)
             for a in nodes
-            if isinstance(a, Alloc) and a.scope is not Scope.STACK
+            if isinstance(a, Alloc) and a.scope is not Scope.THREAD
         }
         self.lost: dict[Buffer, Buffer] = {}  # what was written over, and by which buffer
 
@@ -84,12 +82,12 @@ class _Memory:
                     self.run(body)
                     ends |= self.lost
                 self.lost = ends
-            elif isinstance(n, (Band, Nest)):
+            elif isinstance(n, Fused) and n.product is not None:
+                self.run([n.product])
+                self._stage(n.body[-1], others=n.product.reads())
+                self.read([*n.product.reads(), n.product.out.buffer])
+            elif isinstance(n, Fused):
                 self._composite(n)
-            elif isinstance(n, Finished):
-                self.run([n.dot])
-                self._stage(n.after, others=n.dot.reads())
-                self.read([*n.dot.reads(), n.dot.out.buffer])
             elif isinstance(n, Swap):
                 self._exchange(n)
             else:
@@ -113,7 +111,7 @@ class _Memory:
             if c is not b and (other is home or overlap):
                 self.lost[c] = b
 
-    def _composite(self, n: Band | Nest) -> None:
+    def _composite(self, n: Fused) -> None:
         """Its stages run part after part, so all that they touch has to be there at once, but for what is local."""
         made = set(n.locals)
         for m in n.body:
@@ -192,8 +190,8 @@ def _check_stage(n: Node, seen: Touched) -> None:
     elif isinstance(n, Branch):
         _check_branch(n, seen)
         return
-    elif isinstance(n, Finished) and not any(isinstance(m, Barrier) and m.unless == 1 for m in n.between):
-        raise GraphError(f"loop program: no barrier between a product and the {_named(n.after)}")
+    elif isinstance(n, Fused) and n.product and not any(isinstance(m, Barrier) and m.unless == 1 for m in n.body):
+        raise GraphError(f"loop program: no barrier between a product and the {_named(n.body[-1])}")
     _reaches(n, seen)
 
 

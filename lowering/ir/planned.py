@@ -8,26 +8,17 @@ what they say.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Iterable, Sequence
 
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.nodes import Branch, Loop, Node
-
-
-class Scope(enum.Enum):
-    """Where a temporary lives: `STACK` an array of the thread that uses it, which may stay in registers; `THREAD`
-    memory that each thread has for itself; `ARENA` memory that all threads of a call see.
-    """
-
-    STACK = "stack"
-    THREAD = "thread"
-    ARENA = "arena"
+from fdl.lowering.ir.nodes import Node, Scope
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Alloc(Node):
-    """A temporary lies in a scope, `offset` bytes from its beginning, and takes `nbytes` of it."""
+    """A temporary, or the part of it that a tile keeps, lies in a scope, `offset` bytes from its beginning, and takes
+    `nbytes` of it.
+    """
 
     buffer: Buffer
     scope: Scope
@@ -113,14 +104,14 @@ Plan = Alloc | Alias | Barrier | Guard | Copy | Swap | Stamp
 class Arena:
     """What allocations say together: byte offset of each temporary, and the size of it all; results that are written
     over a donated argument, and carries over the last step's; small temporaries of one thread alone, which the compiler
-    may keep in registers; slabs by their offsets in a thread's own memory, and the size of that.
+    may keep in registers; what tiles keep a part of by its offset in a thread's scratch, and the size of that.
     """
 
     offsets: dict[Buffer, int] = dataclasses.field(default_factory=dict)
     size: int = 0
     in_place: dict[Buffer, Buffer] = dataclasses.field(default_factory=dict)
     private: frozenset[Buffer] = frozenset()
-    slabs: dict[Buffer, int] = dataclasses.field(default_factory=dict)
+    scratch: dict[Buffer, int] = dataclasses.field(default_factory=dict)
     own: int = 0
 
     @classmethod
@@ -128,7 +119,7 @@ class Arena:
         """Read off the nodes of a program."""
         nodes = list(nodes)
         allocs = [n for n in nodes if isinstance(n, Alloc)]
-        arena, own, stack = ([a for a in allocs if a.scope is s] for s in (Scope.ARENA, Scope.THREAD, Scope.STACK))
+        arena, own, stack = ([a for a in allocs if a.scope is s] for s in (Scope.ARENA, Scope.SHARED, Scope.THREAD))
         return cls(
             {a.buffer: a.offset for a in arena},
             max((a.offset + a.nbytes for a in arena), default=0),
@@ -147,16 +138,4 @@ class Arena:
 
 def touched(nodes: Sequence[Node]) -> dict[Buffer, None]:
     """Buffers that the stages of a program touch, but for what is local to one of them, in order of first use."""
-    found: dict[Buffer, None] = {}
-    for n in nodes:
-        own = n.nested() if isinstance(n, (Loop, Branch)) else []
-        for nested in own:
-            found |= touched(nested)
-        if isinstance(n, Loop):
-            pairs = [b for pair in n.carry for b in pair]
-            found |= dict.fromkeys([*pairs, *([n.test_result] if n.test_result is not None else [])])
-        elif isinstance(n, Branch):
-            found |= dict.fromkeys(b for e in n.expressions() for b in e.buffers())
-        else:
-            found |= dict.fromkeys([*n.reads(), *n.writes()])
-    return found
+    return {b: None for n in nodes for b in (*n.reads(), *n.writes())}

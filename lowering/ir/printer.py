@@ -8,20 +8,19 @@ from typing import Any
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.nodes import (
     Argmax,
-    Band,
     Branch,
     Dot,
-    Finished,
+    Fused,
     Loop,
     Map,
-    Nest,
     Node,
     Prefetch,
     Reduce,
     Routine,
     Scatter,
+    Scope,
 )
-from fdl.lowering.ir.planned import Alias, Alloc, Barrier, Copy, Guard, Home, Scope, Stamp, Swap
+from fdl.lowering.ir.planned import Alias, Alloc, Barrier, Copy, Guard, Home, Stamp, Swap
 
 Lines = list[str]
 
@@ -33,10 +32,6 @@ def declared(b: Buffer) -> str:
 def printed(nodes: Sequence[Node], indent: str) -> Lines:
     """Lines of nodes, those that are inside of a node indented by two more columns."""
     return [indent + line for n in nodes for line in PRINTED[type(n)](n)]
-
-
-def _times(sizes: Sequence[int]) -> str:
-    return "x".join(map(str, sizes))
 
 
 def _how(n: Node) -> str:
@@ -62,10 +57,11 @@ def _reduce(n: Reduce) -> Lines:
     ]
 
 
-def _nest(n: Nest) -> Lines:
-    chunks = f", {n.chunk} at a time" if n.chunk else ""
-    head = f"nest of {_times(n.outer)} rows{chunks}, locals {list(n.locals)}{_how(n)}"
-    return [head, *_asked(n.ahead), *printed(n.body, "  ")]
+def _fused(n: Fused) -> Lines:
+    kind = "fused rows" if n.kernel else "tile" if n.product is None else "epilogue"
+    totals = f", totals of {n.chunk} rows" if n.chunk else ""
+    kept = "".join(f", {b} in {scope.value}" for b, scope in n.locals.items())
+    return [f"{kind} {n.loops}{totals}{kept}{_how(n)}", *_asked(n.ahead), *printed(n.body, "  ")]
 
 
 def _argmax(n: Argmax) -> Lines:
@@ -85,14 +81,6 @@ def _routine(n: Routine) -> Lines:
     return [f"routine {n.space} {n.key}{n.sizes}{_how(n)}: {n.writes()} from {n.reads()}"]
 
 
-def _band(n: Band) -> Lines:
-    return [f"band of {n.count} parts, locals {list(n.locals)}{_how(n)}", *printed(n.body, "  ")]
-
-
-def _finished(n: Finished) -> Lines:
-    return [f"finished in {n.count} parts{_how(n)}", *printed([n.dot, *n.between, n.after], "  ")]
-
-
 def _loop(n: Loop) -> Lines:
     turns = f"while {n.test_result}" if n.test is not None else n.length
     carry = f", carry {n.carry}" if n.carry else ""
@@ -109,8 +97,8 @@ def _branch(n: Branch) -> Lines:
 
 
 def _alloc(n: Alloc) -> Lines:
-    place = f"at {n.offset} of the {n.scope.value}" if n.scope is not Scope.STACK else f"on the {n.scope.value}"
-    return [f"alloc {declared(n.buffer)} {place}"]
+    place = "" if n.scope is Scope.THREAD else f" at {n.offset}"
+    return [f"alloc {declared(n.buffer)} in {n.scope.value}{place}"]
 
 
 def _alias(n: Alias) -> Lines:
@@ -144,13 +132,11 @@ def _stamp(n: Stamp) -> Lines:
 PRINTED: dict[type[Node], Callable[[Any], Lines]] = {
     Map: _map,
     Reduce: _reduce,
-    Nest: _nest,
+    Fused: _fused,
     Argmax: _argmax,
     Scatter: _scatter,
     Dot: _dot,
     Routine: _routine,
-    Band: _band,
-    Finished: _finished,
     Loop: _loop,
     Branch: _branch,
     Alloc: _alloc,

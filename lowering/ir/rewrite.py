@@ -7,53 +7,50 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from fdl.lowering.ir.access import fault
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, rebuilt_index, walk
-from fdl.lowering.ir.index import Index
-from fdl.lowering.ir.nodes import (
-    Argmax,
-    Band,
-    Branch,
-    Dot,
-    Finished,
-    Loop,
-    Map,
-    Nest,
-    Node,
-    Reduce,
-    Routine,
-    Scatter,
-    Store,
-)
-
-KERNELS = (Map, Reduce, Argmax, Scatter, Routine, Nest)  # stages that are one function each
+from fdl.lowering.ir.index import Index, LoopVar
+from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, Reduce, Routine, Scatter, Scope
 
 
-def with_bodies(n: Node, f: Callable[[list[Node]], list[Node]]) -> Node:
-    """A loop or a branch with `f(nodes)` in place of each program inside of it; any other node as it is."""
-    if isinstance(n, Loop):
-        return dataclasses.replace(n, body=f(n.body), test=None if n.test is None else f(n.test), last=f(n.last))
-    return dataclasses.replace(n, bodies=[f(body) for body in n.bodies]) if isinstance(n, Branch) else n
+def mapped(nodes: Sequence[Node], f: Callable[[list[Node]], list[Node]]) -> list[Node]:
+    """`f` applied to each list of nodes, nested ones first.
+
+    A composite keeps the body that it had where `f` made one whose stages do not come apart into its parts.
+    """
+    out: list[Node] = []
+    for n in nodes:
+        bodies = [mapped(body, f) for body in n.nested()]
+        changed = any(body != old for body, old in zip(bodies, n.nested(), strict=True))
+        out += _with_bodies(n, bodies) if changed else [n]
+    return f(out)
 
 
-def mapped(nodes: Sequence[Node], f: Any) -> list[Node]:
-    """`f(list of nodes) -> list of nodes`, applied to nested programs first."""
-    result: list[Node] = f([with_bodies(n, lambda inner: mapped(inner, f)) for n in nodes])
-    return result
+def _with_bodies(n: Node, bodies: Sequence[list[Node]]) -> list[Node]:
+    """The node with other bodies, in its plainest form: a composite of one stage is that stage, one in a composite with
+    as many parts is a part of that one.
+    """
+    new = n.with_bodies(bodies)
+    if not isinstance(new, Fused):
+        return [new]
+    if not new.body or (len(new.body) == 1 and not new.locals):
+        return [dataclasses.replace(m, threads=n.threads) for m in new.body]
+    for m in new.body:
+        if isinstance(m, Fused) and m.count == new.count:
+            new = dataclasses.replace(new, locals=new.locals | m.locals)
+    body = [k for m in new.body for k in (m.body if isinstance(m, Fused) and m.count == new.count else [m])]
+    new = dataclasses.replace(new, body=body)
+    return [new if fault(new) is None else n]
+
+
+def is_kernel(n: Node) -> bool:
+    """Whether a stage is one function."""
+    return isinstance(n, (Map, Reduce, Argmax, Scatter, Routine)) or (isinstance(n, Fused) and n.kernel)
 
 
 def refined(nodes: Sequence[Node], f: Callable[[Node], Node]) -> list[Node]:
-    """`f(stage)` in place of each stage that is one kernel, but for products, wherever it stands."""
-
-    def one(n: Node) -> Node:
-        if isinstance(n, Band):
-            return dataclasses.replace(n, body=[one(m) for m in n.body])
-        if isinstance(n, Finished):
-            after = f(n.after)
-            assert isinstance(after, (Map, Reduce, Nest))
-            return dataclasses.replace(n, after=after)
-        return f(n) if isinstance(n, KERNELS) else with_bodies(n, lambda inner: refined(inner, f))
-
-    return [one(n) for n in nodes]
+    """`f(stage)` in place of each stage that is one kernel, wherever it stands: what a plan says of how it is run."""
+    return [f(n) if is_kernel(n) else n.with_bodies([refined(body, f) for body in n.nested()]) for n in nodes]
 
 
 def all_nodes(nodes: Iterable[Node]) -> Iterable[Node]:
@@ -64,41 +61,33 @@ def all_nodes(nodes: Iterable[Node]) -> Iterable[Node]:
             yield from all_nodes(nested)
 
 
-def stages(nodes: Iterable[Node]) -> Iterable[Node]:
-    """Every node, in place of nests those that they are made of."""
-    for n in all_nodes(nodes):
-        yield from n.body if isinstance(n, Nest) else [n]
-
-
 def used(nodes: Iterable[Node]) -> Counter[Buffer]:
     """How often each buffer is read, by nodes or as carry and condition of loops."""
     count: Counter[Buffer] = Counter()
-    for n in stages(nodes):
+    for n in all_nodes(nodes):
         if isinstance(n, Loop):
             count.update(b for pair in n.carry for b in pair)
             count.update([n.test_result] if n.test_result is not None else [])
-        elif isinstance(n, Branch):
-            count.update(e.attr[0] for e in walk([n.index]) if e.op == "load")
-        elif not n.nested():
-            count.update(n.reads())
+        else:
+            count.update([b for e in n.roots() for b in e.buffers()] if n.nested() else n.reads())
             count.update([n.store] if isinstance(n, Scatter) else [])
     return count
 
 
 def written(nodes: Iterable[Node]) -> Counter[Buffer]:
     """How many stores go to each buffer, those of loops that hand on what they carry left out."""
-    return Counter(b for n in stages(nodes) if not n.nested() for b in n.writes())
+    return Counter(b for n in all_nodes(nodes) if not n.nested() for b in n.writes())
 
 
 def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:
-    """A stage without stages of its own, but for a nest's, with other buffers in place of some."""
+    """A stage, and those inside of it, with other buffers in place of some."""
     if not any(b in names for b in (*n.reads(), *n.writes())):
         return n
     if isinstance(n, Dot):
         lhs, rhs, out = (dataclasses.replace(x, buffer=names.get(x.buffer, x.buffer)) for x in (n.lhs, n.rhs, n.out))
         return dataclasses.replace(n, lhs=lhs, rhs=rhs, out=out)
-    if isinstance(n, Nest):
-        return dataclasses.replace(n, body=[renamed(m, names, exprs) for m in n.body])
+    if isinstance(n, Fused):
+        return n.with_bodies([[renamed(m, names, exprs) for m in n.body]])
 
     def other(e: Expr) -> Expr | None:
         return (
@@ -115,7 +104,12 @@ def rebuilt(n: Node, new: Mapping[Expr, Expr], names: Mapping[Buffer, Buffer]) -
     if isinstance(n, Map):
         return dataclasses.replace(
             n,
-            stores=[Store(names.get(s.buffer, s.buffer), rebuilt_index(s.offset, new), new[s.value]) for s in n.stores],
+            stores=[
+                dataclasses.replace(
+                    s, buffer=names.get(s.buffer, s.buffer), offset=rebuilt_index(s.offset, new), value=new[s.value]
+                )
+                for s in n.stores
+            ],
         )
     assert isinstance(n, (Reduce, Argmax))
     return dataclasses.replace(
@@ -159,3 +153,37 @@ def reindexed(
             attr = moved(attr)
         new[e] = exprs.make(e.op, tuple(new[a] for a in e.args), e.dtype, attr)
     return new, moved
+
+
+def over_loops(
+    n: Node,
+    space: Sequence[int],
+    places: Mapping[LoopVar, Index],
+    exprs: Interner,
+    decided: Callable[[Expr], bool | None] = lambda e: None,
+) -> Node:
+    """A map or a fold over another space: `places` gives each of its old loops, those of a fold included, in terms of
+    the new ones. Where the outcome of a `choose` is decided, its value stands in its place.
+    """
+    new, moved = reindexed(exprs, n.roots(), places, decided)
+    ahead = [dataclasses.replace(p, index=moved(p.index)) for p in n.ahead]
+    if isinstance(n, Map):
+        stores = [dataclasses.replace(s, offset=moved(s.offset), value=new[s.value]) for s in n.stores]
+        return dataclasses.replace(n, space=tuple(space), stores=stores, ahead=ahead)
+    assert isinstance(n, (Reduce, Argmax))
+    return dataclasses.replace(n, space=tuple(space), value=new[n.value], offset=moved(n.offset), ahead=ahead)
+
+
+def calls(nodes: Iterable[Node]) -> Iterable[Node]:
+    """Stages that are one call each, of a kernel or of a product, wherever they stand."""
+    for n in nodes:
+        if is_kernel(n) or isinstance(n, Dot):
+            yield n
+        else:
+            yield from (m for nested in n.nested() for m in calls(nested))
+
+
+def scratch_bytes(nodes: Iterable[Node]) -> dict[Buffer, int]:
+    """Bytes of the part that a tile keeps of each buffer that its stages share."""
+    tiles = [n for n in all_nodes(nodes) if isinstance(n, Fused)]
+    return {b: b.nbytes // n.count for n in tiles for b, scope in n.locals.items() if scope is Scope.SHARED}

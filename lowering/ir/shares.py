@@ -17,7 +17,7 @@ from typing import Any
 
 from fdl.lowering.ir.access import Access, accesses
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.nodes import Dot, Finished, Loop, Map, Nest, Node, OneStore, Reduce, Scatter, Threads
+from fdl.lowering.ir.nodes import Dot, Fused, Map, Node, OneStore, Scatter, Threads
 from fdl.lowering.ir.planned import Arena
 
 _Share = tuple[
@@ -105,22 +105,19 @@ class Touched:
 def _whole(n: Node) -> Iterator[tuple[Buffer, bool, None]]:
     yield from ((b, False, None) for b in n.reads())
     yield from ((b, True, None) for b in n.writes())
-    if isinstance(n, Loop) and n.test_result is not None:
-        yield n.test_result, False, None
 
 
 def _shares(n: Node) -> Iterator[tuple[Buffer, bool, _Share | None]]:
     """What a stage of all threads reads and writes, and how they share it, where that is known."""
-    if isinstance(n, Finished):
-        yield from _whole(n.dot)
-        yield from _shares(n.after)
+    if isinstance(n, Fused) and n.product is not None:
+        yield from _whole(n.product)
+        yield from _shares(n.body[-1])
     elif isinstance(n, Dot) and math.prod(n.space) > 1:
         yield from ((a.buffer, a.written, _of_batch(a, n.space)) for a in accesses(n))
-    elif isinstance(n, Nest):
+    elif isinstance(n, Fused) and n.kernel:
         unit = n.chunk or 1
         for a in accesses(n):  # totals are kept while rows pass, and stored in another place
-            total = n.chunk and a.written and isinstance(a.stage, Reduce) and not a.stage.rows
-            yield a.buffer, a.written, None if total else _of_loops(a, n.space[0], unit)
+            yield a.buffer, a.written, None if a.written and n.accumulates(a.stage) else _of_loops(a, n.space[0], unit)
     elif isinstance(n, (Map, OneStore)) and not isinstance(n, Scatter):
         yield from ((a.buffer, a.written, _of_loops(a, n.space[0], 1)) for a in accesses(n))
     else:

@@ -7,10 +7,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from fdl.lowering.ir.nodes import Branch, Finished, Loop, Node, Threads
+from fdl.lowering.ir.nodes import Branch, Fused, Loop, Node, Threads
 from fdl.lowering.ir.planned import Arena, Barrier, Copy, Swap
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import with_bodies
 from fdl.lowering.ir.shares import Touched
 from fdl.lowering.target import Target
 
@@ -39,10 +38,10 @@ def _met(nodes: Sequence[Node], touched: Touched) -> list[Node]:
 
 def _inside(n: Node, arena: Arena) -> Node:
     """The same within a node that all threads run."""
-    if isinstance(n, Finished):
-        return dataclasses.replace(n, between=[Barrier()])
+    if isinstance(n, Fused) and n.product is not None:  # for where the library has not handed on the rows
+        return dataclasses.replace(n, body=[n.product, Barrier(), *n.body[1:]])
     if isinstance(n, Branch):
-        return with_bodies(n, lambda body: [*_met(body, Touched(arena)), Barrier()])
+        return n.with_bodies([[*_met(body, Touched(arena)), Barrier()] for body in n.bodies])
     if not isinstance(n, Loop):
         return n
     touched = Touched(arena)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from fdl.lowering.ir.nodes import Band, Dot, Finished, Node
+from fdl.lowering.ir.nodes import Dot, Fused, Node
 from fdl.lowering.ir.planned import Barrier, Stamp
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import KERNELS, with_bodies
+from fdl.lowering.ir.rewrite import is_kernel
 from fdl.lowering.target import Target
 
 
@@ -20,11 +20,9 @@ def measure(program: Program, target: Target) -> Program:
 def _timed(nodes: Sequence[Node]) -> list[Node]:
     out: list[Node] = []
     for n in nodes:
-        if isinstance(n, (*KERNELS, Dot, Finished)):
+        if is_kernel(n) or isinstance(n, Dot) or (isinstance(n, Fused) and n.product is not None):
             waited = [Stamp(n, waited=True)] if out and isinstance(out[-1], Barrier) else []
             out += [*waited, n, Stamp(n)]
-        elif isinstance(n, Band):
-            out.append(dataclasses.replace(n, body=[x for m in n.body for x in (m, Stamp(m))]))
         else:
-            out.append(with_bodies(n, _timed))
+            out.append(n.with_bodies([_timed(body) for body in n.nested()]))
     return out

@@ -9,7 +9,7 @@ import dataclasses
 from fdl.core import dtypes
 from fdl.lowering.ir.expr import walk
 from fdl.lowering.ir.index import space_vars
-from fdl.lowering.ir.nodes import Map, Nest, Node, Reduce, Routine
+from fdl.lowering.ir.nodes import Fused, Map, Node, Reduce, Routine
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import refined
@@ -33,8 +33,8 @@ def arrange_folds(program: Program, target: Target) -> Program:
     """
 
     def arranged(n: Node, outer: int = 0) -> Node:
-        if isinstance(n, Nest):
-            return dataclasses.replace(n, body=[arranged(m, len(n.outer)) for m in n.body])
+        if isinstance(n, Fused):
+            return n.with_bodies([[arranged(m, len(n.loops)) for m in n.body]])
         if not isinstance(n, Reduce):
             return n
         if n.rows:

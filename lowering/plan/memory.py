@@ -12,12 +12,12 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fdl.lowering.ir.access import places_read
-from fdl.lowering.ir.expr import Buffer, walk
-from fdl.lowering.ir.nodes import Band, Branch, Finished, Loop, Map, Node, Threads
-from fdl.lowering.ir.planned import Alias, Alloc, Arena, Scope, touched
+from fdl.lowering.ir.access import accesses, lifetimes, places_read
+from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
+from fdl.lowering.ir.planned import Alias, Alloc, Arena, touched
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes, mapped
+from fdl.lowering.ir.rewrite import all_nodes, mapped, scratch_bytes
 from fdl.lowering.target import Target
 
 
@@ -31,17 +31,17 @@ def allocate(program: Program, target: Target) -> Program:
     nodes = mapped(program.nodes, kept)
     used = touched(nodes)
     used |= {arena.home(b): None for b in used}
-    sizes = {b: size for n in all_nodes(nodes) if isinstance(n, Band) for b, size in slab_bytes(n.locals).items()}
+    parts = scratch_bytes(nodes)
     places: list[Node] = []
     for b in program.buffers:
-        if b in arena.slabs:
-            places.append(Alloc(b, Scope.THREAD, arena.slabs[b], lines(sizes[b], target)))
+        if b in arena.scratch:
+            places.append(Alloc(b, Scope.SHARED, arena.scratch[b], lines(parts[b], target)))
         elif b not in used:
             continue
         elif b in arena.in_place:
             places.append(Alias(b, arena.in_place[b]))
         elif b in arena.private:
-            places.append(Alloc(b, Scope.STACK, 0, b.nbytes))
+            places.append(Alloc(b, Scope.THREAD, 0, b.nbytes))
         elif b in arena.offsets:
             places.append(Alloc(b, Scope.ARENA, arena.offsets[b], lines(b.nbytes, target)))
     return dataclasses.replace(program, nodes=[*places, *nodes])
@@ -60,15 +60,20 @@ def plan_in_place(program: Program) -> dict[Buffer, Buffer]:
     over before all guards are known.
     """
     free = list(program.donated)
-    last_read = {b: place for place, n in enumerate(program.nodes) for b in _touched(n)}
-    writers = Counter(b for n in all_nodes(program.nodes) for b in dict.fromkeys(_written(n)))
+    if not free:
+        return {}
+    lives = lifetimes(program.nodes)
+    writers = Counter(
+        b for n in all_nodes(program.nodes) for b in {a.buffer for a in accesses(n) if a.written and a.stage is n}
+    )
     chosen: dict[Buffer, Buffer] = {}
     guarded = program.guarded()
     for place, n in enumerate(program.nodes):
         if place < guarded:
             continue
-        others = n.dot.reads() if isinstance(n, Finished) else []
-        stage = n.after if isinstance(n, Finished) else n
+        stage, others = n, list[Buffer]()
+        if isinstance(n, Fused) and n.product is not None:
+            stage, others = n.body[-1], n.product.reads()
         if not isinstance(stage, Map) or not any(s.buffer.kind == "output" for s in stage.stores):
             continue
         places = places_read(stage)
@@ -81,7 +86,8 @@ def plan_in_place(program: Program) -> dict[Buffer, Buffer]:
                 if b not in others
                 and b.dtype == s.buffer.dtype
                 and b.size == s.buffer.size
-                and last_read.get(b) == place
+                and b in lives
+                and lives[b][1] == place
                 and places.get(b) == {s.offset}
             ]
             if fits and s.buffer not in chosen and writers[s.buffer] == 1:
@@ -97,14 +103,12 @@ def plan_private(program: Program, target: Target) -> frozenset[Buffer]:
     def visit(nodes: Sequence[Node]) -> None:
         for n in nodes:
             if n.threads is Threads.ALL:
-                if isinstance(n, Loop):
-                    shared.update([n.test_result] if n.test_result is not None else [])
-                elif isinstance(n, Branch):
-                    shared.update(e.attr[0] for e in walk([n.index]) if e.op == "load")
+                if isinstance(n, (Loop, Branch)):  # what threads decide together by
+                    shared.update(n.index.buffers() if isinstance(n, Branch) else filter(None, [n.test_result]))
+                    for nested in n.nested():
+                        visit(nested)
                 else:
-                    shared.update(_touched(n))
-                for nested in n.nested():
-                    visit(nested)
+                    shared.update(b for m in all_nodes([n]) for b in (*m.reads(), *m.writes()))
 
     visit(program.nodes)
     return frozenset(b for b in program.buffers if b.kind == "temp" and b.nbytes <= target.private and b not in shared)
@@ -116,33 +120,26 @@ def plan_carries(program: Program) -> dict[Buffer, Buffer]:
     """
     chosen: dict[Buffer, Buffer] = {}
     for loop in all_nodes(program.nodes):
-        for new, old in loop.carry if isinstance(loop, Loop) else []:
-            assert isinstance(loop, Loop)
-            write = next((k for k, n in enumerate(loop.body) if new in _touched(n)), None)
+        if not isinstance(loop, Loop) or not loop.carry:
+            continue
+        lives = lifetimes(loop.body)
+        for new, old in loop.carry:
             if (
-                write is None
+                new not in lives
                 or new.kind != "temp"
                 or new.size != old.size
                 or new in chosen
                 or any(new is b or old is a for a, b in loop.carry)
             ):
                 continue
+            write, last = lives[new][0], lives.get(old, (0, -1))[1]
             n = loop.body[write]
             same = isinstance(n, Map) and all(
                 places_read(n).get(old, set()) <= {s.offset} for s in n.stores if s.buffer is new
             )
-            if (old not in _touched(n) or same) and not any(old in _touched(m) for m in loop.body[write + 1 :]):
+            if last < write or (last == write and same):
                 chosen[new] = old
     return chosen
-
-
-def _written(n: Node) -> list[Buffer]:
-    """What a node stores itself, not by nodes inside."""
-    return [b for _, b in n.carry] if isinstance(n, Loop) else [] if n.nested() else n.writes()
-
-
-def _touched(n: Node) -> set[Buffer]:
-    return {b for m in all_nodes([n]) for b in [*m.reads(), *m.writes()]}
 
 
 def copies_itself(n: Node, in_place: Mapping[Buffer, Buffer]) -> bool:
@@ -195,58 +192,41 @@ def plan_arena(program: Program, target: Target) -> Arena:
     private = plan_private(program, target)
     while split := {x for pair in in_place.items() for x in pair if x in private and not private.issuperset(pair)}:
         private -= split  # one memory, one place
-    slabs, own = plan_slabs(program, target)
+    scratch, own = plan_scratch(program, target)
     sizes = {
         b: max(b.nbytes, 1)
         for b in program.buffers
-        if b.kind == "temp" and b not in in_place and b not in private and b not in slabs
+        if b.kind == "temp" and b not in in_place and b not in private and b not in scratch
     }
     offsets, size = placed(program.nodes, sizes, target)
-    return Arena(offsets, size, in_place, private, slabs, own)
+    return Arena(offsets, size, in_place, private, scratch, own)
 
 
-def plan_slabs(program: Program, target: Target) -> tuple[dict[Buffer, int], int]:
-    """Where slabs of bands lie in the memory of a thread, and how much of it there is."""
+def plan_scratch(program: Program, target: Target) -> tuple[dict[Buffer, int], int]:
+    """Where a thread keeps its part of what tiles share inside, and how many bytes of scratch that takes."""
     offsets: dict[Buffer, int] = {}
     size = 0
-    for band in all_nodes(program.nodes):
-        if isinstance(band, Band):
-            found, need = placed(band.body, slab_bytes(band.locals), target)
+    for n in all_nodes(program.nodes):
+        if isinstance(n, Fused):
+            found, need = placed(n.body, scratch_bytes([n]), target)
             offsets |= found
             size = max(size, need)
     return offsets, size
 
 
-def slab_bytes(slabs: Mapping[Buffer, int]) -> dict[Buffer, int]:
-    """Bytes of slabs of so many elements."""
-    return {b: size * b.dtype.itemsize for b, size in slabs.items()}
-
-
 def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int], target: Target) -> tuple[dict[Buffer, int], int]:
     """Offsets of the buffers of these sizes, first fit by first use, and the size of it all."""
-    first: dict[Buffer, int] = {}
-    last: dict[Buffer, int] = {}
-    for place, n in enumerate(nodes):
-        for m in all_nodes([n]):
-            touched = [
-                *m.reads(),
-                *m.writes(),
-                *([m.test_result] if isinstance(m, Loop) and m.test_result is not None else []),
-            ]
-            for b in touched:
-                if b in sizes:
-                    first.setdefault(b, place)
-                    last[b] = place
+    lives = {b: places for b, places in lifetimes(nodes).items() if b in sizes}
     holes = Holes()
     live: list[tuple[int, int, int]] = []  # (last use, start, end)
     offsets: dict[Buffer, int] = {}
     size = 0
-    for b in sorted(first, key=lambda b: (first[b], b.number)):
-        while live and live[0][0] < first[b]:
+    for b in sorted(lives, key=lambda b: (lives[b][0], b.number)):
+        while live and live[0][0] < lives[b][0]:
             _, start, end = heapq.heappop(live)
             holes.give_back(start, end)
         need = lines(sizes[b], target)
         at = offsets[b] = holes.take(need)
-        heapq.heappush(live, (last[b], at, at + need))
+        heapq.heappush(live, (lives[b][1], at, at + need))
         size = max(size, at + need)
     return offsets, size

@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from fdl.lowering.ir.access import accesses
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
-from fdl.lowering.ir.nodes import Map, Nest, Node, Prefetch
+from fdl.lowering.ir.nodes import Fused, Map, Node, Prefetch
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import refined
 from fdl.lowering.plan.stores import streamed
@@ -23,14 +23,14 @@ from fdl.lowering.target import Target
 
 
 def read_ahead(program: Program, target: Target) -> Program:
-    """Say what maps and nests ask for before they reach it, but for results that go past the caches."""
+    """Say what maps and fused rows ask for before they reach it, but for results that go past the caches."""
     results = streamed(program, target)
 
     def asking(n: Node) -> Node:
         if isinstance(n, Map):
             page, places = along(n, target, results)
             return dataclasses.replace(n, page=page or n.page, ahead=places if page else by_rows(n, target, results))
-        return dataclasses.replace(n, ahead=by_rows(n, target, results)) if isinstance(n, Nest) else n
+        return dataclasses.replace(n, ahead=by_rows(n, target, results)) if isinstance(n, Fused) else n
 
     return dataclasses.replace(program, nodes=refined(program.nodes, asking))
 
@@ -63,16 +63,16 @@ def along(n: Map, target: Target, but: Collection[Buffer] = ()) -> tuple[int, li
     return (step, [Prefetch(b, i, target.ahead_pages * step) for b, i in walked]) if n.space[-1] > step else (0, [])
 
 
-def by_rows(n: Nest | Map, target: Target, but: Collection[Buffer] = ()) -> list[Prefetch]:
-    """What to ask for at the start of each row of a nest, or of a map whose rows are shorter than a page, but for these
-    buffers.
+def by_rows(n: Fused | Map, target: Target, but: Collection[Buffer] = ()) -> list[Prefetch]:
+    """What to ask for at the start of each of some fused rows, or of the rows of a map that are shorter than a page,
+    but for these buffers.
     """
-    outer, local = (n.outer, [*n.locals, *but]) if isinstance(n, Nest) else (n.space[:-1], but)
+    outer, local = (n.loops, [*n.locals, *but]) if isinstance(n, Fused) else (n.space[:-1], but)
     if not outer:
         return []
     variables = [v.terms[0][0] for v in space_vars(8)]
     wanted: dict[tuple[Buffer, Index, int], None] = {}
-    for b, index in streams_of(n.body if isinstance(n, Nest) else [n], target, local):
+    for b, index in streams_of(n.body if isinstance(n, Fused) else [n], target, local):
         stride = index.coefficient(variables[len(outer) - 1]) * b.dtype.itemsize
         if stride < target.page // 8 or stride > target.ahead_row * target.page:
             continue

@@ -11,7 +11,7 @@ import dataclasses
 
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.index import LoopVar, space_vars
-from fdl.lowering.ir.nodes import Map, Nest, Node, Store
+from fdl.lowering.ir.nodes import Fused, Map, Node, Store
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import refined, used
@@ -23,8 +23,8 @@ def store_past_caches(program: Program, target: Target) -> Program:
     results = streamed(program, target)
 
     def paged(n: Node) -> Node:
-        if isinstance(n, Nest):
-            return dataclasses.replace(n, body=[paged(m) for m in n.body])
+        if isinstance(n, Fused):
+            return n.with_bodies([[paged(m) for m in n.body]])
         if not isinstance(n, Map) or not any(past := [s.buffer in results and runs(n, s, target) for s in n.stores]):
             return n
         stores = [dataclasses.replace(s, past_caches=p) for s, p in zip(n.stores, past, strict=True)]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from fdl.lowering.ir.nodes import Argmax, Branch, Loop, Map, Node, Reduce, Routine, Scatter, Threads
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import with_bodies
 from fdl.lowering.target import Target
 
 
@@ -46,6 +45,6 @@ def _shared(nodes: Sequence[Node], target: Target) -> list[Node]:
     for n in nodes:
         threads = Threads.ALL if is_parallel(n, target) else Threads.ONE
         if threads is Threads.ALL and isinstance(n, (Loop, Branch)):
-            n = with_bodies(n, lambda inner: _shared(inner, target))
+            n = n.with_bodies([_shared(inner, target) for inner in n.nested()])
         out.append(dataclasses.replace(n, threads=threads))
     return out

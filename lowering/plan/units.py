@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from fdl.lowering.ir.nodes import Fused
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.target import Target
@@ -11,6 +12,7 @@ from fdl.lowering.target import Target
 
 def divide(program: Program, target: Target) -> Program:
     """Say in how many units a program is compiled, and whether its functions stay apart."""
-    calls = sum(1 for _ in all_nodes(program.nodes))
+    inside = sum(len(n.body) for n in all_nodes(program.nodes) if isinstance(n, Fused) and n.kernel)
+    calls = sum(1 for _ in all_nodes(program.nodes)) - inside
     large = calls > target.large
     return dataclasses.replace(program, calls=calls, apart=large, units=target.units if large else 1)

@@ -1,10 +1,10 @@
-"""Products whose rows are worked on as soon as they are complete: bias, activation, residual, normalisation, folds of a
-row or of some rows.
+"""Epilogues: a product's rows are worked on as soon as they are complete. Bias, activation, residual, normalisation,
+folds of a row or of some rows.
 
-Stage by stage, the result of a product goes to memory, and comes back for what is made of it. As one stage, the runtime
-library hands over parts of its rows while they are in a core's cache. Kernels are called as before, on some iterations
-of their first loop: bits do not change. Where threads share columns of the product, so that no row is complete in any
-of them, the library says so, and the stage runs after the product.
+Stage by stage, the result of a product goes to memory, and comes back for what is made of it. As one composite, the
+product's library hands over parts of its rows while they are in a core's cache. Kernels are called as before, on some
+iterations of their first loop: bits do not change. Where threads share columns of the product, so that no row is
+complete in any of them, the library says so, and the stage runs after the product.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from fdl.lowering.ir.access import History, accesses
+from fdl.lowering.ir.access import History
 from fdl.lowering.ir.expr import Interner
-from fdl.lowering.ir.nodes import Dot, Finished, Map, Nest, Node, Reduce
+from fdl.lowering.ir.nodes import Dot, Fused, Map, Node, Reduce
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped
 from fdl.lowering.plan.threads import is_parallel
-from fdl.lowering.schedule.fuse_rows import by_rows, in_row
+from fdl.lowering.schedule.compute_at import compute_at
+from fdl.lowering.schedule.fuse_rows import by_rows
 from fdl.lowering.target import Target
 
 
 def fuse_epilogues(program: Program, target: Target) -> Program:
     """Products take with them the stage that reads their result, where it does so row by row."""
     return dataclasses.replace(
-        program, nodes=mapped(program.nodes, lambda nodes: _finished(nodes, program.exprs, target))
+        program, nodes=mapped(program.nodes, lambda nodes: _with_epilogues(nodes, program.exprs, target))
     )
 
 
-def _finished(nodes: Sequence[Node], exprs: Interner, target: Target) -> list[Node]:
+def _with_epilogues(nodes: Sequence[Node], exprs: Interner, target: Target) -> list[Node]:
     out: list[Node] = []
     history = History()
     for n in nodes:
@@ -45,9 +46,9 @@ def _finished(nodes: Sequence[Node], exprs: Interner, target: Target) -> list[No
     return out
 
 
-def _joined(dot: Node, n: Node, exprs: Interner, target: Target) -> Finished | None:
+def _joined(dot: Node, n: Node, exprs: Interner, target: Target) -> Fused | None:
     """The product with the stage after it."""
-    if not isinstance(dot, Dot) or not isinstance(n, (Map, Reduce, Nest)):
+    if not isinstance(dot, Dot) or not isinstance(n, (Map, Reduce, Fused)):
         return None
     if (
         math.prod(dot.space) != 1
@@ -58,12 +59,8 @@ def _joined(dot: Node, n: Node, exprs: Interner, target: Target) -> Finished | N
     ):
         return None
     after = by_rows(n, (dot.m,), exprs, target) if isinstance(n, Map) and n.space and n.space[0] > dot.m else n
-    if not isinstance(after, (Map, Reduce, Nest)) or not after.space or 0 in after.space or dot.m % after.space[0]:
+    space: tuple[int, ...] = getattr(after, "space", ())
+    if after is None or not space or 0 in space or space[0] == 1:
         return None
-    if not all(
-        in_row(a.always(), dot.m * dot.n // a.stage.space[0], a.stage.space[:1])  # type: ignore[attr-defined]
-        for a in accesses(after)
-        if not a.written and a.buffer is dot.out.buffer
-    ):
-        return None
-    return Finished(dot, after, after.space[0], sources=list(dict.fromkeys([*dot.sources, *n.sources])))
+    around = Fused(space[:1], [dot], sources=list(dot.sources))
+    return compute_at(after, around, conditions=False)

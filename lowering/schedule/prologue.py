@@ -2,7 +2,7 @@
 it.
 
 Weights that are kept in a narrow type, scaled images, a padded gradient: stage by stage they go to memory in full and
-come back. As a band (`bands.py`), a thread computes a few rows of the left operand or columns of the right one, as many
+come back. As a tile (`tile.py`), a thread computes a few rows of the left operand or columns of the right one, as many
 as stay in its second cache, and multiplies them. Columns of a matrix that lies row by row are written as the panels
 that the runtime library would pack them into. Each element is computed once, and sums run over k as before: bits do not
 change.

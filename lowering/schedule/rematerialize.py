@@ -11,12 +11,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.ir.access import places_read
+from fdl.lowering.ir.access import loops_of, places_read, rewritten, sized
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
-from fdl.lowering.ir.index import Index, LoopVar, space_vars
-from fdl.lowering.ir.nodes import Loop, Map, Node, Reduce, Scatter, Store
+from fdl.lowering.ir.index import Index, LoopVar
+from fdl.lowering.ir.nodes import Map, Node, Reduce, Store
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes, mapped, rebuilt, reindexed, used
+from fdl.lowering.ir.rewrite import mapped, rebuilt, reindexed, used
 from fdl.lowering.target import Target
 
 
@@ -46,8 +46,7 @@ def _rematerialized(
     program: Program, target: Target, cheap: Callable[[_Recipe, Buffer, Target], bool], loaded: bool
 ) -> Program:
     """Values with cheap recipes computed where they are read; with `loaded`, by readers that load their sources too."""
-    rewritten = {b for n in all_nodes(program.nodes) if isinstance(n, Loop) for pair in n.carry for b in pair}
-    rewritten |= {n.store for n in all_nodes(program.nodes) if isinstance(n, Scatter)}
+    changing = rewritten(program.nodes)
     count = used(program.nodes)
 
     def rewrite(nodes: list[Node]) -> list[Node]:
@@ -56,7 +55,7 @@ def _rematerialized(
             for n in nodes
             if isinstance(n, Map)
             for s in n.stores
-            if (r := _recipe(n, s, rewritten, program.exprs, target)) is not None and cheap(r, s.buffer, target)
+            if (r := _recipe(n, s, changing, program.exprs, target)) is not None and cheap(r, s.buffer, target)
         }
         readers = dict.fromkeys(recipes, 0)
         reads = [places_read(n) if isinstance(n, (Map, Reduce)) else {} for n in nodes] if recipes else []
@@ -97,16 +96,16 @@ def _operations(value: Expr) -> int:
     return sum(e.cost - sum(a.cost for a in e.args) for e in walk([value]))
 
 
-def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner, target: Target) -> _Recipe | None:
+def _recipe(n: Map, s: Store, changing: set[Buffer], exprs: Interner, target: Target) -> _Recipe | None:
     """How a temp follows from at most one load of its own size, at its own address; told by what the map stores
     besides, if that is shorter.
     """
-    if s.buffer.kind != "temp" or s.buffer in rewritten or s.value.op in ("const", "load"):
+    if s.buffer.kind != "temp" or s.buffer in changing or s.value.op in ("const", "load"):
         return None
     beside = {
         t.value: t
         for t in n.stores
-        if t.value is not s.value and t.offset == s.offset and t.buffer.kind == "temp" and t.buffer not in rewritten
+        if t.value is not s.value and t.offset == s.offset and t.buffer.kind == "temp" and t.buffer not in changing
     }
 
     def told(e: Expr) -> Expr | None:
@@ -121,7 +120,7 @@ def _recipe(n: Map, s: Store, rewritten: set[Buffer], exprs: Interner, target: T
                 return None
             if e.op == "load":
                 source, place = e.attr
-                if source in rewritten or any(not isinstance(atom, LoopVar) for atom, _ in place.terms):
+                if source in changing or any(not isinstance(atom, LoopVar) for atom, _ in place.terms):
                     return None
                 if source.size * target.again_small > s.buffer.size:
                     large.append(e)
@@ -139,18 +138,16 @@ def _serves(n: Node, place: Index, recipe: _Recipe, loaded: Mapping[Buffer, set[
     return loaded is None or recipe.source is None or place in loaded.get(recipe.source.attr[0], ())
 
 
-def _walks(n: Any, place: Index, recipe: _Recipe) -> dict[Any, Index] | None:
+def _walks(n: Node, place: Index, recipe: _Recipe) -> dict[Any, Index] | None:
     """What stands for the recipe's loops in a reader that walks through its memory by the same steps."""
-    space = (*n.space, *n.over) if isinstance(n, Reduce) else n.space
-    sizes = {v.terms[0][0]: d for v, d in zip(space_vars(len(space)), space, strict=True)}
+    sizes = loops_of(n)
     steps = {c: atom for atom, c in place.terms}
     target: dict[Any, Index] = {}
-    for v, d in zip(space_vars(len(recipe.space)), recipe.space, strict=True):
-        own = v.terms[0][0]
-        atom = steps.pop(recipe.offset.coefficient(own), None) if d > 1 else None
-        if d > 1 and sizes.get(atom) != d:
+    for v, d in sized(recipe.space).items():
+        atom = steps.pop(recipe.offset.coefficient(v), None) if d > 1 else None
+        if d > 1 and sizes.get(atom) != d:  # type: ignore[arg-type]
             return None
-        target[own] = Index(0, ((atom, 1),)) if d > 1 else Index(0, ())
+        target[v] = Index(0, ((atom, 1),)) if d > 1 else Index(0, ())
     return (
         target
         if not steps and place.const == recipe.offset.const and len(place.terms) == sum(d > 1 for d in recipe.space)

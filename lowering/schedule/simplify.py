@@ -13,7 +13,7 @@ from fdl.lowering.ir.expr import Buffer, Interner, rebuilt_index, walk
 from fdl.lowering.ir.index import ZERO, space_vars
 from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter, Store
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes, mapped, reindexed, used
+from fdl.lowering.ir.rewrite import all_nodes, mapped, over_loops, used
 from fdl.lowering.target import Target
 
 
@@ -157,10 +157,4 @@ def _collapsed(n: Any, exprs: Interner) -> Node:
     target.update({old[count + j]: fresh[len(groups) + j] for j in range(inner)})
 
     target.update({old[k]: ZERO for k in range(count) if old[k] not in target})
-    new, moved = reindexed(exprs, n.roots(), target)
-    space = tuple(math.prod(n.space[k] for k in g) for g in groups)
-    if isinstance(n, Map):
-        return dataclasses.replace(
-            n, space=space, stores=[Store(s.buffer, moved(s.offset), new[s.value]) for s in n.stores]
-        )
-    return dataclasses.replace(n, space=space, value=new[n.value], offset=moved(n.offset))  # type: ignore[no-any-return]
+    return over_loops(n, [math.prod(n.space[k] for k in g) for g in groups], target, exprs)

@@ -13,13 +13,13 @@ from fdl import nn
 from fdl.backends.toolchain import host_target
 from fdl.lowering.ir.expr import walk
 from fdl.lowering.ir.index import LoopVar, space_vars
-from fdl.lowering.ir.nodes import Argmax, Band, Dot, Finished, Loop, Map, Nest, Reduce, Scatter, Threads
+from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Reduce, Threads
 from fdl.lowering.ir.planned import Barrier, Copy, Swap
 from fdl.lowering.ir.shares import Touched
 from fdl.lowering.pipeline import lower
 from tests.lowering.targets import retarget
-from tests.lowering.test_bands import graph_of
 from tests.lowering.test_programs import programs
+from tests.lowering.test_tile import graph_of
 
 R = np.random.default_rng(0)
 FIRST = space_vars(1)[0].terms[0][0]
@@ -41,9 +41,9 @@ def addresses(index, dims, first):
 def touches(n, lo, hi):
     """(buffer, written, elements or None for all of them) of iterations lo to hi."""
     rows = np.arange(lo, hi)
-    if isinstance(n, Nest):
+    if isinstance(n, Fused) and n.kernel:
         for m in n.body:
-            kept = n.chunk and isinstance(m, Reduce) and not m.rows
+            kept = n.accumulates(m)
             inner = np.arange(lo * n.chunk, hi * n.chunk) if n.chunk else rows
             for b, written, at in of_loops(m, inner):
                 if b not in n.locals:
@@ -56,11 +56,11 @@ def touches(n, lo, hi):
             for size, step in (*x.rows, *x.cols):
                 at = np.unique(at[:, None] + step * np.arange(size))
             yield x.buffer, written, at
-    elif isinstance(n, Finished):
-        yield from ((b, False, None) for b in n.dot.reads())
-        size = n.dot.out.buffer.size // n.count
-        yield n.dot.out.buffer, True, np.arange(lo * size, hi * size)
-        yield from touches(n.after, lo, hi)
+    elif isinstance(n, Fused):
+        yield from ((b, False, None) for b in n.product.reads())
+        size = n.product.out.buffer.size // n.count
+        yield n.product.out.buffer, True, np.arange(lo * size, hi * size)
+        yield from touches(n.body[-1], lo, hi)
     else:
         yield from of_loops(n, rows)
 
@@ -85,18 +85,10 @@ class Team:
         self.seen = {}  # memory -> [(reads, writes) of each thread], sets of bytes
 
     def run(self, n):
-        extent = (
-            math.prod(n.space)
-            if isinstance(n, Dot)
-            else n.count
-            if isinstance(n, Finished)
-            else n.space[0]
-            if getattr(n, "space", ())
-            else 1
-        )
+        extent = math.prod(n.space) if isinstance(n, Dot) else n.space[0] if getattr(n, "space", ()) else 1
         known = (
-            isinstance(n, (Map, Reduce, Argmax, Nest, Dot, Finished))
-            and not isinstance(n, (Scatter, Band))
+            isinstance(n, (Map, Reduce, Argmax, Fused, Dot))
+            and not (isinstance(n, Fused) and not n.kernel and n.product is None)
             and not (isinstance(n, Dot) and extent == 1)
         )
         now = {}

@@ -20,7 +20,7 @@ from fdl.core import dtypes
 from fdl.core.array import from_numpy
 from fdl.lowering.ir.fold import fma
 from fdl.lowering.ir.interpret import interpret_program
-from fdl.lowering.ir.nodes import Dot, Nest, Reduce
+from fdl.lowering.ir.nodes import Dot, Reduce
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.ir.spellings import COSTLY
 from fdl.lowering.pipeline import lower
@@ -35,12 +35,6 @@ FLOATS = [np.float32, np.float64, dtypes.bfloat16]
 TILES = "amx_bf16" in Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else False
 
 
-def nodes_of(program):
-    """All nodes, those of nests included."""
-    for n in all_nodes(program.nodes):
-        yield from n.body if isinstance(n, Nest) else [n]
-
-
 def bits(x):
     """An array's bits, those of all NaNs alike."""
     x = np.array(x).reshape(-1)
@@ -52,7 +46,7 @@ def bits(x):
 def same(graph, args):
     """The program, once its results have been found to be the C program's, bit for bit."""
     program = lower(graph, find_compiler().target).program
-    if TILES and any(isinstance(n, Dot) and n.lhs.buffer.dtype == dtypes.bfloat16 for n in nodes_of(program)):
+    if TILES and any(isinstance(n, Dot) and n.lhs.buffer.dtype == dtypes.bfloat16 for n in all_nodes(program.nodes)):
         pytest.skip("this machine multiplies tiles of bfloat16 in an order of its own")
     outs = CExecutable(graph, find_compiler())([from_numpy(a) for a in args])
     for i, (got, want) in enumerate(zip(interpret_program(program, args), outs, strict=False)):
@@ -122,7 +116,7 @@ def test_folds_along_rows(lengths, fold, dtype):
     x[8, ::50], z[::50, 8] = -np.inf, -np.inf
     x[6], z[:, 6] = x[6] * 0, z[:, 6] * 0  # zeros of both signs
     program = same_bits(f, x, cancelling((9, 1), dtype, 2), z)
-    assert all(n.rows for n in nodes_of(program) if isinstance(n, Reduce))
+    assert all(n.rows for n in all_nodes(program.nodes) if isinstance(n, Reduce))
 
 
 @needs_compiler
@@ -138,7 +132,7 @@ def test_folds_down_columns(heights, fold, dtype):
     x = cancelling((130, 37), dtype)
     x[::40, 3], x[::40, 4], x[:, 5] = np.nan, -np.inf, x[:, 5] * 0
     program = same_bits(f, x, cancelling((1, 37), dtype, 2))
-    assert not all(n.rows for n in nodes_of(program) if isinstance(n, Reduce))
+    assert not all(n.rows for n in all_nodes(program.nodes) if isinstance(n, Reduce))
 
 
 @needs_compiler

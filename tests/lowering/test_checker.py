@@ -10,7 +10,8 @@ import fdl.numpy as jnp
 from fdl.core.array import from_numpy
 from fdl.core.errors import GraphError
 from fdl.lowering.build.control import build
-from fdl.lowering.ir.nodes import Band, Dot, Nest, Reduce
+from fdl.lowering.ir.nodes import Dot, Fused, Reduce, Scope
+from fdl.lowering.ir.rewrite import rebuilt
 from fdl.lowering.pipeline import schedule
 from tests.lowering.drawn import attended
 from tests.lowering.test_composability import EAGER
@@ -42,36 +43,50 @@ def in_body(change, kind):
 
 
 def test_what_other_stages_write_is_no_local():
-    """One fold of 4,096 elements stands alone, the other and the sum of both are a nest."""
+    """One fold of 4,096 elements stands alone, the other and the sum of both are fused rows."""
     program = scheduled(lambda x: jnp.sum(x, 1), (9, 4097))
-    first, nest = program.nodes
-    assert isinstance(first, Reduce) and isinstance(nest, Nest)
-    rejected(program, "local to", lambda n: dataclasses.replace(n, locals={first.store: 2}), Nest)
+    first, rows = program.nodes
+    assert isinstance(first, Reduce) and isinstance(rows, Fused)
+    rejected(program, "local to", lambda n: dataclasses.replace(n, locals={first.store: Scope.THREAD}), Fused)
 
 
-def test_a_local_has_room_for_a_part():
+def test_stages_come_apart_into_parts():
     program = scheduled(lambda x: x / (1 + jnp.sum(x * x, 1, keepdims=True)), (9, 33))
-    rejected(
-        program, "elements of", lambda n: dataclasses.replace(n, locals={b: s + 1 for b, s in n.locals.items()}), Nest
-    )
-    rejected(program, "rows", in_body(lambda m: dataclasses.replace(m, space=(3, 3)), Reduce), Nest)
+    rejected(program, "parts", in_body(lambda m: dataclasses.replace(m, space=(3, 3)), Reduce), Fused)
 
 
-def test_products_of_a_band_lie_in_their_buffers():
+def test_a_part_touches_its_own_elements():
+    """A row that reads the sum of the next one, whether that is kept or in memory."""
+    program = scheduled(lambda x: jnp.square(x) / (1 + jnp.sum(x * x, 1, keepdims=True)), (9, 33))
+    (rows,) = program.nodes
+    (total,) = rows.locals
+    exprs, body = program.exprs, rows.body[-1]
+
+    def shift(e):
+        mine = e.op == "load" and e.attr[0] is total
+        return exprs.make("load", (), e.dtype, (total, e.attr[1] + 1)) if mine else None
+
+    other = rebuilt(body, exprs.rebuild(body.roots(), shift), {})
+    changed = lambda n: dataclasses.replace(n, body=[*n.body[:-1], other])
+    rejected(program, "kept in 9 parts", changed, Fused)
+    rejected(program, "where other parts do", lambda n: dataclasses.replace(changed(n), locals={}), Fused)
+
+
+def test_products_of_a_tile_lie_in_their_buffers():
     program = scheduled(attended, (12, 16))
 
     def moved(m):
         return dataclasses.replace(m, lhs=dataclasses.replace(m.lhs, offset=m.lhs.offset + 1))
 
-    rejected(program, "reaches", in_body(moved, Dot), Band)
-    rejected(program, "digits", in_body(lambda m: dataclasses.replace(m, k=m.k + 1), Dot), Band)
-    rejected(program, "parts", lambda n: dataclasses.replace(n, count=3, locals={}, steps={}), Band)
+    rejected(program, "reaches|kept in", in_body(moved, Dot), Fused)
+    rejected(program, "digits", in_body(lambda m: dataclasses.replace(m, k=m.k + 1), Dot), Fused)
+    rejected(program, "parts", lambda n: dataclasses.replace(n, loops=(3,), locals={}), Fused)
 
 
-def test_what_a_band_keeps_is_not_seen_after_it():
+def test_what_a_tile_keeps_is_not_seen_after_it():
     program = scheduled(attended, (12, 16))
-    band = next(n for n in program.nodes if isinstance(n, Band))
-    buffer = next(iter(band.locals))
-    reader = next(n for n in band.body if buffer in n.reads())
+    tile = next(n for n in program.nodes if isinstance(n, Fused))
+    buffer = next(iter(tile.locals))
+    reader = next(n for n in tile.body if buffer in n.reads())
     with pytest.raises(GraphError, match="before it is written"):
         dataclasses.replace(program, nodes=[*program.nodes, reader]).check()

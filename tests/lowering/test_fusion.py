@@ -13,7 +13,7 @@ from fdl.backends.toolchain import host_target
 from fdl.core.config import config
 from fdl.core.graph import interpret
 from fdl.lowering.ir.interpret import interpret_program
-from fdl.lowering.ir.nodes import Dot, Loop, Nest
+from fdl.lowering.ir.nodes import Dot, Fused, Loop
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.pipeline import lower
 from fdl.passes.crop import crop
@@ -80,7 +80,7 @@ ROWS = {
 
 @needs_compiler
 def test_what_other_stages_store_is_not_kept_as_a_row():
-    """The first 4,096 elements of a row are folded by a stage of their own, the rest and the sum by a nest."""
+    """The first 4,096 elements of a row are folded by a stage of their own, the rest and the sum by fused rows."""
     check(lambda x: jnp.sum(x, 1), R.normal(size=(9, 4097)).astype(np.float32))
 
 
@@ -92,23 +92,21 @@ def test_rows(name):
 
 
 def test_chains_over_rows_are_one_stage():
-    assert [type(n) for n in nodes(nn.softmax, X)] == [Nest]
-    assert [type(n) for n in nodes(nn.layer_norm, X, W, B)] == [Nest]
-    found = nodes(
-        ROWS["layer norm gradient"][0], X[:256], W, B, C[:256]
-    )  # sums down columns of two chunks of rows, in the nest, then of the two
-    assert (
-        isinstance(found[0], Nest)
-        and found[0].chunk == 128
-        and sum(isinstance(n, Nest) for n in found) == 1
-        and len(found) <= 3
-    )
+    for f, args in ((nn.softmax, (X,)), (nn.layer_norm, (X, W, B))):
+        (found,) = lowered(f, *args)[0].program.nodes
+        assert isinstance(found, Fused) and found.kernel
+    found = lowered(ROWS["layer norm gradient"][0], X[:256], W, B, C[:256])[
+        0
+    ].program.nodes  # sums down columns of two chunks of rows, in the kernel, then of the two
+    assert isinstance(found[0], Fused) and found[0].chunk == 128
+    assert sum(isinstance(n, Fused) for n in found) == 1 and len(found) <= 3
 
 
 def test_no_row_reads_another():
     """What a row's neighbour computes is not there yet."""
-    found = [type(n) for n in nodes(lambda x: jnp.concatenate([jnp.exp(x).sum(1)[1:], x[:1, 0]])[:, None] * x, X)]
-    assert found.count(Nest) <= 1 and len(found) >= 2
+    f = lambda x: jnp.concatenate([jnp.exp(x).sum(1)[1:], x[:1, 0]])[:, None] * x
+    found = [type(n) for n in lowered(f, X)[0].program.nodes]
+    assert found.count(Fused) <= 1 and len(found) >= 2
 
 
 @needs_compiler

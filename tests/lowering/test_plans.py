@@ -118,7 +118,7 @@ def test_a_plan_is_printed():
     text = str(planned(lambda x: jnp.tanh(jnp.sum(x * 2, 1)), (64, 64), target=BARE)[0])
     text += str(planned(columns, (12, 20))[0])
     text += str(planned(relaxed, (64,))[0])
-    for part in ("alloc t1:float32[64] at 0 of the arena", "by all threads", "barrier", "prefetch", "past the caches"):
+    for part in ("alloc t1:float32[64] in arena at 0", "by all threads", "barrier", "prefetch", "past the caches"):
         assert part in text, text
     assert "swap o3 with t5" in text and "home o3 from t5 by one thread" in text
 
@@ -224,7 +224,7 @@ def test_places_in_memory():
         assert bits(over, args) != bits(program, args)
         refused(program, "does not lie in", in_arena(offset=-64))
         refused(program, "no place", lambda nodes: nodes[1:] if isinstance(nodes[0], Alloc) else nodes)
-    refused(planned(f, (64, 64))[0], "on the stack of one", in_arena(scope=Scope.STACK))
+    refused(planned(f, (64, 64))[0], "on the stack of one", in_arena(scope=Scope.THREAD))
 
 
 def test_what_is_written_over_an_argument():

@@ -12,13 +12,13 @@ from fdl.backends.c import CExecutable
 from fdl.backends.toolchain import find_compiler, host_target
 from fdl.core.graph import interpret
 from fdl.lowering.ir.interpret import interpret_program
-from fdl.lowering.ir.nodes import Band, Dot
+from fdl.lowering.ir.nodes import Dot
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.pipeline import lower
 from tests.conftest import needs_compiler
 from tests.lowering.targets import retarget
-from tests.lowering.test_bands import graph_of, kinds, scheduled
 from tests.lowering.test_barriers import race
+from tests.lowering.test_tile import graph_of, scheduled, tiles
 
 R = np.random.default_rng(6)
 
@@ -105,18 +105,18 @@ def bits(graph, args, counts=(1, 2, 3, 7)):
 @needs_compiler
 @pytest.mark.parametrize("name", CASES)
 def test_no_bit_changes_and_less_is_stored(name, monkeypatch, tmp_path):
-    """With any number of threads; the operand is a slab for each thread."""
+    """With any number of threads; each thread has a part of the operand in its scratch."""
     f, make = CASES[name]
     given = make()
     graph, args = graph_of(f, given)
     program = lower(graph, host_target()).program
-    found = [n for n in kinds(program, Band) if any(isinstance(m, Dot) for m in n.body)]
+    found = [n for n in tiles(program) if any(isinstance(m, Dot) for m in n.body)]
     assert found and all(n.locals for n in found)
     race(lower(graph, host_target()))
     with_parts = bits(graph, args)
     retarget(monkeypatch, prologue_repays=0)
     fresh, args = graph_of(f, given)
-    assert not kinds(lower(fresh, host_target()).program, Band)
+    assert not tiles(lower(fresh, host_target()).program)
     assert with_parts == bits(fresh, args, (2,))
 
 
@@ -126,7 +126,7 @@ shapes = st.tuples(st.integers(1, 9), st.integers(1, 40), st.sampled_from([64, 9
 @settings(max_examples=60)
 @given(shapes, st.sampled_from(["scaled", "turned", "two", "pixels", "columns", "padded"]), st.booleans())
 def test_parts_mean_what_stages_mean(shape, kind, derived):
-    """The interpreter fills slabs with NaN before each part."""
+    """The interpreter fills scratch with NaN before each part."""
     m, k, n = shape
     f, args = {
         "scaled": lambda: (scaled, (normal(m, k), int8(k, n), normal(n))),
@@ -157,7 +157,7 @@ def test_what_others_read_is_stored():
         return x @ wide, wide
 
     graph, _ = graph_of(shared, (normal(2, 512), int8(512, 1024)))
-    assert not kinds(lower(graph, host_target()).program, Band)
+    assert not tiles(lower(graph, host_target()).program)
 
 
 @needs_compiler
@@ -166,7 +166,7 @@ def test_inside_of_loops():
     x, w = normal(2, 512), int8(6, 512, 512)
     f = lambda x, w: lax.scan(lambda c, v: (jnp.tanh(c @ v.astype(jnp.float32) * 3e-4), c.sum()), x, w)
     graph, args = graph_of(f, (x, w))
-    assert kinds(lower(graph, host_target()).program, Band)
+    assert tiles(lower(graph, host_target()).program)
     race(lower(graph, host_target()))
     bits(graph, args)
     values = [np.asarray(a) for a in args]
@@ -177,4 +177,4 @@ def test_inside_of_loops():
 def test_many_multiplications_of_an_element_hide_its_way():
     graph, _ = graph_of(narrow, (normal(1024, 512), normal(512, 512).astype(jnp.bfloat16)))
     program = lower(graph, host_target()).program
-    assert not kinds(program, Band) and any(isinstance(n, Dot) for n in all_nodes(program.nodes))
+    assert not tiles(program) and any(isinstance(n, Dot) for n in all_nodes(program.nodes))

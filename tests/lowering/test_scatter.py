@@ -17,7 +17,7 @@ from fdl.lowering.pipeline import lower
 from fdl.lowering.plan.threads import is_parallel
 from tests.conftest import needs_compiler
 from tests.lowering.targets import retarget
-from tests.lowering.test_bands import graph_of, kinds
+from tests.lowering.test_tile import graph_of, kinds
 
 shapes, kinds_of, types = (
     st.lists(st.integers(1, 6), min_size=1, max_size=3),

@@ -15,7 +15,7 @@ from fdl.lowering.emit.expressions import Expressions
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
-from fdl.lowering.ir.nodes import Argmax, Map, Nest, Node, Prefetch, Reduce, Routine, Scatter
+from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, Prefetch, Reduce, Routine, Scatter, Scope
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.routines import function_of
 from fdl.lowering.schedule.fuse_rows import row_value
@@ -71,7 +71,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Total:
-    """A fold down columns that a nest keeps while its rows pass."""
+    """A fold down columns that fused rows keep while they pass."""
 
     name: str
     type: str
@@ -135,8 +135,8 @@ def render_kernel(n: Node, arena: Arena, exprs: Interner, target: Target) -> Ker
     Where an output may lie on an input, both pointers lose `restrict`: each iteration loads before it stores, and no
     two share an element.
     """
-    if isinstance(n, Nest):
-        return _nest(n, exprs, target)
+    if isinstance(n, Fused):
+        return _fused_rows(n, exprs, target)
     text = Expressions(target)
     pairs = [(b, arena.in_place[b]) for b in n.writes() if b in arena.in_place]
     part = dataclasses.replace(_part(n, text, 0), overlaps=bool(pairs))
@@ -155,14 +155,15 @@ def _part(n: Node, text: Expressions, outer: int) -> Part:
     return make(n, text, outer)  # type: ignore[operator, no-any-return]
 
 
-def _nest(n: Nest, exprs: Interner, target: Target) -> KernelCall:
-    outer = len(n.outer)
-    text = Expressions(target, rows=n.locals, outer=outer)
+def _fused_rows(n: Fused, exprs: Interner, target: Target) -> KernelCall:
+    outer = len(n.loops)
+    kept = {b: 1 if scope is Scope.REGISTER else b.size // n.count for b, scope in n.locals.items()}
+    text = Expressions(target, rows=kept, outer=outer)
     parts: list[Part] = []
     totals: list[Total] = []
     for m in n.body:
         text.scopes, text.lines = [{}], [[]]
-        if isinstance(m, Reduce) and not m.rows:
+        if isinstance(m, Reduce) and n.accumulates(m):
             totals.append(_total(m, text, exprs, len(totals)))
         else:
             parts.append(_part(m, text, outer))
@@ -170,10 +171,10 @@ def _nest(n: Nest, exprs: Interner, target: Target) -> KernelCall:
         f"{spellings.storage_type(b.dtype)} {name}{f'[{size}]' if size > 1 else ''};"
         for b, (name, size) in text.rows.items()
     )
-    comment = f"nest of {_dims(n.outer)} rows: {', '.join(type(m).__name__.lower() for m in n.body)}"
+    comment = f"fused rows ({_dims(n.loops)}): {', '.join(type(m).__name__.lower() for m in n.body)}"
     ahead = _asked(n.ahead, text)
     return KernelCall(
-        Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.outer), n.chunk, tuple(totals), rows, ahead),
+        Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.loops), n.chunk, tuple(totals), rows, ahead),
         tuple(text.buffers),
         tuple(text.steps),
     )

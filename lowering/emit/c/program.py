@@ -16,16 +16,16 @@ from fdl.core.source import Location
 from fdl.lowering.emit.c.kernels import render_kernel
 from fdl.lowering.emit.expressions import Expressions, environment
 from fdl.lowering.ir import spellings
+from fdl.lowering.ir.access import cuts, loops_of, sized
 from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.index import LAST_DEPTH, Index, LoopVar, space_vars, step_var
 from fdl.lowering.ir.nodes import (
     Argmax,
-    Band,
     Branch,
     Dot,
-    Finished,
+    Fused,
     Loop,
     Map,
-    Nest,
     Node,
     Operand,
     Reduce,
@@ -35,6 +35,7 @@ from fdl.lowering.ir.nodes import (
 )
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Copy, Guard, Home, Stamp, Swap, touched
 from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import over_loops
 from fdl.lowering.ir.routines import function_of
 from fdl.lowering.target import Target
 
@@ -97,10 +98,9 @@ class ProgramWriter:
             Copy: self._copy,
             Swap: self._swap,
             Home: self._home,
-            **dict.fromkeys((Map, Reduce, Argmax, Scatter, Routine, Nest), self._kernel),
+            **dict.fromkeys((Map, Reduce, Argmax, Scatter, Routine), self._kernel),
             Dot: self._dot,
-            Finished: self._finished,
-            Band: self._band,
+            Fused: self._fused,
             Loop: self._loop,
             Branch: self._branch,
         }
@@ -253,9 +253,15 @@ class ProgramWriter:
         product = written("product", **self._product(n, "0, 1"))
         return _block(only, self._axes(n), written("batch", first=first, last=last, digits=digits, body=product))
 
-    def _finished(self, n: Finished) -> str:
+    def _fused(self, n: Fused) -> str:
+        if n.kernel:
+            return self._kernel(n)
+        return self._tile(n) if n.product is None else self._epilogue(n, n.product)
+
+    def _epilogue(self, n: Fused, product: Dot) -> str:
         """The product calls a function for its rows; where it has not, the stage runs behind it."""
-        after = self._call(n.after)
+        *between, stage = n.body[1:]
+        after = self._call(stage)
         self.names[n] = "product"
         given = [f"(long)x[{i}]" if name.startswith("t") else f"x[{i}]" for i, name in enumerate(after.args)]
         head = f"{self._linkage} void KERNEL_NAME(void *const *x, long lo, long hi)"
@@ -263,34 +269,59 @@ class ProgramWriter:
         share = "tid, threads" if n.threads is Threads.ALL else "0, 1"
         epilogue = written(
             "epilogue",
-            **self._product(n.dot, share, "&after"),
+            **self._product(product, share, "&after"),
             context=[f"(void *){name}" for name in after.args],
             part=part,
             extent=after.extent,
-            otherwise=_lines(self._nodes(n.between), after.text("", *shared(n, after.extent))),
+            otherwise=_lines(self._nodes(between), after.text("", *shared(n, after.extent))),
         )
-        return _block(ONLY[n.threads], self._axes(n.dot), epilogue)
+        return _block(ONLY[n.threads], self._axes(product), epilogue)
 
     # Programs inside of programs
 
-    def _band(self, n: Band) -> str:
+    def _tile(self, n: Fused) -> str:
         first, last = shared(n, n.count)
-        slabs = [(spellings.storage_type(b.dtype), _name(b), self.arena.slabs[b], size) for b, size in n.locals.items()]
-        body = "\n".join(self._part(m, n) for m in n.body)
-        counters = [(depth, *step) for depth, step in n.steps.items()]
-        return written("tile", only=ONLY[n.threads], first=first, last=last, slabs=slabs, counters=counters, body=body)
+        own = self.arena.scratch
+        scratch = [(spellings.storage_type(b.dtype), _name(b), own[b], b.size // n.count) for b in n.locals]
+        steps: dict[tuple[int, int], int] = {}
+        body = "\n".join(self._part(m, n.count, steps) for m in n.body)
+        counters = [(depth, *cut) for cut, depth in steps.items()]
+        return written(
+            "tile", only=ONLY[n.threads], first=first, last=last, scratch=scratch, counters=counters, body=body
+        )
 
-    def _part(self, m: Node, n: Band) -> str:
-        """A stage of a band, for one part; whole where it reads which part that is."""
+    def _part(self, m: Node, count: int, steps: dict[tuple[int, int], int]) -> str:
+        """A stage of a tile, for one part; whole where it reads which part that is."""
         if isinstance(m, Dot):
-            size = math.prod(m.space) // n.count
+            size = math.prod(m.space) // count
             return self._batch(m, "", f"{size} * part", f"{size} * (part + 1)")
         if isinstance(m, Stamp):
             return self._stamp(m)
-        call = self._call(m)
-        size = call.extent // n.count
-        whole = n.counters(m)
-        return call.text("", *(("0", str(call.extent)) if whole else (f"{size} * part", f"{size} * (part + 1)")))
+        inside = self._of_one_part(m, count, steps)
+        call = self._call(inside)
+        self.names[m] = call.name
+        size = call.extent // count
+        return call.text("", *((f"{size} * part", f"{size} * (part + 1)") if inside is m else ("0", str(call.extent))))
+
+    def _of_one_part(self, n: Node, count: int, steps: dict[tuple[int, int], int]) -> Node:
+        """A stage whose first loops only together make up the parts, without these: it reads counters, which `steps`
+        gets with their depths.
+        """
+        if isinstance(n, (Dot, Fused)) or n.space[0] % count == 0:  # type: ignore[attr-defined]
+            return n  # called on a range of its first loop
+        loops, places = loops_of(n), dict[LoopVar, Index]()
+        for cut in reversed(cuts(n, count) or []):
+            depth = steps.setdefault((cut.stride, cut.number), LAST_DEPTH - len(steps))
+            places[cut.loop] = Index(0, ((step_var(depth), 1),))
+            if cut.run > 1:
+                places[cut.loop] = places[cut.loop] * cut.run
+                loops[cut.loop] = cut.run
+            else:
+                del loops[cut.loop]
+        for v, own in zip(loops, space_vars(len(loops)), strict=True):
+            places[v] = places[v] + own if v in places else own
+        space = [d for v, d in loops.items() if v in sized(n.space)]  # type: ignore[attr-defined]
+        return over_loops(n, space, places, self.program.exprs)
 
     def _loop(self, n: Loop) -> str:
         swaps = [m for m in n.last if isinstance(m, Home)]

@@ -1,4 +1,4 @@
-"""Products whose rows are worked on as soon as they are complete: what joins them, and that no bit changes."""
+"""Epilogues: products whose rows are worked on as soon as they are complete; what joins them, and no bit changes."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,11 @@ from fdl.backends.toolchain import find_compiler, host_target
 from fdl.core.config import config
 from fdl.core.graph import interpret
 from fdl.lowering.ir.interpret import interpret_program
-from fdl.lowering.ir.nodes import Finished
 from fdl.lowering.pipeline import lower
 from tests.conftest import needs_compiler
 from tests.lowering.targets import retarget
-from tests.lowering.test_bands import graph_of, kinds, scheduled
 from tests.lowering.test_barriers import race
+from tests.lowering.test_tile import epilogues, graph_of, scheduled
 
 R = np.random.default_rng(5)
 
@@ -27,7 +26,7 @@ def normal(*shape):
     return jnp.asarray(R.normal(size=shape).astype("f"))
 
 
-def eager_finish(patch):
+def eager_epilogues(patch):
     """Products of any size take the next stage along."""
     retarget(patch, epilogue_rows=2, epilogue_least=1, parallel_work=1)
 
@@ -55,7 +54,7 @@ def test_parts_mean_what_stages_mean(shape, tail, derived):
     """The interpreter hands over part by part, and later rows are NaN until then; threads do not race."""
     m, k, n = shape
     with pytest.MonkeyPatch.context() as patch:
-        eager_finish(patch)
+        eager_epilogues(patch)
         f = lambda x, w, r: TAILS[tail](x @ w, r)
         g = (
             fdl.grad(lambda x, w, r: sum(y.sum() for y in fdl.tree_util.tree_leaves(f(x, w, r))), argnums=(0, 1))
@@ -94,7 +93,7 @@ def test_no_bit_changes_and_neither_with_threads(name, monkeypatch):
     f, dims = CASES[name]
     graph, args = graph_of(f, [normal(*d) for d in dims])
     values = [np.asarray(a) for a in args]
-    assert bool(kinds(lower(graph, host_target()).program, Finished)) == (name not in ("shifted", "places"))
+    assert bool(epilogues(lower(graph, host_target()).program)) == (name not in ("shifted", "places"))
     program, results = CExecutable(graph, find_compiler()), []
     for count in (1, 2, 3, 7):
         fdl.set_num_threads(count)
@@ -102,7 +101,7 @@ def test_no_bit_changes_and_neither_with_threads(name, monkeypatch):
     assert results[0] == results[1] == results[2] == results[3]
     retarget(monkeypatch, epilogue_least=1 << 60)
     plain = CExecutable(graph, find_compiler())
-    assert not kinds(lower(graph, host_target()).program, Finished)
+    assert not epilogues(lower(graph, host_target()).program)
     assert [np.asarray(x).tobytes() for x in plain(args)] == results[0]
     for got, want in zip(plain(args), interpret(graph, values), strict=True):
         np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=1e-3, atol=1e-4)
@@ -115,7 +114,7 @@ def test_updates_are_written_in_place(monkeypatch):
     want = np.asarray(w) - 0.1 * (np.asarray(x).T @ np.asarray(y))
     graph, _ = graph_of(lambda x, y, w: w - 0.1 * (x.T @ y), [x, y, w])
     lowered = lower(graph, host_target(), donated=(2,))
-    assert kinds(lowered.program, Finished)
+    assert epilogues(lowered.program)
     assert len(lowered.arena.in_place) == 1
     got = fdl.jit(lambda x, y, w: w - 0.1 * (x.T @ y), donate_argnums=2)(x, y, w)
     np.testing.assert_allclose(np.asarray(got), want, rtol=1e-3, atol=1e-3)
@@ -126,21 +125,21 @@ def test_what_the_product_reads_is_not_overwritten(monkeypatch):
     w = normal(300, 300)
     graph, _ = graph_of(lambda w, y: w - 0.1 * (w @ y), [w, normal(300, 300)])
     lowered = lower(graph, host_target(), donated=(0,))
-    assert kinds(lowered.program, Finished)
+    assert epilogues(lowered.program)
     assert not lowered.arena.in_place
 
 
 @needs_compiler
 def test_inside_of_loops(monkeypatch):
     config.tier = "compiled"
-    eager_finish(monkeypatch)
+    eager_epilogues(monkeypatch)
     w, r = normal(30, 30), normal(40, 30)
 
     def f(x, w, r):
         return lax.scan(lambda c, t: (jnp.tanh(c @ w + r * t), c.sum(-1)), x, jnp.linspace(0.1, 1, 5))
 
     graph, args = graph_of(f, [normal(40, 30), w, r])
-    assert kinds(scheduled(graph), Finished)
+    assert epilogues(scheduled(graph))
     values = [np.asarray(a) for a in args]
     want = interpret(graph, values)
     for got, also, right in zip(

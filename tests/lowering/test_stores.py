@@ -11,7 +11,7 @@ from fdl.backends.toolchain import find_compiler, host_target
 from fdl.lowering.pipeline import lower
 from tests.conftest import needs_compiler
 from tests.lowering.targets import retarget
-from tests.lowering.test_bands import graph_of
+from tests.lowering.test_tile import graph_of
 
 R = np.random.default_rng(0)
 X, Y = R.normal(size=(37, 300)).astype("f"), R.normal(size=(37, 1)).astype("f")

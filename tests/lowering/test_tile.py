@@ -1,4 +1,4 @@
-"""Bands and guards: stages that run part by part, and loops that are cut where a condition changes."""
+"""Tiles and index-set splitting: stages that run part by part, and loops that are cut where a condition changes."""
 
 import itertools
 
@@ -17,7 +17,7 @@ from fdl.core.config import config
 from fdl.core.graph import interpret
 from fdl.lowering.build.control import build
 from fdl.lowering.ir.interpret import interpret_program
-from fdl.lowering.ir.nodes import Band
+from fdl.lowering.ir.nodes import Fused
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.pipeline import lower, schedule
 from fdl.passes import run_passes
@@ -25,8 +25,8 @@ from tests.conftest import needs_compiler
 from tests.lowering.targets import retarget
 
 
-def eager_bands(patch):
-    """Bands from two iterations and from one byte on, and cuts of loops of any size."""
+def eager_tiles(patch):
+    """Tiles from two iterations and from one byte on, and cuts of loops of any size."""
     retarget(patch, equal_shares=2, tile_saved=1, split_least=1)
 
 
@@ -62,6 +62,16 @@ def kinds(program, kind):
     return [n for n in all_nodes(program.nodes) if isinstance(n, kind)]
 
 
+def tiles(program):
+    """Composites over products that are called part by part."""
+    return [n for n in kinds(program, Fused) if not n.kernel and n.product is None]
+
+
+def epilogues(program):
+    """Products with the stage behind them."""
+    return [n for n in kinds(program, Fused) if n.product is not None]
+
+
 shapes = st.tuples(st.integers(1, 3), st.integers(4, 12), st.integers(1, 3), st.sampled_from([3, 4, 8]))
 
 
@@ -74,9 +84,9 @@ def scheduled(graph):
 @settings(max_examples=40)
 @given(shapes, st.integers(1, 4), st.integers(1, 5))
 def test_parts_one_after_another_mean_what_stages_mean(shape, blocks, step):
-    """The interpreter runs bands part by part, and spoils the slabs in between."""
+    """The interpreter runs tiles part by part, and spoils the scratch in between."""
     with pytest.MonkeyPatch.context() as patch:
-        eager_bands(patch)
+        eager_tiles(patch)
         graph, args = graph_of(gradient(blocks, step), operands(*shape))
         values = [np.asarray(a) for a in args]
         for got, want in zip(interpret_program(scheduled(graph), values), interpret(graph, values), strict=True):
@@ -85,22 +95,22 @@ def test_parts_one_after_another_mean_what_stages_mean(shape, blocks, step):
 
 def test_scores_of_attention_never_reach_memory():
     graph, _ = graph_of(gradient(2, 32), operands(2, 96, 8, 16))
-    (band,) = kinds(scheduled(graph), Band)
+    (tile,) = tiles(scheduled(graph))
     scores = 2 * 8 * 64 * 96  # of the larger block
-    assert band.count == 16
-    assert any(b.size == scores for b in band.locals)
-    assert all(b.size < scores for b in band.writes())
+    assert tile.count == 16
+    assert any(b.size == scores for b in tile.locals)
+    assert all(b.size < scores for b in tile.writes())
 
 
 @needs_compiler
 @pytest.mark.parametrize(
     ("shape", "blocks", "step"), [((2, 96, 8, 16), 1, 0), ((2, 96, 8, 16), 3, 32), ((1, 130, 17, 8), 2, 50)]
 )
-def test_bands_change_no_bit_and_neither_do_threads(shape, blocks, step, monkeypatch):
+def test_tiles_change_no_bit_and_neither_do_threads(shape, blocks, step, monkeypatch):
     config.tier = "compiled"
     graph, args = graph_of(gradient(blocks, step), operands(*shape))
-    assert kinds(lower(graph, host_target()).program, Band)
-    program, results = executable(graph, "banded"), []
+    assert tiles(lower(graph, host_target()).program)
+    program, results = executable(graph, "tiled"), []
     for count in (1, 2, 7):
         fdl.set_num_threads(count)
         results.append([np.asarray(x).tobytes() for x in program(args)])
@@ -114,9 +124,9 @@ def test_bands_change_no_bit_and_neither_do_threads(shape, blocks, step, monkeyp
 
 
 @needs_compiler
-def test_bands_inside_of_loops(monkeypatch):
+def test_tiles_inside_of_loops(monkeypatch):
     config.tier = "compiled"
-    eager_bands(monkeypatch)
+    eager_tiles(monkeypatch)
     q, k, v, g = operands(2, 24, 3, 8)
 
     def f(q, k, v):
@@ -127,7 +137,7 @@ def test_bands_inside_of_loops(monkeypatch):
         return (lax.scan(step, q, jnp.linspace(0.5, 1.5, 5))[0] * g).sum()
 
     graph, args = graph_of(fdl.grad(f, argnums=(0, 1, 2)), [q, k, v])
-    assert kinds(scheduled(graph), Band)
+    assert tiles(scheduled(graph))
     values = [np.asarray(a) for a in args]
     want = interpret(graph, values)
     for got, also, right in zip(
@@ -141,7 +151,7 @@ def test_bands_inside_of_loops(monkeypatch):
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=5), st.integers(0, 1))
 def test_loops_are_cut_where_a_condition_changes(pads, axis):
     with pytest.MonkeyPatch.context() as patch:
-        eager_bands(patch)
+        eager_tiles(patch)
         x = jnp.asarray(np.random.default_rng(0).normal(size=(10, 7)).astype("f"))
 
         def f(x):
@@ -183,18 +193,18 @@ def test_weights_are_written_over_scores():
         s = times(w).sum(-1, keepdims=True)
         return [times(x) for x in (w * jnp.tanh(s + w), jnp.sin(w - s))]
 
-    for f, slabs in (
+    for f, kept in (
         (lambda q, k, v: jnp.einsum("bhqk,bkhd->bqhd", weights(q, k), v), 1),
         (turned, 2),
         (later, 2),
         (both, 2),
     ):
         with pytest.MonkeyPatch.context() as patch:
-            eager_bands(patch)
+            eager_tiles(patch)
             graph, args = graph_of(f, (q, k, v))
             program = scheduled(graph)
-            squares = [b for band in kinds(program, Band) for b in band.locals if b.size == 2 * 8 * 64 * 64]
-            assert squares and len(squares) <= slabs
+            squares = [b for tile in tiles(program) for b in tile.locals if b.size == 2 * 8 * 64 * 64]
+            assert squares and len(squares) <= kept
             values = [np.asarray(a) for a in args]
             stages = build(run_passes(graph))
             for got, want in zip(interpret_program(program, values), interpret_program(stages, values), strict=True):
@@ -202,7 +212,7 @@ def test_weights_are_written_over_scores():
 
 
 def test_numbers_stand_aside():
-    """A number that a stage of the run needs, and that follows from none of them, is computed before the band."""
+    """A number that a stage of the run needs, and that follows from none of them, is computed before the tile."""
 
     def step(carry, at):
         scores = jnp.einsum("hqd,hkd->hqk", carry, carry)
@@ -210,7 +220,7 @@ def test_numbers_stand_aside():
         return carry, jnp.einsum("hqk,hkd->hqd", weights, carry)
 
     with pytest.MonkeyPatch.context() as patch:
-        eager_bands(patch)
+        eager_tiles(patch)
         graph, args = graph_of(lambda x, at: lax.scan(step, x, at)[1], (jnp.ones((8, 32, 16)), jnp.arange(4)))
-        bands_ = kinds(scheduled(graph), Band)
-        assert bands_ and max(len(b.body) for b in bands_) >= 3
+        found = tiles(scheduled(graph))
+        assert found and max(len(n.body) for n in found) >= 3
