@@ -166,7 +166,8 @@ class Array:
                 why="it has no axis",
                 hint="the value as it is, or x[None]; under vmap each call sees one slice",
             )
-        return iter([self[i] for i in range(self.aval.shape[0])])
+        elements: Iterator[Array] = METHODS["elements"](self)
+        return elements
 
     def __getitem__(self, index: Any) -> Array:
         elements: Array = METHODS["getitem"](self, index)

@@ -281,6 +281,7 @@ _METHODS.update(sort=sort, argsort=argsort, repeat=_arrange.repeat)
 _METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, trace=_derived.trace, nonzero=nonzero, copy=_create.array)
 _METHODS.update(
     getitem=_index.getitem,
+    elements=_index.elements,
     at=_at.at,
     take=take,
     flatten=_shape.ravel,

@@ -7,17 +7,17 @@ An index is resolved into slices and numbers, which are views to the compiler, a
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import Array, ConcreteArray, as_array
+from fdl.core.array import VOLATILE, Array, ConcreteArray, as_array
 from fdl.core.errors import DtypeError, ImmutableError, IndexBoundsError, ShapeError, TracedMaskError
 from fdl.core.graph import ArrayLike
-from fdl.core.trace import Tracer, aval_of
+from fdl.core.trace import Tracer, aval_of, recording
 from fdl.numpy._bounds import Rule, fill_of, inside, placed, placed_number
 from fdl.numpy._create import array
 from fdl.numpy._math import _operand, axes_of
@@ -216,6 +216,23 @@ def getitem(x: ArrayLike, index: Any) -> Array:
     """
     x = _operand(x)
     return read(x, resolved(index, x.aval.shape, _READ))
+
+
+def elements(x: Array) -> Iterator[Array]:
+    """Parts of an array along its first axis, each made when it is asked for.
+
+    The memory of an array with a value is looked at once, and its parts share it: nothing is recorded. Parts of a
+    tracer are recorded as slices, and so are those of any array where a program is recorded, which then reads one
+    array.
+
+    >>> [float(v) for v in elements(array([1.5, 2.5]))]
+    [1.5, 2.5]
+    """
+    count, *shape = x.aval.shape
+    if not isinstance(x, ConcreteArray) or x._mark == VOLATILE or recording():
+        return map(x.__getitem__, range(count))
+    values, aval = x._numpy(), x.aval.update(shape=tuple(shape))
+    return (ConcreteArray(aval, values[i, ...]) for i in range(count))
 
 
 def read(x: Array, index: Resolved, fill: Any = None) -> Array:
