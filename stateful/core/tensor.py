@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -609,22 +609,43 @@ def _view_of(x: Tensor, step: Step) -> Tensor:
     if isinstance(x, Composite):
         return x._seen(step)  # type: ignore[no-any-return]
     value, node, index = x._now()
-    base, steps = (x, (step,)) if x._view is None or x._edge is not None else (x._root(), (*x._view.steps, step))
-    untaped = node is not None and not grad_mode.enabled
-    if untaped:  # as in PyTorch a leaf of its own, which cannot be changed in grad mode
-        origin, base, steps = base, wrap_storage(base._storage), (*steps_of(x), step)
-        base._origin = origin
-    found: Tensor = _new(Tensor)
-    found._storage, found._view, found._edge, found._result = base._storage, View(base, steps), None, 0
-    array, node, index = _taped_step(
-        step.read, [value, *step.numbers], step.static, [(None if untaped else node, index)]
-    )
-    if untaped:
-        found._edge = node = Leaf(found)
-    found._view.keep(array, node, index)
+    start = seen_from(x)
+    seen = _taped_step(step.read, [value, *step.numbers], step.static, [(None if start.untaped else node, index)])
     if transforming():
-        note_read(base)
-    return found
+        note_read(x if x._view is None or x._edge is not None else x._root())
+    return start.view(step, *seen)
+
+
+class Start(NamedTuple):
+    """From where views of a tensor are seen: a base and steps; without grad mode they are `untaped` where the tensor
+    has a history.
+    """
+
+    base: Tensor
+    steps: tuple[Step, ...]
+    untaped: bool
+
+    def view(self, step: Step, array: Any, node: Any = None, index: int = 0) -> Tensor:
+        """The view after one more step, of which value and edge are known."""
+        base = self.base
+        found: Tensor = _new(Tensor)
+        found._storage, found._edge, found._result = base._storage, None, 0
+        found._view = view = View(base, (*self.steps, step))
+        if self.untaped:  # as in PyTorch a leaf of its own, which cannot be changed in grad mode
+            found._edge = node = Leaf(found)
+            index = 0
+        view.keep(array, node, index)
+        return found
+
+
+def seen_from(x: Tensor) -> Start:
+    """Where views of `x` start."""
+    base, steps = (x, ()) if x._view is None or x._edge is not None else (x._root(), x._view.steps)
+    if grad_mode.enabled or x._node() is None:
+        return Start(base, steps, False)
+    alias = wrap_storage(base._storage)
+    alias._origin = base
+    return Start(alias, steps_of(x), True)
 
 
 native_tensors(Tensor, View)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from fdl.stateful.core.dtypes import of
 from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError, TensorError
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.parts import parts
 from fdl.stateful.core.places import Places
 from fdl.stateful.core.tensor import Composite, Tensor, apply, owned, view_of, wrap
 from fdl.stateful.core.views import Step, lies_as, refuse_shared, repeats_itself
@@ -410,7 +411,7 @@ def _zero_(self: Tensor) -> Tensor:
 def _iter(self: Tensor) -> Any:
     if not self.ndim:
         raise OperandError("iteration over a 0-d tensor")
-    return iter(unbind(self))
+    return _unbound(self)
 
 
 # Parts as views
@@ -420,6 +421,12 @@ def _along(x: Tensor, dim: int, item: Any, among: tuple[str, int] | None = None)
     items = [_WHOLE] * x.ndim
     items[dim] = item
     return view_of(x, _step(x._value().aval.shape, items, among))
+
+
+def _unbound(x: Tensor) -> Iterator[Tensor]:
+    """Parts along the first dimension."""
+    shape = x._value().aval.shape
+    return parts(x, _step((1, *shape[1:]), [0] + [_WHOLE] * (len(shape) - 1)))
 
 
 @method()
@@ -449,7 +456,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     if not input.ndim:
         raise PlaceError("Dimension specified as 0 but tensor has no dimensions")
     d = dim_of(input, dim)
-    return tuple([_along(input, d, i, ("Unbind", i)) for i in range(input.shape[d])])
+    return tuple([_along(input, d, i, ("Unbind", i)) for i in range(input.shape[d])] if d else _unbound(input))
 
 
 @method()
