@@ -18,17 +18,65 @@ Leaf = Any
 Tree = Any
 
 
+@dataclasses.dataclass(frozen=True)
+class SequenceKey:
+    """A step of a key path: a place in a list or tuple."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class DictKey:
+    """A step of a key path: a key of a dict."""
+
+    key: Hashable
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class GetAttrKey:
+    """A step of a key path: an attribute."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class FlattenedIndexKey:
+    """A step of a key path: a child of a container that has no names for its children."""
+
+    key: int
+
+    def __str__(self) -> str:
+        return f"[<flat index {self.key}>]"
+
+
+KeyEntry = SequenceKey | DictKey | GetAttrKey | FlattenedIndexKey | Hashable  # what is said by its text
+KeyPath = tuple[KeyEntry, ...]
+
+
 class NodeKind(NamedTuple):
     """How one container class comes apart and together again."""
 
     flatten: Callable[[Any], tuple[Sequence[Any], Hashable]]
     unflatten: Callable[[Any, Sequence[Any]], Any]
-    keys: Callable[[Any, Hashable], Sequence[str]]
+    keys: Callable[[Any, Hashable], Sequence[KeyEntry]]
     constants: Callable[[Hashable], Sequence[bool]] | None = None  # which leaves `grad` takes for constants, from aux
 
 
-def _positions(node: Any, aux: Any) -> list[str]:
-    return [f"[{i}]" for i in range(len(node))]
+def _positions(node: Any, aux: Any) -> list[KeyEntry]:
+    return [SequenceKey(i) for i in range(len(node))]
+
+
+def _names(node: Any, keys: Any) -> list[KeyEntry]:
+    return [DictKey(k) for k in keys]
 
 
 def _sorted_keys(node: dict[Any, Any]) -> tuple[Any, ...]:
@@ -49,12 +97,17 @@ _KINDS: dict[type, NodeKind] = {
     dict: NodeKind(
         _flatten_dict,
         lambda keys, xs: dict(zip(keys, xs, strict=True)),
-        lambda n, keys: [f"[{k!r}]" for k in keys],  # type: ignore[attr-defined]
+        _names,
+    ),
+    collections.defaultdict: NodeKind(
+        lambda n: (_flatten_dict(n)[0], (n.default_factory, _sorted_keys(n))),
+        lambda aux, xs: collections.defaultdict(aux[0], zip(aux[1], xs, strict=True)),  # type: ignore[index]
+        lambda n, aux: _names(n, aux[1]),  # type: ignore[index]
     ),
     collections.OrderedDict: NodeKind(
         lambda n: (list(n.values()), tuple(n)),
         lambda keys, xs: collections.OrderedDict(zip(keys, xs, strict=True)),
-        lambda n, keys: [f"[{k!r}]" for k in keys],  # type: ignore[attr-defined]
+        _names,
     ),
     type(None): NodeKind(lambda n: ((), None), lambda aux, xs: None, lambda n, aux: []),
 }
@@ -66,7 +119,7 @@ def register_node(
     cls: type,
     flatten: Callable[[Any], tuple[Sequence[Any], Hashable]],
     unflatten: Callable[[Any, Sequence[Any]], Any],
-    keys: Callable[[Any, Hashable], Sequence[str]] | None = None,
+    keys: Callable[[Any, Hashable], Sequence[KeyEntry]] | None = None,
 ) -> None:
     """Make instances of `cls` containers: `flatten(x) -> (children, aux)`, `unflatten(aux, children) -> x`, `aux`
     hashable.
@@ -79,7 +132,7 @@ def register_node(
     [1, 2, 3]
     """
     _KINDS[cls] = NodeKind(
-        flatten, unflatten, keys or (lambda node, aux: [f"<{i}>" for i in range(len(flatten(node)[0]))])
+        flatten, unflatten, keys or (lambda node, aux: [FlattenedIndexKey(i) for i in range(len(flatten(node)[0]))])
     )
     _LEAF_CLASSES.discard(cls)
 
@@ -98,7 +151,9 @@ def _derive_kind(cls: type) -> NodeKind | None:
             return kind_of(cls)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         names = tuple(cls._fields)
-        return NodeKind(lambda n: (n, None), lambda aux, xs: cls(*xs), lambda n, aux: [f".{name}" for name in names])
+        return NodeKind(
+            lambda n: (n, None), lambda aux, xs: cls(*xs), lambda n, aux: [GetAttrKey(name) for name in names]
+        )
     if dataclasses.is_dataclass(cls):
         fields = dataclasses.fields(cls)
         dynamic = [f.name for f in fields if not f.metadata.get("static")]
@@ -113,7 +168,7 @@ def _derive_kind(cls: type) -> NodeKind | None:
                 object.__setattr__(node, name, value)
             return node
 
-        return NodeKind(flatten, unflatten, lambda n, aux: [f".{name}" for name in dynamic])
+        return NodeKind(flatten, unflatten, lambda n, aux: [GetAttrKey(name) for name in dynamic])
     return None
 
 
@@ -196,7 +251,7 @@ class TreeDef:
             )
         assert kind is not None
         for key, child, sub in zip(kind.keys(tree, aux), children, self.children, strict=True):
-            sub._flatten_up_to(child, out, path + key)
+            sub._flatten_up_to(child, out, f"{path}{key}")
 
     def __repr__(self) -> str:
         return f"TreeDef({self._text()})"
@@ -310,14 +365,27 @@ def tree_map(f: Callable[..., Any], tree: Tree, *rest: Tree, is_leaf: Callable[[
     return treedef.unflatten([f(*xs) for xs in zip(leaves, *others, strict=True)])
 
 
-def _flatten_paths(tree: Tree, prefix: str, is_leaf: Callable[[Any], bool] | None, out: list[tuple[str, Leaf]]) -> None:
+def _flatten_paths(
+    tree: Tree, prefix: KeyPath, is_leaf: Callable[[Any], bool] | None, out: list[tuple[KeyPath, Leaf]]
+) -> None:
     kind = None if is_leaf is not None and is_leaf(tree) else _kind(type(tree))
     if kind is None:
         out.append((prefix, tree))
         return
     children, aux = kind.flatten(tree)
     for key, child in zip(kind.keys(tree, aux), children, strict=True):
-        _flatten_paths(child, prefix + key, is_leaf, out)
+        _flatten_paths(child, (*prefix, key), is_leaf, out)
+
+
+def leaves_with_path(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[KeyPath, Leaf]]:
+    """(key path, leaf) pairs: how a leaf is reached, step by step.
+
+    >>> leaves_with_path({"w": [1]})
+    [((DictKey(key='w'), SequenceKey(idx=0)), 1)]
+    """
+    out: list[tuple[KeyPath, Leaf]] = []
+    _flatten_paths(tree, (), is_leaf, out)
+    return out
 
 
 def tree_paths(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[str, Leaf]]:
@@ -326,9 +394,7 @@ def tree_paths(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> list
     >>> tree_paths({"w": [1, 2]})
     [("['w'][0]", 1), ("['w'][1]", 2)]
     """
-    out: list[tuple[str, Leaf]] = []
-    _flatten_paths(tree, "", is_leaf, out)
-    return out
+    return [("".join(map(str, path)), leaf) for path, leaf in leaves_with_path(tree, is_leaf)]
 
 
 def broadcast_prefix(prefix: Tree, tree: Tree, what: str, is_leaf: Callable[[Any], bool] | None = None) -> list[Leaf]:
