@@ -47,10 +47,10 @@ def reduce(f: Callable[[T, Any], T], tree: Tree, *initial: T, is_leaf: IsLeaf = 
 
 
 def reduce_associative(operation: Callable[[T, T], T], tree: Tree, *, is_leaf: IsLeaf = None, **identity: T) -> T:
-    """The leaves combined in pairs, and the results in pairs, and so on. Of no leaf it is `identity`.
+    """The leaves combined: each half by itself, and then the two results. Of no leaf it is `identity`.
 
     >>> reduce_associative(lambda a, b: f"({a}{b})", ["a", "b", "c"])
-    '((ab)c)'
+    '(a(bc))'
     """
     if set(identity) - {"identity"}:
         raise TypeError(f"reduce_associative: unknown arguments {sorted(identity)}")
@@ -59,10 +59,12 @@ def reduce_associative(operation: Callable[[T, T], T], tree: Tree, *, is_leaf: I
         if not identity:
             raise StructureError("reduce_associative: the tree has no leaf", hint="identity=0")
         return identity["identity"]
-    while len(parts) > 1:
-        pairs = [operation(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
-        parts = pairs + parts[2 * len(pairs) :]
-    return parts[0]
+
+    def combined(start: int, stop: int) -> T:
+        middle = (start + stop) // 2
+        return parts[start] if stop - start == 1 else operation(combined(start, middle), combined(middle, stop))
+
+    return combined(0, len(parts))
 
 
 def all(tree: Tree, *, is_leaf: IsLeaf = None) -> bool:

@@ -178,11 +178,7 @@ class Partial(functools.partial[Any]):
     """
 
 
-register_pytree_with_keys(
-    Partial,
-    lambda p: ([(GetAttrKey("args"), p.args), (GetAttrKey("keywords"), p.keywords)], p.func),
-    lambda func, xs: Partial(func, *xs[0], **xs[1]),
-)
+register_node(Partial, lambda p: ((p.args, p.keywords), p.func), lambda func, xs: Partial(func, *xs[0], **xs[1]))
 
 
 def keystr(keys: KeyPath, *, simple: bool = False, separator: str = "") -> str:
@@ -255,12 +251,12 @@ def treedef_children(treedef: TreeDef) -> list[TreeDef]:
 
 
 def treedef_is_leaf(treedef: TreeDef) -> bool:
-    """Whether a structure is that of a leaf.
+    """Whether a structure is that of a leaf, or of a container without children.
 
-    >>> treedef_is_leaf(tree_structure(1))
-    True
+    >>> treedef_is_leaf(tree_structure(1)), treedef_is_leaf(tree_structure([1]))
+    (True, False)
     """
-    return treedef.cls is None
+    return not treedef.children
 
 
 def treedef_tuple(treedefs: Iterable[TreeDef]) -> TreeDef:
