@@ -25,13 +25,13 @@ _HOME = {
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "core", "extend", "fourier", "incomplete", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim", "random",
-    "special", "stateful", "testing", "transforms", "tree", "tree_util",
+    "alias", "core", "extend", "fourier", "incomplete", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim",
+    "random", "special", "stateful", "testing", "transforms", "tree", "tree_util",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
 
-__all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_ready"]
+__all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_ready", "install"]
 
 
 def __getattr__(name: str) -> _Any:
@@ -53,6 +53,16 @@ def __dir__() -> list[str]:
 def block_until_ready(tree: _Any) -> _Any:
     """The tree itself: results are ready when a call returns."""
     return tree
+
+
+def install() -> None:
+    """Let `import jax` get fdl from now on, here and in Python processes that are started from here: `jax.numpy`,
+    `jax.lax`, `jax.random` and what else fdl has under JAX's names. What it has not is no module.
+
+    Call it before anything imports jax.
+    """
+    alias = _importlib.import_module("fdl.alias")
+    alias.install(alias.JAX, "fdl")
 
 
 def _load_methods() -> None:

@@ -1,5 +1,6 @@
 """`python -m fdl doctor` says what this machine offers and what it lacks; `python -m fdl cache list|clear` looks after
-compiled programs.
+compiled programs; `python -m fdl script.py [args]`, `-m module` or `-c code` runs a program of JAX, with `jax` being
+fdl in this process and in its children.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fdl
+from fdl.alias import run
 from fdl.backends import runtime
 from fdl.backends.cuda import cuda_available
 from fdl.backends.toolchain import find_compiler
@@ -93,7 +95,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("cache", help="compiled programs on disk").add_argument(
         "action", choices=["list", "clear"], nargs="?", default="list"
     )
-    given = parser.parse_args(arguments)
+    given_arguments = sys.argv[1:] if arguments is None else arguments
+    if given_arguments and given_arguments[0] not in ("doctor", "cache", "-h", "--help"):
+        fdl.install()
+        return run(given_arguments, "python -m fdl")
+    given = parser.parse_args(given_arguments)
     return doctor() if given.command == "doctor" else cache(given.action)
 
 

@@ -11,26 +11,41 @@ from fdl import num_threads as get_num_threads
 from fdl import set_num_threads
 from fdl.extend import on_native as _on_native
 from fdl.stateful import (
+    _C,
+    __config__,
     _aliases,
+    _dynamo,
+    alias,
     amp,
     autograd,
+    compiler,
     distributed,
     distributions,
+    export,
     fft,
     func,
+    functional,
+    futures,
     hub,
+    jit,
+    library,
     linalg,
     masked,
     multiprocessing,
     nn,
+    onnx,
     optim,
+    overrides,
     profiler,
     random,
+    return_types,
     serialization,
     signal,
     sparse,
     special,
+    storage,
     testing,
+    types,
     utils,
 )
 from fdl.stateful import _foreach as _foreach
@@ -38,7 +53,8 @@ from fdl.stateful import _spread as _spread
 from fdl.stateful import _trees as _trees
 from fdl.stateful._aliases import batch_norm, embedding, frombuffer, is_nonzero, is_same_size, is_signed
 from fdl.stateful._settings import *
-from fdl.stateful.accelerators import accelerator, backends, cpu, cuda, mps
+from fdl.stateful.accelerators import Event, Stream, accelerator, backends, cpu, cuda, mps, mtia, xpu
+from fdl.stateful.alias import install
 from fdl.stateful.amp.autocast_mode import *
 from fdl.stateful.amp.grad_scaler import GradScaler
 from fdl.stateful.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
@@ -83,12 +99,15 @@ from fdl.stateful.functions.sorting import *
 from fdl.stateful.functions.special import *
 from fdl.stateful.functions.statistics import *
 from fdl.stateful.functions.windows import *
+from fdl.stateful.futures import Future
+from fdl.stateful.library import ops
 from fdl.stateful.linalg.older import *
 from fdl.stateful.linalg.reflections import geqrf, ormqr
 from fdl.stateful.linalg.solutions import cholesky_inverse, cholesky_solve, logdet
 from fdl.stateful.signal import istft, kaiser_window, stft
 from fdl.stateful.sparse import mm as spmm
 from fdl.stateful.sparse import sparse_coo_tensor
+from fdl.stateful.storage import TypedStorage, UntypedStorage
 
 globals().update({name: value for name, value in _aliases.NAMES.items() if name not in globals()})
 globals().update(_NAMES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +12,14 @@ from fdl.stateful.core.dtypes import device, dtype, to_numpy
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
 from fdl.stateful.core.format import set_printoptions
 from fdl.stateful.core.tensor import Tensor
+from fdl.stateful.storage import UntypedStorage
 
 __all__ = [
-    "compile", "compiler", "finfo", "get_default_device", "get_float32_matmul_precision", "iinfo", "is_storage", "jit",
-    "set_default_device",
-    "set_float32_matmul_precision", "set_printoptions", "use_deterministic_algorithms", "version",
+    "are_deterministic_algorithms_enabled", "compile", "compiled_with_cxx11_abi", "finfo", "get_default_device",
+    "get_deterministic_debug_mode", "get_device_module", "get_float32_matmul_precision", "iinfo",
+    "is_deterministic_algorithms_warn_only_enabled", "is_storage", "set_default_device",
+    "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_printoptions",
+    "use_deterministic_algorithms", "version",
 ]  # fmt: skip
 
 
@@ -108,6 +110,35 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
     """Nothing: all algorithms are deterministic."""
 
 
+def are_deterministic_algorithms_enabled() -> bool:
+    """Yes: all algorithms are deterministic."""
+    return True
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """No: there is nothing to warn of."""
+    return False
+
+
+def get_deterministic_debug_mode() -> int:
+    """2: what is not deterministic would be an error, and nothing is."""
+    return 2
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """Nothing: all algorithms are deterministic."""
+
+
+def get_device_module(device: Any = None) -> Any:
+    """The module of a device; RuntimeError for one that is not there."""
+    raise TensorError(f"get_device_module: tensors live on the CPU, which has no module of its own, not on {device}")
+
+
+def compiled_with_cxx11_abi() -> bool:
+    """No: there is no C++."""
+    return False
+
+
 def set_default_device(d: Any) -> None:
     """Nothing for the CPU; RuntimeError for another device."""
     if d is not None and device(d).type != "cpu":
@@ -121,23 +152,9 @@ def get_default_device() -> device:
 
 def is_storage(obj: object) -> bool:
     """Whether `obj` is a storage."""
-    return False
+    return isinstance(obj, UntypedStorage)
 
 
-def _same(f: Any = None, *args: Any, **kwargs: Any) -> Any:
-    return f if callable(f) else (lambda g: g)
-
-
-_later: Callable[..., Any] = lambda *a, **k: False
-jit = SimpleNamespace(
-    script=_same,
-    trace=_same,
-    ignore=_same,
-    unused=_same,
-    export=_same,
-    is_scripting=_later,
-    is_tracing=_later,
-    Final=list,
+version = SimpleNamespace(
+    cuda=None, hip=None, rocm=None, xpu=None, debug=False, git_version="", __version__="2.13.0+fdl"
 )
-compiler = SimpleNamespace(is_compiling=_later, disable=_same, allow_in_graph=_same, reset=_later)
-version = SimpleNamespace(cuda=None, hip=None, __version__="2.13.0+fdl")

@@ -46,18 +46,35 @@ def _reorder(hooks: dict[int, Any], ordered: dict[int, Any]) -> None:
     hooks.update(ordered)
 
 
-class HookHandle:
-    """Takes a hook away: `handle.remove()`."""
+class RemovableHandle:
+    """Takes a hook out of its table: `handle.remove()`, or at the end of a `with` block. Whoever makes one puts the
+    hook under the handle's `id`.
+    """
 
-    __slots__ = ("hooks", "key")
+    __slots__ = ("__weakref__", "hooks", "id")
 
-    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
-        self.hooks, self.key = hooks, next(ORDER)
-        if prepend:
-            whole(_reorder, hooks, {self.key: hook, **hooks})
-        else:
-            hooks[self.key] = hook
+    def __init__(self, hooks_dict: dict[int, Any], *, extra_dict: Any = None) -> None:
+        self.hooks, self.id = hooks_dict, next(ORDER)
 
     def remove(self) -> None:
         """Take the hook away; nothing where it is gone already."""
-        self.hooks.pop(self.key, None)
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.remove()
+
+
+class HookHandle(RemovableHandle):
+    """A handle whose hook is in the table already."""
+
+    __slots__ = ()
+
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
+        super().__init__(hooks)
+        if prepend:
+            whole(_reorder, hooks, {self.id: hook, **hooks})
+        else:
+            hooks[self.id] = hook

@@ -175,8 +175,23 @@ _COPIED: dict[tuple[Any, tuple[int, ...]], Any] = {}  # types of ndarrays that c
 _MOST = 1024
 
 
+class _Capsule:
+    """A DLPack capsule as the object that gave it."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
 def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor with the values of anything that speaks DLPack."""
+    """A tensor with the values of anything that speaks DLPack, or of a capsule that it gave."""
+    if not hasattr(ext_tensor, "__dlpack__"):
+        ext_tensor = _Capsule(ext_tensor)
     return ext_tensor if isinstance(ext_tensor, Tensor) else wrap(array_of(np.from_dlpack(ext_tensor)))
 
 

@@ -100,14 +100,27 @@ class Hooked:
 
     _hooks: dict[str, dict[int, Any]] | None = None  # by kind; None where there never was one
 
+    def _table(self, kind: str) -> dict[int, Any]:
+        """The hooks of a kind, as they can be looked at and taken away."""
+        if self._hooks is None:
+            self.__dict__["_hooks"] = {k: {} for k in _KINDS}
+        assert self._hooks is not None
+        return self._hooks[kind]
+
+    _forward_hooks = property(lambda self: self._table("forward"))
+    _forward_pre_hooks = property(lambda self: self._table("forward_pre"))
+    _backward_hooks = property(lambda self: self._table("backward"))
+    _backward_pre_hooks = property(lambda self: self._table("backward_pre"))
+    _state_dict_hooks = property(lambda self: self._table("state_dict"))
+    _state_dict_pre_hooks = property(lambda self: self._table("state_dict_pre"))
+    _load_state_dict_pre_hooks = property(lambda self: self._table("load_pre"))
+    _load_state_dict_post_hooks = property(lambda self: self._table("load"))
+
     def _hooks_of(self, kind: str) -> list[Any]:
         return [] if self._hooks is None else list(self._hooks[kind].values())
 
     def _add_hook(self, kind: str, hook: Any, prepend: bool = False) -> HookHandle:
-        if self._hooks is None:
-            self.__dict__["_hooks"] = {k: {} for k in _KINDS}
-        assert self._hooks is not None
-        return HookHandle(self._hooks[kind], hook, prepend)
+        return HookHandle(self._table(kind), hook, prepend)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 __all__ = [
     "BatchSampler", "ConcatDataset", "ChainDataset", "DataLoader", "Dataset", "DistributedSampler", "IterableDataset",
-    "RandomSampler", "Sampler", "SequentialSampler", "Subset",
+    "RandomSampler", "Sampler", "SequentialSampler", "StackDataset", "Subset",
     "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "WorkerInfo", "default_collate", "default_convert",
     "get_worker_info", "random_split",
 ]  # fmt: skip
@@ -87,6 +87,29 @@ class ConcatDataset(Dataset[Any]):
         index %= len(self)
         which = int(np.searchsorted(self.cumulative_sizes, index, "right"))
         return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
+
+
+class StackDataset(Dataset[Any]):
+    """Datasets side by side: an element is a tuple of theirs, or a dict where they are named.
+
+    >>> StackDataset([1, 2], [3, 4])[1], StackDataset(x=[1, 2])[0]
+    ((2, 4), {'x': 1})
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ArgumentError("StackDataset: expected either datasets or named datasets, at least one")
+        self.datasets: Any = tuple(args) if args else kwargs
+        if len({len(d) for d in args or kwargs.values()}) > 1:
+            raise ArgumentError("Size mismatch between datasets")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.datasets.values() if isinstance(self.datasets, dict) else self.datasets)))
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: d[index] for name, d in self.datasets.items()}
+        return tuple(d[index] for d in self.datasets)
 
 
 class ChainDataset(IterableDataset[Any]):
@@ -415,12 +438,23 @@ def _context(wanted: Any, num_workers: int) -> Any:
     return multiprocessing.get_context(wanted)
 
 
+def _check_workers(num_workers: int, prefetch_factor: int | None) -> None:
+    if num_workers < 0:
+        raise ArgumentError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
+    if prefetch_factor is not None and num_workers == 0:
+        raise ArgumentError(
+            "prefetch_factor option could only be specified in multiprocessing. "
+            "let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None."
+        )
+
+
 class DataLoader(Generic[T]):
     """Batches of a dataset.
 
     Sampling and collation as in PyTorch. With `num_workers`, so many threads fetch batches ahead (`prefetch_factor`
     each), or processes where `multiprocessing_context` names how they start ("fork", "spawn", "forkserver"); the order
-    is the same for any number of them. `pin_memory` and `persistent_workers` are accepted and change nothing. With
+    is the same for any number of them, also where `in_order` would let it change. `pin_memory` and `persistent_workers`
+    are accepted and change nothing. With
     `shuffle`, the order comes from `generator`, or the default one.
 
     >>> import fdl.stateful as torch
@@ -448,19 +482,12 @@ class DataLoader(Generic[T]):
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
         pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
         self.dataset, self.batch_size, self.drop_last, self.generator = dataset, batch_size, drop_last, generator
-        if num_workers < 0:
-            raise ArgumentError(
-                "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing."
-            )
-        if prefetch_factor is not None and num_workers == 0:
-            raise ArgumentError(
-                "prefetch_factor option could only be specified in multiprocessing. "
-                "let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None."
-            )
+        _check_workers(num_workers, prefetch_factor)
         self.num_workers, self.pin_memory, self.worker_init_fn = num_workers, pin_memory, worker_init_fn
-        self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
+        self.prefetch_factor = 2 if prefetch_factor is None and num_workers else prefetch_factor
         self.iterable = isinstance(dataset, IterableDataset)
         if sampler is not None and shuffle:
             raise ArgumentError("sampler option is mutually exclusive with shuffle")
@@ -489,6 +516,8 @@ class DataLoader(Generic[T]):
             collate_fn if collate_fn is not None else default_collate if batch_size or batch_sampler else _as_it_is
         )
         self.timeout, self._context = timeout, _context(multiprocessing_context, num_workers)
+        self.multiprocessing_context, self.persistent_workers = multiprocessing_context, persistent_workers
+        self.pin_memory_device, self.in_order = pin_memory_device, in_order
 
     def __iter__(self) -> Iterator[Any]:
         fetcher = _Fetcher(self.dataset, self.collate_fn, self.batch_size, self.drop_last)
@@ -501,7 +530,7 @@ class DataLoader(Generic[T]):
         return (
             of_streams(crew)
             if self.iterable
-            else in_order(crew, self._requests(), self.num_workers * self.prefetch_factor)
+            else in_order(crew, self._requests(), self.num_workers * (self.prefetch_factor or 0))
         )
 
     def _requests(self) -> Iterator[Any]:

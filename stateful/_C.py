@@ -1,0 +1,50 @@
+"""`torch._C`, as far as libraries ask it what there is: nothing of CUDA, MKL or Kineto."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fdl.stateful.core.dtypes import device, dtype
+from fdl.stateful.core.layouts import memory_format
+from fdl.stateful.core.random import Generator
+from fdl.stateful.functions.conversions import dtype_and_device
+from fdl.stateful.jit import ScriptFunction, ScriptModule
+from fdl.stateful.overrides import DisableTorchFunction, DisableTorchFunctionSubclass
+
+__all__ = ["DisableTorchFunction", "DisableTorchFunctionSubclass", "Generator", "ScriptFunction", "ScriptModule"]
+
+_has_mkldnn = _has_mps = _has_cuda = has_cuda = has_mkl = has_openmp = has_spectral = False
+has_lapack = True
+
+
+def _log_api_usage_once(event: str) -> None:
+    """Nothing: no use is counted."""
+
+
+def _get_tracing_state() -> Any:
+    """None: nobody traces."""
+    return None
+
+
+def _is_tracing() -> bool:
+    """No."""
+    return False
+
+
+def _cuda_isCurrentStreamCapturing() -> bool:
+    """No."""
+    return False
+
+
+class _Own:
+    """Functions of `torch._C._nn`."""
+
+    @staticmethod
+    def _parse_to(*args: Any, **kwargs: Any) -> tuple[device | None, dtype | None, bool, memory_format | None]:
+        """What the arguments of `to` mean: a device, a dtype, whether to wait, and a memory format."""
+        kind, place = dtype_and_device(args, kwargs.get("dtype"), kwargs.get("device"))
+        waits = next((a for a in args if isinstance(a, bool)), kwargs.get("non_blocking", False))
+        return None if place is None else device(place), kind, waits, kwargs.get("memory_format")
+
+
+_nn = _Own()

@@ -1,0 +1,44 @@
+"""`torch._dynamo`, as libraries ask it: nothing is being compiled, and functions stay what they are."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from fdl.stateful.compiler import allow_in_graph, disable, is_compiling, reset
+from fdl.stateful.nn.module import Module
+
+__all__ = [
+    "OptimizedModule", "allow_in_graph", "config", "disable", "disallow_in_graph", "eval_frame", "external_utils",
+    "graph_break", "is_compiling", "mark_dynamic", "mark_static", "mark_static_address", "maybe_mark_dynamic",
+    "optimize", "reset", "utils",
+]  # fmt: skip
+
+
+class OptimizedModule(Module):
+    """What `compile` gives of a module in PyTorch; here it gives the module itself, so nothing is one of these."""
+
+
+config = SimpleNamespace(
+    suppress_errors=False, cache_size_limit=8, verbose=False, capture_scalar_outputs=False, allow_rnn=False
+)
+disallow_in_graph = allow_in_graph
+eval_frame = SimpleNamespace(OptimizedModule=OptimizedModule)
+external_utils = SimpleNamespace(is_compiling=is_compiling)
+utils = SimpleNamespace(is_compile_supported=lambda device_type: True)
+
+
+def optimize(*args: Any, **kwargs: Any) -> Any:
+    """A decorator that changes nothing."""
+    return lambda f: f
+
+
+def graph_break(msg: str = "") -> None:
+    """Nothing."""
+
+
+def mark_dynamic(t: Any, index: Any, **bounds: Any) -> None:
+    """Nothing: another size is another program, made when it comes often."""
+
+
+maybe_mark_dynamic = mark_static = mark_static_address = mark_dynamic
