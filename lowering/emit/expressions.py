@@ -26,6 +26,12 @@ def environment() -> Any:
     )
 
 
+def is_strided(index: Index) -> bool:
+    """Whether no loop steps to the next element."""
+    steps = [abs(c) for atom, c in index.terms if isinstance(atom, LoopVar)]
+    return min(steps, default=1) > 1
+
+
 class Expressions:
     """Writes expressions as statements of a kernel; collects the buffers and steps that it refers to."""
 
@@ -34,8 +40,10 @@ class Expressions:
         target: Target,
         rows: Mapping[Buffer, int] | None = None,
         outer: int = 0,
+        weaves: bool = False,
     ) -> None:
         self.target = target
+        self.weaves = weaves  # whether the kernel's stores lie side by side in one loop
         self.table: dict[str, str] = spellings.TABLES.get(target.language, {})
         self.rows = {
             b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())
@@ -65,6 +73,9 @@ class Expressions:
 
     def load(self, b: Buffer, index: Index) -> str:
         text = self.element(b, index)
+        if self.weaves and len(self.lines) > 1 and b not in self.rows and is_strided(index):
+            # gcc 12 takes two such loads of one line for one vector, and forgets which of them a store wants
+            text = f"*(const volatile {spellings.storage_type(b.dtype)} *)&{text}"
         return f"fdl_load_{spellings.SUFFIX[b.dtype]}({text})" if b.dtype in dtypes.NARROW_FLOATS else text
 
     def element(self, b: Buffer, index: Index) -> str:
@@ -102,6 +113,8 @@ class Expressions:
             args = [self.emit(a) for a in e.args]
             operand = e.args[-1].dtype if e.op == "select" else e.args[0].dtype
             text = spellings.spell(e.op, operand, e.dtype, args, self.table)
+            if self.weaves and e.op == "mul" and dtypes.is_float(e.dtype):
+                text = f"FDL_ROUNDED({text})"
         name = self._name()
         self.lines[-1].append(f"const {spellings.register_type(e.dtype)} {name} = {text};")
         return name

@@ -92,6 +92,19 @@ def test_samples(primitive):
     same(*joint_graph(primitive, good(primitive)))
 
 
+@needs_compiler
+def test_results_side_by_side():
+    """Neither products in their sums nor conditional loads: gcc 12 fuses the first, and mixes the second up."""
+
+    def f(x, y):
+        turned = [x[:, 0] * y[:, 0] - x[:, 1] * y[:, 1], x[:, 0] * y[:, 1] + x[:, 1] * y[:, 0]]
+        a, b = (jnp.pad(x[:, i], (1, 2)) for i in (0, 1))
+        return jnp.stack(turned, 1), jnp.stack([a * 0.0 - b, a + b * 0.0], 1)
+
+    for dtype in (np.float32, np.float64):
+        same_bits(f, *np.random.default_rng(0).normal(size=(2, 50, 2)).astype(dtype))
+
+
 LENGTHS, MORE_LENGTHS = [9, 16, 17, 63, 64, 65, 145, 256, 257, 300, 4095, 4096, 4097], range(1, 301)
 HEIGHTS, MORE_HEIGHTS = [9, 64, 127, 128, 129, 130], range(1, 131)
 

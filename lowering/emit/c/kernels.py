@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from fdl.core import dtypes
-from fdl.lowering.emit.expressions import Expressions
+from fdl.lowering.emit.expressions import Expressions, is_strided
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
@@ -137,7 +137,7 @@ def render_kernel(n: Node, arena: Arena, exprs: Interner, target: Target) -> Ker
     """
     if isinstance(n, Fused):
         return _fused_rows(n, exprs, target)
-    text = Expressions(target)
+    text = Expressions(target, weaves=_weaves([n]))
     pairs = [(b, arena.in_place[b]) for b in n.writes() if b in arena.in_place]
     part = dataclasses.replace(_part(n, text, 0), overlaps=bool(pairs))
     if n.unrolled:
@@ -149,6 +149,13 @@ def render_kernel(n: Node, arena: Arena, exprs: Interner, target: Target) -> Ker
     )
 
 
+def _weaves(nodes: Sequence[Node]) -> bool:
+    """Whether stores of one loop lie side by side in a buffer, as those of interleaved numbers do."""
+    stores = [s for n in nodes if isinstance(n, Map) for s in n.stores if is_strided(s.offset)]
+    places = [(s.buffer, s.offset.terms) for s in stores]
+    return len(set(places)) < len(places)
+
+
 def _part(n: Node, text: Expressions, outer: int) -> Part:
     """The loops of a node, but for the `outer` ones that stand around it."""
     make = {Map: _map, Reduce: _reduce, Argmax: _argmax, Scatter: _scatter, Routine: _routine}[type(n)]
@@ -158,7 +165,7 @@ def _part(n: Node, text: Expressions, outer: int) -> Part:
 def _fused_rows(n: Fused, exprs: Interner, target: Target) -> KernelCall:
     outer = len(n.loops)
     kept = {b: 1 if scope is Scope.REGISTER else b.size // n.count for b, scope in n.locals.items()}
-    text = Expressions(target, rows=kept, outer=outer)
+    text = Expressions(target, rows=kept, outer=outer, weaves=_weaves(n.body))
     parts: list[Part] = []
     totals: list[Total] = []
     for m in n.body:

@@ -68,6 +68,13 @@ typedef struct {
 #define FDL_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+/* A product by itself: gcc 12 fuses it with sums and differences of results side by side, whatever its flags say */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define FDL_ROUNDED(x) __builtin_assoc_barrier(x)
+#else
+#define FDL_ROUNDED(x) (x)
+#endif
+
 /* Few iterations, written out: small arrays that a loop hands on then live in registers */
 #define FDL_UNROLLED _Pragma("GCC unroll 16")
 
