@@ -19,8 +19,8 @@ from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
 from fdl.numpy import square
 from fdl.numpy._math import _operand
+from fdl.ops import absolute as abs
 from fdl.ops import (
-    abs,
     add,
     axis_index,
     axis_size,
@@ -29,12 +29,14 @@ from fdl.ops import (
     bitwise_or,
     bitwise_xor,
     ceil,
+    conj,
     cos,
     div,
     erf,
     exp,
     expm1,
     floor,
+    imag,
     is_finite,
     log,
     log1p,
@@ -44,6 +46,7 @@ from fdl.ops import (
     pmean,
     pow,
     psum,
+    real,
     reduce_max,
     reduce_min,
     reduce_sum,
@@ -51,7 +54,6 @@ from fdl.ops import (
     rsqrt,
     select,
     shift_left,
-    sign,
     sin,
     sqrt,
     sub,
@@ -59,9 +61,11 @@ from fdl.ops import (
     tanh,
 )  # fmt: skip
 from fdl.ops import atan2 as atan2
+from fdl.ops import direction as sign
 from fdl.ops import equal as eq
 from fdl.ops import greater as gt
 from fdl.ops import greater_equal as ge
+from fdl.ops import join as complex
 from fdl.ops import less as lt
 from fdl.ops import less_equal as le
 from fdl.ops import maximum as max
@@ -658,19 +662,14 @@ def reduce_window(
 
 __all__ = [
     "ConvDimensionNumbers", "RoundingMethod", "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size",
-    "batch_matmul", "bitwise_and", "bitwise_not",
-    "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim", "broadcasted_iota", "ceil", "clamp", "concatenate",
-    "cond", "conv",
-    "conv_dimension_numbers", "conv_general_dilated", "convert_element_type", "cos", "div", "dot", "dot_general",
-    "dynamic_index_in_dim",
+    "batch_matmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim",
+    "broadcasted_iota", "ceil", "clamp", "complex", "concatenate", "cond", "conj", "conv", "conv_dimension_numbers",
+    "conv_general_dilated", "convert_element_type", "cos", "div", "dot", "dot_general", "dynamic_index_in_dim",
     "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "exp",
-    "expand_dims", "expm1",
-    "floor", "fori_loop", "full", "full_like", "ge", "gt", "index_in_dim", "integer_pow", "iota", "is_finite", "le",
-    "log", "log1p", "logistic", "lt",
-    "map", "max", "min", "mul", "ne", "neg", "pad", "padtype_to_pads", "pmean", "pow", "psum", "reciprocal",
-    "reduce_max", "reduce_min", "reduce_sum",
+    "expand_dims", "expm1", "floor", "fori_loop", "full", "full_like", "ge", "gt", "imag", "index_in_dim",
+    "integer_pow", "iota", "is_finite", "le", "log", "log1p", "logistic", "lt", "map", "max", "min", "mul", "ne", "neg",
+    "pad", "padtype_to_pads", "pmean", "pow", "psum", "real", "reciprocal", "reduce_max", "reduce_min", "reduce_sum",
     "reduce_window", "rem", "reshape", "rev", "round", "rsqrt", "scan", "select", "shift_left",
-    "shift_right_arithmetic", "sign", "sin", "slice",
-    "slice_in_dim", "sqrt", "square", "squeeze", "stop_gradient", "sub", "switch", "tan", "tanh", "top_k", "transpose",
-    "while_loop",
+    "shift_right_arithmetic", "sign", "sin", "slice", "slice_in_dim", "sqrt", "square", "squeeze", "stop_gradient",
+    "sub", "switch", "tan", "tanh", "top_k", "transpose", "while_loop",
 ]  # fmt: skip

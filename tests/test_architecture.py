@@ -253,6 +253,8 @@ EXEMPT = {
 @pytest.mark.parametrize("primitive", REGISTRY.values(), ids=lambda p: p.name)
 def test_rules_are_complete(primitive):
     missing = {kind for kind in NEEDED | {"impl", "jvp"} if not primitive.has(kind)}
+    if primitive.has("parts"):  # what is of complex numbers alone has no text of its own
+        missing -= {"lower"}
     assert missing <= EXEMPT.get(primitive.name, set()), f"{primitive} lacks {missing}"
     samples = primitive.rule("samples")
     assert all(isinstance(s, Sample) for s in samples)

@@ -5,6 +5,8 @@ import numpy as np
 TABLE = {
     "float64": (1e-12, 1e-12),
     "float32": (1e-5, 1e-5),
+    "complex128": (1e-12, 1e-12),
+    "complex64": (1e-5, 1e-5),
     "float16": (2e-3, 2e-3),
     "bfloat16": (1e-2, 1e-2),
     "float8_e4m3fn": (1e-2, 1e-2),
@@ -21,4 +23,9 @@ def assert_close(got, want, scale=1.0):
         np.testing.assert_array_equal(got, want)
         return
     rtol, atol = TABLE[got.dtype.name]
-    np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), rtol=rtol * scale, atol=atol * scale)
+    np.testing.assert_allclose(wide(got), wide(want), rtol=rtol * scale, atol=atol * scale)
+
+
+def wide(x):
+    """Floats in double precision; complex numbers as pairs of them."""
+    return x.astype(np.complex128).reshape(-1).view(np.float64) if x.dtype.kind == "c" else x.astype(np.float64)

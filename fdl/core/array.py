@@ -45,7 +45,6 @@ _NO_OPERANDS: dict[type, str] = {
     str: "float(x) or int(x) of a text that is a number",
     type(None): "the value: a function without `return` gives None",
     dict: "fdl.tree.map(f, x), or one of its values",
-    complex: "two arrays, for the real and the imaginary part",
     set: "jnp.array(sorted(x))",
 }
 
@@ -143,6 +142,16 @@ class Array:
     def mT(self) -> Array:
         """The array with its last two axes swapped."""
         return _unary("matrix_transpose")(self)
+
+    @property
+    def real(self) -> Any:
+        """The real parts; of real numbers the array itself."""
+        return METHODS["real"](self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary parts; zeros of real numbers."""
+        return METHODS["imag"](self)
 
     @property
     def at(self) -> Any:
@@ -323,10 +332,10 @@ class ConcreteArray(Array):
         return bool(self._scalar())
 
     def __int__(self) -> int:
-        return int(self._scalar())
+        return int(self._scalar().item())  # complex numbers are no integers and no floats
 
     def __float__(self) -> float:
-        return float(self._scalar())
+        return float(self._scalar().item())
 
     def __complex__(self) -> complex:
         return complex(self._scalar())
@@ -365,7 +374,7 @@ def _rebuild(value: np.ndarray[Any, Any], weak_type: bool) -> ConcreteArray:
     return from_numpy(value, weak_type)
 
 
-_OPERANDS = (Array, int, float, np.generic, np.ndarray)
+_OPERANDS = (Array, int, float, complex, np.generic, np.ndarray)
 
 
 def is_operand(x: Any) -> bool:

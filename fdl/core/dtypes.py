@@ -1,9 +1,9 @@
 """Dtypes and their one promotion lattice.
 
-Dtypes are NumPy's (bool, integers, floats) plus bfloat16 and two float8s from `ml_dtypes`. Promotion is JAX's lattice
-with float64 and int64 present when explicit: nothing is ever narrowed silently and there is no global switch. A Python
-number is *weak*: it takes the dtype of what it meets. Source of the lattice: "Design of Type Promotion Semantics" in
-JAX's documentation (JEP 9407).
+Dtypes are NumPy's (bool, integers, floats, complex numbers) plus bfloat16 and two float8s from `ml_dtypes`. Promotion
+is JAX's lattice with float64, int64 and complex128 present when explicit: nothing is ever narrowed silently and there
+is no global switch. A Python number is *weak*: it takes the dtype of what it meets. Source of the lattice: "Design of
+Type Promotion Semantics" in JAX's documentation (JEP 9407).
 """
 
 from __future__ import annotations
@@ -26,20 +26,26 @@ float16, float32, float64 = (np.dtype(f"float{bits}") for bits in (16, 32, 64))
 bfloat16 = np.dtype(ml_dtypes.bfloat16)
 float8_e4m3fn = np.dtype(ml_dtypes.float8_e4m3fn)
 float8_e5m2 = np.dtype(ml_dtypes.float8_e5m2)
+complex64, complex128 = np.dtype(np.complex64), np.dtype(np.complex128)
 
 SIGNED = (int8, int16, int32, int64)
 UNSIGNED = (uint8, uint16, uint32, uint64)
 INTEGERS = SIGNED + UNSIGNED
 NARROW_FLOATS = (float8_e4m3fn, float8_e5m2, bfloat16, float16)
 FLOATS = (*NARROW_FLOATS, float32, float64)
+COMPLEX = (complex64, complex128)
+INEXACT = FLOATS + COMPLEX
 NUMBERS = INTEGERS + FLOATS
-ALL = (bool_, *NUMBERS)
+REAL = (bool_, *NUMBERS)
+ALL = (*REAL, *COMPLEX)
 
 _ALL_SET = frozenset(ALL)
 _FLOAT_SET = frozenset(FLOATS)
+_COMPLEX_SET = frozenset(COMPLEX)
+_INEXACT_SET = frozenset(INEXACT)
 _INTEGER_SET = frozenset(INTEGERS)
 
-# The lattice: each node with what stands directly above it.  `int*` and `float*` are weak.
+# The lattice: each node with what stands directly above it.  `int*`, `float*` and `complex*` are weak.
 _ABOVE: dict[Any, tuple[Any, ...]] = {
     bool_: ("int*",),
     "int*": (uint8, int8),
@@ -51,15 +57,18 @@ _ABOVE: dict[Any, tuple[Any, ...]] = {
     int16: (int32,),
     int32: (int64,),
     int64: ("float*",),
-    "float*": (float8_e4m3fn, float8_e5m2, bfloat16, float16),
+    "float*": (float8_e4m3fn, float8_e5m2, bfloat16, float16, "complex*"),
     float8_e4m3fn: (),
     float8_e5m2: (),
     bfloat16: (float32,),
     float16: (float32,),
-    float32: (float64,),
-    float64: (),
+    float32: (float64, complex64),
+    float64: (complex128,),
+    "complex*": (complex64,),
+    complex64: (complex128,),
+    complex128: (),
 }
-_WEAK_DEFAULT = {"int*": int32, "float*": float32}
+_WEAK_DEFAULT = {"int*": int32, "float*": float32, "complex*": complex64}
 
 
 def _closure() -> dict[Any, frozenset[Any]]:
@@ -79,10 +88,11 @@ _UPPER = _closure()
 
 
 def canonical(dtype: Any) -> DType:
-    """The supported dtype that `dtype` names: a NumPy dtype, its name, a scalar type, or Python's bool, int and float.
+    """The supported dtype that `dtype` names: a NumPy dtype, its name, a scalar type, or Python's bool, int, float and
+    complex.
 
-    Python's `int` and `float` mean the functional defaults int32 and float32. Raises DtypeError for what is not
-    supported.
+    Python's `int`, `float` and `complex` mean the functional defaults int32, float32 and complex64. Raises DtypeError
+    for what is not supported.
 
     >>> canonical("bfloat16"), canonical(float)
     (dtype(bfloat16), dtype('float32'))
@@ -91,6 +101,8 @@ def canonical(dtype: Any) -> DType:
         return float32
     if dtype is int:
         return int32
+    if dtype is complex:
+        return complex64
     try:
         found = np.dtype(dtype)
     except TypeError:
@@ -112,6 +124,34 @@ def is_integer(dtype: DType) -> bool:
     return dtype in _INTEGER_SET
 
 
+def is_complex(dtype: DType) -> bool:
+    """True for complex dtypes."""
+    return dtype in _COMPLEX_SET
+
+
+def is_inexact(dtype: DType) -> bool:
+    """True for floating-point and complex dtypes: those whose values vary."""
+    return dtype in _INEXACT_SET
+
+
+def real_dtype(dtype: DType) -> DType:
+    """The dtype of the parts of complex numbers; others as they are.
+
+    >>> real_dtype(complex64), real_dtype(int32)
+    (dtype('float32'), dtype('int32'))
+    """
+    return {complex64: float32, complex128: float64}.get(dtype, dtype)
+
+
+def complex_dtype(dtype: DType) -> DType:
+    """The dtype of complex numbers that holds this one: complex128 for float64, for all others complex64.
+
+    >>> complex_dtype(float64), complex_dtype(int32)
+    (dtype('complex128'), dtype('complex64'))
+    """
+    return complex128 if dtype in (float64, complex128) else complex64
+
+
 def compute_dtype(dtype: DType) -> DType:
     """The dtype in which one operation on `dtype` is worked out before it is rounded back: float32 for the narrow
     floats.
@@ -122,7 +162,7 @@ def compute_dtype(dtype: DType) -> DType:
 def _node(dtype: DType, weak: bool) -> Any:
     if not weak or dtype == bool_:
         return dtype
-    return "float*" if is_float(dtype) else "int*"
+    return "float*" if is_float(dtype) else "complex*" if is_complex(dtype) else "int*"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -154,7 +194,7 @@ def promote(types: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
         return first
     dtype, weak = _join(frozenset(_node(dtype, weak) for dtype, weak in pairs))
     if weak:  # among weak types of one kind the widest is kept
-        same = [d for d, _ in pairs if is_float(d) == is_float(dtype) and d != bool_]
+        same = [d for d, _ in pairs if d.kind == dtype.kind]
         dtype = max([dtype, *(d for d in same if d.itemsize > dtype.itemsize)], key=lambda d: d.itemsize)
     return dtype, weak
 
@@ -162,8 +202,8 @@ def promote(types: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
 def scalar_type(value: Any) -> tuple[DType, bool] | None:
     """(dtype, weak) of a Python or NumPy scalar, None for anything else.
 
-    NumPy scalars of default width (`np.float64`, `np.int64`, `np.bool_`) are weak, since that is what Python arithmetic
-    on NumPy values gives. A Python int beyond int32 is int64, so that it stays exact.
+    NumPy scalars of default width (`np.float64`, `np.int64`, `np.complex128`, `np.bool_`) are weak, since that is what
+    Python arithmetic on NumPy values gives. A Python int beyond int32 is int64, so that it stays exact.
     """
     if isinstance(value, (bool, np.bool_)):
         return bool_, False
@@ -177,6 +217,8 @@ def scalar_type(value: Any) -> tuple[DType, bool] | None:
         raise OverflowError(f"the integer {value} does not fit into 64 bits")
     if isinstance(value, float):  # np.float64 is a float
         return float32, True
+    if isinstance(value, complex):  # np.complex128 too
+        return complex64, True
     if isinstance(value, np.generic):
         return canonical(value.dtype), False
     return None
@@ -184,8 +226,9 @@ def scalar_type(value: Any) -> tuple[DType, bool] | None:
 
 # (dtype, weak) of Python numbers that are inputs of a program: wide enough to be exact in whatever they turn into
 PYTHON_FLOAT, PYTHON_INT, PYTHON_BOOL = (float64, True), (int64, True), (bool_, False)
+PYTHON_COMPLEX = complex128, True
 
 
 def default_float(dtype: DType) -> DType:
-    """`dtype` if it is floating, else float32: what an integer turns into where a float is needed."""
-    return dtype if is_float(dtype) else float32
+    """`dtype` if it is floating or complex, else float32: what an integer turns into where a float is needed."""
+    return dtype if is_inexact(dtype) else float32

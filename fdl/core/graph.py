@@ -70,7 +70,7 @@ class Literal:
 
 Atom = Var | Literal
 Operand = Array | Literal  # what a primitive is bound to
-ArrayLike = Operand | np.ndarray[Any, Any] | np.generic | float  # what functions take; int and bool are floats
+ArrayLike = Operand | np.ndarray[Any, Any] | np.generic | complex  # what functions take; ints and floats are complex
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

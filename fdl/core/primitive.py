@@ -11,6 +11,8 @@ outside.
 - `batch`: `(axis, args, batched, **params) -> (out(s), batched)`; the batch axis is always the leading one, `batched`
   says which operands and results have it
 - `lower`: `(builder, *operands, **params) -> value(s)`: what one output element is
+- `parts`: `(*operands, **params) -> result(s)`: the same in operations on real numbers, where complex operands and
+  results are `Parts`; only of what has a meaning for complex numbers
 - `in_order`: `(avals, **params) -> positions` of operands that `lower` reads best in row-major order; absent where any
   order will do
 - `evaluate`: `(*arrays, **params) -> arrays`: what the base trace runs at once, and does not record; None where it may
@@ -57,6 +59,7 @@ RULES: dict[str, Watched[Primitive, Rule]] = {
         "transpose",
         "batch",
         "lower",
+        "parts",
         "in_order",
         "work",
         "evaluate",

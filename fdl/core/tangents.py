@@ -26,8 +26,8 @@ class Linear:
 
 
 def has_tangent(aval: ShapedArray) -> bool:
-    """Floats vary; integers and booleans do not."""
-    return dtypes.is_float(aval.dtype)
+    """Floats and complex numbers vary; integers and booleans do not."""
+    return dtypes.is_inexact(aval.dtype)
 
 
 def is_linear(x: Any) -> bool:

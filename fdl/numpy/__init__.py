@@ -16,6 +16,7 @@ from fdl.numpy import (
     _at,
     _bins,
     _choose,
+    _complex,
     _create,
     _derived,
     _edit,
@@ -36,6 +37,7 @@ from fdl.numpy._apply import *
 from fdl.numpy._arrange import *
 from fdl.numpy._bins import *
 from fdl.numpy._choose import *
+from fdl.numpy._complex import *
 from fdl.numpy._create import ScalarType as _ScalarType
 from fdl.numpy._create import (
     arange,
@@ -251,9 +253,12 @@ float16 = _ScalarType(_dtypes.float16)
 float32 = _ScalarType(_dtypes.float32)
 float64 = _ScalarType(_dtypes.float64)
 bool = bool_
+complex64 = _ScalarType(_dtypes.complex64)
+complex128 = _ScalarType(_dtypes.complex128)
 dtype = _dtypes.canonical
-floating, integer, inexact, number, generic, signedinteger, unsignedinteger = (
-    _np.floating, _np.integer, _np.inexact, _np.number, _np.generic, _np.signedinteger, _np.unsignedinteger,
+complexfloating, floating, integer, inexact, number, generic, signedinteger, unsignedinteger = (
+    _np.complexfloating, _np.floating, _np.integer, _np.inexact, _np.number, _np.generic, _np.signedinteger,
+    _np.unsignedinteger,
 )  # fmt: skip
 pi, e, inf, nan, newaxis = _stdlib_math.pi, _stdlib_math.e, _stdlib_math.inf, _stdlib_math.nan, None
 
@@ -278,6 +283,7 @@ _SHAPES = [
 _METHODS.update({name: getattr(_math, name) for name in _FUNCTIONS})
 _METHODS.update({name: getattr(_shape, name) for name in _SHAPES})
 _METHODS.update(sort=sort, argsort=argsort, repeat=_arrange.repeat)
+_METHODS.update({name: getattr(_complex, name) for name in ("real", "imag", "conj", "conjugate")})
 _METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, trace=_derived.trace, nonzero=nonzero, copy=_create.array)
 _METHODS.update(
     getitem=_index.getitem,
@@ -295,7 +301,8 @@ __all__ = [
     "atleast_2d", "average",
     "bfloat16", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bool_", "broadcast_arrays", "broadcast_to",
     "cbrt", "ceil", "clip",
-    "column_stack", "concatenate", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "deg2rad",
+    "column_stack", "complex128", "complex64", "complexfloating",
+    "concatenate", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "deg2rad",
     "diag", "diagonal", "diff",
     "divide", "divmod", "dot", "dtype", "e", "einsum", "empty", "empty_like", "equal", "exp", "exp2", "expand_dims",
     "expm1", "eye", "fabs", "finfo",
@@ -328,6 +335,7 @@ __all__ += _apply.__all__
 __all__ += _arrange.__all__
 __all__ += _bins.__all__
 __all__ += _choose.__all__
+__all__ += _complex.__all__
 __all__ += _edit.__all__
 __all__ += _elements.__all__
 __all__ += _nan.__all__

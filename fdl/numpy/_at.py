@@ -165,7 +165,7 @@ class _AtIndex:
         """A copy with the elements divided by `values`, in floating point."""
         place, x = (
             self._place("divide", options),
-            self.x if dtypes.is_float(self.x.aval.dtype) else true_divide(self.x, 1),
+            self.x if dtypes.is_inexact(self.x.aval.dtype) else true_divide(self.x, 1),
         )
         if place.numbers is None:
             return place.replace(x, converted(true_divide(place.read(x), values), x.aval.dtype))

@@ -187,7 +187,7 @@ def fill_of(dtype: DType, value: ArrayLike | None = None) -> Operand:
     """What is read outside, in the array's dtype: `value`, else JAX's choice."""
     if value is not None:
         return converted(value, dtype)
-    if dtypes.is_float(dtype):
+    if dtypes.is_inexact(dtype):
         return Literal(float("nan"), dtype)
     if dtype == dtypes.bool_:
         return Literal(True, dtype)
@@ -200,11 +200,11 @@ def converted(value: ArrayLike, dtype: DType) -> Operand:
     cut off, as in conversions of arrays.
     """
     value = ops.as_operand(value)
-    if not isinstance(value, Literal) or dtypes.is_float(dtype):
+    if not isinstance(value, Literal) or dtypes.is_inexact(dtype):
         return ops.cast(value, dtype)
     if dtype == dtypes.bool_ or value.aval.dtype == dtypes.bool_:
         return Literal(bool(value.number) if dtype == dtypes.bool_ else int(value.number), dtype)
-    if dtypes.is_float(value.aval.dtype):
+    if dtypes.is_inexact(value.aval.dtype):
         return ops.convert(from_numpy(np.asarray(value.number)), dtype)
     bits, number = 8 * dtype.itemsize, int(value.number)
     low = 0 if dtype in dtypes.UNSIGNED else 1 << (bits - 1)

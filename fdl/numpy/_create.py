@@ -243,7 +243,8 @@ def linspace(
     """
     count = num - 1 if endpoint else num
     if not (isinstance(start, Array) or isinstance(stop, Array)):
-        target = dtypes.canonical(dtype or dtypes.float32)
+        ends = [(dtypes.default_float(aval_of(x).dtype), True) for x in (start, stop)]
+        target = dtypes.canonical(dtype or dtypes.promote([(dtypes.float32, False), *ends])[0])
         values, step = np.linspace(start, stop, num, endpoint, retstep=True, axis=axis)
         whole = np.floor(values) if dtypes.is_integer(target) else values
         line = from_numpy(whole.astype(target))

@@ -237,7 +237,7 @@ def cov(
     centred = subtract(x, mean(x, 1, keepdims=True))
     n = aval_of(centred).shape[1]
     less = ddof if ddof is not None else 0 if bias else 1
-    out = ops.div(ops.dot_general(centred, centred, (((1,), (1,)), ((), ()))), float(n - less))
+    out = ops.div(ops.dot_general(centred, ops.conj(centred), (((1,), (1,)), ((), ()))), float(n - less))
     return reshape(out, tuple(d for d in aval_of(out).shape if d != 1)) if aval_of(out).shape == (1, 1) else out
 
 
@@ -454,7 +454,7 @@ def finfo(dtype: Any) -> ml_dtypes.finfo:
     >>> float(finfo("float32").eps) == 2.0**-23
     True
     """
-    return ml_dtypes.finfo(dtypes.canonical(dtype))  # type: ignore[no-untyped-call]
+    return ml_dtypes.finfo(dtypes.real_dtype(dtypes.canonical(dtype)))  # type: ignore[no-untyped-call]
 
 
 def iinfo(dtype: Any) -> np.iinfo[Any]:

@@ -36,8 +36,7 @@ negative, exp, exp2, expm1, log, log2, log10, log1p = (
 sin, cos, tan, arcsin, arccos, arctan2 = ops.sin, ops.cos, ops.tan, ops.asin, ops.acos, ops.atan2
 sinh, cosh, tanh, arcsinh, arccosh, arctanh = ops.sinh, ops.cosh, ops.tanh, ops.asinh, ops.acosh, ops.atanh
 sqrt, cbrt, hypot = ops.sqrt, ops.cbrt, ops.hypot
-isfinite = ops.is_finite
-maximum, minimum, sign = ops.maximum, ops.minimum, ops.sign
+maximum, minimum, sign = ops.maximum, ops.minimum, ops.direction
 equal, not_equal, less, less_equal, greater, greater_equal = (
     ops.equal,
     ops.not_equal,
@@ -58,7 +57,7 @@ left_shift, right_shift = ops.shift_left, ops.shift_right
 
 def _rounded(f: Callable[[Array], Array], x: ArrayLike) -> Array:
     operand = _operand(x)
-    return f(operand) if dtypes.is_float(operand.aval.dtype) else operand
+    return f(operand) if dtypes.is_inexact(operand.aval.dtype) else operand
 
 
 def floor(x: ArrayLike) -> Array:
@@ -110,12 +109,12 @@ def positive(x: ArrayLike) -> Array:
 
 
 def abs(x: ArrayLike) -> Array:
-    """The absolute value.
+    """The absolute value, of complex numbers too.
 
-    >>> int(abs(-3))
-    3
+    >>> int(abs(-3)), float(abs(3 + 4j))
+    (3, 5.0)
     """
-    return _operand(x) if aval_of(x).dtype == dtypes.bool_ else ops.abs(x)
+    return _operand(x) if aval_of(x).dtype == dtypes.bool_ else ops.absolute(x)
 
 
 absolute = abs
@@ -130,6 +129,8 @@ def round(x: ArrayLike, decimals: int = 0) -> Array:
     """
     operand = as_operand(x)
     dtype = operand.aval.dtype
+    if dtypes.is_complex(dtype):
+        return _of_parts(lambda part: round(part, decimals), operand)
     if not dtypes.is_float(dtype):
         return _operand(x) if decimals >= 0 else ops.cast(round(ops.cast(operand, dtypes.float64), decimals), dtype)
     if decimals == 0:
@@ -225,7 +226,7 @@ def power(a: ArrayLike, b: ArrayLike) -> Array:
     """
     if isinstance(b, int) and not isinstance(b, bool):
         base = as_operand(a)
-        if base.aval.dtype != dtypes.bool_ and (b >= 0 or dtypes.is_float(base.aval.dtype)):
+        if base.aval.dtype != dtypes.bool_ and (b >= 0 or dtypes.is_inexact(base.aval.dtype)):
             return ops.integer_pow(base, b)
     return ops.pow(*_numbers(a, b))
 
@@ -237,6 +238,22 @@ def square(x: ArrayLike) -> Array:
     9.0
     """
     return ops.integer_pow(_numbers(x)[0], 2)
+
+
+def size_squared(x: ArrayLike) -> Array:
+    """`abs(x)**2`.
+
+    >>> float(size_squared(3 + 4j))
+    25.0
+    """
+    if dtypes.is_complex(aval_of(x).dtype):
+        return ops.add(square(ops.real(x)), square(ops.imag(x)))
+    return square(x)
+
+
+def _of_parts(f: Callable[[Array], Array], x: ArrayLike) -> Array:
+    """A function of real numbers, applied to both parts of complex ones."""
+    return ops.join(f(ops.real(x)), f(ops.imag(x)))
 
 
 def reciprocal(x: ArrayLike) -> Array:
@@ -265,7 +282,11 @@ def arctan(x: ArrayLike) -> Array:
     >>> float(arctan(0.0))
     0.0
     """
-    return ops.atan2(x, 1.0)
+    x = as_operand(x)
+    if not dtypes.is_complex(x.aval.dtype):
+        return ops.atan2(x, 1.0)
+    turned = ops.atanh(ops.join(ops.neg(ops.imag(x)), ops.real(x)))  # i times x, bit for bit
+    return ops.join(ops.imag(turned), ops.neg(ops.real(turned)))
 
 
 def _log_sum(more: Callable[[Array], Array], base: float) -> Callable[[Operand, Operand], Array]:
@@ -322,13 +343,27 @@ def isnan(x: ArrayLike) -> Array:
     return ops.not_equal(x, x)
 
 
+def isfinite(x: ArrayLike) -> Array:
+    """Whether x is neither infinite nor NaN, nor a part of it.
+
+    >>> bool(isfinite(1.0)), bool(isfinite(complex(1.0, float("nan"))))
+    (True, False)
+    """
+    x = as_operand(x)
+    if dtypes.is_complex(x.aval.dtype):
+        return ops.bitwise_and(ops.is_finite(ops.real(x)), ops.is_finite(ops.imag(x)))
+    return ops.is_finite(x)
+
+
 def isinf(x: ArrayLike) -> Array:
-    """Whether x is infinite.
+    """Whether x is infinite, or a part of it.
 
     >>> bool(isinf(float("-inf")))
     True
     """
     x = as_operand(x)
+    if dtypes.is_complex(x.aval.dtype):
+        return ops.bitwise_or(isinf(ops.real(x)), isinf(ops.imag(x)))
     return ops.equal(ops.abs(x), math.inf) if dtypes.is_float(x.aval.dtype) else ops.not_equal(x, x)
 
 
@@ -465,6 +500,8 @@ def nan_to_num(x: ArrayLike, nan: float = 0.0, posinf: float | None = None, negi
     (0.0, 9.0)
     """
     out = _operand(x)
+    if dtypes.is_complex(out.aval.dtype):
+        return _of_parts(lambda part: nan_to_num(part, nan, posinf, neginf), out)
     if not dtypes.is_float(out.aval.dtype):
         return out
     largest = float(ml_dtypes.finfo(out.aval.dtype).max)  # type: ignore[no-untyped-call]
@@ -480,8 +517,8 @@ def isclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, 
     True
     """
     a, b = promote(a, b, to_float=True)
-    near = ops.less_equal(ops.abs(ops.sub(a, b)), ops.add(atol, ops.mul(rtol, ops.abs(b))))
-    close = ops.bitwise_or(ops.equal(a, b), ops.bitwise_and(ops.is_finite(b), near))
+    near = ops.less_equal(abs(ops.sub(a, b)), ops.add(atol, ops.mul(rtol, abs(b))))
+    close = ops.bitwise_or(ops.equal(a, b), ops.bitwise_and(isfinite(b), near))
     return ops.bitwise_or(close, ops.bitwise_and(isnan(a), isnan(b))) if equal_nan else close
 
 
@@ -603,11 +640,11 @@ def var(
     count = _count(x, axes)
     ddof = ddof if correction is None else correction
     if where is not None:
-        squares = sum(square(ops.sub(x, mean(x, axes, keepdims=True, where=where))), axes, where=where)
+        squares = sum(size_squared(ops.sub(x, mean(x, axes, keepdims=True, where=where))), axes, where=where)
         left = ops.sub(sum(ops.broadcast_to(ops.convert(where, aval_of(squares).dtype), x.aval.shape), axes), ddof)
         return _kept(ops.div(squares, ops.select(ops.greater(left, 0), left, math.nan)), x, axes, keepdims)
     by_rows = len(axes) == x.aval.ndim and count >= 2 * _ROW and count % _ROW == 0
-    squares = _squares_by_rows(x) if by_rows else sum(square(ops.sub(x, mean(x, axes, keepdims=True))), axes)
+    squares = _squares_by_rows(x) if by_rows else sum(size_squared(ops.sub(x, mean(x, axes, keepdims=True))), axes)
     return _kept(ops.div(squares, float(count - ddof) if count > ddof else math.nan), x, axes, keepdims)
 
 
@@ -621,7 +658,8 @@ def _squares_by_rows(x: Array) -> Array:
     """
     rows = ops.reshape(x, (x.aval.size // _ROW, _ROW))
     means = mean(rows, 1, keepdims=True)
-    return ops.add(sum(square(ops.sub(rows, means))), ops.mul(sum(square(ops.sub(means, mean(means)))), float(_ROW)))
+    between = sum(size_squared(ops.sub(means, mean(means))))
+    return ops.add(sum(size_squared(ops.sub(rows, means))), ops.mul(between, float(_ROW)))
 
 
 def std(

@@ -359,12 +359,12 @@ def dot(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def vdot(a: ArrayLike, b: ArrayLike) -> Array:
-    """The sum of products of all elements.
+    """The sum of products of all elements, those of `a` conjugated.
 
-    >>> int(vdot(array([1, 2]), array([3, 4])))
-    11
+    >>> int(vdot(array([1, 2]), array([3, 4]))), complex(vdot(1j, 1j))
+    (11, (1+0j))
     """
-    return dot(ravel(a), ravel(b))
+    return dot(ops.conj(ravel(a)), ravel(b))
 
 
 def inner(a: ArrayLike, b: ArrayLike) -> Array:

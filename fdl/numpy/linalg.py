@@ -17,7 +17,7 @@ from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy import _factor
 from fdl.numpy._create import asarray, eye
-from fdl.numpy._math import Axis, axes_of, max, min, power, sum
+from fdl.numpy._math import Axis, axes_of, max, min, power, size_squared, sum
 from fdl.numpy._shape import matmul, matrix_transpose, moveaxis, squeeze
 from fdl.ops import linear
 from fdl.ops.promotion import broadcast_shapes, promote
@@ -36,7 +36,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     (x,) = promote(asarray(x), to_float=True)
     axes = axes_of(x, axis, "norm")
     if ord is None or (ord == 2 and len(axes) == 1):
-        return ops.sqrt(sum(ops.integer_pow(x, 2), axes, keepdims=keepdims))
+        return ops.sqrt(sum(size_squared(x), axes, keepdims=keepdims))
     if len(axes) == 2:
         return _matrix_norm(
             x, ord, tuple(axes_of(x, a, "norm")[0] for a in (axis if isinstance(axis, Sequence) else axes)), keepdims
@@ -47,11 +47,11 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
             why="one axis has norms of vectors, two have norms of matrices",
             hint="an axis, or two of them",
         )
-    size = ops.abs(x)
+    size = ops.absolute(x)
     if ord in (float("inf"), float("-inf")):
         return (max if ord > 0 else min)(size, axes, keepdims)
     if ord == 0:
-        return sum(ops.convert(ops.not_equal(x, 0), aval_of(x).dtype), axes, keepdims=keepdims)
+        return sum(ops.convert(ops.not_equal(x, 0), aval_of(size).dtype), axes, keepdims=keepdims)
     return power(sum(power(size, ord), axes, keepdims=keepdims), 1 / ord)
 
 
@@ -61,13 +61,13 @@ def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Arr
             f"norm: matrices have no norm of order {ord!r}", hint='"fro", "nuc", 1, 2, inf, -1, -2 or -inf'
         )
     if ord == "fro":
-        return ops.sqrt(sum(ops.integer_pow(x, 2), axes, keepdims=keepdims))
+        return ops.sqrt(sum(size_squared(x), axes, keepdims=keepdims))
     if ord in ("nuc", 2, -2):
         s = svdvals(moveaxis(x, axes, (-2, -1)))
         out = sum(s, -1) if ord == "nuc" else (max if ord > 0 else min)(s, -1)
         return ops.expand_dims(out, axes) if keepdims else out
     inner, outer = axes if builtins.abs(ord) == 1 else axes[::-1]
-    out = (max if ord > 0 else min)(sum(ops.abs(x), inner, keepdims=True), outer, keepdims=True)
+    out = (max if ord > 0 else min)(sum(ops.absolute(x), inner, keepdims=True), outer, keepdims=True)
     return out if keepdims else squeeze(out, axes)
 
 

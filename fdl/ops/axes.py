@@ -20,7 +20,8 @@ from fdl.core.graph import ArrayLike, Literal
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
-from fdl.ops.sample import Sample, f32, i32, of
+from fdl.ops.parts import componentwise
+from fdl.ops.sample import Sample, c64, f32, i32, of
 from fdl.ops.vocabulary import Value, Vocabulary
 
 X = TypeVar("X", bound=ArrayLike)  # what is given back as it is, where nothing is to be done
@@ -30,6 +31,7 @@ X = TypeVar("X", bound=ArrayLike)  # what is given back as it is, where nothing 
 
 def convert(x: ArrayLike, dtype: Any, weak_type: bool = False) -> Array:
     """`x` with another dtype, rounding to nearest even; float to integer truncates, saturates and maps NaN to 0.
+    Complex numbers give their real parts, or to bool whether they are not zero.
 
     >>> import fdl.numpy as jnp
     >>> convert(jnp.array([1.5, -1.5, 1e20]), "int32").tolist()
@@ -39,6 +41,8 @@ def convert(x: ArrayLike, dtype: Any, weak_type: bool = False) -> Array:
 
 
 def _convert_impl(x: np.ndarray[Any, Any], *, dtype: DType, weak_type: bool) -> np.ndarray[Any, Any]:
+    if dtypes.is_complex(x.dtype) and not dtypes.is_complex(dtype) and dtype != dtypes.bool_:
+        x = x.real
     if dtypes.is_float(x.dtype) and dtypes.is_integer(dtype):
         info = np.iinfo(dtype)
         wide = np.asarray(x, np.float64)
@@ -56,7 +60,7 @@ def _convert_impl(x: np.ndarray[Any, Any], *, dtype: DType, weak_type: bool) -> 
 def _convert_jvp(primals: Any, tangents: Any, *, dtype: DType, weak_type: bool) -> tuple[Any, Any]:
     out = convert_p.bind(primals[0], dtype=dtype, weak_type=weak_type)
     tangent = tangents[0]
-    return out, convert_p.bind(tangent, dtype=dtype, weak_type=weak_type) if dtypes.is_float(dtype) else Zero(
+    return out, convert_p.bind(tangent, dtype=dtype, weak_type=weak_type) if dtypes.is_inexact(dtype) else Zero(
         aval_of(out)
     )
 
@@ -66,6 +70,7 @@ def _convert_transpose(ct: Any, operands: Any, *, dtype: DType, weak_type: bool)
     return [convert_p.bind(ct, dtype=aval.dtype, weak_type=aval.weak_type)]
 
 
+_FROM_COMPLEX = ("complex128", "float32", "float16", "int32", "bool")
 convert_p: Primitive = (
     Primitive("convert")
     .define(
@@ -90,6 +95,8 @@ convert_p: Primitive = (
             Sample((i32(5),), {"dtype": dtypes.float32, "weak_type": False}),
             Sample((of("bfloat16", 5),), {"dtype": dtypes.float32, "weak_type": False}),
             Sample((of(bool, 5),), {"dtype": dtypes.float16, "weak_type": False}),
+            Sample((f32(5),), {"dtype": dtypes.complex128, "weak_type": False}),
+            *(Sample((c64(3, 2),), {"dtype": d, "weak_type": False}) for d in map(dtypes.canonical, _FROM_COMPLEX)),
         ],
     )
     .register()
@@ -149,6 +156,7 @@ transpose_p: Primitive = (
         ),
         lower=_transpose_lower,
         samples=[
+            Sample((c64(2, 3),), {"permutation": (1, 0)}),
             Sample((f32(2, 3, 4),), {"permutation": (2, 0, 1)}),
             Sample((f32(3, 1),), {"permutation": (1, 0)}),
             Sample((f32(0, 3),), {"permutation": (1, 0)}),
@@ -157,6 +165,7 @@ transpose_p: Primitive = (
     )
     .register()
 )
+transpose_p.define(parts=componentwise(transpose_p))
 
 # broadcast
 
@@ -283,6 +292,7 @@ broadcast_p: Primitive = (
         batch=_broadcast_batch,
         lower=_broadcast_lower,
         samples=[
+            Sample((c64(3),), {"shape": (2, 3), "axes": (1,)}),
             Sample((f32(3),), {"shape": (2, 3), "axes": (1,)}),
             Sample((f32(3, 1),), {"shape": (3, 2, 4), "axes": (0, 2)}),
             Sample((f32(),), {"shape": (2, 0), "axes": ()}),
@@ -292,6 +302,7 @@ broadcast_p: Primitive = (
     )
     .register()
 )
+broadcast_p.define(parts=componentwise(broadcast_p))
 
 # reduce_sum
 
@@ -352,6 +363,8 @@ reduce_sum_p: Primitive = (
         batch=lambda axis, args, batched, *, axes: (reduce_sum(args[0], [a + 1 for a in axes]), True),
         lower=lambda b, x, *, axes: b.reduce("add", x, axes),
         samples=[
+            Sample((c64(3, 40),), {"axes": (1,)}),
+            Sample((c64(300, 3),), {"axes": (0, 1)}),
             Sample((f32(3, 4),), {"axes": (1,)}),
             Sample((f32(3, 4, 5),), {"axes": (0, 2)}),
             Sample((f32(37, 3),), {"axes": (0,)}),
@@ -364,3 +377,4 @@ reduce_sum_p: Primitive = (
     )
     .register()
 )
+reduce_sum_p.define(parts=componentwise(reduce_sum_p))

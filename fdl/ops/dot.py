@@ -19,10 +19,12 @@ from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
-from fdl.ops.axes import convert, match, transpose
+from fdl.ops.axes import convert, match, transpose, zeros_like
 from fdl.ops.elementwise import add
+from fdl.ops.interleaved import apart, together, turning
+from fdl.ops.parts import Parts
 from fdl.ops.promotion import promote
-from fdl.ops.sample import Sample, f32, f64, i32, of
+from fdl.ops.sample import Sample, c64, f32, f64, i32, of
 
 Axes = tuple[int, ...]
 Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
@@ -83,7 +85,7 @@ def product_dtype(operand: DType, result: DType) -> DType:
     of them is an integer.
     """
     a, b = dtypes.compute_dtype(operand), dtypes.compute_dtype(result)
-    return a if dtypes.is_float(a) == dtypes.is_float(b) and a.itemsize >= b.itemsize else b
+    return a if dtypes.is_inexact(a) == dtypes.is_inexact(b) and a.itemsize >= b.itemsize else b
 
 
 def _dot_impl(
@@ -108,7 +110,7 @@ def _dot_jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
     out = dot_general_p.bind(a, b, **params)
     terms = [] if type(ta) is Zero else [dot_general_p.bind(match(ta, aval_of(a)), b, **params)]
     terms += [] if type(tb) is Zero else [dot_general_p.bind(a, match(tb, aval_of(b)), **params)]
-    if not terms or not dtypes.is_float(aval_of(out).dtype):
+    if not terms or not dtypes.is_inexact(aval_of(out).dtype):
         return out, Zero(aval_of(out))
     return out, terms[0] if len(terms) == 1 else add(*terms)
 
@@ -161,6 +163,20 @@ def _dot_batch(axis: Any, args: Any, batched: Any, *, numbers: Numbers, dtype: D
     return transpose(out, [place, *(i for i in range(ndim) if i != place)]), True
 
 
+def _dot_parts(lhs: Any, rhs: Any, *, numbers: Numbers, dtype: DType) -> Parts | Array:
+    """One real product, twice as long and twice as wide: (re, im) of the left side times [[re, im], [-im, re]] of the
+    right one. So the left side is read as it lies in memory, and is packed once.
+    """
+    own = dtypes.real_dtype(dtype)
+    if not isinstance(lhs, Parts):  # real factors of a complex result
+        re = dot_general_p.bind(lhs, rhs, numbers=numbers, dtype=own)
+        return Parts(re, zeros_like(aval_of(re)))
+    (lc, rc), batch = numbers
+    pairs = ((*lc, aval_of(lhs.re).ndim), (*rc, aval_of(rhs.re).ndim)), batch
+    out = apart(dot_general_p.bind(together(lhs), turning(rhs), numbers=pairs, dtype=own))
+    return out if dtypes.is_complex(dtype) else out.re
+
+
 dot_general_p: Primitive = (
     Primitive("dot_general")
     .define(
@@ -170,6 +186,7 @@ dot_general_p: Primitive = (
         transpose=_dot_transpose,
         batch=_dot_batch,
         lower=lambda b, lhs, rhs, *, numbers, dtype: b.dot(lhs, rhs, numbers, dtype),
+        parts=_dot_parts,
         work=lambda avals, *, numbers, dtype: (
             _dot_shape(*avals, numbers=numbers, dtype=dtype).size * math.prod(avals[0].shape[a] for a in numbers[0][0])
         ),
@@ -183,6 +200,8 @@ dot_general_p: Primitive = (
             Sample((f32(4), f32(4)), {"numbers": (((0,), (0,)), ((), ())), "dtype": dtypes.float32}),
             Sample((f32(3), f32(2)), {"numbers": (((), ()), ((), ())), "dtype": dtypes.float32}),
             Sample((f32(3, 0), f32(0, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.float32}),
+            Sample((c64(2, 3, 4), c64(4, 2, 5)), {"numbers": (((2,), (0,)), ((0,), (1,))), "dtype": dtypes.complex64}),
+            Sample((c64(33, 40), c64(40, 21)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.complex64}),
             Sample((i32(3, 4), i32(4, 2)), {"numbers": (((1,), (0,)), ((), ())), "dtype": dtypes.int32}),
             Sample(
                 (of("bfloat16", 3, 4), of("bfloat16", 4, 2)),

@@ -22,7 +22,8 @@ from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, convert, zeros_like
 from fdl.ops.elementwise import add, maximum, minimum
 from fdl.ops.indexing import batch_all, gather, jvp_in_first, jvp_in_first_two, scatter, widened
-from fdl.ops.sample import Sample, f32, i32
+from fdl.ops.parts import componentwise
+from fdl.ops.sample import Sample, c64, f32, i32
 from fdl.ops.shape import iota
 from fdl.ops.vocabulary import Place, Value, Vocabulary
 
@@ -96,6 +97,7 @@ def _slice_lower(b: Vocabulary, x: Value, *starts: Value, sizes: Shape) -> Value
 dynamic_slice_p = Primitive("dynamic_slice")
 dynamic_update_slice_p = Primitive("dynamic_update_slice")
 dynamic_slice_p.define(
+    parts=componentwise(dynamic_slice_p),
     shape=_slice_shape,
     impl=lambda x, *starts, sizes: x[_block(x.shape, starts, sizes)],
     jvp=jvp_in_first(dynamic_slice_p),
@@ -171,6 +173,7 @@ def _update_lower(b: Vocabulary, x: Value, update: Value, *starts: Value) -> Val
 
 
 dynamic_update_slice_p.define(
+    parts=componentwise(dynamic_update_slice_p),
     shape=_update_shape,
     impl=_update_impl,
     jvp=jvp_in_first_two(dynamic_update_slice_p),
@@ -179,6 +182,7 @@ dynamic_update_slice_p.define(
     lower=_update_lower,
     samples=[
         Sample((f32(5, 6), f32(2, 3), np.int32(1), np.int32(3))),
+        Sample((c64(5, 6), c64(2, 3), np.int32(1), np.int32(3))),
         Sample((f32(5, 6), f32(3, 4), np.int32(-4), np.int64(9))),
         Sample((i32(4), i32(0), np.int32(1))),
         Sample((f32(3), f32(4), np.int32(0)), fails=ShapeError),

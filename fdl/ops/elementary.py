@@ -19,8 +19,9 @@ from fdl.core.array import Array
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.ops.elementwise import (
+    NZ,
     F,
-    N,
+    Z,
     add,
     bitwise_and,
     div,
@@ -39,8 +40,8 @@ from fdl.ops.promotion import cast, promote
 
 
 def _wide(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of NumPy, worked out in float64."""
-    return lambda *xs: f(*(x.astype(np.float64) for x in xs))
+    """A function of NumPy, worked out in float64 or complex128."""
+    return lambda *xs: f(*(x.astype(np.complex128 if dtypes.is_complex(x.dtype) else np.float64) for x in xs))
 
 
 def _each(f: Callable[[float], float]) -> Callable[..., Any]:
@@ -50,20 +51,20 @@ def _each(f: Callable[[float], float]) -> Callable[..., Any]:
 
 # exponentials and logarithms
 
-exp: Callable[..., Array] = elementwise("exp", _wide(np.exp), F, lambda t, y, x: mul(t, y), doc="e to the power of x.")
+exp: Callable[..., Array] = elementwise("exp", _wide(np.exp), Z, lambda t, y, x: mul(t, y), doc="e to the power of x.")
 exp2: Callable[..., Array] = elementwise(
-    "exp2", _wide(np.exp2), F, lambda t, y, x: mul(t, mul(y, math.log(2))), doc="2 to the power of x."
+    "exp2", _wide(np.exp2), Z, lambda t, y, x: mul(t, mul(y, math.log(2))), doc="2 to the power of x."
 )
 expm1: Callable[..., Array] = elementwise(
-    "expm1", _wide(np.expm1), F, lambda t, y, x: mul(t, add(y, 1)), doc="`exp(x) - 1`, accurate near 0."
+    "expm1", _wide(np.expm1), Z, lambda t, y, x: mul(t, add(y, 1)), doc="`exp(x) - 1`, accurate near 0."
 )
 log: Callable[..., Array] = elementwise(
-    "log", _wide(np.log), F, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm."
+    "log", _wide(np.log), Z, lambda t, y, x: div(t, x), domain=(0.2, 4.0), doc="Natural logarithm."
 )
 log2: Callable[..., Array] = elementwise(
     "log2",
     _wide(np.log2),
-    F,
+    Z,
     lambda t, y, x: div(t, mul(x, math.log(2))),
     domain=(0.2, 4.0),
     doc="Logarithm to base 2.",
@@ -71,7 +72,7 @@ log2: Callable[..., Array] = elementwise(
 log10: Callable[..., Array] = elementwise(
     "log10",
     _wide(np.log10),
-    F,
+    Z,
     lambda t, y, x: div(t, mul(x, math.log(10))),
     domain=(0.2, 4.0),
     doc="Logarithm to base 10.",
@@ -79,7 +80,7 @@ log10: Callable[..., Array] = elementwise(
 log1p: Callable[..., Array] = elementwise(
     "log1p",
     _wide(np.log1p),
-    F,
+    Z,
     lambda t, y, x: div(t, add(x, 1)),
     domain=(-0.7, 3.0),
     doc="`log(1 + x)`, accurate near 0.",
@@ -87,12 +88,20 @@ log1p: Callable[..., Array] = elementwise(
 
 
 def _logistic(x: np.ndarray[Any, Any]) -> Any:  # ufuncs are not typed: an array, or a scalar of 0-d arrays
+    if dtypes.is_complex(x.dtype):
+        return _complex_logistic(x)
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
 
 
+def _complex_logistic(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    left = x.real < 0
+    small = np.exp(np.where(left, x, -x))
+    return np.asarray(np.where(left, small, 1) / (1 + small))
+
+
 logistic: Callable[..., Array] = elementwise(
-    "logistic", _wide(_logistic), F, lambda t, y, x: mul(t, mul(y, sub(1, y))), doc="`1 / (1 + exp(-x))`."
+    "logistic", _wide(_logistic), Z, lambda t, y, x: mul(t, mul(y, sub(1, y))), doc="`1 / (1 + exp(-x))`."
 )
 softplus: Callable[..., Array] = elementwise(
     "softplus",
@@ -107,7 +116,7 @@ softplus: Callable[..., Array] = elementwise(
 rsqrt: Callable[..., Array] = elementwise(
     "rsqrt",
     _wide(lambda x: 1 / np.sqrt(x)),
-    F,
+    Z,
     lambda t, y, x: mul(t, mul(div(y, x), -0.5)),
     domain=(0.2, 4.0),
     doc="`1 / sqrt(x)`.",
@@ -143,6 +152,8 @@ hypot: Callable[..., Array] = elementwise(
 def _power(
     a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]
 ) -> Any:  # ufuncs are not typed: an array, or a scalar of 0-d arrays
+    if dtypes.is_complex(a.dtype):
+        return np.power(a.astype(np.complex128), b.astype(np.complex128))
     if dtypes.is_float(a.dtype):
         return np.power(a.astype(np.float64), b.astype(np.float64))
     if not np.iinfo(a.dtype).min:
@@ -151,7 +162,7 @@ def _power(
 
 
 pow: Callable[..., Array] = elementwise(
-    "pow", _power, N,
+    "pow", _power, NZ,
     lambda t, y, a, b: mul(t, mul(b, pow(a, select(equal(b, 0), 1, sub(b, 1))))),
     lambda t, y, a, b: mul(t, mul(y, log(select(equal(a, 0), 1, a)))),
     arity=2, domain=(0.3, 2.5),
@@ -161,13 +172,13 @@ pow: Callable[..., Array] = elementwise(
 # trigonometry and hyperbolic functions
 
 sin: Callable[..., Array] = elementwise(
-    "sin", _wide(np.sin), F, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians."
+    "sin", _wide(np.sin), Z, lambda t, y, x: mul(t, cos(x)), doc="Sine of x radians."
 )
 cos: Callable[..., Array] = elementwise(
-    "cos", _wide(np.cos), F, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians."
+    "cos", _wide(np.cos), Z, lambda t, y, x: neg(mul(t, sin(x))), doc="Cosine of x radians."
 )
 tan: Callable[..., Array] = elementwise(
-    "tan", _wide(np.tan), F, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians."
+    "tan", _wide(np.tan), Z, lambda t, y, x: mul(t, add(mul(y, y), 1)), domain=(-1.2, 1.2), doc="Tangent of x radians."
 )
 
 
@@ -177,10 +188,10 @@ def _opposite(x: Any) -> Array:
 
 
 asin: Callable[..., Array] = elementwise(
-    "asin", _wide(np.arcsin), F, lambda t, y, x: div(t, _opposite(x)), domain=(-0.9, 0.9), doc="Inverse sine."
+    "asin", _wide(np.arcsin), Z, lambda t, y, x: div(t, _opposite(x)), domain=(-0.9, 0.9), doc="Inverse sine."
 )
 acos: Callable[..., Array] = elementwise(
-    "acos", _wide(np.arccos), F, lambda t, y, x: neg(div(t, _opposite(x))), domain=(-0.9, 0.9), doc="Inverse cosine."
+    "acos", _wide(np.arccos), Z, lambda t, y, x: neg(div(t, _opposite(x))), domain=(-0.9, 0.9), doc="Inverse cosine."
 )
 
 
@@ -196,22 +207,31 @@ atan2: Callable[..., Array] = elementwise(
     b: neg(_share_of_angle(t, a, b)),
     arity=2, domain=(0.3, 2.0), doc="The angle of the point (b, a) in radians.",
 )  # fmt: skip
+
+
+def _hypotenuse(x: Any) -> Array:
+    """`sqrt(x**2 + 1)`, of real numbers without overflow; of complex ones in factors, so that 1j is exact."""
+    if dtypes.is_complex(aval_of(x).dtype):
+        return mul(sqrt(add(mul(x, 1j), 1)), sqrt(sub(1, mul(x, 1j))))
+    return hypot(x, 1)
+
+
 sinh: Callable[..., Array] = elementwise(
-    "sinh", _wide(np.sinh), F, lambda t, y, x: mul(t, cosh(x)), doc="Hyperbolic sine."
+    "sinh", _wide(np.sinh), Z, lambda t, y, x: mul(t, cosh(x)), doc="Hyperbolic sine."
 )
 cosh: Callable[..., Array] = elementwise(
-    "cosh", _wide(np.cosh), F, lambda t, y, x: mul(t, sinh(x)), doc="Hyperbolic cosine."
+    "cosh", _wide(np.cosh), Z, lambda t, y, x: mul(t, sinh(x)), doc="Hyperbolic cosine."
 )
 tanh: Callable[..., Array] = elementwise(
-    "tanh", _wide(np.tanh), F, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent."
+    "tanh", _wide(np.tanh), Z, lambda t, y, x: mul(t, sub(1, mul(y, y))), doc="Hyperbolic tangent."
 )
 asinh: Callable[..., Array] = elementwise(
-    "asinh", _wide(np.arcsinh), F, lambda t, y, x: div(t, hypot(x, 1)), doc="Inverse hyperbolic sine."
+    "asinh", _wide(np.arcsinh), Z, lambda t, y, x: div(t, _hypotenuse(x)), doc="Inverse hyperbolic sine."
 )
 acosh: Callable[..., Array] = elementwise(
     "acosh",
     _wide(np.arccosh),
-    F,
+    Z,
     lambda t, y, x: div(t, mul(sqrt(sub(x, 1)), sqrt(add(x, 1)))),
     domain=(1.1, 4.0),
     doc="Inverse hyperbolic cosine.",
@@ -219,7 +239,7 @@ acosh: Callable[..., Array] = elementwise(
 atanh: Callable[..., Array] = elementwise(
     "atanh",
     _wide(np.arctanh),
-    F,
+    Z,
     lambda t, y, x: div(t, mul(sub(1, x), add(1, x))),
     domain=(-0.9, 0.9),
     doc="Inverse hyperbolic tangent.",

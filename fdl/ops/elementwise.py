@@ -3,7 +3,8 @@
 A row is a NumPy function, the dtypes it takes, and a derivative for each operand; shape, jvp, transpose, batching,
 lowering and the public function are derived from it. To add one: add its row here and, where its formula is new, its
 spelling in `lowering/ir/spellings.py`. Derivatives are written with the functions of this file, so that they
-differentiate in turn.
+differentiate in turn; they are derivatives of holomorphic functions where these take complex numbers. How an operation
+on complex numbers is worked out in real ones says its `parts` (`parts.py`), here or in `complexes.py`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from fdl.core.graph import ArrayLike, Literal
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of, recall
-from fdl.ops.axes import broadcast, broadcast_to, match, reduce_sum, sum_to
+from fdl.ops.axes import broadcast, broadcast_to, full, match, reduce_sum, sum_to
+from fdl.ops.parts import Parts, Rule, componentwise, joined
 from fdl.ops.promotion import aligned, as_operand, broadcast_shapes, cast, promote, same_or_scalar
-from fdl.ops.sample import Sample, Spec, f32, i32, of
+from fdl.ops.sample import Sample, Spec, c64, f32, i32, of
 
 # tangent of one operand, given its tangent, the result and all operands; None where it does not depend on it
 Derivative = Callable[..., Any]
@@ -32,8 +34,11 @@ Derivative = Callable[..., Any]
 _SAMPLE_DTYPES = {
     dtypes.FLOATS: ("float32", "float64", "bfloat16", "float16"),
     dtypes.NUMBERS: ("float32", "float64", "bfloat16", "int32", "uint8"),
-    dtypes.ALL: ("float32", "float64", "bfloat16", "int32", "uint8", "bool"),
+    dtypes.REAL: ("float32", "float64", "bfloat16", "int32", "uint8", "bool"),
     dtypes.INTEGERS: ("int32", "uint8", "int64"),
+    dtypes.INEXACT: ("float32", "float64", "bfloat16", "float16", "complex64", "complex128"),
+    (*dtypes.NUMBERS, *dtypes.COMPLEX): ("float32", "float64", "bfloat16", "int32", "uint8", "complex64", "complex128"),
+    dtypes.ALL: ("float32", "float64", "bfloat16", "int32", "uint8", "bool", "complex64", "complex128"),
 }
 
 
@@ -43,18 +48,25 @@ def elementwise(
     takes: Sequence[DType],
     *derivatives: Derivative | None,
     arity: int = 1,
-    result: DType | None = None,
+    result: DType | Callable[[DType], DType] | None = None,
     linear: tuple[int, ...] = (),
+    transposes: Sequence[Callable[[Any], Any]] = (),
     domain: tuple[float, float] = (-2.0, 2.0),
+    parts: Rule | None = None,
     doc: str,
 ) -> Callable[..., Array]:
     """Declare one operation and return its public function, which promotes and broadcasts.
 
-    `takes` are the dtypes of the operands, `result` is the result's where it differs, `linear` names the operands that
-    the operation is linear in (jointly, if `add`-like; one at a time, if product-like), `domain` is where samples lie.
+    `takes` are the dtypes of the operands, `result` is the result's where it differs, or the function from the
+    operands' to it. `linear` names the operands that the operation is linear in (jointly, if `add`-like; one at a time,
+    if product-like); their cotangents are the derivatives applied to the result's, unless `transposes` says what they
+    are. `domain` is where samples lie, `parts` the rule for complex numbers.
     """
     primitive = Primitive(name)
     derivatives = derivatives or (None,) * arity
+    of_complex = callable(result) or set(takes) <= set(dtypes.COMPLEX)  # always, so that it has no spelling
+
+    typed = result if callable(result) else lambda dtype: result or dtype
 
     def shape(*avals: ShapedArray) -> ShapedArray:
         out = same_or_scalar(name, avals)
@@ -63,11 +75,8 @@ def elementwise(
             raise DtypeError(
                 f"{name}: dtype {out.dtype.name} is not supported", why=f"it takes {names}", hint="x.astype(...)"
             )
-        return out if result is None else out.update(dtype=result, weak_type=False)
-
-    def reference(*xs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        out = impl(*xs)
-        return np.asarray(out, result or xs[0].dtype)
+        weak = out.weak_type and (result is None or callable(result))
+        return out.update(dtype=typed(out.dtype), weak_type=weak)
 
     def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         out = primitive.bind(*primals)
@@ -83,12 +92,12 @@ def elementwise(
 
     def transpose(ct: Any, operands: Sequence[Any]) -> list[Any]:
         cts: list[Any] = []
-        for d, x in zip(derivatives, operands, strict=True):
+        for i, (d, x) in enumerate(zip(derivatives, operands, strict=True)):
             if not is_linear(x):
                 cts.append(None)
                 continue
             assert d is not None, name
-            out = d(ct, None, *operands)
+            out = transposes[i](ct) if transposes else d(ct, None, *operands)
             cts.append(out if aval_of(out).shape == x.aval.shape else reduce_sum(out, range(aval_of(out).ndim)))
         return cts
 
@@ -97,14 +106,15 @@ def elementwise(
 
     primitive.define(
         shape=shape,
-        impl=reference,
+        impl=lambda *xs: np.asarray(impl(*xs), typed(xs[0].dtype)),
         jvp=jvp,
         batch=batch,
-        lower=lambda b, *xs: b.map(name, *xs, dtype=result),
         samples=_samples(name, takes, arity, domain),
         **({"transpose": transpose} if linear else {}),
+        **({"parts": parts} if parts else {}),
+        **({} if of_complex else {"lower": lambda b, *xs: b.map(name, *xs, dtype=result)}),
     ).register()
-    return _public(primitive, arity, takes is dtypes.FLOATS, doc)
+    return _public(primitive, arity, set(takes) <= set(dtypes.INEXACT), doc)
 
 
 def _public(primitive: Primitive, arity: int, of_floats: bool, doc: str) -> Callable[..., Array]:
@@ -155,7 +165,8 @@ def _samples(name: str, takes: Sequence[DType], arity: int, domain: tuple[float,
 
 F, N, I = dtypes.FLOATS, dtypes.NUMBERS, dtypes.INTEGERS
 B = (dtypes.bool_, *dtypes.INTEGERS)
-A = dtypes.ALL
+R, A = dtypes.REAL, dtypes.ALL
+Z, NZ = dtypes.INEXACT, (*dtypes.NUMBERS, *dtypes.COMPLEX)  # with complex numbers
 
 # arithmetic
 
@@ -167,29 +178,83 @@ add: Callable[..., Array] = elementwise(
     lambda t, y, a, b: t,
     arity=2,
     linear=(0, 1),
+    parts=lambda a, b: Parts(add(a.re, b.re), add(a.im, b.im)),
     doc="`a + b`; of bools, whether one holds.",
 )
 sub: Callable[..., Array] = elementwise(
-    "sub", np.subtract, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(t), arity=2, linear=(0, 1), doc="`a - b`."
-)
+    "sub", np.subtract, NZ, lambda t, y, a, b: t, lambda t, y, a, b: neg(t), arity=2, linear=(0, 1),
+    parts=lambda a, b: Parts(sub(a.re, b.re), sub(a.im, b.im)),
+    doc="`a - b`.",
+)  # fmt: skip
+
+
+def product(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The product of ndarrays: of complex ones rounded after each operation, which NumPy does on some machines."""
+    if not dtypes.is_complex(a.dtype):
+        return np.asarray(np.multiply(a, b))
+    return joined(a.real * b.real - a.imag * b.imag, a.real * b.imag + a.imag * b.real)
+
+
+def product_of_parts(a: Parts, b: Parts) -> Parts:
+    """The product of complex numbers: two products and a sum each."""
+    return Parts(sub(mul(a.re, b.re), mul(a.im, b.im)), add(mul(a.re, b.im), mul(a.im, b.re)))
+
+
 mul: Callable[..., Array] = elementwise(
     "mul",
-    np.multiply,
+    product,
     A,
     lambda t, y, a, b: mul(t, b),
     lambda t, y, a, b: mul(a, t),
     arity=2,
     linear=(0, 1),
+    parts=product_of_parts,
     doc="`a * b`; of bools, whether both hold.",
 )
 neg: Callable[..., Array] = elementwise(
-    "neg", np.negative, N, lambda t, y, x: neg(t), linear=(0,), doc="`-x`; unsigned integers wrap."
-)
+    "neg", np.negative, NZ, lambda t, y, x: neg(t), linear=(0,),
+    parts=lambda z: Parts(neg(z.re), neg(z.im)),
+    doc="`-x`; unsigned integers wrap.",
+)  # fmt: skip
+
+
+def _complex_quotient(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Smith's quotient (1962), as NumPy's: by the larger part of the divisor, so that no square overflows."""
+    real = np.abs(b.real) >= np.abs(b.imag)
+    large, small = np.where(real, b.real, b.imag), np.where(real, b.imag, b.real)
+    nothing = (large == 0) & (small == 0)
+    ratio = small / large
+    scale = 1 / (large + small * ratio)
+    first, second = np.where(real, a.real, a.imag), np.where(real, a.imag, a.real)
+    crossed = np.where(real, second - first * ratio, first * ratio - second)
+    zero = np.abs(b.real)
+    return joined(
+        np.where(nothing, a.real / zero, (first + second * ratio) * scale),
+        np.where(nothing, a.imag / zero, crossed * scale),
+    )
+
+
+def quotient_of_parts(a: Parts, b: Parts) -> Parts:
+    """The quotient of complex numbers, as `_complex_quotient`."""
+    real = greater_equal(abs(b.re), abs(b.im))
+    large, small = select(real, b.re, b.im), select(real, b.im, b.re)
+    nothing = bitwise_and(equal(large, 0), equal(small, 0))
+    ratio = div(small, large)
+    scale = div(1, add(large, mul(small, ratio)))
+    first, second = select(real, a.re, a.im), select(real, a.im, a.re)
+    crossed = select(real, sub(second, mul(first, ratio)), sub(mul(first, ratio), second))
+    zero = abs(b.re)
+    return Parts(
+        select(nothing, div(a.re, zero), mul(add(first, mul(second, ratio)), scale)),
+        select(nothing, div(a.im, zero), mul(crossed, scale)),
+    )
 
 
 def _div(
     a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]
 ) -> Any:  # ufuncs are not typed: an array, or a scalar of 0-d arrays
+    if dtypes.is_complex(a.dtype):
+        return _complex_quotient(a, b)
     if dtypes.is_float(a.dtype):
         return np.divide(a, b)
     info = np.iinfo(a.dtype)
@@ -220,8 +285,8 @@ def _rem(
 
 
 div: Callable[..., Array] = elementwise(
-    "div", _div, N, lambda t, y, a, b: div(t, b), lambda t, y, a, b: neg(div(mul(t, y), b)), arity=2, linear=(0,),
-    domain=(0.5, 3.0),
+    "div", _div, NZ, lambda t, y, a, b: div(t, b), lambda t, y, a, b: neg(div(mul(t, y), b)), arity=2, linear=(0,),
+    domain=(0.5, 3.0), parts=quotient_of_parts,
     doc="`a / b`; integers truncate towards zero, and a quotient by 0 is -1, or the largest value where unsigned.",
 )  # fmt: skip
 rem: Callable[..., Array] = elementwise(
@@ -233,7 +298,7 @@ rem: Callable[..., Array] = elementwise(
 maximum: Callable[..., Array] = elementwise(
     "max",
     np.maximum,
-    A,
+    R,
     lambda t, y, a, b: mul(t, _share(a, b, y)),
     lambda t, y, a, b: mul(t, _share(b, a, y)),
     arity=2,
@@ -242,7 +307,7 @@ maximum: Callable[..., Array] = elementwise(
 minimum: Callable[..., Array] = elementwise(
     "min",
     np.minimum,
-    A,
+    R,
     lambda t, y, a, b: mul(t, _share(a, b, y)),
     lambda t, y, a, b: mul(t, _share(b, a, y)),
     arity=2,
@@ -264,7 +329,7 @@ def _share(a: Any, b: Any, y: Any) -> Array:
 # rounding
 
 sqrt: Callable[..., Array] = elementwise(
-    "sqrt", np.sqrt, F, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root."
+    "sqrt", np.sqrt, Z, lambda t, y, x: div(t, mul(y, 2)), domain=(0.2, 4.0), doc="Square root."
 )
 floor: Callable[..., Array] = elementwise("floor", np.floor, F, None, doc="The largest whole number not above x.")
 ceil: Callable[..., Array] = elementwise("ceil", np.ceil, F, None, doc="The smallest whole number not below x.")
@@ -278,19 +343,25 @@ is_finite: Callable[..., Array] = elementwise(
 
 # comparison
 
-equal: Callable[..., Array] = elementwise("eq", np.equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a == b`.")
+equal: Callable[..., Array] = elementwise(
+    "eq", np.equal, A, None, None, arity=2, result=dtypes.bool_,
+    parts=lambda a, b: bitwise_and(equal(a.re, b.re), equal(a.im, b.im)),
+    doc="`a == b`.",
+)  # fmt: skip
 not_equal: Callable[..., Array] = elementwise(
-    "ne", np.not_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a != b`."
-)
-less: Callable[..., Array] = elementwise("lt", np.less, A, None, None, arity=2, result=dtypes.bool_, doc="`a < b`.")
+    "ne", np.not_equal, A, None, None, arity=2, result=dtypes.bool_,
+    parts=lambda a, b: bitwise_or(not_equal(a.re, b.re), not_equal(a.im, b.im)),
+    doc="`a != b`.",
+)  # fmt: skip
+less: Callable[..., Array] = elementwise("lt", np.less, R, None, None, arity=2, result=dtypes.bool_, doc="`a < b`.")
 less_equal: Callable[..., Array] = elementwise(
-    "le", np.less_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a <= b`."
+    "le", np.less_equal, R, None, None, arity=2, result=dtypes.bool_, doc="`a <= b`."
 )
 greater: Callable[..., Array] = elementwise(
-    "gt", np.greater, A, None, None, arity=2, result=dtypes.bool_, doc="`a > b`."
+    "gt", np.greater, R, None, None, arity=2, result=dtypes.bool_, doc="`a > b`."
 )
 greater_equal: Callable[..., Array] = elementwise(
-    "ge", np.greater_equal, A, None, None, arity=2, result=dtypes.bool_, doc="`a >= b`."
+    "ge", np.greater_equal, R, None, None, arity=2, result=dtypes.bool_, doc="`a >= b`."
 )
 
 # bits
@@ -372,7 +443,7 @@ def _select_shape(condition: ShapedArray, a: ShapedArray, b: ShapedArray) -> Sha
 def _select_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     out = select_p.bind(*primals)
     aval = aval_of(out)
-    if not dtypes.is_float(aval.dtype):
+    if not dtypes.is_inexact(aval.dtype):
         return out, Zero(aval)
     zero = Literal(0, aval.dtype, aval.weak_type)
     a, b = (zero if type(t) is Zero else match(t, aval) for t in tangents[1:])
@@ -398,11 +469,13 @@ select_p: Primitive = (
         transpose=_select_transpose,
         batch=lambda axis, args, batched: (select_p.bind(*_aligned(axis, args, batched)), True),
         lower=lambda b, c, x, y: b.map("select", c, x, y, dtype=x.dtype),
+        parts=lambda c, a, b: Parts(select_p.bind(c, a.re, b.re), select_p.bind(c, a.im, b.im)),
         samples=[
             Sample((of(bool, 3, 2), f32(3, 2), f32(3, 2))),
             Sample((of(bool), f32(3), f32(3))),
             Sample((of(bool, 4), f32(4), f32())),
             Sample((of(bool, 4), i32(4), i32(4))),
+            Sample((of(bool, 4), c64(4), c64())),
             Sample((i32(3), f32(3), f32(3)), fails=DtypeError),
         ],
     )
@@ -435,13 +508,24 @@ def _integer_pow_impl(x: np.ndarray[Any, Any], *, exponent: int) -> np.ndarray[A
     result, square, n = np.ones_like(wide), wide, -exponent if exponent < 0 else exponent
     while n:
         if n & 1:
-            result = result * square
-        square, n = square * square, n >> 1
-    return (1 / result if exponent < 0 else result).astype(x.dtype)
+            result = product(result, square)
+        square, n = product(square, square), n >> 1
+    return (_div(np.ones_like(wide), result) if exponent < 0 else result).astype(x.dtype)
+
+
+def _integer_pow_parts(z: Parts, *, exponent: int) -> Parts:
+    shape, dtype = aval_of(z.re).shape, aval_of(z.re).dtype
+    zero, one = full(shape, 0, dtype), full(shape, 1, dtype)
+    result, square, n = Parts(one, zero), z, -exponent if exponent < 0 else exponent
+    while n:
+        if n & 1:
+            result = product_of_parts(result, square)
+        square, n = product_of_parts(square, square), n >> 1
+    return quotient_of_parts(Parts(one, zero), result) if exponent < 0 else result
 
 
 def _integer_pow_shape(x: ShapedArray, *, exponent: int) -> ShapedArray:
-    if x.dtype == dtypes.bool_ or (exponent < 0 and not dtypes.is_float(x.dtype)):
+    if x.dtype == dtypes.bool_ or (exponent < 0 and not dtypes.is_inexact(x.dtype)):
         raise DtypeError(
             f"integer_pow: {x.dtype.name} to the power of {exponent} is not supported", hint="x.astype(jnp.float32)"
         )
@@ -456,9 +540,11 @@ integer_pow_p: Primitive = (
         jvp=_integer_pow_jvp,
         batch=lambda axis, args, batched, **params: (integer_pow_p.bind(*args, **params), True),
         lower=lambda b, x, *, exponent: b.power(x, exponent),
-        samples=[Sample((f32(3, 2),), {"exponent": n}) for n in (0, 1, 2, 3, 7)]
+        parts=_integer_pow_parts,
+        samples=[Sample((spec,), {"exponent": n}) for n in (0, 1, 2, 3, 7) for spec in (f32(3, 2), c64(3))]
         + [
             Sample((f32(4, low=0.5),), {"exponent": -2}),
+            Sample((c64(4, low=0.5),), {"exponent": -3}),
             Sample((i32(4),), {"exponent": 3}),
             Sample((i32(4),), {"exponent": -1}, fails=DtypeError),
         ],
@@ -477,8 +563,9 @@ def _identity(
         jvp=jvp,
         batch=lambda axis, args, batched: (primitive.bind(*args), True),
         lower=lambda b, x: x,
-        samples=[Sample((f32(3, 2),)), Sample((i32(2),))],
+        samples=[Sample((f32(3, 2),)), Sample((i32(2),)), Sample((c64(2),))],
     )
+    primitive.define(parts=componentwise(primitive))
     if transpose:
         primitive.define(transpose=transpose)
     primitive.register()

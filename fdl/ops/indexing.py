@@ -26,8 +26,9 @@ from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, broadcast_to, full, instantiate, move_axis, zeros_like
 from fdl.ops.elementwise import equal, minimum, select
+from fdl.ops.parts import check_real, componentwise
 from fdl.ops.promotion import cast
-from fdl.ops.sample import Sample, f32, i32
+from fdl.ops.sample import Sample, c64, f32, i32
 from fdl.ops.shape import iota, reshape
 from fdl.ops.vocabulary import Expr, Place, Value, Vocabulary
 
@@ -219,6 +220,7 @@ _SCALED = np.array([1, 0, 1, 2, 1], np.int32)
 
 gather_p = Primitive("gather")
 gather_p.define(
+    parts=componentwise(gather_p),
     shape=lambda x, *indices, axes, batch, mode: x.update(
         shape=_gathered_shape("gather", x, indices, axes, batch, mode)
     ),
@@ -232,6 +234,7 @@ gather_p.define(
         Sample((f32(3, 4), _INDICES), {"axes": (1,), "batch": 0, "mode": "drop"}),
         Sample((f32(3, 4, 2), _SCALED, _SCALED), {"axes": (2, 0), "batch": 0, "mode": "clip"}),
         Sample((f32(3, 4), _INDICES), {"axes": (1,), "batch": 1, "mode": "clip"}),
+        Sample((c64(3, 4), _INDICES), {"axes": (1,), "batch": 0, "mode": "drop"}),
         Sample((i32(5), np.int32(3)), {"axes": (0,), "batch": 0, "mode": "clip"}),
         Sample((f32(3, 4), np.array([2, 0], np.int32)), {"axes": (0,), "batch": 0, "mode": "promised"}),
         Sample((f32(3, 4), i32(0)), {"axes": (0,), "batch": 0, "mode": "clip"}),
@@ -346,6 +349,7 @@ _SCATTERS = [
     ((f32(3, 4, 2), f32(5, 4), _SCALED, _SCALED), {"axes": (2, 0), "batch": 0, "mode": "drop"}),
     ((i32(4), i32(5), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}),
 ]
+_OF_COMPLEX = [((c64(3, 4), c64(3, 2, 4), _INDICES), {"axes": (0,), "batch": 0, "mode": "drop"})]
 _BAD_SCATTER = Sample((f32(3), f32(4), _SCALED), {"axes": (0,), "batch": 0, "mode": "drop"}, fails=ShapeError)
 
 
@@ -353,13 +357,24 @@ def define_scatter(primitive: Primitive, kind: str, transpose: Any, jvp: Any = N
     """The rules that all scatters share, with a transpose of their own where linear, and a jvp where not."""
     if transpose is not None:
         primitive.define(transpose=transpose)
+
+    def real_shape(x: ShapedArray, *others: ShapedArray, **params: Any) -> ShapedArray:
+        check_real(primitive.name, x, why="elements of a place are combined one by one, as real numbers")
+        return _scatter_shape(x, *others, **params)
+
+    moves = kind in ("add", "set")  # does the same to both parts of complex numbers
+    if moves:
+        primitive.define(parts=componentwise(primitive))
     primitive.define(
-        shape=_scatter_shape,
+        shape=_scatter_shape if moves else real_shape,
         impl=_scatter_impl(kind),
         jvp=jvp or jvp_in_first_two(primitive),
         batch=_scatter_batch(primitive),
         lower=_scatter_lower(kind),
-        samples=[*(Sample(args, params) for args, params in _SCATTERS), _BAD_SCATTER],
+        samples=[
+            *(Sample(args, params) for args, params in (*_SCATTERS, *(_OF_COMPLEX if moves else ()))),
+            _BAD_SCATTER,
+        ],
     ).register()
 
 

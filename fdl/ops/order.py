@@ -18,10 +18,13 @@ from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
+from fdl.ops.axes import convert
+from fdl.ops.elementwise import add, not_equal, select
 from fdl.ops.indexing import gather, jvp_in_first
 from fdl.ops.order_loops import largest_places, running_sums, sorted_places
+from fdl.ops.parts import Parts, check_real, componentwise
 from fdl.ops.routines import ROUTINES, Routine
-from fdl.ops.sample import Sample, f32, i32, of
+from fdl.ops.sample import Sample, c64, f32, i32, of
 from fdl.ops.vocabulary import Value, Vocabulary
 
 _SORTED = 64  # elements below which sorting costs what insertion does
@@ -49,7 +52,8 @@ def _sort_cost(n: int) -> int:
 
 def argsort(x: ArrayLike, descending: bool = False) -> Array:
     """Places along the last axis in the order of their elements, int32; equal ones stay in order, NaN counts as larger
-    than all numbers.
+    than all numbers. Complex numbers are ordered by their real parts, equal ones by their imaginary parts; those with a
+    NaN part come last, as NumPy has them.
 
     >>> import fdl.numpy as jnp
     >>> argsort(jnp.array([3.0, 1.0, 2.0])).tolist()
@@ -87,6 +91,16 @@ def _argsort_lower(b: Vocabulary, x: Value, *, descending: bool) -> Value:
     return places
 
 
+def _argsort_parts(z: Parts, *, descending: bool) -> Array:
+    """By the least important key first; each order keeps that of equal elements."""
+    re_nan, im_nan = not_equal(z.re, z.re), not_equal(z.im, z.im)
+    kinds = add(convert(im_nan, dtypes.int32), add(*[convert(re_nan, dtypes.int32)] * 2))
+    order = argsort(select(im_nan, 0, z.im), descending)
+    for key in (select(re_nan, 0, z.re), kinds):
+        order = _along_last(order, argsort(_along_last(key, order), descending))
+    return order
+
+
 ROUTINES["argsort"] = Routine(
     lambda x, n, descending: [_argsort_impl(x, descending=bool(descending))], lambda n, _: _sort_cost(n)
 )
@@ -96,6 +110,7 @@ def _nothing_moves(out: Any) -> tuple[Any, Any]:
     return out, Zero(aval_of(out))
 
 
+_COMPLEX = np.array([complex(a, b) for a in (1, -1, np.nan, 0) for b in (2, np.nan, -3, 2, 1)], np.complex64)
 argsort_p: Primitive = (
     Primitive("argsort")
     .define(
@@ -104,6 +119,7 @@ argsort_p: Primitive = (
         jvp=lambda primals, tangents, *, descending: _nothing_moves(argsort_p.bind(*primals, descending=descending)),
         batch=lambda axis, args, batched, *, descending: (argsort_p.bind(*args, descending=descending), True),
         lower=_argsort_lower,
+        parts=_argsort_parts,
         work=lambda avals, **_: 500 * avals[0].size,
         samples=[
             Sample((f32(3, 7),), {"descending": False}),
@@ -117,6 +133,8 @@ argsort_p: Primitive = (
             Sample((np.array([3, 1, -(2**63), 0, 1] * 30, np.int64),), {"descending": False}),
             Sample((of(bool, 70),), {"descending": False}),
             Sample((of(dtypes.bfloat16, 2, 9),), {"descending": True}),
+            Sample((_COMPLEX,), {"descending": False}),
+            Sample((np.stack([_COMPLEX, _COMPLEX[::-1]]),), {"descending": True}),
             Sample((f32(2, 0),), {"descending": False}),
             Sample((f32(),), {"descending": False}, fails=ShapeError),
         ],
@@ -145,6 +163,7 @@ def top_k(x: ArrayLike, k: int) -> list[Array]:
 def _top_k_shape(x: ShapedArray, *, k: int) -> list[ShapedArray]:
     if not x.ndim or not 0 <= k <= x.shape[-1]:
         raise ShapeError(f"top_k: {x.describe()} has no {k} elements along its last axis", hint="a smaller k")
+    check_real("top_k", x)
     shape = (*x.shape[:-1], k)
     return [x.update(shape=shape), x.update(shape=shape, dtype=dtypes.int32, weak_type=False)]
 
@@ -239,7 +258,7 @@ def _cumsum_shape(x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
 
 
 def _cumsum_impl(x: np.ndarray[Any, Any], *, axis: int, reverse: bool) -> np.ndarray[Any, Any]:
-    wide = np.dtype(np.float64) if dtypes.is_float(x.dtype) else x.dtype
+    wide = dtypes.float64 if dtypes.is_float(x.dtype) else dtypes.complex128 if dtypes.is_complex(x.dtype) else x.dtype
     turned = np.flip(x, axis) if reverse else x
     out = np.cumsum(turned, axis, dtype=wide).astype(x.dtype)
     return np.flip(out, axis) if reverse else out
@@ -270,7 +289,9 @@ cumsum_p.define(
     transpose=lambda ct, operands, *, axis, reverse: [cumsum(ct, axis, not reverse)],
     batch=lambda axis_name, args, batched, *, axis, reverse: (cumsum(args[0], axis + 1, reverse), True),
     lower=_cumsum_lower,
+    parts=componentwise(cumsum_p),
     samples=[
+        Sample((c64(3, 7),), {"axis": 1, "reverse": False}),
         Sample((f32(3, 7),), {"axis": 1, "reverse": False}),
         Sample((f32(3, 70),), {"axis": 0, "reverse": True}),
         Sample((f32(2, 5, 3),), {"axis": 1, "reverse": False}),

@@ -36,7 +36,7 @@ def promote(*xs: ArrayLike, to_float: bool = False) -> Sequence[Operand]:
     """Operands of one dtype; converting what is an array, re-typing what is a number."""
     operands = [as_operand(x) for x in xs]
     dtype, weak = dtypes.promote([(x.aval.dtype, x.aval.weak_type) for x in operands])
-    if to_float and not dtypes.is_float(dtype):
+    if to_float and not dtypes.is_inexact(dtype):
         dtype, weak = dtypes.promote([(dtype, weak), (dtypes.float32, True)])
     return [cast(x, dtype, weak) for x in operands]
 
@@ -56,7 +56,7 @@ def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]
         return operands
     if not plan:
         dtype, weak = dtypes.promote([(x.aval.dtype, x.aval.weak_type) for x in operands])
-        if to_float and not dtypes.is_float(dtype):
+        if to_float and not dtypes.is_inexact(dtype):
             dtype, weak = dtypes.promote([(dtype, weak), (dtypes.float32, True)])
         shapes = [x.aval.shape for x in operands]
         target = broadcast_shapes(shapes, what)
@@ -89,6 +89,8 @@ def cast(x: Operand, dtype: DType, weak_type: bool = False) -> Operand:
 
 def _exact(value: float, dtype: DType) -> float:
     """The literal's Python value; an int that does not fit raises here, at the user's line."""
+    if isinstance(value, complex) and not dtypes.is_complex(dtype):
+        return value.real
     if dtypes.is_integer(dtype) and dtypes.is_integer(np.asarray(value).dtype):
         info = np.iinfo(dtype)
         if not info.min <= int(value) <= info.max:

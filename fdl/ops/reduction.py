@@ -11,14 +11,15 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import ShapedArray
 from fdl.core.dtypes import DType
-from fdl.core.errors import ShapeError
+from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, convert, reduce_sum, reduced_shape
 from fdl.ops.elementwise import bitwise_not, div, equal, mul, neg
-from fdl.ops.sample import Sample, f32, i32, of
+from fdl.ops.parts import check_real
+from fdl.ops.sample import Sample, c64, f32, i32, of
 
 
 def lowest(dtype: DType) -> bool | int | float:
@@ -59,6 +60,7 @@ def reduce_min(x: Array, axes: Sequence[int]) -> Array:
 
 
 def _reduce_max_shape(x: ShapedArray, *, axes: tuple[int, ...]) -> ShapedArray:
+    check_real("reduce_max", x)
     shape = reduced_shape("reduce_max", x, axes)
     if any(x.shape[a] == 0 for a in axes):
         raise ShapeError(
@@ -95,6 +97,7 @@ reduce_max_p: Primitive = (
             Sample((of("bfloat16", 5, 20),), {"axes": (1,)}),
             Sample((np.array([[1.0, np.nan], [np.inf, 2.0]], np.float32),), {"axes": (1,)}),
             Sample((f32(0, 3),), {"axes": (0,)}, fails=ShapeError),
+            Sample((c64(3),), {"axes": (0,)}, fails=DtypeError),
         ],
     )
     .register()
@@ -124,6 +127,7 @@ def argmin(x: ArrayLike, axis: int, dtype: Any = dtypes.int32) -> Array:
 
 
 def _argmax_shape(x: ShapedArray, *, axis: int, dtype: DType) -> ShapedArray:
+    check_real("argmax", x)
     shape = reduced_shape("argmax", x, (axis,))
     if x.shape[axis] == 0:
         raise ShapeError(
@@ -154,6 +158,7 @@ argmax_p: Primitive = (
             Sample((np.array([1.0, np.nan, 3.0, np.nan], np.float32),), {"axis": 0, "dtype": dtypes.int32}),
             Sample((of(bool, 7),), {"axis": 0, "dtype": dtypes.int32}),
             Sample((f32(3),), {"axis": 1, "dtype": dtypes.int32}, fails=ShapeError),
+            Sample((c64(3),), {"axis": 0, "dtype": dtypes.int32}, fails=DtypeError),
         ],
     )
     .register()

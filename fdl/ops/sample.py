@@ -11,11 +11,12 @@ import numpy as np
 
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
+from fdl.ops.parts import joined
 
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """A random array: shape, dtype, and the interval of its values."""
+    """A random array: shape, dtype, and the interval of its values, of both parts of complex ones."""
 
     shape: tuple[int, ...]
     dtype: DType = dtypes.float32
@@ -31,6 +32,9 @@ class Spec:
         if dtypes.is_integer(self.dtype):
             low = max(self.low, 0) if self.dtype in dtypes.UNSIGNED else self.low
             return rng.integers(int(low), int(self.high) + 1, self.shape).astype(self.dtype)
+        if dtypes.is_complex(self.dtype):
+            real = dataclasses.replace(self, dtype=dtypes.real_dtype(self.dtype))
+            return joined(real.make(rng), real.make(rng))
         size = int(np.prod(self.shape))
         grid = (rng.permutation(size) + 0.2 + 0.6 * rng.random(size)) / max(size, 1)
         values = self.low + (self.high - self.low) * grid
@@ -60,6 +64,11 @@ def f32(*shape: int, low: float = -2.0, high: float = 2.0) -> Spec:
 def f64(*shape: int, low: float = -2.0, high: float = 2.0) -> Spec:
     """A float64 array."""
     return Spec(shape, dtypes.float64, low, high)
+
+
+def c64(*shape: int, low: float = -2.0, high: float = 2.0) -> Spec:
+    """A complex64 array."""
+    return Spec(shape, dtypes.complex64, low, high)
 
 
 def i32(*shape: int, low: float = -5, high: float = 5) -> Spec:

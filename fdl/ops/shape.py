@@ -19,9 +19,10 @@ from fdl.core.graph import ArrayLike, Literal
 from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
-from fdl.ops.axes import broadcast, instantiate, reduce_sum, reduced_shape
+from fdl.ops.axes import broadcast, instantiate, reduce_sum, reduced_shape, zeros_like
 from fdl.ops.elementwise import mul, select, sub
-from fdl.ops.sample import Sample, f32, i32
+from fdl.ops.parts import Parts, componentwise
+from fdl.ops.sample import Sample, c64, f32, i32
 from fdl.ops.vocabulary import Expr, Place, Value, Vocabulary
 
 
@@ -55,6 +56,7 @@ def _reshape_shape(x: ShapedArray, *, shape: Shape) -> ShapedArray:
 
 reshape_p = Primitive("reshape")
 reshape_p.define(
+    parts=componentwise(reshape_p),
     shape=_reshape_shape,
     impl=lambda x, *, shape: np.reshape(x, shape),
     jvp=_linear_jvp(reshape_p),
@@ -62,6 +64,7 @@ reshape_p.define(
     batch=lambda axis, args, batched, *, shape: (reshape(args[0], (axis.size, *shape)), True),
     lower=lambda b, x, *, shape: b.reshape(x, shape),
     samples=[
+        Sample((c64(2, 6),), {"shape": (3, 4)}),
         Sample((f32(2, 6),), {"shape": (3, 4)}),
         Sample((f32(4),), {"shape": (1, 2, 1, 2)}),
         Sample((i32(1, 1),), {"shape": ()}),
@@ -124,6 +127,7 @@ def _slice_transpose(ct: Any, operands: Any, *, start: Any, limit: Any, strides:
 
 slice_p = Primitive("slice")
 slice_p.define(
+    parts=componentwise(slice_p),
     shape=_slice_shape,
     impl=_slice_impl,
     jvp=_linear_jvp(slice_p),
@@ -138,6 +142,7 @@ slice_p.define(
         lambda index: tuple(i * s + a for i, a, s in zip(index, start, strides, strict=True)),
     ),
     samples=[
+        Sample((c64(7),), {"start": (1,), "limit": (6,), "strides": (2,)}),
         Sample((f32(5, 6),), {"start": (1, 0), "limit": (4, 6), "strides": (1, 1)}),
         Sample((f32(7),), {"start": (1,), "limit": (6,), "strides": (2,)}),
         Sample((f32(8),), {"start": (0,), "limit": (7,), "strides": (3,)}),
@@ -242,6 +247,7 @@ def _pad_lower(b: Vocabulary, x: Value, value: Value, *, config: Sequence[tuple[
 
 pad_p = Primitive("pad")
 pad_p.define(
+    parts=componentwise(pad_p),
     shape=_pad_shape,
     impl=_pad_impl,
     jvp=_pad_jvp,
@@ -249,6 +255,7 @@ pad_p.define(
     batch=_pad_batch,
     lower=_pad_lower,
     samples=[
+        Sample((c64(3), c64()), {"config": ((1, 0, 2),)}),
         Sample((f32(3, 2), f32()), {"config": ((1, 2, 0), (0, 1, 0))}),
         Sample((f32(3), f32()), {"config": ((1, 0, 2),)}),
         Sample((f32(5), f32()), {"config": ((-1, 2, 0),)}),
@@ -327,6 +334,7 @@ concatenate_p: Primitive = (
         batch=_concatenate_batch,
         lower=lambda b, *xs, axis: b.concatenate(xs, axis),
         samples=[
+            Sample((c64(2, 3), c64(1, 3)), {"axis": 0}),
             Sample((f32(2, 3), f32(1, 3)), {"axis": 0}),
             Sample((f32(2, 3), f32(2, 0), f32(2, 1)), {"axis": 1}),
             Sample((i32(2), i32(2)), {"axis": 0}),
@@ -335,6 +343,7 @@ concatenate_p: Primitive = (
     )
     .register()
 )
+concatenate_p.define(parts=componentwise(concatenate_p))
 
 # reverse
 
@@ -356,6 +365,7 @@ def _reverse_shape(x: ShapedArray, *, axes: tuple[int, ...]) -> ShapedArray:
 
 reverse_p = Primitive("reverse")
 reverse_p.define(
+    parts=componentwise(reverse_p),
     shape=_reverse_shape,
     impl=lambda x, *, axes: np.flip(x, axes),
     jvp=_linear_jvp(reverse_p),
@@ -369,6 +379,7 @@ reverse_p.define(
         ),
     ),
     samples=[
+        Sample((c64(3, 2),), {"axes": (0,)}),
         Sample((f32(3, 4),), {"axes": (1,)}),
         Sample((i32(2, 3),), {"axes": (0, 1)}),
         Sample((f32(2),), {"axes": (1,)}, fails=ShapeError),
@@ -398,6 +409,11 @@ def _iota_shape(*, shape: Shape, axis: int, dtype: DType) -> ShapedArray:
     return shaped(shape, dtype)
 
 
+def _iota_parts(*, shape: Shape, axis: int, dtype: DType) -> Parts:
+    re = iota(shape, axis, dtypes.real_dtype(dtype))
+    return Parts(re, zeros_like(aval_of(re)))
+
+
 iota_p: Primitive = (
     Primitive("iota")
     .define(
@@ -405,10 +421,12 @@ iota_p: Primitive = (
         impl=_iota_impl,
         jvp=lambda primals, tangents, **params: (iota_p.bind(**params), Zero(_iota_shape(**params))),
         batch=lambda axis, args, batched, **params: (iota_p.bind(**params), False),
+        parts=_iota_parts,
         lower=lambda b, *, shape, axis, dtype: b.compute(shape, dtype, lambda index: b.number(index[axis], dtype), []),
         samples=[
             Sample((), {"shape": (3, 4), "axis": 0, "dtype": dtypes.int32}),
             Sample((), {"shape": (5,), "axis": 0, "dtype": dtypes.float32}),
+            Sample((), {"shape": (5,), "axis": 0, "dtype": dtypes.complex64}),
             Sample((), {"shape": (2, 3), "axis": 2, "dtype": dtypes.int32}, fails=ShapeError),
         ],
     )

@@ -10,9 +10,11 @@ from fdl.passes.orient import orient
 from fdl.passes.prune import prune
 from fdl.passes.simplify import simplify
 from fdl.passes.sink import sink
+from fdl.passes.split import split_complex
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     inline,
+    split_complex,
     prune,
     simplify,
     prune,

@@ -18,6 +18,7 @@ from fdl.lowering.ir.routines import RoutineTable
 from fdl.lowering.build.contractions import Products
 from fdl.lowering.build.values import Home, Value
 from fdl.ops.vocabulary import Words
+from fdl.passes.split import split_complex
 
 _FEW = 16  # elements of a carry that is no output, but copied to one
 
@@ -232,6 +233,7 @@ def build(graph: Graph, guards: int = 0, routines: RoutineTable | None = None) -
     `routines` are those that the target has, what it lacks is built as loops; without, the program is for no target:
     it keeps a node for each routine, for the interpreter.
     """
+    graph = split_complex(graph)  # passes that come before have done so, and could simplify what it made
     b = Builder(routines)
     inputs = [b.new_buffer(a.dtype, a.size, "input") for a in graph.in_avals]
     flags = graph.outputs[len(graph.outputs) - guards :]

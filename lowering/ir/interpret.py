@@ -48,7 +48,9 @@ _AT_ONCE = 8  # parts in which fused rows are run, at most
 
 
 def interpret_program(program: Program, args: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-    """Flat outputs of a program for flat inputs; a planned program gets the memory that its plan says."""
+    """Flat outputs of a program for inputs, of which complex ones are seen as pairs of floats; a planned program gets
+    the memory that its plan says.
+    """
     memory = Memory(program, args)
     with contextlib.suppress(_Ended), np.errstate(all="ignore"):
         _run(program.nodes, memory, {})
@@ -74,7 +76,7 @@ class Memory(dict[Buffer, Any]):
             offset = arena.scratch[b]
             self[b] = Part(own[offset : offset + nbytes].view(b.dtype), b.size)
         for b, x in zip(program.inputs, args, strict=True):
-            flat = np.ascontiguousarray(x).reshape(-1)
+            flat = np.ascontiguousarray(x).reshape(-1).view(b.dtype)
             self[b] = flat.copy() if b in program.donated else flat
         for b in arena.in_place:
             self[b] = self[arena.home(b)]

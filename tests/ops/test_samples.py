@@ -27,19 +27,21 @@ def good(primitive):
     return [s for s in primitive.rule("samples") if s.fails is None]
 
 
+WIDE = {dtypes.float32: dtypes.float64, dtypes.complex64: dtypes.complex128}
+
+
 def differentiable(primitive):
-    """Samples with a derivative to check: some float operand of float32, and a float result."""
+    """Samples with a derivative to check: some operand of float32 or complex64, and a result that varies."""
     out = []
     for s in good(primitive):
         args = s.make(primitive.name)
-        inexact = [a for a in args if a.dtype == np.float32]
+        inexact = [a for a in args if a.dtype in WIDE]
         result = np.asarray(primitive.reference(args, s.params)[0])
         if (
             inexact
             and all(np.isfinite(a).all() for a in inexact)
             and result.size
-            and dtypes.is_float(result.dtype)
-            and result.dtype.itemsize >= 4
+            and result.dtype in (*WIDE, *WIDE.values())
         ):
             out.append(s)
     return out
@@ -88,7 +90,7 @@ def test_loop_program_agrees_with_reference(primitive):
     scheduled = schedule(program, host_target())
     scheduled.check()
     for got, want in zip(interpret_program(scheduled, args), interpret(graph, args), strict=True):
-        assert_close(got, want.reshape(-1))
+        assert_close(got.view(want.dtype), want.reshape(-1))
 
 
 @needs_compiler
@@ -110,23 +112,34 @@ def test_bad_samples_raise(primitive):
 
 
 def wide(args):
-    return [a.astype(np.float64) if a.dtype == np.float32 else a for a in args]
+    return [a.astype(WIDE.get(a.dtype, a.dtype)) for a in args]
+
+
+def drawn(rng, shape, dtype):
+    """Numbers between -1 and 1, both parts of complex ones."""
+    real = rng.uniform(-1, 1, shape)
+    return real + 1j * rng.uniform(-1, 1, shape) if dtypes.is_complex(dtype) else real
 
 
 def directions(args, seed):
     rng = np.random.default_rng(seed)
-    return [rng.uniform(-1, 1, a.shape) if a.dtype == np.float64 else None for a in args]
+    return [drawn(rng, a.shape, a.dtype) if a.dtype in WIDE.values() else None for a in args]
 
 
 def wide_params(params):
-    return {k: dtypes.float64 if v == dtypes.float32 and k == "dtype" else v for k, v in params.items()}
+    return {k: WIDE.get(v, v) if k == "dtype" else v for k, v in params.items()}
+
+
+def paired(u, v):
+    """The real part of the product of a cotangent and a tangent, by which one is the other's dual."""
+    return float(np.sum(u * np.asarray(v)).real)
 
 
 @pytest.mark.parametrize("primitive", WITH_SAMPLES, ids=IDS)
 def test_jvp_agrees_with_central_differences(primitive):
     for s in differentiable(primitive):
         args, params = wide(s.make(primitive.name)), wide_params(s.params)
-        if primitive.reference(args, params)[0].dtype != np.float64:
+        if primitive.reference(args, params)[0].dtype not in WIDE.values():
             continue
         tangents = directions(args, 1)
         moving = [i for i, t in enumerate(tangents) if t is not None]
@@ -166,12 +179,12 @@ def test_reverse_is_the_adjoint_of_forward(primitive):
         tangents = [t for t in directions(args, 2) if t is not None]
         out, forward = fdl.jvp(f, primals, [from_numpy(t) for t in tangents])
         _, pull = fdl.vjp(f, *primals)
-        u = np.random.default_rng(3).uniform(-1, 1, out.shape)
-        if out.dtype != np.float64:
+        u = drawn(np.random.default_rng(3), out.shape, out.dtype)
+        if out.dtype not in WIDE.values():
             continue
         backward = pull(from_numpy(u))
-        left = float(np.sum(u * np.asarray(forward)))
-        right = sum(float(np.sum(t * np.asarray(ct))) for t, ct in zip(tangents, backward, strict=True))
+        left = paired(u, forward)
+        right = sum(paired(t, ct) for t, ct in zip(tangents, backward, strict=True))
         assert left == pytest.approx(right, rel=1e-9, abs=1e-9)
 
 
@@ -198,16 +211,16 @@ def test_second_order(primitive):
     """Forward over reverse equals reverse over forward."""
     for s in differentiable(primitive)[:2]:
         args, params = wide(s.make(primitive.name)), wide_params(s.params)
-        i = next(k for k, a in enumerate(args) if a.dtype == np.float64)
+        i = next(k for k, a in enumerate(args) if a.dtype in WIDE.values())
 
         def loss(x, args=args, params=params, i=i):
             full = list(map(from_numpy, args))
             full[i] = x
             out = first(primitive, *full, **params)
-            return jnp.sum(out * out)
+            return jnp.sum(out * out).real
 
         x = from_numpy(args[i])
-        t = from_numpy(np.random.default_rng(5).uniform(-1, 1, args[i].shape))
+        t = from_numpy(drawn(np.random.default_rng(5), args[i].shape, args[i].dtype))
         _, forward = fdl.jvp(fdl.grad(loss), (x,), (t,))
         backward = fdl.grad(lambda x, loss=loss, t=t: fdl.jvp(loss, (x,), (t,))[1])(x)
         np.testing.assert_allclose(np.asarray(forward), np.asarray(backward), rtol=1e-8, atol=1e-8)

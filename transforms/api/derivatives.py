@@ -10,9 +10,10 @@ import numpy as np
 
 from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
+from fdl.core.dtypes import is_complex
 from fdl.core.errors import DtypeError, NonScalarError, ShapeError, StructureError
 from fdl.core.graph import Graph, bind_graph
-from fdl.core.pytree import TreeDef, tree_flatten, tree_map, tree_paths
+from fdl.core.pytree import TreeDef, tree_flatten, tree_leaves, tree_map, tree_paths
 from fdl.core.tangents import Linear, Zero, has_tangent
 from fdl.core.trace import aval_of, current_trace, transforming
 from fdl.ops.axes import convert, instantiate, match, zeros_like
@@ -324,13 +325,27 @@ def _check_constants(
             )
 
 
+def _check_numbers(what: str, kind: str, xs: Sequence[Any], holomorphic: bool, either: bool = False) -> None:
+    """DtypeError unless arguments or results, as `kind` says, are complex with `holomorphic`, and real without, or
+    `either`.
+    """
+    for aval in map(aval_of, xs):
+        if is_complex(aval.dtype) != holomorphic and has_tangent(aval) and (holomorphic or not either):
+            raise DtypeError(
+                f"{what}: {kind} {aval.describe()}, with holomorphic={holomorphic}",
+                why="a holomorphic function takes complex numbers to complex ones, and has one derivative; any other "
+                "one varies with real and with imaginary parts in ways of their own",
+                hint=f"{what}(f)" if holomorphic else f"{what}(f, holomorphic=True), or .real, .imag or abs of it",
+            )
+
+
 def _names_of(f: Callable[..., Any], chosen: Sequence[int], count: int) -> Callable[[str], str]:
     """How errors name the chosen arguments among `count`."""
     return argument_names(f, [i for i in range(count) if i not in chosen])
 
 
 def _differentiated(
-    f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Any, kwargs: Any
+    f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, holomorphic: bool, args: Any, kwargs: Any
 ) -> _Differentiated:
     of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "grad")
     leaves, in_tree = flatten_positional(parts)
@@ -339,9 +354,11 @@ def _differentiated(
         _check_constants(
             leaves, parts, in_tree.constants or (False,) * len(leaves), "grad", _names_of(f, chosen, len(args))
         )
+    _check_numbers("grad", "an argument is", leaves, holomorphic, either=True)
     lin = _reverse(of_parts, leaves, in_tree, "grad", has_aux, in_tree.constants)
     if len(lin.outs) != 1 or _is_container(lin.out_tree) or lin.outs[0].aval.shape or not has_tangent(lin.outs[0].aval):
         _refuse_result(lin)
+    _check_numbers("grad", "the function returned", lin.outs, holomorphic)
     return lin
 
 
@@ -387,12 +404,14 @@ def _gradient(lin: _Differentiated, argnums: int | Sequence[int]) -> Any:
 
 
 def value_and_grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
     """A function that returns `(f(...), gradient)`, or `((value, aux), gradient)` with `has_aux`.
 
     The gradient has the structure of the argument that `argnums` names, or is a tuple where that names several.
-    Raises NonScalarError unless the value is a scalar float, DtypeError for an argument that is not float.
+    Of a real function of z = x + iy it is df/dx - i df/dy; with `holomorphic`, of a complex function, the derivative.
+    Raises NonScalarError unless the value is a scalar float, or complex with `holomorphic`; DtypeError for an argument
+    that is neither float nor complex, or not complex with `holomorphic`.
 
     >>> value, gradient = value_and_grad(lambda p: p["a"] * p["b"])({"a": 2.0, "b": 5.0})
     >>> float(value), float(gradient["a"]), float(gradient["b"])
@@ -403,25 +422,29 @@ def value_and_grad(
 
     @functools.wraps(f)
     def with_grad(*args: Any, **kwargs: Any) -> Any:
-        lin = _differentiated(f, argnums, has_aux, args, kwargs)
+        lin = _differentiated(f, argnums, has_aux, holomorphic, args, kwargs)
         grads, value = _gradient(lin, argnums), lin.result()
         return ((value, lin.aux) if has_aux else value), grads
 
     return with_grad
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
     """The gradient function of a scalar function; with `has_aux` it returns `(gradient, aux)`.  See `value_and_grad`.
 
     >>> float(grad(lambda x: x**2 + 2 * x + 1)(3.0))
     8.0
+    >>> complex(grad(abs)(3 + 4j)), complex(grad(lambda z: z * z, holomorphic=True)(3 + 4j))
+    ((0.6000000238418579-0.800000011920929j), (6+8j))
     """
 
     check_function(f, "grad")
 
     @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        lin = _differentiated(f, argnums, has_aux, args, kwargs)
+        lin = _differentiated(f, argnums, has_aux, holomorphic, args, kwargs)
         grads = _gradient(lin, argnums)
         return (grads, lin.aux) if has_aux else grads
 
@@ -454,12 +477,14 @@ def _split_rows(stacked: Any, leaves: Sequence[Any]) -> list[Any]:
     return out
 
 
-def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def jacfwd(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
     """The Jacobian by forward mode, one pass an input element: best for few inputs.
 
     The result has the structure of f's result; in the place of each leaf stands the structure of the argument, with
     shape `out.shape + in.shape`. With `has_aux`, f returns (value, aux), and the result is (Jacobian of the value,
-    aux).
+    aux). Arguments are real, or with `holomorphic` complex, as results then are.
 
     >>> import fdl.numpy as jnp
     >>> jacfwd(lambda x: x * x)(jnp.array([1.0, 2.0])).tolist()
@@ -474,11 +499,13 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: boo
         name = _names_of(f, chosen, len(args))
         leaves = check_leaves(leaves, (parts, {}), "jacfwd", name)
         _check_constants(leaves, parts, in_tree.constants or (False,) * len(leaves), "jacfwd", name)
+        _check_numbers("jacfwd", "an argument is", leaves, holomorphic)
         aside: list[Any] = []
 
         def push(*unit: Any) -> Any:
             current_trace().randomness = "same"  # one function, in several directions
             value, tangents, *aside[:] = jvp(of_parts, in_tree.unflatten(leaves), in_tree.unflatten(unit), has_aux)
+            _check_numbers("jacfwd", "the function returned", tree_leaves(value), holomorphic, either=True)
             return tree_map(lambda v, t: t if has_tangent(aval_of(v)) else zeros_like(aval_of(v)), value, tangents)
 
         columns = vmap(push, out_axes=-1)(*_basis(leaves))
@@ -500,7 +527,9 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: boo
     return jacobian
 
 
-def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def jacrev(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
     """The Jacobian by reverse mode, one pass an output element: best for few outputs.  The result is as `jacfwd`'s.
 
     >>> import fdl.numpy as jnp
@@ -521,8 +550,10 @@ def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: boo
             "jacrev",
             name,
         )
+        _check_numbers("jacrev", "an argument is", inputs, holomorphic, either=True)
         value, pull, *aside = vjp(of_parts, *parts, has_aux=has_aux)
         leaves, out_tree = tree_flatten(value)
+        _check_numbers("jacrev", "the function returned", leaves, holomorphic)
         for x in leaves:
             if not has_tangent(aval_of(x)):
                 raise DtypeError(
@@ -546,11 +577,13 @@ def _is_split(x: Any) -> bool:
     return isinstance(x, list) and all(hasattr(v, "aval") for v in x)
 
 
-def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def hessian(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
     """Second derivatives, forward over reverse; with `has_aux`, (second derivatives, aux).
 
     >>> import fdl.numpy as jnp
     >>> hessian(lambda x: x[0] ** 2 * x[1])(jnp.array([1.0, 2.0])).tolist()
     [[4.0, 2.0], [2.0, 0.0]]
     """
-    return jacfwd(jacrev(f, argnums, has_aux), argnums, has_aux)
+    return jacfwd(jacrev(f, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)

@@ -25,7 +25,7 @@ from fdl.core.array import DONATED, VOLATILE, ConcreteArray, Deferred
 from fdl.core.avals import ShapedArray, shaped
 from fdl.core.blocks import whole
 from fdl.core.config import config
-from fdl.core.dtypes import PYTHON_BOOL, PYTHON_FLOAT, PYTHON_INT, scalar_type
+from fdl.core.dtypes import PYTHON_BOOL, PYTHON_COMPLEX, PYTHON_FLOAT, PYTHON_INT, scalar_type
 from fdl.core.errors import DeferredError
 from fdl.core.graph import Literal
 from fdl.core.limits import check_results
@@ -42,7 +42,7 @@ TRIE_NODES, TRIE_ENDINGS = (
 _EPOCHS = itertools.count(1)
 _SLOTS = 1 << 32  # a mark is epoch * _SLOTS + slot
 
-_FLOAT, _INT, _BOOL = (shaped((), *kind) for kind in (PYTHON_FLOAT, PYTHON_INT, PYTHON_BOOL))
+_FLOAT, _INT, _BOOL, _COMPLEX = (shaped((), *kind) for kind in (PYTHON_FLOAT, PYTHON_INT, PYTHON_BOOL, PYTHON_COMPLEX))
 _refs = sys.getrefcount
 
 
@@ -540,6 +540,8 @@ def _number(x: Any, values: list[Any]) -> ShapedArray:
         item = _INT
     elif kind is bool:
         item = _BOOL
+    elif kind is complex:
+        item = _COMPLEX
     elif kind is Literal:
         item, x = x.aval, x.number
     else:

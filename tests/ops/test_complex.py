@@ -1,0 +1,278 @@
+"""Complex numbers against NumPy and JAX: values and derivatives, special values, dtypes, what is refused."""
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+import fdl
+import fdl.numpy as jnp
+from fdl import lax
+from fdl.core import interpret
+from fdl.core.array import from_numpy
+from fdl.core.config import config
+from fdl.core.primitive import REGISTRY
+from fdl.lowering.build.control import build
+from fdl.lowering.ir.nodes import Dot
+from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.pipeline import schedule
+from fdl.lowering.target import AVX2
+from fdl.passes import run_passes
+from tests.conftest import needs_compiler
+from tests.ops.complex_cases import COTANGENT, CUTS, TANGENT, cases
+from tests.ops.record_complex import HOME, pairs
+
+RECORDED = json.loads(HOME.read_text())
+CASES = list(cases())
+IDS = [name for name, _, _ in CASES]
+
+
+def close(got, want, tolerance):
+    np.testing.assert_allclose(np.array(pairs(got)), np.array(want), rtol=tolerance, atol=tolerance)
+
+
+def of(f):
+    return lambda *xs: f(jnp, lax, *xs)
+
+
+def derivatives(f, args):
+    """The value, the tangent and the cotangents that JAX was asked for."""
+    tangents = tuple(from_numpy(np.full(x.shape, TANGENT).astype(x.dtype)) for x in args)
+    value, tangent = fdl.jvp(f, args, tangents)
+    _, pull = fdl.vjp(f, *args)
+    ct = np.full(value.shape, COTANGENT if jnp.iscomplexobj(value) else COTANGENT.real).astype(value.dtype)
+    return [value, tangent, *pull(from_numpy(ct))]
+
+
+@pytest.mark.parametrize(("name", "f", "args"), CASES, ids=IDS)
+def test_values_and_derivatives_are_those_of_jax(name, f, args):
+    for got, want in zip(derivatives(of(f), [from_numpy(x) for x in args]), RECORDED[name], strict=True):
+        close(got, want, 1e-11)
+
+
+@needs_compiler
+@pytest.mark.parametrize(("name", "f", "args"), CASES, ids=IDS)
+def test_compiled_values_and_derivatives_are_those_of_jax(name, f, args):
+    config.tier = "compiled"
+    run = fdl.jit(lambda *xs: derivatives(of(f), xs))
+    for got, want in zip(run(*[from_numpy(x) for x in args]), RECORDED[name], strict=True):
+        close(got, want, 1e-11)
+
+
+PARTS = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 25.0, -800.0, np.inf, -np.inf, np.nan]
+SPECIAL = np.array([complex(a, b) for a in PARTS for b in PARTS])
+FUNCTIONS = (
+    "exp log log2 log10 log1p sqrt sin cos tan sinh cosh tanh arcsin arccos arctan arcsinh arccosh arctanh abs angle"
+).split()
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_special_values_are_those_of_numpy(name, dtype):
+    """Compiled: at zeros, infinities, NaN and both sides of branch cuts."""
+    config.tier = "compiled"
+    z = np.concatenate([SPECIAL, CUTS]).astype(dtype)
+    got = np.asarray(fdl.jit(getattr(jnp, name))(from_numpy(z)))
+    with np.errstate(all="ignore"):
+        want = getattr(np, name)(z)
+    wrong = [(x, a, b) for x, a, b in zip(z, got, want, strict=True) if not same_number(x, a, b)]
+    assert not wrong, wrong
+
+
+def same_number(z, got, want):
+    """Equal parts, with the signs of zeros where z is finite; beside a NaN C's annex G leaves signs open."""
+    alone = not (np.isnan(want.real) or np.isnan(want.imag))
+    for a, b in ((got.real, want.real), (got.imag, want.imag)):
+        if not alone:
+            a, b = abs(a), abs(b)
+        if not np.isclose(a, b, rtol=1e-5, atol=1e-30, equal_nan=True):
+            return False
+        if b == 0 and np.isfinite(z) and np.signbit(a) != np.signbit(b):
+            return False
+    return True
+
+
+# What JAX 0.10 gives for sums with each of these types, `*` marking weak ones, complex128 and float64 weak by their
+# width there
+TYPES = "bool uint8 int32 int64 bfloat16 float16 float32 float64 complex64 complex128".split()
+NARROW = "complex64 complex64 complex64 complex64 complex64 complex64 complex64 complex128 complex64 complex128"
+WEAK = "complex64* complex64* complex64* complex64* complex64 complex64 complex64 complex128 complex64 complex128"
+SUMS = {"complex64": NARROW, "complex128": " ".join(["complex128"] * 10), "number": WEAK}
+
+
+@pytest.mark.parametrize("kind", SUMS)
+def test_sums_have_the_dtypes_of_jax(kind):
+    x = 1j if kind == "number" else jnp.ones((), kind)
+    found = [jnp.add(x, jnp.ones((), t)) for t in TYPES]
+    assert [f"{y.dtype.name}{'*' if y.weak_type else ''}" for y in found] == SUMS[kind].split()
+    assert jnp.add(x, 1.0).dtype.name == jnp.add(x, 1).dtype.name == SUMS[kind].split()[0].rstrip("*")
+
+
+def test_arrays_are_made_and_read_as_those_of_numpy():
+    z = np.array([[1 + 2j, -0.0j], [3, 1e-3j]], np.complex64)
+    x = jnp.array(z)
+    assert x.dtype == jnp.array([1 + 2j]).dtype == np.dtype("complex64") and jnp.array([1, 2.0, 3j])[2] == 3j
+    assert np.asarray(x).tobytes() == z.tobytes() == np.asarray(jnp.array(np.from_dlpack(x))).tobytes()
+    assert repr(x[0, :1]) == "Array([1.+2.j], dtype=complex64)" and str(x[1, 0]) == "(3+0j)"
+    assert complex(x[0, 0]) == x[0, 0].item() == 1 + 2j and x.tolist() == z.tolist()
+    for convert in (float, int):
+        with pytest.raises(TypeError):
+            convert(x[0, 0])
+    assert pickle.loads(pickle.dumps(x)).tolist() == copy.copy(x).tolist() == z.tolist()
+    assert x.real.tolist() == z.real.tolist() and x.imag.tolist() == z.imag.tolist()
+    assert x.conj().tolist() == np.conj(z).tolist() and jnp.ones(2).imag.tolist() == [0, 0]
+    assert (x.nbytes, x.at[0].set(1j)[0, 1].item()) == (32, 1j)
+
+
+def test_a_number_keeps_its_precision_until_it_meets_its_dtype():
+    z = jnp.array([1.0], "complex128")
+    for f in (lambda z: z * (0.1 + 0.3j), lambda z: z * 0.1 + 0.3j):
+        want = f(np.ones(1, complex))[0]
+        assert f(z)[0].item() == fdl.jit(f)(z)[0].item() == want
+    assert fdl.jit(lambda a, b: a * b)(z, 0.1 + 0.3j).dtype == np.complex128
+
+
+REFUSED = {
+    **{
+        name: (lambda z, name=name: getattr(jnp, name)(z, z))
+        for name in (
+            "maximum minimum less less_equal greater greater_equal arctan2 hypot remainder fmod floor_divide".split()
+        )
+    },
+    **{
+        name: (lambda z, name=name: getattr(jnp, name)(z))
+        for name in "floor ceil trunc rint cbrt max min argmax argmin".split()
+    },
+    "clip": lambda z: jnp.clip(z, 0, 1),
+    "top_k": lambda z: lax.top_k(z, 1),
+    "at max": lambda z: z.at[0].max(1),
+    "erf": lambda z: lax.erf(z),
+    "lu": lambda z: jnp.linalg.cholesky(jnp.outer(z, z)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_complex_meaning_says_so(name):
+    with pytest.raises(TypeError, match="complex64"):
+        REFUSED[name](jnp.array([1j, 2.0]))
+
+
+@pytest.mark.parametrize("primitive", [p for p in REGISTRY.values() if p.has("samples")], ids=lambda p: p.name)
+def test_operations_take_complex_numbers_or_refuse_them(primitive):
+    """What a shape rule lets pass, a compiled program can do: no operation fails later."""
+    if any(primitive.has(kind) for kind in ("stage", "called", "steps")) or primitive.name in (
+        "cond",
+        "while",
+        "check",
+    ):
+        return
+    for s in primitive.rule("samples"):
+        args = s.make(primitive.name)
+        if s.fails is None and any(a.dtype == np.float32 for a in args):
+            avals = [from_numpy(a.astype(np.complex64) if a.dtype == np.float32 else a).aval for a in args]
+            try:
+                primitive.infer(avals, s.params)
+            except TypeError:
+                continue
+            assert primitive.has("parts"), primitive
+
+
+def test_gradients_have_the_convention_of_jax():
+    z = 3 + 4j
+    assert complex(fdl.grad(lambda z: jnp.abs(z) ** 2)(z)) == pytest.approx(2 * z.conjugate())
+    assert complex(fdl.grad(lambda z: z.real)(z)) == 1 and complex(fdl.grad(lambda z: z.imag)(z)) == -1j
+    assert complex(fdl.grad(jnp.abs)(0j)) == 0
+    assert complex(fdl.grad(lambda z: z**3, holomorphic=True)(z)) == pytest.approx(3 * z**2)
+    assert float(fdl.grad(lambda x: jnp.abs(jnp.exp(1j * x)) ** 2 + x)(0.3)) == pytest.approx(1.0)
+    v = jnp.array([1 + 1j, 2 - 1j])
+    for jacobian in (fdl.jacfwd, fdl.jacrev):
+        got = jacobian(lambda v: v * v[0], holomorphic=True)(v)
+        np.testing.assert_allclose(np.asarray(got), [[2 + 2j, 0], [2 - 1j, 1 + 1j]], atol=1e-6)
+    assert fdl.jacrev(lambda v: jnp.abs(v))(v).dtype == np.complex64
+    assert fdl.jacfwd(lambda x: x * 1j)(jnp.ones(2)).tolist() == [[1j, 0], [0, 1j]]
+    second = fdl.hessian(lambda v: v[0] ** 2 * v[1], holomorphic=True)(v)
+    np.testing.assert_allclose(np.asarray(second), [[4 - 2j, 2 + 2j], [2 + 2j, 0]], atol=1e-6)
+    _, push = fdl.linearize(lambda z: z * z, z)
+    assert complex(push(1j)) == 2j * z
+
+
+def test_derivatives_ask_for_real_or_holomorphic_functions():
+    z, x = jnp.array(1j), jnp.array(1.0)
+    for call in (
+        lambda: fdl.grad(lambda z: z * z)(z),
+        lambda: fdl.grad(jnp.abs, holomorphic=True)(z),
+        lambda: fdl.grad(lambda x: x * x, holomorphic=True)(x),
+        lambda: fdl.jacfwd(jnp.abs)(z),
+        lambda: fdl.jacrev(lambda z: z * z)(z),
+    ):
+        with pytest.raises(TypeError, match="holomorphic"):
+            call()
+
+
+def iterated(z, c):
+    z, (norms, _) = lax.scan(lambda z, c: (z * z + c, (jnp.abs(z), z)), z, c)
+    z = lax.cond(z.real > 0, lambda z: z, lambda z: -z, z)
+    z = lax.while_loop(lambda z: jnp.abs(z) < 2, lambda z: z * (1.5 + 0.5j), z + 0.1)
+    return z, norms
+
+
+@needs_compiler
+def test_loops_and_branches_carry_complex_numbers():
+    z, c = jnp.array(0.1 + 0.2j), jnp.array([0.3 - 0.1j, -0.2j, 0.1])
+    want, norms = iterated(z, c)
+    got, found = fdl.jit(iterated)(z, c)
+    np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(found), np.asarray(norms), rtol=1e-5)
+    f = lambda c: jnp.sum(lax.scan(lambda z, c: (z * z + c, jnp.abs(z * c)), 0.1j, c)[1])
+    direct = fdl.grad(f)(c)
+    np.testing.assert_allclose(np.asarray(fdl.jit(fdl.grad(f))(c)), np.asarray(direct), rtol=1e-5)
+    h = 1e-3
+    for i, unit in enumerate(np.eye(3)):
+        moved = [float(f(c + h * unit * w) - f(c - h * unit * w)) / (2 * h) for w in (1, 1j)]
+        assert complex(direct[i]) == pytest.approx(moved[0] - 1j * moved[1], abs=2e-3)
+    lanes = jnp.stack([c, c * 1j])
+    np.testing.assert_allclose(np.asarray(fdl.vmap(fdl.grad(f))(lanes)[0]), np.asarray(direct), rtol=1e-5)
+
+
+@needs_compiler
+def test_arithmetic_has_the_bits_of_the_reference():
+    """Products, quotients and sums of both parts, compiled and interpreted, infinities and zeros among them."""
+    config.tier = "compiled"
+    rng = np.random.default_rng(3)
+    f = lambda a, b: [a * b, a / b, a - b, (a + b) * a / (b * 3), a**3]
+    for dtype in ("complex64", "complex128"):
+        a, b = (np.append(rng.normal(size=(500, 2)) @ [1, 1j], SPECIAL).astype(dtype) for _ in range(2))
+        run = fdl.jit(f)
+        compiled = run(from_numpy(a), from_numpy(b))
+        graph = run.lower(from_numpy(a), from_numpy(b))
+        for got, want in zip(compiled, interpret(graph, [a, b]), strict=True):
+            got, want = (np.asarray(x).view(np.asarray(x).real.dtype) for x in (got, want))
+            assert np.array_equal(got, want, equal_nan=True)
+            number = ~np.isnan(want)
+            assert np.array_equal(np.signbit(got[number]), np.signbit(want[number]))
+
+
+@needs_compiler
+def test_conditional_loads_keep_their_places():
+    """gcc 12 confuses interleaved ones where results are interleaved too."""
+    config.tier = "compiled"
+    z = np.arange(1, 11) + 1j * np.arange(101, 111)
+    f = lambda z: jnp.pad(z, (1, 2)) * 1j
+    assert fdl.jit(f)(jnp.array(z)).tolist() == (np.pad(z, (1, 2)) * 1j).tolist()
+
+
+def test_parts_share_one_loop_and_stay_in_registers():
+    """One kernel from interleaved memory to interleaved memory."""
+    graph = fdl.jit(lambda z: jnp.exp(z) * z + 1j).lower(jnp.ones((100, 3), "complex64"))
+    program = schedule(build(run_passes(graph)), AVX2)
+    assert len(program.nodes) == 1
+
+
+def test_a_product_of_matrices_is_one_real_product():
+    a = jnp.ones((64, 32), "complex64")
+    graph = fdl.jit(lambda a: a @ a.T).lower(a)
+    program = schedule(build(run_passes(graph)), AVX2)
+    assert sum(isinstance(n, Dot) for n in all_nodes(program.nodes)) == 1
