@@ -22,12 +22,12 @@ from fdl.stateful.utils import data
 
 _FILES = {
     autograd: "anomaly_mode grad_mode gradcheck variable",
-    distributions: """bernoulli beta binomial categorical cauchy chi2 constraint_registry continuous_bernoulli dirichlet
+    distributions: """bernoulli beta binomial categorical cauchy chi2 continuous_bernoulli dirichlet
         exp_family exponential fishersnedecor gamma generalized_pareto geometric gumbel half_cauchy half_normal
         independent inverse_gamma kl kumaraswamy laplace lkj_cholesky log_normal logistic_normal
         lowrank_multivariate_normal mixture_same_family multinomial multivariate_normal negative_binomial normal
         one_hot_categorical pareto poisson relaxed_bernoulli relaxed_categorical studentT transformed_distribution
-        uniform utils von_mises weibull wishart""",
+        uniform von_mises weibull wishart""",
     nn.parallel: "comm data_parallel distributed parallel_apply replicate scatter_gather",
     nn.utils: "clip_grad convert_parameters fusion init memory_format spectral_norm stateless weight_norm",
     optim: "adadelta adagrad adam adamax adamw asgd nadam radam rmsprop rprop sgd sparse_adam",

@@ -1,6 +1,7 @@
 """`torch.distributions`: samples, densities, entropies, divergences and transforms."""
 
-from fdl.stateful.distributions import constraints, transforms
+from fdl.stateful.distributions import constraint_registry, constraints, transforms, utils
+from fdl.stateful.distributions.constraint_registry import biject_to, transform_to
 from fdl.stateful.distributions.continuous import (
     Cauchy,
     Exponential,
@@ -40,6 +41,7 @@ __all__ = [
     "Independent", "InverseGamma", "Kumaraswamy", "Laplace", "LogNormal", "LogisticNormal",
     "LowRankMultivariateNormal", "MixtureSameFamily", "Multinomial", "MultivariateNormal", "NegativeBinomial",
     "Normal", "OneHotCategorical", "OneHotCategoricalStraightThrough", "Pareto", "Poisson", "RelaxedBernoulli",
-    "RelaxedOneHotCategorical", "StudentT", "Uniform", "Weibull", "constraints", "kl_divergence", "register_kl",
-    "transforms", *transforms.__all__,
+    "RelaxedOneHotCategorical", "StudentT", "Uniform", "Weibull",
+    "biject_to", "constraint_registry", "constraints", "kl_divergence", "register_kl",
+    "transform_to", "transforms", "utils", *transforms.__all__,
 ]  # fmt: skip
