@@ -82,6 +82,8 @@ class Finder(importlib.metadata.DistributionFinder):
             raise ModuleNotFoundError(
                 f"No module named {fullname!r}: fdl has nothing in the place of it", name=fullname
             )
+        if not rest:  # as the library's root calls itself
+            found.__dict__.update({"__name__": root, root: found})
         return importlib.machinery.ModuleSpec(fullname, _Loader(found), is_package=True)
 
     def _resolved(self, root: str, rest: str) -> ModuleType | SimpleNamespace | None:

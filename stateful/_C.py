@@ -7,14 +7,17 @@ from typing import Any
 from fdl.stateful.core.dtypes import device, dtype
 from fdl.stateful.core.layouts import memory_format
 from fdl.stateful.core.random import Generator
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.conversions import dtype_and_device
 from fdl.stateful.jit import ScriptFunction, ScriptModule
-from fdl.stateful.overrides import DisableTorchFunction, DisableTorchFunctionSubclass
+from fdl.stateful.overrides import DisableTorchFunction, DisableTorchFunctionSubclass, disabled
 
 __all__ = ["DisableTorchFunction", "DisableTorchFunctionSubclass", "Generator", "ScriptFunction", "ScriptModule"]
 
 _has_mkldnn = _has_mps = _has_cuda = has_cuda = has_mkl = has_openmp = has_spectral = False
 has_lapack = True
+_TensorMeta = type(Tensor)
+_disabled_torch_function_impl = disabled
 
 
 def _log_api_usage_once(event: str) -> None:

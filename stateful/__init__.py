@@ -15,6 +15,7 @@ from fdl.stateful import (
     __config__,
     _aliases,
     _dynamo,
+    _subclasses,
     alias,
     amp,
     autograd,

@@ -67,6 +67,8 @@ _layers |= {
     "_Loss": _Loss, "_WeightedLoss": _Loss, "RNNCellBase": Module, "_IncompatibleKeys": IncompatibleKeys,
     "RemovableHandle": HookHandle, "LazyModuleMixin": lazy._Lazy,
 }  # fmt: skip
+for _name in ("collate", "fetch", "pin_memory", "worker"):
+    _module(sys.modules[f"{data.__name__}._utils"], _name, vars(data))
 _module(utils, "model_zoo", {"load_url": hub.load_state_dict_from_url})
 _modules = _module(nn, "modules", _layers)
 for _name in _OF_MODULES.split():

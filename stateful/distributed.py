@@ -6,16 +6,23 @@ from __future__ import annotations
 
 import enum
 import os
+from types import SimpleNamespace
 from typing import Any
 
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.tensor import Tensor
 
 __all__ = [
-    "ReduceOp", "all_gather", "all_gather_object", "all_reduce", "barrier", "broadcast", "broadcast_object_list",
-    "destroy_process_group", "get_backend",
-    "get_default_backend_for_device", "get_rank", "get_world_size", "init_process_group", "is_available",
-    "is_initialized", "reduce",
+    "DTensor", "DeviceMesh", "FullyShardedDataParallel", "GroupMember", "ProcessGroup", "ReduceOp", "Work",
+    "all_gather", "all_gather_into_tensor", "all_gather_object",
+    "all_reduce", "all_to_all", "all_to_all_single", "barrier", "batch_isend_irecv", "broadcast",
+    "broadcast_object_list", "destroy_process_group", "gather", "gather_object", "get_backend",
+    "get_default_backend_for_device", "get_global_rank", "get_group_rank", "get_node_local_rank",
+    "get_process_group_ranks", "get_rank", "get_world_size", "group", "init_process_group", "irecv", "is_available",
+    "is_backend_available", "is_gloo_available", "is_initialized", "is_mpi_available", "is_nccl_available",
+    "is_torchelastic_launched", "is_ucc_available", "isend", "monitored_barrier", "new_group", "recv",
+    "recv_object_list", "reduce", "reduce_scatter", "reduce_scatter_tensor", "scatter", "scatter_object_list", "send",
+    "send_object_list",
 ]  # fmt: skip
 
 
@@ -33,8 +40,8 @@ _GROUP = {"initialized": False}
 
 
 def is_available() -> bool:
-    """Yes, for one process."""
-    return True
+    """No: there is a group of one process, and none of several."""
+    return False
 
 
 def is_initialized() -> bool:
@@ -110,3 +117,161 @@ def all_gather(tensor_list: list[Tensor], tensor: Tensor, group: Any = None, asy
 def all_gather_object(object_list: list[Any], obj: Any, group: Any = None) -> None:
     """The object of each process into the list."""
     object_list[0] = obj
+
+
+class ProcessGroup:
+    """Processes that work together: the one there is."""
+
+    def rank(self) -> int:
+        """0."""
+        return 0
+
+    def size(self) -> int:
+        """1."""
+        return 1
+
+
+class Work:
+    """Something that other processes would be waited for; it is done."""
+
+    def wait(self, timeout: Any = None) -> bool:
+        """It is done."""
+        return True
+
+    def is_completed(self) -> bool:
+        """It is."""
+        return True
+
+
+class group:
+    """The group of all processes, of which there is one."""
+
+    WORLD = ProcessGroup()
+
+
+class GroupMember:
+    """The same, and what stands for no group."""
+
+    WORLD = group.WORLD
+    NON_GROUP_MEMBER = None
+
+
+def new_group(ranks: Any = None, *args: Any, **kwargs: Any) -> ProcessGroup:
+    """The group of one; RuntimeError for other ranks than 0."""
+    if ranks is not None and list(ranks) != [0]:
+        raise TensorError(f"torch.distributed: fdl runs in one process, and was asked for a group of {list(ranks)}")
+    return group.WORLD
+
+
+def get_process_group_ranks(group: Any = None) -> list[int]:
+    """0 alone."""
+    return [0]
+
+
+def get_global_rank(group: Any, group_rank: int) -> int:
+    """0."""
+    return 0
+
+
+def get_group_rank(group: Any, global_rank: int) -> int:
+    """0."""
+    return 0
+
+
+def get_node_local_rank(fallback_rank: int | None = None) -> int:
+    """0."""
+    return 0
+
+
+def gather(tensor: Tensor, gather_list: Any = None, dst: int = 0, group: Any = None, async_op: bool = False) -> None:
+    """The tensor of each process, of which there is one, into the list's tensors."""
+    if gather_list is not None:
+        gather_list[0].copy_(tensor)
+
+
+def gather_object(obj: Any, object_gather_list: Any = None, dst: int = 0, group: Any = None) -> None:
+    """The object of each process into the list."""
+    if object_gather_list is not None:
+        object_gather_list[0] = obj
+
+
+def scatter(tensor: Tensor, scatter_list: Any = None, src: int = 0, group: Any = None, async_op: bool = False) -> None:
+    """The list's tensor for this process into the tensor."""
+    if scatter_list is not None:
+        tensor.copy_(scatter_list[0])
+
+
+def scatter_object_list(output: list[Any], inputs: Any = None, src: int = 0, group: Any = None) -> None:
+    """The list's object for this process into the other list."""
+    if inputs is not None:
+        output[0] = inputs[0]
+
+
+def reduce_scatter(
+    output: Tensor, input_list: Any, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False
+) -> None:
+    """The sum of all processes' tensors for this one."""
+    output.copy_(input_list[0])
+
+
+def all_to_all(output_list: list[Tensor], input_list: list[Tensor], group: Any = None, async_op: bool = False) -> None:
+    """The tensor that each process has for this one."""
+    output_list[0].copy_(input_list[0])
+
+
+def all_gather_into_tensor(output: Tensor, input: Tensor, group: Any = None, async_op: bool = False) -> None:
+    """The tensors of all processes in one, of which there is one."""
+    output.copy_(input.reshape(output.shape))
+
+
+reduce_scatter_tensor = all_to_all_single = all_gather_into_tensor
+
+
+def monitored_barrier(*args: Any, **kwargs: Any) -> None:
+    """All are here."""
+
+
+def is_nccl_available() -> bool:
+    """No."""
+    return False
+
+
+is_gloo_available = is_mpi_available = is_ucc_available = is_torchelastic_launched = is_nccl_available
+
+
+def is_backend_available(backend: str) -> bool:
+    """No backend connects processes."""
+    return False
+
+
+def _alone(*args: Any, **kwargs: Any) -> Any:
+    """RuntimeError: there is no other process."""
+    raise TensorError("torch.distributed: fdl runs in one process, and there is no other one to send to or hear from")
+
+
+send = recv = isend = irecv = send_object_list = recv_object_list = batch_isend_irecv = _alone
+
+
+class _OfSeveral:
+    """RuntimeError: it is for several processes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _alone()
+
+
+class DTensor(_OfSeveral):
+    """A tensor in parts that several processes hold. RuntimeError: there is one process."""
+
+
+class DeviceMesh(_OfSeveral):
+    """An order of several processes. RuntimeError: there is one."""
+
+
+class FullyShardedDataParallel(_OfSeveral):
+    """A module in parts that several processes hold. RuntimeError: there is one process."""
+
+
+tensor = _tensor = SimpleNamespace(DTensor=DTensor, DeviceMesh=DeviceMesh)
+device_mesh = SimpleNamespace(DeviceMesh=DeviceMesh, init_device_mesh=_alone)
+fsdp = SimpleNamespace(FSDP=FullyShardedDataParallel, FullyShardedDataParallel=FullyShardedDataParallel)
+distributed_c10d = SimpleNamespace(ProcessGroup=ProcessGroup, group=group, is_initialized=is_initialized)

@@ -42,7 +42,8 @@ _STATE = _State()
 _WRAPPED: list[Callable[[], None]] = []  # what takes the question away again, once functions ask
 
 
-def _disabled(cls: type, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+def disabled(cls: type, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """`__torch_function__` of a class that does not decide: the function is called as it is."""
     return func(*args, **(kwargs or {}))
 
 
@@ -62,7 +63,10 @@ DisableTorchFunction = DisableTorchFunctionSubclass
 def _decides(x: Any) -> bool:
     """Whether the class of a value has a word on what functions do with it."""
     cls = type(x)
-    return cls is not Tensor and getattr(cls, "_decides", hasattr(cls, "__torch_function__"))
+    if cls is Tensor:
+        return False
+    decides = getattr(cls, "__torch_function__", None)
+    return decides is not None and decides is not disabled and getattr(decides, "__func__", None) is not disabled
 
 
 def _deciding(values: Iterable[Any]) -> list[Any]:
@@ -219,13 +223,12 @@ def _subclassed(cls: Any, /, **named: Any) -> None:
 
 
 for _name, _value in {
-    "as_subclass": as_subclass, "__torch_function__": classmethod(_of_subclass), "_decides": True,
+    "as_subclass": as_subclass, "__torch_function__": classmethod(_of_subclass),
     "__init_subclass__": classmethod(_subclassed),
 }.items():  # fmt: skip
     setattr(Tensor, _name, _value)
 for _cls in (Parameter, Buffer):
-    for _name, _value in {"__torch_function__": classmethod(_disabled), "_decides": False}.items():
-        setattr(_cls, _name, _value)
+    setattr(_cls, "__torch_function__", classmethod(disabled))  # noqa: B010
 
 
 class TorchFunctionMode:

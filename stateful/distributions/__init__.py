@@ -24,6 +24,7 @@ from fdl.stateful.distributions.discrete import (
 )
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, Independent
 from fdl.stateful.distributions.divergence import kl_divergence, register_kl
+from fdl.stateful.distributions.further import ContinuousBernoulli, GeneralizedPareto, LKJCholesky, VonMises, Wishart
 from fdl.stateful.distributions.gammas import Beta, Chi2, Dirichlet, FisherSnedecor, Gamma, InverseGamma, StudentT
 from fdl.stateful.distributions.mixtures import MixtureSameFamily
 from fdl.stateful.distributions.multivariate import LogisticNormal, LowRankMultivariateNormal, MultivariateNormal
@@ -36,7 +37,9 @@ from fdl.stateful.distributions.relaxed import (
 from fdl.stateful.distributions.transforms import *  # noqa: F403
 
 __all__ = [
-    "Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2", "Dirichlet", "Distribution", "Exponential",
+    "Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2",
+    "ContinuousBernoulli", "GeneralizedPareto", "LKJCholesky", "VonMises", "Wishart",
+    "Dirichlet", "Distribution", "Exponential",
     "ExponentialFamily", "FisherSnedecor", "Gamma", "Geometric", "Gumbel", "HalfCauchy", "HalfNormal",
     "Independent", "InverseGamma", "Kumaraswamy", "Laplace", "LogNormal", "LogisticNormal",
     "LowRankMultivariateNormal", "MixtureSameFamily", "Multinomial", "MultivariateNormal", "NegativeBinomial",

@@ -23,7 +23,9 @@ def _checked(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def public(self: Any, value: Any) -> Any:
-        if self._checks and getattr(type(self), f.__name__) is public:  # not where a subclass asks for another value
+        if (
+            self._validate_args and getattr(type(self), f.__name__) is public
+        ):  # not where a subclass asks for another value
             self._refused(value)
         return f(self, value)
 
@@ -58,13 +60,13 @@ class Distribution:
     has_rsample = False
     has_enumerate_support = False
     arg_constraints: ClassVar[Any] = {}
-    _checks = True
+    _validate_args = True
 
     def __init__(self, batch_shape: Any = (), event_shape: Any = (), validate_args: bool | None = None) -> None:
         self._batch_shape, self._event_shape = Size(tuple(batch_shape)), Size(tuple(event_shape))
         if validate_args is not None:
-            self._checks = validate_args
-        if self._checks:
+            self._validate_args = validate_args
+        if self._validate_args:
             for name, constraint in self.arg_constraints.items():
                 value: Any = self.__dict__.get(name)
                 if known(value) and not constraint.holds(value.detach().numpy()).all():
@@ -83,7 +85,7 @@ class Distribution:
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
         """Whether parameters and values are checked."""
-        Distribution._checks = bool(value)
+        Distribution._validate_args = bool(value)
 
     @property
     def support(self) -> Any:

@@ -49,7 +49,7 @@ class MultivariateNormal(Distribution):
             else "precision_matrix"
         )
         if (
-            (validate_args if validate_args is not None else self._checks)
+            (validate_args if validate_args is not None else self._validate_args)
             and known(given[0])
             and not self.arg_constraints[name].holds(given[0].detach().numpy()).all()
         ):
