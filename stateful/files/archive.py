@@ -8,6 +8,8 @@ loader looks for. Format: what `torch.save` has written since 1.6.
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import functools
 import io
 import math
@@ -17,7 +19,8 @@ import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +33,7 @@ from fdl.stateful.core.results import Size
 from fdl.stateful.core.tensor import Tensor, wrap
 from fdl.stateful.files.access import Bytes, View
 from fdl.stateful.files.pickles import Call, key, unpickled
+from fdl.stateful.nn.module import Module
 from fdl.stateful.nn.parameter import PARAMETERS, Parameter
 
 MAGIC = b"PK\x03\x04"
@@ -295,6 +299,14 @@ class _Trusting(pickle.Unpickler):
         return self.archive.storage(pid)
 
 
+def holds_program(data: memoryview) -> bool:
+    """Whether an archive is one of TorchScript, which has a record of constants that a program reads."""
+    with contextlib.suppress(zipfile.BadZipFile, OSError, ValueError):
+        names = zipfile.ZipFile(io.BufferedReader(View(data))).namelist()
+        return any(name.rpartition("/")[2] == "constants.pkl" for name in names)
+    return False
+
+
 def read(data: memoryview, trusting: bool, mapped: bool = False) -> Any:
     """What an archive holds. UnpicklingError for a class that is not allowed; where it is damaged what `reading` names.
     `mapped` bytes are not copied.
@@ -415,12 +427,29 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
     )
 
 
+def is_data(obj: Any) -> bool:
+    """Whether there are no modules, dataclasses, namespaces or sets, which are pickled with their classes' names."""
+    todo, seen = [obj], set()
+    while todo:
+        x = todo.pop()
+        if isinstance(x, (Module, SimpleNamespace, argparse.Namespace, set, frozenset)) or is_dataclass(x):
+            return False
+        if isinstance(x, (list, tuple, dict)) and id(x) not in seen:
+            seen.add(id(x))
+            todo += x.values() if isinstance(x, dict) else x
+    return True
+
+
 def written(obj: Any) -> list[Bytes]:
-    """An archive that PyTorch reads, in pieces."""
+    """An archive that PyTorch reads, in pieces. Where `obj` holds whole modules, dataclasses, namespaces or sets, all
+    of it is pickled, and only a reader that runs what a file says can make it again.
+    """
     storages: list[bytes] = []
-    tree = _converted(obj, storages, {}, {}, "")
     text = io.BytesIO()
-    _Writer(text, 2).dump(tree)
+    if is_data(obj):
+        _Writer(text, 2).dump(_converted(obj, storages, {}, {}, ""))
+    else:
+        pickle.dump(obj, text, 2)
     records = {
         "data.pkl": text.getvalue(),
         "byteorder": b"little",

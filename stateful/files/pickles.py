@@ -8,6 +8,7 @@ never over their methods. Keys are small, so that no hash runs deep.
 
 from __future__ import annotations
 
+import io
 import pickle
 import pickletools
 from collections import OrderedDict
@@ -216,9 +217,12 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
 
 
 def unpickled(
-    data: bytes, find: Callable[[str, str], Any], storage: Callable[[Any], Any], private: tuple[type, ...] = ()
+    data: bytes | io.BytesIO,
+    find: Callable[[str, str], Any],
+    storage: Callable[[Any], Any],
+    private: tuple[type, ...] = (),
 ) -> Any:
-    """What a pickle holds.
+    """What a pickle holds; of a file, what its next pickle holds.
 
     `find` gives what a name stands for, `storage` what a persistent id stands for. pickle.UnpicklingError for steps
     that could do more than make data, ValueError, LookupError, TypeError for damage. Objects of `private` are for calls

@@ -28,7 +28,8 @@ from fdl.stateful.core.errors import ArgumentError, OperandError
 from fdl.stateful.core.results import Size
 from fdl.stateful.core.tensor import Tensor, wrap
 from fdl.stateful.files import archive as _archive
-from fdl.stateful.files.access import Bytes, reading, write_file
+from fdl.stateful.files import legacy as _legacy
+from fdl.stateful.files.access import Bytes, FileError, named, reading, write_file
 from fdl.stateful.files.pickles import key
 
 _CODES = {
@@ -142,12 +143,13 @@ def _safetensors(obj: Any) -> list[Bytes]:
     return [struct.pack("<Q", len(text)), text, *data]
 
 
-def save(obj: Any, f: Any, *, format: str = "safetensors", **kwargs: Any) -> None:
-    """Write tensors in nested dicts, lists and tuples to a path or a binary file, as safetensors or, with
-    `format="pt"`, as a file that PyTorch reads.
+def save(obj: Any, f: Any, *, format: str | None = None, **kwargs: Any) -> None:
+    """Write tensors in nested dicts, lists and tuples to a path or a binary file: as a file that PyTorch reads
+    (`format="pt"`) where the name ends in .pt, .pth, .bin, .ckpt or .tar, else as safetensors.
 
-    TypeError for what cannot be stored; then nothing is written. A file at a path is the old one or the whole new one,
-    whatever fails; links are followed, and its mode stays.
+    Whole modules, dataclasses, namespaces and sets are written as PyTorch writes them, and `load` makes them again with
+    `weights_only=False` alone. TypeError for what cannot be stored; then nothing is written. A file at a path is the
+    old one or the whole new one, whatever fails; links are followed, and its mode stays.
 
     >>> import io, fdl.stateful as torch
     >>> file = io.BytesIO()
@@ -155,6 +157,7 @@ def save(obj: Any, f: Any, *, format: str = "safetensors", **kwargs: Any) -> Non
     >>> torch.load(file)
     {'w': tensor([1., 1.])}
     """
+    format = _format_of(f, obj) if format is None else format
     if format not in ("safetensors", "pt"):
         raise ArgumentError(
             f"save: format {format!r} is neither 'safetensors' nor 'pt'", hint='format="pt", which PyTorch reads'
@@ -171,6 +174,17 @@ def save(obj: Any, f: Any, *, format: str = "safetensors", **kwargs: Any) -> Non
             f.write(piece)
     else:
         write_file(f, pieces)
+
+
+def _format_of(f: Any, obj: Any) -> str:
+    """What the name of a file says, or what holds the object."""
+    name = str(f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", ""))
+    if name.endswith(".safetensors"):
+        return "safetensors"
+    return "pt" if name.endswith(_OF_PYTORCH) or not _archive.is_data(obj) else "safetensors"
+
+
+_OF_PYTORCH = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 
 
 # Reading
@@ -196,8 +210,17 @@ def load(
     """
     data = _contents(f, bool(mmap))
     if bytes(data[: len(_archive.MAGIC)]) == _archive.MAGIC:
+        if _archive.holds_program(data):
+            raise FileError(
+                f"load: {named(f)} is an archive of TorchScript",
+                why="it holds a program in a language of its own, which is not run here",
+                hint="a file of the module's state_dict()",
+            )
         with reading(f, "is a damaged archive of torch.save"):
             return _archive.read(data, not weights_only, bool(mmap))
+    if bytes(data[: len(_legacy.MAGIC)]) == _legacy.MAGIC:
+        with reading(f, "is a damaged file of torch.save"):
+            return _legacy.read(data, not weights_only)
     with reading(f, "is damaged, or no file that save wrote, no safetensors file, and no archive of torch.save"):
         return _read(data, bool(mmap))
 
@@ -224,7 +247,7 @@ def _read(data: memoryview, mapped: bool) -> Any:
         raise ValueError(
             "it begins with no header"
             if bytes(data[:2]) != b"\x80\x02"
-            else "PyTorch has written such files before 1.6: its save writes them anew"
+            else "it begins as a pickle, and PyTorch's begin with a number of theirs"
         )
     (length,) = struct.unpack("<Q", data[:8])
     if length > len(data) - 8:

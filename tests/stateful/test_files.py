@@ -565,7 +565,6 @@ WRONG = {
     "a dictionary of numbers": structured({"dict": [1], "ordered": False}),
     "a size of text": structured({"size": [{"plain": "x"}]}),
     "a plain list": structured({"plain": [1]}),
-    "an old file of torch": b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
 }  # fmt: skip
 
 
