@@ -27,6 +27,7 @@ from fdl.stateful import (
     func,
     functional,
     futures,
+    fx,
     hub,
     jit,
     library,

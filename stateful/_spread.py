@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from fdl.stateful import autograd, distributions, hub, nn, optim, profiler, utils
+from fdl.stateful import autograd, distributions, fx, hub, nn, optim, profiler, utils
 from fdl.stateful.core.tape import HookHandle
 from fdl.stateful.nn import lazy
 from fdl.stateful.nn.convolution import _Convolution
@@ -28,6 +28,7 @@ _FILES = {
         lowrank_multivariate_normal mixture_same_family multinomial multivariate_normal negative_binomial normal
         one_hot_categorical pareto poisson relaxed_bernoulli relaxed_categorical studentT transformed_distribution
         uniform von_mises weibull wishart""",
+    fx: "graph graph_module interpreter node proxy",
     nn.parallel: "comm data_parallel distributed parallel_apply replicate scatter_gather",
     nn.utils: "clip_grad convert_parameters fusion init memory_format spectral_norm stateless weight_norm",
     optim: "adadelta adagrad adam adamax adamw asgd nadam radam rmsprop rprop sgd sparse_adam",

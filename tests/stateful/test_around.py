@@ -241,7 +241,7 @@ def test_a_script_for_pytorch_runs_as_it_is(tmp_path):
 
 
 def test_a_script_that_needs_what_is_not_there_says_so(tmp_path):
-    done = run_script(tmp_path, "import torch.fx\n")
+    done = run_script(tmp_path, "import torch.ao\n")
     assert done.returncode == 1 and "fdl has nothing in the place of it" in done.stderr
     assert run_script(tmp_path, "import sys; sys.exit(3)\n").returncode == 3
 

@@ -1,7 +1,7 @@
 """How much of PyTorch's public names is there: a count that may only grow.
 
-`recorded/public_names.txt` lists the public names of PyTorch 2.13's modules and, behind `()`, the attributes of its most
-used classes. Most of what is missing is of devices, compilers, quantisation and export.
+`recorded/public_names.txt` lists the public names of PyTorch 2.13's modules and, behind `()`, the attributes of its
+most used classes. Most of what is missing is of devices, compilers, quantisation and export.
 """
 
 import importlib
