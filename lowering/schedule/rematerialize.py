@@ -21,8 +21,8 @@ from fdl.lowering.target import Target
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _Recipe:
-    """How a stored value follows from others: over a space, at an address; and the load of its own size, if there is
+class _Producer:
+    """The store that makes a value: over a space, at an address; and its load of an array of the same size, if it has
     one.
     """
 
@@ -43,50 +43,52 @@ def rematerialize_far(program: Program, target: Target) -> Program:
 
 
 def _rematerialized(
-    program: Program, target: Target, cheap: Callable[[_Recipe, Buffer, Target], bool], loaded: bool
+    program: Program, target: Target, cheap: Callable[[_Producer, Buffer, Target], bool], loaded: bool
 ) -> Program:
-    """Values with cheap recipes computed where they are read; with `loaded`, by readers that load their sources too."""
+    """Values that are cheap to produce, computed where they are read; with `loaded`, by readers that load what these
+    follow from too.
+    """
     changing = rewritten(program.nodes)
     count = used(program.nodes)
 
     def rewrite(nodes: list[Node]) -> list[Node]:
-        recipes = {
+        producers = {
             s.buffer: r
             for n in nodes
             if isinstance(n, Map)
             for s in n.stores
-            if (r := _recipe(n, s, changing, program.exprs, target)) is not None and cheap(r, s.buffer, target)
+            if (r := _producer(n, s, changing, program.exprs, target)) is not None and cheap(r, s.buffer, target)
         }
-        readers = dict.fromkeys(recipes, 0)
-        reads = [places_read(n) if isinstance(n, (Map, Reduce)) else {} for n in nodes] if recipes else []
+        readers = dict.fromkeys(producers, 0)
+        reads = [places_read(n) if isinstance(n, (Map, Reduce)) else {} for n in nodes] if producers else []
         for n, places in zip(nodes, reads, strict=False):
-            for b in places.keys() & recipes.keys():
-                readers[b] += all(_serves(n, place, recipes[b], places if loaded else None) for place in places[b])
-        chosen = {b: r for b, r in recipes.items() if 0 < readers[b] == count[b]}
+            for b in places.keys() & producers.keys():
+                readers[b] += all(_inlines(n, place, producers[b], places if loaded else None) for place in places[b])
+        chosen = {b: r for b, r in producers.items() if 0 < readers[b] == count[b]}
         if not chosen:
             return nodes
         out: list[Node] = []
         for n, places in zip(nodes, reads, strict=True):
             for b in n.writes() if isinstance(n, Map) else []:
-                if b in chosen:  # a recipe that follows from others is told anew
+                if b in chosen:  # what follows from other such values follows from what these do
                     own = chosen[b]
                     chosen[b] = dataclasses.replace(
-                        own, value=_followed([own.value], n, chosen, program.exprs)[own.value]
+                        own, value=_inlined([own.value], n, chosen, program.exprs)[own.value]
                     )
             out.append(
-                rebuilt(n, _followed(n.roots(), n, chosen, program.exprs), {}) if places.keys() & chosen.keys() else n
+                rebuilt(n, _inlined(n.roots(), n, chosen, program.exprs), {}) if places.keys() & chosen.keys() else n
             )
         return out
 
     return dataclasses.replace(program, nodes=mapped(program.nodes, rewrite))
 
 
-def _is_cheap(r: _Recipe, b: Buffer, target: Target) -> bool:
+def _is_cheap(r: _Producer, b: Buffer, target: Target) -> bool:
     """Little more than one load of its own size, at its own address, or no such load."""
     return _operations(r.value) <= (target.again_free if r.source is None else target.again)
 
 
-def _is_nearer(r: _Recipe, b: Buffer, target: Target) -> bool:
+def _is_nearer(r: _Producer, b: Buffer, target: Target) -> bool:
     """Computed again in less time than memory takes, and from what is kept anyway."""
     return r.source is not None and b.nbytes >= target.far and _operations(r.value) <= target.again_far
 
@@ -96,9 +98,9 @@ def _operations(value: Expr) -> int:
     return sum(e.cost - sum(a.cost for a in e.args) for e in walk([value]))
 
 
-def _recipe(n: Map, s: Store, changing: set[Buffer], exprs: Interner, target: Target) -> _Recipe | None:
-    """How a temp follows from at most one load of its own size, at its own address; told by what the map stores
-    besides, if that is shorter.
+def _producer(n: Map, s: Store, changing: set[Buffer], exprs: Interner, target: Target) -> _Producer | None:
+    """The producer of a temp that follows from at most one load of its own size, at its own address; in terms of what
+    the map stores besides, if that is shorter.
     """
     if s.buffer.kind != "temp" or s.buffer in changing or s.value.op in ("const", "load"):
         return None
@@ -108,10 +110,10 @@ def _recipe(n: Map, s: Store, changing: set[Buffer], exprs: Interner, target: Ta
         if t.value is not s.value and t.offset == s.offset and t.buffer.kind == "temp" and t.buffer not in changing
     }
 
-    def told(e: Expr) -> Expr | None:
+    def shorter(e: Expr) -> Expr | None:
         return exprs.make("load", (), e.dtype, (beside[e].buffer, s.offset)) if e in beside and e.args else None
 
-    for value in dict.fromkeys([exprs.rebuild([s.value], told)[s.value], s.value]):
+    for value in dict.fromkeys([exprs.rebuild([s.value], shorter)[s.value], s.value]):
         large: list[Expr] = []
         for e in walk([value]):
             if e.op == "choose" or (
@@ -127,43 +129,47 @@ def _recipe(n: Map, s: Store, changing: set[Buffer], exprs: Interner, target: Ta
         if len(large) <= 1 and all(
             e.attr[1] == s.offset and e.attr[0].dtype.itemsize <= s.buffer.dtype.itemsize for e in large
         ):
-            return _Recipe(n.space, s.offset, value, large[0] if large else None)
+            return _Producer(n.space, s.offset, value, large[0] if large else None)
     return None
 
 
-def _serves(n: Node, place: Index, recipe: _Recipe, loaded: Mapping[Buffer, set[Index]] | None) -> bool:
-    """Whether a reader of this place can follow the recipe, and if it matters, loads its source at this place too."""
-    if _walks(n, place, recipe) is None:
+def _inlines(n: Node, place: Index, producer: _Producer, loaded: Mapping[Buffer, set[Index]] | None) -> bool:
+    """Whether a reader of this place can compute the value there, and if it matters, loads its source at this place
+    too.
+    """
+    if _loops_in(n, place, producer) is None:
         return False
-    return loaded is None or recipe.source is None or place in loaded.get(recipe.source.attr[0], ())
+    return loaded is None or producer.source is None or place in loaded.get(producer.source.attr[0], ())
 
 
-def _walks(n: Node, place: Index, recipe: _Recipe) -> dict[Any, Index] | None:
-    """What stands for the recipe's loops in a reader that walks through its memory by the same steps."""
+def _loops_in(n: Node, place: Index, producer: _Producer) -> dict[Any, Index] | None:
+    """The loops of a reader, or 0, in place of each loop of the producer, where the reader walks through the value's
+    memory by the same steps.
+    """
     sizes = loops_of(n)
     steps = {c: atom for atom, c in place.terms}
     target: dict[Any, Index] = {}
-    for v, d in sized(recipe.space).items():
-        atom = steps.pop(recipe.offset.coefficient(v), None) if d > 1 else None
+    for v, d in sized(producer.space).items():
+        atom = steps.pop(producer.offset.coefficient(v), None) if d > 1 else None
         if d > 1 and sizes.get(atom) != d:  # type: ignore[arg-type]
             return None
         target[v] = Index(0, ((atom, 1),)) if d > 1 else Index(0, ())
     return (
         target
-        if not steps and place.const == recipe.offset.const and len(place.terms) == sum(d > 1 for d in recipe.space)
+        if not steps and place.const == producer.offset.const and len(place.terms) == sum(d > 1 for d in producer.space)
         else None
     )
 
 
-def _followed(roots: Sequence[Expr], n: Node, chosen: Mapping[Buffer, _Recipe], exprs: Interner) -> dict[Expr, Expr]:
-    """Expressions of a reader, in which recipes stand for what they tell."""
+def _inlined(roots: Sequence[Expr], n: Node, chosen: Mapping[Buffer, _Producer], exprs: Interner) -> dict[Expr, Expr]:
+    """Each sub-expression of a reader, with the value computed in place of each load of a chosen buffer."""
 
     def again(e: Expr) -> Expr | None:
         if e.op != "load" or e.attr[0] not in chosen:
             return None
-        recipe = chosen[e.attr[0]]
-        target = _walks(n, e.attr[1], recipe)
+        producer = chosen[e.attr[0]]
+        target = _loops_in(n, e.attr[1], producer)
         assert target is not None
-        return reindexed(exprs, [recipe.value], target)[0][recipe.value]
+        return reindexed(exprs, [producer.value], target)[0][producer.value]
 
     return exprs.rebuild(roots, again)
