@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fdl.lowering.ir.expr import Buffer, Expr, walk
-from fdl.lowering.ir.index import ZERO, Index, LoopVar, space_vars
+from fdl.lowering.ir.index import ZERO, Index, LoopVar, loop_vars, space_vars
 from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, OneStore, Operand, Reduce, Routine, Scatter
 
 Loops = Mapping[LoopVar, int]
@@ -99,7 +99,7 @@ def loops_of(n: Node) -> dict[LoopVar, int]:
 
 def sized(sizes: Sequence[int], start: int = 0) -> dict[LoopVar, int]:
     """Loops of these sizes, the first of which is number `start` of its stage."""
-    return {v.terms[0][0]: d for v, d in zip(space_vars(len(sizes), start), sizes, strict=True)}
+    return dict(zip(loop_vars(len(sizes), start), sizes, strict=True))
 
 
 def accesses(n: Node) -> Iterator[Access]:

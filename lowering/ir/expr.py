@@ -24,7 +24,7 @@ class Buffer:
         return self.size * self.dtype.itemsize
 
     def __repr__(self) -> str:
-        return f"{self.kind[0]}{self.number}"
+        return f"{self.kind.removesuffix('put')}{self.number}"  # in0, out1, temp2
 
 
 class Expr:

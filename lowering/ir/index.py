@@ -17,7 +17,7 @@ class LoopVar:
         self.rank, self.step = rank, step
 
     def __repr__(self) -> str:
-        return f"{'t' if self.step else 'i'}{self.rank}"
+        return f"{'step' if self.step else 'i'}{self.rank}"
 
 
 _SPACE = [LoopVar(rank) for rank in range(64)]
@@ -28,6 +28,11 @@ _STEPS = [LoopVar(depth, True) for depth in range(LAST_DEPTH + 1)]
 def space_vars(count: int, start: int = 0) -> list[Index]:
     """Indices of a kernel's loops."""
     return _SPACE_INDICES[start : start + count]
+
+
+def loop_vars(count: int, start: int = 0) -> list[LoopVar]:
+    """A kernel's loops."""
+    return _SPACE[start : start + count]
 
 
 def step_var(depth: int) -> LoopVar:

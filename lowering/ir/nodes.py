@@ -80,8 +80,11 @@ class Node:
 
     def reads(self) -> list[Buffer]:
         """Buffers that it loads from, or nodes inside of it do."""
-        inside = [b for nodes in self.nested() for n in nodes for b in n.reads()]
-        return list(dict.fromkeys([*(b for e in self.roots() for b in e.buffers()), *inside]))
+        found = dict.fromkeys([b for e in self.roots() for b in e.buffers()])
+        for nodes in self.nested():
+            for n in nodes:
+                found.update(dict.fromkeys(n.reads()))
+        return list(found)
 
     def writes(self) -> list[Buffer]:
         """Buffers that it stores to, or nodes inside of it do."""

@@ -84,7 +84,7 @@ def _routine(n: Routine) -> Lines:
 def _loop(n: Loop) -> Lines:
     turns = f"while {n.test_result}" if n.test is not None else n.length
     carry = f", carry {n.carry}" if n.carry else ""
-    head = f"loop t{n.depth} {turns}{' reversed' if n.reverse else ''}{carry}{_how(n)}"
+    head = f"loop step{n.depth} {turns}{' reversed' if n.reverse else ''}{carry}{_how(n)}"
     return [head, *(line for nested in n.nested() for line in [*printed(nested, "  "), "  --"])]
 
 

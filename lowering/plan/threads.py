@@ -32,8 +32,8 @@ def share_out(program: Program, target: Target) -> Program:
     >>> from fdl.lowering.target import AVX2
     >>> from fdl.transforms import make_graph
     >>> print(share_out(build(make_graph(lambda x: jnp.sum(x * 2, axis=1))(jnp.ones((300, 100)))), AVX2))
-    program (i0:float32[30000]) -> (o1:float32[300])
-      reduce (300,) over (100,) by all threads: o1[i0] = add of mul:float32(i0[100*i0 + i1], 2.0)
+    program (in0:float32[30000]) -> (out1:float32[300])
+      reduce (300,) over (100,) by all threads: out1[i0] = add of mul:float32(in0[100*i0 + i1], 2.0)
     """
     together = any(is_parallel(n, target) for n in program.nodes)
     return dataclasses.replace(program, nodes=_shared(program.nodes, target)) if together else program

@@ -31,11 +31,11 @@ def compute_at(n: Node, around: Fused, conditions: bool = True, first: bool = Fa
     >>> fold, rest = program.nodes
     >>> program.nodes = [compute_at(rest, Fused((64,), [fold]))]
     >>> print(program)
-    program (i0:float32[6400]) -> (o2:float32[6400])
+    program (in0:float32[6400]) -> (out2:float32[6400])
       fused rows (64,)
-        reduce (64,) over (100,): t1[i0] = add of i0[100*i0 + i1]
+        reduce (64,) over (100,): temp1[i0] = add of in0[100*i0 + i1]
         map (64, 100)
-          o2[100*i0 + i1] = div:float32(i0[100*i0 + i1], t1[i0])
+          out2[100*i0 + i1] = div:float32(in0[100*i0 + i1], temp1[i0])
     >>> compute_at(rest, Fused((100,), [fold])) is None
     True
     """
@@ -49,8 +49,9 @@ def own_parts(around: Fused, reads: Mapping[Buffer, int], writes: Mapping[Buffer
     """The temporaries of which a composite could keep one part: it alone touches them, each part its own. `reads` and
     `writes` count what the whole program does.
     """
-    read, made, inside = used(around.body), written(around.body), dict.fromkeys(around.writes(), True)
-    for a in accesses(around):
-        if a.buffer in inside:
-            inside[a.buffer] &= in_part(a, around.count)
-    return [b for b in made if b.kind == "temp" and inside.get(b) and read[b] == reads[b] and made[b] == writes[b]]
+    read, made = used(around.body), written(around.body)
+    alone = [b for b in made if b.kind == "temp" and read[b] == reads[b] and made[b] == writes[b]]
+    inside: dict[Buffer, bool] = {}  # what composites inside keep for themselves is in none of its accesses
+    for a in accesses(dataclasses.replace(around, locals={})):
+        inside[a.buffer] = inside.get(a.buffer, True) and in_part(a, around.count)
+    return [b for b in alone if inside.get(b)]

@@ -25,7 +25,25 @@ from fdl.lowering.target import Target
 
 
 def fuse_epilogues(program: Program, target: Target) -> Program:
-    """Products take with them the stage that reads their result, where it does so row by row."""
+    """Products take with them the stage that reads their result, where it does so row by row.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> program = build(make_graph(lambda x, w: jnp.tanh(x @ w))(jnp.ones((256, 64)), jnp.ones((64, 100))))
+    >>> print(program)
+    program (in0:float32[16384] in1:float32[6400]) -> (out3:float32[25600])
+      dot () 256x64x100: temp2 = in0 @ in1
+      map (256, 100)
+        out3[100*i0 + i1] = tanh:float32(temp2[100*i0 + i1])
+    >>> print(fuse_epilogues(program, dataclasses.replace(AVX2, epilogue_least=1)))
+    program (in0:float32[16384] in1:float32[6400]) -> (out3:float32[25600])
+      epilogue (256,)
+        dot () 256x64x100: temp2 = in0 @ in1
+        map (256, 100)
+          out3[100*i0 + i1] = tanh:float32(temp2[100*i0 + i1])
+    """
     return dataclasses.replace(
         program, nodes=mapped(program.nodes, lambda nodes: _with_epilogues(nodes, program.exprs, target))
     )

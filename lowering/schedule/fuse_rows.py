@@ -24,7 +24,25 @@ from fdl.lowering.target import Target
 
 
 def fuse_rows(program: Program, target: Target) -> Program:
-    """Neighbours over the same rows become composites."""
+    """Neighbours over the same rows become composites.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> program = build(make_graph(lambda x: x / jnp.sum(x, axis=1, keepdims=True))(jnp.ones((64, 100))))
+    >>> print(program)
+    program (in0:float32[6400]) -> (out2:float32[6400])
+      reduce (64,) over (100,): temp1[i0] = add of in0[100*i0 + i1]
+      map (64, 100)
+        out2[100*i0 + i1] = div:float32(in0[100*i0 + i1], temp1[i0])
+    >>> print(fuse_rows(program, AVX2))
+    program (in0:float32[6400]) -> (out2:float32[6400])
+      fused rows (64,), temp1 in register
+        reduce (64,) over (100,): temp1[i0] = add of in0[100*i0 + i1]
+        map (64, 100)
+          out2[100*i0 + i1] = div:float32(in0[100*i0 + i1], temp1[i0])
+    """
     nodes = mapped(program.nodes, lambda nodes: _Fusion(program, target).run(nodes))
     reads, writes = used(nodes), written(nodes)
 

@@ -22,7 +22,26 @@ from fdl.lowering.target import Target
 
 
 def split_at_conditions(program: Program, target: Target) -> Program:
-    """Maps of which all conditions compare one loop variable become maps over parts of that loop."""
+    """Maps of which all conditions compare one loop variable become maps over parts of that loop.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> program = build(make_graph(lambda x: jnp.pad(x, (2, 1)))(jnp.ones(5)))
+    >>> print(program)
+    program (in0:float32[5]) -> (out1:float32[8])
+      map (8,)
+        out1[i0] = choose:float32(ge:bool((i0 + -2), 0), lt:bool((i0 + -2), 5), in0[i0 + -2], convert:float32(0))
+    >>> print(split_at_conditions(program, dataclasses.replace(AVX2, split_least=1)))
+    program (in0:float32[5]) -> (out1:float32[8])
+      map (2,)
+        out1[i0] = convert:float32(0)
+      map (5,)
+        out1[i0 + 2] = in0[i0]
+      map (1,)
+        out1[i0 + 7] = convert:float32(0)
+    """
     times = {m: n.count for n in all_nodes(program.nodes) if isinstance(n, Fused) for m in n.body}
 
     def split(nodes: list[Node]) -> list[Node]:

@@ -29,6 +29,25 @@ from fdl.lowering.target import Target
 def tile_stages(program: Program, target: Target) -> Program:
     """Runs of stages that begin with a batch of products, or with a product and what comes before it alone, become
     tiles.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> program = build(make_graph(lambda x: jnp.tanh(x @ x) @ x)(jnp.ones((8, 16, 16))))
+    >>> print(program)
+    program (in0:float32[2048]) -> (out3:float32[2048])
+      dot (8,) 16x16x16: temp1 = in0 @ in0
+      map (8, 16, 16)
+        temp2[256*i0 + 16*i1 + i2] = tanh:float32(temp1[256*i0 + 16*i1 + i2])
+      dot (8,) 16x16x16: out3 = temp2 @ in0
+    >>> print(tile_stages(program, dataclasses.replace(AVX2, tile_saved=1)))
+    program (in0:float32[2048]) -> (out3:float32[2048])
+      tile (8,), temp1 in shared
+        dot (8,) 16x16x16: temp1 = in0 @ in0
+        map (8, 16, 16)
+          temp1[256*i0 + 16*i1 + i2] = tanh:float32(temp1[256*i0 + 16*i1 + i2])
+        dot (8,) 16x16x16: out3 = temp1 @ in0
     """
     reads = used(program.nodes)
     writes = written(program.nodes)
@@ -130,7 +149,7 @@ class _Run:
                 for b, index in [e.attr for e in walk(n.roots()) if e.op == "load" and e.attr[0] in made]:
                     first = self._first(n, index, b.size // count)
                     if first is not None:
-                        yield self._turned(n, first)
+                        yield self._reordered(n, first)
 
     def _first(self, n: Map, index: Index, size: int) -> list[LoopVar] | None:
         """The loops that together walk from part to part of a buffer, the slowest first."""
@@ -151,7 +170,7 @@ class _Run:
             done *= found[1]
         return first if done == self.tile.count else None
 
-    def _turned(self, n: Map, first: Sequence[LoopVar]) -> Node:
+    def _reordered(self, n: Map, first: Sequence[LoopVar]) -> Node:
         """The map with other first loops."""
         sizes = sized(n.space)
         order = [*first, *(v for v in sizes if v not in first)]

@@ -118,16 +118,16 @@ def test_a_plan_is_printed():
     text = str(planned(lambda x: jnp.tanh(jnp.sum(x * 2, 1)), (64, 64), target=BARE)[0])
     text += str(planned(columns, (12, 20))[0])
     text += str(planned(relaxed, (64,))[0])
-    for part in ("alloc t1:float32[64] in arena at 0", "by all threads", "barrier", "prefetch", "past the caches"):
+    for part in ("alloc temp1:float32[64] in arena at 0", "by all threads", "barrier", "prefetch", "past the caches"):
         assert part in text, text
-    assert "swap o3 with t5" in text and "home o3 from t5 by one thread" in text
+    assert "swap out3 with temp5" in text and "home out3 from temp5 by one thread" in text
 
 
 def test_explain_shows_the_plan():
     f = lambda x: lax.scan(lambda c, _: (jnp.tanh(c @ x), None), x, None, length=9)[0]
     shown = str(fdl.explain(f)(np.ones((256, 256), np.float32)))
     stages = shown[: shown.index("== C source")]
-    assert all(part in stages for part in ("barrier", "by all threads", "alloc", "loop t0 9"))
+    assert all(part in stages for part in ("barrier", "by all threads", "alloc", "loop step0 9"))
 
 
 # Planted faults
