@@ -432,7 +432,7 @@ class Tensor:
             return object.__format__(self, spec)
         array = self._value()
         known = not isinstance(array, Tracer) or array.concrete() is not None
-        return format(array.item(), spec) if known else str(self)
+        return format(array.item(), spec) if known or spec else str(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
