@@ -16,6 +16,7 @@ from fdl.core.array import Array, ConcreteArray
 from fdl.core.primitive import REGISTRY
 from fdl.core.trace import Tracer
 from fdl.lowering.ir import spellings
+from fdl.lowering.pipeline import COMPOSING, STEPS
 from fdl.ops.sample import Sample
 from fdl.passes import PASSES
 from fdl.passes.checks import lift_checks
@@ -300,13 +301,14 @@ def test_public_functions_have_docstrings_with_examples():
     assert not no_example, "\n".join(no_example)
 
 
-@pytest.mark.parametrize("step", [*dict.fromkeys(PASSES), lift_checks], ids=lambda f: f.__name__)
-def test_each_pass_shows_a_program_before_and_after(step):
+@pytest.mark.parametrize("step", dict.fromkeys([*PASSES, lift_checks, *STEPS, *COMPOSING]), ids=lambda f: f.__name__)
+def test_each_step_shows_a_program_before_and_after(step):
     """Its docstring prints the smallest program that it changes, and what it makes of it."""
     shown = [e for e in doctest.DocTestParser().get_examples(step.__doc__) if e.source.startswith("print(")]
     assert len(shown) >= 2, f"{step.__name__} shows {len(shown)} programs"
     before, *_, after = [" ".join(e.want.split()) for e in shown]
-    assert before.startswith("graph (") and after.startswith("graph (")
+    kind = "graph (" if step in (*PASSES, lift_checks) else "program ("
+    assert before.startswith(kind) and after.startswith(kind)
     assert before != after, f"{step.__name__} changes nothing"
     assert step.__name__ in shown[-1].source
 

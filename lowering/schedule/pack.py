@@ -18,7 +18,37 @@ from fdl.lowering.target import Target
 
 
 def pack_constants(program: Program, target: Target) -> Program:
-    """Loops whose products read constant matrices as panels."""
+    """Loops whose products read constant matrices as panels.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl import lax
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> def recurrent(w, xs):
+    ...     return lax.scan(lambda h, x: (h @ w + x, None), xs[0], xs)[0]
+    >>> program = build(make_graph(recurrent)(jnp.ones((64, 64)), jnp.ones((9, 4, 64))))
+    >>> print(program)
+    program (in0:float32[4096] in1:float32[2304]) -> (out2:float32[256])
+      map (4, 64)
+        out2[64*i0 + i1] = in1[64*i0 + i1]
+      loop step0 9, carry [(temp4, out2)]
+        dot () 4x64x64: temp3 = out2 @ in0
+        map (4, 64)
+          temp4[64*i0 + i1] = add:float32(temp3[64*i0 + i1], in1[64*i0 + i1 + 256*step0])
+        --
+    >>> print(pack_constants(program, AVX2))
+    program (in0:float32[4096] in1:float32[2304]) -> (out2:float32[256])
+      map (4, 64)
+        out2[64*i0 + i1] = in1[64*i0 + i1]
+      map (4, 64, 16)
+        temp5[1024*i0 + 16*i1 + i2] = in0[16*i0 + 64*i1 + i2]
+      loop step0 9, carry [(temp4, out2)]
+        dot () 4x64x64: temp3 = out2 @ temp5
+        map (4, 64)
+          temp4[64*i0 + i1] = add:float32(temp3[64*i0 + i1], in1[64*i0 + i1 + 256*step0])
+        --
+    """
     buffers = list(program.buffers)
 
     def rewrite(nodes: list[Node]) -> list[Node]:

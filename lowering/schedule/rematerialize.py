@@ -33,12 +33,60 @@ class _Producer:
 
 
 def rematerialize_cheap(program: Program, target: Target) -> Program:
-    """Readers of a cheap value compute it themselves, where all of them can; nothing reads its memory then."""
+    """Readers of a cheap value compute it themselves, where all of them can; nothing reads its memory then.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> def sum_and_max(x):
+    ...     y = x * 2
+    ...     return jnp.sum(y), jnp.max(y)
+    >>> program = build(make_graph(sum_and_max)(jnp.ones(100)))
+    >>> print(program)
+    program (in0:float32[100]) -> (out2:float32[1] out3:float32[1])
+      map (100,)
+        temp1[i0] = mul:float32(in0[i0], 2.0)
+      reduce () over (100,): out2[0] = add of temp1[i0]
+      reduce () over (100,): out3[0] = max of temp1[i0]
+    >>> print(rematerialize_cheap(program, AVX2))
+    program (in0:float32[100]) -> (out2:float32[1] out3:float32[1])
+      map (100,)
+        temp1[i0] = mul:float32(in0[i0], 2.0)
+      reduce () over (100,): out2[0] = add of mul:float32(in0[i0], 2.0)
+      reduce () over (100,): out3[0] = max of mul:float32(in0[i0], 2.0)
+    """
     return _rematerialized(program, target, _is_cheap, False)
 
 
 def rematerialize_far(program: Program, target: Target) -> Program:
-    """The same for large values that take more operations, where all readers load what these follow from anyway."""
+    """The same for large values that take more operations, where all readers load what these follow from anyway.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> def both(x):
+    ...     y = jnp.exp(x)
+    ...     return x + y, x * y
+    >>> program = build(make_graph(both)(jnp.ones(1 << 20)))
+    >>> print(program)
+    program (in0:float32[1048576]) -> (out2:float32[1048576] out3:float32[1048576])
+      map (1048576,)
+        temp1[i0] = exp:float32(in0[i0])
+      map (1048576,)
+        out2[i0] = add:float32(in0[i0], temp1[i0])
+      map (1048576,)
+        out3[i0] = mul:float32(in0[i0], temp1[i0])
+    >>> print(rematerialize_far(program, AVX2))
+    program (in0:float32[1048576]) -> (out2:float32[1048576] out3:float32[1048576])
+      map (1048576,)
+        temp1[i0] = exp:float32(in0[i0])
+      map (1048576,)
+        out2[i0] = add:float32(in0[i0], exp:float32(in0[i0]))
+      map (1048576,)
+        out3[i0] = mul:float32(in0[i0], exp:float32(in0[i0]))
+    """
     return _rematerialized(program, target, _is_nearer, True)
 
 

@@ -25,14 +25,53 @@ def _with_nodes(program: Program, nodes: list[Node]) -> Program:
 
 
 def drop_empty(program: Program, target: Target) -> Program:
-    """Nodes over no index go; a fold of nothing stays, since it stores the neutral element."""
+    """Nodes over no index go; a fold of nothing stays, since it stores the neutral element.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> graph = make_graph(lambda x, y: jnp.concatenate([x, y]))(jnp.ones(0), jnp.ones(3))
+    >>> program = build(graph)
+    >>> print(program)
+    program (in0:float32[0] in1:float32[3]) -> (out2:float32[3])
+      map (0,)
+        out2[i0] = in0[i0]
+      map (3,)
+        out2[i0] = in1[i0]
+    >>> print(drop_empty(program, AVX2))
+    program (in0:float32[0] in1:float32[3]) -> (out2:float32[3])
+      map (3,)
+        out2[i0] = in1[i0]
+    """
     return _with_nodes(
         program, mapped(program.nodes, lambda nodes: [n for n in nodes if 0 not in getattr(n, "space", ())])
     )
 
 
 def drop_dead(program: Program, target: Target) -> Program:
-    """Stores to temps that nothing reads go, until none is left."""
+    """Stores to temps that nothing reads go, until none is left.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.schedule.rematerialize import rematerialize_cheap
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> def sum_and_max(x):
+    ...     y = x * 2
+    ...     return jnp.sum(y), jnp.max(y)
+    >>> program = rematerialize_cheap(build(make_graph(sum_and_max)(jnp.ones(100))), AVX2)
+    >>> print(program)
+    program (in0:float32[100]) -> (out2:float32[1] out3:float32[1])
+      map (100,)
+        temp1[i0] = mul:float32(in0[i0], 2.0)
+      reduce () over (100,): out2[0] = add of mul:float32(in0[i0], 2.0)
+      reduce () over (100,): out3[0] = max of mul:float32(in0[i0], 2.0)
+    >>> print(drop_dead(program, AVX2))
+    program (in0:float32[100]) -> (out2:float32[1] out3:float32[1])
+      reduce () over (100,): out2[0] = add of mul:float32(in0[i0], 2.0)
+      reduce () over (100,): out3[0] = max of mul:float32(in0[i0], 2.0)
+    """
     while True:
         count = used(program.nodes)
 
@@ -66,6 +105,26 @@ def _count(nodes: Iterable[Node]) -> int:
 def merge_maps(program: Program, target: Target) -> Program:
     """Maps over one index space become one loop nest, where a reader reads exactly what its own
     iteration has stored.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> def both(x):
+    ...     y = x + 1
+    ...     return y, y * 2
+    >>> program = build(make_graph(both)(jnp.ones(3)))
+    >>> print(program)
+    program (in0:float32[3]) -> (out1:float32[3] out2:float32[3])
+      map (3,)
+        out1[i0] = add:float32(in0[i0], 1.0)
+      map (3,)
+        out2[i0] = mul:float32(out1[i0], 2.0)
+    >>> print(merge_maps(program, AVX2))
+    program (in0:float32[3]) -> (out1:float32[3] out2:float32[3])
+      map (3,)
+        out1[i0] = add:float32(in0[i0], 1.0)
+        out2[i0] = mul:float32(add:float32(in0[i0], 1.0), 2.0)
     """
     return _with_nodes(program, mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs, target)))
 
@@ -128,7 +187,22 @@ def _joined(group: Map, n: Map, exprs: Interner) -> Map:
 
 
 def collapse_loops(program: Program, target: Target) -> Program:
-    """Neighbouring loops that all addresses walk through as one become one; loops of one step go."""
+    """Neighbouring loops that all addresses walk through as one become one; loops of one step go.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> program = build(make_graph(lambda x: x + 1)(jnp.ones((2, 1, 3))))
+    >>> print(program)
+    program (in0:float32[6]) -> (out1:float32[6])
+      map (2, 1, 3)
+        out1[3*i0 + i2] = add:float32(in0[3*i0 + i2], 1.0)
+    >>> print(collapse_loops(program, AVX2))
+    program (in0:float32[6]) -> (out1:float32[6])
+      map (6,)
+        out1[i0] = add:float32(in0[i0], 1.0)
+    """
 
     def collapse(nodes: list[Node]) -> list[Node]:
         return [_collapsed(n, program.exprs) if isinstance(n, (Map, Reduce, Argmax)) else n for n in nodes]
