@@ -14,6 +14,7 @@ from fdl.stateful import nn
 from fdl.stateful.core import random as _random
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import named
 from fdl.stateful.core.spelling import all_spelled
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Tensor, wrap
@@ -87,8 +88,7 @@ def _in_place(name: str) -> Callable[..., Any]:
         found: Tensor = getattr(input, name)(*args, **kwargs)
         return found
 
-    public.__name__, public.__doc__ = name, f"`input.{name}`: `{name[:-1]}` in place."
-    return public
+    return named(public, name, f"`input.{name}`: `{name[:-1]}` in place.")
 
 
 def _reshaped(f: Callable[..., Tensor], name: str) -> Callable[..., Any]:
@@ -110,8 +110,7 @@ def _reshaped(f: Callable[..., Tensor], name: str) -> Callable[..., Any]:
             self._view.version = -1  # type: ignore[union-attr]
         return self
 
-    public.__name__, public.__doc__ = name, f"`{name[:-1]}`, of the tensor itself."
-    return public
+    return named(public, name, f"`{name[:-1]}`, of the tensor itself.")
 
 
 for _g in (shapes.squeeze, shapes.unsqueeze, shapes.t, shapes.transpose, rearranging.swapaxes, rearranging.swapdims):

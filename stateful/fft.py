@@ -15,6 +15,7 @@ from fdl.fourier import dft, tables
 from fdl.stateful.core.complex import ComplexTensor, both
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import named
 from fdl.stateful.core.spelling import all_spelled
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.creation import from_numpy, get_default_dtype
@@ -199,8 +200,7 @@ def _of_two(several: Callable[..., Any], name: str) -> Callable[..., Any]:
     ) -> Any:
         return several(input, s, dim, norm)
 
-    public.__name__, public.__doc__ = name, f"`{several.__name__}` along two dimensions."
-    return public
+    return named(public, name, f"`{several.__name__}` along two dimensions.")
 
 
 fft2, ifft2, rfft2, irfft2 = (

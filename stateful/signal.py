@@ -14,7 +14,7 @@ from fdl.stateful import fft
 from fdl.stateful.core.complex import ComplexTensor
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
-from fdl.stateful.core.methods import method
+from fdl.stateful.core.methods import method, named
 from fdl.stateful.core.tensor import Tensor, apply, wrap
 from fdl.stateful.functions.complexes import view_as_real
 from fdl.stateful.functions.creation import get_default_dtype
@@ -39,8 +39,7 @@ def _window(name: str, doc: str, values: Callable[..., np.ndarray[Any, Any]], **
         found = np.ones(M) if M == 1 else values(places, **{**defaults, **given})[:M] if M else np.zeros(0)
         return wrap(from_numpy(found.astype(to_numpy(dtype or get_default_dtype())))).requires_grad_(requires_grad)
 
-    public.__name__, public.__doc__ = name, doc
-    return public
+    return named(public, name, doc)
 
 
 def _cosines(x: np.ndarray[Any, Any], a: Sequence[float]) -> np.ndarray[Any, Any]:

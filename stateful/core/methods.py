@@ -21,6 +21,13 @@ from fdl.stateful.core.views import refuse_shared
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def named(function: F, name: str, doc: str) -> F:
+    """A function that another one has made, under the name that a module gives it: so it prints, and is pickled."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
 def method(*names: str, inplace: bool = False, function: Function | None = None, others: int = 0) -> Callable[[F], F]:
     """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which
     overwrites the tensor.

@@ -15,7 +15,7 @@ from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.stateful.core.checks import Failure, require
 from fdl.stateful.core.dtypes import of, result_dtype
 from fdl.stateful.core.errors import OperandError, TensorError
-from fdl.stateful.core.methods import check_cast, method
+from fdl.stateful.core.methods import check_cast, method, named
 from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.core.views import repeats_itself
@@ -61,8 +61,7 @@ def unary(name: str, body: Callable[[Any], Any], doc: str) -> Callable[[Tensor],
     def public(input: Tensor) -> Any:
         return apply(function, (input,))
 
-    public.__name__, public.__doc__ = name, doc
-    return method(name, inplace=True, function=function)(public)
+    return method(name, inplace=True, function=function)(named(public, name, doc))
 
 
 def of_float(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -187,8 +186,7 @@ def binary(
     """
     function = _pair(name, op, to_float)
     public = _applied(function)
-    public.__name__, public.__doc__ = name, doc
-    return method(name, *methods, inplace=True, function=function, others=1)(public)
+    return method(name, *methods, inplace=True, function=function, others=1)(named(public, name, doc))
 
 
 class DivisionError(TensorError, ZeroDivisionError):
@@ -240,8 +238,7 @@ def _dividing(name: str, op: Callable[[Any, Any], Any], doc: str) -> Callable[[A
         _refuse_zero(input, other)
         return divide(input, other)
 
-    public.__name__, public.__doc__ = name, doc
-    return method(name, inplace=True)(public)
+    return method(name, inplace=True)(named(public, name, doc))
 
 
 _PLUS = _pair("add", lambda a, b: ops.add(a, b) if aval_of(a).dtype != dtypes.bool_ else ops.bitwise_or(a, b))

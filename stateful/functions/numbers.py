@@ -13,7 +13,7 @@ from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful.core.dtypes import result_dtype
 from fdl.stateful.core.errors import TensorError
-from fdl.stateful.core.methods import method
+from fdl.stateful.core.methods import method, named
 from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.results import returned
 from fdl.stateful.core.tensor import Composite, Tensor, apply
@@ -68,7 +68,7 @@ def _same(name: str) -> Callable[[Any], Any]:
             return found() if callable(found) else found
         return input
 
-    public.__name__, public.__doc__ = name, "Of a complex tensor what its name says; a real tensor itself."
+    named(public, name, "Of a complex tensor what its name says; a real tensor itself.")
     return public if isinstance(getattr(Tensor, name, None), property) else method(name)(public)
 
 

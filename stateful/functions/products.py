@@ -9,7 +9,7 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import DtypeError, Function, aval_of, dtypes
 from fdl.stateful.core.errors import TensorError
-from fdl.stateful.core.methods import method
+from fdl.stateful.core.methods import method, named
 from fdl.stateful.core.tensor import Tensor, apply
 
 __all__ = [
@@ -64,8 +64,7 @@ def _checked(name: str, ndims: tuple[int, int]) -> Any:
             )
         return apply(function, (input, other))
 
-    product.__name__, product.__doc__ = name, f"`matmul` of tensors with {ndims[0]} and {ndims[1]} dimensions."
-    return method(name)(product)
+    return method(name)(named(product, name, f"`matmul` of tensors with {ndims[0]} and {ndims[1]} dimensions."))
 
 
 mm, mv, dot, bmm = _checked("mm", (2, 2)), _checked("mv", (2, 1)), _checked("dot", (1, 1)), _checked("bmm", (3, 3))
@@ -157,8 +156,7 @@ def _added(name: str, product: Any, doc: str) -> Any:
     def public(input: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Any:
         return apply(function, (input, a, b, beta, alpha), (beta == 0,))
 
-    public.__name__, public.__doc__ = name, doc
-    return method(name, inplace=True)(public)
+    return method(name, inplace=True)(named(public, name, doc))
 
 
 def _batches(a: Any, b: Any) -> Any:

@@ -17,7 +17,7 @@ from fdl.extend import from_numpy as array_of
 from fdl.ops import lowest
 from fdl.stateful.core.checks import Failure, OutsideError, along, check_range, in_self
 from fdl.stateful.core.errors import TensorError
-from fdl.stateful.core.methods import method
+from fdl.stateful.core.methods import method, named
 from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.places import Places, extent, in_windows, on_diagonal
 from fdl.stateful.core.results import Size
@@ -55,8 +55,7 @@ def _at_least(n: int) -> Callable[..., Any]:
         found = tuple([one(x) for x in given])
         return found[0] if len(tensors) == 1 and not isinstance(tensors[0], (list, tuple)) else found
 
-    public.__name__, public.__doc__ = f"atleast_{n}d", f"Tensors with {n} dimensions at least."
-    return public
+    return named(public, f"atleast_{n}d", f"Tensors with {n} dimensions at least.")
 
 
 atleast_1d, atleast_2d, atleast_3d = _at_least(1), _at_least(2), _at_least(3)
@@ -164,8 +163,7 @@ def _splitter(name: str, axis: int) -> Callable[..., Any]:
             )
         return tensor_split(input, indices_or_sections, d)
 
-    public.__name__, public.__doc__ = name, f"`tensor_split` along dimension {axis}."
-    return method(name)(public)
+    return method(name)(named(public, name, f"`tensor_split` along dimension {axis}."))
 
 
 hsplit, vsplit, dsplit = _splitter("hsplit", 1), _splitter("vsplit", 0), _splitter("dsplit", 2)

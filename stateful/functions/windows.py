@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fdl.stateful.core.methods import named
 from fdl.stateful.functions.creation import arange, full
 
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window"]
@@ -23,8 +24,7 @@ def _window(name: str, *weights: float) -> Any:
             total = total + w * (turn * k).cos()
         return total if dtype is None else total.to(dtype)
 
-    public.__name__, public.__doc__ = name, "Weights of a window, for spectra."
-    return public
+    return named(public, name, "Weights of a window, for spectra.")
 
 
 hann_window, hamming_window = _window("hann_window", 0.5, -0.5), _window("hamming_window", 0.54, -0.46)

@@ -4,8 +4,10 @@ to be known.
 
 import copy
 import gc
+import inspect
 import io
 import itertools
+import pickle
 import weakref
 
 import numpy as np
@@ -529,3 +531,13 @@ def test_views_that_were_read_under_a_transform_are_read_again_outside():
     part = base[1:]
     assert fdl.jit(lambda x: (part * torch.tensor(x)).sum()._value())(2.0).tolist() == 12.0
     assert part.tolist() == [1.0, 2.0, 3.0] and (part + 1).tolist() == [2.0, 3.0, 4.0]
+
+
+def test_functions_of_layers_print_and_pickle_by_their_names():
+    """Also those that another function has made: a layer may hold one, and a file the layer."""
+    F = torch.nn.functional
+    functions = {name: getattr(F, name) for name in dir(F) if inspect.isfunction(getattr(F, name)) and name[0] != "_"}
+    assert {"conv2d", "max_pool2d", "max_pool2d_with_indices", "silu", "mse_loss", "dropout2d"} < functions.keys()
+    for name, function in functions.items():
+        assert pickle.loads(pickle.dumps(function)) is function, name
+    assert F.conv2d.__qualname__ == "conv2d" and "(N, C, H, W)" in F.conv2d.__doc__

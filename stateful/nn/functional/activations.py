@@ -12,6 +12,7 @@ from fdl import nn, ops
 from fdl.extend import Function, aval_of, dtypes
 from fdl.ops import as_operand
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import named
 from fdl.stateful.core.random import draw, key_of
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions import reductions
@@ -36,8 +37,7 @@ def _activation(name: str, body: Callable[..., Any], doc: str, **defaults: Any) 
         out = apply(function, (input, *settings_of(name, defaults, args, kwargs).values()))
         return input._overwrite(out) if inplace else out
 
-    public.__name__, public.__doc__ = name, doc
-    return public
+    return named(public, name, doc)
 
 
 def _limited(x: Any, low: Any, high: Any) -> Any:

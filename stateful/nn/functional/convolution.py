@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdl import lax, ops
 from fdl.extend import Function, aval_of
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.methods import named
 from fdl.stateful.core.tape import autocasting
 from fdl.stateful.core.tensor import Tensor, apply
 
@@ -106,43 +107,28 @@ def _convolution(n: int, x: Tensor, w: Tensor, bias: Any, stride: Any, padding: 
     return apply(_conv, (x, w, *(() if bias is None else (bias,))), (strides, edges, dilated, groups))
 
 
-def conv1d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Any:
-    """Sums over windows of (N, C, L), or (C, L), with weights (out, C / groups, k)."""
-    return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
+# by dimensions of space: its letters, and those of a window
+_LETTERS = {1: ("L", "k"), 2: ("H, W", "kh, kw"), 3: ("D, H, W", "kd, kh, kw")}
 
 
-def conv2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Any:
-    """Sums over windows of (N, C, H, W), or (C, H, W), with weights (out, C / groups, kh, kw)."""
-    return _convolution(2, input, weight, bias, stride, padding, dilation, groups)
+def _of_space(n: int) -> Callable[..., Any]:
+    def public(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
+        return _convolution(n, input, weight, bias, stride, padding, dilation, groups)
+
+    space, window = _LETTERS[n]
+    doc = f"Sums over windows of (N, C, {space}), or (C, {space}), with weights (out, C / groups, {window})."
+    return named(public, f"conv{n}d", doc)
 
 
-def conv3d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Any:
-    """Sums over windows of (N, C, D, H, W), or (C, D, H, W), with weights (out, C / groups, kd, kh, kw)."""
-    return _convolution(3, input, weight, bias, stride, padding, dilation, groups)
+conv1d, conv2d, conv3d = map(_of_space, (1, 2, 3))
 
 
 def _transposed_body(x: Any, w: Any, *args: Any) -> Any:
@@ -183,46 +169,24 @@ def _transposed_convolution(
     return apply(_transposed, (x, w, *(() if bias is None else (bias,))), (strides, padded, extra, dilated, groups))
 
 
-def conv_transpose1d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Any:
-    """The gradient of `conv1d` as an operation; weights are (C, out / groups, k)."""
-    return _transposed_convolution(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+def _transposed_of_space(n: int) -> Callable[..., Any]:
+    def public(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Any:
+        return _transposed_convolution(n, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+    doc = f"The gradient of `conv{n}d` as an operation; weights are (C, out / groups, {_LETTERS[n][1]})."
+    return named(public, f"conv_transpose{n}d", doc)
 
 
-def conv_transpose2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Any:
-    """The gradient of `conv2d` as an operation; weights are (C, out / groups, kh, kw)."""
-    return _transposed_convolution(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-def conv_transpose3d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Any:
-    """The gradient of `conv3d` as an operation; weights are (C, out / groups, kd, kh, kw)."""
-    return _transposed_convolution(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+conv_transpose1d, conv_transpose2d, conv_transpose3d = map(_transposed_of_space, (1, 2, 3))
 
 
 # Patches

@@ -9,6 +9,7 @@ import fdl.random
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.methods import named
 from fdl.stateful.core.random import draw, key_of
 from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.elementwise import mul
@@ -74,11 +75,11 @@ def _dropout_nd(n: int) -> Callable[..., Any]:
             _channels, input, p, training, inplace, 1 if input.ndim == n + 1 and n != 2 else min(2, input.ndim)
         )
 
-    public.__name__, public.__doc__ = (
+    return named(
+        public,
         f"dropout{n}d",
         "Each channel zero with probability p, the others divided by 1 - p; nothing unless training.",
     )
-    return public
 
 
 dropout1d, dropout2d, dropout3d = _dropout_nd(1), _dropout_nd(2), _dropout_nd(3)

@@ -14,6 +14,7 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of
 from fdl.stateful.core.errors import ArgumentError, no_tensor
+from fdl.stateful.core.methods import named
 from fdl.stateful.core.tensor import Composite, Tensor, apply
 from fdl.stateful.nn.functional.settings import settings_of
 
@@ -73,8 +74,7 @@ def _loss(name: str, body: Callable[..., Any], doc: str, **defaults: Any) -> Cal
             (checked_reduction(reduction),),
         )
 
-    public.__name__, public.__doc__ = name, doc
-    return public
+    return named(public, name, doc)
 
 
 def _huber_body(x: Any, y: Any, delta: Any) -> Any:

@@ -14,6 +14,7 @@ from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.ops import lowest
 from fdl.stateful.core.checks import Failure, OutsideError, check_range
 from fdl.stateful.core.errors import ArgumentError, TensorError, UnsupportedError
+from fdl.stateful.core.methods import named
 from fdl.stateful.core.random import rand
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.nn.functional.convolution import sizes_of
@@ -114,29 +115,17 @@ def _max_index_body(x: Any, window: Sizes, strides: Sizes, padding: Sizes, dilat
 _max, _max_index = Function(_max_body, "max_pool"), Function(_max_index_body, "max_pool_with_indices")
 
 
-def _max_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def settings(
-        x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-    ) -> tuple[Any, ...]:
-        window = sizes_of(kernel_size, n)
-        strides = sizes_of(stride, n) if stride else window
-        padded, dilated = sizes_of(padding, n), sizes_of(dilation, n)
-        places = _places(x.shape[-n:], window, strides, padded, dilated, ceil_mode)
-        _checked(x, n, window, strides, padded, places, "max_pool")
-        return window, strides, padded, dilated, places
+def _with_indices(pool: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """The function of `pool` that gives places without being asked for them."""
 
-    def with_indices(
-        input: Tensor,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
-        return_indices: bool = False,
-    ) -> tuple[Any, Any]:
-        values, places = apply(_max_index, (input,), settings(input, kernel_size, stride, padding, dilation, ceil_mode))
+    def with_indices(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        values, places = pool(*args, **{**kwargs, "return_indices": True})
         return values, places
 
+    return named(with_indices, f"{pool.__name__}_with_indices", f"`{pool.__name__}` with places.")
+
+
+def _max_pool(n: int) -> Callable[..., Any]:
     def public(
         input: Tensor,
         kernel_size: Any,
@@ -146,24 +135,25 @@ def _max_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Any:
-        if return_indices:
-            return with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
-        return apply(_max, (input,), settings(input, kernel_size, stride, padding, dilation, ceil_mode))
+        window = sizes_of(kernel_size, n)
+        strides = sizes_of(stride, n) if stride else window
+        padded, dilated = sizes_of(padding, n), sizes_of(dilation, n)
+        places = _places(input.shape[-n:], window, strides, padded, dilated, ceil_mode)
+        _checked(input, n, window, strides, padded, places, "max_pool")
+        return apply(_max_index if return_indices else _max, (input,), (window, strides, padded, dilated, places))
 
-    public.__name__, public.__doc__ = (
+    return named(
+        public,
         f"max_pool{n}d",
-        (
-            f"The largest element of each window over {n} dimensions; with `return_indices` also its place in the "
-            "flattened space."
-        ),
+        f"The largest element of each window over {n} dimensions; with `return_indices` also its place in the "
+        "flattened space.",
     )
-    with_indices.__name__, with_indices.__doc__ = f"max_pool{n}d_with_indices", f"`max_pool{n}d` with places."
-    return public, with_indices
 
 
-max_pool1d, max_pool1d_with_indices = _max_pool(1)
-max_pool2d, max_pool2d_with_indices = _max_pool(2)
-max_pool3d, max_pool3d_with_indices = _max_pool(3)
+max_pool1d, max_pool2d, max_pool3d = map(_max_pool, (1, 2, 3))
+max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = map(
+    _with_indices, (max_pool1d, max_pool2d, max_pool3d)
+)
 
 
 def _unpool_body(x: Any, places: Any, space: Sizes) -> Any:
@@ -219,14 +209,10 @@ def _max_unpool(n: int) -> Callable[..., Any]:
         )
         return apply(_unpool, (input, indices), (space,))
 
-    public.__name__, public.__doc__ = (
-        f"max_unpool{n}d",
-        f"Elements put back where `max_pool{n}d` found them, zeros elsewhere.",
-    )
-    return public
+    return named(public, f"max_unpool{n}d", f"Elements put back where `max_pool{n}d` found them, zeros elsewhere.")
 
 
-max_unpool1d, max_unpool2d, max_unpool3d = _max_unpool(1), _max_unpool(2), _max_unpool(3)
+max_unpool1d, max_unpool2d, max_unpool3d = map(_max_unpool, (1, 2, 3))
 
 # Means
 
@@ -289,14 +275,14 @@ def _avg_pool(n: int) -> Callable[..., Any]:
             raise TensorError("divisor must be not zero")
         return apply(_avg, (input,), (window, strides, padded, places, count_include_pad, divisor_override))
 
-    public.__name__, public.__doc__ = (
+    return named(
+        public,
         f"avg_pool{n}d",
         f"The mean of each window over {n} dimensions; `count_include_pad` says whether zeros of the padding count.",
     )
-    return public
 
 
-avg_pool1d, avg_pool2d, avg_pool3d = _avg_pool(1), _avg_pool(2), _avg_pool(3)
+avg_pool1d, avg_pool2d, avg_pool3d = map(_avg_pool, (1, 2, 3))
 
 
 def _lp_body(x: Any, p: Any, window: Sizes, strides: Sizes, places: Sizes, exponent: int | None) -> Any:
@@ -320,11 +306,10 @@ def _lp_pool(n: int) -> Callable[..., Any]:
         exponent = int(norm_type) if float(norm_type).is_integer() else None
         return apply(_lp, (input, float(norm_type)), (window, strides, places, exponent))
 
-    public.__name__, public.__doc__ = f"lp_pool{n}d", f"The p-norm of each window over {n} dimensions."
-    return public
+    return named(public, f"lp_pool{n}d", f"The p-norm of each window over {n} dimensions.")
 
 
-lp_pool1d, lp_pool2d, lp_pool3d = _lp_pool(1), _lp_pool(2), _lp_pool(3)
+lp_pool1d, lp_pool2d, lp_pool3d = map(_lp_pool, (1, 2, 3))
 
 # Windows that follow from the wanted size
 
@@ -386,35 +371,28 @@ def _wanted(x: Tensor, output_size: Any, n: int, what: str) -> Sizes:
     return tuple([d if w is None else int(w) for d, w in zip(x.shape[-n:], given, strict=True)])
 
 
-def _adaptive(n: int) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    def mean(input: Tensor, output_size: Any) -> Any:
+def _adaptive_means(n: int) -> Callable[..., Any]:
+    def public(input: Tensor, output_size: Any) -> Any:
         return apply(_adaptive_avg, (input,), (_wanted(input, output_size, n, "adaptive_avg_pool"),))
 
-    def with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-        return apply(_adaptive_max, (input,), (_wanted(input, output_size, n, "adaptive_max_pool"),))
+    return named(
+        public, f"adaptive_avg_pool{n}d", f"Means of regions over {n} dimensions, as many as wanted; None keeps a size."
+    )
 
-    def largest(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-        found = with_indices(input, output_size)
+
+def _adaptive_maxima(n: int) -> Callable[..., Any]:
+    def public(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+        found = apply(_adaptive_max, (input,), (_wanted(input, output_size, n, "adaptive_max_pool"),))
         return found if return_indices else found[0]
 
-    mean.__name__, mean.__doc__ = (
-        f"adaptive_avg_pool{n}d",
-        f"Means of regions over {n} dimensions, as many as wanted; None keeps a size.",
-    )
-    largest.__name__, largest.__doc__ = (
-        f"adaptive_max_pool{n}d",
-        f"Maxima of regions over {n} dimensions, as many as wanted.",
-    )
-    with_indices.__name__, with_indices.__doc__ = (
-        f"adaptive_max_pool{n}d_with_indices",
-        f"`adaptive_max_pool{n}d` with places.",
-    )
-    return mean, largest, with_indices
+    return named(public, f"adaptive_max_pool{n}d", f"Maxima of regions over {n} dimensions, as many as wanted.")
 
 
-adaptive_avg_pool1d, adaptive_max_pool1d, adaptive_max_pool1d_with_indices = _adaptive(1)
-adaptive_avg_pool2d, adaptive_max_pool2d, adaptive_max_pool2d_with_indices = _adaptive(2)
-adaptive_avg_pool3d, adaptive_max_pool3d, adaptive_max_pool3d_with_indices = _adaptive(3)
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = map(_adaptive_means, (1, 2, 3))
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = map(_adaptive_maxima, (1, 2, 3))
+adaptive_max_pool1d_with_indices, adaptive_max_pool2d_with_indices, adaptive_max_pool3d_with_indices = map(
+    _with_indices, (adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d)
+)
 
 
 # Windows at random places
@@ -457,8 +435,8 @@ def _fractional_body(x: Any, samples: Any, window: Sizes, places: Sizes) -> Any:
 _fractional = Function(_fractional_body, "fractional_max_pool")
 
 
-def _fractional_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def with_indices(
+def _fractional_pool(n: int) -> Callable[..., Any]:
+    def public(
         input: Tensor,
         kernel_size: Any,
         output_size: Any = None,
@@ -478,30 +456,18 @@ def _fractional_pool(n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         )
         samples = rand(x.shape[0], x.shape[1], n, dtype=x.dtype) if _random_samples is None else _random_samples
         # PyTorch draws the last dimension first
-        values, indices = apply(_fractional, (x, samples.flip(-1)), (sizes_of(kernel_size, n), places))
-        return (values.squeeze(0), indices.squeeze(0)) if alone else (values, indices)
+        found = apply(_fractional, (x, samples.flip(-1)), (sizes_of(kernel_size, n), places))
+        values, indices = (t.squeeze(0) for t in found) if alone else found
+        return (values, indices) if return_indices else values
 
-    def public(
-        input: Tensor,
-        kernel_size: Any,
-        output_size: Any = None,
-        output_ratio: Any = None,
-        return_indices: bool = False,
-        _random_samples: Any = None,
-    ) -> Any:
-        found = with_indices(input, kernel_size, output_size, output_ratio, True, _random_samples)
-        return found if return_indices else found[0]
-
-    public.__name__, public.__doc__ = (
+    return named(
+        public,
         f"fractional_max_pool{n}d",
         f"Maxima of windows at random places over {n} dimensions (Graham, 2015).",
     )
-    with_indices.__name__, with_indices.__doc__ = (
-        f"fractional_max_pool{n}d_with_indices",
-        f"`fractional_max_pool{n}d` with places.",
-    )
-    return public, with_indices
 
 
-fractional_max_pool2d, fractional_max_pool2d_with_indices = _fractional_pool(2)
-fractional_max_pool3d, fractional_max_pool3d_with_indices = _fractional_pool(3)
+fractional_max_pool2d, fractional_max_pool3d = map(_fractional_pool, (2, 3))
+fractional_max_pool2d_with_indices, fractional_max_pool3d_with_indices = map(
+    _with_indices, (fractional_max_pool2d, fractional_max_pool3d)
+)
