@@ -12,7 +12,7 @@ import inspect
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from fdl.backends.dispatch import executable
 from fdl.backends.executable import Executable
@@ -95,7 +95,11 @@ class _Entry(NamedTuple):
         return self.out_tree.unflatten(outs[:count])
 
 
-_FAST: weakref.WeakSet[Jitted] = weakref.WeakSet()  # functions that may have an entry which answers calls by itself
+P = ParamSpec("P")
+R = TypeVar("R")
+_FAST: weakref.WeakSet[Jitted[Any, Any]] = (
+    weakref.WeakSet()
+)  # functions that may have an entry which answers calls by itself
 _LISTING = threading.RLock()  # a signal handler may call one while its own thread holds it
 
 
@@ -108,12 +112,12 @@ def _forget_entries() -> None:
         _FAST.clear()
 
 
-class Jitted:
+class Jitted(Generic[P, R]):
     """A function under `jit`."""
 
     def __init__(
         self,
-        f: Callable[..., Any],
+        f: Callable[P, R],
         static: Sequence[int],
         static_names: Sequence[str],
         donate: Sequence[int],
@@ -132,12 +136,13 @@ class Jitted:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if self._fast is not None and not kwargs and not transforming():
-            out = self._fast(*args)
+            out: R = self._fast(*args)
             if out is not NotImplemented:
                 return out
-        return self._general(args, kwargs)
+        result: R = self._general(args, kwargs)
+        return result
 
     def _general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
@@ -272,6 +277,17 @@ class Jitted:
         self._fast = None
 
 
+class _Options(TypedDict, total=False):
+    static_argnums: int | Iterable[int]
+    static_argnames: str | Iterable[str]
+    donate_argnums: int | Iterable[int]
+    device: str
+
+
+@overload
+def jit(f: Callable[P, R], **options: Unpack[_Options]) -> Jitted[P, R]: ...
+@overload
+def jit(**options: Unpack[_Options]) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 def jit(
     f: Callable[..., Any] | None = None,
     *,
