@@ -6,6 +6,7 @@ stays cheap.
 
 import importlib as _importlib
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 __version__ = "0.1.0"
@@ -32,6 +33,30 @@ _MODULES = (
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
 
 __all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_ready", "install"]
+
+if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`; all but `stateful`, the floor above
+    # isort: off
+    from fdl import (
+        alias as alias, core as core, extend as extend, fourier as fourier, incomplete as incomplete, lax as lax,
+        lowering as lowering, backends as backends, nn as nn, numpy as numpy, ops as ops, optim as optim,
+        random as random, special as special, testing as testing, transforms as transforms, tree as tree,
+        tree_util as tree_util,
+    )  # fmt: skip
+    from fdl.transforms import (
+        checkpoint as checkpoint, custom_jvp as custom_jvp, custom_vjp as custom_vjp, eval_shape as eval_shape,
+        float0 as float0, grad as grad, graph_function as graph_function, hessian as hessian, jacfwd as jacfwd,
+        jacrev as jacrev, jit as jit, jvp as jvp, linear_transpose as linear_transpose, linearize as linearize,
+        make_graph as make_graph, value_and_grad as value_and_grad, vjp as vjp, vmap as vmap,
+    )  # fmt: skip
+    from fdl.core import (
+        Array as Array, Graph as Graph, ShapedArray as ShapedArray, ShapeDtypeStruct as ShapeDtypeStruct,
+        SymDim as SymDim,
+    )  # fmt: skip
+    from fdl.core.config import num_threads as num_threads, set_num_threads as set_num_threads
+    from fdl.core.errors import FdlError as FdlError
+    from fdl.inspection import explain as explain, profile as profile
+
+    remat, jacobian, make_jaxpr = checkpoint, jacrev, make_graph
 
 
 def __getattr__(name: str) -> _Any:

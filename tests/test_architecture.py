@@ -150,6 +150,22 @@ def imports_between_folders():
     return found
 
 
+def test_type_checkers_see_what_the_facade_hands_out():
+    tree = ast.parse((ROOT / "fdl" / "__init__.py").read_text())
+    (block,) = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "_TYPE_CHECKING"]
+    seen = {a.asname for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    seen |= {n.id for n in ast.walk(block) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    own = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)} | {"__version__"}
+    assert seen == set(fdl.__all__) - own - {"stateful"}
+    assert all(
+        fdl._WHERE.get(name) == n.module
+        for n in block.body
+        if isinstance(n, ast.ImportFrom)
+        for name in (a.asname for a in n.names)
+        if n.module != "fdl"
+    )
+
+
 def circle_in(graph):
     """Nodes of a circle in {node: successors}, in its order; None where there is none."""
     done, way = set(), []
