@@ -84,7 +84,7 @@ class Target:
     columns_at_once: int = 4  # which are so many
     unrolled: int = 128  # operations up to which a map of arrays on the stack is written out, to stay in registers
     copied: int = 256  # bytes of a carry that is copied rather than swapped
-    call_letters: int = 50  # of a kernel, that take as long to compile as a call of one
+    call_letters: int = 35  # of a kernel, that take as long to compile as a call of one
     large: int = 150  # stages from which calls of a program are not optimised across
     units: int = 2  # parts of a large program that are compiled at the same time
 

@@ -1,17 +1,16 @@
-"""From a node of the loop program to the text of its kernel: expressions become statements, nodes become loops.
+"""From a node of a planned program to the text of its kernel: expressions become statements, nodes become loops.
 
-Templates hold the shape of kernels; this file decides names and fills frozen dataclasses (with no generated methods but
-the constructor: each costs time at import).
+Each loop nest is written by the macro of its kind in `kernel.c.j2`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from fdl.core import dtypes
-from fdl.lowering.emit.expressions import Expressions, is_strided
+from fdl.lowering.emit.expressions import Expressions, environment, is_strided
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
@@ -25,128 +24,55 @@ from fdl.ops.reduction import lowest
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LoopText:
-    """One `for` of a template."""
+    """A loop that counts up, and what is said before it to the compiler."""
 
     name: str
     start: str
     stop: str
-    indent: str
-    unrolled: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class StreamText:
-    """A page of a result, beside it: its name, and where the page belongs."""
-
-    type: str
-    name: str
-    place: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Part:
-    """One loop nest of a kernel."""
-
-    kind: str
-    comment: str
-    loops: tuple[LoopText, ...]
-    indent: str
-    lines: tuple[str, ...]
-    stores: tuple[str, ...] = ()
-    over: tuple[LoopText, ...] = ()
-    inner: LoopText | None = None
-    column: LoopText | None = None
-    type: str = ""
-    value: str = ""
-    neutral: str = ""
-    combine: str = ""
-    fold: str = ""  # of floats: accumulators of vectors
-    direct: str = ""  # where a row lies in memory as it is folded
-    steps: tuple[int, ...] = ()  # rows at a time
-    overlaps: bool = False
-    page: int = 0  # steps of the innermost loop from one reading ahead to the next
-    ahead: tuple[str, ...] = ()  # what is asked for then, or at the start of a row
-    streams: tuple[StreamText, ...] = ()  # what is copied past the caches when a page is full
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Total:
-    """A fold down columns that fused rows keep while they pass."""
-
-    name: str
-    type: str
-    width: int
-    neutral: str
-    combine: str
-    lines: tuple[str, ...]
-    value: str
-    stores: tuple[str, ...]
+    pragmas: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Kernel:
-    """What the kernel template gets: one part, or several inside of loops over rows."""
+    """A kernel before it has a name, with the buffers and steps that a call hands to it, and whether it writes past the
+    caches.
+    """
 
     comment: str
     params: tuple[str, ...]
-    parts: tuple[Part, ...]
-    rows: tuple[LoopText, ...] = ()
-    chunk: int = 0
-    totals: tuple[Total, ...] = ()
-    locals: tuple[str, ...] = ()
-    ahead: tuple[str, ...] = ()
-    name: str = ""
-    apart: bool = False
-
-    @property
-    def streams(self) -> bool:
-        """Whether a part writes past the caches."""
-        return any(part.streams for part in self.parts)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class KernelCall:
-    """A kernel's text, with the buffers and steps that one call hands to it."""
-
-    kernel: Kernel
+    body: str
     buffers: tuple[Buffer, ...]
     steps: tuple[LoopVar, ...]
+    streams: bool
+
+    def text(self, linkage: str, name: str) -> str:
+        """The function."""
+        return written("kernel", comment=self.comment, linkage=linkage, name=name, params=self.params, body=self.body)
 
 
-def _loops(space: Sequence[int], depth: int = 1, first: int = 0, ranged: bool = True) -> tuple[LoopText, ...]:
-    out = []
-    for k, d in enumerate(space):
-        bounded = ranged and k == 0
-        out.append(LoopText(f"i{first + k}", "lo" if bounded else "0", "hi" if bounded else str(d), "  " * (depth + k)))
-    return tuple(out)
+def written(kind: str, **parts: Any) -> str:
+    """The text of a loop nest, by the macro of its kind."""
+    macro: Any = getattr(environment().get_template("c/kernel.c.j2").module, kind)
+    return str(macro(**parts))
 
 
-def _params(text: Expressions, written: Sequence[Buffer], overlapping: Collection[Buffer] = ()) -> tuple[str, ...]:
-    out = []
-    for b, name in text.buffers.items():
-        const = "" if b in written else "const "
-        out.append(f"{const}{spellings.storage_type(b.dtype)} *{'' if b in overlapping else 'restrict '}{name}")
-    return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
-
-
-def render_kernel(n: Node, arena: Arena, exprs: Interner, target: Target) -> KernelCall:
-    """The kernel of a node; its name is filled in when equal ones have been found.
+def render_kernel(n: Node, arena: Arena, exprs: Interner, target: Target) -> Kernel:
+    """The kernel of a node.
 
     Where an output may lie on an input, both pointers lose `restrict`: each iteration loads before it stores, and no
     two share an element.
     """
+    over = {b: arena.in_place[b] for b in n.writes() if b in arena.in_place}
     if isinstance(n, Fused):
-        return _fused_rows(n, exprs, target)
-    text = Expressions(target, weaves=_weaves([n]))
-    pairs = [(b, arena.in_place[b]) for b in n.writes() if b in arena.in_place]
-    part = dataclasses.replace(_part(n, text, 0), overlaps=bool(pairs))
-    if n.unrolled:
-        part = dataclasses.replace(part, loops=tuple(dataclasses.replace(x, unrolled=True) for x in part.loops))
-    return KernelCall(
-        Kernel(part.comment, _params(text, n.writes(), {b for pair in pairs for b in pair}), (part,)),
-        tuple(text.buffers),
-        tuple(text.steps),
-    )
+        text, comment, body, over = *_fused_rows(n, exprs, target), {}
+    else:
+        text = Expressions(target, weaves=_weaves([n]))
+        writer = KernelWriter(text, 0, ("FDL_INDEPENDENT",) if over else ())
+        comment, body = writer.part(n)
+    streams = any(s.past_caches for m in (n.body if isinstance(n, Fused) else [n]) for s in getattr(m, "stores", ()))
+    params = _params(text, n.writes(), {*over, *over.values()})
+    body = _lines(body, "fdl_streamed();" if streams else "")
+    return Kernel(comment, params, body, tuple(text.buffers), tuple(text.steps), streams)
 
 
 def _weaves(nodes: Sequence[Node]) -> bool:
@@ -156,99 +82,309 @@ def _weaves(nodes: Sequence[Node]) -> bool:
     return len(set(places)) < len(places)
 
 
-def _part(n: Node, text: Expressions, outer: int) -> Part:
-    """The loops of a node, but for the `outer` ones that stand around it."""
-    make = {Map: _map, Reduce: _reduce, Argmax: _argmax, Scatter: _scatter, Routine: _routine}[type(n)]
-    return make(n, text, outer)  # type: ignore[operator, no-any-return]
+def _params(text: Expressions, stored: Sequence[Buffer], overlapping: Collection[Buffer]) -> tuple[str, ...]:
+    out = []
+    for b, name in text.buffers.items():
+        const = "" if b in stored else "const "
+        out.append(f"{const}{spellings.storage_type(b.dtype)} *{'' if b in overlapping else 'restrict '}{name}")
+    return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
 
 
-def _fused_rows(n: Fused, exprs: Interner, target: Target) -> KernelCall:
-    outer = len(n.loops)
+def _fused_rows(n: Fused, exprs: Interner, target: Target) -> tuple[Expressions, str, str]:
+    """Stages one after another for each row; folds down columns are totals, which are kept while rows pass."""
     kept = {b: 1 if scope is Scope.REGISTER else b.size // n.count for b, scope in n.locals.items()}
-    text = Expressions(target, rows=kept, outer=outer, weaves=_weaves(n.body))
-    parts: list[Part] = []
-    totals: list[Total] = []
+    text = Expressions(target, rows=kept, outer=len(n.loops), weaves=_weaves(n.body))
+    writer = KernelWriter(text, len(n.loops))
+    parts: list[str] = []
+    totals: list[_Total] = []
     for m in n.body:
         text.scopes, text.lines = [{}], [[]]
         if isinstance(m, Reduce) and n.accumulates(m):
-            totals.append(_total(m, text, exprs, len(totals)))
+            totals.append(_total(m, text, exprs, f"total{len(totals)}"))
         else:
-            parts.append(_part(m, text, outer))
-    rows = tuple(
+            comment, body = writer.part(m)
+            parts.append(written("part", comment=comment, body=body))
+    rows = [
         f"{spellings.storage_type(b.dtype)} {name}{f'[{size}]' if size > 1 else ''};"
         for b, (name, size) in text.rows.items()
-    )
+    ]
+    row = _lines(*_asked(n.ahead, text), *rows, *parts, *(t.add for t in totals))
     comment = f"fused rows ({_dims(n.loops)}): {', '.join(type(m).__name__.lower() for m in n.body)}"
-    ahead = _asked(n.ahead, text)
-    return KernelCall(
-        Kernel(comment, _params(text, n.writes()), tuple(parts), _loops(n.loops), n.chunk, tuple(totals), rows, ahead),
-        tuple(text.buffers),
-        tuple(text.steps),
-    )
+    if not n.chunk:
+        return text, comment, _within(_loops(n.loops), row)
+    begin, end = _lines(*(t.begin for t in totals)), _lines(*(t.end for t in totals))
+    return text, comment, written("chunks", rows=n.chunk, begin=begin, body=row, end=end)
 
 
-def _asked(ahead: Sequence[Prefetch], text: Expressions) -> tuple[str, ...]:
-    """Statements that ask for places."""
-    return tuple(f"FDL_AHEAD({text.buffer(p.buffer)}, {text.index(p.index + p.ahead)});" for p in ahead)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
+class _Total:
+    """A fold down columns that fused rows keep while they pass: what begins it, what each row adds, what ends it."""
+
+    begin: str
+    add: str
+    end: str
 
 
-def _total(n: Reduce, text: Expressions, exprs: Interner, number: int) -> Total:
+def _total(n: Reduce, text: Expressions, exprs: Interner, name: str) -> _Total:
     per_row = row_value(n, exprs)
     assert per_row is not None
     value = text.emit(per_row)
-    lines = tuple(text.lines[0])
+    lines = _lines(*text.lines[0])
     text.scopes, text.lines = [{}], [[]]
-    name = f"total{number}"
     store = text.store(n.store, n.offset, f"{name}[i1]")
+    end = _lines("const long i0 = chunk;", "(void)i0;", *text.lines[0], store)
     _, neutral, combine = _folding(n)
-    chunk = ("const long i0 = chunk;", "(void)i0;", *text.lines[0], store)
-    return Total(name, spellings.register_type(n.value.dtype), n.space[1], neutral, combine, lines, value, chunk)
-
-
-def _map(n: Map, text: Expressions, outer: int) -> Part:
-    stores: list[str] = []
-    streams: list[StreamText] = []
-    inner = [v.terms[0][0] for v in space_vars(len(n.space))[-1:]]
-    for s in n.stores:
-        value = text.emit(s.value)
-        if s.past_caches:
-            streams.append(
-                StreamText(
-                    spellings.storage_type(s.buffer.dtype),
-                    f"w{len(streams)}",
-                    f"&{text.element(s.buffer, s.offset.without(inner))} + page",
-                )
-            )
-            stores.append(f"{streams[-1].name}[i{len(n.space) - 1} - page] = {text.stored(s.buffer, value)};")
-        else:
-            stores.append(text.store(s.buffer, s.offset, value))
-    loops = _loops(n.space[outer:], 1 + 3 * outer, outer, not outer)
-    ops = sorted({e.op for e in _all_ops(n)})
-    ahead = _asked(n.ahead, text)
-    lines = (*text.lines[0], *stores)
-    comment = f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}"
-    return Part(
-        "map",
-        comment,
-        loops,
-        "  " * (len(loops) + 1 + 3 * outer),
-        lines,
-        page=n.page,
-        ahead=ahead,
-        streams=tuple(streams),
+    width = n.space[1]
+    return _Total(
+        written("begin_totals", type=spellings.register_type(n.value.dtype), name=name, width=width, neutral=neutral),
+        written("add_to_totals", name=name, width=width, lines=lines, combine=combine, value=value),
+        _within([LoopText("i1", "0", str(width))], end),
     )
 
 
-def _all_ops(n: Node) -> list[Expr]:
-    from_roots = n.expressions()
-    seen: dict[Expr, None] = {}
-    stack = list(from_roots)
+class KernelWriter:
+    """Writes the loops of a node, but for the `outer` ones that stand around it; `pragmas` are said before the loops
+    that store.
+    """
+
+    def __init__(self, text: Expressions, outer: int, pragmas: tuple[str, ...] = ()) -> None:
+        self.text, self.outer, self.pragmas = text, outer, pragmas
+        self.spelled: dict[type[Node], Callable[[Any], tuple[str, str]]] = {
+            Map: self._map,
+            Reduce: self._reduce,
+            Argmax: self._argmax,
+            Scatter: self._scatter,
+            Routine: self._routine,
+        }
+
+    def part(self, n: Node) -> tuple[str, str]:
+        """What a node does in a few words, and its loops."""
+        return self.spelled[type(n)](n)
+
+    def _own(self, space: Sequence[int], ranged: bool = True) -> tuple[LoopText, ...]:
+        """Loops over a part of the node's space, but for the outer ones; what is said to the compiler, before the last
+        one.
+        """
+        loops = _loops(space[self.outer :], self.outer, ranged and not self.outer)
+        return (*loops[:-1], *(dataclasses.replace(x, pragmas=self.pragmas) for x in loops[-1:]))
+
+    def _taken(self) -> list[str]:
+        """The statements so far, which are then no longer there."""
+        lines, self.text.lines = self.text.lines[0], [[]]
+        return lines
+
+    def _map(self, n: Map) -> tuple[str, str]:
+        text, stores, beside = self.text, list[str](), list[tuple[str, str, str]]()
+        inner = [v.terms[0][0] for v in space_vars(len(n.space))[-1:]]
+        for s in n.stores:
+            value = text.emit(s.value)
+            if s.past_caches:
+                place = f"&{text.element(s.buffer, s.offset.without(inner))} + page"
+                name = f"w{len(beside)}"
+                beside.append((spellings.storage_type(s.buffer.dtype), name, place))
+                stores.append(f"{name}[i{len(n.space) - 1} - page] = {text.stored(s.buffer, value)};")
+            else:
+                stores.append(text.store(s.buffer, s.offset, value))
+        ops = sorted({e.op for e in _values(n.expressions())} - {"const", "load", "number"})
+        comment = f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}"
+        ahead = _asked(n.ahead, text)
+        element = _lines(*self._taken(), *stores)
+        loops = _unrolled(self._own(n.space)) if n.unrolled else self._own(n.space)
+        if not n.page:
+            return comment, _within(loops[:-1], _lines(*ahead, _within(loops[-1:], element)))
+        *rows, last = loops
+        body = _within([dataclasses.replace(last, start="page", stop="end")], element)
+        asked = [f"const long {last.name} = page;", *ahead] if ahead else []
+        paged = written("pages", start=last.start, stop=last.stop, steps=n.page, beside=beside, ahead=asked, body=body)
+        return comment, _within(rows, paged)
+
+    def _reduce(self, n: Reduce) -> tuple[str, str]:
+        value = self.text.emit(n.value)
+        lines = _lines(*self._taken())
+        write = self._side_by_side if n.side_by_side else self._rows if n.rows else self._columns
+        return f"{n.kind} {_dims(n.space)} over {_dims(n.over)}", write(n, lines, value)
+
+    def _rows(self, n: Reduce, lines: str, value: str) -> str:
+        text, first = self.text, len(n.space)
+        fold, neutral, combine = _folding(n)
+        type_ = spellings.register_type(n.value.dtype)
+        over, inner = _loops(n.over[:-1], first, False), _inner(n)
+        place = self._in_place(n) if fold else ""
+        stores = _lines(*self._taken(), text.store(n.store, n.offset, "total"))
+        if not fold:
+            body = _within([*over, inner], written("add", lines=lines, combine=combine, value=value))
+            row = written("total", type=type_, neutral=neutral, body=body, stores=stores)
+        else:
+            block = (
+                written("block_in_place", fold=fold, place=place, length=inner.stop)
+                if place
+                else written(
+                    "blocks", fold=fold, type=type_, name=inner.name, length=inner.stop, lines=lines, value=value
+                )
+            )
+            row = written("row", fold=fold, type=type_, body=_within(over, block), stores=stores)
+        return _within(self._own(n.space), row)
+
+    def _in_place(self, n: Reduce) -> str:
+        """The address of a row that is folded as it lies in memory; empty where it does not."""
+        if n.value.op != "load":
+            return ""
+        buffer, index = n.value.attr
+        variable = space_vars(len(n.space) + len(n.over))[-1].terms[0][0]
+        if index.coefficient(variable) != 1 or not all(isinstance(a, LoopVar) for a, _ in index.terms):
+            return ""
+        return f"&{self.text.element(buffer, index.without([variable]))}"
+
+    def _columns(self, n: Reduce, lines: str, value: str) -> str:
+        _, neutral, combine = _folding(n)
+        type_, column, inner = spellings.register_type(n.value.dtype), self._column(n), _inner(n)
+        unused = [] if n.space else [f"(void){column.name};"]
+        stores = _lines(*self._taken(), *unused, self.text.store(n.store, n.offset, "total[lane]"))
+        steps = written(
+            "column_steps",
+            name=inner.name,
+            length=inner.stop,
+            steps=(n.at_once, 1) if n.at_once > 1 else (1,),
+            column=column.name,
+            type=type_,
+            lines=_lines(*unused, lines),
+            combine=combine,
+            value=value,
+        )
+        return _within(
+            self._own(n.space[:-1]),
+            written(
+                "columns",
+                name=column.name,
+                start=column.start,
+                stop=column.stop,
+                type=type_,
+                neutral=neutral,
+                body=_within(_loops(n.over[:-1], len(n.space), False), steps),
+                stores=stores,
+            ),
+        )
+
+    def _side_by_side(self, n: Reduce, lines: str, value: str) -> str:
+        fold, neutral, _ = _folding(n)
+        type_, row, inner = spellings.register_type(n.value.dtype), self._column(n), _inner(n)
+        stores = _lines(*self._taken(), self.text.store(n.store, n.offset, "total[lane]"))
+        combine = "FDL_PLUS" if n.kind == "add" else "FDL_LARGER_ONE"
+        lanes = written(
+            "into_lanes", name=inner.name, row=row.name, type=type_, lines=lines, combine=combine, value=value
+        )
+        return _within(
+            self._own(n.space[:-1]),
+            written(
+                "side_by_side",
+                fold=fold,
+                name=row.name,
+                start=row.start,
+                stop=row.stop,
+                type=type_,
+                neutral=neutral,
+                body=_within([*_loops(n.over[:-1], len(n.space), False), inner], lanes),
+                stores=stores,
+            ),
+        )
+
+    def _column(self, n: Reduce) -> LoopText:
+        """The last loop of the space, or one of a single step in its place."""
+        return _loops(n.space, 0, not self.outer)[-1] if n.space else LoopText("only", "lo", "hi")
+
+    def _argmax(self, n: Argmax) -> tuple[str, str]:
+        value = self.text.emit(n.value)
+        lines = _lines(*self._taken())
+        where = f"({spellings.register_type(n.store.dtype)})where"
+        stores = _lines(*self._taken(), self.text.store(n.store, n.offset, where))
+        body = written(
+            "argmax",
+            name=f"i{len(n.space)}",
+            stop=n.over,
+            type=spellings.register_type(n.value.dtype),
+            lines=lines,
+            value=value,
+            stores=stores,
+        )
+        return f"argmax {_dims(n.space)} over {n.over}", _within(self._own(n.space), body)
+
+    def _scatter(self, n: Scatter) -> tuple[str, str]:
+        """Updates in order. Where two may meet, the kernel's range is one of targets, and each thread does the updates
+        of its own.
+        """
+        text, inner = self.text, n.inner()
+        outer = len(n.space) - inner
+        loops = self._own(n.space[:outer], n.distinct)
+        over = _loops(n.space[outer:], outer, n.distinct and not outer)
+        variables = [v.terms[0][0] for v in space_vars(inner, outer)]
+        conditions = [text.emit(c) for c in n.conditions]
+        place = text.index(n.offset.without(variables))
+        if not n.distinct:
+            conditions += [f"place >= lo * {n.block()}", f"place < hi * {n.block()}"]
+        lines = _lines(*self._taken(), f"const long place = {place};")
+        within = "".join(f" + {text.index(Index(0, ((v, n.offset.coefficient(v)),)))}" for v in variables)
+        value = text.emit(n.value)
+        dtype = n.store.dtype
+        target = f"{text.buffer(n.store)}[place{within}]"
+        if n.kind != "set":
+            old = f"fdl_load_{spellings.SUFFIX[dtype]}({target})" if dtype in dtypes.NARROW_FLOATS else target
+            value = spellings.spell(n.kind, dtype, dtype, [old, value], {})
+        update = _lines(*self._taken(), f"{target} = {text.stored(n.store, value)};")
+        over = (*over[:-1], *(dataclasses.replace(x, pragmas=("FDL_INDEPENDENT",)) for x in over[-1:]))
+        body = written("scatter", lines=lines, condition=" && ".join(conditions) or "1", body=_within(over, update))
+        return f"scatter-{n.kind} {_dims(n.space)}", _within(loops, body)
+
+    def _routine(self, n: Routine) -> tuple[str, str]:
+        text = self.text
+        parts = [f"{text.buffer(b)} + i0 * {size}l" for b, size in (*n.operands, *n.results, *n.scratch)]
+        call = f"{function_of(n, text.target.routines).name}({', '.join([*parts, *map(str, n.sizes)])});"
+        loops = _unrolled(self._own(n.space)) if n.unrolled else self._own(n.space)
+        return f"{n.key} of {_dims(n.space)} parts", _within(loops, call)
+
+
+def _unrolled(loops: Sequence[LoopText]) -> tuple[LoopText, ...]:
+    return tuple(dataclasses.replace(x, pragmas=(*x.pragmas, "FDL_UNROLLED")) for x in loops)
+
+
+def _loops(space: Sequence[int], first: int = 0, ranged: bool = True) -> tuple[LoopText, ...]:
+    """Loops of these sizes, the first one over the kernel's range if `ranged`."""
+    bounds = [("0", str(d)) for d in space]
+    if ranged:
+        bounds[:1] = [("lo", "hi")] * len(bounds[:1])
+    return tuple(LoopText(f"i{first + k}", *bound) for k, bound in enumerate(bounds))
+
+
+def _values(roots: Sequence[Expr]) -> set[Expr]:
+    """Expressions that make values, and no addresses."""
+    seen: set[Expr] = set()
+    stack = list(roots)
     while stack:
         e = stack.pop()
         if e not in seen:
-            seen[e] = None
+            seen.add(e)
             stack.extend(e.args)
-    return [e for e in seen if e.op not in ("const", "load", "number")]
+    return seen
+
+
+def _inner(n: Reduce) -> LoopText:
+    """The innermost loop of a fold."""
+    return LoopText(f"i{len(n.space) + len(n.over) - 1}", "0", str(n.over[-1]))
+
+
+def _within(loops: Sequence[LoopText], body: str) -> str:
+    """The body inside of loops, the first one outermost."""
+    for x in reversed(loops):
+        body = written("loop", name=x.name, start=x.start, stop=x.stop, pragmas=x.pragmas, body=body)
+    return body
+
+
+def _lines(*texts: str) -> str:
+    return "\n".join(filter(None, texts))
+
+
+def _asked(ahead: Sequence[Prefetch], text: Expressions) -> list[str]:
+    """Statements that ask for places."""
+    return [f"FDL_AHEAD({text.buffer(p.buffer)}, {text.index(p.index + p.ahead)});" for p in ahead]
 
 
 def _dims(space: Sequence[int]) -> str:
@@ -261,158 +397,3 @@ def _folding(n: Reduce) -> tuple[str, str, str]:
     suffix = spellings.SUFFIX[dtype]
     fold = f"{n.kind}_{suffix}" if dtype in (dtypes.float32, dtypes.float64) else ""
     return fold, "0" if add else spellings.literal(lowest(dtype), dtype), "FDL_PLUS" if add else f"fdl_max_{suffix}"
-
-
-def _reduce(n: Reduce, text: Expressions, outer: int) -> Part:
-    first, base = len(n.space), 1 + 3 * outer
-    fold, neutral, combine = _folding(n)
-    value = text.emit(n.value)
-    lines, text.lines = tuple(text.lines[0]), [[]]
-    common: dict[str, Any] = {
-        "type": spellings.register_type(n.value.dtype),
-        "value": value,
-        "neutral": neutral,
-        "combine": combine,
-    }
-    name, last = f"i{first + len(n.over) - 1}", str(n.over[-1])
-    comment = f"{n.kind} {_dims(n.space)} over {_dims(n.over)}"
-    if n.side_by_side:
-        return _across(n, text, outer, Part("across", comment, (), "", lines, fold=fold, **common))
-    if n.rows:
-        loops = _loops(n.space[outer:], base, outer, not outer)
-        over = _loops(n.over[:-1], base + len(loops), first, False)
-        inner = LoopText(name, "0", last, "  " * (base + len(loops) + len(over)))
-        direct = _direct(n, text) if fold else ""
-        stores = (*text.lines[0], text.store(n.store, n.offset, "total"))
-        return Part(
-            "rows",
-            comment,
-            loops,
-            "  " * (base + len(loops)),
-            lines,
-            stores,
-            over,
-            inner,
-            fold=fold,
-            direct=direct,
-            **common,
-        )
-    loops = _loops(n.space[:-1])
-    whole = len(n.space) <= 1
-    column = LoopText(
-        f"i{first - 1}" if n.space else "only",
-        "lo" if whole else "0",
-        "hi" if whole else str(n.space[-1]),
-        "  " * (base + len(loops)),
-    )
-    over = _loops(n.over[:-1], base + len(loops) + 1, first, False)
-    inner = LoopText(name, "0", last, "  " * (base + len(loops) + len(over) + 1))
-    stores = (*text.lines[0], *(() if n.space else ("(void)only;",)), text.store(n.store, n.offset, "total[lane]"))
-    if not n.space:
-        lines = ("(void)only;", *lines)
-    steps = (n.at_once, 1) if n.at_once > 1 else (1,)
-    return Part(
-        "columns", comment, loops, "  " * (base + len(loops)), lines, stores, over, inner, column, steps=steps, **common
-    )
-
-
-def _across(n: Reduce, text: Expressions, outer: int, part: Part) -> Part:
-    first, base = len(n.space), 1 + 3 * outer
-    loops = _loops(n.space[outer:-1], base, outer, not outer)
-    whole = len(n.space) == 1
-    column = LoopText(
-        f"i{first - 1}", "lo" if whole else "0", "hi" if whole else str(n.space[-1]), "  " * (base + len(loops))
-    )
-    over = _loops(n.over[:-1], base + len(loops) + 1, first, False)
-    inner = LoopText(f"i{first + len(n.over) - 1}", "0", str(n.over[-1]), "  " * (base + len(loops) + len(over) + 1))
-    stores = (*text.lines[0], text.store(n.store, n.offset, "total[lane]"))
-    combine = "FDL_PLUS" if n.kind == "add" else "FDL_LARGER_ONE"
-    return dataclasses.replace(
-        part,
-        loops=loops,
-        indent="  " * (base + len(loops)),
-        stores=stores,
-        over=over,
-        inner=inner,
-        column=column,
-        combine=combine,
-    )
-
-
-def _direct(n: Reduce, text: Expressions) -> str:
-    """The address of a row that is folded as it lies in memory."""
-    if n.value.op != "load":
-        return ""
-    buffer, index = n.value.attr
-    variable = space_vars(len(n.space) + len(n.over))[-1].terms[0][0]
-    if index.coefficient(variable) != 1 or not all(isinstance(a, LoopVar) for a, _ in index.terms):
-        return ""
-    return f"&{text.element(buffer, index.without([variable]))}"
-
-
-def _argmax(n: Argmax, text: Expressions, outer: int) -> Part:
-    base = 1 + 3 * outer
-    value = text.emit(n.value)
-    lines, text.lines = tuple(text.lines[0]), [[]]
-    loops = _loops(n.space[outer:], base, outer, not outer)
-    indent = "  " * (len(loops) + base)
-    inner = LoopText(f"i{len(n.space)}", "0", str(n.over), indent)
-    cast = f"({spellings.register_type(n.store.dtype)})where"
-    stores = (*text.lines[0], text.store(n.store, n.offset, cast))
-    return Part(
-        "argmax",
-        f"argmax {_dims(n.space)} over {n.over}",
-        loops,
-        indent,
-        lines,
-        stores,
-        inner=inner,
-        type=spellings.register_type(n.value.dtype),
-        value=value,
-    )
-
-
-def _scatter(n: Scatter, text: Expressions, outer: int) -> Part:
-    """Updates in order. Where two may meet, the kernel's range is one of targets, and each thread does the updates of
-    its own.
-    """
-    inner = n.inner()
-    loops = _loops(n.space[: len(n.space) - inner], ranged=n.distinct)
-    over = _loops(n.space[len(n.space) - inner :], len(loops) + 2, len(loops), n.distinct and not loops)
-    variables = [v.terms[0][0] for v in space_vars(inner, len(loops))]
-    conditions = [text.emit(c) for c in n.conditions]
-    place = text.index(n.offset.without(variables))
-    if not n.distinct:
-        conditions += [f"place >= lo * {n.block()}", f"place < hi * {n.block()}"]
-    lines, text.lines = (*text.lines[0], f"const long place = {place};"), [[]]
-    within = "".join(f" + {text.index(Index(0, ((v, n.offset.coefficient(v)),)))}" for v in variables)
-    value = text.emit(n.value)
-    dtype = n.store.dtype
-    target = f"{text.buffer(n.store)}[place{within}]"
-    if n.kind != "set":
-        old = f"fdl_load_{spellings.SUFFIX[dtype]}({target})" if dtype in dtypes.NARROW_FLOATS else target
-        value = spellings.spell(n.kind, dtype, dtype, [old, value], {})
-    stores = (*text.lines[0], f"{target} = {text.stored(n.store, value)};")
-    indent = "  " * (len(loops) + 1)
-    return Part(
-        "scatter",
-        f"scatter-{n.kind} {_dims(n.space)}",
-        loops,
-        indent,
-        lines,
-        stores,
-        over,
-        value=" && ".join(conditions) or "1",
-    )
-
-
-def _routine(n: Routine, text: Expressions, outer: int) -> Part:
-    parts = [f"{text.buffer(b)} + i0 * {size}l" for b, size in (*n.operands, *n.results, *n.scratch)]
-    loops = _loops(n.space)
-    return Part(
-        "map",
-        f"{n.key} of {_dims(n.space)} parts",
-        loops,
-        "    ",
-        (f"{function_of(n, text.target.routines).name}({', '.join([*parts, *map(str, n.sizes)])});",),
-    )

@@ -108,8 +108,8 @@ class ProgramWriter:
     def render(self) -> Rendered:
         """All of it."""
         nodes = [n for n in self.program.nodes if not isinstance(n, (Alloc, Alias))]
-        function = written("function", linkage="FDL_PLAIN " if self.program.apart else "", buffers=self._buffers(nodes),
-                           body=self._nodes(nodes))  # fmt: skip
+        linkage, body = "FDL_PLAIN " if self.program.apart else "", self._nodes(nodes)
+        function = written("function", linkage=linkage, buffers=self._buffers(nodes), body=body)
         clocks = [(self.names[n], n) for n in self.clocks]
         source = (
             environment()
@@ -133,9 +133,10 @@ class ProgramWriter:
             return texts
         load = [self.program.calls * self.target.call_letters] + [0] * (self.program.units - 1)
         unit = {}
-        for text in sorted(texts, key=len, reverse=True):
+        letters = {text: len(re.sub(r"/\*.*?\*/|\s", "", text)) for text in texts}
+        for text in sorted(texts, key=letters.__getitem__, reverse=True):
             unit[text] = load.index(min(load))
-            load[unit[text]] += len(text)
+            load[unit[text]] += letters[text]
         starts = [text.find("*/") + 2 if text.startswith("/*") else 0 for text in texts]
         heads = [text[start : text.index("{", start)].strip() for text, start in zip(texts, starts, strict=True)]
         return [written("in_unit", unit=unit[text], text=text, head=head) for text, head in zip(texts, heads)]
@@ -196,17 +197,16 @@ class ProgramWriter:
 
     def _call(self, n: Node) -> Call:
         """The function of a stage, which is there from now on."""
-        call = render_kernel(n, self.arena, self.program.exprs, self.target)
-        if call.kernel.streams:
+        kernel = render_kernel(n, self.arena, self.program.exprs, self.target)
+        if kernel.streams:
             self.headers.add("fdl_stream.h")
         if isinstance(n, Routine):
             self.headers.add(function_of(n, self.target.routines).header)
-        kernel = dataclasses.replace(call.kernel, name="KERNEL_NAME", apart=self.program.apart)
-        name = self._function(environment().get_template("c/kernel.c.j2").render(kernel=kernel))
+        name = self._function(kernel.text(self._linkage, "KERNEL_NAME"))
         known = self.lines.setdefault(name, [])
         known += [s for s in n.sources if s not in known]
         self.names[n] = name
-        args = (*(_name(b) for b in call.buffers), *(f"t{v.rank}" for v in call.steps))
+        args = (*(_name(b) for b in kernel.buffers), *(f"t{v.rank}" for v in kernel.steps))
         space: tuple[int, ...] = getattr(n, "space", ())
         return Call(name, args, n.extent() if isinstance(n, Scatter) else space[0] if space else 1)
 
