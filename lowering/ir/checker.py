@@ -13,7 +13,6 @@ from fdl.lowering.ir.access import accesses, fault, in_part, loops_of
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Index, bounds, space_vars, step_var
 from fdl.lowering.ir.nodes import Argmax, Branch, Dot, Fused, Loop, Map, Node, Operand, Reduce, Scatter
-from fdl.lowering.ir.planned import Copy
 
 
 def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -> None:
@@ -39,24 +38,11 @@ def _check_stage(n: Node, written: set[Buffer], steps: Mapping[Any, int]) -> Non
     for b in n.reads():
         if b not in written:
             raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")
-    if isinstance(n, Copy):
-        _check_copy(n)
     _check_ahead(n)
     loops = loops_of(n)
     if 0 not in loops.values():
         _check_addresses(n, {**steps, **loops})
     written.update(n.writes())
-
-
-def _check_copy(n: Copy) -> None:
-    """Pairs are of one size, and none takes what one before it has written."""
-    for k, (source, target) in enumerate(n.pairs):
-        if source.nbytes != target.nbytes:
-            raise GraphError(
-                f"loop program: {source} and {target} are of different sizes, and one is copied to the other"
-            )
-        if source in [b for _, b in n.pairs[:k]]:
-            raise GraphError(f"loop program: {source} is copied after it was written over; the two have to be swapped")
 
 
 def _check_ahead(n: Node) -> None:

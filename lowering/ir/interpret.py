@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from fdl.lowering.ir.nodes import (
     Routine,
     Scatter,
 )
-from fdl.lowering.ir.planned import Arena, Copy, Guard, Home, Swap
+from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Copy, Guard, Home, Stamp, Swap
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import scratch_bytes
 from fdl.ops.indexing import COMBINING
@@ -106,45 +106,24 @@ class Part:
 def _run(nodes: Sequence[Node], memory: Memory, steps: Grid, part: Share = (0, 1)) -> None:
     """Nodes one after another, of each of them one part of so many."""
     for n in nodes:
-        if isinstance(n, Map):
-            grid, shape = _grid(n, steps, part)
-            stored = [_evaluate(s.value, memory, grid) for s in n.stores]
-            for s, value in zip(n.stores, stored, strict=True):
-                place = _address(s.offset, memory, grid)
-                memory[s.buffer][np.broadcast_to(place, shape)] = np.broadcast_to(value, shape)
-        elif isinstance(n, Reduce):
-            _reduce(n, memory, steps, part)
-        elif isinstance(n, Argmax):
-            grid, shape = _grid(n, steps, part)
-            values = np.broadcast_to(_evaluate(n.value, memory, grid), shape)
-            memory[n.store][_places(n, shape[:-1], memory, grid)] = np.argmax(values, -1)
-        elif isinstance(n, Scatter):
-            _scatter(n, memory, steps)
-        elif isinstance(n, Dot):
-            _dot(n, memory, steps, part)
-        elif isinstance(n, Routine):
-            _routine(n, memory, part)
-        elif isinstance(n, Fused):
-            _fused(n, memory, steps, part)
-        elif isinstance(n, Loop):
-            _loop(n, memory, steps)
-        elif isinstance(n, Copy):
-            for source, target in n.pairs:
-                memory[target][:] = memory[source]
-        elif isinstance(n, Home):
-            memory.homes[n.old][:] = memory[n.old]
-            memory.update({b: memory.homes[b] for b in (n.old, n.new)})
-        elif isinstance(n, Swap):
-            memory[n.new], memory[n.old] = memory[n.old], memory[n.new]
-        elif isinstance(n, Guard):
-            if any(memory[b].any() for b in n.flags):
-                raise _Ended
-        elif isinstance(n, Branch):
-            chosen = int(np.clip(_evaluate(n.index, memory, steps), 0, len(n.bodies) - 1))
-            _run(n.bodies[chosen], memory, steps)
+        RUN[type(n)](n, memory, steps, part)
 
 
-def _routine(n: Routine, memory: Memory, part: Share) -> None:
+def _map(n: Map, memory: Memory, steps: Grid, part: Share) -> None:
+    grid, shape = _grid(n, steps, part)
+    stored = [_evaluate(s.value, memory, grid) for s in n.stores]
+    for s, value in zip(n.stores, stored, strict=True):
+        place = _address(s.offset, memory, grid)
+        memory[s.buffer][np.broadcast_to(place, shape)] = np.broadcast_to(value, shape)
+
+
+def _argmax(n: Argmax, memory: Memory, steps: Grid, part: Share) -> None:
+    grid, shape = _grid(n, steps, part)
+    values = np.broadcast_to(_evaluate(n.value, memory, grid), shape)
+    memory[n.store][_places(n, shape[:-1], memory, grid)] = np.argmax(values, -1)
+
+
+def _routine(n: Routine, memory: Memory, steps: Grid, part: Share) -> None:
     reference, (parts,) = ROUTINES[n.key].reference, _grid(n, {}, part)[0].values()
     for i in parts:
         made = reference(*(memory[b][i * k : (i + 1) * k] for b, k in n.operands), *n.sizes)
@@ -247,7 +226,7 @@ def _reduce(n: Reduce, memory: Memory, steps: Grid, part: Share) -> None:
     memory[n.store][_places(n, outer, memory, grid)] = out
 
 
-def _scatter(n: Scatter, memory: Memory, steps: Grid) -> None:
+def _scatter(n: Scatter, memory: Memory, steps: Grid, part: Share) -> None:
     grid, shape = _grid(n, steps, (0, 1))
     value = np.broadcast_to(_evaluate(n.value, memory, grid), shape)
     place = np.broadcast_to(_address(n.offset, memory, grid), shape)
@@ -286,7 +265,7 @@ def _steps(digits: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:
     return out
 
 
-def _loop(n: Loop, memory: Memory, steps: Grid) -> None:
+def _loop(n: Loop, memory: Memory, steps: Grid, part: Share) -> None:
     if n.test is None:
         for t in reversed(range(n.length)) if n.reverse else range(n.length):
             _run(n.body, memory, {**steps, step_var(n.depth): t})
@@ -305,3 +284,52 @@ def _loop(n: Loop, memory: Memory, steps: Grid) -> None:
 def _carry(n: Loop, memory: Memory) -> None:
     for value, (_, target) in zip([memory[source].copy() for source, _ in n.carry], n.carry, strict=True):
         memory[target][:] = value
+
+
+def _branch(n: Branch, memory: Memory, steps: Grid, part: Share) -> None:
+    chosen = int(np.clip(_evaluate(n.index, memory, steps), 0, len(n.bodies) - 1))
+    _run(n.bodies[chosen], memory, steps)
+
+
+# Of planned programs
+
+
+def _nothing(n: Node, memory: Memory, steps: Grid, part: Share) -> None:
+    """What is said of threads, of time, or of memory, which has been laid out before."""
+
+
+def _guard(n: Guard, memory: Memory, steps: Grid, part: Share) -> None:
+    if any(memory[b].any() for b in n.flags):
+        raise _Ended
+
+
+def _copy(n: Copy, memory: Memory, steps: Grid, part: Share) -> None:
+    for source, target in n.pairs:
+        memory[target][:] = memory[source]
+
+
+def _swap(n: Swap, memory: Memory, steps: Grid, part: Share) -> None:
+    memory[n.new], memory[n.old] = memory[n.old], memory[n.new]
+
+
+def _home(n: Home, memory: Memory, steps: Grid, part: Share) -> None:
+    memory.homes[n.old][:] = memory[n.old]
+    memory.update({b: memory.homes[b] for b in (n.old, n.new)})
+
+
+RUN: dict[type[Node], Callable[[Any, Memory, Grid, Share], None]] = {
+    Map: _map,
+    Reduce: _reduce,
+    Argmax: _argmax,
+    Scatter: _scatter,
+    Dot: _dot,
+    Routine: _routine,
+    Fused: _fused,
+    Loop: _loop,
+    Branch: _branch,
+    Guard: _guard,
+    Copy: _copy,
+    Swap: _swap,
+    Home: _home,
+    **dict.fromkeys((Alloc, Alias, Barrier, Stamp), _nothing),
+}

@@ -11,16 +11,20 @@ from fdl.lowering.ir.access import places_read
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.index import Index
 from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
-from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Guard, Home, Stamp, Swap, touched
-from fdl.lowering.ir.rewrite import scratch_bytes
+from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Copy, Guard, Home, Stamp, Swap, touched
+from fdl.lowering.ir.rewrite import all_nodes, scratch_bytes
 from fdl.lowering.ir.shares import Touched
 
 
 def check_plan(nodes: Sequence[Node]) -> None:
     """Raise GraphError where a plan cannot be; nothing for programs without one."""
     allocs = [n for n in nodes if isinstance(n, Alloc)]
+    for n in all_nodes(nodes):
+        if isinstance(n, Copy):
+            _check_copy(n)
     if allocs or any(isinstance(n, Alias) for n in nodes):
         _check_places(nodes, allocs)
+        _check_guard(nodes, Arena.of(nodes))
         _Memory(nodes).run(nodes)
     together = any(n.threads is Threads.ALL for n in nodes)
     _check_races(nodes, Touched(Arena.of(nodes)) if together else None)
@@ -51,6 +55,26 @@ def _check_places(nodes: Sequence[Node], allocs: Sequence[Alloc]) -> None:
     lacking = [b for b in touched(nodes) if b.kind == "temp" and b not in placed]
     if lacking:
         raise GraphError(f"loop program: {lacking[0]} has no place in memory")
+
+
+def _check_copy(n: Copy) -> None:
+    """Pairs are of one size, and none takes what one before it has written."""
+    for k, (source, target) in enumerate(n.pairs):
+        if source.nbytes != target.nbytes:
+            raise GraphError(
+                f"loop program: {source} and {target} are of different sizes, and one is copied to the other"
+            )
+        if source in [b for _, b in n.pairs[:k]]:
+            raise GraphError(f"loop program: {source} is copied after it was written over; the two have to be swapped")
+
+
+def _check_guard(nodes: Sequence[Node], arena: Arena) -> None:
+    """Nothing is written over an argument before the program may end early."""
+    place = max((i for i, n in enumerate(nodes) if isinstance(n, Guard)), default=0)
+    for n in nodes[:place]:
+        over = [b for b in n.writes() if arena.home(b).kind == "input"]
+        if over:
+            raise GraphError(f"loop program: {over[0]} is written over an argument before the checks are known")
 
 
 class _Memory:

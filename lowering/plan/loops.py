@@ -38,21 +38,21 @@ def arrange_folds(program: Program, target: Target) -> Program:
         if not isinstance(n, Reduce):
             return n
         if n.rows:
-            return dataclasses.replace(n, side_by_side=len(n.space) > outer and lie_side_by_side(n))
+            return dataclasses.replace(n, side_by_side=len(n.space) > outer and lie_side_by_side(n, target))
         brief = len(walk([n.value])) < target.brief and n.over[-1] >= target.columns_at_once
         return dataclasses.replace(n, at_once=target.columns_at_once if brief else 1)
 
     return dataclasses.replace(program, nodes=refined(program.nodes, arranged))
 
 
-def lie_side_by_side(n: Reduce) -> bool:
+def lie_side_by_side(n: Reduce, target: Target) -> bool:
     """Whether rows, and not the elements of a row, are neighbours in memory, in a fold of floats."""
     variables = [v.terms[0][0] for v in space_vars(len(n.space) + len(n.over))]
     row, element = variables[len(n.space) - 1], variables[-1]
     indices = [e.attr[1] for e in walk([n.value]) if e.op == "load"]
     return (
         n.value.dtype in (dtypes.float32, dtypes.float64)
-        and n.space[-1] >= 8
+        and n.space[-1] >= target.side_by_side
         and any(i.coefficient(row) == 1 for i in indices)
         and not any(i.coefficient(element) == 1 for i in indices)
     )

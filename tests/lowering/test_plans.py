@@ -2,7 +2,9 @@
 byte, gives the bits of the program without one.
 """
 
+import ast
 import dataclasses
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,20 +14,25 @@ from hypothesis import strategies as st
 
 import fdl
 import fdl.numpy as jnp
-from fdl import lax
+from fdl import lax, ops
 from fdl.core.array import from_numpy
 from fdl.core.errors import GraphError
 from fdl.lowering.build.control import build
+from fdl.lowering.emit.c.program import WRITTEN
+from fdl.lowering.ir import planned as planned_nodes
 from fdl.lowering.ir.index import Index, space_vars
-from fdl.lowering.ir.interpret import interpret_program
+from fdl.lowering.ir.interpret import RUN, interpret_program
 from fdl.lowering.ir.nodes import Loop, Map, Node, Prefetch, Threads
-from fdl.lowering.ir.planned import Alias, Alloc, Barrier, Copy, Home, Scope, Swap
+from fdl.lowering.ir.planned import Alias, Alloc, Barrier, Copy, Guard, Home, Scope, Stamp, Swap
+from fdl.lowering.ir.printer import PRINTED
 from fdl.lowering.ir.rewrite import all_nodes, mapped
 from fdl.lowering.pipeline import PLANS, plan, schedule
 from fdl.lowering.plan.clocks import measure
 from fdl.passes.checks import lift_checks
+from tests.conftest import ROOT
 from tests.lowering.drawn import examples, programs
 from tests.lowering.test_composability import EAGER, RICH, SHAPES, WORDS, values
+from tests.test_architecture import imported
 
 # All threads run what they can, everything is large, and what is written never comes back from a cache
 KEEN = dataclasses.replace(EAGER, copied=0, past_caches=1, whole_lines=1, ahead_least=1, page=16, ahead_row=1 << 20)
@@ -153,6 +160,10 @@ def without(kind):
     return lambda nodes: [n for n in nodes if not isinstance(n, kind)]
 
 
+def only(kind):
+    return lambda nodes: [n for n in nodes if isinstance(n, kind)]
+
+
 def changed(kind, **fields):
     """Nodes of a kind with other fields, which may be functions of the node."""
     return lambda nodes: [
@@ -258,6 +269,35 @@ def test_pages_that_go_past_the_caches_are_whole():
     refused(program, "page by page", changed(Map, page=0))
     backwards = Index(n.space[0] - 1, ((space_vars(1)[0].terms[0][0], -1),))
     refused(program, "page by page", changed(Map, stores=[dataclasses.replace(s, offset=backwards) for s in n.stores]))
+
+
+def test_a_guard_stands_before_an_argument_is_written_over():
+    def f(w, x):
+        ops.check(ops.less(x, -99.0), ops.Failure(ValueError, "{} is too low", "one is too low"), x)
+        return w * 0.5
+
+    program, (w, x) = planned(f, (64,), (4,), donated=(0,))
+    assert kinds(program)[Alias] == kinds(program)[Guard] == 1
+    kept = w.copy()
+    ended, _ = interpret_program(program, [w, x - 99])
+    assert ended.tobytes() == kept.tobytes()  # the argument's memory, as it was
+    refused(program, "before the checks are known", lambda nodes: [*without(Guard)(nodes), *only(Guard)(nodes)])
+
+
+def test_a_kind_of_node_is_told_of_in_six_files():
+    """What a plan's nodes are called is known where they are made, and to the files that CONTRIBUTING names."""
+    told = {"ir/planned.py", "ir/printer.py", "ir/plan_checker.py", "ir/interpret.py", "emit/c/program.py"}
+    for kind in (Alloc, Alias, Barrier, Guard, Copy, Swap, Home, Stamp):
+        files = {
+            p.relative_to(ROOT / "lowering").as_posix()
+            for p in (ROOT / "lowering").rglob("*.py")
+            for _, module, names in imported(ast.parse(p.read_text()))
+            if module == planned_nodes.__name__ and kind.__name__ in names
+        }
+        assert {p for p in files if not p.startswith("plan/")} <= told, (kind, files)
+    assert PRINTED.keys() == RUN.keys() == WRITTEN.keys()
+    macros = (ROOT / "lowering" / "emit" / "c").glob("*.j2")
+    assert not [p for p in macros if re.search(r"{%-? *(if|elif|else)", p.read_text())]  # they decide nothing
 
 
 def test_plans_have_met_all_their_nodes():

@@ -91,23 +91,10 @@ class ProgramWriter:
         self.lines: dict[str, list[Location]] = {}
         self.names: dict[Node, str] = {}  # of stages, by what computes them
         self.clocks: list[Node] = []
-        self.spelled: dict[type[Node], Callable[[Any], str]] = {
-            Barrier: self._barrier,
-            Guard: self._guard,
-            Stamp: self._stamp,
-            Copy: self._copy,
-            Swap: self._swap,
-            Home: self._home,
-            **dict.fromkeys((Map, Reduce, Argmax, Scatter, Routine), self._kernel),
-            Dot: self._dot,
-            Fused: self._fused,
-            Loop: self._loop,
-            Branch: self._branch,
-        }
 
     def render(self) -> Rendered:
         """All of it."""
-        nodes = [n for n in self.program.nodes if not isinstance(n, (Alloc, Alias))]
+        nodes = self.program.nodes
         linkage, body = "FDL_PLAIN " if self.program.apart else "", self._nodes(nodes)
         function = written("function", linkage=linkage, buffers=self._buffers(nodes), body=body)
         clocks = [(self.names[n], n) for n in self.clocks]
@@ -165,7 +152,7 @@ class ProgramWriter:
     # Nodes
 
     def _nodes(self, nodes: Sequence[Node]) -> str:
-        return "\n".join(self.spelled[type(n)](n) for n in nodes)
+        return _lines(*(WRITTEN[type(n)](self, n) for n in nodes))
 
     def _barrier(self, n: Barrier) -> str:
         return written("barrier") if n.unless == 1 else written("barrier_unless", divides=n.unless)
@@ -354,6 +341,23 @@ class ProgramWriter:
         labels = [*(f"case {k}" for k in range(len(n.bodies) - 1)), "default"]
         bodies = [(label, self._nodes(body)) for label, body in zip(labels, n.bodies, strict=True)]
         return written("branch", only=ONLY[n.threads], number=number, args=args, bodies=bodies)
+
+
+# How each kind of node is written in the program's function; where buffers lie has been written before.
+WRITTEN: dict[type[Node], Callable[[ProgramWriter, Any], str]] = {
+    Barrier: ProgramWriter._barrier,
+    Guard: ProgramWriter._guard,
+    Stamp: ProgramWriter._stamp,
+    Copy: ProgramWriter._copy,
+    Swap: ProgramWriter._swap,
+    Home: ProgramWriter._home,
+    **dict.fromkeys((Map, Reduce, Argmax, Scatter, Routine), ProgramWriter._kernel),
+    Dot: ProgramWriter._dot,
+    Fused: ProgramWriter._fused,
+    Loop: ProgramWriter._loop,
+    Branch: ProgramWriter._branch,
+    **dict.fromkeys((Alloc, Alias), lambda writer, n: ""),
+}
 
 
 def _name(b: Buffer) -> str:
