@@ -17,6 +17,21 @@ from fdl.lowering.target import Target
 def place_barriers(program: Program, target: Target) -> Program:
     """Barriers before stages, in programs of which all threads run a part; where what stages share agrees for some
     numbers of threads alone, the program asks when it runs.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.plan.threads import share_out
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> def columns(x):
+    ...     y = jnp.tanh(x)
+    ...     return y, y.sum(0)
+    >>> print(place_barriers(share_out(build(make_graph(columns)(jnp.ones((120, 500)))), AVX2), AVX2))
+    program (in0:float32[60000]) -> (out1:float32[60000] out2:float32[500])
+      map (120, 500) by all threads
+        out1[500*i0 + i1] = tanh:float32(in0[500*i0 + i1])
+      barrier
+      reduce (500,) over (120,) by all threads: out2[i0] = add of out1[i0 + 500*i1]
     """
     if not any(n.threads is Threads.ALL for n in program.nodes):
         return program

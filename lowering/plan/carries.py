@@ -16,7 +16,37 @@ from fdl.lowering.target import Target
 
 
 def hand_on(program: Program, target: Target) -> Program:
-    """Copies and swaps at the end of loops in place of what they carry, for buffers that have their places."""
+    """Copies and swaps at the end of loops in place of what they carry, for buffers that have their places.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl import lax
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.plan.memory import allocate
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.passes import run_passes
+    >>> from fdl.transforms import make_graph
+    >>> def turning(x):
+    ...     return lax.scan(lambda c, _: (c[::-1] + c, None), x, None, length=9)[0]
+    >>> program = build(run_passes(make_graph(turning)(jnp.ones(64))))
+    >>> print(program)
+    program (in0:float32[64]) -> (out1:float32[64])
+      map (64,)
+        out1[i0] = in0[i0]
+      loop step0 9, carry [(temp2, out1)]
+        map (64,)
+          temp2[i0] = add:float32(out1[-1*i0 + 63], out1[i0])
+        --
+    >>> print(hand_on(allocate(program, AVX2), AVX2))
+    program (in0:float32[64]) -> (out1:float32[64])
+      alloc temp2:float32[64] in arena at 0
+      map (64,)
+        out1[i0] = in0[i0]
+      loop step0 9
+        map (64,)
+          temp2[i0] = add:float32(out1[-1*i0 + 63], out1[i0])
+        copy out1 = temp2
+        --
+    """
     arena = Arena.of(program.nodes)
 
     def handed(nodes: Sequence[Node]) -> list[Node]:

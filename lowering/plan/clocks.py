@@ -13,7 +13,19 @@ from fdl.lowering.target import Target
 
 
 def measure(program: Program, target: Target) -> Program:
-    """Stamps around all stages of a planned program, which is then compiled as one."""
+    """Stamps around all stages of a planned program, which is then compiled as one.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> print(measure(build(make_graph(lambda x: x * 2)(jnp.ones(4))), AVX2))
+    program (in0:float32[4]) -> (out1:float32[4])
+      stamp
+      map (4,)
+        out1[i0] = mul:float32(in0[i0], 2.0)
+      stamp
+    """
     return dataclasses.replace(program, nodes=[Stamp(None), *_timed(program.nodes)], units=1)
 
 

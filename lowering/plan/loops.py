@@ -17,7 +17,21 @@ from fdl.lowering.target import Target
 
 
 def unroll(program: Program, target: Target) -> Program:
-    """Loops of few steps over arrays on the stack are written out."""
+    """Loops of few steps over arrays on the stack are written out.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.plan.memory import allocate
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> program = build(make_graph(lambda x: jnp.cumsum(x)[::-1])(jnp.ones(4)))
+    >>> print(unroll(allocate(program, AVX2), AVX2))
+    program (in0:float32[4]) -> (out2:float32[4])
+      alloc temp1:float32[4] in thread
+      routine (1,) cumsum(4, 1, 0) unrolled: [temp1] from [in0]
+      map (4,) unrolled
+        out2[i0] = temp1[-1*i0 + 3]
+    """
     private = Arena.of(program.nodes).private
 
     def written_out(n: Node) -> Node:
@@ -30,6 +44,18 @@ def unroll(program: Program, target: Target) -> Program:
 def arrange_folds(program: Program, target: Target) -> Program:
     """Rows whose neighbours in memory are other rows are folded side by side; columns, some elements at a time where an
     element takes few operations.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> print(arrange_folds(build(make_graph(lambda x: jnp.sum(x, axis=0))(jnp.ones((9, 50)))), AVX2))
+    program (in0:float32[450]) -> (out1:float32[50])
+      reduce (50,) over (9,) 4 at once: out1[i0] = add of in0[i0 + 50*i1]
+    >>> turned = make_graph(lambda x: jnp.sum(jnp.transpose(x, (0, 2, 1)), axis=2))(jnp.ones((3, 9, 50)))
+    >>> print(arrange_folds(build(turned), AVX2))
+    program (in0:float32[1350]) -> (out1:float32[150])
+      reduce (3, 50) over (9,) side by side: out1[50*i0 + i1] = add of in0[450*i0 + i1 + 50*i2]
     """
 
     def arranged(n: Node, outer: int = 0) -> Node:

@@ -22,7 +22,19 @@ from fdl.lowering.target import Target
 
 
 def allocate(program: Program, target: Target) -> Program:
-    """Say where each buffer lies, before all stages; maps that only copy what is there already are gone."""
+    """Say where each buffer lies, before all stages; maps that only copy what is there already are gone.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> print(allocate(build(make_graph(lambda x: jnp.cumsum(x)[::-1] * 0.5)(jnp.ones(640))), AVX2))
+    program (in0:float32[640]) -> (out2:float32[640])
+      alloc temp1:float32[640] in arena at 0
+      routine (1,) cumsum(640, 1, 0): [temp1] from [in0]
+      map (640,)
+        out2[i0] = mul:float32(temp1[-1*i0 + 639], 0.5)
+    """
     arena = plan_arena(program, target)
 
     def kept(nodes: Sequence[Node]) -> list[Node]:

@@ -23,7 +23,19 @@ from fdl.lowering.target import Target
 
 
 def read_ahead(program: Program, target: Target) -> Program:
-    """Say what maps and fused rows ask for before they reach it, but for results that go past the caches."""
+    """Say what maps and fused rows ask for before they reach it, but for results that go past the caches.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> print(read_ahead(build(make_graph(lambda x: x * 2)(jnp.ones(100_000))), AVX2))
+    program (in0:float32[100000]) -> (out1:float32[100000])
+      map (100000,) by pages of 1024
+        prefetch in0[i0 + 2048]
+        prefetch out1[i0 + 2048]
+        out1[i0] = mul:float32(in0[i0], 2.0)
+    """
     results = streamed(program, target)
 
     def asking(n: Node) -> Node:

@@ -19,7 +19,18 @@ from fdl.lowering.target import Target
 
 
 def store_past_caches(program: Program, target: Target) -> Program:
-    """Stores of large results that nothing reads go past the caches, where an innermost loop has them side by side."""
+    """Stores of large results that nothing reads go past the caches, where an innermost loop has them side by side.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.lowering.build.control import build
+    >>> from fdl.lowering.target import AVX2
+    >>> from fdl.transforms import make_graph
+    >>> small_caches = dataclasses.replace(AVX2, past_caches=4096)
+    >>> print(store_past_caches(build(make_graph(lambda x: x * 2)(jnp.ones(100_000))), small_caches))
+    program (in0:float32[100000]) -> (out1:float32[100000])
+      map (100000,) by pages of 1024
+        out1[i0] = mul:float32(in0[i0], 2.0) past the caches
+    """
     results = streamed(program, target)
 
     def paged(n: Node) -> Node:
