@@ -26,7 +26,7 @@ _HOME = {
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "alias", "core", "extend", "fourier", "incomplete", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim",
+    "alias", "core", "extend", "incomplete", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim",
     "random", "special", "stateful", "testing", "transforms", "tree", "tree_util",
 )  # fmt: skip
 
@@ -37,7 +37,7 @@ __all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_re
 if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`; all but `stateful`, the floor above
     # isort: off
     from fdl import (
-        alias as alias, core as core, extend as extend, fourier as fourier, incomplete as incomplete, lax as lax,
+        alias as alias, core as core, extend as extend, incomplete as incomplete, lax as lax,
         lowering as lowering, backends as backends, nn as nn, numpy as numpy, ops as ops, optim as optim,
         random as random, special as special, testing as testing, transforms as transforms, tree as tree,
         tree_util as tree_util,

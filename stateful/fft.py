@@ -1,4 +1,4 @@
-"""`torch.fft`: discrete Fourier transforms, of any length and in any number of dimensions; see `fdl.fourier` for how
+"""`torch.fft`: discrete Fourier transforms, of any length and in any number of dimensions; see `fdl.numpy.fft` for how
 they are computed.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import Function
-from fdl.fourier import dft, tables
+from fdl.ops import dft, dft_tables
 from fdl.stateful.core.complex import ComplexTensor, both
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import TensorError
@@ -63,7 +63,7 @@ def _fitted(x: Any, n: int | None, dim: int) -> Any:
 def _along(x: Any, dim: int, inverse: bool, scale: float) -> ComplexTensor:
     """The transform along one dimension."""
     parts = (x.real, x.imag) if isinstance(x, ComplexTensor) else (x,)
-    constants = tables(x.shape[dim], inverse, len(parts) == 1, parts[0].dtype.np)
+    constants = dft_tables(x.shape[dim], inverse, len(parts) == 1, parts[0].dtype.np)
     found = ComplexTensor(*apply(_transform if len(parts) > 1 else _of_real, (*parts, *constants), (dim, inverse)))
     return found if scale == 1 else found._each(lambda p: p * scale)
 

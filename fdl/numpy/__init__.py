@@ -31,6 +31,7 @@ from fdl.numpy import (
     _shape,
     _signal,
     _standard,
+    fft,
     linalg,
 )
 from fdl.numpy._apply import *
@@ -305,7 +306,7 @@ __all__ = [
     "concatenate", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "deg2rad",
     "diag", "diagonal", "diff",
     "divide", "divmod", "dot", "dtype", "e", "einsum", "empty", "empty_like", "equal", "exp", "exp2", "expand_dims",
-    "expm1", "eye", "fabs", "finfo",
+    "expm1", "eye", "fabs", "fft", "finfo",
     "flip", "fliplr", "flipud", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floating", "floor",
     "floor_divide", "fmod", "full",
     "full_like", "generic", "greater", "greater_equal", "heaviside", "hstack", "hypot", "identity", "iinfo", "inexact",

@@ -90,6 +90,7 @@ from fdl.ops.elementwise import (
     sub,
     trunc,
 )  # fmt: skip
+from fdl.ops.fourier import dft, dft_tables
 from fdl.ops.indexing import gather, gather_along, scatter, scatter_add, widened
 from fdl.ops.linear import lu, triangular_solve
 from fdl.ops.order import argsort, cumsum, top_k
@@ -104,15 +105,15 @@ __all__ = [
     "Failure", "abs", "absolute", "acos", "acosh", "add", "argmax", "argmin", "argsort", "as_operand", "asin", "asinh",
     "atan2", "atanh", "axis_index", "axis_size", "barrier", "bitcast", "bitwise_and", "bitwise_not", "bitwise_or",
     "bitwise_xor", "broadcast", "broadcast_shapes", "broadcast_to", "cast", "cbrt", "ceil", "check", "clz",
-    "concatenate", "conj", "conv", "conv_spread", "convert", "cos", "cosh", "cumsum", "digamma", "direction", "div",
-    "dot_general", "dynamic_slice", "dynamic_update_slice", "elementwise", "equal", "erf", "erfc", "exp", "exp2",
-    "expand_dims", "expm1", "floor", "full", "gather", "gather_along", "greater", "greater_equal", "hypot", "imag",
-    "instantiate", "integer_pow", "iota", "is_finite", "join", "less", "less_equal", "lgamma", "log", "log10", "log1p",
-    "log2", "logistic", "lowest", "lu", "match", "maximum", "minimum", "move_axis", "mul", "neg", "next_after",
-    "not_equal", "pad", "pmean", "population_count", "pow", "power_of_two", "promote", "psum", "random_bits", "real",
-    "reduce_max", "reduce_min", "reduce_sum", "reduce_windows", "rem", "reshape", "reverse", "round_even", "rsqrt",
-    "scatter", "scatter_add", "scatter_max", "scatter_min", "scatter_mul", "select", "shift_left", "shift_right",
-    "shift_right_logical", "sign", "signbit", "sin", "sinh", "slice", "slice_in_dim", "softplus", "sqrt",
-    "stop_gradient", "sub", "sum_to", "tan", "tanh", "top_k", "transpose", "triangular_solve", "trunc", "widened",
-    "zeros_like",
+    "concatenate", "conj", "conv", "conv_spread", "convert", "cos", "cosh", "cumsum", "dft", "dft_tables", "digamma",
+    "direction", "div", "dot_general", "dynamic_slice", "dynamic_update_slice", "elementwise", "equal", "erf", "erfc",
+    "exp", "exp2", "expand_dims", "expm1", "floor", "full", "gather", "gather_along", "greater", "greater_equal",
+    "hypot", "imag", "instantiate", "integer_pow", "iota", "is_finite", "join", "less", "less_equal", "lgamma", "log",
+    "log10", "log1p", "log2", "logistic", "lowest", "lu", "match", "maximum", "minimum", "move_axis", "mul", "neg",
+    "next_after", "not_equal", "pad", "pmean", "population_count", "pow", "power_of_two", "promote", "psum",
+    "random_bits", "real", "reduce_max", "reduce_min", "reduce_sum", "reduce_windows", "rem", "reshape", "reverse",
+    "round_even", "rsqrt", "scatter", "scatter_add", "scatter_max", "scatter_min", "scatter_mul", "select",
+    "shift_left", "shift_right", "shift_right_logical", "sign", "signbit", "sin", "sinh", "slice", "slice_in_dim",
+    "softplus", "sqrt", "stop_gradient", "sub", "sum_to", "tan", "tanh", "top_k", "transpose", "triangular_solve",
+    "trunc", "widened", "zeros_like",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import fdl
 import fdl.stateful as torch
 from fdl.core.errors import DtypeError, ShapeError
-from fdl.fourier import dft, tables
+from fdl.ops import dft, dft_tables
 
 R = np.random.default_rng(7)
 
@@ -201,7 +201,7 @@ def test_compiled_in_float32(n):
 
 def test_axes_constants_and_errors():
     x = R.normal(size=(3, 5, 2))
-    re, im = dft(x, axis=1, constants=tables(5, False, True, "float64"))
+    re, im = dft(x, axis=1, constants=dft_tables(5, False, True, "float64"))
     np.testing.assert_allclose(np.asarray(re) + 1j * np.asarray(im), np.fft.fft(x, axis=1), atol=1e-13)
     with pytest.raises(DtypeError):
         dft(np.arange(3))

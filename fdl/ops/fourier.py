@@ -1,4 +1,4 @@
-"""Discrete Fourier transforms of pairs: real and imaginary parts are two arrays, since fdl has no complex dtype.
+"""Discrete Fourier transforms of pairs: real and imaginary parts are two arrays, so that programs compute with them.
 
 A transform is products with small matrices of roots of unity (Cooley and Tukey, 1965; Gentleman and Sande, 1966, for
 any factors): lengths are cut into a few small factors, a prime length is a product with its matrix, and a long prime
@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, ConcreteArray, as_array, from_numpy
 from fdl.core.errors import DtypeError, ShapeError
 from fdl.core.trace import aval_of
-from fdl.ops.axes import move_axis
+from fdl.ops.axes import full, move_axis, transpose
+from fdl.ops.dot import dot_general
+from fdl.ops.elementwise import add, mul, sub
 from fdl.ops.promotion import as_operand
+from fdl.ops.shape import concatenate, pad, reshape, slice
 
 Pair = tuple[Any, Any]
 
@@ -35,9 +37,9 @@ def dft(
 ) -> Pair:
     """The sums over j of x[j] * exp(-2 pi i j k / n) for all k, along an axis, as (real parts, imaginary parts).
 
-    `imag` may be None for zeros. `inverse` takes the other sign; nothing is divided by n. `constants` are what `tables`
-    gives, where a program must not hold them itself. Raises DtypeError unless parts are of one float dtype, ShapeError
-    for an axis without elements.
+    `imag` may be None for zeros. `inverse` takes the other sign; nothing is divided by n. `constants` are what
+    `dft_tables` gives, where a program must not hold them itself. Raises DtypeError unless parts are of one float
+    dtype, ShapeError for an axis without elements.
 
     >>> import fdl.numpy as jnp
     >>> re, im = dft(jnp.array([1.0, 0.0, 0.0, 0.0]))
@@ -60,7 +62,7 @@ def dft(
     last = [move_axis(x, axis % avals[0].ndim, avals[0].ndim - 1) for x in parts]
     n, plain = aval_of(last[0]).shape[-1], imag is None
     if constants is None:
-        constants = tables(n, inverse, plain, avals[0].dtype)
+        constants = dft_tables(n, inverse, plain, avals[0].dtype)
     re, im = _plan(n, inverse, plain).run((last[0], None if plain else last[1]), constants)
     return tuple(move_axis(x, avals[0].ndim - 1, axis % avals[0].ndim) for x in (re, im))  # type: ignore[return-value]
 
@@ -102,15 +104,15 @@ def times(x: Pair, y: Pair) -> Pair:
     """
     (a, b), (c, d) = x, y
     if b is None:
-        return ops.mul(a, c), None if d is None else ops.mul(a, d)
+        return mul(a, c), None if d is None else mul(a, d)
     if d is None:
-        return ops.mul(a, c), ops.mul(b, c)
-    return ops.sub(ops.mul(a, c), ops.mul(b, d)), ops.add(ops.mul(a, d), ops.mul(b, c))
+        return mul(a, c), mul(b, c)
+    return sub(mul(a, c), mul(b, d)), add(mul(a, d), mul(b, c))
 
 
 def _cut(x: Any, start: int, stop: int) -> Array:
     shape = aval_of(x).shape
-    return ops.slice(x, (0,) * (len(shape) - 1) + (start,), (*shape[:-1], stop))
+    return slice(x, (0,) * (len(shape) - 1) + (start,), (*shape[:-1], stop))
 
 
 class _Plan:
@@ -135,8 +137,8 @@ class _Matrix(_Plan):
 
     def run(self, x: Pair, constants: Sequence[Any]) -> Pair:
         last = aval_of(x[0]).ndim - 1
-        joined = x[0] if x[1] is None else ops.concatenate(list(x), last)
-        out = ops.dot_general(joined, constants[0], (((last,), (0,)), ((), ())))
+        joined = x[0] if x[1] is None else concatenate(list(x), last)
+        out = dot_general(joined, constants[0], (((last,), (0,)), ((), ())))
         n = aval_of(out).shape[-1] // 2
         return _cut(out, 0, n), _cut(out, n, 2 * n)
 
@@ -154,15 +156,13 @@ class _Factors(_Plan):
         lead = aval_of(x[0]).shape[:-1]
 
         def swapped(p: Array) -> Array:
-            return ops.transpose(p, (*range(len(lead)), len(lead) + 1, len(lead)))
+            return transpose(p, (*range(len(lead)), len(lead) + 1, len(lead)))
 
         split = 2 + len(self.first.constants)
-        by_rest = [None if p is None else swapped(ops.reshape(p, (*lead, self.n1, self.n2))) for p in x]  # (j2, j1)
+        by_rest = [None if p is None else swapped(reshape(p, (*lead, self.n1, self.n2))) for p in x]  # (j2, j1)
         turned = times(self.first.run((by_rest[0], by_rest[1]), constants[2:split]), (constants[0], constants[1]))
         re, im = self.second.run((swapped(turned[0]), swapped(turned[1])), constants[split:])  # (k1, k2)
-        return ops.reshape(swapped(re), (*lead, self.n1 * self.n2)), ops.reshape(
-            swapped(im), (*lead, self.n1 * self.n2)
-        )
+        return reshape(swapped(re), (*lead, self.n1 * self.n2)), reshape(swapped(im), (*lead, self.n1 * self.n2))
 
 
 class _Chirp(_Plan):
@@ -193,10 +193,10 @@ class _Chirp(_Plan):
             (constants[2], constants[3]),
             4 + len(self.there.constants),
         )
-        zero = ops.full((), 0, aval_of(x[0]).dtype)
+        zero = full((), 0, aval_of(x[0]).dtype)
         edges = [*[(0, 0, 0)] * (aval_of(x[0]).ndim - 1), (0, self.size - self.n, 0)]
         start = times(x, chirp)
-        there = self.there.run((ops.pad(start[0], zero, edges), ops.pad(start[1], zero, edges)), constants[4:split])
+        there = self.there.run((pad(start[0], zero, edges), pad(start[1], zero, edges)), constants[4:split])
         re, im = self.back.run(times(there, spectrum), constants[split:])
         return times((_cut(re, 0, self.n), _cut(im, 0, self.n)), chirp)
 
@@ -210,13 +210,10 @@ def _plan(n: int, inverse: bool, real: bool) -> _Plan:
 
 
 @functools.lru_cache(maxsize=64)
-def tables(n: int, inverse: bool, real: bool, dtype: Any) -> tuple[ConcreteArray, ...]:
+def dft_tables(n: int, inverse: bool, real: bool, dtype: Any) -> tuple[ConcreteArray, ...]:
     """What a transform of n elements reads: roots of unity, rounded to a dtype.
 
-    >>> [t.shape for t in tables(4, False, True, "float32")]
+    >>> [t.shape for t in dft_tables(4, False, True, "float32")]
     [(4, 8)]
     """
     return tuple([from_numpy(np.ascontiguousarray(c, np.dtype(dtype))) for c in _plan(n, inverse, real).constants])
-
-
-__all__ = ["dft", "tables"]
