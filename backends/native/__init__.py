@@ -30,6 +30,7 @@ REASONS: dict[str, str] = {
     # of what was recorded
     "unknown": "what has not come before",
     "over": "a program so long that it is cut soon",
+    "checked": "a program that checks values",
     "busy": "a recorder in the midst of an operation",
     "special": "a transform that runs, or a recorder that looks at each operation",
     # of the tape
@@ -82,6 +83,7 @@ TABLE: dict[str, Row] = {
     "within": Row(_BUFFERS, "fdl.numpy._bounds:_check", ("narrow", "unreadable")),
     "rows": Row(_BUFFERS, "fdl.stateful.utils.data:_taken", ("empty", "outside", "unreadable")),
     "bind": Row(_RECORDER, "fdl.transforms.lazy.recorder:Recorder._bind", _BIND),
+    "flush": Row(_RECORDER, "fdl.transforms.lazy.recorder:Recorder._flush", ("unknown", "checked", "unreadable")),
     "held": Row(_RECORDER, "fdl.transforms.lazy.recorder:_held"),
     "prune": Row(_RECORDER, "fdl.transforms.lazy.recorder:Recorder._alive"),
     "steps": Row(_WALK, "fdl.transforms.tape.walk:walk", (*_RECORDED, "graph", "hooked", "several", "released")),
@@ -101,6 +103,7 @@ class Native:
     """Functions of the library, None where Python does all; by these names Python asks them first."""
 
     bind: Callable[..., Any] | None = None
+    flush: Callable[..., bool | None] | None = None
     held: Callable[..., tuple[bool, ...]] | None = None
     prune: Callable[..., None] | None = None
     within: Callable[..., bool | None] | None = None

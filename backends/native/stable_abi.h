@@ -108,4 +108,5 @@ PyObject *PyDict_New(void), *PyDict_GetItemWithError(PyObject *, PyObject *);
 int PyDict_Next(PyObject *, long *, PyObject **, PyObject **), PyDict_SetItem(PyObject *, PyObject *, PyObject *),
     PyDict_DelItem(PyObject *, PyObject *);
 long PyDict_Size(PyObject *);
+PyObject *PyFrozenSet_New(PyObject *);
 #endif

@@ -540,3 +540,15 @@ def a_compiled_loop():
             w.sub_(w.grad * 0.1)
             w.grad = None
     return loss, w
+
+
+@sample("unknown", tier="auto")
+def a_program_that_is_not_compiled_yet():
+    x = torch.arange(3.0)
+    return [(x * 2 + i).tolist() for i in range(3)]
+
+
+@sample("checked", "unknown", tier="compiled")
+def a_program_that_checks_places():
+    x, places = jnp.arange(6.0), jnp.arange(3)
+    return [x[places + i].tolist() for i in range(3)], error_of(lambda: x[places + 4].tolist())

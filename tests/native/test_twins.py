@@ -60,13 +60,15 @@ def run(sample, monkeypatch):
     run.
     """
     results, programs, declined = [], [], []
-    real = Recorder._run
+    real = Recorder.flush
 
-    def noting(self, segment, journal):
-        if threading.current_thread() is thread:
-            programs.append([(n.key, n.first, n.out_avals) for n in segment.node.path()])
-        real(self, segment, journal)
-        if threading.current_thread() is thread:
+    def noting(self):
+        segment = self.segment
+        path, ours = segment.node.path(), threading.current_thread() is thread and not self.busy
+        if ours and path:
+            programs.append([(n.key, n.first, n.out_avals) for n in path])
+        real(self)
+        if ours and path:
             programs.append(list(segment.outputs))
 
     def work():
@@ -75,7 +77,7 @@ def run(sample, monkeypatch):
             results.append(seen(sample()))
             declined.append(Counter(NATIVE.module.declined()) - before)
 
-    monkeypatch.setattr(Recorder, "_run", noting)
+    monkeypatch.setattr(Recorder, "flush", noting)
     thread = threading.Thread(target=work)
     gc.disable()  # what tracebacks keep alive is alive, whenever it would have been collected
     try:

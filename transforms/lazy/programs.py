@@ -67,6 +67,8 @@ def cost_of(graph: Graph) -> Cost:
 class Program:
     """A graph that came back or may do so, with its sightings."""
 
+    __slots__ = ("compiled", "compiling", "graph", "interpreted", "interpreting", "sightings")
+
     def __init__(self, graph: Graph) -> None:
         global sighted
         sighted += 1
@@ -145,6 +147,8 @@ class Ending:
     and all that it overwrites is dead. After two of them the next one is made for the union of results and the
     intersection of dead inputs.
     """
+
+    __slots__ = ("arrays", "candidates", "checked", "choices", "graph", "known", "leaves", "results")
 
     def __init__(
         self,

@@ -31,7 +31,8 @@ from fdl.core.graph import Literal
 from fdl.core.limits import check_results
 from fdl.core.source import Location, user_location
 from fdl.ops.checks import Failure, check_p
-from fdl.transforms.lazy.programs import Ending, program_of
+from fdl.transforms.lazy import programs
+from fdl.transforms.lazy.programs import Choice, Ending, Program, program_of
 from fdl.transforms.lazy.trie import SOFT_BYTES, SOFT_OPERATIONS, Node, Operation
 
 TRIE_NODES, TRIE_ENDINGS = (
@@ -155,6 +156,9 @@ class Recorder:
     def _restart(self) -> None:
         segment = Segment(self)
         self.segment, self.journal = segment, {}
+        self._be_plain()
+
+    def _be_plain(self) -> None:
         self.wanted = self.volatile = False
         self.plain = not (
             config.eager or self.special
@@ -357,7 +361,10 @@ class Recorder:
         with self.lock:
             self.busy = True
             try:
-                self._flush(self.segment, self.journal)
+                if NATIVE.flush is not None and config.tier != "interpreted" and NATIVE.flush(self):
+                    self._be_plain()
+                else:
+                    self._flush(self.segment, self.journal)
             finally:
                 self.busy = False
 
@@ -380,6 +387,7 @@ class Recorder:
                 self.busy = False
 
     def _flush(self, segment: Segment, journal: dict[Any, Any]) -> None:
+        """`flush` in full; the runtime library does the same where the program is compiled and checks nothing."""
         if self.nodes > TRIE_NODES or self.endings > TRIE_ENDINGS:
             self.root, self.nodes, self.endings = Node(), 0, 0
         state = self.wanted, self.volatile, self.plain
@@ -502,9 +510,9 @@ class Recorder:
 
 def _adopt(module: Any) -> None:
     """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
-    probes = [x for cls in (Segment, Node, ShapedArray, Literal) for x in probe(cls)]
-    if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, *probes):
-        for name in ("bind", "held", "prune", "within", "rows"):
+    probes = [x for cls in (Segment, Node, ShapedArray, Literal, Ending, Choice, Program) for x in probe(cls)]
+    if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, _EPOCHS, programs, *probes):
+        for name in ("bind", "flush", "held", "prune", "within", "rows"):
             NATIVE.adopt(NATIVE, name, getattr(module, name))
 
 

@@ -10,12 +10,22 @@ struct segments segments;
 struct avals avals;
 PyObject *ndarray_type, *literal_type;
 static struct {
-  long children, over, first, out_avals, info;
+  long children, endings, over, first, out_avals, info;
 } trie_nodes;
+static struct {
+  long leaves, results, candidates, checked, known;
+} endings;
+static struct {
+  long program, outputs, donated;
+} choices;
+static struct {
+  long compiled, sightings;
+} programs;
 static struct {
   long number, aval;
 } literals;
-static PyObject *float_token, *int_token, *bool_token, *busy_name, *segment_name, *journal_name;
+static PyObject *float_token, *int_token, *bool_token, *busy_name, *segment_name, *journal_name, *root_name;
+static PyObject *into_name, *calls_name, *epochs, *counting;
 
 /* Take values back from `from` on */
 static void forget(PyObject *values, long from) {
@@ -140,17 +150,21 @@ PyObject *recorded(PyObject *recorder, PyObject *head, PyObject *operands) {
   return hit;
 }
 
+static PyObject *held_in(PyObject *values, PyObject *slots, long limit) {
+  const long n = PyList_Size(slots);
+  PyObject *result = PyTuple_New(n);
+  for (long i = 0; i < n; i++) {
+    PyObject *x = PyList_GetItem(values, PyLong_AsLong(PyList_GetItem(slots, i)));
+    PyTuple_SetItem(result, i, keep(x && x->refcount > limit ? &_Py_TrueStruct : &_Py_FalseStruct));
+  }
+  return result;
+}
+
 /* held(values, slots, limit) -> tuple of bools: which of these values somebody holds besides `limit` references */
 static PyObject *held(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 3) return fail("held: expected 3 arguments");
-  const long n = PyList_Size(args[1]), limit = PyLong_AsLong(args[2]);
-  PyObject *result = PyTuple_New(n);
-  for (long i = 0; i < n; i++) {
-    PyObject *x = PyList_GetItem(args[0], PyLong_AsLong(PyList_GetItem(args[1], i)));
-    PyTuple_SetItem(result, i, keep(x && x->refcount > limit ? &_Py_TrueStruct : &_Py_FalseStruct));
-  }
-  return result;
+  return held_in(args[0], args[1], PyLong_AsLong(args[2]));
 }
 
 /* prune(dict) -> None: forgets keys that nobody else holds */
@@ -164,24 +178,108 @@ static PyObject *prune(PyObject *self, PyObject *dict) {
   return nothing();
 }
 
-/* recording(ndarray type, tokens of float, int, bool, probes of segment, node, aval, literal with their sizes) ->
- * whether `bind` can be used */
+/* ---- Flushing ---- */
+
+/* What is chosen at an ending for what is alive, borrowed; 0 where nothing was */
+static PyObject *choice_at(PyObject *ending, PyObject *values) {
+  PyObject *live = held_in(values, SLOT(ending, endings.results), 1);
+  PyObject *kept = held_in(values, SLOT(ending, endings.candidates), 1), *key = PyTuple_Pack(2, live, kept);
+  PyObject *choice = PyDict_GetItemWithError(SLOT(ending, endings.known), key);
+  Py_DecRef(live), Py_DecRef(kept), Py_DecRef(key);
+  return choice;
+}
+
+/* Run what is chosen, if it is compiled, and count it as `Program.run` does; whether it ran */
+static int run_choice(PyObject *choice, PyObject *segment, PyObject *ending) {
+  PyObject *program = SLOT(choice, choices.program), *outputs = SLOT(choice, choices.outputs);
+  PyObject *compiled = PyDict_GetItemWithError(SLOT(program, programs.compiled), SLOT(choice, choices.donated));
+  PyObject *into = compiled ? get(compiled, into_name) : 0;
+  if (!into) {
+    PyErr_Clear();
+    DECLINE(unknown, 0);
+  }
+  put(&SLOT(segment, segments.outputs), keep(outputs));
+  PyObject *leaves = SLOT(ending, endings.leaves), *values = SLOT(segment, segments.values);
+  PyObject *done = PyObject_CallFunctionObjArgs(into, values, leaves, outputs, (PyObject *)0);
+  if (done) Py_DecRef(done);
+  if (done != &_Py_NoneStruct) {
+    PyErr_Clear();
+    DECLINE(unreadable, 0);
+  }
+  PyObject **sightings = &SLOT(program, programs.sightings), *calls = get(counting, calls_name);
+  put(sightings, PyLong_FromLong(PyLong_AsLong(*sightings) + 1));
+  calls = PyLong_FromLong(PyLong_AsLong(calls) + 1);
+  PyObject_SetAttr(counting, calls_name, calls);
+  Py_DecRef(calls);
+  return 1;
+}
+
+/* A new part of the recording, as `Segment.__init__` makes it, after one of the same thread */
+static PyObject *next_segment(PyObject *recorder, PyObject *before) {
+  PyObject *segment = PyType_GenericAlloc(before->type, 0), *epoch = PyIter_Next(epochs);
+  SLOT(segment, segments.base) = PyLong_FromLongLong(PyLong_AsLongLong(epoch) << 32);
+  Py_DecRef(epoch);
+  SLOT(segment, segments.recorder) = keep(recorder), SLOT(segment, segments.node) = keep(get(recorder, root_name));
+  SLOT(segment, segments.owner) = keep(SLOT(before, segments.owner));
+  SLOT(segment, segments.values) = PyList_New(0), SLOT(segment, segments.outputs) = PyList_New(0);
+  SLOT(segment, segments.lines) = PyList_New(0), SLOT(segment, segments.journals) = PyList_New(0);
+  SLOT(segment, segments.settled) = PyFrozenSet_New(0), SLOT(segment, segments.error) = keep(&_Py_NoneStruct);
+  SLOT(segment, segments.ran) = keep(&_Py_FalseStruct);
+  return segment;
+}
+
+/* flush(recorder) -> True, or None: runs what is pending, if its program is compiled, and begins a new part */
+static PyObject *flush(PyObject *self, PyObject *recorder) {
+  (void)self;
+  PyObject *segment = segment_of(recorder), *values = SLOT(segment, segments.values), *journal = journal_of(recorder);
+  PyObject *known = SLOT(SLOT(segment, segments.node), trie_nodes.endings);
+  PyObject *ending = PyDict_GetItemWithError(known, SLOT(segment, segments.settled));
+  if (!ending) DECLINE(unknown, nothing());
+  if (SLOT(ending, endings.checked) != &_Py_FalseStruct) DECLINE(checked, nothing());
+  Py_DecRef(prune(0, journal));
+  PyObject *choice = choice_at(ending, values);
+  if (!choice) DECLINE(unknown, nothing());
+  if (!run_choice(choice, segment, ending)) return nothing();
+  put(&SLOT(segment, segments.ran), keep(&_Py_TrueStruct));
+  keep(segment);
+  PyObject *next = next_segment(recorder, segment), *layer = PyDict_New();
+  PyObject_SetAttr(recorder, segment_name, next), PyObject_SetAttr(recorder, journal_name, layer);
+  put(&SLOT(segment, segments.values), PyList_New(0));
+  Py_DecRef(next), Py_DecRef(layer), Py_DecRef(segment);
+  return keep(&_Py_TrueStruct);
+}
+
+/* recording(ndarray type, tokens of float, int, bool, numbers of parts, module that counts calls, probes of segment,
+ * node, aval, literal, ending, choice, program with their sizes) -> whether `bind` and `flush` can be used */
 static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 12) return fail("recording: expected 12 arguments");
-  ndarray_type = keep(args[0]), literal_type = keep((PyObject *)args[10]->type);
+  if (count != 20) return fail("recording: expected 20 arguments");
+  ndarray_type = keep(args[0]), literal_type = keep((PyObject *)args[12]->type);
   float_token = keep(args[1]), int_token = keep(args[2]), bool_token = keep(args[3]);
+  epochs = keep(args[4]), counting = keep(args[5]);
   busy_name = PyUnicode_InternFromString("busy"), segment_name = PyUnicode_InternFromString("segment");
-  journal_name = PyUnicode_InternFromString("journal");
-  static const Slot segment[] = {{"node", &segments.node}, {"base", &segments.base}, {"values", &segments.values}, {0}};
-  static const Slot node[] = {{"children", &trie_nodes.children}, {"over", &trie_nodes.over},
-      {"first", &trie_nodes.first}, {"out_avals", &trie_nodes.out_avals}, {"info", &trie_nodes.info}, {0}};
+  journal_name = PyUnicode_InternFromString("journal"), root_name = PyUnicode_InternFromString("root");
+  into_name = PyUnicode_InternFromString("into"), calls_name = PyUnicode_InternFromString("calls");
+  static const Slot segment[] = {{"node", &segments.node}, {"base", &segments.base}, {"values", &segments.values},
+      {"recorder", &segments.recorder}, {"owner", &segments.owner}, {"settled", &segments.settled},
+      {"lines", &segments.lines}, {"journals", &segments.journals}, {"error", &segments.error},
+      {"outputs", &segments.outputs}, {"ran", &segments.ran}, {0}};
+  static const Slot node[] = {{"children", &trie_nodes.children}, {"endings", &trie_nodes.endings},
+      {"over", &trie_nodes.over}, {"first", &trie_nodes.first}, {"out_avals", &trie_nodes.out_avals},
+      {"info", &trie_nodes.info}, {0}};
   static const Slot aval[] = {{"token", &avals.token}, {0}};
   static const Slot literal[] = {{"number", &literals.number}, {"aval", &literals.aval}, {0}};
-  const int all = arrays.type && find_slots(args[4], args[5], segment) && find_slots(args[6], args[7], node) &&
-                  find_slots(args[8], args[9], aval) && find_slots(args[10], args[11], literal);
+  static const Slot ending[] = {{"leaves", &endings.leaves}, {"results", &endings.results},
+      {"candidates", &endings.candidates}, {"checked", &endings.checked}, {"known", &endings.known}, {0}};
+  static const Slot choice[] = {{"program", &choices.program}, {"outputs", &choices.outputs},
+      {"donated", &choices.donated}, {0}};
+  static const Slot program[] = {{"compiled", &programs.compiled}, {"sightings", &programs.sightings}, {0}};
+  static const Slot *const slots[] = {segment, node, aval, literal, ending, choice, program};
+  int all = arrays.type != 0;
+  for (int i = 0; all && i < 7; i++) all = find_slots(args[6 + 2 * i], args[7 + 2 * i], slots[i]);
   return PyLong_FromLong(all);
 }
 
 PyMethodDef recorder_functions[] = {{"bind", (void *)bind, METH_FASTCALL, 0}, {"held", (void *)held, METH_FASTCALL, 0},
-    {"prune", (void *)prune, METH_O, 0}, {"recording", (void *)recording, METH_FASTCALL, 0}, {0}};
+    {"prune", (void *)prune, METH_O, 0}, {"flush", (void *)flush, METH_O, 0},
+    {"recording", (void *)recording, METH_FASTCALL, 0}, {0}};

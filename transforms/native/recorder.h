@@ -6,7 +6,7 @@
 
 /* Classes of the recorder, and where their slots lie; `recorded` is usable where all were found */
 SHARED extern struct segments {
-  long node, base, values;
+  long node, base, values, recorder, owner, settled, lines, journals, error, outputs, ran;
 } segments;
 SHARED extern struct avals {
   long token;
