@@ -20,6 +20,7 @@ from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy import array, broadcast_to, stack
 from fdl.ops.random import random_bits
+from fdl.transforms.control.call import graph_function
 from fdl.transforms.control.scan import scan
 
 __all__ = [
@@ -122,17 +123,22 @@ def uniform(key: Array, shape: Any = (), dtype: Any = dtypes.float32, minval: An
     >>> bool((x >= 2).all() & (x < 3).all())
     True
     """
-    target = _float_dtype(dtype, "uniform")
+    target, unit = _float_dtype(dtype, "uniform"), minval == 0.0 and maxval == 1.0
+    bounds = () if unit else (minval, maxval)
+    return _uniform(_checked(key, "uniform"), bounds, sizes(shape), target)
+
+
+@graph_function(static=(2, 3))
+def _uniform(key: Array, bounds: tuple[Any, ...], shape: tuple[int, ...], target: dtypes.DType) -> Array:
     if target == dtypes.float64:
         unit = ops.mul(ops.convert(ops.shift_right(bits(key, shape, dtypes.uint64), 11), dtypes.float64), 2.0**-53)
     else:
         unit = ops.mul(ops.convert(ops.shift_right(bits(key, shape), 8), dtypes.float32), 2.0**-24)
-    low, high = (ops.cast(array(v), aval_of(unit).dtype) for v in (minval, maxval))
-    scaled = ops.add(ops.mul(unit, ops.sub(high, low)), low)
-    inside = (
-        ops.select(ops.less(scaled, high), scaled, low) if minval != 0.0 or maxval != 1.0 else unit
-    )  # rounding may reach maxval
-    return ops.cast(inside, target)
+    if bounds:
+        low, high = (ops.cast(array(v), aval_of(unit).dtype) for v in bounds)
+        scaled = ops.add(ops.mul(unit, ops.sub(high, low)), low)
+        unit = ops.select(ops.less(scaled, high), scaled, low)  # rounding may reach maxval
+    return ops.cast(unit, target)
 
 
 def normal(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
@@ -141,7 +147,11 @@ def normal(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     >>> abs(float(normal(key(0), (1000,)).mean())) < 0.1
     True
     """
-    target = _float_dtype(dtype, "normal")
+    return _normal(_checked(key, "normal"), sizes(shape), _float_dtype(dtype, "normal"))
+
+
+@graph_function(static=(1, 2))
+def _normal(key: Array, shape: tuple[int, ...], target: dtypes.DType) -> Array:
     wide = dtypes.float64 if target == dtypes.float64 else dtypes.float32
     low = float(np.nextafter(np.asarray(-1, wide), np.asarray(0, wide)))
     u = uniform(key, shape, wide, low, 1.0)
