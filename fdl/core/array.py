@@ -320,25 +320,26 @@ class ConcreteArray(Array):
             self._data.force(self)
         return self
 
-    def _scalar(self) -> Any:
-        if self.aval.size != 1:
+    def _number(self) -> Any:
+        """The one element as a Python number, where it is used as one."""
+        if self.aval.shape and self.aval.size != 1:
             raise ShapeError(
                 f"only an array of one element is a Python number, not {self.aval.describe()}",
                 hint="x.sum(), x[0], jnp.any(x) or jnp.all(x)",
             )
-        return self._numpy().reshape(())[()]
+        return self._numpy().item()
 
     def __bool__(self) -> bool:
-        return bool(self._scalar())
+        return bool(self._number())
 
     def __int__(self) -> int:
-        return int(self._scalar().item())  # complex numbers are no integers and no floats
+        return int(self._number())  # complex numbers are no integers and no floats
 
     def __float__(self) -> float:
-        return float(self._scalar().item())
+        return float(self._number())
 
     def __complex__(self) -> complex:
-        return complex(self._scalar())
+        return complex(self._number())
 
     def __index__(self) -> int:
         if not dtypes.is_integer(self.dtype) or self.ndim:
@@ -347,10 +348,10 @@ class ConcreteArray(Array):
                 why="Python counts with whole numbers",
                 hint="int(x), or x.astype(jnp.int32)",
             )
-        return int(self._scalar())
+        return int(self._number())
 
     def __format__(self, spec: str) -> str:
-        return format(self._scalar(), spec) if spec and not self.ndim else str(self)
+        return format(self._numpy()[()], spec) if spec and not self.ndim else str(self)
 
     def __repr__(self) -> str:
         values = np.array2string(self._numpy(), separator=", ", prefix="Array(", threshold=1000)

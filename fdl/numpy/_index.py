@@ -14,7 +14,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import VOLATILE, Array, ConcreteArray, as_array
+from fdl.core.array import VOLATILE, Array, ConcreteArray, Deferred, as_array
 from fdl.core.errors import DtypeError, ImmutableError, IndexBoundsError, ShapeError, TracedMaskError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import Tracer, aval_of, recording
@@ -214,8 +214,24 @@ def getitem(x: ArrayLike, index: Any) -> Array:
     >>> getitem(array([[1, 2, 3], [4, 5, 6]]), (1, slice(None, None, -1))).tolist()
     [6, 5, 4]
     """
+    known = _picked(x, index)
+    if known is not None:
+        return known
     x = _operand(x)
     return read(x, resolved(index, x.aval.shape, _READ))
+
+
+def _picked(x: Any, index: Any) -> Array | None:
+    """The part at numbers, one an axis from the first one on, of an array whose value is known: it shares memory, and
+    nothing is recorded. None where that is not so.
+    """
+    if type(x) is not ConcreteArray or x._mark == VOLATILE or isinstance(x._data, Deferred) or recording():
+        return None
+    items, shape = index if type(index) is tuple else (index,), x.aval.shape
+    if len(items) > len(shape) or not all(type(item) is int for item in items):
+        return None
+    places = [placed_number(item, n, axis, _READ) for axis, (item, n) in enumerate(zip(items, shape, strict=False))]
+    return ConcreteArray(x.aval.update(shape=shape[len(items) :]), x._numpy()[(*places, ...)])
 
 
 def elements(x: Array) -> Iterator[Array]:

@@ -71,6 +71,28 @@ class _PartsNode:
         return [owned(whole)._value()]
 
 
+def _is_known(x: Tensor) -> bool:
+    """Whether the value of a tensor lies in memory that nobody else may write."""
+    array = x._value()
+    return (
+        type(array) is ConcreteArray
+        and not isinstance(array._data, Deferred)
+        and x._storage.exported is None
+        and not transforming()
+    )
+
+
+def part_of(x: Tensor, step: Step) -> Tensor:
+    """The view of the part at the numbers of a step, which is one of the first dimensions. Where the value is known and
+    no history goes on, the part's is, and nothing is recorded.
+    """
+    if isinstance(x, Composite) or not _is_known(x) or (grad_mode.enabled and x._node() is not None):
+        return view_of(x, step)
+    array = x._value()
+    part = array._numpy()[(*step.numbers, ...)]
+    return seen_from(x).view(step, ConcreteArray(array.aval.update(shape=part.shape), part))
+
+
 def parts(x: Tensor, first: Step) -> Iterator[Tensor]:
     """Views of the parts of a tensor along its first dimension, each made when it is asked for; `first` is the step to
     the first one, and its number that of the part.

@@ -22,7 +22,7 @@ from fdl.stateful.core.dtypes import of
 from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError, TensorError
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.operands import as_tensor_operand
-from fdl.stateful.core.parts import parts
+from fdl.stateful.core.parts import part_of, parts
 from fdl.stateful.core.places import Places
 from fdl.stateful.core.tensor import Composite, Tensor, apply, owned, view_of, wrap
 from fdl.stateful.core.views import Step, lies_as, refuse_shared, repeats_itself
@@ -167,6 +167,24 @@ def _places(p: Places, starts: tuple[int, ...], static: tuple[_Cut]) -> Places:
 
 
 # Indices of all kinds
+
+
+@functools.lru_cache(maxsize=256)
+def _picks(count: int, ndim: int) -> _Cut:
+    return (("pick",),) * count + (_ALL,) * (ndim - count)
+
+
+def _picked(x: Tensor, index: tuple[int, ...]) -> Tensor:
+    """The view at numbers, one a dimension from the first one on. Where the value is known, so is that of the view."""
+    array = x._value()
+    shape = array.aval.shape
+    if len(index) > len(shape):
+        _items(x, index)  # raises
+    for axis, (item, n) in enumerate(zip(index, shape, strict=False)):
+        if not -n <= item < n:
+            raise PlaceError(f"index {item} is out of bounds for dimension {axis} with size {n}")
+    starts = tuple([item % n for item, n in zip(index, shape, strict=False)])
+    return part_of(x, Step(_read, _write, _places, (_picks(len(index), len(shape)),), starts))
 
 
 def _items(x: Tensor, index: Any) -> list[Any]:
@@ -332,6 +350,8 @@ _put, _put_add = Function(_put_body(False), "index_put"), Function(_put_body(Tru
 
 @method("__getitem__")
 def _getitem(self: Tensor, index: Any) -> Tensor:
+    if type(index) is int or (type(index) is tuple and set(map(type, index)) == {int}):
+        return _picked(self, index if type(index) is tuple else (index,))
     items = _items(self, index)
     if not any(isinstance(item, Tensor) for item in items):
         return basic_view(self, items)

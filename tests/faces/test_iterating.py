@@ -114,3 +114,17 @@ def test_a_loop_has_the_bits_of_a_scan_over_the_same_parts():
         h = step(h, x)
     scanned, _ = fdl.jit(lambda h, xs: lax.scan(lambda h, x: (jnp.tanh(h @ w + x), None), h, xs))(jnp.ones(4), X)
     np.testing.assert_allclose(h, scanned, rtol=1e-6)
+
+
+def test_numbers_as_an_index_of_what_has_a_value_record_nothing():
+    x = jnp.asarray(X)
+    before = current_recorder().segment.node
+    found = [x[1], x[-1, 2], x[0, -4], x[()], jnp.arange(3)[2]]
+    assert [v.tolist() for v in found] == [X[1].tolist(), 10.0, 0.0, X.tolist(), 2]
+    assert [v.aval for v in found[:3]] == [(x * 1)[1].aval, (x * 1)[-1, 2].aval, (x * 1)[0, -4].aval]
+    assert current_recorder().segment.node is not before  # by what is compared with
+    for index in (3, -4, (0, 4), (0, 0, 0)):
+        with pytest.raises(IndexError):
+            x[index]
+    with pytest.raises(IndexError):
+        jnp.zeros((0, 2))[0]

@@ -199,11 +199,11 @@ def leaves_that_are_changed():
 def views_without_gradients():
     w = leaf([1.0, 2.0], [3.0, 4.0])
     with torch.no_grad():
-        v = w[1]
+        v, rows = w[1], w[:1]
     v.requires_grad_()
     y = v[0:1] * 2
     y.sum().backward()
-    return v, v.requires_grad, y, v.grad, w.grad
+    return v, rows, v.requires_grad, y, v.grad, w.grad
 
 
 @sample("shared")
