@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fdl.stateful.core.dtypes import device, dtype
+from fdl.stateful.core.errors import UnsupportedError
 from fdl.stateful.core.layouts import memory_format
 from fdl.stateful.core.random import Generator
 from fdl.stateful.core.tensor import Tensor
@@ -12,7 +13,10 @@ from fdl.stateful.functions.conversions import dtype_and_device
 from fdl.stateful.jit import ScriptFunction, ScriptModule
 from fdl.stateful.overrides import DisableTorchFunction, DisableTorchFunctionSubclass, disabled
 
-__all__ = ["DisableTorchFunction", "DisableTorchFunctionSubclass", "Generator", "ScriptFunction", "ScriptModule"]
+__all__ = [
+    "DisableTorchFunction", "DisableTorchFunctionSubclass", "Generator", "PyTorchFileReader", "ScriptFunction",
+    "ScriptModule",
+]  # fmt: skip
 
 _has_mkldnn = _has_mps = _has_cuda = has_cuda = has_mkl = has_openmp = has_spectral = False
 has_lapack = True
@@ -37,6 +41,13 @@ def _is_tracing() -> bool:
 def _cuda_isCurrentStreamCapturing() -> bool:
     """No."""
     return False
+
+
+class PyTorchFileReader:
+    """NotImplementedError: records of a file are read by `load` alone."""
+
+    def __init__(self, name: Any) -> None:
+        raise UnsupportedError("torch.PyTorchFileReader: records of a file are read by torch.load alone")
 
 
 class _Own:

@@ -54,6 +54,7 @@ from fdl.stateful import _foreach as _foreach
 from fdl.stateful import _spread as _spread
 from fdl.stateful import _trees as _trees
 from fdl.stateful._aliases import batch_norm, embedding, frombuffer, is_nonzero, is_same_size, is_signed
+from fdl.stateful._C import PyTorchFileReader
 from fdl.stateful._settings import *
 from fdl.stateful.accelerators import Event, Stream, accelerator, backends, cpu, cuda, mps, mtia, xpu
 from fdl.stateful.alias import install
