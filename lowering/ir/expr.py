@@ -88,6 +88,11 @@ def walk(roots: Sequence[Expr]) -> list[Expr]:
     return order
 
 
+def operations(roots: Sequence[Expr]) -> int:
+    """Scalar operations of expressions, roughly; what several of them share is computed once, and counts once."""
+    return sum(e.cost - sum(a.cost for a in e.args) for e in walk(roots))
+
+
 class Interner:
     """Makes expressions; equal ones are one object."""
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from fdl.core.dtypes import DType
 from fdl.core.source import Location
-from fdl.lowering.ir.expr import Buffer, Expr, walk
+from fdl.lowering.ir.expr import Buffer, Expr, operations, walk
 from fdl.lowering.ir.index import Index, space_vars
 from fdl.ops.routines import ROUTINES
 
@@ -132,7 +132,7 @@ class Map(Node):
         return [s.buffer for s in self.stores]
 
     def work(self) -> int:
-        return math.prod(self.space) * sum(s.value.cost + 1 for s in self.stores)
+        return math.prod(self.space) * (operations(self.expressions()) + len(self.stores))
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -154,7 +154,7 @@ class OneStore(Node):
         return [self.store]
 
     def work(self) -> int:
-        return math.prod(self.space) * (self.value.cost + 4)
+        return math.prod(self.space) * (operations([self.value]) + 4)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -173,7 +173,7 @@ class Reduce(OneStore):
     at_once: int = 1
 
     def work(self) -> int:
-        return math.prod(self.space) * math.prod(self.over) * (self.value.cost + 1)
+        return math.prod(self.space) * math.prod(self.over) * (operations([self.value]) + 1)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -183,7 +183,7 @@ class Argmax(OneStore):
     over: int
 
     def work(self) -> int:
-        return math.prod(self.space) * self.over * (self.value.cost + 2)
+        return math.prod(self.space) * self.over * (operations([self.value]) + 2)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fdl.lowering.ir.access import loops_of, places_read, rewritten, sized
-from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
+from fdl.lowering.ir.expr import Buffer, Expr, Interner, operations, walk
 from fdl.lowering.ir.index import Index, LoopVar
 from fdl.lowering.ir.nodes import Map, Node, Reduce, Store
 from fdl.lowering.ir.program import Program
@@ -133,17 +133,12 @@ def _rematerialized(
 
 def _is_cheap(r: _Producer, b: Buffer, target: Target) -> bool:
     """Little more than one load of its own size, at its own address, or no such load."""
-    return _operations(r.value) <= (target.again_free if r.source is None else target.again)
+    return operations([r.value]) <= (target.again_free if r.source is None else target.again)
 
 
 def _is_nearer(r: _Producer, b: Buffer, target: Target) -> bool:
     """Computed again in less time than memory takes, and from what is kept anyway."""
-    return r.source is not None and b.nbytes >= target.far and _operations(r.value) <= target.again_far
-
-
-def _operations(value: Expr) -> int:
-    """Scalar operations, those that several others share once."""
-    return sum(e.cost - sum(a.cost for a in e.args) for e in walk([value]))
+    return r.source is not None and b.nbytes >= target.far and operations([r.value]) <= target.again_far
 
 
 def _producer(n: Map, s: Store, changing: set[Buffer], exprs: Interner, target: Target) -> _Producer | None:
