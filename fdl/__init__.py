@@ -26,8 +26,8 @@ _HOME = {
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "alias", "core", "extend", "incomplete", "lax", "lowering", "backends", "nn", "numpy", "ops", "optim",
-    "random", "special", "stateful", "testing", "transforms", "tree", "tree_util",
+    "alias", "backends", "core", "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn",
+    "numpy", "ops", "optim", "random", "special", "stateful", "testing", "transforms", "tree", "tree_util",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them

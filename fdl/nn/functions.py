@@ -208,8 +208,8 @@ def log_softmax(x: ArrayLike, axis: int = -1) -> Array:
     return ops.sub(shifted, ops.broadcast(total, aval_of(shifted).shape, kept))
 
 
-def one_hot(x: ArrayLike, num_classes: int, dtype: Any = dtypes.float32) -> Array:
-    """Integers as rows with a one at their place; zeros for a number outside.
+def one_hot(x: ArrayLike, num_classes: int, *, dtype: Any = dtypes.float32, axis: int = -1) -> Array:
+    """Integers as rows, which lie along the new axis `axis`, with a one at their place; zeros for a number outside.
 
     >>> one_hot(ops.iota((2,), 0), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
@@ -219,7 +219,8 @@ def one_hot(x: ArrayLike, num_classes: int, dtype: Any = dtypes.float32) -> Arra
         x = ops.widened(x, num_classes)
     shape = (*x.aval.shape, num_classes)
     places = ops.broadcast(x, shape, range(len(shape) - 1))
-    return ops.convert(ops.equal(places, ops.iota(shape, len(shape) - 1, aval_of(x).dtype)), dtype)
+    rows = ops.convert(ops.equal(places, ops.iota(shape, len(shape) - 1, aval_of(x).dtype)), dtype)
+    return ops.move_axis(rows, len(shape) - 1, axes_of(rows, axis, "one_hot")[0])
 
 
 @graph_function

@@ -98,6 +98,7 @@ from fdl.ops.promotion import as_operand, broadcast_shapes, cast, promote
 from fdl.ops.random import random_bits
 from fdl.ops.reduction import argmax, argmin, lowest, reduce_max, reduce_min
 from fdl.ops.scatter_fold import scatter_max, scatter_min, scatter_mul
+from fdl.ops.segments import segment_max, segment_min, segment_prod, segment_sum
 from fdl.ops.shape import concatenate, iota, pad, reshape, reverse, slice, slice_in_dim
 from fdl.ops.windows import reduce_windows
 
@@ -112,8 +113,8 @@ __all__ = [
     "log10", "log1p", "log2", "logistic", "lowest", "lu", "match", "maximum", "minimum", "move_axis", "mul", "neg",
     "next_after", "not_equal", "pad", "pmean", "population_count", "pow", "power_of_two", "promote", "psum",
     "random_bits", "real", "reduce_max", "reduce_min", "reduce_sum", "reduce_windows", "rem", "reshape", "reverse",
-    "round_even", "rsqrt", "scatter", "scatter_add", "scatter_max", "scatter_min", "scatter_mul", "select",
-    "shift_left", "shift_right", "shift_right_logical", "sign", "signbit", "sin", "sinh", "slice", "slice_in_dim",
-    "softplus", "sqrt", "stop_gradient", "sub", "sum_to", "tan", "tanh", "top_k", "transpose", "triangular_solve",
-    "trunc", "widened", "zeros_like",
+    "round_even", "rsqrt", "scatter", "scatter_add", "scatter_max", "scatter_min", "scatter_mul", "segment_max",
+    "segment_min", "segment_prod", "segment_sum", "select", "shift_left", "shift_right", "shift_right_logical", "sign",
+    "signbit", "sin", "sinh", "slice", "slice_in_dim", "softplus", "sqrt", "stop_gradient", "sub", "sum_to", "tan",
+    "tanh", "top_k", "transpose", "triangular_solve", "trunc", "widened", "zeros_like",
 ]  # fmt: skip

@@ -5,13 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-import numpy as np
-
 import fdl.random
-from fdl import ops
-from fdl.extend import Function, aval_of, dtypes
-from fdl.incomplete import gamma_sample
-from fdl.lax import scan
+from fdl.extend import Function, aval_of
 from fdl.stateful.core.random import draw, key_of, randn
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, ExponentialFamily, together
@@ -21,33 +16,7 @@ from fdl.stateful.functions.special import digamma, gammainc, lgamma, xlog1py, x
 
 
 def _gamma_body(concentration: Any, seed: Any, count: Any, shape: tuple[int, ...]) -> Any:
-    """Marsaglia and Tsang, 2000: up to 32 proposals for each element, of which each is taken with more than 95 %."""
-    dtype = aval_of(concentration).dtype
-    alpha = ops.broadcast_to(concentration, shape)
-    small = ops.less(alpha, 1)
-    d = ops.sub(ops.select(small, ops.add(alpha, 1), alpha), 1 / 3)
-    c = ops.rsqrt(ops.mul(d, 9))
-    key = key_of(seed, count)
-
-    def propose(carry: tuple[Any, Any], step: Any) -> tuple[tuple[Any, Any], None]:
-        found, done = carry
-        own = fdl.random.fold_in(key, step)
-        x = fdl.random.normal(own, shape, dtype)
-        u = fdl.random.uniform(fdl.random.fold_in(own, 1), shape, dtype)
-        v = ops.integer_pow(ops.add(ops.mul(x, c), 1), 3)
-        valid = ops.greater(v, 0)
-        log_v = ops.log(ops.select(valid, v, 1))
-        limit = ops.add(ops.mul(ops.mul(x, x), 0.5), ops.mul(d, ops.add(ops.sub(1, v), log_v)))
-        taken = ops.bitwise_and(
-            ops.bitwise_and(valid, ops.less(ops.log(ops.maximum(u, 1e-30)), limit)), ops.bitwise_not(done)
-        )
-        return (ops.select(taken, ops.mul(d, v), found), ops.bitwise_or(done, taken)), None
-
-    start = (d, ops.full(shape, False, "bool"))
-    (found, _), _ = scan(propose, start, ops.iota((32,), 0))
-    u = fdl.random.uniform(fdl.random.fold_in(key, 99), shape, dtype)
-    found = ops.select(small, ops.mul(found, ops.pow(ops.maximum(u, 1e-30), ops.div(1, alpha))), found)
-    return gamma_sample(alpha, ops.stop_gradient(ops.maximum(found, float(np.finfo(dtypes.compute_dtype(dtype)).tiny))))
+    return fdl.random.gamma(key_of(seed, count), concentration, shape, aval_of(concentration).dtype)
 
 
 _gamma = Function(_gamma_body, "gamma")

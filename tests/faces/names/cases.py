@@ -519,4 +519,90 @@ CASES = {
         ],
         "smooth": ["m x: jnp.vectorize(lambda a, v: a @ jnp.sin(v), signature='(n,m),(m)->(n)')(m, x[:4])"],
     },
+    "nn": {
+        "fixed": [
+            "ops.segment_sum(x, k[:5])",
+            "ops.segment_max(m, k[:3])",
+            "ops.segment_prod(a, ei[:0].reshape(0)) if False else ops.segment_prod(a, k)",
+        ],
+        "traced": [
+            *(
+                f"nn.{name}({x})"
+                for name in (
+                    "celu",
+                    "hard_sigmoid",
+                    "hard_silu",
+                    "hard_swish",
+                    "mish",
+                    "soft_sign",
+                    "sparse_plus",
+                    "sparse_sigmoid",
+                    "squareplus",
+                    "identity",
+                )
+                for x in ("z", "a", "hx")
+            ),
+            "nn.glu(m)",
+            "nn.glu(t, axis=0)",
+            "nn.log1mexp(p)",
+            "nn.logmeanexp(m, axis=1)",
+            "nn.logmeanexp(m, axis=0, where=wm, keepdims=True)",
+            "nn.standardize(m)",
+            "nn.standardize(m, axis=0, epsilon=0.1)",
+            "nn.standardize(m, where=wm)",
+            "nn.standardize(m, mean=0.5, variance=2.0)",
+            "nn.softmax(m, where=wm)",
+            "nn.softmax(m, axis=0, where=wm)",
+            "nn.log_softmax(m, where=wm)",
+            "nn.logsumexp(m, axis=1, b=jnp.array([1.0, -2.0, 0.0, 3.0]))",
+            "nn.logsumexp(m, 0, return_sign=True)",
+            "nn.logsumexp(m, axis=1, b=-m, return_sign=True)",
+            "nn.logsumexp(m, axis=(0, 1), where=wm, keepdims=True)",
+            "nn.logsumexp(n[:2])",
+            "nn.logsumexp(jnp.array([-jnp.inf, -jnp.inf]), return_sign=True)",
+            "nn.one_hot(k, 3)",
+            "nn.one_hot(am, 4, axis=0)",
+            "nn.one_hot(k, 3, dtype=jnp.int32, axis=0)",
+            *(
+                f"ops.segment_{name}({x}, 4)"
+                for name in ("sum", "prod", "max", "min")
+                for x in ("r, k", "a, k", "m, k[:3]", "r, a", "e, ei")
+            ),
+            "ops.segment_sum(r, k, num_segments=2, mode='clip')",
+            *(
+                f"image.resize({x}, {shape}, '{method}', antialias={antialias})"
+                for method in ("nearest", "linear", "cubic", "lanczos3", "lanczos5")
+                for x, shape in (("m", "(5, 3)"), ("t", "(2, 7, 2)"), ("x", "(2,)"))
+                for antialias in (True, False)
+            ),
+            "image.resize(am, (2, 5), 'linear')",
+            "image.scale_and_translate(m, (4, 6), (0, 1), jnp.array([1.5, 0.75]), jnp.array([0.5, -0.25]), 'linear')",
+            "image.scale_and_translate(m, (3, 5), (1,), x[2:3], y[:1], 'cubic', antialias=False)",
+        ],
+        "smooth": [
+            *(
+                f"m: nn.{name}(m)"
+                for name in (
+                    "celu",
+                    "hard_sigmoid",
+                    "hard_silu",
+                    "mish",
+                    "soft_sign",
+                    "sparse_plus",
+                    "squareplus",
+                    "glu",
+                    "standardize",
+                )
+            ),
+            "p: nn.log1mexp(p)",
+            "m: nn.softmax(m, where=wm)",
+            "m: nn.logsumexp(m, axis=1, b=jnp.array([1.0, 2.0, 0.0, 3.0]))",
+            *(
+                f"r: ops.segment_{name}(r * jnp.array([1, 2, 3, 4, 5, 6.0]), k, 4)[:3]"
+                for name in ("sum", "max", "min")
+            ),
+            *(f"m: image.resize(m, (5, 3), '{method}')" for method in ("nearest", "linear", "cubic", "lanczos3")),
+            "m x: image.scale_and_translate(m, (3, 5), (1,), x[2:3], x[:1], 'cubic')",
+        ],
+    },
 }

@@ -21,7 +21,10 @@ LEFT_OUT = {
         "JAX's primitives: fdl's stand in `fdl.ops` under names of their own": "*_p",
         "choices between XLA's algorithms": "EigImplementation EighImplementation SvdAlgorithm",
     },
-    "random": {"JAX's primitives: fdl's stand in `fdl.ops` under names of their own": "*_p"},
+    "random": {
+        "JAX's primitives: fdl's stand in `fdl.ops` under names of their own": "*_p",
+        "keys have the dtype of their words": "key_dtype",
+    },
     "nn": {
         "block-scaled products of dtypes that no operation takes": """get_scaled_dot_general_config
         scaled_dot_general scaled_matmul"""

@@ -4,6 +4,6 @@ import numpy as np
 
 import fdl
 import fdl.numpy
-from fdl import lax, nn, ops
+from fdl import image, lax, nn, ops
 
-MODULES = {"jnp": fdl.numpy, "lax": lax, "nn": nn, "np": np, "jax": fdl, "ops": ops}
+MODULES = {"jnp": fdl.numpy, "lax": lax, "nn": nn, "np": np, "jax": fdl, "ops": ops, "image": image}

@@ -1,4 +1,4 @@
-"""Random numbers from explicit keys, as in JAX: the same key gives the same numbers everywhere.
+"""Keys, random bits, and what follows from them at once.
 
 A key is a uint32 array of two words (and more axes in front for a batch of keys); bits come from Philox 4x32-10, see
 `fdl.ops.random`. The upper counter words separate what a key is used for: numbers, splitting, folding in.
@@ -15,10 +15,11 @@ from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import sizes
-from fdl.core.errors import DtypeError, ShapeError
+from fdl.core.errors import ChoiceError, DtypeError, ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
-from fdl.numpy import array, broadcast_to, stack
+from fdl.numpy import argsort, array, broadcast_to, moveaxis, searchsorted, stack
+from fdl.numpy._math import axes_of
 from fdl.ops.random import random_bits
 from fdl.transforms.control.call import graph_function
 from fdl.transforms.control.scan import scan
@@ -29,10 +30,13 @@ __all__ = [
     "bits",
     "categorical",
     "choice",
+    "clone",
     "exponential",
     "fold_in",
     "gumbel",
     "key",
+    "key_data",
+    "key_impl",
     "laplace",
     "normal",
     "permutation",
@@ -40,6 +44,7 @@ __all__ = [
     "randint",
     "split",
     "uniform",
+    "wrap_key_data",
 ]
 
 _NUMBERS, _SPLIT, _FOLD = 0, 1, 2
@@ -109,7 +114,8 @@ def bits(key: Array, shape: Any = (), dtype: Any = dtypes.uint32) -> Array:
     return ops.cast(random_bits(key, _counter(key, 0, _NUMBERS), shape), target)
 
 
-def _float_dtype(dtype: Any, what: str) -> dtypes.DType:
+def float_dtype(dtype: Any, what: str) -> dtypes.DType:
+    """A floating dtype; DtypeError for another one."""
     target = dtypes.canonical(dtype)
     if not dtypes.is_float(target):
         raise DtypeError(f"random.{what}: dtype {target.name} is not floating", hint="randint for integers")
@@ -117,13 +123,15 @@ def _float_dtype(dtype: Any, what: str) -> dtypes.DType:
 
 
 def uniform(key: Array, shape: Any = (), dtype: Any = dtypes.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Array:
-    """Uniform in [minval, maxval): 24 random bits a number, 53 for float64.
+    """Uniform in [minval, maxval), which may be arrays that broadcast: 24 random bits a number, 53 for float64.
 
     >>> x = uniform(key(0), (100,), minval=2.0, maxval=3.0)
     >>> bool((x >= 2).all() & (x < 3).all())
     True
     """
-    target, unit = _float_dtype(dtype, "uniform"), minval == 0.0 and maxval == 1.0
+    target = float_dtype(dtype, "uniform")
+    numbers = isinstance(minval, (int, float)) and isinstance(maxval, (int, float))
+    unit = numbers and minval == 0.0 and maxval == 1.0
     bounds = () if unit else (minval, maxval)
     return _uniform(_checked(key, "uniform"), bounds, sizes(shape), target)
 
@@ -147,7 +155,7 @@ def normal(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     >>> abs(float(normal(key(0), (1000,)).mean())) < 0.1
     True
     """
-    return _normal(_checked(key, "normal"), sizes(shape), _float_dtype(dtype, "normal"))
+    return _normal(_checked(key, "normal"), sizes(shape), float_dtype(dtype, "normal"))
 
 
 @graph_function(static=(1, 2))
@@ -155,7 +163,7 @@ def _normal(key: Array, shape: tuple[int, ...], target: dtypes.DType) -> Array:
     wide = dtypes.float64 if target == dtypes.float64 else dtypes.float32
     low = float(np.nextafter(np.asarray(-1, wide), np.asarray(0, wide)))
     u = uniform(key, shape, wide, low, 1.0)
-    return ops.cast(ops.mul(_erf_inv(u), math.sqrt(2)), target)
+    return ops.cast(ops.mul(erf_inverse(u), math.sqrt(2)), target)
 
 
 # Coefficients: M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2010; central part and tail, single
@@ -184,7 +192,7 @@ _TAIL = (
 )
 
 
-def _erf_inv(x: Any) -> Array:
+def erf_inverse(x: Any) -> Array:
     """The inverse error function; float64 is polished by two Newton steps."""
     w = ops.neg(ops.log(ops.mul(ops.sub(1, x), ops.add(1, x))))
     central, tail = ops.sub(w, 2.5), ops.sub(ops.sqrt(w), 3.0)
@@ -211,33 +219,50 @@ def bernoulli(key: Array, p: Any = 0.5, shape: Any = None) -> Array:
     return ops.less(uniform(key, aval_of(p).shape if shape is None else shape), p)
 
 
-def randint(key: Array, shape: Any, minval: int, maxval: int, dtype: Any = dtypes.int32) -> Array:
-    """Integers in [minval, maxval), by multiplication of 32 random bits; the bias is below (maxval - minval) / 2**32.
+def randint(key: Array, shape: Any, minval: ArrayLike, maxval: ArrayLike, dtype: Any = dtypes.int32) -> Array:
+    """Integers in [minval, maxval), which may be arrays that broadcast, by multiplication of 32 random bits.
+
+    The bias is below (maxval - minval) / 2**32. Of arrays, an empty interval gives `minval`.
 
     >>> x = randint(key(0), (100,), -1, 2)
     >>> int(x.min()), int(x.max())
     (-1, 1)
     """
-    span = int(maxval) - int(minval)
-    if not 0 < span <= 2**32:
-        raise ShapeError(f"random.randint: [{minval}, {maxval}) is empty or wider than 2**32")
-    wide = ops.mul(ops.convert(bits(key, shape), dtypes.uint64), array(span, dtypes.uint64))
+    if isinstance(minval, (int, float, np.generic)) and isinstance(maxval, (int, float, np.generic)):
+        width = int(maxval) - int(minval)
+        if not 0 < width <= 2**32:
+            raise ShapeError(f"random.randint: [{minval}, {maxval}) is empty or wider than 2**32")
+        span, low = array(width, dtypes.uint64), array(int(minval), dtypes.int64)
+    else:
+        low, high = (ops.convert(array(v), dtypes.int64) for v in (minval, maxval))
+        span = ops.convert(ops.maximum(ops.sub(high, low), 1), dtypes.uint64)
+    wide = ops.mul(ops.convert(bits(key, shape), dtypes.uint64), span)
     place = ops.convert(ops.shift_right(wide, 32), dtypes.int64)
-    return ops.cast(ops.add(place, array(int(minval), dtypes.int64)), dtypes.canonical(dtype))
+    return ops.cast(ops.add(place, low), dtypes.canonical(dtype))
 
 
-def permutation(key: Array, x: ArrayLike) -> Array:
-    """The numbers below `x`, or the elements of `x` along its first axis, in random order: Fisher and Yates' shuffle
-    (Knuth 3.4.2, P).
+def permutation(key: Array, x: ArrayLike, axis: int = 0, independent: bool = False) -> Array:
+    """The numbers below `x`, or the slices of `x` along an axis, in random order: Fisher and Yates' shuffle (Knuth
+    3.4.2, P). With `independent` each vector along the axis has an order of its own.
 
     >>> sorted(permutation(key(0), 5).tolist())
     [0, 1, 2, 3, 4]
     """
-    n = int(x) if isinstance(x, (int, np.integer)) else aval_of(x).shape[0]
-    words = bits(key, (n,))
-    order = ops.iota((n,), 0)
+    if isinstance(x, (int, np.integer)):
+        return _shuffled(key, int(x))
+    values = array(x)
+    (place,) = axes_of(values, axis, "random.permutation")
+    if independent:
+        order = argsort(bits(key, aval_of(values).shape, dtypes.uint64), place)
+        return ops.gather_along(values, order, place)
+    order = _shuffled(key, aval_of(values).shape[place])
+    return ops.move_axis(ops.gather(values, [order], (place,)), 0, place)
 
-    def swap(order: Any, step: Any) -> tuple[Any, None]:
+
+def _shuffled(key: Array, n: int) -> Array:
+    words = bits(key, (n,))
+
+    def swap(order: Array, step: tuple[Array, Array]) -> tuple[Array, None]:
         i, word = step
         room = ops.convert(ops.sub(n, i), dtypes.uint64)
         j = ops.add(i, ops.convert(ops.shift_right(ops.mul(ops.convert(word, dtypes.uint64), room), 32), dtypes.int32))
@@ -245,8 +270,8 @@ def permutation(key: Array, x: ArrayLike) -> Array:
         at_i, at_j = (ops.gather(order, [k], (0,)) for k in (i, j))
         return ops.select(ops.equal(places, i), at_j, ops.select(ops.equal(places, j), at_i, order)), None
 
-    order, _ = scan(swap, order, (ops.iota((n,), 0), words))
-    return order if isinstance(x, (int, np.integer)) else ops.gather(x, [order], (0,))
+    order: Array = scan(swap, ops.iota((n,), 0), (ops.iota((n,), 0), words))[0]
+    return order
 
 
 def exponential(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
@@ -288,30 +313,109 @@ def rademacher(key: Array, shape: Any = (), dtype: Any = dtypes.int32) -> Array:
     )
 
 
-def choice(key: Array, x: ArrayLike, shape: Any = (), replace: bool = True) -> Array:
-    """Elements of `x` along its first axis, or numbers below the integer `x`, with or without replacement.
+def choice(
+    key: Array, x: ArrayLike, shape: Any = (), replace: bool = True, p: ArrayLike | None = None, axis: int = 0
+) -> Array:
+    """Slices of `x` along an axis, or numbers below the integer `x`, with or without replacement; with probabilities
+    `p`, of which the sum does not matter, or all with one.
 
     >>> len(set(choice(key(0), 5, (5,), replace=False).tolist()))
     5
     """
-    n = int(x) if isinstance(x, (int, np.integer)) else aval_of(x).shape[0]
-    count = math.prod(sizes(shape))
-    if replace:
-        places = randint(key, sizes(shape), 0, n)
-    elif count > n:
+    of_numbers = isinstance(x, (int, np.integer))
+    values = array(0) if of_numbers else array(x)
+    (place,) = (0,) if of_numbers else axes_of(values, axis, "random.choice")
+    n = int(x) if isinstance(x, (int, np.integer)) else aval_of(values).shape[place]
+    shape = sizes(shape)
+    count = math.prod(shape)
+    if not replace and count > n:
         raise ShapeError(f"random.choice: {count} of {n} without replacement", hint="replace=True")
+    if p is not None:
+        places = _weighted(key, array(p), n, shape, replace)
+    elif replace:
+        places = randint(key, shape, 0, n)
     else:
-        places = ops.reshape(ops.slice_in_dim(permutation(key, n), 0, count), sizes(shape))
-    return places if isinstance(x, (int, np.integer)) else ops.gather(x, [places], (0,))
+        places = ops.reshape(ops.slice_in_dim(_shuffled(key, n), 0, count), shape)
+    if of_numbers:
+        return places
+    found = ops.gather(values, [places], (place,))
+    new = range(len(shape))
+    return moveaxis(found, tuple(new), tuple(i + place for i in new))
 
 
-def categorical(key: Array, logits: ArrayLike, axis: int = -1, shape: Any = None) -> Array:
+def _weighted(key: Array, p: Array, n: int, shape: Any, replace: bool) -> Array:
+    """Numbers below n with probabilities: by their running sum, or without replacement the largest of the logarithms
+    plus Gumbel noise.
+    """
+    if aval_of(p).shape != (n,):
+        raise ShapeError(f"random.choice: probabilities {aval_of(p).describe()} for {n} elements", hint="one for each")
+    if replace:
+        sums = ops.cumsum(p, 0)
+        total = ops.slice_in_dim(sums, n - 1, n, 0)
+        u = ops.sub(1, uniform(key, shape, aval_of(sums).dtype))
+        return searchsorted(sums, ops.mul(u, ops.reshape(total, ())))
+    noisy = ops.add(gumbel(key, (n,), aval_of(p).dtype), ops.log(p))
+    order = ops.argsort(noisy, True)
+    return ops.reshape(ops.slice_in_dim(order, 0, math.prod(shape), 0), shape)
+
+
+def categorical(key: Array, logits: ArrayLike, axis: int = -1, shape: Any = None, replace: bool = True) -> Array:
     """A place along `axis`, drawn with probabilities softmax(logits), by the largest of logits plus Gumbel noise.
+    `shape` ends with that of the other axes; without `replace` its other axes are different places, at most as many as
+    there are classes.
 
     >>> int(categorical(key(0), array([0.0, 50.0])))
     1
     """
+    logits = array(logits)
     aval = aval_of(logits)
-    place = axis % aval.ndim
-    lead = () if shape is None else tuple(shape)[: len(tuple(shape)) - (aval.ndim - 1)]
+    (place,) = axes_of(logits, axis, "random.categorical")
+    others = tuple(d for i, d in enumerate(aval.shape) if i != place)
+    whole = others if shape is None else sizes(shape)
+    lead = whole[: len(whole) - len(others)]
+    if not replace:
+        count, n = math.prod(lead), aval.shape[place]
+        if count > n:
+            raise ShapeError(f"random.categorical: {count} of {n} classes without replacement", hint="replace=True")
+        noisy = ops.move_axis(ops.add(gumbel(key, aval.shape), logits), place, aval.ndim - 1)
+        chosen = ops.slice_in_dim(ops.argsort(noisy, True), 0, count, aval.ndim - 1)
+        return ops.reshape(ops.move_axis(chosen, aval.ndim - 1, 0), (*lead, *others))
     return ops.argmax(ops.add(gumbel(key, (*lead, *aval.shape)), logits), len(lead) + place)
+
+
+def clone(key: Array) -> Array:
+    """The key itself: nothing here minds that a key is used twice.
+
+    >>> clone(key(7)).tolist()
+    [7, 0]
+    """
+    return _checked(key, "clone")
+
+
+def key_data(keys: Array) -> Array:
+    """The words of keys, uint32[..., 2]: keys are their words.
+
+    >>> key_data(key(7)).tolist()
+    [7, 0]
+    """
+    return _checked(keys, "key_data")
+
+
+def wrap_key_data(key_bits_array: ArrayLike, *, impl: str | None = None) -> Array:
+    """Keys of words, uint32[..., 2], which `key_data` gives.
+
+    >>> wrap_key_data(key_data(key(7))).tolist()
+    [7, 0]
+    """
+    if impl not in (None, key_impl(None)):
+        raise ChoiceError(f"random.wrap_key_data: impl={impl!r}", hint=f"{key_impl(None)!r}, the only one")
+    return _checked(array(key_bits_array), "wrap_key_data")
+
+
+def key_impl(keys: Any) -> str:
+    """The name of the generator that keys are for.
+
+    >>> key_impl(key(7))
+    'philox4x32'
+    """
+    return "philox4x32"
