@@ -26,8 +26,8 @@ _HOME = {
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "alias", "backends", "core", "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn",
-    "numpy", "ops", "optim", "random", "special", "stateful", "testing", "transforms", "tree", "tree_util",
+    "alias", "backends", "core", "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn", "numpy",
+    "ops", "optim", "random", "special", "stateful", "testing", "transforms", "tree", "tree_util",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
@@ -37,7 +37,8 @@ __all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_re
 if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`; all but `stateful`, the floor above
     # isort: off
     from fdl import (
-        alias as alias, core as core, extend as extend, incomplete as incomplete, lax as lax,
+        alias as alias, core as core, extend as extend, flatten_util as flatten_util,
+        image as image, incomplete as incomplete, lax as lax,
         lowering as lowering, backends as backends, nn as nn, numpy as numpy, ops as ops, optim as optim,
         random as random, special as special, testing as testing, transforms as transforms, tree as tree,
         tree_util as tree_util,

@@ -15,8 +15,8 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.graph import ArrayLike, Operand
 from fdl.core.trace import aval_of
-from fdl.lax import while_loop
 from fdl.ops.promotion import promote
+from fdl.transforms import while_loop
 from fdl.transforms.custom import custom_jvp
 
 _TERMS, _EPS = 20_000, 1e-17

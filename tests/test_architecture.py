@@ -281,6 +281,7 @@ def test_rules_are_complete(primitive):
         "scan",
         "while",
         "psum",
+        "all_gather",
         "axis_index",
         "custom_linear",
     )

@@ -6,4 +6,6 @@ import fdl
 import fdl.numpy
 from fdl import image, lax, nn, ops
 
-MODULES = {"jnp": fdl.numpy, "lax": lax, "nn": nn, "np": np, "jax": fdl, "ops": ops, "image": image}
+MODULES = {
+    "jnp": fdl.numpy, "lax": lax, "nn": nn, "np": np, "jax": fdl, "ops": ops, "image": image, "vmapped": fdl.vmap,
+}  # fmt: skip

@@ -1,4 +1,4 @@
-"""`jax.lax`'s names and signatures: operations, control flow, collectives."""
+"""Operations of one array or a few, shapes, products, convolutions, windows."""
 
 from __future__ import annotations
 
@@ -621,6 +621,102 @@ def conv(lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequence[int], padding:
     return conv_general_dilated(lhs, rhs, window_strides, padding)
 
 
+def _transposed_padding(k: int, stride: int, padding: str) -> tuple[int, int]:
+    """Edges with which a convolution undoes one with a stride, as to sizes."""
+    if padding not in ("SAME", "VALID"):
+        raise ShapeError(f"conv_transpose: padding {padding!r}", hint='"SAME", "VALID" or pairs of numbers')
+    total = k + stride - 2 + (_max(k - stride, 0) if padding == "VALID" else 0)
+    before = k - 1 if padding == "VALID" or stride > k - 1 else -(-total // 2)
+    return before, total - before
+
+
+def conv_transpose(
+    lhs: Array, rhs: Array, strides: Sequence[int], padding: Any, rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None, transpose_kernel: bool = False, precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Array:  # fmt: skip
+    """Convolution with `strides` from pixel to pixel of the result: sizes are those that a convolution with these
+    strides and padding ("SAME", "VALID", or edges of the image with its pixels apart) starts from.
+
+    By default channels are last, as in `("NHWC", "HWIO", "NHWC")`. With `transpose_kernel` the kernel is that of the
+    convolution that this one undoes: turned round, inputs and outputs exchanged.
+
+    >>> import fdl.numpy as jnp
+    >>> conv_transpose(jnp.ones((1, 4, 3)), jnp.ones((3, 3, 5)), (2,), "SAME").shape
+    (1, 8, 5)
+    """
+    n = aval_of(lhs).ndim - 2
+    if dimension_numbers is None:
+        space = {1: "H", 2: "HW", 3: "DHW"}.get(n)
+        if space is None:
+            raise ShapeError(f"conv_transpose: {n} axes of space", hint="dimension_numbers for more than 3")
+        dimension_numbers = (f"N{space}C", f"{space}IO", f"N{space}C")
+    axes = conv_dimension_numbers(aval_of(lhs).shape, aval_of(rhs).shape, dimension_numbers)
+    window = [aval_of(rhs).shape[a] for a in axes.rhs_spec[2:]]
+    dilation = tuple(rhs_dilation or (1,) * n)
+    if isinstance(padding, str):
+        reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+        padding = [_transposed_padding(k, s, padding) for k, s in zip(reach, strides, strict=True)]
+    if transpose_kernel:
+        rhs = ops.reverse(rhs, axes.rhs_spec[2:])
+        order = list(range(n + 2))
+        order[axes.rhs_spec[0]], order[axes.rhs_spec[1]] = axes.rhs_spec[1], axes.rhs_spec[0]
+        rhs = ops.transpose(rhs, order)
+    return conv_general_dilated(
+        lhs, rhs, (1,) * n, padding, strides, dilation, axes, preferred_element_type=preferred_element_type
+    )
+
+
+def conv_general_dilated_patches(
+    lhs: Array, filter_shape: Sequence[int], window_strides: Sequence[int], padding: Any,
+    lhs_dilation: Sequence[int] | None = None, rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None,
+    precision: Any = None, preferred_element_type: Any = None,
+) -> Array:  # fmt: skip
+    """The windows that a convolution sums up, along the channels: channel by channel, each in row-major order.
+
+    >>> import fdl.numpy as jnp
+    >>> conv_general_dilated_patches(jnp.arange(4.0).reshape(1, 1, 4), (2,), (1,), "VALID").tolist()
+    [[[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]]]
+    """
+    n = len(filter_shape)
+    axes = conv_dimension_numbers(aval_of(lhs).shape, (1,) * (n + 2), dimension_numbers)
+    channels, count = aval_of(lhs).shape[axes.lhs_spec[1]], int(np.prod(filter_shape, dtype=int))
+    one = np.tile(np.eye(count).reshape(count, 1, *filter_shape), (channels, *[1] * (n + 1)))
+    places = np.argsort(axes.rhs_spec)
+    kernel = ops.convert(as_operand(np.transpose(one, places)), aval_of(lhs).dtype)
+    return conv_general_dilated(
+        lhs, kernel, window_strides, padding, lhs_dilation, rhs_dilation, axes, channels,
+        preferred_element_type=preferred_element_type,
+    )  # fmt: skip
+
+
+def conv_with_general_padding(
+    lhs: Array, rhs: Array, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None, precision: Any = None, preferred_element_type: Any = None,
+) -> Array:  # fmt: skip
+    """Convolution of (batch, in, *space) with (out, in, *window), with padding and dilation.
+
+    >>> import fdl.numpy as jnp
+    >>> conv_with_general_padding(jnp.ones((1, 3, 8)), jnp.ones((4, 3, 3)), (1,), [(1, 1)]).shape
+    (1, 4, 8)
+    """
+    return conv_general_dilated(
+        lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, preferred_element_type=preferred_element_type
+    )
+
+
+def dynamic_update_index_in_dim(operand: Array, update: ArrayLike, index: Any, axis: int) -> Array:
+    """`operand` with the slice at a computed index along an axis replaced.
+
+    >>> dynamic_update_index_in_dim(iota("int32", 4), 9, 2, 0).tolist()
+    [0, 1, 9, 3]
+    """
+    ndim, given = aval_of(operand).ndim, as_operand(update)
+    new = ops.broadcast(given, given.aval.shape, range(given.aval.ndim))
+    new = ops.expand_dims(new, (axis % ndim,)) if new.aval.ndim == ndim - 1 else new
+    return dynamic_update_slice_in_dim(operand, new, index, axis)
+
+
 def reduce_window(
     operand: ArrayLike, init_value: ArrayLike, computation: Any, window_dimensions: Sequence[int],
     window_strides: Sequence[int] | None = None, padding: Any = "VALID",
@@ -664,9 +760,10 @@ __all__ = [
     "ConvDimensionNumbers", "RoundingMethod", "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size",
     "batch_matmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim",
     "broadcasted_iota", "ceil", "clamp", "complex", "concatenate", "cond", "conj", "conv", "conv_dimension_numbers",
-    "conv_general_dilated", "convert_element_type", "cos", "div", "dot", "dot_general", "dynamic_index_in_dim",
-    "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "exp",
-    "expand_dims", "expm1", "floor", "fori_loop", "full", "full_like", "ge", "gt", "imag", "index_in_dim",
+    "conv_general_dilated", "conv_general_dilated_patches", "conv_transpose", "conv_with_general_padding",
+    "convert_element_type", "cos", "div", "dot", "dot_general", "dynamic_index_in_dim", "dynamic_slice",
+    "dynamic_slice_in_dim", "dynamic_update_index_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq",
+    "erf", "exp", "expand_dims", "expm1", "floor", "fori_loop", "full", "full_like", "ge", "gt", "imag", "index_in_dim",
     "integer_pow", "iota", "is_finite", "le", "log", "log1p", "logistic", "lt", "map", "max", "min", "mul", "ne", "neg",
     "pad", "padtype_to_pads", "pmean", "pow", "psum", "real", "reciprocal", "reduce_max", "reduce_min", "reduce_sum",
     "reduce_window", "rem", "reshape", "rev", "round", "rsqrt", "scan", "select", "shift_left",

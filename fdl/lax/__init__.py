@@ -1,0 +1,15 @@
+"""`jax.lax`'s names and signatures: operations, control flow, collectives."""
+
+from fdl.lax import elements, linalg, operations, parallel, scans, scattering
+from fdl.lax.elements import *
+from fdl.lax.operations import *
+from fdl.lax.parallel import *
+from fdl.lax.scans import *
+from fdl.lax.scattering import *
+
+__all__ = ["linalg"]
+__all__ += elements.__all__
+__all__ += operations.__all__
+__all__ += parallel.__all__
+__all__ += scans.__all__
+__all__ += scattering.__all__
