@@ -27,7 +27,7 @@ _HOME = {
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
     "alias", "backends", "core", "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn", "numpy",
-    "ops", "optim", "random", "special", "stateful", "testing", "transforms", "tree", "tree_util",
+    "ops", "optim", "random", "scipy", "special", "stateful", "testing", "transforms", "tree", "tree_util",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
@@ -40,8 +40,8 @@ if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`
         alias as alias, core as core, extend as extend, flatten_util as flatten_util,
         image as image, incomplete as incomplete, lax as lax,
         lowering as lowering, backends as backends, nn as nn, numpy as numpy, ops as ops, optim as optim,
-        random as random, special as special, testing as testing, transforms as transforms, tree as tree,
-        tree_util as tree_util,
+        random as random, scipy as scipy, special as special, testing as testing, transforms as transforms,
+        tree as tree, tree_util as tree_util,
     )  # fmt: skip
     from fdl.transforms import (
         checkpoint as checkpoint, custom_jvp as custom_jvp, custom_vjp as custom_vjp, eval_shape as eval_shape,

@@ -745,4 +745,66 @@ CASES = {
             "m: lax.sort((m, -m), num_keys=1)[1]",
         ],
     },
+    "scipy": {
+        "fixed": ["linalg.hilbert(3)"],
+        "traced": [
+            *(
+                f"special.{f}"
+                for f in (
+                    "gamma(p + 0.5)",
+                    "gamma(x - 0.25)",
+                    "gammasgn(x)",
+                    "gammasgn(z)",
+                    "beta(p, p + 1)",
+                    "factorial(k)",
+                    "factorial(x)",
+                    "multigammaln(p + 2, 3)",
+                    "rel_entr(p, q)",
+                    "rel_entr(x, y)",
+                    "kl_div(p, q)",
+                    "boxcox(p, x)",
+                    "boxcox(p, 0.0)",
+                    "boxcox1p(p, x)",
+                    "logsumexp(m, axis=1)",
+                    "xlogy(q, p)",
+                    "expit(x)",
+                    "ndtri(q)",
+                )
+            ),
+            *(
+                f"stats.{law}.{f}(x, 0.25, 1.5)"
+                for law in ("norm", "uniform", "laplace", "expon")
+                for f in ("logpdf", "pdf", "cdf")
+            ),
+            "stats.norm.logcdf(x)",
+            "stats.norm.sf(x, y, p)",
+            "stats.norm.logsf(x)",
+            "stats.norm.ppf(q, 1.0, 2.0)",
+            "stats.norm.isf(q)",
+            "stats.norm.logpdf(a)",
+            "stats.gamma.logpdf(x, p)",
+            "stats.gamma.pdf(x, 2.0, -0.5, 3.0)",
+            "stats.gamma.cdf(x, p)",
+            "stats.uniform.cdf(m)",
+            "linalg.cholesky(s)",
+            "linalg.cholesky(s, lower=True)",
+            "linalg.cho_solve(linalg.cho_factor(s), m)",
+            "linalg.cho_solve((linalg.cholesky(s, lower=True), True), x[:3])",
+            "linalg.solve_triangular(s, m, trans=1)",
+            "linalg.solve_triangular(s, x[:3], lower=True, unit_diagonal=True)",
+            "linalg.block_diag(m, s, x)",
+            "linalg.toeplitz(x, y[:3])",
+            "linalg.toeplitz(a)",
+        ],
+        "smooth": [
+            "p: special.gamma(p + 0.5) + special.beta(p, p + 1)",
+            "p q: special.kl_div(p, q * 0.5 + 0.25)",
+            "p x: special.boxcox(p, x)",
+            "x p: stats.norm.logpdf(x, 0.5, p)",
+            "x: stats.laplace.logpdf(x)",
+            "p: stats.gamma.logpdf(p, p + 1)",
+            "x: stats.norm.cdf(x)",
+            "x y: linalg.toeplitz(x, y[:3])",
+        ],
+    },
 }
