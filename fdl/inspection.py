@@ -54,8 +54,8 @@ class Explanation:
         memory, temporaries of all threads.
         """
         program, arena = self.lowered.program, self.lowered.arena
-        results = sum(b.nbytes for b in dict.fromkeys(program.outputs) if b not in arena.in_place)
-        return (
+        results: int = sum(b.nbytes for b in dict.fromkeys(program.outputs) if b not in arena.in_place)
+        return int(
             sum(b.nbytes for b in program.inputs)
             + results
             + arena.size

@@ -21,8 +21,9 @@ from typing import Any
 from fdl.lowering.ir.expr import Buffer, Expr, walk
 from fdl.lowering.ir.index import ZERO, Index, LoopVar, loop_vars, space_vars
 from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, OneStore, Operand, Reduce, Routine, Scatter
+from fdl.lowering.ir.size import Extent, is_known, is_never_negative
 
-Loops = Mapping[LoopVar, int]
+Loops = Mapping[LoopVar, Extent]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,12 @@ class Access:
     stage: Node
     conditions: tuple[Expr, ...] = ()
     reach: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all sizes of its loops, its steps and its buffer are numbers."""
+        steps = [c for _, c in self.index.terms]
+        return is_known(self.buffer.size, self.index.const, self.reach, *steps, *self.loops.values())
 
     def always(self) -> Access:
         """The same where its conditions hold or not."""
@@ -137,7 +144,7 @@ def stores(n: Node) -> list[tuple[Buffer, Index]]:
 def reach_of(x: Operand) -> int:
     """How many elements a matrix reaches past its first one; the whole buffer where it walks backwards."""
     steps = [(size - 1) * step for size, step in (*x.rows, *x.cols)]
-    return sum(steps) if min(steps) >= 0 else x.buffer.size
+    return sum(steps) if all(map(is_never_negative, steps)) else x.buffer.size
 
 
 def loads(roots: Sequence[Expr]) -> Iterator[tuple[Expr, tuple[Expr, ...]]]:

@@ -13,9 +13,10 @@ from fdl.lowering.ir.access import accesses, fault, in_part, loops_of
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Index, bounds, space_vars, step_var
 from fdl.lowering.ir.nodes import Argmax, Branch, Dot, Fused, Loop, Map, Node, Operand, Reduce, Scatter
+from fdl.lowering.ir.size import Extent, along, is_never_negative, least_where
 
 
-def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, int]) -> None:
+def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, Extent]) -> None:
     """Raise GraphError where nodes do not hold the invariants; `written` is what was written before and is added to,
     `steps` are the sizes of the loops around them.
     """
@@ -34,7 +35,7 @@ def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, in
             _check_stage(n, written, steps)
 
 
-def _check_stage(n: Node, written: set[Buffer], steps: Mapping[Any, int]) -> None:
+def _check_stage(n: Node, written: set[Buffer], steps: Mapping[Any, Extent]) -> None:
     for b in n.reads():
         if b not in written:
             raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")
@@ -64,7 +65,7 @@ def _check_ahead(n: Node) -> None:
             raise GraphError(f"loop program: {s.buffer}[{s.offset}] goes past the caches, but not page by page")
 
 
-def _check_composite(n: Fused, written: set[Buffer], steps: dict[Any, int]) -> None:
+def _check_composite(n: Fused, written: set[Buffer], steps: dict[Any, Extent]) -> None:
     """Locals are seen by no other stage and come apart into parts, as the stages do, each of which touches its own."""
     for b in n.locals:
         if b in written:
@@ -79,7 +80,7 @@ def _check_composite(n: Fused, written: set[Buffer], steps: dict[Any, int]) -> N
     written.difference_update(n.locals)
 
 
-def _check_addresses(n: Node, extents: Mapping[Any, int]) -> None:
+def _check_addresses(n: Node, extents: Mapping[Any, Extent]) -> None:
     guarded = {c for e in walk(n.roots()) if e.op == "choose" for c in walk(e.args[-2:])}
     if isinstance(n, Scatter):  # the value is computed where the conditions hold
         guarded |= set(walk([n.value])) if n.conditions else set()
@@ -96,20 +97,38 @@ def _check_addresses(n: Node, extents: Mapping[Any, int]) -> None:
             _check_operand(x, rows, columns, extents)
 
 
-def _check_operand(x: Operand, rows: int, columns: int, extents: Mapping[Any, int]) -> None:
+def _check_operand(x: Operand, rows: int, columns: int, extents: Mapping[Any, Extent]) -> None:
     if (found := tuple(math.prod(size for size, _ in digits) for digits in (x.rows, x.cols))) != (rows, columns):
         raise GraphError(
             f"loop program: {x.buffer} is multiplied as a matrix {rows}x{columns}, its digits make {found}"
         )
-    reach = [(size - 1) * step for size, step in (*x.rows, *x.cols)]
-    for far in (sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach)):
-        _inside(x.buffer, x.offset + far, extents)
+    digits = [*x.rows, *x.cols]
+    places = space_vars(len(digits), len(extents))  # which the batch does not use
+    reached = sum((v * step for v, (_, step) in zip(places, digits, strict=True)), x.offset)
+    sizes = {v.terms[0][0]: size for v, (size, _) in zip(places, digits, strict=True)}
+    _inside(x.buffer, reached, {**extents, **sizes})
 
 
-def _inside(buffer: Buffer, index: Index, extents: Mapping[Any, int]) -> None:
-    found = bounds(index, extents)
-    if found is not None and not (found[0] >= 0 and found[1] < buffer.size):
-        raise GraphError(
-            f"loop program: {buffer}[{index}] reaches from {found[0]} to {found[1]}, "
-            f"the buffer has {buffer.size} elements"
-        )
+def _inside(buffer: Buffer, index: Index, extents: Mapping[Any, Extent]) -> None:
+    for place, size in _places(buffer, index):
+        found = bounds(place, extents)
+        least = least_where(*extents.values())
+        if found is not None and not (
+            is_never_negative(found[0], least) and is_never_negative(size - 1 - found[1], least)
+        ):
+            raise GraphError(
+                f"loop program: {buffer}[{index}] reaches from {found[0]} to {found[1]}, the buffer has {size} elements"
+            )
+
+
+def _places(buffer: Buffer, index: Index) -> list[tuple[Index, Extent]]:
+    """An address, or along each axis of an input with steps the place, with the size that it must stay in."""
+    if not buffer.axes:
+        return [(index, buffer.size)]
+    places, rest = [], index
+    for size, step in buffer.axes:
+        terms = ((atom, along(c, step.symbol)) for atom, c in index.terms)
+        place = Index(along(index.const, step.symbol), tuple((atom, c) for atom, c in terms if c != 0))
+        places.append((place, size))
+        rest = rest - place * step
+    return [*places, (rest, 1)]

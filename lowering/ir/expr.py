@@ -7,19 +7,26 @@ from typing import Any
 
 from fdl.core.dtypes import DType
 from fdl.lowering.ir.index import Index
+from fdl.lowering.ir.size import Extent
 from fdl.lowering.ir.spellings import COSTLY
 
 
 class Buffer:
-    """A contiguous run of elements.  `kind` is input, output or temp; `number` is its place in the program."""
+    """A contiguous run of elements.  `kind` is input, output or temp; `number` is its place in the program.
 
-    __slots__ = ("dtype", "kind", "number", "size")
+    With `axes`, (size, step) each, it is an input whose elements lie at steps that the program is told: the first one
+    at address 0.
+    """
 
-    def __init__(self, number: int, dtype: DType, size: int, kind: str) -> None:
-        self.number, self.dtype, self.size, self.kind = number, dtype, size, kind
+    __slots__ = ("axes", "dtype", "kind", "number", "size")
+
+    def __init__(
+        self, number: int, dtype: DType, size: Extent, kind: str, axes: tuple[tuple[Extent, Extent], ...] = ()
+    ) -> None:
+        self.number, self.dtype, self.size, self.kind, self.axes = number, dtype, size, kind, axes
 
     @property
-    def nbytes(self) -> int:
+    def nbytes(self) -> Extent:
         """Bytes of the elements."""
         return self.size * self.dtype.itemsize
 

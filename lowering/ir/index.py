@@ -1,9 +1,11 @@
-"""Addresses: affine sums of loop variables and integer expressions."""
+"""Addresses: affine sums of loop variables and integer expressions, with numbers or sizes as coefficients."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from fdl.lowering.ir.size import Extent, Size, UndecidedSizeError, is_never_negative
 
 
 class LoopVar:
@@ -45,7 +47,7 @@ class Index:
 
     __slots__ = ("_hash", "const", "terms")
 
-    def __init__(self, const: int, terms: tuple[tuple[Any, int], ...]) -> None:
+    def __init__(self, const: Extent, terms: tuple[tuple[Any, Extent], ...]) -> None:
         self.const, self.terms = const, terms
         self._hash = hash((const, terms))
 
@@ -55,8 +57,8 @@ class Index:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Index) and self.const == other.const and self.terms == other.terms
 
-    def __add__(self, other: Index | int) -> Index:
-        if isinstance(other, int):
+    def __add__(self, other: Index | Extent) -> Index:
+        if isinstance(other, (int, Size)):
             return Index(self.const + other, self.terms)
         if not self.terms or not other.terms:
             return Index(self.const + other.const, self.terms or other.terms)
@@ -65,13 +67,13 @@ class Index:
             merged[atom] = merged.get(atom, 0) + c
         return Index(self.const + other.const, tuple(sorted(((a, c) for a, c in merged.items() if c), key=_order)))
 
-    def __sub__(self, other: Index | int) -> Index:
-        return self + (-other if isinstance(other, int) else other * -1)
+    def __sub__(self, other: Index | Extent) -> Index:
+        return self + (other * -1 if isinstance(other, Index) else -other)
 
-    def __mul__(self, factor: int) -> Index:
+    def __mul__(self, factor: Extent) -> Index:
         return Index(self.const * factor, tuple((a, c * factor) for a, c in self.terms) if factor else ())
 
-    def coefficient(self, atom: Any) -> int:
+    def coefficient(self, atom: Any) -> Extent:
         """How far one step of the atom moves."""
         return next((c for a, c in self.terms if a is atom), 0)
 
@@ -93,7 +95,7 @@ ZERO = Index(0, ())
 _SPACE_INDICES = [Index(0, ((v, 1),)) for v in _SPACE]
 
 
-def row_major(index: Sequence[Index], shape: Sequence[int]) -> Index:
+def row_major(index: Sequence[Index], shape: Sequence[Extent]) -> Index:
     """The place of an index in a contiguous array."""
     place, stride = ZERO, 1
     for i, d in zip(reversed(index), reversed(shape), strict=True):
@@ -103,12 +105,19 @@ def row_major(index: Sequence[Index], shape: Sequence[int]) -> Index:
     return place
 
 
-def bounds(index: Index, extents: Mapping[Any, int]) -> tuple[int, int] | None:
-    """The least and the largest value of an address, None where it is computed."""
+def bounds(index: Index, extents: Mapping[Any, Extent]) -> tuple[Extent, Extent] | None:
+    """The least and the largest value of an address over loops that run at least once, None where it is computed;
+    UndecidedSizeError where the sizes do not tell whether it walks forwards.
+    """
     low = high = index.const
     for atom, c in index.terms:
         if atom not in extents:
             return None
         reach = c * (extents[atom] - 1)
-        low, high = low + min(reach, 0), high + max(reach, 0)
+        if is_never_negative(c):
+            high = high + reach
+        elif is_never_negative(-c):
+            low = low + reach
+        else:
+            raise UndecidedSizeError(f"whether {index} walks forwards depends on the sizes")
     return low, high

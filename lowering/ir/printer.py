@@ -26,7 +26,8 @@ Lines = list[str]
 
 
 def declared(b: Buffer) -> str:
-    return f"{b}:{b.dtype.name}[{b.size}]"
+    steps = f" at {', '.join(str(step) for _, step in b.axes)}" if b.axes else ""
+    return f"{b}:{b.dtype.name}[{b.size}{steps}]"
 
 
 def printed(nodes: Sequence[Node], indent: str) -> Lines:

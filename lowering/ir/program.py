@@ -14,6 +14,7 @@ from fdl.lowering.ir.expr import Buffer, Interner
 from fdl.lowering.ir.nodes import Node
 from fdl.lowering.ir.plan_checker import check_plan
 from fdl.lowering.ir.printer import declared, printed
+from fdl.lowering.ir.size import Sizes
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -25,6 +26,9 @@ class Program:
 
     A planned program says how it is compiled: `apart`, without looking across its calls, and in how many `units` at the
     same time.
+
+    Of a program for arrays of any size, `sizes` has the symbols that it is told when it is called, and what it assumes
+    of them.
     """
 
     nodes: list[Node]
@@ -37,6 +41,7 @@ class Program:
     calls: int = 0
     apart: bool = False
     units: int = 1
+    sizes: Sizes | None = None
 
     def guarded(self) -> int:
         """How many nodes have run when all guards are known; 0 without guards."""
@@ -47,7 +52,8 @@ class Program:
         head = (
             f"program ({' '.join(declared(b) for b in self.inputs)}) -> ({' '.join(declared(b) for b in self.outputs)})"
         )
-        return "\n".join([head, *printed(self.nodes, "  ")])
+        told = [*self.sizes.quotients(), *map(str, self.sizes.assumptions)] if self.sizes else []
+        return "\n".join([head, *(f"  where {x}" for x in told), *printed(self.nodes, "  ")])
 
     def check(self) -> None:
         """Raise GraphError where a temp is read before it is written, an address lies outside of its buffer, or a plan
