@@ -26,6 +26,8 @@ outside.
   a graph is called
 - `steps`: `(**params) -> Steps`: what a loop of known length evaluates at each step; only of such loops, whose params
   have the names of its fields
+- `sizes`: names of params in which numbers are sizes, or places along axes, and may differ where the operation is the
+  same; absent where there are none
 - `samples`: a list of `Sample`s, from which the property tests are generated
 
 A primitive with `multiple_results` takes and gives lists where the others have a single value.
@@ -67,6 +69,7 @@ RULES: dict[str, Watched[Primitive, Rule]] = {
         "effects",
         "called",
         "steps",
+        "sizes",
         "samples",
     )
 }

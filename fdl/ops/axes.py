@@ -291,6 +291,7 @@ broadcast_p: Primitive = (
         transpose=_broadcast_transpose,
         batch=_broadcast_batch,
         lower=_broadcast_lower,
+        sizes=("shape",),
         samples=[
             Sample((c64(3),), {"shape": (2, 3), "axes": (1,)}),
             Sample((f32(3),), {"shape": (2, 3), "axes": (1,)}),

@@ -63,6 +63,7 @@ reshape_p.define(
     transpose=lambda ct, operands, *, shape: [reshape(ct, operands[0].aval.shape)],
     batch=lambda axis, args, batched, *, shape: (reshape(args[0], (axis.size, *shape)), True),
     lower=lambda b, x, *, shape: b.reshape(x, shape),
+    sizes=("shape",),
     samples=[
         Sample((c64(2, 6),), {"shape": (3, 4)}),
         Sample((f32(2, 6),), {"shape": (3, 4)}),

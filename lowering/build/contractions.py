@@ -15,6 +15,7 @@ from fdl.lowering.build.layout import memory_order
 from fdl.lowering.ir.expr import Expr
 from fdl.lowering.ir.index import ZERO, Index, LoopVar, row_major, space_vars
 from fdl.lowering.ir.nodes import Dot, Operand
+from fdl.lowering.ir.size import Extent, at_most, dense, example_of, known
 from fdl.lowering.build.values import Place, Value, Values
 from fdl.ops.dot import free_axes, product_dtype
 
@@ -38,6 +39,11 @@ _NARROW_SUMS = (
 )  # elements that machines multiply as they are, and what they are summed up in
 
 
+def _is_close(step: Extent) -> bool:
+    """Whether elements at this step lie close together."""
+    return not at_most(step, -_CLOSE - 1) and at_most(step, _CLOSE) and step != 0
+
+
 class Products(Values):
     """Adds contractions to the vocabulary of `lower` rules."""
 
@@ -54,14 +60,14 @@ class Products(Values):
         narrow = lhs.dtype == rhs.dtype and (lhs.dtype, wide) in _NARROW_SUMS
         if (
             0 in (m, n, k, *batch)
-            or k == 1
-            or m * n * k <= _SMALL_DOT
+            or at_most(k, 1)
+            or at_most(m * n * k, _SMALL_DOT)
             or not (narrow or wide in (dtypes.float32, dtypes.float64))
         ):
             return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
-        if n <= _THIN and k <= _TERMS and self._lies_along(lhs, [*lb, *lf]):
+        if at_most(n, _THIN) and at_most(k, _TERMS) and self._lies_along(lhs, [*lb, *lf]):
             return self._dot_in_terms(lhs, rhs, numbers, shape, wide, dtype)
-        if batch and m * n <= _FEW_SUMS and k >= _LEAST_SUM:
+        if batch and at_most(m * n, _FEW_SUMS) and not at_most(k, _LEAST_SUM - 1):
             if self._lies_along(lhs, lc[-1:]) and self._lies_along(rhs, rc[-1:]):
                 return self._plain_dot(lhs, rhs, numbers, shape, wide, dtype)
             if self._lies_along(lhs, lb) and self._lies_along(rhs, rb):
@@ -88,9 +94,10 @@ class Products(Values):
         """In how many parts the sums of a few elements are taken, so that there is work for all threads: the first
         contracted axis is cut.
         """
-        if batch > 1 or elements > _NARROW or k < _LONG:
+        if not at_most(batch, 1) or at_most(k, _LONG - 1) or not at_most(elements, _NARROW):
             return 1
-        return max(p for p in range(1, min(_MAX_PARTS, k // _PART) + 1) if first % p == 0)
+        length, most = known(first), known(k) // _PART  # how often a length can be cut, its form does not tell
+        return max(p for p in range(1, min(_MAX_PARTS, most) + 1) if length % p == 0)
 
     def _dot_in_parts(self, lhs: Value, rhs: Value, numbers: Any, dtype: DType, parts: int) -> Value:
         """A batch of products over parts of the first contracted axis, and their sum, whose order follows from the
@@ -120,7 +127,8 @@ class Products(Values):
         if e is None or e.op != "load" or len(rows) < 2:
             return rows
         steps = [
-            abs(e.attr[1].coefficient(v.terms[0][0])) if d > 1 else 0 for v, d in zip(variables, x.shape, strict=True)
+            abs(example_of(dense(e.attr[1].coefficient(v.terms[0][0])))) if d != 1 else 0
+            for v, d in zip(variables, x.shape, strict=True)
         ]
         if 1 not in [steps[a] for a in rows] or steps[rows[-1]] == 1 or steps[cols[-1]] == 1:
             return rows
@@ -134,7 +142,9 @@ class Products(Values):
         return (
             e is not None
             and e.op == "load"
-            and any(x.shape[a] > 1 and 0 < abs(e.attr[1].coefficient(variables[a].terms[0][0])) <= _CLOSE for a in axes)
+            and any(
+                not at_most(x.shape[a], 1) and _is_close(dense(e.attr[1].coefficient(variables[a].terms[0][0]))) for a in axes
+            )
         )
 
     def _dot_in_terms(

@@ -15,6 +15,7 @@ from fdl.lowering.ir.index import Index, row_major, space_vars, step_var
 from fdl.lowering.ir.nodes import Branch, Loop, Node
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.routines import RoutineTable
+from fdl.lowering.ir.size import Extent, Sizes, at_most
 from fdl.lowering.build.contractions import Products
 from fdl.lowering.build.values import Home, Value
 from fdl.ops.vocabulary import Words
@@ -67,13 +68,6 @@ class Builder(Products):
         return Value((), atom.aval.dtype, lambda index: self.const(atom.value, atom.aval.dtype))
 
     # Control
-
-    def _nested(self, make: Callable[[], None]) -> list[Node]:
-        """Nodes that `make` emits."""
-        outer, self.nodes = self.nodes, []
-        make()
-        nodes, self.nodes = self.nodes, outer
-        return nodes
 
     def _carried(self, values: Sequence[Value], targets: Sequence[Buffer], first: int) -> list[tuple[Buffer, Buffer]]:
         """What a step hands to the next: buffers with numbers from `first` on are the step's own and are not copied."""
@@ -227,22 +221,32 @@ def _in_order(e: Equation) -> Sequence[int]:
 SPEAKS: Callable[[], Words[Value, Expr, Index]] = Builder
 
 
-def build(graph: Graph, guards: int = 0, routines: RoutineTable | None = None) -> Program:
+def build(
+    graph: Graph,
+    guards: int = 0,
+    routines: RoutineTable | None = None,
+    sizes: Sizes | None = None,
+    steps: Sequence[Sequence[Extent]] = (),
+) -> Program:
     """The loop program of a graph without constants, whose last results are so many guards.
 
     `routines` are those that the target has, what it lacks is built as loops; without, the program is for no target:
-    it keeps a node for each routine, for the interpreter.
+    it keeps a node for each routine, for the interpreter. Where shapes of the graph are `sizes` that the program is
+    told, so may be the `steps` along axes of more than one element of some inputs, an empty list for the others.
     """
     graph = split_complex(graph)  # passes that come before have done so, and could simplify what it made
     b = Builder(routines)
-    inputs = [b.new_buffer(a.dtype, a.size, "input") for a in graph.in_avals]
+    given = []
+    for aval, own in zip(graph.in_avals, steps or [()] * len(graph.inputs), strict=True):
+        axes = tuple(zip([d for d in aval.shape if d != 1], own, strict=True)) if own else ()
+        source = b.new_buffer(aval.dtype, aval.size, "input", axes)
+        given.append(b.loaded_at_steps(source, aval.shape) if own else b.loaded(source, aval.shape))
+    inputs = list(b.buffers)
     flags = graph.outputs[len(graph.outputs) - guards :]
-    values = b.inline(
-        graph, [b.loaded(buffer, a.shape) for buffer, a in zip(inputs, graph.in_avals, strict=True)], at_once=flags
-    )
+    values = b.inline(graph, given, at_once=flags)
     outputs = []
     carried = {
-        b for n in b.nodes if isinstance(n, Loop) for _, b in n.carry if b.size <= _FEW
+        x for n in b.nodes if isinstance(n, Loop) for _, x in n.carry if at_most(x.size, _FEW)
     }  # these stay in registers
     for value in values:
         buffer = value.buffer
@@ -252,4 +256,4 @@ def build(graph: Graph, guards: int = 0, routines: RoutineTable | None = None) -
             buffer = b.new_buffer(value.dtype, value.size, "output")
             b.store(value, buffer)
         outputs.append(buffer)
-    return Program(b.nodes, b.buffers, inputs, outputs, b.exprs, guards)
+    return Program(b.nodes, b.buffers, inputs, outputs, b.exprs, guards, sizes)

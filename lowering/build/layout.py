@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 from fdl.lowering.ir.expr import Expr, walk
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
+from fdl.lowering.ir.size import Extent, at_most, example_of
 
 
-def steps_of(index: Index, ndim: int) -> list[int] | None:
+def steps_of(index: Index, ndim: int) -> list[Extent] | None:
     """How far one step along each axis moves, for an address over the first loop variables; None where it is computed
     from data.
     """
@@ -33,14 +34,16 @@ def memory_order(e: Expr, shape: Sequence[int]) -> list[int]:
         steps = steps_of(load.attr[1], len(shape)) if load.op == "load" else None
         if steps is not None:
             found[_order(shape, steps)] += math.prod(d for d, s in zip(shape, steps, strict=True) if s)
-    axes = tuple(range(len(shape)))
-    most = max(found.values(), default=0)
-    return list(axes if found[axes] == most else next(order for order, count in found.items() if count == most))
+    best = tuple(range(len(shape)))
+    for order, count in found.items():
+        if not at_most(count, found[best]):
+            best = order
+    return list(best)
 
 
 def _order(shape: Sequence[int], steps: Sequence[int]) -> tuple[int, ...]:
     """Axes by their steps; those along which nothing moves stay behind the axis that they follow."""
-    walked = sorted((a for a, d in enumerate(shape) if d != 1 and steps[a]), key=lambda a: -abs(steps[a]))
+    walked = sorted((a for a, d in enumerate(shape) if d != 1 and steps[a]), key=lambda a: -abs(example_of(steps[a])))
     order = list(walked)
     for a in range(len(shape)):
         if a not in walked:
@@ -64,6 +67,8 @@ def steps_through(shape: Sequence[int], steps: Sequence[int], wanted: Sequence[i
     found = [0] * len(wanted)
     if 0 in shape:
         return found
+    if list(steps) == packed_steps(shape, range(len(shape))):  # also where sizes are not known, and their order is not
+        return packed_steps(wanted, range(len(wanted)))
     old = [(d, s) for d, s in zip(shape, steps, strict=True) if d != 1]
     new = [a for a, d in enumerate(wanted) if d != 1]
     while new:

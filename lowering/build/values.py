@@ -8,6 +8,7 @@ fuse by themselves.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,8 +21,9 @@ from fdl.core.source import Location
 from fdl.lowering.build.layout import memory_order, packed_steps, steps_of, steps_through
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import ZERO, Index, row_major, space_vars
-from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, Reduce, Routine, Scatter, Scope, Store
+from fdl.lowering.ir.nodes import Argmax, Branch, Fused, Map, Node, Reduce, Routine, Scatter, Scope, Store
 from fdl.lowering.ir.routines import RoutineTable, Scratch
+from fdl.lowering.ir.size import Extent, at_most, ceil_div, is_known, surely
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
@@ -84,8 +86,10 @@ class Values:
 
     # Memory
 
-    def new_buffer(self, dtype: DType, size: int, kind: str = "temp") -> Buffer:
-        buffer = Buffer(len(self.buffers), dtype, size, kind)
+    def new_buffer(
+        self, dtype: DType, size: Extent, kind: str = "temp", axes: tuple[tuple[Extent, Extent], ...] = ()
+    ) -> Buffer:
+        buffer = Buffer(len(self.buffers), dtype, size, kind, axes)
         self.buffers.append(buffer)
         return buffer
 
@@ -97,6 +101,17 @@ class Values:
             return self.exprs.make("load", (), buffer.dtype, (buffer, base + row_major(index, shape)))
 
         return Value(shape, buffer.dtype, at, buffer=buffer if base == ZERO else None)
+
+    def loaded_at_steps(self, buffer: Buffer, shape: Sequence[Extent]) -> Value:
+        """The array in an input that lies at steps which the program is told."""
+        steps = iter([step for _, step in buffer.axes])
+        through = [ZERO if d == 1 else next(steps) for d in shape]
+
+        def at(index: Place) -> Expr:
+            place = sum((i * s for i, s, d in zip(index, through, shape, strict=True) if d != 1), ZERO)
+            return self.exprs.make("load", (), buffer.dtype, (buffer, place))
+
+        return Value(tuple(shape), buffer.dtype, at)
 
     def emit(self, node: Node) -> None:
         if self.source is not None:
@@ -159,8 +174,8 @@ class Values:
     def _index_of(self, e: Expr) -> Index:
         return Index(0, ((e, 1),))
 
-    def _int(self, value: int) -> Expr:
-        return self.const(value, dtypes.int64)
+    def _int(self, value: Extent) -> Expr:
+        return self.const(value, dtypes.int64) if is_known(value) else self.number(Index(value, ()), dtypes.int64)
 
     def at_least(self, index: Index, limit: int) -> Expr:
         return self.apply("ge", dtypes.bool_, self.number(index, dtypes.int64), self._int(limit))
@@ -218,7 +233,8 @@ class Values:
         that is little and for no more elements than there are.
         """
         for x in random_access:
-            if x.expensive and (math.prod(shape) > x.size or x.at(space_vars(len(x.shape))).cost > _AGAIN):
+            again = surely(lambda x=x: math.prod(shape) <= x.size)  # type: ignore[misc]
+            if x.expensive and (not again or x.at(space_vars(len(x.shape))).cost > _AGAIN):
                 self.settle(x)
         depth = 1 + max((x.depth for x in operands), default=0)
         return self._bounded(Value(tuple(shape), dtype, at, depth, expensive=True))
@@ -227,7 +243,7 @@ class Values:
         self, shape: Sequence[int], x: Value, source: Callable[[Place], Sequence[Index]], repeats: bool = False
     ) -> Value:
         """The elements of `x` at other places; with `repeats` each at many."""
-        if repeats and x.expensive and math.prod(shape) > x.size:
+        if repeats and x.expensive and not surely(lambda: math.prod(shape) <= x.size):
             self.settle(x)
         out = self._bounded(
             Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive)
@@ -375,10 +391,16 @@ class Values:
             return few
         rows = len(x.shape) - 1 in axes
         limit = ROW if rows else COLUMN
+        total = math.prod(x.shape[a] for a in axes)
+        if not is_known(total):
+            if len(axes) == 1:
+                return self._fold_of_any_length(kind, x, axes[0], limit, rows)
+            if at_most(total, _UNROLLED) and not at_most(total, 0):
+                return self._fold_at_once(kind, x, axes, False, bare=True)
         inner = list(axes)
-        while len(inner) > 1 and math.prod(x.shape[a] for a in inner) > limit:
+        while len(inner) > 1 and not at_most(math.prod(x.shape[a] for a in inner), limit):
             inner.pop(0)
-        if len(inner) == 1 and x.shape[inner[0]] > limit:
+        if len(inner) == 1 and not at_most(x.shape[inner[0]], limit):
             parts = self._in_parts(kind, x, inner[0], limit, rows)
         elif len(inner) < len(axes):
             parts = self._fold_at_once(kind, x, inner, rows)
@@ -392,7 +414,7 @@ class Values:
     def _unrolled(self, kind: str, x: Value, axes: Sequence[int]) -> Value | None:
         """A few elements folded one after another, as an expression that fuses like any other."""
         sizes = [x.shape[a] for a in axes]
-        if not 0 < math.prod(sizes) <= _UNROLLED:
+        if not is_known(*sizes) or not 0 < math.prod(sizes) <= _UNROLLED:
             return None
         kept = [a for a in range(len(x.shape)) if a not in axes]
 
@@ -412,37 +434,72 @@ class Values:
             self.settle(x)  # the order of the fold follows from its shape, whatever its operand costs
         return self.compute(shape, x.dtype, at, [x])
 
-    def _fold_at_once(self, kind: str, x: Value, axes: Sequence[int], rows: bool) -> Value:
+    def _fold_of_any_length(self, kind: str, x: Value, axis: int, limit: int, rows: bool) -> Value:
+        """A fold over one axis of a size that is not known: its order is chosen when the program runs."""
+        levels = 2  # of pieces, so that more of them than there is memory for are no case for each program
+        while not at_most(x.shape[axis], limit**levels):
+            levels += 1
+        space = tuple(d for a, d in enumerate(x.shape) if a != axis)
+        out = self.new_buffer(x.dtype, math.prod(space))
+        self._fold_by_length(kind, x, axis, limit, rows, out, levels)
+        return self.loaded(out, space)
+
+    def _fold_by_length(
+        self, kind: str, x: Value, axis: int, limit: int, rows: bool, out: Buffer, levels: int
+    ) -> None:
+        """Emit a choice among the folds of a few elements, of no more than `limit`, and, but for one level, of more."""
+        size = Index(x.shape[axis], ())
+
+        def pieces() -> None:
+            self._fold_by_length(kind, self._in_parts(kind, x, axis, limit, rows), axis, limit, rows, out, levels - 1)
+
+        bodies: list[Callable[[], Any]] = [
+            lambda: self._fold_at_once(kind, x, [axis], False, bare=True, into=out),
+            lambda: self._fold_at_once(kind, x, [axis], rows, into=out),
+            pieces,
+        ]
+        tests = [self.at_least(size, _UNROLLED + 1), self.below(size, 1), self.at_least(size, limit + 1)]
+        chosen = [self.apply("convert", dtypes.int32, t) for t in tests[: len(tests) if levels > 1 else -1]]
+        which = functools.reduce(lambda a, b: self.apply("add", dtypes.int32, a, b), chosen)
+        self.emit(Branch(which, [self._nested(body) for body in bodies[: len(chosen)]]))
+
+    def _nested(self, make: Callable[[], Any]) -> list[Node]:
+        """Nodes that `make` emits."""
+        outer, self.nodes = self.nodes, []
+        make()
+        nodes, self.nodes = self.nodes, outer
+        return nodes
+
+    def _fold_at_once(
+        self,
+        kind: str,
+        x: Value,
+        axes: Sequence[int],
+        rows: bool,
+        bare: bool = False,
+        into: Buffer | None = None,
+    ) -> Value:
         kept = [a for a in range(len(x.shape)) if a not in axes]
-        space = tuple(x.shape[a] for a in kept)
-        buffer = self.new_buffer(x.dtype, math.prod(space))
+        space, over = (tuple(x.shape[a] for a in group) for group in (kept, axes))
+        buffer = into or self.new_buffer(x.dtype, math.prod(space))
         value = x.at(self._spread(len(x.shape), kept, axes))
-        self.emit(
-            Reduce(
-                space,
-                value,
-                buffer,
-                row_major(space_vars(len(space)), space),
-                tuple(x.shape[a] for a in axes),
-                kind,
-                rows,
-            )
-        )
+        self.emit(Reduce(space, value, buffer, row_major(space_vars(len(space)), space), over, kind, rows, bare))
         return self.loaded(buffer, space)
 
     def _in_parts(self, kind: str, x: Value, axis: int, limit: int, rows: bool) -> Value:
         """One axis folded piece by piece: `limit` elements each, and the rest."""
-        whole, rest = divmod(x.shape[axis], limit)
-        parts = tuple(whole + (rest > 0) if a == axis else d for a, d in enumerate(x.shape))
+        size = x.shape[axis]
+        whole, count = size // limit, ceil_div(size, limit)
+        parts = tuple(count if a == axis else d for a, d in enumerate(x.shape))
         buffer = self.new_buffer(x.dtype, math.prod(parts))
-        variables = space_vars(len(x.shape) + 1)
-        for count, length, first in ((whole, limit, 0), (1, rest, whole)):
+        index = space_vars(len(x.shape) + 1)
+        for number, length, first in ((whole, limit, 0), (count - whole, size - whole * limit, whole)):
             if length:
-                space = tuple(count if a == axis else d for a, d in enumerate(x.shape))
-                index = list(variables[:-1])
-                target = tuple(v + first if a == axis else v for a, v in enumerate(index))
-                index[axis] = index[axis] * limit + variables[-1] + first * limit
-                self.emit(Reduce(space, x.at(index), buffer, row_major(target, parts), (length,), kind, rows))
+                space = tuple(number if a == axis else d for a, d in enumerate(x.shape))
+                target = tuple(v + first if a == axis else v for a, v in enumerate(index[:-1]))
+                begin = ZERO + first * limit if first else index[axis] * limit  # there is one rest, or none
+                place = [begin + index[-1] if a == axis else v for a, v in enumerate(index[:-1])]
+                self.emit(Reduce(space, x.at(place), buffer, row_major(target, parts), (length,), kind, rows))
         return self.loaded(buffer, parts)
 
     def _spread(self, ndim: int, kept: Sequence[int], axes: Sequence[int]) -> Place:

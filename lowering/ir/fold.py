@@ -11,9 +11,10 @@ alone, and every emitter keeps it:
   Where up to four rows of bfloat16 meet columns that, as the rows, lie in the order of k, element p of whole runs of 16
   joins the chain of lane p % 16, the lanes are added one after another, and the rest of k follows.
 
-All folds begin with the neutral element: a sum of nothing but -0 is +0. Integers have no order. What a machine decides
-is left out: those that do not fuse round products of a chain first, those that multiply tiles of bfloat16 add these in
-an order of their own, and programs flush denormals to zero.
+All folds begin with the neutral element: a sum of nothing but -0 is +0. Sums of up to eight elements, which are written
+out, begin with the first one, and so do those that are `bare`, of a length that is not known before. Integers have no
+order. What a machine decides is left out: those that do not fuse round products of a chain first, those that multiply
+tiles of bfloat16 add these in an order of their own, and programs flush denormals to zero.
 """
 
 from __future__ import annotations
@@ -56,15 +57,18 @@ def fold_rows(kind: str, values: Any) -> Any:
     return last[..., 0]
 
 
-def fold_columns(kind: str, values: Any) -> Any:
-    """Values folded one after another over the last two axes, (..., runs, length), to shape (...)."""
+def fold_columns(kind: str, values: Any, bare: bool = False) -> Any:
+    """Values folded one after another over the last two axes, (..., runs, length), to shape (...); a `bare` sum begins
+    with its first element.
+    """
     flat = values.reshape(*values.shape[:-2], values.shape[-2] * values.shape[-1])
     if not is_float(values.dtype):
         axis = flat.ndim - 1
         if kind == "add":
             return np.sum(flat, axis, dtype=values.dtype)
         return np.max(flat, axis, initial=lowest(values.dtype))
-    start = np.full((*flat.shape[:-1], 1), _neutral(kind, values.dtype), values.dtype)
+    neutral = -0.0 if bare and kind == "add" else _neutral(kind, values.dtype)
+    start = np.full((*flat.shape[:-1], 1), neutral, values.dtype)
     return _one_after_another(kind, np.concatenate([start, flat], -1))
 
 

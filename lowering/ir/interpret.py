@@ -222,7 +222,7 @@ def _reduce(n: Reduce, memory: Memory, steps: Grid, part: Share) -> None:
     grid, shape = _grid(n, steps, part)
     values, outer = np.broadcast_to(_evaluate(n.value, memory, grid), shape), shape[: len(n.space)]
     values = values.reshape(*outer, math.prod(n.over[:-1]), n.over[-1])
-    out = fold_rows(n.kind, values) if n.rows else fold_columns(n.kind, values)
+    out = fold_rows(n.kind, values) if n.rows else fold_columns(n.kind, values, n.bare)
     memory[n.store][_places(n, outer, memory, grid)] = out
 
 

@@ -3,6 +3,7 @@
 `Map` stores expressions over an index space, `Reduce` and `Argmax` fold one over inner loops, `Scatter` adds at
 computed places, `Dot` is a matrix product. `Loop` and `Branch` hold nested programs, and `Fused` stages that share
 their first loops. Whoever walks through programs enters all of these by `nested` and `with_bodies`.
+Sizes are numbers, or sizes that a program is told when it is called (`size.py`).
 """
 
 from __future__ import annotations
@@ -162,13 +163,15 @@ class Reduce(OneStore):
     """For each index of `space`, `value` folded over the loops `over`, whose variables follow those of the space.
 
     `kind` is add or max. The order is fixed by the shape: `rows` says that the innermost loop folds blocks of
-    consecutive elements with lanes and a tree, else each column is folded in order of the loops. No order follows from
-    the plan, which may put folds of rows `side_by_side`, and folds columns `at_once` elements at a time.
+    consecutive elements with lanes and a tree, else each column is folded in order of the loops. A fold that is `bare`
+    begins with its first element, and not with 0: a sum of nothing but -0 is -0, as where it is written out. No order
+    follows from the plan, which may put folds of rows `side_by_side`, and folds columns `at_once` elements at a time.
     """
 
     over: tuple[int, ...]
     kind: str
     rows: bool
+    bare: bool = False
     side_by_side: bool = False
     at_once: int = 1
 
