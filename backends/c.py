@@ -116,6 +116,18 @@ def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
     )
 
 
+def load_program(plan: Plan, compiler: Compiler) -> tuple[Any, int]:
+    """The runtime library, and where a program's function lies; OSError where files cannot be written or loaded."""
+    native = runtime.load(compiler)
+    for suffix in plan.products:
+        runtime.load_products(compiler, suffix)
+    library = str(plan.path)
+    with _LOCK, runtime.loading():
+        if library not in _LOADED:
+            _LOADED[library] = native.load(library)
+    return native, _LOADED[library]
+
+
 def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
     """The plan of a graph: from the cache, else lowered and compiled."""
     if not _is_told_by_its_text(graph):
@@ -192,14 +204,7 @@ class CExecutable(Executable):
         if not _LOADED:
             runtime.begin(compiler, ["f32"] if _multiplies(self.graph) else [])
         found = plan() if plan is not None else make_plan(self.graph, compiler, donated)
-        native = runtime.load(compiler)
-        for suffix in found.products:
-            runtime.load_products(compiler, suffix)
-        library = str(found.path)
-        with _LOCK, runtime.loading():
-            if library not in _LOADED:
-                _LOADED[library] = native.load(library)
-        return found, native, _LOADED[library]
+        return found, *load_program(found, compiler)
 
     def _native_program(
         self, captured: Sequence[ConcreteArray], kind: str, patterns: tuple[Any, ...] = (), donated: Sequence[int] = ()

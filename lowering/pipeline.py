@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 
 from fdl.core.graph import Graph
 from fdl.core.source import Location
 from fdl.lowering.build.control import build
+from fdl.lowering.build.generalize import General
 from fdl.lowering.emit.c.program import render_program
 from fdl.lowering.ir.nodes import Node
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.size import UndecidedSizeError
 from fdl.lowering.plan.barriers import place_barriers
 from fdl.lowering.plan.carries import hand_on
 from fdl.lowering.plan.checks import end_early
@@ -65,7 +68,14 @@ PLANS: tuple[Step, ...] = (
 
 
 def schedule(program: Program, target: Target) -> Program:
-    """The program after all steps that a target's emitter can follow."""
+    """The program after all steps that a target's emitter can follow. Of one for arrays of any size stages stay by
+    themselves, and a step whose questions have no answer for all sizes leaves it as it is.
+    """
+    if program.sizes is not None:
+        for step in STEPS:
+            with contextlib.suppress(UndecidedSizeError):
+                program = step(program, target)
+        return program
     for step in (*STEPS, *(COMPOSING if target.composites else ())):
         program = step(program, target)
     return program
@@ -113,3 +123,9 @@ def lower(graph: Graph, target: Target, donated: Sequence[int] = (), timed: bool
     program = build(optimized, len(lifted.checks), target.routines)
     program = dataclasses.replace(program, donated=tuple(program.inputs[i] for i in donated))
     return Lowered.of(optimized, schedule(program, target), target, timed)
+
+
+def lower_general(general: General, target: Target) -> Lowered:
+    """All steps from a graph for arrays of any size to the text of a C target."""
+    program = build(general.graph, 0, target.routines, general.sizes, general.steps)
+    return Lowered.of(general.graph, schedule(program, target), target)

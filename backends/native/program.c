@@ -18,6 +18,21 @@ static Buffer *output_buffer(const Program *p, int i, PyObject *const *held) {
   return new_buffer(p->out_bytes[i]);
 }
 
+/* Runs a function with an arena of so many bytes, on all threads or on one; 0 with an error where there is no memory */
+static int run_with_arena(fdl_program_fn function, void *const *io, long bytes, int threads, int parallel) {
+  char *arena = bytes ? take_memory(bytes) : 0;
+  if (bytes && !arena) return PyErr_NoMemory(), 0;
+  if (parallel) { /* long enough to let other Python threads run */
+    void *state = PyEval_SaveThread();
+    run_region(function, io, arena, threads);
+    PyEval_RestoreThread(state);
+  } else {
+    run_region(function, io, arena, 1);
+  }
+  if (arena) give_memory(arena, bytes);
+  return 1;
+}
+
 /* Runs a program on `io`, whose last entries are filled with the results' buffers; the caller owns them */
 static int launch(const Program *p, void **io, PyObject *const *held, Buffer **outs) {
   const int all = p->outputs + p->guards;
@@ -30,22 +45,9 @@ static int launch(const Program *p, void **io, PyObject *const *held, Buffer **o
     io[p->inputs + i] = outs[i]->memory;
   }
   const int threads = p->parallel ? region_threads() : 1;
-  const long bytes = p->arena + p->own * threads;
-  char *arena = bytes ? take_memory(bytes) : 0;
-  if (bytes && !arena) {
-    for (int i = 0; i < all; i++) Py_DecRef(&outs[i]->base);
-    PyErr_NoMemory();
-    return 0;
-  }
-  if (p->parallel) { /* long enough to let other Python threads run */
-    void *state = PyEval_SaveThread();
-    run_region(p->function, io, arena, threads);
-    PyEval_RestoreThread(state);
-  } else {
-    run_region(p->function, io, arena, 1);
-  }
-  if (arena) give_memory(arena, bytes);
-  return 1;
+  if (run_with_arena(p->function, io, p->arena + p->own * threads, threads, p->parallel)) return 1;
+  for (int i = 0; i < all; i++) Py_DecRef(&outs[i]->base);
+  return 0;
 }
 
 /* Stores a Python number as a 0-d input; 0 where it is none, or of a dtype that has no code */
@@ -131,5 +133,18 @@ static PyObject *products(PyObject *self, PyObject *const *args, long count) {
   return nothing();
 }
 
+/* call(address of a program function, of its table of arguments, bytes of its arena, whether on all threads) -> None:
+ * the caller holds all memory that the table names */
+static PyObject *call(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 4) return fail("call: expected 4 arguments");
+  const int parallel = (int)PyLong_AsLong(args[3]);
+  return run_with_arena((fdl_program_fn)PyLong_AsLong(args[0]), (void *const *)PyLong_AsLong(args[1]),
+             PyLong_AsLong(args[2]), parallel ? region_threads() : 1, parallel)
+             ? keep(&_Py_NoneStruct)
+             : 0;
+}
+
 PyMethodDef program_functions[] = {
-    {"load", (void *)load, METH_O, 0}, {"products", (void *)products, METH_FASTCALL, 0}, {0}};
+    {"load", (void *)load, METH_O, 0}, {"call", (void *)call, METH_FASTCALL, 0},
+    {"products", (void *)products, METH_FASTCALL, 0}, {0}};

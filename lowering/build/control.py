@@ -256,4 +256,4 @@ def build(
             buffer = b.new_buffer(value.dtype, value.size, "output")
             b.store(value, buffer)
         outputs.append(buffer)
-    return Program(b.nodes, b.buffers, inputs, outputs, b.exprs, guards, sizes)
+    return Program(b.nodes, b.buffers, inputs, outputs, b.exprs, guards, sizes=sizes)

@@ -10,6 +10,7 @@ from fdl.core import dtypes
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
+from fdl.lowering.ir.size import Extent, Size, Symbol
 from fdl.lowering.target import Target
 
 
@@ -33,7 +34,7 @@ def is_strided(index: Index) -> bool:
 
 
 class Expressions:
-    """Writes expressions as statements of a kernel; collects the buffers and steps that it refers to."""
+    """Writes expressions as statements of a kernel; collects the buffers, steps and sizes that it refers to."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Expressions:
         self.outer = [v.terms[0][0] for v in space_vars(outer)]  # the loops over rows
         self.buffers: dict[Buffer, str] = {}
         self.steps: dict[LoopVar, str] = {}
+        self.sizes: dict[Symbol, str] = {}  # that the program is told
         self.scopes: list[dict[Expr, str]] = [{}]
         self.lines: list[list[str]] = [[]]
         self.count = 0
@@ -61,9 +63,16 @@ class Expressions:
     def _variable(self, v: LoopVar) -> str:
         return self.steps.setdefault(v, f"s{len(self.steps)}") if v.step else f"i{v.rank}"
 
+    def tell(self, *sizes: Extent) -> None:
+        """Note that these sizes are referred to."""
+        for size in sizes:
+            if isinstance(size, Size):
+                self.sizes.update((s, s.name) for monomial, _ in size.terms for s in monomial)
+
     def index(self, index: Index) -> str:
         """An address as text."""
         parts = []
+        self.tell(index.const, *(c for _, c in index.terms))
         for atom, c in index.terms:
             name = self._variable(atom) if isinstance(atom, LoopVar) else self.emit(atom)
             parts.append(name if c == 1 else f"{name} * {c}")

@@ -14,10 +14,13 @@ from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Copy, Guard, Home, Stamp, Swap, touched
 from fdl.lowering.ir.rewrite import all_nodes, scratch_bytes
 from fdl.lowering.ir.shares import Touched
+from fdl.lowering.ir.size import is_known
 
 
 def check_plan(nodes: Sequence[Node]) -> None:
-    """Raise GraphError where a plan cannot be; nothing for programs without one."""
+    """Raise GraphError where a plan cannot be; nothing for programs without one. Where sizes are symbols, places are
+    looked at in the program at some sizes.
+    """
     allocs = [n for n in nodes if isinstance(n, Alloc)]
     for n in all_nodes(nodes):
         if isinstance(n, Copy):
@@ -25,7 +28,8 @@ def check_plan(nodes: Sequence[Node]) -> None:
     if allocs or any(isinstance(n, Alias) for n in nodes):
         _check_places(nodes, allocs)
         _check_guard(nodes, Arena.of(nodes))
-        _Memory(nodes).run(nodes)
+        if is_known(*(a.offset for a in allocs)):
+            _Memory(nodes).run(nodes)
     together = any(n.threads is Threads.ALL for n in nodes)
     _check_races(nodes, Touched(Arena.of(nodes)) if together else None)
 

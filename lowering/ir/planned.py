@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.nodes import Node, Scope
+from fdl.lowering.ir.size import Extent, is_known
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -22,8 +23,8 @@ class Alloc(Node):
 
     buffer: Buffer
     scope: Scope
-    offset: int
-    nbytes: int
+    offset: Extent
+    nbytes: Extent
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -102,12 +103,13 @@ Plan = Alloc | Alias | Barrier | Guard | Copy | Swap | Stamp
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Arena:
-    """What allocations say together: byte offset of each temporary, and the size of it all; results that are written
+    """What allocations say together: byte offset of each temporary, and the size of it all, which a program for arrays
+    of any size is told, and is 0 here; results that are written
     over a donated argument, and carries over the last step's; small temporaries of one thread alone, which the compiler
     may keep in registers; what tiles keep a part of by its offset in a thread's scratch, and the size of that.
     """
 
-    offsets: dict[Buffer, int] = dataclasses.field(default_factory=dict)
+    offsets: dict[Buffer, Extent] = dataclasses.field(default_factory=dict)
     size: int = 0
     in_place: dict[Buffer, Buffer] = dataclasses.field(default_factory=dict)
     private: frozenset[Buffer] = frozenset()
@@ -122,7 +124,7 @@ class Arena:
         arena, own, stack = ([a for a in allocs if a.scope is s] for s in (Scope.ARENA, Scope.SHARED, Scope.THREAD))
         return cls(
             {a.buffer: a.offset for a in arena},
-            max((a.offset + a.nbytes for a in arena), default=0),
+            max((a.offset + a.nbytes for a in arena), default=0) if is_known(*(a.offset for a in arena)) else 0,
             {n.buffer: n.home for n in nodes if isinstance(n, Alias)},
             frozenset(a.buffer for a in stack),
             {a.buffer: a.offset for a in own},

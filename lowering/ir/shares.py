@@ -19,6 +19,7 @@ from fdl.lowering.ir.access import Access, accesses
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.nodes import Dot, Fused, Map, Node, OneStore, Scatter, Threads
 from fdl.lowering.ir.planned import Arena
+from fdl.lowering.ir.size import Extent, surely
 
 _Share = tuple[
     int, int, int, tuple[Any, ...]
@@ -33,8 +34,8 @@ class Touch:
     """
 
     memory: Any
-    start: int
-    end: int
+    start: Extent
+    end: Extent
     written: bool
     owner: Buffer
     share: _Share | None
@@ -45,7 +46,9 @@ class Touch:
         """What the number of threads has to divide for no thread to touch what another one touched `then`: 0 where none
         ever does, 1 where one does whatever their number is.
         """
-        apart = self.memory != then.memory or then.start >= self.end or self.start >= then.end
+        apart = self.memory != then.memory or any(
+            surely(lambda a=a, b=b: a >= b) for a, b in ((then.start, self.end), (self.start, then.end))
+        )
         if apart or not (self.written or then.written) or (self.one and then.one):
             return 0
         if self.owner is not then.owner or self.share is None or then.share is None:
@@ -112,7 +115,7 @@ def _shares(n: Node) -> Iterator[tuple[Buffer, bool, _Share | None]]:
     if isinstance(n, Fused) and n.product is not None:
         yield from _whole(n.product)
         yield from _shares(n.body[-1])
-    elif isinstance(n, Dot) and math.prod(n.space) > 1:
+    elif isinstance(n, Dot) and surely(lambda: math.prod(n.space) > 1):
         yield from ((a.buffer, a.written, _of_batch(a, n.space)) for a in accesses(n))
     elif isinstance(n, Fused) and n.kernel:
         unit = n.chunk or 1
@@ -126,7 +129,7 @@ def _shares(n: Node) -> Iterator[tuple[Buffer, bool, _Share | None]]:
 
 def _of_loops(a: Access, extent: int, unit: int) -> _Share | None:
     """The share of an access, where iterations of the first loop, `unit` at a time, touch one part after another."""
-    found = a.slab(list(a.loops)[:1])
+    found = a.slab(list(a.loops)[:1]) if a.is_known else None
     if found is None or any(c < 0 for _, c in found.outside):
         return None
     (step,) = found.steps
@@ -137,7 +140,7 @@ def _of_loops(a: Access, extent: int, unit: int) -> _Share | None:
 
 def _of_batch(a: Access, space: Sequence[int]) -> _Share | None:
     """The same for a batch of matrices, whose number runs through all of the space."""
-    found = a.slab(list(a.loops))
+    found = a.slab(list(a.loops)) if a.is_known else None
     if found is None:
         return None
     strides = {step / math.prod(space[k + 1 :]) for k, (step, d) in enumerate(zip(found.steps, space)) if d > 1}

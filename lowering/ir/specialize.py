@@ -24,14 +24,8 @@ def specialize(program: Program, values: Mapping[Symbol, int]) -> Program:
     if not program.sizes.hold(values):
         raise GraphError(f"loop program: {values} are not what it is for: {program.sizes.assumptions}")
     at = _Specializing(program, values)
-    return Program(
-        at(program.nodes),
-        at(program.buffers),
-        at(program.inputs),
-        at(program.outputs),
-        program.exprs,
-        program.guards,
-    )
+    changed = {name: at(getattr(program, name)) for name in ("nodes", "buffers", "inputs", "outputs", "donated")}
+    return dataclasses.replace(program, **changed, sizes=None)
 
 
 class _Specializing:

@@ -12,6 +12,7 @@ from fdl.lowering.ir.nodes import Loop, Node, Threads
 from fdl.lowering.ir.planned import Arena, Copy, Home, Swap
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped
+from fdl.lowering.ir.size import surely
 from fdl.lowering.target import Target
 
 
@@ -62,7 +63,7 @@ def _handed(n: Loop, arena: Arena, target: Target) -> Loop:
     swapped: list[tuple[Buffer, Buffer]] = []
     for new, old in n.carry:
         if arena.in_place.get(new) is not old:
-            small = n.threads is not Threads.ALL and old.nbytes <= target.copied
+            small = n.threads is not Threads.ALL and surely(lambda b=old: b.nbytes <= target.copied)
             stays = small or new.kind != "temp" or new in fixed or old in fixed
             (copied if stays else swapped).append((new, old))
     ending = [*([Copy(copied, threads=one)] if copied else []), *(Swap(*pair) for pair in swapped)]

@@ -13,6 +13,7 @@ from fdl.lowering.ir.nodes import Fused, Map, Node, Reduce, Routine
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import refined
+from fdl.lowering.ir.size import surely
 from fdl.lowering.target import Target
 
 
@@ -35,7 +36,7 @@ def unroll(program: Program, target: Target) -> Program:
     private = Arena.of(program.nodes).private
 
     def written_out(n: Node) -> Node:
-        small = isinstance(n, (Map, Routine)) and n.work() <= target.unrolled
+        small = isinstance(n, (Map, Routine)) and surely(lambda: n.work() <= target.unrolled)
         return dataclasses.replace(n, unrolled=small and not private.isdisjoint([*n.reads(), *n.writes()]))
 
     return dataclasses.replace(program, nodes=refined(program.nodes, written_out)) if private else program
@@ -65,7 +66,8 @@ def arrange_folds(program: Program, target: Target) -> Program:
             return n
         if n.rows:
             return dataclasses.replace(n, side_by_side=len(n.space) > outer and lie_side_by_side(n, target))
-        brief = len(walk([n.value])) < target.brief and n.over[-1] >= target.columns_at_once
+        short = surely(lambda: n.over[-1] < target.columns_at_once)
+        brief = len(walk([n.value])) < target.brief and not short
         return dataclasses.replace(n, at_once=target.columns_at_once if brief else 1)
 
     return dataclasses.replace(program, nodes=refined(program.nodes, arranged))
@@ -78,7 +80,7 @@ def lie_side_by_side(n: Reduce, target: Target) -> bool:
     indices = [e.attr[1] for e in walk([n.value]) if e.op == "load"]
     return (
         n.value.dtype in (dtypes.float32, dtypes.float64)
-        and n.space[-1] >= target.side_by_side
+        and not surely(lambda: n.space[-1] < target.side_by_side)
         and any(i.coefficient(row) == 1 for i in indices)
         and not any(i.coefficient(element) == 1 for i in indices)
     )

@@ -18,6 +18,7 @@ from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, touched
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes, mapped, scratch_bytes
+from fdl.lowering.ir.size import Extent, Symbol, at_values, ceil_div, example_of, is_known, surely
 from fdl.lowering.target import Target
 
 
@@ -59,9 +60,9 @@ def allocate(program: Program, target: Target) -> Program:
     return dataclasses.replace(program, nodes=[*places, *nodes])
 
 
-def lines(nbytes: int, target: Target) -> int:
-    """Bytes of the cache lines that so many bytes take, at least one."""
-    return -(-max(nbytes, 1) // target.line) * target.line
+def lines(nbytes: Extent, target: Target) -> Extent:
+    """Bytes of the cache lines that so many bytes take, at least one where their number is known."""
+    return ceil_div(max(nbytes, 1) if is_known(nbytes) else nbytes, target.line) * target.line
 
 
 def plan_in_place(program: Program) -> dict[Buffer, Buffer]:
@@ -123,7 +124,11 @@ def plan_private(program: Program, target: Target) -> frozenset[Buffer]:
                     shared.update(b for m in all_nodes([n]) for b in (*m.reads(), *m.writes()))
 
     visit(program.nodes)
-    return frozenset(b for b in program.buffers if b.kind == "temp" and b.nbytes <= target.private and b not in shared)
+    return frozenset(
+        b
+        for b in program.buffers
+        if b.kind == "temp" and surely(lambda b=b: b.nbytes <= target.private) and b not in shared
+    )
 
 
 def plan_carries(program: Program) -> dict[Buffer, Buffer]:
@@ -206,12 +211,23 @@ def plan_arena(program: Program, target: Target) -> Arena:
         private -= split  # one memory, one place
     scratch, own = plan_scratch(program, target)
     sizes = {
-        b: max(b.nbytes, 1)
+        b: example_of(b.nbytes)
         for b in program.buffers
         if b.kind == "temp" and b not in in_place and b not in private and b not in scratch
     }
     offsets, size = placed(program.nodes, sizes, target)
+    if program.sizes is not None:  # which it is told, see `arena_at`
+        offsets, size = {b: program.sizes.symbol(offset) for b, offset in offsets.items()}, 0
     return Arena(offsets, size, in_place, private, scratch, own)
+
+
+def arena_at(planned: Program, target: Target, values: Mapping[Symbol, int]) -> tuple[dict[Symbol, int], int]:
+    """The offsets that a planned program for arrays of any size is told where its symbols have these values, and the
+    size of the arena: lifetimes are those of the plan, places follow from the sizes.
+    """
+    told = Arena.of(planned.nodes).offsets
+    offsets, size = placed(planned.nodes, {b: at_values(b.nbytes, values) for b in told}, target)
+    return {told[b].symbol: offset for b, offset in offsets.items()}, size
 
 
 def plan_scratch(program: Program, target: Target) -> tuple[dict[Buffer, int], int]:

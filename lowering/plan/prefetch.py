@@ -54,7 +54,7 @@ def streams_of(nodes: Sequence[Node], target: Target, local: Collection[Buffer] 
     found: dict[tuple[Buffer, tuple[tuple[LoopVar, int], ...]], Index] = {}
     for n in nodes:
         for a in accesses(n):
-            if a.buffer not in local and all(isinstance(atom, LoopVar) for atom, _ in a.index.terms):
+            if a.buffer not in local and a.is_known and all(isinstance(atom, LoopVar) for atom, _ in a.index.terms):
                 found.setdefault((a.buffer, a.index.terms), a.index)
     large = sum(b.nbytes for b in {b for b, _ in found}) >= target.ahead_least
     places = [(b, index) for (b, _), index in found.items() if b.nbytes >= 4 * target.page]

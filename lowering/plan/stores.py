@@ -15,6 +15,7 @@ from fdl.lowering.ir.nodes import Fused, Map, Node, Store
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import refined, used
+from fdl.lowering.ir.size import surely
 from fdl.lowering.target import Target
 
 
@@ -48,7 +49,7 @@ def store_past_caches(program: Program, target: Target) -> Program:
 def streamed(program: Program, target: Target) -> frozenset[Buffer]:
     """The outputs that are large, that no node reads, and that lie on no input."""
     in_place = Arena.of(program.nodes).in_place
-    large = {b for b in program.outputs if b.nbytes >= target.past_caches and b not in in_place}
+    large = {b for b in program.outputs if surely(lambda b=b: b.nbytes >= target.past_caches) and b not in in_place}
     return frozenset(large.difference(used(program.nodes), in_place.values())) if large else frozenset()
 
 
@@ -60,4 +61,4 @@ def runs(n: Map, store: Store, target: Target) -> bool:
         or not all(isinstance(a, LoopVar) for a, _ in store.offset.terms)
     ):
         return False
-    return store.offset.coefficient(space_vars(len(n.space))[-1].terms[0][0]) == 1
+    return bool(store.offset.coefficient(space_vars(len(n.space))[-1].terms[0][0]) == 1)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from fdl.lowering.ir.nodes import Argmax, Branch, Loop, Map, Node, Reduce, Routine, Scatter, Threads
 from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.size import surely
 from fdl.lowering.target import Target
 
 
 def is_parallel(n: Node, target: Target) -> bool:
-    """Whether a node is worth all threads, and can be split among them."""
+    """Whether a node is worth all threads, or may be for some sizes, and can be split among them."""
     if (
-        n.work() < target.parallel_work
+        surely(lambda: n.work() < target.parallel_work)
         or (isinstance(n, Routine) and n.space == (1,))
         or (isinstance(n, Scatter) and not n.distinct and n.block() < target.owned)
     ):

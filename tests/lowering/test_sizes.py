@@ -27,7 +27,8 @@ from fdl.lowering.ir.size import (
     surely,
 )
 from fdl.lowering.ir.specialize import specialize
-from fdl.lowering.pipeline import schedule
+from fdl.lowering.pipeline import plan, schedule
+from fdl.lowering.plan.memory import arena_at
 from fdl.lowering.target import AVX2
 from fdl.transforms import make_graph
 from tests.lowering.drawn import examples
@@ -155,12 +156,15 @@ def test_one_program_has_the_bits_of_each_static_one(name):
     general, program = general_program(f, first)
     scheduled = schedule(program, AVX2)
     scheduled.check()
+    planned = plan(scheduled, AVX2)
+    planned.check()
     for shapes in [first, *others]:
         told = general.values(shapes, [()] * len(shapes))
         args = [values(s, i) for i, s in enumerate(shapes)]
         want = interpret_program(build(make_graph(f)(*[jnp.ones(s) for s in shapes])), args)
-        for p in (program, scheduled):
-            at_hand = specialize(p, told)
+        for p in (program, scheduled, planned):
+            offsets, _ = arena_at(p, AVX2, told)
+            at_hand = specialize(p, {**told, **offsets})
             at_hand.check()
             assert [x.tobytes() for x in interpret_program(at_hand, args)] == [x.tobytes() for x in want], shapes
 
@@ -240,8 +244,8 @@ def test_a_load_at_steps_stays_within_its_axes():
 def test_printed():
     _, program = general_program(lambda x: x.T + 1, [(3, 5)])
     assert str(program) == (
-        "program (i0:float32[(n0*n1)]) -> (o1:float32[(n0*n1)])\n"
+        "program (in0:float32[(n0*n1)]) -> (out1:float32[(n0*n1)])\n"
         "  map (n1, n0)\n"
-        "    o1[n0*i0 + i1] = add:float32(i0[i0 + n1*i1], 1.0)"
+        "    out1[n0*i0 + i1] = add:float32(in0[i0 + n1*i1], 1.0)"
     )
     assert Index(0, ()) + program.inputs[0].size == Index(program.inputs[0].size, ())

@@ -10,13 +10,16 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from fdl.core import dtypes
+from fdl.core.dtypes import is_float
 from fdl.lowering.emit.expressions import Expressions, environment, is_strided
 from fdl.lowering.ir import spellings
+from fdl.lowering.ir.access import loops_of
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
 from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, Prefetch, Reduce, Routine, Scatter, Scope
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.routines import function_of
+from fdl.lowering.ir.size import Symbol
 from fdl.lowering.schedule.fuse_rows import row_value
 from fdl.lowering.target import Target
 from fdl.ops.reduction import lowest
@@ -34,8 +37,8 @@ class LoopText:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Kernel:
-    """A kernel before it has a name, with the buffers and steps that a call hands to it, and whether it writes past the
-    caches.
+    """A kernel before it has a name, with the buffers, steps and sizes that a call hands to it, and whether it writes
+    past the caches.
     """
 
     comment: str
@@ -43,6 +46,7 @@ class Kernel:
     body: str
     buffers: tuple[Buffer, ...]
     steps: tuple[LoopVar, ...]
+    sizes: tuple[Symbol, ...]
     streams: bool
 
     def text(self, linkage: str, name: str) -> str:
@@ -67,12 +71,13 @@ def render_kernel(n: Node, arena: Arena, exprs: Interner, target: Target) -> Ker
         text, comment, body, over = *_fused_rows(n, exprs, target), {}
     else:
         text = Expressions(target, weaves=_weaves([n]))
+        text.tell(*loops_of(n).values())
         writer = KernelWriter(text, 0, ("FDL_INDEPENDENT",) if over else ())
         comment, body = writer.part(n)
     streams = any(s.past_caches for m in (n.body if isinstance(n, Fused) else [n]) for s in getattr(m, "stores", ()))
     params = _params(text, n.writes(), {*over, *over.values()})
     body = _lines(body, "fdl_streamed();" if streams else "")
-    return Kernel(comment, params, body, tuple(text.buffers), tuple(text.steps), streams)
+    return Kernel(comment, params, body, tuple(text.buffers), tuple(text.steps), tuple(text.sizes), streams)
 
 
 def _weaves(nodes: Sequence[Node]) -> bool:
@@ -87,7 +92,7 @@ def _params(text: Expressions, stored: Sequence[Buffer], overlapping: Collection
     for b, name in text.buffers.items():
         const = "" if b in stored else "const "
         out.append(f"{const}{spellings.storage_type(b.dtype)} *{'' if b in overlapping else 'restrict '}{name}")
-    return (*out, *(f"long {name}" for name in text.steps.values()), "long lo", "long hi")
+    return (*out, *(f"long {name}" for name in (*text.steps.values(), *text.sizes.values())), "long lo", "long hi")
 
 
 def _fused_rows(n: Fused, exprs: Interner, target: Target) -> tuple[Expressions, str, str]:
@@ -396,4 +401,5 @@ def _folding(n: Reduce) -> tuple[str, str, str]:
     dtype, add = n.value.dtype, n.kind == "add"
     suffix = spellings.SUFFIX[dtype]
     fold = f"{n.kind}_{suffix}" if dtype in (dtypes.float32, dtypes.float64) else ""
-    return fold, "0" if add else spellings.literal(lowest(dtype), dtype), "FDL_PLUS" if add else f"fdl_max_{suffix}"
+    zero = spellings.literal(-0.0, dtype) if n.bare and is_float(dtype) else "0"
+    return fold, zero if add else spellings.literal(lowest(dtype), dtype), "FDL_PLUS" if add else f"fdl_max_{suffix}"

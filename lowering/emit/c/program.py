@@ -37,16 +37,18 @@ from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Copy, Guard, H
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import over_loops
 from fdl.lowering.ir.routines import function_of
+from fdl.lowering.ir.size import Extent, is_known
 from fdl.lowering.target import Target
 
 # What begins a stage, and who takes which part of `n` iterations of its first loop
 ONLY = {Threads.HERE: "", Threads.ONE: "if (tid == 0) ", Threads.ALL: ""}
 
 
-def shared(n: Node, extent: int) -> tuple[str, str]:
+def shared(n: Node, extent: Extent) -> tuple[str, str]:
     """The range of a stage's first loop, as text."""
     if n.threads is Threads.ALL:
-        return f"{extent}l * tid / threads", f"{extent}l * (tid + 1) / threads"
+        count = f"{extent}l" if is_known(extent) else str(extent)
+        return f"{count} * tid / threads", f"{count} * (tid + 1) / threads"
     return "0", str(extent)
 
 
@@ -72,7 +74,7 @@ class Call:
 
     name: str
     args: tuple[str, ...]
-    extent: int
+    extent: Extent
 
     def text(self, only: str, first: str, last: str) -> str:
         """The call for a range of iterations."""
@@ -96,7 +98,8 @@ class ProgramWriter:
         """All of it."""
         nodes = self.program.nodes
         linkage, body = "FDL_PLAIN " if self.program.apart else "", self._nodes(nodes)
-        function = written("function", linkage=linkage, buffers=self._buffers(nodes), body=body)
+        buffers = _lines(self._sizes(), self._buffers(nodes))
+        function = written("function", linkage=linkage, buffers=buffers, body=body)
         clocks = [(self.names[n], n) for n in self.clocks]
         source = (
             environment()
@@ -128,7 +131,13 @@ class ProgramWriter:
         heads = [text[start : text.index("{", start)].strip() for text, start in zip(texts, starts, strict=True)]
         return [written("in_unit", unit=unit[text], text=text, head=head) for text, head in zip(texts, heads)]
 
-    # Where buffers lie
+    # What it is told, and where buffers lie
+
+    def _sizes(self) -> str:
+        """The sizes that it is told, behind its arguments and results."""
+        symbols = self.program.sizes.symbols if self.program.sizes is not None else []
+        place = len(self.program.inputs) + len(self.program.outputs)
+        return written("sizes", place=place, names=[s.name for s in symbols]) if symbols else ""
 
     def _buffers(self, nodes: Sequence[Node]) -> str:
         """Arrays, then pointers to memory, then those that are one with another buffer."""
@@ -193,7 +202,8 @@ class ProgramWriter:
         known = self.lines.setdefault(name, [])
         known += [s for s in n.sources if s not in known]
         self.names[n] = name
-        args = (*(_name(b) for b in kernel.buffers), *(f"t{v.rank}" for v in kernel.steps))
+        told = (*(f"t{v.rank}" for v in kernel.steps), *(s.name for s in kernel.sizes))
+        args = (*(_name(b) for b in kernel.buffers), *told)
         space: tuple[int, ...] = getattr(n, "space", ())
         return Call(name, args, n.extent() if isinstance(n, Scatter) else space[0] if space else 1)
 
@@ -209,7 +219,7 @@ class ProgramWriter:
 
     def _axes(self, n: Dot) -> str:
         lhs, rhs = (f"{{{len(x.rows)}, {len(x.cols)}, {_digits(x.rows)}, {_digits(x.cols)}}}" for x in (n.lhs, n.rhs))
-        return written("axes", lhs=lhs, rhs=rhs)
+        return written("axes", linkage="static " if self.program.sizes is None else "", lhs=lhs, rhs=rhs)
 
     def _product(self, n: Dot, share: str, after: str = "0") -> dict[str, Any]:
         """The call of the runtime library, by a thread that takes a share of the product."""
@@ -228,7 +238,7 @@ class ProgramWriter:
     def _dot(self, n: Dot) -> str:
         self.names[n] = "product"
         count = math.prod(n.space)
-        if count > 1:
+        if count != 1:
             return self._batch(n, ONLY[n.threads], *shared(n, count))
         share = "tid, threads" if n.threads is Threads.ALL else "0, 1"
         return _block(ONLY[n.threads], self._axes(n), written("product", **self._product(n, share)))
@@ -329,7 +339,7 @@ class ProgramWriter:
         text = Expressions(self.target)
         index = text.emit(n.index)
         params = [f"const {spellings.storage_type(b.dtype)} *{name}" for b, name in text.buffers.items()] + [
-            f"long {s}" for s in text.steps.values()
+            f"long {s}" for s in (*text.steps.values(), *text.sizes.values())
         ]
         lines = "\n".join(f"  {line}" for line in text.lines[0])
         number = self.branches
@@ -337,7 +347,7 @@ class ProgramWriter:
         name = f"fdl_branch_{number}"
         head = f"{self._linkage} fdl_i32 {name}({', '.join(params) or 'void'})"
         self._function(f"{head} {{\n{lines}\n  return {index};\n}}", name)
-        args = (*(_name(b) for b in text.buffers), *(f"t{v.rank}" for v in text.steps))
+        args = (*(_name(b) for b in text.buffers), *(f"t{v.rank}" for v in text.steps), *text.sizes.values())
         labels = [*(f"case {k}" for k in range(len(n.bodies) - 1)), "default"]
         bodies = [(label, self._nodes(body)) for label, body in zip(labels, n.bodies, strict=True)]
         return written("branch", only=ONLY[n.threads], number=number, args=args, bodies=bodies)

@@ -1,0 +1,138 @@
+"""Programs for arrays of any size: a graph is lowered and compiled once, and called with whatever sizes and steps.
+
+A program has the bits of the one that is compiled for the sizes at hand. What it assumes of them, since the order of a
+sum or a broadcast follows from it, is checked at each call; for sizes that it is not for there is another program. So a
+`Family` is a graph, and the few programs that serve all its sizes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.backends.c import load_program, plan_of
+from fdl.backends.toolchain import Compiler
+from fdl.core.array import ConcreteArray
+from fdl.core.avals import Shape, ShapedArray
+from fdl.core.graph import Graph
+from fdl.core.limits import check_bytes
+from fdl.lowering.build.generalize import General, generalize, sizes_of
+from fdl.lowering.ir.rewrite import all_nodes
+from fdl.lowering.ir.size import Symbol, at_values, value_of
+from fdl.lowering.pipeline import lower_general
+from fdl.lowering.plan.memory import arena_at
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Call:
+    """What calls with some sizes have in common: the runtime library, a function, what it is told, bytes of its arena,
+    whether it is worth all threads, and the types of the results.
+    """
+
+    native: Any
+    address: int
+    told: ctypes.Array[ctypes.c_long]
+    arena: int
+    parallel: bool
+    results: tuple[ShapedArray, ...]
+
+
+class Family:
+    """One graph without constants, for arrays of any sizes and steps of the dtypes that it was recorded with.
+
+    >>> import fdl.numpy as jnp
+    >>> from fdl.backends.toolchain import find_compiler
+    >>> from fdl.transforms import make_graph
+    >>> family = Family(make_graph(lambda x: jnp.sum(x, 1))(jnp.ones((2, 3))), find_compiler())
+    >>> family([jnp.ones((2, 5))])[0].tolist(), family([jnp.ones((3, 0))])[0].tolist(), family.programs
+    ([5.0, 5.0], [0.0, 0.0, 0.0], 1)
+    """
+
+    def __init__(self, graph: Graph, compiler: Compiler) -> None:
+        self.graph, self.compiler = graph, compiler
+        self._general = generalize(graph)
+        self._members: list[_Member] = []
+        self._calls: dict[Any, _Call] = {}
+
+    @property
+    def programs(self) -> int:
+        """How many programs have been needed so far."""
+        return len(self._members)
+
+    def __call__(self, arrays: Sequence[ConcreteArray], graph: Graph | None = None) -> list[ConcreteArray]:
+        """The results for these inputs. Params that hold sizes are those of a `graph` of the same structure; without
+        one they follow from the inputs, and are what they were where they do not.
+        """
+        data = [_with_whole_steps(a._numpy()) for a in arrays]
+        key = tuple((x.shape, x.strides) for x in data), graph and tuple(map(sizes_of, graph.equations))
+        call = self._calls.get(key)
+        if call is None:
+            call = self._calls[key] = self._prepared(data, graph)
+        outs = [np.empty(aval.shape, aval.dtype) for aval in call.results]
+        places = [*(x.ctypes.data for x in (*data, *outs)), ctypes.addressof(call.told)]
+        io = (ctypes.c_void_p * len(places))(*places)
+        call.native.call(call.address, ctypes.addressof(io), call.arena, int(call.parallel))
+        return [ConcreteArray(aval, x) for aval, x in zip(call.results, outs, strict=True)]
+
+    def _prepared(self, data: Sequence[np.ndarray[Any, Any]], graph: Graph | None) -> _Call:
+        """What calls with such data need, and the program, if there is none yet."""
+        shapes = [x.shape for x in data]
+        steps = [tuple(s // x.itemsize for s in x.strides) for x in data]
+        strided = tuple(not x.flags.c_contiguous for x in data)
+        for member in self._candidates(shapes, strided, graph):
+            values = member.general.values(shapes, steps, graph)
+            if values is not None:
+                if member not in self._members:
+                    self._members.append(member)
+                return member.call(values)
+        raise AssertionError("a program is for what it was made with")
+
+    def _candidates(self, shapes: Sequence[Shape], strided: tuple[bool, ...], graph: Graph | None) -> Iterator[_Member]:
+        """The programs that there are, then one for sizes like those of the recording, which are all sizes but small
+        ones, then one for sizes like those at hand.
+        """
+        yield from (m for m in self._members if m.serves(strided))
+        yield _Member(generalize(self.graph, strided), self.compiler)
+        yield _Member(generalize(self._general.graph_at(shapes) if graph is None else graph, strided), self.compiler)
+
+
+class _Member:
+    """One program of a family; compiled when it is first called."""
+
+    def __init__(self, general: General, compiler: Compiler) -> None:
+        self.general, self.compiler = general, compiler
+        self.lowered = lower_general(general, compiler.target)
+        self.work = [n.work() for n in all_nodes(self.lowered.program.nodes) if not n.nested()]
+
+    @functools.cached_property
+    def loaded(self) -> tuple[Any, int]:
+        """The runtime library, and where the program's function lies."""
+        return load_program(plan_of(self.lowered, self.compiler), self.compiler)
+
+    def serves(self, strided: Sequence[bool]) -> bool:
+        """Whether inputs may lie at steps where these do."""
+        return all(steps or not own for steps, own in zip(self.general.steps, strided, strict=True))
+
+    def call(self, values: dict[Symbol, int]) -> _Call:
+        """What is needed to call it where its symbols have these values."""
+        program, target = self.lowered.planned, self.compiler.target
+        offsets, arena = arena_at(program, target, values)
+        known = {**values, **offsets}
+        assert program.sizes is not None
+        told = [value_of(s, known) for s in program.sizes.symbols]
+        results = tuple(
+            a.update(shape=tuple(at_values(d, values) for d in a.shape)) for a in self.general.graph.out_avals
+        )
+        check_bytes("a program", arena + sum(a.nbytes for a in results))
+        parallel = any(at_values(work, values) >= target.parallel_work for work in self.work)
+        return _Call(*self.loaded, (ctypes.c_long * len(told))(*told), arena, parallel, results)
+
+
+def _with_whole_steps(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array, copied where elements lie between those that it walks over."""
+    return np.ascontiguousarray(x) if any(s % x.itemsize for s in x.strides) else x
