@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from fdl.core.graph import Graph
 from fdl.core.source import Location
 from fdl.lowering.build.control import build
-from fdl.lowering.build.generalize import General
+from fdl.lowering.build.generalize import General, build_general
 from fdl.lowering.emit.c.program import render_program
 from fdl.lowering.ir.nodes import Node
 from fdl.lowering.ir.planned import Arena
@@ -127,5 +127,5 @@ def lower(graph: Graph, target: Target, donated: Sequence[int] = (), timed: bool
 
 def lower_general(general: General, target: Target) -> Lowered:
     """All steps from a graph for arrays of any size to the text of a C target."""
-    program = build(general.graph, 0, target.routines, general.sizes, general.steps)
+    program = build_general(general, target.routines)
     return Lowered.of(general.graph, schedule(program, target), target)

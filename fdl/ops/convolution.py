@@ -300,7 +300,7 @@ conv_p.define(
         _shape(*avals, strides=strides, dilation=dilation).size * math.prod(avals[1].shape[1:-1])
     ),
     in_order=lambda avals, **_: (
-        (0,) if avals[1].shape[-2] > 1 else ()
+        (0,) if avals[1].shape[-2] != 1 else ()
     ),  # neighbouring channels are what products walk along
     samples=[
         Sample((f32(1, 2, 9, 7, 3), f32(1, 3, 2, 3, 4)), {"strides": (1, 1), "dilation": (1, 1)}),

@@ -33,7 +33,8 @@ _SORTED = 64  # elements below which sorting costs what insertion does
 def _row_of(x: ShapedArray, what: str) -> int:
     if not x.ndim:
         raise ShapeError(f"{what}: {x.describe()} has no last axis", hint="an array with at least one axis")
-    return int(x.shape[-1])
+    length: int = x.shape[-1]
+    return length
 
 
 def _comparable(b: Vocabulary, x: Value) -> Value:

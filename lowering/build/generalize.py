@@ -16,7 +16,22 @@ from fdl.core.avals import Shape
 from fdl.core.errors import CompileError
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var, subgraphs
 from fdl.core.primitive import RULES
-from fdl.lowering.ir.size import Assumption, Extent, Size, Sizes, Symbol, at_values, example_of, replaced, solved
+from fdl.lowering.build.control import build
+from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.routines import RoutineTable
+from fdl.lowering.ir.size import (
+    Assumption,
+    Extent,
+    Size,
+    Sizes,
+    Symbol,
+    UndecidedSizeError,
+    at_most,
+    at_values,
+    example_of,
+    replaced,
+    solved,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -156,6 +171,21 @@ def generalize(graph: Graph, strided: Sequence[bool] = ()) -> General:
         for i, (v, own) in enumerate(zip(maker.made.inputs, strided or [False] * len(graph.inputs), strict=True))
     )
     return General(maker.made, maker.sizes, steps, maker.origins, maker.united)
+
+
+def build_general(general: General, routines: RoutineTable | None = None) -> Program:
+    """The loop program of a graph for arrays of any size. Where a rule compares sizes, those of the example answer, and
+    what they say is something that the program assumes.
+    """
+    while True:
+        try:
+            return build(general.graph, 0, routines, general.sizes, general.steps)
+        except UndecidedSizeError as error:
+            known = len(general.sizes.assumptions)
+            if error.compared is not None:
+                at_most(*error.compared)
+            if len(general.sizes.assumptions) == known:
+                raise
 
 
 class _Generalizer:

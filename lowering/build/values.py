@@ -201,7 +201,8 @@ class Values:
     def clipped(self, e: Expr, size: int) -> Index:
         """A computed index moved into the array."""
         low = self.apply("max", dtypes.int64, self._wide(e), self._int(0))
-        return self._index_of(self.apply("min", dtypes.int64, low, self._int(max(size - 1, 0))))
+        last = max(size - 1, 0) if is_known(size) else size - 1
+        return self._index_of(self.apply("min", dtypes.int64, low, self._int(last)))
 
     def inside(self, e: Expr, size: int) -> Expr:
         wide = self._wide(e)

@@ -218,7 +218,7 @@ class Scatter(OneStore):
         count, block = 0, 1
         for k in reversed(range(len(self.space))):
             v = variables[k]
-            if v in computed or (self.space[k] > 1 and self.offset.coefficient(v) != block):
+            if v in computed or (self.space[k] != 1 and self.offset.coefficient(v) != block):
                 break
             count, block = count + 1, block * self.space[k]
         while count and any(

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -42,6 +43,8 @@ class UndecidedSizeError(CompileError):
     ...     print(at_most(n, 99))  # right: the program is for such sizes alone
     True
     """
+
+    compared: tuple[Extent, Extent] | None = None  # what `at_most` would be asked
 
 
 class Symbol:
@@ -148,6 +151,9 @@ class Size(SymDim):
     def __divmod__(self, other: Extent) -> tuple[Extent, Extent]:
         return self // other, self % other
 
+    def __pow__(self, exponent: int) -> Extent:
+        return math.prod([self] * exponent)
+
     def __abs__(self) -> Extent:
         return self if self >= 0 else -self
 
@@ -245,11 +251,15 @@ def _is_below(a: Extent, b: Extent) -> bool:
         return True
     if is_never_negative(a - b):
         return False
-    raise UndecidedSizeError(
+    if (a - b).scope.is_uniting:
+        return at_most(a, b - 1)
+    error = UndecidedSizeError(
         f"whether {a} is below {b} depends on the sizes",
         why="the program that is being lowered is for arrays of any size",
         hint="at_most(size, limit), which makes it a program for such sizes alone",
     )
+    error.compared = a, b - 1
+    raise error
 
 
 def is_never_negative(size: Extent, least: Mapping[Symbol, int] | None = None) -> bool:
@@ -262,12 +272,23 @@ def is_never_negative(size: Extent, least: Mapping[Symbol, int] | None = None) -
     if not isinstance(size, Size):
         return bool(size >= 0)
     known = least or {}
-    return _has_no_minus(size, known) or _has_no_minus(_without_quotients(size, known), known)
+    scope = size.scope
+    for zero in scope.zeros:
+        _, size = _divided(size, zero)
+    if _has_no_minus(size, known) or _has_no_minus(_without_quotients(size, known), known):
+        return True
+    if any(is_known(size - excess) and size - excess >= 0 for excess in scope.excesses):
+        return True
+    size = _without_quotients(size, known)
+    for s, other in reversed(scope.bounds):  # s is at least `other`, and by how much is a symbol of its own
+        if isinstance(size, Size):
+            size = _replaced(size, {s: other + _made({(Symbol(Sizes(), 0),): 1})})
+    return bool(scope.bounds) and _has_no_minus(_without_quotients(size, known), known)
 
 
 def _has_no_minus(size: Extent, least: Mapping[Symbol, int]) -> bool:
     """Whether no coefficient is negative, with symbols counted from their least values on."""
-    lowest = {s: least.get(s, s.least) for m, _ in _terms(size) for s in m}
+    lowest = {s: least.get(s, s.scope.least.get(s, s.least)) for m, _ in _terms(size) for s in m}
     if any(v is None for v in lowest.values()):
         return False
     moved = _replaced(size, {s: _made({(s,): 1}) + v for s, v in lowest.items()}) if lowest else size
@@ -298,8 +319,8 @@ def least_where(*positive: Extent) -> dict[Symbol, int]:
 
 def _without_quotients(size: Extent, least: Mapping[Symbol, int]) -> Extent:
     """What is not negative only where the size is not: `q = a / b` lies between `(a - b + 1) / b` and `a / b`."""
-    while found := [s for s in symbols_in(size) if s.parts is not None and isinstance(s.parts[1], int)]:
-        q, total = found[-1], 0
+    while found := [s for m, _ in _terms(size) for s in m if s.parts is not None and isinstance(s.parts[1], int)]:
+        q, total = max(found, key=_number), 0
         assert q.parts is not None
         a, b = q.parts
         for monomial, c in _terms(size):
@@ -335,13 +356,14 @@ def at_most(size: Extent, limit: Extent) -> bool:
     """
     if is_known(size, limit):
         return bool(size <= limit)
-    try:
-        return bool(size <= limit)
-    except UndecidedSizeError:
-        rest = size - limit
-        low: bool = rest.example <= 0
-        rest.scope.assume(Assumption(rest, None, 0) if low else Assumption(rest, 1, None))
-        return low
+    rest = size - limit
+    if is_never_negative(-rest):
+        return True
+    if is_never_negative(rest - 1):
+        return False
+    low: bool = rest.example <= 0
+    rest.scope.assume(Assumption(rest, None, 0) if low else Assumption(rest, 1, None))
+    return low
 
 
 def known(size: Extent) -> int:
@@ -442,6 +464,11 @@ class Assumption:
         value = at_values(self.size, values)
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
+    def not_negative(self) -> list[Extent]:
+        """Sizes that are at least 0 where it holds."""
+        found = [] if self.least is None else [self.size - self.least]
+        return found if self.most is None else [*found, self.most - self.size]
+
     def __repr__(self) -> str:
         if self.least == self.most and self.least is not None:
             found = solved(self.size - self.least)
@@ -459,6 +486,12 @@ class Sizes:
     def __init__(self) -> None:
         self.symbols: list[Symbol] = []
         self.assumptions: list[Assumption] = []
+        # What follows from these, for `is_never_negative`: sizes that are 0, but those in which one symbol stands for
+        # the others; sizes that are not negative; the least values of symbols; symbols that are at least another size
+        self.zeros: list[Extent] = []
+        self.excesses: list[Extent] = []
+        self.least: dict[Symbol, int] = {}
+        self.bounds: list[tuple[Symbol, Extent]] = []
         self._quotients: dict[tuple[Extent, Extent], Extent] = {}
         self._united: list[Extent] | None = None  # differences that are taken for 0
 
@@ -482,6 +515,13 @@ class Sizes:
         """The program is for sizes alone of which this holds."""
         if assumption not in self.assumptions:
             self.assumptions.append(assumption)
+            if assumption.least == assumption.most == 0 and solved(assumption.size) is None:
+                self.zeros.append(assumption.size)
+            for excess in assumption.not_negative():
+                self.excesses.append(excess)
+                for s, low in least_where(excess + 1).items():
+                    self.least[s] = max(low, self.least.get(s, low))
+                self.bounds += [(s, s_size - excess) for s, s_size in _alone(excess)][:1]
 
     def hold(self, values: Mapping[Symbol, int]) -> bool:
         """Whether all that is assumed holds for these values."""
@@ -489,8 +529,8 @@ class Sizes:
 
     @contextlib.contextmanager
     def uniting(self) -> Iterator[list[Extent]]:
-        """Meanwhile sizes that are equal at the example count as equal when they are compared; yields their
-        differences.
+        """Meanwhile all comparisons are decided by the example: sizes that are equal there count as equal, and
+        their differences are yielded; what is less is noted among the assumptions.
         """
         outer, self._united = self._united, []
         try:
@@ -498,12 +538,25 @@ class Sizes:
         finally:
             self._united = outer
 
+    @property
+    def is_uniting(self) -> bool:
+        """Whether comparisons are decided by the example."""
+        return self._united is not None
+
     def unites(self, a: Size, b: Extent) -> bool:
         """Whether two sizes of different forms count as equal."""
         if self._united is None or a.example != example_of(b):
             return False
         self._united.append(a - b)
         return True
+
+
+def _alone(size: Extent) -> list[tuple[Symbol, Extent]]:
+    """Symbols of a size that are added to it once, beside others, the last one first, as symbols and sizes."""
+    if not isinstance(size, Size) or len(symbols_in(size)) < 2:
+        return []
+    own = {m[0]: _made({m: 1}) for m, c in size.terms if len(m) == 1 and c == 1 and m[0].parts is None}
+    return [(s, own[s]) for s in reversed(own) if sum(s in m for m, _ in size.terms) == 1]
 
 
 def solved(difference: Extent) -> tuple[Symbol, Extent] | None:

@@ -16,7 +16,7 @@ def is_parallel(n: Node, target: Target) -> bool:
     if (
         surely(lambda: n.work() < target.parallel_work)
         or (isinstance(n, Routine) and n.space == (1,))
-        or (isinstance(n, Scatter) and not n.distinct and n.block() < target.owned)
+        or (isinstance(n, Scatter) and not n.distinct and surely(lambda: n.block() < target.owned))
     ):
         return False
     if isinstance(n, (Loop, Branch)):

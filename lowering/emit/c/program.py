@@ -98,6 +98,7 @@ class ProgramWriter:
         """All of it."""
         nodes = self.program.nodes
         linkage, body = "FDL_PLAIN " if self.program.apart else "", self._nodes(nodes)
+        # behind the nodes, which may take quotients of sizes
         buffers = _lines(self._sizes(), self._buffers(nodes))
         function = written("function", linkage=linkage, buffers=buffers, body=body)
         clocks = [(self.names[n], n) for n in self.clocks]
