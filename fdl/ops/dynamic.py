@@ -99,6 +99,7 @@ dynamic_update_slice_p = Primitive("dynamic_update_slice")
 dynamic_slice_p.define(
     parts=componentwise(dynamic_slice_p),
     shape=_slice_shape,
+    sizes=("sizes",),
     impl=lambda x, *starts, sizes: x[_block(x.shape, starts, sizes)],
     jvp=jvp_in_first(dynamic_slice_p),
     transpose=lambda ct, operands, *, sizes: [

@@ -113,6 +113,7 @@ random_bits_p: Primitive = (
     Primitive("random_bits")
     .define(
         shape=_random_bits_shape,
+        sizes=("shape",),
         impl=_random_bits_impl,
         jvp=_random_bits_jvp,
         batch=_random_bits_batch,

@@ -130,6 +130,7 @@ slice_p = Primitive("slice")
 slice_p.define(
     parts=componentwise(slice_p),
     shape=_slice_shape,
+    sizes=("start", "limit"),
     impl=_slice_impl,
     jvp=_linear_jvp(slice_p),
     transpose=_slice_transpose,
@@ -419,6 +420,7 @@ iota_p: Primitive = (
     Primitive("iota")
     .define(
         shape=_iota_shape,
+        sizes=("shape",),
         impl=_iota_impl,
         jvp=lambda primals, tangents, **params: (iota_p.bind(**params), Zero(_iota_shape(**params))),
         batch=lambda axis, args, batched, **params: (iota_p.bind(**params), False),

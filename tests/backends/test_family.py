@@ -200,6 +200,22 @@ def test_params_that_do_not_follow_from_inputs_are_those_of_the_graph_at_hand():
         family([as_it_lies(values((7, 7)))])
 
 
+def test_what_is_sliced_and_made_follows_from_params():
+    def graph(n):
+        def f(x):
+            return x[2 : n - 1] * 2 + jnp.arange(n - 3, dtype="float32"), jnp.zeros((n, 2))
+
+        return make_graph(f)(jnp.ones(n))
+
+    family = Family(graph(9), find_compiler())
+    for n in (9, 10, 65, 4097):
+        x = values((n,))
+        found = family([as_it_lies(x)], graph(n))
+        wanted = [x[2 : n - 1] * 2 + np.arange(n - 3, dtype=np.float32), np.zeros((n, 2), np.float32)]
+        assert [np.asarray(a).tobytes() for a in found] == [w.tobytes() for w in wanted]
+    assert family.programs == 1
+
+
 def test_memory_stays_flat_over_many_shapes():
     family = family_of(FOLDS["sum of rows"], (6, 5))
     for n in range(1500):
