@@ -10,7 +10,7 @@ from fdl.core import dtypes
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
-from fdl.lowering.ir.size import Extent, Size, Symbol
+from fdl.lowering.ir.size import Extent, Size, Symbol, surely
 from fdl.lowering.target import Target
 
 
@@ -29,8 +29,8 @@ def environment() -> Any:
 
 def is_strided(index: Index) -> bool:
     """Whether no loop steps to the next element."""
-    steps = [abs(c) for atom, c in index.terms if isinstance(atom, LoopVar)]
-    return min(steps, default=1) > 1
+    steps = [c for atom, c in index.terms if isinstance(atom, LoopVar)]
+    return bool(steps) and all(surely(lambda c=c: abs(c) > 1) for c in steps)
 
 
 class Expressions:
