@@ -6,6 +6,7 @@ left.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from fdl.core import dtypes
@@ -234,7 +235,8 @@ def build(
     it keeps a node for each routine, for the interpreter. Where shapes of the graph are `sizes` that the program is
     told, so may be the `steps` along axes of more than one element of some inputs, an empty list for the others.
     """
-    graph = split_complex(graph)  # passes that come before have done so, and could simplify what it made
+    with sizes.uniting() if sizes is not None else contextlib.nullcontext():  # what is equal was seen before
+        graph = split_complex(graph)  # passes that come before have done so, and could simplify what it made
     b = Builder(routines)
     given = []
     for aval, own in zip(graph.in_avals, steps or [()] * len(graph.inputs), strict=True):
