@@ -5,7 +5,15 @@ import ctypes
 import numpy as np
 import pytest
 
-from fdl.backends.toolchain import PROGRAM_FLAGS, find_compiler
+import fdl
+import fdl.numpy as jnp
+from fdl.backends.dispatch import executable
+from fdl.backends.toolchain import PROGRAM_FLAGS, find_compiler, host_target
+from fdl.core.array import from_numpy
+from fdl.lowering.build.control import build
+from fdl.lowering.ir.interpret import interpret_program
+from fdl.lowering.pipeline import lower, schedule
+from fdl.passes import run_passes
 from tests.conftest import needs_compiler
 
 pytestmark = needs_compiler
@@ -96,3 +104,39 @@ def test_rows_are_folded_in_the_order_that_is_stated(folds, op, kind):
             if op == "add":  # which NaN a sum of two gives is the processor's choice
                 got, want = (np.where(r != r, np.zeros((), r.dtype), r) for r in (got, want))
             assert got.tobytes() == want.tobytes(), (n, block)
+
+
+VECTORS = {
+    "min": lambda x: jnp.min(x, -1),
+    "sum of squares": lambda x: jnp.sum(x * x, -1),
+    "variance": lambda x: jnp.var(x, -1),
+    "weighted": lambda x: jnp.sum(x * x[0] - 2.5 / x, -1),
+    "largest difference": lambda x: jnp.max(x - x[:, :1], -1),
+}
+
+
+@pytest.mark.parametrize("kind", VECTORS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_are_computed_in_vectors_have_the_bits_of_the_interpreter(kind, dtype):
+    """Of lengths with and without a rest, of special values and of zeros with both signs."""
+    rng = np.random.default_rng(5)
+    for n in (64, 100, 128, 191, 1000):
+        x = rng.normal(size=(5, n)).astype(dtype)
+        x[1, ::7], x[2, n // 2], x[3, -1], x[4] = 0.0, np.nan, -np.inf, -0.0
+        graph = fdl.make_graph(VECTORS[kind])(x)
+        program = schedule(build(run_passes(graph)), host_target())
+        source = lower(graph, host_target()).source
+        assert "FDL_AT_A_TIME" in source, source
+        got = np.asarray(executable(graph, kind)([from_numpy(x)])[0])
+        (want,) = interpret_program(program, [x])
+        np.testing.assert_array_equal(got, want.reshape(got.shape))
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(want.reshape(got.shape)))
+
+
+def test_rows_that_need_more_than_operators_are_computed_before_they_are_folded():
+    for f in (
+        lambda x: jnp.sum(jnp.exp(x), -1),
+        lambda x: jnp.sum(x[:, ::2], -1),
+        lambda x: jnp.sum(x[:, :40] * 2, -1),
+    ):
+        assert "FDL_AT_A_TIME" not in lower(fdl.make_graph(f)(jnp.ones((3, 200))), host_target()).source

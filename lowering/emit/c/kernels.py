@@ -14,12 +14,13 @@ from fdl.core.dtypes import is_float
 from fdl.lowering.emit.expressions import Expressions, environment, is_strided
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.access import loops_of
-from fdl.lowering.ir.expr import Buffer, Expr, Interner
+from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
+from fdl.lowering.ir.fold import LANES
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
 from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, Prefetch, Reduce, Routine, Scatter, Scope
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.routines import function_of
-from fdl.lowering.ir.size import Symbol
+from fdl.lowering.ir.size import Symbol, is_known
 from fdl.lowering.schedule.fuse_rows import row_value
 from fdl.lowering.target import Target
 from fdl.ops.reduction import lowest
@@ -52,6 +53,9 @@ class Kernel:
     def text(self, linkage: str, name: str) -> str:
         """The function."""
         return written("kernel", comment=self.comment, linkage=linkage, name=name, params=self.params, body=self.body)
+
+
+OF_VECTORS = ("add", "sub", "mul", "div", "neg")  # operators of C, which take vectors of gcc as they take numbers
 
 
 def written(kind: str, **parts: Any) -> str:
@@ -220,13 +224,15 @@ class KernelWriter:
             body = _within([*over, inner], written("add", lines=lines, combine=combine, value=value))
             row = written("total", type=type_, neutral=neutral, body=body, stores=stores)
         else:
-            block = (
-                written("block_in_place", fold=fold, place=place, length=inner.stop)
-                if place
-                else written(
-                    "blocks", fold=fold, type=type_, name=inner.name, length=inner.stop, lines=lines, value=value
-                )
-            )
+            parts = {"fold": fold, "type": type_, "name": inner.name, "length": inner.stop}
+            short = is_known(n.over[-1]) and n.over[-1] < LANES
+            vectors = None if place or short else self._vectors(n)
+            if place:
+                block = written("block_in_place", fold=fold, place=place, length=inner.stop)
+            elif vectors is not None:
+                block = written("vectors", **parts, lines=lines, value=value, **vectors)
+            else:
+                block = written("blocks", **parts, lines=lines, value=value)
             row = written("row", fold=fold, type=type_, body=_within(over, block), stores=stores)
         return _within(self._own(n.space), row)
 
@@ -239,6 +245,42 @@ class KernelWriter:
         if index.coefficient(variable) != 1 or not all(isinstance(a, LoopVar) for a, _ in index.terms):
             return ""
         return f"&{self.text.element(buffer, index.without([variable]))}"
+
+    def _vectors(self, n: Reduce) -> dict[str, str] | None:
+        """Statements that compute neighbouring elements of a row as one vector, and its name, suffix, and what joins it
+        to totals; None where that takes more than loads side by side and operators of C, which take vectors as they
+        take numbers.
+        """
+        variable, text = space_vars(len(n.space) + len(n.over))[-1].terms[0][0], self.text
+        dtype, suffix = n.value.dtype, spellings.SUFFIX[n.value.dtype]
+        order, wide = walk([n.value]), set[Expr]()
+        for e in order:
+            steps = {i.coefficient(variable) for i in e.indices()}
+            plain = e.dtype == dtype and all(isinstance(a, LoopVar) for i in e.indices() for a, _ in i.terms)
+            if not plain or e.op == "number" or not steps <= {0, 1}:
+                return None
+            if 1 in steps or not wide.isdisjoint(e.args):
+                wide.add(e)
+                if e.op not in ("load", *OF_VECTORS):
+                    return None
+        if n.value not in wide:
+            return None
+        known, text.scopes = text.scopes, [{}]  # names of the statements for one element mean nothing here
+        names = {e: text.emit(e) for e in order if e not in wide}
+        lines, text.scopes = self._taken(), known
+        for count, e in enumerate(e for e in order if e in wide):
+            names[e] = f"v{count}"
+            if e.op == "load":
+                spelled = f"*(const fdl_vector_{suffix} *)&{text.element(*e.attr)}"
+            else:
+                spelled = spellings.spell(e.op, dtype, dtype, [names[a] for a in e.args], text.table)
+            lines.append(f"const fdl_vector_{suffix} {names[e]} = {spelled};")
+        return {
+            "vector_lines": _lines(*lines),
+            "vector": names[n.value],
+            "suffix": suffix,
+            "join": f"FDL_JOIN_{n.kind.upper()}",
+        }
 
     def _columns(self, n: Reduce, lines: str, value: str) -> str:
         _, neutral, combine = _folding(n)
