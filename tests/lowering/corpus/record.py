@@ -1,9 +1,10 @@
-"""Record the corpus anew: python -m tests.lowering.corpus.record [benchmarks programs primitives random]
+"""Record the corpus anew: python -m tests.lowering.corpus.record [benchmarks programs primitives random new]
 [--programs FOLDER]
 
 Each kind is a file of its own. `benchmarks` runs the rows of the benchmark and `programs` the Python files of FOLDER,
 each in a process of its own, and keeps what they compile; `primitives` takes the samples beside each operation and
-their gradients, `random` draws programs with a fixed seed.
+their gradients, `random` draws programs with a fixed seed. `new` adds the operations that the corpus does not know, and
+leaves all else as it is.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from fdl.transforms.stage import stage
 from tests.conftest import ROOT
 from tests.lowering import test_programs
 from tests.lowering.corpus import compiler
-from tests.lowering.corpus.data import FAILURE, HERE, NotData, Record, from_data, to_data, write
+from tests.lowering.corpus.data import FAILURE, HERE, NotData, Record, from_data, raw_corpus, to_data, write
 from tests.ops import test_samples
 from tests.transforms import test_closure
 
@@ -167,21 +168,21 @@ def of_primitive(primitive: Primitive) -> Iterator[Record]:
 
 
 def gradient_graph(primitive: Primitive, samples: Sequence[Any]) -> Graph:
-    """Gradients of the sum of squares of each sample's result, with respect to its float32 operands."""
+    """Gradients of the sum of squared sizes of each sample's result, with respect to operands of single precision."""
     given = [list(map(from_numpy, s.make(primitive.name))) for s in samples]
 
     def all_gradients(*xs: Any) -> list[Any]:
         rest, outs = iter(xs), []
         for s, group in zip(samples, given, strict=True):
             args = [next(rest) for _ in group]
-            moving = [i for i, a in enumerate(group) if a.dtype == dtypes.float32]
+            moving = [i for i, a in enumerate(group) if a.dtype in (dtypes.float32, dtypes.complex64)]
 
             def loss(*ys: Any, args: Any = args, moving: Any = moving, params: Any = s.params) -> Any:
                 full = list(args)
                 for i, y in zip(moving, ys, strict=True):
                     full[i] = y
                 out = test_samples.first(primitive, *full, **params)
-                return jnp.sum(out * out)
+                return jnp.sum(jnp.real(out * jnp.conj(out)))
 
             outs += tree_leaves(fdl.grad(loss, tuple(range(len(moving))))(*[args[i] for i in moving]))
         return outs
@@ -198,6 +199,15 @@ def primitives() -> Iterator[Record]:
         loss = lambda *xs, f=f: sum(jnp.sum(jnp.sin(y)) for y in tree_leaves(f(*xs)))
         if name not in ("steps", "checked"):  # no reverse mode through a while loop
             yield of_function(f"primitives/control.{name}.gradient", fdl.grad(loss, len(args) - 1), args)
+
+
+def with_new_primitives() -> Iterator[Record]:
+    """What is recorded of primitives, and samples of those of which nothing is."""
+    known = {name: raw for name, raw in raw_corpus().items() if name.startswith("primitives/")}
+    yield from (Record.of(name, raw) for name, raw in known.items())
+    for primitive in sorted(OWN):
+        if primitive.has("lower") and f"primitives/{primitive.name}" not in known:
+            yield from of_primitive(primitive)
 
 
 def random_program(rng: np.random.Generator) -> Callable[[Any], Any]:
@@ -265,11 +275,12 @@ def main() -> None:
         "programs": lambda: apart(training_program, sorted(map(str, options.programs.glob("*_*.py")))),
         "primitives": primitives,
         "random": random_programs,
+        "new": with_new_primitives,
     }
     for kind in options.kinds:
-        records = list(makers[kind]())
-        write(HERE / f"{kind}.json.xz", records)
-        print(f"{kind}: {len(records)} graphs, {(HERE / f'{kind}.json.xz').stat().st_size} bytes")
+        records, file = list(makers[kind]()), HERE / f"{'primitives' if kind == 'new' else kind}.json.xz"
+        write(file, records)
+        print(f"{kind}: {len(records)} graphs, {file.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
