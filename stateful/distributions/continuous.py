@@ -134,8 +134,12 @@ class HalfNormal(Distribution):
 class Uniform(Distribution):
     """Uniform in [low, high)."""
 
-    arg_constraints: ClassVar[Any] = {"low": constraints.dependent, "high": constraints.dependent}
     has_rsample = True
+
+    @property
+    def arg_constraints(self) -> Any:  # type: ignore[override]
+        """That low is less than high."""
+        return {"low": constraints.less_than(self.high), "high": constraints.greater_than(self.low)}
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self.low, self.high = together(low, high)

@@ -50,6 +50,14 @@ def known(x: Any) -> bool:
     return not isinstance(array, Tracer) and not isinstance(array._data, Deferred)
 
 
+def _told(constraint: Any) -> bool:
+    """Whether the values of all bounds of a constraint are there already."""
+    parts = vars(constraint).values()
+    return all(known(x) for x in parts if isinstance(x, Tensor)) and all(
+        _told(x) for x in parts if isinstance(x, constraints.Constraint)
+    )
+
+
 class Distribution:
     """Base of distributions: `batch_shape` of independent ones, `event_shape` of one sample.
 
@@ -69,7 +77,7 @@ class Distribution:
         if self._validate_args:
             for name, constraint in self.arg_constraints.items():
                 value: Any = self.__dict__.get(name)
-                if known(value) and not constraint.holds(value.detach().numpy()).all():
+                if known(value) and _told(constraint) and not constraint.holds(value.detach().numpy()).all():
                     raise ArgumentError(
                         f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of "
                         f"distribution {self!r} to satisfy the constraint {constraint}, "
@@ -138,7 +146,7 @@ class Distribution:
             support = self.support
         except NotImplementedError:
             return
-        if known(value) and not support.holds(value.detach().numpy()).all():
+        if known(value) and _told(support) and not support.holds(value.detach().numpy()).all():
             raise ArgumentError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within "
                 f"the support ({support}) of the distribution {self!r}, "

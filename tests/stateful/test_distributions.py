@@ -184,6 +184,8 @@ def test_what_is_refused():
         D.Bernoulli(torch.tensor([1.5]))
     with pytest.raises(ValueError, match="covariance_matrix"):
         D.MultivariateNormal(torch.zeros(2), torch.tensor([[1.0, 2.0], [2.0, 1.0]]))
+    with pytest.raises(ValueError, match=r"parameter low .* to satisfy the constraint LessThan\(upper_bound=0.0\)"):
+        D.Uniform(1.0, 0.0)
     with pytest.raises(ValueError, match="within the support"):
         D.Poisson(torch.tensor(2.0)).log_prob(torch.tensor(0.5))
     with pytest.raises(ValueError, match="within the support"):
@@ -197,6 +199,20 @@ def test_what_is_refused():
         D.Normal(0.0, -1.0)
     finally:
         D.Distribution.set_default_validate_args(True)
+
+
+def test_a_bound_that_is_traced_is_not_looked_at():
+    """Densities by PyTorch 2.13, and their derivatives, of what the bound of a constraint depends on."""
+    for density, want, slope, outside in (
+        (lambda h: D.Uniform(torch.tensor(0.0), h).log_prob(torch.tensor(0.3)), -0.6931472, -0.5, 0.1),
+        (lambda h: D.Pareto(h, torch.tensor(2.0)).log_prob(torch.tensor(3.3)), -1.5023258, 1.0, 5.0),
+        (lambda h: D.Independent(D.Uniform(-h.expand(1), h), 1).log_prob(torch.tensor([0.5])), -1.3862944, -0.5, None),
+    ):
+        assert fdl.jit(density)(torch.tensor(2.0)).item() == pytest.approx(want, rel=1e-6)
+        assert fdl.grad(density)(torch.tensor(2.0)).item() == pytest.approx(slope, rel=1e-6)
+        if outside is not None:
+            with pytest.raises(ValueError, match="within the support"):
+                density(torch.tensor(outside))
 
 
 def test_checks_do_not_wait_for_what_is_recorded():
