@@ -79,6 +79,24 @@ def _holds_doubles(data: Any) -> bool:
     return np.float64 in kinds or (not kinds.isdisjoint((list, tuple, np.ndarray)) and any(map(_holds_doubles, data)))
 
 
+def _large(values: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
+    """Python's numbers, of which NumPy has found one beyond int64. ValueError where the dtype has no place for it,
+    RuntimeError where one is no number.
+    """
+    floats = False
+    if values.dtype == object:
+        strange = [type(x).__name__ for x in values.flat if not isinstance(x, (int, float))]
+        if strange:
+            raise TensorError(f"Could not infer dtype of {strange[0]}", hint="numbers, or nested lists of them")
+        floats = any(isinstance(x, float) for x in values.flat)
+    kept = to_numpy(dtype) if dtype is not None else _DEFAULT[0] if floats else np.dtype(np.int64)
+    if (values.dtype == object and not dtypes.is_float(kept)) or (kept == np.int64 and (values > 2**63 - 1).any()):
+        raise ArgumentError(
+            "Overflow when unpacking long long", why="int64 ends at 2**63 - 1", hint="dtype=torch.float64"
+        )
+    return values if values.dtype != object else values.astype(np.float64 if dtype is not None else kept)
+
+
 @factory
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor that copies numbers, nested lists or an ndarray. Floats are float32, ints int64, an ndarray keeps its
@@ -114,14 +132,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             else np.result_type(_DEFAULT[0], np.complex64)
         )
         return _finished(of_numpy(values, exact), None, device, requires_grad)  # type: ignore[return-value]
-    if values.dtype == object:
-        raise TensorError(
-            (
-                "Could not infer dtype of "
-                f"{next(type(x).__name__ for x in values.flat if not isinstance(x, (int, float)))}"
-            ),
-            hint="numbers, or nested lists of them",
-        )
+    if values.dtype == object or (values.dtype == np.uint64 and not isinstance(data, (np.ndarray, np.generic))):
+        values = _large(values, dtype)
     if values.dtype.kind in "US":
         if isinstance(data, str):
             raise OperandError("new(): invalid data type 'str'")

@@ -198,3 +198,16 @@ def test_slopes_of_a_parabola_are_exact_at_both_ends():
     at = torch.tensor([0.0, 1.0, 3.0, 3.5])
     (slopes,) = torch.gradient(at**2, spacing=(at,), edge_order=2)
     np.testing.assert_allclose(slopes.numpy(), 2 * at.numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_whole_numbers_beyond_int64_are_no_tensor_of_int64():
+    """What PyTorch 2.13 says of them."""
+    for data in (2**63, -(2**63) - 1, [2**70, 1], [2**63, 2**64 - 1]):
+        for given in ({}, {"dtype": torch.int64}):
+            with pytest.raises(ValueError, match="Overflow when unpacking long long"):
+                torch.tensor(data, **given)
+        assert torch.tensor(data, dtype=torch.float64).tolist() == np.array(data, np.float64).tolist()
+    assert torch.tensor([2**70, 1.5]).dtype == torch.float32 and torch.tensor([np.uint64(3)]).tolist() == [3]
+    assert torch.tensor([2**63], dtype=torch.uint64).tolist() == [2**63]
+    with pytest.raises(RuntimeError, match="Could not infer dtype of NoneType"):
+        torch.tensor([2**70, None])
