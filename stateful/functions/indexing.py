@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -432,6 +433,18 @@ def _iter(self: Tensor) -> Any:
     if not self.ndim:
         raise OperandError("iteration over a 0-d tensor")
     return _unbound(self)
+
+
+@method("__contains__")
+def _contains(self: Tensor, element: Any) -> bool:
+    """Whether any element is equal to a number, or to that of a tensor which lies in the same place."""
+    if not isinstance(element, (Tensor, numbers.Number)):
+        raise TensorError(
+            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.",
+            hint="builtins.any(x is element for x in tensors) in a list of tensors",
+        )
+    equal: Any = self == element
+    return bool(equal.any())
 
 
 # Parts as views

@@ -237,3 +237,20 @@ def test_nothing_is_recorded_for_parts_of_what_is_known():
 def test_parts_are_made_as_they_are_asked_for():
     many = iter(fdl.stateful.zeros(10**8, dtype=fdl.stateful.uint8, requires_grad=False))
     assert [next(many).item() for _ in range(3)] == [0, 0, 0]
+
+
+def contains(torch):
+    x, nan = torch.arange(6).reshape(2, 3), float("nan")
+    found = [1 in x, 7 in x, 2.0 in x, x[1] in x, torch.tensor([5, 5, 0]) in x, nan in torch.tensor([nan])]
+    with pytest.raises(RuntimeError, match=r"only supports Tensor or scalar, but you passed in a <class 'str'>"):
+        "a" in x  # noqa: B015
+    return found
+
+
+def test_numbers_and_tensors_are_looked_for_among_elements():
+    assert contains(fdl.stateful) == [True, False, True, True, False, False]
+
+
+@pytest.mark.peers
+def test_pytorch_finds_the_same():
+    assert contains(importlib.import_module("torch")) == contains(fdl.stateful)
