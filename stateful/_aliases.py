@@ -15,7 +15,7 @@ from fdl.stateful.core import random as _random
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.methods import named
-from fdl.stateful.core.spelling import all_spelled
+from fdl.stateful.core.spelling import all_spelled, placed
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Tensor, wrap
 from fdl.stateful.functions import elementwise, rearranging, shapes
@@ -275,5 +275,7 @@ NAMES: dict[str, Any] = {
 def spell(functions: dict[str, Any]) -> None:
     """Let the package's functions and the methods of tensors take NumPy's names of arguments, and `out`."""
     functions.update(all_spelled(functions, WITH_OUT))
+    placed(functions, functions["__name__"])
     for name, f in all_spelled(vars(Tensor)).items():
         setattr(Tensor, name, f)
+    placed({f"Tensor.{name}": f for name, f in vars(Tensor).items() if name[0] != "_"}, functions["__name__"])

@@ -16,7 +16,7 @@ from fdl.stateful.core.complex import ComplexTensor, both
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.methods import named
-from fdl.stateful.core.spelling import all_spelled
+from fdl.stateful.core.spelling import all_spelled, placed
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.creation import from_numpy, get_default_dtype
 from fdl.stateful.functions.shapes import cat, roll
@@ -249,3 +249,4 @@ def ifftshift(input: Any, dim: Dims = None) -> Any:
 
 
 globals().update(all_spelled({name: globals()[name] for name in __all__}, __all__))
+placed({name: globals()[name] for name in __all__}, __name__)

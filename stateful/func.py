@@ -13,6 +13,7 @@ from fdl.extend import Array, block, current_trace, dtypes, in_one_call, postpon
 from fdl.stateful.autograd import Function, no_grad
 from fdl.stateful.core.cells import captures
 from fdl.stateful.core.errors import MissingError, TensorError
+from fdl.stateful.core.spelling import placed
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Tensor, wrap
 from fdl.stateful.functions.shapes import stack
@@ -143,6 +144,7 @@ grad = _lifted(fdl.grad)
 grad.__doc__ = "The gradient function of a scalar function of tensors."
 jacrev, jacfwd, hessian = _lifted(fdl.jacrev), _lifted(fdl.jacfwd), _lifted(fdl.hessian)
 _with_value = _lifted(fdl.value_and_grad)
+placed({"grad": grad, "jacrev": jacrev, "jacfwd": jacfwd, "hessian": hessian}, __name__)
 
 
 def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.spelling import placed
 from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions import elementwise, reductions, sorting, special
 from fdl.stateful.functions.reductions import Dims
@@ -238,3 +239,6 @@ def logaddexp(
     tensor([1.])
     """
     return special.logaddexp(_filled(input, input_mask, -math.inf, dtype), _filled(other, other_mask, -math.inf, dtype))
+
+
+placed({name: globals()[name] for name in __all__}, __name__)

@@ -1,6 +1,6 @@
 """`torch.special`."""
 
-from fdl.stateful.core.spelling import all_spelled
+from fdl.stateful.core.spelling import all_spelled, placed
 from fdl.stateful.functions.elementwise import erf, expm1, log1p, round, sigmoid
 from fdl.stateful.functions.polynomials import POLYNOMIALS
 from fdl.stateful.functions.reductions import log_softmax, logsumexp, softmax
@@ -43,3 +43,4 @@ globals().update(POLYNOMIALS)
 __all__ += ["modified_bessel_i0", "modified_bessel_i1", *POLYNOMIALS]
 
 globals().update(all_spelled({name: globals()[name] for name in __all__}, __all__))
+placed({name: globals()[name] for name in __all__}, __name__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from types import FunctionType
@@ -60,6 +61,17 @@ def all_spelled(functions: Mapping[str, Any], out: Collection[str] = ()) -> dict
         if type(f) is FunctionType and not name.startswith("_")
     }
     return {name: f for name, f in found.items() if f is not functions[name]}
+
+
+def placed(functions: Mapping[str, Any], module: str) -> None:
+    """Let pickle find a namespace's functions: one that the module which it names does not have under the name that it
+    names gets those by which users find it.
+    """
+    for name, f in functions.items():
+        if type(f) is FunctionType and not name.startswith("_"):
+            own = sys.modules.get(f.__module__)
+            if getattr(own, f.__qualname__, None) is not f:
+                f.__module__, f.__qualname__ = module, name
 
 
 def stored(name: str, out: Any, found: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from fdl.stateful.core.methods import method
-from fdl.stateful.core.spelling import all_spelled
+from fdl.stateful.core.spelling import all_spelled, placed
 from fdl.stateful.functions.products import matmul
 from fdl.stateful.linalg.checks import LinAlgError
 from fdl.stateful.linalg.factorizations import (
@@ -60,3 +60,4 @@ for _name, _function in _METHODS.items():
     method(_name)(cast(Callable[..., Any], _function))
 
 globals().update(all_spelled({name: globals()[name] for name in __all__}, __all__))
+placed({name: globals()[name] for name in __all__}, __name__)

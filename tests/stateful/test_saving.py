@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import dataclasses
 import io
+import operator
+import pickle
 import struct
 import types
 
@@ -116,3 +118,33 @@ def test_pytorch_reads_what_the_name_says(tmp_path):
     torch.save({"w": torch.arange(6.0).reshape(2, 3), "n": [1, "x"]}, tmp_path / "w.pth")
     found = peer.load(tmp_path / "w.pth")
     assert found["w"].tolist() == [[0, 1, 2], [3, 4, 5]] and found["n"] == [1, "x"]
+
+
+def pickled_names():
+    """Functions of PyTorch 2.13, which pickle finds there."""
+    found = ["relu", "sum", "absolute", "relu_", "tensor", "conv2d", "matmul", "nan_to_num_", "histc", "det", "stft"]
+    found += ["linalg.norm", "linalg.lu", "fft.rfft", "special.zeta", "special.expit", "masked.softmax", "func.grad"]
+    return [*found, "nn.functional.relu", "Tensor.sum", "Tensor.exp", "Tensor.relu", "Tensor.polygamma"]
+
+
+@pytest.mark.parametrize("name", pickled_names())
+def test_functions_are_pickled_by_their_names(name):
+    f = operator.attrgetter(name)(torch)
+    assert pickle.loads(pickle.dumps(f)) is f
+
+
+def test_every_public_function_is_where_pickle_looks():
+    for place in (torch, torch.linalg, torch.fft, torch.special, torch.masked, torch.func):
+        for name in vars(torch) if place is torch else place.__all__:
+            f = getattr(place, name)
+            if isinstance(f, types.FunctionType) and not name.startswith("_"):
+                assert pickle.loads(pickle.dumps(f)) is f, name
+
+
+@pytest.mark.parametrize("act", [torch.relu, torch.tanh, torch.special.expit], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("name", ["w.pt", "w"])
+def test_modules_that_hold_functions_are_saved(tmp_path, act, name):
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, activation=act).eval()
+    torch.save(layer, tmp_path / name)
+    found, x = torch.load(tmp_path / name, weights_only=False), torch.ones(3, 1, 4)
+    assert found.activation is act and found(x).tolist() == layer(x).tolist()
