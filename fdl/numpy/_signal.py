@@ -12,6 +12,7 @@ from fdl.core.array import Array
 from fdl.core.errors import ChoiceError, ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
+from fdl.numpy._complex import conj
 from fdl.numpy._create import ones
 from fdl.numpy._derived import cov, diff
 from fdl.numpy._math import _operand, axes_of, clip, cumsum, mod
@@ -58,13 +59,15 @@ def convolve(
 def correlate(
     a: ArrayLike, v: ArrayLike, mode: str = "valid", *, precision: Any = None, preferred_element_type: Any = None
 ) -> Array:
-    """The correlation of two vectors, in floating point: sums of `a[k + i] * v[i]`; `mode` is as in `convolve`.
+    """The correlation of two vectors, in floating point: sums of `a[k + i] * conj(v[i])`; `mode` is as in
+    `convolve`.
 
     >>> from fdl.numpy import array
     >>> correlate(array([1.0, 2.0, 3.0]), array([1.0, 10.0])).tolist()
     [21.0, 32.0]
     """
     x, y = _sequences(a, v, "correlate")
+    y = conj(y)
     if aval_of(x).shape[0] < aval_of(y).shape[0]:
         out = ops.reverse(_slid(y, x, mode, "correlate"), (0,))
     else:

@@ -276,3 +276,14 @@ def test_a_product_of_matrices_is_one_real_product():
     graph = fdl.jit(lambda a: a @ a.T).lower(a)
     program = schedule(build(run_passes(graph)), AVX2)
     assert sum(isinstance(n, Dot) for n in all_nodes(program.nodes)) == 1
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize(("n", "k"), [(7, 3), (3, 7), (4, 4)])
+def test_a_correlation_is_with_conjugates(mode, n, k):
+    rng = np.random.default_rng(0)
+    a, v = (rng.normal(size=size) + 1j * rng.normal(size=size) for size in (n, k))
+    for x, y in ((a, v), (a.real, v), (a, v.real)):
+        np.testing.assert_allclose(
+            jnp.correlate(from_numpy(x), from_numpy(y), mode), np.correlate(x, y, mode), rtol=1e-12, atol=1e-12
+        )
