@@ -7,6 +7,7 @@ differentiates and batches. float64 and complex128 are transformed in double pre
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from fdl import ops
 from fdl.core import dtypes
 from fdl.core.array import Array, from_numpy
-from fdl.core.errors import ChoiceError, ShapeError
+from fdl.core.errors import ChoiceError, DtypeError, ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy._complex import conj
@@ -51,6 +52,7 @@ def _of_length(x: Array, n: int, axis: int) -> Array:
 
 
 def _checked(n: int, what: str) -> int:
+    n = operator.index(n)
     if n < 1:
         raise ShapeError(f"{what}: a transform of {n} elements", why="it takes one element or more", hint="n=1 or more")
     return n
@@ -96,7 +98,13 @@ def ifft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = 
 
 def _real_operand(a: ArrayLike, axis: int, what: str) -> tuple[Array, int]:
     x, place = _operand(a, axis, what)
-    return (ops.real(x) if dtypes.is_complex(aval_of(x).dtype) else x), place
+    if dtypes.is_complex(aval_of(x).dtype):
+        raise DtypeError(
+            f"{what}: {aval_of(x).describe()} is complex",
+            why="it takes real numbers, and half of the results would say nothing of imaginary parts",
+            hint="fft, or x.real",
+        )
+    return x, place
 
 
 def rfft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:

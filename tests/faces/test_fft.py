@@ -109,3 +109,19 @@ def test_what_is_wrong_says_so():
         jnp.fft.fft(jnp.ones(0))
     with pytest.raises(ValueError, match="axis 3"):
         jnp.fft.fft(jnp.ones(3), axis=3)
+
+
+@pytest.mark.parametrize("name", ["rfft", "ihfft", "rfftn", "rfft2"])
+def test_transforms_of_real_numbers_refuse_complex_ones(name):
+    x = drawn((3, 4), False)
+    with pytest.raises(TypeError):
+        getattr(np.fft, name)(x)
+    with pytest.raises(TypeError, match="is complex"):
+        getattr(jnp.fft, name)(from_numpy(x))
+
+
+@pytest.mark.parametrize("name", ONE_AXIS)
+def test_a_length_is_a_whole_number(name):
+    for module in (np.fft, jnp.fft):
+        with pytest.raises(TypeError):
+            getattr(module, name)(np.ones(4, np.float32), 2.5)
