@@ -505,22 +505,26 @@ def _integer_pow_jvp(primals: Any, tangents: Any, *, exponent: int) -> tuple[Any
 def _integer_pow_impl(x: np.ndarray[Any, Any], *, exponent: int) -> np.ndarray[Any, Any]:
     """The same products in the same order as the compiled kernels."""
     wide = x.astype(dtypes.compute_dtype(x.dtype))
-    result, square, n = np.ones_like(wide), wide, -exponent if exponent < 0 else exponent
+    factors: np.ndarray[Any, Any] | None = None  # none yet: 1 times an infinite complex number is NaN
+    square, n = wide, -exponent if exponent < 0 else exponent
     while n:
         if n & 1:
-            result = product(result, square)
+            factors = square if factors is None else product(factors, square)
         square, n = product(square, square), n >> 1
+    result = np.ones_like(wide) if factors is None else factors
     return (_div(np.ones_like(wide), result) if exponent < 0 else result).astype(x.dtype)
 
 
 def _integer_pow_parts(z: Parts, *, exponent: int) -> Parts:
     shape, dtype = aval_of(z.re).shape, aval_of(z.re).dtype
     zero, one = full(shape, 0, dtype), full(shape, 1, dtype)
-    result, square, n = Parts(one, zero), z, -exponent if exponent < 0 else exponent
+    factors: Parts | None = None
+    square, n = z, -exponent if exponent < 0 else exponent
     while n:
         if n & 1:
-            result = product_of_parts(result, square)
+            factors = square if factors is None else product_of_parts(factors, square)
         square, n = product_of_parts(square, square), n >> 1
+    result = Parts(one, zero) if factors is None else factors
     return quotient_of_parts(Parts(one, zero), result) if exponent < 0 else result
 
 

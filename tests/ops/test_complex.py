@@ -287,3 +287,15 @@ def test_a_correlation_is_with_conjugates(mode, n, k):
         np.testing.assert_allclose(
             jnp.correlate(from_numpy(x), from_numpy(y), mode), np.correlate(x, y, mode), rtol=1e-12, atol=1e-12
         )
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 3])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_powers_of_infinite_numbers_are_products_of_them_alone(exponent, compiled):
+    config.tier = "compiled" if compiled else config.tier
+    z = np.array([complex(np.inf, 1), complex(1, np.inf), complex(np.inf, 0), complex(-0.0, 2)], np.complex64)
+    with np.errstate(all="ignore"):
+        want = {1: z, 2: z * z, 3: z * (z * z)}[exponent]
+    got = np.asarray(fdl.jit(lambda x: x**exponent)(from_numpy(z)))
+    np.testing.assert_array_equal(got.real, want.real)
+    np.testing.assert_array_equal(got.imag, want.imag)
