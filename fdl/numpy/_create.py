@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,7 @@ def array(obj: Any, dtype: Any = None, copy: bool = True) -> Array:
     x = obj if isinstance(obj, Array) else as_array(obj)
     found = dtypes.scalar_type(obj)
     if found is not None and target is not None:
+        _need_room((obj,), target, "array")
         return from_numpy(np.asarray(Literal(obj, target).value))
     wanted = target or x.dtype
     return ops.convert(x, wanted) if wanted != x.dtype or x.weak_type else x
@@ -71,6 +72,18 @@ def asarray(obj: Any, dtype: Any = None) -> Array:
     if dtype is None and not isinstance(obj, (list, tuple)):
         return obj if isinstance(obj, Array) else as_array(obj)
     return array(obj, dtype)
+
+
+def _need_room(numbers: Iterable[Any], dtype: dtypes.DType, what: str) -> None:
+    """Python's complex numbers are not made real by leaving a part out."""
+    holds = dtypes.is_complex(dtype) or dtype == dtypes.bool_
+    wrong = None if holds else next((x for x in numbers if type(x) is complex), None)
+    if wrong is not None:
+        raise DtypeError(
+            f"{what}: {wrong} has no place in {dtype.name}",
+            why="its imaginary part would be lost",
+            hint="dtype=jnp.complex64, or the number's .real",
+        )
 
 
 def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Array:
@@ -88,6 +101,7 @@ def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Array:
         return from_numpy(np.zeros(np.shape(obj), dtype or dtypes.float32))
     types = [dtypes.scalar_type(x) or (aval_of(x).dtype, aval_of(x).weak_type) for x in leaves]
     target = dtype or dtypes.promote(types)[0]
+    _need_room(leaves, target, "array")
     if any(isinstance(x, Array) for x in leaves):
         return _stack_nested(obj, target)
     try:
@@ -121,6 +135,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Array:
     """
     value = as_operand(fill_value)
     target = value.aval.dtype if dtype is None else dtypes.canonical(dtype)
+    _need_room((fill_value,), target, "full")
     value = ops.cast(value, target)
     return (
         ops.broadcast_to(value, sizes(shape))

@@ -299,3 +299,18 @@ def test_powers_of_infinite_numbers_are_products_of_them_alone(exponent, compile
     got = np.asarray(fdl.jit(lambda x: x**exponent)(from_numpy(z)))
     np.testing.assert_array_equal(got.real, want.real)
     np.testing.assert_array_equal(got.imag, want.imag)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_no_imaginary_part_is_lost_where_a_real_dtype_is_asked_for(dtype):
+    with pytest.raises(TypeError):
+        np.array([1, 2j], dtype)
+    for make in (
+        lambda: jnp.array([1, 2j], dtype),
+        lambda: jnp.asarray(2j, dtype),
+        lambda: jnp.full(2, 2j, dtype),  # JAX 0.10 raises a TypeError as well
+        lambda: jnp.full_like(jnp.ones(2, dtype), 2j),
+    ):
+        with pytest.raises(TypeError, match="2j has no place in"):
+            make()
+    assert jnp.array([0, 2j], bool).tolist() == np.array([0, 2j], bool).tolist()
