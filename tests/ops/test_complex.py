@@ -314,3 +314,14 @@ def test_no_imaginary_part_is_lost_where_a_real_dtype_is_asked_for(dtype):
         with pytest.raises(TypeError, match="2j has no place in"):
             make()
     assert jnp.array([0, 2j], bool).tolist() == np.array([0, 2j], bool).tolist()
+
+
+def test_no_derivative_of_real_numbers_loses_an_imaginary_part():
+    x = jnp.ones(2)
+    for wrong in (
+        lambda: fdl.jvp(lambda x: 2 * x, (1.0,), (1j,)),
+        lambda: fdl.vjp(lambda x: 2 * x, 1.0)[1](1j),
+        lambda: fdl.linear_transpose(lambda x: 2 * x, x)(x * 1j),
+    ):
+        with pytest.raises(TypeError, match=r"its (co)?tangent complex"):
+            wrong()

@@ -76,7 +76,8 @@ def _tangent_leaves(
                 why=f"each element has one {kind}",
                 hint=f"jnp.ones({aval.shape})",
             )
-        if aval_of(t).dtype != aval.dtype and not aval_of(t).weak_type:
+        lost = is_complex(aval_of(t).dtype) and not is_complex(aval.dtype)
+        if aval_of(t).dtype != aval.dtype and (lost or not aval_of(t).weak_type):
             raise DtypeError(
                 f"{what}: value {i} has dtype {aval.dtype.name}, its {kind} {aval_of(t).dtype.name}",
                 why=f"a {kind} has the dtype of its value",
@@ -267,6 +268,8 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tu
     def transposed(cotangent: Any) -> tuple[Any, ...]:
         assert flat.out_tree is not None
         cts = check_leaves(flat.out_tree.flatten_up_to(cotangent), cotangent, "linear_transpose")
+        if any(is_complex(aval_of(ct).dtype) and not is_complex(a.dtype) for ct, a in zip(cts, graph.out_avals)):
+            raise DtypeError("linear_transpose: a value is real, its cotangent complex", hint="the real part, ct.real")
         results = backward_pass(
             graph, [Linear(a) for a in avals], [match(ct, a) for ct, a in zip(cts, graph.out_avals, strict=True)]
         )
