@@ -368,12 +368,14 @@ def vdot(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def inner(a: ArrayLike, b: ArrayLike) -> Array:
-    """The sum of products over both last axes.
+    """The sum of products over both last axes; the product, where one is a number.
 
     >>> int(inner(array([1, 2]), array([3, 4])))
     11
     """
     a, b = (_operand(x) for x in promote(a, b))
+    if not aval_of(a).ndim or not aval_of(b).ndim:
+        return ops.mul(a, b)
     return ops.dot_general(a, b, (((aval_of(a).ndim - 1,), (aval_of(b).ndim - 1,)), ((), ())))
 
 

@@ -246,3 +246,10 @@ def test_whole_numbers_stay_what_they_are(run):
             assert run(f)(x).dtype == x.dtype and run(f)(x).tolist() == [1, 2]
     assert jnp.floor(jnp.array([True])).dtype == jnp.bool_
     assert jnp.rint(jnp.array([1, 2], "int8")).dtype == jnp.float32  # as JAX
+
+
+@EACH_TIER
+@pytest.mark.parametrize(("a", "b"), [(2.0, [1.0, 3.0]), ([[1.0, 3.0]], 2.0), (2.0, 3.0)])
+def test_an_inner_product_with_a_number_is_the_product(run, a, b):
+    a, b = np.float32(a), np.float32(b)
+    assert run(jnp.inner)(jnp.asarray(a), jnp.asarray(b)).tolist() == np.inner(a, b).tolist()
