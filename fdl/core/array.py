@@ -356,6 +356,7 @@ class ConcreteArray(Array):
     def __repr__(self) -> str:
         values = np.array2string(self._numpy(), separator=", ", prefix="Array(", threshold=1000)
         weak = ", weak_type=True" if self.aval.weak_type else ""
+        values += f", shape={self.shape}" if not self.size and self.ndim > 1 else ""
         return f"Array({values}, dtype={self.dtype.name}{weak})"
 
     def __str__(self) -> str:

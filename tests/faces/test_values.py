@@ -253,3 +253,9 @@ def test_whole_numbers_stay_what_they_are(run):
 def test_an_inner_product_with_a_number_is_the_product(run, a, b):
     a, b = np.float32(a), np.float32(b)
     assert run(jnp.inner)(jnp.asarray(a), jnp.asarray(b)).tolist() == np.inner(a, b).tolist()
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 2), (3, 0)])
+def test_what_is_empty_prints_its_shape(shape):
+    x = np.zeros(shape, np.float32)
+    assert repr(jnp.asarray(x)) == repr(x).replace("array", "Array")
