@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import fdl.numpy as jnp
 from fdl import lax
 from fdl.core.array import Array
+from fdl.numpy._math import size_squared
 from fdl.optim import rules
 from fdl.optim.masking import masked
 from fdl.optim.transformation import (
@@ -191,7 +192,12 @@ def _means(updates: Tree, mu: Tree, decay: float) -> Tree:
 
 
 def _squares(updates: Tree, nu: Tree, decay: float) -> Tree:
-    return tree_map(lambda g, v: rules.mean_square(v, g, decay, 1 - decay), updates, nu)
+    def moved(g: Any, v: Any) -> Any:
+        if jnp.iscomplexobj(g):  # the size of a complex number, not its square, says how large steps are
+            return decay * v + (1 - decay) * size_squared(g)
+        return rules.mean_square(v, g, decay, 1 - decay)
+
+    return tree_map(moved, updates, nu)
 
 
 def trace(decay: float, nesterov: bool = False, accumulator_dtype: Any = None) -> GradientTransformation:
@@ -411,7 +417,8 @@ def scale_by_yogi(
         updates: Tree, state: ScaleByAdamState, params: Tree | None = None, **extra: Any
     ) -> tuple[Tree, ScaleByAdamState]:
         mu = _means(updates, state.mu, b1)
-        nu = tree_map(lambda g, v: v - (1 - b2) * jnp.sign(v - g * g) * (g * g), updates, state.nu)
+        squares = tree_map(size_squared, updates)
+        nu = tree_map(lambda s, v: v - (1 - b2) * jnp.sign(v - s) * s, squares, state.nu)
         count = safe_increment(state.count)
         out = tree_map(_over_root(b2, eps, eps_root, count), bias_correction(mu, b1, count), nu)
         return out, ScaleByAdamState(count, mu, nu)
@@ -493,7 +500,7 @@ def scale_by_stddev(
         if bias_correction:
             new = ScaleByAdamState(safe_increment(state.count), mu, nu)
             mean, square = _unbiased(mu, decay, new.count), _unbiased(nu, decay, new.count)
-        variance = tree_map(lambda m, v: v - m * m, mean, square)
+        variance = tree_map(lambda m, v: v - size_squared(m), mean, square)
         return tree_map(_over(eps, eps_in_sqrt), updates, variance), new
 
     return GradientTransformation(init, update)

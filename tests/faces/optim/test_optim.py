@@ -191,3 +191,27 @@ def test_mistakes():
     with pytest.raises(ValueError, match="LookaheadParams"):
         tx = optim.lookahead(optim.sgd(0.1), 2, 0.5)
         tx.update(1.0, tx.init(optim.LookaheadParams(1.0, 1.0)), 1.0)
+
+
+# two parameters that began at 1 + 1j and 2 - 1j, after five steps along z - (0.5 + 0.5j), by optax 0.2.8
+COMPLEX = {
+    "adam": [0.824898 + 0.824898j, 1.823642 - 0.823642j],
+    "adamw": [0.824875 + 0.824875j, 1.823594 - 0.823619j],
+    "rmsprop": [0.684456 + 0.684456j, 1.64081 - 0.64081j],
+    "rmsprop, centered": [0.652848 + 0.652848j, 1.590043 - 0.590043j],
+    "nadam": [0.802597 + 0.802597j, 1.79748 - 0.79748j],
+    "adabelief": [0.786805 + 0.786805j, 1.78407 - 0.78407j],
+    "yogi": [0.825342 + 0.825343j, 1.823827 - 0.823828j],
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_the_mean_square_of_complex_numbers_is_of_their_sizes(name):
+    kind, *more = name.split(", ")
+    opt = getattr(optim, kind)(0.05, **dict.fromkeys(more, True))
+    z = jnp.array([1 + 1j, 2 - 1j])
+    state = opt.init(z)
+    for _ in range(5):
+        step, state = opt.update(z - (0.5 + 0.5j), state, z)
+        z = optim.apply_updates(z, step)
+    np.testing.assert_allclose(z, COMPLEX[name], rtol=0, atol=1e-5)
