@@ -186,7 +186,8 @@ def logmeanexp(x: ArrayLike, axis: Any = None, where: Any = None, keepdims: bool
     total = logsumexp(x, axis=axis, where=where, keepdims=keepdims)
     if where is None:
         axes = axes_of(x, axis, "logmeanexp")
-        return ops.sub(total, math.log(math.prod(x.aval.shape[a] for a in axes)))
+        places = math.prod(x.aval.shape[a] for a in axes)
+        return ops.sub(total, math.log(places) if places else -math.inf)  # NaN of nothing, as a mean is
     count = sum(ops.broadcast_to(ops.convert(where, x.aval.dtype), x.aval.shape), axis, keepdims=keepdims)
     return ops.sub(total, ops.log(count))
 

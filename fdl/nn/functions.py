@@ -144,7 +144,7 @@ def _shifted(x: Any, axis: Any, what: str, finite: bool = False) -> tuple[Any, A
     axes = axes_of(x, axis, what)
     shape = aval_of(x).shape
     kept = [i for i in range(len(shape)) if i not in axes]
-    if finite and 0 in [shape[i] for i in axes]:  # of nothing
+    if 0 in shape:  # no element is shifted, and there may be no maximum
         return x, ops.full(tuple([shape[i] for i in kept]), 0, aval_of(x).dtype), axes, kept
     high = ops.stop_gradient(ops.reduce_max(x, axes))
     high = ops.select(ops.is_finite(high), high, 0) if finite else high

@@ -259,3 +259,13 @@ def test_an_inner_product_with_a_number_is_the_product(run, a, b):
 def test_what_is_empty_prints_its_shape(shape):
     x = np.zeros(shape, np.float32)
     assert repr(jnp.asarray(x)) == repr(x).replace("array", "Array")
+
+
+@EACH_TIER
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0)])
+def test_shares_of_nothing_are_nothing(run, shape):
+    x = np.zeros(shape, np.float32)
+    for f in (fdl.nn.softmax, fdl.nn.log_softmax):  # JAX 0.10 and PyTorch 2.13 have the shape of x
+        for axis in (0, 1, (0, 1)):
+            assert run(lambda x, f=f, axis=axis: f(x, axis=axis))(x).shape == shape
+    assert math.isnan(run(fdl.nn.logmeanexp)(x))  # JAX 0.10
