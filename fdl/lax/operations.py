@@ -17,7 +17,7 @@ from fdl.core.errors import IndexBoundsError, ShapeError, StructureError
 from fdl.core.graph import ArrayLike, Operand
 from fdl.core.pytree import tree_map
 from fdl.core.trace import aval_of
-from fdl.numpy import square
+from fdl.numpy import moveaxis, square
 from fdl.numpy._math import _operand
 from fdl.ops import absolute as abs
 from fdl.ops import (
@@ -432,13 +432,15 @@ def dynamic_update_slice_in_dim(operand: ArrayLike, update: Any, start_index: An
     return dynamic_update_slice(operand, update, [start_index if i == axis % ndim else 0 for i in range(ndim)])
 
 
-def top_k(operand: ArrayLike, k: int) -> list[Array]:
-    """The k largest elements along the last axis, and where they stand.
+def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> list[Array]:
+    """The k largest elements along an axis, the last by default, and where they stand.
 
     >>> [part.tolist() for part in top_k(iota("int32", 5), 2)]
     [[4, 3], [4, 3]]
     """
-    return ops.top_k(operand, k)
+    if axis == -1:
+        return ops.top_k(operand, k)
+    return [moveaxis(part, -1, axis) for part in ops.top_k(moveaxis(operand, axis, -1), k)]
 
 
 # Reductions and products

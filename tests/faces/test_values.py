@@ -269,3 +269,12 @@ def test_shares_of_nothing_are_nothing(run, shape):
         for axis in (0, 1, (0, 1)):
             assert run(lambda x, f=f, axis=axis: f(x, axis=axis))(x).shape == shape
     assert math.isnan(run(fdl.nn.logmeanexp)(x))  # JAX 0.10
+
+
+@pytest.mark.parametrize("axis", [0, 1, -2])
+def test_largest_elements_along_any_axis(axis):
+    x = np.random.default_rng(0).permutation(60).astype(np.float32).reshape(3, 4, 5)
+    values, places = fdl.lax.top_k(jnp.asarray(x), 2, axis=axis)
+    order = np.flip(np.argsort(x, axis), axis).take([0, 1], axis)
+    assert places.tolist() == order.tolist()
+    assert values.tolist() == np.take_along_axis(x, order, axis).tolist()
