@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import re
 
 import pytest
 
@@ -29,3 +30,15 @@ def test_page(page):
 def test_readme():
     results = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=FLAGS)
     assert results.failed == 0 and results.attempted > 20
+
+
+def test_files_that_are_named_exist():
+    """In the README, in docs/, and in the comments of the code: a name is the end of a path."""
+    folders = ("fdl", "lowering", "backends", "transforms", "stateful", "tests", "docs", "benchmarks", "examples")
+    files = [p for folder in folders for p in (ROOT / folder).rglob("*.*")]
+    paths = "\n".join(["", *(f"/{p.relative_to(ROOT)}" for p in [*files, *ROOT.glob("*.*")]), ""])
+    texts = [p for p in [*files, *ROOT.glob("*.md")] if p.suffix in (".py", ".md", ".c", ".h", ".j2")]
+    named = [(name, p) for p in texts for name in re.findall(r"`([\w/.]+\.(?:py|md|c|h|j2))`", p.read_text())]
+    others = {"Python.h", "adapters/NAME.py"}  # not of fdl, and one that stands for several
+    assert len(named) > 100
+    assert not [(name, str(p)) for name, p in named if f"/{name}\n" not in paths and name not in others]

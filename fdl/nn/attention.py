@@ -1,9 +1,9 @@
 """Attention, in blocks of queries.
 
 A block's scores stay in a core's cache, as in FlashAttention (Dao and others, 2022): stages over one head run one after
-another, see `lowering/bands.py`. With `is_causal` a block meets the keys that it may see alone, so nearly half of the
-products are not computed. Where all scores together are large, blocks are a loop, and the gradient computes scores
-again instead of keeping them: memory grows with the length, not with its square.
+another, see `lowering/schedule/tile.py`. With `is_causal` a block meets the keys that it may see alone, so nearly half
+of the products are not computed. Where all scores together are large, blocks are a loop, and the gradient computes
+scores again instead of keeping them: memory grows with the length, not with its square.
 """
 
 from __future__ import annotations
@@ -26,10 +26,8 @@ from fdl.transforms.control.scan import scan
 _BLOCK = (
     1 << 19
 )  # bytes of the scores of one block and one head, of which a core's cache holds two: the gradient needs as many
-_ROWS, _FEWEST = (
-    16,
-    48,
-)  # queries in a block are a multiple of the one, and no fewer than the other, so that products are wide enough
+_ROWS = 16  # a block's queries are a multiple of it, but for the last one's
+_FEWEST = 48  # queries of a block, so that products are wide enough
 _MOST_BLOCKS = 8  # that are written out; where more were wanted they are a loop, and scores are not kept
 _CAUSAL_BLOCKS, _MIN_CAUSAL = 4, 128  # blocks of causal attention, and the length from which it has so many
 # bytes of all scores from which causal attention is a loop too: blocks that are written out compute fewer scores that

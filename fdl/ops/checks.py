@@ -3,7 +3,7 @@ checked by it wherever the values are known.
 
 A mask is true where something is wrong. Values may be shown in the message, from the first place that is wrong. The
 base trace looks at masks that are known at once; others join the program, which looks at them before it writes in
-place. Loops and branches hold no checks: they return masks (`lowering/passes/checks.py`), which are checked outside.
+place. Loops and branches hold no checks: they return masks (`transforms/control/checks.py`), which are checked outside.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The builder: what `lower` rules are handed.  It turns a Graph into a loop program.
 
-Its vocabulary lies in `values.py` and `products.py`; here are graphs and control flow. `schedule.py` merges what is
-left.
+Its vocabulary lies in `values.py` and `contractions.py`; here are graphs and control flow. The steps of
+`schedule/` merge what is left.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ def build(
     sizes: Sizes | None = None,
     steps: Sequence[Sequence[Extent]] = (),
 ) -> Program:
-    """The loop program of a graph without constants, whose last results are so many guards.
+    """The loop program of a graph without constants, whose last `guards` results are bools that end it early.
 
     `routines` are those that the target has, what it lacks is built as loops; without, the program is for no target:
     it keeps a node for each routine, for the interpreter. Where shapes of the graph are `sizes` that the program is

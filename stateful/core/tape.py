@@ -22,7 +22,7 @@ grad_mode = GradMode()
 
 
 class Autocasting(threading.local):
-    """What converts the operands of this thread's operations, see `autocast.py`; None where nothing does."""
+    """What converts the operands of this thread's operations, see `amp/autocast_mode.py`; None where nothing does."""
 
     now: Any = None
 

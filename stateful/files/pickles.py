@@ -1,7 +1,7 @@
 """A reader of pickles that can make nothing but data: numbers, strings, containers, and what a table of names allows.
 
 It runs the steps of a pickle (`pickletools` tells them apart) on a stack, and knows only those that make data. A name
-stands for a value, or for a function that a file may call; a function is `Callable_` until it is called, so that no
+stands for a value, or for a function that a file may call; a function is a `Call` until it is called, so that no
 step can read or set anything of it. Attributes are set on ordered dictionaries alone, which this reader has made, and
 never over their methods. Keys are small, so that no hash runs deep.
 """

@@ -3,7 +3,7 @@
 What `linearize` derives anew for each call is memoised here operation by operation: a call records one node for each
 operation and one for its transpose, both hits in the trie from the second time on. Operations that hold graphs or
 functions are linearized as ever, and their linear graph is what the tape holds. Under another transform,
-`_Linearization` of `api.py` does this work once for a program.
+`_Linearization` of `api/derivatives.py` does this work once for a program.
 """
 
 from __future__ import annotations
