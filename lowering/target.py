@@ -81,7 +81,7 @@ class Target:
     map_stores: int = 16  # of a kernel
     map_expressions: int = 160  # of a kernel, which is written by recursion over them
     brief: int = 30  # operations of an element, below which columns are folded some elements at a time
-    columns_at_once: int = 4  # which are so many
+    columns_at_once: int = 4  # elements of a column that are then folded at a time
     side_by_side: int = 8  # rows from which those that lie across memory are folded side by side
     unrolled: int = 128  # operations up to which a map of arrays on the stack is written out, to stay in registers
     copied: int = 256  # bytes of a carry that is copied rather than swapped

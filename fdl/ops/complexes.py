@@ -210,7 +210,7 @@ def _grown(growth: Any, x: Any, turn: Any, angle: Any) -> Array:
 
 
 def _limits(dtype: dtypes.DType) -> tuple[float, float]:
-    """Where exp is far from its largest value, and numbers whose square is 1 to all digits beside them."""
+    """A number whose exp is still far from overflow, and one so large that its square plus 1 rounds to its square."""
     return (80.0, 1e8) if dtype == dtypes.float32 else (700.0, 1e16)
 
 
@@ -321,7 +321,7 @@ def _acos(z: Parts) -> Parts:
 
 
 def _is_far(x: Any, y: Any) -> Array:
-    """Whether the square of z is 1 less than itself to all digits."""
+    """Whether z is so large that its square plus or minus 1 rounds to its square."""
     _, far = _limits(aval_of(x).dtype)
     return bitwise_or(greater(abs(x), far), greater(abs(y), far))
 

@@ -38,8 +38,8 @@ def together(z: Parts) -> Array:
 
 
 def turning(z: Parts) -> Array:
-    """The factors as real matrices: with two more axes, so that interleaved numbers times the matrix are the products,
-    interleaved.
+    """The real 2x2 matrix [[re, im], [-im, re]] of each number, on two more axes: another number, as a row (re, im),
+    times this matrix is the product of the two.
 
     >>> turning(Parts(1.0, 2.0)).tolist()
     [[1.0, 2.0], [-2.0, 1.0]]

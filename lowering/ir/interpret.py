@@ -104,7 +104,7 @@ class Part:
 
 
 def _run(nodes: Sequence[Node], memory: Memory, steps: Grid, part: Share = (0, 1)) -> None:
-    """Nodes one after another, of each of them one part of so many."""
+    """Nodes one after another; of each, part `part[0]` of `part[1]` parts."""
     for n in nodes:
         RUN[type(n)](n, memory, steps, part)
 

@@ -117,7 +117,7 @@ class Store:
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Map(Node):
-    """Stores over an index space, in any order; with `page`, the innermost loop goes by pages of so many steps."""
+    """Stores over an index space, in any order; with `page`, the innermost loop goes by pages of `page` steps."""
 
     space: tuple[int, ...]
     stores: list[Store]
@@ -288,10 +288,10 @@ class Dot(Node):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Routine(Node):
-    """What the key names in `fdl.ops.routines`, for each of `space` parts of each buffer; a part is a run of so many
-    elements.
+    """What the key names in `fdl.ops.routines`, for each of `space` parts of each buffer.
 
-    The target's function gets the operands, the results, `scratch`, and the numbers in `sizes`.
+    `operands`, `results` and `scratch` pair a buffer with the number of elements that follow one another in a part. The
+    target's function gets the operands, the results, `scratch`, and the numbers in `sizes`.
     """
 
     space: tuple[int]

@@ -98,15 +98,14 @@ class Stamp(Node):
     waited: bool = False
 
 
-Plan = Alloc | Alias | Barrier | Guard | Copy | Swap | Stamp
-
-
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Arena:
-    """What allocations say together: byte offset of each temporary, and the size of it all, which a program for arrays
-    of any size is told, and is 0 here; results that are written
-    over a donated argument, and carries over the last step's; small temporaries of one thread alone, which the compiler
-    may keep in registers; what tiles keep a part of by its offset in a thread's scratch, and the size of that.
+    """What allocations and aliases say together. Offsets and sizes are bytes.
+
+    `offsets` are those of temporaries in the arena, and `size` is the arena's: 0 where a program for arrays of any size
+    is told it. `in_place` has the buffer whose memory another one takes: of a result a donated argument, of a new carry
+    the old one. `private` are temporaries on the stack of the one thread that uses them. `scratch` are offsets of the
+    parts that tiles keep, in memory of `own` bytes that each thread has to itself.
     """
 
     offsets: dict[Buffer, Extent] = dataclasses.field(default_factory=dict)

@@ -318,7 +318,11 @@ def least_where(*positive: Extent) -> dict[Symbol, int]:
 
 
 def _without_quotients(size: Extent, least: Mapping[Symbol, int]) -> Extent:
-    """What is not negative only where the size is not: `q = a / b` lies between `(a - b + 1) / b` and `a / b`."""
+    """A size without quotients by numbers that is at least 0 only where the given one is.
+
+    A quotient `q = a / b` lies between `(a - b + 1) / b` and `a / b`: the end that makes the size smaller stands in its
+    place, and all is multiplied by `b`. Quotients stay where it is not known which end that is.
+    """
     while found := [s for m, _ in _terms(size) for s in m if s.parts is not None and isinstance(s.parts[1], int)]:
         q, total = max(found, key=_number), 0
         assert q.parts is not None

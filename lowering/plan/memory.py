@@ -61,7 +61,7 @@ def allocate(program: Program, target: Target) -> Program:
 
 
 def lines(nbytes: Extent, target: Target) -> Extent:
-    """Bytes of the cache lines that so many bytes take, at least one where their number is known."""
+    """Bytes of the cache lines that `nbytes` bytes take: at least one line where their number is known."""
     return ceil_div(max(nbytes, 1) if is_known(nbytes) else nbytes, target.line) * target.line
 
 
@@ -187,7 +187,7 @@ class Holes:
         self.stretches: list[tuple[int, int]] = [(0, sys.maxsize)]
 
     def take(self, need: int) -> int:
-        """The lowest address where so much is free."""
+        """The lowest address at which `need` bytes are free."""
         i, (start, end) = next((i, hole) for i, hole in enumerate(self.stretches) if hole[1] - hole[0] >= need)
         self.stretches[i : i + 1] = [(start + need, end)] if end - start > need else []
         return start

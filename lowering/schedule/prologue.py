@@ -156,8 +156,8 @@ def _by_panels(
 
 
 def _as_panels(n: Map, columns: int, k: int, wide: int, panel: int, target: Buffer, exprs: Interner) -> Map | None:
-    """The map that fills a matrix row by row, filling [columns / wide][wide / panel][k][panel] in parts of so many
-    columns.
+    """The map that fills a matrix row by row, filling [columns / wide][wide / panel][k][panel], `wide` columns a
+    part.
     """
     (store,) = n.stores
     old = [v.terms[0][0] for v in space_vars(len(n.space))]
@@ -185,7 +185,7 @@ def _as_panels(n: Map, columns: int, k: int, wide: int, panel: int, target: Buff
 
 
 def _batched(dot: Dot, count: int, m: int, n: int, lhs: Operand, rhs: Operand, step: int) -> Dot:
-    """The product as a batch of parts, whose results are so many elements apart."""
+    """The product as a batch of `count` parts, whose results lie `step` elements apart."""
     variables = [v.terms[0][0] for v in space_vars(len(dot.space))]
 
     def whole(x: Operand) -> Operand:
@@ -196,8 +196,8 @@ def _batched(dot: Dot, count: int, m: int, n: int, lhs: Operand, rhs: Operand, s
 
 
 def _units(size: int, unit: int, nbytes: int, target: Target) -> list[int]:
-    """Of how many, a multiple of `unit`, at so many bytes each, a part can be: they stay in the cache, and are parts
-    enough.
+    """The numbers of rows or columns that a part may have, where `size` of `nbytes` each are cut: multiples of `unit`
+    that divide `size`, stay in the second cache, and leave `target.equal_shares` parts at least.
     """
     return [
         d for d in range(unit, size // target.equal_shares + 1, unit) if size % d == 0 and d * nbytes <= target.second
@@ -205,5 +205,5 @@ def _units(size: int, unit: int, nbytes: int, target: Target) -> list[int]:
 
 
 def _near(units: Sequence[int], nbytes: int, target: Target) -> int | None:
-    """The largest that is near, else the smallest."""
+    """The largest of these numbers whose bytes stay in the nearest cache, else the smallest; None without any."""
     return max((d for d in units if d * nbytes <= target.near), default=min(units, default=None))

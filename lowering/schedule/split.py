@@ -51,7 +51,7 @@ def split_at_conditions(program: Program, target: Target) -> Program:
 
 
 def _parts(n: Node, times: int, exprs: Interner, target: Target) -> list[Node]:
-    """What a stage that runs in so many parts becomes."""
+    """The stages that stand for one which runs once for each of `times` parts."""
     if not isinstance(n, Map) or math.prod(n.space) < target.split_least * times:
         return [n]
     conditions = [c for e in walk(n.roots()) if e.op == "choose" for c in single(e.args[:-2])]

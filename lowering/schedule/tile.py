@@ -111,7 +111,7 @@ def _with_prologue(
 
 
 class _Run:
-    """Stages that one loop over so many parts can hold."""
+    """Stages that one loop over `count` parts can hold."""
 
     def __init__(self, count: int, exprs: Interner, target: Target) -> None:
         self.exprs, self.target = exprs, target

@@ -153,7 +153,7 @@ def test_folds_down_columns(heights, fold, dtype):
 
 
 @needs_compiler
-def test_folds_of_rows_in_a_nest_and_totals_of_columns():
+def test_folds_of_rows_in_fused_rows_and_totals_of_columns():
     def f(x):
         y = x / (1 + jnp.sqrt(jnp.sum(x * x, 1, keepdims=True)))
         return y, jnp.sum(y - jnp.max(y, 1, keepdims=True), 1), jnp.sum(y, 0)
