@@ -25,10 +25,8 @@ from fdl.ops.shape import concatenate, pad, reshape, slice
 
 Pair = tuple[Any, Any]
 
-_FACTOR, _ALONE = (
-    32,
-    64,
-)  # up to which factors of a length are one product with a matrix, and lengths that then have no factors
+_FACTOR = 32  # up to which a factor of a length is one product with a matrix
+_ALONE = 64  # up to which a whole length is one
 _LONG_PRIME = 256  # from which a convolution takes less work than a matrix
 
 

@@ -29,10 +29,8 @@ _NARROW, _LONG, _PART = (
 _MAX_PARTS = 64
 _THIN, _TERMS = 2, 64  # columns of a product, and terms of its sums, up to which it may be written out
 _CLOSE = 4  # elements from one to the next that vectors still read well
-_FEW_SUMS, _LEAST_SUM = (
-    64,
-    128,
-)  # elements of each product of a batch, and the least length of their sums, for which these may be folds
+_FEW_SUMS = 64  # elements of each product of a batch, up to which they may be folds
+_LEAST_SUM = 128  # length of these sums, from which they may be
 _NARROW_SUMS = (
     (dtypes.bfloat16, dtypes.float32),
     (dtypes.int8, dtypes.int32),

@@ -27,10 +27,8 @@ from fdl.lowering.ir.size import Extent, at_most, ceil_div, is_known, surely
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others
-_UNROLLED, _UNROLLED_COST = (
-    8,
-    100,
-)  # elements of a fold that is written out, and operations in it from which its operand goes to memory first
+_UNROLLED = 8  # elements of a fold that is written out
+_UNROLLED_COST = 100  # operations in it, from which its operand goes to memory first
 _AGAIN = 4  # operations that are done at computed places rather than stored for all
 _MAX_PIECES = 512  # of a concatenation that are stored by loops of their own
 
@@ -54,9 +52,8 @@ class Value:
     ) -> None:
         self.shape, self.dtype, self._at, self.depth, self.buffer = tuple(shape), dtype, at, depth, buffer
         self.expensive = expensive  # whether an element costs more than its address
-        self.parts: tuple[int, Sequence[Value]] | None = (
-            None  # an axis, and what lies along it, where that has few pieces
-        )
+        # an axis, and what lies along it, where that has few pieces
+        self.parts: tuple[int, Sequence[Value]] | None = None
         self._memo: dict[Place, Expr] = {}
 
     @property
