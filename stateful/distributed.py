@@ -93,25 +93,31 @@ def barrier(*args: Any, **kwargs: Any) -> None:
     """All are here."""
 
 
-def all_reduce(tensor: Tensor, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False) -> None:
+def all_reduce(tensor: Tensor, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False) -> Work | None:
     """The tensor is the sum of all."""
+    return _done(async_op)
 
 
-def reduce(tensor: Tensor, dst: int = 0, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False) -> None:
+def reduce(
+    tensor: Tensor, dst: int = 0, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False
+) -> Work | None:
     """The tensor is the sum of all."""
+    return _done(async_op)
 
 
-def broadcast(tensor: Tensor, src: int = 0, group: Any = None, async_op: bool = False) -> None:
+def broadcast(tensor: Tensor, src: int = 0, group: Any = None, async_op: bool = False) -> Work | None:
     """Everybody has it."""
+    return _done(async_op)
 
 
 def broadcast_object_list(object_list: list[Any], src: int = 0, *args: Any, **kwargs: Any) -> None:
     """Everybody has them."""
 
 
-def all_gather(tensor_list: list[Tensor], tensor: Tensor, group: Any = None, async_op: bool = False) -> None:
+def all_gather(tensor_list: list[Tensor], tensor: Tensor, group: Any = None, async_op: bool = False) -> Work | None:
     """The tensor of each process, of which there is one, into the list's tensors."""
     tensor_list[0].copy_(tensor)
+    return _done(async_op)
 
 
 def all_gather_object(object_list: list[Any], obj: Any, group: Any = None) -> None:
@@ -156,6 +162,11 @@ class GroupMember:
     NON_GROUP_MEMBER = None
 
 
+def _done(async_op: bool) -> Work | None:
+    """What a collective gives: something to wait for where it is asked for, and there is nothing to wait for."""
+    return Work() if async_op else None
+
+
 def new_group(ranks: Any = None, *args: Any, **kwargs: Any) -> ProcessGroup:
     """The group of one; RuntimeError for other ranks than 0."""
     if ranks is not None and list(ranks) != [0]:
@@ -183,10 +194,13 @@ def get_node_local_rank(fallback_rank: int | None = None) -> int:
     return 0
 
 
-def gather(tensor: Tensor, gather_list: Any = None, dst: int = 0, group: Any = None, async_op: bool = False) -> None:
+def gather(
+    tensor: Tensor, gather_list: Any = None, dst: int = 0, group: Any = None, async_op: bool = False
+) -> Work | None:
     """The tensor of each process, of which there is one, into the list's tensors."""
     if gather_list is not None:
         gather_list[0].copy_(tensor)
+    return _done(async_op)
 
 
 def gather_object(obj: Any, object_gather_list: Any = None, dst: int = 0, group: Any = None) -> None:
@@ -195,10 +209,13 @@ def gather_object(obj: Any, object_gather_list: Any = None, dst: int = 0, group:
         object_gather_list[0] = obj
 
 
-def scatter(tensor: Tensor, scatter_list: Any = None, src: int = 0, group: Any = None, async_op: bool = False) -> None:
+def scatter(
+    tensor: Tensor, scatter_list: Any = None, src: int = 0, group: Any = None, async_op: bool = False
+) -> Work | None:
     """The list's tensor for this process into the tensor."""
     if scatter_list is not None:
         tensor.copy_(scatter_list[0])
+    return _done(async_op)
 
 
 def scatter_object_list(output: list[Any], inputs: Any = None, src: int = 0, group: Any = None) -> None:
@@ -209,19 +226,24 @@ def scatter_object_list(output: list[Any], inputs: Any = None, src: int = 0, gro
 
 def reduce_scatter(
     output: Tensor, input_list: Any, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False
-) -> None:
+) -> Work | None:
     """The sum of all processes' tensors for this one."""
     output.copy_(input_list[0])
+    return _done(async_op)
 
 
-def all_to_all(output_list: list[Tensor], input_list: list[Tensor], group: Any = None, async_op: bool = False) -> None:
+def all_to_all(
+    output_list: list[Tensor], input_list: list[Tensor], group: Any = None, async_op: bool = False
+) -> Work | None:
     """The tensor that each process has for this one."""
     output_list[0].copy_(input_list[0])
+    return _done(async_op)
 
 
-def all_gather_into_tensor(output: Tensor, input: Tensor, group: Any = None, async_op: bool = False) -> None:
+def all_gather_into_tensor(output: Tensor, input: Tensor, group: Any = None, async_op: bool = False) -> Work | None:
     """The tensors of all processes in one, of which there is one."""
     output.copy_(input.reshape(output.shape))
+    return _done(async_op)
 
 
 reduce_scatter_tensor = all_to_all_single = all_gather_into_tensor

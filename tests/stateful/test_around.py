@@ -109,6 +109,9 @@ def test_a_group_of_one_process():
     assert gathered[0].tolist() == x.tolist() == [1.0, 2.0]
     model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 1))
     assert model(x).shape == (1,) and sorted(model.state_dict()) == ["module.bias", "module.weight"]
+    for done in (dist.all_reduce(x, async_op=True), dist.all_gather(gathered, x, async_op=True)):
+        assert done.wait() and done.is_completed()
+    assert dist.broadcast(x) is None
     dist.destroy_process_group()
     assert not dist.is_initialized()
     with pytest.raises(RuntimeError, match="one process"):
