@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fdl.stateful.autograd.custom import Function
@@ -63,11 +64,19 @@ class CustomOpDef:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._function is None:
             return self._fn(*args, **kwargs)
-        return self._function.apply(*args, *kwargs.values())
+        return self._function.apply(*(self._in_order(args, kwargs) if kwargs else args))
+
+    def _in_order(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        """Arguments in the order of the parameters, with defaults in between."""
+        given = inspect.signature(self._fn).bind(*args, **kwargs)
+        last = list(given.signature.parameters).index(list(given.arguments)[-1])
+        given.apply_defaults()
+        return list(given.arguments.values())[: last + 1]
 
     def register_autograd(self, backward: Callable[..., Any], /, *, setup_context: Any = None) -> None:
         """Give it a derivative: `setup_context(ctx, inputs, output)` keeps what `backward(ctx, *gradients)` needs."""
-        rules = {"forward": staticmethod(self._fn), "backward": staticmethod(backward)}
+        forward = lambda *args: self._fn(*args)  # which `register_kernel` may replace later
+        rules = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
         keeps = (lambda ctx, inputs, output: None) if setup_context is None else setup_context
         self._function = type(self.__name__, (Function,), {**rules, "setup_context": staticmethod(keeps)})
 

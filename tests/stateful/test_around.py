@@ -118,6 +118,28 @@ def test_a_group_of_one_process():
         dist.init_process_group("gloo", rank=0, world_size=2)
 
 
+# Operations of users
+
+
+def test_operations_of_users_take_arguments_by_name():
+    @torch.library.custom_op("around::line", mutates_args=())
+    def line(x: torch.Tensor, slope: float = 1.0, start: float = 0.0) -> torch.Tensor:
+        return x * slope + start
+
+    asked = []
+    line.register_autograd(
+        lambda ctx, g: (g * ctx.slope, None, None),
+        setup_context=lambda ctx, inputs, output: (asked.append(inputs[1:]), setattr(ctx, "slope", inputs[1])),
+    )
+    x = torch.ones(1, requires_grad=True)
+    assert [line(x, start=2.0, slope=3.0).item(), line(x, start=2.0).item(), line(x, slope=4.0).item()] == [5, 3, 4]
+    assert asked == [(3.0, 2.0), (1.0, 2.0), (4.0,)]
+    line(x, start=2.0, slope=3.0).sum().backward()
+    assert x.grad.tolist() == [3.0]
+    line.register_kernel("cpu", lambda x, slope=1.0, start=0.0: x * 0 + 7)
+    assert line(x, start=2.0).item() == 7
+
+
 # Comparisons and lists
 
 
