@@ -7,6 +7,7 @@ for "channels last" is a view of one whose channels come last, with the strides 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fdl.stateful.core.places import Places, contiguous
 
@@ -22,8 +23,8 @@ class _Word:
     def __repr__(self) -> str:
         return f"torch.{self._name}"
 
-    def __reduce__(self) -> str:
-        return self._name
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _known, (self._name,)
 
 
 class layout(_Word):
@@ -46,6 +47,13 @@ strided, sparse_coo = LAYOUTS["strided"], LAYOUTS["sparse_coo"]
 FORMATS = {
     name: memory_format(name) for name in "contiguous_format preserve_format channels_last channels_last_3d".split()
 }
+
+
+def _known(name: str) -> _Word:
+    """The constant of this name, for files and copies."""
+    return LAYOUTS[name] if name in LAYOUTS else FORMATS[name]
+
+
 _CHANNELS_LAST = {FORMATS["channels_last"]: 4, FORMATS["channels_last_3d"]: 5}
 
 

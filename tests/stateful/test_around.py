@@ -2,6 +2,7 @@
 names, unmodified scripts, `.pt` files.
 """
 
+import copy
 import hashlib
 import io
 import os
@@ -138,6 +139,12 @@ def test_operations_of_users_take_arguments_by_name():
     assert x.grad.tolist() == [3.0]
     line.register_kernel("cpu", lambda x, slope=1.0, start=0.0: x * 0 + 7)
     assert line(x, start=2.0).item() == 7
+
+
+@pytest.mark.parametrize("name", ["strided", "sparse_csr", "channels_last", "preserve_format"])
+def test_layouts_are_the_same_in_copies(name):
+    word = getattr(torch, name)
+    assert pickle.loads(pickle.dumps(word)) is copy.deepcopy(word) is word
 
 
 # Comparisons and lists
