@@ -19,6 +19,7 @@ from fdl.backends.c import load_program, plan_of
 from fdl.backends.toolchain import Compiler
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import Shape, ShapedArray
+from fdl.core.errors import DtypeError
 from fdl.core.graph import Graph
 from fdl.core.limits import check_bytes
 from fdl.lowering.build.generalize import General, generalize, sizes_of
@@ -26,6 +27,8 @@ from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.ir.size import Symbol, at_values, value_of
 from fdl.lowering.pipeline import lower_general
 from fdl.lowering.plan.memory import arena_at
+
+_CALLS = 256  # of a family, of which what they need is kept
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,12 +69,15 @@ class Family:
 
     def __call__(self, arrays: Sequence[ConcreteArray], graph: Graph | None = None) -> list[ConcreteArray]:
         """The results for these inputs. Params that hold sizes are those of a `graph` of the same structure; without
-        one they follow from the inputs, and are what they were where they do not.
+        one they follow from the inputs, and are what they were where they do not. DtypeError for other dtypes, or
+        another number of inputs, than those of the recording.
         """
         data = [_with_whole_steps(a._numpy()) for a in arrays]
-        key = tuple((x.shape, x.strides) for x in data), graph and tuple(map(sizes_of, graph.equations))
+        key = tuple((x.dtype, x.shape, x.strides) for x in data), graph and tuple(map(sizes_of, graph.equations))
         call = self._calls.get(key)
         if call is None:
+            if len(self._calls) >= _CALLS:
+                self._calls.pop(next(iter(self._calls)), None)
             call = self._calls[key] = self._prepared(data, graph)
         outs = [np.empty(aval.shape, aval.dtype) for aval in call.results]
         places = [*(x.ctypes.data for x in (*data, *outs)), ctypes.addressof(call.told)]
@@ -81,6 +87,12 @@ class Family:
 
     def _prepared(self, data: Sequence[np.ndarray[Any, Any]], graph: Graph | None) -> _Call:
         """What calls with such data need, and the program, if there is none yet."""
+        wanted, found = [a.dtype for a in self.graph.in_avals], [x.dtype for x in data]
+        if found != wanted:
+            raise DtypeError(
+                f"a program for inputs of {', '.join(d.name for d in wanted)} got {', '.join(d.name for d in found)}",
+                why="sizes and steps may be any, dtypes are those of the recording",
+            )
         shapes = [x.shape for x in data]
         steps = [tuple(s // x.itemsize for s in x.strides) for x in data]
         strided = tuple(not x.flags.c_contiguous for x in data)

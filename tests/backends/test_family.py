@@ -11,7 +11,7 @@ from fdl.backends.toolchain import find_compiler
 from fdl.core.array import ConcreteArray, from_numpy
 from fdl.core.avals import shaped
 from fdl.core.config import config
-from fdl.core.errors import ShapeError
+from fdl.core.errors import DtypeError, ShapeError
 from fdl.transforms import make_graph
 from tests.conftest import needs_compiler
 from tests.lowering.test_sizes import values
@@ -220,4 +220,12 @@ def test_memory_stays_flat_over_many_shapes():
     family = family_of(FOLDS["sum of rows"], (6, 5))
     for n in range(1500):
         family([as_it_lies(np.ones((1 + n % 7, n), np.float32))])
-    assert family.programs == 1
+    assert family.programs == 1 and len(family._calls) <= 256
+
+
+@pytest.mark.parametrize("args", [[np.ones((6, 5), "int32")], [np.ones((6, 5), "float32")] * 2, []])
+def test_inputs_are_those_of_the_recording(args):
+    family = family_of(FOLDS["sum of rows"], (6, 5))
+    family([as_it_lies(np.ones((6, 5), "float32"))])
+    with pytest.raises(DtypeError, match="a program for inputs of float32 got"):
+        family([as_it_lies(x) for x in args])
