@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import UnionType
 from typing import Any, Final, TypeVar
 
-from fdl.stateful.core.errors import UnsupportedError
+from fdl.stateful.core.errors import TensorError, UnsupportedError
 from fdl.stateful.futures import Future
 from fdl.stateful.nn.module import Module
 
@@ -141,7 +141,8 @@ def onednn_fusion_enabled() -> bool:
 
 
 def isinstance(obj: object, target_type: Any) -> bool:
-    """Whether a value is of a type, elements of lists, tuples and dicts included.
+    """Whether a value is of a type, elements of lists, tuples and dicts included. RuntimeError for containers of what
+    is not said.
 
     >>> isinstance([1, 2], list[int]), isinstance({"a": 1}, dict[str, str])
     (True, False)
@@ -153,6 +154,10 @@ def isinstance(obj: object, target_type: Any) -> bool:
         return obj is None
     if origin is None:
         return builtins.isinstance(obj, target_type)
+    if not args:
+        raise TensorError(
+            f"Attempted to use {origin.__name__.capitalize()} without contained types. Please add contained types."
+        )
     if not builtins.isinstance(obj, origin):
         return False
     if builtins.isinstance(obj, dict):
