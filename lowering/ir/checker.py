@@ -29,21 +29,28 @@ def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, Ex
                 check_nodes(nested, written, inner)
             written.update(n.writes())
         elif isinstance(n, Branch):
-            for nested in n.nested():
-                check_nodes(nested, written, steps)
+            _check_reads(n, [b for e in n.roots() for b in e.buffers()], written)
+            ways = [set(written) for _ in n.bodies]
+            for nested, way in zip(n.bodies, ways, strict=True):
+                check_nodes(nested, way, steps)
+            written.update(set.intersection(*ways))
         else:
             _check_stage(n, written, steps)
 
 
 def _check_stage(n: Node, written: set[Buffer], steps: Mapping[Any, Extent]) -> None:
-    for b in n.reads():
-        if b not in written:
-            raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")
+    _check_reads(n, n.reads(), written)
     _check_ahead(n)
     loops = loops_of(n)
     if 0 not in loops.values():
         _check_addresses(n, {**steps, **loops})
     written.update(n.writes())
+
+
+def _check_reads(n: Node, buffers: Sequence[Buffer], written: set[Buffer]) -> None:
+    for b in buffers:
+        if b not in written:
+            raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")
 
 
 def _check_ahead(n: Node) -> None:

@@ -7,10 +7,11 @@ import pytest
 
 import fdl
 import fdl.numpy as jnp
+from fdl import lax
 from fdl.core.array import from_numpy
 from fdl.core.errors import GraphError
 from fdl.lowering.build.control import build
-from fdl.lowering.ir.nodes import Dot, Fused, Reduce, Scope
+from fdl.lowering.ir.nodes import Branch, Dot, Fused, Reduce, Scope
 from fdl.lowering.ir.rewrite import rebuilt
 from fdl.lowering.pipeline import schedule
 from tests.lowering.drawn import attended
@@ -48,6 +49,27 @@ def test_what_other_stages_write_is_no_local():
     first, rows = program.nodes
     assert isinstance(first, Reduce) and isinstance(rows, Fused)
     rejected(program, "local to", lambda n: dataclasses.replace(n, locals={first.store: Scope.THREAD}), Fused)
+
+
+def test_ways_of_a_branch_do_not_see_each_other():
+    """One way reads what the other one stores; and what is stored in one of them is not there behind both."""
+
+    def f(x):
+        return lax.cond(x[0] > 0, lambda x: jnp.sort(jnp.sort(x)[::-1] * 2), lambda x: x * 3, x) + 1
+
+    program = scheduled(f, (40,))
+    branch = next(n for n in program.nodes if isinstance(n, Branch))
+    long = max(branch.bodies, key=len)
+    assert len(long) > 1 and len(branch.bodies) == 2
+    rejected(program, "before it is written", lambda n: dataclasses.replace(n, bodies=[long[:-1], long[-1:]]), Branch)
+    rejected(program, "before it is written", lambda n: dataclasses.replace(n, bodies=[long, []]), Branch)
+
+
+def test_a_branch_is_chosen_by_what_was_written():
+    program = scheduled(lambda x: lax.cond(jnp.sort(x)[3] > 0, jnp.sin, jnp.cos, x), (40,))
+    place = next(i for i, n in enumerate(program.nodes) if isinstance(n, Branch))
+    with pytest.raises(GraphError, match="Branch reads"):
+        dataclasses.replace(program, nodes=program.nodes[place:]).check()
 
 
 def test_stages_come_apart_into_parts():
