@@ -103,7 +103,7 @@ class Finder(importlib.metadata.DistributionFinder):
             yield _Distribution(self.alias.name, self.alias.version)
 
 
-_CHILDREN = "_FDL_ALIAS"  # names the modules whose `install` a child calls; `site/sitecustomize.py` reads it
+_CHILDREN = "_FDL_ALIAS"  # by package, the module whose `install` a child calls; `site/sitecustomize.py` reads it
 
 
 def install(alias: Alias, module: str) -> None:
@@ -118,7 +118,7 @@ def install(alias: Alias, module: str) -> None:
     root = str(Path(__file__).parent.parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*paths, root]))
     names = filter(None, os.environ.get(_CHILDREN, "").split(","))
-    os.environ[_CHILDREN] = ",".join(dict.fromkeys([*names, f"{alias.name}:{module}"]))
+    os.environ[_CHILDREN] = ",".join(dict.fromkeys([*names, *(f"{root}:{module}" for root in alias.roots)]))
 
 
 def run(arguments: Sequence[str], program: str) -> int:

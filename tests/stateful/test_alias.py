@@ -53,6 +53,14 @@ def test_a_script_and_its_children_have_the_alias(tmp_path, start):
     ], found.stderr  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["torch", "torchvision"])
+def test_a_child_may_ask_for_any_package_first(name):
+    line = f"import {name}; print({name}.__name__)"
+    parent = f"import subprocess, sys; print(subprocess.check_output([sys.executable, '-c', {line!r}], text=True))"
+    found = run("-c", parent)
+    assert found.stdout.strip() == name, found.stderr
+
+
 def test_a_module_and_a_line(tmp_path):
     (tmp_path / "one.py").write_text("import sys, torch; print(torch.ones(1).tolist(), sys.argv[1:], __name__)")
     assert run("-m", "one", "x", cwd=tmp_path).stdout == "[1.0] ['x'] __main__\n"
