@@ -176,6 +176,9 @@ for _cls, _flatten, _unflatten, _keys in (
     SUPPORTED_NODES[_cls] = NodeDef(_cls, _flatten, _unflatten, _keys)  # type: ignore[index,arg-type]
 
 
+_DICTS = (dict, OrderedDict, defaultdict)
+
+
 def _get_node_type(tree: Any) -> Any:
     return _NAMED if is_namedtuple_instance(tree) else type(tree)
 
@@ -202,12 +205,19 @@ class TreeSpec:
         return self.children_specs[index]
 
     def flatten_up_to(self, tree: PyTree) -> list[PyTree]:
-        """What stands in a tree where this structure has leaves; ValueError where it is another tree above them."""
+        """What stands in a tree where this structure has leaves; ValueError where it is another tree above them. Dicts
+        of all kinds are met by their keys, in any order.
+        """
         if self.is_leaf():
             return [tree]
         found = SUPPORTED_NODES.get(_get_node_type(tree))
         children, context = ([], None) if found is None else found.flatten_fn(tree)
-        if found is None or _get_node_type(tree) != self.type or context != self.context:
+        if self.type in _DICTS and _get_node_type(tree) in _DICTS:
+            keys = self.context[1] if self.type is defaultdict else self.context
+            if set(keys) != set(tree):
+                raise ArgumentError(f"Node keys mismatch: expected {list(keys)}, got {list(tree)}")
+            children = [tree[k] for k in keys]
+        elif found is None or _get_node_type(tree) != self.type or context != self.context:
             raise ArgumentError(f"Type mismatch: expected a tree of {self.type!r}, got {type(tree)!r}")
         return [x for spec, child in zip(self.children_specs, children, strict=True) for x in spec.flatten_up_to(child)]
 
@@ -327,6 +337,8 @@ def tree_map(func: Callable[..., Any], tree: PyTree, *rests: PyTree, is_leaf: Is
 
     >>> tree_map(lambda x, y: x + y, [1, (2, 3)], [10, (20, 30)])
     [11, (22, 33)]
+    >>> tree_map(lambda x, y: x + y, {"a": 1, "b": 2}, {"b": 20, "a": 10})
+    {'a': 11, 'b': 22}
     """
     leaves, spec = tree_flatten(tree, is_leaf)
     return spec.unflatten(map(func, leaves, *[spec.flatten_up_to(r) for r in rests]))
