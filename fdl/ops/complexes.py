@@ -227,7 +227,7 @@ def _exp_of(x: Any, y: Any) -> Parts:
 
 
 def _log_of_size(x: Any, y: Any) -> Array:
-    """log(|x + iy|), accurate near 1."""
+    """log(|x + iy|), where that is near 0 with an absolute error of about one rounding of its terms."""
     large, small = maximum(abs(x), abs(y)), minimum(abs(x), abs(y))
     size = hypot(x, y)
     near = bitwise_and(greater(size, 0.5), less(size, 2))
