@@ -181,7 +181,7 @@ def _reflection(b: Vocabulary, rest: Value, k: Index) -> tuple[Value, Value]:
         return b.choose([b.at_least(i - k, 1)], lambda: b.apply("mul", dtype, x, x), lambda: zero)
 
     below = b.reduce("add", stored_vectors(b, (*lead, m), dtype, square), [len(lead)])
-    b.settle(below)
+    b.materialize(below)
 
     def length(p: Place) -> Expr:
         x, rest_of_it = rest.at((*p, k, k)), below.at(p)
@@ -190,7 +190,7 @@ def _reflection(b: Vocabulary, rest: Value, k: Index) -> tuple[Value, Value]:
         return b.apply("select", dtype, b.apply("ne", dtypes.bool_, rest_of_it, zero), away, x)
 
     to = b.compute(tuple(lead), dtype, length, [below])
-    b.settle(to)
+    b.materialize(to)
 
     def gained(p: Place) -> Expr:
         change = b.apply("sub", dtype, to.at(p), rest.at((*p, k, k)))
@@ -198,5 +198,5 @@ def _reflection(b: Vocabulary, rest: Value, k: Index) -> tuple[Value, Value]:
         return b.choose([turns], lambda: b.apply("div", dtype, change, to.at(p)), lambda: zero)
 
     factor = b.compute(tuple(lead), dtype, gained, [to])
-    b.settle(factor)
+    b.materialize(factor)
     return to, factor

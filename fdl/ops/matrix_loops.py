@@ -13,14 +13,14 @@ def stored_matrices(
 ) -> Value:
     """Matrices in memory, by `at(place in the stack, row, column)`."""
     made = b.compute(tuple(shape), dtype, lambda index: at(index[:-2], index[-2], index[-1]), [])
-    b.settle(made, in_order=True)
+    b.materialize(made, in_order=True)
     return made
 
 
 def stored_vectors(b: Vocabulary, shape: Sequence[int], dtype: DType, at: Callable[[Place, Index], Expr]) -> Value:
     """Columns, or rows, in memory, by `at(place in the stack, element)`."""
     made = b.compute(tuple(shape), dtype, lambda index: at(index[:-1], index[-1]), [])
-    b.settle(made, in_order=True)
+    b.materialize(made, in_order=True)
     return made
 
 
@@ -43,5 +43,5 @@ def products(b: Vocabulary, vector: Callable[[Place], Expr], factor: Callable[[P
     made = b.compute(
         (*lead, n), dtype, lambda index: b.apply("mul", dtype, factor(index[:-1]), totals.at(index)), [totals]
     )
-    b.settle(made)
+    b.materialize(made)
     return made

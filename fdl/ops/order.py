@@ -189,7 +189,7 @@ def _top_k_lower(b: Vocabulary, x: Value, *, k: int) -> list[Value]:
     *lead, n = x.shape
     last = len(lead)
     if x.expensive:
-        b.settle(x, in_order=True)
+        b.materialize(x, in_order=True)
     keys = _comparable(b, x)
     (indices,) = b.routine(
         "top_k", last, [keys], [((k,), dtypes.int32)], (n, k), lambda: [largest_places(b, keys, k)]

@@ -17,7 +17,7 @@ def running_sums(b: Vocabulary, x: Value, axis: int, reverse: bool) -> Value:
     if dtypes.is_float(x.dtype):
         x = b.map("convert", x, dtype=dtypes.float64)
     while distance < n:
-        b.settle(x)
+        b.materialize(x)
         x = _with_those_before(b, x, axis, -distance if reverse else distance)
         distance *= 2
     return x if x.dtype == narrow else b.map("convert", x, dtype=narrow)
@@ -69,7 +69,7 @@ def _exchanged(
     its end, so that two rising halves become one.
     """
     for x in (keys, places):
-        b.settle(x, in_order=True)
+        b.materialize(x, in_order=True)
     *lead, full = keys.shape
     shape = (*lead, full // (2 * distance), 2, distance)
     k, p = b.reshape(keys, shape), b.reshape(places, shape)
@@ -89,7 +89,7 @@ def _exchanged(
 
     made = [b.compute(shape, x.dtype, chosen(x), [k, p]) for x in (k, p)]
     for x in made:
-        b.settle(x, in_order=True)
+        b.materialize(x, in_order=True)
     return b.reshape(made[0], keys.shape), b.reshape(made[1], keys.shape)
 
 
@@ -118,7 +118,7 @@ def _both(b: Vocabulary, op: str, x: Expr, y: Expr) -> Expr:
 def largest_places(b: Vocabulary, x: Value, k: int) -> Value:
     """Where the k largest elements along the last axis stand, the largest first; NaN counts as infinity."""
     if dtypes.is_float(x.dtype):
-        b.settle(x)
+        b.materialize(x)
         numbers, dtype = x, x.dtype
 
         def at(index: Place) -> Expr:

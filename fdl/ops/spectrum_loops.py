@@ -74,7 +74,7 @@ def singular_triplets(b: Vocabulary, a: Value) -> list[Value]:
             """Of each column times the other one."""
             terms = lambda p, i, j: b.apply("mul", dtype, x.at((*p, i, j)), x.at((*p, i, other(p, j))))
             found = b.reduce("add", stored_matrices(b, a.shape, dtype, terms), [len(lead)])
-            b.settle(found, in_order=True)
+            b.materialize(found, in_order=True)
             return found
 
         squares, products = totals(lambda p, j: j), totals(lambda p, j: pairs.partner(j))
@@ -94,7 +94,7 @@ def singular_triplets(b: Vocabulary, a: Value) -> list[Value]:
     sizes = b.reduce("add", squares, [len(lead)])
     order = _ranked(b, sizes, descending=True)
     q, r = reflected(b, stored_matrices(b, x.shape, dtype, lambda p, i, j: x.at((*p, i, order(p, j)))), n)
-    b.settle(q, in_order=True)
+    b.materialize(q, in_order=True)
     sign = _upright(b, q)
     zero = b.const(0, dtype)
 
@@ -218,7 +218,7 @@ def _identity(b: Vocabulary, like: Value) -> Value:
 def _ranked(b: Vocabulary, values: Value, descending: bool) -> Callable[[Place, Index], Index]:
     """Where the value of each rank stands."""
     places = sorted_places(b, values, descending)
-    b.settle(places, in_order=True)
+    b.materialize(places, in_order=True)
     return lambda p, i: b.clipped(places.at((*p, i)), values.shape[-1])
 
 
@@ -237,7 +237,7 @@ def _largest(b: Vocabulary, a: Value) -> Value:
         )
 
     made = b.compute(tuple(lead), dtype, at, [] if most is None else [most])
-    b.settle(made, in_order=True)
+    b.materialize(made, in_order=True)
     return made
 
 
@@ -247,7 +247,7 @@ def _upright(b: Vocabulary, x: Value) -> Callable[[Place, Index], Expr]:
     dtype, down = x.dtype, len(lead)
     sizes = b.compute(x.shape, dtype, lambda index: b.apply("abs", dtype, x.at(index)), [x])
     most = b.reduce("max", sizes, [down])
-    b.settle(most, in_order=True)
+    b.materialize(most, in_order=True)
     nearly = b.const(1 - 1e-4, dtype)
 
     def large(index: Place) -> Expr:
@@ -256,7 +256,7 @@ def _upright(b: Vocabulary, x: Value) -> Callable[[Place, Index], Expr]:
         return b.apply("convert", dtype, b.apply("gt", dtypes.bool_, sizes.at(index), limit))
 
     place = b.argmax(b.compute(x.shape, dtype, large, [x, most]), down, dtypes.int32)
-    b.settle(place, in_order=True)
+    b.materialize(place, in_order=True)
 
     def sign(p: Place, j: Index) -> Expr:
         found = x.at((*p, b.clipped(place.at((*p, j)), x.shape[-2]), j))

@@ -166,7 +166,7 @@ class Words(Protocol[V, E, I]):
 
     # Memory
 
-    def settle(self, x: V, in_order: bool = False) -> None:
+    def materialize(self, x: V, in_order: bool = False) -> None:
         """Put a value into memory for all its readers from here on, axes in the order of what it is computed from, or
         in row-major order. What is there already, in that order or another, is not copied by the first of these.
         """
@@ -221,7 +221,7 @@ class Words(Protocol[V, E, I]):
         """What `length` turns make of some values: `body(step, values)` gives the next ones, of the same shapes and
         dtypes. Steps count from 0, or down to 0 with `reverse`.
 
-        The values lie in memory. What the body reads besides it reads again in each turn: settle it before.
+        The values lie in memory. What the body reads besides it reads again in each turn: materialize it before.
         """
 
     def scan(

@@ -175,14 +175,14 @@ class Products(Values):
         index = space_vars(len(order))
         place = tuple(index[order.index(a)] for a in range(len(order)))
         if x.parts is not None:
-            self.settle(x)
+            self.materialize(x)
         sizes = [x.shape[a] for a in order]
         found = None if x.expensive else self._digits(x.at(place), sizes, len(batch), len(rows))
         if found is None:  # in the order in which it is computed, if that is a matrix too
             stored = self._stored(x, memory_order(x.at(space_vars(len(order))), x.shape))
             found = self._digits(stored.at(place), sizes, len(batch), len(rows))
         if found is None:
-            copy = self.materialize(
+            copy = self.in_row_major(
                 Value(tuple(sizes), x.dtype, lambda at: x.at(tuple(at[order.index(a)] for a in range(len(order)))))
             )
             found = self._digits(copy.at(index), sizes, len(batch), len(rows))
@@ -220,7 +220,7 @@ class Products(Values):
         ends = [len(lb), len(lb) + len(lf), len(lb) + len(lf) + len(rf)]
         for x in (lhs, rhs):
             if x.expensive:
-                self.settle(x)
+                self.materialize(x)
 
         def at(index: Place) -> Expr:
             batch, left, right, inner = (

@@ -53,14 +53,14 @@ class Builder(Products):
             env.update(zip(e.outputs, self.equation(e, [read(a) for a in e.inputs]), strict=True))
             for v in e.outputs:
                 if env[v].buffer is None and ((uses[v] > 1 and env[v].expensive) or v in at_once):
-                    self.settle(env[v], v in in_order, (homes or {}).get(v))
+                    self.materialize(env[v], v in in_order, (homes or {}).get(v))
         return [read(a) for a in graph.outputs]
 
     def equation(self, e: Equation, operands: Sequence[Value]) -> list[Value]:
         outer, self.source = self.source, e.source or self.source
         for i in _in_order(e):
             if operands[i].expensive:
-                self.settle(operands[i], in_order=True)
+                self.materialize(operands[i], in_order=True)
         results = e.primitive.as_list(e.primitive.rule("lower")(self, *operands, **e.params))
         self.source = outer
         return results
@@ -91,7 +91,7 @@ class Builder(Products):
         """Values that a loop reads at every step: computed once, before it."""
         for x in values:
             if x.expensive:
-                self.settle(x)
+                self.materialize(x)
         return list(values)
 
     def _lies_at(self, x: Value, buffer: Buffer, base: Index) -> bool:
@@ -155,7 +155,7 @@ class Builder(Products):
             slices = [self.view(x.shape[1:], x, lambda index: (step, *index)) for x in xs]
             for x, v in zip(slices, graph.inputs[len(consts) + len(init) :], strict=True):
                 if x.expensive and uses[v] > 1:
-                    self.settle(x)
+                    self.materialize(x)
             homes = [(buffer, step * a.size) for buffer, a in zip(stacked, avals[n_carry:], strict=True)]
             outs = self.inline(
                 graph, [*consts, *current, *slices], dict(zip(graph.outputs[n_carry:], homes, strict=True))

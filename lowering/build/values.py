@@ -135,8 +135,8 @@ class Values:
             )
             start += x.shape[axis] if x.shape else 0
 
-    def materialize(self, value: Value) -> Value:
-        """The value in a buffer of its own."""
+    def in_row_major(self, value: Value) -> Value:
+        """The value in a buffer, axes in their order."""
         return self._stored(value, range(len(value.shape)))
 
     def _stored(self, value: Value, order: Sequence[int]) -> Value:
@@ -233,7 +233,7 @@ class Values:
         for x in random_access:
             again = surely(lambda x=x: math.prod(shape) <= x.size)  # type: ignore[misc]
             if x.expensive and (not again or x.at(space_vars(len(x.shape))).cost > _AGAIN):
-                self.settle(x)
+                self.materialize(x)
         depth = 1 + max((x.depth for x in operands), default=0)
         return self._bounded(Value(tuple(shape), dtype, at, depth, expensive=True))
 
@@ -242,7 +242,7 @@ class Values:
     ) -> Value:
         """The elements of `x` at other places; with `repeats` each at many."""
         if repeats and x.expensive and not surely(lambda: math.prod(shape) <= x.size):
-            self.settle(x)
+            self.materialize(x)
         out = self._bounded(
             Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive)
         )
@@ -253,7 +253,7 @@ class Values:
                 out.buffer = e.attr[0]
         return out
 
-    def settle(self, x: Value, in_order: bool = False, home: Home | None = None) -> None:
+    def materialize(self, x: Value, in_order: bool = False, home: Home | None = None) -> None:
         """Put a value into memory, for all its readers: into a place that waits for it, in row-major order, or as its
         operands lie.
         """
@@ -262,7 +262,7 @@ class Values:
             stored = self.loaded(home[0], x.shape, home[1])
         else:
             stored = (
-                self.materialize(x)
+                self.in_row_major(x)
                 if in_order
                 else self._stored(x, memory_order(x.at(space_vars(len(x.shape))), x.shape))
             )
@@ -270,7 +270,7 @@ class Values:
 
     def _bounded(self, x: Value) -> Value:
         if x.depth > _MAX_DEPTH:
-            self.settle(x)
+            self.materialize(x)
         return x
 
     def map(self, op: str, *xs: Value, dtype: DType | None = None) -> Value:
@@ -279,7 +279,7 @@ class Values:
         out = dtype or xs[-1].dtype
         for x in xs:
             if shape and not x.shape and x.expensive:
-                self.settle(x)
+                self.materialize(x)
         return self.compute(
             shape, out, lambda index: self.apply(op, out, *[x.at(index if x.shape else ()) for x in xs]), xs
         )
@@ -339,12 +339,12 @@ class Values:
         if x.expensive:
             order = memory_order(x.at(space_vars(len(x.shape))), x.shape)
             if steps_through(x.shape, packed_steps(x.shape, order), shape) is None:
-                x = self.materialize(x)
+                x = self.in_row_major(x)
             else:
-                self.settle(x)
+                self.materialize(x)
         seen = self._seen_as(x, shape)
         if seen is None:
-            seen = self._seen_as(self.materialize(x), shape)
+            seen = self._seen_as(self.in_row_major(x), shape)
             assert seen is not None, (x.shape, shape)
         return seen
 
@@ -429,7 +429,7 @@ class Values:
 
         shape = tuple(x.shape[a] for a in kept)
         if at(tuple(space_vars(len(shape)))).cost > _UNROLLED_COST:
-            self.settle(x)  # the order of the fold follows from its shape, whatever its operand costs
+            self.materialize(x)  # the order of the fold follows from its shape, whatever its operand costs
         return self.compute(shape, x.dtype, at, [x])
 
     def _fold_of_any_length(self, kind: str, x: Value, axis: int, limit: int, rows: bool) -> Value:
@@ -559,14 +559,14 @@ class Values:
             ]
         for x in xs:
             if x.expensive:
-                self.settle(x, in_order=True)
+                self.materialize(x, in_order=True)
         scratch: Scratch = ()
         if self.routines is not None:
             function = self.routines.get((key, xs[0].dtype))
             if function is None:
                 return list(decomposition())
             scratch = function.scratch(*sizes)
-        operands = [(b, b.size // count) for x in xs for b in [self.materialize(x).buffer] if b is not None]
+        operands = [(b, b.size // count) for x in xs for b in [self.in_row_major(x).buffer] if b is not None]
         made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
         spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
         node = Routine((count,), key, operands, made, spare, tuple(sizes))
