@@ -170,8 +170,9 @@ def corpus(folder: Path = HERE) -> list[Record]:
 def inputs_of(graph: Graph, seed: int) -> list[np.ndarray[Any, Any]]:
     """Values for the inputs.
 
-    Floats are from -1.5 to 1.5 with an even seed. With an odd one they are from 0.25 to 1.75, and square matrices are
-    symmetric and positive definite. Whole numbers are from 0 to 3, which are places in most arrays.
+    Floats, and parts of complex numbers, are from -1.5 to 1.5 with an even seed. With an odd one they are from 0.25 to
+    1.75, and square matrices are symmetric and positive definite. Whole numbers are from 0 to 3, which are places in
+    most arrays.
     """
     rng = np.random.default_rng(seed)
     return [_positive(a, rng) if seed % 2 else _value(a, rng, -1.5, 1.5) for a in graph.in_avals]
@@ -180,6 +181,8 @@ def inputs_of(graph: Graph, seed: int) -> list[np.ndarray[Any, Any]]:
 def _value(aval: ShapedArray, rng: np.random.Generator, low: float, high: float) -> np.ndarray[Any, Any]:
     if dtypes.is_float(aval.dtype):
         return rng.uniform(low, high, aval.shape).astype(aval.dtype)
+    if dtypes.is_complex(aval.dtype):
+        return (rng.uniform(low, high, aval.shape) + 1j * rng.uniform(low, high, aval.shape)).astype(aval.dtype)
     return rng.integers(0, 2 if aval.dtype == dtypes.bool_ else 4, aval.shape).astype(aval.dtype)
 
 

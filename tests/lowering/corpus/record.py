@@ -3,7 +3,7 @@
 
 Each kind is a file of its own. `benchmarks` runs the rows of the benchmark and `programs` the Python files of FOLDER,
 each in a process of its own, and keeps what they compile; `primitives` takes the samples beside each operation and
-their gradients, `random` draws programs with a fixed seed. `new` adds the operations that the corpus does not know, and
+their gradients, `random` draws programs with a fixed seed. `new` adds what the corpus does not know of operations, and
 leaves all else as it is.
 """
 
@@ -157,11 +157,15 @@ def of_function(name: str, f: Callable[..., Any], args: Sequence[Any]) -> Record
 
 
 def of_primitive(primitive: Primitive) -> Iterator[Record]:
-    """All samples of a primitive as one graph, and the gradients of all samples that have one."""
-    samples = test_samples.good(primitive)
-    if samples:
-        graph, _ = test_samples.joint_graph(primitive, samples)
-        yield record(f"primitives/{primitive.name}", graph)
+    """All samples of a primitive as one graph, those of complex numbers as another, and the gradients of all samples
+    that have one.
+    """
+    kinds: dict[str, list[Any]] = {"": [], ".complex": []}
+    for s in test_samples.good(primitive):
+        kinds[".complex" if any(map(np.iscomplexobj, s.make(primitive.name))) else ""].append(s)
+    for kind, chosen in kinds.items():
+        if chosen:
+            yield record(f"primitives/{primitive.name}{kind}", test_samples.joint_graph(primitive, chosen)[0])
     samples = test_samples.differentiable(primitive)
     if samples and primitive.name != "stop_gradient":
         yield record(f"primitives/{primitive.name}.gradient", gradient_graph(primitive, samples))
@@ -206,8 +210,8 @@ def with_new_primitives() -> Iterator[Record]:
     known = {name: raw for name, raw in raw_corpus().items() if name.startswith("primitives/")}
     yield from (Record.of(name, raw) for name, raw in known.items())
     for primitive in sorted(OWN):
-        if primitive.has("lower") and f"primitives/{primitive.name}" not in known:
-            yield from of_primitive(primitive)
+        if primitive.has("lower") or primitive.has("parts"):
+            yield from (r for r in of_primitive(primitive) if r.name not in known)
 
 
 def random_program(rng: np.random.Generator) -> Callable[[Any], Any]:
