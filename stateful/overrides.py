@@ -166,8 +166,15 @@ def enable() -> None:
     operators = {f"__{name}__" for name in _OPERATORS}
     for name, f in list(vars(Tensor).items()):
         if isinstance(f, _PLAIN) and (not name.startswith("_") or name in operators) and name not in _OWN:
-            setattr(Tensor, name, _asking(f))
-            _WRAPPED.append(functools.partial(setattr, Tensor, name, f))
+            asks = _asking(f)
+            setattr(Tensor, name, asks)
+            _WRAPPED.append(functools.partial(_put_back, name, asks, f))
+
+
+def _put_back(name: str, asks: Callable[..., Any], f: Callable[..., Any]) -> None:
+    """Let tensors have a method again, unless the runtime library has taken it over since."""
+    if vars(Tensor)[name] is asks:
+        setattr(Tensor, name, f)
 
 
 def disable() -> None:

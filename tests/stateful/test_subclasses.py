@@ -84,3 +84,12 @@ def test_a_mode_is_told_of_everything():
         torch.zeros(2).add(1)
     torch.zeros(2)
     assert told == ["zeros", "add"]
+
+
+def test_methods_that_change_in_between_stay(monkeypatch):
+    """The runtime library may take a method over while classes decide."""
+    taken = lambda self: "taken"
+    torch.overrides.enable()
+    monkeypatch.setattr(torch.Tensor, "ravel", taken)
+    torch.overrides.disable()
+    assert vars(torch.Tensor)["ravel"] is taken
