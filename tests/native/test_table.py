@@ -15,8 +15,8 @@ from tests.native import c_source
 
 FLOORS = ["lowering", "backends", "transforms", "stateful"]
 SETS_UP = {  # and `call`, which runs a function of a library, has no twin
-    "arrays", "call", "declined", "following", "load", "products", "program", "recording", "set_threads", "taping", "tensors",
-    "ways",
+    "arrays", "call", "declined", "following", "load", "products", "program", "recording", "set_threads", "taping",
+    "tensors", "ways",
 }  # fmt: skip
 CALLED = {"method": "call_method"}  # what it makes, not how
 KNOWN, EXPORTED = c_source.functions(), c_source.exported()
