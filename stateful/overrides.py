@@ -161,7 +161,10 @@ def enable() -> None:
     for space in (vars(sys.modules[root + s]) for s in _SPACES if root + s in sys.modules):
         for name, f in list(space.items()):
             if type(f) is FunctionType and not name.startswith("_") and name not in ("is_tensor", "typename"):
-                space[name] = asking.setdefault(f, _asking(f))
+                if f not in asking:
+                    asking[f] = _asking(f)
+                    asking[f].__module__, asking[f].__qualname__ = space["__name__"], name  # where pickle finds it
+                space[name] = asking[f]
                 _WRAPPED.append(functools.partial(space.__setitem__, name, f))
     operators = {f"__{name}__" for name in _OPERATORS}
     for name, f in list(vars(Tensor).items()):
