@@ -233,6 +233,11 @@ def ema(decay: float, debias: bool = True, accumulator_dtype: Any = None) -> Gra
     return GradientTransformation(lambda params: EmaState(count_of_zero(), zeros(params, accumulator_dtype)), update)
 
 
+def _start_of_means(params: Tree) -> ScaleByAdamState:
+    """Both means of Adam before the first step."""
+    return ScaleByAdamState(count_of_zero(), zeros(params), zeros(params))
+
+
 def scale_by_adam(
     b1: float = 0.9,
     b2: float = 0.999,
@@ -329,9 +334,7 @@ def scale_by_adamax(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Gr
         mu, nu = _means(updates, state.mu, b1), update_infinity_moment(updates, state.nu, b2, eps)
         return tree_map(lambda m, v: m / v, bias_correction(mu, b1, count), nu), ScaleByAdamState(count, mu, nu)
 
-    return GradientTransformation(
-        lambda params: ScaleByAdamState(count_of_zero(), zeros(params), zeros(params)), update
-    )
+    return GradientTransformation(_start_of_means, update)
 
 
 def scale_by_radam(
@@ -366,9 +369,7 @@ def scale_by_radam(
         out = tree_map(lambda m, s: jnp.where(known, s * _like(factor, s), m), top, scaled)
         return out, ScaleByAdamState(count, mu, nu)
 
-    return GradientTransformation(
-        lambda params: ScaleByAdamState(count_of_zero(), zeros(params), zeros(params)), update
-    )
+    return GradientTransformation(_start_of_means, update)
 
 
 def scale_by_belief(
