@@ -11,6 +11,7 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes, from_numpy
+from fdl.optim import rules
 from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.core.tensor import wrap
 from fdl.stateful.optim.optimizer import Draft, Optimizer
@@ -32,10 +33,10 @@ def _adafactor_body(*args: Any) -> Sequence[Any]:
     squares = ops.integer_pow(g, 2)
     if len(state) == 2:
         means = [jnp.mean(squares, axis, keepdims=True) for axis in (-1, -2)]
-        state = [ops.add(s, ops.mul(ops.sub(m, s), share)) for s, m in zip(state, means, strict=True)]
+        state = [rules.mean(s, m, share) for s, m in zip(state, means, strict=True)]
         estimate = ops.div(jnp.matmul(*state), ops.maximum(jnp.mean(state[0], -2, keepdims=True), eps1))
     else:
-        state = [ops.add(state[0], ops.mul(ops.sub(squares, state[0]), share))]
+        state = [rules.mean(state[0], squares, share)]
         estimate = state[0]
     step = ops.mul(ops.rsqrt(ops.maximum(estimate, ops.mul(eps1, eps1))), g)
     limit = ops.maximum(ops.div(_length(step), ops.mul(to(d, p), size)), 1)
@@ -115,8 +116,8 @@ def _muon_body(
 ) -> Sequence[Any]:
     """Jordan et al., 2024: the update made nearly orthogonal by a quintic Newton-Schulz iteration, in bfloat16."""
     rest = to(ops.sub(1.0, momentum), p)
-    buffer = ops.add(buffer, ops.mul(ops.sub(g, buffer), rest))
-    x = ops.add(g, ops.mul(ops.sub(buffer, g), to(momentum, p))) if nesterov else buffer
+    buffer = rules.mean(buffer, g, rest)
+    x = rules.mean(g, buffer, to(momentum, p)) if nesterov else buffer
     x = ops.convert(x, dtypes.bfloat16)
     rows, columns = aval_of(x).shape
     x = ops.transpose(x, (1, 0)) if rows > columns else x
