@@ -7,18 +7,19 @@ Its vocabulary lies in `values.py` and `contractions.py`; here are graphs and co
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from fdl.core import dtypes
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
+from fdl.lowering.build.contractions import Products
+from fdl.lowering.build.values import Home, Value
 from fdl.lowering.ir.expr import Buffer, Expr
 from fdl.lowering.ir.index import Index, row_major, space_vars, step_var
-from fdl.lowering.ir.nodes import Branch, Loop, Node
+from fdl.lowering.ir.nodes import Branch, Loop
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.routines import RoutineTable
 from fdl.lowering.ir.size import Extent, Sizes, at_most
-from fdl.lowering.build.contractions import Products
-from fdl.lowering.build.values import Home, Value
 from fdl.ops.vocabulary import Words
 from fdl.passes.split import split_complex
 
@@ -40,10 +41,8 @@ class Builder(Products):
         """The results of a graph for these inputs; what `homes` names is stored there if it is stored, and what is
         wanted `at_once` is stored when it is known.
         """
-        uses, in_order = (
-            use_counts(graph),
-            {*graph.outputs, *(e.inputs[i] for e in graph.equations for i in _in_order(e))},
-        )
+        uses = use_counts(graph)
+        in_order = {*graph.outputs, *(e.inputs[i] for e in graph.equations for i in _in_order(e))}
         env: dict[Var, Value] = dict(zip(graph.inputs, args, strict=True))
 
         def read(atom: Atom) -> Value:
@@ -108,32 +107,34 @@ class Builder(Products):
         reverse: bool = False,
     ) -> list[Value]:
         """What `body(step, values)` makes of some values in `length` turns, step 0 first, or last with `reverse`."""
-        carry = [self._owned(v) for v in init]
-        self._loop(length, reverse, carry, [v.shape for v in init], body)
-        return [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
+        return self._loop(self._carry(init), body, length, reverse)
+
+    def _carry(self, init: Sequence[Value]) -> list[Value]:
+        """What a loop starts with, each in a buffer of its own."""
+        return [self.loaded(self._owned(v), v.shape) for v in init]
 
     def _loop(
         self,
-        length: int,
-        reverse: bool,
-        carry: Sequence[Buffer],
-        shapes: Sequence[tuple[int, ...]],
+        current: list[Value],
         body: Callable[[Index, list[Value]], Sequence[Value]],
-    ) -> None:
-        """Emit a loop over buffers that hold what one step hands to the next."""
+        length: int = 0,
+        reverse: bool = False,
+        test: Callable[[list[Value]], Value] | None = None,
+    ) -> list[Value]:
+        """What `body(step, values)` makes of values in buffers in `length` turns, or, with a `test` of them, while that
+        holds.
+        """
+        carry = [v.buffer for v in current if v.buffer is not None]
+        holds = None if test is None else self.new_buffer(dtypes.bool_, 1)
+        first, step = len(self.buffers), Index(0, ((step_var(self.depth), 1),))
         pairs: list[tuple[Buffer, Buffer]] = []
-        step = Index(0, ((step_var(self.depth), 1),))
-        first = len(self.buffers)
-
-        def make() -> None:
-            self.depth += 1
-            current = [self.loaded(b, shape) for b, shape in zip(carry, shapes, strict=True)]
-            pairs.extend(self._carried(body(step, current), carry, first))
-            self.depth -= 1
-
-        nodes = self._nested(make)
-        if length:
-            self.emit(Loop(self.depth, length, reverse, nodes, pairs))
+        self.depth += 1
+        tests = None if test is None or holds is None else self._nested(lambda: self.store(test(current), holds))
+        nodes = self._nested(lambda: pairs.extend(self._carried(body(step, current), carry, first)))
+        self.depth -= 1
+        if length or tests is not None:
+            self.emit(Loop(self.depth, length, reverse, nodes, pairs, tests, holds))
+        return current
 
     def scan(
         self,
@@ -145,30 +146,24 @@ class Builder(Products):
         reverse: bool,
     ) -> list[Value]:
         consts = self._in_memory(consts)
-        carry = [self._owned(v) for v in init]
-        avals = graph.out_avals
-        n_carry = len(init)
-        stacked = [self.new_buffer(a.dtype, length * a.size) for a in avals[n_carry:]]
-        uses = use_counts(graph)
+        carry = self._carry(init)
+        uses, n_carry = use_counts(graph), len(carry)
+        stacks = [(self.new_buffer(a.dtype, length * a.size), a) for a in graph.out_avals[n_carry:]]
 
         def body(step: Index, current: list[Value]) -> Sequence[Value]:
             slices = [self.view(x.shape[1:], x, lambda index: (step, *index)) for x in xs]
-            for x, v in zip(slices, graph.inputs[len(consts) + len(init) :], strict=True):
+            for x, v in zip(slices, graph.inputs[len(consts) + n_carry :], strict=True):
                 if x.expensive and uses[v] > 1:
                     self.materialize(x)
-            homes = [(buffer, step * a.size) for buffer, a in zip(stacked, avals[n_carry:], strict=True)]
-            outs = self.inline(
-                graph, [*consts, *current, *slices], dict(zip(graph.outputs[n_carry:], homes, strict=True))
-            )
+            homes = [(buffer, step * a.size) for buffer, a in stacks]
+            named = dict(zip(graph.outputs[n_carry:], homes, strict=True))
+            outs = self.inline(graph, [*consts, *current, *slices], named)
             for y, home in zip(outs[n_carry:], homes, strict=True):
                 if not self._lies_at(y, *home):
                     self.store(y, *home)
             return outs[:n_carry]
 
-        self._loop(length, reverse, carry, [v.shape for v in init], body)
-        return [self.loaded(b, a.shape) for b, a in zip(carry, avals, strict=False)] + [
-            self.loaded(b, (length, *a.shape)) for b, a in zip(stacked, avals[n_carry:], strict=True)
-        ]
+        return [*self._loop(carry, body, length, reverse), *(self.loaded(b, (length, *a.shape)) for b, a in stacks)]
 
     def while_loop(
         self,
@@ -179,39 +174,23 @@ class Builder(Products):
         body: Graph,
     ) -> list[Value]:
         test_consts, body_consts = self._in_memory(test_consts), self._in_memory(body_consts)
-        carry = [self._owned(v) for v in init]
-        current = [self.loaded(b, v.shape) for b, v in zip(carry, init, strict=True)]
-        result = self.new_buffer(dtypes.bool_, 1)
-        pairs: list[tuple[Buffer, Buffer]] = []
-
-        def make_test() -> None:
-            self.store(self.inline(test, [*test_consts, *current])[0], result)
-
-        def make_body() -> None:
-            outs = self.inline(body, [*body_consts, *current])
-            pairs.extend(self._carried(outs, carry, first))
-
-        first = len(self.buffers)
-        self.depth += 1
-        tests, nodes = self._nested(make_test), self._nested(make_body)
-        self.depth -= 1
-        self.emit(Loop(self.depth, 0, False, nodes, pairs, tests, result))
-        return current
+        return self._loop(
+            self._carry(init),
+            lambda step, current: self.inline(body, [*body_consts, *current]),
+            test=lambda current: self.inline(test, [*test_consts, *current])[0],
+        )
 
     def cond(self, index: Value, operands: Sequence[Value], branches: Sequence[Graph]) -> list[Value]:
-        operands = self._in_memory(operands)
-        (index,) = self._in_memory([index])
-        results = [self.new_buffer(a.dtype, a.size) for a in branches[0].out_avals]
+        *operands, index = self._in_memory([*operands, index])
+        avals = branches[0].out_avals
+        results = [self.new_buffer(a.dtype, a.size) for a in avals]
 
-        def make(graph: Graph) -> Callable[[], None]:
-            def body() -> None:
-                for value, buffer in zip(self.inline(graph, operands), results, strict=True):
-                    self.store(value, buffer)
+        def choose(graph: Graph) -> None:
+            for value, buffer in zip(self.inline(graph, operands), results, strict=True):
+                self.store(value, buffer)
 
-            return body
-
-        self.emit(Branch(index.at(()), [self._nested(make(g)) for g in branches]))
-        return [self.loaded(b, a.shape) for b, a in zip(results, branches[0].out_avals, strict=True)]
+        self.emit(Branch(index.at(()), [self._nested(functools.partial(choose, g)) for g in branches]))
+        return [self.loaded(b, a.shape) for b, a in zip(results, avals, strict=True)]
 
 
 def _in_order(e: Equation) -> Sequence[int]:
@@ -242,7 +221,9 @@ def build(
     for aval, own in zip(graph.in_avals, steps or [()] * len(graph.inputs), strict=True):
         axes = tuple(zip([d for d in aval.shape if d != 1], own, strict=True)) if own else ()
         source = b.new_buffer(aval.dtype, aval.size, "input", axes)
-        given.append(b.loaded_at_steps(source, aval.shape) if own else b.loaded(source, aval.shape))
+        walked = iter(own)
+        at_steps = [0 if d == 1 else next(walked) for d in aval.shape] if own else None
+        given.append(b.loaded(source, aval.shape, steps=at_steps))
     inputs = list(b.buffers)
     flags = graph.outputs[len(graph.outputs) - guards :]
     values = b.inline(graph, given, at_once=flags)

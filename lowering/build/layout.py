@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 from fdl.lowering.ir.expr import Expr, walk
 from fdl.lowering.ir.index import Index, LoopVar, space_vars
 from fdl.lowering.ir.size import Extent, at_most, example_of
+
+T = TypeVar("T")
 
 
 def steps_of(index: Index, ndim: int) -> list[Extent] | None:
@@ -23,6 +26,16 @@ def steps_of(index: Index, ndim: int) -> list[Extent] | None:
     if not all(isinstance(atom, LoopVar) for atom, _ in index.terms):
         return None
     return [index.coefficient(v.terms[0][0]) for v in space_vars(ndim)]
+
+
+def unordered(items: Sequence[T], order: Sequence[int]) -> tuple[T, ...]:
+    """Items of axes that stand in an order, by the number of the axis.
+
+    >>> unordered("abc", [2, 0, 1])
+    ('b', 'c', 'a')
+    """
+    found = dict(zip(order, items, strict=True))
+    return tuple(found[a] for a in range(len(order)))
 
 
 def memory_order(e: Expr, shape: Sequence[int]) -> list[int]:
@@ -74,8 +87,8 @@ def steps_through(shape: Sequence[int], steps: Sequence[int], wanted: Sequence[i
     while new:
         group = [new.pop(0)]  # axes of the new shape, until they are as many elements as some of the old
         (size, step), target = old.pop(0), wanted[group[0]]
-        while size != target:
-            if size < target:
+        while (is_part := size < target) or size > target:
+            if is_part:
                 inner_size, inner = old.pop(0)
                 if step != inner_size * inner:
                     return None

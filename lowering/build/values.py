@@ -18,7 +18,7 @@ import numpy as np
 from fdl.core import dtypes
 from fdl.core.dtypes import DType
 from fdl.core.source import Location
-from fdl.lowering.build.layout import memory_order, packed_steps, steps_of, steps_through
+from fdl.lowering.build.layout import memory_order, packed_steps, steps_of, steps_through, unordered
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import ZERO, Index, row_major, space_vars
 from fdl.lowering.ir.nodes import Argmax, Branch, Fused, Map, Node, Reduce, Routine, Scatter, Scope, Store
@@ -90,25 +90,17 @@ class Values:
         self.buffers.append(buffer)
         return buffer
 
-    def loaded(self, buffer: Buffer, shape: Sequence[int], base: Index = ZERO) -> Value:
-        """The contiguous array in a buffer, from an offset on."""
-        shape = tuple(shape)
+    def loaded(
+        self, buffer: Buffer, shape: Sequence[int], base: Index = ZERO, steps: Sequence[Extent] | None = None
+    ) -> Value:
+        """The array in a buffer, from an offset on: contiguous, or at these steps along its axes."""
+        through = packed_steps(shape, range(len(shape))) if steps is None else steps
 
         def at(index: Place) -> Expr:
-            return self.exprs.make("load", (), buffer.dtype, (buffer, base + row_major(index, shape)))
-
-        return Value(shape, buffer.dtype, at, buffer=buffer if base == ZERO else None)
-
-    def loaded_at_steps(self, buffer: Buffer, shape: Sequence[Extent]) -> Value:
-        """The array in an input that lies at steps which the program is told."""
-        steps = iter([step for _, step in buffer.axes])
-        through = [ZERO if d == 1 else next(steps) for d in shape]
-
-        def at(index: Place) -> Expr:
-            place = sum((i * s for i, s, d in zip(index, through, shape, strict=True) if d != 1), ZERO)
+            place = sum((i * s for i, s in zip(index, through, strict=True)), base)
             return self.exprs.make("load", (), buffer.dtype, (buffer, place))
 
-        return Value(tuple(shape), buffer.dtype, at)
+        return Value(tuple(shape), buffer.dtype, at, buffer=buffer if base == ZERO and steps is None else None)
 
     def emit(self, node: Node) -> None:
         if self.source is not None:
@@ -122,17 +114,12 @@ class Values:
     def _write(self, value: Value, order: Sequence[int], buffer: Buffer, base: Index) -> None:
         """Emit what stores a value, axes in this order; pieces each by themselves."""
         shape, index = [value.shape[a] for a in order], space_vars(len(value.shape))
-        place = dict(zip(order, index, strict=True))
         axis, parts = value.parts or (-1, [value])
         start = 0
         for x in parts:
             target = [i + start if a == axis else i for a, i in zip(order, index, strict=True)]
-            self.emit(
-                Map(
-                    tuple(x.shape[a] for a in order),
-                    [Store(buffer, base + row_major(target, shape), x.at([place[a] for a in range(len(place))]))],
-                )
-            )
+            store = Store(buffer, base + row_major(target, shape), x.at(unordered(index, order)))
+            self.emit(Map(tuple(x.shape[a] for a in order), [store]))
             start += x.shape[axis] if x.shape else 0
 
     def in_row_major(self, value: Value) -> Value:
@@ -145,12 +132,13 @@ class Values:
             return value
         buffer = self.new_buffer(value.dtype, value.size)
         self._write(value, order, buffer, ZERO)
-        stored = self.loaded(buffer, [value.shape[a] for a in order])
-        return (
-            stored
-            if list(order) == sorted(order)
-            else self.view(value.shape, stored, lambda index: [index[a] for a in order])
-        )
+        return self._turned(self.loaded(buffer, [value.shape[a] for a in order]), order)
+
+    def _turned(self, x: Value, order: Sequence[int]) -> Value:
+        """A value whose axes stand in this order, with its axes in theirs."""
+        if list(order) == sorted(order):
+            return x
+        return self.view(unordered(x.shape, order), x, lambda index: [index[a] for a in order])
 
     # Scalars
 
@@ -159,8 +147,10 @@ class Values:
 
     def number(self, index: Index, dtype: DType) -> Expr:
         """An index as a number."""
-        exact = self.exprs.make("number", (), dtypes.int64, index)
-        return exact if dtype == dtypes.int64 else self.apply("convert", dtype, exact)
+        return self._converted(self.exprs.make("number", (), dtypes.int64, index), dtype)
+
+    def _converted(self, e: Expr, dtype: DType) -> Expr:
+        return e if e.dtype == dtype else self.apply("convert", dtype, e)
 
     def apply(self, op: str, dtype: DType, *args: Expr) -> Expr:
         return self.exprs.make(op, args, dtype)
@@ -174,26 +164,27 @@ class Values:
     def _int(self, value: Extent) -> Expr:
         return self.const(value, dtypes.int64) if is_known(value) else self.number(Index(value, ()), dtypes.int64)
 
+    def _compared(self, op: str, e: Expr, limit: Extent) -> Expr:
+        return self.apply(op, dtypes.bool_, e, self._int(limit))
+
     def at_least(self, index: Index, limit: int) -> Expr:
-        return self.apply("ge", dtypes.bool_, self.number(index, dtypes.int64), self._int(limit))
+        return self._compared("ge", self.number(index, dtypes.int64), limit)
 
     def below(self, index: Index, limit: int) -> Expr:
-        return self.apply("lt", dtypes.bool_, self.number(index, dtypes.int64), self._int(limit))
+        return self._compared("lt", self.number(index, dtypes.int64), limit)
 
     def divides(self, step: int, index: Index) -> Expr:
         rest = self.apply("rem", dtypes.int64, self.number(index, dtypes.int64), self._int(step))
-        return self.apply("eq", dtypes.bool_, rest, self._int(0))
+        return self._compared("eq", rest, 0)
 
     def quotient(self, index: Index, step: int) -> Index:
         return self._index_of(self.apply("div", dtypes.int64, self.number(index, dtypes.int64), self._int(step)))
 
     def _wide(self, e: Expr) -> Expr:
         """An index value in int64; uint64 beyond it saturates."""
-        if e.dtype == dtypes.int64:
-            return e
         if e.dtype == dtypes.uint64:
             e = self.apply("min", dtypes.uint64, e, self.const(2**63 - 1, dtypes.uint64))
-        return self.apply("convert", dtypes.int64, e)
+        return self._converted(e, dtypes.int64)
 
     def clipped(self, e: Expr, size: int) -> Index:
         """A computed index moved into the array."""
@@ -203,12 +194,7 @@ class Values:
 
     def inside(self, e: Expr, size: int) -> Expr:
         wide = self._wide(e)
-        return self.apply(
-            "and",
-            dtypes.bool_,
-            self.apply("ge", dtypes.bool_, wide, self._int(0)),
-            self.apply("lt", dtypes.bool_, wide, self._int(size)),
-        )
+        return self.apply("and", dtypes.bool_, self._compared("ge", wide, 0), self._compared("lt", wide, size))
 
     def choose(self, conditions: Sequence[Expr], yes: Callable[[], Expr], no: Callable[[], Expr]) -> Expr:
         """The first value where all conditions hold, else the second; only the chosen one is evaluated."""
@@ -261,11 +247,8 @@ class Values:
             self.store(x, *home)
             stored = self.loaded(home[0], x.shape, home[1])
         else:
-            stored = (
-                self.in_row_major(x)
-                if in_order
-                else self._stored(x, memory_order(x.at(space_vars(len(x.shape))), x.shape))
-            )
+            natural = range(len(x.shape))
+            stored = self._stored(x, natural if in_order else memory_order(x.at(space_vars(len(natural))), x.shape))
         x._at, x._memo, x.buffer, x.depth, x.expensive, x.parts = stored._at, {}, stored.buffer, 0, False, None
 
     def _bounded(self, x: Value) -> Value:
@@ -289,8 +272,7 @@ class Values:
         wide = dtypes.compute_dtype(x.dtype)
 
         def at(index: Place) -> Expr:
-            square = x.at(index)
-            square = square if square.dtype == wide else self.apply("convert", wide, square)
+            square = self._converted(x.at(index), wide)
             result, n = self.const(1, wide), abs(exponent)
             while n:
                 if n & 1:
@@ -299,7 +281,7 @@ class Values:
                 square = self.apply("mul", wide, square, square) if n else square
             if exponent < 0:
                 result = self.apply("div", wide, self.const(1, wide), result)
-            return result if wide == x.dtype else self.apply("convert", x.dtype, result)
+            return self._converted(result, x.dtype)
 
         return self.compute(x.shape, x.dtype, at, [x])
 
@@ -359,18 +341,8 @@ class Values:
         if through is None:
             return None
         buffer, base = e.attr[0], e.attr[1].without([v.terms[0][0] for v in index])
-
-        def at(place: Place) -> Expr:
-            return self.exprs.make(
-                "load", (), x.dtype, (buffer, sum((i * s for i, s in zip(place, through, strict=True)), base))
-            )
-
-        whole = (
-            buffer
-            if base == ZERO and buffer.size == x.size and steps == packed_steps(x.shape, range(len(x.shape)))
-            else None
-        )
-        return Value(tuple(shape), x.dtype, at, buffer=whole)
+        whole = base == ZERO and buffer.size == x.size and steps == packed_steps(x.shape, range(len(x.shape)))
+        return self.loaded(buffer, shape, base, None if whole else through)
 
     def reduce(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
         """The sum or the maximum over axes; narrow floats are added in float32."""
@@ -417,15 +389,9 @@ class Values:
         kept = [a for a in range(len(x.shape)) if a not in axes]
 
         def at(index: Place) -> Expr:
-            total = None
-            for place in np.ndindex(*sizes):
-                where = dict(zip(kept, index, strict=True)) | dict(
-                    zip(axes, (Index(i, ()) for i in place), strict=True)
-                )
-                e = x.at([where[a] for a in range(len(x.shape))])
-                total = e if total is None else self.apply(kind, x.dtype, total, e)
-            assert total is not None
-            return total
+            places = (tuple(Index(i, ()) for i in place) for place in np.ndindex(*sizes))
+            each = (x.at(unordered((*index, *place), (*kept, *axes))) for place in places)
+            return functools.reduce(lambda a, b: self.apply(kind, x.dtype, a, b), each)
 
         shape = tuple(x.shape[a] for a in kept)
         if at(tuple(space_vars(len(shape)))).cost > _UNROLLED_COST:
@@ -442,9 +408,7 @@ class Values:
         self._fold_by_length(kind, x, axis, limit, rows, out, levels)
         return self.loaded(out, space)
 
-    def _fold_by_length(
-        self, kind: str, x: Value, axis: int, limit: int, rows: bool, out: Buffer, levels: int
-    ) -> None:
+    def _fold_by_length(self, kind: str, x: Value, axis: int, limit: int, rows: bool, out: Buffer, levels: int) -> None:
         """Emit a choice among the folds of a few elements, of no more than `limit`, and, but for one level, of more."""
         size = Index(x.shape[axis], ())
 
@@ -469,18 +433,13 @@ class Values:
         return nodes
 
     def _fold_at_once(
-        self,
-        kind: str,
-        x: Value,
-        axes: Sequence[int],
-        rows: bool,
-        bare: bool = False,
-        into: Buffer | None = None,
+        self, kind: str, x: Value, axes: Sequence[int], rows: bool, bare: bool = False, into: Buffer | None = None
     ) -> Value:
+        """The fold of all elements along some axes, in one stage."""
         kept = [a for a in range(len(x.shape)) if a not in axes]
         space, over = (tuple(x.shape[a] for a in group) for group in (kept, axes))
         buffer = into or self.new_buffer(x.dtype, math.prod(space))
-        value = x.at(self._spread(len(x.shape), kept, axes))
+        value = x.at(self._spread(kept, axes))
         self.emit(Reduce(space, value, buffer, row_major(space_vars(len(space)), space), over, kind, rows, bare))
         return self.loaded(buffer, space)
 
@@ -500,17 +459,16 @@ class Values:
                 self.emit(Reduce(space, x.at(place), buffer, row_major(target, parts), (length,), kind, rows))
         return self.loaded(buffer, parts)
 
-    def _spread(self, ndim: int, kept: Sequence[int], axes: Sequence[int]) -> Place:
+    def _spread(self, kept: Sequence[int], axes: Sequence[int]) -> Place:
         """The operand's index: kept axes run over the space, the others over the inner loops."""
         order = [*kept, *sorted(axes)]
-        variables = space_vars(ndim)
-        return tuple(variables[order.index(i)] for i in range(ndim))
+        return unordered(space_vars(len(order)), order)
 
     def argmax(self, x: Value, axis: int, dtype: DType) -> Value:
         kept = [i for i in range(len(x.shape)) if i != axis]
         space = tuple(x.shape[i] for i in kept)
         buffer = self.new_buffer(dtype, math.prod(space))
-        value = x.at(self._spread(len(x.shape), kept, [axis]))
+        value = x.at(self._spread(kept, [axis]))
         self.emit(Argmax(space, value, buffer, row_major(space_vars(len(space)), space), x.shape[axis]))
         return self.loaded(buffer, space)
 
