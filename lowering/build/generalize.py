@@ -72,7 +72,6 @@ class General:
         same = all(_fits(tuple(map(tuple, x)), tuple(map(tuple, y))) for x, y in zip(own, given, strict=True))
         return values if same and self.sizes.hold(values) else None
 
-
     def graph_at(self, shapes: Sequence[Shape]) -> Graph:
         """The graph for inputs of these shapes, whose params follow from them and are else what they were; ShapeError
         where there is none.
@@ -229,7 +228,7 @@ class _Generalizer:
         dense: Extent = 1
         for axis in reversed(range(len(shape))):
             if shape[axis] != 1:
-                step = self.sizes.symbol(example_of(dense), None, dense)
+                step = self.sizes.symbol(example_of(dense), signed=True, dense=dense)
                 self.origins[step.symbol] = Origin(number, "step", (axis,))
                 found.append(step)
             dense = dense * shape[axis]
@@ -247,7 +246,7 @@ class _Generalizer:
         return [d for d in differences if self._is_news(d)]
 
     def _is_news(self, difference: Extent) -> bool:
-        return isinstance(difference, Size) and Assumption(difference, 0, 0) not in self.sizes.assumptions
+        return isinstance(difference, Size) and Assumption(difference, exact=True) not in self.sizes.assumptions
 
     def unite(self, differences: Sequence[Extent]) -> None:
         """Note what is assumed to be equal, and put one size for another where one stands by itself."""
@@ -255,7 +254,7 @@ class _Generalizer:
             difference = replaced(given, self.united)
             if not isinstance(difference, Size):
                 continue
-            self.sizes.assume(Assumption(difference, 0, 0))
-            s, other = solved(difference) or (None, 0)
-            if s is not None:
-                self.united = {x: replaced(value, {s: other}) for x, value in self.united.items()} | {s: other}
+            self.sizes.assume(Assumption(difference, exact=True))
+            if found := solved(difference):
+                new = {found[0].symbol: found[1]}
+                self.united = {s: replaced(value, new) for s, value in self.united.items()} | new

@@ -13,7 +13,7 @@ from fdl.lowering.ir.access import accesses, fault, in_part, loops_of
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Index, bounds, space_vars, step_var
 from fdl.lowering.ir.nodes import Argmax, Branch, Dot, Fused, Loop, Map, Node, Operand, Reduce, Scatter
-from fdl.lowering.ir.size import Extent, along, is_never_negative, least_where
+from fdl.lowering.ir.size import Extent, along, is_never_negative
 
 
 def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, Extent]) -> None:
@@ -119,10 +119,8 @@ def _check_operand(x: Operand, rows: int, columns: int, extents: Mapping[Any, Ex
 def _inside(buffer: Buffer, index: Index, extents: Mapping[Any, Extent]) -> None:
     for place, size in _places(buffer, index):
         found = bounds(place, extents)
-        least = least_where(*extents.values())
-        if found is not None and not (
-            is_never_negative(found[0], least) and is_never_negative(size - 1 - found[1], least)
-        ):
+        ends = () if found is None else (found[0], size - 1 - found[1])
+        if found is not None and not all(is_never_negative(end, extents.values()) for end in ends):
             raise GraphError(
                 f"loop program: {buffer}[{index}] reaches from {found[0]} to {found[1]}, the buffer has {size} elements"
             )

@@ -23,7 +23,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from fdl.core.avals import SymDim
@@ -31,6 +31,8 @@ from fdl.core.errors import CompileError
 
 Extent: TypeAlias = Any  # int | Size; `Any` keeps the arithmetic of numbers free of casts
 Monomial: TypeAlias = "tuple[Symbol, ...]"
+
+_STEPS = 2  # that a proof takes at most
 
 
 class UndecidedSizeError(CompileError):
@@ -47,26 +49,20 @@ class UndecidedSizeError(CompileError):
     compared: tuple[Extent, Extent] | None = None  # what `at_most` would be asked
 
 
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Symbol:
     """A size that a program is told when it is called, or, with `parts`, the quotient of two sizes, rounded down.
 
-    `example` is its value in the call that the program was recorded with, `least` the smallest value that it may have,
-    None where it may be negative, as strides are. `dense` is the value of a stride where no gaps lie between elements.
+    `example` is its value in the call that the program was recorded with. It may be negative where it is `signed`, as
+    strides are. `dense` is the value of a stride where no gaps lie between elements.
     """
 
-    __slots__ = ("dense", "example", "least", "number", "parts", "scope")
-
-    def __init__(
-        self,
-        scope: Sizes,
-        example: int,
-        least: int | None = 0,
-        parts: tuple[Extent, Extent] | None = None,
-        dense: Extent | None = None,
-    ) -> None:
-        self.scope, self.example, self.least, self.parts, self.dense = scope, example, least, parts, dense
-        self.number = len(scope.symbols)
-        scope.symbols.append(self)
+    scope: Sizes
+    number: int
+    example: int
+    signed: bool = False
+    parts: tuple[Extent, Extent] | None = None
+    dense: Extent | None = None
 
     @property
     def name(self) -> str:
@@ -162,22 +158,26 @@ class Size(SymDim):
     def __eq__(self, other: object) -> bool:
         if self is other or (isinstance(other, Size) and self.terms == other.terms):
             return True
-        return isinstance(other, (int, Size)) and self.scope.unites(self, other)
+        united = self.scope.united
+        if united is None or not isinstance(other, (int, Size)) or self.example != example_of(other):
+            return False
+        united.append(self - other)
+        return True
 
     def __hash__(self) -> int:
         return self._hash
 
     def __lt__(self, other: Extent) -> bool:
-        return _is_below(self, other)
+        return _is_at_most(self, other - 1)
 
     def __gt__(self, other: Extent) -> bool:
-        return _is_below(other, self)
+        return _is_at_most(other, self - 1)
 
     def __le__(self, other: Extent) -> bool:
-        return _is_below(self, other + 1)
+        return _is_at_most(self, other)
 
     def __ge__(self, other: Extent) -> bool:
-        return _is_below(other, self + 1)
+        return _is_at_most(other, self)
 
     def __repr__(self) -> str:
         """As C reads it: in brackets but for a single symbol."""
@@ -246,99 +246,70 @@ def _without(monomial: Monomial, factors: Monomial) -> Monomial | None:
     return tuple(left)
 
 
-def _is_below(a: Extent, b: Extent) -> bool:
-    if is_never_negative(b - a - 1):
-        return True
-    if is_never_negative(a - b):
-        return False
-    if (a - b).scope.is_uniting:
-        return at_most(a, b - 1)
+def _is_at_most(a: Extent, b: Extent) -> bool:
+    shown = _is_shown_at_most(a, b)
+    if shown is not None:
+        return shown
+    if (a - b).scope.united is not None:
+        return at_most(a, b)
     error = UndecidedSizeError(
-        f"whether {a} is below {b} depends on the sizes",
+        f"whether {a} is below {b + 1} depends on the sizes",
         why="the program that is being lowered is for arrays of any size",
         hint="at_most(size, limit), which makes it a program for such sizes alone",
     )
-    error.compared = a, b - 1
+    error.compared = a, b
     raise error
 
 
-def is_never_negative(size: Extent, least: Mapping[Symbol, int] | None = None) -> bool:
-    """Whether a size is shown to be at least 0 for all values of its symbols, of which some have another `least` value.
+def _is_shown_at_most(a: Extent, b: Extent) -> bool | None:
+    """Whether `a` is at most `b`; None where that depends on the symbols."""
+    return True if is_never_negative(b - a) else False if is_never_negative(a - b - 1) else None
+
+
+def is_never_negative(size: Extent, positive: Iterable[Extent] = ()) -> bool:
+    """Whether a size is shown to be at least 0 for all values of its symbols, where some others are `positive`.
 
     >>> n = Sizes().symbol(64)
-    >>> is_never_negative(n - 1), is_never_negative(n - 1, {n.symbol: 1}), is_never_negative(n - n // 4 * 4)
+    >>> is_never_negative(n - 1), is_never_negative(n - 1, [n]), is_never_negative(n - n // 4 * 4)
     (False, True, True)
     """
     if not isinstance(size, Size):
         return bool(size >= 0)
-    known = least or {}
-    scope = size.scope
-    for zero in scope.zeros:
-        _, size = _divided(size, zero)
-    if _has_no_minus(size, known) or _has_no_minus(_without_quotients(size, known), known):
-        return True
-    if any(is_known(size - excess) and size - excess >= 0 for excess in scope.excesses):
-        return True
-    size = _without_quotients(size, known)
-    for s, other in reversed(scope.bounds):  # s is at least `other`, and by how much is a symbol of its own
-        if isinstance(size, Size):
-            size = _replaced(size, {s: other + _made({(Symbol(Sizes(), 0),): 1})})
-    return bool(scope.bounds) and _has_no_minus(_without_quotients(size, known), known)
+    facts = [*size.scope.facts, *map(_excess, positive)]
+    return _follows(size, [*facts, *(f for s in symbols_in(size, *facts) for f in _ends(s))], _STEPS)
 
 
-def _has_no_minus(size: Extent, least: Mapping[Symbol, int]) -> bool:
-    """Whether no coefficient is negative, with symbols counted from their least values on."""
-    lowest = {s: least.get(s, s.scope.least.get(s, s.least)) for m, _ in _terms(size) for s in m}
-    if any(v is None for v in lowest.values()):
-        return False
-    moved = _replaced(size, {s: _made({(s,): 1}) + v for s, v in lowest.items()}) if lowest else size
-    return all(c >= 0 for _, c in _terms(moved))
+def _excess(size: Extent) -> Extent:
+    """What is at least 0 where a size is at least 1: of a quotient, how far it is from its divisor."""
+    (monomial, c), *rest = _terms(size)
+    parts = monomial[0].parts if len(monomial) == 1 and (c, rest) == (1, []) else None
+    return size - 1 if parts is None else parts[0] - parts[1]
 
 
-def least_where(*positive: Extent) -> dict[Symbol, int]:
-    """The least values of symbols where all of these sizes are at least 1, as far as each tells it by itself.
+def _ends(s: Symbol) -> list[Extent]:
+    """Sizes that are at least 0 since a symbol is a quotient by a number: `q = a / b` has `0 <= a - b * q < b`."""
+    if s.parts is None or not isinstance(s.parts[1], int):
+        return []
+    rest = s.parts[0] - s.parts[1] * _made({(s,): 1})
+    return [rest, s.parts[1] - 1 - rest]
 
-    >>> n = Sizes().symbol(64)
-    >>> least_where(n - 2, ceil_div(n, 4) * 3)
-    {n1: 1, n0: 3}
+
+def _follows(size: Extent, facts: Sequence[Extent], steps: int) -> bool:
+    """Whether a size is a sum of what is at least 0: of products of symbols, and of `facts` times such products.
+
+    The first term that may be negative is cancelled by a fact that has it too; `steps` of these are tried.
     """
-    found: dict[Symbol, int] = {}
-    stack = [p for p in positive if isinstance(p, Size)]
-    while stack:
-        size = stack.pop()
-        (monomial, c), *rest = size.terms
-        constant = 0 if not rest else rest[0][1]
-        if c <= 0 or (rest and rest[0][0]) or constant > 0 or (constant and len(monomial) > 1):
-            continue
-        for s in monomial:
-            found[s] = max(found.get(s, s.least or 0), -((constant - 1) // c))
-            if s.parts is not None and isinstance(more := s.parts[0] - s.parts[1] + 1, Size):
-                stack.append(more)
-    return found
-
-
-def _without_quotients(size: Extent, least: Mapping[Symbol, int]) -> Extent:
-    """A size without quotients by numbers that is at least 0 only where the given one is.
-
-    A quotient `q = a / b` lies between `(a - b + 1) / b` and `a / b`: the end that makes the size smaller stands in its
-    place, and all is multiplied by `b`. Quotients stay where it is not known which end that is.
-    """
-    while found := [s for m, _ in _terms(size) for s in m if s.parts is not None and isinstance(s.parts[1], int)]:
-        q, total = max(found, key=_number), 0
-        assert q.parts is not None
-        a, b = q.parts
-        for monomial, c in _terms(size):
-            others = list(monomial)
-            if q in others:
-                others.remove(q)
-                factor = _made({tuple(others): c})
-                if q in others or not _has_no_minus(factor * (1 if c > 0 else -1), least):
-                    return size
-                total = total + factor * (a - b + 1 if c > 0 else a)
-            else:
-                total = total + _made({monomial: c * b})
-        size = total
-    return size
+    negative = ((m, c) for m, c in _terms(size) if c < 0 or any(s.signed for s in m))
+    monomial, c = next(negative, ((), 0))
+    if not c or not steps:
+        return not c
+    for fact in facts:
+        for part, d in _terms(fact):
+            left = _without(monomial, part) if c * d > 0 else None
+            factor = None if left is None or any(s.signed for s in left) else _made({left: abs(c)})
+            if factor is not None and _follows(size * abs(d) - fact * factor, facts, steps - 1):
+                return True
+    return False
 
 
 def surely(answer: Any) -> bool:
@@ -358,16 +329,12 @@ def at_most(size: Extent, limit: Extent) -> bool:
     """Whether a size is at most `limit`; where that depends, what it is in the example, as something that the program
     assumes.
     """
-    if is_known(size, limit):
-        return bool(size <= limit)
-    rest = size - limit
-    if is_never_negative(-rest):
-        return True
-    if is_never_negative(rest - 1):
-        return False
-    low: bool = rest.example <= 0
-    rest.scope.assume(Assumption(rest, None, 0) if low else Assumption(rest, 1, None))
-    return low
+    shown = _is_shown_at_most(size, limit)
+    if shown is None:
+        room = limit - size
+        shown = room.example >= 0
+        room.scope.assume(Assumption(room if shown else -room - 1))
+    return shown
 
 
 def known(size: Extent) -> int:
@@ -391,19 +358,20 @@ def example_of(size: Extent) -> int:
 
 def dense(size: Extent) -> Extent:
     """A size with each stride as it is where arrays lie in row-major order without gaps."""
-    if not isinstance(size, Size):
+    return replaced(size, {s: s.dense for s in symbols_in(size) if s.dense is not None})
+
+
+def replaced(size: Extent, values: Mapping[Symbol, Extent]) -> Extent:
+    """A size with other sizes in place of some symbols, those in quotients included."""
+    if not isinstance(size, Size) or not values:
         return size
-    return _replaced(size, {s: s.dense for m, _ in size.terms for s in m if s.dense is not None})
 
+    def value(s: Symbol) -> Extent:
+        if s in values:
+            return values[s]
+        return _made({(s,): 1}) if s.parts is None else replaced(s.parts[0], values) // replaced(s.parts[1], values)
 
-def _replaced(size: Size, values: Mapping[Symbol, Extent]) -> Extent:
-    total: Extent = 0
-    for monomial, c in size.terms:
-        product: Extent = c
-        for s in monomial:
-            product = product * (values[s] if s in values else _made({(s,): 1}))
-        total = total + product
-    return total
+    return sum(math.prod(map(value, monomial), start=c) for monomial, c in size.terms)
 
 
 def along(size: Extent, s: Symbol) -> Extent:
@@ -419,9 +387,7 @@ def at_values(size: Extent, values: Mapping[Symbol, int]) -> int:
     >>> [at_values(ceil_div(n, 4) * n, {n.symbol: v}) for v in (0, 1, 9)]
     [0, 1, 27]
     """
-    if not isinstance(size, Size):
-        return int(size)
-    return int(_replaced(size, {s: value_of(s, values) for m, _ in size.terms for s in m}))
+    return sum(c * math.prod(value_of(s, values) for s in monomial) for monomial, c in _terms(size))
 
 
 def value_of(s: Symbol, values: Mapping[Symbol, int]) -> int:
@@ -457,31 +423,23 @@ def symbols_in(*things: Any) -> list[Symbol]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Assumption:
-    """A size lies in a range, both ends included; None where it has no end."""
+    """A size is at least 0, or, where it is `exact`, 0."""
 
     size: Extent
-    least: int | None
-    most: int | None
+    exact: bool = False
 
     def holds(self, values: Mapping[Symbol, int]) -> bool:
         """Whether it is so for these values."""
         value = at_values(self.size, values)
-        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
-
-    def not_negative(self) -> list[Extent]:
-        """Sizes that are at least 0 where it holds."""
-        found = [] if self.least is None else [self.size - self.least]
-        return found if self.most is None else [*found, self.most - self.size]
+        return value == 0 if self.exact else value >= 0
 
     def __repr__(self) -> str:
-        if self.least == self.most and self.least is not None:
-            found = solved(self.size - self.least)
-            return f"{self.size} == {self.least}" if found is None else f"{found[0]} == {found[1]}"
-        constant = sum(c for monomial, c in _terms(self.size) if not monomial)
-        limits = [
-            f"{name} {end - constant}" for name, end in ((">=", self.least), ("<=", self.most)) if end is not None
-        ]
-        return f"{self.size - constant} {' and '.join(limits)}"
+        if self.exact:
+            left, right = solved(self.size) or (self.size, 0)
+            return f"{left} == {right}"
+        constant = dict(_terms(self.size)).get((), 0)
+        rest = self.size - constant
+        return f"{-rest} <= {constant}" if rest.terms[0][1] < 0 else f"{rest} >= {-constant}"
 
 
 class Sizes:
@@ -490,25 +448,26 @@ class Sizes:
     def __init__(self) -> None:
         self.symbols: list[Symbol] = []
         self.assumptions: list[Assumption] = []
-        # What follows from these, for `is_never_negative`: sizes that are 0, but those in which one symbol stands for
-        # the others; sizes that are not negative; the least values of symbols; symbols that are at least another size
-        self.zeros: list[Extent] = []
-        self.excesses: list[Extent] = []
-        self.least: dict[Symbol, int] = {}
-        self.bounds: list[tuple[Symbol, Extent]] = []
+        self.facts: list[Extent] = []  # what is at least 0 where these hold
+        self.united: list[Extent] | None = None  # while sizes are united: the differences that are taken for 0
         self._quotients: dict[tuple[Extent, Extent], Extent] = {}
-        self._united: list[Extent] | None = None  # differences that are taken for 0
 
-    def symbol(self, example: int, least: int | None = 0, dense: Extent | None = None) -> Extent:
+    def symbol(
+        self,
+        example: int,
+        signed: bool = False,
+        parts: tuple[Extent, Extent] | None = None,
+        dense: Extent | None = None,
+    ) -> Extent:
         """A new symbol as a size."""
-        return _made({(Symbol(self, example, least, None, dense),): 1})
+        self.symbols.append(Symbol(self, len(self.symbols), example, signed, parts, dense))
+        return _made({(self.symbols[-1],): 1})
 
     def quotient(self, a: Extent, b: Extent) -> Extent:
         """`a / b` rounded down as a symbol, the same one for the same parts."""
         if (a, b) not in self._quotients:
-            example = _floor(example_of(a), example_of(b))
-            least = 0 if is_never_negative(a) and is_never_negative(b) else None
-            self._quotients[a, b] = _made({(Symbol(self, example, least, (a, b)),): 1})
+            signed = not (is_never_negative(a) and is_never_negative(b))
+            self._quotients[a, b] = self.symbol(_floor(example_of(a), example_of(b)), signed, (a, b))
         return self._quotients[a, b]
 
     def quotients(self) -> list[str]:
@@ -517,15 +476,9 @@ class Sizes:
 
     def assume(self, assumption: Assumption) -> None:
         """The program is for sizes alone of which this holds."""
-        if assumption not in self.assumptions:
+        if assumption not in {*self.assumptions}:  # a set: to be equal and to be united are two things
             self.assumptions.append(assumption)
-            if assumption.least == assumption.most == 0 and solved(assumption.size) is None:
-                self.zeros.append(assumption.size)
-            for excess in assumption.not_negative():
-                self.excesses.append(excess)
-                for s, low in least_where(excess + 1).items():
-                    self.least[s] = max(low, self.least.get(s, low))
-                self.bounds += [(s, s_size - excess) for s, s_size in _alone(excess)][:1]
+            self.facts += [assumption.size, -assumption.size] if assumption.exact else [assumption.size]
 
     def hold(self, values: Mapping[Symbol, int]) -> bool:
         """Whether all that is assumed holds for these values."""
@@ -536,34 +489,14 @@ class Sizes:
         """Meanwhile all comparisons are decided by the example: sizes that are equal there count as equal, and
         their differences are yielded; what is less is noted among the assumptions.
         """
-        outer, self._united = self._united, []
+        outer, self.united = self.united, []
         try:
-            yield self._united
+            yield self.united
         finally:
-            self._united = outer
-
-    @property
-    def is_uniting(self) -> bool:
-        """Whether comparisons are decided by the example."""
-        return self._united is not None
-
-    def unites(self, a: Size, b: Extent) -> bool:
-        """Whether two sizes of different forms count as equal."""
-        if self._united is None or a.example != example_of(b):
-            return False
-        self._united.append(a - b)
-        return True
+            self.united = outer
 
 
-def _alone(size: Extent) -> list[tuple[Symbol, Extent]]:
-    """Symbols of a size that are added to it once, beside others, the last one first, as symbols and sizes."""
-    if not isinstance(size, Size) or len(symbols_in(size)) < 2:
-        return []
-    own = {m[0]: _made({m: 1}) for m, c in size.terms if len(m) == 1 and c == 1 and m[0].parts is None}
-    return [(s, own[s]) for s in reversed(own) if sum(s in m for m, _ in size.terms) == 1]
-
-
-def solved(difference: Extent) -> tuple[Symbol, Extent] | None:
+def solved(difference: Extent) -> tuple[Size, Extent] | None:
     """A symbol, and what it is where a difference is 0: the last one that stands by itself; None without one.
 
     >>> sizes = Sizes()
@@ -573,20 +506,9 @@ def solved(difference: Extent) -> tuple[Symbol, Extent] | None:
     """
     if not isinstance(difference, Size):
         return None
-    for s in reversed(symbols_in(difference)):
-        own = [(m, c) for m, c in difference.terms if s in m]
-        if s.parts is None and len(own) == 1 and own[0][0] == (s,) and abs(own[0][1]) == 1:
-            alone = _made(dict(own))
-            return s, (alone - difference) * own[0][1]
+    for monomial, c in reversed(difference.terms):
+        alone = len(monomial) == 1 and abs(c) == 1 and monomial[0].parts is None
+        if alone and sum(monomial[0] in m for m, _ in difference.terms) == 1:
+            size = Size(((monomial, 1),))
+            return size, size - difference * c
     return None
-
-
-def replaced(size: Extent, values: Mapping[Symbol, Extent]) -> Extent:
-    """A size with other sizes in place of some symbols, those in quotients included."""
-    if not isinstance(size, Size) or not values:
-        return size
-    found = dict(values)
-    for s in {s for m, _ in size.terms for s in m if s.parts is not None}:
-        a, b = (replaced(x, values) for x in s.parts or ())
-        found[s] = a // b
-    return _replaced(size, found)
