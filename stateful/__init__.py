@@ -182,4 +182,4 @@ def result_type(tensor1: object, tensor2: object) -> dtype:
 
 
 _aliases.spell(globals())
-_on_native(_adopt_methods)
+_on_native(overrides.unasked(_adopt_methods))

@@ -186,6 +186,19 @@ def disable() -> None:
         _WRAPPED.pop()()
 
 
+def unasked(change: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """A function that changes methods of tensors as `change` does, behind the question where there is one."""
+
+    def changed(given: Any) -> None:
+        asked = bool(_WRAPPED)
+        disable()
+        change(given)
+        if asked:
+            enable()
+
+    return changed
+
+
 _OWN = ("as_subclass", "dim", "type", "register_hook", "requires_grad_", "retain_grad")
 
 

@@ -47,7 +47,7 @@ REASONS: dict[str, str] = {
     "untracked": "a view without grad mode of what requires grad",
     "leaf": "a leaf that requires grad",
     "view": "a view that is changed in place",
-    "traced": "a tensor that holds a tracer",
+    "traced": "a tracer, or a tensor that holds one",
     "computed": "a value that is known already",
     # of a call as a whole
     "structure": "arguments of another structure",
@@ -70,10 +70,11 @@ class Row(NamedTuple):
 _BIND = ("marked", "shared", "pending", "wide", "operand", "unknown", "over")
 _RECORDED = (*_BIND, "busy")
 _VALUES = ("many", "stale")
+_LOOKED = ("busy", "checked", "pending", "special", "traced", "unknown", "unreadable")
 _CHANGE = (*_RECORDED, *_VALUES, "view", "leaf", "traced")
 
 _ENTRY, _BUFFERS = "backends/native/entry.c", "backends/native/buffers.c"
-_RECORDER, _WALK, _TRACE = (f"transforms/native/{name}.c" for name in ("recorder", "walk", "trace"))
+_RECORDER, _LOOK, _WALK, _TRACE = (f"transforms/native/{name}.c" for name in ("recorder", "look", "walk", "trace"))
 _TENSOR, _METHODS = (f"stateful/native/{name}.c" for name in ("tensor", "methods"))
 
 TABLE: dict[str, Row] = {
@@ -86,6 +87,9 @@ TABLE: dict[str, Row] = {
     "flush": Row(_RECORDER, "fdl.transforms.lazy.recorder:Recorder._flush", ("unknown", "checked", "unreadable")),
     "held": Row(_RECORDER, "fdl.transforms.lazy.recorder:_held"),
     "prune": Row(_RECORDER, "fdl.transforms.lazy.recorder:Recorder._alive"),
+    "recall": Row(_LOOK, "fdl.transforms.lazy.trace:LazyTrace.process", (*_RECORDED, "special")),
+    "operator": Row(_LOOK, "fdl.core.array:_operator", (*_RECORDED, "special", "arguments")),
+    "look": Row(_LOOK, "fdl.core.array:ConcreteArray.block_until_ready", (*_LOOKED, "arguments")),
     "steps": Row(_WALK, "fdl.transforms.tape.walk:walk", (*_RECORDED, "graph", "hooked", "several", "released")),
     "follow": Row(_TRACE, "fdl.transforms.tape.trace:TapeTrace._process", (*_RECORDED, "many", "constant")),
     "apply": Row(_TENSOR, "fdl.stateful.core.tensor:_apply", (*_RECORDED, *_VALUES)),
@@ -96,6 +100,7 @@ TABLE: dict[str, Row] = {
     "method": Row(
         _METHODS, "fdl.stateful.core.methods:method", (*_CHANGE, "special", "subclass", "arguments", "overlap")
     ),
+    "looks": Row(_METHODS, "fdl.stateful.core.tensor:Tensor.item", (*_LOOKED, "arguments", "stale", "shared")),
 }
 
 
@@ -125,6 +130,11 @@ class Native:
         self.adopted.setdefault((id(owner), name), (owner, getattr(owner, name), function))
         if self.used:
             setattr(owner, name, function)
+
+    def defined(self, owner: Any, name: str) -> Any:
+        """What Python has as `owner.name`, also where a function of the library stands there."""
+        known = self.adopted.get((id(owner), name))
+        return getattr(owner, name) if known is None else known[1]
 
     def arrive(self, module: Any) -> None:
         """Hand the library's module to all who wait for it."""

@@ -71,9 +71,10 @@ void PyEval_RestoreThread(void *);
 PyObject *PyType_FromSpec(PyType_Spec *), *PyType_GenericAlloc(PyTypeObject *, long);
 int PyType_IsSubtype(PyTypeObject *, PyTypeObject *);
 PyObject *PyObject_GetAttr(PyObject *, PyObject *);
-int PyObject_SetAttr(PyObject *, PyObject *, PyObject *);
-PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...), *PyObject_CallNoArgs(PyObject *),
-    *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *), *PyIter_Next(PyObject *);
+int PyObject_SetAttr(PyObject *, PyObject *, PyObject *), PyObject_IsTrue(PyObject *);
+PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...), *PyObject_CallMethodObjArgs(PyObject *, PyObject *, ...),
+    *PyObject_CallNoArgs(PyObject *), *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *),
+    *PyIter_Next(PyObject *);
 PyObject *PyCFunction_NewEx(PyMethodDef *, PyObject *, PyObject *), *PyDescr_NewMethod(PyTypeObject *, PyMethodDef *);
 PyObject *PyModule_Create2(PyModuleDef *, int);
 int PyModule_AddObject(PyObject *, const char *, PyObject *), PyModule_AddFunctions(PyObject *, PyMethodDef *);
@@ -86,7 +87,8 @@ int PyObject_GetBuffer(PyObject *, Py_buffer *, int),
 void PyBuffer_Release(Py_buffer *);
 
 /* Numbers and texts */
-PyObject *PyLong_FromLong(long), *PyLong_FromLongLong(long long);
+PyObject *PyLong_FromLong(long), *PyLong_FromLongLong(long long), *PyLong_FromUnsignedLongLong(unsigned long long);
+PyObject *PyFloat_FromDouble(double), *PyNumber_Long(PyObject *), *PyNumber_Float(PyObject *);
 long PyLong_AsLong(PyObject *);
 long long PyLong_AsLongLong(PyObject *);
 unsigned long long PyLong_AsUnsignedLongLongMask(PyObject *);
@@ -109,4 +111,5 @@ int PyDict_Next(PyObject *, long *, PyObject **, PyObject **), PyDict_SetItem(Py
     PyDict_DelItem(PyObject *, PyObject *);
 long PyDict_Size(PyObject *);
 PyObject *PyFrozenSet_New(PyObject *);
+long PySet_Size(PyObject *);
 #endif

@@ -45,6 +45,22 @@ def promote(*xs: ArrayLike, to_float: bool = False) -> Sequence[Operand]:
 _ALIGNED: dict[tuple[Any, ...], tuple[DType, bool, Shape | None] | None] = {}
 
 
+# by tokens of operands among which are numbers, and arrays that are as they should be: tokens of the types that all of
+# them have, and behind them bounds of integers
+TYPED: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+
+def _note_types(key: tuple[int, ...], given: Sequence[Operand], aligned: Sequence[Operand], dtype: DType) -> None:
+    """Remember which types numbers have beside arrays that no operation changes; not of integers that Python's int64
+    cannot bound.
+    """
+    if all(x is y or isinstance(x, Literal) for x, y in zip(given, aligned, strict=True)) and dtype != dtypes.uint64:
+        if len(TYPED) > 8192:
+            TYPED.clear()
+        info = np.iinfo(dtype) if dtypes.is_integer(dtype) else None
+        TYPED[key] = (*[x.aval.token for x in aligned], *(() if info is None else (int(info.min), int(info.max))))
+
+
 def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]:
     """Operands of an elementwise operation: of one dtype, and of one shape or 0-d. What follows from types is worked
     out once.
@@ -70,7 +86,9 @@ def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]
         )
         _ALIGNED[key] = None if as_is else plan
     dtype, weak, shape = plan
-    operands = [cast(x, dtype, weak) for x in operands]
+    given, operands = operands, [cast(x, dtype, weak) for x in operands]
+    if shape is None and key[1:] not in TYPED:
+        _note_types(key[1:], given, operands, dtype)
     return operands if shape is None else [broadcast_to(x, shape) if x.aval.shape else x for x in operands]
 
 

@@ -21,6 +21,7 @@ from fdl.stateful.core import backward as _backward
 from fdl.stateful.core.dtypes import dtype, of, to_numpy
 from fdl.stateful.core.errors import MissingError, TensorError
 from fdl.stateful.core.format import text_of_pairs
+from fdl.stateful.core.methods import of_any
 from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.results import Size
 from fdl.stateful.core.tensor import Composite, Tensor, apply, view_of, wrap
@@ -152,7 +153,7 @@ class ComplexTensor(Composite):
         if name.endswith("_") and hasattr(Tensor, name[:-1]) and name[:-1] not in ("requires_grad",):
             f = getattr(self, name[:-1])
             return lambda *args, **kwargs: self._overwrite(f(*args, **kwargs))
-        found = getattr(Tensor, name, None)
+        found = of_any(name)
         if found is None:
             raise MissingError(f"'Tensor' object has no attribute '{name}'")
         if isinstance(found, property) and found.fget is not None:
@@ -350,7 +351,7 @@ class ComplexTensor(Composite):
 
 
 def _forwarded(name: str) -> Any:
-    return lambda self, *args: getattr(Tensor, name)(self, *args)
+    return lambda self, *args: of_any(name)(self, *args)
 
 
 for _name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
@@ -359,7 +360,7 @@ for _name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
     setattr(
         ComplexTensor,
         f"__i{_name}__",
-        lambda self, other, name=_name: self._overwrite(getattr(Tensor, f"__{name}__")(self, other)),
+        lambda self, other, name=_name: self._overwrite(of_any(f"__{name}__")(self, other)),
     )
 for _name in ("neg", "abs", "eq", "ne", "pos"):
     setattr(ComplexTensor, f"__{_name}__", _forwarded(f"__{_name}__"))

@@ -6,10 +6,11 @@ methods before those that only apply one recorded function.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fdl.extend import NATIVE, ORDER, Function, Leaf, recorders, running_trace
+from fdl.extend import NATIVE, ORDER, Function, Leaf
 from fdl.stateful.core.cells import note_slots
 from fdl.stateful.core.dtypes import category
 from fdl.stateful.core.errors import TensorError
@@ -28,12 +29,14 @@ def named(function: F, name: str, doc: str) -> F:
     return function
 
 
-def method(*names: str, inplace: bool = False, function: Function | None = None, others: int = 0) -> Callable[[F], F]:
+def method(
+    *names: str, inplace: bool = False, function: Function | None = None, others: int = 0, reflected: bool = False
+) -> Callable[[F], F]:
     """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which
     overwrites the tensor.
 
-    Where all that the function does is to apply `function` to the tensor and so many `others`, the runtime library does
-    that by itself, once it is there.
+    Where all that the function does is to apply `function` to the tensor and so many `others`, or with `reflected` to
+    these first, the runtime library does that by itself, once it is there.
     """
 
     def register(f: F) -> F:
@@ -48,24 +51,43 @@ def method(*names: str, inplace: bool = False, function: Function | None = None,
                 changed.__name__ = f"{name}_"
                 setattr(Tensor, f"{name}_", changed)
                 if function is not None:
-                    _RECORDED.append((f"{name}_", function, (), others, changed))
+                    _RECORDED.append((f"{name}_", Answer.CHANGES, function, (), others))
+            if function is not None:
+                answer = Answer.REFLECTS if reflected else Answer.GIVES
+                _RECORDED.append((name, answer, function, (), others))
         return f
 
     return register
 
 
-# methods that the runtime library may take over: name, function, static operands, others, and what it asks otherwise
-_RECORDED: list[tuple[str, Function, tuple[Any, ...], int, Callable[..., Any]]] = []
+class Answer(enum.IntEnum):
+    """What a method of the runtime library does with the result of its function: it gives it; gives that of the
+    operands in the other order; lets the tensor take it; or gives the tensor where that has the dtype already.
+    """
+
+    GIVES, REFLECTS, CHANGES, CONVERTS = range(4)
+
+
+# methods that the runtime library may take over: name, answer, function, static operands, others
+_RECORDED: list[tuple[str, Answer, Function, tuple[Any, ...], int]] = []
+_LOOKS = ("item", "__bool__", "__int__", "__float__")  # in the order of the library's numbers
+
+
+def of_any(name: str) -> Any:
+    """A method or property of tensors as Python defines it, which takes what functions take; None for none."""
+    return NATIVE.defined(Tensor, name) if hasattr(Tensor, name) else None
 
 
 def adopt_methods(module: Any) -> None:
     """Let the runtime library be asked first for methods that apply one function: a hit then takes no Python at all."""
     if NATIVE.change is not None:
-        module.ways(recorders, running_trace, grad_mode, ORDER, _taking)
+        module.ways(grad_mode, ORDER, _taking)
         NATIVE.adopt(NATIVE, "copied", module.copied)
+        for use, name in enumerate(_LOOKS):
+            NATIVE.adopt(Tensor, name, module.looks(name, use, getattr(Tensor, name)))
         while _RECORDED:  # from the end, so that an interrupt leaves the others to the next call
             name, *known = _RECORDED[-1]
-            NATIVE.adopt(Tensor, name, module.method(name, *known))
+            NATIVE.adopt(Tensor, name, module.method(name, *known, getattr(Tensor, name)))
             del _RECORDED[-1]
 
 
@@ -118,4 +140,4 @@ def add_conversion(name: str, np_dtype: Any) -> None:
             return converted(input, np_dtype)
         return input if input._aval.dtype is np_dtype else apply(conversion, (input,), static)
 
-    _RECORDED.append((name, conversion, static, 0, convert))
+    _RECORDED.append((name, Answer.CONVERTS, conversion, static, 0))

@@ -32,6 +32,8 @@ __all__ = [
     "tan", "tanh", "trunc", "where",
 ]  # fmt: skip
 
+_FUNCTIONS: dict[Callable[..., Any], Function] = {}  # by what does nothing but apply them
+
 # One operand
 
 
@@ -61,6 +63,7 @@ def unary(name: str, body: Callable[[Any], Any], doc: str) -> Callable[[Tensor],
     def public(input: Tensor) -> Any:
         return apply(function, (input,))
 
+    _FUNCTIONS[public] = function
     return method(name, inplace=True, function=function)(named(public, name, doc))
 
 
@@ -175,6 +178,7 @@ def _applied(function: Function) -> Callable[[Any, Any], Any]:
             other = as_tensor_operand(other)
         return apply(function, (input, other))
 
+    _FUNCTIONS[public] = function
     return public
 
 
@@ -548,13 +552,14 @@ for _name, _f in {
     "pow": pow, "and": bitwise_and,
     "or": bitwise_or, "xor": bitwise_xor,
 }.items():  # fmt: skip
-    method(f"__{_name}__")(_operator(_f, _SIGNS[_name]))
-    method(f"__r{_name}__")(_reflected(_f))
+    _recorded = _FUNCTIONS.get(_f)
+    method(f"__{_name}__", function=_recorded, others=1)(_operator(_f, _SIGNS[_name]))
+    method(f"__r{_name}__", function=_recorded, others=1, reflected=True)(_reflected(_f))
     method(f"__i{_name}__")(lambda self, other, f=_f: self._overwrite(check_cast(self, f(self, other))))
 for _name, _f in {"lt": lt, "le": le, "gt": gt, "ge": ge, "eq": eq, "ne": ne}.items():
-    method(f"__{_name}__")(_operator(_f, _SIGNS.get(_name)))
-method("__neg__")(neg)
-method("__abs__")(abs)
+    method(f"__{_name}__", function=_FUNCTIONS[_f], others=1)(_operator(_f, _SIGNS.get(_name)))
+method("__neg__", function=_FUNCTIONS[neg])(neg)
+method("__abs__", function=_FUNCTIONS[abs])(abs)
 
 
 @method("__pos__")
@@ -564,4 +569,4 @@ def _pos(self: Tensor) -> Tensor:
     return self
 
 
-method("__invert__")(bitwise_not)
+method("__invert__", function=_FUNCTIONS[bitwise_not])(bitwise_not)

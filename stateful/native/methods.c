@@ -1,53 +1,44 @@
-/* Methods of tensors that are one recorded function: a hit takes no Python at all.  What is asked otherwise, the twin,
- * is the method that Python defines, see `method` and `add_conversion` in stateful/core/methods.py.
- *
- * A method is in place, `x.add_(y)`, and answers with its tensor; or it has static parameters, a dtype, and is a
- * conversion, which answers with its tensor where that has the dtype already.
+/* Methods of tensors that are one recorded function, or look at a value: a hit takes no Python at all.  What is asked
+ * otherwise, the twin, is the method that Python defines, see `method` and `add_conversion` in
+ * stateful/core/methods.py.
  */
 #include "tensor.h"
+#include "../../transforms/native/look.h"
 
-enum { METHODS = 128 };
-static struct {
-  PyObject *function, *statics, *twin;
-  long others; /* operands besides the tensor */
-  PyMethodDef definition;
-} methods_of[METHODS];
-static int method_count;
+/* What a method does with the result of its function, by `Answer` of stateful/core/methods.py: it gives it; gives that
+ * of the operands in the other order; puts it in the place of the tensor, and gives that; or gives the tensor where
+ * that has the dtype already, which is the static parameter */
+enum { GIVES, REFLECTS, CHANGES, CONVERTS };
 
 static struct {
-  PyObject *recorders, *running, *grad_mode, *order, *finish;
-  PyObject *recorder_name, *plain_name, *enabled_name, *dtype_name;
+  PyObject *grad_mode, *order, *finish, *enabled_name;
 } ways; /* what all methods ask */
 
-static int is_number(PyObject *x) { return x->type == &PyFloat_Type || x->type == &PyLong_Type; }
+static int is_number(PyObject *x) {
+  return x->type == &PyFloat_Type || x->type == &PyLong_Type || x->type == &PyBool_Type;
+}
 
-/* Whether arguments are plain: a tensor, and as many operands as there have to be, which are numbers or tensors of
- * other memory */
-static int plain_arguments(int k, PyObject *x, PyObject *const *args, long count, long named) {
+/* Whether operands are plain: a tensor, and numbers or tensors; of other memory, where the tensor is changed */
+static int plain_operands(const Method *m, PyObject *x, PyObject *const *args, long count) {
   if ((PyObject *)x->type != tensor_type) DECLINE(subclass, 0);
-  if (named || count != methods_of[k].others) DECLINE(arguments, 0);
   if (!count || is_number(args[0])) return 1;
-  if ((PyObject *)args[0]->type != tensor_type) DECLINE(arguments, 0);
-  if (args[0] != x && SLOT(args[0], tensors.storage) == SLOT(x, tensors.storage)) DECLINE(overlap, 0);
+  if ((PyObject *)args[0]->type != tensor_type) DECLINE(operand, 0);
+  if (m->kind == CHANGES && args[0] != x && SLOT(args[0], tensors.storage) == SLOT(x, tensors.storage))
+    DECLINE(overlap, 0);
   return 1;
 }
 
 /* The result of a hit, None, or 0 and an error; see `change` and `apply` */
-static PyObject *tried(int k, PyObject *x, PyObject *const *args, long count) {
-  PyObject *recorder = PyObject_GetAttr(ways.recorders, ways.recorder_name),
-           *inside = recorder ? PyObject_CallNoArgs(ways.running) : 0, *result = 0;
-  if (inside && (inside != &_Py_NoneStruct || get(recorder, ways.plain_name) != &_Py_TrueStruct)) {
-    BECAUSE(special);
-    result = nothing();
-  } else if (inside) {
-    PyObject *operands = count ? PyTuple_Pack(2, x, args[0]) : PyTuple_Pack(1, x),
-             *tracked = get(ways.grad_mode, ways.enabled_name);
-    PyObject *const given[] = {recorder, methods_of[k].function, operands, methods_of[k].statics, tracked, ways.order};
-    result = PyTuple_Size(methods_of[k].statics) ? apply(0, given, 6) : change(0, given, 6);
-    Py_DecRef(operands);
-  }
-  if (recorder) Py_DecRef(recorder);
-  if (inside) Py_DecRef(inside);
+static PyObject *tried(const Method *m, PyObject *x, PyObject *const *args, long count) {
+  PyObject *recorder = plain_recorder();
+  if (!recorder) return nothing();
+  PyObject *operands = !count                ? PyTuple_Pack(1, x)
+                       : m->kind == REFLECTS ? PyTuple_Pack(2, args[0], x)
+                                             : PyTuple_Pack(2, x, args[0]);
+  PyObject *const given[] = {
+      recorder, m->function, operands, m->given, get(ways.grad_mode, ways.enabled_name), ways.order};
+  PyObject *result = m->kind == CHANGES ? change(0, given, 6) : apply(0, given, 6);
+  Py_DecRef(operands);
   return result;
 }
 
@@ -55,76 +46,53 @@ static PyObject *tried(int k, PyObject *x, PyObject *const *args, long count) {
 static int has_dtype(PyObject *x, PyObject *dtype) {
   Now state;
   return now(x, &state) && (PyObject *)state.array->type == arrays.type &&
-         get(SLOT(state.array, arrays.aval), ways.dtype_name) == dtype;
+         SLOT(SLOT(state.array, arrays.aval), avals.dtype) == dtype;
 }
 
 /* What a method answers by itself: a tensor, None, or 0 with an error */
-static PyObject *answer(int k, PyObject *x, PyObject *const *args, long count) {
-  PyObject *statics = methods_of[k].statics;
-  const int converts = PyTuple_Size(statics) != 0;
-  if (converts && has_dtype(x, PyTuple_GetItem(statics, 0))) return keep(x);
-  PyObject *result = tried(k, x, args, count);
-  if (!result || result == &_Py_NoneStruct || converts) return result;
+static PyObject *answer(const Method *m, PyObject *x, PyObject *const *args, long count) {
+  if (!plain_operands(m, x, args, count)) return nothing();
+  if (m->kind == CONVERTS && has_dtype(x, PyTuple_GetItem(m->given, 0))) return keep(x);
+  PyObject *result = tried(m, x, args, count);
+  if (!result || result == &_Py_NoneStruct || m->kind != CHANGES) return result;
   PyObject *changed = result == &_Py_TrueStruct ? keep(x) : PyObject_CallFunctionObjArgs(ways.finish, x, result, NULL);
   Py_DecRef(result);
   return changed;
 }
 
-static PyObject *call_method(int k, PyObject *x, PyObject *const *args, long count, PyObject *names) {
-  const long named = names ? PyTuple_Size(names) : 0;
-  if (plain_arguments(k, x, args, count, named)) {
-    PyObject *result = answer(k, x, args, count);
-    if (result != &_Py_NoneStruct) return result;
-    Py_DecRef(result);
-  }
-  PyObject *all[64];
-  if (count + named > 63) return fail("too many arguments");
-  all[0] = x;
-  for (long i = 0; i < count + named; i++) all[i + 1] = args[i];
-  return PyObject_Vectorcall(methods_of[k].twin, all, (size_t)count + 1, names);
-}
-
-/* A function for each method, since none is told which method it is */
-// clang-format off
-#define FDL_METHOD(k)                                                                            \
-  static PyObject *method_##k(PyObject *x, PyObject *const *args, long count, PyObject *names) { \
-    return call_method(0x##k, x, args, count, names);                                            \
-  }
-#define FDL_NAME(k) (void *)method_##k,
-#define FDL_ROW(each, a)                                                                       \
-  each(a##0) each(a##1) each(a##2) each(a##3) each(a##4) each(a##5) each(a##6) each(a##7)      \
-  each(a##8) each(a##9) each(a##A) each(a##B) each(a##C) each(a##D) each(a##E) each(a##F)
-#define FDL_ALL(each)                                                                          \
-  FDL_ROW(each, 0) FDL_ROW(each, 1) FDL_ROW(each, 2) FDL_ROW(each, 3)                          \
-  FDL_ROW(each, 4) FDL_ROW(each, 5) FDL_ROW(each, 6) FDL_ROW(each, 7)
-FDL_ALL(FDL_METHOD)
-static void *const method_functions[METHODS] = {FDL_ALL(FDL_NAME)};
-// clang-format on
-
-/* ways(recorders, what gives the trace that runs, grad mode, order, finish) -> None: what all methods ask */
+/* ways(grad mode, order, finish) -> None: what all methods ask */
 static PyObject *learn_ways(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 5) return fail("ways: expected 5 arguments");
-  ways.recorders = keep(args[0]), ways.running = keep(args[1]), ways.grad_mode = keep(args[2]);
-  ways.order = keep(args[3]), ways.finish = keep(args[4]);
-  ways.recorder_name = PyUnicode_InternFromString("recorder"), ways.plain_name = PyUnicode_InternFromString("plain");
-  ways.enabled_name = PyUnicode_InternFromString("enabled"), ways.dtype_name = PyUnicode_InternFromString("dtype");
+  if (count != 3) return fail("ways: expected 3 arguments");
+  ways.grad_mode = keep(args[0]), ways.order = keep(args[1]), ways.finish = keep(args[2]);
+  ways.enabled_name = PyUnicode_InternFromString("enabled");
   return nothing();
 }
 
-/* method(name, function, static, number of other operands, twin) -> a method of tensors */
+/* method(name, what it does with the result, function, static, number of other operands, twin) -> a method of tensors
+ */
 static PyObject *make_method(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 5) return fail("method: expected 5 arguments");
-  if (method_count == METHODS) return fail("method: there are too many");
-  const int k = method_count++;
-  methods_of[k].function = keep(args[1]), methods_of[k].statics = keep(args[2]);
-  methods_of[k].others = PyLong_AsLong(args[3]), methods_of[k].twin = keep(args[4]);
-  keep(args[0]); /* its text is the method's name */
-  methods_of[k].definition =
-      (PyMethodDef){PyUnicode_AsUTF8AndSize(args[0], 0), method_functions[k], METH_FASTCALL | METH_KEYWORDS, 0};
-  return PyDescr_NewMethod((PyTypeObject *)tensor_type, &methods_of[k].definition);
+  if (count != 6) return fail("method: expected 6 arguments");
+  return new_method(tensor_type, args[0],
+      (Method){answer, .kind = (int)PyLong_AsLong(args[1]), .function = args[2], .given = args[3],
+          .others = PyLong_AsLong(args[4]), .twin = args[5]});
 }
 
-PyMethodDef methods_functions[] = {
-    {"method", (void *)make_method, METH_FASTCALL, 0}, {"ways", (void *)learn_ways, METH_FASTCALL, 0}, {0}};
+/* ---- Looks at values ---- */
+
+static PyObject *see_value(const Method *m, PyObject *x, PyObject *const *args, long count) {
+  (void)args, (void)count;
+  Now state;
+  return now(x, &state) ? looked_at(state.array, m->kind) : nothing();
+}
+
+/* looks(name, use, twin) -> a method of tensors that looks at the value */
+static PyObject *make_look(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 3) return fail("looks: expected 3 arguments");
+  return new_method(tensor_type, args[0], (Method){see_value, .kind = (int)PyLong_AsLong(args[1]), .twin = args[2]});
+}
+
+PyMethodDef methods_functions[] = {{"method", (void *)make_method, METH_FASTCALL, 0},
+    {"looks", (void *)make_look, METH_FASTCALL, 0}, {"ways", (void *)learn_ways, METH_FASTCALL, 0}, {0}};

@@ -99,7 +99,7 @@ static PyObject *values_of(PyObject *operands, int tracked, PyObject *edges, lon
 static PyObject *called(PyObject *recorder, PyObject *function, PyObject *statics, PyObject *values, long varying) {
   PyObject *bits = PyLong_FromLong(varying), *head = PyTuple_Pack(3, function, statics, bits);
   Py_DecRef(bits);
-  return recorded(recorder, head, values);
+  return recorded(recorder, head, values, 0);
 }
 
 /* Whether result `i` of a hit that is taped has a derivative */

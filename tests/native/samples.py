@@ -13,9 +13,10 @@ import fdl.stateful as torch
 from fdl import lax
 from fdl.core.array import from_numpy
 from fdl.core.config import config
+from fdl.ops.promotion import TYPED
 from fdl.stateful.functions import creation
 from fdl.stateful.utils import data
-from fdl.transforms.lazy import flush, recorders
+from fdl.transforms.lazy import flush, recorders, set_eager
 
 SAMPLES = {}
 
@@ -269,8 +270,9 @@ def more_operands_than_bits():
 @sample("traced", "operand")
 def tensors_that_left_a_transform():
     kept = []
-    fdl.jit(lambda t: kept.append(t * 2) or t.sum())(torch.ones(3))
-    return type(error_of(lambda: kept[0].add_(1))), error_of(lambda: kept[0] * 2)[0], error_of(lambda: kept[0][0])[0]
+    fdl.jit(lambda t: kept.extend([t * 2, t.sum()]) or t.sum())(torch.ones(3))
+    errors = [error_of(f)[0] for f in (lambda: kept[0] * 2, lambda: kept[0][0], lambda: kept[1].item())]
+    return type(error_of(lambda: kept[0].add_(1))), errors
 
 
 @sample("wide")
@@ -415,6 +417,73 @@ def numbers_within_gradients():
 @sample("many")
 def functional_gradients_of_many():
     return fdl.grad(lambda xs: jnp.concatenate(xs).sum())([jnp.ones(1) * i for i in range(61)])
+
+
+# Operators of arrays, and looks at values
+
+
+@sample()
+def operators_of_arrays():
+    x, y, n = jnp.arange(4.0), jnp.ones(4), jnp.arange(4)
+    mask = (x > 1) ^ (n <= 2)
+    return -x + y, x - 1, 2 * y, 1.5 - x, n * 3 + n, 7 & n, n << 1, n == 2, x != y, ~mask, n + True
+
+
+@sample()
+def operators_of_tensors():
+    x, y, n = torch.arange(4.0), torch.ones(4), torch.arange(4)
+    return -x + y, x - 1, 2 * y, 1.5 - x, n * 3 + n, 7 & n, 2 / y, n == 2, x != y, ~(x > 1), n + True, x.exp(), x.sub(y)
+
+
+@sample(tier="compiled")
+def looks_at_values():
+    x, w = jnp.arange(4.0), leaf(1.0, 2.0)
+    w.grad = torch.ones(2)
+    y = [torch.ones(1) + i for i in range(3)]
+    torch.optim.SGD([w], lr=0.5).step()  # what it has recorded is complete
+    seen = w.sum().item(), bool(y[0] > 0), int(y[1] * 2), float(y[2]), type((torch.arange(3) == 1).any().item())
+    return (x + 1).block_until_ready(), [bool((v > 1).all()) for v in (x, x + 2)], float(x.sum()), int(x.max()), seen
+
+
+@sample(tier="compiled")
+def looks_at_values_of_all_types():
+    whole = [np.array(v).astype(t) for t in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8") for v in (-1, 100)]
+    arrays = [jnp.array(v) for v in (*whole, np.float64(0.1), np.float32(-0.0), np.float32(np.nan), np.bool_(True))]
+    outs = [jnp.maximum(a, a).block_until_ready() for a in arrays]
+    return [(repr(f(a)), type(f(a))) for a in outs for f in (type(a).item, bool, float)]
+
+
+@sample("unreadable", tier="compiled")
+def looks_at_values_of_other_kinds():
+    x = jnp.ones(3) * 2
+    halves = (jnp.ones(2, jnp.bfloat16) + 1).sum().item(), (torch.ones(1).half() * 3).item()
+    errors = (
+        error_of(lambda: bool(x)),
+        error_of(lambda: torch.ones(2).add(1).item()),
+        error_of(lambda: float(x[:0] + 1)),
+    )
+    return halves, errors, x.block_until_ready()
+
+
+@sample("operand", "wide", "unknown")
+def numbers_of_other_kinds():
+    TYPED.clear()
+    x, n, small = jnp.ones(2), jnp.arange(2), jnp.arange(2, dtype="int8")
+    within = small + 100
+    wide = error_of(lambda: small + 300), error_of(lambda: n + 2**31), error_of(lambda: n + 2**64)
+    return x + 1j, x * np.float32(2), x + np.ones(2, "f"), within, wide, x + 2**40, error_of(lambda: x + [1.0])
+
+
+@sample("special", tier="auto")
+def operations_one_by_one():
+    set_eager(True)
+    try:
+        x = jnp.maximum(jnp.ones(2), 0.5) * 2
+        seen = bool(x[0] + 1 > 2), (torch.ones(2) + 1).sum().item()
+    finally:
+        set_eager(False)
+    with torch.autocast("cpu", torch.bfloat16):
+        return seen, x, (torch.ones(2) * 2).sum().item()
 
 
 # Threads, and recorders

@@ -3,6 +3,8 @@ are the same; each reason to leave a call to Python is met, and what names none 
 """
 
 import gc
+import subprocess
+import sys
 import threading
 from collections import Counter
 
@@ -16,7 +18,8 @@ from fdl.backends.native import NATIVE, REASONS
 from fdl.backends.toolchain import find_compiler
 from fdl.core.array import Array
 from fdl.core.config import config
-from fdl.transforms.lazy.recorder import Recorder
+from fdl.transforms.lazy import recorders
+from fdl.transforms.lazy.recorder import _EPOCHS
 from tests.conftest import needs_compiler
 from tests.native import c_source
 from tests.native.samples import SAMPLES
@@ -54,30 +57,36 @@ def seen(x):
     return x
 
 
-def run(sample, monkeypatch):
-    """What a sample has seen in some runs in a thread of its own, whose recorder is new; the keys of each program that
-    it recorded, and the slots of what was alive at its end; and why, and where in C, calls were left to Python, run by
-    run.
+def recorded(recorder):
+    """What a recorder has seen: each operation, and each program that ended with it, in the order in which they came
+    first.
+    """
+    found, todo = [], [recorder.root]
+    while todo:
+        node = todo.pop()
+        endings = [
+            (settled, [(c.outputs, c.donated) for _, _, c in ending.choices], list(ending.known))
+            for settled, ending in node.endings.items()
+        ]
+        found.append((node.key, node.first, node.out_avals, endings))
+        todo += reversed(node.children.values())
+    return found
+
+
+def run(sample):
+    """What a sample has seen in some runs in a thread of its own, whose recorder is new; how many programs were begun,
+    and what was recorded; and why, and where in C, calls were left to Python, run by run.
     """
     results, programs, declined = [], [], []
-    real = Recorder.flush
-
-    def noting(self):
-        segment = self.segment
-        path, ours = segment.node.path(), threading.current_thread() is thread and not self.busy
-        if ours and path:
-            programs.append([(n.key, n.first, n.out_avals) for n in path])
-        real(self)
-        if ours and path:
-            programs.append(list(segment.outputs))
 
     def work():
+        first = next(_EPOCHS)
         for _ in range(RUNS):
             before = Counter(NATIVE.module.declined())
             results.append(seen(sample()))
             declined.append(Counter(NATIVE.module.declined()) - before)
+        programs.append((next(_EPOCHS) - first, recorded(recorders.recorder)))
 
-    monkeypatch.setattr(Recorder, "flush", noting)
     thread = threading.Thread(target=work)
     gc.disable()  # what tracebacks keep alive is alive, whenever it would have been collected
     try:
@@ -90,24 +99,24 @@ def run(sample, monkeypatch):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_with_the_library_and_without(name, monkeypatch):
+def test_with_the_library_and_without(name):
     sample, reasons, config.tier = SAMPLES[name]
     with NATIVE.set_aside():
-        want, recorded, left = run(sample, monkeypatch)
+        want, before, left = run(sample)
     assert not {place for run in left for _, place in run} - {"run_arrays"}, "all is Python's but compiled programs"
-    got, programs, declined = run(sample, monkeypatch)
+    got, programs, declined = run(sample)
     assert got == want
-    assert programs == recorded
+    assert programs == before
     assert set(reasons) <= {reason for run in declined for reason, _ in run}
     if not reasons:
         assert not declined[-1], "the library does all of what came before"
 
 
-def test_each_place_that_leaves_calls_to_python_is_met(monkeypatch):
+def test_each_place_that_leaves_calls_to_python_is_met():
     met = set()
     for sample, reasons, config.tier in SAMPLES.values():
         if reasons:
-            met.update(*run(sample, monkeypatch)[2])
+            met.update(*run(sample)[2])
     assert met == {(reason, name) for name, function in c_source.functions().items() for reason in function.reasons}
     assert {reason for reason, _ in met} == REASONS.keys()
 
@@ -121,9 +130,9 @@ def test_a_fault_of_the_library_is_found(monkeypatch):
 
     sample = lambda: torch.ones(2) * 3 - torch.arange(2.0)
     with NATIVE.set_aside():
-        want, _, _ = run(sample, monkeypatch)
+        want, _, _ = run(sample)
     monkeypatch.setattr(NATIVE, "apply", wrong)
-    assert run(sample, monkeypatch)[0] != want
+    assert run(sample)[0] != want
 
 
 def test_what_is_set_aside_comes_back():
@@ -132,3 +141,30 @@ def test_what_is_set_aside_comes_back():
         assert NATIVE.bind is None and torch.Tensor.add_ is not before[1]
         _ = jnp.ones(2) * (1 / 0)
     assert ({name: getattr(NATIVE, name) for name in ("bind", "apply", "rows")}, torch.Tensor.add_) == before
+
+
+def test_classes_that_decide_are_asked_whenever_the_library_comes():
+    script = """
+import fdl.stateful as torch
+from fdl.backends import runtime
+from fdl.backends.native import NATIVE
+from fdl.backends.toolchain import find_compiler
+
+class Named(torch.Tensor):
+    pass
+
+x = torch.ones(2).as_subclass(Named)
+kinds = lambda: [type(v).__name__ for v in (x + 1, 2 - x, x.exp(), x > 0, torch.ones(2) + 1, x.add_(1))]
+before = kinds()
+NATIVE.arrive(runtime.load(find_compiler()))
+assert NATIVE.apply is not None and kinds() == before == [*["Named"] * 4, "Tensor", "Named"], (before, kinds())
+class Mode(torch.overrides.TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func.__name__
+y = torch.ones(2)
+with Mode():
+    found = y + 1, y.exp()
+assert all(type(v) is str for v in found), found
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -23,7 +23,8 @@ def taken_over(name):
 @needs_compiler
 def test_who_is_asked_first():
     assert all(map(taken_over, ["add_", "sub_", "mul_", "div_", "exp_", "relu_", "float", "long"]))
-    assert not any(map(taken_over, ["add", "clamp_", "fill_"]))
+    assert all(map(taken_over, ["add", "exp", "__add__", "__rsub__", "__gt__", "item", "__bool__"]))
+    assert not any(map(taken_over, ["clamp", "clamp_", "fill_", "__floordiv__", "tolist"]))
     assert not _methods._RECORDED
 
 

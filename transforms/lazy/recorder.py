@@ -138,6 +138,11 @@ def all_recorders() -> list[Recorder]:
 class Recorder:
     """Records the operations of one thread."""
 
+    __slots__ = (
+        "__weakref__", "_spare", "busy", "endings", "journal", "lock", "nodes", "plain", "root", "segment", "special",
+        "volatile", "wanted",
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.busy = False
@@ -214,17 +219,6 @@ class Recorder:
         if self.segment.node.over:
             self._limit(head, operands)
         return self._bind(head, operands, resolve)
-
-    def recall(self, head: Any, operands: Sequence[Any]) -> Sequence[ConcreteArray] | None:
-        """Results of `bind` where it is a hit of the runtime library and nothing is special, else None."""
-        if NATIVE.bind is None or self.busy or not self.plain:
-            return None
-        self.busy = True
-        try:
-            hit = NATIVE.bind(self.segment, head, operands)
-        finally:
-            self.busy = False
-        return None if hit is None else hit[0]
 
     def _bind(
         self, head: Any, operands: Sequence[Any], resolve: Callable[[Any, list[ShapedArray]], Operation]
@@ -510,8 +504,10 @@ class Recorder:
 
 def _adopt(module: Any) -> None:
     """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
-    probes = [x for cls in (Segment, Node, ShapedArray, Literal, Ending, Choice, Program) for x in probe(cls)]
-    if module.recording(np.ndarray, _FLOAT.token, _INT.token, _BOOL.token, _EPOCHS, programs, *probes):
+    classes = (Segment, Node, ShapedArray, Literal, Ending, Choice, Program, Recorder)
+    probes = [x for cls in classes for x in probe(cls)]
+    tokens, tiers = (_FLOAT.token, _INT.token, _BOOL.token), ("auto", "compiled")
+    if module.recording(np.ndarray, *tokens, _EPOCHS, programs, config, tiers, *probes):
         for name in ("bind", "flush", "held", "prune", "within", "rows"):
             NATIVE.adopt(NATIVE, name, getattr(module, name))
 

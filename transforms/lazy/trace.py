@@ -8,14 +8,17 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fdl.core.array import ConcreteArray, as_array
+from fdl.backends.native import NATIVE, on_native
+from fdl.core import dtypes
+from fdl.core.array import METHODS, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.changes import on_change
 from fdl.core.config import config
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive
-from fdl.core.trace import Trace, base_operand, install_base
+from fdl.core.trace import Trace, base_operand, base_trace, install_base, running_trace
 from fdl.ops.checks import check_p
+from fdl.ops.promotion import TYPED
 from fdl.transforms.lazy.programs import forget_programs
 from fdl.transforms.lazy.recorder import Recorder, all_recorders
 from fdl.transforms.lazy.trie import Operation
@@ -80,9 +83,6 @@ class LazyTrace(Trace):
         outs, _ = current_recorder().bind((primitive, tuple(params.items())), values, _resolve)
         return outs
 
-    def recall(self, primitive: Primitive, operands: Sequence[Any]) -> Sequence[Any] | None:
-        return current_recorder().recall((primitive, ()), operands)
-
 
 def _resolve(head: tuple[Primitive, tuple[tuple[str, Any], ...]], avals: list[ShapedArray]) -> Operation:
     primitive, items = head
@@ -100,5 +100,40 @@ def _forget() -> None:
         recorder.forget()
 
 
+# operators of arrays that are one operation, by the names of `METHODS`; those of two operands have a reflection, or are
+# comparisons
+_UNARY = {"__neg__": "negative", "__invert__": "bitwise_not"}
+_BINARY = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "left_shift", "rshift": "right_shift",
+}  # fmt: skip
+_COMPARISONS = {
+    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
+}  # fmt: skip
+_LOOKS = ("item", "__bool__", "__int__", "__float__", "block_until_ready")  # in the order of the library's numbers
+_CODES = {
+    dtypes.bool_: "?", dtypes.int8: "b", dtypes.uint8: "B", dtypes.int16: "h", dtypes.uint16: "H", dtypes.int32: "i",
+    dtypes.uint32: "I", dtypes.int64: "l", dtypes.uint64: "L", dtypes.float32: "f", dtypes.float64: "d",
+}  # fmt: skip
+
+
+def _adopt(module: Any) -> None:
+    """Let the runtime library answer first: looks at values, and operators whose call was recorded before."""
+    if NATIVE.bind is None:
+        return
+    tokens = [Literal(x, *dtypes.scalar_type(x)).aval.token for x in (0.0, 0, False)]  # type: ignore[misc]
+    module.looking(recorders, running_trace, tuple(_CODES), "".join(_CODES.values()), *tokens, TYPED)
+    for use, name in enumerate(_LOOKS):
+        NATIVE.adopt(ConcreteArray, name, module.look(ConcreteArray, name, use, getattr(ConcreteArray, name)))
+    two = [(f"__{n}__", m, 1, False) for n, m in (_BINARY | _COMPARISONS).items()]
+    two += [(f"__r{n}__", m, 1, True) for n, m in _BINARY.items()]
+    for name, method, others, reflected in [(n, m, 0, False) for n, m in _UNARY.items()] + two:
+        head = METHODS[method].primitive, ()  # type: ignore[attr-defined]
+        twin = getattr(ConcreteArray, name)
+        NATIVE.adopt(ConcreteArray, name, module.operator(ConcreteArray, name, head, others, reflected, twin))
+    NATIVE.adopt(base_trace(), "recall", module.recall)
+
+
 on_change(_forget)
 install_base(LazyTrace("", None))
+on_native(_adopt)

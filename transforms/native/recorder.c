@@ -8,7 +8,8 @@
 
 struct segments segments;
 struct avals avals;
-PyObject *ndarray_type, *literal_type;
+struct recorders recorders;
+PyObject *ndarray_type, *literal_type, *segment_type;
 static struct {
   long children, endings, over, first, out_avals, info;
 } trie_nodes;
@@ -24,8 +25,8 @@ static struct {
 static struct {
   long number, aval;
 } literals;
-static PyObject *float_token, *int_token, *bool_token, *busy_name, *segment_name, *journal_name, *root_name;
-static PyObject *into_name, *calls_name, *epochs, *counting;
+static PyObject *float_token, *int_token, *bool_token, *into_name, *calls_name, *epochs, *counting, *empty;
+static PyObject *config, *tier_name, *eager_name, *acquire_name, *release_name, *compiling_tiers;
 
 /* Take values back from `from` on */
 static void forget(PyObject *values, long from) {
@@ -50,32 +51,35 @@ static PyObject *item_of_array(PyObject *x, long long base, PyObject *values) {
   return keep(SLOT(SLOT(x, arrays.aval), avals.token));
 }
 
-/* The key's item for an operand (a new reference); what is new joins `values`.  0 where Python has to look at it */
-static PyObject *item_of(PyObject *x, long long base, PyObject *values) {
-  PyObject *number = x, *token = 0;
+/* The token of a number's type, borrowed; 0 where Python has to look at it */
+static PyObject *token_of(PyObject *x) {
+  if (x->type == &PyFloat_Type) return float_token;
+  if (x->type == &PyBool_Type) return bool_token;
+  if ((PyObject *)x->type == literal_type) return SLOT(SLOT(x, literals.aval), avals.token);
+  if (x->type != &PyLong_Type) DECLINE(operand, 0);
+  if (PyLong_AsLongLong(x) == -1 && PyErr_Occurred()) {
+    PyErr_Clear();
+    DECLINE(wide, 0);
+  }
+  return int_token;
+}
+
+/* The key's item for an operand (a new reference), a number of the type of the token `typed` or of its own; what is new
+ * joins `values`.  0 where Python has to look at it */
+static PyObject *item_of(PyObject *x, PyObject *typed, long long base, PyObject *values) {
   if ((PyObject *)x->type == arrays.type) return item_of_array(x, base, values);
-  if (x->type == &PyFloat_Type) token = float_token;
-  else if (x->type == &PyBool_Type) token = bool_token;
-  else if (x->type == &PyLong_Type) {
-    if (PyLong_AsLongLong(x) == -1 && PyErr_Occurred()) {
-      PyErr_Clear();
-      DECLINE(wide, 0);
-    }
-    token = int_token;
-  } else if ((PyObject *)x->type == literal_type) {
-    number = SLOT(x, literals.number);
-    token = SLOT(SLOT(x, literals.aval), avals.token);
-  } else DECLINE(operand, 0);
-  return PyList_Append(values, number) ? 0 : keep(token);
+  PyObject *token = token_of(x), *number = (PyObject *)x->type == literal_type ? SLOT(x, literals.number) : x;
+  return !token || PyList_Append(values, number) ? 0 : keep(typed ? typed : token);
 }
 
 /* The key of an operation whose operands are new or have a slot; what is new joins `values`.  0 as of `item_of` */
-static PyObject *key_of(PyObject *head, PyObject *operands, long long base, PyObject *values) {
+static PyObject *key_of(PyObject *head, PyObject *operands, PyObject *typed, long long base, PyObject *values) {
   const long n = PySequence_Size(operands);
   PyObject *key = PyTuple_New(n + 1);
   PyTuple_SetItem(key, 0, keep(head));
   for (long i = 0; i < n; i++) {
-    PyObject *x = PySequence_GetItem(operands, i), *item = x ? item_of(x, base, values) : 0;
+    PyObject *x = PySequence_GetItem(operands, i),
+             *item = x ? item_of(x, typed ? PyTuple_GetItem(typed, i) : 0, base, values) : 0;
     if (x) Py_DecRef(x);
     if (!item) {
       Py_DecRef(key);
@@ -87,8 +91,9 @@ static PyObject *key_of(PyObject *head, PyObject *operands, long long base, PyOb
 }
 
 /* The trie's node for an operation after `node`, borrowed; 0 as of `item_of` */
-static PyObject *child_of(PyObject *node, PyObject *head, PyObject *operands, long long base, PyObject *values) {
-  PyObject *key = key_of(head, operands, base, values);
+static PyObject *child_of(
+    PyObject *node, PyObject *head, PyObject *operands, PyObject *typed, long long base, PyObject *values) {
+  PyObject *key = key_of(head, operands, typed, base, values);
   if (!key) return 0;
   PyObject *child = PyDict_GetItemWithError(SLOT(node, trie_nodes.children), key);
   Py_DecRef(key);
@@ -114,15 +119,13 @@ static PyObject *results_of(PyObject *child, PyObject *segment, long long base, 
   return outs;
 }
 
-/* bind(segment, head, operands) -> (results, info), or None */
-static PyObject *bind(PyObject *self, PyObject *const *args, long count) {
-  (void)self;
-  if (count != 3) return fail("bind: expected 3 arguments");
-  PyObject *segment = args[0], *node = SLOT(segment, segments.node), *values = SLOT(segment, segments.values);
-  if (PyLong_AsLong(SLOT(node, trie_nodes.over))) DECLINE(over, nothing());
+/* (results, info) of an operation, or None; see `recorded` */
+static PyObject *bound(PyObject *segment, PyObject *head, PyObject *operands, PyObject *typed) {
+  PyObject *node = SLOT(segment, segments.node), *values = SLOT(segment, segments.values);
+  if (SLOT(node, trie_nodes.over) != &_Py_FalseStruct) DECLINE(over, nothing());
   const long long base = PyLong_AsLongLong(SLOT(segment, segments.base));
   const long before = PyList_Size(values);
-  PyObject *child = child_of(node, args[1], args[2], base, values),
+  PyObject *child = child_of(node, head, operands, typed, base, values),
            *outs = child ? results_of(child, segment, base, values) : 0;
   if (!outs) {
     forget(values, before);
@@ -134,18 +137,26 @@ static PyObject *bind(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
-PyObject *segment_of(PyObject *recorder) { return get(recorder, segment_name); }
-PyObject *journal_of(PyObject *recorder) { return get(recorder, journal_name); }
+/* bind(segment, head, operands) -> (results, info), or None */
+static PyObject *bind(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  return count == 3 ? bound(args[0], args[1], args[2], 0) : fail("bind: expected 3 arguments");
+}
 
-PyObject *recorded(PyObject *recorder, PyObject *head, PyObject *operands) {
-  if (get(recorder, busy_name) != &_Py_FalseStruct) {
-    Py_DecRef(head);
-    DECLINE(busy, nothing());
+static void set_flag(PyObject *recorder, long slot, int value) {
+  put(&SLOT(recorder, slot), keep(value ? &_Py_TrueStruct : &_Py_FalseStruct));
+}
+
+PyObject *recorded(PyObject *recorder, PyObject *head, PyObject *operands, PyObject *typed) {
+  PyObject *hit = 0;
+  if (SLOT(recorder, recorders.busy) != &_Py_FalseStruct) {
+    BECAUSE(busy);
+    hit = nothing();
+  } else {
+    set_flag(recorder, recorders.busy, 1);
+    hit = bound(segment_of(recorder), head, operands, typed);
+    set_flag(recorder, recorders.busy, 0);
   }
-  PyObject *const arguments[] = {segment_of(recorder), head, operands};
-  PyObject_SetAttr(recorder, busy_name, &_Py_TrueStruct);
-  PyObject *hit = bind(0, arguments, 3);
-  PyObject_SetAttr(recorder, busy_name, &_Py_FalseStruct);
   Py_DecRef(head);
   return hit;
 }
@@ -219,47 +230,108 @@ static PyObject *next_segment(PyObject *recorder, PyObject *before) {
   PyObject *segment = PyType_GenericAlloc(before->type, 0), *epoch = PyIter_Next(epochs);
   SLOT(segment, segments.base) = PyLong_FromLongLong(PyLong_AsLongLong(epoch) << 32);
   Py_DecRef(epoch);
-  SLOT(segment, segments.recorder) = keep(recorder), SLOT(segment, segments.node) = keep(get(recorder, root_name));
+  SLOT(segment, segments.recorder) = keep(recorder);
+  SLOT(segment, segments.node) = keep(SLOT(recorder, recorders.root));
   SLOT(segment, segments.owner) = keep(SLOT(before, segments.owner));
   SLOT(segment, segments.values) = PyList_New(0), SLOT(segment, segments.outputs) = PyList_New(0);
   SLOT(segment, segments.lines) = PyList_New(0), SLOT(segment, segments.journals) = PyList_New(0);
-  SLOT(segment, segments.settled) = PyFrozenSet_New(0), SLOT(segment, segments.error) = keep(&_Py_NoneStruct);
+  SLOT(segment, segments.settled) = keep(empty), SLOT(segment, segments.error) = keep(&_Py_NoneStruct);
   SLOT(segment, segments.ran) = keep(&_Py_FalseStruct);
   return segment;
 }
 
-/* flush(recorder) -> True, or None: runs what is pending, if its program is compiled, and begins a new part */
-static PyObject *flush(PyObject *self, PyObject *recorder) {
-  (void)self;
+/* Whether a part of the recording that has run is nobody's but the recorder's, so that the next one can take its place
+ */
+static int is_free(PyObject *segment) {
+  return segment->refcount == 1 && PySet_Size(SLOT(segment, segments.settled)) == 0 &&
+         !PyList_Size(SLOT(segment, segments.lines)) && !PyList_Size(SLOT(segment, segments.journals));
+}
+
+/* Begin a new part of the recording, after one that has run.  What is dead goes first, and with it what it refers to */
+static void begin_next(PyObject *recorder, PyObject *segment) {
+  put(&SLOT(segment, segments.values), PyList_New(0));
+  if (is_free(segment)) {
+    PyObject *epoch = PyIter_Next(epochs);
+    put(&SLOT(segment, segments.base), PyLong_FromLongLong(PyLong_AsLongLong(epoch) << 32));
+    put(&SLOT(segment, segments.node), keep(SLOT(recorder, recorders.root)));
+    put(&SLOT(segment, segments.outputs), PyList_New(0));
+    Py_DecRef(epoch);
+  } else {
+    put(&SLOT(segment, segments.ran), keep(&_Py_TrueStruct));
+    put(&SLOT(recorder, recorders.segment), next_segment(recorder, segment));
+  }
+  PyObject *journal = journal_of(recorder);
+  if (PyDict_Size(journal) || journal->refcount > 1) put(&SLOT(recorder, recorders.journal), PyDict_New());
+}
+
+/* Run what is pending, if its program is compiled and checks nothing, and begin a new part; 0 where this is left to
+ * Python */
+static int run_pending(PyObject *recorder) {
   PyObject *segment = segment_of(recorder), *values = SLOT(segment, segments.values), *journal = journal_of(recorder);
   PyObject *known = SLOT(SLOT(segment, segments.node), trie_nodes.endings);
   PyObject *ending = PyDict_GetItemWithError(known, SLOT(segment, segments.settled));
-  if (!ending) DECLINE(unknown, nothing());
-  if (SLOT(ending, endings.checked) != &_Py_FalseStruct) DECLINE(checked, nothing());
-  Py_DecRef(prune(0, journal));
+  if (!ending) DECLINE(unknown, 0);
+  if (SLOT(ending, endings.checked) != &_Py_FalseStruct) DECLINE(checked, 0);
+  if (PyDict_Size(journal)) Py_DecRef(prune(0, journal));
   PyObject *choice = choice_at(ending, values);
-  if (!choice) DECLINE(unknown, nothing());
-  if (!run_choice(choice, segment, ending)) return nothing();
-  put(&SLOT(segment, segments.ran), keep(&_Py_TrueStruct));
-  keep(segment);
-  PyObject *next = next_segment(recorder, segment), *layer = PyDict_New();
-  PyObject_SetAttr(recorder, segment_name, next), PyObject_SetAttr(recorder, journal_name, layer);
-  put(&SLOT(segment, segments.values), PyList_New(0));
-  Py_DecRef(next), Py_DecRef(layer), Py_DecRef(segment);
-  return keep(&_Py_TrueStruct);
+  if (!choice) DECLINE(unknown, 0);
+  if (!run_choice(choice, segment, ending)) return 0;
+  begin_next(recorder, segment);
+  return 1;
 }
 
-/* recording(ndarray type, tokens of float, int, bool, numbers of parts, module that counts calls, probes of segment,
- * node, aval, literal, ending, choice, program with their sizes) -> whether `bind` and `flush` can be used */
+/* flush(recorder) -> True, or None: see `run_pending` */
+static PyObject *flush(PyObject *self, PyObject *recorder) {
+  (void)self;
+  return run_pending(recorder) ? keep(&_Py_TrueStruct) : nothing();
+}
+
+/* Whether programs may run compiled */
+static int may_compile(void) {
+  PyObject *tier = get(config, tier_name);
+  for (long i = 0; i < PyTuple_Size(compiling_tiers); i++)
+    if (PyTuple_GetItem(compiling_tiers, i) == tier) return 1;
+  return 0;
+}
+
+int flushed(PyObject *recorder) {
+  if (SLOT(recorder, recorders.busy) != &_Py_FalseStruct) DECLINE(busy, 0);
+  if (SLOT(recorder, recorders.special) != &_Py_FalseStruct || get(config, eager_name) != &_Py_FalseStruct)
+    DECLINE(special, 0);
+  if (!may_compile()) return 0; /* all is Python's then */
+  PyObject *lock = keep(SLOT(recorder, recorders.lock)),
+           *held = PyObject_CallMethodObjArgs(lock, acquire_name, (PyObject *)0);
+  int ran = 0;
+  if (held) {
+    set_flag(recorder, recorders.busy, 1);
+    ran = run_pending(recorder);
+    if (ran) {
+      set_flag(recorder, recorders.volatile_, 0), set_flag(recorder, recorders.wanted, 0);
+      set_flag(recorder, recorders.plain, 1);
+    }
+    set_flag(recorder, recorders.busy, 0);
+    Py_DecRef(held);
+    held = PyObject_CallMethodObjArgs(lock, release_name, (PyObject *)0);
+  }
+  if (held) Py_DecRef(held);
+  Py_DecRef(lock);
+  return ran;
+}
+
+/* recording(ndarray type, tokens of float, int, bool, numbers of parts, module that counts calls, settings, tiers that
+ * compile, probes of segment, node, aval, literal, ending, choice, program, recorder with their sizes) -> whether
+ * `bind` and `flush` can be used */
 static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 20) return fail("recording: expected 20 arguments");
-  ndarray_type = keep(args[0]), literal_type = keep((PyObject *)args[12]->type);
+  if (count != 24) return fail("recording: expected 24 arguments");
+  ndarray_type = keep(args[0]), config = keep(args[6]), compiling_tiers = keep(args[7]);
+  segment_type = keep((PyObject *)args[8]->type), literal_type = keep((PyObject *)args[14]->type);
   float_token = keep(args[1]), int_token = keep(args[2]), bool_token = keep(args[3]);
   epochs = keep(args[4]), counting = keep(args[5]);
-  busy_name = PyUnicode_InternFromString("busy"), segment_name = PyUnicode_InternFromString("segment");
-  journal_name = PyUnicode_InternFromString("journal"), root_name = PyUnicode_InternFromString("root");
   into_name = PyUnicode_InternFromString("into"), calls_name = PyUnicode_InternFromString("calls");
+  tier_name = PyUnicode_InternFromString("tier"), eager_name = PyUnicode_InternFromString("eager"),
+  acquire_name = PyUnicode_InternFromString("acquire");
+  release_name = PyUnicode_InternFromString("release"), empty = PyFrozenSet_New(0);
   static const Slot segment[] = {{"node", &segments.node}, {"base", &segments.base}, {"values", &segments.values},
       {"recorder", &segments.recorder}, {"owner", &segments.owner}, {"settled", &segments.settled},
       {"lines", &segments.lines}, {"journals", &segments.journals}, {"error", &segments.error},
@@ -267,16 +339,20 @@ static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
   static const Slot node[] = {{"children", &trie_nodes.children}, {"endings", &trie_nodes.endings},
       {"over", &trie_nodes.over}, {"first", &trie_nodes.first}, {"out_avals", &trie_nodes.out_avals},
       {"info", &trie_nodes.info}, {0}};
-  static const Slot aval[] = {{"token", &avals.token}, {0}};
+  static const Slot aval[] = {{"token", &avals.token}, {"dtype", &avals.dtype}, {0}};
   static const Slot literal[] = {{"number", &literals.number}, {"aval", &literals.aval}, {0}};
   static const Slot ending[] = {{"leaves", &endings.leaves}, {"results", &endings.results},
       {"candidates", &endings.candidates}, {"checked", &endings.checked}, {"known", &endings.known}, {0}};
-  static const Slot choice[] = {{"program", &choices.program}, {"outputs", &choices.outputs},
-      {"donated", &choices.donated}, {0}};
+  static const Slot choice[] = {
+      {"program", &choices.program}, {"outputs", &choices.outputs}, {"donated", &choices.donated}, {0}};
   static const Slot program[] = {{"compiled", &programs.compiled}, {"sightings", &programs.sightings}, {0}};
-  static const Slot *const slots[] = {segment, node, aval, literal, ending, choice, program};
+  static const Slot recorder[] = {{"segment", &recorders.segment}, {"journal", &recorders.journal},
+      {"root", &recorders.root}, {"busy", &recorders.busy}, {"plain", &recorders.plain},
+      {"special", &recorders.special}, {"wanted", &recorders.wanted}, {"volatile", &recorders.volatile_},
+      {"lock", &recorders.lock}, {0}};
+  static const Slot *const slots[] = {segment, node, aval, literal, ending, choice, program, recorder};
   int all = arrays.type != 0;
-  for (int i = 0; all && i < 7; i++) all = find_slots(args[6 + 2 * i], args[7 + 2 * i], slots[i]);
+  for (int i = 0; all && i < 8; i++) all = find_slots(args[8 + 2 * i], args[9 + 2 * i], slots[i]);
   return PyLong_FromLong(all);
 }
 

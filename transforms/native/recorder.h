@@ -9,13 +9,21 @@ SHARED extern struct segments {
   long node, base, values, recorder, owner, settled, lines, journals, error, outputs, ran;
 } segments;
 SHARED extern struct avals {
-  long token;
+  long token, dtype;
 } avals;
-SHARED extern PyObject *ndarray_type, *literal_type;
+SHARED extern struct recorders {
+  long segment, journal, root, busy, plain, special, wanted, volatile_, lock;
+} recorders;
+SHARED extern PyObject *ndarray_type, *literal_type, *segment_type;
 
 /* Bind an operation in a recorder that is not busy, under `head`: (results, info) of a hit; None, and nothing has
- * changed, where this is left to Python; 0 with an error.  Takes the reference to `head`. */
-SHARED PyObject *recorded(PyObject *recorder, PyObject *head, PyObject *operands);
+ * changed, where this is left to Python; 0 with an error.  Takes the reference to `head`.  Numbers among the operands
+ * have their own types, or those of the tokens in `typed`. */
+SHARED PyObject *recorded(PyObject *recorder, PyObject *head, PyObject *operands, PyObject *typed);
 
-SHARED PyObject *segment_of(PyObject *recorder), *journal_of(PyObject *recorder); /* borrowed */
+/* Run what is pending, as `Recorder.flush` does where nothing is special; 0 where this is left to Python */
+SHARED int flushed(PyObject *recorder);
+
+static inline PyObject *segment_of(PyObject *recorder) { return SLOT(recorder, recorders.segment); } /* borrowed */
+static inline PyObject *journal_of(PyObject *recorder) { return SLOT(recorder, recorders.journal); }
 #endif

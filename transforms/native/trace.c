@@ -53,7 +53,7 @@ static PyObject *follow(PyObject *self, PyObject *const *args, long count) {
     return nothing();
   }
   PyObject *bits = PyLong_FromLong(varying);
-  hit = recorded(args[0], PyTuple_Pack(3, args[2], args[4], bits), values);
+  hit = recorded(args[0], PyTuple_Pack(3, args[2], args[4], bits), values, 0);
   Py_DecRef(bits);
   if (hit == &_Py_NoneStruct) result = keep(hit);
   else if (hit) {

@@ -102,7 +102,7 @@ static PyObject *steps(PyObject *self, PyObject *const *args, long count) {
              *cotangents = PyDict_GetItemWithError(walk.waiting, node);
     PyObject *operands = cotangents ? pulled_operands(node, cotangents) : 0;
     if (!operands) return nothing();
-    PyObject *hit = recorded(args[0], PyTuple_Pack(2, SLOT(node, tape_nodes.taped), given), operands);
+    PyObject *hit = recorded(args[0], PyTuple_Pack(2, SLOT(node, tape_nodes.taped), given), operands, 0);
     Py_DecRef(operands);
     if (!hit || hit == &_Py_NoneStruct) return hit;
     keep(node);

@@ -1,0 +1,215 @@
+/* Looks at values of arrays, and their operators: the twins are methods of `Array` and `ConcreteArray` in
+ * fdl/core/array.py, and `LazyTrace.recall` in transforms/lazy/trace.py, which say what they mean.
+ *
+ * Invariant: what a look computes is all that is pending, as every look does, so that programs are those of Python.
+ */
+#include "look.h"
+
+static struct {
+  PyObject *recorders, *recorder_name, *running, *dtypes, *typed, *float_token, *int_token, *bool_token;
+  const char *codes;
+} asked; /* see `looking` */
+
+PyObject *plain_recorder(void) {
+  PyObject *inside = PyObject_CallNoArgs(asked.running);
+  if (!inside) return 0;
+  Py_DecRef(inside);
+  PyObject *recorder = get(asked.recorders, asked.recorder_name);
+  if (!recorder) return 0;
+  if (inside != &_Py_NoneStruct || SLOT(recorder, recorders.plain) != &_Py_TrueStruct) DECLINE(special, 0);
+  return recorder;
+}
+
+/* ---- Values ---- */
+
+/* The data of an array, borrowed, computed if this thread has recorded it last; 0 where this is left to Python */
+static PyObject *data_now(PyObject *array) {
+  PyObject *data = SLOT(array, arrays.data);
+  if ((PyObject *)data->type != segment_type) return data;
+  PyObject *recorder = get(asked.recorders, asked.recorder_name);
+  if (!recorder) return 0;
+  if (segment_of(recorder) != data) DECLINE(pending, 0);
+  return flushed(recorder) ? SLOT(array, arrays.data) : 0;
+}
+
+/* One element as a Python number; None where the type has no code */
+static PyObject *number_of(char code, const void *element) {
+  switch (code) {
+  case 'f': return PyFloat_FromDouble(*(const float *)element);
+  case 'd': return PyFloat_FromDouble(*(const double *)element);
+  case 'b': return PyLong_FromLong(*(const signed char *)element);
+  case 'B': return PyLong_FromLong(*(const unsigned char *)element);
+  case 'h': return PyLong_FromLong(*(const short *)element);
+  case 'H': return PyLong_FromLong(*(const unsigned short *)element);
+  case 'i': return PyLong_FromLong(*(const int *)element);
+  case 'I': return PyLong_FromLong(*(const unsigned *)element);
+  case 'l': return PyLong_FromLongLong(*(const long long *)element);
+  case 'L': return PyLong_FromUnsignedLongLong(*(const unsigned long long *)element);
+  default: return keep(*(const char *)element ? &_Py_TrueStruct : &_Py_FalseStruct);
+  }
+}
+
+static long width_of(char code) {
+  switch (code) {
+  case 'd':
+  case 'l':
+  case 'L': return 8;
+  case 'f':
+  case 'i':
+  case 'I': return 4;
+  case 'h':
+  case 'H': return 2;
+  default: return 1;
+  }
+}
+
+/* The code of an array's elements, 0 where it has none */
+static char code_of(PyObject *array) {
+  PyObject *dtype = SLOT(SLOT(array, arrays.aval), avals.dtype);
+  for (long i = 0; asked.codes[i]; i++)
+    if (PyTuple_GetItem(asked.dtypes, i) == dtype) return asked.codes[i];
+  return 0;
+}
+
+/* A number as it is used; takes its reference */
+static PyObject *used_as(PyObject *number, int use) {
+  if (!number || use == ITEM) return number;
+  PyObject *used = use == INT     ? PyNumber_Long(number)
+                   : use == FLOAT ? PyNumber_Float(number)
+                                  : keep(PyObject_IsTrue(number) ? &_Py_TrueStruct : &_Py_FalseStruct);
+  Py_DecRef(number);
+  return used;
+}
+
+PyObject *looked_at(PyObject *array, int use) {
+  if ((PyObject *)array->type != arrays.type) DECLINE(traced, nothing());
+  PyObject *data = data_now(array);
+  if (!data) return nothing();
+  if (use == READY) return keep(array);
+  const char code = code_of(array);
+  if (data->type != BufferType || !code || ((Buffer *)data)->bytes != width_of(code)) DECLINE(unreadable, nothing());
+  return used_as(number_of(code, ((Buffer *)data)->memory), use);
+}
+
+static PyObject *look_at(const Method *m, PyObject *x, PyObject *const *args, long count) {
+  (void)args, (void)count;
+  return looked_at(x, m->kind);
+}
+
+/* look(class of arrays, name, use, twin) -> a method that looks at the value */
+static PyObject *look(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 4) return fail("look: expected 4 arguments");
+  return new_method(args[0], args[1], (Method){look_at, .twin = args[3], .kind = (int)PyLong_AsLong(args[2])});
+}
+
+/* ---- Operations ---- */
+
+/* The token of the type that an operand has before it meets others, borrowed; 0 where Python has to look at it */
+static PyObject *own_token(PyObject *x) {
+  if ((PyObject *)x->type == arrays.type) return SLOT(SLOT(x, arrays.aval), avals.token);
+  if (x->type == &PyFloat_Type) return asked.float_token;
+  if (x->type == &PyBool_Type) return asked.bool_token;
+  if (x->type != &PyLong_Type) DECLINE(operand, 0);
+  const long long value = PyLong_AsLongLong(x);
+  if (value == (int)value && !(value == -1 && PyErr_Occurred())) return asked.int_token;
+  PyErr_Clear();
+  DECLINE(wide, 0);
+}
+
+static int lies_within(long long value, PyObject *low, PyObject *high) {
+  return PyLong_AsLongLong(low) <= value && value <= PyLong_AsLongLong(high);
+}
+
+/* The tokens of types that operands have, numbers among them, beside each other, borrowed: as `aligned` of
+ * fdl/ops/promotion.py found them before.  0 where it has not, or a number is out of its type's bounds */
+static PyObject *typed_beside(PyObject *operands) {
+  const long n = PyTuple_Size(operands);
+  PyObject *tokens = PyTuple_New(n), *found;
+  for (long i = 0; i < n; i++) {
+    PyObject *token = own_token(PyTuple_GetItem(operands, i));
+    if (!token) {
+      Py_DecRef(tokens);
+      return 0;
+    }
+    PyTuple_SetItem(tokens, i, keep(token));
+  }
+  found = PyDict_GetItemWithError(asked.typed, tokens);
+  Py_DecRef(tokens);
+  if (!found) DECLINE(unknown, 0);
+  for (long i = 0; PyTuple_Size(found) > n && i < n; i++) {
+    PyObject *x = PyTuple_GetItem(operands, i);
+    if (x->type == &PyLong_Type &&
+        !lies_within(PyLong_AsLongLong(x), PyTuple_GetItem(found, n), PyTuple_GetItem(found, n + 1)))
+      DECLINE(wide, 0);
+  }
+  return found;
+}
+
+/* Results of an operation without parameters that ran on just these types before, or None */
+static PyObject *recalled(PyObject *recorder, PyObject *head, PyObject *operands) {
+  const long n = PyTuple_Size(operands);
+  PyObject *typed = 0;
+  for (long i = 0; i < n; i++)
+    if ((PyObject *)PyTuple_GetItem(operands, i)->type != arrays.type) {
+      typed = typed_beside(operands);
+      if (!typed) return nothing();
+      break;
+    }
+  PyObject *hit = recorded(recorder, keep(head), operands, typed);
+  if (!hit || hit == &_Py_NoneStruct) return hit;
+  PyObject *results = keep(PyTuple_GetItem(hit, 0));
+  Py_DecRef(hit);
+  return results;
+}
+
+/* recall(primitive, operands) -> list of results, or None */
+static PyObject *recall(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 2) return fail("recall: expected 2 arguments");
+  PyObject *recorder = get(asked.recorders, asked.recorder_name);
+  if (!recorder) return 0;
+  if (SLOT(recorder, recorders.plain) != &_Py_TrueStruct) DECLINE(special, nothing());
+  PyObject *none = PyTuple_New(0), *head = PyTuple_Pack(2, args[0], none), *results = recalled(recorder, head, args[1]);
+  Py_DecRef(none), Py_DecRef(head);
+  return results;
+}
+
+static PyObject *operate(const Method *m, PyObject *x, PyObject *const *args, long count) {
+  PyObject *recorder = plain_recorder();
+  if (!recorder) return nothing();
+  PyObject *operands = !count    ? PyTuple_Pack(1, x)
+                       : m->kind ? PyTuple_Pack(2, args[0], x)
+                                 : PyTuple_Pack(2, x, args[0]),
+           *results = recalled(recorder, m->function, operands);
+  Py_DecRef(operands);
+  if (!results || results == &_Py_NoneStruct) return results;
+  PyObject *result = keep(PyList_GetItem(results, 0));
+  Py_DecRef(results);
+  return result;
+}
+
+/* operator(class of arrays, name, head under which it is recorded, number of other operands, whether they come first,
+ * twin) -> a method that applies an operation */
+static PyObject *operator(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 6) return fail("operator: expected 6 arguments");
+  return new_method(args[0], args[1],
+      (Method){operate, .twin = args[5], .function = args[2], .others = PyLong_AsLong(args[3]),
+          .kind = args[4] == &_Py_TrueStruct});
+}
+
+/* looking(recorders, what gives the trace that runs, dtypes and their codes, tokens of float, int and bool, tokens
+ * beside arrays) -> None */
+static PyObject *looking(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 8) return fail("looking: expected 8 arguments");
+  asked.recorders = keep(args[0]), asked.running = keep(args[1]), asked.dtypes = keep(args[2]);
+  asked.codes = PyUnicode_AsUTF8AndSize(keep(args[3]), 0), asked.typed = keep(args[7]);
+  asked.float_token = keep(args[4]), asked.int_token = keep(args[5]), asked.bool_token = keep(args[6]);
+  asked.recorder_name = PyUnicode_InternFromString("recorder");
+  return nothing();
+}
+
+PyMethodDef look_functions[] = {{"look", (void *)look, METH_FASTCALL, 0}, {"recall", (void *)recall, METH_FASTCALL, 0},
+    {"operator", (void *)operator, METH_FASTCALL, 0}, {"looking", (void *)looking, METH_FASTCALL, 0}, {0}};
