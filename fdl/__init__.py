@@ -23,6 +23,7 @@ _HOME = {
     "fdl.core.config": "num_threads set_num_threads",
     "fdl.core.errors": "FdlError",
     "fdl.inspection": "explain profile",
+    "fdl.settings": "config disable_jit enable_x64",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
@@ -56,6 +57,7 @@ if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`
     from fdl.core.config import num_threads as num_threads, set_num_threads as set_num_threads
     from fdl.core.errors import FdlError as FdlError
     from fdl.inspection import explain as explain, profile as profile
+    from fdl.settings import config as config, disable_jit as disable_jit, enable_x64 as enable_x64
 
     remat, jacobian, make_jaxpr = checkpoint, jacrev, make_graph
 
@@ -102,4 +104,4 @@ def _load_base() -> None:
 _importlib.import_module("fdl.core.array").METHODS.load = _load_methods
 _trace = _importlib.import_module("fdl.core.trace")
 _trace.install_base(_trace.LoadingTrace(_load_base))
-_importlib.import_module("fdl.core.tracebacks").install()
+_importlib.import_module("fdl.tracebacks").install()

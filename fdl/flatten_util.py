@@ -27,7 +27,7 @@ def ravel_pytree(pytree: Tree) -> tuple[Array, Callable[[ArrayLike], Tree]]:
     leaves, treedef = tree_flatten(pytree)
     arrays = [asarray(leaf) for leaf in leaves]
     avals = [aval_of(x) for x in arrays]
-    dtype = dtypes.promote([(a.dtype, False) for a in avals])[0] if avals else dtypes.float32
+    dtype = dtypes.promote([(a.dtype, False) for a in avals])[0] if avals else dtypes.default(float)
     empty = ops.full((0,), 0, dtype)
     vector = ops.concatenate([ops.convert(ravel(x), dtype) for x in arrays] or [empty], 0)
 

@@ -30,7 +30,7 @@ from fdl.core.trace import (
     refuse_write,
     serial,
     written_since,
-)
+)  # fmt: skip
 from fdl.passes.prune import prune
 
 

@@ -109,9 +109,9 @@ class BatchTrace(Trace):
             else self.parent.axis_size(axis_name, what)
         )
 
-    def axis_env(self) -> tuple[tuple[Any, int], ...]:
+    def surroundings(self) -> tuple[tuple[Any, int], ...]:
         own = () if self.axis.name is None else ((self.axis.name, self.axis.size),)
-        return own + self.parent.axis_env()
+        return own + self.parent.surroundings()
 
 
 def batch_flat(
@@ -153,7 +153,7 @@ def batch_graph(
         graph_ = stage_derived(f, [batched_aval(a, axis, b) for a, b in zip(graph.in_avals, batched, strict=True)])
         return graph_, tuple(out_batched)
 
-    return graph.derived(("batch", axis, batched, forced, current_trace().axis_env()), make)
+    return graph.derived(("batch", axis, batched, forced, current_trace().surroundings()), make)
 
 
 def _is_none(x: Any) -> bool:
@@ -199,11 +199,7 @@ def _axis_size(
 
 
 def vmap(
-    f: Callable[..., Any],
-    in_axes: Any = 0,
-    out_axes: Any = 0,
-    axis_name: Hashable = None,
-    axis_size: int | None = None,
+    f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, axis_name: Hashable = None, axis_size: int | None = None
 ) -> Callable[..., Any]:
     """`f` mapped over one axis of its arguments, as one batched computation.
 

@@ -14,6 +14,8 @@ of these a warning. Empty means not set.
   it, bit for bit
 - `FDL_CHECKS`: indices out of bounds: `0` (what JAX does: moved inside, filled or dropped), `1` (errors, in recorded
   programs too); else errors where an index has a value
+- `JAX_ENABLE_X64`: `0` (the default) or `1`: the functional face's defaults (of Python numbers, `zeros`, `arange`,
+  random numbers and the like) have 64 bits
 - `FDL_TRACEBACK`: `user` (the default) or `full`: whether an error that nobody catches is printed with the frames of
   fdl
 - `FDL_LOG`: `compile`: say on standard error what is compiled, why, and how long it took; `quiet`: no line on the
@@ -29,10 +31,13 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args
 
+from fdl.core.blocks import block
 from fdl.core.errors import SettingError, SettingWarning
 
 Tier = Literal["auto", "compiled", "interpreted"]
@@ -110,6 +115,9 @@ class Config:
     log: frozenset[str]
     checks: bool | None
     full_tracebacks: bool
+    x64: bool
+    jit: bool = True
+    varies: bool = False  # whether a context has had settings of its own
     listeners: list[Callable[[int], object]] = dataclasses.field(default_factory=list)
 
     def on_threads(self, listener: Callable[[int], object]) -> None:
@@ -124,6 +132,8 @@ class Config:
             listener(count)
 
 
+_BOOLS = {word: yes for yes, words in ((False, "0 false False"), (True, "1 true True")) for word in words.split()}
+
 # Names in the environment: the field, how its text is read, and its value where there is no text
 _VARIABLES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any]]] = {
     "FDL_TIER": ("tier", _one_of({tier: tier for tier in get_args(Tier)}), lambda: "auto"),
@@ -134,6 +144,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any]]] = {
     "FDL_TARGET": ("target", _one_of({name: name for name in ("auto", "avx512", "avx2", "scalar")}), lambda: "auto"),
     "FDL_CHECKS": ("checks", _one_of({"0": False, "1": True}), lambda: None),
     "FDL_TRACEBACK": ("full_tracebacks", _one_of({"user": False, "full": True}), bool),
+    "JAX_ENABLE_X64": ("x64", _one_of(_BOOLS), bool),
     "FDL_LOG": ("log", _some_of("compile", "quiet"), frozenset),
 }
 
@@ -158,6 +169,25 @@ def _from_environment() -> Config:
 
 
 config = _from_environment()
+LOCAL: ContextVar[Mapping[str, Any]] = ContextVar(
+    "fdl_settings", default=MappingProxyType({})
+)  # what holds in this context instead
+
+
+def setting(name: str) -> Any:
+    """A setting as it is here: in this context, else in the process."""
+    here = LOCAL.get()
+    return here[name] if name in here else getattr(config, name)
+
+
+@block
+def locally(**settings: Any) -> Iterator[None]:
+    """In the block, and in what is started from it with a copy of its context, settings are these."""
+    before = LOCAL.set({**LOCAL.get(), **settings})
+    try:
+        yield
+    finally:
+        LOCAL.reset(before)
 
 
 def log(kind: str, message: str) -> None:

@@ -1,9 +1,10 @@
 """Dtypes and their one promotion lattice.
 
 Dtypes are NumPy's (bool, integers, floats, complex numbers) plus bfloat16 and two float8s from `ml_dtypes`. Promotion
-is JAX's lattice with float64, int64 and complex128 present when explicit: nothing is ever narrowed silently and there
-is no global switch. A Python number is *weak*: it takes the dtype of what it meets. Source of the lattice: "Design of
-Type Promotion Semantics" in JAX's documentation (JEP 9407).
+is JAX's lattice with float64, int64 and complex128 present when explicit: nothing is ever narrowed silently. A Python
+number is *weak*: it takes the dtype of what it meets. Where it meets nothing it has a default dtype, of 32 bits, or of
+64 where `wide` says so; nothing else depends on that. Source of the lattice: "Design of Type Promotion Semantics" in
+JAX's documentation (JEP 9407).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from fdl.core.config import setting
 from fdl.core.errors import DtypeError
 
 DType = np.dtype[Any]
@@ -39,11 +41,8 @@ NUMBERS = INTEGERS + FLOATS
 REAL = (bool_, *NUMBERS)
 ALL = (*REAL, *COMPLEX)
 
-_ALL_SET = frozenset(ALL)
-_FLOAT_SET = frozenset(FLOATS)
-_COMPLEX_SET = frozenset(COMPLEX)
-_INEXACT_SET = frozenset(INEXACT)
-_INTEGER_SET = frozenset(INTEGERS)
+_ALL_SET, _FLOAT_SET, _COMPLEX_SET = frozenset(ALL), frozenset(FLOATS), frozenset(COMPLEX)
+_INEXACT_SET, _INTEGER_SET = frozenset(INEXACT), frozenset(INTEGERS)
 
 # The lattice: each node with what stands directly above it.  `int*`, `float*` and `complex*` are weak.
 _ABOVE: dict[Any, tuple[Any, ...]] = {
@@ -68,41 +67,47 @@ _ABOVE: dict[Any, tuple[Any, ...]] = {
     complex64: (complex128,),
     complex128: (),
 }
-_WEAK_DEFAULT = {"int*": int32, "float*": float32, "complex*": complex64}
+_PYTHON: dict[str, type] = {"int*": int, "float*": float, "complex*": complex}
+_DEFAULTS = {
+    int: (int32, int64),
+    float: (float32, float64),
+    complex: (complex64, complex128),
+}  # without `wide`, with it
 
 
-def _closure() -> dict[Any, frozenset[Any]]:
-    above: dict[Any, frozenset[Any]] = {}
-
-    def visit(node: Any) -> frozenset[Any]:
-        if node not in above:
-            above[node] = frozenset({node}).union(*(visit(up) for up in _ABOVE[node]))
-        return above[node]
-
-    for node in _ABOVE:
-        visit(node)
-    return above
+def wide() -> bool:
+    """Whether defaults have 64 bits here."""
+    x64: bool = setting("x64")
+    return x64
 
 
-_UPPER = _closure()
+def default(kind: type) -> DType:
+    """The dtype of Python's `int`, `float` or `complex` where nothing says which.
+
+    >>> default(float), default(int)
+    (dtype('float32'), dtype('int32'))
+    """
+    return _DEFAULTS[kind][wide()]
+
+
+@functools.cache
+def _upper(node: Any) -> frozenset[Any]:
+    """The node itself and all above it."""
+    return frozenset({node}).union(*map(_upper, _ABOVE[node]))
 
 
 def canonical(dtype: Any) -> DType:
     """The supported dtype that `dtype` names: a NumPy dtype, its name, a scalar type, or Python's bool, int, float and
     complex.
 
-    Python's `int`, `float` and `complex` mean the functional defaults int32, float32 and complex64. Raises DtypeError
-    for what is not supported.
+    Python's `int`, `float` and `complex` mean the functional defaults, int32, float32 and complex64 unless `wide`.
+    Raises DtypeError for what is not supported.
 
     >>> canonical("bfloat16"), canonical(float)
     (dtype(bfloat16), dtype('float32'))
     """
-    if dtype is float:
-        return float32
-    if dtype is int:
-        return int32
-    if dtype is complex:
-        return complex64
+    if type(dtype) is type and dtype in _DEFAULTS:
+        return default(dtype)
     try:
         found = np.dtype(dtype)
     except TypeError:
@@ -166,9 +171,9 @@ def _node(dtype: DType, weak: bool) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def _join(nodes: frozenset[Any]) -> tuple[DType, bool]:
-    common = frozenset.intersection(*(_UPPER[node] for node in nodes))
-    least = [node for node in common if common <= _UPPER[node]]
+def _join(nodes: frozenset[Any]) -> Any:
+    common = frozenset.intersection(*(_upper(node) for node in nodes))
+    least = [node for node in common if common <= _upper(node)]
     if not least:
         names = " and ".join(sorted(str(node) for node in nodes))
         raise DtypeError(
@@ -176,8 +181,7 @@ def _join(nodes: frozenset[Any]) -> tuple[DType, bool]:
             why="float8 dtypes are for storage and are never converted implicitly",
             hint="x.astype(jnp.float32)",
         )
-    node = least[0]
-    return (_WEAK_DEFAULT[node], True) if isinstance(node, str) else (node, False)
+    return least[0]
 
 
 def promote(types: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
@@ -192,33 +196,32 @@ def promote(types: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
     first = pairs[0]
     if all(pair == first for pair in pairs):  # same dtype all over, also a weak one that is not the default
         return first
-    dtype, weak = _join(frozenset(_node(dtype, weak) for dtype, weak in pairs))
-    if weak:  # among weak types of one kind the widest is kept
-        same = [d for d, _ in pairs if d.kind == dtype.kind]
-        dtype = max([dtype, *(d for d in same if d.itemsize > dtype.itemsize)], key=lambda d: d.itemsize)
-    return dtype, weak
+    node = _join(frozenset(_node(dtype, weak) for dtype, weak in pairs))
+    if not isinstance(node, str):
+        return node, False
+    own = default(_PYTHON[node])  # where no type is of this kind; else the widest that is
+    return max([d for d, _ in pairs if d.kind == own.kind], key=lambda d: d.itemsize, default=own), True
 
 
 def scalar_type(value: Any) -> tuple[DType, bool] | None:
     """(dtype, weak) of a Python or NumPy scalar, None for anything else.
 
     NumPy scalars of default width (`np.float64`, `np.int64`, `np.complex128`, `np.bool_`) are weak, since that is what
-    Python arithmetic on NumPy values gives. A Python int beyond int32 is int64, so that it stays exact.
+    Python arithmetic on NumPy values gives: they yield to arrays, and keep their 64 bits where they meet none. An int
+    beyond int32 is int64, so that it stays exact.
     """
     if isinstance(value, (bool, np.bool_)):
         return bool_, False
     if isinstance(value, (int, np.int64)):
         if -(2**31) <= value < 2**31:
-            return int32, True
+            return default(int), True
         if -(2**63) <= value < 2**63:
             return int64, True
         if value < 2**64:
             return uint64, True
         raise OverflowError(f"the integer {value} does not fit into 64 bits")
-    if isinstance(value, float):  # np.float64 is a float
-        return float32, True
-    if isinstance(value, complex):  # np.complex128 too
-        return complex64, True
+    if isinstance(value, (float, complex)):  # np.float64 and np.complex128 too
+        return getattr(value, "dtype", None) or default(float if isinstance(value, float) else complex), True
     if isinstance(value, np.generic):
         return canonical(value.dtype), False
     return None
@@ -230,5 +233,7 @@ PYTHON_COMPLEX = complex128, True
 
 
 def default_float(dtype: DType) -> DType:
-    """`dtype` if it is floating or complex, else float32: what an integer turns into where a float is needed."""
-    return dtype if is_inexact(dtype) else float32
+    """`dtype` if it is floating or complex, else that of Python's floats: what an integer turns into where a float is
+    needed.
+    """
+    return dtype if is_inexact(dtype) else default(float)

@@ -94,11 +94,7 @@ def _flatten_dict(node: dict[Any, Any]) -> tuple[list[Any], Hashable]:
 _KINDS: dict[type, NodeKind] = {
     tuple: NodeKind(lambda n: (n, None), lambda aux, xs: tuple(xs), _positions),
     list: NodeKind(lambda n: (n, None), lambda aux, xs: list(xs), _positions),
-    dict: NodeKind(
-        _flatten_dict,
-        lambda keys, xs: dict(zip(keys, xs, strict=True)),
-        _names,
-    ),
+    dict: NodeKind(_flatten_dict, lambda keys, xs: dict(zip(keys, xs, strict=True)), _names),
     collections.defaultdict: NodeKind(
         lambda n: (_flatten_dict(n)[0], (n.default_factory, _sorted_keys(n))),
         lambda aux, xs: collections.defaultdict(aux[0], zip(aux[1], xs, strict=True)),  # type: ignore[index]

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
-from fdl.core import source
+from fdl.core import dtypes, source
 from fdl.core.array import Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.blocks import block, whole
@@ -116,9 +116,11 @@ class Trace:
             )
         return self.parent.axis_size(axis_name, what)
 
-    def axis_env(self) -> tuple[tuple[Any, int], ...]:
-        """All bound axis names with their sizes: part of every cache key."""
-        return self.parent.axis_env() if self.parent is not None else ()
+    def surroundings(self) -> tuple[tuple[Any, int], ...]:
+        """What recordings depend on besides arguments, part of every cache key: bound axis names with their sizes, and
+        the width of default dtypes.
+        """
+        return self.parent.surroundings() if self.parent is not None else (("x64", 1),) * dtypes.wide()
 
     def describe(self) -> str:
         """The chain of transforms from the innermost outwards."""

@@ -446,7 +446,7 @@ def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> list[Array]:
 # Reductions and products
 
 
-def argmax(operand: ArrayLike, axis: int, index_dtype: Any = dtypes.int32) -> Array:
+def argmax(operand: ArrayLike, axis: int, index_dtype: Any = int) -> Array:
     """The first place of the largest element along an axis.
 
     >>> int(argmax(iota("int32", 3), 0))
@@ -455,7 +455,7 @@ def argmax(operand: ArrayLike, axis: int, index_dtype: Any = dtypes.int32) -> Ar
     return ops.argmax(operand, axis, index_dtype)
 
 
-def argmin(operand: ArrayLike, axis: int, index_dtype: Any = dtypes.int32) -> Array:
+def argmin(operand: ArrayLike, axis: int, index_dtype: Any = int) -> Array:
     """The first place of the smallest element along an axis.
 
     >>> int(argmin(iota("int32", 3), 0))

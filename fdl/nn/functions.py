@@ -208,7 +208,7 @@ def log_softmax(x: ArrayLike, axis: int = -1) -> Array:
     return ops.sub(shifted, ops.broadcast(total, aval_of(shifted).shape, kept))
 
 
-def one_hot(x: ArrayLike, num_classes: int, *, dtype: Any = dtypes.float32, axis: int = -1) -> Array:
+def one_hot(x: ArrayLike, num_classes: int, *, dtype: Any = float, axis: int = -1) -> Array:
     """Integers as rows, which lie along the new axis `axis`, with a one at their place; zeros for a number outside.
 
     >>> one_hot(ops.iota((2,), 0), 3).tolist()

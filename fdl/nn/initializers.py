@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import fdl.random
 from fdl import ops
-from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.errors import ChoiceError, ShapeError
 from fdl.core.graph import ArrayLike
@@ -31,7 +30,7 @@ class Initializer(Protocol):
     def __call__(self, key: Array, shape: Any, dtype: Any = ...) -> Array: ...
 
 
-def zeros(key: Array, shape: Any, dtype: Any = dtypes.float32) -> Array:
+def zeros(key: Array, shape: Any, dtype: Any = float) -> Array:
     """Zeros; the key is accepted.
 
     >>> zeros(fdl.random.key(0), (2,)).tolist()
@@ -40,7 +39,7 @@ def zeros(key: Array, shape: Any, dtype: Any = dtypes.float32) -> Array:
     return zeros_(shape, dtype)
 
 
-def ones(key: Array, shape: Any, dtype: Any = dtypes.float32) -> Array:
+def ones(key: Array, shape: Any, dtype: Any = float) -> Array:
     """Ones; the key is accepted.
 
     >>> ones(fdl.random.key(0), (2,)).tolist()
@@ -49,7 +48,7 @@ def ones(key: Array, shape: Any, dtype: Any = dtypes.float32) -> Array:
     return ones_(shape, dtype)
 
 
-def constant(value: ArrayLike, dtype: Any = dtypes.float32) -> Initializer:
+def constant(value: ArrayLike, dtype: Any = float) -> Initializer:
     """One value, or an array that broadcasts.
 
     >>> constant(0.5)(fdl.random.key(0), (2,)).tolist()
@@ -63,7 +62,7 @@ def constant(value: ArrayLike, dtype: Any = dtypes.float32) -> Initializer:
     return init
 
 
-def uniform(scale: float = 1e-2, dtype: Any = dtypes.float32) -> Initializer:
+def uniform(scale: float = 1e-2, dtype: Any = float) -> Initializer:
     """Uniform from 0 below `scale`.
 
     >>> bool((uniform(0.5)(fdl.random.key(0), (9,)) < 0.5).all())
@@ -72,7 +71,7 @@ def uniform(scale: float = 1e-2, dtype: Any = dtypes.float32) -> Initializer:
     return lambda key, shape, dtype=dtype: ops.mul(fdl.random.uniform(key, shape, dtype), scale)
 
 
-def normal(stddev: float = 1e-2, dtype: Any = dtypes.float32) -> Initializer:
+def normal(stddev: float = 1e-2, dtype: Any = float) -> Initializer:
     """Normal with mean 0.
 
     >>> normal(0.5)(fdl.random.key(0), (9,)).shape
@@ -81,9 +80,7 @@ def normal(stddev: float = 1e-2, dtype: Any = dtypes.float32) -> Initializer:
     return lambda key, shape, dtype=dtype: ops.mul(fdl.random.normal(key, shape, dtype), stddev)
 
 
-def truncated_normal(
-    stddev: float = 1e-2, dtype: Any = dtypes.float32, lower: float = -2.0, upper: float = 2.0
-) -> Initializer:
+def truncated_normal(stddev: float = 1e-2, dtype: Any = float, lower: float = -2.0, upper: float = 2.0) -> Initializer:
     """`stddev` times a normal number on the condition that it lies between `lower` and `upper`.
 
     >>> bool((truncated_normal(1.0)(fdl.random.key(0), (9,)) < 2).all())
@@ -116,7 +113,7 @@ def variance_scaling(
     in_axis: Axes = -2,
     out_axis: Axes = -1,
     batch_axis: Axes = (),
-    dtype: Any = dtypes.float32,
+    dtype: Any = float,
 ) -> Initializer:
     """With mean 0 and variance `scale / n`: n is the number of inputs ("fan_in"), of outputs ("fan_out"), their mean
     ("fan_avg") or their geometric mean ("fan_geo_avg"). The `distribution` is "normal", "uniform", or
@@ -152,9 +149,7 @@ _CUT_AT_TWO = 0.87962566103423978  # the standard deviation of a normal number t
 
 
 def _named(scale: float, mode: str, distribution: str, doc: str) -> Callable[..., Initializer]:
-    def initializer(
-        in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = dtypes.float32
-    ) -> Initializer:
+    def initializer(in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = float) -> Initializer:
         return variance_scaling(scale, mode, distribution, in_axis, out_axis, batch_axis, dtype)
 
     initializer.__doc__ = doc
@@ -175,7 +170,7 @@ he_normal = kaiming_normal = _named(
 )
 
 
-def orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = dtypes.float32) -> Initializer:
+def orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = float) -> Initializer:
     """`scale` times an orthogonal matrix, whose columns run along `column_axis` (Saxe, McClelland, Ganguli, 2014).
 
     >>> w = orthogonal()(fdl.random.key(0), (3, 3))
@@ -195,7 +190,7 @@ def orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = dtypes.fl
     return init
 
 
-def delta_orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = dtypes.float32) -> Initializer:
+def delta_orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = float) -> Initializer:
     """Kernels (*window, in, out) that are an orthogonal matrix at the middle of the window and 0 elsewhere (Xiao et
     al., 2018). There may not be less outputs than inputs.
 

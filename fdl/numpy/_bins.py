@@ -36,7 +36,7 @@ def bincount(x: ArrayLike, weights: Any = None, minlength: int = 0, *, length: i
         raise ShapeError(f"bincount: {places.aval.describe()} is no vector of integers", hint="x.ravel()")
     if length is None:
         length = builtins.max(_largest(places) + 1 if places.aval.size else 0, minlength)
-    values = ops.full(places.aval.shape, 1, dtypes.int32) if weights is None else _operand(weights)
+    values = ops.full(places.aval.shape, 1, dtypes.default(int)) if weights is None else _operand(weights)
     if values.aval.shape != places.aval.shape:
         raise ShapeError(f"bincount: weights {values.aval.describe()} for {places.aval.describe()}")
     counts = ops.full((length,), 0, values.aval.dtype)
@@ -64,7 +64,7 @@ def digitize(x: ArrayLike, bins: Any, right: bool = False) -> Array:
     if n < 0:
         raise ShapeError(f"digitize: edges {edges.aval.describe()} are no vector")
     if n == 0:
-        return ops.full(x.aval.shape, 0, dtypes.int32)
+        return ops.full(x.aval.shape, 0, dtypes.default(int))
     up = searchsorted(edges, x, side="left" if right else "right")
     down = ops.sub(n, searchsorted(flip(edges), x, side="left" if right else "right"))
     first, last = (ops.reshape(ops.slice_in_dim(edges, i, i + 1, 0), ()) for i in (0, n - 1))
@@ -159,7 +159,7 @@ def histogramdd(
         histogram_bin_edges(c, bins[i] if many else bins, None if range is None else range[i])
         for i, c in enumerate(columns)
     ]
-    given = ops.full((n,), 1, dtypes.int32) if weights is None else _operand(weights)
+    given = ops.full((n,), 1, dtypes.default(int)) if weights is None else _operand(weights)
     numbers = [_bin_numbers(c, e) for c, e in zip(columns, edges, strict=True)]
     counts = ops.full(tuple(aval_of(e).shape[0] - 1 for e in edges), 0, aval_of(given).dtype)
     counts = _added(counts, given, numbers)

@@ -42,8 +42,8 @@ class ScalarType:
 def array(obj: Any, dtype: Any = None, copy: bool = True) -> Array:
     """An array of a number, an ndarray, an array, or nested lists of them.
 
-    Python numbers become float32, int32 or bool, unless `dtype` says otherwise; ndarrays keep their dtype and are
-    copied.
+    Python numbers become float32, int32 or bool, unless `dtype` or `enable_x64` say otherwise; ndarrays and NumPy's
+    numbers keep their dtype, and memory is copied. An np.int64 is a whole number like Python's.
 
     >>> array([[1, 2], [3, 4]])
     Array([[1, 2],
@@ -98,7 +98,7 @@ def _from_nested(obj: Any, dtype: dtypes.DType | None) -> Array:
 
     collect(obj)
     if not leaves:
-        return from_numpy(np.zeros(np.shape(obj), dtype or dtypes.float32))
+        return from_numpy(np.zeros(np.shape(obj), dtype or dtypes.default(float)))
     types = [dtypes.scalar_type(x) or (aval_of(x).dtype, aval_of(x).weak_type) for x in leaves]
     target = dtype or dtypes.promote(types)[0]
     _need_room(leaves, target, "array")
@@ -144,22 +144,22 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Array:
     )
 
 
-def zeros(shape: Any, dtype: Any = dtypes.float32) -> Array:
+def zeros(shape: Any, dtype: Any = float) -> Array:
     """An array of zeros.
 
     >>> zeros((1, 2)).tolist()
     [[0.0, 0.0]]
     """
-    return ops.full(sizes(shape), 0, dtypes.canonical(dtype or dtypes.float32))
+    return ops.full(sizes(shape), 0, dtypes.canonical(dtype or float))
 
 
-def ones(shape: Any, dtype: Any = dtypes.float32) -> Array:
+def ones(shape: Any, dtype: Any = float) -> Array:
     """An array of ones.
 
     >>> ones(2).tolist()
     [1.0, 1.0]
     """
-    return ops.full(sizes(shape), 1, dtypes.canonical(dtype or dtypes.float32))
+    return ops.full(sizes(shape), 1, dtypes.canonical(dtype or float))
 
 
 empty = zeros
@@ -212,7 +212,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     target = (
         dtypes.canonical(dtype)
         if dtype is not None
-        else dtypes.promote([dtypes.scalar_type(x) or (dtypes.float32, True) for x in bounds])[0]
+        else dtypes.promote([dtypes.scalar_type(x) or (dtypes.default(float), True) for x in bounds])[0]
     )
     count = max(0, int(np.ceil((bounds[1] - bounds[0]) / bounds[2])))
     if bounds[0] == 0 and bounds[2] == 1:
@@ -259,7 +259,7 @@ def linspace(
     count = num - 1 if endpoint else num
     if not (isinstance(start, Array) or isinstance(stop, Array)):
         ends = [(dtypes.default_float(aval_of(x).dtype), True) for x in (start, stop)]
-        target = dtypes.canonical(dtype or dtypes.promote([(dtypes.float32, False), *ends])[0])
+        target = dtypes.canonical(dtype or dtypes.promote([(dtypes.default(float), False), *ends])[0])
         values, step = np.linspace(start, stop, num, endpoint, retstep=True, axis=axis)
         whole = np.floor(values) if dtypes.is_integer(target) else values
         line = from_numpy(whole.astype(target))
@@ -277,7 +277,7 @@ def linspace(
     return out, ops.div(ops.sub(last, first), float(count) if count else np.nan)
 
 
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -> Array:
+def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = float) -> Array:
     """Ones on the k-th diagonal, zeros elsewhere.
 
     >>> eye(2).tolist()
@@ -287,7 +287,7 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -
     return ops.convert(ops.equal(ops.add(ops.iota(shape, 0), k), ops.iota(shape, 1)), dtype)
 
 
-def identity(n: int, dtype: Any = dtypes.float32) -> Array:
+def identity(n: int, dtype: Any = float) -> Array:
     """The identity matrix.
 
     >>> identity(1).tolist()

@@ -395,7 +395,7 @@ def cross(a: ArrayLike, b: ArrayLike) -> Array:
     return stack([ops.sub(ops.mul(x[i - 2], y[i - 1]), ops.mul(x[i - 1], y[i - 2])) for i in range(3)], -1)
 
 
-def tri(n: int, m: int | None = None, k: int = 0, dtype: Any = dtypes.float32) -> Array:
+def tri(n: int, m: int | None = None, k: int = 0, dtype: Any = float) -> Array:
     """Ones at and below the k-th diagonal.
 
     >>> tri(2).tolist()
@@ -432,7 +432,7 @@ def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array
     [[0, 1, 1], [0, 0, 1]]
     """
     rows, cols = np.tril_indices(n, k, m)
-    return from_numpy(rows.astype(np.int32)), from_numpy(cols.astype(np.int32))
+    return from_numpy(rows.astype(dtypes.default(int))), from_numpy(cols.astype(dtypes.default(int)))
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
@@ -442,7 +442,7 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array
     [[0, 0, 1], [0, 1, 1]]
     """
     rows, cols = np.triu_indices(n, k, m)
-    return from_numpy(rows.astype(np.int32)), from_numpy(cols.astype(np.int32))
+    return from_numpy(rows.astype(dtypes.default(int))), from_numpy(cols.astype(dtypes.default(int)))
 
 
 # Types

@@ -431,15 +431,15 @@ def nonzero(x: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
             "the size of the result would depend on its values",
             "jnp.where(mask, x, 0), or jnp.nonzero(x, size=n)",
         )
-    return tuple(from_numpy(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
+    return tuple(from_numpy(i.astype(dtypes.default(int))) for i in np.nonzero(np.asarray(x)))
 
 
 def _nonzero_of_size(x: Array, size: int, fill_value: Any) -> tuple[Array, ...]:
     """Each element that is not zero writes its number to the place that it has among those."""
     shape = x.aval.shape
     mask = ops.reshape(_operand(_as_bool(x)), (x.aval.size,))
-    counts = ops.cumsum(ops.convert(mask, dtypes.int32), 0)
-    places = ops.select(mask, ops.sub(counts, 1), size)
+    ranks = ops.cumsum(ops.convert(mask, dtypes.int32), 0)
+    places = ops.select(mask, ops.sub(ranks, 1), size)
     numbers = ops.scatter(ops.full((size,), 0, dtypes.int32), ops.iota((x.aval.size,), 0), [places], (0,), 0, "drop")
     fills = fill_value if isinstance(fill_value, tuple) else (fill_value or 0,) * len(shape)
     found = ops.less(ops.iota((size,), 0), sum(mask))
@@ -447,7 +447,7 @@ def _nonzero_of_size(x: Array, size: int, fill_value: Any) -> tuple[Array, ...]:
     out = []
     for step, d, fill in zip(steps, shape, fills, strict=True):
         index = ops.rem(ops.div(numbers, builtins.max(step, 1)), builtins.max(d, 1))
-        out.append(ops.select(found, index, ops.convert(_operand(fill), dtypes.int32)))
+        out.append(counts(ops.select(found, index, ops.convert(_operand(fill), dtypes.int32))))
     return tuple(out)
 
 
@@ -559,16 +559,21 @@ def _operand(x: ArrayLike) -> Array:
     return ops.broadcast(operand, (), ()) if isinstance(operand, Literal) else operand
 
 
-_COUNTED = dict.fromkeys((dtypes.bool_, dtypes.int8, dtypes.int16), dtypes.int32) | dict.fromkeys(
-    (dtypes.uint8, dtypes.uint16), dtypes.uint32
-)
-
-
 def _counted(x: Array, dtype: Any) -> Array:
-    """What sums and products are computed in: `dtype`, or at least 32 bits for bool and integers."""
+    """What sums and products are computed in: `dtype`, or for bool and integers at least what integers are by
+    default.
+    """
     if dtype is not None:
         return ops.cast(x, dtypes.canonical(dtype))
-    return ops.convert(x, _COUNTED[x.aval.dtype]) if x.aval.dtype in _COUNTED else x
+    least, own = dtypes.default(int), x.aval.dtype
+    if dtypes.is_inexact(own) or (own != dtypes.bool_ and own.itemsize >= least.itemsize):
+        return x
+    return ops.convert(x, np.dtype(f"u{least.name}") if own in dtypes.UNSIGNED else least)
+
+
+def counts(x: Array) -> Array:
+    """Places and counts as users get them: as integers are by default."""
+    return ops.convert(x, dtypes.default(int))
 
 
 def sum(
@@ -779,17 +784,17 @@ def count_nonzero(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Ar
     return sum(_as_bool(_operand(x)), axis, keepdims=keepdims)
 
 
-def _arg(f: Callable[[Array, int], Array], x: ArrayLike, axis: int | None, keepdims: bool, what: str) -> Array:
+def _arg(f: Callable[[Array, int, Any], Array], x: ArrayLike, axis: int | None, keepdims: bool, what: str) -> Array:
     x = _operand(x)
     if axis is None:
-        out = f(ops.reshape(x, (x.aval.size,)), 0)
+        out = f(ops.reshape(x, (x.aval.size,)), 0, int)
         return ops.reshape(out, (1,) * x.aval.ndim) if keepdims else out
     (place,) = axes_of(x, axis, what)
-    return _kept(f(x, place), x, (place,), keepdims)
+    return _kept(f(x, place, int), x, (place,), keepdims)
 
 
 def argmax(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
-    """The first place of the largest element, int32; over the flat array for None.
+    """The first place of the largest element; over the flat array for None.
 
     >>> from fdl.numpy import array
     >>> int(argmax(array([1, 5, 5])))
@@ -799,7 +804,7 @@ def argmax(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Arr
 
 
 def argmin(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
-    """The first place of the smallest element, int32; over the flat array for None.
+    """The first place of the smallest element; over the flat array for None.
 
     >>> from fdl.numpy import array
     >>> int(argmin(array([5, 1, 1])))

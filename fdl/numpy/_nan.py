@@ -117,7 +117,7 @@ def _nanarg(find: Callable[..., Any], a: ArrayLike, replacement: float, axis: in
 
 
 def nanargmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
-    """The first place of the largest element that is not NaN, int32; -1 where there is none.
+    """The first place of the largest element that is not NaN; -1 where there is none.
 
     >>> from fdl.numpy import array
     >>> int(nanargmax(array([1.0, float("nan"), 3.0])))
@@ -127,7 +127,7 @@ def nanargmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> 
 
 
 def nanargmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
-    """The first place of the smallest element that is not NaN, int32; -1 where there is none.
+    """The first place of the smallest element that is not NaN; -1 where there is none.
 
     >>> from fdl.numpy import array
     >>> int(nanargmin(array([float("nan"), 1.0, 3.0])))

@@ -109,7 +109,7 @@ def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) 
     >>> indices((2, 2)).tolist()
     [[[0, 0], [1, 1]], [[0, 1], [0, 1]]]
     """
-    shape, target = sizes(dimensions), dtypes.canonical(dtype or dtypes.int32)
+    shape, target = sizes(dimensions), dtypes.canonical(dtype or int)
     if sparse:
         lines = [tuple(d if i == j else 1 for j, d in enumerate(shape)) for i in range(len(shape))]
         return tuple(ops.iota(line, i, target) for i, line in enumerate(lines))

@@ -15,7 +15,7 @@ from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
-from fdl.numpy._math import _operand, all, axes_of, cumsum, logical_not, nonzero, sum
+from fdl.numpy._math import _operand, all, axes_of, counts, cumsum, logical_not, nonzero, sum
 from fdl.numpy._shape import concatenate, ravel
 from fdl.numpy._sort import argsort, searchsorted, sort
 from fdl.ops.promotion import promote
@@ -104,13 +104,13 @@ def _unique(
         distinct = ops.select(ops.broadcast(found, aval_of(distinct).shape, (0,)), distinct, fill)
     out = [ops.move_axis(ops.reshape(distinct, (count, *rest)), 0, place)]
     if "index" in wanted:
-        out.append(ops.gather(groups.order, [kept], (0,)) if n else ops.full((count,), 0, dtypes.int32))
+        out.append(counts(ops.gather(groups.order, [kept], (0,)) if n else ops.full((count,), 0, dtypes.int32)))
     if "inverse" in wanted:
-        numbers = ops.scatter(ops.full((n,), 0, dtypes.int32), groups.group, [groups.order], (0,))
+        numbers = counts(ops.scatter(ops.full((n,), 0, dtypes.int32), groups.group, [groups.order], (0,)))
         out.append(ops.reshape(numbers, shape) if axis is None else numbers)
     if "counts" in wanted:
-        ones = ops.full((n,), 1, dtypes.int32)
-        out.append(ops.scatter_add(ops.full((count,), 0, dtypes.int32), ones, [groups.group], (0,), 0, "drop"))
+        ones, zeros = (ops.full((m,), value, dtypes.default(int)) for m, value in ((n, 1), (count, 0)))
+        out.append(ops.scatter_add(zeros, ones, [groups.group], (0,), 0, "drop"))
     return out
 
 

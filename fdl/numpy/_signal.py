@@ -180,8 +180,8 @@ def _cosines(M: int, weights: Sequence[float]) -> Array:
     """The sum of `weights[k] * cos(2 pi k i / (M - 1))` at i from 0 below M."""
     if M <= 1:
         return ones(max(M, 0))
-    angle = ops.mul(ops.iota((M,), 0, dtypes.float32), 2 * math.pi / (M - 1))
-    total = ops.full((M,), weights[0], dtypes.float32)
+    angle = ops.mul(ops.iota((M,), 0, float), 2 * math.pi / (M - 1))
+    total = ops.full((M,), weights[0], dtypes.default(float))
     for k, weight in enumerate(weights[1:], 1):
         total = ops.add(total, ops.mul(ops.cos(ops.mul(angle, float(k))), weight))
     return total
@@ -222,7 +222,7 @@ def bartlett(M: int) -> Array:
     """
     if M <= 1:
         return ones(max(M, 0))
-    place = ops.mul(ops.iota((M,), 0, dtypes.float32), 2 / (M - 1))
+    place = ops.mul(ops.iota((M,), 0, float), 2 / (M - 1))
     return ops.sub(1, ops.abs(ops.sub(place, 1)))
 
 

@@ -17,7 +17,7 @@ from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy._create import asarray
-from fdl.numpy._math import axes_of
+from fdl.numpy._math import axes_of, counts
 from fdl.ops.promotion import promote
 from fdl.transforms.control.scan import scan
 
@@ -35,7 +35,7 @@ def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: b
         x, axis = ops.reshape(x, (aval_of(x).size,)), 0
     (axis,) = axes_of(x, axis, "argsort")
     last = aval_of(x).ndim - 1
-    return ops.move_axis(ops.argsort(ops.move_axis(x, axis, last), descending), last, axis)
+    return counts(ops.move_axis(ops.argsort(ops.move_axis(x, axis, last), descending), last, axis))
 
 
 def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Array:
@@ -167,4 +167,4 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Array:
 
     found: Array
     (found, _), _ = scan(halve, (low, high), None, length=n.bit_length() + 1)
-    return found
+    return counts(found)

@@ -323,7 +323,7 @@ def lexsort(keys: Sequence[ArrayLike] | Array, axis: int = -1) -> Array:
     if not columns or any(c.aval.shape != columns[0].aval.shape for c in columns):
         raise ShapeError(f"lexsort: keys {' '.join(c.aval.describe() for c in columns)} have not one shape")
     if not columns[0].aval.ndim:
-        return ops.full((), 0, dtypes.int32)
+        return ops.full((), 0, dtypes.default(int))
     (place,) = axes_of(columns[0], axis, "lexsort")
     order = ops.iota(columns[0].aval.shape, place)
     for column in columns:

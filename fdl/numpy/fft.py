@@ -260,7 +260,7 @@ def fftfreq(n: int, d: float = 1.0, dtype: Any = None) -> Array:
     >>> fftfreq(4).tolist()
     [0.0, 0.25, -0.5, -0.25]
     """
-    return from_numpy(np.fft.fftfreq(n, d).astype(dtypes.canonical(dtype or dtypes.float32)))
+    return from_numpy(np.fft.fftfreq(n, d).astype(dtypes.canonical(dtype or float)))
 
 
 def rfftfreq(n: int, d: float = 1.0, dtype: Any = None) -> Array:
@@ -269,7 +269,7 @@ def rfftfreq(n: int, d: float = 1.0, dtype: Any = None) -> Array:
     >>> rfftfreq(4).tolist()
     [0.0, 0.25, 0.5]
     """
-    return from_numpy(np.fft.rfftfreq(n, d).astype(dtypes.canonical(dtype or dtypes.float32)))
+    return from_numpy(np.fft.rfftfreq(n, d).astype(dtypes.canonical(dtype or float)))
 
 
 def _shifted(x: ArrayLike, axes: int | Sequence[int] | None, sign: int) -> Array:

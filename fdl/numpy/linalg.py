@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 
 from fdl import ops
-from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike
@@ -338,7 +337,7 @@ def matrix_rank(a: Any, rtol: Any = None) -> Array:
     """
     (a,) = promote(asarray(a), to_float=True)
     s = svdvals(a)
-    return sum(ops.convert(_kept(a, s, rtol), dtypes.int32), -1)
+    return sum(_kept(a, s, rtol), -1)
 
 
 def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tuple[Array, Array, Array, Array]:
@@ -364,7 +363,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tu
     (m, n), b = aval_of(a).shape, ops.expand_dims(b, (1,)) if vector else b
     u, s, vt = svd(a, full_matrices=False)
     kept = _kept(a, s, rcond)
-    rank = sum(ops.convert(kept, dtypes.int32), -1)
+    rank = sum(kept, -1)
     x = matmul(
         matrix_transpose(vt), ops.mul(ops.expand_dims(_reciprocals(s, kept), (1,)), matmul(matrix_transpose(u), b))
     )

@@ -125,7 +125,10 @@ def _public(primitive: Primitive, arity: int, of_floats: bool, doc: str) -> Call
         if len(xs) != arity:
             raise TypeError(f"{name}: expected {arity} operands, got {len(xs)}")
         known = recall(primitive, xs)  # what ran before was aligned
-        return known[0] if known is not None else primitive.bind(*aligned(name, xs, of_floats))
+        if known is None or (known[0].aval.weak_type and not any(isinstance(x, Array) for x in xs)):
+            return primitive.bind(*aligned(name, xs, of_floats))  # of numbers alone, the width may be another one
+        out: Array = known[0]
+        return out
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

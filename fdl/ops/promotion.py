@@ -35,10 +35,25 @@ def promote(*xs: ArrayLike, to_float: bool = False) -> list[Operand]: ...
 def promote(*xs: ArrayLike, to_float: bool = False) -> Sequence[Operand]:
     """Operands of one dtype; converting what is an array, re-typing what is a number."""
     operands = [as_operand(x) for x in xs]
-    dtype, weak = dtypes.promote([(x.aval.dtype, x.aval.weak_type) for x in operands])
-    if to_float and not dtypes.is_inexact(dtype):
-        dtype, weak = dtypes.promote([(dtype, weak), (dtypes.float32, True)])
+    dtype, weak = _common(operands, to_float)
     return [cast(x, dtype, weak) for x in operands]
+
+
+def _common(operands: Sequence[Operand], to_float: bool) -> tuple[DType, bool]:
+    """The dtype of operands taken together, and whether it is weak. A number never widens an array of its kind, weak or
+    not, but for whole numbers that have no place in it.
+    """
+    dtype, weak = dtypes.promote([(x.aval.dtype, x.aval.weak_type) for x in operands])
+    if weak:
+        numbers = [x.number for x in operands if isinstance(x, Literal)]
+        arrays = [x.aval.dtype for x in operands if isinstance(x, Array) and x.aval.dtype.kind == dtype.kind]
+        if numbers and arrays:
+            own = max(arrays, key=lambda d: d.itemsize)
+            fits = dtypes.is_inexact(own) or all(np.iinfo(own).min <= n <= np.iinfo(own).max for n in numbers)
+            dtype = own if fits else dtype
+    if to_float and not dtypes.is_inexact(dtype):
+        return dtypes.promote([(dtype, weak), (dtypes.default(float), True)])
+    return dtype, weak
 
 
 # by types of operands: dtype, weakness, and the shape to broadcast to; None where operands are as they should be
@@ -66,14 +81,12 @@ def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]
     out once.
     """
     operands = [x if type(x) is ConcreteArray else as_operand(x) for x in xs]
-    key = (to_float, *[x.aval.token for x in operands])
+    key = (to_float, dtypes.wide(), *[-x.aval.token if type(x) is Literal else x.aval.token for x in operands])
     plan = _ALIGNED.get(key, ())
     if plan is None:
         return operands
     if not plan:
-        dtype, weak = dtypes.promote([(x.aval.dtype, x.aval.weak_type) for x in operands])
-        if to_float and not dtypes.is_inexact(dtype):
-            dtype, weak = dtypes.promote([(dtype, weak), (dtypes.float32, True)])
+        dtype, weak = _common(operands, to_float)
         shapes = [x.aval.shape for x in operands]
         target = broadcast_shapes(shapes, what)
         if len(_ALIGNED) > 8192:

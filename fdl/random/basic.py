@@ -19,7 +19,7 @@ from fdl.core.errors import ChoiceError, DtypeError, ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy import argsort, array, broadcast_to, moveaxis, searchsorted, stack
-from fdl.numpy._math import axes_of
+from fdl.numpy._math import axes_of, counts
 from fdl.ops.random import random_bits
 from fdl.transforms.control.call import graph_function
 from fdl.transforms.control.scan import scan
@@ -122,7 +122,7 @@ def float_dtype(dtype: Any, what: str) -> dtypes.DType:
     return target
 
 
-def uniform(key: Array, shape: Any = (), dtype: Any = dtypes.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Array:
+def uniform(key: Array, shape: Any = (), dtype: Any = float, minval: Any = 0.0, maxval: Any = 1.0) -> Array:
     """Uniform in [minval, maxval), which may be arrays that broadcast: 24 random bits a number, 53 for float64.
 
     >>> x = uniform(key(0), (100,), minval=2.0, maxval=3.0)
@@ -149,7 +149,7 @@ def _uniform(key: Array, bounds: tuple[Any, ...], shape: tuple[int, ...], target
     return ops.cast(unit, target)
 
 
-def normal(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def normal(key: Array, shape: Any = (), dtype: Any = float) -> Array:
     """Standard normal, by the inverse of the error function.
 
     >>> abs(float(normal(key(0), (1000,)).mean())) < 0.1
@@ -219,7 +219,7 @@ def bernoulli(key: Array, p: Any = 0.5, shape: Any = None) -> Array:
     return ops.less(uniform(key, aval_of(p).shape if shape is None else shape), p)
 
 
-def randint(key: Array, shape: Any, minval: ArrayLike, maxval: ArrayLike, dtype: Any = dtypes.int32) -> Array:
+def randint(key: Array, shape: Any, minval: ArrayLike, maxval: ArrayLike, dtype: Any = int) -> Array:
     """Integers in [minval, maxval), which may be arrays that broadcast, by multiplication of 32 random bits.
 
     The bias is below (maxval - minval) / 2**32. Of arrays, an empty interval gives `minval`.
@@ -249,7 +249,7 @@ def permutation(key: Array, x: ArrayLike, axis: int = 0, independent: bool = Fal
     [0, 1, 2, 3, 4]
     """
     if isinstance(x, (int, np.integer)):
-        return _shuffled(key, int(x))
+        return counts(_shuffled(key, int(x)))
     values = array(x)
     (place,) = axes_of(values, axis, "random.permutation")
     if independent:
@@ -274,7 +274,7 @@ def _shuffled(key: Array, n: int) -> Array:
     return order
 
 
-def exponential(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def exponential(key: Array, shape: Any = (), dtype: Any = float) -> Array:
     """Exponential with rate 1.
 
     >>> bool((exponential(key(0), (9,)) >= 0).all())
@@ -283,7 +283,7 @@ def exponential(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Arr
     return ops.neg(ops.log1p(ops.neg(uniform(key, shape, dtype))))
 
 
-def gumbel(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def gumbel(key: Array, shape: Any = (), dtype: Any = float) -> Array:
     """Standard Gumbel: `-log(-log(u))`.
 
     >>> gumbel(key(0), (2,)).shape
@@ -292,7 +292,7 @@ def gumbel(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     return ops.neg(ops.log(ops.neg(ops.log(uniform(key, shape, dtype, float(np.finfo(np.float32).tiny), 1.0)))))
 
 
-def laplace(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def laplace(key: Array, shape: Any = (), dtype: Any = float) -> Array:
     """Laplace with mean 0 and scale 1.
 
     >>> laplace(key(0), (2,)).shape
@@ -302,7 +302,7 @@ def laplace(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     return ops.neg(ops.mul(ops.sign(u), ops.log1p(ops.neg(ops.abs(u)))))
 
 
-def rademacher(key: Array, shape: Any = (), dtype: Any = dtypes.int32) -> Array:
+def rademacher(key: Array, shape: Any = (), dtype: Any = int) -> Array:
     """-1 or 1, each with probability 1/2.
 
     >>> sorted(set(rademacher(key(0), (20,)).tolist()))
@@ -356,7 +356,7 @@ def _weighted(key: Array, p: Array, n: int, shape: Any, replace: bool) -> Array:
         return searchsorted(sums, ops.mul(u, ops.reshape(total, ())))
     noisy = ops.add(gumbel(key, (n,), aval_of(p).dtype), ops.log(p))
     order = ops.argsort(noisy, True)
-    return ops.reshape(ops.slice_in_dim(order, 0, math.prod(shape), 0), shape)
+    return counts(ops.reshape(ops.slice_in_dim(order, 0, math.prod(shape), 0), shape))
 
 
 def categorical(key: Array, logits: ArrayLike, axis: int = -1, shape: Any = None, replace: bool = True) -> Array:
@@ -379,8 +379,8 @@ def categorical(key: Array, logits: ArrayLike, axis: int = -1, shape: Any = None
             raise ShapeError(f"random.categorical: {count} of {n} classes without replacement", hint="replace=True")
         noisy = ops.move_axis(ops.add(gumbel(key, aval.shape), logits), place, aval.ndim - 1)
         chosen = ops.slice_in_dim(ops.argsort(noisy, True), 0, count, aval.ndim - 1)
-        return ops.reshape(ops.move_axis(chosen, aval.ndim - 1, 0), (*lead, *others))
-    return ops.argmax(ops.add(gumbel(key, (*lead, *aval.shape)), logits), len(lead) + place)
+        return counts(ops.reshape(ops.move_axis(chosen, aval.ndim - 1, 0), (*lead, *others)))
+    return ops.argmax(ops.add(gumbel(key, (*lead, *aval.shape)), logits), len(lead) + place, int)
 
 
 def clone(key: Array) -> Array:

@@ -40,7 +40,7 @@ def _open_uniform(key: Array, shape: Shape, dtype: dtypes.DType) -> Array:
     return uniform(key, shape, dtype, float(info.tiny), 1.0)
 
 
-def cauchy(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def cauchy(key: Array, shape: Any = (), dtype: Any = float) -> Array:
     """Cauchy with centre 0 and scale 1.
 
     >>> from fdl.random import key
@@ -52,7 +52,7 @@ def cauchy(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     return ops.cast(ops.tan(ops.mul(ops.sub(u, 0.5), math.pi)), dtypes.canonical(dtype))
 
 
-def logistic(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def logistic(key: Array, shape: Any = (), dtype: Any = float) -> Array:
     """Logistic with centre 0 and scale 1.
 
     >>> from fdl.random import key
@@ -64,9 +64,7 @@ def logistic(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     return ops.cast(ops.sub(ops.log(u), ops.log1p(ops.neg(u))), dtypes.canonical(dtype))
 
 
-def truncated_normal(
-    key: Array, lower: ArrayLike, upper: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32
-) -> Array:
+def truncated_normal(key: Array, lower: ArrayLike, upper: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Standard normal on the condition that it lies between `lower` and `upper`.
 
     >>> from fdl.random import key
@@ -143,7 +141,7 @@ def _marsaglia(key: Array, alpha: Array) -> Array:
     return sample
 
 
-def gamma(key: Array, a: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def gamma(key: Array, a: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Gamma of order `a` with scale 1; never 0.
 
     >>> from fdl.random import key
@@ -159,7 +157,7 @@ def gamma(key: Array, a: ArrayLike, shape: Any = None, dtype: Any = dtypes.float
     return ops.cast(sample, dtypes.canonical(dtype))
 
 
-def loggamma(key: Array, a: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def loggamma(key: Array, a: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """The logarithm of a gamma variable of order `a`, exact where that itself is too small for its dtype.
 
     >>> from fdl.random import key
@@ -175,7 +173,7 @@ def loggamma(key: Array, a: ArrayLike, shape: Any = None, dtype: Any = dtypes.fl
     return ops.cast(ops.add(ops.log(found), less), dtypes.canonical(dtype))
 
 
-def beta(key: Array, a: ArrayLike, b: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def beta(key: Array, a: ArrayLike, b: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Beta: the share of a gamma variable of order `a` in its sum with one of order `b`.
 
     >>> from fdl.random import key
@@ -189,7 +187,7 @@ def beta(key: Array, a: ArrayLike, b: ArrayLike, shape: Any = None, dtype: Any =
     return ops.cast(ops.logistic(difference), dtypes.canonical(dtype))
 
 
-def dirichlet(key: Array, alpha: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def dirichlet(key: Array, alpha: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Dirichlet: shares of gamma variables of the orders `alpha` (..., n) in their sum; `shape` is that of the axes in
     front.
 
@@ -210,7 +208,7 @@ def dirichlet(key: Array, alpha: ArrayLike, shape: Any = None, dtype: Any = dtyp
     return ops.cast(shares, dtypes.canonical(dtype))
 
 
-def chisquare(key: Array, df: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def chisquare(key: Array, df: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Chi-squared with `df` degrees of freedom.
 
     >>> from fdl.random import key
@@ -221,7 +219,7 @@ def chisquare(key: Array, df: ArrayLike, shape: Any = None, dtype: Any = dtypes.
     return ops.cast(ops.mul(gamma(key, ops.mul(half, 0.5), shape, wide), 2), dtypes.canonical(dtype))
 
 
-def f(key: Array, dfnum: ArrayLike, dfden: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def f(key: Array, dfnum: ArrayLike, dfden: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Fisher's F with `dfnum` and `dfden` degrees of freedom.
 
     >>> from fdl.random import key
@@ -234,7 +232,7 @@ def f(key: Array, dfnum: ArrayLike, dfden: ArrayLike, shape: Any = None, dtype: 
     return ops.cast(ratio, dtypes.canonical(dtype))
 
 
-def t(key: Array, df: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def t(key: Array, df: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Student's t with `df` degrees of freedom.
 
     >>> from fdl.random import key
@@ -253,7 +251,7 @@ def _length_of_three(key: Array, shape: Shape, dtype: dtypes.DType) -> Array:
     return ops.sqrt(ops.reduce_sum(ops.mul(x, x), (len(shape),)))
 
 
-def maxwell(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def maxwell(key: Array, shape: Any = (), dtype: Any = float) -> Array:
     """Maxwell with scale 1: the length of a vector of three normal numbers.
 
     >>> from fdl.random import key
@@ -264,9 +262,7 @@ def maxwell(key: Array, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
     return ops.cast(_length_of_three(key, shape, wide), dtypes.canonical(dtype))
 
 
-def double_sided_maxwell(
-    key: Array, loc: ArrayLike, scale: ArrayLike, shape: Any = (), dtype: Any = dtypes.float32
-) -> Array:
+def double_sided_maxwell(key: Array, loc: ArrayLike, scale: ArrayLike, shape: Any = (), dtype: Any = float) -> Array:
     """Maxwell with either sign, times `scale`, plus `loc`; the parameters' shape comes after `shape`.
 
     >>> from fdl.random import key
@@ -280,7 +276,7 @@ def double_sided_maxwell(
     return ops.cast(ops.add(centre, ops.mul(width, signed)), dtypes.canonical(dtype))
 
 
-def generalized_normal(key: Array, p: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def generalized_normal(key: Array, p: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """With a density proportional to `exp(-|x|^p)`.
 
     >>> from fdl.random import key
@@ -294,7 +290,7 @@ def generalized_normal(key: Array, p: ArrayLike, shape: Any = None, dtype: Any =
     return ops.cast(ops.mul(size, rademacher(second, shape, wide)), dtypes.canonical(dtype))
 
 
-def ball(key: Array, d: int, p: float = 2, shape: Any = (), dtype: Any = dtypes.float32) -> Array:
+def ball(key: Array, d: int, p: float = 2, shape: Any = (), dtype: Any = float) -> Array:
     """Uniform in the ball of `d` dimensions where the p-norm is at most 1 (Barthe, Guédon, Mendelson, Naor, 2005).
 
     >>> from fdl.random import key
@@ -309,7 +305,7 @@ def ball(key: Array, d: int, p: float = 2, shape: Any = (), dtype: Any = dtypes.
     return ops.cast(ops.div(x, ops.expand_dims(length, (len(shape),))), dtypes.canonical(dtype))
 
 
-def lognormal(key: Array, sigma: ArrayLike = 1.0, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def lognormal(key: Array, sigma: ArrayLike = 1.0, shape: Any = None, dtype: Any = float) -> Array:
     """The exponential of `sigma` times a normal number.
 
     >>> from fdl.random import key
@@ -320,7 +316,7 @@ def lognormal(key: Array, sigma: ArrayLike = 1.0, shape: Any = None, dtype: Any 
     return ops.cast(ops.exp(ops.mul(normal(key, shape, wide), width)), dtypes.canonical(dtype))
 
 
-def pareto(key: Array, b: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def pareto(key: Array, b: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Pareto of shape `b` from 1 on.
 
     >>> from fdl.random import key
@@ -331,7 +327,7 @@ def pareto(key: Array, b: ArrayLike, shape: Any = None, dtype: Any = dtypes.floa
     return ops.cast(ops.exp(ops.div(exponential(key, shape, wide), power)), dtypes.canonical(dtype))
 
 
-def rayleigh(key: Array, scale: ArrayLike = 1.0, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def rayleigh(key: Array, scale: ArrayLike = 1.0, shape: Any = None, dtype: Any = float) -> Array:
     """Rayleigh: the length of a vector of two normal numbers, times `scale`.
 
     >>> from fdl.random import key
@@ -344,7 +340,7 @@ def rayleigh(key: Array, scale: ArrayLike = 1.0, shape: Any = None, dtype: Any =
 
 
 def triangular(
-    key: Array, left: ArrayLike, mode: ArrayLike, right: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32
+    key: Array, left: ArrayLike, mode: ArrayLike, right: ArrayLike, shape: Any = None, dtype: Any = float
 ) -> Array:
     """With a density that rises from `left` to `mode` and falls to `right`.
 
@@ -361,7 +357,7 @@ def triangular(
     return ops.cast(ops.select(rising, ops.add(low, side), ops.sub(high, side)), dtypes.canonical(dtype))
 
 
-def wald(key: Array, mean: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def wald(key: Array, mean: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Wald, or inverse Gaussian, of this mean and scale 1 (Michael, Schucany, Haas, 1976).
 
     >>> from fdl.random import key
@@ -378,9 +374,7 @@ def wald(key: Array, mean: ArrayLike, shape: Any = None, dtype: Any = dtypes.flo
     return ops.cast(ops.select(other, below, ops.div(ops.mul(m, m), below)), dtypes.canonical(dtype))
 
 
-def weibull_min(
-    key: Array, scale: ArrayLike, concentration: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32
-) -> Array:
+def weibull_min(key: Array, scale: ArrayLike, concentration: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """Weibull of a scale and a concentration.
 
     >>> from fdl.random import key
@@ -392,7 +386,7 @@ def weibull_min(
     return ops.cast(ops.mul(drawn, width), dtypes.canonical(dtype))
 
 
-def orthogonal(key: Array, n: int, shape: Any = (), dtype: Any = dtypes.float32, m: int | None = None) -> Array:
+def orthogonal(key: Array, n: int, shape: Any = (), dtype: Any = float, m: int | None = None) -> Array:
     """Matrices (n, m) with orthonormal columns, or rows where there are less of them, uniform over all such; m is n by
     default. `shape` is that of the axes in front (Mezzadri, 2007).
 

@@ -25,7 +25,7 @@ def _whole(x: Array, dtype: Any) -> Array:
     return ops.convert(x, dtypes.canonical(dtype))
 
 
-def geometric(key: Array, p: ArrayLike, shape: Any = None, dtype: Any = dtypes.int32) -> Array:
+def geometric(key: Array, p: ArrayLike, shape: Any = None, dtype: Any = int) -> Array:
     """The number of trials to the first success, each with probability p.
 
     >>> from fdl.random import key
@@ -68,7 +68,7 @@ def _counted(key: Array, shape: Shape, limit: Array, step: Callable[[Array], Arr
     return ended[1]
 
 
-def poisson(key: Array, lam: ArrayLike, shape: Any = None, dtype: Any = dtypes.int32) -> Array:
+def poisson(key: Array, lam: ArrayLike, shape: Any = None, dtype: Any = int) -> Array:
     """Poisson of mean `lam`: up to 10 by counting exponential steps (Knuth 3.4.1), beyond by transformed rejection
     (Hörmann, 1993).
 
@@ -102,7 +102,7 @@ def poisson(key: Array, lam: ArrayLike, shape: Any = None, dtype: Any = dtypes.i
     return _whole(ops.select(few, small, large), dtype)
 
 
-def binomial(key: Array, n: ArrayLike, p: ArrayLike, shape: Any = None, dtype: Any = dtypes.float32) -> Array:
+def binomial(key: Array, n: ArrayLike, p: ArrayLike, shape: Any = None, dtype: Any = float) -> Array:
     """The number of successes in n trials, each with probability p: by counting geometric steps where few are expected,
     else by transformed rejection (Hörmann, 1993). NaN where n or p makes no sense.
 
@@ -161,7 +161,7 @@ def _btrs(n: Array, p: Array, done: Array) -> Callable[[Array, Array], tuple[Arr
 
 
 def multinomial(
-    key: Array, n: ArrayLike, p: ArrayLike, *, shape: Any = None, dtype: Any = dtypes.float32, unroll: int = 1
+    key: Array, n: ArrayLike, p: ArrayLike, *, shape: Any = None, dtype: Any = float, unroll: int = 1
 ) -> Array:
     """How often each class is drawn in n trials with probabilities `p` (..., classes): one binomial after another.
     `shape` is that of the axes in front and the classes; `unroll` is accepted.

@@ -103,7 +103,7 @@ def hilbert(n: int) -> Array:
     >>> hilbert(2).tolist()
     [[1.0, 0.5], [0.5, 0.3333333432674408]]
     """
-    return ops.div(1.0, ops.convert(ops.add(ops.add(ops.iota((n, n), 0), ops.iota((n, n), 1)), 1), "float32"))
+    return ops.div(1.0, ops.convert(ops.add(ops.add(ops.iota((n, n), 0), ops.iota((n, n), 1)), 1), float))
 
 
 __all__ = [

@@ -19,7 +19,7 @@ from fdl.backends.executable import Executable
 from fdl.core import changes
 from fdl.core.array import DONATED, Array
 from fdl.core.changes import Derived, on_change
-from fdl.core.config import config, log
+from fdl.core.config import LOCAL, config, log, setting
 from fdl.core.errors import StateError, StructureError
 from fdl.core.graph import Graph
 from fdl.core.pytree import TreeDef, tree_flatten, tree_paths
@@ -116,12 +116,7 @@ class Jitted(Generic[P, R]):
     """A function under `jit`."""
 
     def __init__(
-        self,
-        f: Callable[P, R],
-        static: Sequence[int],
-        static_names: Sequence[str],
-        donate: Sequence[int],
-        device: str,
+        self, f: Callable[P, R], static: Sequence[int], static_names: Sequence[str], donate: Sequence[int], device: str
     ) -> None:
         functools.update_wrapper(self, f)
         self.f, self.static, self.static_names, self.donate = f, tuple(static), frozenset(static_names), tuple(donate)
@@ -145,6 +140,8 @@ class Jitted(Generic[P, R]):
         return result
 
     def _general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not setting("jit"):
+            return self.f(*args, **kwargs)
         try:
             entry, leaves = self.lookup(args, kwargs)
         except StateError as error:
@@ -183,7 +180,7 @@ class Jitted(Generic[P, R]):
             if fixed or fixed_names
             else ()
         )
-        key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().axis_env()
+        key = in_tree, tuple([x.aval for x in leaves]), by_name, current_trace().surroundings()
         try:
             entry = self.cache.current().get(key)
         except TypeError as error:
@@ -259,10 +256,10 @@ class Jitted(Generic[P, R]):
     def _adopt(self, program: Executable, entry: _Entry, kwargs: dict[str, Any]) -> None:
         """Let the compiled entry answer calls of this signature from now on."""
         of_now = self.cache.age == changes.count  # unless rules changed while it was recorded
-        plain = of_now and not kwargs and not self.static and not entry.cells
-        self._fast = (
-            program.entry(entry.captured, entry.in_tree.children[0], entry.out_tree, entry.donated) if plain else None
-        )
+        self._fast = None
+        if of_now and not (kwargs or self.static or entry.cells):
+            fast = program.entry(entry.captured, entry.in_tree.children[0], entry.out_tree, entry.donated)
+            self._fast = functools.partial(_as_then, LOCAL.get(), fast) if fast and config.varies else fast
         with _LISTING:
             _FAST.add(self)
 
@@ -275,6 +272,11 @@ class Jitted(Generic[P, R]):
         self.cache.clear()
         self.refused.clear()
         self._fast = None
+
+
+def _as_then(settings: Any, entry: Callable[..., Any], *args: Any) -> Any:
+    """An entry's answer where settings are those that it was recorded with."""
+    return entry(*args) if LOCAL.get() == settings else NotImplemented
 
 
 class _Options(TypedDict, total=False):
@@ -377,5 +379,7 @@ def _reason(known: Sequence[Any], key: Any, arguments: Any, name: Callable[[str]
     ]
     changed += [f"static {dict(nearest[2])} and now {dict(static)}"] if nearest[2] != static else []
     return "; ".join(changed) or (
-        "another axis context" if nearest[3] != axes else "a captured tensor has another type"
+        "other axis names, or another width of default dtypes,"
+        if nearest[3] != axes
+        else "a captured tensor has another type"
     )

@@ -138,7 +138,7 @@ class GraphFunction(Generic[P, R]):
             tuple([aval_of(x) for x in leaves]),
             fixed,
             tuple(sorted(kwargs.items())),
-            current_trace().axis_env(),
+            current_trace().surroundings(),
         )
         graph, captured, out_tree = self.cache.current().get(key) or self._record(key, leaves, in_tree, fixed, kwargs)
         result: R = out_tree.unflatten(call(graph, [*captured, *leaves], function_name(self.f), self.mode))

@@ -12,6 +12,7 @@ from typing import Any
 
 from fdl.core.avals import ShapedArray
 from fdl.core.changes import Derived
+from fdl.core.config import locally
 from fdl.core.errors import GraphError
 from fdl.core.graph import Graph, bind_graph
 from fdl.core.tangents import has_tangent
@@ -150,7 +151,8 @@ class Function:
         return recorders.recorder.bind((self, static, varying), operands, resolve_call)
 
     def _recorded(self, flat: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]) -> Graph:
-        graph = with_literals(stage(flat, avals, self.name))
+        with locally(x64=False):  # libraries on top choose dtypes themselves
+            graph = with_literals(stage(flat, avals, self.name))
         if graph.constants:
             raise GraphError(
                 f"{self.name}: a library function captured an array",
