@@ -17,8 +17,9 @@ if (_root / "pyproject.toml").exists() and str(_root) not in __path__:
     __path__.append(str(_root))
 
 _HOME = {
-    "fdl.transforms": """checkpoint custom_jvp custom_vjp eval_shape float0 grad graph_function hessian jacfwd
+    "fdl.transforms": """custom_jvp custom_vjp eval_shape float0 grad graph_function hessian jacfwd
         jacrev jit jvp linear_transpose linearize make_graph value_and_grad vjp vmap""",
+    "fdl.ad_checkpoint": "checkpoint checkpoint_policies",
     "fdl.core": "Array Graph ShapedArray ShapeDtypeStruct SymDim",
     "fdl.core.config": "num_threads set_num_threads",
     "fdl.core.errors": "FdlError",
@@ -27,8 +28,9 @@ _HOME = {
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "alias", "backends", "core", "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn", "numpy",
-    "ops", "optim", "random", "scipy", "special", "stateful", "testing", "transforms", "tree", "tree_util",
+    "ad_checkpoint", "alias", "backends", "core", "extend", "flatten_util", "image", "incomplete", "lax",
+    "lowering", "nn", "numpy", "ops", "optim", "random", "scipy", "special", "stateful", "testing",
+    "transforms", "tree", "tree_util",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
@@ -38,18 +40,19 @@ __all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_re
 if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`; all but `stateful`, the floor above
     # isort: off
     from fdl import (
-        alias as alias, core as core, extend as extend, flatten_util as flatten_util,
+        ad_checkpoint as ad_checkpoint, alias as alias, core as core, extend as extend, flatten_util as flatten_util,
         image as image, incomplete as incomplete, lax as lax,
         lowering as lowering, backends as backends, nn as nn, numpy as numpy, ops as ops, optim as optim,
         random as random, scipy as scipy, special as special, testing as testing, transforms as transforms,
         tree as tree, tree_util as tree_util,
     )  # fmt: skip
     from fdl.transforms import (
-        checkpoint as checkpoint, custom_jvp as custom_jvp, custom_vjp as custom_vjp, eval_shape as eval_shape,
+        custom_jvp as custom_jvp, custom_vjp as custom_vjp, eval_shape as eval_shape,
         float0 as float0, grad as grad, graph_function as graph_function, hessian as hessian, jacfwd as jacfwd,
         jacrev as jacrev, jit as jit, jvp as jvp, linear_transpose as linear_transpose, linearize as linearize,
         make_graph as make_graph, value_and_grad as value_and_grad, vjp as vjp, vmap as vmap,
     )  # fmt: skip
+    from fdl.ad_checkpoint import checkpoint as checkpoint, checkpoint_policies as checkpoint_policies
     from fdl.core import (
         Array as Array, Graph as Graph, ShapedArray as ShapedArray, ShapeDtypeStruct as ShapeDtypeStruct,
         SymDim as SymDim,
@@ -78,9 +81,9 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def block_until_ready(tree: _Any) -> _Any:
+def block_until_ready(x: _Any) -> _Any:
     """The tree itself: results are ready when a call returns."""
-    return tree
+    return x
 
 
 def install() -> None:

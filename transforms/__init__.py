@@ -17,7 +17,7 @@ from fdl.transforms.api.derivatives import (
     vjp,
 )
 from fdl.transforms.api.jit import jit
-from fdl.transforms.control.call import checkpoint, graph_function
+from fdl.transforms.control.call import graph_function
 from fdl.transforms.control.cond import cond, switch
 from fdl.transforms.control.scan import scan
 from fdl.transforms.control.while_loop import fori_loop, map_, while_loop
@@ -27,7 +27,7 @@ from fdl.transforms.stage import eval_shape, make_graph
 from fdl.transforms.vmap import vmap
 
 __all__ = [
-    "LazyTrace", "checkpoint", "cond", "custom_jvp", "custom_vjp", "eval_shape", "float0", "fori_loop", "grad",
+    "LazyTrace", "cond", "custom_jvp", "custom_vjp", "eval_shape", "float0", "fori_loop", "grad",
     "graph_function", "hessian", "jacfwd", "jacrev",
     "jit", "jvp", "linear_transpose", "linearize", "make_graph", "map_", "scan", "switch", "value_and_grad", "vjp",
     "vmap", "while_loop",

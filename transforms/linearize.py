@@ -18,7 +18,7 @@ from fdl.core.primitive import Primitive
 from fdl.core.tangents import Linear, Zero, has_tangent
 from fdl.core.trace import Trace, aval_of, current_trace, live_trace, set_trace
 from fdl.ops.axes import instantiate, match
-from fdl.ops.elementwise import add, barrier
+from fdl.ops.elementwise import add
 from fdl.transforms.jvp import DualTrace
 from fdl.transforms.stage import StageTrace, StageTracer, stage_derived
 
@@ -221,25 +221,6 @@ def _instantiated(
         return [instantiate(t) for t, nz, w in zip(tangents, nonzero_out, wanted, strict=True) if nz or w]
 
     return stage_derived(f, linear.in_avals), [nz or w for nz, w in zip(nonzero_out, wanted, strict=True)]
-
-
-def recomputed_graph(graph: Graph, nonzero: tuple[bool, ...]) -> tuple[Graph, tuple[bool, ...]]:
-    """The graph of (inputs, tangents) -> tangents, which computes all residuals again behind a barrier: what
-    `checkpoint` saves is its inputs.
-    """
-
-    def make() -> tuple[Graph, tuple[bool, ...]]:
-        nonzero_out: list[bool] = []
-
-        def f(*args: Any) -> list[Any]:
-            inputs, tangents = [barrier(x) for x in args[: len(nonzero)]], args[len(nonzero) :]
-            _, linear, nonzero_out[:] = linearize_flat(lambda *xs: bind_graph(graph, xs), inputs, nonzero, "~linearize")
-            return bind_graph(linear, tangents)
-
-        avals = [*graph.in_avals, *(a for a, nz in zip(graph.in_avals, nonzero, strict=True) if nz)]
-        return stage_derived(f, avals), tuple(nonzero_out)
-
-    return graph.derived(("recompute", nonzero), make)
 
 
 def transpose_graph(

@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 from fdl import ops
+from fdl.ad_checkpoint import checkpoint
 from fdl.core.array import Array
 from fdl.core.avals import Shape
 from fdl.core.errors import ShapeError
@@ -20,7 +21,7 @@ from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.nn.functions import softmax
 from fdl.numpy import where
-from fdl.transforms.control.call import checkpoint, graph_function
+from fdl.transforms.control.call import graph_function
 from fdl.transforms.control.scan import scan
 
 _BLOCK = (

@@ -1,8 +1,6 @@
-"""`call`: a graph as one operation. Library functions, `jit` and `checkpoint` all bind it; derived graphs are memoised
-on the graph.
+"""`call`: a graph as one operation. Library functions and `jit` bind it; derived graphs are memoised on the graph.
 
-`mode` says what is special: "inline" nothing, "jit" that the base trace compiles it, "checkpoint" that its derivative
-saves the inputs alone.
+`mode` says what is special: "inline" nothing, "jit" that the base trace compiles it.
 """
 
 from __future__ import annotations
@@ -20,10 +18,10 @@ from fdl.core.graph import Graph, interpret
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten
 from fdl.core.tangents import Zero, is_linear
-from fdl.core.trace import Cell, Tracer, aval_of, current_trace
+from fdl.core.trace import Tracer, aval_of, current_trace
 from fdl.transforms.jvp import jvp_graph
-from fdl.transforms.linearize import linearize_graph, recomputed_graph, transpose_graph
-from fdl.transforms.stage import FlatFunction, argument_names, check_function, check_leaves, function_name, stage
+from fdl.transforms.linearize import linearize_graph, transpose_graph
+from fdl.transforms.stage import FlatFunction, check_leaves, function_name, stage
 from fdl.transforms.vmap import batch_graph
 
 P = ParamSpec("P")
@@ -61,12 +59,6 @@ def fill(values: Sequence[Any], mask: Sequence[bool], avals: Sequence[ShapedArra
 
 
 def _linearize(primals: Any, nonzero: Any, *, graph: Graph, name: str, mode: str) -> Any:
-    if mode == "checkpoint":
-        again, nonzero_out = recomputed_graph(graph, nonzero)
-        outs = call(graph, primals, name, "inline")
-        return outs, lambda tangents: fill(
-            call(again, [*primals, *tangents], f"checkpoint({name})"), nonzero_out, graph.out_avals
-        )
     lin = linearize_graph(graph, nonzero)
     outs = call(lin.primal, primals, name, mode)
     residuals = lin.pick(primals, outs)
@@ -177,31 +169,3 @@ def graph_function(f: Callable[..., Any] | None = None, *, static: Sequence[int]
     1
     """
     return GraphFunction(f, static) if f is not None else lambda f: GraphFunction(f, static)
-
-
-def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
-    """`f`, whose derivative saves only the arguments and computes the rest again: memory for time.
-
-    Source: Griewank and Walther, "Revolve", 2000; as `jax.checkpoint`.
-
-    >>> import fdl, fdl.numpy as jnp
-    >>> round(float(fdl.grad(checkpoint(lambda x: jnp.sin(jnp.sin(x))))(1.0)), 4)
-    0.36
-    """
-
-    check_function(f, "checkpoint")
-
-    @functools.wraps(f)
-    def checkpointed(*args: P.args, **kwargs: P.kwargs) -> R:
-        leaves, in_tree = tree_flatten((args, kwargs))
-        leaves = check_leaves(leaves, (args, kwargs), "checkpoint", argument_names(f))
-        flat = FlatFunction(f, in_tree, "checkpoint")
-        cells: list[Cell] = []
-        graph, captured = stage(flat, [aval_of(x) for x in leaves], f"checkpoint({function_name(f)})", cells).lift()
-        outs = call(graph, [*captured, *leaves], function_name(f), "checkpoint")
-        for cell, value in zip(cells, outs[len(outs) - len(cells) :], strict=True):
-            cell.set(value)
-        result: R = flat.unflatten(outs[: len(outs) - len(cells)])
-        return result
-
-    return checkpointed
