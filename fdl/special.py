@@ -263,15 +263,15 @@ def betaln(a: ArrayLike, b: ArrayLike) -> Array:
     )
 
 
-def zeta(s: ArrayLike, q: ArrayLike) -> Array:
-    """Hurwitz's zeta function, the sum of `(q + k) ** -s`, by Euler and Maclaurin's formula.
+def zeta(x: ArrayLike, q: ArrayLike) -> Array:
+    """Hurwitz's zeta function, the sum of `(q + k) ** -x`, by Euler and Maclaurin's formula.
 
     As SciPy has it: infinite for s = 1 and at q = 0, -1, ..., NaN for s below 1; below q = 0 defined for whole s.
 
     >>> round(float(zeta(2.0, 1.0)), 6)
     1.644934
     """
-    return in_double(_zeta)(*_together(*promote(s, q, to_float=True)))
+    return in_double(_zeta)(*_together(*promote(x, q, to_float=True)))
 
 
 def _zeta(s: Any, q: Any) -> Array:

@@ -36,13 +36,13 @@ flatten, leaves, map, paths, structure, unflatten = (
 )
 
 
-def reduce(f: Callable[[T, Any], T], tree: Tree, *initial: T, is_leaf: IsLeaf = None) -> T:
+def reduce(function: Callable[[T, Any], T], tree: Tree, *initial: T, is_leaf: IsLeaf = None) -> T:
     """The leaves combined from left to right.
 
     >>> reduce(lambda a, b: a + b, {"x": 1, "y": [2, 3]})
     6
     """
-    result: T = functools.reduce(f, tree_leaves(tree, is_leaf), *initial)
+    result: T = functools.reduce(function, tree_leaves(tree, is_leaf), *initial)
     return result
 
 
@@ -96,29 +96,31 @@ def map_with_path(f: Callable[..., Any], tree: Tree, *rest: Tree, is_leaf: IsLea
     return treedef.unflatten([f(path, leaf, *xs) for (path, leaf), *xs in zip(pairs, *others, strict=True)])
 
 
-def broadcast(prefix: Tree, tree: Tree, is_leaf: IsLeaf = None) -> Tree:
-    """A tree of the structure of `tree`, in which each leaf of `prefix` stands for all leaves of its subtree.
+def broadcast(prefix_tree: Tree, full_tree: Tree, is_leaf: IsLeaf = None) -> Tree:
+    """A tree of the structure of `full_tree`, in which each leaf of `prefix_tree` stands for all leaves of its subtree.
 
     >>> broadcast((1, 2), ({"a": 5, "b": 6}, 7))
     ({'a': 1, 'b': 1}, 2)
     """
-    return tree_structure(tree, is_leaf).unflatten(broadcast_prefix(prefix, tree, "tree.broadcast", is_leaf))
+    return tree_structure(full_tree, is_leaf).unflatten(
+        broadcast_prefix(prefix_tree, full_tree, "tree.broadcast", is_leaf)
+    )
 
 
-def transpose(outer: TreeDef, inner: TreeDef | None, tree: Tree) -> Tree:
-    """A tree of structure `outer` whose leaves are trees of structure `inner`, turned inside out. Without `inner` it is
-    the structure of the first of these.
+def transpose(outer_treedef: TreeDef, inner_treedef: TreeDef | None, pytree_to_transpose: Tree) -> Tree:
+    """A tree of structure `outer_treedef` whose leaves are trees of structure `inner_treedef`, turned inside out.
+    Without `inner_treedef` it is the structure of the first of these.
 
     >>> transpose(structure([0, 0]), structure({"a": 0}), [{"a": 1}, {"a": 2}])
     {'a': [1, 2]}
     """
-    subtrees = outer.flatten_up_to(tree)
-    if inner is None:
+    subtrees = outer_treedef.flatten_up_to(pytree_to_transpose)
+    if inner_treedef is None:
         if not subtrees:
             raise StructureError("tree.transpose: there is no subtree to take the inner structure from")
-        inner = tree_structure(subtrees[0])
-    rows = [inner.flatten_up_to(subtree) for subtree in subtrees]
-    return inner.unflatten([outer.unflatten(column) for column in zip(*rows, strict=True)])
+        inner_treedef = tree_structure(subtrees[0])
+    rows = [inner_treedef.flatten_up_to(subtree) for subtree in subtrees]
+    return inner_treedef.unflatten([outer_treedef.unflatten(column) for column in zip(*rows, strict=True)])
 
 
 def static(**options: Any) -> Any:  # what `dataclasses.field` gives, which is typed as the field's value

@@ -33,8 +33,8 @@ tree_flatten_with_path, tree_leaves_with_path, tree_map_with_path = flatten_with
 tree_transpose = transpose
 
 
-def register_pytree_node(cls: type, flatten: Any, unflatten: Any) -> None:
-    """Make instances of `cls` containers; see `fdl.tree.register_node`.
+def register_pytree_node(nodetype: type, flatten_func: Any, unflatten_func: Any) -> None:
+    """Make instances of `nodetype` containers; see `fdl.tree.register_node`.
 
     >>> class Box:
     ...     def __init__(self, x):
@@ -43,7 +43,7 @@ def register_pytree_node(cls: type, flatten: Any, unflatten: Any) -> None:
     >>> tree_leaves(Box(3))
     [3]
     """
-    register_node(cls, flatten, unflatten)
+    register_node(nodetype, flatten_func, unflatten_func)
 
 
 def register_pytree_node_class(cls: type) -> type:
@@ -67,13 +67,13 @@ def register_pytree_node_class(cls: type) -> type:
 
 
 def register_pytree_with_keys(
-    cls: C,
+    nodetype: C,
     flatten_with_keys: Callable[[Any], tuple[Iterable[tuple[KeyEntry, Any]], Hashable]],
-    unflatten: Callable[[Any, Sequence[Any]], Any],
-    flatten: Callable[[Any], tuple[Iterable[Any], Hashable]] | None = None,
+    unflatten_func: Callable[[Any, Sequence[Any]], Any],
+    flatten_func: Callable[[Any], tuple[Iterable[Any], Hashable]] | None = None,
 ) -> C:
-    """Make instances of `cls` containers whose children have keys, which key paths are made of:
-    `flatten_with_keys(x) -> ((key, child) pairs, aux)`. `flatten`, the same without keys, may be given where it is
+    """Make instances of `nodetype` containers whose children have keys, which key paths are made of:
+    `flatten_with_keys(x) -> ((key, child) pairs, aux)`. `flatten_func`, the same without keys, may be given where it is
     faster.
 
     >>> class Box:
@@ -85,11 +85,11 @@ def register_pytree_with_keys(
     """
 
     def children(node: Any) -> tuple[list[Any], Hashable]:
-        found, aux = flatten(node) if flatten is not None else flatten_with_keys(node)
-        return list(found) if flatten is not None else [child for _, child in found], aux
+        found, aux = flatten_func(node) if flatten_func is not None else flatten_with_keys(node)
+        return list(found) if flatten_func is not None else [child for _, child in found], aux
 
-    register_node(cls, children, unflatten, lambda node, aux: [key for key, _ in flatten_with_keys(node)[0]])
-    return cls
+    register_node(nodetype, children, unflatten_func, lambda node, aux: [key for key, _ in flatten_with_keys(node)[0]])
+    return nodetype
 
 
 def register_pytree_with_keys_class(cls: C) -> C:
@@ -114,7 +114,7 @@ def register_pytree_with_keys_class(cls: C) -> C:
 
 
 def register_dataclass(
-    cls: C,
+    nodetype: C,
     data_fields: Sequence[str] | None = None,
     meta_fields: Sequence[str] | None = None,
     drop_fields: Sequence[str] = (),
@@ -133,26 +133,26 @@ def register_dataclass(
     """
     if (data_fields is None) != (meta_fields is None):
         raise StructureError("register_dataclass: takes data_fields and meta_fields, or none of them")
-    fields = [f for f in dataclasses.fields(cls) if f.init] if dataclasses.is_dataclass(cls) else []
+    fields = [f for f in dataclasses.fields(nodetype) if f.init] if dataclasses.is_dataclass(nodetype) else []
     if data_fields is None or meta_fields is None:
-        if not dataclasses.is_dataclass(cls):
-            raise StructureError(f"register_dataclass: {cls.__name__} is no dataclass", hint="data_fields=[...]")
+        if not dataclasses.is_dataclass(nodetype):
+            raise StructureError(f"register_dataclass: {nodetype.__name__} is no dataclass", hint="data_fields=[...]")
         kept = [f for f in fields if f.name not in drop_fields]
         data_fields = [f.name for f in kept if not f.metadata.get("static")]
         meta_fields = [f.name for f in kept if f.metadata.get("static")]
     elif fields and {f.name for f in fields} - set(drop_fields) != {*data_fields, *meta_fields}:
         raise StructureError(
-            f"register_dataclass: {[*data_fields, *meta_fields]} are not the fields of {cls.__name__}",
+            f"register_dataclass: {[*data_fields, *meta_fields]} are not the fields of {nodetype.__name__}",
             hint="drop_fields=[...] for those that are left out",
         )
     data, meta = tuple(data_fields), tuple(meta_fields)
     register_node(
-        cls,
+        nodetype,
         lambda node: ([getattr(node, name) for name in data], tuple(getattr(node, name) for name in meta)),
-        lambda aux, xs: cls(**dict(zip((*data, *meta), (*xs, *aux), strict=True))),
+        lambda aux, xs: nodetype(**dict(zip((*data, *meta), (*xs, *aux), strict=True))),
         lambda node, aux: [GetAttrKey(name) for name in data],
     )
-    return cls
+    return nodetype
 
 
 def register_static(cls: C) -> C:
@@ -210,13 +210,13 @@ def _has_children(x: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
     return tree_structure(x, is_leaf).cls is not None
 
 
-def is_tree_node(x: Any) -> bool:
+def is_tree_node(typ: Any) -> bool:
     """Whether something is a container, and no leaf; None is one without children.
 
     >>> is_tree_node([]), is_tree_node(1.5)
     (True, False)
     """
-    return _has_children(x)
+    return _has_children(typ)
 
 
 def flatten_one_level(tree: Tree) -> tuple[list[Any], Hashable]:

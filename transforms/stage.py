@@ -406,8 +406,8 @@ def check_function(f: Any, what: str, usage: str = "") -> None:
         )
 
 
-def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
-    """`make_graph(f)(*args)` is the Graph that `f` records for arguments of these types.
+def make_graph(fun: Callable[..., Any]) -> Callable[..., Graph]:
+    """`make_graph(fun)(*args)` is the Graph that `fun` records for arguments of these types.
 
     Arrays and `ShapedArray`s may be given.  Captured arrays are the graph's `constants`.
 
@@ -422,24 +422,24 @@ def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
     def graph_of(*args: Any, **kwargs: Any) -> Graph:
         leaves, in_tree = tree_flatten((args, kwargs))
         return _dry(
-            FlatFunction(f, in_tree, "make_graph"),
+            FlatFunction(fun, in_tree, "make_graph"),
             _avals(leaves, (args, kwargs), "make_graph"),
-            f"make_graph({function_name(f)})",
+            f"make_graph({function_name(fun)})",
         )
 
     return graph_of
 
 
-def eval_shape(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """The types of `f`'s results, without computing anything.
+def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The types of `fun`'s results, without computing anything.
 
     >>> import fdl.numpy as jnp
     >>> eval_shape(lambda a, b: a @ b, jnp.ones((2, 3)), ShapedArray((3, 5), "float32"))
     float32[2,5]
     """
     leaves, in_tree = tree_flatten((args, kwargs))
-    flat = FlatFunction(f, in_tree, "eval_shape")
-    graph = _dry(flat, _avals(leaves, (args, kwargs), "eval_shape"), f"eval_shape({function_name(f)})")
+    flat = FlatFunction(fun, in_tree, "eval_shape")
+    graph = _dry(flat, _avals(leaves, (args, kwargs), "eval_shape"), f"eval_shape({function_name(fun)})")
     return flat.unflatten(graph.out_avals)
 
 

@@ -199,9 +199,13 @@ def _axis_size(
 
 
 def vmap(
-    f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, axis_name: Hashable = None, axis_size: int | None = None
+    fun: Callable[..., Any],
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_name: Hashable = None,
+    axis_size: int | None = None,
 ) -> Callable[..., Any]:
-    """`f` mapped over one axis of its arguments, as one batched computation.
+    """`fun` mapped over one axis of its arguments, as one batched computation.
 
     `in_axes` is an int, None (not mapped), or a tree of them that is a prefix of the positional arguments; keyword
     arguments are mapped over axis 0. `out_axes` likewise for the results. `axis_name` makes the axis known to
@@ -213,10 +217,10 @@ def vmap(
     [21.0, 42.0, 63.0]
     """
 
-    check_function(f, "vmap")
-    argument = argument_names(f)
+    check_function(fun, "vmap")
+    argument = argument_names(fun)
 
-    @functools.wraps(f)
+    @functools.wraps(fun)
     def mapped(*args: Any, **kwargs: Any) -> Any:
         leaves, in_tree = tree_flatten((args, kwargs))
         leaves = check_leaves(leaves, (args, kwargs), "vmap", argument)
@@ -224,8 +228,8 @@ def vmap(
         axes = broadcast_prefix(spec, args, "vmap in_axes", _is_none) + [0] * (len(leaves) - len(tree_flatten(args)[0]))
         axis = BatchAxis(axis_name, _axis_size(leaves, axes, (args, kwargs), axis_size, argument))
         fronted = [x if a is None else move_axis(x, a, 0) for x, a in zip(leaves, axes, strict=True)]
-        flat = FlatFunction(f, in_tree, "vmap")
-        outs, batched = batch_flat(flat, axis, fronted, [a is not None for a in axes], f"vmap({function_name(f)})")
+        flat = FlatFunction(fun, in_tree, "vmap")
+        outs, batched = batch_flat(flat, axis, fronted, [a is not None for a in axes], f"vmap({function_name(fun)})")
         assert flat.out_tree is not None
         out_spec = broadcast_prefix(out_axes, flat.out_tree.unflatten(outs), "vmap out_axes", _is_none)
         return flat.unflatten([_place(o, b, a, axis) for o, b, a in zip(outs, batched, out_spec, strict=True)])

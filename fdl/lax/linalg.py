@@ -18,17 +18,17 @@ def _symmetric(x: Array, symmetrize: bool) -> Array:
     return ops.mul(ops.add(x, matrix_transpose(x)), 0.5) if symmetrize else x
 
 
-def cholesky(a: Array, *, symmetrize_input: bool = True) -> Array:
-    """The lower triangle L with `L @ L.T == a`, of the mean of `a` and its transpose, or with `symmetrize_input=False`
+def cholesky(x: Array, *, symmetrize_input: bool = True) -> Array:
+    """The lower triangle L with `L @ L.T == x`, of the mean of `x` and its transpose, or with `symmetrize_input=False`
     of its lower triangle. NaN where there is none.
 
     >>> import fdl.numpy as jnp
     >>> cholesky(jnp.array([[4.0]])).tolist()
     [[2.0]]
     """
-    lower = tril(a)
-    mirrored = ops.add(lower, matrix_transpose(tril(a, -1)))
-    return numpy_linalg.cholesky(_symmetric(a, True) if symmetrize_input else mirrored)
+    lower = tril(x)
+    mirrored = ops.add(lower, matrix_transpose(tril(x, -1)))
+    return numpy_linalg.cholesky(_symmetric(x, True) if symmetrize_input else mirrored)
 
 
 def eigh(x: Array, *, lower: bool = True, symmetrize_input: bool = True) -> tuple[Array, Array]:

@@ -99,6 +99,7 @@ from fdl.numpy._derived import (
     vander,
 )
 from fdl.numpy._edit import *
+from fdl.numpy._einsum import einsum
 from fdl.numpy._elements import *
 from fdl.numpy._index import (
     take,
@@ -211,7 +212,6 @@ from fdl.numpy._shape import (
     broadcast_to,
     concatenate,
     dot,
-    einsum,
     expand_dims,
     flip,
     hstack,

@@ -32,13 +32,13 @@ def atleast_3d(x: ArrayLike) -> Array:
     return ops.expand_dims(x, (2,)) if aval_of(x).ndim == 2 else x
 
 
-def dstack(tup: Sequence[Any]) -> Array:
+def dstack(tup: Sequence[Any], dtype: Any = None) -> Array:
     """Arrays joined along the third axis, each with three axes at least.
 
     >>> dstack([array([1, 2]), array([3, 4])]).tolist()
     [[[1, 3], [2, 4]]]
     """
-    return concatenate([atleast_3d(x) for x in tup], 2)
+    return concatenate([atleast_3d(x) for x in tup], 2, dtype)
 
 
 def array_split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
@@ -155,7 +155,7 @@ def _nesting(part: Any) -> tuple[int, int]:
     return found[0][0] + 1, builtins.max(ndim for _, ndim in found)
 
 
-def repeat(x: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None) -> Array:
+def repeat(a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None) -> Array:
     """Each element along an axis repeated, of the flat array for None: as often as `repeats` says for all or for each.
 
     A vector `repeats` must be known, unless `total_repeat_length` says how long the result is: what is too much is left
@@ -164,15 +164,15 @@ def repeat(x: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_
     >>> repeat(array([1, 2]), 2).tolist(), repeat(array([1, 2]), array([0, 3])).tolist()
     ([1, 1, 2, 2], [2, 2, 2])
     """
-    x = _operand(x)
+    a = _operand(a)
     if axis is None:
-        x, axis = ravel(x), 0
-    (place,) = axes_of(x, axis, "repeat")
-    shape = x.aval.shape
+        a, axis = ravel(a), 0
+    (place,) = axes_of(a, axis, "repeat")
+    shape = a.aval.shape
     if isinstance(repeats, (int, np.integer)) and total_repeat_length is None:
         count = builtins.max(int(repeats), 0)
         wide = ops.broadcast(
-            x, (*shape[: place + 1], count, *shape[place + 1 :]), [i + (i > place) for i in range(len(shape))]
+            a, (*shape[: place + 1], count, *shape[place + 1 :]), [i + (i > place) for i in range(len(shape))]
         )
         return ops.reshape(wide, (*shape[:place], shape[place] * count, *shape[place + 1 :]))
     counts = ravel(_operand(asarray(repeats)))
@@ -187,12 +187,12 @@ def repeat(x: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_
         numbers = np.repeat(np.arange(shape[place], dtype=np.int32), np.asarray(counts))
         places: Array = from_numpy(numbers)
     elif not shape[place]:
-        return ops.full(tuple(total_repeat_length if i == place else d for i, d in enumerate(shape)), 0, x.aval.dtype)
+        return ops.full(tuple(total_repeat_length if i == place else d for i, d in enumerate(shape)), 0, a.aval.dtype)
     else:  # element i of the result belongs to the first one whose repeats reach beyond i
         ends = cumsum(counts)
         places = searchsorted(ends, ops.iota((total_repeat_length,), 0, aval_of(ends).dtype), side="right")
         places = ops.minimum(places, shape[place] - 1)
-    return ops.move_axis(ops.gather(x, [places], (place,)), 0, place)
+    return ops.move_axis(ops.gather(a, [places], (place,)), 0, place)
 
 
 def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Array:

@@ -39,7 +39,7 @@ class ScalarType:
         return f"fdl.numpy.{self.dtype.name}"
 
 
-def array(obj: Any, dtype: Any = None, copy: bool = True) -> Array:
+def array(object: Any, dtype: Any = None, copy: bool = True) -> Array:
     """An array of a number, an ndarray, an array, or nested lists of them.
 
     Python numbers become float32, int32 or bool, unless `dtype` or `enable_x64` say otherwise; ndarrays and NumPy's
@@ -50,28 +50,28 @@ def array(obj: Any, dtype: Any = None, copy: bool = True) -> Array:
            [3, 4]], dtype=int32)
     """
     target = None if dtype is None else dtypes.canonical(dtype)
-    if isinstance(obj, Literal):
-        obj = obj.value
-    if isinstance(obj, (list, tuple)):
-        return _from_nested(obj, target)
-    x = obj if isinstance(obj, Array) else as_array(obj)
-    found = dtypes.scalar_type(obj)
+    if isinstance(object, Literal):
+        object = object.value
+    if isinstance(object, (list, tuple)):
+        return _from_nested(object, target)
+    x = object if isinstance(object, Array) else as_array(object)
+    found = dtypes.scalar_type(object)
     if found is not None and target is not None:
-        _need_room((obj,), target, "array")
-        return from_numpy(np.asarray(Literal(obj, target).value))
+        _need_room((object,), target, "array")
+        return from_numpy(np.asarray(Literal(object, target).value))
     wanted = target or x.dtype
     return ops.convert(x, wanted) if wanted != x.dtype or x.weak_type else x
 
 
-def asarray(obj: Any, dtype: Any = None) -> Array:
+def asarray(a: Any, dtype: Any = None) -> Array:
     """As `array`, but a number stays weak and an array is itself.
 
     >>> asarray(2.0)
     Array(2., dtype=float32, weak_type=True)
     """
-    if dtype is None and not isinstance(obj, (list, tuple)):
-        return obj if isinstance(obj, Array) else as_array(obj)
-    return array(obj, dtype)
+    if dtype is None and not isinstance(a, (list, tuple)):
+        return a if isinstance(a, Array) else as_array(a)
+    return array(a, dtype)
 
 
 def _need_room(numbers: Iterable[Any], dtype: dtypes.DType, what: str) -> None:
@@ -165,32 +165,32 @@ def ones(shape: Any, dtype: Any = float) -> Array:
 empty = zeros
 
 
-def full_like(x: ArrayLike, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
-    """An array like `x`, filled with one value.
+def full_like(a: ArrayLike, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
+    """An array like `a`, filled with one value.
 
     >>> full_like(zeros(2), 3).tolist()
     [3.0, 3.0]
     """
-    aval = aval_of(x)
+    aval = aval_of(a)
     return full(aval.shape if shape is None else shape, fill_value, dtype or aval.dtype)
 
 
-def zeros_like(x: ArrayLike, dtype: Any = None, shape: Any = None) -> Array:
-    """Zeros like `x`.
+def zeros_like(a: ArrayLike, dtype: Any = None, shape: Any = None) -> Array:
+    """Zeros like `a`.
 
     >>> zeros_like(ones(2)).tolist()
     [0.0, 0.0]
     """
-    return full_like(x, 0, dtype, shape)
+    return full_like(a, 0, dtype, shape)
 
 
-def ones_like(x: ArrayLike, dtype: Any = None, shape: Any = None) -> Array:
-    """Ones like `x`.
+def ones_like(a: ArrayLike, dtype: Any = None, shape: Any = None) -> Array:
+    """Ones like `a`.
 
     >>> ones_like(zeros(2)).tolist()
     [1.0, 1.0]
     """
-    return full_like(x, 1, dtype, shape)
+    return full_like(a, 1, dtype, shape)
 
 
 empty_like = zeros_like
@@ -277,13 +277,13 @@ def linspace(
     return out, ops.div(ops.sub(last, first), float(count) if count else np.nan)
 
 
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = float) -> Array:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Array:
     """Ones on the k-th diagonal, zeros elsewhere.
 
     >>> eye(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    shape = sizes((n, n if m is None else m))
+    shape = sizes((N, N if M is None else M))
     return ops.convert(ops.equal(ops.add(ops.iota(shape, 0), k), ops.iota(shape, 1)), dtype)
 
 
@@ -305,34 +305,34 @@ def _triangle(x: Any, k: int, keep: Callable[[Any, Any], Any]) -> Array:
     return ops.select(mask, x, zeros_like(x))
 
 
-def tril(x: ArrayLike, k: int = 0) -> Array:
+def tril(m: ArrayLike, k: int = 0) -> Array:
     """The lower triangle of the last two axes, zeros above the k-th diagonal.
 
     >>> tril(ones((2, 2))).tolist()
     [[1.0, 0.0], [1.0, 1.0]]
     """
-    return _triangle(x, k, ops.less_equal)
+    return _triangle(m, k, ops.less_equal)
 
 
-def triu(x: ArrayLike, k: int = 0) -> Array:
+def triu(m: ArrayLike, k: int = 0) -> Array:
     """The upper triangle of the last two axes, zeros below the k-th diagonal.
 
     >>> triu(ones((2, 2))).tolist()
     [[1.0, 1.0], [0.0, 1.0]]
     """
-    return _triangle(x, k, ops.greater_equal)
+    return _triangle(m, k, ops.greater_equal)
 
 
-def diag(x: Array, k: int = 0) -> Array:
+def diag(v: Array, k: int = 0) -> Array:
     """The k-th diagonal of a matrix, or a matrix with a vector on it.
 
     >>> diag(array([1, 2])).tolist()
     [[1, 0], [0, 2]]
     """
-    aval = aval_of(x)
+    aval = aval_of(v)
     if aval.ndim == 1:
         n = aval.shape[0] + builtins.abs(k)
-        padded = ops.pad(x, Literal(0, aval.dtype), [(max(k, 0), max(-k, 0), 0)])
+        padded = ops.pad(v, Literal(0, aval.dtype), [(max(k, 0), max(-k, 0), 0)])
         return ops.select(
             ops.equal(ops.add(ops.iota((n, n), 0), k), ops.iota((n, n), 1)),
             ops.broadcast(padded, (n, n), (1,)),
@@ -341,7 +341,7 @@ def diag(x: Array, k: int = 0) -> Array:
     rows, cols = aval.shape
     count = max(0, min(rows - max(-k, 0), cols - max(k, 0)))
     place = ops.iota((count,), 0)
-    return ops.gather(x, [ops.add(place, max(-k, 0)), ops.add(place, max(k, 0))], (0, 1))
+    return ops.gather(v, [ops.add(place, max(-k, 0)), ops.add(place, max(k, 0))], (0, 1))
 
 
 def meshgrid(*xs: ArrayLike, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> list[Array]:

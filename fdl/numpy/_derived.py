@@ -17,7 +17,7 @@ from fdl.core.avals import Shape
 from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
-from fdl.numpy._create import array, asarray, linspace, ones, tril
+from fdl.numpy._create import array, asarray, linspace, ones, tril, zeros_like
 from fdl.numpy._math import (
     Axis,
     _operand,
@@ -35,7 +35,6 @@ from fdl.numpy._math import (
     where,
 )
 from fdl.numpy._shape import (
-    broadcast_arrays,
     concatenate,
     expand_dims,
     flip,
@@ -116,14 +115,14 @@ def heaviside(x: ArrayLike, at_zero: ArrayLike) -> Array:
     return where(equal(x, 0), at_zero, where(isnan(x), x, where(ops.greater(x, 0), 1, 0)))
 
 
-def select(conditions: Sequence[ArrayLike], choices: Sequence[ArrayLike], default: ArrayLike = 0) -> Array:
+def select(condlist: Sequence[ArrayLike], choicelist: Sequence[ArrayLike], default: ArrayLike = 0) -> Array:
     """The choice of the first condition that holds.
 
     >>> select([array([True, False])], [array([1, 1])], 5).tolist()
     [1, 5]
     """
     out = _operand(default)
-    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         out = ops.select(condition, choice, out)
     return out
 
@@ -131,17 +130,17 @@ def select(conditions: Sequence[ArrayLike], choices: Sequence[ArrayLike], defaul
 # Reductions
 
 
-def ptp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array:
+def ptp(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest less the smallest element.
 
     >>> int(ptp(array([3, 1, 7])))
     6
     """
-    return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
+    return subtract(max(a, axis, keepdims), min(a, axis, keepdims))
 
 
 def nansum(
-    x: ArrayLike,
+    a: ArrayLike,
     axis: Axis = None,
     dtype: Any = None,
     keepdims: bool = False,
@@ -153,64 +152,73 @@ def nansum(
     >>> float(nansum(array([1.0, float("nan")])))
     1.0
     """
-    return sum(ops.select(isnan(x), 0, x), axis, dtype, keepdims, initial, where)
+    return sum(ops.select(isnan(a), 0, a), axis, dtype, keepdims, initial, where)
 
 
 def nanmean(
-    x: ArrayLike, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: ArrayLike | None = None
+    a: ArrayLike, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: ArrayLike | None = None
 ) -> Array:
     """The mean of what is not NaN, of those for which `where` holds.
 
     >>> float(nanmean(array([1.0, float("nan"), 3.0])))
     2.0
     """
-    x = _operand(x)
-    present = ops.bitwise_not(isnan(x))
-    return mean(x, axis, dtype, keepdims, present if where is None else ops.bitwise_and(present, where))
+    a = _operand(a)
+    present = ops.bitwise_not(isnan(a))
+    return mean(a, axis, dtype, keepdims, present if where is None else ops.bitwise_and(present, where))
 
 
-def array_equal(a: Any, b: Any, equal_nan: bool = False) -> Array:
+def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Array:
     """Whether shapes and all elements are equal; NaN equals NaN with `equal_nan`.
 
     >>> bool(array_equal(array([1, 2]), array([1, 2])))
     True
     """
-    a, b = _operand(asarray(a)), _operand(asarray(b))
-    if a.aval.shape != b.aval.shape:
+    a1, a2 = _operand(asarray(a1)), _operand(asarray(a2))
+    if a1.aval.shape != a2.aval.shape:
         return array(False)
-    same = equal(a, b)
-    return all(ops.bitwise_or(same, ops.bitwise_and(isnan(a), isnan(b))) if equal_nan else same)
+    same = equal(a1, a2)
+    return all(ops.bitwise_or(same, ops.bitwise_and(isnan(a1), isnan(a2))) if equal_nan else same)
 
 
-def diff(x: ArrayLike, n: int = 1, axis: int = -1) -> Array:
-    """Differences of neighbours, n times.
+def diff(
+    a: ArrayLike, n: int = 1, axis: int = -1, prepend: ArrayLike | None = None, append: ArrayLike | None = None
+) -> Array:
+    """Differences of neighbours, n times, among elements put before and behind them too.
 
     >>> diff(array([1, 4, 9])).tolist()
     [3, 5]
     """
-    out = _operand(x)
-    place = axis % out.aval.ndim
+    out = _operand(a)
+    (place,) = axes_of(out, axis, "diff")
+    if n < 0:
+        raise ShapeError(f"diff: n={n}", why="differences are taken n times", hint="n=0 for the array itself")
+    ends = [None if x is None else _operand(x) for x in (prepend, append)]
+    shape = tuple(1 if i == place else d for i, d in enumerate(out.aval.shape))
+    before, behind = ([] if x is None else [x if x.aval.ndim else ops.broadcast_to(x, shape)] for x in ends)
+    out = concatenate([*before, out, *behind], place) if before or behind else out
     for _ in range(n):
         size = aval_of(out).shape[place]
-        ends = (
-            ops.slice_in_dim(out, builtins.min(1, size), size, place),
-            ops.slice_in_dim(out, 0, builtins.max(size - 1, 0), place),
-        )
-        out = (ops.not_equal if aval_of(out).dtype == dtypes.bool_ else ops.sub)(*ends)
+        later = ops.slice_in_dim(out, builtins.min(1, size), size, place)
+        former = ops.slice_in_dim(out, 0, builtins.max(size - 1, 0), place)
+        out = (ops.not_equal if aval_of(out).dtype == dtypes.bool_ else ops.sub)(later, former)
     return out
 
 
-def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: float = 1.0) -> Array:
-    """The integral along the last axis by the trapezoidal rule.
+def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1) -> Array:
+    """The integral along an axis by the trapezoidal rule, of values at places `x`, or `dx` from one another.
 
     >>> float(trapezoid(array([0.0, 1.0, 2.0])))
     2.0
     """
-    y = _operand(y)
+    y = moveaxis(promote(asarray(y), to_float=True)[0], axis, -1)
     size = y.aval.shape[-1]
     last = y.aval.ndim - 1
-    middles = ops.add(ops.slice_in_dim(y, 1, size, last), ops.slice_in_dim(y, 0, size - 1, last))
-    return ops.mul(0.5, sum(multiply(middles, dx if x is None else diff(x)), -1))
+    steps = dx if x is None else diff(x) if aval_of(asarray(x)).ndim == 1 else diff(moveaxis(asarray(x), axis, -1))
+    middles = ops.add(
+        ops.slice_in_dim(y, builtins.min(1, size), size, last), ops.slice_in_dim(y, 0, builtins.max(size - 1, 0), last)
+    )
+    return ops.mul(0.5, sum(multiply(middles, steps), -1))
 
 
 def cov(
@@ -257,49 +265,50 @@ def polyval(p: Any, x: Any) -> Array:
 # Shapes
 
 
-def shape(x: ArrayLike) -> Shape:
+def shape(a: ArrayLike) -> Shape:
     """The sizes of the axes.
 
     >>> shape(ones((2, 3)))
     (2, 3)
     """
-    return aval_of(asarray(x)).shape
+    return aval_of(asarray(a)).shape
 
 
-def ndim(x: Any) -> int:
+def ndim(a: Any) -> int:
     """The number of axes.
 
     >>> ndim(ones((2, 3)))
     2
     """
-    return aval_of(asarray(x)).ndim
+    return aval_of(asarray(a)).ndim
 
 
-def size(x: ArrayLike) -> int:
-    """The number of elements.
+def size(a: ArrayLike, axis: int | Sequence[int] | None = None) -> int:
+    """The number of elements, of all or along axes.
 
     >>> size(ones((2, 3)))
     6
     """
-    return aval_of(asarray(x)).size
+    aval = aval_of(asarray(a))
+    return aval.size if axis is None else math.prod(aval.shape[i] for i in axes_of(asarray(a), axis, "size"))
 
 
-def fliplr(x: ArrayLike) -> Array:
+def fliplr(m: ArrayLike) -> Array:
     """Columns in reverse order.
 
     >>> fliplr(array([[1, 2]])).tolist()
     [[2, 1]]
     """
-    return flip(x, 1)
+    return flip(m, 1)
 
 
-def flipud(x: ArrayLike) -> Array:
+def flipud(m: ArrayLike) -> Array:
     """Rows in reverse order.
 
     >>> flipud(array([[1], [2]])).tolist()
     [[2], [1]]
     """
-    return flip(x, 0)
+    return flip(m, 0)
 
 
 def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
@@ -315,22 +324,22 @@ def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     return out
 
 
-def column_stack(arrays: Sequence[Any]) -> Array:
+def column_stack(tup: Sequence[Any]) -> Array:
     """Vectors as the columns of a matrix.
 
     >>> column_stack([array([1, 2]), array([3, 4])]).tolist()
     [[1, 3], [2, 4]]
     """
-    return concatenate([expand_dims(x, 1) if ndim(x) == 1 else x for x in arrays], 1)
+    return concatenate([expand_dims(x, 1) if ndim(x) == 1 else x for x in tup], 1)
 
 
-def append(x: ArrayLike, values: ArrayLike, axis: int | None = None) -> Array:
-    """`x` with values after it; flat for None.
+def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Array:
+    """`arr` with values after it; flat for None.
 
     >>> append(array([1]), array([2])).tolist()
     [1, 2]
     """
-    return concatenate([x, values], axis)
+    return concatenate([arr, values], axis)
 
 
 def _pair(x: Any, axis1: int, axis2: int, what: str) -> tuple[int, int]:
@@ -382,26 +391,34 @@ def kron(a: Any, b: Any) -> Array:
     return reshape(products, tuple(m * n for m, n in zip(aval_of(a).shape, aval_of(b).shape, strict=True)))
 
 
-def cross(a: ArrayLike, b: ArrayLike) -> Array:
-    """The vector product along the last axis of size 3.
+def cross(
+    a: ArrayLike, b: ArrayLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Array:
+    """The vector product along axes of size 3, or 2 for vectors in a plane: `axisa` of a, `axisb` of b, `axisc` of the
+    result, or `axis` of all. Of two vectors in a plane it is the number that stands perpendicular to it.
 
     >>> cross(array([1, 0, 0]), array([0, 1, 0])).tolist()
     [0, 0, 1]
     """
-    u, v = broadcast_arrays(a, b)
-    if u.aval.shape[-1:] != (3,):
-        raise ShapeError(f"cross: the last axis of {u.aval.describe()} is not of size 3")
-    x, y = ([v[..., i] for i in range(3)] for v in (u, v))
-    return stack([ops.sub(ops.mul(x[i - 2], y[i - 1]), ops.mul(x[i - 1], y[i - 2])) for i in range(3)], -1)
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    u, v = (moveaxis(x, i, -1) for x, i in zip(promote(asarray(a), asarray(b)), (axisa, axisb), strict=True))
+    counts = aval_of(u).shape[-1], aval_of(v).shape[-1]
+    if not {*counts} <= {2, 3}:
+        raise ShapeError(f"cross: vectors of sizes {counts[0]} and {counts[1]}, where 2 or 3 is needed")
+    x, y = (
+        [w[..., i] if i < n else zeros_like(w[..., 0]) for i in range(3)] for w, n in zip((u, v), counts, strict=True)
+    )
+    parts = [subtract(multiply(x[i - 2], y[i - 1]), multiply(x[i - 1], y[i - 2])) for i in range(3)]
+    return parts[2] if counts == (2, 2) else stack(parts, axisc)
 
 
-def tri(n: int, m: int | None = None, k: int = 0, dtype: Any = float) -> Array:
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Array:
     """Ones at and below the k-th diagonal.
 
     >>> tri(2).tolist()
     [[1.0, 0.0], [1.0, 1.0]]
     """
-    return tril(ones((n, n if m is None else m), dtype), k)
+    return tril(ones((N, N if M is None else M), dtype), k)
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
@@ -416,13 +433,16 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
     return stack([ops.integer_pow(x, k) for k in powers], 1) if n else ops.full((x.aval.shape[0], 0), 0, x.aval.dtype)
 
 
-def logspace(start: float, stop: float, num: int = 50, base: float = 10.0) -> Array:
-    """Powers of `base` with evenly spaced exponents.
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+) -> Array:
+    """Powers of `base` with evenly spaced exponents, along a new axis where the ends are arrays.
 
     >>> [round(v) for v in logspace(0, 2, 3).tolist()]
     [1, 10, 100]
     """
-    return ops.pow(base, linspace(start, stop, num))
+    out = ops.pow(base, linspace(start, stop, num, endpoint, axis=axis))
+    return out if dtype is None else ops.convert(out, dtype)
 
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
@@ -475,16 +495,16 @@ def promote_types(a: ArrayLike, b: ArrayLike) -> dtypes.DType:
     return dtypes.promote([(dtypes.canonical(a), False), (dtypes.canonical(b), False)])[0]
 
 
-def issubdtype(a: Any, b: Any) -> bool:
+def issubdtype(arg1: Any, arg2: Any) -> bool:
     """Whether a dtype belongs to a kind, as NumPy's; bfloat16 and float8 are floating.
 
     >>> issubdtype("bfloat16", np.floating)
     True
     """
-    found = dtypes.canonical(a)
-    if isinstance(b, type) and issubclass(np.floating, b) and dtypes.is_float(found):
+    found = dtypes.canonical(arg1)
+    if isinstance(arg2, type) and issubclass(np.floating, arg2) and dtypes.is_float(found):
         return True
-    return bool(np.issubdtype(found, b))
+    return bool(np.issubdtype(found, arg2))
 
 
 __all__ = [

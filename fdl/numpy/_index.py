@@ -325,7 +325,7 @@ def _not_empty(rule: Rule, x: Any, axis: int, index: Any) -> None:
 
 
 def take(
-    x: ArrayLike, indices: Any, axis: int | None = None, out: None = None, mode: str | None = None,
+    a: ArrayLike, indices: Any, axis: int | None = None, out: None = None, mode: str | None = None,
     unique_indices: bool = False, indices_are_sorted: bool = False, fill_value: Any = None,
 ) -> Array:  # fmt: skip
     """Elements along an axis at integer indices; flat for None.
@@ -340,19 +340,19 @@ def take(
     """
     if out is not None:
         raise ImmutableError("take: arrays are immutable, so there is no `out`", hint="use the result")
-    x, index = _operand(x), _as_places(indices)
+    a, index = _operand(a), _as_places(indices)
     if axis is None:
-        x, axis = ops.reshape(x, (x.aval.size,)), 0
-    (place,) = axes_of(x, axis, "take")
+        a, axis = ops.reshape(a, (a.aval.size,)), 0
+    (place,) = axes_of(a, axis, "take")
     rule = Rule("take", mode, "drop", negative=mode != "clip").checked()
-    _not_empty(rule, x, place, index)
-    (index,), handling = placed([(place, index)], x.aval.shape, rule)
-    items = [slice(None)] * place + [index] + [slice(None)] * (x.aval.ndim - place - 1)
-    return _gathered(x, items, [(place, index)], handling, fill_value)[0]
+    _not_empty(rule, a, place, index)
+    (index,), handling = placed([(place, index)], a.aval.shape, rule)
+    items = [slice(None)] * place + [index] + [slice(None)] * (a.aval.ndim - place - 1)
+    return _gathered(a, items, [(place, index)], handling, fill_value)[0]
 
 
 def take_along_axis(
-    x: ArrayLike, indices: Any, axis: int | None = -1, mode: str | None = None, fill_value: Any = None
+    arr: ArrayLike, indices: Any, axis: int | None = -1, mode: str | None = None, fill_value: Any = None
 ) -> Array:
     """Elements along an axis, chosen for each place along the others, which broadcast; of the flat array for None.
 
@@ -362,25 +362,25 @@ def take_along_axis(
     >>> take_along_axis(array([[1, 2], [3, 4]]), array([[1], [0]]), 1).tolist()
     [[2], [3]]
     """
-    x, index = _operand(x), _as_places(indices)
+    arr, index = _operand(arr), _as_places(indices)
     if axis is None:
-        x, axis = ops.reshape(x, (x.aval.size,)), 0
-    (place,) = axes_of(x, axis, "take_along_axis")
+        arr, axis = ops.reshape(arr, (arr.aval.size,)), 0
+    (place,) = axes_of(arr, axis, "take_along_axis")
     shape = aval_of(index).shape
-    if len(shape) != x.aval.ndim:
+    if len(shape) != arr.aval.ndim:
         raise ShapeError(
-            f"take_along_axis: {x.aval.describe()} and indices {aval_of(index).describe()} need as many axes"
+            f"take_along_axis: {arr.aval.describe()} and indices {aval_of(index).describe()} need as many axes"
         )
     ops.broadcast_shapes(
-        [tuple(1 if i == place else d for i, d in enumerate(s)) for s in (shape, x.aval.shape)], "take_along_axis"
+        [tuple(1 if i == place else d for i, d in enumerate(s)) for s in (shape, arr.aval.shape)], "take_along_axis"
     )
     rule = Rule("take_along_axis", mode, "drop", negative=mode != "promise_in_bounds").checked()
-    _not_empty(rule, x, place, index)
-    (index,), handling = placed([(place, index)], x.aval.shape, rule)
-    found = ops.gather_along(x, index, place, handling)
+    _not_empty(rule, arr, place, index)
+    (index,), handling = placed([(place, index)], arr.aval.shape, rule)
+    found = ops.gather_along(arr, index, place, handling)
     return _filled(
         found,
-        lambda: ops.broadcast_to(inside([index], [x.aval.shape[place]]), aval_of(found).shape),
+        lambda: ops.broadcast_to(inside([index], [arr.aval.shape[place]]), aval_of(found).shape),
         handling,
         fill_value,
     )

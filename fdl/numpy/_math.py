@@ -120,21 +120,21 @@ def abs(x: ArrayLike) -> Array:
 absolute = abs
 
 
-def round(x: ArrayLike, decimals: int = 0) -> Array:
+def round(a: ArrayLike, decimals: int = 0) -> Array:
     """Rounded to decimals, or to tens, hundreds ... where they are negative; halves go to the even neighbour. Narrow
     floats are scaled in float32.
 
     >>> float(round(2.5))
     2.0
     """
-    operand = as_operand(x)
+    operand = as_operand(a)
     dtype = operand.aval.dtype
     if dtypes.is_complex(dtype):
         return _of_parts(lambda part: round(part, decimals), operand)
     if not dtypes.is_float(dtype):
-        return _operand(x) if decimals >= 0 else ops.cast(round(ops.cast(operand, dtypes.float64), decimals), dtype)
+        return _operand(a) if decimals >= 0 else ops.cast(round(ops.cast(operand, dtypes.float64), decimals), dtype)
     if decimals == 0:
-        return ops.round_even(x)
+        return ops.round_even(a)
     wide = ops.cast(operand, dtypes.compute_dtype(dtype), operand.aval.weak_type)
     scaled = ops.mul(wide, 10.0**decimals) if decimals > 0 else ops.div(wide, 10.0**-decimals)
     whole = ops.round_even(scaled)
@@ -408,7 +408,7 @@ def logical_xor(a: ArrayLike, b: ArrayLike) -> Array:
     return ops.bitwise_xor(_as_bool(a), _as_bool(b))
 
 
-def nonzero(x: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> tuple[Array, ...]:
+def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> tuple[Array, ...]:
     """Indices of elements that are not zero, one array for each axis.
 
     Their number depends on values, which must be known, unless `size` says how many there shall be: the first ones are
@@ -420,18 +420,18 @@ def nonzero(x: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
     >>> [i.tolist() for i in nonzero(array([0, 3, 0, 4]), size=3, fill_value=-1)]
     [[1, 3, -1]]
     """
-    if not aval_of(_operand(x)).ndim:
+    if not aval_of(_operand(a)).ndim:
         raise ShapeError("nonzero: a number has no axes to give indices for", hint="jnp.atleast_1d(x)")
     if size is not None:
-        return _nonzero_of_size(_operand(x), size, fill_value)
-    if isinstance(x, Tracer) and x.concrete() is None:
-        x.refuse(
+        return _nonzero_of_size(_operand(a), size, fill_value)
+    if isinstance(a, Tracer) and a.concrete() is None:
+        a.refuse(
             "jnp.nonzero(x)",
             TracedMaskError,
             "the size of the result would depend on its values",
             "jnp.where(mask, x, 0), or jnp.nonzero(x, size=n)",
         )
-    return tuple(from_numpy(i.astype(dtypes.default(int))) for i in np.nonzero(np.asarray(x)))
+    return tuple(from_numpy(i.astype(dtypes.default(int))) for i in np.nonzero(np.asarray(a)))
 
 
 def _nonzero_of_size(x: Array, size: int, fill_value: Any) -> tuple[Array, ...]:
@@ -559,13 +559,15 @@ def _operand(x: ArrayLike) -> Array:
     return ops.broadcast(operand, (), ()) if isinstance(operand, Literal) else operand
 
 
-def _counted(x: Array, dtype: Any) -> Array:
+def _counted(x: Array, dtype: Any, promote_integers: bool = True) -> Array:
     """What sums and products are computed in: `dtype`, or for bool and integers at least what integers are by
-    default.
+    default, if they are to be promoted.
     """
     if dtype is not None:
         return ops.cast(x, dtypes.canonical(dtype))
     least, own = dtypes.default(int), x.aval.dtype
+    if not promote_integers and own != dtypes.bool_:
+        return x
     if dtypes.is_inexact(own) or (own != dtypes.bool_ and own.itemsize >= least.itemsize):
         return x
     return ops.convert(x, np.dtype(f"u{least.name}") if own in dtypes.UNSIGNED else least)
@@ -577,24 +579,26 @@ def counts(x: Array) -> Array:
 
 
 def sum(
-    x: ArrayLike,
+    a: ArrayLike,
     axis: Axis = None,
     dtype: Any = None,
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
+    promote_integers: bool = True,
 ) -> Array:
-    """The sum over axes, or over all; bool and small integers are counted in int32.
+    """The sum over axes, or over all; bool and small integers are counted in int32, or
+    in their dtype without `promote_integers`.
 
     >>> from fdl.numpy import ones
     >>> sum(ones((2, 3)), axis=0).tolist()
     [2.0, 2.0, 2.0]
     """
-    x = _counted(_operand(x), dtype)
+    a = _counted(_operand(a), dtype, promote_integers)
     if where is not None:
-        x = ops.select(where, x, 0)
-    axes = axes_of(x, axis, "sum")
-    out = _kept(ops.reduce_sum(x, axes), x, axes, keepdims)
+        a = ops.select(where, a, 0)
+    axes = axes_of(a, axis, "sum")
+    out = _kept(ops.reduce_sum(a, axes), a, axes, keepdims)
     return out if initial is None else ops.add(out, ops.cast(as_operand(initial), aval_of(out).dtype))
 
 
@@ -603,7 +607,7 @@ def _count(x: Any, axes: Sequence[int]) -> int:
 
 
 def mean(
-    x: ArrayLike, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: ArrayLike | None = None
+    a: ArrayLike, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: ArrayLike | None = None
 ) -> Array:
     """The mean over axes, or over all, of those for which `where` holds; narrow floats are averaged in float32.
 
@@ -611,20 +615,20 @@ def mean(
     >>> float(mean(array([1.0, 2.0, 6.0])))
     3.0
     """
-    x = _operand(x)
-    target = dtypes.canonical(dtype) if dtype is not None else dtypes.default_float(x.aval.dtype)
-    wide = ops.cast(x, dtypes.compute_dtype(target), x.aval.weak_type)
-    axes = axes_of(x, axis, "mean")
+    a = _operand(a)
+    target = dtypes.canonical(dtype) if dtype is not None else dtypes.default_float(a.aval.dtype)
+    wide = ops.cast(a, dtypes.compute_dtype(target), a.aval.weak_type)
+    axes = axes_of(a, axis, "mean")
     if where is None:
-        out = ops.div(ops.reduce_sum(wide, axes), float(_count(x, axes)))
+        out = ops.div(ops.reduce_sum(wide, axes), float(_count(a, axes)))
     else:
-        counted = ops.broadcast_to(ops.convert(where, aval_of(wide).dtype), x.aval.shape)
+        counted = ops.broadcast_to(ops.convert(where, aval_of(wide).dtype), a.aval.shape)
         out = ops.div(ops.reduce_sum(ops.select(where, wide, 0), axes), ops.reduce_sum(counted, axes))
-    return _kept(ops.cast(out, target, out.aval.weak_type), x, axes, keepdims)
+    return _kept(ops.cast(out, target, out.aval.weak_type), a, axes, keepdims)
 
 
 def var(
-    x: ArrayLike,
+    a: ArrayLike,
     axis: Axis = None,
     dtype: Any = None,
     ddof: float = 0,
@@ -640,17 +644,17 @@ def var(
     >>> float(var(array([1.0, 3.0])))
     1.0
     """
-    x = _operand(x) if dtype is None else ops.cast(_operand(x), dtypes.canonical(dtype))
-    axes = axes_of(x, axis, "var")
-    count = _count(x, axes)
+    a = _operand(a) if dtype is None else ops.cast(_operand(a), dtypes.canonical(dtype))
+    axes = axes_of(a, axis, "var")
+    count = _count(a, axes)
     ddof = ddof if correction is None else correction
     if where is not None:
-        squares = sum(size_squared(ops.sub(x, mean(x, axes, keepdims=True, where=where))), axes, where=where)
-        left = ops.sub(sum(ops.broadcast_to(ops.convert(where, aval_of(squares).dtype), x.aval.shape), axes), ddof)
-        return _kept(ops.div(squares, ops.select(ops.greater(left, 0), left, math.nan)), x, axes, keepdims)
-    by_rows = len(axes) == x.aval.ndim and count >= 2 * _ROW and count % _ROW == 0
-    squares = _squares_by_rows(x) if by_rows else sum(size_squared(ops.sub(x, mean(x, axes, keepdims=True))), axes)
-    return _kept(ops.div(squares, float(count - ddof) if count > ddof else math.nan), x, axes, keepdims)
+        squares = sum(size_squared(ops.sub(a, mean(a, axes, keepdims=True, where=where))), axes, where=where)
+        left = ops.sub(sum(ops.broadcast_to(ops.convert(where, aval_of(squares).dtype), a.aval.shape), axes), ddof)
+        return _kept(ops.div(squares, ops.select(ops.greater(left, 0), left, math.nan)), a, axes, keepdims)
+    by_rows = len(axes) == a.aval.ndim and count >= 2 * _ROW and count % _ROW == 0
+    squares = _squares_by_rows(a) if by_rows else sum(size_squared(ops.sub(a, mean(a, axes, keepdims=True))), axes)
+    return _kept(ops.div(squares, float(count - ddof) if count > ddof else math.nan), a, axes, keepdims)
 
 
 _ROW = 4096  # elements that stay in the nearest cache between their mean and their distances from it
@@ -668,7 +672,7 @@ def _squares_by_rows(x: Array) -> Array:
 
 
 def std(
-    x: ArrayLike,
+    a: ArrayLike,
     axis: Axis = None,
     dtype: Any = None,
     ddof: float = 0,
@@ -683,11 +687,11 @@ def std(
     >>> float(std(array([1.0, 3.0])))
     1.0
     """
-    return ops.sqrt(var(x, axis, dtype, ddof, keepdims, where=where, correction=correction))
+    return ops.sqrt(var(a, axis, dtype, ddof, keepdims, where=where, correction=correction))
 
 
 def max(
-    x: ArrayLike,
+    a: ArrayLike,
     axis: Axis = None,
     keepdims: bool = False,
     initial: ArrayLike | None = None,
@@ -699,9 +703,9 @@ def max(
     >>> int(max(array([1, 5, 2])))
     5
     """
-    x = _operand(x)
-    axes = axes_of(x, axis, "max")
-    return _extreme(ops.reduce_max, ops.maximum, x, axes, keepdims, initial, where)
+    a = _operand(a)
+    axes = axes_of(a, axis, "max")
+    return _extreme(ops.reduce_max, ops.maximum, a, axes, keepdims, initial, where)
 
 
 def _extreme(
@@ -734,7 +738,7 @@ def _extreme(
 
 
 def min(
-    x: ArrayLike,
+    a: ArrayLike,
     axis: Axis = None,
     keepdims: bool = False,
     initial: ArrayLike | None = None,
@@ -746,42 +750,42 @@ def min(
     >>> int(min(array([1, 5, 2])))
     1
     """
-    x = _operand(x)
-    axes = axes_of(x, axis, "min")
-    return _extreme(ops.reduce_min, ops.minimum, x, axes, keepdims, initial, where)
+    a = _operand(a)
+    axes = axes_of(a, axis, "min")
+    return _extreme(ops.reduce_min, ops.minimum, a, axes, keepdims, initial, where)
 
 
 amax, amin = max, min
 
 
-def any(x: ArrayLike, axis: Axis = None, keepdims: bool = False, *, where: ArrayLike | None = None) -> Array:
+def any(a: ArrayLike, axis: Axis = None, keepdims: bool = False, *, where: ArrayLike | None = None) -> Array:
     """Whether some element is non-zero, of those for which `where` holds.
 
     >>> from fdl.numpy import array
     >>> bool(any(array([0, 1])))
     True
     """
-    return max(_as_bool(_operand(x)), axis, keepdims, initial=False, where=where)
+    return max(_as_bool(_operand(a)), axis, keepdims, initial=False, where=where)
 
 
-def all(x: ArrayLike, axis: Axis = None, keepdims: bool = False, *, where: ArrayLike | None = None) -> Array:
+def all(a: ArrayLike, axis: Axis = None, keepdims: bool = False, *, where: ArrayLike | None = None) -> Array:
     """Whether all elements are non-zero, of those for which `where` holds.
 
     >>> from fdl.numpy import array
     >>> bool(all(array([0, 1])))
     False
     """
-    return min(_as_bool(_operand(x)), axis, keepdims, initial=True, where=where)
+    return min(_as_bool(_operand(a)), axis, keepdims, initial=True, where=where)
 
 
-def count_nonzero(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array:
+def count_nonzero(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array:
     """The number of elements that are not zero.
 
     >>> from fdl.numpy import array
     >>> int(count_nonzero(array([0, 1, 2])))
     2
     """
-    return sum(_as_bool(_operand(x)), axis, keepdims=keepdims)
+    return sum(_as_bool(_operand(a)), axis, keepdims=keepdims)
 
 
 def _arg(f: Callable[[Array, int, Any], Array], x: ArrayLike, axis: int | None, keepdims: bool, what: str) -> Array:
@@ -793,52 +797,54 @@ def _arg(f: Callable[[Array, int, Any], Array], x: ArrayLike, axis: int | None, 
     return _kept(f(x, place, int), x, (place,), keepdims)
 
 
-def argmax(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
+def argmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
     """The first place of the largest element; over the flat array for None.
 
     >>> from fdl.numpy import array
     >>> int(argmax(array([1, 5, 5])))
     1
     """
-    return _arg(ops.argmax, x, axis, keepdims, "argmax")
+    return _arg(ops.argmax, a, axis, keepdims, "argmax")
 
 
-def argmin(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
+def argmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array:
     """The first place of the smallest element; over the flat array for None.
 
     >>> from fdl.numpy import array
     >>> int(argmin(array([5, 1, 1])))
     1
     """
-    return _arg(ops.argmin, x, axis, keepdims, "argmin")
+    return _arg(ops.argmin, a, axis, keepdims, "argmin")
 
 
 def prod(
-    x: ArrayLike,
+    a: ArrayLike,
     axis: Axis = None,
     dtype: Any = None,
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
+    promote_integers: bool = True,
 ) -> Array:
-    """The product over axes, or over all, multiplied pairwise; bool and small integers are multiplied in int32.
+    """The product over axes, or over all, multiplied pairwise; bool and small integers are multiplied in int32, or in
+    their dtype without `promote_integers`.
 
     >>> from fdl.numpy import array
     >>> int(prod(array([2, 3, 4])))
     24
     """
-    x = _counted(_operand(x), dtype)
+    x = _counted(_operand(a), dtype, promote_integers)
     if where is not None:
         x = ops.select(where, x, 1)
     axes = axes_of(x, axis, "prod")
     out = x
-    for a in reversed(axes):
-        while (n := aval_of(out).shape[a]) > 1:
+    for place in reversed(axes):
+        while (n := aval_of(out).shape[place]) > 1:
             half = (n + 1) // 2
-            config = [(0, 2 * half - n if i == a else 0, 0) for i in range(aval_of(out).ndim)]
+            config = [(0, 2 * half - n if i == place else 0, 0) for i in range(aval_of(out).ndim)]
             padded = ops.pad(out, Literal(1, x.aval.dtype), config)
-            out = ops.mul(ops.slice_in_dim(padded, 0, half, a), ops.slice_in_dim(padded, half, 2 * half, a))
-        shape = tuple(d for i, d in enumerate(aval_of(out).shape) if i != a)
+            out = ops.mul(ops.slice_in_dim(padded, 0, half, place), ops.slice_in_dim(padded, half, 2 * half, place))
+        shape = tuple(d for i, d in enumerate(aval_of(out).shape) if i != place)
         out = ops.full(shape, 1, x.aval.dtype) if n == 0 else ops.reshape(out, shape)
     out = _kept(out, x, axes, keepdims)
     return out if initial is None else ops.mul(out, ops.cast(as_operand(initial), aval_of(out).dtype))
@@ -856,24 +862,24 @@ def _lined(x: ArrayLike, axis: int | None, dtype: Any, what: str) -> tuple[Array
     return x, axes_of(x, axis, what)[0]
 
 
-def cumsum(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Array:
+def cumsum(a: ArrayLike, axis: int | None = None, dtype: Any = None) -> Array:
     """Sums of the elements so far.
 
     >>> from fdl.numpy import array
     >>> cumsum(array([1, 2, 3])).tolist()
     [1, 3, 6]
     """
-    return ops.cumsum(*_lined(x, axis, dtype, "cumsum"))
+    return ops.cumsum(*_lined(a, axis, dtype, "cumsum"))
 
 
-def cumprod(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Array:
+def cumprod(a: ArrayLike, axis: int | None = None, dtype: Any = None) -> Array:
     """Products of the elements so far, in a logarithmic number of steps (Hillis and Steele, 1986).
 
     >>> from fdl.numpy import array
     >>> cumprod(array([1, 2, 3])).tolist()
     [1, 2, 6]
     """
-    out, place = _lined(x, axis, dtype, "cumprod")
+    out, place = _lined(a, axis, dtype, "cumprod")
     n, shift = out.aval.shape[place], 1
     while shift < n:
         config = [(shift, -shift, 0) if i == place else (0, 0, 0) for i in range(out.aval.ndim)]
@@ -884,7 +890,7 @@ def cumprod(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Array:
 
 @typing.overload
 def average(
-    x: ArrayLike,
+    a: ArrayLike,
     axis: Axis = None,
     weights: ArrayLike | None = None,
     returned: typing.Literal[False] = False,
@@ -892,7 +898,7 @@ def average(
 ) -> Array: ...
 @typing.overload
 def average(
-    x: ArrayLike,
+    a: ArrayLike,
     axis: Axis = None,
     weights: ArrayLike | None = None,
     *,
@@ -900,7 +906,7 @@ def average(
     keepdims: bool = False,
 ) -> tuple[Array, Array]: ...
 def average(
-    x: ArrayLike, axis: Axis = None, weights: ArrayLike | None = None, returned: bool = False, keepdims: bool = False
+    a: ArrayLike, axis: Axis = None, weights: ArrayLike | None = None, returned: bool = False, keepdims: bool = False
 ) -> Array | tuple[Array, Array]:
     """The weighted mean, and with `returned` the sums of weights; weights of one axis belong to `axis`.
 
@@ -908,19 +914,19 @@ def average(
     >>> float(average(array([1.0, 3.0]), weights=array([3.0, 1.0])))
     1.5
     """
-    x = _operand(x)
-    axes = axes_of(x, axis, "average")
+    a = _operand(a)
+    axes = axes_of(a, axis, "average")
     if weights is None:
-        out = mean(x, axes, keepdims=keepdims)
-        return (out, ops.full(aval_of(out).shape, float(_count(x, axes)), aval_of(out).dtype)) if returned else out
-    x, weights = (_operand(v) for v in promote(x, weights, to_float=True))
-    if aval_of(weights).shape != x.aval.shape:
-        if aval_of(weights).ndim != 1 or len(axes) != 1 or aval_of(weights).shape[0] != x.aval.shape[axes[0]]:
+        out = mean(a, axes, keepdims=keepdims)
+        return (out, ops.full(aval_of(out).shape, float(_count(a, axes)), aval_of(out).dtype)) if returned else out
+    a, weights = (_operand(v) for v in promote(a, weights, to_float=True))
+    if aval_of(weights).shape != a.aval.shape:
+        if aval_of(weights).ndim != 1 or len(axes) != 1 or aval_of(weights).shape[0] != a.aval.shape[axes[0]]:
             raise ShapeError(
-                f"average: weights {aval_of(weights).describe()} do not fit {x.aval.describe()}",
+                f"average: weights {aval_of(weights).describe()} do not fit {a.aval.describe()}",
                 hint="weights of the same shape, or one for each place along `axis`",
             )
-        weights = ops.broadcast(weights, x.aval.shape, axes)
+        weights = ops.broadcast(weights, a.aval.shape, axes)
     total = sum(weights, axes, keepdims=keepdims)
-    out = ops.div(sum(ops.mul(x, weights), axes, keepdims=keepdims), total)
+    out = ops.div(sum(ops.mul(a, weights), axes, keepdims=keepdims), total)
     return (out, total) if returned else out

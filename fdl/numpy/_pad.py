@@ -27,9 +27,9 @@ _OPTIONS = {  # of each mode: what it takes besides widths
 }  # fmt: skip
 
 
-def pad(x: ArrayLike, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Array:
-    """`x` with a border. `pad_width` is a number for all sides, a pair (before, after) for all axes, a list with one
-    pair for each axis, or a dict of those by axis.
+def pad(array: ArrayLike, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Array:
+    """`array` with a border. `pad_width` is a number for all sides, a pair (before, after) for all axes, a list with
+    one pair for each axis, or a dict of those by axis.
 
     Modes
     - "constant": `constant_values`, 0 by default
@@ -47,10 +47,10 @@ def pad(x: ArrayLike, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> 
     >>> pad(array([1, 2]), (1, 2)).tolist(), pad(array([1, 2, 3]), 2, mode="reflect").tolist()
     ([0, 1, 2, 0, 0], [3, 2, 1, 2, 3, 2, 1])
     """
-    x = _operand(x)
-    widths = _pairs(pad_width, x.aval.ndim, "pad_width")
+    array = _operand(array)
+    widths = _pairs(pad_width, array.aval.ndim, "pad_width")
     if callable(mode):
-        return _pad_by(x, widths, mode, kwargs)
+        return _pad_by(array, widths, mode, kwargs)
     if mode not in _OPTIONS:
         raise ChoiceError(f"pad: mode {mode!r} is none of {', '.join(_OPTIONS)}", hint="mode='edge'")
     strange = set(kwargs) - {_OPTIONS[mode]}
@@ -59,14 +59,14 @@ def pad(x: ArrayLike, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> 
     if any(w < 0 for pair in widths for w in pair):
         raise ShapeError(f"pad: widths {widths} are below 0", hint="x[1:-1], or lax.pad, which cuts there")
     if mode in ("constant", "empty"):
-        return _pad_constant(x, widths, kwargs.get("constant_values", 0))
+        return _pad_constant(array, widths, kwargs.get("constant_values", 0))
     options = kwargs.get(_OPTIONS[mode])
     for axis, (before, after) in enumerate(widths):
         if before or after:
-            if not aval_of(x).shape[axis]:
-                raise ShapeError(f"pad: axis {axis} of {aval_of(x).describe()} has no element to go on from")
-            x = _SIDES[mode](x, axis, before, after, mode, options)
-    return x
+            if not aval_of(array).shape[axis]:
+                raise ShapeError(f"pad: axis {axis} of {aval_of(array).describe()} has no element to go on from")
+            array = _SIDES[mode](array, axis, before, after, mode, options)
+    return array
 
 
 def _pairs(given: Any, ndim: int, what: str) -> list[Any]:

@@ -14,7 +14,7 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import sizes
 from fdl.core.errors import ShapeError
-from fdl.core.graph import ArrayLike, Literal
+from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray
 from fdl.numpy._math import _operand, axes_of
@@ -30,47 +30,47 @@ def astype(x: ArrayLike, dtype: Any, copy: bool = True) -> Array:
     return array(_operand(x), dtype)
 
 
-def reshape(x: ArrayLike, *shape: Any, order: str = "C") -> Array:
-    """The elements of `x` in row-major order under another shape; one size may be -1.
+def reshape(a: ArrayLike, *shape: Any, order: str = "C") -> Array:
+    """The elements of `a` in row-major order under another shape; one size may be -1.
 
     >>> reshape(array([1, 2, 3, 4]), (2, -1)).tolist()
     [[1, 2], [3, 4]]
     """
-    x = _operand(x)
+    a = _operand(a)
     target = list(shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
     target = list(sizes(target, -1))
     if target.count(-1) > 1:
         raise ShapeError(f"reshape: {tuple(target)} has more than one -1")
     if -1 in target:
         known = math.prod(d for d in target if d != -1)
-        if known == 0 or x.aval.size % known:
+        if known == 0 or a.aval.size % known:
             raise ShapeError(
-                f"reshape: {x.aval.describe()} has {x.aval.size} elements, which is no multiple of {known}",
+                f"reshape: {a.aval.describe()} has {a.aval.size} elements, which is no multiple of {known}",
                 hint="a shape of the same size",
             )
-        target[target.index(-1)] = x.aval.size // known
-    return ops.reshape(x, tuple(target))
+        target[target.index(-1)] = a.aval.size // known
+    return ops.reshape(a, tuple(target))
 
 
-def ravel(x: ArrayLike) -> Array:
-    """The elements in one row.
+def ravel(a: ArrayLike, order: str = "C") -> Array:
+    """The elements in one row, the last axis changing first, or for `order="F"` the first one.
 
     >>> ravel(array([[1, 2], [3, 4]])).tolist()
     [1, 2, 3, 4]
     """
-    return reshape(x, -1) if aval_of(x).size else reshape(x, 0)
+    return reshape(transpose(a) if order == "F" else a, -1 if aval_of(a).size else 0)
 
 
-def transpose(x: ArrayLike, *axes: Any) -> Array:
+def transpose(a: ArrayLike, *axes: Any) -> Array:
     """The axes in another order; reversed by default.
 
     >>> transpose(array([[1, 2], [3, 4]])).tolist()
     [[1, 3], [2, 4]]
     """
-    x = _operand(x)
+    a = _operand(a)
     order = axes[0] if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))) else axes or None
     return ops.transpose(
-        x, tuple(reversed(range(x.aval.ndim))) if order is None else tuple(a % x.aval.ndim for a in order)
+        a, tuple(reversed(range(a.aval.ndim))) if order is None else tuple(i % a.aval.ndim for i in order)
     )
 
 
@@ -83,71 +83,71 @@ def matrix_transpose(x: ArrayLike) -> Array:
     return swapaxes(x, -1, -2)
 
 
-def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Array:
+def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Array:
     """Two axes exchanged.
 
     >>> swapaxes(array([[1, 2]]), 0, 1).shape
     (2, 1)
     """
-    ndim = aval_of(x).ndim
+    ndim = aval_of(a).ndim
     order = list(range(ndim))
     order[axis1], order[axis2] = order[axis2], order[axis1]
-    return ops.transpose(_operand(x), order)
+    return ops.transpose(_operand(a), order)
 
 
-def moveaxis(x: ArrayLike, source: Any, destination: Any) -> Array:
+def moveaxis(a: ArrayLike, source: Any, destination: Any) -> Array:
     """Axes moved to other places.
 
     >>> moveaxis(array([[[1, 2]]]), 2, 0).shape
     (2, 1, 1)
     """
-    x = _operand(x)
-    ndim = x.aval.ndim
-    moved = [a % ndim for a in ([source] if isinstance(source, int) else source)]
-    places = [a % ndim for a in ([destination] if isinstance(destination, int) else destination)]
-    order = [a for a in range(ndim) if a not in moved]
+    a = _operand(a)
+    moved, places = axes_of(a, source, "moveaxis"), axes_of(a, destination, "moveaxis")
+    if len(moved) != len(places):
+        raise ShapeError(f"moveaxis: {len(moved)} axes for {len(places)} places", hint="one place for each axis")
+    order = [i for i in range(a.aval.ndim) if i not in moved]
     for place, axis in sorted(zip(places, moved, strict=True)):
         order.insert(place, axis)
-    return ops.transpose(x, order)
+    return ops.transpose(a, order)
 
 
-def squeeze(x: ArrayLike, axis: Any = None) -> Array:
+def squeeze(a: ArrayLike, axis: Any = None) -> Array:
     """Axes of size 1 removed.
 
     >>> squeeze(array([[1, 2]])).shape
     (2,)
     """
-    x = _operand(x)
-    chosen = tuple(i for i, d in enumerate(x.aval.shape) if d == 1) if axis is None else axes_of(x, axis, "squeeze")
-    if any(x.aval.shape[a] != 1 for a in chosen):
+    a = _operand(a)
+    chosen = tuple(i for i, d in enumerate(a.aval.shape) if d == 1) if axis is None else axes_of(a, axis, "squeeze")
+    if any(a.aval.shape[i] != 1 for i in chosen):
         raise ShapeError(
-            f"squeeze: axis {axis} of {x.aval.describe()} is not of size 1",
+            f"squeeze: axis {axis} of {a.aval.describe()} is not of size 1",
             why="only axes of size 1 can go",
             hint="x.reshape(...), or x[:, 0] for one element of an axis",
         )
-    return ops.reshape(x, tuple(d for i, d in enumerate(x.aval.shape) if i not in chosen))
+    return ops.reshape(a, tuple(d for i, d in enumerate(a.aval.shape) if i not in chosen))
 
 
-def expand_dims(x: ArrayLike, axis: Any) -> Array:
+def expand_dims(a: ArrayLike, axis: Any) -> Array:
     """New axes of size 1.
 
     >>> expand_dims(array([1, 2]), 0).shape
     (1, 2)
     """
-    return ops.expand_dims(_operand(x), (axis,) if isinstance(axis, int) else tuple(axis))
+    return ops.expand_dims(_operand(a), (axis,) if isinstance(axis, int) else tuple(axis))
 
 
-def broadcast_to(x: ArrayLike, shape: Sequence[int]) -> Array:
-    """`x` repeated to a shape.
+def broadcast_to(array: ArrayLike, shape: Sequence[int]) -> Array:
+    """`array` repeated to a shape.
 
     >>> broadcast_to(array([1, 2]), (2, 2)).tolist()
     [[1, 2], [1, 2]]
     """
     shape = sizes(shape)
-    x = _operand(x)
-    if len(shape) < x.aval.ndim:
-        raise ShapeError(f"broadcast_to: {x.aval.describe()} has more axes than {shape}")
-    return ops.broadcast_to(x, shape)
+    array = _operand(array)
+    if len(shape) < array.aval.ndim:
+        raise ShapeError(f"broadcast_to: {array.aval.describe()} has more axes than {shape}")
+    return ops.broadcast_to(array, shape)
 
 
 def broadcast_arrays(*xs: ArrayLike) -> list[Array]:
@@ -161,8 +161,8 @@ def broadcast_arrays(*xs: ArrayLike) -> list[Array]:
     return [ops.broadcast_to(x, shape) for x in operands]
 
 
-def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Array:
-    """Arrays joined along an axis; flat for None.
+def concatenate(arrays: Sequence[Any], axis: int | None = 0, dtype: Any = None) -> Array:
+    """Arrays joined along an axis, of `dtype` or of what they have in common; flat for None.
 
     >>> concatenate([array([1]), array([2, 3])]).tolist()
     [1, 2, 3]
@@ -173,39 +173,39 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Array:
             why="nothing has no dtype and no shape",
             hint="a list with one array or more",
         )
-    operands = promote(*[asarray(x) for x in arrays])
+    operands = promote(*[asarray(x, dtype) for x in arrays])
     if axis is None:
         return ops.concatenate([ravel(x) for x in operands], 0)
     (place,) = axes_of(operands[0], axis, "concatenate")
     return ops.concatenate(operands, place)
 
 
-def stack(arrays: Sequence[Any], axis: int = 0) -> Array:
-    """Arrays of one shape joined along a new axis.
+def stack(arrays: Sequence[Any], axis: int = 0, dtype: Any = None) -> Array:
+    """Arrays of one shape joined along a new axis, of `dtype` or of what they have in common.
 
     >>> stack([array([1, 2]), array([3, 4])]).tolist()
     [[1, 2], [3, 4]]
     """
-    return concatenate([expand_dims(x, axis) for x in arrays], axis)
+    return concatenate([expand_dims(x, axis) for x in arrays], axis, dtype)
 
 
-def vstack(arrays: Sequence[Any]) -> Array:
+def vstack(tup: Sequence[Any], dtype: Any = None) -> Array:
     """Arrays joined as rows.
 
     >>> vstack([array([1, 2]), array([3, 4])]).shape
     (2, 2)
     """
-    return concatenate([atleast_2d(x) for x in arrays], 0)
+    return concatenate([atleast_2d(x) for x in tup], 0, dtype)
 
 
-def hstack(arrays: Sequence[Any]) -> Array:
+def hstack(tup: Sequence[Any], dtype: Any = None) -> Array:
     """Arrays joined as columns; vectors end to end.
 
     >>> hstack([array([1, 2]), array([3])]).tolist()
     [1, 2, 3]
     """
-    parts = [atleast_1d(x) for x in arrays]
-    return concatenate(parts, 0 if aval_of(parts[0]).ndim == 1 else 1)
+    parts = [atleast_1d(x) for x in tup]
+    return concatenate(parts, 0 if aval_of(parts[0]).ndim == 1 else 1, dtype)
 
 
 def atleast_1d(x: ArrayLike) -> Array:
@@ -228,19 +228,19 @@ def atleast_2d(x: ArrayLike) -> Array:
     return x if aval_of(x).ndim > 1 else ops.expand_dims(x, (0,))
 
 
-def split(x: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+def split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     """Parts of equal size, or cut at indices.
 
     >>> [p.tolist() for p in split(array([1, 2, 3, 4]), 2)]
     [[1, 2], [3, 4]]
     """
-    x = _operand(x)
-    (place,) = axes_of(x, axis, "split")
-    n = x.aval.shape[place]
+    ary = _operand(ary)
+    (place,) = axes_of(ary, axis, "split")
+    n = ary.aval.shape[place]
     if isinstance(indices_or_sections, int):
         if n % indices_or_sections:
             raise ShapeError(
-                f"split: axis {axis} of {x.aval.describe()} does not split into {indices_or_sections} equal parts",
+                f"split: axis {axis} of {ary.aval.describe()} does not split into {indices_or_sections} equal parts",
                 hint="a list of indices",
             )
         step = n // indices_or_sections
@@ -248,43 +248,43 @@ def split(x: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     else:
         cuts = [min(max(int(i) + (n if int(i) < 0 else 0), 0), n) for i in indices_or_sections]
     edges = [0, *cuts, n]
-    return [ops.slice_in_dim(x, a, max(a, b), place) for a, b in itertools.pairwise(edges)]
+    return [ops.slice_in_dim(ary, a, max(a, b), place) for a, b in itertools.pairwise(edges)]
 
 
-def tile(x: ArrayLike, reps: Any) -> Array:
-    """`x` repeated as a block along each axis.
+def tile(A: ArrayLike, reps: Any) -> Array:
+    """`A` repeated as a block along each axis.
 
     >>> tile(array([1, 2]), 2).tolist()
     [1, 2, 1, 2]
     """
-    x = _operand(x)
+    A = _operand(A)
     counts = (reps,) if isinstance(reps, int) else tuple(reps)
-    ndim = max(x.aval.ndim, len(counts))
-    shape = (1,) * (ndim - x.aval.ndim) + x.aval.shape
+    ndim = max(A.aval.ndim, len(counts))
+    shape = (1,) * (ndim - A.aval.ndim) + A.aval.shape
     counts = (1,) * (ndim - len(counts)) + counts
     pairs = [d for c, n in zip(counts, shape, strict=True) for d in (c, n)]
-    whole = ops.broadcast(ops.reshape(x, shape), tuple(pairs), tuple(range(1, 2 * ndim, 2)))
+    whole = ops.broadcast(ops.reshape(A, shape), tuple(pairs), tuple(range(1, 2 * ndim, 2)))
     return ops.reshape(whole, tuple(c * n for c, n in zip(counts, shape, strict=True)))
 
 
-def flip(x: ArrayLike, axis: Any = None) -> Array:
+def flip(m: ArrayLike, axis: Any = None) -> Array:
     """The order along axes turned round.
 
     >>> flip(array([1, 2, 3])).tolist()
     [3, 2, 1]
     """
-    x = _operand(x)
-    return ops.reverse(x, axes_of(x, axis, "flip"))
+    m = _operand(m)
+    return ops.reverse(m, axes_of(m, axis, "flip"))
 
 
-def roll(x: ArrayLike, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Array:
+def roll(a: ArrayLike, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Array:
     """Elements moved along one axis or several, those pushed out coming in at the other end; of the flat array for
     None.
 
     >>> roll(array([1, 2, 3]), 1).tolist()
     [3, 1, 2]
     """
-    out = _operand(x)
+    out = _operand(a)
     if axis is None:
         whole = sum(shift) if isinstance(shift, Sequence) else shift
         return ops.reshape(roll(ravel(out), whole, 0), out.aval.shape)
@@ -292,10 +292,10 @@ def roll(x: ArrayLike, shift: int | Sequence[int], axis: int | Sequence[int] | N
     shifts = list(shift) if isinstance(shift, Sequence) else [shift]
     if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes", hint="one shift for each axis")
-    for move, a in zip(
+    for move, along in zip(
         shifts * (len(axes) if len(shifts) == 1 else 1), axes * (len(shifts) if len(axes) == 1 else 1), strict=True
     ):
-        (place,) = axes_of(out, a, "roll")
+        (place,) = axes_of(out, along, "roll")
         n = out.aval.shape[place]
         cut = (-move) % n if n else 0
         out = ops.concatenate([ops.slice_in_dim(out, cut, n, place), ops.slice_in_dim(out, 0, cut, place)], place)
@@ -305,13 +305,22 @@ def roll(x: ArrayLike, shift: int | Sequence[int], axis: int | Sequence[int] | N
 # Products
 
 
-def matmul(a: ArrayLike, b: ArrayLike) -> Array:
+def factors(preferred_element_type: Any, *xs: ArrayLike) -> list[Array]:
+    """Operands of a product, in the dtype that is preferred, or what they have in common: it is that of the product."""
+    operands = [_operand(x) for x in promote(*xs)]
+    return operands if preferred_element_type is None else [ops.convert(x, preferred_element_type) for x in operands]
+
+
+def matmul(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """The matrix product over the last two axes; leading axes broadcast, a vector is a row or a column.
+
+    It is computed in `preferred_element_type` where one is given. `precision`, here and in all products, is accepted:
+    none is less exact than its dtype.
 
     >>> matmul(array([[1, 2]]), array([[3], [4]])).tolist()
     [[11]]
     """
-    a, b = (_operand(x) for x in promote(a, b))
+    a, b = factors(preferred_element_type, a, b)
     x, y = aval_of(a), aval_of(b)
     if not x.ndim or not y.ndim:
         raise ShapeError(
@@ -339,13 +348,13 @@ def matmul(a: ArrayLike, b: ArrayLike) -> Array:
     return ops.dot_general(a, b, (((len(lead) + 1,), (len(lead),)), (batch, batch)))
 
 
-def dot(a: ArrayLike, b: ArrayLike) -> Array:
+def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """The sum of products over the last axis of `a` and the last but one of `b`.
 
     >>> int(dot(array([1, 2]), array([3, 4])))
     11
     """
-    a, b = (_operand(x) for x in promote(a, b))
+    a, b = factors(preferred_element_type, a, b)
     x, y = aval_of(a), aval_of(b)
     if not x.ndim or not y.ndim:
         return ops.mul(a, b)
@@ -358,22 +367,22 @@ def dot(a: ArrayLike, b: ArrayLike) -> Array:
     return ops.dot_general(a, b, (((x.ndim - 1,), (max(y.ndim - 2, 0),)), ((), ())))
 
 
-def vdot(a: ArrayLike, b: ArrayLike) -> Array:
+def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """The sum of products of all elements, those of `a` conjugated.
 
     >>> int(vdot(array([1, 2]), array([3, 4]))), complex(vdot(1j, 1j))
     (11, (1+0j))
     """
-    return dot(ops.conj(ravel(a)), ravel(b))
+    return dot(ops.conj(ravel(a)), ravel(b), preferred_element_type=preferred_element_type)
 
 
-def inner(a: ArrayLike, b: ArrayLike) -> Array:
+def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """The sum of products over both last axes; the product, where one is a number.
 
     >>> int(inner(array([1, 2]), array([3, 4])))
     11
     """
-    a, b = (_operand(x) for x in promote(a, b))
+    a, b = factors(preferred_element_type, a, b)
     if not aval_of(a).ndim or not aval_of(b).ndim:
         return ops.mul(a, b)
     return ops.dot_general(a, b, (((aval_of(a).ndim - 1,), (aval_of(b).ndim - 1,)), ((), ())))
@@ -388,112 +397,21 @@ def outer(a: ArrayLike, b: ArrayLike) -> Array:
     return ops.mul(expand_dims(ravel(a), 1), expand_dims(ravel(b), 0))
 
 
-def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2) -> Array:
+def tensordot(
+    a: ArrayLike, b: ArrayLike, axes: Any = 2, *, precision: Any = None, preferred_element_type: Any = None
+) -> Array:
     """The sum of products over given axes.
 
     >>> tensordot(array([[1, 2]]), array([[3], [4]]), 1).tolist()
     [[11]]
     """
-    a, b = (_operand(x) for x in promote(a, b))
+    a, b = factors(preferred_element_type, a, b)
     x, y = aval_of(a).ndim, aval_of(b).ndim
     if isinstance(axes, int):
         left, right = list(range(x - axes, x)), list(range(axes))
     else:
         left, right = ([v] if isinstance(v, int) else list(v) for v in axes)
     return ops.dot_general(a, b, ((tuple(v % x for v in left), tuple(v % y for v in right)), ((), ())))
-
-
-def einsum(subscripts: str, *operands: ArrayLike) -> Array:
-    """Einstein's summation, as NumPy's; operands are contracted from left to right.
-
-    >>> einsum("ij,jk->ik", array([[1, 2]]), array([[3], [4]])).tolist()
-    [[11]]
-    """
-    left, _, output = subscripts.replace(" ", "").partition("->")
-    if len(left.split(",")) != len(operands):
-        raise ShapeError(
-            f"einsum: {subscripts!r} names {len(left.split(','))} operands, got {len(operands)}",
-            why="each operand has a term",
-            hint="einsum('ij,jk->ik', a, b)",
-        )
-    terms = _expand_ellipsis(left.split(","), [aval_of(asarray(x)).ndim for x in operands])
-    letters = "".join(terms)
-    strange = next((c for c in letters + output.replace(".", "") if not c.isalpha()), None)
-    if strange is not None:
-        raise ShapeError(
-            f"einsum: invalid subscript {strange!r} in {subscripts!r}",
-            why="axes are named by letters",
-            hint="einsum('ij,jk->ik', a, b)",
-        )
-    for c in output.replace(".", ""):
-        if c not in letters:
-            raise ShapeError(
-                f"einsum: output subscript {c} of {subscripts!r} does not appear in any input",
-                why="there is no axis to take it from",
-                hint="einsum('ij,jk->ik', a, b)",
-            )
-        if output.count(c) > 1:
-            raise ShapeError(
-                f"einsum: output subscript {c} of {subscripts!r} appears more than once",
-                why="each axis of the result has a letter of its own",
-                hint="einsum('ii->i', m)",
-            )
-    dots = "".join(sorted({c for c in letters if c.isupper() and ord(c) >= 192}))
-    target = (
-        output.replace("...", dots)
-        if "->" in subscripts
-        else dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
-    )
-    parts = [_without_repeats(x, t) for x, t in zip(promote(*operands), terms, strict=True)]
-    x, names = parts[0]
-    for k, (y, other) in enumerate(parts[1:], 2):
-        later = set(target).union(*(t for _, t in parts[k:]))
-        x, names = _contract_pair(x, names, y, other, later)
-    summed = [i for i, c in enumerate(names) if c not in target]
-    x, names = ops.reduce_sum(x, summed), "".join(c for c in names if c in target)
-    return ops.transpose(x, [names.index(c) for c in target])
-
-
-def _expand_ellipsis(terms: Sequence[str], ndims: Sequence[int]) -> list[str]:
-    """`...` replaced by letters that a user cannot write."""
-    out = []
-    for term, ndim in zip(terms, ndims, strict=False):
-        count = ndim - len(term.replace("...", ""))
-        if "..." not in term and count:
-            raise ShapeError(
-                f"einsum: {term!r} names {len(term)} axes, the operand has {ndim}",
-                why="one letter stands for one axis",
-                hint="einsum('...ij,jk->...ik', a, b)",
-            )
-        out.append(term.replace("...", "".join(chr(192 + 20 - i) for i in range(count, 0, -1))))
-    return out
-
-
-def _without_repeats(x: Any, term: str) -> tuple[Any, str]:
-    """The diagonal of axes that share a letter."""
-    x = _operand(x)
-    for c in dict.fromkeys(term):
-        while term.count(c) > 1:
-            i, j = term.index(c), term.rindex(c)
-            shape = aval_of(x).shape
-            x = ops.reduce_sum(
-                ops.select(ops.equal(ops.iota(shape, i), ops.iota(shape, j)), x, Literal(0, aval_of(x).dtype)), (j,)
-            )
-            term = term[:j] + term[j + 1 :]
-    return x, term
-
-
-def _contract_pair(x: Any, a: str, y: Any, b: str, later: set[str]) -> tuple[Any, str]:
-    """One product of two operands, summed over letters that nobody needs later."""
-    x = ops.reduce_sum(x, [i for i, c in enumerate(a) if c not in b and c not in later])
-    y = ops.reduce_sum(y, [i for i, c in enumerate(b) if c not in a and c not in later])
-    a, b = "".join(c for c in a if c in b or c in later), "".join(c for c in b if c in a or c in later)
-    batch = [c for c in a if c in b and c in later]
-    contracted = [c for c in a if c in b and c not in later]
-    pick = [tuple(t.index(c) for c in group) for group in (contracted, batch) for t in (a, b)]
-    out = ops.dot_general(x, y, ((pick[0], pick[1]), (pick[2], pick[3])))
-    shared = {*batch, *contracted}
-    return out, "".join(batch) + "".join(c for c in a if c not in shared) + "".join(c for c in b if c not in shared)
 
 
 def result_type(*xs: ArrayLike) -> dtypes.DType:

@@ -70,20 +70,20 @@ def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Arr
     return out if keepdims else squeeze(out, axes)
 
 
-def matrix_power(x: Any, n: int) -> Array:
+def matrix_power(a: Any, n: int) -> Array:
     """A square matrix to an integer power; a negative one is a power of the inverse.
 
     >>> import fdl.numpy as jnp
     >>> matrix_power(jnp.array([[1.0, 1.0], [0.0, 1.0]]), 3).tolist()
     [[1.0, 3.0], [0.0, 1.0]]
     """
-    x = asarray(x)
+    a = asarray(a)
     if n < 0:
-        x, n = inv(x), -n
-    out = ops.broadcast_to(eye(aval_of(x).shape[-1], dtype=aval_of(x).dtype), aval_of(x).shape)
+        a, n = inv(a), -n
+    out = ops.broadcast_to(eye(aval_of(a).shape[-1], dtype=aval_of(a).dtype), aval_of(a).shape)
     for bit in builtins.bin(n)[2:] if n else "":
         out = matmul(out, out)
-        out = matmul(out, x) if bit == "1" else out
+        out = matmul(out, a) if bit == "1" else out
     return out
 
 
@@ -328,16 +328,16 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Array:
     )
 
 
-def matrix_rank(a: Any, rtol: Any = None) -> Array:
+def matrix_rank(M: Any, rtol: Any = None) -> Array:
     """Number of singular values that are not zero.
 
     >>> import fdl.numpy as jnp
     >>> int(matrix_rank(jnp.ones((3, 3))))
     1
     """
-    (a,) = promote(asarray(a), to_float=True)
-    s = svdvals(a)
-    return sum(_kept(a, s, rtol), -1)
+    (M,) = promote(asarray(M), to_float=True)
+    s = svdvals(M)
+    return sum(_kept(M, s, rtol), -1)
 
 
 def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tuple[Array, Array, Array, Array]:
@@ -373,7 +373,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tu
     return ops.reshape(x, (n,)) if vector else x, residuals, rank, s
 
 
-def cond(a: ArrayLike, p: ArrayLike | None = None) -> Array:
+def cond(x: ArrayLike, p: ArrayLike | None = None) -> Array:
     """The condition number.
 
     >>> import fdl.numpy as jnp
@@ -381,9 +381,9 @@ def cond(a: ArrayLike, p: ArrayLike | None = None) -> Array:
     2.0
     """
     if p in (None, 2):
-        s = svdvals(a)
+        s = svdvals(x)
         return ops.div(max(s, -1), min(s, -1))
-    return ops.mul(norm(a, p, (-2, -1)), norm(inv(a), p, (-2, -1)))
+    return ops.mul(norm(x, p, (-2, -1)), norm(inv(x), p, (-2, -1)))
 
 
 def multi_dot(arrays: Sequence[Any]) -> Array:

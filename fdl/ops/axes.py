@@ -308,14 +308,14 @@ broadcast_p.define(parts=componentwise(broadcast_p))
 # reduce_sum
 
 
-def reduce_sum(x: Array, axes: Sequence[int]) -> Array:
+def reduce_sum(operand: Array, axes: Sequence[int]) -> Array:
     """The sum over some axes, which vanish; narrow floats are summed in float32.
 
     >>> import fdl.numpy as jnp
     >>> reduce_sum(jnp.ones((2, 3)), (1,)).tolist()
     [3.0, 3.0]
     """
-    return reduce_sum_p.bind(x, axes=tuple(axes)) if axes else x
+    return reduce_sum_p.bind(operand, axes=tuple(axes)) if axes else operand
 
 
 def sum_to(x: Array, shape: Shape) -> Array:

@@ -147,14 +147,14 @@ def clz(x: Any) -> Array:
     return bitcast(population_count(bitwise_not(u)), dtype)
 
 
-def shift_right_logical(x: Any, amount: Any) -> Array:
-    """`x >> amount` with zeros coming in; 0 where the amount is outside of the width.
+def shift_right_logical(x: Any, y: Any) -> Array:
+    """`x >> y` with zeros coming in; 0 where the amount is outside of the width.
 
     >>> import fdl.numpy as jnp
     >>> shift_right_logical(jnp.array(-1), 28).tolist()
     15
     """
-    operands = [broadcast(v, (), ()) if isinstance(v, Literal) else v for v in promote(x, amount)]
+    operands = [broadcast(v, (), ()) if isinstance(v, Literal) else v for v in promote(x, y)]
     dtype = operands[0].aval.dtype
     return bitcast(shift_right(*[bitcast(v, unsigned_of(dtype)) for v in operands]), dtype)
 
@@ -170,25 +170,25 @@ def signbit(x: Any) -> Array:
     return less(bitcast(x, signed_of(dtype)), 0) if dtypes.is_float(dtype) else less(x, 0)
 
 
-def next_after(x: Any, y: Any) -> Array:
+def next_after(x1: Any, x2: Any) -> Array:
     """The next number from x in the direction of y; y where they are equal, NaN where one is.
 
     >>> import fdl.numpy as jnp
     >>> float(next_after(jnp.array(1.0), jnp.array(2.0))) == 1 + 2.0**-23
     True
     """
-    operands = promote(x, y, to_float=True)
+    operands = promote(x1, x2, to_float=True)
     shape = broadcast_shapes([v.aval.shape for v in operands], "nextafter")
-    x, y = (broadcast(v, shape, ()) if isinstance(v, Literal) else broadcast_to(v, shape) for v in operands)
-    dtype = signed_of(x.aval.dtype)
+    x1, x2 = (broadcast(v, shape, ()) if isinstance(v, Literal) else broadcast_to(v, shape) for v in operands)
+    dtype = signed_of(x1.aval.dtype)
     most = 2 ** (width_of(dtype) - 1) - 1
-    bits = bitcast(x, dtype)
-    away = equal(less(x, y), greater(x, 0))  # from zero, where bits count up
+    bits = bitcast(x1, dtype)
+    away = equal(less(x1, x2), greater(x1, 0))  # from zero, where bits count up
     moved = add(bits, select(away, Literal(1, dtype), Literal(-1, dtype)))
-    smallest = select(less(y, 0), Literal(-most, dtype), Literal(1, dtype))
+    smallest = select(less(x2, 0), Literal(-most, dtype), Literal(1, dtype))
     at_zero = equal(bitwise_and(bits, Literal(most, dtype)), 0)
-    found = bitcast(select(at_zero, smallest, moved), x.aval.dtype)
-    return select(not_equal(x, x), x, select(bitwise_or(equal(x, y), not_equal(y, y)), y, found))
+    found = bitcast(select(at_zero, smallest, moved), x1.aval.dtype)
+    return select(not_equal(x1, x1), x1, select(bitwise_or(equal(x1, x2), not_equal(x2, x2)), x2, found))
 
 
 def power_of_two(exponent: Array, dtype: DType) -> Array:

@@ -99,16 +99,16 @@ _conj: Callable[..., Array] = elementwise(
 )  # fmt: skip
 
 
-def join(re: ArrayLike, im: ArrayLike) -> Array:
+def join(x: ArrayLike, y: ArrayLike) -> Array:
     """Complex numbers of real and imaginary parts: complex64, or complex128 where a part is float64.
 
     >>> join(1.0, -2.0)
     Array(1.-2.j, dtype=complex64, weak_type=True)
     """
-    re, im = promote(re, im, to_float=True)
-    if aval_of(re).dtype not in (dtypes.float32, dtypes.float64):
-        re, im, _ = promote(re, im, np.float32(0))
-    return _join(re, im)
+    x, y = promote(x, y, to_float=True)
+    if aval_of(x).dtype not in (dtypes.float32, dtypes.float64):
+        x, y, _ = promote(x, y, np.float32(0))
+    return _join(x, y)
 
 
 def conj(x: ArrayLike) -> Operand:

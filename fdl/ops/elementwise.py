@@ -418,18 +418,18 @@ shift_right: Callable[..., Array] = elementwise(
 # select, integer power, identities that derivatives or passes see
 
 
-def select(condition: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Array:
+def select(pred: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Array:
     """`on_true` where the condition holds, else `on_false`.
 
     >>> import fdl.numpy as jnp
     >>> select(jnp.array([True, False]), 1.0, 2.0).tolist()
     [1.0, 2.0]
     """
-    condition = as_operand(condition)
-    if aval_of(condition).dtype != dtypes.bool_:
-        condition = not_equal(condition, 0)
+    pred = as_operand(pred)
+    if aval_of(pred).dtype != dtypes.bool_:
+        pred = not_equal(pred, 0)
     values = promote(on_true, on_false)
-    operands = [condition, *values]
+    operands = [pred, *values]
     shapes = [x.aval.shape for x in operands]
     target = broadcast_shapes(shapes, "where")
     return select_p.bind(*[x if x.aval.shape == () else broadcast_to(x, target) for x in operands])

@@ -34,14 +34,14 @@ def lowest(dtype: DType) -> bool | int | float:
 # reduce_max
 
 
-def reduce_max(x: Array, axes: Sequence[int]) -> Array:
+def reduce_max(operand: Array, axes: Sequence[int]) -> Array:
     """The largest element over some axes; NaN where there is one.  Equal maxima share the gradient.
 
     >>> import fdl.numpy as jnp
     >>> reduce_max(jnp.array([[1, 5], [7, 2]]), (1,)).tolist()
     [5, 7]
     """
-    return reduce_max_p.bind(x, axes=tuple(axes)) if axes else x
+    return reduce_max_p.bind(operand, axes=tuple(axes)) if axes else operand
 
 
 def _opposite(x: Any) -> Array:
@@ -49,14 +49,14 @@ def _opposite(x: Any) -> Array:
     return neg(x) if dtypes.is_float(aval_of(x).dtype) else bitwise_not(x)
 
 
-def reduce_min(x: Array, axes: Sequence[int]) -> Array:
+def reduce_min(operand: Array, axes: Sequence[int]) -> Array:
     """The smallest element over some axes, as `reduce_max` of the reversed order.
 
     >>> import fdl.numpy as jnp
     >>> reduce_min(jnp.array([[1, 5], [7, 2]]), (0,)).tolist()
     [1, 2]
     """
-    return _opposite(reduce_max(_opposite(x), axes)) if axes else x
+    return _opposite(reduce_max(_opposite(operand), axes)) if axes else operand
 
 
 def _reduce_max_shape(x: ShapedArray, *, axes: tuple[int, ...]) -> ShapedArray:

@@ -314,18 +314,18 @@ def rademacher(key: Array, shape: Any = (), dtype: Any = int) -> Array:
 
 
 def choice(
-    key: Array, x: ArrayLike, shape: Any = (), replace: bool = True, p: ArrayLike | None = None, axis: int = 0
+    key: Array, a: ArrayLike, shape: Any = (), replace: bool = True, p: ArrayLike | None = None, axis: int = 0
 ) -> Array:
-    """Slices of `x` along an axis, or numbers below the integer `x`, with or without replacement; with probabilities
+    """Slices of `a` along an axis, or numbers below the integer `a`, with or without replacement; with probabilities
     `p`, of which the sum does not matter, or all with one.
 
     >>> len(set(choice(key(0), 5, (5,), replace=False).tolist()))
     5
     """
-    of_numbers = isinstance(x, (int, np.integer))
-    values = array(0) if of_numbers else array(x)
+    of_numbers = isinstance(a, (int, np.integer))
+    values = array(0) if of_numbers else array(a)
     (place,) = (0,) if of_numbers else axes_of(values, axis, "random.choice")
-    n = int(x) if isinstance(x, (int, np.integer)) else aval_of(values).shape[place]
+    n = int(a) if isinstance(a, (int, np.integer)) else aval_of(values).shape[place]
     shape = sizes(shape)
     count = math.prod(shape)
     if not replace and count > n:

@@ -88,7 +88,7 @@ def _tangent_leaves(
 
 
 def jvp(
-    f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
 ) -> tuple[Any, ...]:
     """(f(*primals), its derivative in the direction of `tangents`): forward mode.
 
@@ -97,7 +97,7 @@ def jvp(
     >>> float(value), float(slope)
     (9.0, 6.0)
     """
-    check_function(f, "jvp")
+    check_function(fun, "jvp")
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         raise StructureError(
             "jvp: primals and tangents must be tuples or lists",
@@ -105,10 +105,10 @@ def jvp(
             hint="jvp(f, (x,), (t,))",
         )
     leaves, in_tree = tree_flatten((tuple(primals), {}))
-    leaves = check_leaves(leaves, (tuple(primals), {}), "jvp", argument_names(f))
-    flat = FlatFunction(f, in_tree, "jvp", has_aux)
+    leaves = check_leaves(leaves, (tuple(primals), {}), "jvp", argument_names(fun))
+    flat = FlatFunction(fun, in_tree, "jvp", has_aux)
     outs, out_tangents = jvp_flat(
-        flat, leaves, _tangent_leaves(leaves, (tuple(tangents), {}), in_tree, "jvp"), f"jvp({function_name(f)})"
+        flat, leaves, _tangent_leaves(leaves, (tuple(tangents), {}), in_tree, "jvp"), f"jvp({function_name(fun)})"
     )
     wrapped = [_outer_tangent(t) for t in out_tangents]
     if has_aux:
@@ -211,17 +211,17 @@ def _reverse(
     return (_Linearization if transforming() else _Recording)(f, leaves, in_tree, what, has_aux, constants)
 
 
-def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """(f(*primals), the linear function from tangents to tangents there): forward mode, with the primal work done once.
 
     >>> value, push = linearize(lambda x: x**3, 2.0)
     >>> float(push(1.0)), float(push(10.0))
     (12.0, 120.0)
     """
-    check_function(f, "linearize")
+    check_function(fun, "linearize")
     leaves, in_tree = tree_flatten((primals, {}))
     lin = _Linearization(
-        f, check_leaves(leaves, (primals, {}), "linearize", argument_names(f)), in_tree, "linearize", has_aux
+        fun, check_leaves(leaves, (primals, {}), "linearize", argument_names(fun)), in_tree, "linearize", has_aux
     )
 
     def push(*tangents: Any) -> Any:
@@ -231,7 +231,7 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tu
     return (lin.result(), push, lin.aux) if has_aux else (lin.result(), push)
 
 
-def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """(f(*primals), the function from cotangents of the result to a tuple of cotangents of the primals): reverse mode.
 
     >>> import fdl.numpy as jnp
@@ -239,9 +239,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     >>> [ct.shape for ct in pull(value)]
     [(2, 3), (3, 4)]
     """
-    check_function(f, "vjp")
+    check_function(fun, "vjp")
     leaves, in_tree = tree_flatten((primals, {}))
-    lin = _reverse(f, check_leaves(leaves, (primals, {}), "vjp", argument_names(f)), in_tree, "vjp", has_aux)
+    lin = _reverse(fun, check_leaves(leaves, (primals, {}), "vjp", argument_names(fun)), in_tree, "vjp", has_aux)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
         cts = _tangent_leaves(lin.outs, cotangent, lin.out_tree, "vjp", "cotangent")
@@ -252,7 +252,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     return (lin.result(), pull, lin.aux) if has_aux else (lin.result(), pull)
 
 
-def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple[Any, ...]]:
+def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple[Any, ...]]:
     """The transpose of a linear function; of `primals` only types matter.
 
     >>> import fdl.numpy as jnp
@@ -262,8 +262,8 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tu
     """
     leaves, in_tree = tree_flatten((primals, {}))
     avals = [x if isinstance(x, ShapedArray) else aval_of(x) for x in leaves]
-    flat = FlatFunction(f, in_tree, "linear_transpose")
-    graph = stage(flat, avals, f"linear_transpose({function_name(f)})")
+    flat = FlatFunction(fun, in_tree, "linear_transpose")
+    graph = stage(flat, avals, f"linear_transpose({function_name(fun)})")
 
     def transposed(cotangent: Any) -> tuple[Any, ...]:
         assert flat.out_tree is not None
@@ -407,9 +407,9 @@ def _gradient(lin: _Differentiated, argnums: int | Sequence[int]) -> Any:
 
 
 def value_and_grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
-    """A function that returns `(f(...), gradient)`, or `((value, aux), gradient)` with `has_aux`.
+    """A function that returns `(fun(...), gradient)`, or `((value, aux), gradient)` with `has_aux`.
 
     The gradient has the structure of the argument that `argnums` names, or is a tuple where that names several.
     Of a real function of z = x + iy it is df/dx - i df/dy; with `holomorphic`, of a complex function, the derivative.
@@ -421,11 +421,11 @@ def value_and_grad(
     (10.0, 5.0, 2.0)
     """
 
-    check_function(f, "value_and_grad")
+    check_function(fun, "value_and_grad")
 
-    @functools.wraps(f)
+    @functools.wraps(fun)
     def with_grad(*args: Any, **kwargs: Any) -> Any:
-        lin = _differentiated(f, argnums, has_aux, holomorphic, args, kwargs)
+        lin = _differentiated(fun, argnums, has_aux, holomorphic, args, kwargs)
         grads, value = _gradient(lin, argnums), lin.result()
         return ((value, lin.aux) if has_aux else value), grads
 
@@ -433,7 +433,7 @@ def value_and_grad(
 
 
 def grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
     """The gradient function of a scalar function; with `has_aux` it returns `(gradient, aux)`.  See `value_and_grad`.
 
@@ -443,11 +443,11 @@ def grad(
     ((0.6000000238418579-0.800000011920929j), (6+8j))
     """
 
-    check_function(f, "grad")
+    check_function(fun, "grad")
 
-    @functools.wraps(f)
+    @functools.wraps(fun)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        lin = _differentiated(f, argnums, has_aux, holomorphic, args, kwargs)
+        lin = _differentiated(fun, argnums, has_aux, holomorphic, args, kwargs)
         grads = _gradient(lin, argnums)
         return (grads, lin.aux) if has_aux else grads
 
@@ -481,7 +481,7 @@ def _split_rows(stacked: Any, leaves: Sequence[Any]) -> list[Any]:
 
 
 def jacfwd(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
     """The Jacobian by forward mode, one pass an input element: best for few inputs.
 
@@ -493,13 +493,13 @@ def jacfwd(
     >>> jacfwd(lambda x: x * x)(jnp.array([1.0, 2.0])).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
     """
-    check_function(f, "jacfwd")
+    check_function(fun, "jacfwd")
 
-    @functools.wraps(f)
+    @functools.wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "jacfwd")
+        of_parts, parts, chosen = _of_parts(fun, argnums, args, kwargs, "jacfwd")
         leaves, in_tree = tree_flatten(parts)
-        name = _names_of(f, chosen, len(args))
+        name = _names_of(fun, chosen, len(args))
         leaves = check_leaves(leaves, (parts, {}), "jacfwd", name)
         _check_constants(leaves, parts, in_tree.constants or (False,) * len(leaves), "jacfwd", name)
         _check_numbers("jacfwd", "an argument is", leaves, holomorphic)
@@ -531,7 +531,7 @@ def jacfwd(
 
 
 def jacrev(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
     """The Jacobian by reverse mode, one pass an output element: best for few outputs.  The result is as `jacfwd`'s.
 
@@ -539,13 +539,13 @@ def jacrev(
     >>> jacrev(lambda x: x * x)(jnp.array([1.0, 2.0])).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
     """
-    check_function(f, "jacrev")
+    check_function(fun, "jacrev")
 
-    @functools.wraps(f)
+    @functools.wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        of_parts, parts, chosen = _of_parts(f, argnums, args, kwargs, "jacrev")
+        of_parts, parts, chosen = _of_parts(fun, argnums, args, kwargs, "jacrev")
         inputs, in_tree = tree_flatten(parts)
-        name = _names_of(f, chosen, len(args))
+        name = _names_of(fun, chosen, len(args))
         _check_constants(
             check_leaves(inputs, (parts, {}), "jacrev", name),
             parts,
@@ -581,7 +581,7 @@ def _is_split(x: Any) -> bool:
 
 
 def hessian(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
     """Second derivatives, forward over reverse; with `has_aux`, (second derivatives, aux).
 
@@ -589,4 +589,4 @@ def hessian(
     >>> hessian(lambda x: x[0] ** 2 * x[1])(jnp.array([1.0, 2.0])).tolist()
     [[4.0, 2.0], [2.0, 0.0]]
     """
-    return jacfwd(jacrev(f, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
+    return jacfwd(jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)

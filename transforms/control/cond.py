@@ -87,7 +87,7 @@ def merge_captured(graphs: Sequence[Graph]) -> tuple[list[Graph], list[Any]]:
     return [widen(g) for g in graphs], values
 
 
-def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
+def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
     """`true_fun(*operands)` if the scalar predicate holds, else `false_fun(*operands)`; only one of them runs.
 
     Under `vmap` of the predicate both run, and no lane feels anything of the branch that it does not take: neither NaN
@@ -96,14 +96,14 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
     >>> float(cond(True, lambda x: x + 1, lambda x: x - 1, 3.0))
     4.0
     """
-    (predicate,) = check_leaves([predicate], predicate, "cond", lambda path: f"the predicate{path}")
-    if aval_of(predicate).shape != ():
+    (pred,) = check_leaves([pred], pred, "cond", lambda path: f"the predicate{path}")
+    if aval_of(pred).shape != ():
         raise ShapeError(
-            f"cond: the predicate has shape {aval_of(predicate).shape}",
+            f"cond: the predicate has shape {aval_of(pred).shape}",
             why="one branch is chosen for the whole call",
             hint="jnp.where for a choice by element, jnp.any or jnp.all",
         )
-    chosen = predicate if aval_of(predicate).dtype == dtypes.bool_ else convert(predicate, dtypes.bool_)
+    chosen = pred if aval_of(pred).dtype == dtypes.bool_ else convert(pred, dtypes.bool_)
     return _switch("cond", convert(chosen, dtypes.int32), [false_fun, true_fun], operands)
 
 

@@ -40,7 +40,7 @@ def _check_condition(test: Graph) -> None:
         )
 
 
-def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
+def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
     """`while cond_fun(value): value = body_fun(value)`; the value keeps its structure, shapes and dtypes.
 
     Forward mode works; reverse mode does not, since the number of steps is not known: use `scan`.
@@ -67,7 +67,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     def bound() -> Any:
         cells = threaded.cells  # without any, the functions are as the user wrote them
         step, test_fun, start = (
-            (body_of_cells, test_of_cells, (init, threaded.start())) if cells else (body_fun, cond_fun, init)
+            (body_of_cells, test_of_cells, (init_val, threaded.start())) if cells else (body_fun, cond_fun, init_val)
         )
         leaves, tree = tree_flatten(start)
         leaves = check_leaves(leaves, start, "while_loop", lambda path: f"init{path}")
@@ -109,7 +109,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     return result[0]
 
 
-def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init: Any) -> Any:
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """`for i in range(lower, upper): value = body_fun(i, value)`.
 
     With Python numbers as bounds it is a `scan`, which reverse mode runs through; with traced bounds a `while_loop`.
@@ -131,10 +131,10 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init:
             i, value = carry
             return (add(i, 1), body_fun(i, value)), None
 
-        return scan(step, (as_array(start), init), length=steps)[0][1]
+        return scan(step, (as_array(start), init_val), length=steps)[0][1]
     low, high = promote(lower, upper)
     return while_loop(
-        lambda c: less(c[0], c[1]), lambda c: (add(c[0], 1), c[1], body_fun(c[0], c[2])), (low, high, init)
+        lambda c: less(c[0], c[1]), lambda c: (add(c[0], 1), c[1], body_fun(c[0], c[2])), (low, high, init_val)
     )[2]
 
 

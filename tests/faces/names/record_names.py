@@ -1,6 +1,9 @@
-"""Record JAX's public names: `JAX_PLATFORMS=cpu python -m tests.faces.names.record_names`."""
+"""Record JAX's public names, and the parameters of its functions:
+`JAX_PLATFORMS=cpu python -m tests.faces.names.record_names`.
+"""
 
 import importlib
+import inspect
 import json
 import types
 import warnings
@@ -25,8 +28,30 @@ def names_of(path):
     return found
 
 
+def parameters_of(path):
+    """{function: names of its parameters} of a module; None where Python does not know them."""
+    module = importlib.import_module(f"jax.{path}" if path else "jax")
+    found = {}
+    for name in names_of(path) if path else ROOT:
+        value = getattr(module, name)
+        if not callable(value) or inspect.isclass(value):
+            continue
+        try:
+            parameters = inspect.signature(value).parameters.values()
+        except (TypeError, ValueError):
+            continue
+        found[name] = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return found
+
+
+ROOT = """checkpoint eval_shape grad hessian jacfwd jacobian jacrev jit jvp linear_transpose linearize make_jaxpr
+value_and_grad vjp vmap""".split()
+
+
 def main():
     warnings.simplefilter("ignore")
+    rows = ",\n".join(f"{json.dumps(path)}: {json.dumps(parameters_of(path))}" for path in ["", *MODULES])
+    (RECORDED / "parameters.json").write_text("{\n" + rows + "\n}\n")
     rows = ",\n".join(f"{json.dumps(path)}: {json.dumps(names_of(path))}" for path in MODULES)
     (RECORDED / "names.json").write_text("{\n" + rows + "\n}\n")
 
