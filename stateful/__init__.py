@@ -62,11 +62,10 @@ from fdl.stateful.amp.autocast_mode import *
 from fdl.stateful.amp.grad_scaler import GradScaler
 from fdl.stateful.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from fdl.stateful.autograd import functional as _functional
-from fdl.stateful.core import complex_rules as _complex_rules
 from fdl.stateful.core import format as _format
 from fdl.stateful.core import layouts as _layouts
-from fdl.stateful.core.complex import ComplexTensor
 from fdl.stateful.core.dtypes import NAMES as _NAMES
+from fdl.stateful.core.dtypes import category as _category
 from fdl.stateful.core.dtypes import device, dtype, of
 from fdl.stateful.core.dtypes import promote_types as _promote
 from fdl.stateful.core.dtypes import result_type as _result_type
@@ -147,7 +146,7 @@ def is_tensor(obj: object) -> _builtins.bool:
     >>> is_tensor(1)
     False
     """
-    return isinstance(obj, (Tensor, ComplexTensor))
+    return isinstance(obj, Tensor)
 
 
 def can_cast(from_: dtype, to: dtype) -> _builtins.bool:
@@ -157,7 +156,7 @@ def can_cast(from_: dtype, to: dtype) -> _builtins.bool:
     >>> torch.can_cast(torch.float64, torch.float32), torch.can_cast(torch.float32, torch.int64)
     (True, False)
     """
-    ranks = [0 if t == bool else 2 if t.is_floating_point else 1 for t in (from_, to)]
+    ranks = [_category(t.np) for t in (from_, to)]
     return ranks[0] <= ranks[1]
 
 

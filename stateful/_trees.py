@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from fdl.extend import Array, ConcreteArray, Leaf, NodeKind, register_family
 from fdl.stateful.core.cells import note_birth
 from fdl.stateful.core.guards import frozen
-from fdl.stateful.core.tensor import Composite, Tensor, in_pieces, wrap
+from fdl.stateful.core.tensor import Composite, Tensor, held_by, wrap
 from fdl.stateful.nn.module import _MODULE, Module
 from fdl.stateful.nn.parameter import Buffer, Parameter
 
@@ -24,17 +24,16 @@ _PLAIN_TENSOR = "tensor"
 
 
 class _Slot(NamedTuple):
-    """What stands under a name: a module, a tensor, or the tensors that something is made of, by number."""
+    """What stands under a name: a module or a tensor, by number; `holder` is what holds the tensor, if anything."""
 
     kind: str
-    numbers: tuple[int, ...]
-    composite: type[Any] | None = None
+    number: int
+    holder: Composite | None = None
 
     def value(self, tensors: Sequence[Any]) -> Any:
-        """The tensor, or what is made of tensors."""
-        return (
-            tensors[self.numbers[0]] if self.composite is None else self.composite(*[tensors[k] for k in self.numbers])
-        )
+        """The tensor, or what holds it."""
+        found = tensors[self.number]
+        return found if self.holder is None else self.holder.holding(found)
 
 
 class _Skeleton:
@@ -60,18 +59,13 @@ class _Skeleton:
                 if value is None:
                     slots[name] = None
                 elif isinstance(value, Module):
-                    slots[name] = _Slot(kind, (places[id(value)],))
+                    slots[name] = _Slot(kind, places[id(value)])
                 else:
-                    pieces = in_pieces([value])
-                    for t in pieces:
-                        if id(t) not in numbers:
-                            numbers[id(t)] = len(tensors)
-                            tensors.append(t)
-                    slots[name] = _Slot(
-                        kind,
-                        tuple([numbers[id(t)] for t in pieces]),
-                        type(value) if isinstance(value, Composite) else None,
-                    )
+                    (t,) = held_by([value])
+                    if id(t) not in numbers:
+                        numbers[id(t)] = len(tensors)
+                        tensors.append(t)
+                    slots[name] = _Slot(kind, numbers[id(t)], value if isinstance(value, Composite) else None)
             self.modules.append(
                 (type(m), slots, {name: value for name, value in m.__dict__.items() if name not in slots})
             )
@@ -102,10 +96,9 @@ class _Skeleton:
             slots = self.modules[number][1]
             for name, slot in slots.items():
                 if slot is not None and slot.kind != _MODULE:
-                    for k in slot.numbers:
-                        found.setdefault(k, f"{prefix}.{name}")
+                    found.setdefault(slot.number, f"{prefix}.{name}")
             stack += [
-                (slot.numbers[0], f"{prefix}.{name}")
+                (slot.number, f"{prefix}.{name}")
                 for name, slot in reversed(slots.items())
                 if slot is not None and slot.kind == _MODULE
             ]
@@ -120,7 +113,7 @@ class _Skeleton:
             m.__dict__.update({k: v.copy() if type(v) in (dict, list, set) else v for k, v in own.items()})
             for name, slot in slots.items():
                 m.__dict__[name] = (
-                    None if slot is None else modules[slot.numbers[0]] if slot.kind == _MODULE else slot.value(tensors)
+                    None if slot is None else modules[slot.number] if slot.kind == _MODULE else slot.value(tensors)
                 )
         return modules[0]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fdl.extend import Function
-from fdl.ops import dft, dft_tables
-from fdl.stateful.core.complex import ComplexTensor, both
+from fdl.extend import Function, aval_of, dtypes
+from fdl.ops import dft, dft_tables, imag, join, real
+from fdl.stateful.core.complexes import real_part
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.methods import named
@@ -28,8 +28,14 @@ __all__ = [
     "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn",
 ]  # fmt: skip
 
-_transform = Function(lambda *args: dft(args[0], args[1], args[-2], args[-1], args[2:-2]), "fft")
-_of_real = Function(lambda *args: dft(args[0], None, args[-2], args[-1], args[1:-2]), "fft")
+
+def _body(x: Any, *args: Any) -> Any:
+    *constants, dim, inverse = args
+    re, im = (real(x), imag(x)) if dtypes.is_complex(aval_of(x).dtype) else (x, None)
+    return join(*dft(re, im, dim, inverse, constants))
+
+
+_transform = Function(_body, "fft")
 
 Dims = int | Sequence[int] | None
 
@@ -60,20 +66,24 @@ def _fitted(x: Any, n: int | None, dim: int) -> Any:
     return pad(x, widths)
 
 
-def _along(x: Any, dim: int, inverse: bool, scale: float) -> ComplexTensor:
+def _along(x: Any, dim: int, inverse: bool, scale: float) -> Tensor:
     """The transform along one dimension."""
-    parts = (x.real, x.imag) if isinstance(x, ComplexTensor) else (x,)
-    constants = dft_tables(x.shape[dim], inverse, len(parts) == 1, parts[0].dtype.np)
-    found = ComplexTensor(*apply(_transform if len(parts) > 1 else _of_real, (*parts, *constants), (dim, inverse)))
-    return found if scale == 1 else found._each(lambda p: p * scale)
+    constants = dft_tables(x.shape[dim], inverse, not x.is_complex(), dtypes.real_dtype(x.dtype.np))
+    found = apply(_transform, (x, *constants), (dim, inverse))
+    return found if scale == 1 else found * scale  # type: ignore[no-any-return]
 
 
-def _complex(x: Any, n: int | None, dim: int, norm: str | None, inverse: bool) -> ComplexTensor:
+def _real_along(x: Any, dim: int, inverse: bool, scale: float) -> Tensor:
+    """The real parts of the transform along one dimension, in memory of their own."""
+    return apply(real_part, (_along(x, dim, inverse, scale),))  # type: ignore[no-any-return]
+
+
+def _complex(x: Any, n: int | None, dim: int, norm: str | None, inverse: bool) -> Tensor:
     x = _fitted(_floating(x), n, dim)
     return _along(x, dim, inverse, _scale(x.shape[dim], norm, inverse))
 
 
-def fft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> ComplexTensor:
+def fft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The transform along a dimension, of a real or complex tensor that is cut or filled with zeros to n elements.
 
     >>> import fdl.stateful as torch
@@ -83,26 +93,26 @@ def fft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None
     return _complex(input, n, dim, norm, False)
 
 
-def ifft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> ComplexTensor:
+def ifft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of `fft`."""
     return _complex(input, n, dim, norm, True)
 
 
-def rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> ComplexTensor:
+def rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The first n // 2 + 1 elements of the transform of a real tensor, which say all."""
-    if isinstance(input, ComplexTensor):
+    if input.is_complex():
         raise TensorError("rfft expects a real input tensor, but got ComplexFloat")
     full = fft(input, n, dim, norm)
     return full.narrow(dim, 0, full.shape[dim] // 2 + 1)  # type: ignore[no-any-return]
 
 
-def _whole(x: Any, n: int, dim: int) -> ComplexTensor:
+def _whole(x: Any, n: int, dim: int) -> Tensor:
     """All elements of the transform of a real tensor from its first ones."""
     half = n // 2 + 1
     x = _fitted(x, half, dim)
-    x = x if isinstance(x, ComplexTensor) else ComplexTensor(*both(x))
+    x = x if x.is_complex() else x.to(dtypes.complex_dtype(x.dtype.np))
     rest = x.narrow(dim, 1, n - half).flip(dim % x.ndim).conj() if n > half else None
-    return x if rest is None else cat([x, rest], dim)  # type: ignore[return-value]
+    return x if rest is None else cat([x, rest], dim)  # type: ignore[no-any-return]
 
 
 def irfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
@@ -111,7 +121,7 @@ def irfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = No
     n = 2 * (input.shape[dim] - 1) if n is None else n
     if n < 1:
         raise TensorError(f"Invalid number of data points ({n}) specified")
-    return _along(_whole(input, n, dim), dim, True, _scale(n, norm, True)).real
+    return _real_along(_whole(input, n, dim), dim, True, _scale(n, norm, True))
 
 
 def hfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
@@ -122,12 +132,12 @@ def hfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = Non
     n = 2 * (input.shape[dim] - 1) if n is None else n
     if n < 1:
         raise TensorError(f"Invalid number of data points ({n}) specified")
-    return _along(_whole(input, n, dim), dim, False, _scale(n, norm, False)).real
+    return _real_along(_whole(input, n, dim), dim, False, _scale(n, norm, False))
 
 
-def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> ComplexTensor:
+def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of `hfft`."""
-    if isinstance(input, ComplexTensor):
+    if input.is_complex():
         raise TensorError("ihfft expects a real input tensor, but got ComplexFloat")
     full = ifft(input, n, dim, norm)
     return full.narrow(dim, 0, full.shape[dim] // 2 + 1)  # type: ignore[no-any-return]
@@ -160,17 +170,17 @@ def _each(one: Callable[..., Any], x: Any, sizes: Sequence[int | None], dims: Se
     return x
 
 
-def fftn(input: Any, s: Sequence[int] | None = None, dim: Dims = None, norm: str | None = None) -> ComplexTensor:
+def fftn(input: Any, s: Sequence[int] | None = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """The transform along several dimensions, all where none are given."""
     return _each(fft, input, *_sizes(input, s, dim), norm)  # type: ignore[no-any-return]
 
 
-def ifftn(input: Any, s: Sequence[int] | None = None, dim: Dims = None, norm: str | None = None) -> ComplexTensor:
+def ifftn(input: Any, s: Sequence[int] | None = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """The inverse of `fftn`."""
     return _each(ifft, input, *_sizes(input, s, dim), norm)  # type: ignore[no-any-return]
 
 
-def rfftn(input: Tensor, s: Sequence[int] | None = None, dim: Dims = None, norm: str | None = None) -> ComplexTensor:
+def rfftn(input: Tensor, s: Sequence[int] | None = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """`rfft` along the last of the dimensions, `fft` along the others."""
     sizes, dims = _sizes(input, s, dim)
     return _each(fft, rfft(input, sizes[-1], dims[-1], norm), sizes[:-1], dims[:-1], norm)  # type: ignore[no-any-return]
@@ -188,7 +198,7 @@ def hfftn(input: Any, s: Sequence[int] | None = None, dim: Dims = None, norm: st
     return hfft(_each(fft, input, sizes[:-1], dims[:-1], norm), sizes[-1], dims[-1], norm)
 
 
-def ihfftn(input: Tensor, s: Sequence[int] | None = None, dim: Dims = None, norm: str | None = None) -> ComplexTensor:
+def ihfftn(input: Tensor, s: Sequence[int] | None = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """The inverse of `hfftn`."""
     sizes, dims = _sizes(input, s, dim)
     return _each(ifft, ihfft(input, sizes[-1], dims[-1], norm), sizes[:-1], dims[:-1], norm)  # type: ignore[no-any-return]

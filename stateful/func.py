@@ -11,7 +11,9 @@ from typing import Any
 import fdl
 from fdl.extend import Array, block, current_trace, dtypes, in_one_call, postponing, transforming, write
 from fdl.stateful.autograd import Function, no_grad
+from fdl.stateful.core.backward import shown_tensor
 from fdl.stateful.core.cells import captures
+from fdl.stateful.core.complexes import shown
 from fdl.stateful.core.errors import MissingError, TensorError
 from fdl.stateful.core.spelling import placed
 from fdl.stateful.core.tape import grad_mode
@@ -71,9 +73,11 @@ class _Attached(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         if not grad_mode.enabled:
-            return (None, *map(wrap, ctx.pull(tuple([g._value() for g in gradients]))))
-        n = len(ctx.inputs)
-        return (None, *_Attached.apply(lambda *xs: fdl.vjp(ctx.h, *xs[:n])[1](tuple(xs[n:])), *ctx.inputs, *gradients))
+            found = map(wrap, ctx.pull(tuple([shown(g._value()) for g in gradients])))
+        else:
+            n, given = len(ctx.inputs), map(shown_tensor, gradients)
+            found = _Attached.apply(lambda *xs: fdl.vjp(ctx.h, *xs[:n])[1](tuple(xs[n:])), *ctx.inputs, *given)
+        return (None, *map(shown_tensor, found))
 
 
 def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -94,7 +98,7 @@ def _called(made: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     finally:
         captures.found = saved
     outs, out_tree = fdl.tree.flatten(result)
-    varying = [k for k, x in enumerate(outs) if isinstance(x, Array) and dtypes.is_float(x.aval.dtype)]
+    varying = [k for k, x in enumerate(outs) if isinstance(x, Array) and dtypes.is_inexact(x.aval.dtype)]
     if not (given or read) or not varying:
         write(writes)
         return _tensors(result)
@@ -140,10 +144,35 @@ def _lifted(transform: Callable[..., Any]) -> Callable[..., Any]:
     return public
 
 
-grad = _lifted(fdl.grad)
+def _shown(tree: Any) -> Any:
+    """Cotangents, a tree of arrays, as users see them."""
+    return fdl.tree.map(lambda x: shown(x) if isinstance(x, Array) else x, tree)
+
+
+def _showing(transform: Callable[..., Any], place: int) -> Callable[..., Any]:
+    """A transform of functions of arrays whose gradients are as users see them; with more results, the number `place`
+    is the gradient.
+    """
+
+    def public(f: Callable[..., Any], argnums: Any, **settings: Any) -> Callable[..., Any]:
+        made = transform(f, argnums, **settings)
+
+        @functools.wraps(f)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            out = made(*args, **kwargs)
+            if not place and not settings:
+                return _shown(out)
+            return tuple([_shown(x) if k == place else x for k, x in enumerate(out)])
+
+        return wrapped
+
+    return public
+
+
+grad = _lifted(_showing(fdl.grad, 0))
 grad.__doc__ = "The gradient function of a scalar function of tensors."
-jacrev, jacfwd, hessian = _lifted(fdl.jacrev), _lifted(fdl.jacfwd), _lifted(fdl.hessian)
-_with_value = _lifted(fdl.value_and_grad)
+jacrev, jacfwd, hessian = _lifted(_showing(fdl.jacrev, 0)), _lifted(fdl.jacfwd), _lifted(fdl.hessian)
+_with_value = _lifted(_showing(fdl.value_and_grad, 1))
 placed({"grad": grad, "jacrev": jacrev, "jacfwd": jacfwd, "hessian": hessian}, __name__)
 
 
@@ -195,7 +224,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     pull = found[1]
 
     def pulled(*cotangents: Any) -> Any:
-        return _tensors(pull(_arrays(cotangents[0] if len(cotangents) == 1 else cotangents)))
+        return _tensors(_shown(pull(_shown(_arrays(cotangents[0] if len(cotangents) == 1 else cotangents)))))
 
     return (_tensors(found[0]), pulled, *map(_tensors, found[2:]))
 

@@ -11,7 +11,6 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl.extend import Function, from_numpy
 from fdl.stateful import fft
-from fdl.stateful.core.complex import ComplexTensor
 from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
 from fdl.stateful.core.methods import method, named
@@ -134,14 +133,14 @@ def stft(
             f"stft: expected 0 < win_length <= n_fft and 0 < hop_length, got n_fft={n_fft}, win_length={length}, "
             f"hop_length={hop}"
         )
-    is_complex = isinstance(input, ComplexTensor)
+    is_complex = input.is_complex() or (window is not None and window.is_complex())
     if return_complex is None and not is_complex:
         raise TensorError(
             "stft requires the return_complex parameter be given for real inputs, and will further require that "
             "return_complex=True in a future PyTorch release."
         )
     x = input if input.ndim > 1 else input.unsqueeze(0)
-    weights = _weights(window, length, n_fft, x.real if is_complex else x)
+    weights = _weights(window, length, n_fft, x.real)
     if center:
         x = pad(x, (n_fft // 2, n_fft // 2), pad_mode)
     if x.shape[-1] < n_fft:
@@ -188,7 +187,7 @@ def istft(
     >>> torch.allclose(torch.istft(torch.stft(x, 8, window=w, return_complex=True), 8, window=w), x, atol=1e-4)
     True
     """
-    if not isinstance(input, ComplexTensor):
+    if not input.is_complex():
         raise TensorError(
             "istft requires a complex-valued input tensor matching the output from stft with return_complex=True."
         )

@@ -274,13 +274,13 @@ class SparseTensor(Composite):
     def _seen(self, step: Step) -> Any:
         raise TensorError("views of sparse tensors are not supported: use to_dense()")
 
-    def pieces(self) -> tuple[Tensor, ...]:
+    def held(self) -> Tensor:
         """The values."""
-        return (self._given,)
+        return self._given
 
-    def of_pieces(self, pieces: Sequence[Tensor]) -> SparseTensor:
+    def holding(self, values: Tensor) -> SparseTensor:
         """The same coordinates with other values."""
-        return self._with(pieces[0])
+        return self._with(values)
 
 
 def sparse_coo_tensor(

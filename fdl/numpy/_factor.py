@@ -14,7 +14,9 @@ from fdl.core.trace import aval_of
 from fdl.numpy._create import eye
 from fdl.numpy._math import prod
 from fdl.ops import linear
-from fdl.ops.linear import diagonal, identity, matmul, symmetric_part, triangle, turned
+from fdl.ops.interleaved import gathered, spread
+from fdl.ops.linear import diagonal, identity, matmul, symmetric_part, turned
+from fdl.ops.parts import Parts
 from fdl.transforms.custom import custom_jvp
 
 
@@ -26,13 +28,25 @@ def symmetric(x: ArrayLike, lower: bool) -> Array:
 def _mirrored(lower: bool) -> custom_jvp[[Any], Array]:
     @custom_jvp
     def whole(x: Any) -> Array:
-        return ops.add(triangle(x, lower), turned(triangle(x, lower, strict=True)))
+        return linear.hermitian(x, lower)
 
     whole.defjvp(lambda primals, tangents: (whole(*primals), symmetric_part(tangents[0])))
     return whole
 
 
 _of_lower, _of_upper = _mirrored(True), _mirrored(False)
+
+
+def as_real(a: ArrayLike) -> Array:
+    """Complex matrices as real ones twice as large, whose products are theirs: see `spread`. Singular values and real
+    eigenvalues come twice.
+    """
+    return spread(Parts(ops.real(a), ops.imag(a)))
+
+
+def of_real(x: ArrayLike) -> Array:
+    """The complex matrices of which `as_real` made these."""
+    return ops.join(*gathered(x))
 
 
 def solve_triangular(a: ArrayLike, b: ArrayLike, lower: bool, unit_diagonal: bool) -> Array:
@@ -67,6 +81,8 @@ def slogdet(a: Array) -> tuple[Array, Array]:
     both, _, sign = linear.lu(a)
     pivots = diagonal(both)
     last = aval_of(pivots).ndim - 1
+    if dtypes.is_complex(aval_of(a).dtype):
+        return ops.mul(sign, prod(ops.direction(pivots), -1)), ops.reduce_sum(ops.log(ops.absolute(pivots)), (last,))
     negative = ops.reduce_sum(ops.convert(ops.less(pivots, 0), dtypes.int32), (last,))
     odd = ops.equal(ops.bitwise_and(negative, 1), 1)
     zero = ops.greater(ops.reduce_sum(ops.convert(ops.equal(pivots, 0), dtypes.int32), (last,)), 0)
@@ -78,7 +94,10 @@ def slogdet(a: Array) -> tuple[Array, Array]:
 def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
     (a,), (da,) = primals, tangents
     sign, size = slogdet(a)
-    return (sign, size), (ops.mul(sign, 0), _trace_of_inverse_times(a, da))
+    change = _trace_of_inverse_times(a, da)
+    if not dtypes.is_complex(aval_of(a).dtype):
+        return (sign, size), (ops.mul(sign, 0), change)
+    return (sign, size), (ops.mul(sign, ops.join(0, ops.imag(change))), ops.real(change))
 
 
 def _trace_of_inverse_times(a: Any, da: Any) -> Array:
@@ -127,14 +146,14 @@ def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
 def _cofactors(a: Any) -> Array:
     """The slope of the determinant: `det(a) * inv(a).T`, with a tiny number for a pivot of zero.
 
-    Cofactors are polynomials of the elements, so those of a singular matrix are the limit. Computed in float64, where
-    the tiny number and its powers are exact.
+    Cofactors are polynomials of the elements, so those of a singular matrix are the limit. Computed in double
+    precision, where the tiny number and its powers are exact.
     """
-    wide = ops.cast(a, dtypes.float64)
+    wide = ops.cast(a, dtypes.complex128 if dtypes.is_complex(aval_of(a).dtype) else dtypes.float64)
     both, order, sign = linear.lu(wide)
     shape, pivots = aval_of(both).shape, diagonal(both)
     lead = range(len(shape) - 2)
-    top = ops.reduce_max(ops.abs(both), (len(shape) - 2, len(shape) - 1))
+    top = ops.reduce_max(ops.absolute(both), (len(shape) - 2, len(shape) - 1))
     tiny = ops.broadcast(ops.mul(ops.select(ops.equal(top, 0), 1, top), 2.0**-60), shape[:-1], lead)
     filled = ops.select(ops.equal(pivots, 0), tiny, pivots)
     value = ops.broadcast(ops.mul(sign, prod(filled, -1)), shape, lead)

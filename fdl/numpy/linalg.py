@@ -207,9 +207,11 @@ def det(a: ArrayLike) -> Array:
 
 
 def cholesky(a: ArrayLike, upper: bool = False, symmetrize_input: bool = True) -> Array:
-    """The lower triangular L with `a = L @ L.T`; NaN where the matrix is not positive definite.
+    """The lower triangular L with `a = L @ L.T`, of complex ones `L @ L.T.conj()`; NaN where the matrix is not positive
+    definite.
 
-    Of a matrix that is not symmetric the symmetric part is taken, or, without `symmetrize_input`, the lower triangle.
+    Of a matrix that is not symmetric, or Hermitian, that part is taken, or, without `symmetrize_input`, the lower
+    triangle.
 
     >>> import fdl.numpy as jnp
     >>> cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]])).tolist()
@@ -217,7 +219,7 @@ def cholesky(a: ArrayLike, upper: bool = False, symmetrize_input: bool = True) -
     """
     a = _square(a, "cholesky")
     lower = _factor.cholesky(linear.symmetric_part(a) if symmetrize_input else a)
-    return matrix_transpose(lower) if upper else lower
+    return linear.adjoint(lower) if upper else lower
 
 
 @overload
@@ -264,6 +266,10 @@ def eigvalsh(a: ArrayLike, UPLO: str = "L", *, symmetrize_input: bool = True) ->
     >>> [round(float(v), 4) for v in eigvalsh(jnp.array([[2.0, 1.0], [1.0, 2.0]]))]
     [1.0, 3.0]
     """
+    a = _square(a, "eigvalsh")
+    if dtypes.is_complex(aval_of(a).dtype):
+        whole = linear.symmetric_part(a) if symmetrize_input else _factor.symmetric(a, UPLO == "L")
+        return eigh(_factor.as_real(whole)).eigenvalues[..., ::2]
     return eigh(a, UPLO, symmetrize_input).eigenvalues
 
 
@@ -294,14 +300,22 @@ def svdvals(a: ArrayLike) -> Array:
     >>> svdvals(jnp.array([[3.0, 0.0], [0.0, 4.0]])).tolist()
     [4.0, 3.0]
     """
+    (a,) = promote(asarray(a), to_float=True)
+    if dtypes.is_complex(aval_of(a).dtype):
+        return svd(_factor.as_real(a), compute_uv=False)[..., ::2]
     return svd(a, compute_uv=False)
 
 
-def _kept(a: Any, s: Any, rtol: Any) -> Array:
-    """Which singular values `s` of matrices `a` count: those above `rtol` times the largest one, by default the machine
-    epsilon times the larger size.
+def _tolerance(a: Any, rtol: ArrayLike | None) -> ArrayLike:
+    """The share of the largest singular value up to which others count as zero: by default the machine epsilon times
+    the larger size.
     """
-    rtol = builtins.max(aval_of(a).shape[-2:]) * float(np.finfo(aval_of(s).dtype).eps) if rtol is None else rtol
+    return builtins.max(aval_of(a).shape[-2:]) * float(np.finfo(aval_of(a).dtype).eps) if rtol is None else rtol
+
+
+def _kept(a: Any, s: Any, rtol: Any) -> Array:
+    """Which singular values `s` of matrices `a` count: those above `rtol` times the largest one."""
+    rtol = _tolerance(a, rtol)
     return ops.greater(s, ops.broadcast_to(ops.mul(max(s, -1, keepdims=True, initial=0), rtol), aval_of(s).shape))
 
 
@@ -317,6 +331,9 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Array:
     [[0.5, 0.0]]
     """
     (a,) = promote(asarray(a), to_float=True)
+    if dtypes.is_complex(aval_of(a).dtype):
+        rtol = _tolerance(a, rtol)
+        return _factor.of_real(pinv(_factor.as_real(a), rtol))
     u, s, vt = svd(a, full_matrices=False)
     inverse = _reciprocals(s, _kept(a, s, rtol))
     return matmul(
@@ -361,13 +378,17 @@ def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tu
         )
     vector = aval_of(b).ndim == 1
     (m, n), b = aval_of(a).shape, ops.expand_dims(b, (1,)) if vector else b
-    u, s, vt = svd(a, full_matrices=False)
-    kept = _kept(a, s, rcond)
+    if dtypes.is_complex(aval_of(a).dtype):
+        s = svdvals(a)
+        kept = _kept(a, s, rcond)
+        x = matmul(pinv(a, rcond), b)
+    else:
+        u, s, vt = svd(a, full_matrices=False)
+        kept = _kept(a, s, rcond)
+        inverse = ops.expand_dims(_reciprocals(s, kept), (1,))
+        x = matmul(matrix_transpose(vt), ops.mul(inverse, matmul(matrix_transpose(u), b)))
     rank = sum(kept, -1)
-    x = matmul(
-        matrix_transpose(vt), ops.mul(ops.expand_dims(_reciprocals(s, kept), (1,)), matmul(matrix_transpose(u), b))
-    )
-    residuals = sum(ops.integer_pow(ops.sub(b, matmul(a, x)), 2), 0)
+    residuals = sum(size_squared(ops.sub(b, matmul(a, x))), 0)
     if numpy_resid and (m <= n or int(rank) < n):
         residuals = residuals[:0]
     return ops.reshape(x, (n,)) if vector else x, residuals, rank, s

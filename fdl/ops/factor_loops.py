@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from fdl.core import dtypes
-from fdl.ops.matrix_loops import minus, products, same, stored_matrices, stored_vectors
+from fdl.ops.matrix_loops import (
+    Number,
+    element,
+    minus,
+    product,
+    products,
+    quotient,
+    same,
+    stored_matrices,
+    stored_vectors,
+    total,
+)
 from fdl.ops.vocabulary import Expr, Index, Place, Value, Vocabulary
 
 
@@ -60,20 +75,22 @@ def lower_factor(b: Vocabulary, a: Value) -> Value:
     return b.repeat(n, [start], body)[0]
 
 
-def eliminated(b: Vocabulary, a: Value) -> list[Value]:
+def eliminated(b: Vocabulary, parts: Sequence[Value]) -> list[Value]:
     """LU with the largest element of each column as its pivot: both triangles in one matrix, the order of the rows
     (int32), and its sign.
+
+    Of complex matrices the two parts are given, and come back; the size of an element is the sum of those of its parts.
     """
-    *lead, n, _ = a.shape
-    dtype, int32 = a.dtype, dtypes.int32
+    *lead, n, _ = parts[0].shape
+    dtype, int32 = parts[0].dtype, dtypes.int32
     order = stored_vectors(b, (*lead, n), int32, lambda p, i: b.number(i, int32))
     sign = b.compute(tuple(lead), dtype, lambda p: b.const(1, dtype), [])
 
     def body(k: Index, values: list[Value]) -> list[Value]:
-        rest, rows, sign = values
+        *rest, rows, sign = values
 
         def size(p: Place, i: Index) -> Expr:
-            found = lambda: b.apply("abs", dtype, rest.at((*p, i, k)))
+            found = lambda: total(b, [b.apply("abs", dtype, part.at((*p, i, k))) for part in rest])
             return b.choose([b.at_least(i - k, 0)], found, lambda: b.const(-1, dtype))
 
         pivot = b.argmax(stored_vectors(b, (*lead, n), dtype, size), len(lead), int32)
@@ -85,34 +102,53 @@ def eliminated(b: Vocabulary, a: Value) -> list[Value]:
             other = lambda: b.choose([there], lambda: b.number(k, int32), lambda: own)
             return b.clipped(b.choose(same(b, i, k), lambda: chosen, other), n)
 
-        moved = stored_matrices(b, rest.shape, dtype, lambda p, i, j: rest.at((*p, source(p, i), j)))
+        moved = [_moved_rows(b, part, source) for part in rest]
         ordered = stored_vectors(b, rows.shape, int32, lambda p, i: rows.at((*p, source(p, i))))
 
         def turned(p: Place) -> Expr:
             stays = b.apply("eq", dtypes.bool_, pivot.at(p), b.number(k, int32))
             return b.apply("select", dtype, stays, sign.at(p), b.apply("neg", dtype, sign.at(p)))
 
-        def factor(p: Place, i: Index) -> Expr:
-            first = moved.at((*p, k, k))
-            divides = b.apply("ne", dtypes.bool_, first, b.const(0, dtype))
-            divisor = b.apply("select", dtype, divides, first, b.const(1, dtype))
-            return b.apply("div", dtype, moved.at((*p, i, k)), divisor)
+        changed = _column_taken(b, moved, k)
+        return [*changed, ordered, b.compute(tuple(lead), dtype, turned, [sign, pivot])]
 
-        factors = stored_vectors(b, (*lead, n), dtype, factor)
+    return list(b.repeat(n, [*parts, order, sign], body))
 
-        def at(p: Place, i: Index, j: Index) -> Expr:
-            own, below = moved.at((*p, i, j)), b.at_least(i - k, 1)
-            reduced = lambda: minus(b, own, factors.at((*p, i)), moved.at((*p, k, j)))
+
+def _moved_rows(b: Vocabulary, x: Value, source: Callable[[Place, Index], Index]) -> Value:
+    return stored_matrices(b, x.shape, x.dtype, lambda p, i, j: x.at((*p, source(p, i), j)))
+
+
+def _column_taken(b: Vocabulary, parts: Sequence[Value], k: Index) -> list[Value]:
+    """Column k divided by its pivot, and taken out of what is right of it and below."""
+    shape, dtype = parts[0].shape, parts[0].dtype
+    numbers = range(len(parts))
+
+    def factor(p: Place, i: Index) -> Number:
+        return quotient(b, element(parts, (*p, i, k)), element(parts, (*p, k, k)))
+
+    factors = [stored_vectors(b, shape[:-1], dtype, functools.partial(_part_of, factor, c)) for c in numbers]
+
+    def at(p: Place, i: Index, j: Index) -> Number:
+        below = b.at_least(i - k, 1)
+
+        def one(c: int) -> Expr:
+            own = parts[c].at((*p, i, j))
+
+            def reduced() -> Expr:
+                taken = product(b, element(factors, (*p, i)), element(parts, (*p, k, j)))
+                return b.apply("sub", dtype, own, taken[c])
+
             right = lambda: b.choose([below, b.at_least(j - k, 1)], reduced, lambda: own)
-            return b.choose([below, *same(b, j, k)], lambda: factors.at((*p, i)), right)
+            return b.choose([below, *same(b, j, k)], lambda: factors[c].at((*p, i)), right)
 
-        return [
-            stored_matrices(b, rest.shape, dtype, at),
-            ordered,
-            b.compute(tuple(lead), dtype, turned, [sign, pivot]),
-        ]
+        return [one(c) for c in numbers]
 
-    return list(b.repeat(n, [a, order, sign], body))
+    return [stored_matrices(b, shape, dtype, functools.partial(_part_of, at, c)) for c in numbers]
+
+
+def _part_of(number: Callable[..., Number], which: int, *place: Any) -> Expr:
+    return number(*place)[which]
 
 
 def reflected(b: Vocabulary, a: Value, columns: int) -> list[Value]:

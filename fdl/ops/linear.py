@@ -24,12 +24,15 @@ from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero, is_linear
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, broadcast_to, match, reduce_sum, transpose
+from fdl.ops.complexes import conj, join, real
 from fdl.ops.dot import dot_general
-from fdl.ops.elementwise import add, div, equal, greater, greater_equal, mul, neg, select, sub
+from fdl.ops.elementwise import add, div, equal, greater, greater_equal, mul, neg, quotient_of_parts, select, sub
 from fdl.ops.factor_loops import eliminated, lower_factor, reflected, solved
 from fdl.ops.indexing import batch_all, gather
+from fdl.ops.interleaved import gathered, spread, stacked, taken
+from fdl.ops.parts import Parts, joined
 from fdl.ops.routines import ROUTINES, Routine
-from fdl.ops.sample import Sample, f32, f64, i32
+from fdl.ops.sample import Sample, c64, f32, f64, i32, of
 from fdl.ops.shape import iota, slice_in_dim
 from fdl.ops.spectrum_loops import eigenpairs, singular_triplets
 from fdl.ops.vocabulary import Value, Vocabulary
@@ -60,20 +63,27 @@ def triangle(a: ArrayLike, lower: bool, strict: bool = False) -> Array:
     return select((greater if strict else greater_equal)(*((i, j) if lower else (j, i))), a, 0)
 
 
-def _on_diagonal(a: Any) -> Array:
+def adjoint(a: Any) -> Array:
+    """Conjugates of transposed matrices."""
+    conjugates: Any = conj(a)
+    return turned(conjugates)
+
+
+def on_diagonal(a: Any) -> Array:
+    """Where elements are on the diagonal."""
     shape = aval_of(a).shape
     return equal(iota(shape, len(shape) - 2), iota(shape, len(shape) - 1))
 
 
 def diagonal(a: ArrayLike) -> Array:
     """The diagonals of matrices."""
-    return reduce_sum(select(_on_diagonal(a), a, 0), (aval_of(a).ndim - 1,))
+    return reduce_sum(select(on_diagonal(a), a, 0), (aval_of(a).ndim - 1,))
 
 
 def identity(a: ArrayLike) -> Array:
     """Identity matrices as large as these."""
     one = broadcast_to(1, aval_of(a).shape)
-    return select(_on_diagonal(a), match(one, aval_of(a)), 0)
+    return select(on_diagonal(a), match(one, aval_of(a)), 0)
 
 
 def across(v: ArrayLike, like: ArrayLike) -> Array:
@@ -87,21 +97,32 @@ def down(v: ArrayLike, like: ArrayLike) -> Array:
     return broadcast(v, aval_of(like).shape, range(aval_of(like).ndim - 1))
 
 
+def hermitian(a: Any, lower: bool) -> Array:
+    """Symmetric, or Hermitian, matrices with these triangles: imaginary parts on the diagonal are not looked at."""
+    below = triangle(a, lower, strict=True)
+    middle = select(on_diagonal(a), join(real(a), 0) if dtypes.is_complex(aval_of(a).dtype) else a, 0)
+    return add(add(below, adjoint(below)), middle)
+
+
 def symmetric_part(a: Array) -> Array:
-    """The mean of matrices and their transposed ones."""
-    return mul(add(a, turned(a)), 0.5)
+    """The mean of matrices and their transposed, for complex ones adjoint ones."""
+    return mul(add(a, adjoint(a)), 0.5)
 
 
-def _check(what: str, *xs: ShapedArray, square: bool = True) -> None:
+_REAL = (dtypes.float32, dtypes.float64)
+
+
+def _check(
+    what: str, *xs: ShapedArray, square: bool = True, takes: tuple[dtypes.DType, ...] = (*_REAL, *dtypes.COMPLEX)
+) -> None:
     for x in xs:
         if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
             raise ShapeError(
                 f"{what}: {x.describe()} is no {'square matrix' if square else 'matrix'}, nor a stack of them"
             )
-        if x.dtype not in (dtypes.float32, dtypes.float64):
-            raise DtypeError(
-                f"{what}: {x.describe()}", why="factorisations are of float32 and float64", hint="x.astype(float32)"
-            )
+        if x.dtype not in takes:
+            names = ", ".join(d.name for d in takes)
+            raise DtypeError(f"{what}: {x.describe()}", why=f"it takes {names}", hint="x.astype(float32)")
 
 
 def _each(f: Callable[..., Sequence[Matrix]], *stacks: Matrix) -> list[Matrix]:
@@ -186,6 +207,19 @@ def _triangular_lower(b: Vocabulary, a: Value, right: Value, **params: bool) -> 
     return x
 
 
+def _triangular_parts(a: Parts, b: Parts, *, lower: bool, transposed: bool, unit: bool) -> Parts:
+    """Rows are divided by the diagonal: triangles whose diagonal is real stay triangles (`spread`)."""
+    if not unit:
+        over = Parts(diagonal(a.re), diagonal(a.im))
+        a = quotient_of_parts(a, Parts(*(down(part, a.re) for part in over)))
+        over = Parts(*(down(part, b.re) for part in over))
+        b = b if transposed else quotient_of_parts(b, over)
+    a = Parts(a.re, select(on_diagonal(a.im), 0, neg(a.im) if transposed else a.im))
+    block = spread(a)  # transposed, it is that of the conjugate
+    x = taken(triangular_solve(block, stacked(b), lower, transposed, unit=True))
+    return quotient_of_parts(x, over) if transposed and not unit else x
+
+
 ROUTINES["triangular_solve"] = Routine(
     lambda a, x, n, m, lower, transposed, unit: [
         _triangular_impl(
@@ -203,11 +237,15 @@ triangular_solve_p.define(
     transpose=_triangular_transpose,
     batch=_stacked(triangular_solve_p, 1),
     lower=_triangular_lower,
+    parts=_triangular_parts,
     work=lambda avals, **_: _STEP * avals[0].shape[-1],
     samples=[
         Sample((f32(3, 3, low=1), f32(3, 2)), {"lower": True, "transposed": False, "unit": False}),
         Sample((f32(2, 4, 4, low=1), f32(2, 4, 1)), {"lower": False, "transposed": False, "unit": False}),
         Sample((f64(4, 4, low=-0.5, high=0.5), f64(4, 5)), {"lower": True, "transposed": True, "unit": True}),
+        Sample((c64(3, 3, low=1), c64(3, 2)), {"lower": True, "transposed": False, "unit": False}),
+        Sample((c64(2, 3, 3, low=1), c64(2, 3, 1)), {"lower": False, "transposed": True, "unit": False}),
+        Sample((c64(4, 4, low=-0.5, high=0.5), c64(4, 2)), {"lower": True, "transposed": True, "unit": True}),
         Sample((f32(3, 3, low=1), f32(3, 1)), {"lower": False, "transposed": True, "unit": False}),
         Sample((f32(3, 2), f32(3, 1)), {"lower": False, "transposed": True, "unit": False}, fails=ShapeError),
         Sample((i32(3, 3), i32(3, 1)), {"lower": False, "transposed": True, "unit": False}, fails=DtypeError),
@@ -220,7 +258,7 @@ triangular_solve_p.define(
 
 def lu(a: ArrayLike) -> tuple[Array, Array, Array]:
     """Both triangles in one matrix (L has ones on its diagonal), the order of the rows (int32), and its sign; pivots
-    are the largest elements of their columns.
+    are the largest elements of their columns, of complex ones those with the largest sum of sizes of their parts.
 
     >>> import fdl.numpy as jnp
     >>> [part.tolist() for part in lu(jnp.array([[1.0, 4.0], [2.0, 2.0]]))]
@@ -230,17 +268,20 @@ def lu(a: ArrayLike) -> tuple[Array, Array, Array]:
     return both, order, sign
 
 
-def _lu_shape(a: ShapedArray) -> list[ShapedArray]:
-    _check("lu", a)
-    a = a.update(weak_type=False)
-    return [a, a.update(shape=a.shape[:-1], dtype=dtypes.int32), a.update(shape=a.shape[:-2])]
+def _lu_shape(*parts: ShapedArray) -> list[ShapedArray]:
+    """Of matrices, or of the real and the imaginary parts of complex ones."""
+    _check("lu", *parts)
+    a = parts[0].update(weak_type=False)
+    sign = a.update(shape=a.shape[:-2], dtype=dtypes.real_dtype(a.dtype))
+    return [a] * len(parts) + [a.update(shape=a.shape[:-1], dtype=dtypes.int32), sign]
 
 
 def _lu_of(a: Matrix) -> list[Matrix]:
     a, n = a.copy(), a.shape[-1]
-    order, sign = np.arange(n, dtype=np.int32), a.dtype.type(1)
+    order, sign = np.arange(n, dtype=np.int32), a.real.dtype.type(1)
     for k in range(n):
-        p = k + int(np.argmax(np.abs(a[k:, k])))
+        size = np.abs(a[k:, k].real) + np.abs(a[k:, k].imag)
+        p = k + int(np.argmax(size))
         if p != k:
             a[[k, p]], order[[k, p]], sign = a[[p, k]], order[[p, k]], -sign
         a[k + 1 :, k] /= a[k, k] if a[k, k] != 0 else 1
@@ -264,10 +305,23 @@ def _lu_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     return [both, order, sign], [tangent, Zero(aval_of(order)), Zero(aval_of(sign))]
 
 
-def _lu_lower(b: Vocabulary, a: Value) -> list[Value]:
+def _lu_lower(b: Vocabulary, *parts: Value) -> list[Value]:
+    if len(parts) == 2:
+        return eliminated(b, parts)
+    (a,) = parts
     n = a.shape[-1]
     results = [((n, n), a.dtype), ((n,), dtypes.int32), ((), a.dtype)]
-    return b.routine("lu", len(a.shape) - 2, [a], results, (n,), lambda: eliminated(b, a))
+    return b.routine("lu", len(a.shape) - 2, [a], results, (n,), lambda: eliminated(b, parts))
+
+
+def _lu_parts(z: Parts) -> list[Any]:
+    re, im, order, sign = lu_p.bind_all(z.re, z.im)
+    return [Parts(re, im), order, sign]
+
+
+def _lu_impl(*parts: Matrix) -> list[Matrix]:
+    both, *rest = _each(_lu_of, joined(*parts) if len(parts) == 2 else parts[0])
+    return [both.real, both.imag, *rest] if len(parts) == 2 else [both, *rest]
 
 
 ROUTINES["lu"] = Routine(lambda a, n: _lu_of(a.reshape(n, n)), lambda n: n**3 // 8 + n * n)
@@ -275,16 +329,19 @@ ROUTINES["lu"] = Routine(lambda a, n: _lu_of(a.reshape(n, n)), lambda n: n**3 //
 lu_p: Primitive = Primitive("lu", multiple_results=True)
 lu_p.define(
     shape=_lu_shape,
-    impl=lambda a: _each(_lu_of, a),
+    impl=_lu_impl,
     jvp=_lu_jvp,
     batch=_stacked(lu_p, 3),
     lower=_lu_lower,
+    parts=_lu_parts,
     work=lambda avals, **_: _STEP * math.prod(avals[0].shape[:-1]),
     samples=[
         Sample((f32(4, 4),)),
         Sample((f64(2, 3, 3),)),
         Sample((f32(1, 1, low=1),)),
         Sample((f64(37, 37),)),
+        Sample((c64(4, 4),)),
+        Sample((of("complex128", 2, 3, 3),)),
         Sample((f32(2, 3),), fails=ShapeError),
     ],
 ).register()
@@ -294,7 +351,8 @@ lu_p.define(
 
 
 def cholesky(a: ArrayLike) -> Array:
-    """The lower factor of the symmetric matrix whose lower triangle is given; NaN where it is not positive.
+    """The lower factor of the symmetric, or Hermitian, matrix whose lower triangle is given; NaN where it is not
+    positive.
 
     >>> import fdl.numpy as jnp
     >>> cholesky(jnp.array([[4.0, 0.0], [2.0, 5.0]])).tolist()
@@ -311,30 +369,32 @@ def _cholesky_shape(a: ShapedArray) -> ShapedArray:
 def _cholesky_impl(a: Matrix) -> Matrix:
     out = np.zeros_like(a)
     for k in range(a.shape[-1]):
-        rest = a[..., k:, k] - (out[..., k:, :k] @ out[..., k, :k, None])[..., 0]
-        root = np.sqrt(rest[..., :1])
+        rest = a[..., k:, k] - (out[..., k:, :k] @ out[..., k, :k, None].conj())[..., 0]
+        root = np.sqrt(rest[..., :1].real)
         out[..., k, k] = root[..., 0]
         out[..., k + 1 :, k] = rest[..., 1:] / root
     return out
 
 
 def cholesky_tangent(lower: Any, da: Any) -> Array:
-    """How the factor moves with the symmetric `da`."""
+    """How the factor moves with the symmetric, or Hermitian, `da`."""
     inner = triangular_solve(lower, da, True)
-    inner = triangular_solve(lower, turned(inner), True)  # inv(L) @ da @ inv(L).T, transposed
-    half = select(_on_diagonal(inner), mul(inner, 0.5), triangle(inner, True))
+    inner = triangular_solve(lower, adjoint(inner), True)  # inv(L) @ da @ inv(L).H, and its own adjoint
+    half = select(on_diagonal(inner), mul(inner, 0.5), triangle(inner, True))
     return matmul(lower, half)
 
 
 def _cholesky_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
-    lower, da = cholesky_p.bind(*primals), tangents[0]
-    below = triangle(da, True, strict=True)
-    return lower, cholesky_tangent(lower, add(triangle(da, True), turned(below)))
+    return (lower := cholesky_p.bind(*primals)), cholesky_tangent(lower, hermitian(tangents[0], True))
 
 
 def _cholesky_lower(b: Vocabulary, a: Value) -> Value:
     n = a.shape[-1]
     return b.routine("cholesky", len(a.shape) - 2, [a], [((n, n), a.dtype)], (n,), lambda: [lower_factor(b, a)])[0]
+
+
+def _cholesky_parts(z: Parts) -> Parts:
+    return gathered(cholesky(spread(Parts(z.re, select(on_diagonal(z.im), 0, z.im)))))
 
 
 ROUTINES["cholesky"] = Routine(lambda a, n: [_cholesky_impl(a.reshape(n, n))], lambda n: n**3 // 16 + n * n)
@@ -347,10 +407,12 @@ cholesky_p.define(
     jvp=_cholesky_jvp,
     batch=_stacked(cholesky_p, 1),
     lower=_cholesky_lower,
+    parts=_cholesky_parts,
     work=lambda avals, **_: _STEP * avals[0].shape[-1],
     samples=[
         Sample((_POSITIVE,)),
         Sample((np.stack([_POSITIVE, 2 * _POSITIVE]).astype(np.float64),)),
+        Sample((_POSITIVE + 1j * np.tril(_POSITIVE, -1),)),
         Sample((f32(2, 3),), fails=ShapeError),
     ],
 ).register()
@@ -376,7 +438,7 @@ def _qr_columns(shape: Sequence[int], complete: bool) -> int:
 
 
 def _qr_shape(a: ShapedArray, *, complete: bool) -> list[ShapedArray]:
-    _check("qr", a, square=False)
+    _check("qr", a, square=False, takes=_REAL)
     *lead, m, n = a.shape
     k = _qr_columns(a.shape, complete)
     a = a.update(weak_type=False)
@@ -460,7 +522,7 @@ def eigh(a: ArrayLike) -> tuple[Array, Array]:
 
 
 def _eigh_shape(a: ShapedArray) -> list[ShapedArray]:
-    _check("eigh", a)
+    _check("eigh", a, takes=_REAL)
     a = a.update(weak_type=False)
     return [a.update(shape=a.shape[:-1]), a]
 
@@ -540,7 +602,7 @@ def svd(a: ArrayLike) -> tuple[Array, Array, Array]:
 
 
 def _svd_shape(a: ShapedArray) -> list[ShapedArray]:
-    _check("svd", a, square=False)
+    _check("svd", a, square=False, takes=_REAL)
     *lead, m, n = a.shape
     if m < n:
         raise ShapeError(f"svd: {a.describe()} has fewer rows than columns", hint="the transposed matrix")

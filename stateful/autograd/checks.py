@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.extend import Block, from_numpy
+from fdl.extend import Block, dtypes, from_numpy
 from fdl.stateful.core.backward import grad, watch
 from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.core.modes import enable_grad, no_grad
@@ -23,25 +23,31 @@ class GradcheckError(RuntimeError):
 def _outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
     found = func(*inputs)
     listed = list(found) if isinstance(found, (tuple, list)) else [found]
-    return [t for t in listed if isinstance(t, Tensor) and t.dtype.is_floating_point]
+    return [t for t in listed if isinstance(t, Tensor) and dtypes.is_inexact(t._aval.dtype)]
+
+
+def _reals(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The numbers of an array, a view: of complex ones both parts."""
+    flat = values.reshape(-1)
+    return flat.view(dtypes.real_dtype(flat.dtype)) if flat.dtype.kind == "c" else flat
+
+
+def _values(x: Tensor) -> np.ndarray[Any, Any]:
+    return np.array(x.numpy(force=True))
 
 
 def _slopes(func: Callable[..., Any], inputs: Sequence[Any], k: int, eps: float) -> list[np.ndarray[Any, Any]]:
-    """For each output: derivatives (elements of input k, elements of the output) by central differences."""
-    values = np.array(inputs[k].detach().numpy())
+    """For each output: derivatives (numbers of input k, numbers of the output) by central differences."""
+    values = _values(inputs[k])
     rows: list[list[np.ndarray[Any, Any]]] = []
-    for i in range(values.size):
+    for i in range(_reals(values).size):
         ends = []
         for sign in (1, -1):
             moved = values.copy()
-            moved.reshape(-1)[i] += sign * eps
+            _reals(moved)[i] += sign * eps
             with no_grad():
-                ends.append(
-                    [
-                        np.array(t.detach().numpy(), np.float64).reshape(-1)
-                        for t in _outputs(func, [*inputs[:k], wrap(from_numpy(moved)), *inputs[k + 1 :]])
-                    ]
-                )
+                outs = _outputs(func, [*inputs[:k], wrap(from_numpy(moved)), *inputs[k + 1 :]])
+                ends.append([_reals(_values(t)).astype(np.float64) for t in outs])
         rows.append([(a - b) / (2 * eps) for a, b in zip(*ends, strict=True)])
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
@@ -77,11 +83,12 @@ def gradcheck(
         slopes = _slopes(func, given, k, eps)
         for number, (out, numerical) in enumerate(zip(outs, slopes, strict=True)):
             analytical = np.zeros_like(numerical)
-            for j in range(out.numel() if out.requires_grad else 0):
-                seed = np.zeros(tuple(out.shape), out.dtype.np)
-                seed.reshape(-1)[j] = 1
+            seed = np.zeros(tuple(out.shape), out.dtype.np)
+            for j in range(_reals(seed).size if out.requires_grad else 0):
+                _reals(seed)[:] = 0
+                _reals(seed)[j] = 1
                 (g,) = grad(out, given[k], wrap(from_numpy(seed)), retain_graph=True, allow_unused=True)
-                analytical[:, j] = 0 if g is None else np.asarray(g.detach().numpy(), np.float64).reshape(-1)
+                analytical[:, j] = 0 if g is None else _reals(_values(g))
             if not np.allclose(analytical, numerical, rtol, atol):
                 if raise_exception:
                     raise GradcheckError(
@@ -92,17 +99,18 @@ def gradcheck(
     return True
 
 
+def _weights(t: Tensor) -> np.ndarray[Any, Any]:
+    found = np.zeros(tuple(t.shape), t.dtype.np)
+    _reals(found)[:] = np.random.default_rng(0).normal(size=_reals(found).size)
+    return found
+
+
 def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, **kwargs: Any) -> bool:
     """`gradcheck` of the gradients: whether second derivatives agree with differences."""
     given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [k for k, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
     weights = (
-        [
-            wrap(from_numpy(np.random.default_rng(0).normal(size=tuple(t.shape)).astype(t.dtype.np)))
-            for t in _outputs(func, given)
-        ]
-        if grad_outputs is None
-        else list(grad_outputs)
+        [wrap(from_numpy(_weights(t))) for t in _outputs(func, given)] if grad_outputs is None else list(grad_outputs)
     )
 
     def gradients(*values: Any) -> Any:

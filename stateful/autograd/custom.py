@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from fdl.extend import ORDER
+from fdl.extend import ORDER, dtypes
 from fdl.ops import zeros_like
-from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.backward import shown_tensor
 from fdl.stateful.core.errors import TensorError, UnsupportedError
 from fdl.stateful.core.modes import no_grad
 from fdl.stateful.core.tape import grad_mode
@@ -51,10 +51,15 @@ class _FunctionNode:
     """A call of a `Function` on the tape."""
 
     def __init__(
-        self, function: type[Function], context: FunctionContext, edges: list[Any], outs: Sequence[Tensor]
+        self,
+        function: type[Function],
+        context: FunctionContext,
+        args: Sequence[Any],
+        edges: list[Any],
+        outs: Sequence[Tensor],
     ) -> None:
         self.function, self.context, self.edges = function, context, [e for e in edges if e is not None]
-        self.given = [e is not None for e in edges]
+        self.given = [None if e is None else a._aval for a, e in zip(args, edges, strict=True)]
         self.avals = [t._aval for t in outs]
         self.taped = SimpleNamespace(count=len(outs))
         self.order = next(ORDER)
@@ -78,18 +83,35 @@ class _FunctionNode:
             )
         if self.context.materialize:
             cotangents = [_zeros(a) if ct is None else ct for ct, a in zip(cotangents, self.avals, strict=True)]
-        found = self.function.backward(self.context, *cotangents)
+        found = self.function.backward(self.context, *[None if ct is None else shown_tensor(ct) for ct in cotangents])
         results = list(found) if isinstance(found, tuple) else [found]
         if len(results) < len(self.given) or any(r is not None for r in results[len(self.given) :]):
             raise TensorError(
                 f"function {self.name()} returned an incorrect number of gradients (expected {len(self.given)}, "
                 f"got {len(results)})"
             )
-        return [r for r, given in zip(results, self.given, strict=False) if given]
+        return [
+            None if r is None else shown_tensor(_of_kind(r, aval))
+            for r, aval in zip(results, self.given, strict=False)
+            if aval is not None
+        ]
 
     def pull(self, cotangents: list[Any]) -> list[Any]:
         found = self.pull_tensors([None if ct is None else wrap(ct) for ct in cotangents])
         return [None if t is None else t._value() for t in found]
+
+
+def _of_kind(gradient: Tensor, aval: Any) -> Tensor:
+    """A gradient for a tensor of this type; RuntimeError for a complex one of a real tensor."""
+    if dtypes.is_complex(gradient._aval.dtype) == dtypes.is_complex(aval.dtype):
+        return gradient
+    if not dtypes.is_complex(aval.dtype):
+        raise TensorError(
+            f"a backward returned a gradient of {gradient.dtype} for a tensor of {aval.dtype.name}",
+            why="the gradient of a real tensor is real",
+            hint="gradient.real",
+        )
+    return gradient.to(aval.dtype)  # type: ignore[no-any-return]
 
 
 def _zeros(aval: Any) -> Tensor:
@@ -148,9 +170,9 @@ class Function:
         if not tracked:
             return result
         outs = list(result) if isinstance(result, (tuple, list)) else [result]
-        node = _FunctionNode(cls, context, edges, outs)
+        node = _FunctionNode(cls, context, args, edges, outs)
         taped = [
-            t if id(t) in context.without or not of(t._aval.dtype).is_floating_point else wrap(t._value(), node, i)
+            t if id(t) in context.without or not dtypes.is_inexact(t._aval.dtype) else wrap(t._value(), node, i)
             for i, t in enumerate(outs)
         ]
         return tuple(taped) if isinstance(result, (tuple, list)) else taped[0]

@@ -13,27 +13,34 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
-from fdl.extend import Function, Leaf, Node, current_recorder, running_trace, walk, whole
+from fdl.extend import Function, Leaf, Node, current_recorder, dtypes, running_trace, walk, whole
 from fdl.stateful.core.cells import note_assignment, note_gradient
+from fdl.stateful.core.complexes import conjugate, shown
 from fdl.stateful.core.errors import OperandError, TensorError
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.tape import grad_mode
-from fdl.stateful.core.tensor import Composite, Tensor, apply, in_pieces, wrap
+from fdl.stateful.core.tensor import Composite, Tensor, apply, held_by, wrap
 
 _stacked = Function(lambda *gs: ops.concatenate([ops.expand_dims(g, (0,)) for g in gs], 0), "stack")
 _sum_of_two = Function(lambda a, b: ops.add(a, b), "add")
 
 
+def shown_tensor(cotangent: Tensor) -> Tensor:
+    """`shown` of a tensor, taped."""
+    return apply(conjugate, (cotangent,)) if dtypes.is_complex(cotangent._aval.dtype) else cotangent  # type: ignore[no-any-return]
+
+
 def _after_hooks(t: Tensor, hooks: Sequence[Callable[[Any], Any]]) -> Tensor:
-    """A gradient after hooks have seen it, and perhaps replaced it."""
+    """A cotangent after hooks have seen it, and perhaps replaced it."""
+    t = shown_tensor(t)
     for hook in hooks:
         replaced = hook(t)
         t = t if replaced is None else replaced
-    return t
+    return shown_tensor(t)
 
 
 def _owners(found: dict[Leaf, Any]) -> list[tuple[Any, Any]]:
-    """The tensors of leaves, which are about to get gradients, and these."""
+    """The tensors of leaves, which are about to get gradients, and their cotangents."""
     owners = [(tensor, cotangent) for leaf, cotangent in found.items() if (tensor := leaf.tensor()) is not None]
     if running_trace() is not None:
         for tensor, _ in owners:
@@ -68,7 +75,7 @@ class _OfArrays:
     def gather(self, found: dict[Leaf, Any]) -> None:
         changes: dict[int, tuple[Any, Any]] = {}  # by identity of the gradient that is there; tensors and what they get
         for tensor, cotangent in _owners(found):
-            own = tensor._grad
+            own, cotangent = tensor._grad, shown(cotangent)
             if own is None:
                 changes[id(tensor)] = tensor, wrap(cotangent)
                 continue
@@ -89,6 +96,10 @@ class _Watch(threading.local):
 watch = _Watch()
 
 
+def _has_nan(values: np.ndarray[Any, Any]) -> bool:
+    return bool((values != values).any())
+
+
 class _Watched(_OfArrays):
     """Cotangents as arrays, each of which is looked at; node by node."""
 
@@ -97,7 +108,7 @@ class _Watched(_OfArrays):
     def pull(self, node: Any, cotangents: list[Any]) -> list[Any]:
         found = super().pull(node, cotangents)
         for i, ct in enumerate(found):
-            if ct is not None and np.isnan(ct._numpy().astype(np.float32)).any():
+            if ct is not None and _has_nan(ct._numpy()):
                 raise TensorError(f"Function '{node.name()}' returned nan values in its {i}th output.")
         return found
 
@@ -130,7 +141,8 @@ class _OfTensors:
         return _after_hooks(cotangent, hooks)
 
     def gather(self, found: dict[Leaf, Any]) -> None:
-        whole(_put_gradients, [(t, ct if t.grad is None else self.add(t.grad, ct)) for t, ct in _owners(found)])
+        gradients = [(t, shown_tensor(ct)) for t, ct in _owners(found)]
+        whole(_put_gradients, [(t, g if t.grad is None else self.add(t.grad, g)) for t, g in gradients])
 
 
 def _algebra(create_graph: bool) -> Any:
@@ -139,23 +151,6 @@ def _algebra(create_graph: bool) -> Any:
 
 def _listed(x: Any) -> list[Any]:
     return [x] if isinstance(x, (Tensor, Composite)) else list(x)
-
-
-def _in_pieces(tensors: Sequence[Any], gradients: Sequence[Any] | None) -> tuple[list[Tensor], list[Any] | None]:
-    """Results and their gradients as plain tensors; pieces without history are left out where others have one."""
-    if not any(isinstance(t, Composite) for t in tensors):
-        return list(tensors), None if gradients is None else list(gradients)
-    found: list[tuple[Tensor, Any]] = []
-    for i, t in enumerate(tensors):
-        given = None if gradients is None else gradients[i]
-        if isinstance(t, Composite):
-            if given is None:
-                raise TensorError("grad can be implicitly created only for real scalar outputs but got a complex one")
-            pairs = list(zip(t.pieces(), t.pieces_like(given), strict=True))
-            found += [pair for pair in pairs if pair[0]._node() is not None] or pairs
-        else:
-            found.append((t, given))
-    return [t for t, _ in found], [g for _, g in found]
 
 
 def _roots(
@@ -171,13 +166,23 @@ def _roots(
         if given is None:
             if aval.size != 1:
                 raise TensorError("grad can be implicitly created only for scalar outputs")
+            if dtypes.is_complex(aval.dtype):
+                raise TensorError(
+                    f"grad can be implicitly created only for real scalar outputs but got {t.dtype}",
+                    hint="a gradient, or a real number such as out.abs()",
+                )
             given = wrap(_ones.record((), (aval.shape, aval.dtype))[0][0])
         elif given.shape != t.shape:
             raise TensorError(
                 f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape "
                 f"of {t.shape}."
             )
-        roots.append((node, t._index(), given if create_graph else given._value()))
+        elif given.dtype.is_complex != t.dtype.is_complex:
+            raise TensorError(
+                "For complex Tensors, both output and grad_output are required to have the same dtype. Mismatch in "
+                f"dtype: grad_output[{i}] has a dtype of {given.dtype} and output[{i}] has a dtype of {t.dtype}."
+            )
+        roots.append((node, t._index(), shown_tensor(given) if create_graph else shown(given._value())))
     return roots
 
 
@@ -193,7 +198,7 @@ def backward(
 ) -> None:
     """Add gradients of the sum of `tensors`, weighted by `gradients`, to `.grad` of leaves, or of `inputs` alone."""
     retain = create_graph if retain_graph is None else retain_graph
-    roots = _roots(*_in_pieces(tensors, gradients), create_graph)
+    roots = _roots(held_by(tensors), None if gradients is None else held_by(gradients), create_graph)
     algebra = _algebra(create_graph)
     if running_trace() is None:
         current_recorder().look_at_checks()
@@ -202,7 +207,7 @@ def backward(
         if inputs is None:
             walk(roots, algebra, not retain)
             return
-        targets = in_pieces(_listed(inputs))
+        targets = held_by(_listed(inputs))
         wanted: dict[tuple[Any, int], Any] = {(t._node(), t._index()): None for t in targets}
         walk(roots, algebra, not retain, wanted)
         algebra.gather({Leaf(t): ct for t in targets if (ct := wanted[t._node(), t._index()]) is not None})
@@ -243,11 +248,8 @@ def grad(
             for k, row in enumerate(rows)
         ]
         return tuple([None if column[0] is None else apply(_stacked, column) for column in zip(*found, strict=True)])
-    sources, gradients = _in_pieces(_listed(outputs), None if grad_outputs is None else _listed(grad_outputs))
-    given = _listed(inputs)
-    if any(isinstance(t, Composite) for t in given):
-        return _grad_of_pieces(sources, given, gradients, retain_graph, create_graph, allow_unused, materialize_grads)
-    targets = given
+    sources, given = held_by(_listed(outputs)), _listed(inputs)
+    gradients, targets = None if grad_outputs is None else held_by(_listed(grad_outputs)), held_by(given)
     retain = create_graph if retain_graph is None else retain_graph
     for t in targets:
         if t._node() is None:
@@ -260,8 +262,8 @@ def grad(
         walk(_roots(sources, gradients, create_graph), _algebra(create_graph), not retain, wanted)
     finally:
         grad_mode.enabled = saved
-    results = []
-    for t in targets:
+    results: list[Any] = []
+    for t, whole_of in zip(targets, given, strict=True):
         ct = wanted[t._node(), t._index()]
         if ct is None and not (allow_unused or materialize_grads):
             raise TensorError(
@@ -270,37 +272,10 @@ def grad(
             )
         if ct is None and materialize_grads:
             ct = ops.zeros_like(t._aval)
-        results.append(ct if ct is None or isinstance(ct, Tensor) else wrap(ct))
-    return tuple(results)
-
-
-def _grad_of_pieces(
-    sources: Any,
-    inputs: Sequence[Any],
-    gradients: Any,
-    retain_graph: Any,
-    create_graph: bool,
-    allow_unused: Any,
-    materialize_grads: bool,
-) -> tuple[Any, ...]:
-    """`grad` with respect to what is made of tensors: a piece that was not used has zeros where another one was."""
-    pieces = [in_pieces([t]) for t in inputs]
-    found = iter(
-        grad(sources, in_pieces(inputs), gradients, retain_graph, create_graph, True, True, False, materialize_grads)
-    )
-    results: list[Any] = []
-    for t, group in zip(inputs, pieces, strict=True):
-        own = [next(found) for _ in group]
-        if all(g is None for g in own):
-            if not allow_unused:
-                raise TensorError(
-                    "One of the differentiated Tensors appears to not have been used in the graph. "
-                    "Set allow_unused=True if this is the desired behavior."
-                )
-            results.append(None)
-            continue
-        full = [wrap(ops.zeros_like(p._aval)) if g is None else g for g, p in zip(own, group, strict=True)]
-        results.append(t.of_pieces(full) if isinstance(t, Composite) else full[0])
+        gradient = None if ct is None else shown_tensor(ct) if isinstance(ct, Tensor) else wrap(shown(ct))
+        if gradient is not None and isinstance(whole_of, Composite):
+            gradient = whole_of.holding(gradient)
+        results.append(gradient)
     return tuple(results)
 
 

@@ -59,8 +59,7 @@ class dtype:
         return of, (self.np,)
 
 
-COMPLEX = (np.dtype(np.complex64), np.dtype(np.complex128))  # of tensors that are pairs: no array has them
-_ALL = {d: dtype(d) for d in (*dtypes.ALL, *COMPLEX)}
+_ALL = {d: dtype(d) for d in dtypes.ALL}
 
 
 def of(np_dtype: Any) -> dtype:
@@ -69,20 +68,20 @@ def of(np_dtype: Any) -> dtype:
 
 
 def to_numpy(x: Any) -> dtypes.DType:
-    """The NumPy dtype of a dtype, also Python's `float`, `int` and `bool`; TypeError for anything else."""
+    """The NumPy dtype of a dtype, also Python's `float`, `int`, `bool` and `complex`; TypeError for anything else."""
     if isinstance(x, dtype):
         return x.np
     if x in _PYTHON:
         return _PYTHON[x]
-    if isinstance(x, np.dtype) and x in COMPLEX:
-        return x
     try:
         return dtypes.canonical(x)
     except TypeError:
         raise OperandError(f"dtype must be torch.dtype, not {type(x).__name__}") from None
 
 
-_PYTHON: dict[Any, dtypes.DType] = {float: dtypes.float32, int: dtypes.int64, bool: dtypes.bool_, complex: COMPLEX[0]}
+_PYTHON: dict[Any, dtypes.DType] = {
+    float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128,
+}  # fmt: skip
 
 NAMES = {
     **{d.np.name: d for d in _ALL.values()},
@@ -138,8 +137,8 @@ def check_device(x: Any) -> None:
 
 
 def category(d: dtypes.DType) -> int:
-    """0 for bools, 1 for integers, 2 for floats."""
-    return 0 if d == dtypes.bool_ else 2 if dtypes.is_float(d) else 1
+    """0 for bools, 1 for integers, 2 for floats, 3 for complex numbers."""
+    return 0 if d == dtypes.bool_ else 2 if dtypes.is_float(d) else 3 if dtypes.is_complex(d) else 1
 
 
 def promote_types(a: dtypes.DType, b: dtypes.DType) -> dtypes.DType:
@@ -147,19 +146,25 @@ def promote_types(a: dtypes.DType, b: dtypes.DType) -> dtypes.DType:
     if a == b:
         return a
     if category(a) != category(b):
-        return a if category(a) > category(b) else b
+        high, low = (a, b) if category(a) > category(b) else (b, a)
+        return dtypes.complex_dtype(low) if high == dtypes.complex64 else high
     if category(a) == 2:
         return dtypes.float32 if a.itemsize == b.itemsize else max(a, b, key=lambda d: d.itemsize)
     return np.promote_types(a, b)
 
 
 def _combine(high: dtypes.DType | None, low: dtypes.DType | None) -> dtypes.DType | None:
-    """The type of a class of operands and a lower class: the lower one's only where its category is higher."""
+    """The type of a class of operands and a lower class: the lower one's only where its category is higher, and then no
+    wider than floats of the high one.
+    """
     if high is None or low is None:
         return high or low
     if category(low) > category(high):
-        return low
+        return dtypes.complex_dtype(high) if dtypes.is_float(high) else low
     return high if category(high) else promote_types(high, low)
+
+
+_NUMBERS = (dtypes.int64, dtypes.int64, dtypes.float32, dtypes.complex64)  # what Python's have, by category
 
 
 def result_type(avals: Sequence[ShapedArray]) -> dtypes.DType:
@@ -169,7 +174,7 @@ def result_type(avals: Sequence[ShapedArray]) -> dtypes.DType:
     number: dtypes.DType | None = None
     for a in avals:
         if a.weak_type:
-            kind = dtypes.float32 if dtypes.is_float(a.dtype) else dtypes.int64
+            kind = _NUMBERS[category(a.dtype)]
             number = promote_types(number, kind) if number is not None else kind
         elif a.shape:
             with_dims = promote_types(with_dims, a.dtype) if with_dims is not None else a.dtype

@@ -78,7 +78,19 @@ class _Formatter:
         return self.plain(x).rjust(self.width)
 
 
-def _vector(values: list[Any], indent: int, summarize: bool, f: _Formatter) -> str:
+class _ComplexFormatter:
+    """One style for all real parts, and one for all imaginary ones."""
+
+    def __init__(self, values: np.ndarray[Any, Any]) -> None:
+        self.styles = _Formatter(values.real), _Formatter(np.abs(values.imag))
+        self.width = self.styles[0].width + self.styles[1].width + 2
+
+    def __call__(self, z: Any) -> str:
+        re, im = self.styles
+        return f"{re(z.real)}{'-' if math.copysign(1, z.imag) < 0 else '+'}{im(abs(z.imag)).strip()}j"
+
+
+def _vector(values: list[Any], indent: int, summarize: bool, f: Any) -> str:
     per_line = max(1, (_SETTINGS["linewidth"] - indent) // (f.width + 2))
     shown = [f(x) for x in values]
     if summarize and len(values) > 2 * _SETTINGS["edgeitems"]:
@@ -87,9 +99,9 @@ def _vector(values: list[Any], indent: int, summarize: bool, f: _Formatter) -> s
     return "[" + (",\n" + " " * (indent + 1)).join(", ".join(line) for line in lines) + "]"
 
 
-def _nested(values: np.ndarray[Any, Any], indent: int, summarize: bool, f: _Formatter) -> str:
+def _nested(values: np.ndarray[Any, Any], indent: int, summarize: bool, f: Any) -> str:
     if values.ndim == 0:
-        return f(values.item())
+        return str(f(values.item()))
     if values.ndim == 1:
         return _vector(values.tolist(), indent, summarize, f)
     if summarize and len(values) > 2 * _SETTINGS["edgeitems"]:
@@ -117,24 +129,6 @@ def _edges(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return values
 
 
-def text_of_pairs(real: Tensor, imag: Tensor, dtype: Any) -> str:
-    """`repr` of a tensor of complex numbers; the dtype is named where there is one."""
-    parts = [np.asarray(p.detach()._value()._numpy()) for p in (real, imag)]
-    summarize = parts[0].size > _SETTINGS["threshold"]
-    styles = [_Formatter(_edges(p) if summarize else p) for p in (parts[0], np.abs(parts[1]))]
-
-    def both(z: complex) -> str:
-        return f"{styles[0](z.real)}{'-' if math.copysign(1, z.imag) < 0 else '+'}{styles[1](abs(z.imag)).strip()}j"
-
-    both.width = styles[0].width + styles[1].width + 2  # type: ignore[attr-defined]
-    values = np.empty(parts[0].shape, np.complex128)
-    values.real, values.imag = parts  # a sum would lose signs of zeros
-    body = _nested(values, len("tensor("), summarize, both) if values.size else "[]"  # type: ignore[arg-type]
-    node = real._node() if real._node() is not None else imag._node()
-    shape = [f"size={values.shape}"] if not values.size and values.ndim != 1 else []
-    return "tensor(" + ", ".join([body, *shape, *([f"dtype={dtype}"] if dtype else []), *_history(node)]) + ")"
-
-
 def _history(node: Any) -> list[str]:
     return [] if node is None else ["requires_grad=True"] if type(node) is Leaf else [f"grad_fn=<{node.name()}>"]
 
@@ -147,7 +141,7 @@ def text_of(t: Tensor, prefix: str = "tensor(") -> str:
     values = np.asarray(array._numpy())
     wide = values.astype(np.float32) if values.dtype.itemsize < 4 and of(values.dtype).is_floating_point else values
     summarize = values.size > _SETTINGS["threshold"]
-    formatter = _Formatter(_edges(wide) if summarize else wide)
+    formatter = (_ComplexFormatter if wide.dtype.kind == "c" else _Formatter)(_edges(wide) if summarize else wide)
     notes = []
     if values.size == 0:
         body = "[]"
@@ -155,7 +149,7 @@ def text_of(t: Tensor, prefix: str = "tensor(") -> str:
             notes.append(f"size={tuple(values.shape)}")
     else:
         body = _nested(wide, len(prefix), summarize, formatter)
-    defaults = ("float32", "bool") if values.size == 0 else ("float32", "int64", "bool")
+    defaults = ("float32", "bool") if values.size == 0 else ("float32", "int64", "bool", "complex64")
     if values.dtype.name not in defaults:
         notes.append(f"dtype={of(values.dtype)}")
     notes += _history(t._node())

@@ -9,7 +9,7 @@ from typing import Any
 
 from fdl.extend import note_guard, running_trace
 from fdl.stateful.core.cells import changes
-from fdl.stateful.core.tensor import Composite, Tensor, in_pieces
+from fdl.stateful.core.tensor import Composite, Tensor, held_by
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -63,7 +63,7 @@ class Configuration:
     def seen(self) -> Any:
         """What recordings depend on."""
         return [
-            (name, [t._storage for t in in_pieces([x])] if isinstance(x, (Tensor, Composite)) else frozen(x))
+            (name, [t._storage for t in held_by([x])] if isinstance(x, (Tensor, Composite)) else frozen(x))
             for name, x in self.module.__dict__.items()
         ]
 

@@ -16,7 +16,7 @@ from fdl.stateful.core.dtypes import category
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.operands import conversion, converted
 from fdl.stateful.core.tape import grad_mode
-from fdl.stateful.core.tensor import Tensor, apply
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.core.views import refuse_shared
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -136,8 +136,6 @@ def add_conversion(name: str, np_dtype: Any) -> None:
     def convert(input: Any, memory_format: Any = None) -> Any:
         if memory_format is not None:
             return input.to(np_dtype, memory_format=memory_format)
-        if type(input) is not Tensor:
-            return converted(input, np_dtype)
-        return input if input._aval.dtype is np_dtype else apply(conversion, (input,), static)
+        return converted(input, np_dtype)
 
     _RECORDED.append((name, Answer.CONVERTS, conversion, static, 0))

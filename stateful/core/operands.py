@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from fdl import ops
-from fdl.extend import ConcreteArray, Function, ShapedArray, dtypes, from_numpy, shaped
+from fdl.extend import ConcreteArray, Function, ShapedArray, aval_of, dtypes, from_numpy, shaped
 from fdl.stateful.core.dtypes import check_device, of, to_numpy
-from fdl.stateful.core.errors import OperandError
+from fdl.stateful.core.errors import OperandError, TensorError, UnsupportedError
 from fdl.stateful.core.tensor import Composite, Tensor, apply, wrap
 
 
@@ -17,19 +18,16 @@ def typed(x: Any) -> ShapedArray:
     """The aval of an operand as a program sees it: Python numbers are weak."""
     if isinstance(x, Tensor):
         return x._aval
-    return (
-        shaped((), dtypes.bool_)
-        if isinstance(x, bool)
-        else shaped((), dtypes.float64 if isinstance(x, float) else dtypes.int64, True)
-    )
+    if isinstance(x, bool):
+        return shaped((), *dtypes.PYTHON_BOOL)
+    kinds = dtypes.PYTHON_INT, dtypes.PYTHON_FLOAT, dtypes.PYTHON_COMPLEX
+    return shaped((), *kinds[isinstance(x, (float, complex)) + isinstance(x, complex)])
 
 
 def as_tensor_operand(x: Any) -> Any:
     """Tensors and Python numbers as they are; NumPy scalars as numbers, ndarrays as tensors; TypeError for others."""
-    if isinstance(x, (Tensor, int, float, Composite)):
+    if isinstance(x, (Tensor, int, float, complex, Composite)):
         return x
-    if isinstance(x, complex):
-        return Composite.of_number(x)
     if isinstance(x, np.generic):
         return x.item()
     if isinstance(x, np.ndarray):
@@ -39,6 +37,28 @@ def as_tensor_operand(x: Any) -> Any:
     raise OperandError(f"unsupported operand type: expected a Tensor or a number, got {type(x).__name__}")
 
 
+def refuse_complex(what: str, *xs: Any) -> None:
+    """NotImplementedError, in a traced function, where one of its arrays is complex."""
+    for x in xs:
+        if dtypes.is_complex(aval_of(x).dtype):
+            raise UnsupportedError(
+                f"{what} not implemented for complex tensors: dtype {aval_of(x).dtype.name} is not supported",
+                why="complex numbers have no order",
+                hint="x.abs(), x.real or x.imag",
+            )
+
+
+def cast_number(value: Any, np_dtype: Any) -> Any:
+    """A number, in a traced function, as one of a dtype; RuntimeError for a complex one where that is real."""
+    if dtypes.is_complex(aval_of(value).dtype) and not dtypes.is_complex(np_dtype):
+        raise TensorError(
+            f"value cannot be converted to type {of(np_dtype).legacy_name.lower()} without overflow",
+            why="a complex number has no place in a real tensor",
+            hint="value.real, or x.to(torch.complex64)",
+        )
+    return ops.cast(value, np_dtype)
+
+
 def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:
     """`x` with another dtype, itself where nothing changes."""
     check_device(to_device)
@@ -46,8 +66,8 @@ def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:
         return x if np_dtype is None else x.to(of(to_numpy(np_dtype)))  # type: ignore[attr-defined]
     if np_dtype is None or to_numpy(np_dtype) == x._aval.dtype:
         return x
-    if to_numpy(np_dtype).kind == "c":
-        return Composite.of_real(x, to_numpy(np_dtype))  # type: ignore[no-any-return]
+    if dtypes.is_complex(x._aval.dtype) and to_numpy(np_dtype).kind not in "cb":
+        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     return apply(conversion, (x,), (to_numpy(np_dtype),))  # type: ignore[no-any-return]
 
 

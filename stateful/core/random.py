@@ -18,7 +18,7 @@ import fdl.random
 from fdl import ops
 from fdl.extend import Function, dtypes, from_numpy, note_cell, note_write, recording, refuse_write, running_trace
 from fdl.stateful.core.checks import Failure, broken, check_domain, require
-from fdl.stateful.core.complex import ComplexTensor, is_complex_dtype, part_dtype
+from fdl.stateful.core.complexes import numbers
 from fdl.stateful.core.dtypes import CPU, to_numpy
 from fdl.stateful.core.errors import OperandError, TensorError, UnsupportedError
 from fdl.stateful.core.layouts import strided
@@ -315,15 +315,19 @@ def _finished(t: Tensor, requires_grad: bool) -> Tensor:
     return t.requires_grad_() if requires_grad else t
 
 
+def _drawn(function: Function, spread: float, shape: tuple[int, ...], kind: Any, generator: Any) -> Tensor:
+    """Numbers, or both parts of complex ones, from 0 to `spread`, or so far from 0."""
+    if not dtypes.is_complex(kind):
+        return draw(function, (0.0, spread), (shape, kind), generator)  # type: ignore[no-any-return]
+    return apply(numbers, (draw(function, (0.0, spread), ((*shape, 2), dtypes.real_dtype(kind)), generator),))  # type: ignore[no-any-return]
+
+
 @factory
 def rand(
     *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Uniform numbers in [0, 1); both parts of complex ones."""
-    if is_complex_dtype(dtype):
-        parts = [rand(*size, generator=generator, dtype=part_dtype(dtype)) for _ in range(2)]
-        return _finished(ComplexTensor(*parts), requires_grad)  # type: ignore[arg-type]
-    return _finished(draw(_uniform, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
+    return _finished(_drawn(_uniform, 1.0, shape_of(size), to_numpy(dtype or dtypes.float32), generator), requires_grad)
 
 
 @factory
@@ -331,10 +335,9 @@ def randn(
     *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Standard normal numbers; complex ones have variance 1 in all."""
-    if is_complex_dtype(dtype):
-        parts = [randn(*size, generator=generator, dtype=part_dtype(dtype)) * 0.5**0.5 for _ in range(2)]
-        return _finished(ComplexTensor(*parts), requires_grad)  # type: ignore[arg-type]
-    return _finished(draw(_normal, (0.0, 1.0), (shape_of(size), to_numpy(dtype or float)), generator), requires_grad)
+    kind = to_numpy(dtype or dtypes.float32)
+    spread = 0.5**0.5 if dtypes.is_complex(kind) else 1.0
+    return _finished(_drawn(_normal, spread, shape_of(size), kind, generator), requires_grad)
 
 
 @factory

@@ -46,6 +46,8 @@ from fdl.stateful.core.tape import HookHandle, autocasting, grad_mode
 from fdl.stateful.core.views import (
     Step,
     View,
+    is_turned,
+    lying,
     places_of,
     refuse_history,
     refuse_repeats,
@@ -57,11 +59,9 @@ from fdl.stateful.core.views import (
 
 
 class Composite:
-    """What is made of tensors, and says itself what a function of tensors and a view mean for it."""
+    """What holds its values in a tensor, and says itself what a function of tensors and a view mean for it."""
 
     __slots__ = ()
-    of_number: Callable[[complex], Any]  # of a Python number that only a composite holds
-    of_real: Callable[[Any, Any], Any]  # of a tensor, for a dtype that only a composite has
 
     def _applied(self, function: Function, operands: Sequence[Any], static: tuple[Any, ...]) -> Any:
         raise NotImplementedError(self)
@@ -69,22 +69,18 @@ class Composite:
     def _seen(self, step: Step) -> Any:
         raise NotImplementedError(self)
 
-    def pieces(self) -> tuple[Tensor, ...]:
-        """The tensors."""
+    def held(self) -> Tensor:
+        """The values."""
         raise NotImplementedError(self)
 
-    def of_pieces(self, pieces: Sequence[Tensor]) -> Any:
-        """What other tensors make."""
-        raise NotImplementedError(self)
-
-    def pieces_like(self, other: Any) -> tuple[Tensor, ...]:
-        """The pieces of another one, or of what can be one."""
+    def holding(self, values: Tensor) -> Any:
+        """The same with other values."""
         raise NotImplementedError(self)
 
 
-def in_pieces(tensors: Iterable[Any]) -> list[Any]:
-    """Tensors, with those that something is made of in its place."""
-    return [piece for t in tensors for piece in (t.pieces() if isinstance(t, Composite) else (t,))]
+def held_by(tensors: Iterable[Any]) -> list[Any]:
+    """Tensors, with the values of what is none in its place."""
+    return [t.held() if isinstance(t, Composite) else t for t in tensors]
 
 
 class Tensor:
@@ -241,8 +237,8 @@ class Tensor:
                     "value is wanted without its history"
                 )
             return self
-        if requires_grad and not self.dtype.is_floating_point:
-            raise TensorError("only Tensors of floating point dtype can require gradients")
+        if requires_grad and not dtypes.is_inexact(self._aval.dtype):
+            raise TensorError("only Tensors of floating point and complex dtype can require gradients")
         note_slots(self, "_storage", "_view", "_edge", "_result")
         if requires_grad != (self._edge is not None):
             self._lie(self)
@@ -343,7 +339,7 @@ class Tensor:
             if isinstance(repeats, Tensor) and repeated(places_of(self)):
                 whole, *edge = before
                 array, node, index = _taped_step(
-                    write_some, [whole, array, repeats._value()], tuple(places_of(self)), [tuple(edge), (node, index)]
+                    write_some, [whole, array, repeats._value()], lying(self), [tuple(edge), (node, index)]
                 )
             else:
                 array, node, index = _written(writing_steps(self), before, (array, node, index))
@@ -384,8 +380,16 @@ class Tensor:
         """An ndarray that shares memory: writing to either changes both."""
         if self.requires_grad and not force:
             raise TensorError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if self._view is not None and is_turned(self):
+            if force:
+                return self.resolve_conj().resolve_neg().numpy(force=True)  # type: ignore[no-any-return]
+            bit, resolve = ("conjugate", "resolve_conj") if self.dtype.is_complex else ("negative", "resolve_neg")
+            raise TensorError(
+                f"Can't call numpy() on Tensor that has {bit} bit set. Use tensor.{resolve}().numpy() instead.",
+                hint=f"x.{resolve}().numpy(), or x.numpy(force=True)",
+            )
         memory = self._storage.export()
-        return memory if self._view is None else seen_in(memory, places_of(self))
+        return memory if self._view is None else seen_in(memory, places_of(self), self._aval.dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -411,14 +415,27 @@ class Tensor:
             raise ArgumentError("only one element tensors can be converted to Python scalars")
         return self.item()
 
+    def _real(self, kind: str) -> Any:
+        found = self._number()
+        if isinstance(found, complex):
+            if found.imag:
+                raise TensorError(
+                    f"value cannot be converted to type {kind} without overflow", hint="x.real or x.abs()"
+                )
+            return found.real
+        return found
+
     def __int__(self) -> int:
-        return int(self._number())
+        return int(self._real("int64_t"))
 
     def __float__(self) -> float:
-        return float(self._number())
+        return float(self._real("double"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number())
 
     def __index__(self) -> int:
-        if self.dtype.is_floating_point:
+        if dtypes.is_inexact(self._aval.dtype):
             raise OperandError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 
@@ -482,7 +499,7 @@ _replaced = Function(lambda value, x: _kept(value, x), "fill")
 # Operations
 
 _new = Tensor.__new__
-_BARE = (bool, int, float, np.generic, ConcreteArray, Tracer)  # operands besides tensors
+_BARE = (bool, int, float, complex, np.generic, ConcreteArray, Tracer)  # operands besides tensors
 _HISTORY = ("_origin", "_turned")
 
 
@@ -536,8 +553,6 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
                 edges.append((node, index))
         elif isinstance(x, Composite):
             return x._applied(function, operands, static)
-        elif type(x) is complex:
-            return _apply(function, [Composite.of_number(v) if type(v) is complex else v for v in operands], static)
         elif isinstance(x, _BARE):
             values.append(x)
         else:

@@ -17,6 +17,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes, whole
+from fdl.stateful.core.complexes import conjugate, real_part, retyped, turned
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.places import Places, Shape, Shared, contiguous, expanded, fits, repeated, row_major, shared
 
@@ -67,6 +68,19 @@ def places_of(x: Tensor) -> Places:
     return _after(x._storage.array.aval.shape, steps_of(x))
 
 
+def is_turned(x: Tensor) -> bool:
+    """Whether memory holds the conjugates of a complex tensor's elements, or the negatives of a real one's."""
+    found = False
+    for step in steps_of(x):
+        if step.read is conjugate:
+            found = not found
+        elif step.read is real_part:
+            found = False
+        elif step.read is _read:
+            found = step.static[-1]
+    return found
+
+
 @functools.lru_cache(maxsize=4096)
 def _after(shape: Shape, steps: tuple[Step, ...]) -> Places:
     places = Places(shape, row_major(shape))
@@ -89,23 +103,43 @@ def _place(shape: Shape, strides: Shape, offset: int) -> Any:
     return place
 
 
-def _write_some(x: Any, value: Any, written: Any, *places: Any) -> Any:
+def _read_body(x: Any, shape: Shape, strides: Shape, offset: int, dtype: Any, turns: bool) -> Any:
+    found = ops.gather(retyped(_flat(x), dtype), [_place(shape, strides, offset)], (0,))
+    return turned(found) if turns else found
+
+
+def _write_body(x: Any, value: Any, shape: Shape, strides: Shape, offset: int, dtype: Any, turns: bool) -> Any:
+    return _put(x, value, _place(shape, strides, offset), dtype, turns)
+
+
+def _write_some(
+    x: Any, value: Any, written: Any, shape: Shape, strides: Shape, offset: int, dtype: Any, turns: bool
+) -> Any:
     """`x` with the elements of `value` for which `written` holds; of those that share a place the last one stays."""
-    place = ops.select(written, _place(*places), aval_of(x).size)  # what lies outside is dropped
-    return ops.reshape(ops.scatter(_flat(x), value, [place], (0,)), aval_of(x).shape)
+    outside = 2 * aval_of(x).size  # what lies there is dropped
+    return _put(x, value, ops.select(written, _place(shape, strides, offset), outside), dtype, turns)
 
 
-_read = Function(lambda x, *places: ops.gather(_flat(x), [_place(*places)], (0,)), "as_strided")
-_write = Function(
-    lambda x, value, *places: ops.reshape(ops.scatter(_flat(x), value, [_place(*places)], (0,)), aval_of(x).shape),
-    "as_strided",
-)
+def _put(x: Any, value: Any, place: Any, dtype: Any, turns: bool) -> Any:
+    own, flat = aval_of(x), _flat(x)
+    changed = ops.scatter(retyped(flat, dtype), turned(value) if turns else value, [place], (0,))
+    changed = retyped(changed, own.dtype)
+    rest = ops.slice_in_dim(flat, aval_of(changed).size, own.size, 0)  # half of a complex number
+    return ops.reshape(ops.concatenate([changed, rest], 0) if aval_of(rest).size else changed, own.shape)
+
+
+_read, _write = Function(_read_body, "as_strided"), Function(_write_body, "as_strided")
 write_some = Function(_write_some, "as_strided")
 
 
-def strided(p: Places) -> Step:
-    """The step from a base to these places of its storage."""
-    return Step(_read, _write, lambda before, numbers, static: Places(*static), tuple(p))
+def lying(x: Tensor) -> tuple[Any, ...]:
+    """Where the elements of a tensor lie in its storage, their dtype, and whether their signs are left to be turned."""
+    return (*places_of(x), x._aval.dtype, is_turned(x))
+
+
+def strided(*places: Any) -> Step:
+    """The step from a base to places of its storage, as `lying` says them."""
+    return Step(_read, _write, lambda before, numbers, static: Places(*static[:3]), places)
 
 
 _SHARING = frozenset({"expand", "unfold", "as_strided"})
@@ -116,7 +150,7 @@ def writing_steps(x: Tensor) -> tuple[Step, ...]:
     shares elements.
     """
     steps = steps_of(x)
-    return (strided(places_of(x)),) if any(step.read.name in _SHARING for step in steps[:-1]) else steps
+    return (strided(*lying(x)),) if any(step.read.name in _SHARING for step in steps[:-1]) else steps
 
 
 def is_contiguous(x: Tensor) -> bool:
@@ -124,9 +158,14 @@ def is_contiguous(x: Tensor) -> bool:
     return x._view is None or contiguous(places_of(x))
 
 
-def seen_in(memory: np.ndarray[Any, Any], p: Places) -> np.ndarray[Any, Any]:
-    """The elements at these places of a contiguous ndarray, which they share."""
-    flat = memory.reshape(-1)[p.offset :]
+def seen_in(memory: np.ndarray[Any, Any], p: Places, dtype: Any) -> np.ndarray[Any, Any]:
+    """The elements at these places of a contiguous ndarray, which they share; complex numbers and their parts are seen
+    in each other.
+    """
+    flat = memory.reshape(-1)
+    if flat.dtype != dtype:
+        flat = flat[: flat.size // 2 * 2 if flat.dtype.kind == "f" else None].view(dtype)
+    flat = flat[p.offset :]
     return np.lib.stride_tricks.as_strided(flat, p.shape, [s * flat.itemsize for s in p.strides])
 
 
@@ -188,7 +227,7 @@ def repeats_itself(x: Tensor, what: str) -> bool:
 
 def lies_as(x: Tensor, source: Any) -> bool:
     """Whether a source lies where `x` does: it may be copied, though elements share a place."""
-    return getattr(source, "_storage", None) is x._storage and places_of(source) == places_of(x)
+    return getattr(source, "_storage", None) is x._storage and lying(source) == lying(x)
 
 
 def refuse_shared(x: Tensor, operands: Iterable[Any], broadcast: bool = False) -> None:
@@ -196,8 +235,8 @@ def refuse_shared(x: Tensor, operands: Iterable[Any], broadcast: bool = False) -
     order.
     """
     for other in operands:
-        if other is x or getattr(other, "_storage", None) is not x._storage:
-            continue
+        if other is x or getattr(other, "_storage", None) is not x._storage or other.dtype != x.dtype:
+            continue  # nobody can tell of complex numbers and parts
         p, q = places_of(x), places_of(other)
         if shared(p, expanded(q, p.shape) if broadcast and fits(q.shape, p.shape) else q) is Shared.SOME:
             raise TensorError(

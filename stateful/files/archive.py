@@ -26,7 +26,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fdl.extend import ConcreteArray, from_numpy, machine_memory, shaped
-from fdl.stateful.core.complex import ComplexTensor, of_numpy
 from fdl.stateful.core.dtypes import device, dtype, of
 from fdl.stateful.core.errors import OperandError
 from fdl.stateful.core.results import Size
@@ -34,7 +33,7 @@ from fdl.stateful.core.tensor import Tensor, wrap
 from fdl.stateful.files.access import Bytes, View
 from fdl.stateful.files.pickles import Call, key, unpickled
 from fdl.stateful.nn.module import Module
-from fdl.stateful.nn.parameter import PARAMETERS, Parameter
+from fdl.stateful.nn.parameter import Parameter
 
 MAGIC = b"PK\x03\x04"
 _ALIGNMENT = 64  # bytes, of each storage in a file, so that a mapped one is read where it lies
@@ -99,7 +98,7 @@ def sizes(given: Any) -> tuple[int, ...]:
 
 
 def _rebuild_parameter(data: Any, requires_grad: bool, *rest: Any) -> Any:
-    if not isinstance(data, (Tensor, ComplexTensor)):
+    if not isinstance(data, Tensor):
         raise ValueError("a parameter is made of what is no tensor")
     values: Any = data.detach()
     return Parameter(values, bool(requires_grad))
@@ -242,9 +241,7 @@ class _Archive:
             values = np.lib.stride_tricks.as_strided(storage[start:], size, steps, writeable=False)
         else:
             raise ValueError("a tensor lies outside of its storage")
-        found: Any = (
-            of_numpy(values) if values.dtype.kind == "c" else wrap(array_in(values, self.mapped and not self.swapped))
-        )
+        found = wrap(array_in(values, self.mapped and not self.swapped))
         return found.requires_grad_(bool(requires_grad))
 
     def _called(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -373,12 +370,10 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
     def named(module: str, name: str) -> _Named:
         return names.setdefault(f"{module}.{name}", _Named(module, name))
 
-    if isinstance(x, (Tensor, ComplexTensor)):
+    if isinstance(x, Tensor):
         if id(x) in seen:
             return seen[id(x)]
-        values = np.ascontiguousarray(
-            x.detach().numpy() if isinstance(x, ComplexTensor) else x.detach()._value()._numpy()
-        ).reshape(x.shape)
+        values = np.ascontiguousarray(x.detach()._value()._numpy()).reshape(x.shape)
         if values.dtype.name not in _STORAGE_OF:
             raise OperandError(
                 f"save: cannot store {values.dtype.name} at {path or 'the top'} in a .pt file",
@@ -394,10 +389,10 @@ def _converted(x: Any, storages: list[bytes], seen: dict[int, Any], names: dict[
             0,
             values.shape,
             strides,
-            grad and not isinstance(x, PARAMETERS),
+            grad and not isinstance(x, Parameter),
             OrderedDict(),
         )
-        if isinstance(x, PARAMETERS):
+        if isinstance(x, Parameter):
             found = _Call(named("torch._utils", "_rebuild_parameter"), found, grad, OrderedDict())
         seen[id(x)] = found
         return found

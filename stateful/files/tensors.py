@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import dtypes
-from fdl.stateful.core.complex import ComplexTensor
 from fdl.stateful.core.dtypes import NAMES, dtype
 from fdl.stateful.core.errors import ArgumentError, OperandError
 from fdl.stateful.core.results import Size
@@ -36,7 +35,7 @@ _CODES = {
     "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
     "int16": "I16", "int8": "I8",
     "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "bool": "BOOL", "float8_e4m3fn": "F8_E4M3",
-    "float8_e5m2": "F8_E5M2",
+    "float8_e5m2": "F8_E5M2", "complex64": "C64",
 }  # fmt: skip
 _DTYPES = {code: name for name, code in _CODES.items()}
 
@@ -64,17 +63,11 @@ def _described(x: Any, arrays: Arrays, path: str, depth: int = 0) -> Any:
             hint="a flat dictionary",
         )
     if isinstance(x, Tensor):
-        return {
-            "tensor": _stored(x.detach()._value()._numpy(), arrays, path or "tensor"),
-            "requires_grad": bool(x.is_leaf and x.requires_grad),
-        }
-    if isinstance(x, ComplexTensor):
-        return {
-            "complex": [
-                _described(p, arrays, f"{path or 'tensor'}.{name}", depth + 1)
-                for name, p in (("real", x.real), ("imag", x.imag))
-            ]
-        }
+        kind, values = "tensor", x.detach()._value()._numpy()
+        if values.dtype == np.complex128:  # which the format has not: as pairs
+            kind, values = "pairs", np.stack([values.real, values.imag], -1)
+        grad = bool(x.is_leaf and x.requires_grad)
+        return {kind: _stored(values, arrays, path or "tensor"), "requires_grad": grad}
     if isinstance(x, np.ndarray):
         return {"ndarray": _stored(x, arrays, path or "array")}
     if x is None or isinstance(x, (bool, int, float, str)):
@@ -334,13 +327,13 @@ def _built(tree: Any, arrays: Arrays, mapped: bool) -> Any:
         raise ValueError("its structure is no dictionary")
     (kind,) = [k for k in tree if k not in ("ordered", "requires_grad")]
     value = tree[kind]
-    if kind == "tensor":
-        return wrap(_archive.array_in(arrays.pop(value), mapped)).requires_grad_(bool(tree["requires_grad"]))
-    if kind == "complex":
-        real, imag = (_built(v, arrays, mapped) for v in value)
-        if not isinstance(real, Tensor) or not isinstance(imag, Tensor):
-            raise ValueError("a complex tensor is made of what is no tensor")
-        return ComplexTensor(real, imag)
+    if kind in ("tensor", "pairs"):
+        values = arrays.pop(value)
+        if kind == "pairs":
+            if values.dtype != np.float64 or values.shape[-1:] != (2,):
+                raise ValueError("complex numbers are no pairs of float64")
+            values = values.view(np.complex128)[..., 0]
+        return wrap(_archive.array_in(values, mapped)).requires_grad_(bool(tree["requires_grad"]))
     if kind == "ndarray":
         return arrays.pop(value).copy()
     if kind == "dict":

@@ -7,7 +7,7 @@ from typing import Any
 
 from fdl.stateful.core.layouts import FORMATS, lies_in, order_of, strided
 from fdl.stateful.core.methods import method
-from fdl.stateful.core.tensor import Composite, Tensor
+from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.core.views import is_contiguous, places_of
 from fdl.stateful.functions.reductions import dim_of
 
@@ -17,19 +17,14 @@ __all__ = ["is_floating_point", "numel"]
 @method()
 def stride(input: Tensor, dim: int | None = None) -> Any:
     """Steps of the dimensions in the storage, in elements."""
-    found = places_of(_real_of(input)).strides
+    found = places_of(input).strides
     return found if dim is None else found[dim_of(input, dim)]
 
 
 @method()
 def storage_offset(input: Tensor) -> int:
     """Where in the storage the first element lies."""
-    return places_of(_real_of(input)).offset
-
-
-def _real_of(input: Any) -> Tensor:
-    """The tensor, or the first of those that a complex one is made of."""
-    return input.pieces()[0] if isinstance(input, Composite) else input  # type: ignore[no-any-return]
+    return places_of(input).offset
 
 
 def _base(self: Tensor) -> Tensor | None:
@@ -65,7 +60,6 @@ _attribute("_base", "The tensor that a view is seen from; None for one that is n
 _attribute("itemsize", "Bytes of an element.")(lambda self: self.dtype.itemsize)
 _attribute("nbytes", "Bytes of all elements.")(lambda self: self.dtype.itemsize * self.numel())
 _attribute("layout", "How elements lie: strided.")(lambda self: strided)
-_attribute("real", "The tensor itself.")(lambda self: self)
 
 
 @method("size")

@@ -10,12 +10,11 @@ import numpy as np
 from fdl import ops
 from fdl.extend import NATIVE, Array, Function, dtypes
 from fdl.extend import from_numpy as array_of
-from fdl.stateful.core.complex import ComplexTensor, is_complex_dtype, of_numpy, part_dtype
 from fdl.stateful.core.dtypes import check_device, of, to_numpy
 from fdl.stateful.core.dtypes import dtype as dtype_type
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
 from fdl.stateful.core.methods import method
-from fdl.stateful.core.operands import converted
+from fdl.stateful.core.operands import cast_number, converted
 from fdl.stateful.core.random import factory, shape_of
 from fdl.stateful.core.tensor import Tensor, apply, wrap
 from fdl.stateful.functions.shapes import stack
@@ -52,9 +51,7 @@ def _finished(t: T, dtype: Any, device: Any, requires_grad: bool) -> T:
 
 
 def _holds_tensors(data: Any) -> bool:
-    return isinstance(data, (list, tuple)) and any(
-        isinstance(x, (Tensor, ComplexTensor)) or _holds_tensors(x) for x in data
-    )
+    return isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) or _holds_tensors(x) for x in data)
 
 
 def _nested(data: Any) -> Any:
@@ -62,21 +59,23 @@ def _nested(data: Any) -> Any:
         stack([_nested(x) for x in data])
         if isinstance(data, (list, tuple))
         else data
-        if isinstance(data, (Tensor, ComplexTensor))
+        if isinstance(data, Tensor)
         else tensor(data)
     )
 
 
 def _holds_doubles(data: Any) -> bool:
-    """Whether nested lists hold numbers or ndarrays of NumPy's float64, which keep their dtype where Python's floats
-    take the default one.
+    """Whether nested lists hold numbers or ndarrays of NumPy's float64 or complex128, which keep their dtype where
+    Python's numbers take the default one.
     """
     if isinstance(data, np.ndarray):
-        return bool(data.dtype == np.float64)
+        return data.dtype in (np.float64, np.complex128)
     if not isinstance(data, (list, tuple)):
-        return type(data) is np.float64
+        return type(data) in (np.float64, np.complex128)
     kinds = set(map(type, data))
-    return np.float64 in kinds or (not kinds.isdisjoint((list, tuple, np.ndarray)) and any(map(_holds_doubles, data)))
+    return not kinds.isdisjoint((np.float64, np.complex128)) or (
+        not kinds.isdisjoint((list, tuple, np.ndarray)) and any(map(_holds_doubles, data))
+    )
 
 
 def _large(values: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
@@ -108,8 +107,6 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     if isinstance(data, Tensor):
         return _finished(wrap(data.detach()._value()), dtype, device, requires_grad)
-    if isinstance(data, ComplexTensor):
-        return _finished(data._each(lambda p: wrap(p.detach()._value())), dtype, device, requires_grad)  # type: ignore[return-value]
     if isinstance(data, Array):
         return _finished(wrap(data), dtype, device, requires_grad)
     if _holds_tensors(data):
@@ -121,17 +118,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             values = np.asarray(data)
         except ValueError as error:
             raise ArgumentError(f"expected sequence of equal length: {error}") from None
-        if values.dtype == np.float64 and dtype is None and not _holds_doubles(data):
-            values = values.astype(_DEFAULT[0])
-    if values.dtype.kind == "c" or (dtype is not None and is_complex_dtype(dtype)):
-        exact = (
-            dtype
-            if dtype is not None
-            else values.dtype
-            if isinstance(data, (np.ndarray, np.generic))
-            else np.result_type(_DEFAULT[0], np.complex64)
-        )
-        return _finished(of_numpy(values, exact), None, device, requires_grad)  # type: ignore[return-value]
+        if dtype is None and values.dtype in (np.float64, np.complex128) and not _holds_doubles(data):
+            values = values.astype(_DEFAULT[0] if values.dtype == np.float64 else dtypes.complex_dtype(_DEFAULT[0]))
     if values.dtype == object or (values.dtype == np.uint64 and not isinstance(data, (np.ndarray, np.generic))):
         values = _large(values, dtype)
     if values.dtype.kind in "US":
@@ -142,6 +130,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             why="text is no number",
             hint="[vocabulary[word] for word in words]",
         )
+    if values.dtype.kind == "c" and dtype is not None and to_numpy(dtype).kind != "c":
+        if not isinstance(data, (np.ndarray, np.generic)):
+            raise OperandError("must be real number, not complex", why=f"dtype is {of(to_numpy(dtype))}")
+        values = values.real
     if dtype is not None:  # NumPy converts exactly, before anything is rounded
         values = (
             values.astype(to_numpy(dtype))
@@ -153,11 +145,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor as it is, anything else as `tensor`."""
-    return (
-        converted(data, dtype, device)
-        if isinstance(data, (Tensor, ComplexTensor))
-        else tensor(data, dtype=dtype, device=device)
-    )
+    return converted(data, dtype, device) if isinstance(data, Tensor) else tensor(data, dtype=dtype, device=device)
 
 
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -175,8 +163,6 @@ def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
             return found
     if not isinstance(ndarray, np.ndarray):
         raise OperandError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    if ndarray.dtype.kind == "c":
-        return of_numpy(ndarray)  # type: ignore[return-value]
     made = wrap(array_of(ndarray))
     if made._aval.dtype == ndarray.dtype and len(_COPIED) < _MOST:
         _COPIED[ndarray.dtype, ndarray.shape] = made._aval
@@ -207,21 +193,18 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     return ext_tensor if isinstance(ext_tensor, Tensor) else wrap(array_of(np.from_dlpack(ext_tensor)))
 
 
-_full = Function(lambda value, shape, t: ops.broadcast(ops.cast(value, t), shape, ()), "full")
+_full = Function(lambda value, shape, t: ops.broadcast(cast_number(value, t), shape, ()), "full")
 
 
 @factory
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of one value."""
     check_device(device)
-    if isinstance(fill_value, complex) or is_complex_dtype(dtype):
-        part, value = part_dtype(dtype if dtype is not None else complex), complex(fill_value)
-        parts = [full(size, x, dtype=part) for x in (value.real, value.imag)]
-        return _finished(ComplexTensor(*parts), None, device, requires_grad)  # type: ignore[return-value]
     if dtype is None and isinstance(fill_value, Tensor):
         dtype = fill_value.dtype
     elif dtype is None:
         dtype = next((t for t in (bool, int) if isinstance(fill_value, t)), _DEFAULT[0])
+        dtype = dtypes.complex_dtype(dtype) if isinstance(fill_value, complex) else dtype
     filled = apply(_full, (fill_value,), (shape_of((size,)), to_numpy(dtype)))
     return _finished(filled, None, device, requires_grad)  # type: ignore[no-any-return]
 

@@ -14,9 +14,9 @@ from fdl import ops
 from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.stateful.core.checks import Failure, require
 from fdl.stateful.core.dtypes import of, result_dtype
-from fdl.stateful.core.errors import OperandError, TensorError
+from fdl.stateful.core.errors import OperandError, TensorError, UnsupportedError
 from fdl.stateful.core.methods import check_cast, method, named
-from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.operands import as_tensor_operand, cast_number, refuse_complex
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.core.views import repeats_itself
 
@@ -109,15 +109,25 @@ def _step(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function that is constant in pieces: its gradient is zero, and flows.  Integers are as they are."""
     flat = custom_jvp(lambda x: f(x))
     flat.defjvp(lambda primals, tangents: (f(*primals), ops.mul(tangents[0], 0)))
-    return lambda x: flat(x) if dtypes.is_float(aval_of(x).dtype) else x
+    return lambda x: flat(x) if dtypes.is_inexact(aval_of(x).dtype) else x
 
 
 def sign_of(x: Any) -> Any:
-    """-1, 0 or 1 of arrays; of booleans themselves."""
+    """-1, 0 or 1 of arrays; of booleans themselves, of complex numbers their direction."""
+    if dtypes.is_complex(aval_of(x).dtype):
+        return ops.direction(x)
     return _step(ops.sign)(x) if dtypes.is_float(aval_of(x).dtype) else x if _is_bool(x) else ops.sign(x)
 
 
-sign = unary("sign", sign_of, "-1, 0 or 1.")
+def _sign(x: Any) -> Any:
+    if dtypes.is_complex(aval_of(x).dtype):
+        raise UnsupportedError(
+            "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead."
+        )
+    return sign_of(x)
+
+
+sign = unary("sign", _sign, "-1, 0 or 1.")
 square = unary("square", lambda x: ops.integer_pow(_counted(x), 2), "Each element times itself.")
 floor = unary("floor", _step(ops.floor), "The largest integer not above.")
 ceil = unary("ceil", _step(ops.ceil), "The smallest integer not below.")
@@ -127,7 +137,7 @@ logical_not = unary("logical_not", jnp.logical_not, "Whether each element is zer
 bitwise_not = unary("bitwise_not", ops.bitwise_not, "All bits turned round; of bools, not.")
 isnan = unary("isnan", jnp.isnan, "Whether each element is NaN.")
 isinf = unary("isinf", jnp.isinf, "Whether each element is infinite.")
-isfinite = unary("isfinite", lambda x: ops.is_finite(_floating(x)), "Whether each element is neither infinite nor NaN.")
+isfinite = unary("isfinite", lambda x: jnp.isfinite(_floating(x)), "Whether each element is neither infinite nor NaN.")
 
 
 def _relu_body(x: Any) -> Any:
@@ -213,7 +223,7 @@ _is_zero = Function(lambda x: ops.equal(x, 0), "check_divisor")
 
 
 def _whole(x: Any) -> bool:
-    return not dtypes.is_float(x._value().aval.dtype) if type(x) is Tensor else type(x) is int or type(x) is bool
+    return not dtypes.is_inexact(x._value().aval.dtype) if type(x) is Tensor else type(x) is int or type(x) is bool
 
 
 def _refuse_zero(input: Any, other: Any) -> None:
@@ -258,8 +268,18 @@ mul = binary(
     methods=("multiply",),
 )
 atan2 = binary("atan2", ops.atan2, "The angle of the point (other, input).", to_float=True)
-maximum = binary("maximum", ops.maximum, "The larger one; NaN where one is NaN.")
-minimum = binary("minimum", ops.minimum, "The smaller one; NaN where one is NaN.")
+
+
+def _ordered(name: str, op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def body(a: Any, b: Any) -> Any:
+        refuse_complex(name, a, b)
+        return op(a, b)
+
+    return body
+
+
+maximum = binary("maximum", _ordered("maximum", ops.maximum), "The larger one; NaN where one is NaN.")
+minimum = binary("minimum", _ordered("minimum", ops.minimum), "The smaller one; NaN where one is NaN.")
 fmod = _dividing("fmod", jnp.fmod, "The remainder with the sign of `input`.")
 remainder = _dividing("remainder", jnp.remainder, "The remainder with the sign of `other`.")
 floor_divide = _dividing("floor_divide", lambda a, b: _floored(a, b), "The quotient rounded down.")
@@ -285,6 +305,8 @@ def _times_body(a: Any, b: Any, alpha: Any) -> Any:
     dtype = result_dtype(a, b)
     if dtypes.is_integer(dtype) and not dtypes.is_integer(aval_of(alpha).dtype) and not _is_bool(alpha):
         raise TensorError("For integral input tensors, argument alpha must not be a floating point number.")
+    if dtypes.is_complex(aval_of(alpha).dtype) and not dtypes.is_complex(dtype):
+        raise TensorError("For non-complex input tensors, argument alpha must not be a complex number.")
     return (
         ops.mul(ops.cast(b, dtype), ops.cast(alpha, dtype))
         if dtype != dtypes.bool_
@@ -337,7 +359,7 @@ def _integer_pow_body(x: Any, n: int) -> Any:
     x = _floating(x) if n < 0 else _counted(x)
     return (
         ops.integer_pow(x, n)
-        if n or not dtypes.is_float(aval_of(x).dtype)
+        if n or not dtypes.is_inexact(aval_of(x).dtype)
         else _step(lambda v: ops.integer_pow(v, 0))(x)
     )
 
@@ -349,7 +371,7 @@ _integer_pow = Function(_integer_pow_body, "pow")
 def pow(input: Any, exponent: Any) -> Any:
     """`input` to the power of `exponent`; a small integer is part of the program, any other number an input."""
     if isinstance(input, Tensor) and type(exponent) is int and -16 <= exponent <= 16:
-        if exponent < 0 and not input.dtype.is_floating_point:
+        if exponent < 0 and not dtypes.is_inexact(input._aval.dtype):
             raise TensorError("Integers to negative integer powers are not allowed.")
         return apply(_integer_pow, (input,), (exponent,))
     if isinstance(input, Tensor) and isinstance(exponent, float) and exponent == 0.5:
@@ -390,7 +412,7 @@ def _masked_fill_body(x: Any, mask: Any, value: Any) -> Any:
         raise TensorError(
             f"masked_fill_ only supports boolean masks, but got mask with dtype {of(aval_of(mask).dtype).legacy_name}"
         )
-    return jnp.where(mask, ops.cast(value, aval_of(x).dtype), x)
+    return jnp.where(mask, cast_number(value, aval_of(x).dtype), x)
 
 
 _masked_fill = Function(_masked_fill_body, "masked_fill")
@@ -448,7 +470,7 @@ def _lerp_body(a: Any, b: Any, w: Any) -> Any:
     dtype = result_dtype(a, b, w)
     if dtypes.is_float(dtype) and dtype.itemsize < 4:  # whose differences may not fit
         a, b, w = (ops.cast(v, dtypes.float32) for v in (a, b, w))
-    near, way = ops.less(ops.abs(w), 0.5), ops.sub(b, a)
+    near, way = ops.less(ops.absolute(w), 0.5), ops.sub(b, a)
     return ops.cast(ops.add(ops.select(near, a, b), ops.mul(ops.select(near, w, ops.sub(w, 1)), way)), dtype)
 
 
@@ -460,14 +482,14 @@ def _of_three(op: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
     def body(x: Any, a: Any, b: Any, value: Any) -> Any:
         dtype = result_dtype(x, a, b)
-        if op is ops.div and not dtypes.is_float(dtype):
+        if op is ops.div and not dtypes.is_inexact(dtype):
             raise TensorError(
                 "Integer division with addcdiv is no longer supported, and in a future release addcdiv will "
                 "perform a true division of tensor1 and tensor2; "
                 "divide floats: (input + value * tensor1 / tensor2)"
             )
-        x, a, b, value = (ops.cast(v, dtype) for v in (x, a, b, value))
-        return ops.add(x, ops.mul(value, op(a, b)))
+        x, a, b = (ops.cast(v, dtype) for v in (x, a, b))
+        return ops.add(x, ops.mul(cast_number(value, dtype), op(a, b)))
 
     return body
 
@@ -497,7 +519,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     """Whether elements differ by at most `atol + rtol * |other|`."""
     if input.dtype.np == dtypes.bool_:
         return eq(input, other)
-    if not input.dtype.is_floating_point:  # whose differences may not fit
+    if not dtypes.is_inexact(input._aval.dtype):  # whose differences may not fit
         return isclose(input.to(of("float64")), other.to(of("float64")), rtol, atol)
     distance = abs(sub(input, other))
     near = logical_and(le(distance, add(mul(abs(other), rtol), atol)), isfinite(distance))

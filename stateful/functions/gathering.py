@@ -13,7 +13,7 @@ from fdl.stateful.core.checks import Failure, OutsideError, along, check_range, 
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.operands import as_tensor_operand
-from fdl.stateful.core.tensor import Composite, Tensor, apply, owned
+from fdl.stateful.core.tensor import Tensor, apply, owned
 from fdl.stateful.functions.creation import arange
 from fdl.stateful.functions.indexing import same_dtype
 from fdl.stateful.functions.reductions import dim_of
@@ -54,7 +54,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def _as_vector(x: Any) -> Any:
     """A tensor without dimensions as one of one element; numbers as they are."""
-    return x.reshape(-1) if isinstance(x, (Tensor, Composite)) and not x.ndim else x  # type: ignore[union-attr]
+    return x.reshape(-1) if isinstance(x, Tensor) and not x.ndim else x
 
 
 def _scatter_places(x: Any, index: Any, axis: int) -> tuple[list[Any], tuple[int, ...]]:
@@ -161,8 +161,6 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
         return index_add(input.reshape(1), dim, _as_vector(index), _as_vector(source), alpha=alpha).reshape(())  # type: ignore[no-any-return]
     d = dim_of(input, dim)
     check_range(index, 0, input.shape[d] - 1, in_self(input.shape[d]))
-    if isinstance(input, Composite) or isinstance(source, Composite):
-        source, alpha = source * alpha, 1
     return apply(_index_add, (input, index, source, alpha), (d,))  # type: ignore[no-any-return]
 
 
@@ -178,8 +176,6 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 @method()
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Where elements are not zero: a row of indices each, or a tensor a dimension."""
-    if isinstance(input, Composite):
-        return input.nonzero(as_tuple=as_tuple)
     values = input._value()._numpy()
     places = np.nonzero(np.atleast_1d(values))
     if as_tuple:

@@ -22,10 +22,10 @@ from fdl.stateful.core.checks import along, check_range
 from fdl.stateful.core.dtypes import of
 from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError, TensorError
 from fdl.stateful.core.methods import method
-from fdl.stateful.core.operands import as_tensor_operand
+from fdl.stateful.core.operands import as_tensor_operand, cast_number
 from fdl.stateful.core.parts import part_of, parts
 from fdl.stateful.core.places import Places
-from fdl.stateful.core.tensor import Composite, Tensor, apply, owned, view_of, wrap
+from fdl.stateful.core.tensor import Tensor, apply, owned, view_of, wrap
 from fdl.stateful.core.views import Step, lies_as, refuse_shared, repeats_itself
 from fdl.stateful.functions.reductions import dim_of
 
@@ -341,7 +341,7 @@ def _put_body(add: bool) -> Any:
             ),
         )
         place = x.at[_rebuilt(args[-1], args[:-1])]
-        return (place.add if add else place.set)(ops.cast(value, aval_of(x).dtype))
+        return (place.add if add else place.set)(cast_number(value, aval_of(x).dtype))
 
     return body
 
@@ -408,12 +408,10 @@ def _put_at(self: Tensor, put: Function, value: Any, tensors: Sequence[Tensor], 
     return self._overwrite(apply(put, (self, value, *tensors), (static,)), repeats=mask)
 
 
-_fill_body = Function(lambda value, shape, np_dtype: ops.broadcast_to(ops.cast(value, np_dtype), shape), "fill")
+_fill_body = Function(lambda value, shape, np_dtype: ops.broadcast_to(cast_number(value, np_dtype), shape), "fill")
 
 
 def _filled(x: Any, value: Any) -> Any:
-    if isinstance(x, Composite):
-        return x.clone().fill_(value)  # type: ignore[attr-defined]
     aval = x._aval
     return apply(_fill_body, (value,), (aval.shape, aval.dtype))  # type: ignore[no-any-return]
 

@@ -11,19 +11,17 @@ import numpy as np
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
-from fdl.stateful.core.dtypes import result_dtype
 from fdl.stateful.core.errors import TensorError
-from fdl.stateful.core.methods import method, named
+from fdl.stateful.core.methods import method
 from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.results import returned
-from fdl.stateful.core.tensor import Composite, Tensor, apply
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.elementwise import binary, clamp, maximum, minimum, of_float, sign_of, sub, unary
 
 __all__ = [
-    "angle", "bitwise_left_shift", "bitwise_right_shift", "clamp_max", "clamp_min", "conj", "conj_physical",
-    "copysign", "deg2rad", "float_power", "fmax", "fmin", "frac", "frexp", "gcd", "heaviside", "isneginf", "isposinf",
-    "isreal", "lcm", "ldexp", "nan_to_num", "nextafter", "positive", "rad2deg", "real", "resolve_conj", "resolve_neg",
-    "rsub", "sgn", "signbit",
+    "bitwise_left_shift", "bitwise_right_shift", "clamp_max", "clamp_min", "copysign", "deg2rad", "float_power",
+    "fmax", "fmin", "frac", "frexp", "gcd", "heaviside", "isneginf", "isposinf", "lcm", "ldexp", "nan_to_num",
+    "nextafter", "positive", "rad2deg", "rsub", "sgn", "signbit",
 ]  # fmt: skip
 
 frac = unary("frac", lambda x: ops.sub(x, ops.stop_gradient(ops.trunc(x))), "The part after the point.")
@@ -40,9 +38,6 @@ isneginf = unary(
     "isneginf",
     lambda x: ops.equal(ops.cast(x, dtypes.default_float(aval_of(x).dtype)), -math.inf),
     "Whether elements are infinite and negative.",
-)
-isreal = unary(
-    "isreal", lambda x: ops.full(aval_of(x).shape, True, dtypes.bool_), "Whether elements are real: all are."
 )
 
 
@@ -61,38 +56,10 @@ def positive(input: Tensor) -> Tensor:
     return input
 
 
-def _same(name: str) -> Callable[[Any], Any]:
-    def public(input: Any) -> Any:
-        if isinstance(input, Composite):
-            found = getattr(input, name)
-            return found() if callable(found) else found
-        return input
-
-    named(public, name, "Of a complex tensor what its name says; a real tensor itself.")
-    return public if isinstance(getattr(Tensor, name, None), property) else method(name)(public)
-
-
-real, conj, conj_physical, resolve_conj, resolve_neg = (
-    _same(n) for n in ("real", "conj", "conj_physical", "resolve_conj", "resolve_neg")
-)
-
-
-def _angle_body(x: Any) -> Any:
-    x = ops.cast(x, dtypes.default_float(result_dtype(x)))
-    return ops.select(ops.not_equal(x, x), x, ops.select(ops.less(x, 0), math.pi, 0))
-
-
-_angle = Function(_angle_body, "angle")
-
-
-@method()
-def angle(input: Tensor) -> Any:
-    """pi for negative numbers, 0 for others."""
-    return apply(_angle, (input,))
-
-
 def _replaced_body(x: Any, nan: Any, high: Any, low: Any) -> Any:
     dtype = aval_of(x).dtype
+    if dtypes.is_complex(dtype):
+        return ops.join(*[_replaced_body(part, nan, high, low) for part in (ops.real(x), ops.imag(x))])
     if not dtypes.is_float(dtype):
         return x
     x = ops.select(ops.not_equal(x, x), ops.cast(nan, dtype), x)
@@ -108,7 +75,7 @@ def nan_to_num(
     input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Any:
     """NaN and infinities replaced, by 0 and the ends of the range if not told."""
-    most = float(jnp.finfo(input.dtype.np).max) if input.dtype.is_floating_point else 0.0
+    most = float(jnp.finfo(input.dtype.np).max) if dtypes.is_inexact(input._aval.dtype) else 0.0
     return apply(
         _replaced, (input, nan or 0.0, most if posinf is None else posinf, -most if neginf is None else neginf)
     )

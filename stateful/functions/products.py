@@ -187,7 +187,9 @@ _inner = Function(_inner_rule, "inner")
 _kron = Function(lambda a, b: jnp.kron(a, b), "kron")
 _tensordot = Function(lambda a, b, left, right: ops.dot_general(a, b, ((left, right), ((), ()))), "tensordot")
 _trace = Function(
-    lambda x: ops.reduce_sum(jnp.diagonal(x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)), (0,)),
+    lambda x: ops.reduce_sum(
+        jnp.diagonal(x if dtypes.is_inexact(aval_of(x).dtype) else ops.cast(x, dtypes.int64)), (0,)
+    ),
     "trace",
 )
 _cross = Function(lambda a, b, axis: _cross_body(a, b, axis), "cross")
@@ -206,7 +208,7 @@ def _cross_body(a: Any, b: Any, axis: int) -> Any:
 
 def _vander_body(x: Any, n: int, increasing: bool) -> Any:
     last = aval_of(x).ndim
-    x = x if dtypes.is_float(aval_of(x).dtype) else ops.cast(x, dtypes.int64)
+    x = x if dtypes.is_inexact(aval_of(x).dtype) else ops.cast(x, dtypes.int64)
     columns = [
         ops.expand_dims(ops.integer_pow(x, k), (last,)) for k in (range(n) if increasing else reversed(range(n)))
     ]

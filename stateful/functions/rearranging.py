@@ -21,8 +21,8 @@ from fdl.stateful.core.methods import method, named
 from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.places import Places, extent, in_windows, on_diagonal
 from fdl.stateful.core.results import Size
-from fdl.stateful.core.tensor import Composite, Tensor, apply, view_of, wrap
-from fdl.stateful.core.views import Step, places_of, strided
+from fdl.stateful.core.tensor import Tensor, apply, view_of, wrap
+from fdl.stateful.core.views import Step, lying, places_of, strided
 from fdl.stateful.functions.indexing import in_parts, same_dtype, select, split
 from fdl.stateful.functions.reductions import dim_of
 from fdl.stateful.functions.shapes import cat, flip, matrices, movedim, stack, transpose, unsqueeze
@@ -239,8 +239,8 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
 
 @method()
 def adjoint(input: Tensor) -> Tensor:
-    """The last two dimensions exchanged."""
-    return transpose(matrices(input, "adjoint()"), -2, -1) if input.ndim else input
+    """The conjugates with the last two dimensions exchanged."""
+    return transpose(matrices(input, "adjoint()"), -2, -1).conj() if input.ndim else input.conj()  # type: ignore[no-any-return]
 
 
 # Diagonals
@@ -400,8 +400,6 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Any:
 @method()
 def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Any:
     """Elements of the storage at sums of strides; a view.  RuntimeError where they lie outside of it."""
-    if isinstance(input, Composite):
-        return input.of_pieces([as_strided(x, size, stride, storage_offset) for x in input.pieces()])
     base = input if input._view is None or input._edge is not None else input._view.base
     p = Places(tuple(size), tuple(stride), places_of(input).offset if storage_offset is None else storage_offset)
     if len(p.shape) != len(p.strides):
@@ -410,14 +408,15 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
         raise TensorError(
             f"as_strided: Negative strides are not supported at the moment, got strides: {list(p.strides)}"
         )
-    width, have = input.dtype.itemsize, base._value().aval.size
+    width = input.dtype.itemsize
+    have = base._value().aval.size * base.dtype.itemsize // width
     if extent(p) > have:
         raise TensorError(
             f"setStorage: sizes {list(p.shape)}, strides {list(p.strides)}, storage offset {p.offset}, "
             f"and itemsize {width} "
             f"requiring a storage size of {extent(p) * width} are out of bounds for storage of size {have * width}"
         )
-    return view_of(base, strided(p))
+    return view_of(base, strided(*p, *lying(input)[3:]))
 
 
 # Elements at indices

@@ -14,6 +14,7 @@ from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.stateful.core.dtypes import result_dtype, to_numpy
 from fdl.stateful.core.errors import PlaceError, TensorError, UnsupportedError
 from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import refuse_complex
 from fdl.stateful.core.results import returned
 from fdl.stateful.core.tensor import Tensor, apply
 
@@ -54,7 +55,7 @@ def _kept(out: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
 
 def _summable(x: Any) -> Any:
     """Floats as they are, integers and bools in int64."""
-    return ops.cast(x, aval_of(x).dtype if dtypes.is_float(aval_of(x).dtype) else dtypes.int64)
+    return ops.cast(x, aval_of(x).dtype if dtypes.is_inexact(aval_of(x).dtype) else dtypes.int64)
 
 
 def _sum_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
@@ -65,7 +66,7 @@ def _sum_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
 
 def _mean_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
     x = ops.cast(x, dtype) if dtype else x
-    if not dtypes.is_float(aval_of(x).dtype):
+    if not dtypes.is_inexact(aval_of(x).dtype):
         raise TensorError(
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex "
             f"dtype. Got: {aval_of(x).dtype.name}"
@@ -89,7 +90,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
 
 
 def _var_body(x: Any, axes: tuple[int, ...], correction: int, keepdim: bool) -> Any:
-    if not dtypes.is_float(aval_of(x).dtype):
+    if not dtypes.is_inexact(aval_of(x).dtype):
         raise TensorError("std and var only support floating point and complex dtypes")
     return jnp.var(x, axes, ddof=correction, keepdims=keepdim)
 
@@ -172,7 +173,11 @@ def _extreme_body(sign: int) -> Any:
 
 
 def _all_extreme_body(sign: int) -> Any:
-    return lambda x, axes, keepdim: _kept((ops.reduce_max if sign > 0 else ops.reduce_min)(x, axes), axes, keepdim)
+    def body(x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+        refuse_complex("amax" if sign > 0 else "amin", x)
+        return _kept((ops.reduce_max if sign > 0 else ops.reduce_min)(x, axes), axes, keepdim)
+
+    return body
 
 
 _max, _min = Function(_extreme_body(1), "max"), Function(_extreme_body(-1), "min")
@@ -323,6 +328,7 @@ _present.defjvp(lambda primals, tangents: (_present(*primals), ops.mul(tangents[
 
 def power_norm(x: Any, p: float, axes: tuple[int, ...]) -> Any:
     """The p-norm over axes; its gradient at zero is zero."""
+    x = ops.absolute(x) if dtypes.is_complex(aval_of(x).dtype) else x
     if p == 0:
         return ops.reduce_sum(_present(x), axes)
     if p in (math.inf, -math.inf):
@@ -358,14 +364,17 @@ def norm(input: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False)
 
 
 _logsumexp = Function(lambda x, axes, keepdim: nn.logsumexp(x, axis=axes, keepdims=keepdim), "logsumexp")
-_softmax = Function(
-    lambda x, axis, dtype: _along(nn.softmax, ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis),
-    "softmax",
-)
-_log_softmax = Function(
-    lambda x, axis, dtype: _along(nn.log_softmax, ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis),
-    "log_softmax",
-)
+
+
+def _of_order(name: str, f: Any) -> Function:
+    def body(x: Any, axis: int, dtype: Any) -> Any:
+        refuse_complex(name, x)
+        return _along(f, ops.cast(x, dtype or dtypes.default_float(result_dtype(x))), axis)
+
+    return Function(body, name)
+
+
+_softmax, _log_softmax = _of_order("softmax", nn.softmax), _of_order("log_softmax", nn.log_softmax)
 
 
 def _along(f: Any, x: Any, axis: int) -> Any:

@@ -88,12 +88,11 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     if len(shape) == 1 and isinstance(shape[0], Tensor):
         shape = tuple(shape[0].shape)
     step = _view_step(input._value().aval.shape, _sizes(shape))
-    for x in input.pieces() if isinstance(input, Composite) else (input,):
-        if x._view is not None and viewed(places_of(x), step.static[0]) is None:
-            raise TensorError(
-                "view size is not compatible with input tensor's size and stride (at least one dimension spans "
-                "across two contiguous subspaces). Use .reshape(...) instead."
-            )
+    if input._view is not None and viewed(places_of(input), step.static[0]) is None:
+        raise TensorError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans "
+            "across two contiguous subspaces). Use .reshape(...) instead."
+        )
     return view_of(input, step)
 
 
@@ -112,8 +111,6 @@ def _view_step(own: tuple[int, ...], shape: tuple[int, ...]) -> Step:
 @method()
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements in another shape: a view where that is one, else a copy."""
-    if isinstance(input, Composite):
-        return input.of_pieces([reshape(x, *shape) for x in input.pieces()])  # type: ignore[no-any-return]
     step = _view_step(input._value().aval.shape, _sizes(shape))
     if input._view is None or viewed(places_of(input), step.static[0]) is not None:
         return view_of(input, step)
@@ -267,8 +264,6 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 @method()
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself, or a copy where its elements do not lie side by side in the order that is asked for."""
-    if isinstance(input, Composite):
-        return input.contiguous()  # type: ignore[attr-defined,no-any-return]
     order = None if memory_format is None else order_of(memory_format, input.ndim)
     if order is not None:
         return input if lies_in(places_of(input), order) else _lying(input, order)
@@ -289,8 +284,6 @@ _clone = Function(lambda x: ops.barrier(x), "clone")
 @method()
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy, with history."""
-    if isinstance(input, Composite):
-        return input.clone()  # type: ignore[attr-defined,no-any-return]
     order = None if memory_format is None else order_of(memory_format, input.ndim)
     if order is not None:
         return _lying(input, order)
@@ -501,6 +494,6 @@ method("tile")(tile)
 
 Tensor.T = property(lambda self: permute(self, tuple(range(self.ndim))[::-1]))  # type: ignore[attr-defined]
 Tensor.mT = property(lambda self: transpose(matrices(self, "mT"), -1, -2) if self.ndim else self)  # type: ignore[attr-defined]
-Tensor.H = property(lambda self: transpose(self, 0, 1) if self.ndim == 2 else self)  # type: ignore[attr-defined]
-Tensor.mH = property(lambda self: transpose(matrices(self, "mH"), -2, -1) if self.ndim else self)  # type: ignore[attr-defined]
+Tensor.H = property(lambda self: (transpose(self, 0, 1) if self.ndim == 2 else self).conj())  # type: ignore[attr-defined]
+Tensor.mH = property(lambda self: (transpose(matrices(self, "mH"), -2, -1) if self.ndim else self).conj())  # type: ignore[attr-defined]
 Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = False  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from fdl.extend import Function, aval_of, custom_jvp, dtypes
 from fdl.extend import from_numpy as array_of
 from fdl.ops import lowest
 from fdl.stateful.core.checks import broken, check_domain
-from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.errors import TensorError, UnsupportedError
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.results import returned
@@ -76,10 +76,23 @@ class cummin_result(NamedTuple):
     indices: Any
 
 
+def _require_order(dtype: Any) -> None:
+    if dtypes.is_complex(dtype):
+        raise UnsupportedError(
+            "Sort does not support complex dtypes on CPU", why=f"{dtype.name} has no order", hint="x.abs() or x.real"
+        )
+
+
+def _order(x: Any, axis: int, descending: bool = False) -> Any:
+    """Places in the order of their elements."""
+    _require_order(aval_of(x).dtype)
+    return jnp.argsort(x, axis, descending=descending)
+
+
 def _sort_body(x: Any, axis: int, descending: bool) -> Any:
     if not aval_of(x).ndim:
         return x, ops.full((), 0, dtypes.int64)
-    order = jnp.argsort(x, axis, descending=descending)
+    order = _order(x, axis, descending)
     return ops.gather_along(x, order, axis), ops.convert(order, dtypes.int64)
 
 
@@ -107,7 +120,7 @@ def msort(input: Tensor) -> Any:
 def _kth_body(x: Any, k: int, axis: int, keepdim: bool) -> Any:
     if not aval_of(x).ndim:
         return x, ops.full((), 0, dtypes.int64)
-    order = jnp.argsort(x, axis)
+    order = _order(x, axis)
     place = ops.slice_in_dim(order, k, k + 1, axis)
     value = ops.gather_along(x, place, axis)
     place = ops.convert(place, dtypes.int64)
@@ -134,7 +147,7 @@ def _median_body(x: Any, axis: int, keepdim: bool, skip: bool) -> Any:
     if not aval_of(x).ndim:
         return x, ops.full((), 0, dtypes.int64)
     n = aval_of(x).shape[axis]
-    order = jnp.argsort(x, axis)
+    order = _order(x, axis)
     shape = tuple(1 if a == axis else d for a, d in enumerate(aval_of(x).shape))
     nan = ops.convert(ops.not_equal(x, x), dtypes.int32)
     count = ops.expand_dims(ops.reduce_sum(nan, (axis,)), (axis,))
@@ -202,7 +215,7 @@ def _mode_body(x: Any, axis: int, keepdim: bool) -> Any:
     last = aval_of(x).ndim - 1
     x = ops.move_axis(x, axis, last)
     shape = aval_of(x).shape
-    order = jnp.argsort(x, -1)
+    order = _order(x, -1)
     values = ops.gather_along(x, order, -1)
     same = ops.equal(ops.expand_dims(values, (last,)), ops.expand_dims(values, (last + 1,)))
     counts = ops.reduce_sum(ops.convert(same, dtypes.int32), (last + 1,))
@@ -391,6 +404,7 @@ def unique(
     occurs.
     """
     wanted: dict[str, Any] = {"return_inverse": return_inverse, "return_counts": return_counts, "axis": dim}
+    _require_order(input._aval.dtype)
     found = np.unique(np.asarray(input._value()._numpy()), **wanted)
     values, *others = found if isinstance(found, tuple) else (found,)
     inverse = others[0].reshape(tuple(input.shape) if dim is None else (input.shape[dim],)) if return_inverse else None
@@ -479,7 +493,7 @@ def _cumprod_body(x: Any, axis: int, dtype: Any) -> Any:
         ops.cast(x, dtype)
         if dtype is not None
         else x
-        if dtypes.is_float(aval_of(x).dtype)
+        if dtypes.is_inexact(aval_of(x).dtype)
         else ops.cast(x, dtypes.int64)
     )
     return ops.cast(jnp.cumprod(x, axis), aval_of(x).dtype) if aval_of(x).ndim else x

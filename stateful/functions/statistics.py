@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes
+from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.results import returned
 from fdl.stateful.core.tensor import Tensor, apply
@@ -52,6 +53,8 @@ def std_mean(
 @method()
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum of what is a number."""
+    if input.is_complex():
+        raise TensorError("nansum on CPU does not support complex inputs", hint="torch.where(x.isnan(), 0, x).sum()")
     return sum(_where(isnan(input), 0.0, input) if input.dtype.is_floating_point else input, dim, keepdim, dtype=dtype)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+import fdl.numpy as jnp
 from fdl import ops
-from fdl.extend import Function
+from fdl.extend import Function, dtypes
 from fdl.stateful.core.checks import Failure, broken, require
 from fdl.stateful.core.errors import TensorError
-from fdl.stateful.core.tensor import Composite, Tensor, apply, owned
-from fdl.stateful.functions.creation import tensor
+from fdl.stateful.core.tensor import Tensor, apply, owned
 
 __all__ = ["LinAlgError"]
 
@@ -78,19 +78,14 @@ SINGULAR = "The diagonal element {} is zero, the inversion could not be complete
 
 def require_float(A: Tensor, what: str) -> None:
     """RuntimeError for integers."""
-    if not isinstance(A, Composite) and not A.dtype.is_floating_point:
+    if not dtypes.is_inexact(A._aval.dtype):
         raise TensorError(
             f"linalg.{what}: Expected a floating point or complex tensor as input. Got {A.dtype.legacy_name}",
             hint="A.float()",
         )
 
 
-def no_failures(A: Tensor) -> Any:
-    """The `info` of a factorisation that went well, a zero for each matrix."""
-    return A.new_zeros(A.shape[:-2], dtype=tensor(0).int().dtype)
-
-
-_not_finite = Function(lambda x: ops.bitwise_not(ops.is_finite(x)), "check_finite")
+_not_finite = Function(lambda x: jnp.logical_not(jnp.isfinite(x)), "check_finite")
 _NOT_FINITE = broken(
     "linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values.",
     error=LinAlgError,
@@ -99,5 +94,4 @@ _NOT_FINITE = broken(
 
 def require_finite(A: Tensor) -> None:
     """LinAlgError where an element is infinite or NaN."""
-    if not isinstance(A, Composite):
-        require(_not_finite, (A,), _NOT_FINITE)
+    require(_not_finite, (A,), _NOT_FINITE)

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import fdl.numpy as jnp
 from fdl import ops
 from fdl.numpy import linalg as own
 from fdl.stateful.core.errors import UnsupportedError
 from fdl.stateful.core.results import returned
-from fdl.stateful.core.tensor import Composite, Tensor, apply
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.creation import full_like
 from fdl.stateful.functions.elementwise import maximum
 from fdl.stateful.functions.reductions import amax, sum
 from fdl.stateful.linalg import elimination as _lu
 from fdl.stateful.linalg.checks import (
-    no_failures,
     recorded,
     refuse,
     require_finite,
@@ -82,10 +82,9 @@ class linalg_lu_result(NamedTuple):
 
 def _factored(a: Any, upper: bool) -> tuple[Any, Any]:
     factor = own.cholesky(a, upper, symmetrize_input=False)
-    return factor, first_of(ops.bitwise_not(ops.greater(diagonal_of(ops.stop_gradient(factor)), 0)))
+    return factor, first_of(ops.bitwise_not(ops.greater(jnp.real(diagonal_of(ops.stop_gradient(factor))), 0)))
 
 
-_cholesky = recorded(lambda a, upper: own.cholesky(a, upper, symmetrize_input=False), "cholesky")
 _cholesky_info = recorded(_factored, "cholesky")
 _qr, _eigh, _svd = (
     recorded(own.qr, "qr"),
@@ -101,9 +100,6 @@ _NOT_POSITIVE = (
 
 def cholesky(A: Tensor, *, upper: bool = False) -> Any:
     """The triangular factor of a symmetric positive definite matrix.  LinAlgError for any other."""
-    if isinstance(A, Composite):
-        require_square(A, "cholesky")
-        return _cholesky((A,), upper)
     factor, info = cholesky_ex(A, upper=upper)
     refuse(info, "linalg.cholesky", _NOT_POSITIVE, "something on the diagonal: A + 1e-6 * torch.eye(n)")
     return factor
@@ -113,8 +109,6 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     """The triangular factor, and the order of the first leading minor that is not positive, or 0."""
     require_square(A, "cholesky")
     require_float(A, "cholesky")
-    if isinstance(A, Composite):
-        return linalg_cholesky_ex_result(_cholesky((A,), upper), no_failures(A))
     found = linalg_cholesky_ex_result(*_cholesky_info((A,), upper))
     if check_errors:
         refuse(found.info, "linalg.cholesky_ex", _NOT_POSITIVE)

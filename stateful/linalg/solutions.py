@@ -12,14 +12,13 @@ from fdl.numpy import linalg as own
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.results import returned
 from fdl.stateful.core.tape import autocasting
-from fdl.stateful.core.tensor import Composite, Tensor, apply
+from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.creation import eye
 from fdl.stateful.functions.products import matmul
 from fdl.stateful.functions.rearranging import broadcast_shapes
 from fdl.stateful.linalg import elimination as _lu
 from fdl.stateful.linalg.checks import (
     SINGULAR,
-    no_failures,
     recorded,
     refuse,
     require_finite,
@@ -62,14 +61,11 @@ class linalg_solve_ex_result(NamedTuple):
     info: Any
 
 
-_det, _slogdet, _inv = recorded(own.det, "det"), recorded(own.slogdet, "slogdet"), recorded(own.inv, "inv")
+_det, _slogdet = recorded(own.det, "det"), recorded(own.slogdet, "slogdet")
 _inv_info = recorded(lambda a: (own.inv(a), zero_pivot(a)), "inv")
 _solve_info = recorded(lambda a, b: (own.solve(a, b), zero_pivot(a)), "solve")
 _pinv = recorded(own.pinv, "pinv")
-_solve, _triangular = (
-    recorded(own.solve, "solve"),
-    recorded(lambda a, b, lower, unit: own.solve_triangular(a, b, lower, unit), "solve_triangular"),
-)
+_triangular = recorded(lambda a, b, lower, unit: own.solve_triangular(a, b, lower, unit), "solve_triangular")
 
 
 @custom_jvp
@@ -112,9 +108,6 @@ _UNSOLVED = "The solver failed because the input matrix is singular."
 
 def inv(A: Tensor) -> Any:
     """The inverse.  LinAlgError for a singular matrix."""
-    if isinstance(A, Composite):
-        require_square(A, "inv")
-        return _inv((A,))
     inverse, info = inv_ex(A)
     refuse(
         info,
@@ -129,8 +122,6 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> linalg_inv_ex_result:
     """The inverse, and where elimination met a zero: its number, or 0."""
     require_square(A, "inv")
     require_float(A, "inv")
-    if isinstance(A, Composite):
-        return linalg_inv_ex_result(_inv((A,)), no_failures(A))
     found = linalg_inv_ex_result(*_inv_info((A,)))
     if check_errors:
         refuse(found.info, "linalg.inv_ex", SINGULAR)
@@ -164,16 +155,14 @@ _first_zero = Function(lambda factor: first_of(ops.equal(diagonal_of(ops.stop_gr
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Any:
     """The inverse of the matrix with this factor.  LinAlgError for a zero on its diagonal."""
     n = L.shape[-1]
-    if not isinstance(L, Composite):
-        refuse(apply(_first_zero, (L,)), "cholesky_inverse", SINGULAR)
+    refuse(apply(_first_zero, (L,)), "cholesky_inverse", SINGULAR)
     return cholesky_solve(eye(n, dtype=L.dtype).expand(*L.shape), L, upper)
 
 
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Any:
     """The X with `A @ X = B`, or `X @ A = B`.  LinAlgError for a singular matrix."""
     x, info = solve_ex(A, B, left=left)
-    if not isinstance(A, Composite) and not isinstance(B, Composite):
-        refuse(info, "torch.linalg.solve", _UNSOLVED, "torch.linalg.lstsq, which takes any matrix")
+    refuse(info, "torch.linalg.solve", _UNSOLVED, "torch.linalg.lstsq, which takes any matrix")
     return x
 
 
@@ -186,8 +175,6 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
     if not left:
         found = solve_ex(A.mT, b.mT)
         found = found._replace(result=found.result.mT)
-    elif isinstance(A, Composite) or isinstance(b, Composite):
-        found = linalg_solve_ex_result(_solve((A, b)), no_failures(A))
     else:
         found = linalg_solve_ex_result(*_solve_info((A, b)))
     if check_errors:
@@ -211,7 +198,7 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
         return A.mT
     if hermitian:
         lower = A.tril()
-        A = lower + lower.tril(-1).mT
+        A = lower + lower.tril(-1).mH
     require_finite(A)
     return _pinv((A,), None if rtol is None else float(rtol))
 

@@ -10,7 +10,7 @@ from typing import Any
 from fdl.stateful.core.errors import ArgumentError, ExpectationError, OperandError, PlaceError, TensorError
 from fdl.stateful.core.tensor import Composite, Tensor
 from fdl.stateful.nn.module import Module
-from fdl.stateful.nn.parameter import PARAMETERS, Parameter
+from fdl.stateful.nn.parameter import Parameter
 
 
 class _Indexed(Module):
@@ -222,7 +222,7 @@ def _pairs(module: Module, values: Any) -> list[tuple[str, Any]]:
 
 def _as_parameter(value: Any) -> Any:
     """A tensor as a parameter, all else as it is."""
-    return Parameter(value) if isinstance(value, (Tensor, Composite)) and not isinstance(value, PARAMETERS) else value  # type: ignore[arg-type]
+    return Parameter(value) if isinstance(value, (Tensor, Composite)) and not isinstance(value, Parameter) else value  # type: ignore[arg-type]
 
 
 def _parameter_lines(module: Module, kind: Callable[[Any], str]) -> str:

@@ -13,16 +13,15 @@ from typing import Any, NamedTuple
 
 from fdl.extend import cut, note_write, running_trace, whole
 from fdl.stateful.core.cells import Attribute, changes, lives_outside, note_birth, note_gradient
-from fdl.stateful.core.complex import ComplexTensor
 from fdl.stateful.core.dtypes import check_device, to_numpy
 from fdl.stateful.core.errors import ArgumentError, MissingError, OperandError, TensorError, UnsupportedError
 from fdl.stateful.core.guards import note_configuration
 from fdl.stateful.core.operands import converted
 from fdl.stateful.core.tape import grad_mode
-from fdl.stateful.core.tensor import Composite, Tensor, in_pieces
+from fdl.stateful.core.tensor import Composite, Tensor, held_by
 from fdl.stateful.functions.conversions import dtype_and_device
 from fdl.stateful.nn.hooks import Hooked
-from fdl.stateful.nn.parameter import PARAMETERS, Buffer, Parameter
+from fdl.stateful.nn.parameter import Buffer, Parameter
 
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
 _EXTRA = "_extra_state"
@@ -105,7 +104,7 @@ class Module(Hooked):
         registered = self.__dict__.get("_registered")
         kind = (
             _PARAMETER
-            if isinstance(value, PARAMETERS)
+            if isinstance(value, Parameter)
             else _MODULE
             if isinstance(value, Module)
             else _BUFFER
@@ -182,7 +181,7 @@ class Module(Hooked):
         if hasattr(self, name) and self._registered.get(name) != kind:
             raise KeyError(f"attribute '{name}' already exists")
         if kind is not _MODULE and not (
-            value is None or isinstance(value, PARAMETERS if kind is _PARAMETER else (Tensor, Composite))
+            value is None or isinstance(value, Parameter if kind is _PARAMETER else (Tensor, Composite))
         ):
             wanted = "torch.nn.Parameter or None" if kind is _PARAMETER else "torch Tensor or None"
             raise OperandError(f"cannot assign '{typename(value)}' object to {kind} '{name}' ({wanted} required)")
@@ -302,7 +301,7 @@ class Module(Hooked):
         """The parameter with a dotted name."""
         path, _, name = target.rpartition(".")
         found = self.get_submodule(path)._part(name)
-        if not isinstance(found, PARAMETERS):
+        if not isinstance(found, Parameter):
             raise MissingError(f"`{name}` is not an nn.Parameter")
         return found  # type: ignore[return-value]
 
@@ -373,7 +372,7 @@ class Module(Hooked):
 
     def _converted(self, np_dtype: Any) -> Module:
         for tensor in [*self.parameters(), *self.buffers()]:
-            if tensor.dtype.is_floating_point:
+            if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
                 tensor.data = converted(tensor.detach(), np_dtype)
                 if tensor.grad is not None:
                     tensor._grad = converted(tensor.grad, np_dtype)
@@ -477,7 +476,7 @@ class Module(Hooked):
         for name, value in state_dict.items():
             if name not in own or name in extra:
                 continue
-            if not isinstance(value, (Tensor, ComplexTensor)):
+            if not isinstance(value, Tensor):
                 problems.append(
                     f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object '
                     f"from checkpoint but received {type(value)}"
@@ -510,10 +509,11 @@ class Module(Hooked):
         for name, value in values.items():
             if own is None:
                 self._assign(name, value)
-            elif isinstance(value, ComplexTensor) and not isinstance(own[name], ComplexTensor):
-                warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=5)
-                own[name]._overwrite(value.real)
             else:
+                if value.dtype.is_complex and not own[name].dtype.is_complex:
+                    warnings.warn(
+                        "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=5
+                    )
                 own[name]._overwrite(value)
 
     def _refuse(self, problems: list[str]) -> None:
@@ -528,7 +528,7 @@ class Module(Hooked):
         changes.count += 1
         owner.__dict__[own] = (
             value
-            if isinstance(value, PARAMETERS) or not isinstance(old, PARAMETERS)
+            if isinstance(value, Parameter) or not isinstance(old, Parameter)
             else Parameter(value, old.requires_grad)
         )
 
@@ -554,7 +554,7 @@ class Module(Hooked):
 
 def drop_gradients(parameters: Any, set_to_none: bool) -> None:
     """Gradients to None, or to zeros."""
-    held = [p for p in in_pieces(parameters) if p._grad is not None]
+    held = [p for p in held_by(parameters) if p._grad is not None]
     if running_trace() is not None:
         for p in held:
             note_gradient(p)

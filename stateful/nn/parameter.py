@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.extend import Leaf, Storage, from_numpy
-from fdl.stateful.core.complex import ComplexTensor
+from fdl.extend import Leaf, Storage, dtypes, from_numpy
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.format import text_of
 from fdl.stateful.core.tensor import Tensor
@@ -22,19 +21,13 @@ class Parameter(Tensor):
     tensor([0., 0.], requires_grad=True)
     """
 
-    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
-        """A parameter; two of them for a complex tensor."""
-        if isinstance(data, ComplexTensor):
-            return ComplexParameter(*[Parameter(p.detach(), requires_grad) for p in data.pieces()])
-        return super().__new__(cls)
-
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
         self._view = self._edge = None
         self._result = 0
         if data is None:
             self._storage = Storage(from_numpy(np.zeros(0, np.float32)))
         else:
-            if requires_grad and not data.dtype.is_floating_point:
+            if requires_grad and not dtypes.is_inexact(data._aval.dtype):
                 raise TensorError("Only Tensors of floating point and complex dtype can require gradients")
             self._lie(data)
         if requires_grad:
@@ -58,22 +51,6 @@ def _rebuilt(values: Any, requires_grad: bool) -> Parameter:
     found = Parameter(None, requires_grad)
     found._storage = Storage(from_numpy(values))
     return found
-
-
-class ComplexParameter(ComplexTensor):
-    """A complex tensor that a module trains: optimizers see its parts, as PyTorch's do.
-
-    >>> import fdl.stateful as torch
-    >>> torch.nn.Parameter(torch.tensor([1j]))
-    Parameter containing:
-    tensor([0.+1.j], requires_grad=True)
-    """
-
-    def __repr__(self) -> str:
-        return "Parameter containing:\n" + super().__repr__()
-
-
-PARAMETERS = (Parameter, ComplexParameter)
 
 
 class Buffer(Tensor):

@@ -11,7 +11,8 @@ from fdl.extend import whole
 from fdl.stateful.autograd import enable_grad, no_grad
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
 from fdl.stateful.core.views import overwrite_all
-from fdl.stateful.functions.creation import zeros
+from fdl.stateful.functions.complexes import view_as_complex, view_as_real
+from fdl.stateful.functions.creation import zeros_like
 from fdl.stateful.functions.shapes import cat
 from fdl.stateful.optim.optimizer import Optimizer
 
@@ -114,6 +115,11 @@ def _zoom(
     return bracket[0], evaluations
 
 
+def _real(x: Any) -> Any:
+    """A tensor; pairs of real numbers of a complex one."""
+    return view_as_real(x) if x.is_complex() else x
+
+
 class LBFGS(Optimizer):
     """A quasi-Newton method; `step` takes a closure that computes the loss and its gradients again.
 
@@ -163,20 +169,17 @@ class LBFGS(Optimizer):
         return found
 
     def _gradient(self) -> Any:
-        return cat(
-            [
-                zeros(p.numel(), dtype=p.dtype) if p.grad is None else p.grad.detach().reshape(-1)
-                for p in self._parameters
-            ]
-        )
+        return cat([_real(zeros_like(p) if p.grad is None else p.grad.detach()).reshape(-1) for p in self._parameters])
 
     def _move(self, origin: list[Any], t: float, direction: Any) -> None:
         """Parameters at `origin + t * direction`."""
         at = 0
         moved = []
-        for p, old in zip(self._parameters, origin, strict=True):
-            moved.append((p, old + direction[at : at + p.numel()].reshape(*p.shape) * t))
-            at += p.numel()
+        for p, old in zip(self._parameters, map(_real, origin), strict=True):
+            n = old.numel()
+            new = old + direction[at : at + n].reshape(*old.shape) * t
+            moved.append((p, view_as_complex(new) if p.is_complex() else new))
+            at += n
         overwrite_all(moved)
 
     def _direction(self, state: dict[str, Any], gradient: Any, group: dict[str, Any]) -> Any:

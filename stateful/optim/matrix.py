@@ -12,7 +12,7 @@ import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import Function, aval_of, dtypes, from_numpy
 from fdl.optim import rules
-from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.errors import ArgumentError, TensorError
 from fdl.stateful.core.tensor import wrap
 from fdl.stateful.optim.optimizer import Draft, Optimizer
 from fdl.stateful.optim.stepped import checked, to
@@ -46,6 +46,15 @@ def _adafactor_body(*args: Any) -> Sequence[Any]:
 _adafactor = Function(_adafactor_body, "adafactor")
 
 
+def _require_real(optimizer: Optimizer, p: Any) -> None:
+    """RuntimeError for complex parameters."""
+    if p.is_complex():
+        name = type(optimizer).__name__
+        raise TensorError(
+            f"{name} does not support complex parameters", why=f"one is {p.dtype}", hint="torch.optim.Adam"
+        )
+
+
 class Adafactor(Optimizer):
     """Adam's scale from rows and columns alone."""
 
@@ -73,6 +82,7 @@ class Adafactor(Optimizer):
 
     def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
         for p in parameters:
+            _require_real(self, p)
             own = self.state[p]
             own.setdefault("step", 0)
             shape = tuple(p.shape)
@@ -179,6 +189,8 @@ class Muon(Optimizer):
                     )
 
     def _update(self, group: dict[str, Any], parameters: list[Any], draft: Draft) -> None:
+        for p in parameters:
+            _require_real(self, p)
         for p, own in zip(parameters, self._states_of(parameters, ["momentum_buffer"]), strict=True):
             rows, columns = p.shape
             ratio = (

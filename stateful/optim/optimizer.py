@@ -14,7 +14,7 @@ from fdl.stateful.autograd import enable_grad, no_grad
 from fdl.stateful.core.cells import refuse_step
 from fdl.stateful.core.errors import ArgumentError, OperandError
 from fdl.stateful.core.tape import HookHandle, grad_mode
-from fdl.stateful.core.tensor import Composite, Tensor, in_pieces, wrap
+from fdl.stateful.core.tensor import Composite, Tensor, held_by, wrap
 from fdl.stateful.core.views import overwrite_all
 from fdl.stateful.nn.module import drop_gradients
 
@@ -147,7 +147,7 @@ class Optimizer:
         listed = (
             [given] if isinstance(given, (Tensor, Composite)) else [p[1] if isinstance(p, tuple) else p for p in given]
         )
-        group["params"] = in_pieces(listed)
+        group["params"] = held_by(listed)
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in group["params"]:
             if not isinstance(p, Tensor):

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fdl import ops
-from fdl.extend import Function, aval_of, from_numpy
+from fdl.extend import Function, aval_of, dtypes, from_numpy
+from fdl.stateful.core.complexes import as_pairs, of_pairs
 from fdl.stateful.core.errors import ArgumentError
 from fdl.stateful.core.tensor import wrap
 from fdl.stateful.optim.optimizer import Draft, Optimizer
@@ -22,13 +23,18 @@ def each(step: Callable[..., Sequence[Any]], columns: int, name: str) -> Functio
     """A function of columns of n arrays (cells first, gradients last), numbers, n and flags, from `step(*one of each
     column, *numbers, flags)`.
 
-    Results are columns too: the cells' new values.
+    Results are columns too: the cells' new values. Complex numbers are updated as pairs of real ones.
     """
+
+    def stepped(arrays: Sequence[Any], numbers: Sequence[Any], flags: Any) -> Sequence[Any]:
+        if not dtypes.is_complex(aval_of(arrays[0]).dtype):
+            return step(*arrays, *numbers, flags)
+        return [of_pairs(x) for x in step(*map(as_pairs, arrays), *numbers, flags)]
 
     def body(*args: Any) -> tuple[Any, ...]:
         *rest, n, flags = args
         arrays, numbers = rest[: columns * n], rest[columns * n :]
-        rows = [step(*[arrays[c * n + i] for c in range(columns)], *numbers, flags) for i in range(n)]
+        rows = [stepped([arrays[c * n + i] for c in range(columns)], numbers, flags) for i in range(n)]
         return tuple([row[c] for c in range(columns - 1) for row in rows])
 
     return Function(body, name)
@@ -71,7 +77,7 @@ class Stepped(Optimizer):
         raise NotImplementedError(self)
 
     def initial(self, name: str, p: Any, group: dict[str, Any]) -> float:
-        """What an array of the state holds at first."""
+        """What an array of the state holds at first, in both parts of complex numbers."""
         return 0.0
 
     def numbers(self, group: dict[str, Any], step: int, state: dict[str, Any]) -> list[float]:
@@ -89,7 +95,9 @@ class Stepped(Optimizer):
             own.setdefault("step", 0)
             for name in names:
                 if name not in own:
-                    own[name] = wrap(from_numpy(np.full(tuple(p.shape), self.initial(name, p, group), p.dtype.np)))
+                    value = self.initial(name, p, group)
+                    first = complex(value, value) if p.is_complex() else value
+                    own[name] = wrap(from_numpy(np.full(tuple(p.shape), first, p.dtype.np)))
         key = type(self), len(names)
         if key not in self._functions:
             self._functions[key] = each(type(self).formula, len(names) + 2, type(self).__name__.lower())

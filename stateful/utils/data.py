@@ -16,7 +16,7 @@ import numpy as np
 from fdl.extend import NATIVE, ConcreteArray, shaped
 from fdl.stateful.core.errors import ArgumentError, ExpectationError, OperandError, PlaceError, UnsupportedError
 from fdl.stateful.core.random import Generator, default_generator
-from fdl.stateful.core.tensor import Composite, Tensor, owned, wrap
+from fdl.stateful.core.tensor import Tensor, owned, wrap
 from fdl.stateful.functions.creation import tensor
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.utils.workers import Processes, Settings, Threads, WorkerInfo, get_worker_info, in_order, of_streams
@@ -315,8 +315,6 @@ def default_collate(batch: Sequence[Any]) -> Any:
             if len(batch) <= _RECORDED
             else owned(np.stack([x._value()._numpy() for x in batch]))
         )
-    if isinstance(first, Composite):
-        return stack([x.detach() for x in batch])
     if isinstance(first, np.ndarray):
         return owned(np.stack(batch))
     if type(first) is int:

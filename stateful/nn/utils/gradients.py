@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fdl import ops
-from fdl.extend import Function, aval_of
+from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.core.cells import note_gradient
 from fdl.stateful.core.errors import TensorError
-from fdl.stateful.core.tensor import Composite, Tensor, apply, in_pieces, wrap
+from fdl.stateful.core.tensor import Composite, Tensor, apply, held_by, wrap
 from fdl.stateful.functions.shapes import cat
 
 
@@ -23,6 +23,7 @@ def _clip_body(*args: Any) -> Any:
 
 
 def _total(grads: Sequence[Any], order: float) -> Any:
+    grads = [ops.absolute(g) if dtypes.is_complex(aval_of(g).dtype) else g for g in grads]
     if order == math.inf:
         found = [ops.reduce_max(ops.abs(g), range(aval_of(g).ndim)) for g in grads]
         total = found[0]
@@ -51,7 +52,7 @@ _limit = Function(
 
 def _with_gradients(parameters: Any) -> list[Tensor]:
     given = [parameters] if isinstance(parameters, (Tensor, Composite)) else parameters
-    found = [p for p in in_pieces(given) if p.grad is not None]
+    found = [p for p in held_by(given) if p.grad is not None]
     for p in found:
         note_gradient(p)
     return found
