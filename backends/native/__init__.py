@@ -131,11 +131,6 @@ class Native:
         if self.used:
             setattr(owner, name, function)
 
-    def defined(self, owner: Any, name: str) -> Any:
-        """What Python has as `owner.name`, also where a function of the library stands there."""
-        known = self.adopted.get((id(owner), name))
-        return getattr(owner, name) if known is None else known[1]
-
     def arrive(self, module: Any) -> None:
         """Hand the library's module to all who wait for it."""
         while self.waiting:  # a listener whom an interrupt has disturbed is asked again

@@ -145,8 +145,6 @@ from fdl.numpy._math import (
     floor,
     floor_divide,
     fmod,
-    greater,
-    greater_equal,
     hypot,
     invert,
     isclose,
@@ -154,8 +152,6 @@ from fdl.numpy._math import (
     isinf,
     isnan,
     left_shift,
-    less,
-    less_equal,
     log,
     log1p,
     log2,
@@ -266,7 +262,7 @@ pi, e, inf, nan, newaxis = _stdlib_math.pi, _stdlib_math.e, _stdlib_math.inf, _s
 _FUNCTIONS = [
     "add", "subtract", "multiply", "true_divide", "floor_divide", "remainder", "divmod", "power", "bitwise_and",
     "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift",
-    "right_shift", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "negative", "positive",
+    "right_shift", "equal", "not_equal", "negative", "positive",
     "abs", "sum", "mean", "var",
     "std", "max", "min", "any", "all", "argmax", "argmin", "prod", "cumsum", "cumprod", "round", "clip",
 ]  # fmt: skip
@@ -281,10 +277,11 @@ _SHAPES = [
     "dot",
     "matmul",
 ]
+_COMPLEX = ["real", "imag", "conj", "conjugate", "less", "less_equal", "greater", "greater_equal"]
 _METHODS.update({name: getattr(_math, name) for name in _FUNCTIONS})
 _METHODS.update({name: getattr(_shape, name) for name in _SHAPES})
 _METHODS.update(sort=sort, argsort=argsort, repeat=_arrange.repeat)
-_METHODS.update({name: getattr(_complex, name) for name in ("real", "imag", "conj", "conjugate")})
+_METHODS.update({name: getattr(_complex, name) for name in _COMPLEX})
 _METHODS.update(ptp=_derived.ptp, diagonal=_derived.diagonal, trace=_derived.trace, nonzero=nonzero, copy=_create.array)
 _METHODS.update(
     getitem=_index.getitem,
@@ -309,10 +306,10 @@ __all__ = [
     "expm1", "eye", "fabs", "fft", "finfo",
     "flip", "fliplr", "flipud", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "floating", "floor",
     "floor_divide", "fmod", "full",
-    "full_like", "generic", "greater", "greater_equal", "heaviside", "hstack", "hypot", "identity", "iinfo", "inexact",
+    "full_like", "generic", "heaviside", "hstack", "hypot", "identity", "iinfo", "inexact",
     "inf", "inner", "int16",
     "int32", "int64", "int8", "integer", "invert", "isclose", "isfinite", "isinf", "isnan", "issubdtype", "kron",
-    "left_shift", "less", "less_equal",
+    "left_shift", 
     "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
     "logical_or", "logical_xor", "logspace",
     "matmul", "matrix_transpose", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod", "moveaxis",

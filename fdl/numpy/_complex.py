@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from fdl import ops
@@ -91,4 +92,34 @@ def isrealobj(x: Any) -> bool:
     return not iscomplexobj(x)
 
 
-__all__ = ["angle", "conj", "conjugate", "imag", "iscomplex", "iscomplexobj", "isreal", "isrealobj", "real"]
+# Order
+
+
+def _comparison(compare: Callable[..., Array], name: str, sign: str) -> Callable[..., Array]:
+    """A comparison that orders complex numbers by their real parts, and equal ones by their imaginary parts."""
+
+    def function(x: ArrayLike, y: ArrayLike, /) -> Array:
+        if not (dtypes.is_complex(aval_of(x).dtype) or dtypes.is_complex(aval_of(y).dtype)):
+            return compare(x, y)
+        (a, c), (b, d) = ((ops.real(v), ops.imag(v)) for v in promote(x, y))
+        return ops.select(ops.equal(a, b), compare(c, d), compare(a, b))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""`x {sign} y`; complex numbers are ordered by real parts, equal ones by imaginary parts.
+
+    >>> bool({name}(1 + 3j, 1 + 2j))
+    {">" in sign}
+    """
+    function.primitive = compare.primitive  # type: ignore[attr-defined]
+    return function
+
+
+less, less_equal, greater, greater_equal = (
+    _comparison(getattr(ops, name), name, sign)
+    for name, sign in (("less", "<"), ("less_equal", "<="), ("greater", ">"), ("greater_equal", ">="))
+)
+
+__all__ = [
+    "angle", "conj", "conjugate", "greater", "greater_equal", "imag", "iscomplex", "iscomplexobj", "isreal", "isrealobj",
+    "less", "less_equal", "real",
+]  # fmt: skip

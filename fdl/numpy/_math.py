@@ -37,14 +37,7 @@ sin, cos, tan, arcsin, arccos, arctan2 = ops.sin, ops.cos, ops.tan, ops.asin, op
 sinh, cosh, tanh, arcsinh, arccosh, arctanh = ops.sinh, ops.cosh, ops.tanh, ops.asinh, ops.acosh, ops.atanh
 sqrt, cbrt, hypot = ops.sqrt, ops.cbrt, ops.hypot
 maximum, minimum, sign = ops.maximum, ops.minimum, ops.direction
-equal, not_equal, less, less_equal, greater, greater_equal = (
-    ops.equal,
-    ops.not_equal,
-    ops.less,
-    ops.less_equal,
-    ops.greater,
-    ops.greater_equal,
-)
+equal, not_equal = ops.equal, ops.not_equal
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not, invert = (
     ops.bitwise_and,
     ops.bitwise_or,

@@ -14,6 +14,7 @@ from fdl.core.avals import Shape
 from fdl.core.errors import ChoiceError, DtypeError, ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
+from fdl.numpy._complex import conj
 from fdl.numpy._create import ScalarType, array, asarray
 from fdl.numpy._derived import deg2rad, rad2deg
 from fdl.numpy._math import (
@@ -200,8 +201,8 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
 def vecdot(
     x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1, precision: Any = None, preferred_element_type: Any = None
 ) -> Array:
-    """Sums of products along an axis, over which both have one size; the others broadcast. `precision` is accepted:
-    products are exact to their dtype.
+    """Sums of products along an axis, the first with its conjugates; the axis has one size, the others broadcast.
+    `precision` is accepted: products are exact to their dtype.
 
     >>> vecdot(array([[1, 2], [3, 4]]), array([1, 10])).tolist()
     [21, 43]
@@ -212,7 +213,7 @@ def vecdot(
     a, b = (ops.move_axis(v, axes_of(v, axis, "vecdot")[0], v.aval.ndim - 1) for v in (a, b))
     if aval_of(a).shape[-1] != aval_of(b).shape[-1]:
         raise ShapeError(f"vecdot: {a.aval.describe()} and {b.aval.describe()} have vectors of other sizes")
-    out = matmul(ops.expand_dims(a, (a.aval.ndim - 1,)), ops.expand_dims(b, (b.aval.ndim,)))
+    out = matmul(ops.expand_dims(conj(a), (a.aval.ndim - 1,)), ops.expand_dims(b, (b.aval.ndim,)))
     out = ops.reshape(out, aval_of(out).shape[:-2])
     return out if preferred_element_type is None else ops.convert(out, dtypes.canonical(preferred_element_type))
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 
 from fdl import ops
+from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike

@@ -298,23 +298,43 @@ rem: Callable[..., Array] = elementwise(
 )  # fmt: skip
 
 
+def _extreme_of_parts(beyond: Callable[..., Array]) -> Rule:
+    """The number whose real part lies beyond the other's, of equal ones the imaginary part; the first with a NaN."""
+
+    def parts(a: Parts, b: Parts) -> Parts:
+        ahead = bitwise_or(beyond(a.re, b.re), bitwise_and(equal(a.re, b.re), bitwise_not(beyond(b.im, a.im))))
+        first = bitwise_or(is_nan_part(a), bitwise_and(ahead, bitwise_not(is_nan_part(b))))
+        return Parts(select(first, a.re, b.re), select(first, a.im, b.im))
+
+    return parts
+
+
+def is_nan_part(z: Parts) -> Array:
+    """Whether one of the parts is NaN."""
+    return bitwise_or(not_equal(z.re, z.re), not_equal(z.im, z.im))
+
+
 maximum: Callable[..., Array] = elementwise(
     "max",
     np.maximum,
-    R,
+    A,
     lambda t, y, a, b: mul(t, _share(a, b, y)),
     lambda t, y, a, b: mul(t, _share(b, a, y)),
     arity=2,
-    doc="The larger one; NaN where either is. At a tie both get half of the gradient.",
+    parts=_extreme_of_parts(lambda a, b: greater(a, b)),
+    doc="The larger one, of complex numbers by real, then by imaginary parts; NaN where either is. At a tie both get "
+    "half of the gradient.",
 )
 minimum: Callable[..., Array] = elementwise(
     "min",
     np.minimum,
-    R,
+    A,
     lambda t, y, a, b: mul(t, _share(a, b, y)),
     lambda t, y, a, b: mul(t, _share(b, a, y)),
     arity=2,
-    doc="The smaller one; NaN where either is. At a tie both get half of the gradient.",
+    parts=_extreme_of_parts(lambda a, b: less(a, b)),
+    doc="The smaller one, of complex numbers by real, then by imaginary parts; NaN where either is. At a tie both get "
+    "half of the gradient.",
 )
 abs: Callable[..., Array] = elementwise(
     "abs", np.abs, N, lambda t, y, x: mul(t, sign(x)), doc="The absolute value; its derivative at 0 is 0."

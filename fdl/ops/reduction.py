@@ -17,8 +17,8 @@ from fdl.core.primitive import Primitive
 from fdl.core.tangents import Zero
 from fdl.core.trace import aval_of
 from fdl.ops.axes import broadcast, convert, reduce_sum, reduced_shape
-from fdl.ops.elementwise import bitwise_not, div, equal, mul, neg
-from fdl.ops.parts import check_real
+from fdl.ops.elementwise import bitwise_not, div, equal, is_nan_part, mul, neg, not_equal, select
+from fdl.ops.parts import Parts, check_real
 from fdl.ops.sample import Sample, c64, f32, i32, of
 
 
@@ -35,7 +35,8 @@ def lowest(dtype: DType) -> bool | int | float:
 
 
 def reduce_max(operand: Array, axes: Sequence[int]) -> Array:
-    """The largest element over some axes; NaN where there is one.  Equal maxima share the gradient.
+    """The largest element over some axes; NaN where there is one.  Equal maxima share the gradient. Complex numbers are
+    ordered by their real parts, equal ones by their imaginary parts.
 
     >>> import fdl.numpy as jnp
     >>> reduce_max(jnp.array([[1, 5], [7, 2]]), (1,)).tolist()
@@ -46,7 +47,7 @@ def reduce_max(operand: Array, axes: Sequence[int]) -> Array:
 
 def _opposite(x: Any) -> Array:
     """An order-reversing map that is its own inverse; for integers `~`, which has no overflow."""
-    return neg(x) if dtypes.is_float(aval_of(x).dtype) else bitwise_not(x)
+    return neg(x) if dtypes.is_inexact(aval_of(x).dtype) else bitwise_not(x)
 
 
 def reduce_min(operand: Array, axes: Sequence[int]) -> Array:
@@ -60,7 +61,6 @@ def reduce_min(operand: Array, axes: Sequence[int]) -> Array:
 
 
 def _reduce_max_shape(x: ShapedArray, *, axes: tuple[int, ...]) -> ShapedArray:
-    check_real("reduce_max", x)
     shape = reduced_shape("reduce_max", x, axes)
     if any(x.shape[a] == 0 for a in axes):
         raise ShapeError(
@@ -80,14 +80,30 @@ def _reduce_max_jvp(primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> tu
     return out, div(reduce_sum(mul(t, where), axes), reduce_sum(where, axes))
 
 
+def _reduce_max_impl(x: np.ndarray[Any, Any], *, axes: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    found = np.asarray(np.max(x, axes))
+    return np.where(np.isnan(found), complex(np.nan, np.nan), found) if dtypes.is_complex(x.dtype) else found
+
+
+def _reduce_max_parts(z: Parts, *, axes: tuple[int, ...]) -> Parts:
+    """NaN has neither part."""
+    wrong, shape = is_nan_part(z), aval_of(z.re).shape
+    re = reduce_max(select(wrong, np.nan, z.re), axes)
+    kept = [i for i in range(len(shape)) if i not in axes]
+    first = equal(z.re, broadcast(re, shape, kept))
+    im = reduce_max(select(first, z.im, -np.inf), axes)
+    return Parts(re, select(not_equal(re, re), re, im))
+
+
 reduce_max_p: Primitive = (
     Primitive("reduce_max")
     .define(
         shape=_reduce_max_shape,
-        impl=lambda x, *, axes: np.max(x, axes),
+        impl=_reduce_max_impl,
         jvp=_reduce_max_jvp,
         batch=lambda axis, args, batched, *, axes: (reduce_max(args[0], [a + 1 for a in axes]), True),
         lower=lambda b, x, *, axes: b.reduce("max", x, axes),
+        parts=_reduce_max_parts,
         samples=[
             Sample((f32(3, 4),), {"axes": (1,)}),
             Sample((f32(19, 2),), {"axes": (0,)}),
@@ -97,7 +113,8 @@ reduce_max_p: Primitive = (
             Sample((of("bfloat16", 5, 20),), {"axes": (1,)}),
             Sample((np.array([[1.0, np.nan], [np.inf, 2.0]], np.float32),), {"axes": (1,)}),
             Sample((f32(0, 3),), {"axes": (0,)}, fails=ShapeError),
-            Sample((c64(3),), {"axes": (0,)}, fails=DtypeError),
+            Sample((c64(3, 4),), {"axes": (1,)}),
+            Sample((np.array([[1 + 2j, 1 + 3j], [complex(0, np.nan), 5]], np.complex64),), {"axes": (1,)}),
         ],
     )
     .register()

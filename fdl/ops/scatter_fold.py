@@ -20,6 +20,7 @@ from fdl.ops.axes import convert, full, zeros_like
 from fdl.ops.elementwise import add, div, equal, greater, maximum, mul, select
 from fdl.ops.indexing import define_scatter, gather_p, scatter_add_p, scatter_p
 from fdl.ops.order import argsort
+from fdl.ops.promotion import promote
 from fdl.ops.shape import concatenate, iota, reshape, slice
 
 # scatter_mul
@@ -34,7 +35,16 @@ def scatter_mul(
     >>> scatter_mul(jnp.ones(3), jnp.array([2.0, 3.0, 4.0]), [jnp.array([0, 2, 0])], (0,)).tolist()
     [8.0, 1.0, 3.0]
     """
-    return scatter_mul_p.bind(x, updates, *indices, axes=tuple(axes), batch=batch, mode=mode)
+    params = {"axes": tuple(axes), "batch": batch, "mode": mode}
+    if not dtypes.is_complex(aval_of(x).dtype):
+        return scatter_mul_p.bind(x, updates, *indices, **params)
+    operands: Any = promote(x, updates)
+    x, updates = operands
+    if not aval_of(updates).size:
+        return operands[0]  # type: ignore[no-any-return]
+    _, factors = _products(x, updates, indices, True, **params)  # those of one place are equal, but for rounding
+    one = full(aval_of(x).shape, 1, aval_of(x).dtype)
+    return mul(x, scatter_p.bind(one, factors, *indices, **params))
 
 
 def _moved(x: Any, count: int, fill: Any) -> Array:
@@ -70,6 +80,14 @@ def _product_of_others(x: Any, updates: Any, indices: Sequence[Any], **params: A
     """For each update the product of the element of `x` that it meets and all other updates of that place: the
     derivative with respect to it.
     """
+    inside, others = _products(x, updates, indices, False, **params)
+    return select(inside, mul(gather_p.bind(x, *indices, **params), others), 0)
+
+
+def _products(x: Any, updates: Any, indices: Sequence[Any], own: bool, **params: Any) -> tuple[Array, Array]:
+    """For each update whether it meets an element of `x`, and the product of all updates of its place, or of all
+    others.
+    """
     whole, many = aval_of(x), aval_of(updates)
     number = gather_p.bind(reshape(add(iota((whole.size,), 0), 1), whole.shape), *indices, **params)  # 0 outside
     inside = greater(number, 0)
@@ -78,8 +96,9 @@ def _product_of_others(x: Any, updates: Any, indices: Sequence[Any], **params: A
     axis = {"axes": (0,), "batch": 0, "mode": "clip"}
     groups, ordered = (gather_p.bind(v, order, **axis) for v in (reshape(number, (many.size,)), factors))
     others = mul(_running_product(ordered, groups, 1), _running_product(ordered, groups, -1))
+    others = mul(others, ordered) if own else others
     others = reshape(scatter_p.bind(zeros_like(aval_of(others)), others, order, **axis), many.shape)
-    return select(inside, mul(gather_p.bind(x, *indices, **params), others), 0)
+    return inside, others
 
 
 def _mul_jvp(primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:

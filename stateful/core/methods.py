@@ -73,11 +73,6 @@ _RECORDED: list[tuple[str, Answer, Function, tuple[Any, ...], int]] = []
 _LOOKS = ("item", "__bool__", "__int__", "__float__")  # in the order of the library's numbers
 
 
-def of_any(name: str) -> Any:
-    """A method or property of tensors as Python defines it, which takes what functions take; None for none."""
-    return NATIVE.defined(Tensor, name) if hasattr(Tensor, name) else None
-
-
 def adopt_methods(module: Any) -> None:
     """Let the runtime library be asked first for methods that apply one function: a hit then takes no Python at all."""
     if NATIVE.change is not None:
