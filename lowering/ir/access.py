@@ -179,6 +179,13 @@ def places_read(n: Node) -> dict[Buffer, set[Index]]:
     return places
 
 
+def loads_first(n: Node, old: Buffer, new: Buffer) -> bool:
+    """Whether each iteration of a stage loads the elements of `old` that lie where it stores to `new`, and no others:
+    then the two may have the same memory.
+    """
+    return isinstance(n, Map) and places_read(n).get(old, set()) <= {s.offset for s in n.stores if s.buffer is new}
+
+
 # Parts
 
 

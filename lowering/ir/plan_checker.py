@@ -4,13 +4,16 @@ touches what another one touches at the same time.
 
 from __future__ import annotations
 
+import copy
+import functools
+import operator
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from fdl.core.errors import GraphError
-from fdl.lowering.ir.access import places_read
+from fdl.lowering.ir.access import loads_first
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.index import Index
-from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
+from fdl.lowering.ir.nodes import Branch, Fused, Loop, Node, Scope, Threads
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Copy, Guard, Home, Stamp, Swap, touched
 from fdl.lowering.ir.rewrite import all_nodes, scratch_bytes
 from fdl.lowering.ir.shares import Touched
@@ -30,8 +33,10 @@ def check_plan(nodes: Sequence[Node]) -> None:
         _check_guard(nodes, Arena.of(nodes))
         if is_known(*(a.offset for a in allocs)):
             _Memory(nodes).run(nodes)
-    together = any(n.threads is Threads.ALL for n in nodes)
-    _check_races(nodes, Touched(Arena.of(nodes)) if together else None)
+    if any(n.threads is Threads.ALL for n in nodes):
+        _Races(Arena.of(nodes)).run(nodes)
+    else:
+        _check_alone(nodes)
 
 
 def _named(n: Node) -> str:
@@ -81,63 +86,90 @@ def _check_guard(nodes: Sequence[Node], arena: Arena) -> None:
             raise GraphError(f"loop program: {over[0]} is written over an argument before the checks are known")
 
 
-class _Memory:
-    """Follows what lies where: which buffers were written over by others since they were written."""
+# Programs as they run
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self.arena = Arena.of(nodes)
-        self.regions = {
-            a.buffer: (a.scope, a.offset, a.offset + a.nbytes)
-            for a in nodes
-            if isinstance(a, Alloc) and a.scope is not Scope.THREAD
-        }
-        self.lost: dict[Buffer, Buffer] = {}  # what was written over, and by which buffer
+
+class _Walk:
+    """Passes through nodes in the order in which they run: loops as if there were two steps, so that the second finds
+    what the first has left; behind a branch lies what any of its ways has left.
+    """
+
+    known: Any  # what stages have left, as a set or a dict
 
     def run(self, nodes: Sequence[Node]) -> None:
-        """Stages in order; those of loops as if there were two steps, so that the second finds what the first left."""
+        """Pass through nodes."""
         for n in nodes:
-            if isinstance(n, Loop):
+            if isinstance(n, Loop) and self.enters(n):
                 for _ in range(2):
-                    self.run([*(n.test or []), *([] if n.test_result is None else [Guard([n.test_result])])])
-                    self.run(n.body)
-                    self._step(n.body)
+                    asked = [] if n.test_result is None else [Guard([n.test_result])]
+                    self.run([*(n.test or []), *asked, *n.body])
+                    self.step(n)
                 self.run(n.last)
-            elif isinstance(n, Branch):
-                self.read(b for e in n.expressions() for b in e.buffers())
-                before, ends = self.lost, dict[Buffer, Buffer]()
+            elif isinstance(n, Branch) and self.enters(n):
+                self.run([Guard(list(n.index.buffers()))])
+                before, ends = self.known, []
                 for body in n.bodies:
-                    self.lost = dict(before)
+                    self.known = copy.copy(before)
                     self.run(body)
-                    ends |= self.lost
-                self.lost = ends
-            elif isinstance(n, Fused) and n.product is not None:
-                self.run([n.product])
-                self._stage(n.body[-1], others=n.product.reads())
-                self.read([*n.product.reads(), n.product.out.buffer])
-            elif isinstance(n, Fused):
-                self._composite(n)
-            elif isinstance(n, Swap):
-                self._exchange(n)
+                    ends.append(self.known)
+                self.known = functools.reduce(operator.or_, ends)
             else:
-                self._stage(n)
+                self.stage(n)
+
+    def enters(self, n: Node) -> bool:
+        """Whether a loop or a branch is more than one stage."""
+        return True
+
+    def step(self, n: Loop) -> None:
+        """A loop goes on to its next step."""
+        raise NotImplementedError
+
+    def stage(self, n: Node) -> None:
+        """A stage runs."""
+        raise NotImplementedError
+
+
+class _Memory(_Walk):
+    """Follows what lies where: of buffers that were written over since they were written, by which others."""
+
+    known: dict[Buffer, Buffer]
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.arena, self.known = Arena.of(nodes), {}
+        own = [a for a in nodes if isinstance(a, Alloc) and a.scope is Scope.SHARED]
+        self.scratch = {a.buffer: (a.scope, a.offset, a.offset + a.nbytes) for a in own}
+        self.shared = {*self.scratch, *self.arena.offsets, *self.arena.in_place, *self.arena.in_place.values()}
+
+    def stage(self, n: Node) -> None:
+        """Stages of a composite run part after part; those behind a product, while it reads its operands."""
+        if isinstance(n, Fused) and n.product is not None:
+            self._stage(n.product)
+            self._stage(n.body[-1], others=n.product.reads())
+            self.read([*n.product.reads(), n.product.out.buffer])
+        elif isinstance(n, Fused):
+            self._composite(n)
+        elif isinstance(n, Swap):
+            self._exchange(n)
+        else:
+            self._stage(n)
 
     def read(self, buffers: Iterable[Buffer]) -> None:
         """Buffers must be as they were written."""
         for b in buffers:
-            if b in self.lost:
-                raise GraphError(f"loop program: {b} is read, but {self.lost[b]} was written over it")
+            if b in self.known:
+                raise GraphError(f"loop program: {b} is read, but {self.known[b]} was written over it")
 
     def write(self, b: Buffer) -> None:
         """What lies in the same place is gone."""
-        self.lost.pop(b, None)
-        home = self.arena.home(b)
-        scope, start, end = self.regions.get(home, (None, 0, 0))
-        for c in [*self.regions, *self.arena.in_place, *self.arena.in_place.values()]:
-            other = self.arena.home(c)
-            its_scope, its_start, its_end = self.regions.get(other, (None, 0, 0))
-            overlap = scope is not None and scope is its_scope and start < its_end and its_start < end
-            if c is not b and (other is home or overlap):
-                self.lost[c] = b
+        self.known.pop(b, None)
+        memory, start, end = self._place(b)
+        for c in self.shared - {b}:
+            other, its_start, its_end = self._place(c)
+            if memory is other and start < its_end and its_start < end:
+                self.known[c] = b
+
+    def _place(self, b: Buffer) -> tuple[Any, Any, Any]:
+        return self.scratch[b] if b in self.scratch else self.arena.place(b)
 
     def _composite(self, n: Fused) -> None:
         """Its stages run part after part, so all that they touch has to be there at once, but for what is local."""
@@ -153,12 +185,11 @@ class _Memory:
     def _stage(self, n: Node, others: Sequence[Buffer] = ()) -> None:
         """A stage may write over what it reads where each iteration has loaded an element before it stores it."""
         self.read(n.reads())
-        places, allowed = places_read(n), set[Buffer]()
+        allowed = set[Buffer]()
         for b in dict.fromkeys(n.writes()):
             for c in [*n.reads(), *others]:
                 if c is not b and self.arena.home(c) is self.arena.home(b):
-                    stored = {s.offset for s in n.stores if s.buffer is b} if isinstance(n, Map) else set[Index]()
-                    if c in others or not stored or not places.get(c, set()) <= stored:
+                    if c in others or not loads_first(n, c, b):
                         raise GraphError(f"loop program: {_named(n)} reads {c} elsewhere than it writes over it")
                     allowed.add(c)
             self.write(b)
@@ -166,86 +197,67 @@ class _Memory:
 
     def _exchange(self, n: Swap) -> None:
         fixed = {*self.arena.in_place, *self.arena.in_place.values()}
-        pointers = {b for b in (n.new, n.old) if b in self.regions or b.kind == "output"} - fixed
+        pointers = {b for b in (n.new, n.old) if b in self.arena.offsets or b.kind == "output"} - fixed
         if n.new.nbytes != n.old.nbytes or len(pointers) != 2:
             raise GraphError(f"loop program: {n.new} and {n.old} cannot change places")
         if isinstance(n, Home):
             self.write(n.old)
             return
         self.read([n.new])
-        self.lost.pop(n.old, None)
-        self.lost[n.new] = n.old  # it holds what the last step carried
+        self.known.pop(n.old, None)
+        self.known[n.new] = n.old  # it holds what the last step carried
 
-    def _step(self, body: Sequence[Node]) -> None:
+    def step(self, n: Loop) -> None:
         """A new carry that lies in the old one's place is the old one in the next step."""
-        for new in {b for n in body for b in n.writes()}:
-            if new not in self.lost:
-                self.lost.pop(self.arena.in_place.get(new, new), None)
+        for new in {b for m in n.body for b in m.writes()}:
+            if new not in self.known:
+                self.known.pop(self.arena.in_place.get(new, new), None)
 
 
 # Threads
 
 
-def _check_races(nodes: Sequence[Node], seen: Touched | None) -> None:
-    """Between barriers, no thread writes what another one touches. Without `seen`, one thread runs the nodes."""
-    for n in nodes:
+class _Races(_Walk, Touched):
+    """Between barriers, no thread writes what another one touches."""
+
+    def enters(self, n: Node) -> bool:
+        """What one thread runs is one stage to the others."""
+        return n.threads is Threads.ALL
+
+    def step(self, n: Loop) -> None:
+        """What follows from the loop's counter is shared out anew."""
+        self.forget(n.depth)
+
+    def stage(self, n: Node) -> None:
+        """Threads reach a stage that does not touch what another one has not finished."""
         if isinstance(n, Barrier):
-            if seen is None:
-                raise GraphError("loop program: a barrier stands where not all threads come")
-            seen.meet(n.unless)
-        elif seen is None:
-            if n.threads is not Threads.HERE:
-                raise GraphError(f"loop program: {_named(n)} is to run {n.threads.value}, where one thread comes alone")
-            for nested in n.nested():
-                _check_races(nested, None)
+            self.meet(n.unless)
         elif type(n) is Swap:
-            if any(t.owner in (n.new, n.old) for t in seen.seen):
+            if any(t.owner in (n.new, n.old) for t in self.known):
                 raise GraphError(f"loop program: {n.new} and {n.old} change places before all threads have met")
         elif not isinstance(n, (Alloc, Alias, Stamp)):
-            _check_stage(n, seen)
+            self._check(n)
+            self.passes(n)
+
+    def _check(self, n: Node) -> None:
+        if n.threads is Threads.ONE:
+            for nested in n.nested():
+                _check_alone(nested)
+        elif n.threads is Threads.HERE and n.writes():
+            raise GraphError(f"loop program: each thread runs all of a {_named(n)}")
+        elif isinstance(n, Fused) and n.product and not any(isinstance(m, Barrier) and m.unless == 1 for m in n.body):
+            raise GraphError(f"loop program: no barrier between a product and the {_named(n.body[-1])}")
+        alone = {b for b in [*n.reads(), *n.writes()] if b in self.arena.private}
+        if alone and n.threads is not Threads.ONE:
+            raise GraphError(f"loop program: all threads touch {min(alone, key=str)}, which is on the stack of one")
+        if self.waits(n):
+            raise GraphError(f"loop program: threads race for what a {_named(n)} touches; no barrier stands before it")
 
 
-def _check_stage(n: Node, seen: Touched) -> None:
-    """A stage that all threads come to."""
-    if n.threads is Threads.ONE:
-        for nested in n.nested():
-            _check_races(nested, None)
-    elif n.threads is Threads.HERE and n.writes():
-        raise GraphError(f"loop program: each thread runs all of a {_named(n)}")
-    elif isinstance(n, Loop):
-        _check_loop(n, seen)
-        return
-    elif isinstance(n, Branch):
-        _check_branch(n, seen)
-        return
-    elif isinstance(n, Fused) and n.product and not any(isinstance(m, Barrier) and m.unless == 1 for m in n.body):
-        raise GraphError(f"loop program: no barrier between a product and the {_named(n.body[-1])}")
-    _reaches(n, seen)
-
-
-def _check_branch(n: Branch, seen: Touched) -> None:
-    _reaches(Guard([b for e in n.expressions() for b in e.buffers()]), seen)
-    ways = [Touched(seen.arena, seen.seen) for _ in n.bodies]
-    for body, way in zip(n.bodies, ways, strict=True):
-        _check_races(body, way)
-    seen.seen = {touch for way in ways for touch in way.seen}
-
-
-def _check_loop(n: Loop, seen: Touched) -> None:
-    for _ in range(2):
-        _check_races(n.test or [], seen)
-        if n.test_result is not None:
-            _reaches(Guard([n.test_result]), seen)
-        _check_races(n.body, seen)
-        seen.step(n.depth)
-    _check_races(n.last, seen)
-
-
-def _reaches(n: Node, seen: Touched) -> None:
-    """Threads reach a stage that does not touch what another one has not finished."""
-    alone = {b for b in [*n.reads(), *n.writes()] if b in seen.arena.private}
-    if alone and n.threads is not Threads.ONE:
-        raise GraphError(f"loop program: all threads touch {min(alone, key=str)}, which is on the stack of one")
-    if seen.waits(n):
-        raise GraphError(f"loop program: threads race for what a {_named(n)} touches; no barrier stands before it")
-    seen.run(n)
+def _check_alone(nodes: Sequence[Node]) -> None:
+    """One thread comes to these nodes."""
+    for n in all_nodes(nodes):
+        if isinstance(n, Barrier):
+            raise GraphError("loop program: a barrier stands where not all threads come")
+        if n.threads is not Threads.HERE:
+            raise GraphError(f"loop program: {_named(n)} is to run {n.threads.value}, where one thread comes alone")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.nodes import Node, Scope
@@ -129,6 +130,14 @@ class Arena:
             {a.buffer: a.offset for a in own},
             max((a.offset + a.nbytes for a in own), default=0),
         )
+
+    def place(self, b: Buffer) -> tuple[Any, Extent, Extent]:
+        """The memory that a buffer lies in, which is the arena or a buffer with memory of its own, and from which byte
+        to which.
+        """
+        b = self.home(b)
+        start = self.offsets.get(b)
+        return (b, 0, 1) if start is None else (Scope.ARENA, start, start + b.nbytes)
 
     def home(self, b: Buffer) -> Buffer:
         """The buffer whose memory holds this one."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fdl.lowering.ir.access import Access, accesses
@@ -62,35 +62,36 @@ class Touch:
 class Touched:
     """What threads have touched since they last met, as stages pass."""
 
-    def __init__(self, arena: Arena, seen: Iterable[Touch] = ()) -> None:
-        self.arena, self.seen = arena, set(seen)
+    def __init__(self, arena: Arena) -> None:
+        self.arena = arena
+        self.known: set[Touch] = set()
 
     def meet(self, unless: int = 1) -> None:
         """All threads meet, unless their number divides this one."""
-        met = (dataclasses.replace(t, unless=math.gcd(t.unless, unless)) for t in self.seen if unless != 1)
-        self.seen = {t for t in met if t.unless != 1}
+        met = (dataclasses.replace(t, unless=math.gcd(t.unless, unless)) for t in self.known if unless != 1)
+        self.known = {t for t in met if t.unless != 1}
 
     def waits(self, n: Node) -> int:
         """What the number of threads has to divide for none to wait before this stage: 0 where none ever has to, 1
         where all have to.
         """
         now, divided = self._of(n), 0
-        for then in self.seen:
+        for then in self.known:
             for mine in now:
                 needed = mine.waits_for(then)
                 if needed and (not then.unless or needed % then.unless):
                     divided = math.gcd(divided, needed)
         return divided
 
-    def run(self, n: Node) -> None:
+    def passes(self, n: Node) -> None:
         """The stage runs."""
-        self.seen |= self._of(n)
+        self.known |= self._of(n)
 
-    def step(self, depth: int) -> None:
+    def forget(self, depth: int) -> None:
         """A loop goes on to its next step: what was shared out by places that follow from its counter no longer is."""
-        self.seen = {
+        self.known = {
             dataclasses.replace(t, share=None) if t.share and any(d == depth for d, _ in t.share[3]) else t
-            for t in self.seen
+            for t in self.known
         }
 
     def _of(self, n: Node) -> set[Touch]:
@@ -98,11 +99,7 @@ class Touched:
         return {self._touch(*x, one) for x in shares}
 
     def _touch(self, b: Buffer, written: bool, share: _Share | None, one: bool) -> Touch:
-        b = self.arena.home(b)
-        if b in self.arena.offsets:
-            start = self.arena.offsets[b]
-            return Touch("arena", start, start + b.nbytes, written, b, share, one)
-        return Touch(b, 0, 1, written, b, share, one)
+        return Touch(*self.arena.place(b), written, self.arena.home(b), share, one)
 
 
 def _whole(n: Node) -> Iterator[tuple[Buffer, bool, None]]:

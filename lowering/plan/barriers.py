@@ -46,7 +46,7 @@ def _met(nodes: Sequence[Node], touched: Touched) -> list[Node]:
             out.append(Barrier(needed))
         if needed == 1:
             touched.meet()
-        touched.run(n)
+        touched.passes(n)
         out.append(_inside(n, touched.arena) if n.threads is Threads.ALL else n)
     return out
 

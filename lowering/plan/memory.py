@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-import heapq
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fdl.lowering.ir.access import accesses, lifetimes, places_read
+from fdl.lowering.ir.access import accesses, lifetimes, loads_first
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, touched
@@ -36,28 +34,26 @@ def allocate(program: Program, target: Target) -> Program:
       map (640,)
         out2[i0] = mul:float32(temp1[-1*i0 + 639], 0.5)
     """
-    arena = plan_arena(program, target)
-
-    def kept(nodes: Sequence[Node]) -> list[Node]:
-        return [n for n in nodes if not copies_itself(n, arena.in_place)]
-
-    nodes = mapped(program.nodes, kept)
-    used = touched(nodes)
-    used |= {arena.home(b): None for b in used}
-    parts = scratch_bytes(nodes)
-    places: list[Node] = []
-    for b in program.buffers:
-        if b in arena.scratch:
-            places.append(Alloc(b, Scope.SHARED, arena.scratch[b], lines(parts[b], target)))
-        elif b not in used:
-            continue
-        elif b in arena.in_place:
-            places.append(Alias(b, arena.in_place[b]))
-        elif b in arena.private:
-            places.append(Alloc(b, Scope.THREAD, 0, b.nbytes))
-        elif b in arena.offsets:
-            places.append(Alloc(b, Scope.ARENA, arena.offsets[b], lines(b.nbytes, target)))
-    return dataclasses.replace(program, nodes=[*places, *nodes])
+    in_place = plan_in_place(program) | plan_carries(program)
+    private = plan_private(program, target)
+    while split := {x for pair in in_place.items() for x in pair if x in private and not private.issuperset(pair)}:
+        private -= split  # one memory, one place
+    scratch = plan_scratch(program, target)
+    elsewhere = {*in_place, *private, *scratch}
+    temps = [b for b in program.buffers if b.kind == "temp" and b not in elsewhere]
+    offsets: Mapping[Buffer, Extent] = placed(program.nodes, {b: example_of(b.nbytes) for b in temps}, target)[0]
+    if program.sizes is not None:  # which it is told, see `arena_at`
+        offsets = {b: program.sizes.symbol(example_of(offset)) for b, offset in offsets.items()}
+    places: dict[Buffer, Node] = {
+        **{b: Alloc(b, Scope.ARENA, offset, lines(b.nbytes, target)) for b, offset in offsets.items()},
+        **{b: Alloc(b, Scope.THREAD, 0, b.nbytes) for b in private},
+        **{b: Alias(b, home) for b, home in in_place.items()},
+    }
+    arena = Arena.of(places.values())
+    nodes = mapped(program.nodes, lambda nodes: [n for n in nodes if not copies_itself(n, in_place)])
+    used = {x for b in touched(nodes) for x in (b, arena.home(b))}
+    places = {b: place for b, place in places.items() if b in used} | scratch
+    return dataclasses.replace(program, nodes=[*(places[b] for b in program.buffers if b in places), *nodes])
 
 
 def lines(nbytes: Extent, target: Target) -> Extent:
@@ -87,24 +83,12 @@ def plan_in_place(program: Program) -> dict[Buffer, Buffer]:
         stage, others = n, list[Buffer]()
         if isinstance(n, Fused) and n.product is not None:
             stage, others = n.body[-1], n.product.reads()
-        if not isinstance(stage, Map) or not any(s.buffer.kind == "output" for s in stage.stores):
-            continue
-        places = places_read(stage)
-        for s in stage.stores:
-            if s.buffer.kind != "output":
-                continue
-            fits = [
-                b
-                for b in free
-                if b not in others
-                and b.dtype == s.buffer.dtype
-                and b.size == s.buffer.size
-                and b in lives
-                and lives[b][1] == place
-                and places.get(b) == {s.offset}
-            ]
-            if fits and s.buffer not in chosen and writers[s.buffer] == 1:
-                chosen[s.buffer] = fits[0]
+        last = [b for b in free if b in lives and lives[b][1] == place and b not in others]
+        for out in dict.fromkeys(stage.writes()):
+            fits = [b for b in last if (b.dtype, b.size) == (out.dtype, out.size) and loads_first(stage, b, out)]
+            if fits and out.kind == "output" and writers[out] == 1:
+                chosen[out] = fits[0]
+                last.remove(fits[0])
                 free.remove(fits[0])
     return chosen
 
@@ -150,11 +134,7 @@ def plan_carries(program: Program) -> dict[Buffer, Buffer]:
             ):
                 continue
             write, last = lives[new][0], lives.get(old, (0, -1))[1]
-            n = loop.body[write]
-            same = isinstance(n, Map) and all(
-                places_read(n).get(old, set()) <= {s.offset} for s in n.stores if s.buffer is new
-            )
-            if last < write or (last == write and same):
+            if last < write or (last == write and loads_first(loop.body[write], old, new)):
                 chosen[new] = old
     return chosen
 
@@ -172,55 +152,6 @@ def copies_itself(n: Node, in_place: Mapping[Buffer, Buffer]) -> bool:
     )
 
 
-class Holes:
-    """Free memory, as stretches in order of their addresses; the last one has no end.
-
-    >>> holes = Holes()
-    >>> [holes.take(n) for n in (64, 128, 64)]
-    [0, 64, 192]
-    >>> holes.give_back(64, 192)
-    >>> holes.take(64), holes.take(128)
-    (64, 256)
-    """
-
-    def __init__(self) -> None:
-        self.stretches: list[tuple[int, int]] = [(0, sys.maxsize)]
-
-    def take(self, need: int) -> int:
-        """The lowest address at which `need` bytes are free."""
-        i, (start, end) = next((i, hole) for i, hole in enumerate(self.stretches) if hole[1] - hole[0] >= need)
-        self.stretches[i : i + 1] = [(start + need, end)] if end - start > need else []
-        return start
-
-    def give_back(self, start: int, end: int) -> None:
-        """Free a stretch, and join it with what is free beside it."""
-        i = bisect.bisect(self.stretches, (start, end))
-        if i < len(self.stretches) and self.stretches[i][0] == end:
-            end = self.stretches.pop(i)[1]
-        if i and self.stretches[i - 1][1] == start:
-            i -= 1
-            start = self.stretches.pop(i)[0]
-        self.stretches.insert(i, (start, end))
-
-
-def plan_arena(program: Program, target: Target) -> Arena:
-    """Temps that are never alive together share memory; first fit by first use."""
-    in_place = plan_in_place(program) | plan_carries(program)
-    private = plan_private(program, target)
-    while split := {x for pair in in_place.items() for x in pair if x in private and not private.issuperset(pair)}:
-        private -= split  # one memory, one place
-    scratch, own = plan_scratch(program, target)
-    sizes = {
-        b: example_of(b.nbytes)
-        for b in program.buffers
-        if b.kind == "temp" and b not in in_place and b not in private and b not in scratch
-    }
-    offsets, size = placed(program.nodes, sizes, target)
-    if program.sizes is not None:  # which it is told, see `arena_at`
-        offsets, size = {b: program.sizes.symbol(offset) for b, offset in offsets.items()}, 0
-    return Arena(offsets, size, in_place, private, scratch, own)
-
-
 def arena_at(planned: Program, target: Target, values: Mapping[Symbol, int]) -> tuple[dict[Symbol, int], int]:
     """The offsets that a planned program for arrays of any size is told where its symbols have these values, and the
     size of the arena: lifetimes are those of the plan, places follow from the sizes.
@@ -230,31 +161,33 @@ def arena_at(planned: Program, target: Target, values: Mapping[Symbol, int]) -> 
     return {told[b].symbol: offset for b, offset in offsets.items()}, size
 
 
-def plan_scratch(program: Program, target: Target) -> tuple[dict[Buffer, int], int]:
-    """Where a thread keeps its part of what tiles share inside, and how many bytes of scratch that takes."""
-    offsets: dict[Buffer, int] = {}
-    size = 0
+def plan_scratch(program: Program, target: Target) -> dict[Buffer, Alloc]:
+    """Where a thread keeps its part of what tiles share inside."""
+    found: dict[Buffer, Alloc] = {}
     for n in all_nodes(program.nodes):
         if isinstance(n, Fused):
-            found, need = placed(n.body, scratch_bytes([n]), target)
-            offsets |= found
-            size = max(size, need)
-    return offsets, size
+            parts = scratch_bytes([n])
+            offsets, _ = placed(n.body, parts, target)
+            found |= {b: Alloc(b, Scope.SHARED, at, lines(parts[b], target)) for b, at in offsets.items()}
+    return found
 
 
 def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int], target: Target) -> tuple[dict[Buffer, int], int]:
-    """Offsets of the buffers of these sizes, first fit by first use, and the size of it all."""
+    """Offsets of the buffers of these sizes, and the size of it all: by first use, each at the lowest place where
+    nothing lies that is alive.
+    """
     lives = {b: places for b, places in lifetimes(nodes).items() if b in sizes}
-    holes = Holes()
-    live: list[tuple[int, int, int]] = []  # (last use, start, end)
+    alive: list[tuple[int, int, int]] = []  # (start, end, last use), by place
     offsets: dict[Buffer, int] = {}
     size = 0
     for b in sorted(lives, key=lambda b: (lives[b][0], b.number)):
-        while live and live[0][0] < lives[b][0]:
-            _, start, end = heapq.heappop(live)
-            holes.give_back(start, end)
-        need = lines(sizes[b], target)
-        at = offsets[b] = holes.take(need)
-        heapq.heappush(live, (lives[b][1], at, at + need))
-        size = max(size, at + need)
+        first, last = lives[b]
+        alive = [x for x in alive if x[2] >= first]
+        need, at = lines(sizes[b], target), 0
+        for start, end, _ in alive:
+            if start - at >= need:
+                break
+            at = end
+        bisect.insort(alive, (at, at + need, last))
+        offsets[b], size = at, max(size, at + need)
     return offsets, size
