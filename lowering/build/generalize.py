@@ -35,26 +35,17 @@ from fdl.lowering.ir.size import (
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the value of a symbol is found: `of` is "size" or "step", of input `number` along the axis `place`, or a
-    param of equation `number`, in which `place` says which part of which part it is.
-    """
-
-    number: int
-    of: str
-    place: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class General:
-    """A graph whose sizes are symbols; the steps along axes of inputs, empty for those in row-major order; where
-    symbols get their values, inputs before params; and which symbols are other sizes.
+    """A graph whose sizes are symbols; the steps along axes of inputs, empty for those in row-major order; the shapes
+    of inputs and the params of equations before sizes were united, where each symbol has its one place; and which
+    symbols are other sizes.
     """
 
     graph: Graph
     sizes: Sizes
     steps: tuple[tuple[Extent, ...], ...]
-    origins: dict[Symbol, Origin]
+    shapes: tuple[tuple[Extent, ...], ...]
+    params: tuple[tuple[Any, ...], ...]
     united: dict[Symbol, Extent]
 
     def values(
@@ -66,53 +57,44 @@ class General:
         Params are those of a graph of the same structure. Without one, they are what follows from the inputs, and else
         what they were.
         """
-        values = self._told(shapes, steps, graph)
-        own = [v.aval.shape for v in self.graph.inputs], [sizes_of(e) for e in self.graph.equations]
-        given = shapes, own[1] if graph is None else [sizes_of(e) for e in graph.equations]
-        same = all(_fits(tuple(map(tuple, x)), tuple(map(tuple, y))) for x, y in zip(own, given, strict=True))
-        return values if same and self.sizes.hold(values) else None
+        fits, values = self._told(shapes, steps, graph)
+        return values if fits and self.sizes.hold(values) else None
 
     def graph_at(self, shapes: Sequence[Shape]) -> Graph:
         """The graph for inputs of these shapes, whose params follow from them and are else what they were; ShapeError
         where there is none.
         """
-        values = self._told(shapes, None, None)
+        _, values = self._told(shapes, (), None)
 
         def known(param: Any) -> Any:
             return tuple(map(known, param)) if isinstance(param, tuple) else at_values(param, values)
 
-        params = [
-            {**e.params, **{name: known(e.params[name]) for name in RULES["sizes"].get(e.primitive, ())}}
-            for e in self.graph.equations
-        ]
+        params = [{**e.params, **{name: known(e.params[name]) for name in _sized(e)}} for e in self.graph.equations]
         return _with_sizes(self.graph, shapes, params)
 
     def _told(
-        self, shapes: Sequence[Shape], steps: Sequence[Sequence[int]] | None, graph: Graph | None
-    ) -> dict[Symbol, int]:
+        self, shapes: Sequence[Shape], steps: Sequence[Sequence[int]], graph: Graph | None
+    ) -> tuple[bool, dict[Symbol, int]]:
+        """Whether numbers that are no symbols are the same, and what symbols are."""
         values: dict[Symbol, int] = {}
-        for s, origin in self.origins.items():
-            if origin.of == "size":
-                values[s] = _part(shapes[origin.number], origin.place)
-            elif origin.of == "step":
-                values[s] = s.example if steps is None else _part(steps[origin.number], origin.place)
-            elif graph is not None:
-                values[s] = _part(graph.equations[origin.number].params[origin.of], origin.place)
-            else:
+        fits = _matches(self.shapes, shapes, values)
+        for own, shape, given in zip(self.steps, self.shapes, steps, strict=False):
+            walked = [step for step, d in zip(given, shape, strict=False) if d != 1]
+            fits = (not own or _matches(own, walked, values)) and fits
+        if graph is not None:
+            return _matches(self.params, tuple(map(sizes_of, graph.equations)), values) and fits, values
+        for s in self.sizes.symbols:
+            if s.parts is None and s not in values:
                 values[s] = at_values(self.united.get(s, s.example), values)
-        return values
+        return fits, values
 
 
-def _part(found: Any, place: Sequence[int]) -> int:
-    for i in place:
-        found = found[i]
-    return int(found)
-
-
-def _fits(own: Any, given: Any) -> bool:
-    """Whether shapes and params have the numbers that are no symbols."""
+def _matches(own: Any, given: Any, values: dict[Symbol, int]) -> bool:
+    """Whether shapes and params have the numbers that are no symbols; the symbols get their `values`."""
     if isinstance(own, tuple):
-        return len(own) == len(given) and all(map(_fits, own, given))
+        return all([len(own) == len(given), *(_matches(x, y, values) for x, y in zip(own, given, strict=False))])
+    if isinstance(own, Size):
+        values[own.symbol] = int(given)
     return isinstance(own, Size) or bool(own == given)
 
 
@@ -133,9 +115,14 @@ def _with_sizes(graph: Graph, shapes: Sequence[Shape], params: Sequence[Mapping[
     return Graph(inputs, tuple(equations), tuple(map(read, graph.outputs)))
 
 
+def _sized(e: Equation) -> Sequence[str]:
+    """The names of an equation's params that hold sizes."""
+    return tuple(RULES["sizes"].get(e.primitive, ()))
+
+
 def sizes_of(e: Equation) -> tuple[Any, ...]:
     """The params of an equation that hold sizes."""
-    return tuple(e.params[name] for name in RULES["sizes"].get(e.primitive, ()))
+    return tuple(e.params[name] for name in _sized(e))
 
 
 def generalize(graph: Graph, strided: Sequence[bool] = ()) -> General:
@@ -166,10 +153,10 @@ def generalize(graph: Graph, strided: Sequence[bool] = ()) -> General:
     while differences := maker.infer():
         maker.unite(differences)
     steps = tuple(
-        maker.steps(i, v.aval.shape) if own else ()
-        for i, (v, own) in enumerate(zip(maker.made.inputs, strided or [False] * len(graph.inputs), strict=True))
+        maker.steps(aval.shape) if own else ()
+        for aval, own in zip(maker.made.in_avals, strided or [False] * len(graph.inputs), strict=True)
     )
-    return General(maker.made, maker.sizes, steps, maker.origins, maker.united)
+    return General(maker.made, maker.sizes, steps, maker.shapes, maker.params, maker.united)
 
 
 def build_general(general: General, routines: RoutineTable | None = None) -> Program:
@@ -193,45 +180,24 @@ class _Generalizer:
     def __init__(self, graph: Graph) -> None:
         self.example, self.made = graph, graph
         self.sizes = Sizes()
-        self.origins: dict[Symbol, Origin] = {}
         self.united: dict[Symbol, Extent] = {}
-        self.shapes = [
-            tuple(self._symbol(d, Origin(i, "size", (axis,))) for axis, d in enumerate(aval.shape))
-            for i, aval in enumerate(graph.in_avals)
-        ]
-        self.params = [
-            {
-                key: self._symbols(value, Origin(i, key, ())) if key in RULES["sizes"].get(e.primitive, ()) else value
-                for key, value in e.params.items()
-            }
-            for i, e in enumerate(graph.equations)
-        ]
+        self.shapes = tuple(self._symbols(aval.shape) for aval in graph.in_avals)
+        self.params = tuple(self._symbols(sizes_of(e)) for e in graph.equations)
 
-    def _symbol(self, value: int, origin: Origin) -> Extent:
-        if value in (0, 1):
-            return value
-        size = self.sizes.symbol(value)
-        self.origins[size.symbol] = origin
-        return size
+    def _symbols(self, sizes: Any) -> Any:
+        """A symbol for each size in a shape or a param, but for 0, 1 and what is negative."""
+        if isinstance(sizes, tuple):
+            return tuple(map(self._symbols, sizes))
+        return self.sizes.symbol(sizes) if type(sizes) is int and sizes > 1 else sizes
 
-    def _symbols(self, param: Any, origin: Origin) -> Any:
-        if isinstance(param, tuple):
-            places = ((*origin.place, i) for i in range(len(param)))
-            return tuple(
-                self._symbols(x, dataclasses.replace(origin, place=p)) for x, p in zip(param, places, strict=True)
-            )
-        return self._symbol(param, origin) if type(param) is int and param >= 0 else param
-
-    def steps(self, number: int, shape: Sequence[Extent]) -> tuple[Extent, ...]:
+    def steps(self, shape: Sequence[Extent]) -> tuple[Extent, ...]:
         """A symbol for the step along each axis of an input, but those of one element."""
         found: list[Extent] = []
         dense: Extent = 1
-        for axis in reversed(range(len(shape))):
-            if shape[axis] != 1:
-                step = self.sizes.symbol(example_of(dense), signed=True, dense=dense)
-                self.origins[step.symbol] = Origin(number, "step", (axis,))
-                found.append(step)
-            dense = dense * shape[axis]
+        for d in reversed(shape):
+            if d != 1:
+                found.append(self.sizes.symbol(example_of(dense), signed=True, dense=dense))
+            dense = dense * d
         return tuple(reversed(found))
 
     def _now(self, value: Any) -> Any:
@@ -240,7 +206,8 @@ class _Generalizer:
 
     def infer(self) -> list[Extent]:
         """Make the graph anew; the differences of sizes that were taken for equal."""
-        params = [{key: self._now(value) for key, value in given.items()} for given in self.params]
+        given = zip(self.example.equations, self.params, strict=True)
+        params = [{**e.params, **dict(zip(_sized(e), self._now(own), strict=True))} for e, own in given]
         with self.sizes.uniting() as differences:
             self.made = _with_sizes(self.example, [self._now(shape) for shape in self.shapes], params)
         return [d for d in differences if self._is_news(d)]

@@ -113,40 +113,32 @@ def _shares(n: Node) -> Iterator[tuple[Buffer, bool, _Share | None]]:
         yield from _whole(n.product)
         yield from _shares(n.body[-1])
     elif isinstance(n, Dot) and surely(lambda: math.prod(n.space) > 1):
-        yield from ((a.buffer, a.written, _of_batch(a, n.space)) for a in accesses(n))
+        yield from ((a.buffer, a.written, _of_loops(a, n.space)) for a in accesses(n))
     elif isinstance(n, Fused) and n.kernel:
         unit = n.chunk or 1
         for a in accesses(n):  # totals are kept while rows pass, and stored in another place
-            yield a.buffer, a.written, None if a.written and n.accumulates(a.stage) else _of_loops(a, n.space[0], unit)
+            total = a.written and n.accumulates(a.stage)
+            yield a.buffer, a.written, None if total else _of_loops(a, [n.space[0] * unit], unit)
     elif isinstance(n, (Map, OneStore)) and not isinstance(n, Scatter):
-        yield from ((a.buffer, a.written, _of_loops(a, n.space[0], 1)) for a in accesses(n))
+        yield from ((a.buffer, a.written, _of_loops(a, n.space[:1])) for a in accesses(n))
     else:
         yield from _whole(n)
 
 
-def _of_loops(a: Access, extent: int, unit: int) -> _Share | None:
-    """The share of an access, where iterations of the first loop, `unit` at a time, touch one part after another."""
-    found = a.slab(list(a.loops)[:1]) if a.is_known else None
+def _of_loops(a: Access, sizes: Sequence[int], unit: int = 1) -> _Share | None:
+    """The share of an access, where steps of the first loops, of these sizes, `unit` steps at a time, touch one part
+    after another.
+    """
+    found = a.slab(list(a.loops)[: len(sizes)]) if a.is_known else None
     if found is None or any(c < 0 for _, c in found.outside):
         return None
-    (step,) = found.steps
-    itemsize = a.buffer.dtype.itemsize
-    steps = tuple((counter.rank, c * itemsize) for counter, c in found.outside)
-    return _share(extent, step * unit, found.low, found.high - found.low + step * (unit - 1), steps, itemsize)
-
-
-def _of_batch(a: Access, space: Sequence[int]) -> _Share | None:
-    """The same for a batch of matrices, whose number runs through all of the space."""
-    found = a.slab(list(a.loops)) if a.is_known else None
-    if found is None:
+    strides = {step / math.prod(sizes[k + 1 :]) for k, (step, d) in enumerate(zip(found.steps, sizes)) if d != 1}
+    if len(strides) > 1:  # axes that do not follow one another, or one that the operand does not have
         return None
-    strides = {step / math.prod(space[k + 1 :]) for k, (step, d) in enumerate(zip(found.steps, space)) if d > 1}
-    stride = int(strides.pop())
-    if strides:  # axes that do not follow one another, or one that the operand does not have
-        return None
-    itemsize = a.buffer.dtype.itemsize
+    step, itemsize = int(strides.pop()) if strides else found.steps[0], a.buffer.dtype.itemsize
     steps = tuple((counter.rank, c * itemsize) for counter, c in found.outside)
-    return _share(math.prod(space), stride, found.low, found.high - found.low, steps, itemsize)
+    inside = found.high - found.low + step * (unit - 1)
+    return _share(math.prod(sizes) // unit, step * unit, found.low, inside, steps, itemsize)
 
 
 def _share(extent: int, step: int, base: int, inside: int, steps: tuple[Any, ...], itemsize: int) -> _Share | None:

@@ -183,7 +183,7 @@ def test_sizes_that_a_program_is_not_for_are_found():
     assert general.values([(30, 1), (1, 40)], [(), ()]) is None  # an outer product
     assert general.values([(2, 3), (3, 4)], [(), ()]) is None  # few operations: a sum along rows
     with pytest.raises(GraphError, match="are not what it is for"):
-        specialize(program, dict.fromkeys(general.origins, 1))
+        specialize(program, dict.fromkeys(general.sizes.symbols, 1))
 
 
 def replaced_in(program, kind, **changes):
