@@ -69,8 +69,8 @@ class General:
         def known(param: Any) -> Any:
             return tuple(map(known, param)) if isinstance(param, tuple) else at_values(param, values)
 
-        params = [{**e.params, **{name: known(e.params[name]) for name in _sized(e)}} for e in self.graph.equations]
-        return _with_sizes(self.graph, shapes, params)
+        sizes = [{name: known(e.params[name]) for name in _sized(e)} for e in self.graph.equations]
+        return _with_sizes(self.graph, shapes, sizes)
 
     def _told(
         self, shapes: Sequence[Shape], steps: Sequence[Sequence[int]], graph: Graph | None
@@ -82,7 +82,7 @@ class General:
             walked = [step for step, d in zip(given, shape, strict=False) if d != 1]
             fits = (not own or _matches(own, walked, values)) and fits
         if graph is not None:
-            return _matches(self.params, tuple(map(sizes_of, graph.equations)), values) and fits, values
+            return _matches(self.params, _params(graph), values) and fits, values
         for s in self.sizes.symbols:
             if s.parts is None and s not in values:
                 values[s] = at_values(self.united.get(s, s.example), values)
@@ -98,8 +98,8 @@ def _matches(own: Any, given: Any, values: dict[Symbol, int]) -> bool:
     return isinstance(own, Size) or bool(own == given)
 
 
-def _with_sizes(graph: Graph, shapes: Sequence[Shape], params: Sequence[Mapping[str, Any]]) -> Graph:
-    """The graph for inputs of these shapes, with these params, as the shape rules of its operations have it."""
+def _with_sizes(graph: Graph, shapes: Sequence[Shape], sizes: Sequence[Mapping[str, Any]]) -> Graph:
+    """The graph for inputs of these shapes, with these sizes among its params, as its shape rules have it."""
     inputs = tuple(Var(v.aval.update(shape=shape)) for v, shape in zip(graph.inputs, shapes, strict=True))
     env: dict[Var, Var] = dict(zip(graph.inputs, inputs, strict=True))
 
@@ -107,17 +107,22 @@ def _with_sizes(graph: Graph, shapes: Sequence[Shape], params: Sequence[Mapping[
         return atom if isinstance(atom, Literal) else env[atom]
 
     equations = []
-    for e, own in zip(graph.equations, params, strict=True):
-        operands = tuple(map(read, e.inputs))
-        outputs = tuple(map(Var, e.primitive.infer([x.aval for x in operands], own)))
+    for e, own in zip(graph.equations, sizes, strict=True):
+        operands, params = tuple(map(read, e.inputs)), {**e.params, **own}
+        outputs = tuple(map(Var, e.primitive.infer([x.aval for x in operands], params)))
         env.update(zip(e.outputs, outputs, strict=True))
-        equations.append(e.replace(inputs=operands, params=own, outputs=outputs))
+        equations.append(e.replace(inputs=operands, params=params, outputs=outputs))
     return Graph(inputs, tuple(equations), tuple(map(read, graph.outputs)))
 
 
 def _sized(e: Equation) -> Sequence[str]:
     """The names of an equation's params that hold sizes."""
     return tuple(RULES["sizes"].get(e.primitive, ()))
+
+
+def _params(graph: Graph) -> tuple[tuple[Any, ...], ...]:
+    """The params of a graph's equations that hold sizes."""
+    return tuple(map(sizes_of, graph.equations))
 
 
 def sizes_of(e: Equation) -> tuple[Any, ...]:
@@ -149,14 +154,54 @@ def generalize(graph: Graph, strided: Sequence[bool] = ()) -> General:
             why="sizes in loops, branches and constants are not looked at",
             hint="a program for each size",
         )
-    maker = _Generalizer(graph)
-    while differences := maker.infer():
-        maker.unite(differences)
-    steps = tuple(
-        maker.steps(aval.shape) if own else ()
-        for aval, own in zip(maker.made.in_avals, strided or [False] * len(graph.inputs), strict=True)
-    )
-    return General(maker.made, maker.sizes, steps, maker.shapes, maker.params, maker.united)
+    sizes, united = Sizes(), dict[Symbol, Extent]()
+    shapes, params = (_with_symbols(x, sizes) for x in (tuple(a.shape for a in graph.in_avals), _params(graph)))
+    while True:
+        now = [dict(zip(_sized(e), own, strict=True)) for e, own in zip(graph.equations, _put(params, united))]
+        with sizes.uniting() as differences:
+            made = _with_sizes(graph, _put(shapes, united), now)
+        news = [d for d in differences if Assumption(d, exact=True) not in {*sizes.assumptions}]
+        if not news:
+            break
+        for difference in news:
+            united = _united(difference, united, sizes)
+    ways = zip(made.in_avals, strided or [False] * len(graph.inputs), strict=True)
+    steps = tuple(_steps(aval.shape, sizes) if own else () for aval, own in ways)
+    return General(made, sizes, steps, shapes, params, united)
+
+
+def _with_symbols(given: Any, sizes: Sizes) -> Any:
+    """Shapes or params with a symbol for each size, but for 0, 1 and what is negative."""
+    if isinstance(given, tuple):
+        return tuple(_with_symbols(x, sizes) for x in given)
+    return sizes.symbol(given) if type(given) is int and given > 1 else given
+
+
+def _put(given: Any, united: Mapping[Symbol, Extent]) -> Any:
+    """Shapes or params with what has been united."""
+    return tuple(_put(x, united) for x in given) if isinstance(given, tuple) else replaced(given, united)
+
+
+def _united(difference: Extent, united: dict[Symbol, Extent], sizes: Sizes) -> dict[Symbol, Extent]:
+    """Note that a difference is assumed to be 0, and put one size for another where one stands by itself."""
+    difference = replaced(difference, united)
+    if not isinstance(difference, Size):
+        return united
+    sizes.assume(Assumption(difference, exact=True))
+    found = solved(difference)
+    new = {} if found is None else {found[0].symbol: found[1]}
+    return {s: replaced(value, new) for s, value in united.items()} | new
+
+
+def _steps(shape: Sequence[Extent], sizes: Sizes) -> tuple[Extent, ...]:
+    """A symbol for the step along each axis of an input, but those of one element."""
+    found: list[Extent] = []
+    dense: Extent = 1
+    for d in reversed(shape):
+        if d != 1:
+            found.append(sizes.symbol(example_of(dense), signed=True, dense=dense))
+        dense = dense * d
+    return tuple(reversed(found))
 
 
 def build_general(general: General, routines: RoutineTable | None = None) -> Program:
@@ -172,56 +217,3 @@ def build_general(general: General, routines: RoutineTable | None = None) -> Pro
                 at_most(*error.compared)
             if len(general.sizes.assumptions) == known:
                 raise
-
-
-class _Generalizer:
-    """Runs the shape rules of a graph on symbols."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.example, self.made = graph, graph
-        self.sizes = Sizes()
-        self.united: dict[Symbol, Extent] = {}
-        self.shapes = tuple(self._symbols(aval.shape) for aval in graph.in_avals)
-        self.params = tuple(self._symbols(sizes_of(e)) for e in graph.equations)
-
-    def _symbols(self, sizes: Any) -> Any:
-        """A symbol for each size in a shape or a param, but for 0, 1 and what is negative."""
-        if isinstance(sizes, tuple):
-            return tuple(map(self._symbols, sizes))
-        return self.sizes.symbol(sizes) if type(sizes) is int and sizes > 1 else sizes
-
-    def steps(self, shape: Sequence[Extent]) -> tuple[Extent, ...]:
-        """A symbol for the step along each axis of an input, but those of one element."""
-        found: list[Extent] = []
-        dense: Extent = 1
-        for d in reversed(shape):
-            if d != 1:
-                found.append(self.sizes.symbol(example_of(dense), signed=True, dense=dense))
-            dense = dense * d
-        return tuple(reversed(found))
-
-    def _now(self, value: Any) -> Any:
-        """A shape or a param with what has been united."""
-        return tuple(map(self._now, value)) if isinstance(value, tuple) else replaced(value, self.united)
-
-    def infer(self) -> list[Extent]:
-        """Make the graph anew; the differences of sizes that were taken for equal."""
-        given = zip(self.example.equations, self.params, strict=True)
-        params = [{**e.params, **dict(zip(_sized(e), self._now(own), strict=True))} for e, own in given]
-        with self.sizes.uniting() as differences:
-            self.made = _with_sizes(self.example, [self._now(shape) for shape in self.shapes], params)
-        return [d for d in differences if self._is_news(d)]
-
-    def _is_news(self, difference: Extent) -> bool:
-        return isinstance(difference, Size) and Assumption(difference, exact=True) not in self.sizes.assumptions
-
-    def unite(self, differences: Sequence[Extent]) -> None:
-        """Note what is assumed to be equal, and put one size for another where one stands by itself."""
-        for given in differences:
-            difference = replaced(given, self.united)
-            if not isinstance(difference, Size):
-                continue
-            self.sizes.assume(Assumption(difference, exact=True))
-            if found := solved(difference):
-                new = {found[0].symbol: found[1]}
-                self.united = {s: replaced(value, new) for s, value in self.united.items()} | new

@@ -324,10 +324,8 @@ class Values:
                 x = self.in_row_major(x)
             else:
                 self.materialize(x)
-        seen = self._seen_as(x, shape)
-        if seen is None:
-            seen = self._seen_as(self.in_row_major(x), shape)
-            assert seen is not None, (x.shape, shape)
+        seen = self._seen_as(x, shape) or self._seen_as(self.in_row_major(x), shape)
+        assert seen is not None, (x.shape, shape)
         return seen
 
     def _seen_as(self, x: Value, shape: Sequence[int]) -> Value | None:
@@ -349,8 +347,7 @@ class Values:
         if not axes:
             return x
         wide = dtypes.compute_dtype(x.dtype)
-        out = self._fold(kind, self._cast(x, wide), sorted(axes))
-        return out if wide == x.dtype else self.map("convert", out, dtype=x.dtype)
+        return self._cast(self._fold(kind, self._cast(x, wide), sorted(axes)), x.dtype)
 
     def _fold(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
         """Folds of bounded length, then folds of their results: so the order follows from the shape, and there is work
@@ -370,16 +367,10 @@ class Values:
         inner = list(axes)
         while len(inner) > 1 and not at_most(math.prod(x.shape[a] for a in inner), limit):
             inner.pop(0)
-        if len(inner) == 1 and not at_most(x.shape[inner[0]], limit):
-            parts = self._in_parts(kind, x, inner[0], limit, rows)
-        elif len(inner) < len(axes):
-            parts = self._fold_at_once(kind, x, inner, rows)
-        else:
-            return self._fold_at_once(kind, x, axes, rows)
-        # what was folded is gone, or stands where it was as the axis of parts
-        left = [a for a in axes if a not in inner] + ([inner[0]] if len(parts.shape) == len(x.shape) else [])
-        kept = [a for a in range(len(x.shape)) if a not in inner or a in left]
-        return self._fold(kind, parts, sorted(kept.index(a) for a in left))
+        if len(inner) == 1 and not at_most(x.shape[inner[0]], limit):  # which becomes an axis of parts
+            return self._fold(kind, self._in_parts(kind, x, inner[0], limit, rows), axes)
+        folded = self._fold_at_once(kind, x, inner, rows)
+        return folded if len(inner) == len(axes) else self._fold(kind, folded, axes[: -len(inner)])
 
     def _unrolled(self, kind: str, x: Value, axes: Sequence[int]) -> Value | None:
         """A few elements folded one after another, as an expression that fuses like any other."""

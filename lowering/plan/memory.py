@@ -16,7 +16,7 @@ from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, touched
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes, mapped, scratch_bytes
-from fdl.lowering.ir.size import Extent, Symbol, at_values, ceil_div, example_of, is_known, surely
+from fdl.lowering.ir.size import Extent, Symbol, at_values, ceil_div, example_of, is_known, known, surely
 from fdl.lowering.target import Target
 
 
@@ -96,18 +96,14 @@ def plan_in_place(program: Program) -> dict[Buffer, Buffer]:
 def plan_private(program: Program, target: Target) -> frozenset[Buffer]:
     """Temps of a few elements that no two threads touch."""
     shared: set[Buffer] = set()
-
-    def visit(nodes: Sequence[Node]) -> None:
-        for n in nodes:
-            if n.threads is Threads.ALL:
-                if isinstance(n, (Loop, Branch)):  # what threads decide together by
-                    shared.update(n.index.buffers() if isinstance(n, Branch) else filter(None, [n.test_result]))
-                    for nested in n.nested():
-                        visit(nested)
-                else:
-                    shared.update(b for m in all_nodes([n]) for b in (*m.reads(), *m.writes()))
-
-    visit(program.nodes)
+    stages = list(program.nodes)
+    while stages:
+        n = stages.pop()
+        if n.threads is Threads.ALL and isinstance(n, (Loop, Branch)):  # and what threads decide together by
+            shared.update(n.index.buffers() if isinstance(n, Branch) else filter(None, [n.test_result]))
+            stages += [m for nested in n.nested() for m in nested]
+        elif n.threads is Threads.ALL:
+            shared.update(n.reads(), n.writes())
     return frozenset(
         b
         for b in program.buffers
@@ -166,7 +162,7 @@ def plan_scratch(program: Program, target: Target) -> dict[Buffer, Alloc]:
     found: dict[Buffer, Alloc] = {}
     for n in all_nodes(program.nodes):
         if isinstance(n, Fused):
-            parts = scratch_bytes([n])
+            parts = {b: known(nbytes) for b, nbytes in scratch_bytes([n]).items()}
             offsets, _ = placed(n.body, parts, target)
             found |= {b: Alloc(b, Scope.SHARED, at, lines(parts[b], target)) for b, at in offsets.items()}
     return found
