@@ -309,7 +309,7 @@ __all__ = [
     "full_like", "generic", "heaviside", "hstack", "hypot", "identity", "iinfo", "inexact",
     "inf", "inner", "int16",
     "int32", "int64", "int8", "integer", "invert", "isclose", "isfinite", "isinf", "isnan", "issubdtype", "kron",
-    "left_shift", 
+    "left_shift",
     "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
     "logical_or", "logical_xor", "logspace",
     "matmul", "matrix_transpose", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod", "moveaxis",

@@ -120,6 +120,6 @@ less, less_equal, greater, greater_equal = (
 )
 
 __all__ = [
-    "angle", "conj", "conjugate", "greater", "greater_equal", "imag", "iscomplex", "iscomplexobj", "isreal", "isrealobj",
-    "less", "less_equal", "real",
+    "angle", "conj", "conjugate", "greater", "greater_equal", "imag", "iscomplex", "iscomplexobj", "isreal",
+    "isrealobj", "less", "less_equal", "real",
 ]  # fmt: skip
