@@ -100,8 +100,10 @@ def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]
         _ALIGNED[key] = None if as_is else plan
     dtype, weak, shape = plan
     given, operands = operands, [cast(x, dtype, weak) for x in operands]
-    if shape is None and key[1:] not in TYPED:
-        _note_types(key[1:], given, operands, dtype)
+    if shape is None:  # what ran with other defaults stands under another root of the trie
+        tokens = tuple([x.aval.token for x in given])
+        if tokens not in TYPED:
+            _note_types(tokens, given, operands, dtype)
     return operands if shape is None else [broadcast_to(x, shape) if x.aval.shape else x for x in operands]
 
 

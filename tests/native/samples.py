@@ -253,10 +253,16 @@ def methods_under_transforms():
     return fdl.jit(lambda t: t.clone().mul_(2.0).long())(torch.ones(2)), fdl.jit(lambda t: t.float())(torch.arange(2))
 
 
-@sample("composite")
+@sample()
 def views_of_complex_tensors():
     z = torch.tensor([[1 + 2j, 3j], [1.0, -1j]])
-    return torch.view_as_real(z[0] * z[1]), torch.view_as_real(z.t())
+    return torch.view_as_real(z[0] * z[1]), torch.view_as_real(z.t()), z.conj().imag
+
+
+@sample("composite")
+def views_of_sparse_tensors():
+    s = torch.sparse_coo_tensor([[0], [1]], [2.0], (2, 2))
+    return error_of(lambda: torch.transpose(s, 0, 1))
 
 
 @sample("many")
