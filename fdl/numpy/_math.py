@@ -17,6 +17,7 @@ from fdl.core.array import Array, from_numpy
 from fdl.core.errors import ChoiceError, DtypeError, ShapeError, TracedMaskError
 from fdl.core.graph import ArrayLike, Literal, Operand
 from fdl.core.trace import Tracer, aval_of
+from fdl.ops.parts import check_real
 from fdl.ops.promotion import as_operand, promote
 from fdl.transforms.custom import custom_jvp
 
@@ -482,6 +483,7 @@ def clip(x: ArrayLike, min: ArrayLike | None = None, max: ArrayLike | None = Non
     >>> float(clip(3.0, 0, 1))
     1.0
     """
+    check_real("clip", *[aval_of(v) for v in (x, min, max) if v is not None])
     bounded = _operand(x) if min is None else ops.maximum(x, min)
     return bounded if max is None else ops.minimum(bounded, max)
 

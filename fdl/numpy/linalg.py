@@ -21,6 +21,7 @@ from fdl.numpy._math import Axis, axes_of, max, min, power, size_squared, sum
 from fdl.numpy._shape import matmul, matrix_transpose, moveaxis, squeeze
 from fdl.ops import linear
 from fdl.ops.promotion import broadcast_shapes, promote
+from fdl.transforms.custom import custom_jvp
 
 
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -333,8 +334,7 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Array:
     """
     (a,) = promote(asarray(a), to_float=True)
     if dtypes.is_complex(aval_of(a).dtype):
-        rtol = _tolerance(a, rtol)
-        return _factor.of_real(pinv(_factor.as_real(a), rtol))
+        return _complex_pinv(a, _tolerance(a, rtol))
     u, s, vt = svd(a, full_matrices=False)
     inverse = _reciprocals(s, _kept(a, s, rtol))
     return matmul(
@@ -344,6 +344,23 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Array:
         ),
         matrix_transpose(u),
     )
+
+
+@custom_jvp
+def _complex_pinv(a: Any, rtol: Any) -> Array:
+    return _factor.of_real(pinv(_factor.as_real(a), rtol))
+
+
+@_complex_pinv.defjvp
+def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """Golub and Pereyra, 1973, equation 4.12: singular vectors of the real matrices, whose values come twice, have no
+    derivatives.
+    """
+    (a, rtol), (da, _) = primals, tangents
+    p, back = _complex_pinv(a, rtol), linear.adjoint(da)
+    inside = matmul(matmul(p, linear.adjoint(p)), ops.sub(back, matmul(matmul(back, a), p)))
+    outside = matmul(ops.sub(back, matmul(matmul(p, a), back)), matmul(linear.adjoint(p), p))
+    return p, ops.sub(ops.add(inside, outside), matmul(matmul(p, da), p))
 
 
 def matrix_rank(M: Any, rtol: Any = None) -> Array:

@@ -273,12 +273,24 @@ def _sqrt(z: Parts) -> Parts:
 
 def _sinh(z: Parts) -> Parts:
     x, y = z
-    return Parts(_grown(sinh(x), x, cos(y), y), _times(cosh(x), sin(y)))
+    return _halved(x, y, Parts(_grown(sinh(x), x, cos(y), y), _times(cosh(x), sin(y))), (less(x, 0), False))
 
 
 def _cosh(z: Parts) -> Parts:
     x, y = z
-    return Parts(_grown(cosh(x), x, cos(y), y), _times(sinh(x), sin(y)))
+    return _halved(x, y, Parts(_grown(cosh(x), x, cos(y), y), _times(sinh(x), sin(y))), (False, less(x, 0)))
+
+
+def _halved(x: Any, y: Any, near: Parts, negative: tuple[Any, Any]) -> Parts:
+    """Half of exp(|x|), with signs, times the cosine and the sine of y where that may be infinite while its products
+    are not; elsewhere what is given.
+    """
+    far, _ = _limits(aval_of(x).dtype)
+    over = bitwise_and(greater(abs(x), far), bitwise_and(is_finite(x), is_finite(y)))
+    half = exp(select(over, sub(abs(x), far / 2), 0))
+    found = [mul(mul(half, turn(y)), math.exp(far / 2) / 2) for turn in (cos, sin)]
+    signed = [select(below, neg(part), part) for part, below in zip(found, negative, strict=True)]
+    return Parts(select(over, signed[0], near.re), select(over, signed[1], near.im))
 
 
 def _tanh(z: Parts) -> Parts:
@@ -337,6 +349,8 @@ def _atanh(z: Parts) -> Parts:
     a, b = select(far, 0, x), select(far, 0, y)
     away, square = sub(1, abs(a)), mul(b, b)
     re = mul(log1p(div(mul(abs(a), 4), add(mul(away, away), square))), 0.25)
+    edge = bitwise_and(equal(away, 0), less(abs(b), 1))  # where the square of b may vanish
+    re = select(edge, sub(mul(log(add(square, 4)), 0.25), mul(log(select(edge, abs(b), 1)), 0.5)), re)
     im = mul(atan2(mul(b, 2), sub(mul(away, add(1, abs(a))), square)), 0.5)
     size = hypot(x, y)
     small = select(far, select(equal(size, math.inf), 0, div(div(abs(x), size), size)), re)

@@ -150,12 +150,17 @@ def _uniform(key: Array, bounds: tuple[Any, ...], shape: tuple[int, ...], target
 
 
 def normal(key: Array, shape: Any = (), dtype: Any = float) -> Array:
-    """Standard normal, by the inverse of the error function.
+    """Standard normal, by the inverse of the error function; complex numbers, both parts of which are normal, have
+    variance 1 in all.
 
     >>> abs(float(normal(key(0), (1000,)).mean())) < 0.1
     True
     """
-    return _normal(_checked(key, "normal"), sizes(shape), float_dtype(dtype, "normal"))
+    target = dtypes.canonical(dtype)
+    if not dtypes.is_complex(target):
+        return _normal(_checked(key, "normal"), sizes(shape), float_dtype(dtype, "normal"))
+    parts = [_normal(k, sizes(shape), dtypes.real_dtype(target)) for k in split(_checked(key, "normal"))]
+    return ops.mul(ops.join(*parts), math.sqrt(0.5))
 
 
 @graph_function(static=(1, 2))

@@ -138,19 +138,17 @@ def test_a_number_keeps_its_precision_until_it_meets_its_dtype():
 REFUSED = {
     **{
         name: (lambda z, name=name: getattr(jnp, name)(z, z))
-        for name in (
-            "maximum minimum less less_equal greater greater_equal arctan2 hypot remainder fmod floor_divide".split()
-        )
+        for name in "arctan2 hypot remainder fmod floor_divide".split()
     },
     **{
         name: (lambda z, name=name: getattr(jnp, name)(z))
-        for name in "floor ceil trunc rint cbrt max min argmax argmin".split()
+        for name in "floor ceil trunc rint cbrt argmax argmin".split()
     },
     "clip": lambda z: jnp.clip(z, 0, 1),
     "top_k": lambda z: lax.top_k(z, 1),
-    "at max": lambda z: z.at[0].max(1),
+    **{name: (lambda z, name=name: getattr(lax, name)(z, z)) for name in ("lt", "le", "gt", "ge")},
     "erf": lambda z: lax.erf(z),
-    "lu": lambda z: jnp.linalg.cholesky(jnp.outer(z, z)),
+    "svd": lambda z: jnp.linalg.svd(jnp.outer(z, z)),
 }
 
 
@@ -325,3 +323,109 @@ def test_no_derivative_of_real_numbers_loses_an_imaginary_part():
     ):
         with pytest.raises(TypeError, match=r"its (co)?tangent complex"):
             wrong()
+
+
+EDGES = np.array([1 + 1e-30j, -1 + 1e-30j, 1 - 1e-25j, 1 + 0.5j, -1 - 2j])
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["sinh", "cosh", "sin", "cos"])
+def test_growth_is_infinite_only_where_it_has_to_be(name):
+    config.tier = "compiled"
+    z = np.array([89.2 + 0.5j, -89.2 + 1.5j, 88.9 - 3j, 0.3 - 89j, 1 + 89.3j])
+    got = np.asarray(fdl.jit(getattr(jnp, name))(from_numpy(z.astype(np.complex64))))
+    want = getattr(np, name)(z.astype(np.complex64).astype(complex))
+    np.testing.assert_allclose(got.view(np.float32), want.astype(np.complex64).view(np.float32), rtol=5e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_atanh_beside_its_poles(dtype):
+    config.tier = "compiled"
+    got = np.asarray(fdl.jit(jnp.arctanh)(from_numpy(EDGES.astype(dtype))))
+    np.testing.assert_allclose(got, np.arctanh(EDGES.astype(dtype).astype(complex)), rtol=1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["less", "less_equal", "greater", "greater_equal", "maximum", "minimum"])
+def test_order_is_that_of_numpy(name):
+    config.tier = "compiled"
+    parts = [complex(a, b) for a in (1.0, -2.0, np.nan, 0.0, np.inf) for b in (2.0, np.nan, -3.0, -0.0)]
+    a, b = (x.reshape(-1) for x in np.meshgrid(parts, parts))
+    known = ~(np.isnan(a) | np.isnan(b))
+    got = np.asarray(fdl.jit(getattr(jnp, name))(from_numpy(a), from_numpy(b)))
+    with np.errstate(invalid="ignore"):
+        want = getattr(np, name)(a, b)
+    np.testing.assert_array_equal(got[known], want[known])
+    if want.dtype.kind == "c":
+        np.testing.assert_array_equal(got, want)
+
+
+@needs_compiler
+def test_largest_and_products_at_places():
+    config.tier = "compiled"
+    z = np.array([[1 + 2j, 1 + 3j, 0.5], [complex(0, np.nan), 5, 2j], [-1, -1j, -1 - 1j]])
+    got = np.asarray(fdl.jit(lambda z: jnp.max(z, 1))(from_numpy(z)))
+    assert got[0] == 1 + 3j and np.isnan(got[1].real) and np.isnan(got[1].imag) and got[2] == -0.0 - 1j
+    assert fdl.jit(jnp.min)(from_numpy(z[2])) == -1 - 1j
+    x, u, i = np.array([1 + 1j, 2, 3j]), np.array([2j, 3 - 1j, 1j]), np.array([0, 0, 2])
+    f = lambda x, u: x.at[i].multiply(u)
+    want = x.copy()
+    np.multiply.at(want, i, u)
+    np.testing.assert_allclose(np.asarray(fdl.jit(f)(from_numpy(x), from_numpy(u))), want)
+    gradient = fdl.grad(lambda x, u: f(x, u).sum(), (0, 1), holomorphic=True)(from_numpy(x), from_numpy(u))
+    np.testing.assert_allclose(np.asarray(gradient[0]), [2j * (3 - 1j), 1, 1j])
+    np.testing.assert_allclose(np.asarray(gradient[1]), [(1 + 1j) * (3 - 1j), (1 + 1j) * 2j, 3j])
+
+
+def test_random_numbers_have_variance_one():
+    z = np.asarray(fdl.random.normal(fdl.random.key(3), (20_000,), "complex64"))
+    assert z.dtype == np.complex64 and abs(z.mean()) < 0.03 and abs(np.mean(z * z)) < 0.03
+    assert abs(np.mean(np.abs(z) ** 2) - 1) < 0.03
+
+
+# Linear algebra, against NumPy and SciPy; derivatives against differences
+
+
+_R = np.random.default_rng(5)
+SQUARE = _R.normal(size=(2, 4, 4)) + 1j * _R.normal(size=(2, 4, 4))
+HERMITIAN = SQUARE @ SQUARE.conj().swapaxes(-1, -2) + np.eye(4)
+OF_MATRICES = {
+    "inv": (lambda n: n.linalg.inv, SQUARE), "det": (lambda n: n.linalg.det, SQUARE),
+    "slogdet": (lambda n: lambda a: n.linalg.slogdet(a)[0] * n.linalg.slogdet(a)[1], SQUARE),
+    "cholesky": (lambda n: n.linalg.cholesky, HERMITIAN), "svdvals": (lambda n: _values(n), SQUARE[:, :3]),
+    "eigvalsh": (lambda n: n.linalg.eigvalsh, HERMITIAN), "pinv": (lambda n: n.linalg.pinv, SQUARE[:, :3]),
+    "solve": (lambda n: lambda a: n.linalg.solve(a, SQUARE[..., :2]), HERMITIAN),
+    "norm": (lambda n: lambda a: n.linalg.norm(a, 2, (-2, -1)), SQUARE), "cond": (lambda n: n.linalg.cond, SQUARE),
+}  # fmt: skip
+
+
+def _values(n):
+    return n.linalg.svdvals if n is jnp else lambda a: n.linalg.svd(a, compute_uv=False)
+
+
+@needs_compiler
+@pytest.mark.parametrize("tier", ["interpreted", "compiled"])
+@pytest.mark.parametrize("name", OF_MATRICES)
+def test_linear_algebra_is_that_of_numpy(name, tier):
+    config.tier = tier
+    make, a = OF_MATRICES[name]
+    np.testing.assert_allclose(np.asarray(fdl.jit(make(jnp))(from_numpy(a))), make(np)(a), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", OF_MATRICES)
+def test_derivatives_of_linear_algebra_are_differences(name):
+    make, a = OF_MATRICES[name]
+    direction = _R.normal(size=a.shape) + 1j * _R.normal(size=a.shape)
+    if a is HERMITIAN:
+        direction = direction + direction.conj().swapaxes(-1, -2)
+    f = make(jnp)
+    _, tangent = fdl.jvp(f, (from_numpy(a),), (from_numpy(direction),))
+    want = (make(np)(a + 1e-6 * direction) - make(np)(a - 1e-6 * direction)) / 2e-6
+    np.testing.assert_allclose(np.asarray(tangent), want, rtol=2e-6, atol=2e-7)
+    out, pull = fdl.vjp(f, from_numpy(a))
+    ct = np.cos(np.arange(out.size)).reshape(out.shape) * (1 - 0.5j if jnp.iscomplexobj(out) else 1)
+    (back,) = pull(from_numpy(ct))
+    np.testing.assert_allclose(
+        np.sum(np.asarray(back) * direction).real, np.sum(ct * np.asarray(tangent)).real, rtol=1e-8
+    )
