@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from html import escape
@@ -13,6 +12,7 @@ from fdl.backends.c import CExecutable, plan_of
 from fdl.backends.toolchain import INSTALL, find_compiler, host_target
 from fdl.core.config import config
 from fdl.core.errors import CompileError
+from fdl.lowering.ir.index import trips
 from fdl.lowering.ir.nodes import Dot, Fused, Node
 from fdl.lowering.ir.rewrite import all_nodes, calls
 from fdl.lowering.pipeline import Lowered, lower
@@ -193,13 +193,14 @@ def profile(f: Callable[..., Any], calls: int = 10) -> Callable[..., Profile]:
 def _described(node: Node) -> str:
     """A stage in one line: its kind and extents."""
     if isinstance(node, Dot):
-        return f"dot {node.m}x{node.k}x{node.n}" + (f", {math.prod(node.space)} of them" if node.space else "")
+        return f"dot {node.m}x{node.k}x{node.n}" + (f", {trips(node.space)} of them" if node.space else "")
     if isinstance(node, Fused) and node.product is not None:
         return ", then ".join(map(_described, node.body))
-    over = getattr(node, "over", ())
-    return f"{type(node).__name__.lower()} {'x'.join(map(str, getattr(node, 'space', ()))) or 'scalar'}" + (
-        f" over {over}" if over else ""
+    space, over = (
+        "x".join(str(a.size) for a in axes)
+        for axes in (node.loops if isinstance(node, Fused) else getattr(node, "space", ()), getattr(node, "over", ()))
     )
+    return f"{type(node).__name__.lower()} {space or 'scalar'}{f' over {over}' if over else ''}"
 
 
 def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:

@@ -16,7 +16,7 @@ from fdl.core.dtypes import DType
 from fdl.lowering.build.layout import memory_order, steps_of, unordered
 from fdl.lowering.build.values import Place, Value, Values
 from fdl.lowering.ir.expr import Expr
-from fdl.lowering.ir.index import ZERO, Index, row_major, space_vars
+from fdl.lowering.ir.index import ZERO, Axis, Index, iteration
 from fdl.lowering.ir.nodes import Dot, Operand
 from fdl.lowering.ir.size import Extent, at_most, dense, example_of, known
 from fdl.ops.dot import free_axes, product_dtype
@@ -58,35 +58,9 @@ class _Contraction:
         return (*batch, *rows, *columns)
 
 
-def _steps(x: Value) -> list[Extent] | None:
-    """How far one step along each axis moves in memory; None where a value does not lie there."""
-    variables = space_vars(len(x.shape))
-    e = None if x.expensive else x.at(variables)
-    if e is None or e.op != "load":
-        return None
-    return [dense(e.attr[1].coefficient(v.terms[0][0])) for v in variables]
-
-
-def _lies_along(x: Value, axes: Sequence[int]) -> bool:
-    """Whether neighbours along one of these axes are close in memory."""
-    steps = _steps(x)
-    return steps is not None and any(not at_most(x.shape[a], 1) and _is_close(steps[a]) for a in axes)
-
-
 def _is_close(step: Extent) -> bool:
     """Whether elements at this step lie close together."""
     return not at_most(step, -_CLOSE - 1) and at_most(step, _CLOSE) and step != 0
-
-
-def _rows_in_memory_order(x: Value, rows: Sequence[int], columns: Sequence[int]) -> Sequence[int]:
-    """Rows in an order in which neighbours lie side by side, if columns do not: then vectors can pack them."""
-    found = _steps(x)
-    if found is None or len(rows) < 2:
-        return rows
-    steps = [abs(example_of(s)) if d != 1 else 0 for s, d in zip(found, x.shape, strict=True)]
-    if 1 not in [steps[a] for a in rows] or steps[rows[-1]] == 1 or steps[columns[-1]] == 1:
-        return rows
-    return sorted(rows, key=lambda a: -steps[a])
 
 
 def _parts_of_sum(batch: int, elements: int, k: int, first: int) -> int:
@@ -123,12 +97,12 @@ class Products(Values):
             or not (narrow or c.wide in (dtypes.float32, dtypes.float64))
         ):
             return self._plain_dot(c)
-        if at_most(n, _THIN) and at_most(k, _TERMS) and _lies_along(lhs, [*lb, *lf]):
+        if at_most(n, _THIN) and at_most(k, _TERMS) and self._lies_along(lhs, [*lb, *lf]):
             return self._dot_in_terms(c)
         if batch and at_most(m * n, _FEW_SUMS) and not at_most(k, _LEAST_SUM - 1):
-            if _lies_along(lhs, lc[-1:]) and _lies_along(rhs, rc[-1:]):
+            if self._lies_along(lhs, lc[-1:]) and self._lies_along(rhs, rc[-1:]):
                 return self._plain_dot(c)
-            if _lies_along(lhs, lb) and _lies_along(rhs, rb):
+            if self._lies_along(lhs, lb) and self._lies_along(rhs, rb):
                 return self._dot_down_columns(c)
         parts = _parts_of_sum(count, m * n, k, lhs.shape[lc[0]])
         return self._dot_in_parts(c, parts) if parts > 1 else self._matrix_product(c, narrow)
@@ -138,12 +112,13 @@ class Products(Values):
         lhs, rhs = (c.lhs, c.rhs) if narrow else (self._cast(c.lhs, c.wide), self._cast(c.rhs, c.wide))
         (lb, lf, lc), (rb, rf, rc), (batch, *_, columns) = c.left, c.right, c.sizes[:3]
         _, m, n, k = map(math.prod, c.sizes)
-        rows = _rows_in_memory_order(lhs, lf, lc)
+        rows = self._rows_in_memory_order(lhs, lf, lc)
         a = self._matrix(lhs, lb, rows, lc)
         b = self._matrix(rhs, rb, rc, rf)
         buffer = self.new_buffer(c.wide, math.prod(c.shape))
-        out = Operand(buffer, row_major(space_vars(len(batch)), batch) * (m * n), ((m, n),), ((n, 1),))
-        self.emit(Dot(batch, m, n, k, a, b, out, c.wide))
+        space = self.exprs.axes(batch)
+        out = Operand(buffer, iteration(space) * (m * n), ((m, n),), ((n, 1),))
+        self.emit(Dot(space, m, n, k, a, b, out, c.wide))
         first, last = len(batch), len(batch) + len(lf)
         order = [*range(first), *(first + lf.index(a) for a in rows), *range(last, len(c.shape))]
         return self._turned(self.loaded(buffer, (*batch, *(lhs.shape[a] for a in rows), *columns)), order)
@@ -212,44 +187,67 @@ class Products(Values):
 
         return at
 
+    def _steps(self, x: Value) -> list[Extent] | None:
+        """How far one step along each axis moves in memory; None where a value does not lie there."""
+        if x.expensive:
+            return None
+        e, axes = self.seen(x)
+        return [dense(e.attr[1].coefficient(a)) for a in axes] if e.op == "load" else None
+
+    def _lies_along(self, x: Value, axes: Sequence[int]) -> bool:
+        """Whether neighbours along one of these axes are close in memory."""
+        steps = self._steps(x)
+        return steps is not None and any(not at_most(x.shape[a], 1) and _is_close(steps[a]) for a in axes)
+
+    def _rows_in_memory_order(self, x: Value, rows: Sequence[int], columns: Sequence[int]) -> Sequence[int]:
+        """Rows in an order in which neighbours lie side by side, if columns do not: then vectors can pack them."""
+        found = self._steps(x)
+        if found is None or len(rows) < 2:
+            return rows
+        steps = [abs(example_of(s)) if d != 1 else 0 for s, d in zip(found, x.shape, strict=True)]
+        if 1 not in [steps[a] for a in rows] or steps[rows[-1]] == 1 or steps[columns[-1]] == 1:
+            return rows
+        return sorted(rows, key=lambda a: -steps[a])
+
     def _matrix(self, x: Value, batch: Sequence[int], rows: Sequence[int], columns: Sequence[int]) -> Operand:
         """An operand as a matrix in memory: in place wherever it is an affine look at a buffer, else as a copy."""
         order = [*batch, *rows, *columns]
-        index = space_vars(len(order))
+        axes = self.exprs.axes([x.shape[a] for a in order])
+        index = [v.index for v in axes]
         place = unordered(index, order)
         if x.parts is not None:
             self.materialize(x)
-        sizes = [x.shape[a] for a in order]
-        found = None if x.expensive else _digits(x.at(place), sizes, len(batch), len(rows))
+        found = None if x.expensive else _digits(x.at(place), axes, len(batch), len(rows))
         if found is None:  # in the order in which it is computed, if that is a matrix too
-            stored = self._stored(x, memory_order(x.at(index), x.shape))
-            found = _digits(stored.at(place), sizes, len(batch), len(rows))
+            stored = self._stored(x, memory_order(*self.seen(x)))
+            found = _digits(stored.at(place), axes, len(batch), len(rows))
         if found is None:
-            copy = self.in_row_major(Value(tuple(sizes), x.dtype, lambda at: x.at(unordered(at, order))))
-            found = _digits(copy.at(index), sizes, len(batch), len(rows))
+            shape = tuple(v.size for v in axes)
+            copy = self.in_row_major(Value(shape, x.dtype, lambda at: x.at(unordered(at, order))))
+            found = _digits(copy.at(index), axes, len(batch), len(rows))
         assert found is not None
         return found
 
 
-def _digits(e: Expr, sizes: Sequence[int], n_batch: int, n_rows: int) -> Operand | None:
+def _digits(e: Expr, axes: Sequence[Axis], n_batch: int, n_rows: int) -> Operand | None:
     """How a load moves along rows and columns, if by steps of few digits."""
     if e.op != "load":
         return None
     buffer, offset = e.attr
-    steps = steps_of(offset, len(sizes))
+    steps = steps_of(offset, axes)
     if steps is None:
         return None
 
     def digits(group: range) -> tuple[tuple[int, int], ...]:
         found: list[tuple[int, int]] = []
-        for size, step in ((sizes[i], steps[i]) for i in group):
+        for size, step in ((axes[i].size, steps[i]) for i in group):
             if found and found[-1][1] == step * size:  # both walk as one
                 found[-1] = (found[-1][0] * size, step)
             elif size != 1:
                 found.append((size, step))
         return tuple(found) or ((1, 0),)
 
-    rows, columns = digits(range(n_batch, n_batch + n_rows)), digits(range(n_batch + n_rows, len(sizes)))
+    rows, columns = digits(range(n_batch, n_batch + n_rows)), digits(range(n_batch + n_rows, len(axes)))
     if max(len(rows), len(columns)) > _MAX_DIGITS:
         return None
-    return Operand(buffer, offset.without([v.terms[0][0] for v in space_vars(len(sizes))[n_batch:]]), rows, columns)
+    return Operand(buffer, offset.without(axes[n_batch:]), rows, columns)

@@ -15,7 +15,7 @@ from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
 from fdl.lowering.build.contractions import Products
 from fdl.lowering.build.values import Home, Value
 from fdl.lowering.ir.expr import Buffer, Expr
-from fdl.lowering.ir.index import Index, row_major, space_vars, step_var
+from fdl.lowering.ir.index import ZERO, Index, iteration
 from fdl.lowering.ir.nodes import Branch, Loop
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.routines import RoutineTable
@@ -95,9 +95,8 @@ class Builder(Products):
 
     def _lies_at(self, x: Value, buffer: Buffer, base: Index) -> bool:
         """Whether a value is what stands in memory from there on."""
-        index = space_vars(len(x.shape))
-        e = x.at(index)
-        return e.op == "load" and e.attr == (buffer, base + row_major(index, x.shape))
+        e, axes = self.seen(x)
+        return e.op == "load" and e.attr == (buffer, base + iteration(axes))
 
     def repeat(
         self,
@@ -126,14 +125,15 @@ class Builder(Products):
         """
         carry = [v.buffer for v in current if v.buffer is not None]
         holds = None if test is None else self.new_buffer(dtypes.bool_, 1)
-        first, step = len(self.buffers), Index(0, ((step_var(self.depth), 1),))
+        axis = self.exprs.axis(f"t{self.depth or ''}", length) if test is None else None
+        first, step = len(self.buffers), ZERO if axis is None else axis.index
         pairs: list[tuple[Buffer, Buffer]] = []
         self.depth += 1
         tests = None if test is None or holds is None else self._nested(lambda: self.store(test(current), holds))
         nodes = self._nested(lambda: pairs.extend(self._carried(body(step, current), carry, first)))
         self.depth -= 1
         if length or tests is not None:
-            self.emit(Loop(self.depth, length, reverse, nodes, pairs, tests, holds))
+            self.emit(Loop(axis, reverse, nodes, pairs, tests, holds))
         return current
 
     def scan(

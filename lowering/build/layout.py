@@ -13,19 +13,17 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from fdl.lowering.ir.expr import Expr, walk
-from fdl.lowering.ir.index import Index, LoopVar, space_vars
+from fdl.lowering.ir.index import Axis, Index
 from fdl.lowering.ir.size import Extent, at_most, example_of
 
 T = TypeVar("T")
 
 
-def steps_of(index: Index, ndim: int) -> list[Extent] | None:
-    """How far one step along each axis moves, for an address over the first loop variables; None where it is computed
-    from data.
-    """
-    if not all(isinstance(atom, LoopVar) for atom, _ in index.terms):
+def steps_of(index: Index, axes: Sequence[Axis]) -> list[Extent] | None:
+    """How far one step along each axis moves; None where an address is computed from data."""
+    if not all(isinstance(atom, Axis) for atom, _ in index.terms):
         return None
-    return [index.coefficient(v.terms[0][0]) for v in space_vars(ndim)]
+    return [index.coefficient(a) for a in axes]
 
 
 def unordered(items: Sequence[T], order: Sequence[int]) -> tuple[T, ...]:
@@ -38,13 +36,14 @@ def unordered(items: Sequence[T], order: Sequence[int]) -> tuple[T, ...]:
     return tuple(found[a] for a in range(len(order)))
 
 
-def memory_order(e: Expr, shape: Sequence[int]) -> list[int]:
-    """The axes of an expression over an index space, from the longest step to the shortest, as most of its largest
-    operands lie.
+def memory_order(e: Expr, axes: Sequence[Axis]) -> list[int]:
+    """The places of the axes of an expression, from the longest step to the shortest, as most of its largest operands
+    lie.
     """
+    shape = [a.size for a in axes]
     found: Counter[tuple[int, ...]] = Counter()
     for load in walk([e]):
-        steps = steps_of(load.attr[1], len(shape)) if load.op == "load" else None
+        steps = steps_of(load.attr[1], axes) if load.op == "load" else None
         if steps is not None:
             found[_order(shape, steps)] += math.prod(d for d, s in zip(shape, steps, strict=True) if s)
     best = tuple(range(len(shape)))

@@ -20,7 +20,7 @@ from fdl.core.dtypes import DType
 from fdl.core.source import Location
 from fdl.lowering.build.layout import memory_order, packed_steps, steps_of, steps_through, unordered
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
-from fdl.lowering.ir.index import ZERO, Index, row_major, space_vars
+from fdl.lowering.ir.index import ZERO, Axis, Index, iteration, row_major
 from fdl.lowering.ir.nodes import Argmax, Branch, Fused, Map, Node, Reduce, Routine, Scatter, Scope, Store
 from fdl.lowering.ir.routines import RoutineTable, Scratch
 from fdl.lowering.ir.size import Extent, at_most, ceil_div, is_known, surely
@@ -81,6 +81,11 @@ class Values:
         self.depth = 0
         self.source: Location | None = None
 
+    def seen(self, x: Value) -> tuple[Expr, tuple[Axis, ...]]:
+        """An element of a value, over axes of its own."""
+        axes = self.exprs.axes(x.shape)
+        return x.at([a.index for a in axes]), axes
+
     # Memory
 
     def new_buffer(
@@ -113,13 +118,15 @@ class Values:
 
     def _write(self, value: Value, order: Sequence[int], buffer: Buffer, base: Index) -> None:
         """Emit what stores a value, axes in this order; pieces each by themselves."""
-        shape, index = [value.shape[a] for a in order], space_vars(len(value.shape))
+        shape = [value.shape[a] for a in order]
         axis, parts = value.parts or (-1, [value])
         start = 0
         for x in parts:
+            space = self.exprs.axes([x.shape[a] for a in order])
+            index = [v.index for v in space]
             target = [i + start if a == axis else i for a, i in zip(order, index, strict=True)]
             store = Store(buffer, base + row_major(target, shape), x.at(unordered(index, order)))
-            self.emit(Map(tuple(x.shape[a] for a in order), [store]))
+            self.emit(Map(space, [store]))
             start += x.shape[axis] if x.shape else 0
 
     def in_row_major(self, value: Value) -> Value:
@@ -218,7 +225,7 @@ class Values:
         """
         for x in random_access:
             again = surely(lambda x=x: math.prod(shape) <= x.size)  # type: ignore[misc]
-            if x.expensive and (not again or x.at(space_vars(len(x.shape))).cost > _AGAIN):
+            if x.expensive and (not again or self.seen(x)[0].cost > _AGAIN):
                 self.materialize(x)
         depth = 1 + max((x.depth for x in operands), default=0)
         return self._bounded(Value(tuple(shape), dtype, at, depth, expensive=True))
@@ -233,9 +240,8 @@ class Values:
             Value(tuple(shape), x.dtype, lambda index: x.at(tuple(source(index))), x.depth + 1, expensive=x.expensive)
         )
         if not out.expensive and out.buffer is None:  # a look at a whole buffer, in order, is the buffer
-            index = space_vars(len(out.shape))
-            e = out.at(index)
-            if e.op == "load" and e.attr[0].size == out.size and e.attr[1] == row_major(index, out.shape):
+            e, axes = self.seen(out)
+            if e.op == "load" and e.attr[0].size == out.size and e.attr[1] == iteration(axes):
                 out.buffer = e.attr[0]
         return out
 
@@ -247,8 +253,7 @@ class Values:
             self.store(x, *home)
             stored = self.loaded(home[0], x.shape, home[1])
         else:
-            natural = range(len(x.shape))
-            stored = self._stored(x, natural if in_order else memory_order(x.at(space_vars(len(natural))), x.shape))
+            stored = self._stored(x, range(len(x.shape)) if in_order else memory_order(*self.seen(x)))
         x._at, x._memo, x.buffer, x.depth, x.expensive, x.parts = stored._at, {}, stored.buffer, 0, False, None
 
     def _bounded(self, x: Value) -> Value:
@@ -319,7 +324,7 @@ class Values:
 
             return self.view(shape, x, at)
         if x.expensive:
-            order = memory_order(x.at(space_vars(len(x.shape))), x.shape)
+            order = memory_order(*self.seen(x))
             if steps_through(x.shape, packed_steps(x.shape, order), shape) is None:
                 x = self.in_row_major(x)
             else:
@@ -330,15 +335,14 @@ class Values:
 
     def _seen_as(self, x: Value, shape: Sequence[int]) -> Value | None:
         """The memory of a value through another shape, if its elements stand there at regular steps."""
-        index = space_vars(len(x.shape))
-        e = x.at(index)
+        e, axes = self.seen(x)
         if e.op == "const":
             return self.view(shape, x, lambda _: [ZERO] * len(x.shape))
-        steps = steps_of(e.attr[1], len(x.shape)) if e.op == "load" else None
+        steps = steps_of(e.attr[1], axes) if e.op == "load" else None
         through = None if steps is None else steps_through(x.shape, steps, shape)
         if through is None:
             return None
-        buffer, base = e.attr[0], e.attr[1].without([v.terms[0][0] for v in index])
+        buffer, base = e.attr[0], e.attr[1].without(axes)
         whole = base == ZERO and buffer.size == x.size and steps == packed_steps(x.shape, range(len(x.shape)))
         return self.loaded(buffer, shape, base, None if whole else through)
 
@@ -385,7 +389,7 @@ class Values:
             return functools.reduce(lambda a, b: self.apply(kind, x.dtype, a, b), each)
 
         shape = tuple(x.shape[a] for a in kept)
-        if at(tuple(space_vars(len(shape)))).cost > _UNROLLED_COST:
+        if at(tuple(a.index for a in self.exprs.axes(shape))).cost > _UNROLLED_COST:
             self.materialize(x)  # the order of the fold follows from its shape, whatever its operand costs
         return self.compute(shape, x.dtype, at, [x])
 
@@ -428,11 +432,11 @@ class Values:
     ) -> Value:
         """The fold of all elements along some axes, in one stage."""
         kept = [a for a in range(len(x.shape)) if a not in axes]
-        space, over = (tuple(x.shape[a] for a in group) for group in (kept, axes))
-        buffer = into or self.new_buffer(x.dtype, math.prod(space))
-        value = x.at(self._spread(kept, axes))
-        self.emit(Reduce(space, value, buffer, row_major(space_vars(len(space)), space), over, kind, rows, bare))
-        return self.loaded(buffer, space)
+        shape = tuple(x.shape[a] for a in kept)
+        buffer = into or self.new_buffer(x.dtype, math.prod(shape))
+        value, space, over = self._spread(x, kept, axes)
+        self.emit(Reduce(space, value, buffer, iteration(space), over, kind, rows, bare))
+        return self.loaded(buffer, shape)
 
     def _in_parts(self, kind: str, x: Value, axis: int, limit: int, rows: bool) -> Value:
         """One axis folded piece by piece: `limit` elements each, and the rest."""
@@ -440,28 +444,33 @@ class Values:
         whole, count = size // limit, ceil_div(size, limit)
         parts = tuple(count if a == axis else d for a, d in enumerate(x.shape))
         buffer = self.new_buffer(x.dtype, math.prod(parts))
-        index = space_vars(len(x.shape) + 1)
         for number, length, first in ((whole, limit, 0), (count - whole, size - whole * limit, whole)):
             if length:
-                space = tuple(number if a == axis else d for a, d in enumerate(x.shape))
-                target = tuple(v + first if a == axis else v for a, v in enumerate(index[:-1]))
-                begin = ZERO + first * limit if first else index[axis] * limit  # there is one rest, or none
-                place = [begin + index[-1] if a == axis else v for a, v in enumerate(index[:-1])]
-                self.emit(Reduce(space, x.at(place), buffer, row_major(target, parts), (length,), kind, rows))
+                *space, inner = self.exprs.axes([*(number if a == axis else d for a, d in enumerate(x.shape)), length])
+                target = [v.index + first if a == axis else v.index for a, v in enumerate(space)]
+                begin = ZERO + first * limit if first else space[axis].index * limit  # there is one rest, or none
+                place = [begin + inner.index if a == axis else v.index for a, v in enumerate(space)]
+                offset = row_major(target, parts)
+                self.emit(Reduce(tuple(space), x.at(place), buffer, offset, (inner,), kind, rows))
         return self.loaded(buffer, parts)
 
-    def _spread(self, kept: Sequence[int], axes: Sequence[int]) -> Place:
-        """The operand's index: kept axes run over the space, the others over the inner loops."""
+    def _spread(
+        self, x: Value, kept: Sequence[int], axes: Sequence[int]
+    ) -> tuple[Expr, tuple[Axis, ...], tuple[Axis, ...]]:
+        """An element of what is folded along some axes; loops over the kept ones, and inside of them those of the
+        fold.
+        """
         order = [*kept, *sorted(axes)]
-        return unordered(space_vars(len(order)), order)
+        loops = self.exprs.axes([x.shape[a] for a in order])
+        return x.at(unordered([v.index for v in loops], order)), loops[: len(kept)], loops[len(kept) :]
 
     def argmax(self, x: Value, axis: int, dtype: DType) -> Value:
         kept = [i for i in range(len(x.shape)) if i != axis]
-        space = tuple(x.shape[i] for i in kept)
-        buffer = self.new_buffer(dtype, math.prod(space))
-        value = x.at(self._spread(kept, [axis]))
-        self.emit(Argmax(space, value, buffer, row_major(space_vars(len(space)), space), x.shape[axis]))
-        return self.loaded(buffer, space)
+        shape = tuple(x.shape[i] for i in kept)
+        buffer = self.new_buffer(dtype, math.prod(shape))
+        value, space, (over,) = self._spread(x, kept, [axis])
+        self.emit(Argmax(space, value, buffer, iteration(space), (over,)))
+        return self.loaded(buffer, shape)
 
     def scatter(
         self,
@@ -476,12 +485,11 @@ class Values:
         """
         buffer = self.new_buffer(x.dtype, x.size)
         self.store(x, buffer)
-        index = space_vars(len(updates.shape))
-        place, conditions = target(tuple(index))
+        space = self.exprs.axes(updates.shape)
+        index = tuple(v.index for v in space)
+        place, conditions = target(index)
         if updates.size and x.size:
-            self.emit(
-                Scatter(updates.shape, updates.at(index), buffer, row_major(place, x.shape), kind, conditions, distinct)
-            )
+            self.emit(Scatter(space, updates.at(index), buffer, row_major(place, x.shape), kind, conditions, distinct))
         return self.loaded(buffer, x.shape)
 
     def routine(
@@ -518,9 +526,10 @@ class Values:
         operands = [(b, b.size // count) for x in xs for b in [self.in_row_major(x).buffer] if b is not None]
         made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
         spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
-        node = Routine((count,), key, operands, made, spare, tuple(sizes))
+        loops = self.exprs.axes([count])
+        node = Routine(loops, key, operands, made, spare, tuple(sizes))
         own = {b: Scope.SHARED for b, _ in spare}
-        self.emit(Fused((count,), [node], own) if own else node)
+        self.emit(Fused(loops, [node], own) if own else node)
         return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
 
     def _cast(self, x: Value, dtype: DType) -> Value:

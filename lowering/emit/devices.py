@@ -15,7 +15,9 @@ from fdl.core import dtypes
 from fdl.core.errors import CompileError
 from fdl.lowering.emit.expressions import Expressions, environment
 from fdl.lowering.ir import spellings
+from fdl.lowering.ir.access import loops_of
 from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.index import Axis, trips
 from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Reduce
 from fdl.lowering.ir.program import Program
 from fdl.lowering.target import Target
@@ -104,6 +106,7 @@ def _launch(name: str, k: DeviceKernel, buffers: tuple[Buffer, ...], target: Tar
 
 def _kernel(n: Node, target: Target) -> tuple[DeviceKernel, tuple[Buffer, ...]]:
     text = Expressions(target)
+    text.enter(loops_of(n))
     if isinstance(n, Map):
         stores = [(s, text.emit(s.value)) for s in n.stores]
         lines = [*text.lines[0]]
@@ -113,8 +116,8 @@ def _kernel(n: Node, target: Target) -> tuple[DeviceKernel, tuple[Buffer, ...]]:
             "map",
             "",
             _params(text, n),
-            math.prod(n.space),
-            _dims(n.space),
+            trips(n.space),
+            _dims(n.space, text),
             lines=tuple(lines),
             stores=(*text.lines[0], *stored),
         )
@@ -134,7 +137,7 @@ def _reduce(n: Reduce, text: Expressions) -> DeviceKernel:
     value = text.emit(n.value)
     lines, text.lines = tuple(text.lines[0]), [[]]
     stores = (*text.lines[0], text.store(n.store, n.offset, "total"))
-    over = tuple(DeviceLoop(f"i{len(n.space) + j}", d) for j, d in enumerate(n.over))
+    over = tuple(DeviceLoop(text.axis(a), a.size) for a in n.over)
     combine = "FDL_PLUS" if n.kind == "add" else f"fdl_max_{spellings.SUFFIX[dtype]}"
     neutral = "0" if n.kind == "add" else spellings.literal(lowest(dtype), dtype)
     common: dict[str, Any] = {
@@ -144,7 +147,7 @@ def _reduce(n: Reduce, text: Expressions) -> DeviceKernel:
         "combine": combine,
     }
     return DeviceKernel(
-        "reduce", "", _params(text, n), math.prod(n.space), _dims(n.space), over, lines, stores, **common
+        "reduce", "", _params(text, n), trips(n.space), _dims(n.space, text), over, lines, stores, **common
     )
 
 
@@ -160,8 +163,8 @@ def _dot(n: Dot, text: Expressions) -> DeviceKernel:
         "dot",
         "",
         _params(text, n),
-        math.prod(n.space),
-        _dims(n.space),
+        trips(n.space),
+        _dims(n.space, text),
         type=spellings.register_type(n.dtype),
         m=n.m,
         n=n.n,
@@ -190,6 +193,6 @@ def _params(text: Expressions, n: Node) -> tuple[tuple[str, str, bool], ...]:
     return tuple((spellings.storage_type(b.dtype), name, b in written) for b, name in text.buffers.items())
 
 
-def _dims(space: Sequence[int]) -> tuple[tuple[str, int], ...]:
+def _dims(space: Sequence[Axis], text: Expressions) -> tuple[tuple[str, int], ...]:
     """Loop variables with their sizes, innermost first: how a thread's number comes apart."""
-    return tuple((f"i{k}", d) for k, d in reversed(list(enumerate(space))))
+    return tuple((text.axis(a), a.size) for a in reversed(space))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fdl.core import dtypes
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr
-from fdl.lowering.ir.index import Index, LoopVar, space_vars
+from fdl.lowering.ir.index import Axis, Index
 from fdl.lowering.ir.size import Extent, Size, Symbol, surely
 from fdl.lowering.target import Target
 
@@ -29,7 +29,7 @@ def environment() -> Any:
 
 def is_strided(index: Index) -> bool:
     """Whether no loop steps to the next element."""
-    steps = [c for atom, c in index.terms if isinstance(atom, LoopVar)]
+    steps = [c for atom, c in index.terms if isinstance(atom, Axis)]
     return bool(steps) and all(surely(lambda c=c: abs(c) > 1) for c in steps)
 
 
@@ -40,7 +40,7 @@ class Expressions:
         self,
         target: Target,
         rows: Mapping[Buffer, int] | None = None,
-        outer: int = 0,
+        outer: Sequence[Axis] = (),
         weaves: bool = False,
     ) -> None:
         self.target = target
@@ -49,9 +49,10 @@ class Expressions:
         self.rows = {
             b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())
         }  # buffers of which one row is kept: its name and size
-        self.outer = [v.terms[0][0] for v in space_vars(outer)]  # the loops over rows
+        self.outer = outer  # the loops over rows
+        self.loops: dict[Axis, str] = {}  # of the stage that is written now
         self.buffers: dict[Buffer, str] = {}
-        self.steps: dict[LoopVar, str] = {}
+        self.steps: dict[Axis, str] = {}  # of loops around the kernel
         self.sizes: dict[Symbol, str] = {}  # that the program is told
         self.scopes: list[dict[Expr, str]] = [{}]
         self.lines: list[list[str]] = [[]]
@@ -60,8 +61,14 @@ class Expressions:
     def buffer(self, b: Buffer) -> str:
         return self.buffers.setdefault(b, f"a{len(self.buffers)}")
 
-    def _variable(self, v: LoopVar) -> str:
-        return self.steps.setdefault(v, f"s{len(self.steps)}") if v.step else f"i{v.rank}"
+    def enter(self, loops: Sequence[Axis]) -> None:
+        """Name the loops of the stage that is written now, by how many stand around them."""
+        self.loops = {a: f"i{k}" for k, a in enumerate(loops)}
+        self.tell(*(a.size for a in loops))
+
+    def axis(self, a: Axis) -> str:
+        """The name of a loop, of the stage or around the kernel."""
+        return self.loops.get(a) or self.steps.setdefault(a, f"s{len(self.steps)}")
 
     def tell(self, *sizes: Extent) -> None:
         """Note that these sizes are referred to."""
@@ -74,7 +81,7 @@ class Expressions:
         parts = []
         self.tell(index.const, *(c for _, c in index.terms))
         for atom, c in index.terms:
-            name = self._variable(atom) if isinstance(atom, LoopVar) else self.emit(atom)
+            name = self.axis(atom) if isinstance(atom, Axis) else self.emit(atom)
             parts.append(name if c == 1 else f"{name} * {c}")
         if index.const or not parts:
             parts.append(str(index.const))

@@ -19,76 +19,73 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fdl.lowering.ir.expr import Buffer, Expr, walk
-from fdl.lowering.ir.index import ZERO, Index, LoopVar, loop_vars, space_vars
+from fdl.lowering.ir.index import ZERO, Axis, Index
 from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, OneStore, Operand, Reduce, Routine, Scatter
-from fdl.lowering.ir.size import Extent, is_known, is_never_negative
-
-Loops = Mapping[LoopVar, Extent]
+from fdl.lowering.ir.size import is_known, is_never_negative
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Slab:
     """What an access touches while some first loops stand at 0: elements from `low` to `high`, both included.
 
-    `steps` says how many elements further each step of a first loop is. `outside` are terms of counters of loops
-    around the stage, (counter, elements a step), by which all of it moves.
+    `steps` says how many elements further each step of a first loop is. `outside` are terms of loops around the stage,
+    (axis, elements a step), by which all of it moves.
     """
 
     low: int
     high: int
     steps: tuple[int, ...]
-    outside: tuple[tuple[LoopVar, int], ...]
+    outside: tuple[tuple[Axis, int], ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Access:
     """One load or store of a stage: `buffer[index]`, and `reach` elements behind it.
 
-    `loops` are the loops of the innermost stage with their sizes, outermost first; `conditions` all hold where it
-    happens; `stage` is the innermost stage.
+    `loops` are those of the innermost stage and of fused rows around it, outermost first; the last `folded` of them are
+    a fold that the stage does by itself. `conditions` all hold where it happens; `stage` is the innermost stage.
     """
 
     buffer: Buffer
     index: Index
-    loops: Loops
+    loops: tuple[Axis, ...]
     written: bool
     stage: Node
     conditions: tuple[Expr, ...] = ()
     reach: int = 0
+    folded: int = 0
 
     @property
     def is_known(self) -> bool:
         """Whether all sizes of its loops, its steps and its buffer are numbers."""
         steps = [c for _, c in self.index.terms]
-        return is_known(self.buffer.size, self.index.const, self.reach, *steps, *self.loops.values())
+        return is_known(self.buffer.size, self.index.const, self.reach, *steps, *(a.size for a in self.loops))
 
     def always(self) -> Access:
         """The same where its conditions hold or not."""
         return dataclasses.replace(self, conditions=()) if self.conditions else self
 
-    def slab(self, first: Collection[LoopVar]) -> Slab | None:
+    def slab(self, first: Collection[Axis]) -> Slab | None:
         """The elements that are touched while the loops in `first` stand still; None where an address follows from
         data.
         """
         low = high = self.index.const
-        outside: list[tuple[LoopVar, int]] = []
+        outside: list[tuple[Axis, int]] = []
         inside = where(self.conditions, self.loops) if self.conditions else None
         for atom, c in self.index.terms:
-            if not isinstance(atom, LoopVar):
+            if not isinstance(atom, Axis):
                 return None
             if atom in first:
                 continue
             if atom in self.loops:
-                least, most = (0, self.loops[atom] - 1) if inside is None else inside[atom]
+                least, most = (0, atom.size - 1) if inside is None else inside[atom]
                 low, high = low + min(c * least, c * most), high + max(c * least, c * most)
-            elif atom.step:
-                outside.append((atom, c))
             else:
-                return None
+                outside.append((atom, c))
         steps = tuple(self.index.coefficient(v) for v in first)
         return Slab(low, high + self.reach, steps, tuple(outside))
 
-    def stays(self, steps: Mapping[LoopVar, int], size: int) -> bool:
+    def stays(self, steps: Mapping[Axis, int], size: int) -> bool:
         """Whether, of parts of `size` elements, a step of each loop in `steps` leads that many elements further, and
         all that is touched until then lies in the part.
         """
@@ -98,40 +95,37 @@ class Access:
         return found is not None and not found.outside and found.low >= 0 and found.high < size
 
 
-def loops_of(n: Node) -> dict[LoopVar, int]:
-    """The loops of a stage with their sizes, outermost first, those of a fold last."""
-    over = n.over if isinstance(n, Reduce) else (n.over,) if isinstance(n, Argmax) else ()
-    return sized((*getattr(n, "space", ()), *over))
+def loops_of(n: Node) -> tuple[Axis, ...]:
+    """The loops of a stage, outermost first, those of a fold last."""
+    return (*getattr(n, "space", ()), *getattr(n, "over", ()))
 
 
-def sized(sizes: Sequence[int], start: int = 0) -> dict[LoopVar, int]:
-    """Loops of these sizes, the first of which is number `start` of its stage."""
-    return dict(zip(loop_vars(len(sizes), start), sizes, strict=True))
-
-
-def accesses(n: Node) -> Iterator[Access]:
-    """All loads and stores of a stage, and of those inside of it but for what is local to a composite."""
-    loops = loops_of(n)
+def accesses(n: Node, around: tuple[Axis, ...] = ()) -> Iterator[Access]:
+    """All loads and stores of a stage inside of some loops, and of those inside of it but for what is local to a
+    composite.
+    """
+    loops = tuple(dict.fromkeys((*around, *loops_of(n))))
     if isinstance(n, Dot):
         for x in (n.lhs, n.rhs, n.out):
             yield Access(x.buffer, x.offset, loops, x is n.out, n, reach=reach_of(x))
     elif isinstance(n, Routine):
-        (i,) = space_vars(1)
         for b, size in (*n.operands, *n.results, *n.scratch):
-            yield Access(b, i * size, loops, (b, size) not in n.operands, n, reach=size - 1)
+            yield Access(b, n.space[0].index * size, loops, (b, size) not in n.operands, n, reach=size - 1)
     elif isinstance(n, Loop):
         for pair in n.carry:
-            yield from (Access(b, ZERO, {}, b is pair[1], n, reach=b.size - 1) for b in pair)
+            yield from (Access(b, ZERO, (), b is pair[1], n, reach=b.size - 1) for b in pair)
         if n.test_result is not None:
-            yield Access(n.test_result, ZERO, {}, False, n)
+            yield Access(n.test_result, ZERO, (), False, n)
     else:
+        folded = sum(a not in around for a in getattr(n, "over", ()))
         for e, conditions in loads(n.roots()):
-            yield Access(e.attr[0], e.attr[1], loops, False, n, conditions)
+            yield Access(e.attr[0], e.attr[1], loops, False, n, conditions, folded=folded)
         for buffer, offset in stores(n):
-            yield Access(buffer, offset, loops, True, n)
-    hidden = n.locals if isinstance(n, Fused) else ()
-    for nodes in n.nested():
-        yield from (a for m in nodes for a in accesses(m) if a.buffer not in hidden)
+            yield Access(buffer, offset, loops, True, n, folded=folded)
+    if isinstance(n, Fused):
+        yield from (a for m in n.body for a in accesses(m, n.around) if a.buffer not in n.locals)
+    else:
+        yield from (a for nodes in n.nested() for m in nodes for a in accesses(m))
 
 
 def stores(n: Node) -> list[tuple[Buffer, Index]]:
@@ -193,7 +187,7 @@ def loads_first(n: Node, old: Buffer, new: Buffer) -> bool:
 class Cut:
     """What one of the parts of a stage runs of a loop: `run` steps from `part // stride % number * run` on."""
 
-    loop: LoopVar
+    loop: Axis
     stride: int
     number: int
     run: int
@@ -203,16 +197,11 @@ class Cut:
         return part // self.stride % self.number * self.run
 
 
-def cuts(n: Node, count: int) -> list[Cut] | None:
-    """How the first loops of a stage come apart where its iterations are cut into `count` equal runs; None where a run
-    is no box. A fold down columns that adds a row a part has its chunk and its row for this.
-    """
-    loops = loops_of(n)
-    if isinstance(n, Reduce) and Fused((count,), []).accumulates(n):
-        chunk, _, row = loops
-        return [Cut(chunk, n.over[0], n.space[0], 1), Cut(row, 1, n.over[0], 1)]
+def cuts(loops: Sequence[Axis], count: int) -> list[Cut] | None:
+    """How the first loops come apart where iterations are cut into `count` equal runs; None where a run is no box."""
     found: list[Cut] = []
-    for v, d in list(loops.items())[: len(getattr(n, "space", ()))]:
+    for v in loops:
+        d = v.size
         if count == 1 or d == 1:
             continue
         if d and count % d == 0:
@@ -230,7 +219,7 @@ def in_part(a: Access, count: int) -> bool:
     """Whether an access lies in the own one of `count` equal parts of its buffer, in each of `count` parts of its
     stage.
     """
-    found, size = cuts(a.stage, count), a.buffer.size // count
+    found, size = cuts(a.loops[: len(a.loops) - a.folded], count), a.buffer.size // count
     if a.buffer.size % count:
         return False
     if found is None:
@@ -249,18 +238,16 @@ def _row_after_row(n: Dot) -> bool:
 
 def comes_apart(n: Node, around: Fused) -> bool:
     """Whether a stage has the parts of a composite, in the way in which that one runs."""
-    space: tuple[int, ...] = getattr(n, "space", ())
-    if around.accumulates(n):
-        return around.kernel
+    space: tuple[Axis, ...] = getattr(n, "space", ())
     if around.kernel:
-        whole = isinstance(n, (Map, Argmax)) or (isinstance(n, Reduce) and n.rows)
-        return whole and space[: len(around.loops)] == around.loops
+        once = not isinstance(n, Reduce) or n.rows or around.accumulates(n)
+        return once and set(space).isdisjoint(around.loops)
     if isinstance(n, Dot):
-        return cuts(n, around.count) is not None or (n is around.product and n.m % around.count == 0)
+        return cuts(space, around.count) is not None or (n is around.product and n.m % around.count == 0)
     if isinstance(n, (Fused, Routine)) or around.product is not None:
         called = isinstance(n, (Map, Reduce, Argmax, Routine)) or (isinstance(n, Fused) and n.kernel)
-        return called and bool(space) and space[0] % around.count == 0
-    return isinstance(n, (Map, Reduce, Argmax)) and cuts(n, around.count) is not None
+        return called and (bool(space) or isinstance(n, Fused)) and n.extent() % around.count == 0
+    return isinstance(n, (Map, Reduce, Argmax)) and cuts(space, around.count) is not None
 
 
 def fault(n: Fused, conditions: bool = True, new: Node | None = None) -> str | None:
@@ -272,7 +259,7 @@ def fault(n: Fused, conditions: bool = True, new: Node | None = None) -> str | N
     stages = [m for m in n.body if m.reads() or m.writes()]  # what the plan has put between them touches nothing
     for m in stages:
         if not comes_apart(m, n):
-            return f"{type(m).__name__} over {getattr(m, 'space', ())} does not make {n.count} parts"
+            return f"{type(m).__name__} over {[a.size for a in loops_of(m)]} does not make {n.count} parts"
     if n.product is not None and len(stages) > 2:
         return "a product hands its rows to one stage"
     reads, writes = [set(m.reads()) for m in stages], [set(m.writes()) for m in stages]
@@ -281,7 +268,7 @@ def fault(n: Fused, conditions: bool = True, new: Node | None = None) -> str | N
         if new is None or stages[i] is new or stages[j] is new:
             shared |= writes[i] & reads[j] | writes[j] & reads[i]
     for m, touched in zip(stages, map(set.union, reads, writes), strict=True):
-        for a in accesses(m) if touched & shared else ():
+        for a in accesses(m, n.around) if touched & shared else ():
             if a.buffer in shared and not in_part(a if conditions else a.always(), n.count):
                 return f"a part of {type(m).__name__} touches {a.buffer} where other parts do"
     return None
@@ -291,7 +278,7 @@ def fault(n: Fused, conditions: bool = True, new: Node | None = None) -> str | N
 
 
 def comparison(condition: Expr) -> tuple[Any, int, bool] | None:
-    """(variable, number, below) where a condition says that a loop variable is below a number, or that it is not."""
+    """(axis, number, below) where a condition says that the step of an axis is below a number, or that it is not."""
     if condition.op not in ("lt", "ge") or condition.args[0].op != "number" or condition.args[1].op != "const":
         return None
     index = condition.args[0].attr
@@ -308,9 +295,9 @@ def single(conditions: Sequence[Expr]) -> list[Expr]:
     return found
 
 
-def where(conditions: Sequence[Expr], sizes: Mapping[Any, int]) -> dict[Any, tuple[int, int]]:
-    """The least and the largest value of each loop variable where conditions hold, as far as they are comparisons."""
-    found = {v: (0, d - 1) for v, d in sizes.items()}
+def where(conditions: Sequence[Expr], loops: Iterable[Axis]) -> dict[Axis, tuple[int, int]]:
+    """The least and the largest step of each loop where conditions hold, as far as they are comparisons."""
+    found = {v: (0, v.size - 1) for v in loops}
     for v, number, below in filter(None, map(comparison, single(conditions))):
         if v in found:
             low, high = found[v]

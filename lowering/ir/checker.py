@@ -5,45 +5,47 @@ made of stages that they can hold.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from fdl.core.errors import GraphError
 from fdl.lowering.ir.access import accesses, fault, in_part, loops_of
 from fdl.lowering.ir.expr import Buffer, walk
-from fdl.lowering.ir.index import Index, bounds, space_vars, step_var
+from fdl.lowering.ir.index import Axis, Index, bounds
 from fdl.lowering.ir.nodes import Argmax, Branch, Dot, Fused, Loop, Map, Node, Operand, Reduce, Scatter
 from fdl.lowering.ir.size import Extent, along, is_never_negative
 
 
-def check_nodes(nodes: Sequence[Node], written: set[Buffer], steps: dict[Any, Extent]) -> None:
+def check_nodes(nodes: Sequence[Node], written: set[Buffer], around: tuple[Axis, ...] = ()) -> None:
     """Raise GraphError where nodes do not hold the invariants; `written` is what was written before and is added to,
-    `steps` are the sizes of the loops around them.
+    `around` are the loops around them.
     """
     for n in nodes:
         if isinstance(n, Fused):
-            _check_composite(n, written, steps)
+            _check_composite(n, written, around)
         elif isinstance(n, Loop):
-            inner = {**steps, step_var(n.depth): n.length} if n.test is None else steps
             for nested in n.nested():
-                check_nodes(nested, written, inner)
+                check_nodes(nested, written, around if n.axis is None else (*around, n.axis))
             written.update(n.writes())
         elif isinstance(n, Branch):
             _check_reads(n, [b for e in n.roots() for b in e.buffers()], written)
             ways = [set(written) for _ in n.bodies]
             for nested, way in zip(n.bodies, ways, strict=True):
-                check_nodes(nested, way, steps)
+                check_nodes(nested, way, around)
             written.update(set.intersection(*ways))
         else:
-            _check_stage(n, written, steps)
+            _check_stage(n, written, around)
 
 
-def _check_stage(n: Node, written: set[Buffer], steps: Mapping[Any, Extent]) -> None:
+def _check_stage(n: Node, written: set[Buffer], around: tuple[Axis, ...]) -> None:
     _check_reads(n, n.reads(), written)
     _check_ahead(n)
-    loops = loops_of(n)
-    if 0 not in loops.values():
-        _check_addresses(n, {**steps, **loops})
+    loops = (*around, *loops_of(n))
+    for i in (*n.indices(), *(i for e in walk(n.roots()) for i in e.indices())):
+        for atom, _ in i.terms:
+            if isinstance(atom, Axis) and atom not in loops:
+                raise GraphError(f"loop program: {type(n).__name__} is not inside of {atom}, and walks along it: {i}")
+    if all(a.size != 0 for a in loops):
+        _check_addresses(n, loops)
     written.update(n.writes())
 
 
@@ -66,61 +68,58 @@ def _check_ahead(n: Node) -> None:
             )
     if not isinstance(n, Map):
         return
-    inner = space_vars(len(n.space))[-1:]
     for s in n.stores:
-        if s.past_caches and not (n.page and inner and s.offset.coefficient(inner[0].terms[0][0]) == 1):
+        if s.past_caches and not (n.page and n.space and s.offset.coefficient(n.space[-1]) == 1):
             raise GraphError(f"loop program: {s.buffer}[{s.offset}] goes past the caches, but not page by page")
 
 
-def _check_composite(n: Fused, written: set[Buffer], steps: dict[Any, Extent]) -> None:
+def _check_composite(n: Fused, written: set[Buffer], around: tuple[Axis, ...]) -> None:
     """Locals are seen by no other stage and come apart into parts, as the stages do, each of which touches its own."""
     for b in n.locals:
         if b in written:
             raise GraphError(f"loop program: {b} is written outside of what it is local to")
-        if any(a.buffer is b and not in_part(a, n.count) for m in n.body for a in accesses(m)):
+        if any(a.buffer is b and not in_part(a, n.count) for m in n.body for a in accesses(m, n.around)):
             raise GraphError(f"loop program: {b}, of {b.size} elements, is kept in {n.count} parts, and not touched so")
     _check_ahead(n)
     found = fault(n)
     if found is not None:
         raise GraphError(f"loop program: {found}")
-    check_nodes(n.body, written, steps)
+    check_nodes(n.body, written, (*around, *n.around))
     written.difference_update(n.locals)
 
 
-def _check_addresses(n: Node, extents: Mapping[Any, Extent]) -> None:
+def _check_addresses(n: Node, loops: Collection[Axis]) -> None:
     guarded = {c for e in walk(n.roots()) if e.op == "choose" for c in walk(e.args[-2:])}
     if isinstance(n, Scatter):  # the value is computed where the conditions hold
         guarded |= set(walk([n.value])) if n.conditions else set()
     for e in walk(n.roots()):
         if e.op == "load" and e not in guarded:
-            _inside(e.attr[0], e.attr[1], extents)
+            _inside(e.attr[0], e.attr[1], loops)
     if isinstance(n, Map):
         for s in n.stores:
-            _inside(s.buffer, s.offset, extents)
+            _inside(s.buffer, s.offset, loops)
     if isinstance(n, (Reduce, Argmax)) or (isinstance(n, Scatter) and not n.conditions):
-        _inside(n.store, n.offset, extents)
+        _inside(n.store, n.offset, loops)
     if isinstance(n, Dot):
         for x, rows, columns in ((n.lhs, n.m, n.k), (n.rhs, n.k, n.n), (n.out, n.m, n.n)):
-            _check_operand(x, rows, columns, extents)
+            _check_operand(x, rows, columns, loops)
 
 
-def _check_operand(x: Operand, rows: int, columns: int, extents: Mapping[Any, Extent]) -> None:
+def _check_operand(x: Operand, rows: Extent, columns: Extent, loops: Collection[Axis]) -> None:
     if (found := tuple(math.prod(size for size, _ in digits) for digits in (x.rows, x.cols))) != (rows, columns):
         raise GraphError(
             f"loop program: {x.buffer} is multiplied as a matrix {rows}x{columns}, its digits make {found}"
         )
-    digits = [*x.rows, *x.cols]
-    places = space_vars(len(digits), len(extents))  # which the batch does not use
-    reached = sum((v * step for v, (_, step) in zip(places, digits, strict=True)), x.offset)
-    sizes = {v.terms[0][0]: size for v, (size, _) in zip(places, digits, strict=True)}
-    _inside(x.buffer, reached, {**extents, **sizes})
+    walked = [(Axis("", size), step) for size, step in (*x.rows, *x.cols)]
+    reached = sum((a.index * step for a, step in walked), x.offset)
+    _inside(x.buffer, reached, [*loops, *(a for a, _ in walked)])
 
 
-def _inside(buffer: Buffer, index: Index, extents: Mapping[Any, Extent]) -> None:
+def _inside(buffer: Buffer, index: Index, loops: Collection[Axis]) -> None:
     for place, size in _places(buffer, index):
-        found = bounds(place, extents)
+        found = bounds(place)
         ends = () if found is None else (found[0], size - 1 - found[1])
-        if found is not None and not all(is_never_negative(end, extents.values()) for end in ends):
+        if found is not None and not all(is_never_negative(end, [a.size for a in loops]) for end in ends):
             raise GraphError(
                 f"loop program: {buffer}[{index}] reaches from {found[0]} to {found[1]}, the buffer has {size} elements"
             )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fdl.core.dtypes import DType
-from fdl.lowering.ir.index import Index
+from fdl.lowering.ir.index import Axis, Index
 from fdl.lowering.ir.size import Extent
 from fdl.lowering.ir.spellings import COSTLY
 
@@ -100,11 +100,34 @@ def operations(roots: Sequence[Expr]) -> int:
     return sum(e.cost - sum(a.cost for a in e.args) for e in walk(roots))
 
 
+_NAMES = "ijklmpqrs"  # of loops, by how many stand around them
+
+
 class Interner:
-    """Makes expressions; equal ones are one object."""
+    """Makes axes and expressions of one program; equal expressions are one object."""
 
     def __init__(self) -> None:
         self.known: dict[Any, Expr] = {}
+        self._named: dict[tuple[str, Extent], Axis] = {}
+        self._made = 0
+
+    def axis(self, name: str, size: Extent) -> Axis:
+        """A new axis."""
+        self._made += 1
+        return Axis(name, size, self._made)
+
+    def named(self, name: str, size: Extent) -> Axis:
+        """The one axis of this name and size that stages have in common: equal stages have equal expressions."""
+        found = self._named.get((name, size))
+        if found is None:
+            found = self._named[name, size] = self.axis(name, size)
+        return found
+
+    def axes(self, sizes: Iterable[Extent]) -> tuple[Axis, ...]:
+        """A nest of loops of these sizes, the outermost first, named by their places."""
+        return tuple(
+            self.named(_NAMES[k] if k < len(_NAMES) else f"{_NAMES[-1]}{k}", size) for k, size in enumerate(sizes)
+        )
 
     def make(self, op: str, args: tuple[Expr, ...], dtype: DType, attr: Any = None) -> Expr:
         """The expression."""

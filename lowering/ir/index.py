@@ -1,49 +1,41 @@
-"""Addresses: affine sums of loop variables and integer expressions, with numbers or sizes as coefficients."""
+"""Axes, which are loops, and addresses: affine sums of axes and integer expressions, with numbers or sizes as
+coefficients.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from fdl.lowering.ir.size import Extent, Size, UndecidedSizeError, is_never_negative
 
 
-class LoopVar:
-    """A loop's counter: number `rank` of a kernel's index space, or the step of an enclosing loop (`step=True`) at
-    depth `rank`.
+class Axis:
+    """A loop of `size` steps. Two stages that have one axis walk along it together where they stand in one composite,
+    and each by itself where they do not.
+
+    The `name` is for people, and orders the terms of an address; `number` orders axes of one name. `Interner.axes` and
+    `Interner.axis` make them.
     """
 
-    __slots__ = ("rank", "step")
+    __slots__ = ("index", "name", "number", "size")
 
-    def __init__(self, rank: int, step: bool = False) -> None:
-        self.rank, self.step = rank, step
+    def __init__(self, name: str, size: Extent, number: int = 0) -> None:
+        self.name, self.size, self.number = name, size, number
+        self.index = Index(0, ((self, 1),))  # the address that is its step
 
     def __repr__(self) -> str:
-        return f"{'step' if self.step else 'i'}{self.rank}"
+        return self.name
 
 
-_SPACE = [LoopVar(rank) for rank in range(64)]
-LAST_DEPTH = 31
-_STEPS = [LoopVar(depth, True) for depth in range(LAST_DEPTH + 1)]
-
-
-def space_vars(count: int, start: int = 0) -> list[Index]:
-    """Indices of a kernel's loops."""
-    return _SPACE_INDICES[start : start + count]
-
-
-def loop_vars(count: int, start: int = 0) -> list[LoopVar]:
-    """A kernel's loops."""
-    return _SPACE[start : start + count]
-
-
-def step_var(depth: int) -> LoopVar:
-    """The step counter of an enclosing loop."""
-    return _STEPS[depth]
+def trips(axes: Iterable[Axis]) -> Extent:
+    """How often what is inside of these loops runs."""
+    return math.prod(a.size for a in axes)
 
 
 class Index:
-    """`const + sum of coefficient * atom`; an atom is a loop variable or an integer expression."""
+    """`const + sum of coefficient * atom`; an atom is an axis or an integer expression."""
 
     __slots__ = ("_hash", "const", "terms")
 
@@ -77,7 +69,7 @@ class Index:
         """How far one step of the atom moves."""
         return next((c for a, c in self.terms if a is atom), 0)
 
-    def without(self, atoms: Sequence[Any]) -> Index:
+    def without(self, atoms: Collection[Any]) -> Index:
         """The part that does not depend on these atoms."""
         return Index(self.const, tuple((a, c) for a, c in self.terms if a not in atoms))
 
@@ -86,13 +78,12 @@ class Index:
         return " + ".join([*parts, str(self.const)] if self.const or not parts else parts)
 
 
-def _order(term: tuple[Any, int]) -> tuple[int, int]:
+def _order(term: tuple[Any, Extent]) -> tuple[bool, str, int]:
     atom = term[0]
-    return (0, atom.rank + 100 * atom.step) if isinstance(atom, LoopVar) else (1, atom.number)
+    return (False, atom.name, atom.number) if isinstance(atom, Axis) else (True, "", atom.number)
 
 
 ZERO = Index(0, ())
-_SPACE_INDICES = [Index(0, ((v, 1),)) for v in _SPACE]
 
 
 def row_major(index: Sequence[Index], shape: Sequence[Extent]) -> Index:
@@ -105,15 +96,20 @@ def row_major(index: Sequence[Index], shape: Sequence[Extent]) -> Index:
     return place
 
 
-def bounds(index: Index, extents: Mapping[Any, Extent]) -> tuple[Extent, Extent] | None:
+def iteration(axes: Sequence[Axis]) -> Index:
+    """The number of an iteration of a nest of loops: the place of an element of an array of this shape."""
+    return row_major([a.index for a in axes], [a.size for a in axes])
+
+
+def bounds(index: Index) -> tuple[Extent, Extent] | None:
     """The least and the largest value of an address over loops that run at least once, None where it is computed;
     UndecidedSizeError where the sizes do not tell whether it walks forwards.
     """
     low = high = index.const
     for atom, c in index.terms:
-        if atom not in extents:
+        if not isinstance(atom, Axis):
             return None
-        reach = c * (extents[atom] - 1)
+        reach = c * (atom.size - 1)
         if is_never_negative(c):
             high = high + reach
         elif is_never_negative(-c):

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fdl.core.primitive import REGISTRY
-from fdl.lowering.ir.access import cuts, loops_of, sized
+from fdl.lowering.ir.access import cuts
 from fdl.lowering.ir.expr import Buffer, Expr, walk
 from fdl.lowering.ir.fold import fold_columns, fold_rows, multiply
-from fdl.lowering.ir.index import Index, LoopVar, step_var
+from fdl.lowering.ir.index import Axis, Index
 from fdl.lowering.ir.nodes import (
     Argmax,
     Branch,
@@ -41,8 +40,16 @@ from fdl.ops.indexing import COMBINING
 from fdl.ops.random import philox_word
 from fdl.ops.routines import ROUTINES
 
-Grid = dict[LoopVar, Any]
-Share = tuple[int, int]  # which part of how many
+Grid = dict[Axis, Any]
+
+
+class Share(NamedTuple):
+    """Part `number` of `of` parts of stages, with the loops that they stand in."""
+
+    number: int = 0
+    of: int = 1
+    around: tuple[Axis, ...] = ()
+
 
 _AT_ONCE = 8  # parts in which fused rows are run, at most
 
@@ -103,8 +110,8 @@ class Part:
         self.part.fill(value)
 
 
-def _run(nodes: Sequence[Node], memory: Memory, steps: Grid, part: Share = (0, 1)) -> None:
-    """Nodes one after another; of each, part `part[0]` of `part[1]` parts."""
+def _run(nodes: Sequence[Node], memory: Memory, steps: Grid, part: Share = Share()) -> None:
+    """Nodes one after another, a part of each."""
     for n in nodes:
         RUN[type(n)](n, memory, steps, part)
 
@@ -135,13 +142,13 @@ def _fused(n: Fused, memory: Memory, steps: Grid, part: Share) -> None:
     """Part by part, of fused rows some at a time; what another part has left in a local buffer must not be read, nor
     rows of a product that are not there yet.
     """
-    number, count = part
-    times = _divisor(n.space[0] // count) if n.kernel else n.count
+    number, count, _ = part
+    times = _divisor(n.extent() // count) if n.kernel else n.count
     if n.product is not None:
         _spoil([n.product.out.buffer], memory)
     for inner in range(times):
         _spoil(n.locals, memory)
-        _run(n.body, memory, steps, (number * times + inner, count * times))
+        _run(n.body, memory, steps, Share(number * times + inner, count * times, n.around))
     _spoil(n.locals, memory)
 
 
@@ -157,10 +164,14 @@ def _spoil(buffers: Iterable[Buffer], memory: Memory) -> None:
 
 
 def _grid(n: Node, steps: Grid, part: Share) -> tuple[Grid, tuple[int, ...]]:
-    """Values of a stage's loops in one of its parts, which broadcast against each other, and their common shape."""
-    loops = {v: range(d) for v, d in loops_of(n).items()}
-    for cut in cuts(n, part[1]) or []:
-        first = cut.first(part[0])
+    """Values of a stage's loops in one of its parts, those of a fold last, which broadcast against each other, and
+    their common shape.
+    """
+    over = getattr(n, "over", ())
+    space = (*part.around, *getattr(n, "space", ()))
+    loops = {a: range(a.size) for a in (*(a for a in space if a not in over), *over)}
+    for cut in cuts(space, part.of) or []:
+        first = cut.first(part.number)
         loops[cut.loop] = range(first, first + cut.run)
     grid, shape = dict(steps), tuple(map(len, loops.values()))
     for k, (v, values) in enumerate(loops.items()):
@@ -171,14 +182,14 @@ def _grid(n: Node, steps: Grid, part: Share) -> tuple[Grid, tuple[int, ...]]:
 def _address(index: Index, memory: Memory, grid: Grid) -> Any:
     place: Any = np.int64(index.const)
     for atom, c in index.terms:
-        place = place + (grid[atom] if isinstance(atom, LoopVar) else _evaluate(atom, memory, grid)) * np.int64(c)
+        place = place + (grid[atom] if isinstance(atom, Axis) else _evaluate(atom, memory, grid)) * np.int64(c)
     return place
 
 
 def _places(n: OneStore, shape: tuple[int, ...], memory: Memory, grid: Grid) -> Any:
     """Where a stage stores its results, which have this shape: loops of a fold have gone."""
-    own = {v: np.reshape(x, np.shape(x)[: len(shape)]) for v, x in grid.items() if v in sized(n.space)}
-    return np.broadcast_to(_address(n.offset, memory, {**grid, **own}), shape)
+    own = {v: np.reshape(x, np.shape(x)[: len(shape)]) for v, x in grid.items() if v not in getattr(n, "over", ())}
+    return np.broadcast_to(_address(n.offset, memory, own), shape)
 
 
 def _evaluate(root: Expr, memory: Memory, grid: Grid) -> Any:
@@ -192,7 +203,7 @@ def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: Memory, grid:
     def address(index: Index) -> Any:
         place: Any = np.int64(index.const)
         for atom, c in index.terms:
-            place = place + (grid[atom] if isinstance(atom, LoopVar) else known[atom]) * np.int64(c)
+            place = place + (grid[atom] if isinstance(atom, Axis) else known[atom]) * np.int64(c)
         return place
 
     if e.op == "const":
@@ -220,14 +231,14 @@ def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: Memory, grid:
 
 def _reduce(n: Reduce, memory: Memory, steps: Grid, part: Share) -> None:
     grid, shape = _grid(n, steps, part)
-    values, outer = np.broadcast_to(_evaluate(n.value, memory, grid), shape), shape[: len(n.space)]
-    values = values.reshape(*outer, math.prod(n.over[:-1]), n.over[-1])
+    values, outer = np.broadcast_to(_evaluate(n.value, memory, grid), shape), shape[: len(shape) - len(n.over)]
+    values = values.reshape(*outer, -1, shape[-1])
     out = fold_rows(n.kind, values) if n.rows else fold_columns(n.kind, values, n.bare)
     memory[n.store][_places(n, outer, memory, grid)] = out
 
 
 def _scatter(n: Scatter, memory: Memory, steps: Grid, part: Share) -> None:
-    grid, shape = _grid(n, steps, (0, 1))
+    grid, shape = _grid(n, steps, Share())
     value = np.broadcast_to(_evaluate(n.value, memory, grid), shape)
     place = np.broadcast_to(_address(n.offset, memory, grid), shape)
     if n.conditions:
@@ -244,9 +255,9 @@ def _scatter(n: Scatter, memory: Memory, steps: Grid, part: Share) -> None:
 def _dot(n: Dot, memory: Memory, steps: Grid, part: Share) -> None:
     """A part of the batch, or of a single matrix some rows."""
     loops, rows = _grid(n, {}, part)[0], range(n.m)
-    if cuts(n, part[1]) is None:
-        size = n.m // part[1]
-        rows = range(part[0] * size, (part[0] + 1) * size)
+    if cuts(n.space, part.of) is None:
+        size = n.m // part.of
+        rows = range(part.number * size, (part.number + 1) * size)
     for batch in itertools.product(*(values.reshape(-1) for values in loops.values())):
         grid = {**steps, **dict(zip(loops, batch, strict=True))}
 
@@ -266,14 +277,14 @@ def _steps(digits: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:
 
 
 def _loop(n: Loop, memory: Memory, steps: Grid, part: Share) -> None:
-    if n.test is None:
-        for t in reversed(range(n.length)) if n.reverse else range(n.length):
-            _run(n.body, memory, {**steps, step_var(n.depth): t})
+    if n.axis is not None:
+        for t in reversed(range(n.axis.size)) if n.reverse else range(n.axis.size):
+            _run(n.body, memory, {**steps, n.axis: t})
             _carry(n, memory)
         _run(n.last, memory, steps)
         return
     while True:
-        _run(n.test, memory, steps)
+        _run(n.test or [], memory, steps)
         if not memory[n.test_result][0]:  # type: ignore[index]
             _run(n.last, memory, steps)
             return

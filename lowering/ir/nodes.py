@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
 from collections.abc import Sequence
 
 from fdl.core.dtypes import DType
 from fdl.core.source import Location
 from fdl.lowering.ir.expr import Buffer, Expr, operations, walk
-from fdl.lowering.ir.index import Index, space_vars
+from fdl.lowering.ir.index import Axis, Index, trips
+from fdl.lowering.ir.size import Extent
 from fdl.ops.routines import ROUTINES
 
 
@@ -91,9 +91,14 @@ class Node:
         """Buffers that it stores to, or nodes inside of it do."""
         return list(dict.fromkeys(b for nodes in self.nested() for n in nodes for b in n.writes()))
 
-    def work(self) -> int:
+    def work(self) -> Extent:
         """Scalar operations, roughly."""
         return 0
+
+    def extent(self) -> Extent:
+        """Steps of what threads share out: the first loop, if it has one."""
+        space: tuple[Axis, ...] = getattr(self, "space", ())
+        return space[0].size if space else 1
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -119,7 +124,7 @@ class Store:
 class Map(Node):
     """Stores over an index space, in any order; with `page`, the innermost loop goes by pages of `page` steps."""
 
-    space: tuple[int, ...]
+    space: tuple[Axis, ...]
     stores: list[Store]
     page: int = 0
 
@@ -132,15 +137,15 @@ class Map(Node):
     def writes(self) -> list[Buffer]:
         return [s.buffer for s in self.stores]
 
-    def work(self) -> int:
-        return math.prod(self.space) * (operations(self.expressions()) + len(self.stores))
+    def work(self) -> Extent:
+        return trips(self.space) * (operations(self.expressions()) + len(self.stores))
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class OneStore(Node):
     """What the nodes with a single result have in common: `store[offset]`, from `value`, over an index space."""
 
-    space: tuple[int, ...]
+    space: tuple[Axis, ...]
     value: Expr
     store: Buffer
     offset: Index
@@ -154,13 +159,13 @@ class OneStore(Node):
     def writes(self) -> list[Buffer]:
         return [self.store]
 
-    def work(self) -> int:
-        return math.prod(self.space) * (operations([self.value]) + 4)
+    def work(self) -> Extent:
+        return trips(self.space) * (operations([self.value]) + 4)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Reduce(OneStore):
-    """For each index of `space`, `value` folded over the loops `over`, whose variables follow those of the space.
+    """For each index of `space`, `value` folded over the loops `over`.
 
     `kind` is add or max. The order is fixed by the shape: `rows` says that the innermost loop folds blocks of
     consecutive elements with lanes and a tree, else each column is folded in order of the loops. A fold that is `bare`
@@ -168,25 +173,25 @@ class Reduce(OneStore):
     follows from the plan, which may put folds of rows `side_by_side`, and folds columns `at_once` elements at a time.
     """
 
-    over: tuple[int, ...]
+    over: tuple[Axis, ...]
     kind: str
     rows: bool
     bare: bool = False
     side_by_side: bool = False
     at_once: int = 1
 
-    def work(self) -> int:
-        return math.prod(self.space) * math.prod(self.over) * (operations([self.value]) + 1)
+    def work(self) -> Extent:
+        return trips((*self.space, *self.over)) * (operations([self.value]) + 1)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Argmax(OneStore):
-    """For each index of `space`, the first place of the largest value over one loop of size `over`."""
+    """For each index of `space`, the first place of the largest value over the one loop in `over`."""
 
-    over: int
+    over: tuple[Axis]
 
-    def work(self) -> int:
-        return math.prod(self.space) * self.over * (operations([self.value]) + 2)
+    def work(self) -> Extent:
+        return trips((*self.space, *self.over)) * (operations([self.value]) + 2)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -214,33 +219,29 @@ class Scatter(OneStore):
             for i in e.indices()
             for a, _ in i.terms
         }
-        variables = [v.terms[0][0] for v in space_vars(len(self.space))]
         count, block = 0, 1
-        for k in reversed(range(len(self.space))):
-            v = variables[k]
-            if v in computed or (self.space[k] != 1 and self.offset.coefficient(v) != block):
+        for v in reversed(self.space):
+            if v in computed or (v.size != 1 and self.offset.coefficient(v) != block):
                 break
-            count, block = count + 1, block * self.space[k]
+            count, block = count + 1, block * v.size
         while count and any(
             c % block
             for c in [
                 self.offset.const,
-                *(c for a, c in self.offset.terms if a not in variables[len(self.space) - count :]),
+                *(c for a, c in self.offset.terms if a not in self.space[len(self.space) - count :]),
             ]
         ):
             count -= 1
-            block //= self.space[len(self.space) - count - 1]
+            block //= self.space[len(self.space) - count - 1].size
         return count
 
-    def block(self) -> int:
+    def block(self) -> Extent:
         """Elements of such a block."""
-        return math.prod(self.space[len(self.space) - self.inner() :])
+        return trips(self.space[len(self.space) - self.inner() :])
 
-    def extent(self) -> int:
-        """What threads share: steps of the first loop where updates never meet, else blocks of the store."""
-        return (
-            self.space[0] if self.distinct and self.space else 1 if self.distinct else self.store.size // self.block()
-        )
+    def extent(self) -> Extent:
+        """Steps of the first loop where updates never meet, else blocks of the store."""
+        return Node.extent(self) if self.distinct else self.store.size // self.block()
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -262,7 +263,7 @@ class Dot(Node):
     Sums are of `dtype`: float32 or float64 as the operands are, float32 of bfloat16, int32 of int8.
     """
 
-    space: tuple[int, ...]
+    space: tuple[Axis, ...]
     m: int
     n: int
     k: int
@@ -280,8 +281,8 @@ class Dot(Node):
     def writes(self) -> list[Buffer]:
         return [self.out.buffer]
 
-    def work(self) -> int:
-        return math.prod(self.space) * (
+    def work(self) -> Extent:
+        return trips(self.space) * (
             self.m * self.n * (self.k + 4) // 4 + (self.m + self.n) * self.k // 2
         )  # multiplied, written and read
 
@@ -294,7 +295,7 @@ class Routine(Node):
     target's function gets the operands, the results, `scratch`, and the numbers in `sizes`.
     """
 
-    space: tuple[int]
+    space: tuple[Axis, ...]
     key: str
     operands: list[tuple[Buffer, int]]
     results: list[tuple[Buffer, int]]
@@ -307,21 +308,21 @@ class Routine(Node):
     def writes(self) -> list[Buffer]:
         return [b for b, _ in (*self.results, *self.scratch)]
 
-    def work(self) -> int:
-        return self.space[0] * ROUTINES[self.key].cost(*self.sizes)
+    def work(self) -> Extent:
+        return trips(self.space) * ROUTINES[self.key].cost(*self.sizes)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Loop(Node):
-    """`body` run `length` times, or, with `test`, while the bool in `test_result` holds after `test`.
+    """`body` run for each step of `axis`, the last one first with `reverse`; or, with `test` in place of an axis, while
+    the bool in `test_result` holds after `test`.
 
-    The step counter of `depth` counts up, or down with `reverse`. After each run the pairs in `carry` are copied:
+    After each run the pairs in `carry` are copied:
     (from, to). Where the plan has put nodes in their place at the end of the body, `carry` is empty; `last` runs once,
     behind the last step.
     """
 
-    depth: int
-    length: int
+    axis: Axis | None
     reverse: bool
     body: list[Node]
     carry: list[tuple[Buffer, Buffer]]
@@ -346,7 +347,7 @@ class Loop(Node):
     def writes(self) -> list[Buffer]:
         return list(dict.fromkeys([*Node.writes(self), *(b for _, b in self.carry)]))
 
-    def work(self) -> int:
+    def work(self) -> Extent:
         """Of one step: a long loop of tiny steps is not worth threads."""
         return max((n.work() for nodes in self.nested() for n in nodes), default=0)
 
@@ -356,58 +357,55 @@ class Fused(Node):
     """Stages that share their first loops: part g of each stage of `body` runs, one stage after another, before part
     g + 1 of any.
 
-    A stage's parts are as many equal runs of its iterations, in the order of its loops, as `loops` have steps; those
-    of a product are runs of its batch, of a single matrix runs of its rows. A fold down columns, over (chunk, column),
-    whose chunks together have `count` rows adds one row a part: its totals are kept while the rows of a chunk pass.
-
     Each part touches its own part of what one stage writes and another one touches; so the stages read one after
     another mean the same (`access.fault` holds that). What the body is made of says who runs the loop:
 
-    - maps and folds alone (*fused rows*) are one kernel, with the loop inside;
-    - with batches of products, or routines (a *tile*), the program loops over calls of kernels and products;
+    - maps and folds alone (*fused rows*) are one kernel, with the loops inside: stages walk along the axes of these
+      where they name them, and have loops of their own for the rest. A fold down columns over one of the axes adds to
+      totals, which are kept while its steps pass;
+    - with batches of products, or routines (a *tile*), the program loops over calls of kernels and products: a stage's
+      parts are as many equal runs of its own iterations, in the order of its loops, as `loops` have steps;
     - behind a single product (an *epilogue*), the product's library runs a part of the stage when it has made the rows.
 
     `locals` are buffers that only the composite sees, with the scope in which it keeps one part of each.
     """
 
-    loops: tuple[int, ...]
+    loops: tuple[Axis, ...]
     body: list[Node]
     locals: dict[Buffer, Scope] = dataclasses.field(default_factory=dict)
 
     @property
-    def count(self) -> int:
+    def count(self) -> Extent:
         """Number of parts."""
-        return math.prod(self.loops)
+        return trips(self.loops)
 
     @property
     def product(self) -> Dot | None:
         """The product whose rows the stage behind it follows, in an epilogue."""
         first = self.body[0] if self.body else None
-        return first if isinstance(first, Dot) and math.prod(first.space) % self.count else None
+        return first if isinstance(first, Dot) and trips(first.space) % self.count else None
 
     @property
     def kernel(self) -> bool:
         """Whether all of it is one kernel: fused rows."""
         return all(isinstance(n, (Map, Reduce, Argmax)) for n in self.body)
 
+    @property
+    def around(self) -> tuple[Axis, ...]:
+        """The loops that stages of the body stand in: all of them in fused rows, none where stages are called."""
+        return self.loops if self.kernel else ()
+
     def accumulates(self, n: Node) -> bool:
-        """Whether a stage of the body is a fold down columns that keeps totals while rows pass."""
-        return (
-            isinstance(n, Reduce)
-            and not n.rows
-            and (len(n.space), len(n.over)) == (2, 1)
-            and n.space[0] * n.over[0] == self.count
-        )
+        """Whether a stage of the body is a fold down columns that keeps totals while steps of the loops pass."""
+        return isinstance(n, Reduce) and not set(n.over).isdisjoint(self.around)
 
     @property
-    def chunk(self) -> int:
+    def chunk(self) -> Extent:
         """How many parts each total adds up; 0 where none is kept."""
-        return next((n.over[0] for n in self.body if isinstance(n, Reduce) and self.accumulates(n)), 0)
+        return self.loops[-1].size if any(map(self.accumulates, self.body)) else 0
 
-    @property
-    def space(self) -> tuple[int, ...]:
-        """The loops whose first one threads share out: over chunks where totals are kept, else over parts."""
-        return (self.count // self.chunk,) if self.chunk else self.loops
+    def extent(self) -> Extent:
+        return self.loops[0].size
 
     def nested(self) -> list[list[Node]]:
         return [self.body]
@@ -424,8 +422,8 @@ class Fused(Node):
     def writes(self) -> list[Buffer]:
         return [b for b in Node.writes(self) if b not in self.locals]
 
-    def work(self) -> int:
-        return sum(n.work() for n in self.body)
+    def work(self) -> Extent:
+        return sum(trips(a for a in self.around if a not in getattr(n, "over", ())) * n.work() for n in self.body)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -444,5 +442,5 @@ class Branch(Node):
     def with_bodies(self, bodies: Sequence[list[Node]]) -> Branch:
         return dataclasses.replace(self, bodies=list(bodies))
 
-    def work(self) -> int:
+    def work(self) -> Extent:
         return max((n.work() for nodes in self.bodies for n in nodes), default=0)

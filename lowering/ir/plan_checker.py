@@ -225,8 +225,8 @@ class _Races(_Walk, Touched):
         return n.threads is Threads.ALL
 
     def step(self, n: Loop) -> None:
-        """What follows from the loop's counter is shared out anew."""
-        self.forget(n.depth)
+        """What follows from the axis of the loop is shared out anew."""
+        self.forget(n.axis)
 
     def stage(self, n: Node) -> None:
         """Threads reach a stage that does not touch what another one has not finished."""

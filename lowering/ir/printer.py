@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.index import Axis
 from fdl.lowering.ir.nodes import (
     Argmax,
     Branch,
@@ -35,6 +36,11 @@ def printed(nodes: Sequence[Node], indent: str) -> Lines:
     return [indent + line for n in nodes for line in PRINTED[type(n)](n)]
 
 
+def _loops(axes: Sequence[Axis]) -> str:
+    """Names and sizes of loops."""
+    return f"({', '.join(f'{a}: {a.size}' for a in axes)})"
+
+
 def _how(n: Node) -> str:
     """Who runs a stage, and whether its loops are written out."""
     return f"{' unrolled' if n.unrolled else ''}{f' {n.threads.value}' if n.threads.value else ''}"
@@ -47,45 +53,43 @@ def _asked(ahead: Sequence[Prefetch]) -> Lines:
 def _map(n: Map) -> Lines:
     paged = f" by pages of {n.page}" if n.page else ""
     stores = [f"  {s.buffer}[{s.offset}] = {s.value}{' past the caches' if s.past_caches else ''}" for s in n.stores]
-    return [f"map {n.space}{paged}{_how(n)}", *_asked(n.ahead), *stores]
+    return [f"map {_loops(n.space)}{paged}{_how(n)}", *_asked(n.ahead), *stores]
 
 
 def _reduce(n: Reduce) -> Lines:
     arranged = " side by side" if n.side_by_side else f" {n.at_once} at once" if n.at_once > 1 else ""
-    return [
-        f"reduce {n.space} over {n.over}{arranged}{_how(n)}: {n.store}[{n.offset}] = {n.kind} of {n.value}",
-        *_asked(n.ahead),
-    ]
+    head = f"reduce {_loops(n.space)} over {_loops(n.over)}{arranged}{_how(n)}"
+    return [f"{head}: {n.store}[{n.offset}] = {n.kind} of {n.value}", *_asked(n.ahead)]
 
 
 def _fused(n: Fused) -> Lines:
     kind = "fused rows" if n.kernel else "tile" if n.product is None else "epilogue"
     totals = f", totals of {n.chunk} rows" if n.chunk else ""
     kept = "".join(f", {b} in {scope.value}" for b, scope in n.locals.items())
-    return [f"{kind} {n.loops}{totals}{kept}{_how(n)}", *_asked(n.ahead), *printed(n.body, "  ")]
+    return [f"{kind} {_loops(n.loops)}{totals}{kept}{_how(n)}", *_asked(n.ahead), *printed(n.body, "  ")]
 
 
 def _argmax(n: Argmax) -> Lines:
-    return [f"argmax {n.space} over {n.over}{_how(n)}: {n.store}[{n.offset}] = argmax of {n.value}"]
+    return [f"argmax {_loops(n.space)} over {_loops(n.over)}{_how(n)}: {n.store}[{n.offset}] = argmax of {n.value}"]
 
 
 def _scatter(n: Scatter) -> Lines:
     equals = "=" if n.kind == "set" else f"{n.kind}="
-    return [f"scatter {n.space}{_how(n)}: {n.store}[{n.offset}] {equals} {n.value} if {n.conditions}"]
+    return [f"scatter {_loops(n.space)}{_how(n)}: {n.store}[{n.offset}] {equals} {n.value} if {n.conditions}"]
 
 
 def _dot(n: Dot) -> Lines:
-    return [f"dot {n.space} {n.m}x{n.k}x{n.n}{_how(n)}: {n.out.buffer} = {n.lhs.buffer} @ {n.rhs.buffer}"]
+    return [f"dot {_loops(n.space)} {n.m}x{n.k}x{n.n}{_how(n)}: {n.out.buffer} = {n.lhs.buffer} @ {n.rhs.buffer}"]
 
 
 def _routine(n: Routine) -> Lines:
-    return [f"routine {n.space} {n.key}{n.sizes}{_how(n)}: {n.writes()} from {n.reads()}"]
+    return [f"routine {_loops(n.space)} {n.key}{n.sizes}{_how(n)}: {n.writes()} from {n.reads()}"]
 
 
 def _loop(n: Loop) -> Lines:
-    turns = f"while {n.test_result}" if n.test is not None else n.length
+    turns = f"while {n.test_result}" if n.axis is None else _loops([n.axis])
     carry = f", carry {n.carry}" if n.carry else ""
-    head = f"loop step{n.depth} {turns}{' reversed' if n.reverse else ''}{carry}{_how(n)}"
+    head = f"loop {turns}{' reversed' if n.reverse else ''}{carry}{_how(n)}"
     return [head, *(line for nested in n.nested() for line in [*printed(nested, "  "), "  --"])]
 
 

@@ -59,5 +59,5 @@ class Program:
         """Raise GraphError where a temp is read before it is written, an address lies outside of its buffer, or a plan
         cannot be followed.
         """
-        check_nodes(self.nodes, {b for b in self.buffers if b.kind == "input"}, {})
+        check_nodes(self.nodes, {b for b in self.buffers if b.kind == "input"})
         check_plan(self.nodes)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.ir.access import fault
+from fdl.lowering.ir.access import fault, loops_of
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, rebuilt_index, walk
-from fdl.lowering.ir.index import Index, LoopVar
+from fdl.lowering.ir.index import Axis, Index
 from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, Reduce, Routine, Scatter, Scope
 
 
@@ -34,13 +34,31 @@ def _with_bodies(n: Node, bodies: Sequence[list[Node]]) -> list[Node]:
     if not isinstance(new, Fused):
         return [new]
     if not new.body or (len(new.body) == 1 and not new.locals):
-        return [dataclasses.replace(m, threads=n.threads) for m in new.body]
+        return [dataclasses.replace(m, threads=n.threads) for m in by_themselves(new)]
+    body: list[Node] = []
     for m in new.body:
         if isinstance(m, Fused) and m.count == new.count:
             new = dataclasses.replace(new, locals=new.locals | m.locals)
-    body = [k for m in new.body for k in (m.body if isinstance(m, Fused) and m.count == new.count else [m])]
+            body += by_themselves(m)
+        else:
+            body.append(m)
     new = dataclasses.replace(new, body=body)
     return [new if fault(new) is None else n]
+
+
+def by_themselves(n: Fused) -> list[Node]:
+    """The stages of a composite as they are outside of it, with all of their loops."""
+    return [
+        dataclasses.replace(m, space=(*(a for a in n.around if a not in loops_of(m)), *m.space)) if n.around else m  # type: ignore[attr-defined,call-arg]
+        for m in n.body
+    ]
+
+
+def inside(n: Node, loops: Sequence[Axis]) -> Node | None:
+    """The stage as it is inside of some of its loops, which then stand around it; None where it has not all of them."""
+    if not set(loops).issubset(loops_of(n)):
+        return None
+    return dataclasses.replace(n, space=tuple(a for a in n.space if a not in loops))  # type: ignore[attr-defined,call-arg]
 
 
 def is_kernel(n: Node) -> bool:
@@ -123,7 +141,7 @@ def reindexed(
     target: Mapping[Any, Index],
     decided: Callable[[Expr], bool | None] = lambda e: None,
 ) -> tuple[dict[Expr, Expr], Callable[[Index], Index]]:
-    """Each sub-expression with loop variables replaced by indices, and the same for addresses made of these
+    """Each sub-expression with axes replaced by indices, and the same for addresses made of these
     expressions.
 
     Where the outcome of a `choose` is decided, its value stands in its place.
@@ -157,21 +175,24 @@ def reindexed(
 
 def over_loops(
     n: Node,
-    space: Sequence[int],
-    places: Mapping[LoopVar, Index],
+    space: Sequence[Axis],
+    places: Mapping[Axis, Index],
     exprs: Interner,
     decided: Callable[[Expr], bool | None] = lambda e: None,
 ) -> Node:
-    """A map or a fold over another space: `places` gives each of its old loops, those of a fold included, in terms of
-    the new ones. Where the outcome of a `choose` is decided, its value stands in its place.
+    """A map or a fold over another space: `places` gives old loops, where they are not the same, in terms of new ones;
+    those of a fold are each another one. Where the outcome of a `choose` is decided, its value stands in its place.
     """
+    over: Any = tuple(places[a].terms[0][0] if a in places else a for a in getattr(n, "over", ()))
     new, moved = reindexed(exprs, n.roots(), places, decided)
     ahead = [dataclasses.replace(p, index=moved(p.index)) for p in n.ahead]
     if isinstance(n, Map):
         stores = [dataclasses.replace(s, offset=moved(s.offset), value=new[s.value]) for s in n.stores]
         return dataclasses.replace(n, space=tuple(space), stores=stores, ahead=ahead)
     assert isinstance(n, (Reduce, Argmax))
-    return dataclasses.replace(n, space=tuple(space), value=new[n.value], offset=moved(n.offset), ahead=ahead)
+    return dataclasses.replace(
+        n, space=tuple(space), over=over, value=new[n.value], offset=moved(n.offset), ahead=ahead
+    )
 
 
 def calls(nodes: Iterable[Node]) -> Iterable[Node]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from fdl.lowering.ir.access import Access, accesses
 from fdl.lowering.ir.expr import Buffer
+from fdl.lowering.ir.index import Axis, trips
 from fdl.lowering.ir.nodes import Dot, Fused, Map, Node, OneStore, Scatter, Threads
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.size import Extent, surely
@@ -87,10 +88,10 @@ class Touched:
         """The stage runs."""
         self.known |= self._of(n)
 
-    def forget(self, depth: int) -> None:
-        """A loop goes on to its next step: what was shared out by places that follow from its counter no longer is."""
+    def forget(self, axis: Axis | None) -> None:
+        """A loop goes on to its next step: what was shared out by places that follow from its axis no longer is."""
         self.known = {
-            dataclasses.replace(t, share=None) if t.share and any(d == depth for d, _ in t.share[3]) else t
+            dataclasses.replace(t, share=None) if t.share and any(a is axis for a, _ in t.share[3]) else t
             for t in self.known
         }
 
@@ -112,33 +113,26 @@ def _shares(n: Node) -> Iterator[tuple[Buffer, bool, _Share | None]]:
     if isinstance(n, Fused) and n.product is not None:
         yield from _whole(n.product)
         yield from _shares(n.body[-1])
-    elif isinstance(n, Dot) and surely(lambda: math.prod(n.space) > 1):
+    elif isinstance(n, Dot) and surely(lambda: trips(n.space) > 1):
         yield from ((a.buffer, a.written, _of_loops(a, n.space)) for a in accesses(n))
-    elif isinstance(n, Fused) and n.kernel:
-        unit = n.chunk or 1
-        for a in accesses(n):  # totals are kept while rows pass, and stored in another place
-            total = a.written and n.accumulates(a.stage)
-            yield a.buffer, a.written, None if total else _of_loops(a, [n.space[0] * unit], unit)
-    elif isinstance(n, (Map, OneStore)) and not isinstance(n, Scatter):
-        yield from ((a.buffer, a.written, _of_loops(a, n.space[:1])) for a in accesses(n))
+    elif (isinstance(n, (Map, OneStore)) and not isinstance(n, Scatter)) or (isinstance(n, Fused) and n.kernel):
+        first = n.loops[:1] if isinstance(n, Fused) else n.space[:1]
+        yield from ((a.buffer, a.written, _of_loops(a, first)) for a in accesses(n))
     else:
         yield from _whole(n)
 
 
-def _of_loops(a: Access, sizes: Sequence[int], unit: int = 1) -> _Share | None:
-    """The share of an access, where steps of the first loops, of these sizes, `unit` steps at a time, touch one part
-    after another.
-    """
-    found = a.slab(list(a.loops)[: len(sizes)]) if a.is_known else None
+def _of_loops(a: Access, loops: Sequence[Axis]) -> _Share | None:
+    """The share of an access, where steps of the first loops touch one part after another."""
+    found = a.slab(loops) if a.is_known else None
     if found is None or any(c < 0 for _, c in found.outside):
         return None
-    strides = {step / math.prod(sizes[k + 1 :]) for k, (step, d) in enumerate(zip(found.steps, sizes)) if d != 1}
+    strides = {step / trips(loops[k + 1 :]) for k, (step, v) in enumerate(zip(found.steps, loops)) if v.size != 1}
     if len(strides) > 1:  # axes that do not follow one another, or one that the operand does not have
         return None
     step, itemsize = int(strides.pop()) if strides else found.steps[0], a.buffer.dtype.itemsize
-    steps = tuple((counter.rank, c * itemsize) for counter, c in found.outside)
-    inside = found.high - found.low + step * (unit - 1)
-    return _share(math.prod(sizes) // unit, step * unit, found.low, inside, steps, itemsize)
+    steps = tuple((axis, c * itemsize) for axis, c in found.outside)
+    return _share(trips(loops), step, found.low, found.high - found.low, steps, itemsize)
 
 
 def _share(extent: int, step: int, base: int, inside: int, steps: tuple[Any, ...], itemsize: int) -> _Share | None:

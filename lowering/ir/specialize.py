@@ -8,7 +8,7 @@ from typing import Any
 
 from fdl.core.errors import GraphError
 from fdl.lowering.ir.expr import Buffer, Expr, walk
-from fdl.lowering.ir.index import Index
+from fdl.lowering.ir.index import Axis, Index
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.size import Size, Symbol, at_values
 
@@ -35,6 +35,7 @@ class _Specializing:
         self.exprs, self.values = program.exprs, values
         self.buffers: dict[Buffer, Buffer] = {}
         self.known: dict[Expr, Expr] = {}
+        self.axes: dict[Axis, Axis] = {}
 
     def __call__(self, x: Any) -> Any:
         if isinstance(x, Size):
@@ -45,6 +46,8 @@ class _Specializing:
             return self._buffer(x)
         if isinstance(x, Expr):
             return self._expression(x)
+        if isinstance(x, Axis):
+            return self.axes.setdefault(x, Axis(x.name, self(x.size), x.number))
         if isinstance(x, (list, tuple)):
             return type(x)(self(part) for part in x)
         if isinstance(x, dict):

@@ -28,10 +28,10 @@ def place_barriers(program: Program, target: Target) -> Program:
     ...     return y, y.sum(0)
     >>> print(place_barriers(share_out(build(make_graph(columns)(jnp.ones((120, 500)))), AVX2), AVX2))
     program (in0:float32[60000]) -> (out1:float32[60000] out2:float32[500])
-      map (120, 500) by all threads
-        out1[500*i0 + i1] = tanh:float32(in0[500*i0 + i1])
+      map (i: 120, j: 500) by all threads
+        out1[500*i + j] = tanh:float32(in0[500*i + j])
       barrier
-      reduce (500,) over (120,) by all threads: out2[i0] = add of out1[i0 + 500*i1]
+      reduce (i: 500) over (j: 120) by all threads: out2[i] = add of out1[i + 500*j]
     """
     if not any(n.threads is Threads.ALL for n in program.nodes):
         return program

@@ -31,20 +31,20 @@ def hand_on(program: Program, target: Target) -> Program:
     >>> program = build(run_passes(make_graph(turning)(jnp.ones(64))))
     >>> print(program)
     program (in0:float32[64]) -> (out1:float32[64])
-      map (64,)
-        out1[i0] = in0[i0]
-      loop step0 9, carry [(temp2, out1)]
-        map (64,)
-          temp2[i0] = add:float32(out1[-1*i0 + 63], out1[i0])
+      map (i: 64)
+        out1[i] = in0[i]
+      loop (t: 9), carry [(temp2, out1)]
+        map (i: 64)
+          temp2[i] = add:float32(out1[-1*i + 63], out1[i])
         --
     >>> print(hand_on(allocate(program, AVX2), AVX2))
     program (in0:float32[64]) -> (out1:float32[64])
       alloc temp2:float32[64] in arena at 0
-      map (64,)
-        out1[i0] = in0[i0]
-      loop step0 9
-        map (64,)
-          temp2[i0] = add:float32(out1[-1*i0 + 63], out1[i0])
+      map (i: 64)
+        out1[i] = in0[i]
+      loop (t: 9)
+        map (i: 64)
+          temp2[i] = add:float32(out1[-1*i + 63], out1[i])
         copy out1 = temp2
         --
     """

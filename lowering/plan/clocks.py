@@ -22,8 +22,8 @@ def measure(program: Program, target: Target) -> Program:
     >>> print(measure(build(make_graph(lambda x: x * 2)(jnp.ones(4))), AVX2))
     program (in0:float32[4]) -> (out1:float32[4])
       stamp
-      map (4,)
-        out1[i0] = mul:float32(in0[i0], 2.0)
+      map (i: 4)
+        out1[i] = mul:float32(in0[i], 2.0)
       stamp
     """
     return dataclasses.replace(program, nodes=[Stamp(None), *_timed(program.nodes)], units=1)

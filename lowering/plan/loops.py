@@ -8,7 +8,6 @@ import dataclasses
 
 from fdl.core import dtypes
 from fdl.lowering.ir.expr import walk
-from fdl.lowering.ir.index import space_vars
 from fdl.lowering.ir.nodes import Fused, Map, Node, Reduce, Routine
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
@@ -29,9 +28,9 @@ def unroll(program: Program, target: Target) -> Program:
     >>> print(unroll(allocate(program, AVX2), AVX2))
     program (in0:float32[4]) -> (out2:float32[4])
       alloc temp1:float32[4] in thread
-      routine (1,) cumsum(4, 1, 0) unrolled: [temp1] from [in0]
-      map (4,) unrolled
-        out2[i0] = temp1[-1*i0 + 3]
+      routine (i: 1) cumsum(4, 1, 0) unrolled: [temp1] from [in0]
+      map (i: 4) unrolled
+        out2[i] = temp1[-1*i + 3]
     """
     private = Arena.of(program.nodes).private
 
@@ -52,21 +51,21 @@ def arrange_folds(program: Program, target: Target) -> Program:
     >>> from fdl.transforms import make_graph
     >>> print(arrange_folds(build(make_graph(lambda x: jnp.sum(x, axis=0))(jnp.ones((9, 50)))), AVX2))
     program (in0:float32[450]) -> (out1:float32[50])
-      reduce (50,) over (9,) 4 at once: out1[i0] = add of in0[i0 + 50*i1]
+      reduce (i: 50) over (j: 9) 4 at once: out1[i] = add of in0[i + 50*j]
     >>> turned = make_graph(lambda x: jnp.sum(jnp.transpose(x, (0, 2, 1)), axis=2))(jnp.ones((3, 9, 50)))
     >>> print(arrange_folds(build(turned), AVX2))
     program (in0:float32[1350]) -> (out1:float32[150])
-      reduce (3, 50) over (9,) side by side: out1[50*i0 + i1] = add of in0[450*i0 + i1 + 50*i2]
+      reduce (i: 3, j: 50) over (k: 9) side by side: out1[50*i + j] = add of in0[450*i + j + 50*k]
     """
 
-    def arranged(n: Node, outer: int = 0) -> Node:
+    def arranged(n: Node) -> Node:
         if isinstance(n, Fused):
-            return n.with_bodies([[arranged(m, len(n.loops)) for m in n.body]])
+            return n.with_bodies([[arranged(m) for m in n.body]])
         if not isinstance(n, Reduce):
             return n
         if n.rows:
-            return dataclasses.replace(n, side_by_side=len(n.space) > outer and lie_side_by_side(n, target))
-        short = surely(lambda: n.over[-1] < target.columns_at_once)
+            return dataclasses.replace(n, side_by_side=bool(n.space) and lie_side_by_side(n, target))
+        short = surely(lambda: n.over[-1].size < target.columns_at_once)
         brief = len(walk([n.value])) < target.brief and not short
         return dataclasses.replace(n, at_once=target.columns_at_once if brief else 1)
 
@@ -75,12 +74,11 @@ def arrange_folds(program: Program, target: Target) -> Program:
 
 def lie_side_by_side(n: Reduce, target: Target) -> bool:
     """Whether rows, and not the elements of a row, are neighbours in memory, in a fold of floats."""
-    variables = [v.terms[0][0] for v in space_vars(len(n.space) + len(n.over))]
-    row, element = variables[len(n.space) - 1], variables[-1]
+    row, element = n.space[-1], n.over[-1]
     indices = [e.attr[1] for e in walk([n.value]) if e.op == "load"]
     return (
         n.value.dtype in (dtypes.float32, dtypes.float64)
-        and not surely(lambda: n.space[-1] < target.side_by_side)
+        and not surely(lambda: row.size < target.side_by_side)
         and any(i.coefficient(row) == 1 for i in indices)
         and not any(i.coefficient(element) == 1 for i in indices)
     )

@@ -30,9 +30,9 @@ def allocate(program: Program, target: Target) -> Program:
     >>> print(allocate(build(make_graph(lambda x: jnp.cumsum(x)[::-1] * 0.5)(jnp.ones(640))), AVX2))
     program (in0:float32[640]) -> (out2:float32[640])
       alloc temp1:float32[640] in arena at 0
-      routine (1,) cumsum(640, 1, 0): [temp1] from [in0]
-      map (640,)
-        out2[i0] = mul:float32(temp1[-1*i0 + 639], 0.5)
+      routine (i: 1) cumsum(640, 1, 0): [temp1] from [in0]
+      map (i: 640)
+        out2[i] = mul:float32(temp1[-1*i + 639], 0.5)
     """
     in_place = plan_in_place(program) | plan_carries(program)
     private = plan_private(program, target)

@@ -12,9 +12,9 @@ import dataclasses
 import math
 from collections.abc import Collection, Sequence
 
-from fdl.lowering.ir.access import accesses
+from fdl.lowering.ir.access import accesses, loops_of
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.index import Index, LoopVar, space_vars
+from fdl.lowering.ir.index import Axis, Index
 from fdl.lowering.ir.nodes import Fused, Map, Node, Prefetch
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import refined
@@ -31,10 +31,10 @@ def read_ahead(program: Program, target: Target) -> Program:
     >>> from fdl.transforms import make_graph
     >>> print(read_ahead(build(make_graph(lambda x: x * 2)(jnp.ones(100_000))), AVX2))
     program (in0:float32[100000]) -> (out1:float32[100000])
-      map (100000,) by pages of 1024
-        prefetch in0[i0 + 2048]
-        prefetch out1[i0 + 2048]
-        out1[i0] = mul:float32(in0[i0], 2.0)
+      map (i: 100000) by pages of 1024
+        prefetch in0[i + 2048]
+        prefetch out1[i + 2048]
+        out1[i] = mul:float32(in0[i], 2.0)
     """
     results = streamed(program, target)
 
@@ -51,10 +51,10 @@ def streams_of(nodes: Sequence[Node], target: Target, local: Collection[Buffer] 
     """The places that nodes walk through, one for each buffer and way through it; none where they are few bytes or too
     many places.
     """
-    found: dict[tuple[Buffer, tuple[tuple[LoopVar, int], ...]], Index] = {}
+    found: dict[tuple[Buffer, tuple[tuple[Axis, int], ...]], Index] = {}
     for n in nodes:
         for a in accesses(n):
-            if a.buffer not in local and a.is_known and all(isinstance(atom, LoopVar) for atom, _ in a.index.terms):
+            if a.buffer not in local and a.is_known and all(isinstance(atom, Axis) for atom, _ in a.index.terms):
                 found.setdefault((a.buffer, a.index.terms), a.index)
     large = sum(b.nbytes for b in {b for b, _ in found}) >= target.ahead_least
     places = [(b, index) for (b, _), index in found.items() if b.nbytes >= 4 * target.page]
@@ -67,12 +67,12 @@ def along(n: Map, target: Target, but: Collection[Buffer] = ()) -> tuple[int, li
     """
     if not n.space:
         return 0, []
-    inner = space_vars(len(n.space))[-1].terms[0][0]
+    inner = n.space[-1]
     walked = [(b, i) for b, i in streams_of([n], target, but) if i.coefficient(inner) == 1]
     if not walked:
         return 0, []
     step = target.page // max(b.dtype.itemsize for b, _ in walked)
-    return (step, [Prefetch(b, i, target.ahead_pages * step) for b, i in walked]) if n.space[-1] > step else (0, [])
+    return (step, [Prefetch(b, i, target.ahead_pages * step) for b, i in walked]) if inner.size > step else (0, [])
 
 
 def by_rows(n: Fused | Map, target: Target, but: Collection[Buffer] = ()) -> list[Prefetch]:
@@ -82,14 +82,15 @@ def by_rows(n: Fused | Map, target: Target, but: Collection[Buffer] = ()) -> lis
     outer, local = (n.loops, [*n.locals, *but]) if isinstance(n, Fused) else (n.space[:-1], but)
     if not outer:
         return []
-    variables = [v.terms[0][0] for v in space_vars(8)]
+    stages = n.body if isinstance(n, Fused) else [n]
+    inner = {a for m in stages for a in loops_of(m)}.difference(outer)
     wanted: dict[tuple[Buffer, Index, int], None] = {}
-    for b, index in streams_of(n.body if isinstance(n, Fused) else [n], target, local):
-        stride = index.coefficient(variables[len(outer) - 1]) * b.dtype.itemsize
+    for b, index in streams_of(stages, target, local):
+        stride = index.coefficient(outer[-1]) * b.dtype.itemsize
         if stride < target.page // 8 or stride > target.ahead_row * target.page:
             continue
         rows = math.ceil(target.ahead_pages * target.page / stride)
-        place = index.without([v for v in variables if v.rank >= len(outer)])
+        place = index.without(inner)
         for page in range(math.ceil(stride / target.page)):
             wanted[b, place, rows * (stride // b.dtype.itemsize) + page * (target.page // b.dtype.itemsize)] = None
     return [Prefetch(*place) for place in wanted] if len(wanted) <= 4 * target.ahead_streams else []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.index import LoopVar, space_vars
+from fdl.lowering.ir.index import Axis
 from fdl.lowering.ir.nodes import Fused, Map, Node, Store
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
@@ -29,8 +29,8 @@ def store_past_caches(program: Program, target: Target) -> Program:
     >>> small_caches = dataclasses.replace(AVX2, past_caches=4096)
     >>> print(store_past_caches(build(make_graph(lambda x: x * 2)(jnp.ones(100_000))), small_caches))
     program (in0:float32[100000]) -> (out1:float32[100000])
-      map (100000,) by pages of 1024
-        out1[i0] = mul:float32(in0[i0], 2.0) past the caches
+      map (i: 100000) by pages of 1024
+        out1[i] = mul:float32(in0[i], 2.0) past the caches
     """
     results = streamed(program, target)
 
@@ -57,8 +57,8 @@ def runs(n: Map, store: Store, target: Target) -> bool:
     """Whether a map's innermost loop stores side by side, and far enough."""
     if (
         not n.space
-        or n.space[-1] * store.buffer.dtype.itemsize < target.whole_lines
-        or not all(isinstance(a, LoopVar) for a, _ in store.offset.terms)
+        or n.space[-1].size * store.buffer.dtype.itemsize < target.whole_lines
+        or not all(isinstance(a, Axis) for a, _ in store.offset.terms)
     ):
         return False
-    return bool(store.offset.coefficient(space_vars(len(n.space))[-1].terms[0][0]) == 1)
+    return bool(store.offset.coefficient(n.space[-1]) == 1)

@@ -15,7 +15,7 @@ def is_parallel(n: Node, target: Target) -> bool:
     """Whether a node is worth all threads, or may be for some sizes, and can be split among them."""
     if (
         surely(lambda: n.work() < target.parallel_work)
-        or (isinstance(n, Routine) and n.space == (1,))
+        or (isinstance(n, Routine) and n.extent() == 1)
         or (isinstance(n, Scatter) and not n.distinct and surely(lambda: n.block() < target.owned))
     ):
         return False
@@ -34,7 +34,7 @@ def share_out(program: Program, target: Target) -> Program:
     >>> from fdl.transforms import make_graph
     >>> print(share_out(build(make_graph(lambda x: jnp.sum(x * 2, axis=1))(jnp.ones((300, 100)))), AVX2))
     program (in0:float32[30000]) -> (out1:float32[300])
-      reduce (300,) over (100,) by all threads: out1[i0] = add of mul:float32(in0[100*i0 + i1], 2.0)
+      reduce (i: 300) over (j: 100) by all threads: out1[i] = add of mul:float32(in0[100*i + j], 2.0)
     """
     together = any(is_parallel(n, target) for n in program.nodes)
     return dataclasses.replace(program, nodes=_shared(program.nodes, target)) if together else program

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 
 from fdl.lowering.ir.access import accesses, fault, in_part
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.nodes import Fused, Node
-from fdl.lowering.ir.rewrite import used, written
+from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, Reduce
+from fdl.lowering.ir.rewrite import inside, used, written
 
 
 def compute_at(n: Node, around: Fused, conditions: bool = True, first: bool = False) -> Fused | None:
     """The composite with one stage more, behind the others or `first`; None where a part of the stage would touch what
-    other parts of these do, or they of it.
+    other parts of these do, or they of it. In fused rows the stage shares the loops that are its own and theirs.
 
     Whether the stage may move to where the composite stands is not asked here, but of the `History`. `conditions` may
     bound what a part reads.
@@ -29,20 +29,23 @@ def compute_at(n: Node, around: Fused, conditions: bool = True, first: bool = Fa
     >>> from fdl.transforms import make_graph
     >>> program = build(make_graph(lambda x: x / jnp.sum(x, axis=1, keepdims=True))(jnp.ones((64, 100))))
     >>> fold, rest = program.nodes
-    >>> program.nodes = [compute_at(rest, Fused((64,), [fold]))]
+    >>> rows = compute_at(fold, Fused(fold.space, []))
+    >>> program.nodes = [compute_at(rest, rows)]
     >>> print(program)
     program (in0:float32[6400]) -> (out2:float32[6400])
-      fused rows (64,)
-        reduce (64,) over (100,): temp1[i0] = add of in0[100*i0 + i1]
-        map (64, 100)
-          out2[100*i0 + i1] = div:float32(in0[100*i0 + i1], temp1[i0])
-    >>> compute_at(rest, Fused((100,), [fold])) is None
+      fused rows (i: 64)
+        reduce () over (j: 100): temp1[i] = add of in0[100*i + j]
+        map (j: 100)
+          out2[100*i + j] = div:float32(in0[100*i + j], temp1[i])
+    >>> compute_at(rest, Fused(program.exprs.axes([100]), [])) is None
     True
     """
+    own = inside(n, around.loops) if around.kernel and isinstance(n, (Map, Reduce, Argmax)) else n
+    if own is None:
+        return None
     sources = list(dict.fromkeys([*around.sources, *n.sources]))
-    body = [n, *around.body] if first else [*around.body, n]
-    joined = dataclasses.replace(around, body=body, sources=sources)
-    return joined if fault(joined, conditions, n) is None else None
+    joined = dataclasses.replace(around, body=[own, *around.body] if first else [*around.body, own], sources=sources)
+    return joined if fault(joined, conditions, own) is None else None
 
 
 def own_parts(around: Fused, reads: Mapping[Buffer, int], writes: Mapping[Buffer, int]) -> list[Buffer]:

@@ -10,11 +10,11 @@ complete in any of them, the library says so, and the stage runs after the produ
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 from fdl.lowering.ir.access import History
 from fdl.lowering.ir.expr import Interner
+from fdl.lowering.ir.index import trips
 from fdl.lowering.ir.nodes import Dot, Fused, Map, Node, Reduce
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped
@@ -35,14 +35,14 @@ def fuse_epilogues(program: Program, target: Target) -> Program:
     >>> print(program)
     program (in0:float32[16384] in1:float32[6400]) -> (out3:float32[25600])
       dot () 256x64x100: temp2 = in0 @ in1
-      map (256, 100)
-        out3[100*i0 + i1] = tanh:float32(temp2[100*i0 + i1])
+      map (i: 256, j: 100)
+        out3[100*i + j] = tanh:float32(temp2[100*i + j])
     >>> print(fuse_epilogues(program, dataclasses.replace(AVX2, epilogue_least=1)))
     program (in0:float32[16384] in1:float32[6400]) -> (out3:float32[25600])
-      epilogue (256,)
+      epilogue (i: 256)
         dot () 256x64x100: temp2 = in0 @ in1
-        map (256, 100)
-          out3[100*i0 + i1] = tanh:float32(temp2[100*i0 + i1])
+        map (i: 256, j: 100)
+          out3[100*i + j] = tanh:float32(temp2[100*i + j])
     """
     return dataclasses.replace(
         program, nodes=mapped(program.nodes, lambda nodes: _with_epilogues(nodes, program.exprs, target))
@@ -69,16 +69,15 @@ def _joined(dot: Node, n: Node, exprs: Interner, target: Target) -> Fused | None
     if not isinstance(dot, Dot) or not isinstance(n, (Map, Reduce, Fused)):
         return None
     if (
-        math.prod(dot.space) != 1
+        trips(dot.space) != 1
         or dot.lhs.buffer.dtype != dot.dtype
         or dot.m < target.epilogue_rows
         or dot.m * dot.n < target.epilogue_least
         or not is_parallel(dot, target)
     ):
         return None
-    after = by_rows(n, (dot.m,), exprs, target) if isinstance(n, Map) and n.space and n.space[0] > dot.m else n
-    space: tuple[int, ...] = getattr(after, "space", ())
-    if after is None or not space or 0 in space or space[0] == 1:
+    after = by_rows(n, exprs.axes([dot.m]), exprs, target) if isinstance(n, Map) and n.extent() > dot.m else n
+    if after is None or after.extent() <= 1:
         return None
-    around = Fused(space[:1], [dot], sources=list(dot.sources))
+    around = Fused(exprs.axes([after.extent()]), [dot], sources=list(dot.sources))
     return compute_at(after, around, conditions=False)

@@ -9,16 +9,15 @@ first step of a fold down columns, join as totals that are kept while their rows
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Sequence
 
 from fdl.lowering.ir.access import History, loops_of
-from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
-from fdl.lowering.ir.index import ZERO, Index, LoopVar, space_vars
+from fdl.lowering.ir.expr import Buffer, Interner, walk
+from fdl.lowering.ir.index import Axis, Index, iteration, trips
 from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, Reduce, Scope
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import mapped, over_loops, reindexed, used, written
+from fdl.lowering.ir.rewrite import by_themselves, inside, mapped, over_loops, used, written
 from fdl.lowering.schedule.compute_at import compute_at, own_parts
 from fdl.lowering.target import Target
 
@@ -33,15 +32,15 @@ def fuse_rows(program: Program, target: Target) -> Program:
     >>> program = build(make_graph(lambda x: x / jnp.sum(x, axis=1, keepdims=True))(jnp.ones((64, 100))))
     >>> print(program)
     program (in0:float32[6400]) -> (out2:float32[6400])
-      reduce (64,) over (100,): temp1[i0] = add of in0[100*i0 + i1]
-      map (64, 100)
-        out2[100*i0 + i1] = div:float32(in0[100*i0 + i1], temp1[i0])
+      reduce (i: 64) over (j: 100): temp1[i] = add of in0[100*i + j]
+      map (i: 64, j: 100)
+        out2[100*i + j] = div:float32(in0[100*i + j], temp1[i])
     >>> print(fuse_rows(program, AVX2))
     program (in0:float32[6400]) -> (out2:float32[6400])
-      fused rows (64,), temp1 in register
-        reduce (64,) over (100,): temp1[i0] = add of in0[100*i0 + i1]
-        map (64, 100)
-          out2[100*i0 + i1] = div:float32(in0[100*i0 + i1], temp1[i0])
+      fused rows (i: 64), temp1 in register
+        reduce () over (j: 100): temp1[i] = add of in0[100*i + j]
+        map (j: 100)
+          out2[100*i + j] = div:float32(in0[100*i + j], temp1[i])
     """
     nodes = mapped(program.nodes, lambda nodes: _Fusion(program, target).run(nodes))
     reads, writes = used(nodes), written(nodes)
@@ -88,7 +87,7 @@ class _Fusion:
         if place < 0 or not self.history.joins(n, place):
             return None
         before = self.out[place]
-        for outer in _outers(before, n, self.target):
+        for outer in _outers(before, n, self.exprs, self.target):
             rows = self._as_rows(before, outer)
             joined = None if rows is None or len(rows.body) >= self.target.rows_stages else self._joined(rows, n)
             if joined is not None:
@@ -96,34 +95,44 @@ class _Fusion:
                 return place
         return None
 
-    def _as_rows(self, n: Node, outer: tuple[int, ...]) -> Fused | None:
+    def _as_rows(self, n: Node, outer: tuple[Axis, ...]) -> Fused | None:
         """The node as a composite over these rows."""
         if isinstance(n, Fused):
             if n.loops == outer and n.kernel:
                 return n
             if n.chunk or not n.kernel:
                 return None
-        own = [by_rows(m, outer, self.exprs, self.target) for m in (n.body if isinstance(n, Fused) else [n])]
-        body = [m for m in own if m is not None]
-        return Fused(outer, body, sources=list(n.sources)) if len(body) == len(own) else None
+        stages = by_themselves(n) if isinstance(n, Fused) else [n]
+        own = [m and inside(m, outer) for m in (by_rows(m, outer, self.exprs, self.target) for m in stages)]
+        return None if None in own else Fused(outer, [m for m in own if m], sources=list(n.sources))
 
     def _joined(self, rows: Fused, n: Node) -> Fused | None:
         """Conditions are not counted on: what pads an operand stays by itself, for the prologue of its product."""
-        if not isinstance(n, Reduce) or n.rows:
-            own = by_rows(n, rows.loops, self.exprs, self.target)
-            return None if own is None else compute_at(own, rows, conditions=False)
+        if isinstance(n, Reduce) and not n.rows:
+            return self._with_total(rows, n)
+        own = by_rows(n, rows.loops, self.exprs, self.target)
+        return None if own is None else compute_at(own, rows, conditions=False)
+
+    def _with_total(self, rows: Fused, n: Reduce) -> Fused | None:
+        """The rows, in chunks, with a fold of each chunk down columns."""
+        if (len(n.space), len(n.over)) != (2, 1):
+            return None
+        (chunk, column), (row,) = n.space, n.over
+        indices = [i for e in walk([n.value]) for i in e.indices()]
         if (
-            not rows.accumulates(n)
-            or len(rows.loops) != 1
-            or rows.chunk not in (0, n.over[0])
-            or n.space[1] > self.target.total_width
-            or row_value(n, self.exprs) is None
+            chunk.size * row.size != rows.count
+            or column.size > self.target.total_width
+            or any(i.coefficient(chunk) != row.size * i.coefficient(row) for i in indices)
         ):
             return None
-        return compute_at(n, rows, conditions=False)
+        *loops, inner = self.exprs.axes([chunk.size, row.size, column.size])
+        chunks = self._as_rows(rows, tuple(loops)) if len(rows.loops) == 1 or rows.chunk else None
+        places = {v: new.index for v, new in ((chunk, loops[0]), (row, loops[1]), (column, inner)) if v is not new}
+        own = over_loops(n, [loops[0], inner], places, self.exprs)
+        return None if chunks is None else compute_at(own, chunks, conditions=False)
 
 
-def by_rows(n: Node, outer: Sequence[int], exprs: Interner, target: Target) -> Node | None:
+def by_rows(n: Node, outer: Sequence[Axis], exprs: Interner, target: Target) -> Node | None:
     """The node with first loops over rows, if its loops split so."""
     if (
         not isinstance(n, (Map, Reduce, Argmax))
@@ -132,47 +141,25 @@ def by_rows(n: Node, outer: Sequence[int], exprs: Interner, target: Target) -> N
         or (isinstance(n, Reduce) and not n.rows)
     ):
         return None
-    split = _split(n.space, outer)
-    if split is None:
+    sizes = _split([v.size for v in n.space], [v.size for v in outer])
+    if sizes is None:
         return None
-    if isinstance(n, Map) and len(n.space) == 1 and 1 < math.prod(split) // math.prod(outer) < target.rows_width:
+    if isinstance(n, Map) and len(n.space) == 1 and 1 < n.space[0].size // trips(outer) < target.rows_width:
         return None  # one long loop is better than many short ones
-    if split == n.space:
+    if n.space[: len(outer)] == tuple(outer):
         return n
-    # each old loop is a run of new ones
-    count, places, at = len(loops_of(n)), {}, 0
-    new = space_vars(count + len(split) - len(n.space))
-    for k, old in enumerate(space_vars(count)):
-        index = ZERO
-        if k < len(n.space):
-            left = n.space[k]
-            while left > 1 or index == ZERO:
-                left //= split[at]
-                index = index + new[at] * left
-                at += 1
-                if left == 1:
-                    break
-        else:
-            index, at = new[at], at + 1
-        places[old.terms[0][0]] = index
-    return over_loops(n, split, places, exprs)
-
-
-def row_value(n: Reduce, exprs: Interner) -> Expr | None:
-    """What a fold of whole chunks of rows adds for one row: over (row, column) instead of (chunk, column, row in the
-    chunk).
-    """
-    chunk, column, row = (v.terms[0][0] for v in space_vars(3))
-    height = n.over[0]
-    for e in walk([n.value]):
-        if any(i.coefficient(chunk) != height * i.coefficient(row) for i in e.indices()):
-            return None
-    target = {chunk: Index(0, ()), column: space_vars(2)[1], row: space_vars(1)[0]}
-    return reindexed(exprs, [n.value], target)[0][n.value]
+    split = (*outer, *exprs.axes([*sizes, *(v.size for v in loops_of(n)[len(n.space) :])])[len(outer) :])
+    left, places = list(split), dict[Axis, Index]()
+    for v in loops_of(n):  # each old loop is a run of new ones
+        run = [left.pop(0)]
+        while trips(run) < v.size:
+            run.append(left.pop(0))
+        places[v] = iteration(run)
+    return over_loops(n, split[: len(sizes)], places, exprs)
 
 
 def _split(space: Sequence[int], outer: Sequence[int]) -> tuple[int, ...] | None:
-    """The loops of `space` cut so that they begin with those of `outer`."""
+    """The sizes in `space` cut so that they begin with those of `outer`."""
     out: list[int] = []
     left = list(space)
     for d in outer:
@@ -185,24 +172,26 @@ def _split(space: Sequence[int], outer: Sequence[int]) -> tuple[int, ...] | None
     return (*out, *left)
 
 
-def _outers(before: Node, n: Node, target: Target) -> list[tuple[int, ...]]:
+def _outers(before: Node, n: Node, exprs: Interner, target: Target) -> list[tuple[Axis, ...]]:
     """Loops over rows that both might have: one loop, else the loops that one of them has in its place."""
     counts: list[int] = []
-    spaces: list[tuple[int, ...]] = []
+    spaces: list[tuple[Axis, ...]] = []
     if isinstance(before, Fused):
-        counts, spaces = [before.count], [before.loops, *(m.space for m in before.body)]  # type: ignore[attr-defined]
+        counts, spaces = [before.count], [before.loops, *(m.space for m in by_themselves(before))]  # type: ignore[attr-defined]
     for m in (n, before):
         if isinstance(m, (Reduce, Argmax, Map)) and m.space:
             spaces.append(m.space)
             if not isinstance(before, Fused):
-                counts.append(m.space[0] * m.over[0] if isinstance(m, Reduce) and not m.rows else m.space[0])
-    found: list[tuple[int, ...]] = [(r,) for r in counts]
-    found += [space[:k] for space in spaces for k in range(2, len(space) + 1) if math.prod(space[:k]) in counts]
-    found = (
-        [before.loops, *found] if isinstance(before, Fused) else sorted(found, key=lambda o: -math.prod(o))
-    )  # short rows stay in cache
-    return [o for o in dict.fromkeys(found) if math.prod(o) >= target.rows_least]
+                down = isinstance(m, Reduce) and not m.rows
+                counts.append(m.space[0].size * m.over[0].size if down else m.space[0].size)  # type: ignore[union-attr]
+    found = [exprs.axes([r]) for r in counts]
+    found += [space[:k] for space in spaces for k in range(2, len(space) + 1) if trips(space[:k]) in counts]
+    if isinstance(before, Fused):
+        found.insert(0, before.loops)
+    else:
+        found.sort(key=lambda o: -trips(o))  # short rows stay in cache
+    return [o for o in dict.fromkeys(found) if trips(o) >= target.rows_least]
 
 
 def _plain(index: Index) -> bool:
-    return all(isinstance(a, LoopVar) for a, _ in index.terms)
+    return all(isinstance(a, Axis) for a, _ in index.terms)

@@ -7,10 +7,9 @@ reads them in place; where vectors are longer or shorter than it thinks, they ar
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from fdl.lowering.ir.expr import Buffer, Interner
-from fdl.lowering.ir.index import Index, row_major, space_vars
+from fdl.lowering.ir.index import Index, iteration, trips
 from fdl.lowering.ir.nodes import Dot, Loop, Map, Node, Operand, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped
@@ -30,23 +29,23 @@ def pack_constants(program: Program, target: Target) -> Program:
     >>> program = build(make_graph(recurrent)(jnp.ones((64, 64)), jnp.ones((9, 4, 64))))
     >>> print(program)
     program (in0:float32[4096] in1:float32[2304]) -> (out2:float32[256])
-      map (4, 64)
-        out2[64*i0 + i1] = in1[64*i0 + i1]
-      loop step0 9, carry [(temp4, out2)]
+      map (i: 4, j: 64)
+        out2[64*i + j] = in1[64*i + j]
+      loop (t: 9), carry [(temp4, out2)]
         dot () 4x64x64: temp3 = out2 @ in0
-        map (4, 64)
-          temp4[64*i0 + i1] = add:float32(temp3[64*i0 + i1], in1[64*i0 + i1 + 256*step0])
+        map (i: 4, j: 64)
+          temp4[64*i + j] = add:float32(temp3[64*i + j], in1[64*i + j + 256*t])
         --
     >>> print(pack_constants(program, AVX2))
     program (in0:float32[4096] in1:float32[2304]) -> (out2:float32[256])
-      map (4, 64)
-        out2[64*i0 + i1] = in1[64*i0 + i1]
-      map (4, 64, 16)
-        temp5[1024*i0 + 16*i1 + i2] = in0[16*i0 + 64*i1 + i2]
-      loop step0 9, carry [(temp4, out2)]
+      map (i: 4, j: 64)
+        out2[64*i + j] = in1[64*i + j]
+      map (i: 4, j: 64, k: 16)
+        temp5[1024*i + 16*j + k] = in0[16*i + 64*j + k]
+      loop (t: 9), carry [(temp4, out2)]
         dot () 4x64x64: temp3 = out2 @ temp5
-        map (4, 64)
-          temp4[64*i0 + i1] = add:float32(temp3[64*i0 + i1], in1[64*i0 + i1 + 256*step0])
+        map (i: 4, j: 64)
+          temp4[64*i + j] = add:float32(temp3[64*i + j], in1[64*i + j + 256*t])
         --
     """
     buffers = list(program.buffers)
@@ -54,7 +53,7 @@ def pack_constants(program: Program, target: Target) -> Program:
     def rewrite(nodes: list[Node]) -> list[Node]:
         out: list[Node] = []
         for n in nodes:
-            if isinstance(n, Loop) and (n.test is not None or n.length >= target.pack_steps):
+            if isinstance(n, Loop) and (n.axis is None or n.axis.size >= target.pack_steps):
                 changed = set(n.writes())
                 packed: dict[tuple[Buffer, object], Operand] = {}
                 body = [_with_panels(m, changed, packed, out, buffers, program.exprs, target) for m in n.body]
@@ -94,8 +93,7 @@ def _with_panels(
         or len(n.rhs.cols) != 1
     ):
         return n
-    batch = space_vars(len(n.space))
-    if n.rhs.offset.without([v.terms[0][0] for v in batch]).terms:
+    if n.rhs.offset.without(n.space).terms:
         return n
     panel = target.panel_bytes // n.dtype.itemsize
     (_, down), (_, across) = n.rhs.rows[0], n.rhs.cols[0]
@@ -105,11 +103,11 @@ def _with_panels(
         return n
     key = (n.rhs.buffer, (n.space, n.rhs.offset, n.rhs.rows, n.rhs.cols, panel))
     if key not in packed:
-        buffer = Buffer(len(buffers), n.dtype, math.prod(n.space) * n.n * n.k, "temp")
+        buffer = Buffer(len(buffers), n.dtype, trips(n.space) * n.n * n.k, "temp")
         buffers.append(buffer)
-        space = (*n.space, n.n // panel, n.k, panel)
-        j, p, l = space_vars(3, len(batch))
+        blocks = exprs.axes([*(v.size for v in n.space), n.n // panel, n.k, panel])[len(n.space) :]
+        (j, p, l), space = (v.index for v in blocks), (*n.space, *blocks)
         value = exprs.make("load", (), n.dtype, (n.rhs.buffer, n.rhs.offset + p * down + (j * panel + l) * across))
-        before.append(Map(space, [Store(buffer, row_major([*batch, j, p, l], space), value)], sources=list(n.sources)))
-        packed[key] = in_panels(buffer, row_major(batch, n.space) * (n.n * n.k), n.k, n.n, panel)
+        before.append(Map(space, [Store(buffer, iteration(space), value)], sources=list(n.sources)))
+        packed[key] = in_panels(buffer, iteration(n.space) * (n.n * n.k), n.k, n.n, panel)
     return dataclasses.replace(n, rhs=packed[key])

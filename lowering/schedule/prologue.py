@@ -11,12 +11,11 @@ change.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
 from fdl.lowering.ir.access import passes
 from fdl.lowering.ir.expr import Buffer, Interner
-from fdl.lowering.ir.index import ZERO, space_vars
+from fdl.lowering.ir.index import ZERO, Axis, trips
 from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Store
 from fdl.lowering.ir.rewrite import reindexed
 from fdl.lowering.schedule.pack import in_panels
@@ -47,7 +46,7 @@ def find_prologue(
     target: Target,
 ) -> Prologue | None:
     """The maps before a product that write what it alone reads, ready to take turns with it."""
-    if math.prod(dot.space) != 1 or dot.lhs.buffer is dot.rhs.buffer:
+    if trips(dot.space) != 1 or dot.lhs.buffer is dot.rhs.buffer:
         return None
     for x, across in ((dot.rhs, dot.rhs.cols), (dot.lhs, dot.lhs.rows)):
         b = x.buffer
@@ -75,7 +74,7 @@ def find_prologue(
             for n in maps
             if isinstance(n, Map)
         ]
-        parted = _by_blocks(dot, x, across, target) or (
+        parted = _by_blocks(dot, x, across, exprs, target) or (
             _by_panels(dot, own, buffers, exprs, target) if x is dot.rhs else None
         )
         if parted is not None:
@@ -92,7 +91,7 @@ def find_prologue(
 
 
 def _by_blocks(
-    dot: Dot, x: Operand, across: Sequence[tuple[int, int]], target: Target
+    dot: Dot, x: Operand, across: Sequence[tuple[int, int]], exprs: Interner, target: Target
 ) -> tuple[int, list[Map], Dot] | None:
     """Parts of an operand whose rows (or columns, on the right) begin with a digit that walks from block to block of
     its memory.
@@ -116,16 +115,13 @@ def _by_blocks(
     if unit is None:
         return None
     count, part = size // unit, whole // size * unit
-    digits = ((unit, step), *inner)
-    offset = space_vars(1)[0] * (unit * step)
+    (axis,) = exprs.axes([count])
+    digits, offset = ((unit, step), *inner), axis.index * (unit * step)
     if x is dot.lhs:
         lhs = dataclasses.replace(x, offset=offset, rows=digits)
-        return count, [], _batched(dot, count, part, dot.n, lhs, dot.rhs, part * dot.n)
-    return (
-        count,
-        [],
-        _batched(dot, count, dot.m, part, dot.lhs, dataclasses.replace(x, offset=offset, cols=digits), part),
-    )
+        return count, [], _batched(dot, axis, part, dot.n, lhs, dot.rhs, part * dot.n)
+    rhs = dataclasses.replace(x, offset=offset, cols=digits)
+    return count, [], _batched(dot, axis, dot.m, part, dot.lhs, rhs, part)
 
 
 def _by_panels(
@@ -151,8 +147,9 @@ def _by_panels(
     if stage is None:
         return None
     buffers.append(packed)
-    rhs = in_panels(packed, space_vars(1)[0] * (wide * dot.k), dot.k, wide, panel)
-    return dot.n // wide, [stage], _batched(dot, dot.n // wide, dot.m, wide, dot.lhs, rhs, wide)
+    (axis,) = exprs.axes([dot.n // wide])
+    rhs = in_panels(packed, axis.index * (wide * dot.k), dot.k, wide, panel)
+    return axis.size, [stage], _batched(dot, axis, dot.m, wide, dot.lhs, rhs, wide)
 
 
 def _as_panels(n: Map, columns: int, k: int, wide: int, panel: int, target: Buffer, exprs: Interner) -> Map | None:
@@ -160,39 +157,39 @@ def _as_panels(n: Map, columns: int, k: int, wide: int, panel: int, target: Buff
     part.
     """
     (store,) = n.stores
-    old = [v.terms[0][0] for v in space_vars(len(n.space))]
-    steps = [store.offset.coefficient(v) for v in old]
-    inner = next((i for i, d in enumerate(n.space) if steps[i] == 1 and d % columns == 0), None)
-    others = [i for i, d in enumerate(n.space) if i != inner and d > 1]
+    steps = {v: store.offset.coefficient(v) for v in n.space}
+    inner = next((v for v in n.space if steps[v] == 1 and v.size % columns == 0), None)
+    others = [v for v in n.space if v is not inner and v.size > 1]
     if (
         inner is None
         or store.offset.const
-        or any(steps[i] % columns or not steps[i] for i in others)
-        or math.prod(n.space) != columns * k
+        or any(steps[v] % columns or not steps[v] for v in others)
+        or trips(n.space) != columns * k
     ):
         return None
-    space = (columns // wide, *(n.space[i] for i in others), n.space[inner] // columns, wide // panel, panel)
-    part, *outer, row, q, lane = space_vars(len(space))
+    sizes = (columns // wide, *(v.size for v in others), inner.size // columns, wide // panel, panel)
+    space = exprs.axes(sizes)
+    part, *outer, row, q, lane = (v.index for v in space)
     to = (
-        dict.fromkeys(old, ZERO)
-        | {old[i]: v for i, v in zip(others, outer, strict=True)}
-        | {old[inner]: row * columns + part * wide + q * panel + lane}
+        dict.fromkeys(n.space, ZERO)
+        | dict(zip(others, outer, strict=True))
+        | {inner: row * columns + part * wide + q * panel + lane}
     )
     new, _ = reindexed(exprs, n.roots(), to)
-    line = sum((v * (steps[i] // columns) for i, v in zip(others, outer, strict=True)), row)
+    line = sum((i * (steps[v] // columns) for v, i in zip(others, outer, strict=True)), row)
     offset = part * (wide * k) + q * (panel * k) + line * panel + lane
     return dataclasses.replace(n, space=space, stores=[Store(target, offset, new[store.value])])
 
 
-def _batched(dot: Dot, count: int, m: int, n: int, lhs: Operand, rhs: Operand, step: int) -> Dot:
-    """The product as a batch of `count` parts, whose results lie `step` elements apart."""
-    variables = [v.terms[0][0] for v in space_vars(len(dot.space))]
+def _batched(dot: Dot, axis: Axis, m: int, n: int, lhs: Operand, rhs: Operand, step: int) -> Dot:
+    """The product as a batch of parts, whose results lie `step` elements apart."""
 
     def whole(x: Operand) -> Operand:
-        return x if x not in (dot.lhs, dot.rhs) else dataclasses.replace(x, offset=x.offset.without(variables))
+        return x if x not in (dot.lhs, dot.rhs) else dataclasses.replace(x, offset=x.offset.without(dot.space))
 
-    out = Operand(dot.out.buffer, dot.out.offset.without(variables) + space_vars(1)[0] * step, ((m, dot.n),), ((n, 1),))
-    return dataclasses.replace(dot, space=(count,), m=m, n=n, lhs=whole(lhs), rhs=whole(rhs), out=out)
+    place = dot.out.offset.without(dot.space) + axis.index * step
+    out = Operand(dot.out.buffer, place, ((m, dot.n),), ((n, 1),))
+    return dataclasses.replace(dot, space=(axis,), m=m, n=n, lhs=whole(lhs), rhs=whole(rhs), out=out)
 
 
 def _units(size: int, unit: int, nbytes: int, target: Target) -> list[int]:

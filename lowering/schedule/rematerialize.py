@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from fdl.lowering.ir.access import loops_of, places_read, rewritten, sized
+from fdl.lowering.ir.access import loops_of, places_read, rewritten
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, operations, walk
-from fdl.lowering.ir.index import Index, LoopVar
+from fdl.lowering.ir.index import ZERO, Axis, Index
 from fdl.lowering.ir.nodes import Map, Node, Reduce, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped, rebuilt, reindexed, used
@@ -26,7 +25,7 @@ class _Producer:
     one.
     """
 
-    space: tuple[int, ...]
+    space: tuple[Axis, ...]
     offset: Index
     value: Expr
     source: Expr | None
@@ -45,16 +44,16 @@ def rematerialize_cheap(program: Program, target: Target) -> Program:
     >>> program = build(make_graph(sum_and_max)(jnp.ones(100)))
     >>> print(program)
     program (in0:float32[100]) -> (out2:float32[1] out3:float32[1])
-      map (100,)
-        temp1[i0] = mul:float32(in0[i0], 2.0)
-      reduce () over (100,): out2[0] = add of temp1[i0]
-      reduce () over (100,): out3[0] = max of temp1[i0]
+      map (i: 100)
+        temp1[i] = mul:float32(in0[i], 2.0)
+      reduce () over (i: 100): out2[0] = add of temp1[i]
+      reduce () over (i: 100): out3[0] = max of temp1[i]
     >>> print(rematerialize_cheap(program, AVX2))
     program (in0:float32[100]) -> (out2:float32[1] out3:float32[1])
-      map (100,)
-        temp1[i0] = mul:float32(in0[i0], 2.0)
-      reduce () over (100,): out2[0] = add of mul:float32(in0[i0], 2.0)
-      reduce () over (100,): out3[0] = max of mul:float32(in0[i0], 2.0)
+      map (i: 100)
+        temp1[i] = mul:float32(in0[i], 2.0)
+      reduce () over (i: 100): out2[0] = add of mul:float32(in0[i], 2.0)
+      reduce () over (i: 100): out3[0] = max of mul:float32(in0[i], 2.0)
     """
     return _rematerialized(program, target, _is_cheap, False)
 
@@ -72,20 +71,20 @@ def rematerialize_far(program: Program, target: Target) -> Program:
     >>> program = build(make_graph(both)(jnp.ones(1 << 20)))
     >>> print(program)
     program (in0:float32[1048576]) -> (out2:float32[1048576] out3:float32[1048576])
-      map (1048576,)
-        temp1[i0] = exp:float32(in0[i0])
-      map (1048576,)
-        out2[i0] = add:float32(in0[i0], temp1[i0])
-      map (1048576,)
-        out3[i0] = mul:float32(in0[i0], temp1[i0])
+      map (i: 1048576)
+        temp1[i] = exp:float32(in0[i])
+      map (i: 1048576)
+        out2[i] = add:float32(in0[i], temp1[i])
+      map (i: 1048576)
+        out3[i] = mul:float32(in0[i], temp1[i])
     >>> print(rematerialize_far(program, AVX2))
     program (in0:float32[1048576]) -> (out2:float32[1048576] out3:float32[1048576])
-      map (1048576,)
-        temp1[i0] = exp:float32(in0[i0])
-      map (1048576,)
-        out2[i0] = add:float32(in0[i0], exp:float32(in0[i0]))
-      map (1048576,)
-        out3[i0] = mul:float32(in0[i0], exp:float32(in0[i0]))
+      map (i: 1048576)
+        temp1[i] = exp:float32(in0[i])
+      map (i: 1048576)
+        out2[i] = add:float32(in0[i], exp:float32(in0[i]))
+      map (i: 1048576)
+        out3[i] = mul:float32(in0[i], exp:float32(in0[i]))
     """
     return _rematerialized(program, target, _is_nearer, True)
 
@@ -159,13 +158,11 @@ def _producer(n: Map, s: Store, changing: set[Buffer], exprs: Interner, target: 
     for value in dict.fromkeys([exprs.rebuild([s.value], shorter)[s.value], s.value]):
         large: list[Expr] = []
         for e in walk([value]):
-            if e.op == "choose" or (
-                e.op == "number" and any(not isinstance(atom, LoopVar) for atom, _ in e.attr.terms)
-            ):
+            if e.op == "choose" or (e.op == "number" and any(not isinstance(atom, Axis) for atom, _ in e.attr.terms)):
                 return None
             if e.op == "load":
                 source, place = e.attr
-                if source in changing or any(not isinstance(atom, LoopVar) for atom, _ in place.terms):
+                if source in changing or any(not isinstance(atom, Axis) for atom, _ in place.terms):
                     return None
                 if source.size * target.again_small > s.buffer.size:
                     large.append(e)
@@ -185,23 +182,21 @@ def _inlines(n: Node, place: Index, producer: _Producer, loaded: Mapping[Buffer,
     return loaded is None or producer.source is None or place in loaded.get(producer.source.attr[0], ())
 
 
-def _loops_in(n: Node, place: Index, producer: _Producer) -> dict[Any, Index] | None:
+def _loops_in(n: Node, place: Index, producer: _Producer) -> dict[Axis, Index] | None:
     """The loops of a reader, or 0, in place of each loop of the producer, where the reader walks through the value's
     memory by the same steps.
     """
-    sizes = loops_of(n)
-    steps = {c: atom for atom, c in place.terms}
-    target: dict[Any, Index] = {}
-    for v, d in sized(producer.space).items():
-        atom = steps.pop(producer.offset.coefficient(v), None) if d > 1 else None
-        if d > 1 and sizes.get(atom) != d:  # type: ignore[arg-type]
+    own = place.without(loops_of(n)), producer.offset.without(producer.space)
+    steps = {c: atom for atom, c in place.terms if atom in loops_of(n)}
+    target = dict.fromkeys(producer.space, ZERO)
+    walked = [v for v in producer.space if v.size > 1]
+    for v in walked:
+        atom = steps.pop(producer.offset.coefficient(v), None)
+        if atom is None or atom.size != v.size:
             return None
-        target[v] = Index(0, ((atom, 1),)) if d > 1 else Index(0, ())
-    return (
-        target
-        if not steps and place.const == producer.offset.const and len(place.terms) == sum(d > 1 for d in producer.space)
-        else None
-    )
+        target[v] = atom.index
+    same = not steps and own[0] == own[1] and len(place.terms) == len(own[0].terms) + len(walked)
+    return target if same else None
 
 
 def _inlined(roots: Sequence[Expr], n: Node, chosen: Mapping[Buffer, _Producer], exprs: Interner) -> dict[Expr, Expr]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from fdl.lowering.ir.access import History
 from fdl.lowering.ir.expr import Buffer, Interner, rebuilt_index, walk
-from fdl.lowering.ir.index import ZERO, space_vars
+from fdl.lowering.ir.index import ZERO, Axis, trips
 from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter, Store
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes, mapped, over_loops, used
@@ -35,18 +34,20 @@ def drop_empty(program: Program, target: Target) -> Program:
     >>> program = build(graph)
     >>> print(program)
     program (in0:float32[0] in1:float32[3]) -> (out2:float32[3])
-      map (0,)
-        out2[i0] = in0[i0]
-      map (3,)
-        out2[i0] = in1[i0]
+      map (i: 0)
+        out2[i] = in0[i]
+      map (i: 3)
+        out2[i] = in1[i]
     >>> print(drop_empty(program, AVX2))
     program (in0:float32[0] in1:float32[3]) -> (out2:float32[3])
-      map (3,)
-        out2[i0] = in1[i0]
+      map (i: 3)
+        out2[i] = in1[i]
     """
-    return _with_nodes(
-        program, mapped(program.nodes, lambda nodes: [n for n in nodes if 0 not in getattr(n, "space", ())])
-    )
+
+    def kept(nodes: list[Node]) -> list[Node]:
+        return [n for n in nodes if all(a.size != 0 for a in getattr(n, "space", ()))]
+
+    return _with_nodes(program, mapped(program.nodes, kept))
 
 
 def drop_dead(program: Program, target: Target) -> Program:
@@ -63,14 +64,14 @@ def drop_dead(program: Program, target: Target) -> Program:
     >>> program = rematerialize_cheap(build(make_graph(sum_and_max)(jnp.ones(100))), AVX2)
     >>> print(program)
     program (in0:float32[100]) -> (out2:float32[1] out3:float32[1])
-      map (100,)
-        temp1[i0] = mul:float32(in0[i0], 2.0)
-      reduce () over (100,): out2[0] = add of mul:float32(in0[i0], 2.0)
-      reduce () over (100,): out3[0] = max of mul:float32(in0[i0], 2.0)
+      map (i: 100)
+        temp1[i] = mul:float32(in0[i], 2.0)
+      reduce () over (i: 100): out2[0] = add of mul:float32(in0[i], 2.0)
+      reduce () over (i: 100): out3[0] = max of mul:float32(in0[i], 2.0)
     >>> print(drop_dead(program, AVX2))
     program (in0:float32[100]) -> (out2:float32[1] out3:float32[1])
-      reduce () over (100,): out2[0] = add of mul:float32(in0[i0], 2.0)
-      reduce () over (100,): out3[0] = max of mul:float32(in0[i0], 2.0)
+      reduce () over (i: 100): out2[0] = add of mul:float32(in0[i], 2.0)
+      reduce () over (i: 100): out3[0] = max of mul:float32(in0[i], 2.0)
     """
     while True:
         count = used(program.nodes)
@@ -116,15 +117,15 @@ def merge_maps(program: Program, target: Target) -> Program:
     >>> program = build(make_graph(both)(jnp.ones(3)))
     >>> print(program)
     program (in0:float32[3]) -> (out1:float32[3] out2:float32[3])
-      map (3,)
-        out1[i0] = add:float32(in0[i0], 1.0)
-      map (3,)
-        out2[i0] = mul:float32(out1[i0], 2.0)
+      map (i: 3)
+        out1[i] = add:float32(in0[i], 1.0)
+      map (i: 3)
+        out2[i] = mul:float32(out1[i], 2.0)
     >>> print(merge_maps(program, AVX2))
     program (in0:float32[3]) -> (out1:float32[3] out2:float32[3])
-      map (3,)
-        out1[i0] = add:float32(in0[i0], 1.0)
-        out2[i0] = mul:float32(add:float32(in0[i0], 1.0), 2.0)
+      map (i: 3)
+        out1[i] = add:float32(in0[i], 1.0)
+        out2[i] = mul:float32(add:float32(in0[i], 1.0), 2.0)
     """
     return _with_nodes(program, mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs, target)))
 
@@ -132,7 +133,7 @@ def merge_maps(program: Program, target: Target) -> Program:
 def _merge(nodes: list[Node], exprs: Interner, target: Target) -> list[Node]:
     out: list[Node] = []
     history = History()
-    groups: dict[tuple[int, ...], list[int]] = {}
+    groups: dict[tuple[Axis, ...], list[int]] = {}
     for n in nodes:
         place = _place_of(n, out, history, groups, target) if isinstance(n, Map) else None
         if place is None:
@@ -148,7 +149,7 @@ def _merge(nodes: list[Node], exprs: Interner, target: Target) -> list[Node]:
 
 
 def _place_of(
-    n: Map, out: list[Node], history: History, groups: dict[tuple[int, ...], list[int]], target: Target
+    n: Map, out: list[Node], history: History, groups: dict[tuple[Axis, ...], list[int]], target: Target
 ) -> int | None:
     """The group that a map may join: one at or after all that it reads."""
     earliest = history.source(n)
@@ -196,12 +197,12 @@ def collapse_loops(program: Program, target: Target) -> Program:
     >>> program = build(make_graph(lambda x: x + 1)(jnp.ones((2, 1, 3))))
     >>> print(program)
     program (in0:float32[6]) -> (out1:float32[6])
-      map (2, 1, 3)
-        out1[3*i0 + i2] = add:float32(in0[3*i0 + i2], 1.0)
+      map (i: 2, j: 1, k: 3)
+        out1[3*i + k] = add:float32(in0[3*i + k], 1.0)
     >>> print(collapse_loops(program, AVX2))
     program (in0:float32[6]) -> (out1:float32[6])
-      map (6,)
-        out1[i0] = add:float32(in0[i0], 1.0)
+      map (i: 6)
+        out1[i] = add:float32(in0[i], 1.0)
     """
 
     def collapse(nodes: list[Node]) -> list[Node]:
@@ -212,23 +213,18 @@ def collapse_loops(program: Program, target: Target) -> Program:
 
 def _collapsed(n: Any, exprs: Interner) -> Node:
     """The node over fewer loops; the loops of a fold are not touched, since they say its order."""
-    inner = len(n.over) if isinstance(n, Reduce) else 1 if isinstance(n, Argmax) else 0
-    count = len(n.space)
-    old = [v.terms[0][0] for v in space_vars(count + inner)]
     found = [i for e in walk(n.roots()) for i in e.indices()] + n.indices()
-    groups: list[list[int]] = []
-    for k in range(count):
-        if n.space[k] == 1:
+    groups: list[list[Axis]] = []
+    for v in n.space:
+        if v.size == 1:
             continue
-        if groups and all(i.coefficient(old[groups[-1][-1]]) == i.coefficient(old[k]) * n.space[k] for i in found):
-            groups[-1].append(k)
+        if groups and all(i.coefficient(groups[-1][-1]) == i.coefficient(v) * v.size for i in found):
+            groups[-1].append(v)
         else:
-            groups.append([k])
-    if len(groups) == count:
+            groups.append([v])
+    if len(groups) == len(n.space):
         return n  # type: ignore[no-any-return]
-    fresh = space_vars(len(groups) + inner)
-    target = {old[g[-1]]: fresh[k] for k, g in enumerate(groups)}  # the innermost of a group walks for all
-    target.update({old[count + j]: fresh[len(groups) + j] for j in range(inner)})
-
-    target.update({old[k]: ZERO for k in range(count) if old[k] not in target})
-    return over_loops(n, [math.prod(n.space[k] for k in g) for g in groups], target, exprs)
+    space = [exprs.named(old.name, trips(group)) for old, group in zip(n.space, groups, strict=False)]
+    places = dict.fromkeys(n.space, ZERO)  # the innermost of a group walks for all
+    places.update((group[-1], v.index) for group, v in zip(groups, space, strict=True))
+    return over_loops(n, space, places, exprs)

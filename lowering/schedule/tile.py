@@ -10,13 +10,12 @@ their first loops.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from fdl.lowering.ir.access import accesses, in_part, lifetimes, passes, sized
+from fdl.lowering.ir.access import accesses, in_part, lifetimes, passes
 from fdl.lowering.ir.expr import Buffer, Interner, walk
-from fdl.lowering.ir.index import Index, LoopVar, space_vars
+from fdl.lowering.ir.index import Axis, Index, trips
 from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Map, Node, Reduce, Scope
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped, over_loops, renamed, used, written
@@ -37,17 +36,17 @@ def tile_stages(program: Program, target: Target) -> Program:
     >>> program = build(make_graph(lambda x: jnp.tanh(x @ x) @ x)(jnp.ones((8, 16, 16))))
     >>> print(program)
     program (in0:float32[2048]) -> (out3:float32[2048])
-      dot (8,) 16x16x16: temp1 = in0 @ in0
-      map (8, 16, 16)
-        temp2[256*i0 + 16*i1 + i2] = tanh:float32(temp1[256*i0 + 16*i1 + i2])
-      dot (8,) 16x16x16: out3 = temp2 @ in0
+      dot (i: 8) 16x16x16: temp1 = in0 @ in0
+      map (i: 8, j: 16, k: 16)
+        temp2[256*i + 16*j + k] = tanh:float32(temp1[256*i + 16*j + k])
+      dot (i: 8) 16x16x16: out3 = temp2 @ in0
     >>> print(tile_stages(program, dataclasses.replace(AVX2, tile_saved=1)))
     program (in0:float32[2048]) -> (out3:float32[2048])
-      tile (8,), temp1 in shared
-        dot (8,) 16x16x16: temp1 = in0 @ in0
-        map (8, 16, 16)
-          temp1[256*i0 + 16*i1 + i2] = tanh:float32(temp1[256*i0 + 16*i1 + i2])
-        dot (8,) 16x16x16: out3 = temp1 @ in0
+      tile (i: 8), temp1 in shared
+        dot (i: 8) 16x16x16: temp1 = in0 @ in0
+        map (i: 8, j: 16, k: 16)
+          temp1[256*i + 16*j + k] = tanh:float32(temp1[256*i + 16*j + k])
+        dot (i: 8) 16x16x16: out3 = temp1 @ in0
     """
     reads = used(program.nodes)
     writes = written(program.nodes)
@@ -78,7 +77,7 @@ def _tiled(
         out += run.result(reads, writes) if run is not None else []
         run = None
         if isinstance(n, Dot):
-            run = _Run(math.prod(n.space), exprs, target) if math.prod(n.space) >= target.equal_shares else None
+            run = _Run(trips(n.space), exprs, target) if trips(n.space) >= target.equal_shares else None
             if run is None or not run.takes(n):
                 run = _with_prologue(n, out, reads, writes, buffers, exprs, target)
         if run is None:
@@ -115,7 +114,7 @@ class _Run:
 
     def __init__(self, count: int, exprs: Interner, target: Target) -> None:
         self.exprs, self.target = exprs, target
-        self.tile = Fused((count,), [])
+        self.tile = Fused(exprs.axes([count]), [])
         self.before: list[Node] = []  # stages as they were
 
     def takes(self, n: Node, first: bool = False) -> bool:
@@ -134,15 +133,15 @@ class _Run:
 
     def stands_aside(self, n: Node) -> bool:
         """Whether a number can be computed before the run as well."""
-        return isinstance(n, Map) and math.prod(n.space) == 1 and passes(self.tile.body, [n])
+        return isinstance(n, Map) and trips(n.space) == 1 and passes(self.tile.body, [n])
 
     def _ways(self, n: Node) -> Iterator[Node]:
         """The stage, with the loops first that might make up the parts."""
         count, space = self.tile.count, getattr(n, "space", ())
-        if isinstance(n, Dot) and any(math.prod(space[:k]) == count for k in range(1, len(space) + 1)):
+        if isinstance(n, Dot) and any(trips(space[:k]) == count for k in range(1, len(space) + 1)):
             yield n
-        elif not isinstance(n, Dot) and space:
-            if space[0] % count == 0:
+        elif isinstance(n, Fused) or (not isinstance(n, Dot) and space):
+            if n.extent() % count == 0:
                 yield n
             if isinstance(n, Map):
                 made = self.tile.writes()
@@ -151,31 +150,24 @@ class _Run:
                     if first is not None:
                         yield self._reordered(n, first)
 
-    def _first(self, n: Map, index: Index, size: int) -> list[LoopVar] | None:
+    def _first(self, n: Map, index: Index, size: int) -> list[Axis] | None:
         """The loops that together walk from part to part of a buffer, the slowest first."""
-        first: list[LoopVar] = []
+        first: list[Axis] = []
         done = 1
         while done < self.tile.count:
-            found = next(
-                (
-                    (v, d)
-                    for v, d in sized(n.space).items()
-                    if d > 1 and v not in first and index.coefficient(v) == size * done
-                ),
-                None,
-            )
+            ways = (v for v in n.space if v.size > 1 and v not in first and index.coefficient(v) == size * done)
+            found = next(ways, None)
             if found is None:
                 return None
-            first.insert(0, found[0])
-            done *= found[1]
+            first.insert(0, found)
+            done *= found.size
         return first if done == self.tile.count else None
 
-    def _reordered(self, n: Map, first: Sequence[LoopVar]) -> Node:
+    def _reordered(self, n: Map, first: Sequence[Axis]) -> Node:
         """The map with other first loops."""
-        sizes = sized(n.space)
-        order = [*first, *(v for v in sizes if v not in first)]
-        places = dict(zip(order, space_vars(len(order)), strict=True))
-        return over_loops(n, [sizes[v] for v in order], places, self.exprs)
+        order = [*first, *(v for v in n.space if v not in first)]
+        space = self.exprs.axes([v.size for v in order])
+        return over_loops(n, space, {v: new.index for v, new in zip(order, space, strict=True)}, self.exprs)
 
     def result(self, reads: Mapping[Buffer, int], writes: Mapping[Buffer, int]) -> list[Node]:
         """A tile, where that keeps enough from going to memory; else the stages.  What lives shortest is kept first."""
@@ -195,7 +187,7 @@ class _Run:
         ):
             return self.before
         sources = list(dict.fromkeys(s for n in body for s in n.sources))
-        return [Fused((count,), body, dict.fromkeys(local, Scope.SHARED), sources=sources)]
+        return [Fused(self.tile.loops, body, dict.fromkeys(local, Scope.SHARED), sources=sources)]
 
 
 def _over_what_was_read(nodes: Sequence[Node], parts: Sequence[Buffer], exprs: Interner) -> list[Node]:
@@ -225,17 +217,18 @@ def _reads_before_it_writes(n: Node, old: Buffer, new: Buffer) -> bool:
     """Whether each row of one buffer is read before the same row of the other is written, or at the very element that
     is.
     """
-    body = n.body if isinstance(n, Fused) else [n]
+    body, around = (n.body, n.around) if isinstance(n, Fused) else ([n], ())
     place, store = next(
         ((i, s) for i, m in enumerate(body) if isinstance(m, Map) for s in m.stores if s.buffer is new), (-1, None)
     )
     if store is None or (isinstance(n, Fused) and n.chunk) or sum(new in m.writes() for m in body) != 1:
         return False
-    rows = math.prod(n.loops if isinstance(n, Fused) else n.space)  # type: ignore[attr-defined]
+    rows = n.count if isinstance(n, Fused) else trips(n.space)  # type: ignore[attr-defined]
     for i, m in enumerate(body):
-        for a in accesses(m):
+        for a in accesses(m, around):
             if a.buffer is old and (
                 i > place or (i == place and a.index != store.offset) or (i < place and not in_part(a, rows))
             ):
                 return False
-    return isinstance(n, Map) or all(in_part(a, rows) for a in accesses(body[place]) if a.written and a.buffer is new)
+    stored = [a for a in accesses(body[place], around) if a.written and a.buffer is new]
+    return isinstance(n, Map) or all(in_part(a, rows) for a in stored)

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdl.core import dtypes
-from fdl.lowering.ir.access import Access, History, accesses, cuts, fault, in_part, loops_of, passes, sized, where
+from fdl.lowering.ir.access import Access, History, accesses, cuts, fault, in_part, loops_of, passes, where
 from fdl.lowering.ir.expr import Buffer, Interner
-from fdl.lowering.ir.index import Index, space_vars, step_var
+from fdl.lowering.ir.index import Axis, Index, iteration, trips
 from fdl.lowering.ir.nodes import Dot, Fused, Map, Operand, Reduce, Routine, Store
+from fdl.lowering.ir.rewrite import over_loops
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=3)
 COEFFICIENT = st.integers(-3, 6)
@@ -25,16 +26,16 @@ def conditional_loads(draw):
     exprs, sizes = Interner(), draw(SIZES)
     buffer = Buffer(0, dtypes.float32, 1 << 20, "input")
     index = Index(draw(st.integers(0, 40)), ())
-    for v in space_vars(len(sizes)):
-        index = index + v * draw(COEFFICIENT)
+    loops = exprs.axes(sizes)
+    for v in loops:
+        index = index + v.index * draw(COEFFICIENT)
     conditions = []
     for _ in range(draw(st.integers(0, 2))):
-        v = space_vars(1, draw(st.integers(0, len(sizes) - 1)))[0]
-        number = exprs.make("number", (), dtypes.int64, v + draw(st.integers(-1, 1)))
+        v = draw(st.sampled_from(loops))
+        number = exprs.make("number", (), dtypes.int64, v.index + draw(st.integers(-1, 1)))
         limit = exprs.make("const", (), dtypes.int64, np.int64(draw(st.integers(0, 4))))
         conditions.append(exprs.make(draw(st.sampled_from(["lt", "ge"])), (number, limit), dtypes.bool_))
-    stage = Map(tuple(sizes), [])
-    return Access(buffer, index, sized(sizes), False, stage, tuple(conditions)), sizes
+    return Access(buffer, index, loops, False, Map(loops, []), tuple(conditions))
 
 
 def holds(condition, at):
@@ -49,16 +50,15 @@ def address(index, at):
 
 def points(a):
     """Values of all loops, wherever the access happens."""
-    for place in itertools.product(*(range(d) for d in a.loops.values())):
+    for place in itertools.product(*(range(v.size) for v in a.loops)):
         at = dict(zip(a.loops, place, strict=True))
         if all(holds(c, at) for c in a.conditions):
             yield at
 
 
 @given(conditional_loads(), st.integers(0, 3))
-def test_a_slab_holds_all_that_is_touched_while_its_loops_stand(case, count):
-    a, _ = case
-    first = list(a.loops)[:count]
+def test_a_slab_holds_all_that_is_touched_while_its_loops_stand(a, count):
+    first = a.loops[:count]
     found = a.slab(first)
     assert found is not None and found.outside == ()
     met = {address(a.index, at) - sum(c * at[v] for v, c in zip(first, found.steps, strict=True)) for at in points(a)}
@@ -74,13 +74,14 @@ def walks(draw):
     """
     sizes, scale = draw(st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=1, max_size=3)), draw(st.integers(1, 3))
     index, step = Index(draw(st.sampled_from([0, 0, 0, 1])), ()), scale
-    for k, v in reversed(list(enumerate(space_vars(len(sizes))))):
-        index = index + v * (step + draw(st.sampled_from([0, 0, 0, 0, 1, -1])))
-        step *= sizes[k]
+    loops = Interner().axes(sizes)
+    for v in reversed(loops):
+        index = index + v.index * (step + draw(st.sampled_from([0, 0, 0, 0, 1, -1])))
+        step *= v.size
     total = math.prod(sizes)
     count = draw(st.sampled_from([d for d in range(1, total + 1) if total % d == 0]))
     buffer = Buffer(0, dtypes.float32, step * draw(st.sampled_from([1, 1, 1, 2])), "temp")
-    return Access(buffer, index, sized(sizes), False, Map(tuple(sizes), [])), count
+    return Access(buffer, index, loops, False, Map(loops, [])), count
 
 
 held = Counter()
@@ -92,10 +93,10 @@ def test_what_stays_in_its_part_is_in_no_other(case):
     a, count = case
     found = in_part(a, count)
     held[found, count > 1] += 1
-    size, total = a.buffer.size // count, math.prod(a.loops.values())
+    size, total = a.buffer.size // count, trips(a.loops)
     for number, at in enumerate(points(a)):
         part = number // (total // count)
-        for cut in cuts(a.stage, count) or []:
+        for cut in cuts(a.loops, count) or []:
             assert cut.first(part) <= at[cut.loop] < cut.first(part) + cut.run
         if found:
             assert part * size <= address(a.index, at) < (part + 1) * size
@@ -109,16 +110,15 @@ def test_some_stay_in_their_part():
 
 
 @given(conditional_loads())
-def test_conditions_bound_their_loops(case):
-    a, _ = case
+def test_conditions_bound_their_loops(a):
     bounds = where(a.conditions, a.loops)
     for at in points(a):
         assert all(low <= at[v] <= high for v, (low, high) in bounds.items())
 
 
 def test_a_counter_of_an_outer_loop_moves_all_of_a_slab():
-    i, t = space_vars(1)[0], step_var(0)
-    a = Access(Buffer(0, dtypes.float32, 100, "temp"), i * 2 + Index(3, ((t, 10),)), sized([4]), False, Map((4,), []))
+    i, t = Axis("i", 4), Axis("t", 9)
+    a = Access(Buffer(0, dtypes.float32, 100, "temp"), i.index * 2 + t.index * 10 + 3, (i,), False, Map((i,), []))
     found = a.slab([])
     assert (found.low, found.high, found.outside) == (3, 9, ((t, 10),))
     assert not a.stays({}, 100)  # where it lies, its own loops do not say
@@ -127,17 +127,16 @@ def test_a_counter_of_an_outer_loop_moves_all_of_a_slab():
 def test_an_address_that_follows_from_data_is_not_known():
     exprs, b = Interner(), Buffer(0, dtypes.int64, 9, "input")
     load = exprs.make("load", (), dtypes.int64, (b, Index(0, ())))
-    assert Access(b, Index(0, ((load, 1),)), sized([4]), False, Map((4,), [])).slab([]) is None
+    assert Access(b, Index(0, ((load, 1),)), (), False, Map((), [])).slab([]) is None
 
 
 def test_matrices_reach_as_far_as_their_digits_lead():
     b = [Buffer(k, dtypes.float32, 64, "temp") for k in range(3)]
-    i = space_vars(1)[0]
-    lhs, rhs = Operand(b[0], i * 8, ((2, 4),), ((4, 1),)), Operand(b[1], Index(0, ()), ((4, 2),), ((2, 1),))
-    dot = Dot((2,), 2, 2, 4, lhs, rhs, Operand(b[2], i * 4, ((2, 2),), ((2, 1),)), dtypes.float32)
+    v = Axis("i", 2)
+    lhs, rhs = Operand(b[0], v.index * 8, ((2, 4),), ((4, 1),)), Operand(b[1], Index(0, ()), ((4, 2),), ((2, 1),))
+    dot = Dot((v,), 2, 2, 4, lhs, rhs, Operand(b[2], v.index * 4, ((2, 2),), ((2, 1),)), dtypes.float32)
     found = {a.buffer: a for a in accesses(dot)}
     assert {x: (a.reach, a.written) for x, a in found.items()} == {b[0]: (7, False), b[1]: (7, False), b[2]: (3, True)}
-    (v,) = loops_of(dot)
     assert found[b[0]].stays({v: 8}, 8) and not found[b[0]].stays({v: 8}, 7)
     assert found[b[2]].stays({v: 4}, 4) and not found[b[1]].stays({v: 8}, 8)
 
@@ -146,15 +145,17 @@ def test_matrices_reach_as_far_as_their_digits_lead():
 def stages(draw):
     """Maps over ten elements each of which reads some buffers and writes one, and how they touch elements."""
     buffers = [Buffer(k, dtypes.float32, 10, "temp") for k in range(5)]
-    exprs, i, nodes = Interner(), space_vars(1)[0], []
+    exprs, nodes = Interner(), []
+    space = exprs.axes([10])
+    i = iteration(space)
     for _ in range(draw(st.integers(2, 6))):
         value = exprs.make("const", (), dtypes.float32, np.float32(draw(st.integers(1, 9))))
         for b in draw(st.lists(st.sampled_from(buffers), max_size=2)):
             back = draw(st.booleans())
             load = exprs.make("load", (), dtypes.float32, (b, i * -1 + 9 if back else i))
             value = exprs.make("add", (value, load), dtypes.float32)
-        nodes.append(Map((10,), [Store(draw(st.sampled_from(buffers)), i, value)]))
-    return buffers, nodes
+        nodes.append(Map(space, [Store(draw(st.sampled_from(buffers)), i, value)]))
+    return buffers, nodes, exprs
 
 
 def run(buffers, nodes, parts=1):
@@ -176,20 +177,23 @@ def run(buffers, nodes, parts=1):
 
 
 @settings(max_examples=300)
-@given(stages(), st.sampled_from([(10,), (5,), (2,)]))
+@given(stages(), st.sampled_from([10, 5, 2]))
 def test_stages_that_run_part_by_part_mean_the_same(case, loops):
-    buffers, nodes = case
+    buffers, nodes, exprs = case
     nodes = [n for n in nodes if n.stores[0].buffer not in n.reads()][:3]  # which are a map's elements in any order
+    loops, inner = (Axis("p", loops),), Axis("q", 10 // loops)
     other = Routine(loops, "", [], [], [], ())  # with which it is a tile: stages may run some iterations in a part
-    for body in (nodes, [*nodes, other]):
+    place = loops[0].index * inner.size + inner.index
+    rows = [over_loops(n, [inner], dict.fromkeys(n.space, place), exprs) for n in nodes]
+    for body in (rows, [*nodes, other]):
         if fault(Fused(loops, body)) is None:
-            held[loops, len(body)] += 1
-            assert run(buffers, nodes, loops[0]) == run(buffers, nodes)
+            held[trips(loops), len(body)] += 1
+            assert run(buffers, nodes, trips(loops)) == run(buffers, nodes)
 
 
 @given(stages())
 def test_a_stage_moves_to_where_it_may_join_and_nothing_changes(case):
-    buffers, nodes = case
+    buffers, nodes, exprs = case
     history = History()
     for place, n in enumerate(nodes[:-1]):
         history.put(n, place)
@@ -201,7 +205,7 @@ def test_a_stage_moves_to_where_it_may_join_and_nothing_changes(case):
 
 @given(stages())
 def test_stages_that_pass_others_may_run_behind_them(case):
-    buffers, nodes = case
+    buffers, nodes, exprs = case
     for place in range(len(nodes)):
         if passes([nodes[place]], nodes[place + 1 :]):
             assert run(buffers, [*nodes[:place], *nodes[place + 1 :], nodes[place]]) == run(buffers, nodes)
@@ -209,9 +213,10 @@ def test_stages_that_pass_others_may_run_behind_them(case):
 
 def test_folds_have_their_loops_last():
     b = Buffer(0, dtypes.float32, 3, "temp")
-    value = Interner().make("const", (), dtypes.float32, np.float32(1))
-    fold = Reduce((3,), value, b, space_vars(1)[0], (4, 5), "add", True)
-    assert list(loops_of(fold).values()) == [3, 4, 5]
+    exprs = Interner()
+    i, j, k = exprs.axes([3, 4, 5])
+    fold = Reduce((i,), exprs.make("const", (), dtypes.float32, np.float32(1)), b, i.index, (j, k), "add", True)
+    assert loops_of(fold) == (i, j, k)
 
 
 FAULTS = {

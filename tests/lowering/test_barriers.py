@@ -2,8 +2,6 @@
 one wrote or reads since they last met.
 """
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +9,9 @@ from hypothesis import given, settings
 import fdl.numpy as jnp
 from fdl import nn
 from fdl.backends.toolchain import host_target
+from fdl.lowering.ir.access import loops_of
 from fdl.lowering.ir.expr import walk
-from fdl.lowering.ir.index import LoopVar, space_vars
+from fdl.lowering.ir.index import Axis, trips
 from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Reduce, Threads
 from fdl.lowering.ir.planned import Barrier, Copy, Swap
 from fdl.lowering.ir.shares import Touched
@@ -22,19 +21,18 @@ from tests.lowering.test_programs import programs
 from tests.lowering.test_tile import graph_of
 
 R = np.random.default_rng(0)
-FIRST = space_vars(1)[0].terms[0][0]
 
 
-def addresses(index, dims, first):
+def addresses(index, loops, first):
     """Elements at an address, for these iterations of the first loop and all of the others; None where only the program
     knows.
     """
-    if not all(isinstance(a, LoopVar) for a, _ in index.terms):
+    if not all(isinstance(a, Axis) for a, _ in index.terms):
         return None
-    at = np.array([index.const + sum(c for a, c in index.terms if a.step)])  # steps of enclosing loops are 1
-    for atom, c in index.terms:
-        if not atom.step:
-            at = np.unique(at[:, None] + c * (first if atom is FIRST else np.arange(dims[atom.rank])))
+    at = np.array([index.const + sum(c for a, c in index.terms if a not in loops)])  # steps of enclosing loops are 1
+    for a, c in index.terms:
+        if a in loops:
+            at = np.unique(at[:, None] + c * (first if a is loops[0] else np.arange(a.size)))
     return at
 
 
@@ -43,16 +41,11 @@ def touches(n, lo, hi):
     rows = np.arange(lo, hi)
     if isinstance(n, Fused) and n.kernel:
         for m in n.body:
-            kept = n.accumulates(m)
-            inner = np.arange(lo * n.chunk, hi * n.chunk) if n.chunk else rows
-            for b, written, at in of_loops(m, inner):
-                if b not in n.locals:
-                    yield b, written, addresses(m.offset, m.space, rows) if kept and written else at
+            yield from (x for x in of_loops(m, rows, n.loops) if x[0] not in n.locals)
     elif isinstance(n, Dot):
-        numbers = np.unravel_index(rows, n.space)
+        numbers = dict(zip(n.space, np.unravel_index(rows, [a.size for a in n.space]), strict=True))
         for x, written in ((n.lhs, False), (n.rhs, False), (n.out, True)):
-            at = np.array([x.offset.const + sum(c for a, c in x.offset.terms if a.step)])
-            at = at + sum((c * numbers[a.rank] for a, c in x.offset.terms if not a.step), start=np.zeros(1, int))
+            at = x.offset.const + sum((c * numbers.get(a, 1) for a, c in x.offset.terms), start=np.zeros(1, int))
             for size, step in (*x.rows, *x.cols):
                 at = np.unique(at[:, None] + step * np.arange(size))
             yield x.buffer, written, at
@@ -65,13 +58,13 @@ def touches(n, lo, hi):
         yield from of_loops(n, rows)
 
 
-def of_loops(n, rows):
-    over = n.over if isinstance(n, Reduce) else (n.over,) if isinstance(n, Argmax) else ()
+def of_loops(n, rows, around=()):
+    loops = tuple(dict.fromkeys((*around, *loops_of(n))))
     for e in walk(n.roots()):
         if e.op == "load":
-            yield e.attr[0], False, addresses(e.attr[1], (*n.space, *over), rows)
+            yield e.attr[0], False, addresses(e.attr[1], loops, rows)
     for b, index in [(s.buffer, s.offset) for s in n.stores] if isinstance(n, Map) else [(n.store, n.offset)]:
-        yield b, True, addresses(index, n.space, rows)
+        yield b, True, addresses(index, loops, rows)
 
 
 class Team:
@@ -85,7 +78,7 @@ class Team:
         self.seen = {}  # memory -> [(reads, writes) of each thread], sets of bytes
 
     def run(self, n):
-        extent = math.prod(n.space) if isinstance(n, Dot) else n.space[0] if getattr(n, "space", ()) else 1
+        extent = trips(n.space) if isinstance(n, Dot) else n.extent()
         known = (
             isinstance(n, (Map, Reduce, Argmax, Fused, Dot))
             and not (isinstance(n, Fused) and not n.kernel and n.product is None)

@@ -11,7 +11,8 @@ from fdl import lax
 from fdl.core.array import from_numpy
 from fdl.core.errors import GraphError
 from fdl.lowering.build.control import build
-from fdl.lowering.ir.nodes import Branch, Dot, Fused, Reduce, Scope
+from fdl.lowering.ir.index import Axis
+from fdl.lowering.ir.nodes import Branch, Dot, Fused, Map, Reduce, Scope
 from fdl.lowering.ir.rewrite import rebuilt
 from fdl.lowering.pipeline import schedule
 from tests.lowering.drawn import attended
@@ -74,7 +75,9 @@ def test_a_branch_is_chosen_by_what_was_written():
 
 def test_stages_come_apart_into_parts():
     program = scheduled(lambda x: x / (1 + jnp.sum(x * x, 1, keepdims=True)), (9, 33))
-    rejected(program, "parts", in_body(lambda m: dataclasses.replace(m, space=(3, 3)), Reduce), Fused)
+    again = lambda n: dataclasses.replace(n, body=[dataclasses.replace(m, space=n.loops) for m in n.body])
+    rejected(program, "parts", again, Fused)
+    rejected(scheduled(jnp.sin, (9,)), "not inside of i", lambda n: dataclasses.replace(n, space=(Axis("i", 9),)), Map)
 
 
 def test_a_part_touches_its_own_elements():
@@ -102,7 +105,7 @@ def test_products_of_a_tile_lie_in_their_buffers():
 
     rejected(program, "reaches|kept in", in_body(moved, Dot), Fused)
     rejected(program, "digits", in_body(lambda m: dataclasses.replace(m, k=m.k + 1), Dot), Fused)
-    rejected(program, "parts", lambda n: dataclasses.replace(n, loops=(3,), locals={}), Fused)
+    rejected(program, "parts", lambda n: dataclasses.replace(n, loops=(Axis("i", 3),), locals={}), Fused)
 
 
 def test_what_a_tile_keeps_is_not_seen_after_it():

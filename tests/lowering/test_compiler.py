@@ -12,9 +12,10 @@ from fdl.backends.cuda import compile_ptx, cuda_available, lower_cuda, nvrtc_ava
 from fdl.backends.toolchain import host_target
 from fdl.core.graph import interpret
 from fdl.lowering.emit.devices import render_device
-from fdl.lowering.ir.index import Index, space_vars
-from fdl.lowering.ir.nodes import Dot, Loop, Map, Reduce, Store
+from fdl.lowering.ir.index import Axis, Index
+from fdl.lowering.ir.nodes import Dot, Loop, Map, Reduce
 from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.rewrite import over_loops
 from fdl.lowering.pipeline import lower
 from fdl.lowering.target import METAL
 from fdl.passes.inline import inline
@@ -119,9 +120,8 @@ def test_loop_program_checker_finds_faults():
     program = lowered(lambda x: x * 2, jnp.ones(4)).program
     (node,) = program.nodes
     assert isinstance(node, Map)
-    store = node.stores[0]
     outside = Program(
-        [Map((5,), [Store(store.buffer, store.offset, store.value)])],
+        [over_loops(node, [longer := Axis("i", 5)], {node.space[0]: longer.index}, program.exprs)],
         program.buffers,
         program.inputs,
         program.outputs,
@@ -136,7 +136,7 @@ def test_loop_program_checker_finds_faults():
 
 
 def test_indices_are_affine():
-    i, j = space_vars(2)
+    i, j = Axis("i", 4).index, Axis("j", 5).index
     assert (i * 3 + j - i * 3 + 2).terms == j.terms and (i * 0).terms == () and Index(0, ()) + i == i
 
 

@@ -20,7 +20,6 @@ from fdl.core.errors import GraphError
 from fdl.lowering.build.control import build
 from fdl.lowering.emit.c.program import WRITTEN
 from fdl.lowering.ir import planned as planned_nodes
-from fdl.lowering.ir.index import Index, space_vars
 from fdl.lowering.ir.interpret import RUN, interpret_program
 from fdl.lowering.ir.nodes import Loop, Map, Node, Prefetch, Threads
 from fdl.lowering.ir.planned import Alias, Alloc, Barrier, Copy, Guard, Home, Scope, Stamp, Swap
@@ -134,7 +133,7 @@ def test_explain_shows_the_plan():
     f = lambda x: lax.scan(lambda c, _: (jnp.tanh(c @ x), None), x, None, length=9)[0]
     shown = str(fdl.explain(f)(np.ones((256, 256), np.float32)))
     stages = shown[: shown.index("== C source")]
-    assert all(part in stages for part in ("barrier", "by all threads", "alloc", "loop step0 9"))
+    assert all(part in stages for part in ("barrier", "by all threads", "alloc", "loop (t: 9)"))
 
 
 # Planted faults
@@ -267,7 +266,7 @@ def test_pages_that_go_past_the_caches_are_whole():
     (n,) = (n for n in program.nodes if isinstance(n, Map))
     assert all(s.past_caches for s in n.stores) and n.page
     refused(program, "page by page", changed(Map, page=0))
-    backwards = Index(n.space[0] - 1, ((space_vars(1)[0].terms[0][0], -1),))
+    backwards = n.space[0].index * -1 + (n.extent() - 1)
     refused(program, "page by page", changed(Map, stores=[dataclasses.replace(s, offset=backwards) for s in n.stores]))
 
 

@@ -189,7 +189,7 @@ def test_plans_name_no_function():
     """A node holds data alone: a key, buffers and sizes."""
     graph = fdl.make_graph(cholesky)(jnp.eye(3))
     (node,) = build(graph).nodes
-    assert (node.key, node.sizes, node.space) == ("cholesky", (3,), (1,)) and str(node)
+    assert (node.key, node.sizes, node.extent()) == ("cholesky", (3,), 1) and str(node)
 
 
 def with_spectrum(rng, values, rows=None):

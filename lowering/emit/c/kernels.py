@@ -6,7 +6,7 @@ Each loop nest is written by the macro of its kind in `kernel.c.j2`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from fdl.core import dtypes
@@ -16,12 +16,12 @@ from fdl.lowering.ir import spellings
 from fdl.lowering.ir.access import loops_of
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
 from fdl.lowering.ir.fold import LANES
-from fdl.lowering.ir.index import Index, LoopVar, space_vars
+from fdl.lowering.ir.index import ZERO, Axis, Index
 from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, Prefetch, Reduce, Routine, Scatter, Scope
 from fdl.lowering.ir.planned import Arena
+from fdl.lowering.ir.rewrite import over_loops, reindexed
 from fdl.lowering.ir.routines import function_of
 from fdl.lowering.ir.size import Symbol, is_known
-from fdl.lowering.schedule.fuse_rows import row_value
 from fdl.lowering.target import Target
 from fdl.ops.reduction import lowest
 
@@ -46,7 +46,7 @@ class Kernel:
     params: tuple[str, ...]
     body: str
     buffers: tuple[Buffer, ...]
-    steps: tuple[LoopVar, ...]
+    steps: tuple[Axis, ...]
     sizes: tuple[Symbol, ...]
     streams: bool
 
@@ -75,8 +75,7 @@ def render_kernel(n: Node, arena: Arena, exprs: Interner, target: Target) -> Ker
         text, comment, body, over = *_fused_rows(n, exprs, target), {}
     else:
         text = Expressions(target, weaves=_weaves([n]))
-        text.tell(*loops_of(n).values())
-        writer = KernelWriter(text, 0, ("FDL_INDEPENDENT",) if over else ())
+        writer = KernelWriter(text, (), ("FDL_INDEPENDENT",) if over else ())
         comment, body = writer.part(n)
     streams = any(s.past_caches for m in (n.body if isinstance(n, Fused) else [n]) for s in getattr(m, "stores", ()))
     params = _params(text, n.writes(), {*over, *over.values()})
@@ -102,25 +101,31 @@ def _params(text: Expressions, stored: Sequence[Buffer], overlapping: Collection
 def _fused_rows(n: Fused, exprs: Interner, target: Target) -> tuple[Expressions, str, str]:
     """Stages one after another for each row; folds down columns are totals, which are kept while rows pass."""
     kept = {b: 1 if scope is Scope.REGISTER else b.size // n.count for b, scope in n.locals.items()}
-    text = Expressions(target, rows=kept, outer=len(n.loops), weaves=_weaves(n.body))
-    writer = KernelWriter(text, len(n.loops))
+    loops, steps = n.loops, dict[Axis, Index]()
+    if n.chunk:  # rows are counted through
+        loops = exprs.axes([n.count])
+        steps = {n.loops[0]: ZERO, n.loops[1]: loops[0].index}
+    text = Expressions(target, rows=kept, outer=loops, weaves=_weaves(n.body))
+    writer = KernelWriter(text, loops)
     parts: list[str] = []
     totals: list[_Total] = []
     for m in n.body:
         text.scopes, text.lines = [{}], [[]]
         if isinstance(m, Reduce) and n.accumulates(m):
-            totals.append(_total(m, text, exprs, f"total{len(totals)}"))
+            totals.append(_total(m, text, n.loops[0], steps, exprs, f"total{len(totals)}"))
         else:
-            comment, body = writer.part(m)
+            comment, body = writer.part(over_loops(m, m.space, steps, exprs) if steps else m)  # type: ignore[attr-defined]
             parts.append(written("part", comment=comment, body=body))
     rows = [
         f"{spellings.storage_type(b.dtype)} {name}{f'[{size}]' if size > 1 else ''};"
         for b, (name, size) in text.rows.items()
     ]
-    row = _lines(*_asked(n.ahead, text), *rows, *parts, *(t.add for t in totals))
-    comment = f"fused rows ({_dims(n.loops)}): {', '.join(type(m).__name__.lower() for m in n.body)}"
+    text.enter(loops)
+    ahead = [dataclasses.replace(p, index=reindexed(exprs, [], steps)[1](p.index)) for p in n.ahead]
+    row = _lines(*_asked(ahead, text), *rows, *parts, *(t.add for t in totals))
+    comment = f"fused rows ({_dims(loops)}): {', '.join(type(m).__name__.lower() for m in n.body)}"
     if not n.chunk:
-        return text, comment, _within(_loops(n.loops), row)
+        return text, comment, _within(_loops(loops, text, True), row)
     begin, end = _lines(*(t.begin for t in totals)), _lines(*(t.end for t in totals))
     return text, comment, written("chunks", rows=n.chunk, begin=begin, body=row, end=end)
 
@@ -134,29 +139,29 @@ class _Total:
     end: str
 
 
-def _total(n: Reduce, text: Expressions, exprs: Interner, name: str) -> _Total:
-    per_row = row_value(n, exprs)
-    assert per_row is not None
-    value = text.emit(per_row)
+def _total(
+    n: Reduce, text: Expressions, chunk: Axis, steps: Mapping[Axis, Index], exprs: Interner, name: str
+) -> _Total:
+    text.enter([*text.outer, *n.space])
+    (column,), value = n.space, text.emit(reindexed(exprs, [n.value], steps)[0][n.value])
     lines = _lines(*text.lines[0])
     text.scopes, text.lines = [{}], [[]]
+    text.enter([chunk, column])
     store = text.store(n.store, n.offset, f"{name}[i1]")
     end = _lines("const long i0 = chunk;", "(void)i0;", *text.lines[0], store)
     _, neutral, combine = _folding(n)
-    width = n.space[1]
+    type_, width = spellings.register_type(n.value.dtype), column.size
     return _Total(
-        written("begin_totals", type=spellings.register_type(n.value.dtype), name=name, width=width, neutral=neutral),
+        written("begin_totals", type=type_, name=name, width=width, neutral=neutral),
         written("add_to_totals", name=name, width=width, lines=lines, combine=combine, value=value),
         _within([LoopText("i1", "0", str(width))], end),
     )
 
 
 class KernelWriter:
-    """Writes the loops of a node, but for the `outer` ones that stand around it; `pragmas` are said before the loops
-    that store.
-    """
+    """Writes the loops of a node inside of the `outer` ones; `pragmas` are said before the loops that store."""
 
-    def __init__(self, text: Expressions, outer: int, pragmas: tuple[str, ...] = ()) -> None:
+    def __init__(self, text: Expressions, outer: Sequence[Axis], pragmas: tuple[str, ...] = ()) -> None:
         self.text, self.outer, self.pragmas = text, outer, pragmas
         self.spelled: dict[type[Node], Callable[[Any], tuple[str, str]]] = {
             Map: self._map,
@@ -168,14 +173,17 @@ class KernelWriter:
 
     def part(self, n: Node) -> tuple[str, str]:
         """What a node does in a few words, and its loops."""
+        self.text.enter([*self.outer, *loops_of(n)])
         return self.spelled[type(n)](n)
 
-    def _own(self, space: Sequence[int], ranged: bool = True) -> tuple[LoopText, ...]:
-        """Loops over a part of the node's space, but for the outer ones; what is said to the compiler, before the last
-        one.
-        """
-        loops = _loops(space[self.outer :], self.outer, ranged and not self.outer)
+    def _own(self, space: Sequence[Axis], ranged: bool = True) -> tuple[LoopText, ...]:
+        """Loops over a part of the node's space; what is said to the compiler, before the last one."""
+        loops = _loops(space, self.text, ranged and not self.outer)
         return (*loops[:-1], *(dataclasses.replace(x, pragmas=self.pragmas) for x in loops[-1:]))
+
+    def _dims(self, n: Node) -> str:
+        """Sizes of the loops around a node and of its own, but for those of a fold."""
+        return _dims([*self.outer, *n.space])  # type: ignore[attr-defined]
 
     def _taken(self) -> list[str]:
         """The statements so far, which are then no longer there."""
@@ -184,18 +192,18 @@ class KernelWriter:
 
     def _map(self, n: Map) -> tuple[str, str]:
         text, stores, beside = self.text, list[str](), list[tuple[str, str, str]]()
-        inner = [v.terms[0][0] for v in space_vars(len(n.space))[-1:]]
+        inner = n.space[-1:]
         for s in n.stores:
             value = text.emit(s.value)
             if s.past_caches:
                 place = f"&{text.element(s.buffer, s.offset.without(inner))} + page"
                 name = f"w{len(beside)}"
                 beside.append((spellings.storage_type(s.buffer.dtype), name, place))
-                stores.append(f"{name}[i{len(n.space) - 1} - page] = {text.stored(s.buffer, value)};")
+                stores.append(f"{name}[{text.axis(n.space[-1])} - page] = {text.stored(s.buffer, value)};")
             else:
                 stores.append(text.store(s.buffer, s.offset, value))
         ops = sorted({e.op for e in _values(n.expressions())} - {"const", "load", "number"})
-        comment = f"map {_dims(n.space)}: {', '.join(ops) or 'copy'}"
+        comment = f"map {self._dims(n)}: {', '.join(ops) or 'copy'}"
         ahead = _asked(n.ahead, text)
         element = _lines(*self._taken(), *stores)
         loops = _unrolled(self._own(n.space)) if n.unrolled else self._own(n.space)
@@ -211,13 +219,13 @@ class KernelWriter:
         value = self.text.emit(n.value)
         lines = _lines(*self._taken())
         write = self._side_by_side if n.side_by_side else self._rows if n.rows else self._columns
-        return f"{n.kind} {_dims(n.space)} over {_dims(n.over)}", write(n, lines, value)
+        return f"{n.kind} {self._dims(n)} over {_dims(n.over)}", write(n, lines, value)
 
     def _rows(self, n: Reduce, lines: str, value: str) -> str:
-        text, first = self.text, len(n.space)
+        text = self.text
         fold, neutral, combine = _folding(n)
         type_ = spellings.register_type(n.value.dtype)
-        over, inner = _loops(n.over[:-1], first, False), _inner(n)
+        *over, inner = _loops(n.over, text, False)
         place = self._in_place(n) if fold else ""
         stores = _lines(*self._taken(), text.store(n.store, n.offset, "total"))
         if not fold:
@@ -225,7 +233,7 @@ class KernelWriter:
             row = written("total", type=type_, neutral=neutral, body=body, stores=stores)
         else:
             parts = {"fold": fold, "type": type_, "name": inner.name, "length": inner.stop}
-            short = is_known(n.over[-1]) and n.over[-1] < LANES
+            short = is_known(n.over[-1].size) and n.over[-1].size < LANES
             vectors = None if place or short else self._vectors(n)
             if place:
                 block = written("block_in_place", fold=fold, place=place, length=inner.stop)
@@ -241,22 +249,21 @@ class KernelWriter:
         if n.value.op != "load":
             return ""
         buffer, index = n.value.attr
-        variable = space_vars(len(n.space) + len(n.over))[-1].terms[0][0]
-        if index.coefficient(variable) != 1 or not all(isinstance(a, LoopVar) for a, _ in index.terms):
+        if index.coefficient(n.over[-1]) != 1 or not all(isinstance(a, Axis) for a, _ in index.terms):
             return ""
-        return f"&{self.text.element(buffer, index.without([variable]))}"
+        return f"&{self.text.element(buffer, index.without(n.over[-1:]))}"
 
     def _vectors(self, n: Reduce) -> dict[str, str] | None:
         """Statements that compute neighbouring elements of a row as one vector, and its name, suffix, and what joins it
         to totals; None where that takes more than loads side by side and operators of C, which take vectors as they
         take numbers.
         """
-        variable, text = space_vars(len(n.space) + len(n.over))[-1].terms[0][0], self.text
+        text, inner = self.text, n.over[-1]
         dtype, suffix = n.value.dtype, spellings.SUFFIX[n.value.dtype]
         order, wide = walk([n.value]), set[Expr]()
         for e in order:
-            steps = {i.coefficient(variable) for i in e.indices()}
-            plain = e.dtype == dtype and all(isinstance(a, LoopVar) for i in e.indices() for a, _ in i.terms)
+            steps = {i.coefficient(inner) for i in e.indices()}
+            plain = e.dtype == dtype and all(isinstance(a, Axis) for i in e.indices() for a, _ in i.terms)
             if not plain or e.op == "number" or not steps <= {0, 1}:
                 return None
             if 1 in steps or not wide.isdisjoint(e.args):
@@ -284,7 +291,8 @@ class KernelWriter:
 
     def _columns(self, n: Reduce, lines: str, value: str) -> str:
         _, neutral, combine = _folding(n)
-        type_, column, inner = spellings.register_type(n.value.dtype), self._column(n), _inner(n)
+        type_, column = spellings.register_type(n.value.dtype), self._column(n)
+        *over, inner = _loops(n.over, self.text, False)
         unused = [] if n.space else [f"(void){column.name};"]
         stores = _lines(*self._taken(), *unused, self.text.store(n.store, n.offset, "total[lane]"))
         steps = written(
@@ -307,18 +315,19 @@ class KernelWriter:
                 stop=column.stop,
                 type=type_,
                 neutral=neutral,
-                body=_within(_loops(n.over[:-1], len(n.space), False), steps),
+                body=_within(over, steps),
                 stores=stores,
             ),
         )
 
     def _side_by_side(self, n: Reduce, lines: str, value: str) -> str:
         fold, neutral, _ = _folding(n)
-        type_, row, inner = spellings.register_type(n.value.dtype), self._column(n), _inner(n)
+        type_, row = spellings.register_type(n.value.dtype), self._column(n)
+        over = _loops(n.over, self.text, False)
         stores = _lines(*self._taken(), self.text.store(n.store, n.offset, "total[lane]"))
         combine = "FDL_PLUS" if n.kind == "add" else "FDL_LARGER_ONE"
         lanes = written(
-            "into_lanes", name=inner.name, row=row.name, type=type_, lines=lines, combine=combine, value=value
+            "into_lanes", name=over[-1].name, row=row.name, type=type_, lines=lines, combine=combine, value=value
         )
         return _within(
             self._own(n.space[:-1]),
@@ -330,14 +339,14 @@ class KernelWriter:
                 stop=row.stop,
                 type=type_,
                 neutral=neutral,
-                body=_within([*_loops(n.over[:-1], len(n.space), False), inner], lanes),
+                body=_within(over, lanes),
                 stores=stores,
             ),
         )
 
     def _column(self, n: Reduce) -> LoopText:
         """The last loop of the space, or one of a single step in its place."""
-        return _loops(n.space, 0, not self.outer)[-1] if n.space else LoopText("only", "lo", "hi")
+        return _loops(n.space, self.text, not self.outer)[-1] if n.space else LoopText("only", "lo", "hi")
 
     def _argmax(self, n: Argmax) -> tuple[str, str]:
         value = self.text.emit(n.value)
@@ -346,14 +355,14 @@ class KernelWriter:
         stores = _lines(*self._taken(), self.text.store(n.store, n.offset, where))
         body = written(
             "argmax",
-            name=f"i{len(n.space)}",
-            stop=n.over,
+            name=self.text.axis(n.over[0]),
+            stop=n.over[0].size,
             type=spellings.register_type(n.value.dtype),
             lines=lines,
             value=value,
             stores=stores,
         )
-        return f"argmax {_dims(n.space)} over {n.over}", _within(self._own(n.space), body)
+        return f"argmax {self._dims(n)} over {_dims(n.over)}", _within(self._own(n.space), body)
 
     def _scatter(self, n: Scatter) -> tuple[str, str]:
         """Updates in order. Where two may meet, the kernel's range is one of targets, and each thread does the updates
@@ -362,8 +371,8 @@ class KernelWriter:
         text, inner = self.text, n.inner()
         outer = len(n.space) - inner
         loops = self._own(n.space[:outer], n.distinct)
-        over = _loops(n.space[outer:], outer, n.distinct and not outer)
-        variables = [v.terms[0][0] for v in space_vars(inner, outer)]
+        over = _loops(n.space[outer:], text, n.distinct and not outer)
+        variables = n.space[outer:]
         conditions = [text.emit(c) for c in n.conditions]
         place = text.index(n.offset.without(variables))
         if not n.distinct:
@@ -393,12 +402,11 @@ def _unrolled(loops: Sequence[LoopText]) -> tuple[LoopText, ...]:
     return tuple(dataclasses.replace(x, pragmas=(*x.pragmas, "FDL_UNROLLED")) for x in loops)
 
 
-def _loops(space: Sequence[int], first: int = 0, ranged: bool = True) -> tuple[LoopText, ...]:
-    """Loops of these sizes, the first one over the kernel's range if `ranged`."""
-    bounds = [("0", str(d)) for d in space]
-    if ranged:
-        bounds[:1] = [("lo", "hi")] * len(bounds[:1])
-    return tuple(LoopText(f"i{first + k}", *bound) for k, bound in enumerate(bounds))
+def _loops(axes: Sequence[Axis], text: Expressions, ranged: bool) -> tuple[LoopText, ...]:
+    """Loops along some axes, the first one over the kernel's range if `ranged`."""
+    return tuple(
+        LoopText(text.axis(a), *(("lo", "hi") if ranged and not k else ("0", str(a.size)))) for k, a in enumerate(axes)
+    )
 
 
 def _values(roots: Sequence[Expr]) -> set[Expr]:
@@ -411,11 +419,6 @@ def _values(roots: Sequence[Expr]) -> set[Expr]:
             seen.add(e)
             stack.extend(e.args)
     return seen
-
-
-def _inner(n: Reduce) -> LoopText:
-    """The innermost loop of a fold."""
-    return LoopText(f"i{len(n.space) + len(n.over) - 1}", "0", str(n.over[-1]))
 
 
 def _within(loops: Sequence[LoopText], body: str) -> str:
@@ -434,8 +437,8 @@ def _asked(ahead: Sequence[Prefetch], text: Expressions) -> list[str]:
     return [f"FDL_AHEAD({text.buffer(p.buffer)}, {text.index(p.index + p.ahead)});" for p in ahead]
 
 
-def _dims(space: Sequence[int]) -> str:
-    return "x".join(map(str, space)) or "scalar"
+def _dims(space: Sequence[Axis]) -> str:
+    return "x".join(str(a.size) for a in space) or "scalar"
 
 
 def _folding(n: Reduce) -> tuple[str, str, str]:

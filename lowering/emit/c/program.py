@@ -7,7 +7,6 @@ same from run to run.
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,9 +15,9 @@ from fdl.core.source import Location
 from fdl.lowering.emit.c.kernels import render_kernel
 from fdl.lowering.emit.expressions import Expressions, environment
 from fdl.lowering.ir import spellings
-from fdl.lowering.ir.access import cuts, loops_of, sized
+from fdl.lowering.ir.access import cuts
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.index import LAST_DEPTH, Index, LoopVar, space_vars, step_var
+from fdl.lowering.ir.index import ZERO, Axis, trips
 from fdl.lowering.ir.nodes import (
     Argmax,
     Branch,
@@ -93,6 +92,8 @@ class ProgramWriter:
         self.lines: dict[str, list[Location]] = {}
         self.names: dict[Node, str] = {}  # of stages, by what computes them
         self.clocks: list[Node] = []
+        self.counters: dict[Axis, str] = {}  # of loops that the program runs
+        self.depth = 0  # of loops around what is written now
 
     def render(self) -> Rendered:
         """All of it."""
@@ -203,10 +204,9 @@ class ProgramWriter:
         known = self.lines.setdefault(name, [])
         known += [s for s in n.sources if s not in known]
         self.names[n] = name
-        told = (*(f"t{v.rank}" for v in kernel.steps), *(s.name for s in kernel.sizes))
+        told = (*(self.counters[a] for a in kernel.steps), *(s.name for s in kernel.sizes))
         args = (*(_name(b) for b in kernel.buffers), *told)
-        space: tuple[int, ...] = getattr(n, "space", ())
-        return Call(name, args, n.extent() if isinstance(n, Scatter) else space[0] if space else 1)
+        return Call(name, args, n.extent())
 
     def _function(self, text: str, name: str = "") -> str:
         """The name of a function with this text, but for its name."""
@@ -224,21 +224,20 @@ class ProgramWriter:
 
     def _product(self, n: Dot, share: str, after: str = "0") -> dict[str, Any]:
         """The call of the runtime library, by a thread that takes a share of the product."""
-        lhs, rhs, out = (self._address(x) for x in (n.lhs, n.rhs, n.out))
+        lhs, rhs, out = (self._address(x, n.space) for x in (n.lhs, n.rhs, n.out))
         sizes, narrow = (str(d) for d in (n.m, n.n, n.k)), n.lhs.buffer.dtype != n.dtype
         args = (*sizes, lhs, "&lhs", rhs, "&rhs", out, str(n.out.rows[0][1]), share, *(() if narrow else (after,)))
         return {"type": spellings.SUFFIX[n.lhs.buffer.dtype], "args": args}
 
-    def _address(self, x: Operand) -> str:
+    def _address(self, x: Operand, space: Sequence[Axis]) -> str:
         text = Expressions(self.target)
-        place = text.index(x.offset)
-        for v, name in text.steps.items():
-            place = re.sub(rf"\b{name}\b", f"t{v.rank}", place)
-        return f"{_name(x.buffer)} + {place}"
+        text.enter(space)
+        text.loops |= self.counters
+        return f"{_name(x.buffer)} + {text.index(x.offset)}"
 
     def _dot(self, n: Dot) -> str:
         self.names[n] = "product"
-        count = math.prod(n.space)
+        count = trips(n.space)
         if count != 1:
             return self._batch(n, ONLY[n.threads], *shared(n, count))
         share = "tid, threads" if n.threads is Threads.ALL else "0, 1"
@@ -247,7 +246,7 @@ class ProgramWriter:
     def _batch(self, n: Dot, only: str, first: str, last: str) -> str:
         """Products by their number, each by one thread."""
         self.names[n] = "product"
-        digits = [(f"i{k}", math.prod(n.space[k + 1 :]), d) for k, d in enumerate(n.space)]
+        digits = [(f"i{k}", trips(n.space[k + 1 :]), a.size) for k, a in enumerate(n.space)]
         product = written("product", **self._product(n, "0, 1"))
         return _block(only, self._axes(n), written("batch", first=first, last=last, digits=digits, body=product))
 
@@ -281,17 +280,17 @@ class ProgramWriter:
         first, last = shared(n, n.count)
         own = self.arena.scratch
         scratch = [(spellings.storage_type(b.dtype), _name(b), own[b], b.size // n.count) for b in n.locals]
-        steps: dict[tuple[int, int], int] = {}
+        steps: dict[tuple[int, int], Axis] = {}
         body = "\n".join(self._part(m, n.count, steps) for m in n.body)
-        counters = [(depth, *cut) for cut, depth in steps.items()]
+        counters = [(axis.name, *cut) for cut, axis in steps.items()]
         return written(
             "tile", only=ONLY[n.threads], first=first, last=last, scratch=scratch, counters=counters, body=body
         )
 
-    def _part(self, m: Node, count: int, steps: dict[tuple[int, int], int]) -> str:
+    def _part(self, m: Node, count: int, steps: dict[tuple[int, int], Axis]) -> str:
         """A stage of a tile, for one part; whole where it reads which part that is."""
         if isinstance(m, Dot):
-            size = math.prod(m.space) // count
+            size = trips(m.space) // count
             return self._batch(m, "", f"{size} * part", f"{size} * (part + 1)")
         if isinstance(m, Stamp):
             return self._stamp(m)
@@ -301,25 +300,25 @@ class ProgramWriter:
         size = call.extent // count
         return call.text("", *((f"{size} * part", f"{size} * (part + 1)") if inside is m else ("0", str(call.extent))))
 
-    def _of_one_part(self, n: Node, count: int, steps: dict[tuple[int, int], int]) -> Node:
+    def _of_one_part(self, n: Node, count: int, steps: dict[tuple[int, int], Axis]) -> Node:
         """A stage whose first loops only together make up the parts, without these: it reads counters, which `steps`
-        gets with their depths.
+        gets.
         """
-        if isinstance(n, (Dot, Fused)) or n.space[0] % count == 0:  # type: ignore[attr-defined]
+        if isinstance(n, (Dot, Fused)) or n.extent() % count == 0:
             return n  # called on a range of its first loop
-        loops, places = loops_of(n), dict[LoopVar, Index]()
-        for cut in reversed(cuts(n, count) or []):
-            depth = steps.setdefault((cut.stride, cut.number), LAST_DEPTH - len(steps))
-            places[cut.loop] = Index(0, ((step_var(depth), 1),))
-            if cut.run > 1:
-                places[cut.loop] = places[cut.loop] * cut.run
-                loops[cut.loop] = cut.run
-            else:
-                del loops[cut.loop]
-        for v, own in zip(loops, space_vars(len(loops)), strict=True):
-            places[v] = places[v] + own if v in places else own
-        space = [d for v, d in loops.items() if v in sized(n.space)]  # type: ignore[attr-defined]
-        return over_loops(n, space, places, self.program.exprs)
+        exprs, found = self.program.exprs, {cut.loop: cut for cut in cuts(n.space, count) or []}  # type: ignore[attr-defined]
+        for cut in reversed(found.values()):
+            where = cut.stride, cut.number
+            if where not in steps:
+                name = f"t{31 - len(steps)}"  # behind those of all loops, the slowest first
+                steps[where] = exprs.axis(name, cut.number)
+                self.counters[steps[where]] = name
+        kept = [a for a in n.space if a not in found or found[a].run > 1]  # type: ignore[attr-defined]
+        space = exprs.axes([found[a].run if a in found else a.size for a in kept])
+        places = dict(zip(kept, (a.index for a in space), strict=True))
+        for a, cut in found.items():
+            places[a] = places.get(a, ZERO) + steps[cut.stride, cut.number].index * cut.run
+        return over_loops(n, space, places, exprs)
 
     def _loop(self, n: Loop) -> str:
         swaps = [m for m in n.last if isinstance(m, Home)]
@@ -327,13 +326,17 @@ class ProgramWriter:
             written("remember", type=spellings.storage_type(m.old.dtype), new=_name(m.new), old=_name(m.old))
             for m in swaps
         ]
-        if n.test is None:
-            counter = f"{n.length - 1} - s{n.depth}" if n.reverse else f"s{n.depth}"
-            steps = written("loop", depth=n.depth, length=n.length, counter=counter, body=self._nodes(n.body))
+        depth = self.depth
+        self.depth += 1
+        if n.axis is not None:
+            self.counters[n.axis] = f"t{depth}"
+            counter = f"{n.axis.size - 1} - s{depth}" if n.reverse else f"s{depth}"
+            steps = written("loop", depth=depth, length=n.axis.size, counter=counter, body=self._nodes(n.body))
         else:
-            assert n.test_result is not None
+            assert n.test is not None and n.test_result is not None
             test = self._nodes(n.test)
             steps = written("while", test=test, result=_name(n.test_result), body=self._nodes(n.body))
+        self.depth = depth
         return _block(ONLY[n.threads], *homes, steps, self._nodes(n.last))
 
     def _branch(self, n: Branch) -> str:
@@ -348,7 +351,7 @@ class ProgramWriter:
         name = f"fdl_branch_{number}"
         head = f"{self._linkage} fdl_i32 {name}({', '.join(params) or 'void'})"
         self._function(f"{head} {{\n{lines}\n  return {index};\n}}", name)
-        args = (*(_name(b) for b in text.buffers), *(f"t{v.rank}" for v in text.steps), *text.sizes.values())
+        args = (*(_name(b) for b in text.buffers), *(self.counters[a] for a in text.steps), *text.sizes.values())
         labels = [*(f"case {k}" for k in range(len(n.bodies) - 1)), "default"]
         bodies = [(label, self._nodes(body)) for label, body in zip(labels, n.bodies, strict=True)]
         return written("branch", only=ONLY[n.threads], number=number, args=args, bodies=bodies)
