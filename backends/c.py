@@ -29,7 +29,7 @@ from fdl.lowering.pipeline import Lowered, lower
 from fdl.ops.checks import Failure
 from fdl.passes.checks import lift_checks, only_checks
 
-_LOADED: dict[str, int] = {}  # address of the program function by library
+_LOADED: dict[tuple[str, str], int] = {}  # addresses of program functions by library and name
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
 compilations = 0  # compiler starts of this process, for `fdl.testing`
 
@@ -97,10 +97,15 @@ def compile_source(source: str, units: int, compiler: Compiler) -> str:
     return path.name
 
 
+def products_of(lowered: Lowered) -> list[str]:
+    """Element types of the matrix products in a program, by their suffix."""
+    return sorted({SUFFIX[n.lhs.buffer.dtype] for n in all_nodes(lowered.program.nodes) if isinstance(n, Dot)})
+
+
 def plan_of(lowered: Lowered, compiler: Compiler) -> Plan:
     """What a lowered program takes to run, its library built if need be."""
     program, in_place = lowered.program, lowered.arena.in_place
-    products = sorted({SUFFIX[n.lhs.buffer.dtype] for n in all_nodes(program.nodes) if isinstance(n, Dot)})
+    products = products_of(lowered)
     runtime.begin(compiler, products)
     places = [
         program.inputs.index(in_place[b]) if b in in_place else -1
@@ -121,11 +126,16 @@ def load_program(plan: Plan, compiler: Compiler) -> tuple[Any, int]:
     native = runtime.load(compiler)
     for suffix in plan.products:
         runtime.load_products(compiler, suffix)
-    library = str(plan.path)
+    return native, load_function(native, plan.path)
+
+
+def load_function(native: Any, path: Path, name: str = "fdl_program") -> int:
+    """Where a function of a library lies; OSError where the library cannot be loaded."""
+    key = str(path), name
     with _LOCK, runtime.loading():
-        if library not in _LOADED:
-            _LOADED[library] = native.load(library)
-    return native, _LOADED[library]
+        if key not in _LOADED:
+            _LOADED[key] = native.load(*key)
+    return _LOADED[key]
 
 
 def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
@@ -182,6 +192,8 @@ def _multiplies(graph: Graph) -> bool:
 class CExecutable(Executable):
     """A graph compiled to a library."""
 
+    told: Any = None  # memory that the program is told of before its arguments
+
     def __init__(
         self, graph: Graph, compiler: Compiler, donated: Sequence[int] = (), plan: Callable[[], Plan] | None = None
     ) -> None:
@@ -212,7 +224,7 @@ class CExecutable(Executable):
         sizes = tuple([max(a.nbytes, 1) for a in self.out_avals] + [1] * self.guards)
         own = self.in_avals[len(captured) :]
         program: Callable[..., Any] = self.native.program(
-            self.address,
+            (self.address, self.told),
             len(self.in_avals),
             sizes,
             (self.plan.arena, self.plan.own),

@@ -9,12 +9,14 @@ from fdl.backends import c, runtime
 from fdl.backends.c import CExecutable
 from fdl.backends.cuda import CudaExecutable
 from fdl.backends.executable import Executable, Interpreted
+from fdl.backends.piecewise import Piecewise
 from fdl.backends.toolchain import INSTALL, Compiler, find_compiler
 from fdl.backends.waits import note_program, waiting
 from fdl.core.config import config, log
 from fdl.core.errors import CacheError, CompileError, CompileWarning, DeviceError, MissingRuleError, NoCompilerWarning
 from fdl.core.graph import Graph
 
+FORCED = ("compiled", "native")  # tiers in which nothing is interpreted
 _warned: list[bool] = []
 _told_of_cache: list[bool] = []
 
@@ -29,7 +31,7 @@ def executable(graph: Graph, name: str, device: str = "cpu", donated: tuple[int,
         return _on_device(graph, device)
     compiler = None if config.tier == "interpreted" else find_compiler()
     return graph.derived(
-        ("executable", compiler, donated),
+        ("executable", compiler, donated, config.tier == "native"),
         lambda: _compiled(graph, name, compiler, donated) if compiler is not None else _without_compiler(graph, name),
     )
 
@@ -47,7 +49,7 @@ def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, .
     start, before, built = time.perf_counter(), c.compilations, runtime.builds
     try:
         with waiting(name, len(graph.equations)) as also:
-            program = CExecutable(graph, compiler, donated)
+            program = (Piecewise if config.tier == "native" else CExecutable)(graph, compiler, donated)
             if runtime.builds > built:
                 also.append("the runtime library, once for this machine,")
         how = "compiled" if c.compilations > before else "found in the disk cache"
@@ -56,7 +58,7 @@ def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, .
         log("compile", f"{name}: {len(graph.equations)} equations, {how} in {time.perf_counter() - start:.3f} s")
         return program
     except (CompileError, MissingRuleError) as error:
-        if config.tier == "compiled":
+        if config.tier in FORCED:
             raise
         if not isinstance(error, CacheError):
             warnings.warn(f"jit({name}) runs on the interpreter: {error}", CompileWarning, stacklevel=2)
@@ -67,9 +69,9 @@ def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, .
 
 
 def _without_compiler(graph: Graph, name: str) -> Executable:
-    if config.tier == "compiled":
+    if config.tier in FORCED:
         raise CompileError(
-            f"jit({name}): no C compiler was found", why="FDL_TIER=compiled forbids the interpreter", hint=INSTALL
+            f"jit({name}): no C compiler was found", why=f"FDL_TIER={config.tier} forbids the interpreter", hint=INSTALL
         )
     _warn_once()
     return Interpreted(graph)

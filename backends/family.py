@@ -11,11 +11,11 @@ import ctypes
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from fdl.backends.c import load_program, plan_of
+from fdl.backends.c import load_program, plan_of, products_of
 from fdl.backends.toolchain import Compiler
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import Shape, ShapedArray
@@ -31,16 +31,24 @@ from fdl.lowering.plan.memory import arena_at
 _CALLS = 256  # of a family, of which what they need is kept
 
 
+class Loaded(Protocol):
+    """A program that can be called."""
+
+    @property
+    def loaded(self) -> tuple[Any, int]:
+        """The runtime library, and where the program's function lies."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Call:
-    """What calls with some sizes have in common: the runtime library, a function, what it is told, bytes of its arena,
+class Call:
+    """What calls with some sizes have in common: what the program is told, bytes of its arena and of each thread,
     whether it is worth all threads, and the types of the results.
     """
 
-    native: Any
-    address: int
-    told: ctypes.Array[ctypes.c_long]
+    program: Loaded
+    told: tuple[int, ...]
     arena: int
+    own: int
     parallel: bool
     results: tuple[ShapedArray, ...]
 
@@ -59,13 +67,18 @@ class Family:
     def __init__(self, graph: Graph, compiler: Compiler) -> None:
         self.graph, self.compiler = graph, compiler
         self._general = generalize(graph)
-        self._members: list[_Member] = []
-        self._calls: dict[Any, _Call] = {}
+        self._members: list[Member] = []
+        self._calls: dict[Any, tuple[Call, ctypes.Array[ctypes.c_long]]] = {}
 
     @property
     def programs(self) -> int:
         """How many programs have been needed so far."""
         return len(self._members)
+
+    @property
+    def free_sizes(self) -> int:
+        """How many sizes of inputs and in params do not follow from others."""
+        return len(self._general.origins) - len(self._general.united)
 
     def __call__(self, arrays: Sequence[ConcreteArray], graph: Graph | None = None) -> list[ConcreteArray]:
         """The results for these inputs. Params that hold sizes are those of a `graph` of the same structure; without
@@ -74,28 +87,41 @@ class Family:
         """
         data = [_with_whole_steps(a._numpy()) for a in arrays]
         key = tuple((x.dtype, x.shape, x.strides) for x in data), graph and tuple(map(sizes_of, graph.equations))
-        call = self._calls.get(key)
-        if call is None:
+        found = self._calls.get(key)
+        if found is None:
             if len(self._calls) >= _CALLS:
                 self._calls.pop(next(iter(self._calls)), None)
-            call = self._calls[key] = self._prepared(data, graph)
+            made = self._prepared(data, graph)
+            found = self._calls[key] = made, (ctypes.c_long * len(made.told))(*made.told)
+        call, told = found
+        native, address = call.program.loaded
         outs = [np.empty(aval.shape, aval.dtype) for aval in call.results]
-        places = [*(x.ctypes.data for x in (*data, *outs)), ctypes.addressof(call.told)]
+        places = [*(x.ctypes.data for x in (*data, *outs)), ctypes.addressof(told)]
         io = (ctypes.c_void_p * len(places))(*places)
-        call.native.call(call.address, ctypes.addressof(io), call.arena, int(call.parallel))
+        native.call(address, ctypes.addressof(io), call.arena, int(call.parallel))
         return [ConcreteArray(aval, x) for aval, x in zip(call.results, outs, strict=True)]
 
-    def _prepared(self, data: Sequence[np.ndarray[Any, Any]], graph: Graph | None) -> _Call:
-        """What calls with such data need, and the program, if there is none yet."""
+    def _prepared(self, data: Sequence[np.ndarray[Any, Any]], graph: Graph | None) -> Call:
+        """What calls with such data need."""
         wanted, found = [a.dtype for a in self.graph.in_avals], [x.dtype for x in data]
         if found != wanted:
             raise DtypeError(
                 f"a program for inputs of {', '.join(d.name for d in wanted)} got {', '.join(d.name for d in found)}",
                 why="sizes and steps may be any, dtypes are those of the recording",
             )
-        shapes = [x.shape for x in data]
         steps = [tuple(s // x.itemsize for s in x.strides) for x in data]
-        strided = tuple(not x.flags.c_contiguous for x in data)
+        return self.call_for([x.shape for x in data], steps, tuple(not x.flags.c_contiguous for x in data), graph)
+
+    def call_for(
+        self,
+        shapes: Sequence[Shape],
+        steps: Sequence[Sequence[int]],
+        strided: tuple[bool, ...],
+        graph: Graph | None = None,
+    ) -> Call:
+        """What calls with inputs of these shapes need, at these steps in elements where they are `strided`; the program
+        is lowered if there is none yet, and compiled when it is first used.
+        """
         for member in self._candidates(shapes, strided, graph):
             values = member.general.values(shapes, steps, graph)
             if values is not None:
@@ -104,22 +130,28 @@ class Family:
                 return member.call(values)
         raise AssertionError("a program is for what it was made with")
 
-    def _candidates(self, shapes: Sequence[Shape], strided: tuple[bool, ...], graph: Graph | None) -> Iterator[_Member]:
+    def _candidates(self, shapes: Sequence[Shape], strided: tuple[bool, ...], graph: Graph | None) -> Iterator[Member]:
         """The programs that there are, then one for sizes like those of the recording, which are all sizes but small
         ones, then one for sizes like those at hand.
         """
         yield from (m for m in self._members if m.serves(strided))
-        yield _Member(generalize(self.graph, strided), self.compiler)
-        yield _Member(generalize(self._general.graph_at(shapes) if graph is None else graph, strided), self.compiler)
+        yield Member(generalize(self.graph, strided), self.compiler)
+        yield Member(generalize(self._general.graph_at(shapes) if graph is None else graph, strided), self.compiler)
 
 
-class _Member:
+class Member:
     """One program of a family; compiled when it is first called."""
 
     def __init__(self, general: General, compiler: Compiler) -> None:
         self.general, self.compiler = general, compiler
         self.lowered = lower_general(general, compiler.target)
         self.work = [n.work() for n in all_nodes(self.lowered.program.nodes) if not n.nested()]
+        self.products = products_of(self.lowered)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it has been compiled in this process, or found."""
+        return "loaded" in self.__dict__
 
     @functools.cached_property
     def loaded(self) -> tuple[Any, int]:
@@ -130,19 +162,19 @@ class _Member:
         """Whether inputs may lie at steps where these do."""
         return all(steps or not own for steps, own in zip(self.general.steps, strided, strict=True))
 
-    def call(self, values: dict[Symbol, int]) -> _Call:
+    def call(self, values: dict[Symbol, int]) -> Call:
         """What is needed to call it where its symbols have these values."""
         program, target = self.lowered.planned, self.compiler.target
         offsets, arena = arena_at(program, target, values)
         known = {**values, **offsets}
         assert program.sizes is not None
-        told = [value_of(s, known) for s in program.sizes.symbols]
+        told = tuple(value_of(s, known) for s in program.sizes.symbols)
         results = tuple(
             a.update(shape=tuple(at_values(d, values) for d in a.shape)) for a in self.general.graph.out_avals
         )
         check_bytes("a program", arena + sum(a.nbytes for a in results))
         parallel = any(at_values(work, values) >= target.parallel_work for work in self.work)
-        return _Call(*self.loaded, (ctypes.c_long * len(told))(*told), arena, parallel, results)
+        return Call(self, told, arena, self.lowered.arena.own, parallel, results)
 
 
 def _with_whole_steps(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -126,6 +126,13 @@ def lower(graph: Graph, target: Target, donated: Sequence[int] = (), timed: bool
 
 
 def lower_general(general: General, target: Target) -> Lowered:
-    """All steps from a graph for arrays of any size to the text of a C target."""
+    """All steps from a graph for arrays of any size to the text of a C target. Raises UndecidedSizeError where that is
+    not possible.
+    """
     program = build_general(general, target.routines)
-    return Lowered.of(general.graph, schedule(program, target), target)
+    lowered = Lowered.of(general.graph, schedule(program, target), target)
+    if lowered.arena.own:
+        raise UndecidedSizeError(
+            "the scratch of a thread lies behind an arena whose size is not known yet", hint="a program for each size"
+        )
+    return lowered

@@ -181,8 +181,8 @@ static PyObject *fill(PyObject *self, PyObject *const *args, long count) {
 
 static void entry_free(PyObject *capsule) {
   Entry *e = PyCapsule_GetPointer(capsule, "fdl");
-  PyObject *owned[] = {e->program.array_type, e->program.refuse, e->in_avals, e->out_avals, e->captures, e->declined,
-      e->patterns, e->donated};
+  PyObject *owned[] = {e->program.array_type, e->program.refuse, e->program.teller, e->in_avals, e->out_avals,
+      e->captures, e->declined, e->patterns, e->donated};
   for (unsigned i = 0; i < sizeof owned / sizeof *owned; i++)
     if (owned[i]) Py_DecRef(owned[i]);
   void *memory[] = {e->program.out_bytes, e->program.in_place, e->program.codes, e->gone};
@@ -194,7 +194,14 @@ static void entry_free(PyObject *capsule) {
 
 /* The program of an entry, from the arguments of `program`; 0 where there is no memory */
 static int fill_program(Program *p, PyObject *const *args) {
-  p->function = (fdl_program_fn)PyLong_AsLong(args[0]);
+  p->function = (fdl_program_fn)PyLong_AsLong(PyTuple_GetItem(args[0], 0));
+  p->teller = keep(PyTuple_GetItem(args[0], 1));
+  if (p->teller != &_Py_NoneStruct) {
+    Py_buffer view = {.obj = 0};
+    p->told = data_of(p->teller, &view); /* which stays where it is for as long as its owner lives */
+    if (view.obj) PyBuffer_Release(&view);
+    if (!p->told) return 0;
+  }
   p->inputs = (int)PyLong_AsLong(args[1]);
   p->guards = (int)PyLong_AsLong(PyTuple_GetItem(args[16], 0));
   p->refuse = keep(PyTuple_GetItem(args[16], 1));
@@ -229,9 +236,10 @@ static int fill_entry(Entry *e, PyObject *const *args) {
 static PyMethodDef kinds[] = {{"run", (void *)run, METH_O, 0}, {"fast", (void *)fast, METH_FASTCALL, 0},
     {"fill", (void *)fill, METH_FASTCALL, 0}};
 
-/* program(address, inputs, out_bytes, (bytes of the arena, of each thread), parallel, array_type, in_avals, out_avals,
- * captures, (patterns of arguments, of the result), declined, kind, in_place, codes, donated leaves, what stands in
- * their place, (number of guards, who raises where one fails)) -> callable: run, fast or fill */
+/* program((address, what it is told or None), inputs, out_bytes, (bytes of the arena, of each thread), parallel,
+ * array_type, in_avals, out_avals, captures, (patterns of arguments, of the result), declined, kind, in_place, codes,
+ * donated leaves, what stands in their place, (number of guards, who raises where one fails)) -> callable: run, fast or
+ * fill */
 static PyObject *program(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 17) return fail("program: expected 17 arguments");

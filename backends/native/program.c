@@ -80,11 +80,12 @@ static int guarded(const Program *p, PyObject *const *operands, Buffer **outs) {
 }
 
 int run_arrays(const Program *p, PyObject *const *operands, Buffer **outs) {
-  void *io[p->inputs + p->outputs + p->guards + 1];
+  void *places[p->inputs + p->outputs + p->guards + 1], **const io = places + 1;
   double numbers[p->inputs + 1];
   Py_buffer views[p->inputs + 1];
   PyObject *held[p->inputs + 1];
   int n = 0, readable = 1, ok = 0;
+  places[0] = p->told;
   for (; n < p->inputs && readable; n++) {
     views[n].obj = 0;
     if ((PyObject *)operands[n]->type != p->array_type) {
@@ -107,11 +108,12 @@ int run_arrays(const Program *p, PyObject *const *operands, Buffer **outs) {
   DECLINE(unreadable, -1);
 }
 
-/* load(path) -> address of the program function; libraries stay loaded */
-static PyObject *load(PyObject *self, PyObject *path) {
+/* load(path, name) -> address of a program function; libraries stay loaded */
+static PyObject *load(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  void *library = dlopen(PyUnicode_AsUTF8AndSize(path, 0), RTLD_NOW | RTLD_LOCAL);
-  void *function = library ? dlsym(library, "fdl_program") : 0;
+  if (count != 2) return fail("load: expected 2 arguments");
+  void *library = dlopen(PyUnicode_AsUTF8AndSize(args[0], 0), RTLD_NOW | RTLD_LOCAL);
+  void *function = library ? dlsym(library, PyUnicode_AsUTF8AndSize(args[1], 0)) : 0;
   return function ? PyLong_FromLong((long)function) : fail(dlerror());
 }
 
@@ -146,5 +148,5 @@ static PyObject *call(PyObject *self, PyObject *const *args, long count) {
 }
 
 PyMethodDef program_functions[] = {
-    {"load", (void *)load, METH_O, 0}, {"call", (void *)call, METH_FASTCALL, 0},
+    {"load", (void *)load, METH_FASTCALL, 0}, {"call", (void *)call, METH_FASTCALL, 0},
     {"products", (void *)products, METH_FASTCALL, 0}, {0}};

@@ -11,7 +11,9 @@ typedef struct {
   long arena, own, *out_bytes;           /* bytes of all threads together, and of each */
   int *in_place;                         /* for each output the donated input whose memory it may take, or -1 */
   char *codes;                   /* for each 0-d input how a Python number is stored, see `number_code` in c.py */
-  PyObject *array_type, *refuse; /* whose instances are no numbers; who raises where a check has failed */
+  void *told; /* what the program is told before its arguments, 0 for nothing */
+  PyObject *array_type, *refuse, *teller; /* whose instances are no numbers; who raises where a check has failed; whose
+                                           * memory is told */
 } Program;
 
 /* Run a program on arrays and numbers, and fill `outs`.  1, or 0 with an error, or -1 where Python has to make an

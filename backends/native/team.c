@@ -58,6 +58,9 @@ static struct {
   pthread_cond_t wake;
 } region = {.entry = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
+static team_t one = {.threads = 1};
+void *const team_of_one = &one;
+
 static void barrier(void *team_) {
   team_t *team = team_;
   if (team->threads == 1) return;
@@ -142,9 +145,8 @@ static int start_workers(int threads) {
 
 void run_region(fdl_program_fn program, void *const *io, char *arena, int threads) {
   const unsigned saved = flush_denormals();
-  team_t alone = {.threads = 1};
   if (threads == 1) {
-    program(&runtime_table, &alone, io, arena, 0, 1);
+    program(&runtime_table, team_of_one, io, arena, 0, 1);
     restore_denormals(saved);
     return;
   }

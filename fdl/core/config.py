@@ -4,7 +4,7 @@ A variable with a value that it cannot have is an error at `import fdl`, one who
 of these a warning. Empty means not set.
 
 - `FDL_TIER`: `auto` (compile what is under `jit` and what keeps coming back), `compiled` (all, and raise where it
-  cannot be), `interpreted` (nothing)
+  cannot be), `native` (each operation by itself, for all sizes, and raise where it cannot be), `interpreted` (nothing)
 - `FDL_EAGER`: `0` (the default) or `1`: each operation outside of transforms runs when its line is reached, one by one
 - `FDL_NUM_THREADS`: threads of a compiled program (a whole number; else `OMP_NUM_THREADS`, else the cores that the
   process may use)
@@ -40,7 +40,7 @@ from typing import Any, Literal, TypeVar, get_args
 from fdl.core.blocks import block
 from fdl.core.errors import SettingError, SettingWarning
 
-Tier = Literal["auto", "compiled", "interpreted"]
+Tier = Literal["auto", "compiled", "native", "interpreted"]
 T = TypeVar("T")
 MOST_THREADS = 65_536  # that can be asked for
 

@@ -15,8 +15,8 @@ from tests.native import c_source
 
 FLOORS = ["lowering", "backends", "transforms", "stateful"]
 SETS_UP = {  # and `call`, which runs a function of a library, has no twin
-    "arrays", "call", "declined", "following", "load", "looking", "products", "program", "recording", "set_threads",
-    "taping", "tensors", "ways",
+    "arrays", "call", "declined", "following", "list_program", "load", "looking", "products", "program", "recording",
+    "set_threads", "taping", "tensors", "ways",
 }  # fmt: skip
 CALLED = {"method": "answer", "operator": "operate", "look": "look_at", "looks": "see_value"}  # what these make tries
 KNOWN, EXPORTED = c_source.functions(), c_source.exported()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fdl.backends.c import CExecutable
-from fdl.backends.dispatch import can_compile, executable
+from fdl.backends.dispatch import FORCED, can_compile, executable
 from fdl.backends.executable import Executable, Interpreted
 from fdl.backends.native import NATIVE
 from fdl.core.avals import ShapedArray
@@ -99,7 +99,7 @@ class Program:
 
     def _compiled(self, donated: tuple[int, ...]) -> Executable | None:
         """The compiled program, if it is time for one."""
-        if config.tier != "compiled" and (config.tier == "interpreted" or not self.pays() or not can_compile()):
+        if config.tier not in FORCED and (config.tier == "interpreted" or not self.pays() or not can_compile()):
             return None
         native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
         if NATIVE.module is None and isinstance(native, CExecutable):

@@ -392,7 +392,11 @@ class KernelWriter:
 
     def _routine(self, n: Routine) -> tuple[str, str]:
         text = self.text
-        parts = [f"{text.buffer(b)} + i0 * {size}l" for b, size in (*n.operands, *n.results, *n.scratch)]
+        text.tell(*(size for _, size in (*n.operands, *n.results)), *n.sizes)
+        parts = [
+            f"{text.buffer(b)} + i0 * {f'{size}l' if is_known(size) else size}"
+            for b, size in (*n.operands, *n.results, *n.scratch)
+        ]
         call = f"{function_of(n, text.target.routines).name}({', '.join([*parts, *map(str, n.sizes)])});"
         loops = _unrolled(self._own(n.space)) if n.unrolled else self._own(n.space)
         return f"{n.key} of {_dims(n.space)} parts", _within(loops, call)
