@@ -140,7 +140,7 @@ def load_function(native: Any, path: Path, name: str = "fdl_program") -> int:
 
 def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
     """The plan of a graph: from the cache, else lowered and compiled."""
-    if not _is_told_by_its_text(graph):
+    if not is_told_by_its_text(graph):
         return plan_of(lower(graph, compiler.target, donated), compiler)
     key = cache.key_of(
         graph.digest(),
@@ -157,7 +157,7 @@ def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
     return plan
 
 
-def _is_told_by_its_text(graph: Graph) -> bool:
+def is_told_by_its_text(graph: Graph) -> bool:
     """Whether a graph's text and fdl's own files say what it computes: not where an operation, a rule or a function
     comes from elsewhere.
     """

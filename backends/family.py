@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import functools
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from fdl.backends.c import load_program, plan_of, products_of
+from fdl.backends import cache, runtime
+from fdl.backends.c import compile_source, load_function, products_of
 from fdl.backends.toolchain import Compiler
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import Shape, ShapedArray
@@ -28,15 +30,22 @@ from fdl.lowering.ir.size import Symbol, at_values, value_of
 from fdl.lowering.pipeline import lower_general
 from fdl.lowering.plan.memory import arena_at
 
+_FUNCTION = "fdl_program"  # of a program by itself; beside others it has a number
+_LARGE = 20_000  # letters of source from which it is compiled in two units
 _CALLS = 256  # of a family, of which what they need is kept
 
 
-class Loaded(Protocol):
-    """A program that can be called."""
+class Compiled(Protocol):
+    """A program in a library of the cache: the library's name and the function's, and the element types of matrix
+    products in it.
+    """
 
     @property
-    def loaded(self) -> tuple[Any, int]:
-        """The runtime library, and where the program's function lies."""
+    def library(self) -> str: ...
+    @property
+    def function(self) -> str: ...
+    @property
+    def products(self) -> Sequence[str]: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ class Call:
     whether it is worth all threads, and the types of the results.
     """
 
-    program: Loaded
+    program: Compiled
     told: tuple[int, ...]
     arena: int
     own: int
@@ -78,7 +87,8 @@ class Family:
     @property
     def free_sizes(self) -> int:
         """How many sizes of inputs and in params do not follow from others."""
-        return len(self._general.origins) - len(self._general.united)
+        general = self._general
+        return sum(s.parts is None for s in general.sizes.symbols) - len(general.united)
 
     def __call__(self, arrays: Sequence[ConcreteArray], graph: Graph | None = None) -> list[ConcreteArray]:
         """The results for these inputs. Params that hold sizes are those of a `graph` of the same structure; without
@@ -94,7 +104,7 @@ class Family:
             made = self._prepared(data, graph)
             found = self._calls[key] = made, (ctypes.c_long * len(made.told))(*made.told)
         call, told = found
-        native, address = call.program.loaded
+        native, address = load(call.program, self.compiler)
         outs = [np.empty(aval.shape, aval.dtype) for aval in call.results]
         places = [*(x.ctypes.data for x in (*data, *outs)), ctypes.addressof(told)]
         io = (ctypes.c_void_p * len(places))(*places)
@@ -140,23 +150,35 @@ class Family:
 
 
 class Member:
-    """One program of a family; compiled when it is first called."""
+    """One program of a family; compiled when it is first called, unless it was before with others, see `build`."""
 
     def __init__(self, general: General, compiler: Compiler) -> None:
         self.general, self.compiler = general, compiler
         self.lowered = lower_general(general, compiler.target)
         self.work = [n.work() for n in all_nodes(self.lowered.program.nodes) if not n.nested()]
         self.products = products_of(self.lowered)
+        self.place: tuple[str, str] | None = None  # its library and function, once it is compiled
 
     @property
-    def is_loaded(self) -> bool:
-        """Whether it has been compiled in this process, or found."""
-        return "loaded" in self.__dict__
+    def key(self) -> str:
+        """What its place is found by in the cache."""
+        return cache.key_of(
+            "a program for all sizes", self.lowered.source, cache.own_digest(), self.compiler.identity()
+        )
 
-    @functools.cached_property
-    def loaded(self) -> tuple[Any, int]:
-        """The runtime library, and where the program's function lies."""
-        return load_program(plan_of(self.lowered, self.compiler), self.compiler)
+    @property
+    def library(self) -> str:
+        return self._placed()[0]
+
+    @property
+    def function(self) -> str:
+        return self._placed()[1]
+
+    def _placed(self) -> tuple[str, str]:
+        if self.place is None:
+            build([self], self.compiler)
+        assert self.place is not None
+        return self.place
 
     def serves(self, strided: Sequence[bool]) -> bool:
         """Whether inputs may lie at steps where these do."""
@@ -175,6 +197,75 @@ class Member:
         check_bytes("a program", arena + sum(a.nbytes for a in results))
         parallel = any(at_values(work, values) >= target.parallel_work for work in self.work)
         return Call(self, told, arena, self.lowered.arena.own, parallel, results)
+
+
+def load(program: Compiled, compiler: Compiler) -> tuple[Any, int]:
+    """The runtime library, and where a program's function lies; OSError where files cannot be written or loaded."""
+    native = runtime.load(compiler)
+    for suffix in program.products:
+        runtime.load_products(compiler, suffix)
+    return native, load_function(native, cache.folder("programs") / program.library, program.function)
+
+
+def build(members: Iterable[Member], compiler: Compiler) -> None:
+    """Let programs have their place in a library: one that an earlier process has made, else all in a new one."""
+    missing: list[Member] = []
+    libraries: dict[Any, bool] = {}
+    for m in dict.fromkeys(members):
+        if m.place is None:
+            m.place = _known_place(m.key, libraries)
+        if m.place is None:
+            missing.append(m)
+    if not missing:
+        return
+    runtime.begin(compiler, {suffix for m in missing for suffix in m.products})
+    texts = [_renamed(m.lowered.source, i) for i, m in enumerate(missing)]
+    units = 2 if sum(map(len, texts)) > _LARGE else 1
+    library = compile_source(_joined(texts, units), units, compiler)
+    for i, m in enumerate(missing):
+        m.place = library, f"{_FUNCTION}_{i}"
+        cache.write_plan(m.key, dict(zip(("library", "function"), m.place, strict=True)))
+
+
+def _known_place(key: str, libraries: dict[Any, bool]) -> tuple[str, str] | None:
+    """Where the cache says that a program lies; None where it does not, or there is no such library. `libraries` are
+    those that have been looked at, and whether they are there.
+    """
+    found = cache.read_plan(key)
+    if found is None or found.keys() != {"library", "function"} or not is_function(found["function"]):
+        return None
+    library = found["library"]
+    if library not in libraries:
+        libraries[library] = is_library(library)
+    return (library, found["function"]) if libraries[library] else None
+
+
+def is_library(name: Any) -> bool:
+    """Whether there is a whole library of this name in the cache."""
+    return isinstance(name, str) and Path(name).name == name and cache.is_whole(cache.folder("programs") / name)
+
+
+def is_function(name: Any) -> bool:
+    """Whether a program may be called so."""
+    return isinstance(name, str) and re.fullmatch(rf"{_FUNCTION}(_\d+)?", name) is not None
+
+
+def _renamed(source: str, number: int) -> str:
+    """The text of a program with names of its own for all its functions."""
+    return re.sub(rf"\b({_FUNCTION}|fdl_branch_\d+|k\d+)\b", rf"\1_{number}", source)
+
+
+def _joined(texts: Sequence[str], units: int) -> str:
+    """One text of several, each in one of some units, the longest first."""
+    load = [0] * units
+    parts: list[list[str]] = [[] for _ in load]
+    for text in sorted(texts, key=len, reverse=True):
+        unit = load.index(min(load))
+        load[unit] += len(text)
+        parts[unit].append(text)
+    if units == 1:
+        return "\n".join(parts[0])
+    return "\n".join(f"#if FDL_UNIT == {i}\n{''.join(part)}#endif" for i, part in enumerate(parts))
 
 
 def _with_whole_steps(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -8,14 +8,12 @@ of the compiler.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Sequence
 from typing import Any
 
-from fdl.backends import cache, runtime
-from fdl.backends.c import Plan, compile_source, load_function, load_program, make_plan
-from fdl.backends.family import Call, Family, Member
+from fdl.backends.c import Plan, make_plan
+from fdl.backends.family import Call, Family, Member, build
 from fdl.backends.toolchain import Compiler
 from fdl.core.avals import Shape, ShapedArray, shaped
 from fdl.core.changes import Derived
@@ -30,7 +28,6 @@ from fdl.ops.shape import slice_p
 _MOST = 4096  # calls that are remembered, and operations
 _ROW = 7  # elements of the row that elementwise programs are recorded with
 _MOST_SIZES = 5  # free sizes; lowering a convolution for all of its own takes longer than for those at hand
-_LARGE = 20_000  # letters of source from which it is compiled in two units
 
 _FAMILIES: Derived[Any, Family | None] = Derived()  # by operation; None where it is not lowered for all sizes
 _CALLS: Derived[Any, Call] = Derived()  # by operation and sizes
@@ -40,9 +37,11 @@ _LOCK = threading.RLock()  # a signal handler may compute while its own thread h
 class Static:
     """A program of one equation for the sizes that it was compiled for."""
 
+    function = "fdl_program"
+
     def __init__(self, graph: Graph, compiler: Compiler) -> None:
         self.plan: Plan = make_plan(graph, compiler, ())
-        self.loaded = load_program(self.plan, compiler)
+        self.library, self.products = self.plan.library, self.plan.products
 
 
 def calls_of(equations: Sequence[Equation], compiler: Compiler) -> list[Call]:
@@ -52,7 +51,7 @@ def calls_of(equations: Sequence[Equation], compiler: Compiler) -> list[Call]:
             if len(table.current()) > _MOST:
                 table.clear()
         calls = [_call_of(_alone(e), compiler) for e in equations]
-    _build([c.program for c in calls if isinstance(c.program, Member)], compiler)
+    build([c.program for c in calls if isinstance(c.program, Member)], compiler)
     return calls
 
 
@@ -165,40 +164,3 @@ def _static_call(graph: Graph, compiler: Compiler) -> Call:
     program = Static(graph, compiler)
     plan = program.plan
     return Call(program, (), plan.arena, plan.own, plan.parallel, tuple(graph.out_avals))
-
-
-# Compiling
-
-
-def _build(members: Sequence[Member], compiler: Compiler) -> None:
-    """Load programs, those together that are not loaded yet."""
-    missing = [m for m in dict.fromkeys(members) if not m.is_loaded]
-    if not missing:
-        return
-    runtime.begin(compiler, {suffix for m in missing for suffix in m.products})
-    texts = [_renamed(m.lowered.source, i) for i, m in enumerate(missing)]
-    units = 2 if sum(map(len, texts)) > _LARGE else 1
-    path = cache.folder("programs") / compile_source(_joined(texts, units), units, compiler)
-    native = runtime.load(compiler)
-    for i, m in enumerate(missing):
-        for suffix in m.products:
-            runtime.load_products(compiler, suffix)
-        m.loaded = native, load_function(native, path, f"fdl_program_{i}")
-
-
-def _renamed(source: str, number: int) -> str:
-    """The text of a program with names of its own for all its functions."""
-    return re.sub(r"\b(fdl_program|fdl_branch_\d+|k\d+)\b", rf"\1_{number}", source)
-
-
-def _joined(texts: Sequence[str], units: int) -> str:
-    """One text of several, each in one of some units, the longest first."""
-    load = [0] * units
-    parts: list[list[str]] = [[] for _ in load]
-    for text in sorted(texts, key=len, reverse=True):
-        unit = load.index(min(load))
-        load[unit] += len(text)
-        parts[unit].append(text)
-    if units == 1:
-        return "\n".join(parts[0])
-    return "\n".join(f"#if FDL_UNIT == {i}\n{''.join(part)}#endif" for i, part in enumerate(parts))

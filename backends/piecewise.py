@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from fdl.backends import runtime
-from fdl.backends.c import CExecutable, Plan
-from fdl.backends.family import Call
+from fdl.backends import cache, runtime
+from fdl.backends.c import CExecutable, Plan, is_told_by_its_text
+from fdl.backends.family import Call, is_function, is_library, load
 from fdl.backends.pieces import calls_of
 from fdl.backends.toolchain import Compiler
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
-from fdl.lowering.plan.memory import Holes, lines
+from fdl.lowering.ir.spellings import changed_rows
+from fdl.lowering.plan.memory import fitted, lines
 from fdl.ops.shape import reshape_p
 from fdl.passes.checks import lift_checks
 from fdl.passes.inline import inline
@@ -37,23 +38,119 @@ class Piecewise(CExecutable):
     def _load(
         self, compiler: Compiler, donated: Sequence[int], plan: Callable[[], Plan] | None
     ) -> tuple[Plan, Any, int]:
-        graph = prune(split_complex(inline(lift_checks(self.graph).graph)))
-        steps = [e for e in graph.equations if e.primitive is not reshape_p]
-        calls = dict(zip(steps, calls_of(steps, compiler), strict=True))
-        made = _List(graph, calls, compiler)
-        self.told = made.told()
+        found = _listing_of(self.graph, compiler)
+        self.told = found.told([load(s, compiler)[1] if s.function else 0 for s in found.steps])
         native = runtime.load(compiler)
-        return made.plan(len(self.out_avals)), native, native.list_program()
+        plain = Plan("", found.arena, found.own, found.parallel, [-1] * len(self.out_avals), [])
+        return plain, native, native.list_program()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Step:
-    """A call of a program, or a copy of some bytes from the first place to the second."""
+class Step:
+    """A call of a function of a library, whose operands lie at `places`; without a function, a copy of some bytes from
+    the first place to the second.
+    """
 
-    address: int
+    library: str
+    function: str
+    products: tuple[str, ...]
     parallel: bool
     nbytes: int
-    places: list[_Place]
+    places: tuple[_Place, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listing:
+    """What running a graph piece by piece takes, as the disk cache keeps it.
+
+    The arena holds what lies between steps, and from `scratch` on the arena of the step that runs; `own` are bytes of
+    each thread. `pool` has what steps are told, and numbers.
+    """
+
+    steps: tuple[Step, ...]
+    arena: int
+    scratch: int
+    own: int
+    pool: bytes
+
+    @property
+    def parallel(self) -> bool:
+        """Whether a step is worth all threads."""
+        return any(s.parallel for s in self.steps)
+
+    def told(self, addresses: Sequence[int]) -> np.ndarray[Any, Any]:
+        """The list as the runtime library reads it, with the addresses of its functions."""
+        start = 8 * (2 + sum(4 + 2 * len(s.places) for s in self.steps))
+        words = [self.scratch, len(self.steps)]
+        for s, address in zip(self.steps, addresses, strict=True):
+            words += [address, int(s.parallel), s.nbytes, len(s.places)]
+            for base, offset in s.places:
+                words += [base, offset + start if base == _TOLD else offset]
+        return np.concatenate([np.array(words, np.int64), np.frombuffer(self.pool, np.int64)])
+
+    def written(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {**dataclasses.asdict(self), "pool": self.pool.hex()}
+
+    @classmethod
+    def read(cls, found: dict[str, Any] | None, arguments: int) -> Listing | None:
+        """A list from the cache; None where there is none, none for so many arguments and results, or where one of its
+        libraries is gone.
+        """
+        if found is None:
+            return None
+        try:
+            steps = tuple(
+                Step(**{**s, "products": tuple(s["products"]), "places": tuple(map(tuple, s["places"]))})
+                for s in found["steps"]
+            )
+            listing = cls(**{**found, "steps": steps, "pool": bytes.fromhex(found["pool"])})
+            return listing if listing._fits(arguments) else None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _fits(self, arguments: int) -> bool:
+        """Whether all places are where there is memory, and all functions may be called."""
+        ends = {_ARENA: self.scratch + 1, _TOLD: len(self.pool) + 1}  # what is empty lies behind the last byte
+        sizes = (self.arena, self.scratch, self.own, *(s.nbytes for s in self.steps))
+        return (
+            all(type(n) is int and 0 <= n < 1 << 47 for n in sizes)
+            and self.scratch <= self.arena
+            and len(self.pool) % 8 == 0
+            and all(
+                type(base) is int
+                and type(offset) is int
+                and _TOLD <= base < arguments
+                and 0 <= offset < ends.get(base, 1)
+                for s in self.steps
+                for base, offset in s.places
+            )
+            and all(type(s.parallel) is bool for s in self.steps)
+            and all(suffix in runtime.TYPES for s in self.steps for suffix in s.products)
+            and all(is_function(s.function) for s in self.steps if s.function)
+            and all(is_library(library) for library in {s.library for s in self.steps if s.function})
+        )
+
+
+def _listing_of(graph: Graph, compiler: Compiler) -> Listing:
+    """The list of a graph: from the cache, else made."""
+    if not is_told_by_its_text(graph):
+        return _made(graph, compiler)
+    key = cache.key_of(
+        "piecewise", graph.digest(), cache.own_digest(), changed_rows(), compiler.identity(), repr(compiler.target)
+    )
+    arguments = len(graph.inputs) + len(graph.outputs) + len(lift_checks(graph).checks)
+    found = Listing.read(cache.read_plan(key), arguments)
+    if found is None:
+        found = _made(graph, compiler)
+        cache.write_plan(key, found.written())
+    return found
+
+
+def _made(graph: Graph, compiler: Compiler) -> Listing:
+    pieces = prune(split_complex(inline(lift_checks(graph).graph)))
+    steps = [e for e in pieces.equations if e.primitive is not reshape_p]
+    return _List(pieces, dict(zip(steps, calls_of(steps, compiler), strict=True)), compiler).listing()
 
 
 class _List:
@@ -71,31 +168,21 @@ class _List:
         self.places: dict[Var, _Place] = {v: (i, 0) for i, v in enumerate(graph.inputs)}
         self.pool = bytearray()  # what steps are told, and numbers
         self.numbers: dict[bytes, int] = {}
-        self.holes, self.size = Holes(), 0
+        self.size = 0
         copies = self._place_results()
-        self.steps = [self._step(e, calls[e], dying) for e, dying in zip(calls, self._dying(list(calls)), strict=True)]
-        self.steps += [_Step(0, False, a.aval.nbytes, [self._place(a), to]) for a, to in copies]
+        self._place_others(list(calls))
+        self.steps = [self._step(e, call) for e, call in calls.items()]
+        self.steps += [Step("", "", (), False, a.aval.nbytes, (self._place(a), to)) for a, to in copies]
 
-    def plan(self, results: int) -> Plan:
-        """What running it takes."""
-        return Plan(
-            "",
+    def listing(self) -> Listing:
+        """All of it."""
+        return Listing(
+            tuple(self.steps),
             self.size + max((c.arena for c in self.calls), default=0),
+            self.size,
             max((c.own for c in self.calls), default=0),
-            any(s.parallel for s in self.steps),
-            [-1] * results,
-            [],
+            bytes(self.pool),
         )
-
-    def told(self) -> np.ndarray[Any, Any]:
-        """The list as the runtime library reads it."""
-        start = 8 * (2 + sum(4 + 2 * len(s.places) for s in self.steps))
-        words = [self.size, len(self.steps)]
-        for s in self.steps:
-            words += [s.address, int(s.parallel), s.nbytes, len(s.places)]
-            for base, offset in s.places:
-                words += [base, offset + start if base == _TOLD else offset]
-        return np.concatenate([np.array(words, np.int64), np.frombuffer(bytes(self.pool), np.int64)])
 
     # Memory
 
@@ -115,34 +202,26 @@ class _List:
                 self.places[home] = place
         return copies
 
-    def _dying(self, equations: Sequence[Equation]) -> list[list[Var]]:
-        """For each equation what nothing reads after it."""
-        last: dict[Atom, int] = {}
+    def _place_others(self, equations: Sequence[Equation]) -> None:
+        """Let all else lie in the arena, from the step that makes it to the last one that reads it."""
+        lives: dict[Var, tuple[int, int, int]] = {}
         for i, e in enumerate(equations):
-            last |= {self._home(a): i for a in (*e.inputs, *e.outputs)}
-        dying: list[list[Var]] = [[] for _ in equations]
-        for a, i in last.items():
-            if isinstance(a, Var) and a not in self.places:
-                dying[i].append(a)
-        return dying
+            for v in e.outputs:
+                if v not in self.places:
+                    lives[v] = i, i, int(lines(v.aval.nbytes, self.target))
+            for home in map(self._home, e.inputs):
+                if isinstance(home, Var) and home in lives:
+                    first, _, need = lives[home]
+                    lives[home] = first, i, need
+        offsets, self.size = fitted(lives)
+        self.places |= {v: (_ARENA, offset) for v, offset in offsets.items()}
 
-    def _step(self, e: Equation, call: Call, dying: Sequence[Var]) -> _Step:
-        for v in e.outputs:
-            if v not in self.places:
-                self.places[v] = _ARENA, self._taken(v)
+    def _step(self, e: Equation, call: Call) -> Step:
         places = [self._place(a) for a in (*e.inputs, *e.outputs)]
         if call.told:
             places.append((_TOLD, self._pooled(np.array(call.told, np.int64).tobytes())))
-        for v in dying:
-            start = self.places[v][1]
-            self.holes.give_back(start, start + int(lines(v.aval.nbytes, self.target)))
-        return _Step(call.program.loaded[1], call.parallel, 0, places)
-
-    def _taken(self, v: Var) -> int:
-        need = int(lines(v.aval.nbytes, self.target))
-        start = self.holes.take(need)
-        self.size = max(self.size, start + need)
-        return start
+        program = call.program
+        return Step(program.library, program.function, tuple(program.products), call.parallel, 0, tuple(places))
 
     def _place(self, a: Atom) -> _Place:
         home = self._home(a)

@@ -9,6 +9,7 @@ import bisect
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from fdl.lowering.ir.access import accesses, lifetimes, loads_first
 from fdl.lowering.ir.expr import Buffer
@@ -18,6 +19,8 @@ from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes, mapped, scratch_bytes
 from fdl.lowering.ir.size import Extent, Symbol, at_values, ceil_div, example_of, is_known, known, surely
 from fdl.lowering.target import Target
+
+K = TypeVar("K")
 
 
 def allocate(program: Program, target: Target) -> Program:
@@ -169,21 +172,29 @@ def plan_scratch(program: Program, target: Target) -> dict[Buffer, Alloc]:
 
 
 def placed(nodes: Sequence[Node], sizes: Mapping[Buffer, int], target: Target) -> tuple[dict[Buffer, int], int]:
-    """Offsets of the buffers of these sizes, and the size of it all: by first use, each at the lowest place where
-    nothing lies that is alive.
-    """
+    """Offsets of the buffers of these sizes, and the size of it all."""
     lives = {b: places for b, places in lifetimes(nodes).items() if b in sizes}
-    alive: list[tuple[int, int, int]] = []  # (start, end, last use), by place
-    offsets: dict[Buffer, int] = {}
+    return fitted({b: (*lives[b], lines(sizes[b], target)) for b in sorted(lives, key=lambda b: b.number)})
+
+
+def fitted(lives: Mapping[K, tuple[int, int, int]]) -> tuple[dict[K, int], int]:
+    """Offsets of what is alive from a first to a last step and takes so many bytes, and the size of it all: by first
+    step, each at the lowest place where nothing lies that is alive.
+
+    >>> fitted({"a": (0, 1, 64), "b": (1, 2, 64), "c": (2, 3, 64)})
+    ({'a': 0, 'b': 64, 'c': 0}, 128)
+    """
+    alive: list[tuple[int, int, int]] = []  # (start, end, last step), by place
+    offsets: dict[K, int] = {}
     size = 0
-    for b in sorted(lives, key=lambda b: (lives[b][0], b.number)):
-        first, last = lives[b]
-        alive = [x for x in alive if x[2] >= first]
-        need, at = lines(sizes[b], target), 0
+    for x in sorted(lives, key=lambda x: lives[x][0]):
+        first, last, need = lives[x]
+        alive = [other for other in alive if other[2] >= first]
+        at = 0
         for start, end, _ in alive:
             if start - at >= need:
                 break
             at = end
         bisect.insort(alive, (at, at + need, last))
-        offsets[b], size = at, max(size, at + need)
+        offsets[x], size = at, max(size, at + need)
     return offsets, size
