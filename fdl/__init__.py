@@ -25,12 +25,14 @@ _HOME = {
     "fdl.core.errors": "FdlError",
     "fdl.inspection": "explain profile",
     "fdl.settings": "config disable_jit enable_x64",
+    "fdl.callbacks": "pure_callback",
+    "fdl.custom_derivatives": "closure_convert custom_gradient",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "ad_checkpoint", "alias", "backends", "core", "extend", "flatten_util", "image", "incomplete", "lax",
-    "lowering", "nn", "numpy", "ops", "optim", "random", "scipy", "special", "stateful", "testing",
-    "transforms", "tree", "tree_util",
+    "ad_checkpoint", "alias", "backends", "callbacks", "core", "custom_derivatives", "debug", "errors",
+    "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn", "numpy", "ops", "optim", "random",
+    "scipy", "special", "stateful", "testing", "transforms", "tree", "tree_util",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
@@ -40,7 +42,9 @@ __all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_re
 if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`; all but `stateful`, the floor above
     # isort: off
     from fdl import (
-        ad_checkpoint as ad_checkpoint, alias as alias, core as core, extend as extend, flatten_util as flatten_util,
+        ad_checkpoint as ad_checkpoint, alias as alias, callbacks as callbacks, core as core,
+        custom_derivatives as custom_derivatives, debug as debug, errors as errors, extend as extend,
+        flatten_util as flatten_util,
         image as image, incomplete as incomplete, lax as lax,
         lowering as lowering, backends as backends, nn as nn, numpy as numpy, ops as ops, optim as optim,
         random as random, scipy as scipy, special as special, testing as testing, transforms as transforms,
@@ -60,6 +64,8 @@ if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`
     from fdl.core.config import num_threads as num_threads, set_num_threads as set_num_threads
     from fdl.core.errors import FdlError as FdlError
     from fdl.inspection import explain as explain, profile as profile
+    from fdl.callbacks import pure_callback as pure_callback
+    from fdl.custom_derivatives import closure_convert as closure_convert, custom_gradient as custom_gradient
     from fdl.settings import config as config, disable_jit as disable_jit, enable_x64 as enable_x64
 
     remat, jacobian, make_jaxpr = checkpoint, jacrev, make_graph

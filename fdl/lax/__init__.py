@@ -1,11 +1,12 @@
 """`jax.lax`'s names and signatures: operations, control flow, collectives."""
 
-from fdl.lax import elements, linalg, operations, parallel, scans, scattering
+from fdl.lax import elements, linalg, operations, parallel, scans, scattering, solving
 from fdl.lax.elements import *
 from fdl.lax.operations import *
 from fdl.lax.parallel import *
 from fdl.lax.scans import *
 from fdl.lax.scattering import *
+from fdl.lax.solving import *
 
 __all__ = ["linalg"]
 __all__ += elements.__all__
@@ -13,3 +14,4 @@ __all__ += operations.__all__
 __all__ += parallel.__all__
 __all__ += scans.__all__
 __all__ += scattering.__all__
+__all__ += solving.__all__

@@ -1,5 +1,5 @@
-"""`jax.scipy`'s names: special functions, matrices, laws of chance."""
+"""`jax.scipy`'s names: special functions, matrices, linear systems, laws of chance."""
 
-from fdl.scipy import linalg, special, stats
+from fdl.scipy import linalg, sparse, special, stats
 
-__all__ = ["linalg", "special", "stats"]
+__all__ = ["linalg", "sparse", "special", "stats"]
