@@ -29,11 +29,23 @@ def executable(graph: Graph, name: str, device: str = "cpu", donated: tuple[int,
     """
     if device != "cpu":
         return _on_device(graph, device)
+    if "callback" in graph.effects:
+        return _calling_back(graph, name)
     compiler = None if config.tier == "interpreted" else find_compiler()
     return graph.derived(
         ("executable", compiler, donated, config.tier == "native"),
         lambda: _compiled(graph, name, compiler, donated) if compiler is not None else _without_compiler(graph, name),
     )
+
+
+def _calling_back(graph: Graph, name: str) -> Executable:
+    if config.tier == "compiled":
+        raise CompileError(
+            f"{name} calls a Python function",
+            why="compiled programs call nothing but themselves, and FDL_TIER=compiled forbids the interpreter",
+            hint="FDL_TIER=auto",
+        )
+    return graph.derived("calls back", lambda: Interpreted(graph))
 
 
 def can_compile() -> bool:

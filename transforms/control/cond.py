@@ -268,6 +268,7 @@ cond_p = (
         transpose=_transpose,
         batch=_batch,
         lower=lambda b, index, *xs, branches: b.cond(index, xs, branches),
+        effects=lambda branches: frozenset().union(*[g.effects for g in branches]),
         samples=[],
     )
     .register()

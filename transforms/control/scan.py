@@ -462,6 +462,7 @@ scan_p = (
         batch=_batch,
         lower=_lower,
         steps=lambda graph, num_consts, num_carry, length, reverse: Steps(graph, num_consts, num_carry, length),
+        effects=lambda graph, **_: graph.effects,
         samples=[],
     )
     .register()

@@ -254,5 +254,6 @@ def _lower(b: Vocabulary, *xs: Value, test: Graph, body: Graph, num_test: int, n
 while_p = (
     Primitive("while", multiple_results=True)
     .define(shape=_shape, impl=_impl, jvp=_jvp, linearize=_linearize, batch=_batch, lower=_lower, samples=[])
+    .define(effects=lambda test, body, **_: test.effects | body.effects)
     .register()
 )
