@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, overload
 
@@ -17,8 +18,13 @@ from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy import _factor
 from fdl.numpy._create import asarray, eye
-from fdl.numpy._math import Axis, axes_of, max, min, power, size_squared, sum
-from fdl.numpy._shape import matmul, matrix_transpose, moveaxis, squeeze
+from fdl.numpy._derived import cross as _cross
+from fdl.numpy._derived import diagonal as _diagonal
+from fdl.numpy._derived import trace as _trace
+from fdl.numpy._math import Axis, any, axes_of, max, min, power, size_squared, sum
+from fdl.numpy._shape import matmul, matrix_transpose, moveaxis, squeeze, tensordot
+from fdl.numpy._shape import outer as _outer
+from fdl.numpy._standard import vecdot
 from fdl.ops import linear
 from fdl.ops.promotion import broadcast_shapes, promote
 from fdl.transforms.custom import custom_jvp
@@ -188,8 +194,8 @@ def inv(a: ArrayLike) -> Array:
     return _factor.solve(*stacked(a, eye(n, dtype=aval_of(a).dtype)))
 
 
-def slogdet(a: ArrayLike) -> SlogdetResult:
-    """Sign and logarithm of the size of the determinant.
+def slogdet(a: ArrayLike, *, method: str | None = None) -> SlogdetResult:
+    """Sign and logarithm of the size of the determinant, by LU factors, whatever `method` says.
 
     >>> import fdl.numpy as jnp
     >>> [float(v) for v in slogdet(jnp.array([[0.0, 1.0], [1.0, 0.0]]))]
@@ -276,11 +282,12 @@ def eigvalsh(a: ArrayLike, UPLO: str = "L", *, symmetrize_input: bool = True) ->
 
 
 @overload
-def svd(a: Any, full_matrices: bool = True, compute_uv: Literal[True] = True) -> SVDResult: ...
+def svd(a: Any, full_matrices: bool = True, compute_uv: Literal[True] = True, hermitian: bool = False) -> SVDResult: ...
 @overload
-def svd(a: Any, full_matrices: bool = True, *, compute_uv: Literal[False]) -> Array: ...
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult | Array:
-    """Singular values, largest first, with their vectors.
+def svd(a: Any, full_matrices: bool = True, *, compute_uv: Literal[False], hermitian: bool = False) -> Array: ...
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> SVDResult | Array:
+    """Singular values, largest first, with their vectors. `hermitian` says that matrices are symmetric, and changes
+    nothing.
 
     >>> import fdl.numpy as jnp
     >>> svd(jnp.array([[3.0, 0.0], [0.0, 4.0]])).S.tolist()
@@ -325,14 +332,15 @@ def _reciprocals(s: Any, kept: Any) -> Array:
     return ops.select(kept, ops.div(1.0, ops.select(kept, s, 1)), 0)
 
 
-def pinv(a: Any, rtol: Any = None, hermitian: bool = False) -> Array:
-    """The inverse of Moore and Penrose.
+def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Array:
+    """The inverse of Moore and Penrose, of singular values above `rtol` times the largest one; `rcond` is its old name.
 
     >>> import fdl.numpy as jnp
     >>> pinv(jnp.array([[2.0], [0.0]])).tolist()
     [[0.5, 0.0]]
     """
     (a,) = promote(asarray(a), to_float=True)
+    rtol = rcond if rtol is None else rtol
     if dtypes.is_complex(aval_of(a).dtype):
         return _complex_pinv(a, _tolerance(a, rtol))
     u, s, vt = svd(a, full_matrices=False)
@@ -363,16 +371,20 @@ def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
     return p, ops.sub(ops.add(inside, outside), matmul(matmul(p, da), p))
 
 
-def matrix_rank(M: Any, rtol: Any = None) -> Array:
-    """Number of singular values that are not zero.
+def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any = None) -> Array:
+    """Number of singular values that are not zero: above `rtol` times the largest one, or above `tol`.
 
     >>> import fdl.numpy as jnp
     >>> int(matrix_rank(jnp.ones((3, 3))))
     1
     """
     (M,) = promote(asarray(M), to_float=True)
+    if aval_of(M).ndim < 2:
+        return sum(ops.convert(any(ops.not_equal(M, 0)), int))
     s = svdvals(M)
-    return sum(_kept(M, s, rtol), -1)
+    return sum(
+        _kept(M, s, rtol) if tol is None else ops.greater(s, ops.cast(ops.as_operand(tol), aval_of(s).dtype)), -1
+    )
 
 
 def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tuple[Array, Array, Array, Array]:
@@ -425,7 +437,7 @@ def cond(x: ArrayLike, p: ArrayLike | None = None) -> Array:
     return ops.mul(norm(x, p, (-2, -1)), norm(inv(x), p, (-2, -1)))
 
 
-def multi_dot(arrays: Sequence[Any]) -> Array:
+def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
     """The product of several matrices, in the cheapest order (Cormen et al., chapter 15).
 
     >>> import fdl.numpy as jnp
@@ -456,8 +468,110 @@ def multi_dot(arrays: Sequence[Any]) -> Array:
     return ops.reshape(out, shape[1 if first else 0 : 1 if last else 2])
 
 
+# What NumPy also has here
+
+
+def vector_norm(x: ArrayLike, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Array:
+    """The norm of vectors along an axis, or of all elements over several axes or none.
+
+    >>> float(vector_norm(asarray([3.0, 4.0])))
+    5.0
+    """
+    (x,) = promote(asarray(x), to_float=True)
+    axes = axes_of(x, axis, "vector_norm")
+    if len(axes) == 1:
+        return norm(x, ord, axes[0], keepdims)
+    kept = [i for i in range(aval_of(x).ndim) if i not in axes]
+    shape = aval_of(x).shape
+    flat = ops.reshape(ops.transpose(x, (*kept, *axes)), (*(shape[i] for i in kept), math.prod(shape[i] for i in axes)))
+    out = norm(flat, ord, -1)
+    return ops.expand_dims(out, axes) if keepdims else out
+
+
+def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
+    """The norm of matrices in the last two axes.
+
+    >>> float(matrix_norm(asarray([[3.0, 0.0], [0.0, 4.0]])))
+    5.0
+    """
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+def outer(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """All products of elements of two vectors.
+
+    >>> outer(asarray([1, 2]), asarray([3])).tolist()
+    [[3], [6]]
+    """
+    x, y = asarray(x1), asarray(x2)
+    if aval_of(x).ndim != 1 or aval_of(y).ndim != 1:
+        raise ShapeError(f"linalg.outer: {aval_of(x).describe()} and {aval_of(y).describe()} are no vectors")
+    return _outer(x, y)
+
+
+def cross(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Array:
+    """Vector products along an axis of size 3.
+
+    >>> cross(asarray([1, 0, 0]), asarray([0, 1, 0])).tolist()
+    [0, 0, 1]
+    """
+    x, y = asarray(x1), asarray(x2)
+    if aval_of(x).shape[axis] != 3 or aval_of(y).shape[axis] != 3:
+        raise ShapeError(f"linalg.cross: {aval_of(x).describe()} and {aval_of(y).describe()}", hint="vectors of size 3")
+    return _cross(x, y, axis=axis)
+
+
+def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Array:
+    """The diagonal of the last two axes.
+
+    >>> diagonal(asarray([[1, 2], [3, 4]])).tolist()
+    [1, 4]
+    """
+    return _diagonal(x, offset, -2, -1)
+
+
+def trace(x: ArrayLike, /, *, offset: int = 0, dtype: Any = None) -> Array:
+    """The sum of the diagonal of the last two axes.
+
+    >>> int(trace(asarray([[1, 2], [3, 4]])))
+    5
+    """
+    return _trace(x, offset, -2, -1, dtype)
+
+
+def tensorinv(a: ArrayLike, ind: int = 2) -> Array:
+    """The inverse of `tensordot` with `a`, whose first `ind` axes have as many elements as the others.
+
+    >>> tensorinv(2 * eye(4).reshape(2, 2, 2, 2)).shape
+    (2, 2, 2, 2)
+    """
+    x = asarray(a)
+    shape = aval_of(x).shape
+    n = math.prod(shape[ind:])
+    if ind <= 0 or math.prod(shape[:ind]) != n:
+        raise ShapeError(f"tensorinv: {aval_of(x).describe()} with ind={ind} is no square matrix")
+    return ops.reshape(inv(ops.reshape(x, (n, n))), (*shape[ind:], *shape[:ind]))
+
+
+def tensorsolve(a: ArrayLike, b: ArrayLike, axes: Sequence[int] | None = None) -> Array:
+    """The x for which `tensordot(a, x, x.ndim)` is `b`; `axes` of `a` are moved behind the others first.
+
+    >>> tensorsolve(2 * eye(4).reshape(2, 2, 2, 2), asarray([[2.0, 4.0], [6.0, 8.0]])).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+    x, y = asarray(a), asarray(b)
+    if axes is not None:
+        x = moveaxis(x, tuple(axes), tuple(range(aval_of(x).ndim - len(axes), aval_of(x).ndim)))
+    n, shape = aval_of(y).size, aval_of(x).shape[aval_of(y).ndim :]
+    if aval_of(x).size != n * n or math.prod(shape) != n:
+        raise ShapeError(f"tensorsolve: {aval_of(x).describe()} is no square matrix for {aval_of(y).describe()}")
+    return ops.reshape(solve(ops.reshape(x, (n, n)), ops.reshape(y, (n,))), shape)
+
+
 __all__ = [
     "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cond", "det", "eigh", "eigvalsh", "inv",
     "lstsq", "matrix_power", "matrix_rank",
+    "cross", "diagonal", "matmul", "matrix_norm", "matrix_transpose", "outer", "tensordot", "tensorinv",
+    "tensorsolve", "trace", "vecdot", "vector_norm",
     "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
 ]  # fmt: skip

@@ -62,12 +62,17 @@ def _checked(key: Array, what: str) -> Array:
     return key
 
 
-def key(seed: Any) -> Array:
-    """A key from an integer seed.
+def key(seed: Any, *, impl: Any = None) -> Array:
+    """A key from an integer seed. There is one generator, Philox: `impl` may name it, or one of JAX's, in whose place
+    it stands.
 
     >>> key(7).tolist()
     [7, 0]
     """
+    if impl not in (None, key_impl(None), "threefry2x32", "rbg", "unsafe_rbg"):
+        raise ChoiceError(f"random.key: impl={impl!r}", hint=f"{key_impl(None)!r}, the only one")
+    if getattr(seed, "shape", ()) != ():
+        raise ShapeError(f"random.key: a seed of shape {seed.shape}", why="a key has one seed", hint="vmap(key)(seeds)")
     if isinstance(seed, (int, np.integer)):
         return array(np.array([int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF], np.uint32))
     return stack([ops.convert(seed, dtypes.uint32), array(0, dtypes.uint32)])
