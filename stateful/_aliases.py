@@ -247,8 +247,6 @@ for _name, _f in {
 }.items():  # fmt: skip
     setattr(Tensor, _name, _f)
 for _name, _value in {
-    "is_cpu": True,
-    "is_meta": False,
     "is_mps": False,
     "is_xpu": False,
     "is_nested": False,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fdl.numpy as jnp
-from fdl.stateful.core.dtypes import device, dtype, to_numpy
+from fdl.stateful.core.dtypes import default_device, device, dtype, to_numpy
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
 from fdl.stateful.core.format import set_printoptions
 from fdl.stateful.core.tensor import Tensor
@@ -140,14 +140,16 @@ def compiled_with_cxx11_abi() -> bool:
 
 
 def set_default_device(d: Any) -> None:
-    """Nothing for the CPU; RuntimeError for another device."""
-    if d is not None and device(d).type != "cpu":
+    """Where tensors are made if nobody says: the CPU, or the meta device; RuntimeError for another."""
+    place = device("cpu" if d is None else d)
+    if place.type not in ("cpu", "meta"):
         raise TensorError(f"set_default_device: tensors live on the CPU, not on {d}")
+    default_device.standing = place
 
 
 def get_default_device() -> device:
-    """The CPU."""
-    return device("cpu")
+    """Where tensors are made if nobody says."""
+    return default_device.place()
 
 
 def is_storage(obj: object) -> bool:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from fdl.stateful.core.dtypes import CPU, device, dtype
+import numpy as np
+
+from fdl.extend import Storage
+from fdl.stateful.core.addresses import address_of
+from fdl.stateful.core.dtypes import device, dtype, of
+from fdl.stateful.core.errors import ArgumentError, TensorError
 from fdl.stateful.core.methods import method
-from fdl.stateful.core.tensor import Tensor, wrap_storage
+from fdl.stateful.core.tensor import Tensor, owned, wrap_storage
 
 __all__ = ["TypedStorage", "UntypedStorage"]
 
 
 class UntypedStorage:
-    """The bytes of a tensor and of its views; two are equal where they are the same memory.
+    """The bytes of a tensor and of its views; two are equal where they are the same memory. Of a number: so many zeros.
 
     >>> import fdl.stateful as torch
     >>> x = torch.ones(4)
@@ -22,11 +27,37 @@ class UntypedStorage:
 
     is_cuda = False
 
-    def __init__(self, storage: Any) -> None:
-        self._held = storage
+    def __init__(self, storage: Any = 0) -> None:
+        if isinstance(storage, int):
+            storage = owned(np.zeros(storage, np.uint8))._storage
+        self._held: Storage = storage
+
+    @staticmethod
+    def from_file(filename: str, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """The first bytes of a file, which stay there until they are read. NotImplementedError for memory that is
+        shared with the file: values are never written back.
+        """
+        if shared:
+            raise NotImplementedError(f"UntypedStorage.from_file({filename!r}, shared=True): files are only read")
+        mapped = np.memmap(filename, np.uint8, "r", shape=nbytes) if nbytes else np.zeros(0, np.uint8)
+        return UntypedStorage(owned(np.asarray(mapped))._storage)
+
+    @staticmethod
+    def from_buffer(buffer: Any, *args: Any, **kwargs: Any) -> UntypedStorage:
+        """A copy of the bytes of a buffer."""
+        return UntypedStorage(owned(np.frombuffer(buffer, np.uint8).copy())._storage)
 
     def _whole(self) -> Tensor:
         return wrap_storage(self._held)
+
+    def bytes(self) -> Tensor:
+        """uint8[nbytes] that shares the memory."""
+        whole = self._whole()
+        return whole if whole.dtype == of("uint8") else whole.reshape(-1).view(of("uint8"))  # type: ignore[no-any-return]
+
+    def untyped(self) -> UntypedStorage:
+        """Their bytes."""
+        return UntypedStorage(self._held)
 
     def nbytes(self) -> int:
         """Bytes."""
@@ -35,27 +66,64 @@ class UntypedStorage:
     size = __len__ = nbytes
 
     def data_ptr(self) -> int:
-        """A number that is the same for all that share the memory."""
-        return id(self._held)
+        """The address of the first byte, until the memory is written to."""
+        return address_of(self._held)
 
-    _cdata = property(data_ptr)
+    _cdata = property(lambda self: id(self._held))
 
     @property
     def device(self) -> device:
         """Where the bytes lie."""
-        return CPU
+        return self._whole().device
 
     def tolist(self) -> list[int]:
         """The bytes."""
         return list(self._whole().detach().numpy().tobytes())
 
+    def __getitem__(self, place: Any) -> Any:
+        """A byte, or a storage of some bytes in a row, which are the memory of their own from then on."""
+        if not isinstance(place, slice):
+            return self.bytes()[place].item()
+        if place.step not in (None, 1):
+            raise TensorError("Trying to slice with a step of other than 1")
+        array = self.bytes()._value()._numpy()[place]
+        return UntypedStorage(owned(array.view())._storage)
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        self.bytes()[place] = value
+
+    def __iter__(self) -> Any:
+        return iter(self.tolist())
+
+    def fill_(self, value: int) -> UntypedStorage:
+        """All bytes this number."""
+        self.bytes().fill_(value)
+        return self
+
+    def copy_(self, source: UntypedStorage, non_blocking: bool | None = None) -> UntypedStorage:
+        """The bytes of another storage of this size."""
+        if source.nbytes() != self.nbytes():
+            raise ArgumentError(f"copy_: {source.nbytes()} bytes do not fill {self.nbytes()}")
+        self.bytes().copy_(source.bytes())
+        return self
+
+    def clone(self) -> UntypedStorage:
+        """Another storage with these bytes."""
+        return UntypedStorage(self.bytes().clone()._storage)
+
     def is_pinned(self, device: Any = None) -> bool:
         """No."""
         return False
 
-    def cpu(self) -> UntypedStorage:
-        """The storage itself."""
+    def is_shared(self) -> bool:
+        """Yes: with all threads."""
+        return True
+
+    def share_memory_(self) -> UntypedStorage:
+        """The storage itself: threads share its memory."""
         return self
+
+    pin_memory = cpu = share_memory_
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, UntypedStorage) and self._held is other._held
@@ -97,10 +165,6 @@ class TypedStorage(UntypedStorage):
 
     def __setitem__(self, place: Any, value: Any) -> None:
         self._whole().detach().view(-1)[place] = value
-
-    def untyped(self) -> UntypedStorage:
-        """Their bytes."""
-        return UntypedStorage(self._held)
 
 
 @method("untyped_storage")

@@ -6,6 +6,7 @@ dimensions, 0-d ones and Python numbers, a lower class counts only where its cat
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,22 +93,34 @@ NAMES = {
 
 
 class device:
-    """Where a tensor lies: `device("cpu")`.  Only the CPU is there for tensors; RuntimeError for others.
+    """Where a tensor lies: `device("cpu")`, or `device("meta")` for one without values. RuntimeError for tensors on
+    others. As a block: where tensors are made if nobody says.
 
     >>> device("cpu"), device("cpu").type
     (device(type='cpu'), 'cpu')
+    >>> import fdl.stateful as torch
+    >>> with torch.device("meta"):
+    ...     torch.ones(2, 3)
+    tensor(..., device='meta', size=(2, 3))
     """
 
     __slots__ = ("index", "type")
 
     def __init__(self, type: Any, index: int | None = None) -> None:
         name, _, number = str(type).partition(":")
-        if name not in ("cpu", "cuda", "mps", "meta"):
-            raise TensorError(f"Expected one of cpu, cuda, mps device type at start of device string: {name}")
+        if name not in _DEVICES:
+            raise TensorError(f"Expected one of {', '.join(_DEVICES)} device type at start of device string: {name}")
         self.type: str = name
         if number and not number.isdecimal():
             raise TensorError(f"Invalid device string: '{type}'")
         self.index = int(number) if number else index
+
+    def __enter__(self) -> device:
+        default_device.blocks = (*default_device.blocks, self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        default_device.blocks = default_device.blocks[:-1]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
@@ -124,11 +137,29 @@ class device:
         )
 
 
-CPU = device("cpu")
+_DEVICES = (
+    "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia", "xla", "lazy",
+    "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
+)  # fmt: skip
+CPU, META = device("cpu"), device("meta")
+
+
+class _Default(threading.local):
+    """Where this thread makes tensors if nobody says: the last of its blocks, or what was set."""
+
+    blocks: tuple[device, ...] = ()
+    standing = CPU
+
+    def place(self) -> device:
+        """The device."""
+        return self.blocks[-1] if self.blocks else self.standing
+
+
+default_device = _Default()
 
 
 def check_device(x: Any) -> None:
-    """RuntimeError unless tensors can lie there."""
+    """RuntimeError unless tensors with values can lie there."""
     if x is not None and device(x).type != "cpu":
         raise NoDeviceError(
             f"Tensors on {device(x)} are not available: fdl.stateful runs on the CPU; "

@@ -13,6 +13,7 @@ import numpy as np
 
 from fdl.extend import Leaf, Tracer
 from fdl.stateful.core.dtypes import of
+from fdl.stateful.core.meta import is_meta
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.tensor import Tensor
 
@@ -136,6 +137,11 @@ def _history(node: Any) -> list[str]:
 def text_of(t: Tensor, prefix: str = "tensor(") -> str:
     """`repr` of a tensor."""
     array = t._value()
+    if is_meta(array):
+        notes = [] if t.dtype == of("float32") else [f"dtype={t.dtype}"]
+        return (
+            ", ".join([f"{prefix}...", "device='meta'", f"size={tuple(t.shape)}", *notes, *_history(t._node())]) + ")"
+        )
     if isinstance(array, Tracer) and array.concrete() is None:
         return f"{prefix}{array!r})"
     values = np.asarray(array._numpy())

@@ -9,9 +9,9 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import ConcreteArray, Function, ShapedArray, aval_of, dtypes, from_numpy, shaped
-from fdl.stateful.core.dtypes import check_device, of, to_numpy
+from fdl.stateful.core.dtypes import META, check_device, device, of, to_numpy
 from fdl.stateful.core.errors import OperandError, TensorError, UnsupportedError
-from fdl.stateful.core.tensor import Composite, Tensor, apply, wrap
+from fdl.stateful.core.tensor import Composite, Tensor, apply, on_meta, wrap
 
 
 def typed(x: Any) -> ShapedArray:
@@ -61,6 +61,8 @@ def cast_number(value: Any, np_dtype: Any) -> Any:
 
 def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:
     """`x` with another dtype, itself where nothing changes."""
+    if to_device is not None and (x.device == META or device(to_device) == META):
+        return _moved(x, np_dtype, device(to_device))
     check_device(to_device)
     if isinstance(x, Composite):
         return x if np_dtype is None else x.to(of(to_numpy(np_dtype)))  # type: ignore[attr-defined]
@@ -69,6 +71,14 @@ def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:
     if dtypes.is_complex(x._aval.dtype) and to_numpy(np_dtype).kind not in "cb":
         warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     return apply(conversion, (x,), (to_numpy(np_dtype),))  # type: ignore[no-any-return]
+
+
+def _moved(x: Any, np_dtype: Any, place: device) -> Any:
+    """`x` with another dtype on or from the meta device, from which no values come."""
+    if place != META:
+        x._value().refuse(f"to({str(place)!r})")
+    x = converted(x, np_dtype)
+    return x if x.device == META else on_meta(x)
 
 
 conversion = Function(lambda x, np_dtype: ops.cast(x, np_dtype), "to")

@@ -19,11 +19,12 @@ from fdl import ops
 from fdl.extend import Function, dtypes, from_numpy, note_cell, note_write, recording, refuse_write, running_trace
 from fdl.stateful.core.checks import Failure, broken, check_domain, require
 from fdl.stateful.core.complexes import numbers
-from fdl.stateful.core.dtypes import CPU, to_numpy
+from fdl.stateful.core.dtypes import CPU, META, check_device, default_device, to_numpy
+from fdl.stateful.core.dtypes import device as device_kind
 from fdl.stateful.core.errors import OperandError, TensorError, UnsupportedError
 from fdl.stateful.core.layouts import strided
 from fdl.stateful.core.methods import check_cast, method
-from fdl.stateful.core.tensor import Tensor, apply, wrap
+from fdl.stateful.core.tensor import Tensor, apply, on_meta, wrap
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial",
@@ -243,19 +244,30 @@ def _lanes(trace: Any) -> tuple[Any, int]:
 
 
 def factory(f: F) -> F:
-    """A function that makes tensors, with a `size` by keyword, and how elements lie: a layout and a memory format."""
+    """A function that makes tensors, with a `size` by keyword, how elements lie (a layout and a memory format), and a
+    device: the one that was set or that of a tensor given first, if there is none.
+    """
     sized = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in inspect.signature(f).parameters.values())
 
     @functools.wraps(f)
     def public(*args: Any, **options: Any) -> Any:
-        if not options:
+        model = args and isinstance(args[0], Tensor) and args[0].device == META
+        if not options and not model and default_device.place() == CPU:
             return f(*args)
+        place = options.get("device")
+        place = (META if model else default_device.place()) if place is None else device_kind(place)
+        if place == META:
+            options.pop("device", None)
+        check_device(place if place != META else None)
         layout, format, _ = (options.pop(name, None) for name in ("layout", "memory_format", "pin_memory"))
         if sized and "size" in options:
             args = (*args, options.pop("size"))
-        found = f(*args, **options)
+        with CPU:  # whose values are thrown away, or are never asked for
+            found = f(*args, **options)
         if layout not in (None, strided):
             found = found.to_sparse(layout=layout)
+        if place == META:
+            return on_meta(found)
         return found if format is None else found.contiguous(memory_format=format)
 
     return public  # type: ignore[return-value]

@@ -38,8 +38,9 @@ from fdl.extend import (
     transforming,
 )
 from fdl.stateful.core.cells import changes, note_read, note_slots
-from fdl.stateful.core.dtypes import CPU, device, dtype, of
+from fdl.stateful.core.dtypes import CPU, META, device, dtype, of
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError, no_tensor, translated
+from fdl.stateful.core.meta import MetaArray, is_meta, without_values
 from fdl.stateful.core.places import fits, repeated
 from fdl.stateful.core.results import Size
 from fdl.stateful.core.tape import HookHandle, autocasting, grad_mode
@@ -210,7 +211,7 @@ class Tensor:
     @property
     def device(self) -> device:
         """Where the values lie."""
-        return CPU
+        return META if is_meta(self._storage.array) else CPU
 
     @property
     def ndim(self) -> int:
@@ -319,6 +320,8 @@ class Tensor:
 
         Elements may share a place in memory where `repeats` is true, or a mask that says which of them are written.
         """
+        if is_meta(self._storage.array):
+            return self  # there is nothing to write to
         view = self._view
         base = self if view is None or self._edge is not None else self._root()
         array, node, index = value._now() if isinstance(value, Tensor) else (value, None, 0)
@@ -388,6 +391,8 @@ class Tensor:
                 f"Can't call numpy() on Tensor that has {bit} bit set. Use tensor.{resolve}().numpy() instead.",
                 hint=f"x.{resolve}().numpy(), or x.numpy(force=True)",
             )
+        if is_meta(self._storage.array):
+            raise OperandError("can't convert meta device type tensor to numpy. It has a shape and a dtype alone.")
         memory = self._storage.export()
         return memory if self._view is None else seen_in(memory, places_of(self), self._aval.dtype)
 
@@ -563,10 +568,9 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
         if tracked:
             if recorders.recorder.wanted:
                 recorders.recorder.flush()
-            outs, info = function.record(values, static, varying)
         else:
             varying = 0
-            outs, info = function.record(values, static)
+        outs, info = _record(function, values, static, varying)
     except FdlError as error:
         raise translated(error) from None
     if not varying:
@@ -575,6 +579,19 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
     if info.single:
         return wrap(outs[0], node if info.varies[0] else None)
     return tuple([wrap(outs[i], node if varies else None, i) for i, varies in enumerate(info.varies)])
+
+
+def _record(function: Function, values: Sequence[Any], static: tuple[Any, ...], varying: int) -> tuple[list[Any], Any]:
+    """`function.record`, or what it gives on the meta device."""
+    if any(map(is_meta, values)):
+        return without_values(function, values, static, varying)
+    return function.record(values, static, varying)
+
+
+def on_meta(x: Tensor) -> Tensor:
+    """A tensor of the same type without values."""
+    found = wrap(MetaArray(x._aval))
+    return found.requires_grad_() if x.requires_grad else found
 
 
 def _taped_step(
@@ -588,7 +605,7 @@ def _taped_step(
         varying |= bit if node is not None else 0
         bit <<= 1
     try:
-        outs, info = function.record(operands, static, varying)
+        outs, info = _record(function, operands, static, varying)
     except FdlError as error:
         raise translated(error) from None
     if not varying or not info.varies[0]:

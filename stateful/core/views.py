@@ -159,12 +159,10 @@ def is_contiguous(x: Tensor) -> bool:
 
 
 def seen_in(memory: np.ndarray[Any, Any], p: Places, dtype: Any) -> np.ndarray[Any, Any]:
-    """The elements at these places of a contiguous ndarray, which they share; complex numbers and their parts are seen
-    in each other.
-    """
+    """The elements of a dtype at these places of a contiguous ndarray, which they share."""
     flat = memory.reshape(-1)
     if flat.dtype != dtype:
-        flat = flat[: flat.size // 2 * 2 if flat.dtype.kind == "f" else None].view(dtype)
+        flat = flat[: flat.size // 2 * 2 if np.dtype(dtype).kind == "c" else None].view(dtype)
     flat = flat[p.offset :]
     return np.lib.stride_tricks.as_strided(flat, p.shape, [s * flat.itemsize for s in p.strides])
 

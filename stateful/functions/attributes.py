@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fdl.stateful.core.addresses import address_of
+from fdl.stateful.core.dtypes import CPU, META
 from fdl.stateful.core.layouts import FORMATS, lies_in, order_of, strided
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.tensor import Tensor
@@ -33,6 +35,10 @@ def _base(self: Tensor) -> Tensor | None:
         return None
     base = self._root()
     return None if base._hidden else base if base._origin is None else base._origin
+
+
+Tensor.is_meta = property(lambda self: self.device == META)  # type: ignore[attr-defined]
+Tensor.is_cpu = property(lambda self: self.device == CPU)  # type: ignore[attr-defined]
 
 
 @method()
@@ -99,4 +105,6 @@ def _is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
 
 @method("data_ptr")
 def _data_ptr(self: Tensor) -> int:
-    return id(self._storage) + places_of(self).offset * self.dtype.itemsize
+    """The address of the first element, until the tensor is written to; 0 where there are no elements or values."""
+    start = address_of(self._storage) if self.numel() else 0
+    return start + places_of(self).offset * self.dtype.itemsize if start else 0

@@ -54,10 +54,19 @@ def resize_(self: Tensor, *size: Any) -> Tensor:
 
 
 @method("set_")
-def set_(self: Tensor, source: Tensor) -> Tensor:
-    """The values of another tensor, shared."""
+def set_(self: Tensor, source: Any, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+    """The values of another tensor, shared; or those in a storage from an offset on, of this dtype."""
+    if not isinstance(source, Tensor):
+        source = source.bytes().view(self.dtype)
+    if size is not None:
+        source = source.reshape(-1).as_strided(size, stride or _packed(size), storage_offset)
     self.data = source
     return self
+
+
+def _packed(size: Sequence[int]) -> list[int]:
+    """Strides of elements that lie one behind the other."""
+    return [math.prod(size[i + 1 :]) for i in range(len(size))]
 
 
 def dtype_and_device(args: Sequence[Any], dtype: Any, device: Any) -> tuple[Any, Any]:
@@ -105,7 +114,7 @@ for _name, _dtype in _CONVERSIONS.items():
 
 @method("cpu")
 def _cpu(self: Tensor) -> Tensor:
-    return self
+    return converted(self, to_device="cpu")  # type: ignore[no-any-return]
 
 
 @method("cuda")

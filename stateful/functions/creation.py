@@ -149,8 +149,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
-    """`as_tensor`."""
-    return as_tensor(obj, dtype, device)
+    """`as_tensor`; of a storage its bytes, which it shares."""
+    return as_tensor(obj.bytes() if hasattr(obj, "untyped") else obj, dtype, device)
 
 
 def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:

@@ -13,13 +13,15 @@ import numpy as np
 
 from fdl import ops
 from fdl.extend import Function, aval_of, from_numpy
-from fdl.stateful.core.dtypes import dtype, result_dtype
+from fdl.stateful.core.dtypes import dtype as dtype_kind
+from fdl.stateful.core.dtypes import result_dtype
 from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError, TensorError
 from fdl.stateful.core.layouts import FORMATS, lies_in, order_of
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.places import Places, expanded, permuted, viewed
 from fdl.stateful.core.tensor import Composite, Tensor, apply, view_of, wrap
 from fdl.stateful.core.views import Step, is_contiguous, places_of
+from fdl.stateful.functions.bits import viewed_as
 from fdl.stateful.functions.reductions import dim_of
 
 __all__ = [
@@ -77,14 +79,16 @@ _write_expand = Function(_write_expand_body, "expand")
 
 
 @method("view", "view_as")
-def view(input: Tensor, *shape: Any) -> Tensor:
-    """The same elements in another shape; RuntimeError where that takes a copy. `x.view(dtype)` of another dtype is not
-    supported.
+def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
+    """The same elements in another shape; RuntimeError where that takes a copy. With a dtype instead of sizes, the same
+    bits as elements of that dtype.
+
+    >>> import fdl.stateful as torch
+    >>> torch.tensor([1.0]).view(torch.int32), torch.tensor([[1.0]]).view(torch.uint8)
+    (tensor([1065353216], dtype=torch.int32), tensor([[  0,   0, 128,  63]], dtype=torch.uint8))
     """
-    if len(shape) == 1 and isinstance(shape[0], dtype):
-        if shape[0] == input.dtype:
-            return view(input, tuple(input.shape))
-        raise TensorError("view(dtype) is not supported; x.to(dtype) converts")
+    if dtype is not None or (len(shape) == 1 and isinstance(shape[0], dtype_kind)):
+        return viewed_as(input, dtype if dtype is not None else shape[0])
     if len(shape) == 1 and isinstance(shape[0], Tensor):
         shape = tuple(shape[0].shape)
     step = _view_step(input._value().aval.shape, _sizes(shape))
