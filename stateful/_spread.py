@@ -66,7 +66,7 @@ _layers = {name: value for name, value in vars(nn).items() if not name.startswit
 _layers |= {
     "_BatchNorm": _BatchNorm, "_NormBase": _NormBase, "_InstanceNorm": _InstanceNorm, "_ConvNd": _Convolution,
     "_Loss": _Loss, "_WeightedLoss": _Loss, "RNNCellBase": Module, "_IncompatibleKeys": IncompatibleKeys,
-    "RemovableHandle": HookHandle, "LazyModuleMixin": lazy._Lazy,
+    "_EXTRA_STATE_KEY_SUFFIX": "_extra_state", "RemovableHandle": HookHandle, "LazyModuleMixin": lazy._Lazy,
 }  # fmt: skip
 for _name in ("collate", "fetch", "pin_memory", "worker"):
     _module(sys.modules[f"{data.__name__}._utils"], _name, vars(data))

@@ -15,7 +15,10 @@ from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.tape import HookHandle, grad_mode
 from fdl.stateful.core.tensor import Tensor
 
-_KINDS = ("forward_pre", "forward", "backward_pre", "backward", "state_dict_pre", "state_dict", "load_pre", "load")
+_KINDS = (
+    "forward_pre", "forward", "backward_pre", "backward", "state_dict_pre", "state_dict", "load_pre", "load",
+    "forward_pre_with_kwargs", "forward_with_kwargs", "forward_always",
+)  # fmt: skip
 
 
 def _replaced(given: Any, number: int) -> tuple[Any, ...]:
@@ -109,12 +112,21 @@ class Hooked:
 
     _forward_hooks = property(lambda self: self._table("forward"))
     _forward_pre_hooks = property(lambda self: self._table("forward_pre"))
+    _forward_hooks_with_kwargs = property(lambda self: self._table("forward_with_kwargs"))
+    _forward_hooks_always_called = property(lambda self: self._table("forward_always"))
+    _forward_pre_hooks_with_kwargs = property(lambda self: self._table("forward_pre_with_kwargs"))
     _backward_hooks = property(lambda self: self._table("backward"))
     _backward_pre_hooks = property(lambda self: self._table("backward_pre"))
     _state_dict_hooks = property(lambda self: self._table("state_dict"))
     _state_dict_pre_hooks = property(lambda self: self._table("state_dict_pre"))
     _load_state_dict_pre_hooks = property(lambda self: self._table("load_pre"))
     _load_state_dict_post_hooks = property(lambda self: self._table("load"))
+
+    def _mark(self, handle: HookHandle, **kinds: bool) -> None:
+        """Note what a hook wants."""
+        for kind, wanted in kinds.items():
+            if wanted:
+                self._table(kind)[handle.id] = True
 
     def _hooks_of(self, kind: str) -> list[Any]:
         return [] if self._hooks is None else list(self._hooks[kind].values())
@@ -125,19 +137,23 @@ class Hooked:
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> HookHandle:
-        """Call `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output."""
-        return self._add_hook("forward", hook if with_kwargs else (lambda m, a, k, o: hook(m, a, o)), prepend)
+        """Call `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output. With
+        `with_kwargs` it gets `(module, args, kwargs, output)`; with `always_call` it is called, with None, where
+        `forward` fails.
+        """
+        handle = self._add_hook("forward", hook, prepend)
+        self._mark(handle, forward_with_kwargs=with_kwargs, forward_always=always_call)
+        return handle
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> HookHandle:
-        """Call `hook(module, args)` before `forward`; what it returns, if anything, replaces the arguments."""
-
-        def plain(module: Any, args: Any, kwargs: Any) -> Any:
-            found = hook(module, args)
-            return None if found is None else (found if isinstance(found, tuple) else (found,), kwargs)
-
-        return self._add_hook("forward_pre", hook if with_kwargs else plain, prepend)
+        """Call `hook(module, args)` before `forward`; what it returns, if anything, replaces the arguments. With
+        `with_kwargs` it gets `(module, args, kwargs)`, and returns both.
+        """
+        handle = self._add_hook("forward_pre", hook, prepend)
+        self._mark(handle, forward_pre_with_kwargs=with_kwargs)
+        return handle
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
         """Call `hook(module, grad_input, grad_output)` when the gradients of the positional arguments are known; what
@@ -178,18 +194,32 @@ class Hooked:
         """Call `hook(module, incompatible_keys)` after values were taken; it may change the lists of keys."""
         return self._add_hook("load", hook)
 
+    def _hooked(self, number: int, args: Any, kwargs: Any, out: Any) -> Any:
+        """What a hook says of a result; None where it is there no more."""
+        hook = self._table("forward").get(number)
+        if hook is None:
+            return None
+        return hook(self, args, kwargs, out) if number in self._table("forward_with_kwargs") else hook(self, args, out)
+
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook in self._hooks_of("forward_pre"):
-            found = hook(self, args, kwargs)
-            args, kwargs = (args, kwargs) if found is None else found
+        for number, hook in list(self._table("forward_pre").items()):
+            if number in self._table("forward_pre_with_kwargs"):
+                args, kwargs = hook(self, args, kwargs) or (args, kwargs)
+            elif (found := hook(self, args)) is not None:
+                args = found if isinstance(found, tuple) else (found,)
         watched = (
             _Backward(self)
             if grad_mode.enabled and (self._hooks_of("backward") or self._hooks_of("backward_pre"))
             else None
         )
         args = watched.enter(args) if watched else args
-        out = self.forward(*args, **kwargs)  # type: ignore[attr-defined]
-        for hook in self._hooks_of("forward"):
-            found = hook(self, args, kwargs, out)
+        try:
+            out = self.forward(*args, **kwargs)  # type: ignore[attr-defined]
+        except Exception:
+            for number in self._table("forward_always"):
+                self._hooked(number, args, kwargs, None)
+            raise
+        for number in list(self._table("forward")):
+            found = self._hooked(number, args, kwargs, out)
             out = out if found is None else found
         return watched.leave(out) if watched else out

@@ -13,15 +13,18 @@ from typing import Any, NamedTuple
 
 from fdl.extend import cut, note_write, running_trace, whole
 from fdl.stateful.core.cells import Attribute, changes, lives_outside, note_birth, note_gradient
-from fdl.stateful.core.dtypes import check_device, to_numpy
+from fdl.stateful.core.dtypes import device as device_kind
+from fdl.stateful.core.dtypes import to_numpy
 from fdl.stateful.core.errors import ArgumentError, MissingError, OperandError, TensorError, UnsupportedError
 from fdl.stateful.core.guards import note_configuration
 from fdl.stateful.core.operands import converted
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Composite, Tensor, held_by
 from fdl.stateful.functions.conversions import dtype_and_device
+from fdl.stateful.functions.creation import empty_like
 from fdl.stateful.nn.hooks import Hooked
 from fdl.stateful.nn.parameter import Buffer, Parameter
+from fdl.stateful.nn.registry import Registered
 
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
 _EXTRA = "_extra_state"
@@ -58,6 +61,17 @@ class IncompatibleKeys(NamedTuple):
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
+def _registered_as(kind: str) -> Any:
+    """What a module has registered as one kind, to be read, written to, or assigned anew."""
+
+    def assign(module: Module, given: dict[str, Any]) -> None:
+        now = Registered(module, kind, module._own(kind))
+        now.clear()
+        now.update(given)
+
+    return property(lambda module: Registered(module, kind, module._own(kind)), assign)
+
+
 class Module(Hooked):
     """Base of all layers and models: assign parameters and modules as attributes after `super().__init__()`, and write
     `forward`.
@@ -84,7 +98,7 @@ class Module(Hooked):
 
     def __init__(self) -> None:
         self.__dict__["_registered"] = {}
-        self.__dict__["_transient"] = set()
+        self.__dict__["_non_persistent_buffers_set"] = set()
         self.__dict__["training"] = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -114,9 +128,15 @@ class Module(Hooked):
         if registered is None and kind is not None:
             raise MissingError(f"cannot assign {kind}{'s' if kind is _PARAMETER else ''} before Module.__init__() call")
         if registered is not None and kind is not None and (kind is _PARAMETER or registered.get(name) != _PARAMETER):
+            if kind is _PARAMETER:
+                if registered.get(name) != _PARAMETER:
+                    self.__dict__.pop(name, None)
+                    registered.pop(name, None)
+                self.register_parameter(name, value)  # which subclasses and libraries replace
+                return
             registered[name] = kind
             if kind is _BUFFER and not value.persistent:
-                self.__dict__["_transient"].add(name)
+                self.__dict__["_non_persistent_buffers_set"].add(name)
         elif (
             registered is not None
             and value is not None
@@ -157,17 +177,7 @@ class Module(Hooked):
         own = self.__dict__
         return {name: own[name] for name, k in self._registered.items() if k == kind}
 
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        return self._own(_PARAMETER)
-
-    @property
-    def _buffers(self) -> dict[str, Any]:
-        return self._own(_BUFFER)
-
-    @property
-    def _modules(self) -> dict[str, Any]:
-        return self._own(_MODULE)
+    _parameters, _buffers, _modules = map(_registered_as, (_PARAMETER, _BUFFER, _MODULE))
 
     def _register(self, name: str, value: Any, kind: str) -> None:
         if kind is _MODULE and not (value is None or isinstance(value, Module)):
@@ -185,6 +195,10 @@ class Module(Hooked):
         ):
             wanted = "torch.nn.Parameter or None" if kind is _PARAMETER else "torch Tensor or None"
             raise OperandError(f"cannot assign '{typename(value)}' object to {kind} '{name}' ({wanted} required)")
+        self._put(name, value, kind)
+
+    def _put(self, name: str, value: Any, kind: str) -> None:
+        """Register a value under a name, whatever that stood for."""
         changes.count += 1
         if lives_outside(self):
             self._note(name, value)
@@ -198,9 +212,9 @@ class Module(Hooked):
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor of the state that is not trained; in the state dict if persistent."""
         self._register(name, tensor, _BUFFER)
-        self.__dict__["_transient"].discard(name)
+        self.__dict__["_non_persistent_buffers_set"].discard(name)
         if not persistent:
-            self.__dict__["_transient"].add(name)
+            self.__dict__["_non_persistent_buffers_set"].add(name)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Add a module."""
@@ -343,7 +357,10 @@ class Module(Hooked):
         """Nothing: what comes back often enough is compiled anyway."""
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Module:
-        """The module itself: its memory is where it is."""
+        """The module itself, parameters and buffers that have no values made anew, to be filled."""
+        for tensor in [*self.parameters(recurse), *self.buffers(recurse)]:
+            if tensor.device != device_kind(device):
+                tensor.data = empty_like(tensor.detach(), device=device)
         return self
 
     def share_memory(self) -> Module:
@@ -370,12 +387,13 @@ class Module(Hooked):
         drop_gradients(self.parameters(), set_to_none)
         cut()
 
-    def _converted(self, np_dtype: Any) -> Module:
+    def _converted(self, np_dtype: Any, to_device: Any = None) -> Module:
         for tensor in [*self.parameters(), *self.buffers()]:
-            if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
-                tensor.data = converted(tensor.detach(), np_dtype)
+            dtype = np_dtype if tensor.dtype.is_floating_point or tensor.dtype.is_complex else None
+            if dtype is not None or to_device is not None:
+                tensor.data = converted(tensor.detach(), dtype, to_device)
                 if tensor.grad is not None:
-                    tensor._grad = converted(tensor.grad, np_dtype)
+                    tensor._grad = converted(tensor.grad, dtype, to_device)
         return self
 
     def to(
@@ -385,12 +403,11 @@ class Module(Hooked):
         the memory format.
         """
         dtype, device = dtype_and_device(args, dtype, device)
-        check_device(device)
         if dtype is not None and to_numpy(dtype).kind in "iub":
             raise OperandError(
                 f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
             )
-        return self if dtype is None else self._converted(to_numpy(dtype))
+        return self._converted(None if dtype is None else to_numpy(dtype), device)
 
     def float(self) -> Module:
         """`to(float32)`."""
@@ -409,8 +426,8 @@ class Module(Hooked):
         return self._converted("bfloat16")
 
     def cpu(self) -> Module:
-        """The module itself."""
-        return self
+        """`to("cpu")`."""
+        return self.to("cpu")
 
     def cuda(self, device: Any = None) -> Module:
         """RuntimeError: tensors live on the CPU."""
@@ -435,7 +452,7 @@ class Module(Hooked):
         found = OrderedDict() if destination is None else destination
         for name, kind in self._registered.items():
             value = self.__dict__[name]
-            if kind != _MODULE and value is not None and name not in self.__dict__["_transient"]:
+            if kind != _MODULE and value is not None and name not in self.__dict__["_non_persistent_buffers_set"]:
                 found[prefix + name] = value if keep_vars else value.detach()
         if self._has_extra_state():
             found[prefix + _EXTRA] = self.get_extra_state()
