@@ -4,6 +4,7 @@ A line is an expression on the names of `cases.SETUP`. `FAMILY.txt` holds the li
 says: a value, a text, or the classes of the error. `python -m tests.stateful.lines [FAMILY]` writes the latter.
 """
 
+import importlib
 import json
 import sys
 import warnings
@@ -13,6 +14,10 @@ from tests.stateful.cases import plain, scope
 
 HERE = Path(__file__).parent
 FAMILIES = sorted(p.stem for p in HERE.glob("*.txt"))
+
+
+# modules that PyTorch does not import by itself
+IMPORTED = ("nn.attention.flex_attention", "nn.utils.prune")
 
 
 def lines_of(family):
@@ -29,6 +34,8 @@ def recorded(family):
 def fact(library, line):
     """The value of a line as JSON holds it, or the built-in classes of the error that it raises."""
     library.manual_seed(0)
+    for name in IMPORTED:
+        importlib.import_module(f"{library.__name__}.{name}")
     try:
         return plain(library, eval(line, scope(library)))
     except Exception as error:
