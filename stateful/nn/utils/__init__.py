@@ -2,7 +2,7 @@
 computed from others.
 """
 
-from fdl.stateful.nn.utils import parametrizations, parametrize, rnn
+from fdl.stateful.nn.utils import parametrizations, parametrize, prune, rnn
 from fdl.stateful.nn.utils.gradients import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -15,6 +15,6 @@ from fdl.stateful.nn.utils.reparametrized import remove_spectral_norm, remove_we
 
 __all__ = [
     "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector",
-    "parametrizations", "parametrize", "remove_spectral_norm",
+    "parametrizations", "parametrize", "prune", "remove_spectral_norm",
     "remove_weight_norm", "rnn", "spectral_norm", "vector_to_parameters", "weight_norm",
 ]  # fmt: skip
