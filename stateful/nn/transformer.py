@@ -171,7 +171,8 @@ class MultiheadAttention(Module):
             weights = weights.mean(1) if average_attn_weights else weights
         else:
             out = F.scaled_dot_product_attention(q, k, v, mask, drop)
-        out = self.out_proj(out.permute(2, 0, 1, 3).reshape(length, batch, self.embed_dim))
+        out = out.permute(2, 0, 1, 3).reshape(length, batch, self.embed_dim)
+        out = F.linear(out, self.out_proj.weight, self.out_proj.bias)  # not a call, which would run its hooks
         if alone:
             return out.squeeze(1), None if weights is None else weights.squeeze(0)
         return (out.transpose(0, 1) if self.batch_first else out), weights

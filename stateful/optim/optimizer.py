@@ -187,7 +187,8 @@ class Optimizer:
     # Hooks
 
     def _hooks_of(self, kind: str) -> list[Any]:
-        return list(self._hooks[kind].values()) if kind in self._hooks else []
+        hooks = self.__dict__.get("_hooks", {})  # an optimizer around another one may not have called `__init__`
+        return list(hooks[kind].values()) if kind in hooks else []
 
     def _add_hook(self, kind: str, hook: Any, prepend: bool = False) -> HookHandle:
         return HookHandle(self._hooks.setdefault(kind, {}), hook, prepend)

@@ -446,6 +446,30 @@ def _check_workers(num_workers: int, prefetch_factor: int | None) -> None:
         )
 
 
+class _BaseDataLoaderIter:
+    """A walk through a loader's batches."""
+
+    def __init__(self, loader: DataLoader[Any], batches: Iterator[Any]) -> None:
+        self._loader, self._batches = loader, batches
+
+    def __iter__(self) -> _BaseDataLoaderIter:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+
+class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
+    """A walk whose batches are made in the loop."""
+
+
+class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
+    """A walk whose batches workers make."""
+
+
 class DataLoader(Generic[T]):
     """Batches of a dataset.
 
@@ -483,6 +507,7 @@ class DataLoader(Generic[T]):
         in_order: bool = True,
     ) -> None:
         self.dataset, self.batch_size, self.drop_last, self.generator = dataset, batch_size, drop_last, generator
+        self._iterator: Any = None  # of loaders whose workers stay, in PyTorch
         _check_workers(num_workers, prefetch_factor)
         self.num_workers, self.pin_memory, self.worker_init_fn = num_workers, pin_memory, worker_init_fn
         self.prefetch_factor = 2 if prefetch_factor is None and num_workers else prefetch_factor
@@ -517,19 +542,19 @@ class DataLoader(Generic[T]):
         self.multiprocessing_context, self.persistent_workers = multiprocessing_context, persistent_workers
         self.pin_memory_device, self.in_order = pin_memory_device, in_order
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> _BaseDataLoaderIter:
         fetcher = _Fetcher(self.dataset, self.collate_fn, self.batch_size, self.drop_last)
         if self.num_workers == 0:
-            return fetcher.stream() if self.iterable else map(fetcher.fetch, self._requests())
+            return _SingleProcessDataLoaderIter(
+                self, fetcher.stream() if self.iterable else map(fetcher.fetch, self._requests())
+            )
         settings = Settings(
             self.num_workers, (self.generator or default_generator).initial_seed(), self.worker_init_fn, self.timeout
         )
         crew = Threads(fetcher, settings) if self._context is None else Processes(self._context, fetcher, settings)
-        return (
-            of_streams(crew)
-            if self.iterable
-            else in_order(crew, self._requests(), self.num_workers * (self.prefetch_factor or 0))
-        )
+        ahead = self.num_workers * (self.prefetch_factor or 0)
+        batches = of_streams(crew) if self.iterable else in_order(crew, self._requests(), ahead)
+        return _MultiProcessingDataLoaderIter(self, batches)
 
     def _requests(self) -> Iterator[Any]:
         """A list of numbers for each batch, or the number of each sample."""

@@ -4,6 +4,7 @@ from the user's files.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,24 @@ __all__ = [
     "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn",
     "vgg19", "vgg19_bn",
 ]  # fmt: skip
+
+
+class WeightsEnum(enum.Enum):
+    """Names of trained weights, which are not here: a model that is asked for them says so."""
+
+    @property
+    def url(self) -> str:
+        """Where torchvision's users find them; nothing is downloaded."""
+        return f"https://download.pytorch.org/models/ ({self.value})"
+
+
+def _weights(model: str) -> type[WeightsEnum]:
+    """The names of a model's trained weights, as torchvision has them."""
+    title = model.replace("resnet", "ResNet").replace("vgg", "VGG").replace("_bn", "_BN")
+    members = {"IMAGENET1K_V1": f"{model}.IMAGENET1K_V1", "DEFAULT": f"{model}.IMAGENET1K_V1"}
+    found: Any = WeightsEnum(f"{title}_Weights", members, module=__name__)  # type: ignore[call-overload]
+    found.__doc__ = f"Trained weights of {model}, by their names; they come from the user's files."
+    return found  # type: ignore[no-any-return]
 
 
 def _no_weights(name: str, weights: Any, pretrained: bool) -> None:
@@ -207,3 +226,8 @@ def _vgg(depth: int, batch_norm: bool) -> Callable[..., VGG]:
 
 vgg11, vgg13, vgg16, vgg19 = (_vgg(depth, False) for depth in _DEPTHS)
 vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn = (_vgg(depth, True) for depth in _DEPTHS)
+
+_RESNETS, _VGGS = (18, 34, 50, 101, 152), [f"{depth}{norm}" for depth in _DEPTHS for norm in ("", "_bn")]
+WEIGHTS = {w.__name__: w for w in map(_weights, [*(f"resnet{n}" for n in _RESNETS), *(f"vgg{n}" for n in _VGGS)])}
+globals().update(WEIGHTS)
+__all__ += WEIGHTS
