@@ -39,11 +39,13 @@ def module_names():
 
 
 def pytest_collection_modifyitems(config, items):
-    """What takes minutes runs where it is asked for: `-m slow`, or by its name."""
-    if "slow" in config.option.markexpr or any("::" in argument for argument in config.args):
+    """What takes minutes runs where it is asked for: `-m slow`, `-m ecosystem`, or by its name."""
+    if any("::" in argument for argument in config.args):
         return
-    config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("slow")])
-    items[:] = [i for i in items if not i.get_closest_marker("slow")]
+    unasked = [kind for kind in ("slow", "ecosystem") if kind not in config.option.markexpr]
+    left_out = [i for i in items if any(map(i.get_closest_marker, unasked))]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [i for i in items if not any(map(i.get_closest_marker, unasked))]
 
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C compiler")
