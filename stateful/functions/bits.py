@@ -40,9 +40,9 @@ def _places(p: Places, numbers: tuple[Any, ...], static: tuple[Any, ...]) -> Pla
     target, source = static
     if target.itemsize == source.itemsize:
         return p
-    scaled = lambda n: n * source.itemsize // target.itemsize
-    strides = (*map(scaled, p.strides[:-1]), 1)
-    return Places((*p.shape[:-1], scaled(p.shape[-1])), strides, scaled(p.offset))
+    last, offset = (n * source.itemsize // target.itemsize for n in (p.shape[-1], p.offset))
+    strides = (*[n * source.itemsize // target.itemsize for n in p.strides[:-1]], 1)
+    return Places((*p.shape[:-1], last), strides, offset)
 
 
 _read = Function(lambda x, target, source: _as(x, target), "view")
@@ -84,7 +84,7 @@ def viewed_as(x: Tensor, kind: dtype) -> Tensor:
     """`x.view(kind)`."""
     source, target = x._aval.dtype, kind.np
     if source == target:
-        return x.view(tuple(x.shape))
+        return x.view(tuple(x.shape))  # type: ignore[no-any-return]
     _check(x, source, target)
     stored = of_file(x)
     if stored is not None:

@@ -40,7 +40,7 @@ def _weights(model: str) -> type[WeightsEnum]:
     """The names of a model's trained weights, as torchvision has them."""
     title = model.replace("resnet", "ResNet").replace("vgg", "VGG").replace("_bn", "_BN")
     members = {"IMAGENET1K_V1": f"{model}.IMAGENET1K_V1", "DEFAULT": f"{model}.IMAGENET1K_V1"}
-    found: Any = WeightsEnum(f"{title}_Weights", members, module=__name__)  # type: ignore[call-overload]
+    found: Any = WeightsEnum(f"{title}_Weights", members, module=__name__)  # type: ignore[call-arg]
     found.__doc__ = f"Trained weights of {model}, by their names; they come from the user's files."
     return found  # type: ignore[no-any-return]
 

@@ -87,7 +87,7 @@ def create_mask(mod_fn: Mask, B: int | None, H: int | None, Q_LEN: int, KV_LEN: 
               [ True,  True, False]]]])
     """
     found: Tensor = _over_places(mod_fn, False)(*map(arange, (B or 1, H or 1, Q_LEN, KV_LEN)))
-    return found.bool()
+    return found.bool()  # type: ignore[no-any-return]
 
 
 @dataclasses.dataclass(eq=False)
@@ -128,7 +128,8 @@ class BlockMask:
         if (full_kv_num_blocks is None) != (full_kv_indices is None):
             raise ArgumentError("full_kv_num_blocks and full_kv_indices must be both provided or omitted")
         size = (BLOCK_SIZE, BLOCK_SIZE) if isinstance(BLOCK_SIZE, int) else BLOCK_SIZE
-        lengths = seq_lengths or tuple(n * s for n, s in zip(kv_indices.shape[-2:], size, strict=True))
+        rows, columns = kv_indices.shape[-2:]
+        lengths = seq_lengths or (rows * size[0], columns * size[1])
         return cls(kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices, size, mask_mod or noop_mask, lengths)
 
     @property
@@ -139,15 +140,15 @@ class BlockMask:
     def _blocks(self, count: Tensor | None, indices: Tensor | None) -> Tensor:
         """bool[B, H, rows, columns] of the blocks that are listed."""
         if count is None or indices is None:
-            return zeros(*self.kv_indices.shape).bool()
+            return zeros(*self.kv_indices.shape).bool()  # type: ignore[no-any-return]
         columns = indices.shape[-1]
         listed = arange(columns) < count[..., None]
-        return zeros(*indices.shape).scatter_add(-1, indices.long(), listed.float()).bool()
+        return zeros(*indices.shape).scatter_add(-1, indices.long(), listed.float()).bool()  # type: ignore[no-any-return]
 
     def to_dense(self) -> Tensor:
         """int32[B, H, rows, columns] of blocks: 1 where one is looked at."""
         partial = self._blocks(self.kv_num_blocks, self.kv_indices)
-        return (partial | self._blocks(self.full_kv_num_blocks, self.full_kv_indices)).int()
+        return (partial | self._blocks(self.full_kv_num_blocks, self.full_kv_indices)).int()  # type: ignore[no-any-return]
 
     def sparsity(self) -> float:
         """How many of a hundred scores are in no block that is looked at."""
@@ -180,13 +181,13 @@ class BlockMask:
         """bool[B, H, Q_LEN, KV_LEN] of the elements of blocks."""
         q, kv = self.BLOCK_SIZE
         whole = blocks.repeat_interleave(q, -2).repeat_interleave(kv, -1)
-        return whole[..., : self.seq_lengths[0], : self.seq_lengths[1]]
+        return whole[..., : self.seq_lengths[0], : self.seq_lengths[1]]  # type: ignore[no-any-return]
 
     def seen(self, batch: int, heads: int) -> Tensor:
         """bool[batch, heads, Q_LEN, KV_LEN]: which keys each query sees."""
         partial = self._elements(self._blocks(self.kv_num_blocks, self.kv_indices))
         full_ = self._elements(self._blocks(self.full_kv_num_blocks, self.full_kv_indices))
-        return (partial & create_mask(self.mask_mod, batch, heads, *self.seq_lengths)) | full_
+        return (partial & create_mask(self.mask_mod, batch, heads, *self.seq_lengths)) | full_  # type: ignore[no-any-return]
 
 
 def create_block_mask(

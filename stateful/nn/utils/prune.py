@@ -128,7 +128,7 @@ class PruningContainer(BasePruningMethod):
         """The mask of the last method, on the elements or slices that are left."""
         method, mask = self._methods[-1], default_mask
         if method.PRUNING_TYPE == "unstructured":
-            left: Any = mask == 1
+            left: Any = mask.bool()
         elif method.PRUNING_TYPE == "structured":
             axes = [d for d in range(t.ndim) if d != method.dim % t.ndim]
             kept = mask.sum(dim=axes) != 0
@@ -139,7 +139,7 @@ class PruningContainer(BasePruningMethod):
             raise ArgumentError(f"Unrecognized PRUNING_TYPE {method.PRUNING_TYPE}")
         mask = mask.clone()
         mask[left] = method.compute_mask(t[left], default_mask=mask[left]).to(mask.dtype)
-        return mask
+        return mask  # type: ignore[no-any-return]
 
 
 class Identity(BasePruningMethod):
@@ -165,12 +165,12 @@ def _count(amount: Any, total: int) -> int:
     """How many of `total` a number or a share of them is; errors as of a mistaken one."""
     if not isinstance(amount, numbers.Real):
         raise OperandError(f"Invalid type for amount: {amount}. Must be int or float.")
-    if (isinstance(amount, numbers.Integral) and amount < 0) or (
+    if (isinstance(amount, numbers.Integral) and int(amount) < 0) or (
         not isinstance(amount, numbers.Integral) and not 0 <= float(amount) <= 1
     ):
         raise ArgumentError(f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer")
     if isinstance(amount, numbers.Integral):
-        if amount > total:
+        if int(amount) > total:
             raise ArgumentError(f"amount={amount} should be smaller than the number of parameters to prune={total}")
         return int(amount)
     return round(float(amount) * total)
@@ -301,7 +301,6 @@ def global_unstructured(
     scores = importance_scores or {}
     ranked = [scores.get((m, n), getattr(m, n)).detach() for m, n in pairs]
     masks = [getattr(m, f"{n}_mask", ones_like(getattr(m, n))).detach() for m, n in pairs]
-    flat = lambda parts: cat([x.reshape(-1) for x in parts])
     container = PruningContainer()
     container._tensor_name = "temp"
     method = pruning_method(**kwargs)
@@ -312,7 +311,7 @@ def global_unstructured(
             f"type {method.PRUNING_TYPE}"
         )
     container.add_pruning_method(method)
-    final = container.compute_mask(flat(ranked), flat(masks))
+    final = container.compute_mask(*(cat([x.reshape(-1) for x in parts]) for parts in (ranked, masks)))
     start = 0
     for (module, name), t in zip(pairs, ranked, strict=True):
         custom_from_mask(module, name, final[start : start + t.numel()].reshape(t.shape))
