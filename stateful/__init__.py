@@ -16,6 +16,7 @@ from fdl.stateful import (
     _aliases,
     _dynamo,
     _subclasses,
+    _utils,
     alias,
     amp,
     autograd,
@@ -56,6 +57,18 @@ from fdl.stateful import _trees as _trees
 from fdl.stateful._aliases import batch_norm, embedding, frombuffer, is_nonzero, is_same_size, is_signed
 from fdl.stateful._C import PyTorchFileReader
 from fdl.stateful._settings import *
+from fdl.stateful._sym import *
+from fdl.stateful._sym import (
+    _assert,
+    _assert_async,
+    _check,
+    _check_index,
+    _check_is_size,
+    _check_not_implemented,
+    _check_tensor_all,
+    _check_type,
+    _check_value,
+)
 from fdl.stateful.accelerators import Event, Stream, accelerator, backends, cpu, cuda, mps, mtia, xpu
 from fdl.stateful.alias import install
 from fdl.stateful.amp.autocast_mode import *
@@ -102,6 +115,7 @@ from fdl.stateful.functions.special import *
 from fdl.stateful.functions.statistics import *
 from fdl.stateful.functions.windows import *
 from fdl.stateful.futures import Future
+from fdl.stateful.jit import ScriptFunction, ScriptModule
 from fdl.stateful.library import ops
 from fdl.stateful.linalg.older import *
 from fdl.stateful.linalg.reflections import geqrf, ormqr

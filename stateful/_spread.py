@@ -18,7 +18,8 @@ from fdl.stateful.nn.convolution import _Convolution
 from fdl.stateful.nn.losses import _Loss
 from fdl.stateful.nn.module import IncompatibleKeys, Module
 from fdl.stateful.nn.normalization import _BatchNorm, _InstanceNorm, _NormBase
-from fdl.stateful.utils import data
+from fdl.stateful.nn.transformer import _get_activation_fn
+from fdl.stateful.utils import collate, data
 
 _FILES = {
     autograd: "anomaly_mode grad_mode gradcheck variable",
@@ -66,10 +67,16 @@ _layers = {name: value for name, value in vars(nn).items() if not name.startswit
 _layers |= {
     "_BatchNorm": _BatchNorm, "_NormBase": _NormBase, "_InstanceNorm": _InstanceNorm, "_ConvNd": _Convolution,
     "_Loss": _Loss, "_WeightedLoss": _Loss, "RNNCellBase": Module, "_IncompatibleKeys": IncompatibleKeys,
+    "_get_activation_fn": _get_activation_fn, "_global_parameter_registration_hooks": {},
+    "_global_buffer_registration_hooks": {}, "_global_module_registration_hooks": {},
     "_EXTRA_STATE_KEY_SUFFIX": "_extra_state", "RemovableHandle": HookHandle, "LazyModuleMixin": lazy._Lazy,
 }  # fmt: skip
-for _name in ("collate", "fetch", "pin_memory", "worker"):
+for _name in ("UninitializedBuffer", "UninitializedParameter", "is_lazy"):
+    setattr(nn.parameter, _name, getattr(lazy, _name))
+_module(autograd, "profiler", vars(profiler))
+for _name in ("fetch", "pin_memory", "worker"):
     _module(sys.modules[f"{data.__name__}._utils"], _name, vars(data))
+_module(sys.modules[f"{data.__name__}._utils"], "collate", vars(collate))
 _module(utils, "model_zoo", {"load_url": hub.load_state_dict_from_url})
 _modules = _module(nn, "modules", _layers)
 for _name in _OF_MODULES.split():

@@ -69,7 +69,7 @@ class Transform:
     @property
     def inv(self) -> Transform:
         """The inverse map."""
-        return _Inverse(self)
+        return _InverseTransform(self)
 
     def _call(self, x: Any) -> Any:
         raise NotImplementedError
@@ -93,7 +93,7 @@ class Transform:
         return f"{type(self).__name__}()"
 
 
-class _Inverse(Transform):
+class _InverseTransform(Transform):
     def __init__(self, of: Transform) -> None:
         super().__init__()
         self._of, self.bijective = of, of.bijective

@@ -13,13 +13,13 @@ from fdl.stateful.functions.creation import empty
 from fdl.stateful.nn import convolution, normalization
 from fdl.stateful.nn.linear import Linear
 from fdl.stateful.nn.module import Module
-from fdl.stateful.nn.parameter import Parameter
+from fdl.stateful.nn.parameter import Buffer, Parameter
 
 __all__ = [
     "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
     "LazyConvTranspose1d", "LazyConvTranspose2d",
     "LazyConvTranspose3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear",
-    "UninitializedParameter",
+    "UninitializedBuffer", "UninitializedParameter", "is_lazy",
 ]  # fmt: skip
 
 
@@ -35,6 +35,18 @@ class UninitializedParameter(Parameter):
         """Give it a shape; it stays the same object, so that an optimizer made before trains it."""
         self.data = empty(*shape, dtype=dtype)
         self.__class__ = Parameter  # type: ignore[assignment]
+
+
+class UninitializedBuffer(Buffer):
+    """A buffer whose shape the first input tells."""
+
+    def __repr__(self) -> str:
+        return "<UninitializedBuffer>"
+
+
+def is_lazy(param: Any) -> bool:
+    """Whether the shape of a parameter or buffer is not known yet."""
+    return isinstance(param, (UninitializedParameter, UninitializedBuffer))
 
 
 class _Lazy(Module):

@@ -210,7 +210,7 @@ class MultiheadAttention(Module):
 # The transformer
 
 
-def _activation_of(activation: Any) -> Callable[..., Any]:
+def _get_activation_fn(activation: Any) -> Callable[..., Any]:
     if activation in ("relu", "gelu"):
         return F.relu if activation == "relu" else F.gelu
     if isinstance(activation, str):
@@ -247,7 +247,7 @@ class TransformerEncoderLayer(Module):
         self.norm_first = norm_first
         self.norm1, self.norm2 = (LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype) for _ in range(2))
         self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
-        self.activation = _activation_of(activation)
+        self.activation = _get_activation_fn(activation)
 
     def forward(
         self,
@@ -299,7 +299,7 @@ class TransformerDecoderLayer(Module):
             LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype) for _ in range(3)
         )
         self.dropout1, self.dropout2, self.dropout3 = (Dropout(dropout) for _ in range(3))
-        self.activation = _activation_of(activation)
+        self.activation = _get_activation_fn(activation)
 
     def forward(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -17,6 +18,45 @@ from fdl.stateful.core.tape import HookHandle, grad_mode
 from fdl.stateful.core.tensor import Composite, Tensor, held_by, wrap
 from fdl.stateful.core.views import overwrite_all
 from fdl.stateful.nn.module import drop_gradients
+
+ParamsT = Iterable[Any]
+_params_t = params_t = ParamsT
+
+
+def _use_grad_for_differentiable(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step under `no_grad`, but where the optimizer's settings say `differentiable`."""
+
+    @functools.wraps(step)
+    def public(self: Any, *args: Any, **kwargs: Any) -> Any:
+        saved, grad_mode.enabled = grad_mode.enabled, bool(self.defaults.get("differentiable", False))
+        try:
+            return step(self, *args, **kwargs)
+        finally:
+            grad_mode.enabled = saved
+
+    return public
+
+
+def _default_to_fused_or_foreach(
+    params: Sequence[Any], differentiable: bool, use_fused: bool = False
+) -> tuple[bool, bool]:
+    """Neither: all updates are one program anyhow."""
+    return False, False
+
+
+def _get_value(x: Any) -> Any:
+    """A number, of a tensor that holds one."""
+    return x.item() if isinstance(x, Tensor) else x
+
+
+def _dispatch_sqrt(x: Any) -> Any:
+    """The root of a tensor or a number."""
+    return x.sqrt() if isinstance(x, Tensor) else math.sqrt(x)
+
+
+def _get_capturable_supported_devices(supports_xla: bool = True) -> list[str]:
+    """None: nothing is captured."""
+    return []
 
 
 class _Required:
