@@ -11,7 +11,8 @@ from fdl import ops
 from fdl.extend import ConcreteArray, Function, ShapedArray, aval_of, dtypes, from_numpy, shaped
 from fdl.stateful.core.dtypes import META, check_device, device, of, to_numpy
 from fdl.stateful.core.errors import OperandError, TensorError, UnsupportedError
-from fdl.stateful.core.tensor import Composite, Tensor, apply, on_meta, wrap
+from fdl.stateful.core.meta import MetaArray
+from fdl.stateful.core.tensor import Composite, Tensor, apply, wrap
 
 
 def typed(x: Any) -> ShapedArray:
@@ -71,6 +72,12 @@ def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:
     if dtypes.is_complex(x._aval.dtype) and to_numpy(np_dtype).kind not in "cb":
         warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     return apply(conversion, (x,), (to_numpy(np_dtype),))  # type: ignore[no-any-return]
+
+
+def on_meta(x: Tensor) -> Tensor:
+    """A tensor of the same type without values."""
+    found = wrap(MetaArray(x._aval))
+    return found.requires_grad_() if x.requires_grad else found
 
 
 def _moved(x: Any, np_dtype: Any, place: device) -> Any:

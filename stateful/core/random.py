@@ -24,7 +24,8 @@ from fdl.stateful.core.dtypes import device as device_kind
 from fdl.stateful.core.errors import OperandError, TensorError, UnsupportedError
 from fdl.stateful.core.layouts import strided
 from fdl.stateful.core.methods import check_cast, method
-from fdl.stateful.core.tensor import Tensor, apply, on_meta, wrap
+from fdl.stateful.core.operands import on_meta
+from fdl.stateful.core.tensor import Tensor, apply, wrap
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial",

@@ -40,7 +40,7 @@ from fdl.extend import (
 from fdl.stateful.core.cells import changes, note_read, note_slots
 from fdl.stateful.core.dtypes import CPU, META, device, dtype, of
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError, no_tensor, translated
-from fdl.stateful.core.meta import MetaArray, is_meta, without_values
+from fdl.stateful.core.meta import is_meta, without_values
 from fdl.stateful.core.places import fits, repeated
 from fdl.stateful.core.results import Size
 from fdl.stateful.core.tape import HookHandle, autocasting, grad_mode
@@ -583,15 +583,8 @@ def _apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...])
 
 def _record(function: Function, values: Sequence[Any], static: tuple[Any, ...], varying: int) -> tuple[list[Any], Any]:
     """`function.record`, or what it gives on the meta device."""
-    if any(map(is_meta, values)):
-        return without_values(function, values, static, varying)
-    return function.record(values, static, varying)
-
-
-def on_meta(x: Tensor) -> Tensor:
-    """A tensor of the same type without values."""
-    found = wrap(MetaArray(x._aval))
-    return found.requires_grad_() if x.requires_grad else found
+    record = without_values if any(map(is_meta, values)) else Function.record
+    return record(function, values, static, varying)
 
 
 def _taped_step(

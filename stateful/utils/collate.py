@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -32,7 +33,7 @@ def collate(batch: Sequence[Any], *, collate_fn_map: Table | None = None) -> Any
     found = table.get(type(first)) or next((f for kind, f in table.items() if isinstance(first, kind)), None)
     if found is not None:
         return found(batch, collate_fn_map=table)
-    again = lambda column: collate(column, collate_fn_map=table)
+    again = functools.partial(collate, collate_fn_map=table)
     if isinstance(first, Mapping):
         return {k: again([x[k] for x in batch]) for k in first}
     if isinstance(first, tuple) and hasattr(first, "_fields"):
