@@ -195,4 +195,5 @@ def result_type(tensor1: object, tensor2: object) -> dtype:
 
 
 _aliases.spell(globals())
+ops.aten = library.Native("aten", globals(), vars(nn.functional), vars(Tensor))
 _on_native(overrides.unasked(_adopt_methods))

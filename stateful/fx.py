@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from fdl.stateful.core.errors import UnsupportedError
@@ -52,6 +53,13 @@ class GraphModule(Module):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise UnsupportedError("torch.fx.GraphModule: functions are not traced into graphs of this kind")
+
+
+def get_proxy_mode() -> None:
+    """None: nobody traces."""
+
+
+experimental = SimpleNamespace(proxy_tensor=SimpleNamespace(get_proxy_mode=get_proxy_mode))
 
 
 def symbolic_trace(root: Any, concrete_args: Any = None) -> Any:

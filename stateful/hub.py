@@ -14,7 +14,7 @@ from fdl.stateful.files.tensors import load as _load
 
 __all__ = ["download_url_to_file", "get_dir", "load", "load_state_dict_from_url", "set_dir"]
 
-_HASH = re.compile(r"-([a-f0-9]{8,})\.")
+HASH_REGEX = re.compile(r"-([a-f0-9]{8,})\.")
 _CHOSEN: list[str] = []
 
 
@@ -50,7 +50,7 @@ def load_state_dict_from_url(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     if not path.exists():
-        found = _HASH.search(path.name) if check_hash else None
+        found = HASH_REGEX.search(path.name) if check_hash else None
         download_url_to_file(url, path, found.group(1) if found else None, progress)
     return _load(path, map_location=map_location, weights_only=weights_only)
 

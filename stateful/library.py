@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fdl.stateful.autograd.custom import Function
-from fdl.stateful.core.errors import ArgumentError, MissingError
+from fdl.stateful.core.errors import ArgumentError, MissingError, UnsupportedError
 
 __all__ = [
     "CustomOpDef", "Library", "custom_op", "define", "impl", "ops", "register_autograd", "register_fake",
@@ -31,8 +31,62 @@ class _Space:
         raise MissingError(f"'_OpNamespace' '{self._name}' object has no attribute '{name}'")
 
 
+class _Overloads:
+    """One of PyTorch's own operations, `torch.ops.aten.NAME`: itself, and each of its overloads, is the function."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.__name__, self._function = name, function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+
+def _without_twin(name: str) -> Callable[..., Any]:
+    """NotImplementedError: PyTorch's dispatcher calls this, and there is none here."""
+
+    def refused(*args: Any, **kwargs: Any) -> Any:
+        raise UnsupportedError(f"{name} is called by PyTorch's dispatcher, which is not here")
+
+    return refused
+
+
+def _sliced(x: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    """Every `step`-th place of a dimension from `start` on, before `end`."""
+    return x[(*[slice(None)] * (dim % x.ndim), slice(start, end, step))]
+
+
+_INDEXING = {
+    "alias": lambda x: x.view(tuple(x.shape)), "slice": _sliced,
+    "index": lambda x, indices: x[tuple([slice(None) if i is None else i for i in indices])],
+}  # fmt: skip
+
+
+class Native(_Space):
+    """PyTorch's own operations by name: functions of these namespaces, the first that has one."""
+
+    def __init__(self, name: str, *homes: Mapping[str, Any]) -> None:
+        super().__init__(name)
+        self._homes = (*homes, _INDEXING)
+
+    def __getattr__(self, name: str) -> Any:
+        found = next((home[name] for home in self._homes if callable(home.get(name))), None)
+        if found is None and name.startswith("_") and not name.startswith("__"):
+            found = _without_twin(f"torch.ops.{self._name}.{name}")  # a key of tables, which nobody calls here
+        if found is None:
+            return super().__getattr__(name)
+        made = self.__dict__[name] = _Overloads(name, found)
+        return made
+
+
 class _Operations:
-    """`torch.ops`: a name space for each library that has registered an operation."""
+    """`torch.ops`: a name space for each library that has registered an operation, and PyTorch's own, `aten`."""
+
+    aten: Any
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -74,6 +74,19 @@ class _Table:
     __str__ = table
 
 
+EventList = _Table  # as PyTorch calls what `key_averages` gives
+
+
+def kineto_available() -> bool:
+    """No: PyTorch's own profiler is not here."""
+    return False
+
+
+def _default_schedule_fn(_: int) -> ProfilerAction:
+    """Each step counts."""
+    return ProfilerAction.RECORD
+
+
 class profile(Block["profile"]):
     """Measures the blocks inside of a `with`: each `record_function`, and the steps between calls of `step`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fdl.stateful.autograd import function, graph
+from fdl.stateful.autograd import forward_ad, function, graph
 from fdl.stateful.autograd.checks import GradcheckError, detect_anomaly, gradcheck, gradgradcheck, set_detect_anomaly
 from fdl.stateful.autograd.custom import Function
 from fdl.stateful.core.backward import backward, grad
@@ -10,8 +10,8 @@ from fdl.stateful.core.modes import enable_grad, inference_mode, is_grad_enabled
 from fdl.stateful.core.tensor import Tensor
 
 __all__ = [
-    "Function", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad", "function", "grad",
-    "gradcheck", "gradgradcheck", "graph", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly",
+    "Function", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad", "forward_ad", "function",
+    "grad", "gradcheck", "gradgradcheck", "graph", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly",
     "set_grad_enabled",
 ]  # fmt: skip
 

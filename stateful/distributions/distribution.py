@@ -140,6 +140,23 @@ class Distribution:
         new._batch_shape = batch_shape
         return new
 
+    def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
+        """The object that `expand` fills: another of this class, which has to write `expand` where it has an `__init__`
+        of its own.
+        """
+        if _instance is not None:
+            return _instance
+        if type(self).__init__ is not cls.__init__:  # type: ignore[misc]
+            raise NotImplementedError(
+                f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method must also "
+                "define a custom .expand() method."
+            )
+        return type(self).__new__(type(self))
+
+    def _validate_sample(self, value: Any) -> None:
+        """ValueError for a value outside of the support."""
+        self._refused(value)
+
     def _refused(self, value: Any) -> None:
         """ValueError for values that samples cannot have."""
         try:

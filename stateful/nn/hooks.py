@@ -190,6 +190,12 @@ class Hooked:
         """
         return self._add_hook("load_pre", hook)
 
+    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> HookHandle:
+        """`register_load_state_dict_pre_hook`, of a hook that is not given the module unless `with_module`."""
+        return self._add_hook("load_pre", hook if with_module else lambda module, *args: hook(*args))
+
+    _register_state_dict_hook = register_state_dict_post_hook
+
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Call `hook(module, incompatible_keys)` after values were taken; it may change the lists of keys."""
         return self._add_hook("load", hook)
