@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import fdl.numpy as jnp
 from fdl.core.array import Array
+from fdl.numpy._math import size_squared
 from fdl.optim.transformation import (
     GradientTransformation,
     Tree,
@@ -67,11 +68,11 @@ def unitwise_norm(x: Array) -> Array:
     [[5.0, 1.0], [5.0, 1.0]]
     """
     if jnp.squeeze(x).ndim <= 1:
-        norm = jnp.sqrt(jnp.sum(jnp.square(x), keepdims=True))
+        norm = jnp.sqrt(jnp.sum(size_squared(x), keepdims=True))
     elif x.ndim in (2, 3):
-        norm = jnp.sqrt(jnp.sum(jnp.square(x), axis=0, keepdims=True))
+        norm = jnp.sqrt(jnp.sum(size_squared(x), axis=0, keepdims=True))
     elif x.ndim == 4:
-        norm = jnp.sqrt(jnp.sum(jnp.square(x), axis=(0, 1, 2), keepdims=True))
+        norm = jnp.sqrt(jnp.sum(size_squared(x), axis=(0, 1, 2), keepdims=True))
     else:
         raise ValueError(f"unitwise_norm: expected up to four axes, got the shape {x.shape}")
     return jnp.broadcast_to(norm, x.shape)

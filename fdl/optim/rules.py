@@ -32,7 +32,7 @@ def scaled_by_root(m: Any, v: Any, eps: Any, size: Any = None, root: Any = None)
 
 def largest(u: Any, g: Any, decay: Any, eps: Any) -> Any:
     """A running maximum of sizes (Kingma and Ba, 2015, algorithm 2)."""
-    return ops.maximum(ops.mul(u, decay), ops.add(ops.abs(g), eps))
+    return ops.maximum(ops.mul(u, decay), ops.add(ops.absolute(g), eps))
 
 
 def heavy_ball(velocity: Any, g: Any, momentum: Any, weight: Any = None) -> Any:

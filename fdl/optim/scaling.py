@@ -191,6 +191,15 @@ def _means(updates: Tree, mu: Tree, decay: float) -> Tree:
     return tree_map(lambda g, m: rules.mean(m, g, 1 - decay), updates, mu)
 
 
+def _with_square(total: Array, g: Array) -> Array:
+    return total + size_squared(g) if jnp.iscomplexobj(g) else rules.sum_of_squares(total, g)
+
+
+def _plain_squares(updates: Tree, nu: Tree, decay: float) -> Tree:
+    """Running means of squares; of complex numbers too, as Optax has them for Adadelta."""
+    return tree_map(lambda g, v: rules.mean_square(v, g, decay, 1 - decay), updates, nu)
+
+
 def _squares(updates: Tree, nu: Tree, decay: float) -> Tree:
     def moved(g: Any, v: Any) -> Any:
         if jnp.iscomplexobj(g):  # the size of a complex number, not its square, says how large steps are
@@ -521,7 +530,7 @@ def scale_by_rss(initial_accumulator_value: float = 0.1, eps: float = 1e-7) -> G
     def update(
         updates: Tree, state: ScaleByRssState, params: Tree | None = None, **extra: Any
     ) -> tuple[Tree, ScaleByRssState]:
-        total = tree_map(lambda g, s: rules.sum_of_squares(s, g), updates, state.sum_of_squares)
+        total = tree_map(_with_square, state.sum_of_squares, updates)
         factor = tree_map(lambda s: jnp.where(s > 0, lax.rsqrt(s + eps), 0.0), total)
         return tree_map(lambda f, g: f * g, factor, updates), ScaleByRssState(total)
 
@@ -539,9 +548,9 @@ def scale_by_adadelta(rho: float = 0.9, eps: float = 1e-6) -> GradientTransforma
     def update(
         updates: Tree, state: ScaleByAdaDeltaState, params: Tree | None = None, **extra: Any
     ) -> tuple[Tree, ScaleByAdaDeltaState]:
-        squares = _squares(updates, state.e_g, rho)
+        squares = _plain_squares(updates, state.e_g, rho)
         steps = tree_map(lambda g, v, x: rules.rescaled(g, v, x, eps), updates, squares, state.e_x)
-        return steps, ScaleByAdaDeltaState(squares, _squares(steps, state.e_x, rho))
+        return steps, ScaleByAdaDeltaState(squares, _plain_squares(steps, state.e_x, rho))
 
     return GradientTransformation(lambda params: ScaleByAdaDeltaState(zeros(params), zeros(params)), update)
 
@@ -701,9 +710,9 @@ def safe_norm(x: Array, min_norm: float, axis: Any = None, keepdims: bool = Fals
     (5.0, 0.5)
     """
     x = jnp.asarray(x)
-    norm = jnp.sqrt(jnp.sum(jnp.square(x), axis=axis, keepdims=True))
+    norm = jnp.sqrt(jnp.sum(size_squared(x), axis=axis, keepdims=True))
     plain = jnp.where(norm <= min_norm, jnp.ones_like(x), x)
-    masked = jnp.sqrt(jnp.sum(jnp.square(plain), axis=axis, keepdims=keepdims))
+    masked = jnp.sqrt(jnp.sum(size_squared(plain), axis=axis, keepdims=keepdims))
     small = norm if keepdims else jnp.squeeze(norm, axis=axis)
     return jnp.where(small <= min_norm, jnp.asarray(min_norm, masked.dtype), masked)
 
@@ -715,9 +724,9 @@ def safe_root_mean_squares(x: Array, min_rms: float) -> Array:
     2.0
     """
     x = jnp.asarray(x)
-    rms = jnp.sqrt(jnp.mean(jnp.square(x)))
+    rms = jnp.sqrt(jnp.mean(size_squared(x)))
     plain = jnp.where(rms <= min_rms, jnp.ones_like(x), x)
-    return jnp.where(rms <= min_rms, jnp.asarray(min_rms, rms.dtype), jnp.sqrt(jnp.mean(jnp.square(plain))))
+    return jnp.where(rms <= min_rms, jnp.asarray(min_rms, rms.dtype), jnp.sqrt(jnp.mean(size_squared(plain))))
 
 
 # Learning rates and decay

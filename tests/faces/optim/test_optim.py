@@ -202,6 +202,15 @@ COMPLEX = {
     "nadam": [0.802597 + 0.802597j, 1.79748 - 0.79748j],
     "adabelief": [0.786805 + 0.786805j, 1.78407 - 0.78407j],
     "yogi": [0.825342 + 0.825343j, 1.823827 - 0.823828j],
+    "adamax": [0.836155 + 0.836155j, 1.827377 - 0.827377j],
+    "adagrad": [0.896245 + 0.896245j, 1.888031 - 0.888032j],
+    "adadelta": [0.999179 + 1j, 1.999178 - 1j],
+    "lamb": [0.701584 + 0.701584j, 1.696146 - 0.696145j],
+    "lars": [0.999611 + 0.999611j, 1.998834 - 0.998834j],
+    "radam": [0.88167 + 0.88167j, 1.645011 - 0.645011j],
+    "lion": [0.822991 + 0.822991j, 1.822746 - 0.822986j],
+    "amsgrad": [0.836461 + 0.836461j, 1.827716 - 0.827716j],
+    "novograd": [0.854435 + 0.854435j, 1.563304 - 0.563304j],
 }
 
 
@@ -215,3 +224,10 @@ def test_the_mean_square_of_complex_numbers_is_of_their_sizes(name):
         step, state = opt.update(z - (0.5 + 0.5j), state, z)
         z = optim.apply_updates(z, step)
     np.testing.assert_allclose(z, COMPLEX[name], rtol=0, atol=1e-5)
+
+
+def test_norms_of_complex_arrays_are_of_their_sizes():
+    """By optax 0.2.8."""
+    z, tx = jnp.array([[1 + 1j, 2 - 1j], [3j, 1.0]]), optim.adaptive_grad_clip(0.5)
+    clipped, _ = tx.update(z * 3, tx.init(z), z)
+    np.testing.assert_allclose(clipped, [[0.5 + 0.5j, 1 - 0.5j], [1.5j, 0.5]], rtol=1e-6)
