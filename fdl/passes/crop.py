@@ -6,9 +6,12 @@ half of the work for small images.
 
 from __future__ import annotations
 
-from fdl.core.graph import Equation, Graph, Literal, Var, use_counts
+from collections.abc import Mapping
+
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.ops.convolution import conv_p
 from fdl.ops.shape import pad_p, slice_p
+from fdl.passes.match import Changes, rewritten
 
 
 def crop(graph: Graph) -> Graph:
@@ -34,22 +37,15 @@ def crop(graph: Graph) -> Graph:
       return d
     }
     """
-    uses = use_counts(graph)
-    made = {v: e for e in graph.equations for v in e.outputs}
-    replaced: dict[int, list[Equation]] = {}
-    for e in graph.equations:
-        image = e.inputs[0] if e.primitive is slice_p else None
-        conv = made.get(image) if isinstance(image, Var) and uses[image] == 1 else None
-        if conv is None or conv.primitive is not conv_p or not _cuts_space(e):
-            continue
-        x = conv.inputs[0]
-        before = made.get(x) if isinstance(x, Var) and uses[x] == 1 else None
-        replaced |= {
-            id(e): _moved(e, conv, before if before is not None and before.primitive is pad_p else None),
-            id(conv): [],
-        }
-    equations = [q for e in graph.equations for q in replaced.get(id(e), [e])]
-    return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
+    return rewritten(graph, _cropped)
+
+
+def _cropped(e: Equation, makers: Mapping[Atom, Equation]) -> Changes:
+    conv = makers.get(e.inputs[0]) if e.primitive is slice_p else None
+    if conv is None or conv.primitive is not conv_p or not _cuts_space(e):
+        return {}
+    before = makers.get(conv.inputs[0])
+    return {e: _moved(e, conv, before if before is not None and before.primitive is pad_p else None)}
 
 
 def _cuts_space(e: Equation) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from fdl.core.graph import Atom, Equation, Graph, Literal, Var
+from fdl.core.graph import Atom, Equation, Graph, Var
 from fdl.passes.match import called_graph, in_subgraphs
 
 
@@ -32,27 +32,23 @@ def inline(graph: Graph) -> Graph:
     }
     """
     equations: list[Equation] = []
-    env: dict[Var, Atom] = {}
-    _splice(graph, env, equations, None)
-    return Graph(graph.inputs, tuple(equations), tuple(_read(a, env) for a in graph.outputs), graph.constants)
+    outputs = _spliced(graph, graph.inputs, equations, None)
+    return Graph(graph.inputs, tuple(equations), outputs, graph.constants)
 
 
-def _read(a: Atom, env: dict[Var, Atom]) -> Atom:
-    return a if isinstance(a, Literal) else env.get(a, a)
-
-
-def _splice(graph: Graph, env: dict[Var, Atom], out: list[Equation], line: Any) -> None:
-    """Append the equations of a graph, renamed where it was called."""
-    renamed = line is not None
+def _spliced(graph: Graph, inputs: Sequence[Atom], out: list[Equation], caller: Equation | None) -> tuple[Atom, ...]:
+    """Append the equations of a graph for these inputs, and give its outputs; where the graph is called, results have
+    names of their own, and the call's line.
+    """
+    env: dict[Atom, Atom] = dict(zip(graph.inputs, inputs, strict=True))
     for e in graph.equations:
-        inputs = tuple(_read(a, env) for a in e.inputs)
+        source = e.source if caller is None else caller.source or e.source
+        e = e.replace(inputs=tuple(env.get(a, a) for a in e.inputs), source=source)
         inner = called_graph(e)
         if inner is not None:
-            inner_env: dict[Var, Atom] = dict(zip(inner.inputs, inputs, strict=True))
-            _splice(inner, inner_env, out, line or e.source or True)
-            env.update({v: _read(a, inner_env) for v, a in zip(e.outputs, inner.outputs, strict=True)})
-            continue
-        outputs = tuple(Var(v.aval) for v in e.outputs) if renamed else e.outputs
+            outputs = _spliced(inner, e.inputs, out, e)
+        else:
+            outputs = e.outputs if caller is None else tuple(Var(v.aval) for v in e.outputs)
+            out.append(e.replace(outputs=outputs, params=in_subgraphs(e, inline)))
         env.update(zip(e.outputs, outputs, strict=True))
-        source = line if line not in (None, True) else e.source
-        out.append(e.replace(inputs=inputs, outputs=outputs, params=in_subgraphs(e, inline), source=source))
+    return tuple(env.get(a, a) for a in graph.outputs)

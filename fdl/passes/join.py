@@ -7,22 +7,21 @@ added to each piece, so that bits stay: -0 + 0 is 0.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
 
 from fdl.core.avals import ShapedArray
-from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.core.primitive import Primitive
 from fdl.ops.axes import broadcast_p
 from fdl.ops.shape import concatenate_p, pad_p
-from fdl.passes.match import ADD, in_subgraphs
+from fdl.passes.match import ADD, rewritten
 
 
 def join(graph: Graph) -> Graph:
-    """Concatenations in place of sums of pads, in sub-graphs too; `prune` takes the pads away.
+    """Concatenations in place of sums of pads.
 
     >>> import fdl.numpy as jnp
     >>> from fdl import ops
-    >>> from fdl.passes.prune import prune
     >>> from fdl.transforms import make_graph
     >>> def halves(x, y):
     ...     return ops.add(ops.pad(x, 0.0, [(0, 2, 0)]), ops.pad(y, 0.0, [(2, 0, 0)]))
@@ -34,7 +33,7 @@ def join(graph: Graph) -> Graph:
       e:float32[4] = add c d
       return e
     }
-    >>> print(prune(join(graph)))
+    >>> print(join(graph))
     graph (a:float32[2] b:float32[2]) {
       c:float32[2] = add a 0.0:float32
       d:float32[2] = add b 0.0:float32
@@ -42,26 +41,17 @@ def join(graph: Graph) -> Graph:
       return e
     }
     """
-    uses = use_counts(graph)
-    made = {v: e for e in graph.equations for v in e.outputs}
-    inner = {a for e in graph.equations if e.primitive is ADD for a in e.inputs if isinstance(a, Var) and uses[a] == 1}
-    equations: list[Equation] = []
-    for e in graph.equations:
-        e = e.replace(params=in_subgraphs(e, join))
-        found = None if e.primitive is not ADD or e.outputs[0] in inner else _pieces(e, made, uses)
-        equations += [e] if found is None else _joined(e, *found)
-    return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
+    return rewritten(graph, lambda e, makers: {e: _joined(e, *found)} if (found := _pieces(e, makers)) else {})
 
 
-def _pieces(e: Equation, made: dict[Var, Equation], uses: Counter[Var]) -> tuple[int, list[tuple[int, Atom]]] | None:
-    """The axis, and the pieces by where they start, if the sum is one of pads of one axis that do not overlap."""
+def _pieces(e: Equation, makers: Mapping[Atom, Equation]) -> tuple[int, list[tuple[int, Atom]]] | None:
+    """The axis, and the pieces by where they start, if an equation adds pads of one axis that do not overlap."""
     terms: list[Equation] = []
-    work = list(e.inputs)
+    work: list[Equation | None] = [e] if e.primitive is ADD else []
     while work:
-        a = work.pop()
-        q = made.get(a) if isinstance(a, Var) and uses[a] == 1 else None
+        q = work.pop()
         if q is not None and q.primitive is ADD:
-            work += q.inputs
+            work += map(makers.get, q.inputs)
         elif q is not None and q.primitive is pad_p and isinstance(q.inputs[1], Literal) and q.inputs[1].value == 0:
             terms.append(q)
         else:

@@ -1,15 +1,18 @@
-"""What passes look for: elementwise primitives, which their functions carry, and by their rules what holds graphs."""
+"""What passes look for: elementwise primitives, which their functions carry, by their rules what holds graphs, and
+what makes an operand. `rewritten` is the sweep of those that look at an equation and at these.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fdl import ops
-from fdl.core.graph import Equation, Graph
+from fdl.core.graph import Atom, Equation, Graph, use_counts
 from fdl.core.primitive import RULES, Primitive
 from fdl.ops.axes import convert_p
 from fdl.ops.elementwise import select_p
+from fdl.passes.prune import prune
 
 
 def _declared(*functions: Any) -> list[Primitive]:
@@ -61,3 +64,27 @@ def steps_of(e: Equation) -> Steps | None:
     rule = RULES["steps"].get(e.primitive)
     steps: Steps | None = None if rule is None else rule(**e.params)
     return steps
+
+
+def sole_makers(graph: Graph) -> dict[Atom, Equation]:
+    """By result that is read once in all, the equation that makes it."""
+    uses = use_counts(graph)
+    return {v: e for e in graph.equations for v in e.outputs if uses[v] == 1}
+
+
+Changes = Mapping[Equation, Sequence[Equation]]  # what stands in the place of equations
+
+
+def rewritten(graph: Graph, rule: Callable[[Equation, Mapping[Atom, Equation]], Changes]) -> Graph:
+    """The graph, and those in it, with the changes that `rule` tells for each equation and the `sole_makers` of
+    operands; what is dead then is gone.
+    """
+    makers, changes = sole_makers(graph), dict[Equation, Sequence[Equation]]()
+    for e in graph.equations:
+        changes.update(rule(e, makers))
+    equations: list[Equation] = []
+    for e in graph.equations:
+        equations += (
+            changes[e] if e in changes else [e.replace(params=in_subgraphs(e, lambda inner: rewritten(inner, rule)))]
+        )
+    return prune(Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants))

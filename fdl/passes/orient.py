@@ -6,10 +6,12 @@ A multiplication commutes and the order of each sum stays, so no bit changes.
 
 from __future__ import annotations
 
-from fdl.core.graph import Equation, Graph, Var, use_counts
+from collections.abc import Mapping
+
+from fdl.core.graph import Atom, Equation, Graph, Var
 from fdl.ops.axes import transpose_p
 from fdl.ops.dot import dot_general_p
-from fdl.passes.match import in_subgraphs
+from fdl.passes.match import Changes, rewritten
 
 
 def orient(graph: Graph) -> Graph:
@@ -31,32 +33,14 @@ def orient(graph: Graph) -> Graph:
       return c
     }
     """
-    uses = use_counts(graph)
-    products = {e.outputs[0]: e for e in graph.equations if e.primitive is dot_general_p}
-    turned: dict[Var, Equation] = {}  # by the product's result: its transpose
-    for e in graph.equations:
-        x = e.inputs[0] if e.inputs else None
-        if (
-            e.primitive is transpose_p
-            and isinstance(x, Var)
-            and x in products
-            and uses[x] == 1
-            and e.params["permutation"][-1] in _left(products[x])
-        ):
-            turned[x] = e
-    left_over: dict[int, Equation | None] = {}  # by identity of a transpose: what is left of it
-    equations: list[Equation] = []
-    for e in graph.equations:
-        if e.outputs and e.outputs[0] in turned:
-            transpose = turned[e.outputs[0]]
-            product, left_over[id(transpose)] = _swapped(e, transpose)
-            equations.append(product)
-        elif id(e) in left_over:
-            rest = left_over[id(e)]
-            equations += [] if rest is None else [rest]
-        else:
-            equations.append(e.replace(params=in_subgraphs(e, orient)))
-    return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
+    return rewritten(graph, _oriented)
+
+
+def _oriented(e: Equation, makers: Mapping[Atom, Equation]) -> Changes:
+    product = makers.get(e.inputs[0]) if e.primitive is transpose_p else None
+    if product is None or product.primitive is not dot_general_p:
+        return {}
+    return _swapped(product, e) if e.params["permutation"][-1] in _left(product) else {}
 
 
 def _left(product: Equation) -> range:
@@ -65,7 +49,7 @@ def _left(product: Equation) -> range:
     return range(len(lb), product.inputs[0].aval.ndim - len(lc))
 
 
-def _swapped(product: Equation, transpose: Equation) -> tuple[Equation, Equation | None]:
+def _swapped(product: Equation, transpose: Equation) -> Changes:
     """The product with its sides exchanged, and what is left of the transpose."""
     (lc, rc), (lb, rb) = product.params["numbers"]
     a, b = product.inputs
@@ -74,8 +58,9 @@ def _swapped(product: Equation, transpose: Equation) -> tuple[Equation, Equation
     permutation = tuple([order.index(axis) for axis in transpose.params["permutation"]])
     params = {**product.params, "numbers": ((rc, lc), (rb, lb))}
     if permutation == tuple(range(ndim)):
-        return product.replace(inputs=(b, a), params=params, outputs=transpose.outputs), None
+        return {product: [product.replace(inputs=(b, a), params=params, outputs=transpose.outputs)], transpose: []}
     aval = product.outputs[0].aval
     out = Var(aval.update(shape=tuple([aval.shape[axis] for axis in order])))
     exchanged = product.replace(inputs=(b, a), params=params, outputs=(out,))
-    return exchanged, transpose.replace(inputs=(out,), params={**transpose.params, "permutation": permutation})
+    rest = transpose.replace(inputs=(out,), params={**transpose.params, "permutation": permutation})
+    return {product: [exchanged], transpose: [rest]}

@@ -41,16 +41,12 @@ def simplify(graph: Graph) -> Graph:
       return d
     }
     """
-    env: dict[Var, Atom] = {}
-    made: dict[Var, Equation] = {}
+    env: dict[Atom, Atom] = {}
+    made: dict[Atom, Equation] = {}
     known: dict[Any, tuple[Var, ...]] = {}
     out: list[Equation] = []
-
-    def read(a: Atom) -> Atom:
-        return a if isinstance(a, Literal) else env.get(a, a)
-
     for e in graph.equations:
-        e = e.replace(inputs=tuple(read(a) for a in e.inputs), params=in_subgraphs(e, simplify))
+        e = e.replace(inputs=tuple(env.get(a, a) for a in e.inputs), params=in_subgraphs(e, simplify))
         simpler = _simpler(e, made)
         if simpler is not None and simpler.aval == e.outputs[0].aval:
             env[e.outputs[0]] = simpler
@@ -64,7 +60,7 @@ def simplify(graph: Graph) -> Graph:
             known[key] = e.outputs
         made.update(dict.fromkeys(e.outputs, e))
         out.append(e)
-    return Graph(graph.inputs, tuple(out), tuple(read(a) for a in graph.outputs), graph.constants)
+    return Graph(graph.inputs, tuple(out), tuple(env.get(a, a) for a in graph.outputs), graph.constants)
 
 
 def _identity(e: Equation) -> Any:
@@ -75,30 +71,23 @@ def _identity(e: Equation) -> Any:
     return e.primitive, inputs, tuple(sorted(e.params.items(), key=lambda item: item[0]))
 
 
-def _simpler(e: Equation, made: dict[Var, Equation]) -> Atom | None:
+def _simpler(e: Equation, made: dict[Atom, Equation]) -> Atom | None:
     """An operand or a literal that equals the only result."""
     primitive, inputs = e.primitive, e.inputs
     if primitive is STOP_GRADIENT:
         return inputs[0]
-    if (
-        len(e.outputs) == 1
-        and inputs
-        and all(isinstance(a, Literal) for a in inputs)
-        and not e.outputs[0].aval.shape
-        and primitive is not BARRIER
-    ):
+    if primitive in EXACT and not e.outputs[0].aval.shape and all(isinstance(a, Literal) for a in inputs):
         return _folded(e)
-    x = inputs[0] if inputs else None
-    if primitive in (reshape_p, convert_p, broadcast_p) and x is not None and x.aval == e.outputs[0].aval:
-        return x
+    if primitive in (reshape_p, convert_p, broadcast_p) and inputs[0].aval == e.outputs[0].aval:
+        return inputs[0]
     if primitive in (MUL, DIV) and _is_one(inputs[1]):
         return inputs[0]
     if primitive is MUL and _is_one(inputs[0]):
         return inputs[1]
     if primitive is integer_pow_p and e.params["exponent"] == 1:
-        return x
-    if primitive is NEG and isinstance(x, Var) and x in made and made[x].primitive is NEG:
-        return made[x].inputs[0]
+        return inputs[0]
+    if primitive is NEG and (before := made.get(inputs[0])) and before.primitive is NEG:
+        return before.inputs[0]
     if primitive is select_p and inputs[1] is inputs[2]:
         return inputs[1]
     return None
@@ -108,12 +97,8 @@ def _is_one(a: Atom) -> bool:
     return isinstance(a, Literal) and bool(a.value == 1)
 
 
-def _folded(e: Equation) -> Literal | None:
-    """The value of an operation on literals, by the reference; not what a compiler's mathematics may
-    round otherwise.
-    """
-    if e.primitive not in EXACT:
-        return None
+def _folded(e: Equation) -> Literal:
+    """The value of an operation on literals, by the reference, which rounds it as everyone does."""
     aval = e.outputs[0].aval
     (value,) = e.primitive.reference([a.value for a in e.inputs], e.params)  # type: ignore[union-attr]
     if aval.dtype in (dtypes.float32, dtypes.float64) and abs(value) < np.finfo(aval.dtype).tiny:
@@ -121,10 +106,9 @@ def _folded(e: Equation) -> Literal | None:
     return Literal(value, aval.dtype, aval.weak_type)
 
 
-def _view_of_view(e: Equation, made: dict[Var, Equation]) -> Equation:
+def _view_of_view(e: Equation, made: dict[Atom, Equation]) -> Equation:
     """Two transposes or two reshapes in a row are one; a conversion back from a wider dtype undoes itself."""
-    x = e.inputs[0] if e.inputs else None
-    before = made.get(x) if isinstance(x, Var) else None
+    before = made.get(e.inputs[0]) if e.inputs else None
     if before is None:
         return e
     if e.primitive is before.primitive is transpose_p:
@@ -140,8 +124,5 @@ def _view_of_view(e: Equation, made: dict[Var, Equation]) -> Equation:
 def _widens(e: Equation) -> bool:
     """Whether a conversion loses nothing."""
     source, target = e.inputs[0].aval.dtype, e.outputs[0].aval.dtype
-    both = dtypes.is_float(source) and dtypes.is_float(target)
-    return (both and source in dtypes.NARROW_FLOATS and target in (dtypes.float32, dtypes.float64)) or (
-        source,
-        target,
-    ) == (dtypes.float32, dtypes.float64)
+    wide = (dtypes.float32, dtypes.float64)
+    return (source in dtypes.NARROW_FLOATS and target in wide) or (source, target) == wide

@@ -57,28 +57,14 @@ def sink(graph: Graph) -> Graph:
     for e in graph.equations:
         e = e.replace(inputs=tuple(same.get(a, a) for a in e.inputs))
         steps = steps_of(e)
-        equations += [e] if steps is None else _sunk(*_without_twins(e, steps, same), set(graph.outputs))
+        equations += [e] if steps is None else _sunk(e, steps, same, set(graph.outputs))
     return Graph(graph.inputs, tuple(equations), tuple(same.get(a, a) for a in graph.outputs), graph.constants)
 
 
-def _without_twins(e: Equation, steps: Steps, same: dict[Atom, Var]) -> tuple[Equation, Steps]:
-    """The loop with each stack once, and what it does then at each step; `same` learns what stands for the others."""
-    body, count = steps.graph, steps.num_carry
-    first: dict[Atom, Var] = {}
-    for inner, outer in zip(body.outputs[count:], e.outputs[count:], strict=True):
-        if first.setdefault(inner, outer) is not outer:
-            same[outer] = first[inner]
-    if len(first) == len(e.outputs) - count:
-        return e, steps
-    graph = Graph(body.inputs, body.equations, (*body.outputs[:count], *first), body.constants)
-    loop = e.replace(outputs=(*e.outputs[:count], *first.values()), params={**e.params, "graph": graph})
-    return loop, steps._replace(graph=graph)
-
-
-def _chain(out: Atom, made: dict[Var, Equation], leaves: Sequence[Atom]) -> list[Equation] | None:
+def _chain(out: Atom, made: dict[Atom, Equation], leaves: Sequence[Atom]) -> list[Equation] | None:
     """The operations that make a stacked value of one other stacked value, in order."""
     chain: list[Equation] = []
-    found: set[Var] = set()
+    found: set[Atom] = set()
 
     def visit(a: Atom) -> bool:
         if isinstance(a, Literal):
@@ -98,27 +84,28 @@ def _chain(out: Atom, made: dict[Var, Equation], leaves: Sequence[Atom]) -> list
     return chain if visit(out) and [a.aval.shape for a in found] == [out.aval.shape] else None
 
 
-def _sunk(e: Equation, steps: Steps, results: set[Atom]) -> list[Equation]:
+def _sunk(e: Equation, steps: Steps, same: dict[Atom, Var], results: set[Atom]) -> list[Equation]:
+    """The loop with fewer stacks, and what makes the others; `same` learns which stand for those that it has twice."""
     body, _, count, length = steps
-    made = {q.outputs[0]: q for q in body.equations if len(q.outputs) == 1}
-    leaves: list[Atom] = list(dict.fromkeys(a for a in body.outputs[count:] if isinstance(a, Var)))
-    kept, chains = [], []
+    stacks: dict[Atom, Var] = {}
     for inner, outer in zip(body.outputs[count:], e.outputs[count:], strict=True):
-        chain = _chain(inner, made, leaves) if outer not in results and inner in made else None
+        if stacks.setdefault(inner, outer) is not outer:
+            same[outer] = stacks[inner]
+    made: dict[Atom, Equation] = {q.outputs[0]: q for q in body.equations if len(q.outputs) == 1}
+    kept, after = list(stacks), set[Equation]()
+    for inner, outer in stacks.items():
+        chain = _chain(inner, made, kept) if outer not in results and inner in made else None
         if chain:
-            leaves.remove(inner)  # nothing follows from what is gone
-            chains.append((chain, outer))
-        else:
-            kept.append((inner, outer))
-    if not chains:
+            kept.remove(inner)  # nothing follows from what is gone
+            after.update(chain)
+    if len(kept) == len(e.outputs) - count:
         return [e]
-    graph = prune(Graph(body.inputs, body.equations, (*body.outputs[:count], *(a for a, _ in kept)), body.constants))
-    out = [e.replace(outputs=(*e.outputs[:count], *(v for _, v in kept)), params={**e.params, "graph": graph})]
-    stacks: dict[Atom, Var] = dict(kept)
-    for chain, outer in chains:
-        for q in chain:
-            own = q.outputs[0]
-            target = outer if q is chain[-1] else Var(own.aval.update(shape=(length, *own.aval.shape)))
-            stacks[own] = target
+    graph = prune(Graph(body.inputs, body.equations, (*body.outputs[:count], *kept), body.constants))
+    outputs = (*e.outputs[:count], *map(stacks.__getitem__, kept))
+    out = [e.replace(outputs=outputs, params={**e.params, "graph": graph})]
+    for q in body.equations:
+        if q in after:
+            aval = q.outputs[0].aval
+            target = stacks.setdefault(q.outputs[0], Var(aval.update(shape=(length, *aval.shape))))
             out.append(q.replace(inputs=tuple(stacks.get(a, a) for a in q.inputs), outputs=(target,)))
     return out

@@ -133,3 +133,16 @@ def test_params_without_graphs_stay_what_they_are():
     for step in dict.fromkeys(PASSES):
         (kept,) = [e.params["failure"] for e in step(graph).equations if e.primitive is check_p]
         assert isinstance(kept, ops.Failure), step.__name__
+
+
+def test_stacks_that_follow_from_each_other_leave_in_the_order_in_which_they_are_made():
+    def step(carry, x):
+        z = jnp.exp(x)
+        y = -z
+        return carry, (y * 2.0, y, z)
+
+    graph, values = prepared(lambda xs: sum(lax.scan(step, (), xs)[1]), R.normal(size=5).astype(np.float32))
+    less = sink(graph)
+    less.check()
+    assert stacks(less) == [1]
+    assert [o.tobytes() for o in interpret(less, values)] == [o.tobytes() for o in interpret(graph, values)]

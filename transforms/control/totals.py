@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
+from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.core.primitive import Primitive
 from fdl.ops.axes import broadcast_p, reduce_sum_p, transpose_p
 from fdl.ops.dot import dot_general_p
 from fdl.ops.shape import reshape_p
-from fdl.passes.match import ADD
+from fdl.passes.match import ADD, sole_makers
 from fdl.passes.prune import prune
 
 _LINEAR = frozenset([ADD, transpose_p, reshape_p, broadcast_p])  # of sums they make the sum of what they make
@@ -98,14 +98,12 @@ def _tails(body: Graph, terms: Sequence[Atom], consts: Sequence[Atom]) -> dict[i
     """By number, the equations that make a term of operands of products and sums that vary by step, where nothing else
     needs what they make.
     """
-    made = {e.outputs[0]: e for e in body.equations if len(e.outputs) == 1}
-    uses = use_counts(body)
+    makers = sole_makers(body)
 
     def tail(term: Atom) -> list[Equation] | None:
         found, work = [], [term]
         while work:
-            a = work.pop()
-            e = made.get(a) if isinstance(a, Var) and uses[a] == 1 else None
+            e = makers.get(work.pop())
             if e is None or (
                 e.primitive in _OVER_STEPS and any(isinstance(x, Literal) or x in consts for x in e.inputs)
             ):
