@@ -85,8 +85,7 @@ class Target:
     side_by_side: int = 8  # rows from which those that lie across memory are folded side by side
     unrolled: int = 128  # operations up to which a map of arrays on the stack is written out, to stay in registers
     copied: int = 256  # bytes of a carry that is copied rather than swapped
-    call_letters: int = 35  # of a kernel, that take as long to compile as a call of one
-    large: int = 150  # stages from which calls of a program are not optimised across
+    large: int = 150  # calls from which a program is not optimised across them
     units: int = 2  # parts of a large program that are compiled at the same time
 
     @property

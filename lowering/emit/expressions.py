@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fdl.core import dtypes
@@ -19,12 +19,30 @@ def environment() -> Any:
     """The one Jinja environment: templates of this package, undefined names are errors."""
     import jinja2  # a program from the disk cache renders nothing, and starts faster without it
 
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("fdl.lowering", "emit"),
         undefined=jinja2.StrictUndefined,
         autoescape=False,
         keep_trailing_newline=False,
     )
+    made.filters |= {"name": name_of, "storage": spellings.storage_type, "suffix": spellings.SUFFIX.__getitem__}
+    return made
+
+
+def name_of(b: Buffer) -> str:
+    """A buffer in the function that every thread runs."""
+    return f"b{b.number}"
+
+
+def by_macro(file: str, kind: str, **parts: Any) -> str:
+    """The text that a macro of a file of templates makes of parts."""
+    macro: Any = getattr(environment().get_template(file).module, kind)
+    return str(macro(**parts)).strip("\n")
+
+
+def joined(*texts: str) -> str:
+    """Those that are not empty, each on lines of its own."""
+    return "\n".join(filter(None, texts))
 
 
 def is_strided(index: Index) -> bool:
@@ -58,11 +76,31 @@ class Expressions:
         self.lines: list[list[str]] = [[]]
         self.count = 0
 
+    def params(self, stored: Collection[Buffer], aliased: Collection[Buffer]) -> tuple[str, ...]:
+        """Parameters of a function: pointers, without `const` to what is `stored`, without `restrict` to what may be
+        `aliased`; then the steps of loops around it, and sizes.
+        """
+        pointers = []
+        for b, name in self.buffers.items():
+            const, restrict = "" if b in stored else "const ", "" if b in aliased else "restrict "
+            pointers.append(f"{const}{spellings.storage_type(b.dtype)} *{restrict}{name}")
+        return (*pointers, *(f"long {name}" for name in (*self.steps.values(), *self.sizes.values())))
+
+    def args(self, counters: Mapping[Axis, str]) -> tuple[str, ...]:
+        """What is handed to these parameters, where loops around it count in `counters`."""
+        return (*map(name_of, self.buffers), *(counters[a] for a in self.steps), *(s.name for s in self.sizes))
+
+    def taken(self) -> list[str]:
+        """The statements so far, which are then no longer there."""
+        lines, self.lines = self.lines[0], [[]]
+        return lines
+
     def buffer(self, b: Buffer) -> str:
         return self.buffers.setdefault(b, f"a{len(self.buffers)}")
 
     def enter(self, loops: Sequence[Axis]) -> None:
-        """Name the loops of the stage that is written now, by how many stand around them."""
+        """Begin a stage: its loops are named by how many stand around them."""
+        self.scopes, self.lines = [{}], [[]]
         self.loops = {a: f"i{k}" for k, a in enumerate(loops)}
         self.tell(*(a.size for a in loops))
 
@@ -92,6 +130,10 @@ class Expressions:
         if self.weaves and len(self.lines) > 1 and b not in self.rows and is_strided(index):
             # gcc 12 takes two such loads of one line for one vector, and forgets which of them a store wants
             text = f"*(const volatile {spellings.storage_type(b.dtype)} *)&{text}"
+        return self.loaded(b, text)
+
+    def loaded(self, b: Buffer, text: str) -> str:
+        """The value of an element, from the one in memory."""
         return f"fdl_load_{spellings.SUFFIX[b.dtype]}({text})" if b.dtype in dtypes.NARROW_FLOATS else text
 
     def element(self, b: Buffer, index: Index) -> str:

@@ -50,13 +50,14 @@ class Node:
     """One stage of a program; `sources` are the user's lines that it computes, outside of its rendered text.
 
     The plan says which `threads` run it, what it asks for `ahead`, at the start of each row of its innermost loop or of
-    each page, and whether its loops are written out, `unrolled`.
+    each page, whether its loops are written out, `unrolled`, and in which `unit` of a large program it is compiled.
     """
 
     sources: list[Location] = dataclasses.field(default_factory=list, kw_only=True)
     threads: Threads = dataclasses.field(default=Threads.HERE, kw_only=True)
     ahead: list[Prefetch] = dataclasses.field(default_factory=list, kw_only=True)
     unrolled: bool = dataclasses.field(default=False, kw_only=True)
+    unit: int = dataclasses.field(default=0, kw_only=True)
 
     def expressions(self) -> list[Expr]:
         """Root expressions."""

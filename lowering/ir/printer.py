@@ -42,8 +42,9 @@ def _loops(axes: Sequence[Axis]) -> str:
 
 
 def _how(n: Node) -> str:
-    """Who runs a stage, and whether its loops are written out."""
-    return f"{' unrolled' if n.unrolled else ''}{f' {n.threads.value}' if n.threads.value else ''}"
+    """Whether a stage's loops are written out, who runs it, and in which unit behind the first one it is compiled."""
+    words = ["unrolled" if n.unrolled else "", n.threads.value, f"in unit {n.unit}" if n.unit else ""]
+    return "".join(f" {word}" for word in words if word)
 
 
 def _asked(ahead: Sequence[Prefetch]) -> Lines:

@@ -38,7 +38,6 @@ class Program:
     exprs: Interner
     guards: int = 0
     donated: tuple[Buffer, ...] = ()
-    calls: int = 0
     apart: bool = False
     units: int = 1
     sizes: Sizes | None = None

@@ -141,25 +141,17 @@ def _bitcast(source: DType, target: DType, x: str) -> str:
     return f"({register_type(target)}){x}"
 
 
+_SUFFIXES = {dtypes.uint32: "u", dtypes.int64: "ll", dtypes.uint64: "ull"}
+
+
 def literal(value: object, dtype: DType) -> str:
     """A constant that reads back as the same bits."""
     if dtype == dtypes.bool_:
         return "1" if value else "0"
     if not dtypes.is_float(dtype):
-        number = int(value)  # type: ignore[call-overload]
-        if dtype == dtypes.uint64:
-            return f"{number}ull"
-        if number == -(2**63):
-            return "(-9223372036854775807ll - 1)"
-        return (
-            f"{number}ll"
-            if dtype == dtypes.int64
-            else f"(-{-number - 1} - 1)"
-            if number == -(2**31)
-            else f"{number}u"
-            if dtype == dtypes.uint32
-            else str(number)
-        )
+        number, suffix = int(value), _SUFFIXES.get(dtype, "")  # type: ignore[call-overload]
+        least = dtype.itemsize >= 4 and number == -(1 << 8 * dtype.itemsize - 1)  # whose size is no literal of the type
+        return f"({number + 1}{suffix} - 1)" if least else f"{number}{suffix}"
     number_ = float(value)  # type: ignore[arg-type]
     width = "F64" if dtype == dtypes.float64 else "F32"
     if number_ != number_:
