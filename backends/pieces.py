@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from fdl.backends import cache
 from fdl.backends.c import Plan, make_plan
 from fdl.backends.family import Call, Family, Member, build
 from fdl.backends.toolchain import Compiler
@@ -50,7 +52,8 @@ def calls_of(equations: Sequence[Equation], compiler: Compiler) -> list[Call]:
         for table in (_FAMILIES, _CALLS):
             if len(table.current()) > _MOST:
                 table.clear()
-        calls = [_call_of(_alone(e), compiler) for e in equations]
+        folder = cache.folder("programs")
+        calls = [_call_of(_alone(e), compiler, folder) for e in equations]
     build([c.program for c in calls if isinstance(c.program, Member)], compiler)
     return calls
 
@@ -120,12 +123,13 @@ def _is_spelled(e: Equation) -> bool:
     return bool(e.inputs) and any(row in C for row in (name, f"{name}:float", f"{name}:int", f"{name}:bool"))
 
 
-def _call_of(graph: Graph, compiler: Compiler) -> Call:
+def _call_of(graph: Graph, compiler: Compiler, folder: Path) -> Call:
+    """What a graph of one equation needs; its program lies in a folder of the cache, which may change."""
     (e,) = graph.equations
     sizes = RULES["sizes"].get(e.primitive, ())
     fixed = tuple([(k, v) for k, v in sorted(e.params.items()) if k not in sizes])
     told = tuple([e.params[name] for name in sizes])
-    key = e.primitive, fixed, tuple([(a.dtype, a.ndim) for a in graph.in_avals]), _structure(told), compiler
+    key = e.primitive, fixed, tuple([(a.dtype, a.ndim) for a in graph.in_avals]), _structure(told), compiler, folder
     at_hand = key, tuple([a.shape for a in graph.in_avals]), told
     call = _CALLS.get(at_hand)
     if call is None:

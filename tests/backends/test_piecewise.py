@@ -13,7 +13,7 @@ import fdl
 import fdl.numpy as jnp
 import fdl.stateful as torch
 from fdl import lax, ops
-from fdl.backends import pieces, piecewise
+from fdl.backends import pieces, piecewise, runtime
 from fdl.backends.c import CExecutable
 from fdl.backends.executable import Interpreted
 from fdl.backends.piecewise import Listing, Piecewise
@@ -309,6 +309,14 @@ def test_programs_are_found_again_for_other_sizes_and_other_graphs(kept):
         )
         assert compiled() == 0
     np.testing.assert_allclose(found, 300 * np.tanh(1), rtol=1e-6)
+
+
+def test_another_folder_has_programs_of_its_own(kept, tmp_path):
+    runtime.load(find_compiler())
+    config.cache_dir = tmp_path
+    (found,) = Piecewise(kept[0], find_compiler())([jnp.ones(5)])
+    np.testing.assert_allclose(found, np.tanh(2) + 5, rtol=1e-6)
+    assert list((tmp_path / "programs").glob("*.so"))
 
 
 def test_a_list_reads_as_it_was_written(kept):
