@@ -18,12 +18,13 @@ if (_root / "pyproject.toml").exists() and str(_root) not in __path__:
 
 _HOME = {
     "fdl.transforms": """custom_jvp custom_vjp eval_shape float0 grad graph_function hessian jacfwd
-        jacrev jit jvp linear_transpose linearize make_graph value_and_grad vjp vmap""",
+        jacrev jvp linear_transpose linearize make_graph value_and_grad vjp vmap""",
     "fdl.ad_checkpoint": "checkpoint checkpoint_policies",
     "fdl.core": "Array Graph ShapedArray ShapeDtypeStruct SymDim",
     "fdl.core.config": "num_threads set_num_threads",
     "fdl.core.errors": "FdlError",
     "fdl.inspection": "explain profile",
+    "fdl.stages": "jit",
     "fdl.settings": "config disable_jit enable_x64",
     "fdl.callbacks": "pure_callback",
     "fdl.custom_derivatives": "closure_convert custom_gradient",
@@ -32,7 +33,7 @@ _WHERE = {name: module for module, names in _HOME.items() for name in names.spli
 _MODULES = (
     "ad_checkpoint", "alias", "backends", "callbacks", "core", "custom_derivatives", "debug", "errors",
     "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn", "numpy", "ops", "optim", "random",
-    "scipy", "special", "stateful", "testing", "transforms", "tree", "tree_util",
+    "scipy", "special", "stages", "stateful", "testing", "transforms", "tree", "tree_util",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
@@ -47,13 +48,14 @@ if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`
         flatten_util as flatten_util,
         image as image, incomplete as incomplete, lax as lax,
         lowering as lowering, backends as backends, nn as nn, numpy as numpy, ops as ops, optim as optim,
-        random as random, scipy as scipy, special as special, testing as testing, transforms as transforms,
+        random as random, scipy as scipy, special as special, stages as stages, testing as testing,
+        transforms as transforms,
         tree as tree, tree_util as tree_util,
     )  # fmt: skip
     from fdl.transforms import (
         custom_jvp as custom_jvp, custom_vjp as custom_vjp, eval_shape as eval_shape,
         float0 as float0, grad as grad, graph_function as graph_function, hessian as hessian, jacfwd as jacfwd,
-        jacrev as jacrev, jit as jit, jvp as jvp, linear_transpose as linear_transpose, linearize as linearize,
+        jacrev as jacrev, jvp as jvp, linear_transpose as linear_transpose, linearize as linearize,
         make_graph as make_graph, value_and_grad as value_and_grad, vjp as vjp, vmap as vmap,
     )  # fmt: skip
     from fdl.ad_checkpoint import checkpoint as checkpoint, checkpoint_policies as checkpoint_policies
@@ -66,6 +68,7 @@ if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`
     from fdl.inspection import explain as explain, profile as profile
     from fdl.callbacks import pure_callback as pure_callback
     from fdl.custom_derivatives import closure_convert as closure_convert, custom_gradient as custom_gradient
+    from fdl.stages import jit as jit
     from fdl.settings import config as config, disable_jit as disable_jit, enable_x64 as enable_x64
 
     remat, jacobian, make_jaxpr = checkpoint, jacrev, make_graph

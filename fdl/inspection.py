@@ -213,7 +213,7 @@ def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:
     """
 
     def explained(*args: Any, **kwargs: Any) -> Explanation:
-        graph = f.lower(*args, **kwargs) if isinstance(f, Jitted) else make_graph(f)(*args, **kwargs).lift()[0]
+        graph = f.lookup(args, kwargs)[0].graph if isinstance(f, Jitted) else make_graph(f)(*args, **kwargs).lift()[0]
         return Explanation(lower(graph, host_target()))
 
     return explained

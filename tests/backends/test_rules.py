@@ -168,11 +168,11 @@ def test_what_decides_of_recording_changes(tier, scaled):
     unused = fdl.jit(lambda x: (scaled.bind(x), x)[1])
     x = jnp.array(X)
     assert twice(x).tolist() == [2, 4, 8] and (scaled.bind(x) * 1).tolist() == [1, 2, 4]
-    assert unused(x).tolist() == [1, 2, 4] and not unused.lower(x).equations
+    assert unused(x).tolist() == [1, 2, 4] and not unused.lower(x).graph.equations
     scaled.define(effects=lambda: frozenset(["print"]))
-    assert unused(x).tolist() == [1, 2, 4] and len(unused.lower(x).equations) == 1
+    assert unused(x).tolist() == [1, 2, 4] and len(unused.lower(x).graph.equations) == 1
     scaled.define(effects=lambda: frozenset())
-    assert unused(x).tolist() == [1, 2, 4] and not unused.lower(x).equations
+    assert unused(x).tolist() == [1, 2, 4] and not unused.lower(x).graph.equations
     for k in (3, 5):
         scaled.define(stage=KINDS["stage"][1](scaled, k))
         assert twice(x).tolist() == (2 * k * X).tolist()

@@ -245,7 +245,7 @@ def test_arithmetic_has_the_bits_of_the_reference():
         a, b = (np.append(rng.normal(size=(500, 2)) @ [1, 1j], SPECIAL).astype(dtype) for _ in range(2))
         run = fdl.jit(f)
         compiled = run(from_numpy(a), from_numpy(b))
-        graph = run.lower(from_numpy(a), from_numpy(b))
+        graph = run.lower(from_numpy(a), from_numpy(b)).graph
         for got, want in zip(compiled, interpret(graph, [a, b]), strict=True):
             got, want = (np.asarray(x).view(np.asarray(x).real.dtype) for x in (got, want))
             assert np.array_equal(got, want, equal_nan=True)
@@ -264,14 +264,14 @@ def test_conditional_loads_keep_their_places():
 
 def test_parts_share_one_loop_and_stay_in_registers():
     """One kernel from interleaved memory to interleaved memory."""
-    graph = fdl.jit(lambda z: jnp.exp(z) * z + 1j).lower(jnp.ones((100, 3), "complex64"))
+    graph = fdl.jit(lambda z: jnp.exp(z) * z + 1j).lower(jnp.ones((100, 3), "complex64")).graph
     program = schedule(build(run_passes(graph)), AVX2)
     assert len(program.nodes) == 1
 
 
 def test_a_product_of_matrices_is_one_real_product():
     a = jnp.ones((64, 32), "complex64")
-    graph = fdl.jit(lambda a: a @ a.T).lower(a)
+    graph = fdl.jit(lambda a: a @ a.T).lower(a).graph
     program = schedule(build(run_passes(graph)), AVX2)
     assert sum(isinstance(n, Dot) for n in all_nodes(program.nodes)) == 1
 

@@ -263,10 +263,6 @@ class Jitted(Generic[P, R]):
         with _LISTING:
             _FAST.add(self)
 
-    def lower(self, *args: Any, **kwargs: Any) -> Graph:
-        """The graph that is compiled for these arguments."""
-        return self.lookup(args, kwargs)[0].graph
-
     def clear_cache(self) -> None:
         """Forget all signatures."""
         self.cache.clear()
