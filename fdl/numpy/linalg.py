@@ -382,9 +382,7 @@ def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any =
     if aval_of(M).ndim < 2:
         return sum(ops.convert(any(ops.not_equal(M, 0)), int))
     s = svdvals(M)
-    return sum(
-        _kept(M, s, rtol) if tol is None else ops.greater(s, ops.cast(ops.as_operand(tol), aval_of(s).dtype)), -1
-    )
+    return sum(_kept(M, s, rtol) if tol is None else ops.greater(s, tol), -1)
 
 
 def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tuple[Array, Array, Array, Array]:
