@@ -11,6 +11,7 @@ from fdl.ops import zeros_like
 from fdl.stateful.core.backward import shown_tensor
 from fdl.stateful.core.errors import TensorError, UnsupportedError
 from fdl.stateful.core.modes import no_grad
+from fdl.stateful.core.places import fits
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Tensor, wrap
 
@@ -102,7 +103,17 @@ class _FunctionNode:
 
 
 def _of_kind(gradient: Tensor, aval: Any) -> Tensor:
-    """A gradient for a tensor of this type; RuntimeError for a complex one of a real tensor."""
+    """A gradient for a tensor of this type, summed to its shape where that broadcasts to the gradient's; RuntimeError
+    for another shape, and for a complex one of a real tensor.
+    """
+    own, got = aval.shape, gradient._aval.shape
+    if own != got:
+        if not fits(own, got):
+            raise TensorError(
+                f"a backward returned an invalid gradient: got {list(got)} but expected shape compatible with "
+                f"{list(own)}"
+            )
+        gradient = gradient.sum_to_size(own)
     if dtypes.is_complex(gradient._aval.dtype) == dtypes.is_complex(aval.dtype):
         return gradient
     if not dtypes.is_complex(aval.dtype):
