@@ -65,6 +65,12 @@ def bitcast(x: Any, dtype: Any) -> Array:
 
 
 def _bitcast_shape(x: ShapedArray, *, dtype: DType) -> ShapedArray:
+    if dtypes.is_complex(x.dtype) or dtypes.is_complex(dtype):
+        raise DtypeError(
+            f"bitcast: {x.describe()} as {dtype.name}",
+            why="a complex number is two numbers, which lie in two registers",
+            hint="bitcast of x.real and of x.imag",
+        )
     if x.dtype.itemsize != dtype.itemsize or dtypes.bool_ in (x.dtype, dtype):
         raise DtypeError(
             f"bitcast: {x.describe()} as {dtype.name}",
@@ -99,6 +105,7 @@ bitcast_p: Primitive = (
             Sample((of("uint16", 5, low=9000, high=20000),), {"dtype": dtypes.bfloat16}),
             Sample((f32(0),), {"dtype": dtypes.int32}),
             Sample((f32(3),), {"dtype": dtypes.int16}, fails=DtypeError),
+            Sample((f64(3),), {"dtype": dtypes.complex64}, fails=DtypeError),
         ],
     )
     .register()

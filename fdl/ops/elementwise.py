@@ -293,7 +293,9 @@ div: Callable[..., Array] = elementwise(
     doc="`a / b`; integers truncate towards zero, and a quotient by 0 is -1, or the largest value where unsigned.",
 )  # fmt: skip
 rem: Callable[..., Array] = elementwise(
-    "rem", _rem, N, lambda t, y, a, b: t, lambda t, y, a, b: neg(mul(t, trunc(div(a, b)))), arity=2, domain=(0.5, 3.0),
+    "rem", _rem, N, lambda t, y, a, b: t,
+    lambda t, y, a, b: neg(mul(t, round_even(div(sub(a, y), b)))),  # `a / b` itself may round up to a whole number
+    arity=2, domain=(0.5, 3.0),
     doc="The remainder of `a / b` with the sign of `a`, as C's fmod; integers: `a` where `b` is 0.",
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from fdl.lowering.ir.access import accesses, fault, in_part, loops_of
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Axis, Index, bounds
 from fdl.lowering.ir.nodes import Argmax, Branch, Dot, Fused, Loop, Map, Node, Operand, Reduce, Scatter
-from fdl.lowering.ir.size import Extent, along, is_never_negative
+from fdl.lowering.ir.size import Extent, along, is_known, is_never_negative
 
 
 def check_nodes(nodes: Sequence[Node], written: set[Buffer], around: tuple[Axis, ...] = ()) -> None:
@@ -51,7 +51,7 @@ def _check_stage(n: Node, written: set[Buffer], around: tuple[Axis, ...]) -> Non
 
 def _check_reads(n: Node, buffers: Sequence[Buffer], written: set[Buffer]) -> None:
     for b in buffers:
-        if b not in written:
+        if b not in written and not (is_known(b.size) and b.size == 0):  # nothing is there to be written
             raise GraphError(f"loop program: {type(n).__name__} reads {b} before it is written")
 
 

@@ -61,3 +61,14 @@ def test_attention_gives_zeros_where_a_query_sees_nothing():
         assert not np.asarray(out)[:, 0].any()
         assert np.isfinite(np.asarray(slope)).all()
         np.testing.assert_allclose(np.asarray(out)[:, 2], np.asarray(q)[:, 0], rtol=1e-6)
+
+
+def test_the_slope_of_a_remainder_counts_whole_divisors():
+    """0.5 / 0.1 rounds up to 5 in float32, and 0.1 goes into 0.5 four times."""
+    for f in (jnp.remainder, jnp.fmod):
+        assert float(fdl.grad(f, 1)(jnp.float32(0.5), jnp.float32(0.1))) == -4.0
+
+
+def test_complex_products_over_nothing_are_zero():
+    a, b = jnp.zeros((3, 0), "complex64"), jnp.zeros((0, 2), "complex64")
+    assert (np.asarray(fdl.jit(jnp.matmul)(a, b)) == np.zeros((3, 2), "complex64")).all()
