@@ -1,6 +1,6 @@
 """`python -m fdl doctor` says what this machine offers and what it lacks; `python -m fdl cache list|clear` looks after
-compiled programs; `python -m fdl script.py [args]`, `-m module` or `-c code` runs a program of JAX, with `jax` being
-fdl in this process and in its children.
+compiled programs; `python -m fdl verify` holds every primitive to every law; `python -m fdl script.py [args]`, `-m
+module` or `-c code` runs a program of JAX, with `jax` being fdl in this process and in its children.
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("cache", help="compiled programs on disk").add_argument(
         "action", choices=["list", "clear"], nargs="?", default="list"
     )
+    commands.add_parser("verify", help="hold every primitive to every law; see `python -m fdl verify --help`")
     given_arguments = sys.argv[1:] if arguments is None else arguments
+    if given_arguments[:1] == ["verify"]:
+        return fdl.testing.main(given_arguments[1:])
     if given_arguments and given_arguments[0] not in ("doctor", "cache", "-h", "--help"):
         fdl.install()
         return run(given_arguments, "python -m fdl")

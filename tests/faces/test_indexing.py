@@ -13,9 +13,9 @@ import fdl.numpy as jnp
 from fdl import lax, nn
 from fdl.core.config import config
 from fdl.core.errors import ChoiceError, DeferredError, IndexBoundsError, TracedValueError
+from fdl.testing.tolerances import TABLE
 from tests.conftest import ROOT, needs_compiler
 from tests.faces.indexing_cases import CASES, FILE, OUTSIDE, names
-from tests.tolerances import TABLE
 
 A, V, M = jnp.array, jnp.array([4.0, 6.0, 5.0]), jnp.arange(12.0).reshape(3, 4)
 

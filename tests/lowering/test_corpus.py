@@ -10,11 +10,11 @@ from fdl.core import interpret
 from fdl.core.array import from_numpy
 from fdl.core.graph import subgraphs
 from fdl.core.primitive import OWN
+from fdl.testing.tolerances import TABLE, assert_close
 from tests.conftest import needs_compiler
 from tests.lowering.corpus import compiler
 from tests.lowering.corpus.data import Record, from_data, inputs_of, raw_corpus, to_data
 from tests.lowering.corpus.digests import header_digests, read_digests, rendered_digests
-from tests.tolerances import TABLE, assert_close
 
 RAW = raw_corpus()
 SAY = "where that is meant: python -m tests.lowering.corpus --against main, and then --update"

@@ -23,9 +23,9 @@ from fdl.lowering.pipeline import lower, schedule
 from fdl.ops.linear import cholesky, lu, qr, triangular_solve
 from fdl.ops.order import argsort, cumsum, top_k
 from fdl.ops.routines import ROUTINES
+from fdl.testing.tolerances import assert_close
 from tests.conftest import needs_compiler
 from tests.ops.test_samples import good, joint_graph
-from tests.tolerances import assert_close
 
 KEYS = list(ROUTINES)
 

@@ -14,10 +14,10 @@ from fdl.core.config import config
 from fdl.core.primitive import REGISTRY
 from fdl.lowering.build.control import build
 from fdl.lowering.ir.interpret import interpret_program
+from fdl.testing.tolerances import TABLE
+from fdl.testing.tolerances import wide as in_double
 from fdl.transforms.stage import stage
 from tests.conftest import needs_compiler
-from tests.tolerances import TABLE
-from tests.tolerances import wide as in_double
 
 FLOAT_VALUES = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, 1.5, -2.5, 3.25, 100.0, -7.0]
 

@@ -11,7 +11,7 @@ import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
 from fdl.core.errors import FdlError
-from tests.tolerances import assert_close
+from fdl.testing.tolerances import assert_close
 
 R = np.random.default_rng(0)
 

@@ -12,7 +12,7 @@ import fdl.lax
 import fdl.nn
 import fdl.numpy
 import fdl.special
-from tests.tolerances import TABLE
+from fdl.testing.tolerances import TABLE
 
 FDL = {"numpy": fdl.numpy, "lax": fdl.lax, "nn": fdl.nn, "special": fdl.special}
 
