@@ -70,7 +70,8 @@ class Row(NamedTuple):
 _BIND = ("marked", "shared", "pending", "wide", "operand", "unknown", "over")
 _RECORDED = (*_BIND, "busy")
 _VALUES = ("many", "stale")
-_LOOKED = ("busy", "checked", "pending", "special", "traced", "unknown", "unreadable")
+_FLUSHED = ("checked", "unreadable")
+_LOOKED = ("busy", "pending", "special", "traced", "unknown", *_FLUSHED)
 _CHANGE = (*_RECORDED, *_VALUES, "view", "leaf", "traced")
 
 _ENTRY, _BUFFERS = "backends/native/entry.c", "backends/native/buffers.c"
@@ -92,13 +93,16 @@ TABLE: dict[str, Row] = {
     "look": Row(_LOOK, "fdl.core.array:ConcreteArray.block_until_ready", (*_LOOKED, "arguments")),
     "steps": Row(_WALK, "fdl.transforms.tape.walk:walk", (*_RECORDED, "graph", "hooked", "several", "released")),
     "follow": Row(_TRACE, "fdl.transforms.tape.trace:TapeTrace._process", (*_RECORDED, "many", "constant")),
-    "apply": Row(_TENSOR, "fdl.stateful.core.tensor:_apply", (*_RECORDED, *_VALUES)),
-    "change": Row(_TENSOR, "fdl.stateful.core.methods:_taking", _CHANGE),
-    "see": Row(_TENSOR, "fdl.stateful.core.tensor:_view_of", (*_RECORDED, "stale", "composite", "untracked", "leaf")),
+    "apply": Row(_TENSOR, "fdl.stateful.core.tensor:_apply", (*_RECORDED, *_VALUES, "special", *_FLUSHED)),
+    "see": Row(
+        _TENSOR, "fdl.stateful.core.tensor:_view_of", (*_RECORDED, "special", "stale", "composite", "untracked", "leaf")
+    ),
     "put": Row(_TENSOR, "fdl.extend.storage:Storage.set", ("shared", "traced", "computed")),
     "copied": Row(_TENSOR, "fdl.stateful.functions.creation:from_numpy", ("operand", "unknown", "unreadable")),
     "method": Row(
-        _METHODS, "fdl.stateful.core.methods:method", (*_CHANGE, "special", "subclass", "arguments", "overlap")
+        _METHODS,
+        "fdl.stateful.core.methods:method",
+        (*_CHANGE, *_FLUSHED, "special", "subclass", "arguments", "overlap"),
     ),
     "looks": Row(_METHODS, "fdl.stateful.core.tensor:Tensor.item", (*_LOOKED, "arguments", "stale", "shared")),
 }
@@ -116,7 +120,6 @@ class Native:
     steps: Callable[..., Any] | None = None
     follow: Callable[..., list[Any] | None] | None = None
     apply: Callable[..., Any] | None = None
-    change: Callable[..., Any] | None = None
     copied: Callable[..., Any] | None = None
     see: Callable[..., Any] | None = None
     put: Callable[..., int] | None = None

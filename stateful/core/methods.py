@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fdl.extend import NATIVE, ORDER, Function, Leaf
+from fdl.extend import NATIVE, Function, Leaf
 from fdl.stateful.core.cells import note_slots
 from fdl.stateful.core.dtypes import category
 from fdl.stateful.core.errors import TensorError
@@ -30,14 +30,21 @@ def named(function: F, name: str, doc: str) -> F:
 
 
 def method(
-    *names: str, inplace: bool = False, function: Function | None = None, others: int = 0, reflected: bool = False
+    *names: str,
+    inplace: bool = False,
+    function: Function | None = None,
+    others: int = 0,
+    reflected: bool = False,
+    over_all: tuple[Any, ...] | None = None,
 ) -> Callable[[F], F]:
     """Make a function of a tensor a method too, under its own name or the given ones; `inplace` adds `name_`, which
     overwrites the tensor.
 
     Where all that the function does is to apply `function` to the tensor and so many `others`, or with `reflected` to
-    these first, the runtime library does that by itself, once it is there.
+    these first, the runtime library does that by itself, once it is there.  Where `over_all` is given, static operands
+    are all dimensions and then these.
     """
+    static = () if over_all is None else [(tuple(range(n)), *over_all) for n in range(_DIMENSIONS)]
 
     def register(f: F) -> F:
         for name in names or (f.__name__.strip("_"),):
@@ -54,7 +61,7 @@ def method(
                     _RECORDED.append((f"{name}_", Answer.CHANGES, function, (), others))
             if function is not None:
                 answer = Answer.REFLECTS if reflected else Answer.GIVES
-                _RECORDED.append((name, answer, function, (), others))
+                _RECORDED.append((name, answer, function, static, others))
         return f
 
     return register
@@ -68,15 +75,17 @@ class Answer(enum.IntEnum):
     GIVES, REFLECTS, CHANGES, CONVERTS = range(4)
 
 
-# methods that the runtime library may take over: name, answer, function, static operands, others
-_RECORDED: list[tuple[str, Answer, Function, tuple[Any, ...], int]] = []
+# methods that the runtime library may take over: name, answer, function, static operands (or a list of them by the
+# number of dimensions), others
+_RECORDED: list[tuple[str, Answer, Function, tuple[Any, ...] | list[tuple[Any, ...]], int]] = []
+_DIMENSIONS = 8  # fewer than so many are known to the library
 _LOOKS = ("item", "__bool__", "__int__", "__float__")  # in the order of the library's numbers
 
 
 def adopt_methods(module: Any) -> None:
     """Let the runtime library be asked first for methods that apply one function: a hit then takes no Python at all."""
-    if NATIVE.change is not None:
-        module.ways(grad_mode, ORDER, _taking)
+    if NATIVE.apply is not None:
+        module.ways(_taking)
         NATIVE.adopt(NATIVE, "copied", module.copied)
         for use, name in enumerate(_LOOKS):
             NATIVE.adopt(Tensor, name, module.looks(name, use, getattr(Tensor, name)))

@@ -276,6 +276,8 @@ def factory(f: F) -> F:
 
 def shape_of(size: tuple[Any, ...]) -> tuple[int, ...]:
     """A shape given as numbers or as one sequence."""
+    if size and {*map(type, size)} == {int} and min(size) >= 0:
+        return size
     given = (
         size[0] if len(size) == 1 and isinstance(size[0], Iterable) and getattr(size[0], "shape", None) != () else size
     )

@@ -18,7 +18,6 @@ import numpy as np
 from fdl import ops
 from fdl.extend import (
     NATIVE,
-    ORDER,
     ConcreteArray,
     Deferred,
     FdlError,
@@ -532,9 +531,8 @@ def apply(function: Function, operands: Sequence[Any], static: tuple[Any, ...] =
     """Record a call on tensors, arrays and numbers, taped where an operand requires grad: a tensor, or
     a tuple of them.
     """
-    tracked, current = grad_mode.enabled, recorders.recorder
-    if current.plain and NATIVE.apply is not None and not transforming():
-        done = NATIVE.apply(current, function, operands, static, tracked, ORDER)
+    if NATIVE.apply is not None:
+        done = NATIVE.apply(function, operands, static)
         if done is not None:
             return done
     return _apply(function, operands, static)
@@ -619,9 +617,8 @@ def _written(steps: Sequence[Step], whole: tuple[Any, Any, int], value: tuple[An
 
 def view_of(x: Tensor, step: Step) -> Tensor:
     """`x` seen through one more step."""
-    tracked, current = grad_mode.enabled, recorders.recorder
-    if current.plain and NATIVE.see is not None and not transforming():
-        done: Tensor | None = NATIVE.see(current, x, step, tracked, ORDER)
+    if NATIVE.see is not None:
+        done: Tensor | None = NATIVE.see(x, step)
         if done is not None:
             return done
     return _view_of(x, step)
@@ -673,4 +670,4 @@ def seen_from(x: Tensor) -> Start:
     return Start(alias, steps_of(x), True)
 
 
-native_tensors(Tensor, View)
+native_tensors(Tensor, View, grad_mode)

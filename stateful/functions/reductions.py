@@ -77,13 +77,13 @@ def _mean_body(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
 _sum, _mean = Function(_sum_body, "sum"), Function(_mean_body, "mean")
 
 
-@method()
+@method(function=_sum, over_all=(False, None))
 def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum over dimensions; integers and bools in int64."""
     return apply(_sum, (input,), (dims_of(input, dim), keepdim, dtype and to_numpy(dtype)))
 
 
-@method()
+@method(function=_mean, over_all=(False, None))
 def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The mean over dimensions, of floats."""
     return apply(_mean, (input,), (dims_of(input, dim), keepdim, dtype and to_numpy(dtype)))
@@ -209,13 +209,13 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return _extreme(input, dim, keepdim, _min, _amin, "minimum")
 
 
-@method()
+@method(function=_amax, over_all=(False,))
 def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
     """The largest element over dimensions; equal ones share the gradient."""
     return apply(_amax, (input,), (dims_of(input, dim), keepdim))
 
 
-@method()
+@method(function=_amin, over_all=(False,))
 def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
     """The smallest element over dimensions; equal ones share the gradient."""
     return apply(_amin, (input,), (dims_of(input, dim), keepdim))
@@ -286,13 +286,13 @@ _any = Function(lambda x, axes, keepdim: _of_truth(x, jnp.any(x, axes, keepdims=
 _all = Function(lambda x, axes, keepdim: _of_truth(x, jnp.all(x, axes, keepdims=keepdim)), "all")
 
 
-@method()
+@method(function=_any, over_all=(False,))
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
     """Whether an element is not zero."""
     return apply(_any, (input,), (dims_of(input, dim), keepdim))
 
 
-@method()
+@method(function=_all, over_all=(False,))
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
     """Whether all elements are not zero."""
     return apply(_all, (input,), (dims_of(input, dim), keepdim))

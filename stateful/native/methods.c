@@ -3,16 +3,13 @@
  * stateful/core/methods.py.
  */
 #include "tensor.h"
-#include "../../transforms/native/look.h"
 
 /* What a method does with the result of its function, by `Answer` of stateful/core/methods.py: it gives it; gives that
  * of the operands in the other order; puts it in the place of the tensor, and gives that; or gives the tensor where
  * that has the dtype already, which is the static parameter */
 enum { GIVES, REFLECTS, CHANGES, CONVERTS };
 
-static struct {
-  PyObject *grad_mode, *order, *finish, *enabled_name;
-} ways; /* what all methods ask */
+static PyObject *finish; /* lets a tensor take a result of another type */
 
 static int is_number(PyObject *x) {
   return x->type == &PyFloat_Type || x->type == &PyLong_Type || x->type == &PyBool_Type;
@@ -28,16 +25,26 @@ static int plain_operands(const Method *m, PyObject *x, PyObject *const *args, l
   return 1;
 }
 
+/* Static operands of a call, borrowed: of all, or of those with as many dimensions; 0 where there are too many */
+static PyObject *statics_of(const Method *m, PyObject *x) {
+  if (m->given->type != &PyList_Type) return m->given;
+  Now state;
+  if (!now(x, &state)) return 0;
+  if ((PyObject *)state.array->type != arrays.type) DECLINE(traced, 0);
+  const long dimensions = PyTuple_Size(SLOT(SLOT(state.array, arrays.aval), avals.shape));
+  if (dimensions >= PyList_Size(m->given)) DECLINE(many, 0);
+  return PyList_GetItem(m->given, dimensions);
+}
+
 /* The result of a hit, None, or 0 and an error; see `change` and `apply` */
 static PyObject *tried(const Method *m, PyObject *x, PyObject *const *args, long count) {
-  PyObject *recorder = plain_recorder();
-  if (!recorder) return nothing();
+  PyObject *recorder = ready_recorder(), *statics = statics_of(m, x);
+  if (!recorder || !statics) return nothing();
   PyObject *operands = !count                ? PyTuple_Pack(1, x)
                        : m->kind == REFLECTS ? PyTuple_Pack(2, args[0], x)
                                              : PyTuple_Pack(2, x, args[0]);
-  PyObject *const given[] = {
-      recorder, m->function, operands, m->given, get(ways.grad_mode, ways.enabled_name), ways.order};
-  PyObject *result = m->kind == CHANGES ? change(0, given, 6) : apply(0, given, 6);
+  PyObject *result = m->kind == CHANGES ? change(recorder, m->function, operands, statics)
+                                        : applied(recorder, m->function, operands, statics);
   Py_DecRef(operands);
   return result;
 }
@@ -55,17 +62,15 @@ static PyObject *answer(const Method *m, PyObject *x, PyObject *const *args, lon
   if (m->kind == CONVERTS && has_dtype(x, PyTuple_GetItem(m->given, 0))) return keep(x);
   PyObject *result = tried(m, x, args, count);
   if (!result || result == &_Py_NoneStruct || m->kind != CHANGES) return result;
-  PyObject *changed = result == &_Py_TrueStruct ? keep(x) : PyObject_CallFunctionObjArgs(ways.finish, x, result, NULL);
+  PyObject *changed = result == &_Py_TrueStruct ? keep(x) : PyObject_CallFunctionObjArgs(finish, x, result, NULL);
   Py_DecRef(result);
   return changed;
 }
 
-/* ways(grad mode, order, finish) -> None: what all methods ask */
-static PyObject *learn_ways(PyObject *self, PyObject *const *args, long count) {
+/* ways(what lets a tensor take a result of another type) -> None */
+static PyObject *learn_ways(PyObject *self, PyObject *taking) {
   (void)self;
-  if (count != 3) return fail("ways: expected 3 arguments");
-  ways.grad_mode = keep(args[0]), ways.order = keep(args[1]), ways.finish = keep(args[2]);
-  ways.enabled_name = PyUnicode_InternFromString("enabled");
+  finish = keep(taking);
   return nothing();
 }
 
@@ -95,4 +100,4 @@ static PyObject *make_look(PyObject *self, PyObject *const *args, long count) {
 }
 
 PyMethodDef methods_functions[] = {{"method", (void *)make_method, METH_FASTCALL, 0},
-    {"looks", (void *)make_look, METH_FASTCALL, 0}, {"ways", (void *)learn_ways, METH_FASTCALL, 0}, {0}};
+    {"looks", (void *)make_look, METH_FASTCALL, 0}, {"ways", (void *)learn_ways, METH_O, 0}, {0}};

@@ -54,6 +54,12 @@ static PyObject *seen_through(PyObject *x, PyObject *step, PyObject *array, PyOb
 
 /* ---- Recording ---- */
 
+static struct {
+  PyObject *grad_mode, *enabled_name, *order;
+} modes; /* whether operations of a thread are taped, and numbers of nodes */
+
+static int is_tracked(void) { return get(modes.grad_mode, modes.enabled_name) == &_Py_TrueStruct; }
+
 int now(PyObject *x, Now *state) {
   PyObject *storage = SLOT(x, tensors.storage), *view = SLOT(x, tensors.view);
   *state = (Now){SLOT(storage, storages.array), SLOT(x, tensors.edge), SLOT(x, tensors.result)};
@@ -108,9 +114,9 @@ static int varies(PyObject *hit, long i) {
 }
 
 /* The tensor of a hit, or a tuple of them */
-static PyObject *tensors_of(PyObject *hit, PyObject *edges, PyObject *values, long varying, PyObject *order) {
+static PyObject *tensors_of(PyObject *hit, PyObject *edges, PyObject *values, long varying) {
   PyObject *outs = PyTuple_GetItem(hit, 0), *info = PyTuple_GetItem(hit, 1);
-  PyObject *node = varying ? new_node(hit, edges, values, order) : keep(&_Py_NoneStruct), *made;
+  PyObject *node = varying ? new_node(hit, edges, values, modes.order) : keep(&_Py_NoneStruct), *made;
   if (get(info, single_name) == &_Py_TrueStruct) {
     made = wrapped(PyList_GetItem(outs, 0), varying && varies(hit, 0) ? node : &_Py_NoneStruct, 0);
   } else { /* what is taped has residuals behind its results */
@@ -123,39 +129,51 @@ static PyObject *tensors_of(PyObject *hit, PyObject *edges, PyObject *values, lo
   return made;
 }
 
-/* apply(recorder, function, operands, static, tracked, order) -> tensor, or tuple of tensors, or None */
-PyObject *apply(PyObject *self, PyObject *const *args, long count) {
-  (void)self;
-  if (count != 6) return fail("apply: expected 6 arguments");
+PyObject *applied(PyObject *recorder, PyObject *function, PyObject *operands, PyObject *statics) {
   PyObject *edges = PyList_New(0), *result = 0;
   long varying = 0;
-  PyObject *values = values_of(args[2], args[4] == &_Py_TrueStruct, edges, &varying),
-           *hit = values ? called(args[0], args[1], args[3], values, varying) : nothing();
+  PyObject *values = values_of(operands, is_tracked(), edges, &varying),
+           *hit = values ? called(recorder, function, statics, values, varying) : nothing();
   if (hit == &_Py_NoneStruct) result = keep(hit);
-  else if (hit) result = tensors_of(hit, edges, values, varying, args[5]);
+  else if (hit) result = tensors_of(hit, edges, values, varying);
   if (values) Py_DecRef(values);
   if (hit) Py_DecRef(hit);
   Py_DecRef(edges);
   return result;
 }
 
-/* see(recorder, tensor, step, tracked, order) -> view of a tensor through a step (read, write, numpy, static, numbers),
- * or None */
+PyObject *ready_recorder(void) {
+  PyObject *recorder = plain_recorder();
+  if (recorder && SLOT(recorder, recorders.wanted) == &_Py_TrueStruct && is_tracked() && !flushed(recorder)) return 0;
+  return recorder;
+}
+
+/* apply(function, operands, static) -> tensor, or tuple of tensors, or None */
+static PyObject *apply(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 3) return fail("apply: expected 3 arguments");
+  PyObject *recorder = ready_recorder();
+  return recorder ? applied(recorder, args[0], args[1], args[2]) : nothing();
+}
+
+/* see(tensor, step) -> view of a tensor through a step (read, write, numpy, static, numbers), or None */
 static PyObject *see(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 5) return fail("see: expected 5 arguments");
-  PyObject *x = args[1], *step = args[2], *numbers = PyTuple_GetItem(step, 4), *result = 0;
+  if (count != 2) return fail("see: expected 2 arguments");
+  PyObject *x = args[0], *step = args[1], *numbers = PyTuple_GetItem(step, 4), *result = 0,
+           *recorder = plain_recorder();
   Now state;
+  if (!recorder) return nothing();
   if (!PyType_IsSubtype(x->type, (PyTypeObject *)tensor_type)) DECLINE(composite, nothing());
   if (!now(x, &state)) return nothing();
   const long varying = state.node != &_Py_NoneStruct, n = PyTuple_Size(numbers);
-  if (varying && args[3] != &_Py_TrueStruct) DECLINE(untracked, nothing());
+  if (varying && !is_tracked()) DECLINE(untracked, nothing());
   if (varying && SLOT(x, tensors.view) != &_Py_NoneStruct && SLOT(x, tensors.edge) != &_Py_NoneStruct)
     DECLINE(leaf, nothing());
   PyObject *values = PyList_New(n + 1);
   PyList_SetItem(values, 0, keep(state.array));
   for (long i = 0; i < n; i++) PyList_SetItem(values, i + 1, keep(PyTuple_GetItem(numbers, i)));
-  PyObject *hit = called(args[0], PyTuple_GetItem(step, 0), PyTuple_GetItem(step, 3), values, varying);
+  PyObject *hit = called(recorder, PyTuple_GetItem(step, 0), PyTuple_GetItem(step, 3), values, varying);
   if (hit == &_Py_NoneStruct) result = keep(hit);
   else if (hit) {
     PyObject *node = keep(&_Py_NoneStruct);
@@ -163,7 +181,7 @@ static PyObject *see(PyObject *self, PyObject *const *args, long count) {
       PyObject *edges = PyList_New(1);
       PyList_SetItem(edges, 0, PyTuple_Pack(2, state.node, state.index));
       Py_DecRef(node);
-      node = new_node(hit, edges, values, args[4]);
+      node = new_node(hit, edges, values, modes.order);
       Py_DecRef(edges);
     }
     result = seen_through(x, step, PyList_GetItem(PyTuple_GetItem(hit, 0), 0), node);
@@ -218,33 +236,28 @@ static PyObject *put_all(PyObject *self, PyObject *const *args, long count) {
 }
 
 /* Let a tensor take the value and the edge of a hit: True, or the result where it has another type; 0 with an error */
-static PyObject *taken(PyObject *const *args, PyObject *hit, PyObject *node) {
-  PyObject *x = PyTuple_GetItem(args[2], 0), *storage = SLOT(x, tensors.storage),
-           *array = PyList_GetItem(PyTuple_GetItem(hit, 0), 0);
+static PyObject *taken(PyObject *recorder, PyObject *x, PyObject *hit, PyObject *node) {
+  PyObject *storage = SLOT(x, tensors.storage), *array = PyList_GetItem(PyTuple_GetItem(hit, 0), 0);
   if (SLOT(array, arrays.aval) != SLOT(SLOT(storage, storages.array), arrays.aval)) return wrapped(array, node, 0);
-  if (!put_cell(segment_of(args[0]), journal_of(args[0]), storage, array)) return 0;
-  if (args[4] == &_Py_TrueStruct) put(&SLOT(x, tensors.edge), keep(node)), put(&SLOT(x, tensors.result), keep(zero));
+  if (!put_cell(segment_of(recorder), journal_of(recorder), storage, array)) return 0;
+  if (is_tracked()) put(&SLOT(x, tensors.edge), keep(node)), put(&SLOT(x, tensors.result), keep(zero));
   return keep(&_Py_TrueStruct);
 }
 
-/* change(recorder, function, operands, static, tracked, order) -> True where the first operand has taken the value of
- * the result, which has its type; the result where it has another one; or None */
-PyObject *change(PyObject *self, PyObject *const *args, long count) {
-  (void)self;
-  if (count != 6) return fail("change: expected 6 arguments");
-  PyObject *x = PyTuple_GetItem(args[2], 0), *result = 0;
-  const int tracked = args[4] == &_Py_TrueStruct;
+PyObject *change(PyObject *recorder, PyObject *function, PyObject *operands, PyObject *statics) {
+  PyObject *x = PyTuple_GetItem(operands, 0), *result = 0;
+  const int tracked = is_tracked();
   if (SLOT(x, tensors.view) != &_Py_NoneStruct) DECLINE(view, nothing());
   if (tracked && (PyObject *)SLOT(x, tensors.edge)->type == leaf_type) DECLINE(leaf, nothing());
   if (!plain_cell(SLOT(x, tensors.storage))) return nothing();
   PyObject *edges = PyList_New(0);
   long varying = 0;
-  PyObject *values = values_of(args[2], tracked, edges, &varying),
-           *hit = values ? called(args[0], args[1], args[3], values, varying) : nothing();
+  PyObject *values = values_of(operands, tracked, edges, &varying),
+           *hit = values ? called(recorder, function, statics, values, varying) : nothing();
   if (hit == &_Py_NoneStruct) result = keep(hit);
   else if (hit) {
-    PyObject *node = varying && varies(hit, 0) ? new_node(hit, edges, values, args[5]) : keep(&_Py_NoneStruct);
-    result = taken(args, hit, node);
+    PyObject *node = varying && varies(hit, 0) ? new_node(hit, edges, values, modes.order) : keep(&_Py_NoneStruct);
+    result = taken(recorder, x, hit, node);
     Py_DecRef(node);
   }
   if (values) Py_DecRef(values);
@@ -284,10 +297,13 @@ static PyObject *copied(PyObject *self, PyObject *const *args, long count) {
   return result;
 }
 
-/* tensors(probes of tensor, storage and view with their sizes) -> whether the functions of this file can be used */
+/* tensors(probes of tensor, storage and view with their sizes, grad mode, order) -> whether the functions of this file
+ * can be used */
 static PyObject *learn_tensors(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 6) return fail("tensors: expected 6 arguments");
+  if (count != 8) return fail("tensors: expected 8 arguments");
+  modes.grad_mode = keep(args[6]), modes.order = keep(args[7]);
+  modes.enabled_name = PyUnicode_InternFromString("enabled");
   tensor_type = keep((PyObject *)args[0]->type), storage_type = keep((PyObject *)args[2]->type);
   view_type = keep((PyObject *)args[4]->type), zero = PyLong_FromLong(0);
   single_name = PyUnicode_InternFromString("single"), varies_name = PyUnicode_InternFromString("varies");
@@ -302,7 +318,6 @@ static PyObject *learn_tensors(PyObject *self, PyObject *const *args, long count
                          find_slots(args[4], args[5], view));
 }
 
-PyMethodDef tensor_functions[] = {{"apply", (void *)apply, METH_FASTCALL, 0},
-    {"change", (void *)change, METH_FASTCALL, 0}, {"see", (void *)see, METH_FASTCALL, 0},
+PyMethodDef tensor_functions[] = {{"apply", (void *)apply, METH_FASTCALL, 0}, {"see", (void *)see, METH_FASTCALL, 0},
     {"put", (void *)put_all, METH_FASTCALL, 0}, {"copied", (void *)copied, METH_FASTCALL, 0},
     {"tensors", (void *)learn_tensors, METH_FASTCALL, 0}, {0}};

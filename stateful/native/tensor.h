@@ -2,6 +2,7 @@
 #ifndef FDL_TENSOR_H
 #define FDL_TENSOR_H
 
+#include "../../transforms/native/look.h"
 #include "../../transforms/native/walk.h"
 
 SHARED extern PyObject *tensor_type;
@@ -16,7 +17,11 @@ typedef struct {
 } Now;
 SHARED int now(PyObject *x, Now *state); /* 0 where Python has to refresh a view */
 
-/* The functions of `tensor.c`, as Python calls them: None where a call is left to it */
-SHARED PyObject *apply(PyObject *self, PyObject *const *args, long count);
-SHARED PyObject *change(PyObject *self, PyObject *const *args, long count);
+/* As `plain_recorder`; in grad mode what was complete, as an optimizer's step is, has run */
+SHARED PyObject *ready_recorder(void);
+/* The tensor of a call of a function that came before, or a tuple of tensors, or None where it is left to Python */
+SHARED PyObject *applied(PyObject *recorder, PyObject *function, PyObject *operands, PyObject *statics);
+/* True where the first operand has taken the value of the result, which has its type; the result where it has another
+ * one; or None */
+SHARED PyObject *change(PyObject *recorder, PyObject *function, PyObject *operands, PyObject *statics);
 #endif

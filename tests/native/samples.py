@@ -50,7 +50,7 @@ def leaf(*values, dtype=torch.float32):
 @sample()
 def a_layer_and_its_gradient():
     x, w, b = torch.arange(6.0).reshape(2, 3), leaf([0.5, -1.0, 2.0]), leaf(0.25)
-    y = (x * w).sum(1).add(b).tanh()
+    y = torch.sum(x * w, 1).add(b).tanh()
     y.mean().backward()
     return y, w.grad, b.grad
 
@@ -239,7 +239,8 @@ def parameters_that_are_changed():
 def arguments_of_all_kinds():
     x = torch.ones(2)
     x.add_(1, alpha=2).mul_(other=3.0).add_(True).sub_(np.float32(1))
-    return x, error_of(lambda: x.add_()), error_of(lambda: x.add_("one")), error_of(lambda: x.float(1, 2, 3))
+    sums = x.sum(0), x.sum(dtype=torch.float64), x.mean(keepdim=True)
+    return x, sums, error_of(lambda: x.add_()), error_of(lambda: x.add_("one")), error_of(lambda: x.float(1, 2, 3))
 
 
 @sample("overlap")
@@ -267,6 +268,7 @@ def views_of_sparse_tensors():
 
 @sample("many")
 def more_operands_than_bits():
+    assert torch.ones((1,) * 9).sum().item() == 1
     parts = [leaf(float(i)) for i in range(61)]
     whole = torch.cat(parts)
     whole.sum().backward()
@@ -277,7 +279,9 @@ def more_operands_than_bits():
 def tensors_that_left_a_transform():
     kept = []
     fdl.jit(lambda t: kept.extend([t * 2, t.sum()]) or t.sum())(torch.ones(3))
-    errors = [error_of(f)[0] for f in (lambda: kept[0] * 2, lambda: kept[0][0], lambda: kept[1].item())]
+    errors = [
+        error_of(f)[0] for f in (lambda: kept[0] * 2, lambda: kept[0][0], lambda: kept[1].item(), lambda: kept[0].sum())
+    ]
     return type(error_of(lambda: kept[0].add_(1))), errors
 
 
@@ -439,6 +443,13 @@ def operators_of_arrays():
 def operators_of_tensors():
     x, y, n = torch.arange(4.0), torch.ones(4), torch.arange(4)
     return -x + y, x - 1, 2 * y, 1.5 - x, n * 3 + n, 7 & n, 2 / y, n == 2, x != y, ~(x > 1), n + True, x.exp(), x.sub(y)
+
+
+@sample()
+def folds_over_all():
+    x, n = leaf([1.0, 2.0], [4.0, 3.0]), torch.arange(6).reshape(1, 2, 3)
+    (x.sum() * x.mean() + x.amax() * x[0].amin()).backward()
+    return x.grad, n.sum(), n.any(), n.all(), n[0, 0, 0].sum(), (n > 1).sum()
 
 
 @sample(tier="compiled")

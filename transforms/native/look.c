@@ -10,14 +10,19 @@ static struct {
   const char *codes;
 } asked; /* see `looking` */
 
+/* This thread's recorder, borrowed, unless it looks at each operation first; 0 with an error */
+static PyObject *own_recorder(void) {
+  PyObject *recorder = get(asked.recorders, asked.recorder_name);
+  if (recorder && SLOT(recorder, recorders.plain) != &_Py_TrueStruct && is_special(recorder)) DECLINE(special, 0);
+  return recorder;
+}
+
 PyObject *plain_recorder(void) {
   PyObject *inside = PyObject_CallNoArgs(asked.running);
   if (!inside) return 0;
   Py_DecRef(inside);
-  PyObject *recorder = get(asked.recorders, asked.recorder_name);
-  if (!recorder) return 0;
-  if (inside != &_Py_NoneStruct || SLOT(recorder, recorders.plain) != &_Py_TrueStruct) DECLINE(special, 0);
-  return recorder;
+  if (inside != &_Py_NoneStruct) DECLINE(special, 0);
+  return own_recorder();
 }
 
 /* ---- Values ---- */
@@ -167,9 +172,8 @@ static PyObject *recalled(PyObject *recorder, PyObject *head, PyObject *operands
 static PyObject *recall(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 2) return fail("recall: expected 2 arguments");
-  PyObject *recorder = get(asked.recorders, asked.recorder_name);
-  if (!recorder) return 0;
-  if (SLOT(recorder, recorders.plain) != &_Py_TrueStruct) DECLINE(special, nothing());
+  PyObject *recorder = own_recorder();
+  if (!recorder) return nothing();
   PyObject *none = PyTuple_New(0), *head = PyTuple_Pack(2, args[0], none), *results = recalled(recorder, head, args[1]);
   Py_DecRef(none), Py_DecRef(head);
   return results;

@@ -294,10 +294,13 @@ static int may_compile(void) {
   return 0;
 }
 
+int is_special(PyObject *recorder) {
+  return SLOT(recorder, recorders.special) != &_Py_FalseStruct || get(config, eager_name) != &_Py_FalseStruct;
+}
+
 int flushed(PyObject *recorder) {
   if (SLOT(recorder, recorders.busy) != &_Py_FalseStruct) DECLINE(busy, 0);
-  if (SLOT(recorder, recorders.special) != &_Py_FalseStruct || get(config, eager_name) != &_Py_FalseStruct)
-    DECLINE(special, 0);
+  if (is_special(recorder)) DECLINE(special, 0);
   if (!may_compile()) return 0; /* all is Python's then */
   PyObject *lock = keep(SLOT(recorder, recorders.lock)),
            *held = PyObject_CallMethodObjArgs(lock, acquire_name, (PyObject *)0);
@@ -339,7 +342,7 @@ static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
   static const Slot node[] = {{"children", &trie_nodes.children}, {"endings", &trie_nodes.endings},
       {"over", &trie_nodes.over}, {"first", &trie_nodes.first}, {"out_avals", &trie_nodes.out_avals},
       {"info", &trie_nodes.info}, {0}};
-  static const Slot aval[] = {{"token", &avals.token}, {"dtype", &avals.dtype}, {0}};
+  static const Slot aval[] = {{"token", &avals.token}, {"dtype", &avals.dtype}, {"shape", &avals.shape}, {0}};
   static const Slot literal[] = {{"number", &literals.number}, {"aval", &literals.aval}, {0}};
   static const Slot ending[] = {{"leaves", &endings.leaves}, {"results", &endings.results},
       {"candidates", &endings.candidates}, {"checked", &endings.checked}, {"known", &endings.known}, {0}};

@@ -9,7 +9,7 @@ SHARED extern struct segments {
   long node, base, values, recorder, owner, settled, lines, journals, error, outputs, ran;
 } segments;
 SHARED extern struct avals {
-  long token, dtype;
+  long token, dtype, shape;
 } avals;
 SHARED extern struct recorders {
   long segment, journal, root, busy, plain, special, wanted, volatile_, lock;
@@ -21,6 +21,8 @@ SHARED extern PyObject *ndarray_type, *literal_type, *segment_type;
  * have their own types, or those of the tokens in `typed`. */
 SHARED PyObject *recorded(PyObject *recorder, PyObject *head, PyObject *operands, PyObject *typed);
 
+/* Whether a recorder looks at each operation before it records it, or runs it at once */
+SHARED int is_special(PyObject *recorder);
 /* Run what is pending, as `Recorder.flush` does where nothing is special; 0 where this is left to Python */
 SHARED int flushed(PyObject *recorder);
 
