@@ -54,6 +54,7 @@ REASONS: dict[str, str] = {
     "types": "arguments of other types",
     "empty": "no numbers of rows",
     "outside": "a number that is no row's",
+    "place": "an index that is no numbers, or lies outside",
 }
 
 
@@ -91,6 +92,7 @@ TABLE: dict[str, Row] = {
     "recall": Row(_LOOK, "fdl.transforms.lazy.trace:LazyTrace.process", (*_RECORDED, "special")),
     "operator": Row(_LOOK, "fdl.core.array:_operator", (*_RECORDED, "special", "arguments")),
     "look": Row(_LOOK, "fdl.core.array:ConcreteArray.block_until_ready", (*_LOOKED, "arguments")),
+    "picker": Row(_LOOK, "fdl.numpy._index:_picked", ("special", "place", "unreadable", "unknown", "arguments")),
     "steps": Row(_WALK, "fdl.transforms.tape.walk:walk", (*_RECORDED, "graph", "hooked", "several", "released")),
     "follow": Row(_TRACE, "fdl.transforms.tape.trace:TapeTrace._process", (*_RECORDED, "many", "constant")),
     "apply": Row(_TENSOR, "fdl.stateful.core.tensor:_apply", (*_RECORDED, *_VALUES, "special", *_FLUSHED)),
@@ -105,6 +107,22 @@ TABLE: dict[str, Row] = {
         (*_CHANGE, *_FLUSHED, "special", "subclass", "arguments", "overlap"),
     ),
     "looks": Row(_METHODS, "fdl.stateful.core.tensor:Tensor.item", (*_LOOKED, "arguments", "stale", "shared")),
+    "picks": Row(
+        _METHODS,
+        "fdl.stateful.functions.indexing:_picked",
+        (
+            *_RECORDED,
+            "special",
+            "stale",
+            "subclass",
+            "traced",
+            "place",
+            "unreadable",
+            "untracked",
+            "leaf",
+            "arguments",
+        ),
+    ),
 }
 
 

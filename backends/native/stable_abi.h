@@ -57,7 +57,7 @@ enum {
   PyBUF_SIMPLE = 0
 };
 
-extern PyObject _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct, *PyExc_RuntimeError;
+extern PyObject _Py_EllipsisObject, _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct, *PyExc_RuntimeError;
 extern PyTypeObject PyFloat_Type, PyLong_Type, PyBool_Type, PyTuple_Type, PyList_Type, PyDict_Type;
 
 /* References, errors, threads */
@@ -71,6 +71,7 @@ void PyEval_RestoreThread(void *);
 PyObject *PyType_FromSpec(PyType_Spec *), *PyType_GenericAlloc(PyTypeObject *, long);
 int PyType_IsSubtype(PyTypeObject *, PyTypeObject *);
 PyObject *PyObject_GetAttr(PyObject *, PyObject *);
+PyObject *PyObject_GetItem(PyObject *, PyObject *);
 int PyObject_SetAttr(PyObject *, PyObject *, PyObject *), PyObject_IsTrue(PyObject *);
 PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...), *PyObject_CallMethodObjArgs(PyObject *, PyObject *, ...),
     *PyObject_CallNoArgs(PyObject *), *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *),

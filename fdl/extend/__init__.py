@@ -15,7 +15,8 @@
 - *Traces.* A `Tracer` stands for a value under a transform, `aval_of` tells the type of any operand. `transforming`,
   `recording`, `running_trace` and `current_trace` say what runs.
 - *Arrays.* An `Array` is a tracer or a `ConcreteArray`, which has values, or a `Deferred` in their place; `from_numpy`
-  makes one. `shaped` makes its type, a `ShapedArray`. `dtypes` are NumPy's and the narrow floats, with their promotion.
+  makes one. `shaped` makes its type, a `ShapedArray`, and `part_aval` that of
+  a part at numbers. `dtypes` are NumPy's and the narrow floats, with their promotion.
   `machine_memory` says what fits. `NodeKind` and `register_family` make classes containers of arrays.
 - *Blocks.* State that is set for a `with` statement (`block`, `Block`), and changes that an interrupt cannot halve:
   `whole`, `in_one_call` (exhausts an iterator, such as a `map` of `setattr`) and `aside`.
@@ -55,6 +56,7 @@ from fdl.core.trace import (
 )
 from fdl.extend.native import native_tensors
 from fdl.extend.storage import Storage, put
+from fdl.ops.axes import part_aval
 from fdl.transforms.custom import custom_jvp
 from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
 from fdl.transforms.stage import note_cell, note_guard
@@ -65,6 +67,6 @@ __all__ = [
     "IndexBoundsError", "Leaf", "Location", "Node", "NodeKind", "ShapeError", "ShapedArray", "Storage",
     "TracedMaskError", "Tracer", "aside", "aval_of", "block", "current_recorder", "current_trace", "custom_jvp", "cut",
     "dtypes", "flush", "from_numpy", "in_one_call", "interpret", "is_own", "machine_memory", "native_tensors",
-    "note_cell", "note_guard", "note_write", "on_native", "postponing", "put", "recorders", "recording",
+    "note_cell", "note_guard", "note_write", "on_native", "part_aval", "postponing", "put", "recorders", "recording",
     "refuse_write", "register_family", "running_trace", "shaped", "transforming", "walk", "want", "whole", "write",
 ]  # fmt: skip

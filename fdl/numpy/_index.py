@@ -21,6 +21,7 @@ from fdl.core.trace import Tracer, aval_of, recording
 from fdl.numpy._bounds import Rule, fill_of, inside, placed, placed_number
 from fdl.numpy._create import array
 from fdl.numpy._math import _operand, axes_of
+from fdl.ops.axes import part_aval
 
 
 class _Basic(NamedTuple):
@@ -231,7 +232,7 @@ def _picked(x: Any, index: Any) -> Array | None:
     if len(items) > len(shape) or not all(type(item) is int for item in items):
         return None
     places = [placed_number(item, n, axis, _READ) for axis, (item, n) in enumerate(zip(items, shape, strict=False))]
-    return ConcreteArray(x.aval.update(shape=shape[len(items) :]), x._numpy()[(*places, ...)])
+    return ConcreteArray(part_aval(x.aval, len(items)), x._numpy()[(*places, ...)])
 
 
 def elements(x: Array) -> Iterator[Array]:

@@ -379,3 +379,17 @@ reduce_sum_p: Primitive = (
     .register()
 )
 reduce_sum_p.define(parts=componentwise(reduce_sum_p))
+
+
+PARTS: dict[tuple[int, int], ShapedArray] = {}  # types of parts, by the token of the whole and how many axes they lack
+
+
+def part_aval(aval: ShapedArray, count: int) -> ShapedArray:
+    """The type of a part at numbers along the first `count` axes."""
+    key = aval.token, count
+    found = PARTS.get(key)
+    if found is None:
+        if len(PARTS) > 8192:
+            PARTS.clear()
+        found = PARTS[key] = aval.update(shape=aval.shape[count:])
+    return found

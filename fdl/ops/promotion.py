@@ -60,20 +60,21 @@ def _common(operands: Sequence[Operand], to_float: bool) -> tuple[DType, bool]:
 _ALIGNED: dict[tuple[Any, ...], tuple[DType, bool, Shape | None] | None] = {}
 
 
-# by tokens of operands among which are numbers, and arrays that are as they should be: tokens of the types that all of
-# them have, and behind them bounds of integers
+# by operands, the token of an array or the place in `KINDS` of a number: tokens of the types that they have beside each
+# other, where no array is changed, and behind them bounds of integers; for the runtime library
 TYPED: dict[tuple[int, ...], tuple[int, ...]] = {}
+KINDS = (float, int, bool)
 
 
-def _note_types(key: tuple[int, ...], given: Sequence[Operand], aligned: Sequence[Operand], dtype: DType) -> None:
-    """Remember which types numbers have beside arrays that no operation changes; not of integers that Python's int64
-    cannot bound.
-    """
-    if all(x is y or isinstance(x, Literal) for x, y in zip(given, aligned, strict=True)) and dtype != dtypes.uint64:
-        if len(TYPED) > 8192:
-            TYPED.clear()
+def _note_types(xs: Sequence[ArrayLike], operands: Sequence[Operand], dtype: DType) -> None:
+    """Remember which types numbers have beside arrays; not of integers that int64 cannot bound."""
+    key = tuple([x.aval.token if type(x) is ConcreteArray else KINDS.index(type(x)) for x in xs if type(x) in _TYPED])
+    if len(key) == len(xs) and min(key) < 0 and dtype != dtypes.uint64:
         info = np.iinfo(dtype) if dtypes.is_integer(dtype) else None
-        TYPED[key] = (*[x.aval.token for x in aligned], *(() if info is None else (int(info.min), int(info.max))))
+        TYPED[key] = (*[x.aval.token for x in operands], *(() if info is None else (int(info.min), int(info.max))))
+
+
+_TYPED = (ConcreteArray, *KINDS)
 
 
 def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]:
@@ -91,6 +92,7 @@ def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]
         target = broadcast_shapes(shapes, what)
         if len(_ALIGNED) > 8192:
             _ALIGNED.clear()
+            TYPED.clear()
         plan = dtype, weak, target if any(s and s != target for s in shapes) else None
         as_is = (
             plan[2] is None
@@ -98,12 +100,11 @@ def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]
             and all(cast(x, dtype, weak) is x for x in operands)
         )
         _ALIGNED[key] = None if as_is else plan
+        typed = [cast(x, dtype, weak) for x in operands]
+        if plan[2] is None and all(x is y or type(x) is Literal for x, y in zip(operands, typed, strict=True)):
+            _note_types(xs, typed, dtype)
     dtype, weak, shape = plan
-    given, operands = operands, [cast(x, dtype, weak) for x in operands]
-    if shape is None:  # what ran with other defaults stands under another root of the trie
-        tokens = tuple([x.aval.token for x in given])
-        if tokens not in TYPED:
-            _note_types(tokens, given, operands, dtype)
+    operands = [cast(x, dtype, weak) for x in operands]
     return operands if shape is None else [broadcast_to(x, shape) if x.aval.shape else x for x in operands]
 
 

@@ -82,6 +82,15 @@ _DIMENSIONS = 8  # fewer than so many are known to the library
 _LOOKS = ("item", "__bool__", "__int__", "__float__")  # in the order of the library's numbers
 
 
+def adopting(adopt: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Call a function with the library's module when its methods are put before those of tensors."""
+    _ADOPTING.append(adopt)
+    return adopt
+
+
+_ADOPTING: list[Callable[[Any], None]] = []
+
+
 def adopt_methods(module: Any) -> None:
     """Let the runtime library be asked first for methods that apply one function: a hit then takes no Python at all."""
     if NATIVE.apply is not None:
@@ -89,6 +98,8 @@ def adopt_methods(module: Any) -> None:
         NATIVE.adopt(NATIVE, "copied", module.copied)
         for use, name in enumerate(_LOOKS):
             NATIVE.adopt(Tensor, name, module.looks(name, use, getattr(Tensor, name)))
+        for adopt in _ADOPTING:
+            adopt(module)
         while _RECORDED:  # from the end, so that an interrupt leaves the others to the next call
             name, *known = _RECORDED[-1]
             NATIVE.adopt(Tensor, name, module.method(name, *known, getattr(Tensor, name)))

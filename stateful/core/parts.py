@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fdl import ops
-from fdl.extend import ORDER, ConcreteArray, Deferred, Function, ShapedArray, aval_of, shaped, transforming
+from fdl.extend import ORDER, ConcreteArray, Deferred, Function, ShapedArray, aval_of, part_aval, shaped, transforming
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Composite, Tensor, apply, owned, seen_from, view_of
 from fdl.stateful.core.views import Step
@@ -90,7 +90,7 @@ def part_of(x: Tensor, step: Step) -> Tensor:
         return view_of(x, step)
     array = x._value()
     part = array._numpy()[(*step.numbers, ...)]
-    return seen_from(x).view(step, ConcreteArray(array.aval.update(shape=part.shape), part))
+    return seen_from(x).view(step, ConcreteArray(part_aval(array.aval, len(step.numbers)), part))
 
 
 def parts(x: Tensor, first: Step) -> Iterator[Tensor]:

@@ -17,11 +17,11 @@ import numpy as np
 
 import fdl.numpy as jnp
 from fdl import ops
-from fdl.extend import Deferred, FdlError, Function, TracedMaskError, Tracer, aval_of, dtypes, from_numpy
+from fdl.extend import NATIVE, Deferred, FdlError, Function, TracedMaskError, Tracer, aval_of, dtypes, from_numpy
 from fdl.stateful.core.checks import along, check_range
 from fdl.stateful.core.dtypes import of
 from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError, TensorError
-from fdl.stateful.core.methods import method
+from fdl.stateful.core.methods import adopting, method
 from fdl.stateful.core.operands import as_tensor_operand, cast_number
 from fdl.stateful.core.parts import part_of, parts
 from fdl.stateful.core.places import Places
@@ -170,9 +170,14 @@ def _places(p: Places, starts: tuple[int, ...], static: tuple[_Cut]) -> Places:
 # Indices of all kinds
 
 
-@functools.lru_cache(maxsize=256)
-def _picks(count: int, ndim: int) -> _Cut:
-    return (("pick",),) * count + (_ALL,) * (ndim - count)
+_PICKS: dict[tuple[int, int], tuple[_Cut]] = {}  # static operands of steps to parts, by numbers and dimensions
+
+
+def _picks(count: int, ndim: int) -> tuple[_Cut]:
+    found = _PICKS.get((count, ndim))
+    if found is None:
+        found = _PICKS[count, ndim] = ((("pick",),) * count + (_ALL,) * (ndim - count),)
+    return found
 
 
 def _picked(x: Tensor, index: tuple[int, ...]) -> Tensor:
@@ -185,7 +190,7 @@ def _picked(x: Tensor, index: tuple[int, ...]) -> Tensor:
         if not -n <= item < n:
             raise PlaceError(f"index {item} is out of bounds for dimension {axis} with size {n}")
     starts = tuple([item % n for item, n in zip(index, shape, strict=False)])
-    return part_of(x, Step(_read, _write, _places, (_picks(len(index), len(shape)),), starts))
+    return part_of(x, Step(_read, _write, _places, _picks(len(index), len(shape)), starts))
 
 
 def _items(x: Tensor, index: Any) -> list[Any]:
@@ -569,3 +574,10 @@ def _index_put_(self: Tensor, indices: Sequence[Any], values: Any, accumulate: b
     _check_masks(self, items)
     tensors, static = _advanced(self, _without_masks(items))
     return _put_at(self, _put_add if accumulate else _put, as_tensor_operand(values), tensors, static)
+
+
+@adopting
+def _adopt(module: Any) -> None:
+    """Let the runtime library give parts at numbers."""
+    name, fields = "__getitem__", (_read, _write, _places)
+    NATIVE.adopt(Tensor, name, module.picks(name, Step, fields, _PICKS, getattr(Tensor, name)))

@@ -99,5 +99,57 @@ static PyObject *make_look(PyObject *self, PyObject *const *args, long count) {
   return new_method(tensor_type, args[0], (Method){see_value, .kind = (int)PyLong_AsLong(args[1]), .twin = args[2]});
 }
 
+/* ---- Parts at numbers ---- */
+
+static struct {
+  PyTypeObject *step;
+  PyObject *before, *statics; /* fields of a step before the static operands; these by dimensions and numbers */
+} picking;
+
+/* The step to the part at numbers, as `_picked` in stateful/functions/indexing.py makes it; 0 where that has not */
+static PyObject *step_at(PyObject *places, PyObject *aval) {
+  PyObject *count = PyLong_FromLong(PyTuple_Size(places)),
+           *dimensions = PyLong_FromLong(PyTuple_Size(SLOT(aval, avals.shape))),
+           *key = PyTuple_Pack(2, count, dimensions), *statics = PyDict_GetItemWithError(picking.statics, key);
+  Py_DecRef(count), Py_DecRef(dimensions), Py_DecRef(key);
+  if (!statics) DECLINE(unknown, 0);
+  PyObject *step = PyType_GenericAlloc(picking.step, 6);
+  for (long i = 0; i < 3; i++) PyTuple_SetItem(step, i, keep(PyTuple_GetItem(picking.before, i)));
+  PyTuple_SetItem(step, 3, keep(statics)), PyTuple_SetItem(step, 4, keep(places));
+  PyTuple_SetItem(step, 5, keep(&_Py_NoneStruct));
+  return step;
+}
+
+static PyObject *pick_tensor(const Method *m, PyObject *x, PyObject *const *args, long count) {
+  (void)m, (void)count;
+  Now state;
+  PyObject *recorder = plain_recorder(), *result = 0;
+  if (!recorder || !now(x, &state)) return nothing();
+  if ((PyObject *)x->type != tensor_type) DECLINE(subclass, nothing());
+  if ((PyObject *)state.array->type != arrays.type) DECLINE(traced, nothing());
+  PyObject *aval = SLOT(state.array, arrays.aval), *places = places_in(args[0], aval),
+           *step = places ? step_at(places, aval) : 0;
+  if (step && (state.node != &_Py_NoneStruct || (PyObject *)SLOT(state.array, arrays.data)->type == segment_type))
+    result = viewed(recorder, x, step);
+  else if (step) {
+    PyObject *part = part_at(state.array, places);
+    result = part && part != &_Py_NoneStruct ? seen_through(x, step, part, &_Py_NoneStruct) : keep(part);
+    if (part) Py_DecRef(part);
+  }
+  if (step) Py_DecRef(step);
+  if (places) Py_DecRef(places);
+  return result ? result : nothing();
+}
+
+/* picks(name, class of steps, fields before the static operands, these by numbers and dimensions, twin) -> a method
+ * that gives views of parts at numbers */
+static PyObject *make_picks(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 5) return fail("picks: expected 5 arguments");
+  picking.step = (PyTypeObject *)keep(args[1]), picking.before = keep(args[2]), picking.statics = keep(args[3]);
+  return new_method(tensor_type, args[0], (Method){pick_tensor, .twin = args[4], .others = 1});
+}
+
 PyMethodDef methods_functions[] = {{"method", (void *)make_method, METH_FASTCALL, 0},
-    {"looks", (void *)make_look, METH_FASTCALL, 0}, {"ways", (void *)learn_ways, METH_O, 0}, {0}};
+    {"picks", (void *)make_picks, METH_FASTCALL, 0}, {"looks", (void *)make_look, METH_FASTCALL, 0},
+    {"ways", (void *)learn_ways, METH_O, 0}, {0}};

@@ -38,8 +38,7 @@ static PyObject *wrapped(PyObject *array, PyObject *node, long result) {
   return new_tensor(new_storage(array), keep(&_Py_NoneStruct), node, result);
 }
 
-/* The view of `x` through a further step, of which `array` is the value and `node` the edge */
-static PyObject *seen_through(PyObject *x, PyObject *step, PyObject *array, PyObject *node) {
+PyObject *seen_through(PyObject *x, PyObject *step, PyObject *array, PyObject *node) {
   PyObject *parent = SLOT(x, tensors.view), *storage = SLOT(x, tensors.storage);
   const int first = parent == &_Py_NoneStruct;
   PyObject *base = first ? x : SLOT(parent, views.base), *last = PyTuple_Pack(1, step);
@@ -156,15 +155,9 @@ static PyObject *apply(PyObject *self, PyObject *const *args, long count) {
   return recorder ? applied(recorder, args[0], args[1], args[2]) : nothing();
 }
 
-/* see(tensor, step) -> view of a tensor through a step (read, write, numpy, static, numbers), or None */
-static PyObject *see(PyObject *self, PyObject *const *args, long count) {
-  (void)self;
-  if (count != 2) return fail("see: expected 2 arguments");
-  PyObject *x = args[0], *step = args[1], *numbers = PyTuple_GetItem(step, 4), *result = 0,
-           *recorder = plain_recorder();
+PyObject *viewed(PyObject *recorder, PyObject *x, PyObject *step) {
+  PyObject *numbers = PyTuple_GetItem(step, 4), *result = 0;
   Now state;
-  if (!recorder) return nothing();
-  if (!PyType_IsSubtype(x->type, (PyTypeObject *)tensor_type)) DECLINE(composite, nothing());
   if (!now(x, &state)) return nothing();
   const long varying = state.node != &_Py_NoneStruct, n = PyTuple_Size(numbers);
   if (varying && !is_tracked()) DECLINE(untracked, nothing());
@@ -190,6 +183,16 @@ static PyObject *see(PyObject *self, PyObject *const *args, long count) {
   Py_DecRef(values);
   if (hit) Py_DecRef(hit);
   return result;
+}
+
+/* see(tensor, step) -> view of a tensor through a step (read, write, numpy, static, numbers), or None */
+static PyObject *see(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 2) return fail("see: expected 2 arguments");
+  PyObject *recorder = plain_recorder();
+  if (!recorder) return nothing();
+  if (!PyType_IsSubtype(args[0]->type, (PyTypeObject *)tensor_type)) DECLINE(composite, nothing());
+  return viewed(recorder, args[0], args[1]);
 }
 
 /* ---- Changing cells ---- */

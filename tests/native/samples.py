@@ -13,12 +13,16 @@ import fdl.stateful as torch
 from fdl import lax
 from fdl.core.array import from_numpy
 from fdl.core.config import config
-from fdl.ops.promotion import TYPED
+from fdl.ops import promotion
+from fdl.ops.axes import PARTS
 from fdl.stateful.functions import creation
+from fdl.stateful.functions.indexing import _PICKS
 from fdl.stateful.utils import data
 from fdl.transforms.lazy import flush, recorders, set_eager
 
 SAMPLES = {}
+with fdl.enable_x64():
+    pass  # the first time, all is recorded anew
 
 
 def sample(*reasons, tier="interpreted"):
@@ -83,7 +87,7 @@ def changes_in_place():
 @sample()
 def views_and_gradients_through_them():
     x = leaf([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
-    seen = x[1][0:2].reshape(2, 1).t()
+    seen = x[1].narrow(0, 0, 2).reshape(2, 1).t()
     (seen * seen).sum().backward()
     return seen, x.grad, x.unsqueeze(0).squeeze(0).transpose(0, 1)
 
@@ -232,7 +236,7 @@ def parameters_that_are_changed():
     p = torch.nn.Parameter(torch.ones(2))
     with torch.no_grad():
         same = p.mul_(3.0) is p
-    return same, type(p), p
+    return same, type(p), p, p[0]
 
 
 @sample("arguments")
@@ -453,6 +457,24 @@ def folds_over_all():
 
 
 @sample(tier="compiled")
+def parts_at_numbers():
+    x, y, w = torch.arange(6.0).reshape(2, 3), jnp.arange(6).reshape(2, 3), leaf([1.0, 2.0], [3.0, 4.0])
+    x.tolist(), y.tolist()
+    (w[1] * w[-1, 0]).sum().backward()
+    known = [x[0, 2].item(), x[-1][0].item(), bool(x[1, 1] > 3), int(y[1, -1]), y[0], y[0][1], x[1]]
+    return known, w.grad, w[0][1].item(), (x * 2)[1], x[0, 0].shape, x
+
+
+@sample("place", "unknown", "unreadable")
+def parts_at_other_places():
+    _PICKS.clear(), PARTS.clear()
+    x, y = torch.arange(6.0).reshape(2, 3), jnp.arange(6).reshape(2, 3)
+    x.tolist()
+    errors = [error_of(f) for f in (lambda: x[2], lambda: x[0, -4], lambda: x[0, 0, 0], lambda: y[5], lambda: y[2**70])]
+    return errors, x[0], x[1], x[:, 1], x[()], y[0], y[0], y[..., 1], (y + 1)[1], type(error_of(lambda: x["a"]))
+
+
+@sample(tier="compiled")
 def looks_at_values():
     x, w = jnp.arange(4.0), leaf(1.0, 2.0)
     w.grad = torch.ones(2)
@@ -484,9 +506,11 @@ def looks_at_values_of_other_kinds():
 
 @sample("operand", "wide", "unknown")
 def numbers_of_other_kinds():
-    TYPED.clear()
+    promotion.TYPED.clear(), promotion._ALIGNED.clear()
     x, n, small = jnp.ones(2), jnp.arange(2), jnp.arange(2, dtype="int8")
     within = small + 100
+    with fdl.enable_x64():
+        within = within, x * 2.5, n + 7, 1 - x, jnp.exp(0.5), x > 1
     wide = error_of(lambda: small + 300), error_of(lambda: n + 2**31), error_of(lambda: n + 2**64)
     return x + 1j, x * np.float32(2), x + np.ones(2, "f"), within, wide, x + 2**40, error_of(lambda: x + [1.0])
 

@@ -18,7 +18,10 @@ SETS_UP = {  # and `call`, which runs a function of a library, has no twin
     "arrays", "call", "declined", "following", "list_program", "load", "looking", "products", "program", "recording",
     "set_threads", "taping", "tensors", "ways",
 }  # fmt: skip
-CALLED = {"method": "answer", "operator": "operate", "look": "look_at", "looks": "see_value"}  # what these make tries
+CALLED = {  # what these make tries
+    "method": "answer", "operator": "operate", "look": "look_at", "looks": "see_value", "picker": "pick",
+    "picks": "pick_tensor",
+}  # fmt: skip
 KNOWN, EXPORTED = c_source.functions(), c_source.exported()
 
 

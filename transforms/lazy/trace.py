@@ -10,13 +10,14 @@ from typing import Any
 
 from fdl.backends.native import NATIVE, on_native
 from fdl.core import dtypes
-from fdl.core.array import METHODS, ConcreteArray, as_array
+from fdl.core.array import METHODS, Array, ConcreteArray, as_array
 from fdl.core.avals import ShapedArray
 from fdl.core.changes import on_change
 from fdl.core.config import config
 from fdl.core.graph import Literal
 from fdl.core.primitive import Primitive
 from fdl.core.trace import Trace, base_operand, base_trace, install_base, running_trace
+from fdl.ops.axes import PARTS
 from fdl.ops.checks import check_p
 from fdl.ops.promotion import TYPED
 from fdl.transforms.lazy.programs import forget_programs
@@ -121,8 +122,7 @@ def _adopt(module: Any) -> None:
     """Let the runtime library answer first: looks at values, and operators whose call was recorded before."""
     if NATIVE.bind is None:
         return
-    tokens = [Literal(x, *dtypes.scalar_type(x)).aval.token for x in (0.0, 0, False)]  # type: ignore[misc]
-    module.looking(recorders, running_trace, tuple(_CODES), "".join(_CODES.values()), *tokens, TYPED)
+    module.looking(recorders, running_trace, tuple(_CODES), "".join(_CODES.values()), TYPED, PARTS)
     for use, name in enumerate(_LOOKS):
         NATIVE.adopt(ConcreteArray, name, module.look(ConcreteArray, name, use, getattr(ConcreteArray, name)))
     two = [(f"__{n}__", m, 1, False) for n, m in (_BINARY | _COMPARISONS).items()]
@@ -131,6 +131,7 @@ def _adopt(module: Any) -> None:
         head = METHODS[method].primitive, ()  # type: ignore[attr-defined]
         twin = getattr(ConcreteArray, name)
         NATIVE.adopt(ConcreteArray, name, module.operator(ConcreteArray, name, head, others, reflected, twin))
+    NATIVE.adopt(ConcreteArray, "__getitem__", module.picker(ConcreteArray, "__getitem__", Array.__getitem__))
     NATIVE.adopt(base_trace(), "recall", module.recall)
 
 

@@ -6,7 +6,7 @@
 #include "look.h"
 
 static struct {
-  PyObject *recorders, *recorder_name, *running, *dtypes, *typed, *float_token, *int_token, *bool_token;
+  PyObject *recorders, *recorder_name, *running, *dtypes, *typed, *parts, *kinds[3];
   const char *codes;
 } asked; /* see `looking` */
 
@@ -92,8 +92,14 @@ PyObject *looked_at(PyObject *array, int use) {
   if (!data) return nothing();
   if (use == READY) return keep(array);
   const char code = code_of(array);
-  if (data->type != BufferType || !code || ((Buffer *)data)->bytes != width_of(code)) DECLINE(unreadable, nothing());
-  return used_as(number_of(code, ((Buffer *)data)->memory), use);
+  Py_buffer view = {.obj = 0};
+  const void *element = code ? data_of(data, &view) : 0;
+  const long bytes = view.obj ? view.len : element ? ((Buffer *)data)->bytes : 0;
+  PyObject *number = element && bytes == width_of(code) ? number_of(code, element) : 0;
+  if (view.obj) PyBuffer_Release(&view);
+  if (number) return used_as(number, use);
+  PyErr_Clear();
+  DECLINE(unreadable, nothing());
 }
 
 static PyObject *look_at(const Method *m, PyObject *x, PyObject *const *args, long count) {
@@ -108,16 +114,77 @@ static PyObject *look(PyObject *self, PyObject *const *args, long count) {
   return new_method(args[0], args[1], (Method){look_at, .twin = args[3], .kind = (int)PyLong_AsLong(args[2])});
 }
 
+/* ---- Parts of what is known ---- */
+
+/* Put an index along an axis, counted from 0, into a tuple; whether it is within */
+static int put_place(PyObject *places, long axis, PyObject *index, PyObject *shape) {
+  if (index->type != &PyLong_Type) return 0;
+  long place = PyLong_AsLong(index);
+  const long n = PyLong_AsLong(PyTuple_GetItem(shape, axis));
+  if (place < 0) place += n;
+  if (PyErr_Occurred() || place < 0 || place >= n) {
+    PyErr_Clear();
+    return 0;
+  }
+  return !PyTuple_SetItem(places, axis, PyLong_FromLong(place));
+}
+
+PyObject *places_in(PyObject *index, PyObject *aval) {
+  PyObject *shape = SLOT(aval, avals.shape);
+  const int several = index->type == &PyTuple_Type;
+  const long count = several ? PyTuple_Size(index) : 1;
+  if (!count || count > PyTuple_Size(shape)) DECLINE(place, 0);
+  PyObject *places = PyTuple_New(count);
+  for (long axis = 0; axis < count; axis++)
+    if (!put_place(places, axis, several ? PyTuple_GetItem(index, axis) : index, shape)) {
+      Py_DecRef(places);
+      DECLINE(place, 0);
+    }
+  return places;
+}
+
+PyObject *part_at(PyObject *array, PyObject *places) {
+  PyObject *data = SLOT(array, arrays.data), *aval = SLOT(array, arrays.aval);
+  if ((PyObject *)data->type != ndarray_type || PyLong_AsLongLong(SLOT(array, arrays.mark)) < 0)
+    DECLINE(unreadable, nothing());
+  PyObject *count = PyLong_FromLong(PyTuple_Size(places)), *key = PyTuple_Pack(2, SLOT(aval, avals.token), count),
+           *own = PyDict_GetItemWithError(asked.parts, key);
+  Py_DecRef(count), Py_DecRef(key);
+  if (!own) DECLINE(unknown, nothing());
+  PyObject *rest = PyTuple_Pack(1, &_Py_EllipsisObject), *whole = PySequence_Concat(places, rest),
+           *part = PyObject_GetItem(data, whole), *result = 0;
+  if (part) result = marked_array(own, part, keep(arrays.unmarked)), Py_DecRef(part);
+  Py_DecRef(rest), Py_DecRef(whole);
+  return result;
+}
+
+static PyObject *pick(const Method *m, PyObject *x, PyObject *const *args, long count) {
+  (void)m, (void)count;
+  PyObject *places = plain_recorder() ? places_in(args[0], SLOT(x, arrays.aval)) : 0;
+  if (!places) return nothing();
+  PyObject *part = part_at(x, places);
+  Py_DecRef(places);
+  return part;
+}
+
+/* picker(class of arrays, name, twin) -> a method that gives parts at numbers */
+static PyObject *picker(PyObject *self, PyObject *const *args, long count) {
+  (void)self;
+  if (count != 3) return fail("picker: expected 3 arguments");
+  return new_method(args[0], args[1], (Method){pick, .twin = args[2], .others = 1});
+}
+
 /* ---- Operations ---- */
 
-/* The token of the type that an operand has before it meets others, borrowed; 0 where Python has to look at it */
-static PyObject *own_token(PyObject *x) {
+/* What stands for an operand in `typed`, borrowed: the token of an array, the kind of a number; 0 where Python has to
+ * look at it */
+static PyObject *kind_of(PyObject *x) {
   if ((PyObject *)x->type == arrays.type) return SLOT(SLOT(x, arrays.aval), avals.token);
-  if (x->type == &PyFloat_Type) return asked.float_token;
-  if (x->type == &PyBool_Type) return asked.bool_token;
+  if (x->type == &PyFloat_Type) return asked.kinds[0];
+  if (x->type == &PyBool_Type) return asked.kinds[2];
   if (x->type != &PyLong_Type) DECLINE(operand, 0);
   const long long value = PyLong_AsLongLong(x);
-  if (value == (int)value && !(value == -1 && PyErr_Occurred())) return asked.int_token;
+  if (value == (int)value && !(value == -1 && PyErr_Occurred())) return asked.kinds[1];
   PyErr_Clear();
   DECLINE(wide, 0);
 }
@@ -132,7 +199,7 @@ static PyObject *typed_beside(PyObject *operands) {
   const long n = PyTuple_Size(operands);
   PyObject *tokens = PyTuple_New(n), *found;
   for (long i = 0; i < n; i++) {
-    PyObject *token = own_token(PyTuple_GetItem(operands, i));
+    PyObject *token = kind_of(PyTuple_GetItem(operands, i));
     if (!token) {
       Py_DecRef(tokens);
       return 0;
@@ -203,17 +270,18 @@ static PyObject *operator(PyObject *self, PyObject *const *args, long count) {
           .kind = args[4] == &_Py_TrueStruct});
 }
 
-/* looking(recorders, what gives the trace that runs, dtypes and their codes, tokens of float, int and bool, tokens
- * beside arrays) -> None */
+/* looking(recorders, what gives the trace that runs, dtypes and their codes, types beside each other, types of parts)
+ * -> None; the last two are `TYPED` of fdl/ops/promotion.py and `PARTS` of fdl/ops/axes.py */
 static PyObject *looking(PyObject *self, PyObject *const *args, long count) {
   (void)self;
-  if (count != 8) return fail("looking: expected 8 arguments");
+  if (count != 6) return fail("looking: expected 6 arguments");
   asked.recorders = keep(args[0]), asked.running = keep(args[1]), asked.dtypes = keep(args[2]);
-  asked.codes = PyUnicode_AsUTF8AndSize(keep(args[3]), 0), asked.typed = keep(args[7]);
-  asked.float_token = keep(args[4]), asked.int_token = keep(args[5]), asked.bool_token = keep(args[6]);
+  asked.codes = PyUnicode_AsUTF8AndSize(keep(args[3]), 0), asked.typed = keep(args[4]), asked.parts = keep(args[5]);
   asked.recorder_name = PyUnicode_InternFromString("recorder");
+  for (long i = 0; i < 3; i++) asked.kinds[i] = PyLong_FromLong(i);
   return nothing();
 }
 
 PyMethodDef look_functions[] = {{"look", (void *)look, METH_FASTCALL, 0}, {"recall", (void *)recall, METH_FASTCALL, 0},
-    {"operator", (void *)operator, METH_FASTCALL, 0}, {"looking", (void *)looking, METH_FASTCALL, 0}, {0}};
+    {"picker", (void *)picker, METH_FASTCALL, 0}, {"operator", (void *)operator, METH_FASTCALL, 0},
+    {"looking", (void *)looking, METH_FASTCALL, 0}, {0}};
