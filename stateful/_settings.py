@@ -41,7 +41,7 @@ class finfo(_Info):
     """
 
     def __init__(self, type: dtype | None = None) -> None:
-        d = type if type is not None else _default()
+        d = (type if type is not None else _default()).to_real()  # of complex numbers their parts
         if not d.is_floating_point:
             raise OperandError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{d}'")
         info = jnp.finfo(to_numpy(d))

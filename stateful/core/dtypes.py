@@ -39,6 +39,23 @@ class dtype:
         """Whether this is a type of complex numbers."""
         return self.np.kind == "c"
 
+    def to_real(self) -> dtype:
+        """The type of the parts of complex numbers, and itself of others."""
+        return of(dtypes.real_dtype(self.np)) if self.is_complex else self
+
+    def to_complex(self) -> dtype:
+        """The type of complex numbers of such parts, and itself of complex ones.
+
+        >>> import fdl.stateful as torch
+        >>> torch.float64.to_complex(), torch.complex64.to_real()
+        (torch.complex128, torch.float32)
+        """
+        if self.is_complex:
+            return self
+        if not self.is_floating_point or self.itemsize == 1:
+            raise TensorError(f"Unknown Complex ScalarType for {self.legacy_name}", hint="a type of floats")
+        return of("complex128" if self.itemsize == 8 else "complex64")
+
     @property
     def itemsize(self) -> int:
         """Bytes an element."""

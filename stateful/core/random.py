@@ -330,11 +330,19 @@ def _finished(t: Tensor, requires_grad: bool) -> Tensor:
     return t.requires_grad_() if requires_grad else t
 
 
-def _drawn(function: Function, spread: float, shape: tuple[int, ...], kind: Any, generator: Any) -> Tensor:
-    """Numbers, or both parts of complex ones, from 0 to `spread`, or so far from 0."""
+def _drawn(function: Function, given: tuple[Any, ...], shape: tuple[int, ...], kind: Any, generator: Any) -> Tensor:
+    """Numbers, or both parts of complex ones, of the distribution that the given numbers say."""
     if not dtypes.is_complex(kind):
-        return draw(function, (0.0, spread), (shape, kind), generator)  # type: ignore[no-any-return]
-    return apply(numbers, (draw(function, (0.0, spread), ((*shape, 2), dtypes.real_dtype(kind)), generator),))  # type: ignore[no-any-return]
+        return draw(function, given, (shape, kind), generator)  # type: ignore[no-any-return]
+    return apply(numbers, (draw(function, given, ((*shape, 2), dtypes.real_dtype(kind)), generator),))  # type: ignore[no-any-return]
+
+
+def _normals(mean: float, std: float, shape: tuple[int, ...], kind: Any, generator: Any) -> Tensor:
+    """Normal numbers; both parts of complex ones have half the variance, and the mean is that of the real part."""
+    if not dtypes.is_complex(kind):
+        return _drawn(_normal, (mean, std), shape, kind, generator)
+    found = _drawn(_normal, (0.0, std * 0.5**0.5), shape, kind, generator)
+    return found + mean if mean else found  # type: ignore[no-any-return]
 
 
 @factory
@@ -342,7 +350,9 @@ def rand(
     *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Uniform numbers in [0, 1); both parts of complex ones."""
-    return _finished(_drawn(_uniform, 1.0, shape_of(size), to_numpy(dtype or dtypes.float32), generator), requires_grad)
+    return _finished(
+        _drawn(_uniform, (0.0, 1.0), shape_of(size), to_numpy(dtype or dtypes.float32), generator), requires_grad
+    )
 
 
 @factory
@@ -351,8 +361,7 @@ def randn(
 ) -> Tensor:
     """Standard normal numbers; complex ones have variance 1 in all."""
     kind = to_numpy(dtype or dtypes.float32)
-    spread = 0.5**0.5 if dtypes.is_complex(kind) else 1.0
-    return _finished(_drawn(_normal, spread, shape_of(size), kind, generator), requires_grad)
+    return _finished(_normals(0.0, 1.0, shape_of(size), kind, generator), requires_grad)
 
 
 @factory
@@ -418,12 +427,8 @@ def normal(
     """Normal numbers with this mean and standard deviation."""
     check_domain(std, 0, math.inf, _no_std(std))
     if size is not None:
-        found = draw(
-            _normal,
-            (float(mean), float(std)),
-            (shape_of((size,)), dtypes.float32 if dtype is None else to_numpy(dtype)),
-            generator,
-        )
+        kind = dtypes.float32 if dtype is None else to_numpy(dtype)
+        found = _normals(float(mean), float(std), shape_of((size,)), kind, generator)
         return _finished(found, requires_grad)
     shape = tuple((mean if isinstance(mean, Tensor) else std).shape)
     return randn(*shape, generator=generator) * std + mean  # type: ignore[no-any-return]
@@ -493,9 +498,9 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
 # Filling in place
 
 
-def _filling(function: Function, self: Tensor, numbers: tuple[Any, ...], generator: Any) -> Tensor:
+def _filling(function: Function, self: Tensor, given: tuple[Any, ...], generator: Any) -> Tensor:
     aval = self._aval
-    return self._overwrite(check_cast(self, draw(function, numbers, (aval.shape, aval.dtype), generator)))
+    return self._overwrite(check_cast(self, _drawn(function, given, aval.shape, aval.dtype, generator)))
 
 
 @method("uniform_")
@@ -508,7 +513,8 @@ def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Any = 
 @method("normal_")
 def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
     check_domain(std, 0, math.inf, _no_std(std))
-    return _filling(_normal, self, (float(mean), float(std)), generator)
+    aval = self._aval
+    return self._overwrite(check_cast(self, _normals(float(mean), float(std), aval.shape, aval.dtype, generator)))
 
 
 @method("bernoulli_")

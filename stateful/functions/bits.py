@@ -13,7 +13,7 @@ from fdl.stateful.core.dtypes import dtype
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.places import Places
 from fdl.stateful.core.tensor import Tensor, owned, view_of
-from fdl.stateful.core.views import Step, places_of
+from fdl.stateful.core.views import Step, is_turned, places_of
 
 __all__ = ["viewed_as"]
 
@@ -83,6 +83,12 @@ def of_file(x: Tensor) -> np.ndarray[Any, Any] | None:
 def viewed_as(x: Tensor, kind: dtype) -> Tensor:
     """`x.view(kind)`."""
     source, target = x._aval.dtype, kind.np
+    if x._view is not None and is_turned(x):
+        turned = "conjugate view tensors" if dtypes.is_complex(source) else "tensors with negative bit set"
+        raise TensorError(
+            f"torch.Tensor.view is not supported for {turned} when converting to a different dtype.",
+            hint="x.resolve_conj().resolve_neg()",
+        )
     if source == target:
         return x.view(tuple(x.shape))  # type: ignore[no-any-return]
     _check(x, source, target)

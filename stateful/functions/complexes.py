@@ -11,6 +11,7 @@ from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful.core import complexes
 from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.methods import method
+from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.places import Places
 from fdl.stateful.core.tensor import Tensor, apply, view_of
 from fdl.stateful.core.views import Step, is_turned, places_of
@@ -23,18 +24,28 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _joined(re: Any, im: Any) -> Any:
+def _check_parts(re: Any, im: Any) -> None:
+    """RuntimeError unless both are floats of one dtype."""
     kinds = [aval_of(x).dtype for x in (re, im)]
     if kinds[0] != kinds[1] or kinds[0] not in (dtypes.float32, dtypes.float64):
         raise TensorError(
             f"Expected both inputs to be Half, Float or Double tensors but got {kinds[0].name} and {kinds[1].name}",
             hint="x.float() of both",
         )
+
+
+def _joined(re: Any, im: Any) -> Any:
+    _check_parts(re, im)
     return ops.join(re, im)
 
 
+def _polar_body(size: Any, angle: Any) -> Any:
+    _check_parts(size, angle)
+    return ops.join(ops.mul(size, ops.cos(angle)), ops.mul(size, ops.sin(angle)))
+
+
 _complex = Function(_joined, "complex")
-_polar = Function(lambda r, t: _joined(ops.mul(r, ops.cos(t)), ops.mul(r, ops.sin(t))), "polar")
+_polar = Function(_polar_body, "polar")
 
 
 def complex(real: Tensor, imag: Tensor) -> Tensor:
@@ -231,12 +242,21 @@ def _is_real(x: Any) -> Any:
     return ops.full(aval_of(x).shape, True, dtypes.bool_)
 
 
+def _set_part(part: Tensor, value: Any) -> None:
+    """Numbers fill a part, tensors are copied to it."""
+    value = as_tensor_operand(value)
+    if isinstance(value, Tensor):
+        part.copy_(value)
+    else:
+        part.fill_(value)
+
+
 def _set_real(self: Tensor, value: Any) -> None:
-    real(self).copy_(value)
+    _set_part(real(self), value)
 
 
 def _set_imag(self: Tensor, value: Any) -> None:
-    imag(self).copy_(value)
+    _set_part(imag(self), value)
 
 
 Tensor.real = property(real, _set_real)  # type: ignore[attr-defined]

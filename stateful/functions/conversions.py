@@ -12,7 +12,7 @@ from fdl.extend import from_numpy as array_of
 from fdl.stateful.core.cells import note_slots
 from fdl.stateful.core.dtypes import check_device, of, to_numpy
 from fdl.stateful.core.dtypes import device as device_kind
-from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.errors import TensorError, no_tensor
 from fdl.stateful.core.methods import add_conversion, method
 from fdl.stateful.core.operands import converted
 from fdl.stateful.core.tensor import Tensor, wrap
@@ -106,7 +106,7 @@ def _type_as(self: Tensor, other: Tensor) -> Tensor:
 
 _CONVERSIONS = {
     "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32",
-    "short": "int16", "bool": "bool",
+    "short": "int16", "bool": "bool", "cfloat": "complex64", "cdouble": "complex128",
 }  # fmt: skip
 for _name, _dtype in _CONVERSIONS.items():
     add_conversion(_name, to_numpy(_dtype))
@@ -129,16 +129,14 @@ def _unchanged(self: Tensor) -> Tensor:
 
 
 @method("copy_")
-def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
-    refuse_shared(self, (source,))
-    same = lies_as(self, source)
-    if (
-        isinstance(source, Tensor)
-        and self._view is None
-        and (source._storage.exported is not None or source._node() is not None)
-    ):
-        source = clone(source)  # memory and hooks of one are not those of the other
-    return self._overwrite(source if isinstance(source, Tensor) else wrap(np.asarray(source)), repeats=same)
+def _copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
+    if not isinstance(other, Tensor):
+        raise no_tensor(other, "copy_", "other", 1)
+    refuse_shared(self, (other,))
+    same = lies_as(self, other)
+    if self._view is None and (other._storage.exported is not None or other._node() is not None):
+        other = clone(other)  # memory and hooks of one are not those of the other
+    return self._overwrite(other, repeats=same)
 
 
 @method("detach_")

@@ -205,6 +205,17 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return view_of(input, _permute_step(order))
 
 
+def _matrix(x: Any) -> Any:
+    """What has two dimensions; RuntimeError for anything else."""
+    if x.ndim != 2:
+        batches = " For batches of matrices, consider using tensor.mH" if x.ndim > 2 else ""
+        raise TensorError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {x.ndim}-D tensor.{batches}",
+            hint="x.conj(), or x.mH for batches of matrices",
+        )
+    return x
+
+
 def matrices(x: Any, what: str) -> Any:
     """What has two dimensions at least, or none; RuntimeError for a vector."""
     if x.ndim == 1:
@@ -498,6 +509,6 @@ method("tile")(tile)
 
 Tensor.T = property(lambda self: permute(self, tuple(range(self.ndim))[::-1]))  # type: ignore[attr-defined]
 Tensor.mT = property(lambda self: transpose(matrices(self, "mT"), -1, -2) if self.ndim else self)  # type: ignore[attr-defined]
-Tensor.H = property(lambda self: (transpose(self, 0, 1) if self.ndim == 2 else self).conj())  # type: ignore[attr-defined]
+Tensor.H = property(lambda self: (transpose(_matrix(self), 0, 1) if self.ndim else self).conj())  # type: ignore[attr-defined]
 Tensor.mH = property(lambda self: (transpose(matrices(self, "mH"), -2, -1) if self.ndim else self).conj())  # type: ignore[attr-defined]
 Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = False  # type: ignore[attr-defined]

@@ -387,9 +387,10 @@ class Module(Hooked):
         drop_gradients(self.parameters(), set_to_none)
         cut()
 
-    def _converted(self, np_dtype: Any, to_device: Any = None) -> Module:
+    def _converted(self, np_dtype: Any, to_device: Any = None, complexes: bool = True) -> Module:
         for tensor in [*self.parameters(), *self.buffers()]:
-            dtype = np_dtype if tensor.dtype.is_floating_point or tensor.dtype.is_complex else None
+            kind = tensor.dtype
+            dtype = np_dtype if kind.is_floating_point or (complexes and kind.is_complex) else None
             if dtype is not None or to_device is not None:
                 tensor.data = converted(tensor.detach(), dtype, to_device)
                 if tensor.grad is not None:
@@ -410,20 +411,20 @@ class Module(Hooked):
         return self._converted(None if dtype is None else to_numpy(dtype), device)
 
     def float(self) -> Module:
-        """`to(float32)`."""
-        return self._converted("float32")
+        """`to(float32)`, of real numbers alone."""
+        return self._converted("float32", complexes=False)
 
     def double(self) -> Module:
-        """`to(float64)`."""
-        return self._converted("float64")
+        """`to(float64)`, of real numbers alone."""
+        return self._converted("float64", complexes=False)
 
     def half(self) -> Module:
-        """`to(float16)`."""
-        return self._converted("float16")
+        """`to(float16)`, of real numbers alone."""
+        return self._converted("float16", complexes=False)
 
     def bfloat16(self) -> Module:
-        """`to(bfloat16)`."""
-        return self._converted("bfloat16")
+        """`to(bfloat16)`, of real numbers alone."""
+        return self._converted("bfloat16", complexes=False)
 
     def cpu(self) -> Module:
         """`to("cpu")`."""

@@ -424,3 +424,71 @@ def test_complex_tensors_in_files_of_torch(tmp_path):
     np.testing.assert_array_equal(torch.load(tmp_path / "theirs.pt")["z"].numpy(), A)
     torch.save({"z": torch.tensor(A)}, tmp_path / "ours.pt", format="pt")
     np.testing.assert_array_equal(theirs.load(tmp_path / "ours.pt")["z"].numpy(), A)
+
+
+def test_layers_of_complex_numbers_are_made_and_filled():
+    """Both parts of uniform numbers lie in the range; normal ones have half the variance in each part, and the mean is
+    the real part's.
+    """
+    layer = torch.nn.Linear(40, 50, dtype=torch.complex64)
+    assert layer.weight.dtype is layer.bias.dtype is torch.complex64
+    parts = torch.view_as_real(layer.weight.detach())
+    assert 0.15 < parts.abs().max() <= 40**-0.5 and parts.abs().min(0).values.min() < 0.01
+    assert layer(torch.ones(3, 40, dtype=torch.complex64)).shape == (3, 50)
+    assert torch.nn.Conv2d(1, 1, 2, dtype=torch.complex128).weight.dtype is torch.complex128
+    assert layer.float().half().double().bfloat16().weight.dtype is torch.complex64
+    assert layer.to(torch.complex128).weight.dtype is torch.complex128
+    torch.manual_seed(0)
+    z = torch.zeros(4000, dtype=torch.complex128).normal_(3.0, 2.0)
+    assert abs(z.mean().item() - 3) < 0.15 and abs(z.real.std().item() - 2**0.5) < 0.1
+    assert abs(z.imag.std().item() - 2**0.5) < 0.1
+    assert torch.normal(0.0, 1.0, (3,), dtype=torch.complex64).dtype is torch.complex64
+    z.conj().uniform_(1, 2)
+    assert z.real.min() >= 1 and z.imag.max() <= -1
+
+
+def test_parts_take_numbers():
+    z = torch.zeros(2, dtype=torch.complex64)
+    z.real, z.imag = 5, np.ones(2)
+    assert z.tolist() == [5 + 1j, 5 + 1j]
+    z.conj().imag = 3.0
+    assert z.tolist() == [5 - 3j, 5 - 3j]
+    with pytest.raises(TypeError, match=r"copy_\(\): argument 'other' \(position 1\) must be Tensor, not int"):
+        z.copy_(5)
+
+
+def test_what_complex_numbers_are_refused_by():
+    z = torch.tensor([3 + 4j, 0.5j], requires_grad=True)
+    with pytest.raises(RuntimeError, match="view is not supported for conjugate view tensors"):
+        z.detach().conj().view(torch.float32)
+    with pytest.raises(RuntimeError, match=r"Got 3-D tensor\. For batches of matrices, consider using tensor\.mH"):
+        z.view(1, 1, 2).H  # noqa: B018
+    with pytest.raises(RuntimeError, match="Expected both inputs to be Half, Float or Double tensors"):
+        torch.polar(torch.tensor([1]), torch.tensor([2]))
+    for refused in (
+        lambda: torch.nn.functional.mse_loss(z, z),
+        lambda: torch.nn.functional.layer_norm(z, (2,)),
+        lambda: (z.abs().sum().backward(), torch.nn.utils.clip_grad_value_([z], 1.0)),
+    ):
+        with pytest.raises(NotImplementedError):
+            refused()
+
+
+def test_lengths_of_complex_numbers():
+    z = torch.tensor([3 + 4j, 12j], requires_grad=True)
+    unit = torch.nn.functional.normalize(z, dim=0)
+    close(unit.detach(), np.array([3 + 4j, 12j]) / 13)
+    loss = torch.nn.functional.l1_loss(z, torch.zeros(2, dtype=torch.complex64))
+    assert loss.dtype is torch.float32 and loss.item() == 8.5
+    loss.backward()
+    close(z.grad, [0.3 + 0.4j, 0.5j])
+
+
+def test_dtypes_of_complex_numbers_and_of_their_parts():
+    assert torch.tensor([1.0]).cfloat().dtype is torch.complex64
+    assert torch.tensor([1]).cdouble().dtype is torch.complex128
+    assert torch.complex128.to_real() is torch.float64 and torch.int8.to_real() is torch.int8
+    assert torch.bfloat16.to_complex() is torch.complex64 and torch.complex64.to_complex() is torch.complex64
+    assert (torch.finfo(torch.complex64).dtype, torch.finfo(torch.complex128).bits) == ("float32", 64)
+    with pytest.raises(RuntimeError, match="Unknown Complex ScalarType for Int"):
+        torch.int32.to_complex()

@@ -15,6 +15,7 @@ from fdl import ops
 from fdl.extend import Function, aval_of
 from fdl.stateful.core.errors import ArgumentError, no_tensor
 from fdl.stateful.core.methods import named
+from fdl.stateful.core.operands import refuse_complex
 from fdl.stateful.core.tensor import Composite, Tensor, apply
 from fdl.stateful.nn.functional.settings import settings_of
 
@@ -77,6 +78,11 @@ def _loss(name: str, body: Callable[..., Any], doc: str, **defaults: Any) -> Cal
     return named(public, name, doc)
 
 
+def _squared_body(x: Any, y: Any) -> Any:
+    refuse_complex("mse_loss", x, y)
+    return ops.integer_pow(ops.sub(x, y), 2)
+
+
 def _huber_body(x: Any, y: Any, delta: Any) -> Any:
     gap, delta = ops.abs(ops.sub(x, y)), ops.cast(delta, aval_of(x).dtype)
     near = ops.mul(
@@ -92,8 +98,8 @@ def _smooth_body(x: Any, y: Any, beta: Any) -> Any:
     return ops.select(ops.less(gap, beta), near, ops.sub(gap, ops.mul(beta, 0.5)))
 
 
-mse_loss = _loss("mse_loss", lambda x, y: ops.integer_pow(ops.sub(x, y), 2), "The squared distance.")
-l1_loss = _loss("l1_loss", lambda x, y: ops.abs(ops.sub(x, y)), "The distance.")
+mse_loss = _loss("mse_loss", lambda x, y: _squared_body(x, y), "The squared distance.")
+l1_loss = _loss("l1_loss", lambda x, y: jnp.abs(ops.sub(x, y)), "The distance.")
 huber_loss = _loss("huber_loss", _huber_body, "Squared below `delta`, linear above.", delta=1.0)
 smooth_l1_loss = _loss("smooth_l1_loss", _smooth_body, "Squared below `beta`, linear above.", beta=1.0)
 

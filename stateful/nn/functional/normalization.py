@@ -11,6 +11,7 @@ from fdl import ops
 from fdl.extend import Function, aval_of
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.core.errors import ArgumentError, TensorError
+from fdl.stateful.core.operands import refuse_complex
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.core.views import overwrite_all
 from fdl.stateful.functions.creation import ones_like
@@ -22,6 +23,7 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_res
 
 def _layer_norm_body(x: Any, *args: Any) -> Any:
     *affine, eps, ndim, has_weight, has_bias = args
+    refuse_complex("layer_norm", x)
     axes = tuple(range(aval_of(x).ndim - ndim, aval_of(x).ndim))
     centred = ops.sub(x, jnp.mean(x, axes, keepdims=True))
     variance = jnp.mean(ops.integer_pow(centred, 2), axes, keepdims=True)
@@ -77,14 +79,9 @@ def rms_norm(
 
 
 def _normalize_body(x: Any, eps: Any, p: float, axis: int) -> Any:
-    if not aval_of(x).ndim:
-        return ops.div(x, ops.maximum(ops.abs(x), ops.cast(eps, aval_of(x).dtype)))
-    length = power_norm(x, p, (axis,))
-    length = ops.expand_dims(
-        ops.select(ops.greater(length, ops.cast(eps, aval_of(x).dtype)), length, ops.cast(eps, aval_of(x).dtype)),
-        (axis,),
-    )
-    return ops.div(x, length)
+    length = ops.expand_dims(power_norm(x, p, (axis,)), (axis,)) if aval_of(x).ndim else jnp.abs(x)
+    eps = ops.cast(eps, aval_of(length).dtype)
+    return ops.div(x, ops.cast(ops.select(ops.greater(length, eps), length, eps), aval_of(x).dtype))
 
 
 _normalize = Function(_normalize_body, "normalize")
@@ -100,6 +97,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 
 def _over(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
     """Mean and (biased) variance, with the axes kept."""
+    refuse_complex("statistics", x)
     mean = jnp.mean(x, axes, keepdims=True)
     return mean, jnp.mean(ops.integer_pow(ops.sub(x, mean), 2), axes, keepdims=True)
 

@@ -11,6 +11,7 @@ from fdl.extend import Function, aval_of, dtypes
 from fdl.stateful.autograd import no_grad
 from fdl.stateful.core.cells import note_gradient
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.operands import refuse_complex
 from fdl.stateful.core.tensor import Composite, Tensor, apply, held_by, wrap
 from fdl.stateful.functions.shapes import cat
 
@@ -42,12 +43,15 @@ def _total(grads: Sequence[Any], order: float) -> Any:
 
 _clip = Function(_clip_body, "clip_grad_norm")
 _norm = Function(lambda *args: _total(args[:-1], args[-1]), "total_norm")
-_limit = Function(
-    lambda g, limit: ops.minimum(
-        ops.maximum(g, ops.neg(ops.cast(limit, aval_of(g).dtype))), ops.cast(limit, aval_of(g).dtype)
-    ),
-    "clip_grad_value",
-)
+
+
+def _limit_body(g: Any, limit: Any) -> Any:
+    refuse_complex("clamp", g)
+    limit = ops.cast(limit, aval_of(g).dtype)
+    return ops.minimum(ops.maximum(g, ops.neg(limit)), limit)
+
+
+_limit = Function(_limit_body, "clip_grad_value")
 
 
 def _with_gradients(parameters: Any) -> list[Tensor]:
