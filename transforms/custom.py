@@ -23,6 +23,7 @@ from fdl.core.tangents import Zero, has_tangent, is_linear
 from fdl.core.trace import aval_of, base_trace, set_trace
 from fdl.ops.axes import instantiate, match, reduce_sum
 from fdl.ops.vocabulary import Value, Vocabulary
+from fdl.transforms.linearize import backward_pass
 from fdl.transforms.stage import FlatFunction, check_leaves, function_name, kind_of, stage
 from fdl.transforms.vmap import batch_flat, with_axis
 
@@ -156,6 +157,12 @@ def _custom_jvp_batch(axis: Any, args: Any, batched: Any, *, rule: CustomRule) -
     return outs, [True] * len(outs)
 
 
+def _custom_jvp_transpose(cts: Any, operands: Any, *, rule: CustomRule) -> list[Any]:
+    """Of a function that a rule calls on tangents, in which it is linear: that of its body."""
+    assert rule.graph is not None, "an equation holds a recorded rule"
+    return backward_pass(rule.graph, operands, cts)
+
+
 custom_jvp_p = (
     Primitive("custom_jvp", multiple_results=True)
     .define(
@@ -164,6 +171,7 @@ custom_jvp_p = (
         evaluate=_evaluate,
         stage=_stage,
         jvp=_custom_jvp_jvp,
+        transpose=_custom_jvp_transpose,
         batch=_custom_jvp_batch,
         called=lambda rule, **_: rule.graph,
         lower=_lower,

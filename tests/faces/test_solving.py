@@ -135,3 +135,14 @@ def test_products_alone_at_edges():
         assert method(np.eye(3), np.zeros(3))[0].tolist() == [0.0, 0.0, 0.0]
         assert method(np.eye(2, dtype=np.float32), np.ones(2, np.float32))[0].dtype == "float32"
         assert method(POSITIVE, RIGHT, maxiter=0)[0].tolist() == [0.0] * N
+
+
+def test_tangents_are_solved_by_a_function_with_a_rule():
+    """`jnp.linalg.solve` gives its own derivative, and is linear in its right side."""
+    cubes = np.array([1.0, 8.0, 27.0])
+    newton = lambda f, x: lax.fori_loop(0, 30, lambda i, x: x - f(x) / (3 * x * x), x)
+    for derive in (fdl.jacrev, fdl.jacfwd):
+        tangent_solve = lambda g, y, derive=derive: jnp.linalg.solve(derive(g)(y), y)
+        root = lambda a, s=tangent_solve: lax.custom_root(lambda x: x**3 - a, 2 * np.ones(3), newton, s)
+        for jacobian in (fdl.jacrev, fdl.jacfwd, lambda f: fdl.jit(fdl.jacrev(f))):
+            np.testing.assert_allclose(jacobian(root)(cubes), np.diag([1 / 3, 1 / 12, 1 / 27]), rtol=1e-5, atol=1e-7)
