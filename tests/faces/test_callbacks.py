@@ -126,3 +126,13 @@ def test_io_callbacks_run_though_nobody_reads_them():
 
     fdl.jit(g)(2.0)
     assert SEEN == [2.0, -2.0]
+
+
+def test_callbacks_of_loops_run_at_their_line():
+    """Outside of `jit` too, and where nothing reads what a loop gives."""
+    fdl.vmap(lambda x: (look(x), 1)[1])(jnp.arange(2.0))
+    assert SEEN == [0.0, 1.0]
+    lax.scan(lambda c, x: (look(c), None), 2.0, None, length=1)
+    lax.while_loop(lambda c: c < 4, lambda c: look(c) + 1, 3.0)
+    lax.cond(jnp.array(True), look, lambda x: x, 4.0)
+    assert SEEN == [0.0, 1.0, 2.0, 3.0, 4.0]
