@@ -7,15 +7,16 @@ from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.trace import aval_of
+from fdl.numpy import conj, matmul, matrix_transpose, tril, triu
 from fdl.numpy import linalg as numpy_linalg
-from fdl.numpy import matmul, matrix_transpose, tril, triu
+from fdl.ops.linear import adjoint
 from fdl.ops.linear import lu as lu_
 from fdl.ops.linear import triangular_solve as solve_
 from fdl.transforms.control.scan import scan
 
 
 def _symmetric(x: Array, symmetrize: bool) -> Array:
-    return ops.mul(ops.add(x, matrix_transpose(x)), 0.5) if symmetrize else x
+    return ops.mul(ops.add(x, adjoint(x)), 0.5) if symmetrize else x
 
 
 def cholesky(x: Array, *, symmetrize_input: bool = True) -> Array:
@@ -27,7 +28,7 @@ def cholesky(x: Array, *, symmetrize_input: bool = True) -> Array:
     [[2.0]]
     """
     lower = tril(x)
-    mirrored = ops.add(lower, matrix_transpose(tril(x, -1)))
+    mirrored = ops.add(lower, adjoint(tril(x, -1)))
     return numpy_linalg.cholesky(_symmetric(x, True) if symmetrize_input else mirrored)
 
 
@@ -137,12 +138,13 @@ def triangular_solve(
     unit_diagonal: bool = False,
 ) -> Array:
     """The solution of `x @ a == b`, or with `left_side` of `a @ x == b`, for a triangle `a`, which may be transposed,
-    and whose diagonal may count as ones. `conjugate_a` is accepted: `a` is real.
+    or conjugated, and whose diagonal may count as ones.
 
     >>> import fdl.numpy as jnp
     >>> triangular_solve(jnp.array([[2.0]]), jnp.array([[6.0]])).tolist()
     [[3.0]]
     """
+    a = conj(a) if conjugate_a else a
     if left_side:
         return solve_(a, b, lower, transpose_a, unit_diagonal)
     return matrix_transpose(solve_(a, matrix_transpose(b), lower, not transpose_a, unit_diagonal))

@@ -72,3 +72,24 @@ def test_arithmetic_shifts_repeat_the_top_bit_of_unsigned_integers():
     top = jnp.array([2**64 - 1, 2**63, 5], "uint64")
     assert lax.shift_right_arithmetic(top, 1).tolist() == [2**64 - 1, 2**63 + 2**62, 2]
     assert lax.shift_right_arithmetic(jnp.array([-9, 9]), jnp.array([40, 40])).tolist() == [-1, 0]
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("lower", [False, True])
+def test_triangles_are_conjugated(left, transpose, lower):
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3)) + 3 * np.eye(3)
+    b = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
+    whole = np.tril(a) if lower else np.triu(a)
+    whole = (whole.T if transpose else whole).conj()
+    found = lax.linalg.triangular_solve(a, b, left_side=left, lower=lower, transpose_a=transpose, conjugate_a=True)
+    np.testing.assert_allclose(whole @ found if left else found @ whole, b, rtol=1e-12, atol=1e-12)
+
+
+def test_complex_matrices_are_made_hermitian():
+    a = np.array([[4, 2j], [0, 4]])
+    mean, half = np.array([[4, 1j], [-1j, 4]]), np.array([[4, -1j], [1j, 4]])
+    for given, symmetrize, want in ((a, True, mean), (np.tril(half), False, half)):
+        found = np.asarray(lax.linalg.cholesky(given, symmetrize_input=symmetrize))
+        np.testing.assert_allclose(found @ found.conj().T, want, rtol=1e-12)
