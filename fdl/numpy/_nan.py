@@ -25,7 +25,7 @@ from fdl.numpy._math import (
     max,
     min,
     prod,
-    square,
+    size_squared,
     sum,
 )
 from fdl.numpy._shape import broadcast_to, expand_dims
@@ -33,24 +33,27 @@ from fdl.numpy._sort import between, sort
 from fdl.ops.promotion import promote
 
 
-def _without(x: ArrayLike, replacement: float) -> tuple[Any, Any]:
+def _without(x: ArrayLike, replacement: complex) -> tuple[Any, Any]:
     """The operand with `replacement` for each NaN, and where these are; None where the dtype has no NaN."""
     x = _operand(x)
-    if not dtypes.is_float(x.aval.dtype):
+    if not dtypes.is_inexact(x.aval.dtype):
         return x, None
     missing = isnan(x)
     return ops.select(missing, replacement, x), missing
 
 
-def _extreme(
-    f: Callable[..., Array], a: ArrayLike, replacement: float, axis: Axis, keepdims: bool, **limits: Any
-) -> Array:
+def _bound(x: ArrayLike, bound: float) -> complex:
+    """A number of the operand's kind that is beyond all others: in both parts where it is complex."""
+    return complex(bound, bound) if dtypes.is_complex(_operand(x).aval.dtype) else bound
+
+
+def _extreme(f: Callable[..., Array], a: ArrayLike, bound: float, axis: Axis, keepdims: bool, **limits: Any) -> Array:
     """The reduction `f`, with NaN where there is nothing and no initial value."""
-    x, missing = _without(a, replacement)
+    x, missing = _without(a, _bound(a, bound))
     out = f(x, axis, keepdims, **limits)
     if missing is None or limits["initial"] is not None:
         return out
-    return ops.select(all(missing, axis, keepdims), math.nan, out)
+    return ops.select(all(missing, axis, keepdims), _bound(a, math.nan), out)
 
 
 def nanmax(a: ArrayLike, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Array:
@@ -110,8 +113,8 @@ def nancumprod(a: ArrayLike, axis: int | None = None, dtype: Any = None) -> Arra
     return cumprod(_without(a, 1.0)[0], axis, dtype)
 
 
-def _nanarg(find: Callable[..., Any], a: ArrayLike, replacement: float, axis: int | None, keepdims: bool) -> Array:
-    x, missing = _without(a, replacement)
+def _nanarg(find: Callable[..., Any], a: ArrayLike, bound: float, axis: int | None, keepdims: bool) -> Array:
+    x, missing = _without(a, _bound(a, bound))
     found = find(x, axis, keepdims)
     return found if missing is None else ops.select(all(missing, axis, keepdims), -1, found)
 
@@ -157,12 +160,14 @@ def nanvar(
     present = ops.bitwise_not(isnan(x))
     present = present if where is None else ops.bitwise_and(present, broadcast_to(where, aval_of(x).shape))
     axes = axes_of(x, axis, "nanvar")
-    count = sum(ops.convert(present, aval_of(x).dtype), axes, keepdims=True)
+    count = sum(ops.convert(present, dtypes.real_dtype(aval_of(x).dtype)), axes, keepdims=True)
     mean = ops.div(sum(x, axes, keepdims=True, where=present), count)
-    squares = sum(square(ops.select(present, ops.sub(x, mean), 0)), axes, keepdims=keepdims)
+    squares = sum(size_squared(ops.select(present, ops.sub(x, mean), 0)), axes, keepdims=keepdims)
     left = ops.sub(count if keepdims else ops.reshape(count, aval_of(squares).shape), ddof)
     enough = ops.greater(left, 0)
-    return ops.cast(ops.div(ops.select(enough, squares, math.nan), ops.select(enough, left, 1)), target)
+    return ops.cast(
+        ops.div(ops.select(enough, squares, math.nan), ops.select(enough, left, 1)), dtypes.real_dtype(target)
+    )
 
 
 def nanstd(

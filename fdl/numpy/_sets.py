@@ -42,7 +42,7 @@ def _grouped(rows: Array, equal_nan: bool) -> _Groups:
     if n > 1:
         before, after = ops.slice_in_dim(ordered, 0, n - 1, 0), ops.slice_in_dim(ordered, 1, n, 0)
         same = ops.equal(before, after)
-        if equal_nan and dtypes.is_float(aval_of(rows).dtype):
+        if equal_nan and dtypes.is_inexact(aval_of(rows).dtype):
             both = ops.bitwise_and(ops.not_equal(before, before), ops.not_equal(after, after))
             same = ops.bitwise_or(same, both)
         first = concatenate([ops.slice_in_dim(first, 0, 1, 0), logical_not(all(same, 1))])

@@ -16,6 +16,7 @@ from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
+from fdl.numpy._complex import less, less_equal
 from fdl.numpy._create import asarray
 from fdl.numpy._math import axes_of, counts
 from fdl.ops.promotion import promote
@@ -151,10 +152,10 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Array:
         open_ = ops.less(low, high)
         middle = ops.div(ops.add(low, high), 2)
         found = ops.gather(a, [middle], (0,))
-        right = ops.less(found, v) if side == "left" else ops.less_equal(found, v)
-        if dtypes.is_float(aval_of(v).dtype):  # NaN belongs behind all numbers
+        right = less(found, v) if side == "left" else less_equal(found, v)
+        if dtypes.is_inexact(aval_of(v).dtype):  # NaN belongs behind all numbers
             right = ops.bitwise_or(
-                right,
+                ops.bitwise_and(right, ops.equal(found, found)),
                 ops.bitwise_and(
                     ops.not_equal(v, v),
                     ops.bitwise_or(ops.equal(found, found), ops.full(aval_of(v).shape, side == "right", dtypes.bool_)),

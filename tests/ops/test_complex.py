@@ -429,3 +429,25 @@ def test_derivatives_of_linear_algebra_are_differences(name):
     np.testing.assert_allclose(
         np.sum(np.asarray(back) * direction).real, np.sum(ct * np.asarray(tangent)).real, rtol=1e-8
     )
+
+
+MISSING = np.array([1 + 2j, complex(np.nan, 1), -3, complex(1, np.nan), 1 + 1j])
+
+
+@pytest.mark.parametrize("name", ["max", "min", "sum", "prod", "mean", "cumsum", "cumprod", "var", "std"])
+def test_reductions_pass_over_complex_nan(name):
+    f = getattr(jnp, f"nan{name}")
+    want = getattr(np, f"nan{name}")(MISSING)
+    for found in (f(MISSING), fdl.jit(f)(MISSING)):
+        np.testing.assert_allclose(np.asarray(found), want, rtol=1e-12)
+        assert found.dtype == want.dtype
+
+
+def test_complex_numbers_are_found_in_order():
+    ordered = np.sort(MISSING[[0, 2, 4]])
+    for side in ("left", "right"):
+        found = jnp.searchsorted(ordered, MISSING, side=side)
+        assert found.tolist() == np.searchsorted(ordered, MISSING, side=side).tolist()
+    assert jnp.isin(MISSING, ordered).tolist() == [True, False, True, False, True]
+    assert len(jnp.unique(MISSING)) == 4 and len(jnp.unique(MISSING, equal_nan=False)) == 5
+    assert np.isnan(np.asarray(jnp.nanmax(MISSING[1:2])))
