@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 import fdl.special
-from fdl import ops
+from fdl import nn, ops
 from fdl.core.array import Array, from_numpy
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
-from fdl.nn import log_softmax, logsumexp, softmax
+from fdl.nn import logsumexp
 from fdl.numpy._math import _operand
 from fdl.ops.promotion import promote
 from fdl.special import *
@@ -35,6 +36,26 @@ def gammasgn(x: ArrayLike) -> Array:
     pole = ops.bitwise_and(ops.less(a, 0), ops.equal(a, whole))
     sign = ops.select(ops.equal(a, 0), ops.select(ops.signbit(a), -1.0, 1.0), ops.select(pole, math.nan, sign))
     return ops.convert(ops.select(ops.equal(a, a), sign, math.nan), aval_of(a).dtype)
+
+
+def softmax(x: ArrayLike, axis: Any = None) -> Array:
+    """`exp(x) / sum(exp(x))` along axes, of all elements where none are given.
+
+    >>> softmax([[0.0, 0.0]]).tolist()
+    [[0.5, 0.5]]
+    """
+    x = _operand(x)
+    return nn.softmax(x, tuple(range(aval_of(x).ndim)) if axis is None else axis)
+
+
+def log_softmax(x: ArrayLike, axis: Any = None) -> Array:
+    """`log(softmax(x))` without overflow.
+
+    >>> [round(v, 4) for v in log_softmax([0.0, 0.0]).tolist()]
+    [-0.6931, -0.6931]
+    """
+    x = _operand(x)
+    return nn.log_softmax(x, tuple(range(aval_of(x).ndim)) if axis is None else axis)
 
 
 def gamma(x: ArrayLike) -> Array:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import fdl
 import fdl.numpy as jnp
 from fdl import nn, optim, random
+from fdl.scipy import special
 
 X = np.random.default_rng(0).uniform(-2, 2, (3, 4)).astype(np.float32)
 POSITIVE = np.abs(X) + 0.1
@@ -399,3 +400,12 @@ def test_large_integers_in_lists_stay_exact():
     rows = [[2**64 - 1, 2**63 + 1], [True, 0]]
     assert jnp.array(rows, "uint64").tolist() == [[2**64 - 1, 2**63 + 1], [1, 0]]
     assert jnp.array([2**64 - 1, 5], "float32").tolist() == [2.0**64, 5.0]
+
+
+def test_softmax_of_scipy_is_of_all_elements():
+    shares = np.exp(X) / np.exp(X).sum()
+    for axis in (None, (0, 1)):
+        close(special.softmax(X, axis), shares)
+        close(special.log_softmax(X, axis), np.log(shares))
+    close(special.softmax(X, 0), nn.softmax(X, 0))
+    assert float(special.softmax(2.0)) == 1.0
