@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from fdl.core.array import Array, as_array
 from fdl.core.avals import ShapedArray
-from fdl.core.errors import MissingRuleError, StructureError
+from fdl.core.errors import MissingRuleError, ShapeError, StructureError
 from fdl.core.graph import Graph, Literal, bind_graph, interpret
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten
@@ -213,6 +213,12 @@ def linear_call(fun: Callable[[R, X], T], fun_transpose: Callable[[R, T], X], re
             why="it gives one cotangent for each value that fun is linear in",
             hint=f"a result of structure {tree_flatten(linear_args)[1]}",
         )
+    for ct, x in zip(backward.out_avals, map(aval_of, tree_flatten(linear_args)[0]), strict=True):
+        if ct.shape != x.shape:
+            raise ShapeError(
+                f"linear_call: fun_transpose returned {ct.describe()} for {x.describe()}",
+                why="a cotangent has the shape of its value",
+            )
     (forward, backward), values = share_captured([(forward, closed), (backward, closed_back)])
     of = Linearity(function_name(fun), forward, backward, None, None, len(forward.outputs))
     result: T = out_tree.unflatten(linear_p.bind_all(*values, *leaves, of=of))

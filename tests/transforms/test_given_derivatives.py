@@ -4,7 +4,7 @@ import pytest
 
 import fdl
 import fdl.numpy as jnp
-from fdl.core.errors import StructureError
+from fdl.core.errors import ShapeError, StructureError
 from fdl.custom_derivatives import closure_convert, custom_gradient, linear_call
 
 
@@ -69,3 +69,8 @@ def test_custom_gradient():
     f = lambda x, y: product(x, y)["z"]
     assert [float(v) for v in fdl.grad(f, (0, 1))(3.0, 4.0)] == [8.0, 9.0]
     assert float(fdl.grad(fdl.grad(lambda x: f(x, x)))(2.0)) == 5.0, "the derivative of 5 x"
+
+
+def test_linear_call_gives_cotangents_of_the_values_shapes():
+    with pytest.raises(ShapeError, match=r"fun_transpose returned float32\[1\] for float32\[3\]"):
+        linear_call(lambda r, x: x * r, lambda r, ct: ct[:1], 2.0, jnp.ones(3))
