@@ -30,12 +30,29 @@ def shown_tensor(cotangent: Tensor) -> Tensor:
     return apply(conjugate, (cotangent,)) if dtypes.is_complex(cotangent._aval.dtype) else cotangent  # type: ignore[no-any-return]
 
 
+def _replacing(hook: Any, before: Tensor, found: Any) -> Tensor:
+    """What a hook returned; errors where that cannot take the place of a gradient."""
+    if not isinstance(found, Tensor):
+        raise OperandError(f"expected Variable, but hook returned '{type(found).__name__}'")
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if found.dtype is not before.dtype:
+        raise TensorError(
+            f"hook '{name}' has changed the type of value (was {before.dtype} got {found.dtype})",
+            hint="gradient.to(x.dtype)",
+        )
+    if found.shape != before.shape:
+        raise TensorError(
+            f"hook '{name}' has changed the size of value", why=f"it was {before.shape} and is {found.shape}"
+        )
+    return found
+
+
 def _after_hooks(t: Tensor, hooks: Sequence[Callable[[Any], Any]]) -> Tensor:
     """A cotangent after hooks have seen it, and perhaps replaced it."""
     t = shown_tensor(t)
     for hook in hooks:
         replaced = hook(t)
-        t = t if replaced is None else replaced
+        t = t if replaced is None else _replacing(hook, t, replaced)
     return shown_tensor(t)
 
 
@@ -340,10 +357,14 @@ Tensor.grad = property(
 def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
     """Call `hook(tensor)` after its gradient was accumulated: at the gradient's arrival, with the sum in place."""
 
+    if self.requires_grad and not self.is_leaf:
+        raise TensorError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+
     def run(gradient: Tensor) -> Tensor:
         before = self.grad
         self.grad = gradient if before is None else before + gradient
-        hook(self)
+        if hook(self) is not None:
+            raise TensorError("Tensor post accumulate grad hooks should return None.")
         kept, self.grad = self.grad, before
         return gradient if kept is not None else gradient * 0
 

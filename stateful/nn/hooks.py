@@ -21,12 +21,12 @@ _KINDS = (
 )  # fmt: skip
 
 
-def _replaced(given: Any, number: int) -> tuple[Any, ...]:
+def _replaced(given: Any, number: int, what: str) -> tuple[Any, ...]:
     """What a hook returned, as a tuple of so many gradients."""
     found = given if isinstance(given, tuple) else (given,)
     if len(found) != number:
         raise TensorError(
-            f"Backward hook returned an invalid number of grad_output, got {len(found)}, but expected {number}"
+            f"Backward hook returned an invalid number of {what}, got {len(found)}, but expected {number}"
         )
     return found
 
@@ -57,7 +57,7 @@ class _Backward:
     def _started(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook in self.module._hooks_of("backward_pre"):
             found = hook(self.module, gradients)
-            gradients = gradients if found is None else _replaced(found, len(gradients))
+            gradients = gradients if found is None else _replaced(found, len(gradients), "grad_output")
         self.grad_output = gradients
         if not self.flows:
             self._call((None,) * len(self.inputs))
@@ -71,7 +71,7 @@ class _Backward:
     def _call(self, grad_input: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook in self.module._hooks_of("backward"):
             found = hook(self.module, grad_input, self.grad_output)
-            grad_input = grad_input if found is None else _replaced(found, len(grad_input))
+            grad_input = grad_input if found is None else _replaced(found, len(grad_input), "grad_input")
         return grad_input
 
 
@@ -181,7 +181,10 @@ class Hooked:
         return self._add_hook("state_dict_pre", hook)
 
     def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Call `hook(module, state_dict, prefix, local_metadata)` after; it may change the dict in place."""
+        """Call `hook(module, state_dict, prefix, local_metadata)` after; it may change the dict in place,
+        and returns nothing.
+        """
+        hook._from_public_api = True  # type: ignore[attr-defined]
         return self._add_hook("state_dict", hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
@@ -194,7 +197,9 @@ class Hooked:
         """`register_load_state_dict_pre_hook`, of a hook that is not given the module unless `with_module`."""
         return self._add_hook("load_pre", hook if with_module else lambda module, *args: hook(*args))
 
-    _register_state_dict_hook = register_state_dict_post_hook
+    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """`register_state_dict_post_hook`, of a hook that may return another dict."""
+        return self._add_hook("state_dict", hook)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Call `hook(module, incompatible_keys)` after values were taken; it may change the lists of keys."""

@@ -72,6 +72,44 @@ def _registered_as(kind: str) -> Any:
     return property(lambda module: Registered(module, kind, module._own(kind)), assign)
 
 
+class _Taken:
+    """What modules have taken out of a dictionary, before it is put in place: values with their owners and names, and
+    further states.
+    """
+
+    def __init__(self) -> None:
+        self.values: list[tuple[Module, str, Any]] = []
+        self.extra: list[tuple[Module, Any]] = []
+
+    def take(self, assign: bool) -> None:
+        """Put all in place, values all or none; `assign` lets tensors themselves be the new ones."""
+        saved, grad_mode.enabled = grad_mode.enabled, False
+        try:
+            whole(self._take, assign)
+            for module, state in self.extra:
+                module.set_extra_state(state)
+        finally:
+            grad_mode.enabled = saved
+
+    def _take(self, assign: bool) -> None:
+        for module, name, value in self.values:
+            if assign:
+                module._assign(name, value)
+                continue
+            own = module.__dict__[name]
+            if value.dtype.is_complex and not own.dtype.is_complex:
+                warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=6)
+            own._overwrite(value)
+
+
+class _Given(OrderedDict[str, Any]):
+    """A dictionary of states on its way through modules, with what they have taken so far."""
+
+    def __init__(self, taken: _Taken, items: Any) -> None:
+        super().__init__(items)
+        self.taken = taken
+
+
 class Module(Hooked):
     """Base of all layers and models: assign parameters and modules as attributes after `super().__init__()`, and write
     `forward`.
@@ -88,6 +126,7 @@ class Module(Hooked):
     """
 
     training: bool
+    _version: int = 1
     _registered: dict[str, str]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -447,23 +486,45 @@ class Module(Hooked):
         raise TensorError("Reached a code path in Module.set_extra_state() that should never be called.")
 
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
-        """Parameters and persistent buffers by dotted name, as tensors that share their values."""
+        """Parameters and persistent buffers by dotted name, as tensors that share their values; `_metadata` of the
+        dictionary has the versions of the modules.
+        """
         for hook in self._hooks_of("state_dict_pre"):
             hook(self, prefix, keep_vars)
-        found = OrderedDict() if destination is None else destination
-        for name, kind in self._registered.items():
-            value = self.__dict__[name]
-            if kind != _MODULE and value is not None and name not in self.__dict__["_non_persistent_buffers_set"]:
-                found[prefix + name] = value if keep_vars else value.detach()
-        if self._has_extra_state():
-            found[prefix + _EXTRA] = self.get_extra_state()
+        found = destination
+        if found is None:
+            found = OrderedDict()
+            found._metadata = OrderedDict()  # type: ignore[attr-defined]
+        about = {"version": self._version}
+        if hasattr(found, "_metadata"):
+            found._metadata[prefix[:-1]] = about
+        self._save_to_state_dict(found, prefix, keep_vars)
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in self._hooks_of("state_dict"):
-            changed = hook(self, found, prefix, {})
+            changed = hook(self, found, prefix, about)
+            if changed is not None and getattr(hook, "_from_public_api", False):
+                raise TensorError("state_dict post-hook must return None")
             found = found if changed is None else changed
         return found
+
+    def _own_state(self) -> dict[str, Any]:
+        """Parameters and then persistent buffers of this module alone."""
+        own = self.__dict__
+        return {
+            name: own[name]
+            for wanted in (_PARAMETER, _BUFFER)
+            for name, kind in self._registered.items()
+            if kind == wanted and own[name] is not None and name not in own["_non_persistent_buffers_set"]
+        }
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """Put what this module alone holds into a dictionary; subclasses may say it in another way."""
+        for name, value in self._own_state().items():
+            destination[prefix + name] = value if keep_vars else value.detach()
+        if self._has_extra_state():
+            destination[prefix + _EXTRA] = self.get_extra_state()
 
     def _has_extra_state(self) -> bool:
         return type(self).get_extra_state is not Module.get_extra_state
@@ -478,61 +539,81 @@ class Module(Hooked):
         """
         if not isinstance(state_dict, Mapping):
             raise OperandError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        state_dict = OrderedDict(state_dict)
+        taken, keys = _Taken(), IncompatibleKeys([], [])
         problems: list[str] = []
-        names = {id(m): f"{name}." if name else "" for name, m in self.named_modules()}
-        asked: tuple[list[str], list[str]] = [], []
-        for module in self.modules():
-            for hook in module._hooks_of("load_pre"):
-                hook(module, state_dict, names[id(module)], {}, strict, *asked, problems)
-        own = self.state_dict(keep_vars=True)
-        extra = {names[id(m)] + _EXTRA: m for m in self.modules() if m._has_extra_state()}
-        keys = IncompatibleKeys(
-            [*asked[0], *(k for k in own if k not in state_dict)], [*asked[1], *(k for k in state_dict if k not in own)]
-        )
-        last = [(module, hook) for module in self.modules() for hook in module._hooks_of("load")]
-        for name, value in state_dict.items():
-            if name not in own or name in extra:
-                continue
-            if not isinstance(value, Tensor):
-                problems.append(
-                    f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object '
-                    f"from checkpoint but received {type(value)}"
-                )
-            elif value.shape != own[name].shape:
-                problems.append(
-                    f"size mismatch for {name}: copying a param with shape {value.shape} from checkpoint, "
-                    f"the shape in current model is {own[name].shape}."
-                )
+        last: list[tuple[Module, Any]] = []
+        about = getattr(state_dict, "_metadata", {})
+
+        def visit(module: Module, given: dict[str, Any], prefix: str) -> None:
+            local = {**about.get(prefix[:-1], {}), **({"assign_to_params_buffers": True} if assign else {})}
+            asked: Any = (keys.missing_keys, keys.unexpected_keys, problems)
+            module._load_from_state_dict(given, prefix, local, True, *asked)
+            for name, child in module._modules.items():
+                if child is not None:
+                    inner = f"{prefix}{name}."
+                    visit(child, _Given(taken, ((k, v) for k, v in given.items() if k.startswith(inner))), inner)
+            last.extend((module, hook) for hook in module._hooks_of("load"))
+
+        visit(self, _Given(taken, state_dict), "")
         self._refuse([*(keys.problems() if strict and not last else []), *problems])
-        saved, grad_mode.enabled = grad_mode.enabled, False
-        try:
-            whole(
-                self._take,
-                {name: value for name, value in state_dict.items() if name in own and name not in extra},
-                None if assign else own,
-            )
-            for name, value in state_dict.items():
-                if name in extra:
-                    extra[name].set_extra_state(value)
-        finally:
-            grad_mode.enabled = saved
+        taken.take(assign)
         for module, hook in last:  # these may change the lists of keys, and read the values
             hook(module, keys)
         self._refuse(keys.problems() if strict else [])
         return keys
 
-    def _take(self, values: dict[str, Any], own: dict[str, Any] | None) -> None:
-        """Put values into these tensors, or, without them, in their places."""
-        for name, value in values.items():
-            if own is None:
-                self._assign(name, value)
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Take what this module alone holds out of a dictionary; subclasses may change that first, or take it
+        themselves. Within `load_state_dict` values are put in place when all modules have taken theirs.
+        """
+        for hook in self._hooks_of("load_pre"):
+            hook(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+        taken = state_dict.taken if isinstance(state_dict, _Given) else _Taken()
+        own = self._own_state()
+        for name, now in own.items():
+            key = prefix + name
+            if key not in state_dict:
+                if strict:
+                    missing_keys.append(key)
+                continue
+            value = state_dict[key]
+            if not isinstance(value, Tensor):
+                error_msgs.append(
+                    f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
+                    f"from checkpoint but received {type(value)}"
+                )
+            elif value.shape != now.shape:
+                error_msgs.append(
+                    f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, "
+                    f"the shape in current model is {now.shape}."
+                )
             else:
-                if value.dtype.is_complex and not own[name].dtype.is_complex:
-                    warnings.warn(
-                        "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=5
-                    )
-                own[name]._overwrite(value)
+                taken.values.append((self, name, value))
+        extra = prefix + _EXTRA
+        if extra in state_dict:
+            if self._has_extra_state():
+                taken.extra.append((self, state_dict[extra]))
+        elif self._has_extra_state() and strict:
+            missing_keys.append(extra)
+        if strict:
+            parts = {name for name, kind in self._registered.items() if kind == _MODULE}
+            for key in state_dict:
+                if not key.startswith(prefix) or (key == extra and self._has_extra_state()):
+                    continue
+                head, *rest = key[len(prefix) :].split(".", 1)
+                if head not in (parts if rest else own):
+                    unexpected_keys.append(key)
+        if not isinstance(state_dict, _Given):
+            taken.take(bool(local_metadata.get("assign_to_params_buffers")))
 
     def _refuse(self, problems: list[str]) -> None:
         if problems:
@@ -540,11 +621,9 @@ class Module(Hooked):
 
     def _assign(self, name: str, value: Tensor) -> None:
         """A tensor itself, with its dtype, in the place of a parameter or a buffer."""
-        path, _, own = name.rpartition(".")
-        owner = self.get_submodule(path)
-        old = owner.__dict__[own]
+        old = self.__dict__[name]
         changes.count += 1
-        owner.__dict__[own] = (
+        self.__dict__[name] = (
             value
             if isinstance(value, Parameter) or not isinstance(old, Parameter)
             else Parameter(value, old.requires_grad)

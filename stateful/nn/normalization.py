@@ -24,6 +24,7 @@ __all__ = [
 class _NormBase(Module):
     """Scale, shift and running statistics of channels."""
 
+    _version = 2
     rank: tuple[int, ...]  # dimensions that the input may have
     expected: str
 
@@ -50,6 +51,16 @@ class _NormBase(Module):
         self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if track_running_stats else None)
         self.register_buffer("running_var", ones(num_features, dtype=dtype) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", tensor(0, dtype=of("int64")) if track_running_stats else None)
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *asked: Any, **named: Any
+    ) -> None:
+        """Files of the first version do not say how many batches there were."""
+        key = f"{prefix}num_batches_tracked"
+        if local_metadata.get("version", 1) < 2 and self.track_running_stats and key not in state_dict:
+            own = self.num_batches_tracked
+            state_dict[key] = tensor(0, dtype=of("int64")) if own is None or own.is_meta else own
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *asked, **named)
 
     def reset_running_stats(self) -> None:
         """Forget the running statistics."""

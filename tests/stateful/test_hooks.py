@@ -256,3 +256,80 @@ def test_optimizers_that_users_write():
 @pytest.mark.peers
 def test_optimizers_that_users_write_as_in_torch():
     np.testing.assert_allclose(written(torch), written(pytest.importorskip("torch")), rtol=2e-3, atol=1e-5)
+
+
+def test_what_hooks_of_tensors_return():
+    def gradients_after(hook):
+        x = torch.ones(2, requires_grad=True)
+        x.register_hook(hook)
+        x.sum().backward()
+        return x.grad.tolist()
+
+    assert gradients_after(lambda g: g * 3) == [3, 3]
+    with pytest.raises(TypeError, match="expected Variable, but hook returned 'int'"):
+        gradients_after(lambda g: 5)
+    with pytest.raises(RuntimeError, match="hook '<lambda>' has changed the size of value"):
+        gradients_after(lambda g: g[:1])
+    with pytest.raises(RuntimeError, match="hook '<lambda>' has changed the type of value"):
+        gradients_after(lambda g: g.double())
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="cannot be registered on non-leaf tensors"):
+        (x * 2).register_post_accumulate_grad_hook(lambda t: None)
+    x.register_post_accumulate_grad_hook(lambda t: t.grad)
+    with pytest.raises(RuntimeError, match="post accumulate grad hooks should return None"):
+        x.sum().backward()
+
+
+def test_states_that_modules_write_and_take_themselves():
+    """Loading asks each module to take its own, and calls no hooks of `state_dict`."""
+    log = []
+
+    class Scaled(torch.nn.Module):
+        _version = 3
+
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("b", torch.zeros(1))
+            self.w = torch.nn.Parameter(torch.ones(1))
+
+        def _save_to_state_dict(self, destination, prefix, keep_vars):
+            super()._save_to_state_dict(destination, prefix, keep_vars)
+            destination[prefix + "w"] = destination[prefix + "w"] * 2
+
+        def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
+            log.append((prefix, local_metadata, sorted(state_dict)))
+            state_dict[prefix + "w"] = state_dict[prefix + "w"] / 2
+            super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+    net = torch.nn.Sequential(torch.nn.Linear(1, 1), Scaled())
+
+    def without_bias(module, state, prefix, about):
+        del state["0.bias"]
+
+    handle = net.register_state_dict_post_hook(without_bias)
+    state = net.state_dict()
+    assert list(state) == ["0.weight", "1.w", "1.b"] and state["1.w"].item() == 2
+    assert state._metadata == {"": {"version": 1}, "0": {"version": 1}, "1": {"version": 3}}
+    net[1].w.data.fill_(9.0)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        net.load_state_dict(state)
+    assert net[1].w.item() == 9
+    state["0.bias"] = torch.full((1,), 5.0)
+    assert str(net.load_state_dict(state)) == "<All keys matched successfully>"
+    assert (net[0].bias.item(), net[1].w.item()) == (5, 1)
+    assert log[0] == ("1.", {"version": 3}, ["1.b", "1.w"])
+    handle.remove()
+    net.register_state_dict_post_hook(lambda module, state, prefix, about: state)
+    with pytest.raises(RuntimeError, match="state_dict post-hook must return None"):
+        net.state_dict()
+    found = net.load_state_dict({**state, "1.x": 1, "2.y": 1}, strict=False)
+    assert found.unexpected_keys == ["2.y", "1.x"] and not found.missing_keys
+
+
+def test_states_of_the_first_version_do_not_count_batches():
+    state = torch.nn.BatchNorm1d(1).state_dict()
+    assert state._metadata == {"": {"version": 2}}
+    del state["num_batches_tracked"]
+    with pytest.raises(RuntimeError, match="num_batches_tracked"):
+        torch.nn.BatchNorm1d(1).load_state_dict(state)
+    torch.nn.BatchNorm1d(1).load_state_dict(dict(state))
