@@ -341,7 +341,9 @@ minimum: Callable[..., Array] = elementwise(
 abs: Callable[..., Array] = elementwise(
     "abs", np.abs, N, lambda t, y, x: mul(t, sign(x)), doc="The absolute value; its derivative at 0 is 0."
 )
-sign: Callable[..., Array] = elementwise("sign", np.sign, N, None, doc="-1, 0 or 1; NaN for NaN.")
+sign: Callable[..., Array] = elementwise(
+    "sign", lambda x: np.where(x == 0, x, np.sign(x)), N, None, doc="-1 or 1, and x where it is a zero or NaN."
+)
 
 
 def _share(a: Any, b: Any, y: Any) -> Array:

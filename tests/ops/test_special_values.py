@@ -72,6 +72,9 @@ def graph_of(primitive, cases):
     return stage(f, [from_numpy(a).aval for a in flat], "values"), flat
 
 
+KEEPS_SIGN = ("neg", "mul", "div", "abs", "sign", "trunc", "floor", "ceil", "round", "sqrt", "add")  # of zeros
+
+
 def assert_same(got, want, dtype, name):
     got, want = np.asarray(got).reshape(-1), np.asarray(want).reshape(-1)
     if want.dtype.name not in TABLE:
@@ -80,7 +83,7 @@ def assert_same(got, want, dtype, name):
     rtol, atol = TABLE[want.dtype.name]
     wide, reference = in_double(got), in_double(want)
     np.testing.assert_allclose(wide, reference, rtol=rtol, atol=atol, err_msg=f"{name} {dtype}")
-    if name in ("neg", "mul", "div", "abs", "trunc", "floor", "ceil", "round", "sqrt", "add"):  # zeros keep their sign
+    if name in KEEPS_SIGN:
         zero = reference == 0
         np.testing.assert_array_equal(
             np.signbit(wide[zero]), np.signbit(reference[zero]), err_msg=f"{name} {dtype} sign of zero"
