@@ -29,6 +29,13 @@ def test_profile_names_stages_and_lines():
     assert any("test_inspection.py" in line for s in found.stages for line in s.lines) and "product" in str(found)
 
 
+@needs_compiler
+@pytest.mark.parametrize("f", [lambda x: x * 2, lambda x: x.sum(0), lambda x: (x, x.T @ x)])
+def test_profile_of_programs_of_few_stages(f):
+    found = fdl.profile(f, calls=2)(np.ones((3, 0), np.float32))
+    assert len(found.stages) <= 1 and found.seconds > 0 and "a call in all" in str(found)
+
+
 def run(code, **environment):
     return subprocess.run(
         [sys.executable, *code],

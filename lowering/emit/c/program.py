@@ -109,12 +109,13 @@ class ProgramWriter:
             ),
         ]
         clocks = [(self.names[n], n) for n in self.clocks]
+        timed = any(isinstance(n, Stamp) for n in program.nodes)  # if only from its start to its end
         source = (
             environment()
             .get_template("c/program.c.j2")
             .render(
                 headers=sorted(self.headers),
-                clocks=written("clocks", stages=len(clocks)) if clocks else "",
+                clocks=written("clocks", stages=len(clocks)) if timed else "",
                 functions=functions,
             )
         )
