@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -232,7 +233,7 @@ def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: Memory, grid:
 def _reduce(n: Reduce, memory: Memory, steps: Grid, part: Share) -> None:
     grid, shape = _grid(n, steps, part)
     values, outer = np.broadcast_to(_evaluate(n.value, memory, grid), shape), shape[: len(shape) - len(n.over)]
-    values = values.reshape(*outer, -1, shape[-1])
+    values = values.reshape(*outer, math.prod(shape[len(outer) : -1]), shape[-1])
     out = fold_rows(n.kind, values) if n.rows else fold_columns(n.kind, values, n.bare)
     memory[n.store][_places(n, outer, memory, grid)] = out
 

@@ -140,3 +140,11 @@ def test_rows_that_need_more_than_operators_are_computed_before_they_are_folded(
         lambda x: jnp.sum(x[:, :40] * 2, -1),
     ):
         assert "FDL_AT_A_TIME" not in lower(fdl.make_graph(f)(jnp.ones((3, 200))), host_target()).source
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (2, 3, 0), (2, 0, 3)])
+def test_folds_of_nothing(shape):
+    x = np.ones(shape, np.float32)
+    graph = fdl.make_graph(lambda x: (x.sum(-1), x.sum(1), x.sum(), x.max(0, initial=0.0)))(x)
+    for program in (build(graph), lower(graph, host_target()).planned):
+        assert [out.tolist() for out in interpret_program(program, [x])] == [[0.0] * a.size for a in graph.out_avals]
