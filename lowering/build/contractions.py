@@ -100,6 +100,9 @@ class Products(Values):
         if at_most(n, _THIN) and at_most(k, _TERMS) and self._lies_along(lhs, [*lb, *lf]):
             return self._dot_in_terms(c)
         if batch and at_most(m * n, _FEW_SUMS) and not at_most(k, _LEAST_SUM - 1):
+            for x in (lhs, rhs):  # so that the order is the same whether or not an operand is computed here
+                if self.seen(x)[0].op != "load":
+                    self.materialize(x)
             if self._lies_along(lhs, lc[-1:]) and self._lies_along(rhs, rc[-1:]):
                 return self._plain_dot(c)
             if self._lies_along(lhs, lb) and self._lies_along(rhs, rb):

@@ -62,6 +62,20 @@ def test_some_samples():
     compare(make_graph(f)(*arrays), arrays)
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, y: jnp.matmul(jnp.tanh(x), y),
+        lambda x, y: jnp.einsum("bik,bkj->bij", x, y * 2),
+        lambda x, y: jnp.einsum("bik,bjk->bij", x + 1, jnp.full((2, 4, 200), 0.3)),
+    ],
+)
+def test_long_sums_of_operands_that_are_computed(f):
+    rng = np.random.default_rng(0)
+    arrays = [from_numpy(rng.normal(size=shape).astype("f")) for shape in ((2, 3, 200), (2, 200, 3))]
+    compare(make_graph(f)(*arrays), arrays)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("primitive", WITH_SAMPLES, ids=lambda p: p.name)
 def test_all_samples(primitive):
