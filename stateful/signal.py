@@ -127,7 +127,8 @@ def stft(
     >>> torch.stft(torch.ones(8), 4, center=False, window=torch.ones(4), return_complex=True).shape
     torch.Size([3, 5])
     """
-    hop, length = hop_length or n_fft // 4, win_length or n_fft
+    hop = n_fft // 4 if hop_length is None else hop_length
+    length = n_fft if win_length is None else win_length
     if not n_fft > 0 or not 0 < length <= n_fft or hop <= 0:
         raise TensorError(
             f"stft: expected 0 < win_length <= n_fft and 0 < hop_length, got n_fft={n_fft}, win_length={length}, "

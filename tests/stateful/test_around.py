@@ -465,3 +465,21 @@ def test_processes_are_started_and_their_errors_come_back(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1"] and (tmp_path / "1").read_text() == "3.0"
     with pytest.raises(torch.multiprocessing.ProcessRaisedException, match="KeyError: 'third'"):
         torch.multiprocessing.spawn(_noted, args=(tmp_path, torch.ones(3)), nprocs=3)
+
+
+def test_slices_that_are_pruned():
+    layer = torch.nn.Linear(3, 4)
+    with pytest.raises(ValueError, match="Structured pruning can only be applied to multidimensional tensors"):
+        torch.nn.utils.prune.ln_structured(layer, "bias", amount=2, n=2, dim=0)
+    with pytest.raises(IndexError, match="Invalid index 5 for tensor of size"):
+        torch.nn.utils.prune.random_structured(torch.nn.Linear(3, 4), "weight", amount=2, dim=5)
+
+
+def test_lengths_that_do_not_fit():
+    flex = pytest.importorskip("fdl.stateful.nn.attention.flex_attention")
+    mask = flex.create_block_mask(lambda b, h, q, k: q >= k, None, None, 5, 3, device="cpu")
+    x = torch.ones(1, 1, 3, 4)
+    with pytest.raises(ValueError, match="block_mask was created for"):
+        flex.flex_attention(x, x, x, block_mask=mask)
+    with pytest.raises(RuntimeError, match="hop_length"):
+        torch.stft(torch.arange(16.0), 8, hop_length=0, return_complex=True)

@@ -261,6 +261,12 @@ def flex_attention(
     if score_mod is not None:
         scores = _over_places(score_mod, True)(scores, *map(arange, (batch, heads, queries, keys)))
     if block_mask is not None:
+        if tuple(block_mask.shape[-2:]) != (queries, keys):
+            raise ArgumentError(
+                f"block_mask was created for block_mask.shape={tuple(block_mask.shape)} but got q_len={queries} and "
+                f"kv_len={keys}.",
+                hint="create_block_mask with the lengths of query and key",
+            )
         scores = scores.where(
             block_mask.seen(batch, heads)[..., :queries, :keys], full((), -math.inf, dtype=scores.dtype)
         )

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-from fdl.stateful.core.errors import ArgumentError, OperandError
+from fdl.stateful.core.errors import ArgumentError, OperandError, PlaceError
 from fdl.stateful.core.random import rand
 from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.creation import ones_like
@@ -176,6 +176,18 @@ def _count(amount: Any, total: int) -> int:
     return round(float(amount) * total)
 
 
+def _axis(t: Tensor, dim: int) -> int:
+    """A dimension of slices, from the front; errors where a tensor has no slices, or not that dimension."""
+    if t.ndim < 2:
+        raise ArgumentError(
+            "Structured pruning can only be applied to multidimensional tensors. Found tensor of shape "
+            f"{t.shape} with {t.ndim} dims"
+        )
+    if not -t.ndim <= dim < t.ndim:
+        raise PlaceError(f"Invalid index {dim} for tensor of size {t.shape}")
+    return dim % t.ndim
+
+
 class _Ranked(BasePruningMethod):
     """Of elements, or of slices along `dim`, those with the lowest score go."""
 
@@ -189,7 +201,7 @@ class _Ranked(BasePruningMethod):
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Any:
         """`default_mask` without those of the lowest score."""
-        dim = None if self.dim is None else self.dim % t.ndim
+        dim = None if self.dim is None else _axis(t, self.dim)
         total = t.numel() if dim is None else t.shape[dim]
         count = _count(self.amount, total)
         if not count:
