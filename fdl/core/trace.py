@@ -249,6 +249,16 @@ class Tracer(Array):
         return format(self.known(f"f'{{x:{spec}}}'"), spec) if spec else str(self)
 
 
+class Valueless(Tracer):
+    """A type in the place of a value: what is computed from one is a type too."""
+
+    __slots__ = ()
+
+    def of_type(self, aval: ShapedArray) -> Valueless:
+        """Another of the same kind."""
+        raise NotImplementedError(self)
+
+
 def _branch() -> str:
     """The user's line as far as it asks for a bool, `if x` where it is hard to tell."""
     line = source.user_line()

@@ -44,6 +44,7 @@ from fdl.core.pytree import NodeKind, register_family
 from fdl.core.source import Location, is_own
 from fdl.core.trace import (
     Tracer,
+    Valueless,
     aval_of,
     current_trace,
     note_write,
@@ -65,7 +66,8 @@ from fdl.transforms.tape import ORDER, Function, Leaf, Node, walk
 __all__ = [
     "NATIVE", "ORDER", "Array", "Block", "ConcreteArray", "Deferred", "DtypeError", "FdlError", "Function",
     "IndexBoundsError", "Leaf", "Location", "Node", "NodeKind", "ShapeError", "ShapedArray", "Storage",
-    "TracedMaskError", "Tracer", "aside", "aval_of", "block", "current_recorder", "current_trace", "custom_jvp", "cut",
+    "TracedMaskError", "Tracer", "Valueless", "aside", "aval_of", "block", "current_recorder", "current_trace",
+    "custom_jvp", "cut",
     "dtypes", "flush", "from_numpy", "in_one_call", "interpret", "is_own", "machine_memory", "native_tensors",
     "note_cell", "note_guard", "note_write", "on_native", "part_aval", "postponing", "put", "recorders", "recording",
     "refuse_write", "register_family", "running_trace", "shaped", "transforming", "walk", "want", "whole", "write",

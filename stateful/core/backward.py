@@ -16,7 +16,9 @@ from fdl import ops
 from fdl.extend import Function, Leaf, Node, current_recorder, dtypes, running_trace, walk, whole
 from fdl.stateful.core.cells import note_assignment, note_gradient
 from fdl.stateful.core.complexes import conjugate, shown
+from fdl.stateful.core.dtypes import META
 from fdl.stateful.core.errors import OperandError, TensorError
+from fdl.stateful.core.meta import MetaArray
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Composite, Tensor, apply, held_by, wrap
@@ -188,7 +190,7 @@ def _roots(
                     f"grad can be implicitly created only for real scalar outputs but got {t.dtype}",
                     hint="a gradient, or a real number such as out.abs()",
                 )
-            given = wrap(_ones.record((), (aval.shape, aval.dtype))[0][0])
+            given = wrap(MetaArray(aval) if t.device == META else _ones.record((), (aval.shape, aval.dtype))[0][0])
         elif given.shape != t.shape:
             raise TensorError(
                 f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape "

@@ -29,6 +29,7 @@ from fdl.extend import (
 )
 from fdl.ops import Failure
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.meta import is_meta
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Tensor
 
@@ -66,6 +67,8 @@ def require(
     values = [x._value() if isinstance(x, Tensor) else x for x in operands]
     if not any(isinstance(x, (Tracer, ConcreteArray)) and x.aval.size for x in values):
         return
+    if any(map(is_meta, values)):
+        return  # there is nothing to look at
     known, shown = _known(values), failure.message.count("{}")
     if known is not None:
         found = failure.of(_mask_of(mask, known, static), known[:shown])

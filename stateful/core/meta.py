@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from fdl.extend import Function, ShapedArray, Tracer, aval_of
+from fdl.extend import Function, ShapedArray, Valueless, aval_of
 from fdl.stateful.core.errors import UnsupportedError
 
 __all__ = ["MetaArray", "is_meta", "without_values"]
@@ -25,7 +25,7 @@ class _Nowhere:
         return "the meta device"
 
 
-class MetaArray(Tracer):
+class MetaArray(Valueless):
     """A type without a value; NotImplementedError where one is asked for."""
 
     __slots__ = ("_aval",)
@@ -33,6 +33,9 @@ class MetaArray(Tracer):
     def __init__(self, aval: ShapedArray) -> None:
         super().__init__(_Nowhere())  # type: ignore[arg-type]
         self._aval = aval
+
+    def of_type(self, aval: ShapedArray) -> MetaArray:
+        return MetaArray(aval)
 
     @property
     def aval(self) -> ShapedArray:

@@ -14,6 +14,7 @@ from fdl.extend import NATIVE, Function, Leaf
 from fdl.stateful.core.cells import note_slots
 from fdl.stateful.core.dtypes import category
 from fdl.stateful.core.errors import TensorError
+from fdl.stateful.core.meta import is_meta
 from fdl.stateful.core.operands import conversion, converted
 from fdl.stateful.core.tape import grad_mode
 from fdl.stateful.core.tensor import Tensor
@@ -121,6 +122,7 @@ def _put_plain(x: Tensor, result: Tensor) -> bool:
         or result._view is not None
         or storage.exported is not None
         or source.array.aval is not storage.array.aval
+        or is_meta(source.array) is not is_meta(storage.array)
         or type(result._edge) is Leaf
     ):
         return False

@@ -324,6 +324,8 @@ class Tensor:
         view = self._view
         base = self if view is None or self._edge is not None else self._root()
         array, node, index = value._now() if isinstance(value, Tensor) else (value, None, 0)
+        if is_meta(array):
+            array.refuse("an in-place operation")
         tracked = grad_mode.enabled
         if tracked and view is not None and (node is not None or base._edge is not None):
             refuse_history(view)

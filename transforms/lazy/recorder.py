@@ -30,6 +30,7 @@ from fdl.core.errors import DeferredError
 from fdl.core.graph import Literal
 from fdl.core.limits import check_results
 from fdl.core.source import Location, user_location
+from fdl.core.trace import Valueless, aval_of
 from fdl.ops.checks import Failure, check_p
 from fdl.transforms.lazy import programs
 from fdl.transforms.lazy.programs import Choice, Ending, Program, program_of
@@ -225,7 +226,7 @@ class Recorder:
     ) -> tuple[list[ConcreteArray], Any]:
         """`bind` in full; the hit path of the runtime library does the same, and nothing where it cannot."""
         self.busy = True
-        foreign = None
+        foreign = valueless = None
         segment = self.segment
         node, base, values = segment.node, segment.base, segment.values
         fresh: list[ShapedArray] = []
@@ -244,10 +245,16 @@ class Recorder:
             segment.node = child
         except _Foreign as found:
             foreign = found.array
+        except _Valueless as found:
+            valueless = found.array
         finally:  # without a call, so that no signal comes in between
             if segment.node is node:
                 del values[node.slots :]
             self.busy = False
+        if valueless is not None:
+            operation = resolve(head, [aval_of(x) for x in operands])
+            types: list[Any] = [valueless.of_type(aval) for aval in operation.out_avals]
+            return types, operation.info
         if foreign is not None:
             foreign.block_until_ready()
             return self.bind(head, operands, resolve)
@@ -267,6 +274,8 @@ class Recorder:
         """
         values = self.segment.values
         if type(x) is not ConcreteArray:
+            if isinstance(x, Valueless):
+                raise _Valueless(x)
             aval = _number(x, values)
         else:
             if x._mark > self.segment.base:  # a later epoch: another recorder met this array, after us perhaps
@@ -564,3 +573,11 @@ def _values(x: Any) -> np.ndarray[Any, Any]:
 def _resolve_check(head: Any, avals: list[ShapedArray]) -> Operation:
     params = dict(head[1])
     return Operation(check_p, params, tuple(check_p.infer(avals, params)))
+
+
+class _Valueless(Exception):
+    """An operand has no value, so that the results have none."""
+
+    def __init__(self, array: Valueless) -> None:
+        super().__init__()
+        self.array = array
