@@ -19,6 +19,7 @@ from fdl.stateful.core.methods import named
 from fdl.stateful.core.spelling import all_spelled, placed
 from fdl.stateful.core.tensor import Tensor, apply
 from fdl.stateful.functions.creation import from_numpy, get_default_dtype
+from fdl.stateful.functions.reductions import dim_of
 from fdl.stateful.functions.shapes import cat, roll
 from fdl.stateful.nn.functional.padding import pad
 
@@ -155,7 +156,7 @@ def _sizes(x: Any, s: Sequence[int] | None, dim: Dims) -> tuple[list[int | None]
         if dim is None and s is not None
         else list(range(x.ndim))
         if dim is None
-        else [d % x.ndim for d in dim]
+        else [dim_of(x, d) for d in dim]
     )
     if len(set(dims)) != len(dims):
         raise TensorError("FFT dims must be unique")

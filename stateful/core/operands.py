@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
 import numpy as np
 
+import fdl.numpy as jnp
 from fdl import ops
 from fdl.extend import ConcreteArray, Function, ShapedArray, aval_of, dtypes, from_numpy, shaped
 from fdl.stateful.core.dtypes import META, check_device, device, of, to_numpy
@@ -58,6 +60,27 @@ def cast_number(value: Any, np_dtype: Any) -> Any:
             hint="value.real, or x.to(torch.complex64)",
         )
     return ops.cast(value, np_dtype)
+
+
+_IN_C = {
+    "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int32": "int",
+}  # fmt: skip
+
+
+def check_number(value: Any, np_dtype: Any) -> None:
+    """RuntimeError for a Python number that a dtype has no place for. As in PyTorch numbers below 0 are places of
+    unsigned integers counted from the end, and infinity is one of floats.
+    """
+    if type(value) not in (int, float) or np_dtype == dtypes.bool_ or dtypes.is_complex(np_dtype):
+        return
+    if dtypes.is_float(np_dtype):
+        fits = not math.isfinite(value) or abs(value) <= float(jnp.finfo(np_dtype).max)
+    else:
+        limits = np.iinfo(np_dtype)
+        fits = (limits.min or -limits.max) <= value <= limits.max
+    if not fits:
+        name = _IN_C.get(np_dtype.name, f"{np_dtype.name}_t")
+        raise TensorError(f"value cannot be converted to type {name} without overflow", hint="another dtype")
 
 
 def converted(x: Any, np_dtype: Any = None, to_device: Any = None) -> Any:

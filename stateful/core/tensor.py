@@ -441,7 +441,7 @@ class Tensor:
         return complex(self._number())
 
     def __index__(self) -> int:
-        if dtypes.is_inexact(self._aval.dtype):
+        if dtypes.is_inexact(self._aval.dtype) or self._aval.size != 1:
             raise OperandError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 

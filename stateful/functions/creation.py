@@ -14,7 +14,7 @@ from fdl.stateful.core.dtypes import check_device, of, to_numpy
 from fdl.stateful.core.dtypes import dtype as dtype_type
 from fdl.stateful.core.errors import ArgumentError, OperandError, TensorError
 from fdl.stateful.core.methods import method
-from fdl.stateful.core.operands import cast_number, converted
+from fdl.stateful.core.operands import cast_number, check_number, converted
 from fdl.stateful.core.random import factory, shape_of
 from fdl.stateful.core.tensor import Tensor, apply, wrap
 from fdl.stateful.functions.shapes import stack
@@ -205,6 +205,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     elif dtype is None:
         dtype = next((t for t in (bool, int) if isinstance(fill_value, t)), _DEFAULT[0])
         dtype = dtypes.complex_dtype(dtype) if isinstance(fill_value, complex) else dtype
+    check_number(fill_value, to_numpy(dtype))
     filled = apply(_full, (fill_value,), (shape_of((size,)), to_numpy(dtype)))
     return _finished(filled, None, device, requires_grad)  # type: ignore[no-any-return]
 

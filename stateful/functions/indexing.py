@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import functools
 import numbers
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -212,10 +213,10 @@ def _items(x: Tensor, index: Any) -> list[Any]:
             item = item if isinstance(array, Tracer) or isinstance(array._data, Deferred) else int(item)
         if isinstance(item, (bool, np.bool_)):
             item = wrap(from_numpy(np.asarray(item)))
-        if isinstance(item, np.integer):
-            item = int(item)
+        if not isinstance(item, (int, Tensor)) and hasattr(type(item), "__index__"):
+            item = operator.index(item)
         if not (item is None or item is Ellipsis or isinstance(item, (int, slice, Tensor))):
-            kind = PlaceError if isinstance(item, float) else OperandError
+            kind = PlaceError if isinstance(item, (float, complex, np.number)) else OperandError
             raise kind(
                 "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
                 f"indices (got {type(item).__name__})"

@@ -211,3 +211,37 @@ def test_whole_numbers_beyond_int64_are_no_tensor_of_int64():
     assert torch.tensor([2**63], dtype=torch.uint64).tolist() == [2**63]
     with pytest.raises(RuntimeError, match="Could not infer dtype of NoneType"):
         torch.tensor([2**70, None])
+
+
+def test_numbers_that_a_dtype_has_no_place_for():
+    assert torch.full((1,), -1, dtype=torch.uint8).tolist() == [255]
+    assert torch.full((1,), float("inf")).tolist() == [float("inf")]
+    assert torch.full((1,), 127.0, dtype=torch.int8).tolist() == [127]
+    for value, dtype, name in (
+        (300, torch.int8, "int8_t"),
+        (-256, torch.uint8, "uint8_t"),
+        (float("nan"), torch.int64, "int64_t"),
+        (1e300, torch.float32, "float"),
+        (1e30, torch.float16, "c10::Half"),
+    ):
+        with pytest.raises(RuntimeError, match=f"value cannot be converted to type {name} without overflow"):
+            torch.full((2,), value, dtype=dtype)
+        with pytest.raises(RuntimeError, match="without overflow"):
+            torch.full_like(torch.zeros(2, dtype=dtype), value)
+
+
+def test_what_indices_may_be():
+    class Place:
+        def __index__(self):
+            return 1
+
+    x = torch.tensor([1, 2, 3])
+    x[Place()] = 7
+    assert x[Place()].item() == 7 and x[: Place()].tolist() == [1]
+    for wrong in (1.0, 1j, np.float32(1)):
+        with pytest.raises(IndexError, match="only integers, slices"):
+            x[wrong]
+    with pytest.raises(TypeError, match="only integer tensors of a single element can be converted to an index"):
+        [1, 2][torch.tensor([0, 1])]
+    with pytest.raises(IndexError, match="Dimension out of range"):
+        torch.fft.fft2(torch.arange(6.0))
