@@ -12,7 +12,8 @@
   `native_tensors` tells it how tensors look.
 - *Cells.* A `Storage` holds an array; `put` fills many. What functions read (`note_cell`), write (`note_write`,
   `refuse_write`, `write`, `postponing`) or only look at (`note_guard`) though it lives outside, a transform is told.
-- *Traces.* A `Tracer` stands for a value under a transform, `aval_of` tells the type of any operand. `transforming`,
+- *Traces.* A `Tracer` stands for a value under a transform, a `Valueless` one for none,
+  `aval_of` tells the type of any operand. `transforming`,
   `recording`, `running_trace` and `current_trace` say what runs.
 - *Arrays.* An `Array` is a tracer or a `ConcreteArray`, which has values, or a `Deferred` in their place; `from_numpy`
   makes one. `shaped` makes its type, a `ShapedArray`, and `part_aval` that of
