@@ -288,7 +288,7 @@ def _halved(x: Any, y: Any, near: Parts, negative: tuple[Any, Any]) -> Parts:
     far, _ = _limits(aval_of(x).dtype)
     over = bitwise_and(greater(abs(x), far), bitwise_and(is_finite(x), is_finite(y)))
     half = exp(select(over, sub(abs(x), far / 2), 0))
-    found = [mul(mul(half, turn(y)), math.exp(far / 2) / 2) for turn in (cos, sin)]
+    found = [mul(_times(half, turn(y)), math.exp(far / 2) / 2) for turn in (cos, sin)]
     signed = [select(below, neg(part), part) for part, below in zip(found, negative, strict=True)]
     return Parts(select(over, signed[0], near.re), select(over, signed[1], near.im))
 
