@@ -46,8 +46,8 @@ _told: list[Path] = []
 
 @functools.cache
 def own_files() -> dict[str, Path]:
-    """fdl's files that decide what is generated, by name: core, operations, passes, transforms and all below, and the
-    runtime library's C files of the floors above.
+    """fdl's files that decide what is generated, by name: core, operations, passes, transforms and all below, modules
+    above that define operations, and the runtime library's C files of the floors above.
     """
     package = Path(__file__).resolve().parent.parent
     checkout = (package / "pyproject.toml").exists()
@@ -61,6 +61,8 @@ def own_files() -> dict[str, Path]:
         for path in home.rglob("*")
         if path.suffix in (".py", ".j2", ".h", ".c")
     }
+    facade = package / "fdl" if checkout else package
+    found |= {name: facade / name for name in ("ad_checkpoint.py", "callbacks.py", "custom_derivatives.py")}
     return dict(sorted(found.items()))
 
 

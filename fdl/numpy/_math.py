@@ -530,7 +530,12 @@ def allclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8,
 
 
 def axes_of(x: ArrayLike, axis: Axis, what: str) -> tuple[int, ...]:
-    """Axes as non-negative numbers; ShapeError for one that is not there."""
+    """Axes as non-negative numbers from first to last; ShapeError for one that is not there or stands twice."""
+    return tuple(sorted(axes_as_given(x, axis, what)))
+
+
+def axes_as_given(x: ArrayLike, axis: Axis, what: str) -> tuple[int, ...]:
+    """The same in the order in which they are given."""
     ndim = aval_of(x).ndim
     if axis is None:
         return tuple(range(ndim))
@@ -539,10 +544,10 @@ def axes_of(x: ArrayLike, axis: Axis, what: str) -> tuple[int, ...]:
         raise ShapeError(
             f"{what}: axis {axis} is out of bounds for {aval_of(x).describe()}", hint=f"from {-ndim} to {ndim - 1}"
         )
-    places = sorted(a % ndim for a in chosen)
+    places = tuple(a % ndim for a in chosen)
     if len(set(places)) < len(places):
         raise ShapeError(f"{what}: axis {axis} names an axis twice of {aval_of(x).describe()}", hint="each axis once")
-    return tuple(places)
+    return places
 
 
 def _kept(out: Array, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:

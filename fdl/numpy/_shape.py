@@ -17,7 +17,7 @@ from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy._create import array, asarray
-from fdl.numpy._math import _operand, axes_of
+from fdl.numpy._math import _operand, axes_as_given, axes_of
 from fdl.ops.promotion import promote
 
 
@@ -102,7 +102,7 @@ def moveaxis(a: ArrayLike, source: Any, destination: Any) -> Array:
     (2, 1, 1)
     """
     a = _operand(a)
-    moved, places = axes_of(a, source, "moveaxis"), axes_of(a, destination, "moveaxis")
+    moved, places = axes_as_given(a, source, "moveaxis"), axes_as_given(a, destination, "moveaxis")
     if len(moved) != len(places):
         raise ShapeError(f"moveaxis: {len(moved)} axes for {len(places)} places", hint="one place for each axis")
     order = [i for i in range(a.aval.ndim) if i not in moved]

@@ -31,8 +31,8 @@ def run(code=SHOW, cwd=ROOT, options=(), **variables):
 
 
 WRONG = [
-    ("FDL_TIER", "fast", "one of auto, compiled, interpreted"),
-    ("FDL_TIER", "Compiled", "one of auto, compiled, interpreted"),
+    ("FDL_TIER", "fast", "one of auto, compiled, native, interpreted"),
+    ("FDL_TIER", "Compiled", "one of auto, compiled, native, interpreted"),
     ("FDL_EAGER", "yes", "one of 0, 1"),
     ("FDL_NUM_THREADS", "0", "a whole number from 1 to 65536"),
     ("FDL_NUM_THREADS", "2.5", "a whole number from 1 to 65536"),

@@ -112,6 +112,8 @@ def test_integer_arithmetic():
 
 def test_manipulation():
     close(jnp.moveaxis(np.ones((2, 3, 4)), 0, -1).shape, (3, 4, 2))
+    close(jnp.moveaxis(np.ones((2, 3, 4)), (2, 1), (0, 1)).shape, (4, 3, 2))
+    close(jnp.moveaxis(np.ones((2, 3, 4)), (0, 1), (-1, 0)).shape, (3, 4, 2))
     close(jnp.tile(X, (2, 1)), np.tile(X, (2, 1)))
     close(jnp.repeat(X, 2, axis=1), np.repeat(X, 2, axis=1))
     close(jnp.roll(X, 1, axis=1), np.roll(X, 1, axis=1))
