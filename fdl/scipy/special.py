@@ -41,7 +41,8 @@ def gammasgn(x: ArrayLike) -> Array:
 def softmax(x: ArrayLike, axis: Any = None) -> Array:
     """`exp(x) / sum(exp(x))` along axes, of all elements where none are given.
 
-    >>> softmax([[0.0, 0.0]]).tolist()
+    >>> import fdl.numpy as jnp
+    >>> softmax(jnp.zeros((1, 2))).tolist()
     [[0.5, 0.5]]
     """
     x = _operand(x)
@@ -51,7 +52,8 @@ def softmax(x: ArrayLike, axis: Any = None) -> Array:
 def log_softmax(x: ArrayLike, axis: Any = None) -> Array:
     """`log(softmax(x))` without overflow.
 
-    >>> [round(v, 4) for v in log_softmax([0.0, 0.0]).tolist()]
+    >>> import fdl.numpy as jnp
+    >>> [round(v, 4) for v in log_softmax(jnp.zeros(2)).tolist()]
     [-0.6931, -0.6931]
     """
     x = _operand(x)
