@@ -136,3 +136,23 @@ def test_callbacks_of_loops_run_at_their_line():
     lax.while_loop(lambda c: c < 4, lambda c: look(c) + 1, 3.0)
     lax.cond(jnp.array(True), look, lambda x: x, 4.0)
     assert SEEN == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "fmt, args, kwargs, error",
+    [
+        ("{x} {y}", (), {"x": 1}, KeyError),
+        ("{} {}", (1,), {}, IndexError),
+        ("{x}", (), {"x": 1, "y": 2}, ChoiceError),
+        ("x is 3", (), {"x": 3}, ChoiceError),
+        ("hello", (1,), {}, ChoiceError),
+    ],
+)
+def test_formats_take_all_that_is_given(fmt, args, kwargs, error):
+    with pytest.raises(error):
+        fdl.make_graph(lambda: debug.print(fmt, *args, **kwargs))()
+
+
+def test_formats_may_look_into_what_they_take(capsys):
+    debug.print("{0[0]:.1f} {{}} {t[a]!s:>{n}} {1.shape}", jnp.ones(2), jnp.ones(3), t={"a": 7}, n=4)
+    assert capsys.readouterr().out == "1.0 {}    7 (3,)\n"
