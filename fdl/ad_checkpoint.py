@@ -142,6 +142,34 @@ def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
     return lambda prim, *avals, **params: policy_1(prim, *avals, **params) or policy_2(prim, *avals, **params)
 
 
+def save_and_offload_only_these_names(
+    *,
+    names_which_can_be_saved: Sequence[str],
+    names_which_can_be_offloaded: Sequence[str],
+    offload_src: str,
+    offload_dst: str,
+) -> Policy:
+    """Saves what has one of these names; all memory is the host's.
+
+    >>> policy = save_and_offload_only_these_names(
+    ...     names_which_can_be_saved=[], names_which_can_be_offloaded=["a"], offload_src="device",
+    ...     offload_dst="pinned_host",
+    ... )
+    >>> policy(name_p, name="a")
+    True
+    """
+    return save_only_these_names(*names_which_can_be_saved, *names_which_can_be_offloaded)
+
+
+def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Policy:
+    """As `dots_with_no_batch_dims_saveable`; all memory is the host's.
+
+    >>> offload_dot_with_no_batch_dims("device", "pinned_host")(name_p)
+    False
+    """
+    return dots_with_no_batch_dims_saveable
+
+
 checkpoint_policies = SimpleNamespace(
     everything_saveable=everything_saveable,
     nothing_saveable=nothing_saveable,
@@ -153,6 +181,8 @@ checkpoint_policies = SimpleNamespace(
     save_any_names_but_these=save_any_names_but_these,
     save_anything_except_these_names=save_anything_except_these_names,
     save_from_both_policies=save_from_both_policies,
+    save_and_offload_only_these_names=save_and_offload_only_these_names,
+    offload_dot_with_no_batch_dims=offload_dot_with_no_batch_dims,
 )
 
 # The operation
@@ -328,6 +358,7 @@ remat = checkpoint
 
 __all__ = [
     "checkpoint", "checkpoint_name", "checkpoint_policies", "dots_saveable", "dots_with_no_batch_dims_saveable",
-    "everything_saveable", "nothing_saveable", "remat", "save_any_names_but_these", "save_anything_except_these_names",
+    "everything_saveable", "nothing_saveable", "offload_dot_with_no_batch_dims", "remat",
+    "save_and_offload_only_these_names", "save_any_names_but_these", "save_anything_except_these_names",
     "save_from_both_policies", "save_only_these_names",
 ]  # fmt: skip

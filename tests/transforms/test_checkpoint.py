@@ -27,6 +27,16 @@ POLICIES = {
     "dots without batch": (checkpoint_policies.dots_with_no_batch_dims_saveable, (2, 2, 2)),
     "product": (checkpoint_policies.save_only_these_names("product"), (2, 2, 2)),
     "sine": (checkpoint_policies.save_only_these_names("sine"), (3, 2, 1)),
+    "offloaded dots": (checkpoint_policies.offload_dot_with_no_batch_dims("device", "pinned_host"), (2, 2, 2)),
+    "offloaded sine": (
+        checkpoint_policies.save_and_offload_only_these_names(
+            names_which_can_be_saved=["product"],
+            names_which_can_be_offloaded=["sine"],
+            offload_src="device",
+            offload_dst="pinned_host",
+        ),
+        (2, 2, 1),
+    ),
     "all names but": (checkpoint_policies.save_any_names_but_these("sine"), (2, 2, 2)),
     "all but": (checkpoint_policies.save_anything_except_these_names("sine"), (2, 1, 1)),
     "both": (
