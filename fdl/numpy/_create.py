@@ -39,17 +39,23 @@ class ScalarType:
         return f"fdl.numpy.{self.dtype.name}"
 
 
-def array(object: Any, dtype: Any = None, copy: bool = True) -> Array:
+def array(object: Any, dtype: Any = None, copy: bool = True, order: str | None = "K", ndmin: int = 0) -> Array:
     """An array of a number, an ndarray, an array, or nested lists of them.
 
     Python numbers become float32, int32 or bool, unless `dtype` or `enable_x64` say otherwise; ndarrays and NumPy's
-    numbers keep their dtype, and memory is copied. An np.int64 is a whole number like Python's.
+    numbers keep their dtype, and memory is copied. An np.int64 is a whole number like Python's. Axes of size 1 come in
+    front until there are `ndmin`. Arrays lie in row-major order, whatever `order` says.
 
     >>> array([[1, 2], [3, 4]])
     Array([[1, 2],
            [3, 4]], dtype=int32)
     """
-    target = None if dtype is None else dtypes.canonical(dtype)
+    found = _array(object, None if dtype is None else dtypes.canonical(dtype))
+    lacking = ndmin - found.ndim
+    return ops.expand_dims(found, tuple(range(lacking))) if lacking > 0 else found
+
+
+def _array(object: Any, target: dtypes.DType | None) -> Array:
     if isinstance(object, Literal):
         object = object.value
     if isinstance(object, (list, tuple)):

@@ -488,15 +488,17 @@ def clip(x: ArrayLike, min: ArrayLike | None = None, max: ArrayLike | None = Non
     return bounded if max is None else ops.minimum(bounded, max)
 
 
-def nan_to_num(x: ArrayLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Array:
-    """x with NaN replaced, and infinities by the largest numbers unless told otherwise.
+def nan_to_num(
+    x: ArrayLike, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Array:
+    """x with NaN replaced, and infinities by the largest numbers unless told otherwise; `copy` or not, x stays.
 
     >>> float(nan_to_num(float("nan"))), float(nan_to_num(float("inf"), posinf=9.0))
     (0.0, 9.0)
     """
     out = _operand(x)
     if dtypes.is_complex(out.aval.dtype):
-        return _of_parts(lambda part: nan_to_num(part, nan, posinf, neginf), out)
+        return _of_parts(lambda part: nan_to_num(part, copy, nan, posinf, neginf), out)
     if not dtypes.is_float(out.aval.dtype):
         return out
     largest = float(ml_dtypes.finfo(out.aval.dtype).max)  # type: ignore[no-untyped-call]

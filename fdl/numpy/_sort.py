@@ -23,9 +23,17 @@ from fdl.ops.promotion import promote
 from fdl.transforms.control.scan import scan
 
 
-def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Array:
+def argsort(
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: str | None = None,
+    order: None = None,
+    stable: bool = True,
+    descending: bool = False,
+) -> Array:
     """Places of the elements along an axis in the order of their values; equal ones stay in order, NaN counts as larger
-    than all.
+    than all. `kind` changes nothing.
 
     >>> from fdl.numpy import array
     >>> argsort(array([3.0, 1.0, 2.0])).tolist()
@@ -39,8 +47,16 @@ def argsort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: b
     return counts(ops.move_axis(ops.argsort(ops.move_axis(x, axis, last), descending), last, axis))
 
 
-def sort(a: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Array:
-    """The elements along an axis in order, NaN last.
+def sort(
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: str | None = None,
+    order: None = None,
+    stable: bool = True,
+    descending: bool = False,
+) -> Array:
+    """The elements along an axis in order, NaN last; `kind` changes nothing.
 
     >>> from fdl.numpy import array
     >>> sort(array([3.0, 1.0, 2.0])).tolist()

@@ -93,3 +93,10 @@ def test_complex_matrices_are_made_hermitian():
     for given, symmetrize, want in ((a, True, mean), (np.tril(half), False, half)):
         found = np.asarray(lax.linalg.cholesky(given, symmetrize_input=symmetrize))
         np.testing.assert_allclose(found @ found.conj().T, want, rtol=1e-12)
+
+
+def test_hints_change_nothing():
+    assert int(lax.fori_loop(0, 4, lambda i, c: c + i, 0, unroll=2)) == 6
+    assert lax.map(lambda x: x * 2, jnp.arange(3), batch_size=2).tolist() == [0, 2, 4]
+    assert jnp.sort(jnp.array([2, 1]), kind="stable").tolist() == [1, 2]
+    assert jnp.argsort(jnp.array([2, 1]), kind="quicksort").tolist() == [1, 0]

@@ -411,3 +411,13 @@ def test_softmax_of_scipy_is_of_all_elements():
         close(special.log_softmax(X, axis), np.log(shares))
     close(special.softmax(X, 0), nn.softmax(X, 0))
     assert float(special.softmax(2.0)) == 1.0
+
+
+def test_arrays_of_at_least_so_many_axes():
+    assert jnp.array(3.0, ndmin=2).tolist() == [[3.0]] and jnp.array(X, ndmin=1, order="F").shape == X.shape
+    assert jnp.array([1, 2], "float32", True, "K", 3).shape == (1, 1, 2)
+
+
+def test_nan_to_num_takes_copy_before_nan():
+    assert jnp.nan_to_num(np.array([np.nan, 1.0]), True).tolist() == [0.0, 1.0]
+    assert jnp.nan_to_num(np.array([complex(np.nan, 1)]), False, 2.0).tolist() == [2 + 1j]

@@ -109,10 +109,13 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     return result[0]
 
 
-def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
+def fori_loop(
+    lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int | bool | None = None
+) -> Any:
     """`for i in range(lower, upper): value = body_fun(i, value)`.
 
     With Python numbers as bounds it is a `scan`, which reverse mode runs through; with traced bounds a `while_loop`.
+    `unroll` is accepted for JAX's sake: the compiler decides.
 
     >>> int(fori_loop(0, 10, lambda i, total: total + i, 0))
     45
@@ -138,8 +141,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     )[2]
 
 
-def map_(f: Callable[[Any], Any], xs: Any) -> Any:
-    """`f` on each element along the leading axis, one after the other; `vmap` does them at once.
+def map_(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
+    """`f` on each element along the leading axis, one after the other; `vmap` does them at once. `batch_size` is how
+    many JAX would do at once: results are the same.
 
     >>> import fdl.numpy as jnp
     >>> map_(lambda row: row.sum(), jnp.ones((3, 4))).tolist()
