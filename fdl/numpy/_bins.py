@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdl import ops
@@ -13,6 +13,7 @@ from fdl.core.array import Array
 from fdl.core.errors import ChoiceError, ShapeError, TracedMaskError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import Tracer, aval_of
+from fdl.numpy._complex import imag, real
 from fdl.numpy._create import asarray, linspace
 from fdl.numpy._derived import diff
 from fdl.numpy._math import _operand, clip, max, min, sum
@@ -188,6 +189,11 @@ def histogram2d(
     return counts, first, second
 
 
+def _part(take: Callable[[ArrayLike], Array], value: ArrayLike | str | None) -> ArrayLike | str | None:
+    """The real or imaginary part of a value of `interp` outside."""
+    return value if value is None or isinstance(value, str) else take(value)
+
+
 def interp(
     x: ArrayLike, xp: ArrayLike, fp: ArrayLike, left: Any = None, right: Any = None, period: float | None = None
 ) -> Array:
@@ -201,7 +207,12 @@ def interp(
     >>> interp(array([0.5, 3.0]), array([0.0, 1.0]), array([10.0, 20.0])).tolist()
     [15.0, 20.0]
     """
-    x, xp, fp = promote(_operand(x), _operand(xp), _operand(fp), to_float=True)
+    if dtypes.is_complex(aval_of(fp := _operand(fp)).dtype):
+        return ops.join(
+            interp(x, xp, real(fp), _part(real, left), _part(real, right), period),
+            interp(x, xp, imag(fp), _part(imag, left), _part(imag, right), period),
+        )
+    x, xp, fp = promote(_operand(x), _operand(xp), fp, to_float=True)
     if aval_of(xp).ndim != 1 or aval_of(xp).shape != aval_of(fp).shape or not aval_of(xp).size:
         raise ShapeError(f"interp: points {aval_of(xp).describe()} and {aval_of(fp).describe()} are no equal vectors")
     if period is not None:

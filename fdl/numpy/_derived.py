@@ -21,6 +21,7 @@ from fdl.numpy._create import array, asarray, linspace, ones, tril, zeros_like
 from fdl.numpy._math import (
     Axis,
     _operand,
+    abs,
     all,
     axes_of,
     equal,
@@ -29,6 +30,7 @@ from fdl.numpy._math import (
     mean,
     min,
     multiply,
+    round,
     square,
     subtract,
     sum,
@@ -64,7 +66,8 @@ def rint(x: ArrayLike) -> Array:
     >>> float(rint(1.5))
     2.0
     """
-    return ops.round_even(x)
+    (operand,) = promote(x, to_float=True)
+    return round(operand)
 
 
 def deg2rad(x: ArrayLike) -> Array:
@@ -93,7 +96,7 @@ def sinc(x: ArrayLike) -> Array:
     """
     (x,) = promote(x, to_float=True)
     angle = ops.mul(x, math.pi)
-    near = ops.less(ops.abs(angle), 1)  # there the series, which has all derivatives where the quotient is 0 / 0
+    near = ops.less(abs(angle), 1)  # there the series, which has all derivatives where the quotient is 0 / 0
     far = where(near, 1, angle)
     squared = square(where(near, angle, 0))
     series: Any = 0.0

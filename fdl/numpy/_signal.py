@@ -173,6 +173,8 @@ def corrcoef(x: ArrayLike, y: Any = None, rowvar: bool = True) -> Array:
     places = ops.iota((n,), 0)
     deviation = ops.sqrt(ops.gather(c, [places, places], (0, 1)))
     scaled = ops.div(ops.div(c, ops.expand_dims(deviation, (1,))), ops.expand_dims(deviation, (0,)))
+    if dtypes.is_complex(aval_of(scaled).dtype):
+        return ops.join(clip(ops.real(scaled), -1, 1), clip(ops.imag(scaled), -1, 1))
     return clip(scaled, -1, 1)
 
 

@@ -451,3 +451,18 @@ def test_complex_numbers_are_found_in_order():
     assert jnp.isin(MISSING, ordered).tolist() == [True, False, True, False, True]
     assert len(jnp.unique(MISSING)) == 4 and len(jnp.unique(MISSING, equal_nan=False)) == 5
     assert np.isnan(np.asarray(jnp.nanmax(MISSING[1:2])))
+
+
+@pytest.mark.parametrize("name", ["sinc", "rint", "corrcoef", "interp", "interp within"])
+def test_functions_of_complex_numbers_are_numpys(name):
+    z = np.array([[1 + 2j, 0.25, -3.5j, 0], [2 - 1j, 0.5 + 0.5j, 3, -1]])
+    calls = {
+        "sinc": lambda np: np.sinc(z),
+        "rint": lambda np: np.rint(z),
+        "corrcoef": lambda np: np.corrcoef(z),
+        "interp": lambda np: np.interp(np.array([-1.0, 0.5, 2.25, 9.0]), np.arange(4.0), z[0]),
+        "interp within": lambda np: np.interp(np.array([-1.0, 9.0]), np.arange(4.0), z[0], left=1j, right=2.0),
+    }
+    call = calls[name]
+    for found in (call(jnp), fdl.jit(lambda: call(jnp))()):
+        np.testing.assert_allclose(np.asarray(found), call(np), rtol=1e-12, atol=1e-12)
