@@ -340,10 +340,10 @@ def test_libraries_that_cannot_be_loaded_are_made_elsewhere(tmp_path, monkeypatc
         program = real.program
 
         @staticmethod
-        def load(path):
+        def load(path, name):
             if path.startswith(str(tmp_path)):
                 raise RuntimeError(f"{path}: failed to map segment from shared object")
-            return real.load(path)
+            return real.load(path, name)
 
     monkeypatch.setattr(runtime, "load", lambda compiler: Native)
     with pytest.warns(CacheWarning, match="failed to map segment"):
