@@ -44,8 +44,8 @@ _POLICIES = {
         """binary_cross_entropy binary_cross_entropy_with_logits cdist cholesky cholesky_inverse cholesky_solve
         cosine_embedding_loss cross_entropy ctc_loss eigh fft grid_sample hinge_embedding_loss householder_product
         huber_loss inv kl_div l1_loss local_response_norm margin_ranking_loss mse_loss multi_margin_loss
-        multilabel_margin_loss multilabel_soft_margin_loss nll_loss poisson_nll_loss prod qr quantile smooth_l1_loss
-        soft_margin_loss solve svd svdvals trace triplet_margin_loss""".split(),
+        multilabel_margin_loss multilabel_soft_margin_loss nll_loss poisson_nll_loss polar prod qr quantile
+        smooth_l1_loss soft_margin_loss solve svd svdvals trace triplet_margin_loss""".split(),
         FULL,
     ),
     **dict.fromkeys("cat index_copy stack".split(), WIDEST),

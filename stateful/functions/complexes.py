@@ -13,6 +13,7 @@ from fdl.stateful.core.errors import TensorError
 from fdl.stateful.core.methods import method
 from fdl.stateful.core.operands import as_tensor_operand
 from fdl.stateful.core.places import Places
+from fdl.stateful.core.tape import autocasting
 from fdl.stateful.core.tensor import Tensor, apply, view_of
 from fdl.stateful.core.views import Step, is_turned, places_of
 from fdl.stateful.functions.elementwise import _floating, unary
@@ -188,6 +189,7 @@ def view_as_real(input: Tensor) -> Tensor:
     return view_of(input, _PAIRS)
 
 
+@autocasting.full
 def view_as_complex(input: Tensor) -> Tensor:
     """Pairs along the last dimension as numbers: a view, which writes through.
 

@@ -6,6 +6,8 @@ order.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -110,6 +112,26 @@ class _Given(OrderedDict[str, Any]):
         self.taken = taken
 
 
+def _placed(init: Callable[..., None]) -> Callable[..., None]:
+    """A layer's `__init__` whose `device` is where all that it makes lies."""
+    signature = inspect.signature(init)
+    if "device" not in signature.parameters:
+        return init
+
+    @functools.wraps(init)
+    def placed(*args: Any, **kwargs: Any) -> None:
+        try:
+            where = signature.bind(*args, **kwargs).arguments.get("device")
+        except TypeError:  # which the layer says better
+            where = None
+        if where is None:
+            return init(*args, **kwargs)
+        with device_kind(where):
+            return init(*args, **kwargs)
+
+    return placed
+
+
 class Module(Hooked):
     """Base of all layers and models: assign parameters and modules as attributes after `super().__init__()`, and write
     `forward`.
@@ -128,6 +150,12 @@ class Module(Hooked):
     training: bool
     _version: int = 1
     _registered: dict[str, str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        home = cls.__dict__.get("__module__", "")  # a class made by `type(...)` may have none
+        if home.startswith("fdl.stateful.") and "__init__" in cls.__dict__:
+            cls.__init__ = _placed(cls.__init__)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """A module, which belongs to the transform that runs, if one does."""

@@ -56,3 +56,18 @@ def test_what_is_computed_beside_it_is_as_before():
         (x * 2).sum().backward()
         assert described(y.grad) == ("meta", (3,), torch.float32)
         assert x.grad.tolist() == [2 * count] * 3
+
+
+LAYERS = {
+    "Linear": (2, 2), "Bilinear": (2, 2, 2), "Conv2d": (1, 2, 3), "ConvTranspose1d": (1, 2, 3), "BatchNorm2d": (2,),
+    "LayerNorm": (2,), "GroupNorm": (2, 2), "RMSNorm": (2,), "Embedding": (2, 2), "GRU": (2, 2), "LSTMCell": (2, 2),
+    "PReLU": (), "MultiheadAttention": (2, 1), "TransformerEncoderLayer": (2, 1, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_all_that_a_layer_makes_lies_on_its_device(name):
+    layer = getattr(torch.nn, name)(*LAYERS[name], device="meta")
+    assert {str(x.device) for x in [*layer.parameters(), *layer.buffers()]} == {"meta"}
+    layer = getattr(torch.nn, name)(*LAYERS[name], device="cpu")
+    assert {str(x.device) for x in [*layer.parameters(), *layer.buffers()]} == {"cpu"}
