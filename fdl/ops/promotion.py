@@ -69,7 +69,7 @@ KINDS = (float, int, bool)
 def _note_types(xs: Sequence[ArrayLike], operands: Sequence[Operand], dtype: DType) -> None:
     """Remember which types numbers have beside arrays; not of integers that int64 cannot bound."""
     key = tuple([x.aval.token if type(x) is ConcreteArray else KINDS.index(type(x)) for x in xs if type(x) in _TYPED])
-    if len(key) == len(xs) and min(key) < 0 and dtype != dtypes.uint64:
+    if len(key) == len(xs) and min(key) < 0 and key not in TYPED and dtype != dtypes.uint64:
         info = np.iinfo(dtype) if dtypes.is_integer(dtype) else None
         TYPED[key] = (*[x.aval.token for x in operands], *(() if info is None else (int(info.min), int(info.max))))
 
@@ -100,11 +100,11 @@ def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]
             and all(cast(x, dtype, weak) is x for x in operands)
         )
         _ALIGNED[key] = None if as_is else plan
-        typed = [cast(x, dtype, weak) for x in operands]
-        if plan[2] is None and all(x is y or type(x) is Literal for x, y in zip(operands, typed, strict=True)):
-            _note_types(xs, typed, dtype)
     dtype, weak, shape = plan
-    operands = [cast(x, dtype, weak) for x in operands]
+    given, operands = operands, [cast(x, dtype, weak) for x in operands]
+    # whoever met these types first, under a trace maybe, had nothing to tell the library
+    if shape is None and all(x is y or type(x) is Literal for x, y in zip(given, operands, strict=True)):
+        _note_types(xs, operands, dtype)
     return operands if shape is None else [broadcast_to(x, shape) if x.aval.shape else x for x in operands]
 
 

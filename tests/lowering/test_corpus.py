@@ -18,8 +18,10 @@ from tests.lowering.corpus.digests import header_digests, read_digests, rendered
 
 RAW = raw_corpus()
 SAY = "where that is meant: python -m tests.lowering.corpus --against main, and then --update"
-# Calls are inlined, and `vmap` takes collectives away, before a program is lowered
-WITHOUT_TEXT = {"call", "custom_jvp", "custom_vjp", "psum", "axis_index", "all_gather"}
+# Calls are inlined, names give what they are given, `vmap` takes collectives away, before a program is lowered
+WITHOUT_TEXT = {
+    "call", "checkpoint", "custom_jvp", "custom_vjp", "linear_call", "name", "psum", "axis_index", "all_gather"
+}  # fmt: skip
 # It chooses the largest of near scores, and goes on with that: one rounding otherwise gives another text.
 CHAOTIC = {"benchmarks/decode"}
 SMALL = 20_000  # elements that a program computes

@@ -205,7 +205,8 @@ TERMS = "how many terms are written out is no number"
 REFUSED = {
     **{("conv", k): TERMS for k in (5, 6)},
     **{("qr", k): SCRATCH for k in range(4)},
-    **{("eigh", k): SCRATCH for k in (0, 1, 3, 4)},
+    **{("lu", k): SCRATCH for k in (4, 5)},
+    **{("eigh", k): SCRATCH for k in range(5)},
     **{("svd", k): SCRATCH for k in range(4)},
     **{("argsort", k): SCRATCH for k in range(11)},
     **{("top_k", k): SCRATCH for k in range(8)},
