@@ -66,10 +66,13 @@ TYPED: dict[tuple[int, ...], tuple[int, ...]] = {}
 KINDS = (float, int, bool)
 
 
-def _note_types(xs: Sequence[ArrayLike], operands: Sequence[Operand], dtype: DType) -> None:
+def _note_types(xs: Sequence[ArrayLike], given: Sequence[Operand], operands: Sequence[Operand], dtype: DType) -> None:
     """Remember which types numbers have beside arrays; not of integers that int64 cannot bound."""
-    key = tuple([x.aval.token if type(x) is ConcreteArray else KINDS.index(type(x)) for x in xs if type(x) in _TYPED])
-    if len(key) == len(xs) and min(key) < 0 and key not in TYPED and dtype != dtypes.uint64:
+    if not all(type(x) in _TYPED for x in xs):
+        return
+    key = tuple([x.aval.token if type(x) is ConcreteArray else KINDS.index(type(x)) for x in xs])
+    as_they_are = all(x is y or type(x) is Literal for x, y in zip(given, operands, strict=True))
+    if as_they_are and min(key) < 0 and key not in TYPED and dtype != dtypes.uint64:
         info = np.iinfo(dtype) if dtypes.is_integer(dtype) else None
         TYPED[key] = (*[x.aval.token for x in operands], *(() if info is None else (int(info.min), int(info.max))))
 
@@ -103,8 +106,8 @@ def aligned(what: str, xs: Sequence[ArrayLike], to_float: bool) -> list[Operand]
     dtype, weak, shape = plan
     given, operands = operands, [cast(x, dtype, weak) for x in operands]
     # whoever met these types first, under a trace maybe, had nothing to tell the library
-    if shape is None and all(x is y or type(x) is Literal for x, y in zip(given, operands, strict=True)):
-        _note_types(xs, operands, dtype)
+    if shape is None:
+        _note_types(xs, given, operands, dtype)
     return operands if shape is None else [broadcast_to(x, shape) if x.aval.shape else x for x in operands]
 
 
