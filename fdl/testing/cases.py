@@ -130,6 +130,11 @@ class FunctionCase(Case):
         return [np.asarray(x) for x in tree_leaves(self.told_by(*self.tree.unflatten(args)))]
 
 
+def name_of(subject: Primitive | Callable[..., Any]) -> str:
+    """How a primitive or a function is called."""
+    return subject.name if isinstance(subject, Primitive) else str(getattr(subject, "__name__", repr(subject)))
+
+
 def cases_of(
     subject: Primitive | Callable[..., Any],
     samples: Iterable[Any] | None = None,
@@ -141,7 +146,7 @@ def cases_of(
 
     Arguments are arrays, trees of them, or `Spec`s, of which `examples` inputs are drawn.
     """
-    name = subject.name if isinstance(subject, Primitive) else getattr(subject, "__name__", repr(subject))
+    name = name_of(subject)
     if samples is None:
         samples = subject.rule("samples") if isinstance(subject, Primitive) else ()
     for x in samples:

@@ -12,7 +12,7 @@ import numpy as np
 from fdl.core import dtypes
 from fdl.core.errors import ChoiceError, MissingRuleError
 from fdl.core.primitive import Primitive
-from fdl.testing.cases import Case, cases_of
+from fdl.testing.cases import Case, cases_of, name_of
 from fdl.testing.laws import LAWS, Broken, Law, NoMeaning
 from fdl.testing.tolerances import Data
 
@@ -99,7 +99,7 @@ def examined(
     shrink: bool = True,
 ) -> Iterator[Finding]:
     """What each law says about an operation, one after another, broken or not."""
-    name = subject.name if isinstance(subject, Primitive) else getattr(subject, "__name__", repr(subject))
+    name = name_of(subject)
     if hasattr(samples, "example"):
         samples, examples = _drawn(samples, examples, seed), 1
     cases = list(cases_of(subject, samples, reference, examples, seed))
