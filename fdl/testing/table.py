@@ -19,7 +19,7 @@ from typing import Any
 
 import jinja2
 
-from fdl.core.primitive import REGISTRY, Primitive
+from fdl.core.primitive import OWN, REGISTRY, Primitive
 from fdl.testing.control import CONTROL
 from fdl.testing.laws import LAWS
 from fdl.testing.verification import Finding, examined
@@ -43,8 +43,10 @@ class Row:
 
 
 def rows() -> Iterator[Row]:
-    """All primitives of the registry, in its order; GraphError's kin where one has neither samples nor a stand-in."""
+    """All of fdl's own primitives, in the registry's order, by their samples and by what stands for them."""
     for name, primitive in REGISTRY.items():
+        if primitive not in OWN:
+            continue
         stand_ins = [key for key in CONTROL if key.split(" (")[0] == name]
         if primitive.has("samples") and primitive.rule("samples"):
             yield Row(name, primitive)

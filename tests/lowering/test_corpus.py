@@ -18,9 +18,11 @@ from tests.lowering.corpus.digests import header_digests, read_digests, rendered
 
 RAW = raw_corpus()
 SAY = "where that is meant: python -m tests.lowering.corpus --against main, and then --update"
-# Calls are inlined, names give what they are given, `vmap` takes collectives away, before a program is lowered
+# Calls are inlined, names give what they are given, `vmap` takes collectives away, before a program is lowered; a
+# callback is a Python function, which is no data
 WITHOUT_TEXT = {
-    "call", "checkpoint", "custom_jvp", "custom_vjp", "linear_call", "name", "psum", "axis_index", "all_gather"
+    "call", "checkpoint", "custom_jvp", "custom_vjp", "linear_call", "name", "psum", "axis_index", "all_gather",
+    "callback"
 }  # fmt: skip
 # It chooses the largest of near scores, and goes on with that: one rounding otherwise gives another text.
 CHAOTIC = {"benchmarks/decode"}
