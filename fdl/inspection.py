@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 from typing import Any
 
@@ -13,13 +13,30 @@ from fdl.backends.toolchain import INSTALL, find_compiler, host_target
 from fdl.core.config import config
 from fdl.core.errors import CompileError
 from fdl.lowering.ir.index import trips
-from fdl.lowering.ir.nodes import Dot, Fused, Node
+from fdl.lowering.ir.nodes import Branch, Dot, Fused, Loop, Node
 from fdl.lowering.ir.rewrite import all_nodes, calls
 from fdl.lowering.pipeline import Lowered, lower
 from fdl.transforms.api.jit import Jitted, jit
 from fdl.transforms.stage import make_graph
 
 __all__ = ["Explanation", "Profile", "Stage", "explain", "profile"]
+
+
+def _work(nodes: Iterable[Node]) -> int:
+    """Scalar operations of some stages, one after another."""
+    total = 0
+    for n in nodes:
+        if isinstance(n, Loop):
+            total += (n.axis.size if n.axis is not None else 1) * sum(map(_work, n.nested()))
+        elif isinstance(n, Branch):
+            total += max(map(_work, n.nested()), default=0)
+        elif isinstance(n, Fused) and not n.kernel:
+            total += _work(n.body)
+        elif isinstance(n, Dot):  # its `work` is what it costs, in operations of other stages
+            total += 2 * trips(n.space) * n.m * n.n * n.k
+        else:
+            total += n.work()
+    return total
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +89,8 @@ class Explanation:
 
     @property
     def operations(self) -> int:
-        """Scalar operations, roughly: loops count one step."""
-        return sum(n.work() for n in all_nodes(self.lowered.program.nodes) if not n.nested())
+        """Scalar operations, roughly: of all steps of loops whose length is known, of one of those that test."""
+        return _work(self.lowered.program.nodes)
 
     def html(self) -> str:
         """All of it as one page that needs nothing else: stages by what they touch, then graph, kernels and source."""

@@ -5,6 +5,7 @@ import pytest
 
 import fdl
 import fdl.numpy as jnp
+from fdl import lax
 from fdl.core.errors import ChoiceError, DonatedError, StructureError
 from fdl.stages import Jit
 from tests.conftest import needs_compiler
@@ -49,6 +50,19 @@ def test_what_a_program_costs():
     compiled = fdl.jit(lambda x: jnp.sin(x) + 1).lower(np.ones(1000, np.float32)).compile()
     assert compiled.cost_analysis()["bytes accessed"] == 8000.0 and compiled.cost_analysis()["flops"] >= 2000.0
     assert compiled.memory_analysis()["peak"] >= 8000 and "fdl_sin" in compiled.as_text()
+
+
+@needs_compiler
+def test_operations_are_counted_through_composites_loops_and_branches():
+    x = np.ones((64, 100), np.float32)
+    count = lambda f: fdl.explain(f)(x).operations
+    assert 6400 <= count(lambda x: jnp.mean(x, 1)) <= 7000  # fused rows
+    product = 2 * 64 * 64 * 100
+    assert product <= count(lambda x: x @ x.T) < 1.1 * product
+    assert 2 * product <= count(lambda x: jnp.tanh(x @ x.T) @ x) < 2.2 * product
+    assert 10 * 2 * 6400 <= count(lambda x: lax.fori_loop(0, 10, lambda i, c: c * 2 + 1, x)) < 20 * 2 * 6400
+    branch = count(lambda x: lax.cond(x[0, 0] > 0, lambda x: x + 1, lambda x: jnp.sin(x) + x * x, x))
+    assert count(lambda x: jnp.sin(x) + x * x) <= branch < 2 * count(lambda x: jnp.sin(x) + x * x)
 
 
 def test_options():
