@@ -1,5 +1,5 @@
 """Programs of one equation each, shared by all graphs of the process: for all sizes where the operation can be lowered
-so, for the sizes at hand where it cannot, as of loops and branches.
+so, for the sizes at hand where it cannot.
 
 What they are found by is the operation, its params but for sizes, and the types of its operands; of elementwise ones
 shapes are forgotten, since an array of any shape is a row. Those that are missing are compiled together, in one start

@@ -252,15 +252,58 @@ def test_checks_fail_as_ever():
         fdl.jit(f)(jnp.float32(-4.0))
 
 
-def test_loops_and_branches():
-    def f(x):
-        x = lax.fori_loop(0, 5, lambda i, x: x * 1.5 + i, x)
-        x = lax.while_loop(lambda x: x.sum() < 1e4, lambda x: x * 2, x)
-        return lax.cond(x[0] > 0, lambda x: x - 1, lambda x: x + 1, x), lax.scan(lambda c, r: (c + r, c * r), 0.0, x)
+def of_all_kinds(x, big, i):
+    x = lax.fori_loop(0, 5, lambda i, x: x * 1.5 + i, x)
+    x = lax.while_loop(lambda x: x.sum() < 1e4, lambda x: jnp.abs(x) * 2, x)
+    x = lax.cond(x[0, 0] > 0, lambda x: x - 1, lambda x: x + 1, x)
+    return lax.scan(lambda c, r: (c + r.sum(), c * r), 0.0, x)
 
-    x = jnp.arange(4.0)
-    graph, captured = make_graph(f)(x).lift()
-    compare(graph, [*captured, x])
+
+def inside_each_other(x, big, i):
+    def turn(j, c):
+        return lax.cond(j % 2 == 0, lambda c: c @ big, lambda c: c + 1, c)
+
+    return lax.fori_loop(0, 3, lambda i, c: lax.fori_loop(0, i, turn, c), big)
+
+
+CONTROL = {
+    "all kinds": of_all_kinds,
+    "inside each other": inside_each_other,
+    "carries that change places": lambda x, big, i: lax.scan(
+        lambda c, r: ((c[1], c[0] + r), (c[0], r, 3.0)), (x[0], x[1]), x, reverse=True
+    ),
+    "a carry that stays": lambda x, big, i: lax.scan(lambda c, r: (c, c @ c), big, None, length=3),
+    "no turn of a scan": lambda x, big, i: lax.scan(lambda c, r: (c * 2, r), x, jnp.zeros((0, 3))),
+    "no turn of a while": lambda x, big, i: lax.while_loop(lambda c: c[1] < 0, lambda c: (c[0] * 2, c[1] + 1), (x, 0)),
+    "a test between turns of all threads": lambda x, big, i: lax.while_loop(
+        lambda c: c[1] < 6, lambda c: (jnp.sin(c[0] @ big), c[1] + 1), (big, 0)
+    ),
+    "a branch behind the last one": lambda x, big, i: lax.switch(i, [lambda x: x + 1, lambda x: x @ x], big),
+    "a branch before the first one": lambda x, big, i: lax.switch(-i, [lambda x: x + 1, lambda x: x @ x], big),
+    "complex numbers": lambda x, big, i: lax.scan(lambda c, r: (c * r, c), x[0] + 1j, x * 1j),
+    "a gradient": lambda x, big, i: fdl.grad(
+        lambda w: lax.scan(lambda c, r: (jnp.tanh(c @ w), c.sum()), big, None, length=4)[1].sum()
+    )(big),
+}
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_loops_and_branches(name):
+    rng = np.random.default_rng(0)
+    args = [rng.normal(size=(5, 4)).astype("f"), rng.normal(size=(300, 300)).astype("f") / 20, np.int32(7)]
+    arrays = list(map(from_numpy, args))
+    graph, captured = make_graph(CONTROL[name])(*arrays).lift()
+    compare(graph, [*captured, *arrays])
+
+
+def test_a_loop_of_another_length_starts_no_compiler():
+    def f(x):
+        return lax.scan(lambda c, r: (jnp.tanh(c * r), jnp.cos(c)), x[0], x)
+
+    for n in (3, 50):
+        with count_compilations() as compiled:
+            Piecewise(make_graph(f)(jnp.ones((n, 4))), find_compiler())
+    assert compiled() == 0
 
 
 def test_what_cannot_be_lowered_is_told():
@@ -292,6 +335,9 @@ def test_threads_may_ask_at_the_same_time():
 # In the disk cache
 
 
+FIVE = from_numpy(np.ones(5, np.float32))  # not made by operations, which have programs too
+
+
 def chain(x):
     return jnp.tanh(x * 2) + jnp.sum(x)
 
@@ -301,7 +347,7 @@ def kept(tmp_path):
     """A list in a cache of its own, as the cache holds it."""
     config.cache_dir = tmp_path
     pieces._CALLS.clear(), pieces._FAMILIES.clear()
-    graph = make_graph(chain)(jnp.ones(5))
+    graph = make_graph(chain)(FIVE)
     Piecewise(graph, find_compiler())
     return graph, piecewise._made(graph, find_compiler())
 
@@ -310,17 +356,16 @@ def test_a_list_is_found_again_without_lowering(kept, monkeypatch):
     graph, _ = kept
     monkeypatch.setattr(piecewise, "calls_of", lambda *_: pytest.fail("lowered"))
     with count_compilations() as compiled:
-        (found,) = Piecewise(graph, find_compiler())([jnp.ones(5)])
+        (found,) = Piecewise(graph, find_compiler())([FIVE])
         assert compiled() == 0
     np.testing.assert_allclose(found, np.tanh(2) + 5, rtol=1e-6)
 
 
 def test_programs_are_found_again_for_other_sizes_and_other_graphs(kept):
     pieces._CALLS.clear(), pieces._FAMILIES.clear()
+    x = from_numpy(np.ones(300, np.float32))
     with count_compilations() as compiled:
-        (found,) = Piecewise(make_graph(lambda x: jnp.sum(jnp.tanh(x)))(jnp.ones(300)), find_compiler())(
-            [jnp.ones(300)]
-        )
+        (found,) = Piecewise(make_graph(lambda x: jnp.sum(jnp.tanh(x)))(x), find_compiler())([x])
         assert compiled() == 0
     np.testing.assert_allclose(found, 300 * np.tanh(1), rtol=1e-6)
 
@@ -328,7 +373,7 @@ def test_programs_are_found_again_for_other_sizes_and_other_graphs(kept):
 def test_another_folder_has_programs_of_its_own(kept, tmp_path):
     runtime.load(find_compiler())
     config.cache_dir = tmp_path
-    (found,) = Piecewise(kept[0], find_compiler())([jnp.ones(5)])
+    (found,) = Piecewise(kept[0], find_compiler())([FIVE])
     np.testing.assert_allclose(found, np.tanh(2) + 5, rtol=1e-6)
     assert list((tmp_path / "programs").glob("*.so"))
 
@@ -352,6 +397,10 @@ SPOILED = {
     "a negative size": lambda x: x.update(own=-1),
     "a pool that is cut off": lambda x: x.update(pool="00"),
     "another field": lambda x: x.update(more=1),
+    "a body with an operand behind the last argument": lambda x: x["steps"][0].update(
+        kind=1, bodies=[{**x, "steps": [{**x["steps"][0], "places": [[99, 0]]}]}]
+    ),
+    "another kind of step": lambda x: x["steps"][0].update(kind=3),
     "no steps": lambda x: x.pop("steps"),
 }
 
