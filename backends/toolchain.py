@@ -41,7 +41,9 @@ _COMMON = (
 # -fno-builtin: a call with constant operands is not worked out by the compiler, whose mathematics rounds otherwise than
 # the library's.
 PROGRAM_FLAGS = (*_COMMON, "-fno-builtin", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops")
-RUNTIME_FLAGS = (*_COMMON, "-O2")
+# The runtime library calls Python's functions and follows pointers: what gcc's -O2 adds to -O1 takes two fifths of the
+# compiler's time, and saves a hundredth of a call.
+RUNTIME_FLAGS = (*_COMMON, "-O2", "-O1", "-fno-tree-pta")
 # Of gcc's -O2 products need two flags: with them, -O1 is as fast and compiles in two thirds of the time; without, it
 # has two thirds of the speed.
 PRODUCT_FLAGS = (*_COMMON, "-O2", "-O1", "-fexpensive-optimizations", "-frerun-cse-after-loop")
@@ -50,6 +52,7 @@ PRODUCT_FLAGS = (*_COMMON, "-O2", "-O1", "-fexpensive-optimizations", "-frerun-c
 _GCC_ALONE = frozenset(
     {
         "-O1",
+        "-fno-tree-pta",
         "-fexpensive-optimizations",
         "-frerun-cse-after-loop",
         "-fvect-cost-model=dynamic",
