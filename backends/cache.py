@@ -62,7 +62,10 @@ def own_files() -> dict[str, Path]:
         if path.suffix in (".py", ".j2", ".h", ".c")
     }
     facade = package / "fdl" if checkout else package
-    found |= {name: facade / name for name in ("ad_checkpoint.py", "callbacks.py", "custom_derivatives.py")}
+    found |= {
+        name: facade / name
+        for name in ("ad_checkpoint.py", "bounded_loops.py", "callbacks.py", "custom_derivatives.py")
+    }
     return dict(sorted(found.items()))
 
 

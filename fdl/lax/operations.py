@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 import numpy as np
 
 from fdl import ops
+from fdl.bounded_loops import fori_loop, while_loop
 from fdl.core import dtypes
 from fdl.core.array import Array
 from fdl.core.avals import sizes as whole_sizes
@@ -72,7 +73,7 @@ from fdl.ops import maximum as max
 from fdl.ops import minimum as min
 from fdl.ops import not_equal as ne
 from fdl.ops.promotion import as_operand, promote
-from fdl.transforms import cond, fori_loop, scan, switch, while_loop
+from fdl.transforms import cond, scan, switch
 from fdl.transforms import map_ as map
 
 _max, _min = builtins.max, builtins.min  # the names are taken

@@ -43,6 +43,10 @@ def _while(x: Any) -> Any:
     return lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * 2), (0, x))[1]
 
 
+def _while_reverse(x: Any) -> Any:
+    return lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * cos(c[1])), (0, x), max_trips=5)[1]
+
+
 def _call(x: Any) -> Any:
     return jit(lambda x: sin(x) * x)(x) + 1
 
@@ -96,6 +100,7 @@ CONTROL: dict[str, tuple[Callable[..., Array], Given]] = {
     "cond (switch)": (_switch, ((np.int32(0), _X), (np.int32(2), _X), (np.int32(7), _X))),
     "while (fori_loop)": (_fori, ((_X,), (f32(0),))),
     "while": (_while, ((i32(2, 3),), (i32(),))),
+    "while (max_trips)": (_while_reverse, ((_X,), (f32(0),))),
     "call": (_call, ((_X,), (f32(),))),
     "checkpoint": (_checkpointed, ((_X,),)),
     "custom_jvp": (_own_jvp, ((_X,), (f32(),))),

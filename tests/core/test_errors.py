@@ -94,7 +94,6 @@ def test_the_running_transform_is_noted():
         (lambda: fdl.lax.cond(True, lambda x: x, lambda x: jnp.stack([x, x]), 1.0), ValueError),
         (lambda: fdl.lax.cond(jnp.ones(2) > 0, lambda x: x, lambda x: x, 1.0), ValueError),
         (lambda: fdl.lax.while_loop(lambda c: c, lambda c: c, 1.0), ValueError),
-        (lambda: fdl.grad(lambda x: fdl.lax.while_loop(lambda c: c < 3, lambda c: c * 2, x))(1.0), NotImplementedError),
         (lambda: fdl.lax.psum(1.0, "nowhere"), NameError),
         (lambda: fdl.jvp(lambda x: x, (1.0,), (jnp.ones(2),)), ValueError),
         (lambda: fdl.random.normal(jnp.ones(2)), TypeError),

@@ -15,12 +15,13 @@ import fdl.numpy as jnp
 import fdl.stateful as torch
 from fdl import lax
 from fdl.core.errors import (
+    ChoiceError,
     DtypeError,
     ImmutableError,
     LeakedTracerError,
     MissingAttributeError,
-    MissingRuleError,
     ShapeError,
+    StateError,
     StructureError,
     TracedBoolError,
     TracedMaskError,
@@ -236,10 +237,15 @@ MISTAKES = {
     "three values": (lambda: lax.scan(lambda c, x: (c, x, x), 0.0, X), StructureError, "got 3 values"),
     "a loop over a number": (lambda: lax.scan(lambda c, x: (c, x), 0.0, 1.0), ShapeError, "xs=None with length=n"),
     "a condition that is no bool": (lambda: lax.while_loop(lambda c: c, lambda c: c, 1.0), ShapeError, "not one bool"),
-    "a loop in reverse": (
-        lambda: fdl.grad(lambda x: lax.while_loop(lambda c: c < 3, lambda c: c * 2, x))(1.0),
-        MissingRuleError,
-        "lax.scan",
+    "a loop of more trips than it said": (
+        lambda: float(fdl.grad(lambda x: lax.while_loop(lambda c: c < 9, lambda c: c * 2, x, max_trips=2))(1.0)),
+        StateError,
+        "a larger max_trips",
+    ),
+    "less than no trip": (
+        lambda: lax.while_loop(lambda c: c < 9, lambda c: c * 2, 1.0, max_trips=-1),
+        ChoiceError,
+        "max_trips=-1",
     ),
     "half a step": (lambda: lax.fori_loop(0, 2.5, lambda i, c: c, 0.0), DtypeError, "a bound is float 2.5"),
     "a predicate of three": (lambda: lax.cond(X > 0, lambda: 1.0, lambda: 2.0), ShapeError, "jnp.where"),

@@ -73,6 +73,11 @@ def may_refuse(graph: Graph) -> bool:
     return any(e.effects or e.primitive.name == "while" for e in _equations(graph))
 
 
+def _has_loop(graph: Graph) -> bool:
+    """Whether it takes long: then it runs only where some lane takes it."""
+    return any(e.primitive.name in ("scan", "while") for e in _equations(graph))
+
+
 def _is_affine(e: Equation, varying: set[Var]) -> bool:
     """Whether the operation's derivative is finite whatever its operands are."""
     if e.primitive.name in _ADDITIVE:
@@ -139,6 +144,6 @@ def branch_in_lanes(
     own = only_lanes(taken, wide, [w and v in used for v, w in zip(graph.inputs, widened, strict=True)])
     derived = batch_graph(graph, axis, tuple(widened), all_results)[0]
     masked = all(w or v not in used or not has_tangent(v.aval) for v, w in zip(graph.inputs, widened, strict=True))
-    return (
-        bind_graph(derived, own) if masked and not may_refuse(graph) else if_any(reduce_max(taken, (0,)), derived, own)
-    )
+    if masked and not may_refuse(graph) and not _has_loop(graph):
+        return bind_graph(derived, own)
+    return if_any(reduce_max(taken, (0,)), derived, own)

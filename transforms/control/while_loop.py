@@ -9,7 +9,7 @@ from typing import Any
 from fdl.core import dtypes
 from fdl.core.array import as_array
 from fdl.core.avals import ShapedArray
-from fdl.core.errors import DtypeError, MissingRuleError, ShapeError
+from fdl.core.errors import ChoiceError, DtypeError, ShapeError
 from fdl.core.graph import Graph, bind_graph, interpret
 from fdl.core.primitive import Primitive
 from fdl.core.pytree import TreeDef, tree_flatten
@@ -40,10 +40,19 @@ def _check_condition(test: Graph) -> None:
         )
 
 
-def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
+def _promised(max_trips: int | None) -> int | None:
+    if max_trips is None or (isinstance(max_trips, int) and max_trips >= 0):
+        return max_trips
+    raise ChoiceError(f"while_loop: max_trips={max_trips!r}", hint="how many trips there are at most, as an int")
+
+
+def while_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any, *, max_trips: int | None = None
+) -> Any:
     """`while cond_fun(value): value = body_fun(value)`; the value keeps its structure, shapes and dtypes.
 
-    Forward mode works; reverse mode does not, since the number of steps is not known: use `scan`.
+    Reverse mode saves what each trip leaves for the way back. `max_trips` promises that there are no more trips, and is
+    how many the memory for that holds; without it `fdl/bounded_loops.py` says what is saved.
 
     >>> int(while_loop(lambda n: n < 10, lambda n: n * 2 + 1, 0))
     15
@@ -96,6 +105,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
             body=body,
             num_test=len(test_consts),
             num_body=len(body_consts),
+            max_trips=_promised(max_trips),
         )
         results = found.looked_at(outs)
         if of_test.failures:
@@ -110,11 +120,17 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
 
 
 def fori_loop(
-    lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int | bool | None = None
+    lower: Any,
+    upper: Any,
+    body_fun: Callable[[Any, Any], Any],
+    init_val: Any,
+    *,
+    unroll: int | bool | None = None,
+    max_trips: int | None = None,
 ) -> Any:
     """`for i in range(lower, upper): value = body_fun(i, value)`.
 
-    With Python numbers as bounds it is a `scan`, which reverse mode runs through; with traced bounds a `while_loop`.
+    With Python numbers as bounds it is a `scan`; with traced bounds a `while_loop`, which takes `max_trips`.
     `unroll` is accepted for JAX's sake: the compiler decides.
 
     >>> int(fori_loop(0, 10, lambda i, total: total + i, 0))
@@ -137,7 +153,10 @@ def fori_loop(
         return scan(step, (as_array(start), init_val), length=steps)[0][1]
     low, high = promote(lower, upper)
     return while_loop(
-        lambda c: less(c[0], c[1]), lambda c: (add(c[0], 1), c[1], body_fun(c[0], c[2])), (low, high, init_val)
+        lambda c: less(c[0], c[1]),
+        lambda c: (add(c[0], 1), c[1], body_fun(c[0], c[2])),
+        (low, high, init_val),
+        max_trips=max_trips,
     )[2]
 
 
@@ -155,11 +174,11 @@ def map_(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> 
 # Rules
 
 
-def _shape(*avals: ShapedArray, test: Graph, body: Graph, num_test: int, num_body: int) -> list[ShapedArray]:
+def _shape(*avals: ShapedArray, body: Graph, **_: Any) -> list[ShapedArray]:
     return body.out_avals
 
 
-def _impl(*values: Any, test: Graph, body: Graph, num_test: int, num_body: int) -> Any:
+def _impl(*values: Any, test: Graph, body: Graph, num_test: int, num_body: int, **_: Any) -> Any:
     test_consts, body_consts = values[:num_test], values[num_test : num_test + num_body]
     carry = list(values[num_test + num_body :])
     while interpret(test, [*test_consts, *carry])[0]:
@@ -167,7 +186,7 @@ def _impl(*values: Any, test: Graph, body: Graph, num_test: int, num_body: int) 
     return carry
 
 
-def _jvp(primals: Any, tangents: Any, *, test: Graph, body: Graph, num_test: int, num_body: int) -> Any:
+def _jvp(primals: Any, tangents: Any, *, test: Graph, body: Graph, num_test: int, num_body: int, **kept: Any) -> Any:
     n = num_test + num_body
     nonzero = [type(t) is not Zero for t in tangents]
     consts = tuple(nonzero[num_test:n])
@@ -195,22 +214,14 @@ def _jvp(primals: Any, tangents: Any, *, test: Graph, body: Graph, num_test: int
         body=wide_body,
         num_test=num_test,
         num_body=num_body + n_tangents,
+        **kept,
     )
     return outs[:n_carry], fill(outs[n_carry:], mask, body.out_avals)
 
 
-def _linearize(primals: Any, nonzero: Any, **params: Any) -> Any:
-    raise MissingRuleError(
-        "while_loop cannot be differentiated in reverse",
-        why=(
-            "the number of its steps is not known while it is recorded, so there is no place for what the way "
-            "back needs"
-        ),
-        hint="lax.scan, or lax.fori_loop with Python numbers as bounds; jvp and jacfwd work",
-    )
-
-
-def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_test: int, num_body: int) -> Any:
+def _batch(
+    axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_test: int, num_body: int, **kept: Any
+) -> Any:
     n = num_test + num_body
     test_consts, body_consts = tuple(batched[:num_test]), tuple(batched[num_test:n])
 
@@ -228,7 +239,7 @@ def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_
     carry = [with_axis(x, axis) if m and not b else x for x, m, b in zip(args[n:], mask, batched[n:], strict=True)]
     if not by_lane:
         return while_p.bind_all(
-            *args[:n], *carry, test=test_graph, body=body_graph, num_test=num_test, num_body=num_body
+            *args[:n], *carry, test=test_graph, body=body_graph, num_test=num_test, num_body=num_body, **kept
         ), mask
 
     def any_lane(*xs: Any) -> list[Any]:
@@ -245,19 +256,19 @@ def _batch(axis: Any, args: Any, batched: Any, *, test: Graph, body: Graph, num_
     wide_test = stage_derived(any_lane, [*map(aval_of, args[:num_test]), *carry_avals])
     wide_body = stage_derived(masked_body, [*map(aval_of, args[:n]), *carry_avals])
     outs = while_p.bind_all(
-        *args[:num_test], *args[:n], *carry, test=wide_test, body=wide_body, num_test=num_test, num_body=n
+        *args[:num_test], *args[:n], *carry, test=wide_test, body=wide_body, num_test=num_test, num_body=n, **kept
     )
     return outs, mask
 
 
-def _lower(b: Vocabulary, *xs: Value, test: Graph, body: Graph, num_test: int, num_body: int) -> list[Value]:
+def _lower(b: Vocabulary, *xs: Value, test: Graph, body: Graph, num_test: int, num_body: int, **_: Any) -> list[Value]:
     n = num_test + num_body
     return b.while_loop(xs[:num_test], xs[num_test:n], xs[n:], test, body)
 
 
 while_p = (
     Primitive("while", multiple_results=True)
-    .define(shape=_shape, impl=_impl, jvp=_jvp, linearize=_linearize, batch=_batch, lower=_lower, samples=[])
+    .define(shape=_shape, impl=_impl, jvp=_jvp, batch=_batch, lower=_lower, samples=[])
     .define(effects=lambda test, body, **_: test.effects | body.effects)
     .register()
 )
