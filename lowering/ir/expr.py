@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fdl.core.dtypes import DType
@@ -137,28 +137,3 @@ class Interner:
         if found is None:
             found = self.known[key] = Expr(len(self.known), op, args, dtype, attr)
         return found
-
-    def rebuild(self, roots: Sequence[Expr], replace: Callable[[Expr], Expr | None]) -> dict[Expr, Expr]:
-        """Each sub-expression with what `replace` answers put in its place, from the leaves up."""
-        new: dict[Expr, Expr] = {}
-        for e in walk(roots):
-            other = replace(e)
-            if other is not None:
-                new[e] = other
-                continue
-            args = tuple(new[a] for a in e.args)
-            attr = e.attr
-            if e.op == "load":
-                attr = (e.attr[0], rebuilt_index(e.attr[1], new))
-            elif e.op == "number":
-                attr = rebuilt_index(e.attr, new)
-            new[e] = e if args == e.args and attr == e.attr else self.make(e.op, args, e.dtype, attr)
-        return new
-
-
-def rebuilt_index(index: Index, new: Mapping[Expr, Expr]) -> Index:
-    """The address with its expressions replaced."""
-    out = Index(index.const, ())
-    for atom, c in index.terms:
-        out = out + Index(0, ((new[atom] if isinstance(atom, Expr) else atom, c),))
-    return out

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fdl.lowering.ir.access import fault, loops_of
-from fdl.lowering.ir.expr import Buffer, Expr, Interner, rebuilt_index, walk
+from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
 from fdl.lowering.ir.index import Axis, Index
-from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, Reduce, Routine, Scatter, Scope
+from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, Operand, Reduce, Routine, Scatter, Scope
 
 
 def mapped(nodes: Sequence[Node], f: Callable[[list[Node]], list[Node]]) -> list[Node]:
@@ -97,102 +97,86 @@ def written(nodes: Iterable[Node]) -> Counter[Buffer]:
     return Counter(b for n in all_nodes(nodes) if not n.nested() for b in n.writes())
 
 
+class Rewriting:
+    """Puts other things in place of some, in expressions, addresses and stages: indices for `axes`, other `buffers`,
+    and for an expression what `instead` gives, if anything; its operands have been rewritten before.
+    """
+
+    def __init__(
+        self,
+        exprs: Interner,
+        axes: Mapping[Axis, Index] | None = None,
+        buffers: Mapping[Buffer, Buffer] | None = None,
+        instead: Callable[[Expr], Expr | None] = lambda e: None,
+    ) -> None:
+        self.exprs, self.axes, self.buffers, self.instead = exprs, axes or {}, buffers or {}, instead
+        self.known: dict[Expr, Expr] = {}
+
+    def __call__(self, root: Expr) -> Expr:
+        """The expression, rewritten from its leaves up."""
+        for e in walk([root]) if root not in self.known else ():
+            if e not in self.known:
+                self.known[e] = self.instead(e) or self._made(e)
+        return self.known[root]
+
+    def _made(self, e: Expr) -> Expr:
+        attr = e.attr
+        if e.op == "load":
+            attr = (self.buffer(attr[0]), self.index(attr[1]))
+        elif e.op == "number":
+            attr = self.index(attr)
+        return self.exprs.make(e.op, tuple(self.known[a] for a in e.args), e.dtype, attr)
+
+    def buffer(self, b: Buffer) -> Buffer:
+        """The buffer in the place of one."""
+        return self.buffers.get(b, b)
+
+    def index(self, index: Index) -> Index:
+        """An address."""
+        out = Index(index.const, ())
+        for atom, c in index.terms:
+            if isinstance(atom, Expr):
+                out = out + Index(0, ((self(atom), c),))
+            else:
+                out = out + (self.axes[atom] * c if atom in self.axes else Index(0, ((atom, c),)))
+        return out
+
+    def stage(self, n: Node, space: Sequence[Axis] | None = None) -> Node:
+        """A map, a fold, a product, or a composite of these; over another `space`, where loops are put in the place of
+        others: those of a fold are each another one.
+        """
+        if isinstance(n, Fused):
+            return n.with_bodies([[self.stage(m) for m in n.body]])
+        if isinstance(n, Dot):
+            lhs, rhs, out = map(self._operand, (n.lhs, n.rhs, n.out))
+            return dataclasses.replace(n, lhs=lhs, rhs=rhs, out=out)
+        for e in n.roots():
+            self(e)
+        assert isinstance(n, (Map, Reduce, Argmax))
+        ahead = [dataclasses.replace(p, buffer=self.buffer(p.buffer), index=self.index(p.index)) for p in n.ahead]
+        common: Any = {"space": n.space if space is None else tuple(space), "ahead": ahead}
+        if isinstance(n, Map):
+            stores = [
+                dataclasses.replace(s, buffer=self.buffer(s.buffer), offset=self.index(s.offset), value=self(s.value))
+                for s in n.stores
+            ]
+            return dataclasses.replace(n, stores=stores, **common)
+        over: Any = tuple(self.axes[a].terms[0][0] if a in self.axes else a for a in n.over)
+        store, offset = self.buffer(n.store), self.index(n.offset)
+        return dataclasses.replace(n, value=self(n.value), over=over, store=store, offset=offset, **common)
+
+    def _operand(self, x: Operand) -> Operand:
+        return dataclasses.replace(x, buffer=self.buffer(x.buffer), offset=self.index(x.offset))
+
+
 def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:
     """A stage, and those inside of it, with other buffers in place of some."""
-    if not any(b in names for b in (*n.reads(), *n.writes())):
-        return n
-    if isinstance(n, Dot):
-        lhs, rhs, out = (dataclasses.replace(x, buffer=names.get(x.buffer, x.buffer)) for x in (n.lhs, n.rhs, n.out))
-        return dataclasses.replace(n, lhs=lhs, rhs=rhs, out=out)
-    if isinstance(n, Fused):
-        return n.with_bodies([[renamed(m, names, exprs) for m in n.body]])
-
-    def other(e: Expr) -> Expr | None:
-        return (
-            exprs.make("load", (), e.dtype, (names[e.attr[0]], e.attr[1]))
-            if e.op == "load" and e.attr[0] in names
-            else None
-        )
-
-    return rebuilt(n, exprs.rebuild(n.roots(), other), names)
+    return Rewriting(exprs, buffers=names).stage(n) if any(b in names for b in (*n.reads(), *n.writes())) else n
 
 
-def rebuilt(n: Node, new: Mapping[Expr, Expr], names: Mapping[Buffer, Buffer]) -> Node:
-    """A map or a fold of other expressions, which stores into other buffers in place of some."""
-    if isinstance(n, Map):
-        return dataclasses.replace(
-            n,
-            stores=[
-                dataclasses.replace(
-                    s, buffer=names.get(s.buffer, s.buffer), offset=rebuilt_index(s.offset, new), value=new[s.value]
-                )
-                for s in n.stores
-            ],
-        )
-    assert isinstance(n, (Reduce, Argmax))
-    return dataclasses.replace(
-        n, store=names.get(n.store, n.store), offset=rebuilt_index(n.offset, new), value=new[n.value]
-    )
-
-
-def reindexed(
-    exprs: Interner,
-    roots: Sequence[Expr],
-    target: Mapping[Any, Index],
-    decided: Callable[[Expr], bool | None] = lambda e: None,
-) -> tuple[dict[Expr, Expr], Callable[[Index], Index]]:
-    """Each sub-expression with axes replaced by indices, and the same for addresses made of these
-    expressions.
-
-    Where the outcome of a `choose` is decided, its value stands in its place.
-    """
-    new: dict[Expr, Expr] = {}
-
-    def moved(index: Index) -> Index:
-        result = Index(index.const, ())
-        for atom, c in index.terms:
-            result = result + (
-                Index(0, ((new[atom], c),))
-                if isinstance(atom, Expr)
-                else target[atom] * c
-                if atom in target
-                else Index(0, ((atom, c),))
-            )
-        return result
-
-    for e in walk(roots):
-        attr, outcome = e.attr, decided(e) if e.op == "choose" else None
-        if outcome is not None:
-            new[e] = new[e.args[-2] if outcome else e.args[-1]]
-            continue
-        if e.op == "load":
-            attr = (attr[0], moved(attr[1]))
-        elif e.op == "number":
-            attr = moved(attr)
-        new[e] = exprs.make(e.op, tuple(new[a] for a in e.args), e.dtype, attr)
-    return new, moved
-
-
-def over_loops(
-    n: Node,
-    space: Sequence[Axis],
-    places: Mapping[Axis, Index],
-    exprs: Interner,
-    decided: Callable[[Expr], bool | None] = lambda e: None,
-) -> Node:
-    """A map or a fold over another space: `places` gives old loops, where they are not the same, in terms of new ones;
-    those of a fold are each another one. Where the outcome of a `choose` is decided, its value stands in its place.
-    """
-    over: Any = tuple(places[a].terms[0][0] if a in places else a for a in getattr(n, "over", ()))
-    new, moved = reindexed(exprs, n.roots(), places, decided)
-    ahead = [dataclasses.replace(p, index=moved(p.index)) for p in n.ahead]
-    if isinstance(n, Map):
-        stores = [dataclasses.replace(s, offset=moved(s.offset), value=new[s.value]) for s in n.stores]
-        return dataclasses.replace(n, space=tuple(space), stores=stores, ahead=ahead)
-    assert isinstance(n, (Reduce, Argmax))
-    return dataclasses.replace(
-        n, space=tuple(space), over=over, value=new[n.value], offset=moved(n.offset), ahead=ahead
-    )
+def over_loops(n: Node, space: Sequence[Axis], places: Mapping[Axis, Index], exprs: Interner) -> Node:
+    """A map or a fold over another space: `places` gives old loops that are not in it in terms of new ones."""
+    return Rewriting(exprs, places).stage(n, space)
 
 
 def calls(nodes: Iterable[Node]) -> Iterable[Node]:

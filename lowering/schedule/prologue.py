@@ -17,7 +17,7 @@ from fdl.lowering.ir.access import passes
 from fdl.lowering.ir.expr import Buffer, Interner
 from fdl.lowering.ir.index import ZERO, Axis, trips
 from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Store
-from fdl.lowering.ir.rewrite import reindexed
+from fdl.lowering.ir.rewrite import Rewriting
 from fdl.lowering.schedule.pack import in_panels
 from fdl.lowering.target import Target
 
@@ -175,10 +175,9 @@ def _as_panels(n: Map, columns: int, k: int, wide: int, panel: int, target: Buff
         | dict(zip(others, outer, strict=True))
         | {inner: row * columns + part * wide + q * panel + lane}
     )
-    new, _ = reindexed(exprs, n.roots(), to)
     line = sum((i * (steps[v] // columns) for v, i in zip(others, outer, strict=True)), row)
     offset = part * (wide * k) + q * (panel * k) + line * panel + lane
-    return dataclasses.replace(n, space=space, stores=[Store(target, offset, new[store.value])])
+    return dataclasses.replace(n, space=space, stores=[Store(target, offset, Rewriting(exprs, to)(store.value))])
 
 
 def _batched(dot: Dot, axis: Axis, m: int, n: int, lhs: Operand, rhs: Operand, step: int) -> Dot:

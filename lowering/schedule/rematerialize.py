@@ -8,14 +8,14 @@ away from memory that is there anyway. Bits do not change: the operations are th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from fdl.lowering.ir.access import loops_of, places_read, rewritten
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, operations, walk
 from fdl.lowering.ir.index import ZERO, Axis, Index
 from fdl.lowering.ir.nodes import Map, Node, Reduce, Store
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import mapped, rebuilt, reindexed, used
+from fdl.lowering.ir.rewrite import Rewriting, mapped, used
 from fdl.lowering.target import Target
 
 
@@ -118,13 +118,10 @@ def _rematerialized(
         for n, places in zip(nodes, reads, strict=True):
             for b in n.writes() if isinstance(n, Map) else []:
                 if b in chosen:  # what follows from other such values follows from what these do
-                    own = chosen[b]
-                    chosen[b] = dataclasses.replace(
-                        own, value=_inlined([own.value], n, chosen, program.exprs)[own.value]
-                    )
-            out.append(
-                rebuilt(n, _inlined(n.roots(), n, chosen, program.exprs), {}) if places.keys() & chosen.keys() else n
-            )
+                    value = _inlining(n, chosen, program.exprs)(chosen[b].value)
+                    chosen[b] = dataclasses.replace(chosen[b], value=value)
+            reads_one = places.keys() & chosen.keys()
+            out.append(_inlining(n, chosen, program.exprs).stage(n) if reads_one else n)
         return out
 
     return dataclasses.replace(program, nodes=mapped(program.nodes, rewrite))
@@ -155,7 +152,7 @@ def _producer(n: Map, s: Store, changing: set[Buffer], exprs: Interner, target: 
     def shorter(e: Expr) -> Expr | None:
         return exprs.make("load", (), e.dtype, (beside[e].buffer, s.offset)) if e in beside and e.args else None
 
-    for value in dict.fromkeys([exprs.rebuild([s.value], shorter)[s.value], s.value]):
+    for value in dict.fromkeys([Rewriting(exprs, instead=shorter)(s.value), s.value]):
         large: list[Expr] = []
         for e in walk([value]):
             if e.op == "choose" or (e.op == "number" and any(not isinstance(atom, Axis) for atom, _ in e.attr.terms)):
@@ -199,8 +196,8 @@ def _loops_in(n: Node, place: Index, producer: _Producer) -> dict[Axis, Index] |
     return target if same else None
 
 
-def _inlined(roots: Sequence[Expr], n: Node, chosen: Mapping[Buffer, _Producer], exprs: Interner) -> dict[Expr, Expr]:
-    """Each sub-expression of a reader, with the value computed in place of each load of a chosen buffer."""
+def _inlining(n: Node, chosen: Mapping[Buffer, _Producer], exprs: Interner) -> Rewriting:
+    """Puts the value, computed in a reader, in place of each load of a chosen buffer."""
 
     def again(e: Expr) -> Expr | None:
         if e.op != "load" or e.attr[0] not in chosen:
@@ -208,6 +205,6 @@ def _inlined(roots: Sequence[Expr], n: Node, chosen: Mapping[Buffer, _Producer],
         producer = chosen[e.attr[0]]
         target = _loops_in(n, e.attr[1], producer)
         assert target is not None
-        return reindexed(exprs, [producer.value], target)[0][producer.value]
+        return Rewriting(exprs, target)(producer.value)
 
-    return exprs.rebuild(roots, again)
+    return Rewriting(exprs, instead=again)

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from fdl.lowering.ir.access import History
-from fdl.lowering.ir.expr import Buffer, Interner, rebuilt_index, walk
+from fdl.lowering.ir.expr import Buffer, Interner, walk
 from fdl.lowering.ir.index import ZERO, Axis, trips
-from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter, Store
+from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes, mapped, over_loops, used
+from fdl.lowering.ir.rewrite import Rewriting, all_nodes, mapped, over_loops, used
 from fdl.lowering.target import Target
 
 
@@ -179,9 +179,9 @@ def _reads_own(n: Map, group: Map) -> bool:
 
 def _joined(group: Map, n: Map, exprs: Interner) -> Map:
     values = {s.buffer: s.value for s in group.stores}
-    new = exprs.rebuild(n.roots(), lambda e: values.get(e.attr[0]) if e.op == "load" else None)
-    stores = [Store(s.buffer, rebuilt_index(s.offset, new), new[s.value]) for s in n.stores]
-    return Map(group.space, [*group.stores, *stores], sources=list(dict.fromkeys([*group.sources, *n.sources])))
+    joined = Rewriting(exprs, instead=lambda e: values.get(e.attr[0]) if e.op == "load" else None).stage(n)
+    assert isinstance(joined, Map)
+    return Map(group.space, [*group.stores, *joined.stores], sources=list(dict.fromkeys([*group.sources, *n.sources])))
 
 
 # Loops

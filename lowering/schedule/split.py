@@ -16,7 +16,7 @@ from fdl.lowering.ir.expr import Expr, Interner, walk
 from fdl.lowering.ir.index import Axis, trips
 from fdl.lowering.ir.nodes import Fused, Map, Node
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import all_nodes, mapped, over_loops
+from fdl.lowering.ir.rewrite import Rewriting, all_nodes, mapped
 from fdl.lowering.target import Target
 
 
@@ -73,6 +73,10 @@ def _part(n: Map, axis: Axis, low: int, high: int, exprs: Interner) -> Node:
         assert found is not None
         return (low < found[1]) == found[2]
 
+    def chosen(e: Expr) -> Expr | None:
+        return part_of(e.args[-2 if all(map(holds, single(e.args[:-2]))) else -1]) if e.op == "choose" else None
+
     part = exprs.named(axis.name, high - low)
     space = [part if v is axis else v for v in n.space]
-    return over_loops(n, space, {axis: part.index + low}, exprs, lambda e: all(map(holds, single(e.args[:-2]))))
+    part_of = Rewriting(exprs, {axis: part.index + low}, instead=chosen)
+    return part_of.stage(n, space)

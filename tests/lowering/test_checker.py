@@ -13,7 +13,7 @@ from fdl.core.errors import GraphError
 from fdl.lowering.build.control import build
 from fdl.lowering.ir.index import Axis
 from fdl.lowering.ir.nodes import Branch, Dot, Fused, Map, Reduce, Scope
-from fdl.lowering.ir.rewrite import rebuilt
+from fdl.lowering.ir.rewrite import Rewriting
 from fdl.lowering.pipeline import schedule
 from tests.lowering.drawn import attended
 from tests.lowering.test_composability import EAGER
@@ -91,7 +91,7 @@ def test_a_part_touches_its_own_elements():
         mine = e.op == "load" and e.attr[0] is total
         return exprs.make("load", (), e.dtype, (total, e.attr[1] + 1)) if mine else None
 
-    other = rebuilt(body, exprs.rebuild(body.roots(), shift), {})
+    other = Rewriting(exprs, instead=shift).stage(body)
     changed = lambda n: dataclasses.replace(n, body=[*n.body[:-1], other])
     rejected(program, "kept in 9 parts", changed, Fused)
     rejected(program, "where other parts do", lambda n: dataclasses.replace(changed(n), locals={}), Fused)

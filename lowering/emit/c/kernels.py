@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fdl.core import dtypes
@@ -20,7 +20,7 @@ from fdl.lowering.ir.fold import LANES
 from fdl.lowering.ir.index import ZERO, Axis, Index
 from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, OneStore, Prefetch, Reduce, Routine, Scatter, Scope
 from fdl.lowering.ir.planned import Arena
-from fdl.lowering.ir.rewrite import over_loops, reindexed
+from fdl.lowering.ir.rewrite import Rewriting
 from fdl.lowering.ir.routines import function_of
 from fdl.lowering.ir.size import is_known
 from fdl.lowering.target import Target
@@ -126,21 +126,22 @@ def _fused_rows(n: Fused, exprs: Interner, target: Target) -> tuple[Expressions,
     if n.chunk:  # rows are counted through
         loops = exprs.axes([n.count])
         steps = {n.loops[0]: ZERO, n.loops[1]: loops[0].index}
+    counted = Rewriting(exprs, steps)
     text = Expressions(target, rows=kept, outer=loops, weaves=_weaves(n.body))
     writer = KernelWriter(text, loops[:1], loops)
     parts, totals = list[str](), list[tuple[str, str, str]]()
     for m in n.body:
         if isinstance(m, Reduce) and n.accumulates(m):
-            totals.append(_total(m, text, n.loops[0], steps, exprs, f"total{len(totals)}"))
+            totals.append(_total(m, text, n.loops[0], counted, f"total{len(totals)}"))
         else:
-            comment, body = writer.part(over_loops(m, m.space, steps, exprs) if steps else m)  # type: ignore[attr-defined]
+            comment, body = writer.part(counted.stage(m) if steps else m)
             parts.append(written("part", comment=comment, body=body))
     text.enter(loops)
     rows = [
         f"{spellings.storage_type(b.dtype)} {name}{f'[{size}]' if size > 1 else ''};"
         for b, (name, size) in text.rows.items()
     ]
-    ahead = [dataclasses.replace(p, index=reindexed(exprs, [], steps)[1](p.index)) for p in n.ahead]
+    ahead = [dataclasses.replace(p, index=counted.index(p.index)) for p in n.ahead]
     comment = f"fused rows ({_dims(loops)}): {', '.join(type(m).__name__.lower() for m in n.body)}"
     begin, add, end = (joined(*texts) for texts in zip(*totals, strict=True)) if totals else ("", "", "")
     row = joined(*_asked(ahead, text), *rows, *parts, add)
@@ -149,12 +150,10 @@ def _fused_rows(n: Fused, exprs: Interner, target: Target) -> tuple[Expressions,
     return text, comment, written("chunks", rows=n.chunk, begin=begin, body=row, end=end)
 
 
-def _total(
-    n: Reduce, text: Expressions, chunk: Axis, steps: Mapping[Axis, Index], exprs: Interner, name: str
-) -> tuple[str, str, str]:
+def _total(n: Reduce, text: Expressions, chunk: Axis, counted: Rewriting, name: str) -> tuple[str, str, str]:
     """A fold down columns that fused rows keep while they pass: what begins it, what each row adds, what ends it."""
     text.enter([*text.outer, *n.space])
-    (column,), value = n.space, text.emit(reindexed(exprs, [n.value], steps)[0][n.value])
+    (column,), value = n.space, text.emit(counted(n.value))
     lines = joined(*text.taken())
     text.enter([chunk, column])
     store = text.store(n.store, n.offset, f"{name}[i1]")
