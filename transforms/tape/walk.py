@@ -113,6 +113,20 @@ def _run_hooks(hooks: dict[int, dict[int, Any]], cotangents: list[Any], algebra:
             cotangents[index] = algebra.hooked(cotangents[index], list(some.values()))
 
 
+def _kept(roots: Sequence[tuple[Any, int, Any]], wanted: dict[tuple[Any, int], Any]) -> set[Any]:
+    """What is wanted, and the nodes on a way from it to a root."""
+    kept, found, new = {node for node, _ in wanted}, dict[int, Any](), [node for node, _, _ in roots]
+    while new:
+        node = new.pop()
+        if type(node) is not Leaf and node.order not in found:
+            found[node.order] = node
+            new += [producer for producer, _ in node.edges]
+    for _, node in sorted(found.items()):
+        if any(producer in kept for producer, _ in node.edges):
+            kept.add(node)
+    return kept
+
+
 def walk(
     roots: Sequence[tuple[Any, int, Any]],
     algebra: Algebra,
@@ -122,8 +136,9 @@ def walk(
     """Reverse mode from `(node, result, cotangent)` roots.
 
     Leaves gather their gradients; or, with `wanted`, the cotangents of these (node, result) pairs are put there and
-    leaves stay as they are.
+    leaves stay as they are. Nodes behind those that are wanted then neither run nor let go of their residuals.
     """
+    kept = None if wanted is None else _kept(roots, wanted)
     waiting: dict[Any, list[Any]] = {}
     leaves: dict[Leaf, Any] = {}
     heap: list[tuple[int, Any]] = []
@@ -155,8 +170,10 @@ def walk(
             for index, ct in enumerate(cotangents):
                 if (node, index) in wanted:
                     wanted[node, index] = ct
+            if all(producer not in kept for producer, _ in node.edges):  # type: ignore[operator]
+                continue
         for (producer, index), ct in zip(node.edges, pull(node, cotangents), strict=True):
-            if ct is not None:
+            if ct is not None and (kept is None or producer in kept):
                 give(producer, index, ct)
         done.append(node)
     for leaf, ct in leaves.items():
