@@ -24,7 +24,7 @@ from fdl.stateful.utils.data import Dataset
 
 _DEFLATE = 1032  # times its size is what a packed file unpacks to at most
 
-__all__ = ["CIFAR10", "CIFAR100", "MNIST", "Digits", "FakeData", "FashionMNIST", "ImageFolder"]
+__all__ = ["CIFAR10", "CIFAR100", "MNIST", "Digits", "FakeData", "FashionMNIST", "ImageFolder", "KMNIST"]
 
 
 class _Images(Dataset[Any]):
@@ -158,6 +158,13 @@ class FashionMNIST(MNIST):
         "Bag",
         "Ankle boot",
     ]
+
+
+class KMNIST(MNIST):
+    """Handwritten characters of old Japanese, 28 by 28 (Clanuwat et al., 2018), in `root/KMNIST/raw`."""
+
+    mirrors: ClassVar[tuple[str, ...]] = ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",)
+    classes: ClassVar[list[str]] = "o ki su tsu na ha ma ya re wo".split()
 
 
 class CIFAR10(_Images):

@@ -111,7 +111,7 @@ def test_models_have_the_usual_names(monkeypatch):
         "layer4.1.bn2.num_batches_tracked",
         "fc.bias",
     } <= set(keys)
-    monkeypatch.setattr(models, "Linear", _Small)
+    monkeypatch.setattr(models.vgg, "Linear", _Small)
     model = models.vgg16()
     assert sum(p.numel() for p in model.features.parameters()) == 14_714_688
     assert {"features.0.weight", "features.28.bias", "classifier.6.bias"} <= set(model.state_dict())
@@ -134,3 +134,60 @@ def test_a_model_trains():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize(
+    "name, parameters, entries",  # as torchvision 0.28 counts them
+    [
+        ("resnet18", 11689512, 122),
+        ("resnext50_32x4d", 25028904, 320),
+        ("wide_resnet50_2", 68883240, 320),
+        ("densenet121", 7978856, 727),
+        ("mobilenet_v2", 3504872, 314),
+        ("vgg11_bn", 132868840, 62),
+    ],
+)
+def test_models_have_torchvisions_parameters(name, parameters, entries):
+    with torch.device("meta"):
+        net = getattr(models, name)()
+    assert sum(p.numel() for p in net.parameters()) == parameters and len(net.state_dict()) == entries
+    with pytest.raises(RuntimeError, match="not downloaded"):
+        getattr(models, name)(weights="DEFAULT")
+
+
+def test_small_models_of_each_kind_run():
+    x = torch.ones(2, 3, 32, 32)
+    dense = models.densenet.DenseNet(4, (2, 2), 8, num_classes=5, drop_rate=0.1, memory_efficient=True)
+    mobile = models.MobileNetV2(5, inverted_residual_setting=[[1, 8, 1, 1], [2, 16, 2, 2]])
+    dilated = models.resnet.ResNet(
+        models.resnet.Bottleneck, [1, 1, 1, 1], 5, groups=2, width_per_group=4, replace_stride_with_dilation=[0, 1, 1]
+    )
+    for net in (dense, mobile, dilated):
+        net(x).sum().backward()
+        assert net.eval()(x).shape == (2, 5) and all(p.grad is not None for p in net.parameters())
+    stages = dilated.layer4(dilated.layer3(dilated.layer2(dilated.layer1(torch.ones(1, 64, 8, 8)))))
+    assert stages.shape == (1, 2048, 4, 4)  # the last two stages keep the size
+    with pytest.raises(ValueError, match="3-element"):
+        models.resnet.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1], replace_stride_with_dilation=[False])
+
+
+def test_pillow_resizes_its_own_images():
+    pytest.importorskip("PIL")
+    from PIL import Image
+
+    image = Image.fromarray(PIXELS)
+    for number, mode in enumerate(("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")):
+        found = F.resize(image, [5, 7], transforms.InterpolationMode(mode))
+        assert found.size == (7, 5) and found.tobytes() == image.resize((7, 5), number).tobytes()
+        assert F.resize(image, [5, 7], number).tobytes() == found.tobytes()
+    with pytest.raises(ValueError, match="unsupported with Tensor input"):
+        F.resize(torch.ones(3, 4, 4), [2, 2], transforms.InterpolationMode.LANCZOS)
+
+
+def test_kmnist_is_read_as_mnist(tmp_path):
+    folder = tmp_path / "KMNIST" / "raw"
+    folder.mkdir(parents=True)
+    (folder / "t10k-images-idx3-ubyte").write_bytes(b"\0\0\x08\3" + bytes([0, 0, 0, 1] * 3) + b"\x07")
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\1" + bytes([0, 0, 0, 1]) + b"\x09")
+    found = datasets.KMNIST(tmp_path, train=False)
+    assert found[0][1] == 9 and found.classes[9] == "wo" and found.data.tolist() == [[[7]]]

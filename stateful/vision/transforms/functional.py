@@ -30,12 +30,26 @@ __all__ = [
 
 
 class InterpolationMode(enum.Enum):
-    """How pixels between pixels are made."""
+    """How pixels between pixels are made; the last three are Pillow's, for its images alone."""
 
     NEAREST = "nearest"
     NEAREST_EXACT = "nearest-exact"
     BILINEAR = "bilinear"
     BICUBIC = "bicubic"
+    BOX = "box"
+    HAMMING = "hamming"
+    LANCZOS = "lanczos"
+
+
+_PILLOW = {"nearest": 0, "nearest-exact": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
+_BY_NUMBER = {number: mode for mode, number in _PILLOW.items() if mode != "nearest-exact"}
+
+
+def _mode(interpolation: Any) -> str:
+    """The name of an interpolation, given as a member of the enumeration, by Pillow's number or as the name."""
+    if isinstance(interpolation, InterpolationMode):
+        return str(interpolation.value)
+    return str(_BY_NUMBER.get(interpolation, interpolation))
 
 
 def _is_pil(img: Any) -> bool:
@@ -179,7 +193,28 @@ def pad(img: Any, padding: Any, fill: float = 0, padding_mode: str = "constant")
     return F.pad(img, (left, right, top, bottom), mode, fill if mode == "constant" else None)
 
 
+def _wanted(h: int, w: int, size: Any, max_size: int | None) -> tuple[int, int]:
+    """(height, width) of an image resized: one number is the shorter side, which `max_size` bounds by the longer."""
+    if not isinstance(size, int) and len(size) == 2:
+        return int(size[0]), int(size[1])
+    short, long = sorted((h, w))
+    wanted = size if isinstance(size, int) else int(size[0])
+    longer = int(wanted * long / short)
+    if max_size is not None and longer > max_size:
+        wanted, longer = int(max_size * wanted / longer), max_size
+    return (wanted, longer) if h <= w else (longer, wanted)
+
+
 @on_images
+def _resized(img: Any, size: tuple[int, int], mode: str, antialias: bool) -> Any:
+    smooth = mode in ("bilinear", "bicubic")
+    more = {"align_corners": False, "antialias": antialias} if smooth else {}
+    single = img.ndim == 3
+    out = F.interpolate((img.unsqueeze(0) if single else img).float(), size, mode=mode, **more)
+    out = out.squeeze(0) if single else out
+    return out if img.is_floating_point() else out.round().clamp(0, 255).to(img.dtype)
+
+
 def resize(
     img: Any,
     size: Any,
@@ -187,26 +222,16 @@ def resize(
     max_size: int | None = None,
     antialias: bool | None = True,
 ) -> Any:
-    """Another size; one number is the shorter side, and `max_size` then bounds the longer one."""
-    h, w = img.shape[-2:]
-    if isinstance(size, int) or len(size) == 1:
-        short, long = sorted((h, w))
-        wanted = size if isinstance(size, int) else size[0]
-        longer = int(wanted * long / short)
-        if max_size is not None and longer > max_size:
-            wanted, longer = int(max_size * wanted / longer), max_size
-        size = (wanted, longer) if h <= w else (longer, wanted)
-    mode = (
-        interpolation.value
-        if isinstance(interpolation, InterpolationMode)
-        else {0: "nearest", 2: "bilinear", 3: "bicubic"}.get(interpolation, interpolation)
-    )
-    smooth = mode in ("bilinear", "bicubic")
-    more = {"align_corners": False, "antialias": bool(antialias)} if smooth else {}
-    single = img.ndim == 3
-    out = F.interpolate((img.unsqueeze(0) if single else img).float(), tuple(size), mode=mode, **more)
-    out = out.squeeze(0) if single else out
-    return out if img.is_floating_point() else out.round().clamp(0, 255).to(img.dtype)
+    """Another size; one number is the shorter side, and `max_size` then bounds the longer one. Pillow resizes its own
+    images, with each interpolation that it has; ValueError for one that is Pillow's alone, of anything else.
+    """
+    _, h, w = get_dimensions(img)
+    wanted, mode = _wanted(h, w, size, max_size), _mode(interpolation)
+    if _is_pil(img):
+        return img.resize(wanted[::-1], _PILLOW[mode])
+    if mode in ("box", "hamming", "lanczos"):
+        raise ValueError(f"This Interpolation mode is unsupported with Tensor input: {mode}")
+    return _resized(img, wanted, mode, bool(antialias))
 
 
 def resized_crop(
@@ -239,8 +264,7 @@ def rotate(
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     theta = tensor([[[c, -s * h / w, 0.0], [s * w / h, c, 0.0]]], dtype=img.dtype)
     grid = F.affine_grid(theta, (1, img.shape[-3], h, w), align_corners=False)
-    mode = interpolation.value if isinstance(interpolation, InterpolationMode) else interpolation
-    return F.grid_sample(img.unsqueeze(0), grid, mode=mode, align_corners=False).squeeze(0)
+    return F.grid_sample(img.unsqueeze(0), grid, mode=_mode(interpolation), align_corners=False).squeeze(0)
 
 
 @on_images
