@@ -8,7 +8,6 @@ from fdl.stateful.distributions.continuous import (
     Gumbel,
     HalfNormal,
     Laplace,
-    LogNormal,
     Normal,
     Uniform,
 )
@@ -34,6 +33,7 @@ from fdl.stateful.distributions.relaxed import (
     RelaxedBernoulli,
     RelaxedOneHotCategorical,
 )
+from fdl.stateful.distributions.transformed import LogNormal
 from fdl.stateful.distributions.transforms import *  # noqa: F403
 
 __all__ = [

@@ -59,39 +59,6 @@ class Normal(LocationScale, ExponentialFamily):
         return self.scale**2
 
 
-class LogNormal(Normal):
-    """e to the power of a normal variable."""
-
-    support = constraints.positive
-
-    def rsample(self, sample_shape: Any = ()) -> Any:
-        return super().rsample(sample_shape).exp()
-
-    def log_prob(self, value: Any) -> Any:
-        return super().log_prob(value.log()) - value.log()
-
-    def entropy(self) -> Any:
-        return super().entropy() + self.loc
-
-    @property
-    def mean(self) -> Any:
-        return (self.loc + self.scale**2 / 2).exp()
-
-    @property
-    def variance(self) -> Any:
-        return ((self.scale**2).exp() - 1) * (2 * self.loc + self.scale**2).exp()
-
-    @property
-    def mode(self) -> Any:
-        return (self.loc - self.scale**2).exp()
-
-    def cdf(self, value: Any) -> Any:
-        return super().cdf(value.log())
-
-    def icdf(self, value: Any) -> Any:
-        return super().icdf(value).exp()
-
-
 class HalfNormal(Distribution):
     """The size of a normal variable."""
 

@@ -13,6 +13,7 @@ from fdl.stateful.distributions.discrete import Bernoulli, Categorical, Geometri
 from fdl.stateful.distributions.distribution import Distribution, Independent
 from fdl.stateful.distributions.gammas import Beta, Dirichlet, Gamma
 from fdl.stateful.distributions.multivariate import MultivariateNormal
+from fdl.stateful.distributions.transforms import TransformedDistribution
 from fdl.stateful.functions.elementwise import where
 from fdl.stateful.functions.special import digamma, lgamma
 
@@ -48,6 +49,14 @@ def kl_divergence(p: Distribution, q: Distribution) -> Any:
 def _(p: Normal, q: Normal) -> Any:
     ratio = (p.scale / q.scale) ** 2
     return 0.5 * (ratio + ((p.loc - q.loc) / q.scale) ** 2 - 1 - ratio.log())
+
+
+@register_kl(TransformedDistribution, TransformedDistribution)
+def _(p: TransformedDistribution, q: TransformedDistribution) -> Any:
+    """A map that both went through changes nothing: NotImplementedError for two different ones."""
+    if p.transforms != q.transforms or p.event_shape != q.event_shape:
+        raise UnsupportedError("KL(p || q) of transformed distributions is known where both have the same transforms")
+    return kl_divergence(p.base_dist, q.base_dist)
 
 
 @register_kl(Bernoulli, Bernoulli)

@@ -12,7 +12,7 @@ from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.distributions import constraints
 from fdl.stateful.distributions.distribution import Distribution, Independent
 from fdl.stateful.distributions.utils import tril_matrix_to_vec, vec_to_tril_matrix
-from fdl.stateful.functions.creation import arange, eye, zeros_like
+from fdl.stateful.functions.creation import arange, as_tensor, eye, zeros_like
 from fdl.stateful.functions.shapes import cat, stack
 from fdl.stateful.linalg.factorizations import cholesky
 from fdl.stateful.nn.functional.activations import logsigmoid, softplus
@@ -25,6 +25,20 @@ __all__ = [
     "SoftplusTransform", "StackTransform", "StickBreakingTransform", "TanhTransform", "Transform",
     "TransformedDistribution", "identity_transform",
 ]  # fmt: skip
+
+
+_DERIVED = ("cache_size", "domain", "codomain")  # what does not tell maps apart, or follows from what does
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two parameters of maps are the same: numbers and tensors by value, lists element by element."""
+    if isinstance(a, (list, tuple)):
+        return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        numbers = isinstance(a, (Tensor, int, float)) and isinstance(b, (Tensor, int, float))
+        same: Any = numbers and as_tensor(a) == as_tensor(b)
+        return bool(numbers and same.all())
+    return bool(a == b)
 
 
 class Transform:
@@ -47,6 +61,15 @@ class Transform:
 
     def __call__(self, x: Any) -> Any:
         return self._call(x)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return False
+        mine, theirs = ({k: v for k, v in vars(t).items() if k not in _DERIVED} for t in (self, other))
+        return mine.keys() == theirs.keys() and all(_same(mine[k], theirs[k]) for k in mine)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
 
     @property
     def event_dim(self) -> int:
@@ -441,6 +464,16 @@ class TransformedDistribution(Distribution):
             value = t.inv(value)
         below = self.base_dist.cdf(value)
         return (below - 0.5) * sign + 0.5
+
+    def icdf(self, value: Any) -> Any:
+        """The value below which a share lies."""
+        sign: Any = 1
+        for t in self.transforms:
+            sign = operator.mul(sign, t.sign)
+        value = self.base_dist.icdf((value - 0.5) * sign + 0.5)
+        for t in self.transforms:
+            value = t(value)
+        return value
 
 
 class IndependentTransform(Transform):
