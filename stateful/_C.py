@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+from fdl.extend import BatchTracer, transforming
+from fdl.stateful._settings import get_default_device
 from fdl.stateful.core.dtypes import device, dtype
 from fdl.stateful.core.errors import UnsupportedError
 from fdl.stateful.core.layouts import memory_format
@@ -41,6 +44,35 @@ def _is_tracing() -> bool:
 def _cuda_isCurrentStreamCapturing() -> bool:
     """No."""
     return False
+
+
+def _get_default_device() -> str:
+    """The kind of device on which tensors are made if nobody says."""
+    return get_default_device().type
+
+
+def _are_functorch_transforms_active() -> bool:
+    """Whether a transform of `torch.func` runs."""
+    return transforming()
+
+
+def _is_batched(t: Any) -> bool:
+    """Whether a tensor has a dimension that `torch.vmap` hides."""
+    return isinstance(t, Tensor) and isinstance(t._value(), BatchTracer)
+
+
+def _of_levels(*args: Any, **kwargs: Any) -> Any:
+    """NotImplementedError: transforms have no numbered levels here."""
+    raise UnsupportedError(
+        "torch._C._functorch: transforms have no numbered levels here", hint="torch.func.vmap and its kin"
+    )
+
+
+_functorch = SimpleNamespace(
+    is_batchedtensor=_is_batched, get_unwrapped=_of_levels, maybe_get_bdim=_of_levels, maybe_get_level=_of_levels,
+    _add_batch_dim=_of_levels, _remove_batch_dim=_of_levels, _vmap_increment_nesting=_of_levels,
+    _vmap_decrement_nesting=_of_levels,
+)  # fmt: skip
 
 
 class PyTorchFileReader:

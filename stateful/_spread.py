@@ -7,11 +7,12 @@ say.
 from __future__ import annotations
 
 import sys
+import typing
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from fdl.stateful import autograd, distributions, fx, hub, nn, optim, profiler, utils
+from fdl.stateful import autograd, distributions, fx, hub, jit, nn, optim, profiler, utils
 from fdl.stateful.core.tape import HookHandle
 from fdl.stateful.nn import lazy
 from fdl.stateful.nn.convolution import _Convolution
@@ -19,7 +20,7 @@ from fdl.stateful.nn.losses import _Loss
 from fdl.stateful.nn.module import IncompatibleKeys, Module
 from fdl.stateful.nn.normalization import _BatchNorm, _InstanceNorm, _NormBase
 from fdl.stateful.nn.transformer import _get_activation_fn
-from fdl.stateful.utils import collate, data
+from fdl.stateful.utils import collate, data, workers
 
 _FILES = {
     autograd: "anomaly_mode grad_mode gradcheck variable",
@@ -31,7 +32,7 @@ _FILES = {
         uniform von_mises weibull wishart""",
     fx: "graph graph_module interpreter node proxy",
     nn.parallel: "comm data_parallel distributed parallel_apply replicate scatter_gather",
-    nn.utils: "clip_grad convert_parameters fusion init memory_format spectral_norm stateless weight_norm",
+    nn.utils: "clip_grad convert_parameters init memory_format spectral_norm stateless weight_norm",
     optim: "adadelta adagrad adam adamax adamw asgd nadam radam rmsprop rprop sgd sparse_adam",
     profiler: "profiler",
     data: "_utils dataloader dataset distributed sampler",
@@ -71,11 +72,15 @@ _layers |= {
     "_global_buffer_registration_hooks": {}, "_global_module_registration_hooks": {},
     "_EXTRA_STATE_KEY_SUFFIX": "_extra_state", "RemovableHandle": HookHandle, "LazyModuleMixin": lazy._Lazy,
 }  # fmt: skip
-for _name in ("UninitializedBuffer", "UninitializedParameter", "is_lazy"):
+for _name in ("UninitializedBuffer", "UninitializedParameter", "UninitializedTensorMixin", "is_lazy"):
     setattr(nn.parameter, _name, getattr(lazy, _name))
 _module(autograd, "profiler", vars(profiler))
-for _name in ("fetch", "pin_memory", "worker"):
+autograd._profiler_enabled, autograd._disable_profiler = profiler.is_open, profiler.close  # type: ignore[attr-defined]
+_containers = {name: getattr(typing, name) for name in ("Any", "Dict", "List", "Optional", "Tuple", "Union")}
+_module(jit, "annotations", _containers)
+for _name in ("fetch", "pin_memory"):
     _module(sys.modules[f"{data.__name__}._utils"], _name, vars(data))
+_module(sys.modules[f"{data.__name__}._utils"], "worker", {**vars(data), **vars(workers)})
 _module(sys.modules[f"{data.__name__}._utils"], "collate", vars(collate))
 _module(utils, "model_zoo", {"load_url": hub.load_state_dict_from_url})
 _modules = _module(nn, "modules", _layers)

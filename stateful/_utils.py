@@ -6,8 +6,9 @@ import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fdl.stateful import accelerators
 from fdl.stateful.core.dtypes import device as device_kind
-from fdl.stateful.core.errors import ArgumentError
+from fdl.stateful.core.errors import ArgumentError, TensorError
 from fdl.stateful.core.tensor import Tensor
 from fdl.stateful.functions.shapes import cat
 
@@ -54,6 +55,16 @@ def _get_device_index(device: Any, optional: bool = False, allow_cpu: bool = Fal
 def _get_available_device_type() -> str | None:
     """None: no other device is there."""
     return None
+
+
+def _get_device_module(device_type: str) -> Any:
+    """The module of a kind of device: `torch.cpu` for "cpu". RuntimeError for a kind that there is not."""
+    found = vars(accelerators).get(device_type)
+    if found is None or device_type not in accelerators.__all__:
+        raise TensorError(
+            f"Device '{device_type}' does not have a corresponding module registered as torch.{device_type}"
+        )
+    return found
 
 
 def _get_all_device_indices() -> list[int]:

@@ -293,7 +293,30 @@ class FullyShardedDataParallel(_OfSeveral):
     """A module in parts that several processes hold. RuntimeError: there is one process."""
 
 
-tensor = _tensor = SimpleNamespace(DTensor=DTensor, DeviceMesh=DeviceMesh)
+class FSDPModule(_OfSeveral):
+    """What `fully_shard` makes of a module. RuntimeError: there is one process, and no module is one of these."""
+
+
+class MixedPrecisionPolicy(_OfSeveral):
+    """Types of what several processes exchange. RuntimeError: there is one process."""
+
+
+class TensorPipeRpcBackendOptions(_OfSeveral):
+    """How several processes call each other. RuntimeError: there is one."""
+
+
+rpc = SimpleNamespace(
+    TensorPipeRpcBackendOptions=TensorPipeRpcBackendOptions,
+    api=SimpleNamespace(_all_gather=_alone, _require_initialized=lambda f: _alone),
+    init_rpc=_alone, is_available=is_available, remote=_alone, rpc_async=_alone, rpc_sync=_alone, shutdown=_alone,
+)  # fmt: skip
+tensor = _tensor = SimpleNamespace(
+    DTensor=DTensor, DeviceMesh=DeviceMesh, experimental=SimpleNamespace(implicit_replication=_alone)
+)
 device_mesh = SimpleNamespace(DeviceMesh=DeviceMesh, init_device_mesh=_alone)
-fsdp = SimpleNamespace(FSDP=FullyShardedDataParallel, FullyShardedDataParallel=FullyShardedDataParallel)
+fsdp = SimpleNamespace(
+    FSDP=FullyShardedDataParallel, FSDPModule=FSDPModule, FullyShardedDataParallel=FullyShardedDataParallel,
+    MixedPrecisionPolicy=MixedPrecisionPolicy, fully_shard=_alone,
+)  # fmt: skip
+_composable = SimpleNamespace(fsdp=fsdp)
 distributed_c10d = SimpleNamespace(ProcessGroup=ProcessGroup, group=group, is_initialized=is_initialized)

@@ -211,7 +211,7 @@ def as_subclass(self: Tensor, cls: Any) -> Any:
     >>> type(torch.ones(1).as_subclass(Named) + 1).__name__
     'Named'
     """
-    found = cls.__new__(cls)
+    found = Tensor.__new__(cls)  # not its own, which may ask for arguments
     for slot in ("_storage", "_view", "_edge", "_result"):
         setattr(found, slot, getattr(self, slot))
     return found

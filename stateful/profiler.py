@@ -13,7 +13,10 @@ from typing import Any
 from fdl.extend import Block, flush
 from fdl.stateful.core.errors import TensorError
 
-__all__ = ["ProfilerAction", "ProfilerActivity", "profile", "record_function", "schedule", "tensorboard_trace_handler"]
+__all__ = [
+    "ProfilerAction", "ProfilerActivity", "emit_itt", "emit_nvtx", "profile", "record_function", "schedule",
+    "tensorboard_trace_handler",
+]  # fmt: skip
 
 _OPEN: list[profile] = []
 
@@ -170,6 +173,39 @@ class record_function:
                 return f(*args, **kwargs)
 
         return measured
+
+
+class emit_nvtx:
+    """A block whose operations mark ranges of another profiler. RuntimeError: that one watches a device, and tensors
+    use none; `profile` measures blocks here.
+    """
+
+    def __init__(self, enabled: bool = True, record_shapes: bool = False) -> None:
+        if enabled:
+            raise TensorError(
+                f"{type(self).__name__}: no outer profiler is told of operations: use torch.profiler.profile"
+            )
+
+    def __enter__(self) -> emit_nvtx:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing: it was disabled."""
+
+
+class emit_itt(emit_nvtx):
+    """The same for Intel's profiler. RuntimeError: it is not told of operations."""
+
+
+def is_open() -> bool:
+    """Whether a profile is open."""
+    return bool(_OPEN)
+
+
+def close() -> None:
+    """Close the innermost profile, where one is open."""
+    if _OPEN:
+        _OPEN[-1].stop()
 
 
 def tensorboard_trace_handler(

@@ -12,7 +12,8 @@
   `native_tensors` tells it how tensors look.
 - *Cells.* A `Storage` holds an array; `put` fills many. What functions read (`note_cell`), write (`note_write`,
   `refuse_write`, `write`, `postponing`) or only look at (`note_guard`) though it lives outside, a transform is told.
-- *Traces.* A `Tracer` stands for a value under a transform, a `Valueless` one for none,
+- *Traces.* A `Tracer` stands for a value under a transform, a `BatchTracer` for one lane of those that `vmap` maps,
+  a `Valueless` one for none,
   `aval_of` tells the type of any operand. `transforming`,
   `recording`, `running_trace` and `current_trace` say what runs.
 - *Arrays.* An `Array` is a tracer or a `ConcreteArray`, which has values, or a `Deferred` in their place; `from_numpy`
@@ -63,10 +64,11 @@ from fdl.transforms.custom import custom_jvp
 from fdl.transforms.lazy import current_recorder, cut, flush, recorders, want
 from fdl.transforms.stage import note_cell, note_guard
 from fdl.transforms.tape import ORDER, Function, Leaf, Node, walk
+from fdl.transforms.vmap import BatchTracer
 
 __all__ = [
-    "NATIVE", "ORDER", "Array", "Block", "ConcreteArray", "Deferred", "DtypeError", "FdlError", "Function",
-    "IndexBoundsError", "Leaf", "Location", "Node", "NodeKind", "ShapeError", "ShapedArray", "Storage",
+    "NATIVE", "ORDER", "Array", "BatchTracer", "Block", "ConcreteArray", "Deferred", "DtypeError", "FdlError",
+    "Function", "IndexBoundsError", "Leaf", "Location", "Node", "NodeKind", "ShapeError", "ShapedArray", "Storage",
     "TracedMaskError", "Tracer", "Valueless", "aside", "aval_of", "block", "current_recorder", "current_trace",
     "custom_jvp", "cut",
     "dtypes", "flush", "from_numpy", "in_one_call", "interpret", "is_own", "machine_memory", "native_tensors",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fdl.extend import ShapedArray, aval_of, dtypes
-from fdl.stateful.core.errors import NoDeviceError, OperandError, TensorError
+from fdl.stateful.core.errors import NoDeviceError, OperandError, TensorError, UnsupportedError
 
 
 class dtype:
@@ -77,6 +77,32 @@ class dtype:
         return of, (self.np,)
 
 
+class AbsentDtype(dtype):
+    """A type of PyTorch's that no tensor has here: tables may name it; NotImplementedError where its numbers are asked
+    for.
+
+    >>> import fdl.stateful as torch
+    >>> torch.complex32, torch.complex32 == torch.complex64
+    (torch.complex32, False)
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def np(self) -> dtypes.DType:  # type: ignore[override]
+        """NotImplementedError: there are no such numbers."""
+        raise UnsupportedError(f"torch.{self.name}: no tensor has numbers of this type here")
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> Any:
+        return NAMES.__getitem__, (self.name,)
+
+
 _ALL = {d: dtype(d) for d in dtypes.ALL}
 
 
@@ -106,6 +132,7 @@ NAMES = {
     "float": of("float32"), "double": of("float64"), "half": of("float16"), "long": of("int64"), "int": of("int32"),
     "short": of("int16"),
     "cfloat": of("complex64"), "cdouble": of("complex128"),
+    **{name: AbsentDtype(name) for name in ("complex32", "qint8", "qint32", "quint8", "quint2x4", "quint4x2")},
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ _PROFILES: dict[str, dict[str, Any]] = {
     "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
     "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
 }
-_SETTINGS = {**_PROFILES["default"], "sci_mode": None}
+OPTIONS = {**_PROFILES["default"], "sci_mode": None}
 
 
 def set_printoptions(
@@ -43,8 +43,8 @@ def set_printoptions(
     tensor([0.12])
     """
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
-    _SETTINGS.update(_PROFILES.get(profile or "", {}))
-    _SETTINGS.update({name: value for name, value in given.items() if value is not None}, sci_mode=sci_mode)
+    OPTIONS.update(_PROFILES.get(profile or "", {}))
+    OPTIONS.update({name: value for name, value in given.items() if value is not None}, sci_mode=sci_mode)
 
 
 class _Formatter:
@@ -61,8 +61,8 @@ class _Formatter:
                 self.scientific = bool(high / low > 1000.0 or high > 1e8 or (not self.whole and low < 1e-4))
             elif values.size:
                 self.whole = bool(np.isfinite(values).all()) or False
-        if self.floating and _SETTINGS["sci_mode"] is not None:
-            self.scientific = _SETTINGS["sci_mode"]
+        if self.floating and OPTIONS["sci_mode"] is not None:
+            self.scientific = OPTIONS["sci_mode"]
         shown = values[np.isfinite(values) & (values != 0)] if self.floating else values
         self.width = max([len(self.plain(x)) for x in shown.reshape(-1).tolist()], default=1)
 
@@ -72,8 +72,8 @@ class _Formatter:
         if not math.isfinite(x):
             return str(x)
         if self.scientific:
-            return f"{x:.{_SETTINGS['precision']}e}"
-        return f"{x:.0f}." if self.whole else f"{x:.{_SETTINGS['precision']}f}"
+            return f"{x:.{OPTIONS['precision']}e}"
+        return f"{x:.0f}." if self.whole else f"{x:.{OPTIONS['precision']}f}"
 
     def __call__(self, x: Any) -> str:
         return self.plain(x).rjust(self.width)
@@ -92,10 +92,10 @@ class _ComplexFormatter:
 
 
 def _vector(values: list[Any], indent: int, summarize: bool, f: Any) -> str:
-    per_line = max(1, (_SETTINGS["linewidth"] - indent) // (f.width + 2))
+    per_line = max(1, (OPTIONS["linewidth"] - indent) // (f.width + 2))
     shown = [f(x) for x in values]
-    if summarize and len(values) > 2 * _SETTINGS["edgeitems"]:
-        shown = [*map(f, values[: _SETTINGS["edgeitems"]]), " ...", *map(f, values[-_SETTINGS["edgeitems"] :])]
+    if summarize and len(values) > 2 * OPTIONS["edgeitems"]:
+        shown = [*map(f, values[: OPTIONS["edgeitems"]]), " ...", *map(f, values[-OPTIONS["edgeitems"] :])]
     lines = [shown[i : i + per_line] for i in range(0, len(shown), per_line)] or [[]]
     return "[" + (",\n" + " " * (indent + 1)).join(", ".join(line) for line in lines) + "]"
 
@@ -105,11 +105,11 @@ def _nested(values: np.ndarray[Any, Any], indent: int, summarize: bool, f: Any) 
         return str(f(values.item()))
     if values.ndim == 1:
         return _vector(values.tolist(), indent, summarize, f)
-    if summarize and len(values) > 2 * _SETTINGS["edgeitems"]:
+    if summarize and len(values) > 2 * OPTIONS["edgeitems"]:
         parts = (
-            [_nested(v, indent + 1, summarize, f) for v in values[: _SETTINGS["edgeitems"]]]
+            [_nested(v, indent + 1, summarize, f) for v in values[: OPTIONS["edgeitems"]]]
             + ["..."]
-            + [_nested(v, indent + 1, summarize, f) for v in values[-_SETTINGS["edgeitems"] :]]
+            + [_nested(v, indent + 1, summarize, f) for v in values[-OPTIONS["edgeitems"] :]]
         )
     else:
         parts = [_nested(v, indent + 1, summarize, f) for v in values]
@@ -119,11 +119,11 @@ def _nested(values: np.ndarray[Any, Any], indent: int, summarize: bool, f: Any) 
 def _edges(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The elements that a summary shows."""
     for axis, n in enumerate(values.shape):
-        if n > 2 * _SETTINGS["edgeitems"]:
+        if n > 2 * OPTIONS["edgeitems"]:
             values = np.concatenate(
                 [
-                    np.take(values, range(_SETTINGS["edgeitems"]), axis),
-                    np.take(values, range(n - _SETTINGS["edgeitems"], n), axis),
+                    np.take(values, range(OPTIONS["edgeitems"]), axis),
+                    np.take(values, range(n - OPTIONS["edgeitems"], n), axis),
                 ],
                 axis,
             )
@@ -134,8 +134,29 @@ def _history(node: Any) -> list[str]:
     return [] if node is None else ["requires_grad=True"] if type(node) is Leaf else [f"grad_fn=<{node.name()}>"]
 
 
-def text_of(t: Tensor, prefix: str = "tensor(") -> str:
-    """`repr` of a tensor."""
+def body_of(values: np.ndarray[Any, Any], indent: int) -> str:
+    """The numbers of an array in brackets, lines after the first one indented."""
+    wide = values.astype(np.float32) if values.dtype.itemsize < 4 and of(values.dtype).is_floating_point else values
+    if values.size == 0:
+        return "[]"
+    summarize = values.size > OPTIONS["threshold"]
+    formatter = (_ComplexFormatter if wide.dtype.kind == "c" else _Formatter)(_edges(wide) if summarize else wide)
+    return _nested(wide, indent, summarize, formatter)
+
+
+def with_notes(text: str, notes: list[str], indent: int, newline: bool = False) -> str:
+    """A text that began with an open bracket, its notes after commas, each on a line of its own where it does not fit
+    (the first one in any case with `newline`), and the bracket closed.
+    """
+    for k, note in enumerate(notes):
+        last = len(text) - text.rfind("\n") - 1
+        breaks = last + len(note) + 3 > OPTIONS["linewidth"] or (newline and k == 0)
+        text += (",\n" + " " * indent if breaks else ", ") + note
+    return text + ")"
+
+
+def text_of(t: Tensor, prefix: str = "tensor(", body: str | None = None) -> str:
+    """`repr` of a tensor, with another text in the place of its numbers where `body` has one."""
     array = t._value()
     if is_meta(array):
         notes = [] if t.dtype == of("float32") else [f"dtype={t.dtype}"]
@@ -145,25 +166,13 @@ def text_of(t: Tensor, prefix: str = "tensor(") -> str:
     if isinstance(array, Tracer) and array.concrete() is None:
         return f"{prefix}{array!r})"
     values = np.asarray(array._numpy())
-    wide = values.astype(np.float32) if values.dtype.itemsize < 4 and of(values.dtype).is_floating_point else values
-    summarize = values.size > _SETTINGS["threshold"]
-    formatter = (_ComplexFormatter if wide.dtype.kind == "c" else _Formatter)(_edges(wide) if summarize else wide)
-    notes = []
-    if values.size == 0:
-        body = "[]"
-        if values.ndim != 1:
-            notes.append(f"size={tuple(values.shape)}")
-    else:
-        body = _nested(wide, len(prefix), summarize, formatter)
+    notes = [f"size={tuple(values.shape)}"] if values.size == 0 and values.ndim != 1 else []
     defaults = ("float32", "bool") if values.size == 0 else ("float32", "int64", "bool", "complex64")
     if values.dtype.name not in defaults:
         notes.append(f"dtype={of(values.dtype)}")
     notes += _history(t._node())
-    text = prefix + body
-    for note in notes:
-        last = len(text) - text.rfind("\n") - 1
-        text += (",\n" + " " * len(prefix) if last + len(note) + 3 > _SETTINGS["linewidth"] else ", ") + note
-    return text + ")"
+    text = prefix + (body_of(values, len(prefix)) if body is None else body)
+    return with_notes(text, notes, len(prefix))
 
 
 @method("__repr__", "__str__")

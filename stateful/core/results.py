@@ -13,11 +13,30 @@ class Size(tuple[int, ...]):
 
     >>> Size((2, 3)), Size((2, 3)).numel()
     (torch.Size([2, 3]), 6)
+    >>> Size((2, 3))[1:] + (4,)
+    torch.Size([3, 4])
     """
 
     def numel(self) -> int:
         """Number of elements."""
         return math.prod(self)
+
+    def __getitem__(self, place: Any) -> Any:  # type: ignore[override]
+        found = tuple.__getitem__(self, place)
+        return Size(found) if type(found) is tuple else found
+
+    def __add__(self, other: Any) -> Any:  # type: ignore[override]
+        found = tuple.__add__(self, other)
+        return found if found is NotImplemented else Size(found)
+
+    def __radd__(self, other: tuple[int, ...]) -> Any:
+        return Size(tuple.__add__(other, self))
+
+    def __mul__(self, count: Any) -> Any:  # type: ignore[override]
+        found = tuple.__mul__(self, count)
+        return found if found is NotImplemented else Size(found)
+
+    __rmul__ = __mul__
 
     def __repr__(self) -> str:
         return f"torch.Size([{', '.join(map(str, self))}])"

@@ -128,8 +128,9 @@ class Tensor:
         def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, data: Any = (), *sizes: int) -> None:
-        self._view = self._edge = None
-        self._result = 0
+        if type(self) is not Tensor and hasattr(self, "_storage"):
+            return  # made by the `__new__` of a subclass
+        self._view, self._edge, self._result = None, None, 0
         if isinstance(data, Tensor):
             self._storage = data._storage
         elif sizes or isinstance(data, (int, Size)):
@@ -448,7 +449,7 @@ class Tensor:
     def __len__(self) -> int:
         if not self.shape:
             raise OperandError("len() of a 0-d tensor")
-        return self.shape[0]
+        return int(self.shape[0])
 
     def __format__(self, spec: str) -> str:
         if self.ndim or type(self) is not Tensor:
@@ -480,7 +481,7 @@ class Tensor:
         return copied
 
     def _shell(self) -> Tensor:
-        shell: Tensor = type(self).__new__(type(self))
+        shell: Tensor = Tensor.__new__(type(self))
         shell._view, shell._edge, shell._result = None, None, 0
         return shell
 

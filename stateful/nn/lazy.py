@@ -19,34 +19,42 @@ __all__ = [
     "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
     "LazyConvTranspose1d", "LazyConvTranspose2d",
     "LazyConvTranspose3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear",
-    "UninitializedBuffer", "UninitializedParameter", "is_lazy",
+    "UninitializedBuffer", "UninitializedParameter", "UninitializedTensorMixin", "is_lazy",
 ]  # fmt: skip
 
 
-class UninitializedParameter(Parameter):
-    """A parameter without a shape yet."""
+class UninitializedTensorMixin:
+    """What parameters and buffers without a shape have in common."""
+
+    cls_to_become: ClassVar[type]
+    data: Tensor
 
     def __repr__(self) -> str:
-        return "<UninitializedParameter>"
+        return f"<{type(self).__name__}>"
 
     __str__ = __repr__
 
-    def materialize(self, shape: Any, dtype: Any = None) -> None:
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Give it a shape; it stays the same object, so that an optimizer made before trains it."""
-        self.data = empty(*shape, dtype=dtype)
-        self.__class__ = Parameter  # type: ignore[assignment]
+        self.data = empty(*shape, device=device, dtype=dtype)
+        self.__class__ = self.cls_to_become  # type: ignore[assignment]
 
 
-class UninitializedBuffer(Buffer):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter without a shape yet."""
+
+    cls_to_become = Parameter
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Buffer):
     """A buffer whose shape the first input tells."""
 
-    def __repr__(self) -> str:
-        return "<UninitializedBuffer>"
+    cls_to_become = Buffer
 
 
 def is_lazy(param: Any) -> bool:
     """Whether the shape of a parameter or buffer is not known yet."""
-    return isinstance(param, (UninitializedParameter, UninitializedBuffer))
+    return isinstance(param, UninitializedTensorMixin)
 
 
 class _Lazy(Module):

@@ -1,5 +1,19 @@
 """`torch.utils`."""
 
-from fdl.stateful.utils import _pytree, checkpoint, data, dlpack, flop_counter, hooks, tensorboard
+from fdl.stateful.utils import (
+    _contextlib,
+    _python_dispatch,
+    _pytree,
+    checkpoint,
+    data,
+    dlpack,
+    flop_counter,
+    hooks,
+    tensorboard,
+    weak,
+)
 
-__all__ = ["_pytree", "checkpoint", "data", "dlpack", "flop_counter", "hooks", "tensorboard"]
+__all__ = [
+    "_contextlib", "_python_dispatch", "_pytree", "checkpoint", "data", "dlpack", "flop_counter", "hooks",
+    "tensorboard", "weak",
+]  # fmt: skip

@@ -327,6 +327,28 @@ def tree_structure(tree: PyTree, is_leaf: IsLeaf = None) -> TreeSpec:
     return tree_flatten(tree, is_leaf)[1]
 
 
+def _broadcast_to_and_flatten(tree: PyTree, treespec: TreeSpec, is_leaf: IsLeaf = None) -> list[Any] | None:
+    """The leaves of a tree, each as often as the structure has leaves in its place; None where the tree is no beginning
+    of that structure.
+
+    >>> _broadcast_to_and_flatten((0, None), tree_structure(([1, 2], 3)))
+    [0, 0, None]
+    """
+    leaves, spec = tree_flatten(tree, is_leaf)
+    places: list[TreeSpec] = []
+
+    def fits(prefix: TreeSpec, whole: TreeSpec) -> bool:
+        if prefix.is_leaf():
+            places.append(whole)
+            return True
+        same = (prefix.type, prefix.context, prefix.num_children) == (whole.type, whole.context, whole.num_children)
+        return same and all(map(fits, prefix.children_specs, whole.children_specs))
+
+    if not fits(spec, treespec):
+        return None
+    return [x for x, place in zip(leaves, places, strict=True) for _ in range(place.num_leaves)]
+
+
 def tree_is_leaf(tree: PyTree, is_leaf: IsLeaf = None) -> bool:
     """Whether it is no node."""
     return (is_leaf is not None and is_leaf(tree)) or _get_node_type(tree) not in SUPPORTED_NODES

@@ -21,6 +21,8 @@ from fdl.stateful.functions.creation import tensor
 from fdl.stateful.functions.shapes import stack
 from fdl.stateful.utils.workers import Processes, Settings, Threads, WorkerInfo, get_worker_info, in_order, of_streams
 
+_collate_fn_t = Callable[[list[Any]], Any]  # how types of PyTorch call what makes a batch of samples
+
 T = TypeVar("T")
 
 __all__ = [

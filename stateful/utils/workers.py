@@ -21,6 +21,8 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
+
 from fdl import set_num_threads, tree
 from fdl.extend import aside, in_one_call
 from fdl.stateful.core.errors import TensorError
@@ -329,3 +331,15 @@ def of_streams(crew: Crew) -> Iterator[Any]:
                     yield batch
     finally:
         crew.close()
+
+
+def _generate_state(base_seed: int, worker_id: int) -> list[int]:
+    """Four words of 32 bits for NumPy's generators in a worker, from the loader's seed and its number: NumPy's own
+    mixing of seeds.
+
+    >>> _generate_state(12345, 1)
+    [530262504, 3509291438, 1156716502, 3400667355]
+    """
+    words = [worker_id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]
+    found: list[int] = np.random.SeedSequence(words).generate_state(4).tolist()
+    return found

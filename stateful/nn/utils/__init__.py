@@ -2,7 +2,13 @@
 computed from others.
 """
 
-from fdl.stateful.nn.utils import parametrizations, parametrize, prune, rnn
+from fdl.stateful.nn.utils import _named_member_accessor, fusion, parametrizations, parametrize, prune, rnn
+from fdl.stateful.nn.utils.fusion import (
+    fuse_conv_bn_eval,
+    fuse_conv_bn_weights,
+    fuse_linear_bn_eval,
+    fuse_linear_bn_weights,
+)
 from fdl.stateful.nn.utils.gradients import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -14,7 +20,8 @@ from fdl.stateful.nn.utils.gradients import (
 from fdl.stateful.nn.utils.reparametrized import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
-    "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector",
-    "parametrizations", "parametrize", "prune", "remove_spectral_norm",
+    "_named_member_accessor", "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "fuse_conv_bn_eval",
+    "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights", "fusion", "get_total_norm",
+    "parameters_to_vector", "parametrizations", "parametrize", "prune", "remove_spectral_norm",
     "remove_weight_norm", "rnn", "spectral_norm", "vector_to_parameters", "weight_norm",
 ]  # fmt: skip
