@@ -64,7 +64,13 @@ def own_files() -> dict[str, Path]:
     facade = package / "fdl" if checkout else package
     found |= {
         name: facade / name
-        for name in ("ad_checkpoint.py", "bounded_loops.py", "callbacks.py", "custom_derivatives.py")
+        for name in (
+            "ad_checkpoint.py",
+            "bounded_loops.py",
+            "callbacks.py",
+            "custom_batching.py",
+            "custom_derivatives.py",
+        )
     }
     return dict(sorted(found.items()))
 

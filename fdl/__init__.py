@@ -25,18 +25,23 @@ _HOME = {
     "fdl.core.errors": "FdlError",
     "fdl.inspection": "explain profile",
     "fdl.stages": "jit",
-    "fdl.settings": "config disable_jit enable_x64",
+    "fdl.settings": "config debug_infs debug_nans disable_jit enable_x64",
     "fdl.callbacks": "pure_callback",
+    "fdl.placement": """Device default_backend device_count device_get device_put devices local_device_count
+        local_devices process_count process_index""",
+    "fdl.ref": "Ref empty_ref free_ref freeze new_ref",
+    "fdl.tracing": "ensure_compile_time_eval fwd_and_bwd make_jaxpr named_call named_scope typeof",
     "fdl.custom_derivatives": "closure_convert custom_gradient",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "ad_checkpoint", "alias", "backends", "callbacks", "core", "custom_derivatives", "debug", "errors",
-    "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn", "numpy", "ops", "optim", "random",
-    "scipy", "special", "stages", "stateful", "testing", "transforms", "tree", "tree_util",
+    "ad_checkpoint", "alias", "backends", "callbacks", "core", "custom_batching", "custom_derivatives", "debug",
+    "dtypes", "errors", "experimental", "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn",
+    "numpy", "ops", "optim", "random", "ref", "scipy", "special", "stages", "stateful", "testing", "transforms", "tree",
+    "tree_util", "typing",
 )  # fmt: skip
 
-_ALIASES = {"remat": "checkpoint", "jacobian": "jacrev", "make_jaxpr": "make_graph"}  # as JAX also calls them
+_ALIASES = {"remat": "checkpoint", "jacobian": "jacrev"}  # as JAX also calls them
 
 __all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_ready", "install"]
 
@@ -44,13 +49,13 @@ if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`
     # isort: off
     from fdl import (
         ad_checkpoint as ad_checkpoint, alias as alias, callbacks as callbacks, core as core,
-        custom_derivatives as custom_derivatives, debug as debug, errors as errors, extend as extend,
-        flatten_util as flatten_util,
+        custom_batching as custom_batching, custom_derivatives as custom_derivatives, debug as debug, dtypes as dtypes,
+        errors as errors, experimental as experimental, extend as extend, flatten_util as flatten_util,
         image as image, incomplete as incomplete, lax as lax,
         lowering as lowering, backends as backends, nn as nn, numpy as numpy, ops as ops, optim as optim,
-        random as random, scipy as scipy, special as special, stages as stages, testing as testing,
+        random as random, ref as ref, scipy as scipy, special as special, stages as stages, testing as testing,
         transforms as transforms,
-        tree as tree, tree_util as tree_util,
+        tree as tree, tree_util as tree_util, typing as typing,
     )  # fmt: skip
     from fdl.transforms import (
         custom_jvp as custom_jvp, custom_vjp as custom_vjp, eval_shape as eval_shape,
@@ -69,9 +74,24 @@ if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`
     from fdl.callbacks import pure_callback as pure_callback
     from fdl.custom_derivatives import closure_convert as closure_convert, custom_gradient as custom_gradient
     from fdl.stages import jit as jit
-    from fdl.settings import config as config, disable_jit as disable_jit, enable_x64 as enable_x64
+    from fdl.placement import (
+        Device as Device, default_backend as default_backend, device_count as device_count, device_get as device_get,
+        device_put as device_put, devices as devices, local_device_count as local_device_count,
+        local_devices as local_devices, process_count as process_count, process_index as process_index,
+    )  # fmt: skip
+    from fdl.ref import (
+        Ref as Ref, empty_ref as empty_ref, free_ref as free_ref, freeze as freeze, new_ref as new_ref,
+    )  # fmt: skip
+    from fdl.settings import (
+        config as config, debug_infs as debug_infs, debug_nans as debug_nans, disable_jit as disable_jit,
+        enable_x64 as enable_x64,
+    )  # fmt: skip
+    from fdl.tracing import (
+        ensure_compile_time_eval as ensure_compile_time_eval, fwd_and_bwd as fwd_and_bwd, make_jaxpr as make_jaxpr,
+        named_call as named_call, named_scope as named_scope, typeof as typeof,
+    )  # fmt: skip
 
-    remat, jacobian, make_jaxpr = checkpoint, jacrev, make_graph
+    remat, jacobian = checkpoint, jacrev
 
 
 def __getattr__(name: str) -> _Any:
@@ -106,7 +126,8 @@ def install() -> None:
 
 
 def _load_methods() -> None:
-    _importlib.import_module("fdl.numpy")
+    for name in ("fdl.numpy", "fdl.placement"):
+        _importlib.import_module(name)
 
 
 def _load_base() -> None:

@@ -279,7 +279,7 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
         out, pull = fun(*args)
         leaves, tree = tree_flatten(out)
         graph, captured, out_tree = recorded(pull, [tree.unflatten([aval_of(x) for x in leaves])], "custom_gradient")
-        return out, Partial(lambda *given: _pulled(graph, out_tree, *given), *captured)
+        return out, Partial(lambda *given: pulled(graph, out_tree, *given), *captured)
 
     def bwd(pull: Callable[[Any], Any], ct: Any) -> tuple[Any, ...]:
         found = pull(ct)
@@ -291,7 +291,7 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def _pulled(graph: Graph, out_tree: TreeDef, *given: Any) -> object:
+def pulled(graph: Graph, out_tree: TreeDef, *given: Any) -> object:
     """Cotangents of what a program closed over, and then a cotangent."""
     *captured, ct = given
     return out_tree.unflatten(bind_graph(graph, [*captured, *tree_flatten(ct)[0]]))

@@ -15,26 +15,34 @@ from fdl.core.changes import change
 from fdl.core.config import config as process
 from fdl.core.config import locally, setting
 from fdl.core.errors import MissingAttributeError, SettingError
+from fdl.finite import debug_infs, debug_nans, hold, watched
 
 # JAX's names: the field, and what one says it to be, the other way round for what is disabled
 _FIELDS = {"jax_enable_x64": "x64", "jax_disable_jit": "jit"}
 _INVERTED = {"jit"}
+_WATCHED = ("jax_debug_nans", "jax_debug_infs")  # of the context alone, in this order
 
 
 def _read(name: str) -> bool:
+    if name in _WATCHED:
+        return watched()[_WATCHED.index(name)]
     field = _FIELDS[name]
     return bool(setting(field)) != (field in _INVERTED)
 
 
-def _known(name: str, value: Any) -> tuple[str, bool]:
-    if name not in _FIELDS:
+def _checked(name: str, value: Any) -> None:
+    if name not in (*_FIELDS, *_WATCHED):
         raise MissingAttributeError(
             f"config has no {name!r}",
-            why=f"there are {', '.join(_FIELDS)}",
+            why=f"there are {', '.join((*_FIELDS, *_WATCHED))}",
             hint="the environment, see fdl.core.config",
         )
     if not isinstance(value, (bool, int)) or value not in (0, 1):
         raise SettingError(f"config.{name} is {value!r}", why="it is on or off", hint="True or False")
+
+
+def _known(name: str, value: Any) -> tuple[str, bool]:
+    _checked(name, value)
     return _FIELDS[name], bool(value) != (_FIELDS[name] in _INVERTED)
 
 
@@ -44,11 +52,15 @@ class Config:
     """
 
     def update(self, name: str, value: bool) -> None:
-        """Set `jax_enable_x64` or `jax_disable_jit` for the process. What was
-        recorded for another setting is recorded anew.
+        """Set `jax_enable_x64` or `jax_disable_jit` for the process, `jax_debug_nans` or `jax_debug_infs` for this
+        context. What was recorded for another setting is recorded anew.
 
         >>> config.update("jax_enable_x64", False)
         """
+        if name in _WATCHED:
+            _checked(name, value)
+            hold(*[bool(value) if name == n else _read(n) for n in _WATCHED])
+            return
         field, to = _known(name, value)
         if getattr(process, field) != to:
             change(setattr, process, field, to)
@@ -64,7 +76,7 @@ class Config:
     @property
     def values(self) -> dict[str, bool]:
         """All settings by name, as they are here."""
-        return {name: _read(name) for name in _FIELDS}
+        return {name: _read(name) for name in (*_FIELDS, *_WATCHED)}
 
     @property
     def x64_enabled(self) -> bool:
@@ -72,9 +84,9 @@ class Config:
         return _read("jax_enable_x64")
 
     def __getattr__(self, name: str) -> bool:
-        if name not in _FIELDS:
+        if name not in (*_FIELDS, *_WATCHED):
             raise MissingAttributeError(
-                f"config has no {name!r}", why=f"there are {', '.join(_FIELDS)}", hint="fdl.core.config"
+                f"config has no {name!r}", why=f"there are {', '.join((*_FIELDS, *_WATCHED))}", hint="fdl.core.config"
             )
         return _read(name)
 
@@ -82,7 +94,7 @@ class Config:
         self.update(name, value)
 
     def __dir__(self) -> list[str]:
-        return sorted([*_FIELDS, "read", "update", "values", "x64_enabled"])
+        return sorted([*_FIELDS, *_WATCHED, "read", "update", "values", "x64_enabled"])
 
 
 config = Config()
@@ -119,4 +131,4 @@ def disable_jit(disable: bool = True) -> Block[None]:
     return _with("jax_disable_jit", disable)
 
 
-__all__ = ["Config", "config", "disable_jit", "enable_x64"]
+__all__ = ["Config", "config", "debug_infs", "debug_nans", "disable_jit", "enable_x64"]

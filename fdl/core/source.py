@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import linecache
 import sys
+from contextvars import ContextVar
 from pathlib import Path
 from types import CodeType, TracebackType
 from typing import NamedTuple
 
 import numpy as np
+
+SCOPES: ContextVar[tuple[str, ...]] = ContextVar("fdl_scopes", default=())  # names of the user's, the outermost first
 
 
 class Location(NamedTuple):
@@ -56,7 +59,9 @@ def user_location() -> Location | None:
     frame = sys._getframe(1)
     while frame is not None:
         if not is_own(frame.f_code) and not frame.f_code.co_filename.startswith(_NUMPY):
-            return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+            scopes = SCOPES.get()
+            named = f"{frame.f_code.co_name} ({'/'.join(scopes)})" if scopes else frame.f_code.co_name
+            return Location(frame.f_code.co_filename, frame.f_lineno, named)
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

@@ -13,6 +13,7 @@ import numpy as np
 from fdl import lax
 from fdl.ad_checkpoint import checkpoint
 from fdl.core.array import Array
+from fdl.custom_batching import custom_vmap
 from fdl.custom_derivatives import linear_call
 from fdl.ops import cos, exp, mul, sin
 from fdl.ops.sample import f32, i32
@@ -89,6 +90,16 @@ def _checkpointed(x: Any) -> Any:
     return checkpoint(lambda x: sin(sin(x)))(x)
 
 
+@custom_vmap
+def _own_vmap(x: Any) -> Any:
+    return sin(x) * 2
+
+
+@_own_vmap.def_vmap
+def _own_vmap_rule(axis_size: int, in_batched: Any, xs: Any) -> Any:
+    return sin(xs) * 2, True
+
+
 Given = tuple[tuple[Any, ...], ...]
 _X = f32(2, 3)
 
@@ -105,6 +116,7 @@ CONTROL: dict[str, tuple[Callable[..., Array], Given]] = {
     "checkpoint": (_checkpointed, ((_X,),)),
     "custom_jvp": (_own_jvp, ((_X,), (f32(),))),
     "custom_vjp": (_own_vjp, ((_X, f32(2, 3)),)),
+    "custom_vmap": (_own_vmap, ((_X,), (f32(0),))),
     "linear_call": (_linear, ((_X,), (f32(0),))),
     "psum": (_psum, ((f32(3, 2),),)),
     "all_gather": (_gathered, ((f32(3, 2),),)),

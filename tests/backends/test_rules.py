@@ -10,7 +10,7 @@ import pytest
 
 import fdl
 import fdl.numpy as jnp
-from fdl import ad_checkpoint, callbacks, lax
+from fdl import ad_checkpoint, callbacks, custom_batching, lax
 from fdl.core import REGISTRY, RULES, Primitive, changes
 from fdl.core.config import config
 from fdl.core.errors import ChoiceError, ShapeError
@@ -24,7 +24,11 @@ from fdl.transforms.tape import Function
 from tests.conftest import ROOT, needs_compiler
 
 X = np.array([1.0, 2.0, 4.0], np.float32)
-ON_FIRST_USE = ad_checkpoint, callbacks  # bring operations, which are to be there before tables are compared
+ON_FIRST_USE = (
+    ad_checkpoint,
+    callbacks,
+    custom_batching,
+)  # bring operations, which are to be there before tables are compared
 
 
 def define(name="scaled_here"):

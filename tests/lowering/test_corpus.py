@@ -21,8 +21,8 @@ SAY = "where that is meant: python -m tests.lowering.corpus --against main, and 
 # Calls are inlined, names give what they are given, `vmap` takes collectives away, before a program is lowered; a
 # callback is a Python function, which is no data
 WITHOUT_TEXT = {
-    "call", "checkpoint", "custom_jvp", "custom_vjp", "linear_call", "name", "psum", "axis_index", "all_gather",
-    "callback"
+    "call", "checkpoint", "custom_jvp", "custom_vjp", "custom_vmap", "linear_call", "name", "psum", "axis_index",
+    "all_gather", "callback"
 }  # fmt: skip
 # It chooses the largest of near scores, and goes on with that: one rounding otherwise gives another text.
 CHAOTIC = {"benchmarks/decode"}
