@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fdl.backends import cache, runtime
-from fdl.backends.c import compile_source, load_function, products_of
+from fdl.backends import cache, recipe, runtime
+from fdl.backends.c import compile_source, is_told_by_its_text, load_function, products_of
+from fdl.backends.recipe import Recipe
 from fdl.backends.toolchain import Compiler
 from fdl.core.array import ConcreteArray
 from fdl.core.avals import Shape, ShapedArray
@@ -25,10 +26,8 @@ from fdl.core.errors import DtypeError
 from fdl.core.graph import Graph
 from fdl.core.limits import check_bytes
 from fdl.lowering.build.generalize import General, generalize, sizes_of
-from fdl.lowering.ir.rewrite import all_nodes
-from fdl.lowering.ir.size import Symbol, at_values, value_of
+from fdl.lowering.ir.size import Symbol
 from fdl.lowering.pipeline import lower_general
-from fdl.lowering.plan.memory import arena_at
 
 _FUNCTION = "fdl_program"  # of a program by itself; beside others it has a number
 _LARGE = 20_000  # letters of source from which it is compiled in two units
@@ -84,12 +83,6 @@ class Family:
         """How many programs have been needed so far."""
         return len(self._members)
 
-    @property
-    def free_sizes(self) -> int:
-        """How many sizes of inputs and in params do not follow from others."""
-        general = self._general
-        return sum(s.parts is None for s in general.sizes.symbols) - len(general.united)
-
     def __call__(self, arrays: Sequence[ConcreteArray], graph: Graph | None = None) -> list[ConcreteArray]:
         """The results for these inputs. Params that hold sizes are those of a `graph` of the same structure; without
         one they follow from the inputs, and are what they were where they do not. DtypeError for other dtypes, or
@@ -132,39 +125,69 @@ class Family:
         """What calls with inputs of these shapes need, at these steps in elements where they are `strided`; the program
         is lowered if there is none yet, and compiled when it is first used.
         """
-        for member in self._candidates(shapes, strided, graph):
-            values = member.general.values(shapes, steps, graph)
+        for member in self._candidates(shapes, steps, strided, graph):
+            values = member.recipe.values(shapes, steps, graph)
             if values is not None:
                 if member not in self._members:
                     self._members.append(member)
                 return member.call(values)
         raise AssertionError("a program is for what it was made with")
 
-    def _candidates(self, shapes: Sequence[Shape], strided: tuple[bool, ...], graph: Graph | None) -> Iterator[Member]:
+    def _candidates(
+        self,
+        shapes: Sequence[Shape],
+        steps: Sequence[Sequence[int]],
+        strided: tuple[bool, ...],
+        graph: Graph | None,
+    ) -> Iterator[Member]:
         """The programs that there are, then one for sizes like those of the recording, which are all sizes but small
-        ones, then one for sizes like those at hand.
+        ones, then one for sizes like those at hand; those that the cache has come before one that is made.
         """
         yield from (m for m in self._members if m.serves(strided))
-        yield Member(generalize(self.graph, strided), self.compiler)
-        yield Member(generalize(self._general.graph_at(shapes) if graph is None else graph, strided), self.compiler)
+        at_hand = self._general.graph_at(shapes) if graph is None else graph
+        generals = [generalize(like, strided) for like in (self.graph, at_hand)]
+        fitting = [g for g in generals if g.values(shapes, steps, graph) is not None]
+        told = is_told_by_its_text(self.graph)
+        keys = [recipe.key_of(g, self.compiler) if told else "" for g in fitting]
+        for general, key in zip(fitting, keys, strict=True):
+            if key:
+                yield from Member.found(general, key, self.compiler)
+        for general, key in zip(fitting, keys, strict=True):
+            yield Member.made(general, key, self.compiler)
 
 
 class Member:
     """One program of a family; compiled when it is first called, unless it was before with others, see `build`."""
 
-    def __init__(self, general: General, compiler: Compiler) -> None:
-        self.general, self.compiler = general, compiler
-        self.lowered = lower_general(general, compiler.target)
-        self.work = [n.work() for n in all_nodes(self.lowered.program.nodes) if not n.nested()]
-        self.products = products_of(self.lowered)
-        self.place: tuple[str, str] | None = None  # its library and function, once it is compiled
+    def __init__(self, recipe: Recipe, compiler: Compiler, source: str = "", place: tuple[str, str] | None = None):
+        self.recipe, self.compiler, self.source = recipe, compiler, source
+        self.products = recipe.products
+        self.place = place  # its library and function, once it is compiled
+        self.kept = ""  # what recipes of its graph are found by in the cache, where it has none of it yet
+
+    @classmethod
+    def found(cls, general: General, key: str, compiler: Compiler) -> Iterator[Member]:
+        """Programs of this graph, for these or other sizes, that an earlier process has made."""
+        for known in recipe.kept(key):
+            try:
+                place, made = (known["library"], known["function"]), Recipe.read(known, general.graph)
+            except (KeyError, TypeError, ValueError, IndexError):
+                continue
+            if is_function(place[1]) and is_library(place[0]) and all(x in runtime.TYPES for x in made.products):
+                yield cls(made, compiler, place=place)
+
+    @classmethod
+    def made(cls, general: General, key: str, compiler: Compiler) -> Member:
+        """The program of a graph for sizes like those that it was recorded with."""
+        lowered = lower_general(general, compiler.target)
+        member = cls(Recipe.of(general, lowered, products_of(lowered)), compiler, lowered.source)
+        member.kept = key
+        return member
 
     @property
     def key(self) -> str:
         """What its place is found by in the cache."""
-        return cache.key_of(
-            "a program for all sizes", self.lowered.source, cache.own_digest(), self.compiler.identity()
-        )
+        return cache.key_of("a program for all sizes", self.source, cache.own_digest(), self.compiler.identity())
 
     @property
     def library(self) -> str:
@@ -182,21 +205,13 @@ class Member:
 
     def serves(self, strided: Sequence[bool]) -> bool:
         """Whether inputs may lie at steps where these do."""
-        return all(steps or not own for steps, own in zip(self.general.steps, strided, strict=True))
+        return all(steps or not own for steps, own in zip(self.recipe.general.steps, strided, strict=True))
 
     def call(self, values: dict[Symbol, int]) -> Call:
         """What is needed to call it where its symbols have these values."""
-        program, target = self.lowered.planned, self.compiler.target
-        offsets, arena = arena_at(program, target, values)
-        known = {**values, **offsets}
-        assert program.sizes is not None
-        told = tuple(value_of(s, known) for s in program.sizes.symbols)
-        results = tuple(
-            a.update(shape=tuple(at_values(d, values) for d in a.shape)) for a in self.general.graph.out_avals
-        )
+        told, arena, parallel, results = self.recipe.called(values, self.compiler.target)
         check_bytes("a program", arena + sum(a.nbytes for a in results))
-        parallel = any(at_values(work, values) >= target.parallel_work for work in self.work)
-        return Call(self, told, arena, self.lowered.arena.own, parallel, results)
+        return Call(self, told, arena, 0, parallel, results)
 
 
 def load(program: Compiled, compiler: Compiler) -> tuple[Any, int]:
@@ -214,17 +229,26 @@ def build(members: Iterable[Member], compiler: Compiler) -> None:
     for m in dict.fromkeys(members):
         if m.place is None:
             m.place = _known_place(m.key, libraries)
+            _remember(m)
         if m.place is None:
             missing.append(m)
     if not missing:
         return
     runtime.begin(compiler, {suffix for m in missing for suffix in m.products})
-    texts = [_renamed(m.lowered.source, i) for i, m in enumerate(missing)]
+    texts = [_renamed(m.source, i) for i, m in enumerate(missing)]
     units = 2 if sum(map(len, texts)) > _LARGE else 1
     library = compile_source(_joined(texts, units), units, compiler)
     for i, m in enumerate(missing):
         m.place = library, f"{_FUNCTION}_{i}"
         cache.write_plan(m.key, dict(zip(("library", "function"), m.place, strict=True)))
+        _remember(m)
+
+
+def _remember(m: Member) -> None:
+    """Let the cache have the recipe of a program that is compiled."""
+    if m.kept and m.place is not None:
+        recipe.keep(m.kept, m.recipe, *m.place)
+        m.kept = ""
 
 
 def _known_place(key: str, libraries: dict[Any, bool]) -> tuple[str, str] | None:

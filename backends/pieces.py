@@ -29,7 +29,6 @@ from fdl.ops.shape import slice_p
 
 _MOST = 4096  # calls that are remembered, and operations
 _ROW = 7  # elements of the row that elementwise programs are recorded with
-_MOST_SIZES = 5  # free sizes; lowering a convolution for all of its own takes longer than for those at hand
 
 _FAMILIES: Derived[Any, Family | None] = Derived()  # by operation; None where it is not lowered for all sizes
 _CALLS: Derived[Any, Call] = Derived()  # by operation and sizes
@@ -148,8 +147,7 @@ def _general_call(key: Any, graph: Graph, compiler: Compiler) -> Call | None:
     family = _FAMILIES.get(key)
     try:
         if key not in _FAMILIES:
-            made = Family(_example(graph), compiler)
-            family = made if made.free_sizes <= _MOST_SIZES else None
+            family = Family(_example(graph), compiler)
         call = family.call_for(shapes, [()] * len(shapes), (False,) * len(shapes), graph) if family else None
     except (CompileError, TypeError):  # what has to be a number is none
         call = None

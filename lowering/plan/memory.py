@@ -17,7 +17,7 @@ from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, touched
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes, mapped, scratch_bytes
-from fdl.lowering.ir.size import Extent, Symbol, at_values, ceil_div, example_of, is_known, known, surely
+from fdl.lowering.ir.size import Extent, Symbol, ceil_div, example_of, is_known, known, surely
 from fdl.lowering.target import Target
 
 K = TypeVar("K")
@@ -45,7 +45,7 @@ def allocate(program: Program, target: Target) -> Program:
     elsewhere = {*in_place, *private, *scratch}
     temps = [b for b in program.buffers if b.kind == "temp" and b not in elsewhere]
     offsets: Mapping[Buffer, Extent] = placed(program.nodes, {b: example_of(b.nbytes) for b in temps}, target)[0]
-    if program.sizes is not None:  # which it is told, see `arena_at`
+    if program.sizes is not None:  # which it is told, see `told_places`
         offsets = {b: program.sizes.symbol(example_of(offset)) for b, offset in offsets.items()}
     places: dict[Buffer, Node] = {
         **{b: Alloc(b, Scope.ARENA, offset, lines(b.nbytes, target)) for b, offset in offsets.items()},
@@ -151,13 +151,12 @@ def copies_itself(n: Node, in_place: Mapping[Buffer, Buffer]) -> bool:
     )
 
 
-def arena_at(planned: Program, target: Target, values: Mapping[Symbol, int]) -> tuple[dict[Symbol, int], int]:
-    """The offsets that a planned program for arrays of any size is told where its symbols have these values, and the
-    size of the arena: lifetimes are those of the plan, places follow from the sizes.
+def told_places(planned: Program) -> list[tuple[Symbol, int, int, Extent]]:
+    """Of a planned program for arrays of any size, the symbols that are offsets in its arena, which it is told, with
+    the first and the last step at which something lies there, and its bytes.
     """
-    told = Arena.of(planned.nodes).offsets
-    offsets, size = placed(planned.nodes, {b: at_values(b.nbytes, values) for b in told}, target)
-    return {told[b].symbol: offset for b, offset in offsets.items()}, size
+    told, lives = Arena.of(planned.nodes).offsets, lifetimes(planned.nodes)
+    return [(told[b].symbol, *lives[b], b.nbytes) for b in sorted(told, key=lambda b: b.number) if b in lives]
 
 
 def plan_scratch(program: Program, target: Target) -> dict[Buffer, Alloc]:

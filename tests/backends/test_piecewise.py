@@ -13,7 +13,7 @@ import fdl
 import fdl.numpy as jnp
 import fdl.stateful as torch
 from fdl import lax, ops
-from fdl.backends import pieces, piecewise, runtime
+from fdl.backends import cache, family, pieces, piecewise, recipe, runtime
 from fdl.backends.c import CExecutable
 from fdl.backends.executable import Interpreted
 from fdl.backends.piecewise import Listing, Piecewise
@@ -22,6 +22,7 @@ from fdl.core.array import from_numpy
 from fdl.core.config import config
 from fdl.core.errors import CompileError, MissingRuleError
 from fdl.core.primitive import Primitive
+from fdl.lowering.build.generalize import generalize
 from fdl.testing import count_compilations
 from fdl.transforms import make_graph
 from fdl.transforms.lazy import current_recorder, flush, programs, set_eager
@@ -233,7 +234,8 @@ def test_what_one_program_needs_is_compiled_together():
         assert compiled() <= 2
 
 
-def test_elementwise_operations_share_a_program_whatever_the_shape():
+def test_elementwise_operations_share_a_program_whatever_the_shape(tmp_path):
+    config.cache_dir = tmp_path
     pieces._CALLS.clear(), pieces._FAMILIES.clear()
     for shape in ((), (1,), (5,), (0,), (2, 3), (2, 1, 4)):
         x = np.full(shape, 2, np.float32)
@@ -368,6 +370,56 @@ def test_programs_are_found_again_for_other_sizes_and_other_graphs(kept):
         (found,) = Piecewise(make_graph(lambda x: jnp.sum(jnp.tanh(x)))(x), find_compiler())([x])
         assert compiled() == 0
     np.testing.assert_allclose(found, 300 * np.tanh(1), rtol=1e-6)
+
+
+SHAPES = [((7, 20), (20, 9)), ((30, 5), (5, 11)), ((4, 64), (64, 300))]
+
+
+def rows(x, y):
+    z = jnp.tanh(x @ y)[1:, ::2]
+    return z.max(0), jnp.concatenate([z, z * 2], 1), z.sum()
+
+
+def rows_at(shapes):
+    arrays = [from_numpy(np.random.default_rng(0).normal(size=s).astype("f")) for s in shapes]
+    return make_graph(rows)(*arrays), arrays
+
+
+def test_other_sizes_are_lowered_by_one_process_alone(tmp_path, monkeypatch):
+    config.cache_dir = tmp_path
+    wanted = {}
+    for shapes in SHAPES:
+        graph, arrays = rows_at(shapes)
+        wanted[shapes] = bits(CExecutable(graph, find_compiler())(arrays))
+    for shapes in SHAPES[:2]:
+        pieces._CALLS.clear(), pieces._FAMILIES.clear()
+        Piecewise(rows_at(shapes)[0], find_compiler())
+    monkeypatch.setattr(family, "lower_general", lambda *_: pytest.fail("lowered"))
+    pieces._CALLS.clear(), pieces._FAMILIES.clear()
+    with count_compilations() as compiled:
+        for shapes in SHAPES:
+            graph, arrays = rows_at([(m + 3, n) for m, n in shapes[:1]] + list(shapes[1:]))
+            whole = CExecutable(graph, find_compiler())
+            before = compiled()
+            assert bits(Piecewise(graph, find_compiler())(arrays)) == bits(whole(arrays))
+            assert compiled() == before
+
+
+def test_recipes_read_as_they_were_written_and_others_are_passed_over(kept):
+    compiler = find_compiler()
+    general = generalize(make_graph(lambda x: jnp.sum(x, 1))(jnp.ones((7, 5))))
+    key = recipe.key_of(general, compiler)
+    made = family.Member.made(general, key, compiler)
+    family.build([made], compiler)
+    (written,) = recipe.kept(key)
+    found = recipe.Recipe.read(written, general.graph)
+    assert found.written().items() <= written.items()
+    (member,) = family.Member.found(general, key, compiler)
+    assert len({m.call(m.recipe.values([(9, 6)], [()], None)).told for m in (made, member)}) == 1
+    faults = [{"function": "system"}, {"library": "../x.so"}, {"told": [99]}, {"symbols": 3}, {"products": ["f17"]}]
+    for fault in faults:
+        cache.write_plan(key, {"recipes": [{**written, **fault}]})
+        assert not list(family.Member.found(general, key, compiler)), fault
 
 
 def test_another_folder_has_programs_of_its_own(kept, tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fdl.numpy as jnp
+from fdl.backends.recipe import arena_at
 from fdl.core.array import from_numpy
 from fdl.core.errors import GraphError, ShapeError
 from fdl.core.primitive import REGISTRY
@@ -29,7 +30,7 @@ from fdl.lowering.ir.size import (
 )
 from fdl.lowering.ir.specialize import specialize
 from fdl.lowering.pipeline import lower_general, plan, schedule
-from fdl.lowering.plan.memory import arena_at
+from fdl.lowering.plan.memory import told_places
 from fdl.lowering.target import AVX2
 from fdl.transforms import make_graph
 from tests.lowering.drawn import examples
@@ -163,7 +164,7 @@ def test_one_program_has_the_bits_of_each_static_one(name):
         args = [values(s, i) for i, s in enumerate(shapes)]
         want = interpret_program(build(make_graph(f)(*[jnp.ones(s) for s in shapes])), args)
         for p in (program, scheduled, planned):
-            offsets, _ = arena_at(p, AVX2, told)
+            offsets, _ = arena_at(told_places(p), AVX2, told)
             at_hand = specialize(p, {**told, **offsets})
             at_hand.check()
             assert [x.tobytes() for x in interpret_program(at_hand, args)] == [x.tobytes() for x in want], shapes
