@@ -8,55 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdl.core import dtypes
 from fdl.core.errors import CompileError
-from fdl.lowering.emit.expressions import Expressions, environment
+from fdl.lowering.emit.expressions import Expressions, Folding, environment
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.access import loops_of
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.index import Axis, trips
 from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Reduce
 from fdl.lowering.ir.program import Program
+from fdl.lowering.ir.size import ceil_div
 from fdl.lowering.target import Target
-from fdl.ops.reduction import lowest
 
 TEMPLATES = {"cuda": "cuda/kernel.cu.j2", "metal": "metal/kernel.metal.j2"}
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class DeviceLoop:
-    """An inner loop."""
-
-    name: str
-    stop: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
-class DeviceKernel:
-    """What a device template gets."""
-
-    kind: str
-    name: str
-    params: tuple[tuple[str, str, bool], ...]  # (type, name, written)
-    count: int
-    dims: tuple[tuple[str, int], ...]
-    over: tuple[DeviceLoop, ...] = ()
-    lines: tuple[str, ...] = ()
-    stores: tuple[str, ...] = ()
-    type: str = ""
-    value: str = ""
-    neutral: str = ""
-    combine: str = ""
-    m: int = 0
-    n: int = 0
-    k: int = 0
-    lhs: str = ""
-    rhs: str = ""
-    out: str = ""
-    tile: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -85,95 +52,73 @@ def render_device(program: Program, target: Target) -> DeviceProgram:
         for b in [*n.reads(), *n.writes()]:
             if target.language == "metal" and b.dtype == dtypes.float64:
                 raise CompileError("metal: float64 does not exist on this device", hint="x.astype(jnp.float32)")
-        kernel, buffers = _kernel(n, target)
-        template = environment().get_template(TEMPLATES[target.language])
-        text = template.render(k=dataclasses.replace(kernel, name="KERNEL_NAME"))
-        name = texts.setdefault(text, f"k{len(texts)}")
-        launches.append(_launch(name, kernel, buffers, target))
+        source, buffers = _kernel(n, target)
+        name = texts.setdefault(source, f"k{len(texts)}")
+        launches.append(DeviceLaunch(name, buffers, *_shape(n, target)))
     header = environment().get_template(f"{target.language}/prelude.{target.language}.j2").render()
-    return DeviceProgram(
-        "\n\n".join([header, *(text.replace("KERNEL_NAME", name) for text, name in texts.items())]) + "\n",
-        tuple(launches),
-    )
+    kernels = [text.replace("KERNEL_NAME", name) for text, name in texts.items()]
+    return DeviceProgram("\n\n".join([header, *kernels]) + "\n", tuple(launches))
 
 
-def _launch(name: str, k: DeviceKernel, buffers: tuple[Buffer, ...], target: Target) -> DeviceLaunch:
-    if k.kind == "dot":
+def _shape(n: Node, target: Target) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Groups of the grid, and threads of a group: a tile of a product, or elements of a result."""
+    space: tuple[Axis, ...] = n.space  # type: ignore[attr-defined]
+    if isinstance(n, Dot):
         side = target.block_side
-        return DeviceLaunch(name, buffers, (-(-k.n // side), -(-k.m // side), k.count), (side, side, 1))
-    return DeviceLaunch(name, buffers, (-(-k.count // target.block), 1, 1), (target.block, 1, 1))
+        return (ceil_div(n.n, side), ceil_div(n.m, side), trips(space)), (side, side, 1)
+    return (ceil_div(trips(space), target.block), 1, 1), (target.block, 1, 1)
 
 
-def _kernel(n: Node, target: Target) -> tuple[DeviceKernel, tuple[Buffer, ...]]:
-    text = Expressions(target)
-    text.enter(loops_of(n))
-    if isinstance(n, Map):
-        stores = [(s, text.emit(s.value)) for s in n.stores]
-        lines = [*text.lines[0]]
-        text.lines = [[]]
-        stored = [text.store(s.buffer, s.offset, value) for s, value in stores]
-        kernel = DeviceKernel(
-            "map",
-            "",
-            _params(text, n),
-            trips(n.space),
-            _dims(n.space, text),
-            lines=tuple(lines),
-            stores=(*text.lines[0], *stored),
-        )
-    elif isinstance(n, Reduce):
-        kernel = _reduce(n, text)
-    elif isinstance(n, Dot):
-        kernel = _dot(n, text)
-    else:
+def _kernel(n: Node, target: Target) -> tuple[str, tuple[Buffer, ...]]:
+    """The text of a node's kernel, and the buffers that it is handed."""
+    spelled = SPELLED.get(type(n))
+    if spelled is None:
         raise CompileError(
             f"{target.language}: {type(n).__name__.lower()} has no kernel there yet", hint='device="cpu"'
         )
-    return kernel, tuple(text.buffers)
-
-
-def _reduce(n: Reduce, text: Expressions) -> DeviceKernel:
-    dtype = n.value.dtype
-    value = text.emit(n.value)
-    lines, text.lines = tuple(text.lines[0]), [[]]
-    stores = (*text.lines[0], text.store(n.store, n.offset, "total"))
-    over = tuple(DeviceLoop(text.axis(a), a.size) for a in n.over)
-    combine = "FDL_PLUS" if n.kind == "add" else f"fdl_max_{spellings.SUFFIX[dtype]}"
-    neutral = "0" if n.kind == "add" else spellings.literal(lowest(dtype), dtype)
-    common: dict[str, Any] = {
-        "type": spellings.register_type(dtype),
-        "value": value,
-        "neutral": neutral,
-        "combine": combine,
-    }
-    return DeviceKernel(
-        "reduce", "", _params(text, n), trips(n.space), _dims(n.space, text), over, lines, stores, **common
+    text, space, written = Expressions(target), n.space, n.writes()  # type: ignore[attr-defined]
+    text.enter(loops_of(n))
+    parts = spelled(n, text)
+    source = (
+        environment()
+        .get_template(TEMPLATES[target.language])
+        .render(
+            kind=type(n).__name__.lower(),
+            params=[(spellings.storage_type(b.dtype), name, b in written) for b, name in text.buffers.items()],
+            count=trips(space),
+            dims=[(text.axis(a), a.size) for a in reversed(space)],  # how a thread's number comes apart
+            **parts,
+        )
     )
+    return source, tuple(text.buffers)
 
 
-def _dot(n: Dot, text: Expressions) -> DeviceKernel:
+def _map(n: Map, text: Expressions) -> dict[str, Any]:
+    values = [text.emit(s.value) for s in n.stores]
+    lines = text.taken()
+    stores = [text.store(s.buffer, s.offset, value) for s, value in zip(n.stores, values, strict=True)]
+    return {"lines": lines, "stores": [*text.taken(), *stores]}
+
+
+def _reduce(n: Reduce, text: Expressions) -> dict[str, Any]:
+    value = text.emit(n.value)
+    lines = text.taken()
+    store = text.store(n.store, n.offset, "total")
+    over = [(text.axis(a), a.size) for a in n.over]
+    return {"fold": Folding.of(n), "over": over, "lines": lines, "value": value, "stores": [*text.taken(), store]}
+
+
+def _dot(n: Dot, text: Expressions) -> dict[str, Any]:
     def element(x: Operand, row: str, col: str) -> str:
         place = f"{text.buffer(x.buffer)}[{text.index(x.offset)} + {_place(row, x.rows)} + {_place(col, x.cols)}]"
-        return (
-            f"fdl_load_{spellings.SUFFIX[x.buffer.dtype]}({place})" if x.buffer.dtype in dtypes.NARROW_FLOATS else place
-        )
+        return text.loaded(x.buffer, place)
 
     lhs, rhs, out = element(n.lhs, "row", "step"), element(n.rhs, "step", "col"), element(n.out, "row", "col")
-    return DeviceKernel(
-        "dot",
-        "",
-        _params(text, n),
-        trips(n.space),
-        _dims(n.space, text),
-        type=spellings.register_type(n.dtype),
-        m=n.m,
-        n=n.n,
-        k=n.k,
-        lhs=lhs,
-        rhs=rhs,
-        out=out,
-        tile=text.target.block_side,
-    )
+    sizes = {"m": n.m, "n": n.n, "k": n.k, "tile": text.target.block_side}
+    return {"type": spellings.register_type(n.dtype), "lhs": lhs, "rhs": rhs, "out": out, **sizes}
+
+
+SPELLED: dict[type[Node], Callable[[Any, Expressions], dict[str, Any]]] = {Map: _map, Reduce: _reduce, Dot: _dot}
 
 
 def _place(number: str, digits: Sequence[tuple[int, int]]) -> str:
@@ -186,13 +131,3 @@ def _place(number: str, digits: Sequence[tuple[int, int]]) -> str:
         below //= size
         terms.append(f"({number}) / {below} % {size} * {step}")
     return " + ".join(terms)
-
-
-def _params(text: Expressions, n: Node) -> tuple[tuple[str, str, bool], ...]:
-    written = n.writes()
-    return tuple((spellings.storage_type(b.dtype), name, b in written) for b, name in text.buffers.items())
-
-
-def _dims(space: Sequence[Axis], text: Expressions) -> tuple[tuple[str, int], ...]:
-    """Loop variables with their sizes, innermost first: how a thread's number comes apart."""
-    return tuple((text.axis(a), a.size) for a in reversed(space))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fdl.core import dtypes
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr
 from fdl.lowering.ir.index import Axis, Index
+from fdl.lowering.ir.nodes import Reduce
 from fdl.lowering.ir.size import Extent, Size, Symbol, surely
 from fdl.lowering.target import Target
+from fdl.ops.reduction import lowest
 
 
 @functools.cache
@@ -49,6 +51,30 @@ def is_strided(index: Index) -> bool:
     """Whether no loop steps to the next element."""
     steps = [c for atom, c in index.terms if isinstance(atom, Axis)]
     return bool(steps) and all(surely(lambda c=c: abs(c) > 1) for c in steps)
+
+
+class Folding(NamedTuple):
+    """The type of a fold's values, the suffix of its vector functions (of floats alone), its neutral element, and what
+    joins two values.
+    """
+
+    type: str
+    suffix: str
+    neutral: str
+    join: str
+
+    @classmethod
+    def of(cls, n: Reduce) -> Folding:
+        """That of a node."""
+        dtype, add = n.value.dtype, n.kind == "add"
+        suffix = spellings.SUFFIX[dtype]
+        zero = spellings.literal(-0.0, dtype) if n.bare and dtypes.is_float(dtype) else "0"
+        return cls(
+            spellings.register_type(dtype),
+            f"{n.kind}_{suffix}" if dtype in (dtypes.float32, dtypes.float64) else "",
+            zero if add else spellings.literal(lowest(dtype), dtype),
+            "FDL_PLUS" if add else f"fdl_max_{suffix}",
+        )
 
 
 class Expressions:

@@ -10,9 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fdl.core import dtypes
-from fdl.core.dtypes import is_float
-from fdl.lowering.emit.expressions import Expressions, by_macro, is_strided, joined
+from fdl.lowering.emit.expressions import Expressions, Folding, by_macro, is_strided, joined
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.access import loops_of
 from fdl.lowering.ir.expr import Expr, Interner, walk
@@ -24,7 +22,6 @@ from fdl.lowering.ir.rewrite import Rewriting
 from fdl.lowering.ir.routines import function_of
 from fdl.lowering.ir.size import is_known
 from fdl.lowering.target import Target
-from fdl.ops.reduction import lowest
 
 
 class Function(NamedTuple):
@@ -60,30 +57,6 @@ class Element(NamedTuple):
     lines: str
     value: str
     stores: str
-
-
-class Folding(NamedTuple):
-    """The type of a fold's values, the suffix of its vector functions (of floats alone), its neutral element, and what
-    joins two values.
-    """
-
-    type: str
-    suffix: str
-    neutral: str
-    join: str
-
-    @classmethod
-    def of(cls, n: Reduce) -> Folding:
-        """That of a node."""
-        dtype, add = n.value.dtype, n.kind == "add"
-        suffix = spellings.SUFFIX[dtype]
-        zero = spellings.literal(-0.0, dtype) if n.bare and is_float(dtype) else "0"
-        return cls(
-            spellings.register_type(dtype),
-            f"{n.kind}_{suffix}" if dtype in (dtypes.float32, dtypes.float64) else "",
-            zero if add else spellings.literal(lowest(dtype), dtype),
-            "FDL_PLUS" if add else f"fdl_max_{suffix}",
-        )
 
 
 OF_VECTORS = ("add", "sub", "mul", "div", "neg")  # operators of C, which take vectors of gcc as they take numbers
