@@ -19,7 +19,6 @@ tiles of bfloat16 add these in an order of their own, and programs flush denorma
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ import numpy as np
 from fdl.core.dtypes import is_float
 from fdl.lowering.ir.nodes import Dot
 from fdl.ops.reduction import lowest
+from fdl.ops.rounding import fma
 
 LANES, _JOINED = 64, 16
 _NEAR = 1 << 13  # elements of a product that are worked on at a time, so that what `fma` makes stays in the cache
@@ -125,65 +125,3 @@ def _in_lanes(left: Any, right: Any) -> Any:
     for p in range(whole, left.shape[1]):
         total = fma(left[:, p : p + 1], right[p], total)
     return total
-
-
-def fma(a: Any, b: Any, c: Any) -> Any:
-    """`a * b + c` with one rounding, for arrays of one dtype, float32 or float64, that broadcast."""
-    if c.dtype == np.float32:
-        product, wide = np.broadcast_arrays(a.astype(np.float64) * b, c.astype(np.float64))  # exact
-        total = product + wide
-        # rounded twice, to 53 bits and to 24, these may differ: sums that seem halfway, and denormal ones
-        near = (total.view(np.int64) & (1 << 29) - 1) == 1 << 28
-        near |= (abs(total) < np.finfo(np.float32).tiny) & (total != 0)
-        if near.any():
-            total[near] = _rounded_to_odd(product[near], wide[near])
-        return total.astype(np.float32)
-    a, b, c = np.broadcast_arrays(a, b, c)
-    product = a * b
-    plain = product + c
-    simple = (a == 0) | (b == 0) | ~(np.isfinite(a) & np.isfinite(b) & np.isfinite(c))
-    tame = (abs(product) < 2.0**990) & (abs(product) > 2.0**-900) & (abs(c) < 2.0**990)
-    tame &= (abs(a) < 2.0**990) & (abs(b) < 2.0**990)
-    # S. Boldo and G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd",
-    # IEEE Transactions on Computers 57 (2008), figure 2
-    low = _product_error(a, b, product)
-    sum_, rest = _two_sum(c, low)
-    high, error = _two_sum(product, sum_)
-    fused = high + _rounded_to_odd(rest, error)
-    out = np.where(simple, np.where(np.isinf(c) & np.isfinite(a) & np.isfinite(b), c, plain), fused)
-    out = np.where(~simple & (out == 0), plain, out)  # whose zero has the right sign
-    for place in zip(*np.nonzero(~simple & ~tame), strict=True):
-        out[place] = _exactly(a[place], b[place], c[place])
-    return out
-
-
-def _two_sum(a: Any, b: Any) -> tuple[Any, Any]:
-    """The sum and what rounding has taken from it (D. Knuth)."""
-    total = a + b
-    rest = total - a
-    return total, (a - (total - rest)) + (b - rest)
-
-
-def _product_error(a: Any, b: Any, product: Any) -> Any:
-    """What rounding has taken from a product of float64 (T. Dekker, with G. Veltkamp's halves of 26 bits)."""
-    (a1, a2), (b1, b2) = ((high := x * 134217729.0 - (x * 134217729.0 - x), x - high) for x in (a, b))
-    return ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2
-
-
-def _rounded_to_odd(a: Any, b: Any) -> Any:
-    """The sum of float64; where it is not exact, the neighbour whose last bit is set, which rounds once more as the
-    exact sum would.
-    """
-    total, error = _two_sum(a, b)
-    even = (total.view(np.int64) & 1) == 0
-    moved = np.nextafter(total, np.where(error > 0, np.inf, -np.inf))
-    return np.where(np.isfinite(total) & (error != 0) & even, moved, total)
-
-
-def _exactly(a: Any, b: Any, c: Any) -> float:
-    """The same for finite numbers of any size."""
-    exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
-    try:
-        return float(exact)
-    except OverflowError:
-        return float("inf") if exact > 0 else -float("inf")

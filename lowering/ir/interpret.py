@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,10 +180,12 @@ def _grid(n: Node, steps: Grid, part: Share) -> tuple[Grid, tuple[int, ...]]:
     return grid, shape
 
 
-def _address(index: Index, memory: Memory, grid: Grid) -> Any:
+def _address(index: Index, memory: Memory, grid: Grid, known: dict[Expr, Any] | None = None) -> Any:
+    """An address on a grid, of expressions whose values may be `known`."""
+    values = _evaluated([a for a, _ in index.terms if isinstance(a, Expr)], memory, grid) if known is None else known
     place: Any = np.int64(index.const)
     for atom, c in index.terms:
-        place = place + (grid[atom] if isinstance(atom, Axis) else _evaluate(atom, memory, grid)) * np.int64(c)
+        place = place + (grid[atom] if isinstance(atom, Axis) else values[atom]) * np.int64(c)
     return place
 
 
@@ -194,31 +196,30 @@ def _places(n: OneStore, shape: tuple[int, ...], memory: Memory, grid: Grid) -> 
 
 
 def _evaluate(root: Expr, memory: Memory, grid: Grid) -> Any:
+    return _evaluated([root], memory, grid)[root]
+
+
+def _evaluated(roots: Sequence[Expr], memory: Memory, grid: Grid) -> dict[Expr, Any]:
+    """The values of expressions, and of all that they are made of."""
     known: dict[Expr, Any] = {}
-    for e in walk([root]):
-        known[e] = _one(e, [known[a] for a in e.args], known, memory, grid)
-    return known[root]
+    for e in walk(roots):
+        known[e] = _one(e, known, memory, grid)
+    return known
 
 
-def _one(e: Expr, args: list[Any], known: dict[Expr, Any], memory: Memory, grid: Grid) -> Any:
-    def address(index: Index) -> Any:
-        place: Any = np.int64(index.const)
-        for atom, c in index.terms:
-            place = place + (grid[atom] if isinstance(atom, Axis) else known[atom]) * np.int64(c)
-        return place
-
+def _one(e: Expr, known: dict[Expr, Any], memory: Memory, grid: Grid) -> Any:
+    """The value of an expression whose operands are known."""
+    args = [known[a] for a in e.args]
     if e.op == "const":
         return np.asarray(e.attr)
     if e.op == "load":
         buffer, index = e.attr
-        place = address(index)  # where a condition guards it, the address may lie outside
-        return (
-            memory[buffer][np.clip(place, 0, max(buffer.size - 1, 0))]
-            if buffer.size
-            else np.zeros(np.shape(place), buffer.dtype)
-        )
+        place = _address(index, memory, grid, known)
+        if not buffer.size:
+            return np.zeros(np.shape(place), buffer.dtype)
+        return memory[buffer][np.clip(place, 0, buffer.size - 1)]  # where a condition guards it, it may lie outside
     if e.op == "number":
-        return np.asarray(address(e.attr))
+        return np.asarray(_address(e.attr, memory, grid, known))
     if e.op == "choose":
         holds = np.logical_and.reduce(np.broadcast_arrays(*args[:-2]))
         return np.where(holds, args[-2], args[-1])
@@ -242,15 +243,13 @@ def _scatter(n: Scatter, memory: Memory, steps: Grid, part: Share) -> None:
     grid, shape = _grid(n, steps, Share())
     value = np.broadcast_to(_evaluate(n.value, memory, grid), shape)
     place = np.broadcast_to(_address(n.offset, memory, grid), shape)
-    if n.conditions:
-        holds = np.broadcast_to(
-            np.logical_and.reduce(np.broadcast_arrays(*[_evaluate(c, memory, grid) for c in n.conditions])), shape
-        )
-        value, place = value[holds], place[holds]
+    holds = np.ones(shape, bool)
+    for condition in n.conditions:
+        holds = holds & _evaluate(condition, memory, grid)
     if n.kind in COMBINING:
-        COMBINING[n.kind].at(memory[n.store], place.reshape(-1), value.reshape(-1))
+        COMBINING[n.kind].at(memory[n.store], place[holds], value[holds])
     else:
-        memory[n.store][place.reshape(-1)] = value.reshape(-1)  # the last one stays
+        memory[n.store][place[holds]] = value[holds]  # the last one stays
 
 
 def _dot(n: Dot, memory: Memory, steps: Grid, part: Share) -> None:
@@ -278,23 +277,28 @@ def _steps(digits: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:
 
 
 def _loop(n: Loop, memory: Memory, steps: Grid, part: Share) -> None:
+    for at in _steps_of(n, memory, steps):
+        _run(n.body, memory, at)
+        _handed_on(n.carry, memory)
+    _run(n.last, memory, steps)
+
+
+def _steps_of(n: Loop, memory: Memory, steps: Grid) -> Iterator[Grid]:
+    """The steps of all loops, in each step of this one; its test has run before."""
     if n.axis is not None:
         for t in reversed(range(n.axis.size)) if n.reverse else range(n.axis.size):
-            _run(n.body, memory, {**steps, n.axis: t})
-            _carry(n, memory)
-        _run(n.last, memory, steps)
+            yield {**steps, n.axis: t}
         return
-    while True:
-        _run(n.test or [], memory, steps)
-        if not memory[n.test_result][0]:  # type: ignore[index]
-            _run(n.last, memory, steps)
-            return
-        _run(n.body, memory, steps)
-        _carry(n, memory)
+    assert n.test is not None and n.test_result is not None
+    _run(n.test, memory, steps)
+    while memory[n.test_result][0]:
+        yield steps
+        _run(n.test, memory, steps)
 
 
-def _carry(n: Loop, memory: Memory) -> None:
-    for value, (_, target) in zip([memory[source].copy() for source, _ in n.carry], n.carry, strict=True):
+def _handed_on(pairs: Sequence[tuple[Buffer, Buffer]], memory: Memory) -> None:
+    """All bytes of the first buffer of each pair to the second, as if at once."""
+    for (_, target), value in zip(pairs, [memory[source].copy() for source, _ in pairs], strict=True):
         memory[target][:] = value
 
 

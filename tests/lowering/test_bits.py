@@ -18,12 +18,12 @@ from fdl.backends.c import CExecutable
 from fdl.backends.toolchain import find_compiler
 from fdl.core import dtypes
 from fdl.core.array import from_numpy
-from fdl.lowering.ir.fold import fma
 from fdl.lowering.ir.interpret import interpret_program
 from fdl.lowering.ir.nodes import Dot, Reduce
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.ir.spellings import COSTLY
 from fdl.lowering.pipeline import lower
+from fdl.ops.rounding import fma
 from tests.conftest import needs_compiler
 from tests.lowering.drawn import EXACT, LONG, examples, programs
 from tests.ops.test_samples import WITH_SAMPLES, good, joint_graph

@@ -28,12 +28,12 @@ from fdl.lowering.ir.size import (
     is_never_negative,
     surely,
 )
-from fdl.lowering.ir.specialize import specialize
 from fdl.lowering.pipeline import lower_general, plan, schedule
 from fdl.lowering.plan.memory import told_places
 from fdl.lowering.target import AVX2
 from fdl.transforms import make_graph
 from tests.lowering.drawn import examples
+from tests.lowering.specialize import specialize
 
 
 @st.composite
