@@ -15,9 +15,10 @@ from fdl.core import dtypes
 from fdl.core.dtypes import DType
 from fdl.lowering.build.layout import memory_order, steps_of, unordered
 from fdl.lowering.build.values import Place, Value, Values
-from fdl.lowering.ir.expr import Expr
-from fdl.lowering.ir.index import ZERO, Axis, Index, iteration
+from fdl.lowering.ir.expr import Buffer, Expr
+from fdl.lowering.ir.index import ZERO, Axis, Index, iteration, trips, walked_as_one
 from fdl.lowering.ir.nodes import Dot, Operand
+from fdl.lowering.ir.rewrite import Rewriting
 from fdl.lowering.ir.size import Extent, at_most, dense, example_of, known
 from fdl.ops.dot import free_axes, product_dtype
 
@@ -113,18 +114,18 @@ class Products(Values):
     def _matrix_product(self, c: _Contraction, narrow: bool) -> Value:
         """A matrix product for each of the batch, of operands in their own dtype where they are `narrow`."""
         lhs, rhs = (c.lhs, c.rhs) if narrow else (self._cast(c.lhs, c.wide), self._cast(c.rhs, c.wide))
-        (lb, lf, lc), (rb, rf, rc), (batch, *_, columns) = c.left, c.right, c.sizes[:3]
-        _, m, n, k = map(math.prod, c.sizes)
+        (lb, lf, lc), (rb, rf, rc), (batch, _, columns, terms) = c.left, c.right, c.sizes
         rows = self._rows_in_memory_order(lhs, lf, lc)
-        a = self._matrix(lhs, lb, rows, lc)
-        b = self._matrix(rhs, rb, rc, rf)
-        buffer = self.new_buffer(c.wide, math.prod(c.shape))
-        space = self.exprs.axes(batch)
-        out = Operand(buffer, iteration(space) * (m * n), ((m, n),), ((n, 1),))
-        self.emit(Dot(space, m, n, k, a, b, out, c.wide))
+        groups = batch, [lhs.shape[a] for a in rows], columns, terms
+        left = iter(self.exprs.axes(itertools.chain(*groups)))
+        space, down, across, over = (tuple(itertools.islice(left, len(group))) for group in groups)
+        a = self._matrix(lhs, [*lb, *rows, *lc], (space, down, over))
+        b = self._matrix(rhs, [*rb, *rc, *rf], (space, over, across))
+        out = self.new_buffer(c.wide, math.prod(c.shape))
+        self.emit(self._over_few_loops(space, (down, across, over), a, b, out))
         first, last = len(batch), len(batch) + len(lf)
         order = [*range(first), *(first + lf.index(a) for a in rows), *range(last, len(c.shape))]
-        return self._turned(self.loaded(buffer, (*batch, *(lhs.shape[a] for a in rows), *columns)), order)
+        return self._turned(self.loaded(out, (*batch, *(lhs.shape[a] for a in rows), *columns)), order)
 
     def _dot_in_parts(self, c: _Contraction, parts: int) -> Value:
         """A batch of products over parts of the first contracted axis, and their sum, whose order follows from the
@@ -212,45 +213,55 @@ class Products(Values):
             return rows
         return sorted(rows, key=lambda a: -steps[a])
 
-    def _matrix(self, x: Value, batch: Sequence[int], rows: Sequence[int], columns: Sequence[int]) -> Operand:
-        """An operand as a matrix in memory: in place wherever it is an affine look at a buffer, else as a copy."""
-        order = [*batch, *rows, *columns]
-        axes = self.exprs.axes([x.shape[a] for a in order])
+    def _over_few_loops(
+        self, space: tuple[Axis, ...], loops: Sequence[Sequence[Axis]], lhs: Operand, rhs: Operand, out: Buffer
+    ) -> Dot:
+        """The product over a batch and loops of rows, columns and terms, of which neighbours that its operands walk
+        through as one are one. The result fills `out` in row-major order.
+        """
+        places, fewer = dict.fromkeys(itertools.chain(*loops), ZERO), list[tuple[Axis, ...]]()
+        walks = [[lhs.index], [rhs.index], [lhs.index, rhs.index]]
+        for name, axes, indices in zip(("rows", "columns", "terms"), loops, walks, strict=True):
+            runs = walked_as_one(axes, indices)
+            fewer.append(tuple(self.exprs.named(run[0].name, trips(run)) for run in runs))
+            places |= {run[-1]: a.index for run, a in zip(runs, fewer[-1], strict=True)}
+            fewer[-1] = fewer[-1] or (self.exprs.named(name, 1),)
+        rows, cols, over = fewer
+        row, col = (iteration(axes) if len(axes) > 1 else axes[0].index for axes in (rows, cols))
+        n = trips(cols)
+        place = iteration(space) * (trips(rows) * n) + row * n + col
+        left, right = map(Rewriting(self.exprs, places).operand, (lhs, rhs))
+        return Dot(space, rows, cols, over, left, right, Operand(out, place), out.dtype)
+
+    def _matrix(self, x: Value, order: Sequence[int], loops: Sequence[Sequence[Axis]]) -> Operand:
+        """An operand as matrices in memory: in place wherever it is an affine look at a buffer, else as a copy. Its
+        axes, in this order, walk along the loops of the batch, of rows and of columns.
+        """
+        axes = [*itertools.chain(*loops)]
         index = [v.index for v in axes]
         place = unordered(index, order)
         if x.parts is not None:
             self.materialize(x)
-        found = None if x.expensive else _digits(x.at(place), axes, len(batch), len(rows))
+        found = None if x.expensive else _affine(x.at(place), loops)
         if found is None:  # in the order in which it is computed, if that is a matrix too
             stored = self._stored(x, memory_order(*self.seen(x)))
-            found = _digits(stored.at(place), axes, len(batch), len(rows))
+            found = _affine(stored.at(place), loops)
         if found is None:
-            shape = tuple(v.size for v in axes)
+            shape = tuple(x.shape[a] for a in order)
             copy = self.in_row_major(Value(shape, x.dtype, lambda at: x.at(unordered(at, order))))
-            found = _digits(copy.at(index), axes, len(batch), len(rows))
+            found = _affine(copy.at(index), loops)
         assert found is not None
         return found
 
 
-def _digits(e: Expr, axes: Sequence[Axis], n_batch: int, n_rows: int) -> Operand | None:
-    """How a load moves along rows and columns, if by steps of few digits."""
+def _affine(e: Expr, loops: Sequence[Sequence[Axis]]) -> Operand | None:
+    """What a load touches, if it moves along rows and columns by steps of few digits."""
     if e.op != "load":
         return None
-    buffer, offset = e.attr
-    steps = steps_of(offset, axes)
-    if steps is None:
+    axes = [*itertools.chain(*loops)]
+    _, *matrix = loops
+    if steps_of(e.attr[1], axes) is None or any(
+        len(walked_as_one(group, [e.attr[1]])) > _MAX_DIGITS for group in matrix
+    ):
         return None
-
-    def digits(group: range) -> tuple[tuple[int, int], ...]:
-        found: list[tuple[int, int]] = []
-        for size, step in ((axes[i].size, steps[i]) for i in group):
-            if found and found[-1][1] == step * size:  # both walk as one
-                found[-1] = (found[-1][0] * size, step)
-            elif size != 1:
-                found.append((size, step))
-        return tuple(found) or ((1, 0),)
-
-    rows, columns = digits(range(n_batch, n_batch + n_rows)), digits(range(n_batch + n_rows, len(axes)))
-    if max(len(rows), len(columns)) > _MAX_DIGITS:
-        return None
-    return Operand(buffer, offset.without(axes[n_batch:]), rows, columns)
+    return Operand(*e.attr)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from fdl.core.source import Location
 from fdl.lowering.build.layout import memory_order, packed_steps, steps_of, steps_through, unordered
 from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import ZERO, Axis, Index, iteration, row_major
-from fdl.lowering.ir.nodes import Argmax, Branch, Fused, Map, Node, Reduce, Routine, Scatter, Scope, Store
+from fdl.lowering.ir.nodes import Argmax, Branch, Fused, Map, Node, Operand, Reduce, Routine, Scatter, Scope, Store
 from fdl.lowering.ir.routines import RoutineTable, Scratch
 from fdl.lowering.ir.size import Extent, at_most, ceil_div, is_known, surely
 
@@ -523,14 +523,17 @@ class Values:
             if function is None:
                 return list(decomposition())
             scratch = function.scratch(*sizes)
-        operands = [(b, b.size // count) for x in xs for b in [self.in_row_major(x).buffer] if b is not None]
-        made = [(self.new_buffer(dtype, count * math.prod(part)), math.prod(part)) for part, dtype in results]
-        spare = [(self.new_buffer(dtype, count * size), size) for size, dtype in scratch]
         loops = self.exprs.axes([count])
-        node = Routine(loops, key, operands, made, spare, tuple(sizes))
-        own = {b: Scope.SHARED for b, _ in spare}
+
+        def parts(buffers: Iterable[Buffer]) -> list[Operand]:
+            return [Operand(b, loops[0].index * (b.size // count), b.size // count - 1) for b in buffers]
+
+        operands = [b for x in xs for b in [self.in_row_major(x).buffer] if b is not None]
+        made = [self.new_buffer(dtype, count * math.prod(part)) for part, dtype in results]
+        own = {self.new_buffer(dtype, count * size): Scope.SHARED for size, dtype in scratch}
+        node = Routine(loops, key, parts(operands), parts(made), parts(own), tuple(sizes))
         self.emit(Fused(loops, [node], own) if own else node)
-        return [self.loaded(b, (*shape, *part)) for (b, _), (part, _) in zip(made, results, strict=True)]
+        return [self.loaded(b, (*shape, *part)) for b, (part, _) in zip(made, results, strict=True)]
 
     def _cast(self, x: Value, dtype: DType) -> Value:
         return x if x.dtype == dtype else self.map("convert", x, dtype=dtype)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from fdl.core import dtypes
@@ -17,7 +17,7 @@ from fdl.lowering.emit.expressions import Expressions, Folding, environment
 from fdl.lowering.ir import spellings
 from fdl.lowering.ir.access import loops_of
 from fdl.lowering.ir.expr import Buffer
-from fdl.lowering.ir.index import Axis, trips
+from fdl.lowering.ir.index import Axis, Digits, trips
 from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Reduce
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.size import ceil_div
@@ -110,7 +110,8 @@ def _reduce(n: Reduce, text: Expressions) -> dict[str, Any]:
 
 def _dot(n: Dot, text: Expressions) -> dict[str, Any]:
     def element(x: Operand, row: str, col: str) -> str:
-        place = f"{text.buffer(x.buffer)}[{text.index(x.offset)} + {_place(row, x.rows)} + {_place(col, x.cols)}]"
+        down, across = n.digits(x)
+        place = f"{text.buffer(x.buffer)}[{text.index(n.outside(x))} + {_place(row, down)} + {_place(col, across)}]"
         return text.loaded(x.buffer, place)
 
     lhs, rhs, out = element(n.lhs, "row", "step"), element(n.rhs, "step", "col"), element(n.out, "row", "col")
@@ -121,7 +122,7 @@ def _dot(n: Dot, text: Expressions) -> dict[str, Any]:
 SPELLED: dict[type[Node], Callable[[Any, Expressions], dict[str, Any]]] = {Map: _map, Reduce: _reduce, Dot: _dot}
 
 
-def _place(number: str, digits: Sequence[tuple[int, int]]) -> str:
+def _place(number: str, digits: Digits) -> str:
     """Where a row or a column lies, as text."""
     if len(digits) == 1:
         return f"({number}) * {digits[0][1]}"

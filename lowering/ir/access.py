@@ -20,8 +20,8 @@ from typing import Any
 
 from fdl.lowering.ir.expr import Buffer, Expr, walk
 from fdl.lowering.ir.index import ZERO, Axis, Index
-from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, OneStore, Operand, Reduce, Routine, Scatter
-from fdl.lowering.ir.size import is_known, is_never_negative
+from fdl.lowering.ir.nodes import Argmax, Called, Dot, Fused, Loop, Map, Node, OneStore, Reduce, Routine, Scatter
+from fdl.lowering.ir.size import is_known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +96,9 @@ class Access:
 
 
 def loops_of(n: Node) -> tuple[Axis, ...]:
-    """The loops of a stage, outermost first, those of a fold last."""
-    return (*getattr(n, "space", ()), *getattr(n, "over", ()))
+    """The loops of a stage, outermost first, those of a fold or of a product's sums last."""
+    within = (*n.rows, *n.cols) if isinstance(n, Dot) else ()
+    return (*getattr(n, "space", ()), *within, *getattr(n, "over", ()))
 
 
 def accesses(n: Node, around: tuple[Axis, ...] = ()) -> Iterator[Access]:
@@ -105,19 +106,16 @@ def accesses(n: Node, around: tuple[Axis, ...] = ()) -> Iterator[Access]:
     composite.
     """
     loops = tuple(dict.fromkeys((*around, *loops_of(n))))
-    if isinstance(n, Dot):
-        for x in (n.lhs, n.rhs, n.out):
-            yield Access(x.buffer, x.offset, loops, x is n.out, n, reach=reach_of(x))
-    elif isinstance(n, Routine):
-        for b, size in (*n.operands, *n.results, *n.scratch):
-            yield Access(b, n.space[0].index * size, loops, (b, size) not in n.operands, n, reach=size - 1)
+    folded = sum(a not in around for a in getattr(n, "over", ()))
+    if isinstance(n, Called):
+        for x, written in ((x, written) for written, side in enumerate(n.sides()) for x in side):
+            yield Access(x.buffer, x.index, loops, bool(written), n, reach=x.reach, folded=folded)
     elif isinstance(n, Loop):
         for pair in n.carry:
             yield from (Access(b, ZERO, (), b is pair[1], n, reach=b.size - 1) for b in pair)
         if n.test_result is not None:
             yield Access(n.test_result, ZERO, (), False, n)
     else:
-        folded = sum(a not in around for a in getattr(n, "over", ()))
         for e, conditions in loads(n.roots()):
             yield Access(e.attr[0], e.attr[1], loops, False, n, conditions, folded=folded)
         for buffer, offset in stores(n):
@@ -133,12 +131,6 @@ def stores(n: Node) -> list[tuple[Buffer, Index]]:
     if isinstance(n, Map):
         return [(s.buffer, s.offset) for s in n.stores]
     return [(n.store, n.offset)] if isinstance(n, OneStore) else []
-
-
-def reach_of(x: Operand) -> int:
-    """How many elements a matrix reaches past its first one; the whole buffer where it walks backwards."""
-    steps = [(size - 1) * step for size, step in (*x.rows, *x.cols)]
-    return sum(steps) if all(map(is_never_negative, steps)) else x.buffer.size
 
 
 def loads(roots: Sequence[Expr]) -> Iterator[tuple[Expr, tuple[Expr, ...]]]:
@@ -220,20 +212,12 @@ def in_part(a: Access, count: int) -> bool:
     stage.
     """
     found, size = cuts(a.loops[: len(a.loops) - a.folded], count), a.buffer.size // count
-    if a.buffer.size % count:
+    if a.buffer.size % count or found is None:
         return False
-    if found is None:
-        return isinstance(a.stage, Dot) and a.written and _row_after_row(a.stage)
     run = math.prod(c.run for c in found)
     if size % run:
         return False
     return a.stays({c.loop: size * c.stride // c.run for c in found}, size // run)
-
-
-def _row_after_row(n: Dot) -> bool:
-    """Whether the result of a product of two matrices lies row after row, and nothing else beside it."""
-    x = n.out
-    return (x.offset, x.rows, x.cols) == (ZERO, ((n.m, n.n),), ((n.n, 1),)) and x.buffer.size == n.m * n.n
 
 
 def comes_apart(n: Node, around: Fused) -> bool:

@@ -4,14 +4,14 @@ made of stages that they can hold.
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Collection, Sequence
 
 from fdl.core.errors import GraphError
-from fdl.lowering.ir.access import accesses, fault, in_part, loops_of
+from fdl.lowering.ir.access import accesses, fault, in_part, loops_of, stores
 from fdl.lowering.ir.expr import Buffer, walk
-from fdl.lowering.ir.index import Axis, Index, bounds
-from fdl.lowering.ir.nodes import Argmax, Branch, Dot, Fused, Loop, Map, Node, Operand, Reduce, Scatter
+from fdl.lowering.ir.index import Axis, Index, bounds, trips, walked_as_one
+from fdl.lowering.ir.nodes import Branch, Called, Dot, Fused, Loop, Map, Node, Scatter
 from fdl.lowering.ir.size import Extent, along, is_known, is_never_negative
 
 
@@ -95,24 +95,28 @@ def _check_addresses(n: Node, loops: Collection[Axis]) -> None:
     for e in walk(n.roots()):
         if e.op == "load" and e not in guarded:
             _inside(e.attr[0], e.attr[1], loops)
-    if isinstance(n, Map):
-        for s in n.stores:
-            _inside(s.buffer, s.offset, loops)
-    if isinstance(n, (Reduce, Argmax)) or (isinstance(n, Scatter) and not n.conditions):
-        _inside(n.store, n.offset, loops)
+    for buffer, offset in [] if isinstance(n, Scatter) and n.conditions else stores(n):
+        _inside(buffer, offset, loops)
+    if isinstance(n, Called):
+        for x in itertools.chain(*n.sides()):
+            runs = walked_as_one(loops_of(n), [x.index])  # of which sizes show more than of each loop alone
+            walks = [(Axis("", trips(run)), x.index.coefficient(run[-1])) for run in runs]
+            walks.append((Axis("", x.reach + 1), 1))
+            index = sum((a.index * step for a, step in walks), x.index.without(loops_of(n)))
+            _inside(x.buffer, index, [*loops, *(a for a, _ in walks)])
     if isinstance(n, Dot):
-        for x, rows, columns in ((n.lhs, n.m, n.k), (n.rhs, n.k, n.n), (n.out, n.m, n.n)):
-            _check_operand(x, rows, columns, loops)
+        _check_product(n)
 
 
-def _check_operand(x: Operand, rows: Extent, columns: Extent, loops: Collection[Axis]) -> None:
-    if (found := tuple(math.prod(size for size, _ in digits) for digits in (x.rows, x.cols))) != (rows, columns):
-        raise GraphError(
-            f"loop program: {x.buffer} is multiplied as a matrix {rows}x{columns}, its digits make {found}"
-        )
-    walked = [(Axis("", size), step) for size, step in (*x.rows, *x.cols)]
-    reached = sum((a.index * step for a, step in walked), x.offset)
-    _inside(x.buffer, reached, [*loops, *(a for a, _ in walked)])
+def _check_product(n: Dot) -> None:
+    """Each operand walks along the loops of its own, and the result lies row by row."""
+    for x, others in ((n.lhs, n.cols), (n.rhs, n.rows), (n.out, n.over)):
+        along = [a for a in others if a.size != 1 and x.index.coefficient(a) != 0]
+        if along:
+            raise GraphError(f"loop program: a product's operand {x.buffer}[{x.index}] walks along {along[0]}")
+    rows, cols = n.digits(n.out)
+    if (len(rows), cols) != (1, ((n.n, 1),)):
+        raise GraphError(f"loop program: a product's result {n.out.buffer}[{n.out.index}] does not lie row by row")
 
 
 def _inside(buffer: Buffer, index: Index, loops: Collection[Axis]) -> None:

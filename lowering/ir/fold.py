@@ -102,10 +102,10 @@ def multiply(n: Dot, left: Any, right: Any) -> Any:
 
 def _runs_along(n: Dot) -> bool:
     """Whether a product is one of few rows of bfloat16 with both operands lying in the order of k."""
-    digits = [n.lhs.rows, n.lhs.cols, n.rhs.rows, n.rhs.cols]
-    if n.lhs.buffer.dtype == n.dtype or n.m > 4 or any(len(d) > 1 for d in digits):
+    (rows, cols), (terms, across) = n.digits(n.lhs), n.digits(n.rhs)
+    if n.lhs.buffer.dtype == n.dtype or n.m > 4 or any(len(d) > 1 for d in (rows, cols, terms, across)):
         return False
-    return n.lhs.cols[0][1] == 1 and n.rhs.rows[0][1] == 1 and n.rhs.cols[0][1] != 1
+    return bool(cols[0][1] == 1 and terms[0][1] == 1 and across[0][1] != 1)
 
 
 def _chained(left: Any, right: Any) -> Any:

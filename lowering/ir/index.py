@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from fdl.lowering.ir.size import Extent, Size, UndecidedSizeError, is_never_negative
 
@@ -32,6 +32,41 @@ class Axis:
 def trips(axes: Iterable[Axis]) -> Extent:
     """How often what is inside of these loops runs."""
     return math.prod(a.size for a in axes)
+
+
+def walked_as_one(axes: Iterable[Axis], indices: Collection[Index]) -> list[list[Axis]]:
+    """Loops in groups of neighbours that all of these addresses walk through as through one loop, whose step is that of
+    the last one; loops of one step are left out.
+
+    >>> i, j, k = Axis("i", 2), Axis("j", 3), Axis("k", 4)
+    >>> walked_as_one([i, j, k], [i.index * 12 + j.index * 4 + k.index])
+    [[i, j, k]]
+    >>> walked_as_one([i, j, k], [i.index * 12 + j.index * 4])
+    [[i, j], [k]]
+    """
+    groups: list[list[Axis]] = []
+    for a in axes:
+        if a.size == 1:
+            continue
+        if groups and all(i.coefficient(groups[-1][-1]) == i.coefficient(a) * a.size for i in indices):
+            groups[-1].append(a)
+        else:
+            groups.append([a])
+    return groups
+
+
+Digits: TypeAlias = "tuple[tuple[Extent, Extent], ...]"  # size and step of each, the last one running fastest
+
+
+def digits(index: Index, axes: Sequence[Axis]) -> Digits:
+    """How an address follows the number of an iteration of some loops, one at least: by digits of that number.
+
+    >>> i, j, k = Axis("i", 2), Axis("j", 3), Axis("k", 4)
+    >>> digits(i.index * 30 + j.index * 4 + k.index, [i, j, k])
+    ((2, 30), (12, 1))
+    """
+    groups = walked_as_one(axes, [index])
+    return tuple((trips(g), index.coefficient(g[-1])) for g in groups) or ((1, index.coefficient(axes[-1])),)
 
 
 class Index:

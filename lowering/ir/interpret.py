@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdl.core.primitive import REGISTRY
-from fdl.lowering.ir.access import cuts
+from fdl.lowering.ir.access import cuts, loops_of
 from fdl.lowering.ir.expr import Buffer, Expr, walk
 from fdl.lowering.ir.fold import fold_columns, fold_rows, multiply
 from fdl.lowering.ir.index import Axis, Index
@@ -132,11 +132,12 @@ def _argmax(n: Argmax, memory: Memory, steps: Grid, part: Share) -> None:
 
 
 def _routine(n: Routine, memory: Memory, steps: Grid, part: Share) -> None:
-    reference, (parts,) = ROUTINES[n.key].reference, _grid(n, {}, part)[0].values()
-    for i in parts:
-        made = reference(*(memory[b][i * k : (i + 1) * k] for b, k in n.operands), *n.sizes)
-        for (b, k), value in zip(n.results, made, strict=True):
-            memory[b][i * k : (i + 1) * k] = np.reshape(value, -1)
+    reference = ROUTINES[n.key].reference
+    for grid in _each(_grid(n, {}, part)[0], steps):
+        starts = {x: int(_address(x.index, memory, grid)) for x in (*n.operands, *n.results)}
+        made = reference(*(memory[x.buffer][starts[x] : starts[x] + x.reach + 1] for x in n.operands), *n.sizes)
+        for x, value in zip(n.results, made, strict=True):
+            memory[x.buffer][starts[x] : starts[x] + x.reach + 1] = np.reshape(value, -1)
 
 
 def _fused(n: Fused, memory: Memory, steps: Grid, part: Share) -> None:
@@ -169,8 +170,8 @@ def _grid(n: Node, steps: Grid, part: Share) -> tuple[Grid, tuple[int, ...]]:
     their common shape.
     """
     over = getattr(n, "over", ())
-    space = (*part.around, *getattr(n, "space", ()))
-    loops = {a: range(a.size) for a in (*(a for a in space if a not in over), *over)}
+    space = [a for a in (*part.around, *loops_of(n)) if a not in over]
+    loops = {a: range(a.size) for a in (*space, *over)}
     for cut in cuts(space, part.of) or []:
         first = cut.first(part.number)
         loops[cut.loop] = range(first, first + cut.run)
@@ -178,6 +179,12 @@ def _grid(n: Node, steps: Grid, part: Share) -> tuple[Grid, tuple[int, ...]]:
     for k, (v, values) in enumerate(loops.items()):
         grid[v] = np.arange(values.start, values.stop).reshape([-1 if j == k else 1 for j in range(len(shape))])
     return grid, shape
+
+
+def _each(loops: Grid, steps: Grid) -> Iterator[Grid]:
+    """The steps of loops around a stage with those of each of its iterations."""
+    for own in itertools.product(*(values.reshape(-1) for values in loops.values())):
+        yield {**steps, **dict(zip(loops, own, strict=True))}
 
 
 def _address(index: Index, memory: Memory, grid: Grid, known: dict[Expr, Any] | None = None) -> Any:
@@ -253,27 +260,20 @@ def _scatter(n: Scatter, memory: Memory, steps: Grid, part: Share) -> None:
 
 
 def _dot(n: Dot, memory: Memory, steps: Grid, part: Share) -> None:
-    """A part of the batch, or of a single matrix some rows."""
-    loops, rows = _grid(n, {}, part)[0], range(n.m)
-    if cuts(n.space, part.of) is None:
-        size = n.m // part.of
-        rows = range(part.number * size, (part.number + 1) * size)
-    for batch in itertools.product(*(values.reshape(-1) for values in loops.values())):
-        grid = {**steps, **dict(zip(loops, batch, strict=True))}
+    grid, shape = _grid(n, steps, part)
+    first = len(shape) - len(n.rows) - len(n.cols) - len(n.over)
+    ends = itertools.accumulate((first, *map(len, (n.rows, n.cols, n.over))), initial=0)
+    batch, *rest = (shape[a:b] for a, b in itertools.pairwise(ends))
 
-        def places(x: Operand, grid: Grid = grid) -> Any:
-            return _address(x.offset, memory, grid) + _steps(x.rows)[:, None] + _steps(x.cols)[None, :]
+    def places(x: Operand, without: int) -> Any:
+        """Of one matrix after another, along two of the rows, the columns and the terms of a sum."""
+        kept = [[1] * len(sizes) if i == without else sizes for i, sizes in enumerate(rest)]
+        found = np.broadcast_to(_address(x.index, memory, grid), (*batch, *itertools.chain(*kept)))
+        return found.reshape(math.prod(batch), *(math.prod(sizes) for i, sizes in enumerate(rest) if i != without))
 
-        left, right = memory[n.lhs.buffer][places(n.lhs)[rows]], memory[n.rhs.buffer][places(n.rhs)]
-        memory[n.out.buffer][places(n.out)[rows]] = multiply(n, left.astype(n.dtype), right.astype(n.dtype))
-
-
-def _steps(digits: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:
-    """Where consecutive rows or columns lie."""
-    out = np.zeros(1, np.int64)
-    for size, step in digits:
-        out = (out[:, None] + np.arange(size)[None, :] * step).reshape(-1)
-    return out
+    for left, right, out in zip(places(n.lhs, 1), places(n.rhs, 0), places(n.out, 2), strict=True):
+        terms = (memory[x.buffer][at].astype(n.dtype) for x, at in ((n.lhs, left), (n.rhs, right.T)))
+        memory[n.out.buffer][out] = multiply(n, *terms)
 
 
 def _loop(n: Loop, memory: Memory, steps: Grid, part: Share) -> None:

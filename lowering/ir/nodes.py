@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fdl.core.dtypes import DType
 from fdl.core.source import Location
 from fdl.lowering.ir.expr import Buffer, Expr, operations, walk
-from fdl.lowering.ir.index import Axis, Index, trips
+from fdl.lowering.ir.index import Axis, Digits, Index, digits, trips
 from fdl.lowering.ir.size import Extent
 from fdl.ops.routines import ROUTINES
 
@@ -247,40 +247,83 @@ class Scatter(OneStore):
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Operand:
-    """A matrix in a buffer. The number of a row comes apart into digits (size, step), the last one running fastest, and
-    so does that of a column: element (i, j) lies at `offset` plus the steps of i's digits plus those of j's.
-    """
+    """What a function of a library is handed for each index: `buffer[index]`, and `reach` elements behind it."""
 
     buffer: Buffer
-    offset: Index
-    rows: tuple[tuple[int, int], ...]
-    cols: tuple[tuple[int, int], ...]
+    index: Index
+    reach: Extent = 0
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
-class Dot(Node):
-    """`out[m, n] = sum over k of lhs[m, k] * rhs[k, n]`, for each index of the batch space, k in order.
-
-    Sums are of `dtype`: float32 or float64 as the operands are, float32 of bfloat16, int32 of int8.
-    """
+class Called(Node):
+    """What the nodes have in common that a function of a library computes, for each index of `space`."""
 
     space: tuple[Axis, ...]
-    m: int
-    n: int
-    k: int
+
+    def sides(self) -> tuple[Sequence[Operand], Sequence[Operand]]:
+        """What it reads, and what it writes."""
+        raise NotImplementedError
+
+    def indices(self) -> list[Index]:
+        return [x.index for side in self.sides() for x in side]
+
+    def reads(self) -> list[Buffer]:
+        return [x.buffer for x in self.sides()[0]]
+
+    def writes(self) -> list[Buffer]:
+        return [x.buffer for x in self.sides()[1]]
+
+
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
+class Dot(Called):
+    """`out = sum over `over` of lhs * rhs` for each index of the batch `space`, of `rows` and of `cols`; terms are
+    added in the order of the loops `over`.
+
+    The left operand walks along the batch, the rows and the loops of the sum, the right one along the batch, these and
+    the columns. The result lies row by row: the last loop of the columns steps from element to element, and the rows
+    follow one another, `row_step` elements apart. Addresses are affine. Sums are of `dtype`: float32 or float64 as the
+    operands are, float32 of bfloat16, int32 of int8.
+    """
+
+    rows: tuple[Axis, ...]
+    cols: tuple[Axis, ...]
+    over: tuple[Axis, ...]
     lhs: Operand
     rhs: Operand
     out: Operand
     dtype: DType
 
-    def indices(self) -> list[Index]:
-        return [self.lhs.offset, self.rhs.offset, self.out.offset]
+    def sides(self) -> tuple[Sequence[Operand], Sequence[Operand]]:
+        return (self.lhs, self.rhs), (self.out,)
 
-    def reads(self) -> list[Buffer]:
-        return [self.lhs.buffer, self.rhs.buffer]
+    @property
+    def m(self) -> Extent:
+        """Number of rows."""
+        return trips(self.rows)
 
-    def writes(self) -> list[Buffer]:
-        return [self.out.buffer]
+    @property
+    def n(self) -> Extent:
+        """Number of columns."""
+        return trips(self.cols)
+
+    @property
+    def k(self) -> Extent:
+        """Number of terms of each sum."""
+        return trips(self.over)
+
+    @property
+    def row_step(self) -> Extent:
+        """How many elements a row of the result lies behind the one before."""
+        return self.digits(self.out)[0][-1][1]
+
+    def digits(self, x: Operand) -> tuple[Digits, Digits]:
+        """How the address of an operand follows the number of a row, and that of a column, of its matrix."""
+        down, across = self.over if x is self.rhs else self.rows, self.over if x is self.lhs else self.cols
+        return digits(x.index, down), digits(x.index, across)
+
+    def outside(self, x: Operand) -> Index:
+        """Where the matrix of an operand begins, for each index of the batch."""
+        return x.index.without((*self.rows, *self.cols, *self.over))
 
     def work(self) -> Extent:
         return trips(self.space) * (
@@ -289,25 +332,21 @@ class Dot(Node):
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
-class Routine(Node):
-    """What the key names in `fdl.ops.routines`, for each of `space` parts of each buffer.
+class Routine(Called):
+    """What the key names in `fdl.ops.routines`, for each index of `space`.
 
-    `operands`, `results` and `scratch` pair a buffer with the number of elements that follow one another in a part. The
-    target's function gets the operands, the results, `scratch`, and the numbers in `sizes`.
+    The target's function gets the places of the `operands`, of the `results` and of `scratch`, and the numbers in
+    `sizes`.
     """
 
-    space: tuple[Axis, ...]
     key: str
-    operands: list[tuple[Buffer, int]]
-    results: list[tuple[Buffer, int]]
-    scratch: list[tuple[Buffer, int]]
+    operands: list[Operand]
+    results: list[Operand]
+    scratch: list[Operand]
     sizes: tuple[int, ...]
 
-    def reads(self) -> list[Buffer]:
-        return [b for b, _ in self.operands]
-
-    def writes(self) -> list[Buffer]:
-        return [b for b, _ in (*self.results, *self.scratch)]
+    def sides(self) -> tuple[Sequence[Operand], Sequence[Operand]]:
+        return self.operands, (*self.results, *self.scratch)
 
     def work(self) -> Extent:
         return trips(self.space) * ROUTINES[self.key].cost(*self.sizes)

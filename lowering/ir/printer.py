@@ -80,7 +80,9 @@ def _scatter(n: Scatter) -> Lines:
 
 
 def _dot(n: Dot) -> Lines:
-    return [f"dot {_loops(n.space)} {n.m}x{n.k}x{n.n}{_how(n)}: {n.out.buffer} = {n.lhs.buffer} @ {n.rhs.buffer}"]
+    loops = f"{_loops(n.space)} rows {_loops(n.rows)} columns {_loops(n.cols)} over {_loops(n.over)}"
+    out, lhs, rhs = (f"{x.buffer}[{x.index}]" for x in (n.out, n.lhs, n.rhs))
+    return [f"dot {loops}{_how(n)}", f"  {out} = {lhs} @ {rhs}"]
 
 
 def _routine(n: Routine) -> Lines:

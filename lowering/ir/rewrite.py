@@ -9,7 +9,7 @@ from typing import Any
 
 from fdl.lowering.ir.access import fault, loops_of
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
-from fdl.lowering.ir.index import Axis, Index
+from fdl.lowering.ir.index import ZERO, Axis, Index, iteration
 from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, Operand, Reduce, Routine, Scatter, Scope
 
 
@@ -148,7 +148,7 @@ class Rewriting:
         if isinstance(n, Fused):
             return n.with_bodies([[self.stage(m) for m in n.body]])
         if isinstance(n, Dot):
-            lhs, rhs, out = map(self._operand, (n.lhs, n.rhs, n.out))
+            lhs, rhs, out = map(self.operand, (n.lhs, n.rhs, n.out))
             return dataclasses.replace(n, lhs=lhs, rhs=rhs, out=out)
         for e in n.roots():
             self(e)
@@ -165,8 +165,9 @@ class Rewriting:
         store, offset = self.buffer(n.store), self.index(n.offset)
         return dataclasses.replace(n, value=self(n.value), over=over, store=store, offset=offset, **common)
 
-    def _operand(self, x: Operand) -> Operand:
-        return dataclasses.replace(x, buffer=self.buffer(x.buffer), offset=self.index(x.offset))
+    def operand(self, x: Operand) -> Operand:
+        """What a function of a library is handed."""
+        return dataclasses.replace(x, buffer=self.buffer(x.buffer), index=self.index(x.index))
 
 
 def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:
@@ -177,6 +178,18 @@ def renamed(n: Node, names: Mapping[Buffer, Buffer], exprs: Interner) -> Node:
 def over_loops(n: Node, space: Sequence[Axis], places: Mapping[Axis, Index], exprs: Interner) -> Node:
     """A map or a fold over another space: `places` gives old loops that are not in it in terms of new ones."""
     return Rewriting(exprs, places).stage(n, space)
+
+
+def over_parts(n: Dot, loop: Axis, sizes: Sequence[int], exprs: Interner, batch: bool = False) -> Dot:
+    """A product in which one loop, of rows or of columns, is several of these sizes; with `batch`, the first of these
+    counts products in place of a batch of one.
+    """
+    parts = tuple(exprs.named(f"{loop.name}{k}", size) for k, size in enumerate(sizes))
+    places = (dict.fromkeys(n.space, ZERO) if batch else {}) | {loop: iteration(parts)}
+    lhs, rhs, out = map(Rewriting(exprs, places).operand, (n.lhs, n.rhs, n.out))
+    rows, cols = (tuple(p for a in axes for p in (parts[batch:] if a is loop else (a,))) for axes in (n.rows, n.cols))
+    space = parts[:1] if batch else n.space
+    return dataclasses.replace(n, space=space, rows=rows, cols=cols, lhs=lhs, rhs=rhs, out=out)
 
 
 def calls(nodes: Iterable[Node]) -> Iterable[Node]:

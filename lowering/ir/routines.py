@@ -87,4 +87,4 @@ TABLES: dict[str, RoutineTable] = {"c": C}  # by language
 
 def function_of(n: Routine, table: RoutineTable) -> Function:
     """The function for a node."""
-    return table[n.key, n.operands[0][0].dtype]
+    return table[n.key, n.operands[0].buffer.dtype]

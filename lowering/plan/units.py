@@ -7,7 +7,7 @@ from typing import Any
 
 from fdl.lowering.ir.access import loops_of
 from fdl.lowering.ir.expr import walk
-from fdl.lowering.ir.nodes import Fused, Node
+from fdl.lowering.ir.nodes import Called, Fused, Node
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import calls, refined
 from fdl.lowering.target import Target
@@ -42,6 +42,9 @@ def divide(program: Program, target: Target) -> Program:
 
 
 def _kind(n: Node) -> tuple[tuple[Any, ...], ...]:
-    """What stages have in common that become one function: their loops and operations."""
+    """What stages have in common that become one function: their loops, of a call of a library those around it, and
+    operations.
+    """
     stages = n.body if isinstance(n, Fused) else [n]
-    return tuple((type(m), *(a.size for a in loops_of(m)), *(e.op for e in walk(m.roots()))) for m in stages)
+    loops = [(m, m.space if isinstance(m, Called) else loops_of(m)) for m in stages]
+    return tuple((type(m), *(a.size for a in axes), *(e.op for e in walk(m.roots()))) for m, axes in loops)

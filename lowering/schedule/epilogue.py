@@ -34,13 +34,15 @@ def fuse_epilogues(program: Program, target: Target) -> Program:
     >>> program = build(make_graph(lambda x, w: jnp.tanh(x @ w))(jnp.ones((256, 64)), jnp.ones((64, 100))))
     >>> print(program)
     program (in0:float32[16384] in1:float32[6400]) -> (out3:float32[25600])
-      dot () 256x64x100: temp2 = in0 @ in1
+      dot () rows (i: 256) columns (j: 100) over (k: 64)
+        temp2[100*i + j] = in0[64*i + k] @ in1[j + 100*k]
       map (i: 256, j: 100)
         out3[100*i + j] = tanh:float32(temp2[100*i + j])
     >>> print(fuse_epilogues(program, dataclasses.replace(AVX2, epilogue_least=1)))
     program (in0:float32[16384] in1:float32[6400]) -> (out3:float32[25600])
       epilogue (i: 256)
-        dot () 256x64x100: temp2 = in0 @ in1
+        dot () rows (i: 256) columns (j: 100) over (k: 64)
+          temp2[100*i + j] = in0[64*i + k] @ in1[j + 100*k]
         map (i: 256, j: 100)
           out3[100*i + j] = tanh:float32(temp2[100*i + j])
     """

@@ -12,7 +12,7 @@ from fdl.lowering.ir.expr import Buffer, Interner
 from fdl.lowering.ir.index import Index, iteration, trips
 from fdl.lowering.ir.nodes import Dot, Loop, Map, Node, Operand, Store
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import mapped
+from fdl.lowering.ir.rewrite import mapped, over_parts
 from fdl.lowering.target import Target
 
 
@@ -32,7 +32,8 @@ def pack_constants(program: Program, target: Target) -> Program:
       map (i: 4, j: 64)
         out2[64*i + j] = in1[64*i + j]
       loop (t: 9), carry [(temp4, out2)]
-        dot () 4x64x64: temp3 = out2 @ in0
+        dot () rows (i: 4) columns (j: 64) over (k: 64)
+          temp3[64*i + j] = out2[64*i + k] @ in0[j + 64*k]
         map (i: 4, j: 64)
           temp4[64*i + j] = add:float32(temp3[64*i + j], in1[64*i + j + 256*t])
         --
@@ -43,7 +44,8 @@ def pack_constants(program: Program, target: Target) -> Program:
       map (i: 4, j: 64, k: 16)
         temp5[1024*i + 16*j + k] = in0[16*i + 64*j + k]
       loop (t: 9), carry [(temp4, out2)]
-        dot () 4x64x64: temp3 = out2 @ temp5
+        dot () rows (i: 4) columns (j0: 4, j1: 16) over (k: 64)
+          temp3[64*i + 16*j0 + j1] = out2[64*i + k] @ temp5[1024*j0 + j1 + 16*k]
         map (i: 4, j: 64)
           temp4[64*i + j] = add:float32(temp3[64*i + j], in1[64*i + j + 256*t])
         --
@@ -55,7 +57,7 @@ def pack_constants(program: Program, target: Target) -> Program:
         for n in nodes:
             if isinstance(n, Loop) and (n.axis is None or n.axis.size >= target.pack_steps):
                 changed = set(n.writes())
-                packed: dict[tuple[Buffer, object], Operand] = {}
+                packed: dict[tuple[Buffer, object], Buffer] = {}
                 body = [_with_panels(m, changed, packed, out, buffers, program.exprs, target) for m in n.body]
                 n = dataclasses.replace(n, body=body) if packed else n
             out.append(n)
@@ -65,49 +67,43 @@ def pack_constants(program: Program, target: Target) -> Program:
     return dataclasses.replace(program, nodes=nodes, buffers=buffers)
 
 
-def in_panels(buffer: Buffer, offset: Index, k: int, columns: int, panel: int) -> Operand:
-    """The right operand that lies as [columns / panel][k][panel]."""
-    return Operand(
-        buffer,
-        offset,
-        ((k, panel),),
-        ((columns, 1),) if panel == columns else ((columns // panel, k * panel), (panel, 1)),
-    )
+def in_panels(n: Dot, buffer: Buffer, start: Index) -> Dot:
+    """The product whose columns go by panels, of the last of its loops over columns, and whose right operand lies as
+    [columns / panel][terms][panel] from a place on.
+    """
+    *panels, lane = n.cols
+    place = start + iteration(panels) * (n.k * lane.size) + iteration(n.over) * lane.size + lane.index
+    return dataclasses.replace(n, rhs=Operand(buffer, place))
 
 
 def _with_panels(
     n: Node,
     changed: set[Buffer],
-    packed: dict[tuple[Buffer, object], Operand],
+    packed: dict[tuple[Buffer, object], Buffer],
     before: list[Node],
     buffers: list[Buffer],
     exprs: Interner,
     target: Target,
 ) -> Node:
-    if (
-        not isinstance(n, Dot)
-        or n.rhs.buffer.dtype != n.dtype
-        or n.rhs.buffer in changed
-        or n.n * n.k < target.pack_least
-        or len(n.rhs.rows) != 1
-        or len(n.rhs.cols) != 1
-    ):
+    if not isinstance(n, Dot) or n.rhs.buffer.dtype != n.dtype or n.rhs.buffer in changed:
         return n
-    if n.rhs.offset.without(n.space).terms:
+    downs, acrosses = n.digits(n.rhs)
+    start, is_plain = n.outside(n.rhs), len(n.cols) == 1 and len(downs) == 1
+    if n.n * n.k < target.pack_least or not is_plain or start.without(n.space).terms:
         return n
     panel = target.panel_bytes // n.dtype.itemsize
-    (_, down), (_, across) = n.rhs.rows[0], n.rhs.cols[0]
+    ((_, down),), ((_, across),) = downs, acrosses
     if n.n % panel and n.m <= target.few_rows and across != 1:
         panel = n.n  # rows to stream, one after another
     if n.n % panel:
         return n
-    key = (n.rhs.buffer, (n.space, n.rhs.offset, n.rhs.rows, n.rhs.cols, panel))
+    key = n.rhs.buffer, (n.space, start, down, across, panel)
     if key not in packed:
-        buffer = Buffer(len(buffers), n.dtype, trips(n.space) * n.n * n.k, "temp")
-        buffers.append(buffer)
-        blocks = exprs.axes([*(v.size for v in n.space), n.n // panel, n.k, panel])[len(n.space) :]
-        (j, p, l), space = (v.index for v in blocks), (*n.space, *blocks)
-        value = exprs.make("load", (), n.dtype, (n.rhs.buffer, n.rhs.offset + p * down + (j * panel + l) * across))
-        before.append(Map(space, [Store(buffer, iteration(space), value)], sources=list(n.sources)))
-        packed[key] = in_panels(buffer, iteration(n.space) * (n.n * n.k), n.k, n.n, panel)
-    return dataclasses.replace(n, rhs=packed[key])
+        packed[key] = Buffer(len(buffers), n.dtype, trips(n.space) * n.n * n.k, "temp")
+        buffers.append(packed[key])
+        j, p, l = blocks = exprs.axes([*(v.size for v in n.space), n.n // panel, n.k, panel])[len(n.space) :]
+        place, space = start + p.index * down + (j.index * panel + l.index) * across, (*n.space, *blocks)
+        value = exprs.make("load", (), n.dtype, (n.rhs.buffer, place))
+        before.append(Map(space, [Store(packed[key], iteration(space), value)], sources=list(n.sources)))
+    parted = over_parts(n, n.cols[0], [n.n // panel, panel] if panel != n.n else [panel], exprs)
+    return in_panels(parted, packed[key], iteration(n.space) * (n.n * n.k))

@@ -17,7 +17,7 @@ from fdl.lowering.ir.access import passes
 from fdl.lowering.ir.expr import Buffer, Interner
 from fdl.lowering.ir.index import ZERO, Axis, trips
 from fdl.lowering.ir.nodes import Dot, Map, Node, Operand, Store
-from fdl.lowering.ir.rewrite import Rewriting
+from fdl.lowering.ir.rewrite import Rewriting, over_parts
 from fdl.lowering.schedule.pack import in_panels
 from fdl.lowering.target import Target
 
@@ -33,7 +33,7 @@ class Prologue:
     before: list[Node]
     between: Buffer
     places: list[int]
-    rest: list[Map | None]
+    rest: list[Map]
 
 
 def find_prologue(
@@ -48,7 +48,7 @@ def find_prologue(
     """The maps before a product that write what it alone reads, ready to take turns with it."""
     if trips(dot.space) != 1 or dot.lhs.buffer is dot.rhs.buffer:
         return None
-    for x, across in ((dot.rhs, dot.rhs.cols), (dot.lhs, dot.lhs.rows)):
+    for x, across in ((dot.rhs, dot.cols), (dot.lhs, dot.rows)):
         b = x.buffer
         if (
             b.kind != "temp"
@@ -58,70 +58,46 @@ def find_prologue(
         ):
             continue
         places = [i for i, n in enumerate(before) if b in n.writes()]
-        maps = [before[i] for i in places]
-        if (
-            len(places) != writes[b]
-            or not places
-            or not all(isinstance(n, Map) for n in maps)
-            or not passes(maps, [n for n in before[places[0] + 1 :] if n not in maps])
-        ):
+        maps = [n for n in before if isinstance(n, Map) and b in n.writes()]
+        if not places or not len(maps) == len(places) == writes[b]:
             continue
-        own = [
-            dataclasses.replace(n, stores=[s for s in n.stores if s.buffer is b]) for n in maps if isinstance(n, Map)
-        ]
-        rest = [
-            dataclasses.replace(n, stores=left) if (left := [s for s in n.stores if s.buffer is not b]) else None
-            for n in maps
-            if isinstance(n, Map)
-        ]
+        if not passes(maps, [n for n in before[places[0] + 1 :] if n not in maps]):
+            continue
+        own = [dataclasses.replace(n, stores=[s for s in n.stores if s.buffer is b]) for n in maps]
+        rest = [dataclasses.replace(n, stores=[s for s in n.stores if s.buffer is not b]) for n in maps]
         parted = _by_blocks(dot, x, across, exprs, target) or (
             _by_panels(dot, own, buffers, exprs, target) if x is dot.rhs else None
         )
         if parted is not None:
             count, stages, product = parted
-            return Prologue(
-                count,
-                [*(stages or own), product],
-                [*own, dot],
-                stages[0].stores[0].buffer if stages else b,
-                places,
-                rest,
-            )
+            between = stages[0].stores[0].buffer if stages else b
+            return Prologue(count, [*(stages or own), product], [*own, dot], between, places, rest)
     return None
 
 
 def _by_blocks(
-    dot: Dot, x: Operand, across: Sequence[tuple[int, int]], exprs: Interner, target: Target
+    dot: Dot, x: Operand, across: Sequence[Axis], exprs: Interner, target: Target
 ) -> tuple[int, list[Map], Dot] | None:
-    """Parts of an operand whose rows (or columns, on the right) begin with a digit that walks from block to block of
+    """Parts of an operand whose rows (or columns, on the right) begin with a loop that walks from block to block of
     its memory.
     """
-    (size, step), *inner = across
-    others = [*inner, *(x.cols if x is dot.lhs else x.rows)]
-    whole = dot.m if x is dot.lhs else dot.n
-    if (
-        x.offset.terms
-        or x.offset.const
-        or x.buffer.size != size * step
-        or sum((d - 1) * s for d, s in others) >= step
-        or any(s < 0 for _, s in others)
-    ):
+    block, *others = across
+    size, step = block.size, x.index.coefficient(block)
+    others += dot.over
+    if dot.outside(x) != ZERO or x.buffer.size != size * step:
         return None
-    units = _units(size, 1, step * x.buffer.dtype.itemsize, target)
+    steps = [(a.size, x.index.coefficient(a)) for a in others]
+    if sum((d - 1) * s for d, s in steps) >= step or any(s < 0 for _, s in steps):
+        return None
+    nbytes, whole = step * x.buffer.dtype.itemsize, trips(across)
+    units = _units(size, 1, nbytes, target)
     if x is dot.lhs:
         unit = min((u for u in units if whole // size * u >= target.prologue_rows), default=None)
     else:
-        unit = _near(units, step * x.buffer.dtype.itemsize, target) if dot.m <= target.prologue_rows else None
+        unit = _near(units, nbytes, target) if dot.m <= target.prologue_rows else None
     if unit is None:
         return None
-    count, part = size // unit, whole // size * unit
-    (axis,) = exprs.axes([count])
-    digits, offset = ((unit, step), *inner), axis.index * (unit * step)
-    if x is dot.lhs:
-        lhs = dataclasses.replace(x, offset=offset, rows=digits)
-        return count, [], _batched(dot, axis, part, dot.n, lhs, dot.rhs, part * dot.n)
-    rhs = dataclasses.replace(x, offset=offset, cols=digits)
-    return count, [], _batched(dot, axis, dot.m, part, dot.lhs, rhs, part)
+    return size // unit, [], over_parts(dot, block, [size // unit, unit], exprs, batch=True)
 
 
 def _by_panels(
@@ -131,10 +107,8 @@ def _by_panels(
     x, panel = dot.rhs, target.panel_bytes // dot.dtype.itemsize
     if (
         len(maps) != 1
-        or x.offset.terms
-        or x.offset.const
-        or x.rows != ((dot.k, dot.n),)
-        or x.cols != ((dot.n, 1),)
+        or (dot.outside(x), dot.digits(x)) != (ZERO, (((dot.k, dot.n),), ((dot.n, 1),)))
+        or len(dot.cols) != 1
         or x.buffer.size != dot.n * dot.k
         or dot.m > target.prologue_rows
     ):
@@ -147,9 +121,8 @@ def _by_panels(
     if stage is None:
         return None
     buffers.append(packed)
-    (axis,) = exprs.axes([dot.n // wide])
-    rhs = in_panels(packed, axis.index * (wide * dot.k), dot.k, wide, panel)
-    return axis.size, [stage], _batched(dot, axis, dot.m, wide, dot.lhs, rhs, wide)
+    parted = over_parts(dot, dot.cols[0], [dot.n // wide, wide // panel, panel], exprs, batch=True)
+    return dot.n // wide, [stage], in_panels(parted, packed, parted.space[0].index * (wide * dot.k))
 
 
 def _as_panels(n: Map, columns: int, k: int, wide: int, panel: int, target: Buffer, exprs: Interner) -> Map | None:
@@ -178,17 +151,6 @@ def _as_panels(n: Map, columns: int, k: int, wide: int, panel: int, target: Buff
     line = sum((i * (steps[v] // columns) for v, i in zip(others, outer, strict=True)), row)
     offset = part * (wide * k) + q * (panel * k) + line * panel + lane
     return dataclasses.replace(n, space=space, stores=[Store(target, offset, Rewriting(exprs, to)(store.value))])
-
-
-def _batched(dot: Dot, axis: Axis, m: int, n: int, lhs: Operand, rhs: Operand, step: int) -> Dot:
-    """The product as a batch of parts, whose results lie `step` elements apart."""
-
-    def whole(x: Operand) -> Operand:
-        return x if x not in (dot.lhs, dot.rhs) else dataclasses.replace(x, offset=x.offset.without(dot.space))
-
-    place = dot.out.offset.without(dot.space) + axis.index * step
-    out = Operand(dot.out.buffer, place, ((m, dot.n),), ((n, 1),))
-    return dataclasses.replace(dot, space=(axis,), m=m, n=n, lhs=whole(lhs), rhs=whole(rhs), out=out)
 
 
 def _units(size: int, unit: int, nbytes: int, target: Target) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fdl.lowering.ir.access import History
 from fdl.lowering.ir.expr import Buffer, Interner, walk
-from fdl.lowering.ir.index import ZERO, Axis, trips
+from fdl.lowering.ir.index import ZERO, Axis, trips, walked_as_one
 from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import Rewriting, all_nodes, mapped, over_loops, used
@@ -214,14 +214,7 @@ def collapse_loops(program: Program, target: Target) -> Program:
 def _collapsed(n: Any, exprs: Interner) -> Node:
     """The node over fewer loops; the loops of a fold are not touched, since they say its order."""
     found = [i for e in walk(n.roots()) for i in e.indices()] + n.indices()
-    groups: list[list[Axis]] = []
-    for v in n.space:
-        if v.size == 1:
-            continue
-        if groups and all(i.coefficient(groups[-1][-1]) == i.coefficient(v) * v.size for i in found):
-            groups[-1].append(v)
-        else:
-            groups.append([v])
+    groups = walked_as_one(n.space, found)
     if len(groups) == len(n.space):
         return n  # type: ignore[no-any-return]
     space = [exprs.named(old.name, trips(group)) for old, group in zip(n.space, groups, strict=False)]

@@ -36,17 +36,21 @@ def tile_stages(program: Program, target: Target) -> Program:
     >>> program = build(make_graph(lambda x: jnp.tanh(x @ x) @ x)(jnp.ones((8, 16, 16))))
     >>> print(program)
     program (in0:float32[2048]) -> (out3:float32[2048])
-      dot (i: 8) 16x16x16: temp1 = in0 @ in0
+      dot (i: 8) rows (j: 16) columns (k: 16) over (l: 16)
+        temp1[256*i + 16*j + k] = in0[256*i + 16*j + l] @ in0[256*i + k + 16*l]
       map (i: 8, j: 16, k: 16)
         temp2[256*i + 16*j + k] = tanh:float32(temp1[256*i + 16*j + k])
-      dot (i: 8) 16x16x16: out3 = temp2 @ in0
+      dot (i: 8) rows (j: 16) columns (k: 16) over (l: 16)
+        out3[256*i + 16*j + k] = temp2[256*i + 16*j + l] @ in0[256*i + k + 16*l]
     >>> print(tile_stages(program, dataclasses.replace(AVX2, tile_saved=1)))
     program (in0:float32[2048]) -> (out3:float32[2048])
       tile (i: 8), temp1 in shared
-        dot (i: 8) 16x16x16: temp1 = in0 @ in0
+        dot (i: 8) rows (j: 16) columns (k: 16) over (l: 16)
+          temp1[256*i + 16*j + k] = in0[256*i + 16*j + l] @ in0[256*i + k + 16*l]
         map (i: 8, j: 16, k: 16)
           temp1[256*i + 16*j + k] = tanh:float32(temp1[256*i + 16*j + k])
-        dot (i: 8) 16x16x16: out3 = temp1 @ in0
+        dot (i: 8) rows (j: 16) columns (k: 16) over (l: 16)
+          out3[256*i + 16*j + k] = temp1[256*i + 16*j + l] @ in0[256*i + k + 16*l]
     """
     reads = used(program.nodes)
     writes = written(program.nodes)
@@ -105,7 +109,7 @@ def _with_prologue(
         return None
     run.before = found.before
     for place, rest in reversed(list(zip(found.places, found.rest, strict=True))):
-        out[place : place + 1] = [rest] if rest is not None else []
+        out[place : place + 1] = [rest] if rest.stores else []
     return run
 
 

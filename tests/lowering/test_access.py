@@ -130,15 +130,33 @@ def test_an_address_that_follows_from_data_is_not_known():
     assert Access(b, Index(0, ((load, 1),)), (), False, Map((), [])).slab([]) is None
 
 
-def test_matrices_reach_as_far_as_their_digits_lead():
+def product(backwards=False):
+    """Two products of matrices 2x4 and 4x2, which may lie from the last element to the first one."""
     b = [Buffer(k, dtypes.float32, 64, "temp") for k in range(3)]
-    v = Axis("i", 2)
-    lhs, rhs = Operand(b[0], v.index * 8, ((2, 4),), ((4, 1),)), Operand(b[1], Index(0, ()), ((4, 2),), ((2, 1),))
-    dot = Dot((v,), 2, 2, 4, lhs, rhs, Operand(b[2], v.index * 4, ((2, 2),), ((2, 1),)), dtypes.float32)
+    v, m, n, k = Interner().axes([2, 2, 2, 4])
+    place = v.index * 8 + m.index * 4 + k.index
+    lhs, rhs = Operand(b[0], place * -1 + 15 if backwards else place), Operand(b[1], k.index * 2 + n.index)
+    return Dot((v,), (m,), (n,), (k,), lhs, rhs, Operand(b[2], v.index * 4 + m.index * 2 + n.index), dtypes.float32)
+
+
+def test_products_touch_what_their_loops_lead_to():
+    dot = product()
+    (v,), b = dot.space, [x.buffer for x in (dot.lhs, dot.rhs, dot.out)]
     found = {a.buffer: a for a in accesses(dot)}
-    assert {x: (a.reach, a.written) for x, a in found.items()} == {b[0]: (7, False), b[1]: (7, False), b[2]: (3, True)}
+    assert [(found[x].slab([v]).high, found[x].written) for x in b] == [(7, False), (7, False), (3, True)]
     assert found[b[0]].stays({v: 8}, 8) and not found[b[0]].stays({v: 8}, 7)
     assert found[b[2]].stays({v: 4}, 4) and not found[b[1]].stays({v: 8}, 8)
+    dot = product(backwards=True)
+    back = next(accesses(dot)).slab(dot.space)
+    assert (back.low, back.high, back.steps) == (8, 15, (-8,))
+
+
+def test_routines_touch_runs():
+    b = [Buffer(k, dtypes.float32, 12, "temp") for k in range(2)]
+    (v,) = Interner().axes([3])
+    operands = [Operand(x, v.index * 4, 3) for x in b]
+    for a in accesses(Routine((v,), "", operands[:1], operands[1:], [], ())):
+        assert a.stays({v: 4}, 4) and not a.stays({v: 4}, 3)
 
 
 @st.composite
@@ -240,7 +258,8 @@ def test_planted_faults_are_caught(name, monkeypatch):
     monkeypatch.setattr(Access, method, lambda a, first: fault(real, a, first))
     tests = [
         test_a_slab_holds_all_that_is_touched_while_its_loops_stand,
-        test_matrices_reach_as_far_as_their_digits_lead,
+        test_products_touch_what_their_loops_lead_to,
+        test_routines_touch_runs,
     ]
     with pytest.raises(AssertionError):
         for test in tests:

@@ -45,9 +45,10 @@ def touches(n, lo, hi):
     elif isinstance(n, Dot):
         numbers = dict(zip(n.space, np.unravel_index(rows, [a.size for a in n.space]), strict=True))
         for x, written in ((n.lhs, False), (n.rhs, False), (n.out, True)):
-            at = x.offset.const + sum((c * numbers.get(a, 1) for a, c in x.offset.terms), start=np.zeros(1, int))
-            for size, step in (*x.rows, *x.cols):
-                at = np.unique(at[:, None] + step * np.arange(size))
+            start = n.outside(x)
+            at = start.const + sum((c * numbers.get(a, 1) for a, c in start.terms), start=np.zeros(1, int))
+            for a in (*n.rows, *n.cols, *n.over):
+                at = np.unique(at[:, None] + x.index.coefficient(a) * np.arange(a.size))
             yield x.buffer, written, at
     elif isinstance(n, Fused):
         yield from ((b, False, None) for b in n.product.reads())

@@ -101,10 +101,17 @@ def test_products_of_a_tile_lie_in_their_buffers():
     program = scheduled(attended, (12, 16))
 
     def moved(m):
-        return dataclasses.replace(m, lhs=dataclasses.replace(m.lhs, offset=m.lhs.offset + 1))
+        return dataclasses.replace(m, lhs=dataclasses.replace(m.lhs, index=m.lhs.index + 1))
 
     rejected(program, "reaches|kept in", in_body(moved, Dot), Fused)
-    rejected(program, "digits", in_body(lambda m: dataclasses.replace(m, k=m.k + 1), Dot), Fused)
+    rejected(program, "not inside of", in_body(lambda m: dataclasses.replace(m, over=()), Dot), Fused)
+    rejected(program, "walks along", in_body(lambda m: dataclasses.replace(m, rows=m.over, over=m.rows), Dot), Fused)
+    rejected(
+        program,
+        "row by row",
+        in_body(lambda m: dataclasses.replace(m, rows=m.cols, cols=m.rows, lhs=m.rhs, rhs=m.lhs), Dot),
+        Fused,
+    )
     rejected(program, "parts", lambda n: dataclasses.replace(n, loops=(Axis("i", 3),), locals={}), Fused)
 
 

@@ -287,12 +287,12 @@ FAULTS = {
     "a store behind the end": ("rows", Reduce, {"offset": one_further}),
     "pieces that overlap the end": ("rows", Reduce, {"over": longer}),
     "a loop that is too long": ("map", Map, {"space": longer}),
-    "a product of other rows": ("product", Dot, {"m": lambda m: m + 1}),
+    "a product of other rows": ("product", Dot, {"rows": longer}),
     "a batch that is too long": ("batched", Dot, {"space": longer}),
     "a product that begins late": (
         "product",
         Dot,
-        {"lhs": lambda x: dataclasses.replace(x, offset=x.offset + 1)},
+        {"lhs": lambda x: dataclasses.replace(x, index=x.index + 1)},
     ),
 }
 

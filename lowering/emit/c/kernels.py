@@ -313,12 +313,9 @@ class KernelWriter:
 
     def _routine(self, n: Routine) -> tuple[str, str]:
         text = self.text
-        text.tell(*(size for _, size in (*n.operands, *n.results)), *n.sizes)
-        parts = [
-            f"{text.buffer(b)} + i0 * {f'{size}l' if is_known(size) else size}"
-            for b, size in (*n.operands, *n.results, *n.scratch)
-        ]
-        call = f"{function_of(n, text.target.routines).name}({', '.join([*parts, *map(str, n.sizes)])});"
+        places = [f"{text.buffer(x.buffer)} + {text.index(x.index)}" for x in (*n.operands, *n.results, *n.scratch)]
+        text.tell(*n.sizes)
+        call = f"{function_of(n, text.target.routines).name}({', '.join([*places, *map(str, n.sizes)])});"
         return f"{n.key} of {self._dims(n)} parts", self.within(n.space, call, *self.pragmas, unrolled=n.unrolled)
 
 

@@ -197,12 +197,12 @@ class ProgramWriter:
 
     # Products
 
-    def address(self, x: Operand, space: Sequence[Axis]) -> str:
-        """Where a matrix begins, inside of these loops."""
+    def address(self, n: Dot, x: Operand) -> str:
+        """Where a matrix begins, inside of the loops of a batch."""
         text = Expressions(self.target)
-        text.enter(space)
+        text.enter(n.space)
         text.loops |= self.counters
-        return f"{name_of(x.buffer)} + {text.index(x.offset)}"
+        return f"{name_of(x.buffer)} + {text.index(n.outside(x))}"
 
     def _product(self, n: Dot, share: str = "0, 1", after: str = "0") -> dict[str, str]:
         """How operands lie, and the call of the product's library by a thread that takes a share; narrow ones take no
