@@ -44,7 +44,7 @@ def eigh(x: Array, *, lower: bool = True, symmetrize_input: bool = True) -> tupl
         whole = _symmetric(x, True)
     else:
         half, strict = (tril(x), tril(x, -1)) if lower else (triu(x), triu(x, 1))
-        whole = ops.add(half, matrix_transpose(strict))
+        whole = ops.add(half, adjoint(strict))
     values, vectors = numpy_linalg.eigh(whole)
     return vectors, values
 

@@ -14,9 +14,7 @@ from fdl.core.trace import aval_of
 from fdl.numpy._create import eye
 from fdl.numpy._math import prod
 from fdl.ops import linear
-from fdl.ops.interleaved import gathered, spread
 from fdl.ops.linear import diagonal, identity, matmul, symmetric_part, turned
-from fdl.ops.parts import Parts
 from fdl.transforms.custom import custom_jvp
 
 
@@ -35,18 +33,6 @@ def _mirrored(lower: bool) -> custom_jvp[[Any], Array]:
 
 
 _of_lower, _of_upper = _mirrored(True), _mirrored(False)
-
-
-def as_real(a: ArrayLike) -> Array:
-    """Complex matrices as real ones twice as large, whose products are theirs: see `spread`. Singular values and real
-    eigenvalues come twice.
-    """
-    return spread(Parts(ops.real(a), ops.imag(a)))
-
-
-def of_real(x: ArrayLike) -> Array:
-    """The complex matrices of which `as_real` made these."""
-    return ops.join(*gathered(x))
 
 
 def solve_triangular(a: ArrayLike, b: ArrayLike, lower: bool, unit_diagonal: bool) -> Array:

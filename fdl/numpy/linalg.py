@@ -16,7 +16,7 @@ from fdl.core.array import Array
 from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
-from fdl.numpy import _factor
+from fdl.numpy import _factor, _reflectors, _schur
 from fdl.numpy._create import asarray, eye
 from fdl.numpy._derived import cross as _cross
 from fdl.numpy._derived import diagonal as _diagonal
@@ -104,6 +104,13 @@ class SVDResult(NamedTuple):
     U: Array
     S: Array
     Vh: Array
+
+
+class EigResult(NamedTuple):
+    """Eigenvalues and eigenvectors, in columns."""
+
+    eigenvalues: Array
+    eigenvectors: Array
 
 
 class EighResult(NamedTuple):
@@ -245,14 +252,15 @@ def qr(a: Any, mode: str = "reduced") -> QRResult | Array:
     (a,) = promote(asarray(a), to_float=True)
     if mode not in ("reduced", "complete", "r"):
         raise ShapeError(f"qr: mode {mode!r}", hint='"reduced", "complete" or "r"')
-    q, r = _factor.qr(a, mode == "complete")
+    factors = _reflectors.qr if dtypes.is_complex(aval_of(a).dtype) else _factor.qr
+    q, r = factors(a, mode == "complete")
     return r if mode == "r" else QRResult(q, r)
 
 
 def eigh(a: ArrayLike, UPLO: str = "L", symmetrize_input: bool = True) -> EighResult:
-    """Eigenvalues, smallest first, and eigenvectors of a symmetric matrix.
+    """Eigenvalues, smallest first, and eigenvectors of a symmetric matrix, or a Hermitian one.
 
-    Of a matrix that is not symmetric the symmetric part is taken, or, without `symmetrize_input`, the triangle that
+    Of a matrix that is neither the symmetric part is taken, or, without `symmetrize_input`, the triangle that
     `UPLO` names, "L" or "U".
 
     >>> import fdl.numpy as jnp
@@ -262,9 +270,8 @@ def eigh(a: ArrayLike, UPLO: str = "L", symmetrize_input: bool = True) -> EighRe
     if UPLO not in ("L", "U"):
         raise ShapeError(f"eigh: UPLO is {UPLO!r}", hint='"L" or "U"')
     a = _square(a, "eigh")
-    return EighResult(
-        *_factor.eigh(linear.symmetric_part(a) if symmetrize_input else _factor.symmetric(a, UPLO == "L"))
-    )
+    whole = linear.symmetric_part(a) if symmetrize_input else _factor.symmetric(a, UPLO == "L")
+    return EighResult(*(_reflectors if dtypes.is_complex(aval_of(a).dtype) else _factor).eigh(whole))
 
 
 def eigvalsh(a: ArrayLike, UPLO: str = "L", *, symmetrize_input: bool = True) -> Array:
@@ -274,11 +281,32 @@ def eigvalsh(a: ArrayLike, UPLO: str = "L", *, symmetrize_input: bool = True) ->
     >>> [round(float(v), 4) for v in eigvalsh(jnp.array([[2.0, 1.0], [1.0, 2.0]]))]
     [1.0, 3.0]
     """
-    a = _square(a, "eigvalsh")
-    if dtypes.is_complex(aval_of(a).dtype):
-        whole = linear.symmetric_part(a) if symmetrize_input else _factor.symmetric(a, UPLO == "L")
-        return eigh(_factor.as_real(whole)).eigenvalues[..., ::2]
     return eigh(a, UPLO, symmetrize_input).eigenvalues
+
+
+def eig(a: ArrayLike) -> EigResult:
+    """Eigenvalues, in no order, and eigenvectors of length 1 in columns, of any square matrix: both complex. The
+    largest element of a vector is real. NaN where an element is not finite.
+
+    >>> import fdl.numpy as jnp
+    >>> eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues.imag.round(4).tolist()
+    [1.0, -1.0]
+    """
+    return EigResult(*_schur.eig(_as_complex(_square(a, "eig"))))
+
+
+def eigvals(a: ArrayLike) -> Array:
+    """Eigenvalues of any square matrix, complex, in no order.
+
+    >>> import fdl.numpy as jnp
+    >>> eigvals(jnp.array([[2.0, 1.0], [0.0, 3.0]])).real.tolist()
+    [2.0, 3.0]
+    """
+    return _schur.eig(_as_complex(_square(a, "eigvals")))[0]
+
+
+def _as_complex(a: Array) -> Array:
+    return a if dtypes.is_complex(aval_of(a).dtype) else ops.join(a, ops.mul(a, 0))
 
 
 @overload
@@ -294,6 +322,9 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     [4.0, 3.0]
     """
     (a,) = promote(asarray(a), to_float=True)
+    if dtypes.is_complex(aval_of(a).dtype):
+        u, s, vt = _reflectors.svd(a, full_matrices and compute_uv)
+        return SVDResult(u, s, vt) if compute_uv else s
     u, s, vt = _factor.svd(a)
     if not compute_uv:
         return s
@@ -309,9 +340,6 @@ def svdvals(a: ArrayLike) -> Array:
     >>> svdvals(jnp.array([[3.0, 0.0], [0.0, 4.0]])).tolist()
     [4.0, 3.0]
     """
-    (a,) = promote(asarray(a), to_float=True)
-    if dtypes.is_complex(aval_of(a).dtype):
-        return svd(_factor.as_real(a), compute_uv=False)[..., ::2]
     return svd(a, compute_uv=False)
 
 
@@ -340,32 +368,21 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None
     [[0.5, 0.0]]
     """
     (a,) = promote(asarray(a), to_float=True)
-    rtol = rcond if rtol is None else rtol
-    if dtypes.is_complex(aval_of(a).dtype):
-        return _complex_pinv(a, _tolerance(a, rtol))
-    u, s, vt = svd(a, full_matrices=False)
-    inverse = _reciprocals(s, _kept(a, s, rtol))
-    return matmul(
-        ops.mul(
-            matrix_transpose(vt),
-            ops.broadcast(inverse, aval_of(matrix_transpose(vt)).shape, (*range(aval_of(s).ndim - 1), aval_of(s).ndim)),
-        ),
-        matrix_transpose(u),
-    )
+    return _pinv(a, _tolerance(a, rcond if rtol is None else rtol))
 
 
 @custom_jvp
-def _complex_pinv(a: Any, rtol: Any) -> Array:
-    return _factor.of_real(pinv(_factor.as_real(a), rtol))
+def _pinv(a: Any, rtol: Any) -> Array:
+    u, s, vt = svd(a, full_matrices=False)
+    inverse = ops.expand_dims(_reciprocals(s, _kept(a, s, rtol)), (aval_of(s).ndim - 1,))
+    return matmul(ops.mul(linear.adjoint(vt), inverse), linear.adjoint(u))
 
 
-@_complex_pinv.defjvp
+@_pinv.defjvp
 def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
-    """Golub and Pereyra, 1973, equation 4.12: singular vectors of the real matrices, whose values come twice, have no
-    derivatives.
-    """
+    """Golub and Pereyra, 1973, equation 4.12: singular vectors, whose values may be equal, need no derivatives."""
     (a, rtol), (da, _) = primals, tangents
-    p, back = _complex_pinv(a, rtol), linear.adjoint(da)
+    p, back = _pinv(a, rtol), linear.adjoint(da)
     inside = matmul(matmul(p, linear.adjoint(p)), ops.sub(back, matmul(matmul(back, a), p)))
     outside = matmul(ops.sub(back, matmul(matmul(p, a), back)), matmul(linear.adjoint(p), p))
     return p, ops.sub(ops.add(inside, outside), matmul(matmul(p, da), p))
@@ -406,15 +423,10 @@ def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> tu
         )
     vector = aval_of(b).ndim == 1
     (m, n), b = aval_of(a).shape, ops.expand_dims(b, (1,)) if vector else b
-    if dtypes.is_complex(aval_of(a).dtype):
-        s = svdvals(a)
-        kept = _kept(a, s, rcond)
-        x = matmul(pinv(a, rcond), b)
-    else:
-        u, s, vt = svd(a, full_matrices=False)
-        kept = _kept(a, s, rcond)
-        inverse = ops.expand_dims(_reciprocals(s, kept), (1,))
-        x = matmul(matrix_transpose(vt), ops.mul(inverse, matmul(matrix_transpose(u), b)))
+    u, s, vt = svd(a, full_matrices=False)
+    kept = _kept(a, s, rcond)
+    inverse = ops.expand_dims(_reciprocals(s, kept), (1,))
+    x = matmul(linear.adjoint(vt), ops.mul(inverse, matmul(linear.adjoint(u), b)))
     rank = sum(kept, -1)
     residuals = sum(size_squared(ops.sub(b, matmul(a, x))), 0)
     if numpy_resid and (m <= n or int(rank) < n):
@@ -567,8 +579,8 @@ def tensorsolve(a: ArrayLike, b: ArrayLike, axes: Sequence[int] | None = None) -
 
 
 __all__ = [
-    "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cond", "det", "eigh", "eigvalsh", "inv",
-    "lstsq", "matrix_power", "matrix_rank",
+    "EigResult", "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cond", "det", "eig", "eigh",
+    "eigvals", "eigvalsh", "inv", "lstsq", "matrix_power", "matrix_rank",
     "cross", "diagonal", "matmul", "matrix_norm", "matrix_transpose", "outer", "tensordot", "tensorinv",
     "tensorsolve", "trace", "vecdot", "vector_norm",
     "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
