@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 
 from fdl.backends import c, runtime
 from fdl.backends.c import CExecutable
-from fdl.backends.cuda import CudaExecutable
+from fdl.backends.cuda import cuda_executable
+from fdl.backends.cuda_sim import sim_executable
 from fdl.backends.executable import Executable, Interpreted
 from fdl.backends.piecewise import Piecewise
 from fdl.backends.toolchain import INSTALL, Compiler, find_compiler
@@ -16,19 +18,22 @@ from fdl.core.config import config, log
 from fdl.core.errors import CacheError, CompileError, CompileWarning, DeviceError, MissingRuleError, NoCompilerWarning
 from fdl.core.graph import Graph
 
+DEVICES: dict[str, Callable[[Graph], Executable]] = {"cuda": cuda_executable, "cuda-sim": sim_executable}
 FORCED = ("compiled", "native")  # tiers in which nothing is interpreted
 _warned: list[bool] = []
 _told_of_cache: list[bool] = []
 
 
 def executable(graph: Graph, name: str, device: str = "cpu", donated: tuple[int, ...] = ()) -> Executable:
-    """The program of a graph without constants on a device, "cpu" or "cuda", made once for as long as the graph lives
-    and its operations keep their rules.
+    """The program of a graph without constants on a device, "cpu" or one of `DEVICES`, made once for as long as the
+    graph lives and its operations keep their rules.
 
     The caller gives up the arrays of `donated` inputs: results may be written over them.
     """
+    if device in DEVICES:
+        return graph.derived(device, lambda: DEVICES[device](graph))
     if device != "cpu":
-        return _on_device(graph, device)
+        raise DeviceError(f"there is no device {device!r}", hint=", ".join(["cpu", *DEVICES]))
     if "callback" in graph.effects:
         return _calling_back(graph, name)
     compiler = None if config.tier == "interpreted" else find_compiler()
@@ -87,12 +92,6 @@ def _without_compiler(graph: Graph, name: str) -> Executable:
         )
     _warn_once()
     return Interpreted(graph)
-
-
-def _on_device(graph: Graph, device: str) -> Executable:
-    if device != "cuda":
-        raise DeviceError(f"there is no device {device!r}", hint='"cpu" or "cuda"')
-    return graph.derived(device, lambda: CudaExecutable(graph))
 
 
 def _warn_once() -> None:

@@ -76,6 +76,7 @@ class Target:
     # Devices
     block: int = 256  # threads of a block of elementwise work
     block_side: int = 16  # rows and columns of a block of a product
+    owners: int = 1024  # threads among which targets of a scatter are shared, each of which goes through all updates
 
     # Text, and the time of the C compiler
     map_stores: int = 16  # of a kernel

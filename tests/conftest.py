@@ -39,10 +39,10 @@ def module_names():
 
 
 def pytest_collection_modifyitems(config, items):
-    """What takes minutes runs where it is asked for: `-m slow`, `-m ecosystem`, or by its name."""
+    """What takes minutes runs where it is asked for: `-m slow`, `-m sim`, `-m ecosystem`, or by its name."""
     if any("::" in argument for argument in config.args):
         return
-    unasked = [kind for kind in ("slow", "ecosystem") if kind not in config.option.markexpr]
+    unasked = [kind for kind in ("slow", "sim", "ecosystem") if kind not in config.option.markexpr]
     left_out = [i for i in items if any(map(i.get_closest_marker, unasked))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [i for i in items if not any(map(i.get_closest_marker, unasked))]

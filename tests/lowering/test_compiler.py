@@ -1,28 +1,23 @@
 """What the compiler makes: kernels counted, passes alone, mathematics in ulp, sources of devices."""
 
-import re
-
 import numpy as np
 import pytest
 
 import fdl
 import fdl.numpy as jnp
 from fdl import lax, nn
-from fdl.backends.cuda import compile_ptx, cuda_available, lower_cuda, nvrtc_available
 from fdl.backends.toolchain import host_target
 from fdl.core.graph import interpret
-from fdl.lowering.emit.devices import render_device
 from fdl.lowering.ir.index import Axis, Index
-from fdl.lowering.ir.nodes import Dot, Loop, Map, Reduce
+from fdl.lowering.ir.nodes import Dot, Map
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import over_loops
 from fdl.lowering.pipeline import lower
-from fdl.lowering.target import METAL
 from fdl.passes.inline import inline
 from fdl.passes.orient import orient
 from fdl.passes.prune import prune
 from fdl.passes.simplify import simplify
-from tests.conftest import ROOT, needs_compiler
+from tests.conftest import needs_compiler
 
 X = jnp.ones((8, 16))
 
@@ -153,58 +148,6 @@ def test_long_chains_and_programs():
         np.asarray(interpret(fdl.make_graph(deep)(x), [np.ones(4, np.float32)])[0]),
         rtol=1e-4,
     )
-
-
-# Devices
-
-
-def network(x, w, b):
-    return jnp.max(nn.relu(x @ w + b), axis=1) + jnp.sum(jnp.tanh(x), axis=1)
-
-
-ARGS = (jnp.ones((20, 30)), jnp.ones((30, 40)), jnp.ones(40))
-
-
-def device_sources():
-    device_program, program = lower_cuda(fdl.make_graph(network)(*ARGS))
-    return {"cuda": device_program.source, "metal": render_device(program, METAL).source}
-
-
-@pytest.mark.parametrize("name", ["cuda", "metal"])
-def test_golden_device_source(name):
-    """To renew after a wanted change: python -m tests.lowering.test_compiler"""
-    golden = ROOT / "tests" / "lowering" / f"golden.{name}.txt"
-    assert device_sources()[name] == golden.read_text()
-
-
-@pytest.mark.skipif(not nvrtc_available(), reason="NVRTC is not installed")
-def test_cuda_compiles_to_ptx():
-    ptx = compile_ptx(device_sources()["cuda"])
-    assert len(re.findall(r"\.entry k\d+", ptx)) == device_sources()["cuda"].count("__global__")
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not cuda_available(), reason="no CuPy or no GPU")
-def test_cuda_runs():
-    got = fdl.jit(network, device="cuda")(*ARGS)
-    np.testing.assert_allclose(np.asarray(got), np.asarray(network(*ARGS)), rtol=1e-5)
-
-
-@pytest.mark.skipif(cuda_available(), reason="there is a GPU")
-def test_cuda_without_gpu_is_a_clear_error():
-    with pytest.raises(fdl.FdlError, match="CuPy or a GPU is missing"):
-        fdl.jit(network, device="cuda")(*ARGS)
-
-
-def test_devices_say_what_they_lack():
-    with pytest.raises(fdl.FdlError, match="loop has no kernel"):
-        lower_cuda(fdl.make_graph(lambda x: lax.scan(lambda c, r: (c + r, None), x[0], x)[0])(X))
-    assert isinstance(Loop, type) and isinstance(Reduce, type)
-
-
-if __name__ == "__main__":
-    for kind, text in device_sources().items():
-        (ROOT / "tests" / "lowering" / f"golden.{kind}.txt").write_text(text)
 
 
 def test_peak_memory_is_known_before_running():

@@ -301,8 +301,8 @@ def jit(
     tensors, buffers and generators are read at each call and written after it, and what the modes of modules change is
     another signature. A function that changes what no program can (gradients, an optimizer, attributes) runs as it is:
     its operations are compiled as those of any loop are. Memory of donated arguments may be reused; they are gone
-    afterwards. `device` is "cpu", or "cuda" for elementwise work, sums and products with CuPy and a GPU. Inside other
-    transforms, and with others inside, `jit` changes no result.
+    afterwards. `device` is "cpu", "cuda" with CuPy and a GPU, or "cuda-sim", which runs CUDA's text on the CPU. Inside
+    other transforms, and with others inside, `jit` changes no result.
 
     >>> double = jit(lambda x: x * 2)
     >>> float(double(3.0))

@@ -1,0 +1,1 @@
+"""Text for devices: one kernel a node, in the words of CUDA or Metal."""
