@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fdl.lowering.ir.expr import Buffer, Expr, walk
@@ -318,6 +318,18 @@ class History:
             self._written[b] = max(place, self._written.get(b, -1))
         for b in [*n.reads(), *n.writes()]:
             self._touched[b] = max(place, self._touched.get(b, -1))
+
+
+def gathered(nodes: Iterable[Node], join: Callable[[Node, list[Node], History], tuple[int, Node] | None]) -> list[Node]:
+    """Stages in order, some of them as parts of earlier ones: of a stage, `join` is told those that stand before it and
+    their history, and gives the place of the one that it joins, and what is there from then on.
+    """
+    out, history = list[Node](), History()
+    for n in nodes:
+        place, joined = join(n, out, history) or (len(out), n)
+        out[place : place + 1] = [joined]
+        history.put(n, place)
+    return out
 
 
 def lifetimes(nodes: Sequence[Node]) -> dict[Buffer, tuple[int, int]]:

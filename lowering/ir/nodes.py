@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fdl.core.dtypes import DType
 from fdl.core.source import Location
 from fdl.lowering.ir.expr import Buffer, Expr, operations, walk
-from fdl.lowering.ir.index import Axis, Digits, Index, digits, trips
+from fdl.lowering.ir.index import Axis, Digits, Index, digits, iteration, trips
 from fdl.lowering.ir.size import Extent
 from fdl.ops.routines import ROUTINES
 
@@ -220,21 +220,16 @@ class Scatter(OneStore):
             for i in e.indices()
             for a, _ in i.terms
         }
-        count, block = 0, 1
-        for v in reversed(self.space):
-            if v in computed or (v.size != 1 and self.offset.coefficient(v) != block):
-                break
-            count, block = count + 1, block * v.size
-        while count and any(
-            c % block
-            for c in [
-                self.offset.const,
-                *(c for a, c in self.offset.terms if a not in self.space[len(self.space) - count :]),
-            ]
-        ):
-            count -= 1
-            block //= self.space[len(self.space) - count - 1].size
-        return count
+        for count in range(len(self.space), 0, -1):
+            block = self.space[len(self.space) - count :]
+            walked, rest = iteration(block), self.offset.without(block)
+            if (
+                computed.isdisjoint(block)
+                and all(self.offset.coefficient(v) == walked.coefficient(v) for v in block if v.size != 1)
+                and not any(c % trips(block) for c in (rest.const, *(c for _, c in rest.terms)))
+            ):
+                return count
+        return 0
 
     def block(self) -> Extent:
         """Elements of such a block."""

@@ -10,9 +10,8 @@ complete in any of them, the library says so, and the stage runs after the produ
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
-from fdl.lowering.ir.access import History
+from fdl.lowering.ir.access import History, gathered
 from fdl.lowering.ir.expr import Interner
 from fdl.lowering.ir.index import trips
 from fdl.lowering.ir.nodes import Dot, Fused, Map, Node, Reduce
@@ -46,24 +45,13 @@ def fuse_epilogues(program: Program, target: Target) -> Program:
         map (i: 256, j: 100)
           out3[100*i + j] = tanh:float32(temp2[100*i + j])
     """
-    return dataclasses.replace(
-        program, nodes=mapped(program.nodes, lambda nodes: _with_epilogues(nodes, program.exprs, target))
-    )
 
-
-def _with_epilogues(nodes: Sequence[Node], exprs: Interner, target: Target) -> list[Node]:
-    out: list[Node] = []
-    history = History()
-    for n in nodes:
+    def join(n: Node, before: list[Node], history: History) -> tuple[int, Node] | None:
         place = history.source(n)
-        joined = _joined(out[place], n, exprs, target) if place >= 0 and history.joins(n, place) else None
-        if joined is None:
-            place = len(out)
-            out.append(n)
-        else:
-            out[place] = joined
-        history.put(n, place)
-    return out
+        found = _joined(before[place], n, program.exprs, target) if place >= 0 and history.joins(n, place) else None
+        return None if found is None else (place, found)
+
+    return dataclasses.replace(program, nodes=mapped(program.nodes, lambda nodes: gathered(nodes, join)))
 
 
 def _joined(dot: Node, n: Node, exprs: Interner, target: Target) -> Fused | None:

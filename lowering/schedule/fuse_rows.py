@@ -12,7 +12,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
-from fdl.lowering.ir.access import History, loops_of
+from fdl.lowering.ir.access import History, gathered, loops_of
 from fdl.lowering.ir.expr import Buffer, Interner, walk
 from fdl.lowering.ir.index import Axis, Index, iteration, trips
 from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, Reduce, Scope
@@ -42,7 +42,7 @@ def fuse_rows(program: Program, target: Target) -> Program:
         map (j: 100)
           out2[100*i + j] = div:float32(in0[100*i + j], temp1[i])
     """
-    nodes = mapped(program.nodes, lambda nodes: _Fusion(program, target).run(nodes))
+    nodes = mapped(program.nodes, lambda nodes: gathered(nodes, _Fusion(program.exprs, target).join))
     reads, writes = used(nodes), written(nodes)
 
     def kept(n: Node) -> Node:
@@ -63,36 +63,21 @@ def _with_locals(n: Fused, reads: Counter[Buffer], writes: Counter[Buffer], targ
 
 
 class _Fusion:
-    """One list of nodes on its way to fewer."""
+    """How stages join rows."""
 
-    def __init__(self, program: Program, target: Target) -> None:
-        self.exprs, self.target = program.exprs, target
-        self.out: list[Node] = []
-        self.history = History()
+    def __init__(self, exprs: Interner, target: Target) -> None:
+        self.exprs, self.target = exprs, target
 
-    def run(self, nodes: Sequence[Node]) -> list[Node]:
-        for n in nodes:
-            place = self._join(n)
-            if place is None:
-                place = len(self.out)
-                self.out.append(n)
-            self.history.put(n, place)
-        return self.out
-
-    def _join(self, n: Node) -> int | None:
-        """The place of the composite that the node has become a part of."""
-        if not isinstance(n, (Map, Reduce, Argmax)):
+    def join(self, n: Node, before: list[Node], history: History) -> tuple[int, Node] | None:
+        """The place of the stage that makes what a node reads, and the composite of both."""
+        place = history.source(n)
+        if not isinstance(n, (Map, Reduce, Argmax)) or place < 0 or not history.joins(n, place):
             return None
-        place = self.history.source(n)
-        if place < 0 or not self.history.joins(n, place):
-            return None
-        before = self.out[place]
-        for outer in _outers(before, n, self.exprs, self.target):
-            rows = self._as_rows(before, outer)
+        for outer in _outers(before[place], n, self.exprs, self.target):
+            rows = self._as_rows(before[place], outer)
             joined = None if rows is None or len(rows.body) >= self.target.rows_stages else self._joined(rows, n)
             if joined is not None:
-                self.out[place] = joined
-                return place
+                return place, joined
         return None
 
     def _as_rows(self, n: Node, outer: tuple[Axis, ...]) -> Fused | None:

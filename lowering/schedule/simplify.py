@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from fdl.lowering.ir.access import History
+from fdl.lowering.ir.access import History, gathered
 from fdl.lowering.ir.expr import Buffer, Interner, walk
 from fdl.lowering.ir.index import ZERO, Axis, trips, walked_as_one
 from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter
@@ -127,47 +127,28 @@ def merge_maps(program: Program, target: Target) -> Program:
         out1[i] = add:float32(in0[i], 1.0)
         out2[i] = mul:float32(add:float32(in0[i], 1.0), 2.0)
     """
-    return _with_nodes(program, mapped(program.nodes, lambda nodes: _merge(nodes, program.exprs, target)))
+
+    def join(n: Node, before: list[Node], history: History) -> tuple[int, Node] | None:
+        place = _group_of(n, before, history, target) if isinstance(n, Map) else None
+        return None if place is None else (place, _joined(before[place], n, program.exprs))  # type: ignore[arg-type]
+
+    return _with_nodes(program, mapped(program.nodes, lambda nodes: gathered(nodes, join)))
 
 
-def _merge(nodes: list[Node], exprs: Interner, target: Target) -> list[Node]:
-    out: list[Node] = []
-    history = History()
-    groups: dict[tuple[Axis, ...], list[int]] = {}
-    for n in nodes:
-        place = _place_of(n, out, history, groups, target) if isinstance(n, Map) else None
-        if place is None:
-            place = len(out)
-            out.append(n)
-            if isinstance(n, Map):
-                groups.setdefault(n.space, []).append(place)
-        else:
-            assert isinstance(n, Map)
-            out[place] = _joined(out[place], n, exprs)  # type: ignore[arg-type]
-        history.put(n, place)
-    return out
-
-
-def _place_of(
-    n: Map, out: list[Node], history: History, groups: dict[tuple[Axis, ...], list[int]], target: Target
-) -> int | None:
-    """The group that a map may join: one at or after all that it reads."""
+def _group_of(n: Map, before: list[Node], history: History, target: Target) -> int | None:
+    """The place of the map that another may join: the last one at or after all that it reads."""
     earliest = history.source(n)
-    for place in reversed(groups.get(n.space, [])):
-        if place < earliest:
-            return None
-        group = out[place]
-        assert isinstance(group, Map)
+    for place in range(len(before) - 1, max(earliest, 0) - 1, -1):
+        group = before[place]
         if (
-            len(group.stores) + len(n.stores) > target.map_stores
-            or len(walk(group.expressions())) + len(walk(n.expressions())) > target.map_expressions
+            isinstance(group, Map)
+            and group.space == n.space
+            and len(group.stores) + len(n.stores) <= target.map_stores
+            and len(walk(group.expressions())) + len(walk(n.expressions())) <= target.map_expressions
+            and (place != earliest or _reads_own(n, group))
+            and history.joins(n, place, within=True)
         ):
-            continue
-        if place == earliest and not _reads_own(n, group):
-            continue
-        if not history.joins(n, place, within=True):
-            continue
-        return place
+            return place
     return None
 
 
