@@ -25,9 +25,9 @@ from fdl.core.avals import Shape, ShapedArray
 from fdl.core.errors import DtypeError
 from fdl.core.graph import Graph
 from fdl.core.limits import check_bytes
-from fdl.lowering.build.generalize import General, generalize, sizes_of
-from fdl.lowering.ir.size import Symbol
 from fdl.lowering.pipeline import lower_general
+from fdl.passes.generalize import General, generalize, sizes_of
+from fdl.passes.size import Symbol
 
 _FUNCTION = "fdl_program"  # of a program by itself; beside others it has a number
 _LARGE = 20_000  # letters of source from which it is compiled in two units

@@ -15,13 +15,13 @@ from fdl.backends import cache
 from fdl.backends.toolchain import Compiler
 from fdl.core.avals import Shape, ShapedArray, shaped
 from fdl.core.graph import Graph
-from fdl.lowering.build.generalize import General
 from fdl.lowering.ir.rewrite import all_nodes
-from fdl.lowering.ir.size import Assumption, Extent, Size, Sizes, Symbol, at_values, value_of
 from fdl.lowering.ir.spellings import changed_rows
 from fdl.lowering.pipeline import Lowered
 from fdl.lowering.plan.memory import fitted, lines, told_places
 from fdl.lowering.target import Target
+from fdl.passes.generalize import General
+from fdl.passes.size import Assumption, Extent, Size, Sizes, Symbol, at_values, value_of
 
 _MOST = 16  # recipes of one graph
 

@@ -8,13 +8,11 @@ from collections.abc import Callable, Sequence
 
 from fdl.core.graph import Graph
 from fdl.core.source import Location
-from fdl.lowering.build.control import build
-from fdl.lowering.build.generalize import General, build_general
+from fdl.lowering.build.control import build, build_general
 from fdl.lowering.emit.c.program import render_program
 from fdl.lowering.ir.nodes import Node
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.size import UndecidedSizeError
 from fdl.lowering.plan.barriers import place_barriers
 from fdl.lowering.plan.carries import hand_on
 from fdl.lowering.plan.checks import end_early
@@ -35,6 +33,8 @@ from fdl.lowering.schedule.tile import tile_stages
 from fdl.lowering.target import Target
 from fdl.passes import run_passes
 from fdl.passes.checks import lift_checks
+from fdl.passes.generalize import General
+from fdl.passes.size import UndecidedSizeError
 
 Step = Callable[[Program, Target], Program]
 

@@ -1,4 +1,8 @@
-"""Graph-to-Graph passes, each a pure function in a file of its own, in the one order in which they run."""
+"""Graph-to-Graph passes, each a pure function in a file of its own, in the one order in which they run.
+
+Beside them stand sizes that need not be numbers (`size.py`), and graphs of these in place of graphs of numbers
+(`generalize.py`): what shapes are made of where one program serves arrays of any size.
+"""
 
 from collections.abc import Callable
 

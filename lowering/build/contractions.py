@@ -19,8 +19,8 @@ from fdl.lowering.ir.expr import Buffer, Expr
 from fdl.lowering.ir.index import ZERO, Axis, Index, iteration, trips, walked_as_one
 from fdl.lowering.ir.nodes import Dot, Operand
 from fdl.lowering.ir.rewrite import Rewriting
-from fdl.lowering.ir.size import Extent, at_most, dense, example_of, known
 from fdl.ops.dot import free_axes, product_dtype
+from fdl.passes.size import Extent, at_most, dense, example_of, known
 
 _MAX_DIGITS = 6  # of the number of a row or column, as the runtime library reads them
 _SMALL_DOT = 512  # multiplications up to which a matrix product is plain loops

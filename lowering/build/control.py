@@ -19,8 +19,9 @@ from fdl.lowering.ir.index import ZERO, Index, iteration
 from fdl.lowering.ir.nodes import Branch, Loop
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.routines import RoutineTable
-from fdl.lowering.ir.size import Extent, Sizes, at_most
 from fdl.ops.vocabulary import Words
+from fdl.passes.generalize import General
+from fdl.passes.size import Extent, Sizes, UndecidedSizeError, at_most
 from fdl.passes.split import split_complex
 
 _FEW = 16  # elements of a carry that is no output, but copied to one
@@ -240,3 +241,18 @@ def build(
             b.store(value, buffer)
         outputs.append(buffer)
     return Program(b.nodes, b.buffers, inputs, outputs, b.exprs, guards, sizes=sizes)
+
+
+def build_general(general: General, routines: RoutineTable | None = None) -> Program:
+    """The loop program of a graph for arrays of any size. Where a rule compares sizes, those of the example answer, and
+    what they say is something that the program assumes.
+    """
+    while True:
+        try:
+            return build(general.graph, 0, routines, general.sizes, general.steps)
+        except UndecidedSizeError as error:
+            known = len(general.sizes.assumptions)
+            if error.compared is not None:
+                at_most(*error.compared)
+            if len(general.sizes.assumptions) == known:
+                raise

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from fdl.lowering.ir.expr import Expr, walk
 from fdl.lowering.ir.index import Axis, Index
-from fdl.lowering.ir.size import Extent, at_most, example_of
+from fdl.passes.size import Extent, at_most, example_of
 
 T = TypeVar("T")
 

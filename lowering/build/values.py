@@ -23,7 +23,7 @@ from fdl.lowering.ir.expr import Buffer, Expr, Interner
 from fdl.lowering.ir.index import ZERO, Axis, Index, iteration, row_major
 from fdl.lowering.ir.nodes import Argmax, Branch, Fused, Map, Node, Operand, Reduce, Routine, Scatter, Scope, Store
 from fdl.lowering.ir.routines import RoutineTable, Scratch
-from fdl.lowering.ir.size import Extent, at_most, ceil_div, is_known, surely
+from fdl.passes.size import Extent, at_most, ceil_div, is_known, surely
 
 _MAX_DEPTH = 48  # of fused operations in one expression: bounds recursion and kernel size
 ROW, COLUMN = 4096, 128  # elements that one fold takes, along the last axis and along others

@@ -11,9 +11,9 @@ from fdl.lowering.ir import spellings
 from fdl.lowering.ir.expr import Buffer, Expr
 from fdl.lowering.ir.index import Axis, Index
 from fdl.lowering.ir.nodes import Reduce
-from fdl.lowering.ir.size import Extent, Size, Symbol, surely
 from fdl.lowering.target import Target
 from fdl.ops.reduction import lowest
+from fdl.passes.size import Extent, Size, Symbol, surely
 
 
 @functools.cache

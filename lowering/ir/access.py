@@ -21,7 +21,7 @@ from typing import Any
 from fdl.lowering.ir.expr import Buffer, Expr, walk
 from fdl.lowering.ir.index import ZERO, Axis, Index
 from fdl.lowering.ir.nodes import Argmax, Called, Dot, Fused, Loop, Map, Node, OneStore, Reduce, Routine, Scatter
-from fdl.lowering.ir.size import is_known
+from fdl.passes.size import is_known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

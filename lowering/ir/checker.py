@@ -12,7 +12,7 @@ from fdl.lowering.ir.access import accesses, fault, in_part, loops_of, stores
 from fdl.lowering.ir.expr import Buffer, walk
 from fdl.lowering.ir.index import Axis, Index, bounds, trips, walked_as_one
 from fdl.lowering.ir.nodes import Branch, Called, Dot, Fused, Loop, Map, Node, Scatter
-from fdl.lowering.ir.size import Extent, along, is_known, is_never_negative
+from fdl.passes.size import Extent, along, is_known, is_never_negative
 
 
 def check_nodes(nodes: Sequence[Node], written: set[Buffer], around: tuple[Axis, ...] = ()) -> None:

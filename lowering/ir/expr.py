@@ -7,8 +7,8 @@ from typing import Any
 
 from fdl.core.dtypes import DType
 from fdl.lowering.ir.index import Axis, Index
-from fdl.lowering.ir.size import Extent
 from fdl.lowering.ir.spellings import COSTLY
+from fdl.passes.size import Extent
 
 
 class Buffer:

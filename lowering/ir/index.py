@@ -8,7 +8,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from fdl.lowering.ir.size import Extent, Size, UndecidedSizeError, is_never_negative
+from fdl.passes.size import Extent, Size, UndecidedSizeError, is_never_negative
 
 
 class Axis:

@@ -3,7 +3,7 @@
 `Map` stores expressions over an index space, `Reduce` and `Argmax` fold one over inner loops, `Scatter` adds at
 computed places, `Dot` is a matrix product. `Loop` and `Branch` hold nested programs, and `Fused` stages that share
 their first loops. Whoever walks through programs enters all of these by `nested` and `with_bodies`.
-Sizes are numbers, or sizes that a program is told when it is called (`size.py`).
+Sizes are numbers, or sizes that a program is told when it is called (`fdl/passes/size.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from fdl.core.dtypes import DType
 from fdl.core.source import Location
 from fdl.lowering.ir.expr import Buffer, Expr, operations, walk
 from fdl.lowering.ir.index import Axis, Digits, Index, digits, iteration, trips
-from fdl.lowering.ir.size import Extent
 from fdl.ops.routines import ROUTINES
+from fdl.passes.size import Extent
 
 
 class Threads(enum.Enum):

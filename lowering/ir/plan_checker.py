@@ -17,7 +17,7 @@ from fdl.lowering.ir.nodes import Branch, Fused, Loop, Node, Scope, Threads
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Copy, Guard, Home, Stamp, Swap, touched
 from fdl.lowering.ir.rewrite import all_nodes, scratch_bytes
 from fdl.lowering.ir.shares import Touched
-from fdl.lowering.ir.size import is_known
+from fdl.passes.size import is_known
 
 
 def check_plan(nodes: Sequence[Node]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.nodes import Node, Scope
-from fdl.lowering.ir.size import Extent, is_known
+from fdl.passes.size import Extent, is_known
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)

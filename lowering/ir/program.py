@@ -14,7 +14,7 @@ from fdl.lowering.ir.expr import Buffer, Interner
 from fdl.lowering.ir.nodes import Node
 from fdl.lowering.ir.plan_checker import check_plan
 from fdl.lowering.ir.printer import declared, printed
-from fdl.lowering.ir.size import Sizes
+from fdl.passes.size import Sizes
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)

@@ -20,7 +20,7 @@ from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.index import Axis, trips
 from fdl.lowering.ir.nodes import Dot, Fused, Map, Node, OneStore, Scatter, Threads
 from fdl.lowering.ir.planned import Arena
-from fdl.lowering.ir.size import Extent, surely
+from fdl.passes.size import Extent, surely
 
 _Share = tuple[
     int, int, int, tuple[Any, ...]

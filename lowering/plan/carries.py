@@ -12,8 +12,8 @@ from fdl.lowering.ir.nodes import Loop, Node, Threads
 from fdl.lowering.ir.planned import Arena, Copy, Home, Swap
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import mapped
-from fdl.lowering.ir.size import surely
 from fdl.lowering.target import Target
+from fdl.passes.size import surely
 
 
 def hand_on(program: Program, target: Target) -> Program:

@@ -12,8 +12,8 @@ from fdl.lowering.ir.nodes import Fused, Map, Node, Reduce, Routine
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import refined
-from fdl.lowering.ir.size import surely
 from fdl.lowering.target import Target
+from fdl.passes.size import surely
 
 
 def unroll(program: Program, target: Target) -> Program:

@@ -17,8 +17,8 @@ from fdl.lowering.ir.nodes import Branch, Fused, Loop, Map, Node, Scope, Threads
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, touched
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import all_nodes, mapped, scratch_bytes
-from fdl.lowering.ir.size import Extent, Symbol, ceil_div, example_of, is_known, known, surely
 from fdl.lowering.target import Target
+from fdl.passes.size import Extent, Symbol, ceil_div, example_of, is_known, known, surely
 
 K = TypeVar("K")
 

@@ -15,8 +15,8 @@ from fdl.lowering.ir.nodes import Fused, Map, Node, Store
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import refined, used
-from fdl.lowering.ir.size import surely
 from fdl.lowering.target import Target
+from fdl.passes.size import surely
 
 
 def store_past_caches(program: Program, target: Target) -> Program:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from fdl.lowering.ir.nodes import Argmax, Branch, Loop, Map, Node, Reduce, Routine, Scatter, Threads
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.size import surely
 from fdl.lowering.target import Target
+from fdl.passes.size import surely
 
 
 def is_parallel(n: Node, target: Target) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fdl.lowering.ir.access import History, gathered
 from fdl.lowering.ir.expr import Buffer, Interner, walk
-from fdl.lowering.ir.index import ZERO, Axis, trips, walked_as_one
+from fdl.lowering.ir.index import ZERO, trips, walked_as_one
 from fdl.lowering.ir.nodes import Argmax, Map, Node, Reduce, Scatter
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import Rewriting, all_nodes, mapped, over_loops, used

@@ -22,7 +22,7 @@ from fdl.core.array import from_numpy
 from fdl.core.config import config
 from fdl.core.errors import CompileError, MissingRuleError
 from fdl.core.primitive import Primitive
-from fdl.lowering.build.generalize import generalize
+from fdl.passes.generalize import generalize
 from fdl.testing import count_compilations
 from fdl.transforms import make_graph
 from fdl.transforms.lazy import current_recorder, flush, programs, set_eager

@@ -10,7 +10,7 @@ from fdl.core.errors import GraphError
 from fdl.lowering.ir.expr import Buffer, Expr, walk
 from fdl.lowering.ir.index import Axis, Index
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.size import Size, Symbol, at_values
+from fdl.passes.size import Size, Symbol, at_values
 
 
 def specialize(program: Program, values: Mapping[Symbol, int]) -> Program:

@@ -12,13 +12,16 @@ from fdl.backends.recipe import arena_at
 from fdl.core.array import from_numpy
 from fdl.core.errors import GraphError, ShapeError
 from fdl.core.primitive import REGISTRY
-from fdl.lowering.build.control import build
-from fdl.lowering.build.generalize import build_general, generalize
+from fdl.lowering.build.control import build, build_general
 from fdl.lowering.ir.index import Index
 from fdl.lowering.ir.interpret import interpret_program
 from fdl.lowering.ir.nodes import Dot, Map, Reduce
 from fdl.lowering.ir.rewrite import all_nodes
-from fdl.lowering.ir.size import (
+from fdl.lowering.pipeline import lower_general, plan, schedule
+from fdl.lowering.plan.memory import told_places
+from fdl.lowering.target import AVX2
+from fdl.passes.generalize import generalize
+from fdl.passes.size import (
     Size,
     Sizes,
     UndecidedSizeError,
@@ -28,9 +31,6 @@ from fdl.lowering.ir.size import (
     is_never_negative,
     surely,
 )
-from fdl.lowering.pipeline import lower_general, plan, schedule
-from fdl.lowering.plan.memory import told_places
-from fdl.lowering.target import AVX2
 from fdl.transforms import make_graph
 from tests.lowering.drawn import examples
 from tests.lowering.specialize import specialize

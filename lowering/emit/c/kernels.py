@@ -20,8 +20,8 @@ from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, OneStore, Prefetch, 
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.rewrite import Rewriting
 from fdl.lowering.ir.routines import function_of
-from fdl.lowering.ir.size import is_known
 from fdl.lowering.target import Target
+from fdl.passes.size import is_known
 
 
 class Function(NamedTuple):

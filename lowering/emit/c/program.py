@@ -35,8 +35,8 @@ from fdl.lowering.ir.nodes import (
 from fdl.lowering.ir.planned import Alias, Alloc, Arena, Barrier, Copy, Guard, Home, Stamp, Swap, touched
 from fdl.lowering.ir.program import Program
 from fdl.lowering.ir.rewrite import over_loops
-from fdl.lowering.ir.size import Extent, is_known
 from fdl.lowering.target import Target
+from fdl.passes.size import Extent, is_known
 
 # What every thread runs
 PROGRAM = ("const fdl_runtime *rt", "void *team", "void *const *io", "char *arena", "int tid", "int threads")

@@ -27,8 +27,8 @@ from fdl.lowering.ir.expr import Buffer
 from fdl.lowering.ir.fold import LANES
 from fdl.lowering.ir.index import Axis, Digits, trips
 from fdl.lowering.ir.nodes import Argmax, Branch, Dot, Map, Node, OneStore, Operand, Reduce, Scatter
-from fdl.lowering.ir.size import ceil_div
 from fdl.lowering.target import Target
+from fdl.passes.size import ceil_div
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -9,24 +9,19 @@ stays, and that the others are the same is among the things that the program ass
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fdl.core.avals import Shape
 from fdl.core.errors import CompileError
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var, subgraphs
 from fdl.core.primitive import RULES
-from fdl.lowering.build.control import build
-from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.routines import RoutineTable
-from fdl.lowering.ir.size import (
+from fdl.passes.size import (
     Assumption,
     Extent,
     Size,
     Sizes,
     Symbol,
-    UndecidedSizeError,
-    at_most,
     at_values,
     example_of,
     replaced,
@@ -67,7 +62,7 @@ class General:
         _, values = self._told(shapes, (), None)
 
         def known(param: Any) -> Any:
-            return tuple(map(known, param)) if isinstance(param, tuple) else at_values(param, values)
+            return _each(lambda size: at_values(size, values), param)
 
         sizes = [{name: known(e.params[name]) for name in _sized(e)} for e in self.graph.equations]
         return _with_sizes(self.graph, shapes, sizes)
@@ -172,14 +167,17 @@ def generalize(graph: Graph, strided: Sequence[bool] = ()) -> General:
 
 def _with_symbols(given: Any, sizes: Sizes) -> Any:
     """Shapes or params with a symbol for each size, but for 0, 1 and what is negative."""
-    if isinstance(given, tuple):
-        return tuple(_with_symbols(x, sizes) for x in given)
-    return sizes.symbol(given) if type(given) is int and given > 1 else given
+    return _each(lambda x: sizes.symbol(x) if type(x) is int and x > 1 else x, given)
 
 
 def _put(given: Any, united: Mapping[Symbol, Extent]) -> Any:
     """Shapes or params with what has been united."""
-    return tuple(_put(x, united) for x in given) if isinstance(given, tuple) else replaced(given, united)
+    return _each(lambda x: replaced(x, united), given)
+
+
+def _each(change: Callable[[Any], Any], given: Any) -> Any:
+    """Shapes or params with each of their numbers changed."""
+    return tuple(_each(change, x) for x in given) if isinstance(given, tuple) else change(given)
 
 
 def _united(difference: Extent, united: dict[Symbol, Extent], sizes: Sizes) -> dict[Symbol, Extent]:
@@ -202,18 +200,3 @@ def _steps(shape: Sequence[Extent], sizes: Sizes) -> tuple[Extent, ...]:
             found.append(sizes.symbol(example_of(dense), signed=True, dense=dense))
         dense = dense * d
     return tuple(reversed(found))
-
-
-def build_general(general: General, routines: RoutineTable | None = None) -> Program:
-    """The loop program of a graph for arrays of any size. Where a rule compares sizes, those of the example answer, and
-    what they say is something that the program assumes.
-    """
-    while True:
-        try:
-            return build(general.graph, 0, routines, general.sizes, general.steps)
-        except UndecidedSizeError as error:
-            known = len(general.sizes.assumptions)
-            if error.compared is not None:
-                at_most(*error.compared)
-            if len(general.sizes.assumptions) == known:
-                raise
