@@ -256,12 +256,7 @@ class Products(Values):
 
 def _affine(e: Expr, loops: Sequence[Sequence[Axis]]) -> Operand | None:
     """What a load touches, if it moves along rows and columns by steps of few digits."""
-    if e.op != "load":
-        return None
     axes = [*itertools.chain(*loops)]
-    _, *matrix = loops
-    if steps_of(e.attr[1], axes) is None or any(
-        len(walked_as_one(group, [e.attr[1]])) > _MAX_DIGITS for group in matrix
-    ):
-        return None
-    return Operand(*e.attr)
+    plain = e.op == "load" and steps_of(e.attr[1], axes) is not None
+    few = plain and all(len(walked_as_one(group, [e.attr[1]])) <= _MAX_DIGITS for group in loops[1:])
+    return Operand(*e.attr) if few else None

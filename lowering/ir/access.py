@@ -61,10 +61,6 @@ class Access:
         steps = [c for _, c in self.index.terms]
         return is_known(self.buffer.size, self.index.const, self.reach, *steps, *(a.size for a in self.loops))
 
-    def always(self) -> Access:
-        """The same where its conditions hold or not."""
-        return dataclasses.replace(self, conditions=()) if self.conditions else self
-
     def slab(self, first: Collection[Axis]) -> Slab | None:
         """The elements that are touched while the loops in `first` stand still; None where an address follows from
         data.
@@ -253,7 +249,7 @@ def fault(n: Fused, conditions: bool = True, new: Node | None = None) -> str | N
             shared |= writes[i] & reads[j] | writes[j] & reads[i]
     for m, touched in zip(stages, map(set.union, reads, writes), strict=True):
         for a in accesses(m, n.around) if touched & shared else ():
-            if a.buffer in shared and not in_part(a if conditions else a.always(), n.count):
+            if a.buffer in shared and not in_part(a if conditions else dataclasses.replace(a, conditions=()), n.count):
                 return f"a part of {type(m).__name__} touches {a.buffer} where other parts do"
     return None
 

@@ -100,8 +100,8 @@ def _check_addresses(n: Node, loops: Collection[Axis]) -> None:
     if isinstance(n, Called):
         for x in itertools.chain(*n.sides()):
             runs = walked_as_one(loops_of(n), [x.index])  # of which sizes show more than of each loop alone
-            walks = [(Axis("", trips(run)), x.index.coefficient(run[-1])) for run in runs]
-            walks.append((Axis("", x.reach + 1), 1))
+            steps = [(trips(run), x.index.coefficient(run[-1])) for run in runs]
+            walks = [(Axis("", size), step) for size, step in (*steps, (x.reach + 1, 1))]
             index = sum((a.index * step for a, step in walks), x.index.without(loops_of(n)))
             _inside(x.buffer, index, [*loops, *(a for a, _ in walks)])
     if isinstance(n, Dot):
@@ -111,9 +111,8 @@ def _check_addresses(n: Node, loops: Collection[Axis]) -> None:
 def _check_product(n: Dot) -> None:
     """Each operand walks along the loops of its own, and the result lies row by row."""
     for x, others in ((n.lhs, n.cols), (n.rhs, n.rows), (n.out, n.over)):
-        along = [a for a in others if a.size != 1 and x.index.coefficient(a) != 0]
-        if along:
-            raise GraphError(f"loop program: a product's operand {x.buffer}[{x.index}] walks along {along[0]}")
+        if any(a.size != 1 and x.index.coefficient(a) != 0 for a in others):
+            raise GraphError(f"loop program: a product's operand {x.buffer}[{x.index}] walks along {others}")
     rows, cols = n.digits(n.out)
     if (len(rows), cols) != (1, ((n.n, 1),)):
         raise GraphError(f"loop program: a product's result {n.out.buffer}[{n.out.index}] does not lie row by row")

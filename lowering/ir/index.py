@@ -4,6 +4,7 @@ coefficients.
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
@@ -11,18 +12,28 @@ from typing import Any, TypeAlias
 from fdl.passes.size import Extent, Size, UndecidedSizeError, is_never_negative
 
 
+class Kind(enum.Enum):
+    """How the steps of a loop are run: one after another; written out, `UNROLLED`; or in `LANES` of vectors, each step
+    of which does all that is inside of the loop.
+    """
+
+    SERIAL = ""
+    UNROLLED = "unrolled"
+    LANES = "in lanes"
+
+
 class Axis:
     """A loop of `size` steps. Two stages that have one axis walk along it together where they stand in one composite,
     and each by itself where they do not.
 
     The `name` is for people, and orders the terms of an address; `number` orders axes of one name. `Interner.axes` and
-    `Interner.axis` make them.
+    `Interner.axis` make them. Of what `kind` they are is said by the plan; no bit follows from it.
     """
 
-    __slots__ = ("index", "name", "number", "size")
+    __slots__ = ("index", "kind", "name", "number", "size")
 
-    def __init__(self, name: str, size: Extent, number: int = 0) -> None:
-        self.name, self.size, self.number = name, size, number
+    def __init__(self, name: str, size: Extent, number: int = 0, kind: Kind = Kind.SERIAL) -> None:
+        self.name, self.size, self.number, self.kind = name, size, number, kind
         self.index = Index(0, ((self, 1),))  # the address that is its step
 
     def __repr__(self) -> str:

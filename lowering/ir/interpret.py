@@ -132,12 +132,14 @@ def _argmax(n: Argmax, memory: Memory, steps: Grid, part: Share) -> None:
 
 
 def _routine(n: Routine, memory: Memory, steps: Grid, part: Share) -> None:
-    reference = ROUTINES[n.key].reference
-    for grid in _each(_grid(n, {}, part)[0], steps):
-        starts = {x: int(_address(x.index, memory, grid)) for x in (*n.operands, *n.results)}
-        made = reference(*(memory[x.buffer][starts[x] : starts[x] + x.reach + 1] for x in n.operands), *n.sizes)
-        for x, value in zip(n.results, made, strict=True):
-            memory[x.buffer][starts[x] : starts[x] + x.reach + 1] = np.reshape(value, -1)
+    grid, shape = _grid(n, steps, part)
+    touched = [*n.operands, *n.results]
+    for starts in zip(*(np.broadcast_to(_address(x.index, memory, grid), shape).flat for x in touched), strict=True):
+        places = [(memory[x.buffer], slice(at, at + x.reach + 1)) for x, at in zip(touched, starts, strict=True)]
+        given, results = places[: len(n.operands)], places[len(n.operands) :]
+        made = ROUTINES[n.key].reference(*(values[at] for values, at in given), *n.sizes)
+        for (values, at), value in zip(results, made, strict=True):
+            values[at] = np.reshape(value, -1)
 
 
 def _fused(n: Fused, memory: Memory, steps: Grid, part: Share) -> None:
@@ -179,12 +181,6 @@ def _grid(n: Node, steps: Grid, part: Share) -> tuple[Grid, tuple[int, ...]]:
     for k, (v, values) in enumerate(loops.items()):
         grid[v] = np.arange(values.start, values.stop).reshape([-1 if j == k else 1 for j in range(len(shape))])
     return grid, shape
-
-
-def _each(loops: Grid, steps: Grid) -> Iterator[Grid]:
-    """The steps of loops around a stage with those of each of its iterations."""
-    for own in itertools.product(*(values.reshape(-1) for values in loops.values())):
-        yield {**steps, **dict(zip(loops, own, strict=True))}
 
 
 def _address(index: Index, memory: Memory, grid: Grid, known: dict[Expr, Any] | None = None) -> Any:

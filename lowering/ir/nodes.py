@@ -50,13 +50,12 @@ class Node:
     """One stage of a program; `sources` are the user's lines that it computes, outside of its rendered text.
 
     The plan says which `threads` run it, what it asks for `ahead`, at the start of each row of its innermost loop or of
-    each page, whether its loops are written out, `unrolled`, and in which `unit` of a large program it is compiled.
+    each page, and in which `unit` of a large program it is compiled.
     """
 
     sources: list[Location] = dataclasses.field(default_factory=list, kw_only=True)
     threads: Threads = dataclasses.field(default=Threads.HERE, kw_only=True)
     ahead: list[Prefetch] = dataclasses.field(default_factory=list, kw_only=True)
-    unrolled: bool = dataclasses.field(default=False, kw_only=True)
     unit: int = dataclasses.field(default=0, kw_only=True)
 
     def expressions(self) -> list[Expr]:
@@ -171,14 +170,14 @@ class Reduce(OneStore):
     `kind` is add or max. The order is fixed by the shape: `rows` says that the innermost loop folds blocks of
     consecutive elements with lanes and a tree, else each column is folded in order of the loops. A fold that is `bare`
     begins with its first element, and not with 0: a sum of nothing but -0 is -0, as where it is written out. No order
-    follows from the plan, which may put folds of rows `side_by_side`, and folds columns `at_once` elements at a time.
+    follows from the plan, which may run the last loop over rows in lanes, and folds columns `at_once` elements at a
+    time.
     """
 
     over: tuple[Axis, ...]
     kind: str
     rows: bool
     bare: bool = False
-    side_by_side: bool = False
     at_once: int = 1
 
     def work(self) -> Extent:
@@ -276,7 +275,7 @@ class Dot(Called):
 
     The left operand walks along the batch, the rows and the loops of the sum, the right one along the batch, these and
     the columns. The result lies row by row: the last loop of the columns steps from element to element, and the rows
-    follow one another, `row_step` elements apart. Addresses are affine. Sums are of `dtype`: float32 or float64 as the
+    follow one another at one step. Addresses are affine. Sums are of `dtype`: float32 or float64 as the
     operands are, float32 of bfloat16, int32 of int8.
     """
 
@@ -306,11 +305,6 @@ class Dot(Called):
         """Number of terms of each sum."""
         return trips(self.over)
 
-    @property
-    def row_step(self) -> Extent:
-        """How many elements a row of the result lies behind the one before."""
-        return self.digits(self.out)[0][-1][1]
-
     def digits(self, x: Operand) -> tuple[Digits, Digits]:
         """How the address of an operand follows the number of a row, and that of a column, of its matrix."""
         down, across = self.over if x is self.rhs else self.rows, self.over if x is self.lhs else self.cols
@@ -321,9 +315,8 @@ class Dot(Called):
         return x.index.without((*self.rows, *self.cols, *self.over))
 
     def work(self) -> Extent:
-        return trips(self.space) * (
-            self.m * self.n * (self.k + 4) // 4 + (self.m + self.n) * self.k // 2
-        )  # multiplied, written and read
+        multiplied_and_written, read = self.m * self.n * (self.k + 4) // 4, (self.m + self.n) * self.k // 2
+        return trips(self.space) * (multiplied_and_written + read)
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)

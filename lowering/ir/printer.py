@@ -37,13 +37,13 @@ def printed(nodes: Sequence[Node], indent: str) -> Lines:
 
 
 def _loops(axes: Sequence[Axis]) -> str:
-    """Names and sizes of loops."""
-    return f"({', '.join(f'{a}: {a.size}' for a in axes)})"
+    """Names and sizes of loops, and how their steps run."""
+    return f"({', '.join(f'{a}: {a.size} {a.kind.value}'.rstrip() for a in axes)})"
 
 
 def _how(n: Node) -> str:
-    """Whether a stage's loops are written out, who runs it, and in which unit behind the first one it is compiled."""
-    words = ["unrolled" if n.unrolled else "", n.threads.value, f"in unit {n.unit}" if n.unit else ""]
+    """Who runs a stage, and in which unit behind the first one it is compiled."""
+    words = [n.threads.value, f"in unit {n.unit}" if n.unit else ""]
     return "".join(f" {word}" for word in words if word)
 
 
@@ -58,7 +58,7 @@ def _map(n: Map) -> Lines:
 
 
 def _reduce(n: Reduce) -> Lines:
-    arranged = " side by side" if n.side_by_side else f" {n.at_once} at once" if n.at_once > 1 else ""
+    arranged = f" {n.at_once} at once" if n.at_once > 1 else ""
     head = f"reduce {_loops(n.space)} over {_loops(n.over)}{arranged}{_how(n)}"
     return [f"{head}: {n.store}[{n.offset}] = {n.kind} of {n.value}", *_asked(n.ahead)]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fdl.lowering.ir.access import fault, loops_of
 from fdl.lowering.ir.expr import Buffer, Expr, Interner, walk
-from fdl.lowering.ir.index import ZERO, Axis, Index, iteration
+from fdl.lowering.ir.index import ZERO, Axis, Index, Kind, iteration
 from fdl.lowering.ir.nodes import Argmax, Dot, Fused, Loop, Map, Node, Operand, Reduce, Routine, Scatter, Scope
 
 
@@ -150,6 +150,10 @@ class Rewriting:
         if isinstance(n, Dot):
             lhs, rhs, out = map(self.operand, (n.lhs, n.rhs, n.out))
             return dataclasses.replace(n, lhs=lhs, rhs=rhs, out=out)
+        if isinstance(n, Routine):
+            operands, results, scratch = ([*map(self.operand, xs)] for xs in (n.operands, n.results, n.scratch))
+            own = n.space if space is None else tuple(space)
+            return dataclasses.replace(n, space=own, operands=operands, results=results, scratch=scratch)
         for e in n.roots():
             self(e)
         assert isinstance(n, (Map, Reduce, Argmax))
@@ -180,6 +184,12 @@ def over_loops(n: Node, space: Sequence[Axis], places: Mapping[Axis, Index], exp
     return Rewriting(exprs, places).stage(n, space)
 
 
+def of_kind(n: Map | Reduce | Routine, loops: Sequence[Axis], kind: Kind, exprs: Interner) -> Node:
+    """The stage with some of its loops run in another way."""
+    new = {a: Axis(a.name, a.size, a.number, kind) for a in loops}
+    return over_loops(n, [new.get(a, a) for a in n.space], {a: other.index for a, other in new.items()}, exprs)
+
+
 def over_parts(n: Dot, loop: Axis, sizes: Sequence[int], exprs: Interner, batch: bool = False) -> Dot:
     """A product in which one loop, of rows or of columns, is several of these sizes; with `batch`, the first of these
     counts products in place of a batch of one.
@@ -188,8 +198,9 @@ def over_parts(n: Dot, loop: Axis, sizes: Sequence[int], exprs: Interner, batch:
     places = (dict.fromkeys(n.space, ZERO) if batch else {}) | {loop: iteration(parts)}
     lhs, rhs, out = map(Rewriting(exprs, places).operand, (n.lhs, n.rhs, n.out))
     rows, cols = (tuple(p for a in axes for p in (parts[batch:] if a is loop else (a,))) for axes in (n.rows, n.cols))
-    space = parts[:1] if batch else n.space
-    return dataclasses.replace(n, space=space, rows=rows, cols=cols, lhs=lhs, rhs=rhs, out=out)
+    return dataclasses.replace(
+        n, space=parts[:1] if batch else n.space, rows=rows, cols=cols, lhs=lhs, rhs=rhs, out=out
+    )
 
 
 def calls(nodes: Iterable[Node]) -> Iterable[Node]:

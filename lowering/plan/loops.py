@@ -8,10 +8,11 @@ import dataclasses
 
 from fdl.core import dtypes
 from fdl.lowering.ir.expr import walk
+from fdl.lowering.ir.index import Kind
 from fdl.lowering.ir.nodes import Fused, Map, Node, Reduce, Routine
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.program import Program
-from fdl.lowering.ir.rewrite import refined
+from fdl.lowering.ir.rewrite import of_kind, refined
 from fdl.lowering.target import Target
 from fdl.passes.size import surely
 
@@ -28,15 +29,17 @@ def unroll(program: Program, target: Target) -> Program:
     >>> print(unroll(allocate(program, AVX2), AVX2))
     program (in0:float32[4]) -> (out2:float32[4])
       alloc temp1:float32[4] in thread
-      routine (i: 1) cumsum(4, 1, 0) unrolled: [temp1] from [in0]
-      map (i: 4) unrolled
+      routine (i: 1 unrolled) cumsum(4, 1, 0): [temp1] from [in0]
+      map (i: 4 unrolled)
         out2[i] = temp1[-1*i + 3]
     """
     private = Arena.of(program.nodes).private
 
     def written_out(n: Node) -> Node:
-        small = isinstance(n, (Map, Routine)) and surely(lambda: n.work() <= target.unrolled)
-        return dataclasses.replace(n, unrolled=small and not private.isdisjoint([*n.reads(), *n.writes()]))
+        if not isinstance(n, (Map, Routine)) or private.isdisjoint([*n.reads(), *n.writes()]):
+            return n
+        small = surely(lambda: n.work() <= target.unrolled)
+        return of_kind(n, n.space, Kind.UNROLLED, program.exprs) if small else n
 
     return dataclasses.replace(program, nodes=refined(program.nodes, written_out)) if private else program
 
@@ -55,7 +58,7 @@ def arrange_folds(program: Program, target: Target) -> Program:
     >>> turned = make_graph(lambda x: jnp.sum(jnp.transpose(x, (0, 2, 1)), axis=2))(jnp.ones((3, 9, 50)))
     >>> print(arrange_folds(build(turned), AVX2))
     program (in0:float32[1350]) -> (out1:float32[150])
-      reduce (i: 3, j: 50) over (k: 9) side by side: out1[50*i + j] = add of in0[450*i + j + 50*k]
+      reduce (i: 3, j: 50 in lanes) over (k: 9): out1[50*i + j] = add of in0[450*i + j + 50*k]
     """
 
     def arranged(n: Node) -> Node:
@@ -64,7 +67,8 @@ def arrange_folds(program: Program, target: Target) -> Program:
         if not isinstance(n, Reduce):
             return n
         if n.rows:
-            return dataclasses.replace(n, side_by_side=bool(n.space) and lie_side_by_side(n, target))
+            lanes = bool(n.space) and lie_side_by_side(n, target)
+            return of_kind(n, n.space[-1:], Kind.LANES, program.exprs) if lanes else n
         short = surely(lambda: n.over[-1].size < target.columns_at_once)
         brief = len(walk([n.value])) < target.brief and not short
         return dataclasses.replace(n, at_once=target.columns_at_once if brief else 1)

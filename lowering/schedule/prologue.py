@@ -59,9 +59,8 @@ def find_prologue(
             continue
         places = [i for i, n in enumerate(before) if b in n.writes()]
         maps = [n for n in before if isinstance(n, Map) and b in n.writes()]
-        if not places or not len(maps) == len(places) == writes[b]:
-            continue
-        if not passes(maps, [n for n in before[places[0] + 1 :] if n not in maps]):
+        others = [n for n in before[places[0] + 1 :] if n not in maps] if places else []
+        if not places or not len(maps) == len(places) == writes[b] or not passes(maps, others):
             continue
         own = [dataclasses.replace(n, stores=[s for s in n.stores if s.buffer is b]) for n in maps]
         rest = [dataclasses.replace(n, stores=[s for s in n.stores if s.buffer is not b]) for n in maps]
@@ -83,10 +82,9 @@ def _by_blocks(
     """
     block, *others = across
     size, step = block.size, x.index.coefficient(block)
-    others += dot.over
     if dot.outside(x) != ZERO or x.buffer.size != size * step:
         return None
-    steps = [(a.size, x.index.coefficient(a)) for a in others]
+    steps = [(a.size, x.index.coefficient(a)) for a in (*others, *dot.over)]
     if sum((d - 1) * s for d, s in steps) >= step or any(s < 0 for _, s in steps):
         return None
     nbytes, whole = step * x.buffer.dtype.itemsize, trips(across)
@@ -95,9 +93,8 @@ def _by_blocks(
         unit = min((u for u in units if whole // size * u >= target.prologue_rows), default=None)
     else:
         unit = _near(units, nbytes, target) if dot.m <= target.prologue_rows else None
-    if unit is None:
-        return None
-    return size // unit, [], over_parts(dot, block, [size // unit, unit], exprs, batch=True)
+    count = size // unit if unit else 0
+    return (count, [], over_parts(dot, block, [count, unit], exprs, batch=True)) if unit else None
 
 
 def _by_panels(

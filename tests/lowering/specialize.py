@@ -47,7 +47,7 @@ class _Specializing:
         if isinstance(x, Expr):
             return self._expression(x)
         if isinstance(x, Axis):
-            return self.axes.setdefault(x, Axis(x.name, self(x.size), x.number))
+            return self.axes.setdefault(x, Axis(x.name, self(x.size), x.number, x.kind))
         if isinstance(x, (list, tuple)):
             return type(x)(self(part) for part in x)
         if isinstance(x, dict):

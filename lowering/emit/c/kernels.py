@@ -15,7 +15,7 @@ from fdl.lowering.ir import spellings
 from fdl.lowering.ir.access import loops_of
 from fdl.lowering.ir.expr import Expr, Interner, walk
 from fdl.lowering.ir.fold import LANES
-from fdl.lowering.ir.index import ZERO, Axis, Index
+from fdl.lowering.ir.index import ZERO, Axis, Index, Kind
 from fdl.lowering.ir.nodes import Argmax, Fused, Map, Node, OneStore, Prefetch, Reduce, Routine, Scatter, Scope
 from fdl.lowering.ir.planned import Arena
 from fdl.lowering.ir.rewrite import Rewriting
@@ -185,13 +185,13 @@ class KernelWriter:
         """How a loop counts."""
         return LoopText(self.text.axis(a), *(("lo", "hi") if a in self.first else ("0", str(a.size))))
 
-    def within(self, axes: Sequence[Axis], body: str, *pragmas: str, unrolled: bool = False) -> str:
-        """The body inside of loops, the first one outermost; pragmas are said before the last one, and before all of
-        them that they are written out.
+    def within(self, axes: Sequence[Axis], body: str, *pragmas: str) -> str:
+        """The body inside of loops, the first one outermost; pragmas are said before the last one, and before each that
+        is written out, that it is.
         """
-        each = ("FDL_UNROLLED",) if unrolled else ()
         for a in reversed(axes):
-            body, pragmas = written("loop", along=self.loop(a), pragmas=(*pragmas, *each), body=body), ()
+            unrolled = ("FDL_UNROLLED",) if a.kind is Kind.UNROLLED else ()
+            body, pragmas = written("loop", along=self.loop(a), pragmas=(*pragmas, *unrolled), body=body), ()
         return body
 
     def _element(self, n: OneStore, result: str) -> Element:
@@ -216,8 +216,8 @@ class KernelWriter:
         ahead = _asked(n.ahead, text)
         element = joined(*text.taken(), *stores)
         if not n.page:
-            row = self.within(n.space[-1:], element, *self.pragmas, unrolled=n.unrolled)
-            return comment, self.within(n.space[:-1], joined(*ahead, row), unrolled=n.unrolled)
+            row = self.within(n.space[-1:], element, *self.pragmas)
+            return comment, self.within(n.space[:-1], joined(*ahead, row))
         last = self.loop(n.space[-1])
         body = written("loop", along=LoopText(last.name, "page", "end"), pragmas=self.pragmas, body=element)
         asked = [f"const long {last.name} = page;", *ahead] if ahead else []
@@ -225,11 +225,12 @@ class KernelWriter:
         return comment, self.within(n.space[:-1], paged)
 
     def _reduce(self, n: Reduce) -> tuple[str, str]:
-        if n.rows and not n.side_by_side:
+        in_lanes = any(a.kind is Kind.LANES for a in n.space)
+        if n.rows and not in_lanes:
             body = self.within(n.space, self._row(n), *self.pragmas)
         else:
             column = self.loop(n.space[-1]) if n.space else LoopText("only", "lo", "hi")
-            body = self.within(n.space[:-1], (self._side_by_side if n.side_by_side else self._columns)(n, column))
+            body = self.within(n.space[:-1], (self._side_by_side if in_lanes else self._columns)(n, column))
         return f"{n.kind} {self._dims(n)} over {_dims(n.over)}", body
 
     def _row(self, n: Reduce) -> str:
@@ -316,7 +317,7 @@ class KernelWriter:
         places = [f"{text.buffer(x.buffer)} + {text.index(x.index)}" for x in (*n.operands, *n.results, *n.scratch)]
         text.tell(*n.sizes)
         call = f"{function_of(n, text.target.routines).name}({', '.join([*places, *map(str, n.sizes)])});"
-        return f"{n.key} of {self._dims(n)} parts", self.within(n.space, call, *self.pragmas, unrolled=n.unrolled)
+        return f"{n.key} of {self._dims(n)} parts", self.within(n.space, call, *self.pragmas)
 
 
 def _values(roots: Sequence[Expr]) -> set[Expr]:
