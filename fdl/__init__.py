@@ -25,20 +25,23 @@ _HOME = {
     "fdl.core.errors": "FdlError",
     "fdl.inspection": "explain profile",
     "fdl.stages": "jit",
-    "fdl.settings": "config debug_infs debug_nans disable_jit enable_x64",
+    "fdl.settings": """config debug_infs debug_nans disable_jit enable_x64 numpy_dtype_promotion
+        numpy_rank_promotion""",
     "fdl.callbacks": "pure_callback",
     "fdl.placement": """Device default_backend device_count device_get device_put devices local_device_count
         local_devices process_count process_index""",
+    "fdl.parallel_maps": "pmap shard_map",
+    "fdl.sharding": "NamedSharding P make_mesh set_mesh",
     "fdl.ref": "Ref empty_ref free_ref freeze new_ref",
     "fdl.tracing": "ensure_compile_time_eval fwd_and_bwd make_jaxpr named_call named_scope typeof",
     "fdl.custom_derivatives": "closure_convert custom_gradient",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 _MODULES = (
-    "ad_checkpoint", "alias", "backends", "callbacks", "core", "custom_batching", "custom_derivatives", "debug",
-    "dtypes", "errors", "experimental", "extend", "flatten_util", "image", "incomplete", "lax", "lowering", "nn",
-    "numpy", "ops", "optim", "random", "ref", "scipy", "special", "stages", "stateful", "testing", "transforms", "tree",
-    "tree_util", "typing",
+    "ad_checkpoint", "alias", "api_util", "backends", "callbacks", "core", "custom_batching", "custom_derivatives",
+    "debug", "dtypes", "errors", "experimental", "extend", "flatten_util", "image", "incomplete", "lax", "lowering",
+    "nn", "numpy", "ops", "optim", "random", "ref", "scipy", "sharding", "special", "stages", "stateful", "test_util",
+    "testing", "transforms", "tree", "tree_util", "typing",
 )  # fmt: skip
 
 _ALIASES = {"remat": "checkpoint", "jacobian": "jacrev"}  # as JAX also calls them
@@ -48,12 +51,13 @@ __all__ = [*sorted(_WHERE), *_MODULES, *_ALIASES, "__version__", "block_until_re
 if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`; all but `stateful`, the floor above
     # isort: off
     from fdl import (
-        ad_checkpoint as ad_checkpoint, alias as alias, callbacks as callbacks, core as core,
+        ad_checkpoint as ad_checkpoint, alias as alias, api_util as api_util, callbacks as callbacks, core as core,
         custom_batching as custom_batching, custom_derivatives as custom_derivatives, debug as debug, dtypes as dtypes,
         errors as errors, experimental as experimental, extend as extend, flatten_util as flatten_util,
         image as image, incomplete as incomplete, lax as lax,
         lowering as lowering, backends as backends, nn as nn, numpy as numpy, ops as ops, optim as optim,
-        random as random, ref as ref, scipy as scipy, special as special, stages as stages, testing as testing,
+        random as random, ref as ref, scipy as scipy, sharding as sharding, special as special, stages as stages,
+        test_util as test_util, testing as testing,
         transforms as transforms,
         tree as tree, tree_util as tree_util, typing as typing,
     )  # fmt: skip
@@ -79,12 +83,15 @@ if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`
         device_put as device_put, devices as devices, local_device_count as local_device_count,
         local_devices as local_devices, process_count as process_count, process_index as process_index,
     )  # fmt: skip
+    from fdl.parallel_maps import pmap as pmap, shard_map as shard_map
+    from fdl.sharding import NamedSharding as NamedSharding, P as P, make_mesh as make_mesh, set_mesh as set_mesh
     from fdl.ref import (
         Ref as Ref, empty_ref as empty_ref, free_ref as free_ref, freeze as freeze, new_ref as new_ref,
     )  # fmt: skip
     from fdl.settings import (
         config as config, debug_infs as debug_infs, debug_nans as debug_nans, disable_jit as disable_jit,
-        enable_x64 as enable_x64,
+        enable_x64 as enable_x64, numpy_dtype_promotion as numpy_dtype_promotion,
+        numpy_rank_promotion as numpy_rank_promotion,
     )  # fmt: skip
     from fdl.tracing import (
         ensure_compile_time_eval as ensure_compile_time_eval, fwd_and_bwd as fwd_and_bwd, make_jaxpr as make_jaxpr,
@@ -126,7 +133,7 @@ def install() -> None:
 
 
 def _load_methods() -> None:
-    for name in ("fdl.numpy", "fdl.placement"):
+    for name in ("fdl.numpy", "fdl.sharding"):
         _importlib.import_module(name)
 
 

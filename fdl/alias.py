@@ -21,6 +21,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from fdl.core.config import config
+
 __all__ = ["JAX", "Alias", "install", "run"]
 
 
@@ -29,14 +31,17 @@ class Alias:
     """Another library's name, and what stands for it.
 
     `roots` maps its packages to modules of fdl; `version` is what its metadata say, and without one there are none.
+    `attributes` are what the module that stands in for it says of itself there.
     """
 
     name: str
     roots: Mapping[str, str]
     version: str | None = None
+    attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
 
-JAX = Alias("jax", {"jax": "fdl"})
+_VERSION = {"__version__": "0.10.2", "__version_info__": (0, 10, 2)}
+JAX = Alias("jax", {"jax": "fdl"}, "0.10.2", {**_VERSION, "version": SimpleNamespace(**_VERSION)})
 
 
 class _Loader(importlib.abc.Loader):
@@ -83,7 +88,7 @@ class Finder(importlib.metadata.DistributionFinder):
                 f"No module named {fullname!r}: fdl has nothing in the place of it", name=fullname
             )
         if not rest:  # as the library's root calls itself
-            found.__dict__.update({"__name__": root, root: found})
+            found.__dict__.update({"__name__": root, root: found, **self.alias.attributes})
         return importlib.machinery.ModuleSpec(fullname, _Loader(found), is_package=True)
 
     def _resolved(self, root: str, rest: str) -> ModuleType | SimpleNamespace | None:
@@ -114,6 +119,8 @@ def install(alias: Alias, module: str) -> None:
     if any(isinstance(f, Finder) and f.alias is alias for f in sys.meta_path):
         return
     sys.meta_path.insert(0, Finder(alias))
+    if alias is JAX:
+        config.dataclass_trees = False  # libraries hide from JAX what they keep in one
     paths = [str(Path(__file__).parent / "site"), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     root = str(Path(__file__).parent.parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*paths, root]))

@@ -15,6 +15,14 @@ from fdl.transforms import float0
 TypePromotionError = DtypeError
 
 
+class extended(np.generic):
+    """What dtypes beyond numbers are kinds of; no array has one."""
+
+
+class prng_key(extended):
+    """The kind of dtypes of keys that are no numbers: keys of `fdl.random` are uint32, so that none has it."""
+
+
 def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> DType:
     """The dtype that an array gets for what is given: nothing is narrowed.
 

@@ -97,8 +97,8 @@ def process_count() -> int:
 
 
 def device_put(x: Tree, device: Any = None, *, src: Any = None, donate: bool = False, may_alias: Any = None) -> Tree:
-    """A tree of numbers and ndarrays as arrays. `device` is None, the processor, or a tree of them for parts of `x`;
-    nothing is given away, whatever `donate` says.
+    """A tree of numbers and ndarrays as arrays. `device` is None, the processor, a sharding, or a tree
+    of them for parts of `x`; nothing is given away, whatever `donate` says.
 
     >>> import numpy as np
     >>> device_put({"a": np.ones(2, np.float32)})["a"]
@@ -110,7 +110,7 @@ def device_put(x: Tree, device: Any = None, *, src: Any = None, donate: bool = F
 
 
 def _check_place(place: Any) -> None:
-    if place is not None and place != _CPU:
+    if place is not None and place != _CPU and getattr(place, "device_set", None) != {_CPU}:
         raise DeviceError(f"device_put: no arrays lie at {place!r}", hint="fdl.devices()[0]")
 
 

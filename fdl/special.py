@@ -11,6 +11,7 @@ from fdl.core.array import Array
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.incomplete import gammainc, gammaincc
+from fdl.incomplete_beta import betainc
 from fdl.numpy._math import sloped
 from fdl.ops import digamma, erf, erfc, logistic
 from fdl.ops import lgamma as gammaln
@@ -499,8 +500,8 @@ def i1e(x: ArrayLike) -> Array:
 
 
 __all__ = [
-    "betaln", "digamma", "entr", "erf", "erfc", "erfinv", "expit", "gammainc", "gammaincc", "gammaln", "i0", "i0e",
-    "i1", "i1e",
+    "betainc", "betaln", "digamma", "entr", "erf", "erfc", "erfinv", "expit", "gammainc", "gammaincc", "gammaln",
+    "i0", "i0e", "i1", "i1e",
     "log_ndtr", "logit", "ndtr", "ndtri", "polygamma", "xlog1py",
     "xlogy", "zeta",
 ]  # fmt: skip

@@ -15,8 +15,7 @@ from fdl.core.source import SCOPES
 from fdl.core.trace import aval_of, base_trace, set_trace
 from fdl.custom_derivatives import pulled, recorded
 from fdl.transforms import eval_shape, jit, make_graph, vjp
-from fdl.transforms.control.call import call
-from fdl.transforms.stage import FlatFunction, check_function, check_leaves, function_name, stage
+from fdl.transforms.stage import check_function, check_leaves, function_name
 from fdl.tree_util import Partial
 
 
@@ -52,30 +51,21 @@ def named_scope(name: str) -> Iterator[None]:
 
 
 def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
-    """`fun` as one call of this name in the programs that it is recorded in, and its operations in a scope of it.
+    """`fun`, whose operations are in a scope of this name, or of its own.
 
-    >>> import fdl, fdl.numpy as jnp
-    >>> print(fdl.make_jaxpr(named_call(jnp.sin, name="wave"))(1.0))
-    graph (a:float32*[]) {
-      b:float32*[] = call[mode=inline name=wave] a
-        graph (a:float32*[]) {
-          b:float32*[] = sin a
-          return b
-        }
-      return b
-    }
+    It is called as it is, with whatever arguments: nothing is recorded for it.
+
+    >>> import fdl.numpy as jnp
+    >>> float(named_call(lambda x, up: x + 1 if up else x - 1, name="step")(1.0, True))
+    2.0
     """
     check_function(fun, "named_call")
     said = function_name(fun) if name is None else name
 
     @functools.wraps(fun)
     def named(*args: Any, **kwargs: Any) -> Tree:
-        leaves, in_tree = tree_flatten((args, kwargs))
-        leaves = check_leaves(leaves, (args, kwargs), "named_call")
-        flat = FlatFunction(fun, in_tree, "named_call")
         with named_scope(said):
-            graph, captured = stage(flat, [aval_of(x) for x in leaves], said).lift()
-        return flat.unflatten(call(graph, [*captured, *leaves], said))
+            return fun(*args, **kwargs)
 
     return named
 

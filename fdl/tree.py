@@ -36,13 +36,22 @@ flatten, leaves, map, paths, structure, unflatten = (
 )
 
 
-def reduce(function: Callable[[T, Any], T], tree: Tree, *initial: T, is_leaf: IsLeaf = None) -> T:
-    """The leaves combined from left to right.
+_NOTHING: Any = object()
+
+
+def reduce(
+    function: Callable[[T, Any], T],
+    tree: Tree,
+    initializer: Any = _NOTHING,
+    is_leaf: IsLeaf = None,
+) -> T:
+    """The leaves combined from left to right, beginning with `initializer` where it is given.
 
     >>> reduce(lambda a, b: a + b, {"x": 1, "y": [2, 3]})
     6
     """
-    result: T = functools.reduce(function, tree_leaves(tree, is_leaf), *initial)
+    start = () if initializer is _NOTHING else (initializer,)
+    result: T = functools.reduce(function, tree_leaves(tree, is_leaf), *start)
     return result
 
 

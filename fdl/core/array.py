@@ -9,7 +9,6 @@ values asks for `ConcreteArray`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import MethodType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -206,7 +205,7 @@ class Array:
             if name in _INSTEAD:
                 raise MissingAttributeError(what, why="arrays have NumPy's methods", hint=_INSTEAD[name]) from None
             raise AttributeError(what, name=name, obj=self) from None
-        return MethodType(method, self)
+        return method.__get__(self)
 
     __add__, __radd__ = _operator("add"), _operator("add", True)
     __sub__, __rsub__ = _operator("subtract"), _operator("subtract", True)

@@ -117,6 +117,7 @@ class Config:
     full_tracebacks: bool
     x64: bool
     jit: bool = True
+    dataclass_trees: bool = True  # also of those that nobody registered, which are leaves in JAX
     varies: bool = False  # whether a context has had settings of its own
     listeners: list[Callable[[int], object]] = dataclasses.field(default_factory=list)
 

@@ -38,6 +38,10 @@ class Var:
         return f"Var({self.aval})"
 
 
+class DropVar(Var):
+    """A result that nobody reads, which JAX tells from others; no graph has one."""
+
+
 class Literal:
     """A Python number as an operand: a 0-d value with the dtype that promotion gave it.
 

@@ -1,7 +1,8 @@
 """Nested containers as flat lists of leaves and a structure.
 
 Nodes: dict (by sorted key), OrderedDict, list, tuple, namedtuple, None, dataclass instances (fields with
-`metadata={"static": True}` are part of the structure), registered classes and subclasses of registered families.
+`metadata={"static": True}` are part of the structure; in JAX's place only those of registered classes), registered
+classes and subclasses of registered families.
 Everything else is a leaf. Key paths name a leaf in error messages.
 """
 
@@ -12,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from fdl.core.config import config
 from fdl.core.errors import StructureError
 
 Leaf = Any
@@ -150,7 +152,7 @@ def _derive_kind(cls: type) -> NodeKind | None:
         return NodeKind(
             lambda n: (n, None), lambda aux, xs: cls(*xs), lambda n, aux: [GetAttrKey(name) for name in names]
         )
-    if dataclasses.is_dataclass(cls):
+    if dataclasses.is_dataclass(cls) and config.dataclass_trees:
         fields = dataclasses.fields(cls)
         dynamic = [f.name for f in fields if not f.metadata.get("static")]
         static = [f.name for f in fields if f.metadata.get("static")]

@@ -73,8 +73,8 @@ from fdl.ops import maximum as max
 from fdl.ops import minimum as min
 from fdl.ops import not_equal as ne
 from fdl.ops.promotion import as_operand, promote
-from fdl.transforms import cond, scan, switch
 from fdl.transforms import map_ as map
+from fdl.transforms import scan, switch
 
 _max, _min = builtins.max, builtins.min  # the names are taken
 
@@ -762,7 +762,7 @@ def reduce_window(
 __all__ = [
     "ConvDimensionNumbers", "RoundingMethod", "abs", "add", "argmax", "argmin", "atan2", "axis_index", "axis_size",
     "batch_matmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim",
-    "broadcasted_iota", "ceil", "clamp", "complex", "concatenate", "cond", "conj", "conv", "conv_dimension_numbers",
+    "broadcasted_iota", "ceil", "clamp", "complex", "concatenate", "conj", "conv", "conv_dimension_numbers",
     "conv_general_dilated", "conv_general_dilated_patches", "conv_transpose", "conv_with_general_padding",
     "convert_element_type", "cos", "div", "dot", "dot_general", "dynamic_index_in_dim", "dynamic_slice",
     "dynamic_slice_in_dim", "dynamic_update_index_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq",

@@ -12,6 +12,7 @@ from fdl.core.errors import ShapeError
 from fdl.core.pytree import Tree, tree_map
 from fdl.core.trace import aval_of
 from fdl.numpy import asarray
+from fdl.sharding import with_sharding_constraint
 
 
 def _leafwise(f: Callable[[Array], Array], x: Tree) -> Tree:
@@ -151,4 +152,17 @@ def pshuffle(x: Tree, axis_name: Hashable, perm: Sequence[int]) -> Tree:
     return ppermute(x, axis_name, [(source, target) for target, source in enumerate(perm)])
 
 
-__all__ = ["all_gather", "all_to_all", "pmax", "pmin", "ppermute", "pshuffle", "psum_scatter"]
+def pswapaxes(x: Tree, axis_name: Hashable, axis: int) -> Tree:
+    """The mapped axis exchanged with another one of the same size.
+
+    >>> import fdl, fdl.numpy as jnp
+    >>> fdl.vmap(lambda x: pswapaxes(x, "i", 0), axis_name="i")(jnp.array([[1, 2], [3, 4]])).tolist()
+    [[1, 3], [2, 4]]
+    """
+    return all_to_all(x, axis_name, axis, axis)
+
+
+__all__ = [
+    "all_gather", "all_to_all", "pmax", "pmin", "ppermute", "pshuffle", "psum_scatter", "pswapaxes",
+    "with_sharding_constraint",
+]  # fmt: skip

@@ -15,7 +15,32 @@ from fdl.core.pytree import Tree, tree_flatten, tree_unflatten
 from fdl.core.trace import aval_of
 from fdl.numpy import all, any, asarray, logaddexp, prod
 from fdl.numpy._math import axes_of
+from fdl.transforms.control.cond import cond as choose
 from fdl.transforms.vmap import vmap
+
+_NONE: Any = object()
+
+
+def cond(
+    pred: Any,
+    true_fun: Callable[..., Any],
+    false_fun: Callable[..., Any],
+    *operands: Any,
+    operand: Any = _NONE,
+    linear: Any = None,
+) -> Any:
+    """`true_fun(*operands)` if the scalar predicate holds, else `false_fun(*operands)`; only one of them runs.
+
+    `operand` is the only one by name, as older programs give it, and `cond(pred, true_operand, true_fun,
+    false_operand, false_fun)` gives an operand to each function; `linear` says nothing that is not seen.
+
+    >>> float(cond(True, lambda x: x + 1, lambda x: x - 1, 3.0))
+    4.0
+    """
+    if len(operands) == 2 and callable(false_fun) and callable(operands[1]) and not callable(true_fun):
+        first, one, second, other = true_fun, false_fun, *operands
+        return choose(pred, lambda a, b: one(a), lambda a, b: other(b), first, second)
+    return choose(pred, true_fun, false_fun, *operands, *(() if operand is _NONE else (operand,)))
 
 
 def associative_scan(fn: Callable[[Any, Any], Any], elems: Tree, reverse: bool = False, axis: int = 0) -> Tree:
@@ -256,6 +281,6 @@ def sort_key_val(keys: Array, values: Array, dimension: int = -1, is_stable: boo
 
 
 __all__ = [
-    "associative_scan", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "reduce", "reduce_and", "reduce_or",
-    "reduce_prod", "reduce_xor", "sort", "sort_key_val",
+    "associative_scan", "cond", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "reduce", "reduce_and",
+    "reduce_or", "reduce_prod", "reduce_xor", "sort", "sort_key_val",
 ]  # fmt: skip

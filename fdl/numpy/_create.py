@@ -11,7 +11,7 @@ import numpy as np
 
 from fdl import ops
 from fdl.core import dtypes
-from fdl.core.array import Array, as_array, from_numpy
+from fdl.core.array import Array, as_array, from_numpy, is_operand
 from fdl.core.avals import sizes
 from fdl.core.errors import ChoiceError, DtypeError, ShapeError
 from fdl.core.graph import ArrayLike, Literal
@@ -172,12 +172,12 @@ empty = zeros
 
 
 def full_like(a: ArrayLike, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
-    """An array like `a`, filled with one value.
+    """An array like `a`, an array, a number or what else has a shape and a dtype, filled with one value.
 
     >>> full_like(zeros(2), 3).tolist()
     [3.0, 3.0]
     """
-    aval = aval_of(a)
+    aval: Any = a if not is_operand(a) and hasattr(a, "shape") and hasattr(a, "dtype") else aval_of(a)
     return full(aval.shape if shape is None else shape, fill_value, dtype or aval.dtype)
 
 

@@ -235,3 +235,15 @@ def test_what_is_no_setting():
         fdl.config.speed = 1
     with pytest.raises(SettingError, match="jax_enable_x64 is 'yes'"):
         fdl.config.update("jax_enable_x64", "yes")
+
+
+def test_ways_of_promotion_that_are_fixed():
+    with fdl.numpy_dtype_promotion("standard"), fdl.numpy_rank_promotion("allow"):
+        assert fdl.config.jax_numpy_rank_promotion == fdl.config.read("jax_numpy_rank_promotion") == "allow"
+    fdl.config.update("jax_numpy_dtype_promotion", "standard")
+    for change in (
+        lambda: fdl.numpy_dtype_promotion("strict").__enter__(),
+        lambda: fdl.config.update("jax_numpy_rank_promotion", "raise"),
+    ):
+        with pytest.raises(ValueError, match="promoted in one way"):
+            change()

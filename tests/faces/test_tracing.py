@@ -260,8 +260,9 @@ def test_names_are_said_by_errors_and_programs():
     with pytest.raises(ValueError) as caught:
         jnp.ones(2) + jnp.ones(3)
     assert "model" not in str(caught.value)
-    named = fdl.named_call(lambda x: x * 2, name="twice")
-    assert "name=twice" in str(fdl.make_jaxpr(named)(1.0))
+    named = fdl.named_call(lambda x, times=2: x * 2 if times == 2 else x + jnp.ones(3), name="twice")
+    with pytest.raises(ValueError, match=r"\(twice\)"):
+        named(jnp.ones(2), times=3)
     assert float(fdl.grad(lambda x: named(x) * x)(3.0)) == 12.0
 
 

@@ -14,7 +14,7 @@ LEFT_OUT = {
         "tokens order effects of XLA": "after_all create_token precv psend",
         "settings of XLA's operations": """AccuracyMode DotAlgorithm DotAlgorithmPreset RandomAlgorithm
             RaggedDotDimensionNumbers Tolerance rng_bit_generator rng_uniform""",
-        "sharding of arrays over devices": "pbroadcast pcast pswapaxes ragged_all_to_all with_sharding_constraint",
+        "sharding of arrays over devices": "pbroadcast pcast ragged_all_to_all",
         "words of JAX's own stages": "composite dce_sink platform_dependent stage",
     },
     "lax.linalg": {
