@@ -36,11 +36,25 @@ def executable(graph: Graph, name: str, device: str = "cpu", donated: tuple[int,
         raise DeviceError(f"there is no device {device!r}", hint=", ".join(["cpu", *DEVICES]))
     if "callback" in graph.effects:
         return _calling_back(graph, name)
+    if config.tier == "native":
+        return pieces(graph, name)
     compiler = None if config.tier == "interpreted" else find_compiler()
     return graph.derived(
-        ("executable", compiler, donated, config.tier == "native"),
+        ("executable", compiler, donated),
         lambda: _compiled(graph, name, compiler, donated) if compiler is not None else _without_compiler(graph, name),
     )
+
+
+def pieces(graph: Graph, name: str) -> Executable:
+    """The program of a graph without constants on the CPU, operation by operation: see `piecewise.py`. Its bits are
+    those of `executable`.
+    """
+    if "callback" in graph.effects:
+        return _calling_back(graph, name)
+    compiler = find_compiler()
+    if compiler is None:
+        return _without_compiler(graph, name) if config.tier in FORCED else Interpreted(graph)
+    return graph.derived(("pieces", compiler), lambda: _compiled(graph, name, compiler, whole=False))
 
 
 def _calling_back(graph: Graph, name: str) -> Executable:
@@ -61,22 +75,28 @@ def can_compile() -> bool:
     return True
 
 
-def _compiled(graph: Graph, name: str, compiler: Compiler, donated: tuple[int, ...]) -> Executable:
-    """Compiled; where the compiler fails, slower but not broken, unless the tier forbids it."""
+def _compiled(
+    graph: Graph, name: str, compiler: Compiler, donated: tuple[int, ...] = (), whole: bool = True
+) -> Executable:
+    """Compiled, as a whole or operation by operation; where the compiler fails, slower but not broken, unless the tier
+    forbids it.
+    """
     start, before, built = time.perf_counter(), c.compilations, runtime.builds
     try:
         with waiting(name, len(graph.equations)) as also:
-            program = (Piecewise if config.tier == "native" else CExecutable)(graph, compiler, donated)
+            program = CExecutable(graph, compiler, donated) if whole else Piecewise(graph, compiler)
             if runtime.builds > built:
                 also.append("the runtime library, once for this machine,")
         how = "compiled" if c.compilations > before else "found in the disk cache"
-        if how == "compiled":
+        if whole and how == "compiled":
             note_program(name, graph)
         log("compile", f"{name}: {len(graph.equations)} equations, {how} in {time.perf_counter() - start:.3f} s")
         return program
     except (CompileError, MissingRuleError) as error:
         if config.tier in FORCED:
             raise
+        if not whole and isinstance(error, MissingRuleError):
+            return Interpreted(graph)  # nobody has asked for a compiled program yet
         if not isinstance(error, CacheError):
             warnings.warn(f"jit({name}) runs on the interpreter: {error}", CompileWarning, stacklevel=2)
         elif not _told_of_cache:

@@ -3,8 +3,9 @@
 A variable with a value that it cannot have is an error at `import fdl`, one whose name begins with `FDL_` but is none
 of these a warning. Empty means not set.
 
-- `FDL_TIER`: `auto` (compile what is under `jit` and what keeps coming back), `compiled` (all, and raise where it
-  cannot be), `native` (each operation by itself, for all sizes, and raise where it cannot be), `interpreted` (nothing)
+- `FDL_TIER`: `auto` (compile as a whole what is under `jit` and what keeps coming back, and until then each operation
+  by itself, for all sizes: the bits are the same), `compiled` (all as a whole, and raise where it cannot be), `native`
+  (each operation by itself, and raise where it cannot be), `interpreted` (nothing)
 - `FDL_EAGER`: `0` (the default) or `1`: each operation outside of transforms runs when its line is reached, one by one
 - `FDL_NUM_THREADS`: threads of a compiled program (a whole number; else `OMP_NUM_THREADS`, else the cores that the
   process may use)

@@ -11,6 +11,7 @@ import fdl
 import fdl.numpy as jnp
 import fdl.stateful as torch
 from fdl.backends import runtime, waits
+from fdl.core.array import from_numpy
 from fdl.core.config import config
 from fdl.core.errors import ManyShapesWarning
 from tests.conftest import needs_compiler
@@ -50,12 +51,12 @@ def test_a_wait_is_said_with_what_and_how_long(terminal, tmp_path, monkeypatch):
     def step(x):
         return jnp.tanh(x) * 3.25 + 1
 
-    step(jnp.ones(7))
+    step(from_numpy(np.ones(7, np.float32)))
     lines = terminal.getvalue().split("\r")
     assert lines[0] in ("", "fdl: compiling step (3 operations) ...")
     assert lines[1].startswith("fdl: compiled step (3 operations)") and lines[1].endswith(" s\n")
     before = terminal.getvalue()
-    step(jnp.ones(7))
+    step(from_numpy(np.ones(7, np.float32)))
     assert terminal.getvalue() == before
 
 

@@ -19,6 +19,7 @@ from fdl.stateful.functions import creation
 from fdl.stateful.functions.indexing import _PICKS
 from fdl.stateful.utils import data
 from fdl.transforms.lazy import flush, recorders, set_eager
+from fdl.transforms.lazy.programs import forget_programs
 
 SAMPLES = {}
 with fdl.enable_x64():
@@ -653,9 +654,12 @@ def a_compiled_loop():
 
 
 @sample("unknown", tier="auto")
-def a_program_that_is_not_compiled_yet():
-    x = torch.arange(3.0)
-    return [(x * 2 + i).tolist() for i in range(3)]
+def a_program_that_was_interpreted_before():
+    forget_programs()
+    found = []
+    for config.tier in ("interpreted", "auto"):
+        found.append((torch.arange(3.0) * 2 + 1).tolist())
+    return found
 
 
 @sample("checked", "unknown", tier="compiled")

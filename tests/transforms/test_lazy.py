@@ -179,13 +179,26 @@ def test_memory_is_flat():
 
 
 def test_a_growing_shape_starts_no_compiler():
+    def grown(count):
+        x = jnp.zeros(1)
+        for _ in range(count):
+            x = jnp.concatenate([x, x[-1:] + 1])
+            float(x.sum())
+
+    grown(4)  # each operation has a program for all sizes then
     with count_compilations() as compilations:
-        for _ in range(2):
-            x = jnp.zeros(1)
-            for _ in range(40):
-                x = jnp.concatenate([x, x[-1:] + 1])
-                float(x.sum())
+        grown(40), grown(40)
     assert compilations() == 0
+
+
+@needs_compiler
+def test_bits_stay_when_a_program_is_compiled():
+    """Lines that come back run operation by operation first, then as one program."""
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(300, 200)).astype(np.float32))
+    with count_native_calls() as ran:
+        found = [np.asarray(jnp.sum(jnp.tanh(x @ x.T) * 1.7, 1)).tobytes() for _ in range(8)]
+    assert 0 < ran() < 8
+    assert len(set(found)) == 1
 
 
 def test_the_trie_is_bounded(monkeypatch):

@@ -1,8 +1,10 @@
 """Who runs a recorded program.
 
-A `Program` is a graph by structure: it counts how often it came, and is compiled when that has cost about a tenth of
-what compiling costs. Both costs are estimates from the graph alone, so that runs repeat. An `Ending` is a place in the
-trie where programs end: it chooses one for the results that are still alive and the inputs that are not.
+A `Program` is a graph by structure: it counts how often it came. First it runs operation by operation on compiled
+programs for all sizes; it is compiled as a whole when interpreting it so often would have cost about a tenth of what
+compiling costs. Both costs are estimates from the graph alone, so that runs repeat, and both ways have the same bits.
+An `Ending` is a place in the trie where programs end: it chooses one for the results that are still alive and the
+inputs that are not.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import Any, NamedTuple
 
 from fdl.backends.c import CExecutable
-from fdl.backends.dispatch import FORCED, can_compile, executable
+from fdl.backends.dispatch import executable, pieces
 from fdl.backends.executable import Executable, Interpreted
 from fdl.backends.native import NATIVE
 from fdl.core.avals import ShapedArray
@@ -21,11 +24,12 @@ from fdl.core.config import config
 from fdl.core.graph import Equation, Graph, subgraphs
 from fdl.passes.match import called_graph
 
+_NAME = "a recorded program"
 KEPT = 512  # programs in memory
 UNKNOWN = 16  # turns that a loop without a length is taken to make
 EARLY = 0.1  # a program is compiled when its sightings have cost this part of what compiling it costs
 
-calls = 0  # compiled programs run, for `fdl.testing`
+calls = 0  # programs run that were compiled as a whole, for `fdl.testing`
 sighted = 0  # programs first seen, for `fdl.testing`
 
 
@@ -67,44 +71,41 @@ def cost_of(graph: Graph) -> Cost:
 class Program:
     """A graph that came back or may do so, with its sightings."""
 
-    __slots__ = ("compiled", "compiling", "graph", "interpreted", "interpreting", "sightings")
+    __slots__ = ("compiled", "due", "graph", "pieces", "sightings")
 
     def __init__(self, graph: Graph) -> None:
         global sighted
         sighted += 1
         self.graph = graph
         self.sightings = 0
-        self.interpreted = Interpreted(graph)
-        self.compiled: dict[tuple[int, ...], Executable] = {}
+        self.pieces: Executable | None = None  # what runs it until it is compiled as a whole
+        self.compiled: dict[tuple[int, ...], Executable] = {}  # as a whole, by the inputs that it may write over
         cost = cost_of(graph)
-        self.interpreting = 5e-6 * cost.runs + cost.moved / 2e9 + cost.multiplied / 2e10  # seconds a run
-        self.compiling = 0.06 + 1.5e-3 * cost.equations
-
-    def pays(self) -> bool:
-        """Whether it has come back often enough to be compiled."""
-        return self.sightings >= 2 and self.sightings * self.interpreting >= EARLY * self.compiling
+        interpreting = 5e-6 * max(cost.runs, 1) + cost.moved / 2e9 + cost.multiplied / 2e10  # seconds a run
+        compiling = 0.06 + 1.5e-3 * cost.equations
+        self.due = max(2, ceil(EARLY * compiling / interpreting))  # the sighting at which it is compiled
 
     def run(self, values: list[Any], leaves: list[int], outputs: list[int], donated: tuple[int, ...]) -> None:
         """Run it on the arrays and numbers in the slots `leaves`; the results become the data of the arrays in the
         slots `outputs`.
         """
-        global calls
         self.sightings += 1
-        native = self.compiled.get(donated) or self._compiled(donated)
-        if native is None or config.tier == "interpreted":
-            self.interpreted.fill(values, leaves, outputs)
-            return
-        calls += 1
-        native.fill(values, leaves, outputs)
+        self._executable(donated).fill(values, leaves, outputs)
 
-    def _compiled(self, donated: tuple[int, ...]) -> Executable | None:
-        """The compiled program, if it is time for one."""
-        if config.tier not in FORCED and (config.tier == "interpreted" or not self.pays() or not can_compile()):
-            return None
-        native = self.compiled[donated] = executable(self.graph, "a recorded program", donated=donated)
-        if NATIVE.module is None and isinstance(native, CExecutable):
-            NATIVE.arrive(native.native)
-        return native
+    def _executable(self, donated: tuple[int, ...]) -> Executable:
+        """What runs it this time."""
+        global calls
+        if config.tier == "interpreted":
+            return Interpreted(self.graph)
+        if config.tier == "native" or (config.tier == "auto" and self.sightings < self.due):
+            found = self.pieces = self.pieces or pieces(self.graph, _NAME)
+        else:
+            calls += 1
+            found = self.compiled.get(donated) or executable(self.graph, _NAME, donated=donated)
+            self.compiled[donated] = found
+        if NATIVE.module is None and isinstance(found, CExecutable):
+            NATIVE.arrive(found.native)
+        return found
 
 
 _PROGRAMS: OrderedDict[Graph, Program] = OrderedDict()

@@ -515,7 +515,7 @@ def _adopt(module: Any) -> None:
     """Let the runtime library walk the hit path and count who is alive, where counts mean something."""
     classes = (Segment, Node, ShapedArray, Literal, Ending, Choice, Program, Recorder)
     probes = [x for cls in classes for x in probe(cls)]
-    tokens, tiers = (_FLOAT.token, _INT.token, _BOOL.token), ("auto", "compiled")
+    tokens, tiers = (_FLOAT.token, _INT.token, _BOOL.token), ("auto", "compiled", "native")
     if module.recording(np.ndarray, *tokens, _EPOCHS, programs, config, tiers, *probes):
         for name in ("bind", "flush", "held", "prune", "within", "rows"):
             NATIVE.adopt(NATIVE, name, getattr(module, name))

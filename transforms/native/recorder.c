@@ -20,13 +20,13 @@ static struct {
   long program, outputs, donated;
 } choices;
 static struct {
-  long compiled, sightings;
+  long compiled, pieces, sightings, due;
 } programs;
 static struct {
   long number, aval;
 } literals;
 static PyObject *float_token, *int_token, *bool_token, *into_name, *calls_name, *epochs, *counting, *empty;
-static PyObject *config, *tier_name, *eager_name, *acquire_name, *release_name, *compiling_tiers;
+static PyObject *config, *tier_name, *eager_name, *acquire_name, *release_name, *tiers;
 
 /* Take values back from `from` on */
 static void forget(PyObject *values, long from) {
@@ -200,11 +200,30 @@ static PyObject *choice_at(PyObject *ending, PyObject *values) {
   return choice;
 }
 
+/* The tier of now; OTHER where nothing may run compiled */
+static enum tier { AUTO, COMPILED, NATIVE, OTHER } tier_now(void) {
+  PyObject *tier = get(config, tier_name);
+  for (long i = 0; i < OTHER; i++)
+    if (PyTuple_GetItem(tiers, i) == tier) return i;
+  return OTHER;
+}
+
+/* What runs a program for the next time, as `Program._executable` says, borrowed; 0 where it has not been made.
+ * `whole` becomes whether it was compiled as a whole */
+static PyObject *executable_of(PyObject *program, PyObject *donated, int *whole) {
+  const enum tier tier = tier_now();
+  const long sighting = PyLong_AsLong(SLOT(program, programs.sightings)) + 1;
+  *whole = !(tier == NATIVE || (tier == AUTO && sighting < PyLong_AsLong(SLOT(program, programs.due))));
+  return *whole ? PyDict_GetItemWithError(SLOT(program, programs.compiled), donated)
+                : SLOT(program, programs.pieces);
+}
+
 /* Run what is chosen, if it is compiled, and count it as `Program.run` does; whether it ran */
 static int run_choice(PyObject *choice, PyObject *segment, PyObject *ending) {
   PyObject *program = SLOT(choice, choices.program), *outputs = SLOT(choice, choices.outputs);
-  PyObject *compiled = PyDict_GetItemWithError(SLOT(program, programs.compiled), SLOT(choice, choices.donated));
-  PyObject *into = compiled ? get(compiled, into_name) : 0;
+  int whole;
+  PyObject *found = executable_of(program, SLOT(choice, choices.donated), &whole);
+  PyObject *into = found ? get(found, into_name) : 0;
   if (!into) {
     PyErr_Clear();
     DECLINE(unknown, 0);
@@ -219,6 +238,7 @@ static int run_choice(PyObject *choice, PyObject *segment, PyObject *ending) {
   }
   PyObject **sightings = &SLOT(program, programs.sightings), *calls = get(counting, calls_name);
   put(sightings, PyLong_FromLong(PyLong_AsLong(*sightings) + 1));
+  if (!whole) return 1;
   calls = PyLong_FromLong(PyLong_AsLong(calls) + 1);
   PyObject_SetAttr(counting, calls_name, calls);
   Py_DecRef(calls);
@@ -286,14 +306,6 @@ static PyObject *flush(PyObject *self, PyObject *recorder) {
   return run_pending(recorder) ? keep(&_Py_TrueStruct) : nothing();
 }
 
-/* Whether programs may run compiled */
-static int may_compile(void) {
-  PyObject *tier = get(config, tier_name);
-  for (long i = 0; i < PyTuple_Size(compiling_tiers); i++)
-    if (PyTuple_GetItem(compiling_tiers, i) == tier) return 1;
-  return 0;
-}
-
 int is_special(PyObject *recorder) {
   return SLOT(recorder, recorders.special) != &_Py_FalseStruct || get(config, eager_name) != &_Py_FalseStruct;
 }
@@ -301,7 +313,7 @@ int is_special(PyObject *recorder) {
 int flushed(PyObject *recorder) {
   if (SLOT(recorder, recorders.busy) != &_Py_FalseStruct) DECLINE(busy, 0);
   if (is_special(recorder)) DECLINE(special, 0);
-  if (!may_compile()) return 0; /* all is Python's then */
+  if (tier_now() == OTHER) return 0; /* all is Python's then */
   PyObject *lock = keep(SLOT(recorder, recorders.lock)),
            *held = PyObject_CallMethodObjArgs(lock, acquire_name, (PyObject *)0);
   int ran = 0;
@@ -321,13 +333,13 @@ int flushed(PyObject *recorder) {
   return ran;
 }
 
-/* recording(ndarray type, tokens of float, int, bool, numbers of parts, module that counts calls, settings, tiers that
- * compile, probes of segment, node, aval, literal, ending, choice, program, recorder with their sizes) -> whether
- * `bind` and `flush` can be used */
+/* recording(ndarray type, tokens of float, int, bool, numbers of parts, module that counts calls, settings, tiers in
+ * the order of `tier_now`, probes of segment, node, aval, literal, ending, choice, program, recorder with their sizes)
+ * -> whether `bind` and `flush` can be used */
 static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
   (void)self;
   if (count != 24) return fail("recording: expected 24 arguments");
-  ndarray_type = keep(args[0]), config = keep(args[6]), compiling_tiers = keep(args[7]);
+  ndarray_type = keep(args[0]), config = keep(args[6]), tiers = keep(args[7]);
   segment_type = keep((PyObject *)args[8]->type), literal_type = keep((PyObject *)args[14]->type);
   float_token = keep(args[1]), int_token = keep(args[2]), bool_token = keep(args[3]);
   epochs = keep(args[4]), counting = keep(args[5]);
@@ -348,7 +360,8 @@ static PyObject *recording(PyObject *self, PyObject *const *args, long count) {
       {"candidates", &endings.candidates}, {"checked", &endings.checked}, {"known", &endings.known}, {0}};
   static const Slot choice[] = {
       {"program", &choices.program}, {"outputs", &choices.outputs}, {"donated", &choices.donated}, {0}};
-  static const Slot program[] = {{"compiled", &programs.compiled}, {"sightings", &programs.sightings}, {0}};
+  static const Slot program[] = {{"compiled", &programs.compiled}, {"pieces", &programs.pieces},
+      {"sightings", &programs.sightings}, {"due", &programs.due}, {0}};
   static const Slot recorder[] = {{"segment", &recorders.segment}, {"journal", &recorders.journal},
       {"root", &recorders.root}, {"busy", &recorders.busy}, {"plain", &recorders.plain},
       {"special", &recorders.special}, {"wanted", &recorders.wanted}, {"volatile", &recorders.volatile_},
