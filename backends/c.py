@@ -142,7 +142,17 @@ def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
     """The plan of a graph: from the cache, else lowered and compiled."""
     if not is_told_by_its_text(graph):
         return plan_of(lower(graph, compiler.target, donated), compiler)
-    key = cache.key_of(
+    key = key_of(graph, compiler, donated)
+    plan = Plan.read(key, graph)
+    if plan is None:
+        plan = plan_of(lower(graph, compiler.target, donated), compiler)
+        cache.write_plan(key, dataclasses.asdict(plan))
+    return plan
+
+
+def key_of(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> str:
+    """What the plan of a graph that is told by its text is found by in the cache."""
+    return cache.key_of(
         graph.digest(),
         str(tuple(donated)),
         cache.own_digest(),
@@ -150,11 +160,6 @@ def make_plan(graph: Graph, compiler: Compiler, donated: Sequence[int]) -> Plan:
         compiler.identity(),
         repr(compiler.target),
     )
-    plan = Plan.read(key, graph)
-    if plan is None:
-        plan = plan_of(lower(graph, compiler.target, donated), compiler)
-        cache.write_plan(key, dataclasses.asdict(plan))
-    return plan
 
 
 def is_told_by_its_text(graph: Graph) -> bool:

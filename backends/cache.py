@@ -246,6 +246,11 @@ def read_plan(key: str) -> dict[str, Any] | None:
     return plan
 
 
+def has_plan(key: str) -> bool:
+    """Whether a plan lies there, damaged or not."""
+    return (folder("plans") / f"{key}.json").exists()
+
+
 def write_plan(key: str, plan: dict[str, Any]) -> None:
     """Keep the plan of a program."""
     text = json.dumps(plan)

@@ -21,6 +21,7 @@ _HOME = {
         jacrev jvp linear_transpose linearize make_graph value_and_grad vjp vmap""",
     "fdl.ad_checkpoint": "checkpoint checkpoint_policies",
     "fdl.core": "Array Graph ShapedArray ShapeDtypeStruct SymDim",
+    "fdl.backends.beside": "wait_compiled",
     "fdl.core.config": "num_threads set_num_threads",
     "fdl.core.errors": "FdlError",
     "fdl.inspection": "explain profile",
@@ -72,6 +73,7 @@ if _TYPE_CHECKING:  # the same for type checkers, which do not run `__getattr__`
         Array as Array, Graph as Graph, ShapedArray as ShapedArray, ShapeDtypeStruct as ShapeDtypeStruct,
         SymDim as SymDim,
     )  # fmt: skip
+    from fdl.backends.beside import wait_compiled as wait_compiled
     from fdl.core.config import num_threads as num_threads, set_num_threads as set_num_threads
     from fdl.core.errors import FdlError as FdlError
     from fdl.inspection import explain as explain, profile as profile

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+os.environ.setdefault("FDL_WAIT", "1")  # what is counted does not depend on time
 os.environ.setdefault("FDL_CACHE_DIR", tempfile.mkdtemp(prefix="fdl-tests-"))
 
 from fdl.backends.toolchain import find_compiler

@@ -17,6 +17,8 @@ of these a warning. Empty means not set.
   programs too); else errors where an index has a value
 - `JAX_ENABLE_X64`: `0` (the default) or `1`: the functional face's defaults (of Python numbers, `zeros`, `arange`,
   random numbers and the like) have 64 bits
+- `FDL_WAIT`: `0` (the default): what keeps coming back is compiled by a helper process while the program goes on; `1`:
+  the program waits for it
 - `FDL_TRACEBACK`: `user` (the default) or `full`: whether an error that nobody catches is printed with the frames of
   fdl
 - `FDL_LOG`: `compile`: say on standard error what is compiled, why, and how long it took; `quiet`: no line on the
@@ -117,6 +119,7 @@ class Config:
     checks: bool | None
     full_tracebacks: bool
     x64: bool
+    wait: bool
     jit: bool = True
     dataclass_trees: bool = True  # also of those that nobody registered, which are leaves in JAX
     varies: bool = False  # whether a context has had settings of its own
@@ -147,6 +150,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any]]] = {
     "FDL_CHECKS": ("checks", _one_of({"0": False, "1": True}), lambda: None),
     "FDL_TRACEBACK": ("full_tracebacks", _one_of({"user": False, "full": True}), bool),
     "JAX_ENABLE_X64": ("x64", _one_of(_BOOLS), bool),
+    "FDL_WAIT": ("wait", _one_of({"0": False, "1": True}), bool),
     "FDL_LOG": ("log", _some_of("compile", "quiet"), frozenset),
 }
 

@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
+from fdl.backends.beside import is_pending
 from fdl.backends.c import CExecutable
 from fdl.backends.dispatch import executable, pieces
 from fdl.backends.executable import Executable, Interpreted
 from fdl.backends.native import NATIVE
+from fdl.backends.toolchain import find_compiler
 from fdl.core.avals import ShapedArray
 from fdl.core.config import config
 from fdl.core.graph import Equation, Graph, subgraphs
@@ -97,7 +99,7 @@ class Program:
         global calls
         if config.tier == "interpreted":
             return Interpreted(self.graph)
-        if config.tier == "native" or (config.tier == "auto" and self.sightings < self.due):
+        if config.tier == "native" or (config.tier == "auto" and not self._is_ready(donated)):
             found = self.pieces = self.pieces or pieces(self.graph, _NAME)
         else:
             calls += 1
@@ -106,6 +108,13 @@ class Program:
         if NATIVE.module is None and isinstance(found, CExecutable):
             NATIVE.arrive(found.native)
         return found
+
+    def _is_ready(self, donated: tuple[int, ...]) -> bool:
+        """Whether it has come back often enough to be compiled as a whole, and is so, or may be waited for."""
+        if self.sightings < self.due or donated in self.compiled:
+            return self.sightings >= self.due
+        compiler = find_compiler()
+        return config.wait or compiler is None or not is_pending(_NAME, self.graph, compiler, donated)
 
 
 _PROGRAMS: OrderedDict[Graph, Program] = OrderedDict()
