@@ -2,6 +2,9 @@
  *
  * Blocks run one after another. The threads of a block are fibers: each runs until it meets a barrier or its end, then
  * the next one does, and when all stand at the barrier the first one goes on. Shared memory is static.
+ *
+ * With FDL_SIM_CHECKED pointers and shared arrays are watched, element by element: an access outside, one of what was
+ * never written, and one that meets another thread's with no barrier between them stop the launch.
  */
 #ifndef FDL_SIM_CUDA_H
 #define FDL_SIM_CUDA_H
@@ -39,6 +42,87 @@ static void fdl_sim_wait() {
   if (!_setjmp(own.place)) _longjmp(fdl_sim_scheduler, 1);
 }
 
+/* What went wrong, or 0: the first thing that did */
+static const char *fdl_sim_fault;
+static int fdl_sim_epoch;      /* barriers that this block has met */
+static unsigned fdl_sim_serial; /* launches so far */
+
+#ifdef FDL_SIM_CHECKED
+/* Of an element: who touched it last in which launch, and whether it has a value */
+struct fdl_mark {
+  unsigned serial, known;
+  int block, writer, writer_epoch, reader, reader_epoch; /* threads; -1 is none, -2 several */
+};
+
+static void fdl_sim_meet(fdl_mark &m, bool writes) {
+  const int block = (int)blockIdx.x, thread = fdl_sim_now;
+  if (m.serial != fdl_sim_serial) m = {fdl_sim_serial, m.known, block, -1, 0, -1, 0};
+  const bool elsewhere = m.block != block, wrote = m.writer != -1, read = m.reader != -1;
+  if (wrote && (elsewhere || (m.writer != thread && m.writer_epoch == fdl_sim_epoch)))
+    fdl_sim_fault = "two threads touch one element, one of them writes, and no barrier lies between";
+  if (writes && read && (elsewhere || (m.reader != thread && m.reader_epoch == fdl_sim_epoch)))
+    fdl_sim_fault = "a thread writes an element that another one reads, and no barrier lies between";
+  if (writes) {
+    m.block = block, m.writer = thread, m.writer_epoch = fdl_sim_epoch, m.known = 1;
+  } else {
+    if (!m.known) fdl_sim_fault = "an element is read that nobody has written";
+    const bool several = read && (elsewhere || (m.reader != thread && m.reader_epoch == fdl_sim_epoch));
+    m.reader = several || (read && m.reader == -2 && m.reader_epoch == fdl_sim_epoch) ? -2 : thread;
+    if (!wrote) m.block = block;
+    m.reader_epoch = fdl_sim_epoch;
+  }
+}
+
+/* An element of shared memory */
+template <class T> struct fdl_watched {
+  T value;
+  fdl_mark mark;
+  void begin() { /* each block has its own */
+    const int block = (int)blockIdx.x;
+    if (mark.serial != fdl_sim_serial || mark.block != block) mark = {fdl_sim_serial, 0, block, -1, 0, -1, 0};
+  }
+  operator T() {
+    begin();
+    fdl_sim_meet(mark, false);
+    return value;
+  }
+  T operator=(T x) {
+    begin();
+    fdl_sim_meet(mark, true);
+    return value = x;
+  }
+  T operator=(fdl_watched &x) { return *this = (T)x; }
+};
+
+/* An element of a buffer, and a pointer to one: what a launch hands over has this form */
+template <class T> struct fdl_place {
+  T *value;
+  fdl_mark *mark;
+  operator T() const {
+    if (!mark) return T();
+    fdl_sim_meet(*mark, false);
+    return *value;
+  }
+  template <class U> void operator=(U x) const {
+    if (!mark) return;
+    fdl_sim_meet(*mark, true);
+    *value = x;
+  }
+};
+template <class T> struct fdl_checked {
+  T *values;
+  fdl_mark *marks;
+  long count;
+  fdl_place<T> operator[](long i) const {
+    if (i < 0 || i >= count) {
+      fdl_sim_fault = "an element outside of its buffer is touched";
+      return {0, 0};
+    }
+    return {values + i, marks + i};
+  }
+};
+#endif
+
 static void fdl_sim_enter() {
   fdl_sim_body(fdl_sim_argument);
   fdl_sim_fibers[fdl_sim_now].ended = true;
@@ -60,10 +144,9 @@ static void fdl_sim_resume(int thread) {
   setcontext(&f.context);
 }
 
-/* What went wrong, or 0 */
 static const char *fdl_sim_block(int threads) {
   for (int i = 0; i < threads; i++) fdl_sim_fibers[i].begun = fdl_sim_fibers[i].ended = false;
-  for (;;) {
+  for (fdl_sim_epoch = 0;; fdl_sim_epoch++) {
     int waiting = 0;
     for (int i = 0; i < threads; i++) {
       if (fdl_sim_fibers[i].ended) continue;
@@ -71,7 +154,7 @@ static const char *fdl_sim_block(int threads) {
       fdl_sim_resume(i);
       waiting += fdl_sim_fibers[i].waits;
     }
-    if (!waiting) return 0;
+    if (fdl_sim_fault || !waiting) return fdl_sim_fault;
     if (waiting < threads) return "some threads of a block wait at a barrier that others never reach";
   }
 }
@@ -83,6 +166,8 @@ static const char *fdl_sim_run(long blocks, int threads, void (*body)(void *), v
     fdl_sim_stacks = (char *)malloc((long)FDL_SIM_STACK * FDL_SIM_THREADS);
     if (!fdl_sim_fibers || !fdl_sim_stacks) return "no memory for threads";
   }
+  fdl_sim_fault = 0;
+  fdl_sim_serial++;
   fdl_sim_body = body;
   fdl_sim_argument = argument;
   blockDim = {(unsigned)threads, 1, 1};

@@ -18,7 +18,11 @@ from fdl.core.config import config, log
 from fdl.core.errors import CacheError, CompileError, CompileWarning, DeviceError, MissingRuleError, NoCompilerWarning
 from fdl.core.graph import Graph
 
-DEVICES: dict[str, Callable[[Graph], Executable]] = {"cuda": cuda_executable, "cuda-sim": sim_executable}
+DEVICES: dict[str, Callable[[Graph], Executable]] = {
+    "cuda": cuda_executable,
+    "cuda-sim": sim_executable,
+    "cuda-sim-checked": lambda graph: sim_executable(graph, checked=True),
+}
 FORCED = ("compiled", "native")  # tiers in which nothing is interpreted
 _warned: list[bool] = []
 _told_of_cache: list[bool] = []

@@ -57,26 +57,41 @@ def has_routine(graph):
     return any(isinstance(n, Routine) for n in all_nodes(build(run_passes(graph), routines=AVX2.routines).nodes))
 
 
-def assert_as_in_c(name):
+def assert_as_in_c(name, checked):
     record = Record.of(name, RAW[name])
     args = inputs_of(record.graph, 0)
-    found = sim_executable(record.graph)([from_numpy(x.copy()) for x in args])
+    found = sim_executable(record.graph, checked)([from_numpy(x.copy()) for x in args])
     wanted = compiler.executable(record.graph, record.donated)([from_numpy(x.copy()) for x in args])
     for got, want in zip(map(np.asarray, found), map(np.asarray, wanted), strict=True):
         (assert_close if has_routine(record.graph) else assert_same_bits)(got, want)
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", SMALL_ONES[::6])
-def test_programs_have_the_bits_of_c(name):
-    assert_as_in_c(name)
+@pytest.mark.parametrize(("name", "checked"), [(n, i % 2 == 0) for i, n in enumerate(SMALL_ONES[::6])])
+def test_programs_have_the_bits_of_c(name, checked):
+    assert_as_in_c(name, checked)
 
 
 @needs_compiler
 @pytest.mark.sim
 @pytest.mark.parametrize("name", [n for n in RAW if computed(n) <= 20 * SMALL])
 def test_all_programs_have_the_bits_of_c(name):
-    assert_as_in_c(name)
+    assert_as_in_c(name, checked=False)
+
+
+@needs_compiler
+@pytest.mark.sim
+@pytest.mark.parametrize("name", SMALL_ONES)
+def test_all_small_programs_keep_to_their_memory(name):
+    assert_as_in_c(name, checked=True)
+
+
+@pytest.mark.sim
+@pytest.mark.skipif(not nvrtc_available(), reason="NVRTC is not installed")
+@pytest.mark.parametrize("name", RAW)
+def test_all_programs_compile_to_ptx(name):
+    source = lower_device(from_data(RAW[name]["graph"]), CUDA).source
+    assert compile_ptx(source, "compute_90").count(".entry k") == source.count("__global__")
 
 
 def network(x, w, b):
@@ -140,19 +155,40 @@ def test_a_check_that_fails_raises():
     assert f(jnp.asarray([4.0, 9.0])).tolist() == [2.0, 3.0]
 
 
+PLANTED = {
+    "a barrier is missing": ("__syncthreads();", ";", "no barrier lies between"),
+    "rows are too long": ("* 70", "* 71", "outside of its buffer"),
+    "a thread leaves its part of a tile": ("left[y][x] =", "if (x) left[y][x] =", "nobody has written"),
+    "threads write one element": ("(row) * 33 + (col) * 1] = total", "0] = total", "no barrier lies between"),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("fault", PLANTED)
+def test_planted_faults_are_found(fault):
+    old, new, says = PLANTED[fault]
+    square = lambda x: x @ x.T
+    executable = sim_executable(fdl.make_graph(square)(X), checked=True)
+    (result,) = executable([X])
+    assert_same_bits(np.asarray(result), np.asarray(fdl.jit(square)(X)))
+    good = executable.rendered
+    bad = DeviceProgram(good.program, good.source.replace(old, new, 1), good.launches)
+    assert bad.source != good.source
+    executable.driver = SimDriver(bad, checked=True)
+    with pytest.raises(fdl.FdlError, match=says):
+        executable([X])
+
+
 @needs_compiler
 def test_a_barrier_that_some_threads_miss_is_found():
-    graph = fdl.make_graph(lambda x: jnp.sum(x, 1))(X)
-    good = lower_device(graph, CUDA)
+    executable = sim_executable(fdl.make_graph(lambda x: jnp.sum(x, 1))(X))
+    good = executable.rendered
     bad = DeviceProgram(
-        good.program, good.source.replace("__syncthreads();", "if (lane) __syncthreads();", 1), good.launches
+        good.program, good.source.replace("__syncthreads();", "if (lane) __syncthreads();"), good.launches
     )
-    assert bad.source != good.source
-    (node,) = (n for n, launch in bad.launches.items() if launch.threads == 64)
-    driver = SimDriver(bad)
-    memory = [driver.empty(X.nbytes) for _ in bad.launches[node].buffers]
+    executable.driver = SimDriver(bad)
     with pytest.raises(fdl.FdlError, match="others never reach"):
-        driver.launch(bad.launches[node], memory, [])
+        executable([X])
 
 
 def test_a_device_that_does_not_exist_is_named():
