@@ -240,9 +240,9 @@ def fault(n: Fused, conditions: bool = True, new: Node | None = None) -> str | N
     for m in stages:
         if not comes_apart(m, n):
             return f"{type(m).__name__} over {[a.size for a in loops_of(m)]} does not make {n.count} parts"
-    if n.product is not None and len(stages) > 2:
-        return "a product hands its rows to one stage"
     reads, writes = [set(m.reads()) for m in stages], [set(m.writes()) for m in stages]
+    if n.product is not None and (len(stages) > 2 or writes[-1] & reads[0]):
+        return "a product hands its rows to one stage, which writes over none of its operands"
     shared: set[Buffer] = set()
     for i, j in itertools.combinations(range(len(stages)), 2):
         if new is None or stages[i] is new or stages[j] is new:

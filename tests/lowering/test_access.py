@@ -159,6 +159,18 @@ def test_routines_touch_runs():
         assert a.stays({v: 4}, 4) and not a.stays({v: 4}, 3)
 
 
+def test_what_follows_the_rows_of_a_product_leaves_its_operands():
+    b, exprs = [Buffer(k, dtypes.float32, 16, "temp") for k in range(4)], Interner()
+    i, j, k = exprs.axes([4, 4, 4])
+    place = i.index * 4 + j.index
+    lhs, rhs = Operand(b[0], i.index * 4 + k.index), Operand(b[1], k.index * 4 + j.index)
+    dot = Dot((), (i,), (j,), (k,), lhs, rhs, Operand(b[2], place), dtypes.float32)
+    value = exprs.make("load", (), dtypes.float32, (b[2], place))
+    for buffer, may in ((b[3], True), (b[0], False), (b[1], False)):
+        found = fault(Fused((Axis("p", 4),), [dot, Map((i, j), [Store(buffer, place, value)])]))
+        assert found is None if may else "none of its operands" in found
+
+
 @st.composite
 def stages(draw):
     """Maps over ten elements each of which reads some buffers and writes one, and how they touch elements."""
