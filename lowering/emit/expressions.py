@@ -90,9 +90,8 @@ class Expressions:
         self.target = target
         self.weaves = weaves  # whether the kernel's stores lie side by side in one loop
         self.table: dict[str, str] = spellings.TABLES.get(target.language, {})
-        self.rows = {
-            b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())
-        }  # buffers of which one row is kept: its name and size
+        # buffers of which one row is kept: its name and size
+        self.rows = {b: (f"l{k}", size) for k, (b, size) in enumerate((rows or {}).items())}
         self.outer = outer  # the loops over rows
         self.loops: dict[Axis, str] = {}  # of the stage that is written now
         self.buffers: dict[Buffer, str] = {}

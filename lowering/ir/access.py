@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fdl.lowering.ir.expr import Buffer, Expr, walk
+from fdl.lowering.ir.expr import Buffer, Expr
 from fdl.lowering.ir.index import ZERO, Axis, Index
 from fdl.lowering.ir.nodes import Argmax, Called, Dot, Fused, Loop, Map, Node, OneStore, Reduce, Routine, Scatter
 from fdl.passes.size import is_known
@@ -133,9 +133,9 @@ def loads(roots: Sequence[Expr]) -> Iterator[tuple[Expr, tuple[Expr, ...]]]:
     """Each load in some expressions, operands first, with the conditions under which it is evaluated: once for each
     set of them.
     """
-    order = walk(roots)
-    if not any(e.op == "choose" for e in order):
-        yield from ((e, ()) for e in order if e.op == "load")
+    order = dict.fromkeys(x for e in roots for x in e.loads())
+    if not any(e.branches for e in roots):
+        yield from ((x, ()) for x in order)
         return
     met: dict[Expr, dict[tuple[Expr, ...], None]] = {}
     stack: list[tuple[Expr, tuple[Expr, ...]]] = [(e, ()) for e in roots]
@@ -149,15 +149,14 @@ def loads(roots: Sequence[Expr]) -> Iterator[tuple[Expr, tuple[Expr, ...]]]:
             stack += [*((c, around) for c in conditions), (chosen, (*around, *conditions)), (other, around)]
         else:
             stack += [(c, around) for c in e.operands]
-    yield from ((e, around) for e in order if e.op == "load" for around in met[e])
+    yield from ((x, around) for x in order for around in met[x])
 
 
 def places_read(n: Node) -> dict[Buffer, set[Index]]:
     """Addresses at which a stage itself loads, by buffer."""
     places: dict[Buffer, set[Index]] = {}
-    for e in walk(n.roots()):
-        if e.op == "load":
-            places.setdefault(e.attr[0], set()).add(e.attr[1])
+    for buffer, place in (x.attr for e in n.roots() for x in e.loads()):
+        places.setdefault(buffer, set()).add(place)
     return places
 
 
@@ -165,7 +164,10 @@ def loads_first(n: Node, old: Buffer, new: Buffer) -> bool:
     """Whether each iteration of a stage loads the elements of `old` that lie where it stores to `new`, and no others:
     then the two may have the same memory.
     """
-    return isinstance(n, Map) and places_read(n).get(old, set()) <= {s.offset for s in n.stores if s.buffer is new}
+    if not isinstance(n, Map):
+        return False
+    stored = {s.offset for s in n.stores if s.buffer is new}
+    return all(x.attr[1] in stored for e in n.roots() for x in e.loads() if x.attr[0] is old)
 
 
 # Parts

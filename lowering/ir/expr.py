@@ -42,7 +42,7 @@ class Expr:
     evaluated), `philox` (a random word).
     """
 
-    __slots__ = ("_buffers", "args", "attr", "cost", "dtype", "number", "op", "operands")
+    __slots__ = ("_loads", "args", "attr", "branches", "cost", "dtype", "number", "op", "operands")
 
     def __init__(self, number: int, op: str, args: tuple[Expr, ...], dtype: DType, attr: Any) -> None:
         self.number, self.op, self.args, self.dtype, self.attr = number, op, args, dtype, attr
@@ -51,13 +51,18 @@ class Expr:
         self.operands = args + tuple(
             a for i in self.indices() for a, _ in i.terms if isinstance(a, Expr)
         )  # those inside of addresses included
-        self._buffers: tuple[Buffer, ...] | None = None
+        self.branches: bool = op == "choose" or any(e.branches for e in self.operands)  # whether it has a `choose`
+        self._loads: tuple[Expr, ...] | None = None
 
-    def buffers(self) -> tuple[Buffer, ...]:
-        """What is loaded anywhere in it, worked out once."""
-        if self._buffers is None:
-            self._buffers = tuple(dict.fromkeys(e.attr[0] for e in walk([self]) if e.op == "load"))
-        return self._buffers
+    def loads(self) -> tuple[Expr, ...]:
+        """All loads in it, those in addresses included; worked out once."""
+        if self._loads is None:
+            self._loads = tuple(e for e in walk([self]) if e.op == "load")
+        return self._loads
+
+    def buffers(self) -> Iterable[Buffer]:
+        """What is loaded anywhere in it, each once."""
+        return dict.fromkeys(e.attr[0] for e in self.loads())
 
     def indices(self) -> list[Index]:
         """Addresses in this node."""
@@ -78,21 +83,17 @@ class Expr:
 
 def walk(roots: Sequence[Expr]) -> list[Expr]:
     """All sub-expressions, each once, operands first; without recursion."""
-    order: list[Expr] = []
-    opened: set[Expr] = set()
-    done: set[Expr] = set()
+    found: dict[Expr, None] = {}
     stack = list(reversed(roots))
     while stack:
-        e = stack[-1]
-        if e in opened or not e.operands:  # what it is made of is done
-            stack.pop()
-            if e not in done:
-                done.add(e)
-                order.append(e)
-        else:
-            opened.add(e)
-            stack += [c for c in e.operands if c not in done]
-    return order
+        e = stack.pop()
+        if e not in found:
+            waiting = [c for c in e.operands if c not in found]
+            if waiting:
+                stack += [e, *waiting]
+            else:
+                found[e] = None
+    return list(found)
 
 
 def operations(roots: Sequence[Expr]) -> int:

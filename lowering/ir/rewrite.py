@@ -125,7 +125,8 @@ class Rewriting:
             attr = (self.buffer(attr[0]), self.index(attr[1]))
         elif e.op == "number":
             attr = self.index(attr)
-        return self.exprs.make(e.op, tuple(self.known[a] for a in e.args), e.dtype, attr)
+        args = tuple(self.known[a] for a in e.args)
+        return e if args == e.args and attr == e.attr else self.exprs.make(e.op, args, e.dtype, attr)
 
     def buffer(self, b: Buffer) -> Buffer:
         """The buffer in the place of one."""
@@ -133,6 +134,8 @@ class Rewriting:
 
     def index(self, index: Index) -> Index:
         """An address."""
+        if not any(isinstance(atom, Expr) or atom in self.axes for atom, _ in index.terms):
+            return index
         out = Index(index.const, ())
         for atom, c in index.terms:
             if isinstance(atom, Expr):

@@ -22,9 +22,8 @@ from fdl.lowering.ir.nodes import Dot, Fused, Map, Node, OneStore, Scatter, Thre
 from fdl.lowering.ir.planned import Arena
 from fdl.passes.size import Extent, surely
 
-_Share = tuple[
-    int, int, int, tuple[Any, ...]
-]  # extent, bytes of an iteration, bytes before the first one, terms of enclosing loops' steps
+# Iterations, bytes of one, bytes before the first one, terms of enclosing loops' steps
+_Share = tuple[int, int, int, tuple[Any, ...]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,10 +46,9 @@ class Touch:
         """What the number of threads has to divide for no thread to touch what another one touched `then`: 0 where none
         ever does, 1 where one does whatever their number is.
         """
-        apart = self.memory != then.memory or any(
-            surely(lambda a=a, b=b: a >= b) for a, b in ((then.start, self.end), (self.start, then.end))
-        )
-        if apart or not (self.written or then.written) or (self.one and then.one):
+        if self.memory != then.memory or not (self.written or then.written) or (self.one and then.one):
+            return 0
+        if any(surely(lambda a=a, b=b: a >= b) for a, b in ((then.start, self.end), (self.start, then.end))):
             return 0
         if self.owner is not then.owner or self.share is None or then.share is None:
             return 1
@@ -66,6 +64,7 @@ class Touched:
     def __init__(self, arena: Arena) -> None:
         self.arena = arena
         self.known: set[Touch] = set()
+        self._asked: tuple[Node, set[Touch]] | None = None  # the stage that was asked about last, and what it touches
 
     def meet(self, unless: int = 1) -> None:
         """All threads meet, unless their number divides this one."""
@@ -96,11 +95,11 @@ class Touched:
         }
 
     def _of(self, n: Node) -> set[Touch]:
-        shares, one = _shares(n) if n.threads is Threads.ALL else _whole(n), n.threads is Threads.ONE
-        return {self._touch(*x, one) for x in shares}
-
-    def _touch(self, b: Buffer, written: bool, share: _Share | None, one: bool) -> Touch:
-        return Touch(*self.arena.place(b), written, self.arena.home(b), share, one)
+        if self._asked is None or self._asked[0] is not n:
+            shares, one = _shares(n) if n.threads is Threads.ALL else _whole(n), n.threads is Threads.ONE
+            place, home = self.arena.place, self.arena.home
+            self._asked = n, {Touch(*place(b), written, home(b), share, one) for b, written, share in shares}
+        return self._asked[1]
 
 
 def _whole(n: Node) -> Iterator[tuple[Buffer, bool, None]]:

@@ -75,9 +75,8 @@ def plan_in_place(program: Program) -> dict[Buffer, Buffer]:
     if not free:
         return {}
     lives = lifetimes(program.nodes)
-    writers = Counter(
-        b for n in all_nodes(program.nodes) for b in {a.buffer for a in accesses(n) if a.written and a.stage is n}
-    )
+    made = {(a.buffer, a.stage) for n in program.nodes for a in accesses(n) if a.written}
+    writers = Counter(b for b, _ in made)
     chosen: dict[Buffer, Buffer] = {}
     guarded = program.guarded()
     for place, n in enumerate(program.nodes):

@@ -144,9 +144,9 @@ def _group_of(n: Map, before: list[Node], history: History, target: Target) -> i
             isinstance(group, Map)
             and group.space == n.space
             and len(group.stores) + len(n.stores) <= target.map_stores
-            and len(walk(group.expressions())) + len(walk(n.expressions())) <= target.map_expressions
             and (place != earliest or _reads_own(n, group))
             and history.joins(n, place, within=True)
+            and len(walk(group.expressions())) + len(walk(n.expressions())) <= target.map_expressions
         ):
             return place
     return None
