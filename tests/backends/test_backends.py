@@ -18,6 +18,7 @@ from fdl.core.array import ConcreteArray
 from fdl.core.config import config
 from fdl.core.errors import CacheWarning, CompileError, CompileWarning, NoCompilerWarning, SettingError
 from fdl.lowering.target import AVX2, C_TARGETS, SCALAR
+from fdl.ops import linear
 from fdl.testing import count_compilations
 from tests.conftest import ROOT, needs_compiler
 
@@ -357,3 +358,16 @@ def test_each_target_runs_where_the_machine_can_and_gives_the_same_bits(name, mo
     else:
         assert toolchain.host_target().name == name
         assert [np.asarray(a).tobytes() for a in fdl.jit(f)(x)] == want
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", C_TARGETS)
+def test_a_mirrored_triangle(name, monkeypatch):
+    """gcc 12 gave the last row of a 4 x 4 matrix of doubles an element of another, where it merged unrolled loads."""
+    if C_TARGETS[name].vector_bytes > toolchain.host_target().vector_bytes:
+        pytest.skip(f"this machine has no {name}")
+    monkeypatch.setattr(config, "target", name)
+    lower = np.tril(np.arange(1.0, 17.0).reshape(4, 4))
+    got = fdl.jit(lambda a: jnp.tril(a, -1) + jnp.tril(a, -1).T + jnp.where(jnp.eye(4, dtype=bool), a, 0))(lower)
+    assert np.asarray(got).tolist() == (lower + np.tril(lower, -1).T).tolist()
+    assert np.asarray(fdl.jit(lambda a: linear.hermitian(a, True))(lower)).tolist() == got.tolist()
