@@ -11,6 +11,10 @@ from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
 from fdl.numpy import asarray, atleast_2d, concatenate, linalg, ravel
 from fdl.numpy.linalg import det, inv
+from fdl.scipy import _factors, _matrices, _matrix_functions
+from fdl.scipy._factors import *
+from fdl.scipy._matrices import *
+from fdl.scipy._matrix_functions import *
 
 
 def cholesky(a: ArrayLike, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Array:
@@ -109,3 +113,4 @@ def hilbert(n: int) -> Array:
 __all__ = [
     "block_diag", "cho_factor", "cho_solve", "cholesky", "det", "hilbert", "inv", "solve_triangular", "toeplitz",
 ]  # fmt: skip
+__all__ += _factors.__all__ + _matrices.__all__ + _matrix_functions.__all__
