@@ -1,5 +1,5 @@
-"""`jax.scipy`'s names: Fourier and special functions, matrices, linear systems, laws of chance."""
+"""`jax.scipy`'s names: special functions, matrices, linear systems, transforms, signals, images, laws of chance."""
 
-from fdl.scipy import fft, linalg, sparse, special, stats
+from fdl.scipy import fft, integrate, linalg, ndimage, signal, sparse, special, stats
 
-__all__ = ["fft", "linalg", "sparse", "special", "stats"]
+__all__ = ["fft", "integrate", "linalg", "ndimage", "signal", "sparse", "special", "stats"]
