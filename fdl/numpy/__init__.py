@@ -231,7 +231,7 @@ from fdl.numpy._shape import (
     vstack,
 )
 from fdl.numpy._signal import *
-from fdl.numpy._sort import argsort, median, percentile, quantile, searchsorted, sort
+from fdl.numpy._sort import argsort, median, percentile, quantile, searchsorted, sort, sort_complex
 from fdl.numpy._standard import *
 
 bool_ = _ScalarType(_dtypes.bool_)
@@ -252,6 +252,7 @@ float64 = _ScalarType(_dtypes.float64)
 bool = bool_
 complex64 = _ScalarType(_dtypes.complex64)
 complex128 = _ScalarType(_dtypes.complex128)
+csingle, cdouble, complex_ = complex64, complex128, complex128
 dtype = _dtypes.canonical
 complexfloating, floating, integer, inexact, number, generic, signedinteger, unsignedinteger = (
     _np.complexfloating, _np.floating, _np.integer, _np.inexact, _np.number, _np.generic, _np.signedinteger,
@@ -299,7 +300,7 @@ __all__ = [
     "atleast_2d", "average",
     "bfloat16", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bool_", "broadcast_arrays", "broadcast_to",
     "cbrt", "ceil", "clip",
-    "column_stack", "complex128", "complex64", "complexfloating",
+    "cdouble", "column_stack", "complex128", "complex64", "complex_", "complexfloating", "csingle",
     "concatenate", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "deg2rad",
     "diag", "diagonal", "diff",
     "divide", "divmod", "dot", "dtype", "e", "einsum", "empty", "empty_like", "equal", "exp", "exp2", "expand_dims",
@@ -320,7 +321,8 @@ __all__ = [
     "ravel", "reciprocal",
     "remainder", "reshape", "result_type", "right_shift", "rint", "roll", "rot90", "round", "searchsorted",
     "select", "shape", "sign",
-    "signedinteger", "sin", "sinc", "sinh", "size", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "signedinteger", "sin", "sinc", "sinh", "size", "sort", "sort_complex", "split", "sqrt", "square",
+    "squeeze", "stack", "std",
     "subtract", "sum", "swapaxes",
     "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "trapezoid", "tri", "tril",
     "tril_indices", "triu",

@@ -12,13 +12,13 @@ from fdl.core.array import Array, from_numpy
 from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
-from fdl.numpy._create import asarray
+from fdl.numpy._create import asarray, eye
 from fdl.numpy._derived import vander
 from fdl.numpy._edit import trim_zeros
 from fdl.numpy._math import _operand, sqrt, sum
 from fdl.numpy._shape import atleast_1d, concatenate, matmul, outer
 from fdl.numpy._signal import convolve
-from fdl.numpy.linalg import inv, lstsq
+from fdl.numpy.linalg import eigvals, inv, lstsq
 from fdl.ops.promotion import promote
 
 
@@ -34,6 +34,30 @@ def _aligned(a: ArrayLike, b: Any, what: str) -> list[Array]:
     pair = promote(_vector(a, what), _vector(b, what))
     n = max(aval_of(p).shape[0] for p in pair)
     return [concatenate([ops.full((n - aval_of(p).shape[0],), 0, aval_of(p).dtype), p]) for p in pair]
+
+
+def roots(p: ArrayLike, *, strip_zeros: bool = True) -> Array:
+    """Where a polynomial is zero, complex: the eigenvalues of its companion matrix, and a zero for each power that all
+    terms have. Leading zeros are left out, which takes their values: without `strip_zeros` none are, and the function
+    can be recorded.
+
+    >>> from fdl.numpy import array
+    >>> sorted(r.real.round(3).item() for r in roots(array([1.0, -3.0, 2.0])))
+    [1.0, 2.0]
+    """
+    (x,) = promote(_vector(p, "roots"), to_float=True)
+    x = x if dtypes.is_complex(aval_of(x).dtype) else ops.join(x, ops.mul(x, 0))
+    zeros = 0
+    if strip_zeros:
+        found = np.flatnonzero(np.asarray(x))
+        zeros = aval_of(x).shape[0] - 1 - int(found[-1]) if found.size else 0
+        x = x[int(found[0]) : int(found[-1]) + 1] if found.size else x[:0]
+    n = aval_of(x).shape[0] - 1
+    if n < 1:
+        return ops.full((zeros,), 0, aval_of(x).dtype)
+    first = ops.reshape(ops.div(ops.neg(x[1:]), x[0]), (1, n))
+    below = eye(n - 1, n, dtype=aval_of(x).dtype)
+    return concatenate([eigvals(concatenate([first, below])), ops.full((zeros,), 0, aval_of(x).dtype)])
 
 
 def polyadd(a1: ArrayLike, a2: ArrayLike) -> Array:
@@ -197,4 +221,4 @@ def polyfit(
     return found, covariance
 
 
-__all__ = ["poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub"]
+__all__ = ["poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "roots"]

@@ -68,6 +68,17 @@ def sort(
     return ops.gather_along(x, argsort(x, axis, descending=descending), axis)
 
 
+def sort_complex(a: ArrayLike) -> Array:
+    """The elements along the last axis in order, by real and then by imaginary parts, as complex numbers.
+
+    >>> from fdl.numpy import array
+    >>> sort_complex(array([2.0, 1.0])).tolist()
+    [(1+0j), (2+0j)]
+    """
+    (x,) = promote(asarray(a), to_float=True)
+    return sort(x if dtypes.is_complex(aval_of(x).dtype) else ops.join(x, ops.mul(x, 0)))
+
+
 def between(low: Any, high: Any, share: Any) -> Array:
     """`low + share * (high - low)`; among infinities the share counts only where it is neither 0 nor 1, so that what is
     beside an infinity stays finite.

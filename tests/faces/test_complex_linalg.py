@@ -177,3 +177,27 @@ def test_what_follows_from_singular_values():
     close(jnp.linalg.norm(a, "nuc"), np.linalg.norm(a, "nuc"))
     b = drawn(4, 2)
     close(jnp.linalg.lstsq(a[:, :3], b)[0], np.linalg.lstsq(a[:, :3], b, rcond=None)[0])
+
+
+POLYNOMIALS = {
+    "two": [1.0, -3.0, 2.0], "complex ones": [1.0, 0.0, 1.0], "zeros at both ends": [0.0, 0.0, 2.0, -3.0, 0.0, 0.0],
+    "complex coefficients": [1.0 + 1j, 2.0, -1j], "a number": [3.0], "nothing but zeros": [0.0, 0.0],
+    "high": [1, 5, -3, 2, 7, 1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("p", POLYNOMIALS.values(), ids=POLYNOMIALS)
+def test_roots_of_polynomials(p):
+    got, want = jnp.roots(np.array(p, np.result_type(np.array(p), np.float64))), np.roots(p)
+    np.testing.assert_allclose(np.sort_complex(np.asarray(got).round(9)), np.sort_complex(want.round(9)), atol=1e-8)
+    if p[0] != 0 and len(p) > 1:
+        again = fdl.jit(lambda p: jnp.roots(p, strip_zeros=False))(np.array(p))
+        np.testing.assert_allclose(np.sort(np.abs(again)), np.sort(np.abs(want)), atol=1e-4)
+
+
+def test_order_of_complex_numbers():
+    for x in (drawn(3, 4), np.array([2, 1, 3]), np.array([1.0, np.nan, 0.5])):
+        np.testing.assert_allclose(jnp.sort_complex(x), np.sort_complex(x), rtol=1e-6)
+    assert jnp.csingle is jnp.complex64
+    assert jnp.cdouble is jnp.complex_
+    assert jnp.cdouble is jnp.complex128

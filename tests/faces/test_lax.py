@@ -6,6 +6,7 @@ import pytest
 import fdl
 import fdl.numpy as jnp
 from fdl import lax
+from fdl.core.errors import ShapeError
 from fdl.testing import check_batching, check_grads
 
 X = np.arange(20.0).reshape(4, 5)
@@ -100,3 +101,19 @@ def test_hints_change_nothing():
     assert lax.map(lambda x: x * 2, jnp.arange(3), batch_size=2).tolist() == [0, 2, 4]
     assert jnp.sort(jnp.array([2, 1]), kind="stable").tolist() == [1, 2]
     assert jnp.argsort(jnp.array([2, 1]), kind="quicksort").tolist() == [1, 0]
+
+
+def test_arrays_put_together_and_taken_apart():
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(lax.stack([x, x + 1], 1), np.stack([x, x + 1], 1))
+    for axis in (0, 1, -1):
+        for got, want in zip(lax.unstack(x, axis), np.moveaxis(x, axis, 0), strict=True):
+            np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(lax.tile(x, (2, 1)), np.tile(x, (2, 1)))
+    with pytest.raises(ShapeError, match="one for each axis"):
+        lax.tile(x, (2,))
+    np.testing.assert_array_equal(lax.broadcast_like(x[0], x), np.broadcast_to(x[0], x.shape))
+    values, places = lax.approx_max_k(x, 2)
+    assert (values.tolist(), places.tolist()) == ([[2.0, 1.0], [5.0, 4.0]], [[2, 1], [2, 1]])
+    values, places = lax.approx_min_k(x, 1, reduction_dimension=0)
+    assert (values.tolist(), places.tolist()) == ([[0.0, 1.0, 2.0]], [[0, 0, 0]])
