@@ -45,7 +45,15 @@ class Piecewise(CExecutable):
         self, compiler: Compiler, donated: Sequence[int], plan: Callable[[], Plan] | None
     ) -> tuple[Plan, Any, int]:
         found = _listing_of(self.graph, compiler)
-        self.told = found.told(lambda step: load(step, compiler)[1])
+        addresses: dict[tuple[str, str], int] = {}  # steps are many, programs few
+
+        def address(step: Step) -> int:
+            key = step.library, step.function
+            if key not in addresses:
+                addresses[key] = load(step, compiler)[1]
+            return addresses[key]
+
+        self.told = found.told(address)
         native = runtime.load(compiler)
         plain = Plan("", found.arena, found.own, found.parallel, [-1] * len(self.out_avals), [])
         return plain, native, native.list_program()
