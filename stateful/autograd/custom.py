@@ -70,6 +70,10 @@ class _FunctionNode:
     def name(self) -> str:
         return f"{self.function.__name__}Backward"
 
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        return tuple(self.edges)
+
     def hooks_of(self, index: int) -> dict[int, Any]:
         return self.hooks.setdefault(index, {})
 

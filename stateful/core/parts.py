@@ -48,6 +48,10 @@ class _PartsNode:
     def name(self) -> str:
         return "UnbindBackward0"
 
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        return tuple(self.edges)
+
     def hooks_of(self, index: int) -> dict[int, Any]:
         return self.hooks.setdefault(index, {})
 

@@ -198,3 +198,30 @@ def test_gradients_up_to_a_value_leave_what_made_it():
     assert not seen
     w.backward(inputs=[z], retain_graph=True)
     assert len(seen) == 1 and y.grad is None and z.grad.item() == 12
+
+
+def test_the_graph_of_gradients_is_walked():
+    """As drawers of graphs do: from a result back to the leaves."""
+
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    x, y = torch.ones(2, requires_grad=True), torch.ones(2)
+    out = (Twice.apply(x) * y).sum()
+    names, node = [], out.grad_fn
+    while node.next_functions:
+        names.append(node.name())
+        ((node, index),) = node.next_functions
+        assert index == 0
+    assert names == ["SumBackward0", "MulBackward0", "TwiceBackward"]
+    assert node.name() == "AccumulateGrad" and node.variable is x
+    held = (x * x).grad_fn
+    del x
+    gc.collect()
+    assert [n.name() for n, _ in held.next_functions] == ["AccumulateGrad"] * 2

@@ -38,6 +38,13 @@ class Leaf:
         self.order = next(ORDER)
         self.hooks: dict[int, Any] = {}
 
+    next_functions: tuple[tuple[Any, int], ...] = ()  # nothing is behind a leaf
+
+    @property
+    def variable(self) -> Any:
+        """The tensor, or None where there is none any more."""
+        return self.tensor()
+
     def name(self) -> str:
         """As PyTorch calls it."""
         return "AccumulateGrad"
@@ -61,6 +68,11 @@ class Node:
     def name(self) -> str:
         """As PyTorch calls it."""
         return f"{self.taped.name.title().replace('_', '')}Backward0"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """Where the operands that have gradients come from: what made each, and which of its results it is."""
+        return tuple(self.edges)
 
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the operands that have edges."""
