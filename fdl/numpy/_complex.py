@@ -39,7 +39,7 @@ def conj(x: ArrayLike) -> Array:
     >>> complex(conj(1 + 2j))
     (1-2j)
     """
-    return asarray(ops.conj(x))
+    return asarray(ops.conj(asarray(x)))
 
 
 conjugate = conj

@@ -201,3 +201,10 @@ def test_order_of_complex_numbers():
     assert jnp.csingle is jnp.complex64
     assert jnp.cdouble is jnp.complex_
     assert jnp.cdouble is jnp.complex128
+
+
+@pytest.mark.parametrize("x", [2, 1.5, True, 1 + 2j, [1.0, 2.0], np.float32(3.0)], ids=str)
+def test_conjugates_of_what_is_no_array(x):
+    got = jnp.conj(x)
+    assert got.tolist() == np.conj(x).tolist()
+    assert jnp.conjugate(x).dtype == got.dtype == jnp.asarray(x).dtype
