@@ -15,6 +15,8 @@ from fdl.core.config import config
 from fdl.core.trace import transforming
 from fdl.transforms.lazy import set_eager
 
+config.wait = True  # where something has read the settings before
+
 settings.register_profile(
     "ci", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
