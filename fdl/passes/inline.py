@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fdl.core.graph import Atom, Equation, Graph, Var
-from fdl.passes.match import called_graph, in_subgraphs
+from fdl.passes.match import called_graph, in_subgraphs, reading
 
 
 def inline(graph: Graph) -> Graph:
@@ -42,13 +42,14 @@ def _spliced(graph: Graph, inputs: Sequence[Atom], out: list[Equation], caller: 
     """
     env: dict[Atom, Atom] = dict(zip(graph.inputs, inputs, strict=True))
     for e in graph.equations:
-        source = e.source if caller is None else caller.source or e.source
-        e = e.replace(inputs=tuple(env.get(a, a) for a in e.inputs), source=source)
-        inner = called_graph(e)
+        own, inner = reading(e, env), called_graph(e)
+        if caller is not None and caller.source is not None:
+            own = own.replace(source=caller.source)
         if inner is not None:
-            outputs = _spliced(inner, e.inputs, out, e)
-        else:
-            outputs = e.outputs if caller is None else tuple(Var(v.aval) for v in e.outputs)
-            out.append(e.replace(outputs=outputs, params=in_subgraphs(e, inline)))
-        env.update(zip(e.outputs, outputs, strict=True))
+            env.update(zip(e.outputs, _spliced(inner, own.inputs, out, own), strict=True))
+            continue
+        if caller is not None:
+            own = own.replace(outputs=tuple(Var(v.aval) for v in e.outputs))
+            env.update(zip(e.outputs, own.outputs, strict=True))
+        out.append(in_subgraphs(own, inline))
     return tuple(env.get(a, a) for a in graph.outputs)

@@ -40,8 +40,8 @@ class Steps(NamedTuple):
     length: int
 
 
-def in_subgraphs(e: Equation, f: Callable[[Graph], Graph]) -> dict[str, Any]:
-    """The params of an equation with `f` of each graph that it holds, alone or in tuples."""
+def in_subgraphs(e: Equation, f: Callable[[Graph], Graph]) -> Equation:
+    """The equation with `f` of each graph that it holds, alone or in tuples; itself where it holds none."""
 
     def of(value: Any) -> Any:
         if isinstance(value, Graph):
@@ -49,7 +49,15 @@ def in_subgraphs(e: Equation, f: Callable[[Graph], Graph]) -> dict[str, Any]:
         # tuples of other things stay what they are, named ones too
         return tuple(map(of, value)) if isinstance(value, tuple) and any(isinstance(v, Graph) for v in value) else value
 
-    return {name: of(value) for name, value in e.params.items()}
+    changed = {name: new for name, value in e.params.items() if (new := of(value)) is not value}
+    return e.replace(params={**e.params, **changed}) if changed else e
+
+
+def reading(e: Equation, names: Mapping[Atom, Atom]) -> Equation:
+    """The equation with operands that have other names; itself where none has."""
+    if not any(a in names for a in e.inputs):
+        return e
+    return e.replace(inputs=tuple(names.get(a, a) for a in e.inputs))
 
 
 def called_graph(e: Equation) -> Graph | None:
@@ -84,7 +92,5 @@ def rewritten(graph: Graph, rule: Callable[[Equation, Mapping[Atom, Equation]], 
         changes.update(rule(e, makers))
     equations: list[Equation] = []
     for e in graph.equations:
-        equations += (
-            changes[e] if e in changes else [e.replace(params=in_subgraphs(e, lambda inner: rewritten(inner, rule)))]
-        )
+        equations += changes[e] if e in changes else [in_subgraphs(e, lambda inner: rewritten(inner, rule))]
     return prune(Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants))

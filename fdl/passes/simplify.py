@@ -16,7 +16,7 @@ from fdl.core.graph import Atom, Equation, Graph, Literal, Var
 from fdl.ops.axes import broadcast_p, convert_p, transpose_p
 from fdl.ops.elementwise import integer_pow_p, select_p
 from fdl.ops.shape import reshape_p
-from fdl.passes.match import BARRIER, DIV, EXACT, MUL, NEG, STOP_GRADIENT, in_subgraphs
+from fdl.passes.match import BARRIER, DIV, EXACT, MUL, NEG, STOP_GRADIENT, in_subgraphs, reading
 
 
 def simplify(graph: Graph) -> Graph:
@@ -46,7 +46,7 @@ def simplify(graph: Graph) -> Graph:
     known: dict[Any, tuple[Var, ...]] = {}
     out: list[Equation] = []
     for e in graph.equations:
-        e = e.replace(inputs=tuple(env.get(a, a) for a in e.inputs), params=in_subgraphs(e, simplify))
+        e = in_subgraphs(reading(e, env), simplify)
         simpler = _simpler(e, made)
         if simpler is not None and simpler.aval == e.outputs[0].aval:
             env[e.outputs[0]] = simpler

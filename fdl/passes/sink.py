@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var
-from fdl.passes.match import ADD, MUL, NEG, SUB, Steps, steps_of
+from fdl.passes.match import ADD, MUL, NEG, SUB, Steps, reading, steps_of
 from fdl.passes.prune import prune
 
 _CHEAP = frozenset([ADD, SUB, MUL, NEG])
@@ -55,7 +55,7 @@ def sink(graph: Graph) -> Graph:
     equations: list[Equation] = []
     same: dict[Atom, Var] = {}
     for e in graph.equations:
-        e = e.replace(inputs=tuple(same.get(a, a) for a in e.inputs))
+        e = reading(e, same)
         steps = steps_of(e)
         equations += [e] if steps is None else _sunk(e, steps, same, set(graph.outputs))
     return Graph(graph.inputs, tuple(equations), tuple(same.get(a, a) for a in graph.outputs), graph.constants)

@@ -145,7 +145,7 @@ def _rewritten(e: Equation, operands: Sequence[Any]) -> list[Any]:
     """The results of an equation for these operands."""
     avals = [v.aval for v in e.outputs]
     if any(map(_has_complex, subgraphs(e.params))):
-        outs = e.primitive.bind_list([_stored(x) for x in operands], in_subgraphs(e, split_complex))
+        outs = e.primitive.bind_list([_stored(x) for x in operands], in_subgraphs(e, split_complex).params)
         return [_seen(out, aval) for out, aval in zip(outs, avals, strict=True)]
     if any(map(_is_complex, (*e.inputs, *e.outputs))):
         results = e.primitive.as_list(e.primitive.rule("parts")(*operands, **e.params))

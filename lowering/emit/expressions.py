@@ -26,6 +26,7 @@ def environment() -> Any:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
         keep_trailing_newline=False,
+        auto_reload=False,  # nobody changes them while they are used, and asking the disk each time takes long
     )
     made.filters |= {"name": name_of, "storage": spellings.storage_type, "suffix": spellings.SUFFIX.__getitem__}
     return made

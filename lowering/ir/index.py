@@ -97,7 +97,7 @@ class Index:
 
     def __add__(self, other: Index | Extent) -> Index:
         if isinstance(other, (int, Size)):
-            return Index(self.const + other, self.terms)
+            return Index(self.const + other, self.terms) if other != 0 else self
         if not self.terms or not other.terms:
             return Index(self.const + other.const, self.terms or other.terms)
         merged = dict(self.terms)
@@ -109,11 +109,16 @@ class Index:
         return self + (other * -1 if isinstance(other, Index) else -other)
 
     def __mul__(self, factor: Extent) -> Index:
+        if factor == 1:
+            return self
         return Index(self.const * factor, tuple((a, c * factor) for a, c in self.terms) if factor else ())
 
     def coefficient(self, atom: Any) -> Extent:
         """How far one step of the atom moves."""
-        return next((c for a, c in self.terms if a is atom), 0)
+        for a, c in self.terms:
+            if a is atom:
+                return c
+        return 0
 
     def without(self, atoms: Collection[Any]) -> Index:
         """The part that does not depend on these atoms."""
