@@ -28,6 +28,7 @@ from fdl.lowering.ir.spellings import SUFFIX, changed_rows
 from fdl.lowering.pipeline import Lowered, lower
 from fdl.ops.checks import Failure
 from fdl.passes.checks import lift_checks, only_checks
+from fdl.passes.match import called_graph
 
 _LOADED: dict[tuple[str, str], int] = {}  # addresses of program functions by library and name
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
@@ -171,7 +172,8 @@ def is_told_by_its_text(graph: Graph) -> bool:
         for e in graphs.pop().equations:
             if not e.primitive.is_as_written() or any(map(_holds_function, e.params.values())):
                 return False
-            graphs += subgraphs(e.params)
+            called = called_graph(e)
+            graphs += subgraphs(e.params) if called is None else (called,)
     return True
 
 

@@ -28,6 +28,7 @@ from fdl.core.primitive import OWN, RULES
 from fdl.lowering.ir.spellings import C
 from fdl.lowering.target import SCALAR
 from fdl.ops import elementwise, mul
+from fdl.transforms import make_graph
 from tests.conftest import ROOT, module_names, needs_compiler
 
 pytestmark = needs_compiler
@@ -369,6 +370,7 @@ import fdl, fdl.numpy as jnp
 from fdl.core.dtypes import FLOATS
 from fdl.lowering.ir.spellings import C
 from fdl.ops import elementwise, mul
+from fdl.transforms import make_graph
 k = K
 scaled = elementwise("scaled", lambda x: x * k, FLOATS, lambda t, y, x: mul(t, k), doc="`k x`.")
 C["scaled"] = f"{{0}} * {k}f"
@@ -483,3 +485,18 @@ def test_each_file_counts(folder, tmp_path, monkeypatch):
         assert digest() != before, name
     monkeypatch.setattr(cache, "own_files", lambda: {k.replace(names[0], "x"): v for k, v in files.items()})
     assert digest() != before
+
+
+def test_operations_of_users_are_not_kept_within_custom_derivatives_either():
+    p = fdl.core.Primitive("a users own").define(shape=lambda x: x, impl=lambda x: 3 * x)
+
+    def inside(of):
+        @fdl.custom_jvp
+        def f(x):
+            return of(of(x))
+
+        f.defjvp(lambda primals, tangents: (f(*primals), tangents[0]))
+        return make_graph(lambda x: fdl.jit(f)(x) + 1)(jnp.ones(3))
+
+    assert c.is_told_by_its_text(inside(jnp.sin))
+    assert not c.is_told_by_its_text(inside(p.bind))
