@@ -13,10 +13,12 @@ import contextlib
 import io
 import os
 import pickle
+import queue
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
@@ -34,7 +36,14 @@ _OPERATIONS = ("fdl.lax", "fdl.ad_checkpoint", "fdl.custom_derivatives")  # modu
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
 _helpers: list[_Helper] = []  # the one of this process, once it is started
 
-_MODULES = ("builtins", "fdl", "ml_dtypes", "numpy", "pathlib")  # whose types may be in what the helper gets
+_MODULES = (
+    "builtins",
+    "fdl",
+    "functools",
+    "ml_dtypes",
+    "numpy",
+    "pathlib",
+)  # whose types may be in what the helper gets
 
 
 def is_pending(name: str, graph: Graph, compiler: Compiler, donated: Sequence[int] = ()) -> bool:
@@ -42,7 +51,7 @@ def is_pending(name: str, graph: Graph, compiler: Compiler, donated: Sequence[in
 
     False once the cache has it, and where it cannot be made elsewhere, as of operations that are not fdl's own.
     """
-    key = "beside", compiler, tuple(donated)
+    key = "beside", os.getpid(), compiler, tuple(donated)  # a forked child has a helper of its own
     if key not in graph.memo:
         with _LOCK:
             graph.memo[key] = _asked(name, graph, compiler, tuple(donated))
@@ -58,8 +67,9 @@ def wait_compiled(timeout: float | None = None) -> bool:
     >>> fdl.wait_compiled()
     True
     """
-    jobs = [job for helper in _helpers for job in list(helper.jobs.values())]
-    return all(job.wait(timeout) for job in jobs)
+    until = None if timeout is None else time.monotonic() + timeout
+    jobs = [job for helper in _helpers if helper.is_own() for job in list(helper.jobs)]
+    return all(job.wait(None if until is None else max(0, until - time.monotonic())) for job in jobs)
 
 
 def _asked(name: str, graph: Graph, compiler: Compiler, donated: tuple[int, ...]) -> threading.Event | None:
@@ -92,41 +102,44 @@ class _Helper:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is not for it
         )
-        self.jobs: dict[int, threading.Event] = {}
-        threading.Thread(target=self._listen, daemon=True, name="fdl-helper").start()
+        self.jobs: list[threading.Event] = []
+        self.tasks: queue.SimpleQueue[tuple[bytes, threading.Event]] = queue.SimpleQueue()
+        threading.Thread(target=self._talk, daemon=True, name="fdl-helper").start()
         atexit.register(self.end)
 
+    def is_own(self) -> bool:
+        """Whether this process has started it, not one that this is a fork of."""
+        return self.owner == os.getpid()
+
     def ask(self, task: bytes) -> threading.Event | None:
-        """Begin a task; None where the helper is gone, or another process's."""
-        if self.owner != os.getpid() or self.process.poll() is not None:
+        """Begin a task; None where the helper is gone."""
+        if self.process.poll() is not None:
             return None
-        assert self.process.stdin is not None
-        number, done = len(self.jobs), threading.Event()
-        self.jobs[number] = done
-        try:
-            self.process.stdin.write(len(task).to_bytes(8, "little") + task)
-            self.process.stdin.flush()
-        except OSError:
-            done.set()
+        done = threading.Event()
+        self.tasks.put((task, done))  # whole or not at all, whatever interrupts this
+        self.jobs.append(done)
         return done
 
-    def _listen(self) -> None:
-        """Note what is done; all is, once the helper ends."""
-        assert self.process.stdout is not None
-        for i, _ in enumerate(self.process.stdout):
-            self.jobs[i].set()
-        for job in list(self.jobs.values()):
-            job.set()
+    def _talk(self) -> None:
+        """Hand over one task after another, so that nobody waits until the helper reads; all are done once it ends."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        while True:
+            task, done = self.tasks.get()
+            with contextlib.suppress(OSError):
+                self.process.stdin.write(len(task).to_bytes(8, "little") + task)
+                self.process.stdin.flush()
+                self.process.stdout.readline()
+            done.set()
 
     def end(self) -> None:
         """Let the helper, and a compiler that it has started, end now."""
-        if self.owner == os.getpid():
+        if self.is_own():
             with contextlib.suppress(OSError):
                 os.killpg(self.process.pid, signal.SIGTERM)
 
 
 def _helper() -> _Helper:
-    if not _helpers or _helpers[0].owner != os.getpid():
+    if not _helpers or not _helpers[0].is_own():
         _helpers[:] = [_Helper()]
     return _helpers[0]
 

@@ -2,8 +2,10 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -152,6 +154,64 @@ def test_graphs_are_the_same_on_the_other_side(helped):
     assert fdl.wait_compiled(120)
     assert not beside.is_pending("a test", graph, compiler, (0,))
     assert cache.has_plan(key_of(graph, compiler, (0,)))
+
+
+def test_who_asks_does_not_wait_until_the_helper_reads(helped):
+    """More bytes than a pipe holds, to a helper that does not read."""
+    beside._helpers[:] = [beside._Helper()]
+    (helper,) = beside._helpers
+    os.kill(helper.process.pid, signal.SIGSTOP)
+    before = time.monotonic()
+    jobs = [helper.ask(bytes(1 << 20)) for _ in range(3)]
+    assert not fdl.wait_compiled(0.1) and time.monotonic() - before < 10
+    helper.process.kill()
+    assert fdl.wait_compiled(60) and all(job.is_set() for job in jobs)
+
+
+def test_what_may_be_waited_for_is_so_in_all(helped):
+    """Not so long for each program."""
+    beside._helpers[:] = [beside._Helper()]
+    (helper,) = beside._helpers
+    waits = []
+
+    class Slow(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            time.sleep(0.05)
+            return True
+
+    helper.jobs += [Slow() for _ in range(3)]
+    assert fdl.wait_compiled(100)
+    assert 100 >= waits[0] > waits[1] > waits[2]
+    helper.jobs.clear()
+
+
+FORKED = """
+import os, signal
+import numpy as np, fdl, fdl.numpy as jnp
+from fdl.backends import beside
+def line():
+    return np.asarray(jnp.sum(jnp.tanh(x @ x.T), 1)).tobytes()
+x = jnp.asarray(np.linspace(0, 1, 210000, dtype=np.float32).reshape(700, 300))
+wanted = [line() for _ in range(3)][0]
+parents = beside._helpers[0].process.pid
+os.kill(parents, signal.SIGSTOP)
+child = os.fork()
+if child == 0:
+    assert fdl.wait_compiled(1) and line() == wanted  # asks a helper of its own
+    assert fdl.wait_compiled(200) and line() == wanted
+    assert beside._helpers[0].process.pid != parents
+    beside._helpers[0].end()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+os.kill(parents, signal.SIGCONT)
+assert fdl.wait_compiled(200) and line() == wanted
+"""
+
+
+def test_a_forked_child_does_not_wait_for_what_its_parent_asked(tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "FDL_CACHE_DIR": str(tmp_path), "FDL_WAIT": "0"}
+    subprocess.run([sys.executable, "-c", FORKED], env=env, capture_output=True, text=True, check=True, timeout=300)
 
 
 SCRIPT = """
