@@ -54,6 +54,10 @@ class CustomRule:
     def __str__(self) -> str:
         return self.name if self.graph is None else f"{self.name} {self.graph}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As data: its body, for a process that runs it; derivatives are functions of the user's."""
+        return CustomRule, (self.name, self.fun, None, None, None, self.graph, self.captured)
+
     def staged(self, avals: Sequence[ShapedArray]) -> tuple[CustomRule, list[Any]]:
         """The rule with its body recorded, and the values that the body captured."""
         if self.graph is not None:
@@ -75,9 +79,13 @@ class CustomRule:
             return self.fwd(*primals[n:])
 
         recorded = CustomRule(
-            self.name, lambda *xs: bind_graph(graph, xs), self.jvp and jvp, self.fwd and fwd, self.bwd and bwd, graph, n
+            self.name, functools.partial(_run, graph), self.jvp and jvp, self.fwd and fwd, self.bwd and bwd, graph, n
         )
         return recorded, captured
+
+
+def _run(graph: Graph, *operands: Any) -> list[Any]:
+    return bind_graph(graph, operands)
 
 
 def _refuse_captured(name: str, tangents: Sequence[Any]) -> None:

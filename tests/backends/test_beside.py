@@ -156,6 +156,22 @@ def test_graphs_are_the_same_on_the_other_side(helped):
     assert cache.has_plan(key_of(graph, compiler, (0,)))
 
 
+def softly(x):
+    """Work enough, through functions with custom derivatives."""
+    return np.asarray(jnp.sum(fdl.nn.softmax(jnp.tanh(x @ x.T)) * 1.7, 1)).tobytes()
+
+
+def test_functions_with_custom_derivatives_are_sent(helped):
+    x = some()
+    found = [softly(x) for _ in range(4)]
+    assert len(beside._helpers[0].jobs) == 1
+    with count_compilations() as compiled, count_native_calls() as ran:
+        assert fdl.wait_compiled(120)
+        found += [softly(x) for _ in range(4)]
+        assert (compiled(), ran()) == (0, 4)
+    assert len(set(found)) == 1
+
+
 def test_who_asks_does_not_wait_until_the_helper_reads(helped):
     """More bytes than a pipe holds, to a helper that does not read."""
     beside._helpers[:] = [beside._Helper()]
