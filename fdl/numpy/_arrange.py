@@ -16,12 +16,14 @@ from fdl.core.graph import ArrayLike
 from fdl.core.trace import Tracer, aval_of
 from fdl.numpy._create import array, asarray, diag
 from fdl.numpy._math import _operand, all, axes_of, cumsum, equal
-from fdl.numpy._shape import atleast_1d, concatenate, moveaxis, ravel, split
+from fdl.numpy._shape import atleast_1d, concatenate, moveaxis, of_each, ravel, split
 from fdl.numpy._sort import searchsorted
 
 
+@of_each
 def atleast_3d(x: ArrayLike) -> Array:
-    """`x` with three axes at least: a vector stands in the middle, a matrix in front.
+    """`x` with three axes at least: a vector stands in the middle, a matrix in front; of several arrays the list of
+    them.
 
     >>> atleast_3d(array([1, 2])).shape
     (1, 2, 1)

@@ -51,7 +51,7 @@ def angle(z: ArrayLike, deg: bool = False) -> Array:
     >>> round(float(angle(1j, deg=True)), 3)
     90.0
     """
-    (z,) = promote(z, to_float=True)
+    (z,) = promote(asarray(z), to_float=True)
     found = ops.atan2(imag(z), real(z))
     return ops.mul(found, 180 / math.pi) if deg else found
 

@@ -76,7 +76,7 @@ def deg2rad(x: ArrayLike) -> Array:
     >>> f"{float(deg2rad(180.0)):.4f}"
     '3.1416'
     """
-    return ops.mul(*promote(x, math.pi / 180, to_float=True))
+    return ops.mul(*promote(x, to_float=True), math.pi / 180)
 
 
 def rad2deg(x: ArrayLike) -> Array:
@@ -85,7 +85,7 @@ def rad2deg(x: ArrayLike) -> Array:
     >>> f"{float(rad2deg(math.pi)):.0f}"
     '180'
     """
-    return ops.mul(*promote(x, 180 / math.pi, to_float=True))
+    return ops.mul(*promote(x, to_float=True), 180 / math.pi)
 
 
 def sinc(x: ArrayLike) -> Array:

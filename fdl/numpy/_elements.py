@@ -12,6 +12,7 @@ from fdl.core.array import Array, from_numpy
 from fdl.core.errors import ChoiceError, DtypeError
 from fdl.core.graph import ArrayLike, Literal
 from fdl.core.trace import aval_of
+from fdl.numpy._complex import greater, less
 from fdl.numpy._math import _as_bool, _operand, any, axes_of, isnan, power
 from fdl.numpy._shape import ravel
 from fdl.ops.promotion import promote
@@ -69,7 +70,7 @@ def fmax(x1: ArrayLike, x2: ArrayLike) -> Array:
     1.0
     """
     a, b = promote(x1, x2)
-    return ops.select(ops.bitwise_or(ops.greater(a, b), isnan(b)), a, b)
+    return ops.select(ops.bitwise_or(greater(a, b), isnan(b)), a, b)
 
 
 def fmin(x1: ArrayLike, x2: ArrayLike) -> Array:
@@ -79,7 +80,7 @@ def fmin(x1: ArrayLike, x2: ArrayLike) -> Array:
     1.0
     """
     a, b = promote(x1, x2)
-    return ops.select(ops.bitwise_or(ops.less(a, b), isnan(b)), a, b)
+    return ops.select(ops.bitwise_or(less(a, b), isnan(b)), a, b)
 
 
 def float_power(x: ArrayLike, y: ArrayLike) -> Array:
@@ -92,25 +93,32 @@ def float_power(x: ArrayLike, y: ArrayLike) -> Array:
 
 
 def isposinf(x: ArrayLike) -> Array:
-    """Whether x is infinity.
+    """Whether x is infinity; DtypeError for complex numbers, which have infinities in all directions.
 
     >>> from fdl.numpy import array
     >>> isposinf(array([float("inf"), float("-inf")])).tolist()
     [True, False]
     """
-    x = _operand(x)
-    return ops.equal(x, math.inf) if dtypes.is_float(x.aval.dtype) else ops.not_equal(x, x)
+    return _is_infinity("isposinf", x, math.inf)
 
 
 def isneginf(x: ArrayLike) -> Array:
-    """Whether x is minus infinity.
+    """Whether x is minus infinity; DtypeError for complex numbers, which have infinities in all directions.
 
     >>> from fdl.numpy import array
     >>> isneginf(array([float("inf"), float("-inf")])).tolist()
     [False, True]
     """
+    return _is_infinity("isneginf", x, -math.inf)
+
+
+def _is_infinity(what: str, x: ArrayLike, infinity: float) -> Array:
     x = _operand(x)
-    return ops.equal(x, -math.inf) if dtypes.is_float(x.aval.dtype) else ops.not_equal(x, x)
+    if dtypes.is_complex(x.aval.dtype):
+        raise DtypeError(
+            f"{what}: dtype {x.aval.dtype.name} has no order", hint=f"jnp.{what}(jnp.real(x)), jnp.isinf(x)"
+        )
+    return ops.equal(x, infinity) if dtypes.is_float(x.aval.dtype) else ops.not_equal(x, x)
 
 
 def modf(x: ArrayLike) -> tuple[Array, Array]:
@@ -210,13 +218,14 @@ def ldexp(x1: ArrayLike, x2: ArrayLike) -> Array:
 
 
 def bitwise_count(x: ArrayLike) -> Array:
-    """The number of bits that are set in the absolute value of each integer, uint8.
+    """The number of bits that are set in the absolute value of each integer or bool, uint8.
 
     >>> from fdl.numpy import array
     >>> bitwise_count(array([0, 7, -8])).tolist()
     [0, 3, 1]
     """
-    (a,) = _integers("bitwise_count", x)
+    x = _operand(x)
+    (a,) = _integers("bitwise_count", ops.convert(x, dtypes.uint8) if x.aval.dtype == dtypes.bool_ else x)
     return ops.convert(ops.population_count(ops.abs(a)), dtypes.uint8)
 
 

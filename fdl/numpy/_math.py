@@ -256,7 +256,7 @@ def reciprocal(x: ArrayLike) -> Array:
     >>> float(reciprocal(4.0))
     0.25
     """
-    return true_divide(1, x)
+    return ops.div(1, *promote(x, to_float=True))
 
 
 def sloped(slope: Callable[[Any], Array]) -> Callable[[Callable[[Any], Array]], Callable[[Any], Array]]:
@@ -276,7 +276,7 @@ def arctan(x: ArrayLike) -> Array:
     >>> float(arctan(0.0))
     0.0
     """
-    x = as_operand(x)
+    (x,) = promote(x, to_float=True)
     if not dtypes.is_complex(x.aval.dtype):
         return ops.atan2(x, 1.0)
     turned = ops.atanh(ops.join(ops.neg(ops.imag(x)), ops.real(x)))  # i times x, bit for bit
@@ -553,6 +553,9 @@ def axes_as_given(x: ArrayLike, axis: Axis, what: str) -> tuple[int, ...]:
 
 
 def _kept(out: Array, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """What is left of x where axes were folded; never weak, as what is folded need not be a number any more."""
+    found = aval_of(out)
+    out = ops.convert(out, found.dtype) if found.weak_type else out
     return ops.expand_dims(out, axes) if keepdims else out
 
 
@@ -855,8 +858,7 @@ def prod(
 def _lined(x: ArrayLike, axis: int | None, dtype: Any, what: str) -> tuple[Array, int]:
     """The operand of a running operation, bools as integers, and its axis: of the flat array for None."""
     x = _operand(x)
-    if dtype is not None:
-        x = ops.cast(x, dtypes.canonical(dtype))
+    x = ops.cast(x, x.aval.dtype if dtype is None else dtypes.canonical(dtype))
     if x.aval.dtype == dtypes.bool_:
         x = ops.convert(x, dtypes.int32)
     if axis is None:

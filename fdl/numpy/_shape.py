@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Protocol, cast, overload
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from fdl.core.avals import sizes
 from fdl.core.errors import ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
-from fdl.numpy._create import array, asarray
+from fdl.numpy._create import ScalarType, array, asarray
 from fdl.numpy._math import _operand, axes_as_given, axes_of
 from fdl.ops.promotion import promote
 
@@ -208,8 +209,32 @@ def hstack(tup: Sequence[Any], dtype: Any = None) -> Array:
     return concatenate(parts, 0 if aval_of(parts[0]).ndim == 1 else 1, dtype)
 
 
+class AtLeast(Protocol):
+    """A function of one array whose result is an array, and of several, or none, whose result is their list."""
+
+    @overload
+    def __call__(self, x: ArrayLike, /) -> Array: ...
+    @overload
+    def __call__(self, *xs: ArrayLike) -> list[Array]: ...
+
+
+def of_each(one: Callable[[ArrayLike], Array]) -> AtLeast:
+    """The function `one` of an array, also for several arrays, each by itself.
+
+    >>> [x.shape for x in of_each(atleast_1d)(1, array([2, 3]))]
+    [(1,), (2,)]
+    """
+
+    @wraps(one)
+    def public(*xs: ArrayLike) -> Array | list[Array]:
+        return one(xs[0]) if len(xs) == 1 else [one(x) for x in xs]
+
+    return cast(AtLeast, public)
+
+
+@of_each
 def atleast_1d(x: ArrayLike) -> Array:
-    """`x` with one axis at least.
+    """`x` with one axis at least; of several arrays the list of them.
 
     >>> atleast_1d(3).shape
     (1,)
@@ -218,8 +243,9 @@ def atleast_1d(x: ArrayLike) -> Array:
     return x if x.aval.ndim else ops.reshape(x, (1,))
 
 
+@of_each
 def atleast_2d(x: ArrayLike) -> Array:
-    """`x` with two axes at least.
+    """`x` with two axes at least; of several arrays the list of them.
 
     >>> atleast_2d(array([1, 2])).shape
     (1, 2)
@@ -423,7 +449,7 @@ def result_type(*xs: ArrayLike) -> dtypes.DType:
     return dtypes.promote(
         [
             (np.dtype(x), False)
-            if isinstance(x, (str, type, np.dtype))
+            if isinstance(x, (str, type, np.dtype, ScalarType))
             else (aval_of(asarray(x)).dtype, aval_of(asarray(x)).weak_type)
             for x in xs
         ]

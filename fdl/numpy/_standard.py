@@ -156,8 +156,8 @@ def geomspace(
     first, last = (broadcast_to(v, shape) for v in (first, last))
     wide = aval_of(first).dtype
     shares = (np.arange(num) / max(num - endpoint, 1)).reshape(num, *[1] * len(shape)).astype(wide)
-    sign = ops.sign(first)
-    low, high = log(ops.mul(first, sign)), log(ops.mul(last, sign))
+    sign = ops.direction(first)
+    low, high = log(ops.mul(first, conj(sign))), log(ops.mul(last, conj(sign)))
     out = ops.mul(sign, exp(ops.add(low, ops.mul(ops.sub(high, low), from_numpy(shares)))))
     ends = ops.broadcast(ops.iota((num,), 0), aval_of(out).shape, (0,))
     out = ops.select(ops.equal(ends, 0), first, out)

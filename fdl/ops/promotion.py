@@ -52,7 +52,7 @@ def _common(operands: Sequence[Operand], to_float: bool) -> tuple[DType, bool]:
             fits = dtypes.is_inexact(own) or all(np.iinfo(own).min <= n <= np.iinfo(own).max for n in numbers)
             dtype = own if fits else dtype
     if to_float and not dtypes.is_inexact(dtype):
-        return dtypes.promote([(dtype, weak), (dtypes.default(float), True)])
+        return dtypes.default(float), weak
     return dtype, weak
 
 
