@@ -6,10 +6,10 @@ from typing import Any
 
 from fdl import ops
 from fdl.core.array import Array
-from fdl.core.errors import ShapeError
+from fdl.core.errors import ChoiceError, ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
-from fdl.numpy import asarray, atleast_2d, concatenate, linalg, ravel
+from fdl.numpy import asarray, atleast_2d, concatenate, conj, linalg, ravel
 from fdl.numpy.linalg import det, inv
 from fdl.scipy import _factors, _matrices, _matrix_functions
 from fdl.scipy._factors import *
@@ -46,8 +46,8 @@ def cho_solve(
     [2.0]
     """
     factor, lower = c_and_lower
-    half = solve_triangular(factor, b, trans=0 if lower else 1, lower=lower)
-    return solve_triangular(factor, half, trans=1 if lower else 0, lower=lower)
+    half = solve_triangular(factor, b, trans=0 if lower else 2, lower=lower)
+    return solve_triangular(factor, half, trans=2 if lower else 0, lower=lower)
 
 
 def solve_triangular(
@@ -60,11 +60,16 @@ def solve_triangular(
     debug: Any = None,
     check_finite: bool = True,
 ) -> Array:
-    """The solution of `a @ x == b` for a triangle, or of its transpose for `trans` 1 or "T".
+    """The solution of `a @ x == b` for a triangle, of its transpose for `trans` 1 or "T", or of its conjugate transpose
+    for 2 or "C".
 
     >>> solve_triangular(asarray([[2.0]]), asarray([6.0])).tolist()
     [3.0]
     """
+    if trans not in (0, 1, 2, "N", "T", "C"):
+        raise ChoiceError(f"solve_triangular: trans={trans!r}", hint="0 or 'N', 1 or 'T', 2 or 'C'")
+    if trans in (2, "C"):
+        return conj(linalg.solve_triangular(a, conj(b), lower, unit_diagonal, 1))
     return linalg.solve_triangular(a, b, lower, unit_diagonal, 0 if trans in (0, "N") else 1)
 
 

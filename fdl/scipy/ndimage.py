@@ -11,7 +11,8 @@ from fdl.core.array import Array
 from fdl.core.errors import ChoiceError, ShapeError
 from fdl.core.graph import ArrayLike
 from fdl.core.trace import aval_of
-from fdl.numpy import abs, asarray, clip, floor, mod, round, where
+from fdl.lax.operations import round  # halves go away from zero, as SciPy's do
+from fdl.numpy import abs, asarray, clip, floor, mod, where
 
 
 def _mirror(i: Array, n: int) -> Array:
@@ -53,7 +54,8 @@ def map_coordinates(
     fill = asarray(cval).astype(aval_of(x).dtype)
     neighbours = []  # for each axis, (places, whether they are inside, weights)
     for place, n in zip(places, aval_of(x).shape, strict=True):
-        below = round(place) if order == 0 or not dtypes.is_float(aval_of(place).dtype) else floor(place)
+        whole = not dtypes.is_float(aval_of(place).dtype)
+        below = place if whole else round(place) if order == 0 else floor(place)
         rest = place - below
         near = [(below, 1 - rest), (below + 1, rest)] if order else [(below, None)]
         found = []

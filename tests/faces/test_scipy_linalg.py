@@ -21,6 +21,9 @@ def close(got, want, tolerance=1e-11):
     np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
 
 
+COMPLEX_TRIANGLE = np.array([[2 + 1j, 0.5j, -1], [0.25, 3 - 1j, 1j], [1 - 1j, 0.5, 2]])
+
+
 def adjoint(a):
     return np.conj(np.asarray(a).T)
 
@@ -41,6 +44,15 @@ MATRICES = {
     "pascal": [(5,), (5, "lower"), (5, "upper")],
     "toeplitz": [(LINE, [3.0, 2.0])],
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("trans", [0, 1, 2, "N", "T", "C"])
+@pytest.mark.parametrize("lower", [False, True])
+def test_triangles_and_their_conjugate_transposes(lower, trans):
+    a, b = COMPLEX_TRIANGLE, np.array([1j, 2, 3 - 1j])
+    close(linalg.solve_triangular(a, b, trans, lower), reference.solve_triangular(a, b, trans, lower))
+    whole = a @ adjoint(a)
+    close(linalg.cho_solve(linalg.cho_factor(whole, lower), b), np.linalg.solve(whole, b))
 
 
 @pytest.mark.parametrize("name, args", [(n, a) for n, rows in MATRICES.items() for a in rows], ids=str)

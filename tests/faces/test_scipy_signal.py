@@ -82,6 +82,9 @@ def test_values_outside_of_integers_and_their_slopes():
     got = ndimage.map_coordinates(image, [np.array([0.5, 9.0]), np.array([1.5, 0.0])], 1, cval=-1)
     assert got.tolist() == [4, -1]
     assert got.dtype == image.dtype
+    halves, whole = [np.array([0.5, 1.5, 2.5])], np.array([1, 2, 3, 4])
+    for order in (0, 1):  # halves of places and of values go up
+        assert ndimage.map_coordinates(whole, halves, order).tolist() == [2, 3, 4]
     slope = fdl.grad(lambda p: ndimage.map_coordinates(jnp.array([1.0, 4.0, 9.0]), [p], 1))(1.25)
     assert float(slope) == 5.0
 
