@@ -40,7 +40,7 @@ class Failure(NamedTuple):
         >>> Failure(IndexError, "index {} is out of bounds", "an index is out of bounds").raised([7])
         IndexError('index 7 is out of bounds')
         """
-        text = self.message.format(*values) if values or "{}" not in self.message else self.plain
+        text = self.message.format(*values) if values or "{" not in self.message else self.plain
         return self.error(text, hint=self.hint, at=at) if issubclass(self.error, FdlError) else self.error(text)
 
     def of(

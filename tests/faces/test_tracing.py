@@ -317,3 +317,14 @@ def test_dtypes_under_jax_names():
     ]  # fmt: skip
     assert [dtypes.itemsize_bits(x) for x in ("int4", "float32", "bool")] == [4, 32, 8]
     assert dtypes.float0 == fdl.float0
+
+
+def test_messages_of_lanes_and_of_literal_braces():
+    def named(x):
+        checkify.check(x > 0, "x is {x}", x=x)
+        checkify.check(x < 5, "{{braces}}")
+        return x
+
+    error, _ = checkify.checkify(fdl.vmap(named))(jnp.array([1.0, -1.0]))
+    assert error.get() == "x is ? (`check` failed)"
+    assert "{braces}" in checkify.checkify(named)(9.0)[0].get()
