@@ -338,7 +338,7 @@ def test_libraries_that_cannot_be_loaded_are_made_elsewhere(tmp_path, monkeypatc
     real = runtime.load(find_compiler())
 
     class Native:
-        program = real.program
+        program, list_program = real.program, real.list_program
 
         @staticmethod
         def load(path, name):
