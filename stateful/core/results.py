@@ -26,11 +26,10 @@ class Size(tuple[int, ...]):
         return Size(found) if type(found) is tuple else found
 
     def __add__(self, other: Any) -> Any:  # type: ignore[override]
-        found = tuple.__add__(self, other)
-        return found if found is NotImplemented else Size(found)
+        return Size(tuple.__add__(self, other)) if isinstance(other, tuple) else NotImplemented
 
-    def __radd__(self, other: tuple[int, ...]) -> Any:
-        return Size(tuple.__add__(other, self))
+    def __radd__(self, other: Any) -> Any:  # a list that takes its numbers asks here before itself
+        return Size(tuple.__add__(other, self)) if isinstance(other, tuple) else NotImplemented
 
     def __mul__(self, count: Any) -> Any:  # type: ignore[override]
         found = tuple.__mul__(self, count)

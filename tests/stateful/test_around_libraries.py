@@ -175,6 +175,12 @@ def test_shapes_stay_shapes():
     shape = torch.ones(2, 3).shape
     assert [type(s) for s in (shape[1:], shape + (4,), (4,) + shape, shape * 2, shape[0])] == [torch.Size] * 4 + [int]
     assert (4,) + shape == torch.Size([4, 2, 3]) and shape[-2:].numel() == 6
+    numbers = [1]
+    numbers += shape
+    assert numbers == [1, 2, 3]
+    for wrong in (lambda: [1] + shape, lambda: shape + [1]):
+        with pytest.raises(TypeError):
+            wrong()
     with pytest.raises(TypeError):
         shape + [1]
 

@@ -218,11 +218,13 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, format, monkey
             with pytest.raises((OSError, KeyboardInterrupt)):
                 torch.save([2], path, format=format)
         assert path.read_bytes() == old and [p.name for p in tmp_path.iterdir()] == ["w"]
+    ones = torch.ones(1000)
+    ones.tolist()  # made before programs, too, are refused
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))  # the system refuses what is longer
         with pytest.raises(OSError):
-            torch.save([torch.ones(1000)], path, format=format)
+            torch.save([ones], path, format=format)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == old and [p.name for p in tmp_path.iterdir()] == ["w"]
