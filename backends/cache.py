@@ -59,7 +59,7 @@ def own_files() -> dict[str, Path]:
         f"{name}/{path.relative_to(home)}": path
         for name, home in homes.items()
         for path in home.rglob("*")
-        if path.suffix in (".py", ".j2", ".h", ".c")
+        if path.suffix in (".py", ".j2", ".h", ".hpp", ".c")
     }
     facade = package / "fdl" if checkout else package
     found |= {

@@ -1,7 +1,7 @@
 """`cuda-sim`: the very text that would go to a GPU, compiled by the host's C++ compiler and run on the CPU.
 
 It is there on every machine with such a compiler, so that all that a GPU would run can be tested: threads of a block
-are fibers, which a barrier switches between (`cuda_sim.h`). Slow, and right. `cuda-sim-checked` watches each load and
+are fibers, which a barrier switches between (`cuda_sim.hpp`). Slow, and right. `cuda-sim-checked` watches each load and
 store too: bounds, values that nobody has written, and races between barriers.
 """
 
@@ -24,7 +24,7 @@ from fdl.core.graph import Graph
 from fdl.lowering.emit.device.program import DeviceProgram, Launch
 from fdl.lowering.target import CUDA
 
-HEADER = Path(__file__).with_name("cuda_sim.h")
+HEADER = Path(__file__).with_name("cuda_sim.hpp")
 FLAGS = (
     "-std=c++17",
     "-O1",
@@ -50,7 +50,7 @@ class Piece(NamedTuple):
 
 
 class _Checked(ctypes.Structure):
-    """fdl_checked of `cuda_sim.h`."""
+    """fdl_checked of `cuda_sim.hpp`."""
 
     _fields_ = (("values", ctypes.c_void_p), ("marks", ctypes.c_void_p), ("count", ctypes.c_long))
 

@@ -48,7 +48,7 @@ def test_wheel_is_pure_and_complete(wheel):
         p.relative_to(ROOT / folder).as_posix(): f"fdl/{folder}"
         for folder in ("lowering", "backends", "transforms", "stateful")
         for p in (ROOT / folder).rglob("*")
-        if p.suffix in (".j2", ".h", ".c")
+        if p.suffix in (".j2", ".h", ".hpp", ".c")
     }
     assert data and all(f"{home}/{name}" in names for name, home in data.items())
 
