@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from fdl.core import dtypes
+from fdl.core.errors import GraphError
 from fdl.core.graph import Atom, Equation, Graph, Literal, Var, use_counts
 from fdl.lowering.build.contractions import Products
 from fdl.lowering.build.values import Home, Value
@@ -63,6 +64,9 @@ class Builder(Products):
                 self.materialize(operands[i], in_order=True)
         results = e.primitive.as_list(e.primitive.rule("lower")(self, *operands, **e.params))
         self.source = outer
+        for v, made in zip(e.outputs, results, strict=True):
+            if made.dtype != v.aval.dtype:  # stores would not fit into the memory that there is
+                raise GraphError(f"{e.primitive.name}: `lower` gives {made.dtype}, the shape rule {v.aval.dtype}")
         return results
 
     def literal(self, atom: Literal) -> Value:
