@@ -10,7 +10,7 @@ import fdl.custom_derivatives as custom_derivatives
 import fdl.dtypes as dtypes
 import fdl.flatten_util as flatten_util
 import fdl.tree_util as tree_util
-from fdl.core.trace import current_trace
+from fdl.core.trace import transforming
 
 __all__ = [
     "compiler", "core", "custom_derivatives", "dispatch", "dtypes", "flatten_util", "traceback_util", "tree_util",
@@ -26,7 +26,7 @@ def trace_state_clean() -> bool:
     >>> trace_state_clean()
     True
     """
-    return current_trace() is None
+    return not transforming()
 
 
 def api_boundary(fun: F, **settings: Any) -> F:
