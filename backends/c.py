@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fdl.backends import cache, runtime
-from fdl.backends.executable import Executable, as_operand_array, interpret_checked
+from fdl.backends.executable import Executable, as_operand_array, refuse
 from fdl.backends.native import NATIVE
 from fdl.backends.toolchain import PROGRAM_FLAGS, Compiler
 from fdl.core import dtypes
@@ -26,8 +26,7 @@ from fdl.lowering.ir.nodes import Dot
 from fdl.lowering.ir.rewrite import all_nodes
 from fdl.lowering.ir.spellings import SUFFIX, changed_rows
 from fdl.lowering.pipeline import Lowered, lower
-from fdl.ops.checks import Failure
-from fdl.passes.checks import lift_checks, only_checks
+from fdl.passes.checks import lift_checks
 from fdl.passes.match import called_graph
 
 _LOADED: dict[tuple[str, str], int] = {}  # addresses of program functions by library and name
@@ -267,11 +266,7 @@ class CExecutable(Executable):
     def refuse(self, arrays: Sequence[Any]) -> NoReturn:
         """Raise what the first check that fails for these inputs says."""
         values = [as_operand_array(x, aval)._numpy() for x, aval in zip(arrays, self.in_avals, strict=True)]
-        interpret_checked(only_checks(self.graph), values)
-        failure: Failure = (
-            lift_checks(self.graph).checks[0].params["failure"]
-        )  # of a number at the edge, for which the reference has other bits
-        raise failure.raised()
+        refuse(self.graph, values)
 
     def table(self, name: str, count: int) -> Any:
         """Numbers that the program keeps under a name, as doubles that can be read and set."""

@@ -6,11 +6,11 @@ What it needs of a device is a `Driver`: memory, copies, and launches in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from fdl.backends.executable import Executable, interpret_checked
+from fdl.backends.executable import Executable, refuse
 from fdl.core import dtypes
 from fdl.core.array import ConcreteArray
 from fdl.core.graph import Graph
@@ -22,7 +22,7 @@ from fdl.lowering.ir.nodes import Branch, Loop, Node
 from fdl.lowering.pipeline import schedule
 from fdl.lowering.target import Target
 from fdl.passes import run_passes
-from fdl.passes.checks import lift_checks, only_checks
+from fdl.passes.checks import lift_checks
 
 Bytes = np.ndarray[Any, Any]
 M = TypeVar("M")
@@ -67,23 +67,18 @@ class DeviceExecutable(Executable, Generic[M]):
     def __call__(self, arrays: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         program, driver = self.rendered.program, self.driver
         values = [a._numpy() for a in arrays]
-        memory = {b: driver.empty(max(b.nbytes, 1)) for b in program.buffers if b not in program.inputs}
-        for b, x in zip(program.inputs, values, strict=True):
-            memory[b] = driver.upload(np.ascontiguousarray(x).reshape(-1).view(np.uint8))
+        flat = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in values)
+        memory = {b: driver.upload(data) for b, data in zip(program.inputs, flat, strict=True)}
+        memory |= {b: driver.empty(max(b.nbytes, 1)) for b in program.buffers if b not in memory}
         _Run(self.rendered, driver, memory).nodes(program.nodes, {})
         results = [driver.download(memory[b], b.nbytes) for b in program.outputs]
         count = len(self.graph.out_avals)
         if any(flag.any() for flag in results[count:]):
-            self._refuse(values)
+            refuse(self.graph, values)
         return [
             ConcreteArray(aval, flat.view(aval.dtype).reshape(aval.shape))
             for aval, flat in zip(self.graph.out_avals, results, strict=False)
         ]
-
-    def _refuse(self, values: Sequence[Bytes]) -> NoReturn:
-        """Raise what the first check that fails for these inputs says."""
-        interpret_checked(only_checks(self.graph), values)
-        raise lift_checks(self.graph).checks[0].params["failure"].raised()
 
 
 class _Run(Generic[M]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from fdl.core.array import ConcreteArray
 from fdl.core.avals import ShapedArray
 from fdl.core.graph import Equation, Graph, evaluate, interpret
 from fdl.core.pytree import TreeDef
-from fdl.ops.checks import check_p
+from fdl.ops.checks import Failure, check_p
+from fdl.passes.checks import lift_checks, only_checks
 from fdl.passes.inline import inline
 
 
@@ -63,6 +64,15 @@ def interpret_checked(graph: Graph, args: Sequence[np.ndarray[Any, Any]]) -> lis
         return e.primitive.reference(operands, e.params)
 
     return evaluate(_inlined(graph), args, apply, lambda lit: np.asarray(lit.value))
+
+
+def refuse(graph: Graph, values: Sequence[np.ndarray[Any, Any]]) -> NoReturn:
+    """Raise what the first check that fails for these inputs says."""
+    interpret_checked(only_checks(graph), values)
+    failure: Failure = (
+        lift_checks(graph).checks[0].params["failure"]
+    )  # of a number at the edge, for which the reference has other bits
+    raise failure.raised()
 
 
 def _inlined(graph: Graph) -> Graph:
