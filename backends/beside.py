@@ -32,7 +32,7 @@ from fdl.core.graph import Equation, Graph
 from fdl.core.primitive import REGISTRY, Primitive
 
 _NICE = 10
-_OPERATIONS = ("fdl.lax", "fdl.ad_checkpoint", "fdl.custom_derivatives")  # modules that define what graphs hold
+_OPERATIONS = ("fdl.lax", *(f"fdl.{name}" for name in cache.OPERATIONS))  # modules that define what graphs hold
 _LOCK = threading.RLock()  # a signal handler may compute while its own thread holds it
 _helpers: list[_Helper] = []  # the one of this process, once it is started
 

@@ -39,6 +39,8 @@ _MAX_FILES = 4000  # of one kind; the oldest half goes when there are more
 _TEMPORARY = ".tmp-"
 _DAY = 86_400
 
+# modules above all others that define operations
+OPERATIONS = ("ad_checkpoint", "bounded_loops", "callbacks", "custom_batching", "custom_derivatives")
 _GIVEN_UP: dict[Path, str] = {}  # folders of this process that cannot be used, and why
 _SWEPT: set[Path] = set()
 _told: list[Path] = []
@@ -62,16 +64,7 @@ def own_files() -> dict[str, Path]:
         if path.suffix in (".py", ".j2", ".h", ".hpp", ".c")
     }
     facade = package / "fdl" if checkout else package
-    found |= {
-        name: facade / name
-        for name in (
-            "ad_checkpoint.py",
-            "bounded_loops.py",
-            "callbacks.py",
-            "custom_batching.py",
-            "custom_derivatives.py",
-        )
-    }
+    found |= {f"{name}.py": facade / f"{name}.py" for name in OPERATIONS}
     return dict(sorted(found.items()))
 
 
